@@ -1,0 +1,55 @@
+"""The values that a caller look-up gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process as an ancestor; `started` is Unix nanoseconds."""
+
+    pid: int
+    name: str
+    started: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The process that opened a connection. Unknown is None (or empty), never a guess."""
+
+    id: str
+    """UUIDv5 of machine, pid and start time: the same process has the same id in every proxy."""
+    pid: int
+    started: int | None
+    """Unix nanoseconds."""
+    name: str | None
+    """What a person calls it: an interpreter's is its script's."""
+    names: tuple[str, ...] = ()
+    """Every name a rule may match: comm, base names of argv[0] and exe, the script's for an interpreter."""
+    exe: str | None = None
+    argv: tuple[str, ...] = ()
+    cwd: str | None = None
+    user: str | None = None
+    uid: int | None = None
+    ancestors: tuple[Process, ...] = ()
+    """Parent first, up to pid 1."""
+    container: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Only the variables that a rule names, as the process was started with them."""
+    tree: Process | None = None
+    """The root of the process tree that the id source `process-tree` stands for."""
+    listens: bool | None = None
+    """It has a listening TCP socket: it is a server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answer of a look-up: a caller, or why there is none."""
+
+    caller: Caller | None = None
+    uid: int | None = None
+    """The socket's owner, known even where the process is not."""
+    reason: str | None = None
+    """Why there is no caller: `remote client`, `gone`, `not permitted`, ..."""

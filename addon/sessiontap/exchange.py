@@ -1,0 +1,91 @@
+"""One HTTP exchange as plain values: what every room reads and none of them changes.
+
+Bodies here are decoded (no content-encoding). Header names keep the case they came in; look-ups ignore it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from urllib.parse import parse_qsl, urlsplit
+
+
+class Headers:
+    """Ordered header fields; names compare without case (RFC 9110, 5.1)."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
+        self.fields = tuple((name, value) for name, value in fields)
+
+    def get(self, name: str) -> str | None:
+        """The first value of `name`, or None."""
+        name = name.lower()
+        for key, value in self.fields:
+            if key.lower() == name:
+                return value
+        return None
+
+    def all(self, name: str) -> list[str]:
+        """Every value of `name`, in order."""
+        name = name.lower()
+        return [value for key, value in self.fields if key.lower() == name]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name) is not None
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self.fields)
+
+    def __len__(self) -> int:
+        return len(self.fields)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Headers) and self.fields == other.fields
+
+    def __hash__(self) -> int:
+        return hash(self.fields)
+
+    def __repr__(self) -> str:
+        return f"Headers({list(self.fields)!r})"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as the app asked for it: `target` is path and query, `body` None where it is not at hand."""
+
+    method: str
+    host: str
+    target: str
+    headers: Headers = field(default_factory=Headers)
+    body: bytes | None = None
+    scheme: str = "https"
+    port: int = 443
+
+    @cached_property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+    @cached_property
+    def query(self) -> tuple[tuple[str, str], ...]:
+        """Decoded query parameters, in order."""
+        return tuple(parse_qsl(urlsplit(self.target).query, keep_blank_values=True))
+
+    @property
+    def url(self) -> str:
+        """The absolute URL, the port left out where it is the scheme's own."""
+        default = {"https": 443, "http": 80}.get(self.scheme)
+        port = "" if self.port == default else f":{self.port}"
+        return f"{self.scheme}://{self.host}{port}{self.target}"
+
+
+@dataclass(frozen=True)
+class Response:
+    """A response, whole or as far as it came (`complete` False)."""
+
+    status: int
+    headers: Headers = field(default_factory=Headers)
+    body: bytes = b""
+    complete: bool = True

@@ -1,0 +1,153 @@
+"""The values that reading a call gives. Unknown is None, never 0 and never a guess."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+Family = Literal[
+    "openai-chat",
+    "openai-completions",
+    "openai-responses",
+    "openai-embeddings",
+    "anthropic-messages",
+    "gemini",
+    "bedrock-converse",
+    "bedrock-invoke",
+    "cohere",
+    "ollama",
+    "realtime",
+    "other",
+]
+FAMILIES: tuple[str, ...] = get_args(Family)
+
+Operation = Literal[
+    "chat",
+    "text_completion",
+    "embeddings",
+    "rerank",
+    "count_tokens",
+    "image",
+    "audio",
+    "moderation",
+    "batch",
+    "file",
+    "realtime",
+    "vector_search",
+    "other",
+]
+OPERATIONS: tuple[str, ...] = get_args(Operation)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What host, method and path alone say of a call."""
+
+    provider: str | None
+    family: Family
+    operation: Operation
+    route: str
+    """The path pattern, e.g. `/v1/chat/completions`, `/v1beta/models/{model}:generateContent`."""
+    model: str | None = None
+    """The model, where the path names it (percent-decoded)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """What a known client said of itself in headers and body (reference: docs/agents.md)."""
+
+    name: str
+    """claude-code, codex, opencode, gemini-cli, ..."""
+    session: str | None = None
+    """Its own session id: what the id source `native` yields."""
+    thread: str | None = None
+    """Its own conversation within the session (agent id, thread id)."""
+    parent_thread: str | None = None
+    subagent: str | None = None
+    """The sub-agent's type or name; None for the main agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request asks for, as its family's reader found it."""
+
+    model: str | None = None
+    stream: bool | None = None
+    """The request asks for a stream."""
+    tools_offered: tuple[str, ...] = ()
+    tool_results: tuple[str, ...] = ()
+    """Names of the tools whose results stand after the last assistant message."""
+    message: str | None = None
+    """Text of the newest user message."""
+    prompt: str | None = None
+    """Text of the system prompt."""
+    user: str | None = None
+    previous: tuple[str, ...] = ()
+    """Ids of earlier replies that the request names outright: response ids, message ids."""
+    answered: tuple[str, ...] = ()
+    """Tool-call ids whose results stand after the last assistant message, newest first."""
+    problems: tuple[str, ...] = ()
+    """What could not be read, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request, understood: endpoint, client and what is asked."""
+
+    endpoint: Endpoint
+    asked: Asked
+    agent: Agent | None = None
+    retry: int | None = None
+    """`x-stainless-retry-count`, where stated."""
+    json: Any = None
+    """The parsed request body, None where there is none or it is no JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens. `input` includes cached ones, `output` includes reasoning, whatever the provider's own way."""
+
+    input: int | None = None
+    output: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+    reasoning: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallError:
+    """The provider's own error, of a status >= 400 or inside a 200."""
+
+    type: str | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool that the app is asked to run; `arguments` is the JSON text as sent."""
+
+    name: str
+    id: str | None = None
+    arguments: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A response, understood, whole or as far as it came."""
+
+    stream: bool | None = None
+    response_model: str | None = None
+    response_id: str | None = None
+    text: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    builtin_tool_calls: tuple[str, ...] = ()
+    """Tools that the provider ran itself."""
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    cost_reported: float | None = None
+    """US dollars, as the provider stated them."""
+    service_tier: str | None = None
+    error: CallError | None = None
+    first_token: int | None = None
+    """Offset in the decoded body just behind the event that brought the first generated content."""
+    problems: tuple[str, ...] = ()

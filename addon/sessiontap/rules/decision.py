@@ -1,0 +1,72 @@
+"""What the rules decided for one call: plain values, in the two steps in which they become known.
+
+The session's id is needed before templates such as `${session.step}` or `${pick(a,b)}` can be filled in, so a
+`Decision` comes first (who, which id, how to send), then, with the session known, the `Labels`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Source = Literal[
+    "app", "native", "template", "literal", "conversation", "process", "process-tree", "connection"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One rung of the id ladder. `value` is the rendered template or the literal, None for the other sources."""
+
+    source: Source | Literal["auto"]
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Everything that does not depend on the session. `rules` holds labels (or `#n`, from 1) of rules that set something."""
+
+    ignore: bool = False
+    wants_session: bool = False
+    """A rule set a `session` key: the wish to send."""
+    name: str = ""
+    """The session name; filled by the default where no rule set it."""
+    ladder: tuple[Rung, ...] = (Rung("auto"),)
+    idle: float | None = None
+    """Seconds."""
+    max_calls: int | None = None
+    send: tuple[str, ...] | Literal["auto"] = ()
+    """Dialects; `none` is the empty tuple."""
+    existing: Literal["keep", "replace"] = "keep"
+    gateway: str | None = None
+    capture: Literal["full", "metadata", "none"] = "full"
+    rules: tuple[str, ...] = ()
+    set_by: dict[str, str] = field(default_factory=dict)
+    """Field (`session.name`, `properties.mode`, ...) -> label of the rule that set it."""
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """What templates may say of the session: `${session.id}`, `${session.name}`, `${session.step}`."""
+
+    id: str
+    name: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What is filled in once the session is known."""
+
+    path: str = "/"
+    user: str | None = None
+    properties: dict[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    state: dict[str, Any] | None = None
+    headers_set: dict[str, str] = field(default_factory=dict)
+    headers_remove: tuple[str, ...] = ()
+    """Globs of header names."""
+    rules: tuple[str, ...] = ()
+    set_by: dict[str, str] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()

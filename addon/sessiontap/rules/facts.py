@@ -1,0 +1,23 @@
+"""What the rules may look at: the facts of one call, as far as they are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sessiontap.callers import Caller
+from sessiontap.exchange import Request
+from sessiontap.llm.call import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """`request` and `call` are None while only the connection is known (see `Rules.connection`)."""
+
+    host: str | None
+    caller: Caller | None = None
+    client_ip: str | None = None
+    proxy_user: str | None = None
+    provider: str | None = None
+    request: Request | None = None
+    """As the app sent it; its body None where it streams through."""
+    call: Call | None = None

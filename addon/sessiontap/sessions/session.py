@@ -1,0 +1,32 @@
+"""The session that a call was given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sessiontap.rules.decision import Source
+
+Evidence = Literal["declared", "exact", "strong", "weak", "new"]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """`step` counts the session's calls from 0; `renamed_to` is a later name that a verbatim id does not take."""
+
+    id: str
+    name: str
+    step: int
+    source: Source
+    renamed_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """How a call hangs on earlier ones. `parent` is a call id, None where it is not known for certain."""
+
+    conversation: str | None = None
+    parent: str | None = None
+    evidence: Evidence | None = None
+    parent_trace: str | None = None
+    """The parent call's trace id as its own server named it (TraceForge), else its call id."""
