@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """`set` gives `header` the one value `new`; `remove` takes it out; `keep` and `withhold` say why nothing was done."""
+    """`set` gives `header` the one value `new`; `remove` takes it out; `keep`, `withhold`: nothing was done."""
 
     action: Literal["set", "remove", "keep", "withhold"]
     header: str

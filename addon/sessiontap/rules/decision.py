@@ -24,7 +24,7 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Everything that does not depend on the session. `rules` holds labels (or `#n`, from 1) of rules that set something."""
+    """Everything that does not depend on the session. `rules`: labels (or `#n`, from 1) of rules that set something."""
 
     ignore: bool = False
     wants_session: bool = False
