@@ -1,0 +1,17 @@
+"""What a call asks and what came back: hosts, routes, wire families, known clients. Pure functions of bytes.
+
+May import `sessiontap.exchange`, the standard library, msgspec, zstandard and brotli.
+
+    hosts.provider_of(host, port)              the table of LLM hosts
+    routes.endpoint_of(method, host, path, p)  the table of paths: family, operation, model in the URL
+    read.read_request(request, endpoint)       -> Call
+    read.read_reply(call, request, response)   -> Reply
+    agents.agent_of(headers, body)             the table of known clients' own session ids
+    decode.decode(body, encodings)             content-encodings, whole, cut, or chunk by chunk
+
+A wire family is one module with the two functions of `family.Reader`: `asked(request, body)` and `reply(call, response)`.
+To add one: write the module (openai_chat.py shows how; `pick` looks into JSON that may have any shape, `sniff`, `sse` and
+`ndjson` take bodies apart), name it in `read.READERS`, give it its paths in `routes.ROUTES`, and add a table of small
+exchanges in tests/llm. It may raise nothing on purpose; what it cannot read it says in `problems`. `read` already
+sees to the JSON of the request, the model in the URL, statuses >= 400, `Reply.stream`, and to faults of the module.
+"""

@@ -1,0 +1,74 @@
+"""The provider's own error, in the shapes of all providers.
+
+    {"error": {"type", "message", ...}}          OpenAI, Anthropic, Groq, OpenRouter (`code` a number, no `type`)
+    {"error": {"status", "message", "code"}}     Google: the type is `status`
+    {"error": "..."}                             Ollama, Hugging Face
+    {"message", "type"?}                         Bedrock (type in `x-amzn-errortype`), Cohere, Mistral
+    {"detail": "..." | {...} | [{"msg"}]}        FastAPI servers
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from sessiontap.exchange import Headers, Response
+from sessiontap.llm import sse
+from sessiontap.llm.call import CallError
+from sessiontap.llm.pick import dicts, dig, parse, text
+from sessiontap.llm.sniff import body_kind
+
+_LONGEST = 64 * 1024
+"""Characters of a message that are kept."""
+
+
+def error_inside(body: Any) -> CallError | None:
+    """The error that a JSON value states under `error`, as in a 200 or a stream's event; None where there is none."""
+    error = dig(body, "error")
+    if isinstance(error, list):  # Gemini's stream as an array, some proxies
+        error = error[0] if error else None
+    if isinstance(error, str) and error:
+        return CallError(text(body, "error_type"), error[:_LONGEST])
+    if isinstance(error, dict) and error:
+        kind = text(error, "type") or text(error, "status")
+        return CallError(kind, _message(error.get("message")))
+    return None
+
+
+def error_of(response: Response) -> CallError:
+    """The error of a response with a status >= 400; type and message None where it states none."""
+    kind = body_kind(response.headers.get("content-type"), response.body)
+    body: Any = None
+    if kind == "sse":
+        body = next((parse(event.data)[0] for event in sse.events(response.body)), None)
+    elif kind in ("json", "text", "ndjson"):
+        body, _ = parse(response.body)
+    if isinstance(body, list):
+        body = body[0] if body else None
+    error = error_inside(body)
+    if error is None:
+        said = _message(dig(body, "message")) or _detail(dig(body, "detail")) or _message(dig(body, "Message"))
+        error = CallError(text(body, "type") if said else None, said)
+    return CallError(_aws_type(response.headers) or error.type, error.message)
+
+
+def _aws_type(headers: Headers) -> str | None:
+    """`ValidationException:http://internal.amazon.com/...` -> ValidationException."""
+    return (headers.get("x-amzn-errortype") or "").partition(":")[0] or None
+
+
+def _message(value: Any) -> str | None:
+    if isinstance(value, str):
+        return value[:_LONGEST] or None
+    if value in (None, [], {}):
+        return None
+    return msgspec.json.encode(value).decode()[:_LONGEST]
+
+
+def _detail(value: Any) -> str | None:
+    if isinstance(value, list):
+        said = [found for item in dicts(value) if (found := text(item, "msg"))]
+        if said:
+            return "; ".join(said)[:_LONGEST]
+    return text(value, "message") or _message(value)

@@ -1,0 +1,53 @@
+"""What kind of body a response has: by its content type, else by looking at it."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from typing import Literal
+
+Kind = Literal["json", "sse", "ndjson", "eventstream", "text", "binary", "empty"]
+
+STREAMS: frozenset[Kind] = frozenset({"sse", "ndjson", "eventstream"})
+
+CONTENT_TYPES: dict[str, Kind] = {
+    "application/json": "json",
+    "text/json": "json",
+    "text/event-stream": "sse",
+    "application/x-ndjson": "ndjson",
+    "application/ndjson": "ndjson",
+    "application/jsonl": "ndjson",
+    "application/x-jsonlines": "ndjson",
+    "application/stream+json": "ndjson",  # Cohere v1
+    "application/vnd.amazon.eventstream": "eventstream",
+}
+
+_SSE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?::|(?:data|event|id|retry)(?::|\r|\n))")
+_NDJSON = re.compile(rb"\s*\{[^\r\n]*\}[ \t\r]*\n\s*\{")
+_JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*[{\[]")
+
+
+def body_kind(content_type: str | None, body: bytes) -> Kind:
+    """The kind of `body`. A type that says JSON over a body that is SSE, or the other way round, is not believed."""
+    if not body:
+        return "empty"
+    media = (content_type or "").partition(";")[0].strip().lower()
+    said = CONTENT_TYPES.get(media) or ("json" if media.endswith("+json") else None)
+    if said is None:
+        return _look(body) if not media or media.startswith("text/") or media == "application/octet-stream" else "binary"
+    if said in ("json", "sse"):
+        seen = _look(body)
+        return seen if seen in ("json", "sse") else said
+    return said
+
+
+def _look(body: bytes) -> Kind:
+    if _SSE.match(body):
+        return "sse"
+    if _NDJSON.match(body):
+        return "ndjson"
+    if _JSON.match(body):
+        return "json"
+    if len(body) >= 12 and zlib.crc32(body[:8]) == int.from_bytes(body[8:12]):  # an event-stream frame's prelude
+        return "eventstream"
+    return "binary" if b"\x00" in body[:512] else "text"
