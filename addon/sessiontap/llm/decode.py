@@ -7,11 +7,11 @@ whatever its header says, is given as it is. Output stops at a limit, because a 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-import brotli
+import brotli  # type: ignore[import-untyped]
 import zstandard
 
 LIMIT = 256 * 1024 * 1024
@@ -206,7 +206,7 @@ def _pieces(data: bytes) -> Iterator[bytes]:
     return (data[at : at + _PIECE] for at in range(0, len(data), _PIECE))
 
 
-_DECODERS = {
+_DECODERS: dict[str, Callable[[], _Decoder]] = {
     "gzip": lambda: _Zlib(31),
     "x-gzip": lambda: _Zlib(31),
     "deflate": lambda: _Zlib(15, -15),

@@ -120,7 +120,7 @@ _OLLAMA_PORT = 11434
 
 
 class Hosts:
-    """The table, with the hosts that rules add: `(pattern, provider)`, the pattern with `:port` if only that port counts.
+    """The table, with the hosts that rules add: `(pattern, provider)`, the pattern with `:port` to mean only that port.
 
     What rules add comes first, so it may also give a provider to a host of the table.
     """
@@ -166,7 +166,7 @@ def _regex(pattern: str) -> re.Pattern[str]:
 
 
 def _glob(pattern: str) -> str:
-    return "".join({"*": ".+", "?": "."}.get(char, re.escape(char)) for char in pattern)
+    return "".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in pattern)
 
 
 _EXACT = {pattern: provider for pattern, provider in HOSTS if "*" not in pattern}

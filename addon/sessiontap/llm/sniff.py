@@ -34,7 +34,7 @@ def body_kind(content_type: str | None, body: bytes) -> Kind:
     media = (content_type or "").partition(";")[0].strip().lower()
     said = CONTENT_TYPES.get(media) or ("json" if media.endswith("+json") else None)
     if said is None:
-        return _look(body) if not media or media.startswith("text/") or media == "application/octet-stream" else "binary"
+        return _look(body) if media in ("", "application/octet-stream") or media.startswith("text/") else "binary"
     if said in ("json", "sse"):
         seen = _look(body)
         return seen if seen in ("json", "sse") else said

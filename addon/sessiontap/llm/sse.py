@@ -1,7 +1,7 @@
 """Server-sent events, as the WHATWG HTML standard has them (9.2.6), over a whole or cut body.
 
-One way is ours: an event that the body ends in the middle of is given too, marked incomplete, for servers that leave out
-the last empty line. Whether to trust it is the reader's choice.
+One way is ours: an event that the body ends in the middle of is given too, marked incomplete, for servers that leave
+out the last empty line. Whether to trust it is the reader's choice.
 """
 
 from __future__ import annotations

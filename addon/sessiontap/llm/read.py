@@ -1,0 +1,78 @@
+"""Reading a call and its reply: picks the family's module and does what all families share. Raises nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from sessiontap.exchange import Request, Response
+from sessiontap.llm import other
+from sessiontap.llm.agents import agent_of
+from sessiontap.llm.call import Asked, Call, Endpoint, Family, Reply
+from sessiontap.llm.errors import error_of
+from sessiontap.llm.family import Reader
+from sessiontap.llm.pick import parse
+from sessiontap.llm.sniff import STREAMS, body_kind
+
+READERS: dict[Family, Reader] = {
+    "other": other,
+}
+"""A family without a module of its own is read by `other`."""
+
+
+def read_request(request: Request, endpoint: Endpoint) -> Call:
+    """A request, understood. Its body is decoded, or None where it is not at hand: then only headers and path speak."""
+    body, problems = _json(request)
+    reader = READERS.get(endpoint.family, other)
+    try:
+        asked = reader.asked(request, body)
+    except Exception as fault:
+        asked, problems = Asked(), (*problems, _fault(endpoint, "request", fault))
+    if endpoint.model and not asked.model:
+        asked = replace(asked, model=endpoint.model)
+    if problems:
+        asked = replace(asked, problems=problems + asked.problems)
+    return Call(
+        endpoint=endpoint,
+        asked=asked,
+        agent=agent_of(request.headers, body),
+        retry=_retry(request.headers.get("x-stainless-retry-count")),
+        json=body,
+    )
+
+
+def read_reply(call: Call, request: Request, response: Response) -> Reply:
+    """A response, understood, whole or as far as it came. Its body is decoded.
+
+    Offsets in the reply are offsets in `response.body`.
+    """
+    stream: bool | None = None
+    try:
+        kind = body_kind(response.headers.get("content-type"), response.body)
+        if kind != "empty" or response.complete:
+            stream = kind in STREAMS
+        if response.status >= 400:
+            return Reply(stream=stream, error=error_of(response))
+        reply = READERS.get(call.endpoint.family, other).reply(call, response)
+    except Exception as fault:
+        return Reply(stream=stream, problems=(_fault(call.endpoint, "response", fault),))
+    return replace(reply, stream=stream) if reply.stream is None else reply
+
+
+def _json(request: Request) -> tuple[Any, tuple[str, ...]]:
+    """The request's JSON. A body of another declared type (a file, a form, protobuf) is no JSON and no problem."""
+    body = request.body
+    if not body:
+        return None, ()
+    if body_kind(request.headers.get("content-type"), body) not in ("json", "text"):
+        return None, ()
+    value, problem = parse(body)
+    return value, (f"the request body is {problem}",) if problem else ()
+
+
+def _retry(value: str | None) -> int | None:
+    return int(value) if value is not None and value.isascii() and value.isdigit() and len(value) < 6 else None
+
+
+def _fault(endpoint: Endpoint, what: str, fault: Exception) -> str:
+    return f"the {what} could not be read as {endpoint.family}: {type(fault).__name__}: {fault}"
