@@ -1,0 +1,18 @@
+"""The mitmproxy side, and the only room that knows mitmproxy.
+
+    entry.py        what addon/main.py loads: checks, then the one addon object
+    tap.py          that object: mitmproxy's hooks, each a few lines around a function of another module
+    settings.py     the options, and mitmproxy's own defaults where the user set none
+    connections.py  what is known of a client connection: caller, proxy user, hosts; intercept or pass through
+    plan.py         one call's plan: facts -> decision -> session -> headers -> route, in the rooms' order
+    live.py         a call in flight, and what it leaves when it ends
+    bodies.py       copying bodies as they stream
+    outcome.py      how a call ended
+    rules_file.py   the rules file, reloaded when it changes
+    faults.py       our own faults: caught, counted, told once
+    state_file.py   where a running proxy says where it listens
+    runner.py       `sessiontap run`: mitmdump with a shorter addon chain
+    ca.py           mitmproxy's certificate authority, made before the proxy starts
+
+It imports every other room but the readers' (cli, demo); none imports it, but for `cli run`, `exec` and `env`.
+"""

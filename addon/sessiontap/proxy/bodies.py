@@ -1,0 +1,95 @@
+"""Copying a body while it streams: a copy and a timestamp a chunk, nothing else.
+
+mitmproxy calls a `stream` callable with each chunk's wire bytes and with `b""` at the end. It must never raise: that
+would end the connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from time import perf_counter_ns
+
+CAP = 100 * 1024 * 1024
+"""Bytes kept of one body; what is beyond is passed on and counted, not kept."""
+MAX_TIMES = 100_000
+"""Chunks whose arrival is kept; later ones are copied without."""
+
+Stream = Callable[[bytes], Iterable[bytes] | bytes]
+
+
+class BodyTap:
+    """A `stream` callable that keeps what passes. `inner` is another addon's callable, which keeps its place."""
+
+    __slots__ = ("_inner", "buffer", "cap", "chunks", "cut", "ended", "size")
+
+    def __init__(self, inner: Stream | None = None, cap: int = CAP) -> None:
+        self.buffer = bytearray()
+        self.chunks: list[tuple[int, int]] = []
+        """(arrival by `perf_counter_ns`, size) of each chunk."""
+        self.size = 0
+        self.cap = cap
+        self.cut = False
+        self.ended = False
+        self._inner = inner
+
+    def __call__(self, data: bytes) -> Iterable[bytes] | bytes:
+        if self._inner is not None:
+            # What the app gets is what is recorded.
+            passed = self._inner(data)
+            passed = [passed] if isinstance(passed, bytes) else list(passed)
+            for chunk in passed:
+                self._keep(chunk)
+            self.ended = self.ended or not data
+            return passed
+        if data:
+            self._keep(data)
+        else:
+            self.ended = True
+        return data
+
+    def _keep(self, chunk: bytes) -> None:
+        size = len(chunk)
+        if not size:
+            return
+        if len(self.chunks) < MAX_TIMES:
+            self.chunks.append((perf_counter_ns(), size))
+        room = self.cap - self.size
+        self.size += size
+        if size <= room:
+            self.buffer += chunk
+        else:
+            self.cut = True
+            if room > 0:
+                self.buffer += chunk[:room]
+
+
+# -- which bodies stream ----------------------------------------------------------------------------------------------
+# A reply is held back whole (mitmproxy's default, which lets other addons edit it) only where that cannot be felt: a
+# small JSON or text reply of stated length. An upload streams, and is decided without its body, where it is too large
+# to wait for, or is plainly no JSON and not known to be small.
+
+STREAMED_UPLOADS = ("multipart/", "application/octet-stream", "audio/", "video/", "image/")
+LARGE_UPLOAD = 32 * 1024 * 1024
+SMALL_UPLOAD = 1024 * 1024
+SMALL_REPLY = 256 * 1024
+
+
+def upload_streams(content_type: str, length: int | None) -> bool:
+    """Whether a request body is passed on as it comes. `length` is the Content-Length, None where it is not stated."""
+    if content_type.lower().startswith(STREAMED_UPLOADS):
+        return length is None or length > SMALL_UPLOAD
+    return length is not None and length > LARGE_UPLOAD
+
+
+def reply_streams(content_type: str, length: int | None) -> bool:
+    """Whether a response body is passed on as it comes."""
+    kind = content_type.partition(";")[0].strip().lower()
+    whole = kind in ("application/json", "text/plain", "text/html") or kind.endswith("+json")
+    if kind == "application/stream+json":
+        whole = False
+    return not (whole and length is not None and length <= SMALL_REPLY)
+
+
+def content_length(value: str | None) -> int | None:
+    """A Content-Length header as bytes, None where it is missing or no number."""
+    return int(value) if value is not None and value.isascii() and value.isdigit() else None

@@ -1,0 +1,54 @@
+"""mitmproxy's certificate authority, made before the proxy starts where it does not exist yet."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from pathlib import Path
+
+NAME = "mitmproxy"
+KEY_SIZE = 2048  # mitmproxy's own default (`key_size`)
+
+
+def ensure_ca(confdir: Path) -> Path:
+    """The PEM file of the CA's certificate in `confdir`, mitmproxy's configuration folder.
+
+    Two that make it at once agree: the first key wins, as a proxy that is starting would read it. Raises OSError.
+    """
+    authority, certificate = confdir / f"{NAME}-ca.pem", confdir / f"{NAME}-ca-cert.pem"
+    if not authority.exists():
+        _create(confdir, authority)
+    held = _certificates(authority)
+    # A file of the user's own making stays as long as it has to do with the key that signs.
+    if not certificate.exists() or not set(held) & set(_certificates(certificate)):
+        _put(certificate, b"".join(one + b"\n" for one in held))
+    return certificate
+
+
+def _create(confdir: Path, authority: Path) -> None:
+    from mitmproxy.certs import CertStore
+
+    confdir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=confdir, prefix=".new-ca-") as made:
+        CertStore.create_store(Path(made), NAME, KEY_SIZE)
+        try:
+            os.link(Path(made) / authority.name, authority)
+        except FileExistsError:
+            return
+        for other in Path(made).iterdir():
+            if other.name != authority.name:
+                other.replace(confdir / other.name)
+
+
+def _certificates(path: Path) -> list[bytes]:
+    """The certificates of a PEM file, without its key."""
+    return re.findall(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", path.read_bytes(), re.DOTALL)
+
+
+def _put(path: Path, content: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    Path(temporary).chmod(0o644)
+    Path(temporary).replace(path)

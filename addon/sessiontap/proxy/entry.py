@@ -1,0 +1,44 @@
+"""What addon/main.py loads: the one addon object, or one sentence saying why there is none.
+
+mitmproxy logs a script that fails to load and, at start, ends; but with a traceback. So what a user can mend is said in
+words here. The object outlives a reload of the script (mitmproxy reloads it when its file changes): its state must.
+"""
+
+# This module must be readable by the oldest Python that mitmproxy ever ran on: no new syntax, late imports.
+
+import sys
+
+OLDEST = (3, 12)
+_taps = []
+
+
+def complain(sentence):
+    # type: (str) -> None
+    """Say why the proxy does not start, and end it: exit status 2."""
+    print("sessiontap: " + sentence, file=sys.stderr, flush=True)
+    raise SystemExit(2)
+
+
+def load():
+    # type: () -> list
+    """The addons that mitmproxy is to run: one. Ends the process where it cannot be made."""
+    if sys.version_info < OLDEST:
+        complain(
+            "it needs Python 3.12 or newer, and this mitmproxy runs on %d.%d. "
+            "Install mitmproxy into a newer Python, or run scripts/demo, which finds one." % sys.version_info[:2]
+        )
+    if not _taps:
+        try:
+            from sessiontap.proxy.tap import Tap
+        except ImportError as error:
+            if (error.name or "").startswith("sessiontap"):
+                raise
+            complain(
+                "the package %s is missing next to mitmproxy (%s). Install it with: %s -m pip install %s"
+                % (error.name, error, sys.executable, _DISTRIBUTIONS.get(error.name or "", error.name))
+            )
+        _taps.append(Tap())
+    return list(_taps)
+
+
+_DISTRIBUTIONS = {"yaml": "PyYAML"}

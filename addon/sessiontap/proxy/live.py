@@ -1,0 +1,106 @@
+"""A call in flight, and the plain values that it leaves when it ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from time import perf_counter_ns
+
+from mitmproxy import http
+
+from sessiontap.exchange import Request
+from sessiontap.llm.call import Call
+from sessiontap.proxy.bodies import CAP, BodyTap
+from sessiontap.proxy.connections import Connection
+from sessiontap.proxy.outcome import Outcome
+from sessiontap.proxy.plan import Plan
+
+Fields = tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(slots=True)
+class LiveCall:
+    """From the request's headers to its end."""
+
+    id: str
+    time: int
+    """Unix nanoseconds."""
+    started: int
+    """By `perf_counter_ns`, for durations."""
+    connection: Connection
+    request: Request
+    """As the app sent it."""
+    provider: str | None
+    call: Call | None = None
+    plan: Plan | None = None
+    request_tap: BodyTap | None = None
+    reply_tap: BodyTap | None = None
+    first_byte: int | None = None
+    """Nanoseconds from the start to the reply's headers."""
+    flags: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A body's wire bytes, as far as they are kept."""
+
+    data: bytes
+    size: int
+    chunks: tuple[tuple[int, int], ...] = ()
+    """(nanoseconds from the call's start, size) of each chunk, where it streamed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A call that ended: all that the recorder's thread needs, nothing that mitmproxy still changes."""
+
+    live: LiveCall
+    duration: int
+    outcome: Outcome
+    error: str | None
+    forwarded_host: str
+    http_version: str
+    request_headers: Fields
+    request_trailers: Fields
+    request_body: Body
+    status: int | None
+    reply_http_version: str | None
+    reply_headers: Fields
+    reply_trailers: Fields
+    reply_body: Body
+
+
+def end(live: LiveCall, flow: http.HTTPFlow, outcome: Outcome) -> Ended:
+    """What `flow` leaves. Bodies are not copied where mitmproxy holds them whole; they do not change any more."""
+    now = perf_counter_ns()
+    request, reply = flow.request, flow.response
+    request_body = _body(live, live.request_tap, request.raw_content, "request")
+    reply_body = _body(live, live.reply_tap, reply.raw_content if reply else None, "response")
+    return Ended(
+        live=live,
+        duration=now - live.started,
+        outcome=outcome,
+        error=flow.error.msg if flow.error else None,
+        forwarded_host=request.host,
+        http_version=request.http_version,
+        request_headers=request.headers.fields,
+        request_trailers=request.trailers.fields if request.trailers else (),
+        request_body=request_body,
+        status=reply.status_code if reply else None,
+        reply_http_version=reply.http_version if reply else None,
+        reply_headers=reply.headers.fields if reply else (),
+        reply_trailers=reply.trailers.fields if reply and reply.trailers else (),
+        reply_body=reply_body,
+    )
+
+
+def _body(live: LiveCall, tap: BodyTap | None, whole: bytes | None, which: str) -> Body:
+    if tap is not None:
+        if tap.cut:
+            live.flags.append(f"{which}_cut")
+        started = live.started
+        return Body(bytes(tap.buffer), tap.size, tuple((at - started, size) for at, size in tap.chunks))
+    data = whole or b""
+    if len(data) > CAP:
+        live.flags.append(f"{which}_cut")
+        return Body(data[:CAP], len(data))
+    return Body(data, len(data))

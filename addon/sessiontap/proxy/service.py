@@ -1,0 +1,243 @@
+"""What runs behind the hooks: settings, rules, connections, planner, recorder; started, told, and stopped here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from mitmproxy import ctx
+from mitmproxy.addonmanager import Loader
+
+from sessiontap import trace
+from sessiontap.proxy import state_file
+from sessiontap.proxy.connections import Connection, Connections
+from sessiontap.proxy.entry import complain
+from sessiontap.proxy.faults import Faults
+from sessiontap.proxy.live import Ended, LiveCall
+from sessiontap.proxy.plan import Plan, Planner
+from sessiontap.proxy.recorder import Recorder
+from sessiontap.proxy.rules_file import RulesFile
+from sessiontap.proxy.settings import (
+    MITMPROXY_DEFAULTS,
+    OPTIONS,
+    Settings,
+    SettingsError,
+    environment,
+    only_prints,
+    parse,
+    user_set,
+)
+from sessiontap.rules import Rules, RulesError
+
+logger = logging.getLogger("sessiontap")
+
+RESTORE_SECONDS = 1.0
+"""How long a start may read the trace log to go on with its sessions."""
+UNREAD_PATIENCE = 0.05
+"""Seconds that a request which names an earlier reply waits for that reply to be read."""
+UNLOADED_AFTER = 1.5
+"""Seconds without the addon after which it is gone, not being reloaded."""
+
+
+class Service:
+    """One for the life of the process."""
+
+    def __init__(self, faults: Faults) -> None:
+        self.faults = faults
+        faults.tell = lambda kind, text: self.note("fault", text, kind=kind)
+        self.connections = Connections()
+        self.environ = environment()
+        self.planner = Planner(self.environ)
+        self.settings: Settings | None = None
+        self.recorder: Recorder | None = None
+        self._rules_file: RulesFile | None = None
+        self._state: Path | None = None
+        self._unread: set[str] = set()
+        """Calls whose reply the recorder has not read yet."""
+        self._read = asyncio.Event()
+        self._told: set[str] = set()
+
+    # -- start and stop ------------------------------------------------------------------------------------------------
+
+    def register(self, loader: Loader) -> None:
+        """Give mitmproxy the options."""
+        for option in OPTIONS:
+            loader.add_option(option.name, str, option.default, option.help)
+
+    def configure(self, updated: set[str]) -> None:
+        """Start, or start again with other options. At the first start, what is wrong ends the proxy with a sentence."""
+        if only_prints() or updated.isdisjoint(option.name for option in OPTIONS):
+            return
+        try:
+            self._refuse_unknown_options()
+            values = {option.name: getattr(ctx.options, option.name) for option in OPTIONS}
+            settings = parse(values, self.environ, Path.cwd())
+            if settings != self.settings or self.recorder is None:
+                self._start(settings)
+        except (SettingsError, RulesError, trace.TraceError) as error:
+            if self.settings is None:
+                complain(str(error))
+            logger.error(f"sessiontap: the changed options are not in force: {error}")
+
+    def _refuse_unknown_options(self) -> None:
+        unknown = [name for name in ctx.options.deferred if name.startswith("session_")]
+        if unknown:
+            raise SettingsError(
+                f"there is no option {unknown[0]!r}. Its options are: {', '.join(option.name for option in OPTIONS)}"
+            )
+
+    def _start(self, settings: Settings) -> None:
+        rules_file = RulesFile(settings.rules)
+        recorder = Recorder(settings, rules_file.rules, self._reply_read, self.faults)
+        if self.recorder is not None:
+            self.recorder.close()
+        self._rules_file, self.recorder, first = rules_file, recorder, self.settings is None
+        self.settings = settings
+        if first:
+            for head in recorder.restore(RESTORE_SECONDS):
+                self.planner.restore(head)
+        for name, value in MITMPROXY_DEFAULTS.items():
+            if name in ctx.options and not ctx.options.has_changed(name):
+                if not user_set(name, sys.argv[1:], ctx.options.confdir):
+                    ctx.options.update(**{name: value})
+
+    def running(self) -> None:
+        """The proxy listens: say what is in force, and where."""
+        assert self.settings is not None
+        listening = [address for server in _servers() for address in server.listen_addrs]
+        if self._rules_file and self._rules_file.path:
+            logger.info(f"sessiontap: {len(self.rules.rules)} rules from {self._rules_file.path}")
+        else:
+            logger.warning(
+                "sessiontap: there is no rules.yaml here, so every call goes into a session of its process and nothing "
+                "is added to any request. Make one with: sessiontap init"
+            )
+        logger.info(f"sessiontap: calls are written to {self.settings.trace}")
+        if any(address[0] in ("0.0.0.0", "::", "") for address in listening):
+            logger.warning(
+                "sessiontap: the proxy listens on all interfaces, so other machines can use it. "
+                "To keep it to this one: --listen-host 127.0.0.1"
+            )
+        host, port = listening[0][:2] if listening else (None, None)
+        values = {
+            "listen_host": host,
+            "listen_port": port,
+            "confdir": str(Path(ctx.options.confdir).expanduser()),
+            "trace": str(self.settings.trace),
+            "rules": str(self.settings.rules) if self.settings.rules else None,
+        }
+        self._state = state_file.write(values)
+
+    def done(self) -> None:
+        """The addon is taken out: the proxy ends, the entry script is being reloaded, or it has vanished."""
+        if self._state is not None:
+            state_file.remove(self._state)
+        if self.recorder is not None:
+            self.recorder.close()
+            self.recorder = None
+        if not ctx.master.should_exit.is_set():
+            asyncio.get_running_loop().call_later(UNLOADED_AFTER, self._say_if_unloaded)
+
+    def _say_if_unloaded(self) -> None:
+        if self.recorder is None:
+            logger.error(
+                "sessiontap: the addon was unloaded (was addon/main.py moved or deleted?). "
+                "Calls go through unrecorded until the proxy is started again."
+            )
+
+    # -- the rules -----------------------------------------------------------------------------------------------------
+
+    @property
+    def rules(self) -> Rules:
+        """The rules in force."""
+        assert self._rules_file is not None
+        return self._rules_file.rules
+
+    async def current_rules(self) -> Rules:
+        """The rules for this call: a changed file is read first."""
+        file = self._rules_file
+        assert file is not None
+        before, before_error = file.rules, file.error
+        rules = await file.current()
+        if rules is not before:
+            if self.recorder is not None:
+                self.recorder.rules_changed(rules)
+            self.note("rules", f"{len(rules.rules)} rules are in force", file=str(file.path), digest=rules.digest)
+        elif file.error is not None and file.error != before_error:
+            self.note("rules", f"a change is not in force: {file.error}", file=str(file.path))
+        return rules
+
+    # -- calls ---------------------------------------------------------------------------------------------------------
+
+    async def plan(self, call: LiveCall, wire: bytes | None) -> Plan:
+        """Read the request and plan the call. `wire` is the body as sent, None where it streams past."""
+        call.request, call.call, problem = self.planner.read(call.request, call.provider, self.rules, wire)
+        if problem is not None:
+            call.flags.append("undecodable")
+        if self._unread and (call.call.asked.previous or call.call.asked.answered):
+            await self._until_read(UNREAD_PATIENCE)
+        plan = self.planner.plan(self.rules, call)
+        if plan.direct is not None:
+            self._once(plan.direct)
+        return plan
+
+    async def _until_read(self, patience: float) -> None:
+        self._read.clear()
+        try:
+            async with asyncio.timeout(patience):
+                while self._unread:
+                    await self._read.wait()
+                    self._read.clear()
+        except TimeoutError:
+            pass
+
+    def ended(self, ended: Ended) -> None:
+        """Hand a call that ended to the recorder's thread."""
+        if self.recorder is None:
+            return
+        self._unread.add(ended.live.id)
+        if not self.recorder.submit(ended):
+            self._unread.discard(ended.live.id)
+
+    def _reply_read(self, ended: Ended, reply: Any) -> None:
+        """On the proxy's loop, called by the recorder: a reply has been read, later calls may hang on it."""
+        with self.faults.guard("links"):
+            self._unread.discard(ended.live.id)
+            self._read.set()
+            if reply is not None:
+                self.planner.note_reply(ended, reply)
+
+    # -- telling -------------------------------------------------------------------------------------------------------
+
+    def note(self, kind: str, text: str, **facts: Any) -> None:
+        """A note in the trace log."""
+        if self.recorder is not None:
+            self.recorder.note(kind, text, **facts)
+
+    def not_captured(self, connection: Connection, host: str, why: str) -> None:
+        """Note a connection of an LLM host that passes undecrypted."""
+        caller = connection.caller
+        self.note("not_captured", why, host=host, process=caller.name if caller else None, client=connection.client_ip)
+
+    def distrusted(self, connection: Connection, host: str, error: str | None) -> None:
+        """A client did not accept the proxy's certificate: say so, with what to do."""
+        who = connection.caller.name if connection.caller else connection.client_ip
+        self._once(
+            f"{who} does not trust the proxy's certificate, so its calls to {host} fail this once and then pass "
+            "unrecorded. To see them, start it with the variables that `sessiontap env` prints."
+        )
+        self.not_captured(connection, host, f"it does not trust the proxy's certificate: {error or 'no reason given'}")
+
+    def _once(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            logger.warning(f"sessiontap: {text}")
+
+
+def _servers() -> list[Any]:
+    proxyserver: Any = ctx.master.addons.get("proxyserver")
+    return list(proxyserver.servers) if proxyserver is not None else []

@@ -1,0 +1,136 @@
+"""The addon's options, and the defaults of mitmproxy's own that it changes where the user set none.
+
+Only string options: mitmproxy drops an addon silently, and goes on forwarding, when an option of another type does not
+parse. So they are parsed here, and what is wrong ends the start.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+
+class SettingsError(Exception):
+    """One sentence and a hint for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    name: str
+    default: str
+    help: str
+
+
+OPTIONS = (
+    Option(
+        "session_rules",
+        "",
+        "Sessiontap: the rules file. Default: $SESSIONTAP_RULES, else ./rules.yaml, else built-in defaults.",
+    ),
+    Option(
+        "session_trace",
+        "",
+        "Sessiontap: the folder of the trace log. Default: $SESSIONTAP_TRACE, else ~/.sessiontap/trace.",
+    ),
+    Option(
+        "session_fsync",
+        "1s",
+        "Sessiontap: when the trace log is forced to disk: 'always' (after every call), 'never', "
+        "or at most this long after a call, such as '500ms' or '1s'.",
+    ),
+)
+
+MITMPROXY_DEFAULTS: Mapping[str, str | int] = {
+    "connection_strategy": "lazy",  # a rerouted call must not first connect to its own host
+    "tcp_timeout": 7200,  # a model may think for longer than ten minutes without a byte
+    "flow_detail": 0,  # mitmdump prints URLs with their keys; the tap prints a line of its own
+}
+_ARGUMENTS = {"flow_detail": "--flow-detail"}
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    rules: Path | None
+    """The rules file; None: the built-in defaults."""
+    trace: Path
+    fsync: float | None
+    """Seconds after a call at which the log is forced to disk at the latest; 0: at once; None: never."""
+
+
+def parse(options: Mapping[str, str], environ: Mapping[str, str], cwd: Path) -> Settings:
+    """The settings that options and environment make. Raises SettingsError."""
+    return Settings(
+        rules=_rules(options["session_rules"], environ, cwd),
+        trace=_path(options["session_trace"] or environ.get("SESSIONTAP_TRACE") or "~/.sessiontap/trace", cwd),
+        fsync=_fsync(options["session_fsync"]),
+    )
+
+
+def _path(text: str, cwd: Path) -> Path:
+    return cwd / Path(text).expanduser()
+
+
+def _rules(option: str, environ: Mapping[str, str], cwd: Path) -> Path | None:
+    for named, by in ((option, "--set session_rules"), (environ.get("SESSIONTAP_RULES"), "SESSIONTAP_RULES")):
+        if named:
+            path = _path(named, cwd)
+            if not path.is_file():
+                raise SettingsError(
+                    f"the rules file {path} (named by {by}) does not exist. Make one with: sessiontap init"
+                )
+            return path
+    path = cwd / "rules.yaml"
+    return path if path.is_file() else None
+
+
+def _fsync(text: str) -> float | None:
+    if text == "always":
+        return 0.0
+    if text == "never":
+        return None
+    if match := _DURATION.fullmatch(text):
+        return float(match[1]) * _UNITS[match[2]]
+    raise SettingsError(
+        f"session_fsync={text!r} is not understood. Give 'always', 'never' or a duration such as '1s' or '500ms'."
+    )
+
+
+def user_set(name: str, arguments: list[str], confdir: str) -> bool:
+    """Whether the user gave mitmproxy's option `name` a value: even its default, which mitmproxy cannot tell apart."""
+    flag = _ARGUMENTS.get(name)
+    for argument in arguments:
+        if argument.removeprefix("--set=").startswith(f"{name}=") or (flag and argument.startswith(flag)):
+            return True
+    return name in config_names(confdir)
+
+
+def config_names(confdir: str) -> set[str]:
+    """The options that mitmproxy's own config file sets; none where it is missing or broken (it says so itself)."""
+    names: set[str] = set()
+    for file in ("config.yaml", "config.yml"):
+        try:
+            config = yaml.safe_load(Path(confdir).expanduser().joinpath(file).read_bytes())
+        except (OSError, yaml.YAMLError):
+            continue
+        if isinstance(config, dict):
+            names.update(str(key) for key in config)
+    return names
+
+
+def only_prints() -> bool:
+    """mitmdump was asked for its options or commands: the addon is loaded, but no proxy will run."""
+    return any(argument in ("--options", "--commands") for argument in sys.argv[1:])
+
+
+def environment() -> dict[str, str]:
+    """The proxy's own environment, read once at start."""
+    return dict(os.environ)

@@ -1,0 +1,33 @@
+"""Where a running proxy says where it listens: `~/.sessiontap/run/PID.json`, read by `env`, `exec` and `doctor`."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def folder() -> Path:
+    """The folder of state files."""
+    return Path.home() / ".sessiontap" / "run"
+
+
+def write(values: Mapping[str, Any]) -> Path:
+    """Write this process's state file, whole or not at all, readable by its user only. Raises OSError."""
+    place = folder()
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = place / f"{os.getpid()}.json"
+    draft = path.with_suffix(".tmp")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        json.dump({"pid": os.getpid(), "started": time.time(), **values}, file)
+    draft.rename(path)
+    return path
+
+
+def remove(path: Path) -> None:
+    """Take the state file away; one that is gone already is no matter."""
+    path.unlink(missing_ok=True)

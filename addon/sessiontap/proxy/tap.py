@@ -1,0 +1,247 @@
+"""The addon: mitmproxy's hooks, each a few lines around a function of another module.
+
+Every hook runs under a guard: a fault of ours is counted and told, and the call goes through as the app sent it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from mitmproxy import connection, ctx, http, tls
+from mitmproxy.addonmanager import Loader
+
+from sessiontap.exchange import Headers, Request
+from sessiontap.proxy import bodies, live, outcome
+from sessiontap.proxy.connections import Connection, concerns_us, destinations, is_local, proxy_user
+from sessiontap.proxy.faults import Faults
+from sessiontap.proxy.live import LiveCall
+from sessiontap.proxy.service import Service
+from sessiontap.rules import Facts
+from sessiontap.sessions.ids import call_id
+
+logger = logging.getLogger("sessiontap")
+
+
+class Tap:
+    """One object for the life of the process: a reload of the entry script finds it, and its state, again."""
+
+    name = "sessiontap"
+
+    def __init__(self) -> None:
+        self.faults = Faults()
+        self.service = Service(self.faults)
+        self.live: dict[str, LiveCall] = {}
+        self.distrusted: set[tuple[str, str]] = set()
+        """(caller, host) pairs that refused our certificate: passed through from then on."""
+
+    # -- the addon's life ----------------------------------------------------------------------------------------------
+
+    def load(self, loader: Loader) -> None:
+        self.service.register(loader)
+
+    def configure(self, updated: set[str]) -> None:
+        self.service.configure(updated)
+
+    def running(self) -> None:
+        with self.faults.guard("start"):
+            self.service.running()
+
+    def done(self) -> None:
+        with self.faults.guard("stop"):
+            self.service.done()
+
+    # -- connections ---------------------------------------------------------------------------------------------------
+
+    async def client_connected(self, client: connection.Client) -> None:
+        with self.faults.guard("caller look-up"):
+            await self._connection(client)
+
+    async def _connection(self, client: connection.Client) -> Connection:
+        connections, names = self.service.connections, self.service.rules.env_names
+        known = connections.open.get(client.id)
+        if known is None:
+            return await connections.opened(client.id, _address(client.peername), _address(client.sockname), names)
+        if not names <= known.env_names:
+            await connections.look_up(known, names)
+        return known
+
+    def client_disconnected(self, client: connection.Client) -> None:
+        with self.faults.guard("disconnect"):
+            self.service.connections.closed(client.id)
+
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        with self.faults.guard("proxy user"):
+            known = self.service.connections.open.get(flow.client_conn.id)
+            if known is not None:
+                known.proxy_user = _proxy_user(flow) or known.proxy_user
+
+    def tls_clienthello(self, data: tls.ClientHelloData) -> None:
+        with self.faults.guard("TLS client hello"):
+            server, client = data.context.server, data.context.client
+            address = server.address or ("", 443)
+            names = destinations(address[0], data.client_hello.sni)
+            host, provider = concerns_us(self.service.rules, names, address[1])
+            if host is None:
+                data.ignore_connection = True
+                return
+            known = self.service.connections.open.get(client.id)
+            if known is None:
+                return
+            known.hosts = names
+            if (_who(known), host) in self.distrusted:
+                data.ignore_connection = True
+                self.service.not_captured(known, host, "it did not trust the proxy's certificate before")
+                return
+            view = self.service.rules.connection(self._facts(known, host, provider))
+            if view.ignore:
+                data.ignore_connection = True
+            elif view.may_reroute and b"http/1.1" in data.client_hello.alpn_protocols:
+                # Between an HTTP/2 client and an HTTP/1.1 gateway mitmproxy stalls at five streams.
+                client.alpn = b"http/1.1"
+
+    def tls_failed_client(self, data: tls.TlsData) -> None:
+        with self.faults.guard("TLS failure"):
+            known = self.service.connections.open.get(data.conn.id)
+            if known is None or not known.hosts:
+                return
+            self.distrusted.add((_who(known), known.hosts[0]))
+            self.service.distrusted(known, known.hosts[0], data.conn.error)
+
+    # -- calls ---------------------------------------------------------------------------------------------------------
+
+    async def requestheaders(self, flow: http.HTTPFlow) -> None:
+        with self.faults.guard("request headers"):
+            await self._request_headers(flow)
+
+    async def _request_headers(self, flow: http.HTTPFlow) -> None:
+        known = await self._connection(flow.client_conn)
+        if flow.request.headers.get("proxy-authorization"):
+            # Plain HTTP carries it on every request, and it is for the proxy alone.
+            known.proxy_user = _proxy_user(flow) or known.proxy_user
+            del flow.request.headers["proxy-authorization"]
+        rules = await self.service.current_rules()
+        names = destinations(flow.request.host, flow.client_conn.sni or flow.request.host_header)
+        host, provider = concerns_us(rules, names, flow.request.port)
+        if host is None or rules.connection(self._facts(known, host, provider)).ignore:
+            if has_body(flow.request) and not flow.request.stream:
+                flow.request.stream = True
+            return
+        now = time.time_ns()
+        call = LiveCall(
+            id=call_id(now),
+            time=now,
+            started=time.perf_counter_ns(),
+            connection=known,
+            request=_as_asked(flow.request, host),
+            provider=provider,
+        )
+        self.live[flow.id] = call
+        length = bodies.content_length(flow.request.headers.get("content-length"))
+        kind = flow.request.headers.get("content-type", "")
+        if has_body(flow.request) and (flow.request.stream or bodies.upload_streams(kind, length)):
+            call.flags.append("streamed_request")
+            await self._decide(flow, call)
+            inner = flow.request.stream if callable(flow.request.stream) else None
+            call.request_tap = bodies.BodyTap(inner)
+            flow.request.stream = call.request_tap
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        with self.faults.guard("request"):
+            call = self.live.get(flow.id)
+            if call is not None and call.request_tap is None:
+                await self._decide(flow, call)
+
+    async def _decide(self, flow: http.HTTPFlow, call: LiveCall) -> None:
+        """Plan the call and carry the plan out: headers, route, and what mitmproxy's own tools show."""
+        call.plan = plan = await self.service.plan(call, None if call.flags else flow.request.raw_content)
+        if plan.ignore:
+            del self.live[flow.id]
+            return
+        plan.apply_to(flow.request)
+        flow.comment = flow.comment or f"{plan.session.name} {plan.labels.path}"
+        flow.metadata["sessiontap"] = plan.summary(call.id)
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        with self.faults.guard("response headers"):
+            call, reply = self.live.get(flow.id), flow.response
+            if reply is None:
+                return
+            if call is None:
+                reply.stream = reply.stream or True
+                return
+            call.first_byte = time.perf_counter_ns() - call.started
+            if call.plan is not None:
+                call.plan.apply_to_reply(reply, call.id)
+            length = bodies.content_length(reply.headers.get("content-length"))
+            kind = reply.headers.get("content-type", "")
+            if reply.status_code != 101 and (reply.stream or bodies.reply_streams(kind, length)):
+                call.reply_tap = bodies.BodyTap(reply.stream if callable(reply.stream) else None)
+                reply.stream = call.reply_tap
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        with self.faults.guard("response"):
+            if flow.websocket is None and flow.response is not None:
+                self._end(flow, outcome.of_response(flow.response.status_code))
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        with self.faults.guard("error"):
+            self._end(flow, outcome.of_error(flow))
+
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        with self.faults.guard("web socket"):
+            if flow.id in self.live and flow.websocket is not None:
+                del flow.websocket.messages[:-1]  # mitmproxy keeps them all
+
+    def websocket_end(self, flow: http.HTTPFlow) -> None:
+        with self.faults.guard("web socket"):
+            self._end(flow, "websocket_closed")
+
+    def _end(self, flow: http.HTTPFlow, how: outcome.Outcome) -> None:
+        call = self.live.pop(flow.id, None)
+        if call is None:
+            return
+        ended = live.end(call, flow, how)
+        if call.reply_tap is not None and not call.reply_tap.cut and flow.response is not None:
+            flow.response.raw_content = ended.reply_body.data  # for mitmweb, -w and the console; not sent again
+        self.service.ended(ended)
+
+    def _facts(self, known: Connection, host: str, provider: str | None) -> Facts:
+        return Facts(
+            host=host,
+            caller=known.caller,
+            client_ip=known.client_ip,
+            proxy_user=known.proxy_user,
+            provider=provider,
+        )
+
+
+def has_body(request: http.Request) -> bool:
+    """Whether a body follows: a bodyless HTTP/2 request that is set to stream is an error in mitmproxy (#5897)."""
+    if length := request.headers.get("content-length"):
+        return length != "0"
+    return "transfer-encoding" in request.headers
+
+
+def _as_asked(request: http.Request, host: str) -> Request:
+    return Request(
+        method=request.method,
+        host=host,
+        target=request.path,
+        headers=Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.fields),
+        scheme=request.scheme,
+        port=request.port,
+    )
+
+
+def _address(address: tuple[str, int] | tuple[str, int, int, int] | None) -> tuple[str, int] | None:
+    return (address[0], address[1]) if address else None
+
+
+def _proxy_user(flow: http.HTTPFlow) -> str | None:
+    given = flow.metadata.get("proxyauth")  # mitmproxy's own option has read and removed the header
+    return given[0] if given else proxy_user(flow.request.headers.get("proxy-authorization"))
+
+
+def _who(known: Connection) -> str:
+    return known.caller.id if known.caller else known.client_ip or ""

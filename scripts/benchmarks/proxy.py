@@ -1,0 +1,203 @@
+"""What the addon costs: rounds of direct, bare mitmdump, mitmdump with the addon, and `sessiontap run`, interleaved.
+
+    scripts/bench [--rounds N] [--requests N]
+
+Ratios are taken round by round and their median is printed: the machine's speed drifts, a ratio within a round does
+less. Where the machine allows it the proxies run on one core, client and upstream on the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+
+import psutil
+from load import HOST, Load
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+BODY = json.dumps(
+    {
+        "model": "gpt-4o-mini",
+        "messages": [
+            {"role": "system", "content": "You are a helpful assistant. " * 10},
+            {"role": "user", "content": "Write a paragraph about interleaved benchmarks. " * 5},
+        ],
+    }
+).encode()
+BARE_STREAM = "def responseheaders(flow): flow.response.stream = True\n"
+
+
+@contextmanager
+def process(command: list[str], environment: dict[str, str], core: int | None) -> Iterator[subprocess.Popen[str]]:
+    """A process on a core of its own, ended at the end."""
+
+    def pin() -> None:
+        if core is not None:
+            os.sched_setaffinity(0, {core})
+
+    running = subprocess.Popen(
+        command, env=os.environ | environment, stdout=subprocess.PIPE, text=True, cwd=ROOT, preexec_fn=pin
+    )
+    try:
+        yield running
+    finally:
+        running.send_signal(signal.SIGTERM)
+        try:
+            running.wait(20)
+        except subprocess.TimeoutExpired:
+            running.kill()
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+async def until_open(port: int) -> None:
+    """Wait until something listens on `port`."""
+    for _ in range(600):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.05)
+        else:
+            writer.close()
+            return
+    raise SystemExit(f"bench: nothing listens on port {port} after 30 s")
+
+
+class Bench:
+    """The processes under test: an upstream and three proxies, all up for the whole run."""
+
+    def __init__(self, stack: ExitStack, folder: Path, cores: tuple[int | None, int | None]) -> None:
+        self.stack, self.folder, self.cores = stack, folder, cores
+        upstream = stack.enter_context(process([sys.executable, str(HERE / "upstream.py"), str(folder)], {}, cores[1]))
+        assert upstream.stdout is not None
+        self.upstream = int(upstream.stdout.readline())
+        (folder / "stream.py").write_text(BARE_STREAM)
+        (folder / "rules.yaml").write_text((ROOT / "rules.yaml").read_text())
+        self.ports: dict[str, int] = {}
+        self.pids: dict[str, int] = {}
+
+    def start(self, name: str, command: list[str], more: list[str]) -> None:
+        """Start a proxy that connects to the upstream whatever host is asked for."""
+        port = free_port()
+        arguments = [
+            *command,
+            "-q",
+            *("--listen-host", "127.0.0.1", "-p", str(port)),
+            *("-s", str(ROOT / "addon/sessiontap/demo/redirect.py")),
+            *("--set", f"confdir={self.folder / 'confdir'}"),
+            *("--set", f"ssl_verify_upstream_trusted_ca={self.folder / 'ca.pem'}"),
+            *("--set", "connection_strategy=lazy"),
+            *more,
+        ]
+        environment = {"SESSIONTAP_REDIRECT": f"{HOST}=127.0.0.1:{self.upstream}", "HOME": str(self.folder)}
+        running = self.stack.enter_context(process(arguments, environment, self.cores[0]))
+        self.ports[name], self.pids[name] = port, running.pid
+
+    def load(self, name: str) -> Load:
+        return Load(self.upstream, self.ports.get(name))
+
+
+def ratio(figures: dict[str, list[float]], over: str, under: str) -> float:
+    """The median over the rounds of one figure divided by another of the same round."""
+    return median(a / b for a, b in zip(figures[over], figures[under], strict=True))
+
+
+async def throughput(bench: Bench, rounds: int, requests: int) -> None:
+    """Requests per second and added latency."""
+    ways = ["direct", "bare", "addon", "run"]
+    for clients in (1, 16):
+        rates: dict[str, list[float]] = {way: [] for way in ways}
+        p50: dict[str, list[float]] = {way: [] for way in ways}
+        for number in range(rounds):
+            for way in ways[number % 4 :] + ways[: number % 4]:
+                load = bench.load(way)
+                count = requests * 4 if way == "direct" else requests
+                rates[way].append(await load.requests(clients, count, BODY))
+                p50[way].append(median(load.latencies) * 1000)
+        print(f"\n{clients} client{'s' if clients > 1 else ''}, {rounds} rounds of {requests} requests")
+        for way in ways:
+            print(f"  {way:<8} {median(rates[way]):>9,.0f} requests/s   median latency {median(p50[way]):6.2f} ms")
+        added = median(a - b for a, b in zip(p50["addon"], p50["bare"], strict=True))
+        print(f"  addon / bare mitmdump: {ratio(rates, 'addon', 'bare'):.2f} of its requests/s (goal: at least 0.90)")
+        print(f"  run   / bare mitmdump: {ratio(rates, 'run', 'bare'):.2f}")
+        if clients == 1:
+            print(f"  added by the addon at the median: {added:+.2f} ms (goal: under 0.5)")
+
+
+async def streams(bench: Bench, rounds: int) -> None:
+    """First-event delay and events per second."""
+    ways = ["direct", "bare-stream", "addon", "run"]
+    first: dict[str, list[float]] = {way: [] for way in ways}
+    events: dict[str, list[float]] = {way: [] for way in ways}
+    for number in range(rounds * 2):
+        for way in ways[number % 4 :] + ways[: number % 4]:
+            load = bench.load(way)
+            first[way].append((await load.stream("/v1/chat/completions/paced", BODY))[0] * 1000)
+            _, took, count = await load.stream("/v1/chat/completions/stream", BODY)
+            events[way].append(count / took)
+    print(f"\nstreams, {rounds * 2} rounds; bare-stream is mitmdump with only `flow.response.stream = True`")
+    for way in ways:
+        print(f"  {way:<12} first event after {median(first[way]):6.2f} ms   {median(events[way]):>9,.0f} events/s")
+    print(f"  addon / bare-stream: {ratio(events, 'addon', 'bare-stream'):.2f} of its events/s")
+    print("  bare mitmdump without that line holds a stream back until its end: 200 ms here")
+
+
+async def memory(bench: Bench, calls: int) -> None:
+    """Resident memory after the first tenth of the calls and after all."""
+    proxy = psutil.Process(bench.pids["addon"])
+    await bench.load("addon").requests(8, calls // 10, BODY)
+    early = proxy.memory_info().rss
+    await bench.load("addon").requests(8, calls - calls // 10, BODY)
+    late = proxy.memory_info().rss
+    print(
+        f"\nmemory of the proxy with the addon: {early / 1e6:.0f} MB after {calls // 10:,} more calls, "
+        f"{late / 1e6:.0f} MB after {calls:,} ({(late - early) / 1e6:+.0f} MB; goal: within 20)"
+    )
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--requests", type=int, default=600)
+    parser.add_argument("--calls", type=int, default=10_000, help="of the memory measurement")
+    given = parser.parse_args()
+    can_pin = hasattr(os, "sched_setaffinity") and len(os.sched_getaffinity(0)) > 1
+    cores = sorted(os.sched_getaffinity(0)) if can_pin else []
+    if can_pin:
+        os.sched_setaffinity(0, {cores[1]})
+    with tempfile.TemporaryDirectory(prefix="sessiontap-bench-") as name, ExitStack() as stack:
+        folder = Path(name)
+        bench = Bench(stack, folder, (cores[0], cores[1]) if can_pin else (None, None))
+        mitmdump = str(Path(sys.executable).with_name("mitmdump"))
+        ours = ["--set", f"session_rules={folder / 'rules.yaml'}", "--set", f"session_trace={folder / 'trace'}"]
+        bench.start("bare", [mitmdump], [])
+        await until_open(bench.ports["bare"])  # it makes the CA that the others then find
+        bench.start("bare-stream", [mitmdump], ["-s", str(folder / "stream.py")])
+        bench.start("addon", [mitmdump, "-s", str(ROOT / "addon/main.py")], ours)
+        bench.start("run", [sys.executable, "-m", "sessiontap.cli", "run"], ours)
+        for port in bench.ports.values():
+            await until_open(port)
+        await throughput(bench, given.rounds, given.requests)
+        await streams(bench, given.rounds)
+        await memory(bench, given.calls)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

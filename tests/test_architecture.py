@@ -1,0 +1,107 @@
+"""The house: data flows one way, only proxy/ knows mitmproxy, and the proxy's own path stays small."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "addon" / "sessiontap"
+
+MAY_IMPORT = {
+    # room: the rooms that it may import, besides itself and `exchange`
+    "callers": set(),
+    "llm": set(),
+    "rules": {"callers", "llm"},
+    "sessions": {"callers", "llm", "rules"},
+    "headers": {"llm", "rules", "sessions"},
+    "gateways": {"headers"},
+    "trace": {"callers", "llm", "rules", "sessions", "headers"},
+    "proxy": {"callers", "llm", "rules", "sessions", "headers", "gateways", "trace"},
+    "demo": {"cli", "trace"},
+    "cli": {"callers", "llm", "rules", "sessions", "headers", "trace", "proxy", "demo"},
+}
+KNOW_MITMPROXY = {"proxy"}
+PROXY_PATH = {"mitmproxy", "yaml", "msgpack", "msgspec", "zstandard", "brotli"}
+"""Third-party packages of the proxy's own path; zstandard and brotli come with mitmproxy."""
+LAZY = {("callers", "psutil")}
+"""Imported inside a function, where a platform needs it."""
+
+
+def imports(file: Path) -> list[tuple[str, bool]]:
+    """(module, whether at the top level) of every import in `file`."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    top = set(map(id, tree.body))
+    found: list[tuple[str, bool]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, id(node) in top) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            if node.module == "sessiontap":
+                found += [(f"sessiontap.{alias.name}", id(node) in top) for alias in node.names]
+            else:
+                found.append((node.module or "", id(node) in top))
+    return found
+
+
+def files(room: str) -> list[Path]:
+    return sorted((PACKAGE / room).rglob("*.py"))
+
+
+def test_every_room_is_in_the_table() -> None:
+    rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and (path / "__init__.py").exists()}
+    assert rooms == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_rooms_import_only_what_they_may(room: str) -> None:
+    allowed = MAY_IMPORT[room] | {room, "exchange", "__version__", "errors"}
+    wrong = [
+        f"{file.relative_to(PACKAGE)} imports {module}"
+        for file in files(room)
+        for module, _ in imports(file)
+        if module.startswith("sessiontap.") and module.split(".")[1] not in allowed
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("room", [room for room in MAY_IMPORT if room not in KNOW_MITMPROXY])
+def test_only_the_proxy_room_knows_mitmproxy(room: str) -> None:
+    wrong = [
+        f"{file.relative_to(PACKAGE)} imports {module}"
+        for file in files(room)
+        for module, _ in imports(file)
+        if module.split(".")[0] == "mitmproxy"
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("room", [room for room in MAY_IMPORT if room not in {"cli", "demo"}])
+def test_the_proxys_path_imports_few_packages(room: str) -> None:
+    wrong = [
+        f"{file.relative_to(PACKAGE)} imports {module}"
+        for file in files(room)
+        for module, _ in imports(file)
+        if (name := module.split(".")[0]) != "sessiontap"
+        and name not in sys.stdlib_module_names
+        and name not in PROXY_PATH
+        and (room, name) not in LAZY
+    ]
+    assert not wrong
+
+
+def test_what_the_proxy_loads_is_what_the_table_says() -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]);"
+        "import mitmproxy.tools.main, mitmproxy.addons, mitmproxy.tools.dump;"
+        "before = set(sys.modules);"
+        "import sessiontap.proxy.tap;"
+        "print(*{m.split('.')[0] for m in set(sys.modules) - before})"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(PACKAGE.parent)], capture_output=True, text=True, check=True)
+    third_party = set(done.stdout.split()) - sys.stdlib_module_names - {"sessiontap"}
+    assert {name.lstrip("_") for name in third_party} <= PROXY_PATH | {"cmsgpack", "yaml", "brotli"}
