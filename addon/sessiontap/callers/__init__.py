@@ -1,8 +1,83 @@
 """Who is calling: a connection -> the process at its other end.
 
-Imports nothing of the project. `find` is the one function behind which each platform has its module.
+Imports nothing of the project; psutil only where there is no /proc. `find` is the one function behind which each
+platform has its module (`linux`, `portable`):
+
+- `find(client, proxy, env_names)`: the whole look-up, for a thread beside the event loop.
+- `find_known(client, proxy, env_names)`: the same answer at once where it takes no search (a process that was found
+  lately, a remote client, a closed socket), else None: then call `find`.
+- `listens(caller)`: whether the process is a server.
+- `forget()`: empties the memory, which is bounded anyway.
+
+All are safe to call from several threads, and none raises.
 """
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from typing import TYPE_CHECKING
 
 from sessiontap.callers.caller import Caller, Found, Process
 
-__all__ = ["Caller", "Found", "Process"]
+if TYPE_CHECKING:
+    from sessiontap.callers import linux, portable
+
+__all__ = ["Caller", "Found", "Process", "find", "find_known", "forget", "listens"]
+
+
+def find(client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found:
+    """The process that opened a connection which was just accepted.
+
+    `client` is the peer's address (getpeername), `proxy` the address that the client connected to (getsockname; where
+    connections are redirected, the one that the client meant). `env_names` are the variables that are wanted of the
+    process's environment. Of several processes that hold the connection, it is the one from which the others have it.
+
+    Reasons for there being none: `remote client`; `gone` (it has closed the socket or ended; the uid is known where
+    the kernel still knows it); `not permitted` (another user's process); `not visible` (in another pid namespace);
+    `not found within 50 ms`; `look-up failed: ...`.
+    """
+    try:
+        finder = _finder()
+    except Exception as error:
+        return Found(reason=f"look-up failed: {type(error).__name__}: {error}")
+    return finder.find(client, proxy, env_names)
+
+
+def find_known(client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found | None:
+    """What `find` would answer, where that takes tens of microseconds and no search; else None."""
+    try:
+        finder = _finder()
+    except Exception:
+        return None
+    return finder.find_known(client, proxy, env_names)
+
+
+def listens(caller: Caller) -> bool | None:
+    """Whether the process has a listening TCP socket; None where that cannot be known (any more).
+
+    Costs about 0.1 ms; an answer is kept, a "no" for five seconds.
+    """
+    try:
+        finder = _finder()
+    except Exception:
+        return None
+    return finder.listens(caller)
+
+
+def forget() -> None:
+    """Empties the memory of processes."""
+    if _finder.cache_info().currsize:
+        _finder().forget()
+
+
+@cache
+def _finder() -> linux.Finder | portable.Finder:
+    """The platform's module, chosen once. Raises ImportError where psutil is needed and missing."""
+    if sys.platform == "linux":
+        from sessiontap.callers import linux
+
+        return linux.Finder()
+    from sessiontap.callers import portable
+
+    return portable.Finder()

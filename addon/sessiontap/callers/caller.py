@@ -13,6 +13,10 @@ class Process:
     pid: int
     name: str
     started: int | None
+    names: tuple[str, ...] = ()
+    """Every name a rule may match, as `Caller.names`."""
+    id: str | None = None
+    """As `Caller.id`."""
 
 
 @dataclass(frozen=True, slots=True)

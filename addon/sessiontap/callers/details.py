@@ -1,0 +1,154 @@
+"""A Linux process -> its Caller, kept per (pid, start time).
+
+What a program can change under the same pid is read anew at each look-up, for about 20 microseconds: comm, executable,
+command line (exec(2), a title) and working folder. The rest is read once. Ancestors stay as first seen: they are who
+started the process, which a parent that has ended since does not change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from sessiontap.callers import cgroup, identity, procfs, tree
+from sessiontap.callers.caller import Caller, Process
+from sessiontap.callers.lru import Lru
+from sessiontap.callers.names import Names, names
+from sessiontap.callers.procfs import ProcessFolder, Stat
+
+_CALLERS = 512
+_ANCESTORS = 1024
+_DEPTH = 64
+
+
+type _Image = tuple[str, str | None, bytes, int]
+"""comm, executable, command line, and the mark that an exec(2) changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a Caller was made from, to tell whether it still holds."""
+
+    image: _Image
+    asked: frozenset[str]
+    """The variables that were looked for."""
+    env: Mapping[str, str]
+    caller: Caller
+
+
+class Details:
+    """Bounded memory of processes. Safe to use from several threads: values are replaced, never changed."""
+
+    def __init__(self) -> None:
+        self._seen: Lru[tuple[int, int], _Seen] = Lru(_CALLERS)
+        self._members: Lru[tuple[int, int, str], tree.Member] = Lru(_ANCESTORS)
+
+    def read(self, folder: ProcessFolder, env_names: frozenset[str]) -> Caller:
+        """The caller as it is now. Raises OSError or ValueError where the process has ended or cannot be read."""
+        stat = folder.stat()
+        image = (stat.comm, folder.link("exe"), folder.command_line(), stat.stack)
+        key = (folder.pid, stat.ticks)
+        seen = self._seen.get(key)
+        if stat.state in "ZX":  # it ends while we look: what is left of it is less than we knew
+            if seen is None:
+                raise ProcessLookupError(f"process {folder.pid} has ended")
+            return seen.caller
+        cwd = folder.link("cwd")
+        if seen is not None and seen.image == image:
+            caller, asked, env = seen.caller, seen.asked, seen.env
+        else:
+            caller = self._make(folder, stat, image, seen.caller if seen else None)
+            asked, env = frozenset(), {}
+        if not env_names <= asked:
+            asked |= env_names
+            env = folder.environ(asked)
+        shown = env if asked == env_names else {name: env[name] for name in env_names if name in env}
+        if caller.cwd != cwd or caller.env != shown:
+            caller = replace(caller, cwd=cwd, env=shown)
+        if seen is None or caller is not seen.caller or asked is not seen.asked:
+            self._seen.put(key, _Seen(image, asked, env, caller))
+        return caller
+
+    def forget(self) -> None:
+        """Empties the memory."""
+        self._seen.clear()
+        self._members.clear()
+
+    def _make(self, folder: ProcessFolder, stat: Stat, image: _Image, before: Caller | None) -> Caller:
+        comm, exe, command_line, _ = image
+        argv = procfs.parse_command_line(command_line)
+        named = names(comm, exe, argv)
+        group = cgroup.parse(folder.cgroup())
+        uid = folder.uid()
+        if before is None:
+            member = _member(folder.pid, stat, named, group)
+            lineage = self._lineage(stat)
+            ancestors, root = tuple(each.process for each in lineage), tree.root((member, *lineage))
+        else:
+            ancestors, root = before.ancestors, before.tree
+            if root is not None and root.pid == folder.pid:  # exec: still the root, by its new name
+                root = _member(folder.pid, stat, named, group).process
+        return Caller(
+            id=identity.process_id(identity.machine(), folder.pid, stat.ticks),
+            pid=folder.pid,
+            started=procfs.started(stat.ticks),
+            name=named.name,
+            names=named.all,
+            exe=exe,
+            argv=argv,
+            user=_user(uid),
+            uid=uid,
+            ancestors=ancestors,
+            container=group.container,
+            tree=root,
+        )
+
+    def _lineage(self, stat: Stat) -> list[tree.Member]:
+        """The ancestors, parent first, as far up as can be seen."""
+        chain: list[tree.Member] = []
+        while stat.ppid > 0 and len(chain) < _DEPTH:
+            try:
+                with ProcessFolder(stat.ppid) as folder:
+                    above = folder.stat()
+                    if above.ticks > stat.ticks:  # a later process by its parent's old number
+                        break
+                    chain.append(self._ancestor(folder, above))
+                    stat = above
+            except (OSError, ValueError):
+                break
+        return chain
+
+    def _ancestor(self, folder: ProcessFolder, stat: Stat) -> tree.Member:
+        key = (folder.pid, stat.ticks, stat.comm)
+        member = self._members.get(key)
+        if member is None:
+            argv = procfs.parse_command_line(folder.command_line())
+            named = names(stat.comm, folder.link("exe"), argv)
+            member = _member(folder.pid, stat, named, cgroup.parse(folder.cgroup()))
+            self._members.put(key, member)
+        return member
+
+
+def _member(pid: int, stat: Stat, named: Names, group: cgroup.Group) -> tree.Member:
+    process = Process(
+        pid=pid,
+        name=named.name or "",
+        started=procfs.started(stat.ticks),
+        names=named.all,
+        id=identity.process_id(identity.machine(), pid, stat.ticks),
+    )
+    return tree.Member(process, stat.session, stat.group, named.shell, group.container, group.unit)
+
+
+@lru_cache(256)
+def _user(uid: int | None) -> str | None:
+    """The account's name; None where it has none. May ask a directory service, once per user."""
+    import pwd  # not on Windows
+
+    if uid is None:
+        return None
+    try:
+        return procfs.text(pwd.getpwuid(uid).pw_name)
+    except (KeyError, OSError):
+        return None

@@ -1,0 +1,133 @@
+"""Who is calling, on Linux: the connection's socket by sock_diag, its process by /proc."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Callable
+
+from sessiontap.callers import addresses, identity, proc_net
+from sessiontap.callers.addresses import Address
+from sessiontap.callers.caller import Caller, Found
+from sessiontap.callers.details import Details
+from sessiontap.callers.lru import Lru
+from sessiontap.callers.procfs import ProcessFolder
+from sessiontap.callers.scan import NotFound, Scan
+from sessiontap.callers.sock_diag import Owner, SockDiag
+
+_ASK_AGAIN = 5.0
+"""Seconds after which a process that did not listen may have begun to."""
+
+
+class Finder:
+    """One look-up and its memory. Safe to use from several threads; every method answers and none raises."""
+
+    def __init__(self) -> None:
+        self._sockets = SockDiag()
+        self._scan = Scan()
+        self._details = Details()
+        self._listens: Lru[str, tuple[bool, float]] = Lru(512)
+
+    def find(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found:
+        """The process at the other end of an accepted connection; see `sessiontap.callers.find`."""
+        return self._guarded(lambda: self._find(client, proxy, env_names))
+
+    def find_known(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found | None:
+        """What `find` answers where that takes no search; see `sessiontap.callers.find_known`."""
+
+        def look() -> Found | None:
+            owner = self._owner(client, proxy)
+            return owner if isinstance(owner, Found) else self._known(owner, env_names)
+
+        return self._guarded(look)
+
+    def listens(self, caller: Caller) -> bool | None:
+        """Whether the process has a listening TCP socket; None where that cannot be known (any more)."""
+        try:
+            return self._listening(caller)
+        except Exception:
+            return None
+
+    def forget(self) -> None:
+        """Empties all memory."""
+        self._scan.forget()
+        self._details.forget()
+        self._listens.clear()
+
+    def _find(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found:
+        owner = self._owner(client, proxy)
+        if isinstance(owner, Found):
+            return owner
+        known = self._known(owner, env_names)
+        if known is not None:
+            return known
+        try:
+            folder = self._scan.search(owner.inode, owner.uid)
+        except NotFound as why:
+            later = self._owner(client, proxy)  # closed while we searched?
+            return later if isinstance(later, Found) else Found(uid=owner.uid, reason=str(why))
+        return self._described(folder, owner, env_names) or Found(uid=owner.uid, reason="gone")
+
+    def _known(self, owner: Owner, env_names: frozenset[str]) -> Found | None:
+        folder = self._scan.known(owner.inode)
+        return self._described(folder, owner, env_names) if folder else None
+
+    def _described(self, folder: ProcessFolder, owner: Owner, env_names: frozenset[str]) -> Found | None:
+        with folder:
+            try:
+                return Found(self._details.read(folder, env_names), uid=owner.uid)
+            except (OSError, ValueError):
+                return None
+
+    def _owner(self, client: tuple[str, int], proxy: tuple[str, int]) -> Owner | Found:
+        """The socket's owner, or the answer where there is none."""
+        try:
+            local, remote = addresses.parse(client), addresses.parse(proxy)
+        except ValueError as error:
+            return Found(reason=str(error))
+        if local.family != remote.family:
+            return Found(reason="addresses of two kinds")
+        owner = self._look_up(local, remote)
+        if owner is None:
+            return Found(reason="gone" if addresses.is_local(local) else "remote client")
+        if owner.inode == 0:
+            return Found(uid=owner.uid, reason="gone")
+        return owner
+
+    def _look_up(self, local: Address, remote: Address) -> Owner | None:
+        try:
+            owner = self._sockets.owner(local, remote)
+            if owner is None and addresses.is_local(local):
+                # A socket that is bound to a device is found by that device only.
+                for index, _ in socket.if_nameindex():
+                    owner = self._sockets.owner(local, remote, index)
+                    if owner is not None:
+                        break
+            return owner
+        except OSError:
+            return proc_net.owner(local, remote)
+
+    def _listening(self, caller: Caller) -> bool | None:
+        seen = self._listens.get(caller.id)
+        if seen is not None and (seen[0] or time.monotonic() < seen[1]):
+            return seen[0]
+        with ProcessFolder(caller.pid) as folder:
+            if identity.process_id(identity.machine(), caller.pid, folder.stat().ticks) != caller.id:
+                return None  # the number is another process's by now
+            sockets = folder.sockets()
+        try:
+            listening = self._sockets.listening()
+        except OSError:
+            listening = proc_net.listening()
+        answer = not listening.isdisjoint(sockets)
+        self._listens.put(caller.id, (answer, time.monotonic() + _ASK_AGAIN))
+        return answer
+
+    @staticmethod
+    def _guarded[T: Found | None](look: Callable[[], T]) -> T | Found:
+        try:
+            return look()
+        except Exception as error:
+            logging.getLogger(__name__).debug("a caller look-up failed", exc_info=True)
+            return Found(reason=f"look-up failed: {type(error).__name__}: {error}")

@@ -1,0 +1,69 @@
+"""What a process is called: by a person (`name`), and by everything that a rule may match (`all`).
+
+design: "A name matches any of: the kernel's name (comm), the base name of argv[0], of the executable, and for an
+interpreter that of its script." The name that a person would say is the first of script, argv[0], executable, comm that
+says something:
+
+- comm is cut to 15 bytes by the kernel and may be the main thread's own name (`MainThread`), so it comes last;
+- argv[0] may be `-bash` (a login shell), `/proc/self/exe` (a program that started itself again: its executable counts)
+  or a title that the program wrote over its command line (`nginx: worker process`, `claude`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sessiontap.callers.interpreters import Script, base, interpreter, script
+
+Shell = Literal["prompt", "text", "script"]
+"""A shell waits at its prompt, runs a text (`-c`, standard input), or a script."""
+
+_SELF = ("/proc/self/", "/proc/thread-self/", "/dev/fd/")
+_DELETED = " (deleted)"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """`all` has no doubles and starts with `name`; `shell`: what a shell does, None for any other program."""
+
+    name: str | None
+    all: tuple[str, ...] = ()
+    shell: Shell | None = None
+
+
+def names(comm: str | None, exe: str | None, argv: Sequence[str]) -> Names:
+    """The names of a process by its comm, the path of its executable and its command line; each may be unknown."""
+    image = base(exe.removesuffix(_DELETED)) if exe else ""
+    program = _program(argv[0], image, alone=len(argv) == 1) if argv else ""
+    kind = interpreter(program or image)
+    run = script(kind, argv[1:]) if kind and argv else Script(None)
+    ordered = (run.name, program, image, comm)
+    unique = tuple(dict.fromkeys(form for name in ordered if name for form in _forms(name)))
+    shell: Shell | None = None
+    if kind is not None and kind.shell:
+        shell = "script" if run.name else "text" if run.inline else "prompt"
+    return Names(unique[0] if unique else None, unique, shell)
+
+
+def _forms(name: str) -> tuple[str, ...]:
+    """On Windows `claude.exe` is claude."""
+    return (name[:-4], name) if name.lower().endswith(".exe") and len(name) > 4 else (name,)
+
+
+def _program(first: str, image: str, *, alone: bool) -> str:
+    """The program that argv[0] names, or nothing where it names none."""
+    if not first or first.startswith(_SELF):
+        return ""
+    if alone and " " in first and base(first) != image:
+        return _title(first)
+    return base(first.removeprefix("-"))
+
+
+def _title(text: str) -> str:
+    """The program in a title written over the command line: `gunicorn: master [app]`, `npm exec x`, `/opt/x --y z`."""
+    head = text.partition(": ")[0]
+    if head.startswith("/"):
+        return base(head.partition(" -")[0])
+    return base(head.split(" ", 1)[0])

@@ -1,0 +1,223 @@
+"""Who is calling, by psutil: macOS, Windows and the BSDs.
+
+psutil has no look-up of one connection, only lists, which take tens of milliseconds: of the whole machine
+(Windows, BSD), or, where that needs root, of one process at a time (macOS), those found lately first and then the
+newest. Sessions and process groups are asked of the system where it has them; control groups are unknown here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from sessiontap.callers import addresses, identity, tree
+from sessiontap.callers.addresses import Address
+from sessiontap.callers.caller import Caller, Found, Process
+from sessiontap.callers.lru import Lru
+from sessiontap.callers.names import Names, names
+from sessiontap.callers.procfs import text
+
+if TYPE_CHECKING:
+    import psutil
+
+_CALLERS = 512
+_ASK_FIRST = 8
+_DEADLINE = 2.0
+"""Seconds for a search through all processes."""
+
+
+class Finder:
+    """As `linux.Finder`, slower. psutil is imported when one is made. Raises ImportError."""
+
+    def __init__(self, *, whole_table: bool = sys.platform != "darwin") -> None:
+        import psutil
+
+        self._psutil = psutil
+        self._whole_table = whole_table
+        self._callers: Lru[str, Caller] = Lru(_CALLERS)
+        self._lately: Lru[int, bool] = Lru(_CALLERS)
+
+    def find(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found:
+        """The process at the other end of an accepted connection; see `sessiontap.callers.find`."""
+        try:
+            return self._find(client, proxy, env_names)
+        except Exception as error:
+            logging.getLogger(__name__).debug("a caller look-up failed", exc_info=True)
+            return Found(reason=f"look-up failed: {type(error).__name__}: {error}")
+
+    def find_known(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found | None:
+        """None: here is no answer that takes no search."""
+        return None
+
+    def listens(self, caller: Caller) -> bool | None:
+        """Whether the process has a listening TCP socket; None where that cannot be known (any more)."""
+        try:
+            process = self._psutil.Process(caller.pid)
+            if _id(process) != caller.id:
+                return None  # the number is another process's by now
+            return any(item.status == self._psutil.CONN_LISTEN for item in process.net_connections("tcp"))
+        except Exception:
+            return None
+
+    def forget(self) -> None:
+        """Empties all memory."""
+        self._callers.clear()
+        self._lately.clear()
+
+    def _find(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found:
+        try:
+            ends = addresses.parse(client), addresses.parse(proxy)
+        except ValueError as error:
+            return Found(reason=str(error))
+        if ends[0].family != ends[1].family:
+            return Found(reason="addresses of two kinds")
+        if not addresses.is_local(ends[0]):
+            return Found(reason="remote client")
+        try:
+            holder = self._in_table(ends) if self._whole_table else self._search(ends)
+            if holder is None:
+                return Found(reason="gone")
+            opener = self._opener(holder, ends)
+            self._lately.put(opener.pid, True)
+            caller = self._describe(opener, env_names)
+        except self._psutil.AccessDenied:
+            return Found(reason="not permitted")
+        except self._psutil.NoSuchProcess:
+            return Found(reason="gone")
+        except TimeoutError as why:
+            return Found(reason=str(why))
+        return Found(caller, uid=caller.uid)
+
+    def _in_table(self, ends: tuple[Address, Address]) -> psutil.Process | None:
+        """The holder by the list of the whole machine. Raises AccessDenied where it is there without its process."""
+        for item in self._psutil.net_connections("tcp"):
+            if _ends(item.laddr, item.raddr) == ends and item.status != self._psutil.CONN_TIME_WAIT:
+                if item.pid is None:
+                    raise self._psutil.AccessDenied()
+                return self._psutil.Process(item.pid)
+        return None
+
+    def _search(self, ends: tuple[Address, Address]) -> psutil.Process | None:
+        """The holder by asking each process. Raises AccessDenied where it may be one that cannot be asked."""
+        until = time.monotonic() + _DEADLINE
+        denied = None
+        for process in self._candidates():
+            try:
+                if _holds(process, ends):
+                    return process
+            except self._psutil.AccessDenied as error:
+                denied = error
+            except self._psutil.Error:
+                continue
+            if time.monotonic() > until:
+                raise TimeoutError(f"not found within {_DEADLINE:.0f} s")
+        if denied is not None:
+            raise denied
+        return None
+
+    def _candidates(self) -> Iterator[psutil.Process]:
+        """The processes found lately, then all others, the highest pids first; our own last."""
+        us = os.getpid()
+        lately = [pid for pid, _ in self._lately.newest(_ASK_FIRST) if pid != us]
+        others = sorted(set(self._psutil.pids()).difference(lately, (us,)), reverse=True)
+        for pid in (*lately, *others, us):
+            with contextlib.suppress(self._psutil.Error):
+                yield self._psutil.Process(pid)
+
+    def _opener(self, process: psutil.Process, ends: tuple[Address, Address]) -> psutil.Process:
+        """The topmost ancestor that holds the connection too: descriptors pass from parent to child."""
+        with contextlib.suppress(self._psutil.Error):
+            while (parent := process.parent()) is not None and _holds(parent, ends):
+                process = parent
+        return process
+
+    def _describe(self, process: psutil.Process, env_names: frozenset[str]) -> Caller:
+        """The caller as it is now; its ancestors as first seen. Raises psutil.Error where it has ended."""
+        key = _id(process)
+        before = self._callers.get(key)
+        named, exe, argv = self._named(process)
+        environ = (self._ask(process.environ) or {}) if env_names else {}
+        cwd, user = self._ask(process.cwd), self._ask(process.username)
+        uids = self._ask(process.uids) if hasattr(process, "uids") else None
+        if before is None:
+            lineage = [self._member(each) for each in self._ask(process.parents) or ()]
+            ancestors = tuple(each.process for each in lineage)
+            root = tree.root((self._member(process), *lineage))
+        else:
+            ancestors, root = before.ancestors, before.tree
+            if root is not None and root.id == key:  # exec: still the root, by its new name
+                root = self._member(process).process
+        caller = Caller(
+            id=key,
+            pid=process.pid,
+            started=_nanoseconds(process),
+            name=named.name,
+            names=named.all,
+            exe=exe,
+            argv=argv,
+            cwd=text(cwd) if cwd else None,
+            user=text(user) if user else None,
+            uid=uids.effective if uids else None,
+            ancestors=ancestors,
+            env={name: text(environ[name]) for name in env_names if name in environ},
+            tree=root,
+        )
+        if caller == before:
+            return before
+        self._callers.put(key, caller)
+        return caller
+
+    def _member(self, process: psutil.Process) -> tree.Member:
+        """The process as the walk up its tree sees it. Raises psutil.Error where it has ended."""
+        named, _, _ = self._named(process)
+        value = Process(process.pid, named.name or "", _nanoseconds(process), named.all, _id(process))
+        return tree.Member(value, _leader("getsid", process.pid), _leader("getpgid", process.pid), named.shell)
+
+    def _named(self, process: psutil.Process) -> tuple[Names, str | None, tuple[str, ...]]:
+        exe, comm = self._ask(process.exe), self._ask(process.name)
+        argv = tuple(text(word) for word in self._ask(process.cmdline) or ())
+        path = text(exe) if exe else None
+        return names(text(comm) if comm else None, path, argv), path, argv
+
+    def _ask[T](self, fact: Callable[[], T]) -> T | None:
+        """None where the fact may not be known, or is no longer."""
+        try:
+            return fact()
+        except (self._psutil.Error, OSError):
+            return None
+
+
+def _holds(process: psutil.Process, ends: tuple[Address, Address]) -> bool:
+    return any(_ends(item.laddr, item.raddr) == ends for item in process.net_connections("tcp"))
+
+
+def _ends(local: tuple[str, int] | tuple[()], remote: tuple[str, int] | tuple[()]) -> tuple[Address, Address] | None:
+    """Both ends of a listed connection; None where it has no other end."""
+    try:
+        return (addresses.parse(local), addresses.parse(remote)) if local and remote else None
+    except ValueError:
+        return None
+
+
+def _id(process: psutil.Process) -> str:
+    return identity.process_id(identity.machine(), process.pid, f"{process.create_time():.6f}")
+
+
+def _nanoseconds(process: psutil.Process) -> int:
+    return round(process.create_time() * 1e6) * 1000
+
+
+def _leader(function: str, pid: int) -> int | None:
+    """The pid of the leader of a process's session or group; None where the system has none or will not say."""
+    ask = getattr(os, function, None)
+    if ask is None:
+        return None
+    try:
+        return int(ask(pid))
+    except OSError:
+        return None
