@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -74,6 +74,6 @@ def dicts(value: Any, *keys: str | int) -> Iterator[dict[str, Any]]:
     return (item for item in items(value, *keys) if isinstance(item, dict))
 
 
-def names(found: Iterator[str | None] | list[str | None]) -> tuple[str, ...]:
+def names(found: Iterable[str | None]) -> tuple[str, ...]:
     """What is there, in order, each once."""
     return tuple(dict.fromkeys(name for name in found if name))

@@ -6,7 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 from sessiontap.exchange import Request, Response
-from sessiontap.llm import other
+from sessiontap.llm import (
+    anthropic_messages,
+    openai_chat,
+    openai_completions,
+    openai_embeddings,
+    openai_responses,
+    other,
+)
 from sessiontap.llm.agents import agent_of
 from sessiontap.llm.call import Asked, Call, Endpoint, Family, Reply
 from sessiontap.llm.errors import error_of
@@ -15,6 +22,11 @@ from sessiontap.llm.pick import parse
 from sessiontap.llm.sniff import STREAMS, body_kind
 
 READERS: dict[Family, Reader] = {
+    "openai-chat": openai_chat,
+    "openai-completions": openai_completions,
+    "openai-responses": openai_responses,
+    "openai-embeddings": openai_embeddings,
+    "anthropic-messages": anthropic_messages,
     "other": other,
 }
 """A family without a module of its own is read by `other`."""

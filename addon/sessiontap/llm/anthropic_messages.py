@@ -1,0 +1,208 @@
+"""Anthropic messages and count_tokens, at Anthropic, Vertex, Azure, Copilot and whoever else speaks them.
+
+Source: platform.claude.com/docs/en/api/messages and /streaming. Usage excludes cached tokens and is made inclusive. In a
+stream `message_start` states it first and `message_delta` overrides it field by field: the last statement counts,
+nothing is added up. Steps of a server-side compaction or an advisor (`usage.iterations`) are in neither the
+top-level counts nor ours.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sessiontap.exchange import Request, Response
+from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
+from sessiontap.llm.errors import error_inside
+from sessiontap.llm.openai_chat import content_text
+from sessiontap.llm.pick import count, dicts, dig, flag, items, names, parse, text
+from sessiontap.llm.streamed import pieces, streams
+from sessiontap.llm.toolcalls import Growing, arguments_of
+
+_BILLING = "x-anthropic-billing-header"
+_REMINDER = "<system-reminder>"
+_PROVIDER_RUNS = ("server_tool_use", "mcp_tool_use")
+
+
+def asked(request: Request, body: Any) -> Asked:
+    """See `family.Reader`."""
+    answered, results, message = _newest(items(body, "messages"))
+    return Asked(
+        model=text(body, "model"),
+        stream=flag(body, "stream"),
+        tools_offered=names(text(tool, "name") or text(tool, "type") for tool in dicts(body, "tools")),
+        tool_results=names(results),
+        message=message,
+        prompt=_prompt(dig(body, "system")),
+        user=text(body, "metadata", "user_id"),
+        previous=names([text(body, "diagnostics", "previous_message_id")]),
+        answered=names(answered),
+    )
+
+
+def _prompt(system: Any) -> str | None:
+    """The system prompt without Claude Code's billing block, which changes with every request."""
+    if isinstance(system, list):
+        system = [part for part in system if not (text(part, "text") or "").startswith(_BILLING)]
+    return content_text(system, "\n")
+
+
+def _newest(messages: list[Any]) -> tuple[list[str | None], list[str | None], str | None]:
+    """Tool-use ids answered behind the last assistant message, newest first; the tools' names in order; the user text.
+
+    A user message of nothing but tool results (and reminders that the client put in) is none of the user's own.
+    """
+    answered: list[str | None] = []
+    unnamed: set[str | None] = set()
+    found: dict[str | None, str] = {}
+    said: str | None = None
+    user_seen = False
+    behind = True
+    for message in reversed(messages):
+        role = dig(message, "role")
+        if role == "user":
+            results = [block for block in dicts(message, "content") if block.get("type") == "tool_result"]
+            if behind:
+                answered += [text(block, "tool_use_id") for block in reversed(results)]
+                unnamed.update(answered)
+            if not user_seen:
+                said = _user_text(message)
+                user_seen = said is not None or not results
+        elif role == "assistant":
+            behind = False
+            for block in dicts(message, "content") if unnamed else ():
+                call_id, name = text(block, "id"), text(block, "name")
+                if name and call_id in unnamed:
+                    found[call_id] = name
+                    unnamed.discard(call_id)
+        if user_seen and not behind and not unnamed:
+            break
+    return answered, [found.get(call_id) for call_id in reversed(answered)], said
+
+
+def _user_text(message: Any) -> str | None:
+    content = dig(message, "content")
+    if isinstance(content, list):
+        content = [part for part in content if not (text(part, "text") or "").lstrip().startswith(_REMINDER)]
+    return content_text(content, "\n")
+
+
+def usage_of(usage: Any) -> Usage | None:
+    """Input made inclusive: tokens read from and written to the cache belong to it."""
+    given = count(usage, "input_tokens")
+    read, written = count(usage, "cache_read_input_tokens"), count(usage, "cache_creation_input_tokens")
+    found = Usage(
+        input=None if given is None else given + (read or 0) + (written or 0),
+        output=count(usage, "output_tokens"),
+        cache_read=read,
+        cache_write=written,
+        reasoning=count(usage, "output_tokens_details", "thinking_tokens"),
+    )
+    return None if found == Usage() else found
+
+
+def reply(call: Call, response: Response) -> Reply:
+    """See `family.Reader`. The answer of count_tokens is no usage: nothing was used."""
+    if call.endpoint.operation == "count_tokens" or not response.body:
+        return Reply()
+    if streams(response):
+        return _streamed(call, response)
+    body, problem = parse(response.body)
+    if problem:
+        return Reply(problems=(f"the response is {problem}",) if response.complete else ())
+    return whole(body)
+
+
+def whole(body: Any) -> Reply:
+    """A message in one piece."""
+    blocks = list(dicts(body, "content"))
+    return Reply(
+        response_model=text(body, "model"),
+        response_id=text(body, "id"),
+        text="".join(text(block, "text") or "" for block in blocks if block.get("type") == "text") or None,
+        tool_calls=tuple(
+            ToolCall(name, text(block, "id"), arguments_of(block.get("input")))
+            for block in blocks
+            if block.get("type") == "tool_use" and (name := text(block, "name"))
+        ),
+        builtin_tool_calls=tuple(
+            name for block in blocks if block.get("type") in _PROVIDER_RUNS and (name := text(block, "name"))
+        ),
+        finish_reason=text(body, "stop_reason"),
+        usage=usage_of(dig(body, "usage")),
+        service_tier=text(body, "usage", "service_tier"),
+        error=error_inside(body),
+    )
+
+
+def _streamed(call: Call, response: Response) -> Reply:
+    problems: list[str] = []
+    message: Any = None
+    usage: dict[str, Any] = {}
+    usage_final = response.complete
+    said: list[str] = []
+    calls: dict[Any, Growing] = {}
+    inputs: dict[Any, Any] = {}
+    builtin: list[str] = []
+    finish: str | None = None
+    error: CallError | None = None
+    first_token: int | None = None
+    for event, _, end in pieces(response, problems):
+        kind, at = event.get("type"), count(event, "index")
+        if kind == "message_start":
+            message = event.get("message")
+            usage |= _stated(dig(message, "usage"))
+        elif kind == "content_block_start":
+            block = event.get("content_block")
+            block_type, name = dig(block, "type"), text(block, "name")
+            if block_type == "tool_use" and name:
+                calls[at] = Growing(name, text(block, "id"))
+                inputs[at] = dig(block, "input")
+            elif block_type in _PROVIDER_RUNS and name:
+                builtin.append(name)
+            elif block_type == "text":
+                said.append(text(block, "text") or "")
+            first_token = end if name and first_token is None else first_token
+        elif kind == "content_block_delta":
+            delta = event.get("delta")
+            if dig(delta, "type") == "text_delta":
+                said.append(text(delta, "text") or "")
+            elif dig(delta, "type") == "input_json_delta" and at in calls:
+                calls[at].parts.append(text(delta, "partial_json") or "")
+            first_token = end if first_token is None else first_token
+        elif kind == "content_block_stop" and at in calls and not any(calls[at].parts):
+            calls[at].parts.append(arguments_of(inputs.get(at)) or "")
+        elif kind == "message_delta":
+            finish = text(event, "delta", "stop_reason") or finish
+            usage |= _stated(event.get("usage"))
+            usage_final = usage_final or finish is not None
+        elif kind == "error" or "error" in event:
+            error = error or error_inside(event)
+    return Reply(
+        response_model=text(message, "model"),
+        response_id=text(message, "id"),
+        text="".join(said) or None,
+        tool_calls=tuple(call.done() for call in calls.values()),
+        builtin_tool_calls=tuple(builtin),
+        finish_reason=finish,
+        usage=usage_of(usage) if usage_final else _at_start(call, usage),
+        service_tier=text(usage, "service_tier"),
+        error=error,
+        first_token=first_token,
+        problems=tuple(problems),
+    )
+
+
+def _stated(usage: Any) -> dict[str, Any]:
+    """A field that is null is not stated."""
+    return {key: value for key, value in usage.items() if value is not None} if isinstance(usage, dict) else {}
+
+
+def _at_start(call: Call, usage: dict[str, Any]) -> Usage | None:
+    """Usage of a stream that was cut: the input as stated at its start, the output unknown.
+
+    Not where it may have grown since (tools that the provider runs), nor where it is a placeholder (0, as compatible
+    servers send that know it only at the end).
+    """
+    grows = any((text(tool, "type") or "custom") != "custom" for tool in dicts(call.json, "tools"))
+    found = usage_of({key: value for key, value in usage.items() if key != "output_tokens"})
+    return None if grows or call.json is None or found is None or not found.input else found

@@ -1,0 +1,222 @@
+"""OpenAI chat completions, as OpenAI and everybody who copies it speaks them.
+
+Source: platform.openai.com/docs/api-reference/chat. What others do differently: content as a list of parts (Mistral),
+`message` beside `delta` in a stream (Writer), usage under `x_groq` (Groq), errors inside a 200 (OpenRouter, Groq,
+Azure's content filter), tool-call deltas without an index or all with index 0 (Gemini's compatible endpoint).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sessiontap.exchange import Request, Response
+from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall
+from sessiontap.llm.errors import error_inside
+from sessiontap.llm.openai_usage import cost_of, usage_of
+from sessiontap.llm.pick import count, dicts, dig, flag, items, names, parse, text
+from sessiontap.llm.streamed import pieces, streams
+from sessiontap.llm.toolcalls import Growing, arguments_of
+
+_SYSTEM = ("system", "developer")
+
+
+def asked(request: Request, body: Any) -> Asked:
+    """See `family.Reader`."""
+    messages = items(body, "messages")
+    results, message = _newest(messages)
+    return Asked(
+        model=text(body, "model"),
+        stream=flag(body, "stream"),
+        tools_offered=names(_tool_name(tool) for tool in [*dicts(body, "tools"), *dicts(body, "functions")]),
+        tool_results=names([name for _, name in results]),
+        message=message,
+        prompt=_prompt(messages),
+        user=text(body, "user") or text(body, "safety_identifier"),
+        answered=names([call_id for call_id, _ in results])[::-1],
+    )
+
+
+def content_text(content: Any, joint: str = "") -> str | None:
+    """The text of a message's content: a string, or its text parts joined; None for none."""
+    if isinstance(content, list):
+        parts = (part if isinstance(part, str) else _part_text(part) for part in content)
+        content = joint.join(part for part in parts if part)
+    return content if isinstance(content, str) and content else None
+
+
+def _part_text(part: Any) -> str | None:
+    return text(part, "text") if dig(part, "type") in ("text", "input_text", "output_text", None) else None
+
+
+def _tool_name(tool: dict[str, Any]) -> str | None:
+    return text(tool, "function", "name") or text(tool, "custom", "name") or text(tool, "name") or text(tool, "type")
+
+
+def _newest(messages: list[Any]) -> tuple[list[tuple[str | None, str | None]], str | None]:
+    """Tool results behind the last assistant message, in order, as (call id, tool name), and the newest user text.
+
+    Looks from the end, no further than it must.
+    """
+    results: list[tuple[str | None, str | None]] = []
+    unnamed: set[str] = set()
+    found: dict[str, str] = {}
+    user: dict[str, Any] | None = None
+    behind = True
+    for message in reversed(messages):
+        role = dig(message, "role")
+        if role == "user":
+            user = user or message
+        elif behind and role in ("tool", "function"):
+            call_id, name = text(message, "tool_call_id"), text(message, "name")
+            results.append((call_id, name))
+            if call_id and not name:
+                unnamed.add(call_id)
+        elif role == "assistant":
+            behind = False
+            for call in dicts(message, "tool_calls") if unnamed else ():
+                call_id, name = text(call, "id"), _tool_name(call)
+                if name and call_id in unnamed:
+                    found[call_id] = name
+                    unnamed.discard(call_id)
+        if user and not behind and not unnamed:
+            break
+    named = [(call_id, name or found.get(call_id or "")) for call_id, name in reversed(results)]
+    return named, content_text(dig(user, "content"), "\n")
+
+
+def _prompt(messages: list[Any]) -> str | None:
+    """The system messages that the conversation opens with."""
+    parts: list[str] = []
+    for message in messages:
+        if dig(message, "role") not in _SYSTEM:
+            break
+        if said := content_text(dig(message, "content"), "\n"):
+            parts.append(said)
+    return "\n".join(parts) or None
+
+
+def reply(call: Call, response: Response) -> Reply:
+    """See `family.Reader`."""
+    if streams(response):
+        return _streamed(response)
+    if not response.body:
+        return Reply()
+    body, problem = parse(response.body)
+    if problem:
+        return Reply(problems=(f"the response is {problem}",) if response.complete else ())
+    return whole(body)
+
+
+def whole(body: Any) -> Reply:
+    """A chat completion in one piece."""
+    choice = _first(body)
+    message = dig(choice, "message")
+    return Reply(
+        response_model=text(body, "model"),
+        response_id=text(body, "id"),
+        text=content_text(dig(message, "content")),
+        tool_calls=tuple(_tool_calls(message)),
+        finish_reason=text(choice, "finish_reason"),
+        usage=usage_of(dig(body, "usage")) or usage_of(dig(body, "x_groq", "usage")),
+        cost_reported=cost_of(dig(body, "usage")),
+        service_tier=text(body, "service_tier"),
+        error=_error(body, choice),
+    )
+
+
+def _first(body: Any) -> dict[str, Any] | None:
+    """Choice 0, or the first where none is numbered."""
+    choices = list(dicts(body, "choices"))
+    return next((choice for choice in choices if choice.get("index") == 0), choices[0] if choices else None)
+
+
+def _error(body: Any, choice: Any) -> CallError | None:
+    return error_inside(body) or error_inside(choice) or error_inside(dig(body, "x_groq"))
+
+
+def _tool_calls(message: Any) -> Iterator[ToolCall]:
+    for call in dicts(message, "tool_calls"):
+        if name := _tool_name(call):
+            said = dig(call, "function", "arguments")
+            yield ToolCall(name, text(call, "id"), arguments_of(dig(call, "custom", "input") if said is None else said))
+    if name := text(message, "function_call", "name"):
+        yield ToolCall(name, None, arguments_of(dig(message, "function_call", "arguments")))
+
+
+class _Calls:
+    """Tool calls put together from deltas."""
+
+    def __init__(self) -> None:
+        self.growing: list[Growing] = []
+        self._at: dict[int, Growing] = {}
+
+    def add(self, delta: dict[str, Any]) -> None:
+        index, call_id = dig(delta, "index"), text(delta, "id")
+        name = text(delta, "function", "name") or text(delta, "custom", "name")
+        growing = self._at.get(index) if isinstance(index, int) else (self.growing[-1] if self.growing else None)
+        begins = name is not None and (
+            growing is None or (call_id is not None and growing.id not in (None, call_id)) or not isinstance(index, int)
+        )
+        if name is not None and begins:
+            growing = Growing(name, call_id)
+            self.growing.append(growing)
+            if isinstance(index, int):
+                self._at[index] = growing
+        if growing is not None:
+            said = dig(delta, "function", "arguments")
+            growing.parts.append(arguments_of(dig(delta, "custom", "input") if said is None else said) or "")
+
+
+def _streamed(response: Response) -> Reply:
+    problems: list[str] = []
+    model = response_id = finish = tier = None
+    error: CallError | None = None
+    said: list[str] = []
+    calls, legacy = _Calls(), _Calls()
+    usage: Any = None
+    open_choices: set[int] = set()
+    first_token: int | None = None
+    for chunk, _, end in pieces(response, problems):
+        model = model or text(chunk, "model")
+        response_id = response_id or text(chunk, "id")
+        tier = text(chunk, "service_tier") or tier
+        for choice in dicts(chunk, "choices"):
+            number = count(choice, "index") or 0
+            (open_choices.discard if choice.get("finish_reason") else open_choices.add)(number)
+            delta = choice.get("delta") or choice.get("message")
+            if first_token is None and _generated(delta):
+                first_token = end
+            if number == 0:
+                finish = text(choice, "finish_reason") or finish
+                said.append(content_text(dig(delta, "content")) or "")
+                for call in dicts(delta, "tool_calls"):
+                    calls.add(call)
+                if legacy_call := dig(delta, "function_call"):
+                    legacy.add({"index": 0, "function": legacy_call})
+                error = error or error_inside(choice)
+        stated = dig(chunk, "usage") or dig(chunk, "x_groq", "usage")
+        # Some servers count along in every chunk: of a stream that was cut, only a count at its end is true.
+        if stated and (response.complete or not open_choices):
+            usage = stated
+        error = error or _error(chunk, None)
+    return Reply(
+        response_model=model,
+        response_id=response_id,
+        text="".join(said) or None,
+        tool_calls=tuple(call.done() for call in [*calls.growing, *legacy.growing]),
+        finish_reason=finish,
+        usage=usage_of(usage),
+        cost_reported=cost_of(usage),
+        service_tier=tier,
+        error=error,
+        first_token=first_token,
+        problems=tuple(problems),
+    )
+
+
+_GENERATED = ("content", "tool_calls", "function_call", "reasoning_content", "reasoning", "refusal", "audio")
+
+
+def _generated(delta: Any) -> bool:
+    return isinstance(delta, dict) and any(delta.get(key) for key in _GENERATED)

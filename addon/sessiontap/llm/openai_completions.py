@@ -1,0 +1,71 @@
+"""OpenAI text completions (platform.openai.com/docs/api-reference/completions), and fill-in-the-middle (Mistral)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sessiontap.exchange import Request, Response
+from sessiontap.llm.call import Asked, Call, CallError, Reply
+from sessiontap.llm.errors import error_inside
+from sessiontap.llm.openai_chat import content_text
+from sessiontap.llm.openai_usage import cost_of, usage_of
+from sessiontap.llm.pick import dicts, dig, flag, items, parse, text
+from sessiontap.llm.streamed import pieces, streams
+
+
+def asked(request: Request, body: Any) -> Asked:
+    """See `family.Reader`."""
+    prompts = items(body, "prompt")
+    return Asked(
+        model=text(body, "model"),
+        stream=flag(body, "stream"),
+        message=text(body, "prompt") or (text(prompts[-1]) if prompts else None),
+        user=text(body, "user"),
+    )
+
+
+def reply(call: Call, response: Response) -> Reply:
+    """See `family.Reader`."""
+    problems: list[str] = []
+    model = response_id = finish = tier = None
+    said: list[str] = []
+    usage: Any = None
+    error: CallError | None = None
+    first_token: int | None = None
+    for body, end in _bodies(response, problems):
+        model = model or text(body, "model")
+        response_id = response_id or text(body, "id")
+        tier = text(body, "service_tier") or tier
+        for choice in dicts(body, "choices"):
+            message = choice.get("delta") or choice.get("message")
+            part = text(choice, "text") or content_text(dig(message, "content"))
+            first_token = end if part and first_token is None else first_token
+            if not choice.get("index"):
+                said.append(part or "")
+                finish = text(choice, "finish_reason") or finish
+        stated = dig(body, "usage") or dig(body, "x_groq", "usage")
+        if stated and (response.complete or finish):  # else a count on the way, see openai_chat
+            usage = stated
+        error = error or error_inside(body)
+    return Reply(
+        response_model=model,
+        response_id=response_id,
+        text="".join(said) or None,
+        finish_reason=finish,
+        usage=usage_of(usage),
+        cost_reported=cost_of(usage),
+        service_tier=tier,
+        error=error,
+        first_token=first_token,
+        problems=tuple(problems),
+    )
+
+
+def _bodies(response: Response, problems: list[str]) -> list[tuple[Any, int | None]]:
+    """The chunks of a stream with their offsets, or the one body."""
+    if streams(response):
+        return [(piece.value, piece.end) for piece in pieces(response, problems)]
+    body, problem = parse(response.body) if response.body else (None, None)
+    if problem and response.complete:
+        problems.append(f"the response is {problem}")
+    return [(body, None)]

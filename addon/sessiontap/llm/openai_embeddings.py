@@ -1,0 +1,41 @@
+"""OpenAI embeddings (platform.openai.com/docs/api-reference/embeddings); Mistral, Voyage and others have them too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sessiontap.exchange import Request, Response
+from sessiontap.llm.call import Asked, Call, Reply, Usage
+from sessiontap.llm.errors import error_inside
+from sessiontap.llm.openai_usage import cost_of, usage_of
+from sessiontap.llm.pick import count, dig, items, parse, text
+
+
+def asked(request: Request, body: Any) -> Asked:
+    """See `family.Reader`."""
+    inputs = items(body, "input")
+    return Asked(
+        model=text(body, "model"),
+        message=text(body, "input") or (text(inputs[-1]) if inputs else None),
+        user=text(body, "user"),
+    )
+
+
+def reply(call: Call, response: Response) -> Reply:
+    """See `family.Reader`. Embeddings have no output: a stated 0 (Mistral) is left out."""
+    if not response.body:
+        return Reply()
+    body, problem = parse(response.body)
+    if problem:
+        return Reply(problems=(f"the response is {problem}",) if response.complete else ())
+    usage = usage_of(dig(body, "usage"))
+    given = usage.input if usage else None
+    if given is None:
+        given = count(body, "usage", "total_tokens")  # Voyage states the total alone
+    return Reply(
+        response_model=text(body, "model"),
+        response_id=text(body, "id"),
+        usage=None if given is None else Usage(input=given, cache_read=usage.cache_read if usage else None),
+        cost_reported=cost_of(dig(body, "usage")),
+        error=error_inside(body),
+    )

@@ -1,0 +1,230 @@
+"""OpenAI Responses: whole, as SSE, and as the same events over a WebSocket.
+
+Source: platform.openai.com/docs/api-reference/responses and responses-streaming. A stream's items are put together from
+their deltas and corrected by `output_item.done`; only where there were none (a retrieved response) the terminal event's
+own `output` is read. Usage stands in the terminal event alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sessiontap.exchange import Request, Response
+from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
+from sessiontap.llm.errors import error_inside
+from sessiontap.llm.openai_chat import content_text
+from sessiontap.llm.openai_usage import cost_of
+from sessiontap.llm.pick import count, dicts, dig, flag, names, parse, text
+from sessiontap.llm.streamed import pieces, streams
+from sessiontap.llm.toolcalls import arguments_of
+
+CLIENT_CALLS: dict[str, str | None] = {
+    "function_call": None,
+    "custom_tool_call": None,
+    "computer_call": "computer",
+    "local_shell_call": "local_shell",
+    "shell_call": "shell",
+    "apply_patch_call": "apply_patch",
+}
+"""Items that ask the app to run something, and the tool's name where the item has none. Other `*_call` items were run
+by the provider: `web_search_call`, `file_search_call`, `code_interpreter_call`, `mcp_call`, ..."""
+
+_TERMINAL = ("response.completed", "response.incomplete", "response.failed", "response.done", "response.cancelled")
+
+
+def asked(request: Request, body: Any) -> Asked:
+    """See `family.Reader`."""
+    given = dig(body, "input")
+    given = [{"role": "user", "content": given}] if isinstance(given, str) else given
+    answered, results, message = _newest(given if isinstance(given, list) else [])
+    return Asked(
+        model=text(body, "model"),
+        stream=flag(body, "stream"),
+        tools_offered=names(map(_tool_name, dicts(body, "tools"))),
+        tool_results=names(results),
+        message=message,
+        prompt=_prompt(body),
+        user=text(body, "user") or text(body, "safety_identifier"),
+        previous=names([text(body, "previous_response_id")]),
+        answered=names(answered),
+    )
+
+
+def _tool_name(tool: dict[str, Any]) -> str | None:
+    return text(tool, "name") or text(tool, "server_label") or text(tool, "type")
+
+
+def _newest(given: list[Any]) -> tuple[list[str | None], list[str | None], str | None]:
+    """Call ids answered behind the last thing the model said, newest first; the tools' names in order; the user's text.
+
+    The calls that the results answer stand just before them, which is where names are looked up.
+    """
+    answered: list[str | None] = []
+    unnamed: set[str | None] = set()
+    found: dict[str | None, str] = {}
+    user: dict[str, Any] | None = None
+    behind = True
+    for item in reversed(given):
+        kind = dig(item, "type")
+        role = dig(item, "role")
+        if role == "user":
+            user = user or item
+        elif isinstance(kind, str) and kind.endswith("_call_output"):
+            if behind:
+                answered.append(text(item, "call_id"))
+                unnamed.add(text(item, "call_id"))
+        elif role == "assistant" or (isinstance(kind, str) and (kind == "reasoning" or kind.endswith("_call"))):
+            behind = False
+            call_id, name = text(item, "call_id"), _call_name(item)
+            if name and call_id in unnamed:
+                found[call_id] = name
+                unnamed.discard(call_id)
+        if user and not behind and not unnamed:
+            break
+    return answered, [found.get(call_id) for call_id in reversed(answered)], content_text(dig(user, "content"), "\n")
+
+
+def _prompt(body: Any) -> str | None:
+    """The instructions and the system messages that the input opens with."""
+    parts = [text(body, "instructions")]
+    for item in dicts(body, "input"):
+        if item.get("role") not in ("system", "developer"):
+            break
+        parts.append(content_text(item.get("content"), "\n"))
+    return "\n".join(part for part in parts if part) or None
+
+
+def _call_name(item: Any) -> str | None:
+    return text(item, "name") or CLIENT_CALLS.get(text(item, "type") or "")
+
+
+def usage_of(usage: Any) -> Usage | None:
+    """`input_tokens` includes cached ones, `output_tokens` reasoning."""
+    found = Usage(
+        input=count(usage, "input_tokens"),
+        output=count(usage, "output_tokens"),
+        cache_read=count(usage, "input_tokens_details", "cached_tokens"),
+        cache_write=count(usage, "input_tokens_details", "cache_write_tokens"),
+        reasoning=count(usage, "output_tokens_details", "reasoning_tokens"),
+    )
+    return None if found == Usage() else found
+
+
+def reply(call: Call, response: Response) -> Reply:
+    """See `family.Reader`."""
+    if call.endpoint.operation == "count_tokens" or not response.body:
+        return Reply()
+    if streams(response):
+        return _streamed(response)
+    body, problem = parse(response.body)
+    if problem:
+        return Reply(problems=(f"the response is {problem}",) if response.complete else ())
+    return _whole(body)
+
+
+@dataclass(slots=True)
+class _Item:
+    """One output item, as far as it came."""
+
+    kind: str | None = None
+    name: str | None = None
+    id: str | None = None
+    text: list[str] = field(default_factory=list)
+    arguments: list[str] = field(default_factory=list)
+
+    def learn(self, item: Any, *, done: bool) -> None:
+        """From the item itself; once it is done it says everything."""
+        self.kind = text(item, "type") or self.kind
+        self.name = _call_name(item) or self.name
+        self.id = text(item, "call_id") or self.id
+        if not done:
+            return
+        if self.kind == "message":
+            self.text = [part for piece in dicts(item, "content") if (part := _output_text(piece))] or self.text
+        elif self.kind in CLIENT_CALLS:
+            said = next((item[key] for key in ("arguments", "input", "action", "operation") if key in item), None)
+            if said is not None:
+                self.arguments = [arguments_of(said) or ""]
+
+    def call(self) -> ToolCall | None:
+        if self.kind not in CLIENT_CALLS or not self.name:
+            return None
+        return ToolCall(self.name, self.id, "".join(self.arguments) or None)
+
+
+def _output_text(part: Any) -> str | None:
+    return text(part, "text") if dig(part, "type") in ("output_text", "text") else None
+
+
+def _whole(body: Any, output: list[_Item] | None = None) -> Reply:
+    """A response object; `output` stands in for its own where the stream's events built one."""
+    if not output:
+        output = []
+        for item in dicts(body, "output"):
+            output.append(_Item())
+            output[-1].learn(item, done=True)
+    return Reply(
+        response_model=text(body, "model"),
+        response_id=text(body, "id"),
+        text="".join(part for item in output for part in item.text) or None,
+        tool_calls=tuple(call for item in output if (call := item.call())),
+        builtin_tool_calls=tuple(
+            item.kind for item in output if item.kind and item.kind.endswith("_call") and item.kind not in CLIENT_CALLS
+        ),
+        usage=usage_of(dig(body, "usage")),
+        cost_reported=cost_of(dig(body, "usage")),
+        service_tier=text(body, "service_tier"),
+        error=_error(body),
+    )
+
+
+def _error(body: Any) -> CallError | None:
+    """`error: {code, message}` of a failed response, which has no `type`; or the event `error`, where they lie flat."""
+    error = dig(body, "error")
+    if isinstance(error, dict) and error:
+        return CallError(text(error, "type") or text(error, "code"), text(error, "message"))
+    if error is None and dig(body, "type") == "error":
+        return CallError(text(body, "code"), text(body, "message"))
+    return error_inside(body)
+
+
+def _streamed(response: Response) -> Reply:
+    problems: list[str] = []
+    items: dict[int, _Item] = {}
+    body: dict[str, Any] = {}
+    usage: Any = None
+    error: CallError | None = None
+    first_token: int | None = None
+    for event, _, end in pieces(response, problems):
+        kind = text(event, "type") or ""
+        at = count(event, "output_index") or 0
+        delta = text(event, "delta")
+        if isinstance(stated := event.get("response"), dict):
+            body = {**stated, "model": text(body, "model") or text(stated, "model")}
+            if kind in _TERMINAL:
+                usage = stated.get("usage")
+        elif kind in ("response.output_item.added", "response.output_item.done"):
+            items.setdefault(at, _Item()).learn(event.get("item"), done=kind.endswith("done"))
+        elif kind == "response.output_text.delta" and delta:
+            items.setdefault(at, _Item("message")).text.append(delta)
+        elif kind in ("response.function_call_arguments.delta", "response.custom_tool_call_input.delta") and delta:
+            items.setdefault(at, _Item()).arguments.append(delta)
+        elif kind == "error" or "error" in event:
+            error = error or _error(event)
+        if first_token is None and delta:
+            first_token = end
+    found = _whole(body, [items[at] for at in sorted(items)])
+    return Reply(
+        response_model=found.response_model,
+        response_id=found.response_id,
+        text=found.text,
+        tool_calls=found.tool_calls,
+        builtin_tool_calls=found.builtin_tool_calls,
+        usage=usage_of(usage),
+        cost_reported=cost_of(usage),
+        service_tier=found.service_tier,
+        error=error or found.error,
+        first_token=first_token,
+        problems=tuple(problems),
+    )
