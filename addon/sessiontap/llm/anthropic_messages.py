@@ -1,8 +1,8 @@
 """Anthropic messages and count_tokens, at Anthropic, Vertex, Azure, Copilot and whoever else speaks them.
 
-Source: platform.claude.com/docs/en/api/messages and /streaming. Usage excludes cached tokens and is made inclusive. In a
-stream `message_start` states it first and `message_delta` overrides it field by field: the last statement counts,
-nothing is added up. Steps of a server-side compaction or an advisor (`usage.iterations`) are in neither the
+Source: platform.claude.com/docs/en/api/messages and /streaming. Usage excludes cached tokens and is made inclusive.
+In a stream `message_start` states it first and `message_delta` overrides it field by field: the last statement
+counts, nothing is added up. Steps of a server-side compaction or an advisor (`usage.iterations`) are in neither the
 top-level counts nor ours.
 """
 

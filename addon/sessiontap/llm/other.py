@@ -1,18 +1,57 @@
 """Whatever an LLM service offers beside the families: opaque, but for what is plain to see.
 
-A model stated by request or response is taken. Bodies that are shaped like a chat completion, a text completion of the
-older kind (Anthropic's, Writer's, watsonx's) or a Gemini interaction give their text and usage too.
+The model that a request names is taken. Responses that are shaped like a chat completion (prompt services), like one of
+the older text completions of `SHAPES`, or like a Gemini interaction give model, text and usage too.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from sessiontap.exchange import Request, Response
-from sessiontap.llm.call import Asked, Call, Reply
+from sessiontap.llm import openai_chat, openai_completions
+from sessiontap.llm.call import Asked, Call, Reply, Usage
 from sessiontap.llm.errors import error_inside
-from sessiontap.llm.pick import dig, flag, parse, text
+from sessiontap.llm.pick import count, dig, flag, parse, text
 from sessiontap.llm.sniff import body_kind
+from sessiontap.llm.streamed import pieces, streams
+
+_SMALL = 1024 * 1024
+"""Bytes beyond which a body of no known shape is not looked into."""
+
+Path = tuple[str | int, ...]
+
+
+class Shape(NamedTuple):
+    """Where a response of the older kind keeps things."""
+
+    text: Path
+    model: Path = ()
+    finish: Path = ()
+    input: Path = ()
+    output: Path = ()
+    streamed: bool = False
+    """Its stream's events have the same shape, each with a part of the text."""
+
+
+SHAPES: tuple[Shape, ...] = (
+    Shape(("completion",), ("model",), ("stop_reason",), streamed=True),  # Anthropic /v1/complete
+    Shape(("value",), streamed=True),  # Writer /v1/completions
+    Shape(  # watsonx
+        ("results", 0, "generated_text"),
+        ("model_id",),
+        ("results", 0, "stop_reason"),
+        ("results", 0, "input_token_count"),
+        ("results", 0, "generated_token_count"),
+    ),
+    Shape(  # Aleph Alpha
+        ("completions", 0, "completion"),
+        ("model_version",),
+        ("completions", 0, "finish_reason"),
+        ("num_tokens_prompt_total",),
+        ("num_tokens_generated",),
+    ),
+)
 
 
 def asked(request: Request, body: Any) -> Asked:
@@ -26,9 +65,99 @@ def asked(request: Request, body: Any) -> Asked:
 
 def reply(call: Call, response: Response) -> Reply:
     """See `family.Reader`."""
-    if body_kind(response.headers.get("content-type"), response.body) != "json" or not response.complete:
+    if call.endpoint.operation not in ("chat", "text_completion"):
+        return _error_only(response)
+    if streams(response):
+        return _streamed(call, response)
+    if body_kind(response.headers.get("content-type"), response.body) != "json":
         return Reply()
     body, problem = parse(response.body)
-    if not isinstance(body, dict):
-        return Reply(problems=(f"the response is {problem}",) if problem else ())
-    return Reply(response_model=text(body, "model"), response_id=text(dig(body, "id")), error=error_inside(body))
+    if problem:
+        return Reply(problems=(f"the response is {problem}",) if response.complete else ())
+    if dig(body, "choices", 0, "message") is not None:
+        return openai_chat.whole(body)
+    if dig(body, "choices", 0, "text") is not None:
+        return openai_completions.reply(call, response)
+    if dig(body, "object") == "interaction":
+        return _interaction(body)
+    shape = next((shape for shape in SHAPES if isinstance(dig(body, *shape.text), str)), None)
+    if shape is None:
+        return Reply(response_id=text(body, "id"), error=error_inside(body))
+    usage = Usage(input=_count(body, shape.input), output=_count(body, shape.output))
+    return Reply(
+        response_model=_text(body, shape.model),
+        response_id=text(body, "id"),
+        text=text(body, *shape.text),
+        finish_reason=_text(body, shape.finish),
+        usage=None if usage == Usage() else usage,
+        error=error_inside(body),
+    )
+
+
+def _text(body: Any, path: Path) -> str | None:
+    return text(body, *path) if path else None
+
+
+def _count(body: Any, path: Path) -> int | None:
+    return count(body, *path) if path else None
+
+
+def _error_only(response: Response) -> Reply:
+    """Files, images, threads, runs: a body may be anything, and a `model` in it need not be the one that answered."""
+    if len(response.body) > _SMALL or body_kind(response.headers.get("content-type"), response.body) != "json":
+        return Reply()
+    body, _ = parse(response.body)
+    return Reply(response_id=text(body, "id"), error=error_inside(body))
+
+
+def _interaction(body: Any) -> Reply:
+    """A Gemini interaction (ai.google.dev/api/interactions-api): thoughts belong to the output, tools to the input."""
+    usage = dig(body, "usage")
+    given, made = count(usage, "total_input_tokens"), count(usage, "total_output_tokens")
+    thought = count(usage, "total_thought_tokens")
+    found = Usage(
+        input=None if given is None else given + (count(usage, "total_tool_use_tokens") or 0),
+        output=None if made is None else made + (thought or 0),
+        cache_read=count(usage, "total_cached_tokens"),
+        reasoning=thought,
+    )
+    return Reply(
+        response_model=text(body, "model"),
+        response_id=text(body, "id"),
+        usage=None if found == Usage() else found,
+        service_tier=text(body, "service_tier"),
+        error=error_inside(body),
+    )
+
+
+def _streamed(call: Call, response: Response) -> Reply:
+    problems: list[str] = []
+    events = list(pieces(response, problems))
+    first: Any = next((event.value for event in events if "choices" in event.value), None)
+    if first is not None:
+        plain = dig(first, "choices", 0, "text") is not None
+        return openai_completions.reply(call, response) if plain else openai_chat.reply(call, response)
+    said: list[str] = []
+    model = finish = response_id = None
+    first_token: int | None = None
+    error = None
+    for event in events:
+        error = error or error_inside(event.value)
+        for shape in SHAPES:
+            part = dig(event.value, *shape.text)
+            if shape.streamed and isinstance(part, str):
+                said.append(part)
+                model = model or _text(event.value, shape.model)
+                finish = _text(event.value, shape.finish) or finish
+                response_id = response_id or text(event.value, "id")
+                first_token = event.end if part and first_token is None else first_token
+                break
+    return Reply(
+        response_model=model,
+        response_id=response_id,
+        text="".join(said) or None,
+        finish_reason=finish,
+        error=error,
+        first_token=first_token,
+        problems=tuple(problems),
+    )

@@ -23,7 +23,6 @@ CONTENT_TYPES: dict[str, Kind] = {
 }
 
 _SSE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?::|(?:data|event|id|retry)(?::|\r|\n))")
-_NDJSON = re.compile(rb"\s*\{[^\r\n]*\}[ \t\r]*\n\s*\{")
 _JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*[{\[]")
 
 
@@ -41,13 +40,18 @@ def body_kind(content_type: str | None, body: bytes) -> Kind:
     return said
 
 
+def _more_than_one(body: bytes) -> bool:
+    """The first line is a whole object and another one follows."""
+    body_start = len(body) - len(body.lstrip()) if body[:1].isspace() else 0
+    end = body.find(b"\n", body_start)
+    return end > 0 and body[body_start:end].rstrip().endswith(b"}") and body[end : end + 64].lstrip().startswith(b"{")
+
+
 def _look(body: bytes) -> Kind:
     if _SSE.match(body):
         return "sse"
-    if _NDJSON.match(body):
-        return "ndjson"
     if _JSON.match(body):
-        return "json"
+        return "ndjson" if _more_than_one(body) else "json"
     if len(body) >= 12 and zlib.crc32(body[:8]) == int.from_bytes(body[8:12]):  # an event-stream frame's prelude
         return "eventstream"
     return "binary" if b"\x00" in body[:512] else "text"
