@@ -193,7 +193,8 @@ def _streamed(response: Response) -> Reply:
     problems: list[str] = []
     items: dict[int, _Item] = {}
     body: dict[str, Any] = {}
-    usage: Any = None
+    ended: Any = None
+    """The terminal event's response: before it, usage is null and the service tier the one that was asked for."""
     error: CallError | None = None
     first_token: int | None = None
     for event, _, end in pieces(response, problems):
@@ -203,7 +204,7 @@ def _streamed(response: Response) -> Reply:
         if isinstance(stated := event.get("response"), dict):
             body = {**stated, "model": text(body, "model") or text(stated, "model")}
             if kind in _TERMINAL:
-                usage = stated.get("usage")
+                ended = stated
         elif kind in ("response.output_item.added", "response.output_item.done"):
             items.setdefault(at, _Item()).learn(event.get("item"), done=kind.endswith("done"))
         elif kind == "response.output_text.delta" and delta:
@@ -221,9 +222,9 @@ def _streamed(response: Response) -> Reply:
         text=found.text,
         tool_calls=found.tool_calls,
         builtin_tool_calls=found.builtin_tool_calls,
-        usage=usage_of(usage),
-        cost_reported=cost_of(usage),
-        service_tier=found.service_tier,
+        usage=usage_of(dig(ended, "usage")),
+        cost_reported=cost_of(dig(ended, "usage")),
+        service_tier=text(ended, "service_tier"),
         error=error or found.error,
         first_token=first_token,
         problems=tuple(problems),

@@ -8,10 +8,13 @@ from typing import Any
 import msgspec
 
 _decode = msgspec.json.decode
+_BOM = b"\xef\xbb\xbf"
 
 
 def parse(data: bytes | str) -> tuple[Any, str | None]:
     """The JSON value and None, or None and what was wrong with it."""
+    if isinstance(data, bytes) and data.startswith(_BOM):
+        data = data[len(_BOM) :]
     try:
         return _decode(data), None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:

@@ -31,6 +31,9 @@ READERS: dict[Family, Reader] = {
 }
 """A family without a module of its own is read by `other`."""
 
+_ENOUGH = 16
+"""Bytes that tell the kind of a body without a content type."""
+
 
 def read_request(request: Request, endpoint: Endpoint) -> Call:
     """A request, understood. Its body is decoded, or None where it is not at hand: then only headers and path speak."""
@@ -60,9 +63,7 @@ def read_reply(call: Call, request: Request, response: Response) -> Reply:
     """
     stream: bool | None = None
     try:
-        kind = body_kind(response.headers.get("content-type"), response.body)
-        if kind != "empty" or response.complete:
-            stream = kind in STREAMS
+        stream = _is_stream(call, response)
         if response.status >= 400:
             return Reply(stream=stream, error=error_of(response))
         reply = READERS.get(call.endpoint.family, other).reply(call, response)
@@ -71,15 +72,30 @@ def read_reply(call: Call, request: Request, response: Response) -> Reply:
     return replace(reply, stream=stream) if reply.stream is None else reply
 
 
+def _is_stream(call: Call, response: Response) -> bool | None:
+    """SSE, JSON lines or event-stream frames; None where too little came to tell.
+
+    Nor can Gemini's JSON array be told from a whole reply: it is both.
+    """
+    content_type, body = response.headers.get("content-type"), response.body
+    if not response.complete and len(body) < (1 if content_type else _ENOUGH):
+        return None
+    kind = body_kind(content_type, body)
+    if kind == "json" and call.endpoint.family == "gemini" and body.lstrip().startswith(b"["):
+        return None
+    return kind in STREAMS
+
+
 def _json(request: Request) -> tuple[Any, tuple[str, ...]]:
     """The request's JSON. A body of another declared type (a file, a form, protobuf) is no JSON and no problem."""
     body = request.body
     if not body:
         return None, ()
-    if body_kind(request.headers.get("content-type"), body) not in ("json", "text"):
+    kind = body_kind(request.headers.get("content-type"), body)
+    if kind not in ("json", "text"):
         return None, ()
     value, problem = parse(body)
-    return value, (f"the request body is {problem}",) if problem else ()
+    return value, (f"the request body is {problem}",) if problem and kind == "json" else ()
 
 
 def _retry(value: str | None) -> int | None:
