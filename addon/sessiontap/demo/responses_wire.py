@@ -1,0 +1,168 @@
+"""OpenAI's Responses API (https://platform.openai.com/docs/api-reference/responses), whole and as a stream."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from sessiontap.demo import model
+from sessiontap.demo.model import Answer, Turn
+from sessiontap.demo.openai_wire import error, known_model, refusal
+from sessiontap.demo.wire import BadRequest, Events, Ids, Whole, now, sse, text_of
+
+Item = dict[str, Any]
+
+
+def responses(body: dict[str, Any], ids: Ids) -> Whole | Events:
+    """`POST /v1/responses`. Raises BadRequest."""
+    name = known_model(body)
+    asked = body.get("input")
+    items = [{"role": "user", "content": asked}] if isinstance(asked, str) else asked
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise BadRequest(error(400, "Missing required parameter: 'input'.", param="input"))
+    answer = model.answer(_turn(name, items, body))
+    if isinstance(answer, model.Refusal):
+        return refusal(answer.status)
+    texts = [str(body["instructions"])] if body.get("instructions") else []
+    texts += [_countable(item) for item in items]
+    tools = body.get("tools")
+    prompt = model.count_prompt(texts, json.dumps(tools) if tools else "")
+    output = _output(answer, ids)
+    response = _response(name, body, ids.hex("resp_", 48))
+    done = _completed(response, output, answer, prompt)
+    return Events(_events(response, done, output)) if body.get("stream") else Whole(done)
+
+
+def _turn(name: str, items: list[Item], body: dict[str, Any]) -> Turn:
+    def is_reply(item: Item) -> bool:
+        return item.get("role") == "assistant" or item.get("type") in ("function_call", "reasoning")
+
+    last_reply = max((i for i, item in enumerate(items) if is_reply(item)), default=-1)
+    fresh = items[last_reply + 1 :]
+    users = [text_of(item.get("content")) for item in items if item.get("role") == "user"]
+    prompts = [text_of(item.get("content")) for item in items if item.get("role") in ("system", "developer")]
+    return Turn(
+        model=name,
+        system="\n".join([text_of(body.get("instructions")), *prompts]).strip(),
+        user=users[-1] if users else "",
+        tools=tuple(tool["name"] for tool in body.get("tools") or () if tool.get("type") == "function"),
+        results=tuple(text_of(item.get("output")) for item in fresh if item.get("type") == "function_call_output"),
+        limit=body.get("max_output_tokens"),
+    )
+
+
+def _countable(item: Item) -> str:
+    if item.get("type") == "function_call":
+        return f"{item.get('name', '')}{item.get('arguments', '')}"
+    return text_of(item.get("content")) or text_of(item.get("output"))
+
+
+def _output(answer: Answer, ids: Ids) -> list[Item]:
+    items: list[Item] = []
+    if answer.reasoning:
+        items.append({"id": ids.hex("rs_", 48), "type": "reasoning", "summary": []})
+    if answer.text:
+        part = {"type": "output_text", "annotations": [], "logprobs": [], "text": answer.text}
+        status = "incomplete" if answer.cut else "completed"
+        items.append(
+            {"id": ids.hex("msg_", 48), "type": "message", "status": status, "role": "assistant", "content": [part]}
+        )
+    for use in answer.tool_uses:
+        items.append(
+            {
+                "id": ids.hex("fc_", 48),
+                "type": "function_call",
+                "status": "completed",
+                "arguments": use.json,
+                "call_id": ids.take("call_", 24),
+                "name": use.name,
+            }
+        )
+    return items
+
+
+def _response(name: str, body: dict[str, Any], response_id: str) -> dict[str, Any]:
+    """The response as it stands at its start."""
+    return {
+        "id": response_id,
+        "object": "response",
+        "created_at": now(),
+        "status": "in_progress",
+        "background": False,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": body.get("instructions"),
+        "max_output_tokens": body.get("max_output_tokens"),
+        "model": name,
+        "output": [],
+        "parallel_tool_calls": True,
+        "previous_response_id": body.get("previous_response_id"),
+        "reasoning": {"effort": None, "summary": None},
+        "service_tier": "default",
+        "store": body.get("store", True),
+        "temperature": 1.0,
+        "text": {"format": {"type": "text"}, "verbosity": "medium"},
+        "tool_choice": body.get("tool_choice") or "auto",
+        "tools": body.get("tools") or [],
+        "top_p": 1.0,
+        "truncation": "disabled",
+        "usage": None,
+        "user": body.get("user"),
+        "metadata": body.get("metadata") or {},
+    }
+
+
+def _completed(
+    response: dict[str, Any], output: list[Item], answer: Answer, prompt: tuple[int, int]
+) -> dict[str, Any]:
+    total, cached = prompt
+    return response | {
+        "status": "incomplete" if answer.cut else "completed",
+        "incomplete_details": {"reason": "max_output_tokens"} if answer.cut else None,
+        "output": output,
+        "usage": {
+            "input_tokens": total,
+            "input_tokens_details": {"cached_tokens": cached},
+            "output_tokens": answer.tokens,
+            "output_tokens_details": {"reasoning_tokens": answer.reasoning},
+            "total_tokens": total + answer.tokens,
+        },
+    }
+
+
+def _events(response: dict[str, Any], done: dict[str, Any], output: list[Item]) -> Iterator[bytes]:
+    number = -1
+
+    def event(kind: str, **fields: Any) -> bytes:
+        nonlocal number
+        number += 1
+        return sse({"type": kind, "sequence_number": number, **fields}, kind)
+
+    yield event("response.created", response=response)
+    yield event("response.in_progress", response=response)
+    for index, item in enumerate(output):
+        at = {"item_id": item["id"], "output_index": index}
+        match item["type"]:
+            case "message":
+                part = item["content"][0]
+                spot = at | {"content_index": 0}
+                begun = item | {"status": "in_progress", "content": []}
+                yield event("response.output_item.added", output_index=index, item=begun)
+                yield event("response.content_part.added", **spot, part=part | {"text": ""})
+                for piece in model.pieces(part["text"]):
+                    yield event("response.output_text.delta", **spot, delta=piece, logprobs=[])
+                yield event("response.output_text.done", **spot, text=part["text"], logprobs=[])
+                yield event("response.content_part.done", **spot, part=part)
+            case "function_call":
+                begun = item | {"status": "in_progress", "arguments": ""}
+                yield event("response.output_item.added", output_index=index, item=begun)
+                for piece in model.pieces(item["arguments"]):
+                    yield event("response.function_call_arguments.delta", **at, delta=piece)
+                yield event(
+                    "response.function_call_arguments.done", **at, name=item["name"], arguments=item["arguments"]
+                )
+            case _:
+                yield event("response.output_item.added", output_index=index, item=item)
+        yield event("response.output_item.done", output_index=index, item=item)
+    yield event(f"response.{done['status']}", response=done)
