@@ -1,0 +1,12 @@
+"""`sessiontap demo`: the main job, on this machine alone."""
+
+from __future__ import annotations
+
+EXAMPLES = ("sessiontap demo",)
+
+
+def demo() -> None:
+    """The main job without keys or network: a small local LLM server, unmodified clients, the session trees."""
+    from sessiontap.demo.run import run_demo
+
+    run_demo()

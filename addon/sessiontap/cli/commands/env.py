@@ -1,0 +1,67 @@
+"""`sessiontap env`: the variables that take a program through the proxy."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from sessiontap.cli.errors import note
+from sessiontap.cli.options import JsonOption
+from sessiontap.cli.output import write, write_json
+
+EXAMPLES = (
+    'eval "$(sessiontap env)"                                 # bash, zsh, sh',
+    "sessiontap env --shell fish | source",
+    "sessiontap env --shell pwsh | Out-String | Invoke-Expression",
+    'eval docker run "$(sessiontap env --shell docker)" IMAGE',
+)
+
+DEFAULT_PORT = 8080  # mitmproxy's
+_IN_CONTAINER = "/etc/sessiontap"
+
+
+class Shell(StrEnum):
+    bash = "bash"
+    fish = "fish"
+    pwsh = "pwsh"
+    docker = "docker"
+
+
+def env(
+    shell: Annotated[Shell, typer.Option("--shell", help="Whose syntax; bash is that of every POSIX shell.")] = Shell.bash,
+    json: JsonOption = False,
+) -> None:
+    """The proxy and CA variables, to evaluate: of the proxy that runs, else of one on its default port."""
+    from sessiontap.cli import running, shells
+    from sessiontap.cli.surroundings import foreign_proxy, prepare
+    from sessiontap.cli.variables import variables
+
+    proxy = running.newest()
+    if proxy is None:
+        note(f"no proxy runs here; the variables are for one on its default port {DEFAULT_PORT} (sessiontap run)")
+    surroundings = prepare(proxy.confdir if proxy else None, os.environ)
+    url = proxy.url if proxy else running.url("127.0.0.1", DEFAULT_PORT)
+
+    if shell is Shell.docker and not json:
+        if proxy and proxy.host in ("127.0.0.1", "::1") and proxy.listens_on == proxy.host and sys.platform == "linux":
+            note("the proxy listens on loopback, where containers do not reach it; add --network=host, or start it with --listen-host of the bridge (172.17.0.1)")
+        pem, store = surroundings.bundle.pem, surroundings.bundle.truststore
+        mounts = {str(pem): f"{_IN_CONTAINER}/ca.pem", str(store): f"{_IN_CONTAINER}/ca.p12"}
+        inside = running.url("host.docker.internal", proxy.port if proxy else DEFAULT_PORT)
+        # What is set on this machine says nothing about the container: only the new values go in.
+        found = variables(inside, mounts[str(pem)], mounts[str(pem)], {}, mounts[str(store)])
+        write(shells.docker(found, mounts))
+        return
+
+    other = foreign_proxy(os.environ, url)
+    if other is not None:
+        note("the proxy that the environment names is replaced; to go on through it: sessiontap run --mode upstream:URL")
+    found = surroundings.variables(url, os.environ)
+    if json:
+        write_json(found)
+    else:
+        write(shells.script(shell.value, found))

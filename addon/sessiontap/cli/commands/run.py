@@ -1,0 +1,30 @@
+"""`sessiontap run`: the proxy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from sessiontap.cli.errors import Failure
+from sessiontap.cli.options import TraceOption
+
+EXAMPLES = (
+    "sessiontap run",
+    "sessiontap run --listen-host 127.0.0.1 -p 8080",
+    "sessiontap run --set session_rules=work.yaml --set session_trace=/tmp/trace",
+)
+
+
+def run(ctx: typer.Context, trace: TraceOption = None) -> None:
+    """The proxy with the addon loaded: takes mitmdump's options and passes all of them on (-h shows them)."""
+    before = ctx.obj if isinstance(ctx.obj, Path) else None
+    folder = trace or before
+    arguments = [*(["--set", f"session_trace={folder}"] if folder else []), *ctx.args]
+    try:
+        from sessiontap.proxy.runner import main
+    except ImportError as error:
+        raise Failure(
+            f"the package {error.name} is missing", "install Sessiontap anew: pip install --force-reinstall sessiontap"
+        ) from None
+    main(arguments)

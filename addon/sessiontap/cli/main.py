@@ -1,0 +1,103 @@
+"""The command: its sub-commands, and how each way of ending reaches the user and the shell.
+
+Exit status: 0, 1 a failure, 2 a usage or configuration error, 130 interrupted; `exec` gives its program's.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sessiontap import __version__
+from sessiontap.cli.commands import demo, env, init, run
+from sessiontap.cli.errors import Failure, say
+from sessiontap.cli.output import ReaderGone, flush, write
+
+_CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+# Everything behind these commands belongs to another program: its options, its -h, its --.
+_PASSING_ON: dict[str, Any] = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+app = typer.Typer(
+    name="sessiontap", rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=_CONTEXT
+)
+
+
+def _examples(lines: Sequence[str]) -> str:
+    """For the end of a help page: \b keeps the lines as they are."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def _add(to: typer.Typer, function: Callable[..., None], examples: Sequence[str], **settings: Any) -> None:
+    to.command(epilog=_examples(examples), **settings)(function)
+
+
+_add(app, run.run, run.EXAMPLES, context_settings=_PASSING_ON)
+_add(app, demo.demo, demo.EXAMPLES)
+_add(app, init.init, init.EXAMPLES)
+_add(app, env.env, env.EXAMPLES)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        write(f"sessiontap {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback(
+    invoke_without_command=True,
+    epilog=_examples(("sessiontap demo", "sessiontap exec -- python agent.py", "sessiontap ls", "sessiontap show @1")),
+)
+def sessiontap(
+    ctx: typer.Context,
+    trace: Annotated[Path | None, typer.Option("--trace", metavar="DIR", help="Trace folder, for any command.")] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="The version, and nothing else.")
+    ] = False,
+) -> None:
+    """An unmodified app's LLM calls, seen as named sessions."""
+    ctx.obj = trace
+    if ctx.invoked_subcommand is None:
+        write(ctx.get_help() + "\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command. `argv`: without the program's name. Returns the exit status."""
+    command = typer.main.get_command(app)
+    try:
+        try:
+            status = command.main(
+                list(sys.argv[1:] if argv is None else argv), prog_name="sessiontap", standalone_mode=False
+            )
+        finally:
+            flush()
+        return status if isinstance(status, int) else 0
+    except ReaderGone:
+        # The interpreter flushes stdout once more at its end; let it succeed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Failure as failure:
+        say(failure.message, failure.hint)
+        return failure.status
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except Exception as error:
+        misuse = _as_misuse(error)
+        if misuse is None:
+            raise
+        say(*misuse)
+        return 2
+
+
+def _as_misuse(error: Exception) -> tuple[str, str] | None:
+    """Sentence and hint for a usage error of the command-line parser, which is click's or typer's own copy of it."""
+    if not hasattr(error, "format_message"):
+        return None
+    context = getattr(error, "ctx", None)
+    path = getattr(context, "command_path", None) or "sessiontap"
+    sentence = " ".join(str(error.format_message()).split()).replace("Value error, ", "")
+    return sentence[:1].lower() + sentence[1:].rstrip("."), f"{path} -h shows what it takes"

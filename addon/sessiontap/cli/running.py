@@ -1,0 +1,119 @@
+"""The proxies that run on this machine, by the state files that they write when they listen."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sessiontap.cli.errors import Failure
+from sessiontap.proxy import state_file  # plain Python: no mitmproxy in it
+
+REACHABLE_WITHIN = 0.5
+"""Seconds for a connection to a proxy of this machine."""
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A proxy as it described itself."""
+
+    pid: int
+    started: float
+    """Unix seconds."""
+    host: str
+    """Where a program of this machine reaches it."""
+    port: int
+    confdir: Path
+    trace: Path
+    rules: Path | None
+    listens_on: str
+
+    @property
+    def url(self) -> str:
+        return url(self.host, self.port)
+
+
+def url(host: str, port: int) -> str:
+    """The proxy URL for a host name or address and a port."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def parse(text: str) -> Running | None:
+    """A state file's content, None where it is not (yet) one, or the proxy listens nowhere."""
+    try:
+        values: Any = json.loads(text)
+        host, rules = str(values["listen_host"] or ""), values["rules"]
+        return Running(
+            pid=int(values["pid"]),
+            started=float(values["started"]),
+            host=_EVERYWHERE.get(host, host),
+            port=int(values["listen_port"]),
+            confdir=Path(values["confdir"]),
+            trace=Path(values["trace"]),
+            rules=Path(rules) if rules else None,
+            listens_on=host,
+        )
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def read(path: Path) -> Running | None:
+    """The state file at `path`, None where there is none."""
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def newest(folder: Path | None = None) -> Running | None:
+    """The proxy that was started last and still answers."""
+    return next(running(folder), None)
+
+
+def running(folder: Path | None = None) -> Iterator[Running]:
+    """Every proxy that answers, newest first; files that dead ones left behind are passed over."""
+    found = [read(path) for path in (folder or state_file.folder()).glob("*.json")]
+    for proxy in sorted((one for one in found if one), key=lambda one: one.started, reverse=True):
+        if _alive(proxy.pid) and _answers(proxy):
+            yield proxy
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], within: float, folder: Path | None = None) -> Running | None:
+    """The state file of a proxy that was just started; None as soon as it died. Raises Failure after `within` seconds."""
+    path = (folder or state_file.folder()) / f"{process.pid}.json"
+    begun, earliest = time.monotonic(), time.time() - 60
+    while time.monotonic() - begun < within:
+        proxy = read(path)
+        if proxy is not None and proxy.started > earliest:  # an older one is a dead namesake's
+            return proxy
+        try:
+            process.wait(timeout=0.02)
+        except subprocess.TimeoutExpired:
+            continue
+        return None
+    raise Failure(f"the proxy did not come up within {within:.0f} seconds", "start it by hand to see why: sessiontap run")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # another user's
+    return True
+
+
+def _answers(proxy: Running) -> bool:
+    try:
+        with socket.create_connection((proxy.host, proxy.port), timeout=REACHABLE_WITHIN):
+            return True
+    except OSError:
+        return False

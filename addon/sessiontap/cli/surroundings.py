@@ -1,0 +1,50 @@
+"""The environment in which a program is captured: CA made, bundle written, variables named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sessiontap.cli import bundle
+from sessiontap.cli.errors import Failure
+from sessiontap.cli.options import home
+from sessiontap.cli.variables import PROXY, variables
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a program needs to find the proxy and to trust it."""
+
+    ca: Path
+    bundle: bundle.Bundle
+
+    def variables(self, proxy_url: str, environ: Mapping[str, str]) -> dict[str, str]:
+        """See `cli.variables.variables`."""
+        pem, truststore = str(self.bundle.pem), str(self.bundle.truststore)
+        return variables(proxy_url, pem, str(self.ca), environ, truststore)
+
+
+def prepare(confdir: Path | None, environ: Mapping[str, str]) -> Surroundings:
+    """For the proxy whose mitmproxy folder is `confdir` (None: mitmproxy's default). Raises Failure."""
+    usual = Path.home() / ".mitmproxy"
+    folder = confdir or usual
+    certificate = folder / "mitmproxy-ca-cert.pem"
+    if not certificate.exists():
+        from sessiontap.proxy.ca import ensure_ca  # imports mitmproxy: only where a CA has to be made
+
+        try:
+            certificate = ensure_ca(folder)
+        except OSError as error:
+            raise Failure(
+                f"the proxy's CA cannot be made in {folder}: {error.strerror or error}", "make the folder writable"
+            ) from None
+    return Surroundings(certificate, bundle.write(home(), certificate, environ, usual / certificate.name))
+
+
+def foreign_proxy(environ: Mapping[str, str], own: str) -> str | None:
+    """A proxy that the environment names already and that calls will no longer go through."""
+    for name in PROXY:
+        if environ.get(name) and environ[name].rstrip("/") != own:
+            return environ[name]
+    return None

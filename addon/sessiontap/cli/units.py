@@ -1,0 +1,108 @@
+"""Times, durations, sizes and counts as people write and read them.
+
+Values come as in design: times ISO 8601 UTC, durations seconds, unknown None (shown as `-`).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime
+
+from sessiontap.cli.errors import Misuse
+
+UNKNOWN = "-"
+
+_PERIOD = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def since(text: str, now: int | None = None) -> int:
+    """A point in time, Unix nanoseconds, from `2h`, `1h30m` (ago), an ISO date or time (local unless it says otherwise).
+
+    Raises Misuse where it is neither.
+    """
+    wanted = text.strip()
+    parts = _PERIOD.findall(wanted)
+    if parts and _PERIOD.sub("", wanted).strip() == "":
+        ago = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+        return (time.time_ns() if now is None else now) - round(ago * 1e9)
+    try:
+        then = datetime.fromisoformat(wanted)
+    except ValueError:
+        raise Misuse(
+            f"{text!r} is no point in time", "write `2h`, `1h30m`, `3d`, `2025-06-01` or `2025-06-01T14:30:00Z`"
+        ) from None
+    try:
+        whole = then.replace(microsecond=0).timestamp()
+    except (OverflowError, OSError, ValueError):
+        raise Misuse(f"{text!r} is out of range", "write a date from this century") from None
+    return int(whole) * 10**9 + then.microsecond * 1000
+
+
+def moment(iso: str | None) -> str:
+    """An ISO time as local date and time, to the second."""
+    if iso is None:
+        return UNKNOWN
+    return datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def clock(iso: str | None) -> str:
+    """An ISO time as local time of day, to the millisecond."""
+    if iso is None:
+        return UNKNOWN
+    return datetime.fromisoformat(iso).astimezone().strftime("%H:%M:%S.%f")[:-3]
+
+
+def day_and_clock(nanoseconds: int) -> str:
+    """Unix nanoseconds as local date and time, to the second."""
+    return datetime.fromtimestamp(nanoseconds // 10**9, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def duration(seconds: float | None) -> str:
+    """`412ms`, `3.2s`, `4m05s`, `2h03m`, `3d04h`: three digits or so, whatever the size."""
+    if seconds is None:
+        return UNKNOWN
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f}ms" if seconds >= 0.0095 or seconds == 0 else f"{seconds * 1000:.1f}ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    if whole < 86_400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // 86_400}d{whole % 86_400 // 3600:02}h"
+
+
+def size(octets: int | None) -> str:
+    """`812 B`, `3.4 KB`, `1.2 MB`: powers of 1000."""
+    if octets is None:
+        return UNKNOWN
+    if octets < 1000:
+        return f"{octets} B"
+    value = float(octets)
+    for unit in ("KB", "MB", "GB"):
+        value /= 1000
+        if value < 999.95 or unit == "GB":
+            return f"{value:.1f} {unit}"
+    raise AssertionError("unreachable")
+
+
+def count(number: int | None) -> str:
+    """`1,234`."""
+    return UNKNOWN if number is None else f"{number:,}"
+
+
+def dollars(amount: float | None) -> str:
+    """`$0.0123`: four places below ten dollars, two above; a figure below them is never shown as nothing."""
+    if amount is None:
+        return UNKNOWN
+    if 0 < amount < 0.0001:
+        return "<$0.0001"
+    return f"${amount:.4f}" if amount < 10 else f"${amount:,.2f}"
+
+
+def plural(number: int, one: str, many: str | None = None) -> str:
+    """`1 call`, `3 calls`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
