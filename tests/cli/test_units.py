@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from sessiontap.cli import units
 from sessiontap.cli.errors import Misuse
 
 NOW = 1_750_000_000 * 10**9  # 2025-06-15T15:06:40Z
-
-
-@pytest.fixture(autouse=True)
-def utc(monkeypatch: pytest.MonkeyPatch) -> None:
-    import time
-
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
 
 
 @pytest.mark.parametrize(
@@ -81,8 +75,6 @@ def test_unknown_cost_is_never_shown_as_nothing(amount: float | None, expected: 
 
 
 def test_times_are_shown_in_local_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    import time
-
     monkeypatch.setenv("TZ", "Etc/GMT-2")
     time.tzset()
     assert units.moment("2025-06-15T15:06:40.123456Z") == "2025-06-15 17:06:40"

@@ -1,0 +1,28 @@
+"""Every test of the command runs in a home and a folder of its own, and its sub-processes find the package."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "addon"
+
+
+@pytest.fixture(autouse=True)
+def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """HOME and working directory in `tmp_path`, UTC, nothing of the developer's own settings."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setenv("PYTHONPATH", str(PACKAGE))
+    for name in ("SESSIONTAP_TRACE", "SESSIONTAP_RULES", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    time.tzset()
+    yield home
+    monkeypatch.undo()
+    time.tzset()

@@ -1,0 +1,125 @@
+"""The combined bundle holds every root once: the system's, the user's, the proxy's."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sessiontap.cli import bundle
+from sessiontap.cli.errors import Failure
+from sessiontap.cli.surroundings import foreign_proxy, prepare
+from sessiontap.proxy.ca import ensure_ca
+
+KEY = b"-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----\n"
+
+
+def pem(content: bytes) -> bytes:
+    return b"-----BEGIN CERTIFICATE-----\n" + content + b"\n-----END CERTIFICATE-----"
+
+
+A, B = pem(b"AAAA"), pem(b"BBBB")
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real CA, made once."""
+    return ensure_ca(tmp_path_factory.mktemp("confdir"))
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        pytest.param([A + b"\n", B], A + b"\n" + B + b"\n", id="in order"),
+        pytest.param([A, b"# Root A\n" + A + b"\n" + B], A + b"\n" + B + b"\n", id="once each, comments left out"),
+        pytest.param([KEY + A], A + b"\n", id="never a key"),
+        pytest.param([A.replace(b"\n", b"\r\n"), A], A + b"\n", id="whatever the line ends"),
+        pytest.param([b"nothing"], b"", id="no certificate"),
+    ],
+)
+def test_combined(parts: list[bytes], expected: bytes) -> None:
+    assert bundle.combined(parts) == expected
+
+
+def test_the_bundle_is_trusted_for_the_proxy_and_for_everyone_else(authority: Path, tmp_path: Path) -> None:
+    made = bundle.write(tmp_path / "state", authority, {}, authority)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(made.pem)
+    names = [dict(pair[0] for pair in root["subject"]).get("commonName") for root in context.get_ca_certs()]  # type: ignore[arg-type, misc]
+    assert "mitmproxy" in names
+    assert len(names) > 50  # the system's roots are there too
+
+
+def test_java_finds_the_certificates_trusted(authority: Path, tmp_path: Path) -> None:
+    store = tmp_path / "ca.p12"
+    store.write_bytes(bundle.truststore(authority.read_bytes()))
+    try:
+        done = subprocess.run(
+            ["keytool", "-list", "-keystore", str(store), "-storetype", "PKCS12"], input="\n", capture_output=True, text=True
+        )
+    except FileNotFoundError:
+        pytest.skip("keytool is not installed")
+    assert "trustedCertEntry" in done.stdout
+
+
+def test_a_bundle_of_the_usual_sources_has_the_usual_name(authority: Path, tmp_path: Path) -> None:
+    assert bundle.write(tmp_path, authority, {}, authority).pem == tmp_path / "ca-bundle.pem"
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"])
+def test_the_users_own_roots_are_kept(authority: Path, tmp_path: Path, variable: str) -> None:
+    own = tmp_path / "corp.pem"
+    own.write_bytes(A)
+    made = bundle.write(tmp_path / "state", authority, {variable: str(own)}, authority)
+    assert A in made.pem.read_bytes()
+    assert made.pem.name != "ca-bundle.pem"  # a shell without that root shall not get it, nor take it away
+
+
+def test_a_bundle_of_ours_is_no_source(authority: Path, tmp_path: Path) -> None:
+    first = bundle.write(tmp_path, authority, {}, authority)
+    first.pem.write_bytes(first.pem.read_bytes() + A)
+    assert A not in bundle.write(tmp_path, authority, {"SSL_CERT_FILE": str(first.pem)}, authority).pem.read_bytes()
+
+
+def test_an_unchanged_bundle_is_left_alone_and_a_stale_one_replaced(authority: Path, tmp_path: Path) -> None:
+    made = bundle.write(tmp_path, authority, {}, authority)
+    before = made.pem.stat().st_ino, made.truststore.stat().st_ino
+    bundle.write(tmp_path, authority, {}, authority)
+    assert (made.pem.stat().st_ino, made.truststore.stat().st_ino) == before
+    made.pem.write_bytes(A)
+    bundle.write(tmp_path, authority, {}, authority)
+    assert authority.read_bytes().strip() in made.pem.read_bytes()
+
+
+def test_a_folder_that_cannot_be_written_is_said(authority: Path, tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file")
+    with pytest.raises(Failure, match="cannot be written"):
+        bundle.write(tmp_path / "state", authority, {}, authority)
+
+
+def test_a_ca_without_a_certificate_is_said(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(KEY)
+    with pytest.raises(Failure, match="holds no certificate"):
+        bundle.write(tmp_path, tmp_path / "ca.pem", {}, tmp_path / "ca.pem")
+
+
+def test_surroundings_make_the_ca_where_there_is_none(own_place: Path) -> None:
+    made = prepare(None, {})
+    assert made.ca == own_place / ".mitmproxy/mitmproxy-ca-cert.pem"
+    assert made.bundle.pem == own_place / ".sessiontap/ca-bundle.pem"
+    assert made.ca.read_bytes().strip() in made.bundle.pem.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, None),
+        ({"HTTPS_PROXY": ""}, None),
+        ({"HTTPS_PROXY": "http://127.0.0.1:8080/"}, None),
+        ({"https_proxy": "http://corp:3128"}, "http://corp:3128"),
+    ],
+)
+def test_a_proxy_that_is_replaced_is_noticed(environ: dict[str, str], expected: str | None) -> None:
+    assert foreign_proxy(environ, "http://127.0.0.1:8080") == expected
