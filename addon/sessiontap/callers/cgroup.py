@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 _ID = re.compile(r"(?:^|[/:-])([0-9a-f]{64})(?:\.scope)?(?=/|$)")
-_NAME = re.compile(r"/(?:lxc|lxc\.payload)[/.]([^/]+)|/machine-([^/]+)\.scope(?=/|$)")
+_NAME = re.compile(r"/(?:lxc\.payload\.|lxc/)([^/]+)|/machine-([^/]+)\.scope(?=/|$)")
 _UNIT = re.compile(r"/([^/]+\.(?:service|scope))(?=/|$)")
 _MONITOR = ("conmon-", "libpod-conmon-", "crio-conmon-")
 

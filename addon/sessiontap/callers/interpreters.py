@@ -98,10 +98,10 @@ _DENO = Interpreter(
 _RUBY = Interpreter(
     values=_set("-r -I -C -X -E -F --encoding --external-encoding --internal-encoding"),
     inline=_set("-e"),
-    attached="WKTxi0",
+    attached="WKTxi",
     clusters=True,
 )
-_PERL = Interpreter(values=_set("-I"), inline=_set("-e -E"), attached="MmiFClDdx0V", clusters=True)
+_PERL = Interpreter(values=_set("-I"), inline=_set("-e -E"), attached="MmiFCDdxV", clusters=True)
 _PHP = Interpreter(
     values=_set("-d -c -z -t -S --define --php-ini --server --docroot"),
     inline=_set("-r -R -B -E -a --run --interactive"),
