@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+
 from sessiontap.exchange import Headers, Request, Response
 from sessiontap.llm import decode, hosts, read, routes
 from sessiontap.llm.call import Call, Reply

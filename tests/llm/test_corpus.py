@@ -7,11 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
+from tests.llm.llm_corpus import Recorded, needs_corpus, recorded
+
 from sessiontap.llm import hosts, read, routes
 from sessiontap.llm.call import CallError, Reply, Usage
 from sessiontap.llm.sniff import body_kind
-
-from tests.llm.llm_corpus import Recorded, needs_corpus, recorded
 
 pytestmark = needs_corpus
 

@@ -140,7 +140,6 @@ def _claude_user_id(seen: Seen) -> str | None:
     return found[1] if found else None
 
 
-_CLAUDE_SUBAGENT = has(header("x-claude-code-agent-id"))
 _CLAUDE_MAIN = sends("x-claude-code-request-class", "main$")
 _CODEX_TURN = (header("x-codex-turn-metadata"), field("client_metadata", "x-codex-turn-metadata"))
 _CODEX_PARENT = (
@@ -160,7 +159,6 @@ AGENTS: tuple[Client, ...] = (
         subagent=(
             unless(_CLAUDE_MAIN, header("x-claude-code-agent-type")),
             where(sends("x-claude-code-request-class", "subagent$"), always("subagent")),
-            unless(_CLAUDE_MAIN, where(_CLAUDE_SUBAGENT, always("subagent"))),
         ),
     ),
     Client(
@@ -193,7 +191,7 @@ AGENTS: tuple[Client, ...] = (
         signs=(
             sends("x-opencode-session-id"),
             sends("x-opencode-session"),
-            sends("user-agent", "opencode[ /]"),
+            sends("user-agent", ".*opencode/"),
             sends("originator", "opencode$"),
         ),
         # A sub-agent has a session of its own; the one that it works for is the session.

@@ -14,8 +14,8 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.openai_chat import content_text
-from sessiontap.llm.pick import count, dicts, dig, flag, items, names, parse, text
-from sessiontap.llm.streamed import pieces, streams
+from sessiontap.llm.pick import count, dicts, dig, items, names, parse, text
+from sessiontap.llm.streamed import asked_for, pieces, streams
 from sessiontap.llm.toolcalls import Growing, arguments_of
 
 _BILLING = "x-anthropic-billing-header"
@@ -28,7 +28,7 @@ def asked(request: Request, body: Any) -> Asked:
     answered, results, message = _newest(items(body, "messages"))
     return Asked(
         model=text(body, "model"),
-        stream=flag(body, "stream"),
+        stream=asked_for(body),
         tools_offered=names(text(tool, "name") or text(tool, "type") for tool in dicts(body, "tools")),
         tool_results=names(results),
         message=message,

@@ -32,7 +32,7 @@ class Decoded:
 
 class _Decoder(Protocol):
     def feed(self, data: bytes, room: int) -> bytes:
-        """Decode `data`; at least `room` bytes if there are as many, not many more. Raises on damage."""
+        """Decode `data`: `room` bytes or somewhat more if there are as many. Raises `_Damage`."""
 
     def whole(self) -> bool:
         """The encoding's own end has been seen."""
@@ -72,7 +72,7 @@ def decode_chunks(
         offsets.append(length)
     if stopped and not length and decoders:
         return _as_it_came(raw, names, problem, limit)
-    if complete and not stopped and length and not all(decoder.whole() for decoder in decoders):
+    if complete and not stopped and any(raw) and not all(decoder.whole() for decoder in decoders):
         problem = f"the {', '.join(names)} body ends early"
     return Decoded(b"".join(decoded), problem, tuple(offsets))
 
@@ -89,12 +89,13 @@ def _as_it_came(raw: list[bytes], names: list[str], problem: str | None, limit: 
 
 
 def _through(decoders: list[_Decoder], data: bytes, room: int) -> tuple[bytes, str | None]:
+    fault: str | None = None
     for decoder in decoders:
         try:
             data = decoder.feed(data, room + 1)
         except _Damage as damage:
-            return damage.before, str(damage)
-    return data, None
+            data, fault = damage.before, fault or str(damage)
+    return data, fault
 
 
 class _Damage(Exception):
@@ -119,7 +120,7 @@ class _Zlib:
             if self._inner.eof:
                 if not data.strip(b"\0"):
                     break  # padding behind a gzip body
-                self._inner = zlib.decompressobj(self._wbits())
+                self._inner = zlib.decompressobj(31)
             if self._ways and not self._started:
                 self._seen += data
             try:
@@ -135,9 +136,6 @@ class _Zlib:
             room -= len(piece)
             data = self._inner.unused_data if self._inner.eof else self._inner.unconsumed_tail
         return b"".join(out)
-
-    def _wbits(self) -> int:
-        return 31
 
     def whole(self) -> bool:
         return bool(self._inner.eof)

@@ -14,8 +14,8 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.openai_usage import cost_of, usage_of
-from sessiontap.llm.pick import count, dicts, dig, flag, items, names, parse, text
-from sessiontap.llm.streamed import pieces, streams
+from sessiontap.llm.pick import count, dicts, dig, items, names, parse, text
+from sessiontap.llm.streamed import asked_for, pieces, streams
 from sessiontap.llm.toolcalls import Growing, arguments_of
 
 _SYSTEM = ("system", "developer")
@@ -27,7 +27,7 @@ def asked(request: Request, body: Any) -> Asked:
     results, message = _newest(messages)
     return Asked(
         model=text(body, "model"),
-        stream=flag(body, "stream"),
+        stream=asked_for(body),
         tools_offered=names(_tool_name(tool) for tool in [*dicts(body, "tools"), *dicts(body, "functions")]),
         tool_results=names([name for _, name in results]),
         message=message,

@@ -9,8 +9,8 @@ from sessiontap.llm.call import Asked, Call, CallError, Reply
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.openai_usage import cost_of, usage_of
-from sessiontap.llm.pick import dicts, dig, flag, items, parse, text
-from sessiontap.llm.streamed import pieces, streams
+from sessiontap.llm.pick import dicts, dig, items, parse, text
+from sessiontap.llm.streamed import asked_for, pieces, streams
 
 
 def asked(request: Request, body: Any) -> Asked:
@@ -18,7 +18,7 @@ def asked(request: Request, body: Any) -> Asked:
     prompts = items(body, "prompt")
     return Asked(
         model=text(body, "model"),
-        stream=flag(body, "stream"),
+        stream=asked_for(body),
         message=text(body, "prompt") or (text(prompts[-1]) if prompts else None),
         user=text(body, "user"),
     )

@@ -15,8 +15,8 @@ from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.openai_usage import cost_of
-from sessiontap.llm.pick import count, dicts, dig, flag, names, parse, text
-from sessiontap.llm.streamed import pieces, streams
+from sessiontap.llm.pick import count, dicts, dig, names, parse, text
+from sessiontap.llm.streamed import asked_for, pieces, streams
 from sessiontap.llm.toolcalls import arguments_of
 
 CLIENT_CALLS: dict[str, str | None] = {
@@ -40,7 +40,7 @@ def asked(request: Request, body: Any) -> Asked:
     answered, results, message = _newest(given if isinstance(given, list) else [])
     return Asked(
         model=text(body, "model"),
-        stream=flag(body, "stream"),
+        stream=asked_for(body),
         tools_offered=names(map(_tool_name, dicts(body, "tools"))),
         tool_results=names(results),
         message=message,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from sessiontap.exchange import Response
 from sessiontap.llm import ndjson, sse
-from sessiontap.llm.pick import parse
+from sessiontap.llm.pick import dig, flag, parse
 from sessiontap.llm.sniff import body_kind
 
 _SAID = 3
@@ -25,6 +25,11 @@ class Piece(NamedTuple):
 def streams(response: Response) -> bool:
     """The body is SSE or JSON lines."""
     return body_kind(response.headers.get("content-type"), response.body) in ("sse", "ndjson")
+
+
+def asked_for(body: Any) -> bool | None:
+    """Whether a request asks for a stream where the default is none; None where its body is not known."""
+    return flag(body, "stream") if dig(body, "stream") is not None or not isinstance(body, dict) else False
 
 
 def pieces(response: Response, problems: list[str]) -> Iterator[Piece]:

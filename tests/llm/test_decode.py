@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable
+from itertools import pairwise
+
+import brotli
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sessiontap.llm.decode import decode, decode_chunks
+
+TEXT = b'{"text": "' + b"every word counts " * 300 + b'"}'
+
+
+def raw_deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(data) + packer.flush()
+
+
+ENCODERS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "gzip": ("gzip", gzip.compress),
+    "x-gzip": ("X-GZIP", gzip.compress),
+    "gzip of two members": ("gzip", lambda data: gzip.compress(data[:9]) + gzip.compress(data[9:])),
+    "gzip with padding": ("gzip", lambda data: gzip.compress(data) + b"\0\0"),
+    "deflate": ("deflate", zlib.compress),
+    "raw deflate": ("deflate", raw_deflate),
+    "br": ("br", brotli.compress),
+    "zstd": ("zstd", zstandard.compress),
+    "zstd of two frames": ("zstd", lambda data: zstandard.compress(data[:9]) + zstandard.compress(data[9:])),
+    "two encodings": ("gzip, br", lambda data: brotli.compress(gzip.compress(data))),
+    "identity": ("identity", bytes),
+    "none": ("", bytes),
+}
+each = pytest.mark.parametrize(("encodings", "encode"), ENCODERS.values(), ids=ENCODERS)
+
+
+@each
+def test_whole(encodings: str, encode: Callable[[bytes], bytes]) -> None:
+    decoded = decode(encode(TEXT), encodings)
+    assert (decoded.data, decoded.problem) == (TEXT, None)
+
+
+@each
+def test_byte_by_byte_gives_the_same_and_the_length_after_each(
+    encodings: str, encode: Callable[[bytes], bytes]
+) -> None:
+    packed = encode(TEXT)
+    decoded = decode_chunks([packed[at : at + 1] for at in range(len(packed))], encodings)
+    assert (decoded.data, decoded.problem) == (TEXT, None)
+    assert len(decoded.offsets) == len(packed)
+    assert list(decoded.offsets) == sorted(decoded.offsets)
+    assert decoded.offsets[-1] == len(TEXT)
+
+
+@each
+def test_a_cut_body_gives_its_beginning(encodings: str, encode: Callable[[bytes], bytes]) -> None:
+    packed = encode(TEXT)
+    for length in range(len(packed)):
+        decoded = decode(packed[:length], encodings, complete=False)
+        assert TEXT.startswith(decoded.data)
+        assert decoded.problem is None
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate", "br", "zstd"])
+def test_an_end_that_is_missing_is_told_of_a_body_said_to_be_complete(name: str) -> None:
+    encodings, encode = ENCODERS[name]
+    decoded = decode(encode(TEXT)[:-3], encodings)
+    assert TEXT.startswith(decoded.data)
+    assert decoded.problem == f"the {name} body ends early"
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate", "br", "zstd"])
+def test_a_body_that_is_not_encoded_at_all_is_given_as_it_is(name: str) -> None:
+    decoded = decode(TEXT, name)
+    assert decoded.data == TEXT
+    assert decoded.problem is not None
+    assert decoded.problem.startswith(f"the body is not {name} as its header says")
+
+
+def test_an_encoding_nobody_knows_is_told() -> None:
+    decoded = decode(b"abc", "rot13")
+    assert (decoded.data, decoded.problem) == (b"abc", "the content-encoding 'rot13' is not known")
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate", "raw deflate", "br", "zstd", "two encodings"])
+def test_expansion_stops_at_the_limit(name: str) -> None:
+    encodings, encode = ENCODERS[name]
+    decoded = decode(encode(bytes(50_000_000)), encodings, limit=1_000_000)
+    assert len(decoded.data) == 1_000_000
+    assert decoded.problem == "decoded only up to 1000000 bytes"
+
+
+NAMES = st.sampled_from(["gzip", "deflate", "br", "zstd", "gzip, br", "zstd, gzip", "rot13", ""])
+
+
+@given(st.lists(st.binary(max_size=60)), NAMES, st.booleans())
+def test_no_bytes_raise(chunks: list[bytes], encodings: str, complete: bool) -> None:
+    decoded = decode_chunks(chunks, encodings, complete=complete)
+    assert len(decoded.offsets) == len(chunks)
+    assert decoded.offsets[-1:] in ((), (len(decoded.data),))
+
+
+@given(st.binary(max_size=2000), st.sampled_from(list(ENCODERS)), st.lists(st.integers(0, 400)), st.data())
+def test_damage_gives_no_more_than_the_beginning(data: bytes, name: str, cuts: list[int], draw: st.DataObject) -> None:
+    encodings, encode = ENCODERS[name]
+    packed = encode(data)
+    edges = [0, *sorted(cut for cut in cuts if cut < len(packed)), len(packed)]
+    chunks = [packed[start:end] for start, end in pairwise(edges)]
+    assert decode_chunks(chunks, encodings).data == data
+    at = draw.draw(st.integers(0, len(packed)))
+    assert isinstance(decode(packed[:at] + b"\xff\x00" + packed[at:], encodings).data, bytes)

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sessiontap.llm.sse import events
+
+CASES = {
+    "one": (b"data: a\n\n", [(None, b"a")]),
+    "named": (b"event: add\ndata: a\n\n", [("add", b"a")]),
+    "no space behind the colon": (b"data:a\n\n", [(None, b"a")]),
+    "only one space is taken away": (b"data:  a\n\n", [(None, b" a")]),
+    "data of several lines": (b"data: a\ndata\ndata: b\n\n", [(None, b"a\n\nb")]),
+    "CRLF": (b"event: e\r\ndata: a\r\n\r\ndata: b\r\n\r\n", [("e", b"a"), (None, b"b")]),
+    "CR": (b"data: a\r\rdata: b\r\r", [(None, b"a"), (None, b"b")]),
+    "mixed line ends": (b"data: a\r\n\ndata: b\r\r\ndata: c\n\r\n", [(None, b"a"), (None, b"b"), (None, b"c")]),
+    "byte order mark": (b"\xef\xbb\xbfdata: a\n\n", [(None, b"a")]),
+    "comments": (b": OPENROUTER PROCESSING\n\n:\ndata: a\n: b\n\n", [(None, b"a")]),
+    "other fields": (b"id: 7\nretry: 100\nnonsense\ndata: a\n\n", [(None, b"a")]),
+    "an event without data is none": (b"event: ping\n\ndata: a\n\n", [(None, b"a")]),
+    "many empty lines": (b"\n\n\ndata: a\n\n\n\ndata: b\n\n", [(None, b"a"), (None, b"b")]),
+    "nothing": (b"", []),
+}
+
+
+@pytest.mark.parametrize(("body", "expected"), CASES.values(), ids=CASES)
+def test_events(body: bytes, expected: list[tuple[str | None, bytes]]) -> None:
+    found = list(events(body))
+    assert [(event.name, event.data) for event in found] == expected
+    assert all(event.complete for event in found)
+
+
+def test_the_end_is_behind_the_empty_line() -> None:
+    assert [event.end for event in events(b": hi\n\ndata: a\n\ndata: b\n\n")] == [15, 24]
+    assert [event.end for event in events(b"data: a\r\n\r\ndata: b\r\n\r\n")] == [11, 22]
+
+
+def test_a_last_event_without_its_end_is_marked() -> None:
+    found = list(events(b"data: a\n\ndata: b\n"))
+    assert [(event.data, event.complete, event.end) for event in found] == [(b"a", True, 9), (b"b", False, 17)]
+
+
+LINE_ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
+VALUE = st.text(st.characters(exclude_characters="\r\n", codec="utf-8"), max_size=9).map(str.encode)
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
+    """A stream and the data of its events."""
+    body, expected = b"", []
+    for values in draw(st.lists(st.lists(VALUE, min_size=1, max_size=3), max_size=6)):
+        for value in values:
+            body += b": noise" + draw(LINE_ENDS) if draw(st.booleans()) else b""
+            body += b"data: " + value + draw(LINE_ENDS)
+        body += b"event: x\n" + draw(LINE_ENDS)
+        expected.append(b"\n".join(values))
+    return body, expected
+
+
+@given(streams())
+def test_whatever_is_written_is_read(stream: tuple[bytes, list[bytes]]) -> None:
+    body, expected = stream
+    assert [event.data for event in events(body)] == expected
+
+
+@given(streams(), st.data())
+def test_a_part_of_a_stream_gives_a_part_of_its_events(stream: tuple[bytes, list[bytes]], data: st.DataObject) -> None:
+    body, expected = stream
+    part = [event for event in events(body[: data.draw(st.integers(0, len(body)))]) if event.complete]
+    assert [event.data for event in part] == expected[: len(part)]
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_raise_and_ends_grow(body: bytes) -> None:
+    ends = [event.end for event in events(body)]
+    assert ends == sorted(set(ends))
+    assert all(0 < end <= len(body) for end in ends)
