@@ -1,0 +1,49 @@
+"""What `rules.yaml` says of a call: its session's name, id ladder and path, its labels, headers and gateway.
+
+Imports `callers` and `llm` for their values, and PyYAML. Text becomes `Rules` in three steps: `reader` checks YAML
+nodes by the table in `schema` (made of `kinds`), `compile` turns the values into `conditions` and `settings`, `rules`
+holds them. A call's `Facts` are looked at through a `scope`; `decide` gives a `Decision`, `finish` its `Labels`.
+
+    rules = load_file("rules.yaml")                                     # RulesError: all problems, with line and column
+    decision, matched = decide(rules, facts, proxy_env)
+    labels = finish(matched, facts, SessionFacts(id, name, step), proxy_env)
+"""
+
+from sessiontap.rules.decide import Effect, Matched, decide, finish
+from sessiontap.rules.decision import Decision, Labels, Rung, SessionFacts, Source
+from sessiontap.rules.explain import Check, Explanation, Verdict, explain
+from sessiontap.rules.facts import Facts
+from sessiontap.rules.json_schema import json_schema
+from sessiontap.rules.lint import lint
+from sessiontap.rules.load import default_rules, load_file, load_text
+from sessiontap.rules.problems import Problem, RulesError
+from sessiontap.rules.rules import ConnectionView, Gateway, HostEntry, Rule, Rules
+
+__all__ = [
+    "Check",
+    "ConnectionView",
+    "Decision",
+    "Effect",
+    "Explanation",
+    "Facts",
+    "Gateway",
+    "HostEntry",
+    "Labels",
+    "Matched",
+    "Problem",
+    "Rule",
+    "Rules",
+    "RulesError",
+    "Rung",
+    "SessionFacts",
+    "Source",
+    "Verdict",
+    "decide",
+    "default_rules",
+    "explain",
+    "finish",
+    "json_schema",
+    "lint",
+    "load_file",
+    "load_text",
+]

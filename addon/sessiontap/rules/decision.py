@@ -9,9 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Source = Literal[
-    "app", "native", "template", "literal", "conversation", "process", "process-tree", "connection"
-]
+Source = Literal["app", "native", "template", "literal", "conversation", "process", "process-tree", "connection"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +68,6 @@ class Labels:
     rules: tuple[str, ...] = ()
     set_by: dict[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    at_gateway: Labels | None = None
+    """What to use instead where the call does go to its rule's gateway: with the values of the proxy's own environment
+    that may go there and nowhere else. None where there are none."""

@@ -21,3 +21,5 @@ class Facts:
     request: Request | None = None
     """As the app sent it; its body None where it streams through."""
     call: Call | None = None
+    time: int | None = None
+    """When the call came, Unix nanoseconds: what `${date}` says. None is now."""

@@ -1,0 +1,215 @@
+"""Checked values of a rules file -> `Rules`, with the checks that need more than one key.
+
+A value of the proxy's own environment (`${proxy_env.KEY}`) is a secret: it may only go to hosts that its rule names
+narrowly, or to the gateway that its rule sets. Anything else is refused here, before any call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from sessiontap.rules.conditions import Leaf, conditions_of, requires
+from sessiontap.rules.patterns import Pattern, host_pattern
+from sessiontap.rules.problems import Wrong, closest, quoted
+from sessiontap.rules.reader import Reader
+from sessiontap.rules.rules import Gateway, HostEntry, Rule, Rules, Send, index_of
+from sessiontap.rules.schema import GATEWAYS, GATEWAYS_LATER
+from sessiontap.rules.settings import Constant, Content, JsonValue, Ladder, Line, PathLine, Setting
+from sessiontap.rules.template import Template, check_name
+
+EARLY = ("session.name", "session.id", "session.idle", "session.max_calls", "send", "existing", "gateway", "capture")
+TEMPLATE_OF_SESSION = ("session.name", "session.id")
+"""Settings that come before the session is known."""
+
+
+def compile_file(values: Mapping[str, Any], reader: Reader, digest: str) -> Rules:
+    """Further problems go to `reader`."""
+    gateways = {name: _gateway(name, given, reader) for name, given in values.get("gateways", {}).items()}
+    rules = tuple(
+        _rule(number, given, reader, gateways) for number, given in enumerate(values.get("rules", ()), start=1)
+    )
+    redact = values.get("redact", {})
+    hosts = [leaf for rule in rules if not rule.ignore for leaf in _leaves(rule) if leaf.key == "host"]
+    return Rules(
+        filename=reader.filename,
+        digest=digest,
+        rules=rules,
+        send=_send(values.get("send", ("helicone",))),
+        hosts=tuple(_host(given) for given in values.get("hosts", ()) if "host" in given),
+        host_patterns=tuple(pattern for leaf in hosts for pattern in leaf.patterns if _names_hosts(pattern)),
+        gateways=gateways,
+        env_names=frozenset(_env_names(values.get("rules", ()), rules)),
+        redact_headers=tuple(
+            pattern.text if pattern.is_regex else pattern.text.lower() for pattern in redact.get("headers", ())
+        ),
+        redact_patterns=redact.get("patterns", ()),
+        index=index_of(rules),
+    )
+
+
+def _names_hosts(pattern: Pattern) -> bool:
+    return not pattern.is_regex and pattern.text[0] not in "*?"
+
+
+def _leaves(rule: Rule) -> Iterator[Leaf]:
+    for condition in rule.conditions:
+        yield from condition.leaves()
+
+
+def _env_names(given: Iterable[Mapping[str, Any]], rules: Iterable[Rule]) -> Iterator[str]:
+    for rule in given:
+        yield from _matched_env(rule.get("match", ()))
+    for compiled in rules:
+        for setting in compiled.settings:
+            for template in setting.content.templates():
+                yield from template.names("env")
+
+
+def _matched_env(maps: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for keys in maps:
+        for process in keys.get("process", ()):
+            if isinstance(process, Mapping):
+                yield from process.get("env", {})
+        yield from _matched_env(keys.get("not", ()))
+
+
+def _send(given: tuple[str, ...] | str) -> Send:
+    if isinstance(given, tuple):
+        return tuple(dict.fromkeys(given))
+    return "auto" if given == "auto" else ()
+
+
+def _host(given: Mapping[str, Any]) -> HostEntry:
+    host = given["host"]
+    name, _, port = host.rpartition(":")
+    with_port = port.isdigit() and name and ":" not in name
+    pattern = host_pattern(name if with_port else host)
+    return HostEntry(host, given.get("provider"), given.get("operation"), pattern, int(port) if with_port else None)
+
+
+def _gateway(name: str, given: Mapping[str, Any], reader: Reader) -> Gateway:
+    key = given.get("key")
+    if key is not None:
+        for value in key.values():
+            if not value.name.startswith("proxy_env."):
+                wrong = Wrong(f"a gateway's key cannot depend on {quoted(value.name)}", "text or ${proxy_env.NAME}")
+                reader.problem(f"gateways.{name}.key", wrong, key.text)
+    return Gateway(name, given.get("kind", ""), given.get("url"), key)
+
+
+def _rule(number: int, given: Mapping[str, Any], reader: Reader, gateways: Mapping[str, Gateway]) -> Rule:
+    path = f"rules[{number - 1}]"
+    conditions = conditions_of(given["match"]) if given.get("match") else ()
+    settings = tuple(_settings(given))
+    gateway = given.get("gateway")
+    rule = Rule(
+        number=number,
+        label=given.get("rule") or f"#{number}",
+        line=reader.places[path][0],
+        conditions=conditions,
+        early=tuple(setting for setting in settings if not setting.late),
+        late=tuple(setting for setting in settings if setting.late),
+        final=given.get("final", False),
+        ignore=given.get("ignore", False),
+        gateway=gateway,
+        names_hosts=requires(conditions, "host", lambda leaf: all(is_narrow(pattern) for pattern in leaf.patterns)),
+        names_clients=requires(conditions, "client", lambda leaf: True),
+    )
+    if rule.ignore and settings:
+        field = settings[0].field.partition(".")[0]
+        wrong = Wrong("a rule with ignore: true leaves the call alone and cannot set anything")
+        reader.problem(f"{path}.{field}", wrong)
+    if gateway is not None:
+        _check_gateway(f"{path}.gateway", gateway, gateways, reader)
+    if not any(problem.path.startswith(f"{path}.match") for problem in reader.problems):
+        _check_templates(path, rule, reader)
+    return rule
+
+
+def _settings(given: Mapping[str, Any]) -> Iterator[Setting]:
+    session, headers = given.get("session", {}), given.get("headers", {})
+    if "name" in session:
+        yield _setting("session.name", Line(session["name"]))
+    if session.get("id"):
+        yield _setting("session.id", Ladder(session["id"]))
+    for key in ("idle", "max_calls"):
+        if key in session:
+            yield _setting(f"session.{key}", Constant(session[key]))
+    if "send" in given:
+        yield _setting("send", Constant(_send(given["send"])))
+    for key in ("existing", "gateway", "capture"):
+        if key in given:
+            yield _setting(key, Constant(given[key]))
+    if "path" in session:
+        yield _setting("session.path", PathLine(session["path"]))
+    if "user" in given:
+        yield _setting("user", Line(given["user"]))
+    for name, template in given.get("properties", {}).items():
+        yield _setting(f"properties.{name}", Line(template), fold=True)
+    for tag in given.get("tags", ()):
+        yield _setting("tags", Line(tag), adds=True)
+    for key, value in given.get("state", {}).items():
+        yield _setting(f"state.{key}", JsonValue(value))
+    for name, template in headers.get("set", {}).items():
+        yield _setting(f"headers.set.{name}", Line(template), fold=True)
+    for pattern in headers.get("remove", ()):
+        yield _setting("headers.remove", Constant(pattern.text), adds=True)
+
+
+def _setting(field: str, content: Content, adds: bool = False, fold: bool = False) -> Setting:
+    return Setting(
+        field=field,
+        content=content,
+        late=field not in EARLY,
+        adds=adds,
+        secret=any(template.is_secret for template in content.templates()),
+        slot=field.lower() if fold else field,
+    )
+
+
+def is_narrow(pattern: Pattern) -> bool:
+    """It stands for hosts of one owner: no wildcard in the last two labels. `localhost` and addresses are hosts too."""
+    if pattern.is_regex:
+        return False
+    last_two = ".".join(pattern.text.split(".")[-2:])
+    return pattern.literal is not None or not ("*" in last_two or "?" in last_two)
+
+
+def _check_gateway(path: str, name: str, gateways: Mapping[str, Gateway], reader: Reader) -> None:
+    if name in gateways or name in GATEWAYS:
+        return
+    known = (*GATEWAYS, *gateways)
+    if name in GATEWAYS_LATER:
+        wrong = Wrong(f"the gateway {quoted(name)} is not yet available in this version", "one of " + ", ".join(known))
+    else:
+        wrong = Wrong(f"there is no gateway {quoted(name)}", "one of " + ", ".join(known), closest(name, known))
+    reader.problem(path, wrong, name)
+
+
+def _check_templates(path: str, rule: Rule, reader: Reader) -> None:
+    captured = frozenset(name for leaf in _leaves(rule) for pattern in leaf.patterns for name in pattern.groups)
+    for setting in rule.settings:
+        for template in setting.content.templates():
+            where, _ = reader.templates.get(id(template), (f"{path}.{setting.field}", template))
+            _check_template(where, template, rule, setting, captured, reader)
+
+
+def _check_template(
+    where: str, template: Template, rule: Rule, setting: Setting, captured: frozenset[str], reader: Reader
+) -> None:
+    for value in template.values():
+        try:
+            check_name(value, captured)
+        except Wrong as wrong:
+            reader.problem(where, wrong, template.text)
+            continue
+        if value.of_session and setting.field in TEMPLATE_OF_SESSION:
+            what = f"{quoted(value.name)} is known only once the session is, too late for {setting.field}"
+            reader.problem(where, Wrong(what), template.text)
+    if template.is_secret and not rule.names_hosts and (rule.gateway is None or setting.field.startswith("session.")):
+        what = f"{quoted(template.text)} would take a value of the proxy's own environment to any host"
+        expected = "match.host to name the hosts that it is for (api.corp.example or *.corp.example)"
+        if not setting.field.startswith("session."):
+            expected += ", or a gateway in this rule"
+        reader.problem(where, Wrong(what, expected), template.text)

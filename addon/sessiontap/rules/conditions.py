@@ -1,0 +1,247 @@
+"""What a rule's `match` says, compiled: a tree of conditions over a `Scope`.
+
+A condition either holds, giving its captures, or does not; what looks at an unknown fact does not, so `not` around it
+does. Before the request is read some are undecided: `known` then gives None, and a rule that is undecided might match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sessiontap.rules.patterns import NOTHING, Captures, Pattern, text_pattern
+from sessiontap.rules.scope import FACTS, NAMED_FACTS, Scope, Stage, Texts
+
+
+class Condition(Protocol):
+    @property
+    def key(self) -> str: ...
+    @property
+    def expected(self) -> str: ...
+    @property
+    def cost(self) -> int: ...
+    def holds(self, scope: Scope) -> Captures | None: ...
+    def known(self, scope: Scope) -> bool | None: ...
+    def actual(self, scope: Scope) -> Texts | None: ...
+    def leaves(self) -> Iterable[Leaf]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One match key: any of its patterns matches any of the fact's texts."""
+
+    key: str
+    patterns: tuple[Pattern, ...]
+    get: Callable[[Scope], Texts | None]
+    stage: Stage
+    cost: int
+    literals: frozenset[str] | None
+    """Set where every pattern is plain text: then one of these must be among the fact's texts."""
+    variable: str | None = None
+    """The template variable that says which text matched."""
+
+    @property
+    def expected(self) -> str:
+        return " or ".join(pattern.text for pattern in self.patterns)
+
+    def holds(self, scope: Scope) -> Captures | None:
+        texts = self.get(scope)
+        if texts is None:
+            return None
+        if self.literals is not None:
+            for text in texts:
+                if text in self.literals:
+                    return {self.variable: text} if self.variable is not None else NOTHING
+            return None
+        for text in texts:
+            for pattern in self.patterns:
+                found = pattern.find(text)
+                if found is not None:
+                    return {self.variable: text, **found} if self.variable is not None else found
+        return None
+
+    def known(self, scope: Scope) -> bool | None:
+        if self.stage == "request" and not scope.request_known and self.get(scope) is None:
+            return None
+        return self.holds(scope) is not None
+
+    def actual(self, scope: Scope) -> Texts | None:
+        return self.get(scope)
+
+    def leaves(self) -> Iterable[Leaf]:
+        yield self
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """A map: every condition holds."""
+
+    items: tuple[Condition, ...]
+    key: str = "match"
+
+    @property
+    def expected(self) -> str:
+        return ", ".join(f"{item.key}: {item.expected}" for item in self.items) or "anything"
+
+    @property
+    def cost(self) -> int:
+        return sum(item.cost for item in self.items)
+
+    def holds(self, scope: Scope) -> Captures | None:
+        captures = NOTHING
+        for item in self.items:
+            found = item.holds(scope)
+            if found is None:
+                return None
+            if found:
+                captures = {**captures, **found}
+        return captures
+
+    def known(self, scope: Scope) -> bool | None:
+        answers = [item.known(scope) for item in self.items]
+        return False if False in answers else None if None in answers else True
+
+    def actual(self, scope: Scope) -> Texts | None:
+        return _actual(self.items, scope)
+
+    def leaves(self) -> Iterable[Leaf]:
+        for item in self.items:
+            yield from item.leaves()
+
+
+@dataclass(frozen=True, slots=True)
+class Any_:
+    """A list: the first that holds."""
+
+    items: tuple[Condition, ...]
+    key: str = "match"
+
+    @property
+    def expected(self) -> str:
+        return " or ".join(item.expected for item in self.items)
+
+    @property
+    def cost(self) -> int:
+        return sum(item.cost for item in self.items)
+
+    def holds(self, scope: Scope) -> Captures | None:
+        return next((found for item in self.items if (found := item.holds(scope)) is not None), None)
+
+    def known(self, scope: Scope) -> bool | None:
+        answers = [item.known(scope) for item in self.items]
+        return True if True in answers else None if None in answers else False
+
+    def actual(self, scope: Scope) -> Texts | None:
+        return _actual(self.items, scope)
+
+    def leaves(self) -> Iterable[Leaf]:
+        for item in self.items:
+            yield from item.leaves()
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Holds where its condition does not. It captures nothing."""
+
+    item: Condition
+    key: str = "not"
+
+    @property
+    def expected(self) -> str:
+        return f"not ({self.item.expected})"
+
+    @property
+    def cost(self) -> int:
+        return self.item.cost
+
+    def holds(self, scope: Scope) -> Captures | None:
+        return NOTHING if self.item.holds(scope) is None else None
+
+    def known(self, scope: Scope) -> bool | None:
+        answer = self.item.known(scope)
+        return None if answer is None else not answer
+
+    def actual(self, scope: Scope) -> Texts | None:
+        return self.item.actual(scope)
+
+    def leaves(self) -> Iterable[Leaf]:
+        return ()
+
+
+def _actual(items: Iterable[Condition], scope: Scope) -> Texts | None:
+    texts = tuple(text for item in items for text in item.actual(scope) or ())
+    return texts or None
+
+
+def conditions_of(maps: Iterable[Mapping[str, Any]]) -> tuple[Condition, ...]:
+    """The conditions of a `match` as the reader gave it, cheapest first; all must hold."""
+    alternatives = [_of_map(keys) for keys in maps]
+    if len(alternatives) == 1:
+        return alternatives[0]
+    return (Any_(tuple(All(items) for items in alternatives)),)
+
+
+def _of_map(keys: Mapping[str, Any]) -> tuple[Condition, ...]:
+    found: list[Condition] = []
+    for key, value in keys.items():
+        if key == "not":
+            inner = conditions_of(value)
+            found.append(Not(inner[0] if len(inner) == 1 else All(inner)))
+        elif key == "process":
+            found += _of_process(value)
+        elif key == "stream":
+            found.append(_leaf(key, (text_pattern(str(value).lower()),)))
+        else:
+            found += _of_key(key, value)
+    return tuple(sorted(found, key=lambda condition: condition.cost))
+
+
+def _of_process(items: tuple[Pattern | Mapping[str, Any], ...]) -> list[Condition]:
+    """Names and maps: the names together are one condition."""
+    names = tuple(item for item in items if isinstance(item, Pattern))
+    alternatives: list[tuple[Condition, ...]] = [(_leaf("process.name", names),)] if names else []
+    for item in items:
+        if isinstance(item, Mapping):
+            inner = [condition for key, value in item.items() for condition in _of_key(f"process.{key}", value)]
+            alternatives.append(tuple(sorted(inner, key=lambda condition: condition.cost)))
+    if len(alternatives) == 1:
+        return list(alternatives[0])
+    return [Any_(tuple(one[0] if len(one) == 1 else All(one) for one in alternatives), "process")]
+
+
+def _of_key(key: str, value: Any) -> list[Condition]:
+    if key in FACTS:
+        return [_leaf(key, value)]
+    return [_named_leaf(key, name, patterns) for name, patterns in value.items()]
+
+
+def _leaf(key: str, patterns: tuple[Pattern, ...]) -> Leaf:
+    fact = FACTS[key]
+    variable = key if key == "tool_result" else None
+    return Leaf(key, patterns, fact.get, fact.stage, fact.cost, _literals(key, patterns), variable)
+
+
+def _named_leaf(key: str, name: str, patterns: tuple[Pattern, ...]) -> Leaf:
+    fact = NAMED_FACTS[key]
+    get = fact.get
+    shown = f"{key}.{name}"
+    return Leaf(shown, patterns, lambda scope: get(scope, name), fact.stage, fact.cost, _literals(key, patterns))
+
+
+def _literals(key: str, patterns: tuple[Pattern, ...]) -> frozenset[str] | None:
+    literals = [pattern.literal for pattern in patterns if pattern.literal is not None]
+    return frozenset(literals) if len(literals) == len(patterns) else None
+
+
+def requires(conditions: Iterable[Condition], key: str, accept: Callable[[Leaf], bool]) -> bool:
+    """Whether all must hold only where a leaf of `key` that `accept` takes does."""
+    for condition in conditions:
+        match condition:
+            case Leaf() if condition.key == key and accept(condition):
+                return True
+            case All(items) if requires(items, key, accept):
+                return True
+            case Any_(items) if all(requires((item,), key, accept) for item in items):
+                return True
+    return False

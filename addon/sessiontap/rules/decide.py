@@ -1,0 +1,276 @@
+"""What the rules say of one call.
+
+Rules are read in order, and each that matches fills in what none before it has set. That happens in two steps: `decide`
+gives what the session is made from, and `finish`, once the session is known, the rest of what the same rules set.
+
+Nothing here raises: a rule that cannot be evaluated counts as not matching, a setting that cannot be filled in as
+missing, and `problems` says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from sessiontap.rules.decision import Decision, Labels, Rung, SessionFacts
+from sessiontap.rules.facts import Facts
+from sessiontap.rules.path import default_path
+from sessiontap.rules.patterns import Captures
+from sessiontap.rules.rules import Rule, Rules
+from sessiontap.rules.scope import Scope
+from sessiontap.rules.settings import Setting
+from sessiontap.rules.template import MAX_TEXT, printable
+from sessiontap.rules.variables import Context
+
+MAX_STATE = 10_240
+"""Bytes of the state as ASCII JSON: more is refused as a header on the way."""
+
+ANY_SESSION = SessionFacts(id="0", name="0", step=0)
+"""Stands for a session that is not known yet where it only matters whether a template can be filled in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What became of one setting of a rule that matched: one entry of the trail that `explain` shows."""
+
+    rule: int
+    field: str
+    outcome: Literal["set", "taken", "missing", "withheld", "fault"]
+    value: Any = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """The rules that matched a call and what they captured: what `finish` goes on with."""
+
+    scope: Scope
+    rules: tuple[tuple[Rule, Captures], ...] = ()
+    gateway: str | None = None
+
+
+@dataclass(slots=True)
+class _Filling:
+    """Slots as they fill: the first rule to give a value has it, additions go on."""
+
+    proxy_env: Mapping[str, str]
+    trail: list[Effect] | None = None
+    filled: dict[str, Any] = field(default_factory=dict)
+    set_by: dict[str, str] = field(default_factory=dict)
+    added: dict[str, list[Any]] = field(default_factory=dict)
+    labels: dict[str, None] = field(default_factory=dict)
+    problems: dict[str, None] = field(default_factory=dict)
+    gateway_only: list[str] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+    """Slot -> field, in the spelling of the rule that filled it."""
+
+    def fill(self, rule: Rule, setting: Setting, context: Context, gateway: str | None = None) -> None:
+        slot = setting.slot
+        if slot in self.filled:
+            self.note(rule, setting, "taken", reason=f"set by {self.set_by[self.names[slot]]}")
+            return
+        if setting.secret and (reason := _why_withheld(rule, context.scope, gateway)):
+            self.problems[f"{rule.label}: {setting.field} is withheld: {reason}"] = None
+            self.note(rule, setting, "withheld", reason=reason)
+            return
+        try:
+            value = setting.content.render(context)
+        except Exception as error:
+            self.problems[f"{rule.label}: {setting.field} cannot be filled in ({type(error).__name__}: {error})"] = None
+            self.note(rule, setting, "fault", reason=str(error))
+            return
+        if value is None:
+            self.note(rule, setting, "missing", reason=_what_is_missing(setting, context))
+            return
+        if setting.adds:
+            self.added.setdefault(slot, []).append(value)
+            self.set_by.setdefault(setting.field, rule.label)
+        else:
+            self.filled[slot] = value
+            self.names[slot] = setting.field
+            self.set_by[setting.field] = rule.label
+        self.labels[rule.label] = None
+        if setting.secret and not rule.names_hosts:
+            self.gateway_only.append(f"{setting.field}.{value}" if setting.adds else setting.field)
+        if isinstance(value, str) and len(value) == MAX_TEXT:
+            self.problems[f"{rule.label}: {setting.field} is cut to {MAX_TEXT:,} characters"] = None
+        self.note(rule, setting, "set", value)
+
+    def note(self, rule: Rule, setting: Setting, outcome: Any, value: Any = None, reason: str | None = None) -> None:
+        if self.trail is not None:
+            shown = setting.text if setting.secret and value is not None else value
+            self.trail.append(Effect(rule.number, setting.field, outcome, shown, reason))
+
+    def under(self, prefix: str) -> dict[str, Any]:
+        """The values whose fields start with `prefix`, by the rest of the field."""
+        slots = [slot for slot in self.filled if slot.startswith(prefix)]
+        return {self.names[slot].removeprefix(prefix): self.filled[slot] for slot in slots}
+
+
+def decide(rules: Rules, facts: Facts, proxy_env: Mapping[str, str]) -> tuple[Decision, Matched]:
+    """The decision for a call, and what `finish` needs to go on. Never raises."""
+    return decide_with_trail(rules, facts, proxy_env, None)
+
+
+def decide_with_trail(
+    rules: Rules, facts: Facts, proxy_env: Mapping[str, str], trail: list[Effect] | None
+) -> tuple[Decision, Matched]:
+    """`decide`, which also writes down what became of every setting."""
+    scope = Scope(facts)
+    filling = _Filling(proxy_env, trail)
+    matched: list[tuple[Rule, Captures]] = []
+    try:
+        candidates: Iterable[Rule] = rules.candidates(scope)
+    except Exception:
+        candidates = rules.rules
+    for rule in candidates:
+        captures: Captures | None = {}
+        try:
+            for condition in rule.conditions:
+                found = condition.holds(scope)
+                if found is None:
+                    captures = None
+                    break
+                if found:
+                    captures = {**captures, **found} if captures else found
+        except Exception as error:
+            filling.problems[f"{rule.label}: cannot be evaluated ({type(error).__name__}: {error})"] = None
+            continue
+        if captures is None:
+            continue
+        if rule.ignore:
+            decision = Decision(
+                ignore=True,
+                name=_default_name(scope),
+                rules=(rule.label,),
+                set_by={"ignore": rule.label},
+                problems=tuple(filling.problems),
+            )
+            return decision, Matched(scope)
+        matched.append((rule, captures))
+        if rule.early:
+            context = Context(scope, proxy_env, None, captures)
+            for setting in rule.early:
+                filling.fill(rule, setting, context)
+        if rule.final:
+            break
+    filled = filling.filled
+    wants = any(slot.startswith("session.") for slot in filled) or _sets_path(matched, scope, proxy_env)
+    ladder: tuple[Rung, ...] = filled.get("session.id") or (Rung("auto"),)
+    decision = Decision(
+        wants_session=wants,
+        name=filled.get("session.name") or _default_name(scope),
+        ladder=ladder,
+        idle=filled.get("session.idle"),
+        max_calls=filled.get("session.max_calls"),
+        send=filled.get("send", rules.send) if wants else (),
+        existing=filled.get("existing", "keep"),
+        gateway=filled.get("gateway"),
+        capture=filled.get("capture", "full"),
+        rules=tuple(filling.labels),
+        set_by=filling.set_by,
+        problems=tuple(filling.problems),
+    )
+    return decision, Matched(scope, tuple(matched), decision.gateway)
+
+
+def finish(matched: Matched, facts: Facts, session: SessionFacts | None, proxy_env: Mapping[str, str]) -> Labels:
+    """What the rules that matched say once the session is known. Never raises."""
+    return finish_with_trail(matched, facts, session, proxy_env, None)
+
+
+def finish_with_trail(
+    matched: Matched,
+    facts: Facts,
+    session: SessionFacts | None,
+    proxy_env: Mapping[str, str],
+    trail: list[Effect] | None,
+) -> Labels:
+    """`finish`, which also writes down what became of every setting."""
+    scope = matched.scope if facts is matched.scope.facts else Scope(facts)
+    filling = _Filling(proxy_env, trail)
+    for rule, captures in matched.rules:
+        if rule.late:
+            context = Context(scope, proxy_env, session, captures)
+            for setting in rule.late:
+                filling.fill(rule, setting, context, matched.gateway)
+    state = {key: value for key, (value,) in filling.under("state.").items()} or None
+    if state is not None and (size := len(json.dumps(state, separators=(",", ":")))) > MAX_STATE:
+        what = f"the state is dropped: it is {size:,} bytes of JSON, and at most {MAX_STATE:,} can be sent"
+        filling.problems[what] = None
+        filling.set_by = {key: label for key, label in filling.set_by.items() if not key.startswith("state.")}
+        state = None
+    labels = Labels(
+        path=filling.filled.get("session.path") or default_path(scope),
+        user=filling.filled.get("user"),
+        properties=filling.under("properties."),
+        tags=tuple(dict.fromkeys(filling.added.get("tags", ()))),
+        state=state,
+        headers_set=filling.under("headers.set."),
+        headers_remove=tuple(dict.fromkeys(filling.added.get("headers.remove", ()))),
+        rules=tuple(filling.labels),
+        set_by=filling.set_by,
+        problems=tuple(filling.problems),
+    )
+    return _apart(labels, frozenset(filling.gateway_only)) if filling.gateway_only else labels
+
+
+def _apart(labels: Labels, for_gateway: frozenset[str]) -> Labels:
+    """The labels for the call's own host, with those for the gateway at their side."""
+
+    def kept(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if prefix + name not in for_gateway}
+
+    return replace(
+        labels,
+        user=None if "user" in for_gateway else labels.user,
+        properties=kept("properties.", labels.properties),
+        tags=tuple(tag for tag in labels.tags if f"tags.{tag}" not in for_gateway),
+        state=kept("state.", labels.state) or None if labels.state is not None else None,
+        headers_set=kept("headers.set.", labels.headers_set),
+        set_by={name: label for name, label in labels.set_by.items() if name not in for_gateway},
+        at_gateway=labels,
+    )
+
+
+def _why_withheld(rule: Rule, scope: Scope, gateway: str | None) -> str | None:
+    """Why a value of the proxy's environment may not go where this call goes, None where it may."""
+    if not scope.is_local and not rule.names_clients:
+        client = scope.facts.client_ip or "the client, whose address is unknown,"
+        return f"{client} is not known to be on this machine, and the rule has no match.client"
+    if not rule.names_hosts and (gateway is None or gateway != rule.gateway):
+        return "the call does not go to the rule's gateway, and the rule names no hosts"
+    return None
+
+
+def _what_is_missing(setting: Setting, context: Context) -> str | None:
+    """The variables without a value, for `explain`."""
+    missing = [
+        "${" + value.name + "}"
+        for template in setting.content.templates()
+        for value in template.values()
+        if value.default is None and value.get(context) is None
+    ]
+    return ", ".join(missing) + " has no value" if missing else "it is empty"
+
+
+def _sets_path(matched: Iterable[tuple[Rule, Captures]], scope: Scope, proxy_env: Mapping[str, str]) -> bool:
+    """Whether `finish` will find a path that a rule gives."""
+    for rule, captures in matched:
+        for setting in rule.late:
+            if setting.field == "session.path":
+                try:
+                    if setting.content.render(Context(scope, proxy_env, ANY_SESSION, captures)) is not None:
+                        return True
+                except Exception:
+                    continue
+    return False
+
+
+def _default_name(scope: Scope) -> str:
+    """The agent's name, else the process's, else the proxy user or the host."""
+    caller = scope.facts.caller
+    name = scope.agent or (caller.name if caller is not None else None) or scope.facts.proxy_user or scope.host
+    return printable(name or "")[:MAX_TEXT].strip() or "unnamed"

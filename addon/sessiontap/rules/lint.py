@@ -1,0 +1,79 @@
+"""What a valid rules file probably does not mean to say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from sessiontap.rules.conditions import Leaf
+from sessiontap.rules.rules import Rule, Rules, Send
+from sessiontap.rules.schema import DIALECTS
+
+GATEWAY_READS = frozenset({"helicone"})
+
+Reads = Callable[[str], set[str]]
+"""Host -> the dialects that it is known to read."""
+
+
+def lint(rules: Rules, reads: Reads) -> list[str]:
+    """Warnings, one line each, in the order of the rules."""
+    return [
+        f"{rules.filename}:{rule.line}: {_name(rule)} {warning}"
+        for rule in rules.rules
+        for warning in (*_unread_headers(rules, rule, reads), *_without_effect(rules, rule), *_whole_texts(rule))
+    ]
+
+
+def _name(rule: Rule) -> str:
+    return f"rule {rule.label}" if rule.label.startswith("#") else f"rule '{rule.label}'"
+
+
+def _unread_headers(rules: Rules, rule: Rule, reads: Reads) -> Iterator[str]:
+    """Where a rule that sets a session sends it to hosts that do not read it."""
+    if not any(setting.field.startswith("session.") for setting in rule.settings):
+        return
+    send = _sent(rules, rule)
+    if send == "auto" or not send:
+        return
+    advice = "set gateway: helicone, send: auto or send: none"
+    if rule.gateway or any(other.gateway and not other.conditions for other in rules.rules):
+        for dialect in sorted(set(send) - GATEWAY_READS):
+            yield f"sends {dialect} session headers to a gateway that does not read them"
+        return
+    hosts = [leaf for condition in rule.conditions for leaf in condition.leaves() if leaf.key == "host"]
+    if not hosts:
+        yield f"sends {' and '.join(send)} session headers to any LLM host, whether it reads them or not; {advice}"
+        return
+    for pattern in (pattern for leaf in hosts for pattern in leaf.patterns):
+        host = pattern.text.lower().replace("*", "x").replace("?", "x")
+        unread = sorted(set(send) - (reads(host) if not pattern.is_regex else set(DIALECTS)))
+        if unread:
+            yield f"sends {' and '.join(unread)} session headers to {pattern.text}, which does not read them; {advice}"
+
+
+def _sent(rules: Rules, rule: Rule) -> Send:
+    for setting in rule.settings:
+        if setting.field == "send":
+            sent: Send = setting.content.render(None)  # type: ignore[arg-type]
+            return sent
+    return rules.send
+
+
+def _without_effect(rules: Rules, rule: Rule) -> Iterator[str]:
+    ended = next((other for other in rules.rules if (other.final or other.ignore) and not other.conditions), None)
+    if ended is not None and ended.number < rule.number:
+        yield f"is never reached: {_name(ended)} in line {ended.line} matches every call and ends the reading"
+    elif not rule.settings and not rule.final and not rule.ignore:
+        yield "sets nothing"
+    if not rule.label.startswith("#") and any(
+        other.label == rule.label and other.number < rule.number for other in rules.rules
+    ):
+        yield "has the name of an earlier rule, so explain and the trace cannot tell them apart"
+
+
+def _whole_texts(rule: Rule) -> Iterator[str]:
+    for leaf in (leaf for condition in rule.conditions for leaf in condition.leaves() if isinstance(leaf, Leaf)):
+        if leaf.key in ("message", "prompt"):
+            for pattern in leaf.patterns:
+                text = pattern.text
+                if pattern.literal is not None:
+                    yield f"matches only where the whole {leaf.key} is '{text}'; *{text}* finds it inside"

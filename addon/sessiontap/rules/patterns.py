@@ -1,0 +1,228 @@
+"""Globs and regular expressions, compiled once to one shape: text -> captures, or None where it does not match.
+
+`*` and `?` stand for any characters; in paths and routes they stop at `/`, where `**` does not, `dir/**` is also `dir`
+and `/**/` may be a single `/`. Everything else in a glob is literal. `re:` is searched for, in at most `REGEX_LIMIT`
+characters.
+
+Globs over text (`*error*` over a long prompt) are taken apart into literal chunks and found one after the other: linear
+in the text, where a regular expression would go back and forth.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from urllib.parse import unquote
+
+from sessiontap.rules.problems import Wrong, quoted
+
+REGEX_LIMIT = 64 * 1024
+
+Captures = Mapping[str, str]
+"""Template variable -> value: named groups by their names, segments of a route as `route.NAME`."""
+
+NOTHING: Captures = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    text: str
+    """As written in the file."""
+    find: Callable[[str], Captures | None]
+    literal: str | None = None
+    """Set where matching means being equal to this."""
+    groups: frozenset[str] = frozenset()
+    """Template variables that a match gives."""
+
+    @property
+    def is_regex(self) -> bool:
+        return self.text.startswith("re:")
+
+
+def text_pattern(text: str) -> Pattern:
+    """Names, models, tools, prompts: case counts, `*` crosses `/`."""
+    return _regex(text) if text.startswith("re:") else _glob(text, fold=False)
+
+
+def host_pattern(text: str) -> Pattern:
+    """Host names: case does not count, `*` crosses dots. Raises `Wrong` where it is more than a host."""
+    if text.startswith("re:"):
+        return _regex(text, re.IGNORECASE)
+    bare = re.sub(r"^[a-z+]+://", "", text, flags=re.IGNORECASE).partition("/")[0]
+    if bare.count(":") == 1:
+        bare = bare.partition(":")[0]
+    if bare != text or not text:
+        raise Wrong(f"{quoted(text)} is more than a host", "a host name without scheme, port or path", bare or None)
+    return _glob(text.rstrip("."), fold=True)
+
+
+def header_name_pattern(text: str) -> Pattern:
+    """Header names: case does not count."""
+    return _regex(text, re.IGNORECASE) if text.startswith("re:") else _glob(text, fold=True)
+
+
+def path_pattern(text: str) -> Pattern:
+    """File system paths: `~` is the home folder."""
+    if text.startswith("re:"):
+        return _regex(text)
+    whole = text.rstrip("/") or "/"
+    prefix = ""
+    if whole.startswith("~"):
+        user, slash, rest = whole.partition("/")
+        prefix, whole = os.path.expanduser(user), slash + rest
+    if not any(mark in whole for mark in "*?"):
+        return _equal(text, prefix + whole)
+    pattern = re.compile(re.escape(prefix) + _segments(whole), re.DOTALL)
+    return Pattern(text, lambda value: NOTHING if pattern.fullmatch(value) else None)
+
+
+def route_pattern(text: str) -> Pattern:
+    """`[METHOD ]/path`, matched against `METHOD /path`; `{name}` captures one segment as `route.name`."""
+    if text.startswith("re:"):
+        return _route_regex(text)
+    parts = re.fullmatch(r"(?:([A-Za-z]+) +)?([/*]\S*)", text)
+    if parts is None:
+        raise Wrong(f"{quoted(text)} is no route", "a path or METHOD /path, such as POST /v1/chat/completions")
+    method, path = parts.groups()
+    names = re.findall(r"\{([^{}]*)\}", path)
+    for name in names:
+        if not name.isidentifier() or names.count(name) > 1:
+            raise Wrong(f"{{{name}}} in {quoted(text)}", "a different word in each pair of braces")
+    if set(re.sub(r"\{[^{}]*\}", "", path)) & set("{}"):
+        raise Wrong(f"{quoted(text)} has a brace without its partner", "{name} for each captured segment")
+    verb = method.upper() if method else "[^ ]*"
+    pattern = re.compile(f"{verb} {_segments(path, captures=True)}", re.DOTALL)
+    if not names:
+        return Pattern(text, lambda value: NOTHING if pattern.fullmatch(value) else None)
+
+    def find(value: str) -> Captures | None:
+        match = pattern.fullmatch(value)
+        return None if match is None else {f"route.{name}": unquote(match[name]) for name in names}
+
+    return Pattern(text, find, groups=frozenset(f"route.{name}" for name in names))
+
+
+def client_pattern(text: str) -> Pattern:
+    """An address, or a network as `10.0.0.0/8`."""
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise Wrong(f"{quoted(text)} is no address", "an IP address or a network such as 10.0.0.0/8") from None
+    if "/" in text and str(network.network_address) != str(ipaddress.ip_interface(text).ip):
+        raise Wrong(f"{quoted(text)} has bits beyond its network", "an IP address or a network", str(network))
+
+    def find(value: str) -> Captures | None:
+        address = parse_address(value)
+        return NOTHING if address is not None and address in network else None
+
+    return Pattern(text, find)
+
+
+@lru_cache(maxsize=1024)
+def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """An IPv4 address inside IPv6 is that IPv4 address; a zone (`%eth0`) is left out. None where it is no address."""
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _equal(text: str, literal: str, fold: bool = False) -> Pattern:
+    if fold:
+        literal = literal.lower()
+        return Pattern(text, lambda value: NOTHING if value.lower() == literal else None, literal)
+    return Pattern(text, lambda value: NOTHING if value == literal else None, literal)
+
+
+def _glob(text: str, fold: bool) -> Pattern:
+    if not any(mark in text for mark in "*?"):
+        return _equal(text, text, fold)
+    if "?" in text:
+        # Atomic groups: the first place where a chunk fits leaves the most to the rest, so there is no going back.
+        first, *rest = (re.escape(chunk).replace(r"\?", ".") for chunk in re.split(r"\*+", text))
+        middle = "".join(f"(?>.*?{chunk})" for chunk in rest[:-1])
+        last = f".*{rest[-1]}" if rest else ""
+        pattern = re.compile(first + middle + last, re.DOTALL | (re.IGNORECASE if fold else 0))
+        return Pattern(text, lambda value: NOTHING if pattern.fullmatch(value) else None)
+
+    head, *chunks, tail = (text.lower() if fold else text).split("*")
+    chunks = [chunk for chunk in chunks if chunk]
+    shortest = len(head) + len(tail)
+
+    def find(value: str) -> Captures | None:
+        if fold:
+            value = value.lower()
+        if len(value) < shortest or not value.startswith(head) or not value.endswith(tail):
+            return None
+        position, end = len(head), len(value) - len(tail)
+        for chunk in chunks:
+            position = value.find(chunk, position, end)
+            if position < 0:
+                return None
+            position += len(chunk)
+        return NOTHING
+
+    return Pattern(text, find)
+
+
+def _segments(glob: str, captures: bool = False) -> str:
+    """A glob over `/`-separated segments as a regular expression."""
+    out: list[str] = []
+    position = 0
+    while position < len(glob):
+        rest = glob[position:]
+        at_start = position == 0 or glob[position - 1] == "/"
+        if rest == "/**":
+            out.append("(?:/.*)?")
+            break
+        if at_start and rest.startswith("**/"):
+            out.append("(?:.*/)?")
+            position += 3
+        elif rest.startswith("**"):
+            out.append(".*")
+            position += 2
+        elif captures and rest.startswith("{"):
+            name = rest[1 : rest.index("}")]
+            out.append(f"(?P<{name}>[^/]+)")
+            position += len(name) + 2
+        else:
+            out.append({"*": "[^/]*", "?": "[^/]"}.get(rest[0]) or re.escape(rest[0]))
+            position += 1
+    return "".join(out)
+
+
+def compile_regex(text: str, flags: int = 0) -> re.Pattern[str]:
+    """`re:...` compiled. Raises `Wrong`."""
+    try:
+        return re.compile(text.removeprefix("re:"), flags)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise Wrong(f"{quoted(text)} is no regular expression ({error})", "a regular expression after re:") from None
+
+
+def _regex(text: str, flags: int = 0) -> Pattern:
+    pattern = compile_regex(text, flags)
+    if not pattern.groupindex:
+        return Pattern(text, lambda value: NOTHING if pattern.search(value[:REGEX_LIMIT]) else None)
+
+    def find(value: str) -> Captures | None:
+        match = pattern.search(value[:REGEX_LIMIT])
+        return None if match is None else {name: got for name, got in match.groupdict().items() if got is not None}
+
+    return Pattern(text, find, groups=frozenset(pattern.groupindex))
+
+
+def _route_regex(text: str) -> Pattern:
+    """Searched for in the path; its groups are `NAME` and `route.NAME`."""
+    inner = _regex(text)
+
+    def find(value: str) -> Captures | None:
+        found = inner.find(value.partition(" ")[2])
+        return found and {**found, **{f"route.{name}": got for name, got in found.items()}}
+
+    return Pattern(text, find, groups=inner.groups | {f"route.{name}" for name in inner.groups})

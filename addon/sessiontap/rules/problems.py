@@ -1,0 +1,61 @@
+"""What is wrong with a rules file, in words that a person can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault of a rules file. `line` and `column` count from 1; `path` is empty where the whole file is meant."""
+
+    file: str
+    line: int
+    column: int
+    path: str
+    what: str
+    """What is wrong, in words."""
+    value: str | None = None
+    """The offending value (or key) as it stands in the file."""
+    expected: str | None = None
+    guess: str | None = None
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}: "
+        key = f"{self.path}: " if self.path else ""
+        expected = f"; expected {self.expected}" if self.expected else ""
+        guess = f"; did you mean '{self.guess}'?" if self.guess else ""
+        return f"{place}{key}{self.what}{expected}{guess}"
+
+
+class RulesError(Exception):
+    """A rules file that cannot be used. `problems` are all that were found, by line."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(problems, key=lambda problem: (problem.line, problem.column, problem.path)))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class Wrong(ValueError):
+    """A value that a parser refuses; where it stands is known to whoever called the parser."""
+
+    def __init__(self, what: str, expected: str | None = None, guess: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.expected = expected
+        self.guess = guess
+
+
+def closest(word: str, options: Iterable[str]) -> str | None:
+    """The option that `word` was most likely meant to be, or None where none is near."""
+    by_fold = {option.casefold().replace("_", "-"): option for option in options}
+    found = get_close_matches(word.casefold().replace("_", "-"), by_fold, n=1, cutoff=0.6)
+    return by_fold[found[0]] if found else None
+
+
+def quoted(text: str, limit: int = 60) -> str:
+    """`text` in quotes, cut to `limit` characters, on one line."""
+    text = text if len(text) <= limit else text[: limit - 3] + "..."
+    return "'" + text.replace("\n", "\\n") + "'"

@@ -1,0 +1,335 @@
+"""YAML text -> checked plain values, by the table in `schema.py`.
+
+It walks over PyYAML's nodes rather than over loaded values: a node knows its line, and a scalar its text, so `name: No`
+is the text "No" where text is meant. All problems of a file are found in one go; what has one is left out of the
+result.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from sessiontap.rules.kinds import Choice, Either, Field, Flag, Json, Kind, ListOf, MapOf, Record, Ref, Text, Whole
+from sessiontap.rules.problems import Problem, RulesError, Wrong, closest, quoted
+from sessiontap.rules.schema import DEFINITIONS
+from sessiontap.rules.template import Template, parse_template
+
+FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+STANDARD = "tag:yaml.org,2002:"
+MERGE, NULL = STANDARD + "merge", STANDARD + "null"
+MAX_DEPTH = 50
+MAX_NODES = 200_000
+"""Aliases may say the same thing again and again; this is where it stops."""
+
+PLAIN_JSON: tuple[tuple[str, Callable[[str], Any]], ...] = (
+    (r"|~|null|Null|NULL", lambda text: None),
+    (r"true|True|TRUE|false|False|FALSE", lambda text: text.lower() == "true"),
+    (r"[-+]?[0-9]{1,300}", int),
+    (r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,2})?", float),
+)
+"""Unquoted scalars that are no text (YAML 1.2, core schema, as far as JSON has them)."""
+
+INVALID: Any = object()
+
+
+def compose(text: str, filename: str) -> Node:
+    """The root node. Raises `RulesError` for what is no YAML, more than one document, or nothing."""
+    try:
+        node = yaml.compose(text, Loader=FAST)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise RulesError([_syntax_problem(_same_everywhere(text) or error, text, filename)]) from None
+    if node is None:
+        raise RulesError([Problem(filename, 1, 1, "", "the file is empty", expected="a map with the key rules")])
+    return node
+
+
+def _same_everywhere(text: str) -> Exception | None:
+    """The error of the loader in plain Python: slower, but with the same words whether or not libyaml is there."""
+    try:
+        yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError) as error:
+        return error
+    return None
+
+
+def _syntax_problem(error: Exception, text: str, filename: str) -> Problem:
+    if isinstance(error, yaml.reader.ReaderError):
+        before = text[: error.position]
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        shown = f"U+{error.character:04X}" if isinstance(error.character, int) else repr(error.character)
+        return Problem(filename, line, column, "", f"no YAML: the character {shown} cannot stand here")
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return Problem(filename, 1, 1, "", "no YAML: it is nested too deeply")
+    mark = error.problem_mark
+    lines = text.splitlines()
+    source = lines[mark.line] if mark.line < len(lines) else ""
+    what = ", ".join(part for part in (error.context, error.problem) if part)
+    what = f"no YAML: {what}{_hint(source, what)}"
+    return Problem(filename, mark.line + 1, mark.column + 1, "", what, value=source.strip())
+
+
+def _hint(line: str, what: str) -> str:
+    """What the usual cause is."""
+    if "single document" in what:
+        return "; leave out the --- between the two"
+    if re.match(r" *\t", line):
+        return "; indent with spaces, tabs are not allowed"
+    if re.search(r"[\[{,:] *[^\"'\s{]*\$?\{", line.partition("#")[0]) and "flow" in what:
+        return "; inside {...} or [...] a value with braces needs quotes"
+    if re.search(r"[:\-\[{,] +[*&!%@`]", line):
+        return "; a value that starts with * & ! % @ or ` needs quotes"
+    if "mapping values" in what:
+        return "; a value with a colon and a space in it needs quotes, and keys of one map the same indentation"
+    return ""
+
+
+@dataclass
+class Reader:
+    """Reads one file's nodes; `problems` and `places` (key path -> line and column) fill as it goes."""
+
+    filename: str
+    problems: list[Problem] = field(default_factory=list)
+    places: dict[str, tuple[int, int]] = field(default_factory=dict)
+    templates: dict[int, tuple[str, Template]] = field(default_factory=dict)
+    """By identity: where each template stands."""
+    nodes: int = 0
+
+    def problem(self, path: str, wrong: Wrong, value: str | None = None, node: Node | None = None) -> None:
+        """Notes a problem at `node`, or at the place where `path` was read."""
+        line, column = _place(node) if node is not None else self.places.get(path, (1, 1))
+        self.problems.append(Problem(self.filename, line, column, path, wrong.what, value, wrong.expected, wrong.guess))
+
+    def read(self, kind: Kind, node: Node, path: str = "", depth: int = 0) -> Any:
+        """The value of `node`, `INVALID` where it is not what `kind` wants."""
+        self.places[path] = _place(node)
+        self.nodes += 1
+        if depth > MAX_DEPTH or self.nodes > MAX_NODES:
+            return self._refuse(node, path, Wrong("this is nested too deeply, or its aliases repeat too much"))
+        if not node.tag.startswith(STANDARD):
+            return self._refuse(node, path, Wrong(f"the tag {node.tag} means nothing here", "a plain value"))
+        if isinstance(node, ScalarNode) and node.tag == NULL and not node.value and not isinstance(kind, Json):
+            return self._refuse(node, path, Wrong("nothing stands here", _expected(kind)))
+        match kind:
+            case Ref(name):
+                return self.read(DEFINITIONS[name], node, path, depth)
+            case Text(parse):
+                return self._text(parse, node, path, kind)
+            case Choice():
+                return self._text(lambda text: _choose(kind, text), node, path, kind)
+            case Flag():
+                return self._text(_flag, node, path, kind)
+            case Whole():
+                return self._text(lambda text: _whole(kind, text), node, path, kind)
+            case Json():
+                return self._json(node, path, depth)
+            case ListOf():
+                return self._list(kind, node, path, depth)
+            case MapOf():
+                return self._map(kind, node, path, depth)
+            case Record():
+                return self._record(kind, node, path, depth)
+            case Either(text, record):
+                return self.read(record if isinstance(node, MappingNode) else text, node, path, depth)
+
+    def _refuse(self, node: Node, path: str, wrong: Wrong) -> Any:
+        self.problem(path, wrong, node.value if isinstance(node, ScalarNode) else None, node)
+        return INVALID
+
+    def _text(self, parse: Any, node: Node, path: str, kind: Kind) -> Any:
+        if not isinstance(node, ScalarNode):
+            return self._refuse(node, path, Wrong(f"{_noun(node)} stands here", _expected(kind)))
+        try:
+            value = parse(node.value)
+        except Wrong as wrong:
+            return self._refuse(node, path, wrong)
+        if isinstance(value, Template):
+            self.templates[id(value)] = (path, value)
+        return value
+
+    def _list(self, kind: ListOf, node: Node, path: str, depth: int) -> Any:
+        if isinstance(node, ScalarNode) and isinstance(kind.item, Choice) and node.value in kind.item.alone:
+            return node.value
+        if isinstance(node, SequenceNode):
+            if not node.value and not kind.may_be_empty:
+                return self._refuse(node, path, Wrong("the list is empty", "at least one item"))
+            items = [self.read(kind.item, item, f"{path}[{n}]", depth + 1) for n, item in enumerate(node.value)]
+        elif kind.lone:
+            items = [self.read(kind.item, node, path, depth)]
+        else:
+            return self._refuse(node, path, Wrong(f"{_noun(node)} stands here", _expected(kind)))
+        return tuple(item for item in items if item is not INVALID)
+
+    def _map(self, kind: MapOf, node: Node, path: str, depth: int) -> Any:
+        values: dict[str, Any] = {}
+        for name, key, value in self._pairs(node, path, kind, kind.fold):
+            try:
+                if kind.key is not None:
+                    kind.key(name)
+            except Wrong as wrong:
+                self.problem(_join(path, name), wrong, name, key)
+                continue
+            got = self.read(kind.value, value, _join(path, name), depth + 1)
+            if got is not INVALID:
+                values[name] = got
+        return values
+
+    def _record(self, kind: Record, node: Node, path: str, depth: int) -> Any:
+        values: dict[str, Any] = {}
+        seen = set()
+        for name, key, value in self._pairs(node, path, kind):
+            known = kind.field(name)
+            seen.add(name)
+            if known is None:
+                self.problem(_join(path, name), _unknown(name, kind), name, key)
+            elif known.later:
+                wrong = Wrong(f"{quoted(name)} is not yet available in this version")
+                self.problem(_join(path, name), wrong, name, key)
+            elif (got := self.read(known.kind, value, _join(path, name), depth + 1)) is not INVALID:
+                values[name] = got
+        if isinstance(node, MappingNode):
+            for missing in (known.name for known in kind.fields if known.required and known.name not in seen):
+                self.problem(path, Wrong(f"the key {quoted(missing)} is missing"), None, node)
+        return values
+
+    def _pairs(self, node: Node, path: str, kind: Kind, fold: bool = False) -> list[tuple[str, ScalarNode, Node]]:
+        """Keys and values of a map, merge keys worked in; duplicates are problems."""
+        if not isinstance(node, MappingNode):
+            self._refuse(node, path, Wrong(f"{_noun(node)} stands here", _expected(kind)))
+            return []
+        own: dict[str, tuple[str, ScalarNode, Node]] = {}
+        merged: dict[str, tuple[str, ScalarNode, Node]] = {}
+        for key, value in node.value:
+            if not isinstance(key, ScalarNode):
+                self._refuse(key, path, Wrong(f"{_noun(key)} stands as a key", "a word"))
+                continue
+            if key.tag == MERGE:
+                for name, pair in self._merged(value, path).items():
+                    merged.setdefault(name.lower() if fold else name, pair)
+                continue
+            name = key.value.lower() if fold else key.value
+            if name in own:
+                what = f"the key {quoted(key.value)} stands here again, first in line {_place(own[name][1])[0]}"
+                self._refuse(key, _join(path, key.value), Wrong(what))
+                continue
+            own[name] = (key.value, key, value)
+        return list({**merged, **own}.values())
+
+    def _merged(self, node: Node, path: str, above: tuple[Node, ...] = ()) -> dict[str, tuple[str, ScalarNode, Node]]:
+        """What `<<: *anchor` or `<<: [*one, *two]` brings in: the first of several wins."""
+        pairs: dict[str, tuple[str, ScalarNode, Node]] = {}
+        for source in node.value if isinstance(node, SequenceNode) else [node]:
+            if not isinstance(source, MappingNode) or source in above or len(above) > MAX_DEPTH:
+                wrong = Wrong(f"{_noun(source)} cannot be merged here", "an alias of a map")
+                self._refuse(source, _join(path, "<<"), wrong)
+                continue
+            inherited = []
+            for key, value in source.value:
+                self.nodes += 1
+                if isinstance(key, ScalarNode) and key.tag == MERGE:
+                    inherited.append(value)
+                elif isinstance(key, ScalarNode):
+                    pairs.setdefault(key.value, (key.value, key, value))
+            for value in inherited if self.nodes < MAX_NODES else []:
+                for name, pair in self._merged(value, path, (*above, source)).items():
+                    pairs.setdefault(name, pair)
+        return pairs
+
+    def _json(self, node: Node, path: str, depth: int) -> Any:
+        """JSON as YAML 1.2 reads it: `No` is text, and texts are templates."""
+        if isinstance(node, SequenceNode):
+            return [self.read(Json(), item, f"{path}[{number}]", depth + 1) for number, item in enumerate(node.value)]
+        if isinstance(node, MappingNode):
+            return {
+                name: self.read(Json(), value, _join(path, name), depth + 1)
+                for name, _, value in self._pairs(node, path, Json())
+            }
+        if isinstance(node, ScalarNode) and node.style is None:
+            for pattern, value_of in PLAIN_JSON:
+                if re.fullmatch(pattern, node.value):
+                    return value_of(node.value)
+        return self._text(parse_template, node, path, Json()) if node.value.strip() else node.value
+
+
+def _place(node: Node) -> tuple[int, int]:
+    return node.start_mark.line + 1, node.start_mark.column + 1
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _noun(node: Node) -> str:
+    if isinstance(node, MappingNode):
+        return "a map"
+    return "a list" if isinstance(node, SequenceNode) else f"the value {quoted(node.value)}"
+
+
+def _expected(kind: Kind) -> str:
+    match kind:
+        case Choice(options, _, alone):
+            return "one of " + ", ".join((*options, *alone))
+        case Flag():
+            return "true or false"
+        case Whole(least, only):
+            return str(only) if only is not None else f"a whole number from {least}"
+        case ListOf(item, lone):
+            return _expected(item) + ", or a list" if lone else "a list"
+        case MapOf(noun=noun):
+            return f"a map of {noun}s" if not noun.endswith("y") else f"a map of {noun[:-1]}ies"
+        case Record(fields):
+            return "a map with " + ", ".join(known.name for known in fields if not known.later)
+        case Either():
+            return "text or a map"
+        case Ref(name):
+            return _expected(DEFINITIONS[name])
+        case _:
+            return "text"
+
+
+def _unknown(name: str, kind: Record) -> Wrong:
+    options = [known.name for known in kind.fields if not known.later]
+    guess = closest(name, options)
+    if guess is None or guess.casefold() != name.casefold():
+        # `name:` beside `session:` where it belongs inside it.
+        inside = [f"{outer.name}.{name}" for outer in kind.fields if _has(outer, name)]
+        guess = inside[0] if inside else guess
+    return Wrong(f"unknown key {quoted(name)}", "one of " + ", ".join(options), guess)
+
+
+def _has(outer: Field, name: str) -> bool:
+    inner = outer.kind
+    while isinstance(inner, Ref | ListOf):
+        inner = DEFINITIONS[inner.name] if isinstance(inner, Ref) else inner.item
+    if isinstance(inner, Either):
+        inner = inner.record
+    return isinstance(inner, Record) and inner.field(name) is not None
+
+
+def _choose(kind: Choice, text: str) -> str:
+    if text in kind.options:
+        return text
+    if text in kind.alone:
+        raise Wrong(f"{quoted(text)} stands alone, not in a list", "it without the brackets")
+    if text in kind.later:
+        raise Wrong(f"{quoted(text)} is not yet available in this version", _expected(kind))
+    raise Wrong(f"{quoted(text)} is unknown", _expected(kind), closest(text, (*kind.options, *kind.alone)))
+
+
+def _flag(text: str) -> bool:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    guess = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(text.lower())
+    raise Wrong(f"{quoted(text)} is neither", "true or false", guess)
+
+
+def _whole(kind: Whole, text: str) -> int:
+    number = int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
+    if number is None or number < kind.least or (kind.only is not None and number != kind.only):
+        raise Wrong(f"{quoted(text)} cannot stand here", _expected(kind))
+    return number

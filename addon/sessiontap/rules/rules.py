@@ -1,0 +1,206 @@
+"""A rules file, compiled: immutable, shared by every call until the file changes.
+
+Rules that ask for plain words (`process: node`, `host: api.openai.com`) stand in an index from the word to a bit mask
+of rules, so a call looks only at those that one of its own words leads to, and at those that ask for no plain word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sessiontap.rules.conditions import Condition, Leaf
+from sessiontap.rules.facts import Facts
+from sessiontap.rules.patterns import Pattern
+from sessiontap.rules.scope import FACTS, Scope, Texts
+from sessiontap.rules.settings import Setting
+from sessiontap.rules.template import Template
+from sessiontap.rules.variables import Context
+
+Send = tuple[str, ...] | Literal["auto"]
+
+INDEXED = (
+    "tool_result",
+    "subagent",
+    "process.name",
+    "proxy_user",
+    "model",
+    "host",
+    "offers",
+    "agent",
+    "provider",
+    "operation",
+)
+"""Facts with an index, the more telling first: a rule stands in that of the first that it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    number: int
+    """From 1."""
+    label: str
+    """Its `rule:`, else `#n`."""
+    line: int
+    conditions: tuple[Condition, ...] = ()
+    """All must hold; cheapest first."""
+    early: tuple[Setting, ...] = ()
+    """What it sets before the session is known."""
+    late: tuple[Setting, ...] = ()
+    final: bool = False
+    ignore: bool = False
+    gateway: str | None = None
+    names_hosts: bool = False
+    """It holds only for hosts that it names: `proxy_env` values may go there."""
+    names_clients: bool = False
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        return (*self.early, *self.late)
+
+    def known(self, scope: Scope) -> bool | None:
+        """Whether it matches, None where that is not decided yet."""
+        answers = [condition.known(scope) for condition in self.conditions]
+        return False if False in answers else None if None in answers else True
+
+
+@dataclass(frozen=True, slots=True)
+class HostEntry:
+    """An item of `hosts:`. `host` is a glob in lower case, with or without `:port`."""
+
+    host: str
+    provider: str | None
+    operation: str | None
+    pattern: Pattern
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """An item of `gateways:`."""
+
+    name: str
+    kind: str
+    url: str | None
+    key: Template | None
+
+    def key_from(self, proxy_env: Mapping[str, str]) -> str | None:
+        """Its key, filled in from the proxy's environment; None where there is none."""
+        return self.key.render(Context(Scope(Facts(None)), proxy_env)) if self.key is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionView:
+    """What is certain when only host, caller, client and proxy user are known."""
+
+    ignore: bool
+    """An `ignore: true` rule is reached, whatever the request may be."""
+    may_reroute: bool
+    """A rule that may match sets a gateway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Fact by fact: word -> mask of the rules that ask for it; `rest` masks those that ask for no plain word."""
+
+    tables: tuple[tuple[Callable[[Scope], Texts | None], dict[str, int]], ...]
+    rest: int
+
+    def candidates(self, scope: Scope) -> int:
+        """A mask of the rules that may match."""
+        mask = self.rest
+        for get, table in self.tables:
+            for text in get(scope) or ():
+                mask |= table.get(text, 0)
+        return mask
+
+
+def index_of(rules: Iterable[Rule]) -> Index:
+    tables: dict[str, dict[str, int]] = {}
+    rest = 0
+    for position, rule in enumerate(rules):
+        plain = {
+            condition.key: condition.literals
+            for condition in rule.conditions
+            if isinstance(condition, Leaf) and condition.literals is not None
+        }
+        key = next((key for key in INDEXED if key in plain), None)
+        if key is None:
+            rest |= 1 << position
+            continue
+        for word in plain[key]:
+            table = tables.setdefault(key, {})
+            table[word] = table.get(word, 0) | 1 << position
+    return Index(tuple((FACTS[key].get, table) for key, table in tables.items()), rest)
+
+
+@dataclass(frozen=True)
+class Rules:
+    filename: str
+    digest: str
+    """SHA-256 of the file, hexadecimal."""
+    rules: tuple[Rule, ...] = ()
+    send: Send = ("helicone",)
+    hosts: tuple[HostEntry, ...] = ()
+    host_patterns: tuple[Pattern, ...] = ()
+    """What rules name under `match.host` without a leading wildcard."""
+    gateways: Mapping[str, Gateway] = field(default_factory=dict)
+    env_names: frozenset[str] = frozenset()
+    """Variables of the calling process's environment that rules name."""
+    redact_headers: tuple[str, ...] = ()
+    """Header name globs, lower case, or `re:` and a regular expression."""
+    redact_patterns: tuple[str, ...] = ()
+    """Sources of regular expressions."""
+    index: Index = field(default=Index((), 0), repr=False)
+
+    @property
+    def named_hosts(self) -> tuple[str, ...]:
+        """`host_patterns` as written, lower case."""
+        return tuple(dict.fromkeys(pattern.text.lower() for pattern in self.host_patterns))
+
+    def names_host(self, host: str) -> bool:
+        """Whether a rule's `match.host` names this host without a leading wildcard."""
+        host = host.lower().rstrip(".")
+        return any(pattern.find(host) is not None for pattern in self.host_patterns)
+
+    def host_entry(self, host: str, port: int | None = None) -> HostEntry | None:
+        """The first item of `hosts:` that stands for this host; items with a port only match where `port` is theirs."""
+        host = host.lower().rstrip(".")
+        for entry in self.hosts:
+            if entry.pattern.find(host) is not None and entry.port in (None, port):
+                return entry
+        return None
+
+    def candidates(self, scope: Scope) -> Iterator[Rule]:
+        """The rules that may match, in order."""
+        mask, rules = self.index.candidates(scope), self.rules
+        while mask:
+            lowest = mask & -mask
+            yield rules[lowest.bit_length() - 1]
+            mask ^= lowest
+
+    def connection(self, facts: Facts) -> ConnectionView:
+        """What is certain before any request: facts of a request that are not there yet count as undecided."""
+        scope = Scope(facts)
+        may_reroute = False
+        for rule in self.rules:
+            if not (rule.ignore or rule.final or rule.gateway):
+                continue
+            try:
+                answer = rule.known(scope)
+            except Exception:
+                answer = None
+            if answer is False:
+                continue
+            may_reroute = may_reroute or rule.gateway is not None
+            if rule.ignore and answer:
+                return ConnectionView(ignore=True, may_reroute=False)
+            if rule.final:
+                # What follows a rule that ends the reading is reached only perhaps, or not at all.
+                if answer:
+                    return ConnectionView(ignore=False, may_reroute=may_reroute)
+                return ConnectionView(ignore=False, may_reroute=may_reroute or self._reroutes_after(rule, scope))
+        return ConnectionView(ignore=False, may_reroute=may_reroute)
+
+    def _reroutes_after(self, passed: Rule, scope: Scope) -> bool:
+        return any(rule.gateway is not None and rule.known(scope) is not False for rule in self.rules[passed.number :])

@@ -1,0 +1,137 @@
+"""What a rule sets, compiled: each setting gives its value for a call, or None where a variable is missing.
+
+`slot` is the unit of filling in: a slot that an earlier rule has filled is left alone, unless the setting adds to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sessiontap.rules.decision import Rung
+from sessiontap.rules.path import path_of
+from sessiontap.rules.schema import ID_SOURCES
+from sessiontap.rules.template import MAX_TEXT, Template, printable
+from sessiontap.rules.variables import Context
+
+
+class Content(Protocol):
+    """The value of a setting before a call is known. A missing variable renders to None."""
+
+    def render(self, context: Context) -> Any: ...
+    def templates(self) -> Iterator[Template]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    value: Any
+
+    def render(self, context: Context) -> Any:
+        return self.value
+
+    def templates(self) -> Iterator[Template]:
+        return iter(())
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A text on one line, without control characters."""
+
+    template: Template
+
+    def render(self, context: Context) -> str | None:
+        text = self.template.render(context)
+        return printable(text)[:MAX_TEXT].strip() or None if text is not None else None
+
+    def templates(self) -> Iterator[Template]:
+        yield self.template
+
+
+@dataclass(frozen=True, slots=True)
+class PathLine:
+    template: Template
+
+    def render(self, context: Context) -> str | None:
+        pieces = self.template.pieces(context)
+        return path_of(pieces)[:MAX_TEXT] if pieces is not None else None
+
+    def templates(self) -> Iterator[Template]:
+        yield self.template
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """Rungs of `session.id`; one whose variables are missing is left out, and so is a ladder without rungs."""
+
+    rungs: tuple[Template | str, ...]
+
+    def render(self, context: Context) -> tuple[Rung, ...] | None:
+        found = []
+        for rung in self.rungs:
+            if isinstance(rung, Template):
+                value = printable(rung.render(context) or "").strip()
+                if value:
+                    found.append(Rung("template", value))
+            elif rung in ID_SOURCES:
+                found.append(Rung(rung))  # type: ignore[arg-type]
+            else:
+                found.append(Rung("literal", rung))
+        return tuple(found) or None
+
+    def templates(self) -> Iterator[Template]:
+        return (rung for rung in self.rungs if isinstance(rung, Template))
+
+
+@dataclass(frozen=True, slots=True)
+class JsonValue:
+    """A JSON value whose texts are templates. `render` wraps it: a null is a value, not a missing one."""
+
+    value: Any
+
+    def render(self, context: Context) -> tuple[Any] | None:
+        try:
+            return (_filled(self.value, context),)
+        except LookupError:
+            return None
+
+    def templates(self) -> Iterator[Template]:
+        yield from _templates(self.value)
+
+
+def _filled(value: Any, context: Context) -> Any:
+    """Raises `LookupError` where a variable is missing."""
+    if isinstance(value, Template):
+        text = value.render(context)
+        if text is None:
+            raise LookupError(value.text)
+        return text.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, Mapping):
+        return {key: _filled(item, context) for key, item in value.items()}
+    return [_filled(item, context) for item in value] if isinstance(value, list) else value
+
+
+def _templates(value: Any) -> Iterator[Template]:
+    if isinstance(value, Template):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _templates(item)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    field: str
+    """As people know it: `session.name`, `properties.mode`."""
+    content: Content
+    late: bool = False
+    """Filled in once the session is known."""
+    adds: bool = False
+    secret: bool = False
+    """Its value comes from the proxy's own environment."""
+    slot: str = ""
+
+    @property
+    def text(self) -> str:
+        """Its templates as written, for people."""
+        return ", ".join(template.text for template in self.content.templates())

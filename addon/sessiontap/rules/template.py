@@ -1,0 +1,154 @@
+"""Templates: `${name}`, `${a.b}`, `${name:-default}`, `${pick(a,b)}`; `$$` is a dollar.
+
+A template with a missing value and no default renders to None, never to half a text. An empty value counts as missing.
+A default is a template itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sessiontap.rules.problems import Wrong, closest, quoted
+from sessiontap.rules.variables import FAMILIES, VARIABLES, Context, Variable, pick
+
+EXPECTED = "${name}, ${name:-default} or ${pick(a,b)}; a plain dollar is $$"
+
+MAX_TEXT = 4096
+"""Characters of a rendered text: more would be refused as a header by most servers."""
+
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One `${...}`."""
+
+    name: str
+    default: Template | None = None
+    options: tuple[str, ...] = ()
+    """Of `pick`."""
+
+    @property
+    def variable(self) -> Variable | None:
+        """The table's entry, None for what only a rule's own match can give."""
+        family, dot, _ = self.name.partition(".")
+        return VARIABLES.get(self.name) or (FAMILIES.get(family) if dot else None)
+
+    @property
+    def of_session(self) -> bool:
+        """It is known only once the session is."""
+        variable = self.variable
+        return bool(self.options) or (variable is not None and variable.of_session)
+
+    def get(self, context: Context) -> str | None:
+        if self.options:
+            return pick(self.options, context.session)
+        got = context.captures.get(self.name)
+        if got is None:
+            variable = self.variable
+            got = variable.get(context, self.name.partition(".")[2]) if variable is not None else None
+        return got or (self.default.render(context) if self.default is not None else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    text: str
+    """As written in the file."""
+    parts: tuple[str | Value, ...]
+
+    def pieces(self, context: Context) -> list[tuple[str, bool]] | None:
+        """The rendered parts, each with whether it is a value, or None where one is missing."""
+        out = []
+        for part in self.parts:
+            got = part if isinstance(part, str) else part.get(context)
+            if got is None:
+                return None
+            out.append((got, not isinstance(part, str)))
+        return out
+
+    def render(self, context: Context) -> str | None:
+        pieces = self.pieces(context)
+        return None if pieces is None else "".join(piece for piece, _ in pieces)
+
+    def values(self) -> Iterator[Value]:
+        """Every `${...}` in it, those in defaults too."""
+        for part in self.parts:
+            if isinstance(part, Value):
+                yield part
+                if part.default is not None:
+                    yield from part.default.values()
+
+    def names(self, family: str) -> set[str]:
+        """What stands behind the dot of every value of a family: `names("env")`."""
+        prefix = family + "."
+        return {value.name.removeprefix(prefix) for value in self.values() if value.name.startswith(prefix)}
+
+    @property
+    def is_secret(self) -> bool:
+        """It says something of the proxy's own environment."""
+        return bool(self.names("proxy_env"))
+
+
+def printable(text: str) -> str:
+    """`text` without control characters and lone surrogates."""
+    return UNPRINTABLE.sub("", text)
+
+
+def parse_template(text: str) -> Template:
+    """Raises `Wrong` for what is no template; whether its variables exist is `check_name`'s to say."""
+    if not text.strip():
+        raise Wrong("nothing stands here", "text")
+    return Template(text, _parse(text, 0, nested=False)[0])
+
+
+def check_name(value: Value, captured: frozenset[str]) -> None:
+    """Raises `Wrong` where `value` names no variable and nothing in `captured` (what the rule's match gives)."""
+    if value.options or value.name in captured or value.variable is not None:
+        return
+    known = [*VARIABLES, *(f"{family}." for family in FAMILIES), "pick(a,b)", *sorted(captured)]
+    family, _, rest = value.name.partition(".")
+    guess = closest(value.name, [*VARIABLES, *captured])
+    if rest and (near := closest(family, FAMILIES)):
+        guess = f"{near}.{rest}"
+    shown = ", ".join(name + "X" if name.endswith(".") else name for name in known)
+    raise Wrong(f"unknown variable {quoted(value.name)}", f"one of {shown} or a named group of the rule's match", guess)
+
+
+def _parse(text: str, position: int, nested: bool) -> tuple[tuple[str | Value, ...], int]:
+    """Up to the end of the text, or of the default that a `}` closes."""
+    parts: list[str | Value] = []
+    plain = ""
+    while position < len(text):
+        if text.startswith("$$", position):
+            plain, position = plain + "$", position + 2
+        elif text.startswith("${", position):
+            value, position = _parse_value(text, position)
+            parts += [plain, value] if plain else [value]
+            plain = ""
+        elif nested and text[position] == "}":
+            break
+        else:
+            plain, position = plain + text[position], position + 1
+    if plain:
+        parts.append(plain)
+    return tuple(parts), position
+
+
+def _parse_value(text: str, start: int) -> tuple[Value, int]:
+    chosen = re.compile(r"\$\{\s*pick\(([^()]*)\)\s*\}").match(text, start)
+    if chosen is not None:
+        options = tuple(option.strip() for option in chosen[1].split(","))
+        if not all(options):
+            raise Wrong(f"{quoted(chosen[0])} has an empty choice", EXPECTED)
+        return Value(f"pick({','.join(options)})", options=options), chosen.end()
+    head = re.compile(r"\$\{\s*([^${}:()\s]+(?:\.[^${}:()\s]+)*)\s*(:-|\})").match(text, start)
+    if head is None or not all(head[1].split(".")):
+        raise Wrong(f"{quoted(text[start:])} is no variable", EXPECTED)
+    if head[2] == "}":
+        return Value(head[1]), head.end()
+    parts, end = _parse(text, head.end(), nested=True)
+    if end == len(text):
+        raise Wrong(f"{quoted(text[start:])} is not closed", "a closing brace")
+    return Value(head[1], Template(text[head.end() : end], parts)), end + 1
