@@ -17,15 +17,13 @@ import ipaddress
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 VARIABLE = "SESSIONTAP_DEMO_REDIRECT"
 
 
-@dataclass(frozen=True, slots=True)
-class Redirect:
+class Redirect(NamedTuple):  # a dataclass cannot be made in a mitmproxy script
     """`host` (a glob) at `port` (None: any) goes to 127.0.0.1:`to`."""
 
     host: str
