@@ -1,0 +1,44 @@
+"""The trace log: what was seen of every call, redacted, in a folder of msgpack segments (docs/trace-format.md).
+
+The proxy makes a `record.CallSeen` of each call and hands it to a `Writer`; tools `open` a folder and show what
+`views` and `sessions` make of it. `record` alone imports the value types of other rooms (so that tools start quickly
+without them); the rest imports msgpack and zstandard, nothing of mitmproxy.
+
+    from sessiontap import trace
+    for call in trace.open("~/.sessiontap/trace").calls():
+        print(call.record["time"], call.record["session"]["path"], len(call.request_body() or b""))
+"""
+
+from sessiontap.trace.body import BodyError
+from sessiontap.trace.errors import TraceError
+from sessiontap.trace.folder import default_folder
+from sessiontap.trace.note import note_record
+from sessiontap.trace.reader import Problem, SegmentInfo, StoredCall, StoredSession, Trace, open
+from sessiontap.trace.redact import Redactor
+from sessiontap.trace.restore import Head, Restored, restore
+from sessiontap.trace.sessions import session_rows, session_tree, session_view
+from sessiontap.trace.views import call_row
+from sessiontap.trace.writer import Stats, Writer
+
+__all__ = [
+    "BodyError",
+    "Head",
+    "Problem",
+    "Redactor",
+    "Restored",
+    "SegmentInfo",
+    "Stats",
+    "StoredCall",
+    "StoredSession",
+    "Trace",
+    "TraceError",
+    "Writer",
+    "call_row",
+    "default_folder",
+    "note_record",
+    "open",
+    "restore",
+    "session_rows",
+    "session_tree",
+    "session_view",
+]

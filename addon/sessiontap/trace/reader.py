@@ -1,0 +1,352 @@
+"""Reading a trace: calls newest first with their bodies on demand, look-ups, following what is being written.
+
+Only what is asked for is read, segment by segment; of a call that was passed over nothing stays in memory but two
+integers. A record that a writer is in the middle of is not seen yet; all other damage is in `Trace.problems`, with its
+file and offset, and is stepped over.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sessiontap.trace import body, frame
+from sessiontap.trace.errors import TraceError
+from sessiontap.trace.segment import FORMAT, SUFFIX, VERSION, is_live
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What cannot be read: `offset` and `size` in bytes of the file, `text` in words."""
+
+    path: Path
+    offset: int
+    size: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentInfo:
+    """A segment file. `header` is None where it is damaged; `readable` False for other formats and later versions."""
+
+    path: Path
+    header: Record | None
+    size: int
+    live: bool
+    readable: bool
+
+
+class StoredCall:
+    """A call in the log: `record` is its map; its bodies are unpacked and checked when they are asked for."""
+
+    __slots__ = ("caller", "record")
+
+    def __init__(self, record: Record, caller: Record | None) -> None:
+        self.record = record
+        self.caller = caller
+        """The caller's map, None where it is unknown."""
+
+    @property
+    def id(self) -> str:
+        return str(self.record.get("id"))
+
+    @property
+    def session_id(self) -> str | None:
+        session = self.record.get("session")
+        return session.get("id") if isinstance(session, dict) else None
+
+    def request_body(self) -> bytes | None:
+        """The request's body, decoded; None where there was or is none. Raises body.BodyError."""
+        return self._body("request")
+
+    def response_body(self) -> bytes | None:
+        """The response's body as far as it came, decoded. Raises body.BodyError."""
+        return self._body("response")
+
+    def _body(self, side: str) -> bytes | None:
+        message = self.record.get(side)
+        stored = message.get("body") if isinstance(message, dict) else None
+        return body.decode(stored) if isinstance(stored, dict) else None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """The calls of one session, oldest first."""
+
+    id: str
+    calls: list[StoredCall]
+
+
+@dataclass(slots=True)
+class _Part:
+    """What is known of one segment: where its calls lie, up to `end`."""
+
+    path: Path
+    header: Record | None
+    readable: bool
+    calls: list[tuple[int, int]]
+    """(time, offset)"""
+    notes: list[int]
+    callers: dict[str, Record]
+    end: int = 0
+    """Behind the last intact record."""
+
+
+class Trace:
+    """A trace folder. One object may be asked again and again: it takes in what was written meanwhile."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._parts: dict[Path, _Part] = {}
+        self._problems: dict[tuple[Path, int], Problem] = {}
+
+    def calls(self, newest_first: bool = True) -> Iterator[StoredCall]:
+        """Every call by its start. Newest first reads only as many segments as it is asked for calls."""
+        if newest_first:
+            for part, offset in self._newest():
+                yield from self._load(part, offset)
+            return
+        parts = [self._update(path) for path in self._paths()]
+        for _, number, offset in sorted((time, n, at) for n, part in enumerate(parts) for time, at in part.calls):
+            yield from self._load(parts[number], offset)
+
+    def notes(self) -> list[Record]:
+        """Every note, oldest first: what was lost and why, what changed."""
+        notes = []
+        for path in self._paths():
+            part = self._update(path)
+            notes += [record for at in part.notes if (record := self._record(part, at)) is not None]
+        return sorted(notes, key=_time)
+
+    @property
+    def callers(self) -> dict[str, Record]:
+        """Every caller by its id."""
+        callers: dict[str, Record] = {}
+        for path in self._paths():
+            callers |= self._update(path).callers
+        return callers
+
+    @property
+    def problems(self) -> list[Problem]:
+        """All that cannot be read in the folder, by file and offset."""
+        for path in self._paths():
+            self._update(path)
+        return [self._problems[key] for key in sorted(self._problems)]
+
+    def segments(self) -> list[SegmentInfo]:
+        """The segment files, oldest first."""
+        return [info for path in self._paths() if (info := _info(path)) is not None]
+
+    def call(self, prefix: str) -> StoredCall:
+        """The call whose id begins with `prefix`, `@1` the newest, `@2` the one before. Raises TraceError."""
+        found: StoredCall | None = None
+        if number := _number(prefix):
+            for position, call in enumerate(self.calls(), 1):
+                if position == number:
+                    return call
+            raise TraceError(f"there is no call {prefix} in {self.folder}", "List them with `sessiontap calls`.")
+        for call in self.calls():
+            if call.id == prefix:
+                return call
+            if call.id.startswith(prefix.lower()):
+                if found is not None and found.id != call.id:
+                    raise TraceError(f"more than one call's id begins with {prefix!r}", "Give more of it.")
+                found = call
+        if found is None or not prefix:
+            text = f"no call's id begins with {prefix!r} in {self.folder}"
+            raise TraceError(text, "List them with `sessiontap calls`.")
+        return found
+
+    def session(self, prefix: str) -> StoredSession:
+        """The session whose id begins with `prefix`, `@1` the one with the newest call. Raises TraceError."""
+        wanted = self._session_id(prefix)
+        return StoredSession(wanted, [call for call in self.calls(newest_first=False) if call.session_id == wanted])
+
+    def follow(
+        self, *, poll_seconds: float = 0.25, stop: threading.Event | None = None, from_start: bool = False
+    ) -> Iterator[StoredCall]:
+        """Calls in the order in which they are written, from now on, until `stop` is set."""
+        stop = stop or threading.Event()
+        seen: dict[Path, int] = {}
+        if not from_start:
+            seen = {path: self._update(path).end for path in self._paths()}
+        while True:
+            ending = stop.is_set()
+            for path in self._paths():
+                part = self._update(path)
+                after = seen.get(path, 0)
+                seen[path] = part.end
+                for _, offset in part.calls:
+                    if offset >= after:
+                        yield from self._load(part, offset)
+            if ending:
+                return
+            stop.wait(poll_seconds)
+
+    def _session_id(self, prefix: str) -> str:
+        number = _number(prefix)
+        seen: dict[str, None] = {}
+        for call in self.calls():
+            if (session := call.session_id) is None:
+                continue
+            seen[session] = None
+            if session == prefix or len(seen) == number:
+                return session
+        found = [session for session in seen if prefix and not number and session.startswith(prefix)]
+        if len(found) > 1:
+            raise TraceError(f"more than one session's id begins with {prefix!r}", "Give more of it.")
+        if not found:
+            what = f"there is no session {prefix}" if number else f"no session's id begins with {prefix!r}"
+            raise TraceError(f"{what} in {self.folder}", "List them with `sessiontap ls`.")
+        return found[0]
+
+    def _newest(self) -> Iterator[tuple[_Part, int]]:
+        """Calls by descending start. A segment is read when a call in it may be newer than the best one at hand: no
+        call in it began after its last change."""
+        changed: list[tuple[int, Path]] = []
+        for path in self._paths():
+            try:
+                changed.append((path.stat().st_mtime_ns, path))
+            except OSError:
+                continue
+        changed.sort()
+        heap: list[tuple[int, int, int, _Part]] = []
+        number = 0
+        while changed or heap:
+            while changed and (not heap or -heap[0][0] <= changed[-1][0]):
+                part = self._update(changed.pop()[1])
+                number += 1
+                for time, offset in part.calls:
+                    heapq.heappush(heap, (-time, number, -offset, part))
+            if heap:
+                _, _, offset, part = heapq.heappop(heap)
+                yield part, -offset
+
+    def _paths(self) -> list[Path]:
+        try:
+            return sorted(path for path in self.folder.iterdir() if path.suffix == SUFFIX and path.is_file())
+        except OSError as error:
+            raise _unreadable(self.folder, error) from None
+
+    def _update(self, path: Path) -> _Part:
+        """Take in what a segment has got since it was looked at last."""
+        part = self._parts.get(path)
+        if part is None:
+            part = self._parts[path] = _Part(path, None, True, [], [], {})
+        try:
+            with path.open("rb", buffering=0) as file:
+                if part.end == 0:
+                    self._begin(part, file)
+                if part.readable:
+                    self._scan(part, file)
+        except FileNotFoundError:  # pruned meanwhile
+            part.calls, part.notes = [], []
+        except OSError as error:
+            self._trouble(path, 0, 0, f"cannot be read: {error.strerror or error}")
+        return part
+
+    def _begin(self, part: _Part, file: Any) -> None:
+        first = next(frame.scan(file), None)
+        if isinstance(first, frame.Frame):
+            record = frame.decode(first.payload) or {}
+            part.header = record if record.get("type") == "segment" else None
+            if part.header is not None:
+                part.readable = record.get("format") == FORMAT and record.get("version") == VERSION
+            if not part.readable:
+                what = f"format {record.get('format')!r} version {record.get('version')!r}"
+                self._trouble(part.path, 0, first.size, f"is of {what}, which this version cannot read")
+
+    def _scan(self, part: _Part, file: Any) -> None:
+        damage: list[frame.Damage] = []
+        for found in frame.scan(file, part.end):
+            if isinstance(found, frame.Damage):
+                damage.append(found)
+                continue
+            self._take(part, found)
+            part.end = found.offset + found.size
+        if damage and damage[-1].offset >= part.end and is_live(file):
+            damage.pop()
+        for one in damage:
+            self._trouble(part.path, one.offset, one.size, _WORDS[one.kind])
+        if part.end and part.header is None:
+            self._trouble(part.path, 0, 0, "has lost its header; its records are read as version 1")
+
+    def _take(self, part: _Part, found: frame.Frame) -> None:
+        head = frame.leading(found.payload, "session")
+        kind = head.get("type") if head else None
+        if head is None:
+            self._trouble(part.path, found.offset, found.size, "holds a value that is no record")
+        elif kind == "call" and isinstance(head.get("time"), int):
+            part.calls.append((head["time"], found.offset))
+        elif kind == "note":
+            part.notes.append(found.offset)
+        elif kind == "caller":
+            record = frame.decode(found.payload)
+            if record is not None and isinstance(record.get("id"), str):
+                part.callers[record["id"]] = record
+
+    def _trouble(self, path: Path, offset: int, size: int, text: str) -> None:
+        self._problems[path, offset] = Problem(path, offset, size, text)
+
+    def _record(self, part: _Part, offset: int) -> Record | None:
+        try:
+            with part.path.open("rb", buffering=0) as file:
+                found = frame.read_one(file, offset)
+        except OSError:
+            return None
+        return frame.decode(found.payload) if found else None
+
+    def _load(self, part: _Part, offset: int) -> Iterator[StoredCall]:
+        """The call at `offset`; none where the file went away meanwhile."""
+        record = self._record(part, offset)
+        if record is not None:
+            yield StoredCall(record, part.callers.get(str(record.get("caller"))))
+
+
+def open(folder: Path | str) -> Trace:
+    """The trace in `folder`. Raises TraceError where there is no such folder."""
+    trace = Trace(Path(folder).expanduser())
+    trace._paths()
+    return trace
+
+
+_WORDS = {
+    "torn": "a record ends too early: its writer was stopped in the middle of it",
+    "bad": "a record does not fit its checksum",
+    "foreign": "bytes that are no record",
+}
+
+
+def _unreadable(folder: Path, error: OSError) -> TraceError:
+    hint = "Run the proxy first, or name another with --trace DIR."
+    if isinstance(error, FileNotFoundError):
+        return TraceError(f"there is no trace folder {folder}", hint)
+    return TraceError(f"the trace folder {folder} cannot be read: {error.strerror or error}", hint)
+
+
+def _info(path: Path) -> SegmentInfo | None:
+    try:
+        with path.open("rb", buffering=0) as file:
+            first = next(frame.scan(file), None)
+            record = frame.decode(first.payload) if isinstance(first, frame.Frame) else None
+            header = record if record is not None and record.get("type") == "segment" else None
+            readable = header is None or (header.get("format") == FORMAT and header.get("version") == VERSION)
+            return SegmentInfo(path, header, path.stat().st_size, is_live(file), readable)
+    except OSError:
+        return None
+
+
+def _number(prefix: str) -> int:
+    """N of `@N`, else 0."""
+    return int(prefix[1:]) if prefix.startswith("@") and prefix[1:].isdecimal() else 0
+
+
+def _time(record: Record) -> int:
+    time = record.get("time")
+    return time if isinstance(time, int) else 0

@@ -1,0 +1,263 @@
+"""Credentials taken out of everything that is kept, before it reaches the disk.
+
+A credential becomes `[redacted:KIND:DIGEST]`: the kind is that of its shape (shapes.py) or the name that it stood
+under, the digest is keyed by a secret outside the trace folder, so that equal credentials stay recognisable as equal
+and nobody can try guesses against a log.
+
+Where a name says that a value is a credential (headers, query parameters, environment variables, options of a command
+line) the whole value goes, whatever its shape. Elsewhere (bodies, paths, error texts, other headers) known shapes go,
+and values that a credential's name is given (`api_key=...`, `"client_secret": "..."`).
+Not found: a credential without a known shape in free text; one inside a compressed or encrypted part; one written with
+JSON escapes (`\\u0073k-...`). One that a stream spreads over several events is `deltas.py`'s matter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from sessiontap.trace import deltas, shapes
+from sessiontap.trace.errors import TraceError
+
+HEADERS = frozenset(
+    {
+        "authorization", "proxy-authorization", "x-api-key", "api-key", "apikey", "x-goog-api-key", "x-auth",
+        "helicone-auth", "helicone-posthog-key", "x-functions-key", "cookie", "set-cookie",
+    }
+)  # fmt: skip
+HEADER_ENDS = (
+    "-token", "_token", "-api-key", "_api_key", "-apikey", "-secret", "-secret-key", "-access-key", "-auth-key",
+    "-subscription-key", "-password", "-authorization", "-credential", "-credentials", "-jwt",
+)  # fmt: skip
+"""What the name of a credential's header may end with: the vendors' own ones."""
+_NAMED = re.compile(
+    r"(?:api|access|secret|private|subscription|account|auth|master|signing|encryption)[_.-]?key(?:[_.-]?id)?$"
+    r"|(?:^|[_.-])(?:token|secret|password|passwd|passphrase|credentials?|pat|jwt|cookie|authorization|auth)$"
+    r"|(?:Token|Secret|Password)$|(?:access|refresh|auth|id|bot)token$|^apikey$|clientsecret$",
+    re.IGNORECASE,
+)
+_SCHEME = re.compile(r"(Bearer|Basic|Token|Digest|ApiKey|Negotiate|GenieKey)\s+(.+)", re.IGNORECASE | re.DOTALL)
+_DONE = re.compile(r"\[redacted:[\w.*-]{1,80}:[0-9a-f]{10}\]")
+_URL = re.compile(r"([a-z][a-z0-9+.-]*://)(?:([^/?#@]*)@)?([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.I | re.S)
+_FLAG = re.compile(r"--?([A-Za-z][\w.-]*)(?:=(.*))?", re.DOTALL)
+_ASSIGNMENT = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
+_HEADER_LINE = re.compile(r"([\w-]+):\s*(.*)", re.DOTALL)
+
+SHORTEST = 12
+"""No known shape is shorter."""
+WINDOW = 1 << 18
+REACH = 1 << 15
+"""How far behind a window a credential that begins in it may run."""
+_CLEAN_WINDOWS = 4096
+
+
+class Redactor:
+    """Knows what a credential is. One for a process; used by one thread at a time.
+
+    `key`: the secret behind the digests, at most 64 bytes. `header_names`: more headers that hold credentials.
+    `patterns`: more shapes, `re:...` a regular expression, anything else a literal text; where an expression has a
+    group, that is the credential. Raises TraceError for an expression that is none.
+    """
+
+    def __init__(self, key: bytes, header_names: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
+        self._key = key[:64]
+        self._headers = HEADERS | {name.lower() for name in header_names}
+        self._patterns = tuple(_compiled(pattern) for pattern in patterns)
+        self._clean: dict[bytes, None] = {}
+
+    def token(self, kind: str, secret: bytes) -> str:
+        """What stands for `secret`."""
+        return f"[redacted:{kind}:{hashlib.blake2b(secret, digest_size=5, key=self._key).hexdigest()}]"
+
+    def body(self, data: bytes) -> bytes:
+        """A body without its credentials; JSON stays JSON.
+
+        Goes through the body in windows, letting other threads run in between, and remembers clean ones by digest:
+        agents send their whole history again with every call.
+        """
+        if len(data) < SHORTEST:
+            return data
+        hits = list(deltas.find(data))
+        for start in range(0, len(data), WINDOW):
+            hits += self._window(data, start)
+            if len(data) > WINDOW:
+                time.sleep(0)
+        return self._replaced(data, hits) if hits else data
+
+    def text(self, text: str) -> str:
+        """A text without the credentials whose shape is known."""
+        if len(text) < SHORTEST and not self._patterns:
+            return text
+        data = text.encode("utf-8", "surrogatepass")
+        hits = self._find(data, 0, len(data))
+        return self._replaced(data, hits).decode("utf-8", "surrogatepass") if hits else text
+
+    def header(self, name: str, value: str) -> str:
+        """A header's value: whole credentials by name (scheme words and cookie names stay), else by shape."""
+        lower = name.lower()
+        if lower in ("cookie", "set-cookie"):
+            first, *others = value.split(";")
+            if lower == "cookie":
+                others = [self._cookie(lower, other) for other in others]
+            return ";".join([self._cookie(lower, first), *others])
+        if self.names_credential(lower):
+            if value.startswith("AWS4-"):
+                return self.text(value)
+            if scheme := _SCHEME.fullmatch(value):
+                return f"{scheme[1]} {self._whole(lower, scheme[2])}"
+            return self._whole(lower, value)
+        return self.url(value) if "://" in value else self.text(value)
+
+    def headers(self, fields: Iterable[tuple[str, str]]) -> list[list[str]]:
+        return [[name, self.header(name, value)] for name, value in fields]
+
+    def names_credential(self, header: str) -> bool:
+        """A header of this lower-case name holds a credential."""
+        return header in self._headers or header.endswith(HEADER_ENDS)
+
+    def url(self, url: str) -> str:
+        """A URL: its password, the query parameters that are credentials by name, known shapes anywhere."""
+        parts = _URL.fullmatch(url)
+        if parts is None:
+            path, mark, query = url.partition("?")
+            return self._path(path) + (mark + self._query(query) if mark else "")
+        scheme, user, host, path, query, fragment = parts.groups()
+        if user is not None:
+            name, colon, password = user.partition(":")
+            user = self.text(name) + colon + (self._whole("password", password) if password else "")
+        return (
+            scheme
+            + (f"{user}@" if user is not None else "")
+            + host
+            + self._path(path)
+            + (f"?{self._query(query)}" if query is not None else "")
+            + (f"#{self._query(fragment)}" if fragment is not None else "")
+        )
+
+    def named(self, name: str, value: str) -> str:
+        """A value that has a name (environment variable, property): whole where the name says credential."""
+        if _NAMED.search(name) and value:
+            return self._whole(name.lower(), value)
+        return self.url(value) if "://" in value else self.text(value)
+
+    def mapping(self, values: Mapping[str, str]) -> dict[str, str]:
+        return {self.text(name): self.named(name, value) for name, value in values.items()}
+
+    def argv(self, argv: Sequence[str]) -> list[str]:
+        """A command line: `--api-key X`, `--token=X`, `-H 'Authorization: X'`, `NAME=X`, curl's `-u user:X`, shapes."""
+        kept: list[str] = []
+        flag = ""
+        curl = bool(argv) and argv[0].rsplit("/", 1)[-1] in ("curl", "wget", "http", "https", "xh")
+        for argument in argv:
+            kept.append(self._argument(argument, flag, curl))
+            match = _FLAG.fullmatch(argument)
+            flag = match[1] if match and match[2] is None else ""
+        return kept
+
+    def value(self, value: Any, name: str = "") -> Any:
+        """Any JSON value, by the names of its keys and by shape."""
+        if isinstance(value, str):
+            return self.named(name, value)
+        if isinstance(value, Mapping):
+            return {self.text(str(key)): self.value(item, str(key)) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.value(item, name) for item in value]
+        return value
+
+    def _argument(self, argument: str, flag: str, curl: bool) -> str:
+        if flag and not argument.startswith("--"):
+            if _NAMED.search(flag) or (curl and flag in ("b", "cookie", "oauth2-bearer", "pass")):
+                return self._whole(flag.lower(), argument)
+            if curl and flag in ("u", "user", "U", "proxy-user") and ":" in argument:
+                user, _, password = argument.partition(":")
+                return f"{user}:{self._whole('password', password)}"
+        if (option := _FLAG.fullmatch(argument)) and option[2] is not None:
+            return argument[: option.start(2)] + self.named(option[1], option[2])
+        if assignment := _ASSIGNMENT.fullmatch(argument):
+            return f"{assignment[1]}={self.named(assignment[1], assignment[2])}"
+        if "://" not in argument[:12] and (line := _HEADER_LINE.fullmatch(argument)):
+            return argument[: line.start(2)] + self.header(line[1], line[2])
+        return self.url(argument) if _URL.fullmatch(argument) else self.text(argument)
+
+    def _cookie(self, header: str, pair: str) -> str:
+        name, equals, value = pair.partition("=")
+        return f"{name}={self._whole(header, value)}" if equals else self._whole(header, pair)
+
+    def _path(self, path: str) -> str:
+        return "/".join(self.text(segment) for segment in path.split("/"))
+
+    def _query(self, query: str) -> str:
+        return "&".join(self._parameter(parameter) for parameter in query.split("&"))
+
+    def _parameter(self, parameter: str) -> str:
+        name, equals, value = parameter.partition("=")
+        plain = unquote_to_bytes(name).decode("utf-8", "replace").lower()
+        if value and (plain.translate({ord("_"): None, ord("-"): None}) in shapes.QUERY_NAMES or _NAMED.search(plain)):
+            return f"{name}={self._whole(plain, value, unquote_to_bytes(value))}"
+        return self.text(name) + equals + self.text(value)
+
+    def _whole(self, name: str, value: str, secret: bytes | None = None) -> str:
+        """The token for a value that is a credential from end to end; its kind is its shape's, else the name's."""
+        stripped = value.strip()
+        if not stripped or _DONE.fullmatch(stripped):
+            return value
+        data = stripped.encode("utf-8", "surrogatepass") if secret is None else secret
+        for hit in shapes.find(data, 0, len(data), len(data)):
+            if (hit.start, hit.end) == (0, len(data)):
+                return self.token(hit.kind, data)
+        return self.token(re.sub(r"[^\w.-]", "-", name)[:80], data)
+
+    def _window(self, data: bytes, start: int) -> list[shapes.Hit]:
+        end = min(start + WINDOW, len(data))
+        if len(data) <= WINDOW:
+            return self._find(data, start, end)
+        seen = hashlib.blake2b(memoryview(data)[max(0, start - 64) : end + REACH], digest_size=16).digest()
+        if seen in self._clean:
+            return []
+        hits = self._find(data, start, end)
+        if not hits:
+            if len(self._clean) >= _CLEAN_WINDOWS:
+                self._clean.clear()
+            self._clean[seen] = None
+        return hits
+
+    def _find(self, data: bytes, start: int, end: int) -> list[shapes.Hit]:
+        reach = min(end + REACH, len(data))
+        hits = list(shapes.find(data, start, end, reach))
+        for pattern in self._patterns:
+            for match in pattern.finditer(data, start, reach):
+                if match.start() < end and match.end() > match.start():
+                    group = 1 if pattern.groups and match.group(1) else 0
+                    hits.append(shapes.Hit(match.start(group), match.end(group), "custom"))
+        return hits
+
+    def _replaced(self, data: bytes, hits: list[shapes.Hit]) -> bytes:
+        """`data` with a token for each hit; of two that overlap the first and longer one names the whole stretch."""
+        pieces: list[bytes] = []
+        done = 0
+        for hit in sorted(hits, key=lambda hit: (hit.start, -hit.end)):
+            if hit.start < done:
+                if hit.end > done:
+                    done = hit.end
+                continue
+            secret = data[hit.start : hit.end] if hit.secret is None else hit.secret
+            pieces.append(data[done : hit.start])
+            pieces.append(self.token(hit.kind, secret).encode() if hit.kind else b"")
+            done = hit.end
+        return b"".join(chain(pieces, (data[done:],)))
+
+
+def _compiled(pattern: str) -> re.Pattern[bytes]:
+    source = pattern.removeprefix("re:") if pattern.startswith("re:") else re.escape(pattern)
+    try:
+        return re.compile(source.encode())
+    except re.error as error:
+        raise TraceError(
+            f"the redaction pattern {pattern!r} is no regular expression: {error}",
+            "Correct it under `redact: patterns:` in the rules.",
+        ) from None

@@ -1,0 +1,127 @@
+"""What a proxy needs from the log when it starts: the heads of the newest calls, within a time budget.
+
+Segments are hopped through from record to record without reading them; then the heads are read from the newest back,
+each checked, none of them with its headers or bodies unpacked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from sessiontap.trace import frame
+from sessiontap.trace.segment import FORMAT, SUFFIX, VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The part of a call record that state is restored from."""
+
+    id: str
+    time: int
+    """Unix nanoseconds."""
+    session: dict[str, Any] | None
+    """The record's session map, whole: with what `session_extra` put there."""
+    duration: int | None = None
+    """Nanoseconds."""
+    duration: int | None = None
+    """Nanoseconds."""
+    caller: str | None = None
+    conversation: str | None = None
+    parent: str | None = None
+    evidence: str | None = None
+    family: str | None = None
+    response_id: str | None = None
+    tool_call_ids: tuple[str, ...] = ()
+    flags: tuple[str, ...] = field(default=())
+
+
+class Restored:
+    """Iterate it for heads: by segment from the newest, within one from the call written last.
+
+    `note` says in words, once iteration has ended, what was left out and why; None where everything was read.
+    """
+
+    def __init__(self, folder: Path, budget_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._folder = folder
+        self._budget = budget_seconds
+        self._clock = clock
+        self.note: str | None = None
+
+    def __iter__(self) -> Iterator[Head]:
+        deadline = self._clock() + self._budget
+        count = 0
+        try:
+            paths = sorted((path for path in self._folder.iterdir() if path.suffix == SUFFIX), reverse=True)
+        except OSError:
+            return
+        for position, path in enumerate(paths):
+            try:
+                with path.open("rb", buffering=0) as file:
+                    for head in _heads(file):
+                        if self._clock() > deadline:
+                            self.note = (
+                                f"restoring stopped after {self._budget:g} s and {count} calls, "
+                                f"in segment {position + 1} of {len(paths)}"
+                            )
+                            return
+                        if head is not None:
+                            count += 1
+                            yield head
+            except OSError:
+                continue
+
+
+def restore(folder: Path, budget_seconds: float = 1.0) -> Restored:
+    """The newest calls' heads for at most `budget_seconds`; nothing where there is no folder. Never raises."""
+    return Restored(folder, budget_seconds)
+
+
+def _heads(file: BinaryIO) -> Iterator[Head | None]:
+    """Heads from the last written back; None for what is none, so that the caller may look at the clock."""
+    first = frame.read_one(file, 0)
+    header = frame.decode(first.payload) if first else None
+    if header is not None and (header.get("format"), header.get("version")) != (FORMAT, VERSION):
+        return
+    places: list[int] = []
+    end = 0
+    for offset, size in frame.hop(file):
+        places.append(offset)
+        end = offset + size
+        yield None
+    if end != file.seek(0, 2):  # damage: the last hop may have led astray
+        start = places.pop() if places else 0
+        for found in frame.scan(file, start):
+            if isinstance(found, frame.Frame):
+                places.append(found.offset)
+            yield None
+    for offset in reversed(places):
+        record = frame.read_one(file, offset)
+        yield _head(frame.leading(record.payload, "time_to_first_byte")) if record else None
+
+
+def _head(record: dict[str, Any] | None) -> Head | None:
+    if record is None or record.get("type") != "call":
+        return None
+    call_id, started = record.get("id"), record.get("time")
+    if not isinstance(call_id, str) or not isinstance(started, int):
+        return None
+    llm = record.get("llm") or {}
+    return Head(
+        id=call_id,
+        time=started,
+        duration=record.get("duration"),
+        session=record.get("session"),
+        duration=record.get("duration"),
+        caller=record.get("caller"),
+        conversation=record.get("conversation"),
+        parent=record.get("parent"),
+        evidence=record.get("evidence"),
+        family=llm.get("family"),
+        response_id=llm.get("response_id"),
+        tool_call_ids=tuple(one for one in llm.get("tool_call_ids") or () if one),
+        flags=tuple(record.get("flags") or ()),
+    )

@@ -1,0 +1,177 @@
+"""Calls grouped into sessions and paths: the JSON of `ls --json` and `show --json`.
+
+A session is what shares a session id. Its status: `failed` where its last call (by start) was an error, else `active`
+where its last call ended less than five minutes ago, else `completed`. Errors are those of `views.is_error`. Sums of
+tokens are over the calls that reported them, None where none did. Costs are unknown as yet.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sessiontap.trace.views import Record, call_row, end, is_error, iso, part, seconds
+
+ACTIVE_SECONDS = 300
+
+Pair = tuple[Record, Record | None]
+"""A call's record and its caller's."""
+
+
+@dataclass(slots=True)
+class _Totals:
+    """What calls sum up to, in whatever order they come."""
+
+    calls: int = 0
+    errors: int = 0
+    started: int | None = None
+    ended: int | None = None
+    tokens: dict[str, int | None] = field(default_factory=lambda: {"input": None, "output": None, "cache_read": None})
+
+    def add(self, call: Record) -> None:
+        self.calls += 1
+        self.errors += is_error(call)
+        started, ended = int(call.get("time") or 0), end(call)
+        self.started = started if self.started is None else min(started, self.started)
+        self.ended = ended if self.ended is None else max(ended, self.ended)
+        usage = part(part(call, "llm"), "usage")
+        for key, total in self.tokens.items():
+            if (value := usage.get(key)) is not None:
+                self.tokens[key] = (total or 0) + value
+
+    @property
+    def duration(self) -> float | None:
+        return seconds(self.ended - self.started) if self.started is not None and self.ended is not None else None
+
+
+_LISTS = ("paths", "models", "providers", "agents", "processes", "users", "tags")
+
+
+@dataclass(slots=True)
+class _Session:
+    id: str
+    totals: _Totals = field(default_factory=_Totals)
+    first: tuple[int, str | None] = (0, None)
+    last: tuple[int, bool] = (-1, False)
+    """Start of the last call, and whether it failed."""
+    seen: dict[str, dict[str, int]] = field(default_factory=lambda: {name: {} for name in _LISTS})
+    """Of each list the values with the start of the first call that has them."""
+    properties: dict[str, tuple[int, Any]] = field(default_factory=dict)
+
+    def add(self, call: Record, caller: Record | None) -> None:
+        session, llm = part(call, "session"), part(call, "llm")
+        started = int(call.get("time") or 0)
+        if not self.totals.calls or started < self.first[0]:
+            self.first = (started, session.get("name"))
+        if started >= self.last[0]:
+            self.last = (started, is_error(call))
+        self.totals.add(call)
+        for name, value in (
+            ("paths", session.get("path")),
+            ("models", llm.get("response_model") or llm.get("request_model")),
+            ("providers", llm.get("provider")),
+            ("agents", call.get("agent")),
+            ("processes", caller.get("name") if caller is not None else None),
+            ("users", call.get("user")),
+            *(("tags", tag) for tag in call.get("tags") or ()),
+        ):
+            if value is not None:
+                first = self.seen[name].get(value)
+                self.seen[name][value] = started if first is None else min(first, started)
+        for key, value in part(call, "properties").items():
+            if key not in self.properties or started >= self.properties[key][0]:
+                self.properties[key] = (started, value)
+
+    def row(self, now: int) -> dict[str, Any]:
+        totals = self.totals
+        active = now - (totals.ended or 0) < ACTIVE_SECONDS * 1_000_000_000
+        return {
+            "id": self.id,
+            "name": self.first[1],
+            "started": iso(totals.started),
+            "ended": iso(totals.ended),
+            "duration": totals.duration,
+            "calls": totals.calls,
+            "errors": totals.errors,
+            **{name: sorted(seen, key=seen.__getitem__) for name, seen in self.seen.items()},
+            "properties": {key: value for key, (_, value) in self.properties.items()},
+            "input_tokens": totals.tokens["input"],
+            "output_tokens": totals.tokens["output"],
+            "cache_read_tokens": totals.tokens["cache_read"],
+            "cost_usd": None,
+            "cost_unknown_calls": totals.calls,
+            "status": "failed" if self.last[1] else "active" if active else "completed",
+        }
+
+
+def session_rows(calls: Iterable[Pair], now: int | None = None) -> list[dict[str, Any]]:
+    """Lines of `ls --json`, the session with the newest call first; the calls may come in any order.
+
+    Name and order of lists follow the calls' starts; of a property the latest value counts. Calls without a session
+    belong to none. `now`: Unix nanoseconds, for the status.
+    """
+    sessions: dict[str, _Session] = {}
+    for call, caller in calls:
+        session_id = part(call, "session").get("id")
+        if isinstance(session_id, str):
+            if (session := sessions.get(session_id)) is None:
+                session = sessions[session_id] = _Session(session_id)
+            session.add(call, caller)
+    now = time.time_ns() if now is None else now
+    newest = sorted(sessions.values(), key=lambda session: session.last[0], reverse=True)
+    return [session.row(now) for session in newest]
+
+
+def session_tree(calls: Iterable[Record]) -> list[dict[str, Any]]:
+    """The `tree` of `show --json`: a node for every level of every path, in the order of their first calls.
+
+    A node counts the calls at its path and below; its duration is the last end minus the first start of all of them.
+    Calls at the path `/` have a node of their own beside the others.
+    """
+    nodes: dict[tuple[str, ...], _Totals] = {}
+    for call in calls:
+        levels = tuple(level for level in str(part(call, "session").get("path") or "/").split("/") if level)
+        for depth in range(1, len(levels) + 1) if levels else (0,):
+            nodes.setdefault(levels[:depth], _Totals()).add(call)
+    return _children(nodes, (), include_root=True)
+
+
+def session_view(calls: list[Pair], now: int | None = None) -> dict[str, Any]:
+    """`show --json` of one session's calls."""
+    ordered = sorted(calls, key=lambda pair: (pair[0].get("time") or 0, str(pair[0].get("id"))))
+    rows = session_rows(ordered, now)
+    return {
+        "session": rows[0] if rows else None,
+        "tree": session_tree(call for call, _ in ordered),
+        "calls": [call_row(call, caller) for call, caller in ordered],
+    }
+
+
+def _children(
+    nodes: dict[tuple[str, ...], _Totals], parent: tuple[str, ...], include_root: bool = False
+) -> list[dict[str, Any]]:
+    depth = len(parent) + 1
+    found = [
+        levels
+        for levels in nodes
+        if (len(levels) == depth and levels[: depth - 1] == parent) or (include_root and not levels)
+    ]
+    found.sort(key=lambda levels: (nodes[levels].started or 0, levels))
+    return [_node(nodes, levels) for levels in found]
+
+
+def _node(nodes: dict[tuple[str, ...], _Totals], levels: tuple[str, ...]) -> dict[str, Any]:
+    totals = nodes[levels]
+    return {
+        "path": "/" + "/".join(levels),
+        "calls": totals.calls,
+        "errors": totals.errors,
+        "started": iso(totals.started),
+        "duration": totals.duration,
+        "input_tokens": totals.tokens["input"],
+        "output_tokens": totals.tokens["output"],
+        "cost_usd": None,
+        "children": _children(nodes, levels) if levels else [],
+    }

@@ -1,0 +1,97 @@
+"""Call records as people and programs are shown them: the JSON of `calls --json`.
+
+Times become ISO 8601 UTC with microseconds, durations seconds; unknown stays None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+Record = Mapping[str, Any]
+
+ERRORS = frozenset(("http_error", "stream_error", "upstream_gone", "upstream_unreachable"))
+"""Outcomes that are errors. `client_gone` is the app's own decision."""
+
+
+def iso(time: int | None) -> str | None:
+    """Unix nanoseconds -> 2026-11-21T05:06:03.000001Z."""
+    if time is None:
+        return None
+    seconds, nanos = divmod(time, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanos // 1000:06}Z"
+
+
+def seconds(nanoseconds: int | None) -> float | None:
+    return None if nanoseconds is None else nanoseconds / 1_000_000_000
+
+
+def is_error(call: Record) -> bool:
+    """The call failed, or a reply that looked fine brought an error."""
+    return call.get("outcome") in ERRORS or bool(part(call, "llm").get("error"))
+
+
+def end(call: Record) -> int:
+    """When the call was over, Unix nanoseconds."""
+    return int(call.get("time") or 0) + int(call.get("duration") or 0)
+
+
+def part(record: Record, key: str) -> Record:
+    """A map within a record, empty where there is none."""
+    value = record.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def call_row(call: Record, caller: Record | None) -> dict[str, Any]:
+    """A line of `calls --json`."""
+    session, llm = part(call, "session"), part(call, "llm")
+    request, response = part(call, "request"), part(call, "response")
+    return {
+        "id": call.get("id"),
+        "time": iso(call.get("time")),
+        "session_id": session.get("id"),
+        "session_name": session.get("name"),
+        "path": session.get("path"),
+        "step": session.get("step"),
+        "source": session.get("source"),
+        "evidence": call.get("evidence"),
+        "conversation": call.get("conversation"),
+        "parent": call.get("parent"),
+        "process": {key: caller.get(key) for key in ("pid", "name", "cwd")} if caller is not None else None,
+        "agent": call.get("agent"),
+        "subagent": call.get("subagent"),
+        "provider": llm.get("provider"),
+        "family": llm.get("family"),
+        "operation": llm.get("operation"),
+        "host": call.get("host"),
+        "forwarded_host": call.get("forwarded_host"),
+        "method": request.get("method"),
+        "route": call.get("route"),
+        "request_model": llm.get("request_model"),
+        "response_model": llm.get("response_model"),
+        "stream": llm.get("stream"),
+        "status": response.get("status"),
+        "outcome": call.get("outcome"),
+        "error": llm.get("error"),
+        "finish_reason": llm.get("finish_reason"),
+        "tools_offered": list(llm.get("tools_offered") or ()),
+        "tool_calls": list(llm.get("tool_calls") or ()),
+        "usage": llm.get("usage"),
+        "cost_usd": None,
+        "duration": seconds(call.get("duration")),
+        "time_to_first_byte": seconds(call.get("time_to_first_byte")),
+        "time_to_first_token": seconds(call.get("time_to_first_token")),
+        "request_bytes": _size(request),
+        "response_bytes": _size(response),
+        "rules": list(call.get("rules") or ()),
+    }
+
+
+def _size(message: Record) -> int | None:
+    """Bytes of a body as it went by; a message without one has none, a message that never came is unknown."""
+    if not message:
+        return None
+    stored = part(message, "body")
+    size = stored.get("total", stored.get("size", 0))
+    return int(size) if size is not None else None

@@ -1,0 +1,355 @@
+"""The writer: a bounded queue in, whole records out, on a thread of its own.
+
+The proxy hands over a function that makes the records; parsing, redaction, compression and the disk are this thread's
+work. `submit` never waits and never raises. What cannot be kept is counted by reason, said once through `on_fault`, and
+told in the log by a `note` as soon as writing works:
+
+    queue   the queue was full in records or bytes
+    disk    the segment could not be written (full, failing, gone); a new segment is tried every `retry_seconds`
+    fault   making the record failed
+    closed  handed over after `close`, or left over when its time was up
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sessiontap.trace import frame
+from sessiontap.trace.errors import TraceError
+from sessiontap.trace.note import note_record
+from sessiontap.trace.segment import Segment
+
+Make = Callable[[], Iterable[dict[str, Any]]]
+OnFault = Callable[[str, str], None]
+
+_LOOK_SECONDS = 1.0
+"""How often the segment's name is looked for."""
+_SAY_AGAIN_SECONDS = 600.0
+"""A fault that goes on, or comes back, is said again after this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a writer has done so far. `dropped` counts by reason; `written` counts maps, `bytes` with their frames."""
+
+    queued: int
+    queued_bytes: int
+    written: int
+    bytes: int
+    dropped: dict[str, int] = field(default_factory=dict)
+    segment: Path | None = None
+    failing: str | None = None
+    """What is wrong with the disk at the moment."""
+
+
+@dataclass(slots=True)
+class _Flush:
+    done: threading.Event
+
+
+class Writer:
+    """Writes records to segments of its own in `folder`.
+
+    `writer_info`: pid, host, versions, for the segment's header. `fsync_seconds`: at most this much is lost when the
+    machine fails (0: every record is synced, None: left to the system; a killed process alone never loses what was
+    written). `on_fault(kind, text)` is called on the writer's thread (for a full queue: on the one that submits), at
+    most every ten minutes for each kind.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        writer_info: Mapping[str, Any],
+        fsync_seconds: float | None = 5.0,
+        max_queue_records: int = 10_000,
+        max_queue_bytes: int = 256 << 20,
+        rotate_bytes: int = 64 << 20,
+        rotate_seconds: float = 86_400.0,
+        retry_seconds: float = 1.0,
+        on_fault: OnFault | None = None,
+    ) -> None:
+        self._folder = folder
+        self._info = dict(writer_info)
+        self._fsync_seconds = fsync_seconds
+        self._max_records = max_queue_records
+        self._max_bytes = max_queue_bytes
+        self._rotate_bytes = rotate_bytes
+        self._rotate_seconds = rotate_seconds
+        self._retry_seconds = retry_seconds
+        self._on_fault = on_fault
+        self._queue: queue.SimpleQueue[tuple[Make, int] | _Flush | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._queued = 0
+        self._queued_bytes = 0
+        self._dropped: Counter[str] = Counter()
+        self._untold: Counter[str] = Counter()
+        self._told: dict[str, float] = {}
+        self._notes: list[dict[str, Any]] = []
+        self._accepting = False
+        self._abandon = threading.Event()
+        self._thread: threading.Thread | None = None
+        # The rest belongs to the writer's thread.
+        self._segment: Segment | None = None
+        self._named = 0
+        self._opened = 0.0
+        self._synced = 0.0
+        self._looked = 0.0
+        self._retry_at = 0.0
+        self._failing: str | None = None
+        self._callers: set[str] = set()
+        self._written = 0
+        self._bytes = 0
+
+    def start(self) -> None:
+        """Make the folder and the first segment, start the thread. Raises TraceError where that cannot be."""
+        try:
+            self._open()
+        except OSError as error:
+            raise TraceError(
+                f"the trace folder {self._folder} cannot be written: {error.strerror or error}",
+                "Choose another with --set session_trace=DIR or SESSIONTAP_TRACE=DIR.",
+            ) from None
+        self._accepting = True
+        self._thread = threading.Thread(target=self._run, name="sessiontap-trace", daemon=True)
+        self._thread.start()
+
+    def submit(self, make: Make, size: int) -> bool:
+        """Have the maps that `make` gives written; `size` is about how many bytes wait with it. False: dropped.
+
+        `make` runs once, on the writer's thread, or never. Of caller maps those already in the segment are left out.
+        """
+        with self._lock:
+            if not self._accepting:
+                reason = "closed"
+            elif self._queued >= self._max_records or (self._queued and self._queued_bytes + size > self._max_bytes):
+                reason = "queue"
+            else:
+                self._queued += 1
+                self._queued_bytes += size
+                self._queue.put((make, size))
+                return True
+        self._drop(reason)
+        return False
+
+    def note(self, kind: str, text: str, **facts: Any) -> bool:
+        """Have a note written: plain values, already redacted."""
+        record = note_record(kind, text, **facts)
+        return self.submit(lambda: (record,), 256)
+
+    def flush(self, timeout: float = 10.0) -> bool:
+        """Wait until all that was handed over so far is written or dropped, and synced. False: time was up."""
+        if self._thread is None or not self._thread.is_alive():
+            return False
+        request = _Flush(threading.Event())
+        self._queue.put(request)
+        return request.done.wait(timeout)
+
+    def close(self, timeout: float = 10.0) -> bool:
+        """Write what is queued and end. False: time was up, and what was left is counted as dropped."""
+        with self._lock:
+            self._accepting = False
+        if self._thread is None:
+            return True
+        self._queue.put(None)
+        self._thread.join(timeout)
+        if not self._thread.is_alive():
+            return True
+        self._abandon.set()
+        self._thread.join(0.2)
+        left = self._queued
+        if left:
+            self._drop("closed", left)
+        return False
+
+    def stats(self) -> Stats:
+        segment = self._segment
+        return Stats(
+            queued=self._queued,
+            queued_bytes=self._queued_bytes,
+            written=self._written,
+            bytes=self._bytes,
+            dropped=dict(self._dropped),
+            segment=segment.path if segment else None,
+            failing=self._failing,
+        )
+
+    # What follows runs on the writer's thread, but for `_drop`.
+
+    def _run(self) -> None:
+        while not self._abandon.is_set():
+            try:
+                item = self._queue.get(timeout=self._patience())
+            except queue.Empty:
+                self._tend()
+                continue
+            if item is None:
+                break
+            if isinstance(item, _Flush):
+                self._tend(now=True)
+                item.done.set()
+                continue
+            make, size = item
+            try:
+                self._keep(make)
+            finally:
+                with self._lock:
+                    self._queued -= 1
+                    self._queued_bytes -= size
+            del item, make
+            self._tend()
+        self._tend(now=True)
+        if self._segment is not None:
+            self._segment.close()
+
+    def _patience(self) -> float | None:
+        """Seconds until something is due without a new record."""
+        if self._failing or self._untold or self._notes:
+            return self._retry_seconds
+        if self._segment is not None and self._segment.dirty:
+            return self._fsync_seconds
+        return None
+
+    def _keep(self, make: Make) -> None:
+        """Make the records and write them."""
+        if self._failing and time.monotonic() < self._retry_at:
+            self._drop("disk")
+            return
+        try:
+            self._rotate()
+            for record in make():
+                caller = record["id"] if record.get("type") == "caller" else None
+                if caller is None or caller not in self._callers:
+                    self._append(frame.encode(record))
+                if caller is not None:
+                    self._callers.add(caller)
+        except _DiskError as error:
+            self._drop("disk")
+            self._failed(error)
+        except Exception as error:
+            self._drop("fault")
+            self._report(f"record:{type(error).__name__}", f"a call could not be recorded: {error!r}")
+
+    def _append(self, data: bytes) -> None:
+        try:
+            segment = self._segment or self._open()
+            segment.append(data)
+            if self._fsync_seconds == 0:
+                segment.sync()
+        except OSError as error:
+            raise _DiskError(error) from error
+        self._written += 1
+        self._bytes += len(data)
+        if self._failing:
+            self._failing = None
+
+    def _sync(self, segment: Segment) -> None:
+        try:
+            segment.sync()
+        except OSError as error:
+            raise _DiskError(error) from error
+
+    def _open(self) -> Segment:
+        segment = Segment(self._folder, self._info, self._named)
+        self._named = segment.named
+        self._opened = self._looked = self._synced = time.monotonic()
+        self._callers.clear()
+        self._segment = segment
+        return segment
+
+    def _rotate(self) -> None:
+        """Leave a segment that is full, old, or no longer there."""
+        segment = self._segment
+        if segment is None:
+            return
+        now = time.monotonic()
+        if now - self._looked >= _LOOK_SECONDS:
+            self._looked = now
+            if segment.vanished():
+                text = f"the segment {segment.path} was taken away with {segment.records} records"
+                self._report("vanished", text)
+                self._notes.append(note_record("vanished", text, records=segment.records))
+                self._leave()
+                return
+        old = segment.records and now - self._opened >= self._rotate_seconds
+        if old or segment.size >= self._rotate_bytes:
+            if segment.dirty and self._fsync_seconds is not None:
+                self._sync(segment)
+            self._leave()
+
+    def _leave(self) -> None:
+        if self._segment is not None:
+            self._segment.close()
+        self._segment = None
+
+    def _failed(self, error: _DiskError) -> None:
+        self._failing = str(error)
+        self._retry_at = time.monotonic() + self._retry_seconds
+        self._leave()
+        self._report("disk", f"records are lost: {self._folder} cannot be written ({self._failing})")
+
+    def _tend(self, now: bool = False) -> None:
+        """What is due between records: telling what was lost, syncing, noticing that the disk works again."""
+        moment = time.monotonic()
+        try:
+            if (self._untold or self._notes) and (now or moment >= self._retry_at):
+                self._rotate()
+                self._tell()
+                self._retry_at = moment + self._retry_seconds
+            segment = self._segment
+            if segment is None or not segment.dirty or self._fsync_seconds is None:
+                return
+            if now or moment - self._synced >= self._fsync_seconds:
+                self._synced = moment
+                self._sync(segment)
+        except _DiskError as error:
+            self._failed(error)
+
+    def _tell(self) -> None:
+        while self._notes:
+            self._append(frame.encode(self._notes[0]))
+            self._notes.pop(0)
+        with self._lock:
+            lost, self._untold = dict(self._untold), Counter()
+        if not lost:
+            return
+        count = sum(lost.values())
+        reasons = ", ".join(f"{reason} {number}" for reason, number in sorted(lost.items()))
+        try:
+            self._append(frame.encode(note_record("dropped", f"{count} records were lost ({reasons})", dropped=lost)))
+        except _DiskError:
+            with self._lock:
+                self._untold.update(lost)
+            raise
+
+    def _drop(self, reason: str, count: int = 1) -> None:
+        with self._lock:
+            self._dropped[reason] += count
+            self._untold[reason] += count
+        if reason in ("queue", "closed"):
+            text = "the queue is full" if reason == "queue" else "the trace is closed"
+            self._report(reason, f"records are lost: {text}")
+
+    def _report(self, kind: str, text: str) -> None:
+        now = time.monotonic()
+        if now < self._told.get(kind, now):
+            return
+        self._told[kind] = now + _SAY_AGAIN_SECONDS
+        if self._on_fault is not None:
+            with contextlib.suppress(Exception):
+                self._on_fault(kind, text)
+
+
+class _DiskError(Exception):
+    """The disk's fault, not that of what makes a record (which may open files too)."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(error.strerror or str(error))
