@@ -38,11 +38,12 @@ _ENOUGH = 16
 def read_request(request: Request, endpoint: Endpoint) -> Call:
     """A request, understood. Its body is decoded, or None where it is not at hand: then only headers and path speak."""
     body, problems = _json(request)
-    reader = READERS.get(endpoint.family, other)
+    asked, agent = Asked(), None
     try:
-        asked = reader.asked(request, body)
+        agent = agent_of(request.headers, body)
+        asked = READERS.get(endpoint.family, other).asked(request, body)
     except Exception as fault:
-        asked, problems = Asked(), (*problems, _fault(endpoint, "request", fault))
+        problems = (*problems, _fault(endpoint, "request", fault))
     if endpoint.model and not asked.model:
         asked = replace(asked, model=endpoint.model)
     if problems:
@@ -50,7 +51,7 @@ def read_request(request: Request, endpoint: Endpoint) -> Call:
     return Call(
         endpoint=endpoint,
         asked=asked,
-        agent=agent_of(request.headers, body),
+        agent=agent,
         retry=_retry(request.headers.get("x-stainless-retry-count")),
         json=body,
     )
