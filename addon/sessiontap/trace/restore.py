@@ -27,8 +27,6 @@ class Head:
     """The record's session map, whole: with what `session_extra` put there."""
     duration: int | None = None
     """Nanoseconds."""
-    duration: int | None = None
-    """Nanoseconds."""
     caller: str | None = None
     conversation: str | None = None
     parent: str | None = None
@@ -115,7 +113,6 @@ def _head(record: dict[str, Any] | None) -> Head | None:
         time=started,
         duration=record.get("duration"),
         session=record.get("session"),
-        duration=record.get("duration"),
         caller=record.get("caller"),
         conversation=record.get("conversation"),
         parent=record.get("parent"),
