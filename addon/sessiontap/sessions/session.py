@@ -19,6 +19,9 @@ class Session:
     step: int
     source: Source
     renamed_to: str | None = None
+    key: str | None = None
+    """The id of the first session of the same evidence and name, where `idle` or `max_calls` has ended that one.
+    With `id`, `name`, `step` and the time of a call it is all that a restart needs."""
 
 
 @dataclass(frozen=True, slots=True)

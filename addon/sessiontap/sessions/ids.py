@@ -1,0 +1,71 @@
+"""Ids: of sessions, which need no memory, and of calls, which sort by time.
+
+A given id (the app's, an agent's, a template's, a literal) is used as it is where it fits every reader of session
+headers: `[A-Za-z0-9_-]{8,128}`. All others, and the generated ones, are a UUIDv5 of where they come from, of what
+stands behind them and of the session's name, so two proxies, or one restarted, give the same id without talking.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from threading import Lock
+from uuid import UUID, uuid5
+
+NAMESPACE = UUID("c0b0a1de-93f1-5c38-8d5e-2b6f1a7e4d90")
+"""Sessiontap's own. Changing it changes every derived session id."""
+
+_VERBATIM = re.compile(r"[A-Za-z0-9_-]{8,128}\Z")
+
+
+def is_verbatim(value: str) -> bool:
+    """Whether a given id is used as it is."""
+    return _VERBATIM.match(value) is not None
+
+
+def derived_id(source: str, evidence: str, name: str, started: int | None = None) -> str:
+    """The UUIDv5 of source, evidence and name; `started` (Unix nanoseconds) tells the later sessions of one
+    evidence apart, which `idle` and `max_calls` make. Each part's length goes with it, so parts cannot run together.
+    """
+    parts = [source, evidence, name] if started is None else [source, evidence, name, str(started)]
+    joined = "".join(f"{len(part)}:{part}" for part in parts)
+    # A name may come from header bytes that are no UTF-8.
+    return str(uuid5(NAMESPACE, joined.encode("utf-8", "surrogatepass")))
+
+
+class CallIds:
+    """UUIDv7 (RFC 9562, 5.7) that only ever go up within a process, whatever the clock does.
+
+    Behind the 48 bits of milliseconds stands a 42-bit counter (RFC 9562, 6.2, method 1), begun at random each
+    millisecond with its top bit clear, so that it has room; then 32 random bits.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._ms = -1
+        self._count = 0
+
+    def next(self, now_ns: int) -> str:
+        """A new id for `now_ns`, Unix nanoseconds."""
+        random = int.from_bytes(os.urandom(10), "big")
+        with self._lock:
+            ms = now_ns // 1_000_000
+            if ms > self._ms:
+                self._ms, self._count = ms, (random >> 32) & ((1 << 41) - 1)
+            else:
+                self._count += 1
+                if self._count >> 42:
+                    self._ms, self._count = self._ms + 1, 0
+            ms, count = self._ms & ((1 << 48) - 1), self._count
+        high = ms << 16 | 0x7 << 12 | count >> 30
+        low = 0b10 << 62 | (count & 0x3FFFFFFF) << 32 | random & 0xFFFFFFFF
+        digits = f"{high:016x}{low:016x}"
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+_CALL_IDS = CallIds()
+
+
+def call_id(now_ns: int) -> str:
+    """A call's id: a UUIDv7 for `now_ns`, above every one that this process gave before."""
+    return _CALL_IDS.next(now_ns)

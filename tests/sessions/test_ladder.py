@@ -1,0 +1,124 @@
+"""Which evidence decides, rung by rung."""
+
+from __future__ import annotations
+
+import pytest
+
+from sessiontap.callers import Caller, Process
+from sessiontap.llm.call import Agent
+from sessiontap.rules.decision import Decision, Rung
+from sessiontap.sessions.ladder import PEER_IDLE, Evidence, Peer, climb
+
+CALLER = Caller(id="c-1", pid=10, started=5, name="bot", tree=Process(8, "run.sh", 4, id="t-1"))
+AGENT = Agent("claude-code", session="claude-session-1")
+LOCAL = Peer("conn-1", "127.0.0.1")
+
+APP = Evidence("app", "app-session", given=True)
+NATIVE = Evidence("native", "claude-session-1", given=True)
+PROCESS = Evidence("process", "c-1")
+TREE = Evidence("process-tree", "t-1")
+CONNECTION = Evidence("connection", "connection conn-1")
+
+
+def climbed(
+    *rungs: Rung,
+    app_id: str | None = None,
+    agent: Agent | None = AGENT,
+    caller: Caller | None = CALLER,
+    peer: Peer = LOCAL,
+    decision: Decision | None = None,
+) -> Evidence:
+    decision = decision or Decision(name="n", ladder=rungs or (Rung("auto"),))
+    return climb(decision, app_id=app_id, agent=agent, caller=caller, peer=peer)
+
+
+@pytest.mark.parametrize(
+    ("rungs", "expected"),
+    [
+        pytest.param([Rung("auto")], NATIVE, id="auto is native first"),
+        pytest.param([Rung("native")], NATIVE, id="native"),
+        pytest.param([Rung("process")], PROCESS, id="process"),
+        pytest.param([Rung("process-tree")], TREE, id="process-tree"),
+        pytest.param([Rung("connection")], CONNECTION, id="connection"),
+        pytest.param([Rung("template", "run 7")], Evidence("template", "run 7", given=True), id="template"),
+        pytest.param([Rung("literal", "nightly")], Evidence("literal", "nightly", given=True), id="literal"),
+        pytest.param([Rung("template", None), Rung("process")], PROCESS, id="a template without its value"),
+        pytest.param([Rung("template", ""), Rung("process")], PROCESS, id="an empty template"),
+        pytest.param([Rung("template", "  "), Rung("process")], PROCESS, id="a blank template"),
+        pytest.param([Rung("conversation"), Rung("process-tree")], TREE, id="conversation yields nothing yet"),
+        pytest.param([Rung("conversation")], CONNECTION, id="a ladder that yields nothing"),
+        pytest.param([], NATIVE, id="no ladder is auto"),
+    ],
+)
+def test_the_first_rung_that_yields_decides(rungs: list[Rung], expected: Evidence) -> None:
+    assert climbed(*rungs) == expected
+
+
+@pytest.mark.parametrize(
+    ("agent", "caller", "expected"),
+    [
+        pytest.param(AGENT, CALLER, NATIVE, id="an agent's own"),
+        pytest.param(None, CALLER, PROCESS, id="no agent"),
+        pytest.param(Agent("aider"), CALLER, PROCESS, id="an agent that sends no session"),
+        pytest.param(Agent("x", session="s" * 257), CALLER, PROCESS, id="an id that is too long to be one"),
+        pytest.param(Agent("x", session="a\x00b"), CALLER, PROCESS, id="control characters in it"),
+        pytest.param(None, None, CONNECTION, id="nobody is known"),
+    ],
+)
+def test_auto(agent: Agent | None, caller: Caller | None, expected: Evidence) -> None:
+    assert climbed(agent=agent, caller=caller) == expected
+
+
+@pytest.mark.parametrize(
+    ("decision", "expected"),
+    [
+        pytest.param(Decision(), APP, id="keep"),
+        pytest.param(Decision(existing="replace", set_by={"session.id": "r"}), NATIVE, id="replace by a rule's id"),
+        pytest.param(Decision(existing="replace", set_by={"session.name": "r"}), APP, id="a default never replaces"),
+        pytest.param(Decision(set_by={"session.id": "r"}), APP, id="keep, whatever the rules say"),
+    ],
+)
+def test_the_apps_own_id_comes_first_unless_a_rule_replaces_it(decision: Decision, expected: Evidence) -> None:
+    assert climbed(app_id="app-session", decision=decision) == expected
+
+
+@pytest.mark.parametrize("app_id", ["", " ", "a\nb", "x" * 257], ids=["empty", "blank", "newline", "too long"])
+def test_what_the_app_sent_is_not_always_an_id(app_id: str) -> None:
+    assert climbed(app_id=app_id) == NATIVE
+
+
+@pytest.mark.parametrize(
+    ("tree", "expected"),
+    [
+        pytest.param(Process(8, "run.sh", 4), Evidence("process-tree", "8 4"), id="pid and start time"),
+        pytest.param(Process(8, "run.sh", None), PROCESS, id="a pid alone is used again"),
+        pytest.param(None, PROCESS, id="no tree"),
+    ],
+)
+def test_a_process_tree_is_known_by_its_root(tree: Process | None, expected: Evidence) -> None:
+    caller = Caller(id="c-1", pid=10, started=5, name="bot", tree=tree)
+    assert climbed(Rung("process-tree"), Rung("process"), caller=caller) == expected
+
+
+@pytest.mark.parametrize(
+    ("peer", "value", "idle"),
+    [
+        pytest.param(Peer("c", "10.0.0.9", "ci"), "client 10.0.0.9 ci", PEER_IDLE, id="remote, with a user"),
+        pytest.param(Peer("c", "127.0.0.1", "ci"), "client 127.0.0.1 ci", PEER_IDLE, id="local, with a user"),
+        pytest.param(Peer("c", "10.0.0.9"), "client 10.0.0.9", PEER_IDLE, id="remote"),
+        pytest.param(Peer("c", "127.0.0.1"), "connection c", None, id="local, process not found"),
+        pytest.param(Peer("c", "::1"), "connection c", None, id="local, IPv6"),
+        pytest.param(Peer("c", "::ffff:127.0.0.1"), "connection c", None, id="local, mapped"),
+        pytest.param(Peer("c", "10.0.0.1", local=True), "connection c", None, id="local by another address"),
+        pytest.param(Peer("c", "fe80::1%eth0"), "client fe80::1%eth0", PEER_IDLE, id="link-local with its zone"),
+        pytest.param(Peer("c"), "connection c", None, id="no address"),
+        pytest.param(Peer("c", None, "ci"), "client - ci", PEER_IDLE, id="a user, no address"),
+    ],
+)
+def test_without_a_process_the_connection_decides(peer: Peer, value: str, idle: float | None) -> None:
+    assert climbed(agent=None, caller=None, peer=peer) == Evidence("connection", value, idle=idle)
+
+
+def test_the_rung_connection_is_the_connection_alone() -> None:
+    peer = Peer("c", "10.0.0.9", "ci")
+    assert climbed(Rung("connection"), caller=None, peer=peer) == Evidence("connection", "connection c")
