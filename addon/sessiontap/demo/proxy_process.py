@@ -26,12 +26,16 @@ class ProxyFailed(Exception):
     """The proxy did not start, or ended by itself; the message holds its own words."""
 
 
-def mitmdump(
-    *scripts: Path, options: Mapping[str, str | Path], listen: tuple[str, int] = ("127.0.0.1", 0)
-) -> list[str]:
-    """A command line: mitmdump with these scripts and `--set` options; port 0 means a free one."""
-    start = "from mitmproxy.tools.main import mitmdump; mitmdump()"  # the script `mitmdump` breaks when its venv moves
-    command = [sys.executable, "-c", start, "--listen-host", listen[0], "--listen-port", str(listen[1])]
+MITMDUMP = ("-c", "from mitmproxy.tools.main import mitmdump; mitmdump()")
+"""What the script `mitmdump` does; the script itself breaks when its venv moves."""
+
+
+def mitmdump(*scripts: Path, options: Mapping[str, str | Path], program: Sequence[str] = MITMDUMP) -> list[str]:
+    """A command line: mitmdump with these scripts and `--set` options, on a free port of this machine.
+
+    `program`: another Python program that takes mitmdump's arguments.
+    """
+    command = [sys.executable, *program, "--listen-host", "127.0.0.1", "--listen-port", "0"]
     for script in scripts:
         command += ["-s", str(script)]
     for name, value in options.items():

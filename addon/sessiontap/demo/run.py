@@ -1,0 +1,193 @@
+"""The main job, end to end, on this machine alone: what `sessiontap demo` and scripts/demo show."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import sessiontap
+from sessiontap.cli.errors import Failure
+from sessiontap.cli.variables import variables
+from sessiontap.demo import redirect
+from sessiontap.demo.certs import Authority
+from sessiontap.demo.dialogue import Request
+from sessiontap.demo.http_server import Server
+from sessiontap.demo.llm_server import HOSTS, LlmService
+from sessiontap.demo.proxy_process import ProxyFailed, ProxyProcess, mitmdump
+from sessiontap.demo.redirect import Redirect
+
+PROGRAMS = Path(__file__).parent / "programs"
+RUNS = (("chat.py",), ("course_agent.py", "bread baking"))
+"""The client programs with their arguments; they run side by side."""
+LIMIT = 60.0  # seconds for a program, or a command of our own
+SESSION_HEADERS = ("helicone-", "x-traceforge-")
+NEVER_SHOWN = ("helicone-auth",)
+FOREIGN = ("OPENAI_", "ANTHROPIC_", "HELICONE_", "SESSIONTAP_")
+"""Settings of the user's own for the programs and the proxy, which must not reach into the demo."""
+
+
+def run_demo(rules: Path | None = None) -> None:
+    """Run the client programs through a proxy of its own, then print their sessions and what the server received.
+
+    Takes a few seconds, and leaves nothing behind. `rules`: by default the checkout's rules.yaml, or else the starter
+    rules that come with the package.
+
+    :raises Failure: a part of it did not start, or a program failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="sessiontap-demo-") as name:
+        folder = Path(name)
+        rules = rules or _default_rules(folder)
+        trace = folder / "trace"
+        try:
+            received = _run_programs(folder, rules, trace)
+        except ProxyFailed as error:
+            raise Failure(str(error)) from None
+        except OSError as error:
+            raise Failure(f"the demo could not run: {error}") from None
+        _print_sessions(trace)
+        _print_received(received)
+
+
+def checkout() -> Path | None:
+    """The clone that the package lies in; None where it is installed by itself."""
+    root = Path(sessiontap.__file__).resolve().parents[2]
+    return root if (root / "addon" / "main.py").is_file() else None
+
+
+def _default_rules(folder: Path) -> Path:
+    root = checkout()
+    if root is not None and (root / "rules.yaml").is_file():
+        return root / "rules.yaml"
+    from sessiontap.cli.commands.init import template
+
+    rules = folder / "rules.yaml"
+    rules.write_text(template(), encoding="utf-8")
+    return rules
+
+
+def _run_programs(folder: Path, rules: Path, trace: Path) -> list[Request]:
+    authority = Authority(folder / "upstream", "Sessiontap demo upstream CA")
+    confdir = folder / "mitmproxy"
+    options = {
+        "session_rules": rules.resolve(),
+        "session_trace": trace,
+        "confdir": confdir,
+        "ssl_verify_upstream_trusted_ca": authority.pem,
+    }
+    own = {name: value for name, value in _with_package().items() if not name.startswith(FOREIGN)}
+    with Server(LlmService(), tls=authority.server_context(HOSTS)) as server:
+        redirects = [Redirect(host, None, server.port) for host in HOSTS]
+        _say("Starting the proxy: " + _shown_command(rules))
+        with ProxyProcess(_command(options), folder, redirects=redirects, environment=own) as proxy:
+            ca = str(confdir / "mitmproxy-ca-cert.pem")
+            keys = {"OPENAI_API_KEY": "sk-none-is-needed", "ANTHROPIC_API_KEY": "sk-ant-none-is-needed"}
+            _run_all(own | variables(proxy.url, ca, ca) | keys)
+        if server.faults:
+            raise Failure(f"the demo's own server failed: {server.faults[0]!r}")
+        return server.requests
+
+
+def _command(options: Mapping[str, str | Path]) -> list[str]:
+    """The proxy as a user of this installation starts it, and the redirect beside it."""
+    root, beside = checkout(), Path(redirect.__file__)
+    if root is not None:
+        return mitmdump(root / "addon" / "main.py", beside, options=options)
+    return mitmdump(beside, options=options, program=["-m", "sessiontap.cli", "run"])
+
+
+def _shown_command(rules: Path) -> str:
+    entry = "mitmdump -s addon/main.py" if checkout() is not None else "sessiontap run"
+    return f"{entry} --set session_rules={rules.name}"
+
+
+def _run_all(environment: Mapping[str, str]) -> None:
+    """Run the programs at the same time, and pass on what they print.
+
+    :raises Failure: one of them failed or took too long.
+    """
+    started = []
+    try:
+        for name, *arguments in RUNS:
+            _say("Starting an app: HTTPS_PROXY=... " + " ".join(["python", name, *map(_quoted, arguments)]))
+            process = subprocess.Popen(
+                [sys.executable, str(PROGRAMS / name), *arguments],
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+            )
+            started.append((name, process))
+        for name, process in started:
+            try:
+                said, complaint = process.communicate(timeout=LIMIT)
+            except subprocess.TimeoutExpired:
+                raise Failure(f"{name} did not end within {LIMIT:g} s") from None
+            if process.returncode:
+                last = complaint.strip().splitlines()[-1:] or ["it did not say why"]
+                hint = "pip install 'sessiontap[demo]'" if "No module named 'openai'" in complaint else None
+                raise Failure(f"{name} failed: {last[0]}", hint)
+            _say(*(f"  {name}: {line}" for line in said.splitlines()))
+    finally:
+        for _, process in started:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+
+
+def _quoted(argument: str) -> str:
+    return f'"{argument}"' if " " in argument else argument
+
+
+def _print_sessions(trace: Path) -> None:
+    _say("", "The sessions in the trace log (sessiontap ls, sessiontap show):", "")
+    _say(_own_command(["ls"], trace))
+    listed = _own_command(["ls", "--json"], trace).splitlines()
+    for line in reversed(listed):  # newest first; read from the oldest
+        _say(_own_command(["show", json.loads(line)["id"]], trace))
+
+
+def _with_package() -> dict[str, str]:
+    """The environment, with this package findable where it is not installed."""
+    package = str(Path(sessiontap.__file__).resolve().parents[1])
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))}
+
+
+def _own_command(arguments: Sequence[str], trace: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "sessiontap.cli", "--trace", str(trace), *arguments],
+        env=_with_package(),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    if done.returncode:
+        raise Failure(f"sessiontap {arguments[0]} failed: {done.stderr.strip()}")
+    return done.stdout.rstrip("\n")
+
+
+def _print_received(requests: Sequence[Request]) -> None:
+    _say("", "The session headers that the server received:", "")
+    for request in requests:
+        _say(f"{request.method} https://{request.host}{request.target}")
+        shown = [field for field in request.headers if is_session_header(field[0])]
+        _say(*(f"    {name}: {value}" for name, value in shown))
+        if not shown:
+            _say("    none")
+
+
+def is_session_header(name: str) -> bool:
+    """Whether a request header tells of a session, and may be shown."""
+    return name.lower().startswith(SESSION_HEADERS) and name.lower() not in NEVER_SHOWN
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        print(line, flush=True)
