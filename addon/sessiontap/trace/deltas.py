@@ -20,7 +20,7 @@ from sessiontap.trace import shapes
 FIELDS = (
     "content", "text", "delta", "arguments", "partial_json", "thinking", "reasoning", "reasoning_content", "response",
 )  # fmt: skip
-_FIELD = re.compile(rf'"({"|".join(FIELDS)})"\s?:\s?"((?:[^"\\]|\\.)*)"'.encode(), re.DOTALL)
+_FIELD = re.compile(rf'"({"|".join(FIELDS)})"\s?:\s?"([^"\\]*+(?:\\.[^"\\]*+)*+)"'.encode(), re.DOTALL)
 _LOOKS_STREAMED = re.compile(rb"(?:\s*(?:event|data|id|retry)?:|\s*\{[^\n]{0,4096}\}\r?\n\s*\{)")
 LARGEST_PIECE = 2048
 """A longer string is a whole text, not a delta: its credentials are found in it as it stands."""

@@ -125,8 +125,9 @@ class _Probe:
 
 def _border(head: str) -> str:
     """`head` stands just before here, and no word runs into it."""
+    head = re.escape(head)
     return (
-        rf"(?<={re.escape(head)})(?:(?<![A-Za-z0-9_+-]{head})|(?<=\\[nrtbf]{head})"
+        rf"(?<={head})(?:(?<![A-Za-z0-9_+-]{head})|(?<=\\[nrtbf]{head})"
         rf"|(?<=\\u[0-9A-Fa-f]{{4}}{head})|(?<=%[0-9A-Fa-f]{{2}}{head}))"
     )
 
@@ -152,7 +153,7 @@ def _named(anchor: str) -> str:
 
 
 _PEM = (
-    r"(?<!-)(?=----BEGIN [A-Z ]{0,32}PRIVATE KEY)("
+    r"(?=----BEGIN [A-Z ]{0,32}PRIVATE KEY)("
     r"----BEGIN [A-Z ]{0,32}PRIVATE KEY(?: BLOCK)?-----"
     r"(?:[A-Za-z0-9+/=:,. \r\n\t]|-(?!----)|\\[nrt/]|\\u00[0-9a-f]{2}){0,16384}"
     r"(?:-----END [A-Z ]{0,32}PRIVATE KEY(?: BLOCK)?-----)?)"
@@ -198,7 +199,7 @@ def _probe(anchor: str, pattern: str, shapes: list[tuple[str, str, int]]) -> _Pr
 
 PROBES = _probes()
 _USERINFO = re.compile(rb"://[^\s/:@\"'\\<>]{0,128}:([^\s/@\"'\\<>]{1,256})@")
-_YA29 = re.compile(rb"(?<![A-Za-z0-9_+-])ya29\.[A-Za-z0-9_-]{20,2048}")
+_YA29 = re.compile(rf"ya29\.{_border('ya29.')}[A-Za-z0-9_-]{{20,2048}}".encode())
 
 
 def find(text: bytes, start: int, end: int, reach: int) -> Iterator[Hit]:
