@@ -40,6 +40,13 @@ class Leaf:
     """Set where every pattern is plain text: then one of these must be among the fact's texts."""
     variable: str | None = None
     """The template variable that says which text matched."""
+    name: str | None = None
+    """Of a header, a query parameter, a body field, a variable."""
+
+    @property
+    def family(self) -> str:
+        """The key without the name."""
+        return self.key if self.name is None else self.key.removesuffix("." + self.name)
 
     @property
     def expected(self) -> str:
@@ -226,7 +233,9 @@ def _named_leaf(key: str, name: str, patterns: tuple[Pattern, ...]) -> Leaf:
     fact = NAMED_FACTS[key]
     get = fact.get
     shown = f"{key}.{name}"
-    return Leaf(shown, patterns, lambda scope: get(scope, name), fact.stage, fact.cost, _literals(key, patterns))
+    return Leaf(
+        shown, patterns, lambda scope: get(scope, name), fact.stage, fact.cost, _literals(key, patterns), name=name
+    )
 
 
 def _literals(key: str, patterns: tuple[Pattern, ...]) -> frozenset[str] | None:

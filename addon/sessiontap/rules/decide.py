@@ -82,7 +82,8 @@ class _Filling:
             self.note(rule, setting, "fault", reason=str(error))
             return
         if value is None:
-            self.note(rule, setting, "missing", reason=_what_is_missing(setting, context))
+            if self.trail is not None:
+                self.note(rule, setting, "missing", reason=_what_is_missing(setting, context))
             return
         if setting.adds:
             self.added.setdefault(slot, []).append(value)
@@ -153,6 +154,8 @@ def decide_with_trail(
         if rule.early:
             context = Context(scope, proxy_env, None, captures)
             for setting in rule.early:
+                if trail is None and setting.slot in filling.filled:
+                    continue
                 filling.fill(rule, setting, context)
         if rule.final:
             break
@@ -195,6 +198,8 @@ def finish_with_trail(
         if rule.late:
             context = Context(scope, proxy_env, session, captures)
             for setting in rule.late:
+                if trail is None and setting.slot in filling.filled:
+                    continue
                 filling.fill(rule, setting, context, matched.gateway)
     state = {key: value for key, (value,) in filling.under("state.").items()} or None
     if state is not None and (size := len(json.dumps(state, separators=(",", ":")))) > MAX_STATE:

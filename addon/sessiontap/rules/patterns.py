@@ -38,6 +38,10 @@ class Pattern:
     """Set where matching means being equal to this."""
     groups: frozenset[str] = frozenset()
     """Template variables that a match gives."""
+    prefix: str = ""
+    """What every text that matches starts with, as far as that is known ..."""
+    suffix: str = ""
+    """... and ends with."""
 
     @property
     def is_regex(self) -> bool:
@@ -78,11 +82,15 @@ def path_pattern(text: str) -> Pattern:
     if not any(mark in whole for mark in "*?"):
         return _equal(text, prefix + whole)
     pattern = re.compile(re.escape(prefix) + _segments(whole), re.DOTALL)
-    return Pattern(text, lambda value: NOTHING if pattern.fullmatch(value) else None)
+    start = prefix + _literal_start(whole)
+    return Pattern(text, lambda value: NOTHING if pattern.fullmatch(value) else None, prefix=start)
 
 
 def route_pattern(text: str) -> Pattern:
-    """`[METHOD ]/path`, matched against `METHOD /path`; `{name}` captures one segment as `route.name`."""
+    """`[METHOD ]/path`, matched against `METHOD /path`; `{name}` captures one segment as `route.name`.
+
+    Without a method the prefix is the path's.
+    """
     if text.startswith("re:"):
         return _route_regex(text)
     parts = re.fullmatch(r"(?:([A-Za-z]+) +)?([/*]\S*)", text)
@@ -97,14 +105,15 @@ def route_pattern(text: str) -> Pattern:
         raise Wrong(f"{quoted(text)} has a brace without its partner", "{name} for each captured segment")
     verb = method.upper() if method else "[^ ]*"
     pattern = re.compile(f"{verb} {_segments(path, captures=True)}", re.DOTALL)
+    start = (f"{verb} " if method else "") + _literal_start(path)
     if not names:
-        return Pattern(text, lambda value: NOTHING if pattern.fullmatch(value) else None)
+        return Pattern(text, lambda value: NOTHING if pattern.fullmatch(value) else None, prefix=start)
 
     def find(value: str) -> Captures | None:
         match = pattern.fullmatch(value)
         return None if match is None else {f"route.{name}": unquote(match[name]) for name in names}
 
-    return Pattern(text, find, groups=frozenset(f"route.{name}" for name in names))
+    return Pattern(text, find, groups=frozenset(f"route.{name}" for name in names), prefix=start)
 
 
 def client_pattern(text: str) -> Pattern:
@@ -151,6 +160,7 @@ def _glob(text: str, fold: bool) -> Pattern:
         pattern = re.compile(first + middle + last, re.DOTALL | (re.IGNORECASE if fold else 0))
         return Pattern(text, lambda value: NOTHING if pattern.fullmatch(value) else None)
 
+    # The common case, without a regular expression.
     head, *chunks, tail = (text.lower() if fold else text).split("*")
     chunks = [chunk for chunk in chunks if chunk]
     shortest = len(head) + len(tail)
@@ -168,7 +178,13 @@ def _glob(text: str, fold: bool) -> Pattern:
             position += len(chunk)
         return NOTHING
 
-    return Pattern(text, find)
+    return Pattern(text, find, prefix=head, suffix=tail)
+
+
+def _literal_start(glob: str) -> str:
+    """What every match of a glob over segments starts with; `dir/**` may be `dir`."""
+    start = re.split(r"[*?{]", glob, maxsplit=1)[0]
+    return start.rstrip("/") if glob.startswith("**", len(start)) else start
 
 
 def _segments(glob: str, captures: bool = False) -> str:

@@ -304,10 +304,14 @@ def _unknown(name: str, kind: Record) -> Wrong:
 
 def _has(outer: Field, name: str) -> bool:
     inner = outer.kind
-    while isinstance(inner, Ref | ListOf):
-        inner = DEFINITIONS[inner.name] if isinstance(inner, Ref) else inner.item
-    if isinstance(inner, Either):
-        inner = inner.record
+    while isinstance(inner, Ref | ListOf | Either):
+        match inner:
+            case Ref(named):
+                inner = DEFINITIONS[named]
+            case ListOf(item):
+                inner = item
+            case Either(_, record):
+                inner = record
     return isinstance(inner, Record) and inner.field(name) is not None
 
 

@@ -1,19 +1,20 @@
 """A rules file, compiled: immutable, shared by every call until the file changes.
 
-Rules that ask for plain words (`process: node`, `host: api.openai.com`) stand in an index from the word to a bit mask
-of rules, so a call looks only at those that one of its own words leads to, and at those that ask for no plain word.
+A call looks only at rules that one of its own words leads to: an index from plain words (`process: node`), and from the
+starts and ends of globs (`gpt-4*`, `*.corp.example`), to a bit mask of rules. Rules without any such word are always
+looked at.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sessiontap.rules.conditions import Condition, Leaf
 from sessiontap.rules.facts import Facts
 from sessiontap.rules.patterns import Pattern
-from sessiontap.rules.scope import FACTS, Scope, Texts
+from sessiontap.rules.scope import Scope, Texts
 from sessiontap.rules.settings import Setting
 from sessiontap.rules.template import Template
 from sessiontap.rules.variables import Context
@@ -21,15 +22,8 @@ from sessiontap.rules.variables import Context
 Send = tuple[str, ...] | Literal["auto"]
 
 INDEXED = (
-    "tool_result",
-    "subagent",
-    "process.name",
-    "proxy_user",
-    "model",
-    "host",
-    "offers",
-    "agent",
-    "provider",
+    *("tool_result", "subagent", "process.cwd", "process.name", "proxy_user", "model", "route", "host", "header"),
+    *("body", "query", "offers", "agent", "process.exe", "process.env", "process.argv", "process.user", "provider"),
     "operation",
 )
 """Facts with an index, the more telling first: a rule stands in that of the first that it has."""
@@ -99,39 +93,71 @@ class ConnectionView:
     """A rule that may match sets a gateway."""
 
 
+class Words(NamedTuple):
+    """The index of one fact: whole texts, and starts and ends by their length, each to a mask of rules."""
+
+    get: Callable[[Scope], Texts | None]
+    whole: dict[str, int]
+    starts: dict[int, dict[str, int]]
+    ends: dict[int, dict[str, int]]
+
+
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Fact by fact: word -> mask of the rules that ask for it; `rest` masks those that ask for no plain word."""
+    """`rest` is the mask of the rules that have no word in it."""
 
-    tables: tuple[tuple[Callable[[Scope], Texts | None], dict[str, int]], ...]
-    rest: int
+    facts: tuple[Words, ...] = ()
+    rest: int = 0
 
     def candidates(self, scope: Scope) -> int:
         """A mask of the rules that may match."""
         mask = self.rest
-        for get, table in self.tables:
+        for get, whole, starts, ends in self.facts:
             for text in get(scope) or ():
-                mask |= table.get(text, 0)
+                mask |= whole.get(text, 0)
+                for length, table in starts.items():
+                    mask |= table.get(text[:length], 0)
+                for length, table in ends.items():
+                    mask |= table.get(text[-length:], 0)
         return mask
 
 
 def index_of(rules: Iterable[Rule]) -> Index:
-    tables: dict[str, dict[str, int]] = {}
+    facts: dict[str, Words] = {}
     rest = 0
     for position, rule in enumerate(rules):
-        plain = {
-            condition.key: condition.literals
-            for condition in rule.conditions
-            if isinstance(condition, Leaf) and condition.literals is not None
-        }
-        key = next((key for key in INDEXED if key in plain), None)
-        if key is None:
+        leaf = _telling(rule)
+        if leaf is None:
             rest |= 1 << position
             continue
-        for word in plain[key]:
-            table = tables.setdefault(key, {})
+        get = _route_or_path if leaf.key == "route" else leaf.get
+        words = facts.setdefault(leaf.key, Words(get, {}, {}, {}))
+        for pattern in leaf.patterns:
+            if pattern.literal is not None:
+                table, word = words.whole, pattern.literal
+            elif len(pattern.prefix) >= len(pattern.suffix):
+                table, word = words.starts.setdefault(len(pattern.prefix), {}), pattern.prefix
+            else:
+                table, word = words.ends.setdefault(len(pattern.suffix), {}), pattern.suffix
             table[word] = table.get(word, 0) | 1 << position
-    return Index(tuple((FACTS[key].get, table) for key, table in tables.items()), rest)
+    return Index(tuple(facts.values()), rest)
+
+
+def _telling(rule: Rule) -> Leaf | None:
+    """The rule's condition that is worth an index."""
+    leaves = [
+        condition
+        for condition in rule.conditions
+        if isinstance(condition, Leaf)
+        and condition.family in INDEXED
+        and all(pattern.literal is not None or pattern.prefix or pattern.suffix for pattern in condition.patterns)
+    ]
+    return min(leaves, key=lambda leaf: INDEXED.index(leaf.family), default=None)
+
+
+def _route_or_path(scope: Scope) -> Texts | None:
+    """A route is indexed by its path where it names no method."""
+    return None if scope.route is None else (scope.route, scope.route.partition(" ")[2])
 
 
 @dataclass(frozen=True)
@@ -151,7 +177,7 @@ class Rules:
     """Header name globs, lower case, or `re:` and a regular expression."""
     redact_patterns: tuple[str, ...] = ()
     """Sources of regular expressions."""
-    index: Index = field(default=Index((), 0), repr=False)
+    index: Index = field(default=Index(), repr=False)
 
     @property
     def named_hosts(self) -> tuple[str, ...]:
@@ -174,6 +200,9 @@ class Rules:
     def candidates(self, scope: Scope) -> Iterator[Rule]:
         """The rules that may match, in order."""
         mask, rules = self.index.candidates(scope), self.rules
+        if mask.bit_count() == len(rules):
+            yield from rules
+            return
         while mask:
             lowest = mask & -mask
             yield rules[lowest.bit_length() - 1]

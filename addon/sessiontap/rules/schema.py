@@ -118,9 +118,12 @@ _GLOB = {"description": "A glob with * and ?, or re: and a regular expression."}
 _TEMPLATE = {"description": "Text with ${variables}; ${name:-default} where one may be missing."}
 
 WORD = Text(_word)
-TEMPLATE = Text(parse_template, _TEMPLATE)
+TEMPLATE = Ref("template")
 ID = Text(_id, {"description": "A source of ids, a template or a literal id.", "examples": list(ID_SOURCES)})
 DURATION = Text(duration.parse_duration, {"pattern": f"^{duration.SYNTAX}$", "description": duration.EXPECTED})
+
+
+GLOB = Ref("glob")
 
 
 def _any(parse: Any, **json: Any) -> ListOf:
@@ -129,41 +132,41 @@ def _any(parse: Any, **json: Any) -> ListOf:
 
 
 def _globs(noun: str, key: Any = None, fold: bool = False) -> MapOf:
-    return MapOf(_any(text_pattern), key, fold, noun)
+    return MapOf(GLOB, key, fold, noun)
 
 
 PROCESS = Record((
-    Field("name", _any(text_pattern), "Any of its names: comm, argv[0], the executable, an interpreter's script."),
+    Field("name", GLOB, "Any of its names: comm, argv[0], the executable, an interpreter's script."),
     Field("exe", _any(path_pattern), "The executable's path; ~ is the home folder, ** crosses slashes."),
-    Field("argv", _any(text_pattern), "The command line, joined with spaces."),
+    Field("argv", GLOB, "The command line, joined with spaces."),
     Field("cwd", _any(path_pattern), "The working folder; ~ is the home folder, dir/** is also dir."),
-    Field("user", _any(text_pattern), "The user it runs as."),
+    Field("user", GLOB, "The user it runs as."),
     Field("env", _globs("variable"), "Variables of its environment as it was started."),
-    Field("ancestor", _any(text_pattern), "The name of any of its parents."),
+    Field("ancestor", GLOB, "Any name of any of its parents."),
 ))
 
 MATCH = Record((
-    Field("process", ListOf(Either(Text(text_pattern, _GLOB), PROCESS), lone=True),
+    Field("process", ListOf(Ref("process"), lone=True),
           "The calling process, by name or by a map of name, exe, argv, cwd, user, env, ancestor.",
           examples=("node", {"name": "node", "cwd": "~/src/app/**"})),
     Field("client", ListOf(Text(client_pattern, {"description": "An IP address or a network."}), lone=True),
           "The client's address or network.", examples=("127.0.0.1", "10.0.0.0/8")),
-    Field("proxy_user", _any(text_pattern), "The user name in HTTPS_PROXY=http://NAME:x@host:8080."),
+    Field("proxy_user", GLOB, "The user name in HTTPS_PROXY=http://NAME:x@host:8080."),
     Field("host", _any(host_pattern), "The destination host as the app asked for it.", examples=("api.openai.com",)),
     Field("route", ListOf(Text(route_pattern, {"description": "/path or METHOD /path."}), lone=True),
           "Path with or without a method; {name} captures a segment, /**/ is any prefix.",
           examples=("POST /v1/chat/completions", "/**/chat/completions")),
     Field("query", _globs("parameter"), "Query parameters."),
-    Field("provider", _any(text_pattern), "The provider.", examples=("openai", "anthropic")),
+    Field("provider", GLOB, "The provider.", examples=("openai", "anthropic")),
     Field("operation", _any(_operation, examples=list(OPERATIONS)), "What is asked for.", examples=("chat",)),
-    Field("model", _any(text_pattern), "The requested model.", examples=("gpt-4*",)),
+    Field("model", GLOB, "The requested model.", examples=("gpt-4*",)),
     Field("stream", Flag(), "The request asks for a stream."),
-    Field("agent", _any(text_pattern), "A known client.", examples=("claude-code", "codex", "opencode", "gemini-cli")),
-    Field("subagent", _any(text_pattern), "The known client's sub-agent type."),
-    Field("offers", _any(text_pattern), "A tool that the request offers."),
-    Field("tool_result", _any(text_pattern), "A tool whose result stands after the last assistant message."),
-    Field("message", _any(text_pattern), "Text of the newest user message, as a whole: *word* finds a word."),
-    Field("prompt", _any(text_pattern), "Text of the system prompt, as a whole: *word* finds a word."),
+    Field("agent", GLOB, "A known client.", examples=("claude-code", "codex", "opencode", "gemini-cli")),
+    Field("subagent", GLOB, "The known client's sub-agent type."),
+    Field("offers", GLOB, "A tool that the request offers."),
+    Field("tool_result", GLOB, "A tool whose result stands after the last assistant message."),
+    Field("message", GLOB, "Text of the newest user message, as a whole: *word* finds a word."),
+    Field("prompt", GLOB, "Text of the system prompt, as a whole: *word* finds a word."),
     Field("header", _globs("header", header_name, fold=True), "Request headers."),
     Field("body", _globs("field"), "Fields of the JSON body by dotted path; -1 is the last item."),
     Field("not", Ref("match"), "Holds where this does not, and where what it looks at is unknown."),
@@ -227,4 +230,10 @@ FILE = Record((
     Field("prices", MapOf(Json()), "US dollars per million tokens.", later=True),
 ))
 
-DEFINITIONS: dict[str, Kind] = {"match": ListOf(MATCH, lone=True)}
+DEFINITIONS: dict[str, Kind] = {
+    "match": ListOf(Ref("conditions"), lone=True),
+    "conditions": MATCH,
+    "process": Either(Text(text_pattern, _GLOB), PROCESS),
+    "glob": ListOf(Text(text_pattern, _GLOB), lone=True),
+    "template": Text(parse_template, _TEMPLATE),
+}

@@ -150,7 +150,9 @@ def _caller(get: Callable[[Any], str | None]) -> Callable[[Scope], Texts | None]
 
 def _ancestors(scope: Scope) -> Texts | None:
     caller = scope.facts.caller
-    return None if caller is None else tuple(process.name for process in caller.ancestors)
+    if caller is None:
+        return None
+    return tuple(name for process in caller.ancestors for name in dict.fromkeys((process.name, *process.names)))
 
 
 def _stream(scope: Scope) -> Texts | None:

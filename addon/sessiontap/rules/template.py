@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sessiontap.rules.problems import Wrong, closest, quoted
 from sessiontap.rules.variables import FAMILIES, VARIABLES, Context, Variable, pick
@@ -29,26 +29,27 @@ class Value:
     default: Template | None = None
     options: tuple[str, ...] = ()
     """Of `pick`."""
+    variable: Variable | None = field(init=False, repr=False, compare=False)
+    """The table's entry, None for what only a rule's own match can give."""
+    key: str = field(init=False, repr=False, compare=False)
+    """What stands behind the first dot."""
 
-    @property
-    def variable(self) -> Variable | None:
-        """The table's entry, None for what only a rule's own match can give."""
-        family, dot, _ = self.name.partition(".")
-        return VARIABLES.get(self.name) or (FAMILIES.get(family) if dot else None)
+    def __post_init__(self) -> None:
+        family, dot, key = self.name.partition(".")
+        object.__setattr__(self, "variable", VARIABLES.get(self.name) or (FAMILIES.get(family) if dot else None))
+        object.__setattr__(self, "key", key)
 
     @property
     def of_session(self) -> bool:
         """It is known only once the session is."""
-        variable = self.variable
-        return bool(self.options) or (variable is not None and variable.of_session)
+        return bool(self.options) or (self.variable is not None and self.variable.of_session)
 
     def get(self, context: Context) -> str | None:
         if self.options:
             return pick(self.options, context.session)
         got = context.captures.get(self.name)
-        if got is None:
-            variable = self.variable
-            got = variable.get(context, self.name.partition(".")[2]) if variable is not None else None
+        if got is None and self.variable is not None:
+            got = self.variable.get(context, self.key)
         return got or (self.default.render(context) if self.default is not None else None)
 
 
@@ -93,7 +94,7 @@ class Template:
 
 def printable(text: str) -> str:
     """`text` without control characters and lone surrogates."""
-    return UNPRINTABLE.sub("", text)
+    return text if text.isprintable() else UNPRINTABLE.sub("", text)
 
 
 def parse_template(text: str) -> Template:
