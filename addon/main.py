@@ -1,5 +1,5 @@
 """What `mitmdump -s addon/main.py` loads (a file: mitmproxy takes no folder)."""
 
-from sessiontap.proxy.entry import load
+from sessiontap.proxy import entry
 
-addons = load()
+addons = entry.addons()

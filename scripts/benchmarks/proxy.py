@@ -106,7 +106,7 @@ class Bench:
             *("--set", "connection_strategy=lazy"),
             *more,
         ]
-        environment = {"SESSIONTAP_REDIRECT": f"{HOST}=127.0.0.1:{self.upstream}", "HOME": str(self.folder)}
+        environment = {"SESSIONTAP_DEMO_REDIRECT": f"{HOST}={self.upstream}", "HOME": str(self.folder)}
         running = self.stack.enter_context(process(arguments, environment, self.cores[0]))
         self.ports[name], self.pids[name] = port, running.pid
 

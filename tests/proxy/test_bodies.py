@@ -83,6 +83,8 @@ def test_which_uploads_stream(kind: str, length: int | None, streams: bool) -> N
     assert upload_streams(kind, length) is streams
 
 
-@pytest.mark.parametrize(("value", "length"), [("12", 12), (None, None), ("", None), ("-1", None), ("1e3", None), ("٣", None)])
+@pytest.mark.parametrize(
+    ("value", "length"), [("12", 12), (None, None), ("", None), ("-1", None), ("1e3", None), ("٣", None)]
+)
 def test_content_length(value: str | None, length: int | None) -> None:
     assert content_length(value) == length

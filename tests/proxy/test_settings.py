@@ -58,8 +58,8 @@ def test_fsync(folder: Path, text: str, seconds: float | None) -> None:
 @pytest.mark.parametrize(
     ("options", "environ", "said"),
     [
-        pytest.param({"session_rules": "gone.yaml"}, {}, "gone.yaml (named by --set session_rules)", id="missing option"),
-        pytest.param({}, {"SESSIONTAP_RULES": "no.yaml"}, "no.yaml (named by SESSIONTAP_RULES)", id="missing variable"),
+        pytest.param({"session_rules": "gone.yaml"}, {}, "gone.yaml (named by --set session_rules)", id="no such file"),
+        pytest.param({}, {"SESSIONTAP_RULES": "no.yaml"}, "no.yaml (named by SESSIONTAP_RULES)", id="nor that"),
         pytest.param({"session_fsync": "banana"}, {}, "session_fsync='banana' is not understood", id="no duration"),
     ],
 )

@@ -10,12 +10,12 @@ import asyncio
 import base64
 import binascii
 import ipaddress
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 
-from sessiontap.callers import Caller, Found, find
-from sessiontap.llm.hosts import provider_of
+from sessiontap.callers import Caller, Found, find, find_known
+from sessiontap.llm.hosts import is_llm_host, provider_of
 from sessiontap.rules import Rules
 
 PATIENCE = 0.1
@@ -35,8 +35,6 @@ class Connection:
     proxy: tuple[str, int] | None = None
     hosts: tuple[str, ...] = ()
     """The names by which the client asked for the TLS destination: CONNECT or address, and SNI."""
-    calls: set[str] = field(default_factory=set)
-    """Ids of the flows in flight."""
 
     @property
     def caller(self) -> Caller | None:
@@ -68,6 +66,11 @@ class Connections:
         if connection.client is None or connection.proxy is None:
             connection.found = Found(reason="no client address")
             return
+        connection.env_names = env_names
+        known = find_known(connection.client, connection.proxy, env_names)
+        if known is not None:
+            connection.found = known
+            return
         look = asyncio.get_running_loop().run_in_executor(
             self._threads, find, connection.client, connection.proxy, env_names
         )
@@ -75,26 +78,45 @@ class Connections:
             connection.found = await asyncio.wait_for(asyncio.shield(look), PATIENCE)
         except TimeoutError:
             connection.found = Found(reason=f"not found within {PATIENCE:g} s")
-        connection.env_names = env_names
 
     def closed(self, id: str) -> Connection | None:
         """Forget a connection."""
         return self.open.pop(id, None)
 
 
-def concerns_us(rules: Rules, names: Iterable[str], port: int) -> tuple[str | None, str | None]:
-    """(host, provider) of the first of a destination's `names` that is an LLM host or one that the rules name.
+class Destinations:
+    """Which destinations concern us, by the table of LLM hosts and the rules. One for each `Rules`: it remembers."""
 
-    (None, None): none of our business, passed through.
-    """
-    for name in names:
-        if provider := provider_of(name, port):
-            return name, provider
-        if entry := rules.host_entry(name):
-            return name, entry.provider
-        if rules.names_host(name):
-            return name, None
-    return None, None
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self.find = lru_cache(maxsize=4096)(self._find)
+
+    def _find(self, names: tuple[str, ...], port: int) -> Destination | None:
+        for name in names:
+            entry = self._rules.host_entry(name, port)
+            if entry is not None:
+                return Destination(name, entry.provider or provider_of(name, port), entry.operation)
+            if is_llm_host(name, port) or self._rules.names_host(name):
+                return Destination(name, provider_of(name, port))
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A host that concerns us, by the name that says so."""
+
+    host: str
+    provider: str | None
+    operation: str | None = None
+
+
+def destinations(address: str, name: str | None) -> tuple[str, ...]:
+    """The names of a destination. A client that connects to an IP address names the host in SNI or Host alone; where it
+    connects to a host, another name there counts for nothing: the address is where the call goes."""
+    if name is None or not is_address(address):
+        return (address.lower(),)
+    host, _, port = name.rpartition(":")
+    return (host.lower() if host and port.isdigit() else name.lower(), address)
 
 
 def proxy_user(header: str | None) -> str | None:

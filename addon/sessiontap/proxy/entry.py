@@ -7,25 +7,25 @@ words here. The object outlives a reload of the script (mitmproxy reloads it whe
 # This module must be readable by the oldest Python that mitmproxy ever ran on: no new syntax, late imports.
 
 import sys
+from typing import Any
 
 OLDEST = (3, 12)
-_taps = []
+_taps: "list[Any]" = []
+_DISTRIBUTIONS = {"yaml": "PyYAML"}
 
 
-def complain(sentence):
-    # type: (str) -> None
+def complain(sentence: str) -> None:
     """Say why the proxy does not start, and end it: exit status 2."""
     print("sessiontap: " + sentence, file=sys.stderr, flush=True)
     raise SystemExit(2)
 
 
-def load():
-    # type: () -> list
+def addons() -> "list[Any]":
     """The addons that mitmproxy is to run: one. Ends the process where it cannot be made."""
     if sys.version_info < OLDEST:
         complain(
-            "it needs Python 3.12 or newer, and this mitmproxy runs on %d.%d. "
-            "Install mitmproxy into a newer Python, or run scripts/demo, which finds one." % sys.version_info[:2]
+            "it needs Python 3.12 or newer, and this mitmproxy runs on {}.{}. "
+            "Install mitmproxy into a newer Python, or run scripts/demo, which finds one.".format(*sys.version_info)
         )
     if not _taps:
         try:
@@ -34,11 +34,9 @@ def load():
             if (error.name or "").startswith("sessiontap"):
                 raise
             complain(
-                "the package %s is missing next to mitmproxy (%s). Install it with: %s -m pip install %s"
-                % (error.name, error, sys.executable, _DISTRIBUTIONS.get(error.name or "", error.name))
+                "the package {} is missing next to mitmproxy ({}). Install it with: {} -m pip install {}".format(
+                    error.name, error, sys.executable, _DISTRIBUTIONS.get(error.name or "", error.name)
+                )
             )
         _taps.append(Tap())
     return list(_taps)
-
-
-_DISTRIBUTIONS = {"yaml": "PyYAML"}

@@ -10,7 +10,7 @@ from mitmproxy import http
 from sessiontap.exchange import Request
 from sessiontap.llm.call import Call
 from sessiontap.proxy.bodies import CAP, BodyTap
-from sessiontap.proxy.connections import Connection
+from sessiontap.proxy.connections import Connection, Destination
 from sessiontap.proxy.outcome import Outcome
 from sessiontap.proxy.plan import Plan
 
@@ -29,7 +29,7 @@ class LiveCall:
     connection: Connection
     request: Request
     """As the app sent it."""
-    provider: str | None
+    there: Destination
     call: Call | None = None
     plan: Plan | None = None
     request_tap: BodyTap | None = None

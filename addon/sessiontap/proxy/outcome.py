@@ -28,10 +28,9 @@ def of_error(flow: http.HTTPFlow) -> Outcome:
     message = flow.error.msg if flow.error else ""
     if flow.response is None and flow.server_conn.timestamp_tcp_setup is None and flow.server_conn.error:
         return "upstream_unreachable"
-    if flow.response is None and flow.server_conn.tls and flow.server_conn.timestamp_tls_setup is None:
-        # Connected, but not on speaking terms: a TLS failure, a certificate that is not trusted.
-        if flow.server_conn.error or flow.server_conn.timestamp_tcp_setup is not None:
-            return "upstream_unreachable"
+    server = flow.server_conn
+    if flow.response is None and server.tls and server.timestamp_tls_setup is None and server.timestamp_tcp_setup:
+        return "upstream_unreachable"  # connected, but TLS failed: a certificate that is not trusted
     if message == "Client disconnected." or flow.client_conn.state is not ConnectionState.OPEN:
         return "client_gone"
     if message.startswith("stream reset by client"):  # HTTP/2, and said of either side
@@ -47,7 +46,7 @@ def _reset_by_client(flow: http.HTTPFlow, message: str) -> bool:
     mitmproxy does not say (both sides' connections word it alike), so its layers are asked; where they are not as
     expected, CANCEL is taken for the client's: that is the code with which clients give up (RFC 9113, 7).
     """
-    if not flow.client_conn.alpn == b"h2":
+    if flow.client_conn.alpn != b"h2":
         return False
     if flow.server_conn.alpn != b"h2":
         return True

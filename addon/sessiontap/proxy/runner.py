@@ -1,12 +1,11 @@
 """`sessiontap run`: mitmdump with the addon loaded and a shorter addon chain.
 
-mitmproxy asks every addon at every hook, which is near half of its work (docs/architecture.md has the figures). Left out
-here are those that serve options nobody sets for this job; where the command line sets one of them, the full chain runs.
+mitmproxy asks every addon at every hook, which is near half of its work. Left out here are those that serve options
+nobody sets for this job; one of whose options the command line or mitmproxy's config file does set stays in.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ from mitmproxy.addons import dumper, errorcheck, keepserving, readfile
 from mitmproxy.tools import cmdline
 from mitmproxy.tools.main import run
 
-from sessiontap.proxy.entry import load
+from sessiontap.proxy import entry
 from sessiontap.proxy.settings import config_names
 
 NOT_NEEDED = frozenset(
@@ -62,20 +61,20 @@ class LeanMaster(master.Master):
 
     def __init__(self, opts: options.Options) -> None:
         super().__init__(opts, with_termlog=True)
-        self.addons.add(*lean_chain(words(self.arguments, opts.confdir)))  # type: ignore[no-untyped-call]
+        self.addons.add(*lean_chain(words(self.arguments, opts.confdir)))
 
 
 def lean_chain(asked: frozenset[str]) -> list[Any]:
-    """mitmdump's addons with the tap among them, less those that are not needed and of whose options none is `asked`."""
+    """mitmdump's addons with the tap among them, less those not needed of whose options none is `asked`."""
     chain: list[Any] = []
-    default = addons.default_addons()  # type: ignore[no-untyped-call]
-    for addon in (*default, dumper.Dumper(), keepserving.KeepServing(), readfile.ReadFileStdin(), errorcheck.ErrorCheck()):
+    of_mitmdump = (dumper.Dumper(), keepserving.KeepServing(), readfile.ReadFileStdin(), errorcheck.ErrorCheck())
+    for addon in (*addons.default_addons(), *of_mitmdump):
         name = getattr(addon, "name", type(addon).__name__.lower())
         if name in NOT_NEEDED and asked.isdisjoint((*_options(addon), *_ALSO.get(name, ()))):
             continue
         chain.append(addon)
         if name == "scriptloader":
-            chain.extend(load())  # where a script would stand: after proxyserver, before next_layer
+            chain.extend(entry.addons())  # where a script would stand: after proxyserver, before next_layer
     return chain
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,14 @@ from typing import Any
 from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 
-from sessiontap import trace
+from sessiontap.gateways.route import Direct
+from sessiontap.llm.call import Reply
 from sessiontap.proxy import state_file
-from sessiontap.proxy.connections import Connection, Connections
+from sessiontap.proxy.connections import Connection, Connections, Destinations
 from sessiontap.proxy.entry import complain
 from sessiontap.proxy.faults import Faults
 from sessiontap.proxy.live import Ended, LiveCall
-from sessiontap.proxy.plan import Plan, Planner
+from sessiontap.proxy.plan import Plan, Planner, read
 from sessiontap.proxy.recorder import Recorder
 from sessiontap.proxy.rules_file import RulesFile
 from sessiontap.proxy.settings import (
@@ -32,6 +32,7 @@ from sessiontap.proxy.settings import (
     user_set,
 )
 from sessiontap.rules import Rules, RulesError
+from sessiontap.trace.errors import TraceError
 
 logger = logging.getLogger("sessiontap")
 
@@ -48,8 +49,9 @@ class Service:
 
     def __init__(self, faults: Faults) -> None:
         self.faults = faults
-        faults.tell = lambda kind, text: self.note("fault", text, kind=kind)
+        faults.tell = lambda kind, text: self.note("fault", text, where=kind)
         self.connections = Connections()
+        self.destinations: Destinations
         self.environ = environment()
         self.planner = Planner(self.environ)
         self.settings: Settings | None = None
@@ -69,7 +71,7 @@ class Service:
             loader.add_option(option.name, str, option.default, option.help)
 
     def configure(self, updated: set[str]) -> None:
-        """Start, or start again with other options. At the first start, what is wrong ends the proxy with a sentence."""
+        """Start, or start again with other options. At first, what is wrong ends the proxy with a sentence."""
         if only_prints() or updated.isdisjoint(option.name for option in OPTIONS):
             return
         try:
@@ -78,10 +80,10 @@ class Service:
             settings = parse(values, self.environ, Path.cwd())
             if settings != self.settings or self.recorder is None:
                 self._start(settings)
-        except (SettingsError, RulesError, trace.TraceError) as error:
+        except (SettingsError, RulesError, TraceError) as error:
             if self.settings is None:
-                complain(str(error))
-            logger.error(f"sessiontap: the changed options are not in force: {error}")
+                complain(_said(error))
+            logger.error(f"sessiontap: the changed options are not in force: {_said(error)}")
 
     def _refuse_unknown_options(self) -> None:
         unknown = [name for name in ctx.options.deferred if name.startswith("session_")]
@@ -96,14 +98,24 @@ class Service:
         if self.recorder is not None:
             self.recorder.close()
         self._rules_file, self.recorder, first = rules_file, recorder, self.settings is None
+        self.destinations = Destinations(rules_file.rules)
         self.settings = settings
         if first:
-            for head in recorder.restore(RESTORE_SECONDS):
-                self.planner.restore(head)
+            self._restore(recorder)
         for name, value in MITMPROXY_DEFAULTS.items():
-            if name in ctx.options and not ctx.options.has_changed(name):
-                if not user_set(name, sys.argv[1:], ctx.options.confdir):
-                    ctx.options.update(**{name: value})
+            if name not in ctx.options or ctx.options.has_changed(name):
+                continue
+            if not user_set(name, sys.argv[1:], ctx.options.confdir):
+                ctx.options.update(**{name: value})
+
+    def _restore(self, recorder: Recorder) -> None:
+        """Go on with the sessions of the log: steps, idle times, first names."""
+        restored = recorder.restore(RESTORE_SECONDS)
+        for head in reversed(list(restored)):
+            self.planner.restore(head)
+        if restored.note is not None:
+            self.planner.registry.gaps = True
+            recorder.note("restore", restored.note)
 
     def running(self) -> None:
         """The proxy listens: say what is in force, and where."""
@@ -164,6 +176,7 @@ class Service:
         before, before_error = file.rules, file.error
         rules = await file.current()
         if rules is not before:
+            self.destinations = Destinations(rules)
             if self.recorder is not None:
                 self.recorder.rules_changed(rules)
             self.note("rules", f"{len(rules.rules)} rules are in force", file=str(file.path), digest=rules.digest)
@@ -175,14 +188,14 @@ class Service:
 
     async def plan(self, call: LiveCall, wire: bytes | None) -> Plan:
         """Read the request and plan the call. `wire` is the body as sent, None where it streams past."""
-        call.request, call.call, problem = self.planner.read(call.request, call.provider, self.rules, wire)
+        call.request, call.call, problem = read(call.request, call.there, wire)
         if problem is not None:
             call.flags.append("undecodable")
         if self._unread and (call.call.asked.previous or call.call.asked.answered):
             await self._until_read(UNREAD_PATIENCE)
-        plan = self.planner.plan(self.rules, call)
-        if plan.direct is not None:
-            self._once(plan.direct)
+        plan = self.planner.plan(self.rules, call.connection, call.there, call.request, call.call, call.id, call.time)
+        if isinstance(plan.gateway, Direct):
+            self._once(plan.gateway.reason)
         return plan
 
     async def _until_read(self, patience: float) -> None:
@@ -203,13 +216,14 @@ class Service:
         if not self.recorder.submit(ended):
             self._unread.discard(ended.live.id)
 
-    def _reply_read(self, ended: Ended, reply: Any) -> None:
+    def _reply_read(self, ended: Ended, reply: Reply | None) -> None:
         """On the proxy's loop, called by the recorder: a reply has been read, later calls may hang on it."""
         with self.faults.guard("links"):
             self._unread.discard(ended.live.id)
             self._read.set()
-            if reply is not None:
-                self.planner.note_reply(ended, reply)
+            plan = ended.live.plan
+            if plan is not None and plan.session is not None:
+                self.planner.ended(plan, ended.live.id, ended.live.time + ended.duration, None, reply)
 
     # -- telling -------------------------------------------------------------------------------------------------------
 
@@ -241,3 +255,8 @@ class Service:
 def _servers() -> list[Any]:
     proxyserver: Any = ctx.master.addons.get("proxyserver")
     return list(proxyserver.servers) if proxyserver is not None else []
+
+
+def _said(error: Exception) -> str:
+    hint = getattr(error, "hint", "")
+    return f"{error}. {hint}" if hint else str(error)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import logging
 import time
 
-from mitmproxy import connection, ctx, http, tls
+from mitmproxy import connection, http, tls
 from mitmproxy.addonmanager import Loader
 
 from sessiontap.exchange import Headers, Request
-from sessiontap.proxy import bodies, live, outcome
-from sessiontap.proxy.connections import Connection, concerns_us, destinations, is_local, proxy_user
+from sessiontap.proxy import bodies, carry_out, live, outcome
+from sessiontap.proxy.connections import Connection, Destination, destinations, proxy_user
 from sessiontap.proxy.faults import Faults
 from sessiontap.proxy.live import LiveCall
 from sessiontap.proxy.service import Service
@@ -81,19 +81,19 @@ class Tap:
             server, client = data.context.server, data.context.client
             address = server.address or ("", 443)
             names = destinations(address[0], data.client_hello.sni)
-            host, provider = concerns_us(self.service.rules, names, address[1])
-            if host is None:
+            there = self.service.destinations.find(names, address[1])
+            if there is None:
                 data.ignore_connection = True
                 return
             known = self.service.connections.open.get(client.id)
             if known is None:
                 return
             known.hosts = names
-            if (_who(known), host) in self.distrusted:
+            if (_who(known), there.host) in self.distrusted:
                 data.ignore_connection = True
-                self.service.not_captured(known, host, "it did not trust the proxy's certificate before")
+                self.service.not_captured(known, there.host, "it did not trust the proxy's certificate before")
                 return
-            view = self.service.rules.connection(self._facts(known, host, provider))
+            view = self.service.rules.connection(_facts(known, there))
             if view.ignore:
                 data.ignore_connection = True
             elif view.may_reroute and b"http/1.1" in data.client_hello.alpn_protocols:
@@ -122,8 +122,8 @@ class Tap:
             del flow.request.headers["proxy-authorization"]
         rules = await self.service.current_rules()
         names = destinations(flow.request.host, flow.client_conn.sni or flow.request.host_header)
-        host, provider = concerns_us(rules, names, flow.request.port)
-        if host is None or rules.connection(self._facts(known, host, provider)).ignore:
+        there = self.service.destinations.find(names, flow.request.port)
+        if there is None or rules.connection(_facts(known, there)).ignore:
             if has_body(flow.request) and not flow.request.stream:
                 flow.request.stream = True
             return
@@ -133,8 +133,8 @@ class Tap:
             time=now,
             started=time.perf_counter_ns(),
             connection=known,
-            request=_as_asked(flow.request, host),
-            provider=provider,
+            request=_as_asked(flow.request, there.host),
+            there=there,
         )
         self.live[flow.id] = call
         length = bodies.content_length(flow.request.headers.get("content-length"))
@@ -154,13 +154,14 @@ class Tap:
 
     async def _decide(self, flow: http.HTTPFlow, call: LiveCall) -> None:
         """Plan the call and carry the plan out: headers, route, and what mitmproxy's own tools show."""
-        call.plan = plan = await self.service.plan(call, None if call.flags else flow.request.raw_content)
-        if plan.ignore:
+        plan = await self.service.plan(call, None if call.flags else flow.request.raw_content)
+        if plan.session is None:  # a rule says to leave it alone
             del self.live[flow.id]
             return
-        plan.apply_to(flow.request)
+        call.plan = plan
+        carry_out.on_request(plan, flow.request)
         flow.comment = flow.comment or f"{plan.session.name} {plan.labels.path}"
-        flow.metadata["sessiontap"] = plan.summary(call.id)
+        flow.metadata["sessiontap"] = {"call": call.id, **plan.summary()}
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         with self.faults.guard("response headers"):
@@ -172,7 +173,8 @@ class Tap:
                 return
             call.first_byte = time.perf_counter_ns() - call.started
             if call.plan is not None:
-                call.plan.apply_to_reply(reply, call.id)
+                call.plan = self.service.planner.plan_reply(call.plan, _headers(reply), call.id)
+                carry_out.edit(reply.headers, call.plan.reply_edits)
             length = bodies.content_length(reply.headers.get("content-length"))
             kind = reply.headers.get("content-type", "")
             if reply.status_code != 101 and (reply.stream or bodies.reply_streams(kind, length)):
@@ -206,20 +208,23 @@ class Tap:
             flow.response.raw_content = ended.reply_body.data  # for mitmweb, -w and the console; not sent again
         self.service.ended(ended)
 
-    def _facts(self, known: Connection, host: str, provider: str | None) -> Facts:
-        return Facts(
-            host=host,
-            caller=known.caller,
-            client_ip=known.client_ip,
-            proxy_user=known.proxy_user,
-            provider=provider,
-        )
+
+def _facts(known: Connection, there: Destination) -> Facts:
+    """What is known before any request."""
+    return Facts(
+        host=there.host,
+        caller=known.caller,
+        client_ip=known.client_ip,
+        proxy_user=known.proxy_user,
+        provider=there.provider,
+    )
 
 
 def has_body(request: http.Request) -> bool:
     """Whether a body follows: a bodyless HTTP/2 request that is set to stream is an error in mitmproxy (#5897)."""
-    if length := request.headers.get("content-length"):
-        return length != "0"
+    length: str | None = request.headers.get("content-length")
+    if length is not None:
+        return length.strip() != "0"
     return "transfer-encoding" in request.headers
 
 
@@ -228,10 +233,14 @@ def _as_asked(request: http.Request, host: str) -> Request:
         method=request.method,
         host=host,
         target=request.path,
-        headers=Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.fields),
+        headers=_headers(request),
         scheme=request.scheme,
         port=request.port,
     )
+
+
+def _headers(message: http.Message) -> Headers:
+    return Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in message.headers.fields)
 
 
 def _address(address: tuple[str, int] | tuple[str, int, int, int] | None) -> tuple[str, int] | None:

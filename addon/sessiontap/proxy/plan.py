@@ -1,0 +1,134 @@
+"""One call's plan: facts -> decision -> session -> headers -> route, each room asked in turn. Knows no mitmproxy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sessiontap.exchange import Headers, Request
+from sessiontap.gateways.route import Direct, Route
+from sessiontap.headers.edit import Edit
+from sessiontap.llm.call import Call, Reply
+from sessiontap.llm.decode import decode
+from sessiontap.llm.read import read_request
+from sessiontap.llm.routes import endpoint_of
+from sessiontap.proxy.connections import Connection, Destination
+from sessiontap.rules import Decision, Facts, Labels, Rules, SessionFacts, decide, finish
+from sessiontap.sessions import Link, Links, Peer, Registry, Scope, Session, scope_of
+from sessiontap.trace.restore import Head
+
+NO_LINK = Link()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done with a call, and why. `session` is None only where the call is ignored."""
+
+    decision: Decision
+    labels: Labels
+    session: Session | None = None
+    link: Link = NO_LINK
+    scope: Scope = ()
+    edits: tuple[Edit, ...] = ()
+    """Of the request's headers, the gateway's own among them."""
+    gateway: Route | Direct | None = None
+    """Where a rule wished a gateway: the way there, or why the call goes to its own host."""
+    reply_edits: tuple[Edit, ...] = ()
+    """Of the response's headers, once it has come."""
+
+    def summary(self) -> dict[str, Any]:
+        """The plan in plain values, for mitmproxy's flow metadata."""
+        assert self.session is not None
+        return {
+            "session_id": self.session.id,
+            "session_name": self.session.name,
+            "path": self.labels.path,
+            "step": self.session.step,
+            "source": self.session.source,
+            "rules": list(dict.fromkeys((*self.decision.rules, *self.labels.rules))),
+        }
+
+
+class Planner:
+    """Makes plans; remembers sessions and what replies issued. For the proxy's loop alone."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self.registry = Registry()
+        self.links = Links()
+
+    def restore(self, head: Head) -> None:
+        """Take over a recorded call."""
+        session = head.session
+        if not session:
+            return
+        self.registry.restore(
+            session["id"], session["name"], session["step"], head.time + (head.duration or 0), session.get("key")
+        )
+        if head.response_id or head.tool_call_ids:
+            scope = (f"session {session['id']}", *((f"process {head.caller}",) if head.caller else ()))
+            self.links.note_reply(scope, head.id, None, head.response_id, head.tool_call_ids, head.conversation)
+
+    def plan(
+        self,
+        rules: Rules,
+        connection: Connection,
+        there: Destination,
+        request: Request,
+        call: Call,
+        call_id: str,
+        now: int,
+    ) -> Plan:
+        """The plan of a call that begins `now` (Unix nanoseconds)."""
+        facts = Facts(
+            host=there.host,
+            caller=connection.caller,
+            client_ip=connection.client_ip,
+            proxy_user=connection.proxy_user,
+            provider=there.provider,
+            request=request,
+            call=call,
+            time=now,
+        )
+        decision, matched = decide(rules, facts, self.environ)
+        if decision.ignore:
+            return Plan(decision, Labels())
+        app = None
+        session = self.registry.assign(
+            decision,
+            app_id=app.id if app else None,
+            app_name=app.name if app else None,
+            call=call,
+            caller=connection.caller,
+            peer=Peer(connection.id, connection.client_ip, connection.proxy_user),
+            now=now,
+        )
+        labels = finish(matched, facts, SessionFacts(session.id, session.name, session.step), self.environ)
+        if app and app.path and not (decision.existing == "replace" and "session.path" in labels.set_by):
+            labels = replace(labels, path=app.path)
+        scope = scope_of(session, connection.caller)
+        link = self.links.link(scope, call.asked)
+        return Plan(decision, labels, session, link, scope, (), None)
+
+    def plan_reply(self, plan: Plan, reply: Headers, call_id: str) -> Plan:
+        """The plan with what the app is told in the response's headers."""
+        return plan
+
+    def ended(self, plan: Plan, call_id: str, at: int, trace_id: str | None, reply: Reply | None) -> None:
+        """A call ended `at` (Unix nanoseconds) and its reply, if any, has been read."""
+        assert plan.session is not None
+        self.registry.ended(plan.session.id, at)
+        if reply is not None:
+            ids = [tool.id for tool in reply.tool_calls if tool.id]
+            self.links.note_reply(plan.scope, call_id, trace_id, reply.response_id, ids, plan.link.conversation)
+
+
+def read(request: Request, there: Destination, wire: bytes | None) -> tuple[Request, Call, str | None]:
+    """The request with its body decoded, what it asks for, and what was wrong with its encoding."""
+    problem = None
+    if wire is not None:
+        decoded = decode(wire, request.headers.get("content-encoding"))
+        request, problem = replace(request, body=decoded.data), decoded.problem
+    endpoint = endpoint_of(request.method, there.host, request.path, there.provider, operation=there.operation)
+    return request, read_request(request, endpoint), problem

@@ -1,0 +1,212 @@
+"""From a call that ended to its record: on the trace writer's thread, off the proxy's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import mitmproxy.version
+
+import sessiontap
+from sessiontap.exchange import Headers, Response
+from sessiontap.llm.call import Reply
+from sessiontap.llm.decode import Decoded, decode, decode_chunks
+from sessiontap.llm.read import read_reply
+from sessiontap.proxy.faults import Faults
+from sessiontap.proxy.live import Body, Ended, Fields
+from sessiontap.proxy.outcome import Outcome
+from sessiontap.proxy.report import call_line
+from sessiontap.proxy.settings import Settings
+from sessiontap.rules import Rules
+from sessiontap.trace import secret
+from sessiontap.trace.record import (
+    CallSeen,
+    SeenBody,
+    SeenRequest,
+    SeenResponse,
+    call_record,
+    caller_record,
+    is_kept,
+    note_record,
+)
+from sessiontap.trace.redact import Redactor
+from sessiontap.trace.restore import Restored, restore
+from sessiontap.trace.writer import Writer
+
+logger = logging.getLogger("sessiontap")
+
+
+class Recorder:
+    """The trace log's writer, and the work that is done on its thread. `on_read` runs on the proxy's loop."""
+
+    def __init__(
+        self, settings: Settings, rules: Rules, on_read: Callable[[Ended, Reply | None], None], faults: Faults
+    ) -> None:
+        """Raises TraceError: the folder cannot be written."""
+        self._loop = asyncio.get_running_loop()
+        self._on_read = on_read
+        self._folder = settings.trace
+        self._key = secret.load()
+        self._redactor = self._redact_by(rules)
+        info = {
+            "pid": os.getpid(),
+            "host": platform.node(),
+            "sessiontap": sessiontap.__version__,
+            "mitmproxy": mitmproxy.version.VERSION,
+        }
+        self._writer = Writer(settings.trace, writer_info=info, fsync_seconds=settings.fsync, on_fault=faults.report)
+        self._writer.start()
+
+    def close(self) -> None:
+        """Write what is queued, then end."""
+        self._writer.close(10)
+
+    def rules_changed(self, rules: Rules) -> None:
+        """Redact by the new rules' patterns from here on."""
+        self._redactor = self._redact_by(rules)
+
+    def _redact_by(self, rules: Rules) -> Redactor:
+        return Redactor(self._key, rules.redact_headers, rules.redact_patterns)
+
+    def restore(self, seconds: float) -> Restored:
+        """The heads of the newest recorded calls, as many as can be read in `seconds`."""
+        return restore(self._folder, seconds)
+
+    def submit(self, ended: Ended) -> bool:
+        """Queue a call. False: the queue is full and the call was dropped, which the writer counts and notes."""
+        size = len(ended.request_body.data) + len(ended.reply_body.data) + 2048
+        return self._writer.submit(lambda: self._records(ended), size)
+
+    def note(self, kind: str, text: str, **facts: Any) -> None:
+        """Queue a note."""
+        redactor = self._redactor
+
+        def make() -> Iterable[dict[str, Any]]:
+            plain = {key: redactor.value(value) for key, value in facts.items()}
+            return [note_record(kind, redactor.text(text), **plain)]
+
+        self._writer.submit(make, 512)
+
+    # -- on the writer's thread ----------------------------------------------------------------------------------------
+
+    def _records(self, ended: Ended) -> Iterable[dict[str, Any]]:
+        reply: Reply | None = None
+        try:
+            seen, reply = see(ended)
+        finally:
+            self._loop.call_soon_threadsafe(self._on_read, ended, reply)
+        redactor = self._redactor
+        logger.info(redactor.text(call_line(seen)))
+        if not is_kept(seen):
+            return []
+        records = [call_record(seen, redactor)]
+        if seen.caller is not None:
+            records.insert(0, caller_record(seen.caller, redactor))
+        return records
+
+
+def see(ended: Ended) -> tuple[CallSeen, Reply | None]:
+    """Decode and read what came back, and put together what is kept. Pure; raises nothing of a damaged body."""
+    live, plan = ended.live, ended.live.plan
+    call = live.call
+    request_headers, reply_headers = _headers(ended.request_headers), _headers(ended.reply_headers)
+    whole = ended.outcome in ("ok", "http_error")
+    request_body = _decoded(ended.request_body, request_headers, whole)
+    reply_body = _decoded(ended.reply_body, reply_headers, whole)
+    reply = None
+    if call is not None and ended.status is not None:
+        response = Response(ended.status, reply_headers, reply_body.data, whole and "response_cut" not in live.flags)
+        reply = read_reply(call, live.request, response)
+    return (
+        CallSeen(
+            id=live.id,
+            time=live.time,
+            request=SeenRequest(
+                method=live.request.method,
+                url=live.request.url,
+                http_version=ended.http_version,
+                headers=request_headers,
+                body=_seen(ended.request_body, request_body, request_headers),
+                trailers=_headers(ended.request_trailers) if ended.request_trailers else None,
+            ),
+            response=SeenResponse(
+                status=ended.status,
+                http_version=ended.reply_http_version or "",
+                headers=reply_headers,
+                body=_seen(ended.reply_body, reply_body, reply_headers),
+                trailers=_headers(ended.reply_trailers) if ended.reply_trailers else None,
+                chunks=ended.reply_body.chunks,
+            )
+            if ended.status is not None
+            else None,
+            outcome=_outcome(ended.outcome, reply),
+            duration=ended.duration,
+            time_to_first_byte=live.first_byte,
+            time_to_first_token=_first_token(reply, reply_body.offsets, ended.reply_body.chunks),
+            host=live.request.host,
+            forwarded_host=ended.forwarded_host,
+            caller=live.connection.caller,
+            client=live.connection.client_ip,
+            proxy_user=live.connection.proxy_user,
+            call=call,
+            reply=reply,
+            decision=plan.decision if plan else None,
+            labels=plan.labels if plan else None,
+            session=plan.session if plan else None,
+            session_extra={"key": plan.session.key} if plan and plan.session and plan.session.key else {},
+            link=plan.link if plan else None,
+            edits=(*plan.edits, *plan.reply_edits) if plan else (),
+            gateway=plan.gateway if plan else None,
+            flags=tuple(live.flags) if plan else (*live.flags, "undecided"),
+        ),
+        reply,
+    )
+
+
+def _headers(fields: Fields) -> Headers:
+    return Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields)
+
+
+def _decoded(body: Body, headers: Headers, complete: bool) -> Decoded:
+    encoding = headers.get("content-encoding")
+    complete = complete and len(body.data) == body.size
+    if not body.chunks:
+        return decode(body.data, encoding, complete=complete)
+    pieces, at = [], 0
+    for _, size in body.chunks:
+        pieces.append(body.data[at : at + size])
+        at += size
+    if at < len(body.data):  # chunks beyond those whose arrival is kept
+        pieces.append(body.data[at:])
+    return decode_chunks(pieces, encoding, complete=complete)
+
+
+def _seen(body: Body, decoded: Decoded, headers: Headers) -> SeenBody | None:
+    if not body.size:
+        return None
+    encoding = headers.get("content-encoding")
+    total = body.size if body.size > len(body.data) else None
+    if decoded.problem is not None and encoding:
+        return SeenBody(body.data, encoding, undecodable=True, total=total)
+    return SeenBody(decoded.data, encoding, total=total)
+
+
+def _outcome(outcome: Outcome, reply: Reply | None) -> Outcome:
+    if outcome == "ok" and reply is not None and reply.stream and reply.error is not None:
+        return "stream_error"
+    return outcome
+
+
+def _first_token(
+    reply: Reply | None, offsets: tuple[int, ...], chunks: tuple[tuple[int, int], ...]
+) -> int | None:
+    """When the chunk arrived that completed the event with the first generated content."""
+    if reply is None or reply.first_token is None or not chunks:
+        return None
+    number = bisect_left(offsets, reply.first_token)
+    return chunks[number][0] if number < len(chunks) else None
