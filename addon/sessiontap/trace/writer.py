@@ -261,7 +261,6 @@ class Writer:
         segment = Segment(self._folder, self._info, self._named)
         self._named = segment.named
         self._opened = self._looked = self._synced = time.monotonic()
-        self._callers.clear()
         self._segment = segment
         return segment
 
@@ -289,6 +288,7 @@ class Writer:
         if self._segment is not None:
             self._segment.close()
         self._segment = None
+        self._callers.clear()
 
     def _failed(self, error: _DiskError) -> None:
         self._failing = str(error)
