@@ -12,7 +12,7 @@ FIRST = first_rule.rule("No: 'a' \"b\" #c\nü ${model}", None)
 TEXTS = {
     "block list": "version: 1\nrules:\n  - rule: mine\n    session: {name: x}\n  - rule: other\n",
     "block list at the margin": "rules:\n- rule: mine\n- rule: other\n",
-    "comments before and inside": "# mine\nrules:   # here\n  # the first\n  - rule: mine  # one\n\n  - rule: other\nhosts: []\n",
+    "comments": "# mine\nrules:   # here\n  # the first\n  - rule: mine  # one\n\n  - rule: other\nhosts: []\n",
     "flow list": "version: 1\nrules: [{rule: mine}, {rule: other}]\n",
     "JSON": '{"version": 1, "rules": [{"rule": "mine"}, {"rule": "other"}]}',
     "list of maps on lines of their own": "rules:\n  -\n    rule: mine\n  -\n    rule: other\n",

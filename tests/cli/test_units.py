@@ -60,7 +60,15 @@ def test_duration(seconds: float | None, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("octets", "expected"),
-    [(None, "-"), (0, "0 B"), (999, "999 B"), (1000, "1.0 KB"), (999_960, "1.0 MB"), (1_234_567, "1.2 MB"), (5 * 10**12, "5000.0 GB")],
+    [
+        (None, "-"),
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 KB"),
+        (999_960, "1.0 MB"),
+        (1_234_567, "1.2 MB"),
+        (5 * 10**12, "5000.0 GB"),
+    ],
 )
 def test_size(octets: int | None, expected: str) -> None:
     assert units.size(octets) == expected
@@ -68,7 +76,14 @@ def test_size(octets: int | None, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("amount", "expected"),
-    [(None, "-"), (0, "$0.0000"), (0.00001, "<$0.0001"), (0.01234, "$0.0123"), (12.345, "$12.35"), (1234.5, "$1,234.50")],
+    [
+        (None, "-"),
+        (0, "$0.0000"),
+        (0.00001, "<$0.0001"),
+        (0.01234, "$0.0123"),
+        (12.345, "$12.35"),
+        (1234.5, "$1,234.50"),
+    ],
 )
 def test_unknown_cost_is_never_shown_as_nothing(amount: float | None, expected: str) -> None:
     assert units.dollars(amount) == expected

@@ -6,7 +6,11 @@ import pytest
 
 from sessiontap.cli.variables import variables
 
-URL, BUNDLE, CA = "http://127.0.0.1:8080", "/home/me/.sessiontap/ca-bundle.pem", "/home/me/.mitmproxy/mitmproxy-ca-cert.pem"
+URL, BUNDLE, CA = (
+    "http://127.0.0.1:8080",
+    "/home/me/.sessiontap/ca-bundle.pem",
+    "/home/me/.mitmproxy/mitmproxy-ca-cert.pem",
+)
 
 
 @pytest.mark.parametrize(
@@ -51,9 +55,16 @@ def test_java_is_left_alone_without_a_trust_store() -> None:
 @pytest.mark.parametrize(
     ("environ", "name", "value"),
     [
-        pytest.param({"NO_PROXY": "corp.example, ::1"}, "no_proxy", "corp.example,::1,localhost,127.0.0.1", id="exceptions stay"),
+        pytest.param(
+            {"NO_PROXY": "corp.example, ::1"}, "no_proxy", "corp.example,::1,localhost,127.0.0.1", id="exceptions stay"
+        ),
         pytest.param({"no_proxy": "a"}, "NO_PROXY", "a,localhost,127.0.0.1,::1", id="exceptions in lower case too"),
-        pytest.param({"NODE_EXTRA_CA_CERTS": "/corp.pem"}, "NODE_EXTRA_CA_CERTS", BUNDLE, id="the user's extra CA is in the bundle"),
+        pytest.param(
+            {"NODE_EXTRA_CA_CERTS": "/corp.pem"},
+            "NODE_EXTRA_CA_CERTS",
+            BUNDLE,
+            id="the user's extra CA is in the bundle",
+        ),
     ],
 )
 def test_what_was_set_is_added_to(environ: dict[str, str], name: str, value: str) -> None:

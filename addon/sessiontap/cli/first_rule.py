@@ -32,7 +32,9 @@ def prepend(text: str, first: str) -> str:
         if key.value == "rules":
             return _into(text, value, first)
     if root.flow_style:
-        return _insert(text, root.start_mark.index + 1, f'"rules": [{first}], ' if root.value else f'"rules": [{first}]')
+        return _insert(
+            text, root.start_mark.index + 1, f'"rules": [{first}], ' if root.value else f'"rules": [{first}]'
+        )
     at = root.end_mark.index
     return _insert(text, at, f"{'' if text[:at].endswith(chr(10)) else chr(10)}rules: [{first}]\n")
 

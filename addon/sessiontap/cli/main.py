@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from sessiontap import __version__
-from sessiontap.cli.commands import demo, env, init, run
+from sessiontap.cli.commands import calls, cat, demo, env, exec, init, ls, rules, run, show, tail
 from sessiontap.cli.errors import Failure, say
 from sessiontap.cli.output import ReaderGone, flush, write
 
@@ -22,9 +22,7 @@ _CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_
 # Everything behind these commands belongs to another program: its options, its -h, its --.
 _PASSING_ON: dict[str, Any] = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
-app = typer.Typer(
-    name="sessiontap", rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=_CONTEXT
-)
+app = typer.Typer(name="sessiontap", rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=_CONTEXT)
 
 
 def _examples(lines: Sequence[str]) -> str:
@@ -40,6 +38,19 @@ _add(app, run.run, run.EXAMPLES, context_settings=_PASSING_ON)
 _add(app, demo.demo, demo.EXAMPLES)
 _add(app, init.init, init.EXAMPLES)
 _add(app, env.env, env.EXAMPLES)
+_add(app, exec.exec, exec.EXAMPLES, context_settings={"allow_interspersed_args": False})
+_add(app, ls.ls, ls.EXAMPLES)
+_add(app, show.show, show.EXAMPLES)
+_add(app, calls.calls, calls.EXAMPLES)
+_add(app, cat.cat, cat.EXAMPLES)
+_add(app, tail.tail, tail.EXAMPLES)
+
+_rules = typer.Typer(name="rules", rich_markup_mode=None, no_args_is_help=False)
+_add(_rules, rules.check, rules.CHECK_EXAMPLES)
+_add(_rules, rules.explain, rules.EXPLAIN_EXAMPLES)
+_add(_rules, rules.schema, rules.SCHEMA_EXAMPLES)
+_rules.callback(epilog=_examples(rules.EXAMPLES))(rules.group)
+app.add_typer(_rules)
 
 
 def _version(wanted: bool) -> None:

@@ -1,23 +1,41 @@
-"""Options that several commands share, and the folder they mean."""
+"""Options that several commands share, and what they mean."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from sessiontap.cli.errors import Failure, Misuse
+
+if TYPE_CHECKING:
+    from sessiontap.trace import Trace
 
 TraceOption = Annotated[
     Path | None,
     typer.Option("--trace", metavar="DIR", help="Trace folder [default: $SESSIONTAP_TRACE, else ~/.sessiontap/trace]."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON: a line each for lists, one object otherwise.")]
-LimitOption = Annotated[int, typer.Option("--limit", "-n", min=0, metavar="N", help="At most N; 0 for all.")]
+LimitOption = Annotated[int, typer.Option("--limit", "-n", min=0, metavar="N", help="At most N, 0 for all.")]
 RulesOption = Annotated[
     Path | None,
     typer.Option("--rules", metavar="FILE", help="Rules [default: $SESSIONTAP_RULES, else ./rules.yaml]."),
+]
+NameOption = Annotated[str | None, typer.Option("--name", metavar="GLOB", help="Sessions of this name.")]
+SinceOption = Annotated[
+    str | None, typer.Option("--since", metavar="WHEN", help="2h, 3d (ago), or an ISO date or time.")
+]
+ProcessOption = Annotated[str | None, typer.Option("--process", metavar="GLOB", help="Calls of this process.")]
+ModelOption = Annotated[str | None, typer.Option("--model", metavar="GLOB", help="Calls of this model.")]
+PropertyOption = Annotated[
+    list[str] | None, typer.Option("--property", metavar="K=V", help="With this property; V is a glob. Repeatable.")
+]
+ErrorOption = Annotated[bool, typer.Option("--error", help="Only calls that failed.")]
+SearchOption = Annotated[
+    str | None, typer.Option("--search", metavar="TEXT", help="Text in names, paths, models, prompts and replies.")
 ]
 
 
@@ -32,14 +50,35 @@ def trace_folder(ctx: typer.Context, given: Path | None, environ: Mapping[str, s
     chosen = given or before
     if chosen is None and environ.get("SESSIONTAP_TRACE"):
         chosen = Path(environ["SESSIONTAP_TRACE"])
-    return chosen.expanduser() if chosen else home() / "trace"
+    return chosen.expanduser().absolute() if chosen else home() / "trace"
+
+
+def open_trace(ctx: typer.Context, given: Path | None) -> Trace:
+    """The trace that is meant. Raises Failure where there is none."""
+    from sessiontap import trace
+
+    try:
+        return trace.open(trace_folder(ctx, given))
+    except trace.TraceError as error:
+        raise failure(error) from None
+
+
+def failure(error: Exception) -> Failure:
+    """A room's error as the command's own: its sentence, and its hint where it has one."""
+    hint = str(getattr(error, "hint", None) or "").rstrip(".")
+    return Failure(str(error), hint[:1].lower() + hint[1:] or None)
 
 
 def rules_file(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The rules file: said, in the environment, `./rules.yaml` where there is one; None for the built-in defaults."""
-    if given is not None:
-        return given.expanduser()
-    if environ.get("SESSIONTAP_RULES"):
-        return Path(environ["SESSIONTAP_RULES"]).expanduser()
+    """The rules file: said, in the environment, `./rules.yaml` where there is one; None for the built-in defaults.
+
+    Raises Misuse where a named one is missing.
+    """
+    for chosen, by in ((given, "the command line"), (environ.get("SESSIONTAP_RULES"), "SESSIONTAP_RULES")):
+        if chosen:
+            path = Path(chosen).expanduser()
+            if not path.is_file():
+                raise Misuse(f"there is no rules file {path} (named by {by})", "sessiontap init writes a first one")
+            return path
     local = Path("rules.yaml")
-    return local if local.exists() else None
+    return local if local.is_file() else None

@@ -71,6 +71,16 @@ def write_json_lines(rows: Iterable[Any]) -> None:
         write_json(row)
 
 
+def write_line(text: str, style: str = "") -> None:
+    """One line, coloured on a terminal; `style` is rich's."""
+    if style and on_terminal():
+        from rich.text import Text
+
+        console().print(Text(text, style), soft_wrap=True)
+    else:
+        write(text + "\n")
+
+
 def on_terminal() -> bool:
     """Whether stdout is a terminal that takes layout and colour (colour itself also heeds NO_COLOR)."""
     return sys.stdout.isatty() and os.environ.get("TERM", "") not in {"", "dumb"}

@@ -86,7 +86,7 @@ def running(folder: Path | None = None) -> Iterator[Running]:
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], within: float, folder: Path | None = None) -> Running | None:
-    """The state file of a proxy that was just started; None as soon as it died. Raises Failure after `within` seconds."""
+    """What a proxy that was just started says when it listens; None where it dies. Raises Failure after `within` s."""
     path = (folder or state_file.folder()) / f"{process.pid}.json"
     begun, earliest = time.monotonic(), time.time() - 60
     while time.monotonic() - begun < within:
@@ -98,7 +98,9 @@ def wait_until_ready(process: subprocess.Popen[bytes], within: float, folder: Pa
         except subprocess.TimeoutExpired:
             continue
         return None
-    raise Failure(f"the proxy did not come up within {within:.0f} seconds", "start it by hand to see why: sessiontap run")
+    raise Failure(
+        f"the proxy did not come up within {within:.0f} seconds", "start it by hand to see why: sessiontap run"
+    )
 
 
 def _alive(pid: int) -> bool:

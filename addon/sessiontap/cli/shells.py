@@ -1,4 +1,4 @@
-"""Variables as text that a shell evaluates. Each shell has one way to quote in which nothing but the quote is special."""
+"""Variables as text that a shell evaluates, in the way of quoting in which nothing but the quote is special."""
 
 from __future__ import annotations
 

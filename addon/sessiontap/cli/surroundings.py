@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,9 +42,6 @@ def prepare(confdir: Path | None, environ: Mapping[str, str]) -> Surroundings:
     return Surroundings(certificate, bundle.write(home(), certificate, environ, usual / certificate.name))
 
 
-def foreign_proxy(environ: Mapping[str, str], own: str) -> str | None:
-    """A proxy that the environment names already and that calls will no longer go through."""
-    for name in PROXY:
-        if environ.get(name) and environ[name].rstrip("/") != own:
-            return environ[name]
-    return None
+def foreign_proxy(environ: Mapping[str, str], own: Collection[str]) -> bool:
+    """Whether the environment names a proxy already that is none of `own`: calls will no longer go through it."""
+    return any(environ.get(name) and environ[name].rstrip("/") not in own for name in PROXY)

@@ -1,6 +1,6 @@
 """Tables: aligned plain text where it is piped, fitted and coloured on a terminal.
 
-Rows are lists of cells, already text. Piped, nothing is cut: the last column is not padded, columns stand two spaces apart.
+Rows are lists of cells, already text. Piped, nothing is cut; columns stand two spaces apart.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sessiontap.cli.output import console, line, on_terminal
+from sessiontap.cli.output import console, line, on_terminal, write
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def show(columns: Sequence[Column], rows: Iterable[Row]) -> None:
     if on_terminal():
         _fitted(columns, cleaned)
     else:
-        print(plain(columns, cleaned), end="")
+        write(plain(columns, cleaned))
 
 
 def plain(columns: Sequence[Column], rows: Sequence[Row]) -> str:

@@ -32,9 +32,9 @@ def variables(
 ) -> dict[str, str]:
     """Name -> value.
 
-    `bundle`, `ca`: files of the combined bundle and the proxy's CA, PEM; `truststore`: the bundle as a PKCS #12 file for
-    Java, which is left alone without one. `environ`: what is set already; its NO_PROXY and JAVA_TOOL_OPTIONS are kept
-    and added to.
+    `bundle`, `ca`: PEM files of the combined bundle and of the proxy's CA; `truststore`: the bundle as a PKCS #12 file
+    for Java, which is left alone without one. `environ`: what is set already; its NO_PROXY and JAVA_TOOL_OPTIONS are
+    kept and added to.
     """
     environ = environ or {}
     found = dict.fromkeys(PROXY, proxy_url)
@@ -56,7 +56,7 @@ def _no_proxy(environ: Mapping[str, str]) -> str:
 
 
 def _java(proxy_url: str, truststore: str, given: str) -> str:
-    """JVM options; the last of a repeated one wins, so ours stand behind the user's. Loopback is excepted by default."""
+    """JVM options; the last of a repeated one wins, so ours stand behind the user's. Loopback is excepted anyway."""
     url = urlsplit(proxy_url)
     reached = (("Host", url.hostname), ("Port", url.port))
     options = [f"-D{scheme}.proxy{key}={value}" for scheme in ("http", "https") for key, value in reached]

@@ -32,7 +32,9 @@ class Shell(StrEnum):
 
 
 def env(
-    shell: Annotated[Shell, typer.Option("--shell", help="Whose syntax; bash is that of every POSIX shell.")] = Shell.bash,
+    shell: Annotated[
+        Shell, typer.Option("--shell", help="Whose syntax; bash is that of every POSIX shell.")
+    ] = Shell.bash,
     json: JsonOption = False,
 ) -> None:
     """The proxy and CA variables, to evaluate: of the proxy that runs, else of one on its default port."""
@@ -48,7 +50,7 @@ def env(
 
     if shell is Shell.docker and not json:
         if proxy and proxy.host in ("127.0.0.1", "::1") and proxy.listens_on == proxy.host and sys.platform == "linux":
-            note("the proxy listens on loopback, where containers do not reach it; add --network=host, or start it with --listen-host of the bridge (172.17.0.1)")
+            note("the proxy listens on loopback, which containers do not reach: start it with --listen-host 172.17.0.1")
         pem, store = surroundings.bundle.pem, surroundings.bundle.truststore
         mounts = {str(pem): f"{_IN_CONTAINER}/ca.pem", str(store): f"{_IN_CONTAINER}/ca.p12"}
         inside = running.url("host.docker.internal", proxy.port if proxy else DEFAULT_PORT)
@@ -57,9 +59,8 @@ def env(
         write(shells.docker(found, mounts))
         return
 
-    other = foreign_proxy(os.environ, url)
-    if other is not None:
-        note("the proxy that the environment names is replaced; to go on through it: sessiontap run --mode upstream:URL")
+    if foreign_proxy(os.environ, [url]):
+        note("the proxy that HTTPS_PROXY names is replaced; to go on through it: sessiontap run --mode upstream:URL")
     found = surroundings.variables(url, os.environ)
     if json:
         write_json(found)

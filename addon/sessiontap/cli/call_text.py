@@ -1,0 +1,174 @@
+"""One recorded call as text and as JSON. Functions raise BodyError where a body cannot be given back."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from sessiontap.cli import table
+from sessiontap.cli.listing import result
+from sessiontap.cli.output import line, safe
+from sessiontap.cli.stored import read
+from sessiontap.cli.table import Column, Row
+from sessiontap.cli.units import UNKNOWN, count, duration, moment, size
+from sessiontap.trace import StoredCall, call_row
+from sessiontap.trace.views import iso
+
+CHANGES = (Column("ACTION"), Column("HEADER", style="cyan"), Column("OLD"), Column("NEW"), Column("RULE OR REASON"))
+
+
+def whole(call: StoredCall) -> str:
+    """Everything, for a person: facts, changes, both messages with readable bodies."""
+    parts = [facts(call)]
+    if changed := change_rows(call):
+        parts.append(table.plain(CHANGES, changed))
+    for side, body in (("request", call.request_body()), ("response", call.response_body())):
+        message = call.record.get(side)
+        if message:
+            parts.append(safe(start_line(call, side)) + "".join(fields(message)) + "\n" + _readable(message, body))
+    return "\n".join(part.rstrip("\n") + "\n" for part in parts)
+
+
+def facts(call: StoredCall) -> str:
+    """What is known of the call beside its messages, a line each."""
+    record, row = call.record, call_row(call.record, call.caller)
+    usage, process = row["usage"] or {}, row["process"]
+    tokens = {key: value for key, value in usage.items() if value is not None}
+    lines = {
+        "call": row["id"],
+        "time": f"{moment(row['time'])}, {duration(row['duration'])}",
+        "first": f"byte {duration(row['time_to_first_byte'])}, token {duration(row['time_to_first_token'])}",
+        "session": f"{row['session_name']} ({row['session_id']}, by {row['source']})" if row["session_id"] else None,
+        "path": f"{row['path']} step {row['step']}" if row["session_id"] else None,
+        "process": f"{process['name']} (pid {process['pid']}) in {process['cwd'] or UNKNOWN}" if process else "unknown",
+        "agent": " / ".join(filter(None, (row["agent"], row["subagent"]))),
+        "parent": row["parent"],
+        "user": record.get("user"),
+        "tags": ", ".join(record.get("tags") or ()),
+        "properties": ", ".join(f"{key}={value}" for key, value in (record.get("properties") or {}).items()),
+        "model": _models(row),
+        "asked": f"{row['host']} {row['route'] or ''}",
+        "sent to": row["forwarded_host"] if row["forwarded_host"] != row["host"] else None,
+        "tokens": ", ".join(f"{key.replace('_', ' ')} {count(value)}" for key, value in tokens.items()),
+        "tools": ", ".join(row["tools_offered"]),
+        "result": result(row),
+        "rules": ", ".join(row["rules"]),
+        "flags": ", ".join(record.get("flags") or ()),
+        "not read": "; ".join((record.get("llm") or {}).get("problems") or ()),
+    }
+    return "".join(f"{title:<11}{line(str(text))}\n" for title, text in lines.items() if text)
+
+
+def headers(call: StoredCall) -> str:
+    """Both messages without their bodies."""
+    parts = [
+        safe(start_line(call, side)) + "".join(fields(message))
+        for side in ("request", "response")
+        if (message := call.record.get(side))
+    ]
+    return "\n".join(parts)
+
+
+def start_line(call: StoredCall, side: str) -> str:
+    """`POST /v1/messages HTTP/2.0` or `HTTP/2.0 200`."""
+    message = call.record[side]
+    version = message.get("http_version") or "HTTP/?"
+    if side == "response":
+        return f"{version} {message.get('status')}\n"
+    url = urlsplit(message["url"])
+    return f"{message['method']} {url.path or '/'}{f'?{url.query}' if url.query else ''} {version}\n"
+
+
+def fields(message: Mapping[str, Any]) -> Iterator[str]:
+    """Headers, a line each, and trailers behind them."""
+    for name, value in (*(message.get("headers") or ()), *(message.get("trailers") or ())):
+        yield f"{line(name)}: {line(value)}\n"
+
+
+def change_rows(call: StoredCall) -> list[Row]:
+    """What was done to the call on its way."""
+    return [
+        Row([UNKNOWN if cell is None else line(str(cell)) for cell in change])
+        for change in call.record.get("changes") or ()
+    ]
+
+
+def show_changes(call: StoredCall) -> None:
+    """Print them; nothing where nothing was changed."""
+    if rows := change_rows(call):
+        table.show(CHANGES, rows)
+
+
+def dialogue(call: StoredCall) -> str:
+    """The system prompt, the newest user message, the reply and the tools it asks for."""
+    understood, reply = read(call)
+    asked = understood.asked
+    parts = [("system", asked.prompt), ("user", asked.message)]
+    if asked.tool_results:
+        parts.append(("tool results", ", ".join(asked.tool_results)))
+    if reply is not None:
+        parts.append(("reply", reply.text))
+        parts += [(f"tool call {tool.name}", tool.arguments or "") for tool in reply.tool_calls]
+        if reply.error is not None:
+            parts.append(("error", ": ".join(filter(None, (reply.error.type, reply.error.message)))))
+    return "\n".join(f"--- {line(title)}\n{safe(text).rstrip()}\n" for title, text in parts if text is not None)
+
+
+def as_json(call: StoredCall) -> dict[str, Any]:
+    """The row of `calls --json`, and what it leaves out: caller, labels, changes, both messages."""
+    record = call.record
+    row = call_row(record, call.caller)
+    for key in ("client", "proxy_user", "user", "properties", "tags", "state", "flags"):
+        row[key] = record.get(key)
+    keys = ("action", "header", "old", "new", "rule")
+    row["changes"] = [dict(zip(keys, change, strict=False)) for change in record.get("changes") or ()]
+    row["caller"] = _caller(call.caller) if call.caller else None
+    row["request"] = _message(record.get("request"), call.request_body(), ("method", "url", "http_version"))
+    row["response"] = _message(record.get("response"), call.response_body(), ("status", "http_version"))
+    return row
+
+
+def _caller(record: Mapping[str, Any]) -> dict[str, Any]:
+    caller = {key: value for key, value in record.items() if key != "type"}
+    caller["started"] = iso(caller.get("started"))
+    caller["ancestors"] = [one | {"started": iso(one.get("started"))} for one in caller.get("ancestors") or ()]
+    return caller
+
+
+def _message(message: Mapping[str, Any] | None, body: bytes | None, keys: tuple[str, ...]) -> dict[str, Any] | None:
+    """`body` is text, or `{"base64": ...}` where it is none; null where it was not kept or there was none."""
+    if not message:
+        return None
+    found = {key: message.get(key) for key in (*keys, "headers", "trailers")}
+    if body is None:
+        return found | {"body": None}
+    try:
+        return found | {"body": body.decode()}
+    except UnicodeDecodeError:
+        return found | {"body": {"base64": base64.b64encode(body).decode()}}
+
+
+def _readable(message: Mapping[str, Any], body: bytes | None) -> str:
+    """A body for a person: JSON laid out, other text as it is, of bytes only how many."""
+    if body is None:
+        stored = message.get("body")
+        return f"(a body of {size(stored.get('size'))} that was not recorded)\n" if stored else ""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        side = "response" if "status" in message else "request"
+        return f"(a body of {size(len(body))} that is no text: --{side} writes it as it is)\n"
+    with contextlib.suppress(ValueError, RecursionError):
+        text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    return safe(text)
+
+
+def _models(row: Mapping[str, Any]) -> str:
+    asked, answered = row["request_model"], row["response_model"]
+    names = f"{asked or UNKNOWN}" + (f" (answered by {answered})" if answered and answered != asked else "")
+    kind = " ".join(filter(None, (row["provider"], row["family"], row["operation"])))
+    return f"{names}, {kind}{', streamed' if row['stream'] else ''}"

@@ -1,0 +1,85 @@
+"""`sessiontap cat`: one call in full."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sessiontap.cli.errors import Failure, Misuse, note
+from sessiontap.cli.options import JsonOption, TraceOption, failure, open_trace
+from sessiontap.cli.output import write, write_bytes, write_json
+
+if TYPE_CHECKING:
+    from sessiontap.trace import StoredCall
+
+EXAMPLES = (
+    "sessiontap cat @1",
+    "sessiontap cat 019a7c31-5e0b --request | jq .messages",
+    "sessiontap cat @1 --text",
+    "sessiontap cat @1 --curl",
+)
+
+
+def cat(
+    ctx: typer.Context,
+    call: Annotated[str, typer.Argument(metavar="CALL", help="Its id, a unique prefix of it, or @1, @2, ...")],
+    request: Annotated[bool, typer.Option("--request", help="The request's stored body, byte for byte.")] = False,
+    response: Annotated[bool, typer.Option("--response", help="The response's stored body, byte for byte.")] = False,
+    text: Annotated[bool, typer.Option("--text", help="What was asked and what was answered.")] = False,
+    headers: Annotated[bool, typer.Option("--headers", help="Request line, status line and headers.")] = False,
+    changes: Annotated[bool, typer.Option("--changes", help="What was changed on the way, and by which rule.")] = False,
+    curl: Annotated[bool, typer.Option("--curl", help="A command that sends the app's own request again.")] = False,
+    json: JsonOption = False,
+    trace: TraceOption = None,
+) -> None:
+    """One call in full, or one side of it."""
+    from sessiontap.cli import call_text
+    from sessiontap.trace import BodyError, TraceError
+
+    options = {"--request": request, "--response": response, "--text": text, "--headers": headers}
+    options |= {"--changes": changes, "--curl": curl, "--json": json}
+    chosen = [option for option, given in options.items() if given]
+    if len(chosen) > 1:
+        raise Misuse(f"{' and '.join(chosen)} do not go together", "ask for one of them")
+    try:
+        found = open_trace(ctx, trace).call(call)
+        if request or response:
+            write_bytes(_body(found, "request" if request else "response"))
+        elif curl:
+            _curl(found)
+        elif json:
+            write_json(call_text.as_json(found))
+        elif text:
+            write(call_text.dialogue(found))
+        elif headers:
+            write(call_text.headers(found))
+        elif changes:
+            call_text.show_changes(found)
+        else:
+            write(call_text.whole(found))
+    except TraceError as error:
+        raise failure(error) from None
+    except BodyError as error:
+        raise Failure(f"call {call}: {error}", "sessiontap cat --headers and --changes show the rest") from None
+
+
+def _body(call: StoredCall, side: str) -> bytes:
+    """The stored bytes; nothing where there was no body. Raises Failure where there was one that was not kept."""
+    message = call.record.get(side)
+    if not message:
+        raise Failure(f"call {call.id} has no {side}: {call.record.get('outcome')}")
+    body = call.request_body() if side == "request" else call.response_body()
+    if body is None and message.get("body"):
+        raise Failure(f"the {side} body of call {call.id} was not recorded", "a rule says `capture: metadata`")
+    return body or b""
+
+
+def _curl(call: StoredCall) -> None:
+    from sessiontap.cli import curl
+    from sessiontap.cli.stored import asked_request
+
+    request = asked_request(call)
+    write(curl.command(request, call.id))
+    if number := curl.redactions(request):
+        note(f"{number} of its headers {'is' if number == 1 else 'are'} redacted: put your own key in")

@@ -1,0 +1,107 @@
+"""`sessiontap exec`: any program, captured."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sessiontap.cli.errors import Misuse, note
+from sessiontap.cli.options import RulesOption, TraceOption, rules_file, trace_folder
+
+if TYPE_CHECKING:
+    from sessiontap.cli.running import Running
+
+EXAMPLES = (
+    "sessiontap exec -- python agent.py",
+    "sessiontap exec --name 'Nightly run' --path /eval -- claude -p 'fix the tests'",
+    "sessiontap exec --rules work.yaml -- npm start",
+)
+
+
+def exec(
+    ctx: typer.Context,
+    command: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="The program and its arguments.")],
+    name: Annotated[str | None, typer.Option("--name", help="Session name of all its calls, a template.")] = None,
+    path: Annotated[str | None, typer.Option("--path", help="Session path of all its calls, a template.")] = None,
+    rules: RulesOption = None,
+    trace: TraceOption = None,
+) -> None:
+    """Run a program with its LLM calls captured; ends with its sessions on stderr and the program's own status.
+
+    It goes through the proxy that runs here. Where none runs, or with --name, --path, --rules or another trace folder,
+    it gets a proxy of its own for as long as it runs.
+    """
+    from sessiontap.cli import program, running, summary
+    from sessiontap.cli.own_proxy import own_proxy
+    from sessiontap.cli.surroundings import foreign_proxy, prepare
+
+    folder = trace_folder(ctx, trace)
+    known = list(running.running())
+    if foreign_proxy(os.environ, [proxy.url for proxy in known]):
+        note("the proxy that HTTPS_PROXY names is not used: mitmproxy goes on through it with --mode upstream:URL")
+    proxy = known[0] if known and name is None and path is None and rules is None else None
+    named_trace = trace or ctx.obj or os.environ.get("SESSIONTAP_TRACE")
+    if proxy is not None and named_trace and proxy.trace != folder:
+        proxy = None
+
+    begun = time.time_ns()
+    with program.held_back() as hand_over:
+        if proxy is not None:
+            pid, status = _run(command, proxy, hand_over)
+            calls = summary.calls_of_program(proxy.trace, pid, begun)
+        else:
+            prepare(None, os.environ)  # the CA first: a proxy that finds one does not make its own
+            with _rules(rules, name, path) as file, own_proxy(file, folder) as proxy:
+                _, status = _run(command, proxy, hand_over)
+            calls = summary.calls_of_proxy(proxy.trace, proxy.pid, begun)
+    sys.stderr.write(summary.text(calls))
+    raise typer.Exit(status)
+
+
+def _run(
+    command: Sequence[str], proxy: Running, hand_over: Callable[[subprocess.Popen[bytes]], None]
+) -> tuple[int, int]:
+    """The program's pid and, when it has ended, its status."""
+    from sessiontap.cli import program
+    from sessiontap.cli.surroundings import prepare
+
+    variables = prepare(proxy.confdir, os.environ).variables(proxy.url, os.environ)
+    process = program.start(command, os.environ | variables)
+    hand_over(process)
+    return process.pid, program.status(process.wait())
+
+
+@contextmanager
+def _rules(given: Path | None, name: str | None, path: str | None) -> Iterator[Path | None]:
+    """The rules file for a proxy of its own; None leaves the choice to the proxy. Raises Misuse."""
+    if name is None and path is None:
+        yield rules_file(given).absolute() if given else None  # type: ignore[union-attr]
+        return
+    from sessiontap.cli import first_rule
+    from sessiontap.rules import RulesError, load_file, load_text
+
+    file = rules_file(given)
+    try:
+        if file is not None:
+            load_file(file)  # what is wrong in it is said with its own name and lines
+    except RulesError as error:
+        raise Misuse(str(error)) from None
+    merged = first_rule.prepend(file.read_text(encoding="utf-8-sig") if file else "", first_rule.rule(name, path))
+    try:
+        load_text(merged)
+    except RulesError as error:
+        wrong = error.problems[0]
+        raise Misuse(f"--name or --path: {wrong.what}", wrong.expected and f"expected {wrong.expected}") from None
+    with tempfile.TemporaryDirectory(prefix="sessiontap-") as folder:
+        temporary = Path(folder) / "rules.yaml"
+        temporary.write_text(merged, encoding="utf-8")
+        yield temporary

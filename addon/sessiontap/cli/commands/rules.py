@@ -1,0 +1,172 @@
+"""`sessiontap rules`: check, explain, schema."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sessiontap.cli.errors import Failure, Misuse, note
+from sessiontap.cli.options import JsonOption, RulesOption, TraceOption, failure, open_trace, rules_file
+from sessiontap.cli.output import line, write, write_json
+from sessiontap.cli.units import plural
+
+if TYPE_CHECKING:
+    from sessiontap.rules import Explanation, Problem, Rules, Verdict
+
+CHECK_EXAMPLES = ("sessiontap rules check", "sessiontap rules check work.yaml --json")
+EXPLAIN_EXAMPLES = ("sessiontap rules explain @1", "sessiontap rules explain 019a7c31-5e0b --rules new.yaml")
+SCHEMA_EXAMPLES = ("sessiontap rules schema > rules.schema.json",)
+EXAMPLES = (*CHECK_EXAMPLES, *EXPLAIN_EXAMPLES, *SCHEMA_EXAMPLES)
+
+
+def group() -> None:
+    """Rules: validate them, see why a call got what it got, help an editor complete them."""
+
+
+def check(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Default: as --rules.", show_default=False)
+    ] = None,
+    rules: RulesOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Validate a rules file, and say where it probably does not mean what it says."""
+    from sessiontap.headers import reads
+    from sessiontap.rules import RulesError, lint, load_file
+
+    if file is not None and rules is not None:
+        raise Misuse("FILE and --rules both name a rules file", "give one of them")
+    path = _named(file or rules)
+    try:
+        loaded = load_file(path)
+    except RulesError as error:
+        if not json:
+            raise Misuse("the rules do not validate\n" + "\n".join(map(line, str(error).splitlines()))) from None
+        write_json(_report(path, None, error.problems, []))
+        raise typer.Exit(2) from None
+    except OSError as error:
+        raise Misuse(f"{path} cannot be read: {error.strerror}", "check its permissions") from None
+    warnings = lint(loaded, reads)
+    if json:
+        write_json(_report(path, loaded, (), warnings))
+        return
+    write(f"{path}: {plural(len(loaded.rules), 'rule')}, valid\n")
+    for warning in warnings:
+        note(line(f"warning: {warning}"))
+
+
+def explain(
+    ctx: typer.Context,
+    call: Annotated[str, typer.Argument(metavar="CALL", help="Its id, a unique prefix of it, or @1, @2, ...")],
+    rules: RulesOption = None,
+    json: JsonOption = False,
+    trace: TraceOption = None,
+) -> None:
+    """Why a recorded call would get what it gets by the rules as they are now: which matched, which did not and why."""
+    from sessiontap.cli.stored import facts_of, session_of
+    from sessiontap.rules import RulesError, default_rules, explain, load_file
+    from sessiontap.trace import BodyError, TraceError
+
+    try:
+        found = open_trace(ctx, trace).call(call)
+        facts = facts_of(found)
+    except TraceError as error:
+        raise failure(error) from None
+    except BodyError as error:
+        raise Failure(f"call {call}: {error}") from None
+    path = rules_file(rules)
+    try:
+        loaded = load_file(path) if path else default_rules()
+    except RulesError as error:
+        raise Misuse("the rules do not validate\n" + "\n".join(map(line, str(error).splitlines()))) from None
+    explanation = explain(loaded, facts, session_of(found), os.environ)
+    if json:
+        write_json({"call": found.id, "file": loaded.filename, **dataclasses.asdict(explanation)})
+        return
+    write(f"call {found.id} by {loaded.filename}\n\n{_explained(explanation)}")
+    recorded = list(found.record.get("rules") or ())
+    now = list(dict.fromkeys((*explanation.decision.rules, *explanation.labels.rules)))
+    if recorded != now:
+        note(f"when it was recorded, other rules set something: {line(', '.join(recorded) or 'none')}")
+
+
+def schema(json: JsonOption = False) -> None:
+    """The JSON Schema that makes an editor complete and check rules.yaml; with --json on one line."""
+    from sessiontap.rules import json_schema
+
+    if json:
+        write_json(json_schema())
+    else:
+        write(dumps(json_schema(), indent=2, ensure_ascii=False) + "\n")
+
+
+def _named(given: Path | None) -> Path:
+    path = rules_file(given)
+    if path is None:
+        raise Misuse(f"there is no rules.yaml in {Path.cwd()}", "sessiontap init writes one; or name another")
+    return path
+
+
+def _report(path: Path, rules: Rules | None, problems: tuple[Problem, ...], warnings: list[str]) -> dict[str, Any]:
+    return {
+        "file": str(path),
+        "valid": rules is not None,
+        "rules": len(rules.rules) if rules else None,
+        "problems": [dataclasses.asdict(problem) for problem in problems],
+        "warnings": warnings,
+    }
+
+
+def _explained(explanation: Explanation) -> str:
+    """Every rule with its checks and settings, then what all of them come to."""
+    lines = [text for verdict in explanation.rules for text in _verdict(verdict)]
+    lines += ["result", *_result(explanation)]
+    return "".join(line(text) + "\n" for text in lines)
+
+
+def _verdict(verdict: Verdict) -> list[str]:
+    ends = {"final": ", final", "ignore": ", ignore", None: ""}[verdict.ends]
+    lines = [f"{verdict.outcome:<12}{verdict.rule} (line {verdict.line}{ends})"]
+    for check in verdict.checks:
+        actual = "unknown" if check.actual is None else ", ".join(check.actual) or "nothing"
+        lines.append(f"  {'yes' if check.holds else 'no ':<5}{check.key}: {check.expected}   was {actual}")
+    for effect in verdict.effects:
+        told = _value(effect.value) if effect.outcome == "set" else f"{effect.outcome}: {effect.reason}"
+        lines.append(f"  {'=' if effect.outcome == 'set' else '-':<5}{effect.field} {told}")
+    return [*lines, ""]
+
+
+def _result(explanation: Explanation) -> list[str]:
+    decision, labels = explanation.decision, explanation.labels
+    if decision.ignore:
+        return ["  the call is left alone"]
+    values = {
+        "session.name": decision.name,
+        "session.id": ", ".join(rung.value or rung.source for rung in decision.ladder),
+        "session.path": labels.path,
+        "user": labels.user,
+        **{f"properties.{key}": value for key, value in labels.properties.items()},
+        "tags": ", ".join(labels.tags) or None,
+        "state": labels.state,
+        "gateway": decision.gateway,
+        "send": (decision.send if decision.send == "auto" else ", ".join(decision.send) or "none")
+        if decision.wants_session
+        else "none (no rule set a session)",
+        "capture": decision.capture,
+    }
+    set_by = decision.set_by | labels.set_by
+    lines = [
+        f"  {name:<20} {_value(value)}   by {set_by.get(name, 'default')}"
+        for name, value in values.items()
+        if value is not None
+    ]
+    return lines + [f"  problem: {problem}" for problem in (*decision.problems, *labels.problems)]
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else dumps(value, ensure_ascii=False, default=str)

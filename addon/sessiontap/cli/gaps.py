@@ -1,0 +1,72 @@
+"""What the trace does not show, said on stderr: damage, lost records, calls that were not captured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sessiontap.cli.errors import note
+from sessiontap.cli.output import line
+from sessiontap.cli.units import day_and_clock, plural
+from sessiontap.trace import Problem, Trace
+
+SHOWN = 3
+"""Places of damage that are named."""
+
+
+def tell(trace: Trace, since: int | None = None) -> None:
+    """Say what is missing, of notes those since `since` (Unix nanoseconds)."""
+    notes = [one for one in trace.notes() if since is None or one.get("time", 0) >= since]
+    for text in (*lost(notes), *uncaptured(notes), *damaged(trace.problems)):
+        note(line(text))
+
+
+def lost(notes: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Records that were dropped, in one sentence."""
+    reasons: dict[str, int] = {}
+    times = []
+    for one in notes:
+        if one.get("kind") == "dropped" and isinstance(one.get("dropped"), dict):
+            times.append(one.get("time") or 0)
+            for reason, number in one["dropped"].items():
+                reasons[reason] = reasons.get(reason, 0) + number
+        elif one.get("kind") == "vanished":
+            times.append(one.get("time") or 0)
+            reasons["vanished"] = reasons.get("vanished", 0) + (one.get("records") or 0)
+    if not times:
+        return []
+    why = ", ".join(f"{_REASONS.get(reason, reason)}: {number:,}" for reason, number in reasons.items())
+    when = f"since {day_and_clock(min(times))}" if len(times) > 1 else f"at {day_and_clock(times[0])}"
+    total = sum(reasons.values())
+    return [f"{plural(total, 'record')} {'was' if total == 1 else 'were'} lost {when} ({why})"]
+
+
+def uncaptured(notes: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Connections to LLM hosts that passed unseen, a sentence for each program."""
+    by_process: dict[str, list[Mapping[str, Any]]] = {}
+    for one in notes:
+        if one.get("kind") == "not_captured":
+            who = str(one.get("process") or one.get("client") or "an unknown program")
+            by_process.setdefault(who, []).append(one)
+    return [
+        f"{plural(len(some), 'connection')} of {process} to {', '.join(sorted({str(one.get('host')) for one in some}))} "
+        f"passed unseen: {some[-1].get('text')}"
+        for process, some in by_process.items()
+    ]
+
+
+def damaged(problems: Iterable[Problem]) -> list[str]:
+    """What cannot be read, place by place."""
+    found = list(problems)
+    texts = [f"{one.path} at {one.offset}: {one.text}" for one in found[:SHOWN]]
+    if len(found) > SHOWN:
+        texts.append(f"{plural(len(found) - SHOWN, 'more place')} of the trace cannot be read")
+    return texts
+
+
+_REASONS = {
+    "queue": "the queue was full",
+    "disk": "the disk failed",
+    "fault": "a fault of ours",
+    "closed": "at the end",
+}

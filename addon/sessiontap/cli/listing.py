@@ -1,0 +1,142 @@
+"""Sessions and calls as tables: which column shows what of a row in the shape of `ls --json` and `calls --json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sessiontap.cli import table
+from sessiontap.cli.ids import CALL
+from sessiontap.cli.output import line
+from sessiontap.cli.table import Column, Row
+from sessiontap.cli.units import UNKNOWN, clock, count, dollars, duration, moment
+from sessiontap.trace.views import ERRORS
+
+FAILED = "red"
+SESSION_COLUMNS = (
+    Column("ID", style="cyan"),
+    Column("NAME", style="bold"),
+    Column("STARTED"),
+    Column("DURATION", right=True),
+    Column("CALLS", right=True),
+    Column("ERRORS", right=True),
+    Column("IN", right=True),
+    Column("OUT", right=True),
+    Column("COST", right=True),
+    Column("STATUS"),
+    Column("PROCESSES"),
+    Column("MODELS"),
+)
+CALL_COLUMNS = (
+    Column("ID", style="cyan"),
+    Column("TIME"),
+    Column("SESSION", style="bold"),
+    Column("PATH"),
+    Column("STEP", right=True),
+    Column("OPERATION"),
+    Column("MODEL"),
+    Column("STATUS"),
+    Column("DURATION", right=True),
+    Column("IN", right=True),
+    Column("OUT", right=True),
+    Column("COST", right=True),
+    Column("RESULT"),
+)
+
+
+def sessions(rows: Iterable[Mapping[str, Any]], short: Mapping[str, str]) -> None:
+    """Print session rows; `short`: id -> what is shown of it."""
+    table.show(SESSION_COLUMNS, [session(row, short) for row in rows])
+
+
+def session(row: Mapping[str, Any], short: Mapping[str, str]) -> Row:
+    """One session's line."""
+    cells = [
+        short.get(row["id"], row["id"]),
+        row["name"] or UNKNOWN,
+        moment(row["started"]),
+        duration(row["duration"]),
+        count(row["calls"]),
+        count(row["errors"]) if row["errors"] else "",
+        count(row["input_tokens"]),
+        count(row["output_tokens"]),
+        cost(row["cost_usd"], row["cost_unknown_calls"]),
+        row["status"],
+        _joined(row["processes"]),
+        _joined(row["models"]),
+    ]
+    return Row(cells, FAILED if row["status"] == "failed" else "")
+
+
+def calls(rows: Iterable[Mapping[str, Any]], short: Mapping[str, str]) -> None:
+    """Print call rows."""
+    table.show(CALL_COLUMNS, [call(row, short) for row in rows])
+
+
+def call(row: Mapping[str, Any], short: Mapping[str, str]) -> Row:
+    """One call's line."""
+    usage = row["usage"] or {}
+    cells = [
+        short.get(row["id"], row["id"]),
+        moment(row["time"]),
+        row["session_name"] or UNKNOWN,
+        row["path"] or UNKNOWN,
+        UNKNOWN if row["step"] is None else str(row["step"]),
+        row["operation"] or UNKNOWN,
+        model(row),
+        UNKNOWN if row["status"] is None else str(row["status"]),
+        duration(row["duration"]),
+        count(usage.get("input")),
+        count(usage.get("output")),
+        dollars(row["cost_usd"]),
+        result(row),
+    ]
+    return Row(cells, FAILED if failed(row) else "")
+
+
+def call_line(row: Mapping[str, Any]) -> tuple[str, str]:
+    """One call as a line of its own, where no table can be laid out, and its style."""
+    usage = row["usage"] or {}
+    parts = [
+        clock(row["time"]),
+        row["id"][:CALL],
+        f"{row['session_name'] or UNKNOWN} {row['path'] or ''} #{UNKNOWN if row['step'] is None else row['step']}",
+        model(row),
+        UNKNOWN if row["status"] is None else str(row["status"]),
+        duration(row["duration"]),
+        f"{count(usage.get('input'))} in, {count(usage.get('output'))} out",
+        result(row),
+    ]
+    return line("  ".join(parts)), FAILED if failed(row) else ""
+
+
+def model(row: Mapping[str, Any]) -> str:
+    """The model that answered, else the one that was asked."""
+    return row["response_model"] or row["request_model"] or UNKNOWN
+
+
+def failed(row: Mapping[str, Any]) -> bool:
+    """Whether a call counts as an error."""
+    return row["outcome"] in ERRORS or bool(row["error"])
+
+
+def result(row: Mapping[str, Any]) -> str:
+    """How a call ended, in a few words: its error, the tools it asks for, or why the model stopped."""
+    error = row["error"] or {}
+    if failed(row):
+        how = "error" if row["outcome"] == "ok" else row["outcome"]
+        return ": ".join(part for part in (how, error.get("type"), error.get("message")) if part)
+    if row["outcome"] not in ("ok", None):
+        return str(row["outcome"])
+    if row["tool_calls"]:
+        return f"→ {_joined(row['tool_calls'])}"
+    return row["finish_reason"] or UNKNOWN
+
+
+def cost(amount: float | None, unknown_calls: int | None) -> str:
+    """A sum of costs; a `+` says that it leaves out calls whose cost is unknown."""
+    return dollars(amount) + ("+" if amount is not None and unknown_calls else "")
+
+
+def _joined(values: Sequence[str] | None) -> str:
+    return ", ".join(str(value) for value in values or ()) or UNKNOWN

@@ -1,0 +1,141 @@
+"""A recorded call as the plain values that it was made of: the readers of `llm/` and the rules can be asked again.
+
+The log holds a request as it was forwarded and what was changed; `asked_request` undoes the changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from sessiontap.callers import Caller, Process
+from sessiontap.callers.names import names
+from sessiontap.exchange import Headers, Request, Response
+from sessiontap.llm.call import Call, Endpoint, Reply
+from sessiontap.llm.read import read_reply, read_request
+from sessiontap.rules import Facts, SessionFacts
+from sessiontap.trace import StoredCall
+
+Record = Mapping[str, Any]
+
+
+def asked_request(call: StoredCall) -> Request:
+    """The request as the app sent it: to its own host, without the headers that were added. Raises BodyError."""
+    record = call.record
+    sent = record["request"]
+    url = urlsplit(sent["url"])
+    rerouted = any(change[0] == "route" for change in record.get("changes") or ())
+    try:
+        port = None if rerouted else url.port
+    except ValueError:
+        port = None
+    return Request(
+        method=sent["method"],
+        host=record.get("host") or url.hostname or "",
+        target=(url.path or "/") + (f"?{url.query}" if url.query else ""),
+        headers=unchanged(fields(sent), record.get("changes") or ()),
+        body=call.request_body(),
+        scheme=url.scheme,
+        port=port or (80 if url.scheme == "http" else 443),
+    )
+
+
+def unchanged(headers: Headers, changes: Sequence[Sequence[Any]]) -> Headers:
+    """Headers without what was set, with what was taken out or written over."""
+    kept = list(headers)
+    for action, name, old, *_ in changes:
+        if action not in ("set", "remove") or not isinstance(name, str):
+            continue
+        at = next((index for index, (key, _) in enumerate(kept) if key.lower() == name.lower()), len(kept))
+        if action == "set":
+            kept = [pair for pair in kept if pair[0].lower() != name.lower()]
+        if old is not None:
+            kept.insert(at, (name, old))
+    return Headers(kept)
+
+
+def response_of(call: StoredCall) -> Response | None:
+    """The response, as far as it came; None where none did. Raises BodyError."""
+    record = call.record
+    came = record.get("response")
+    if not came:
+        return None
+    whole = record.get("outcome") in ("ok", "http_error") and "response_cut" not in (record.get("flags") or ())
+    return Response(came["status"], fields(came), call.response_body() or b"", whole)
+
+
+def fields(message: Record) -> Headers:
+    """A message's headers."""
+    return Headers((name, value) for name, value in message.get("headers") or ())
+
+
+def endpoint_of(call: StoredCall) -> Endpoint:
+    """What the call was recognised as when it was recorded."""
+    llm = call.record.get("llm") or {}
+    return Endpoint(
+        provider=llm.get("provider"),
+        family=llm.get("family") or "other",
+        operation=llm.get("operation") or "other",
+        route=call.record.get("route") or "",
+        model=llm.get("request_model"),
+    )
+
+
+def read(call: StoredCall) -> tuple[Call, Reply | None]:
+    """The call, understood once more from its bodies. Raises BodyError."""
+    request = asked_request(call)
+    understood = read_request(request, endpoint_of(call))
+    response = response_of(call)
+    return understood, read_reply(understood, request, response) if response else None
+
+
+def facts_of(call: StoredCall) -> Facts:
+    """What the rules may look at. Raises BodyError."""
+    record, request = call.record, asked_request(call)
+    endpoint = endpoint_of(call)
+    return Facts(
+        host=request.host,
+        caller=caller_of(call),
+        client_ip=record.get("client"),
+        proxy_user=record.get("proxy_user"),
+        provider=endpoint.provider,
+        request=request,
+        call=read_request(request, endpoint),
+        time=record.get("time"),
+    )
+
+
+def session_of(call: StoredCall) -> SessionFacts | None:
+    """The session that it was given."""
+    session = call.record.get("session")
+    return SessionFacts(session["id"], session["name"], session["step"]) if session else None
+
+
+def process_names(record: Record) -> tuple[str, ...]:
+    """What a recorded process may be called; all but the kernel's name follow from its command line."""
+    told = record.get("name")
+    return tuple(dict.fromkeys((*filter(None, [told]), *names(told, record.get("exe"), record.get("argv") or ()).all)))
+
+
+def caller_of(call: StoredCall) -> Caller | None:
+    """The process that made the call."""
+    record = call.caller
+    if record is None:
+        return None
+    ancestors = tuple(Process(one["pid"], one["name"], one.get("started")) for one in record.get("ancestors") or ())
+    return Caller(
+        id=record["id"],
+        pid=record["pid"],
+        started=record.get("started"),
+        name=record.get("name"),
+        names=process_names(record),
+        exe=record.get("exe"),
+        argv=tuple(record.get("argv") or ()),
+        cwd=record.get("cwd"),
+        user=record.get("user"),
+        uid=record.get("uid"),
+        ancestors=ancestors,
+        container=record.get("container"),
+        env=record.get("env") or {},
+    )

@@ -1,0 +1,75 @@
+"""What one run of a program came to: its sessions, for the end of `exec`."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sessiontap import trace
+from sessiontap.cli.listing import cost
+from sessiontap.cli.output import line
+from sessiontap.cli.units import count, duration, plural
+from sessiontap.trace import StoredCall, session_rows
+
+SETTLED = 0.3
+"""Seconds without a new call after which a proxy that goes on has written what it had."""
+
+
+def calls_of_proxy(folder: Path, pid: int, since: int) -> list[StoredCall]:
+    """Every call that the proxy `pid` wrote since `since` (Unix nanoseconds): its own segments hold nothing else."""
+    with tempfile.TemporaryDirectory() as own:
+        for segment in trace.open(folder).segments():
+            header = segment.header or {}
+            if (header.get("writer") or {}).get("pid") == pid and header.get("started", 0) >= since:
+                (Path(own) / segment.path.name).symlink_to(segment.path)
+        return list(trace.open(own).calls())
+
+
+def calls_of_program(folder: Path, pid: int, since: int) -> list[StoredCall]:
+    """Every call since `since` of the process `pid` and what it started, in a folder that others write to as well."""
+    log = trace.open(folder)
+
+    def find() -> Iterator[StoredCall]:
+        for call in log.calls():
+            if call.record["time"] < since:
+                return
+            if descends(call, pid):
+                yield call
+
+    return _settled(lambda: list(find()))
+
+
+def descends(call: StoredCall, pid: int) -> bool:
+    """Whether the process `pid` or a descendant of it made the call."""
+    caller = call.caller or {}
+    return caller.get("pid") == pid or any(one.get("pid") == pid for one in caller.get("ancestors") or ())
+
+
+def text(calls: list[StoredCall]) -> str:
+    """A line for all, and one for each session."""
+    if not calls:
+        return "sessiontap: no LLM call was seen\n"
+    rows = session_rows((call.record, call.caller) for call in calls)
+    errors = sum(row["errors"] for row in rows)
+    failed = f", {plural(errors, 'error')}" if errors else ""
+    lines = [f"sessiontap: {plural(len(calls), 'call')} in {plural(len(rows), 'session')}{failed}"]
+    for row in reversed(rows):
+        tokens = f"{count(row['input_tokens'])} tokens in, {count(row['output_tokens'])} out"
+        parts = [row["name"], plural(row["calls"], "call"), duration(row["duration"]), tokens]
+        if row["cost_usd"] is not None:
+            parts.append(cost(row["cost_usd"], row["cost_unknown_calls"]))
+        lines.append(f"  {', '.join(map(str, parts))}  (sessiontap show {row['id']})")
+    return "".join(line(one) + "\n" for one in lines)
+
+
+def _settled(find: Callable[[], list[StoredCall]]) -> list[StoredCall]:
+    """Ask until the answer stays the same: a record is written a moment after its call ended."""
+    found = find()
+    while True:
+        time.sleep(SETTLED)
+        again = find()
+        if len(again) == len(found):
+            return again
+        found = again

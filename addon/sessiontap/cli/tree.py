@@ -1,0 +1,130 @@
+"""A session as a tree of paths with its calls, from the value that `show --json` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sessiontap.cli import table
+from sessiontap.cli.listing import FAILED, cost, failed, model, result
+from sessiontap.cli.output import line
+from sessiontap.cli.table import Column, Row
+from sessiontap.cli.units import UNKNOWN, count, dollars, duration, moment, plural
+
+COLUMNS = (
+    Column("PATH AND CALLS"),
+    Column("ID", style="cyan"),
+    Column("DURATION", right=True),
+    Column("IN", right=True),
+    Column("OUT", right=True),
+    Column("COST", right=True),
+    Column("RESULT"),
+)
+
+
+def heading(session: Mapping[str, Any]) -> str:
+    """What the session is, in a few lines."""
+    errors = f", {plural(session['errors'], 'error')}" if session["errors"] else ""
+    tokens = f"{count(session['input_tokens'])} tokens in, {count(session['output_tokens'])} out"
+    facts = [
+        ("session", session["id"]),
+        ("started", f"{moment(session['started'])}, {session['status']}"),
+        ("calls", f"{session['calls']:,}{errors} in {duration(session['duration'])}, {tokens}"),
+        ("cost", _cost(session)),
+        ("models", ", ".join(session["models"] or ())),
+        ("processes", ", ".join(session["processes"] or ())),
+        ("agents", ", ".join(session["agents"] or ())),
+        ("users", ", ".join(session["users"] or ())),
+        ("tags", ", ".join(session["tags"] or ())),
+        ("properties", ", ".join(f"{key}={_value(value)}" for key, value in (session["properties"] or {}).items())),
+    ]
+    lines = [session["name"] or UNKNOWN, *(f"  {title:<11}{text}" for title, text in facts if text)]
+    return "".join(line(one) + "\n" for one in lines)
+
+
+def rows(shown: Mapping[str, Any], short: Mapping[str, str]) -> list[Row]:
+    """A row for each path and each call, in the order of their first calls; `short`: id -> what is shown of it."""
+    by_path: dict[str | None, list[Mapping[str, Any]]] = {}
+    for call in sorted(shown["calls"], key=lambda call: call["time"]):
+        by_path.setdefault(call["path"], []).append(call)
+    known = {node["path"] for node in _nodes(shown["tree"])}
+    lines = [row for root in shown["tree"] for row in _folder(root, "", "", "", by_path, short)]
+    for path, calls in by_path.items():
+        if path not in known:
+            lines += [_call(call, "", short) for call in calls]
+    return lines
+
+
+def show(shown: Mapping[str, Any], short: Mapping[str, str]) -> None:
+    """Print the tree."""
+    table.show(COLUMNS, rows(shown, short))
+
+
+def _folder(
+    node: Mapping[str, Any],
+    above: str,
+    lead: str,
+    below: str,
+    by_path: Mapping[str | None, Sequence[Mapping[str, Any]]],
+    short: Mapping[str, str],
+) -> Iterator[Row]:
+    """`above` is the parent's path; `lead` stands before this line, `below` before those under it."""
+    errors = f", {plural(node['errors'], 'error')}" if node["errors"] else ""
+    yield Row(
+        [
+            lead + node["path"][len(above) if above != "/" else 0 :],
+            "",
+            duration(node["duration"]),
+            count(node["input_tokens"]),
+            count(node["output_tokens"]),
+            dollars(node["cost_usd"]),
+            f"{plural(node['calls'], 'call')}{errors}",
+        ],
+        "bold",
+    )
+    inside: list[tuple[str, Mapping[str, Any], bool]] = [
+        *((call["time"], call, True) for call in by_path.get(node["path"], ())),
+        *((child["started"] or "", child, False) for child in node["children"]),
+    ]
+    inside.sort(key=lambda item: item[0])
+    for index, (_, item, is_call) in enumerate(inside):
+        branch, trunk = ("└─ ", "   ") if index == len(inside) - 1 else ("├─ ", "│  ")
+        if is_call:
+            yield _call(item, below + branch, short)
+        else:
+            yield from _folder(item, node["path"], below + branch, below + trunk, by_path, short)
+
+
+def _call(call: Mapping[str, Any], lead: str, short: Mapping[str, str]) -> Row:
+    usage = call["usage"] or {}
+    step = UNKNOWN if call["step"] is None else str(call["step"])
+    return Row(
+        [
+            f"{lead}{step} {call['operation'] or 'call'} {model(call)}",
+            short.get(call["id"], call["id"]),
+            duration(call["duration"]),
+            count(usage.get("input")),
+            count(usage.get("output")),
+            dollars(call["cost_usd"]),
+            result(call),
+        ],
+        FAILED if failed(call) else "",
+    )
+
+
+def _nodes(nodes: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for node in nodes:
+        yield node
+        yield from _nodes(node["children"])
+
+
+def _cost(session: Mapping[str, Any]) -> str:
+    unknown = session["cost_unknown_calls"]
+    if session["cost_usd"] is None:
+        return "unknown"
+    left_out = f", without {plural(unknown, 'call')} of unknown cost" if unknown else ""
+    return cost(session["cost_usd"], unknown) + left_out
+
+
+def _value(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
