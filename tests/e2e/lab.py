@@ -1,0 +1,183 @@
+"""What an end-to-end test works with: upstreams it controls, a real mitmdump with the addon, the trace this leaves."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import yaml
+from tests.e2e.gate import PATIENCE
+
+import sessiontap
+from sessiontap import trace
+from sessiontap.cli.variables import variables
+from sessiontap.demo import redirect
+from sessiontap.demo.certs import ALPN, Authority
+from sessiontap.demo.dialogue import Handler
+from sessiontap.demo.http_server import Server
+from sessiontap.demo.proxy_process import ProxyProcess, mitmdump
+from sessiontap.demo.redirect import Redirect
+from sessiontap.trace import StoredCall
+
+ROOT = Path(sessiontap.__file__).resolve().parents[2]
+HOSTS = ("api.openai.com", "api.anthropic.com", "*.helicone.ai", "llm.example", "other.example")
+"""What upstreams answer for unless a test says otherwise."""
+KEYS = {"OPENAI_API_KEY": "sk-test-0000", "ANTHROPIC_API_KEY": "sk-ant-test-0000"}
+NO_RULES: Mapping[str, Any] = {"version": 1, "rules": []}
+
+
+class Proxy:
+    """A running mitmdump with the addon, and the files it was given."""
+
+    def __init__(self, process: ProxyProcess, ca: Path, rules_file: Path, trace_folder: Path) -> None:
+        self.process = process
+        self.ca = ca
+        self.rules_file = rules_file
+        self.trace_folder = trace_folder
+
+    @property
+    def url(self) -> str:
+        return self.process.url
+
+    def client(self, version: str = "HTTP/1.1", **options: Any) -> httpx2.Client:
+        """An HTTP client that goes through the proxy and speaks only `version`."""
+        return httpx2.Client(
+            proxy=self.url,
+            verify=ssl.create_default_context(cafile=self.ca),
+            http2=version == "HTTP/2",
+            http1=version != "HTTP/2",
+            trust_env=False,
+            timeout=PATIENCE,
+            **options,
+        )
+
+    def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The variables of a program that is to go through the proxy; keys that the local LLM server takes."""
+        return {**_own_environment(), **variables(self.url, str(self.ca), str(self.ca)), **KEYS, **(more or {})}
+
+    def run(
+        self, command: Sequence[str | Path], environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program through the proxy to its end; a failure shows what it said."""
+        done = subprocess.run(
+            [str(word) for word in command],
+            env=self.environment(environment),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command[0]} ended with {done.returncode}\n{done.stderr}\n{self.process.output}"
+        return done
+
+    def write_rules(self, rules: Mapping[str, Any]) -> None:
+        """Replace the rules file as an editor does."""
+        draft = self.rules_file.with_suffix(".draft")
+        draft.write_text(yaml.safe_dump(dict(rules), sort_keys=False), encoding="utf-8")
+        draft.replace(self.rules_file)
+
+    def wait_calls(self, holds: Callable[[list[StoredCall]], bool] | int) -> list[StoredCall]:
+        """The calls in the log, oldest first, once there are that many or `holds` is true of them.
+
+        :raises TimeoutError: it never became so.
+        """
+        if isinstance(holds, int):
+            number = holds
+            return self.wait_calls(lambda calls: len(calls) >= number)
+        log = trace.open(self.trace_folder)
+        end = time.monotonic() + PATIENCE
+        between = threading.Event()
+        while not holds(calls := list(log.calls(newest_first=False))):
+            if time.monotonic() > end:
+                raise TimeoutError(f"the log holds {[call.record for call in calls]}; {self.process.output}")
+            between.wait(0.02)
+        return calls
+
+    def stop(self) -> list[StoredCall]:
+        """Stop the proxy, which writes what it still holds; every call in the log, oldest first."""
+        self.process.stop()
+        return list(trace.open(self.trace_folder).calls(newest_first=False))
+
+
+class Lab:
+    """Makes the parts, wires them up, and takes them away again."""
+
+    def __init__(self, folder: Path, authority: Authority, confdir: Path) -> None:
+        self.folder = folder
+        self._authority = authority
+        self._confdir = confdir
+        self._redirects: list[Redirect] = []
+        self._servers: list[Server] = []
+        self._exit = ExitStack()
+        self._proxies = 0
+
+    def upstream(
+        self, handler: Handler, hosts: Sequence[str] = HOSTS, *, alpn: Sequence[str] = ALPN, tls: bool = True
+    ) -> Server:
+        """A server in the place of `hosts`; proxies made after it find it. `tls` False: on port 80, plain."""
+        context = self._authority.server_context(hosts, alpn) if tls else None
+        server = self._exit.enter_context(Server(handler, tls=context))
+        self._servers.append(server)
+        self._redirects[:0] = [Redirect(host, 443 if tls else 80, server.port) for host in hosts]
+        return server
+
+    def proxy(
+        self,
+        rules: Mapping[str, Any] = NO_RULES,
+        *,
+        options: Mapping[str, str | Path] | None = None,
+        environment: Mapping[str, str] | None = None,
+        addon: bool = True,
+    ) -> Proxy:
+        """A proxy on a free port, with a rules file and a trace folder of its own. `addon` False: bare mitmdump."""
+        self._proxies += 1
+        folder = self.folder / f"proxy-{self._proxies}"
+        folder.mkdir()
+        rules_file, trace_folder = folder / "rules.yaml", folder / "trace"
+        rules_file.write_text(yaml.safe_dump(dict(rules), sort_keys=False), encoding="utf-8")
+        settings: dict[str, str | Path] = {
+            "confdir": self._confdir,
+            "ssl_verify_upstream_trusted_ca": self._authority.pem,
+        }
+        scripts = [Path(redirect.__file__)]
+        if addon:
+            settings |= {"session_rules": rules_file, "session_trace": trace_folder}
+            scripts.insert(0, ROOT / "addon" / "main.py")
+        process = ProxyProcess(
+            mitmdump(*scripts, options=settings | dict(options or {})),
+            folder,
+            redirects=self._redirects,
+            environment={**_own_environment(), **(environment or {})},
+        )
+        self._exit.enter_context(process)
+        return Proxy(process, self._confdir / "mitmproxy-ca-cert.pem", rules_file, trace_folder)
+
+    def close(self) -> None:
+        """Stop everything; a handler's fault fails the test."""
+        self._exit.close()
+        faults = [fault for server in self._servers for fault in server.faults]
+        assert not faults, f"upstream handlers failed: {faults}"
+
+
+def _own_environment() -> dict[str, str]:
+    """This process's, without what would reach into a test."""
+    foreign = ("OPENAI_", "ANTHROPIC_", "HELICONE_", "SESSIONTAP_")
+    proxies = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(foreign) and name.lower() not in proxies
+    }
+    return own | {"PYTHONPATH": os.pathsep.join([str(ROOT / "addon"), *filter(None, [own.get("PYTHONPATH")])])}
+
+
+PYTHON = sys.executable
