@@ -171,11 +171,11 @@ class Trace:
     def follow(
         self, *, poll_seconds: float = 0.25, stop: threading.Event | None = None, from_start: bool = False
     ) -> Iterator[StoredCall]:
-        """Calls in the order in which they are written, from now on, until `stop` is set."""
-        stop = stop or threading.Event()
-        seen: dict[Path, int] = {}
-        if not from_start:
-            seen = {path: self._update(path).end for path in self._paths()}
+        """Calls in the order in which they are written, from this moment on (or the first one), until `stop` is set."""
+        seen = {} if from_start else {path: self._update(path).end for path in self._paths()}
+        return self._follow(poll_seconds, stop or threading.Event(), seen)
+
+    def _follow(self, poll_seconds: float, stop: threading.Event, seen: dict[Path, int]) -> Iterator[StoredCall]:
         while True:
             ending = stop.is_set()
             for path in self._paths():

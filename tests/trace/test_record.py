@@ -1,0 +1,322 @@
+"""What is seen of a call becomes the keys of the format, and no secret gets into them."""
+
+import json
+from dataclasses import fields, replace
+
+import msgpack
+import pytest
+from tests.trace.test_redact import PEM, SHAPED, SHAPELESS, sse
+
+from sessiontap import trace
+from sessiontap.callers import Caller, Process
+from sessiontap.exchange import Headers
+from sessiontap.gateways.route import Direct, Route
+from sessiontap.headers.edit import Edit
+from sessiontap.llm.call import Agent, Asked, Call, CallError, Endpoint, Reply, ToolCall, Usage
+from sessiontap.rules.decision import Decision, Labels
+from sessiontap.sessions.session import Link, Session
+from sessiontap.trace import Redactor, Writer, body
+from sessiontap.trace.record import (
+    MAX_CHUNKS,
+    CallSeen,
+    SeenBody,
+    SeenRequest,
+    SeenResponse,
+    call_record,
+    caller_record,
+    is_kept,
+    note_record,
+    pack_chunks,
+    unpack_chunks,
+)
+
+REDACTOR = Redactor(b"k" * 32)
+
+CALLER = Caller(
+    id="caller-1", pid=7, started=5, name="bot.py", exe="/usr/bin/python3", argv=("python3", "bot.py"), cwd="/srv",
+    user="me", uid=1000, ancestors=(Process(1, "init", None),), env={"RUN_ID": "r1"},
+)  # fmt: skip
+
+SEEN = CallSeen(
+    id="0190a000-0000-7000-8000-000000000000",
+    time=1_000,
+    request=SeenRequest(
+        "POST", "https://api.openai.com/v1/chat/completions", "HTTP/1.1", Headers([("Host", "api.openai.com")]),
+        SeenBody(b'{"model": "gpt-4o"}'),
+    ),
+    outcome="ok",
+    response=SeenResponse(
+        200, "HTTP/2", Headers([("content-type", "text/event-stream")]), SeenBody(b"data: [DONE]\n\n", "gzip"),
+        Headers([("x-sum", "1")]), [(2_000_000, 14)],
+    ),
+    duration=9,
+    time_to_first_byte=4,
+    time_to_first_token=5,
+    host="api.openai.com",
+    forwarded_host="oai.helicone.ai",
+    caller=CALLER,
+    client="127.0.0.1",
+    proxy_user="team-a",
+    call=Call(
+        Endpoint("openai", "openai-chat", "chat", "/v1/chat/completions"),
+        Asked(model="gpt-4o", tools_offered=("search",), tool_results=("fetch",), problems=("odd",)),
+        Agent("codex", subagent="review"),
+    ),
+    reply=Reply(
+        stream=True, response_model="gpt-4o-2024", response_id="chatcmpl-1", tool_calls=(ToolCall("search", "call_1"),),
+        finish_reason="stop", usage=Usage(input=3, output=4), cost_reported=0.5, service_tier="default",
+        error=CallError("server_error", "it broke"),
+    ),
+    decision=Decision(rules=("one", "#2"), set_by={"gateway": "one"}),
+    labels=Labels(
+        path="/a/b", user="u1", properties={"mode": "x"}, tags=("t",), state={"n": 1}, rules=("#2", "three")
+    ),
+    session=Session("session-1", "Demo", 3, "app", renamed_to="Other"),
+    session_extra={"key": "k", "id": "not this one"},
+    link=Link("conversation-1", "call-0", "exact"),
+    edits=(Edit("set", "Helicone-Session-Id", None, "session-1", "one"),),
+    gateway=Route("https", "oai.helicone.ai", 443),
+    flags=("streamed_request", "streamed_request"),
+)  # fmt: skip
+
+
+def test_a_call_in_full():
+    record = call_record(SEEN, REDACTOR)
+
+    assert record == {
+        "type": "call",
+        "id": SEEN.id,
+        "time": 1_000,
+        "session": {
+            "id": "session-1", "name": "Demo", "path": "/a/b", "step": 3, "source": "app", "renamed_to": "Other",
+            "key": "k",
+        },
+        "conversation": "conversation-1",
+        "parent": "call-0",
+        "evidence": "exact",
+        "caller": "caller-1",
+        "llm": {
+            "provider": "openai", "family": "openai-chat", "operation": "chat", "request_model": "gpt-4o",
+            "response_model": "gpt-4o-2024", "response_id": "chatcmpl-1", "stream": True, "finish_reason": "stop",
+            "tools_offered": ["search"], "tool_calls": ["search"], "tool_call_ids": ["call_1"],
+            "tool_results": ["fetch"],
+            "usage": {"input": 3, "output": 4, "cache_read": None, "cache_write": None, "reasoning": None},
+            "cost_reported": 0.5, "service_tier": "default",
+            "error": {"type": "server_error", "message": "it broke"}, "problems": ["odd"],
+        },
+        "outcome": "ok",
+        "flags": ["streamed_request"],
+        "duration": 9,
+        "time_to_first_byte": 4,
+        "time_to_first_token": 5,
+        "client": "127.0.0.1",
+        "proxy_user": "team-a",
+        "agent": "codex",
+        "subagent": "review",
+        "user": "u1",
+        "properties": {"mode": "x"},
+        "tags": ["t"],
+        "state": {"n": 1},
+        "rules": ["one", "#2", "three"],
+        "host": "api.openai.com",
+        "forwarded_host": "oai.helicone.ai",
+        "route": "/v1/chat/completions",
+        "changes": [
+            ["set", "Helicone-Session-Id", None, "session-1", "one"],
+            ["route", None, "api.openai.com", "https://oai.helicone.ai:443", "one"],
+        ],
+        "request": {
+            "method": "POST", "url": "https://api.openai.com/v1/chat/completions", "http_version": "HTTP/1.1",
+            "headers": [["Host", "api.openai.com"]], "trailers": None, "body": body.encode(b'{"model": "gpt-4o"}'),
+        },
+        "response": {
+            "status": 200, "http_version": "HTTP/2", "headers": [["content-type", "text/event-stream"]],
+            "trailers": [["x-sum", "1"]], "chunks": [2000, 14], "body": body.encode(b"data: [DONE]\n\n", "gzip"),
+        },
+    }  # fmt: skip
+
+
+def test_what_scanning_needs_stands_first_and_bodies_last():
+    record, stored = call_record(SEEN, REDACTOR), call_record(SEEN, REDACTOR)["request"]
+
+    assert list(record)[:4] == ["type", "id", "time", "session"]
+    assert list(record)[-2:] == ["request", "response"]
+    assert list(stored)[-1] == "body"
+    assert list(stored["body"])[-1] == "data"
+
+
+def test_a_call_of_which_nothing_is_known_is_nil_throughout():
+    bare = CallSeen("id", 1, SeenRequest("GET", "https://h.example/", "HTTP/1.1", Headers()), "upstream_unreachable")
+
+    record = call_record(bare, REDACTOR)
+
+    assert record["llm"]["usage"] is None
+    assert {key for key, value in record.items() if value is None} == {
+        "session", "conversation", "parent", "evidence", "caller", "duration", "time_to_first_byte",
+        "time_to_first_token", "client", "proxy_user", "agent", "subagent", "user", "state", "host", "forwarded_host",
+        "route", "response",
+    }  # fmt: skip
+
+
+def test_a_call_that_went_directly_says_why():
+    record = call_record(replace(SEEN, gateway=Direct("HELICONE_API_KEY is not set"), edits=()), REDACTOR)
+
+    assert record["changes"] == [["direct", None, "api.openai.com", None, "HELICONE_API_KEY is not set"]]
+
+
+def test_capture_metadata_keeps_sizes_alone():
+    record = call_record(replace(SEEN, decision=Decision(capture="metadata")), REDACTOR)
+
+    for side, size in (("request", 19), ("response", 14)):
+        stored = record[side]["body"]
+        assert (stored["size"], stored["data"], stored["sha256"], stored["enc"]) == (size, None, None, None)
+        assert body.decode(stored) is None
+
+
+@pytest.mark.parametrize(("capture", "kept"), [("full", True), ("metadata", True), ("none", False)])
+def test_capture_none_is_not_recorded(capture, kept):
+    assert is_kept(replace(SEEN, decision=Decision(capture=capture))) is kept
+
+
+def test_a_body_that_cannot_be_decoded_is_kept_as_it_came_and_flagged():
+    wire = b"\x1f\x8b not gzip"
+    seen = replace(SEEN, response=replace(SEEN.response, body=SeenBody(wire, "gzip", undecodable=True)))
+
+    record = call_record(seen, REDACTOR)
+
+    assert record["flags"] == ["streamed_request", "undecodable"]
+    assert body.decode(record["response"]["body"]) == wire
+    assert (record["response"]["body"]["wire"], record["response"]["body"]["undecodable"]) == ("gzip", True)
+
+
+def test_a_body_that_was_cut_says_how_long_it_was():
+    seen = replace(SEEN, request=replace(SEEN.request, body=SeenBody(b"abc", total=1000)))
+
+    stored = call_record(seen, REDACTOR)["request"]["body"]
+
+    assert (stored["size"], stored["total"]) == (3, 1000)
+
+
+def test_a_caller():
+    assert caller_record(CALLER, REDACTOR) == {
+        "type": "caller", "id": "caller-1", "pid": 7, "started": 5, "name": "bot.py", "exe": "/usr/bin/python3",
+        "argv": ["python3", "bot.py"], "cwd": "/srv", "user": "me", "uid": 1000,
+        "ancestors": [{"pid": 1, "name": "init", "started": None}], "container": None, "env": {"RUN_ID": "r1"},
+    }  # fmt: skip
+
+
+def test_a_note_keeps_its_own_keys():
+    note = note_record("fault", "it broke", kind="other", count=2)
+
+    assert (note["type"], note["kind"], note["text"], note["count"]) == ("note", "fault", "it broke", 2)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "packed"),
+    [
+        ([], []),
+        ([(1_500, 10)], [1, 10]),
+        ([(1_000_000, 10), (1_002_999, 20), (5_000_000, 30)], [1000, 10, 2, 20, 3998, 30]),
+        ([(5_000, 1), (4_000, 1)], [5, 1, 0, 1]),
+    ],
+    ids=["none", "one", "several", "a clock that goes back"],
+)
+def test_chunks_are_packed_as_differences(chunks, packed):
+    assert pack_chunks(chunks) == packed
+
+
+def test_chunks_come_back_in_microseconds():
+    chunks = [(1_000, 5), (7_000, 6), (7_000, 7)]
+
+    assert unpack_chunks(pack_chunks(chunks)) == chunks
+
+
+def test_many_chunks_are_put_together_but_no_byte_is_lost():
+    chunks = [(number * 1000, number % 7) for number in range(10_001)]
+
+    found = unpack_chunks(pack_chunks(chunks))
+
+    assert len(found) <= MAX_CHUNKS
+    assert sum(size for _, size in found) == sum(size for _, size in chunks)
+    assert {time for time, _ in found} <= {time for time, _ in chunks}
+
+
+def everywhere(secret: str) -> CallSeen:
+    """A call with a credential in each place that is kept."""
+    said = f"it is {secret}."
+    document = json.dumps({"messages": [{"content": said}, {"content": f"{said}\n{said}"}]}).encode()
+    return replace(
+        SEEN,
+        proxy_user=said,
+        request=SeenRequest(
+            "POST",
+            f"https://me:{secret}@h.example/{secret}/x?key={secret}&q={secret}",
+            "HTTP/1.1",
+            Headers([("Authorization", f"Bearer {secret}"), ("X-Api-Key", secret), ("Cookie", f"a={secret}"),
+                     ("X-Other", said), ("Referer", f"https://h.example/?token={secret}")]),
+            SeenBody(document),
+            Headers([("x-api-key", secret)]),
+        ),
+        response=SeenResponse(
+            200, "HTTP/2", Headers([("Set-Cookie", f"a={secret}; Path=/"), ("Location", f"https://h.example/?sig={secret}")]),
+            SeenBody(sse([said[at : at + 5] for at in range(0, len(said), 5)])), Headers([("x-echo", said)]),
+        ),
+        caller=replace(CALLER, argv=("bot", "--api-key", secret, said, f"-H=Authorization: {secret}"), cwd=f"/{secret}",
+                       env={"OPENAI_API_KEY": secret, "TEXT": said}),
+        call=replace(SEEN.call, asked=Asked(secret, tools_offered=(secret,), tool_results=(secret,), problems=(said,))),
+        reply=replace(SEEN.reply, error=CallError("invalid_api_key", f"Incorrect API key provided: {secret}"),
+                      tool_calls=(ToolCall(secret),)),
+        labels=Labels(path=f"/{secret}", user=said, properties={"token": secret, "text": said, secret: "x"},
+                      tags=(secret,), state={"deep": [{"secret": secret, "text": said}]}),
+        session=Session(secret, said, 0, "app", renamed_to=said),
+        session_extra={"key": secret, "list": [said]},
+        edits=(Edit("set", "Helicone-Auth", secret, f"Bearer {secret}", "r"), Edit("set", "X-Other", said, said)),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("secret", [*SHAPED.values()], ids=[*SHAPED.keys()])
+def test_no_byte_of_a_secret_is_in_the_segment(folder, monkeypatch, secret):
+    """Compression is off, so that a search of the file's bytes sees everything."""
+    monkeypatch.setattr("sessiontap.trace.body.SMALL", 1 << 30)
+    writer = Writer(folder, writer_info={})
+    writer.start()
+    seen = everywhere(secret)
+    writer.submit(lambda: [caller_record(seen.caller, REDACTOR), call_record(seen, REDACTOR)], 0)
+    assert writer.close(5)
+
+    (segment,) = folder.iterdir()
+    data = segment.read_bytes()
+    assert len(list(trace.open(folder).calls())) == 1
+    assert secret.encode() not in data
+    assert secret[len(secret) // 2 :].encode() not in data
+    assert data.count(REDACTOR.token("x", secret.encode()).split(":")[2].encode()) > 30, "equal digests everywhere"
+
+
+def test_a_shapeless_key_is_gone_wherever_a_name_gives_it_away(folder):
+    seen = replace(
+        SEEN,
+        request=replace(
+            SEEN.request,
+            url=f"https://h.example/?api-key={SHAPELESS}",
+            headers=Headers([("api-key", SHAPELESS), ("Ocp-Apim-Subscription-Key", SHAPELESS)]),
+            body=SeenBody(f'{{"api_key": "{SHAPELESS}"}}'.encode()),
+        ),
+        labels=Labels(properties={"api_key": SHAPELESS}, state={"password": SHAPELESS}),
+    )
+    caller = replace(CALLER, argv=("x", f"--api-key={SHAPELESS}"), env={"AZURE_OPENAI_API_KEY": SHAPELESS})
+
+    written = msgpack.packb([call_record(seen, REDACTOR), caller_record(caller, REDACTOR)])
+
+    assert SHAPELESS.encode() not in written
+
+
+def test_a_private_key_is_gone_from_bodies_and_variables():
+    seen = replace(SEEN, request=replace(SEEN.request, body=SeenBody(json.dumps({"k": PEM}).encode())))
+    caller = replace(CALLER, env={"DEPLOY_KEY": PEM})
+
+    assert b"q8dXo3" not in msgpack.packb([call_record(seen, REDACTOR), caller_record(caller, REDACTOR)])
+
+
+def test_every_field_of_a_call_is_in_the_example():
+    """So that a field that is added is tested too."""
+    assert [field.name for field in fields(SEEN) if getattr(SEEN, field.name) is None] == []
