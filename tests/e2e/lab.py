@@ -62,7 +62,7 @@ class Proxy:
 
     def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """The variables of a program that is to go through the proxy; keys that the local LLM server takes."""
-        return {**_own_environment(), **variables(self.url, str(self.ca), str(self.ca)), **KEYS, **(more or {})}
+        return {**own_environment(), **variables(self.url, str(self.ca), str(self.ca)), **KEYS, **(more or {})}
 
     def run(
         self, command: Sequence[str | Path], environment: Mapping[str, str] | None = None
@@ -156,7 +156,7 @@ class Lab:
             mitmdump(*scripts, options=settings | dict(options or {})),
             folder,
             redirects=self._redirects,
-            environment={**_own_environment(), **(environment or {})},
+            environment={**own_environment(), **(environment or {})},
         )
         self._exit.enter_context(process)
         return Proxy(process, self._confdir / "mitmproxy-ca-cert.pem", rules_file, trace_folder)
@@ -168,7 +168,7 @@ class Lab:
         assert not faults, f"upstream handlers failed: {faults}"
 
 
-def _own_environment() -> dict[str, str]:
+def own_environment() -> dict[str, str]:
     """This process's, without what would reach into a test."""
     foreign = ("OPENAI_", "ANTHROPIC_", "HELICONE_", "SESSIONTAP_")
     proxies = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")

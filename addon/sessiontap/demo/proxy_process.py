@@ -128,7 +128,7 @@ class ProxyProcess:
                 if fits(line):
                     return line
         happened = "ended" if self._ended else f"did not get there in {timeout:g} s"
-        raise ProxyFailed(f"the proxy {happened}; it said: {self.output.strip() or 'nothing'}")
+        raise ProxyFailed(f"the proxy {happened}; it said: {self._complaint()}")
 
     def stop(self) -> int:
         """End it as Ctrl-C does, wait until it has, and give its exit status."""
@@ -155,7 +155,12 @@ class ProxyProcess:
             pass
         if self._reader is not None:
             self._reader.join(STOP_LIMIT)  # for its last words
-        raise ProxyFailed(f"the proxy ended at its start; it said: {self.output.strip()}")
+        raise ProxyFailed(f"the proxy ended at its start; it said: {self._complaint()}")
+
+    def _complaint(self) -> str:
+        """What the addon said to people, where it said something; else all of it."""
+        to_people = [line.removeprefix("sessiontap: ") for line in self.lines if line.startswith("sessiontap: ")]
+        return "\n".join(to_people) or self.output.strip() or "nothing"
 
     def _read(self) -> None:
         assert self._process is not None

@@ -150,7 +150,7 @@ def _print_sessions(trace: Path) -> None:
     _say(_own_command(["ls"], trace))
     listed = _own_command(["ls", "--json"], trace).splitlines()
     for line in reversed(listed):  # newest first; read from the oldest
-        _say(_own_command(["show", json.loads(line)["id"]], trace))
+        _say("", _own_command(["show", json.loads(line)["id"]], trace))
 
 
 def _with_package() -> dict[str, str]:
