@@ -36,8 +36,10 @@ def portable_each() -> portable.Finder:
 
 
 @pytest.fixture(params=[pytest.param(linux.Finder, marks=on_linux), portable_whole, portable_each])
-def finder(request: pytest.FixtureRequest) -> linux.Finder | portable.Finder:
-    """Every implementation, with an empty memory."""
+def finder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> linux.Finder | portable.Finder:
+    """Every implementation, with an empty memory, and patience: no test is about how busy the machine is."""
+    monkeypatch.setattr("sessiontap.callers.portable._DEADLINE", 60.0)
+    monkeypatch.setattr("sessiontap.callers.scan.SEARCH", 60.0)
     made: linux.Finder | portable.Finder = request.param()
     return made
 
@@ -332,7 +334,7 @@ def test_from_many_threads_at_once(stage: Stage) -> None:
 
 
 @on_linux
-def test_a_known_process_is_found_again_without_a_search(stage: Stage) -> None:
+def test_a_known_process_is_found_again_at_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     server = stage.listen()
     peer = stage.client(
         server,
@@ -343,11 +345,37 @@ def test_a_known_process_is_found_again_without_a_search(stage: Stage) -> None:
         """,
     )
     finder = linux.Finder()
+    monkeypatch.setattr("sessiontap.callers.scan._last_number", lambda: 0)
     assert finder.find_known(peer.client, peer.proxy, NONE) is None
     caller = look(finder, peer)
     for _ in range(2):
         accepted = stage.accept(server)
         assert finder.find_known(accepted.getpeername(), accepted.getsockname(), NONE) == Found(caller, caller.uid)
+
+
+@on_linux
+def test_a_new_process_is_found_at_once(stage: Stage) -> None:
+    server = stage.listen()
+    finder = linux.Finder()
+    look(finder, stage.client(server))  # from here on the user's name is at hand
+    peer = stage.client(server)
+    assert caller_of(finder.find_known(peer.client, peer.proxy, NONE)).pid == peer.pid
+
+
+@on_linux
+def test_a_thread_is_its_process(stage: Stage) -> None:
+    """Threads take numbers like processes, and show their process's descriptors."""
+    peer = stage.client(
+        stage.listen(),
+        text="""
+            import socket, sys, threading, time
+            for _ in range(5):
+                threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+            connection = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+            connection.recv(1)
+        """,
+    )
+    assert look(linux.Finder(), peer).pid == peer.pid
 
 
 @on_linux
@@ -440,7 +468,7 @@ def test_a_fault_of_any_kind_is_an_answer(stage: Stage, monkeypatch: pytest.Monk
     def faulty(*_: object) -> None:
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr("sessiontap.callers.scan.Scan.search", faulty)
+    monkeypatch.setattr("sessiontap.callers.scan.Scan.known", faulty)
     peer = stage.client(stage.listen())
     found = linux.Finder().find(peer.client, peer.proxy, NONE)
     assert found == Found(reason="look-up failed: RuntimeError: a fault")

@@ -4,8 +4,10 @@ Imports nothing of the project; psutil only where there is no /proc. `find` is t
 platform has its module (`linux`, `portable`):
 
 - `find(client, proxy, env_names)`: the whole look-up, for a thread beside the event loop.
-- `find_known(client, proxy, env_names)`: the same answer at once where it takes no search (a process that was found
-  lately, a remote client, a closed socket), else None: then call `find`.
+- `find_known(client, proxy, env_names)`: the same answer, within a millisecond, where it takes no long search: a
+  process that was found lately or just started, a remote client, a closed socket. Else None: then call `find`. It may
+  be called on the loop, and should: on a thread beside a busy loop each of a look-up's many small system calls waits
+  for the interpreter's lock, up to 5 ms.
 - `listens(caller)`: whether the process is a server.
 - `forget()`: empties the memory, which is bounded anyway.
 
@@ -35,7 +37,7 @@ def find(client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[s
 
     Reasons for there being none: `remote client`; `gone` (it has closed the socket or ended; the uid is known where
     the kernel still knows it); `not permitted` (another user's process); `not visible` (in another pid namespace);
-    `not found within 50 ms`; `look-up failed: ...`.
+    `not found in time`; `look-up failed: ...`.
     """
     try:
         finder = _finder()
@@ -45,7 +47,7 @@ def find(client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[s
 
 
 def find_known(client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found | None:
-    """What `find` would answer, where that takes tens of microseconds and no search; else None."""
+    """What `find` would answer, where that takes 50 microseconds to a millisecond; else None. Waits for nothing."""
     try:
         finder = _finder()
     except Exception:

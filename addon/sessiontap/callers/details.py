@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 from sessiontap.callers import cgroup, identity, procfs, tree
 from sessiontap.callers.caller import Caller, Process
@@ -141,14 +140,25 @@ def _member(pid: int, stat: Stat, named: Names, group: cgroup.Group) -> tree.Mem
     return tree.Member(process, stat.session, stat.group, named.shell, group.container, group.unit)
 
 
-@lru_cache(256)
+def knows_user(uid: int | None) -> bool:
+    """Whether the account's name is at hand. Naming one may ask a directory service, over the network."""
+    return uid is None or _USERS.get(uid) is not None
+
+
 def _user(uid: int | None) -> str | None:
-    """The account's name; None where it has none. May ask a directory service, once per user."""
+    """The account's name; None where it has none."""
     import pwd  # not on Windows
 
     if uid is None:
         return None
-    try:
-        return procfs.text(pwd.getpwuid(uid).pw_name)
-    except (KeyError, OSError):
-        return None
+    known = _USERS.get(uid)
+    if known is None:
+        try:
+            known = procfs.text(pwd.getpwuid(uid).pw_name)
+        except (KeyError, OSError):
+            known = ""
+        _USERS.put(uid, known)
+    return known or None
+
+
+_USERS: Lru[int, str] = Lru(256)

@@ -7,10 +7,9 @@ import socket
 import time
 from collections.abc import Callable
 
-from sessiontap.callers import addresses, identity, proc_net
+from sessiontap.callers import addresses, details, identity, proc_net
 from sessiontap.callers.addresses import Address
 from sessiontap.callers.caller import Caller, Found
-from sessiontap.callers.details import Details
 from sessiontap.callers.lru import Lru
 from sessiontap.callers.procfs import ProcessFolder
 from sessiontap.callers.scan import NotFound, Scan
@@ -26,7 +25,7 @@ class Finder:
     def __init__(self) -> None:
         self._sockets = SockDiag()
         self._scan = Scan()
-        self._details = Details()
+        self._details = details.Details()
         self._listens: Lru[str, tuple[bool, float]] = Lru(512)
 
     def find(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found:
@@ -34,13 +33,8 @@ class Finder:
         return self._guarded(lambda: self._find(client, proxy, env_names))
 
     def find_known(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found | None:
-        """What `find` answers where that takes no search; see `sessiontap.callers.find_known`."""
-
-        def look() -> Found | None:
-            owner = self._owner(client, proxy)
-            return owner if isinstance(owner, Found) else self._known(owner, env_names)
-
-        return self._guarded(look)
+        """What `find` answers, where that takes no long search; see `sessiontap.callers.find_known`."""
+        return self._guarded(lambda: self._find_known(client, proxy, env_names))
 
     def listens(self, caller: Caller) -> bool | None:
         """Whether the process has a listening TCP socket; None where that cannot be known (any more)."""
@@ -59,9 +53,9 @@ class Finder:
         owner = self._owner(client, proxy)
         if isinstance(owner, Found):
             return owner
-        known = self._known(owner, env_names)
-        if known is not None:
-            return known
+        near = self._near(owner, env_names)
+        if near is not None:
+            return near
         try:
             folder = self._scan.search(owner.inode, owner.uid)
         except NotFound as why:
@@ -69,8 +63,16 @@ class Finder:
             return later if isinstance(later, Found) else Found(uid=owner.uid, reason=str(why))
         return self._described(folder, owner, env_names) or Found(uid=owner.uid, reason="gone")
 
-    def _known(self, owner: Owner, env_names: frozenset[str]) -> Found | None:
-        folder = self._scan.known(owner.inode)
+    def _find_known(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found | None:
+        owner = self._owner(client, proxy)
+        if isinstance(owner, Found):
+            return owner
+        if not details.knows_user(owner.uid):  # a directory service may be slow to name one
+            return None
+        return self._near(owner, env_names)
+
+    def _near(self, owner: Owner, env_names: frozenset[str]) -> Found | None:
+        folder = self._scan.known(owner.inode) or self._scan.newest(owner.inode, owner.uid)
         return self._described(folder, owner, env_names) if folder else None
 
     def _described(self, folder: ProcessFolder, owner: Owner, env_names: frozenset[str]) -> Found | None:

@@ -51,7 +51,7 @@ class Finder:
             return Found(reason=f"look-up failed: {type(error).__name__}: {error}")
 
     def find_known(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found | None:
-        """None: here is no answer that takes no search."""
+        """None: every answer takes a search here."""
         return None
 
     def listens(self, caller: Caller) -> bool | None:
@@ -115,7 +115,7 @@ class Finder:
             except self._psutil.Error:
                 continue
             if time.monotonic() > until:
-                raise TimeoutError(f"not found within {_DEADLINE:.0f} s")
+                raise TimeoutError("not found in time")
         if denied is not None:
             raise denied
         return None

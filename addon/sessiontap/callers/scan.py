@@ -1,10 +1,11 @@
 """A socket's inode number -> the process that holds it, found in /proc/PID/fd.
 
-Processes that were found lately are looked at first, then all others from the newest on: who connects was often just
-started. The search ends at the first that holds the socket, or at DEADLINE.
+Three steps, each dearer than the one before: the processes that were found lately (tens of microseconds), those that
+were just started, as most are that connect for the first time (a fifth of a millisecond), and all others from the
+newest on (milliseconds, some fifty microseconds a process; bounded by SEARCH).
 
-Several may hold it: descriptors pass from parent to child at fork(2), never upwards. So where the holder was started
-only just now, its ancestors are asked, and the topmost that holds the socket is the caller.
+Several may hold it: descriptors pass from parent to child at fork(2), by the same number, never upwards. So where the
+holder was started only just now, its ancestors are asked, and the topmost that holds the socket there is the caller.
 """
 
 from __future__ import annotations
@@ -17,10 +18,14 @@ from sessiontap.callers import procfs
 from sessiontap.callers.lru import Lru
 from sessiontap.callers.procfs import ProcessFolder
 
-DEADLINE = 0.05
-"""Seconds; hundreds of processes take a tenth of it."""
+SEARCH = 0.05
+"""Seconds of this thread's own time for a search of all processes: waiting for the interpreter's lock is free."""
+_AT_ONCE = 0.001
+"""The same for the newest processes alone."""
 _YOUNG = 10.0
 """Seconds; a process that is older did not inherit a connection that the proxy has just accepted."""
+_RECENT = 64
+"""So many of the last numbers given are tried: threads take numbers too."""
 _KNOWN = 256
 _ASK_FIRST = 8
 _ANCESTORS = 16
@@ -57,15 +62,32 @@ class Scan:
                 return self._pinned(pid, found, inode)
         return None
 
+    def newest(self, inode: int, uid: int | None) -> ProcessFolder | None:
+        """The holder, if it is one of its user's newest processes; the caller of this closes the folder."""
+        until = time.thread_time() + _AT_ONCE
+        target = f"socket:[{inode}]"
+        for pid in _last_given():
+            if time.thread_time() > until:
+                break
+            if pid == os.getpid() or not _is_of(pid, uid):
+                continue
+            try:
+                number = _number(pid, target)
+            except OSError:
+                continue
+            if number is not None and (folder := self._pinned(pid, number, inode)):
+                return self._opener(folder, inode, number)
+        return None
+
     def search(self, inode: int, uid: int | None) -> ProcessFolder:
         """The holder among all processes, those of the socket's owner first; the caller of this closes the folder.
 
         Raises NotFound, and OSError where /proc cannot be read.
         """
-        until = time.monotonic() + DEADLINE
+        until = time.thread_time() + SEARCH
         target = f"socket:[{inode}]"
         denied = False
-        for pid in _candidates(uid):
+        for pid in _all(uid):
             try:
                 number = _number(pid, target)
             except PermissionError:
@@ -73,12 +95,10 @@ class Scan:
                 continue
             except OSError:  # it has ended
                 continue
-            if number is not None:
-                folder = self._pinned(pid, number, inode)
-                if folder is not None:
-                    return self._opener(folder, inode, target)
-            if time.monotonic() > until:
-                raise NotFound(f"not found within {DEADLINE * 1000:.0f} ms")
+            if number is not None and (folder := self._pinned(pid, number, inode)):
+                return self._opener(folder, inode, number)
+            if time.thread_time() > until:
+                raise NotFound("not found in time")
         raise NotFound("not permitted" if denied else "not visible")
 
     def forget(self) -> None:
@@ -97,16 +117,15 @@ class Scan:
         self._known.put(pid, number)
         return folder
 
-    def _opener(self, holder: ProcessFolder, inode: int, target: str) -> ProcessFolder:
-        """The topmost ancestor that holds the socket too, or the holder itself."""
+    def _opener(self, holder: ProcessFolder, inode: int, number: int) -> ProcessFolder:
+        """The topmost ancestor that holds the socket at that descriptor too, or the holder itself."""
         best = holder
         try:
             stat = holder.stat()
             for _ in range(_ANCESTORS):
                 if procfs.age(stat.ticks) > _YOUNG or stat.ppid <= 0:
                     break
-                number = _number(stat.ppid, target)
-                folder = self._pinned(stat.ppid, number, inode) if number is not None else None
+                folder = self._pinned(stat.ppid, number, inode)
                 if folder is None:
                     break
                 best.close()
@@ -117,23 +136,45 @@ class Scan:
         return best
 
 
-def _candidates(uid: int | None) -> Iterator[int]:
+def _all(uid: int | None) -> Iterator[int]:
     """All pids, the highest first, those of other users after all of `uid`; our own last."""
     us = os.getpid()
     others = []
-    for pid in sorted((int(name) for name in os.listdir("/proc") if name.isdigit()), reverse=True):
+    for pid in sorted(map(int, filter(str.isdigit, os.listdir("/proc"))), reverse=True):
         if pid == us:
             continue
-        try:
-            same = uid is None or os.stat(f"/proc/{pid}").st_uid == uid
-        except OSError:
-            continue
-        if same:
+        if _is_of(pid, uid):
             yield pid
         else:
             others.append(pid)
     yield from others
     yield us
+
+
+def _is_of(pid: int, uid: int | None) -> bool:
+    try:
+        return uid is None or os.stat(f"/proc/{pid}").st_uid == uid
+    except OSError:
+        return False
+
+
+def _last_given() -> Iterator[int]:
+    """The processes with the last numbers that were given, without listing /proc: that alone can take 0.5 ms."""
+    for number in range(last := _last_number(), max(last - _RECENT, 0), -1):
+        try:
+            os.close(os.pidfd_open(number))
+        except OSError:  # there is none, or it is a thread's
+            continue
+        yield number
+
+
+def _last_number() -> int:
+    """The last number that a process or thread was given; 0 where that is not known."""
+    try:
+        with open("/proc/loadavg", "rb", buffering=0) as file:
+            return int(file.read(128).split()[-1])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _number(pid: int, target: str) -> int | None:
