@@ -3,7 +3,7 @@ r"""Known shapes of credentials, as tables, and the search for them in text of a
 Each shape hangs on one byte of its fixed beginning (`sk-` on the `-`). The regular-expression engine looks for a
 pattern that begins with a literal byte at four gigabytes a second, so all shapes of one byte are one pattern: that
 byte, then a look back at two letters before it, then each shape. A body without the byte costs a memchr. One
-alternation of all beginnings would cost 25 ms a megabyte; these cost 3 to 5, a base64 image 2.5.
+alternation of all beginnings would cost 25 ms a megabyte; these cost 4 to 6, a base64 image 3.5.
 
 A shape begins where no letter, digit, `_`, `-` or `+` stands before it, so that no run of base64 holds one; the escapes
 `\n`, `\u0026` and `%3D` end in letters and count as borders. It ends at a border too and is of sane length.
@@ -78,7 +78,7 @@ PREFIXES: tuple[tuple[str, str, str], ...] = (
     ("google-key", "A", r"Iza[A-Za-z0-9_-]{35}"),
     ("aws-key-id", "A", r"(?:KIA|SIA)[A-Z0-9]{16}"),
     ("bedrock-key", "A", r"BSK[A-Za-z0-9+/]{60,256}={0,2}"),
-    ("jwt", "eyJ", r"[\w-]{8,8192}\.[\w-]{0,16384}\.[\w-]{8,16384}(?:\.[\w-]{8,8192}){0,2}"),
+    ("jwt", "eyJ", r"[\w-]{8,4096}\.[\w-]{0,8192}\.[\w-]{8,4096}(?:\.[\w-]{8,2048}){0,2}"),
 )
 
 # Names that are given a value in text or as a query parameter: what stands before the anchor, the anchor, what follows.
@@ -155,7 +155,7 @@ def _named(anchor: str) -> str:
 _PEM = (
     r"(?=----BEGIN [A-Z ]{0,32}PRIVATE KEY)("
     r"----BEGIN [A-Z ]{0,32}PRIVATE KEY(?: BLOCK)?-----"
-    r"(?:[A-Za-z0-9+/=:,. \r\n\t]|-(?!----)|\\[nrt/]|\\u00[0-9a-f]{2}){0,16384}"
+    r"(?:[A-Za-z0-9+/=:,. \r\n\t]|-(?!----)|\\[nrt/]|\\u00[0-9a-f]{2}){0,8192}"
     r"(?:-----END [A-Z ]{0,32}PRIVATE KEY(?: BLOCK)?-----)?)"
 )
 """A private key in PEM, also one that JSON escapes or that ends early."""
@@ -180,8 +180,8 @@ def _probes() -> tuple[_Probe, ...]:
         probes.append(_probe(anchor, pattern, [*shapes, *others]))
     query = "|".join(rf"(?<=[?&6]{name}=)" for name in _QUERY_IN_TEXT)
     for anchor, kind, pattern in (
-        ("K", "credential", rf"(?<=apiK)ey\b{_ASSIGNED}({_VALUE})"),
-        ("B", "bearer", rf"earer\s({_VALUE})"),
+        ("apiKey", "credential", rf"\b{_ASSIGNED}({_VALUE})"),
+        ("Bearer", "bearer", rf"\s({_VALUE})"),
         ("=", "credential", rf"(?<=[ygntde]=)(?:{query}|(?<=[ ,]Signature=))({_QUERY_VALUE})"),
     ):
         probes.append(_probe(anchor, pattern, [(kind, pattern, 0)]))
