@@ -249,7 +249,7 @@ class Reader:
                 name: self.read(Json(), value, _join(path, name), depth + 1)
                 for name, _, value in self._pairs(node, path, Json())
             }
-        if isinstance(node, ScalarNode) and node.style is None:
+        if isinstance(node, ScalarNode) and not node.style:
             for pattern, value_of in PLAIN_JSON:
                 if re.fullmatch(pattern, node.value):
                     return value_of(node.value)

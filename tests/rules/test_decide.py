@@ -1,0 +1,359 @@
+"""First rule fills in; final, ignore; ladders, defaults, state, and what never happens: an exception."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.rules.build import CALLER, NOTHING_KNOWN, SESSION, call, facts, load, one_rule, outcome
+
+from sessiontap.llm.call import Agent, Asked, Call, Endpoint
+from sessiontap.rules import Facts, Rung, SessionFacts, decide, finish, load_text
+from sessiontap.rules import conditions as conditions_module
+from sessiontap.rules.kinds import Record
+from sessiontap.rules.schema import RULE
+
+
+def test_the_design_s_own_example() -> None:
+    rules = load("""
+        rules:
+          - rule: web search tool
+            match: {process: node, host: api.groq.com, tool_result: web_search}
+            session: {path: /context-gather/agent-execution/web-search}
+            properties: {tool: web-search}
+          - rule: course generator
+            match: {process: {name: node, cwd: "~/src/sphere/**"}}
+            session:
+              name: Context Gathering Session
+              id: ["${env.RUN_ID}", native, process]
+              path: /context-gather
+              idle: 30m
+            user: ${env.USER_ID}
+            properties: {mode: context mode}
+            gateway: helicone
+    """)
+    caller = replace(CALLER, name="node", names=("node",), cwd=os.path.expanduser("~/src/sphere/agents"), env={})
+    given = facts(host="api.groq.com", caller=caller)
+    decision, labels = outcome(rules, given)
+    assert decision.name == "Context Gathering Session"
+    assert decision.ladder == (Rung("native"), Rung("process"))
+    assert decision.idle == 1800
+    assert decision.gateway == "helicone"
+    assert decision.send == ("helicone",)
+    assert decision.rules == ("course generator",)
+    assert labels.path == "/context-gather/agent-execution/web-search"
+    assert labels.properties == {"tool": "web-search", "mode": "context mode"}
+    assert labels.user is None
+    assert labels.rules == ("web search tool", "course generator")
+    assert labels.set_by == {
+        "session.path": "web search tool",
+        "properties.tool": "web search tool",
+        "properties.mode": "course generator",
+    }
+
+
+# Every key that a rule may set: (first rule, second rule, what is read, its value where both match).
+FILL_IN: dict[str, tuple[Any, Any, Any, Any]] = {
+    "session.name": ({"name": "A"}, {"name": "B"}, lambda d, _: d.name, "A"),
+    "session.id": ({"id": "process"}, {"id": "native"}, lambda d, _: d.ladder, (Rung("process"),)),
+    "session.path": ({"path": "/a"}, {"path": "/b"}, lambda _, labels: labels.path, "/a"),
+    "session.idle": ({"idle": "1m"}, {"idle": "2m"}, lambda d, _: d.idle, 60.0),
+    "session.max_calls": ({"max_calls": 3}, {"max_calls": 4}, lambda d, _: d.max_calls, 3),
+    "user": ("a", "b", lambda _, labels: labels.user, "a"),
+    "properties": (
+        {"x": "1", "Y": "2"},
+        {"X": "3", "z": "4"},
+        lambda _, labels: labels.properties,
+        {"x": "1", "Y": "2", "z": "4"},
+    ),
+    "tags": (["a", "b"], ["b", "c"], lambda _, labels: labels.tags, ("a", "b", "c")),
+    "state": (
+        {"a": 1},
+        {"a": 2, "b": [None, "${model}"]},
+        lambda _, labels: labels.state,
+        {"a": 1, "b": [None, "openai/gpt-4o"]},
+    ),
+    "headers.set": (
+        {"X-A": "1"},
+        {"x-a": "2", "X-B": "3"},
+        lambda _, labels: labels.headers_set,
+        {"X-A": "1", "X-B": "3"},
+    ),
+    "headers.remove": (["X-*"], ["Y", "X-*"], lambda _, labels: labels.headers_remove, ("X-*", "Y")),
+    "send": ("none", ["traceforge"], lambda d, _: d.send, ()),
+    "existing": ("replace", "keep", lambda d, _: d.existing, "replace"),
+    "gateway": ("helicone", "mine", lambda d, _: d.gateway, "helicone"),
+    "capture": ("none", "full", lambda d, _: d.capture, "none"),
+}
+
+
+def rule_with(key: str, value: Any) -> dict[str, Any]:
+    outer, _, inner = key.partition(".")
+    if outer == "headers":
+        return {"headers": {inner: value}}
+    return {outer: value}
+
+
+@pytest.mark.parametrize("key", FILL_IN)
+def test_each_rule_fills_in_what_none_before_it_has_set(key: str) -> None:
+    first, second, read, expected = FILL_IN[key]
+    rules = [rule_with(key, first), rule_with(key, second), {"session": {"name": "last"}}]
+    text = json.dumps({"rules": rules, "gateways": {"mine": {"kind": "helicone"}}})
+    assert read(*outcome(load_text(text), facts())) == expected
+
+
+def test_every_key_that_sets_something_is_tested() -> None:
+    elsewhere = {"rule", "match", "final", "ignore"}
+    keys = set()
+    for field in RULE.fields:
+        if isinstance(field.kind, Record):
+            keys |= {f"{field.name}.{inner.name}" for inner in field.kind.fields}
+        else:
+            keys.add(field.name)
+    assert keys - elsewhere == set(FILL_IN)
+
+
+def test_a_missing_value_leaves_the_field_to_a_later_rule() -> None:
+    rules = load("""
+        rules:
+          - rule: first
+            session: {name: "Run ${env.NO}", id: "${env.NO}", path: "/${env.NO}/x"}
+            user: "${env.NO}"
+            properties: {a: "${env.NO}", b: "1"}
+            tags: ["${env.NO}", t]
+            state: {a: [{b: "${env.NO}"}], c: 1}
+          - rule: second
+            session: {name: Second, id: process, path: /second}
+            user: second
+            properties: {a: second}
+            state: {a: second}
+    """)
+    decision, labels = outcome(rules, facts())
+    assert (decision.name, decision.ladder) == ("Second", (Rung("process"),))
+    assert decision.rules == ("second",)
+    assert (labels.path, labels.user, labels.tags) == ("/second", "second", ("t",))
+    assert labels.properties == {"b": "1", "a": "second"}
+    assert labels.state == {"c": 1, "a": "second"}
+    assert labels.set_by["properties.b"] == "first"
+
+
+@pytest.mark.parametrize(
+    ("ladder", "rungs"),
+    [
+        pytest.param("auto", [Rung("auto")], id="auto"),
+        pytest.param("conversation", [Rung("conversation")], id="conversation"),
+        pytest.param(["native", "process-tree"], [Rung("native"), Rung("process-tree")], id="sources"),
+        pytest.param("connection", [Rung("connection")], id="connection"),
+        pytest.param("${env.RUN_ID}", [Rung("template", "run-2025-01")], id="template"),
+        pytest.param(["${env.NO}", "process"], [Rung("process")], id="a missing template is left out"),
+        pytest.param("${env.NO}", [Rung("auto")], id="nothing left: the default"),
+        pytest.param("nightly-build", [Rung("literal", "nightly-build")], id="literal"),
+        pytest.param("42", [Rung("literal", "42")], id="literal number"),
+    ],
+)
+def test_ladders(ladder: Any, rungs: list[Rung]) -> None:
+    assert outcome(one_rule(session={"id": ladder}), facts())[0].ladder == tuple(rungs)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        pytest.param(facts(), "claude-code", id="agent"),
+        pytest.param(facts(call=None), "bot.py", id="process"),
+        pytest.param(facts(call=None, caller=None), "ci", id="proxy user"),
+        pytest.param(facts(call=None, caller=None, proxy_user=None), "api.openai.com", id="host"),
+        pytest.param(NOTHING_KNOWN, "unnamed", id="nothing"),
+        pytest.param(facts(call=None, caller=replace(CALLER, name="a\nb\udcff")), "ab", id="a name that is no header"),
+    ],
+)
+def test_default_names(given: Facts, name: str) -> None:
+    assert outcome(load("version: 1"), given)[0].name == name
+
+
+def test_defaults_are_set_by_no_rule() -> None:
+    decision, labels = outcome(load("rules: [{user: x}]"), facts())
+    assert decision.set_by == {}
+    assert decision.rules == ()
+    assert labels.set_by == {"user": "#1"}
+    assert labels.path == "/main/general-purpose"
+
+
+@pytest.mark.parametrize(
+    ("rule", "wanted"),
+    [
+        pytest.param({"user": "x", "send": ["helicone"]}, False, id="no session key"),
+        pytest.param({"session": {}}, False, id="an empty session"),
+        pytest.param({"session": {"name": "x"}}, True, id="name"),
+        pytest.param({"session": {"idle": "1m"}}, True, id="idle"),
+        pytest.param({"session": {"path": "/${session.step}"}}, True, id="a path that the session completes"),
+        pytest.param({"session": {"path": "/${env.NO}"}}, False, id="a path that misses something"),
+        pytest.param({"session": {"path": "/x"}, "match": {"model": "other"}}, False, id="a rule of other calls"),
+    ],
+)
+def test_a_session_key_is_the_wish_to_send(rule: dict[str, Any], wanted: bool) -> None:
+    decision, _ = outcome(one_rule(**rule), facts())
+    assert decision.wants_session is wanted
+    assert decision.send == (("helicone",) if wanted else ())
+
+
+@pytest.mark.parametrize(
+    ("top", "own", "sent"),
+    [
+        ("", "", ("helicone",)),
+        ("send: [traceforge, helicone]", "", ("traceforge", "helicone")),
+        ("send: traceforge", "", ("traceforge",)),
+        ("send: none", "", ()),
+        ("send: auto", "", "auto"),
+        ("send: none", "send: auto", "auto"),
+        ("send: auto", "send: []", ()),
+    ],
+)
+def test_send(top: str, own: str, sent: Any) -> None:
+    text = f"{top}\nrules:\n  - session: {{name: x}}\n    {own}\n"
+    assert outcome(load(text), facts())[0].send == sent
+
+
+def test_final_ends_the_reading() -> None:
+    rules = load("""
+        rules:
+          - {match: {model: other}, final: true, user: other}
+          - {match: {process: bot.py}, final: true, properties: {a: "1"}}
+          - {user: late, session: {name: late}}
+    """)
+    decision, labels = outcome(rules, facts())
+    assert labels.properties == {"a": "1"}
+    assert labels.user is None
+    assert decision.name == "claude-code"
+
+
+def test_ignore_leaves_the_call_alone() -> None:
+    rules = load("""
+        rules:
+          - {session: {name: first}, headers: {set: {X: "1"}}}
+          - {rule: leave it, match: {model: "*"}, ignore: true}
+    """)
+    given = facts()
+    decision, matched = decide(rules, given, {})
+    assert decision.ignore
+    assert decision.send == ()
+    assert decision.rules == ("leave it",)
+    assert finish(matched, given, SESSION, {}).headers_set == {}
+    assert not decide(rules, facts(call=None), {})[0].ignore
+
+
+def test_what_a_match_captures_its_own_rule_may_say() -> None:
+    rules = load("""
+        rules:
+          - match: {message: "re:ticket (?P<ticket>[0-9]+)", route: "/{version}/**", tool_result: "web_*"}
+            session: {name: "Ticket ${ticket}", path: "/${route.version}/${tool_result}"}
+    """)
+    decision, labels = outcome(rules, facts())
+    assert (decision.name, labels.path) == ("Ticket 42", "/v1/web_search")
+
+
+def test_templates_may_speak_of_the_session_once_it_is_known() -> None:
+    rules = load("""
+        rules:
+          - session: {path: "/step ${session.step}"}
+            user: "${session.name}"
+            properties: {id: "${session.id}", arm: "${pick(only)}"}
+    """)
+    _, labels = outcome(rules, facts(), session=SessionFacts("s-1", "Name", 7))
+    assert (labels.path, labels.user) == ("/step-7", "Name")
+    assert labels.properties == {"id": "s-1", "arm": "only"}
+
+
+def test_values_are_safe_in_a_header() -> None:
+    body = {"evil": "a\r\nX-Evil: 1", "long": "x" * 10_000}
+    endpoint = Endpoint("openai", "openai-chat", "chat", "/v1/chat/completions")
+    given = facts(call=Call(endpoint, Asked(), json=body))
+    rules = load("""
+        rules:
+          - session: {name: "${body.evil}"}
+            headers: {set: {X-One: "${body.evil}", X-Long: "${body.long}"}}
+    """)
+    decision, labels = outcome(rules, given)
+    assert decision.name == "aX-Evil: 1"
+    assert labels.headers_set["X-One"] == "aX-Evil: 1"
+    assert len(labels.headers_set["X-Long"]) == 4096
+    assert labels.problems == ("#1: headers.set.X-Long is cut to 4,096 characters",)
+
+
+@pytest.mark.parametrize(
+    ("length", "kept"), [pytest.param(10_232, True, id="10,240 bytes"), pytest.param(10_233, False, id="one more")]
+)
+def test_state_has_a_limit(length: int, kept: bool) -> None:
+    _, labels = outcome(one_rule(state={"k": "x" * length}), facts())
+    assert (labels.state is not None) is kept
+    assert bool(labels.problems) is not kept
+    assert ("state.k" in labels.set_by) is kept
+
+
+def test_state_is_measured_as_ascii() -> None:
+    _, labels = outcome(one_rule(state={"k": "é" * 2000}), facts())
+    assert labels.state is None
+    assert labels.problems == ("the state is dropped: it is 12,008 bytes of JSON, and at most 10,240 can be sent",)
+
+
+def test_state_keeps_its_types() -> None:
+    rules = load("""
+        rules:
+          - state: {n: 3, f: 1.5, yes: yes, t: true, "null": null, s: "3", d: 2025-01-01, e: "", l: [1, {a: ~}]}
+    """)
+    assert outcome(rules, facts())[1].state == {
+        "n": 3,
+        "f": 1.5,
+        "yes": "yes",
+        "t": True,
+        "null": None,
+        "s": "3",
+        "d": "2025-01-01",
+        "e": "",
+        "l": [1, {"a": None}],
+    }
+
+
+def test_a_fault_in_one_rule_is_told_and_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = load("""
+        rules:
+          - {rule: broken, match: {message: "re:x"}, user: broken}
+          - {rule: sound, user: sound}
+    """)
+
+    def fault(self: object, scope: object) -> None:
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr(conditions_module.Leaf, "holds", fault)
+    decision, labels = outcome(rules, facts())
+    assert labels.user == "sound"
+    assert decision.problems == ("broken: cannot be evaluated (RecursionError: too deep)",)
+
+
+@pytest.mark.parametrize("given", [NOTHING_KNOWN, facts(call=None), facts(request=None), facts(caller=None), facts()])
+def test_any_facts_give_a_decision(given: Facts) -> None:
+    rules = load("""
+        rules:
+          - match: {not: {process: {cwd: "~/x/**", env: {A: b}, ancestor: x}}}
+            session: {name: "${process.name}", path: "/${route.x}/${body.a.b}", id: ["${header.x}", auto]}
+            user: "${client.ip}"
+          - match: {route: "/**", query: {a: "*"}, header: {a: "*"}, body: {a: "*"}, stream: true, offers: "*"}
+            tags: [x]
+    """)
+    decision, labels = outcome(rules, given)
+    assert decision.problems == labels.problems == ()
+    assert labels.path.startswith("/")
+
+
+def test_the_same_facts_may_be_given_again() -> None:
+    rules, given = load("rules: [{user: '${model}'}]"), facts()
+    _, matched = decide(rules, given, {})
+    assert finish(matched, facts(call=call(model="later")), SESSION, {}).user == "later"
+    assert finish(matched, given, SESSION, {}).user == "openai/gpt-4o"
+
+
+def test_an_agent_without_a_subagent_is_in_main() -> None:
+    known = replace(call(), agent=Agent("codex"))
+    assert outcome(load("version: 1"), facts(call=known))[1].path == "/main"

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+from tests.rules.build import load
+
+from sessiontap.rules import lint
+
+
+def reads(host: str) -> set[str]:
+    return {"helicone"} if host.endswith("helicone.ai") else set()
+
+
+ADVICE = "set gateway: helicone, send: auto or send: none"
+
+CASES = {
+    "a host that does not read them": (
+        "[{match: {host: api.groq.com}, session: {name: x}}]",
+        [f"rule #1 sends helicone session headers to api.groq.com, which does not read them; {ADVICE}"],
+    ),
+    "a host that does": ("[{match: {host: oai.helicone.ai}, session: {name: x}}]", []),
+    "a glob of hosts that do": ("[{match: {host: '*.helicone.ai'}, session: {name: x}}]", []),
+    "any host": (
+        "[{rule: all, session: {name: x}}]",
+        [f"rule 'all' sends helicone session headers to any LLM host, whether it reads them or not; {ADVICE}"],
+    ),
+    "no session": ("[{match: {host: api.groq.com}, user: x}]", []),
+    "nothing is sent": ("[{session: {name: x}, send: none}]", []),
+    "only where it is read": ("[{session: {name: x}, send: auto}]", []),
+    "to a gateway": ("[{session: {name: x}, gateway: helicone}]", []),
+    "to the gateway of all": ("[{session: {name: x}, match: {model: x}}, {gateway: helicone}]", []),
+    "to a gateway that reads something else": (
+        "[{session: {name: x}, gateway: helicone, send: [traceforge]}]",
+        ["rule #1 sends traceforge session headers to a gateway that does not read them"],
+    ),
+    "never reached": (
+        "[{final: true}, {user: x}]",
+        ["rule #2 is never reached: rule #1 in line 1 matches every call and ends the reading"],
+    ),
+    "sets nothing": ("[{match: {model: x}}]", ["rule #1 sets nothing"]),
+    "same name": (
+        "[{rule: a, user: x}, {rule: a, user: y}]",
+        ["rule 'a' has the name of an earlier rule, so explain and the trace cannot tell them apart"],
+    ),
+    "a prompt without a star": (
+        "[{match: {prompt: deploy}, user: x}]",
+        ["rule #1 matches only where the whole prompt is 'deploy'; *deploy* finds it inside"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_warnings(name: str) -> None:
+    rules, expected = CASES[name]
+    assert lint(load(f"rules: {rules}"), reads) == [f"rules.yaml:1: {warning}" for warning in expected]

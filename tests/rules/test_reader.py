@@ -1,0 +1,300 @@
+# ruff: noqa: E501 - messages stand here as they are printed
+"""What a bad file is told: line, column, key path, what is wrong, what was expected, and a guess."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sessiontap.rules import RulesError, load_file, load_text
+
+RULE_KEYS = (
+    "rule, match, session, user, properties, tags, state, headers, send, existing, gateway, capture, final, ignore"
+)
+
+BAD = {
+    "misspelt key": (
+        "rules:\n  - rule: a\n    sesion: {name: x}\n",
+        [f"3:5: rules[0].sesion: unknown key 'sesion'; expected one of {RULE_KEYS}; did you mean 'session'?"],
+    ),
+    "key that belongs one level deeper": (
+        "rules:\n  - name: x\n",
+        [f"2:5: rules[0].name: unknown key 'name'; expected one of {RULE_KEYS}; did you mean 'session.name'?"],
+    ),
+    "misspelt key of a process": (
+        "rules:\n  - match: {process: {nmae: node}}\n",
+        [
+            "2:23: rules[0].match.process.nmae: unknown key 'nmae'; expected one of name, exe, argv, cwd, user, env, "
+            "ancestor; did you mean 'name'?"
+        ],
+    ),
+    "source of an id, nearly": (
+        "rules:\n  - session: {id: [native, proces]}\n",
+        [
+            "2:28: rules[0].session.id[1]: 'proces' is no source of an id, and too near one to be taken as a literal id; "
+            "expected one of auto, native, conversation, process, process-tree, connection, a template or a literal id; "
+            "did you mean 'process'?"
+        ],
+    ),
+    "source of an id, another spelling": (
+        "rules:\n  - session: {id: Process_Tree}\n",
+        [
+            "2:19: rules[0].session.id: 'Process_Tree' is no source of an id, and too near one to be taken as a literal "
+            "id; expected one of auto, native, conversation, process, process-tree, connection, a template or a literal "
+            "id; did you mean 'process-tree'?"
+        ],
+    ),
+    "duration": (
+        "rules:\n  - session: {idle: 30}\n",
+        [
+            "2:21: rules[0].session.idle: '30' is no duration; expected a duration such as 90s, 30m, 1h30m or 1d; "
+            "did you mean '30s'?"
+        ],
+    ),
+    "number": (
+        "rules:\n  - session: {max_calls: many}\n",
+        ["2:26: rules[0].session.max_calls: 'many' cannot stand here; expected a whole number from 1"],
+    ),
+    "flag": (
+        "rules:\n  - final: yes\n",
+        ["2:12: rules[0].final: 'yes' is neither; expected true or false; did you mean 'true'?"],
+    ),
+    "choice": (
+        "rules:\n  - existing: replaced\n",
+        ["2:15: rules[0].existing: 'replaced' is unknown; expected one of keep, replace; did you mean 'replace'?"],
+    ),
+    "dialect": (
+        "send: helicon\n",
+        ["1:7: send: 'helicon' is unknown; expected one of helicone, traceforge, none, auto; did you mean 'helicone'?"],
+    ),
+    "word that stands alone": (
+        "send: [none]\n",
+        ["1:8: send[0]: 'none' stands alone, not in a list; expected it without the brackets"],
+    ),
+    "operation": (
+        "rules:\n  - match: {operation: embedding}\n",
+        [
+            "2:24: rules[0].match.operation: 'embedding' is no operation; expected one of chat, text_completion, "
+            "embeddings, rerank, count_tokens, image, audio, moderation, batch, file, realtime, vector_search, other; "
+            "did you mean 'embeddings'?"
+        ],
+    ),
+    "host with more": (
+        "rules:\n  - match: {host: 'https://api.x.com/v1'}\n",
+        [
+            "2:19: rules[0].match.host: 'https://api.x.com/v1' is more than a host; expected a host name without scheme, "
+            "port or path; did you mean 'api.x.com'?"
+        ],
+    ),
+    "regular expression": (
+        "rules:\n  - match: {message: 're:('}\n",
+        [
+            "2:22: rules[0].match.message: 're:(' is no regular expression (missing ), unterminated subpattern at "
+            "position 0); expected a regular expression after re:"
+        ],
+    ),
+    "template": (
+        "rules:\n  - user: '${env.X'\n",
+        [
+            "2:11: rules[0].user: '${env.X' is no variable; expected ${name}, ${name:-default} or ${pick(a,b)}; a plain "
+            "dollar is $$"
+        ],
+    ),
+    "header that a call needs": (
+        "rules:\n  - headers: {set: {Content-Length: 3}}\n",
+        [
+            "2:21: rules[0].headers.set.Content-Length: 'Content-Length' belongs to the connection, and calls break "
+            "where it is changed"
+        ],
+    ),
+    "property's name": (
+        "rules:\n  - properties: {'my mode': x}\n",
+        [
+            "2:18: rules[0].properties.my mode: 'my mode' cannot be a header's name; expected letters, digits and - "
+            "without spaces"
+        ],
+    ),
+    "key twice": (
+        "rules:\n  - user: a\n    user: b\n",
+        ["3:5: rules[0].user: the key 'user' stands here again, first in line 2"],
+    ),
+    "header twice in another case": (
+        "rules:\n  - headers:\n      set:\n        X-A: 1\n        x-a: 2\n",
+        ["5:9: rules[0].headers.set.x-a: the key 'x-a' stands here again, first in line 4"],
+    ),
+    "not yet: prices": ("prices: {m: {input: 1}}\n", ["1:1: prices: 'prices' is not yet available in this version"]),
+    "not yet: a dialect": (
+        "rules:\n  - send: [langfuse]\n",
+        [
+            "2:12: rules[0].send[0]: 'langfuse' is not yet available in this version; expected one of helicone, "
+            "traceforge, none, auto"
+        ],
+    ),
+    "not yet: a kind of gateway": (
+        "gateways:\n  mine: {kind: portkey}\n",
+        ["2:16: gateways.mine.kind: 'portkey' is not yet available in this version; expected one of helicone"],
+    ),
+    "not yet: a gateway": (
+        "rules:\n  - gateway: portkey\n",
+        [
+            "2:14: rules[0].gateway: the gateway 'portkey' is not yet available in this version; expected one of helicone"
+        ],
+    ),
+    "unknown gateway": (
+        "rules:\n  - gateway: mien\ngateways:\n  mine: {kind: helicone}\n",
+        ["2:14: rules[0].gateway: there is no gateway 'mien'; expected one of helicone, mine; did you mean 'mine'?"],
+    ),
+    "missing key": ("hosts:\n  - {provider: x}\n", ["2:5: hosts[0]: the key 'host' is missing"]),
+    "version": ("version: 2\n", ["1:10: version: '2' cannot stand here; expected 1"]),
+    "nothing behind a key": (
+        "rules:\n  - session:\n    user: x\n",
+        ["2:13: rules[0].session: nothing stands here; expected a map with name, id, path, idle, max_calls"],
+    ),
+    "empty list": (
+        "rules:\n  - match: {host: []}\n",
+        ["2:19: rules[0].match.host: the list is empty; expected at least one item"],
+    ),
+    "rules is no list": ("rules: 5\n", ["1:8: rules: the value '5' stands here; expected a list"]),
+    "rules is a map": ("rules: {match: {}}\n", ["1:8: rules: a map stands here; expected a list"]),
+    "text where a map is meant": (
+        "rules:\n  - session: x\n",
+        ["2:14: rules[0].session: the value 'x' stands here; expected a map with name, id, path, idle, max_calls"],
+    ),
+    "list where text is meant": ("rules:\n  - user: [x]\n", ["2:11: rules[0].user: a list stands here; expected text"]),
+    "no map": ("- x\n", ["1:1: a list stands here; expected a map with version, send, rules, hosts, gateways, redact"]),
+    "empty": ("", ["1:1: the file is empty; expected a map with the key rules"]),
+    "only a comment": ("# rules:\n", ["1:1: the file is empty; expected a map with the key rules"]),
+    "a tag": ("rules: !include x\n", ["1:8: rules: the tag !include means nothing here; expected a plain value"]),
+    "a key that is a list": ("? [a]\n: x\n", ["1:3: a list stands as a key; expected a word"]),
+    "tab": (
+        "rules:\n\t- user: x\n",
+        [
+            "2:1: no YAML: while scanning for the next token, found character '\\t' that cannot start any token; indent "
+            "with spaces, tabs are not allowed"
+        ],
+    ),
+    "braces without quotes": (
+        "rules:\n  - {user: ${env.X}}\n",
+        [
+            "2:13: no YAML: while parsing a flow mapping, expected ',' or '}', but got '{'; inside {...} or [...] a value "
+            "with braces needs quotes"
+        ],
+    ),
+    "star without quotes": (
+        "rules:\n  - match: {host: *.x.com}\n",
+        [
+            "2:20: no YAML: while scanning an alias, expected alphabetic or numeric character, but found '.'; a value "
+            "that starts with * & ! % @ or ` needs quotes"
+        ],
+    ),
+    "colon without quotes": (
+        "rules:\n  - user: a: b\n",
+        [
+            "2:12: no YAML: mapping values are not allowed here; a value with a colon and a space in it needs quotes, and "
+            "keys of one map the same indentation"
+        ],
+    ),
+    "two documents": (
+        "version: 1\n---\nversion: 1\n",
+        [
+            "2:1: no YAML: expected a single document in the stream, but found another document; leave out the --- "
+            "between the two"
+        ],
+    ),
+    "control character": ("rules: \x01\n", ["1:8: no YAML: the character U+0001 cannot stand here"]),
+    "all at once, by line": (
+        "rules:\n  - user: '${modell}'\n    x: 1\n  - match: {modle: x}\nversion: x\n",
+        ["2:11", "3:5", "4:13", "5:10"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_messages(name: str) -> None:
+    text, expected = BAD[name]
+    with pytest.raises(RulesError) as caught:
+        load_text(text, "rules.yaml")
+    messages = [str(problem) for problem in caught.value.problems]
+    if name.startswith("all at once"):
+        messages = [message.removeprefix("rules.yaml:").partition(": ")[0] for message in messages]
+        assert messages == expected
+    else:
+        assert messages == [f"rules.yaml:{message}" for message in expected]
+        assert str(caught.value) == "\n".join(messages)
+
+
+def test_a_problem_in_its_parts() -> None:
+    with pytest.raises(RulesError) as caught:
+        load_text("rules:\n  - capture: al\n", "my.yaml")
+    (problem,) = caught.value.problems
+    assert (problem.file, problem.line, problem.column) == ("my.yaml", 2, 14)
+    assert (problem.path, problem.value) == ("rules[0].capture", "al")
+    assert problem.expected == "one of full, metadata, none"
+
+
+def test_text_stays_text() -> None:
+    rules = load_text("rules:\n  - session: {name: No}\n    user: 1.10\n    match: {process: 12}\n    tags: [on]\n")
+    (rule,) = rules.rules
+    assert [setting.text for setting in rule.settings] == ["No", "1.10", "on"]
+    assert rule.conditions[0].expected == "12"
+
+
+def test_anchors_and_merge_keys() -> None:
+    text = """
+rules:
+  - match: &base {process: node, host: a.example}
+    properties: &labels {app: one, team: blue}
+  - match: {<<: *base, host: b.example}
+    properties:
+      <<: [{app: two}, *labels]
+      team: red
+"""
+    first, second = load_text(text).rules
+    assert [condition.expected for condition in first.conditions] == ["a.example", "node"]
+    assert sorted(condition.expected for condition in second.conditions) == ["b.example", "node"]
+    assert {setting.field: setting.text for setting in second.settings} == {
+        "properties.app": "two",
+        "properties.team": "red",
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("rules: &a [*a]\n", id="list in itself"),
+        pytest.param("rules:\n  - match: &m {not: *m}\n", id="map in itself"),
+        pytest.param("rules:\n  - match: &m {<<: *m}\n", id="merged into itself"),
+        pytest.param("rules:\n  - match: &m {not: {<<: *m}}\n", id="merged into a part of itself"),
+        pytest.param("rules: " + "[" * 5000 + "]" * 5000 + "\n", id="thousands of brackets"),
+        pytest.param(
+            "rules:\n  - state:\n      a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+            + "".join(f"      a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)),
+            id="a billion items",
+        ),
+    ],
+)
+def test_endless_files_are_refused(text: str) -> None:
+    with pytest.raises(RulesError):
+        load_text(text)
+
+
+def test_a_byte_order_mark_is_fine(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_bytes(b"\xef\xbb\xbfversion: 1\nrules: []\n")
+    assert load_file(path).rules == ()
+    assert load_text("\ufeffversion: 1\n").rules == ()
+
+
+def test_a_file_that_is_no_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_bytes(b"version: 1\nrules:\n  - user: \xfcber\n")
+    with pytest.raises(
+        RulesError, match=r":3:11: no UTF-8: the byte 0xFC cannot stand here; expected text saved as UTF-8"
+    ):
+        load_file(path)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        load_file(tmp_path / "rules.yaml")
