@@ -1,0 +1,52 @@
+"""The reference: its examples are valid, and it leaves no key and no variable out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from tests.rules.build import CALLER, facts, outcome
+
+from sessiontap.rules import json_schema, load_text
+from sessiontap.rules.kinds import Either, Record
+from sessiontap.rules.schema import DEFINITIONS, FILE, GATEWAY, HOST, ID_SOURCES, MATCH, REDACT, RULE, SESSION
+from sessiontap.rules.variables import FAMILIES, VARIABLES
+
+REFERENCE = (Path(__file__).parents[2] / "docs" / "rules.md").read_text("utf-8")
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", REFERENCE, re.DOTALL)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_examples_are_valid(example: str) -> None:
+    load_text(example)
+    jsonschema.validate(yaml.safe_load(example), json_schema(), jsonschema.Draft7Validator)
+
+
+def process() -> Record:
+    kind = DEFINITIONS["process"]
+    assert isinstance(kind, Either)
+    return kind.record
+
+
+@pytest.mark.parametrize("record", [FILE, RULE, MATCH, SESSION, HOST, GATEWAY, REDACT, process()])
+def test_every_key_is_there(record: Record) -> None:
+    names = [field.name for field in record.fields if not field.later]
+    assert [name for name in names if not re.search(rf"[`.{{\s]{name}[`:\s]", REFERENCE)] == []
+
+
+def test_every_variable_is_there() -> None:
+    assert [name for name in VARIABLES if f"`{name}`" not in REFERENCE] == []
+    assert [name for name in FAMILIES if f"`{name}.X`" not in REFERENCE] == []
+    assert [name for name in ID_SOURCES if f"`{name}`" not in REFERENCE] == []
+
+
+def test_the_first_example_does_what_the_text_says() -> None:
+    given = facts(caller=replace(CALLER, name="agent.py", names=("agent.py",), env={"USER": "ann"}))
+    decision, labels = outcome(load_text(EXAMPLES[0]), given)
+    assert (decision.name, labels.path, labels.user) == ("Research", "/research/web-search", "ann")
+    assert labels.properties == {"mode": "nightly", "model": "openai/gpt-4o"}
+    assert labels.rules == ("web search", "research agent", "defaults")
