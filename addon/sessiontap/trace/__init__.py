@@ -11,7 +11,6 @@ without them); the rest imports msgpack and zstandard, nothing of mitmproxy.
 
 from sessiontap.trace.body import BodyError
 from sessiontap.trace.errors import TraceError
-from sessiontap.trace.folder import default_folder
 from sessiontap.trace.note import note_record
 from sessiontap.trace.reader import Problem, SegmentInfo, StoredCall, StoredSession, Trace, open
 from sessiontap.trace.redact import Redactor
@@ -34,7 +33,6 @@ __all__ = [
     "TraceError",
     "Writer",
     "call_row",
-    "default_folder",
     "note_record",
     "open",
     "restore",
