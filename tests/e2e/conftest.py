@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def node_modules() -> Path:
     npm = shutil.which("npm")
     if shutil.which("node") is None or npm is None:
         pytest.skip("node and npm are not installed")
-    place = Path(tempfile.gettempdir()) / f"sessiontap-tests-{Path.home().name}" / UNDICI
+    place = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sessiontap-tests" / UNDICI
     if not (place / "node_modules" / "undici").is_dir():
         place.mkdir(parents=True, exist_ok=True)
         command = [npm, "install", "--no-audit", "--no-fund", "--no-save", "--prefix", str(place), UNDICI]

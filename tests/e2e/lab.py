@@ -28,6 +28,7 @@ from sessiontap.demo.proxy_process import ProxyProcess, mitmdump
 from sessiontap.demo.redirect import Redirect
 from sessiontap.trace import StoredCall
 
+PYTHON = sys.executable
 ROOT = Path(sessiontap.__file__).resolve().parents[2]
 HOSTS = ("api.openai.com", "api.anthropic.com", "*.helicone.ai", "llm.example", "other.example")
 """What upstreams answer for unless a test says otherwise."""
@@ -178,6 +179,3 @@ def own_environment() -> dict[str, str]:
         if not name.startswith(foreign) and name.lower() not in proxies
     }
     return own | {"PYTHONPATH": os.pathsep.join([str(ROOT / "addon"), *filter(None, [own.get("PYTHONPATH")])])}
-
-
-PYTHON = sys.executable
