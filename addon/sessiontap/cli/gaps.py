@@ -49,10 +49,13 @@ def uncaptured(notes: Iterable[Mapping[str, Any]]) -> list[str]:
             who = str(one.get("process") or one.get("client") or "an unknown program")
             by_process.setdefault(who, []).append(one)
     return [
-        f"{plural(len(some), 'connection')} of {process} to {', '.join(sorted({str(one.get('host')) for one in some}))} "
-        f"passed unseen: {some[-1].get('text')}"
+        f"{plural(len(some), 'connection')} of {process} to {_hosts(some)} passed unseen: {some[-1].get('text')}"
         for process, some in by_process.items()
     ]
+
+
+def _hosts(notes: Iterable[Mapping[str, Any]]) -> str:
+    return ", ".join(sorted({str(one.get("host")) for one in notes}))
 
 
 def damaged(problems: Iterable[Problem]) -> list[str]:

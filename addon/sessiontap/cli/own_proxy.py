@@ -80,5 +80,8 @@ def _text(file: IO[bytes]) -> str:
 
 
 def _did_not_start(said: str, returncode: int) -> Failure:
-    words = said.strip().removeprefix("sessiontap: ") or f"the proxy ended at once with status {returncode}"
-    return Failure(words, status=2 if returncode == 2 else 1)
+    """The proxy's own sentence, or of a traceback its last line."""
+    words = said.strip().removeprefix("sessiontap: ")
+    if "Traceback (most recent call last)" in words:
+        return Failure(f"the proxy did not start: {words.splitlines()[-1]}", "`sessiontap run` shows more")
+    return Failure(words or f"the proxy ended at once with status {returncode}", status=2 if returncode == 2 else 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,13 +22,19 @@ FROM_KEYS = {getattr(signal, name) for name in ("SIGINT", "SIGQUIT", "SIGWINCH",
 """What a terminal sends to the whole foreground group, the program included."""
 
 
+def find(name: str) -> None:
+    """See that there is such a program before anything is set up for it. Raises Failure (127)."""
+    if shutil.which(name) is None and not os.path.exists(name):
+        raise Failure(f"there is no program {name!r}", "give its path, or check PATH", status=127)
+
+
 def start(command: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Start the program on our own streams. Raises Failure as a shell would: 127 not found, 126 not executable."""
     try:
         return subprocess.Popen(command, env=dict(environ))
     except FileNotFoundError:
         raise Failure(f"there is no program {command[0]!r}", "give its path, or check PATH", status=127) from None
-    except (PermissionError, OSError) as error:
+    except OSError as error:
         raise Failure(f"{command[0]!r} cannot be run: {error.strerror}", "is it executable?", status=126) from None
 
 

@@ -44,6 +44,7 @@ def exec(
     from sessiontap.cli.own_proxy import own_proxy
     from sessiontap.cli.surroundings import foreign_proxy, prepare
 
+    program.find(command[0])
     folder = trace_folder(ctx, trace)
     known = list(running.running())
     if foreign_proxy(os.environ, [proxy.url for proxy in known]):

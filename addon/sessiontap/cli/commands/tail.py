@@ -45,9 +45,10 @@ def tail(
     wanted = Filter(name, None, process, model, tuple(property or ()), error, search)
     wanted.check()
     log = open_trace(ctx, trace)
+    coming = log.follow() if follow else ()  # from here on: a call that ends meanwhile is in both
     latest = list(islice((call for call in log.calls() if wanted.holds(call)), limit or None))
-    following = (call for call in log.follow() if wanted.holds(call)) if follow else ()
-    for call in chain(reversed(latest), following):
+    shown = {call.id for call in latest}
+    for call in chain(reversed(latest), (one for one in coming if one.id not in shown and wanted.holds(one))):
         row = call_row(call.record, call.caller)
         if json:
             write_json(row)

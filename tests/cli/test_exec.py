@@ -1,0 +1,184 @@
+"""`sessiontap exec`: a real program on a real proxy, whose calls end in the right session."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from sessiontap import trace
+from sessiontap.cli import running
+
+pytestmark = pytest.mark.e2e
+
+RULES = """\
+version: 1
+hosts:
+  - {host: 127.0.0.1, provider: openai}
+rules:
+  # mine
+  - rule: mine
+    session: {name: Mine, path: /mine}
+    properties: {mode: test}
+"""
+
+# NO_PROXY excepts loopback, where the test's server is: the program goes through the proxy of its own accord.
+APP = """
+import json, os, sys, urllib.request
+for name in ("NO_PROXY", "no_proxy"):
+    os.environ.pop(name, None)
+def ask():
+    body = json.dumps({"model": "m-1", "messages": [{"role": "user", "content": "hello"}]}).encode()
+    request = urllib.request.Request(sys.argv[1] + "/v1/chat/completions", body, {"content-type": "application/json"})
+    with urllib.request.urlopen(request) as reply:
+        return json.load(reply)["choices"][0]["message"]["content"]
+"""
+SAYS = APP + "print(ask()); sys.exit(7)"
+WAITS = APP + "print(ask(), flush=True); sys.stdin.read()"
+
+
+class Model(BaseHTTPRequestHandler):
+    """Answers every call."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        message = {"index": 0, "message": {"role": "assistant", "content": "Hi."}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 3, "completion_tokens": 2}
+        reply = json.dumps({"id": "c-1", "model": "m-1", "choices": [message], "usage": usage}).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(reply)))
+        self.end_headers()
+        self.wfile.write(reply)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Model) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+
+
+@pytest.fixture
+def rules(own_place: Path) -> Path:
+    file = own_place / "rules.yaml"
+    file.write_text(RULES)
+    return file
+
+
+def sessiontap(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sessiontap.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+
+
+def recorded(own_place: Path) -> list[tuple[str, str, dict[str, str]]]:
+    calls = trace.open(own_place / ".sessiontap" / "trace").calls()
+    return [(one.record["session"]["name"], one.record["session"]["path"], one.record["properties"]) for one in calls]
+
+
+def test_a_program_runs_on_a_proxy_of_its_own(own_place: Path, rules: Path, server: str) -> None:
+    done = sessiontap("exec", "--", sys.executable, "-c", SAYS, server)
+    assert (done.returncode, done.stdout) == (7, "Hi.\n")
+    assert recorded(own_place) == [("Mine", "/mine", {"mode": "test"})]
+    first, second = done.stderr.splitlines()
+    assert first == "sessiontap: 1 call in 1 session"
+    assert second.startswith("  Mine, 1 call, ")
+    assert ", 3 tokens in, 2 out  (sessiontap show " in second
+    assert list((own_place / ".sessiontap" / "run").iterdir()) == []  # no proxy is left behind
+
+
+def test_name_and_path_come_before_the_users_rules(own_place: Path, rules: Path, server: str) -> None:
+    arguments = ["exec", "--name", "No: 1 #x", "--path", "/eval/${model}", sys.executable, "-c", SAYS, server]
+    assert sessiontap(*arguments).returncode == 7
+    assert recorded(own_place) == [("No: 1 #x", "/eval/m-1", {"mode": "test"})]
+
+
+def test_a_proxy_that_runs_is_used(own_place: Path, rules: Path, server: str) -> None:
+    elsewhere = own_place / "elsewhere"
+    command = [sys.executable, "-m", "sessiontap.cli", "run", "--listen-host", "127.0.0.1", "-p", "0"]
+    with subprocess.Popen([*command, "--set", f"session_trace={elsewhere}"], stdout=subprocess.DEVNULL) as proxy:
+        try:
+            assert running.wait_until_ready(proxy, 60) is not None
+            done = sessiontap("exec", "--", sys.executable, "-c", SAYS, server)
+            url = sessiontap("env", "--json")
+        finally:
+            proxy.send_signal(signal.SIGINT)
+    assert done.returncode == 7
+    assert done.stderr.startswith("sessiontap: 1 call in 1 session\n  Mine, 1 call, ")
+    assert len(list(trace.open(elsewhere).calls())) == 1
+    assert json.loads(url.stdout)["HTTPS_PROXY"].startswith("http://127.0.0.1:")
+    assert url.stderr == ""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_the_program_and_the_proxy_and_the_calls_are_kept(
+    own_place: Path, rules: Path, server: str, number: signal.Signals, status: int
+) -> None:
+    command = [sys.executable, "-m", "sessiontap.cli", "exec", "--", sys.executable, "-c", WAITS, server]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"Hi.\n"
+        process.send_signal(number)
+        assert process.wait(60) == status
+    assert len(recorded(own_place)) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["--", "no-such-program"], 127, "sessiontap: there is no program 'no-such-program'"),
+        (["--rules", "nosuch.yaml", "true"], 2, "sessiontap: there is no rules file nosuch.yaml"),
+        (["--rules", "bad.yaml", "true"], 2, "bad.yaml:1:8: rules: "),
+        (["--rules", "bad.yaml", "--name", "x", "true"], 2, "sessiontap: bad.yaml:1:8: rules: "),
+        (["--name", "${nosuch}", "true"], 2, "sessiontap: --name or --path: unknown variable 'nosuch'"),
+        ([], 2, "sessiontap: missing argument"),
+    ],
+)
+def test_what_cannot_run_is_said_before_anything_runs(
+    own_place: Path, arguments: list[str], status: int, says: str
+) -> None:
+    (own_place / "bad.yaml").write_text("rules: 3\n")
+    done = sessiontap("exec", *arguments)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_program_that_makes_no_call_is_told_so(own_place: Path) -> None:
+    done = sessiontap("exec", "true")
+    assert done.returncode == 0
+    assert done.stderr.endswith("sessiontap: no LLM call was seen\n")
+
+
+def test_a_proxy_does_not_outlive_an_exec_that_is_killed(own_place: Path, rules: Path, server: str) -> None:
+    if sys.platform != "linux":
+        pytest.skip("only Linux tells a child that its parent died")
+    command = [sys.executable, "-m", "sessiontap.cli", "exec", "--", sys.executable, "-c", WAITS, server]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"Hi.\n"
+        (state,) = (own_place / ".sessiontap" / "run").glob("*.json")
+        proxy = os.pidfd_open(json.loads(state.read_text())["pid"])
+        process.kill()
+        os_wait(proxy)
+
+
+def os_wait(pidfd: int) -> None:
+    """Until the process has ended; fails after a minute."""
+    import select
+
+    ready, _, _ = select.select([pidfd], [], [], 60)
+    os.close(pidfd)
+    assert ready
