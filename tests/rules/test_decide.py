@@ -14,7 +14,9 @@ from sessiontap.llm.call import Agent, Asked, Call, Endpoint
 from sessiontap.rules import Facts, Rung, SessionFacts, decide, finish, load_text
 from sessiontap.rules import conditions as conditions_module
 from sessiontap.rules.kinds import Record
+from sessiontap.rules.rules import Index
 from sessiontap.rules.schema import RULE
+from sessiontap.rules.template import Template
 
 
 def test_the_design_s_own_example() -> None:
@@ -357,3 +359,25 @@ def test_the_same_facts_may_be_given_again() -> None:
 def test_an_agent_without_a_subagent_is_in_main() -> None:
     known = replace(call(), agent=Agent("codex"))
     assert outcome(load("version: 1"), facts(call=known))[1].path == "/main"
+
+
+def test_a_fault_before_any_rule_is_passed_over_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fault(self: object, scope: object) -> int:
+        raise ValueError
+
+    monkeypatch.setattr(Index, "candidates", fault)
+    assert outcome(load("rules: [{match: {process: bot.py}, user: x}]"), facts())[1].user == "x"
+
+
+def test_a_fault_in_a_setting_leaves_it_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fault(self: object, context: object) -> str:
+        raise ValueError("no")
+
+    rules = load("rules: [{rule: a, user: '${model}', tags: [t]}]")
+    monkeypatch.setattr(Template, "render", fault)
+    _, labels = outcome(rules, facts())
+    assert (labels.user, labels.tags) == (None, ())
+    assert labels.problems == (
+        "a: user cannot be filled in (ValueError: no)",
+        "a: tags cannot be filled in (ValueError: no)",
+    )

@@ -115,6 +115,26 @@ BAD = {
             "without spaces"
         ],
     ),
+    "headers to remove": (
+        "rules:\n  - headers: {remove: ['re:x']}\n",
+        [
+            "2:24: rules[0].headers.remove[0]: 're:x' cannot be a header's name; expected letters, digits and - without spaces"
+        ],
+    ),
+    "headers to redact": (
+        "redact: {headers: X-*}\n",
+        ["1:19: redact.headers: 'X-*' is a glob; expected a header's name in full"],
+    ),
+    "URL of a gateway": (
+        "gateways: {g: {kind: helicone, url: 127.0.0.1}}\n",
+        [
+            "1:37: gateways.g.url: '127.0.0.1' is no URL; expected http://HOST or https://HOST, with a port and a path where needed"
+        ],
+    ),
+    "glob of hosts that is none": (
+        "hosts: [{host: 're:x'}]\n",
+        ["1:16: hosts[0].host: 're:x' is a regular expression; expected a host glob such as *.corp.example"],
+    ),
     "key twice": (
         "rules:\n  - user: a\n    user: b\n",
         ["3:5: rules[0].user: the key 'user' stands here again, first in line 2"],

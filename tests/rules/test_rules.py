@@ -125,9 +125,9 @@ def test_gateways() -> None:
 
 
 def test_redaction() -> None:
-    rules = load("redact: {headers: [X-Token, 're:^X-Secret'], patterns: ['re:cust-[0-9]{8}', a.b]}")
-    assert rules.redact_headers == ("x-token", "re:^X-Secret")
-    assert rules.redact_patterns == ("cust-[0-9]{8}", r"a\.b")
+    rules = load("redact: {headers: [X-Token, X-Secret], patterns: ['re:cust-[0-9]{8}', a.b]}")
+    assert rules.redact_headers == ("x-token", "x-secret")
+    assert rules.redact_patterns == ("re:cust-[0-9]{8}", "a.b")
 
 
 @pytest.mark.parametrize("pattern", ["re:.*", "re:x*", "re:^", "re:a|"])

@@ -40,9 +40,7 @@ def compile_file(values: Mapping[str, Any], reader: Reader, digest: str) -> Rule
         host_patterns=tuple(pattern for leaf in hosts for pattern in leaf.patterns if _names_hosts(pattern)),
         gateways=gateways,
         env_names=frozenset(_env_names(values.get("rules", ()), rules)),
-        redact_headers=tuple(
-            pattern.text if pattern.is_regex else pattern.text.lower() for pattern in redact.get("headers", ())
-        ),
+        redact_headers=tuple(name.lower() for name in redact.get("headers", ())),
         redact_patterns=redact.get("patterns", ()),
         index=index_of(rules),
     )
@@ -154,7 +152,7 @@ def _settings(given: Mapping[str, Any]) -> Iterator[Setting]:
     for name, template in headers.get("set", {}).items():
         yield _setting(f"headers.set.{name}", Line(template), fold=True)
     for pattern in headers.get("remove", ()):
-        yield _setting("headers.remove", Constant(pattern.text), adds=True)
+        yield _setting("headers.remove", Constant(pattern), adds=True)
 
 
 def _setting(field: str, content: Content, adds: bool = False, fold: bool = False) -> Setting:

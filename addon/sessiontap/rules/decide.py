@@ -123,7 +123,7 @@ def decide_with_trail(
     filling = _Filling(proxy_env, trail)
     matched: list[tuple[Rule, Captures]] = []
     try:
-        candidates: Iterable[Rule] = rules.candidates(scope)
+        candidates = rules.candidates(scope)
     except Exception:
         candidates = rules.rules
     for rule in candidates:

@@ -65,11 +65,6 @@ def host_pattern(text: str) -> Pattern:
     return _glob(text.rstrip("."), fold=True)
 
 
-def header_name_pattern(text: str) -> Pattern:
-    """Header names: case does not count."""
-    return _regex(text, re.IGNORECASE) if text.startswith("re:") else _glob(text, fold=True)
-
-
 def path_pattern(text: str) -> Pattern:
     """File system paths: `~` is the home folder."""
     if text.startswith("re:"):

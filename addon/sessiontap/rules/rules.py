@@ -7,7 +7,7 @@ looked at.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -174,9 +174,9 @@ class Rules:
     env_names: frozenset[str] = frozenset()
     """Variables of the calling process's environment that rules name."""
     redact_headers: tuple[str, ...] = ()
-    """Header name globs, lower case, or `re:` and a regular expression."""
+    """Header names, lower case."""
     redact_patterns: tuple[str, ...] = ()
-    """Sources of regular expressions."""
+    """As written: `re:` and a regular expression, or text as it stands."""
     index: Index = field(default=Index(), repr=False)
 
     @property
@@ -197,39 +197,41 @@ class Rules:
                 return entry
         return None
 
-    def candidates(self, scope: Scope) -> Iterator[Rule]:
+    def candidates(self, scope: Scope) -> Sequence[Rule]:
         """The rules that may match, in order."""
         mask, rules = self.index.candidates(scope), self.rules
         if mask.bit_count() == len(rules):
-            yield from rules
-            return
+            return rules
+        found = []
         while mask:
             lowest = mask & -mask
-            yield rules[lowest.bit_length() - 1]
+            found.append(rules[lowest.bit_length() - 1])
             mask ^= lowest
+        return found
 
     def connection(self, facts: Facts) -> ConnectionView:
         """What is certain before any request: facts of a request that are not there yet count as undecided."""
         scope = Scope(facts)
-        may_reroute = False
+        may_reroute = may_end = False
         for rule in self.rules:
-            if not (rule.ignore or rule.final or rule.gateway):
+            ends = rule.final or rule.ignore
+            if not (ends or (rule.gateway is not None and not may_reroute)):
                 continue
-            try:
-                answer = rule.known(scope)
-            except Exception:
-                answer = None
+            answer = _answer(rule, scope)
             if answer is False:
                 continue
             may_reroute = may_reroute or rule.gateway is not None
-            if rule.ignore and answer:
-                return ConnectionView(ignore=True, may_reroute=False)
-            if rule.final:
-                # What follows a rule that ends the reading is reached only perhaps, or not at all.
-                if answer:
-                    return ConnectionView(ignore=False, may_reroute=may_reroute)
-                return ConnectionView(ignore=False, may_reroute=may_reroute or self._reroutes_after(rule, scope))
+            if answer and ends:
+                ignore = rule.ignore and not may_end
+                return ConnectionView(ignore, may_reroute and not ignore)
+            # A rule that perhaps ends the reading leaves open what follows, but for one that ignores the call as well.
+            may_end = may_end or rule.final
         return ConnectionView(ignore=False, may_reroute=may_reroute)
 
-    def _reroutes_after(self, passed: Rule, scope: Scope) -> bool:
-        return any(rule.gateway is not None and rule.known(scope) is not False for rule in self.rules[passed.number :])
+
+def _answer(rule: Rule, scope: Scope) -> bool | None:
+    """`Rule.known`, undecided where it cannot be evaluated."""
+    try:
+        return rule.known(scope)
+    except Exception:
+        return None

@@ -17,7 +17,6 @@ from sessiontap.rules.patterns import (
     Pattern,
     client_pattern,
     compile_regex,
-    header_name_pattern,
     host_pattern,
     path_pattern,
     route_pattern,
@@ -100,12 +99,26 @@ def _host_with_port(text: str) -> str:
     return text.lower()
 
 
+def _header_glob(text: str) -> str:
+    return header_name(text.replace("?", "x")) and text
+
+
+def _one_header(text: str) -> str:
+    if "*" in header_name(text):
+        raise Wrong(f"{quoted(text)} is a glob", "a header's name in full")
+    return text
+
+
 def _redacted(text: str) -> str:
-    """A regular expression's source; plain text is meant as it stands."""
-    source = text.removeprefix("re:") if text.startswith("re:") else re.escape(_word(text))
-    if compile_regex("re:" + source).search("") is not None:
-        raise Wrong(f"{quoted(text)} also matches nothing at all, so it would redact everything", "a narrower pattern")
-    return source
+    """`re:` and a regular expression, which is searched for in bytes, or plain text."""
+    if text.startswith("re:"):
+        if compile_regex(text).search("") is not None:
+            raise Wrong(f"{quoted(text)} matches an empty text too, so it would redact everything", "a narrower one")
+        try:
+            re.compile(text.removeprefix("re:").encode())
+        except re.error as error:
+            raise Wrong(f"{quoted(text)} cannot be searched for in bytes ({error})", "plain characters") from None
+    return _word(text)
 
 
 def _url(text: str) -> str:
@@ -193,7 +206,7 @@ RULE = Record((
     Field("state", MapOf(Json(), None, False, "key"), "TraceForge state: JSON, at most 10,240 bytes."),
     Field("headers", Record((
         Field("set", MapOf(TEMPLATE, _settable_header, True, "header"), "Request headers to set."),
-        Field("remove", ListOf(Text(header_name_pattern, _GLOB), lone=True), "Request headers to remove, by name."),
+        Field("remove", ListOf(Text(_header_glob), lone=True), "Request headers to remove: names with * and ?."),
     )), "Any other request header."),
     Field("send", SEND, "Dialects to write; none: record only; auto: what the destination is known to read."),
     Field("existing", Choice(("keep", "replace")), "What becomes of a session header that the app sent itself."),
@@ -216,7 +229,7 @@ GATEWAY = Record((
 ))
 
 REDACT = Record((
-    Field("headers", ListOf(Text(header_name_pattern, _GLOB), lone=True), "More headers whose values are secret."),
+    Field("headers", ListOf(Text(_one_header), lone=True), "More headers whose values are secret."),
     Field("patterns", ListOf(Text(_redacted), lone=True), "More secrets: plain text, or re: and a regular expression."),
 ))
 
