@@ -8,6 +8,8 @@ from typing import Any
 from sessiontap.exchange import Request, Response
 from sessiontap.llm import (
     anthropic_messages,
+    gemini,
+    ollama,
     openai_chat,
     openai_completions,
     openai_embeddings,
@@ -27,6 +29,8 @@ READERS: dict[Family, Reader] = {
     "openai-responses": openai_responses,
     "openai-embeddings": openai_embeddings,
     "anthropic-messages": anthropic_messages,
+    "gemini": gemini,
+    "ollama": ollama,
     "other": other,
 }
 """A family without a module of its own is read by `other`."""
@@ -74,7 +78,7 @@ def read_reply(call: Call, request: Request, response: Response) -> Reply:
 
 
 def _is_stream(call: Call, response: Response) -> bool | None:
-    """SSE, JSON lines or event-stream frames; None where too little came to tell.
+    """SSE, JSON lines or event-stream frames; None where too little came to tell (JSON may be the first of many lines).
 
     Nor can Gemini's JSON array be told from a whole reply: it is both.
     """
@@ -83,6 +87,8 @@ def _is_stream(call: Call, response: Response) -> bool | None:
         return None
     kind = body_kind(content_type, body)
     if kind == "json" and call.endpoint.family == "gemini" and body.lstrip().startswith(b"["):
+        return None
+    if kind == "json" and not content_type and not response.complete:
         return None
     return kind in STREAMS
 

@@ -1,0 +1,195 @@
+"""Gemini's generateContent, as Google AI, Vertex and Code Assist (Gemini CLI with a login) speak it.
+
+Source: ai.google.dev/api/generate-content. A stream is SSE with `alt=sse`, else one JSON array that grows. Code Assist
+wraps request and response: `{model, request: {...}}`, `{response: {...}}`. Field names are camel case; what clients
+send may be snake case, both are the same to the service. Counts: tokens that tools put into the prompt belong to the
+input, thoughts to the output; the cached part is within the prompt. Protobuf leaves out what is zero, so a missing
+candidates count beside a thoughts count is none. With `enum-encoding=int` a finish reason is a number: left unread.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from sessiontap.exchange import Request, Response
+from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
+from sessiontap.llm.errors import error_inside
+from sessiontap.llm.pick import count, dicts, dig, items, names, parse, text
+from sessiontap.llm.streamed import pieces, streams
+from sessiontap.llm.toolcalls import arguments_of
+from sessiontap.llm.turn import Seen, newest
+
+_STREAMING = ":streamGenerateContent"
+
+
+def asked(request: Request, body: Any) -> Asked:
+    """See `family.Reader`. The model stands in the URL, but for Code Assist."""
+    inner = dig(body, "request") if isinstance(dig(body, "request"), dict) else None
+    asks = body if inner is None else inner
+    asks = _either(asks, "generateContentRequest") or asks  # countTokens
+    turn = newest(items(asks, "contents"), _look)
+    return Asked(
+        model=None if inner is None else text(body, "model"),
+        stream=request.path.endswith(_STREAMING),
+        tools_offered=names(list(_offered(asks))),
+        tool_results=turn.tool_results,
+        message=turn.message,
+        prompt=_system(_either(asks, "systemInstruction")),
+        answered=turn.answered,
+    )
+
+
+_SNAKE = {
+    "systemInstruction": "system_instruction",
+    "generateContentRequest": "generate_content_request",
+    "functionDeclarations": "function_declarations",
+    "functionCall": "function_call",
+    "functionResponse": "function_response",
+}
+
+
+def _either(value: Any, camel: str) -> Any:
+    """The field in camel case or in snake case."""
+    found = dig(value, camel)
+    return dig(value, _SNAKE[camel]) if found is None else found
+
+
+def _offered(asks: Any) -> Iterator[str | None]:
+    """Declared functions by name, what Google runs itself by its key: `googleSearch`, `codeExecution`."""
+    for tool in dicts(asks, "tools"):
+        for key in tool:
+            if key in ("functionDeclarations", "function_declarations"):
+                yield from (text(declared, "name") for declared in dicts(tool, key))
+            else:
+                yield key
+
+
+def _look(content: Any) -> Seen:
+    parts = list(dicts(content, "parts"))
+    answers = [answer for part in parts if (answer := _either(part, "functionResponse")) is not None]
+    calls = [call for part in parts if (call := _either(part, "functionCall")) is not None]
+    role = dig(content, "role")
+    return Seen(
+        role="assistant" if role == "model" else "user" if role in ("user", None) and parts else None,
+        said=_said(parts, "\n"),
+        results=tuple((text(answer, "id"), text(answer, "name")) for answer in answers),
+        calls=tuple((text(call, "id"), text(call, "name")) for call in calls),
+    )
+
+
+def _system(instruction: Any) -> str | None:
+    if isinstance(instruction, str):
+        return instruction or None
+    return _said(list(dicts(instruction, "parts")), "\n")
+
+
+def _said(parts: list[dict[str, Any]], joint: str = "") -> str | None:
+    """The text of parts without thoughts."""
+    return joint.join(said for part in parts if not part.get("thought") and (said := text(part, "text"))) or None
+
+
+def usage_of(usage: Any) -> Usage | None:
+    """`usageMetadata`, normalised; None where it states no count (Vertex opens a stream with a traffic type alone)."""
+    given, tools = count(usage, "promptTokenCount"), count(usage, "toolUsePromptTokenCount")
+    made, thought = count(usage, "candidatesTokenCount"), count(usage, "thoughtsTokenCount")
+    found = Usage(
+        input=None if given is None else given + (tools or 0),
+        output=None if made is None and thought is None else (made or 0) + (thought or 0),
+        cache_read=count(usage, "cachedContentTokenCount"),
+        reasoning=thought,
+    )
+    return None if found == Usage() else found
+
+
+def reply(call: Call, response: Response) -> Reply:
+    """See `family.Reader`. The answer of countTokens is no usage: nothing was used.
+
+    Of a JSON array that is a stream the offset of the first token is known too.
+    """
+    if call.endpoint.operation == "count_tokens" or not response.body:
+        return Reply()
+    problems: list[str] = []
+    chunks: Iterator[tuple[Any, int | None]]
+    if streams(response):
+        chunks = ((piece.value, piece.end) for piece in pieces(response, problems))
+    elif response.body.lstrip().startswith(b"["):
+        chunks = _elements(response, problems)
+    else:
+        body, problem = parse(response.body)
+        if problem:
+            return Reply(problems=(f"the response is {problem}",) if response.complete else ())
+        chunks = iter([(body, None)])
+    return _put_together(chunks, response.complete, problems)
+
+
+def _elements(response: Response, problems: list[str]) -> Iterator[tuple[Any, int | None]]:
+    """The objects of a JSON array with the offsets behind them, as far as it came."""
+    body = response.body.decode("utf-8", "surrogateescape")
+    decoder = json.JSONDecoder()
+    at = body.find("[") + 1
+    while True:
+        while at < len(body) and body[at] in " \t\r\n,":
+            at += 1
+        if at >= len(body) or body[at] == "]":
+            break
+        try:
+            value, at = decoder.raw_decode(body, at)
+        except (ValueError, RecursionError) as fault:
+            if response.complete:
+                problems.append(f"the response is no JSON behind character {at} ({fault})")
+            return
+        yield value, len(body[:at].encode("utf-8", "surrogateescape"))
+    if at >= len(body) and response.complete:
+        problems.append("the response ends in the middle of an array")
+
+
+def _put_together(chunks: Iterator[tuple[Any, int | None]], complete: bool, problems: list[str]) -> Reply:
+    model = response_id = finish = blocked = tier = None
+    said: list[str] = []
+    calls: list[ToolCall] = []
+    error: CallError | None = None
+    stated: Any = None
+    still_open: dict[int, bool] = {}
+    first_token: int | None = None
+    for chunk, end in chunks:
+        error = error or error_inside(chunk)
+        chunk = dig(chunk, "response") or chunk
+        model = model or text(chunk, "modelVersion")
+        response_id = response_id or text(chunk, "responseId")
+        blocked = blocked or text(chunk, "promptFeedback", "blockReason")
+        candidate = None
+        for one in dicts(chunk, "candidates"):
+            index = count(one, "index") or 0
+            still_open[index] = not one.get("finishReason")
+            candidate = one if index == 0 and candidate is None else candidate
+        parts = list(dicts(candidate, "content", "parts"))
+        first_token = end if parts and first_token is None else first_token
+        said.append(_said(parts) or "")
+        calls += _tool_calls(parts)
+        finish = text(candidate, "finishReason") or finish
+        usage = dig(chunk, "usageMetadata")
+        tier = text(usage, "serviceTier") or tier
+        # Counts change along a stream, the prompt's too: of one that was cut only those at its end are true.
+        if usage_of(usage) and (complete or (still_open and not any(still_open.values()))):
+            stated = usage
+    return Reply(
+        response_model=model,
+        response_id=response_id,
+        text="".join(said) or None,
+        tool_calls=tuple(calls),
+        finish_reason=finish or blocked,
+        usage=usage_of(stated),
+        service_tier=tier,
+        error=error,
+        first_token=first_token,
+        problems=tuple(problems),
+    )
+
+
+def _tool_calls(parts: list[dict[str, Any]]) -> Iterator[ToolCall]:
+    for part in parts:
+        wanted = _either(part, "functionCall")
+        if name := text(wanted, "name"):
+            yield ToolCall(name, text(wanted, "id"), arguments_of(dig(wanted, "args")))

@@ -1,0 +1,102 @@
+"""Ollama's own API: chat, generate, embed.
+
+Source: github.com/ollama/ollama/blob/main/docs/api.md. It streams JSON lines unless told not to; the line with
+`done: true` has the counts. A prompt that was already in memory has no count. Tool calls come whole; results of tools
+name their tool (`tool_name`), formerly they did not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from sessiontap.exchange import Request, Response
+from sessiontap.llm import openai_chat
+from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
+from sessiontap.llm.errors import error_inside
+from sessiontap.llm.openai_chat import content_text
+from sessiontap.llm.pick import count, dicts, dig, flag, items, parse, text
+from sessiontap.llm.streamed import pieces, streams
+from sessiontap.llm.toolcalls import arguments_of
+from sessiontap.llm.turn import Named, Seen, newest
+
+
+def asked(request: Request, body: Any) -> Asked:
+    """See `family.Reader`."""
+    if "/embed" in request.path:
+        inputs = items(body, "input")
+        newest_input = text(body, "input") or text(body, "prompt") or (text(inputs[-1]) if inputs else None)
+        return Asked(model=text(body, "model"), stream=False, message=newest_input)
+    stream = flag(body, "stream") if dig(body, "stream") is not None or not isinstance(body, dict) else True
+    if dig(body, "messages") is None:
+        return Asked(
+            model=text(body, "model"), stream=stream, message=text(body, "prompt"), prompt=text(body, "system")
+        )
+    turn = newest(items(body, "messages"), _look)
+    return replace(
+        openai_chat.asked(request, body),
+        stream=stream,
+        message=turn.message,
+        tool_results=turn.tool_results,
+        answered=turn.answered,
+    )
+
+
+def _look(message: Any) -> Seen:
+    role = dig(message, "role")
+    result: Named = (text(message, "tool_call_id"), text(message, "tool_name") or text(message, "name"))
+    return Seen(
+        role=role if role in ("user", "assistant") else None,
+        said=content_text(dig(message, "content"), "\n"),
+        results=(result,) if role == "tool" else (),
+        calls=tuple((call.id, call.name) for call in _tool_calls(message)),
+    )
+
+
+def _tool_calls(message: Any) -> Iterator[ToolCall]:
+    for call in dicts(message, "tool_calls"):
+        if name := text(call, "function", "name"):
+            yield ToolCall(name, text(call, "id"), arguments_of(dig(call, "function", "arguments")))
+
+
+def reply(call: Call, response: Response) -> Reply:
+    """See `family.Reader`."""
+    problems: list[str] = []
+    lines: Iterator[tuple[Any, int | None]]
+    if streams(response):
+        lines = ((piece.value, piece.end) for piece in pieces(response, problems))
+    else:
+        body, problem = parse(response.body) if response.body else (None, None)
+        if problem and response.complete:
+            problems.append(f"the response is {problem}")
+        lines = iter([(body, None)])
+    model = finish = None
+    said: list[str] = []
+    calls: list[ToolCall] = []
+    usage = Usage()
+    error: CallError | None = None
+    first_token: int | None = None
+    for line, end in lines:
+        model = model or text(line, "model")
+        message = dig(line, "message")
+        part = text(message, "content") or text(line, "response")
+        wanted = list(_tool_calls(message))
+        said.append(part or "")
+        calls += wanted
+        if first_token is None and (part or wanted or text(message, "thinking") or text(line, "thinking")):
+            first_token = end
+        finish = text(line, "done_reason") or finish
+        given, made = count(line, "prompt_eval_count"), count(line, "eval_count")
+        usage = Usage(input=given, output=made) if (given, made) != (None, None) else usage
+        error = error or error_inside(line)
+    return Reply(
+        response_model=model,
+        text="".join(said) or None,
+        tool_calls=tuple(calls),
+        finish_reason=finish,
+        usage=None if usage == Usage() else usage,
+        error=error,
+        first_token=first_token,
+        problems=tuple(problems),
+    )
