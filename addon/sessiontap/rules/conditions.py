@@ -56,11 +56,8 @@ class Leaf:
         texts = self.get(scope)
         if texts is None:
             return None
-        if self.literals is not None:
-            for text in texts:
-                if text in self.literals:
-                    return {self.variable: text} if self.variable is not None else NOTHING
-            return None
+        if self.literals is not None and self.variable is None:
+            return None if self.literals.isdisjoint(texts) else NOTHING
         for text in texts:
             for pattern in self.patterns:
                 found = pattern.find(text)

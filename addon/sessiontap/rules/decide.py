@@ -17,7 +17,7 @@ from typing import Any, Literal
 from sessiontap.rules.decision import Decision, Labels, Rung, SessionFacts
 from sessiontap.rules.facts import Facts
 from sessiontap.rules.path import default_path
-from sessiontap.rules.patterns import Captures
+from sessiontap.rules.patterns import NOTHING, Captures
 from sessiontap.rules.rules import Rule, Rules
 from sessiontap.rules.scope import Scope
 from sessiontap.rules.settings import Setting
@@ -69,7 +69,8 @@ class _Filling:
     def fill(self, rule: Rule, setting: Setting, context: Context, gateway: str | None = None) -> None:
         slot = setting.slot
         if slot in self.filled:
-            self.note(rule, setting, "taken", reason=f"set by {self.set_by[self.names[slot]]}")
+            if self.trail is not None:
+                self.note(rule, setting, "taken", reason=f"set by {self.set_by[self.names[slot]]}")
             return
         if setting.secret and (reason := _why_withheld(rule, context.scope, gateway)):
             self.problems[f"{rule.label}: {setting.field} is withheld: {reason}"] = None
@@ -127,7 +128,7 @@ def decide_with_trail(
     except Exception:
         candidates = rules.rules
     for rule in candidates:
-        captures: Captures | None = {}
+        captures: Captures | None = NOTHING
         try:
             for condition in rule.conditions:
                 found = condition.holds(scope)
@@ -151,11 +152,9 @@ def decide_with_trail(
             )
             return decision, Matched(scope)
         matched.append((rule, captures))
-        if rule.early:
+        if not rule.early_slots.issubset(filling.filled) or trail is not None:
             context = Context(scope, proxy_env, None, captures)
             for setting in rule.early:
-                if trail is None and setting.slot in filling.filled:
-                    continue
                 filling.fill(rule, setting, context)
         if rule.final:
             break
@@ -195,11 +194,9 @@ def finish_with_trail(
     scope = matched.scope if facts is matched.scope.facts else Scope(facts)
     filling = _Filling(proxy_env, trail)
     for rule, captures in matched.rules:
-        if rule.late:
+        if not rule.late_slots.issubset(filling.filled) or trail is not None:
             context = Context(scope, proxy_env, session, captures)
             for setting in rule.late:
-                if trail is None and setting.slot in filling.filled:
-                    continue
                 filling.fill(rule, setting, context, matched.gateway)
     state = {key: value for key, (value,) in filling.under("state.").items()} or None
     if state is not None and (size := len(json.dumps(state, separators=(",", ":")))) > MAX_STATE:

@@ -48,6 +48,14 @@ class Rule:
     """It holds only for hosts that it names: `proxy_env` values may go there."""
     names_clients: bool = False
 
+    early_slots: frozenset[str] = field(init=False, repr=False, compare=False)
+    """Where all of these are filled the rule has nothing to say any more; slots that add up are never filled."""
+    late_slots: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "early_slots", frozenset(setting.slot for setting in self.early))
+        object.__setattr__(self, "late_slots", frozenset(setting.slot for setting in self.late))
+
     @property
     def settings(self) -> tuple[Setting, ...]:
         return (*self.early, *self.late)
