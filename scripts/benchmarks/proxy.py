@@ -39,7 +39,9 @@ BARE_STREAM = "def responseheaders(flow): flow.response.stream = True\n"
 
 
 @contextmanager
-def process(command: list[str], environment: dict[str, str], core: int | None) -> Iterator[subprocess.Popen[str]]:
+def process(
+    command: list[str], environment: dict[str, str], core: int | None, output: int = subprocess.DEVNULL
+) -> Iterator[subprocess.Popen[str]]:
     """A process on a core of its own, ended at the end."""
 
     def pin() -> None:
@@ -47,7 +49,7 @@ def process(command: list[str], environment: dict[str, str], core: int | None) -
             os.sched_setaffinity(0, {core})
 
     running = subprocess.Popen(
-        command, env=os.environ | environment, stdout=subprocess.PIPE, text=True, cwd=ROOT, preexec_fn=pin
+        command, env=os.environ | environment, stdout=output, text=True, cwd=ROOT, preexec_fn=pin
     )
     try:
         yield running
@@ -85,7 +87,9 @@ class Bench:
 
     def __init__(self, stack: ExitStack, folder: Path, cores: tuple[int | None, int | None]) -> None:
         self.stack, self.folder, self.cores = stack, folder, cores
-        upstream = stack.enter_context(process([sys.executable, str(HERE / "upstream.py"), str(folder)], {}, cores[1]))
+        upstream = stack.enter_context(
+            process([sys.executable, str(HERE / "upstream.py"), str(folder)], {}, cores[1], subprocess.PIPE)
+        )
         assert upstream.stdout is not None
         self.upstream = int(upstream.stdout.readline())
         (folder / "stream.py").write_text(BARE_STREAM)
@@ -98,7 +102,6 @@ class Bench:
         port = free_port()
         arguments = [
             *command,
-            "-q",
             *("--listen-host", "127.0.0.1", "-p", str(port)),
             *("-s", str(ROOT / "addon/sessiontap/demo/redirect.py")),
             *("--set", f"confdir={self.folder / 'confdir'}"),

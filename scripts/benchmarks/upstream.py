@@ -62,7 +62,7 @@ class Upstream(asyncio.Protocol):
                     self.transport.write(EVENT)
                 self.transport.write(END)
             elif target.endswith(b"/paced"):
-                asyncio.ensure_future(self.paced())
+                self.pacing = asyncio.ensure_future(self.paced())
             else:
                 self.transport.write(REPLY)
 

@@ -110,6 +110,7 @@ class Destination:
     operation: str | None = None
 
 
+@lru_cache(maxsize=4096)
 def destinations(address: str, name: str | None) -> tuple[str, ...]:
     """The names of a destination. A client that connects to an IP address names the host in SNI or Host alone; where it
     connects to a host, another name there counts for nothing: the address is where the call goes."""

@@ -26,17 +26,15 @@ def of_response(status: int) -> Outcome:
 def of_error(flow: http.HTTPFlow) -> Outcome:
     """The outcome of a flow that ended in mitmproxy's `error` hook."""
     message = flow.error.msg if flow.error else ""
-    if flow.response is None and flow.server_conn.timestamp_tcp_setup is None and flow.server_conn.error:
-        return "upstream_unreachable"
-    server = flow.server_conn
-    if flow.response is None and server.tls and server.timestamp_tls_setup is None and server.timestamp_tcp_setup:
-        return "upstream_unreachable"  # connected, but TLS failed: a certificate that is not trusted
     if message == "Client disconnected." or flow.client_conn.state is not ConnectionState.OPEN:
         return "client_gone"
+    server = flow.server_conn
+    if flow.response is None and server.timestamp_tcp_setup is None:
+        return "upstream_unreachable"
+    if flow.response is None and server.tls and server.timestamp_tls_setup is None and server.timestamp_tcp_setup:
+        return "upstream_unreachable"  # connected, but TLS failed: a certificate that is not trusted
     if message.startswith("stream reset by client"):  # HTTP/2, and said of either side
         return "client_gone" if _reset_by_client(flow, message) else "upstream_gone"
-    if message == "peer closed connection" and not flow.client_conn.connected:
-        return "client_gone"
     return "upstream_gone"
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import os
 import platform
 from bisect import bisect_left
@@ -20,7 +18,7 @@ from sessiontap.llm.read import read_reply
 from sessiontap.proxy.faults import Faults
 from sessiontap.proxy.live import Body, Ended, Fields
 from sessiontap.proxy.outcome import Outcome
-from sessiontap.proxy.report import call_line
+from sessiontap.proxy.report import Terminal, call_line
 from sessiontap.proxy.settings import Settings
 from sessiontap.rules import Rules
 from sessiontap.trace import secret
@@ -38,18 +36,16 @@ from sessiontap.trace.redact import Redactor
 from sessiontap.trace.restore import Restored, restore
 from sessiontap.trace.writer import Writer
 
-logger = logging.getLogger("sessiontap")
-
 
 class Recorder:
-    """The trace log's writer, and the work that is done on its thread. `on_read` runs on the proxy's loop."""
+    """The trace log's writer, and the work that is done on its thread. `on_read` runs on that thread, too."""
 
     def __init__(
         self, settings: Settings, rules: Rules, on_read: Callable[[Ended, Reply | None], None], faults: Faults
     ) -> None:
         """Raises TraceError: the folder cannot be written."""
-        self._loop = asyncio.get_running_loop()
         self._on_read = on_read
+        self._terminal = Terminal()
         self._folder = settings.trace
         self._key = secret.load()
         self._redactor = self._redact_by(rules)
@@ -65,6 +61,10 @@ class Recorder:
     def close(self) -> None:
         """Write what is queued, then end."""
         self._writer.close(10)
+
+    def hurry(self) -> None:
+        """Read at once the replies that wait."""
+        self._writer.hurry()
 
     def rules_changed(self, rules: Rules) -> None:
         """Redact by the new rules' patterns from here on."""
@@ -99,15 +99,13 @@ class Recorder:
         try:
             seen, reply = see(ended)
         finally:
-            self._loop.call_soon_threadsafe(self._on_read, ended, reply)
+            self._on_read(ended, reply)
         redactor = self._redactor
-        logger.info(redactor.text(call_line(seen)))
+        self._terminal.say(redactor.text(call_line(seen)))
         if not is_kept(seen):
             return []
-        records = [call_record(seen, redactor)]
-        if seen.caller is not None:
-            records.insert(0, caller_record(seen.caller, redactor))
-        return records
+        record = call_record(seen, redactor)
+        return [record] if seen.caller is None else [caller_record(seen.caller, redactor), record]
 
 
 def see(ended: Ended) -> tuple[CallSeen, Reply | None]:

@@ -2,7 +2,38 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+import time
+
+from mitmproxy import ctx
+
 from sessiontap.trace.record import CallSeen
+
+logger = logging.getLogger("sessiontap")
+
+
+class Terminal:
+    """Where call lines go: the terminal itself where mitmproxy logs to it, else mitmproxy's log.
+
+    A log record makes mitmproxy ask all its addons (its deprecated `add_log` hook), which costs more than the call's
+    own record does.
+    """
+
+    def __init__(self) -> None:
+        verbosity = getattr(ctx.options, "termlog_verbosity", None) if "termlog_verbosity" in ctx.options else None
+        self._direct = verbosity is not None
+        self._silent = verbosity in ("error", "warn")
+
+    def say(self, line: str) -> None:
+        """From any thread."""
+        if not self._direct:
+            logger.info(line)
+        elif not self._silent:
+            now = time.time()
+            stamp = time.strftime("%H:%M:%S", time.localtime(now))
+            sys.stdout.write(f"[{stamp}.{int(now % 1 * 1000):03}] {line}\n")
+            sys.stdout.flush()
 
 
 def call_line(seen: CallSeen) -> str:

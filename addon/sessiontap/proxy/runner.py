@@ -32,6 +32,7 @@ NOT_NEEDED = frozenset(
         "dnsresolver",
         "dumper",
         "export",
+        "keepserving",
         "maplocal",
         "mapremote",
         "modifybody",
@@ -50,8 +51,9 @@ NOT_NEEDED = frozenset(
 
 
 _FLAGS = {"-B": "modify_body", "-H": "modify_headers", "-C": "client_replay", "-S": "server_replay", "-r": "rfile"}
-_ALSO = {"clientplayback": ("rfile",), "serverplayback": ("rfile",), "dumper": ("verbose",)}
-"""Options of others that an addon serves too: replaying a file asks the playback addons whether it is done."""
+_REPLAY = ("rfile", "client_replay", "server_replay", "keepserving")
+_ALSO = {"clientplayback": _REPLAY, "serverplayback": _REPLAY, "keepserving": _REPLAY, "dumper": ("verbose",)}
+"""Options of others that an addon serves too: whoever replays asks the other playback addons whether they are done."""
 
 
 class LeanMaster(master.Master):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,11 @@ class Service:
         self._state: Path | None = None
         self._unread: set[str] = set()
         """Calls whose reply the recorder has not read yet."""
+        self._replies: deque[tuple[Ended, Reply | None]] = deque()
+        """Replies that the recorder has read and no call has asked for yet."""
         self._read = asyncio.Event()
+        self._waiting = 0
+        self._loop: asyncio.AbstractEventLoop
         self._told: set[str] = set()
 
     # -- start and stop ------------------------------------------------------------------------------------------------
@@ -93,6 +98,7 @@ class Service:
             )
 
     def _start(self, settings: Settings) -> None:
+        self._loop = asyncio.get_running_loop()
         rules_file = RulesFile(settings.rules)
         recorder = Recorder(settings, rules_file.rules, self._reply_read, self.faults)
         if self.recorder is not None:
@@ -191,6 +197,7 @@ class Service:
         call.request, call.call, problem = read(call.request, call.there, wire)
         if problem is not None:
             call.flags.append("undecodable")
+        self._take_replies()
         if self._unread and (call.call.asked.previous or call.call.asked.answered):
             await self._until_read(UNREAD_PATIENCE)
         plan = self.planner.plan(self.rules, call.connection, call.there, call.request, call.call, call.id, call.time)
@@ -199,14 +206,22 @@ class Service:
         return plan
 
     async def _until_read(self, patience: float) -> None:
-        self._read.clear()
+        """Wait for the replies that the recorder has in hand, for at most `patience` seconds."""
+        self._waiting += 1
         try:
             async with asyncio.timeout(patience):
-                while self._unread:
-                    await self._read.wait()
+                while True:
                     self._read.clear()
+                    self._take_replies()
+                    if not self._unread:
+                        break
+                    if self.recorder is not None:
+                        self.recorder.hurry()
+                    await self._read.wait()
         except TimeoutError:
             pass
+        finally:
+            self._waiting -= 1
 
     def ended(self, ended: Ended) -> None:
         """Hand a call that ended to the recorder's thread."""
@@ -217,13 +232,20 @@ class Service:
             self._unread.discard(ended.live.id)
 
     def _reply_read(self, ended: Ended, reply: Reply | None) -> None:
-        """On the proxy's loop, called by the recorder: a reply has been read, later calls may hang on it."""
-        with self.faults.guard("links"):
+        """On the recorder's thread: a reply has been read. Waking the loop costs more than reading it, so the reply
+        waits for the next call unless one is waiting for it."""
+        self._replies.append((ended, reply))
+        if self._waiting:
+            self._loop.call_soon_threadsafe(self._read.set)
+
+    def _take_replies(self) -> None:
+        while self._replies:
+            ended, reply = self._replies.popleft()
             self._unread.discard(ended.live.id)
-            self._read.set()
             plan = ended.live.plan
             if plan is not None and plan.session is not None:
-                self.planner.ended(plan, ended.live.id, ended.live.time + ended.duration, None, reply)
+                with self.faults.guard("links"):
+                    self.planner.ended(plan, ended.live.id, ended.live.time + ended.duration, None, reply)
 
     # -- telling -------------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import lru_cache
 from threading import Lock
 from uuid import UUID, uuid5
 
@@ -23,6 +24,7 @@ def is_verbatim(value: str) -> bool:
     return _VERBATIM.match(value) is not None
 
 
+@lru_cache(maxsize=4096)
 def derived_id(source: str, evidence: str, name: str, started: int | None = None) -> str:
     """The UUIDv5 of source, evidence and name; `started` (Unix nanoseconds) tells the later sessions of one
     evidence apart, which `idle` and `max_calls` make. Each part's length goes with it, so parts cannot run together.

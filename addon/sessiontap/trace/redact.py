@@ -17,6 +17,7 @@ import hashlib
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -54,6 +55,8 @@ WINDOW = 1 << 18
 REACH = 1 << 14
 """How far behind a window a credential that begins in it may run."""
 _CLEAN_WINDOWS = 4096
+_REMEMBERED = 2048
+"""Values of headers, URLs and short texts."""
 _PAUSE = 1e-5
 """Between windows: a sleep of no time at all would take the GIL back before a waiting thread wakes up."""
 
@@ -71,6 +74,10 @@ class Redactor:
         self._headers = HEADERS | {name.lower() for name in header_names}
         self._patterns = tuple(_compiled(pattern) for pattern in patterns)
         self._clean: dict[bytes, None] = {}
+        # An app's calls repeat nearly all of their headers, URLs and labels.
+        self.header = lru_cache(_REMEMBERED)(self._header)
+        self.url = lru_cache(_REMEMBERED)(self._url)
+        self.text = lru_cache(_REMEMBERED)(self._text)
 
     def token(self, kind: str, secret: bytes) -> str:
         """What stands for `secret`."""
@@ -91,7 +98,7 @@ class Redactor:
                 time.sleep(_PAUSE)
         return self._replaced(data, hits) if hits else data
 
-    def text(self, text: str) -> str:
+    def _text(self, text: str) -> str:
         """A text without the credentials whose shape is known."""
         if len(text) < SHORTEST and not self._patterns:
             return text
@@ -99,7 +106,7 @@ class Redactor:
         hits = self._find(data, 0, len(data))
         return self._replaced(data, hits).decode("utf-8", "surrogatepass") if hits else text
 
-    def header(self, name: str, value: str) -> str:
+    def _header(self, name: str, value: str) -> str:
         """A header's value: whole credentials by name (scheme words and cookie names stay), else by shape."""
         lower = name.lower()
         if lower in ("cookie", "set-cookie"):
@@ -122,7 +129,7 @@ class Redactor:
         """A header of this lower-case name holds a credential."""
         return header in self._headers or header.endswith(HEADER_ENDS)
 
-    def url(self, url: str) -> str:
+    def _url(self, url: str) -> str:
         """A URL: its password, the query parameters that are credentials by name, known shapes anywhere."""
         parts = _URL.fullmatch(url)
         if parts is None:
