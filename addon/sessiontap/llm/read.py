@@ -8,6 +8,7 @@ from typing import Any
 from sessiontap.exchange import Request, Response
 from sessiontap.llm import (
     anthropic_messages,
+    cohere,
     gemini,
     ollama,
     openai_chat,
@@ -30,6 +31,7 @@ READERS: dict[Family, Reader] = {
     "openai-embeddings": openai_embeddings,
     "anthropic-messages": anthropic_messages,
     "gemini": gemini,
+    "cohere": cohere,
     "ollama": ollama,
     "other": other,
 }

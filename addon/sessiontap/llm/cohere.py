@@ -1,0 +1,172 @@
+"""Cohere: chat v1 and v2, generate, embed, rerank. Also how Command models answer on Bedrock.
+
+Source: docs.cohere.com/reference/chat and /chat-v1. v2 is shaped much like OpenAI's chat and streams SSE; v1 has a
+`message` beside a `chat_history` and streams JSON lines as `application/stream+json`. Of the two counts `tokens` is the
+volume and `billed_units` the bill: the bill is taken only where no volume is stated. The plan that v2 gives before its
+tool calls (`tool_plan`) is no text; v1 puts it into `text`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from sessiontap.exchange import Request, Response
+from sessiontap.llm import openai_chat
+from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
+from sessiontap.llm.errors import error_inside
+from sessiontap.llm.openai_chat import content_text
+from sessiontap.llm.pick import count, dicts, dig, items, names, parse, text
+from sessiontap.llm.streamed import asked_for, pieces, streams
+from sessiontap.llm.toolcalls import Growing, arguments_of
+from sessiontap.llm.turn import Seen, newest
+
+
+def asked(request: Request, body: Any) -> Asked:
+    """See `family.Reader`."""
+    if dig(body, "messages") is not None:
+        return openai_chat.asked(request, body)
+    history = items(body, "chat_history")
+    turn = newest([*history, _this_turn(body)], _look)
+    texts = items(body, "texts") or items(body, "inputs")
+    other = text(body, "prompt") or text(body, "query") or (_embedded(texts[-1]) if texts else None)
+    return Asked(
+        model=text(body, "model"),
+        stream=asked_for(body),
+        tools_offered=names(text(tool, "name") for tool in dicts(body, "tools")),
+        tool_results=turn.tool_results,
+        message=turn.message or other,
+        prompt=text(body, "preamble") or _opening(history),
+    )
+
+
+def _this_turn(body: Any) -> dict[str, Any]:
+    """v1's newest message, which stands outside of its history. It is empty where there are only tool results."""
+    return {"role": "USER", "message": dig(body, "message"), "tool_results": dig(body, "tool_results")}
+
+
+def _look(message: Any) -> Seen:
+    role = (text(message, "role") or "").upper()
+    return Seen(
+        role="assistant" if role == "CHATBOT" else "user" if role == "USER" else None,
+        said=text(message, "message"),
+        results=tuple((None, text(result, "call", "name")) for result in dicts(message, "tool_results")),
+    )
+
+
+def _opening(history: list[Any]) -> str | None:
+    first = history[0] if history else None
+    return text(first, "message") if (text(first, "role") or "").upper() == "SYSTEM" else None
+
+
+def _embedded(item: Any) -> str | None:
+    return text(item) or content_text(dig(item, "content"), "\n")
+
+
+def usage_of(meta: Any) -> Usage | None:
+    """v2's `usage`, v1's `meta`; None where it states no tokens (search units are none)."""
+    for counts in (dig(meta, "tokens"), dig(meta, "billed_units")):
+        given, made = count(counts, "input_tokens"), count(counts, "output_tokens")
+        if (given, made) != (None, None):
+            return Usage(input=given, output=made, cache_read=count(meta, "cached_tokens"))
+    return None
+
+
+def reply(call: Call, response: Response) -> Reply:
+    """See `family.Reader`. Embeddings have no output."""
+    if streams(response):
+        problems: list[str] = []
+        return streamed(((piece.value, piece.end) for piece in pieces(response, problems)), problems)
+    if not response.body:
+        return Reply()
+    body, problem = parse(response.body)
+    if problem:
+        return Reply(problems=(f"the response is {problem}",) if response.complete else ())
+    if text(body, "event_type"):  # the one line that came of a stream without a content type
+        return streamed([(body, len(response.body))], [])
+    found = whole(body)
+    if found.usage and call.endpoint.operation == "embeddings":
+        return replace(found, usage=replace(found.usage, output=None))
+    return found
+
+
+def whole(body: Any) -> Reply:
+    """An answer in one piece: v2's has a message, v1's a text, generate's a list of generations."""
+    message = dig(body, "message")
+    first = dig(body, "generations", 0)
+    return Reply(
+        response_id=text(body, "response_id") or text(body, "id"),
+        text=content_text(dig(message, "content")) or text(body, "text") or text(first, "text"),
+        tool_calls=tuple(_tool_calls(message if isinstance(message, dict) else body)),
+        finish_reason=text(body, "finish_reason") or text(first, "finish_reason"),
+        usage=usage_of(dig(body, "usage")) or usage_of(dig(body, "meta")),
+        error=error_inside(body),
+    )
+
+
+def _tool_calls(message: Any) -> Iterator[ToolCall]:
+    """v2 has OpenAI's shape, v1 `{name, parameters}`."""
+    for call in dicts(message, "tool_calls"):
+        if name := text(call, "function", "name"):
+            yield ToolCall(name, text(call, "id"), arguments_of(dig(call, "function", "arguments")))
+        elif name := text(call, "name"):
+            yield ToolCall(name, None, arguments_of(dig(call, "parameters")))
+
+
+def streamed(events: Iterable[tuple[Any, int | None]], problems: list[str]) -> Reply:
+    """A stream of any of them: events with the offsets behind them."""
+    response_id = finish = None
+    said: list[str] = []
+    growing: dict[int | None, Growing] = {}
+    calls: tuple[ToolCall, ...] = ()
+    last: Reply | None = None
+    usage: Usage | None = None
+    error: CallError | None = None
+    first_token: int | None = None
+    for event, end in events:
+        kind = text(event, "type") or text(event, "event_type")
+        delta = dig(event, "delta")
+        part: str | None = None
+        error = error or error_inside(event) or error_inside(delta)
+        if kind == "message-start":
+            response_id = text(event, "id")
+        elif kind in ("content-start", "content-delta"):
+            part = text(delta, "message", "content", "text")
+        elif kind == "tool-call-start":
+            call = dig(delta, "message", "tool_calls")
+            if name := text(call, "function", "name"):
+                growing[count(event, "index")] = Growing(
+                    name, text(call, "id"), [arguments_of(dig(call, "function", "arguments")) or ""]
+                )
+        elif kind == "tool-call-delta":
+            if found := growing.get(count(event, "index")):
+                found.parts.append(text(delta, "message", "tool_calls", "function", "arguments") or "")
+        elif kind == "message-end":
+            finish = text(delta, "finish_reason")
+            usage = usage_of(dig(delta, "usage"))
+        elif kind == "tool-calls-generation":
+            calls = tuple(_tool_calls(event))
+        elif kind == "stream-end" or dig(event, "is_finished") is True:
+            last = whole(dig(event, "response"))
+            finish = text(event, "finish_reason") or last.finish_reason
+        elif kind in ("text-generation", None) and not count(event, "index"):
+            part = text(event, "text")
+        if part:
+            said.append(part)
+        if first_token is None and (part or kind in _GENERATED or text(delta, "message", "content", "thinking")):
+            first_token = end
+    done = tuple(call.done() for call in growing.values())
+    return Reply(
+        response_id=response_id or (last.response_id if last else None),
+        text="".join(said) or (last.text if last else None),
+        tool_calls=done or calls or (last.tool_calls if last else ()),
+        finish_reason=finish,
+        usage=usage or (last.usage if last else None),
+        error=error,
+        first_token=first_token,
+        problems=tuple(problems),
+    )
+
+
+_GENERATED = ("tool-plan-delta", "tool-call-start", "tool-calls-chunk", "tool-calls-generation")
