@@ -54,7 +54,7 @@ class PathLine:
 
     def render(self, context: Context) -> str | None:
         pieces = self.template.pieces(context)
-        return path_of(pieces)[:MAX_TEXT] if pieces is not None else None
+        return (path_of(pieces)[:MAX_TEXT].rstrip("/") or "/") if pieces is not None else None
 
     def templates(self) -> Iterator[Template]:
         yield self.template
