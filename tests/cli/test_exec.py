@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -172,13 +173,11 @@ def test_a_proxy_does_not_outlive_an_exec_that_is_killed(own_place: Path, rules:
         (state,) = (own_place / ".sessiontap" / "run").glob("*.json")
         proxy = os.pidfd_open(json.loads(state.read_text())["pid"])
         process.kill()
-        os_wait(proxy)
+        wait_for_end(proxy)
 
 
-def os_wait(pidfd: int) -> None:
+def wait_for_end(pidfd: int) -> None:
     """Until the process has ended; fails after a minute."""
-    import select
-
     ready, _, _ = select.select([pidfd], [], [], 60)
     os.close(pidfd)
     assert ready

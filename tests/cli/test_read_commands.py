@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from sessiontap.cli.main import main
 from tests.cli import recorded
 from tests.cli.recorded import COURSE, REPORT, call_id
+
+from sessiontap.cli.main import main
 
 
 @dataclass(frozen=True)

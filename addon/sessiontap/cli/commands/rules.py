@@ -51,7 +51,7 @@ def check(
         raise typer.Exit(2) from None
     except OSError as error:
         raise Misuse(f"{path} cannot be read: {error.strerror}", "check its permissions") from None
-    warnings = lint(loaded, reads)
+    warnings = lint(loaded, lambda host: set(reads(host)))
     if json:
         write_json(_report(path, loaded, (), warnings))
         return
@@ -161,7 +161,7 @@ def _result(explanation: Explanation) -> list[str]:
     }
     set_by = decision.set_by | labels.set_by
     lines = [
-        f"  {name:<20} {_value(value)}   by {set_by.get(name, 'default')}"
+        f"  {name:<20} {_value(value)}" + (f"   by {set_by[name]}" if name in set_by else "")
         for name, value in values.items()
         if value is not None
     ]

@@ -27,4 +27,9 @@ def run(ctx: typer.Context, trace: TraceOption = None) -> None:
         raise Failure(
             f"the package {error.name} is missing", "install Sessiontap anew: pip install --force-reinstall sessiontap"
         ) from None
-    main(arguments)
+    try:
+        main(arguments)
+    except SystemExit:
+        if {"-h", "--help"} & set(ctx.args):  # mitmproxy counts its own help as a failure
+            raise typer.Exit from None
+        raise

@@ -1,0 +1,233 @@
+"""The command as a whole: help, version, completion, init, env, rules."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from tests.cli import recorded
+
+import sessiontap
+from sessiontap.cli.commands.init import template
+from sessiontap.cli.main import main
+from sessiontap.rules import lint, load_text
+
+COMMANDS = ("run", "demo", "init", "env", "exec", "ls", "show", "calls", "cat", "tail")
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(*arguments: str) -> tuple[int, str, str]:
+        status = main(arguments)
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run
+
+
+def test_version(run: Run) -> None:
+    assert run("--version") == (0, f"sessiontap {sessiontap.__version__}\n", "")
+
+
+@pytest.mark.parametrize("arguments", [[], ["-h"], ["--help"]])
+def test_help_names_every_command(run: Run, arguments: list[str]) -> None:
+    status, out, err = run(*arguments)
+    assert (status, err) == (0, "")
+    for command in (*COMMANDS, "rules"):
+        assert f"\n  {command} " in out
+
+
+@pytest.mark.parametrize("arguments", [[command] for command in COMMANDS if command != "run"] + [["rules", "check"]])
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_of_a_command_has_examples(run: Run, arguments: list[str], option: str) -> None:
+    status, out, _ = run(*arguments, option)
+    assert status == 0
+    assert f"\n  Examples:\n    sessiontap {' '.join(arguments)}" in out.replace('eval "$(sessiontap', "sessiontap")
+
+
+def test_help_of_run_is_mitmdumps() -> None:
+    done = subprocess.run([sys.executable, "-m", "sessiontap.cli", "run", "-h"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "--listen-port" in done.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_can_complete(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_SESSIONTAP_COMPLETE", f"complete_{shell}")
+    monkeypatch.setenv("COMP_WORDS", "sessiontap ru")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "sessiontap ru")
+    monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
+    done = subprocess.run([sys.executable, "-m", "sessiontap.cli"], capture_output=True, text=True)
+    assert "rules" in done.stdout
+
+
+def test_nothing_heavy_is_loaded_before_a_command_asks_for_it() -> None:
+    code = "import sys, sessiontap.cli.main; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert {"mitmproxy", "msgpack", "yaml", "sessiontap.trace", "sessiontap.llm", "rich.table"} & set(loaded) == set()
+
+
+def test_init_writes_a_file_that_validates(run: Run, own_place: Path) -> None:
+    status, out, _ = run("init")
+    assert status == 0
+    assert str(own_place / "rules.yaml") in out
+    assert (own_place / "rules.yaml").read_text() == template()
+    assert run("rules", "check")[::2] == (0, "")
+
+
+def test_the_starter_is_valid_in_every_example_of_its_comments() -> None:
+    text = "\n".join(
+        line.replace("# ", "", 1) if line.lstrip().startswith(("# -", "#   ", "# hosts:", "# redact:")) else line
+        for line in template().splitlines()
+        if not line.startswith("#   sessiontap")
+    )
+    rules = load_text(text)
+    assert [rule.label for rule in rules.rules] == ["web search", "course generator", "not this one", "defaults"]
+    assert rules.hosts
+    assert rules.redact_patterns
+    assert lint(rules, lambda host: set()) == []
+
+
+def test_init_does_not_overwrite(run: Run, own_place: Path) -> None:
+    (own_place / "rules.yaml").write_text("mine")
+    status, out, err = run("init")
+    assert (status, out) == (1, "")
+    assert err.splitlines()[1] == "hint: sessiontap init --force overwrites it"
+    assert (own_place / "rules.yaml").read_text() == "mine"
+    assert run("init", "--force")[0] == 0
+    assert (own_place / "rules.yaml").read_text() == template()
+
+
+def test_env_says_that_no_proxy_runs(run: Run, own_place: Path) -> None:
+    status, out, err = run("env")
+    assert status == 0
+    assert out.splitlines()[0] == "export HTTPS_PROXY=http://127.0.0.1:8080"
+    assert f"export SSL_CERT_FILE={own_place}/.sessiontap/ca-bundle" in out
+    assert err.startswith("sessiontap: no proxy runs here")
+
+
+@pytest.mark.parametrize(
+    ("shell", "line"),
+    [
+        ("fish", "set -gx HTTPS_PROXY 'http://127.0.0.1:8080'"),
+        ("pwsh", "$env:HTTPS_PROXY = 'http://127.0.0.1:8080'"),
+        ("docker", " -e HTTPS_PROXY=http://host.docker.internal:8080 "),
+    ],
+)
+def test_env_in_the_words_of_a_shell(run: Run, shell: str, line: str) -> None:
+    assert line in run("env", "--shell", shell)[1]
+
+
+def test_env_json(run: Run) -> None:
+    assert json.loads(run("env", "--json")[1])["NODE_USE_ENV_PROXY"] == "1"
+
+
+RULES = """\
+version: 1
+send: none
+rules:
+  - rule: course
+    match: {process: node, tool_result: web_search}
+    session: {path: /search}
+  - rule: node
+    match: {process: node}
+    session: {name: Node, path: "/all/${model}"}
+"""
+
+
+def test_rules_check(run: Run, own_place: Path) -> None:
+    (own_place / "rules.yaml").write_text(RULES)
+    assert run("rules", "check") == (0, "rules.yaml: 2 rules, valid\n", "")
+
+
+@pytest.mark.parametrize("how", ["argument", "--rules", "SESSIONTAP_RULES"])
+def test_rules_check_of_a_named_file(run: Run, own_place: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    (own_place / "mine.yaml").write_text(RULES)
+    if how == "SESSIONTAP_RULES":
+        monkeypatch.setenv(how, "mine.yaml")
+    arguments = {"argument": ["mine.yaml"], "--rules": ["--rules", "mine.yaml"]}.get(how, [])
+    assert run("rules", "check", *arguments)[1] == "mine.yaml: 2 rules, valid\n"
+
+
+def test_rules_check_says_what_is_wrong_and_where(run: Run, own_place: Path) -> None:
+    (own_place / "rules.yaml").write_text("version: 1\nrules:\n  - sesion: {name: x}\n")
+    status, out, err = run("rules", "check")
+    assert (status, out) == (2, "")
+    assert "rules.yaml:3:5: " in err
+    assert "did you mean 'session'?" in err
+    status, out, _ = run("rules", "check", "--json")
+    report = json.loads(out)
+    assert (status, report["valid"]) == (2, False)
+    assert [(one["line"], one["column"], one["guess"]) for one in report["problems"]] == [(3, 5, "session")]
+
+
+def test_rules_check_warns(run: Run, own_place: Path) -> None:
+    (own_place / "rules.yaml").write_text(RULES + "  - rule: node\n    user: ada\n")
+    status, _, err = run("rules", "check")
+    assert status == 0
+    assert err.startswith("sessiontap: warning: rules.yaml:10: rule 'node' has the name of an earlier rule")
+
+
+@pytest.mark.parametrize("arguments", [["rules", "check"], ["rules", "check", "nosuch.yaml"]])
+def test_rules_check_without_a_file(run: Run, arguments: list[str]) -> None:
+    status, _, err = run(*arguments)
+    assert status == 2
+    assert err.startswith("sessiontap: there is no rules")
+
+
+@pytest.fixture
+def trace(own_place: Path) -> Path:
+    return recorded.write(own_place / ".sessiontap" / "trace", recorded.calls()[:1])
+
+
+def test_rules_explain(run: Run, own_place: Path, trace: Path) -> None:
+    (own_place / "rules.yaml").write_text(RULES)
+    status, out, err = run("rules", "explain", "@1")
+    assert status == 0
+    assert out == (
+        f"call {recorded.call_id(1)} by rules.yaml\n"
+        "\n"
+        "passed      course (line 4)\n"
+        "  yes  process.name: node   was agent.mjs, node\n"
+        "  no   tool_result: web_search   was nothing\n"
+        "\n"
+        "matched     node (line 7)\n"
+        "  yes  process.name: node   was agent.mjs, node\n"
+        "  =    session.name Node\n"
+        "  =    session.path /all/gpt-4o-mini\n"
+        "\n"
+        "result\n"
+        "  session.name         Node   by node\n"
+        "  session.id           auto\n"
+        "  session.path         /all/gpt-4o-mini   by node\n"
+        "  send                 none\n"
+        "  capture              full\n"
+    )
+    assert err == "sessiontap: when it was recorded, other rules set something: course generator\n"
+
+
+def test_rules_explain_json(run: Run, own_place: Path, trace: Path) -> None:
+    (own_place / "rules.yaml").write_text(RULES)
+    explained: dict[str, Any] = json.loads(run("rules", "explain", "@1", "--json")[1])
+    assert [(rule["rule"], rule["outcome"]) for rule in explained["rules"]] == [
+        ("course", "passed"),
+        ("node", "matched"),
+    ]
+    assert explained["decision"]["name"] == "Node"
+    assert explained["labels"]["path"] == "/all/gpt-4o-mini"
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_rules_schema_accepts_the_starter(run: Run, options: list[str]) -> None:
+    schema = json.loads(run("rules", "schema", *options)[1])
+    jsonschema.validate(yaml.safe_load(template()), schema)

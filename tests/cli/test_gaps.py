@@ -1,0 +1,60 @@
+"""What the trace does not show is said in a sentence each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sessiontap.cli import gaps
+from sessiontap.trace import Problem
+
+AT = 1_763_701_200 * 10**9  # 2025-11-21T05:00:00Z
+
+
+@pytest.mark.parametrize(
+    ("notes", "expected"),
+    [
+        pytest.param([], [], id="nothing"),
+        pytest.param([{"kind": "rules", "time": AT, "text": "3 rules are in force"}], [], id="no loss"),
+        pytest.param(
+            [{"kind": "dropped", "time": AT, "dropped": {"disk": 1}}],
+            ["1 record was lost at 2025-11-21 05:00:00 (the disk failed: 1)"],
+            id="one",
+        ),
+        pytest.param(
+            [
+                {"kind": "dropped", "time": AT, "dropped": {"queue": 2, "new reason": 1}},
+                {"kind": "dropped", "time": AT + 10**9, "dropped": {"queue": 1}},
+                {"kind": "vanished", "time": AT + 10**9, "records": 4},
+            ],
+            ["8 records were lost since 2025-11-21 05:00:00 (the queue was full: 3, new reason: 1, vanished: 4)"],
+            id="many, of every kind",
+        ),
+    ],
+)
+def test_lost(notes: list[dict[str, Any]], expected: list[str]) -> None:
+    assert gaps.lost(notes) == expected
+
+
+def test_uncaptured_by_program() -> None:
+    notes = [
+        {"kind": "not_captured", "process": "node", "host": "b.example", "text": "old"},
+        {"kind": "not_captured", "process": "node", "host": "a.example", "text": "no trust"},
+        {"kind": "not_captured", "process": None, "client": "10.0.0.7", "host": "a.example", "text": "no trust"},
+    ]
+    assert gaps.uncaptured(notes) == [
+        "2 connections of node to a.example, b.example passed unseen: no trust",
+        "1 connection of 10.0.0.7 to a.example passed unseen: no trust",
+    ]
+
+
+def test_only_the_first_places_of_damage_are_named() -> None:
+    problems = [Problem(Path("a.mpk"), offset, 1, "bad") for offset in range(5)]
+    assert gaps.damaged(problems) == [
+        "a.mpk at 0: bad",
+        "a.mpk at 1: bad",
+        "a.mpk at 2: bad",
+        "2 more places of the trace cannot be read",
+    ]

@@ -1,0 +1,63 @@
+"""A recorded request is the app's own again once the changes are undone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cli import recorded
+
+from sessiontap import trace
+from sessiontap.cli import stored
+from sessiontap.exchange import Headers
+
+FORWARDED = Headers([("Host", "h"), ("Helicone-Session-Id", "ours"), ("X", "1")])
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param([], list(FORWARDED), id="none"),
+        pytest.param(
+            [["set", "Helicone-Session-Id", None, "ours", "r"]], [("Host", "h"), ("X", "1")], id="added: taken out"
+        ),
+        pytest.param(
+            [["set", "helicone-session-id", "theirs", "ours", "r"]],
+            [("Host", "h"), ("helicone-session-id", "theirs"), ("X", "1")],
+            id="written over: the old value at its place",
+        ),
+        pytest.param([["remove", "Y", "2", None, "r"]], [*FORWARDED, ("Y", "2")], id="removed: put back"),
+        pytest.param(
+            [["keep", "X", "1", None, "r"], ["withhold", "Z", None, "v", "r"], ["route", None, "a", "b", "r"]],
+            list(FORWARDED),
+            id="what changed no header",
+        ),
+    ],
+)
+def test_unchanged(changes: list[list[Any]], expected: list[tuple[str, str]]) -> None:
+    assert list(stored.unchanged(FORWARDED, changes)) == expected
+
+
+@pytest.fixture(scope="module")
+def call(tmp_path_factory: pytest.TempPathFactory) -> trace.StoredCall:
+    folder: Path = recorded.write(tmp_path_factory.mktemp("stored"), recorded.calls()[:1])
+    return trace.open(folder).call("@1")
+
+
+def test_the_call_is_understood_once_more(call: trace.StoredCall) -> None:
+    understood, reply = stored.read(call)
+    seen = recorded.calls()[0]
+    assert seen.call is not None
+    assert (understood.asked, understood.endpoint.family) == (seen.call.asked, "openai-chat")
+    assert reply == seen.reply
+
+
+def test_the_rules_see_the_same_facts(call: trace.StoredCall) -> None:
+    facts = stored.facts_of(call)
+    assert (facts.host, facts.provider, facts.client_ip) == ("api.openai.com", "openai", "127.0.0.1")
+    assert facts.request is not None
+    assert facts.request.url == "https://api.openai.com/v1/chat/completions"
+    assert facts.request.headers.get("helicone-session-id") is None
+    assert facts.caller is not None
+    assert (facts.caller.names, facts.caller.ancestors) == (recorded.NODE.names, recorded.NODE.ancestors)
