@@ -363,6 +363,17 @@ def test_a_new_process_is_found_at_once(stage: Stage) -> None:
 
 
 @on_linux
+@pytest.mark.parametrize("missing", ["nothing", "os.pidfd_open"])
+def test_any_process_is_found_by_a_search(stage: Stage, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    """Not only those with the last numbers given."""
+    if missing != "nothing":
+        monkeypatch.delattr(missing)
+    monkeypatch.setattr("sessiontap.callers.scan._RECENT", 0)
+    peer = stage.client(stage.listen())
+    assert look(linux.Finder(), peer).pid == peer.pid
+
+
+@on_linux
 def test_a_thread_is_its_process(stage: Stage) -> None:
     """Threads take numbers like processes, and show their process's descriptors."""
     peer = stage.client(

@@ -58,7 +58,7 @@ def find_known(client: tuple[str, int], proxy: tuple[str, int], env_names: froze
 def listens(caller: Caller) -> bool | None:
     """Whether the process has a listening TCP socket; None where that cannot be known (any more).
 
-    Costs about 0.1 ms; an answer is kept, a "no" for five seconds.
+    Costs about 0.15 ms; an answer is kept for five seconds.
     """
     try:
         finder = _finder()

@@ -80,18 +80,20 @@ class Details:
         named = names(comm, exe, argv)
         group = cgroup.parse(folder.cgroup())
         uid = folder.uid()
+        id = identity.process_id(identity.machine(), folder.pid, stat.ticks)
+        member = _member(folder.pid, id, stat, named, group)
+        process = member.process
         if before is None:
-            member = _member(folder.pid, stat, named, group)
             lineage = self._lineage(stat)
             ancestors, root = tuple(each.process for each in lineage), tree.root((member, *lineage))
         else:
             ancestors, root = before.ancestors, before.tree
-            if root is not None and root.pid == folder.pid:  # exec: still the root, by its new name
-                root = _member(folder.pid, stat, named, group).process
+            if root is not None and root.id == id:  # exec: still the root, by its new name
+                root = process
         return Caller(
-            id=identity.process_id(identity.machine(), folder.pid, stat.ticks),
-            pid=folder.pid,
-            started=procfs.started(stat.ticks),
+            id=id,
+            pid=process.pid,
+            started=process.started,
             name=named.name,
             names=named.all,
             exe=exe,
@@ -124,19 +126,14 @@ class Details:
         if member is None:
             argv = procfs.parse_command_line(folder.command_line())
             named = names(stat.comm, folder.link("exe"), argv)
-            member = _member(folder.pid, stat, named, cgroup.parse(folder.cgroup()))
+            id = identity.process_id(identity.machine(), folder.pid, stat.ticks)
+            member = _member(folder.pid, id, stat, named, cgroup.parse(folder.cgroup()))
             self._members.put(key, member)
-        return member
+        return replace(member, session=stat.session, group=stat.group)
 
 
-def _member(pid: int, stat: Stat, named: Names, group: cgroup.Group) -> tree.Member:
-    process = Process(
-        pid=pid,
-        name=named.name or "",
-        started=procfs.started(stat.ticks),
-        names=named.all,
-        id=identity.process_id(identity.machine(), pid, stat.ticks),
-    )
+def _member(pid: int, id: str, stat: Stat, named: Names, group: cgroup.Group) -> tree.Member:
+    process = Process(pid, named.name or "", procfs.started(stat.ticks), named.all, id)
     return tree.Member(process, stat.session, stat.group, named.shell, group.container, group.unit)
 
 

@@ -16,7 +16,7 @@ from sessiontap.callers.scan import NotFound, Scan
 from sessiontap.callers.sock_diag import Owner, SockDiag
 
 _ASK_AGAIN = 5.0
-"""Seconds after which a process that did not listen may have begun to."""
+"""Seconds after which a process may have begun to listen, or ceased to."""
 
 
 class Finder:
@@ -112,7 +112,7 @@ class Finder:
 
     def _listening(self, caller: Caller) -> bool | None:
         seen = self._listens.get(caller.id)
-        if seen is not None and (seen[0] or time.monotonic() < seen[1]):
+        if seen is not None and time.monotonic() < seen[1]:
             return seen[0]
         with ProcessFolder(caller.pid) as folder:
             if identity.process_id(identity.machine(), caller.pid, folder.stat().ticks) != caller.id:

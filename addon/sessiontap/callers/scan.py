@@ -12,19 +12,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sessiontap.callers import procfs
 from sessiontap.callers.lru import Lru
 from sessiontap.callers.procfs import ProcessFolder
 
-SEARCH = 0.05
+SEARCH = 0.1
 """Seconds of this thread's own time for a search of all processes: waiting for the interpreter's lock is free."""
 _AT_ONCE = 0.001
 """The same for the newest processes alone."""
 _YOUNG = 10.0
 """Seconds; a process that is older did not inherit a connection that the proxy has just accepted."""
-_RECENT = 64
+_RECENT = 128
 """So many of the last numbers given are tried: threads take numbers too."""
 _KNOWN = 256
 _ASK_FIRST = 8
@@ -137,10 +137,10 @@ class Scan:
 
 
 def _all(uid: int | None) -> Iterator[int]:
-    """All pids, the highest first, those of other users after all of `uid`; our own last."""
+    """All pids, the newest first, those of other users after all of `uid`; our own last."""
     us = os.getpid()
     others = []
-    for pid in sorted(map(int, filter(str.isdigit, os.listdir("/proc"))), reverse=True):
+    for pid in _by_age(map(int, filter(str.isdigit, os.listdir("/proc"))), _last_number()):
         if pid == us:
             continue
         if _is_of(pid, uid):
@@ -149,6 +149,11 @@ def _all(uid: int | None) -> Iterator[int]:
             others.append(pid)
     yield from others
     yield us
+
+
+def _by_age(pids: Iterable[int], last: int) -> list[int]:
+    """The newest first: numbers are given in a circle, so those above the last one given are the oldest."""
+    return sorted(pids, key=lambda pid: (pid <= last, pid), reverse=True)
 
 
 def _is_of(pid: int, uid: int | None) -> bool:
@@ -160,9 +165,12 @@ def _is_of(pid: int, uid: int | None) -> bool:
 
 def _last_given() -> Iterator[int]:
     """The processes with the last numbers that were given, without listing /proc: that alone can take 0.5 ms."""
+    pidfd_open = getattr(os, "pidfd_open", None)  # missing where Python was built for an old kernel
+    if pidfd_open is None:
+        return
     for number in range(last := _last_number(), max(last - _RECENT, 0), -1):
         try:
-            os.close(os.pidfd_open(number))
+            os.close(pidfd_open(number))
         except OSError:  # there is none, or it is a thread's
             continue
         yield number
