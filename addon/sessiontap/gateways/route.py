@@ -14,6 +14,8 @@ class Route:
     port: int
     edits: tuple[Edit, ...] = ()
     """Headers that the gateway needs: its auth, its target."""
+    notes: tuple[str, ...] = ()
+    """What the user should know, though the call goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +23,4 @@ class Direct:
     """The call goes to its own host."""
 
     reason: str
+    """A sentence and a hint, without values that differ from call to call: it is said once."""

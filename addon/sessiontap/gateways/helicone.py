@@ -1,0 +1,134 @@
+"""Helicone's gateways: the provider's host gives way to Helicone's; path, query, body and the app's key stay.
+
+A provider with a gateway of its own has a label in `LABELS`; Azure's deployments share OpenAI's and name their origin;
+any other origin, and any with a scheme or port of its own, goes to the generic gateway, which reads the origin from
+`Helicone-Target-URL`. Never to ai-gateway.helicone.ai, which has keys and model names of its own.
+
+A call goes to its own host, for a reason that is said, where Helicone could not carry it: it would fail or lose its
+signature. A key of an unusual shape goes with a note: whoever sets it knows better than our pattern of today.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import ip_address
+
+from sessiontap.exchange import Headers
+from sessiontap.gateways.route import Direct, Route
+from sessiontap.headers.edit import Edit
+from sessiontap.headers.helicone import KEY_SHAPE, KEY_VARIABLE, bearer, is_helicone
+
+LABELS: Mapping[str, str] = {
+    "api.openai.com": "oai",
+    "api.anthropic.com": "anthropic",
+    "api.groq.com": "groq",
+    "api.together.xyz": "together",
+    "openrouter.ai": "openrouter",
+    "api.deepseek.com": "deepseek",
+    "api.mistral.ai": "mistral",
+    "api.fireworks.ai": "fireworks",
+    "api.deepinfra.com": "deepinfra",
+    "api.perplexity.ai": "perplexity",
+    "api.x.ai": "x",
+    "api.cerebras.ai": "cerebras",
+    "api.hyperbolic.xyz": "hyperbolic",
+    "api.novita.ai": "novita",
+    "api.studio.nebius.ai": "nebius",
+    "api.llama.com": "llama",
+    "integrate.api.nvidia.com": "nvidia",
+}
+"""Provider's host -> label of its host under helicone.ai."""
+GENERIC = "gateway"
+_AZURE = ".openai.azure.com"
+_DEFAULT_PORT = {"https": 443, "http": 80}
+_LOCAL_NAMES = ("localhost", "local", "internal", "lan", "home.arpa", "intranet")
+
+
+def plan(
+    *,
+    scheme: str,
+    host: str,
+    port: int,
+    headers: Headers,
+    provider: str | None,
+    proxy_env: Mapping[str, str],
+    signed: bool,
+    client_is_local: bool,
+) -> Route | Direct:
+    """The way of a call to `host` (as the app asked for it) through Helicone, or why it goes there itself.
+
+    `headers` are the app's own. `signed`: by AWS. `client_is_local`: the client may use the proxy's key, being on this
+    machine or named by the rule.
+    """
+    host = host.lower().rstrip(".")
+    if (reason := _why_not(host, headers, provider, signed)) is not None:
+        return Direct(reason)
+
+    edits: list[Edit] = []
+    notes: tuple[str, ...] = ()
+    if "helicone-auth" not in headers:
+        auth = bearer(proxy_env)
+        if auth is None:
+            return Direct(_no_key(proxy_env))
+        if not client_is_local:
+            return Direct(
+                f"A client on another machine does not get {KEY_VARIABLE} of this one. To let it, name it in the "
+                "rule: match: {client: ...}"
+            )
+        if not KEY_SHAPE.match(auth.removeprefix("Bearer ")):
+            notes = (f"{KEY_VARIABLE} does not look like a key of Helicone's (sk-helicone-...): it may refuse it",)
+        edits.append(Edit("set", "Helicone-Auth", None, auth, KEY_VARIABLE))
+
+    origin = _origin(scheme, host, port)
+    plain = (scheme, port) == ("https", 443)
+    if plain and (label := LABELS.get(host)):
+        pass
+    elif plain and host.endswith(_AZURE):
+        label = LABELS["api.openai.com"]
+        edits.append(_target("Helicone-OpenAI-Api-Base", origin, headers))
+    else:
+        label = GENERIC
+        edits.append(_target("Helicone-Target-URL", origin, headers))
+    return Route("https", f"{label}.helicone.ai", 443, tuple(edits), notes)
+
+
+def _why_not(host: str, headers: Headers, provider: str | None, signed: bool) -> str | None:
+    if is_helicone(host):
+        return f"Already at Helicone: the app itself calls {host}"
+    if signed:
+        return f"The call to {host} is signed by AWS for that host, so it cannot go through Helicone"
+    if provider == "bedrock":
+        return f"Helicone has no gateway that takes Bedrock's calls as they are, so {host} is called itself"
+    if _is_private(host):
+        return f"Helicone cannot reach {host}: it is on this machine or in its network"
+    if (headers.get("upgrade") or "").lower() == "websocket":
+        return f"WebSockets to {host} do not go through Helicone"
+    return None
+
+
+def _no_key(proxy_env: Mapping[str, str]) -> str:
+    if proxy_env.get(KEY_VARIABLE, "").strip():
+        return f"{KEY_VARIABLE} holds characters that no header can: calls go to their own hosts. Set it anew."
+    return (
+        f"{KEY_VARIABLE} is not set where the proxy runs, so calls for the gateway go to their own hosts. "
+        f"Start the proxy with {KEY_VARIABLE}=sk-helicone-..."
+    )
+
+
+def _target(header: str, origin: str, headers: Headers) -> Edit:
+    return Edit("set", header, headers.get(header), origin, "helicone")
+
+
+def _origin(scheme: str, host: str, port: int) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{name}" + ("" if _DEFAULT_PORT.get(scheme) == port else f":{port}")
+
+
+@lru_cache(maxsize=1024)
+def _is_private(host: str) -> bool:
+    """Whether a host is out of reach from the internet, as far as its name tells."""
+    try:
+        return not ip_address(host.strip("[]").partition("%")[0]).is_global
+    except ValueError:
+        return "." not in host or any(host == name or host.endswith(f".{name}") for name in _LOCAL_NAMES)

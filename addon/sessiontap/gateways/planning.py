@@ -1,0 +1,42 @@
+"""The gateways that a rule may name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sessiontap.exchange import Headers
+from sessiontap.gateways import helicone
+from sessiontap.gateways.route import Direct, Route
+
+GATEWAYS = {"helicone": helicone.plan}
+
+
+def plan(
+    name: str,
+    *,
+    scheme: str,
+    host: str,
+    port: int,
+    headers: Headers,
+    provider: str | None = None,
+    proxy_env: Mapping[str, str],
+    signed: frozenset[str] | bool,
+    client_is_local: bool,
+) -> Route | Direct:
+    """The way of a call through the gateway `name`; see the gateway's own `plan`.
+
+    `signed`: the headers that AWS signed (`headers.signed_headers`), or whether it did.
+    """
+    gateway = GATEWAYS.get(name)
+    if gateway is None:
+        return Direct(f"There is no gateway {name!r}: calls go to their own hosts")
+    return gateway(
+        scheme=scheme,
+        host=host,
+        port=port,
+        headers=headers,
+        provider=provider,
+        proxy_env=proxy_env,
+        signed=bool(signed),
+        client_is_local=client_is_local,
+    )

@@ -1,0 +1,80 @@
+"""Helicone: https://docs.helicone.ai/features/sessions
+
+It copies ids, paths and names unchecked, groups sessions by id and name, and hides what a path without a leading slash
+names. `Helicone-Request-Id` is never sent: it must be a UUID of version 1 to 5, and calls have version 7.
+Its key goes to its gateways only, over TLS, and never on behalf of a client that may not use it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from sessiontap.exchange import Headers
+from sessiontap.headers.dialect import Told, Wish
+from sessiontap.headers.edit import Edit
+from sessiontap.headers.values import header_text, name_part, path_text
+
+NAME = "helicone"
+PREFIXES = ("helicone-session-", "helicone-user-id", "helicone-property-")
+KEY_VARIABLE = "HELICONE_API_KEY"
+KEY_SHAPE = re.compile(r"[sp]k(-helicone)?(-eu)?(-cp)?-\w{7}-\w{7}-\w{7}-\w{7}\Z", re.ASCII)
+
+_OWN_KEYS = frozenset({"ai-gateway.helicone.ai", "api.helicone.ai"})
+"""They take a Helicone key as the call's own Authorization."""
+
+
+def is_helicone(host: str) -> bool:
+    """Whether `host` is Helicone's cloud."""
+    return host.lower().rstrip(".").endswith(".helicone.ai")
+
+
+def reads(host: str, headers: Headers, provider: str | None) -> bool:
+    """Its own hosts; what a rule's `hosts` says is one; whatever the app itself sends Helicone's key to."""
+    return is_helicone(host) or provider == NAME or "helicone-auth" in headers
+
+
+def wishes(told: Told) -> Iterator[Wish]:
+    """Session-Id, -Path, -Name, User-Id and one Property-* for each property."""
+    labels = told.labels
+    yield Wish("Helicone-Session-Id", told.session.id, "session.id")
+    yield Wish("Helicone-Session-Path", path_text(labels.path), "session.path")
+    if name := header_text(told.session.name):
+        yield Wish("Helicone-Session-Name", name, "session.name")
+    if labels.user and (user := header_text(labels.user)):
+        yield Wish("Helicone-User-Id", user, "user")
+    taken: set[str] = set()
+    for key, value in labels.properties.items():
+        suffix = name_part(key)
+        header, field = f"Helicone-Property-{suffix or key}", f"properties.{key}"
+        if not suffix:
+            yield Wish(header, None, field, "no letter or digit of its name fits a header's name")
+        elif suffix.lower() in taken:
+            yield Wish(header, None, field, "another property has this header's name")
+        elif text := header_text(value):
+            taken.add(suffix.lower())
+            yield Wish(header, text, field)
+        else:
+            yield Wish(header, None, field, "an empty value is none")
+
+
+def bearer(proxy_env: Mapping[str, str]) -> str | None:
+    """The value of Helicone-Auth; None where the proxy's environment has no key that a header can hold."""
+    key = proxy_env.get(KEY_VARIABLE, "").strip().removeprefix("Bearer ").strip()
+    return f"Bearer {key}" if key and key.isascii() and key.isprintable() and " " not in key else None
+
+
+def auth(
+    *, scheme: str, host: str, headers: Headers, proxy_env: Mapping[str, str], client_is_local: bool
+) -> Edit | None:
+    """Helicone-Auth for a call that goes to Helicone; None where the app has sent it, or nothing is to be said."""
+    if not is_helicone(host) or host.lower() in _OWN_KEYS or "helicone-auth" in headers:
+        return None
+    value = bearer(proxy_env)
+    if value is None:
+        return Edit("withhold", "Helicone-Auth", rule=f"{KEY_VARIABLE} is not set where the proxy runs")
+    if not client_is_local:
+        return Edit("withhold", "Helicone-Auth", rule="the client is not on this machine, and no rule names it")
+    if scheme != "https":
+        return Edit("withhold", "Helicone-Auth", rule="not encrypted")
+    return Edit("set", "Helicone-Auth", None, value, KEY_VARIABLE)

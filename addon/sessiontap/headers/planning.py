@@ -1,0 +1,171 @@
+"""Who must be told what: the edits of a request's and a reply's headers. Pure: nothing is carried out here.
+
+For each header, in this order:
+
+1. what cannot be written is withheld, with the reason: names that are no tokens, headers that frame the message or
+   belong to the connection, headers that AWS signed, and what would make the headers too many for a server;
+2. a session header that the app sent stays, but where `existing` is `replace` and a rule (no default) set its field;
+3. `headers.set` of the rules stands above the dialects;
+4. `headers.remove` takes out what the app sent; what is written anew instead is one `set`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+
+from sessiontap.exchange import Headers
+from sessiontap.headers import helicone, traceforge
+from sessiontap.headers.aws import signed_headers
+from sessiontap.headers.dialect import Dialect, Told, Wish
+from sessiontap.headers.edit import Edit
+from sessiontap.headers.values import ascii_text, is_token
+from sessiontap.rules.decision import Decision, Labels
+from sessiontap.sessions.session import Link, Session
+
+DIALECTS: Mapping[str, Dialect] = {dialect.NAME: dialect for dialect in (helicone, traceforge)}
+
+MOST_BYTES = 15 * 1024
+"""Of all request headers together, ours included. Node refuses 16 KiB with a 431, the request line counted in."""
+
+_PREFIXES = tuple(prefix for dialect in DIALECTS.values() for prefix in dialect.PREFIXES)
+_FRAMING = """
+    host content-length transfer-encoding content-encoding connection keep-alive te trailer upgrade expect
+    proxy-connection proxy-authorization proxy-authenticate http2-settings
+    sec-websocket-key sec-websocket-version sec-websocket-extensions sec-websocket-protocol sec-websocket-accept
+"""
+_NOT_OURS = frozenset(_FRAMING.split())
+"""They frame the message or belong to one connection: changing them breaks the call."""
+_GATEWAY_AUTH = "helicone-auth"
+
+
+def reads(host: str, headers: Headers | None = None, provider: str | None = None) -> frozenset[str]:
+    """The dialects that a destination is known to read. `headers` are the app's own."""
+    headers = headers or Headers()
+    return frozenset(name for name, dialect in DIALECTS.items() if dialect.reads(host, headers, provider))
+
+
+def plan(
+    *,
+    decision: Decision,
+    labels: Labels,
+    session: Session,
+    link: Link,
+    headers: Headers,
+    target: str = "/",
+    scheme: str = "https",
+    host: str,
+    provider: str | None = None,
+    proxy_env: Mapping[str, str],
+    client_is_local: bool,
+) -> tuple[Edit, ...]:
+    """The edits of a request's headers, those that do nothing (`keep`, `withhold`) among them.
+
+    `headers` and `target` (path and query) are the app's own; `scheme` and `host` are where the call goes, so the
+    gateway's where it is rerouted. `provider` is the host's. `client_is_local`: the client may use the proxy's keys,
+    being on this machine or named by the rule.
+    """
+    told = Told(session, link, labels)
+    wishes: dict[str, Wish] = {}
+    if decision.wants_session:
+        for name in _dialects(decision, host, headers, provider):
+            for wish in DIALECTS[name].wishes(told):
+                wishes.setdefault(wish.header.lower(), wish)
+    for header, value in labels.headers_set.items():
+        wishes[header.lower()] = Wish(header, ascii_text(value), f"headers.set.{header}")
+
+    edits: list[Edit] = []
+    if wishes or labels.headers_remove:
+        edits += _edits(wishes, decision, labels, headers, signed_headers(headers, target))
+    if decision.wants_session and _sends(decision, helicone.NAME) and _GATEWAY_AUTH not in wishes:
+        auth = helicone.auth(
+            scheme=scheme, host=host, headers=headers, proxy_env=proxy_env, client_is_local=client_is_local
+        )
+        if auth is not None:
+            edits.append(auth)
+    return tuple(edits)
+
+
+def reply_plan(request_edits: Iterable[Edit], headers: Headers, *, session: Session, call_id: str) -> tuple[Edit, ...]:
+    """The edits of a response's headers; `request_edits` are those of its request."""
+    return tuple(traceforge.reply(tuple(request_edits), headers, session.step, call_id))
+
+
+def _sends(decision: Decision, dialect: str) -> bool:
+    return decision.send == "auto" or dialect in decision.send
+
+
+def _dialects(decision: Decision, host: str, headers: Headers, provider: str | None) -> Iterable[str]:
+    if decision.send == "auto":
+        read = reads(host, headers, provider)
+        return [name for name in DIALECTS if name in read]
+    return [name for name in decision.send if name in DIALECTS]
+
+
+def _edits(
+    wishes: dict[str, Wish], decision: Decision, labels: Labels, headers: Headers, signed: frozenset[str]
+) -> Iterator[Edit]:
+    present: dict[str, tuple[str, str]] = {}
+    room = MOST_BYTES
+    for name, value in headers:
+        room -= _size(name, value)
+        key = name.lower()
+        present[key] = (name, f"{present[key][1]}, {value}") if key in present else (name, value)
+    removes = _globs(labels.headers_remove).fullmatch
+
+    written: set[str] = set()
+    for key, wish in wishes.items():
+        label = _label(wish.field, decision, labels)
+        old = present[key][1] if key in present else None
+        reason = wish.reason or _why_not(wish.header, key, signed)
+        if reason or wish.value is None:
+            yield Edit("withhold", wish.header, old, wish.value, reason)
+        elif old and not removes(key) and _stays(key, wish.field, decision, labels):
+            yield Edit("keep", wish.header, old, wish.value, label)
+        else:
+            more = _size(wish.header, wish.value) - (_size(wish.header, old) if old is not None else 0)
+            if more > max(room, 0):
+                reason = f"with it the headers would be over {MOST_BYTES:,} bytes"
+                yield Edit("withhold", wish.header, old, wish.value, reason)
+                continue
+            room -= more
+            written.add(key)
+            yield Edit("set", wish.header, old, wish.value, label)
+
+    for key, (name, old) in present.items():
+        if key not in written and removes(key):
+            reason = _why_not(name, key, signed)
+            yield Edit(
+                "withhold" if reason else "remove", name, old, None, reason or labels.set_by.get("headers.remove")
+            )
+
+
+def _why_not(header: str, key: str, signed: frozenset[str]) -> str | None:
+    if not is_token(header):
+        return "not a header's name"
+    if key in _NOT_OURS:
+        return "it belongs to the connection or frames the message"
+    return "AWS signed it" if key in signed else None
+
+
+def _stays(key: str, field: str, decision: Decision, labels: Labels) -> bool:
+    """Whether a header that the app sent stays. What is no session header is the rule's to set."""
+    if not key.startswith(_PREFIXES):
+        return False
+    return decision.existing == "keep" or not (field in decision.set_by or field in labels.set_by)
+
+
+def _label(field: str, decision: Decision, labels: Labels) -> str:
+    return decision.set_by.get(field) or labels.set_by.get(field) or "default"
+
+
+def _size(name: str, value: str) -> int:
+    return len(name) + len(value) + 4  # ": " and the line's end
+
+
+@lru_cache(maxsize=256)
+def _globs(globs: tuple[str, ...]) -> re.Pattern[str]:
+    """Fits a whole lower-case header name that one of the globs fits."""
+    parts = [re.escape(glob.lower()).replace(r"\*", ".*").replace(r"\?", ".") for glob in globs]
+    return re.compile("|".join(parts) or "(?!)")
