@@ -8,6 +8,7 @@ top-level counts nor ours.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from sessiontap.exchange import Request, Response
@@ -15,7 +16,7 @@ from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, dicts, dig, items, names, parse, text
-from sessiontap.llm.streamed import asked_for, pieces, streams
+from sessiontap.llm.streamed import Piece, asked_for, pieces, streams
 from sessiontap.llm.toolcalls import Growing, arguments_of
 
 _BILLING = "x-anthropic-billing-header"
@@ -105,7 +106,8 @@ def reply(call: Call, response: Response) -> Reply:
     if call.endpoint.operation == "count_tokens" or not response.body:
         return Reply()
     if streams(response):
-        return _streamed(call, response)
+        problems: list[str] = []
+        return streamed(call, pieces(response, problems), response.complete, problems)
     body, problem = parse(response.body)
     if problem:
         return Reply(problems=(f"the response is {problem}",) if response.complete else ())
@@ -134,11 +136,11 @@ def whole(body: Any) -> Reply:
     )
 
 
-def _streamed(call: Call, response: Response) -> Reply:
-    problems: list[str] = []
+def streamed(call: Call, events: Iterable[Piece], complete: bool, problems: list[str]) -> Reply:
+    """A stream's events; Bedrock's, too, once they are taken out of their frames."""
     message: Any = None
     usage: dict[str, Any] = {}
-    usage_final = response.complete
+    usage_final = complete
     said: list[str] = []
     calls: dict[Any, Growing] = {}
     inputs: dict[Any, Any] = {}
@@ -146,7 +148,7 @@ def _streamed(call: Call, response: Response) -> Reply:
     finish: str | None = None
     error: CallError | None = None
     first_token: int | None = None
-    for event, _, end in pieces(response, problems):
+    for event, _, end in events:
         kind, at = event.get("type"), count(event, "index")
         if kind == "message_start":
             message = event.get("message")

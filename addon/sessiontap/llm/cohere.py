@@ -18,7 +18,7 @@ from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, dicts, dig, items, names, parse, text
-from sessiontap.llm.streamed import asked_for, pieces, streams
+from sessiontap.llm.streamed import Piece, asked_for, pieces, streams
 from sessiontap.llm.toolcalls import Growing, arguments_of
 from sessiontap.llm.turn import Seen, newest
 
@@ -77,14 +77,14 @@ def reply(call: Call, response: Response) -> Reply:
     """See `family.Reader`. Embeddings have no output."""
     if streams(response):
         problems: list[str] = []
-        return streamed(((piece.value, piece.end) for piece in pieces(response, problems)), problems)
+        return streamed(pieces(response, problems), problems)
     if not response.body:
         return Reply()
     body, problem = parse(response.body)
     if problem:
         return Reply(problems=(f"the response is {problem}",) if response.complete else ())
     if text(body, "event_type"):  # the one line that came of a stream without a content type
-        return streamed([(body, len(response.body))], [])
+        return streamed([Piece(body, None, len(response.body))], [])
     found = whole(body)
     if found.usage and call.endpoint.operation == "embeddings":
         return replace(found, usage=replace(found.usage, output=None))
@@ -114,8 +114,8 @@ def _tool_calls(message: Any) -> Iterator[ToolCall]:
             yield ToolCall(name, None, arguments_of(dig(call, "parameters")))
 
 
-def streamed(events: Iterable[tuple[Any, int | None]], problems: list[str]) -> Reply:
-    """A stream of any of them: events with the offsets behind them."""
+def streamed(events: Iterable[Piece], problems: list[str]) -> Reply:
+    """A stream of any of them."""
     response_id = finish = None
     said: list[str] = []
     growing: dict[int | None, Growing] = {}
@@ -124,7 +124,7 @@ def streamed(events: Iterable[tuple[Any, int | None]], problems: list[str]) -> R
     usage: Usage | None = None
     error: CallError | None = None
     first_token: int | None = None
-    for event, end in events:
+    for event, _, end in events:
         kind = text(event, "type") or text(event, "event_type")
         delta = dig(event, "delta")
         part: str | None = None

@@ -7,7 +7,7 @@ Azure's content filter), tool-call deltas without an index or all with index 0 (
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sessiontap.exchange import Request, Response
@@ -15,7 +15,7 @@ from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.openai_usage import cost_of, usage_of
 from sessiontap.llm.pick import count, dicts, dig, items, names, parse, text
-from sessiontap.llm.streamed import asked_for, pieces, streams
+from sessiontap.llm.streamed import Piece, asked_for, pieces, streams
 from sessiontap.llm.toolcalls import Growing, arguments_of
 
 _SYSTEM = ("system", "developer")
@@ -99,7 +99,8 @@ def _prompt(messages: list[Any]) -> str | None:
 def reply(call: Call, response: Response) -> Reply:
     """See `family.Reader`."""
     if streams(response):
-        return _streamed(response)
+        problems: list[str] = []
+        return streamed(pieces(response, problems), response.complete, problems)
     if not response.body:
         return Reply()
     body, problem = parse(response.body)
@@ -168,8 +169,8 @@ class _Calls:
             growing.parts.append(arguments_of(dig(delta, "custom", "input") if said is None else said) or "")
 
 
-def _streamed(response: Response) -> Reply:
-    problems: list[str] = []
+def streamed(chunks: Iterable[Piece], complete: bool, problems: list[str]) -> Reply:
+    """A stream's chunks; Bedrock's, too, once they are taken out of their frames."""
     model = response_id = finish = tier = None
     error: CallError | None = None
     said: list[str] = []
@@ -177,7 +178,7 @@ def _streamed(response: Response) -> Reply:
     usage: Any = None
     open_choices: set[int] = set()
     first_token: int | None = None
-    for chunk, _, end in pieces(response, problems):
+    for chunk, _, end in chunks:
         model = model or text(chunk, "model")
         response_id = response_id or text(chunk, "id")
         tier = text(chunk, "service_tier") or tier
@@ -197,7 +198,7 @@ def _streamed(response: Response) -> Reply:
                 error = error or error_inside(choice)
         stated = dig(chunk, "usage") or dig(chunk, "x_groq", "usage")
         # Some servers count along in every chunk: of a stream that was cut, only a count at its end is true.
-        if stated and (response.complete or not open_choices):
+        if stated and (complete or not open_choices):
             usage = stated
         error = error or _error(chunk, None)
     return Reply(

@@ -8,6 +8,8 @@ from typing import Any
 from sessiontap.exchange import Request, Response
 from sessiontap.llm import (
     anthropic_messages,
+    bedrock_converse,
+    bedrock_invoke,
     cohere,
     gemini,
     ollama,
@@ -31,6 +33,8 @@ READERS: dict[Family, Reader] = {
     "openai-embeddings": openai_embeddings,
     "anthropic-messages": anthropic_messages,
     "gemini": gemini,
+    "bedrock-converse": bedrock_converse,
+    "bedrock-invoke": bedrock_invoke,
     "cohere": cohere,
     "ollama": ollama,
     "other": other,

@@ -1,0 +1,174 @@
+"""Amazon Bedrock's Converse and ConverseStream; Nova's native bodies have the same shape.
+
+Source: docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html. Input excludes cached tokens and is
+made inclusive. The stream is event-stream frames; its last event, `metadata`, has the counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from sessiontap.exchange import Request, Response
+from sessiontap.llm import eventstream
+from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
+from sessiontap.llm.errors import error_inside
+from sessiontap.llm.pick import count, dicts, dig, first_count, items, names, parse, text
+from sessiontap.llm.toolcalls import Growing, arguments_of
+from sessiontap.llm.turn import Seen, newest
+
+
+def asked(request: Request, body: Any) -> Asked:
+    """See `family.Reader`. The model stands in the URL."""
+    counted = dig(body, "input", "converse")  # count-tokens
+    asks = counted if isinstance(counted, dict) else body
+    turn = newest(items(asks, "messages"), _look)
+    return Asked(
+        stream=request.path.endswith("-stream"),
+        tools_offered=names(
+            text(tool, "toolSpec", "name") or text(tool, "systemTool", "name")
+            for tool in dicts(asks, "toolConfig", "tools")
+        ),
+        tool_results=turn.tool_results,
+        message=turn.message,
+        prompt=_said(dig(asks, "system"), "\n"),
+        answered=turn.answered,
+    )
+
+
+def _look(message: Any) -> Seen:
+    role = dig(message, "role")
+    blocks = list(dicts(message, "content"))
+    return Seen(
+        role=role if role in ("user", "assistant") else None,
+        said=_said(blocks, "\n"),
+        results=tuple((text(block, "toolResult", "toolUseId"), None) for block in blocks if "toolResult" in block),
+        calls=tuple(
+            (text(block, "toolUse", "toolUseId"), text(block, "toolUse", "name"))
+            for block in blocks
+            if "toolUse" in block
+        ),
+    )
+
+
+def _said(content: Any, joint: str = "") -> str | None:
+    """The text of blocks: plain, guarded, or with citations."""
+    if isinstance(content, str):
+        return content or None
+    parts: list[str | None] = []
+    for block in dicts(content):
+        parts.append(text(block, "text") or text(block, "guardContent", "text", "text"))
+        parts += [text(cited, "text") for cited in dicts(block, "citationsContent", "content")]
+    return joint.join(part for part in parts if part) or None
+
+
+class Counts(NamedTuple):
+    """Tokens as Bedrock states them: `input` without those read from and written to the cache."""
+
+    input: int | None = None
+    output: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+
+    def usage(self) -> Usage | None:
+        if self == Counts():
+            return None
+        given = None if self.input is None else self.input + (self.cache_read or 0) + (self.cache_write or 0)
+        return Usage(given, self.output, self.cache_read, self.cache_write)
+
+
+def counts_of(usage: Any) -> Counts:
+    """Converse's `usage`; Nova's own bodies name the cached tokens `...TokenCount`."""
+    return Counts(
+        input=count(usage, "inputTokens"),
+        output=count(usage, "outputTokens"),
+        cache_read=first_count(usage, ("cacheReadInputTokens",), ("cacheReadInputTokenCount",)),
+        cache_write=first_count(usage, ("cacheWriteInputTokens",), ("cacheWriteInputTokenCount",)),
+    )
+
+
+def reply(call: Call, response: Response) -> Reply:
+    """See `family.Reader`. The answer of count-tokens is no usage: nothing was used."""
+    if call.endpoint.operation == "count_tokens" or not response.body:
+        return Reply()
+    problems: list[str] = []
+    if eventstream.is_eventstream(response):
+        return streamed(eventstream.events(response, problems), problems)
+    body, problem = parse(response.body)
+    if problem:
+        return Reply(problems=(f"the response is {problem}",) if response.complete else ())
+    return whole(body)
+
+
+def whole(body: Any) -> Reply:
+    """An answer in one piece."""
+    blocks = list(dicts(body, "output", "message", "content"))
+    uses = [use for block in blocks if isinstance(use := block.get("toolUse"), dict)]
+    return Reply(
+        response_model=_routed(body),
+        text=_said(blocks),
+        tool_calls=tuple(
+            ToolCall(name, text(use, "toolUseId"), arguments_of(use.get("input")))
+            for use in uses
+            if (name := text(use, "name")) and not _builtin(use)
+        ),
+        builtin_tool_calls=tuple(name for use in uses if (name := text(use, "name")) and _builtin(use)),
+        finish_reason=text(body, "stopReason"),
+        usage=counts_of(dig(body, "usage")).usage(),
+        service_tier=text(body, "serviceTier", "type"),
+        error=error_inside(body),
+    )
+
+
+def _routed(body: Any) -> str | None:
+    """The model that a prompt router chose; else nothing in the answer says which it was."""
+    return text(body, "trace", "promptRouter", "invokedModelId")
+
+
+def _builtin(use: Any) -> bool:
+    """A tool that Bedrock runs itself, such as Nova's grounding."""
+    return text(use, "type") == "server_tool_use"
+
+
+def streamed(events: Iterable[eventstream.Event], problems: list[str]) -> Reply:
+    """A stream's events; Nova's own, too, once they are taken out of their chunks."""
+    said: list[str] = []
+    growing: dict[int | None, Growing] = {}
+    builtin: list[str] = []
+    metadata: Any = None
+    finish: str | None = None
+    error: CallError | None = None
+    first_token: int | None = None
+    for event in events:
+        at = count(event.value, "contentBlockIndex")
+        if event.failed:
+            error = error or CallError(event.kind or None, text(event.value, "message"))
+        elif event.kind == "contentBlockStart":
+            use = dig(event.value, "start", "toolUse")
+            if (name := text(use, "name")) and _builtin(use):
+                builtin.append(name)
+            elif name:
+                growing[at] = Growing(name, text(use, "toolUseId"))
+            first_token = event.end if name and first_token is None else first_token
+        elif event.kind == "contentBlockDelta":
+            delta = dig(event.value, "delta")
+            said.append(text(delta, "text") or "")
+            if at in growing:
+                growing[at].parts.append(arguments_of(dig(delta, "toolUse", "input")) or "")
+            first_token = event.end if delta and first_token is None else first_token
+        elif event.kind == "messageStop":
+            finish = text(event.value, "stopReason")
+        elif event.kind == "metadata":
+            metadata = event.value
+    return Reply(
+        response_model=_routed(metadata),
+        text="".join(said) or None,
+        tool_calls=tuple(call.done() for call in growing.values()),
+        builtin_tool_calls=tuple(builtin),
+        finish_reason=finish,
+        usage=counts_of(dig(metadata, "usage")).usage(),
+        service_tier=text(metadata, "serviceTier", "type"),
+        error=error,
+        first_token=first_token,
+        problems=tuple(problems),
+    )
