@@ -374,6 +374,20 @@ def test_any_process_is_found_by_a_search(stage: Stage, monkeypatch: pytest.Monk
 
 
 @on_linux
+def test_a_process_with_too_many_descriptors_to_look_at_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = stage.listen()
+    finder = linux.Finder()
+    look(finder, stage.client(server))
+    peer = stage.client(server)
+    monkeypatch.setattr("sessiontap.callers.scan._AT_ONCE", -1.0)
+    assert finder.find_known(peer.client, peer.proxy, NONE) is None
+    assert look(finder, peer).pid == peer.pid
+    monkeypatch.setattr("sessiontap.callers.scan.SEARCH", -1.0)
+    finder.forget()
+    assert finder.find(peer.client, peer.proxy, NONE) == Found(uid=os.geteuid(), reason="not found in time")
+
+
+@on_linux
 def test_a_thread_is_its_process(stage: Stage) -> None:
     """Threads take numbers like processes, and show their process's descriptors."""
     peer = stage.client(
@@ -469,6 +483,7 @@ def test_without_sock_diag_the_tables_are_read(stage: Stage, monkeypatch: pytest
     monkeypatch.setattr("sessiontap.callers.sock_diag.SockDiag._send", refused)
     peer = stage.client(stage.listen())
     finder = linux.Finder()
+    assert finder.find_known(peer.client, peer.proxy, NONE) is None
     caller = look(finder, peer)
     assert caller.pid == peer.pid
     assert finder.listens(caller) is False

@@ -64,7 +64,10 @@ class Finder:
         return self._described(folder, owner, env_names) or Found(uid=owner.uid, reason="gone")
 
     def _find_known(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found | None:
-        owner = self._owner(client, proxy)
+        try:
+            owner = self._owner(client, proxy, tables=False)
+        except OSError:  # no sock_diag here: the tables take long
+            return None
         if isinstance(owner, Found):
             return owner
         if not details.knows_user(owner.uid):  # a directory service may be slow to name one
@@ -82,22 +85,22 @@ class Finder:
             except (OSError, ValueError):
                 return None
 
-    def _owner(self, client: tuple[str, int], proxy: tuple[str, int]) -> Owner | Found:
-        """The socket's owner, or the answer where there is none."""
+    def _owner(self, client: tuple[str, int], proxy: tuple[str, int], *, tables: bool = True) -> Owner | Found:
+        """The socket's owner, or the answer where there is none. Raises OSError where the kernel cannot be asked."""
         try:
             local, remote = addresses.parse(client), addresses.parse(proxy)
         except ValueError as error:
             return Found(reason=str(error))
         if local.family != remote.family:
             return Found(reason="addresses of two kinds")
-        owner = self._look_up(local, remote)
+        owner = self._look_up(local, remote, tables)
         if owner is None:
             return Found(reason="gone" if addresses.is_local(local) else "remote client")
         if owner.inode == 0:
             return Found(uid=owner.uid, reason="gone")
         return owner
 
-    def _look_up(self, local: Address, remote: Address) -> Owner | None:
+    def _look_up(self, local: Address, remote: Address, tables: bool) -> Owner | None:
         try:
             owner = self._sockets.owner(local, remote)
             if owner is None and addresses.is_local(local):
@@ -108,6 +111,8 @@ class Finder:
                         break
             return owner
         except OSError:
+            if not tables:
+                raise
             return proc_net.owner(local, remote)
 
     def _listening(self, caller: Caller) -> bool | None:

@@ -13,15 +13,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from sessiontap.callers import procfs
 from sessiontap.callers.lru import Lru
 from sessiontap.callers.procfs import ProcessFolder
 
-SEARCH = 0.1
-"""Seconds of this thread's own time for a search of all processes: waiting for the interpreter's lock is free."""
+SEARCH = 0.2
+"""Seconds of this thread's own time for a search of all processes, of which waiting for a lock takes little."""
 _AT_ONCE = 0.001
-"""The same for the newest processes alone."""
+"""The same for those found lately, and for the newest: a process may hold thousands of descriptors."""
 _YOUNG = 10.0
 """Seconds; a process that is older did not inherit a connection that the proxy has just accepted."""
 _RECENT = 128
@@ -43,6 +44,7 @@ class Scan:
 
     def known(self, inode: int) -> ProcessFolder | None:
         """The holder, if it is one of those found lately; the caller of this closes the folder."""
+        until = time.thread_time() + _AT_ONCE
         lately = self._known.newest(_ASK_FIRST)
         target = f"socket:[{inode}]"
         for pid, number in lately:
@@ -52,12 +54,14 @@ class Scan:
                     return self._pinned(pid, guess, inode)
         for pid, _ in lately:
             try:
-                found = _number(pid, target)
+                found = _number(pid, target, until)
             except FileNotFoundError:
                 self._known.drop(pid)
                 continue
             except OSError:
                 continue
+            except NotFound:
+                break
             if found is not None:
                 return self._pinned(pid, found, inode)
         return None
@@ -67,14 +71,14 @@ class Scan:
         until = time.thread_time() + _AT_ONCE
         target = f"socket:[{inode}]"
         for pid in _last_given():
-            if time.thread_time() > until:
-                break
             if pid == os.getpid() or not _is_of(pid, uid):
                 continue
             try:
-                number = _number(pid, target)
+                number = _number(pid, target, until)
             except OSError:
                 continue
+            except NotFound:
+                break
             if number is not None and (folder := self._pinned(pid, number, inode)):
                 return self._opener(folder, inode, number)
         return None
@@ -87,9 +91,10 @@ class Scan:
         until = time.thread_time() + SEARCH
         target = f"socket:[{inode}]"
         denied = False
-        for pid in _all(uid):
+        lately = dict.fromkeys(pid for pid, _ in self._known.newest(_ASK_FIRST))
+        for pid in chain(lately, (pid for pid in _all(uid) if pid not in lately)):
             try:
-                number = _number(pid, target)
+                number = _number(pid, target, until)
             except PermissionError:
                 denied = True
                 continue
@@ -97,8 +102,6 @@ class Scan:
                 continue
             if number is not None and (folder := self._pinned(pid, number, inode)):
                 return self._opener(folder, inode, number)
-            if time.thread_time() > until:
-                raise NotFound("not found in time")
         raise NotFound("not permitted" if denied else "not visible")
 
     def forget(self) -> None:
@@ -185,10 +188,15 @@ def _last_number() -> int:
         return 0
 
 
-def _number(pid: int, target: str) -> int | None:
-    """The descriptor at which the process holds the socket, the highest numbers tried first. Raises OSError."""
+def _number(pid: int, target: str, until: float) -> int | None:
+    """The descriptor at which the process holds the socket, the highest numbers tried first.
+
+    Raises OSError where they may not be seen, NotFound when this thread's time is `until`.
+    """
     folder = f"/proc/{pid}/fd/"
-    for name in reversed(os.listdir(folder)):
+    for count, name in enumerate(reversed(os.listdir(folder))):
+        if count % 16 == 0 and time.thread_time() > until:
+            raise NotFound("not found in time")
         try:
             if os.readlink(folder + name) == target:
                 return int(name)
