@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -351,3 +352,26 @@ def test_a_reader_that_has_enough_is_no_failure(tmp_path: Path) -> None:
 
 def test_it_is_plain_where_it_is_piped(run: Run) -> None:
     assert "\x1b" not in run("ls").out + run("show", "@1").out + run("tail").out
+
+
+def on_a_terminal(folder: Path, *arguments: str, columns: int = 80, **environ: str) -> str:
+    """What the command writes to a terminal of that width."""
+    code = "import pty, sys; sys.exit(pty.spawn([sys.executable, '-m', 'sessiontap.cli', *sys.argv[1:]]) >> 8)"
+    settings = {"TERM": "xterm-256color", "COLUMNS": str(columns), "SESSIONTAP_TRACE": str(folder), **environ}
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=os.environ | settings)
+    assert done.returncode == 0
+    return done.stdout.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no pseudo-terminals")
+def test_a_terminal_gets_colour_and_lines_that_fit(folder: Path) -> None:
+    assert "\x1b[31m" in on_a_terminal(folder, "ls")  # the failed session in red
+    plain = on_a_terminal(folder, "ls", columns=81, NO_COLOR="1")
+    assert "\x1b[3" not in plain
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in plain.splitlines()]
+    assert lines == [
+        "ID        NAME            STARTED              DURATION  CALLS  ERRORS  STATUS",
+        "nightly-  Nightly report  2025-11-21 05:00:04      1.5s      2       1  failed",
+        "7d3c1a52  Course outline  2025-11-21 05:00:01      3.2s      3          completed",
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sessiontap.cli.output import line, safe
-from sessiontap.cli.table import Column, Row, plain
+from sessiontap.cli.table import Column, Row, fit, plain
 
 COLUMNS = (Column("NAME"), Column("N", right=True), Column("LAST"))
 
@@ -28,6 +28,25 @@ COLUMNS = (Column("NAME"), Column("N", right=True), Column("LAST"))
 )
 def test_plain(rows: list[list[str]], expected: str) -> None:
     assert plain(COLUMNS, [Row(cells) for cells in rows]) == expected
+
+
+FITTED = (Column("ID"), Column("NAME", give=True), Column("N", spare=True), Column("TEXT", give=True, spare=True))
+
+
+@pytest.mark.parametrize(
+    ("natural", "room", "expected"),
+    [
+        pytest.param([8, 10, 3, 20], 80, {0: 8, 1: 10, 2: 3, 3: 20}, id="room enough"),
+        pytest.param([8, 10, 3, 20], 40, {0: 8, 1: 10, 2: 3, 3: 13}, id="the widest gives first"),
+        pytest.param([8, 10, 3, 20], 33, {0: 8, 1: 8, 2: 3, 3: 8}, id="all give to the least"),
+        pytest.param([8, 10, 3, 20], 32, {0: 8, 1: 10, 2: 3}, id="a spare one is left out"),
+        pytest.param([8, 10, 3, 20], 20, {0: 8, 1: 10}, id="the next one too"),
+        pytest.param([8, 10, 3, 20], 5, {0: 8, 1: 8}, id="what must be shown stays"),
+        pytest.param([8, 5, 3, 4], 26, {0: 8, 1: 5, 2: 3, 3: 4}, id="short columns keep what they have"),
+    ],
+)
+def test_fit(natural: list[int], room: int, expected: dict[int, int]) -> None:
+    assert fit(FITTED, natural, room) == expected
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,13 @@ from sessiontap.cli.units import UNKNOWN, count, duration, moment, size
 from sessiontap.trace import StoredCall, call_row
 from sessiontap.trace.views import iso
 
-CHANGES = (Column("ACTION"), Column("HEADER", style="cyan"), Column("OLD"), Column("NEW"), Column("RULE OR REASON"))
+CHANGES = (
+    Column("ACTION"),
+    Column("HEADER", style="cyan"),
+    Column("OLD", give=True),
+    Column("NEW", give=True),
+    Column("RULE OR REASON", give=True),
+)
 
 
 def whole(call: StoredCall) -> str:

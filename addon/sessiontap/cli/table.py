@@ -1,28 +1,36 @@
 """Tables: aligned plain text where it is piped, fitted and coloured on a terminal.
 
-Rows are lists of cells, already text. Piped, nothing is cut; columns stand two spaces apart.
+Cells are text already; columns stand two spaces apart. Piped, nothing is cut. On a terminal that is too narrow, columns
+that can `give` are cut, and if that is not enough, the `spare` ones are left out from the right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sessiontap.cli.output import console, line, on_terminal, write
 
+GAP = 2
+LEAST = 8
+"""What a column that gives keeps."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`style` is rich's; `give` says that the column is shortened first where the terminal is narrow."""
+    """`style` is rich's."""
 
     title: str
     right: bool = False
     style: str = ""
     give: bool = False
+    spare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
+    """`style` is rich's, of the whole row."""
+
     cells: Sequence[str]
     style: str = ""
 
@@ -31,27 +39,51 @@ def show(columns: Sequence[Column], rows: Iterable[Row]) -> None:
     """Print a table to stdout."""
     cleaned = [Row([line(cell) for cell in row.cells], row.style) for row in rows]
     if on_terminal():
-        _fitted(columns, cleaned)
+        _coloured(columns, cleaned)
     else:
         write(plain(columns, cleaned))
 
 
 def plain(columns: Sequence[Column], rows: Sequence[Row]) -> str:
     """The table as text, a line a row, under a line of titles."""
+    kept = dict(enumerate(widths(columns, rows)))
     lines = [[column.title for column in columns], *(row.cells for row in rows)]
-    widths = [max(width(cells[index]) for cells in lines) for index in range(len(columns))]
-    text = []
-    for cells in lines:
-        padded = [
-            _pad(cell, widths[index], columns[index].right, last=index == len(columns) - 1)
-            for index, cell in enumerate(cells)
-        ]
-        text.append("  ".join(padded).rstrip() + "\n")
-    return "".join(text)
+    return "".join("".join(_padded(columns, kept, cells)).rstrip() + "\n" for cells in lines)
+
+
+def widths(columns: Sequence[Column], rows: Sequence[Row]) -> list[int]:
+    """What each column takes uncut."""
+    lines = [[column.title for column in columns], *(row.cells for row in rows)]
+    return [max(width(cells[index]) for cells in lines) for index in range(len(columns))]
+
+
+def fit(columns: Sequence[Column], natural: Sequence[int], room: int) -> dict[int, int]:
+    """The columns that are shown in `room`, by their position, with their widths."""
+    kept = list(range(len(columns)))
+
+    def least(index: int) -> int:
+        return min(natural[index], LEAST) if columns[index].give else natural[index]
+
+    def gaps() -> int:
+        return GAP * (len(kept) - 1)
+
+    while sum(map(least, kept)) + gaps() > room:
+        spare = [index for index in kept if columns[index].spare]
+        if not spare:
+            break
+        kept.remove(spare[-1])
+    fitted = {index: natural[index] for index in kept}
+    while sum(fitted.values()) + gaps() > room:
+        giving = [index for index in kept if fitted[index] > least(index)]
+        if not giving:
+            break
+        widest = max(giving, key=fitted.__getitem__)
+        fitted[widest] -= 1
+    return fitted
 
 
 def width(text: str) -> int:
-    """Columns that a text takes: wide characters take two."""
+    """Terminal columns that a text takes: wide characters take two."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len
@@ -59,28 +91,38 @@ def width(text: str) -> int:
     return cell_len(text)
 
 
-def _pad(cell: str, to: int, right: bool, last: bool) -> str:
+def _padded(columns: Sequence[Column], kept: Mapping[int, int], cells: Sequence[str]) -> list[str]:
+    """The cells of the kept columns, each cut or filled to its width, gaps included."""
+    last = max(kept)
+    return [
+        _fill(_cut(cells[index], to), to, columns[index].right) + " " * (GAP if index != last else 0)
+        for index, to in kept.items()
+    ]
+
+
+def _fill(cell: str, to: int, right: bool) -> str:
     space = " " * (to - width(cell))
-    if right:
-        return space + cell
-    return cell if last else cell + space
+    return space + cell if right else cell + space
 
 
-def _fitted(columns: Sequence[Column], rows: Sequence[Row]) -> None:
-    from rich.table import Table
+def _cut(cell: str, to: int) -> str:
+    if width(cell) <= to:
+        return cell
+    from rich.cells import set_cell_size
+
+    return set_cell_size(cell, max(to - 1, 0)) + "…"
+
+
+def _coloured(columns: Sequence[Column], rows: Sequence[Row]) -> None:
     from rich.text import Text
 
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(
-            column.title,
-            justify="right" if column.right else "left",
-            style=column.style,
-            overflow="ellipsis",
-            no_wrap=True,
-            min_width=8 if column.give else len(column.title),
-            ratio=None,
-        )
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row.cells), style=row.style)
-    console().print(table)
+    out = console()
+    kept = fit(columns, widths(columns, rows), out.width)
+    shown = [columns[index] for index in kept]
+    titles = Row([column.title for column in columns], "bold")
+    for row in (titles, *rows):
+        text = Text(style=row.style, no_wrap=True, overflow="ignore", end="\n")
+        for column, cell in zip(shown, _padded(columns, kept, row.cells), strict=True):
+            text.append(cell, column.style if row is not titles else "")
+        text.rstrip()
+        out.print(text, crop=False, soft_wrap=True)

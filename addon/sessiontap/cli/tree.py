@@ -12,13 +12,13 @@ from sessiontap.cli.table import Column, Row
 from sessiontap.cli.units import UNKNOWN, count, dollars, duration, moment, plural
 
 COLUMNS = (
-    Column("PATH AND CALLS"),
+    Column("PATH AND CALLS", give=True),
     Column("ID", style="cyan"),
     Column("DURATION", right=True),
-    Column("IN", right=True),
-    Column("OUT", right=True),
-    Column("COST", right=True),
-    Column("RESULT"),
+    Column("IN", right=True, spare=True),
+    Column("OUT", right=True, spare=True),
+    Column("COST", right=True, spare=True),
+    Column("RESULT", give=True),
 )
 
 
