@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from mitmproxy import http
 
-from sessiontap.gateways.route import Route
-from sessiontap.headers.edit import Edit
+from sessiontap.gateways import Route
+from sessiontap.headers import Edit, apply
 from sessiontap.proxy.plan import Plan
 
 
@@ -19,9 +19,8 @@ def on_request(plan: Plan, request: http.Request) -> None:
 
 
 def edit(headers: http.Headers, edits: Iterable[Edit]) -> None:
-    """Edit header fields in place."""
-    for one in edits:
-        if one.action == "set" and one.new is not None:
-            headers[one.header] = one.new
-        elif one.action == "remove":
-            headers.pop(one.header, None)
+    """Edit header fields in place; those that are not named keep their order, case and bytes."""
+    edits = [one for one in edits if one.action in ("set", "remove")]
+    if edits:
+        fields = apply(edits, [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers.fields])
+        headers.fields = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in fields)

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sessiontap import gateways, headers
 from sessiontap.exchange import Headers, Request
-from sessiontap.gateways.route import Direct, Route
-from sessiontap.headers.edit import Edit
+from sessiontap.gateways import Direct, Route
+from sessiontap.headers import Edit
 from sessiontap.llm.call import Call, Reply
 from sessiontap.llm.decode import decode
 from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
-from sessiontap.proxy.connections import Connection, Destination
+from sessiontap.proxy.connections import Connection, Destination, is_local
 from sessiontap.rules import Decision, Facts, Labels, Rules, SessionFacts, decide, finish
 from sessiontap.sessions import Link, Links, Peer, Registry, Scope, Session, scope_of
 from sessiontap.trace.restore import Head
@@ -94,7 +95,7 @@ class Planner:
         decision, matched = decide(rules, facts, self.environ)
         if decision.ignore:
             return Plan(decision, Labels())
-        app = None
+        app = headers.app_session(request.headers, there.host)
         session = self.registry.assign(
             decision,
             app_id=app.id if app else None,
@@ -105,15 +106,63 @@ class Planner:
             now=now,
         )
         labels = finish(matched, facts, SessionFacts(session.id, session.name, session.step), self.environ)
-        if app and app.path and not (decision.existing == "replace" and "session.path" in labels.set_by):
-            labels = replace(labels, path=app.path)
         scope = scope_of(session, connection.caller)
         link = self.links.link(scope, call.asked)
-        return Plan(decision, labels, session, link, scope, (), None)
+        # The proxy's own keys are for clients on this machine, and for those that a rule names.
+        trusted = is_local(connection.client_ip, connection.proxy[0] if connection.proxy else None) or any(
+            rule.names_clients for rule, _ in matched.rules
+        )
+        gateway = None
+        if decision.gateway is not None:
+            gateway = self._way(rules, decision.gateway, request, there, trusted)
+            if isinstance(gateway, Route) and labels.at_gateway is not None:
+                labels = labels.at_gateway
+        if app and app.path and not (decision.existing == "replace" and "session.path" in labels.set_by):
+            labels = replace(labels, path=app.path)
+        routed = isinstance(gateway, Route)
+        edits = headers.plan(
+            decision=decision,
+            labels=labels,
+            session=session,
+            link=link,
+            headers=request.headers,
+            target=request.target,
+            scheme=gateway.scheme if isinstance(gateway, Route) else request.scheme,
+            host=gateway.host if isinstance(gateway, Route) else there.host,
+            provider=None if routed else there.provider,
+            proxy_env=self.environ,
+            client_is_local=trusted,
+        )
+        if isinstance(gateway, Route):
+            done = {edit.header.lower() for edit in gateway.edits}
+            edits = (*gateway.edits, *(edit for edit in edits if edit.header.lower() not in done))
+        return Plan(decision, labels, session, link, scope, edits, gateway)
+
+    def _way(
+        self, rules: Rules, name: str, request: Request, there: Destination, trusted: bool
+    ) -> Route | Direct:
+        """The way through the gateway `name`: a kind, or an item of the rules' `gateways:`."""
+        item = rules.gateways.get(name)
+        return gateways.plan(
+            item.kind if item else name,
+            scheme=request.scheme,
+            host=there.host,
+            port=request.port,
+            headers=request.headers,
+            provider=there.provider,
+            url=item.url if item else None,
+            key=item.key_from(self.environ) if item else None,
+            proxy_env=self.environ,
+            signed=headers.signed_headers(request.headers, request.target),
+            client_is_local=trusted,
+        )
 
     def plan_reply(self, plan: Plan, reply: Headers, call_id: str) -> Plan:
         """The plan with what the app is told in the response's headers."""
-        return plan
+        if plan.session is None:
+            return plan
+        edits = headers.reply_plan(plan.edits, reply, session=plan.session, call_id=call_id)
+        return replace(plan, reply_edits=edits) if edits else plan
 
     def ended(self, plan: Plan, call_id: str, at: int, trace_id: str | None, reply: Reply | None) -> None:
         """A call ended `at` (Unix nanoseconds) and its reply, if any, has been read."""

@@ -12,7 +12,9 @@ from typing import Any
 from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 
-from sessiontap.gateways.route import Direct
+from sessiontap.exchange import Headers
+from sessiontap.gateways import Direct
+from sessiontap.headers import trace_id
 from sessiontap.llm.call import Reply
 from sessiontap.proxy import state_file
 from sessiontap.proxy.connections import Connection, Connections, Destinations
@@ -203,6 +205,9 @@ class Service:
         plan = self.planner.plan(self.rules, call.connection, call.there, call.request, call.call, call.id, call.time)
         if isinstance(plan.gateway, Direct):
             self._once(plan.gateway.reason)
+        elif plan.gateway is not None:
+            for note in plan.gateway.notes:
+                self._once(note)
         return plan
 
     async def _until_read(self, patience: float) -> None:
@@ -245,7 +250,7 @@ class Service:
             plan = ended.live.plan
             if plan is not None and plan.session is not None:
                 with self.faults.guard("links"):
-                    self.planner.ended(plan, ended.live.id, ended.live.time + ended.duration, None, reply)
+                    self.planner.ended(plan, ended.live.id, ended.live.time + ended.duration, _trace_id(ended), reply)
 
     # -- telling -------------------------------------------------------------------------------------------------------
 
@@ -282,3 +287,8 @@ def _servers() -> list[Any]:
 def _said(error: Exception) -> str:
     hint = getattr(error, "hint", "")
     return f"{error}. {hint}" if hint else str(error)
+
+
+def _trace_id(ended: Ended) -> str | None:
+    """The server's own name for the call."""
+    return trace_id(Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in ended.reply_headers))
