@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from sessiontap.exchange import Headers
 from sessiontap.gateways.route import Direct, Route
@@ -52,6 +53,8 @@ def plan(
     port: int,
     headers: Headers,
     provider: str | None,
+    url: str | None = None,
+    key: str | None = None,
     proxy_env: Mapping[str, str],
     signed: bool,
     client_is_local: bool,
@@ -59,7 +62,7 @@ def plan(
     """The way of a call to `host` (as the app asked for it) through Helicone, or why it goes there itself.
 
     `headers` are the app's own. `signed`: by AWS. `client_is_local`: the client may use the proxy's key, being on this
-    machine or named by the rule.
+    machine or named by the rule. `url`: a generic gateway of one's own, `key`: its key.
     """
     host = host.lower().rstrip(".")
     if (reason := _why_not(host, headers, provider, signed)) is not None:
@@ -68,7 +71,7 @@ def plan(
     edits: list[Edit] = []
     notes: tuple[str, ...] = ()
     if "helicone-auth" not in headers:
-        auth = bearer(proxy_env)
+        auth = bearer({KEY_VARIABLE: key} if key is not None else proxy_env)
         if auth is None:
             return Direct(_no_key(proxy_env))
         if not client_is_local:
@@ -81,6 +84,11 @@ def plan(
         edits.append(Edit("set", "Helicone-Auth", None, auth, KEY_VARIABLE))
 
     origin = _origin(scheme, host, port)
+    if url is not None:
+        at = urlsplit(url)
+        edits.append(_target("Helicone-Target-URL", origin, headers))
+        port = at.port or _DEFAULT_PORT.get(at.scheme, 443)
+        return Route(at.scheme, at.hostname or "", port, tuple(edits), notes)
     plain = (scheme, port) == ("https", 443)
     if plain and (label := LABELS.get(host)):
         pass

@@ -19,11 +19,15 @@ def plan(
     port: int,
     headers: Headers,
     provider: str | None = None,
+    url: str | None = None,
+    key: str | None = None,
     proxy_env: Mapping[str, str],
     signed: frozenset[str] | bool,
     client_is_local: bool,
 ) -> Route | Direct:
     """The way of a call through the gateway `name`; see the gateway's own `plan`.
+
+    `url` and `key` are those of an item of the rules' `gateways:`; None: the gateway's own, and the proxy's variable.
 
     `signed`: the headers that AWS signed (`headers.signed_headers`), or whether it did.
     """
@@ -36,6 +40,8 @@ def plan(
         port=port,
         headers=headers,
         provider=provider,
+        url=url,
+        key=key,
         proxy_env=proxy_env,
         signed=bool(signed),
         client_is_local=client_is_local,

@@ -109,7 +109,7 @@ class Writer:
         self._looked = 0.0
         self._retry_at = 0.0
         self._failing: str | None = None
-        self._callers: set[str] = set()
+        self._callers: dict[str, dict[str, Any]] = {}
         self._written = 0
         self._bytes = 0
 
@@ -240,11 +240,14 @@ class Writer:
         try:
             self._rotate()
             for record in make():
-                caller = record["id"] if record.get("type") == "caller" else None
-                if caller is None or caller not in self._callers:
+                if record.get("type") == "caller":
+                    # A process may change its name, folder or program: what differs is written again.
+                    if self._callers.get(record["id"]) == record:
+                        continue
                     self._append(frame.encode(record))
-                if caller is not None:
-                    self._callers.add(caller)
+                    self._callers[record["id"]] = record
+                else:
+                    self._append(frame.encode(record))
         except _DiskError as error:
             self._drop("disk")
             self._failed(error)
