@@ -85,7 +85,8 @@ def _run(
 def _rules(given: Path | None, name: str | None, path: str | None) -> Iterator[Path | None]:
     """The rules file for a proxy of its own; None leaves the choice to the proxy. Raises Misuse."""
     if name is None and path is None:
-        yield rules_file(given).absolute() if given else None  # type: ignore[union-attr]
+        named = rules_file(given) if given else None
+        yield named.absolute() if named else None
         return
     from sessiontap.cli import first_rule
     from sessiontap.rules import RulesError, load_file, load_text
