@@ -65,10 +65,10 @@ def bearer(proxy_env: Mapping[str, str]) -> str | None:
 
 
 def auth(
-    *, scheme: str, host: str, headers: Headers, proxy_env: Mapping[str, str], client_is_local: bool
+    *, scheme: str, host: str, sent: str | None, proxy_env: Mapping[str, str], client_is_local: bool
 ) -> Edit | None:
-    """Helicone-Auth for a call that goes to Helicone; None where the app has sent it, or nothing is to be said."""
-    if not is_helicone(host) or host.lower() in _OWN_KEYS or "helicone-auth" in headers:
+    """Helicone-Auth for a call that goes to Helicone; None for others, and where the app has `sent` it."""
+    if not is_helicone(host) or host.lower() in _OWN_KEYS or sent is not None:
         return None
     value = bearer(proxy_env)
     if value is None:

@@ -6,7 +6,8 @@ For each header, in this order:
    belong to the connection, headers that AWS signed, and what would make the headers too many for a server;
 2. a session header that the app sent stays, but where `existing` is `replace` and a rule (no default) set its field;
 3. `headers.set` of the rules stands above the dialects;
-4. `headers.remove` takes out what the app sent; what is written anew instead is one `set`.
+4. `headers.remove` takes out what the app sent; what is written anew instead is one `set`;
+5. what a gateway needs is written in any case, unless `headers.set` has another value for it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,6 @@ _FRAMING = """
 """
 _NOT_OURS = frozenset(_FRAMING.split())
 """They frame the message or belong to one connection: changing them breaks the call."""
-_GATEWAY_AUTH = "helicone-auth"
 
 
 def reads(host: str, headers: Headers | None = None, provider: str | None = None) -> frozenset[str]:
@@ -59,32 +59,43 @@ def plan(
     provider: str | None = None,
     proxy_env: Mapping[str, str],
     client_is_local: bool,
+    gateway: Iterable[Edit] = (),
 ) -> tuple[Edit, ...]:
     """The edits of a request's headers, those that do nothing (`keep`, `withhold`) among them.
 
     `headers` and `target` (path and query) are the app's own; `scheme` and `host` are where the call goes, so the
-    gateway's where it is rerouted. `provider` is the host's. `client_is_local`: the client may use the proxy's keys,
-    being on this machine or named by the rule.
+    gateway's where it is rerouted, and `gateway` the edits which that way needs. `provider` is the host's.
+    `client_is_local`: the client may use the proxy's keys, being on this machine or named by the rule.
     """
-    told = Told(session, link, labels)
     wishes: dict[str, Wish] = {}
+    refused: list[Wish] = []
     if decision.wants_session:
+        told = Told(session, link, labels)
         for name in _dialects(decision, host, headers, provider):
             for wish in DIALECTS[name].wishes(told):
-                wishes.setdefault(wish.header.lower(), wish)
-    for header, value in labels.headers_set.items():
-        wishes[header.lower()] = Wish(header, ascii_text(value), f"headers.set.{header}")
+                if wish.value is None:
+                    refused.append(wish)
+                else:
+                    wishes.setdefault(wish.header.lower(), wish)
+    by_rule = {
+        header.lower(): Wish(header, ascii_text(value), f"headers.set.{header}")
+        for header, value in labels.headers_set.items()
+    }
+    wishes |= by_rule
 
-    edits: list[Edit] = []
-    if wishes or labels.headers_remove:
-        edits += _edits(wishes, decision, labels, headers, signed_headers(headers, target))
-    if decision.wants_session and _sends(decision, helicone.NAME) and _GATEWAY_AUTH not in wishes:
-        auth = helicone.auth(
-            scheme=scheme, host=host, headers=headers, proxy_env=proxy_env, client_is_local=client_is_local
-        )
+    needed = {edit.header.lower(): edit for edit in gateway}
+    if decision.wants_session and _sends(decision, helicone.NAME):
+        sent = headers.get("helicone-auth")
+        if sent is not None and _globs(labels.headers_remove).fullmatch("helicone-auth"):
+            sent = None
+        auth = helicone.auth(scheme=scheme, host=host, sent=sent, proxy_env=proxy_env, client_is_local=client_is_local)
         if auth is not None:
-            edits.append(auth)
-    return tuple(edits)
+            needed.setdefault("helicone-auth", auth)
+    needed = {key: edit for key, edit in needed.items() if key not in by_rule}
+    edits = [Edit("withhold", wish.header, headers.get(wish.header), None, wish.reason) for wish in refused]
+    if wishes or labels.headers_remove:
+        edits += _edits(wishes, needed, decision, labels, headers, signed_headers(headers, target))
+    return (*edits, *needed.values())
 
 
 def reply_plan(request_edits: Iterable[Edit], headers: Headers, *, session: Session, call_id: str) -> tuple[Edit, ...]:
@@ -104,41 +115,44 @@ def _dialects(decision: Decision, host: str, headers: Headers, provider: str | N
 
 
 def _edits(
-    wishes: dict[str, Wish], decision: Decision, labels: Labels, headers: Headers, signed: frozenset[str]
+    wishes: Mapping[str, Wish],
+    needed: Mapping[str, Edit],
+    decision: Decision,
+    labels: Labels,
+    headers: Headers,
+    signed: frozenset[str],
 ) -> Iterator[Edit]:
+    room = MOST_BYTES - sum(_size(edit.header, edit.new or "") for edit in needed.values())
     present: dict[str, tuple[str, str]] = {}
-    room = MOST_BYTES
-    for name, value in headers:
-        room -= _size(name, value)
+    for name, sent in headers:
         key = name.lower()
-        present[key] = (name, f"{present[key][1]}, {value}") if key in present else (name, value)
+        if key not in needed:
+            room -= _size(name, sent)
+            present[key] = (name, f"{present[key][1]}, {sent}") if key in present else (name, sent)
     removes = _globs(labels.headers_remove).fullmatch
 
     written: set[str] = set()
-    for key, wish in wishes.items():
-        label = _label(wish.field, decision, labels)
+    for key, (header, value, field, _) in wishes.items():
+        if key in needed or value is None:
+            continue
         old = present[key][1] if key in present else None
-        reason = wish.reason or _why_not(wish.header, key, signed)
-        if reason or wish.value is None:
-            yield Edit("withhold", wish.header, old, wish.value, reason)
-        elif old and not removes(key) and _stays(key, wish.field, decision, labels):
-            yield Edit("keep", wish.header, old, wish.value, label)
+        more = _size(header, value) - (_size(header, old) if old is not None else 0)
+        if reason := _why_not(header, key, signed):
+            yield Edit("withhold", header, old, value, reason)
+        elif old and not removes(key) and _stays(key, field, decision, labels):
+            yield Edit("keep", header, old, value, _label(field, decision, labels))
+        elif more > max(room, 0):
+            yield Edit("withhold", header, old, value, f"with it the headers would be over {MOST_BYTES:,} bytes")
         else:
-            more = _size(wish.header, wish.value) - (_size(wish.header, old) if old is not None else 0)
-            if more > max(room, 0):
-                reason = f"with it the headers would be over {MOST_BYTES:,} bytes"
-                yield Edit("withhold", wish.header, old, wish.value, reason)
-                continue
             room -= more
             written.add(key)
-            yield Edit("set", wish.header, old, wish.value, label)
+            yield Edit("set", header, old, value, _label(field, decision, labels))
 
+    remover = labels.set_by.get("headers.remove")
     for key, (name, old) in present.items():
         if key not in written and removes(key):
             reason = _why_not(name, key, signed)
-            yield Edit(
-                "withhold" if reason else "remove", name, old, None, reason or labels.set_by.get("headers.remove")
-            )
+            yield Edit("withhold" if reason else "remove", name, old, None, reason or remover)
 
 
 def _why_not(header: str, key: str, signed: frozenset[str]) -> str | None:

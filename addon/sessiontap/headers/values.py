@@ -54,7 +54,8 @@ def path_text(path: str) -> str:
 
 def name_part(text: str) -> str:
     """`text` as the last part of a header's name: letters, digits, `_`, `-`; other runs become `-`. May be empty."""
-    plain = "".join(char for char in unicodedata.normalize("NFKD", text) if unicodedata.category(char) != "Mn")
+    plain = "".join(_PLAIN.get(char, char) for char in unicodedata.normalize("NFKD", text))
+    plain = "".join(char for char in plain if unicodedata.category(char) != "Mn")
     return re.sub(r"[^A-Za-z0-9_]+", "-", plain).strip("-")[:128]
 
 

@@ -1,0 +1,496 @@
+"""Who is told what: whole plans from plain values."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sessiontap.exchange import Headers
+from sessiontap.headers import Edit, apply, plan, reads, reply_plan
+from sessiontap.headers.planning import MOST_BYTES
+from sessiontap.headers.values import is_token
+from sessiontap.rules.decision import Decision, Labels
+from sessiontap.sessions import Link, Session
+
+ID = "0b7c9b3e-2f5e-5a63-9d55-6a9d2f0b1c11"
+SESSION = Session(ID, "Course Plan", 3, "process")
+HELICONE = Decision(wants_session=True, name="Course Plan", send=("helicone",), set_by={"session.name": "course"})
+TRACEFORGE = replace(HELICONE, send=("traceforge",))
+LABELS = Labels(path="/outline")
+AUTH = "Bearer sk-helicone-abcdefg-abcdefg-abcdefg-abcdefg"
+KEY = {"HELICONE_API_KEY": AUTH.removeprefix("Bearer ")}
+SIGNED = (
+    "Authorization",
+    "AWS4-HMAC-SHA256 Credential=A/20261121/us-east-1/bedrock/aws4_request, "
+    "SignedHeaders=content-type;helicone-session-name;host;x-team, Signature=ab12",
+)
+
+
+def planned(
+    decision: Decision = HELICONE,
+    labels: Labels = LABELS,
+    sent: list[tuple[str, str]] | None = None,
+    *,
+    session: Session = SESSION,
+    link: Link | None = None,
+    host: str = "api.openai.com",
+    **more: Any,
+) -> tuple[Edit, ...]:
+    given: dict[str, Any] = {"proxy_env": {}, "client_is_local": True, **more}
+    return plan(
+        decision=decision,
+        labels=labels,
+        session=session,
+        link=link or Link(),
+        headers=Headers(sent or []),
+        host=host,
+        **given,
+    )
+
+
+def forwarded(edits: tuple[Edit, ...], sent: list[tuple[str, str]] | None = None) -> dict[str, str]:
+    return dict(apply(edits, sent or []))
+
+
+def only(edits: tuple[Edit, ...], action: str) -> dict[str, str | None]:
+    return {edit.header: edit.rule for edit in edits if edit.action == action}
+
+
+# What is sent where ------------------------------------------------------------------------------------------------
+
+
+def test_helicone_is_told_id_path_name_user_and_properties() -> None:
+    labels = Labels(path="/outline", user="u-1", properties={"mode": "context mode", "tool.name": "Suche für Alle"})
+    assert forwarded(planned(labels=labels)) == {
+        "Helicone-Session-Id": ID,
+        "Helicone-Session-Path": "/outline",
+        "Helicone-Session-Name": "Course Plan",
+        "Helicone-User-Id": "u-1",
+        "Helicone-Property-mode": "context mode",
+        "Helicone-Property-tool-name": "Suche fur Alle",
+    }
+
+
+def test_traceforge_is_told_id_and_step() -> None:
+    assert forwarded(planned(TRACEFORGE)) == {"X-TraceForge-Session-ID": ID, "X-TraceForge-Step-Index": "3"}
+
+
+def test_traceforge_is_told_the_parent_where_it_is_certain() -> None:
+    link = Link(parent="call-1", evidence="exact", parent_trace="trace-1")
+    assert forwarded(planned(TRACEFORGE, link=link))["X-TraceForge-Parent-Trace-ID"] == "trace-1"
+    assert "X-TraceForge-Parent-Trace-ID" not in forwarded(planned(TRACEFORGE, link=Link("conv", "call-1", "weak")))
+
+
+def test_traceforge_is_told_the_state_as_ascii_json() -> None:
+    state = {"step": 1, "topic": "Größe\r\n\x7f", "deep": {"a": [None, True]}}
+    value = forwarded(planned(TRACEFORGE, Labels(state=state)))["X-TraceForge-State"]
+    assert json.loads(value) == state
+    assert value.isascii()
+    assert value.isprintable()
+
+
+@pytest.mark.parametrize(
+    "state",
+    [{"text": "x" * 10_240}, {"text": "ü" * 2000}, {"number": float("nan")}, {"value": object()}],
+    ids=["too long", "too long in ASCII", "not a number", "no JSON"],
+)
+def test_a_state_that_cannot_be_sent_is_withheld_and_the_rest_is_sent(state: dict[str, Any]) -> None:
+    edits = planned(TRACEFORGE, Labels(state=state))
+    assert set(only(edits, "withhold")) == {"X-TraceForge-State"}
+    assert set(only(edits, "set")) == {"X-TraceForge-Session-ID", "X-TraceForge-Step-Index"}
+
+
+def test_a_state_of_just_the_limit_is_sent() -> None:
+    state = {"text": "x" * (10_240 - len('{"text":""}'))}
+    assert len(forwarded(planned(TRACEFORGE, Labels(state=state)))["X-TraceForge-State"]) == 10_240
+
+
+@pytest.mark.parametrize(
+    ("decision", "host", "sent", "told"),
+    [
+        pytest.param(replace(HELICONE, wants_session=False), "oai.helicone.ai", [], set(), id="no rule set a session"),
+        pytest.param(replace(HELICONE, send=()), "oai.helicone.ai", [], set(), id="send: none"),
+        pytest.param(replace(HELICONE, send="auto"), "api.openai.com", [], set(), id="auto, nobody reads"),
+        pytest.param(replace(HELICONE, send="auto"), "oai.helicone.ai", [], {"Helicone"}, id="auto, Helicone"),
+        pytest.param(replace(HELICONE, send="auto"), "OAI.Helicone.AI", [], {"Helicone"}, id="auto, case"),
+        pytest.param(replace(HELICONE, send="auto"), "helicone.ai.evil.com", [], set(), id="auto, another's host"),
+        pytest.param(
+            replace(HELICONE, send="auto"),
+            "localhost",
+            [("x-traceforge-service-id", "s")],
+            {"X-TraceForge"},
+            id="auto, the app talks TraceForge",
+        ),
+        pytest.param(
+            replace(HELICONE, send="auto"),
+            "helicone.corp.example",
+            [("Helicone-Auth", "Bearer k")],
+            {"Helicone"},
+            id="auto, the app talks to a Helicone of its own",
+        ),
+        pytest.param(
+            replace(HELICONE, send=("helicone", "traceforge")),
+            "api.openai.com",
+            [],
+            {"Helicone", "X-TraceForge"},
+            id="both, as the rules say",
+        ),
+    ],
+)
+def test_dialects(decision: Decision, host: str, sent: list[tuple[str, str]], told: set[str]) -> None:
+    edits = planned(decision, host=host, sent=sent)
+    assert {edit.header.partition("-Session")[0] for edit in edits if "Session-" in edit.header} == told
+
+
+@pytest.mark.parametrize(
+    ("host", "provider", "dialects"),
+    [
+        ("gateway.helicone.ai", None, {"helicone"}),
+        ("api.openai.com", "openai", set()),
+        ("llm.corp.example", "helicone", {"helicone"}),
+        ("llm.corp.example", "traceforge", {"traceforge"}),
+        ("helicone.ai", None, set()),
+    ],
+)
+def test_reads(host: str, provider: str | None, dialects: set[str]) -> None:
+    assert reads(host, provider=provider) == dialects
+
+
+# What the app sent -------------------------------------------------------------------------------------------------
+
+SENT = [("helicone-session-id", "its-own-id"), ("Helicone-Session-Name", "Its own")]
+REPLACE = replace(HELICONE, existing="replace")
+
+
+def test_what_the_app_sent_stays_and_what_is_missing_is_added() -> None:
+    edits = planned(sent=SENT)
+    assert forwarded(edits, SENT) == {
+        "helicone-session-id": "its-own-id",
+        "Helicone-Session-Name": "Its own",
+        "Helicone-Session-Path": "/outline",
+    }
+    assert Edit("keep", "Helicone-Session-Name", "Its own", "Course Plan", "course") in edits
+
+
+def test_a_rules_value_replaces_where_it_says_so_and_a_default_does_not() -> None:
+    edits = planned(REPLACE, sent=SENT)
+    assert forwarded(edits, SENT)["Helicone-Session-Name"] == "Course Plan"
+    assert forwarded(edits, SENT)["helicone-session-id"] == "its-own-id"
+    assert Edit("set", "Helicone-Session-Name", "Its own", "Course Plan", "course") in edits
+
+
+def test_a_replaced_id_replaces_the_step_too() -> None:
+    sent = [("X-TraceForge-Session-ID", "its-own-id"), ("X-TraceForge-Step-Index", "41")]
+    by_rule = replace(TRACEFORGE, existing="replace", set_by={"session.id": "course"})
+    assert dict(apply(planned(by_rule, sent=sent), sent)) == {
+        "X-TraceForge-Session-ID": ID,
+        "X-TraceForge-Step-Index": "3",
+    }
+    assert apply(planned(TRACEFORGE, sent=sent), sent) == sent
+
+
+def test_an_empty_header_is_none() -> None:
+    sent = [("Helicone-Session-Name", "")]
+    assert forwarded(planned(sent=sent), sent)["Helicone-Session-Name"] == "Course Plan"
+
+
+def test_the_app_keeps_its_other_headers() -> None:
+    sent = [("Authorization", "Bearer sk-app"), ("X-B", "1"), ("x-b", "2"), ("user-agent", "app")]
+    assert apply(planned(sent=sent), sent)[: len(sent)] == sent
+
+
+# headers.set and headers.remove ------------------------------------------------------------------------------------
+
+
+def test_rules_set_and_remove_headers() -> None:
+    labels = Labels(
+        headers_set={"X-Team": "Größe\r\nX-Evil: 1", "Helicone-Cache-Enabled": "true"},
+        headers_remove=("x-secret-*",),
+        set_by={"headers.set.X-Team": "team", "headers.remove": "tidy"},
+    )
+    sent = [("X-Secret-A", "1"), ("x-team", "old"), ("X-Other", "2")]
+    edits = planned(Decision(), labels, sent)
+    assert apply(edits, sent) == [
+        ("x-team", "Grosse X-Evil: 1"),
+        ("X-Other", "2"),
+        ("Helicone-Cache-Enabled", "true"),
+    ]
+    assert Edit("set", "X-Team", "old", "Grosse X-Evil: 1", "team") in edits
+    assert Edit("remove", "X-Secret-A", "1", None, "tidy") in edits
+
+
+def test_a_header_that_a_rule_sets_stands_above_the_dialects() -> None:
+    labels = Labels(headers_set={"helicone-session-name": "Mine"})
+    edits = planned(labels=labels)
+    assert [edit.new for edit in edits if edit.header.lower() == "helicone-session-name"] == ["Mine"]
+
+
+def test_a_rule_that_removes_what_the_app_sent_lets_ours_be_written() -> None:
+    labels = replace(LABELS, headers_remove=("helicone-*",))
+    sent = [("helicone-session-name", "Its own"), ("helicone-cache-enabled", "true")]
+    assert apply(planned(labels=labels, sent=sent), sent) == [
+        ("helicone-session-name", "Course Plan"),
+        ("Helicone-Session-Id", ID),
+        ("Helicone-Session-Path", "/outline"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("globs", "gone"),
+    [
+        (("x-a",), {"X-A"}),
+        (("X-?",), {"X-A", "X-B"}),
+        (("x-*",), {"X-A", "X-B", "X-Long"}),
+        (("x-[ab]",), set()),
+        (("a", "x-b"), {"X-B"}),
+        ((), set()),
+    ],
+)
+def test_globs_of_remove(globs: tuple[str, ...], gone: set[str]) -> None:
+    sent = [("X-A", "1"), ("X-B", "1"), ("X-Long", "1"), ("Accept", "1")]
+    assert set(only(planned(Decision(), Labels(headers_remove=globs), sent), "remove")) == gone
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Host", "content-length", "Transfer-Encoding", "Connection", "TE", "Content-Encoding", "Upgrade", "Expect"],
+)
+def test_headers_that_frame_the_message_are_never_touched(header: str) -> None:
+    sent = [(header, "as it was")]
+    for labels in (Labels(headers_set={header: "x"}), Labels(headers_remove=("*",))):
+        edits = planned(Decision(), labels, sent)
+        assert apply(edits, sent) == sent
+        assert only(edits, "withhold") == {header: "it belongs to the connection or frames the message"}
+
+
+@pytest.mark.parametrize("header", [":authority", "X Team", "X-Team:", "", "X-Té", "a\r\nb"])
+def test_what_is_no_name_is_withheld(header: str) -> None:
+    edits = planned(Decision(), Labels(headers_set={header: "x"}))
+    assert only(edits, "withhold") == {header: "not a header's name"}
+    assert apply(edits, []) == []
+
+
+@pytest.mark.parametrize(
+    ("properties", "sent", "withheld"),
+    [
+        pytest.param({"計画": "x"}, set(), {"Helicone-Property-計画"}, id="nothing of the name fits"),
+        pytest.param(
+            {"a b": "1", "A-B": "2"}, {"Helicone-Property-a-b"}, {"Helicone-Property-A-B"}, id="two of one name"
+        ),
+        pytest.param({"a": ""}, set(), {"Helicone-Property-a"}, id="empty"),
+    ],
+)
+def test_properties_that_cannot_be_sent(properties: dict[str, str], sent: set[str], withheld: set[str]) -> None:
+    edits = planned(labels=Labels(properties=properties))
+    assert {header for header in only(edits, "set") if "Property" in header} == sent
+    assert set(only(edits, "withhold")) == withheld
+
+
+# What must not break -----------------------------------------------------------------------------------------------
+
+
+def test_what_aws_signed_is_not_touched_and_the_rest_is_sent() -> None:
+    sent = [SIGNED, ("Host", "bedrock"), ("Content-Type", "application/json"), ("x-team", "a"), ("X-Other", "b")]
+    labels = Labels(path="/x", headers_set={"X-Team": "b"}, headers_remove=("content-*", "authorization", "x-other"))
+    edits = planned(labels=labels, sent=sent)
+    after = apply(edits, sent)
+    assert after[:4] == sent[:4]
+    assert dict(after[4:]) == {"Helicone-Session-Id": ID, "Helicone-Session-Path": "/x"}
+    assert {header for header, why in only(edits, "withhold").items() if why == "AWS signed it"} == {
+        "Helicone-Session-Name",
+        "X-Team",
+        "Authorization",
+        "Content-Type",
+    }
+
+
+def test_a_presigned_query_signs_too() -> None:
+    edits = planned(Decision(), Labels(headers_set={"X-Team": "b"}), target="/ws?X-Amz-SignedHeaders=host%3Bx-team")
+    assert only(edits, "withhold") == {"X-Team": "AWS signed it"}
+
+
+def test_headers_do_not_grow_beyond_what_servers_take() -> None:
+    sent = [("X-Big", "x" * (MOST_BYTES - 200))]
+    edits = planned(labels=Labels(path="/outline", properties={f"p{n}": "v" * 50 for n in range(9)}), sent=sent)
+    after = apply(edits, sent)
+    assert sum(len(name) + len(value) + 4 for name, value in after) <= MOST_BYTES
+    assert dict(after)["Helicone-Session-Id"] == ID
+    assert only(edits, "withhold")
+
+
+def test_a_request_that_is_too_large_by_itself_is_left_alone() -> None:
+    sent = [("X-Big", "x" * (MOST_BYTES + 1))]
+    assert apply(planned(sent=sent), sent) == sent
+
+
+TEXT = st.text(st.characters(), max_size=20) | st.text(st.sampled_from("a/ \r\n\0é計\x7f\udcff"), max_size=12)
+NAME = TEXT | st.sampled_from(
+    ["Host", "X-A", "x-a", "Helicone-Session-Id", "X-TraceForge-State", "Helicone-Property-a"]
+)
+FIELD_NAME = st.sampled_from(
+    ["X-A", "x-a", "Accept", "Host", "Helicone-Session-Id", "helicone-session-name", "X-TraceForge-Step-Index"]
+)
+FIELDS = st.lists(st.tuples(FIELD_NAME, st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=9)))
+
+
+@st.composite
+def decisions(draw: st.DrawFn) -> Decision:
+    fields = ["session.id", "session.name", "session.path", "user"]
+    return Decision(
+        wants_session=draw(st.booleans()),
+        send=draw(st.sampled_from([("helicone", "traceforge"), ("helicone",), "auto"])),
+        existing=draw(st.sampled_from(["keep", "replace"])),
+        set_by=dict.fromkeys(draw(st.lists(st.sampled_from(fields))), "r"),
+    )
+
+
+LABELLED = st.builds(
+    Labels,
+    path=TEXT,
+    user=st.none() | TEXT,
+    properties=st.dictionaries(NAME, TEXT, max_size=3),
+    state=st.none() | st.dictionaries(TEXT, TEXT, max_size=2),
+    headers_set=st.dictionaries(NAME, TEXT, max_size=3),
+    headers_remove=st.lists(st.sampled_from(["*", "x-*", "helicone-*", "accept"]), max_size=2).map(tuple),
+)
+
+
+@given(decisions(), LABELLED, TEXT, FIELDS)
+def test_whatever_the_rules_say_what_is_written_is_safe(
+    decision: Decision, labels: Labels, name: str, sent: list[tuple[str, str]]
+) -> None:
+    link = Link(parent_trace=name or None)
+    for edit in planned(decision, labels, sent, session=replace(SESSION, name=name), link=link):
+        if edit.action == "set":
+            assert edit.new is not None
+            assert edit.new.isascii()
+            assert edit.new == "" or edit.new.isprintable()
+            assert is_token(edit.header)
+            assert edit.header.lower() not in ("host", "content-length")
+        if edit.action == "remove":
+            assert edit.header.lower() != "host"
+
+
+@given(decisions(), LABELLED, TEXT, FIELDS)
+def test_planning_what_was_planned_changes_nothing(
+    decision: Decision, labels: Labels, name: str, sent: list[tuple[str, str]]
+) -> None:
+    session = replace(SESSION, name=name)
+    once = apply(planned(decision, labels, sent, session=session, host="oai.helicone.ai", proxy_env=KEY), sent)
+    assert apply(planned(decision, labels, once, session=session, host="oai.helicone.ai", proxy_env=KEY), once) == once
+
+
+# Helicone's key ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "auth"),
+    [
+        pytest.param({"host": "oai.helicone.ai"}, AUTH, id="Helicone's gateway"),
+        pytest.param({"host": "api.openai.com"}, None, id="the provider"),
+        pytest.param({"host": "oai.helicone.ai.evil.com"}, None, id="another's host"),
+        pytest.param({"host": "evilhelicone.ai"}, None, id="another's host, too"),
+        pytest.param({"host": "ai-gateway.helicone.ai"}, None, id="where the app's own key is Helicone's"),
+        pytest.param({"host": "oai.helicone.ai", "scheme": "http"}, None, id="in the clear"),
+        pytest.param({"host": "oai.helicone.ai", "client_is_local": False}, None, id="another machine's client"),
+        pytest.param({"host": "oai.helicone.ai", "proxy_env": {}}, None, id="no key"),
+        pytest.param({"host": "oai.helicone.ai", "proxy_env": {"HELICONE_API_KEY": "a\nb"}}, None, id="no header"),
+        pytest.param({"host": "corp.example", "provider": "helicone"}, None, id="a Helicone of somebody's own"),
+    ],
+)
+def test_helicones_key_goes_to_its_gateways_alone(given: dict[str, Any], auth: str | None) -> None:
+    assert forwarded(planned(**{"proxy_env": KEY, **given})).get("Helicone-Auth") == auth
+
+
+@pytest.mark.parametrize(
+    "decision",
+    [replace(HELICONE, wants_session=False), TRACEFORGE, replace(HELICONE, send=())],
+    ids=["no rule set a session", "another dialect", "nothing to send"],
+)
+def test_without_the_dialect_there_is_no_key(decision: Decision) -> None:
+    assert "Helicone-Auth" not in forwarded(planned(decision, host="oai.helicone.ai", proxy_env=KEY))
+
+
+def test_the_apps_own_key_stays() -> None:
+    sent = [("helicone-auth", "Bearer its-own")]
+    assert dict(apply(planned(sent=sent, host="oai.helicone.ai", proxy_env=KEY), sent))["helicone-auth"] == sent[0][1]
+
+
+def test_why_the_key_is_not_sent_is_said() -> None:
+    withheld = only(planned(host="oai.helicone.ai"), "withhold")
+    assert withheld == {"Helicone-Auth": "HELICONE_API_KEY is not set where the proxy runs"}
+
+
+# A gateway ---------------------------------------------------------------------------------------------------------
+
+NEEDED = (
+    Edit("set", "Helicone-Auth", None, AUTH, "HELICONE_API_KEY"),
+    Edit("set", "Helicone-Target-URL", None, "https://llm.corp.example", "helicone"),
+)
+
+
+def test_what_a_gateway_needs_is_written_once() -> None:
+    edits = planned(host="gateway.helicone.ai", proxy_env=KEY, gateway=NEEDED)
+    assert [edit.header for edit in edits if edit.action == "set"] == [
+        "Helicone-Session-Id",
+        "Helicone-Session-Path",
+        "Helicone-Session-Name",
+        "Helicone-Auth",
+        "Helicone-Target-URL",
+    ]
+
+
+def test_what_a_gateway_needs_is_written_where_no_rule_set_a_session() -> None:
+    assert planned(Decision(), Labels(), host="gateway.helicone.ai", gateway=NEEDED) == NEEDED
+
+
+def test_what_a_gateway_needs_is_not_removed() -> None:
+    sent = [("helicone-target-url", "https://elsewhere")]
+    after = apply(planned(labels=Labels(headers_remove=("*",)), sent=sent, gateway=NEEDED), sent)
+    assert after[0] == ("helicone-target-url", "https://llm.corp.example")
+
+
+def test_a_rule_may_give_a_gateway_another_key() -> None:
+    edits = planned(labels=Labels(headers_set={"helicone-auth": "Bearer other"}), gateway=NEEDED, proxy_env=KEY)
+    assert [edit.new for edit in edits if edit.header.lower() == "helicone-auth"] == ["Bearer other"]
+
+
+# The reply ---------------------------------------------------------------------------------------------------------
+
+
+def told(edits: tuple[Edit, ...], *reply: tuple[str, str]) -> dict[str, str]:
+    return dict(apply(reply_plan(edits, Headers(reply), session=SESSION, call_id="call-9"), reply))
+
+
+def test_a_traceforge_client_is_told_session_trace_and_next_step() -> None:
+    assert told(planned(TRACEFORGE)) == {
+        "X-TraceForge-Session-ID": ID,
+        "X-TraceForge-Trace-ID": "call-9",
+        "X-TraceForge-Next-Step": "4",
+    }
+
+
+def test_what_the_server_said_stays() -> None:
+    reply = [("x-traceforge-session-id", "s"), ("x-traceforge-trace-id", "t"), ("x-traceforge-next-step", "9")]
+    assert told(planned(TRACEFORGE), *reply) == dict(reply)
+
+
+def test_the_client_hears_of_the_session_that_it_sent_itself() -> None:
+    sent = [("x-traceforge-session-id", "short"), ("x-traceforge-step-index", "41")]
+    reply = told(planned(TRACEFORGE, sent=sent))
+    assert (reply["X-TraceForge-Session-ID"], reply["X-TraceForge-Next-Step"]) == ("short", "42")
+
+
+def test_an_unreadable_step_has_no_next() -> None:
+    sent = [("x-traceforge-step-index", "NaN")]
+    assert "X-TraceForge-Next-Step" not in told(planned(TRACEFORGE, sent=sent))
+
+
+def test_other_clients_are_told_nothing() -> None:
+    assert told(planned(HELICONE)) == {}
+    assert told(()) == {}
