@@ -43,6 +43,8 @@ PYTHON = Caller(
     argv=("python3", "report.py"),
     cwd="/home/ada",
 )
+WRITER = 1
+"""The pid of the proxy that wrote it."""
 COURSE, REPORT = "7d3c1a52-aaaa-5bbb-8ccc-000000000001", "nightly-report-0001"
 
 
@@ -173,16 +175,22 @@ def calls() -> list[CallSeen]:
     ]
 
 
-def write(folder: Path, seen: Iterable[CallSeen], notes: Iterable[tuple[str, str, dict[str, Any]]] = ()) -> Path:
+def write(
+    folder: Path,
+    seen: Iterable[CallSeen],
+    notes: Iterable[tuple[str, str, dict[str, Any]]] = (),
+    *,
+    writer: int = WRITER,
+) -> Path:
     """The calls as the proxy's own writer leaves them."""
     redactor = Redactor(b"k" * 32)
-    writer = Writer(folder, writer_info={"pid": 1, "host": "test"}, fsync_seconds=None)
-    writer.start()
+    log = Writer(folder, writer_info={"pid": writer, "host": "test"}, fsync_seconds=None)
+    log.start()
     for one in seen:
         records = [caller_record(one.caller, redactor)] if one.caller else []
         records.append(call_record(one, redactor))
-        assert writer.submit(lambda records=records: records, 1000)  # type: ignore[misc]
+        assert log.submit(lambda records=records: records, 1000)  # type: ignore[misc]
     for kind, text, facts in notes:
-        assert writer.note(kind, text, **facts)
-    assert writer.close()
+        assert log.note(kind, text, **facts)
+    assert log.close()
     return folder

@@ -16,6 +16,7 @@ import typer
 from sessiontap import __version__
 from sessiontap.cli.commands import calls, cat, demo, env, exec, init, ls, rules, run, show, tail
 from sessiontap.cli.errors import Failure, say
+from sessiontap.cli.options import failure
 from sessiontap.cli.output import ReaderGone, flush, write
 
 _CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -96,12 +97,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return failure.status
     except (KeyboardInterrupt, typer.Abort):
         return 130
+    except OSError as error:
+        say(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error))
+        return 1
     except Exception as error:
-        misuse = _as_misuse(error)
-        if misuse is None:
-            raise
-        say(*misuse)
-        return 2
+        if misuse := _as_misuse(error):
+            say(*misuse)
+            return 2
+        if failed := _as_failure(error):
+            say(failed.message, failed.hint)
+            return failed.status
+        raise
+
+
+def _as_failure(error: Exception) -> Failure | None:
+    """The trace room's own error, wherever in reading it came."""
+    from sessiontap.trace import TraceError
+
+    return failure(error) if isinstance(error, TraceError) else None
 
 
 def _as_misuse(error: Exception) -> tuple[str, str] | None:

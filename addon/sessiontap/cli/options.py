@@ -54,13 +54,10 @@ def trace_folder(ctx: typer.Context, given: Path | None, environ: Mapping[str, s
 
 
 def open_trace(ctx: typer.Context, given: Path | None) -> Trace:
-    """The trace that is meant. Raises Failure where there is none."""
+    """The trace that is meant. Raises TraceError where there is none, which `main` tells."""
     from sessiontap import trace
 
-    try:
-        return trace.open(trace_folder(ctx, given))
-    except trace.TraceError as error:
-        raise failure(error) from None
+    return trace.open(trace_folder(ctx, given))
 
 
 def failure(error: Exception) -> Failure:

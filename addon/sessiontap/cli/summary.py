@@ -11,7 +11,7 @@ from sessiontap import trace
 from sessiontap.cli.listing import cost
 from sessiontap.cli.output import line
 from sessiontap.cli.units import count, duration, plural
-from sessiontap.trace import StoredCall, session_rows
+from sessiontap.trace import StoredCall, TraceError, session_rows
 
 SETTLED = 0.3
 """Seconds without a new call after which a proxy that goes on has written what it had."""
@@ -45,6 +45,14 @@ def descends(call: StoredCall, pid: int) -> bool:
     """Whether the process `pid` or a descendant of it made the call."""
     caller = call.caller or {}
     return caller.get("pid") == pid or any(one.get("pid") == pid for one in caller.get("ancestors") or ())
+
+
+def told(find: Callable[[Path, int, int], list[StoredCall]], folder: Path, pid: int, since: int) -> str:
+    """`text` of what `find` gives. Whatever is wrong with the trace, the program's own status is what counts."""
+    try:
+        return text(find(folder, pid, since))
+    except (TraceError, OSError) as error:
+        return f"sessiontap: its calls cannot be listed: {line(str(error))}\n"
 
 
 def text(calls: list[StoredCall]) -> str:

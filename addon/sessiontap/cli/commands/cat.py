@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sessiontap.cli.errors import Failure, Misuse, note
-from sessiontap.cli.options import JsonOption, TraceOption, failure, open_trace
+from sessiontap.cli.options import JsonOption, TraceOption, open_trace
 from sessiontap.cli.output import write, write_bytes, write_json
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def cat(
 ) -> None:
     """One call in full, or one side of it."""
     from sessiontap.cli import call_text
-    from sessiontap.trace import BodyError, TraceError
+    from sessiontap.trace import BodyError
 
     options = {"--request": request, "--response": response, "--text": text, "--headers": headers}
     options |= {"--changes": changes, "--curl": curl, "--json": json}
@@ -58,8 +58,6 @@ def cat(
             call_text.show_changes(found)
         else:
             write(call_text.whole(found))
-    except TraceError as error:
-        raise failure(error) from None
     except BodyError as error:
         raise Failure(f"call {call}: {error}", "sessiontap cat --headers and --changes show the rest") from None
 

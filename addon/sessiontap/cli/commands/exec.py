@@ -58,13 +58,13 @@ def exec(
     with program.held_back() as hand_over:
         if proxy is not None:
             pid, status = _run(command, proxy, hand_over)
-            calls = summary.calls_of_program(proxy.trace, pid, begun)
+            told = summary.told(summary.calls_of_program, proxy.trace, pid, begun)
         else:
             prepare(None, os.environ)  # the CA first: a proxy that finds one does not make its own
             with _rules(rules, name, path) as file, own_proxy(file, folder) as proxy:
                 _, status = _run(command, proxy, hand_over)
-            calls = summary.calls_of_proxy(proxy.trace, proxy.pid, begun)
-    sys.stderr.write(summary.text(calls))
+            told = summary.told(summary.calls_of_proxy, proxy.trace, proxy.pid, begun)
+    sys.stderr.write(told)
     raise typer.Exit(status)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sessiontap.cli.errors import Failure, Misuse, note
-from sessiontap.cli.options import JsonOption, RulesOption, TraceOption, failure, open_trace, rules_file
+from sessiontap.cli.options import JsonOption, RulesOption, TraceOption, open_trace, rules_file
 from sessiontap.cli.output import line, write, write_json
 from sessiontap.cli.units import plural
 
@@ -70,13 +70,11 @@ def explain(
     """Why a recorded call would get what it gets by the rules as they are now: which matched, which did not and why."""
     from sessiontap.cli.stored import facts_of, session_of
     from sessiontap.rules import RulesError, default_rules, explain, load_file
-    from sessiontap.trace import BodyError, TraceError
+    from sessiontap.trace import BodyError
 
     try:
         found = open_trace(ctx, trace).call(call)
         facts = facts_of(found)
-    except TraceError as error:
-        raise failure(error) from None
     except BodyError as error:
         raise Failure(f"call {call}: {error}") from None
     path = rules_file(rules)

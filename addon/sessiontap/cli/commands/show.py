@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sessiontap.cli.options import JsonOption, TraceOption, failure, open_trace
+from sessiontap.cli.options import JsonOption, TraceOption, open_trace
 from sessiontap.cli.output import write, write_json
 
 EXAMPLES = ("sessiontap show @1", "sessiontap show 5f3a9c21 --flat", "sessiontap show @1 --json | jq .tree")
@@ -22,13 +22,10 @@ def show(
     """One session: its paths as a tree, with their calls, time, tokens and cost."""
     from sessiontap.cli import gaps, listing, tree
     from sessiontap.cli.ids import CALL
-    from sessiontap.trace import TraceError, session_view
+    from sessiontap.trace import session_view
 
     log = open_trace(ctx, trace)
-    try:
-        found = log.session(session)
-    except TraceError as error:
-        raise failure(error) from None
+    found = log.session(session)
     shown = session_view([(call.record, call.caller) for call in found.calls])
     if json:
         write_json(shown)
