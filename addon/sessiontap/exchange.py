@@ -14,18 +14,17 @@ from urllib.parse import parse_qsl, urlsplit
 class Headers:
     """Ordered header fields; names compare without case (RFC 9110, 5.1)."""
 
-    __slots__ = ("fields",)
+    __slots__ = ("_first", "fields")
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
-        self.fields = tuple((name, value) for name, value in fields)
+        self.fields = tuple(fields)
+        self._first: dict[str, str] | None = None
 
     def get(self, name: str) -> str | None:
         """The first value of `name`, or None."""
-        name = name.lower()
-        for key, value in self.fields:
-            if key.lower() == name:
-                return value
-        return None
+        if self._first is None:
+            self._first = {key.lower(): value for key, value in reversed(self.fields)}
+        return self._first.get(name.lower())
 
     def all(self, name: str) -> list[str]:
         """Every value of `name`, in order."""

@@ -5,13 +5,17 @@
     settings.py     the options, and mitmproxy's own defaults where the user set none
     connections.py  what is known of a client connection: caller, proxy user, hosts; intercept or pass through
     plan.py         one call's plan: facts -> decision -> session -> headers -> route, in the rooms' order
+    carry_out.py    the plan, on mitmproxy's messages
     live.py         a call in flight, and what it leaves when it ends
+    recorder.py     from what it leaves to its record, on the trace writer's thread
+    report.py       the line that it leaves on the terminal
     bodies.py       copying bodies as they stream
     outcome.py      how a call ended
     rules_file.py   the rules file, reloaded when it changes
     faults.py       our own faults: caught, counted, told once
     state_file.py   where a running proxy says where it listens
-    runner.py       `sessiontap run`: mitmdump with a shorter addon chain
+    chain.py        a shorter addon chain: what has nothing to do sleeps
+    runner.py       `sessiontap run`: mitmdump with the addon loaded
     ca.py           mitmproxy's certificate authority, made before the proxy starts
 
 It imports every other room but the readers' (cli, demo); none imports it, but for `cli run`, `exec` and `env`.

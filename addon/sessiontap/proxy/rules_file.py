@@ -36,6 +36,10 @@ class RulesFile:
             return None
         return found.st_mtime_ns, found.st_size, found.st_ino
 
+    def changed(self) -> bool:
+        """Whether the file is another than the one that was read last, or is being read."""
+        return self._loading is not None or self._look() != self._stamp
+
     async def current(self) -> Rules:
         """The rules for this call. A changed file is read on another thread while this call waits, others do not."""
         stamp = self._look()

@@ -17,6 +17,7 @@ from sessiontap.gateways import Direct
 from sessiontap.headers import trace_id
 from sessiontap.llm.call import Reply
 from sessiontap.proxy import state_file
+from sessiontap.proxy.chain import Chain
 from sessiontap.proxy.connections import Connection, Connections, Destinations
 from sessiontap.proxy.entry import complain
 from sessiontap.proxy.faults import Faults
@@ -61,6 +62,7 @@ class Service:
         self.recorder: Recorder | None = None
         self._rules_file: RulesFile | None = None
         self._state: Path | None = None
+        self._chain: Chain | None = None
         self._unread: set[str] = set()
         """Calls whose reply the recorder has not read yet."""
         self._replies: deque[tuple[Ended, Reply | None]] = deque()
@@ -79,6 +81,8 @@ class Service:
 
     def configure(self, updated: set[str]) -> None:
         """Start, or start again with other options. At first, what is wrong ends the proxy with a sentence."""
+        if self._chain is not None:
+            self._chain.wake(updated)
         if only_prints() or updated.isdisjoint(option.name for option in OPTIONS):
             return
         try:
@@ -151,6 +155,8 @@ class Service:
             "rules": str(self.settings.rules) if self.settings.rules else None,
         }
         self._state = state_file.write(values)
+        self._chain = Chain(ctx.master.addons, ctx.options)
+        self._chain.shorten()
 
     def done(self) -> None:
         """The addon is taken out: the proxy ends, the entry script is being reloaded, or it has vanished."""
@@ -181,6 +187,8 @@ class Service:
         """The rules for this call: a changed file is read first."""
         file = self._rules_file
         assert file is not None
+        if not file.changed():
+            return file.rules
         before, before_error = file.rules, file.error
         rules = await file.current()
         if rules is not before:
