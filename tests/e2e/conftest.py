@@ -44,6 +44,14 @@ def lab(tmp_path: Path, authority: Authority, confdir: Path) -> Iterator[Lab]:
     lab.close()
 
 
+@pytest.fixture(scope="module")
+def shared_lab(tmp_path_factory: pytest.TempPathFactory, authority: Authority, confdir: Path) -> Iterator[Lab]:
+    """A lab for a module whose tests share its proxy."""
+    lab = Lab(tmp_path_factory.mktemp("lab"), authority, confdir)
+    yield lab
+    lab.close()
+
+
 @pytest.fixture(scope="session")
 def curl() -> str:
     path = shutil.which("curl")

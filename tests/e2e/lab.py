@@ -22,9 +22,9 @@ from sessiontap import trace
 from sessiontap.cli.variables import variables
 from sessiontap.demo import redirect
 from sessiontap.demo.certs import ALPN, Authority
-from sessiontap.demo.dialogue import Handler
+from sessiontap.demo.dialogue import Handler, Request, Respond
 from sessiontap.demo.http_server import Server
-from sessiontap.demo.proxy_process import ProxyProcess, mitmdump
+from sessiontap.demo.proxy_process import MITMDUMP, ProxyProcess, mitmdump
 from sessiontap.demo.redirect import Redirect
 from sessiontap.trace import StoredCall
 
@@ -34,6 +34,19 @@ HOSTS = ("api.openai.com", "api.anthropic.com", "*.helicone.ai", "llm.example", 
 """What upstreams answer for unless a test says otherwise."""
 KEYS = {"OPENAI_API_KEY": "sk-test-0000", "ANTHROPIC_API_KEY": "sk-ant-test-0000"}
 NO_RULES: Mapping[str, Any] = {"version": 1, "rules": []}
+SCRIPTS = Path(__file__).parent / "scripts"
+"""Scripts for mitmproxy that tests load beside the addon."""
+
+
+class Stage:
+    """A handler that does what the test of the moment says: for upstreams that several tests share."""
+
+    def __init__(self, act: Handler | None = None) -> None:
+        self.act = act
+
+    async def __call__(self, request: Request, respond: Respond) -> None:
+        assert self.act is not None, f"no test expects {request}"
+        await self.act(request, respond)
 
 
 class Proxy:
@@ -44,10 +57,27 @@ class Proxy:
         self.ca = ca
         self.rules_file = rules_file
         self.trace_folder = trace_folder
+        self._taken: set[str] = set()
 
     @property
     def url(self) -> str:
         return self.process.url
+
+    @property
+    def trace(self) -> trace.Trace:
+        return trace.open(self.trace_folder)
+
+    def notes(self, kind: str) -> list[dict[str, Any]]:
+        """The log's notes of this kind, as far as they are written."""
+        return [note for note in self.trace.notes() if note["kind"] == kind]
+
+    def wait_notes(self, kind: str, number: int = 1) -> list[dict[str, Any]]:
+        """The log's notes of this kind, once there are so many.
+
+        :raises TimeoutError: there never were.
+        """
+        wait_until(lambda: len(self.notes(kind)) >= number, lambda: f"the log holds {self.trace.notes()}")
+        return self.notes(kind)
 
     def client(self, version: str = "HTTP/1.1", **options: Any) -> httpx2.Client:
         """An HTTP client that goes through the proxy and speaks only `version`."""
@@ -94,13 +124,24 @@ class Proxy:
         if isinstance(holds, int):
             number = holds
             return self.wait_calls(lambda calls: len(calls) >= number)
-        log = trace.open(self.trace_folder)
-        end = time.monotonic() + PATIENCE
-        between = threading.Event()
-        while not holds(calls := list(log.calls(newest_first=False))):
-            if time.monotonic() > end:
-                raise TimeoutError(f"the log holds {[call.record for call in calls]}; {self.process.output}")
-            between.wait(0.02)
+        log = self.trace
+        calls: list[StoredCall] = []
+
+        def there() -> bool:
+            calls[:] = log.calls(newest_first=False)
+            return holds(calls)
+
+        wait_until(there, lambda: f"the log holds {[call.record for call in calls]}; {self.process.output}")
+        return calls
+
+    def take(self, number: int = 1) -> list[StoredCall]:
+        """The next calls in the log, those left out that were taken before: for tests that share a proxy.
+
+        :raises TimeoutError: so many never came.
+        """
+        calls = [call for call in self.wait_calls(len(self._taken) + number) if call.id not in self._taken]
+        self._taken |= {call.id for call in calls}
+        assert len(calls) == number, [call.record for call in calls]
         return calls
 
     def stop(self) -> list[StoredCall]:
@@ -133,40 +174,62 @@ class Lab:
 
     def proxy(
         self,
-        rules: Mapping[str, Any] = NO_RULES,
+        rules: Mapping[str, Any] | None = NO_RULES,
         *,
         options: Mapping[str, str | Path] | None = None,
         environment: Mapping[str, str] | None = None,
         addon: bool = True,
+        entry: Path = ROOT / "addon" / "main.py",
+        scripts: Sequence[Path] = (),
+        program: Sequence[str] = MITMDUMP,
     ) -> Proxy:
-        """A proxy on a free port, with a rules file and a trace folder of its own. `addon` False: bare mitmdump."""
+        """A proxy on a free port, with a rules file and a trace folder of its own.
+
+        `rules` None: there is no rules file. `addon` False: bare mitmdump. `scripts` are loaded after the addon.
+        `program`: another one of mitmproxy's.
+        """
         self._proxies += 1
         folder = self.folder / f"proxy-{self._proxies}"
         folder.mkdir()
         rules_file, trace_folder = folder / "rules.yaml", folder / "trace"
-        rules_file.write_text(yaml.safe_dump(dict(rules), sort_keys=False), encoding="utf-8")
+        if rules is not None:
+            rules_file.write_text(yaml.safe_dump(dict(rules), sort_keys=False), encoding="utf-8")
         settings: dict[str, str | Path] = {
             "confdir": self._confdir,
             "ssl_verify_upstream_trusted_ca": self._authority.pem,
         }
-        scripts = [Path(redirect.__file__)]
+        loaded = [Path(redirect.__file__), *scripts]
         if addon:
-            settings |= {"session_rules": rules_file, "session_trace": trace_folder}
-            scripts.insert(0, ROOT / "addon" / "main.py")
+            settings |= {"session_trace": trace_folder} | ({"session_rules": rules_file} if rules is not None else {})
+            loaded.insert(0, entry)
+        settings |= options or {}
         process = ProxyProcess(
-            mitmdump(*scripts, options=settings | dict(options or {})),
+            mitmdump(*loaded, options=settings, program=program),
             folder,
             redirects=self._redirects,
             environment={**own_environment(), **(environment or {})},
         )
         self._exit.enter_context(process)
-        return Proxy(process, self._confdir / "mitmproxy-ca-cert.pem", rules_file, trace_folder)
+        return Proxy(process, self._confdir / "mitmproxy-ca-cert.pem", rules_file, Path(settings.get("session_trace", "")))
 
     def close(self) -> None:
         """Stop everything; a handler's fault fails the test."""
         self._exit.close()
         faults = [fault for server in self._servers for fault in server.faults]
         assert not faults, f"upstream handlers failed: {faults}"
+
+
+def wait_until(holds: Callable[[], bool], otherwise: Callable[[], str] = lambda: "it never became so") -> None:
+    """Ask until it holds, where there is no event to wait for: what another process leaves in a file.
+
+    :raises TimeoutError: it never did; the message is what `otherwise` gives.
+    """
+    end = time.monotonic() + PATIENCE
+    between = threading.Event()
+    while not holds():
+        if time.monotonic() > end:
+            raise TimeoutError(otherwise())
+        between.wait(0.02)
 
 
 def own_environment() -> dict[str, str]:

@@ -1,0 +1,244 @@
+"""How a proxy starts: with what the user should know said, or not at all and with one sentence why."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.lab import PYTHON, ROOT, SCRIPTS, Lab, Proxy, own_environment, wait_until
+
+from sessiontap.demo.llm_server import LlmService
+from sessiontap.demo.proxy_process import mitmdump
+
+MAIN = ROOT / "addon" / "main.py"
+QUESTION = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Why?"}]}
+HEADERS = {"authorization": "Bearer sk-test"}
+BROKEN = "version: 1\nrules:\n  - sesion: {name: x}\n"
+
+
+def start(
+    folder: Path,
+    confdir: Path,
+    options: Mapping[str, str | Path] | None = None,
+    environment: Mapping[str, str] | None = None,
+    arguments: Sequence[str] = (),
+) -> subprocess.CompletedProcess[str]:
+    """Run a mitmdump that is to end by itself."""
+    return subprocess.run(
+        [*mitmdump(MAIN, options={"confdir": confdir, **(options or {})}), *arguments],
+        cwd=folder,
+        env={**own_environment(), "HOME": str(folder), **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def complaint(done: subprocess.CompletedProcess[str]) -> str:
+    """What it said of its own accord, once it has been seen to have ended as it should."""
+    everything = done.stdout + done.stderr
+    assert done.returncode != 0, everything
+    assert "Traceback" not in everything
+    (said,) = [line for line in everything.splitlines() if "sessiontap: " in line]
+    return said[said.index("sessiontap: ") :]
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "words"),
+    [
+        pytest.param(
+            {"session_rules": "nowhere.yaml"},
+            {},
+            ["nowhere.yaml (named by --set session_rules) does not exist", "sessiontap init"],
+            id="rules that are named and missing",
+        ),
+        pytest.param(
+            {},
+            {"SESSIONTAP_RULES": "nowhere.yaml"},
+            ["nowhere.yaml (named by SESSIONTAP_RULES) does not exist"],
+            id="rules that the environment names",
+        ),
+        pytest.param(
+            {"session_rules": "broken.yaml"},
+            {},
+            ["broken.yaml:3:5: rules[0].sesion", "session"],
+            id="rules that do not validate",
+        ),
+        pytest.param(
+            {"session_trace": "a-file"},
+            {},
+            ["the trace folder", "a-file cannot be written", "--set session_trace="],
+            id="a file in the place of the trace folder",
+        ),
+        pytest.param(
+            {"session_trace": "/proc/sessiontap"},
+            {},
+            ["the trace folder /proc/sessiontap cannot be written", "--set session_trace="],
+            id="a trace folder that cannot be made",
+        ),
+        pytest.param(
+            {"session_fsync": "banana"},
+            {},
+            ["session_fsync='banana' is not understood", "'always', 'never'"],
+            id="a value that an option has not",
+        ),
+        pytest.param(
+            {"session_rulez": "x"},
+            {},
+            ["no option 'session_rulez'", "session_rules"],
+            id="an option that there is not",
+        ),
+    ],
+)
+def test_bad_input_is_one_sentence_and_no_proxy(
+    tmp_path: Path, confdir: Path, options: dict[str, str], environment: dict[str, str], words: list[str]
+) -> None:
+    (tmp_path / "broken.yaml").write_text(BROKEN, encoding="utf-8")
+    (tmp_path / "a-file").touch()
+    said = complaint(start(tmp_path, confdir, options, environment))
+    for word in words:
+        assert word in said
+
+
+@pytest.mark.parametrize(("module", "distribution"), [("msgpack", "msgpack"), ("yaml", "PyYAML")])
+def test_a_package_that_is_missing(tmp_path: Path, confdir: Path, module: str, distribution: str) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        f"""
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Missing())
+""",
+        encoding="utf-8",
+    )
+    path = os.pathsep.join([str(site), own_environment()["PYTHONPATH"]])
+    said = complaint(start(tmp_path, confdir, environment={"PYTHONPATH": path}))
+    assert f"the package {module} is missing" in said
+    assert f"{sys.executable} -m pip install {distribution}" in said
+
+
+def test_a_python_that_is_too_old(tmp_path: Path) -> None:
+    program = """
+import runpy, sys
+sys.version_info = (3, 11, 9, "final", 0)
+runpy.run_path(sys.argv[1])
+"""
+    done = subprocess.run(
+        [PYTHON, "-c", program, str(MAIN)], env=own_environment(), capture_output=True, text=True, check=False
+    )
+    said = complaint(done)
+    assert "needs Python 3.12 or newer" in said
+    assert "3.11" in said
+    assert "scripts/demo" in said
+
+
+def test_asked_for_its_options_it_lists_them_and_starts_nothing(tmp_path: Path, confdir: Path) -> None:
+    done = start(tmp_path, confdir, {"session_trace": tmp_path / "trace"}, arguments=["--options"])
+    assert done.returncode == 0, done.stderr
+    for name in ("session_rules", "session_trace", "session_fsync"):
+        assert f"{name}:" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def ask(proxy: Proxy) -> int:
+    with proxy.client() as app:
+        url = "https://api.openai.com/v1/chat/completions"
+        return app.post(url, json=QUESTION, headers=HEADERS).status_code
+
+
+def says(*words: str) -> Callable[[str], bool]:
+    return lambda line: all(word in line for word in words)
+
+
+def test_without_any_rules_it_works_and_says_so(lab: Lab) -> None:
+    server = lab.upstream(LlmService())
+    proxy = lab.proxy(rules=None)
+    proxy.process.wait_line(says("there is no rules.yaml here", "sessiontap init"))
+    assert ask(proxy) == 200
+    (call,) = proxy.stop()
+    assert call.record["session"]["source"] == "process"
+    assert [name for name, _ in server.requests[0].headers if name.lower().startswith("helicone")] == []
+
+
+def test_listening_on_all_interfaces_is_warned_about(lab: Lab) -> None:
+    proxy = lab.proxy(options={"mode": "regular@0.0.0.0:0"})
+    assert proxy.process.wait_line(says("listens on all interfaces", "--listen-host 127.0.0.1"))
+
+
+def test_listening_here_alone_is_not(lab: Lab) -> None:
+    proxy = lab.proxy()
+    proxy.stop()
+    assert "interfaces" not in proxy.process.output
+
+
+def test_a_state_file_says_where_it_listens_for_as_long_as_it_does(lab: Lab) -> None:
+    proxy = lab.proxy()
+    home = proxy.rules_file.parent
+    state = home / ".sessiontap" / "run" / f"{proxy.process.pid}.json"
+    wait_until(state.exists)
+    found = json.loads(state.read_text())
+    assert (found["pid"], found["listen_host"], found["listen_port"]) == (
+        proxy.process.pid,
+        "127.0.0.1",
+        proxy.process.port,
+    )
+    assert (found["trace"], found["rules"]) == (str(proxy.trace_folder), str(proxy.rules_file))
+    assert state.stat().st_mode & 0o777 == 0o600
+    assert proxy.process.stop() == 0
+    assert not state.exists()
+
+
+def options_in_force(proxy: Proxy) -> Any:
+    line = proxy.process.wait_line(lambda text: text.startswith("OPTIONS "))
+    return json.loads(line.removeprefix("OPTIONS "))
+
+
+def test_mitmproxys_own_options_suit_llm_calls(lab: Lab) -> None:
+    proxy = lab.proxy(scripts=[SCRIPTS / "say_options.py"])
+    assert options_in_force(proxy) == {"connection_strategy": "lazy", "tcp_timeout": 7200, "flow_detail": 0}
+
+
+def test_but_what_the_user_set_stays(lab: Lab, confdir: Path, tmp_path: Path) -> None:
+    own = tmp_path / "confdir"
+    shutil.copytree(confdir, own)
+    (own / "config.yaml").write_text("tcp_timeout: 600\n", encoding="utf-8")  # mitmproxy's own default
+    options = {"connection_strategy": "eager", "flow_detail": "1", "confdir": own}
+    proxy = lab.proxy(options=options, scripts=[SCRIPTS / "say_options.py"])
+    assert options_in_force(proxy) == {"connection_strategy": "eager", "tcp_timeout": 600, "flow_detail": 1}
+
+
+def test_an_entry_script_that_changes_or_vanishes(lab: Lab, tmp_path: Path) -> None:
+    lab.upstream(LlmService())
+    entry = tmp_path / "main.py"
+    shutil.copy(MAIN, entry)
+    proxy = lab.proxy(entry=entry)
+    assert ask(proxy) == 200
+    proxy.take()
+
+    soon = entry.stat().st_mtime + 10
+    os.utime(entry, (soon, soon))  # saved again: mitmproxy loads it anew
+    loaded = f"Loading script {entry}"
+    proxy.process.wait_line(lambda _: sum(loaded in line for line in proxy.process.lines) > 1)
+    assert ask(proxy) == 200
+    (after,) = proxy.take()
+    assert after.record["session"]["step"] == 1  # the state is kept
+
+    entry.unlink()
+    line = proxy.process.wait_line(says("the addon was unloaded"))
+    assert "unrecorded" in line
+    assert ask(proxy) == 200  # the app notices nothing
+    assert len(proxy.stop()) == 2
