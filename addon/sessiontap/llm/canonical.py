@@ -1,0 +1,213 @@
+"""What a message says, apart from how its client writes it down: the same turn has one digest in every wire family.
+
+A conversation is recognised by its messages coming back, but they do not come back as they were. A string becomes a
+list with one text part; cache marks, ids, states, signatures and reasoning come and go; arguments of tools are JSON
+text that is written anew; clients put reminders in that hold for one request; and what a reply brought in pieces, or as
+items of its own, is one assistant message in the next request. So of a message count its role, its text, the tools it
+calls with parsed arguments, the tool results it carries, and its media; nothing else.
+
+A **run** is what an assistant said between two messages of others, however many messages or items it is written as: its
+text without the blanks around it, then its calls. A reply gives the same digest as the run that it becomes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import msgspec
+
+from sessiontap.llm.pick import dig, parse, text
+
+SIZE = 16
+"""Bytes of a digest."""
+
+PASSING = ("system-reminder", "environment_context")
+"""Elements that a client puts into a text for one request."""
+THOUGHT = ("think", "thinking")
+"""Elements that open a text with reasoning, which some clients keep and others cut off."""
+
+_UNSAID = frozenset(
+    ("thinking", "redacted_thinking", "reasoning", "reasoning_content", "reasoningContent", "cachePoint")
+)
+_PROVIDERS = (
+    "server_tool_use",
+    "mcp_tool_use",
+    "web_search_tool_result",
+    "mcp_tool_result",
+    "code_execution_tool_result",
+)
+"""Blocks about tools that the provider ran within the reply."""
+_NOISE = frozenset(
+    ("id", "status", "signature", "thoughtSignature", "thought_signature", "cache_control", "annotations", "detail")
+)
+_DEEPEST = 8
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+class Text(NamedTuple):
+    said: str
+
+
+class Called(NamedTuple):
+    name: str
+    arguments: Any
+    id: str | None = None
+
+
+class Result(NamedTuple):
+    id: str | None
+    digest: bytes
+
+
+class Media(NamedTuple):
+    digest: bytes
+
+
+Piece = Text | Called | Result | Media
+
+
+def digest(*parts: bytes) -> bytes:
+    """blake2b over the parts; the caller sees to it that they do not run together."""
+    return blake2b(b"".join(parts), digest_size=SIZE).digest()
+
+
+def plain(said: str) -> str:
+    """A text without what its client put in for one request, and without the blanks around it."""
+    if "<" in said:
+        for name in PASSING:
+            said = _without(said, f"<{name}>", f"</{name}>")
+    return said.strip()
+
+
+def _without(said: str, start: str, end: str) -> str:
+    """Elements cut out; one that does not end stays. Linear, whatever the text."""
+    at = said.find(start)
+    if at < 0:
+        return said
+    kept, behind = [], 0
+    while at >= 0:
+        close = said.find(end, at)
+        if close < 0:
+            break
+        kept.append(said[behind:at])
+        behind = close + len(end)
+        at = said.find(start, behind)
+    return "".join((*kept, said[behind:]))
+
+
+def spoken(said: str) -> str:
+    """An assistant's text without the reasoning that it may open with."""
+    said = said.strip()
+    for name in THOUGHT:
+        if said.startswith(f"<{name}>"):
+            _, end, rest = said.partition(f"</{name}>")
+            return rest.lstrip() if end else said
+    return said
+
+
+def run_digest(said: str, calls: Iterable[tuple[str, Any]]) -> bytes | None:
+    """Of an assistant's run, as a request holds it or a reply brings it; None where it says nothing."""
+    said = spoken(said)
+    written = [name.encode("utf-8", "surrogatepass") + b"\0" + _arguments(given) for name, given in calls]
+    if not said and not written:
+        return None
+    return digest(b"assistant\0", said.encode("utf-8", "surrogatepass"), *(b"\0call\0" + call for call in written))
+
+
+def message_digest(role: str, pieces: Iterable[Piece]) -> bytes:
+    """Of any other message."""
+    hashed = blake2b(role.encode(), digest_size=SIZE)
+    for piece in pieces:
+        match piece:
+            case Text(said):
+                hashed.update(b"\0text\0" + said.encode("utf-8", "surrogatepass"))
+            case Called(name, given):
+                hashed.update(b"\0call\0" + name.encode("utf-8", "surrogatepass") + b"\0" + _arguments(given))
+            case Result(_, found):
+                hashed.update(b"\0result\0" + found)
+            case Media(found):
+                hashed.update(b"\0media\0" + found)
+    return hashed.digest()
+
+
+def _arguments(given: Any) -> bytes:
+    """Arguments as one JSON text; none is the same as an empty object."""
+    if isinstance(given, str):
+        value, problem = parse(given) if given.strip() else (None, None)
+        if problem is not None:
+            return given.strip().encode("utf-8", "surrogatepass")
+        given = value
+    return json_bytes(given if given not in (None, "") else {})
+
+
+def json_bytes(value: Any) -> bytes:
+    """A JSON value with its keys in order; 1.0 is 1, because a client's language may not know the difference."""
+    try:
+        return _encode(_whole_numbers(value, 0))
+    except (TypeError, ValueError, RecursionError, UnicodeEncodeError):
+        return repr(value).encode("utf-8", "surrogatepass")
+
+
+def _whole_numbers(value: Any, depth: int) -> Any:
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if depth < _DEEPEST:
+        if isinstance(value, dict):
+            return {key: _whole_numbers(inner, depth + 1) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [_whole_numbers(inner, depth + 1) for inner in value]
+    return value
+
+
+# Pieces ------------------------------------------------------------------------------------------------------------
+
+
+def pieces_of(content: Any, depth: int = 0) -> Iterator[Piece]:
+    """The pieces of a message's content: a string, a part, or a list of them, in the shape of any family."""
+    if isinstance(content, str):
+        if said := plain(content):
+            yield Text(said)
+    elif isinstance(content, list):
+        for part in content:
+            yield from pieces_of(part, depth)
+    elif isinstance(content, dict):
+        yield from _part(content, depth)
+
+
+def _part(part: dict[str, Any], depth: int) -> Iterator[Piece]:
+    kind = part.get("type")
+    said = part.get("text")
+    if kind in _UNSAID or part.get("thought") is True or not _UNSAID.isdisjoint(part):
+        return
+    if isinstance(said, str) and kind in (None, "text", "input_text", "output_text"):
+        if said := plain(said):
+            yield Text(said)
+    elif kind == "tool_use":
+        yield Called(text(part, "name") or "", part.get("input"), text(part, "id"))
+    elif isinstance(found := part.get("toolUse"), dict):
+        yield Called(text(found, "name") or "", found.get("input"), text(found, "toolUseId"))
+    elif isinstance(found := part.get("functionCall", part.get("function_call")), dict):
+        yield Called(text(found, "name") or "", found.get("args"), text(found, "id"))
+    elif kind == "tool_result":
+        yield result(text(part, "tool_use_id"), part.get("content"), depth)
+    elif isinstance(found := part.get("toolResult"), dict):
+        yield result(text(found, "toolUseId"), found.get("content"), depth)
+    elif isinstance(found := part.get("functionResponse", part.get("function_response")), dict):
+        yield result(text(found, "id"), [text(found, "name"), found.get("response")], depth)
+    elif kind not in _PROVIDERS:
+        yield Media(digest(json_bytes({key: value for key, value in part.items() if key not in _NOISE})))
+
+
+def result(call_id: str | None, content: Any, depth: int = 0) -> Result:
+    """What a tool gave back; a result may itself hold parts."""
+    if isinstance(content, str):
+        return Result(call_id, digest(b"text\0", plain(content).encode("utf-8", "surrogatepass")))
+    if isinstance(content, list) and depth < _DEEPEST and all(dig(part, "type") for part in content):
+        pieces = list(pieces_of(content, depth + 1))
+        if len(pieces) == 1 and isinstance(pieces[0], Text):
+            return result(call_id, pieces[0].said)
+        return Result(call_id, message_digest("result", pieces))
+    return Result(call_id, digest(b"json\0", json_bytes(content)))

@@ -1,0 +1,334 @@
+"""What a request holds of the conversation so far, as digests, and what its reply adds.
+
+A request's messages are **steps**: a user's or a tool's message each, and an assistant's run (see `canonical`). The
+**chain** is the rolling digest over them: `chain[0]` of none, `chain[i]` = digest(chain[i-1] + step i), so that one
+value stands for a whole history up to its step, and a later request that goes on from here has it in its own chain. A
+reply gives the value that the chain will have behind it. System prompts are apart, wherever they stand: they change on
+the way.
+
+Nothing here depends on the family: the shapes of all families are told apart by their keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sessiontap.llm.call import Call, Reply
+from sessiontap.llm.canonical import (
+    Called,
+    Media,
+    Piece,
+    Result,
+    Text,
+    digest,
+    json_bytes,
+    message_digest,
+    pieces_of,
+    plain,
+    result,
+    run_digest,
+)
+from sessiontap.llm.markers import Purpose, goes_on, purpose_of
+from sessiontap.llm.pick import dicts, dig, items, parse, text
+
+Role = Literal["user", "assistant", "tool"]
+
+START = b"\0" * 16
+"""The chain of no message at all."""
+
+_ROLES: dict[str, Role] = {
+    "user": "user",
+    "assistant": "assistant",
+    "model": "assistant",
+    "chatbot": "assistant",
+    "ai": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
+_SYSTEM = ("system", "developer")
+_BILLING = "x-anthropic-billing-header"
+_SHORTEST_HANDED = 12
+"""Characters of a text that a sub-agent is recognised by: shorter ones anybody may say."""
+_SUBSTANTIAL = 40
+"""Characters of a reply that is told from others by itself."""
+_LONGEST_LINE_TABLE = 256
+_SHORTEST_LINE = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One message, or one assistant's run."""
+
+    role: Role
+    digest: bytes
+    issued: tuple[str, ...] = ()
+    """Ids of the tool calls in it."""
+    answered: tuple[str, ...] = ()
+    """Ids of the tool calls whose results are in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The conversation so far, as a request tells it."""
+
+    steps: tuple[Step, ...] = ()
+    chain: tuple[bytes, ...] = (START,)
+    """`chain[i]` stands for the first i steps."""
+    opening: str | None = None
+    """The first user message's text."""
+    system: bytes | None = None
+    """Digest of the system prompt."""
+    whole: bytes = START
+    """Digest of all that a retry repeats: steps, system prompt, model, tools."""
+    purpose: Purpose | None = None
+    """What the request is for, where that is not the conversation itself."""
+    goes_on: bool = False
+    """It opens with what a compaction left of an earlier history."""
+    declared: str | None = None
+    """The server's own conversation that it names (`conversation` of the Responses API)."""
+
+    @property
+    def end(self) -> bytes:
+        """The chain's last value."""
+        return self.chain[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A text that a reply hands to a tool: if a request opens with it, that is the tool's sub-agent."""
+
+    digest: bytes
+    tool: str
+    """The sub-agent's type where the arguments tell it, else the tool's name."""
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What a reply adds to a history."""
+
+    key: bytes | None = None
+    """The chain's value behind the reply; None where it said nothing that a later request would hold."""
+    pair: bytes | None = None
+    """Stands for the request's last step and the reply alone, where the reply is substantial."""
+    response_id: str | None = None
+    ids: tuple[str, ...] = ()
+    """Of the tool calls in it."""
+    handed: tuple[Handed, ...] = ()
+    lines: frozenset[bytes] = field(default=frozenset())
+    """Of a summary: its lines, to find them where a compacted conversation begins."""
+    failed: bool = False
+    """There was no reply to go on from: an error, or nothing at all."""
+
+
+def history(call: Call) -> History:
+    """The history in a request's parsed JSON; an empty one where there is none."""
+    body = call.json
+    if not isinstance(body, dict):
+        return History()
+    body = body["request"] if isinstance(body.get("request"), dict) else body  # Code Assist
+    if isinstance(inner := body.get("generateContentRequest", body.get("generate_content_request")), dict):
+        body = inner  # Gemini's countTokens
+    system: list[str] = [said for said in _system(body) if not said.startswith(_BILLING)]
+    steps: list[Step] = []
+    opening: str | None = None
+    latest: str | None = None
+    run: list[Piece] = []
+    for role, pieces in _messages(body):
+        if role in _SYSTEM:
+            if not steps and not run:
+                system += (piece.said for piece in pieces if isinstance(piece, Text))
+            continue
+        if role == "assistant":
+            run += pieces
+            continue
+        if run:
+            steps += _run(run)
+            run = []
+        if not pieces:
+            continue
+        answered = tuple(piece.id for piece in pieces if isinstance(piece, Result) and piece.id)
+        steps.append(Step(_ROLES.get(role, "user"), message_digest(_ROLES.get(role, "user"), pieces), (), answered))
+        if role == "user" and (said := "\n".join(piece.said for piece in pieces if isinstance(piece, Text))):
+            opening = opening or said
+            latest = said
+    if run:
+        steps += _run(run)
+    chain = [START]
+    for step in steps:
+        chain.append(digest(chain[-1], step.digest))
+    prompt = "\n".join(system)
+    hashed = digest(prompt.encode("utf-8", "surrogatepass")) if prompt else None
+    named = "\0".join((call.asked.model or "", str(call.endpoint.operation), *call.asked.tools_offered))
+    return History(
+        steps=tuple(steps),
+        chain=tuple(chain),
+        opening=opening,
+        system=hashed,
+        whole=digest(chain[-1], hashed or b"", named.encode("utf-8", "surrogatepass")),
+        purpose=purpose_of(call, prompt, opening, latest),
+        goes_on=goes_on(opening),
+        declared=text(body, "conversation") or text(body, "conversation", "id"),
+    )
+
+
+def ending(asked: History, reply: Reply | None) -> Ending:
+    """What a reply adds to the history of its request; `reply` is None where there was none."""
+    if reply is None or (reply.error is not None and reply.text is None and not reply.tool_calls):
+        return Ending(failed=True)
+    found = reply_digest(reply)
+    substantial = bool(reply.tool_calls) or len(reply.text or "") >= _SUBSTANTIAL
+    return Ending(
+        key=None if found is None else digest(asked.end, found),
+        pair=digest(asked.steps[-1].digest, found) if found and substantial and asked.steps else None,
+        response_id=reply.response_id,
+        ids=tuple(tool.id for tool in reply.tool_calls if tool.id),
+        handed=tuple(_handed(reply)),
+        lines=frozenset(lines_of(reply.text)) if asked.purpose == "summary" else frozenset(),
+    )
+
+
+def reply_digest(reply: Reply) -> bytes | None:
+    """The digest of the assistant's run that a reply becomes in the next request; None where it says nothing."""
+    return run_digest(reply.text or "", ((tool.name, tool.arguments) for tool in reply.tool_calls))
+
+
+def text_digest(said: str) -> bytes:
+    """Of a text by itself, as a tool is handed it and as a request opens with it."""
+    return digest(plain(said).encode("utf-8", "surrogatepass"))
+
+
+def lines_of(said: str | None) -> Iterator[bytes]:
+    """Digests of the lines that are long enough to be told from others."""
+    lines = (line.strip() for line in (said or "").splitlines()[:_LONGEST_LINE_TABLE])
+    return (digest(line.encode("utf-8", "surrogatepass"))[:8] for line in lines if len(line) >= _SHORTEST_LINE)
+
+
+_KIND_OF_SUBAGENT = ("subagent_type", "agent_type", "agent_name", "agent", "recipient_name")
+
+
+def _handed(reply: Reply) -> Iterator[Handed]:
+    for tool in reply.tool_calls:
+        given, _ = parse(tool.arguments) if tool.arguments else (None, None)
+        if not isinstance(given, dict):
+            continue
+        kind = next((named for key in _KIND_OF_SUBAGENT if (named := text(given, key))), tool.name)
+        for said in given.values():
+            if isinstance(said, str) and len(said) >= _SHORTEST_HANDED:
+                yield Handed(text_digest(said), kind, tool.id)
+
+
+def _run(pieces: Iterable[Piece]) -> Iterator[Step]:
+    """The step of an assistant's run; nothing where it says nothing that counts."""
+    pieces = list(pieces)
+    calls = [piece for piece in pieces if isinstance(piece, Called)]
+    found = run_digest("".join(piece.said for piece in pieces if isinstance(piece, Text)), [call[:2] for call in calls])
+    if media := [piece.digest for piece in pieces if isinstance(piece, Media)]:
+        found = digest(found or b"", *media)
+    if found is not None:
+        yield Step("assistant", found, issued=tuple(call.id for call in calls if call.id))
+
+
+# Where messages stand, by family -----------------------------------------------------------------------------------
+
+
+def _system(body: dict[str, Any]) -> Iterator[str]:
+    """System prompts that stand outside the messages."""
+    for key in ("system", "instructions", "systemInstruction", "system_instruction", "preamble"):
+        content = body.get(key)
+        if isinstance(content, dict) and isinstance(content.get("parts"), list):
+            content = content["parts"]
+        yield from (piece.said for piece in pieces_of(content) if isinstance(piece, Text))
+
+
+def _messages(body: dict[str, Any]) -> Iterator[tuple[str, list[Piece]]]:
+    """(role, pieces) of each message or item, in order."""
+    if isinstance(messages := body.get("messages"), list):
+        for message in messages:
+            if isinstance(message, dict):
+                yield _message(message)
+    elif isinstance(contents := body.get("contents"), list | dict | str):
+        for content in contents if isinstance(contents, list) else [contents]:
+            yield _content(content)
+    elif "input" in body:
+        given = body["input"]
+        for item in given if isinstance(given, list) else [given]:
+            yield _item(item)
+    elif isinstance(body.get("chat_history"), list) or "message" in body:
+        yield from _cohere(body)
+    else:
+        for key in ("prompt", "inputText"):
+            if pieces := list(pieces_of(body.get(key))):
+                yield "user", pieces
+                break
+
+
+def _message(message: dict[str, Any]) -> tuple[str, list[Piece]]:
+    """Chat completions, Anthropic, Converse, Cohere v2, Ollama."""
+    role = _role(message)
+    content = message.get("content")
+    if role == "tool":
+        return role, [result(text(message, "tool_call_id"), content if content is not None else "")]
+    pieces = list(pieces_of(content))
+    for call in dicts(message, "tool_calls"):
+        named = dig(call, "function") or dig(call, "custom") or call
+        given = next((named[key] for key in ("arguments", "input", "parameters") if key in named), None)
+        pieces.append(Called(text(named, "name") or "", given, text(call, "id")))
+    if name := text(message, "function_call", "name"):
+        pieces.append(Called(name, dig(message, "function_call", "arguments")))
+    if images := message.get("images"):
+        pieces.append(Media(digest(json_bytes(images))))  # Ollama
+    return role, pieces
+
+
+def _role(message: dict[str, Any]) -> str:
+    role = message.get("role")
+    role = role.lower() if isinstance(role, str) else "user"
+    return _ROLES.get(role, role)
+
+
+def _content(content: Any) -> tuple[str, list[Piece]]:
+    """Gemini."""
+    if not isinstance(content, dict):
+        return "user", list(pieces_of(content))
+    return _role(content), list(pieces_of(content.get("parts")))
+
+
+def _item(item: Any) -> tuple[str, list[Piece]]:
+    """An input item of the Responses API. Reasoning, references and what the provider's own tools did count for
+    nothing: they are not in the reply as it is read either."""
+    if not isinstance(item, dict):
+        return "user", list(pieces_of(item))
+    kind = item.get("type")
+    if not isinstance(kind, str) or kind == "message" or "role" in item:
+        return _role(item), list(pieces_of(item.get("content")))
+    if kind.endswith("_call_output"):
+        return "tool", [result(text(item, "call_id"), item.get("output"))]
+    if kind.endswith("_call") and (call_id := text(item, "call_id")):
+        given = next((item[key] for key in ("arguments", "input", "action", "operation") if key in item), None)
+        return "assistant", [Called(text(item, "name") or kind.removesuffix("_call"), given, call_id)]
+    if kind.endswith("_call") or kind in ("reasoning", "item_reference", "mcp_list_tools"):
+        return "assistant", []
+    return "user", list(pieces_of(item))
+
+
+def _cohere(body: dict[str, Any]) -> Iterator[tuple[str, list[Piece]]]:
+    """Cohere v1: the history, then the newest message, then results that carry the calls they answer."""
+    for message in dicts(body, "chat_history"):
+        pieces = list(pieces_of(message.get("message")))
+        pieces += (
+            Called(text(call, "name") or "", dig(call, "parameters"), text(call, "id"))
+            for call in dicts(message, "tool_calls")
+        )
+        role = _role(message)
+        if role == "tool":
+            pieces = [result(None, found.get("outputs")) for found in dicts(message, "tool_results")]
+        yield role, pieces
+    if pieces := list(pieces_of(body.get("message"))):
+        yield "user", pieces
+    if results := items(body, "tool_results"):
+        calls = [found.get("call") for found in dicts(body, "tool_results")]
+        yield "assistant", [Called(text(call, "name") or "", dig(call, "parameters")) for call in calls]
+        yield "tool", [result(None, dig(found, "outputs")) for found in results]
