@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.llm.llm_exchanges import JSON, SSE, call, reply, request, streamed
+from tests.llm.llm_frames import chunk, event, received
 
 from sessiontap.exchange import Headers, Request, Response
 from sessiontap.llm import openai_chat, read, routes
@@ -18,6 +19,13 @@ PATHS = {
     "openai-responses": "/v1/responses",
     "openai-embeddings": "/v1/embeddings",
     "anthropic-messages": "/v1/messages",
+    "gemini": "/v1beta/models/m:streamGenerateContent",
+    "bedrock-converse": "/model/m/converse-stream",
+    "bedrock-invoke": "/model/m/invoke-with-response-stream",
+    "cohere": "/v2/chat",
+    "cohere v1": "/v1/chat",
+    "ollama": "/api/chat",
+    "ollama generate": "/api/generate",
     "other": "/v1/complete",
 }
 
@@ -88,6 +96,10 @@ WORDS = st.sampled_from(
     finish_reason usage prompt_tokens completion_tokens input_tokens output_tokens error tools system instructions
     tool_call_id call_id tool_use_id response item output_index content_block partial_json metadata user_id prompt
     completion results generated_text stream x_groq custom functions function_call object value
+    contents parts request candidates functionCall functionResponse functionDeclarations promptTokenCount usageMetadata
+    messageStart contentBlockStart contentBlockDelta messageStop metadata toolUse toolResult contentBlockIndex start
+    chat_history tool_results generations generation outputs event_type is_finished done inputs texts toolConfig
+    inputTextTokenCount generation_token_count stop_reason anthropic_version schemaVersion prompt_eval_count
     """.split()  # noqa: SIM905 - shorter than its list
 )
 KINDS = st.sampled_from(
@@ -96,6 +108,7 @@ KINDS = st.sampled_from(
     server_tool_use text_delta input_json_delta message_start content_block_start content_block_delta message_delta
     content_block_stop response.completed response.output_item.added response.output_item.done error interaction
     response.output_text.delta response.function_call_arguments.delta web_search_call computer_call
+    model CHATBOT stream-end text-generation message-start tool-call-start tool-call-delta content-delta message-end
     """.split()  # noqa: SIM905 - shorter than its list
 )
 LEAVES = st.none() | st.booleans() | st.integers(-2, 3) | st.floats(allow_nan=False) | st.text("ab\u20ac{", max_size=3)
@@ -130,6 +143,15 @@ def test_no_damage_to_a_stream_raises(path: str, answers: list[Any], data: st.Da
     at = data.draw(st.integers(0, len(body)))
     damaged = body[:at] + data.draw(st.binary(max_size=4)) + body[at + data.draw(st.integers(0, 4)) :]
     found = read.read_reply(call(path, {}), request(path), Response(200, SSE, damaged, data.draw(st.booleans())))
+    assert [problem for problem in found.problems if "could not be read" in problem] == []
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(["bedrock-converse", "bedrock-invoke"]), st.lists(ANY_JSON, max_size=4), KINDS, st.data())
+def test_nothing_in_a_frame_is_too_strange(family: str, values: list[Any], kind: str, data: st.DataObject) -> None:
+    write = chunk if family == "bedrock-invoke" else lambda value: event(kind, value)
+    body = b"".join(map(write, values))
+    found = received(PATHS[family], body[: data.draw(st.integers(0, len(body)))], complete=data.draw(st.booleans()))
     assert [problem for problem in found.problems if "could not be read" in problem] == []
 
 

@@ -43,7 +43,8 @@ def asked(request: Request, body: Any) -> Asked:
 
 def _this_turn(body: Any) -> dict[str, Any]:
     """v1's newest message, which stands outside of its history. It is empty where there are only tool results."""
-    return {"role": "USER", "message": dig(body, "message"), "tool_results": dig(body, "tool_results")}
+    role = "USER" if text(body, "message") else "TOOL"
+    return {"role": role, "message": dig(body, "message"), "tool_results": dig(body, "tool_results")}
 
 
 def _look(message: Any) -> Seen:
