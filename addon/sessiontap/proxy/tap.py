@@ -54,6 +54,8 @@ class Tap:
     # -- connections ---------------------------------------------------------------------------------------------------
 
     async def client_connected(self, client: connection.Client) -> None:
+        with self.faults.guard("rules file"):
+            await self.service.current_rules()  # whether to intercept is decided before any request
         with self.faults.guard("caller look-up"):
             await self._connection(client)
 
