@@ -210,7 +210,8 @@ class Lab:
             environment={**own_environment(), **(environment or {})},
         )
         self._exit.enter_context(process)
-        return Proxy(process, self._confdir / "mitmproxy-ca-cert.pem", rules_file, Path(settings.get("session_trace", "")))
+        log = Path(settings.get("session_trace", trace_folder))
+        return Proxy(process, self._confdir / "mitmproxy-ca-cert.pem", rules_file, log)
 
     def close(self) -> None:
         """Stop everything; a handler's fault fails the test."""

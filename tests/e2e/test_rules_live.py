@@ -1,0 +1,143 @@
+"""rules.yaml is edited while calls go on: the next call follows a good edit, and no call ever sees a bad one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx2
+import pytest
+from tests.e2e.gate import PATIENCE
+from tests.e2e.lab import Lab, Proxy
+
+from sessiontap.demo.http_server import Server
+from sessiontap.demo.llm_server import LlmService
+
+URL = "https://api.openai.com/v1/chat/completions"
+QUESTION = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Why?"}]}
+HEADERS = {"authorization": "Bearer sk-test"}
+
+
+def named(name: str, **more: Any) -> dict[str, Any]:
+    return {"version": 1, "rules": [{"rule": "all", "session": {"name": name}}], **more}
+
+
+@pytest.fixture(scope="module")
+def upstream(shared_lab: Lab) -> Server:
+    return shared_lab.upstream(LlmService())
+
+
+@pytest.fixture(scope="module")
+def proxy(shared_lab: Lab, upstream: Server) -> Proxy:
+    return shared_lab.proxy(named("Before"))
+
+
+@pytest.fixture
+def app(proxy: Proxy) -> Iterator[httpx2.Client]:
+    with proxy.client(headers=HEADERS) as app:
+        yield app
+
+
+def ask(app: httpx2.Client, url: str = URL) -> None:
+    assert app.post(url, json=QUESTION).status_code == 200
+
+
+def name_of_next(proxy: Proxy) -> str:
+    (call,) = proxy.take()
+    return str(call.record["session"]["name"])
+
+
+def test_the_next_call_follows_an_edit(proxy: Proxy, app: httpx2.Client) -> None:
+    """Also on a connection that was open before."""
+    proxy.write_rules(named("First"))
+    ask(app)
+    assert name_of_next(proxy) == "First"
+    proxy.write_rules(named("Second"))
+    ask(app)
+    assert name_of_next(proxy) == "Second"
+
+
+def test_the_next_connection_follows_an_edit_of_the_hosts(proxy: Proxy) -> None:
+    proxy.write_rules(named("Added", hosts=[{"host": "llm.example", "provider": "vllm"}]))
+    with proxy.client(headers=HEADERS) as app:
+        ask(app, "https://llm.example/v1/chat/completions")
+    (call,) = proxy.take()
+    assert (call.record["host"], call.record["llm"]["provider"]) == ("llm.example", "vllm")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        pytest.param("version: 1\nrules:\n  - sesion: {name: Broken}\n", ":3:5: rules[0].sesion", id="a misspelt key"),
+        pytest.param("version: 1\nrules:\n  - session: {name: [\n", ":4:1", id="no YAML"),
+        pytest.param("", ":1:1: the file is empty", id="empty"),
+    ],
+)
+def test_a_broken_edit_changes_nothing_and_is_said(proxy: Proxy, app: httpx2.Client, text: str, place: str) -> None:
+    proxy.write_rules(named("Good"))
+    ask(app)
+    assert name_of_next(proxy) == "Good"
+    before = len(proxy.notes("rules"))
+
+    proxy.rules_file.write_text(text, encoding="utf-8")
+    ask(app)
+    assert name_of_next(proxy) == "Good"
+    said = proxy.process.wait_line(
+        lambda line: "not in force, the last good ones stay" in line and f"{proxy.rules_file}{place}" in line
+    )
+    assert "Traceback" not in said
+    told = proxy.wait_notes("rules", before + 1)[-1]
+    assert f"{proxy.rules_file}{place}" in told["text"]
+    assert told["file"] == str(proxy.rules_file)
+
+    proxy.write_rules(named("Mended"))
+    ask(app)
+    assert name_of_next(proxy) == "Mended"
+
+
+def test_rules_that_vanish_stay_in_force(proxy: Proxy, app: httpx2.Client) -> None:
+    proxy.write_rules(named("Kept"))
+    ask(app)
+    assert name_of_next(proxy) == "Kept"
+    proxy.rules_file.unlink()
+    ask(app)
+    assert name_of_next(proxy) == "Kept"
+
+
+def test_edits_under_load(proxy: Proxy) -> None:
+    """300 edits while four clients call: every call succeeds and has one of the two names, and its own steps."""
+    edits, clients = 300, 4
+    over = threading.Event()
+    called = threading.Semaphore(0)
+
+    def call_on() -> int:
+        with proxy.client(headers=HEADERS) as app:
+            number = 0
+            while not over.is_set():
+                ask(app)
+                number += 1
+                called.release()
+        return number
+
+    proxy.write_rules(named("Even"))
+    with ThreadPoolExecutor(clients) as pool:
+        counts = [pool.submit(call_on) for _ in range(clients)]
+        try:
+            for number in range(edits):
+                proxy.write_rules(named(("Odd", "Even")[number % 2]))
+                assert called.acquire(timeout=PATIENCE)  # at least one call between two edits
+        finally:
+            over.set()
+    total = sum(count.result() for count in counts)
+    assert total >= edits
+
+    calls = proxy.take(total)
+    steps: dict[str, list[int]] = {"Even": [], "Odd": []}
+    for call in calls:
+        assert call.record["outcome"] == "ok"
+        steps[call.record["session"]["name"]].append(call.record["session"]["step"])
+    assert sorted(steps["Even"]) == list(range(len(steps["Even"])))
+    assert sorted(steps["Odd"]) == list(range(len(steps["Odd"])))
+    assert len(steps["Odd"]) > 0
