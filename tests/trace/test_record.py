@@ -199,8 +199,8 @@ def test_a_body_that_was_cut_says_how_long_it_was():
 
 def test_a_caller():
     assert caller_record(CALLER, REDACTOR) == {
-        "type": "caller", "id": "caller-1", "pid": 7, "started": 5, "name": "bot.py", "exe": "/usr/bin/python3",
-        "argv": ["python3", "bot.py"], "cwd": "/srv", "user": "me", "uid": 1000,
+        "type": "caller", "id": "caller-1", "pid": 7, "started": 5, "name": "bot.py",
+        "names": [], "exe": "/usr/bin/python3", "argv": ["python3", "bot.py"], "cwd": "/srv", "user": "me", "uid": 1000,
         "ancestors": [{"pid": 1, "name": "init", "started": None}], "container": None, "env": {"RUN_ID": "r1"},
     }  # fmt: skip
 

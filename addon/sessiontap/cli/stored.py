@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sessiontap.callers import Caller, Process
-from sessiontap.callers.names import names
 from sessiontap.exchange import Headers, Request, Response
 from sessiontap.llm.call import Call, Endpoint, Reply
 from sessiontap.llm.read import read_reply, read_request
@@ -113,9 +112,8 @@ def session_of(call: StoredCall) -> SessionFacts | None:
 
 
 def process_names(record: Record) -> tuple[str, ...]:
-    """What a recorded process may be called; all but the kernel's name follow from its command line."""
-    told = record.get("name")
-    return tuple(dict.fromkeys((*filter(None, [told]), *names(told, record.get("exe"), record.get("argv") or ()).all)))
+    """What a recorded process may be called."""
+    return tuple(dict.fromkeys(filter(None, (record.get("name"), *(record.get("names") or ())))))
 
 
 def caller_of(call: StoredCall) -> Caller | None:

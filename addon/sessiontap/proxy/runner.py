@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mitmproxy import options
+from mitmproxy import hooks, options
 from mitmproxy.tools import cmdline
 from mitmproxy.tools.dump import DumpMaster
 from mitmproxy.tools.main import run
@@ -22,6 +22,12 @@ class Master(DumpMaster):
         chain = self.addons.chain
         place = chain.index(self.addons.get("scriptloader")) + 1
         self.addons.chain = [*chain[:place], chain[-1], *chain[place:-1]]
+
+    async def run(self) -> None:
+        """Tell the addon its options, as mitmproxy does for a script, before any server listens."""
+        (tap,) = entry.addons()
+        self.addons.invoke_addon_sync(tap, hooks.ConfigureHook(set(self.options.keys())))
+        await super().run()
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""A finished call as the map that is written: the keys of docs/trace-format.md, redacted, bodies packed.
+"""A finished call as the map that is written: the keys of docs/trace-format.md, redacted; bodies are packed by the writer.
 
 Everything here runs on the writer's thread. Keys that scanning needs stand first, `request` and `response` last.
 """
@@ -104,7 +104,7 @@ def is_kept(seen: CallSeen) -> bool:
 
 
 def call_record(seen: CallSeen, redactor: Redactor) -> Record:
-    """The `call` map of `seen`, redacted; with `capture: metadata` bodies leave only their size."""
+    """The `call` map of `seen`, redacted, its bodies as `body.Plain`; with `capture: metadata` only their size is left."""
     labels = seen.labels or Labels()
     rules = [*(seen.decision.rules if seen.decision else ()), *labels.rules]
     whole = seen.decision is None or seen.decision.capture == "full"
@@ -154,6 +154,7 @@ def caller_record(caller: Caller, redactor: Redactor) -> Record:
         "pid": caller.pid,
         "started": caller.started,
         "name": caller.name,
+        "names": list(caller.names),
         "exe": caller.exe,
         "argv": redactor.argv(caller.argv),
         "cwd": _text(caller.cwd, redactor),
@@ -265,19 +266,17 @@ def _response(response: SeenResponse, redactor: Redactor, whole: bool) -> Record
     }
 
 
-def _body(seen: SeenBody | None, redactor: Redactor, whole: bool) -> Record | None:
+def _body(seen: SeenBody | None, redactor: Redactor, whole: bool) -> body.Plain | Record | None:
     if seen is None:
         return None
-    if whole:
-        packed = body.encode(redactor.body(seen.data), seen.encoding)
-    else:
-        packed = body.measured(len(seen.data), seen.encoding)
     extra: Record = {}
     if seen.undecodable:
         extra["undecodable"] = True
     if seen.total is not None and seen.total > len(seen.data):
         extra["total"] = seen.total
-    return extra | packed
+    if whole:
+        return body.Plain(redactor.body(seen.data), seen.encoding, extra)
+    return extra | body.measured(len(seen.data), seen.encoding)
 
 
 def _changes(seen: CallSeen, redactor: Redactor) -> list[list[str | None]]:
