@@ -168,6 +168,54 @@ def test_a_key_of_unusual_shape_goes_with_a_note(key: str, noted: bool) -> None:
     assert key not in "".join(found.notes)
 
 
+# A gateway of one's own ---------------------------------------------------------------------------------------------
+
+OWN: dict[str, Any] = {"url": "http://127.0.0.1:8585", "key": "own-key-of-mine"}
+
+
+@pytest.mark.parametrize("host", ["api.openai.com", "llm.corp.example", "10.1.2.3", "my-team.openai.azure.com"])
+def test_a_gateway_of_ones_own_is_a_generic_one(host: str) -> None:
+    assert routed(host, **OWN) == (
+        "http://127.0.0.1:8585",
+        {"Helicone-Auth": "Bearer own-key-of-mine", "Helicone-Target-URL": f"https://{host}"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "at"),
+    [
+        ("https://helicone.corp.example", "https://helicone.corp.example:443"),
+        ("http://helicone.corp.example/", "http://helicone.corp.example:80"),
+        ("https://[fd00::1]:8443", "https://fd00::1:8443"),
+    ],
+)
+def test_where_it_is(url: str, at: str) -> None:
+    assert routed(url=url, key="k")[0] == at
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        pytest.param({"key": None}, "The gateway has no key", id="not Helicone's own key"),
+        pytest.param({"key": ""}, "The gateway has no key", id="an empty key"),
+        pytest.param({"key": "a\nb"}, "no header can", id="a key that is no header"),
+        pytest.param({"url": "http://127.0.0.1:8585/v1/gateway/oai"}, "has a path", id="a path"),
+        pytest.param({"url": "http://127.0.0.1:99999"}, "no right port", id="a wrong port"),
+        pytest.param({"url": "http://:80"}, "no host", id="no host"),
+        pytest.param(
+            {"host": "127.0.0.1", "port": 8585, "scheme": "http"}, "Already at the gateway", id="the app calls it"
+        ),
+        pytest.param({"signed": True}, "signed by AWS", id="signed by AWS"),
+    ],
+)
+def test_why_a_call_does_not_go_through_it(given: dict[str, Any], reason: str) -> None:
+    assert reason in refused(**{**OWN, **given})
+
+
+def test_a_key_of_its_own_for_helicones_cloud() -> None:
+    assert routed(key="team-key", proxy_env=KEY)[1] == {"Helicone-Auth": "Bearer team-key"}
+
+
 def test_what_was_there_is_in_the_edit() -> None:
     found = way("llm.corp.example", headers=Headers([("Helicone-Target-URL", "https://old")]))
     assert isinstance(found, Route)

@@ -451,6 +451,11 @@ def test_what_a_gateway_needs_is_written_where_no_rule_set_a_session() -> None:
     assert planned(Decision(), Labels(), host="gateway.helicone.ai", gateway=NEEDED) == NEEDED
 
 
+def test_a_gateway_of_ones_own_reads_helicones_headers() -> None:
+    edits = planned(replace(HELICONE, send="auto"), host="127.0.0.1", gateway=NEEDED)
+    assert "Helicone-Session-Id" in forwarded(edits)
+
+
 def test_what_a_gateway_needs_is_not_removed() -> None:
     sent = [("helicone-target-url", "https://elsewhere")]
     after = apply(planned(labels=Labels(headers_remove=("*",)), sent=sent, gateway=NEEDED), sent)

@@ -2,7 +2,8 @@
 
 A provider with a gateway of its own has a label in `LABELS`; Azure's deployments share OpenAI's and name their origin;
 any other origin, and any with a scheme or port of its own, goes to the generic gateway, which reads the origin from
-`Helicone-Target-URL`. Never to ai-gateway.helicone.ai, which has keys and model names of its own.
+`Helicone-Target-URL`, as does a generic gateway of one's own. Never to ai-gateway.helicone.ai, which has keys and model
+names of its own.
 
 A call goes to its own host, for a reason that is said, where Helicone could not carry it: it would fail or lose its
 signature. A key of an unusual shape goes with a note: whoever sets it knows better than our pattern of today.
@@ -62,34 +63,35 @@ def plan(
     """The way of a call to `host` (as the app asked for it) through Helicone, or why it goes there itself.
 
     `headers` are the app's own. `signed`: by AWS. `client_is_local`: the client may use the proxy's key, being on this
-    machine or named by the rule. `url`: a generic gateway of one's own, `key`: its key.
+    machine or named by the rule. `url` is a generic gateway of one's own, which gets no key but `key`.
     """
     host = host.lower().rstrip(".")
-    if (reason := _why_not(host, headers, provider, signed)) is not None:
+    origin = _origin(scheme, host, port)
+    reason = _why_not(host, headers, provider, signed) or (_why_not_by(url, origin) if url else _why_not_cloud(host))
+    if reason is not None:
         return Direct(reason)
 
     edits: list[Edit] = []
     notes: tuple[str, ...] = ()
     if "helicone-auth" not in headers:
-        auth = bearer({KEY_VARIABLE: key} if key is not None else proxy_env)
+        env = {KEY_VARIABLE: key} if key is not None else {} if url else proxy_env
+        auth = bearer(env)
         if auth is None:
-            return Direct(_no_key(proxy_env))
+            return Direct(_no_key(env, url))
         if not client_is_local:
             return Direct(
-                f"A client on another machine does not get {KEY_VARIABLE} of this one. To let it, name it in the "
-                "rule: match: {client: ...}"
+                "A client on another machine does not get the gateway's key. To let it, name it in the rule: "
+                "match: {client: ...}"
             )
-        if not KEY_SHAPE.match(auth.removeprefix("Bearer ")):
+        if not url and not KEY_SHAPE.match(auth.removeprefix("Bearer ")):
             notes = (f"{KEY_VARIABLE} does not look like a key of Helicone's (sk-helicone-...): it may refuse it",)
-        edits.append(Edit("set", "Helicone-Auth", None, auth, KEY_VARIABLE))
+        edits.append(Edit("set", "Helicone-Auth", None, auth, KEY_VARIABLE if env is proxy_env else "gateway"))
 
-    origin = _origin(scheme, host, port)
-    if url is not None:
-        at = urlsplit(url)
-        edits.append(_target("Helicone-Target-URL", origin, headers))
-        port = at.port or _DEFAULT_PORT.get(at.scheme, 443)
-        return Route(at.scheme, at.hostname or "", port, tuple(edits), notes)
     plain = (scheme, port) == ("https", 443)
+    if url:
+        edits.append(_target("Helicone-Target-URL", origin, headers))
+        at = urlsplit(url)
+        return Route(at.scheme, at.hostname or "", at.port or _DEFAULT_PORT[at.scheme], tuple(edits), notes)
     if plain and (label := LABELS.get(host)):
         pass
     elif plain and host.endswith(_AZURE):
@@ -108,16 +110,38 @@ def _why_not(host: str, headers: Headers, provider: str | None, signed: bool) ->
         return f"The call to {host} is signed by AWS for that host, so it cannot go through Helicone"
     if provider == "bedrock":
         return f"Helicone has no gateway that takes Bedrock's calls as they are, so {host} is called itself"
-    if _is_private(host):
-        return f"Helicone cannot reach {host}: it is on this machine or in its network"
     if (headers.get("upgrade") or "").lower() == "websocket":
         return f"WebSockets to {host} do not go through Helicone"
     return None
 
 
-def _no_key(proxy_env: Mapping[str, str]) -> str:
-    if proxy_env.get(KEY_VARIABLE, "").strip():
-        return f"{KEY_VARIABLE} holds characters that no header can: calls go to their own hosts. Set it anew."
+def _why_not_cloud(host: str) -> str | None:
+    return f"Helicone cannot reach {host}: it is on this machine or in its network" if _is_private(host) else None
+
+
+def _why_not_by(url: str, origin: str) -> str | None:
+    """Why a gateway of one's own cannot be used."""
+    try:
+        at = urlsplit(url)
+        if at.scheme not in _DEFAULT_PORT or not at.hostname or at.port == 0:
+            raise ValueError
+        own = _origin(at.scheme, at.hostname, at.port or _DEFAULT_PORT[at.scheme])
+    except ValueError:
+        return f"The gateway's url {url!r} has no host or no right port: calls go to their own hosts"
+    if at.path.strip("/"):
+        return f"The gateway's url {url!r} has a path, which calls cannot be given: calls go to their own hosts"
+    return f"Already at the gateway: the app itself calls {own}" if own == origin else None
+
+
+def _no_key(env: Mapping[str, str], url: str | None) -> str:
+    name = "The gateway's key" if url else KEY_VARIABLE
+    if env.get(KEY_VARIABLE, "").strip():
+        return f"{name} holds characters that no header can: calls go to their own hosts. Set it anew."
+    if url:
+        return (
+            "The gateway has no key, so its calls go to their own hosts. Give it one in the rules: "
+            'gateways: {NAME: {key: "${proxy_env.HELICONE_API_KEY}"}}, with that variable set where the proxy runs'
+        )
     return (
         f"{KEY_VARIABLE} is not set where the proxy runs, so calls for the gateway go to their own hosts. "
         f"Start the proxy with {KEY_VARIABLE}=sk-helicone-..."

@@ -67,11 +67,14 @@ def plan(
     gateway's where it is rerouted, and `gateway` the edits which that way needs. `provider` is the host's.
     `client_is_local`: the client may use the proxy's keys, being on this machine or named by the rule.
     """
+    needed = {edit.header.lower(): edit for edit in gateway}
     wishes: dict[str, Wish] = {}
     refused: list[Wish] = []
     if decision.wants_session:
         told = Told(session, link, labels)
-        for name in _dialects(decision, host, headers, provider):
+        # Whoever is given Helicone's key reads its headers, be it a gateway of one's own.
+        reader = helicone.NAME if provider is None and "helicone-auth" in needed else provider
+        for name in _dialects(decision, host, headers, reader):
             for wish in DIALECTS[name].wishes(told):
                 if wish.value is None:
                     refused.append(wish)
@@ -83,7 +86,6 @@ def plan(
     }
     wishes |= by_rule
 
-    needed = {edit.header.lower(): edit for edit in gateway}
     if decision.wants_session and _sends(decision, helicone.NAME):
         sent = headers.get("helicone-auth")
         if sent is not None and _globs(labels.headers_remove).fullmatch("helicone-auth"):
