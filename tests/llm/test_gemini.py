@@ -218,11 +218,13 @@ def test_a_json_array_cut_anywhere_gives_what_was_whole() -> None:
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        (ARRAY[:-40], "the response is no JSON behind character "),
+        (ARRAY[:-40], "the response is no JSON behind byte "),
         (ARRAY.rstrip()[:-1], "the response ends in the middle of an array"),
-        (ARRAY.replace(b"Hello", b"\xff").replace(b'"lo"', b"lo"), "the response is no JSON behind character "),
+        (ARRAY.replace(b'"lo"', b"lo"), "the response is no JSON behind byte "),
+        (ARRAY.replace(b'"lo"', b'"\xff"'), "the element that ends at byte "),
+        (ARRAY.replace(b'"lo"', b"NaN"), "the element that ends at byte "),
     ],
-    ids=["in an element", "between elements", "no JSON"],
+    ids=["in an element", "between elements", "no JSON", "no UTF-8", "no number"],
 )
 def test_a_damaged_array_is_told_and_the_rest_is_read(body: bytes, problem: str) -> None:
     found = received(STREAM, body, "application/json")

@@ -128,19 +128,27 @@ def _elements(response: Response, problems: list[str]) -> Iterator[tuple[Any, in
     """The objects of a JSON array with the offsets behind them, as far as it came."""
     body = response.body.decode("utf-8", "surrogateescape")
     decoder = json.JSONDecoder()
-    at = body.find("[") + 1
+    at = end = body.find("[") + 1
     while True:
+        start = at
         while at < len(body) and body[at] in " \t\r\n,":
             at += 1
+        end += at - start
         if at >= len(body) or body[at] == "]":
             break
         try:
-            value, at = decoder.raw_decode(body, at)
+            after = decoder.raw_decode(body, at)[1]  # where the element ends; it is read as strictly as all others
         except (ValueError, RecursionError) as fault:
             if response.complete:
-                problems.append(f"the response is no JSON behind character {at} ({fault})")
+                problems.append(f"the response is no JSON behind byte {end} ({fault})")
             return
-        yield value, len(body[:at].encode("utf-8", "surrogateescape"))
+        raw = body[at:after].encode("utf-8", "surrogateescape")
+        at, end = after, end + len(raw)
+        value, problem = parse(raw)
+        if problem:
+            problems.append(f"the element that ends at byte {end} is {problem}")
+        else:
+            yield value, end
     if at >= len(body) and response.complete:
         problems.append("the response ends in the middle of an array")
 
