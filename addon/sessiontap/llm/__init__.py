@@ -11,7 +11,8 @@ May import `sessiontap.exchange`, the standard library, msgspec, zstandard and b
 
 A wire family is one module with the two functions of `family.Reader`: `asked(request, body)`, `reply(call, response)`.
 To add one: write the module (openai_chat.py shows how; `pick` looks into JSON that may have any shape, `sniff`, `sse`,
-`ndjson` and `eventstream` take bodies apart, `turn` finds the newest turn of a message list), name it in `read.READERS`, give it its paths in `routes.ROUTES`, and add a table of
-small exchanges in tests/llm. It raises nothing on purpose; what it cannot read it says in `problems`. `read` already
-sees to the JSON of the request, the model in the URL, statuses >= 400, `Reply.stream`, and to faults of the module.
+`ndjson` and `eventstream` take bodies apart, `turn` finds the newest turn of a message list), name it in
+`read.READERS`, give it its paths in `routes.ROUTES`, and add a table of small exchanges in tests/llm. It raises nothing
+on purpose; what it cannot read it says in `problems`. `read` already sees to the JSON of the request, the model in the
+URL, statuses >= 400, `Reply.stream`, and to faults of the module.
 """
