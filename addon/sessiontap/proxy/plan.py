@@ -95,6 +95,7 @@ class Planner:
         decision, matched = decide(rules, facts, self.environ)
         if decision.ignore:
             return Plan(decision, Labels())
+        local = is_local(connection.client_ip, connection.proxy[0] if connection.proxy else None)
         app = headers.app_session(request.headers, there.host)
         session = self.registry.assign(
             decision,
@@ -102,16 +103,14 @@ class Planner:
             app_name=app.name if app else None,
             call=call,
             caller=connection.caller,
-            peer=Peer(connection.id, connection.client_ip, connection.proxy_user),
+            peer=Peer(connection.id, connection.client_ip, connection.proxy_user, local),
             now=now,
         )
         labels = finish(matched, facts, SessionFacts(session.id, session.name, session.step), self.environ)
         scope = scope_of(session, connection.caller)
         link = self.links.link(scope, call.asked)
         # The proxy's own keys are for clients on this machine, and for those that a rule names.
-        trusted = is_local(connection.client_ip, connection.proxy[0] if connection.proxy else None) or any(
-            rule.names_clients for rule, _ in matched.rules
-        )
+        trusted = local or any(rule.names_clients for rule, _ in matched.rules)
         gateway = None
         if decision.gateway is not None:
             gateway = self._way(rules, decision.gateway, request, there, trusted)
@@ -132,10 +131,8 @@ class Planner:
             provider=None if routed else there.provider,
             proxy_env=self.environ,
             client_is_local=trusted,
+            gateway=gateway.edits if isinstance(gateway, Route) else (),
         )
-        if isinstance(gateway, Route):
-            done = {edit.header.lower() for edit in gateway.edits}
-            edits = (*gateway.edits, *(edit for edit in edits if edit.header.lower() not in done))
         return Plan(decision, labels, session, link, scope, edits, gateway)
 
     def _way(
