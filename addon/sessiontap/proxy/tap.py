@@ -223,11 +223,11 @@ def _facts(known: Connection, there: Destination) -> Facts:
 
 
 def has_body(request: http.Request) -> bool:
-    """Whether a body follows: a bodyless HTTP/2 request that is set to stream is an error in mitmproxy (#5897)."""
+    """Whether a body follows, or may: HTTP/2 need not say. Where then none does, mitmproxy streams nothing."""
     length: str | None = request.headers.get("content-length")
     if length is not None:
         return length.strip() != "0"
-    return "transfer-encoding" in request.headers
+    return "transfer-encoding" in request.headers or (request.is_http2 and request.method not in ("GET", "HEAD"))
 
 
 def _as_asked(request: http.Request, host: str) -> Request:
