@@ -144,6 +144,10 @@ class Proxy:
         assert len(calls) == number, [call.record for call in calls]
         return calls
 
+    def pass_over(self) -> None:
+        """Leave to nobody what a test before has not taken: it may have failed."""
+        self._taken |= {call.id for call in self.trace.calls()}
+
     def stop(self) -> list[StoredCall]:
         """Stop the proxy, which writes what it still holds; every call in the log, oldest first."""
         self.process.stop()
@@ -171,6 +175,10 @@ class Lab:
         self._servers.append(server)
         self._redirects[:0] = [Redirect(host, 443 if tls else 80, server.port) for host in hosts]
         return server
+
+    def redirect(self, *redirects: Redirect) -> None:
+        """More places from which proxies that are made after this are led to an upstream."""
+        self._redirects[:0] = redirects
 
     def proxy(
         self,

@@ -1,4 +1,4 @@
-"""Fifty streams at once, from five processes over HTTP/1.1 and HTTP/2: each whole, each in its own process's session."""
+"""Fifty streams of five processes over HTTP/1.1 and HTTP/2: each whole, each in its own process's session."""
 
 from __future__ import annotations
 
