@@ -159,7 +159,7 @@ class Lab:
 
     def __init__(self, folder: Path, authority: Authority, confdir: Path) -> None:
         self.folder = folder
-        self._authority = authority
+        self.authority = authority
         self._confdir = confdir
         self._redirects: list[Redirect] = []
         self._servers: list[Server] = []
@@ -170,7 +170,7 @@ class Lab:
         self, handler: Handler, hosts: Sequence[str] = HOSTS, *, alpn: Sequence[str] = ALPN, tls: bool = True
     ) -> Server:
         """A server in the place of `hosts`; proxies made after it find it. `tls` False: on port 80, plain."""
-        context = self._authority.server_context(hosts, alpn) if tls else None
+        context = self.authority.server_context(hosts, alpn) if tls else None
         server = self._exit.enter_context(Server(handler, tls=context))
         self._servers.append(server)
         self._redirects[:0] = [Redirect(host, 443 if tls else 80, server.port) for host in hosts]
@@ -204,7 +204,7 @@ class Lab:
             rules_file.write_text(yaml.safe_dump(dict(rules), sort_keys=False), encoding="utf-8")
         settings: dict[str, str | Path] = {
             "confdir": self._confdir,
-            "ssl_verify_upstream_trusted_ca": self._authority.pem,
+            "ssl_verify_upstream_trusted_ca": self.authority.pem,
         }
         loaded = [Path(redirect.__file__), *scripts]
         if addon:
