@@ -43,6 +43,8 @@ _NOISE = frozenset(
     ("id", "status", "signature", "thoughtSignature", "thought_signature", "cache_control", "annotations", "detail")
 )
 _DEEPEST = 8
+_GIST, _GIST_OF = 48, 256
+"""Letters, and the characters among which they are looked for."""
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -115,6 +117,13 @@ def run_digest(said: str, calls: Iterable[tuple[str, Any]]) -> bytes | None:
     if not said and not written:
         return None
     return digest(b"assistant\0", said.encode("utf-8", "surrogatepass"), *(b"\0call\0" + call for call in written))
+
+
+def gist(said: str, names: Iterable[str]) -> bytes:
+    """What stays of a run where a framework writes it anew (`{"a": 1}` as `{'a': 1}`, other fences and blanks): the
+    letters that it begins with, and the names of the tools it calls. It tells answers to one question apart."""
+    letters = [letter for letter in spoken(said)[:_GIST_OF] if letter.isalnum()][:_GIST]
+    return digest("\0".join(("".join(letters).lower(), *names)).encode("utf-8", "surrogatepass"))[:8]
 
 
 def message_digest(role: str, pieces: Iterable[Piece]) -> bytes:

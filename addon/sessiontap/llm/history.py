@@ -23,6 +23,7 @@ from sessiontap.llm.canonical import (
     Result,
     Text,
     digest,
+    gist,
     json_bytes,
     message_digest,
     pieces_of,
@@ -67,6 +68,8 @@ class Step:
     """Ids of the tool calls in it."""
     answered: tuple[str, ...] = ()
     """Ids of the tool calls whose results are in it."""
+    gist: bytes | None = None
+    """Of an assistant's run: see `canonical.gist`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,8 @@ class History:
     """`chain[i]` stands for the first i steps."""
     opening: str | None = None
     """The first user message's text."""
+    latest: str | None = None
+    """The newest user message's text."""
     system: bytes | None = None
     """Digest of the system prompt."""
     whole: bytes = START
@@ -93,6 +98,10 @@ class History:
     def end(self) -> bytes:
         """The chain's last value."""
         return self.chain[-1]
+
+    def quotes(self, said: str) -> bool:
+        """Whether the user's first or newest text holds `said`."""
+        return any(said in text for text in (self.opening, self.latest) if text is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +120,7 @@ class Ending:
 
     key: bytes | None = None
     """The chain's value behind the reply; None where it said nothing that a later request would hold."""
+    gist: bytes | None = None
     pair: bytes | None = None
     """Stands for the request's last step and the reply alone, where the reply is substantial."""
     response_id: str | None = None
@@ -166,6 +176,7 @@ def history(call: Call) -> History:
         steps=tuple(steps),
         chain=tuple(chain),
         opening=opening,
+        latest=latest,
         system=hashed,
         whole=digest(chain[-1], hashed or b"", named.encode("utf-8", "surrogatepass")),
         purpose=purpose_of(call, prompt, opening, latest),
@@ -182,6 +193,7 @@ def ending(asked: History, reply: Reply | None) -> Ending:
     substantial = bool(reply.tool_calls) or len(reply.text or "") >= _SUBSTANTIAL
     return Ending(
         key=None if found is None else digest(asked.end, found),
+        gist=None if found is None else gist(reply.text or "", (tool.name for tool in reply.tool_calls)),
         pair=digest(asked.steps[-1].digest, found) if found and substantial and asked.steps else None,
         response_id=reply.response_id,
         ids=tuple(tool.id for tool in reply.tool_calls if tool.id),
@@ -224,11 +236,13 @@ def _run(pieces: Iterable[Piece]) -> Iterator[Step]:
     """The step of an assistant's run; nothing where it says nothing that counts."""
     pieces = list(pieces)
     calls = [piece for piece in pieces if isinstance(piece, Called)]
-    found = run_digest("".join(piece.said for piece in pieces if isinstance(piece, Text)), [call[:2] for call in calls])
+    said = "".join(piece.said for piece in pieces if isinstance(piece, Text))
+    found = run_digest(said, [call[:2] for call in calls])
     if media := [piece.digest for piece in pieces if isinstance(piece, Media)]:
         found = digest(found or b"", *media)
     if found is not None:
-        yield Step("assistant", found, issued=tuple(call.id for call in calls if call.id))
+        issued = tuple(call.id for call in calls if call.id)
+        yield Step("assistant", found, issued, gist=gist(said, (call.name for call in calls)))
 
 
 # Where messages stand, by family -----------------------------------------------------------------------------------

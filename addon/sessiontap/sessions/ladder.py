@@ -6,11 +6,11 @@ rules ask for, until one yields:
     native         the known client's own session id
     template       the rendered text; an empty one yields nothing
     literal        the word in the rules
-    conversation   yields nothing in this version
+    conversation   the conversation that the call belongs to, as its messages tell (see `conversations`)
     process        the process at the other end of the connection
     process-tree   the root of its process tree
     connection     the client's connection
-    auto           native, then process
+    auto           native, then conversation where the process is a server, else process
 
 A session always results. Where no rung yields (most often a process that is not known, as of a client on another
 machine), the connection decides, with source `connection`:
@@ -65,16 +65,27 @@ class Evidence:
 
 
 def climb(
-    decision: Decision, *, app_id: str | None, agent: Agent | None, caller: Caller | None, peer: Peer
+    decision: Decision,
+    *,
+    app_id: str | None,
+    agent: Agent | None,
+    caller: Caller | None,
+    peer: Peer,
+    conversation: str | None = None,
+    listens: bool | None = None,
 ) -> Evidence:
-    """The first evidence that the ladder yields."""
+    """The first evidence that the ladder yields.
+
+    `conversation` is the id of the conversation that the call's tree of agents began with (`Link.root`), `listens`
+    whether the process has a listening socket: it serves others, whose conversations are not one session.
+    """
     if app_id and not replaces(decision, "session.id") and is_id(app_id):
         return Evidence("app", app_id, given=True)
     for rung in decision.ladder:
-        found = _yields(rung, agent, caller, peer)
+        found = _yields(rung, agent, caller, peer, conversation, listens)
         if found is not None:
             return found
-    return _of_peer(peer)
+    return of_peer(peer)
 
 
 def replaces(decision: Decision, field: str) -> bool:
@@ -87,10 +98,19 @@ def is_id(value: str) -> bool:
     return 0 < len(value) <= LONGEST_ID and value.isprintable() and not value.isspace()
 
 
-def _yields(rung: Rung, agent: Agent | None, caller: Caller | None, peer: Peer) -> Evidence | None:
+def _yields(
+    rung: Rung,
+    agent: Agent | None,
+    caller: Caller | None,
+    peer: Peer,
+    conversation: str | None,
+    listens: bool | None,
+) -> Evidence | None:
     match rung.source:
         case "auto":
-            return _native(agent) or _process(caller)
+            return _native(agent) or (_conversation(conversation) if listens else None) or _process(caller)
+        case "conversation":
+            return _conversation(conversation)
         case "native":
             return _native(agent)
         case "process":
@@ -110,6 +130,10 @@ def _native(agent: Agent | None) -> Evidence | None:
     return Evidence("native", agent.session, given=True)
 
 
+def _conversation(id: str | None) -> Evidence | None:
+    return Evidence("conversation", id) if id else None
+
+
 def _process(caller: Caller | None) -> Evidence | None:
     return Evidence("process", caller.id) if caller else None
 
@@ -121,7 +145,8 @@ def _tree(root: Process) -> Evidence | None:
     return Evidence("process-tree", f"{root.pid} {root.started}") if root.started is not None else None
 
 
-def _of_peer(peer: Peer) -> Evidence:
+def of_peer(peer: Peer) -> Evidence:
+    """What the connection alone says: a proxy user, another machine, or nothing but itself."""
     if peer.proxy_user:
         # The address has no space in it, so nothing runs together.
         return Evidence("connection", f"client {peer.client_ip or '-'} {peer.proxy_user}", idle=PEER_IDLE)

@@ -58,12 +58,23 @@ class Registry:
         caller: Caller | None,
         peer: Peer,
         now: int,
+        conversation: str | None = None,
+        listens: bool | None = None,
     ) -> Session:
         """The session of a call that begins `now`, and its step there; counts the call.
 
-        `app_id` and `app_name` are what the app itself sent in session headers.
+        `app_id` and `app_name` are what the app itself sent in session headers; for `conversation` and `listens` see
+        `ladder.climb`.
         """
-        evidence = climb(decision, app_id=app_id, agent=call.agent if call else None, caller=caller, peer=peer)
+        evidence = climb(
+            decision,
+            app_id=app_id,
+            agent=call.agent if call else None,
+            caller=caller,
+            peer=peer,
+            conversation=conversation,
+            listens=listens,
+        )
         name = app_name if app_name and not replaces(decision, "session.name") else decision.name
         key = None
         if evidence.given:

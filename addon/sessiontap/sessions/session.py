@@ -8,6 +8,7 @@ from typing import Literal
 from sessiontap.rules.decision import Source
 
 Evidence = Literal["declared", "exact", "strong", "weak", "new"]
+Kind = Literal["new", "continue", "retry", "branch", "parallel", "compaction", "auxiliary", "subagent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +34,9 @@ class Link:
     evidence: Evidence | None = None
     parent_trace: str | None = None
     """The parent call's trace id as its own server named it (TraceForge), else its call id."""
+    kind: Kind | None = None
+    """What the call is to its conversation; None where it belongs to none."""
+    root: str | None = None
+    """The conversation that the whole tree of agents began with: a sub-agent's own `conversation` is another."""
+    lineage: tuple[str, ...] = ()
+    """The sub-agents from the main one down to the one that calls; empty for the main one."""

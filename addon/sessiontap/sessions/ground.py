@@ -1,0 +1,47 @@
+"""Where a conversation may be found again: what two calls must share before their messages are compared at all.
+
+The process, because identical prompts in two processes are two conversations; where it is not known, the client as the
+connection tells it, and then the session's name, which rules may have told apart by what processes cannot be. Of a
+known process the name is left out: a rule that names a session after a tool's result would cut conversations in two.
+And the wire family, because histories are only comparable within one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sessiontap.callers.caller import Caller
+from sessiontap.sessions.ladder import Peer, of_peer
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What calls of one conversation share. `session` is a session id that somebody gave, known before the messages
+    are looked at: ids that a reply issued are believed across processes of one such session."""
+
+    process: str
+    family: str
+    name: str = ""
+    session: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What must be equal for messages to be compared."""
+        return self.process, self.name, self.family
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The same for whatever family: a sub-agent may speak another one."""
+        return self.process, self.name
+
+    def akin(self, other: Ground) -> bool:
+        """Whether an id that was issued there means something here."""
+        same = self.process == other.process and self.name == other.name
+        return same or (self.session is not None and self.session == other.session)
+
+
+def ground_of(family: str, caller: Caller | None, peer: Peer, name: str, session: str | None = None) -> Ground:
+    """`name` is the session's name as the rules gave it, `session` an id that the app or its agent sent."""
+    if caller is not None:
+        return Ground(f"process {caller.id}", family, session=session)
+    return Ground(of_peer(peer).value, family, name, session)
