@@ -16,6 +16,8 @@ from sessiontap.llm.call import Agent, Asked, Call, CallError, Endpoint, Reply, 
 from sessiontap.rules.decision import Decision, Labels
 from sessiontap.sessions.session import Link, Session
 from sessiontap.trace import Redactor, Writer, body
+from sessiontap.trace.body import Plain
+from sessiontap.trace.pack import packed_alone
 from sessiontap.trace.record import (
     MAX_CHUNKS,
     CallSeen,
@@ -127,17 +129,17 @@ def test_a_call_in_full():
         ],
         "request": {
             "method": "POST", "url": "https://api.openai.com/v1/chat/completions", "http_version": "HTTP/1.1",
-            "headers": [["Host", "api.openai.com"]], "trailers": None, "body": body.encode(b'{"model": "gpt-4o"}'),
+            "headers": [["Host", "api.openai.com"]], "trailers": None, "body": Plain(b'{"model": "gpt-4o"}'),
         },
         "response": {
             "status": 200, "http_version": "HTTP/2", "headers": [["content-type", "text/event-stream"]],
-            "trailers": [["x-sum", "1"]], "chunks": [2000, 14], "body": body.encode(b"data: [DONE]\n\n", "gzip"),
+            "trailers": [["x-sum", "1"]], "chunks": [2000, 14], "body": Plain(b"data: [DONE]\n\n", "gzip"),
         },
     }  # fmt: skip
 
 
 def test_what_scanning_needs_stands_first_and_bodies_last():
-    record, stored = call_record(SEEN, REDACTOR), call_record(SEEN, REDACTOR)["request"]
+    record, stored = call_record(SEEN, REDACTOR), packed_alone(call_record(SEEN, REDACTOR))["request"]
 
     assert list(record)[:4] == ["type", "id", "time", "session"]
     assert list(record)[-2:] == ["request", "response"]
@@ -185,14 +187,13 @@ def test_a_body_that_cannot_be_decoded_is_kept_as_it_came_and_flagged():
     record = call_record(seen, REDACTOR)
 
     assert record["flags"] == ["streamed_request", "undecodable"]
-    assert body.decode(record["response"]["body"]) == wire
-    assert (record["response"]["body"]["wire"], record["response"]["body"]["undecodable"]) == ("gzip", True)
+    assert record["response"]["body"] == Plain(wire, "gzip", {"undecodable": True})
 
 
 def test_a_body_that_was_cut_says_how_long_it_was():
     seen = replace(SEEN, request=replace(SEEN.request, body=SeenBody(b"abc", total=1000)))
 
-    stored = call_record(seen, REDACTOR)["request"]["body"]
+    stored = packed_alone(call_record(seen, REDACTOR))["request"]["body"]
 
     assert (stored["size"], stored["total"]) == (3, 1000)
 
@@ -305,7 +306,7 @@ def test_a_shapeless_key_is_gone_wherever_a_name_gives_it_away(folder):
     )
     caller = replace(CALLER, argv=("x", f"--api-key={SHAPELESS}"), env={"AZURE_OPENAI_API_KEY": SHAPELESS})
 
-    written = msgpack.packb([call_record(seen, REDACTOR), caller_record(caller, REDACTOR)])
+    written = msgpack.packb([packed_alone(call_record(seen, REDACTOR)), caller_record(caller, REDACTOR)])
 
     assert SHAPELESS.encode() not in written
 
@@ -314,7 +315,7 @@ def test_a_private_key_is_gone_from_bodies_and_variables():
     seen = replace(SEEN, request=replace(SEEN.request, body=SeenBody(json.dumps({"k": PEM}).encode())))
     caller = replace(CALLER, env={"DEPLOY_KEY": PEM})
 
-    assert b"q8dXo3" not in msgpack.packb([call_record(seen, REDACTOR), caller_record(caller, REDACTOR)])
+    assert b"q8dXo3" not in msgpack.packb([packed_alone(call_record(seen, REDACTOR)), caller_record(caller, REDACTOR)])
 
 
 def test_every_field_of_a_call_is_in_the_example():

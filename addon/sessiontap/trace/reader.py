@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sessiontap.trace import body, frame
+from sessiontap.trace import frame, shared
+from sessiontap.trace.body import decode
+from sessiontap.trace.chain import Chains
 from sessiontap.trace.errors import TraceError
 from sessiontap.trace.segment import FORMAT, SUFFIX, VERSION, is_live
 
@@ -45,10 +47,14 @@ class SegmentInfo:
 class StoredCall:
     """A call in the log: `record` is its map; its bodies are unpacked and checked when they are asked for."""
 
-    __slots__ = ("caller", "record")
+    __slots__ = ("_decode", "caller", "record")
 
-    def __init__(self, record: Record, caller: Record | None) -> None:
+    def __init__(
+        self, record: Record, caller: Record | None, decode: Callable[[Record], bytes | None] = decode
+    ) -> None:
+        """`decode` gives the bytes of a stored request body: it knows where those that lean on others find them."""
         self.record = record
+        self._decode = decode
         self.caller = caller
         """The caller's map, None where it is unknown."""
 
@@ -62,17 +68,19 @@ class StoredCall:
         return session.get("id") if isinstance(session, dict) else None
 
     def request_body(self) -> bytes | None:
-        """The request's body, decoded; None where there was or is none. Raises body.BodyError."""
-        return self._body("request")
+        """The request's body, decoded; None where there was or is none. Raises BodyError."""
+        stored = self._body("request")
+        return self._decode(stored) if stored is not None else None
 
     def response_body(self) -> bytes | None:
-        """The response's body as far as it came, decoded. Raises body.BodyError."""
-        return self._body("response")
+        """The response's body as far as it came, decoded. Raises BodyError."""
+        stored = self._body("response")
+        return decode(stored) if stored is not None else None
 
-    def _body(self, side: str) -> bytes | None:
+    def _body(self, side: str) -> Record | None:
         message = self.record.get(side)
         stored = message.get("body") if isinstance(message, dict) else None
-        return body.decode(stored) if isinstance(stored, dict) else None
+        return stored if isinstance(stored, dict) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,8 @@ class _Part:
     """(time, offset)"""
     notes: list[int]
     callers: dict[str, Record]
+    values: dict[int, Any]
+    """What its calls repeat, by number."""
     end: int = 0
     """Behind the last intact record."""
 
@@ -105,6 +115,7 @@ class Trace:
         self.folder = folder
         self._parts: dict[Path, _Part] = {}
         self._problems: dict[tuple[Path, int], Problem] = {}
+        self._chains = Chains()
 
     def calls(self, newest_first: bool = True) -> Iterator[StoredCall]:
         """Every call by its start. Newest first reads only as many segments as it is asked for calls."""
@@ -238,7 +249,7 @@ class Trace:
         """Take in what a segment has got since it was looked at last."""
         part = self._parts.get(path)
         if part is None:
-            part = self._parts[path] = _Part(path, None, True, [], [], {})
+            part = self._parts[path] = _Part(path, None, True, [], [], {}, {})
         try:
             with path.open("rb", buffering=0) as file:
                 if part.end == 0:
@@ -290,6 +301,8 @@ class Trace:
             record = frame.decode(found.payload)
             if record is not None and isinstance(record.get("id"), str):
                 part.callers[record["id"]] = record
+        elif kind == "values":
+            part.values |= shared.values_of(frame.decode(found.payload) or {})
 
     def _trouble(self, path: Path, offset: int, size: int, text: str) -> None:
         self._problems[path, offset] = Problem(path, offset, size, text)
@@ -306,7 +319,10 @@ class Trace:
         """The call at `offset`; none where the file went away meanwhile."""
         record = self._record(part, offset)
         if record is not None:
-            yield StoredCall(record, part.callers.get(str(record.get("caller"))))
+            caller = part.callers.get(str(record.get("caller")))
+            yield StoredCall(
+                shared.whole(record, part.values), caller, lambda stored: self._chains.decode(part.path, offset, stored)
+            )
 
 
 def open(folder: Path | str) -> Trace:

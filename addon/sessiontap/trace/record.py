@@ -1,4 +1,4 @@
-"""A finished call as the map that is written: the keys of docs/trace-format.md, redacted; bodies are packed by the writer.
+"""A finished call as the map that is written: the keys of docs/trace-format.md, redacted, bodies as they are.
 
 Everything here runs on the writer's thread. Keys that scanning needs stand first, `request` and `response` last.
 """
@@ -104,7 +104,7 @@ def is_kept(seen: CallSeen) -> bool:
 
 
 def call_record(seen: CallSeen, redactor: Redactor) -> Record:
-    """The `call` map of `seen`, redacted, its bodies as `body.Plain`; with `capture: metadata` only their size is left."""
+    """The `call` map of `seen`, redacted, bodies as `body.Plain`; with `capture: metadata` only their size is left."""
     labels = seen.labels or Labels()
     rules = [*(seen.decision.rules if seen.decision else ()), *labels.rules]
     whole = seen.decision is None or seen.decision.capture == "full"

@@ -25,6 +25,7 @@ from typing import Any
 from sessiontap.trace import frame
 from sessiontap.trace.errors import TraceError
 from sessiontap.trace.note import note_record
+from sessiontap.trace.pack import Packer
 from sessiontap.trace.segment import Segment
 
 Make = Callable[[], Iterable[dict[str, Any]]]
@@ -110,6 +111,7 @@ class Writer:
         self._retry_at = 0.0
         self._failing: str | None = None
         self._callers: dict[str, dict[str, Any]] = {}
+        self._packer = Packer()
         self._written = 0
         self._bytes = 0
 
@@ -246,6 +248,8 @@ class Writer:
                         continue
                     self._append(frame.encode(record))
                     self._callers[record["id"]] = record
+                elif record.get("type") == "call":
+                    self._append_call(record)
                 else:
                     self._append(frame.encode(record))
         except _DiskError as error:
@@ -254,6 +258,21 @@ class Writer:
         except Exception as error:
             self._drop("fault")
             self._report(f"record:{type(error).__name__}", f"a call could not be recorded: {error!r}")
+
+    def _append_call(self, call: dict[str, Any]) -> None:
+        """Write a call whose bodies are whole, and before it what it shares with others."""
+        packed = self._packer.thin(call)
+        if packed.values is not None:
+            self._append(frame.encode(packed.values))
+        offset = self._opened_segment().size
+        self._append(frame.encode(self._packer.at(packed, offset)))
+        self._packer.written()
+
+    def _opened_segment(self) -> Segment:
+        try:
+            return self._segment or self._open()
+        except OSError as error:
+            raise _DiskError(error) from error
 
     def _append(self, data: bytes) -> None:
         try:
@@ -306,6 +325,7 @@ class Writer:
             self._segment.close()
         self._segment = None
         self._callers.clear()
+        self._packer.clear()
 
     def _failed(self, error: _DiskError) -> None:
         self._failing = str(error)
