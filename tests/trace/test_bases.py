@@ -54,6 +54,15 @@ def test_a_body_that_was_continued_gives_its_place_to_the_one_that_does():
     assert known.choose(call(3, parent="c1"), body("a", "x")).call == "c2"
 
 
+def test_a_reply_leans_on_the_latest_of_the_same_kind():
+    replies = Bases(replies=True)
+    for number, session in enumerate(("s", "other", "s", "other")):
+        base = replies.choose(call(number, session={"id": session}), body("xyz"[number % 3]))
+        replies.remember(call(number, session={"id": session}), body("xyz"[number % 3]), number, base)
+
+    assert replies.choose(call(9, session={"id": "new"}), body("z")).call == "c3"
+
+
 def test_memory_is_bounded_and_the_oldest_go_first():
     known = Bases(max_bytes=3000)
     for number, letter in enumerate("abcdefgh"):

@@ -22,6 +22,13 @@ def turn(number: int, data: bytes, **more):
                     request={"method": "POST", "body": Plain(data)}, **more)  # fmt: skip
 
 
+def reply(number: int) -> bytes:
+    answer = {"id": os.urandom(8).hex(), "object": "chat.completion", "created": number, "model": "gpt-4o-2024-08-06"}
+    usage = {"prompt_tokens": number, "completion_tokens": 20, "prompt_tokens_details": {"cached_tokens": 0}}
+    message = {"role": "assistant", "content": os.urandom(30).hex(), "refusal": None, "annotations": []}
+    return json.dumps(answer | {"choices": [{"index": 0, "message": message}], "usage": usage}).encode()
+
+
 @pytest.fixture
 def conversation(written):
     """Thirty turns, in the log."""
@@ -51,6 +58,17 @@ def test_every_body_comes_back(conversation, folder, newest_first):
 @pytest.mark.parametrize("number", [0, 13, 29])
 def test_one_body_alone(conversation, folder, number):
     assert trace.open(folder).call(f"0190a000-{number:04x}").request_body() == conversation[number]
+
+
+def test_replies_share_their_form(written, folder):
+    replies = [reply(number) for number in range(20)]
+    written(*[turn(number, b"{}", response={"body": Plain(data)}) for number, data in enumerate(replies)])
+
+    stored = list(trace.open(folder).calls())
+
+    assert [call.response_body() for call in stored] == replies[::-1]
+    sizes = [len(call.record["response"]["body"]["data"]) for call in stored]
+    assert sum(sizes[:-1]) / 19 < sizes[-1] / 2
 
 
 def test_no_segment_leans_on_another(writers, folder):

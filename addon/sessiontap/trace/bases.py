@@ -1,13 +1,13 @@
-"""The request bodies of the segment being written that later ones may lean on, and the choice among them.
+"""The bodies of the segment being written that later ones may lean on, and the choice among them.
 
 An app that works through a conversation sends its last request again with something added: the body to lean on is the
 one that shares the longest beginning. Asked are, in this order, the call that this one follows (where that is known),
 the latest of its conversation, session and path, and the latest of the same endpoint whatever their session (agents
-begin every session with the same instructions).
+begin every session with the same instructions). Replies share only their form, which any of the same endpoint has.
 
 A delta is read by reading its base first. Chains are bounded by what that costs, not by their number: `reach` counts
 the bytes that are decoded on the way to a body, with `STEP` for each record. A chain of 200 turns that grow to 640 KB
-reads in about 15 ms.
+reads in about 10 ms, 580 small ones in 15.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any
 
 from sessiontap.trace.body import LARGEST_DELTA, SMALL
 
-MAX_REACH = 96 << 20
-STEP = 64 << 10
+MAX_REACH = 112 << 20
+STEP = 192 << 10
 MAX_BYTES = 64 << 20
 MAX_BODIES = 2_000
 PER_KEY = 32
@@ -33,7 +33,7 @@ _OWN = 0.9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Base:
-    """A request body that stands whole in the segment, or can be had in `reach`."""
+    """A body in the segment that can be had in `reach`."""
 
     call: str
     offset: int
@@ -43,10 +43,11 @@ class Base:
 
 
 class Bases:
-    """A bounded memory of one segment's request bodies. Not safe for several threads."""
+    """A bounded memory of one segment's requests, or replies. Not safe for several threads."""
 
-    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, max_bytes: int = MAX_BYTES, *, replies: bool = False) -> None:
         self._max_bytes = max_bytes
+        self._replies = replies
         self._bodies: OrderedDict[str, tuple[Base, tuple[Hashable, ...]]] = OrderedDict()
         self._latest: dict[Hashable, list[str]] = {}
         self._bytes = 0
@@ -58,7 +59,7 @@ class Bases:
         self._bytes = 0
 
     def choose(self, call: dict[str, Any], data: bytes) -> Base | None:
-        """The body that `data`, the request body of the call record `call`, had best lean on."""
+        """The body that `data`, a body of the call record `call`, had best lean on."""
         if not SMALL < len(data) <= LARGEST_DELTA:
             return None
         best: Base | None = None
@@ -66,6 +67,8 @@ class Bases:
         for base in self._candidates(call):
             if base.reach + len(data) + STEP > MAX_REACH:
                 continue
+            if self._replies:
+                return base
             shared = common_prefix(base.data, data)
             if shared > most:
                 best, most = base, shared
@@ -74,11 +77,11 @@ class Bases:
         return best
 
     def remember(self, call: dict[str, Any], data: bytes, offset: int, base: Base | None) -> None:
-        """The record of `call` with the request body `data` was written at `offset`, leaning on `base`."""
+        """The record of `call` with the body `data` was written at `offset`, leaning on `base`."""
         call_id = call.get("id")
         if not SMALL < len(data) <= min(LARGEST_DELTA, self._max_bytes) or not isinstance(call_id, str):
             return
-        if base is not None and common_prefix(base.data, data) >= len(base.data) * _OWN:
+        if base is not None and (self._replies or common_prefix(base.data, data) >= len(base.data) * _OWN):
             self._forget(base.call)  # whatever leans on it can as well lean on this one
         reach = len(data) + STEP + (base.reach if base is not None else 0)
         keys = tuple(_keys(call))

@@ -5,6 +5,7 @@ that `decode` gives. `enc` nil stands for a body that was not kept, only measure
 
 Agents send their whole history again with every turn. `zstd-delta` is one zstd frame with another body as its
 raw-content dictionary: the request body of the call `base`, which stands `back` bytes earlier in the same segment.
+Replies lean on replies in the same way: what they share is their form.
 
 Level 3 for bodies on their own, as measured: an agent request of 600 KB becomes 141 KB in 1.7 ms (level 1: 154 KB in
 1.2 ms, level 9: 126 KB in 11.5 ms). Level 5 for deltas: 200 turns that grow to 640 KB, 68 MB in all, become 175 KB at
@@ -63,8 +64,8 @@ def encode(data: bytes, wire: str | None = None) -> dict[str, Any]:
 
 
 def encode_delta(data: bytes, wire: str | None, base: bytes, base_id: str, back: int) -> dict[str, Any]:
-    """The stored form of `data` as what it adds to `base`, the body of the call `base_id`, whose record begins `back`
-    bytes earlier; as `encode` where that is no smaller."""
+    """The stored form of `data` as what it adds to `base`, the same side's body of the call `base_id`, whose record
+    begins `back` bytes earlier; as `encode` where that is no smaller."""
     if not SMALL < len(data) <= LARGEST_DELTA or not 0 < len(base) <= LARGEST_DELTA or MARK in data:
         return encode(data, wire)
     packed = _compress_after(base, data)

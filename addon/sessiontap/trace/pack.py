@@ -6,7 +6,6 @@ thread; zstd lets the others work meanwhile.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from sessiontap.trace import body
@@ -17,63 +16,51 @@ from sessiontap.trace.shared import Shared
 Record = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """What is to be written for a call, `values` first; `Packer.at` makes the second of it."""
-
-    values: Record | None
-    call: Record
-
-
 class Packer:
-    """Packs the calls of one segment in the order in which they are written."""
+    """Packs the calls of one segment in the order in which they are written: `thin`, `at`, `written` for each."""
 
     def __init__(self) -> None:
-        self._bases = Bases()
+        self._bases = {"request": Bases(), "response": Bases(max_bytes=8 << 20, replies=True)}
         self._shared = Shared()
-        self._pending: tuple[Record, bytes, int, Base | None] | None = None
+        self._pending: list[tuple[Bases, Record, bytes, int, Base | None]] = []
 
     def clear(self) -> None:
         """A new segment begins."""
-        self._bases.clear()
+        for bases in self._bases.values():
+            bases.clear()
         self._shared.clear()
-        self._pending = None
+        self._pending.clear()
 
-    def thin(self, call: Record) -> Packed:
-        """The values that have to be written before the call, and the call without them."""
-        return Packed(*self._shared.thin(call))
+    def thin(self, call: Record) -> tuple[Record | None, Record]:
+        """The record of values that has to be written first, if any, and the call without them."""
+        return self._shared.thin(call)
 
-    def at(self, packed: Packed, offset: int) -> Record:
+    def at(self, call: Record, offset: int) -> Record:
         """The call as it is written at `offset` of the segment."""
-        call = packed.call
-        self._pending = None
-        request = call.get("request")
-        plain = request.get("body") if isinstance(request, dict) else None
-        if isinstance(request, dict) and isinstance(plain, Plain):
-            base = self._bases.choose(call, plain.data)
-            if base is None:
-                stored = body.encode(plain.data, plain.wire)
-            else:
-                stored = body.encode_delta(plain.data, plain.wire, base.data, base.call, offset - base.offset)
-                if not body.is_delta(stored):
-                    base = None
-            self._pending = call, plain.data, offset, base
-            call = call | {"request": request | {"body": {**plain.extra, **stored}}}
-        return packed_alone(call)
+        self._pending.clear()
+        packed = {}
+        for side, bases in self._bases.items():
+            message = call.get(side)
+            if isinstance(message, dict) and isinstance(plain := message.get("body"), Plain):
+                base = bases.choose(call, plain.data)
+                if base is None:
+                    stored = body.encode(plain.data, plain.wire)
+                else:
+                    back = offset - base.offset
+                    stored = body.encode_delta(plain.data, plain.wire, base.data, base.call, back)
+                leans_on = base if body.is_delta(stored) else None
+                self._pending.append((bases, call, plain.data, offset, leans_on))
+                packed[side] = message | {"body": {**plain.extra, **stored}}
+        return call | packed
 
     def written(self) -> None:
         """The call of the last `at` is in the segment: later ones may lean on it."""
         self._shared.written()
-        if self._pending is not None:
-            self._bases.remember(*self._pending)
-            self._pending = None
+        for bases, call, data, offset, base in self._pending:
+            bases.remember(call, data, offset, base)
+        self._pending.clear()
 
 
 def packed_alone(call: Record) -> Record:
     """The call with its bodies packed each by itself."""
-    sides = {
-        side: message | {"body": {**plain.extra, **body.encode(plain.data, plain.wire)}}
-        for side in ("request", "response")
-        if isinstance(message := call.get(side), dict) and isinstance(plain := message.get("body"), Plain)
-    }
-    return call | sides if sides else call
+    return Packer().at(call, 0)

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sessiontap.trace import frame, shared
-from sessiontap.trace.body import decode
+from sessiontap.trace import body, frame, shared
 from sessiontap.trace.chain import Chains
 from sessiontap.trace.errors import TraceError
 from sessiontap.trace.segment import FORMAT, SUFFIX, VERSION, is_live
@@ -50,9 +49,9 @@ class StoredCall:
     __slots__ = ("_decode", "caller", "record")
 
     def __init__(
-        self, record: Record, caller: Record | None, decode: Callable[[Record], bytes | None] = decode
+        self, record: Record, caller: Record | None, decode: Callable[[str, Record], bytes | None] | None = None
     ) -> None:
-        """`decode` gives the bytes of a stored request body: it knows where those that lean on others find them."""
+        """`decode(side, body)` gives the bytes of a stored body: it knows where those that lean on others find them."""
         self.record = record
         self._decode = decode
         self.caller = caller
@@ -69,18 +68,18 @@ class StoredCall:
 
     def request_body(self) -> bytes | None:
         """The request's body, decoded; None where there was or is none. Raises BodyError."""
-        stored = self._body("request")
-        return self._decode(stored) if stored is not None else None
+        return self._body("request")
 
     def response_body(self) -> bytes | None:
         """The response's body as far as it came, decoded. Raises BodyError."""
-        stored = self._body("response")
-        return decode(stored) if stored is not None else None
+        return self._body("response")
 
-    def _body(self, side: str) -> Record | None:
+    def _body(self, side: str) -> bytes | None:
         message = self.record.get(side)
         stored = message.get("body") if isinstance(message, dict) else None
-        return stored if isinstance(stored, dict) else None
+        if not isinstance(stored, dict):
+            return None
+        return self._decode(side, stored) if self._decode is not None else body.decode(stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +320,9 @@ class Trace:
         if record is not None:
             caller = part.callers.get(str(record.get("caller")))
             yield StoredCall(
-                shared.whole(record, part.values), caller, lambda stored: self._chains.decode(part.path, offset, stored)
+                shared.whole(record, part.values),
+                caller,
+                lambda side, stored: self._chains.decode(part.path, offset, side, stored),
             )
 
 

@@ -261,11 +261,10 @@ class Writer:
 
     def _append_call(self, call: dict[str, Any]) -> None:
         """Write a call whose bodies are whole, and before it what it shares with others."""
-        packed = self._packer.thin(call)
-        if packed.values is not None:
-            self._append(frame.encode(packed.values))
-        offset = self._opened_segment().size
-        self._append(frame.encode(self._packer.at(packed, offset)))
+        values, thin = self._packer.thin(call)
+        if values is not None:
+            self._append(frame.encode(values))
+        self._append(frame.encode(self._packer.at(thin, self._opened_segment().size)))
         self._packer.written()
 
     def _opened_segment(self) -> Segment:
