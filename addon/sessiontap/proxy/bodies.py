@@ -20,7 +20,7 @@ Stream = Callable[[bytes], Iterable[bytes] | bytes]
 class BodyTap:
     """A `stream` callable that keeps what passes. `inner` is another addon's callable, which keeps its place."""
 
-    __slots__ = ("_inner", "buffer", "cap", "chunks", "cut", "ended", "size")
+    __slots__ = ("_inner", "buffer", "cap", "chunks", "cut", "ended", "fault", "size")
 
     def __init__(self, inner: Stream | None = None, cap: int = CAP) -> None:
         self.buffer = bytearray()
@@ -29,6 +29,9 @@ class BodyTap:
         self.size = 0
         self.cap = cap
         self.cut = False
+        """Not all of it was kept."""
+        self.fault: Exception | None = None
+        """Why the copy ends where it does, though the body went on."""
         self.ended = False
         self._inner = inner
 
@@ -51,16 +54,23 @@ class BodyTap:
         size = len(chunk)
         if not size:
             return
+        self.size += size
+        try:
+            self._copy(chunk, size)
+        except Exception as error:
+            self.fault, self.cut = self.fault or error, True
+
+    def _copy(self, chunk: bytes, size: int) -> None:
         if len(self.chunks) < MAX_TIMES:
             self.chunks.append((perf_counter_ns(), size))
-        room = self.cap - self.size
-        self.size += size
+        if self.cut:
+            return
+        room = self.cap - len(self.buffer)
         if size <= room:
             self.buffer += chunk
         else:
             self.cut = True
-            if room > 0:
-                self.buffer += chunk[:room]
+            self.buffer += chunk[:room]
 
 
 # -- which bodies stream ----------------------------------------------------------------------------------------------

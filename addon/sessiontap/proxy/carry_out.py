@@ -13,9 +13,9 @@ from sessiontap.proxy.plan import Plan
 
 def on_request(plan: Plan, request: http.Request) -> None:
     """Reroute the request and edit its headers; mitmproxy sets Host and :authority with the host."""
+    edit(request.headers, plan.edits)  # first: a call that a gateway gets without its headers would fail there
     if isinstance(plan.gateway, Route):
         request.scheme, request.host, request.port = plan.gateway.scheme, plan.gateway.host, plan.gateway.port
-    edit(request.headers, plan.edits)
 
 
 def edit(headers: http.Headers, edits: Iterable[Edit]) -> None:

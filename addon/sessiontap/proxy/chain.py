@@ -20,16 +20,22 @@ SLEEPERS: Mapping[str, tuple[str, ...]] = {
     "anticache": ("anticache",),
     "anticomp": ("anticomp",),
     "blocklist": ("block_list",),
+    "browser": (),
+    "clientplayback": ("client_replay",),
+    "commandhistory": (),
     "comment": (),
     "cut": (),
     "dnsresolver": ("mode",),
     "dumper": ("flow_detail", "dumper_filter"),
+    "errorcheck": (),
     "export": (),
+    "keepserving": ("rfile", "client_replay", "server_replay"),
     "maplocal": ("map_local",),
     "mapremote": ("map_remote",),
     "modifybody": ("modify_body",),
     "modifyheaders": ("modify_headers",),
     "proxyauth": ("proxyauth",),
+    "readfilestdin": ("rfile",),
     "save": ("save_stream_file",),
     "savehar": ("hardump",),
     "stickyauth": ("stickyauth",),
@@ -38,7 +44,8 @@ SLEEPERS: Mapping[str, tuple[str, ...]] = {
     "updatealtsvc": ("mode",),
     "upstreamauth": ("upstream_auth",),
 }
-"""An addon's name -> the options without which it does nothing; none: it has no hooks, only commands."""
+"""An addon's name -> the options without which it does nothing; none: its work is done once the proxy runs, or is that
+of its commands alone."""
 _AWAKE: Mapping[str, object] = {"flow_detail": 0}
 """Values other than the option's default at which the addon has nothing to do either."""
 
@@ -75,6 +82,12 @@ class Chain:
             chain.insert(place, addon)
             self._addons.chain = chain
             self._addons.invoke_addon_sync(addon, hooks.ConfigureHook(updated))
+
+    def done(self) -> None:
+        """The proxy ends: tell those that sleep."""
+        for addon, _ in self._asleep.values():
+            self._addons.invoke_addon_sync(addon, hooks.DoneHook())
+        self._asleep.clear()
 
     def _wanted(self, name: str) -> bool:
         return any(

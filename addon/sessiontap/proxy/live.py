@@ -73,8 +73,8 @@ def end(live: LiveCall, flow: http.HTTPFlow, outcome: Outcome) -> Ended:
     """What `flow` leaves. Bodies are not copied where mitmproxy holds them whole; they do not change any more."""
     now = perf_counter_ns()
     request, reply = flow.request, flow.response
-    request_body = _body(live, live.request_tap, request.raw_content, "request")
-    reply_body = _body(live, live.reply_tap, reply.raw_content if reply else None, "response")
+    request_body = _body(live, live.request_tap, request, "request")
+    reply_body = _body(live, live.reply_tap, reply, "response")
     return Ended(
         live=live,
         duration=now - live.started,
@@ -93,13 +93,15 @@ def end(live: LiveCall, flow: http.HTTPFlow, outcome: Outcome) -> Ended:
     )
 
 
-def _body(live: LiveCall, tap: BodyTap | None, whole: bytes | None, which: str) -> Body:
+def _body(live: LiveCall, tap: BodyTap | None, message: http.Message | None, which: str) -> Body:
     if tap is not None:
         if tap.cut:
             live.flags.append(f"{which}_cut")
         started = live.started
         return Body(bytes(tap.buffer), tap.size, tuple((at - started, size) for at, size in tap.chunks))
-    data = whole or b""
+    data = (message.raw_content if message else None) or b""
+    if message and message.stream and not data:
+        live.flags.append(f"{which}_unseen")  # it streamed past us
     if len(data) > CAP:
         live.flags.append(f"{which}_cut")
         return Body(data[:CAP], len(data))

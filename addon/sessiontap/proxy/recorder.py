@@ -45,6 +45,7 @@ class Recorder:
     ) -> None:
         """Raises TraceError: the folder cannot be written."""
         self._on_read = on_read
+        self._faults = faults
         self._terminal = Terminal()
         self._folder = settings.trace
         self._key = secret.load()
@@ -97,7 +98,7 @@ class Recorder:
     def _records(self, ended: Ended) -> Iterable[dict[str, Any]]:
         reply: Reply | None = None
         try:
-            seen, reply = see(ended)
+            seen, reply = see(ended, self._faults)
         finally:
             self._on_read(ended, reply)
         redactor = self._redactor
@@ -108,8 +109,8 @@ class Recorder:
         return [record] if seen.caller is None else [caller_record(seen.caller, redactor), record]
 
 
-def see(ended: Ended) -> tuple[CallSeen, Reply | None]:
-    """Decode and read what came back, and put together what is kept. Pure; raises nothing of a damaged body."""
+def see(ended: Ended, faults: Faults) -> tuple[CallSeen, Reply | None]:
+    """Decode and read what came back, and put together what is kept. Raises nothing of a damaged body."""
     live, plan = ended.live, ended.live.plan
     call = live.call
     request_headers, reply_headers = _headers(ended.request_headers), _headers(ended.reply_headers)
@@ -119,7 +120,10 @@ def see(ended: Ended) -> tuple[CallSeen, Reply | None]:
     reply = None
     if call is not None and ended.status is not None:
         response = Response(ended.status, reply_headers, reply_body.data, whole and "response_cut" not in live.flags)
-        reply = read_reply(call, live.request, response)
+        live.flags.append("unread")
+        with faults.guard("reading a reply"):
+            reply = read_reply(call, live.request, response)
+            live.flags.remove("unread")
     return (
         CallSeen(
             id=live.id,

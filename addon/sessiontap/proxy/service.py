@@ -165,7 +165,10 @@ class Service:
         if self.recorder is not None:
             self.recorder.close()
             self.recorder = None
-        if not ctx.master.should_exit.is_set():
+        if ctx.master.should_exit.is_set():
+            if self._chain is not None:
+                self._chain.done()
+        else:
             asyncio.get_running_loop().call_later(UNLOADED_AFTER, self._say_if_unloaded)
 
     def _say_if_unloaded(self) -> None:
@@ -185,10 +188,15 @@ class Service:
 
     async def current_rules(self) -> Rules:
         """The rules for this call: a changed file is read first."""
+        with self.faults.guard("rules file"):
+            await self._renew_rules()
+        return self.rules
+
+    async def _renew_rules(self) -> None:
         file = self._rules_file
         assert file is not None
         if not file.changed():
-            return file.rules
+            return
         before, before_error = file.rules, file.error
         rules = await file.current()
         if rules is not before:
@@ -198,7 +206,6 @@ class Service:
             self.note("rules", f"{len(rules.rules)} rules are in force", file=str(file.path), digest=rules.digest)
         elif file.error is not None and file.error != before_error:
             self.note("rules", f"a change is not in force: {file.error}", file=str(file.path))
-        return rules
 
     # -- calls ---------------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 
 from mitmproxy import connection, http, tls
 from mitmproxy.addonmanager import Loader
@@ -54,8 +55,7 @@ class Tap:
     # -- connections ---------------------------------------------------------------------------------------------------
 
     async def client_connected(self, client: connection.Client) -> None:
-        with self.faults.guard("rules file"):
-            await self.service.current_rules()  # whether to intercept is decided before any request
+        await self.service.current_rules()  # whether to intercept is decided before any request
         with self.faults.guard("caller look-up"):
             await self._connection(client)
 
@@ -79,28 +79,31 @@ class Tap:
                 known.proxy_user = _proxy_user(flow) or known.proxy_user
 
     def tls_clienthello(self, data: tls.ClientHelloData) -> None:
+        by_another = data.ignore_connection
+        data.ignore_connection = True  # what a fault leaves: who does not know our CA must not suffer from it
         with self.faults.guard("TLS client hello"):
-            server, client = data.context.server, data.context.client
-            address = server.address or ("", 443)
-            names = destinations(address[0], data.client_hello.sni)
-            there = self.service.destinations.find(names, address[1])
-            if there is None:
-                data.ignore_connection = True
-                return
-            known = self.service.connections.open.get(client.id)
-            if known is None:
-                return
-            known.hosts = names
-            if (_who(known), there.host) in self.distrusted:
-                data.ignore_connection = True
-                self.service.not_captured(known, there.host, "it did not trust the proxy's certificate before")
-                return
-            view = self.service.rules.connection(_facts(known, there))
-            if view.ignore:
-                data.ignore_connection = True
-            elif view.may_reroute and b"http/1.1" in data.client_hello.alpn_protocols:
-                # Between an HTTP/2 client and an HTTP/1.1 gateway mitmproxy stalls at five streams.
-                client.alpn = b"http/1.1"
+            data.ignore_connection = by_another or self._passes(data)
+
+    def _passes(self, data: tls.ClientHelloData) -> bool:
+        """Whether a connection passes undecrypted."""
+        server, client = data.context.server, data.context.client
+        address = server.address or ("", 443)
+        names = destinations(address[0], data.client_hello.sni)
+        there = self.service.destinations.find(names, address[1])
+        if there is None:
+            return True
+        known = self.service.connections.open.get(client.id)
+        if known is None:
+            return False
+        known.hosts = names
+        if (_who(known), there.host) in self.distrusted:
+            self.service.not_captured(known, there.host, "it did not trust the proxy's certificate before")
+            return True
+        view = self.service.rules.connection(_facts(known, there))
+        if view.may_reroute and not view.ignore and b"http/1.1" in data.client_hello.alpn_protocols:
+            # Between an HTTP/2 client and an HTTP/1.1 gateway mitmproxy stalls at five streams.
+            client.alpn = b"http/1.1"
+        return view.ignore
 
     def tls_failed_client(self, data: tls.TlsData) -> None:
         with self.faults.guard("TLS failure"):
@@ -117,11 +120,11 @@ class Tap:
             await self._request_headers(flow)
 
     async def _request_headers(self, flow: http.HTTPFlow) -> None:
+        # Plain HTTP carries the proxy's user on every request, and it is for the proxy alone.
+        user = _proxy_user(flow)
+        flow.request.headers.pop("proxy-authorization", None)
         known = await self._connection(flow.client_conn)
-        if flow.request.headers.get("proxy-authorization"):
-            # Plain HTTP carries it on every request, and it is for the proxy alone.
-            known.proxy_user = _proxy_user(flow) or known.proxy_user
-            del flow.request.headers["proxy-authorization"]
+        known.proxy_user = user or known.proxy_user
         rules = await self.service.current_rules()
         names = destinations(flow.request.host, flow.client_conn.sni or flow.request.host_header)
         there = self.service.destinations.find(names, flow.request.port)
@@ -142,11 +145,10 @@ class Tap:
         length = bodies.content_length(flow.request.headers.get("content-length"))
         kind = flow.request.headers.get("content-type", "")
         if has_body(flow.request) and (flow.request.stream or bodies.upload_streams(kind, length)):
+            inner = flow.request.stream if callable(flow.request.stream) else None
+            call.request_tap = flow.request.stream = bodies.BodyTap(inner)
             call.flags.append("streamed_request")
             await self._decide(flow, call)
-            inner = flow.request.stream if callable(flow.request.stream) else None
-            call.request_tap = bodies.BodyTap(inner)
-            flow.request.stream = call.request_tap
 
     async def request(self, flow: http.HTTPFlow) -> None:
         with self.faults.guard("request"):
@@ -160,28 +162,32 @@ class Tap:
         if plan.session is None:  # a rule says to leave it alone
             del self.live[flow.id]
             return
-        call.plan = plan
+        call.plan = replace(plan, edits=(), gateway=None)
         carry_out.on_request(plan, flow.request)
+        call.plan = plan
         flow.comment = flow.comment or f"{plan.session.name} {plan.labels.path}"
         flow.metadata["sessiontap"] = {"call": call.id, **plan.summary()}
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        with self.faults.guard("response headers"):
-            call, reply = self.live.get(flow.id), flow.response
-            if reply is None:
-                return
-            if call is None:
-                reply.stream = reply.stream or True
-                return
-            call.first_byte = time.perf_counter_ns() - call.started
-            if call.plan is not None:
-                call.plan = self.service.planner.plan_reply(call.plan, _headers(reply), call.id)
-                carry_out.edit(reply.headers, call.plan.reply_edits)
+        call, reply = self.live.get(flow.id), flow.response
+        if reply is None:
+            return
+        if call is None:
+            reply.stream = reply.stream or True
+            return
+        call.first_byte = time.perf_counter_ns() - call.started
+        with self.faults.guard("response body"):
             length = bodies.content_length(reply.headers.get("content-length"))
             kind = reply.headers.get("content-type", "")
             if reply.status_code != 101 and (reply.stream or bodies.reply_streams(kind, length)):
-                call.reply_tap = bodies.BodyTap(reply.stream if callable(reply.stream) else None)
-                reply.stream = call.reply_tap
+                inner = reply.stream if callable(reply.stream) else None
+                reply.stream = reply.stream or True  # it streams, whatever comes of the copy
+                call.reply_tap = reply.stream = bodies.BodyTap(inner)
+        with self.faults.guard("response headers"):
+            if call.plan is not None:
+                plan = self.service.planner.plan_reply(call.plan, _headers(reply), call.id)
+                carry_out.edit(reply.headers, plan.reply_edits)
+                call.plan = plan
 
     def response(self, flow: http.HTTPFlow) -> None:
         with self.faults.guard("response"):
@@ -205,6 +211,9 @@ class Tap:
         call = self.live.pop(flow.id, None)
         if call is None:
             return
+        for tap in (call.request_tap, call.reply_tap):
+            if tap is not None and tap.fault is not None:
+                self.faults.caught("copying a body", tap.fault)
         ended = live.end(call, flow, how)
         if call.reply_tap is not None and not call.reply_tap.cut and flow.response is not None:
             flow.response.raw_content = ended.reply_body.data  # for mitmweb, -w and the console; not sent again
