@@ -206,3 +206,26 @@ def test_show_is_session_tree_and_calls_in_order():
     assert list(view) == ["session", "tree", "calls"]
     assert view["session"]["calls"] == 2
     assert [row["step"] for row in view["calls"]] == [1, 2]
+
+
+def cents(record):
+    """The reader's opinion: a cent for each token of input."""
+    usage = record["llm"].get("usage")
+    return usage and usage["input"] / 100
+
+
+def test_costs_are_what_the_reader_says():
+    paid = {"usage": {"input": 10}}
+    calls = [call(1, "/a", llm=paid), call(2, "/a/b", llm=paid), call(3, "/c", llm={"usage": None})]
+
+    view = session_view([(one, None) for one in calls], cost_of=cents)
+
+    assert (view["session"]["cost_usd"], view["session"]["cost_unknown_calls"]) == (0.2, 1)
+    assert [(node["path"], node["cost_usd"]) for node in view["tree"]] == [("/a", 0.2), ("/c", None)]
+    assert [row["cost_usd"] for row in view["calls"]] == [0.1, 0.1, None]
+
+
+def test_a_sum_of_costs_is_no_artefact_of_binary_fractions():
+    calls = [(call(number, llm={"usage": {"input": tokens}}), None) for number, tokens in enumerate((10, 20), 1)]
+
+    assert session_rows(calls, cost_of=cents)[0]["cost_usd"] == 0.3

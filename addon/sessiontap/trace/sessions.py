@@ -2,17 +2,19 @@
 
 A session is what shares a session id. Its status: `failed` where its last call (by start) was an error, else `active`
 where its last call ended less than five minutes ago, else `completed`. Errors are those of `views.is_error`. Sums of
-tokens are over the calls that reported them, None where none did. Costs are unknown as yet.
+tokens are over the calls that reported them, None where none did; so are those of costs over the calls whose cost is
+known, with the number of the others beside them.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sessiontap.trace.views import Record, call_row, end, is_error, iso, part, seconds
+from sessiontap.trace.views import CostOf, Record, call_row, end, is_error, iso, part, seconds, unknown_cost
 
 ACTIVE_SECONDS = 300
 
@@ -29,8 +31,12 @@ class _Totals:
     started: int | None = None
     ended: int | None = None
     tokens: dict[str, int | None] = field(default_factory=lambda: {"input": None, "output": None, "cache_read": None})
+    costs: list[float] = field(default_factory=list)
+    """Of the calls whose cost is known."""
 
-    def add(self, call: Record) -> None:
+    def add(self, call: Record, cost: float | None) -> None:
+        if cost is not None:
+            self.costs.append(cost)
         self.calls += 1
         self.errors += is_error(call)
         started, ended = int(call.get("time") or 0), end(call)
@@ -40,6 +46,11 @@ class _Totals:
         for key, total in self.tokens.items():
             if (value := usage.get(key)) is not None:
                 self.tokens[key] = (total or 0) + value
+
+    @property
+    def cost(self) -> float | None:
+        """Rounded where sums of binary fractions are no further to be trusted."""
+        return round(math.fsum(self.costs), 12) if self.costs else None
 
     @property
     def duration(self) -> float | None:
@@ -60,14 +71,14 @@ class _Session:
     """Of each list the values with the start of the first call that has them."""
     properties: dict[str, tuple[int, Any]] = field(default_factory=dict)
 
-    def add(self, call: Record, caller: Record | None) -> None:
+    def add(self, call: Record, caller: Record | None, cost: float | None) -> None:
         session, llm = part(call, "session"), part(call, "llm")
         started = int(call.get("time") or 0)
         if not self.totals.calls or started < self.first[0]:
             self.first = (started, session.get("name"))
         if started >= self.last[0]:
             self.last = (started, is_error(call))
-        self.totals.add(call)
+        self.totals.add(call, cost)
         for name, value in (
             ("paths", session.get("path")),
             ("models", llm.get("response_model") or llm.get("request_model")),
@@ -100,13 +111,15 @@ class _Session:
             "input_tokens": totals.tokens["input"],
             "output_tokens": totals.tokens["output"],
             "cache_read_tokens": totals.tokens["cache_read"],
-            "cost_usd": None,
-            "cost_unknown_calls": totals.calls,
+            "cost_usd": totals.cost,
+            "cost_unknown_calls": totals.calls - len(totals.costs),
             "status": "failed" if self.last[1] else "active" if active else "completed",
         }
 
 
-def session_rows(calls: Iterable[Pair], now: int | None = None) -> list[dict[str, Any]]:
+def session_rows(
+    calls: Iterable[Pair], now: int | None = None, cost_of: CostOf = unknown_cost
+) -> list[dict[str, Any]]:
     """Lines of `ls --json`, the session with the newest call first; the calls may come in any order.
 
     Name and order of lists follow the calls' starts; of a property the latest value counts. Calls without a session
@@ -118,13 +131,13 @@ def session_rows(calls: Iterable[Pair], now: int | None = None) -> list[dict[str
         if isinstance(session_id, str):
             if (session := sessions.get(session_id)) is None:
                 session = sessions[session_id] = _Session(session_id)
-            session.add(call, caller)
+            session.add(call, caller, cost_of(call))
     now = time.time_ns() if now is None else now
     newest = sorted(sessions.values(), key=lambda session: session.last[0], reverse=True)
     return [session.row(now) for session in newest]
 
 
-def session_tree(calls: Iterable[Record]) -> list[dict[str, Any]]:
+def session_tree(calls: Iterable[Record], cost_of: CostOf = unknown_cost) -> list[dict[str, Any]]:
     """The `tree` of `show --json`: a node for every level of every path, in the order of their first calls.
 
     A node counts the calls at its path and below; its duration is the last end minus the first start of all of them.
@@ -132,20 +145,21 @@ def session_tree(calls: Iterable[Record]) -> list[dict[str, Any]]:
     """
     nodes: dict[tuple[str, ...], _Totals] = {}
     for call in calls:
+        cost = cost_of(call)
         levels = tuple(level for level in str(part(call, "session").get("path") or "/").split("/") if level)
         for depth in range(1, len(levels) + 1) if levels else (0,):
-            nodes.setdefault(levels[:depth], _Totals()).add(call)
+            nodes.setdefault(levels[:depth], _Totals()).add(call, cost)
     return _children(nodes, (), include_root=True)
 
 
-def session_view(calls: list[Pair], now: int | None = None) -> dict[str, Any]:
+def session_view(calls: list[Pair], now: int | None = None, cost_of: CostOf = unknown_cost) -> dict[str, Any]:
     """`show --json` of one session's calls."""
     ordered = sorted(calls, key=lambda pair: (pair[0].get("time") or 0, str(pair[0].get("id"))))
-    rows = session_rows(ordered, now)
+    rows = session_rows(ordered, now, cost_of)
     return {
         "session": rows[0] if rows else None,
-        "tree": session_tree(call for call, _ in ordered),
-        "calls": [call_row(call, caller) for call, caller in ordered],
+        "tree": session_tree((call for call, _ in ordered), cost_of),
+        "calls": [call_row(call, caller, cost_of) for call, caller in ordered],
     }
 
 
@@ -172,6 +186,6 @@ def _node(nodes: dict[tuple[str, ...], _Totals], levels: tuple[str, ...]) -> dic
         "duration": totals.duration,
         "input_tokens": totals.tokens["input"],
         "output_tokens": totals.tokens["output"],
-        "cost_usd": None,
+        "cost_usd": totals.cost,
         "children": _children(nodes, levels) if levels else [],
     }

@@ -5,11 +5,13 @@ Times become ISO 8601 UTC with microseconds, durations seconds; unknown stays No
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 Record = Mapping[str, Any]
+CostOf = Callable[[Record], float | None]
+"""What a call cost, US dollars, None where that is unknown. It is the reader's opinion, so views are told it."""
 
 ERRORS = frozenset(("http_error", "stream_error", "upstream_gone", "upstream_unreachable"))
 """Outcomes that are errors. `client_gone` is the app's own decision."""
@@ -43,7 +45,11 @@ def part(record: Record, key: str) -> Record:
     return value if isinstance(value, Mapping) else {}
 
 
-def call_row(call: Record, caller: Record | None) -> dict[str, Any]:
+def unknown_cost(call: Record) -> None:
+    """No opinion on costs."""
+
+
+def call_row(call: Record, caller: Record | None, cost_of: CostOf = unknown_cost) -> dict[str, Any]:
     """A line of `calls --json`."""
     session, llm = part(call, "session"), part(call, "llm")
     request, response = part(call, "request"), part(call, "response")
@@ -78,7 +84,7 @@ def call_row(call: Record, caller: Record | None) -> dict[str, Any]:
         "tools_offered": list(llm.get("tools_offered") or ()),
         "tool_calls": list(llm.get("tool_calls") or ()),
         "usage": llm.get("usage"),
-        "cost_usd": None,
+        "cost_usd": cost_of(call),
         "duration": seconds(call.get("duration")),
         "time_to_first_byte": seconds(call.get("time_to_first_byte")),
         "time_to_first_token": seconds(call.get("time_to_first_token")),
