@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sessiontap.cli.ids import CALL as SHOWN
 from sessiontap.sessions.ids import CallIds, call_id, derived_id, is_verbatim
 
 NOW = 1_763_700_000_123_456_789
@@ -80,6 +81,12 @@ def test_call_ids_only_go_up_whatever_the_clock_does(times: list[int]) -> None:
     given_ids = [ids.next(time) for time in times]
     assert all(before < after for before, after in pairwise(given_ids))
     assert all(UUID(id).version == 7 for id in given_ids)
+
+
+def test_call_ids_of_one_millisecond_differ_in_what_is_shown_of_them() -> None:
+    ids = CallIds()
+    given_ids = [ids.next(NOW) for _ in range(1000)]
+    assert len({id[:SHOWN] for id in given_ids}) == len(given_ids)
 
 
 def test_the_counter_carries_into_the_time_when_it_is_full() -> None:
