@@ -88,3 +88,14 @@ def test_which_uploads_stream(kind: str, length: int | None, streams: bool) -> N
 )
 def test_content_length(value: str | None, length: int | None) -> None:
     assert content_length(value) == length
+
+
+def test_a_fault_in_copying_ends_the_copy_and_never_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    tap = BodyTap()
+    tap(b"one")
+    with monkeypatch.context() as broken:
+        broken.setattr(bodies, "perf_counter_ns", None)
+        assert tap(b"two") == b"two"
+    assert tap(b"three") == b"three"
+    assert (bytes(tap.buffer), tap.size, tap.cut) == (b"one", 11, True)
+    assert isinstance(tap.fault, TypeError)
