@@ -39,6 +39,12 @@ CASES: dict[str, tuple[dict[str, str], Any, Agent]] = {
         {},
         Agent("claude-code", "s1", subagent="subagent"),
     ),
+    "claude code 2.1.197, a sub-agent: an id alone says so": (
+        {"X-Claude-Code-Session-Id": "s1", "x-claude-code-agent-id": "a1"},
+        {},
+        Agent("claude-code", "s1", "a1", subagent="subagent"),
+    ),
+    "claude code, its settings and policies": ({"User-Agent": "claude-code/2.1.197"}, None, Agent("claude-code")),
     "claude code, by user id alone": (
         {},
         {"metadata": {"user_id": json.dumps({"device_id": "d", "account_uuid": "", "session_id": UUID})}},

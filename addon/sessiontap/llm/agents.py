@@ -152,13 +152,14 @@ _CODEX_CHILD: Sign = lambda seen: any(source(seen) for source in _CODEX_PARENT) 
 AGENTS: tuple[Client, ...] = (
     Client(
         "claude-code",
-        signs=(sends("x-claude-code-session-id"), sends("user-agent", "claude-cli/"), has(_claude_user_id)),
+        signs=(sends("x-claude-code-session-id"), sends("user-agent", "claude-(cli|code)/"), has(_claude_user_id)),
         session=(header("x-claude-code-session-id"), _claude_user_id),
         thread=(header("x-claude-code-agent-id"),),
         parent_thread=(header("x-claude-code-parent-agent-id"),),
         subagent=(
             unless(_CLAUDE_MAIN, header("x-claude-code-agent-type")),
             where(sends("x-claude-code-request-class", "subagent$"), always("subagent")),
+            unless(_CLAUDE_MAIN, where(has(header("x-claude-code-agent-id")), always("subagent"))),
         ),
     ),
     Client(
