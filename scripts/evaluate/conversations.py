@@ -1,9 +1,9 @@
 """How well calls are grouped into conversations: recorded exchanges, their files interleaved at random, replayed.
 
-Every file is a conversation or several, or single calls. The events of all files (a request, then its reply) are shuffled
-together, each file's own order kept, as if one process had made all calls at once: one ground per wire family. What
-`Conversations` links is compared with the parent that the recording names. A second pass gives each file a process of
-its own, in which nothing may be linked across files at all.
+Every file is a conversation or several, or single calls. The events of all files (a request, then its reply) are
+shuffled together, each file's own order kept, as if one process had made all calls at once: one ground per wire family.
+What `Conversations` links is compared with the parent that the recording names. A second pass gives each file a process
+of its own, in which nothing may be linked across files at all.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _exchange(line: dict[str, Any]) -> Exchange | None:
         line["index"],
         call,
         asked,
-        ending(asked, reply if came["status"] < 400 else None),
+        ending(asked, reply, came["status"]),
         line["expect"]["parent"],
     )
 
@@ -155,9 +155,7 @@ def evaluate(exchanges: Sequence[Exchange], seed: int, *, own_processes: bool = 
     return tally
 
 
-def _count(
-    tally: Tally, exchange: Exchange, link: Link, by_id: dict[str, Exchange], owners: dict[str, str]
-) -> None:
+def _count(tally: Tally, exchange: Exchange, link: Link, by_id: dict[str, Exchange], owners: dict[str, str]) -> None:
     owner = owners.setdefault(link.conversation or exchange.id, exchange.file)
     parent = by_id[link.parent] if link.parent else None
     evidence = link.evidence or "new"
@@ -210,7 +208,9 @@ def _line(name: str, part: int, whole: int, goal: str, good: bool) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run and print; 1 where a goal is missed."""
     parser = argparse.ArgumentParser(prog="eval-conversations", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("corpus", nargs="?", type=Path, default=CORPUS, help="folder of *.jsonl.gz (default: %(default)s)")
+    parser.add_argument(
+        "corpus", nargs="?", type=Path, default=CORPUS, help="folder of *.jsonl.gz (default: %(default)s)"
+    )
     parser.add_argument("--seeds", type=int, default=10, help="replays, each in another order (default: %(default)s)")
     parser.add_argument("--failures", action="store_true", help="name every exchange that is not as recorded")
     options = parser.parse_args(arguments)

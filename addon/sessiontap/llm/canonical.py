@@ -12,13 +12,13 @@ text without the blanks around it, then its calls. A reply gives the same digest
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import msgspec
 
-from sessiontap.llm.pick import dig, parse, text
+from sessiontap.llm.pick import parse, text
 
 SIZE = 16
 """Bytes of a digest."""
@@ -39,6 +39,7 @@ _PROVIDERS = (
     "code_execution_tool_result",
 )
 """Blocks about tools that the provider ran within the reply."""
+_TEXTS = (None, "text", "input_text", "output_text")
 _NOISE = frozenset(
     ("id", "status", "signature", "thoughtSignature", "thought_signature", "cache_control", "annotations", "detail")
 )
@@ -122,8 +123,8 @@ def run_digest(said: str, calls: Iterable[tuple[str, Any]]) -> bytes | None:
 def gist(said: str, names: Iterable[str]) -> bytes:
     """What stays of a run where a framework writes it anew (`{"a": 1}` as `{'a': 1}`, other fences and blanks): the
     letters that it begins with, and the names of the tools it calls. It tells answers to one question apart."""
-    letters = [letter for letter in spoken(said)[:_GIST_OF] if letter.isalnum()][:_GIST]
-    return digest("\0".join(("".join(letters).lower(), *names)).encode("utf-8", "surrogatepass"))[:8]
+    letters = "".join(filter(str.isalnum, spoken(said)[:_GIST_OF]))[:_GIST]
+    return digest("\0".join((letters.lower(), *names)).encode("utf-8", "surrogatepass"))[:8]
 
 
 def message_digest(role: str, pieces: Iterable[Piece]) -> bytes:
@@ -155,7 +156,8 @@ def _arguments(given: Any) -> bytes:
 def json_bytes(value: Any) -> bytes:
     """A JSON value with its keys in order; 1.0 is 1, because a client's language may not know the difference."""
     try:
-        return _encode(_whole_numbers(value, 0))
+        written = _encode(value)
+        return _encode(_whole_numbers(value, 0)) if b".0" in written else written
     except (TypeError, ValueError, RecursionError, UnicodeEncodeError):
         return repr(value).encode("utf-8", "surrogatepass")
 
@@ -174,49 +176,55 @@ def _whole_numbers(value: Any, depth: int) -> Any:
 # Pieces ------------------------------------------------------------------------------------------------------------
 
 
-def pieces_of(content: Any, depth: int = 0) -> Iterator[Piece]:
+def pieces_of(content: Any, depth: int = 0) -> list[Piece]:
     """The pieces of a message's content: a string, a part, or a list of them, in the shape of any family."""
     if isinstance(content, str):
-        if said := plain(content):
-            yield Text(said)
-    elif isinstance(content, list):
-        for part in content:
-            yield from pieces_of(part, depth)
-    elif isinstance(content, dict):
-        yield from _part(content, depth)
+        return [Text(said)] if (said := plain(content)) else []
+    if isinstance(content, list):
+        return [
+            piece for part in content for piece in (_part(part, depth) if isinstance(part, dict) else pieces_of(part))
+        ]
+    return _part(content, depth) if isinstance(content, dict) else []
 
 
-def _part(part: dict[str, Any], depth: int) -> Iterator[Piece]:
+def _part(part: dict[str, Any], depth: int) -> list[Piece]:
     kind = part.get("type")
-    said = part.get("text")
-    if kind in _UNSAID or part.get("thought") is True or not _UNSAID.isdisjoint(part):
-        return
-    if isinstance(said, str) and kind in (None, "text", "input_text", "output_text"):
-        if said := plain(said):
-            yield Text(said)
-    elif kind == "tool_use":
-        yield Called(text(part, "name") or "", part.get("input"), text(part, "id"))
-    elif isinstance(found := part.get("toolUse"), dict):
-        yield Called(text(found, "name") or "", found.get("input"), text(found, "toolUseId"))
-    elif isinstance(found := part.get("functionCall", part.get("function_call")), dict):
-        yield Called(text(found, "name") or "", found.get("args"), text(found, "id"))
-    elif kind == "tool_result":
-        yield result(text(part, "tool_use_id"), part.get("content"), depth)
-    elif isinstance(found := part.get("toolResult"), dict):
-        yield result(text(found, "toolUseId"), found.get("content"), depth)
-    elif isinstance(found := part.get("functionResponse", part.get("function_response")), dict):
-        yield result(text(found, "id"), [text(found, "name"), found.get("response")], depth)
-    elif kind not in _PROVIDERS:
-        yield Media(digest(json_bytes({key: value for key, value in part.items() if key not in _NOISE})))
+    if kind in _TEXTS and isinstance(said := part.get("text"), str) and part.get("thought") is not True:
+        return [Text(said)] if (said := plain(said)) else []
+    if kind == "tool_use":
+        return [Called(text(part, "name") or "", part.get("input"), text(part, "id"))]
+    if kind == "tool_result":
+        return [result(text(part, "tool_use_id"), part.get("content"), depth)]
+    if kind in _UNSAID or kind in _PROVIDERS or part.get("thought") is True or not _UNSAID.isdisjoint(part):
+        return []
+    if isinstance(found := part.get("toolUse"), dict):
+        return [Called(text(found, "name") or "", found.get("input"), text(found, "toolUseId"))]
+    if isinstance(found := part.get("functionCall", part.get("function_call")), dict):
+        return [Called(text(found, "name") or "", found.get("args"), text(found, "id"))]
+    if isinstance(found := part.get("toolResult"), dict):
+        return [result(text(found, "toolUseId"), found.get("content"), depth)]
+    if isinstance(found := part.get("functionResponse", part.get("function_response")), dict):
+        return [result(text(found, "id"), [text(found, "name"), found.get("response")], depth)]
+    return [Media(digest(json_bytes({key: value for key, value in part.items() if key not in _NOISE})))]
+
+
+def _typed(part: Any) -> bool:
+    return isinstance(part, dict) and "type" in part
 
 
 def result(call_id: str | None, content: Any, depth: int = 0) -> Result:
-    """What a tool gave back; a result may itself hold parts."""
+    """What a tool gave back; a result may itself hold parts, of which a single text is the same as a string."""
+    if (
+        isinstance(content, list)
+        and depth < _DEEPEST
+        and all(isinstance(part, dict) and "type" in part for part in content)
+    ):
+        pieces = pieces_of(content, depth + 1)
+        if len(pieces) != 1 or not isinstance(pieces[0], Text):
+            return Result(call_id, message_digest("result", pieces))
+        content = pieces[0].said
+    elif isinstance(content, str):
+        content = plain(content)
     if isinstance(content, str):
-        return Result(call_id, digest(b"text\0", plain(content).encode("utf-8", "surrogatepass")))
-    if isinstance(content, list) and depth < _DEEPEST and all(dig(part, "type") for part in content):
-        pieces = list(pieces_of(content, depth + 1))
-        if len(pieces) == 1 and isinstance(pieces[0], Text):
-            return result(call_id, pieces[0].said)
-        return Result(call_id, message_digest("result", pieces))
+        return Result(call_id, digest(b"text\0", content.encode("utf-8", "surrogatepass")))
     return Result(call_id, digest(b"json\0", json_bytes(content)))

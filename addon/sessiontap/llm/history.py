@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import NamedTuple
 
 from sessiontap.llm.call import Call, Reply
 from sessiontap.llm.canonical import (
@@ -26,30 +26,20 @@ from sessiontap.llm.canonical import (
     gist,
     json_bytes,
     message_digest,
-    pieces_of,
     plain,
-    result,
     run_digest,
 )
 from sessiontap.llm.markers import Purpose, goes_on, purpose_of
-from sessiontap.llm.pick import dicts, dig, items, parse, text
-
-Role = Literal["user", "assistant", "tool"]
+from sessiontap.llm.messages import ROLES, SAID, Role, messages_of, prompts_of
+from sessiontap.llm.pick import parse, text
 
 START = b"\0" * 16
 """The chain of no message at all."""
 
-_ROLES: dict[str, Role] = {
-    "user": "user",
-    "assistant": "assistant",
-    "model": "assistant",
-    "chatbot": "assistant",
-    "ai": "assistant",
-    "tool": "tool",
-    "function": "tool",
-}
 _SYSTEM = ("system", "developer")
 _BILLING = "x-anthropic-billing-header"
+_PASSING = (408, 409, 425, 429)
+"""Statuses that are worth another try; all of 5xx are."""
 _SHORTEST_HANDED = 12
 """Characters of a text that a sub-agent is recognised by: shorter ones anybody may say."""
 _SUBSTANTIAL = 40
@@ -58,8 +48,7 @@ _LONGEST_LINE_TABLE = 256
 _SHORTEST_LINE = 24
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One message, or one assistant's run."""
 
     role: Role
@@ -68,8 +57,14 @@ class Step:
     """Ids of the tool calls in it."""
     answered: tuple[str, ...] = ()
     """Ids of the tool calls whose results are in it."""
-    gist: bytes | None = None
-    """Of an assistant's run: see `canonical.gist`."""
+    said: str = ""
+    """Of an assistant's run: its text, and the tools it calls."""
+    called: tuple[str, ...] = ()
+
+    @property
+    def gist(self) -> bytes:
+        """See `canonical.gist`."""
+        return gist(self.said, self.called)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +80,8 @@ class History:
     """The newest user message's text."""
     system: bytes | None = None
     """Digest of the system prompt."""
-    whole: bytes = START
-    """Digest of all that a retry repeats: steps, system prompt, model, tools."""
+    settings: bytes | None = None
+    """Digest of everything else that the request says: model, tools, limits."""
     purpose: Purpose | None = None
     """What the request is for, where that is not the conversation itself."""
     goes_on: bool = False
@@ -98,6 +93,11 @@ class History:
     def end(self) -> bytes:
         """The chain's last value."""
         return self.chain[-1]
+
+    @property
+    def whole(self) -> bytes:
+        """Stands for all that a retry repeats."""
+        return whole(self.end, self.system, self.settings)
 
     def quotes(self, said: str) -> bool:
         """Whether the user's first or newest text holds `said`."""
@@ -131,6 +131,8 @@ class Ending:
     """Of a summary: its lines, to find them where a compacted conversation begins."""
     failed: bool = False
     """There was no reply to go on from: an error, or nothing at all."""
+    again: bool = False
+    """It failed in a way that the same request may get over: no response, too many requests, a fault of the server."""
 
 
 def history(call: Call) -> History:
@@ -141,12 +143,12 @@ def history(call: Call) -> History:
     body = body["request"] if isinstance(body.get("request"), dict) else body  # Code Assist
     if isinstance(inner := body.get("generateContentRequest", body.get("generate_content_request")), dict):
         body = inner  # Gemini's countTokens
-    system: list[str] = [said for said in _system(body) if not said.startswith(_BILLING)]
+    system: list[str] = [said for said in prompts_of(body) if not said.startswith(_BILLING)]
     steps: list[Step] = []
     opening: str | None = None
     latest: str | None = None
     run: list[Piece] = []
-    for role, pieces in _messages(body):
+    for role, pieces in messages_of(body):
         if role in _SYSTEM:
             if not steps and not run:
                 system += (piece.said for piece in pieces if isinstance(piece, Text))
@@ -160,7 +162,7 @@ def history(call: Call) -> History:
         if not pieces:
             continue
         answered = tuple(piece.id for piece in pieces if isinstance(piece, Result) and piece.id)
-        steps.append(Step(_ROLES.get(role, "user"), message_digest(_ROLES.get(role, "user"), pieces), (), answered))
+        steps.append(Step(ROLES.get(role, "user"), message_digest(ROLES.get(role, "user"), pieces), (), answered))
         if role == "user" and (said := "\n".join(piece.said for piece in pieces if isinstance(piece, Text))):
             opening = opening or said
             latest = said
@@ -171,24 +173,24 @@ def history(call: Call) -> History:
         chain.append(digest(chain[-1], step.digest))
     prompt = "\n".join(system)
     hashed = digest(prompt.encode("utf-8", "surrogatepass")) if prompt else None
-    named = "\0".join((call.asked.model or "", str(call.endpoint.operation), *call.asked.tools_offered))
+    rest = {key: value for key, value in body.items() if key not in SAID}
     return History(
         steps=tuple(steps),
         chain=tuple(chain),
         opening=opening,
         latest=latest,
         system=hashed,
-        whole=digest(chain[-1], hashed or b"", named.encode("utf-8", "surrogatepass")),
+        settings=digest(json_bytes([call.asked.model, call.asked.stream, call.endpoint.operation, rest])),
         purpose=purpose_of(call, prompt, opening, latest),
         goes_on=goes_on(opening),
         declared=text(body, "conversation") or text(body, "conversation", "id"),
     )
 
 
-def ending(asked: History, reply: Reply | None) -> Ending:
-    """What a reply adds to the history of its request; `reply` is None where there was none."""
-    if reply is None or (reply.error is not None and reply.text is None and not reply.tool_calls):
-        return Ending(failed=True)
+def ending(asked: History, reply: Reply | None, status: int | None) -> Ending:
+    """What a reply adds to the history of its request; both are None where none came."""
+    if reply is None or status is None or status >= 400 or (reply.error and not reply.text and not reply.tool_calls):
+        return Ending(failed=True, again=status is None or status < 400 or status in _PASSING or status >= 500)
     found = reply_digest(reply)
     substantial = bool(reply.tool_calls) or len(reply.text or "") >= _SUBSTANTIAL
     return Ending(
@@ -200,6 +202,11 @@ def ending(asked: History, reply: Reply | None) -> Ending:
         handed=tuple(_handed(reply)),
         lines=frozenset(lines_of(reply.text)) if asked.purpose == "summary" else frozenset(),
     )
+
+
+def whole(end: bytes, system: bytes | None, settings: bytes | None) -> bytes:
+    """Stands for all that a retry of a request repeats."""
+    return digest(end, system or START, settings or START)
 
 
 def reply_digest(reply: Reply) -> bytes | None:
@@ -242,107 +249,4 @@ def _run(pieces: Iterable[Piece]) -> Iterator[Step]:
         found = digest(found or b"", *media)
     if found is not None:
         issued = tuple(call.id for call in calls if call.id)
-        yield Step("assistant", found, issued, gist=gist(said, (call.name for call in calls)))
-
-
-# Where messages stand, by family -----------------------------------------------------------------------------------
-
-
-def _system(body: dict[str, Any]) -> Iterator[str]:
-    """System prompts that stand outside the messages."""
-    for key in ("system", "instructions", "systemInstruction", "system_instruction", "preamble"):
-        content = body.get(key)
-        if isinstance(content, dict) and isinstance(content.get("parts"), list):
-            content = content["parts"]
-        yield from (piece.said for piece in pieces_of(content) if isinstance(piece, Text))
-
-
-def _messages(body: dict[str, Any]) -> Iterator[tuple[str, list[Piece]]]:
-    """(role, pieces) of each message or item, in order."""
-    if isinstance(messages := body.get("messages"), list):
-        for message in messages:
-            if isinstance(message, dict):
-                yield _message(message)
-    elif isinstance(contents := body.get("contents"), list | dict | str):
-        for content in contents if isinstance(contents, list) else [contents]:
-            yield _content(content)
-    elif "input" in body:
-        given = body["input"]
-        for item in given if isinstance(given, list) else [given]:
-            yield _item(item)
-    elif isinstance(body.get("chat_history"), list) or "message" in body:
-        yield from _cohere(body)
-    else:
-        for key in ("prompt", "inputText"):
-            if pieces := list(pieces_of(body.get(key))):
-                yield "user", pieces
-                break
-
-
-def _message(message: dict[str, Any]) -> tuple[str, list[Piece]]:
-    """Chat completions, Anthropic, Converse, Cohere v2, Ollama."""
-    role = _role(message)
-    content = message.get("content")
-    if role == "tool":
-        return role, [result(text(message, "tool_call_id"), content if content is not None else "")]
-    pieces = list(pieces_of(content))
-    for call in dicts(message, "tool_calls"):
-        named = dig(call, "function") or dig(call, "custom") or call
-        given = next((named[key] for key in ("arguments", "input", "parameters") if key in named), None)
-        pieces.append(Called(text(named, "name") or "", given, text(call, "id")))
-    if name := text(message, "function_call", "name"):
-        pieces.append(Called(name, dig(message, "function_call", "arguments")))
-    if images := message.get("images"):
-        pieces.append(Media(digest(json_bytes(images))))  # Ollama
-    return role, pieces
-
-
-def _role(message: dict[str, Any]) -> str:
-    role = message.get("role")
-    role = role.lower() if isinstance(role, str) else "user"
-    return _ROLES.get(role, role)
-
-
-def _content(content: Any) -> tuple[str, list[Piece]]:
-    """Gemini."""
-    if not isinstance(content, dict):
-        return "user", list(pieces_of(content))
-    return _role(content), list(pieces_of(content.get("parts")))
-
-
-def _item(item: Any) -> tuple[str, list[Piece]]:
-    """An input item of the Responses API. Reasoning, references and what the provider's own tools did count for
-    nothing: they are not in the reply as it is read either."""
-    if not isinstance(item, dict):
-        return "user", list(pieces_of(item))
-    kind = item.get("type")
-    if not isinstance(kind, str) or kind == "message" or "role" in item:
-        return _role(item), list(pieces_of(item.get("content")))
-    if kind.endswith("_call_output"):
-        return "tool", [result(text(item, "call_id"), item.get("output"))]
-    if kind.endswith("_call") and (call_id := text(item, "call_id")):
-        given = next((item[key] for key in ("arguments", "input", "action", "operation") if key in item), None)
-        return "assistant", [Called(text(item, "name") or kind.removesuffix("_call"), given, call_id)]
-    if kind.endswith("_call") or kind in ("reasoning", "item_reference", "mcp_list_tools"):
-        return "assistant", []
-    return "user", list(pieces_of(item))
-
-
-def _cohere(body: dict[str, Any]) -> Iterator[tuple[str, list[Piece]]]:
-    """Cohere v1: the history, then the newest message, then results that carry the calls they answer."""
-    for message in dicts(body, "chat_history"):
-        pieces = list(pieces_of(message.get("message")))
-        pieces += (
-            Called(text(call, "name") or "", dig(call, "parameters"), text(call, "id"))
-            for call in dicts(message, "tool_calls")
-        )
-        role = _role(message)
-        if role == "tool":
-            pieces = [result(None, found.get("outputs")) for found in dicts(message, "tool_results")]
-        yield role, pieces
-    if pieces := list(pieces_of(body.get("message"))):
-        yield "user", pieces
-    if results := items(body, "tool_results"):
-        calls = [found.get("call") for found in dicts(body, "tool_results")]
-        yield "assistant", [Called(text(call, "name") or "", dig(call, "parameters")) for call in calls]
-        yield "tool", [result(None, dig(found, "outputs")) for found in results]
+        yield Step("assistant", found, issued, (), said, tuple(call.name for call in calls))

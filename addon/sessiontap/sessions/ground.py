@@ -9,8 +9,10 @@ And the wire family, because histories are only comparable within one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sessiontap.callers.caller import Caller
+from sessiontap.llm.canonical import digest
 from sessiontap.sessions.ladder import Peer, of_peer
 
 
@@ -25,9 +27,9 @@ class Ground:
     session: str | None = None
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        """What must be equal for messages to be compared."""
-        return self.process, self.name, self.family
+    def seed(self) -> bytes:
+        """What must be equal for messages to be compared: the start of every key that stands for messages."""
+        return _seed(self.process, self.name, self.family)
 
     @property
     def place(self) -> tuple[str, str]:
@@ -38,6 +40,11 @@ class Ground:
         """Whether an id that was issued there means something here."""
         same = self.process == other.process and self.name == other.name
         return same or (self.session is not None and self.session == other.session)
+
+
+@lru_cache(maxsize=4096)
+def _seed(*parts: str) -> bytes:
+    return digest("\0".join(parts).encode("utf-8", "surrogatepass"))[:8]
 
 
 def ground_of(family: str, caller: Caller | None, peer: Peer, name: str, session: str | None = None) -> Ground:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal
 
+from sessiontap.llm.history import whole
 from sessiontap.sessions.ground import Ground
 
-MOST = 20_000
-"""Calls, at about 1 KB each."""
+MOST = 8_000
+"""Calls, at about 1.5 KB each."""
 LONGEST = 24 * 3600 * 1_000_000_000
 """Nanoseconds for which a call is gone on from."""
 _MOST_UNDER_ONE_KEY = 16
+
+Key = bytes | str
 
 
 @dataclass(slots=True, eq=False)
@@ -30,12 +33,15 @@ class Known:
     end: bytes
     """The chain's last value in its request."""
     system: bytes | None
+    settings: bytes | None
     declared: str | None = None
     """The conversation that it declared."""
     parent: str | None = None
     advances: bool = True
     """False for what goes beside the conversation, such as a title."""
     state: Literal["open", "done", "failed"] = "open"
+    again: bool = False
+    """It failed in a way that the same request may get over."""
     reply: bytes | None = None
     """The chain's value behind its reply."""
     gist: bytes | None = None
@@ -43,7 +49,12 @@ class Known:
     """Its server's own name for it."""
     child: str | None = None
     """The newest call that goes on from it."""
-    keys: list[Hashable] = field(default_factory=list)
+    keys: tuple[Key, ...] = ()
+
+    @property
+    def whole(self) -> bytes:
+        """As `History.whole`."""
+        return whole(self.end, self.system, self.settings)
 
 
 class KnownCalls:
@@ -52,7 +63,8 @@ class KnownCalls:
     def __init__(self, most: int = MOST) -> None:
         self._most = most
         self._calls: OrderedDict[str, Known] = OrderedDict()
-        self._keys: dict[Hashable, list[Known]] = {}
+        self._keys: dict[Key, Known | list[Known]] = {}
+        """Nearly always there is one."""
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -67,21 +79,36 @@ class KnownCalls:
         while len(self._calls) > self._most:
             self._drop(next(iter(self._calls.values())))
 
-    def index(self, call: Known, keys: Iterable[Hashable]) -> None:
+    def index(self, call: Known, keys: Iterable[Key]) -> None:
         """Make a remembered call found under `keys`."""
         if self._calls.get(call.id) is not call:
             return
         for key in keys:
-            under = self._keys.setdefault(key, [])
-            if call not in under:
+            under = self._keys.get(key)
+            if under is None:
+                self._keys[key] = call
+            elif isinstance(under, Known):
+                if under is call:
+                    continue
+                self._keys[key] = [under, call]
+            elif call in under:
+                continue
+            else:
                 under.append(call)
-                call.keys.append(key)
                 if len(under) > _MOST_UNDER_ONE_KEY:
                     del under[0]
+            call.keys = (*call.keys, key)
 
-    def under(self, key: Hashable) -> list[Known]:
+    def unindex(self, call: Known, key: Key) -> None:
+        """Make a call found under `key` no more."""
+        if key in call.keys:
+            call.keys = tuple(one for one in call.keys if one != key)
+            self._remove(call, key)
+
+    def under(self, key: Key) -> list[Known]:
         """Calls under a key, oldest first."""
-        return self._keys.get(key, [])
+        under = self._keys.get(key)
+        return [] if under is None else [under] if isinstance(under, Known) else under
 
     def use(self, call: Known, now: int) -> None:
         """A call was gone on from `now`."""
@@ -100,11 +127,13 @@ class KnownCalls:
     def _drop(self, call: Known) -> None:
         del self._calls[call.id]
         for key in call.keys:
-            under = self._keys.get(key)
-            if under and call in under:
-                under.remove(call)
-                if not under:
-                    del self._keys[key]
+            self._remove(call, key)
 
-    def __iter__(self) -> Iterator[Known]:
-        return iter(self._calls.values())
+    def _remove(self, call: Known, key: Key) -> None:
+        under = self._keys.get(key)
+        if under is call:
+            del self._keys[key]
+        elif isinstance(under, list) and call in under:
+            under.remove(call)
+            if not under:
+                del self._keys[key]

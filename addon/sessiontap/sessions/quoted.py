@@ -1,0 +1,92 @@
+"""Texts of earlier calls that a request may open with or quote: what ties it to them where its history cannot.
+
+A text that a reply handed to a tool opens the sub-agent's history; a summary opens the history that it replaced; the
+first message of a conversation is quoted by the prompt that asks for its title. Bounded; the newest count.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from typing import NamedTuple
+
+from sessiontap.llm.history import Ending, Handed, History, lines_of, text_digest
+from sessiontap.sessions.ground import Ground
+
+HANDED_FOR = 3600 * 1_000_000_000
+"""Nanoseconds that a tool may take to begin."""
+_MOST_HANDED = 4_096
+_MOST_OPENINGS = 64
+_MOST_SUMMARIES = 64
+_SHORTEST_OPENING, _LONGEST_OPENING = 12, 400
+"""Characters: shorter ones anybody may say, and a prompt may cut longer ones."""
+
+_Key = tuple[str, str, bytes]
+
+
+class Pending(NamedTuple):
+    """A text that a tool was handed, whose result has not come back yet."""
+
+    call: str
+    """The id of the call whose reply handed it."""
+    handed: Handed
+    at: int
+
+
+class Quoted:
+    """For one thread; times are Unix nanoseconds. Call ids may be of calls that are known no more."""
+
+    def __init__(self) -> None:
+        self._handed: OrderedDict[_Key, Pending] = OrderedDict()
+        self._by_tool_call: dict[str, list[_Key]] = {}
+        self._openings: deque[tuple[bytes, str, str]] = deque(maxlen=_MOST_OPENINGS)
+        self._summaries: deque[tuple[bytes, frozenset[bytes], str]] = deque(maxlen=_MOST_SUMMARIES)
+
+    def opens(self, ground: Ground, history: History, call_id: str) -> None:
+        """A conversation begins."""
+        if history.opening is not None and len(history.opening) >= _SHORTEST_OPENING:
+            self._openings.append((ground.seed, history.opening[:_LONGEST_OPENING], call_id))
+
+    def replied(self, ground: Ground, ending: Ending, call_id: str, now: int) -> None:
+        """A reply has come: what it hands to tools, and its lines, if it is a summary."""
+        if ending.lines:
+            self._summaries.append((ground.seed, ending.lines, call_id))
+        for handed in ending.handed:
+            key = (*ground.place, handed.digest)
+            self._handed[key] = Pending(call_id, handed, now)
+            self._handed.move_to_end(key)
+            if handed.id:
+                self._by_tool_call.setdefault(handed.id, []).append(key)
+        while len(self._handed) > _MOST_HANDED:
+            _, old = self._handed.popitem(last=False)
+            self._by_tool_call.pop(old.handed.id or "", None)
+
+    def answered(self, tool_call_id: str) -> None:
+        """A tool gave its result: what it was handed opens nothing any more."""
+        for key in self._by_tool_call.pop(tool_call_id, ()):
+            self._handed.pop(key, None)
+
+    def handed(self, ground: Ground, history: History, now: int) -> Pending | None:
+        """What a tool was handed, where the request opens with just that and nothing has been replied yet."""
+        if history.opening is None or not self._handed or any(step.role == "assistant" for step in history.steps):
+            return None
+        pending = self._handed.get((*ground.place, text_digest(history.opening)))
+        return pending if pending is not None and now - pending.at <= HANDED_FOR else None
+
+    def summary(self, ground: Ground, history: History) -> str | None:
+        """The call whose summary the request opens with: more than half of its lines stand in the first message."""
+        if history.opening is None or not self._summaries:
+            return None
+        held: frozenset[bytes] | None = None
+        for seed, lines, call_id in reversed(self._summaries):
+            if seed == ground.seed:
+                held = frozenset(lines_of(history.opening)) if held is None else held
+                if 2 * len(held & lines) > len(lines):
+                    return call_id
+        return None
+
+    def titled(self, ground: Ground, history: History) -> str | None:
+        """The first call of the newest conversation whose first message the request quotes."""
+        for seed, said, call_id in reversed(self._openings):
+            if seed == ground.seed and history.quotes(said):
+                return call_id
+        return None
