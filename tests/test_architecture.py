@@ -21,16 +21,17 @@ MAY_IMPORT = {
     "gateways": {"headers"},
     "trace": {"callers", "llm", "rules", "sessions", "headers", "gateways"},
     "proxy": {"callers", "llm", "rules", "sessions", "headers", "gateways", "trace"},
+    "prices": {"llm"},
     "demo": {"cli", "trace"},
-    "cli": {"callers", "llm", "rules", "sessions", "headers", "trace", "proxy", "demo"},
+    "cli": {"callers", "llm", "rules", "sessions", "headers", "trace", "proxy", "prices", "demo"},
 }
 KNOW_MITMPROXY = {"proxy"}
 PROXY_PATH = {"mitmproxy", "yaml", "msgpack", "msgspec", "zstandard", "brotli"}
 """Third-party packages of the proxy's own path; zstandard and brotli come with mitmproxy."""
 COMPILED = {"cmsgpack", "cython_runtime", "cython_3_1_4", "typing_extensions"}
 """What compiled packages of these bring along under names of their own."""
-LAZY = {("callers", "psutil")}
-"""Imported inside a function, where a platform needs it."""
+LAZY = {("callers", "psutil"), ("prices", "genai_prices")}
+"""Imported inside a function, where it is needed: on some platforms, by some readers."""
 
 
 def imports(file: Path) -> list[tuple[str, bool]]:

@@ -1,0 +1,168 @@
+"""The list of genai-prices: provider, model, time and service tier -> `Tariff`.
+
+List prices; what a provider gives back, or a region adds where the model's name does not say so, is not in them. Its
+own arithmetic takes 80 us a call, so only its look-up is used, and kept: a log of 200,000 calls has few models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from sessiontap.prices.tariff import Rates, Tariff, Unknown
+
+if TYPE_CHECKING:
+    from genai_prices.types import ModelInfo, ModelPrice
+
+LISTS = {
+    "anthropic": "anthropic",
+    "azure": "azure",
+    "bedrock": "aws",
+    "cerebras": "cerebras",
+    "cohere": "cohere",
+    "deepseek": "deepseek",
+    "fireworks": "fireworks",
+    "google": "google",
+    "groq": "groq",
+    "minimax": "minimax",
+    "mistral": "mistral",
+    "moonshot": "moonshotai",
+    "novita": "novita",
+    "openai": "openai",
+    "openrouter": "openrouter",
+    "perplexity": "perplexity",
+    "together": "together",
+    "vertex": "google",
+    "voyage": "voyageai",
+    "xai": "x-ai",
+    "zai": "zai",
+}
+"""Our provider -> the list's. One that is not here has no list, whatever its models are called."""
+
+STANDARD = frozenset(("default", "standard", "on_demand"))
+"""Service tiers at the price of the list."""
+
+UNITS = {
+    "input": "input_mtok",
+    "output": "output_mtok",
+    "cache_read": "cache_read_mtok",
+    "cache_write": "cache_write_mtok",
+    "cache_write_1h": "cache_write_1h_mtok",
+    "audio_input": "input_audio_mtok",
+    "audio_output": "output_audio_mtok",
+    "image_input": "input_image_mtok",
+    "image_output": "output_image_mtok",
+    "reasoning": "output_reasoning_mtok",
+}
+"""Rate -> the list's key for it."""
+
+ONE_RATE_FOR_ALL = frozenset(("google",))
+"""Lists where audio and images cost what text does unless they say otherwise."""
+
+MINUTE = 60_000_000_000
+DAY = 24 * 60 * MINUTE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Listed:
+    """A model of the list; `own`: its provider's own entry, not one of a provider whose models it offers."""
+
+    model: ModelInfo
+    list: str
+    own: bool
+    by_the_hour: bool
+    """Its price depends on the time of day."""
+
+
+def has_list(provider: str | None) -> bool:
+    """The list has prices of this provider."""
+    return provider in LISTS
+
+
+def find(provider: str | None, names: tuple[str, ...], time: int, tier: str | None, speed: str | None = None) -> Tariff:
+    """The tariff of the first of a model's `names` that the list knows, at `time` (Unix ns). Raises `Unknown`."""
+    if provider not in LISTS:
+        raise Unknown(f"genai-prices has no list of {provider}" if provider else "the provider is unknown")
+    listed = next((found for name in names if (found := look_up(LISTS[provider], name))), None)
+    if listed is None:
+        raise Unknown(f"genai-prices does not know the model {names[0]} of {provider}")
+    unit = MINUTE if listed.by_the_hour else DAY
+    tariff = _tariff(listed, time // unit * unit, _kind(tier, speed))
+    if isinstance(tariff, str):
+        raise Unknown(f"{tariff} of {names[0]}")
+    return tariff
+
+
+@lru_cache(maxsize=4096)
+def look_up(of: str, name: str) -> Listed | None:
+    """The model `name` in the list `of`; None where it is not in it."""
+    from genai_prices import data_snapshot
+    from genai_prices.types import ModelPrice, TimeOfDateConstraint
+
+    providers = data_snapshot.get_snapshot().providers
+    provider = next(one for one in providers if one.id == of)
+    model = provider.find_model(name, all_providers=providers)
+    if model is None:
+        return None
+    conditions = () if isinstance(model.prices, ModelPrice) else model.prices
+    by_the_hour = any(isinstance(one.constraint, TimeOfDateConstraint) for one in conditions)
+    return Listed(model, of, any(model is one for one in provider.models), by_the_hour)
+
+
+def _kind(tier: str | None, speed: str | None) -> tuple[str, str] | None:
+    """What selects a variant of the standard price; None for that price itself."""
+    tier = tier.lower() if tier else None
+    if tier == "batch":
+        return "processing", "batch"
+    if tier is not None and tier not in STANDARD:
+        return "service_tier", tier
+    return ("speed", speed) if speed not in (None, "standard") else None
+
+
+@lru_cache(maxsize=4096)
+def _tariff(listed: Listed, time: int, kind: tuple[str, str] | None) -> Tariff | str:
+    """The tariff, or what is not known, for "... of MODEL"."""
+    moment = datetime.fromtimestamp(time // 1_000_000_000, UTC)
+    context = None
+    if kind is not None:
+        context = dict([kind])
+        variants = [one for one in listed.model.price_variants or () if listed.own and one.when == context]
+        if not any(one.constraint is None or one.constraint.active(moment) for one in variants):
+            return f"genai-prices has no price at {kind[0].replace('_', ' ')} {kind[1]}"
+    prices = listed.model.get_prices(moment, context)
+    if not any(getattr(prices, key) is not None for key in ("input_mtok", "output_mtok")):
+        return "genai-prices has no price per token"
+    return _steps(prices, listed.list in ONE_RATE_FOR_ALL)
+
+
+def _steps(prices: ModelPrice, one_rate_for_all: bool) -> Tariff:
+    starts = {tier.start for key in UNITS.values() for tier in getattr(getattr(prices, key), "tiers", ())}
+    return Tariff(tuple((start, _rates(prices, start, one_rate_for_all)) for start in sorted({-1, *starts})))
+
+
+def _rates(prices: ModelPrice, start: int, one_rate_for_all: bool) -> Rates:
+    rates = {name: _price(getattr(prices, key), start) for name, key in UNITS.items()}
+    if one_rate_for_all:
+        for side in ("input", "output"):
+            for kind in ("audio", "image"):
+                if rates[f"{kind}_{side}"] is None:
+                    rates[f"{kind}_{side}"] = rates[side]
+    searches = _price(prices.web_searches_kcount, start)
+    calls = _price(prices.requests_kcount, start)
+    return Rates(
+        **rates,
+        web_search=None if searches is None else searches / 1000,
+        call=Decimal(0) if calls is None else calls / 1000,
+    )
+
+
+def _price(price: Any, start: int) -> Decimal | None:
+    """A price for inputs beyond `start`."""
+    for tier in reversed(getattr(price, "tiers", ())):
+        if start >= tier.start:
+            return Decimal(tier.price)
+    base: Decimal | None = getattr(price, "base", price)
+    return base

@@ -1,0 +1,135 @@
+"""What a call cost, by the first of these that says so.
+
+1. What the provider itself reported.
+2. Operations that nobody charges for.
+3. The user's own rates for the model.
+4. Where the call went: hosts of one's own cost nothing, a subscription is not paid by the call.
+5. The list of genai-prices.
+
+A call is known by its record (docs/trace-format.md): `llm`, `host`, `route`, `time`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sessiontap.prices import catalogue
+from sessiontap.prices.places import is_local, is_subscription
+from sessiontap.prices.tariff import Rates, Unknown, input_tokens, total
+
+Source = Literal["reported", "free", "rules", "local", "genai-prices"]
+
+RatesOf = Callable[[str], Rates | None]
+"""A model's name -> the user's own rates for it."""
+
+FREE: tuple[tuple[str, str | None], ...] = (
+    # operation, provider (None: every one)
+    ("count_tokens", None),
+    ("moderation", "openai"),
+)
+"""Operations without a price, as their providers' price pages say."""
+
+_DIRECT = frozenset(("foundation-model", "inference-profile"))
+"""Resources of Bedrock whose name is a model's; other ARNs stand for a deployment or a profile of the user's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """US dollars and who says so, or None and why it is not known."""
+
+    usd: float | None
+    source: Source | None = None
+    reason: str | None = None
+
+
+def no_rates(model: str) -> Rates | None:
+    """No rates of one's own."""
+    return None
+
+
+def cost_of(call: Mapping[str, Any], rates_of: RatesOf = no_rates) -> Cost:
+    """What the call of this record cost. Never raises."""
+    llm = call.get("llm") or {}
+    try:
+        return _cost(call, llm, rates_of)
+    except Unknown as why:
+        return Cost(None, reason=str(why))
+
+
+def _cost(call: Mapping[str, Any], llm: Mapping[str, Any], rates_of: RatesOf) -> Cost:
+    reported = llm.get("cost_reported")
+    if reported is not None:
+        return Cost(float(reported), "reported")
+    provider, operation = llm.get("provider"), llm.get("operation")
+    if any(operation == free and of in (None, provider) for free, of in FREE):
+        return Cost(0.0, "free")
+    usage, billed = llm.get("usage"), llm.get("billed") or {}
+    if usage:
+        for name in _names(llm):
+            if (rates := rates_of(name)) is not None:
+                return Cost(float(total(usage, billed, rates, operation)), "rules")
+    host, route = call.get("host") or "", call.get("route") or ""
+    # A rule may say that a host of one's own passes its calls on to a provider.
+    if is_local(host) and not catalogue.has_list(provider):
+        return Cost(0.0, "local")
+    if billed.get("subscription") or is_subscription(host, route):
+        raise Unknown(f"subscription: {host} is not paid for by the call")
+    if operation == "batch":
+        raise Unknown("the calls of a batch are billed with the batch")
+    if not usage:
+        raise Unknown(_without_usage(call, llm))
+    if llm.get("family") == "openai-responses" and operation == "other":
+        raise Unknown("a response that is fetched again is billed where it was asked for")
+    if tools := billed.get("tools"):
+        raise Unknown(f"the provider also bills for {', '.join(tools)}")
+    moment, tier = int(call.get("time") or 0), llm.get("service_tier")
+    tariff = catalogue.find(provider, _model(llm), moment, tier, billed.get("speed"))
+    rates = tariff.at(input_tokens(usage, billed))
+    return Cost(float(total(usage, billed, rates, operation)), "genai-prices")
+
+
+def _without_usage(call: Mapping[str, Any], llm: Mapping[str, Any]) -> str:
+    if call.get("outcome") not in (None, "ok"):
+        return f"the call ended with {call['outcome']}, and no usage was reported"
+    return "an error came instead of usage" if llm.get("error") else "no usage was reported"
+
+
+def _names(llm: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the model is called: as the reply says, as the request says."""
+    return tuple(dict.fromkeys(filter(None, (llm.get("response_model"), llm.get("request_model")))))
+
+
+def _model(llm: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the model that the list may know, the surest first. Raises `Unknown`.
+
+    The reply's counts. The request's stands in where the reply's is a dated or numbered version of it. At Azure it is a
+    deployment's name, which may be anything; at Bedrock it alone tells a region's price from the global one.
+    """
+    asked, answered = llm.get("request_model"), llm.get("response_model")
+    provider = llm.get("provider")
+    if provider == "bedrock":
+        if asked is None:
+            raise Unknown("the model is not named")
+        return (_bedrock(asked),)
+    if answered is None and asked is None:
+        raise Unknown("neither request nor response names the model")
+    if provider == "azure":
+        if answered is None:
+            raise Unknown(f"{asked} is a deployment of Azure, and the response does not name the model")
+        return (answered,)
+    if provider in ("google", "vertex"):
+        asked, answered = (name.rpartition("/")[2] if name else None for name in (asked, answered))
+    if answered is None:
+        return (asked or "",)
+    return (answered, asked) if asked and answered.lower().startswith(asked.lower()) else (answered,)
+
+
+def _bedrock(model: str) -> str:
+    if not model.startswith("arn:"):
+        return model
+    kind, _, name = model.split(":", 5)[-1].partition("/")
+    if kind not in _DIRECT or not name:
+        raise Unknown(f"{model} does not name the model")
+    return name

@@ -1,0 +1,108 @@
+"""Rates and the arithmetic over a call's tokens.
+
+Counts come as in records: `input` includes what was read from and written to a cache and what was no text, `output`
+includes reasoning. Each token is paid for once: a part that has a rate of its own leaves the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+MILLION = 1_000_000
+
+WITHOUT_OUTPUT = frozenset(("embeddings", "rerank", "moderation"))
+"""Operations whose answer is no text: output tokens that were not stated are none."""
+
+
+class Unknown(Exception):
+    """What something costs cannot be known; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """US dollars per million tokens; of what is counted otherwise per piece. None: the price is not known."""
+
+    input: Decimal | None
+    output: Decimal | None
+    cache_read: Decimal | None = None
+    cache_write: Decimal | None = None
+    cache_write_1h: Decimal | None = None
+    """Written to be kept for an hour; `cache_write` is for the usual five minutes."""
+    audio_input: Decimal | None = None
+    audio_output: Decimal | None = None
+    image_input: Decimal | None = None
+    image_output: Decimal | None = None
+    reasoning: Decimal | None = None
+    """None: reasoning is paid for as any output."""
+    web_search: Decimal | None = None
+    """A search that the provider ran."""
+    call: Decimal = Decimal(0)
+    """Each call, whatever its tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """Rates by the size of the whole input: a call pays the last of them whose start its input exceeds, for all."""
+
+    steps: tuple[tuple[int, Rates], ...]
+    """From the smallest start, which is -1."""
+
+    def at(self, tokens: int) -> Rates:
+        """The rates of a call with so many input tokens."""
+        return next(rates for start, rates in reversed(self.steps) if tokens > start)
+
+
+def input_tokens(usage: Mapping[str, Any], billed: Mapping[str, Any]) -> int:
+    """All input tokens that are paid for. Raises `Unknown`."""
+    given = billed.get("input", usage.get("input"))
+    if given is None:
+        raise Unknown("the input tokens were not reported")
+    return int(given)
+
+
+def total(usage: Mapping[str, Any], billed: Mapping[str, Any], rates: Rates, operation: str | None) -> Decimal:
+    """US dollars for `usage`. `billed`: what the bill counts otherwise, or apart. Raises `Unknown`."""
+    given = input_tokens(usage, billed)
+    made = billed.get("output", usage.get("output"))
+    if made is None:
+        if operation not in WITHOUT_OUTPUT:
+            raise Unknown("the output tokens were not reported")
+        made = 0
+    whole_bill = "input" in billed
+    read = 0 if whole_bill else usage.get("cache_read") or 0
+    written = 0 if whole_bill else usage.get("cache_write") or 0
+    written_1h = min(billed.get("cache_write_1h") or 0, written)
+    audio, images = billed.get("audio_input") or 0, billed.get("image_input") or 0
+    if read and (audio or images):
+        raise Unknown("how many of the cached tokens were text was not reported")
+    spoken, drawn = billed.get("audio_output") or 0, billed.get("image_output") or 0
+    thought = (usage.get("reasoning") or 0) if rates.reasoning is not None else 0
+    paid = (
+        (given - read - written - audio - images, rates.input, "input tokens"),
+        (read, rates.cache_read, "tokens read from a cache"),
+        (written - written_1h, rates.cache_write, "tokens written to a cache"),
+        (written_1h, rates.cache_write_1h, "tokens written to a cache for an hour"),
+        (audio, rates.audio_input, "audio input"),
+        (images, rates.image_input, "image input"),
+        (made - spoken - drawn - thought, rates.output, "output tokens"),
+        (spoken, rates.audio_output, "audio output"),
+        (drawn, rates.image_output, "image output"),
+        (thought, rates.reasoning, "reasoning"),
+    )
+    dollars = rates.call
+    tokens = Decimal(0)
+    for number, rate, what in paid:
+        if number < 0:
+            raise Unknown(f"the parts of the {'input' if what.startswith('input') else 'output'} exceed the whole")
+        if number:
+            if rate is None:
+                raise Unknown(f"the price of {what} is not known")
+            tokens += rate * number
+    if searches := billed.get("web_searches") or 0:
+        if rates.web_search is None:
+            raise Unknown("the price of a web search is not known")
+        dollars += rates.web_search * searches
+    return dollars + tokens / MILLION
