@@ -240,7 +240,7 @@ OWN = Rates(input=Decimal("0.5"), output=Decimal(2), cache_read=Decimal("0.1"))
         pytest.param(call(cost_reported=3.0), Cost(3.0, "reported"), id="behind what was reported"),
         pytest.param(call(read=500), Cost(0.0005, "rules"), id="cached tokens"),
         pytest.param(
-            call(written=5), Cost(None, None, "the price of tokens written to a cache is not known"), id="a missing rate"
+            call(written=5), Cost(None, None, "the price of tokens written to a cache is not known"), id="a gap"
         ),
         pytest.param(call(usage=(5, None)), Cost(None, None, "the output tokens were not reported"), id="no output"),
     ],
