@@ -1,4 +1,4 @@
-"""A local stand-in for LLM providers: OpenAI's and Anthropic's wire shapes in front of a deterministic model.
+"""A local stand-in for LLM providers: OpenAI's, Anthropic's and Gemini's wire shapes in front of a deterministic model.
 
     with Server(LlmService(), tls=authority.server_context(HOSTS)) as server: ...
 
@@ -13,13 +13,14 @@ import re
 import uuid
 from typing import Any
 
-from sessiontap.demo import anthropic_wire, openai_wire, responses_wire
+from sessiontap.demo import anthropic_wire, gemini_wire, openai_wire, responses_wire
 from sessiontap.demo.dialogue import Request, Respond
 from sessiontap.demo.wire import BadRequest, Events, Headers, Ids, Whole
 
 HOSTS = (
     "api.openai.com",
     "api.anthropic.com",
+    "generativelanguage.googleapis.com",
     "api.groq.com",
     "api.mistral.ai",
     "api.deepseek.com",
@@ -31,6 +32,7 @@ HOSTS = (
 """What a certificate for it should name, and a redirect bring to it."""
 
 _ROUTE = re.compile(r"/(chat/completions|responses|embeddings|models(?:/[^/]+)?|messages(?:/count_tokens)?)$")
+_GEMINI = re.compile(r"/v1(?:beta)?/models/([^/:]+):(\w+)$")
 
 
 class LlmService:
@@ -68,6 +70,8 @@ class LlmService:
         route = f"{request.method} {found[1]}" if found else ""
         if _is_anthropic(request):
             return self._anthropic(request, route, body)
+        if gemini := _GEMINI.search(request.path):
+            return self._gemini(request, gemini[1], gemini[2], body)
         return self._openai(request, route, body)
 
     def _openai(self, request: Request, route: str, body: bytes) -> Whole | Events:
@@ -80,6 +84,8 @@ class LlmService:
         match route:
             case "POST chat/completions":
                 return openai_wire.chat(_openai_json(body), self._ids)
+            case "GET responses" if (request.headers.get("upgrade") or "").lower() == "websocket":
+                raise BadRequest(openai_wire.error(426, "This server speaks no WebSocket: ask by POST."))
             case "POST responses":
                 return responses_wire.responses(_openai_json(body), self._ids)
             case "POST embeddings":
@@ -90,7 +96,18 @@ class LlmService:
                 return openai_wire.one_model(route.removeprefix("GET models/"))
         raise BadRequest(openai_wire.error(404, f"Invalid URL ({request.method} {request.path})"))
 
+    def _gemini(self, request: Request, name: str, method: str, body: bytes) -> Whole | Events:
+        if not any(key in request.headers for key in ("x-goog-api-key", "authorization")):
+            raise BadRequest(gemini_wire.error(403, "Method doesn't allow unregistered callers."))
+        try:
+            asked = json.loads(body)
+        except ValueError:
+            raise BadRequest(gemini_wire.error(400, "Invalid JSON payload received.")) from None
+        return gemini_wire.generate(name, method, asked, self._ids)
+
     def _anthropic(self, request: Request, route: str, body: bytes) -> Whole | Events:
+        if not route:  # what Claude Code asks beside its messages: settings, policies, ...
+            raise BadRequest(anthropic_wire.error(404, "Not Found"))
         if "x-api-key" not in request.headers and "authorization" not in request.headers:
             raise BadRequest(anthropic_wire.error(401, "x-api-key header is required"))
         if "anthropic-version" not in request.headers:
@@ -128,7 +145,10 @@ def _anthropic_json(body: bytes) -> Any:
 
 
 def _provider_headers(request: Request, ids: Ids) -> Headers:
-    headers = anthropic_wire.reply_headers(ids) if _is_anthropic(request) else openai_wire.reply_headers(ids)
+    if _is_anthropic(request):
+        headers = anthropic_wire.reply_headers(ids)
+    else:
+        headers = [] if _GEMINI.search(request.path) else openai_wire.reply_headers(ids)
     if request.host.partition(":")[0].endswith(".helicone.ai"):
         headers += [("helicone-id", str(uuid.uuid4())), ("helicone-status", "success")]
     return headers

@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from typing import Any
 
 KNOWN_MODELS = re.compile(
-    r"(openai/|anthropic/)?(gpt-|o\d|chatgpt-|codex-|text-embedding-|claude-|llama|mistral|deepseek|mixtral)", re.I
+    r"(openai/|anthropic/)?(gpt-|o\d|chatgpt-|codex-|text-embedding-|claude-|gemini-|llama|mistral|deepseek|mixtral)",
+    re.I,
 )
 REASONING_MODELS = re.compile(r"(openai/)?(o\d|gpt-5)")
 REASONING_TOKENS = 64

@@ -12,6 +12,8 @@ from sessiontap.demo.openai_wire import error, known_model, refusal
 from sessiontap.demo.wire import BadRequest, Events, Ids, Whole, now, sse, text_of
 
 Item = dict[str, Any]
+_CALLS = ("function_call", "custom_tool_call")
+_RESULTS = tuple(f"{kind}_output" for kind in _CALLS)
 
 
 def responses(body: dict[str, Any], ids: Ids) -> Whole | Events:
@@ -28,7 +30,7 @@ def responses(body: dict[str, Any], ids: Ids) -> Whole | Events:
     texts += [_countable(item) for item in items]
     tools = body.get("tools")
     prompt = model.count_prompt(texts, json.dumps(tools) if tools else "")
-    output = _output(answer, ids)
+    output = _output(answer, _tools(items, body), ids)
     response = _response(name, body, ids.hex("resp_", 48))
     done = _completed(response, output, answer, prompt)
     return Events(_events(response, done, output)) if body.get("stream") else Whole(done)
@@ -36,7 +38,7 @@ def responses(body: dict[str, Any], ids: Ids) -> Whole | Events:
 
 def _turn(name: str, items: list[Item], body: dict[str, Any]) -> Turn:
     def is_reply(item: Item) -> bool:
-        return item.get("role") == "assistant" or item.get("type") in ("function_call", "reasoning")
+        return item.get("role") == "assistant" or item.get("type") in (*_CALLS, "reasoning")
 
     last_reply = max((i for i, item in enumerate(items) if is_reply(item)), default=-1)
     fresh = items[last_reply + 1 :]
@@ -46,19 +48,32 @@ def _turn(name: str, items: list[Item], body: dict[str, Any]) -> Turn:
         model=name,
         system="\n".join([text_of(body.get("instructions")), *prompts]).strip(),
         user=users[-1] if users else "",
-        tools=tuple(tool["name"] for tool in body.get("tools") or () if tool.get("type") == "function"),
-        results=tuple(text_of(item.get("output")) for item in fresh if item.get("type") == "function_call_output"),
+        tools=tuple(_tools(items, body)),
+        results=tuple(text_of(item.get("output")) for item in fresh if item.get("type") in _RESULTS),
         limit=body.get("max_output_tokens"),
     )
 
 
+def _tools(items: list[Item], body: dict[str, Any]) -> dict[str, Item]:
+    """What can be called, by name, with its `namespace` if it is in one. Codex offers its tools within the input."""
+    found: dict[str, Item] = {}
+    offered = [*(body.get("tools") or ())]
+    offered += [tool for item in items if item.get("type") == "additional_tools" for tool in item.get("tools") or ()]
+    for tool in offered:
+        if tool.get("type") == "namespace":
+            found |= {inner["name"]: inner | {"namespace": tool["name"]} for inner in tool["tools"]}
+        elif tool.get("type") in ("function", "custom"):
+            found[tool["name"]] = tool
+    return found
+
+
 def _countable(item: Item) -> str:
-    if item.get("type") == "function_call":
-        return f"{item.get('name', '')}{item.get('arguments', '')}"
+    if item.get("type") in _CALLS:
+        return f"{item.get('name', '')}{item.get('arguments', '')}{item.get('input', '')}"
     return text_of(item.get("content")) or text_of(item.get("output"))
 
 
-def _output(answer: Answer, ids: Ids) -> list[Item]:
+def _output(answer: Answer, tools: dict[str, Item], ids: Ids) -> list[Item]:
     items: list[Item] = []
     if answer.reasoning:
         items.append({"id": ids.hex("rs_", 48), "type": "reasoning", "summary": []})
@@ -69,16 +84,17 @@ def _output(answer: Answer, ids: Ids) -> list[Item]:
             {"id": ids.hex("msg_", 48), "type": "message", "status": status, "role": "assistant", "content": [part]}
         )
     for use in answer.tool_uses:
-        items.append(
-            {
-                "id": ids.hex("fc_", 48),
-                "type": "function_call",
-                "status": "completed",
-                "arguments": use.json,
-                "call_id": ids.take("call_", 24),
-                "name": use.name,
-            }
-        )
+        tool = tools[use.name]
+        custom = tool["type"] == "custom"
+        call = {
+            "id": ids.hex("ctc_" if custom else "fc_", 48),
+            "type": "custom_tool_call" if custom else "function_call",
+            "status": "completed",
+            **({"input": str(use.arguments.get("input", ""))} if custom else {"arguments": use.json}),
+            "call_id": ids.take("call_", 24),
+            "name": use.name,
+        }
+        items.append(call | ({"namespace": tool["namespace"]} if "namespace" in tool else {}))
     return items
 
 
@@ -154,14 +170,13 @@ def _events(response: dict[str, Any], done: dict[str, Any], output: list[Item]) 
                     yield event("response.output_text.delta", **spot, delta=piece, logprobs=[])
                 yield event("response.output_text.done", **spot, text=part["text"], logprobs=[])
                 yield event("response.content_part.done", **spot, part=part)
-            case "function_call":
-                begun = item | {"status": "in_progress", "arguments": ""}
+            case "function_call" | "custom_tool_call" as kind:
+                key = "input" if kind == "custom_tool_call" else "arguments"
+                begun = item | {"status": "in_progress", key: ""}
                 yield event("response.output_item.added", output_index=index, item=begun)
-                for piece in model.pieces(item["arguments"]):
-                    yield event("response.function_call_arguments.delta", **at, delta=piece)
-                yield event(
-                    "response.function_call_arguments.done", **at, name=item["name"], arguments=item["arguments"]
-                )
+                for piece in model.pieces(item[key]):
+                    yield event(f"response.{kind}_{key}.delta", **at, delta=piece)
+                yield event(f"response.{kind}_{key}.done", **at, name=item["name"], **{key: item[key]})
             case _:
                 yield event("response.output_item.added", output_index=index, item=item)
         yield event("response.output_item.done", output_index=index, item=item)
