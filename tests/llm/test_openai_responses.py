@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from tests.llm.llm_exchanges import asked, call, reply, request, sse, streamed
 
-from sessiontap.exchange import Headers, Response
-from sessiontap.llm import read
+from sessiontap.exchange import Headers, Request, Response
+from sessiontap.llm import read, routes
 from sessiontap.llm.call import CallError, Reply, ToolCall, Usage
 
 PATH = "/v1/responses"
@@ -175,3 +175,26 @@ def test_a_queued_response_has_no_usage_and_its_retrieval_has() -> None:
 
 def test_counting_tokens_uses_none() -> None:
     assert reply(f"{PATH}/input_tokens", {"object": "response.input_tokens", "input_tokens": 11}).usage is None
+
+
+@pytest.mark.parametrize("others", [[], [{"type": "response.cancel"}]], ids=["alone", "with another frame"])
+def test_a_turn_of_a_websocket(others: list[Any]) -> None:
+    frame = {"type": "response.create", "model": "m", "input": "hi", "previous_response_id": "resp_0"}
+    body = b"".join(json.dumps(line).encode() + b"\n" for line in [frame, *others])
+    turn = Request("GET", "api.openai.com", PATH, body=body)
+    understood = read.read_request(turn, routes.endpoint_of("GET", turn.host, PATH, "openai"))
+    found = understood.asked
+    assert (found.model, found.message, found.previous, found.stream) == ("m", "hi", ("resp_0",), True)
+    assert understood.json == frame
+
+    done = {"type": "response.completed", "response": {"id": "resp_1", "model": "m-1", "usage": USAGE}}
+    lines = json.dumps(done).encode() + b"\n"
+    said = read.read_reply(understood, turn, Response(101, Headers([("upgrade", "websocket")]), lines))
+    assert (said.stream, said.response_id, said.usage) == (True, "resp_1", Usage(9, 5, 4, None, 2))
+
+
+def test_a_turn_that_a_websockets_server_refused() -> None:
+    error = {"type": "error", "status": 400, "error": {"code": "previous_response_not_found", "message": "Gone."}}
+    lines = json.dumps(error).encode() + b"\n"
+    said = read.read_reply(call(PATH, {}), request(PATH), Response(101, Headers(), lines))
+    assert said.error == CallError("previous_response_not_found", "Gone.")

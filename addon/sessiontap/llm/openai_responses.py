@@ -18,6 +18,7 @@ from sessiontap.llm.openai_usage import cost_of
 from sessiontap.llm.pick import count, dicts, dig, names, parse, text
 from sessiontap.llm.streamed import asked_for, pieces, streams
 from sessiontap.llm.toolcalls import arguments_of
+from sessiontap.llm.turns import RESPONSES
 
 CLIENT_CALLS: dict[str, str | None] = {
     "function_call": None,
@@ -40,8 +41,8 @@ def asked(request: Request, body: Any) -> Asked:
     answered, results, message = _newest(given if isinstance(given, list) else [])
     return Asked(
         model=text(body, "model"),
-        stream=asked_for(body),
-        tools_offered=names(map(_tool_name, dicts(body, "tools"))),
+        stream=True if text(body, "type") in RESPONSES.starts else asked_for(body),
+        tools_offered=names(map(tool_name, dicts(body, "tools"))),
         tool_results=names(results),
         message=message,
         prompt=_prompt(body),
@@ -51,7 +52,7 @@ def asked(request: Request, body: Any) -> Asked:
     )
 
 
-def _tool_name(tool: dict[str, Any]) -> str | None:
+def tool_name(tool: dict[str, Any]) -> str | None:
     return text(tool, "name") or text(tool, "server_label") or text(tool, "type")
 
 

@@ -18,13 +18,15 @@ from sessiontap.llm import (
     openai_embeddings,
     openai_responses,
     other,
+    realtime,
 )
 from sessiontap.llm.agents import agent_of
 from sessiontap.llm.call import Asked, Call, Endpoint, Family, Reply
 from sessiontap.llm.errors import error_of
 from sessiontap.llm.family import Reader
 from sessiontap.llm.pick import parse
-from sessiontap.llm.sniff import STREAMS, body_kind
+from sessiontap.llm.sniff import STREAMS, body_kind, reply_kind
+from sessiontap.llm.turns import GRAMMARS, asking
 
 READERS: dict[Family, Reader] = {
     "openai-chat": openai_chat,
@@ -37,6 +39,7 @@ READERS: dict[Family, Reader] = {
     "bedrock-invoke": bedrock_invoke,
     "cohere": cohere,
     "ollama": ollama,
+    "realtime": realtime,
     "other": other,
 }
 """A family without a module of its own is read by `other`."""
@@ -47,7 +50,7 @@ _ENOUGH = 16
 
 def read_request(request: Request, endpoint: Endpoint) -> Call:
     """A request, understood. Its body is decoded, or None where it is not at hand: then only headers and path speak."""
-    body, problems = _json(request)
+    body, problems = _json(request, endpoint)
     asked, agent = Asked(), None
     try:
         agent = agent_of(request.headers, body)
@@ -91,7 +94,7 @@ def _is_stream(call: Call, response: Response) -> bool | None:
     content_type, body = response.headers.get("content-type"), response.body
     if not response.complete and len(body) < (1 if content_type else _ENOUGH):
         return None
-    kind = body_kind(content_type, body)
+    kind = reply_kind(response)
     if kind == "json" and call.endpoint.family == "gemini" and body.lstrip().startswith(b"["):
         return None
     if kind == "json" and not content_type and not response.complete:
@@ -99,12 +102,17 @@ def _is_stream(call: Call, response: Response) -> bool | None:
     return kind in STREAMS
 
 
-def _json(request: Request) -> tuple[Any, tuple[str, ...]]:
-    """The request's JSON. A body of another declared type (a file, a form, protobuf) is no JSON and no problem."""
+def _json(request: Request, endpoint: Endpoint) -> tuple[Any, tuple[str, ...]]:
+    """The request's JSON. A body of another declared type (a file, a form, protobuf) is no JSON and no problem.
+
+    Of a WebSocket's turn it is the frame that asks.
+    """
     body = request.body
     if not body:
         return None, ()
     kind = body_kind(request.headers.get("content-type"), body)
+    if kind == "ndjson" and (grammar := GRAMMARS.get(endpoint.family)) is not None:
+        return asking(body, grammar), ()
     if kind not in ("json", "text"):
         return None, ()
     value, problem = parse(body)

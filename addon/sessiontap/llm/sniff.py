@@ -6,6 +6,8 @@ import re
 import zlib
 from typing import Literal
 
+from sessiontap.exchange import Response
+
 Kind = Literal["json", "sse", "ndjson", "eventstream", "text", "binary", "empty"]
 
 STREAMS: frozenset[Kind] = frozenset({"sse", "ndjson", "eventstream"})
@@ -24,6 +26,13 @@ CONTENT_TYPES: dict[str, Kind] = {
 
 _SSE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?::|(?:data|event|id|retry)(?::|\r|\n))")
 _JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*[{\[]")
+
+
+def reply_kind(response: Response) -> Kind:
+    """The kind of a response's body. What follows a 101 is a turn of a WebSocket: its frames as JSON lines."""
+    if response.status == 101 and response.body:
+        return "ndjson"
+    return body_kind(response.headers.get("content-type"), response.body)
 
 
 def body_kind(content_type: str | None, body: bytes) -> Kind:

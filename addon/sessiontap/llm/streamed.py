@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sessiontap.exchange import Response
 from sessiontap.llm import ndjson, sse
 from sessiontap.llm.pick import dig, flag, parse
-from sessiontap.llm.sniff import body_kind
+from sessiontap.llm.sniff import reply_kind
 
 _SAID = 3
 """Damaged events that are told one by one; a count for the rest."""
@@ -24,7 +24,7 @@ class Piece(NamedTuple):
 
 def streams(response: Response) -> bool:
     """The body is SSE or JSON lines."""
-    return body_kind(response.headers.get("content-type"), response.body) in ("sse", "ndjson")
+    return reply_kind(response) in ("sse", "ndjson")
 
 
 def asked_for(body: Any) -> bool | None:
@@ -56,7 +56,7 @@ def pieces(response: Response, problems: list[str]) -> Iterator[Piece]:
 
 
 def _raw(response: Response) -> Iterator[tuple[bytes, str | None, int, bool]]:
-    if body_kind(response.headers.get("content-type"), response.body) == "ndjson":
+    if reply_kind(response) == "ndjson":
         for line in ndjson.lines(response.body):
             yield line.data, None, line.end, line.complete
     else:

@@ -1,0 +1,175 @@
+"""OpenAI realtime over a WebSocket, and those who speak it (Azure, xAI): one turn of the socket, as `turns` tells them.
+
+Source: platform.openai.com/docs/api-reference/realtime-client-events and realtime-server-events. Older names of events
+(`response.text.delta`, `response.audio_transcript.delta`) are still in use. A turn's request are the client's frames as
+JSON lines, with the session's settings in front; what is spoken appears as its transcript. Usage stands in
+`response.done`; xAI's beside `response`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from sessiontap.exchange import Request, Response
+from sessiontap.llm import ndjson
+from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
+from sessiontap.llm.errors import error_inside
+from sessiontap.llm.openai_responses import tool_name
+from sessiontap.llm.pick import count, dicts, dig, first_count, names, parse, text
+from sessiontap.llm.streamed import pieces
+
+_TEXT_DELTAS = frozenset(
+    {
+        "response.output_text.delta",
+        "response.text.delta",
+        "response.output_audio_transcript.delta",
+        "response.audio_transcript.delta",
+    }
+)
+_ARGUMENTS_DELTA = "response.function_call_arguments.delta"
+_MODEL_PARAMETERS = ("model", "deployment")
+"""In the URL; Azure names a deployment."""
+
+
+def asked(request: Request, body: Any) -> Asked:
+    """See `family.Reader`. `body` is the frame that asks, None where the server began the reply by itself."""
+    session: dict[str, Any] = {}
+    items: list[dict[str, Any]] = []
+    for frame in _frames(request.body or b""):
+        kind = text(frame, "type")
+        if kind == "session.update":
+            session |= dig(frame, "session") if isinstance(dig(frame, "session"), dict) else {}
+        elif kind == "conversation.item.create" and isinstance(item := frame.get("item"), dict):
+            items.append(item)
+    wish = dig(body, "response")
+    if isinstance(dig(wish, "input"), list):  # in place of the conversation
+        items = list(dicts(wish, "input"))
+    results = [item for item in items if item.get("type") == "function_call_output"]
+    called = {text(item, "call_id"): text(item, "name") for item in items if item.get("type") == "function_call"}
+    parameters = dict(request.query)
+    in_url = next((parameters[name] for name in _MODEL_PARAMETERS if parameters.get(name)), None)
+    tools = wish if isinstance(dig(wish, "tools"), list) else session
+    return Asked(
+        model=text(wish, "model") or text(session, "model") or in_url,
+        stream=True if request.body else None,
+        tools_offered=names(map(tool_name, dicts(tools, "tools"))),
+        tool_results=names(called.get(text(item, "call_id")) for item in results),
+        message=next((said for item in reversed(items) if item.get("role") == "user" and (said := _said(item))), None),
+        prompt=text(wish, "instructions") or text(session, "instructions"),
+        answered=names(text(item, "call_id") for item in reversed(results)),
+    )
+
+
+def _frames(lines: bytes) -> Iterator[dict[str, Any]]:
+    for line in ndjson.lines(lines):
+        value, _ = parse(line.data)
+        if isinstance(value, dict):
+            yield value
+
+
+def _said(item: Any) -> str | None:
+    """An item's text; of what is spoken, the transcript."""
+    parts = (text(part, "text") or text(part, "transcript") for part in dicts(item, "content"))
+    return "\n".join(part for part in parts if part) or None
+
+
+@dataclass(slots=True)
+class _Item:
+    """One output item, as far as it came."""
+
+    kind: str | None = None
+    name: str | None = None
+    call_id: str | None = None
+    said: list[str] = field(default_factory=list)
+    arguments: list[str] = field(default_factory=list)
+
+    def learn(self, item: Any, *, done: bool) -> None:
+        """From the item itself; once it is done it says everything that it has."""
+        self.kind = text(item, "type") or self.kind
+        self.name = text(item, "name") or self.name
+        self.call_id = text(item, "call_id") or self.call_id
+        if done and (said := _said(item)):
+            self.said = [said]
+        if done and (arguments := text(item, "arguments")):
+            self.arguments = [arguments]
+
+    def call(self) -> ToolCall | None:
+        if self.kind != "function_call" or not self.name:
+            return None
+        return ToolCall(self.name, self.call_id, "".join(self.arguments) or None)
+
+
+def reply(call: Call, response: Response) -> Reply:
+    """See `family.Reader`."""
+    problems: list[str] = []
+    items: dict[str, _Item] = {}
+    model = response_id = None
+    ended: Any = None
+    usage: Any = None
+    error: CallError | None = None
+    first_token: int | None = None
+    for event, _, end in pieces(response, problems):
+        kind = text(event, "type") or ""
+        key = text(event, "item_id") or text(event, "item", "id") or ""
+        delta = text(event, "delta")
+        match kind:
+            case "session.created" | "session.updated":
+                model = text(event, "session", "model") or model
+            case "response.created":
+                response_id = text(event, "response", "id") or response_id
+            case "response.output_item.added" | "response.output_item.done":
+                items.setdefault(key, _Item()).learn(event.get("item"), done=kind.endswith("done"))
+            case "response.done":
+                ended = event.get("response")
+                usage = dig(ended, "usage") or event.get("usage")
+            case "error":
+                error = error_inside(event)
+            case _ if delta and kind in _TEXT_DELTAS:
+                items.setdefault(key, _Item("message")).said.append(delta)
+            case _ if delta and kind == _ARGUMENTS_DELTA:
+                items.setdefault(key, _Item("function_call")).arguments.append(delta)
+        if first_token is None and delta and kind.startswith("response."):
+            first_token = end
+    for item in dicts(ended, "output"):
+        items.setdefault(text(item, "id") or "", _Item()).learn(item, done=True)
+    status = text(ended, "status")
+    return Reply(
+        response_model=text(ended, "model") or model,
+        response_id=text(ended, "id") or response_id,
+        text="\n".join(said for item in items.values() if (said := "".join(item.said))) or None,
+        tool_calls=tuple(tool for item in items.values() if (tool := item.call())),
+        builtin_tool_calls=tuple(item.kind for item in items.values() if item.kind in _RUN_THERE),
+        finish_reason=text(ended, "status_details", "reason") or status,
+        usage=usage_of(usage),
+        error=_failure(ended) if status is not None else error,
+        first_token=first_token,
+        problems=tuple(problems),
+    )
+
+
+_RUN_THERE = ("mcp_call",)
+
+
+def _failure(response: Any) -> CallError | None:
+    """Of a reply that failed. An error about another frame that stands in a reply is none of the reply's."""
+    if text(response, "status") != "failed":
+        return None
+    error = dig(response, "status_details", "error")
+    return CallError(text(error, "type") or text(error, "code"), text(error, "message"))
+
+
+def usage_of(usage: Any) -> Usage | None:
+    """`input_tokens` includes cached ones; text and audio are counted together."""
+    found = Usage(
+        input=count(usage, "input_tokens"),
+        output=count(usage, "output_tokens"),
+        cache_read=first_count(
+            usage, ("input_token_details", "cached_tokens"), ("input_tokens_details", "cached_tokens")
+        ),
+        reasoning=first_count(
+            usage, ("output_token_details", "reasoning_tokens"), ("output_tokens_details", "reasoning_tokens")
+        ),
+    )
+    return None if found == Usage() else found
