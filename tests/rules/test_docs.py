@@ -13,7 +13,7 @@ from tests.rules.build import CALLER, facts, outcome
 
 from sessiontap.rules import json_schema, load_text
 from sessiontap.rules.kinds import Either, Record
-from sessiontap.rules.schema import DEFINITIONS, FILE, GATEWAY, HOST, ID_SOURCES, MATCH, REDACT, RULE, SESSION
+from sessiontap.rules.schema import DEFINITIONS, FILE, GATEWAY, HOST, ID_SOURCES, MATCH, PRICE, REDACT, RULE, SESSION
 from sessiontap.rules.variables import FAMILIES, VARIABLES
 
 REFERENCE = (Path(__file__).parents[2] / "docs" / "rules.md").read_text("utf-8")
@@ -32,9 +32,9 @@ def process() -> Record:
     return kind.record
 
 
-@pytest.mark.parametrize("record", [FILE, RULE, MATCH, SESSION, HOST, GATEWAY, REDACT, process()])
+@pytest.mark.parametrize("record", [FILE, RULE, MATCH, SESSION, HOST, GATEWAY, REDACT, PRICE, process()])
 def test_every_key_is_there(record: Record) -> None:
-    names = [field.name for field in record.fields if not field.later]
+    names = [field.name for field in record.fields]
     assert [name for name in names if not re.search(rf"[`.{{\s]{name}[`:\s]", REFERENCE)] == []
 
 

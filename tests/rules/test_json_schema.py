@@ -22,7 +22,7 @@ OF_THE_READER_ALONE = {
     *("source of an id, nearly", "source of an id, another spelling", "operation", "host with more", "key twice"),
     *("regular expression", "template", "header that a call needs", "property's name", "header twice in another case"),
     *("headers to remove", "headers to redact", "URL of a gateway", "glob of hosts that is none"),
-    *("not yet: a gateway", "unknown gateway", "flag"),
+    *("not yet: a gateway", "unknown gateway", "flag", "price of no model", "price for a broken pattern"),
 }
 NO_YAML = {name for name, (_, messages) in BAD.items() if any("no YAML" in message for message in messages)}
 NO_YAML |= {"a tag", "a key that is a list"}
@@ -54,6 +54,7 @@ def test_what_only_the_reader_sees(name: str) -> None:
         "rules: [{match: {process: 12, header: {X-A: [1, yes]}, body: {a.b: 1}}}]",
         "rules: [{match: [{process: [{name: node}, bun]}, {not: {not: {stream: false}}}], send: auto, tags: one}]",
         "{send: none, rules: [], hosts: [{host: x.example}], redact: {headers: X, patterns: [a]}}",
+        "prices: {m: {input: 1, output: .5}, 'gpt-*': {input: 0.001, output: 2.50, cache_read: 0, cache_write: 3}}",
         "rules: [{state: {a: [1, null, {b: c}]}, headers: {remove: X-*}, session: {idle: 1h30m, max_calls: 1}}]",
     ],
 )
@@ -80,6 +81,7 @@ def test_every_key_has_a_description() -> None:
 
 
 def test_what_is_not_yet_available_is_not_offered() -> None:
-    assert "prices" not in json_schema()["properties"]
+    send = json_schema()["properties"]["send"]
+    assert "langfuse" not in json.dumps(send)
     with pytest.raises(RulesError):
-        load_text("prices: {}")
+        load_text("send: langfuse")

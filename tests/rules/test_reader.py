@@ -143,7 +143,30 @@ BAD = {
         "rules:\n  - headers:\n      set:\n        X-A: 1\n        x-a: 2\n",
         ["5:9: rules[0].headers.set.x-a: the key 'x-a' stands here again, first in line 4"],
     ),
-    "not yet: prices": ("prices: {m: {input: 1}}\n", ["1:1: prices: 'prices' is not yet available in this version"]),
+    "price without output": ("prices: {m: {input: 1}}\n", ["1:13: prices.m: the key 'output' is missing"]),
+    "price with an unknown key": (
+        "prices: {m: {input: 1, output: 2, cached: 1}}\n",
+        [
+            "1:35: prices.m.cached: unknown key 'cached'; expected one of input, output, cache_read, cache_write; "
+            "did you mean 'cache_read'?"
+        ],
+    ),
+    "price below nothing": (
+        "prices: {m: {input: -1, output: 2}}\n",
+        ["1:21: prices.m.input: '-1' is no price; expected US dollars per million tokens, such as 0.15"],
+    ),
+    "price that is no number": (
+        "prices: {m: {input: $1, output: 2}}\n",
+        ["1:21: prices.m.input: '$1' is no price; expected US dollars per million tokens, such as 0.15"],
+    ),
+    "price of no model": ("prices: {'': {input: 1, output: 2}}\n", ["1:10: prices.: nothing stands here; expected a word"]),
+    "price for a broken pattern": (
+        "prices: {'re:(': {input: 1, output: 2}}\n",
+        [
+            "1:10: prices.re:(: 're:(' is no regular expression (missing ), unterminated subpattern at position 0); "
+            "expected a regular expression after re:"
+        ],
+    ),
     "not yet: a dialect": (
         "rules:\n  - send: [langfuse]\n",
         [
@@ -182,7 +205,7 @@ BAD = {
         ["2:14: rules[0].session: the value 'x' stands here; expected a map with name, id, path, idle, max_calls"],
     ),
     "list where text is meant": ("rules:\n  - user: [x]\n", ["2:11: rules[0].user: a list stands here; expected text"]),
-    "no map": ("- x\n", ["1:1: a list stands here; expected a map with version, send, rules, hosts, gateways, redact"]),
+    "no map": ("- x\n", ["1:1: a list stands here; expected a map with version, send, rules, hosts, gateways, redact, prices"]),
     "empty": ("", ["1:1: the file is empty; expected a map with the key rules"]),
     "only a comment": ("# rules:\n", ["1:1: the file is empty; expected a map with the key rules"]),
     "a tag": ("rules: !include x\n", ["1:8: rules: the tag !include means nothing here; expected a plain value"]),

@@ -17,7 +17,7 @@ from sessiontap.rules.json_schema import json_schema
 from sessiontap.rules.lint import lint
 from sessiontap.rules.load import default_rules, load_file, load_text
 from sessiontap.rules.problems import Problem, RulesError
-from sessiontap.rules.rules import ConnectionView, Gateway, HostEntry, Rule, Rules
+from sessiontap.rules.rules import ConnectionView, Gateway, HostEntry, Price, Rule, Rules
 
 __all__ = [
     "Check",
@@ -30,6 +30,7 @@ __all__ = [
     "HostEntry",
     "Labels",
     "Matched",
+    "Price",
     "Problem",
     "Rule",
     "Rules",

@@ -10,15 +10,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sessiontap.rules.conditions import Leaf, conditions_of, requires
-from sessiontap.rules.patterns import Pattern, host_pattern
+from sessiontap.rules.patterns import Pattern, host_pattern, text_pattern
 from sessiontap.rules.problems import Wrong, closest, quoted
 from sessiontap.rules.reader import Reader
-from sessiontap.rules.rules import Gateway, HostEntry, Rule, Rules, Send, index_of
+from sessiontap.rules.rules import Gateway, HostEntry, Price, Rule, Rules, Send, index_of
 from sessiontap.rules.schema import GATEWAYS, GATEWAYS_LATER
 from sessiontap.rules.settings import Constant, Content, JsonValue, Ladder, Line, PathLine, Setting
 from sessiontap.rules.template import Template, check_name
 
 EARLY = ("session.name", "session.id", "session.idle", "session.max_calls", "send", "existing", "gateway", "capture")
+PRICED = {"input", "output"}
+"""What every price has; one without is a problem already."""
 TEMPLATE_OF_SESSION = ("session.name", "session.id")
 """Settings that come before the session is known."""
 
@@ -42,6 +44,7 @@ def compile_file(values: Mapping[str, Any], reader: Reader, digest: str) -> Rule
         env_names=frozenset(_env_names(values.get("rules", ()), rules)),
         redact_headers=tuple(name.lower() for name in redact.get("headers", ())),
         redact_patterns=redact.get("patterns", ()),
+        prices=tuple(_price(name, given) for name, given in values.get("prices", {}).items() if given.keys() >= PRICED),
         index=index_of(rules),
     )
 
@@ -84,6 +87,10 @@ def _host(given: Mapping[str, Any]) -> HostEntry:
     with_port = port.isdigit() and name and ":" not in name
     pattern = host_pattern(name if with_port else host)
     return HostEntry(host, given.get("provider"), given.get("operation"), pattern, int(port) if with_port else None)
+
+
+def _price(model: str, given: Mapping[str, Any]) -> Price:
+    return Price(text_pattern(model), **{"cache_read": given["input"], "cache_write": given["input"], **given})
 
 
 def _gateway(name: str, given: Mapping[str, Any], reader: Reader) -> Gateway:

@@ -47,11 +47,10 @@ def _schema(kind: Kind) -> Schema:
         case MapOf(value):
             return {"type": "object", "additionalProperties": _schema(value)}
         case Record(fields):
-            known = [field for field in fields if not field.later]
-            required = [field.name for field in known if field.required]
+            required = [field.name for field in fields if field.required]
             return {
                 "type": "object",
-                "properties": {field.name: _described(field) for field in known},
+                "properties": {field.name: _described(field) for field in fields},
                 "additionalProperties": False,
                 **({"required": required} if required else {}),
             }

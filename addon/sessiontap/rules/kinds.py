@@ -73,8 +73,6 @@ class Field:
     kind: Kind
     doc: str
     required: bool = False
-    later: bool = False
-    """Known, but this version cannot do it yet."""
     examples: tuple[Any, ...] = ()
 
 

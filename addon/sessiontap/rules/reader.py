@@ -187,9 +187,6 @@ class Reader:
             seen.add(name)
             if known is None:
                 self.problem(_join(path, name), _unknown(name, kind), name, key)
-            elif known.later:
-                wrong = Wrong(f"{quoted(name)} is not yet available in this version")
-                self.problem(_join(path, name), wrong, name, key)
             elif (got := self.read(known.kind, value, _join(path, name), depth + 1)) is not INVALID:
                 values[name] = got
         if isinstance(node, MappingNode):
@@ -283,7 +280,7 @@ def _expected(kind: Kind) -> str:
         case MapOf(noun=noun):
             return f"a map of {noun}s" if not noun.endswith("y") else f"a map of {noun[:-1]}ies"
         case Record(fields):
-            return "a map with " + ", ".join(known.name for known in fields if not known.later)
+            return "a map with " + ", ".join(known.name for known in fields)
         case Either():
             return "text or a map"
         case Ref(name):
@@ -293,7 +290,7 @@ def _expected(kind: Kind) -> str:
 
 
 def _unknown(name: str, kind: Record) -> Wrong:
-    options = [known.name for known in kind.fields if not known.later]
+    options = [known.name for known in kind.fields]
     guess = closest(name, options)
     if guess is None or guess.casefold() != name.casefold():
         # `name:` beside `session:` where it belongs inside it.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from sessiontap.rules.conditions import Condition, Leaf
@@ -89,6 +90,17 @@ class Gateway:
     def key_from(self, proxy_env: Mapping[str, str]) -> str | None:
         """Its key, filled in from the proxy's environment; None where there is none."""
         return self.key.render(Context(Scope(Facts(None)), proxy_env)) if self.key is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """An item of `prices:`, US dollars per million tokens. Readers alone look at it."""
+
+    model: Pattern
+    input: Decimal
+    output: Decimal
+    cache_read: Decimal
+    cache_write: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +197,7 @@ class Rules:
     """Header names, lower case."""
     redact_patterns: tuple[str, ...] = ()
     """As written: `re:` and a regular expression, or text as it stands."""
+    prices: tuple[Price, ...] = ()
     index: Index = field(default=Index(), repr=False)
 
     @property
@@ -204,6 +217,11 @@ class Rules:
             if entry.pattern.find(host) is not None and entry.port in (None, port):
                 return entry
         return None
+
+    def price(self, model: str) -> Price | None:
+        """The item of `prices:` for this model: its own name, else the first glob that stands for it."""
+        fitting = [one for one in self.prices if one.model.find(model) is not None]
+        return next((one for one in fitting if one.model.literal is not None), fitting[0] if fitting else None)
 
     def candidates(self, scope: Scope) -> Sequence[Rule]:
         """The rules that may match, in order."""

@@ -7,6 +7,7 @@ a `Field` here, its meaning in `conditions.py` (what a rule looks at) or `compil
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -127,12 +128,23 @@ def _url(text: str) -> str:
     return text
 
 
+def _dollars(text: str) -> Decimal:
+    if re.fullmatch(r"([0-9]{1,9}(\.[0-9]{0,12})?|\.[0-9]{1,12})([eE]-[0-9]{1,2})?", text) is None:
+        raise Wrong(f"{quoted(text)} is no price", "US dollars per million tokens, such as 0.15")
+    return Decimal(text)
+
+
+def _model(text: str) -> Pattern:
+    return text_pattern(_word(text))
+
+
 _GLOB = {"description": "A glob with * and ?, or re: and a regular expression."}
 _TEMPLATE = {"description": "Text with ${variables}; ${name:-default} where one may be missing."}
 
 WORD = Text(_word)
 TEMPLATE = Ref("template")
 ID = Text(_id, {"description": "A source of ids, a template or a literal id.", "examples": list(ID_SOURCES)})
+DOLLARS = Text(_dollars, {"type": "number", "minimum": 0, "description": "US dollars per million tokens."})
 DURATION = Text(duration.parse_duration, {"pattern": f"^{duration.SYNTAX}$", "description": duration.EXPECTED})
 
 
@@ -233,6 +245,13 @@ REDACT = Record((
     Field("patterns", ListOf(Text(_redacted), lone=True), "More secrets: plain text, or re: and a regular expression."),
 ))
 
+PRICE = Record((
+    Field("input", DOLLARS, "A million input tokens.", True, examples=(0.15,)),
+    Field("output", DOLLARS, "A million output tokens, those of reasoning too.", True, examples=(0.6,)),
+    Field("cache_read", DOLLARS, "A million input tokens read from a cache. Without it as other input."),
+    Field("cache_write", DOLLARS, "A million input tokens written to a cache. Without it as other input."),
+))
+
 FILE = Record((
     Field("version", Whole(1, only=VERSION), "The language's version: 1."),
     Field("send", SEND, "Dialects that rules write unless they say otherwise. Default: helicone."),
@@ -240,7 +259,8 @@ FILE = Record((
     Field("hosts", ListOf(HOST, may_be_empty=True), "More hosts that are intercepted and recorded."),
     Field("gateways", MapOf(GATEWAY), "Gateways by name."),
     Field("redact", REDACT, "What is redacted in the trace besides known secrets."),
-    Field("prices", MapOf(Json()), "US dollars per million tokens.", later=True),
+    Field("prices", MapOf(PRICE, _model, noun="model"), "What models cost, by name or glob, per million tokens.",
+          examples=({"my-model": {"input": 0.5, "output": 1.5}},)),
 ))
 
 DEFINITIONS: dict[str, Kind] = {
