@@ -76,6 +76,8 @@ class History:
     """`chain[i]` stands for the first i steps."""
     opening: str | None = None
     """The first user message's text."""
+    parts: tuple[str, ...] = ()
+    """The same as it is written, where in several parts."""
     latest: str | None = None
     """The newest user message's text."""
     system: bytes | None = None
@@ -146,6 +148,7 @@ def history(call: Call) -> History:
     system: list[str] = [said for said in prompts_of(body) if not said.startswith(_BILLING)]
     steps: list[Step] = []
     opening: str | None = None
+    parts: tuple[str, ...] = ()
     latest: str | None = None
     run: list[Piece] = []
     for role, pieces in messages_of(body):
@@ -163,9 +166,10 @@ def history(call: Call) -> History:
             continue
         answered = tuple(piece.id for piece in pieces if isinstance(piece, Result) and piece.id)
         steps.append(Step(ROLES.get(role, "user"), message_digest(ROLES.get(role, "user"), pieces), (), answered))
-        if role == "user" and (said := "\n".join(piece.said for piece in pieces if isinstance(piece, Text))):
-            opening = opening or said
-            latest = said
+        if role == "user" and (texts := [piece.said for piece in pieces if isinstance(piece, Text)]):
+            latest = "\n".join(texts)
+            if opening is None:
+                opening, parts = latest, tuple(texts)
     if run:
         steps += _run(run)
     chain = [START]
@@ -178,6 +182,7 @@ def history(call: Call) -> History:
         steps=tuple(steps),
         chain=tuple(chain),
         opening=opening,
+        parts=parts if len(parts) > 1 else (),
         latest=latest,
         system=hashed,
         settings=digest(json_bytes([call.asked.model, call.asked.stream, call.endpoint.operation, rest])),

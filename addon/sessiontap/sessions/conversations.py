@@ -32,6 +32,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sessiontap.llm.agents import UNTYPED
 from sessiontap.llm.call import Call
 from sessiontap.llm.history import START, Ending, Handed, History
 from sessiontap.sessions.ground import Ground
@@ -41,6 +42,8 @@ from sessiontap.sessions.quoted import Pending, Quoted
 from sessiontap.sessions.session import Evidence, Kind, Link
 from sessiontap.sessions.threads import Thread, conversation_id, thread_of
 
+UNNAMED = "subagent"
+"""What a client's table calls a sub-agent that does not say its type."""
 _MOST_THREADS = 10_000
 _CONVERSES = frozenset(("chat", "text_completion", "count_tokens", "realtime"))
 _CERTAIN = ("exact", "strong")
@@ -149,9 +152,12 @@ class Conversations:
             kind = self._kind(history, found) if parent.conversation == conversation else "branch"
         elif pending is not None and (asker := self._known.get(pending.call)) and not (seen and thread.fine):
             parent, evidence, kind = asker, "strong", "subagent"
-            if not thread.fine:
+            if not thread.fine or thread.subagent in (None, UNNAMED):
                 lineage = (*asker.lineage, pending.handed.tool)
+            if not thread.fine:
                 conversation = conversation_id(f"{thread.key} {asker.id} {pending.handed.digest.hex()}")
+            elif seen is None and thread.subagent == UNTYPED:
+                lineage = (*asker.lineage, pending.handed.tool)
         elif history.goes_on and seen:
             kind = "compaction"
         elif thread.serial and seen:

@@ -66,11 +66,15 @@ class Quoted:
             self._handed.pop(key, None)
 
     def handed(self, ground: Ground, history: History, now: int) -> Pending | None:
-        """What a tool was handed, where the request opens with just that and nothing has been replied yet."""
+        """What a tool was handed, where the request opens with just that, as all of its first message or as a part, and
+        nothing has been replied yet."""
         if history.opening is None or not self._handed or any(step.role == "assistant" for step in history.steps):
             return None
-        pending = self._handed.get((*ground.place, text_digest(history.opening)))
-        return pending if pending is not None and now - pending.at <= HANDED_FOR else None
+        for said in (history.opening, *history.parts):
+            pending = self._handed.get((*ground.place, text_digest(said)))
+            if pending is not None and now - pending.at <= HANDED_FOR:
+                return pending
+        return None
 
     def summary(self, ground: Ground, history: History) -> str | None:
         """The call whose summary the request opens with: more than half of its lines stand in the first message."""

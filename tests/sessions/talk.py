@@ -1,0 +1,110 @@
+"""A conversation as a test writes it: requests and replies, and what they were linked to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from sessiontap.exchange import Headers, Request
+from sessiontap.llm.call import Call, Reply, ToolCall
+from sessiontap.llm.history import Ending, History, ending, history
+from sessiontap.llm.read import read_request
+from sessiontap.llm.routes import endpoint_of
+from sessiontap.sessions.conversations import Conversations, heads
+from sessiontap.sessions.ground import Ground
+from sessiontap.sessions.session import Link
+
+HERE = Ground("process 1", "openai-chat")
+_SECOND = 1_000_000_000
+_ROLES = {"s": "system", "u": "user", "a": "assistant"}
+
+Said = str | dict[str, Any]
+
+
+def chat(*said: Said, **rest: Any) -> dict[str, Any]:
+    """A chat's body: `u Hello` is what the user says, `a` the assistant, `s` the system; anything else as it is."""
+    messages = [{"role": _ROLES[one[0]], "content": one[2:]} if isinstance(one, str) else one for one in said]
+    return {"model": "m", "messages": messages, **rest}
+
+
+def calls(*tools: tuple[str, str], said: str | None = None, **arguments: Any) -> dict[str, Any]:
+    """An assistant's message that calls tools, each given as (id, name)."""
+    text = json.dumps(arguments)
+    made = [{"id": id, "type": "function", "function": {"name": name, "arguments": text}} for id, name in tools]
+    return {"role": "assistant", "content": said, "tool_calls": made}
+
+
+def gives(id: str, said: str = "done") -> dict[str, Any]:
+    """A tool's result."""
+    return {"role": "tool", "tool_call_id": id, "content": said}
+
+
+def read(body: dict[str, Any], path: str = "/v1/chat/completions", **headers: str) -> Call:
+    """A request, read. Header names are written with `_` for `-`."""
+    fields = [("content-type", "application/json"), *((k.replace("_", "-"), v) for k, v in headers.items())]
+    request = Request("POST", "api.openai.com", path, Headers(fields), json.dumps(body).encode())
+    return read_request(request, endpoint_of("POST", "api.openai.com", path, "openai"))
+
+
+@dataclass
+class Talk:
+    """Requests are named by the test; each takes a second."""
+
+    conversations: Conversations = field(default_factory=Conversations)
+    ground: Ground = HERE
+    path: str = "/v1/chat/completions"
+    now: int = 0
+    asked: dict[str, tuple[Ground, Call, History, Link]] = field(default_factory=dict)
+    kept: list[tuple[str, int, Link, dict[str, Any], Ending]] = field(default_factory=list)
+    """What the records of the calls that ended hold."""
+
+    def ask(
+        self,
+        id: str,
+        body: dict[str, Any],
+        *,
+        ground: Ground | None = None,
+        path: str | None = None,
+        **headers: str,
+    ) -> Link:
+        """A request goes out, from the talk's own ground and on its path unless it says otherwise."""
+        self.now += _SECOND
+        ground = ground or self.ground
+        call = read(body, path or self.path, **headers)
+        found = history(call)
+        link = self.conversations.ask(ground, call, found, id, self.now)
+        self.asked[id] = ground, call, found, link
+        return link
+
+    def reply(
+        self,
+        id: str,
+        text: str | None = None,
+        *,
+        tools: tuple[tuple[str | None, str, dict[str, Any]], ...] = (),
+        response_id: str | None = None,
+        status: int | None = 200,
+    ) -> None:
+        """Its reply has been read; `tools` as (id, name, arguments)."""
+        self.now += _SECOND
+        ground, call, found, link = self.asked[id]
+        made = tuple(ToolCall(name, tool, json.dumps(arguments)) for tool, name, arguments in tools)
+        reply = Reply(text=text, tool_calls=made, response_id=response_id) if status == 200 else Reply()
+        came = ending(found, reply, status)
+        self.conversations.reply(id, came, self.now)
+        self.kept.append((id, self.now, link, heads(ground, call, found, came), came))
+
+    def turn(self, id: str, body: dict[str, Any], text: str | None = None, **more: Any) -> Link:
+        """A request and its reply."""
+        asking = {key: more.pop(key) for key in list(more) if key in ("ground", "path") or key.startswith("x_")}
+        link = self.ask(id, body, **asking)
+        self.reply(id, text, **more)
+        return link
+
+    def restarted(self) -> Talk:
+        """The same after a restart, with what the records hold."""
+        after = Talk(ground=self.ground, path=self.path, now=self.now)
+        for id, at, link, kept, came in self.kept:
+            after.conversations.restore(id, at, link, kept, came.response_id, came.ids)
+        return after
