@@ -18,6 +18,7 @@ from sessiontap.proxy.connections import Connection, Destination, destinations, 
 from sessiontap.proxy.faults import Faults
 from sessiontap.proxy.live import LiveCall
 from sessiontap.proxy.service import Service
+from sessiontap.proxy.sockets import Socket, how_closed
 from sessiontap.rules import Facts
 from sessiontap.sessions.ids import call_id
 
@@ -33,6 +34,7 @@ class Tap:
         self.faults = Faults()
         self.service = Service(self.faults)
         self.live: dict[str, LiveCall] = {}
+        self.sockets: dict[str, Socket] = {}
         self.distrusted: set[tuple[str, str]] = set()
         """(caller, host) pairs that refused our certificate: passed through from then on."""
 
@@ -186,7 +188,7 @@ class Tap:
         with self.faults.guard("response headers"):
             if call.plan is not None:
                 plan = self.service.planner.plan_reply(call.plan, _headers(reply), call.id)
-                carry_out.edit(reply.headers, plan.reply_edits)
+                carry_out.edit(reply, plan.reply_edits)
                 call.plan = plan
 
     def response(self, flow: http.HTTPFlow) -> None:
@@ -196,16 +198,38 @@ class Tap:
 
     def error(self, flow: http.HTTPFlow) -> None:
         with self.faults.guard("error"):
+            if flow.id in self.sockets:
+                self._close_socket(flow, outcome.of_error(flow), "by an error")
             self._end(flow, outcome.of_error(flow))
+
+    def websocket_start(self, flow: http.HTTPFlow) -> None:
+        with self.faults.guard("web socket"):
+            call = self.live.get(flow.id)
+            if call is not None:
+                self.sockets[flow.id] = Socket(self.service, call, flow)
+                del self.live[flow.id]
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:
         with self.faults.guard("web socket"):
-            if flow.id in self.live and flow.websocket is not None:
-                del flow.websocket.messages[:-1]  # mitmproxy keeps them all
+            socket, data = self.sockets.get(flow.id), flow.websocket
+            if socket is None or data is None:
+                return
+            message = data.messages[-1]
+            del data.messages[:-1]  # mitmproxy keeps them all
+            socket.message(
+                time.perf_counter_ns(), time.time_ns(), message.from_client, message.content, message.is_text
+            )
 
     def websocket_end(self, flow: http.HTTPFlow) -> None:
+        data = flow.websocket
+        how, why = how_closed(data.closed_by_client, data.close_code) if data else how_closed(None, None)
+        self._close_socket(flow, how, why)
+
+    def _close_socket(self, flow: http.HTTPFlow, how: outcome.Outcome, why: str) -> None:
         with self.faults.guard("web socket"):
-            self._end(flow, "websocket_closed")
+            socket = self.sockets.pop(flow.id, None)
+            if socket is not None:
+                socket.closed(time.perf_counter_ns(), how, why, flow.websocket.close_code if flow.websocket else None)
 
     def _end(self, flow: http.HTTPFlow, how: outcome.Outcome) -> None:
         call = self.live.pop(flow.id, None)
