@@ -235,7 +235,7 @@ def steps(calls: Sequence[StoredCall]) -> list[tuple[int, int]]:
 
 
 def test_a_session_of_so_many_calls(proxy: Proxy) -> None:
-    proxy.write_rules(session({"name": "Three at a time", "max_calls": 3}))
+    proxy.write_rules(session({"name": "Three at a time", "id": "process", "max_calls": 3}))
     assert steps(ask(proxy, 7)) == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0)]
 
 
@@ -260,7 +260,7 @@ def test_a_session_ends_by_silence_and_outlives_a_restart(lab: Lab) -> None:
         "version": 1,
         "rules": [
             {"match": {"header": {"x-run": "*"}}, "session": {"id": "${header.x-run}", "name": "${header.x-name}"}},
-            {"session": {"name": "Silent", "idle": "10m"}},
+            {"session": {"name": "Silent", "id": "process", "idle": "10m"}},
         ],
     }
 
