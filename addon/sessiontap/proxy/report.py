@@ -8,7 +8,7 @@ import time
 
 from mitmproxy import ctx
 
-from sessiontap.trace.record import CallSeen
+from sessiontap.trace.record import WARM_UP, CallSeen
 
 logger = logging.getLogger("sessiontap")
 
@@ -41,6 +41,8 @@ def call_line(seen: CallSeen) -> str:
     name = seen.session.name if seen.session else "-"
     path = seen.labels.path if seen.labels else "-"
     step = f" #{seen.session.step}" if seen.session else ""
+    if WARM_UP in seen.flags:
+        step = " warm-up"
     model = seen.reply.response_model if seen.reply else None
     if model is None and seen.call is not None:
         model = seen.call.asked.model

@@ -1,0 +1,220 @@
+"""A live WebSocket: its frames become turns (`llm.turns`), and each turn a call of its own.
+
+The upgrade is planned as any call is: its headers say what is known by then. The first turn that asks for something
+**is** this call: it takes its id, and its step, where what it says leads to the same session. Later turns are calls of
+their own. A turn is decided by what its frames say; nothing that was decided about it is sent, since a frame has no
+headers. A warm-up is recorded with the flag `warm_up` and takes no step. A socket without turns, or of a family
+whose turns are not known, is recorded when it closes, with the frames that are held.
+
+Frames are looked at only after they have been passed on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+
+from mitmproxy import http
+
+from sessiontap.llm.routes import endpoint_of
+from sessiontap.llm.turns import Frame, Lines, Turn, Turns
+from sessiontap.proxy import live
+from sessiontap.proxy.live import Body, Ended, LiveCall
+from sessiontap.proxy.outcome import Outcome
+from sessiontap.proxy.service import Service
+from sessiontap.sessions.ids import call_id
+from sessiontap.trace.record import WARM_UP
+
+WEBSOCKET = "websocket"
+UNFINISHED = "unfinished"
+BY_SIZE = "media_by_size"
+
+
+@dataclass(slots=True, eq=False)
+class _TurnCall:
+    """A turn and the call that it is."""
+
+    turn: Turn
+    call: LiveCall
+    is_planned: bool = False
+    ended: Ended | None = None
+    """Waits here for its plan."""
+
+
+class Socket:
+    """One WebSocket that is being watched, from its upgrade's 101 to its end. For the proxy's loop alone."""
+
+    def __init__(self, service: Service, upgrade: LiveCall, flow: http.HTTPFlow) -> None:
+        self._service = service
+        self._upgrade = upgrade
+        self._blank = live.end(upgrade, flow, "websocket_closed")
+        """What all turns have in common: the messages of the upgrade."""
+        self._path = flow.request.path.partition("?")[0]
+        endpoint = upgrade.call.endpoint if upgrade.call else None
+        if endpoint is None:
+            asked = upgrade.request
+            endpoint = endpoint_of(asked.method, asked.host, asked.path, upgrade.there.provider)
+        self.turns = Turns(endpoint.family)
+        self._under_way: dict[Turn, _TurnCall] = {}
+        self._first_taken = False
+        self._last_response: str | None = None
+        """Of the newest turn that joined the socket's own conversation."""
+        self._order = asyncio.Lock()
+        self._planning: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self.counts = {"turns": 0, "warm_ups": 0, "frames": 0}
+
+    # -- from mitmproxy's hooks ----------------------------------------------------------------------------------------
+
+    def message(self, at: int, now: int, from_client: bool, data: bytes, is_text: bool) -> None:
+        """A message passes: `at` by `perf_counter_ns`, `now` Unix nanoseconds. It is looked at later."""
+        self._loop.call_soon(self._frame, Frame(at, from_client, data, is_text), now)
+
+    def closed(self, at: int, how: Outcome, why: str, code: int | None) -> None:
+        """The socket is closed; `how` a turn ended that was under way, `why` in words."""
+        self._loop.call_soon(self._close, at, how, why, code)
+
+    # -- on the loop, behind what they are about -----------------------------------------------------------------------
+
+    def _frame(self, frame: Frame, now: int) -> None:
+        with self._service.faults.guard("web socket"):
+            self.counts["frames"] += 1
+            for what, turn in self.turns.frame(frame):
+                if what == "begun":
+                    self._begin(turn, now)
+                else:
+                    self._over(turn, "ok" if turn.ended else "stream_error", turn.last)
+
+    def _close(self, at: int, how: Outcome, why: str, code: int | None) -> None:
+        with self._service.faults.guard("web socket"):
+            for turn in self.turns.close():
+                self._over(turn, "ok" if turn.failed else how, turn.last if turn.failed else at)
+            left = self.turns.asked.frames + self.turns.told.frames
+            if not self._first_taken:
+                self._record_upgrade(at)
+                left = 0
+            self._service.note(
+                "websocket",
+                f"a WebSocket was closed {why} after {self.counts['turns']} turns",
+                host=self._upgrade.request.host,
+                path=self._path,
+                call=self._upgrade.id,
+                code=code,
+                **self.counts,
+                left_out=left,
+            )
+
+    def _begin(self, turn: Turn, now: int) -> None:
+        takes = not turn.warm_up and not self._first_taken
+        if takes:
+            self._first_taken = True
+        self.counts["warm_ups" if turn.warm_up else "turns"] += 1
+        upgrade = self._upgrade
+        call = LiveCall(
+            id=upgrade.id if takes else call_id(now),
+            time=now,
+            started=turn.began,
+            connection=upgrade.connection,
+            request=replace(upgrade.request, body=bytes(turn.request.data)),
+            there=upgrade.there,
+            flags=[WEBSOCKET, *([WARM_UP] if turn.warm_up else [])],
+        )
+        self._under_way[turn] = entry = _TurnCall(turn, call)
+        self._loop.call_soon(self._start_planning, entry, takes)
+
+    def _start_planning(self, entry: _TurnCall, takes: bool) -> None:
+        task = self._loop.create_task(self._plan(entry, takes))
+        self._planning.add(task)
+        task.add_done_callback(self._planning.discard)
+
+    async def _plan(self, entry: _TurnCall, takes: bool) -> None:
+        """Decide a turn, one after the other: a later one may go on from an earlier one's reply."""
+        upgrade, call, turn = self._upgrade, entry.call, entry.turn
+        async with self._order:
+            with self._service.faults.guard("web socket turn"):
+                goes_on = self.turns.grammar.unasked and not turn.apart
+                plan = await self._service.plan(
+                    call,
+                    call.request.body,
+                    counts=not turn.warm_up,
+                    taken=upgrade.plan.session if takes and upgrade.plan else None,
+                    previous=(self._last_response,) if goes_on and self._last_response else (),
+                )
+                sent = upgrade.plan
+                call.plan = replace(
+                    plan,
+                    edits=sent.edits if sent else (),
+                    reply_edits=sent.reply_edits if sent else (),
+                    gateway=sent.gateway if sent else None,
+                )
+        entry.is_planned = True
+        if entry.ended is not None:
+            self._submit(entry, entry.ended)
+
+    def _over(self, turn: Turn, how: Outcome, at: int) -> None:
+        entry = self._under_way.pop(turn, None)
+        if entry is None:
+            return
+        call = entry.call
+        if turn.ended and turn.response_id is not None and not turn.apart:
+            self._last_response = turn.response_id
+        if turn.first is not None and turn.asked:
+            call.first_byte = turn.first - turn.began
+        for lines, which in ((turn.request, "request"), (turn.reply, "response")):
+            if lines.cut:
+                call.flags.append(f"{which}_cut")
+        if turn.request.by_size or turn.reply.by_size:
+            call.flags.append(BY_SIZE)
+        if how == "stream_error" and not turn.ended:
+            call.flags.append(UNFINISHED)
+        ended = replace(
+            self._blank,
+            live=call,
+            duration=max(at - turn.began, 0),
+            outcome=how,
+            request_body=_body(turn.request, turn.began),
+            reply_body=_body(turn.reply, turn.began, chunks=True),
+        )
+        if entry.is_planned:
+            self._submit(entry, ended)
+        else:
+            entry.ended = ended
+
+    def _submit(self, entry: _TurnCall, ended: Ended) -> None:
+        plan = entry.call.plan
+        if plan is None or plan.session is not None:  # else a rule says to leave it alone
+            self._service.ended(ended)
+
+    def _record_upgrade(self, at: int) -> None:
+        """A socket without turns is a call all the same, and what passed on it is its body."""
+        upgrade, asked, told = self._upgrade, self.turns.asked, self.turns.told
+        upgrade.flags += [WEBSOCKET, *([BY_SIZE] if asked.by_size or told.by_size else [])]
+        upgrade.flags += [f"{which}_cut" for which, lines in (("request", asked), ("response", told)) if lines.cut]
+        self._service.ended(
+            replace(
+                self._blank,
+                duration=at - upgrade.started,
+                request_body=_body(asked, upgrade.started),
+                reply_body=_body(told, upgrade.started, chunks=True),
+            )
+        )
+
+
+def _body(lines: Lines, began: int, *, chunks: bool = False) -> Body:
+    """Frames as a body. Its size is larger than what is kept only where something was left out."""
+    left_out = lines.cut or lines.by_size
+    size = max(lines.size, len(lines.data)) if left_out else len(lines.data)
+    arrivals = tuple((at - began, kept) for at, kept in lines.arrivals) if chunks else ()
+    return Body(bytes(lines.data), size, arrivals)
+
+
+def how_closed(by_client: bool | None, code: int | None) -> tuple[Outcome, str]:
+    """What became of a turn that was under way when its socket closed, and by whom in words.
+
+    A close frame in mid-turn leaves the reply unfinished as much as a broken connection does.
+    """
+    if by_client is None:
+        return "websocket_closed", "by nobody in particular"
+    who = "the client" if by_client else "the server"
+    proper = code is not None and code != 1006  # RFC 6455, 7.1.5: no close frame came
+    return "client_gone" if by_client else "upstream_gone", f"by {who}" if proper else f"without a word by {who}"
