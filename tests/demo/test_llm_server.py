@@ -18,6 +18,7 @@ SEARCH: Any = {
     "type": "function",
     "function": {"name": "web_search", "parameters": {"type": "object", "properties": {"query": {"type": "string"}}}},
 }
+KEY = {"authorization": "Bearer any"}
 OUTLINE = [
     {"role": "system", "content": "Write the outline."},
     {"role": "user", "content": "A course about beekeeping."},
@@ -107,6 +108,88 @@ def test_responses_call_tools(oai: openai.OpenAI, stream: bool) -> None:
     else:
         call = oai.responses.create(**question).output[0]
     assert (call.type, call.name, json.loads(call.arguments)) == ("function_call", "lookup", {"id": 7})
+
+
+CODEX_TOOLS = [
+    {"type": "namespace", "name": "functions", "tools": [{"type": "custom", "name": "exec"}]},
+    {"type": "namespace", "name": "team", "tools": [{"type": "function", "name": "spawn", "parameters": {}}]},
+]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ('call exec with {"input": "text(1)"}', ("custom_tool_call", "exec", "functions", "text(1)")),
+        ('call spawn with {"task": "x"}', ("function_call", "spawn", "team", '{"task": "x"}')),
+    ],
+    ids=["custom", "function"],
+)
+def test_tools_may_be_offered_within_the_input_in_namespaces(
+    url: str, prompt: str, expected: tuple[str, ...]
+) -> None:
+    offer = {"type": "additional_tools", "role": "developer", "tools": CODEX_TOOLS}
+    asked = {"model": "gpt-5", "input": [offer, {"role": "user", "content": prompt}]}
+    reply = httpx2.post(f"{url}/v1/responses", headers=KEY, json=asked, trust_env=False).json()
+    (call,) = (item for item in reply["output"] if item["type"] != "reasoning")
+    assert (call["type"], call["name"], call["namespace"], call.get("input", call.get("arguments"))) == expected
+
+
+def test_several_calls_take_their_turns(oai: openai.OpenAI) -> None:
+    """And what stands in a call's arguments is not for this model."""
+    tools: Any = [{"type": "function", "function": {"name": name, "parameters": {}}} for name in ("ask", "look")]
+    wish = 'First call ask with {"prompt": "call look with {\\"at\\": 1}"} and then call look with {"at": 2}.'
+    messages: list[Any] = [{"role": "user", "content": wish}]
+    made = []
+    for _ in range(3):
+        reply = oai.chat.completions.create(model="gpt-4o", messages=messages, tools=tools).choices[0].message
+        messages.append(reply.model_dump(include={"role", "content", "tool_calls"}))
+        for call in reply.tool_calls or ():
+            made.append((call.function.name, json.loads(call.function.arguments)))
+            messages.append({"role": "tool", "tool_call_id": call.id, "content": "done"})
+    assert made == [("ask", {"prompt": 'call look with {"at": 1}'}), ("look", {"at": 2})]
+    assert messages[-1]["content"] == "The tool says: done"
+
+
+GEMINI = {"x-goog-api-key": "any"}
+FLASH = "/v1beta/models/gemini-2.5-flash"
+
+
+def test_gemini_whole_and_streamed_are_one(url: str) -> None:
+    asked = {
+        "systemInstruction": {"parts": [{"text": "Write one lesson."}]},
+        "contents": [{"role": "user", "parts": [{"text": "about knots"}]}],
+    }
+    whole = httpx2.post(f"{url}{FLASH}:generateContent", headers=GEMINI, json=asked, trust_env=False).json()
+    said = whole["candidates"][0]["content"]["parts"][0]["text"]
+    assert said.startswith("Lesson: knots.")
+    stream = httpx2.post(f"{url}{FLASH}:streamGenerateContent?alt=sse", headers=GEMINI, json=asked, trust_env=False)
+    pieces = [json.loads(line[6:]) for line in stream.text.splitlines() if line]
+    assert "".join(piece["candidates"][0]["content"]["parts"][0]["text"] for piece in pieces) == said
+    assert [piece["candidates"][0].get("finishReason") for piece in pieces] == [None] * (len(pieces) - 1) + ["STOP"]
+    assert pieces[-1]["usageMetadata"] == whole["usageMetadata"]
+    counted = httpx2.post(f"{url}{FLASH}:countTokens", headers=GEMINI, json=asked, trust_env=False).json()
+    assert counted["totalTokens"] == whole["usageMetadata"]["promptTokenCount"]
+
+
+@pytest.mark.parametrize("method", ["generateContent", "streamGenerateContent"])
+def test_gemini_calls_tools_and_takes_their_results(url: str, method: str) -> None:
+    def ask(contents: list[Any]) -> Any:
+        asked = {"contents": contents, "tools": [{"functionDeclarations": [{"name": "lookup"}]}]}
+        reply = httpx2.post(f"{url}{FLASH}:{method}", headers=GEMINI, json=asked, trust_env=False)
+        text = reply.text if method == "generateContent" else reply.text.splitlines()[-2][6:]
+        return json.loads(text)["candidates"][0]["content"]
+
+    wish = {"role": "user", "parts": [{"text": 'call lookup with {"id": 7}'}]}
+    first = ask([wish])
+    assert first["parts"] == [{"functionCall": {"name": "lookup", "args": {"id": 7}}}]
+    answer = {"functionResponse": {"name": "lookup", "response": {"output": "seven"}}}
+    second = ask([wish, first, {"role": "user", "parts": [answer]}])
+    assert "functionCall" not in second["parts"][0]
+
+
+def test_a_web_socket_is_refused_so_that_clients_fall_back(url: str) -> None:
+    upgrade = KEY | {"upgrade": "websocket", "connection": "Upgrade"}
+    assert httpx2.get(f"{url}/v1/responses", headers=upgrade, trust_env=False).status_code == 426
 
 
 def test_a_reasoning_model_spends_tokens_on_it(oai: openai.OpenAI) -> None:
@@ -222,7 +305,6 @@ def test_anthropic_errors(claude: anthropic.Anthropic, model: str, text: str, ex
         claude.messages.create(model=model, max_tokens=10, messages=[{"role": "user", "content": text}])
 
 
-KEY = {"authorization": "Bearer any"}
 CLAUDE = {"x-api-key": "any", "anthropic-version": "2023-06-01"}
 RAW = [
     pytest.param("/v1/chat/completions", {}, b"{}", 401, "invalid_request_error", id="openai, no key"),
@@ -232,6 +314,7 @@ RAW = [
     pytest.param("/v1/messages", {}, b"{}", 401, "authentication_error", id="anthropic, no key"),
     pytest.param("/v1/messages", CLAUDE, b"{", 400, "invalid_request_error", id="anthropic, no JSON"),
     pytest.param("/v1/messages", {"x-api-key": "any"}, b"{}", 400, "invalid_request_error", id="no version"),
+    pytest.param("/api/settings", CLAUDE, b"{}", 404, "not_found_error", id="anthropic, no such route"),
 ]
 
 

@@ -96,14 +96,16 @@ def _checked(body: Any) -> tuple[str, list[dict[str, Any]]]:
 
 def _turn(name: str, asked: list[dict[str, Any]], body: dict[str, Any]) -> Turn:
     last_reply = max((i for i, m in enumerate(asked) if m.get("role") == "assistant"), default=-1)
-    users = [text for m in asked if m.get("role") == "user" and (text := text_of(_without_results(m)))]
+    users = [(i, text) for i, m in enumerate(asked) if m.get("role") == "user" and (text := text_of(m.get("content")))]
+    newest = users[-1][0] if users else -1
     fresh = [block for m in asked[last_reply + 1 :] for block in _blocks(m)]
     return Turn(
         model=name,
         system=text_of(body.get("system")),
-        user=users[-1] if users else "",
+        user=users[-1][1] if users else "",
         tools=tuple(tool["name"] for tool in body.get("tools") or () if "input_schema" in tool),
         results=tuple(text_of(block.get("content")) for block in fresh if block.get("type") == "tool_result"),
+        done=sum(block.get("type") == "tool_result" for m in asked[newest + 1 :] for block in _blocks(m)),
         limit=body.get("max_tokens"),
     )
 
@@ -111,10 +113,6 @@ def _turn(name: str, asked: list[dict[str, Any]], body: dict[str, Any]) -> Turn:
 def _blocks(message: dict[str, Any]) -> list[dict[str, Any]]:
     content = message.get("content")
     return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
-
-
-def _without_results(message: dict[str, Any]) -> Any:
-    return [b for b in _blocks(message) if b.get("type") == "text"] or message.get("content")
 
 
 def _usage(body: dict[str, Any], asked: list[dict[str, Any]]) -> dict[str, Any]:

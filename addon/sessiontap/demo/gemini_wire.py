@@ -43,16 +43,18 @@ def generate(name: str, method: str, body: dict[str, Any], ids: Ids) -> Whole | 
 
 def _turn(name: str, asked: list[dict[str, Any]], body: dict[str, Any]) -> Turn:
     last_reply = max((i for i, content in enumerate(asked) if content.get("role") == "model"), default=-1)
-    users = [text for content in asked if content.get("role") != "model" and (text := _text(content))]
+    users = [i for i, content in enumerate(asked) if content.get("role") != "model" and _text(content)]
+    newest = users[-1] if users else -1
     declared = [one for tool in body.get("tools") or () for one in tool.get("functionDeclarations") or ()]
     fresh = [part for content in asked[last_reply + 1 :] for part in _parts(content)]
     settings = body.get("generationConfig") or {}
     return Turn(
         model=name,
         system=_text(body.get("systemInstruction") or {}),
-        user=users[-1] if users else "",
+        user=_text(asked[newest]) if users else "",
         tools=tuple(one["name"] for one in declared),
         results=tuple(json.dumps(p["functionResponse"].get("response")) for p in fresh if "functionResponse" in p),
+        done=sum("functionResponse" in part for content in asked[newest + 1 :] for part in _parts(content)),
         limit=settings.get("maxOutputTokens"),
     )
 

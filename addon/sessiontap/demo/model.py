@@ -3,7 +3,8 @@
 How it answers, the first that fits:
 
 1. `reply with status 429` in the newest user message: that error status.
-2. `call NAME with {JSON}` in it, NAME being offered and no result there yet: that tool call.
+2. `call NAME with {JSON}` in it, NAME being offered: that tool call. Of several, each takes its turn once the result
+   of the one before is there. JSON's own `call ...` is for whoever gets it as a prompt.
 3. `web_search` is offered and no tool result there yet: a search for the prompt's topic.
 4. `outline` in the system prompt (or, without one, the user's): an outline of three lessons on the topic.
 5. `lesson` there: one lesson.
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +48,8 @@ class Turn:
     """Offered."""
     results: tuple[str, ...] = ()
     """Tool results after the last assistant message."""
+    done: int = 0
+    """Tool results after the newest user message."""
     limit: int | None = None
     """The most tokens that the reply may have."""
 
@@ -99,7 +103,7 @@ def answer(turn: Turn) -> Answer | Refusal:
     if status := _STATUS.search(turn.user):
         return Refusal(int(status[1]))
     reasoning = REASONING_TOKENS if REASONING_MODELS.match(turn.model) else 0
-    if not turn.results and (use := _tool_use(turn)):
+    if use := _wished(turn) or _search(turn):
         return Answer(tool_uses=(use,), reasoning=reasoning)
     text = _text(turn)
     if turn.limit is not None and count(text) > turn.limit:
@@ -112,16 +116,27 @@ def pieces(text: str) -> list[str]:
     return re.findall(r"\S+\s*|\s+", text)
 
 
-def _tool_use(turn: Turn) -> ToolUse | None:
-    if (wish := _CALL.search(turn.user)) and wish[1] in turn.tools:
+def _wished(turn: Turn) -> ToolUse | None:
+    """The call that the prompt asks for and whose turn it is."""
+    wishes = [wish for wish in _wishes(turn.user) if wish.name in turn.tools]
+    return wishes[turn.done] if turn.done < len(wishes) else None
+
+
+def _wishes(prompt: str) -> Iterator[ToolUse]:
+    """All calls that a prompt asks for, but for those that stand in the arguments of another."""
+    end = 0
+    while wish := _CALL.search(prompt, end):
         try:
-            arguments, _ = json.JSONDecoder().raw_decode(turn.user, wish.end())
+            arguments, end = json.JSONDecoder().raw_decode(prompt, wish.end())
         except ValueError:
-            arguments = {}
-        return ToolUse(wish[1], arguments)
-    if "web_search" in turn.tools:
-        return ToolUse("web_search", {"query": f"{_topic(turn)}: what a beginner needs to know"})
-    return None
+            arguments, end = {}, wish.end()
+        yield ToolUse(wish[1], arguments)
+
+
+def _search(turn: Turn) -> ToolUse | None:
+    if turn.results or "web_search" not in turn.tools:
+        return None
+    return ToolUse("web_search", {"query": f"{_topic(turn)}: what a beginner needs to know"})
 
 
 def _text(turn: Turn) -> str:

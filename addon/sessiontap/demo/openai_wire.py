@@ -124,15 +124,16 @@ def finish_reason(answer: Answer) -> str:
 
 def _turn(name: str, messages: list[dict[str, Any]], body: dict[str, Any]) -> Turn:
     last_reply = max((i for i, m in enumerate(messages) if m.get("role") == "assistant"), default=-1)
-    users = [text_of(m.get("content")) for m in messages if m.get("role") == "user"]
+    newest = max((i for i, m in enumerate(messages) if m.get("role") == "user"), default=-1)
     return Turn(
         model=name,
         system="\n".join(text_of(m.get("content")) for m in messages if m.get("role") in ("system", "developer")),
-        user=users[-1] if users else "",
+        user=text_of(messages[newest].get("content")) if newest >= 0 else "",
         tools=tuple(
             tool["function"]["name"] for tool in body.get("tools") or () if isinstance(tool.get("function"), dict)
         ),
         results=tuple(text_of(m.get("content")) for m in messages[last_reply + 1 :] if m.get("role") == "tool"),
+        done=sum(m.get("role") == "tool" for m in messages[newest + 1 :]),
         limit=body.get("max_completion_tokens") or body.get("max_tokens"),
     )
 

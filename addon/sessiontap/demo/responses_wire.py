@@ -42,14 +42,15 @@ def _turn(name: str, items: list[Item], body: dict[str, Any]) -> Turn:
 
     last_reply = max((i for i, item in enumerate(items) if is_reply(item)), default=-1)
     fresh = items[last_reply + 1 :]
-    users = [text_of(item.get("content")) for item in items if item.get("role") == "user"]
+    newest = max((i for i, item in enumerate(items) if item.get("role") == "user"), default=-1)
     prompts = [text_of(item.get("content")) for item in items if item.get("role") in ("system", "developer")]
     return Turn(
         model=name,
         system="\n".join([text_of(body.get("instructions")), *prompts]).strip(),
-        user=users[-1] if users else "",
+        user=text_of(items[newest].get("content")) if newest >= 0 else "",
         tools=tuple(_tools(items, body)),
         results=tuple(text_of(item.get("output")) for item in fresh if item.get("type") in _RESULTS),
+        done=sum(item.get("type") in _RESULTS for item in items[newest + 1 :]),
         limit=body.get("max_output_tokens"),
     )
 

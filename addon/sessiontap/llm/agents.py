@@ -17,6 +17,8 @@ from sessiontap.llm.call import Agent
 from sessiontap.llm.pick import dig, parse, text
 
 LONGEST_ID = 256
+UNTYPED = "subagent"
+"""A sub-agent that does not say its type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +160,8 @@ AGENTS: tuple[Client, ...] = (
         parent_thread=(header("x-claude-code-parent-agent-id"),),
         subagent=(
             unless(_CLAUDE_MAIN, header("x-claude-code-agent-type")),
-            where(sends("x-claude-code-request-class", "subagent$"), always("subagent")),
-            unless(_CLAUDE_MAIN, where(has(header("x-claude-code-agent-id")), always("subagent"))),
+            where(sends("x-claude-code-request-class", "subagent$"), always(UNTYPED)),
+            unless(_CLAUDE_MAIN, where(has(header("x-claude-code-agent-id")), always(UNTYPED))),
         ),
     ),
     Client(
@@ -184,7 +186,7 @@ AGENTS: tuple[Client, ...] = (
             header("x-openai-subagent"),
             field("client_metadata", "x-openai-subagent"),
             *(where(_CODEX_CHILD, in_json(turn, "agent_name")) for turn in _CODEX_TURN),
-            where(_CODEX_CHILD, always("subagent")),
+            where(_CODEX_CHILD, always(UNTYPED)),
         ),
     ),
     Client(
@@ -213,7 +215,7 @@ AGENTS: tuple[Client, ...] = (
             header("x-session-affinity"),
         ),
         parent_thread=(header("x-parent-session-id"),),
-        subagent=(where(has(header("x-parent-session-id")), always("subagent")),),
+        subagent=(where(has(header("x-parent-session-id")), always(UNTYPED)),),
     ),
     Client(
         "gemini-cli",
@@ -230,7 +232,7 @@ AGENTS: tuple[Client, ...] = (
         session=(header("x-client-session-id"), field("prompt_cache_key")),
         thread=(header("x-agent-task-id"),),
         parent_thread=(header("x-parent-agent-id"),),
-        subagent=(where(has(header("x-parent-agent-id")), always("subagent")),),
+        subagent=(where(has(header("x-parent-agent-id")), always(UNTYPED)),),
     ),
     Client(
         "grok-cli",

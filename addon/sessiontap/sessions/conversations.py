@@ -71,11 +71,12 @@ class Conversations:
         return len(self._known)
 
     def ask(self, ground: Ground, call: Call, history: History, call_id: str, now: int) -> Link:
-        """The link of a call that begins `now`; remembers the call. An empty link where it belongs to no conversation:
-        embeddings and the like, unless their client declares one."""
+        """The link of a call that begins `now`; remembers the call. An empty link where nothing declares a conversation
+        and it is none (embeddings and the like) or cannot be told (a body that is not at hand)."""
         self._known.forget(now)
         thread = thread_of(call, history)
-        if thread is None and call.endpoint.operation not in _CONVERSES:
+        told = bool(history.steps or call.asked.previous) and call.endpoint.operation in _CONVERSES
+        if thread is None and not told:
             return Link()
         link = self._link(ground, call, history, thread, call_id, now)
         for id in call.asked.answered:
