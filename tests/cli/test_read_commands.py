@@ -55,11 +55,11 @@ def run(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
 
 def test_ls(run: Run) -> None:
     assert run("ls").out == (
-        "ID        NAME            STARTED              DURATION  CALLS  ERRORS     IN  OUT  COST"
+        "ID        NAME            STARTED              DURATION  CALLS  ERRORS     IN  OUT      COST"
         "  STATUS     PROCESSES  MODELS\n"
-        "nightly-  Nightly report  2025-11-21 05:00:04      1.5s      2       1    100   20     -"
+        "nightly-  Nightly report  2025-11-21 05:00:04      1.5s      2       1    100   20  $0.0004+"
         "  failed     report.py  gpt-4o-2024-07-18, gpt-4o\n"
-        "7d3c1a52  Course outline  2025-11-21 05:00:01      3.2s      3          1,300  320     -"
+        "7d3c1a52  Course outline  2025-11-21 05:00:01      3.2s      3          1,300  320  $0.0004+"
         "  completed  agent.mjs  gpt-4o-mini-2024-07-18\n"
     )
 
@@ -86,8 +86,8 @@ def test_ls_json_is_one_object_a_line(run: Run) -> None:
         "input_tokens": 1300,
         "output_tokens": 320,
         "cache_read_tokens": None,
-        "cost_usd": None,
-        "cost_unknown_calls": 3,
+        "cost_usd": 0.000387,
+        "cost_unknown_calls": 1,
         "status": "completed",
     }
 
@@ -143,11 +143,11 @@ def test_calls_come_newest_first(run: Run, options: list[str], expected: list[in
 def test_calls(run: Run) -> None:
     assert run("calls", "-n", "2").out == (
         "ID                  TIME                 SESSION         PATH     STEP  OPERATION  MODEL              STATUS"
-        "  DURATION   IN  OUT  COST  RESULT\n"
+        "  DURATION   IN  OUT     COST  RESULT\n"
         "019aa4c8-a808-7000  2025-11-21 05:00:05  Nightly report  /report     1  chat       gpt-4o             429"
-        "        500ms    -    -     -  http_error: rate_limit_error: Slow down, please.\n"
+        "        500ms    -    -        -  http_error: rate_limit_error: Slow down, please.\n"
         "019aa4c8-a420-7000  2025-11-21 05:00:04  Nightly report  /report     0  chat       gpt-4o-2024-07-18  200"
-        "        500ms  100   20     -  stop\n"
+        "        500ms  100   20  $0.0004  stop\n"
     )
 
 
@@ -157,19 +157,19 @@ def test_show(run: Run) -> None:
         f"  session    {COURSE}\n"
         "  started    2025-11-21 05:00:01, completed\n"
         "  calls      3 in 3.2s, 1,300 tokens in, 320 out\n"
-        "  cost       unknown\n"
+        "  cost       $0.0004+, without 1 call of unknown cost\n"
         "  models     gpt-4o-mini-2024-07-18\n"
         "  processes  agent.mjs\n"
         "  users      ada\n"
         "  tags       nightly\n"
         "  properties mode=context mode\n"
         "\n"
-        "PATH AND CALLS                       ID                  DURATION     IN  OUT  COST  RESULT\n"
-        "/outline                                                     3.2s  1,300  320     -  3 calls\n"
-        "├─ 0 chat gpt-4o-mini-2024-07-18     019aa4c8-9868-7000     500ms    100   20     -  → web_search\n"
-        "├─ /research                                                 2.2s  1,200  300     -  1 call\n"
-        "│  └─ 1 chat gpt-4o-mini-2024-07-18  019aa4c8-9c50-7000      2.2s  1,200  300     -  stop\n"
-        "└─ 2 chat gpt-4o-mini-2024-07-18     019aa4c8-a038-7000     500ms      -    -     -  stop\n"
+        "PATH AND CALLS                       ID                  DURATION     IN  OUT      COST  RESULT\n"
+        "/outline                                                     3.2s  1,300  320  $0.0004+  3 calls\n"
+        "├─ 0 chat gpt-4o-mini-2024-07-18     019aa4c8-9868-7000     500ms    100   20  <$0.0001  → web_search\n"
+        "├─ /research                                                 2.2s  1,200  300   $0.0004  1 call\n"
+        "│  └─ 1 chat gpt-4o-mini-2024-07-18  019aa4c8-9c50-7000      2.2s  1,200  300   $0.0004  stop\n"
+        "└─ 2 chat gpt-4o-mini-2024-07-18     019aa4c8-a038-7000     500ms      -    -         -  stop\n"
     )
 
 

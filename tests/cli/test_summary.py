@@ -39,8 +39,8 @@ def test_text(tmp_path: Path) -> None:
     folder = recorded.write(tmp_path / "trace", recorded.calls())
     assert summary.told(summary.calls_of_proxy, folder, recorded.WRITER, 0) == (
         "sessiontap: 5 calls in 2 sessions, 1 error\n"
-        f"  Course outline, 3 calls, 3.2s, 1,300 tokens in, 320 out  (sessiontap show {recorded.COURSE})\n"
-        f"  Nightly report, 2 calls, 1.5s, 100 tokens in, 20 out  (sessiontap show {recorded.REPORT})\n"
+        f"  Course outline, 3 calls, 3.2s, 1,300 tokens in, 320 out, $0.0004+  (sessiontap show {recorded.COURSE})\n"
+        f"  Nightly report, 2 calls, 1.5s, 100 tokens in, 20 out, $0.0004+  (sessiontap show {recorded.REPORT})\n"
     )
 
 

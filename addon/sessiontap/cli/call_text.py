@@ -14,7 +14,8 @@ from sessiontap.cli.listing import result
 from sessiontap.cli.output import line, safe
 from sessiontap.cli.stored import read
 from sessiontap.cli.table import Column, Row
-from sessiontap.cli.units import UNKNOWN, count, duration, moment, size
+from sessiontap.cli.units import UNKNOWN, count, duration, exact_dollars, moment, size
+from sessiontap.prices import Cost
 from sessiontap.trace import StoredCall, call_row
 from sessiontap.trace.views import iso
 
@@ -26,10 +27,18 @@ CHANGES = (
     Column("RULE OR REASON", give=True),
 )
 
+COST_SOURCES = {
+    "reported": "as the provider reported",
+    "free": "nobody charges for it",
+    "rules": "by the rules' prices",
+    "local": "a host of your own",
+    "genai-prices": "by genai-prices",
+}
 
-def whole(call: StoredCall) -> str:
+
+def whole(call: StoredCall, cost: Cost) -> str:
     """Everything, for a person: facts, changes, both messages with readable bodies."""
-    parts = [facts(call)]
+    parts = [facts(call, cost)]
     if changed := change_rows(call):
         parts.append(table.plain(CHANGES, changed))
     for side, body in (("request", call.request_body()), ("response", call.response_body())):
@@ -39,7 +48,7 @@ def whole(call: StoredCall) -> str:
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 
-def facts(call: StoredCall) -> str:
+def facts(call: StoredCall, cost: Cost) -> str:
     """What is known of the call beside its messages, a line each."""
     record, row = call.record, call_row(call.record, call.caller)
     usage, process = row["usage"] or {}, row["process"]
@@ -60,6 +69,7 @@ def facts(call: StoredCall) -> str:
         "asked": f"{row['host']} {row['route'] or ''}",
         "sent to": row["forwarded_host"] if row["forwarded_host"] != row["host"] else None,
         "tokens": ", ".join(f"{key.replace('_', ' ')} {count(value)}" for key, value in tokens.items()),
+        "cost": _cost(cost),
         "tools": ", ".join(row["tools_offered"]),
         "result": result(row),
         "rules": ", ".join(row["rules"]),
@@ -67,6 +77,12 @@ def facts(call: StoredCall) -> str:
         "not read": "; ".join((record.get("llm") or {}).get("problems") or ()),
     }
     return "".join(f"{title:<11}{line(str(text))}\n" for title, text in lines.items() if text)
+
+
+def _cost(cost: Cost) -> str:
+    if cost.usd is None or cost.source is None:
+        return f"unknown: {cost.reason}"
+    return f"{exact_dollars(cost.usd)} ({COST_SOURCES[cost.source]})"
 
 
 def headers(call: StoredCall) -> str:
@@ -124,10 +140,11 @@ def dialogue(call: StoredCall) -> str:
     return "\n".join(f"--- {line(title)}\n{safe(text).rstrip()}\n" for title, text in parts if text is not None)
 
 
-def as_json(call: StoredCall) -> dict[str, Any]:
-    """The row of `calls --json`, and what it leaves out: caller, labels, changes, both messages."""
+def as_json(call: StoredCall, cost: Cost) -> dict[str, Any]:
+    """The row of `calls --json`, and what it leaves out: whence the cost, caller, labels, changes, both messages."""
     record = call.record
-    row = call_row(record, call.caller)
+    row = call_row(record, call.caller, lambda _: cost.usd)
+    row["cost_source"], row["cost_reason"] = cost.source, cost.reason
     for key in ("client", "proxy_user", "user", "properties", "tags", "state", "flags"):
         row[key] = record.get(key)
     keys = ("action", "header", "old", "new", "rule")

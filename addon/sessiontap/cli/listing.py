@@ -130,7 +130,7 @@ def result(row: Mapping[str, Any]) -> str:
         return str(row["outcome"])
     if row["tool_calls"]:
         return f"→ {_joined(row['tool_calls'])}"
-    return row["finish_reason"] or UNKNOWN
+    return row["finish_reason"] or row["outcome"] or UNKNOWN
 
 
 def cost(amount: float | None, unknown_calls: int | None) -> str:

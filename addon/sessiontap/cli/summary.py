@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sessiontap import trace
+from sessiontap.cli.costs import Costs
 from sessiontap.cli.listing import cost
 from sessiontap.cli.output import line
 from sessiontap.cli.units import count, duration, plural
@@ -47,19 +48,21 @@ def descends(call: StoredCall, pid: int) -> bool:
     return caller.get("pid") == pid or any(one.get("pid") == pid for one in caller.get("ancestors") or ())
 
 
-def told(find: Callable[[Path, int, int], list[StoredCall]], folder: Path, pid: int, since: int) -> str:
+def told(
+    find: Callable[[Path, int, int], list[StoredCall]], folder: Path, pid: int, since: int, rules: Path | None = None
+) -> str:
     """`text` of what `find` gives. Whatever is wrong with the trace, the program's own status is what counts."""
     try:
-        return text(find(folder, pid, since))
+        return text(find(folder, pid, since), Costs(rules))
     except (TraceError, OSError) as error:
         return f"sessiontap: its calls cannot be listed: {line(str(error))}\n"
 
 
-def text(calls: list[StoredCall]) -> str:
+def text(calls: list[StoredCall], costs: Costs) -> str:
     """A line for all, and one for each session."""
     if not calls:
         return "sessiontap: no LLM call was seen\n"
-    rows = session_rows((call.record, call.caller) for call in calls)
+    rows = session_rows(((call.record, call.caller) for call in calls), cost_of=costs.usd)
     errors = sum(row["errors"] for row in rows)
     failed = f", {plural(errors, 'error')}" if errors else ""
     lines = [f"sessiontap: {plural(len(calls), 'call')} in {plural(len(rows), 'session')}{failed}"]

@@ -77,7 +77,7 @@ def _folder(
             duration(node["duration"]),
             count(node["input_tokens"]),
             count(node["output_tokens"]),
-            dollars(node["cost_usd"]),
+            cost(node["cost_usd"], _unpriced(node["path"], by_path)),
             f"{plural(node['calls'], 'call')}{errors}",
         ],
         "bold",
@@ -93,6 +93,13 @@ def _folder(
             yield _call(item, below + branch, short)
         else:
             yield from _folder(item, node["path"], below + branch, below + trunk, by_path, short)
+
+
+def _unpriced(path: str, by_path: Mapping[str | None, Sequence[Mapping[str, Any]]]) -> int:
+    """How many calls at `path` and below it have no known cost."""
+    below = path + "/" if path != "/" else None
+    calls = [calls for at, calls in by_path.items() if at == path or (below and at and at.startswith(below))]
+    return sum(call["cost_usd"] is None for group in calls for call in group)
 
 
 def _call(call: Mapping[str, Any], lead: str, short: Mapping[str, str]) -> Row:

@@ -103,6 +103,12 @@ def dollars(amount: float | None) -> str:
     return f"${amount:.4f}" if amount < 10 else f"${amount:,.2f}"
 
 
+def exact_dollars(amount: float) -> str:
+    """`$0.00045`: as many places as it has, two at least."""
+    whole, _, places = f"{amount:,.12f}".partition(".")
+    return f"${whole}.{places.rstrip('0'):0<2}"
+
+
 def plural(number: int, one: str, many: str | None = None) -> str:
     """`1 call`, `3 calls`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -15,6 +15,7 @@ from sessiontap.cli.options import (
     NameOption,
     ProcessOption,
     PropertyOption,
+    RulesOption,
     SearchOption,
     SinceOption,
     TraceOption,
@@ -39,11 +40,13 @@ def calls(
     error: ErrorOption = False,
     search: SearchOption = None,
     limit: LimitOption = 50,
+    rules: RulesOption = None,
     json: JsonOption = False,
     trace: TraceOption = None,
 ) -> None:
     """Calls, newest first."""
     from sessiontap.cli import listing
+    from sessiontap.cli.costs import Costs
     from sessiontap.cli.filters import Filter
     from sessiontap.cli.ids import CALL
     from sessiontap.cli.units import since as moment
@@ -52,7 +55,8 @@ def calls(
     wanted = Filter(name, moment(since) if since else None, process, model, tuple(property or ()), error, search)
     wanted.check()
     log = open_trace(ctx, trace)
-    rows = (call_row(call.record, call.caller) for call in log.calls() if wanted.holds(call))
+    costs = Costs.by(rules)
+    rows = (call_row(call.record, call.caller, costs.usd) for call in log.calls() if wanted.holds(call))
     chosen = islice(rows, limit or None)
     if json:
         write_json_lines(chosen)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sessiontap.cli.errors import Failure, Misuse, note
-from sessiontap.cli.options import JsonOption, TraceOption, open_trace
+from sessiontap.cli.options import JsonOption, RulesOption, TraceOption, open_trace
 from sessiontap.cli.output import write, write_bytes, write_json
 
 if TYPE_CHECKING:
@@ -30,11 +30,13 @@ def cat(
     headers: Annotated[bool, typer.Option("--headers", help="Request line, status line and headers.")] = False,
     changes: Annotated[bool, typer.Option("--changes", help="What was changed on the way, and by which rule.")] = False,
     curl: Annotated[bool, typer.Option("--curl", help="A command that sends the app's own request again.")] = False,
+    rules: RulesOption = None,
     json: JsonOption = False,
     trace: TraceOption = None,
 ) -> None:
     """One call in full, or one side of it."""
     from sessiontap.cli import call_text
+    from sessiontap.cli.costs import Costs
     from sessiontap.trace import BodyError
 
     options = {"--request": request, "--response": response, "--text": text, "--headers": headers}
@@ -42,6 +44,7 @@ def cat(
     chosen = [option for option, given in options.items() if given]
     if len(chosen) > 1:
         raise Misuse(f"{' and '.join(chosen)} do not go together", "ask for one of them")
+    costs = Costs.by(rules)
     try:
         found = open_trace(ctx, trace).call(call)
         if request or response:
@@ -49,7 +52,7 @@ def cat(
         elif curl:
             _curl(found)
         elif json:
-            write_json(call_text.as_json(found))
+            write_json(call_text.as_json(found, costs.of(found.record)))
         elif text:
             write(call_text.dialogue(found))
         elif headers:
@@ -57,7 +60,7 @@ def cat(
         elif changes:
             call_text.show_changes(found)
         else:
-            write(call_text.whole(found))
+            write(call_text.whole(found, costs.of(found.record)))
     except BodyError as error:
         raise Failure(f"call {call}: {error}", "sessiontap cat --headers and --changes show the rest") from None
 

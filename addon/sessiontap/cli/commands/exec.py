@@ -58,12 +58,12 @@ def exec(
     with program.held_back() as hand_over:
         if proxy is not None:
             pid, status = _run(command, proxy, hand_over)
-            told = summary.told(summary.calls_of_program, proxy.trace, pid, begun)
+            told = summary.told(summary.calls_of_program, proxy.trace, pid, begun, rules)
         else:
             prepare(None, os.environ)  # the CA first: a proxy that finds one does not make its own
             with _rules(rules, name, path) as file, own_proxy(file, folder) as proxy:
                 _, status = _run(command, proxy, hand_over)
-            told = summary.told(summary.calls_of_proxy, proxy.trace, proxy.pid, begun)
+            told = summary.told(summary.calls_of_proxy, proxy.trace, proxy.pid, begun, rules)
     sys.stderr.write(told)
     raise typer.Exit(status)
 

@@ -16,6 +16,7 @@ from sessiontap.cli.options import (
     NameOption,
     ProcessOption,
     PropertyOption,
+    RulesOption,
     SearchOption,
     SinceOption,
     TraceOption,
@@ -58,11 +59,13 @@ def ls(
     search: SearchOption = None,
     sort: Annotated[Sort | None, typer.Option("--sort", help="Order by; newest first without.")] = None,
     limit: LimitOption = 50,
+    rules: RulesOption = None,
     json: JsonOption = False,
     trace: TraceOption = None,
 ) -> None:
     """Sessions, newest first; a filter keeps those in which one call fits all of it."""
     from sessiontap.cli import gaps, listing
+    from sessiontap.cli.costs import Costs
     from sessiontap.cli.filters import Filter
     from sessiontap.cli.ids import shortest
     from sessiontap.cli.units import since as moment
@@ -71,6 +74,7 @@ def ls(
     wanted = Filter(name, moment(since) if since else None, process, model, tuple(property or ()), error, search)
     wanted.check()
     log = open_trace(ctx, trace)
+    costs = Costs.by(rules)
     calls: dict[str, list[Pair]] = {}
     meant: set[str] = set()
     for call in log.calls():
@@ -78,7 +82,9 @@ def ls(
             calls.setdefault(call.session_id, []).append((_without_bodies(call.record), call.caller))
             if call.session_id not in meant and wanted.holds(call):
                 meant.add(call.session_id)
-    rows = session_rows(pair for one, pairs in calls.items() if one in meant for pair in pairs)
+    rows = session_rows(
+        (pair for one, pairs in calls.items() if one in meant for pair in pairs), cost_of=costs.usd
+    )
     if sort is not None:
         rows.sort(key=lambda row: _key(row, sort), reverse=sort is not Sort.name)
     rows = rows[: limit or None]

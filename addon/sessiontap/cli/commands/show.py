@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sessiontap.cli.options import JsonOption, TraceOption, open_trace
+from sessiontap.cli.options import JsonOption, RulesOption, TraceOption, open_trace
 from sessiontap.cli.output import write, write_json
 
 EXAMPLES = ("sessiontap show @1", "sessiontap show 5f3a9c21 --flat", "sessiontap show @1 --json | jq .tree")
@@ -16,17 +16,20 @@ def show(
     ctx: typer.Context,
     session: Annotated[str, typer.Argument(metavar="SESSION", help="Its id, a unique prefix of it, or @1, @2, ...")],
     flat: Annotated[bool, typer.Option("--flat", help="Calls in their order, without the paths' tree.")] = False,
+    rules: RulesOption = None,
     json: JsonOption = False,
     trace: TraceOption = None,
 ) -> None:
     """One session: its paths as a tree, with their calls, time, tokens and cost."""
     from sessiontap.cli import gaps, listing, tree
+    from sessiontap.cli.costs import Costs
     from sessiontap.cli.ids import CALL
     from sessiontap.trace import session_view
 
+    costs = Costs.by(rules)
     log = open_trace(ctx, trace)
     found = log.session(session)
-    shown = session_view([(call.record, call.caller) for call in found.calls])
+    shown = session_view([(call.record, call.caller) for call in found.calls], cost_of=costs.usd)
     if json:
         write_json(shown)
     else:

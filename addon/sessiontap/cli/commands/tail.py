@@ -15,6 +15,7 @@ from sessiontap.cli.options import (
     NameOption,
     ProcessOption,
     PropertyOption,
+    RulesOption,
     SearchOption,
     TraceOption,
     open_trace,
@@ -34,22 +35,25 @@ def tail(
     error: ErrorOption = False,
     search: SearchOption = None,
     limit: LimitOption = 10,
+    rules: RulesOption = None,
     json: JsonOption = False,
     trace: TraceOption = None,
 ) -> None:
     """The last calls, the newest at the end, and with -f those that follow."""
+    from sessiontap.cli.costs import Costs
     from sessiontap.cli.filters import Filter
     from sessiontap.cli.listing import call_line
     from sessiontap.trace import call_row
 
     wanted = Filter(name, None, process, model, tuple(property or ()), error, search)
     wanted.check()
+    costs = Costs.by(rules)
     log = open_trace(ctx, trace)
     coming = log.follow() if follow else ()  # from here on: a call that ends meanwhile is in both
     latest = list(islice((call for call in log.calls() if wanted.holds(call)), limit or None))
     shown = {call.id for call in latest}
     for call in chain(reversed(latest), (one for one in coming if one.id not in shown and wanted.holds(one))):
-        row = call_row(call.record, call.caller)
+        row = call_row(call.record, call.caller, costs.usd)
         if json:
             write_json(row)
         else:

@@ -1,0 +1,87 @@
+"""What calls cost, for the commands that show it: `prices:` of the rules file, else the price list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sessiontap.cli.errors import Misuse, note
+from sessiontap.cli.options import rules_file
+from sessiontap.cli.output import line
+from sessiontap.prices import Cost, Rates, cost_of
+
+if TYPE_CHECKING:
+    from sessiontap.rules import Price, Rules
+
+
+class Costs:
+    """Costs of recorded calls. The rules file is read at the first call that has a use for it.
+
+    One that cannot be read is said on stderr, and costs go without it.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+        self._known: dict[str, Rates | None] = {}
+
+    @classmethod
+    def by(cls, given: Path | None) -> Costs:
+        """By the rules file that the command line names, which has to be valid; else by the usual one if it is.
+
+        Raises Misuse.
+        """
+        costs = cls(given)
+        if given is not None:
+            costs._rules = _load(given)
+        return costs
+
+    def of(self, call: Mapping[str, Any]) -> Cost:
+        """What the call of this record cost, who says so, or why it is not known."""
+        return cost_of(call, self._rates)
+
+    def usd(self, call: Mapping[str, Any]) -> float | None:
+        """What the call of this record cost in US dollars."""
+        return self.of(call).usd
+
+    @cached_property
+    def _rules(self) -> Rules | None:
+        try:
+            return _load(self._file)
+        except Misuse as error:
+            note(f"costs go without the prices of the rules: {error.message.splitlines()[-1]}")
+            return None
+
+    def _rates(self, model: str) -> Rates | None:
+        if model not in self._known:
+            price = self._rules.price(model) if self._rules is not None else None
+            self._known[model] = price if price is None else _as_rates(price)
+        return self._known[model]
+
+
+def _as_rates(price: Price) -> Rates:
+    return Rates(
+        input=price.input,
+        output=price.output,
+        cache_read=price.cache_read,
+        cache_write=price.cache_write,
+        cache_write_1h=price.cache_write,
+        audio_input=price.input,
+        audio_output=price.output,
+        image_input=price.input,
+        image_output=price.output,
+    )
+
+
+def _load(given: Path | None) -> Rules | None:
+    """The rules; None where no file is named and there is none. Raises Misuse."""
+    from sessiontap.rules import RulesError, load_file
+
+    file = rules_file(given)
+    try:
+        return load_file(file) if file is not None else None
+    except RulesError as error:
+        raise Misuse("the rules do not validate\n" + "\n".join(map(line, str(error).splitlines()))) from None
+    except OSError as error:
+        raise Misuse(f"{file} cannot be read: {error.strerror}", "check its permissions") from None
