@@ -60,11 +60,14 @@ class Registry:
         now: int,
         conversation: str | None = None,
         listens: bool | None = None,
+        counts: bool = True,
+        taken: Session | None = None,
     ) -> Session:
-        """The session of a call that begins `now`, and its step there; counts the call.
+        """The session of a call that begins `now`, and its step there; counts the call, unless `counts` is False.
 
         `app_id` and `app_name` are what the app itself sent in session headers; for `conversation` and `listens` see
-        `ladder.climb`.
+        `ladder.climb`. `taken` is what was assigned before the call could say more of itself: its step is the call's
+        where the session is the same, and is given back where it is not.
         """
         evidence = climb(
             decision,
@@ -81,16 +84,27 @@ class Registry:
             verbatim = is_verbatim(evidence.value)
             id = evidence.value if verbatim else derived_id(evidence.source, evidence.value, name)
         else:
-            id, key = self._generated(decision, evidence, name, now)
+            id, key = self._generated(decision, evidence, name, now, taken)
 
         state = self._states.get(id)
         if state is None:
             state = self._add(id, _State(name, 0, now, key))
-        step, state.steps = state.steps, state.steps + 1
+        step = state.steps
+        if taken is not None and taken.id == id:
+            step = taken.step
+        elif counts:
+            state.steps += 1
+            self._give_back(taken)
         state.last = max(state.last, now)
         self._states.move_to_end(id)
         renamed_to = name if name != state.name else None
         return Session(id, state.name, step, evidence.source, renamed_to, key)
+
+    def _give_back(self, taken: Session | None) -> None:
+        """A step that no call will have, unless another call has the next one already."""
+        state = self._states.get(taken.id) if taken is not None else None
+        if taken is not None and state is not None and state.steps == taken.step + 1:
+            state.steps -= 1
 
     def ended(self, session_id: str, now: int) -> None:
         """A call of the session ended: `idle` counts from here."""
@@ -109,7 +123,9 @@ class Registry:
             if latest is None or latest.last <= state.last:
                 self._current[key] = id
 
-    def _generated(self, decision: Decision, evidence: Evidence, name: str, now: int) -> tuple[str, str | None]:
+    def _generated(
+        self, decision: Decision, evidence: Evidence, name: str, now: int, taken: Session | None
+    ) -> tuple[str, str | None]:
         """Id and key (None where it is the id) of the session that is open, or of a new one."""
         key = derived_id(evidence.source, evidence.value, name)
         id = self._current.get(key, key)
@@ -120,7 +136,8 @@ class Registry:
             ended = self.gaps and (idle is not None or limit is not None)
         else:
             silent = idle is not None and now - state.last > idle * _SECOND
-            ended = silent or (limit is not None and state.steps >= limit)
+            counted = state.steps - (taken is not None and taken.id == id)
+            ended = silent or (limit is not None and counted >= limit)
         if ended:
             started = now
             while id in self._states or id == key:  # two may begin at one tick of the clock

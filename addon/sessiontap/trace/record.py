@@ -22,6 +22,8 @@ from sessiontap.trace.redact import Redactor
 
 Record = dict[str, Any]
 
+WARM_UP = "warm_up"
+"""The flag of a request that prepares a later one and generates nothing: recorded, and no call of its session's."""
 MAX_CHUNKS = 1024
 """A stream of more chunks has neighbours put together until it fits."""
 
@@ -200,7 +202,7 @@ def _session(seen: CallSeen, redactor: Redactor) -> Record | None:
         "id": redactor.text(session.id),
         "name": redactor.text(session.name),
         "path": redactor.text(seen.labels.path) if seen.labels else "/",
-        "step": session.step,
+        "step": None if WARM_UP in seen.flags else session.step,
         "source": session.source,
     }
     if session.renamed_to is not None:
