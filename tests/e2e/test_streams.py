@@ -5,19 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
 from tests.e2e.decoding import decoder
 from tests.e2e.gate import Gate
-from tests.e2e.lab import Lab
+from tests.e2e.lab import Lab, Proxy, Stage
 
 from sessiontap.demo.coding import CODINGS, Coding
 from sessiontap.demo.dialogue import Request, Respond
+from sessiontap.demo.http_server import Server
 from sessiontap.demo.openai_wire import chat
 from sessiontap.demo.wire import Events, Ids
 
 URL = "https://api.openai.com/v1/chat/completions"
+ONE_VERSION = {
+    "http/1.1": "https://api.mistral.ai/v1/chat/completions",
+    "h2": "https://api.groq.com/openai/v1/chat/completions",
+}
+"""Where the upstream speaks but one version of HTTP."""
 QUESTION: Any = {
     "model": "gpt-4o",
     "messages": [{"role": "user", "content": "Why is the sky blue?"}],
@@ -65,6 +72,29 @@ class Script:
                 await respond.gone.wait()
 
 
+@pytest.fixture(scope="module")
+def stage() -> Stage:
+    return Stage()
+
+
+@pytest.fixture(scope="module")
+def server(shared_lab: Lab, stage: Stage) -> Server:
+    return shared_lab.upstream(stage, ["api.openai.com"])
+
+
+@pytest.fixture(scope="module")
+def proxy(shared_lab: Lab, stage: Stage, server: Server) -> Proxy:
+    for alpn, url in ONE_VERSION.items():
+        shared_lab.upstream(stage, [urlsplit(url).netloc], alpn=[alpn])
+    return shared_lab.proxy()
+
+
+@pytest.fixture(autouse=True)
+def fresh(proxy: Proxy, server: Server) -> None:
+    proxy.pass_over()
+    server.requests.clear()
+
+
 def read_in_step(reply: httpx2.Response, script: Script) -> tuple[bytes, Iterator[bytes]]:
     """Let the events through one by one, each when all earlier ones have arrived; what came, and what else comes."""
     wire = reply.iter_raw()
@@ -80,10 +110,10 @@ def read_in_step(reply: httpx2.Response, script: Script) -> tuple[bytes, Iterato
 
 @VERSIONS
 @pytest.mark.parametrize("coding", [None, *CODINGS])
-def test_every_event_arrives_before_the_next_is_sent(lab: Lab, version: str, coding: Coding | None) -> None:
-    script = Script(coding)
-    server = lab.upstream(script)
-    proxy = lab.proxy()
+def test_every_event_arrives_before_the_next_is_sent(
+    proxy: Proxy, stage: Stage, server: Server, version: str, coding: Coding | None
+) -> None:
+    script = stage.act = Script(coding)
     with proxy.client(version) as app, app.stream("POST", URL, json=QUESTION) as reply:
         seen, rest = read_in_step(reply, script)
         assert b"".join(rest) == b""
@@ -92,7 +122,7 @@ def test_every_event_arrives_before_the_next_is_sent(lab: Lab, version: str, cod
     assert reply.headers.get("content-encoding") == coding
     assert json.loads(server.requests[0].seen) == QUESTION
 
-    (call,) = proxy.stop()
+    (call,) = proxy.take()
     assert call.record["outcome"] == "ok"
     assert call.response_body() == b"".join(EVENTS)
     assert call.request_body() == server.requests[0].seen
@@ -103,26 +133,24 @@ def test_every_event_arrives_before_the_next_is_sent(lab: Lab, version: str, cod
 
 @VERSIONS
 @pytest.mark.parametrize("upstream", ["http/1.1", "h2"])
-def test_either_version_may_meet_the_other_upstream(lab: Lab, version: str, upstream: str) -> None:
-    script = Script()
-    lab.upstream(script, alpn=[upstream])
-    proxy = lab.proxy()
-    with proxy.client(version) as app, app.stream("POST", URL, json=QUESTION) as reply:
+def test_either_version_may_meet_the_other_upstream(proxy: Proxy, stage: Stage, version: str, upstream: str) -> None:
+    script = stage.act = Script()
+    with proxy.client(version) as app, app.stream("POST", ONE_VERSION[upstream], json=QUESTION) as reply:
         seen, rest = read_in_step(reply, script)
         assert b"".join(rest) == b""
     assert seen == b"".join(EVENTS)
-    assert [call.record["outcome"] for call in proxy.stop()] == ["ok"]
+    assert [call.record["outcome"] for call in proxy.take()] == ["ok"]
 
 
 @VERSIONS
 @pytest.mark.parametrize("coding", [None, "gzip", "zstd"])
-def test_a_client_that_hangs_up_leaves_what_it_saw(lab: Lab, version: str, coding: Coding | None) -> None:
-    script = Script(coding, break_after=4, ending="wait")
-    lab.upstream(script)
-    proxy = lab.proxy()
+def test_a_client_that_hangs_up_leaves_what_it_saw(
+    proxy: Proxy, stage: Stage, version: str, coding: Coding | None
+) -> None:
+    script = stage.act = Script(coding, break_after=4, ending="wait")
     with proxy.client(version) as app, app.stream("POST", URL, json=QUESTION) as reply:
         seen, _ = read_in_step(reply, script)
-    (call,) = proxy.wait_calls(1)
+    (call,) = proxy.take()
     assert seen == b"".join(EVENTS[:4])
     assert call.record["outcome"] == "client_gone"
     assert call.response_body() == seen
@@ -134,16 +162,14 @@ def test_a_client_that_hangs_up_leaves_what_it_saw(lab: Lab, version: str, codin
 @pytest.mark.parametrize("ending", ["reset", "close"])
 @pytest.mark.parametrize("coding", [None, "br"])
 def test_an_upstream_that_breaks_off_leaves_what_came(
-    lab: Lab, version: str, ending: str, coding: Coding | None
+    proxy: Proxy, stage: Stage, version: str, ending: str, coding: Coding | None
 ) -> None:
-    script = Script(coding, break_after=4, ending=ending)
-    lab.upstream(script)
-    proxy = lab.proxy()
+    script = stage.act = Script(coding, break_after=4, ending=ending)
     with proxy.client(version) as app, app.stream("POST", URL, json=QUESTION) as reply:
         seen, rest = read_in_step(reply, script)
         with pytest.raises(httpx2.TransportError):
             b"".join(rest)
-    (call,) = proxy.stop()
+    (call,) = proxy.take()
     assert seen == b"".join(EVENTS[:4])
     assert call.record["outcome"] == "upstream_gone"
     assert call.response_body() == seen
