@@ -78,6 +78,16 @@ def test_the_rest_of_a_request() -> None:
     assert found.previous == ("resp_1",)
 
 
+def test_codex_offers_its_tools_within_the_input_and_in_namespaces() -> None:
+    functions = {"type": "namespace", "name": "functions", "tools": [{"type": "custom", "name": "exec"}]}
+    team = {"type": "namespace", "name": "collaboration", "tools": [{"type": "function", "name": "spawn_agent"}]}
+    offer = {"type": "additional_tools", "role": "developer", "tools": [functions, team, {"type": "web_search"}]}
+    system = {"type": "message", "role": "developer", "content": "Be brief."}
+    found = asked(PATH, {"model": "m", "input": [offer, system, {"role": "user", "content": "hi"}]})
+    assert found.tools_offered == ("exec", "spawn_agent", "web_search")
+    assert (found.prompt, found.message) == ("Be brief.", "hi")
+
+
 def test_whole() -> None:
     body = {
         "id": "resp_2",

@@ -7,6 +7,7 @@ own `output` is read. Usage stands in the terminal event alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +43,7 @@ def asked(request: Request, body: Any) -> Asked:
     return Asked(
         model=text(body, "model"),
         stream=True if text(body, "type") in RESPONSES.starts else asked_for(body),
-        tools_offered=names(map(tool_name, dicts(body, "tools"))),
+        tools_offered=names(_offered(body)),
         tool_results=names(results),
         message=message,
         prompt=_prompt(body),
@@ -50,6 +51,19 @@ def asked(request: Request, body: Any) -> Asked:
         previous=names([text(body, "previous_response_id")]),
         answered=names(answered),
     )
+
+
+def _offered(body: Any) -> Iterator[str | None]:
+    """Names, those within a namespace by themselves, as calls state them. Codex offers tools within the input."""
+    offered = [*dicts(body, "tools")]
+    for item in dicts(body, "input"):
+        if item.get("type") == "additional_tools":
+            offered += dicts(item, "tools")
+    for tool in offered:
+        if tool.get("type") == "namespace":
+            yield from map(tool_name, dicts(tool, "tools"))
+        else:
+            yield tool_name(tool)
 
 
 def tool_name(tool: dict[str, Any]) -> str | None:
