@@ -21,7 +21,7 @@ HEADERS = {"authorization": "Bearer sk-test"}
 
 
 def named(name: str, **more: Any) -> dict[str, Any]:
-    return {"version": 1, "rules": [{"rule": "all", "session": {"name": name}}], **more}
+    return {"version": 1, "rules": [{"rule": "all", "session": {"name": name, "id": "process"}}], **more}
 
 
 @pytest.fixture(scope="module")

@@ -170,7 +170,7 @@ def test_without_any_rules_it_works_and_says_so(lab: Lab) -> None:
     proxy.process.wait_line(says("there is no rules.yaml here", "sessiontap init"))
     assert ask(proxy) == 200
     (call,) = proxy.stop()
-    assert call.record["session"]["source"] == "process"
+    assert call.record["session"]["source"] == "conversation"  # this process runs the upstream: it is a server
     assert [name for name, _ in server.requests[0].headers if name.lower().startswith("helicone")] == []
 
 
@@ -225,7 +225,7 @@ def test_an_entry_script_that_changes_or_vanishes(lab: Lab, tmp_path: Path) -> N
     lab.upstream(LlmService())
     entry = tmp_path / "main.py"
     shutil.copy(MAIN, entry)
-    proxy = lab.proxy(entry=entry)
+    proxy = lab.proxy({"version": 1, "rules": [{"session": {"id": "process"}}]}, entry=entry)
     assert ask(proxy) == 200
     proxy.take()
 

@@ -95,7 +95,7 @@ def test_a_call_in_full():
         },
         "conversation": "conversation-1",
         "parent": "call-0",
-        "evidence": "exact",
+        "evidence": "exact", "link": None,
         "caller": "caller-1",
         "llm": {
             "provider": "openai", "family": "openai-chat", "operation": "chat", "request_model": "gpt-4o",
@@ -154,7 +154,7 @@ def test_a_call_of_which_nothing_is_known_is_nil_throughout():
 
     assert record["llm"]["usage"] is None
     assert {key for key, value in record.items() if value is None} == {
-        "session", "conversation", "parent", "evidence", "caller", "duration", "time_to_first_byte",
+        "session", "conversation", "parent", "evidence", "link", "caller", "duration", "time_to_first_byte",
         "time_to_first_token", "client", "proxy_user", "agent", "subagent", "user", "state", "host", "forwarded_host",
         "route", "response",
     }  # fmt: skip

@@ -21,7 +21,6 @@ SLEEPERS: Mapping[str, tuple[str, ...]] = {
     "anticomp": ("anticomp",),
     "blocklist": ("block_list",),
     "browser": (),
-    "clientplayback": ("client_replay",),
     "commandhistory": (),
     "comment": (),
     "cut": (),

@@ -7,16 +7,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sessiontap import gateways, headers
+from sessiontap.callers import Caller, listens
 from sessiontap.exchange import Headers, Request
 from sessiontap.gateways import Direct, Route
 from sessiontap.headers import Edit
-from sessiontap.llm.call import Call, Reply
+from sessiontap.llm.call import Call
 from sessiontap.llm.decode import decode
+from sessiontap.llm.history import Ending, History, history
 from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.proxy.connections import Connection, Destination, is_local
+from sessiontap.proxy.faults import Faults
 from sessiontap.rules import Decision, Facts, Labels, Rules, SessionFacts, decide, finish
-from sessiontap.sessions import Link, Links, Peer, Registry, Scope, Session, scope_of
+from sessiontap.sessions import Link, Peer, Registry, Session
+from sessiontap.sessions.agent_path import agent_path
+from sessiontap.sessions.conversations import Conversations
+from sessiontap.sessions.ground import Ground, ground_of
 from sessiontap.trace.restore import Head
 
 NO_LINK = Link()
@@ -30,7 +36,8 @@ class Plan:
     labels: Labels
     session: Session | None = None
     link: Link = NO_LINK
-    scope: Scope = ()
+    history: History | None = None
+    ground: Ground | None = None
     edits: tuple[Edit, ...] = ()
     """Of the request's headers, the gateway's own among them."""
     gateway: Route | Direct | None = None
@@ -54,22 +61,32 @@ class Plan:
 class Planner:
     """Makes plans; remembers sessions and what replies issued. For the proxy's loop alone."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], faults: Faults) -> None:
         self.environ = environ
+        self.faults = faults
         self.registry = Registry()
-        self.links = Links()
+        self.conversations = Conversations()
 
     def restore(self, head: Head) -> None:
         """Take over a recorded call."""
         session = head.session
         if not session:
             return
-        self.registry.restore(
-            session["id"], session["name"], session["step"], head.time + (head.duration or 0), session.get("key")
-        )
-        if head.response_id or head.tool_call_ids:
-            scope = (f"session {session['id']}", *((f"process {head.caller}",) if head.caller else ()))
-            self.links.note_reply(scope, head.id, None, head.response_id, head.tool_call_ids, head.conversation)
+        if session["step"] is not None:  # else it was not counted
+            ended = head.time + (head.duration or 0)
+            self.registry.restore(session["id"], session["name"], session["step"], ended, session.get("key"))
+        if head.link:
+            link = Link(
+                head.conversation,
+                head.parent,
+                head.evidence,
+                None,
+                head.link.get("kind"),
+                head.link.get("root"),
+                tuple(head.link.get("lineage") or ()),
+            )
+            at = head.time + (head.duration or 0)
+            self.conversations.restore(head.id, at, link, head.link, head.response_id, head.tool_call_ids)
 
     def plan(
         self,
@@ -80,8 +97,11 @@ class Planner:
         call: Call,
         call_id: str,
         now: int,
+        *,
+        counts: bool = True,
+        taken: Session | None = None,
     ) -> Plan:
-        """The plan of a call that begins `now` (Unix nanoseconds)."""
+        """The plan of a call that begins `now` (Unix nanoseconds). For `counts` and `taken` see `Registry.assign`."""
         facts = Facts(
             host=there.host,
             caller=connection.caller,
@@ -97,18 +117,27 @@ class Planner:
             return Plan(decision, Labels())
         local = is_local(connection.client_ip, connection.proxy[0] if connection.proxy else None)
         app = headers.app_session(request.headers, there.host)
+        peer = Peer(connection.id, connection.client_ip, connection.proxy_user, local)
+        link, past, ground = NO_LINK, None, None
+        with self.faults.guard("conversations"):
+            past = history(call)
+            given = app.id if app and app.id else call.agent.session if call.agent else None
+            ground = ground_of(call.endpoint.family, connection.caller, peer, decision.name, given)
+            link = self.conversations.ask(ground, call, past, call_id, now)
         session = self.registry.assign(
             decision,
             app_id=app.id if app else None,
             app_name=app.name if app else None,
             call=call,
             caller=connection.caller,
-            peer=Peer(connection.id, connection.client_ip, connection.proxy_user, local),
+            peer=peer,
             now=now,
+            counts=counts,
+            taken=taken,
+            conversation=link.root,
+            listens=_listens(decision, call, connection.caller),
         )
         labels = finish(matched, facts, SessionFacts(session.id, session.name, session.step), self.environ)
-        scope = scope_of(session, connection.caller)
-        link = self.links.link(scope, call.asked)
         # The proxy's own keys are for clients on this machine, and for those that a rule names.
         trusted = local or any(rule.names_clients for rule, _ in matched.rules)
         gateway = None
@@ -116,6 +145,8 @@ class Planner:
             gateway = self._way(rules, decision.gateway, request, there, trusted)
             if isinstance(gateway, Route) and labels.at_gateway is not None:
                 labels = labels.at_gateway
+        if link.lineage and "session.path" not in labels.set_by:
+            labels = replace(labels, path=agent_path(call.agent, call.endpoint.operation, link.lineage))
         if app and app.path and not (decision.existing == "replace" and "session.path" in labels.set_by):
             labels = replace(labels, path=app.path)
         routed = isinstance(gateway, Route)
@@ -133,7 +164,7 @@ class Planner:
             client_is_local=trusted,
             gateway=gateway.edits if isinstance(gateway, Route) else (),
         )
-        return Plan(decision, labels, session, link, scope, edits, gateway)
+        return Plan(decision, labels, session, link, past, ground, edits, gateway)
 
     def _way(
         self, rules: Rules, name: str, request: Request, there: Destination, trusted: bool
@@ -161,13 +192,42 @@ class Planner:
         edits = headers.reply_plan(plan.edits, reply, session=plan.session, call_id=call_id)
         return replace(plan, reply_edits=edits) if edits else plan
 
-    def ended(self, plan: Plan, call_id: str, at: int, trace_id: str | None, reply: Reply | None) -> None:
-        """A call ended `at` (Unix nanoseconds) and its reply, if any, has been read."""
-        assert plan.session is not None
-        self.registry.ended(plan.session.id, at)
-        if reply is not None:
-            ids = [tool.id for tool in reply.tool_calls if tool.id]
-            self.links.note_reply(plan.scope, call_id, trace_id, reply.response_id, ids, plan.link.conversation)
+    def ended(self, left: Left) -> None:
+        """A call ended, and its reply, if any, has been read."""
+        if left.session_id is not None:
+            self.registry.ended(left.session_id, left.at)
+        self.conversations.reply(left.call_id, left.ending, left.at, left.trace_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a call that ended leaves for later ones."""
+
+    call_id: str
+    session_id: str | None
+    at: int
+    """When it ended, Unix nanoseconds."""
+    ending: Ending | None
+    trace_id: str | None
+    """The server's own name for the call."""
+
+
+def _listens(decision: Decision, call: Call, caller: Caller | None) -> bool | None:
+    """Whether the process is a server: asked only where the id ladder wants to know."""
+    native = call.agent is not None and call.agent.session is not None
+    if native or caller is None or all(rung.source != "auto" for rung in decision.ladder):
+        return None
+    return listens(caller)
+
+
+def goes_on(call: Call) -> bool:
+    """Whether a request may go on from an earlier reply: it names one, or holds more than an opening."""
+    asked = call.asked
+    if asked.previous or asked.answered:
+        return True
+    body = call.json
+    messages = body.get("messages") or body.get("input") or body.get("contents") if isinstance(body, dict) else None
+    return isinstance(messages, list) and len(messages) > 2
 
 
 def read(request: Request, there: Destination, wire: bytes | None) -> tuple[Request, Call, str | None]:

@@ -6,21 +6,27 @@ import os
 import platform
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import mitmproxy.version
 
 import sessiontap
 from sessiontap.exchange import Headers, Response
-from sessiontap.llm.call import Reply
+from sessiontap.headers import trace_id
+from sessiontap.llm.call import Call, Reply
 from sessiontap.llm.decode import Decoded, decode, decode_chunks
+from sessiontap.llm.history import Ending
+from sessiontap.llm.history import ending as end_of
 from sessiontap.llm.read import read_reply
 from sessiontap.proxy.faults import Faults
 from sessiontap.proxy.live import Body, Ended, Fields
 from sessiontap.proxy.outcome import Outcome
+from sessiontap.proxy.plan import Left, Plan
 from sessiontap.proxy.report import Terminal, call_line
 from sessiontap.proxy.settings import Settings
 from sessiontap.rules import Rules
+from sessiontap.sessions.conversations import heads
 from sessiontap.trace import secret
 from sessiontap.trace.record import (
     CallSeen,
@@ -41,7 +47,7 @@ class Recorder:
     """The trace log's writer, and the work that is done on its thread. `on_read` runs on that thread, too."""
 
     def __init__(
-        self, settings: Settings, rules: Rules, on_read: Callable[[Ended, Reply | None], None], faults: Faults
+        self, settings: Settings, rules: Rules, on_read: Callable[[Left], None], faults: Faults
     ) -> None:
         """Raises TraceError: the folder cannot be written."""
         self._on_read = on_read
@@ -96,11 +102,17 @@ class Recorder:
     # -- on the writer's thread ----------------------------------------------------------------------------------------
 
     def _records(self, ended: Ended) -> Iterable[dict[str, Any]]:
-        reply: Reply | None = None
+        plan, ending = ended.live.plan, None
         try:
             seen, reply = see(ended, self._faults)
+            with self._faults.guard("conversations"):
+                if plan is not None and plan.history is not None:
+                    ending = end_of(plan.history, reply, ended.status)
+                    seen = replace(seen, link_extra=_kept(plan, ended.live.call, ending))
         finally:
-            self._on_read(ended, reply)
+            session_id = plan.session.id if plan and plan.session else None
+            at = ended.live.time + ended.duration
+            self._on_read(Left(ended.live.id, session_id, at, ending, trace_id(_headers(ended.reply_headers))))
         redactor = self._redactor
         self._terminal.say(redactor.text(call_line(seen)))
         if not is_kept(seen):
@@ -168,6 +180,15 @@ def see(ended: Ended, faults: Faults) -> tuple[CallSeen, Reply | None]:
         ),
         reply,
     )
+
+
+def _kept(plan: Plan, call: Call | None, ending: Ending) -> dict[str, Any]:
+    """What the record keeps so that the conversation goes on after a restart."""
+    link, past = plan.link, plan.history
+    if call is None or past is None or plan.ground is None or link.conversation is None:
+        return {}
+    more = {"kind": link.kind, "root": link.root, "lineage": list(link.lineage)}
+    return more | heads(plan.ground, call, past, ending)
 
 
 def _headers(fields: Fields) -> Headers:

@@ -6,23 +6,21 @@ import asyncio
 import logging
 import sys
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 
-from sessiontap.exchange import Headers
 from sessiontap.gateways import Direct
-from sessiontap.headers import trace_id
-from sessiontap.llm.call import Reply
 from sessiontap.proxy import state_file
 from sessiontap.proxy.chain import Chain
 from sessiontap.proxy.connections import Connection, Connections, Destinations
 from sessiontap.proxy.entry import complain
 from sessiontap.proxy.faults import Faults
 from sessiontap.proxy.live import Ended, LiveCall
-from sessiontap.proxy.plan import Plan, Planner, read
+from sessiontap.proxy.plan import Left, Plan, Planner, goes_on, read
 from sessiontap.proxy.recorder import Recorder
 from sessiontap.proxy.rules_file import RulesFile
 from sessiontap.proxy.settings import (
@@ -36,6 +34,7 @@ from sessiontap.proxy.settings import (
     user_set,
 )
 from sessiontap.rules import Rules, RulesError
+from sessiontap.sessions import Session
 from sessiontap.trace.errors import TraceError
 
 logger = logging.getLogger("sessiontap")
@@ -57,16 +56,16 @@ class Service:
         self.connections = Connections()
         self.destinations: Destinations
         self.environ = environment()
-        self.planner = Planner(self.environ)
+        self.planner = Planner(self.environ, faults)
         self.settings: Settings | None = None
         self.recorder: Recorder | None = None
         self._rules_file: RulesFile | None = None
         self._state: Path | None = None
         self._chain: Chain | None = None
-        self._unread: set[str] = set()
-        """Calls whose reply the recorder has not read yet."""
-        self._replies: deque[tuple[Ended, Reply | None]] = deque()
-        """Replies that the recorder has read and no call has asked for yet."""
+        self._unread: dict[str, str | None] = {}
+        """Calls whose reply the recorder has not read yet, with their caller's id."""
+        self._replies: deque[Left] = deque()
+        """What the recorder has read and no call has asked for yet."""
         self._read = asyncio.Event()
         self._waiting = 0
         self._loop: asyncio.AbstractEventLoop
@@ -209,15 +208,43 @@ class Service:
 
     # -- calls ---------------------------------------------------------------------------------------------------------
 
-    async def plan(self, call: LiveCall, wire: bytes | None) -> Plan:
-        """Read the request and plan the call. `wire` is the body as sent, None where it streams past."""
+    async def plan(
+        self,
+        call: LiveCall,
+        wire: bytes | None,
+        *,
+        counts: bool = True,
+        taken: Session | None = None,
+        previous: tuple[str, ...] = (),
+    ) -> Plan:
+        """Read the request and plan the call. `wire` is the body as sent, None where it streams past.
+
+        For `counts` and `taken` see `Registry.assign`; `previous` are replies that the request goes on from, where its
+        transport says so.
+        """
         call.request, call.call, problem = read(call.request, call.there, wire)
         if problem is not None:
             call.flags.append("undecodable")
+        if previous:
+            asked = call.call.asked
+            call.call = replace(call.call, asked=replace(asked, previous=(*asked.previous, *previous)))
         self._take_replies()
-        if self._unread and (call.call.asked.previous or call.call.asked.answered):
-            await self._until_read(UNREAD_PATIENCE)
-        plan = self.planner.plan(self.rules, call.connection, call.there, call.request, call.call, call.id, call.time)
+        if self._unread and goes_on(call.call):
+            caller = call.connection.caller
+            same = {id for id, of in self._unread.items() if caller is None or of == caller.id}
+            if same:
+                await self._until_read(same, UNREAD_PATIENCE)
+        plan = self.planner.plan(
+            self.rules,
+            call.connection,
+            call.there,
+            call.request,
+            call.call,
+            call.id,
+            call.time,
+            counts=counts,
+            taken=taken,
+        )
         if isinstance(plan.gateway, Direct):
             self._once(plan.gateway.reason)
         elif plan.gateway is not None:
@@ -225,15 +252,15 @@ class Service:
                 self._once(note)
         return plan
 
-    async def _until_read(self, patience: float) -> None:
-        """Wait for the replies that the recorder has in hand, for at most `patience` seconds."""
+    async def _until_read(self, calls: set[str], patience: float) -> None:
+        """Wait for the replies to `calls`, which the recorder has in hand, for at most `patience` seconds."""
         self._waiting += 1
         try:
             async with asyncio.timeout(patience):
                 while True:
                     self._read.clear()
                     self._take_replies()
-                    if not self._unread:
+                    if calls.isdisjoint(self._unread):
                         break
                     if self.recorder is not None:
                         self.recorder.hurry()
@@ -247,25 +274,24 @@ class Service:
         """Hand a call that ended to the recorder's thread."""
         if self.recorder is None:
             return
-        self._unread.add(ended.live.id)
+        caller = ended.live.connection.caller
+        self._unread[ended.live.id] = caller.id if caller else None
         if not self.recorder.submit(ended):
-            self._unread.discard(ended.live.id)
+            self._unread.pop(ended.live.id, None)
 
-    def _reply_read(self, ended: Ended, reply: Reply | None) -> None:
-        """On the recorder's thread: a reply has been read. Waking the loop costs more than reading it, so the reply
-        waits for the next call unless one is waiting for it."""
-        self._replies.append((ended, reply))
+    def _reply_read(self, left: Left) -> None:
+        """On the recorder's thread: a reply has been read. Waking the loop costs more than reading it, so what it
+        leaves waits for the next call, unless one is waiting for it."""
+        self._replies.append(left)
         if self._waiting:
             self._loop.call_soon_threadsafe(self._read.set)
 
     def _take_replies(self) -> None:
         while self._replies:
-            ended, reply = self._replies.popleft()
-            self._unread.discard(ended.live.id)
-            plan = ended.live.plan
-            if plan is not None and plan.session is not None:
-                with self.faults.guard("links"):
-                    self.planner.ended(plan, ended.live.id, ended.live.time + ended.duration, _trace_id(ended), reply)
+            left = self._replies.popleft()
+            self._unread.pop(left.call_id, None)
+            with self.faults.guard("conversations"):
+                self.planner.ended(left)
 
     # -- telling -------------------------------------------------------------------------------------------------------
 
@@ -303,7 +329,3 @@ def _said(error: Exception) -> str:
     hint = getattr(error, "hint", "")
     return f"{error}. {hint}" if hint else str(error)
 
-
-def _trace_id(ended: Ended) -> str | None:
-    """The server's own name for the call."""
-    return trace_id(Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in ended.reply_headers))

@@ -94,6 +94,8 @@ class CallSeen:
     session_extra: Mapping[str, Any] = field(default_factory=dict)
     """What restoring the session needs beside its own fields: plain values such as `key`, `started`."""
     link: Link | None = None
+    link_extra: Mapping[str, Any] = field(default_factory=dict)
+    """What restoring the conversation needs: plain values (`sessions.conversations.heads`)."""
     edits: Sequence[Edit] = ()
     gateway: Route | Direct | None = None
     """Where a gateway was wished: the route taken, or why the call went directly."""
@@ -123,6 +125,7 @@ def call_record(seen: CallSeen, redactor: Redactor) -> Record:
         "conversation": link.conversation,
         "parent": link.parent,
         "evidence": link.evidence,
+        "link": dict(seen.link_extra) or None,
         "caller": seen.caller.id if seen.caller else None,
         "llm": _llm(call, seen.reply, redactor),
         "outcome": seen.outcome,

@@ -30,7 +30,9 @@ class Head:
     caller: str | None = None
     conversation: str | None = None
     parent: str | None = None
-    evidence: str | None = None
+    evidence: Any = None
+    link: dict[str, Any] | None = None
+    """What its conversation is restored from: the record's link map."""
     family: str | None = None
     response_id: str | None = None
     tool_call_ids: tuple[str, ...] = ()
@@ -117,6 +119,7 @@ def _head(record: dict[str, Any] | None) -> Head | None:
         conversation=record.get("conversation"),
         parent=record.get("parent"),
         evidence=record.get("evidence"),
+        link=record.get("link"),
         family=llm.get("family"),
         response_id=llm.get("response_id"),
         tool_call_ids=tuple(one for one in llm.get("tool_call_ids") or () if one),
