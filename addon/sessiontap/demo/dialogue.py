@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 from sessiontap.demo.coding import Coding, encode, encoder
+from sessiontap.demo.websocket import WebSocket
 from sessiontap.exchange import Headers
 
 Fields = Iterable[tuple[str, str]]
@@ -148,6 +149,18 @@ class Respond(ABC):
             await self._send_data(rest)
         self.over = True
         await self._send_end(list(trailers))
+
+    async def websocket(self, headers: Fields = (), *, deflate: bool = True) -> WebSocket:
+        """Accept the request's upgrade: HTTP/1.1 alone. Then the answer is over when the socket is closed.
+
+        :raises ClientGone: see `send`.
+        """
+        self._check_open()
+        self.started = True
+        return await self._upgrade(headers, deflate)
+
+    async def _upgrade(self, headers: Fields, deflate: bool) -> WebSocket:
+        raise NotImplementedError("WebSockets are for HTTP/1.1 here")
 
     async def reset(self) -> None:
         """Break off: TCP RST over HTTP/1.1, RST_STREAM over HTTP/2."""

@@ -8,21 +8,28 @@ import struct
 
 import h11
 
-from sessiontap.demo.dialogue import Begin, ClientGone, Request, Respond
+from sessiontap.demo.dialogue import Begin, ClientGone, Fields, Request, Respond
+from sessiontap.demo.websocket import WebSocket
 from sessiontap.exchange import Headers
 
 READ = 65536
 
 
 class H1Respond(Respond):
-    def __init__(self, http: h11.Connection, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, http: h11.Connection, writer: asyncio.StreamWriter, request: h11.Request) -> None:
         super().__init__()
         self._http = http
         self._writer = writer
+        self._request = request
+        self.socket: WebSocket | None = None
+        """What the client's bytes are for once the connection is no HTTP any more."""
 
     async def _write(self, event: h11.Event) -> None:
+        await self._write_bytes(self._http.send(event) or b"")
+
+    async def _write_bytes(self, data: bytes) -> None:
         try:
-            self._writer.write(self._http.send(event) or b"")
+            self._writer.write(data)
             await self._writer.drain()
         except OSError as error:
             self.gone.set()
@@ -36,6 +43,13 @@ class H1Respond(Respond):
 
     async def _send_end(self, trailers: list[tuple[str, str]]) -> None:
         await self._write(h11.EndOfMessage(headers=trailers))
+
+    async def _upgrade(self, headers: Fields, deflate: bool) -> WebSocket:
+        target = self._request.target.decode("latin-1")
+        self.socket = WebSocket(self._write_bytes, self._request.headers, target)
+        await self.socket.accept(headers, deflate=deflate)
+        self.over = True
+        return self.socket
 
     async def _reset(self) -> None:
         raw = self._writer.get_extra_info("socket")
@@ -86,7 +100,7 @@ class H1Connection:
             scheme=self._scheme,
             connection=self._number,
         )
-        respond = H1Respond(self._http, self._writer)
+        respond = H1Respond(self._http, self._writer, head)
         answering = self._begin(request, respond)
         while not isinstance(event := await self._next_event(), h11.EndOfMessage):
             if not isinstance(event, h11.Data):  # hung up amid its body
@@ -97,12 +111,14 @@ class H1Connection:
             request.feed(bytes(event.data))
         request.finish((name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers)
         await self._watch(answering, respond)
-        if respond.gone.is_set() or self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+        if respond.socket is not None or respond.gone.is_set():
+            return False
+        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
             return False
         self._http.start_next_cycle()
         return True
 
-    async def _watch(self, answering: asyncio.Task[None], respond: Respond) -> None:
+    async def _watch(self, answering: asyncio.Task[None], respond: H1Respond) -> None:
         """Wait for the answer to be given, and notice a client that does not wait for it."""
         while not answering.done():
             reading = self._read()
@@ -110,10 +126,14 @@ class H1Connection:
             if reading.done():
                 self._reading = None
                 data = reading.result()
+                if respond.socket is not None:
+                    await respond.socket.feed(data)
                 if not data:
                     respond.gone.set()
                     await answering
                     break
+                if respond.socket is not None:
+                    continue
                 self._http.receive_data(data)  # a pipelined request waits for its turn
         await answering
 

@@ -11,10 +11,14 @@ import asyncio
 import json
 import re
 import uuid
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
+from urllib.parse import parse_qs
 
-from sessiontap.demo import anthropic_wire, gemini_wire, openai_wire, responses_wire
+from sessiontap.demo import anthropic_wire, gemini_wire, openai_wire, responses_wire, socket_wire
 from sessiontap.demo.dialogue import Request, Respond
+from sessiontap.demo.websocket import WebSocket
 from sessiontap.demo.wire import BadRequest, Events, Headers, Ids, Whole
 
 HOSTS = (
@@ -38,12 +42,17 @@ _GEMINI = re.compile(r"/v1(?:beta)?/models/([^/:]+):(\w+)$")
 class LlmService:
     """A handler for `Server`; `event_delay` is in seconds, before each event of a stream but the first."""
 
-    def __init__(self, *, event_delay: float = 0.0) -> None:
+    def __init__(self, *, event_delay: float = 0.0, websockets: bool = False) -> None:
+        """`websockets` False: an upgrade is refused by 426, and clients ask by POST."""
         self._delay = event_delay
+        self._websockets = websockets
         self._ids = Ids()
 
     async def __call__(self, request: Request, respond: Respond) -> None:
         body = await request.body()
+        if self._websockets and (serve := self._socket(request)):
+            await serve(await respond.websocket(_provider_headers(request, self._ids)))
+            return
         try:
             reply = self._reply(request, body)
         except BadRequest as bad:
@@ -64,6 +73,17 @@ class LlmService:
                 [("content-type", "application/json"), *headers, *reply.headers],
                 coding="gzip" if gzip else None,
             )
+
+    def _socket(self, request: Request) -> Callable[[WebSocket], Awaitable[None]] | None:
+        """What serves the WebSocket that is asked for, if one is."""
+        if (request.headers.get("upgrade") or "").lower() != "websocket":
+            return None
+        if request.path.endswith("/responses"):
+            return partial(socket_wire.serve_responses, ids=self._ids, delay=self._delay)
+        if request.path.endswith("/realtime"):
+            name = parse_qs(request.target.partition("?")[2]).get("model", ["gpt-realtime"])[0]
+            return partial(socket_wire.serve_realtime, name=name, ids=self._ids)
+        return None
 
     def _reply(self, request: Request, body: bytes) -> Whole | Events:
         found = _ROUTE.search(request.path)
