@@ -326,6 +326,15 @@ def test_embeddings_belong_to_no_conversation() -> None:
     assert link == Link()
 
 
+@pytest.mark.parametrize(
+    "body",
+    [{"model": "m"}, {"model": "m", "messages": []}, {"messages": "Hello"}, {"messages": [7]}],
+    ids=["no messages", "an empty list", "no list", "no message"],
+)
+def test_what_cannot_be_read_belongs_to_no_conversation(body: dict[str, Any]) -> None:
+    assert Talk().ask("first", body) == Link()
+
+
 # -- agents ------------------------------------------------------------------------------------------------------------
 
 

@@ -27,9 +27,19 @@ def climbed(
     caller: Caller | None = CALLER,
     peer: Peer = LOCAL,
     decision: Decision | None = None,
+    conversation: str | None = None,
+    listens: bool | None = None,
 ) -> Evidence:
     decision = decision or Decision(name="n", ladder=rungs or (Rung("auto"),))
-    return climb(decision, app_id=app_id, agent=agent, caller=caller, peer=peer)
+    return climb(
+        decision,
+        app_id=app_id,
+        agent=agent,
+        caller=caller,
+        peer=peer,
+        conversation=conversation,
+        listens=listens,
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,7 +55,7 @@ def climbed(
         pytest.param([Rung("template", None), Rung("process")], PROCESS, id="a template without its value"),
         pytest.param([Rung("template", ""), Rung("process")], PROCESS, id="an empty template"),
         pytest.param([Rung("template", "  "), Rung("process")], PROCESS, id="a blank template"),
-        pytest.param([Rung("conversation"), Rung("process-tree")], TREE, id="conversation yields nothing yet"),
+        pytest.param([Rung("conversation"), Rung("process-tree")], TREE, id="a call of no conversation"),
         pytest.param([Rung("conversation")], CONNECTION, id="a ladder that yields nothing"),
         pytest.param([], NATIVE, id="no ladder is auto"),
     ],
@@ -67,6 +77,28 @@ def test_the_first_rung_that_yields_decides(rungs: list[Rung], expected: Evidenc
 )
 def test_auto(agent: Agent | None, caller: Caller | None, expected: Evidence) -> None:
     assert climbed(agent=agent, caller=caller) == expected
+
+
+@pytest.mark.parametrize("listens", [True, False, None])
+def test_the_rung_conversation_is_the_conversation_whoever_calls(listens: bool | None) -> None:
+    found = climbed(Rung("conversation"), Rung("process"), conversation="conv-1", listens=listens)
+    assert found == Evidence("conversation", "conv-1")
+
+
+@pytest.mark.parametrize(
+    ("agent", "listens", "conversation", "expected"),
+    [
+        pytest.param(None, True, "conv-1", Evidence("conversation", "conv-1"), id="a server"),
+        pytest.param(None, True, None, PROCESS, id="a server's call of no conversation"),
+        pytest.param(None, False, "conv-1", PROCESS, id="no server"),
+        pytest.param(None, None, "conv-1", PROCESS, id="not known"),
+        pytest.param(AGENT, True, "conv-1", NATIVE, id="an agent's own id comes first"),
+    ],
+)
+def test_auto_of_a_server_is_the_conversation(
+    agent: Agent | None, listens: bool | None, conversation: str | None, expected: Evidence
+) -> None:
+    assert climbed(agent=agent, listens=listens, conversation=conversation) == expected
 
 
 @pytest.mark.parametrize(
