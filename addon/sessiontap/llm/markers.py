@@ -19,7 +19,7 @@ Purpose = Literal["title", "summary", "count", "probe", "warmup"]
 _LOOKED_AT = 3000
 """Characters: prompts of this kind say at once what they want."""
 
-_OF_TITLES = ("title", "name", "tags", "emoji", "topic", "follow")
+_OF_TITLES = ("title", "name", "tags", "emoji", "topic", "follow", "summar")
 _OF_SUMMARIES = ("summar", "compact", "condense", "continuing our")
 """One of these stands in every such prompt: looking for them first costs a tenth."""
 
