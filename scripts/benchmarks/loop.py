@@ -1,0 +1,124 @@
+"""What a call costs the proxy's own loop, stage by stage, with plain values and no proxy around it.
+
+    scripts/bench loop
+
+Goals: a decision with 200 rules under 100 microseconds; reading and grouping an agent's request of 1 MB and 200
+messages under 4 ms in all; handing a call of 1 MB to the recorder under 100 microseconds.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+from sessiontap.callers import Caller, Process
+from sessiontap.exchange import Headers, Request
+from sessiontap.llm.call import Reply
+from sessiontap.llm.history import ending, history
+from sessiontap.llm.read import read_request
+from sessiontap.llm.routes import endpoint_of
+from sessiontap.rules import Facts, Rules, SessionFacts, decide, finish, load_text
+from sessiontap.sessions import Peer
+from sessiontap.sessions.conversations import Conversations
+from sessiontap.sessions.ground import ground_of
+from sessiontap.trace.writer import Writer
+
+ROUNDS = 9
+
+
+def microseconds(work: Callable[[], object], times: int) -> float:
+    """The median of several rounds, per call."""
+    work()
+    rounds = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        for _ in range(times):
+            work()
+        rounds.append((time.perf_counter() - started) / times * 1e6)
+    return median(rounds)
+
+
+def rules_of(number: int) -> Rules:
+    """A realistic mix: programs by name and folder, routes, tools, prompts, environment; defaults last."""
+    text = ["version: 1", "rules:"]
+    for n in range(number // 5):
+        text += [
+            f"  - {{match: {{process: app{n}.py}}, session: {{name: App {n}}}}}",
+            f"  - {{match: {{process: {{cwd: '/srv/team{n}/**'}}, host: api.openai.com}}, properties: {{team: t{n}}}}}",
+            f"  - {{match: {{tool_result: tool_{n}}}, session: {{path: /tools/tool-{n}}}}}",
+            f"  - {{match: {{route: 'POST /v1/projects/{n}/**'}}, tags: [p{n}]}}",
+            f"  - {{match: {{process: {{env: {{STAGE: stage{n}}}}}, model: 'gpt-{n}*'}}, properties: {{stage: s{n}}}}}",
+        ]
+    text.append("  - {session: {name: '${process.name}', path: '/${operation}'}, user: '${process.user}'}")
+    return load_text("\n".join(text))
+
+
+def agent_request(messages: int, size: int) -> bytes:
+    """An agent's request: its whole history again, tools called and answered."""
+    share = size // messages
+    said: list[dict[str, object]] = [{"role": "user", "content": "Fix the failing test."}]
+    for n in range(messages // 2):
+        call = {"type": "tool_use", "id": f"toolu_{n:024}", "name": "Read", "input": {"path": f"/src/{n}.py"}}
+        said.append({"role": "assistant", "content": [{"type": "text", "text": f"Step {n}."}, call]})
+        text = f"line of {n} \u00e9 'quoted' \\ and so on\n" * (2 * share // 36)
+        said.append({"role": "user", "content": [{"type": "tool_result", "tool_use_id": call["id"], "content": text}]})
+    body = {"model": "claude-sonnet-4-5", "system": "You are an agent.", "messages": said, "max_tokens": 1000}
+    return json.dumps(body).encode()
+
+
+def main() -> None:
+    words = ("python3", "agent.py")
+    shell = Process(2, "bash", 1)
+    caller = Caller(
+        "c" * 36, 7, 1, "agent.py", words, "/usr/bin/python3", words, "/srv/team3/a", "me", 1000, (shell,),
+        env={"STAGE": "stage3"},
+    )  # fmt: skip
+    headers = Headers([("Host", "api.anthropic.com"), ("Content-Type", "application/json"), ("X-Api-Key", "k")])
+    request = Request("POST", "api.anthropic.com", "/v1/messages", headers, agent_request(200, 1 << 20))
+    endpoint = endpoint_of("POST", request.host, request.path, "anthropic")
+    small = replace(request, body=agent_request(2, 400))
+    call, small_call = read_request(request, endpoint), read_request(small, endpoint)
+
+    rules = rules_of(200)
+    facts = Facts(request.host, caller, "127.0.0.1", None, "anthropic", small, small_call, time.time_ns())
+    session = SessionFacts("0" * 36, "x", 3)
+
+    def decision() -> None:
+        _, matched = decide(rules, facts, {})
+        finish(matched, facts, session, {})
+
+    print(f"decision with {len(rules.rules)} rules: {microseconds(decision, 300):8.0f} us   (goal: under 100)")
+
+    conversations = Conversations()
+    ground = ground_of(endpoint.family, caller, Peer("c", "127.0.0.1"), "x")
+    count = 0
+
+    def group() -> None:
+        nonlocal count
+        count += 1
+        past = history(call)
+        conversations.ask(ground, call, past, f"call-{count}", time.time_ns())
+        conversations.reply(f"call-{count}", ending(past, Reply(text=f"answer {count}"), 200), time.time_ns())
+
+    assert request.body is not None
+    size = f"{len(request.body) / 1e6:.1f} MB, {len(call.json['messages'])} messages"
+    reading = microseconds(lambda: read_request(request, endpoint), 20)
+    grouping = microseconds(group, 20)
+    print(f"reading an agent's request ({size}): {reading:8.0f} us")
+    print(f"grouping it: {grouping:8.0f} us; together {(reading + grouping) / 1000:.2f} ms   (goal: under 4)")
+
+    with tempfile.TemporaryDirectory(prefix="sessiontap-bench-") as folder:
+        writer = Writer(Path(folder), writer_info={}, max_queue_records=1_000_000, max_queue_bytes=1 << 40)
+        writer.start()
+        body = request.body
+        print(f"handing over a call of 1 MB: {microseconds(lambda: writer.submit(lambda: (), len(body)), 500):8.1f} us")
+        writer.close()
+
+
+if __name__ == "__main__":
+    main()
