@@ -114,6 +114,11 @@ CASES: dict[str, tuple[dict[str, str], Any, Agent]] = {
     "amp": ({"X-Amp-Thread-Id": "T-1"}, {}, Agent("amp", session="T-1")),
     "pi": ({"originator": "pi", "session-id": "s"}, {}, Agent("pi", session="s")),
     "cline": ({"User-Agent": "Cline/3.1", "X-Task-ID": "17"}, {}, Agent("cline", session="17")),
+    "openai agents sdk, in a session of the app's": (
+        {"User-Agent": "OpenAI/Python 3.52.0"},
+        {"prompt_cache_key": "agents-sdk:session:0123456789abcdef"},
+        Agent("openai-agents", session="0123456789abcdef"),
+    ),
     "openai agents sdk": (
         {"User-Agent": "Agents/Python 0.9"},
         {"prompt_cache_key": "agents-sdk:run:abc"},
@@ -135,6 +140,7 @@ def test_known_client(headers: dict[str, str], body: Any, expected: Agent) -> No
         ({"x-session-id": "s", "x-parent-session-id": "p"}, {}),
         ({"User-Agent": "python-httpx/0.28", "session_id": "s"}, {"session_id": "s"}),
         ({"User-Agent": "pip/25.0"}, {}),
+        ({}, {"prompt_cache_key": "agents-sdk:run"}),
         ({}, {"metadata": {"user_id": "user_1"}}),
         ({}, {"metadata": {"user_id": '{"session_id": "s"}'}}),
         ({}, None),

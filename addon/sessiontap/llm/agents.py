@@ -100,16 +100,6 @@ def in_json(source: Source, *path: str) -> Source:
     return find
 
 
-def behind(prefix: str, source: Source) -> Source:
-    """What follows `prefix` in the source's value; nothing where it has no such prefix."""
-
-    def find(seen: Seen) -> str | None:
-        value = source(seen)
-        return value[len(prefix) :] if value and value.startswith(prefix) else None
-
-    return find
-
-
 def where(condition: Sign, source: Source) -> Source:
     return lambda seen: source(seen) if condition(seen) else None
 
@@ -139,6 +129,16 @@ def _claude_user_id(seen: Seen) -> str | None:
         user, _ = parse(value)
         return text(user, "session_id") if dig(user, "device_id") is not None else None
     found = _USER_ID.fullmatch(value)
+    return found[1] if found else None
+
+
+# OpenAI Agents SDK: the key is made of what the app groups its runs by, else of the run (run_internal/prompt_cache_key)
+
+_GROUPED = re.compile(r"agents-sdk:(?:conversation|session|group|run):(.+)")
+
+
+def _agents_sdk_key(seen: Seen) -> str | None:
+    found = _GROUPED.fullmatch(text(seen.body, "prompt_cache_key") or "")
     return found[1] if found else None
 
 
@@ -250,9 +250,9 @@ AGENTS: tuple[Client, ...] = (
     Client(
         "openai-agents",
         signs=(
-            has(behind("agents-sdk:run:", field("prompt_cache_key"))),
+            has(_agents_sdk_key),
             sends("user-agent", "Agents/(Python|JavaScript)"),
         ),
-        session=(behind("agents-sdk:run:", field("prompt_cache_key")),),
+        session=(_agents_sdk_key,),
     ),
 )
