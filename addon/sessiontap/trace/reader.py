@@ -16,8 +16,11 @@ from typing import Any
 
 from sessiontap.trace import body, frame, shared
 from sessiontap.trace.chain import Chains
+from sessiontap.trace.damage import WORDS
 from sessiontap.trace.errors import TraceError
+from sessiontap.trace.questions import Questions
 from sessiontap.trace.segment import FORMAT, SUFFIX, VERSION, is_live
+from sessiontap.trace.views import is_warm_up
 
 Record = dict[str, Any]
 
@@ -107,7 +110,7 @@ class _Part:
     """Behind the last intact record."""
 
 
-class Trace:
+class Trace(Questions):
     """A trace folder. One object may be asked again and again: it takes in what was written meanwhile."""
 
     def __init__(self, folder: Path) -> None:
@@ -116,8 +119,15 @@ class Trace:
         self._problems: dict[tuple[Path, int], Problem] = {}
         self._chains = Chains()
 
-    def calls(self, newest_first: bool = True) -> Iterator[StoredCall]:
-        """Every call by its start. Newest first reads only as many segments as it is asked for calls."""
+    def calls(self, newest_first: bool = True, *, warm_ups: bool = False) -> Iterator[StoredCall]:
+        """Every call by its start. Newest first reads only as many segments as it is asked for calls.
+
+        `warm_ups`: those, too; they count as no calls.
+        """
+        calls = self._calls(newest_first)
+        return calls if warm_ups else (call for call in calls if not is_warm_up(call.record))
+
+    def _calls(self, newest_first: bool) -> Iterator[StoredCall]:
         if newest_first:
             for part, offset in self._newest():
                 yield from self._load(part, offset)
@@ -161,7 +171,7 @@ class Trace:
                 if position == number:
                     return call
             raise TraceError(f"there is no call {prefix} in {self.folder}", "List them with `sessiontap calls`.")
-        for call in self.calls():
+        for call in self.calls(warm_ups=True):
             if call.id == prefix:
                 return call
             if call.id.startswith(prefix.lower()):
@@ -194,7 +204,7 @@ class Trace:
                 seen[path] = part.end
                 for _, offset in part.calls:
                     if offset >= after:
-                        yield from self._load(part, offset)
+                        yield from (call for call in self._load(part, offset) if not is_warm_up(call.record))
             if ending:
                 return
             stop.wait(poll_seconds)
@@ -283,7 +293,7 @@ class Trace:
         if damage and damage[-1].offset >= part.end and is_live(file):
             damage.pop()
         for one in damage:
-            self._trouble(part.path, one.offset, one.size, _WORDS[one.kind])
+            self._trouble(part.path, one.offset, one.size, WORDS[one.kind])
         if part.end and part.header is None:
             self._trouble(part.path, 0, 0, "has lost its header; its records are read as version 1")
 
@@ -331,13 +341,6 @@ def open(folder: Path | str) -> Trace:
     trace = Trace(Path(folder).expanduser())
     trace._paths()
     return trace
-
-
-_WORDS = {
-    "torn": "a record ends too early: its writer was stopped in the middle of it",
-    "bad": "a record does not fit its checksum",
-    "foreign": "bytes that are no record",
-}
 
 
 def _unreadable(folder: Path, error: OSError) -> TraceError:

@@ -16,6 +16,9 @@ CostOf = Callable[[Record], float | None]
 ERRORS = frozenset(("http_error", "stream_error", "upstream_gone", "upstream_unreachable"))
 """Outcomes that are errors. `client_gone` is the app's own decision."""
 
+WARM_UP = "warm_up"
+"""The flag of a request that prepares a later one and generates nothing: recorded, and no call of its session's."""
+
 
 def iso(time: int | None) -> str | None:
     """Unix nanoseconds -> 2026-11-21T05:06:03.000001Z."""
@@ -34,6 +37,11 @@ def is_error(call: Record) -> bool:
     return call.get("outcome") in ERRORS or bool(part(call, "llm").get("error"))
 
 
+def is_warm_up(call: Record) -> bool:
+    """Lists and sums leave it out."""
+    return WARM_UP in (call.get("flags") or ())
+
+
 def end(call: Record) -> int:
     """When the call was over, Unix nanoseconds."""
     return int(call.get("time") or 0) + int(call.get("duration") or 0)
@@ -42,7 +50,7 @@ def end(call: Record) -> int:
 def part(record: Record, key: str) -> Record:
     """A map within a record, empty where there is none."""
     value = record.get(key)
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict | Mapping) else {}
 
 
 def unknown_cost(call: Record) -> None:

@@ -1,0 +1,161 @@
+"""The index file: made private, shared by several readers, thrown away when it is of no use.
+
+`index.sqlite` stands in the trace folder, 0600, in WAL mode: one process brings it up to date while others read. One
+that is damaged or of another version is deleted and built anew. Where the folder cannot be written, the index is kept
+in memory and built for each process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from sessiontap.trace.index import schema
+from sessiontap.trace.index.rows import COLUMNS
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+NAME = "index.sqlite"
+BUSY_SECONDS = 10.0
+"""How long one waits for another process that brings the index up to date."""
+_FILES = ("", "-wal", "-shm", "-journal")
+
+
+def open_index(folder: Path) -> sqlite3.Connection:
+    """The index of `folder`, with its tables; in memory where the folder cannot be written."""
+    path = folder / NAME
+    try:
+        return _open(path)
+    except sqlite3.DatabaseError as error:
+        if not (is_useless(error) or _is_refused(error)):
+            raise
+        if is_useless(error):
+            with contextlib.suppress(OSError, sqlite3.DatabaseError):
+                discard(folder)
+                return _open(path)
+    except OSError:
+        pass
+    return _made(sqlite3.connect(":memory:", isolation_level=None))
+
+
+def is_useless(error: sqlite3.Error) -> bool:
+    """The file is damaged, of another version or no database."""
+    if isinstance(error, OtherVersionError):
+        return True
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None:
+        return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return False
+
+
+def discard(folder: Path) -> None:
+    """Delete the index, unless another process has put a sound one there meanwhile."""
+    with _alone(folder):
+        try:
+            _open(folder / NAME).close()
+        except sqlite3.DatabaseError as error:
+            if not is_useless(error):
+                raise
+        else:
+            if not _has_damage(folder / NAME):
+                return
+        remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """Delete the index and what belongs to it."""
+    for end in _FILES:
+        (folder / (NAME + end)).unlink(missing_ok=True)
+
+
+class OtherVersionError(sqlite3.DatabaseError):
+    """The file is an index of another version, or no index."""
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    # Made by hand first: SQLite would give it the umask's mode, and its companions take over what it has.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version != schema.VERSION:
+            return _made(connection)
+        _settle(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _settle(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA secure_delete = ON")  # what was pruned is not to be found in it
+    connection.execute("PRAGMA cache_size = -65536")
+    connection.execute("PRAGMA temp_store = MEMORY")
+
+
+def _made(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Make the tables, in a file that has none; one of several processes does it."""
+    _settle(connection)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if version != schema.VERSION:
+            if version or tables:
+                raise OtherVersionError(f"an index of version {version}")
+            columns = ",\n    ".join(f'"{name}"' for name in COLUMNS)
+            for statement in _statements(schema.TABLES.format(columns=columns)):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {schema.APPLICATION}")
+            connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    return connection
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script: `executescript` would end the transaction."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _has_damage(path: Path) -> bool:
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok")
+    except sqlite3.DatabaseError as error:
+        return is_useless(error)
+
+
+def _is_refused(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    refused = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+    return code & 0xFF in refused
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time, by a lock on the folder itself."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

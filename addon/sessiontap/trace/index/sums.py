@@ -1,0 +1,150 @@
+"""What calls add to their sessions: sums, first and last, the values that they had."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+from sessiontap.trace.index.rows import COLUMNS
+
+Row = tuple[Any, ...]
+_AT = {name: position for position, name in enumerate(COLUMNS)}
+_LISTS = (
+    ("paths", _AT["path"]),
+    ("providers", _AT["provider"]),
+    ("agents", _AT["agent"]),
+    ("users", _AT["user"]),
+)
+(_SESSION, _TIME, _DURATION, _FAILED, _INPUT, _OUTPUT, _CACHE_READ, _NAME, _ASKED, _ANSWERED, _CALLER, _TAGS,
+ _PROPS) = (
+    _AT[name]
+    for name in (
+        "session", "time", "duration", "failed", "input", "output", "cache_read", "session_name", "request_model",
+        "response_model", "caller", "tags", "properties",
+    )
+)  # fmt: skip
+
+_ADD = """
+UPDATE sessions SET
+    calls = calls + ?2, errors = errors + ?3,
+    started = min(coalesce(started, ?4), ?4), ended = max(coalesce(ended, ?5), ?5),
+    input = coalesce(input + ?6, input, ?6), output = coalesce(output + ?7, output, ?7),
+    cache_read = coalesce(cache_read + ?8, cache_read, ?8),
+    name = CASE WHEN first_time IS NULL OR ?9 < first_time THEN ?10 ELSE name END,
+    first_time = min(coalesce(first_time, ?9), ?9),
+    last_failed = CASE WHEN last_time IS NULL OR ?11 >= last_time THEN ?12 ELSE last_failed END,
+    last_time = max(coalesce(last_time, ?11), ?11)
+WHERE n = ?1
+"""
+
+
+class Sums:
+    """Gathers what a batch of rows adds, then writes it in one go.
+
+    `number(column, text)` numbers a text, `text(number)` is its way back; `process(caller)` is the number of the name
+    of a caller's process.
+    """
+
+    def __init__(
+        self,
+        number: Callable[[str, str], int],
+        text: Callable[[int], str],
+        process: Callable[[int], int | None],
+    ) -> None:
+        self._number, self._text, self._process = number, text, process
+        self._sessions: dict[int, list[Any]] = {}
+        self._values: dict[tuple[int, str, int], int] = {}
+        self._properties: dict[tuple[int, int], tuple[int, str]] = {}
+        self._tag_lists: dict[int, list[int]] = {}
+        self._property_maps: dict[int, list[tuple[int, str]]] = {}
+
+    def add(self, row: Row) -> None:
+        """A call of `rows.COLUMNS`."""
+        session, time = row[_SESSION], row[_TIME]
+        if session is None:
+            return
+        end = time + (row[_DURATION] or 0)
+        name, failed = row[_NAME], row[_FAILED]
+        sums = self._sessions.get(session)
+        if sums is None:
+            self._sessions[session] = [
+                1, int(failed), time, end, row[_INPUT], row[_OUTPUT], row[_CACHE_READ], time, name, time, failed
+            ]  # fmt: skip
+        else:
+            sums[0] += 1
+            sums[1] += failed
+            if end > sums[3]:
+                sums[3] = end
+            for at, column in ((4, _INPUT), (5, _OUTPUT), (6, _CACHE_READ)):
+                if row[column] is not None:
+                    sums[at] = (sums[at] or 0) + row[column]
+            if time < sums[7]:
+                sums[2] = sums[7] = time
+                sums[8] = name
+            if time >= sums[9]:
+                sums[9], sums[10] = time, failed
+        values = self._values
+        model = row[_ASKED] if row[_ANSWERED] is None else row[_ANSWERED]
+        process = None if row[_CALLER] is None else self._process(row[_CALLER])
+        for kind, string in (
+            *((kind, row[at]) for kind, at in _LISTS), ("models", model), ("processes", process)
+        ):  # fmt: skip
+            if string is not None:
+                key = session, kind, string
+                if key not in values or time < values[key]:
+                    values[key] = time
+        if row[_TAGS] is not None or row[_PROPS] is not None:
+            self._add_labels(session, time, row)
+
+    def _add_labels(self, session: int, time: int, row: Row) -> None:
+        for tag in self._tags(row[_TAGS]):
+            key = session, "tags", tag
+            self._values[key] = min(time, self._values.get(key, time))
+        for name, value in self._named(row[_PROPS]):
+            place = session, name
+            if place not in self._properties or time >= self._properties[place][0]:
+                self._properties[place] = time, value
+
+    def _tags(self, number: int | None) -> list[int]:
+        """Numbers of the tags of a list of them."""
+        if number is None:
+            return []
+        if number not in self._tag_lists:
+            self._tag_lists[number] = [self._number("tag", tag) for tag in json.loads(self._text(number))]
+        return self._tag_lists[number]
+
+    def _named(self, number: int | None) -> list[tuple[int, str]]:
+        """The number of the name, and the value as JSON, of each of a map of properties."""
+        if number is None:
+            return []
+        if number not in self._property_maps:
+            self._property_maps[number] = [
+                (self._number("property", name), json.dumps(value, ensure_ascii=False))
+                for name, value in json.loads(self._text(number)).items()
+            ]
+        return self._property_maps[number]
+
+    def write(self, database: sqlite3.Connection) -> None:
+        """Into the tables, and begin afresh."""
+        database.executemany(_ADD, [(session, *sums) for session, sums in self._sessions.items()])
+        database.executemany(
+            "INSERT INTO session_values(session, kind, string, first) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET first = min(first, excluded.first)",
+            [(*key, first) for key, first in self._values.items()],
+        )
+        database.executemany(
+            "INSERT INTO session_properties(session, key, value, time) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
+            "SET value = excluded.value, time = excluded.time WHERE excluded.time >= time",
+            [(session, key, value, time) for (session, key), (time, value) in self._properties.items()],
+        )
+        self.forget()
+
+    def forget(self) -> None:
+        """After a transaction that was taken back, or is over."""
+        self._sessions.clear()
+        self._values.clear()
+        self._properties.clear()
+        self._tag_lists.clear()
+        self._property_maps.clear()

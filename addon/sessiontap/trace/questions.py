@@ -1,0 +1,81 @@
+"""What a trace is asked through its index: lists, trees, search and statistics without reading the segments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sessiontap.trace.index.filters import Filters
+    from sessiontap.trace.index.index import Index, Sort
+
+Row = dict[str, Any]
+
+
+class Questions:
+    """The questions of a `Trace`. Every one first brings the index up to date with what was written meanwhile.
+
+    `progress(done, total)` is called during a long catch-up. All raise TraceError where the index cannot be used.
+    """
+
+    folder: Path
+    progress: Callable[[int, int], None] | None = None
+    _index: Index | None = None
+
+    def query_sessions(self, filters: Filters | None = None, sort: Sort | None = None, limit: int = 0) -> list[Row]:
+        """Sessions in which one call fits `filters`, as `ls --json` gives them.
+
+        Newest first (by their last call), or by `sort` with the most first (names from a to z). `limit` 0: all.
+        """
+        return self._asked().sessions(filters or _none(), sort, limit)
+
+    def query_calls(self, filters: Filters | None = None, limit: int = 0) -> list[Row]:
+        """Calls that fit `filters`, newest first, as `calls --json` gives them. `limit` 0: all."""
+        return self._asked().calls(filters or _none(), limit)
+
+    def query_session(self, prefix: str) -> Row:
+        """One session as `show --json` gives it: by its id, a unique prefix of it, or `@1` the newest."""
+        return self._asked().session(prefix)
+
+    def search(self, text: str, limit: int = 0) -> list[Row]:
+        """Calls with `text`, without case, in prompt, reply, names, paths, models, tools or errors, newest first."""
+        from sessiontap.trace.index.filters import Filters
+
+        return self.query_calls(Filters(search=text), limit)
+
+    def stats(self, by: str, filters: Filters | None = None) -> list[Row]:
+        """Statistics of calls by name, path, model, process, tool, property and more (`index.stats.BYS`).
+
+        A row for each value, most calls first: `{by: value, calls, errors, input_tokens, output_tokens,
+        cache_read_tokens, cost_usd, cost_unknown_calls, duration_p50, duration_p95, duration_p99,
+        time_to_first_token_p50, ..._p95, ..._p99}`, durations in seconds.
+        """
+        return self._asked().stats(by, filters or _none())
+
+    def query_notes(self, since: int | None = None) -> list[Row]:
+        """Notes, oldest first, those from `since` (Unix nanoseconds) on."""
+        return self._asked().notes(since)
+
+    def query_problems(self) -> list[tuple[Path, int, int, str]]:
+        """File, offset, size and words of all that could not be read."""
+        return self._asked().problems()
+
+    def close(self) -> None:
+        """Let go of the index's file."""
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+
+    def _asked(self) -> Index:
+        if self._index is None:
+            from sessiontap.trace.index.index import Index
+
+            self._index = Index(self.folder, lambda done, total: self.progress and self.progress(done, total))
+        return self._index
+
+
+def _none() -> Filters:
+    from sessiontap.trace.index.filters import Filters
+
+    return Filters()

@@ -1,0 +1,438 @@
+"""The index answers what the log would, keeps up with it, and is made again when it is of no use."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from tests.cli import recorded
+from tests.trace.conftest import CALLER, call_map
+
+from sessiontap import trace
+from sessiontap.trace import TraceError, frame, session_rows, session_view
+from sessiontap.trace.index import catch_up, database
+from sessiontap.trace.index.filters import Filters
+from sessiontap.trace.views import call_row
+
+ADDON = Path(__file__).parents[2] / "addon"
+
+
+@pytest.fixture
+def sample(folder):
+    """Two sessions of real calls, their processes, a note."""
+    return recorded.write(folder, recorded.calls(), [("dropped", "2 records were lost", {"dropped": {"queue": 2}})])
+
+
+def ids(rows):
+    return [row["id"] for row in rows]
+
+
+def index_file(folder) -> Path:
+    return folder / database.NAME
+
+
+# -- the same answers as from the log ----------------------------------------------------------------------------------
+
+
+def test_calls_are_those_of_the_log(sample):
+    log = trace.open(sample)
+
+    assert log.query_calls() == [call_row(call.record, call.caller) for call in log.calls()]
+
+
+def test_sessions_are_those_of_the_log(sample):
+    log = trace.open(sample)
+
+    assert log.query_sessions() == session_rows((call.record, call.caller) for call in log.calls())
+
+
+@pytest.mark.parametrize("session", [recorded.COURSE, "nightly", "@1", "@2"])
+def test_a_session_is_that_of_the_log(sample, session):
+    log = trace.open(sample)
+
+    pairs = [(call.record, call.caller) for call in log.session(session).calls]
+    assert log.query_session(session) == session_view(pairs)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"session": None, "llm": None, "request": None, "response": None},
+        {"llm": {"usage": {"input": 0}, "error": {"type": "x", "message": None}, "tools_offered": ["a"]}},
+        {"properties": {"n": 5, "deep": {"a": [1]}}, "tags": ["t", "u"], "rules": ["r"], "user": "me"},
+        {"duration": None, "outcome": "client_gone", "response": {"status": 200, "body": {"size": 5, "total": 9}}},
+        {"request": {"method": "POST", "body": {"size": None}}, "session": {"id": "s", "name": None, "path": None}},
+    ],
+    ids=["nothing known", "an error", "labels", "a cut reply", "sizes unknown"],
+)
+def test_odd_calls_are_those_of_the_log_too(written, folder, changes):
+    written(CALLER, call_map(1, **changes), call_map(2, caller="unknown"))
+    log = trace.open(folder)
+    expected = [call_row(call.record, call.caller) for call in log.calls()]
+    for row in expected:  # the index names all of the five, reported or not
+        names = ("input", "output", "cache_read", "cache_write", "reasoning")
+        row["usage"] = row["usage"] and dict.fromkeys(names) | row["usage"]
+
+    assert log.query_calls() == expected
+    assert log.query_sessions() == session_rows((call.record, call.caller) for call in log.calls())
+
+
+def test_a_call_whose_values_make_no_sense_is_reported_and_passed_over(written, folder):
+    written(call_map(1, request=[1, 2]), call_map(2, session="s"), call_map(3))
+    log = trace.open(folder)
+
+    assert ids(log.query_calls()) == [call_map(3)["id"]]
+    assert [text for *_, text in log.query_problems()] == ["holds a call whose values are not what they should be"] * 2
+
+
+def test_notes_and_problems_are_those_of_the_log(sample):
+    (segment,) = sample.glob("*.mpk")
+    data = bytearray(segment.read_bytes())
+    with segment.open("rb") as file:
+        offsets = [one.offset for one in frame.scan(file)]
+    data[offsets[3] + 30] ^= 1
+    segment.write_bytes(data[:-3])
+    log = trace.open(sample)
+
+    assert log.query_notes() == log.notes()
+    problems = [(one.path, one.offset, one.size, one.text) for one in log.problems]
+    assert len(problems) == 2
+    assert log.query_problems() == problems
+
+
+# -- filters, order, search --------------------------------------------------------------------------------------------
+
+FILTERS = {
+    "name": (Filters(name="course*"), [1, 2, 3]),
+    "process": (Filters(process="NODE"), [1, 2, 3]),
+    "model, asked for": (Filters(model="gpt-4o"), [4, 5]),
+    "model, answering": (Filters(model="gpt-4o-mini-2024*"), [1, 2, 3]),
+    "error": (Filters(error=True), [5]),
+    "property": (Filters(properties=("mode=context*",)), [1, 2, 3]),
+    "has a property": (Filters(properties=("mode",)), [1, 2, 3, 4]),
+    "since": (Filters(since=recorded.START + 4 * recorded.SECOND), [2, 4, 5]),
+    "all of them": (Filters(name="night*", error=True, model="gpt-4o"), [5]),
+    "none": (Filters(name="night*", process="node"), []),
+    "a prompt": (Filters(search="brotBÄCK"), [1]),
+    "a reply": (Filters(search="week ONE"), [3]),
+    "a tool's arguments": (Filters(search="sourdough"), [1]),
+    "an error's text": (Filters(search="slow down"), [5]),
+    "two letters": (Filters(search="BÄ"), [1]),
+    "a path": (Filters(search="/outline/res"), [2]),
+    "a session's id": (Filters(search="nightly-rep"), [4, 5]),
+    "a wildcard is none in a search": (Filters(search="%"), []),
+    "quotes": (Filters(search='"q": "sour'), [1]),
+}
+
+
+@pytest.mark.parametrize(("filters", "expected"), FILTERS.values(), ids=FILTERS)
+def test_filters(sample, filters, expected):
+    log = trace.open(sample)
+
+    assert ids(log.query_calls(filters)) == [recorded.call_id(number) for number in reversed(expected)]
+    sessions = {recorded.COURSE if number < 4 else recorded.REPORT for number in expected}
+    assert set(ids(log.query_sessions(filters))) == sessions
+
+
+@pytest.mark.parametrize(
+    ("sort", "first"),
+    [(None, "REPORT"), ("started", "REPORT"), ("name", "COURSE"), ("calls", "COURSE"), ("errors", "REPORT"),
+     ("tokens", "COURSE"), ("duration", "COURSE")],
+)  # fmt: skip
+def test_sessions_by(sample, sort, first):
+    (row,) = trace.open(sample).query_sessions(sort=sort, limit=1)
+
+    assert row["id"] == getattr(recorded, first)
+
+
+def test_search_finds_what_came_since(writers, folder):
+    recorded.write(folder, recorded.calls()[:2])
+    log = trace.open(folder)
+    assert len(log.search("week one")) == 0
+
+    recorded.write(folder, recorded.calls()[2:])
+
+    assert ids(log.search("week one")) == [recorded.call_id(3)]
+
+
+def test_statistics(sample):
+    log = trace.open(sample)
+
+    rows = {row["name"]: row for row in log.stats("name")}
+
+    assert rows["Course outline"] == {
+        "name": "Course outline", "calls": 3, "errors": 0, "input_tokens": 1300, "output_tokens": 320,
+        "cache_read_tokens": None, "cost_usd": None, "cost_unknown_calls": 3, "duration_p50": 0.5, "duration_p95": 2.25,
+        "duration_p99": 2.25, "time_to_first_token_p50": None, "time_to_first_token_p95": None,
+        "time_to_first_token_p99": None,
+    }  # fmt: skip
+    assert rows["Nightly report"]["errors"] == 1
+
+
+@pytest.mark.parametrize(
+    ("by", "expected"),
+    [
+        ("path", {"/outline": 2, "/outline/research": 1, "/report": 2}),
+        ("model", {"gpt-4o-mini-2024-07-18": 3, "gpt-4o-2024-07-18": 1, "gpt-4o": 1}),
+        ("process", {"agent.mjs": 3, "report.py": 2}),
+        ("tool", {"web_search": 1}),
+        ("property", {"mode=context mode": 3, "mode=batch": 1}),
+        ("session", {recorded.COURSE: 3, recorded.REPORT: 2}),
+        ("step", {0: 2, 1: 2, 2: 1}),
+        ("outcome", {"ok": 4, "http_error": 1}),
+    ],
+)
+def test_statistics_by(sample, by, expected):
+    assert {row[by]: row["calls"] for row in trace.open(sample).stats(by)} == expected
+
+
+def test_statistics_of_some_calls(sample):
+    assert [(row["process"], row["calls"]) for row in trace.open(sample).stats("process", Filters(error=True))] == [
+        ("report.py", 1)
+    ]
+
+
+@pytest.mark.parametrize("prefix", ["x", "", "@9"])
+def test_a_session_that_is_not_there_is_said_in_words(sample, prefix):
+    with pytest.raises(TraceError, match=r"there is no session|no session's id"):
+        trace.open(sample).query_session(prefix)
+
+
+def test_statistics_by_something_else_are_refused(sample):
+    with pytest.raises(TraceError, match="no statistics by 'colour'"):
+        trace.open(sample).stats("colour")
+
+
+# -- keeping up --------------------------------------------------------------------------------------------------------
+
+
+def test_the_index_grows_with_the_log(writers, folder):
+    writer = writers(rotate_bytes=900)
+    log = trace.open(folder)
+    for number in range(12):
+        writer.submit(lambda number=number: [CALLER, call_map(number)], 1)
+        writer.flush()
+
+        assert len(log.query_calls()) == number + 1
+        assert log.query_sessions() == session_rows((call.record, call.caller) for call in log.calls())
+
+
+def test_small_batches_come_to_the_same(sample, monkeypatch):
+    expected = trace.open(sample).query_sessions(), trace.open(sample).query_calls()
+    database.remove(sample)
+    monkeypatch.setattr(catch_up.CatchUp.__init__, "__defaults__", (1,))
+
+    assert (trace.open(sample).query_sessions(), trace.open(sample).query_calls()) == expected
+
+
+def test_a_segment_that_is_gone_is_gone_from_the_index(written, folder):
+    for first in (0, 5, 10, 15):
+        numbers = range(first, first + 5)
+        written(CALLER, *[call_map(number, tags=[f"t{number}"], properties={"n": number}) for number in numbers])
+    log = trace.open(folder)
+    assert len(log.query_calls()) == 20
+
+    for segment in sorted(folder.glob("*.mpk"))[1:3]:
+        segment.unlink()
+    again = trace.open(folder)
+
+    for one in (log, again):
+        assert one.query_sessions() == session_rows((call.record, call.caller) for call in again.calls())
+        assert one.query_calls() == [call_row(call.record, call.caller) for call in again.calls()]
+
+
+def test_what_is_gone_from_the_log_is_not_found_in_the_index_file(sample):
+    trace.open(sample).search("x")
+    assert b"Brotb" in index_file(sample).read_bytes() + Path(f"{index_file(sample)}-wal").read_bytes()
+    for segment in sample.glob("*.mpk"):
+        segment.unlink()
+
+    log = trace.open(sample)
+    assert log.search("Brotb") == []
+    log.close()
+    left = sqlite3.connect(index_file(sample))
+    assert left.execute("SELECT count(*) FROM texts").fetchone() == (0,)
+    left.close()
+
+
+def test_another_file_of_the_same_name_is_read_afresh(written, folder):
+    written(*map(call_map, range(5)))
+    log = trace.open(folder)
+    log.query_calls()
+    (first,) = folder.glob("*.mpk")
+    written(*map(call_map, range(7, 20)))
+    (other,) = set(folder.glob("*.mpk")) - {first}
+    os.replace(other, first)
+
+    assert ids(log.query_calls()) == [call_map(number)["id"] for number in range(19, 6, -1)]
+    assert log.query_sessions() == session_rows((call.record, call.caller) for call in trace.open(folder).calls())
+
+
+def test_new_calls_and_another_file_in_one_step(writers, written, folder):
+    """Both halves of a session change at once: nothing is counted twice."""
+    writer = writers()
+    writer.submit(lambda: [call_map(1)], 1)
+    writer.flush()
+    written(call_map(2), call_map(3))
+    log = trace.open(folder)
+    log.query_sessions()
+    _, replaced = sorted(folder.glob("*.mpk"))
+    written(call_map(4), call_map(5))
+    os.replace(max(folder.glob("*.mpk")), replaced)
+    writer.submit(lambda: [call_map(6)], 1)
+    writer.flush()
+
+    assert log.query_sessions() == session_rows((call.record, call.caller) for call in trace.open(folder).calls())
+
+
+def test_a_tail_that_is_being_written_is_looked_at_again(folder):
+    from sessiontap.trace.segment import Segment
+
+    writing = Segment(folder, {})
+    record = frame.encode(call_map(1))
+    os.write(writing._file, record[:20])
+    log = trace.open(folder)
+
+    assert (log.query_calls(), log.query_problems()) == ([], [])
+    os.write(writing._file, record[20:])
+    assert len(log.query_calls()) == 1
+    os.write(writing._file, record[:20])
+    assert log.query_problems() == []
+    writing.close()
+    assert len(log.query_problems()) == 1
+
+
+# -- the file itself ---------------------------------------------------------------------------------------------------
+
+
+def test_the_index_is_private(sample):
+    before = os.umask(0)
+    try:
+        trace.open(sample).query_calls()
+    finally:
+        os.umask(before)
+
+    assert {path.stat().st_mode & 0o777 for path in sample.glob("index.sqlite*")} == {0o600}
+
+
+def deleted(path: Path) -> None:
+    path.unlink()
+
+
+def rubbish(path: Path) -> None:
+    path.write_bytes(os.urandom(50_000))
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def from_the_future(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+
+def of_something_else(path: Path) -> None:
+    path.unlink()
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE recipes(title)")
+    connection.close()
+
+
+def with_a_page_overwritten(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[4096 : len(data) - 4096] = os.urandom(len(data) - 8192)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [deleted, rubbish, truncated, emptied, from_the_future, of_something_else, with_a_page_overwritten],
+    ids=lambda one: one.__name__.replace("_", " "),
+)
+def test_an_index_that_is_of_no_use_is_made_again(sample, damage):
+    log = trace.open(sample)
+    expected = log.query_sessions(), log.query_calls(), log.search("brotb")
+    log.close()
+    for leftover in ("-wal", "-shm"):
+        Path(f"{index_file(sample)}{leftover}").unlink(missing_ok=True)
+
+    damage(index_file(sample))
+    again = trace.open(sample)
+
+    assert (again.query_sessions(), again.query_calls(), again.search("brotb")) == expected
+    again.close()
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="the superuser may write anywhere")
+def test_a_folder_that_cannot_be_written_is_read(sample):
+    sample.chmod(0o500)
+    try:
+        assert len(trace.open(sample).query_calls()) == 5
+    finally:
+        sample.chmod(0o700)
+
+
+def test_an_index_that_cannot_be_kept_is_held_in_memory(sample):
+    """Something else has its name."""
+    index_file(sample).mkdir()
+
+    assert len(trace.open(sample).query_calls()) == 5
+
+
+READER = """
+import sys
+from sessiontap import trace
+log = trace.open(sys.argv[1])
+seen = 0
+while seen < int(sys.argv[2]):
+    rows, sessions = log.query_calls(), log.query_sessions()
+    assert len(rows) >= seen, "calls went away"
+    assert sum(row["calls"] for row in sessions) >= len(rows), "sums lag behind the calls"
+    seen = len(rows)
+assert sum(row["calls"] for row in log.query_sessions()) == seen
+print(seen)
+"""
+
+
+def test_several_readers_at_once_while_the_proxy_writes(writers, folder):
+    writer = writers(rotate_bytes=40_000, linger_seconds=0)
+    count = 1500
+    environment = {**os.environ, "PYTHONPATH": str(ADDON)}
+    readers = [
+        subprocess.Popen([sys.executable, "-c", READER, folder, str(count)], env=environment, stdout=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    for number in range(count):
+        writer.submit(lambda number=number: [CALLER, call_map(number)], 1)
+    writer.flush()
+
+    assert [int(reader.communicate(timeout=60)[0]) for reader in readers] == [count] * 3
+
+
+def test_threads_of_one_process_each_with_a_trace_of_their_own(sample):
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(len(trace.open(sample).query_calls()))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert found == [5] * 8
+
+
+def test_a_copied_folder_brings_its_index_along(sample, tmp_path):
+    trace.open(sample).query_calls()
+    copy = tmp_path / "copy"
+    shutil.copytree(sample, copy)
+
+    assert len(trace.open(copy).query_calls()) == 5
