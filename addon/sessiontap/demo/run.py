@@ -34,14 +34,13 @@ FOREIGN = ("OPENAI_", "ANTHROPIC_", "HELICONE_", "SESSIONTAP_")
 def run_demo(rules: Path | None = None) -> None:
     """Run the client programs through a proxy of its own, then print their sessions and what the server received.
 
-    Takes a few seconds, and leaves nothing behind. `rules`: by default the checkout's rules.yaml, or else the starter
-    rules that come with the package.
+    Takes a few seconds, and leaves nothing behind. `rules`: by default the project's own rules.yaml.
 
     :raises Failure: a part of it did not start, or a program failed.
     """
     with tempfile.TemporaryDirectory(prefix="sessiontap-demo-") as name:
         folder = Path(name)
-        rules = rules or _default_rules(folder)
+        rules = rules or _default_rules()
         trace = folder / "trace"
         try:
             received = _run_programs(folder, rules, trace)
@@ -59,15 +58,10 @@ def checkout() -> Path | None:
     return root if (root / "addon" / "main.py").is_file() else None
 
 
-def _default_rules(folder: Path) -> Path:
+def _default_rules() -> Path:
+    """The checkout's rules.yaml; installed, the wheel's copy of it."""
     root = checkout()
-    if root is not None and (root / "rules.yaml").is_file():
-        return root / "rules.yaml"
-    from sessiontap.cli.commands.init import template
-
-    rules = folder / "rules.yaml"
-    rules.write_text(template(), encoding="utf-8")
-    return rules
+    return root / "rules.yaml" if root is not None else Path(__file__).with_name("rules.yaml")
 
 
 def _run_programs(folder: Path, rules: Path, trace: Path) -> list[Request]:
