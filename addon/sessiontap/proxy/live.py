@@ -95,7 +95,8 @@ def end(live: LiveCall, flow: http.HTTPFlow, outcome: Outcome) -> Ended:
 
 def _body(live: LiveCall, tap: BodyTap | None, message: http.Message | None, which: str) -> Body:
     if tap is not None:
-        if tap.cut:
+        # An answer may end before the upload does.
+        if tap.cut or (which == "request" and tap.size and not tap.ended):
             live.flags.append(f"{which}_cut")
         started = live.started
         return Body(bytes(tap.buffer), tap.size, tuple((at - started, size) for at, size in tap.chunks))
