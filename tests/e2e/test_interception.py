@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import ssl
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.e2e.gate import PATIENCE, Gate
 from tests.e2e.lab import PYTHON, SCRIPTS, Lab, Proxy, Stage
 
 from sessiontap.demo.certs import Authority
+from sessiontap.demo.coding import CODINGS, Coding, encode
 from sessiontap.demo.dialogue import Request, Respond
 from sessiontap.demo.http_server import Server
 
@@ -320,6 +322,49 @@ def test_an_upload_of_nothing(proxy: Proxy, stage: Stage, upstream: Server, vers
     assert upstream.requests[0].seen == b""
     (call,) = proxy.take()
     assert (call.record["outcome"], call.record["request"]["body"]) == ("ok", None)
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_an_encoded_request_passes_as_it_is_and_is_understood(proxy: Proxy, upstream: Server, coding: Coding) -> None:
+    body = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "a" * 1000}]}).encode()
+    wire = encode(body, coding)
+    with proxy.client() as app:
+        app.post(CHAT, content=wire, headers={"content-type": "application/json", "content-encoding": coding})
+    (request,) = upstream.requests
+    assert (request.seen, request.headers.get("content-encoding")) == (wire, coding)
+    (call,) = proxy.take()
+    assert call.request_body() == body
+    assert call.record["llm"]["request_model"] == "gpt-4o"
+    assert call.record["request"]["body"]["wire"] == coding
+
+
+@VERSIONS
+def test_an_answer_may_come_before_the_upload_is_whole(proxy: Proxy, stage: Stage, version: str) -> None:
+    answered = threading.Event()
+
+    async def refuse(request: Request, respond: Respond) -> None:
+        await anext(request.pieces())
+        await respond.start(413, [("content-type", "application/json"), ("content-length", "2")])
+        await respond.send(b"{}")
+        answered.set()
+        await request.body()
+        await respond.end()
+
+    def upload() -> Iterator[bytes]:
+        yield b"a" * 1000
+        assert answered.wait(PATIENCE)
+        yield b"b" * 1000
+
+    stage.act = refuse
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    with proxy.client(version) as app:
+        reply = app.post(f"{OPENAI}/v1/files", content=upload(), headers=headers)
+    assert (reply.status_code, reply.content) == (413, b"{}")
+    (call,) = proxy.take()
+    assert call.record["outcome"] == "http_error"
+    seen, whole = call.request_body() or b"", b"a" * 1000 + b"b" * 1000
+    assert whole.startswith(seen)
+    assert seen == whole or "request_cut" in call.record["flags"]
 
 
 def test_a_client_that_waits_to_be_told_to_go_on(proxy: Proxy, upstream: Server, curl: str, tmp_path: Path) -> None:

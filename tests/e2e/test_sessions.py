@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -172,6 +175,27 @@ def test_a_session_that_the_app_declares(
 
 
 # -- what its process says --------------------------------------------------------------------------------------------
+
+
+def test_who_is_calling(proxy: Proxy, ask_py: Path, tmp_path: Path) -> None:
+    proxy.write_rules(session({"id": "process", "name": "${env.TEAM:-none}"}))
+    secret = "sk-proj-" + "a1B2" * 12
+    before = time.time_ns()
+    command = f"cd {tmp_path} && {PYTHON} -u {ask_py} true --key {secret}; exit $?"
+    proxy.run(["sh", "-c", command], {"TEAM": "blue", "NOT_ASKED_FOR": "private"})
+    (call,) = proxy.take()
+    caller = call.caller
+    assert caller is not None
+    assert (caller["name"], caller["cwd"]) == ("ask.py", str(tmp_path))
+    assert caller["argv"][1:4] == ["-u", str(ask_py), "true"]
+    assert secret not in str(caller)
+    assert Path(caller["exe"]).samefile(PYTHON)
+    assert (caller["user"], caller["uid"]) == (getpass.getuser(), os.getuid())
+    assert caller["env"] == {"TEAM": "blue"}
+    assert before - 10**9 <= caller["started"] <= time.time_ns()
+    shell, above, *_ = caller["ancestors"]
+    assert shell["name"] == "sh"
+    assert above["pid"] == os.getpid()
 
 
 def test_two_processes_are_two_sessions(proxy: Proxy, ask_py: Path) -> None:
