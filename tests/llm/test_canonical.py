@@ -110,7 +110,7 @@ SPOKEN = run_digest("Hello", [("look", {"a": 1, "b": "x"})])
     [
         pytest.param("Hello", '{"a": 1, "b": "x"}', id="arguments as text"),
         pytest.param("Hello", '{"b":"x","a":1.0}', id="in another order"),
-        pytest.param(" Hello\n", {"b": "x", "a": 1}, id="blanks"),
+        pytest.param(" Hel lo\n", {"b": "x", "a": 1}, id="other blanks"),
         pytest.param("<think>Hm.</think>\n\nHello", {"a": 1, "b": "x"}, id="reasoning in front"),
         pytest.param("<thinking>Hm.</thinking>Hello", {"a": 1, "b": "x"}, id="the other word for it"),
     ],
@@ -153,7 +153,10 @@ def test_a_run_that_says_nothing(said: str) -> None:
 )
 def test_the_gist_of_a_run(one: str, other: str, same: bool) -> None:
     assert (gist(one, []) == gist(other, [])) is same
-    assert gist(one, []) != gist(one, ["look"])
+
+
+def test_the_gist_of_calls_is_their_tools() -> None:
+    assert gist("I shall look.", ["look"]) == gist("", ["look"]) != gist("", ["find"])
 
 
 JSON = st.recursive(

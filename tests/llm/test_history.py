@@ -198,6 +198,14 @@ SAID = [
             id="a run in two messages",
         ),
         pytest.param([SAID[0], SAID[1], {"role": "assistant", "content": ""}, SAID[2]], id="an empty message"),
+        pytest.param(
+            [
+                SAID[0],
+                {"role": "assistant", "content": [{"text": "Hi "}, {"text": " ."}, {"type": "image", "url": "x"}]},
+                SAID[2],
+            ],
+            id="parts with blanks between, and a picture beside",
+        ),
     ],
 )
 def test_histories_that_are_the_same(messages: list[dict[str, Any]]) -> None:
@@ -281,17 +289,17 @@ def test_only_a_substantial_reply_is_known_by_itself(
     ("arguments", "handed"),
     [
         pytest.param(
-            {"prompt": "Find the old parser.", "subagent_type": "explore"},
-            [Handed(text_digest("Find the old parser."), "explore", "t1")],
+            {"prompt": "Find the old parser's tests.", "subagent_type": "explore"},
+            [Handed(text_digest("Find the old parser's tests."), "explore", "t1")],
             id="a typed sub-agent",
         ),
         pytest.param(
-            {"input": " Find the old parser.\n"},
-            [Handed(text_digest("Find the old parser."), "Task", "t1")],
+            {"input": " Find the old parser's tests.\n"},
+            [Handed(text_digest("Find the old parser's tests."), "Task", "t1")],
             id="any tool",
         ),
-        pytest.param({"prompt": "short"}, [], id="a text that anybody may say"),
-        pytest.param({"prompt": {"text": "Find the old parser."}}, [], id="no text"),
+        pytest.param({"prompt": "Go on, please."}, [], id="a text that anybody may say"),
+        pytest.param({"prompt": {"text": "Find the old parser's tests."}}, [], id="no text"),
         pytest.param([1], [], id="no object"),
     ],
 )

@@ -84,14 +84,29 @@ def test_a_tool_calls_id(issued: str, said: list[Said], evidence: str | None) ->
 @pytest.mark.parametrize(
     ("id", "parent"),
     [
-        pytest.param("call_0", None, id="one that servers count anew"),
-        pytest.param("functions.look:0", None, id="counted behind the tool's name"),
-        pytest.param("call_aBcD1eF", "first", id="one that nobody else has"),
+        *((id, None) for id in ("call_0", "call_12", "0", "tool3", "functions.look:3")),
+        *(
+            (id, "first")
+            for id in ("call_abCDefGHijKL12", "toolu_01A09q90qw90lq917835lq9", "D681PevKs", "fc_67ca09c5e")
+        ),
     ],
 )
 def test_an_id_alone_elsewhere_in_the_history(id: str, parent: str | None) -> None:
     talk = opened(tools=((id, "look", {}),))
     assert talk.ask("next", chat("u Something else", calls((id, "look")), gives(id))).parent == parent
+
+
+@pytest.mark.parametrize(
+    ("issued", "held", "evidence"),
+    [
+        pytest.param(None, "call_made_Up7", "weak", id="a framework gave it one"),
+        pytest.param("call_aBcD1eF", "call_XyZw9Qq", None, id="it had another"),
+    ],
+)
+def test_a_call_with_other_arguments_and_another_id(issued: str | None, held: str, evidence: str | None) -> None:
+    talk = opened(tools=((issued, "look", {"city": "Rome"}),))
+    link = talk.ask("next", chat("u Where is it?", calls((held, "look"), city="Roma"), gives(held)))
+    assert (link.parent, link.evidence) == (("first", evidence) if evidence else (None, "new"))
 
 
 def test_a_counted_id_that_every_reply_issues_is_told_by_its_place() -> None:

@@ -6,8 +6,8 @@ text that is written anew; clients put reminders in that hold for one request; a
 items of its own, is one assistant message in the next request. So of a message count its role, its text, the tools it
 calls with parsed arguments, the tool results it carries, and its media; nothing else.
 
-A **run** is what an assistant said between two messages of others, however many messages or items it is written as: its
-text without the blanks around it, then its calls. A reply gives the same digest as the run that it becomes.
+A **run** is what an assistant said between two messages of others, however many messages, items or parts it is written
+as: its text, in which blanks do not count, then its calls. A reply gives the same digest as the run that it becomes.
 """
 
 from __future__ import annotations
@@ -102,13 +102,14 @@ def _without(said: str, start: str, end: str) -> str:
 
 
 def spoken(said: str) -> str:
-    """An assistant's text without the reasoning that it may open with."""
+    """An assistant's text without blanks, and without the reasoning that it may open with."""
     said = said.strip()
     for name in THOUGHT:
         if said.startswith(f"<{name}>"):
             _, end, rest = said.partition(f"</{name}>")
-            return rest.lstrip() if end else said
-    return said
+            said = rest if end else said
+            break
+    return "".join(said.split())
 
 
 def run_digest(said: str, calls: Iterable[tuple[str, Any]]) -> bytes | None:
@@ -121,10 +122,11 @@ def run_digest(said: str, calls: Iterable[tuple[str, Any]]) -> bytes | None:
 
 
 def gist(said: str, names: Iterable[str]) -> bytes:
-    """What stays of a run where a framework writes it anew (`{"a": 1}` as `{'a': 1}`, other fences and blanks): the
-    letters that it begins with, and the names of the tools it calls. It tells answers to one question apart."""
-    letters = "".join(filter(str.isalnum, spoken(said)[:_GIST_OF]))[:_GIST]
-    return digest("\0".join((letters.lower(), *names)).encode("utf-8", "surrogatepass"))[:8]
+    """What stays of a run where a framework writes it anew (`{"a": 1}` as `{'a': 1}`, other fences and signs): the
+    tools that it calls, else the letters that it begins with. It tells answers to one question apart."""
+    names = tuple(names)
+    letters = "" if names else "".join(filter(str.isalnum, spoken(said)[:_GIST_OF]))[:_GIST].lower()
+    return digest("\0".join((letters, *names)).encode("utf-8", "surrogatepass"))[:8]
 
 
 def message_digest(role: str, pieces: Iterable[Piece]) -> bytes:

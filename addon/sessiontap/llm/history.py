@@ -40,7 +40,7 @@ _SYSTEM = ("system", "developer")
 _BILLING = "x-anthropic-billing-header"
 _PASSING = (408, 409, 425, 429)
 """Statuses that are worth another try; all of 5xx are."""
-_SHORTEST_HANDED = 12
+_SHORTEST_HANDED = 20
 """Characters of a text that a sub-agent is recognised by: shorter ones anybody may say."""
 _SUBSTANTIAL = 40
 """Characters of a reply that is told from others by itself."""
@@ -250,8 +250,8 @@ def _run(pieces: Iterable[Piece]) -> Iterator[Step]:
     calls = [piece for piece in pieces if isinstance(piece, Called)]
     said = "".join(piece.said for piece in pieces if isinstance(piece, Text))
     found = run_digest(said, [call[:2] for call in calls])
-    if media := [piece.digest for piece in pieces if isinstance(piece, Media)]:
-        found = digest(found or b"", *media)
+    if found is None and (media := [piece.digest for piece in pieces if isinstance(piece, Media)]):
+        found = digest(*media)  # beside a text they count for nothing: what a reply has of them is not read
     if found is not None:
         issued = tuple(call.id for call in calls if call.id)
         yield Step("assistant", found, issued, (), said, tuple(call.name for call in calls))

@@ -1,25 +1,31 @@
-"""Which session a call belongs to, which step of it, and which earlier call it hangs on.
+"""Which session a call belongs to, which step of it, which conversation, and which earlier call it goes on from.
 
-`ladder` finds the evidence and is pure; `registry` and `links` remember, bounded, and are restored from the log.
-May import `callers`, `llm` and `rules`.
+`ladder` finds the evidence of a session and is pure; `registry` remembers sessions. `ground` says what calls must share
+to be compared, `threads` what a call declares, `parents` finds the call that it goes on from among those `known`,
+`quoted` ties what histories cannot, `conversations` puts it together, `agent_path` names the agent. All memory is bounded, and
+restored from the log. May import `callers`, `llm` and `rules`.
 """
 
+from sessiontap.sessions.agent_path import agent_path
+from sessiontap.sessions.conversations import Conversations, heads
+from sessiontap.sessions.ground import Ground, ground_of
 from sessiontap.sessions.ids import call_id, derived_id, is_verbatim
 from sessiontap.sessions.ladder import Peer, replaces
-from sessiontap.sessions.links import Links, Scope, scope_of
 from sessiontap.sessions.registry import Registry
 from sessiontap.sessions.session import Link, Session
 
 __all__ = [
+    "Conversations",
+    "Ground",
     "Link",
-    "Links",
     "Peer",
     "Registry",
-    "Scope",
     "Session",
+    "agent_path",
     "call_id",
     "derived_id",
+    "ground_of",
+    "heads",
     "is_verbatim",
     "replaces",
-    "scope_of",
 ]

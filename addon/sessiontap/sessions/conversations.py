@@ -42,8 +42,6 @@ from sessiontap.sessions.quoted import Pending, Quoted
 from sessiontap.sessions.session import Evidence, Kind, Link
 from sessiontap.sessions.threads import Thread, conversation_id, thread_of
 
-UNNAMED = "subagent"
-"""What a client's table calls a sub-agent that does not say its type."""
 _MOST_THREADS = 10_000
 _CONVERSES = frozenset(("chat", "text_completion", "count_tokens", "realtime"))
 _CERTAIN = ("exact", "strong")
@@ -100,7 +98,7 @@ class Conversations:
         if known.declared is not None and known.advances:
             self._declare(known)
         if ending is not None:
-            known.reply, known.gist = ending.key, ending.gist
+            known.reply, known.gist, known.issued = ending.key, ending.gist, bool(ending.ids)
             self._known.index(known, reply_keys(known.ground, ending, advances=known.advances))
             self._quoted.replied(known.ground, ending, call_id, now)
 
@@ -153,12 +151,10 @@ class Conversations:
             kind = self._kind(history, found) if parent.conversation == conversation else "branch"
         elif pending is not None and (asker := self._known.get(pending.call)) and not (seen and thread.fine):
             parent, evidence, kind = asker, "strong", "subagent"
-            if not thread.fine or thread.subagent in (None, UNNAMED):
+            if not thread.fine or thread.subagent in (None, UNTYPED):
                 lineage = (*asker.lineage, pending.handed.tool)
             if not thread.fine:
                 conversation = conversation_id(f"{thread.key} {asker.id} {pending.handed.digest.hex()}")
-            elif seen is None and thread.subagent == UNTYPED:
-                lineage = (*asker.lineage, pending.handed.tool)
         elif history.goes_on and seen:
             kind = "compaction"
         elif thread.serial and seen:

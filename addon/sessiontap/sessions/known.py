@@ -49,6 +49,8 @@ class Known:
     """Its server's own name for it."""
     child: str | None = None
     """The newest call that goes on from it."""
+    issued: bool = False
+    """Its reply's tool calls have ids."""
     keys: tuple[Key, ...] = ()
 
     @property

@@ -136,11 +136,13 @@ def _by_request(
 
 def _goes_on_from(one: Known, history: History, at: int) -> bool:
     """Whether what follows the first `at` steps may be what came of a call: it has ended, and if its reply is known,
-    the history holds the same, if rewritten. A call without a reply has left none."""
+    the history holds the same, if rewritten, and with no other ids. A call without a reply has left none."""
     step = history.steps[at]
-    if one.state == "open":
+    if step.role != "assistant" or one.state != "done":
+        return step.role != "assistant" and one.state != "open"
+    if step.issued and one.issued and not any(f"tool {id}" in one.keys for id in step.issued):
         return False
-    return step.role != "assistant" or (one.state == "done" and one.gist in (None, step.gist))
+    return one.gist in (None, step.gist)
 
 
 def _alike(one: Known, history: History, declared: bool) -> bool:
