@@ -8,7 +8,7 @@ from tests.llm.llm_exchanges import asked, call, reply, request, sse, streamed
 
 from sessiontap.exchange import Headers, Request, Response
 from sessiontap.llm import read, routes
-from sessiontap.llm.call import CallError, Reply, ToolCall, Usage
+from sessiontap.llm.call import Billed, CallError, Reply, ToolCall, Usage
 
 PATH = "/v1/responses"
 
@@ -112,6 +112,7 @@ def test_whole() -> None:
         tool_calls=(ToolCall("f", "c1", '{"x": 1}'), ToolCall("computer", "c2")),
         builtin_tool_calls=("web_search_call",),
         usage=Usage(9, 5, 4, None, 2),
+        billed=Billed(tools=("web_search_call",)),
         service_tier="default",
     )
 

@@ -7,7 +7,7 @@ import pytest
 
 from sessiontap.exchange import Headers, Request, Response
 from sessiontap.llm import read, routes
-from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
+from sessiontap.llm.call import Asked, Billed, Call, CallError, Reply, ToolCall, Usage
 
 
 def call(*frames: Any, target: str = "/v1/realtime?model=gpt-realtime") -> Call:
@@ -117,6 +117,7 @@ def test_a_reply() -> None:
         tool_calls=(ToolCall("f", "c1", '{"x": 1}'),),
         finish_reason="completed",
         usage=Usage(7, 5, cache_read=4),
+        billed=Billed(audio_input=4),
         first_token=sum(len(json.dumps(event)) + 1 for event in EVENTS[:4]),
     )
 

@@ -101,6 +101,15 @@ PRICED = {
     ),
     # 900 x 0.30 + 100 x 1.00 + 100 x 2.50
     "Gemini, spoken input": (call("google", "gemini-2.5-flash", billed={"audio_input": 100}), 0.00062),
+    # 400 x 0.30 + 300 x 0.03 + 200 x 1.00 + 100 x 0.10 + 100 x 2.50
+    "Gemini, spoken input of which a part is cached": (
+        call("google", "gemini-2.5-flash", read=400, billed={"audio_input": 300, "audio_cache_read": 100}), 0.000589,
+    ),
+    # 500 x 5 + 500 x 40 + 100 x 20 + 100 x 80
+    "OpenAI, realtime": (
+        call(model="gpt-4o-realtime-preview", operation="realtime", usage=(1000, 200),
+             billed={"audio_input": 500, "audio_output": 100}), 0.0325,
+    ),
     "Gemini, a prompt beyond 200,000 tokens": (call("google", "gemini-2.5-pro", usage=(250_000, 1000)), 0.64),
     "Vertex, Gemini": (call("vertex", "gemini-2.5-flash"), 0.00055),
     "Vertex, Claude": (call("vertex", SONNET, "claude-sonnet-4-20250514"), 0.0045),
@@ -109,6 +118,10 @@ PRICED = {
     "Bedrock, global": (call("bedrock", f"global.{BEDROCK}", SONNET_4_5), 0.0045),
     "Bedrock, a profile's ARN": (call("bedrock", f"{ARN}:inference-profile/us.{BEDROCK}"), 0.00495),
     "Bedrock, a model's ARN": (call("bedrock", f"arn:aws:bedrock:us-east-1::foundation-model/{BEDROCK}"), 0.00495),
+    "Bedrock, what a prompt router chose": (
+        call("bedrock", f"{ARN}:default-prompt-router/x", f"arn:aws:bedrock:us-east-1::foundation-model/{BEDROCK}"),
+        0.00495,
+    ),
     "Groq": (call("groq", "llama-3.3-70b-versatile"), 0.000669),
     "Groq, service tier on_demand": (call("groq", "llama-3.3-70b-versatile", service_tier="on_demand"), 0.000669),
     "DeepSeek, in its expensive hours": (call("deepseek", "deepseek-chat", time=at(2025, 5, 1, 12)), 0.00038),
@@ -170,7 +183,7 @@ UNKNOWN = {
         call(model="gpt-4", read=10), "the price of tokens read from a cache is not known",
     ),
     "spoken input without a price": (
-        call(model="gpt-4", billed={"audio_input": 10}), "the price of audio input is not known",
+        call(model="gpt-4", billed={"audio_input": 10}), "the price of input of audio is not known",
     ),
     "spoken input, and some tokens cached": (
         call("google", "gemini-2.5-flash", read=10, billed={"audio_input": 10}),

@@ -68,6 +68,7 @@ def _as_rates(price: Price) -> Rates:
         cache_write=price.cache_write,
         cache_write_1h=price.cache_write,
         audio_input=price.input,
+        audio_cache_read=price.cache_read,
         audio_output=price.output,
         image_input=price.input,
         image_output=price.output,

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sessiontap.exchange import Request, Response
+from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.openai_chat import content_text
@@ -131,6 +132,7 @@ def whole(body: Any) -> Reply:
         ),
         finish_reason=text(body, "stop_reason"),
         usage=usage_of(dig(body, "usage")),
+        billed=billed_of(dig(body, "usage")),
         service_tier=text(body, "usage", "service_tier"),
         error=error_inside(body),
     )
@@ -187,6 +189,7 @@ def streamed(call: Call, events: Iterable[Piece], complete: bool, problems: list
         builtin_tool_calls=tuple(builtin),
         finish_reason=finish,
         usage=usage_of(usage) if usage_final else _at_start(call, usage),
+        billed=billed_of(usage),
         service_tier=text(usage, "service_tier"),
         error=error,
         first_token=first_token,

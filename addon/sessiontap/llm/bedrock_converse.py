@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from sessiontap.exchange import Request, Response
 from sessiontap.llm import eventstream
+from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.pick import count, dicts, dig, first_count, items, names, parse, text
@@ -115,6 +116,7 @@ def whole(body: Any) -> Reply:
         builtin_tool_calls=tuple(name for use in uses if (name := text(use, "name")) and _builtin(use)),
         finish_reason=text(body, "stopReason"),
         usage=counts_of(dig(body, "usage")).usage(),
+        billed=billed_of(dig(body, "usage")),
         service_tier=text(body, "serviceTier", "type"),
         error=error_inside(body),
     )
@@ -167,6 +169,7 @@ def streamed(events: Iterable[eventstream.Event], problems: list[str]) -> Reply:
         builtin_tool_calls=tuple(builtin),
         finish_reason=finish,
         usage=counts_of(dig(metadata, "usage")).usage(),
+        billed=billed_of(dig(metadata, "usage")),
         service_tier=text(metadata, "serviceTier", "type"),
         error=error,
         first_token=first_token,

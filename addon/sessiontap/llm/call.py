@@ -115,6 +115,36 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Billed:
+    """What a bill counts apart from plain tokens, as far as it is stated (`billed.py`)."""
+
+    input: int | None = None
+    """Tokens of the bill, where they are others than those of `Usage`."""
+    output: int | None = None
+    cache_write_1h: int | None = None
+    """Of `Usage.cache_write`: to be kept for an hour."""
+    audio_input: int | None = None
+    """Of `Usage.input`, cached ones included; so are images."""
+    audio_cache_read: int | None = None
+    """Of `Usage.cache_read`."""
+    audio_output: int | None = None
+    image_input: int | None = None
+    image_output: int | None = None
+    web_searches: int | None = None
+    speed: str | None = None
+    """Where it is not the standard one."""
+    tools: tuple[str, ...] = ()
+    """What the provider ran for a fee of its own: tools, steps that the usage leaves out."""
+    subscription: bool | None = None
+    """The call came with a login that is paid by the month, not with a key."""
+
+    def stated(self) -> dict[str, Any]:
+        """Its fields that are known; empty where all of them come to nothing."""
+        known = {name: value for name in self.__slots__ if (value := getattr(self, name)) not in (None, ())}
+        return known if any(known.values()) else {}
+
+
+@dataclass(frozen=True, slots=True)
 class CallError:
     """The provider's own error, of a status >= 400 or inside a 200."""
 
@@ -146,6 +176,7 @@ class Reply:
     usage: Usage | None = None
     cost_reported: float | None = None
     """US dollars, as the provider stated them."""
+    billed: Billed | None = None
     service_tier: str | None = None
     error: CallError | None = None
     first_token: int | None = None

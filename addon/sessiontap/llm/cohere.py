@@ -14,7 +14,8 @@ from typing import Any
 
 from sessiontap.exchange import Request, Response
 from sessiontap.llm import openai_chat
-from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
+from sessiontap.llm.billed import billed_of
+from sessiontap.llm.call import Asked, Billed, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, dicts, dig, items, names, parse, text
@@ -102,6 +103,7 @@ def whole(body: Any) -> Reply:
         tool_calls=tuple(_tool_calls(message if isinstance(message, dict) else body)),
         finish_reason=text(body, "finish_reason") or text(first, "finish_reason"),
         usage=usage_of(dig(body, "usage")) or usage_of(dig(body, "meta")),
+        billed=billed_of(dig(body, "usage") or dig(body, "meta")),
         error=error_inside(body),
     )
 
@@ -123,6 +125,7 @@ def streamed(events: Iterable[Piece], problems: list[str]) -> Reply:
     calls: tuple[ToolCall, ...] = ()
     last: Reply | None = None
     usage: Usage | None = None
+    billed: Billed | None = None
     error: CallError | None = None
     first_token: int | None = None
     for event, _, end in events:
@@ -145,7 +148,7 @@ def streamed(events: Iterable[Piece], problems: list[str]) -> Reply:
                 found.parts.append(text(delta, "message", "tool_calls", "function", "arguments") or "")
         elif kind == "message-end":
             finish = text(delta, "finish_reason")
-            usage = usage_of(dig(delta, "usage"))
+            usage, billed = usage_of(dig(delta, "usage")), billed_of(dig(delta, "usage"))
         elif kind == "tool-calls-generation":
             calls = tuple(_tool_calls(event))
         elif kind == "stream-end" or dig(event, "is_finished") is True:
@@ -164,6 +167,7 @@ def streamed(events: Iterable[Piece], problems: list[str]) -> Reply:
         tool_calls=done or calls or (last.tool_calls if last else ()),
         finish_reason=finish,
         usage=usage or (last.usage if last else None),
+        billed=billed or (last.billed if last else None),
         error=error,
         first_token=first_token,
         problems=tuple(problems),

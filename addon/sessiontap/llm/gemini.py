@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sessiontap.exchange import Request, Response
+from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.pick import count, dicts, dig, items, names, parse, text
@@ -159,6 +160,7 @@ def _put_together(chunks: Iterator[tuple[Any, int | None]], complete: bool, prob
     calls: list[ToolCall] = []
     error: CallError | None = None
     stated: Any = None
+    searched = False
     still_open: dict[int, bool] = {}
     first_token: int | None = None
     for chunk, end in chunks:
@@ -177,6 +179,7 @@ def _put_together(chunks: Iterator[tuple[Any, int | None]], complete: bool, prob
         said.append(_said(parts) or "")
         calls += _tool_calls(parts)
         finish = text(candidate, "finishReason") or finish
+        searched = searched or bool(items(candidate, "groundingMetadata", "webSearchQueries"))
         usage = dig(chunk, "usageMetadata")
         tier = text(usage, "serviceTier") or tier
         # Counts change along a stream, the prompt's too: of one that was cut only those at its end are true.
@@ -189,6 +192,7 @@ def _put_together(chunks: Iterator[tuple[Any, int | None]], complete: bool, prob
         tool_calls=tuple(calls),
         finish_reason=finish or blocked,
         usage=usage_of(stated),
+        billed=billed_of(stated, ("google_search",) if searched else ()),
         service_tier=tier,
         error=error,
         first_token=first_token,

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sessiontap.exchange import Request, Response
+from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.openai_usage import cost_of, usage_of
@@ -121,6 +122,7 @@ def whole(body: Any) -> Reply:
         finish_reason=text(choice, "finish_reason"),
         usage=usage_of(dig(body, "usage")) or usage_of(dig(body, "x_groq", "usage")),
         cost_reported=cost_of(dig(body, "usage")),
+        billed=billed_of(dig(body, "usage")),
         service_tier=text(body, "service_tier"),
         error=_error(body, choice),
     )
@@ -209,6 +211,7 @@ def streamed(chunks: Iterable[Piece], complete: bool, problems: list[str]) -> Re
         finish_reason=finish,
         usage=usage_of(usage),
         cost_reported=cost_of(usage),
+        billed=billed_of(usage),
         service_tier=tier,
         error=error,
         first_token=first_token,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sessiontap.exchange import Request, Response
+from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.openai_chat import content_text
@@ -179,16 +180,17 @@ def _whole(body: Any, output: list[_Item] | None = None) -> Reply:
         for item in dicts(body, "output"):
             output.append(_Item())
             output[-1].learn(item, done=True)
+    run_there = [item.kind for item in output if item.kind and item.kind.endswith("_call")]
+    builtin = tuple(kind for kind in run_there if kind not in CLIENT_CALLS)
     return Reply(
         response_model=text(body, "model"),
         response_id=text(body, "id"),
         text="".join(part for item in output for part in item.text) or None,
         tool_calls=tuple(call for item in output if (call := item.call())),
-        builtin_tool_calls=tuple(
-            item.kind for item in output if item.kind and item.kind.endswith("_call") and item.kind not in CLIENT_CALLS
-        ),
+        builtin_tool_calls=builtin,
         usage=usage_of(dig(body, "usage")),
         cost_reported=cost_of(dig(body, "usage")),
+        billed=billed_of(dig(body, "usage"), builtin),
         service_tier=text(body, "service_tier"),
         error=_error(body),
     )
@@ -239,6 +241,7 @@ def _streamed(response: Response) -> Reply:
         builtin_tool_calls=found.builtin_tool_calls,
         usage=usage_of(dig(ended, "usage")),
         cost_reported=cost_of(dig(ended, "usage")),
+        billed=billed_of(dig(ended, "usage"), found.builtin_tool_calls),
         service_tier=text(ended, "service_tier"),
         error=error or found.error,
         first_token=first_token,

@@ -21,7 +21,7 @@ from sessiontap.llm import (
     realtime,
 )
 from sessiontap.llm.agents import agent_of
-from sessiontap.llm.call import Asked, Call, Endpoint, Family, Reply
+from sessiontap.llm.call import Asked, Billed, Call, Endpoint, Family, Reply
 from sessiontap.llm.errors import error_of
 from sessiontap.llm.family import Reader
 from sessiontap.llm.pick import parse
@@ -44,6 +44,8 @@ READERS: dict[Family, Reader] = {
 }
 """A family without a module of its own is read by `other`."""
 
+_LOGIN = "oauth-"
+"""In `anthropic-beta`: Claude Code sends it with a Claude login, and not with a key."""
 _ENOUGH = 16
 """Bytes that tell the kind of a body without a content type."""
 
@@ -83,6 +85,8 @@ def read_reply(call: Call, request: Request, response: Response) -> Reply:
         reply = READERS.get(call.endpoint.family, other).reply(call, response)
     except Exception as fault:
         return Reply(stream=stream, problems=(_fault(call.endpoint, "response", fault),))
+    if reply.usage and _LOGIN in (request.headers.get("anthropic-beta") or ""):
+        reply = replace(reply, billed=replace(reply.billed or Billed(), subscription=True))
     return replace(reply, stream=stream) if reply.stream is None else reply
 
 

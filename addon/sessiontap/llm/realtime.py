@@ -14,6 +14,7 @@ from typing import Any
 
 from sessiontap.exchange import Request, Response
 from sessiontap.llm import ndjson
+from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.openai_responses import tool_name
@@ -143,6 +144,7 @@ def reply(call: Call, response: Response) -> Reply:
         builtin_tool_calls=tuple(item.kind for item in items.values() if item.kind in _RUN_THERE),
         finish_reason=text(ended, "status_details", "reason") or status,
         usage=usage_of(usage),
+        billed=billed_of(usage),
         error=_failure(ended) if status is not None else error,
         first_token=first_token,
         problems=tuple(problems),

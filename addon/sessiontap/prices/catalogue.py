@@ -52,6 +52,7 @@ UNITS = {
     "cache_write": "cache_write_mtok",
     "cache_write_1h": "cache_write_1h_mtok",
     "audio_input": "input_audio_mtok",
+    "audio_cache_read": "cache_audio_read_mtok",
     "audio_output": "output_audio_mtok",
     "image_input": "input_image_mtok",
     "image_output": "output_image_mtok",
@@ -146,10 +147,9 @@ def _steps(prices: ModelPrice, one_rate_for_all: bool) -> Tariff:
 def _rates(prices: ModelPrice, start: int, one_rate_for_all: bool) -> Rates:
     rates = {name: _price(getattr(prices, key), start) for name, key in UNITS.items()}
     if one_rate_for_all:
-        for side in ("input", "output"):
-            for kind in ("audio", "image"):
-                if rates[f"{kind}_{side}"] is None:
-                    rates[f"{kind}_{side}"] = rates[side]
+        for kind in ("audio_input", "audio_cache_read", "audio_output", "image_input", "image_output"):
+            if rates[kind] is None:
+                rates[kind] = rates[kind.partition("_")[2]]
     searches = _price(prices.web_searches_kcount, start)
     calls = _price(prices.requests_kcount, start)
     return Rates(

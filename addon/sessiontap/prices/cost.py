@@ -110,9 +110,10 @@ def _model(llm: Mapping[str, Any]) -> tuple[str, ...]:
     asked, answered = llm.get("request_model"), llm.get("response_model")
     provider = llm.get("provider")
     if provider == "bedrock":
-        if asked is None:
+        routed = answered if answered and answered.startswith("arn:") else None  # a prompt router says which it took
+        if (named := routed or asked) is None:
             raise Unknown("the model is not named")
-        return (_bedrock(asked),)
+        return (_bedrock(named),)
     if answered is None and asked is None:
         raise Unknown("neither request nor response names the model")
     if provider == "azure":

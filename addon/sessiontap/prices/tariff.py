@@ -32,6 +32,7 @@ class Rates:
     cache_write_1h: Decimal | None = None
     """Written to be kept for an hour; `cache_write` is for the usual five minutes."""
     audio_input: Decimal | None = None
+    audio_cache_read: Decimal | None = None
     audio_output: Decimal | None = None
     image_input: Decimal | None = None
     image_output: Decimal | None = None
@@ -76,27 +77,30 @@ def total(usage: Mapping[str, Any], billed: Mapping[str, Any], rates: Rates, ope
     written = 0 if whole_bill else usage.get("cache_write") or 0
     written_1h = min(billed.get("cache_write_1h") or 0, written)
     audio, images = billed.get("audio_input") or 0, billed.get("image_input") or 0
-    if read and (audio or images):
+    spoken_before = billed.get("audio_cache_read")
+    if read and (images or (audio and spoken_before is None)):
         raise Unknown("how many of the cached tokens were text was not reported")
+    spoken_before = spoken_before or 0
     spoken, drawn = billed.get("audio_output") or 0, billed.get("image_output") or 0
     thought = (usage.get("reasoning") or 0) if rates.reasoning is not None else 0
     paid = (
-        (given - read - written - audio - images, rates.input, "input tokens"),
-        (read, rates.cache_read, "tokens read from a cache"),
+        (given - (read - spoken_before) - written - audio - images, rates.input, "input tokens"),
+        (read - spoken_before, rates.cache_read, "tokens read from a cache"),
         (written - written_1h, rates.cache_write, "tokens written to a cache"),
         (written_1h, rates.cache_write_1h, "tokens written to a cache for an hour"),
-        (audio, rates.audio_input, "audio input"),
-        (images, rates.image_input, "image input"),
+        (audio - spoken_before, rates.audio_input, "input of audio"),
+        (spoken_before, rates.audio_cache_read, "audio read from a cache"),
+        (images, rates.image_input, "input of images"),
         (made - spoken - drawn - thought, rates.output, "output tokens"),
-        (spoken, rates.audio_output, "audio output"),
-        (drawn, rates.image_output, "image output"),
+        (spoken, rates.audio_output, "output of audio"),
+        (drawn, rates.image_output, "output of images"),
         (thought, rates.reasoning, "reasoning"),
     )
     dollars = rates.call
     tokens = Decimal(0)
     for number, rate, what in paid:
         if number < 0:
-            raise Unknown(f"the parts of the {'input' if what.startswith('input') else 'output'} exceed the whole")
+            raise Unknown(f"the parts of the {'output' if what.startswith('output') else 'input'} exceed the whole")
         if number:
             if rate is None:
                 raise Unknown(f"the price of {what} is not known")

@@ -1,0 +1,80 @@
+"""What a bill counts apart from plain tokens, as the families state it in their usage. Only prices look at it.
+
+    cache_creation.ephemeral_1h_input_tokens   Anthropic: written to be kept for an hour, at a higher price
+    cacheDetails[ttl: 1h]                      Bedrock's Converse: the same
+    *_details.audio_tokens, image_tokens       OpenAI: the part of the input, of what was cached, of the output
+    *TokensDetails[modality: AUDIO, IMAGE]     Gemini: the same; its images cost as text where they come in
+    server_tool_use.web_search_requests        Anthropic: searches that it ran
+    iterations                                 Anthropic: a compaction's or advisor's tokens, in no other count
+    speed                                      Anthropic: `fast` has a price of its own
+    billed_units                               Cohere: tokens of the bill, fewer than those that were read
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sessiontap.llm.call import Billed
+from sessiontap.llm.pick import count, dicts, dig, first_count, names, text
+
+_INPUT = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
+_OUTPUT = ("completion_tokens_details", "output_tokens_details", "output_token_details")
+
+TOOLS = frozenset(
+    {"web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "google_search"}
+)
+"""What providers run for a fee of their own."""
+
+
+def billed_of(usage: Any, tools: Iterable[str] = ()) -> Billed | None:
+    """From a usage object of any family and the tools that the provider ran; None where it is plain tokens alone."""
+    found = Billed(
+        input=count(usage, "billed_units", "input_tokens"),
+        output=count(usage, "billed_units", "output_tokens"),
+        cache_write_1h=_first(
+            count(usage, "cache_creation", "ephemeral_1h_input_tokens"),
+            _sum(dicts(usage, "cacheDetails"), "ttl", "1h", "inputTokens"),
+        ),
+        audio_input=_first(
+            first_count(usage, *((part, "audio_tokens") for part in _INPUT)),
+            _modality(usage, "promptTokensDetails", "AUDIO"),
+        ),
+        audio_cache_read=_first(
+            first_count(usage, *((part, "cached_tokens_details", "audio_tokens") for part in _INPUT)),
+            _modality(usage, "cacheTokensDetails", "AUDIO"),
+        ),
+        audio_output=_first(
+            first_count(usage, *((part, "audio_tokens") for part in _OUTPUT)),
+            _modality(usage, "candidatesTokensDetails", "AUDIO"),
+        ),
+        image_input=first_count(usage, *((part, "image_tokens") for part in _INPUT)),
+        image_output=_first(
+            first_count(usage, *((part, "image_tokens") for part in _OUTPUT)),
+            _modality(usage, "candidatesTokensDetails", "IMAGE"),
+        ),
+        web_searches=count(usage, "server_tool_use", "web_search_requests"),
+        speed=speed if (speed := text(usage, "speed")) != "standard" else None,
+        tools=names((*(tool for tool in tools if tool in TOOLS), *_left_out(usage))),
+    )
+    return found if found.stated() else None
+
+
+def _left_out(usage: Any) -> Iterable[str | None]:
+    return (kind for step in dicts(usage, "iterations") if (kind := text(step, "type")) != "message")
+
+
+def _first(*counts: int | None) -> int | None:
+    return next((number for number in counts if number is not None), None)
+
+
+def _modality(usage: Any, key: str, modality: str) -> int | None:
+    """Gemini leaves a modality out that there was none of."""
+    if dig(usage, key) is None:
+        return None
+    return _sum(dicts(usage, key), "modality", modality, "tokenCount") or 0
+
+
+def _sum(parts: Iterable[dict[str, Any]], key: str, value: str, number: str) -> int | None:
+    found = [count(part, number) or 0 for part in parts if part.get(key) == value]
+    return sum(found) if found else None
