@@ -12,7 +12,7 @@ from sessiontap.callers import Caller, Process
 from sessiontap.exchange import Headers
 from sessiontap.gateways.route import Direct, Route
 from sessiontap.headers.edit import Edit
-from sessiontap.llm.call import Agent, Asked, Call, CallError, Endpoint, Reply, ToolCall, Usage
+from sessiontap.llm.call import Agent, Asked, Billed, Call, CallError, Endpoint, Reply, ToolCall, Usage
 from sessiontap.rules.decision import Decision, Labels
 from sessiontap.sessions.session import Link, Session
 from sessiontap.trace import Redactor, Writer, body
@@ -67,6 +67,7 @@ SEEN = CallSeen(
     reply=Reply(
         stream=True, response_model="gpt-4o-2024", response_id="chatcmpl-1", tool_calls=(ToolCall("search", "call_1"),),
         finish_reason="stop", usage=Usage(input=3, output=4), cost_reported=0.5, service_tier="default",
+        billed=Billed(cache_write_1h=2, speed="fast"),
         error=CallError("server_error", "it broke"),
     ),
     decision=Decision(rules=("one", "#2"), set_by={"gateway": "one"}),
@@ -103,7 +104,7 @@ def test_a_call_in_full():
             "tools_offered": ["search"], "tool_calls": ["search"], "tool_call_ids": ["call_1"],
             "tool_results": ["fetch"],
             "usage": {"input": 3, "output": 4, "cache_read": None, "cache_write": None, "reasoning": None},
-            "cost_reported": 0.5, "service_tier": "default",
+            "cost_reported": 0.5, "service_tier": "default", "billed": {"cache_write_1h": 2, "speed": "fast"},
             "error": {"type": "server_error", "message": "it broke"}, "problems": ["odd"],
         },
         "outcome": "ok",

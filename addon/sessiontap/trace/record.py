@@ -242,6 +242,8 @@ def _llm(call: Call | None, reply: Reply | None, redactor: Redactor) -> Record:
         "service_tier": reply.service_tier if reply else None,
         "error": {"type": error.type, "message": _text(error.message, redactor)} if error else None,
     }
+    if reply and reply.billed and (billed := reply.billed.stated()):
+        record["billed"] = billed
     if any(tool.id for tool in tools):
         record["tool_call_ids"] = [tool.id for tool in tools]
     if problems := [*(asked.problems if asked else ()), *(reply.problems if reply else ())]:
