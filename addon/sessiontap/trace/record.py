@@ -19,11 +19,10 @@ from sessiontap.sessions.session import Link, Session
 from sessiontap.trace import body
 from sessiontap.trace.note import note_record as note_record
 from sessiontap.trace.redact import Redactor
+from sessiontap.trace.views import WARM_UP as WARM_UP
 
 Record = dict[str, Any]
 
-WARM_UP = "warm_up"
-"""The flag of a request that prepares a later one and generates nothing: recorded, and no call of its session's."""
 MAX_CHUNKS = 1024
 """A stream of more chunks has neighbours put together until it fits."""
 
