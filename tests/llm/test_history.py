@@ -256,7 +256,9 @@ def test_a_retry_repeats_everything(change: dict[str, Any], same: bool) -> None:
     [
         pytest.param(Reply(text="Hi."), 200, False, False, id="a reply"),
         pytest.param(Reply(), 200, False, False, id="one that says nothing"),
-        pytest.param(Reply(error=CallError("overloaded", None)), 200, True, True, id="an error inside a 200"),
+        pytest.param(Reply(error=CallError("overloaded_error", None)), 200, True, True, id="an error inside a 200"),
+        pytest.param(Reply(error=CallError("content_filter", None)), 200, True, False, id="one that stays"),
+        pytest.param(Reply(error=CallError(None, "?")), 200, True, False, id="one of no kind"),
         pytest.param(Reply(text="Hi", error=CallError("x", None)), 200, False, False, id="an error behind some text"),
         pytest.param(Reply(), 429, True, True, id="too many"),
         pytest.param(Reply(), 400, True, False, id="a bad request"),

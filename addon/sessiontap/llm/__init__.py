@@ -7,6 +7,8 @@ May import `sessiontap.exchange`, the standard library, msgspec, zstandard and b
     read.read_request(request, endpoint)       -> Call
     read.read_reply(call, request, response)   -> Reply
     agents.agent_of(headers, body)             the table of known clients' own session ids
+    history.history(call)                      -> History: the conversation so far, as digests
+    history.ending(history, reply, status)     -> Ending: what the reply adds to it
     decode.decode(body, encodings)             content-encodings, whole, cut, or chunk by chunk
 
 A wire family is one module with the two functions of `family.Reader`: `asked(request, body)`, `reply(call, response)`.

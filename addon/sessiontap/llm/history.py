@@ -11,6 +11,7 @@ Nothing here depends on the family: the shapes of all families are told apart by
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -40,6 +41,10 @@ _SYSTEM = ("system", "developer")
 _BILLING = "x-anthropic-billing-header"
 _PASSING = (408, 409, 425, 429)
 """Statuses that are worth another try; all of 5xx are."""
+_PASSING_KINDS = re.compile(
+    "overload|rate.?limit|time.?out|unavailable|throttl|internal|server|api_error", re.IGNORECASE
+)
+"""The same of an error inside a 200, by its type."""
 _SHORTEST_HANDED = 20
 """Characters of a text that a sub-agent is recognised by: shorter ones anybody may say."""
 _SUBSTANTIAL = 40
@@ -195,7 +200,7 @@ def history(call: Call) -> History:
 def ending(asked: History, reply: Reply | None, status: int | None) -> Ending:
     """What a reply adds to the history of its request; both are None where none came."""
     if reply is None or status is None or status >= 400 or (reply.error and not reply.text and not reply.tool_calls):
-        return Ending(failed=True, again=status is None or status < 400 or status in _PASSING or status >= 500)
+        return Ending(failed=True, again=_passes(reply, status))
     found = reply_digest(reply)
     substantial = bool(reply.tool_calls) or len(reply.text or "") >= _SUBSTANTIAL
     return Ending(
@@ -207,6 +212,14 @@ def ending(asked: History, reply: Reply | None, status: int | None) -> Ending:
         handed=tuple(_handed(reply)),
         lines=frozenset(lines_of(reply.text)) if asked.purpose == "summary" else frozenset(),
     )
+
+
+def _passes(reply: Reply | None, status: int | None) -> bool:
+    """Whether a failure is one that the same request may get over."""
+    if status is None or status >= 400:
+        return status is None or status >= 500 or status in _PASSING
+    kind = reply.error.type if reply is not None and reply.error is not None else None
+    return kind is not None and _PASSING_KINDS.search(kind) is not None
 
 
 def whole(end: bytes, system: bytes | None, settings: bytes | None) -> bytes:

@@ -2,8 +2,8 @@
 
 `ladder` finds the evidence of a session and is pure; `registry` remembers sessions. `ground` says what calls must share
 to be compared, `threads` what a call declares, `parents` finds the call that it goes on from among those `known`,
-`quoted` ties what histories cannot, `conversations` puts it together, `agent_path` names the agent. All memory is bounded, and
-restored from the log. May import `callers`, `llm` and `rules`.
+`quoted` ties what histories cannot, `conversations` puts it together, `agent_path` names the agent. All memory is
+bounded, and restored from the log. May import `callers`, `llm` and `rules`.
 """
 
 from sessiontap.sessions.agent_path import agent_path
