@@ -50,6 +50,7 @@ class Recorder:
         self, settings: Settings, rules: Rules, on_read: Callable[[Left], None], faults: Faults
     ) -> None:
         """Raises TraceError: the folder cannot be written."""
+        self._closing = False
         self._on_read = on_read
         self._faults = faults
         self._terminal = Terminal()
@@ -67,6 +68,7 @@ class Recorder:
 
     def close(self) -> None:
         """Write what is queued, then end."""
+        self._closing = True
         self._writer.close(10)
 
     def hurry(self) -> None:
@@ -90,7 +92,9 @@ class Recorder:
         return self._writer.submit(lambda: self._records(ended), size)
 
     def note(self, kind: str, text: str, **facts: Any) -> None:
-        """Queue a note."""
+        """Queue a note. What goes wrong in the last moment has been said on the terminal, and stands there alone."""
+        if self._closing:
+            return
         redactor = self._redactor
 
         def make() -> Iterable[dict[str, Any]]:
