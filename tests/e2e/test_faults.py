@@ -128,6 +128,19 @@ def test_calls_go_through(lab: Lab, fault: Fault) -> None:
     assert "crashed" not in proxy.process.output
 
 
+def test_a_fault_in_the_last_moment_is_said_as_what_it_is(lab: Lab) -> None:
+    """The call is still in the writer's hands when the proxy is told to stop."""
+    lab.upstream(Upstream())
+    fault = FAULTS["redaction"]
+    proxy = lab.proxy(RULES, scripts=[SCRIPTS / "break_one.py"], environment={"BREAK": fault.breaks})
+    proxy.process.wait_line(lambda line: line.startswith("BROKEN "))
+    with proxy.client(headers=APP) as app:
+        app.post(CHAT, json=QUESTION)
+    assert proxy.stop() == []
+    (said,) = [line for line in proxy.process.lines if "a fault of its own" in line]
+    assert fault.said in said
+
+
 def test_a_fault_in_what_decides_on_decrypting_lets_others_pass(lab: Lab) -> None:
     """A client that does not know the proxy's CA must not suffer from a fault of ours."""
     lab.upstream(Upstream(), ["other.example"])
