@@ -36,10 +36,12 @@ STATED = {
     ),
     "OpenAI, pictures": ({"input_tokens_details": {"image_tokens": 7}}, Billed(image_input=7)),
     "Gemini, spoken and partly cached": (
-        {"promptTokensDetails": [TEXT, AUDIO], "cacheTokensDetails": [TEXT]}, Billed(audio_input=30, audio_cache_read=0),
+        {"promptTokensDetails": [TEXT, AUDIO], "cacheTokensDetails": [TEXT]},
+        Billed(audio_input=30, audio_cache_read=0),
     ),
     "Gemini, a picture drawn": (
-        {"candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 1290}]}, Billed(audio_output=0, image_output=1290),
+        {"candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 1290}]},
+        Billed(audio_output=0, image_output=1290),
     ),
     "Cohere": (
         {"billed_units": {"input_tokens": 7, "output_tokens": 0}, "tokens": {"input_tokens": 69}},

@@ -31,6 +31,7 @@ def record(item: Recorded) -> dict[str, Any]:
             "usage": asdict(reply.usage) if reply.usage else None,
             "cost_reported": reply.cost_reported,
             "service_tier": reply.service_tier,
+            "billed": reply.billed.stated() if reply.billed else None,
             "error": asdict(reply.error) if reply.error else None,
         },
     }
