@@ -92,10 +92,17 @@ def _realtime_reply(name: str, session: dict[str, Any], items: list[Any], ids: I
     response_id = ids.take("resp_", 21)
     begun: Event = {"id": response_id, "object": "realtime.response", "status": "in_progress", "output": []}
     yield _stamped(ids, "response.created", response=begun)
-    users = [text_of(item.get("content")) for item in items if item.get("role") == "user"]
-    results = [str(item.get("output")) for item in items[-1:] if item.get("type") == "function_call_output"]
+    newest = max((at for at, item in enumerate(items) if item.get("role") == "user"), default=-1)
+    results = [str(item.get("output")) for item in items[newest + 1 :] if item.get("type") == "function_call_output"]
     tools = tuple(tool["name"] for tool in session.get("tools") or () if tool.get("type") == "function")
-    turn = Turn(name, str(session.get("instructions") or ""), users[-1] if users else "", tools, tuple(results))
+    turn = Turn(
+        model=name,
+        system=str(session.get("instructions") or ""),
+        user=text_of(items[newest].get("content")) if newest >= 0 else "",
+        tools=tools,
+        results=tuple(results),
+        done=len(results),
+    )
     answer = model.answer(turn)
     assert not isinstance(answer, model.Refusal), "realtime refuses nothing by status"
     output: list[Any] = []
