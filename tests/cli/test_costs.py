@@ -14,6 +14,7 @@ import pytest
 from tests.cli import recorded
 from tests.cli.recorded import COURSE, REPORT, call_id
 
+from sessiontap.cli.costs import Costs
 from sessiontap.cli.main import main
 
 PRICES = "prices: {'gpt-4o-*': {input: 1000, output: 2000}}\n"
@@ -107,6 +108,17 @@ def test_rules_that_are_asked_for_have_to_be_there(run: Run, tmp_path: Path, con
     status, out, err = run("ls", "--rules", str(file))
     assert (status, out) == (2, "")
     assert str(file) in err
+
+
+def test_another_version_where_prices_are_others(tmp_path: Path) -> None:
+    versions = []
+    for number, text in enumerate((PRICES, PRICES + "rules: []\n", PRICES.replace("1000", "1001"), "rules: []\n")):
+        file = tmp_path / f"{number}.yaml"
+        file.write_text(text)
+        versions.append(Costs.by(file).version)
+    assert versions[0] == versions[1]
+    assert len({*versions, Costs().version}) == 3
+    assert versions[3] == Costs().version
 
 
 def test_a_list_without_prices_to_tell_loads_none(tmp_path: Path) -> None:

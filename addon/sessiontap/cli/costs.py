@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sessiontap.cli.errors import Misuse, note
 from sessiontap.cli.options import rules_file
 from sessiontap.cli.output import line
-from sessiontap.prices import Cost, Rates, cost_of
+from sessiontap.prices import Cost, Rates, cost_of, version
 
 if TYPE_CHECKING:
     from sessiontap.rules import Price, Rules
@@ -46,6 +47,12 @@ class Costs:
         return self.of(call).usd
 
     @cached_property
+    def version(self) -> str:
+        """Another one where the same call may cost something else: another price list, other prices in the rules."""
+        own = repr([(one.model.text, *_amounts(one)) for one in self._rules.prices] if self._rules is not None else [])
+        return f"{version()} {hashlib.sha256(own.encode()).hexdigest()[:16]}"
+
+    @cached_property
     def _rules(self) -> Rules | None:
         try:
             return _load(self._file)
@@ -58,6 +65,10 @@ class Costs:
             price = self._rules.price(model) if self._rules is not None else None
             self._known[model] = price if price is None else _as_rates(price)
         return self._known[model]
+
+
+def _amounts(price: Price) -> tuple[str, ...]:
+    return tuple(map(str, (price.input, price.output, price.cache_read, price.cache_write)))
 
 
 def _as_rates(price: Price) -> Rates:

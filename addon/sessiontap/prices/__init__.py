@@ -8,7 +8,7 @@ reads the list, `tariff` does the arithmetic. What cannot be known is None with 
     cost_of(record, rates_of)       # a model's own rates first (`prices:` of rules.yaml)
 """
 
-from sessiontap.prices.cost import Cost, RatesOf, Source, cost_of
+from sessiontap.prices.cost import Cost, RatesOf, Source, cost_of, version
 from sessiontap.prices.tariff import Rates
 
-__all__ = ["Cost", "Rates", "RatesOf", "Source", "cost_of"]
+__all__ = ["Cost", "Rates", "RatesOf", "Source", "cost_of", "version"]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any, Literal
 
 from sessiontap.prices import catalogue
@@ -23,6 +24,9 @@ Source = Literal["reported", "free", "rules", "local", "genai-prices"]
 
 RatesOf = Callable[[str], Rates | None]
 """A model's name -> the user's own rates for it."""
+
+_ANSWERS = 1
+"""Raised where the same record and list would get another answer than before."""
 
 FREE: tuple[tuple[str, str | None], ...] = (
     # operation, provider (None: every one)
@@ -42,6 +46,11 @@ class Cost:
     usd: float | None
     source: Source | None = None
     reason: str | None = None
+
+
+def version() -> str:
+    """What answers depend on besides own rates, for who keeps them: this room and the list. Loads neither."""
+    return f"{_ANSWERS} genai-prices {metadata.version('genai-prices')}"
 
 
 def no_rates(model: str) -> Rates | None:
