@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sessiontap.exchange import Headers, Request
 from sessiontap.llm.call import Call, CallError, Reply, ToolCall
@@ -316,6 +318,50 @@ def test_the_lines_of_a_summary() -> None:
     assert ending(told(asks), Reply(text=text), 200).lines == frozenset(lines_of(text))
     assert len(frozenset(lines_of(text))) == 1
     assert ending(told({"messages": SAID}), Reply(text=text), 200).lines == frozenset()
+
+
+KEYS = [
+    *("role", "content", "type", "text", "parts", "tool_calls", "function", "function_call", "name", "arguments", "id"),
+    *(
+        "input",
+        "output",
+        "call_id",
+        "functionCall",
+        "functionResponse",
+        "toolUse",
+        "toolResult",
+        "tool_use_id",
+        "images",
+    ),
+]
+BODY_KEYS = [
+    *("messages", "input", "contents", "prompt", "system", "instructions", "chat_history", "message", "tool_results"),
+    *("request", "conversation", "systemInstruction", "generateContentRequest", "tools", "max_tokens", "diagnostics"),
+]
+SHAPES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-9, 9)
+    | st.text(max_size=4)
+    | st.sampled_from(["tool_result", "tool", "user"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=15,
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(BODY_KEYS), SHAPES, max_size=4), st.sampled_from(sorted(PATHS)))
+def test_no_shape_raises(body: dict[str, Any], family: str) -> None:
+    found = told(body, family)
+    assert len(found.chain) == len(found.steps) + 1
+    assert found == told(body, family)
+
+
+def test_very_deep_shapes_do_not_raise() -> None:
+    content: Any = "x"
+    for _ in range(400):
+        content = [content]
+    assert told({"messages": [{"role": "user", "content": content}]}).steps == ()
 
 
 def test_the_servers_own_conversation() -> None:

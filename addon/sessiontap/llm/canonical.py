@@ -182,15 +182,16 @@ def pieces_of(content: Any, depth: int = 0) -> list[Piece]:
     """The pieces of a message's content: a string, a part, or a list of them, in the shape of any family."""
     if isinstance(content, str):
         return [Text(said)] if (said := plain(content)) else []
-    if isinstance(content, list):
-        return [
-            piece for part in content for piece in (_part(part, depth) if isinstance(part, dict) else pieces_of(part))
-        ]
+    if isinstance(content, list) and depth < _DEEPEST:
+        pieces: list[Piece] = []
+        for part in content:
+            pieces += _part(part, depth) if isinstance(part, dict) else pieces_of(part, depth + 1)
+        return pieces
     return _part(content, depth) if isinstance(content, dict) else []
 
 
 def _part(part: dict[str, Any], depth: int) -> list[Piece]:
-    kind = part.get("type")
+    kind = text(part, "type")
     if kind in _TEXTS and isinstance(said := part.get("text"), str) and part.get("thought") is not True:
         return [Text(said)] if (said := plain(said)) else []
     if kind == "tool_use":
@@ -216,11 +217,7 @@ def _typed(part: Any) -> bool:
 
 def result(call_id: str | None, content: Any, depth: int = 0) -> Result:
     """What a tool gave back; a result may itself hold parts, of which a single text is the same as a string."""
-    if (
-        isinstance(content, list)
-        and depth < _DEEPEST
-        and all(isinstance(part, dict) and "type" in part for part in content)
-    ):
+    if isinstance(content, list) and depth < _DEEPEST and all(map(_typed, content)):
         pieces = pieces_of(content, depth + 1)
         if len(pieces) != 1 or not isinstance(pieces[0], Text):
             return Result(call_id, message_digest("result", pieces))
