@@ -15,6 +15,7 @@ from tests.trace.conftest import CALLER, call_map
 from sessiontap import trace
 from sessiontap.trace import TraceError, frame, session_rows, session_view
 from sessiontap.trace.index import catch_up, database
+from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.filters import Filters
 from sessiontap.trace.views import call_row
 
@@ -194,6 +195,59 @@ def test_statistics_of_some_calls(sample):
     assert [(row["process"], row["calls"]) for row in trace.open(sample).stats("process", Filters(error=True))] == [
         ("report.py", 1)
     ]
+
+
+def priced(version="1", each=0.25):
+    """A quarter of a dollar for every call that reported usage; `priced.asked` counts."""
+
+    def cost_of(call):
+        priced.asked += 1
+        return each if call["llm"]["usage"] else None
+
+    priced.asked = 0
+    return Prices(cost_of, version)
+
+
+def test_costs_are_those_of_the_log(sample):
+    log, prices = trace.open(sample), priced()
+    pairs = [(call.record, call.caller) for call in log.calls()]
+
+    assert log.query_calls(prices=prices) == [call_row(*pair, prices.cost_of) for pair in pairs]
+    assert log.query_sessions(prices=prices) == session_rows(pairs, cost_of=prices.cost_of)
+    course = [pair for pair in pairs if pair[0]["session"]["id"] == recorded.COURSE]
+    assert log.query_session(recorded.COURSE, prices) == session_view(course, cost_of=prices.cost_of)
+    assert [(row["cost_usd"], row["cost_unknown_calls"]) for row in log.stats("name", prices=prices)] == [
+        (0.5, 1), (0.25, 1)
+    ]  # fmt: skip
+
+
+def test_costs_are_worked_out_once_and_again_for_other_prices(sample):
+    log = trace.open(sample)
+    log.query_sessions(prices=priced())
+    assert priced.asked == 5
+
+    again = log.query_sessions(prices=priced(), sort="cost")
+    assert (priced.asked, again[0]["cost_usd"]) == (0, 0.5)
+    assert log.query_sessions(prices=priced("2", each=1.0), sort="cost")[0]["cost_usd"] == 2.0
+    assert priced.asked == 5
+
+
+def test_a_call_with_its_bodies_by_the_index(sample):
+    log = trace.open(sample)
+
+    found = log.query_call(recorded.call_id(3)[:-1])
+
+    assert (found.id, found.caller["name"]) == (recorded.call_id(3), "agent.mjs")
+    assert found.request_body() == log.call(recorded.call_id(3)).request_body()
+    assert log.query_call("@1").id == recorded.call_id(5)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "words"), [("ffff", "no call's id"), ("", "no call's id"), ("@9", "no call @9"), ("0", "more than one")]
+)
+def test_a_call_that_cannot_be_told(sample, prefix, words):
+    with pytest.raises(TraceError, match=words):
+        trace.open(sample).query_call(prefix)
 
 
 @pytest.mark.parametrize("prefix", ["x", "", "@9"])

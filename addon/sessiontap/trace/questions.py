@@ -6,9 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sessiontap.trace.errors import TraceError
+
 if TYPE_CHECKING:
+    from sessiontap.trace.index.answers import Sort
+    from sessiontap.trace.index.costs import Prices
     from sessiontap.trace.index.filters import Filters
-    from sessiontap.trace.index.index import Index, Sort
+    from sessiontap.trace.index.index import Index
 
 Row = dict[str, Any]
 
@@ -16,27 +20,36 @@ Row = dict[str, Any]
 class Questions:
     """The questions of a `Trace`. Every one first brings the index up to date with what was written meanwhile.
 
-    `progress(done, total)` is called during a long catch-up. All raise TraceError where the index cannot be used.
+    `prices` say what calls cost; without them costs are unknown. `progress(done, total)` is called during a long
+    catch-up. All raise TraceError where the index cannot be used.
     """
 
     folder: Path
     progress: Callable[[int, int], None] | None = None
     _index: Index | None = None
 
-    def query_sessions(self, filters: Filters | None = None, sort: Sort | None = None, limit: int = 0) -> list[Row]:
+    def query_sessions(
+        self,
+        filters: Filters | None = None,
+        sort: Sort | None = None,
+        limit: int = 0,
+        prices: Prices | None = None,
+    ) -> list[Row]:
         """Sessions in which one call fits `filters`, as `ls --json` gives them.
 
         Newest first (by their last call), or by `sort` with the most first (names from a to z). `limit` 0: all.
         """
-        return self._asked().sessions(filters or _none(), sort, limit)
+        return self._asked().sessions(filters or _none(), sort, limit, prices)
 
-    def query_calls(self, filters: Filters | None = None, limit: int = 0) -> list[Row]:
+    def query_calls(
+        self, filters: Filters | None = None, limit: int = 0, prices: Prices | None = None
+    ) -> list[Row]:
         """Calls that fit `filters`, newest first, as `calls --json` gives them. `limit` 0: all."""
-        return self._asked().calls(filters or _none(), limit)
+        return self._asked().calls(filters or _none(), limit, prices)
 
-    def query_session(self, prefix: str) -> Row:
+    def query_session(self, prefix: str, prices: Prices | None = None) -> Row:
         """One session as `show --json` gives it: by its id, a unique prefix of it, or `@1` the newest."""
-        return self._asked().session(prefix)
+        return self._asked().session(prefix, prices)
 
     def search(self, text: str, limit: int = 0) -> list[Row]:
         """Calls with `text`, without case, in prompt, reply, names, paths, models, tools or errors, newest first."""
@@ -44,14 +57,14 @@ class Questions:
 
         return self.query_calls(Filters(search=text), limit)
 
-    def stats(self, by: str, filters: Filters | None = None) -> list[Row]:
+    def stats(self, by: str, filters: Filters | None = None, prices: Prices | None = None) -> list[Row]:
         """Statistics of calls by name, path, model, process, tool, property and more (`index.stats.BYS`).
 
         A row for each value, most calls first: `{by: value, calls, errors, input_tokens, output_tokens,
         cache_read_tokens, cost_usd, cost_unknown_calls, duration_p50, duration_p95, duration_p99,
         time_to_first_token_p50, ..._p95, ..._p99}`, durations in seconds.
         """
-        return self._asked().stats(by, filters or _none())
+        return self._asked().stats(by, filters or _none(), prices)
 
     def query_notes(self, since: int | None = None) -> list[Row]:
         """Notes, oldest first, those from `since` (Unix nanoseconds) on."""
@@ -60,6 +73,17 @@ class Questions:
     def query_problems(self) -> list[tuple[Path, int, int, str]]:
         """File, offset, size and words of all that could not be read."""
         return self._asked().problems()
+
+    def place(self, prefix: str) -> tuple[Path, int]:
+        """File and offset of the call whose id begins with `prefix`, or of `@N`. Raises TraceError."""
+        found = self._asked().place(prefix.lower())
+        if len(found) > 1:
+            raise TraceError(f"more than one call's id begins with {prefix!r}", "Give more of it.")
+        if not found:
+            what = f"there is no call {prefix}" if prefix.startswith("@") else f"no call's id begins with {prefix!r}"
+            raise TraceError(f"{what} in {self.folder}", "List them with `sessiontap calls`.")
+        (_, name, offset), *_ = found
+        return self.folder / name, offset
 
     def close(self) -> None:
         """Let go of the index's file."""

@@ -183,6 +183,13 @@ class Trace(Questions):
             raise TraceError(text, "List them with `sessiontap calls`.")
         return found
 
+    def query_call(self, prefix: str) -> StoredCall:
+        """As `call`, by the index: only the call's own segment is read. Raises TraceError."""
+        path, offset = self.place(prefix)
+        for call in self._load(self._update(path), offset):
+            return call
+        raise TraceError(f"call {prefix} went away with its segment {path}", "List calls with `sessiontap calls`.")
+
     def session(self, prefix: str) -> StoredSession:
         """The session whose id begins with `prefix`, `@1` the one with the newest call. Raises TraceError."""
         wanted = self._session_id(prefix)

@@ -236,6 +236,7 @@ class CatchUp:
             [n for (n,) in database.execute(f"SELECT DISTINCT session FROM calls WHERE {within}", (chosen,)) if n]
         )
         database.execute(f"DELETE FROM call_texts WHERE call IN (SELECT n FROM calls WHERE {within})", (chosen,))
+        database.execute(f"DELETE FROM costs WHERE call IN (SELECT n FROM calls WHERE {within})", (chosen,))
         database.execute("DELETE FROM texts WHERE n NOT IN (SELECT text FROM call_texts)")
         for table in ("calls", "callers", "notes", "problems", "shared"):
             database.execute(f"DELETE FROM {table} WHERE {within}", (chosen,))

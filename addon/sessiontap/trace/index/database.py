@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sessiontap.trace.index import schema
-from sessiontap.trace.index.rows import COLUMNS
 
 try:
     import fcntl
@@ -111,8 +110,7 @@ def _made(connection: sqlite3.Connection) -> sqlite3.Connection:
         if version != schema.VERSION:
             if version or tables:
                 raise OtherVersionError(f"an index of version {version}")
-            columns = ",\n    ".join(f'"{name}"' for name in COLUMNS)
-            for statement in _statements(schema.TABLES.format(columns=columns)):
+            for statement in _statements(schema.TABLES):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {schema.APPLICATION}")
             connection.execute(f"PRAGMA user_version = {schema.VERSION}")

@@ -23,7 +23,7 @@ TEXTS = (
     "service_tier",
 )  # fmt: skip
 """Columns that hold the number of a text."""
-JSONS = ("properties", "tags", "tools_offered", "tool_calls", "rules")
+JSONS = ("properties", "tags", "tools_offered", "tool_calls", "rules", "billed")
 """Columns that hold the number of a list or map as JSON."""
 PLAIN = (
     "time", "duration", "first_byte", "first_token", "session", "caller", "step", "stream", "status", "failed",
@@ -54,7 +54,14 @@ def row_of(
         request.get("method"), get("route"), asked("request_model"), asked("response_model"), get("outcome"),
         asked("finish_reason"), asked("service_tier"),
     )  # fmt: skip
-    structures = get("properties"), get("tags"), asked("tools_offered"), asked("tool_calls"), get("rules")
+    structures = (
+        get("properties"),
+        get("tags"),
+        asked("tools_offered"),
+        asked("tool_calls"),
+        get("rules"),
+        asked("billed"),
+    )
     number = strings.number
     return (
         whole(get("time")), whole(get("duration")), whole(get("time_to_first_byte")),
@@ -113,6 +120,7 @@ def call_of(row: Record, strings: Mapping[int, str], session_id: str | None) -> 
             "usage": {name: row[name] for name in USAGE} if row["has_usage"] else None,
             "cost_reported": row["cost_reported"],
             "service_tier": text("service_tier"),
+            "billed": structure("billed"),
             "error": json.loads(row["error"]) if row["error"] else None,
         },
         "outcome": text("outcome"),

@@ -1,4 +1,4 @@
-"""The tables of the index. Another `VERSION` than this one's is thrown away and built anew: the log has it all.
+"""The tables of the index. One of another `VERSION` is thrown away and built anew: the log has it all.
 
 Texts that repeat are numbered in `strings`; columns named in `rows.TEXTS` hold such numbers, lists and maps as JSON.
 Sums over sessions are kept up to date with every call that is added, so that a list of sessions reads no calls.
@@ -6,12 +6,16 @@ Sums over sessions are kept up to date with every call that is added, so that a 
 
 from __future__ import annotations
 
-VERSION = 1
-"""`PRAGMA user_version`."""
+import zlib
+
+from sessiontap.trace.index.rows import COLUMNS
+
+MEANING = 1
+"""Raised where the same tables come to hold something else."""
 APPLICATION = 0x53544150
 """`PRAGMA application_id`: STAP."""
 
-TABLES = """
+_TABLES = """
 CREATE TABLE segments(
     n INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -52,7 +56,8 @@ CREATE TABLE session_properties(
 ) WITHOUT ROWID;
 CREATE TABLE notes(n INTEGER PRIMARY KEY, segment INTEGER NOT NULL, time INTEGER NOT NULL, record TEXT NOT NULL);
 CREATE TABLE problems(segment INTEGER, offset INTEGER, size INTEGER, text TEXT, PRIMARY KEY(segment, offset));
-CREATE TABLE state(key TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;
+CREATE TABLE costs(call INTEGER PRIMARY KEY, usd REAL NOT NULL);  -- US dollars, of calls whose cost is known
+CREATE TABLE state(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE texts(n INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL UNIQUE, text TEXT NOT NULL);
 CREATE TABLE call_texts(text INTEGER, call INTEGER, PRIMARY KEY(text, call)) WITHOUT ROWID;
 CREATE VIRTUAL TABLE trigrams USING fts5(text, content='texts', content_rowid='n', tokenize='trigram', detail=none);
@@ -63,3 +68,7 @@ CREATE TRIGGER texts_removed AFTER DELETE ON texts BEGIN
     INSERT INTO trigrams(trigrams, rowid, text) VALUES ('delete', old.n, old.text);
 END;
 """
+
+TABLES = _TABLES.format(columns=",\n    ".join(f'"{name}"' for name in COLUMNS))
+VERSION = zlib.crc32(f"{MEANING} {TABLES}".encode()) >> 1
+"""`PRAGMA user_version`: a change to a table is a new version of itself."""

@@ -30,12 +30,12 @@ _KEYS = {
 }
 _TEXT = ("name", "path", "model", "provider", "operation", "agent", "user", "outcome")
 """Whose key is the number of a text."""
-_SUMS = "count(*), sum(failed), sum(input), sum(output), sum(cache_read)"
+_SUMS = "count(*), sum(failed), sum(input), sum(output), sum(cache_read), sum(usd), count(usd)"
 
 
-def stats(database: sqlite3.Connection, by: str, wanted: Condition) -> list[dict[str, Any]]:
+def stats(database: sqlite3.Connection, by: str, wanted: Condition, priced: bool = False) -> list[dict[str, Any]]:
     """A row for each value of `by`, most calls first. With `tool` a call counts for each tool that it asks for, with
-    `property` for each of its properties as `key=value`."""
+    `property` for each of its properties as `key=value`. `priced`: the index knows what calls cost."""
     where, values = wanted
     if by in ("tool", "property"):
         _spread(database, by)
@@ -43,8 +43,9 @@ def stats(database: sqlite3.Connection, by: str, wanted: Condition) -> list[dict
     else:
         key, table = _KEYS.get(by, by), "calls"
     rows: dict[Any, dict[str, Any]] = {}
-    found = database.execute(f"SELECT {key} AS k, {_SUMS} FROM {table} WHERE {where} GROUP BY k", values)
-    for name, calls, errors, asked, answered, cached in found:
+    costs = "LEFT JOIN costs ON costs.call = calls.n" if priced else "LEFT JOIN (SELECT NULL AS usd) ON 1"
+    found = database.execute(f"SELECT {key} AS k, {_SUMS} FROM {table} {costs} WHERE {where} GROUP BY k", values)
+    for name, calls, errors, asked, answered, cached, cost, known_costs in found:
         rows[name] = {
             by: name,
             "calls": calls,
@@ -52,8 +53,8 @@ def stats(database: sqlite3.Connection, by: str, wanted: Condition) -> list[dict
             "input_tokens": asked,
             "output_tokens": answered,
             "cache_read_tokens": cached,
-            "cost_usd": None,
-            "cost_unknown_calls": calls,
+            "cost_usd": None if cost is None else round(cost, 12),
+            "cost_unknown_calls": calls - known_costs,
         }
     for column, called in (("duration", "duration"), ("first_token", "time_to_first_token")):
         durations = database.execute(

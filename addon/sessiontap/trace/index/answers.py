@@ -1,0 +1,181 @@
+"""Answers out of the index in the shapes of the command line's JSON, as `views` and `sessions` make them of the log."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from sessiontap.trace.errors import TraceError
+from sessiontap.trace.index.costs import Prices
+from sessiontap.trace.index.filters import Filters, condition
+from sessiontap.trace.index.rows import COLUMNS, JSONS, TEXTS, call_of
+from sessiontap.trace.sessions import ACTIVE_SECONDS, session_tree
+from sessiontap.trace.views import CostOf, call_row, iso, seconds, unknown_cost
+
+Row = dict[str, Any]
+Sort = Literal["started", "ended", "name", "duration", "calls", "errors", "tokens", "cost"]
+
+_ORDERS = {
+    None: "last_time DESC",
+    "started": "started DESC, last_time DESC",
+    "ended": "ended DESC, last_time DESC",
+    "name": "(SELECT text FROM strings WHERE strings.n = sessions.name) IS NULL, "
+    "(SELECT text FROM strings WHERE strings.n = sessions.name), last_time DESC",
+    "duration": "ended - started DESC, last_time DESC",
+    "calls": "calls DESC, last_time DESC",
+    "errors": "errors DESC, last_time DESC",
+    "tokens": "coalesce(input, 0) + coalesce(output, 0) DESC, input IS NULL AND output IS NULL, last_time DESC",
+    "cost": "(SELECT sum(usd) FROM calls JOIN costs ON costs.call = calls.n WHERE calls.session = sessions.n) DESC, "
+    "last_time DESC",
+}
+_LISTS = ("paths", "models", "providers", "agents", "processes", "users", "tags")
+_CALL = ", ".join(f'calls."{name}"' for name in COLUMNS)
+
+
+def sessions(
+    database: sqlite3.Connection, filters: Filters, sort: Sort | None, limit: int, prices: Prices | None
+) -> list[Row]:
+    """Lines of `ls --json`."""
+    where, values = "1", list[Any]()
+    if filters != Filters():
+        asked, values = condition(database, filters)
+        where = f"n IN (SELECT calls.session FROM calls WHERE {asked})"
+    order = _ORDERS[sort]
+    return _session_rows(database, f"WHERE {where} ORDER BY {order} LIMIT ?", [*values, limit or -1], prices)
+
+
+def _session_rows(database: sqlite3.Connection, where: str, values: list[Any], prices: Prices | None) -> list[Row]:
+    found = database.execute(
+        "SELECT n, id, (SELECT text FROM strings WHERE strings.n = sessions.name), started, ended, calls, errors, "
+        f"input, output, cache_read, last_failed FROM sessions {where}",
+        values,
+    ).fetchall()
+    numbers = json.dumps([row[0] for row in found])
+    lists: dict[tuple[int, str], list[str]] = {}
+    within = "session IN (SELECT value FROM json_each(?))"
+    for session, kind, text in database.execute(
+        "SELECT session, kind, text FROM session_values JOIN strings ON strings.n = string "
+        f"WHERE {within} ORDER BY first, session_values.n",
+        (numbers,),
+    ):
+        lists.setdefault((session, kind), []).append(text)
+    properties: dict[int, Row] = {}
+    for session, key, value in database.execute(
+        f"SELECT session, text, value FROM session_properties JOIN strings ON strings.n = key WHERE {within}",
+        (numbers,),
+    ):
+        properties.setdefault(session, {})[key] = json.loads(value)
+    paid: dict[int, tuple[float | None, int]] = {}
+    if prices is not None:
+        for session, usd, number in database.execute(
+            "SELECT calls.session, sum(usd), count(usd) FROM calls JOIN costs ON costs.call = calls.n "
+            f"WHERE calls.{within} GROUP BY calls.session",
+            (numbers,),
+        ):
+            paid[session] = round(usd, 12), number
+    now = time.time_ns()
+    rows = []
+    for n, session_id, name, started, ended, calls, errors, asked, answered, cached, failed in found:
+        cost, known = paid.get(n, (None, 0))
+        active = now - (ended or 0) < ACTIVE_SECONDS * 1_000_000_000
+        rows.append(
+            {
+                "id": session_id,
+                "name": name,
+                "started": iso(started),
+                "ended": iso(ended),
+                "duration": seconds(ended - started),
+                "calls": calls,
+                "errors": errors,
+                **{kind: lists.get((n, kind), []) for kind in _LISTS},
+                "properties": properties.get(n, {}),
+                "input_tokens": asked,
+                "output_tokens": answered,
+                "cache_read_tokens": cached,
+                "cost_usd": cost,
+                "cost_unknown_calls": calls - known,
+                "status": "failed" if failed else "active" if active else "completed",
+            }
+        )
+    return rows
+
+
+def calls(database: sqlite3.Connection, filters: Filters, limit: int, prices: Prices | None) -> list[Row]:
+    """Lines of `calls --json`."""
+    where, values = condition(database, filters)
+    newest = f"WHERE {where} ORDER BY calls.time DESC, calls.n DESC LIMIT ?"
+    found = _pairs(database, newest, [*values, limit or -1])
+    return [call_row(call, process, _opinion(prices)) for call, process in found]
+
+
+def _opinion(prices: Prices | None) -> CostOf:
+    return unknown_cost if prices is None else prices.cost_of
+
+
+def _records(database: sqlite3.Connection, where: str, values: list[Any]) -> list[tuple[int, Row, Row | None]]:
+    """Calls' numbers, their records, and their processes."""
+    found = database.execute(
+        f"SELECT calls.n, sessions.id, process, {_CALL} FROM calls LEFT JOIN sessions ON sessions.n = calls.session "
+        f"LEFT JOIN callers ON callers.n = caller {where}",
+        values,
+    ).fetchall()
+    rows = [(n, session, process, dict(zip(COLUMNS, rest, strict=True))) for n, session, process, *rest in found]
+    numbers = {row[column] for *_, row in rows for column in (*TEXTS, *JSONS)}
+    strings = _strings(database, numbers)
+    return [
+        (n, call_of(row, strings, session), json.loads(process) if process is not None else None)
+        for n, session, process, row in rows
+    ]
+
+
+def _pairs(database: sqlite3.Connection, where: str, values: list[Any]) -> list[tuple[Row, Row | None]]:
+    return [(call, process) for _, call, process in _records(database, where, values)]
+
+
+def numbered(database: sqlite3.Connection, where: str, values: list[Any]) -> list[tuple[int, Row]]:
+    """The records of the calls that `where` says, with their numbers."""
+    return [(n, call) for n, call, _ in _records(database, where, values)]
+
+
+def _strings(database: sqlite3.Connection, numbers: Iterable[int | None]) -> dict[int, str]:
+    chosen = json.dumps([number for number in numbers if number is not None])
+    return dict(database.execute("SELECT n, text FROM strings WHERE n IN (SELECT value FROM json_each(?))", (chosen,)))
+
+
+def session(database: sqlite3.Connection, prefix: str, folder: Path, prices: Prices | None) -> Row:
+    """`show --json`."""
+    number = _session_number(database, prefix, folder)
+    pairs = _pairs(database, "WHERE calls.session = ? ORDER BY calls.time, calls.id", [number])
+    cost_of = _opinion(prices)
+    return {
+        "session": _session_rows(database, "WHERE n = ?", [number], prices)[0],
+        "tree": session_tree((call for call, _ in pairs), cost_of),
+        "calls": [call_row(call, process, cost_of) for call, process in pairs],
+    }
+
+
+def _session_number(database: sqlite3.Connection, prefix: str, folder: Path) -> int:
+    number = position(prefix)
+    if number:
+        found = database.execute("SELECT n, id FROM sessions ORDER BY last_time DESC LIMIT 1 OFFSET ?", (number - 1,))
+    elif prefix:
+        found = database.execute("SELECT n, id FROM sessions WHERE substr(id, 1, ?) = ?", (len(prefix), prefix))
+    else:
+        found = database.execute("SELECT n, id FROM sessions LIMIT 0")
+    rows = found.fetchall()
+    rows = [row for row in rows if row[1] == prefix] or rows
+    if len(rows) > 1:
+        raise TraceError(f"more than one session's id begins with {prefix!r}", "Give more of it.")
+    if not rows:
+        what = f"there is no session {prefix}" if number else f"no session's id begins with {prefix!r}"
+        raise TraceError(f"{what} in {folder}", "List them with `sessiontap ls`.")
+    return int(rows[0][0])
+
+
+def position(prefix: str) -> int:
+    """N of `@N`, else 0."""
+    return int(prefix[1:]) if prefix.startswith("@") and prefix[1:].isdecimal() else 0
