@@ -169,6 +169,8 @@ def test_realtime_in_text(served: Proxy) -> None:
     assert lines(calls[1].request_body())[1:] == [result, {"type": "response.create"}]
     assert lines(calls[1].response_body())[-len(second) :] == second
     assert (calls[1].record["parent"], calls[1].record["evidence"]) == (calls[0].id, "exact")
+    assert calls[0].record["evidence"] == "declared"
+    assert calls[0].record["conversation"] == calls[1].record["conversation"] is not None
 
 
 class Script:
@@ -239,17 +241,17 @@ def test_a_cut_in_mid_turn_leaves_what_came(
     script = Script(ending)
     lab.upstream(script)
     proxy = lab.proxy(RULES)
-    socket = connect(proxy)
-    socket.send(json.dumps(CREATE | {"input": "Why?"}))
-    for gate in script.gates:
-        gate.open()
-        socket.recv(timeout=PATIENCE)
-    script.last.open()
-    if leave is not None:
-        leave(socket)
-    else:
-        with pytest.raises(ConnectionClosed):
+    with connect(proxy) as socket:
+        socket.send(json.dumps(CREATE | {"input": "Why?"}))
+        for gate in script.gates:
+            gate.open()
             socket.recv(timeout=PATIENCE)
+        script.last.open()
+        if leave is not None:
+            leave(socket)
+        else:
+            with pytest.raises(ConnectionClosed):
+                socket.recv(timeout=PATIENCE)
     (call,) = proxy.wait_calls(1)
     assert call.record["outcome"] == outcome
     assert (call.response_body() or b"").decode().splitlines() == [event(number) for number in range(3)]

@@ -26,8 +26,8 @@ def caller(id: str = "process-1") -> Caller:
 def assign(
     registry: Registry, at: float = 0, *, process: str = "process-1", agent: str | None = None, **given: Any
 ) -> Session:
-    """A call `at` seconds after the start; `given`: fields of the decision, and app_id, app_name."""
-    app = {key: given.pop(key) for key in ("app_id", "app_name") if key in given}
+    """A call `at` seconds after the start; `given`: fields of the decision, and app_id, app_name, counts, taken."""
+    app = {key: given.pop(key) for key in ("app_id", "app_name", "counts", "taken") if key in given}
     decision = Decision(**{"name": "bot", "ladder": PROCESS, **given})
     return registry.assign(
         decision,
@@ -258,3 +258,32 @@ def test_restoring_is_bounded_too() -> None:
     for n in range(5):
         registry.restore(f"session-{n}", "n", 0, T0 + n)
     assert (len(registry), registry.gaps) == (2, True)
+
+
+def test_a_call_that_does_not_count_takes_no_step() -> None:
+    registry = Registry()
+    steps = [assign(registry, counts=counts).step for counts in (True, False, True)]
+    assert steps == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("between", "run", "step", "next_step"),
+    [(0, {}, 0, 1), (2, {}, 0, 3), (0, {"process": "b"}, 0, 0), (2, {"process": "b"}, 0, 3)],
+    ids=["its own", "its own, though others came", "another session: given back", "another session, others came"],
+)
+def test_a_step_that_was_given_out_before_the_call(
+    between: int, run: dict[str, Any], step: int, next_step: int
+) -> None:
+    registry = Registry()
+    taken = assign(registry)
+    for _ in range(between):
+        assign(registry)
+    assert assign(registry, taken=taken, **run).step == step
+    assert assign(registry).step == next_step
+
+
+def test_a_step_that_was_given_out_is_no_further_call() -> None:
+    registry = Registry()
+    taken = assign(registry, max_calls=1)
+    assert assign(registry, max_calls=1, taken=taken) == taken
+    assert assign(registry, max_calls=1).id != taken.id

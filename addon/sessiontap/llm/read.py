@@ -109,13 +109,13 @@ def _is_stream(call: Call, response: Response) -> bool | None:
 def _json(request: Request, endpoint: Endpoint) -> tuple[Any, tuple[str, ...]]:
     """The request's JSON. A body of another declared type (a file, a form, protobuf) is no JSON and no problem.
 
-    Of a WebSocket's turn it is the frame that asks.
+    Of a WebSocket's turn it is what `turns.asking` makes of its frames.
     """
     body = request.body
     if not body:
         return None, ()
     kind = body_kind(request.headers.get("content-type"), body)
-    if kind == "ndjson" and (grammar := GRAMMARS.get(endpoint.family)) is not None:
+    if request.method == "GET" and (grammar := GRAMMARS.get(endpoint.family)) is not None:
         return asking(body, grammar), ()
     if kind not in ("json", "text"):
         return None, ()

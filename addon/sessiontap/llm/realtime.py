@@ -1,24 +1,21 @@
 """OpenAI realtime over a WebSocket, and those who speak it (Azure, xAI): one turn of the socket, as `turns` tells them.
 
 Source: platform.openai.com/docs/api-reference/realtime-client-events and realtime-server-events. Older names of events
-(`response.text.delta`, `response.audio_transcript.delta`) are still in use. A turn's request are the client's frames as
-JSON lines, with the session's settings in front; what is spoken appears as its transcript. Usage stands in
-`response.done`; xAI's beside `response`.
+(`response.text.delta`, `response.audio_transcript.delta`) are still in use. What is spoken appears as its transcript.
+Usage stands in `response.done`; xAI's beside `response`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from sessiontap.exchange import Request, Response
-from sessiontap.llm import ndjson
 from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.openai_responses import tool_name
-from sessiontap.llm.pick import count, dicts, dig, first_count, names, parse, text
+from sessiontap.llm.pick import count, dicts, dig, first_count, names, text
 from sessiontap.llm.streamed import pieces
 
 _TEXT_DELTAS = frozenset(
@@ -35,18 +32,9 @@ _MODEL_PARAMETERS = ("model", "deployment")
 
 
 def asked(request: Request, body: Any) -> Asked:
-    """See `family.Reader`. `body` is the frame that asks, None where the server began the reply by itself."""
-    session: dict[str, Any] = {}
-    items: list[dict[str, Any]] = []
-    for frame in _frames(request.body or b""):
-        kind = text(frame, "type")
-        if kind == "session.update":
-            session |= dig(frame, "session") if isinstance(dig(frame, "session"), dict) else {}
-        elif kind == "conversation.item.create" and isinstance(item := frame.get("item"), dict):
-            items.append(item)
-    wish = dig(body, "response")
-    if isinstance(dig(wish, "input"), list):  # in place of the conversation
-        items = list(dicts(wish, "input"))
+    """See `family.Reader`. `body` is what `turns.asking` makes of the frames."""
+    session, wish = dig(body, "session"), dig(body, "response")
+    items = list(dicts(body, "input"))
     results = [item for item in items if item.get("type") == "function_call_output"]
     called = {text(item, "call_id"): text(item, "name") for item in items if item.get("type") == "function_call"}
     parameters = dict(request.query)
@@ -61,13 +49,6 @@ def asked(request: Request, body: Any) -> Asked:
         prompt=text(wish, "instructions") or text(session, "instructions"),
         answered=names(text(item, "call_id") for item in reversed(results)),
     )
-
-
-def _frames(lines: bytes) -> Iterator[dict[str, Any]]:
-    for line in ndjson.lines(lines):
-        value, _ = parse(line.data)
-        if isinstance(value, dict):
-            yield value
 
 
 def _said(item: Any) -> str | None:

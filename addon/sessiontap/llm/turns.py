@@ -68,6 +68,7 @@ GRAMMARS: dict[Family, Grammar] = {"openai-responses": RESPONSES, "realtime": RE
 OPAQUE = Grammar()
 """A socket that is not taken apart: nothing begins a turn."""
 
+_ITEM = "conversation.item.create"
 _BUSY = "conversation_already_has_active_response"
 
 
@@ -392,10 +393,27 @@ def _merged(before: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def asking(lines: bytes, grammar: Grammar) -> Any:
-    """The frame that asks, of the JSON lines of a turn's request, parsed; None where none does."""
-    for line in reversed(lines.splitlines()):
+def asking(lines: bytes, grammar: Grammar) -> dict[str, Any] | None:
+    """What a turn's request asks for as one JSON object: the frame that asks; None where none does.
+
+    Where a socket has settings, it is that frame with these as `session` and with the items that were added before it
+    as `input`; there a request may do without an asking frame.
+    """
+    found: dict[str, Any] | None = None
+    session: dict[str, Any] = {}
+    items: list[Any] = []
+    for line in lines.splitlines():
         value, _ = parse(line)
-        if text(value, "type") in grammar.starts:
-            return value
-    return None
+        if not isinstance(value, dict):
+            continue
+        kind = text(value, "type")
+        if kind in grammar.starts:
+            found = value
+        elif kind == grammar.settings and isinstance(given := value.get("session"), dict):
+            session = _merged(session, given)
+        elif kind == _ITEM:
+            items.append(value.get("item"))
+    if grammar.settings is None:
+        return found
+    instead = dig(found, "response", "input")
+    return {**(found or {}), "session": session, "input": instead if isinstance(instead, list) else items}

@@ -8,6 +8,7 @@
     carry_out.py    the plan, on mitmproxy's messages
     live.py         a call in flight, and what it leaves when it ends
     recorder.py     from what it leaves to its record, on the trace writer's thread
+    sockets.py      a live WebSocket, whose turns are calls
     report.py       the line that it leaves on the terminal
     bodies.py       copying bodies as they stream
     outcome.py      how a call ended

@@ -215,19 +215,21 @@ class Service:
         *,
         counts: bool = True,
         taken: Session | None = None,
-        previous: tuple[str, ...] = (),
+        conversation: str | None = None,
+        previous: str | None = None,
     ) -> Plan:
         """Read the request and plan the call. `wire` is the body as sent, None where it streams past.
 
-        For `counts` and `taken` see `Registry.assign`; `previous` are replies that the request goes on from, where its
-        transport says so.
+        For `counts` and `taken` see `Registry.assign`. `conversation` and `previous` (the reply that it goes on from)
+        are what its transport says of a request that names neither.
         """
         call.request, call.call, problem = read(call.request, call.there, wire)
         if problem is not None:
             call.flags.append("undecodable")
-        if previous:
-            asked = call.call.asked
-            call.call = replace(call.call, asked=replace(asked, previous=(*asked.previous, *previous)))
+        if conversation is not None:
+            asked, body = call.call.asked, call.call.json
+            asked = replace(asked, previous=(*asked.previous, *filter(None, [previous])))
+            call.call = replace(call.call, asked=asked, json={"conversation": conversation, **(body or {})})
         self._take_replies()
         if self._unread and goes_on(call.call):
             caller = call.connection.caller

@@ -132,13 +132,14 @@ class Socket:
         upgrade, call, turn = self._upgrade, entry.call, entry.turn
         async with self._order:
             with self._service.faults.guard("web socket turn"):
-                goes_on = self.turns.grammar.unasked and not turn.apart
+                joins = self.turns.grammar.settings is not None and not turn.apart
                 plan = await self._service.plan(
                     call,
                     call.request.body,
                     counts=not turn.warm_up,
                     taken=upgrade.plan.session if takes and upgrade.plan else None,
-                    previous=(self._last_response,) if goes_on and self._last_response else (),
+                    conversation=f"socket {upgrade.id}" if joins else None,
+                    previous=self._last_response,
                 )
                 sent = upgrade.plan
                 call.plan = replace(
