@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 from bisect import bisect_left
@@ -42,6 +43,8 @@ from sessiontap.trace.redact import Redactor
 from sessiontap.trace.restore import Restored, restore
 from sessiontap.trace.writer import Writer
 
+logger = logging.getLogger("sessiontap")
+
 
 class Recorder:
     """The trace log's writer, and the work that is done on its thread. `on_read` runs on that thread, too."""
@@ -63,8 +66,15 @@ class Recorder:
             "sessiontap": sessiontap.__version__,
             "mitmproxy": mitmproxy.version.VERSION,
         }
-        self._writer = Writer(settings.trace, writer_info=info, fsync_seconds=settings.fsync, on_fault=faults.report)
+        self._writer = Writer(settings.trace, writer_info=info, fsync_seconds=settings.fsync, on_fault=self._say)
         self._writer.start()
+
+    def _say(self, kind: str, text: str) -> None:
+        """What the writer has to tell. The disk's troubles are no fault of ours, and are said as they are."""
+        if kind.startswith("record:"):
+            self._faults.report("recording", text)
+        else:
+            logger.warning(f"sessiontap: {text}")
 
     def close(self) -> None:
         """Write what is queued, then end."""

@@ -62,8 +62,8 @@ class Service:
         self._rules_file: RulesFile | None = None
         self._state: Path | None = None
         self._chain: Chain | None = None
-        self._unread: dict[str, str | None] = {}
-        """Calls whose reply the recorder has not read yet, with their caller's id."""
+        self._unread: dict[str, tuple[str | None, bool]] = {}
+        """Calls whose reply the recorder has not read yet: their caller's id, and whether they offered tools."""
         self._replies: deque[Left] = deque()
         """What the recorder has read and no call has asked for yet."""
         self._read = asyncio.Event()
@@ -231,11 +231,8 @@ class Service:
             asked = replace(asked, previous=(*asked.previous, *filter(None, [previous])))
             call.call = replace(call.call, asked=asked, json={"conversation": conversation, **(body or {})})
         self._take_replies()
-        if self._unread and goes_on(call.call):
-            caller = call.connection.caller
-            same = {id for id, of in self._unread.items() if caller is None or of == caller.id}
-            if same:
-                await self._until_read(same, UNREAD_PATIENCE)
+        if self._unread and (awaited := self._awaited(call.connection, goes_on(call.call))):
+            await self._until_read(awaited, UNREAD_PATIENCE)
         plan = self.planner.plan(
             self.rules,
             call.connection,
@@ -253,6 +250,12 @@ class Service:
             for note in plan.gateway.notes:
                 self._once(note)
         return plan
+
+    def _awaited(self, connection: Connection, goes_on: bool) -> set[str]:
+        """The calls whose replies may say what a new one of the same process is: any where it goes on from one, else
+        those that offered tools, of which one may have begun a sub-agent."""
+        caller = connection.caller.id if connection.caller else None
+        return {id for id, (of, tools) in self._unread.items() if of == caller and (goes_on or tools)}
 
     async def _until_read(self, calls: set[str], patience: float) -> None:
         """Wait for the replies to `calls`, which the recorder has in hand, for at most `patience` seconds."""
@@ -277,7 +280,8 @@ class Service:
         if self.recorder is None:
             return
         caller = ended.live.connection.caller
-        self._unread[ended.live.id] = caller.id if caller else None
+        tools = ended.live.call is not None and bool(ended.live.call.asked.tools_offered)
+        self._unread[ended.live.id] = caller.id if caller else None, tools
         if not self.recorder.submit(ended):
             self._unread.pop(ended.live.id, None)
 
