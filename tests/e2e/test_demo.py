@@ -55,4 +55,3 @@ def test_a_broken_rules_file_is_one_sentence(tmp_path: Path) -> None:
 )
 def test_only_session_headers_are_shown_and_never_a_key(name: str, shown: bool) -> None:
     assert is_session_header(name) is shown
-
