@@ -66,6 +66,14 @@ class Questions:
         """
         return self._asked().stats(by, filters or _none(), prices)
 
+    def query_sums(self) -> Row:
+        """`calls`, `sessions`, `first` and `last` start (Unix nanoseconds), `body_bytes` as they went by."""
+        return self._asked().sums()
+
+    def compact_index(self) -> None:
+        """Bring the index up to date and leave nothing in its file of what is gone from the log."""
+        self._asked().compact()
+
     def query_notes(self, since: int | None = None) -> list[Row]:
         """Notes, oldest first, those from `since` (Unix nanoseconds) on."""
         return self._asked().notes(since)

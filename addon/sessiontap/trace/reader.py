@@ -8,6 +8,7 @@ file and offset, and is stepped over.
 from __future__ import annotations
 
 import heapq
+import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -71,13 +72,14 @@ class StoredCall:
 
     def request_body(self) -> bytes | None:
         """The request's body, decoded; None where there was or is none. Raises BodyError."""
-        return self._body("request")
+        return self.body("request")
 
     def response_body(self) -> bytes | None:
         """The response's body as far as it came, decoded. Raises BodyError."""
-        return self._body("response")
+        return self.body("response")
 
-    def _body(self, side: str) -> bytes | None:
+    def body(self, side: str) -> bytes | None:
+        """The body of the `request` or `response`. Raises BodyError."""
         message = self.record.get(side)
         stored = message.get("body") if isinstance(message, dict) else None
         if not isinstance(stored, dict):
@@ -108,6 +110,10 @@ class _Part:
     """What its calls repeat, by number."""
     end: int = 0
     """Behind the last intact record."""
+    file: tuple[int, int] | None = None
+    """Device and inode of what was read."""
+    successor: tuple[_Part, dict[int, int]] | None = None
+    """The file that has come in its place, and where its calls stand there."""
 
 
 class Trace(Questions):
@@ -268,10 +274,21 @@ class Trace(Questions):
             part = self._parts[path] = _Part(path, None, True, [], [], {}, {})
         try:
             with path.open("rb", buffering=0) as file:
+                status = os.fstat(file.fileno())
+                own = status.st_dev, status.st_ino
+                if part.file not in (None, own):
+                    old, part = part, _Part(path, None, True, [], [], {}, {})
+                    self._parts[path] = part
+                    self._problems = {place: one for place, one in self._problems.items() if place[0] != path}
+                else:
+                    old = None
+                part.file = own
                 if part.end == 0:
                     self._begin(part, file)
                 if part.readable:
                     self._scan(part, file)
+                if old is not None:
+                    old.successor = part, _moved(old.calls, part.calls)
         except FileNotFoundError:  # pruned meanwhile
             part.calls, part.notes = [], []
         except OSError as error:
@@ -326,21 +343,41 @@ class Trace(Questions):
     def _record(self, part: _Part, offset: int) -> Record | None:
         try:
             with part.path.open("rb", buffering=0) as file:
+                status = os.fstat(file.fileno())
+                if part.file != (status.st_dev, status.st_ino):
+                    return None
                 found = frame.read_one(file, offset)
         except OSError:
             return None
         return frame.decode(found.payload) if found else None
 
     def _load(self, part: _Part, offset: int) -> Iterator[StoredCall]:
-        """The call at `offset`; none where the file went away meanwhile."""
+        """The call at `offset`; none where the file, or the call in it, went away meanwhile."""
         record = self._record(part, offset)
-        if record is not None:
-            caller = part.callers.get(str(record.get("caller")))
-            yield StoredCall(
-                shared.whole(record, part.values),
-                caller,
-                lambda side, stored: self._chains.decode(part.path, offset, side, stored),
-            )
+        if record is None:
+            for place in self._later(part, offset):
+                yield from self._load(*place)
+            return
+
+        def decode(side: str, stored: Record) -> bytes | None:
+            try:
+                return self._chains.decode(part.path, offset, side, stored)
+            except body.BodyError:
+                for place in self._later(part, offset):
+                    for call in self._load(*place):
+                        return call.body(side)
+                raise
+
+        yield StoredCall(shared.whole(record, part.values), part.callers.get(str(record.get("caller"))), decode)
+
+    def _later(self, part: _Part, offset: int) -> Iterator[tuple[_Part, int]]:
+        """Where the call stands in the file that has come in place of the one it was seen in, if one has."""
+        if part.successor is None:
+            self._update(part.path)
+        if part.successor is not None:
+            new, moved = part.successor
+            if offset in moved:
+                yield new, moved[offset]
 
 
 def open(folder: Path | str) -> Trace:
@@ -367,6 +404,17 @@ def _info(path: Path) -> SegmentInfo | None:
             return SegmentInfo(path, header, path.stat().st_size, is_live(file), readable)
     except OSError:
         return None
+
+
+def _moved(old: list[tuple[int, int]], new: list[tuple[int, int]]) -> dict[int, int]:
+    """Where calls stand in a file that has all but some of another one's, in the same order."""
+    moved: dict[int, int] = {}
+    at = 0
+    for time, offset in old:
+        if at < len(new) and new[at][0] == time:
+            moved[offset] = new[at][1]
+            at += 1
+    return moved
 
 
 def _number(prefix: str) -> int:

@@ -109,3 +109,8 @@ def is_live(file: BinaryIO) -> bool:
         return False
     fcntl.flock(file, fcntl.LOCK_UN)
     return False
+
+
+def is_ours(header: Mapping[str, Any]) -> bool:
+    """A segment with this header is of a format that can be read here."""
+    return header.get("format") == FORMAT and header.get("version") == VERSION

@@ -18,7 +18,7 @@ from sessiontap.trace.damage import WORDS
 from sessiontap.trace.index.rows import COLUMNS, row_of
 from sessiontap.trace.index.strings import Callers, Strings, process_number
 from sessiontap.trace.index.sums import Sums
-from sessiontap.trace.segment import FORMAT, SUFFIX, VERSION, is_live
+from sessiontap.trace.segment import SUFFIX, is_live, is_ours
 from sessiontap.trace.views import is_warm_up
 
 Record = dict[str, Any]
@@ -38,6 +38,7 @@ class _Segment:
     id: str | None
     readable: bool
     size: int
+    changed: int
     end: int
 
 
@@ -48,6 +49,7 @@ class CatchUp:
         self._database, self._folder, self._batch = database, folder, batch
         self._strings = Strings(database)
         self._processes: dict[int, int | None] = {}
+        self._version: int | None = None
         self._sums = Sums(self._strings.number, self._strings.text, self._process)
 
     def run(self, progress: Progress | None = None) -> None:
@@ -55,6 +57,7 @@ class CatchUp:
         while self._is_behind():
             self._database.execute("BEGIN IMMEDIATE")
             try:
+                self._forget_if_changed()
                 done, total, more = self._step()
                 self._sums.write(self._database)
                 self._database.execute("COMMIT")
@@ -69,10 +72,17 @@ class CatchUp:
             if not more:
                 return
 
+    def _forget_if_changed(self) -> None:
+        """Another process may have taken away what is known by heart."""
+        (version,) = self._database.execute("PRAGMA data_version").fetchone()
+        if version != self._version:
+            self._version = version
+            self._strings.forget()
+            self._processes.clear()
+
     def _is_behind(self) -> bool:
-        known = {name: (size, bool(readable)) for name, size, readable in self._rows("name, size, readable")}
-        files = _files(self._folder)
-        return known.keys() != files.keys() or any(files[name] != size for name, (size, _) in known.items())
+        known = {name: (size, changed) for name, size, changed in self._rows("name, size, changed")}
+        return known != _files(self._folder)
 
     def _rows(self, columns: str) -> Iterator[tuple[Any, ...]]:
         return iter(self._database.execute(f"SELECT {columns} FROM segments"))
@@ -80,27 +90,32 @@ class CatchUp:
     def _step(self) -> tuple[int, int, bool]:
         """One batch. Bytes that are done and bytes in all, and whether there is more to do."""
         files = _files(self._folder)
-        known = {name: _Segment(n, self._folder / name, sid, bool(readable), size, end)
-                 for n, name, sid, readable, size, end in self._rows('n, name, id, readable, size, "end"')}  # fmt: skip
+        columns = 'n, name, id, readable, size, changed, "end"'
+        known = {
+            name: _Segment(n, self._folder / name, header_id, bool(readable), *rest)
+            for n, name, header_id, readable, *rest in self._rows(columns)
+        }
         gone = [segment for name, segment in known.items() if name not in files]
         if gone:
             self._remove([segment.n for segment in gone])
         left = self._batch
         done = total = 0
         for name in sorted(files):
-            size = files[name]
+            size, changed = files[name]
             segment = known.get(name) or self._begin(name)
             total += size
-            if left > 0 and segment.size != size:
+            if left > 0 and (segment.size, segment.changed) != (size, changed):
+                segment.changed = changed
                 left -= self._take(segment, size, left)
             done += size if segment.size == size else min(segment.end, size)
         return done, max(total, done), left <= 0
 
     def _begin(self, name: str) -> _Segment:
         (n,) = self._database.execute(
-            'INSERT INTO segments(name, readable, size, "end") VALUES (?, 1, ?, 0) RETURNING n', (name, UNFINISHED)
+            'INSERT INTO segments(name, readable, size, changed, "end") VALUES (?, 1, ?, 0, 0) RETURNING n',
+            (name, UNFINISHED),
         ).fetchone()
-        return _Segment(n, self._folder / name, None, True, UNFINISHED, 0)
+        return _Segment(n, self._folder / name, None, True, UNFINISHED, 0, 0)
 
     def _take(self, segment: _Segment, size: int, most: int) -> int:
         """Records of a segment that has changed. How many there were."""
@@ -113,7 +128,7 @@ class CatchUp:
                     restarted = self._begin(segment.path.name)
                     segment.n, segment.end = restarted.n, 0
                 segment.id = header_id
-                segment.readable = header is None or _is_ours(header)
+                segment.readable = header is None or is_ours(header)
                 taken = (
                     self._scan(segment, file, size, most) if segment.readable else self._refuse(segment, header, size)
                 )
@@ -123,8 +138,8 @@ class CatchUp:
             self._trouble(segment, 0, 0, f"cannot be read: {error.strerror or error}")
             segment.size, taken = UNFINISHED, 0
         self._database.execute(
-            'UPDATE segments SET id = ?, readable = ?, size = ?, "end" = ? WHERE n = ?',
-            (segment.id, segment.readable, segment.size, segment.end, segment.n),
+            'UPDATE segments SET id = ?, readable = ?, size = ?, changed = ?, "end" = ? WHERE n = ?',
+            (segment.id, segment.readable, segment.size, segment.changed, segment.end, segment.n),
         )
         return taken
 
@@ -258,14 +273,15 @@ class CatchUp:
         self._processes.clear()
 
 
-def _files(folder: Path) -> dict[str, int]:
-    """The segment files and their sizes."""
+def _files(folder: Path) -> dict[str, tuple[int, int]]:
+    """The segment files, their sizes and last changes."""
     files = {}
     for path in folder.iterdir():
         if path.suffix == SUFFIX:
             try:
                 if path.is_file():
-                    files[path.name] = path.stat().st_size
+                    status = path.stat()
+                    files[path.name] = status.st_size, status.st_mtime_ns
             except OSError:
                 continue
     return files
@@ -275,7 +291,3 @@ def _header(file: BinaryIO) -> Record | None:
     first = frame.read_one(file, 0)
     record = frame.decode(first.payload) if first is not None else None
     return record if record is not None and record.get("type") == "segment" else None
-
-
-def _is_ours(header: Record) -> bool:
-    return header.get("format") == FORMAT and header.get("version") == VERSION

@@ -14,11 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sessiontap.trace.index import schema
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from sessiontap.trace.index.rows import JSONS, TEXTS
+from sessiontap.trace.lock import alone
 
 NAME = "index.sqlite"
 BUSY_SECONDS = 10.0
@@ -55,7 +52,7 @@ def is_useless(error: sqlite3.Error) -> bool:
 
 def discard(folder: Path) -> None:
     """Delete the index, unless another process has put a sound one there meanwhile."""
-    with _alone(folder):
+    with alone(folder):
         try:
             _open(folder / NAME).close()
         except sqlite3.DatabaseError as error:
@@ -65,6 +62,24 @@ def discard(folder: Path) -> None:
             if not _has_damage(folder / NAME):
                 return
         remove(folder)
+
+
+def compact(connection: sqlite3.Connection) -> None:
+    """Leave nothing in the file of what was taken out of it."""
+    used = " UNION ".join(f'SELECT "{column}" FROM calls' for column in (*TEXTS, *JSONS))
+    used += " UNION SELECT string FROM session_values UNION SELECT key FROM session_properties"
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        unused = "n NOT IN (SELECT n FROM used WHERE n NOT NULL)"
+        connection.execute(f"WITH used(n) AS ({used}) DELETE FROM strings WHERE {unused}")
+        connection.execute("DELETE FROM facets WHERE string NOT IN (SELECT n FROM strings)")
+        connection.execute("INSERT INTO trigrams(trigrams) VALUES ('optimize')")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("VACUUM")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def remove(folder: Path) -> None:
@@ -143,17 +158,3 @@ def _is_refused(error: sqlite3.Error) -> bool:
     code = getattr(error, "sqlite_errorcode", None) or 0
     refused = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
     return code & 0xFF in refused
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time, by a lock on the folder itself."""
-    if fcntl is None:
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

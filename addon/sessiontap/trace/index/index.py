@@ -76,6 +76,25 @@ class Index:
 
         return self._ask(ask)
 
+    def sums(self) -> Row:
+        """`calls`, `sessions`, `first` and `last` start (Unix nanoseconds), `body_bytes`."""
+        question = (
+            "SELECT count(*) AS calls, (SELECT count(*) FROM sessions) AS sessions, min(time) AS first, "
+            "max(time) AS last, coalesce(sum(coalesce(request_bytes, 0) + coalesce(response_bytes, 0)), 0) AS "
+            "body_bytes FROM calls"
+        )
+        names = ("calls", "sessions", "first", "last", "body_bytes")
+        return self._ask(lambda database: dict(zip(names, database.execute(question).fetchone(), strict=True)))
+
+    def compact(self) -> None:
+        """Take in what went away, and leave nothing of it in the file."""
+        self.sums()
+        try:
+            if self._database is not None:
+                files.compact(self._database)
+        except sqlite3.DatabaseError as error:
+            raise _said(self._folder, error) from None
+
     def notes(self, since: int | None = None) -> list[Row]:
         """Notes, oldest first, those from `since` (Unix nanoseconds) on."""
         question = "SELECT record FROM notes WHERE time >= ? ORDER BY time, n"

@@ -22,6 +22,7 @@ CREATE TABLE segments(
     id TEXT,                        -- of its header
     readable INTEGER NOT NULL,
     size INTEGER NOT NULL,          -- of the file when all of it had been taken in; -1: there is more
+    changed INTEGER NOT NULL,       -- the file's last change
     "end" INTEGER NOT NULL          -- behind the last intact record
 );
 CREATE TABLE shared(segment INTEGER, number INTEGER, value TEXT, PRIMARY KEY(segment, number)) WITHOUT ROWID;

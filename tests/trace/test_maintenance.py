@@ -1,0 +1,267 @@
+"""Looking after a folder: what is taken away is gone, what is left is whole, readers and writers are not disturbed."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from tests.trace.conftest import CALLER, call_map
+
+from sessiontap import trace
+from sessiontap.trace import TraceError, frame, session_rows
+from sessiontap.trace.body import Plain
+from sessiontap.trace.index.database import NAME
+from sessiontap.trace.maintenance import info, prune, verify
+
+ADDON = Path(__file__).parents[2] / "addon"
+TEXT = os.urandom(2000).hex()
+
+
+def request(number: int) -> bytes:
+    """Requests that share most of their text with those of other sessions."""
+    return json.dumps({"messages": [TEXT, f"turn {number}" * 20]}).encode()
+
+
+def call(number: int, session: str):
+    return call_map(number, session={"id": session, "name": session, "path": "/", "step": number}, host="h", route="/r",
+                    request={"method": "POST", "headers": [["x-agent", "one of them"]], "body": Plain(request(number))},
+                    response={"status": 200, "body": Plain(b'{"answer": 42}' * 30)})  # fmt: skip
+
+
+@pytest.fixture
+def mixed(written, folder):
+    """Two segments of the sessions a, b, c in turn; most bodies lean on those of another session."""
+    for first in (0, 9):
+        written(CALLER, *[call(number, "abc"[number % 3]) for number in range(first, first + 9)])
+    return folder
+
+
+def numbers(folder, session=None) -> list[int]:
+    return [
+        int(one.id[9:13], 16)
+        for one in trace.open(folder).calls(newest_first=False)
+        if session in (None, one.session_id)
+    ]
+
+
+def segments(folder) -> list[Path]:
+    return sorted(folder.glob("*.mpk"))
+
+
+def test_a_session_is_taken_out_and_the_rest_is_whole(mixed):
+    assert sum(one.record["request"]["body"]["enc"] == "zstd-delta" for one in trace.open(mixed).calls()) == 16
+
+    pruned = prune(mixed, session="a")
+
+    assert (pruned.calls, pruned.rewritten, pruned.segments) == (6, tuple(segments(mixed)), ())
+    assert numbers(mixed) == [number for number in range(18) if number % 3]
+    for one in trace.open(mixed).calls():
+        assert one.request_body() == request(int(one.id[9:13], 16))
+        assert one.response_body() == b'{"answer": 42}' * 30
+        assert one.caller["name"] == "bot.py"
+        assert one.record["request"]["headers"] == [["x-agent", "one of them"]]
+    assert verify(mixed).problems == ()
+    assert {path.stat().st_mode & 0o777 for path in segments(mixed)} == {0o600}
+
+
+def test_the_last_session_of_a_segment_takes_it_along(written, folder):
+    written(call(1, "a"), call(2, "a"))
+
+    pruned = prune(folder, session="a")
+
+    assert (len(pruned.segments), pruned.calls, segments(folder)) == (1, 2, [])
+
+
+def test_what_was_pruned_is_in_no_file(mixed, written):
+    secret = "the text that nobody is to find again"
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": secret}]}).encode()
+    llm = {"family": "openai-chat", "operation": "chat"}
+    sent = {"url": "https://h/", "body": Plain(body)}
+    written(call_map(50, session={"id": "z", "name": secret}, llm=llm, request=sent, error=secret))
+    log = trace.open(mixed)
+    assert len(log.search(secret)) == 1
+    log.close()
+
+    prune(mixed, session="z")
+
+    left = {path.name: secret.encode() in path.read_bytes() for path in mixed.iterdir()}
+    assert NAME in left
+    assert not any(left.values())
+
+
+@pytest.mark.parametrize(
+    ("age", "left"), [(0, 18), (5, 18), (9, 9), (12, 9), (100, 0)], ids=lambda value: str(value)
+)
+def test_by_age_segments_go_when_their_last_call_is_too_old(mixed, age, left):
+    prune(mixed, older_than=call_map(age)["time"])
+
+    assert len(numbers(mixed)) == left
+
+
+def test_by_size_the_oldest_go_first(mixed):
+    older, newer = segments(mixed)
+
+    pruned = prune(mixed, max_bytes=newer.stat().st_size)
+
+    assert (pruned.segments, pruned.calls, segments(mixed)) == ((older,), 9, [newer])
+
+
+def test_a_dry_run_says_the_same_and_changes_nothing(mixed):
+    before = {path: path.read_bytes() for path in segments(mixed)}
+
+    said = [prune(mixed, session="a", dry_run=True), prune(mixed, max_bytes=0, dry_run=True)]
+
+    assert {path: path.read_bytes() for path in mixed.iterdir()} == before
+    assert said[0] == prune(mixed, session="a")
+    assert (said[1].calls, len(said[1].segments)) == (18, 2)
+
+
+def test_a_segment_that_is_being_written_stays(writers, folder):
+    writer = writers()
+    writer.submit(lambda: [call(1, "a")], 1)
+    writer.flush()
+    live = writer.stats().segment
+
+    for wish in ({"session": "a"}, {"max_bytes": 0}, {"older_than": call_map(99)["time"]}):
+        pruned = prune(folder, **wish)
+        assert (pruned.kept_live, pruned.segments, pruned.rewritten) == ((live,), (), ())
+    writer.submit(lambda: [call(2, "a")], 1)
+    writer.flush()
+
+    assert numbers(folder) == [1, 2]
+
+
+def test_the_index_follows(mixed):
+    log = trace.open(mixed)
+    log.query_sessions()
+
+    prune(mixed, session="b")
+
+    assert log.query_sessions() == session_rows((one.record, one.caller) for one in trace.open(mixed).calls())
+    assert [row["id"] for row in log.query_calls()] == [one.id for one in trace.open(mixed).calls()]
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_a_reader_in_the_middle_goes_on(mixed, newest_first):
+    """The file it reads is replaced under it: calls of other sessions come once each, with their bodies."""
+    calls = trace.open(mixed).calls(newest_first)
+    seen = [next(calls), next(calls)]
+
+    prune(mixed, session="a")
+    seen += calls
+
+    expected = [number for number in range(18) if number % 3]
+    found = [int(one.id[9:13], 16) for one in seen]
+    assert sorted(number for number in found if number % 3) == expected
+    for one in seen:
+        if one.session_id != "a":
+            assert one.request_body() == request(int(one.id[9:13], 16))
+
+
+READER = """
+import sys
+from sessiontap import trace
+log = trace.open(sys.argv[1])
+seen = []
+while not seen or seen[-1] < 400:
+    calls = [one for one in log.calls(newest_first=False) if one.session_id == "kept"]
+    bodies = [one.request_body() for one in calls]
+    assert all(bodies)
+    seen.append(len(calls))
+    rows = [row for row in log.query_calls() if row["session_id"] == "kept"]
+    assert len(rows) >= seen[-1], (len(rows), seen[-1])
+assert seen == sorted(seen), seen
+print(seen[-1])
+"""
+
+
+def test_readers_and_a_writer_while_sessions_are_pruned(writers, folder):
+    """Calls of the session that is kept are never missed, whatever goes around them."""
+    writer = writers(rotate_bytes=15_000, linger_seconds=0)
+    environment = {**os.environ, "PYTHONPATH": str(ADDON)}
+    readers = [
+        subprocess.Popen([sys.executable, "-c", READER, folder], env=environment, stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    stop = threading.Event()
+
+    def prune_on() -> None:
+        while not stop.is_set():
+            prune(folder, session="gone")
+
+    pruning = threading.Thread(target=prune_on)
+    pruning.start()
+    for number in range(800):
+        writer.submit(lambda number=number: [CALLER, call(number, ("kept", "gone")[number % 2])], 1)
+        if number % 50 == 0:
+            writer.flush()
+    writer.flush()
+    done = [reader.communicate(timeout=120)[0] for reader in readers]
+    stop.set()
+    pruning.join(60)
+    writer.close(5)
+    prune(folder, session="gone")
+
+    assert [int(one) for one in done] == [400, 400]
+    assert numbers(folder, "gone") == []
+    assert len(numbers(folder, "kept")) == 400
+    assert verify(folder).problems == ()
+
+
+def test_verify_finds_every_flipped_bit(mixed):
+    """Whatever is flipped is named, and what is read beside it is right."""
+    first, _ = segments(mixed)
+    sound = first.read_bytes()
+    assert verify(mixed).bodies == 36
+    for offset in range(3, len(sound), 97):
+        data = bytearray(sound)
+        data[offset] ^= 1 << (offset % 8)
+        first.write_bytes(data)
+
+        assert verify(mixed).problems, f"a flip at {offset} went unseen"
+
+
+def test_verify_names_a_body_that_does_not_fit(written, folder):
+    from sessiontap.trace import body
+
+    written(call_map(1, request={"body": body.encode(b"abc") | {"data": b"abd"}}))
+
+    (problem,) = verify(folder).problems
+    assert "the request cannot be read: the body does not fit its sha256" in problem.text
+
+
+def test_verify_passes_over_the_tail_that_is_being_written(writers, folder):
+    writer = writers()
+    writer.submit(lambda: [call(1, "a")], 1)
+    writer.flush()
+    with writer.stats().segment.open("ab") as file:
+        file.write(frame.encode(call_map(2))[:30])
+
+    assert verify(folder).problems == ()
+
+
+def test_info(mixed):
+    found = info(mixed)
+
+    assert (found.calls, found.sessions, len(found.segments), found.problems) == (18, 3, 2, 0)
+    assert (found.first, found.last) == (call_map(0)["time"], call_map(17)["time"])
+    assert found.bytes == sum(path.stat().st_size for path in segments(mixed))
+    assert found.body_bytes == sum(len(request(number)) + 30 * 14 for number in range(18))
+    assert found.index_bytes > 0
+
+
+def test_an_empty_folder(folder):
+    folder.mkdir()
+
+    assert (info(folder).calls, info(folder).first) == (0, None)
+    assert verify(folder).records == 0
+    assert prune(folder, older_than=1, max_bytes=0, session="a").calls == 0
+
+
+@pytest.mark.parametrize("ask", [info, verify, prune])
+def test_a_folder_that_is_not_there_is_said_in_words(tmp_path, ask):
+    with pytest.raises(TraceError, match="there is no trace folder"):
+        ask(tmp_path / "nowhere")
