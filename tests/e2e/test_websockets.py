@@ -260,6 +260,21 @@ def test_a_cut_in_mid_turn_leaves_what_came(
     assert note["code"] == code
 
 
+def test_a_proxy_that_stops_writes_what_is_under_way(lab: Lab) -> None:
+    script = Script()
+    lab.upstream(script)
+    proxy = lab.proxy(RULES)
+    with connect(proxy) as socket:
+        socket.send(json.dumps(CREATE | {"input": "Why?"}))
+        for gate in script.gates:
+            gate.open()
+            socket.recv(timeout=PATIENCE)
+        (call,) = proxy.stop()
+        script.last.open()
+    assert call.record["outcome"] == "websocket_closed"
+    assert (call.response_body() or b"").decode().splitlines() == [event(number) for number in range(3)]
+
+
 def test_a_long_socket_holds_one_turn_at_a_time(lab: Lab) -> None:
     lab.upstream(LlmService(websockets=True))
     proxy = lab.proxy(RULES, scripts=[SCRIPTS / "message_lists.py"])

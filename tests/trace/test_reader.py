@@ -167,6 +167,19 @@ def test_a_segment_that_is_pruned_while_it_is_read_is_passed_over(written, folde
     assert list(opened.calls()) == []
 
 
+def test_warm_ups_count_as_no_calls_but_can_be_had(written, folder):
+    written(call_map(0, flags=["warm_up"]), call_map(1))
+
+    opened = trace.open(folder)
+    assert numbers(folder) == [1]
+    assert [number(call) for call in opened.calls(warm_ups=True)] == [1, 0]
+    assert number(opened.call(call_map(0)["id"])) == 0
+    assert number(opened.call("@1")) == 1
+    stop = threading.Event()
+    stop.set()
+    assert [number(call) for call in opened.follow(from_start=True, stop=stop)] == [1]
+
+
 @pytest.mark.parametrize(
     ("prefix", "expected"),
     [("0190a000-0003", 3), ("0190A000-0003", 3), ("0190a000-0001-7000-8000-000000000000", 1), ("@1", 11), ("@2", 10)],

@@ -74,6 +74,10 @@ class Socket:
         """The socket is closed; `how` a turn ended that was under way, `why` in words."""
         self._loop.call_soon(self._close, at, how, why, code)
 
+    def stopped(self, at: int) -> None:
+        """The proxy ends: what is under way is written as far as it came."""
+        self._close(at, "websocket_closed", "by the end of the proxy", None)
+
     # -- on the loop, behind what they are about -----------------------------------------------------------------------
 
     def _frame(self, frame: Frame, now: int) -> None:

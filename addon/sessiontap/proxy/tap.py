@@ -9,7 +9,7 @@ import logging
 import time
 from dataclasses import replace
 
-from mitmproxy import connection, http, tls
+from mitmproxy import connection, ctx, http, tls
 from mitmproxy.addonmanager import Loader
 
 from sessiontap.exchange import Headers, Request
@@ -51,6 +51,11 @@ class Tap:
             self.service.running()
 
     def done(self) -> None:
+        with self.faults.guard("stop"):
+            if ctx.master.should_exit.is_set():
+                for socket in self.sockets.values():
+                    socket.stopped(time.perf_counter_ns())
+                self.sockets.clear()
         with self.faults.guard("stop"):
             self.service.done()
 
