@@ -16,6 +16,7 @@ import pytest
 from tests.cli import recorded
 from tests.cli.recorded import COURSE, REPORT, call_id
 
+from sessiontap.cli import listing
 from sessiontap.cli.main import main
 
 
@@ -242,6 +243,22 @@ def test_cat_curl_is_the_apps_own_request(run: Run) -> None:
         """--data-raw '{"model": "gpt-4o", "messages": [{"role": "user", "content": "hello"}]}'\n"""
     )
     assert said.err == "sessiontap: 1 of its headers is redacted: put your own key in\n"
+
+
+def test_curl_does_not_stand_for_a_web_socket(tmp_path: Path, run: Run) -> None:
+    turn = recorded.chat(1, session=(REPORT, "Report", "/report", 0), caller=None, flags=["websocket"])
+    trace = recorded.write(tmp_path / "sockets", [turn])
+    said = run("--trace", str(trace), "cat", "@1", "--curl")
+    assert (said.status, said.out) == (1, "")
+    assert said.err.startswith(f"sessiontap: call {turn.id} was a turn of a WebSocket, which curl does not send\n")
+
+
+@pytest.mark.parametrize(
+    ("operation", "shown"), [("other", "/api/settings"), ("chat", "-")], ids=["no model's call", "model unknown"]
+)
+def test_a_call_to_no_model_shows_its_route(operation: str, shown: str) -> None:
+    row = {"operation": operation, "route": "/api/settings", "request_model": None, "response_model": None}
+    assert listing.model(row) == shown
 
 
 def test_cat_shows_everything(run: Run) -> None:

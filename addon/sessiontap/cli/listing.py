@@ -111,8 +111,9 @@ def call_line(row: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def model(row: Mapping[str, Any]) -> str:
-    """The model that answered, else the one that was asked."""
-    return row["response_model"] or row["request_model"] or UNKNOWN
+    """The model that answered, else the one that was asked; the route of a call that is none to a model."""
+    route = row["route"] if row["operation"] == "other" else None
+    return row["response_model"] or row["request_model"] or route or UNKNOWN
 
 
 def failed(row: Mapping[str, Any]) -> bool:

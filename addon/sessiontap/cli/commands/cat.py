@@ -80,6 +80,9 @@ def _curl(call: StoredCall) -> None:
     from sessiontap.cli import curl
     from sessiontap.cli.stored import asked_request
 
+    if "websocket" in (call.record.get("flags") or ()):
+        said = f"call {call.id} was a turn of a WebSocket, which curl does not send"
+        raise Failure(said, "--request writes the message that asked")
     request = asked_request(call)
     write(curl.command(request, call.id))
     if number := curl.redactions(request):
