@@ -1,9 +1,12 @@
 """The trace log: how small it is, how quick to read, what it costs to write; each figure with what it is compared to.
 
-    scripts/bench trace [--turns N]
+    scripts/bench trace [--turns N] [--calls N ...]
 
 The conversation is an agent's: every turn sends all of the history again with a tool's result of 2.4 KB more, to a
 context of about 640 KB, and gets a streamed reply. The text is Python source, which compresses like real prompts do.
+
+The index is asked on logs of many small calls, 20 to a session. Each question is a process of its own, as a command is:
+what it takes includes starting Python and importing what it needs, which is measured apart, too.
 """
 
 from __future__ import annotations
@@ -13,8 +16,11 @@ import gzip
 import json
 import os
 import random
+import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -96,13 +102,13 @@ def seen(number: int, request_body: bytes, reply_body: bytes) -> CallSeen:
     reply = read_reply(call, request, Response(200, reply_headers, reply_body))
     session = Session("7d3c1a52-aaaa-5bbb-8ccc-000000000001", "Fix the tests", number, "process")
     names = ("Session-Id", session.id), ("Session-Name", session.name), ("Session-Path", "/agent")
+    sent = Headers([*headers, *((f"Helicone-{name}", value) for name, value in names)])
     edits = [Edit("set", f"Helicone-{name}", None, value, "agent") for name, value in names]
     time = START + number * 10 * SECOND
     arrived = [(10**9 + at * 20_000_000, 170) for at in range(reply_body.count(b"\n\n"))]
     return CallSeen(
         id=call_id(number), time=time, duration=5 * SECOND, time_to_first_byte=SECOND, time_to_first_token=SECOND,
-        request=SeenRequest("POST", request.url, "HTTP/1.1", Headers([*headers, *((f"Helicone-{n}", v) for n, v in names)]),
-                            SeenBody(request_body)),
+        request=SeenRequest("POST", request.url, "HTTP/1.1", sent, SeenBody(request_body)),
         response=SeenResponse(200, "HTTP/1.1", reply_headers, SeenBody(reply_body, "gzip"), chunks=arrived),
         outcome="ok", host="api.openai.com", forwarded_host="api.openai.com", caller=CALLER, client="127.0.0.1",
         call=call, reply=reply, decision=Decision(wants_session=True, name=session.name, rules=("agent",)),
@@ -138,7 +144,7 @@ def conversation(folder: Path, count: int) -> None:
     print(f"  gzip, one by one      {zipped / 1e6:>8.2f} MB   1/{json_bytes / zipped:.0f}")
     print(f"  the whole log         {size / 1e6:>8.2f} MB   1/{json_bytes / size:.0f} (goal: at most 1/100)")
     rest = size - asked - answered
-    print(f"  of it requests {asked / 1e3:,.0f} KB, replies {answered / 1e3:,.0f} KB, all the rest {rest / 1e3:,.0f} KB")
+    print(f"  of it requests {asked / 1e3:,.0f} KB, replies {answered / 1e3:,.0f} KB, the rest {rest / 1e3:,.0f} KB")
     print(f"  written at {took / count * 1e3:.1f} ms a turn on the writer's thread, redaction included")
     first = [_rebuild(folder, record, request) for record, (request, _) in zip(stored, sent, strict=True)]
     print(
@@ -164,12 +170,103 @@ def _rebuild(folder: Path, record: dict[str, Any], expected: bytes) -> float:
     return median(took)
 
 
+MODELS = ("gpt-5", "gpt-5-mini", "gpt-4o", "o4-mini", "gpt-4.1")
+PATHS = ("/plan", "/plan/search", "/write", "/write/review", "/check")
+
+
+def small_calls(count: int, first: int = 0) -> Iterator[dict[str, Any]]:
+    """Records of small calls, 20 to a session."""
+    redactor, chance = Redactor(b"k" * 32), random.Random(first)
+    reply = {
+        "id": "chatcmpl-1", "model": "gpt-5-2025", "usage": {"prompt_tokens": 20, "completion_tokens": 5},
+        "choices": [{"message": {"content": "Fine."}, "finish_reason": "stop"}],
+    }  # fmt: skip
+    asked = {"model": "gpt-5", "messages": [{"role": "user", "content": "How are you today? Say it in one word."}]}
+    template = call_record(seen(0, json.dumps(asked).encode(), json.dumps(reply).encode()), redactor)
+    yield caller_record(CALLER, redactor)
+    for number in range(first, first + count):
+        session = number // 20
+        llm = {"request_model": MODELS[session % 5], "response_model": f"{MODELS[session % 5]}-2025"}
+        usage = {"input": chance.randrange(20, 9000), "output": chance.randrange(5, 900), "cache_read": None}
+        yield template | {
+            "id": call_id(number),
+            "time": START + number * SECOND,
+            "duration": chance.randrange(10**8, 10**10),
+            "session": template["session"]
+            | {
+                "id": f"{session:08x}-aaaa-5bbb-8ccc-000000000001",
+                "name": f"Session {session % 40}",
+                "path": PATHS[number % 5],
+                "step": number % 20,
+            },
+            "llm": template["llm"] | llm | {"usage": template["llm"]["usage"] | usage},
+            "outcome": "http_error" if number % 50 == 7 else "ok",
+        }
+
+
+def write(folder: Path, count: int, first: int = 0) -> None:
+    """A log of `count` small calls."""
+    writer = Writer(folder, writer_info=INFO, fsync_seconds=None, max_queue_records=1 << 30)
+    writer.start()
+    writer.submit(lambda: small_calls(count, first), 0)
+    writer.close(3600)
+
+
+QUESTIONS = {
+    # what is asked: (the goal in milliseconds, what is done with `log`)
+    "ls": (300, "log.query_sessions(limit=50)"),
+    "ls, one model": (300, "log.query_sessions(Filters(model='gpt-4o'), limit=50)"),
+    "calls, errors": (300, "log.query_calls(Filters(error=True), limit=50)"),
+    "show": (200, "log.query_session('@7')"),
+    "stats by model": (1000, "log.stats('model')"),
+    "stats by path": (1000, "log.stats('path')"),
+    "search": (None, "log.search('in one word', limit=50)"),
+}
+
+
+def index(folder: Path, counts: list[int]) -> None:
+    """What the index takes to make and to ask."""
+    took: dict[str, list[float]] = {}
+    rates = []
+    empty = folder / "empty"
+    write(empty, 0)
+    start = min(_process(empty, "log.query_sessions(limit=50)") for _ in range(3))
+    for count in counts:
+        log = folder / f"calls-{count}"
+        write(log, count)
+        rates.append((count / _process(log, "log.query_sessions(limit=1)"), count / _process(log, "log.search('one')")))
+        for name, (_, question) in QUESTIONS.items():
+            took.setdefault(name, []).append(median(_process(log, question) for _ in range(5)))
+        write(log, 1_000, count)
+        took.setdefault("ls after 1,000 new calls", []).append(_process(log, "log.query_sessions(limit=50)"))
+    print(f"\nthe index, on logs of {' and '.join(f'{count:,}' for count in counts)} small calls, 20 to a session")
+    print(f"  making it:         {', '.join(f'{rate:,.0f}' for rate, _ in rates)} calls/s (goal: 20,000)")
+    print(f"  text, when asked:  {', '.join(f'{rate:,.0f}' for _, rate in rates)} calls/s")
+    print(f"  a process that asks an empty log: {start * 1e3:.0f} ms; all of these include that:")
+    goals = {name: goal for name, (goal, _) in QUESTIONS.items()} | {"ls after 1,000 new calls": 300}
+    for name, seconds in took.items():
+        goal = f"   (goal: {goals[name]} ms)" if goals[name] else ""
+        print(f"  {name:<26} " + "   ".join(f"{one * 1e3:>6.0f} ms" for one in seconds) + goal)
+
+
+def _process(folder: Path, question: str) -> float:
+    """Seconds of a process that asks `question` of the log in `folder`."""
+    filters = "from sessiontap.trace.index.filters import Filters; " if "Filters" in question else ""
+    code = f"import sys; from sessiontap import trace; {filters}log = trace.open(sys.argv[1]); {question}"
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
+    return time.perf_counter() - began
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=200)
+    parser.add_argument("--calls", type=int, nargs="*", default=[20_000, 200_000], help="sizes of the indexed logs")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sessiontap-bench-") as name:
         conversation(Path(name) / "conversation", given.turns)
+        if given.calls:
+            index(Path(name), given.calls)
 
 
 if __name__ == "__main__":

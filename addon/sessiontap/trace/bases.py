@@ -28,7 +28,8 @@ PER_KEY = 32
 _LEAST_SHARED = 128
 """Bytes; a body that shares less of its beginning is no help worth the dependence."""
 _OWN = 0.9
-"""A body that begins with this much of an earlier one continues it: there is no better base, and none other follows."""
+"""A body that begins with this much of an earlier one continues it, and one that an earlier one has this much of repeats
+it: there is no better base worth looking for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +73,7 @@ class Bases:
             shared = common_prefix(base.data, data)
             if shared > most:
                 best, most = base, shared
-                if shared >= len(base.data) * _OWN:
+                if shared >= min(len(base.data), len(data)) * _OWN:
                     break
         return best
 

@@ -16,7 +16,7 @@ from sessiontap.trace import body, frame
 from sessiontap.trace.body import BodyError
 
 Record = dict[str, Any]
-MAX_BYTES = 16 << 20
+MAX_BYTES = 8 << 20
 """More would be slower: fresh memory for body after body costs more than decoding a chain twice."""
 
 _Place = tuple[str, int, int, int]

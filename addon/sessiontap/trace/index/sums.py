@@ -26,17 +26,20 @@ _LISTS = (
     )
 )  # fmt: skip
 
+_NAMES = (
+    "n", "calls", "errors", "started", "ended", "input", "output", "cache_read", "first", "name", "last", "failed"
+)  # fmt: skip
 _ADD = """
 UPDATE sessions SET
-    calls = calls + ?2, errors = errors + ?3,
-    started = min(coalesce(started, ?4), ?4), ended = max(coalesce(ended, ?5), ?5),
-    input = coalesce(input + ?6, input, ?6), output = coalesce(output + ?7, output, ?7),
-    cache_read = coalesce(cache_read + ?8, cache_read, ?8),
-    name = CASE WHEN first_time IS NULL OR ?9 < first_time THEN ?10 ELSE name END,
-    first_time = min(coalesce(first_time, ?9), ?9),
-    last_failed = CASE WHEN last_time IS NULL OR ?11 >= last_time THEN ?12 ELSE last_failed END,
-    last_time = max(coalesce(last_time, ?11), ?11)
-WHERE n = ?1
+    calls = calls + :calls, errors = errors + :errors,
+    started = min(coalesce(started, :started), :started), ended = max(coalesce(ended, :ended), :ended),
+    input = coalesce(input + :input, input, :input), output = coalesce(output + :output, output, :output),
+    cache_read = coalesce(cache_read + :cache_read, cache_read, :cache_read),
+    name = CASE WHEN first_time IS NULL OR :first < first_time THEN :name ELSE name END,
+    first_time = min(coalesce(first_time, :first), :first),
+    last_failed = CASE WHEN last_time IS NULL OR :last >= last_time THEN :failed ELSE last_failed END,
+    last_time = max(coalesce(last_time, :last), :last)
+WHERE n = :n
 """
 
 
@@ -128,7 +131,8 @@ class Sums:
 
     def write(self, database: sqlite3.Connection) -> None:
         """Into the tables, and begin afresh."""
-        database.executemany(_ADD, [(session, *sums) for session, sums in self._sessions.items()])
+        added = [dict(zip(_NAMES, (session, *sums), strict=True)) for session, sums in self._sessions.items()]
+        database.executemany(_ADD, added)
         database.executemany(
             "INSERT INTO session_values(session, kind, string, first) VALUES (?, ?, ?, ?) "
             "ON CONFLICT DO UPDATE SET first = min(first, excluded.first)",
