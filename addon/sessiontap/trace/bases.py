@@ -28,7 +28,7 @@ PER_KEY = 32
 _LEAST_SHARED = 128
 """Bytes; a body that shares less of its beginning is no help worth the dependence."""
 _OWN = 0.9
-"""A body that begins with this much of an earlier one continues it, and one that an earlier one has this much of repeats
+"""A body that begins with this much of an earlier one continues it; one that an earlier one has this much of repeats
 it: there is no better base worth looking for."""
 
 

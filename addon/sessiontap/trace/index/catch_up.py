@@ -18,6 +18,7 @@ from sessiontap.trace.damage import WORDS
 from sessiontap.trace.index.rows import COLUMNS, row_of
 from sessiontap.trace.index.strings import Callers, Strings, process_number
 from sessiontap.trace.index.sums import Sums
+from sessiontap.trace.index.transaction import writing
 from sessiontap.trace.segment import SUFFIX, is_live, is_ours
 from sessiontap.trace.views import is_warm_up
 
@@ -55,14 +56,12 @@ class CatchUp:
     def run(self, progress: Progress | None = None) -> None:
         """Take in all that is new. Raises sqlite3.OperationalError where the database is busy for too long."""
         while self._is_behind():
-            self._database.execute("BEGIN IMMEDIATE")
             try:
-                self._forget_if_changed()
-                done, total, more = self._step()
-                self._sums.write(self._database)
-                self._database.execute("COMMIT")
+                with writing(self._database):
+                    self._forget_if_changed()
+                    done, total, more = self._step()
+                    self._sums.write(self._database)
             except BaseException:
-                self._database.execute("ROLLBACK")
                 self._strings.forget()
                 self._sums.forget()
                 self._processes.clear()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from sessiontap.trace.index.transaction import writing
 from sessiontap.trace.views import CostOf
 
 Row = dict[str, Any]
@@ -34,8 +35,7 @@ def catch_up(
         (newest,) = database.execute("SELECT coalesce(max(n), 0) FROM calls").fetchone()
         if _priced(database, prices.version) >= newest:
             return
-        database.execute("BEGIN IMMEDIATE")
-        try:
+        with writing(database):
             done = _priced(database, prices.version)
             if not done:
                 database.execute("DELETE FROM costs")
@@ -45,10 +45,6 @@ def catch_up(
             done = calls[-1][0] if calls else newest
             database.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (_DONE, done))
             database.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (_VERSION, prices.version))
-            database.execute("COMMIT")
-        except BaseException:
-            database.execute("ROLLBACK")
-            raise
         if progress is not None:
             progress(done, max(newest, done))
 

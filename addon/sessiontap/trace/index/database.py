@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sessiontap.trace.index import schema
 from sessiontap.trace.index.rows import JSONS, TEXTS
+from sessiontap.trace.index.transaction import writing
 from sessiontap.trace.lock import alone
 
 NAME = "index.sqlite"
@@ -29,7 +30,7 @@ def open_index(folder: Path) -> sqlite3.Connection:
     try:
         return _open(path)
     except sqlite3.DatabaseError as error:
-        if not (is_useless(error) or _is_refused(error)):
+        if not (is_useless(error) or is_refused(error)):
             raise
         if is_useless(error):
             with contextlib.suppress(OSError, sqlite3.DatabaseError):
@@ -37,7 +38,12 @@ def open_index(folder: Path) -> sqlite3.Connection:
                 return _open(path)
     except OSError:
         pass
-    return _made(sqlite3.connect(":memory:", isolation_level=None))
+    return in_memory()
+
+
+def in_memory() -> sqlite3.Connection:
+    """An index that lasts as long as the process."""
+    return _made(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False))
 
 
 def is_useless(error: sqlite3.Error) -> bool:
@@ -68,16 +74,11 @@ def compact(connection: sqlite3.Connection) -> None:
     """Leave nothing in the file of what was taken out of it."""
     used = " UNION ".join(f'SELECT "{column}" FROM calls' for column in (*TEXTS, *JSONS))
     used += " UNION SELECT string FROM session_values UNION SELECT key FROM session_properties"
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with writing(connection):
         unused = "n NOT IN (SELECT n FROM used WHERE n NOT NULL)"
         connection.execute(f"WITH used(n) AS ({used}) DELETE FROM strings WHERE {unused}")
         connection.execute("DELETE FROM facets WHERE string NOT IN (SELECT n FROM strings)")
         connection.execute("INSERT INTO trigrams(trigrams) VALUES ('optimize')")
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
     connection.execute("VACUUM")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -118,8 +119,7 @@ def _settle(connection: sqlite3.Connection) -> None:
 def _made(connection: sqlite3.Connection) -> sqlite3.Connection:
     """Make the tables, in a file that has none; one of several processes does it."""
     _settle(connection)
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with writing(connection):
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if version != schema.VERSION:
@@ -129,10 +129,6 @@ def _made(connection: sqlite3.Connection) -> sqlite3.Connection:
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {schema.APPLICATION}")
             connection.execute(f"PRAGMA user_version = {schema.VERSION}")
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
     return connection
 
 
@@ -154,7 +150,8 @@ def _has_damage(path: Path) -> bool:
         return is_useless(error)
 
 
-def _is_refused(error: sqlite3.Error) -> bool:
+def is_refused(error: sqlite3.Error) -> bool:
+    """The file cannot be opened or written: no permission, no room, a failing disk."""
     code = getattr(error, "sqlite_errorcode", None) or 0
     refused = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
     return code & 0xFF in refused

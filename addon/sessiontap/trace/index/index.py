@@ -111,17 +111,21 @@ class Index:
     def _ask(
         self, question: Callable[[sqlite3.Connection], _T], search: bool = False, prices: Prices | None = None
     ) -> _T:
-        """Catch up, then ask; once more with a new index where this one turns out to be useless."""
+        """Catch up, then ask; once more with a new index where this one turns out to be useless, with one in memory
+        where it cannot be written."""
         try:
             return self._asked(question, search, prices)
         except sqlite3.DatabaseError as error:
-            if not files.is_useless(error):
+            self.close()
+            if files.is_refused(error):
+                self._database = files.in_memory()
+            elif not files.is_useless(error):
                 raise _said(self._folder, error) from None
-        self.close()
         try:
-            files.discard(self._folder)
+            if self._database is None:
+                files.discard(self._folder)
             return self._asked(question, search, prices)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, OSError) as error:
             raise _said(self._folder, error) from None
 
     def _asked(self, question: Callable[[sqlite3.Connection], _T], search: bool, prices: Prices | None) -> _T:
@@ -136,10 +140,11 @@ class Index:
         try:
             return question(self._database)
         finally:
-            self._database.execute("COMMIT")
+            if self._database.in_transaction:
+                self._database.execute("COMMIT")
 
 
-def _said(folder: Path, error: sqlite3.Error) -> TraceError:
+def _said(folder: Path, error: Exception) -> TraceError:
     return TraceError(
         f"the index {folder / files.NAME} cannot be used: {error}",
         "Another process may be building it: try again in a moment. Deleting the file loses nothing.",

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from sessiontap.trace import frame
 from sessiontap.trace.body import BodyError
 from sessiontap.trace.chain import Chains
+from sessiontap.trace.index.transaction import writing
 
 Record = dict[str, Any]
 BATCH = 2_000
@@ -36,8 +37,7 @@ def catch_up(
         done, newest = _state(database)
         if done >= newest:
             return
-        database.execute("BEGIN IMMEDIATE")
-        try:
+        with writing(database):
             done, newest = _state(database)
             rows = database.execute(
                 'SELECT calls.n, name, "offset" FROM calls JOIN segments ON segments.n = segment '
@@ -49,10 +49,6 @@ def catch_up(
                 for text in _texts(path, record, chains):
                     _add(database, call, text)
             database.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (_DONE, done))
-            database.execute("COMMIT")
-        except BaseException:
-            database.execute("ROLLBACK")
-            raise
         if progress is not None:
             progress(done, newest)
 
