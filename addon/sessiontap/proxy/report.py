@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from mitmproxy import ctx
+from mitmproxy.addons.termlog import TermLogHandler
 
 from sessiontap.trace.record import WARM_UP, CallSeen
 
@@ -24,6 +26,9 @@ class Terminal:
         verbosity = getattr(ctx.options, "termlog_verbosity", None) if "termlog_verbosity" in ctx.options else None
         self._direct = verbosity is not None
         self._silent = verbosity in ("error", "warn")
+        handlers = (one for one in logging.getLogger().handlers if isinstance(one, TermLogHandler))
+        self._between: AbstractContextManager[object] = getattr(next(handlers, None), "lock", None) or nullcontext()
+        """mitmproxy's own lines are written under it, the text and its end apart."""
 
     def say(self, line: str) -> None:
         """From any thread."""
@@ -32,8 +37,10 @@ class Terminal:
         elif not self._silent:
             now = time.time()
             stamp = time.strftime("%H:%M:%S", time.localtime(now))
-            sys.stdout.write(f"[{stamp}.{int(now % 1 * 1000):03}] {line}\n")
-            sys.stdout.flush()
+            # A terminal that has gone costs no record.
+            with suppress(OSError, ValueError), self._between:
+                sys.stdout.write(f"[{stamp}.{int(now % 1 * 1000):03}] {line}\n")
+                sys.stdout.flush()
 
 
 def call_line(seen: CallSeen) -> str:

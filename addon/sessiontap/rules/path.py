@@ -27,7 +27,7 @@ def path_of(pieces: Iterable[tuple[str, bool]]) -> str:
 
 
 def default_path(scope: Scope) -> str:
-    """`/main` and `/main/<subagent>` for known agents, else `/<operation>`."""
-    if scope.agent is None:
+    """`/main` and `/main/<subagent>` for known agents, else, and for what they ask of no model, `/<operation>`."""
+    if scope.agent is None or scope.operation == "other":
         return "/" + slug(scope.operation or "other")
     return "/main" if scope.subagent is None else f"/main/{slug(scope.subagent)}"

@@ -14,5 +14,6 @@ def agent_path(agent: Agent | None, operation: str | None, lineage: tuple[str, .
     if not lineage and agent is not None and agent.subagent:
         lineage = (agent.subagent,)
     if not lineage:
-        return "/main" if agent is not None else "/" + (slug(operation or "other") or "other")
+        errand = agent is None or operation == "other"  # settings, events: no call of a model
+        return "/" + (slug(operation or "other") or "other") if errand else "/main"
     return "/" + "/".join(("main", *(slug(name) or "subagent" for name in lineage)))
