@@ -92,7 +92,8 @@ def test_the_starter_is_valid_in_every_example_of_its_comments() -> None:
         if not line.startswith("#   sessiontap")
     )
     rules = load_text(text)
-    assert [rule.label for rule in rules.rules] == ["web search", "course generator", "not this one", "errands", "defaults"]
+    labels = ["web search", "course generator", "not this one", "errands", "defaults"]
+    assert [rule.label for rule in rules.rules] == labels
     assert rules.hosts
     assert rules.redact_patterns
     assert lint(rules, lambda host: set()) == []
