@@ -1,6 +1,7 @@
 """Says how many messages of a WebSocket are held at a time, by mitmproxy and by the addon, once the socket ends."""
 
 import json
+import sys
 
 from mitmproxy import http
 
@@ -25,4 +26,5 @@ def websocket_message(flow: http.HTTPFlow) -> None:
 
 
 def websocket_end(flow: http.HTTPFlow) -> None:
-    print("HELD", json.dumps(most), flush=True)
+    sys.stdout.write(f"HELD {json.dumps(most)}\n")  # at once: the addon's lines come from another thread
+    sys.stdout.flush()
