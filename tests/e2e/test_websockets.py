@@ -110,6 +110,7 @@ def test_a_warm_up_is_marked_and_takes_no_step(served: Proxy) -> None:
     warm_up, call = everything(served)
     assert warm_up.record["flags"] == ["websocket", "warm_up"]
     assert (step(warm_up), step(call)) == (None, 0)
+    assert call.record["parent"] is None  # a warm-up is listed nowhere, so nothing hangs on it
     assert warm_up.session_id == call.session_id
     assert lines(warm_up.response_body()) == warm
     assert warm_up.record["llm"]["usage"]["output"] == 0

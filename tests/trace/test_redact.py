@@ -3,7 +3,7 @@
 import base64
 import gzip
 import json
-import os
+import random
 import re
 from pathlib import Path
 
@@ -144,9 +144,10 @@ def test_what_is_no_credential_stays(redactor, text):
 
 def test_base64_is_not_damaged(redactor):
     """Images and audio: 16 MB of random bytes in each alphabet hold nothing that looks like a key."""
+    chance = random.Random(1)
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for _ in range(16):
-            data = b'{"image_url": "data:image/png;base64,' + encode(os.urandom(1 << 20)) + b'"}'
+            data = b'{"image_url": "data:image/png;base64,' + encode(chance.randbytes(1 << 20)) + b'"}'
             assert redactor.body(data) == data
 
 

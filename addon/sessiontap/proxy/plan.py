@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,9 +24,11 @@ from sessiontap.sessions import Link, Peer, Registry, Session
 from sessiontap.sessions.agent_path import agent_path
 from sessiontap.sessions.conversations import Conversations
 from sessiontap.sessions.ground import Ground, ground_of
+from sessiontap.trace.record import WARM_UP
 from sessiontap.trace.restore import Head
 
 NO_LINK = Link()
+MOST_WARM_UPS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class Planner:
         self.faults = faults
         self.registry = Registry()
         self.conversations = Conversations()
+        self._warm_ups: OrderedDict[str, Link] = OrderedDict()
+        """A warm-up's id -> its link: what goes on from it hangs where it hung, since it is listed nowhere."""
 
     def restore(self, head: Head) -> None:
         """Take over a recorded call."""
@@ -87,6 +92,8 @@ class Planner:
             )
             at = head.time + (head.duration or 0)
             self.conversations.restore(head.id, at, link, head.link, head.response_id, head.tool_call_ids)
+            if WARM_UP in head.flags:
+                self._remember_warm_up(head.id, link)
 
     def plan(
         self,
@@ -124,6 +131,11 @@ class Planner:
             given = app.id if app and app.id else call.agent.session if call.agent else None
             ground = ground_of(call.endpoint.family, connection.caller, peer, decision.name, given)
             link = self.conversations.ask(ground, call, past, call_id, now)
+            before = self._warm_ups.get(link.parent or "")
+            if before is not None:
+                link = replace(before, conversation=link.conversation, root=link.root, lineage=link.lineage)
+            if not counts:
+                self._remember_warm_up(call_id, link)
         session = self.registry.assign(
             decision,
             app_id=app.id if app else None,
@@ -184,6 +196,11 @@ class Planner:
             signed=headers.signed_headers(request.headers, request.target),
             client_is_local=trusted,
         )
+
+    def _remember_warm_up(self, call_id: str, link: Link) -> None:
+        self._warm_ups[call_id] = link
+        while len(self._warm_ups) > MOST_WARM_UPS:
+            self._warm_ups.popitem(last=False)
 
     def plan_reply(self, plan: Plan, reply: Headers, call_id: str) -> Plan:
         """The plan with what the app is told in the response's headers."""
