@@ -322,3 +322,11 @@ def test_a_private_key_is_gone_from_bodies_and_variables():
 def test_every_field_of_a_call_is_in_the_example():
     """So that a field that is added is tested too."""
     assert [field.name for field in fields(SEEN) if getattr(SEEN, field.name) is None] == []
+
+
+def test_what_the_providers_headers_say_of_the_request_and_its_limits():
+    headers = Headers([("x-request-id", "req_1"), ("x-ratelimit-remaining-tokens", "12"), ("retry-after", "3")])
+    llm = call_record(replace(SEEN, response=replace(SEEN.response, headers=headers)), REDACTOR)["llm"]
+
+    assert llm["request_id"] == "req_1"
+    assert llm["rate_limits"] == {"x-ratelimit-remaining-tokens": "12", "retry-after": "3"}

@@ -6,6 +6,7 @@ May import `sessiontap.exchange`, the standard library, msgspec, zstandard and b
     routes.endpoint_of(method, host, path, p)  the table of paths: family, operation, model in the URL
     read.read_request(request, endpoint)       -> Call
     read.read_reply(call, request, response)   -> Reply
+    limits.request_id(headers)                 with rate_limits: what response headers say beside the body
     agents.agent_of(headers, body)             the table of known clients' own session ids
     history.history(call)                      -> History: the conversation so far, as digests
     history.ending(history, reply, status)     -> Ending: what the reply adds to it

@@ -14,6 +14,7 @@ from sessiontap.exchange import Headers
 from sessiontap.gateways.route import Direct, Route
 from sessiontap.headers.edit import Edit
 from sessiontap.llm.call import Call, Reply
+from sessiontap.llm.limits import rate_limits, request_id
 from sessiontap.rules.decision import Decision, Labels
 from sessiontap.sessions.session import Link, Session
 from sessiontap.trace import body
@@ -126,7 +127,7 @@ def call_record(seen: CallSeen, redactor: Redactor) -> Record:
         "evidence": link.evidence,
         "link": dict(seen.link_extra) or None,
         "caller": seen.caller.id if seen.caller else None,
-        "llm": _llm(call, seen.reply, redactor),
+        "llm": _llm(call, seen.reply, seen.response, redactor),
         "outcome": seen.outcome,
         "flags": flags,
         "duration": seen.duration,
@@ -212,7 +213,7 @@ def _session(seen: CallSeen, redactor: Redactor) -> Record | None:
     return record | {key: redactor.value(value) for key, value in seen.session_extra.items() if key not in record}
 
 
-def _llm(call: Call | None, reply: Reply | None, redactor: Redactor) -> Record:
+def _llm(call: Call | None, reply: Reply | None, response: SeenResponse | None, redactor: Redactor) -> Record:
     endpoint, asked = (call.endpoint, call.asked) if call else (None, None)
     usage, error = (reply.usage, reply.error) if reply else (None, None)
     tools = reply.tool_calls if reply else ()
@@ -243,6 +244,10 @@ def _llm(call: Call | None, reply: Reply | None, redactor: Redactor) -> Record:
     }
     if reply and reply.billed and (billed := reply.billed.stated()):
         record["billed"] = billed
+    if response is not None and (asked_as := request_id(response.headers)):
+        record["request_id"] = redactor.text(asked_as)
+    if response is not None and (limits := rate_limits(response.headers)):
+        record["rate_limits"] = {name: redactor.text(value) for name, value in limits.items()}
     if any(tool.id for tool in tools):
         record["tool_call_ids"] = [tool.id for tool in tools]
     if problems := [*(asked.problems if asked else ()), *(reply.problems if reply else ())]:
