@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import ssl
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-import websockets.sync.client
-from tests.e2e.gate import PATIENCE, Gate
+from tests.e2e.gate import Gate
 from tests.e2e.lab import PYTHON, SCRIPTS, Lab, Proxy
+from tests.e2e.socket_app import SocketApp
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection
 
 from sessiontap.demo.dialogue import Request, Respond
 from sessiontap.demo.llm_server import LlmService
@@ -27,24 +25,19 @@ RULES: Any = {
 CREATE = {"type": "response.create", "model": "gpt-4o"}
 
 
-def connect(proxy: Proxy, path: str = "/v1/responses", **options: Any) -> ClientConnection:
-    return websockets.sync.client.connect(
-        f"wss://api.openai.com{path}",
-        proxy=proxy.url,
-        ssl=ssl.create_default_context(cafile=proxy.ca),
-        additional_headers={"Authorization": "Bearer any", "User-Agent": "socket-app/1"},
-        open_timeout=PATIENCE,
-        **options,
-    )
+def connect(proxy: Proxy, path: str = "/v1/responses", **options: Any) -> SocketApp:
+    headers = {"Authorization": "Bearer any", "User-Agent": "socket-app/1"}
+    url = f"wss://api.openai.com{path}"
+    return SocketApp(url, proxy=proxy.url, ca=proxy.ca, additional_headers=headers, **options)
 
 
-def receive(socket: ClientConnection) -> dict[str, Any]:
-    event: dict[str, Any] = json.loads(socket.recv(timeout=PATIENCE))
+def receive(socket: SocketApp) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads(socket.receive())
     return event
 
 
 def ask(
-    socket: ClientConnection, frame: dict[str, Any], ends: tuple[str, ...] = ("response.completed", "error")
+    socket: SocketApp, frame: dict[str, Any], ends: tuple[str, ...] = ("response.completed", "error")
 ) -> list[dict[str, Any]]:
     """Send a frame; the events up to the one that ends its turn."""
     socket.send(json.dumps(frame))
@@ -79,7 +72,7 @@ def test_two_turns_are_two_calls(lab: Lab, compression: str | None) -> None:
         again = CREATE | {"input": "And at night?", "previous_response_id": before, "metadata": {"step": "again"}}
         second = ask(socket, again)
         told = server.requests[0].headers
-        trace_id = socket.response.headers["X-TraceForge-Trace-ID"] if socket.response else None
+        trace_id = socket.reply_headers["X-TraceForge-Trace-ID"]
     calls = proxy.stop()
     assert [(step(call), call.record["session"]["path"]) for call in calls] == [(0, "/chat/ask"), (1, "/chat/again")]
     assert [lines(call.response_body()) for call in calls] == [first, second]
@@ -215,29 +208,25 @@ def test_every_frame_arrives_before_the_next_is_sent(lab: Lab) -> None:
         socket.send(asked)
         for number, gate in enumerate(script.gates):
             gate.open()
-            assert socket.recv(timeout=PATIENCE) == event(number)
+            assert socket.receive() == event(number)
         script.last.open()
     (call,) = proxy.stop()
     assert (call.request_body() or b"").decode() == asked.replace("\r\n", "  ") + "\n"
     assert (call.response_body() or b"").decode().splitlines() == [event(number) for number in range(5)]
 
 
-def hang_up(socket: ClientConnection) -> None:
-    socket.socket.shutdown(2)
-
-
 @pytest.mark.parametrize(
     ("ending", "leave", "outcome", "code"),
     [
-        ("wait", hang_up, "client_gone", 1006),
-        ("wait", ClientConnection.close, "client_gone", 1000),
+        ("wait", SocketApp.hang_up, "client_gone", 1006),
+        ("wait", SocketApp.close, "client_gone", 1000),
         ("reset", None, "upstream_gone", 1006),
         ("close", None, "upstream_gone", 1011),
     ],
     ids=["the client hangs up", "the client closes", "the upstream resets", "the upstream closes"],
 )
 def test_a_cut_in_mid_turn_leaves_what_came(
-    lab: Lab, ending: str, leave: Callable[[ClientConnection], None] | None, outcome: str, code: int
+    lab: Lab, ending: str, leave: Callable[[SocketApp], None] | None, outcome: str, code: int
 ) -> None:
     script = Script(ending)
     lab.upstream(script)
@@ -246,13 +235,13 @@ def test_a_cut_in_mid_turn_leaves_what_came(
         socket.send(json.dumps(CREATE | {"input": "Why?"}))
         for gate in script.gates:
             gate.open()
-            socket.recv(timeout=PATIENCE)
+            socket.receive()
         script.last.open()
         if leave is not None:
             leave(socket)
         else:
             with pytest.raises(ConnectionClosed):
-                socket.recv(timeout=PATIENCE)
+                socket.receive()
     (call,) = proxy.wait_calls(1)
     assert call.record["outcome"] == outcome
     assert (call.response_body() or b"").decode().splitlines() == [event(number) for number in range(3)]
@@ -269,7 +258,7 @@ def test_a_proxy_that_stops_writes_what_is_under_way(lab: Lab) -> None:
         socket.send(json.dumps(CREATE | {"input": "Why?"}))
         for gate in script.gates:
             gate.open()
-            socket.recv(timeout=PATIENCE)
+            socket.receive()
         (call,) = proxy.stop()
         script.last.open()
     assert call.record["outcome"] == "websocket_closed"
@@ -303,7 +292,7 @@ def test_a_socket_without_turns_is_one_call_with_what_passed(lab: Lab) -> None:
     with connect(proxy, "/v1/other") as socket:
         for message in ('{"type": "response.create"}', b"\0" * 1000):
             socket.send(message)
-            assert socket.recv(timeout=PATIENCE) == message
+            assert socket.receive() == message
     (call,) = proxy.stop()
     record = call.record
     assert (record["outcome"], record["llm"]["family"], step(call)) == ("websocket_closed", "other", 0)
@@ -358,12 +347,18 @@ def test_a_step_that_the_upgrade_was_given_is_not_lost(lab: Lab) -> None:
 
 
 APP = """
-import json, os
-from websockets.sync.client import connect
-with connect("wss://api.openai.com/v1/responses", additional_headers={"Authorization": "Bearer any"}) as socket:
-    socket.send(json.dumps({"type": "response.create", "model": "gpt-4o", "input": "Why?"}))
-    while json.loads(socket.recv(timeout=20))["type"] != "response.completed":
-        pass
+import asyncio, json
+from websockets.asyncio.client import connect
+
+async def main():
+    headers = {"Authorization": "Bearer any"}
+    async with connect("wss://api.openai.com/v1/responses", additional_headers=headers) as socket:
+        await socket.send(json.dumps({"type": "response.create", "model": "gpt-4o", "input": "Why?"}))
+        async for message in socket:
+            if json.loads(message)["type"] == "response.completed":
+                break
+
+asyncio.run(main())
 """
 
 
