@@ -186,3 +186,23 @@ def test_an_upstream_that_is_not_there(lab: Lab) -> None:
     assert reply.status_code == 502
     assert call.record["outcome"] == "upstream_unreachable"
     assert call.record["response"] is None or call.record["response"]["status"] == 502
+
+
+def test_a_proxy_that_stops_mid_stream_leaves_the_part_that_was_seen(lab: Lab) -> None:
+    sent = Gate()
+
+    async def handle(request: Request, respond: Respond) -> None:
+        await request.body()
+        await respond.start(200, [("content-type", "text/event-stream")])
+        await respond.send(b"data: first\n\n")
+        await sent.passed()
+
+    lab.upstream(handle)
+    proxy = lab.proxy()
+    with proxy.client() as app, app.stream("POST", "https://api.openai.com/v1/chat/completions", json={}) as reply:
+        pieces = reply.iter_raw()  # held: one that is let go hangs up
+        assert next(pieces) == b"data: first\n\n"
+        (call,) = proxy.stop()
+        sent.open()
+    assert call.record["outcome"] == "proxy_stopped"
+    assert call.response_body() == b"data: first\n\n"

@@ -37,6 +37,8 @@ class LiveCall:
     first_byte: int | None = None
     """Nanoseconds from the start to the reply's headers."""
     flags: list[str] = field(default_factory=list)
+    flow: http.HTTPFlow | None = None
+    """While it is in flight, for a proxy that stops."""
 
 
 @dataclass(frozen=True, slots=True)

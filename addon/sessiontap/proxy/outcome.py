@@ -15,6 +15,7 @@ Outcome = Literal[
     "upstream_gone",
     "upstream_unreachable",
     "websocket_closed",
+    "proxy_stopped",
 ]
 
 
@@ -25,6 +26,8 @@ def of_response(status: int) -> Outcome:
 
 def of_error(flow: http.HTTPFlow) -> Outcome:
     """The outcome of a flow that ended in mitmproxy's `error` hook."""
+    if ctx.master.should_exit.is_set():  # it closes its connections, which looks like the client's doing
+        return "proxy_stopped"
     message = flow.error.msg if flow.error else ""
     if message == "Client disconnected." or flow.client_conn.state is not ConnectionState.OPEN:
         return "client_gone"

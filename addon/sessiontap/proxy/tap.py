@@ -56,6 +56,10 @@ class Tap:
                 for socket in self.sockets.values():
                     socket.stopped(time.perf_counter_ns())
                 self.sockets.clear()
+                for call in list(self.live.values()):  # what is under way is cut, by nobody but the proxy
+                    if call.flow is not None:
+                        call.flags.append("proxy_stopped")
+                        self._end(call.flow, "proxy_stopped")
         with self.faults.guard("stop"):
             self.service.done()
 
@@ -148,6 +152,7 @@ class Tap:
             request=_as_asked(flow.request, there.host),
             there=there,
         )
+        call.flow = flow
         self.live[flow.id] = call
         length = bodies.content_length(flow.request.headers.get("content-length"))
         kind = flow.request.headers.get("content-type", "")
@@ -243,6 +248,7 @@ class Tap:
         for tap in (call.request_tap, call.reply_tap):
             if tap is not None and tap.fault is not None:
                 self.faults.caught("copying a body", tap.fault)
+        call.flow = None
         ended = live.end(call, flow, how)
         if call.reply_tap is not None and not call.reply_tap.cut and flow.response is not None:
             flow.response.raw_content = ended.reply_body.data  # for mitmweb, -w and the console; not sent again
