@@ -250,6 +250,39 @@ def test_a_call_that_cannot_be_told(sample, prefix, words):
         trace.open(sample).query_call(prefix)
 
 
+@pytest.mark.parametrize(
+    ("filters", "sessions", "numbers"),
+    [
+        (None, [], [1, 2, 3, 4, 5]),
+        (None, ["@2"], [1, 2, 3]),
+        (None, ["@1", "7d3c"], [1, 2, 3, 4, 5]),
+        (Filters(error=True), ["nightly"], [5]),
+        (Filters(error=True, search="slow"), ["@2"], []),
+        (Filters(model="gpt-4o"), [], [4, 5]),
+    ],
+    ids=["all", "a session", "two sessions", "failed ones of a session", "none", "of a model"],
+)
+def test_calls_with_their_bodies_oldest_first(sample, filters, sessions, numbers):
+    log = trace.open(sample)
+    places = log.query_places(filters, [log.query_session_id(prefix) for prefix in sessions])
+
+    calls = list(log.calls_at(places))
+
+    assert [call.id for call in calls] == [recorded.call_id(number) for number in numbers]
+    expected = [log.call(call.id) for call in calls]
+    assert [call.request_body() for call in calls] == [call.request_body() for call in expected]
+    assert [call.caller for call in calls] == [call.caller for call in expected]
+
+
+def test_a_call_that_went_away_meanwhile_is_passed_over(sample):
+    log = trace.open(sample)
+    places = log.query_places()
+    (segment,) = sample.glob("*.mpk")
+    segment.unlink()
+
+    assert list(log.calls_at(places)) == []
+
+
 @pytest.mark.parametrize("prefix", ["x", "", "@9"])
 def test_a_session_that_is_not_there_is_said_in_words(sample, prefix):
     with pytest.raises(TraceError, match=r"there is no session|no session's id"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from sessiontap.trace.index.index import Index
 
 Row = dict[str, Any]
+Place = tuple[Path, int]
+"""A call's segment file, and its offset in it."""
 
 
 class Questions:
@@ -51,6 +53,19 @@ class Questions:
         """One session as `show --json` gives it: by its id, a unique prefix of it, or `@1` the newest."""
         return self._asked().session(prefix, prices)
 
+    def query_session_id(self, prefix: str) -> str:
+        """The whole id of a session: by a unique prefix of it, or `@1` the newest. Raises TraceError."""
+        return self._asked().session_id(prefix)
+
+    def query_places(self, filters: Filters | None = None, sessions: Iterable[str] = ()) -> list[Place]:
+        """Where the calls that fit `filters` stand, oldest first: what `Trace.calls_at` reads one by one.
+
+        `sessions`: ids; where there are any, only calls of these.
+        """
+        files: dict[str, Path] = {}
+        found = self._asked().places(filters or _none(), sessions)
+        return [(files.setdefault(name, self.folder / name), offset) for name, offset in found]
+
     def search(self, text: str, limit: int = 0) -> list[Row]:
         """Calls with `text`, without case, in prompt, reply, names, paths, models, tools or errors, newest first."""
         from sessiontap.trace.index.filters import Filters
@@ -82,7 +97,7 @@ class Questions:
         """File, offset, size and words of all that could not be read."""
         return self._asked().problems()
 
-    def place(self, prefix: str) -> tuple[Path, int]:
+    def place(self, prefix: str) -> Place:
         """File and offset of the call whose id begins with `prefix`, or of `@N`. Raises TraceError."""
         found = self._asked().place(prefix.lower())
         if len(found) > 1:

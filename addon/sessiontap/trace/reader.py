@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from sessiontap.trace import body, frame, shared
 from sessiontap.trace.chain import Chains
 from sessiontap.trace.damage import WORDS
 from sessiontap.trace.errors import TraceError
-from sessiontap.trace.questions import Questions
+from sessiontap.trace.questions import Place, Questions
 from sessiontap.trace.segment import FORMAT, SUFFIX, VERSION, is_live
 from sessiontap.trace.views import is_warm_up
 
@@ -195,6 +195,15 @@ class Trace(Questions):
         for call in self._load(self._update(path), offset):
             return call
         raise TraceError(f"call {prefix} went away with its segment {path}", "List calls with `sessiontap calls`.")
+
+    def calls_at(self, places: Iterable[Place]) -> Iterator[StoredCall]:
+        """The calls at these places (`query_places`), one at a time; none for one that went away meanwhile."""
+        known: set[Path] = set()
+        for path, offset in places:
+            if path not in known:
+                self._update(path)
+                known.add(path)
+            yield from self._load(self._parts[path], offset)
 
     def session(self, prefix: str) -> StoredSession:
         """The session whose id begins with `prefix`, `@1` the one with the newest call. Raises TraceError."""

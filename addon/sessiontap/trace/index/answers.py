@@ -112,6 +112,19 @@ def calls(database: sqlite3.Connection, filters: Filters, limit: int, prices: Pr
     return [call_row(call, process, _opinion(prices)) for call, process in found]
 
 
+def places(database: sqlite3.Connection, filters: Filters, sessions: Iterable[str]) -> list[tuple[str, int]]:
+    """File name and offset of the calls that fit, oldest first; of these sessions alone where there are any."""
+    where, values = condition(database, filters)
+    if wanted := list(sessions):
+        where = f"({where}) AND session IN (SELECT n FROM sessions WHERE id IN (SELECT value FROM json_each(?)))"
+        values = [*values, json.dumps(wanted)]
+    names = dict(database.execute("SELECT n, name FROM segments"))
+    found = database.execute(
+        f'SELECT calls.segment, calls."offset" FROM calls WHERE {where} ORDER BY calls.time, calls.n', values
+    )
+    return [(names[segment], offset) for segment, offset in found]
+
+
 def _opinion(prices: Prices | None) -> CostOf:
     return unknown_cost if prices is None else prices.cost_of
 
@@ -156,6 +169,13 @@ def session(database: sqlite3.Connection, prefix: str, folder: Path, prices: Pri
         "tree": session_tree((call for call, _ in pairs), cost_of),
         "calls": [call_row(call, process, cost_of) for call, process in pairs],
     }
+
+
+def session_id(database: sqlite3.Connection, prefix: str, folder: Path) -> str:
+    """The whole id of the session that `prefix` or `@N` means. Raises TraceError."""
+    number = _session_number(database, prefix, folder)
+    (found,) = database.execute("SELECT id FROM sessions WHERE n = ?", (number,)).fetchone()
+    return str(found)
 
 
 def _session_number(database: sqlite3.Connection, prefix: str, folder: Path) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,6 +48,15 @@ class Index:
     def session(self, prefix: str, prices: Prices | None) -> Row:
         """`show --json`. Raises TraceError where `prefix` (or `@N`) names no session or several."""
         return self._ask(lambda database: answers.session(database, prefix, self._folder, prices), prices=prices)
+
+    def session_id(self, prefix: str) -> str:
+        """A session's whole id. Raises TraceError where `prefix` (or `@N`) names no session or several."""
+        return self._ask(lambda database: answers.session_id(database, prefix, self._folder))
+
+    def places(self, filters: Filters, sessions: Iterable[str]) -> list[tuple[str, int]]:
+        """(file name, offset) of the calls that fit, oldest first; of these sessions alone where there are any."""
+        wanted = list(sessions)
+        return self._ask(lambda database: answers.places(database, filters, wanted), filters.search is not None)
 
     def stats(self, by: str, filters: Filters, prices: Prices | None) -> list[Row]:
         """Statistics by a key of `stats.BYS`. Raises TraceError for another one."""
