@@ -9,7 +9,8 @@ import pytest
 
 from sessiontap.llm import turns
 from sessiontap.llm.call import Family
-from sessiontap.llm.turns import Frame, Turn, Turns
+from sessiontap.llm.frames import Frame
+from sessiontap.llm.turns import Turn, Turns
 
 RESPONSES: Family = "openai-responses"
 REALTIME: Family = "realtime"

@@ -15,12 +15,12 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
+from sessiontap.llm.grammar import RESPONSES
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.openai_usage import cost_of
 from sessiontap.llm.pick import count, dicts, dig, names, parse, text
 from sessiontap.llm.streamed import asked_for, pieces, streams
 from sessiontap.llm.toolcalls import arguments_of
-from sessiontap.llm.turns import RESPONSES
 
 CLIENT_CALLS: dict[str, str | None] = {
     "function_call": None,

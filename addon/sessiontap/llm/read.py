@@ -24,9 +24,9 @@ from sessiontap.llm.agents import agent_of
 from sessiontap.llm.call import Asked, Billed, Call, Endpoint, Family, Reply
 from sessiontap.llm.errors import error_of
 from sessiontap.llm.family import Reader
+from sessiontap.llm.grammar import GRAMMARS, asking
 from sessiontap.llm.pick import parse
 from sessiontap.llm.sniff import STREAMS, body_kind, reply_kind
-from sessiontap.llm.turns import GRAMMARS, asking
 
 READERS: dict[Family, Reader] = {
     "openai-chat": openai_chat,
@@ -109,7 +109,7 @@ def _is_stream(call: Call, response: Response) -> bool | None:
 def _json(request: Request, endpoint: Endpoint) -> tuple[Any, tuple[str, ...]]:
     """The request's JSON. A body of another declared type (a file, a form, protobuf) is no JSON and no problem.
 
-    Of a WebSocket's turn it is what `turns.asking` makes of its frames.
+    Of a WebSocket's turn it is what `grammar.asking` makes of its frames.
     """
     body = request.body
     if not body:

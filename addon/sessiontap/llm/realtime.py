@@ -32,7 +32,7 @@ _MODEL_PARAMETERS = ("model", "deployment")
 
 
 def asked(request: Request, body: Any) -> Asked:
-    """See `family.Reader`. `body` is what `turns.asking` makes of the frames."""
+    """See `family.Reader`. `body` is what `grammar.asking` makes of the frames."""
     session, wish = dig(body, "session"), dig(body, "response")
     items = list(dicts(body, "input"))
     results = [item for item in items if item.get("type") == "function_call_output"]

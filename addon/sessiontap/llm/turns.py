@@ -12,22 +12,21 @@ Frames of no turn go with the one they stand in. What comes between turns is hel
 client's (items, audio, settings) ask for what follows. Realtime's settings hold for all later turns, so the ones in
 force stand first in each turn's request.
 
-A turn is kept as JSON lines, one a frame; line ends within a frame become spaces. Binary frames and audio in base64 are
-kept by their size alone. All that one socket holds is bounded, whatever its turns do.
+`grammar` says what frames mean, `frames` what is kept of one: a turn is JSON lines, one a frame. All that one socket
+holds is bounded, whatever its turns do.
 """
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
-
-import msgspec
+from typing import Any, Literal
 
 from sessiontap.llm.call import Family
-from sessiontap.llm.pick import dig, flag, parse, text
+from sessiontap.llm.frames import Frame, Lines, Seen, line_of, look
+from sessiontap.llm.grammar import GRAMMARS, OPAQUE, merged, settings_line
+from sessiontap.llm.pick import parse, text
 
 CAP = 100 * 1024 * 1024
 """Bytes that a socket's turns may hold at a time, all together."""
@@ -35,69 +34,12 @@ BETWEEN_CAP = 1024 * 1024
 """Bytes that are held between turns, for each direction."""
 MOST_TURNS = 64
 """Turns under way; before the next one the oldest is given up."""
-MOST_TIMES = 100_000
-"""Frames whose arrival is kept, for each turn."""
 SETTINGS_CAP = 256 * 1024
 """Bytes of realtime settings that are put before each turn."""
 
 Begun = Literal["begun", "over"]
 
-
-class Grammar(NamedTuple):
-    """What begins and ends a family's turns."""
-
-    starts: frozenset[str] = frozenset()
-    ends: frozenset[str] = frozenset()
-    unasked: bool = False
-    """The server may begin a reply that no frame asked for."""
-    settings: str | None = None
-    """The client's frame whose `session` holds from then on."""
-
-
-RESPONSES = Grammar(
-    starts=frozenset({"response.create", "response.append"}),
-    ends=frozenset(f"response.{how}" for how in ("completed", "incomplete", "failed", "cancelled", "done")),
-)
-REALTIME = Grammar(
-    starts=frozenset({"response.create"}),
-    ends=frozenset({"response.done"}),
-    unasked=True,
-    settings="session.update",
-)
-GRAMMARS: dict[Family, Grammar] = {"openai-responses": RESPONSES, "realtime": REALTIME}
-OPAQUE = Grammar()
-"""A socket that is not taken apart: nothing begins a turn."""
-
-_ITEM = "conversation.item.create"
 _BUSY = "conversation_already_has_active_response"
-
-
-@dataclass(slots=True)
-class Lines:
-    """Frames of one direction."""
-
-    data: bytearray = field(default_factory=bytearray, repr=False)
-    """JSON lines."""
-    size: int = 0
-    """Bytes of the frames as they passed."""
-    frames: int = 0
-    cut: bool = False
-    """The cap was reached."""
-    by_size: bool = False
-    """Binary or audio is left out."""
-    arrivals: list[tuple[int, int]] = field(default_factory=list)
-    """(time, bytes kept) of each frame."""
-
-    def add(self, line: bytes, size: int, at: int, room: int) -> int:
-        """Keep as much of the line as there is room for; how much it was. Nothing follows a line that was cut."""
-        self.size += size
-        self.frames += 1
-        kept = 0 if self.cut else min(len(line), max(room, 0))
-        self.cut = self.cut or kept < len(line)
-        self.data += line[:kept]
-        if len(self.arrivals) < MOST_TIMES:
-            self.arrivals.append((at, kept))
-        return kept
 
 
 @dataclass(slots=True, eq=False)
@@ -130,15 +72,6 @@ class Turn:
         return len(self.request.data) + len(self.reply.data)
 
 
-class Frame(NamedTuple):
-    """One whole message of a WebSocket. `at`: any clock's time."""
-
-    at: int
-    from_client: bool
-    data: bytes
-    is_text: bool = True
-
-
 class Turns:
     """The turns of one socket. Damaged frames, unknown types, answers to nothing: nothing raises."""
 
@@ -158,8 +91,8 @@ class Turns:
 
     def frame(self, frame: Frame) -> Iterator[tuple[Begun, Turn]]:
         """Take in a frame; the turns that begin or are over with it."""
-        seen = _look(frame)
-        line, by_size = _line(frame, seen)
+        seen = look(frame)
+        line, by_size = line_of(frame, seen)
         if frame.from_client:
             yield from self._from_client(frame, seen, line, by_size)
         else:
@@ -173,9 +106,7 @@ class Turns:
         self._held = 0
         return left
 
-    def _from_client(
-        self, frame: Frame, seen: _Seen, line: bytes, by_size: bool
-    ) -> Iterator[tuple[Begun, Turn]]:
+    def _from_client(self, frame: Frame, seen: Seen, line: bytes, by_size: bool) -> Iterator[tuple[Begun, Turn]]:
         kind = seen.type
         if kind in self.grammar.starts:
             yield from self._give_up_failed()
@@ -195,9 +126,7 @@ class Turns:
             return
         self._hold(self.asked, frame, line, by_size)
 
-    def _from_server(
-        self, frame: Frame, seen: _Seen, line: bytes, by_size: bool
-    ) -> Iterator[tuple[Begun, Turn]]:
+    def _from_server(self, frame: Frame, seen: Seen, line: bytes, by_size: bool) -> Iterator[tuple[Begun, Turn]]:
         kind, turn = seen.type or "", self._named(seen)
         answers = kind.startswith("response.")
         if turn is None and kind == "response.created" and seen.id:
@@ -234,14 +163,14 @@ class Turns:
 
     # -- which turn ----------------------------------------------------------------------------------------------------
 
-    def _named(self, seen: _Seen) -> Turn | None:
+    def _named(self, seen: Seen) -> Turn | None:
         return self.open.get(seen.id) if seen.id else None
 
     def _newest(self) -> Turn | None:
         """The one that is being answered, else the one that waits."""
         return next(reversed(self.open.values()), None) or (self.waiting[0] if self.waiting else None)
 
-    def _blamed(self, seen: _Seen) -> Turn | None:
+    def _blamed(self, seen: Seen) -> Turn | None:
         """The turn that an error ends or, where its reply has begun, makes fail.
 
         Realtime says which frame was at fault where that frame had an id of its own; most of its errors are about
@@ -262,7 +191,7 @@ class Turns:
     def _begin(self, at: int) -> Turn:
         turn = Turn(began=at, last=at)
         if self.settings and b'"session.update"' not in self.asked.data:
-            line = _settings_line(self.settings)
+            line = settings_line(self.settings)
             turn.request.data += line
             self._held += len(line)
         for lines, into in ((self.asked, turn.request), (self.told, turn.reply)):
@@ -306,114 +235,5 @@ class Turns:
 
     def _set(self, session: Any) -> None:
         if isinstance(session, dict):
-            merged = _merged(self.settings, session)
-            self.settings = merged if len(_settings_line(merged)) <= SETTINGS_CAP else {}
-
-
-# -- one frame ---------------------------------------------------------------------------------------------------------
-
-
-class _Response(msgspec.Struct, gc=False):
-    id: str | None = None
-    conversation: Any = None
-
-
-class _Seen(msgspec.Struct, gc=False):
-    """What of a frame tells where it belongs; the rest is passed over."""
-
-    type: str | None = None
-    response_id: str | None = None
-    event_id: str | None = None
-    generate: bool | None = None
-    response: _Response | None = None
-    error: msgspec.Raw = msgspec.Raw()
-    session: msgspec.Raw = msgspec.Raw()
-
-    @property
-    def id(self) -> str | None:
-        """Of the response that it is about."""
-        return self.response_id or (self.response.id if self.response else None)
-
-
-def _look(frame: Frame) -> _Seen:
-    if not frame.is_text:
-        return _Seen()
-    try:
-        return _DECODE(frame.data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass
-    value, _ = parse(frame.data)  # no object, or a key of another type: what is right of it
-    if not isinstance(value, dict):
-        return _Seen()
-    return _Seen(
-        type=text(value, "type"),
-        response_id=text(value, "response_id"),
-        event_id=text(value, "event_id"),
-        generate=flag(value, "generate"),
-        response=_Response(text(value, "response", "id"), dig(value, "response", "conversation")),
-    )
-
-
-_DECODE = msgspec.json.Decoder(_Seen).decode
-_ENDS = bytes.maketrans(b"\r\n", b"  ")
-_BASE64 = rb'\s*:\s*)"([A-Za-z0-9+/=_\\-]{64,})"'
-_AUDIO = re.compile(rb'("audio"' + _BASE64)
-_AUDIO_DELTA = re.compile(rb'("delta"' + _BASE64)
-_AUDIO_DELTAS = ("response.audio.delta", "response.output_audio.delta")
-
-
-def _line(frame: Frame, seen: _Seen) -> tuple[bytes, bool]:
-    """The frame as a line, and whether something is kept of it by its size alone."""
-    data = frame.data
-    if not frame.is_text:
-        return b'{"type":"binary","bytes":%d}\n' % len(data), True
-    cuts = 0
-    if b'"audio"' in data:
-        data, cuts = _AUDIO.subn(_measured, data)
-    if seen.type in _AUDIO_DELTAS:
-        data, more = _AUDIO_DELTA.subn(_measured, data)
-        cuts += more
-    return data.translate(_ENDS) + b"\n", cuts > 0
-
-
-def _measured(found: re.Match[bytes]) -> bytes:
-    return found[1] + b'"[%d characters of base64]"' % len(found[2])
-
-
-def _settings_line(settings: dict[str, Any]) -> bytes:
-    return msgspec.json.encode({"type": "session.update", "session": settings}) + b"\n"
-
-
-def _merged(before: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Settings with those that `new` gives in place of their own; the others stay."""
-    merged = dict(before)
-    for key, value in new.items():
-        known = merged.get(key)
-        merged[key] = _merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
-    return merged
-
-
-def asking(lines: bytes, grammar: Grammar) -> dict[str, Any] | None:
-    """What a turn's request asks for as one JSON object: the frame that asks; None where none does.
-
-    Where a socket has settings, it is that frame with these as `session` and with the items that were added before it
-    as `input`; there a request may do without an asking frame.
-    """
-    found: dict[str, Any] | None = None
-    session: dict[str, Any] = {}
-    items: list[Any] = []
-    for line in lines.splitlines():
-        value, _ = parse(line)
-        if not isinstance(value, dict):
-            continue
-        kind = text(value, "type")
-        if kind in grammar.starts:
-            found = value
-        elif kind == grammar.settings and isinstance(given := value.get("session"), dict):
-            session = _merged(session, given)
-        elif kind == _ITEM:
-            items.append(value.get("item"))
-    if grammar.settings is None:
-        return found
-    instead = dig(found, "response", "input")
-    return {**(found or {}), "session": session, "input": instead if isinstance(instead, list) else items}
+            settings = merged(self.settings, session)
+            self.settings = settings if len(settings_line(settings)) <= SETTINGS_CAP else {}

@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 
 from mitmproxy import http
 
+from sessiontap.llm.frames import Frame, Lines
 from sessiontap.llm.routes import endpoint_of
-from sessiontap.llm.turns import Frame, Lines, Turn, Turns
+from sessiontap.llm.turns import Turn, Turns
 from sessiontap.proxy import live
 from sessiontap.proxy.live import Body, Ended, LiveCall
 from sessiontap.proxy.outcome import Outcome

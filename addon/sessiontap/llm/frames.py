@@ -1,0 +1,121 @@
+"""One frame of a WebSocket: what of it tells where it belongs, and the line that is kept of it.
+
+A line end within a frame becomes a space. Binary frames and audio in base64 are kept by their size alone.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+
+from sessiontap.llm.pick import dig, flag, parse, text
+
+MOST_TIMES = 100_000
+"""Frames whose arrival is kept, for each direction of a turn."""
+
+
+class Frame(NamedTuple):
+    """One whole message of a WebSocket. `at`: any clock's time."""
+
+    at: int
+    from_client: bool
+    data: bytes
+    is_text: bool = True
+
+
+@dataclass(slots=True)
+class Lines:
+    """Frames of one direction."""
+
+    data: bytearray = field(default_factory=bytearray, repr=False)
+    """JSON lines."""
+    size: int = 0
+    """Bytes of the frames as they passed."""
+    frames: int = 0
+    cut: bool = False
+    """The cap was reached."""
+    by_size: bool = False
+    """Binary or audio is left out."""
+    arrivals: list[tuple[int, int]] = field(default_factory=list)
+    """(time, bytes kept) of each frame."""
+
+    def add(self, line: bytes, size: int, at: int, room: int) -> int:
+        """Keep as much of the line as there is room for; how much it was. Nothing follows a line that was cut."""
+        self.size += size
+        self.frames += 1
+        kept = 0 if self.cut else min(len(line), max(room, 0))
+        self.cut = self.cut or kept < len(line)
+        self.data += line[:kept]
+        if len(self.arrivals) < MOST_TIMES:
+            self.arrivals.append((at, kept))
+        return kept
+
+
+class _Response(msgspec.Struct, gc=False):
+    id: str | None = None
+    conversation: Any = None
+
+
+class Seen(msgspec.Struct, gc=False):
+    """What of a frame tells where it belongs; the rest is passed over."""
+
+    type: str | None = None
+    response_id: str | None = None
+    event_id: str | None = None
+    generate: bool | None = None
+    response: _Response | None = None
+    error: msgspec.Raw = msgspec.Raw()
+    session: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def id(self) -> str | None:
+        """Of the response that it is about."""
+        return self.response_id or (self.response.id if self.response else None)
+
+
+def look(frame: Frame) -> Seen:
+    if not frame.is_text:
+        return Seen()
+    try:
+        return _DECODE(frame.data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    value, _ = parse(frame.data)  # no object, or a key of another type: what is right of it
+    if not isinstance(value, dict):
+        return Seen()
+    return Seen(
+        type=text(value, "type"),
+        response_id=text(value, "response_id"),
+        event_id=text(value, "event_id"),
+        generate=flag(value, "generate"),
+        response=_Response(text(value, "response", "id"), dig(value, "response", "conversation")),
+    )
+
+
+_DECODE = msgspec.json.Decoder(Seen).decode
+_ENDS = bytes.maketrans(b"\r\n", b"  ")
+_BASE64 = rb'\s*:\s*)"([A-Za-z0-9+/=_\\-]{64,})"'
+_AUDIO = re.compile(rb'("audio"' + _BASE64)
+_AUDIO_DELTA = re.compile(rb'("delta"' + _BASE64)
+_AUDIO_DELTAS = ("response.audio.delta", "response.output_audio.delta")
+
+
+def line_of(frame: Frame, seen: Seen) -> tuple[bytes, bool]:
+    """The frame as a line, and whether something is kept of it by its size alone."""
+    data = frame.data
+    if not frame.is_text:
+        return b'{"type":"binary","bytes":%d}\n' % len(data), True
+    cuts = 0
+    if b'"audio"' in data:
+        data, cuts = _AUDIO.subn(_measured, data)
+    if seen.type in _AUDIO_DELTAS:
+        data, more = _AUDIO_DELTA.subn(_measured, data)
+        cuts += more
+    return data.translate(_ENDS) + b"\n", cuts > 0
+
+
+def _measured(found: re.Match[bytes]) -> bytes:
+    return found[1] + b'"[%d characters of base64]"' % len(found[2])
