@@ -15,11 +15,11 @@ import yaml
 from tests.cli import recorded
 
 import sessiontap
+from sessiontap.cli import commands
 from sessiontap.cli.commands.init import template
+from sessiontap.cli.loading import COMMANDS
 from sessiontap.cli.main import main
 from sessiontap.rules import lint, load_text
-
-COMMANDS = ("run", "demo", "init", "env", "exec", "ls", "show", "calls", "cat", "tail")
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -42,11 +42,11 @@ def test_version(run: Run) -> None:
 def test_help_names_every_command(run: Run, arguments: list[str]) -> None:
     status, out, err = run(*arguments)
     assert (status, err) == (0, "")
-    for command in (*COMMANDS, "rules"):
+    for command in COMMANDS:
         assert f"\n  {command} " in out
 
 
-@pytest.mark.parametrize("arguments", [[command] for command in COMMANDS if command != "run"] + [["rules", "check"]])
+@pytest.mark.parametrize("arguments", [[command] for command in COMMANDS if command != "run"])
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help_of_a_command_has_examples(run: Run, arguments: list[str], option: str) -> None:
     status, out, _ = run(*arguments, option)
@@ -75,6 +75,18 @@ def test_nothing_heavy_is_loaded_before_a_command_asks_for_it() -> None:
     code = "import sys, sessiontap.cli.main; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert {"mitmproxy", "msgpack", "yaml", "sessiontap.trace", "sessiontap.llm", "rich.table"} & set(loaded) == set()
+
+
+def test_a_command_loads_no_others_module() -> None:
+    code = "import sys; from sessiontap.cli.main import main; main(['init', '-h']); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    of_commands = {name for name in loaded if name.startswith("sessiontap.cli.commands.")}
+    assert of_commands == {"sessiontap.cli.commands.init"}
+
+
+def test_every_module_of_a_command_can_be_named() -> None:
+    modules = {path.stem for path in Path(commands.__file__).parent.glob("*.py")} - {"__init__"}
+    assert modules == set(COMMANDS)
 
 
 def test_init_writes_a_file_that_validates(run: Run, own_place: Path) -> None:

@@ -1,4 +1,4 @@
-"""The command: its sub-commands, and how each way of ending reaches the user and the shell.
+"""The command as a whole, and how each way of ending reaches the user and the shell.
 
 Exit status: 0, 1 a failure, 2 a usage or configuration error, 130 interrupted; `exec` gives its program's.
 """
@@ -7,51 +7,27 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from sessiontap import __version__
-from sessiontap.cli.commands import calls, cat, demo, env, exec, init, ls, rules, run, show, tail
 from sessiontap.cli.errors import Failure, say
+from sessiontap.cli.loading import Commands, examples
 from sessiontap.cli.options import failure
 from sessiontap.cli.output import ReaderGone, flush, write
 
 _CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-# Everything behind these commands belongs to another program: its options, its -h, its --.
-_PASSING_ON: dict[str, Any] = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
-app = typer.Typer(name="sessiontap", rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=_CONTEXT)
-
-
-def _examples(lines: Sequence[str]) -> str:
-    """For the end of a help page: \b keeps the lines as they are."""
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
-
-
-def _add(to: typer.Typer, function: Callable[..., None], examples: Sequence[str], **settings: Any) -> None:
-    to.command(epilog=_examples(examples), **settings)(function)
-
-
-_add(app, run.run, run.EXAMPLES, context_settings=_PASSING_ON)
-_add(app, demo.demo, demo.EXAMPLES)
-_add(app, init.init, init.EXAMPLES)
-_add(app, env.env, env.EXAMPLES)
-_add(app, exec.exec, exec.EXAMPLES, context_settings={"allow_interspersed_args": False})
-_add(app, ls.ls, ls.EXAMPLES)
-_add(app, show.show, show.EXAMPLES)
-_add(app, calls.calls, calls.EXAMPLES)
-_add(app, cat.cat, cat.EXAMPLES)
-_add(app, tail.tail, tail.EXAMPLES)
-
-_rules = typer.Typer(name="rules", rich_markup_mode=None, no_args_is_help=False)
-_add(_rules, rules.check, rules.CHECK_EXAMPLES)
-_add(_rules, rules.explain, rules.EXPLAIN_EXAMPLES)
-_add(_rules, rules.schema, rules.SCHEMA_EXAMPLES)
-_rules.callback(epilog=_examples(rules.EXAMPLES))(rules.group)
-app.add_typer(_rules)
+app = typer.Typer(
+    name="sessiontap",
+    cls=Commands,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings=_CONTEXT,
+)
 
 
 def _version(wanted: bool) -> None:
@@ -62,7 +38,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback(
     invoke_without_command=True,
-    epilog=_examples(("sessiontap demo", "sessiontap exec -- python agent.py", "sessiontap ls", "sessiontap show @1")),
+    epilog=examples(("sessiontap demo", "sessiontap exec -- python agent.py", "sessiontap ls", "sessiontap show @1")),
 )
 def sessiontap(
     ctx: typer.Context,

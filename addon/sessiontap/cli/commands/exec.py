@@ -26,6 +26,9 @@ EXAMPLES = (
     "sessiontap exec --rules work.yaml -- npm start",
 )
 
+CONTEXT = {"allow_interspersed_args": False}
+"""What stands behind the program's name is the program's."""
+
 
 def exec(
     ctx: typer.Context,

@@ -103,6 +103,9 @@ def schema(json: JsonOption = False) -> None:
         write(dumps(json_schema(), indent=2, ensure_ascii=False) + "\n")
 
 
+COMMANDS = ((check, CHECK_EXAMPLES), (explain, EXPLAIN_EXAMPLES), (schema, SCHEMA_EXAMPLES))
+
+
 def _named(given: Path | None) -> Path:
     path = rules_file(given)
     if path is None:

@@ -14,6 +14,8 @@ EXAMPLES = (
     "sessiontap run --listen-host 127.0.0.1 -p 8080",
     "sessiontap run --set session_rules=work.yaml --set session_trace=/tmp/trace",
 )
+CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+"""All of the arguments are mitmdump's: its options, its -h, its --."""
 
 
 def run(ctx: typer.Context, trace: TraceOption = None) -> None:
