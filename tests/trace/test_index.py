@@ -160,43 +160,6 @@ def test_search_finds_what_came_since(writers, folder):
     assert ids(log.search("week one")) == [recorded.call_id(3)]
 
 
-def test_statistics(sample):
-    log = trace.open(sample)
-
-    rows = {row["name"]: row for row in log.stats("name")}
-
-    assert rows["Course outline"] == {
-        "name": "Course outline", "calls": 3, "errors": 0, "input_tokens": 1300, "output_tokens": 320,
-        "cache_read_tokens": None, "cost_usd": None, "cost_unknown_calls": 3, "duration_p50": 0.5, "duration_p95": 2.25,
-        "duration_p99": 2.25, "time_to_first_token_p50": None, "time_to_first_token_p95": None,
-        "time_to_first_token_p99": None,
-    }  # fmt: skip
-    assert rows["Nightly report"]["errors"] == 1
-
-
-@pytest.mark.parametrize(
-    ("by", "expected"),
-    [
-        ("path", {"/outline": 2, "/outline/research": 1, "/report": 2}),
-        ("model", {"gpt-4o-mini-2024-07-18": 3, "gpt-4o-2024-07-18": 1, "gpt-4o": 1}),
-        ("process", {"agent.mjs": 3, "report.py": 2}),
-        ("tool", {"web_search": 1}),
-        ("property", {"mode=context mode": 3, "mode=batch": 1}),
-        ("session", {recorded.COURSE: 3, recorded.REPORT: 2}),
-        ("step", {0: 2, 1: 2, 2: 1}),
-        ("outcome", {"ok": 4, "http_error": 1}),
-    ],
-)
-def test_statistics_by(sample, by, expected):
-    assert {row[by]: row["calls"] for row in trace.open(sample).stats(by)} == expected
-
-
-def test_statistics_of_some_calls(sample):
-    assert [(row["process"], row["calls"]) for row in trace.open(sample).stats("process", Filters(error=True))] == [
-        ("report.py", 1)
-    ]
-
-
 def priced(version="1", each=0.25):
     """A quarter of a dollar for every call that reported usage; `priced.asked` counts."""
 
@@ -216,9 +179,6 @@ def test_costs_are_those_of_the_log(sample):
     assert log.query_sessions(prices=prices) == session_rows(pairs, cost_of=prices.cost_of)
     course = [pair for pair in pairs if pair[0]["session"]["id"] == recorded.COURSE]
     assert log.query_session(recorded.COURSE, prices) == session_view(course, cost_of=prices.cost_of)
-    assert [(row["cost_usd"], row["cost_unknown_calls"]) for row in log.stats("name", prices=prices)] == [
-        (0.5, 1), (0.25, 1)
-    ]  # fmt: skip
 
 
 def test_costs_are_worked_out_once_and_again_for_other_prices(sample):
@@ -287,11 +247,6 @@ def test_a_call_that_went_away_meanwhile_is_passed_over(sample):
 def test_a_session_that_is_not_there_is_said_in_words(sample, prefix):
     with pytest.raises(TraceError, match=r"there is no session|no session's id"):
         trace.open(sample).query_session(prefix)
-
-
-def test_statistics_by_something_else_are_refused(sample):
-    with pytest.raises(TraceError, match="no statistics by 'colour'"):
-        trace.open(sample).stats("colour")
 
 
 # -- keeping up --------------------------------------------------------------------------------------------------------

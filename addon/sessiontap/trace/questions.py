@@ -73,11 +73,13 @@ class Questions:
         return self.query_calls(Filters(search=text), limit)
 
     def stats(self, by: str, filters: Filters | None = None, prices: Prices | None = None) -> list[Row]:
-        """Statistics of calls by name, path, model, process, tool, property and more (`index.stats.BYS`).
+        """Statistics of calls by name, path, model, process, tool, property and more (`index.stats.BYS`), or by the
+        values of one property: `property:KEY`.
 
-        A row for each value, most calls first: `{by: value, calls, errors, input_tokens, output_tokens,
-        cache_read_tokens, cost_usd, cost_unknown_calls, duration_p50, duration_p95, duration_p99,
-        time_to_first_token_p50, ..._p95, ..._p99}`, durations in seconds.
+        A row for each value, most calls first: `{by: value, calls, errors, error_rate, sessions, input_tokens,
+        output_tokens, cache_read_tokens, cost_usd, cost_unknown_calls, session_cost_usd_mean, ..._p50, ..._p95,
+        session_cost_partial, session_cost_unknown, session_duration_p50, ..._p95, duration_p50, ..._p95, ..._p99,
+        time_to_first_token_p50, ..._p95, ..._p99}`, durations in seconds, what is unknown None.
         """
         return self._asked().stats(by, filters or _none(), prices)
 

@@ -15,7 +15,7 @@ from sessiontap.trace.index.answers import Sort
 from sessiontap.trace.index.catch_up import CatchUp, Progress
 from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.filters import Filters, condition
-from sessiontap.trace.index.stats import BYS, stats
+from sessiontap.trace.index.stats import BYS, is_known, stats
 
 Row = dict[str, Any]
 _T = TypeVar("_T")
@@ -60,8 +60,8 @@ class Index:
 
     def stats(self, by: str, filters: Filters, prices: Prices | None) -> list[Row]:
         """Statistics by a key of `stats.BYS`. Raises TraceError for another one."""
-        if by not in BYS:
-            raise TraceError(f"there are no statistics by {by!r}", f"Choose one of {', '.join(BYS)}.")
+        if not is_known(by):
+            raise TraceError(f"there are no statistics by {by!r}", f"Choose one of {', '.join(BYS)}, property:KEY.")
 
         def ask(database: sqlite3.Connection) -> list[Row]:
             return stats(database, by, condition(database, filters), prices is not None)
