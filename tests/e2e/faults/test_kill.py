@@ -1,0 +1,169 @@
+"""`kill -9` of the proxy at 200 random moments under load: what reached the disk is there, right, and gone on from."""
+
+from __future__ import annotations
+
+import os
+import random
+import struct
+import threading
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgpack  # type: ignore[import-untyped]
+import pytest
+import yaml
+from tests.e2e.faults.load import RULES, Crowd, serve
+from tests.e2e.faults.warm import Warm
+from tests.e2e.lab import ROOT, Lab, own_environment
+
+from sessiontap import trace
+from sessiontap.demo import redirect
+from sessiontap.demo.redirect import format_table
+from sessiontap.trace.maintenance import verify
+
+KILLS = 200
+FOLDERS = 8
+"""Each is killed in `KILLS // FOLDERS` times, on and on."""
+LANES = 2
+"""Folders that are worked in at a time."""
+LONGEST = 0.45
+"""Seconds of load before a kill, at most."""
+STARTING = 0.15
+"""The share of kills that come while the proxy starts."""
+TORN = 0.15
+"""The share of kills after which the last record is cut, as a machine that fails may leave it."""
+SEED = int(os.environ.get("SESSIONTAP_SEED") or random.SystemRandom().randrange(10**6))
+
+
+def on_disk(segment: Path) -> tuple[dict[int, dict[str, Any]], int | None]:
+    """What stands in a segment by docs/trace-format.md alone: whole records by offset, and where a torn one begins."""
+    data = segment.read_bytes()
+    records: dict[int, dict[str, Any]] = {}
+    at = 0
+    while at < len(data):
+        frame, end = data[at : at + 15], len(data)
+        if len(frame) == 15:
+            assert frame.startswith(b"\xc7\x0c\x53STAP"), f"no frame at {at} of {segment}"
+            length, crc = struct.unpack(">II", frame[7:])
+            end = at + 15 + length
+        if len(frame) < 15 or end > len(data):
+            return records, at
+        assert zlib.crc32(data[at + 15 : end]) == crc, f"a bad record at {at} of {segment}"
+        records[at] = msgpack.unpackb(data[at + 15 : end])
+        at = end
+    return records, None
+
+
+def cut(segment: Path, chance: random.Random) -> str | None:
+    """Cut a segment somewhere in its last record; the id of the call that is lost with it."""
+    records, torn = on_disk(segment)
+    if not records or torn is not None:
+        return None
+    at, record = records.popitem()
+    os.truncate(segment, chance.randrange(at + 1, segment.stat().st_size))
+    return record["id"] if record["type"] == "call" else None
+
+
+class Follower:
+    """Reads along, as `sessiontap tail -f` does, over all kills and starts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.seen: list[str] = []
+        self._stop = threading.Event()
+        self._calls = trace.open(folder).follow(poll_seconds=0.2, stop=self._stop, from_start=True)
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    def _follow(self) -> None:
+        self.seen.extend(call.id for call in self._calls)
+
+    def stop(self) -> list[str]:
+        self._stop.set()
+        self._thread.join(30)
+        return self.seen
+
+
+@pytest.fixture
+def warm(lab: Lab) -> Iterator[Warm]:
+    table = {redirect.VARIABLE: format_table(serve(lab)), "PYTHONUNBUFFERED": "1"}
+    with Warm({**own_environment(), **table}) as warm:
+        yield warm
+
+
+def kill_on(warm: Warm, lab: Lab, confdir: Path, number: int) -> Counter[str]:
+    """One folder's kills; what was found in it."""
+    chance = random.Random(SEED * FOLDERS + number)
+    place = lab.folder / f"folder-{number}"
+    folder = place / "trace"
+    folder.mkdir(parents=True)
+    rules = place / "rules.yaml"
+    rules.write_text(yaml.safe_dump(RULES), encoding="utf-8")
+    arguments = ["--listen-host", "127.0.0.1", "--listen-port", "0"]
+    for script in (ROOT / "addon" / "main.py", redirect.__file__):
+        arguments += ["-s", str(script)]
+    options = {"confdir": confdir, "ssl_verify_upstream_trusted_ca": lab.authority.pem}
+    for name, value in {**options, "session_trace": folder, "session_rules": rules}.items():
+        arguments += ["--set", f"{name}={value}"]
+
+    crowd = Crowd.of(f"run-{number}", 3, confdir / "mitmproxy-ca-cert.pem")
+    follower, log, lost = Follower(folder), trace.open(folder), set()
+    for _ in range(KILLS // FOLDERS):
+        proxy = warm.mitmdump(arguments, place)
+        if chance.random() < STARTING:
+            proxy.pass_time(chance.uniform(0, 0.1))
+            proxy.kill()
+            continue
+        crowd.start(proxy.port())
+        proxy.pass_time(chance.uniform(0, LONGEST))
+        crowd.may_fail()
+        proxy.kill()
+        crowd.stop()
+        assert b"a fault of its own" not in proxy.said, proxy.said.decode()
+        assert b"Traceback" not in proxy.said, proxy.said.decode()
+        log.query_sessions()  # the index grows from kill to kill
+        if chance.random() < TORN:
+            lost.add(cut(max(folder.glob("*.mpk")), chance))
+    log.close()
+    return checked(folder, crowd, follower, lost - {None})
+
+
+def checked(folder: Path, crowd: Crowd, follower: Follower, lost: set[str]) -> Counter[str]:
+    segments = [on_disk(path) for path in sorted(folder.glob("*.mpk"))]
+    torn = [(path, at) for path, (_, at) in zip(sorted(folder.glob("*.mpk")), segments, strict=True) if at is not None]
+    reached = [[record for record in records.values() if record["type"] == "call"] for records, _ in segments]
+
+    log = trace.open(folder)
+    calls = list(log.calls(newest_first=False, warm_ups=True))
+    assert sorted(call.id for call in calls) == sorted(call["id"] for calls in reached for call in calls)
+    crowd.ledger.check_all(calls)
+    assert [(problem.path, problem.offset) for problem in log.problems] == torn
+    assert [(problem.path, problem.offset) for problem in verify(folder).problems] == torn
+    assert not any(segment.live for segment in log.segments())
+    seen = follower.stop()
+    assert len(seen) == len(set(seen))
+    assert set(seen) - lost == {call.id for call in calls}
+    assert sorted(row["id"] for row in log.query_calls()) == sorted(call.id for call in calls)
+    log.close()
+
+    steps = [sorted(call["session"]["step"] for call in calls) for calls in reached if calls]
+    flat = [step for one in steps for step in one]
+    assert flat == sorted(set(flat)), "each start goes on behind the steps that are in the log"
+    packed = [call.record[side]["body"]["enc"] for call in calls for side in ("request", "response")]
+    streams = sum(call.record["llm"]["stream"] for call in calls)
+    return Counter(
+        calls=len(calls), deltas=packed.count("zstd-delta"), streams=streams, torn=len(torn), sent=len(crowd.ledger)
+    )
+
+
+def test_what_reached_the_disk_is_read_back_and_gone_on_from(warm: Warm, lab: Lab, confdir: Path) -> None:
+    print(f"to repeat: SESSIONTAP_SEED={SEED}")
+    with ThreadPoolExecutor(LANES) as lanes:
+        found = sum(lanes.map(lambda number: kill_on(warm, lab, confdir, number), range(FOLDERS)), Counter[str]())
+    print(dict(found))
+    for what in ("calls", "deltas", "streams"):
+        assert found[what] > KILLS, f"{what}: this was no load"
+    assert found["torn"] > 0
