@@ -49,16 +49,19 @@ def agent_of(headers: Headers, body: Any = None) -> Agent | None:
     for name, value in headers:
         lowered.setdefault(name.lower(), value)
     seen = Seen(lowered, body)
-    for client in AGENTS:
-        if any(sign(seen) for sign in client.signs):
-            return Agent(
-                name=client.name,
-                session=_first(seen, client.session),
-                thread=_first(seen, client.thread),
-                parent_thread=_first(seen, client.parent_thread),
-                subagent=_first(seen, client.subagent),
-            )
-    return None
+    # Of the signs, only those can hold whose header is there: a handful of some thirty.
+    places = {place for name in lowered if name in _BY_HEADER for place, sign in _BY_HEADER[name] if sign(seen)}
+    places.update(place for place, sign in _BY_BODY if sign(seen))
+    if not places:
+        return None
+    client = AGENTS[min(places)]
+    return Agent(
+        name=client.name,
+        session=_first(seen, client.session),
+        thread=_first(seen, client.thread),
+        parent_thread=_first(seen, client.parent_thread),
+        subagent=_first(seen, client.subagent),
+    )
 
 
 def usable(value: object) -> str | None:
@@ -76,10 +79,21 @@ def _first(seen: Seen, sources: Iterable[Source]) -> str | None:
 # Signs and sources -------------------------------------------------------------------------------------------------
 
 
-def sends(name: str, pattern: str = "") -> Sign:
+@dataclass(frozen=True, slots=True)
+class HeaderSign:
+    """A sign that one header gives, so that a request without the header need not be asked."""
+
+    name: str
+    begins: re.Pattern[str]
+
+    def __call__(self, seen: Seen) -> bool:
+        value = seen.headers.get(self.name)
+        return value is not None and self.begins.match(value) is not None
+
+
+def sends(name: str, pattern: str = "") -> HeaderSign:
     """The header is there and its value begins as the pattern says, whatever the case."""
-    regex = re.compile(pattern, re.IGNORECASE)
-    return lambda seen: (value := seen.headers.get(name)) is not None and regex.match(value) is not None
+    return HeaderSign(name, re.compile(pattern, re.IGNORECASE))
 
 
 def header(name: str) -> Source:
@@ -256,3 +270,11 @@ AGENTS: tuple[Client, ...] = (
         session=(_agents_sdk_key,),
     ),
 )
+
+_BY_HEADER: dict[str, list[tuple[int, Sign]]] = {}
+"""Header name -> the signs that look at it, each with its client's place."""
+_BY_BODY: list[tuple[int, Sign]] = []
+
+for _place, _client in enumerate(AGENTS):
+    for _sign in _client.signs:
+        (_BY_HEADER.setdefault(_sign.name, []) if isinstance(_sign, HeaderSign) else _BY_BODY).append((_place, _sign))

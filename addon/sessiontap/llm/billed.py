@@ -21,6 +21,15 @@ from sessiontap.llm.pick import count, dicts, dig, first_count, names, text
 _INPUT = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
 _OUTPUT = ("completion_tokens_details", "output_tokens_details", "output_token_details")
 
+_TELLING = frozenset(
+    (
+        *("billed_units", "cache_creation", "cacheDetails", "server_tool_use", "speed", "iterations"),
+        *("promptTokensDetails", "cacheTokensDetails", "candidatesTokensDetails"),
+        *(*_INPUT, *_OUTPUT),
+    )
+)
+"""Most usage has none of these, and is plain tokens alone."""
+
 TOOLS = frozenset(
     {"web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "google_search"}
 )
@@ -29,6 +38,9 @@ TOOLS = frozenset(
 
 def billed_of(usage: Any, tools: Iterable[str] = ()) -> Billed | None:
     """From a usage object of any family and the tools that the provider ran; None where it is plain tokens alone."""
+    ran = [tool for tool in tools if tool in TOOLS]
+    if not ran and (not isinstance(usage, dict) or _TELLING.isdisjoint(usage)):
+        return None
     found = Billed(
         input=count(usage, "billed_units", "input_tokens"),
         output=count(usage, "billed_units", "output_tokens"),
@@ -55,7 +67,7 @@ def billed_of(usage: Any, tools: Iterable[str] = ()) -> Billed | None:
         ),
         web_searches=count(usage, "server_tool_use", "web_search_requests"),
         speed=speed if (speed := text(usage, "speed")) != "standard" else None,
-        tools=names((*(tool for tool in tools if tool in TOOLS), *_left_out(usage))),
+        tools=names((*ran, *_left_out(usage))),
     )
     return found if found.stated() else None
 

@@ -40,6 +40,8 @@ class _Decoder(Protocol):
 
 def decode(body: bytes, encodings: str | None, *, complete: bool = True, limit: int = LIMIT) -> Decoded:
     """Undo `encodings`, a content-encoding header's value. An end that is missing is no problem if not `complete`."""
+    if encodings is None and len(body) <= limit:
+        return Decoded(body)
     decoded = decode_chunks((body,), encodings, complete=complete, limit=limit)
     return Decoded(decoded.data, decoded.problem)
 

@@ -21,6 +21,7 @@ _LOOKED_AT = 3000
 
 _OF_TITLES = ("title", "name", "tags", "emoji", "topic", "follow", "summar")
 _OF_SUMMARIES = ("summar", "compact", "condense", "continuing our")
+_OF_CONTINUED = ("continued", "summary", "state_snapshot", "removed")
 """One of these stands in every such prompt: looking for them first costs a tenth."""
 
 TITLES = re.compile(
@@ -79,9 +80,12 @@ def purpose_of(call: Call, prompt: str | None, opening: str | None, latest: str 
 
 def _asks(phrases: re.Pattern[str], words: tuple[str, ...], said: str) -> bool:
     lowered = said.lower()
-    return any(word in lowered for word in words) and phrases.search(said) is not None
+    for word in words:
+        if word in lowered:
+            return phrases.search(said) is not None
+    return False
 
 
 def goes_on(opening: str | None) -> bool:
     """Whether a request's first user message is what a compaction left."""
-    return opening is not None and CONTINUED.search(opening[:_LOOKED_AT]) is not None
+    return opening is not None and _asks(CONTINUED, _OF_CONTINUED, opening[:_LOOKED_AT])

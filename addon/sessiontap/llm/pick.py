@@ -49,7 +49,11 @@ def count(value: Any, *keys: str | int) -> int | None:
 
 def first_count(value: Any, *paths: tuple[str | int, ...]) -> int | None:
     """The count at the first path that has one."""
-    return next((found for path in paths if (found := count(value, *path)) is not None), None)
+    if isinstance(value, dict):
+        for path in paths:
+            if path[0] in value and (found := count(value, *path)) is not None:
+                return found
+    return None
 
 
 def number(value: Any, *keys: str | int) -> float | None:

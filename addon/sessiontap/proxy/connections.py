@@ -132,6 +132,7 @@ def proxy_user(header: str | None) -> str | None:
     return name or None
 
 
+@lru_cache(maxsize=256)
 def is_local(client: str | None, proxy: str | None) -> bool:
     """Whether a client is on this machine: loopback, or the very address it reached the proxy at."""
     if client is None:

@@ -7,12 +7,12 @@ import os
 import platform
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
-from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import mitmproxy.version
 
 import sessiontap
+from sessiontap.callers import Caller
 from sessiontap.exchange import Headers, Response
 from sessiontap.headers import trace_id
 from sessiontap.llm.call import Call, Reply
@@ -60,6 +60,7 @@ class Recorder:
         self._folder = settings.trace
         self._key = secret.load()
         self._redactor = self._redact_by(rules)
+        self._last_caller: tuple[Caller | None, Redactor, dict[str, Any]] = (None, self._redactor, {})
         info = {
             "pid": os.getpid(),
             "host": platform.node(),
@@ -117,28 +118,45 @@ class Recorder:
 
     def _records(self, ended: Ended) -> Iterable[dict[str, Any]]:
         plan, ending = ended.live.plan, None
+        link_extra: dict[str, Any] = {}
         try:
-            seen, reply = see(ended, self._faults)
+            came = come(ended, self._faults)
             with self._faults.guard("conversations"):
                 if plan is not None and plan.history is not None:
-                    ending = end_of(plan.history, reply, ended.status)
-                    seen = replace(seen, link_extra=_kept(plan, ended.live.call, ending))
+                    ending = end_of(plan.history, came.reply, ended.status)
+                    link_extra = _kept(plan, ended.live.call, ending)
         finally:
             session_id = plan.session.id if plan and plan.session else None
             at = ended.live.time + ended.duration
             self._on_read(Left(ended.live.id, session_id, at, ending, trace_id(_headers(ended.reply_headers))))
+        seen = see(ended, came, link_extra)
         redactor = self._redactor
         self._terminal.say(redactor.text(call_line(seen)))
         if not is_kept(seen):
             return []
         record = call_record(seen, redactor)
-        return [record] if seen.caller is None else [caller_record(seen.caller, redactor), record]
+        return [record] if seen.caller is None else [self._caller(seen.caller, redactor), record]
+
+    def _caller(self, caller: Caller, redactor: Redactor) -> dict[str, Any]:
+        """The record of a caller, which is most often the last call's."""
+        if self._last_caller[0] is not caller or self._last_caller[1] is not redactor:
+            self._last_caller = caller, redactor, caller_record(caller, redactor)
+        return self._last_caller[2]
 
 
-def see(ended: Ended, faults: Faults) -> tuple[CallSeen, Reply | None]:
-    """Decode and read what came back, and put together what is kept. Raises nothing of a damaged body."""
-    live, plan = ended.live, ended.live.plan
-    call = live.call
+class Came(NamedTuple):
+    """What came of a call, decoded and read."""
+
+    request_headers: Headers
+    request_body: Decoded
+    reply_headers: Headers
+    reply_body: Decoded
+    reply: Reply | None
+
+
+def come(ended: Ended, faults: Faults) -> Came:
+    """Decode and read what came back. Raises nothing of a damaged body."""
+    live, call = ended.live, ended.live.call
     request_headers, reply_headers = _headers(ended.request_headers), _headers(ended.reply_headers)
     whole = ended.outcome in ("ok", "http_error")
     request_body = _decoded(ended.request_body, request_headers, whole)
@@ -150,49 +168,53 @@ def see(ended: Ended, faults: Faults) -> tuple[CallSeen, Reply | None]:
         with faults.guard("reading a reply"):
             reply = read_reply(call, live.request, response)
             live.flags.remove("unread")
-    return (
-        CallSeen(
-            id=live.id,
-            time=live.time,
-            request=SeenRequest(
-                method=live.request.method,
-                url=live.request.url,
-                http_version=ended.http_version,
-                headers=request_headers,
-                body=_seen(ended.request_body, request_body, request_headers),
-                trailers=_headers(ended.request_trailers) if ended.request_trailers else None,
-            ),
-            response=SeenResponse(
-                status=ended.status,
-                http_version=ended.reply_http_version or "",
-                headers=reply_headers,
-                body=_seen(ended.reply_body, reply_body, reply_headers),
-                trailers=_headers(ended.reply_trailers) if ended.reply_trailers else None,
-                chunks=ended.reply_body.chunks,
-            )
-            if ended.status is not None
-            else None,
-            outcome=_outcome(ended.outcome, reply),
-            duration=ended.duration,
-            time_to_first_byte=live.first_byte,
-            time_to_first_token=_first_token(reply, reply_body.offsets, ended.reply_body.chunks),
-            host=live.request.host,
-            forwarded_host=ended.forwarded_host,
-            caller=live.connection.caller,
-            client=live.connection.client_ip,
-            proxy_user=live.connection.proxy_user,
-            call=call,
-            reply=reply,
-            decision=plan.decision if plan else None,
-            labels=plan.labels if plan else None,
-            session=plan.session if plan else None,
-            session_extra={"key": plan.session.key} if plan and plan.session and plan.session.key else {},
-            link=plan.link if plan else None,
-            edits=(*plan.edits, *plan.reply_edits) if plan else (),
-            gateway=plan.gateway if plan else None,
-            flags=tuple(live.flags) if plan else (*live.flags, "undecided"),
+    return Came(request_headers, request_body, reply_headers, reply_body, reply)
+
+
+def see(ended: Ended, came: Came, link_extra: dict[str, Any]) -> CallSeen:
+    """Put together what is kept."""
+    live, plan, reply = ended.live, ended.live.plan, came.reply
+    return CallSeen(
+        id=live.id,
+        time=live.time,
+        request=SeenRequest(
+            method=live.request.method,
+            url=live.request.url,
+            http_version=ended.http_version,
+            headers=came.request_headers,
+            body=_seen(ended.request_body, came.request_body, came.request_headers),
+            trailers=_headers(ended.request_trailers) if ended.request_trailers else None,
         ),
-        reply,
+        response=SeenResponse(
+            status=ended.status,
+            http_version=ended.reply_http_version or "",
+            headers=came.reply_headers,
+            body=_seen(ended.reply_body, came.reply_body, came.reply_headers),
+            trailers=_headers(ended.reply_trailers) if ended.reply_trailers else None,
+            chunks=ended.reply_body.chunks,
+        )
+        if ended.status is not None
+        else None,
+        outcome=_outcome(ended.outcome, reply),
+        duration=ended.duration,
+        time_to_first_byte=live.first_byte,
+        time_to_first_token=_first_token(reply, came.reply_body.offsets, ended.reply_body.chunks),
+        host=live.request.host,
+        forwarded_host=ended.forwarded_host,
+        caller=live.connection.caller,
+        client=live.connection.client_ip,
+        proxy_user=live.connection.proxy_user,
+        call=live.call,
+        reply=reply,
+        decision=plan.decision if plan else None,
+        labels=plan.labels if plan else None,
+        session=plan.session if plan else None,
+        session_extra={"key": plan.session.key} if plan and plan.session and plan.session.key else {},
+        link=plan.link if plan else None,
+        link_extra=link_extra,
+        edits=(*plan.edits, *plan.reply_edits) if plan else (),
+        gateway=plan.gateway if plan else None,
+        flags=tuple(live.flags) if plan else (*live.flags, "undecided"),
     )
 
 
@@ -206,7 +228,7 @@ def _kept(plan: Plan, call: Call | None, ending: Ending) -> dict[str, Any]:
 
 
 def _headers(fields: Fields) -> Headers:
-    return Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields)
+    return Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields])
 
 
 def _decoded(body: Body, headers: Headers, complete: bool) -> Decoded:

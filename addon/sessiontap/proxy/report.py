@@ -29,6 +29,7 @@ class Terminal:
         handlers = (one for one in logging.getLogger().handlers if isinstance(one, TermLogHandler))
         self._between: AbstractContextManager[object] = getattr(next(handlers, None), "lock", None) or nullcontext()
         """mitmproxy's own lines are written under it, the text and its end apart."""
+        self._second, self._stamp = 0, ""
 
     def say(self, line: str) -> None:
         """From any thread."""
@@ -36,10 +37,11 @@ class Terminal:
             logger.info(line)
         elif not self._silent:
             now = time.time()
-            stamp = time.strftime("%H:%M:%S", time.localtime(now))
+            if int(now) != self._second:
+                self._second, self._stamp = int(now), time.strftime("%H:%M:%S", time.localtime(now))
             # A terminal that has gone costs no record.
             with suppress(OSError, ValueError), self._between:
-                sys.stdout.write(f"[{stamp}.{int(now % 1 * 1000):03}] {line}\n")
+                sys.stdout.write(f"[{self._stamp}.{int(now % 1 * 1000):03}] {line}\n")
                 sys.stdout.flush()
 
 
@@ -63,7 +65,7 @@ def call_line(seen: CallSeen) -> str:
 
 def printable(text: str) -> str:
     """`text` with what would move a terminal's cursor or colour it taken out."""
-    return "".join(char if char.isprintable() else "?" for char in text)
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _count(tokens: int | None) -> str:
