@@ -20,10 +20,11 @@ MAY_IMPORT = {
     "headers": {"llm", "rules", "sessions"},
     "gateways": {"headers"},
     "trace": {"callers", "llm", "rules", "sessions", "headers", "gateways"},
-    "proxy": {"callers", "llm", "rules", "sessions", "headers", "gateways", "trace"},
+    "proxy": {"callers", "llm", "rules", "sessions", "headers", "gateways", "trace", "export"},
+    "export": {"trace"},
     "prices": {"llm"},
     "demo": {"cli", "trace"},
-    "cli": {"callers", "llm", "rules", "sessions", "headers", "trace", "proxy", "prices", "demo"},
+    "cli": {"callers", "llm", "rules", "sessions", "headers", "trace", "export", "proxy", "prices", "demo"},
 }
 KNOW_MITMPROXY = {"proxy"}
 PROXY_PATH = {"mitmproxy", "yaml", "msgpack", "msgspec", "zstandard", "brotli"}

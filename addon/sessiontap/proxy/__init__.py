@@ -18,6 +18,8 @@
     chain.py        a shorter addon chain: what has nothing to do sleeps
     runner.py       `sessiontap run`: mitmdump with the addon loaded
     ca.py           mitmproxy's certificate authority, made before the proxy starts
+    flow_file.py    recorded calls as mitmproxy's flow file; no part of the proxy
 
-It imports every other room but the readers' (cli, demo); none imports it, but for `cli run`, `exec` and `env`.
+It imports every other room but the readers' (cli, demo, prices; of export the values that flow_file is given); none
+imports it, but for `cli run`, `exec` and `env`.
 """

@@ -1,0 +1,168 @@
+"""`sessiontap export`: calls in formats of other tools."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from sessiontap.cli.errors import Failure, Misuse, note
+from sessiontap.cli.options import (
+    ErrorOption,
+    ModelOption,
+    NameOption,
+    ProcessOption,
+    PropertyOption,
+    RulesOption,
+    SearchOption,
+    SinceOption,
+    TraceOption,
+    open_trace,
+)
+from sessiontap.cli.output import ReaderGone, flush, line
+from sessiontap.cli.progress import Report, progress
+from sessiontap.export.formats import FORMATS
+
+if TYPE_CHECKING:
+    from sessiontap.cli.costs import Costs
+    from sessiontap.export.call import ExportedCall
+    from sessiontap.trace import Trace
+    from sessiontap.trace.questions import Place
+
+EXAMPLES = (
+    "sessiontap export --format jsonl | jq -r .request.body",
+    "sessiontap export --format har @1 -o session.har",
+    "sessiontap export --format flow --since 1h --error -o failed.flow && mitmweb -r failed.flow",
+)
+SHOWN = 3
+"""Damaged bodies that are named."""
+
+FormatName = StrEnum("FormatName", {name: name for name in FORMATS})  # type: ignore[misc]
+
+
+def export(
+    ctx: typer.Context,
+    format: Annotated[
+        FormatName,
+        typer.Option("--format", "-f", help="; ".join(f"{name}: {one.what}" for name, one in FORMATS.items()) + "."),
+    ],
+    sessions: Annotated[
+        list[str] | None, typer.Argument(metavar="[SESSION]...", help="Only these: ids, prefixes of them, or @1, @2.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Private file to write, - for stdout.")
+    ] = None,
+    name: NameOption = None,
+    since: SinceOption = None,
+    process: ProcessOption = None,
+    model: ModelOption = None,
+    property: PropertyOption = None,
+    error: ErrorOption = False,
+    search: SearchOption = None,
+    rules: RulesOption = None,
+    trace: TraceOption = None,
+) -> None:
+    """Calls with their bodies, oldest first, for other tools.
+
+    What the log has is what is written: decoded bodies, redacted credentials. Exit status 1 says that a body could
+    not be read any more; all else of its call is there.
+    """
+    from sessiontap.cli.costs import Costs
+    from sessiontap.cli.filters import Filter
+    from sessiontap.cli.units import since as moment
+    from sessiontap.trace.index.filters import Filters
+
+    wanted = Filter(name, moment(since) if since else None, process, model, tuple(property or ()), error, search)
+    wanted.check()
+    chosen = FORMATS[format.value]
+    to_stdout = output is None or str(output) == "-"
+    if to_stdout and not chosen.is_text and sys.stdout.isatty():
+        raise Misuse(f"{chosen.name} is no text for a terminal", f"write it to a file: -o calls.{chosen.name}")
+    costs = Costs.by(rules)
+    log = open_trace(ctx, trace)
+    filters = Filters(
+        wanted.name, wanted.since, wanted.process, wanted.model, wanted.properties, wanted.error, wanted.search
+    )
+    with progress("reading the trace") as log.progress:
+        places = log.query_places(filters, [log.query_session_id(prefix) for prefix in sessions or ()])
+    log.progress = None
+    with progress("exporting") as report, _stdout() if output is None or to_stdout else _file(output) as out:
+        calls = _Calls(log, places, costs, report)
+        chosen.load()(calls, out)
+    _tell(log, calls, None if to_stdout else output, wanted.since)
+
+
+class _Calls:
+    """The calls at these places, read when they are asked for, and what was wrong with them."""
+
+    def __init__(self, log: Trace, places: list[Place], costs: Costs, report: Report) -> None:
+        self._log = log
+        self._places = places
+        self._costs = costs
+        self._report = report
+        self.number = 0
+        self.damage: list[str] = []
+
+    @property
+    def gone(self) -> int:
+        """How many went away, with their segments, since they were looked up."""
+        return len(self._places) - self.number
+
+    def __iter__(self) -> Iterator[ExportedCall]:
+        from sessiontap.export.call import exported
+
+        for call in self._log.calls_at(self._told()):
+            one = exported(call, self._costs.usd)
+            self.number += 1
+            self.damage += one.damage
+            yield one
+
+    def _told(self) -> Iterator[Place]:
+        for done, place in enumerate(self._places):
+            self._report(done, len(self._places))
+            yield place
+
+
+@contextmanager
+def _stdout() -> Iterator[BinaryIO]:
+    """Raises ReaderGone."""
+    try:
+        flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise ReaderGone from None
+
+
+@contextmanager
+def _file(output: Path) -> Iterator[BinaryIO]:
+    from sessiontap.cli.out_file import out_file
+
+    with out_file(output) as file:
+        yield file
+
+
+def _tell(log: Trace, calls: _Calls, output: Path | None, since: int | None) -> None:
+    """What was written and what is missing, on stderr. Raises Failure where bodies could not be read."""
+    from sessiontap.cli import gaps
+    from sessiontap.cli.units import plural
+    from sessiontap.trace import Problem
+
+    if not calls.number:
+        note(f"no call in {log.folder} fits: the export is empty")
+    elif output is not None:
+        note(f"{plural(calls.number, 'call')} in {output}")
+    if calls.gone:
+        note(f"{plural(calls.gone, 'call')} went away with {'its' if calls.gone == 1 else 'their'} segment meanwhile")
+    lost = gaps.lost(log.query_notes(since))
+    damaged = gaps.damaged(Problem(*one) for one in log.query_problems())
+    for text in (*lost, *damaged, *calls.damage[:SHOWN]):
+        note(line(text))
+    if calls.damage:
+        bodies = plural(len(calls.damage), "body", "bodies")
+        raise Failure(f"{bodies} could not be read", "the export has all else of these calls, and why in their place")

@@ -1,0 +1,219 @@
+"""HTTP Archive 1.2 (http://www.softwareishard.com/blog/har-12-spec/), as browsers and mitmproxy read it.
+
+What HAR has no place for stands in each entry's `_sessiontap`. A WebSocket's turn is an entry in the form of Chrome:
+`_resourceType` `websocket`, its frames in `_webSocketMessages`.
+
+A response is text only where readers encode it again as it was: they go by the charset of its Content-Type, which for
+JSON, HTML, XML and scripts is UTF-8 and for others (mitmproxy) Latin-1. Else it is base64. HAR has no base64 for
+requests: one that is no UTF-8 is written a character a byte, and its comment says so.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping
+from email.message import Message as Fields
+from http import HTTPStatus
+from typing import Any, BinaryIO
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+
+import sessiontap
+from sessiontap.export.call import Body, ExportedCall, field, fields
+from sessiontap.export.frames import messages
+
+Record = Mapping[str, Any]
+Json = dict[str, Any]
+
+LABELS = ("user", "properties", "tags", "state", "flags")
+CODINGS = frozenset({"gzip", "deflate", "br", "zstd", "identity"})
+"""Content-Encodings that readers know. mitmproxy refuses the whole file for another one, so that header is left out."""
+VERSIONS = {"HTTP/2.0": "HTTP/2", "HTTP/3.0": "HTTP/3"}
+"""As readers expect them."""
+UTF8_TYPES = ("json", "html", "xml", "javascript", "ecmascript", "text/css")
+ONE_BYTE_A_CHARACTER = "binary: each character is one byte (Latin-1)"
+UNKNOWN_TYPE = "x-unknown"
+"""HAR's own word."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def write(calls: Iterable[ExportedCall], out: BinaryIO) -> None:
+    """One archive, an entry a line. Raises OSError of `out`."""
+    creator = {"name": "sessiontap", "version": sessiontap.__version__}
+    out.write(b'{"log": {"version": "1.2", "creator": ' + _encode(creator) + b', "pages": [], "entries": [')
+    between = b"\n"
+    for call in calls:
+        out.write(between + _encode(entry(call)))
+        between = b",\n"
+    out.write(b"\n]}}\n")
+
+
+def entry(call: ExportedCall) -> Json:
+    """One call."""
+    timings = _timings(call)
+    found = {
+        "startedDateTime": call.row["time"],
+        "time": sum(value for value in timings.values() if value > 0),
+        "request": _request(call),
+        "response": _response(call),
+        "cache": {},
+        "timings": timings,
+        "comment": call.title,
+        "_sessiontap": _own(call),
+    }
+    if call.is_websocket:
+        found["_resourceType"] = "websocket"
+        found["_webSocketMessages"] = [
+            {
+                "type": "send" if one.from_client else "receive",
+                "time": one.time / 1_000_000_000,
+                "opcode": 1,
+                "data": one.data.decode("utf-8", "replace"),
+            }
+            for one in messages(call)
+        ]
+    return found
+
+
+def _own(call: ExportedCall) -> Json:
+    record, missing = call.record, {}
+    for side, body in (("request", call.request_body), ("response", call.response_body)):
+        if body.missing:
+            missing[side] = body.missing
+    return {**call.row, **{key: record.get(key) for key in LABELS}, "missing": missing}
+
+
+def _timings(call: ExportedCall) -> dict[str, float]:
+    """Milliseconds. What is not known is -1; how long sending took is not known apart and is part of `wait`."""
+    whole, first = call.row["duration"], call.row["time_to_first_byte"]
+    if whole is None:
+        wait, receive = first, None
+    elif first is None:
+        wait, receive = whole, 0
+    else:
+        wait, receive = first, max(whole - first, 0)
+    known = {"send": 0, "wait": wait, "receive": receive}
+    return {
+        **dict.fromkeys(("blocked", "dns", "connect", "ssl"), -1),
+        **{name: -1 if value is None else round(value * 1000, 6) for name, value in known.items()},
+    }
+
+
+def _request(call: ExportedCall) -> Json:
+    request, body = call.request, call.request_body
+    url = str(request.get("url") or "")
+    found: Json = {
+        "method": str(request.get("method") or ""),
+        "url": url,
+        "httpVersion": _version(request),
+        "cookies": [],  # credentials: the log has none
+        "headers": _headers(request),
+        "queryString": _pairs(parse_qsl(urlsplit(url).query, keep_blank_values=True)),
+        "headersSize": -1,
+        "bodySize": _wire_size(body, ()),
+    }
+    if body.data and not call.is_websocket:
+        found["postData"] = _post_data(body.data, field(request, "content-type") or UNKNOWN_TYPE)
+    if body.missing:
+        found["comment"] = body.missing
+    return found
+
+
+def _post_data(data: bytes, kind: str) -> Json:
+    try:
+        return {"mimeType": kind, "params": [], "text": data.decode()}
+    except UnicodeDecodeError:
+        return {"mimeType": kind, "params": [], "text": data.decode("latin-1"), "comment": ONE_BYTE_A_CHARACTER}
+
+
+def _response(call: ExportedCall) -> Json:
+    response, body = call.response, call.response_body
+    if response is None:
+        return {
+            "status": 0,
+            "statusText": "",
+            "httpVersion": "",
+            "cookies": [],
+            "headers": [],
+            "content": {"size": 0, "mimeType": UNKNOWN_TYPE},
+            "redirectURL": "",
+            "headersSize": -1,
+            "bodySize": -1,
+            "_error": call.row["outcome"],
+        }
+    status = int(response.get("status") or 0)
+    kind = field(response, "content-type")
+    found: Json = {
+        "status": status,
+        "statusText": HTTPStatus(status).phrase if status in HTTPStatus else "",
+        "httpVersion": _version(response),
+        "cookies": [],
+        "headers": _headers(response),
+        "content": _content(Body(data=b"", size=0) if call.is_websocket else body, kind),
+        "redirectURL": field(response, "location") or "",
+        "headersSize": -1,
+        "bodySize": _wire_size(body, response.get("chunks") or ()),
+    }
+    if call.row["outcome"] not in ("ok", "http_error"):
+        found["_error"] = call.row["outcome"]
+    return found
+
+
+def _content(body: Body, kind: str | None) -> Json:
+    found: Json = {"size": -1 if body.size is None else body.size, "mimeType": kind or UNKNOWN_TYPE}
+    if body.missing:
+        found["comment"] = body.missing
+    if body.data is not None:
+        text = as_text(body.data, kind or "")
+        if text is None:
+            found |= {"text": base64.b64encode(body.data).decode(), "encoding": "base64"}
+        else:
+            found["text"] = text
+    elif body.size is None:
+        found["size"] = 0 if not body.missing else -1
+    return found
+
+
+def as_text(data: bytes, kind: str) -> str | None:
+    """The body as text that a reader who goes by the Content-Type `kind` encodes to the same bytes; None where there
+    is none."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return None
+    parsed = Fields()
+    parsed["content-type"] = kind
+    charset = parsed.get_content_charset()
+    if charset is None:
+        same = text.isascii() or any(word in kind for word in UTF8_TYPES)
+    else:
+        same = charset in ("utf-8", "utf8") or (charset in ("us-ascii", "iso-8859-1", "latin-1") and text.isascii())
+    return text if same else None
+
+
+def _wire_size(body: Body, chunks: Iterable[int]) -> int:
+    """Bytes on the wire; -1 where that is not known: the log has bodies decoded."""
+    streamed = sum(list(chunks)[1::2])
+    if streamed:
+        return streamed
+    if body.total is not None:
+        return body.total
+    known = body.encoding is None or body.undecodable
+    return (body.size or 0) if known and (body.size is not None or not body.missing) else -1
+
+
+def _version(message: Record) -> str:
+    version = str(message.get("http_version") or "unknown")
+    return VERSIONS.get(version, version)
+
+
+def _headers(message: Record) -> list[Json]:
+    codings = [value.lower() for name, value in fields(message) if name.lower() == "content-encoding"]
+    fit = len(codings) == 1 and codings[0] in CODINGS
+    return _pairs((name, value) for name, value in fields(message) if fit or name.lower() != "content-encoding")
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> list[Json]:
+    return [{"name": name, "value": value} for name, value in pairs]
