@@ -69,6 +69,8 @@ class Recorder:
         }
         self._writer = Writer(settings.trace, writer_info=info, fsync_seconds=settings.fsync, on_fault=self._say)
         self._writer.start()
+        self._clean = _Clean(self)
+        logger.addFilter(self._clean)
 
     def _say(self, kind: str, text: str) -> None:
         """What the writer has to tell. The disk's troubles are no fault of ours, and are said as they are."""
@@ -81,6 +83,7 @@ class Recorder:
         """Write what is queued, then end."""
         self._closing = True
         self._writer.close(10)
+        logger.removeFilter(self._clean)
 
     def hurry(self) -> None:
         """Read at once the replies that wait."""
@@ -89,6 +92,10 @@ class Recorder:
     def rules_changed(self, rules: Rules) -> None:
         """Redact by the new rules' patterns from here on."""
         self._redactor = self._redact_by(rules)
+
+    def redacted(self, text: str) -> str:
+        """What we are about to say. From any thread."""
+        return self._redactor.text(text)
 
     def _redact_by(self, rules: Rules) -> Redactor:
         return Redactor(self._key, rules.redact_headers, rules.redact_patterns)
@@ -131,7 +138,8 @@ class Recorder:
             self._on_read(Left(ended.live.id, session_id, at, ending, trace_id(_headers(ended.reply_headers))))
         seen = see(ended, came, link_extra)
         redactor = self._redactor
-        self._terminal.say(redactor.text(call_line(seen)))
+        own = redactor.knowing(seen.request.headers, seen.request.url)
+        self._terminal.say(own.text(call_line(seen)))
         if not is_kept(seen):
             return []
         record = call_record(seen, redactor)
@@ -169,6 +177,18 @@ def come(ended: Ended, faults: Faults) -> Came:
             reply = read_reply(call, live.request, response)
             live.flags.remove("unread")
     return Came(request_headers, request_body, reply_headers, reply_body, reply)
+
+
+class _Clean(logging.Filter):
+    """No credential on the terminal: a fault may quote what it failed on."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self._recorder = recorder
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = self._recorder.redacted(record.getMessage()), None
+        return True
 
 
 def see(ended: Ended, came: Came, link_extra: dict[str, Any]) -> CallSeen:
@@ -251,7 +271,7 @@ def _seen(body: Body, decoded: Decoded, headers: Headers) -> SeenBody | None:
     encoding = headers.get("content-encoding")
     total = body.size if body.size > len(body.data) else None
     if decoded.problem is not None and encoding:
-        return SeenBody(body.data, encoding, undecodable=True, total=total)
+        return SeenBody(body.data, encoding, undecodable=True, total=total, legible=decoded.data)
     return SeenBody(decoded.data, encoding, total=total)
 
 

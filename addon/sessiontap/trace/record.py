@@ -38,6 +38,8 @@ class SeenBody:
     undecodable: bool = False
     total: int | None = None
     """Bytes that went by, where `data` holds fewer: it was cut."""
+    legible: bytes = b""
+    """Of one that is `undecodable`: what could be decoded all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ def call_record(seen: CallSeen, redactor: Redactor) -> Record:
     labels = seen.labels or Labels()
     rules = [*(seen.decision.rules if seen.decision else ()), *labels.rules]
     whole = seen.decision is None or seen.decision.capture == "full"
+    redactor = redactor.knowing(seen.request.headers, seen.request.url)
     bodies = [seen.request.body, seen.response.body if seen.response else None]
     flags = list(dict.fromkeys(seen.flags))
     if any(one is not None and one.undecodable for one in bodies) and "undecodable" not in flags:
@@ -141,9 +144,9 @@ def call_record(seen: CallSeen, redactor: Redactor) -> Record:
         "properties": redactor.mapping(labels.properties),
         "tags": [redactor.text(tag) for tag in labels.tags],
         "state": redactor.value(labels.state),
-        "rules": list(dict.fromkeys(rules)),
-        "host": seen.host,
-        "forwarded_host": seen.forwarded_host,
+        "rules": _texts(dict.fromkeys(rules), redactor),
+        "host": _text(seen.host, redactor),
+        "forwarded_host": _text(seen.forwarded_host, redactor),
         "route": call.endpoint.route if call else None,
         "changes": _changes(seen, redactor),
         "request": _request(seen.request, redactor, whole),
@@ -158,14 +161,16 @@ def caller_record(caller: Caller, redactor: Redactor) -> Record:
         "id": caller.id,
         "pid": caller.pid,
         "started": caller.started,
-        "name": caller.name,
-        "names": list(caller.names),
-        "exe": caller.exe,
+        "name": _text(caller.name, redactor),
+        "names": _texts(caller.names, redactor),
+        "exe": _text(caller.exe, redactor),
         "argv": redactor.argv(caller.argv),
         "cwd": _text(caller.cwd, redactor),
         "user": caller.user,
         "uid": caller.uid,
-        "ancestors": [{"pid": one.pid, "name": one.name, "started": one.started} for one in caller.ancestors],
+        "ancestors": [
+            {"pid": one.pid, "name": _text(one.name, redactor), "started": one.started} for one in caller.ancestors
+        ],
         "container": caller.container,
         "env": redactor.mapping(caller.env),
     }
@@ -222,10 +227,10 @@ def _llm(call: Call | None, reply: Reply | None, response: SeenResponse | None, 
         "family": endpoint.family if endpoint else None,
         "operation": endpoint.operation if endpoint else None,
         "request_model": _text((asked.model if asked else None) or (endpoint.model if endpoint else None), redactor),
-        "response_model": reply.response_model if reply else None,
-        "response_id": reply.response_id if reply else None,
+        "response_model": _text(reply.response_model, redactor) if reply else None,
+        "response_id": _text(reply.response_id, redactor) if reply else None,
         "stream": reply.stream if reply else None,
-        "finish_reason": reply.finish_reason if reply else None,
+        "finish_reason": _text(reply.finish_reason, redactor) if reply else None,
         "tools_offered": _texts(asked.tools_offered if asked else (), redactor),
         "tool_calls": _texts((tool.name for tool in tools), redactor),
         "tool_results": _texts(asked.tool_results if asked else (), redactor),
@@ -239,8 +244,8 @@ def _llm(call: Call | None, reply: Reply | None, response: SeenResponse | None, 
         if usage
         else None,
         "cost_reported": reply.cost_reported if reply else None,
-        "service_tier": reply.service_tier if reply else None,
-        "error": {"type": error.type, "message": _text(error.message, redactor)} if error else None,
+        "service_tier": _text(reply.service_tier, redactor) if reply else None,
+        "error": {"type": _text(error.type, redactor), "message": _text(error.message, redactor)} if error else None,
     }
     if reply and reply.billed and (billed := reply.billed.stated()):
         record["billed"] = billed
@@ -249,7 +254,7 @@ def _llm(call: Call | None, reply: Reply | None, response: SeenResponse | None, 
     if response is not None and (limits := rate_limits(response.headers)):
         record["rate_limits"] = {name: redactor.text(value) for name, value in limits.items()}
     if any(tool.id for tool in tools):
-        record["tool_call_ids"] = [tool.id for tool in tools]
+        record["tool_call_ids"] = [_text(tool.id, redactor) for tool in tools]
     if problems := [*(asked.problems if asked else ()), *(reply.problems if reply else ())]:
         record["problems"] = _texts(problems, redactor)
     return record
@@ -285,7 +290,9 @@ def _body(seen: SeenBody | None, redactor: Redactor, whole: bool) -> body.Plain 
         extra["undecodable"] = True
     if seen.total is not None and seen.total > len(seen.data):
         extra["total"] = seen.total
-    if whole:
+    if whole and seen.undecodable and seen.legible != seen.data and redactor.body(seen.legible) != seen.legible:
+        extra["withheld"] = "credential"
+    elif whole:
         return body.Plain(redactor.body(seen.data), seen.encoding, extra)
     return extra | body.measured(len(seen.data), seen.encoding)
 

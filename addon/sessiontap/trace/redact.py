@@ -6,23 +6,25 @@ and nobody can try guesses against a log.
 
 Where a name says that a value is a credential (headers, query parameters, environment variables, options of a command
 line) the whole value goes, whatever its shape. Elsewhere (bodies, paths, error texts, other headers) known shapes go,
-and values that a credential's name is given (`api_key=...`, `"client_secret": "..."`).
-Not found: a credential without a known shape in free text; one inside a compressed or encrypted part; one written with
-JSON escapes (`\\u0073k-...`). One that a stream spreads over several events is `deltas.py`'s matter.
+values that a credential's name is given (`api_key=...`, `"client_secret": "..."`), and what the call's own headers and
+URL show to be a credential (own.py). A stream may spread one over several events (deltas.py) or hold it in AWS's frames
+(framed.py). docs/trace-format.md says what is not found.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from sessiontap.trace import deltas, shapes
+from sessiontap.trace import deltas, framed, own, shapes
 from sessiontap.trace.errors import TraceError
 
 HEADERS = frozenset(
@@ -51,14 +53,21 @@ _HEADER_LINE = re.compile(r"([\w-]+):\s*(.*)", re.DOTALL)
 
 SHORTEST = 12
 """No known shape is shorter."""
-WINDOW = 1 << 18
+WINDOW = 1 << 14
+"""Bodies are searched in such pieces."""
 REACH = 1 << 14
 """How far behind a window a credential that begins in it may run."""
-_CLEAN_WINDOWS = 4096
+_WINDOWS_REMEMBERED = 4096
 _REMEMBERED = 2048
 """Values of headers, URLs and short texts."""
+_CALLERS = 64
+"""Sets of own credentials for which a redactor is kept."""
+_PAUSE_AFTER = 16
+"""Windows searched in one go."""
 _PAUSE = 1e-5
-"""Between windows: a sleep of no time at all would take the GIL back before a waiting thread wakes up."""
+"""A sleep of no time at all would take the GIL back before a waiting thread wakes up."""
+
+Own = tuple[own.Credential, ...]
 
 
 class Redactor:
@@ -73,54 +82,60 @@ class Redactor:
         self._key = key[:64]
         self._headers = HEADERS | {name.lower() for name in header_names}
         self._patterns = tuple(_compiled(pattern) for pattern in patterns)
-        self._clean: dict[bytes, None] = {}
+        self._own: tuple[own.Needle, ...] = ()
+        self._seen: dict[tuple[object, ...], tuple[shapes.Hit, ...]] = {}
+        self._named: list[own.Credential] = []
+        """What has been found by name since this was last emptied."""
         # An app's calls repeat nearly all of their headers, URLs and labels.
-        self.header = lru_cache(_REMEMBERED)(self._header)
-        self.url = lru_cache(_REMEMBERED)(self._url)
-        self.text = lru_cache(_REMEMBERED)(self._text)
+        self._kept_header = lru_cache(_REMEMBERED)(self._header)
+        self._kept_url = lru_cache(_REMEMBERED)(self._url)
+        self._kept_text = lru_cache(_REMEMBERED)(self._text)
+        self._knowing = lru_cache(_CALLERS)(self._that_knows)
+
+    def knowing(self, headers: Iterable[tuple[str, str]], url: str) -> Redactor:
+        """One that also finds the credentials of these request headers and this URL, wherever they stand."""
+        found: dict[own.Credential, None] = {}
+        for name, value in headers:
+            if named := self._kept_header(name, value)[1]:
+                found.update(dict.fromkeys(named))
+        found.update(dict.fromkeys(self._kept_url(url)[1]))
+        return self._knowing(tuple(found)) if found else self
+
+    def _that_knows(self, credentials: Own) -> Redactor:
+        known = own.needles(credentials)
+        if not known:
+            return self
+        other = copy.copy(self)
+        other._own = known
+        return other
 
     def token(self, kind: str, secret: bytes) -> str:
         """What stands for `secret`."""
         return f"[redacted:{kind}:{hashlib.blake2b(secret, digest_size=5, key=self._key).hexdigest()}]"
 
     def body(self, data: bytes) -> bytes:
-        """A body without its credentials; JSON stays JSON.
+        """A body without its credentials; JSON stays JSON, frames of an AWS event stream stay such frames.
 
-        Goes through the body in windows, letting other threads run in between, and remembers clean ones by digest:
-        agents send their whole history again with every call.
+        Goes through the body in windows, lets other threads run in between, and remembers what it found in each by
+        its hash: agents send their whole history again with every call.
         """
-        if len(data) < SHORTEST:
+        if len(data) < SHORTEST and not self._patterns:
             return data
-        hits = list(deltas.find(data))
-        for start in range(0, len(data), WINDOW):
-            hits += self._window(data, start)
-            if len(data) > WINDOW:
-                time.sleep(_PAUSE)
-        return self._replaced(data, hits) if hits else data
+        if apart := framed.take_apart(data):
+            return self._frames(apart, data)
+        return self._replaced(data, self._hits(data))
 
-    def _text(self, text: str) -> str:
-        """A text without the credentials whose shape is known."""
-        if len(text) < SHORTEST and not self._patterns:
-            return text
-        data = text.encode("utf-8", "surrogatepass")
-        hits = self._find(data, 0, len(data))
-        return self._replaced(data, hits).decode("utf-8", "surrogatepass") if hits else text
-
-    def _header(self, name: str, value: str) -> str:
+    def header(self, name: str, value: str) -> str:
         """A header's value: whole credentials by name (scheme words and cookie names stay), else by shape."""
-        lower = name.lower()
-        if lower in ("cookie", "set-cookie"):
-            first, *others = value.split(";")
-            if lower == "cookie":
-                others = [self._cookie(lower, other) for other in others]
-            return ";".join([self._cookie(lower, first), *others])
-        if self.names_credential(lower):
-            if value.startswith("AWS4-"):
-                return self.text(value)
-            if scheme := _SCHEME.fullmatch(value):
-                return f"{scheme[1]} {self._whole(lower, scheme[2])}"
-            return self._whole(lower, value)
-        return self.url(value) if "://" in value else self.text(value)
+        return self._without_own(self._kept_header(name, value)[0])
+
+    def url(self, url: str) -> str:
+        """A URL: its password, the query parameters that are credentials by name, known shapes anywhere."""
+        return self._without_own(self._kept_url(url)[0])
+
+    def text(self, text: str) -> str:
+        """A text without the credentials whose shape is known."""
+        return self._without_own(self._kept_text(text))
 
     def headers(self, fields: Iterable[tuple[str, str]]) -> list[list[str]]:
         return [[name, self.header(name, value)] for name, value in fields]
@@ -128,25 +143,6 @@ class Redactor:
     def names_credential(self, header: str) -> bool:
         """A header of this lower-case name holds a credential."""
         return header in self._headers or header.endswith(HEADER_ENDS)
-
-    def _url(self, url: str) -> str:
-        """A URL: its password, the query parameters that are credentials by name, known shapes anywhere."""
-        parts = _URL.fullmatch(url)
-        if parts is None:
-            path, mark, query = url.partition("?")
-            return self._path(path) + (mark + self._query(query) if mark else "")
-        scheme, user, host, path, query, fragment = parts.groups()
-        if user is not None:
-            name, colon, password = user.partition(":")
-            user = self.text(name) + colon + (self._whole("password", password) if password else "")
-        return (
-            scheme
-            + (f"{user}@" if user is not None else "")
-            + host
-            + self._path(path)
-            + (f"?{self._query(query)}" if query is not None else "")
-            + (f"#{self._query(fragment)}" if fragment is not None else "")
-        )
 
     def named(self, name: str, value: str) -> str:
         """A value that has a name (environment variable, property): whole where the name says credential."""
@@ -193,12 +189,63 @@ class Redactor:
             return argument[: line.start(2)] + self.header(line[1], line[2])
         return self.url(argument) if _URL.fullmatch(argument) else self.text(argument)
 
+    # -- remembered, so without the call's own -------------------------------------------------------------------------
+
+    def _text(self, text: str) -> str:
+        if len(text) < SHORTEST and not self._patterns:
+            return text
+        data = text.encode("utf-8", "surrogatepass")
+        return self._replaced(data, self._find(data)).decode("utf-8", "surrogatepass")
+
+    def _header(self, name: str, value: str) -> tuple[str, Own]:
+        lower = name.lower()
+        if "://" in value and not self.names_credential(lower):
+            return self._kept_url(value)
+        self._named.clear()
+        return self._header_value(lower, value), tuple(self._named)
+
+    def _header_value(self, name: str, value: str) -> str:
+        if name in ("cookie", "set-cookie"):
+            first, *others = value.split(";")
+            if name == "cookie":
+                others = [self._cookie(name, other) for other in others]
+            return ";".join([self._cookie(name, first), *others])
+        if self.names_credential(name):
+            if value.startswith("AWS4-"):
+                return self._kept_text(value)
+            if scheme := _SCHEME.fullmatch(value):
+                return f"{scheme[1]} {self._whole(name, scheme[2])}"
+            return self._whole(name, value)
+        return self._kept_text(value)
+
+    def _url(self, url: str) -> tuple[str, Own]:
+        self._named.clear()
+        return self._url_text(url), tuple(self._named)
+
+    def _url_text(self, url: str) -> str:
+        parts = _URL.fullmatch(url)
+        if parts is None:
+            path, mark, query = url.partition("?")
+            return self._path(path) + (mark + self._query(query) if mark else "")
+        scheme, user, host, path, query, fragment = parts.groups()
+        if user is not None:
+            name, colon, password = user.partition(":")
+            user = self._kept_text(name) + colon + (self._whole("password", password) if password else "")
+        return (
+            scheme
+            + (f"{user}@" if user is not None else "")
+            + self._kept_text(host)
+            + self._path(path)
+            + (f"?{self._query(query)}" if query is not None else "")
+            + (f"#{self._query(fragment)}" if fragment is not None else "")
+        )
+
     def _cookie(self, header: str, pair: str) -> str:
         name, equals, value = pair.partition("=")
         return f"{name}={self._whole(header, value)}" if equals else self._whole(header, pair)
 
     def _path(self, path: str) -> str:
-        return "/".join(self.text(segment) for segment in path.split("/"))
+        return "/".join(self._kept_text(segment) for segment in path.split("/"))
 
     def _query(self, query: str) -> str:
         return "&".join(self._parameter(parameter) for parameter in query.split("&"))
@@ -208,7 +255,7 @@ class Redactor:
         plain = unquote_to_bytes(name).decode("utf-8", "replace").lower()
         if value and (plain.translate({ord("_"): None, ord("-"): None}) in shapes.QUERY_NAMES or _NAMED.search(plain)):
             return f"{name}={self._whole(plain, value, unquote_to_bytes(value))}"
-        return self.text(name) + equals + self.text(value)
+        return self._kept_text(name) + equals + self._kept_text(value)
 
     def _whole(self, name: str, value: str, secret: bytes | None = None) -> str:
         """The token for a value that is a credential from end to end; its kind is its shape's, else the name's."""
@@ -216,28 +263,77 @@ class Redactor:
         if not stripped or _DONE.fullmatch(stripped):
             return value
         data = stripped.encode("utf-8", "surrogatepass") if secret is None else secret
+        kind = re.sub(r"[^\w.-]", "-", name)[:80]
         for hit in shapes.find(data, 0, len(data), len(data)):
             if (hit.start, hit.end) == (0, len(data)):
-                return self.token(hit.kind, data)
-        return self.token(re.sub(r"[^\w.-]", "-", name)[:80], data)
+                kind = hit.kind
+                break
+        self._named.append(own.Credential(kind, data))
+        return self.token(kind, data)
 
-    def _window(self, data: bytes, start: int) -> list[shapes.Hit]:
-        end = min(start + WINDOW, len(data))
-        if len(data) <= WINDOW:
-            return self._find(data, start, end)
-        seen = hashlib.blake2b(memoryview(data)[max(0, start - 64) : end + REACH], digest_size=16).digest()
-        if seen in self._clean:
-            return []
-        hits = self._find(data, start, end)
+    # -- the call's own ------------------------------------------------------------------------------------------------
+
+    def _without_own(self, text: str) -> str:
+        if not self._own:
+            return text
+        data = text.encode("utf-8", "surrogatepass")
+        hits = list(own.find(data, self._own, 0, len(data)))
+        return self._replaced(data, hits).decode("utf-8", "surrogatepass") if hits else text
+
+    # -- bodies --------------------------------------------------------------------------------------------------------
+
+    def _frames(self, apart: framed.Framed, data: bytes) -> bytes:
+        """An event stream: searched as if it were a JSON value a line."""
+        flat = b"\n".join(apart.texts)
+        hits = self._hits(flat, is_stream=True)
         if not hits:
-            if len(self._clean) >= _CLEAN_WINDOWS:
-                self._clean.clear()
-            self._clean[seen] = None
+            return data
+        texts, start = [], 0
+        for text in apart.texts:
+            end = start + len(text)
+            inside = [
+                replace(
+                    hit,
+                    start=max(hit.start, start) - start,
+                    end=min(hit.end, end) - start,
+                    secret=hit.secret or flat[hit.start : hit.end],
+                )
+                for hit in hits
+                if hit.start < end and hit.end > start
+            ]
+            texts.append(self._replaced(text, inside))
+            start = end + 1
+        return apart.put_together(texts)
+
+    def _hits(self, data: bytes, is_stream: bool | None = None) -> list[shapes.Hit]:
+        hits = list(deltas.find(data, self._find, is_stream=is_stream))
+        if len(data) <= WINDOW:
+            return hits + self._find(data)
+        searched = 0
+        for start in range(0, len(data), WINDOW):
+            end = min(start + WINDOW, len(data))
+            look = max(0, start - shapes.LOOK_BACK)
+            # Keyed at random in each process; a digest would take five times as long.
+            piece = data[look : end + REACH]
+            key = self._own, start == 0, len(piece), hash(piece)
+            found = self._seen.get(key)
+            if found is None:
+                found = tuple(_moved(hit, -start) for hit in self._find(data, start, end))
+                if len(self._seen) >= _WINDOWS_REMEMBERED:
+                    del self._seen[next(iter(self._seen))]
+                self._seen[key] = found
+                searched += 1
+                if searched % _PAUSE_AFTER == 0:
+                    time.sleep(_PAUSE)
+            hits += [_moved(hit, start) for hit in found]
         return hits
 
-    def _find(self, data: bytes, start: int, end: int) -> list[shapes.Hit]:
+    def _find(self, data: bytes, start: int = 0, end: int | None = None) -> list[shapes.Hit]:
+        end = len(data) if end is None else end
         reach = min(end + REACH, len(data))
         hits = list(shapes.find(data, start, end, reach))
+        if self._own:
+            hits += own.find(data, self._own, start, end)
         for pattern in self._patterns:
             for match in pattern.finditer(data, start, reach):
                 if match.start() < end and match.end() > match.start():
@@ -247,6 +343,8 @@ class Redactor:
 
     def _replaced(self, data: bytes, hits: list[shapes.Hit]) -> bytes:
         """`data` with a token for each hit; of two that overlap the first and longer one names the whole stretch."""
+        if not hits:
+            return data
         pieces: list[bytes] = []
         done = 0
         for hit in sorted(hits, key=lambda hit: (hit.start, -hit.end)):
@@ -259,6 +357,10 @@ class Redactor:
             pieces.append(self.token(hit.kind, secret).encode() if hit.kind else b"")
             done = hit.end
         return b"".join(chain(pieces, (data[done:],)))
+
+
+def _moved(hit: shapes.Hit, by: int) -> shapes.Hit:
+    return shapes.Hit(hit.start + by, hit.end + by, hit.kind, hit.secret)
 
 
 def _compiled(pattern: str) -> re.Pattern[bytes]:

@@ -20,9 +20,22 @@ from dataclasses import dataclass
 _WORD = r"[A-Za-z0-9_-]"
 _MIXED = r"(?=[a-z_-]*[A-Z0-9])"
 """Not only lower-case words: `sk-` begins CSS classes too."""
-_VALUE = r"(?=[A-Za-z0-9+/_.~=%-]{0,256}?[0-9])[A-Za-z0-9+/_.~=%-]{16,4096}"
+_ESCAPE = r"\\{1,7}(?:/|u00(?:2[BbFf]|3[Dd]))"
+"""A `+`, `/` or `=` as some JSON writers spell it, also in JSON within JSON."""
+_VALUE = rf"(?=[A-Za-z0-9+/_.~=%-]{{0,256}}?[0-9])(?:[A-Za-z0-9+/_.~=%-]|{_ESCAPE}){{16,4096}}"
 """A value given to a credential's name in text: long, and with a digit, unlike `os.environ` or `YOUR_KEY_HERE`."""
-_ASSIGNED = r"(?:\\?[\"'])?\s{0,4}(?:=>|[:=])\s{0,4}(?:\\?[\"'])?(?:(?:Bearer|Basic)\s)?"
+_QUOTE = r"\\{0,7}(?:[\"']|(?<=\\)u0022)"
+"""Of JSON within JSON, too."""
+_SCHEMES = r"(?:Bearer|Basic|Token)"
+_ASSIGNED = (
+    rf"(?:(?:{_QUOTE})?\s{{0,4}}(?:=>|[:=])\s{{0,4}}(?:{_QUOTE})?(?:{_SCHEMES}\s)?"
+    r"|\"(?:\r?\n[A-Za-z-]{1,64}:[^\r\n]{0,256}){0,4}\r?\n\r?\n)"
+)
+"""Between a name and its value; the second way is a form's part (multipart/form-data)."""
+_BASIC = r"(?=[A-Za-z+/]{0,256}[0-9])(?=[a-z0-9+/]{0,256}[A-Z])[A-Za-z0-9+/]{16,1024}={0,2}(?![\w-])"
+_COOKIES = r"[\w.-]{1,64}=[^\s\"'\\;<>]{12,4096}(?:;\s?[\w.-]{1,64}=[^\s\"'\\;<>]{0,4096}){0,32}"
+_FORM = r"(?=[\w.~%+/=-]*(?:&|\Z))"
+"""The text is a form (application/x-www-form-urlencoded) that begins with this parameter."""
 _QUERY_VALUE = r"[^&\s\"'#<>\\\[\]`|]{6,4096}"
 
 # kind, fixed beginning (up to and with its anchor byte `-`, `_`, `A`, `J`), the rest
@@ -42,7 +55,7 @@ PREFIXES: tuple[tuple[str, str, str], ...] = (
     ("tavily-key", "tvly-", rf"{_MIXED}[A-Za-z0-9-]{{16,128}}"),
     ("firecrawl-key", "fc-", r"[0-9a-f]{32}"),
     ("voyage-key", "pa-", rf"{_MIXED}[A-Za-z0-9_-]{{40,64}}"),
-    ("bedrock-key", "bedrock-api-key-", r"[A-Za-z0-9+/=]{40,4096}"),
+    ("bedrock-key", "bedrock-api-key-", rf"(?:[A-Za-z0-9+/=]|{_ESCAPE}){{40,4096}}"),
     ("slack-token", "xoxa-", r"[A-Za-z0-9-]{10,256}"),
     ("slack-token", "xoxb-", r"[A-Za-z0-9-]{10,256}"),
     ("slack-token", "xoxe-", r"[A-Za-z0-9-]{10,256}"),
@@ -75,9 +88,11 @@ PREFIXES: tuple[tuple[str, str, str], ...] = (
     ("stripe-key", "sk_", r"(?:live|test)_[A-Za-z0-9]{16,255}"),
     ("stripe-key", "rk_", r"(?:live|test)_[A-Za-z0-9]{16,255}"),
     ("elevenlabs-key", "sk_", r"[0-9a-f]{48}"),
+    ("novita-key", "sk_", rf"{_MIXED}[A-Za-z0-9_-]{{43}}"),
     ("google-key", "A", r"Iza[A-Za-z0-9_-]{35}"),
+    ("google-key", "A", r"Q\.Ab[A-Za-z0-9_-]{40,128}"),
     ("aws-key-id", "A", r"(?:KIA|SIA)[A-Z0-9]{16}"),
-    ("bedrock-key", "A", r"BSK[A-Za-z0-9+/]{60,256}={0,2}"),
+    ("bedrock-key", "A", rf"BSK(?:[A-Za-z0-9+/]|{_ESCAPE}){{60,256}}(?:=|{_ESCAPE}){{0,2}}"),
     ("jwt", "eyJ", r"[\w-]{8,4096}\.[\w-]{0,8192}\.[\w-]{8,4096}(?:\.[\w-]{8,2048}){0,2}"),
 )
 
@@ -102,6 +117,10 @@ _QUERY_IN_TEXT = (
 )  # fmt: skip
 
 
+LOOK_BACK = 512
+"""How far before its anchor a shape looks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A credential in a text."""
@@ -121,6 +140,8 @@ class _Probe:
     pattern: re.Pattern[bytes]
     kinds: tuple[str, ...]
     backs: tuple[int, ...]
+    whole: bool
+    """A match cannot begin with a part of the text that it needs, and then be looked at again."""
 
 
 def _border(head: str) -> str:
@@ -152,6 +173,8 @@ def _named(anchor: str) -> str:
     return rf"(?:{ends}){_ASSIGNED}({_VALUE})"
 
 
+_AZURE = r"(QQJ99[A-Za-z0-9]{26})(?![A-Za-z0-9+/_-])"
+"""Behind 52 letters: Azure's keys of 84 letters."""
 _PEM = (
     r"(?=----BEGIN [A-Z ]{0,32}PRIVATE KEY)("
     r"----BEGIN [A-Z ]{0,32}PRIVATE KEY(?: BLOCK)?-----"
@@ -175,41 +198,57 @@ def _probes() -> tuple[_Probe, ...]:
             others.append(("private-key", _PEM, 1))
         if anchor in "_-":
             others.append(("credential", f"(?=[kKtTsSaA]){_named(anchor)}", 0))
+        if anchor == "J":
+            others.append(("azure-key", rf"(?<![A-Za-z0-9+/_-].{{52}}J)(?<=[A-Za-z0-9]{{52}}J){_AZURE}", 53))
         known = f"{before}(?:{'|'.join(pattern for _, pattern, _ in shapes)})"
         pattern = "|".join([known, *(pattern for _, pattern, _ in others)])
-        probes.append(_probe(anchor, pattern, [*shapes, *others]))
-    query = "|".join(rf"(?<=[?&6]{name}=)" for name in _QUERY_IN_TEXT)
+        probes.append(_probe(anchor, pattern, [*shapes, *others], whole=anchor == "J"))
+    query = "|".join(rf"(?<=[?&6]{name}=)|(?<=\A{name}=){_FORM}" for name in _QUERY_IN_TEXT)
     for anchor, kind, pattern in (
-        ("apiKey", "credential", rf"\b{_ASSIGNED}({_VALUE})"),
-        ("Bearer", "bearer", rf"\s({_VALUE})"),
+        ("K", "credential", rf"(?<=apiK)ey\b{_ASSIGNED}({_VALUE})"),
+        ("B", "bearer", rf"(?=ea|as)(?:earer\s({_VALUE})|asic\s({_BASIC}))"),
+        ("C", "cookie", rf"(?=ookie:)ookie:\s({_COOKIES})"),
         ("=", "credential", rf"(?<=[ygntde]=)(?:{query}|(?<=[ ,]Signature=))({_QUERY_VALUE})"),
     ):
-        probes.append(_probe(anchor, pattern, [(kind, pattern, 0)]))
+        probes.append(_probe(anchor, pattern, [(kind, pattern, 0)] * 2))
     return tuple(probes)
 
 
-def _probe(anchor: str, pattern: str, shapes: list[tuple[str, str, int]]) -> _Probe:
+def _probe(anchor: str, pattern: str, shapes: list[tuple[str, str, int]], whole: bool = False) -> _Probe:
     return _Probe(
         anchor.encode(),
         re.compile(f"{anchor}(?:{pattern})".encode()),
         tuple(kind for kind, _, _ in shapes),
         tuple(back for _, _, back in shapes),
+        whole,
     )
 
 
 PROBES = _probes()
-_USERINFO = re.compile(rb"://[^\s/:@\"'\\<>]{0,128}:([^\s/@\"'\\<>]{1,256})@")
+_USERINFO = re.compile(rb"://[^\s/:@\"'\\<>]{0,128}:(?!\[redacted:)([^\s/@\"'\\<>]{1,256})@")
 _YA29 = re.compile(rf"ya29\.{_border('ya29.')}[A-Za-z0-9_-]{{20,2048}}".encode())
+_NEED = 1024
+"""No shape needs to see more than this to tell that it begins, but those that are `whole`."""
 
 
 def find(text: bytes, start: int, end: int, reach: int) -> Iterator[Hit]:
-    """Credentials that begin in text[start:end], in no order; a match may run on to `reach`."""
+    """Credentials that begin in text[start:end], in no order; a match may run on to `reach`.
+
+    What is found depends on text[start - LOOK_BACK : reach] and on whether that is where the text begins.
+    """
+    near = min(reach, end + _NEED)
     for probe in PROBES:
         if text.find(probe.anchor, start, end) < 0:
             continue
-        for match in probe.pattern.finditer(text, start, reach):
+        until = reach if probe.whole else near
+        for match in probe.pattern.finditer(text, start, until):
             if match.start() >= end:
                 break
+            if match.end() == until < reach:
+                again = probe.pattern.match(text, match.start(), reach)
+                if again is None:
+                    continue
+                match = again
             group = match.lastindex or 1
             back = probe.backs[group - 1]
             yield Hit(match.start(group) - back, match.end(group), probe.kinds[group - 1])
