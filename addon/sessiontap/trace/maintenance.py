@@ -12,7 +12,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,10 +25,14 @@ from sessiontap.trace.lock import alone
 from sessiontap.trace.pack import Packer
 from sessiontap.trace.reader import Problem, SegmentInfo, Trace, open
 from sessiontap.trace.segment import is_live
+from sessiontap.trace.views import is_warm_up
 
 Record = dict[str, Any]
 Progress = Callable[[int, int], None]
-"""Called with the bytes that are done and all that there are."""
+"""Called with what is done and all that there is: bytes, of `prune` segments."""
+
+_MAKING_SECONDS = 60.0
+"""A segment without a byte may be this old and still be one that a writer is making."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,8 @@ class Pruned:
     """Deleted as a whole."""
     rewritten: tuple[Path, ...]
     calls: int
+    sessions: int
+    """Of which no call is left."""
     bytes: int
     kept_live: tuple[Path, ...] = ()
 
@@ -100,16 +106,27 @@ def verify(folder: Path | str, progress: Progress | None = None) -> Checked:
         if not segment.readable:
             problems.append(Problem(segment.path, 0, segment.size, "is of a format that this version cannot read"))
             continue
-        for found in _verified(segment.path, chains):
+        for found, end in _verified(segment.path, chains):
             if isinstance(found, Problem):
                 problems.append(found)
             else:
                 records += 1
                 bodies += found
+            if progress is not None:
+                progress(min(done + end, total), total)
         done += segment.size
-        if progress is not None:
-            progress(done, total)
     return Checked(len(segments), records, bodies, tuple(problems))
+
+
+def reindex(folder: Path | str, progress: Progress | None = None) -> Info:
+    """Make the index anew from the log. Raises TraceError."""
+    trace = open(folder)
+    try:
+        trace.progress = progress
+        trace.rebuild_index()
+    finally:
+        trace.close()
+    return info(folder)
 
 
 def prune(
@@ -125,100 +142,122 @@ def prune(
     session (its whole id). With several of them all that any asks for goes. Raises TraceError.
 
     By age and size segments go as a whole: by age when the last of their calls is too old. Segments that are being
-    written stay.
+    written stay: what they take counts towards `max_bytes`.
     """
     trace = open(folder)
-    pruner = _Pruner(dry_run)
     try:
+        plan = _plan(trace, older_than, max_bytes, session, progress)
+        names = [[path.name for path in paths] for paths in (plan.deleted, plan.rewritten)]
+        # Before the lock: an index that turns out to be damaged is replaced under the same one.
+        sessions = trace.count_sessions_within(names[0], session, names[1])
+        size = 0
         with alone(trace.folder):
-            _prune(trace, pruner, older_than, max_bytes, session, progress)
+            for path in plan.rewritten if session is not None else ():
+                size += _without(path, session or "", dry_run)
+            for path in plan.deleted:
+                size += _delete(path, dry_run)
+        if not dry_run and (plan.deleted or plan.rewritten):
+            trace.compact_index()
     except OSError as error:
         raise TraceError(f"the trace folder {trace.folder} cannot be pruned: {error.strerror or error}") from None
-    if not dry_run and (pruner.deleted or pruner.rewritten):
-        trace.compact_index()
-    trace.close()
-    return pruner.result()
+    finally:
+        trace.close()
+    return Pruned(tuple(plan.deleted), tuple(plan.rewritten), plan.calls, sessions, size, tuple(plan.live))
 
 
-def _prune(
-    trace: Trace,
-    pruner: _Pruner,
-    older_than: int | None,
-    max_bytes: int | None,
-    session: str | None,
-    progress: Progress | None,
-) -> None:
+@dataclass(slots=True)
+class _Plan:
+    """What is to go."""
+
+    deleted: list[Path] = field(default_factory=list)
+    rewritten: list[Path] = field(default_factory=list)
+    live: list[Path] = field(default_factory=list)
+    calls: int = 0
+
+
+def _plan(
+    trace: Trace, older_than: int | None, max_bytes: int | None, session: str | None, progress: Progress | None
+) -> _Plan:
     segments = [segment for segment in trace.segments() if segment.readable]
     doomed: set[Path] = set()
     if older_than is not None:
         doomed |= {one.path for one in segments if _newest(one) < older_than}
     if max_bytes is not None:
-        left = sum(one.size for one in segments if one.path not in doomed)
+        left = sum(one.size for one in segments if one.live or one.path not in doomed)
         for one in segments:
             if left > max_bytes and one.path not in doomed:
                 doomed.add(one.path)
-                left -= one.size
+                left -= 0 if one.live else one.size
+    plan = _Plan()
     for number, one in enumerate(segments, 1):
-        if one.path in doomed:
-            pruner.delete(one.path)
-        elif session is not None:
-            pruner.without(one.path, session)
+        if one.path in doomed or session is not None:
+            with contextlib.suppress(FileNotFoundError):
+                _consider(plan, one.path, one.path in doomed, session)
         if progress is not None:
             progress(number, len(segments))
+    return plan
 
 
-class _Pruner:
-    def __init__(self, dry_run: bool) -> None:
-        self._dry_run = dry_run
-        self.deleted: list[Path] = []
-        self.rewritten: list[Path] = []
-        self._live: list[Path] = []
-        self._calls = self._bytes = 0
-
-    def result(self) -> Pruned:
-        return Pruned(tuple(self.deleted), tuple(self.rewritten), self._calls, self._bytes, tuple(self._live))
-
-    def delete(self, path: Path) -> None:
-        with path.open("rb", buffering=0) as file:
-            if is_live(file):
-                self._live.append(path)
-                return
-            self._calls += sum(1 for record, _ in _records(file) if record.get("type") == "call")
-            self._bytes += os.fstat(file.fileno()).st_size
-        self.deleted.append(path)
-        if not self._dry_run:
-            path.unlink(missing_ok=True)
-
-    def without(self, path: Path, session: str) -> None:
-        """Take a session out of a segment."""
-        with path.open("rb", buffering=0) as file:
-            if not any(_session(record) == session for record, _ in _records(file)):
-                return
-            if is_live(file):
-                self._live.append(path)
-                return
-            draft = path.with_name(f".{path.name}.draft")
-            draft.unlink(missing_ok=True)  # left by one that was stopped
-            try:
-                kept, dropped = _rewrite(path, file, draft, session)
-                self._calls += dropped
-                self._bytes += os.fstat(file.fileno()).st_size - (draft.stat().st_size if kept else 0)
-                (self.rewritten if kept else self.deleted).append(path)
-                if self._dry_run:
+def _consider(plan: _Plan, path: Path, doomed: bool, session: str | None) -> None:
+    """Put a segment where it belongs: all of it goes, some of it, nothing, or nothing because it is being written."""
+    with path.open("rb", buffering=0) as file:
+        held = _is_held(file)
+        if doomed and held:
+            plan.live.append(path)
+            return
+        going = staying = 0
+        for record, _ in _records(file):
+            if record.get("type") == "call":
+                goes = doomed or _session(record) == session
+                staying += not goes
+                going += goes and not is_warm_up(record)
+                if goes and held:
+                    plan.live.append(path)
                     return
-                if kept:
-                    os.replace(draft, path)
-                else:
-                    path.unlink(missing_ok=True)
-            finally:
-                draft.unlink(missing_ok=True)
+        if not doomed and not going:
+            return
+        plan.calls += going
+        (plan.rewritten if staying else plan.deleted).append(path)
 
 
-def _rewrite(path: Path, file: BinaryIO, draft: Path, session: str) -> tuple[int, int]:
-    """Everything but the calls of `session` into `draft`: calls kept and calls left out. Notes and callers stay."""
+def _is_held(file: BinaryIO) -> bool:
+    """A writer has it, or is about to: one that has just made its file has not locked it yet."""
+    status = os.fstat(file.fileno())
+    return is_live(file) or (status.st_size == 0 and time.time() - status.st_mtime < _MAKING_SECONDS)
+
+
+def _delete(path: Path, dry_run: bool) -> int:
+    """The bytes that it took; 0 where another process was quicker."""
+    try:
+        size = path.stat().st_size
+        if not dry_run:
+            path.unlink()
+        return size
+    except FileNotFoundError:
+        return 0
+
+
+def _without(path: Path, session: str, dry_run: bool) -> int:
+    """Take a session out of a segment. The bytes that it becomes smaller by."""
+    draft = path.with_name(f".{path.name}.draft")
+    draft.unlink(missing_ok=True)  # left by one that was stopped
+    try:
+        with path.open("rb", buffering=0) as file:
+            _rewrite(path, file, draft, session)
+        gained = path.stat().st_size - draft.stat().st_size
+        if not dry_run:
+            os.replace(draft, path)
+        return gained
+    except FileNotFoundError:
+        return 0
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _rewrite(path: Path, file: BinaryIO, draft: Path, session: str) -> None:
+    """Everything but the calls of `session` into `draft`. Notes and callers stay."""
     chains, packer = Chains(), Packer()
     values: dict[int, Any] = {}
-    kept = dropped = 0
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as out:
         for record, offset in _records(file):
@@ -229,10 +268,7 @@ def _rewrite(path: Path, file: BinaryIO, draft: Path, session: str) -> tuple[int
                 out.write(frame.encode(record | {"id": str(uuid.uuid4())}))  # for who knows the old one by it
             elif kind != "call":
                 out.write(frame.encode(record))
-            elif _session(record) == session:
-                dropped += 1
-            else:
-                kept += 1
+            elif _session(record) != session:
                 new, thin = packer.thin(_plain(path, offset, shared.whole(record, values), chains))
                 if new is not None:
                     out.write(frame.encode(new))
@@ -240,7 +276,6 @@ def _rewrite(path: Path, file: BinaryIO, draft: Path, session: str) -> tuple[int
                 packer.written()
         out.flush()
         os.fsync(out.fileno())
-    return kept, dropped
 
 
 def _plain(path: Path, offset: int, call: Record, chains: Chains) -> Record:
@@ -258,20 +293,22 @@ def _plain(path: Path, offset: int, call: Record, chains: Chains) -> Record:
     return call
 
 
-def _verified(path: Path, chains: Chains) -> Iterator[int | Problem]:
-    """For each record the number of its bodies that were read, and what is wrong."""
+def _verified(path: Path, chains: Chains) -> Iterator[tuple[int | Problem, int]]:
+    """For each record the number of its bodies that were read, and what is wrong; with the offset behind it."""
     try:
         with path.open("rb", buffering=0) as file:
             for found in frame.scan(file):
+                end = found.offset + found.size
                 if isinstance(found, frame.Damage):
                     if not (found.kind == "torn" and is_live(file)):
-                        yield Problem(path, found.offset, found.size, WORDS[found.kind])
+                        yield Problem(path, found.offset, found.size, WORDS[found.kind]), end
                     continue
                 record = frame.decode(found.payload)
                 if record is None:
-                    yield Problem(path, found.offset, found.size, "holds a value that is no record")
+                    yield Problem(path, found.offset, found.size, "holds a value that is no record"), end
                     continue
                 read = 0
+                record = shared.facts(record) if record.get("type") == "call" else record
                 for side in ("request", "response") if record.get("type") == "call" else ():
                     message = record.get(side)
                     stored = message.get("body") if isinstance(message, dict) else None
@@ -279,12 +316,13 @@ def _verified(path: Path, chains: Chains) -> Iterator[int | Problem]:
                         try:
                             read += chains.decode(path, found.offset, side, stored) is not None
                         except BodyError as error:
-                            yield Problem(path, found.offset, found.size, f"the {side} cannot be read: {error}")
-                yield read
+                            said = f"the {side} of call {record.get('id')} cannot be read: {error}"
+                            yield Problem(path, found.offset, found.size, said), end
+                yield read, end
     except FileNotFoundError:
         return  # pruned meanwhile
     except OSError as error:
-        yield Problem(path, 0, 0, f"cannot be read: {error.strerror or error}")
+        yield Problem(path, 0, 0, f"cannot be read: {error.strerror or error}"), 0
 
 
 def _records(file: BinaryIO) -> Iterator[tuple[Record, int]]:

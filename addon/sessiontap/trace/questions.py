@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sessiontap.trace.errors import TraceError
 
@@ -66,6 +66,10 @@ class Questions:
         found = self._asked().places(filters or _none(), sessions)
         return [(files.setdefault(name, self.folder / name), offset) for name, offset in found]
 
+    def query_short_ids(self, of: Literal["sessions", "calls"], ids: Iterable[str], least: int) -> dict[str, str]:
+        """Each id -> its shortest prefix of `least` characters or more that no other session's or call's begins with."""
+        return self._asked().short_ids(of, ids, least)
+
     def search(self, text: str, limit: int = 0) -> list[Row]:
         """Calls with `text`, without case, in prompt, reply, names, paths, models, tools or errors, newest first."""
         from sessiontap.trace.index.filters import Filters
@@ -86,6 +90,14 @@ class Questions:
     def query_sums(self) -> Row:
         """`calls`, `sessions`, `first` and `last` start (Unix nanoseconds), `body_bytes` as they went by."""
         return self._asked().sums()
+
+    def count_sessions_within(self, files: list[str], session: str | None, others: list[str]) -> int:
+        """Sessions whose calls all stand in segments named `files`; those of `session` may stand in `others`, too."""
+        return self._asked().count_sessions_within(files, session, others)
+
+    def rebuild_index(self) -> None:
+        """Make the index anew: what other processes ask it meanwhile they are answered."""
+        self._asked().rebuild()
 
     def compact_index(self) -> None:
         """Bring the index up to date and leave nothing in its file of what is gone from the log."""

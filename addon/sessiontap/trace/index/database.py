@@ -116,6 +116,19 @@ def _settle(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA temp_store = MEMORY")
 
 
+def empty(connection: sqlite3.Connection) -> None:
+    """Make the tables anew, with nothing in them."""
+    with writing(connection):
+        # What belongs to a virtual table goes with it.
+        virtual, tables = (
+            [name for (name,) in connection.execute(f"SELECT name FROM sqlite_schema WHERE type = 'table' AND {which}")]
+            for which in ("sql LIKE 'CREATE VIRTUAL%'", "name NOT LIKE 'sqlite%' AND name NOT LIKE 'trigrams%'")
+        )
+        for name in (*virtual, *tables):
+            connection.execute(f'DROP TABLE IF EXISTS "{name}"')
+        _make_tables(connection)
+
+
 def _made(connection: sqlite3.Connection) -> sqlite3.Connection:
     """Make the tables, in a file that has none; one of several processes does it."""
     _settle(connection)
@@ -125,11 +138,15 @@ def _made(connection: sqlite3.Connection) -> sqlite3.Connection:
         if version != schema.VERSION:
             if version or tables:
                 raise OtherVersionError(f"an index of version {version}")
-            for statement in _statements(schema.TABLES):
-                connection.execute(statement)
+            _make_tables(connection)
             connection.execute(f"PRAGMA application_id = {schema.APPLICATION}")
             connection.execute(f"PRAGMA user_version = {schema.VERSION}")
     return connection
+
+
+def _make_tables(connection: sqlite3.Connection) -> None:
+    for statement in _statements(schema.TABLES):
+        connection.execute(statement)
 
 
 def _statements(script: str) -> Iterator[str]:

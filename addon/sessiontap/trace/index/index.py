@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from sessiontap.trace.errors import TraceError
 from sessiontap.trace.index import answers, costs, texts
@@ -43,7 +44,7 @@ class Index:
     def calls(self, filters: Filters, limit: int, prices: Prices | None) -> list[Row]:
         """Lines of `calls --json`, newest first; `limit` 0: all."""
         search = filters.search is not None
-        return self._ask(lambda database: answers.calls(database, filters, limit, prices), search)
+        return self._ask(lambda database: answers.calls(database, filters, limit, prices), search, prices)
 
     def session(self, prefix: str, prices: Prices | None) -> Row:
         """`show --json`. Raises TraceError where `prefix` (or `@N`) names no session or several."""
@@ -72,18 +73,22 @@ class Index:
         """(call id, file name, offset) of the calls whose id begins with `prefix`, at most two; of `@N` the one."""
 
         def ask(database: sqlite3.Connection) -> list[tuple[str, str, int]]:
-            found = 'SELECT calls.id, name, "offset" FROM calls JOIN segments ON segments.n = segment '
+            columns, segments = 'name, "offset"', "JOIN segments ON segments.n = segment"
             if number := answers.position(prefix):
-                return database.execute(
-                    found + "ORDER BY time DESC, calls.n DESC LIMIT 1 OFFSET ?", (number - 1,)
-                ).fetchall()
+                newest = f"SELECT calls.id, {columns} FROM calls {segments} ORDER BY time DESC, calls.n DESC"
+                return database.execute(f"{newest} LIMIT 1 OFFSET ?", (number - 1,)).fetchall()
             if not prefix:
                 return []
-            end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-            rows = database.execute(found + "WHERE calls.id >= ? AND calls.id < ? LIMIT 2", (prefix, end)).fetchall()
+            found = f"SELECT calls.id, {columns} FROM calls {segments} WHERE calls.id >= ? AND calls.id < ? LIMIT 2"
+            rows = database.execute(found, (prefix, prefix + chr(sys.maxunicode))).fetchall()
             return [row for row in rows if row[0] == prefix] or rows
 
         return self._ask(ask)
+
+    def short_ids(self, of: Literal["sessions", "calls"], ids: Iterable[str], least: int) -> dict[str, str]:
+        """Each id -> its shortest prefix of `least` characters or more that no other id begins with."""
+        wanted = list(ids)
+        return self._ask(lambda database: answers.short_ids(database, of, wanted, least))
 
     def sums(self) -> Row:
         """`calls`, `sessions`, `first` and `last` start (Unix nanoseconds), `body_bytes`."""
@@ -94,6 +99,28 @@ class Index:
         )
         names = ("calls", "sessions", "first", "last", "body_bytes")
         return self._ask(lambda database: dict(zip(names, database.execute(question).fetchone(), strict=True)))
+
+    def count_sessions_within(self, files: list[str], session: str | None, others: list[str]) -> int:
+        """Sessions whose calls all stand in segments named `files`; those of `session` may stand in `others`, too."""
+        question = (
+            "SELECT count(*) FROM sessions WHERE NOT EXISTS (SELECT 1 FROM calls JOIN segments ON segments.n = segment "
+            "WHERE calls.session = sessions.n AND name NOT IN (SELECT value FROM json_each(?)) "
+            "AND NOT (sessions.id IS ? AND name IN (SELECT value FROM json_each(?))))"
+        )
+        values = json.dumps(files), session, json.dumps(others)
+        return self._ask(lambda database: int(database.execute(question, values).fetchone()[0]))
+
+    def rebuild(self) -> None:
+        """Make it anew from the log, in place: whoever has the file open goes on with it."""
+        try:
+            if self._database is None:
+                self._database = files.open_index(self._folder)
+            files.empty(self._database)
+        except sqlite3.DatabaseError as error:
+            self.close()
+            if not files.is_useless(error):
+                raise _said(self._folder, error) from None
+        self.sums()
 
     def compact(self) -> None:
         """Take in what went away, and leave nothing of it in the file."""
