@@ -73,7 +73,7 @@ class Segment:
         if written < len(record):
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self.size)
-            raise ShortWriteError(f"only {written} of {len(record)} bytes were written")
+            raise ShortWriteError(f"it took only {written} of a record's {len(record)} bytes: is the disk full?")
         self.size += written
         self.records += 1
         self.dirty = True

@@ -95,7 +95,9 @@ class Ledger:
         self.runs: dict[str, str] = {}
         """Session id -> the run whose calls it holds."""
 
-    def __len__(self) -> int:
+    @property
+    def number(self) -> int:
+        """Of calls that were sent."""
         return len(self._sent)
 
     def sent(self, key: str, body: bytes) -> None:
@@ -195,10 +197,11 @@ class Crowd:
         """Calls that failed, though nobody had said that they may."""
 
     @classmethod
-    def of(cls, run: str, number: int, ca: Path, ledger: Ledger | None = None) -> Crowd:
-        """`number` apps in one session, every third of them over TLS."""
-        ledger, trust = ledger or Ledger(), ssl.create_default_context(cafile=ca)
-        return cls(ledger, [App(run, f"app-{n}", ledger, trust, n % 3 == 2) for n in range(number)])
+    def of(cls, run: str, names: str, ca: Path, ledger: Ledger | None = None) -> Crowd:
+        """Apps of these one-letter names in one session, every third of them over TLS."""
+        ledger = Ledger() if ledger is None else ledger
+        trust = ssl.create_default_context(cafile=ca)
+        return cls(ledger, [App(run, name, ledger, trust, number % 3 == 2) for number, name in enumerate(names)])
 
     def start(self, port: int) -> None:
         """Begin, through the proxy at this port."""

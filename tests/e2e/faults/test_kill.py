@@ -109,7 +109,7 @@ def kill_on(warm: Warm, lab: Lab, confdir: Path, number: int) -> Counter[str]:
     for name, value in {**options, "session_trace": folder, "session_rules": rules}.items():
         arguments += ["--set", f"{name}={value}"]
 
-    crowd = Crowd.of(f"run-{number}", 3, confdir / "mitmproxy-ca-cert.pem")
+    crowd = Crowd.of(f"run-{number}", "abc", confdir / "mitmproxy-ca-cert.pem")
     follower, log, lost = Follower(folder), trace.open(folder), set()
     for _ in range(KILLS // FOLDERS):
         proxy = warm.mitmdump(arguments, place)
@@ -155,7 +155,7 @@ def checked(folder: Path, crowd: Crowd, follower: Follower, lost: set[str]) -> C
     packed = [call.record[side]["body"]["enc"] for call in calls for side in ("request", "response")]
     streams = sum(call.record["llm"]["stream"] for call in calls)
     return Counter(
-        calls=len(calls), deltas=packed.count("zstd-delta"), streams=streams, torn=len(torn), sent=len(crowd.ledger)
+        calls=len(calls), deltas=packed.count("zstd-delta"), streams=streams, torn=len(torn), sent=crowd.ledger.number
     )
 
 
