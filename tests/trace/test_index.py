@@ -105,6 +105,18 @@ def test_notes_and_problems_are_those_of_the_log(sample):
     assert log.query_problems() == problems
 
 
+def test_a_log_without_its_header_is_read_and_said(sample):
+    (segment,) = sample.glob("*.mpk")
+    with segment.open("rb") as file:
+        _, second, *_ = (one.offset for one in frame.scan(file))
+    segment.write_bytes(segment.read_bytes()[second:])
+    log = trace.open(sample)
+
+    assert len(log.query_calls()) == 5
+    assert log.query_problems() == [(one.path, one.offset, one.size, one.text) for one in log.problems]
+    assert [text for *_, text in log.query_problems()] == ["has lost its header; its records are read as version 1"]
+
+
 # -- filters, order, search --------------------------------------------------------------------------------------------
 
 FILTERS = {
@@ -127,6 +139,11 @@ FILTERS = {
     "a session's id": (Filters(search="nightly-rep"), [4, 5]),
     "a wildcard is none in a search": (Filters(search="%"), []),
     "quotes": (Filters(search='"q": "sour'), [1]),
+    "a property's value": (Filters(search="CONTEXT mode"), [1, 2, 3]),
+    "a tag": (Filters(search="nightl"), [1, 2, 3, 4, 5]),
+    "the index's own JSON is no text": (Filters(search='["'), []),
+    "one of these ids": (Filters(ids=(recorded.call_id(2), recorded.call_id(5), "x")), [2, 5]),
+    "one of these ids that fits": (Filters(ids=(recorded.call_id(2), recorded.call_id(5)), error=True), [5]),
 }
 
 
@@ -241,6 +258,20 @@ def test_a_call_that_went_away_meanwhile_is_passed_over(sample):
     segment.unlink()
 
     assert list(log.calls_at(places)) == []
+
+
+def test_ids_are_cut_to_what_tells_them_from_all_others(written, folder):
+    sessions = ["abc", "abcdef", "run-2025-01-a", "run-2025-01-b", "run-2025-02", "run-2025-01-\U0001f600", "x" * 20]
+    written(*[call_map(number, session={"id": one}) for number, one in enumerate(sessions)])
+    log = trace.open(folder)
+
+    short = ["abc", "abcd", "run-2025-01-a", "run-2025-01-b", "run-2025-02", "run-2025-01-\U0001f600", "xxxx"]
+    assert log.query_short_ids("sessions", sessions, 4) == dict(zip(sessions, short, strict=True))
+    assert log.query_short_ids("sessions", ["run-2025-02"], 4) == {"run-2025-02": "run-2025-02"}
+    one = call_map(1)["id"]
+    (cut,) = log.query_short_ids("calls", [one], 4).values()
+    assert log.query_call(cut).id == one
+    assert len(cut) < len(one)
 
 
 @pytest.mark.parametrize("prefix", ["x", "", "@9"])

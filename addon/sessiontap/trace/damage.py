@@ -7,3 +7,4 @@ WORDS = {
     "bad": "a record does not fit its checksum",
     "foreign": "bytes that are no record",
 }
+HEADLESS = "has lost its header; its records are read as version 1"

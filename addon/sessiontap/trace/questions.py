@@ -70,6 +70,10 @@ class Questions:
         """Each id -> its shortest prefix of `least` characters or more that no other session's or call's begins with."""
         return self._asked().short_ids(of, ids, least)
 
+    def query_short_ids(self, of: Literal["sessions", "calls"], ids: Iterable[str], least: int) -> dict[str, str]:
+        """Each id -> its shortest prefix of `least` characters or more that no other id begins with."""
+        return self._asked().short_ids(of, ids, least)
+
     def search(self, text: str, limit: int = 0) -> list[Row]:
         """Calls with `text`, without case, in prompt, reply, names, paths, models, tools or errors, newest first."""
         from sessiontap.trace.index.filters import Filters

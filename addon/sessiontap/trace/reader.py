@@ -17,7 +17,7 @@ from typing import Any
 
 from sessiontap.trace import body, frame, shared
 from sessiontap.trace.chain import Chains
-from sessiontap.trace.damage import WORDS
+from sessiontap.trace.damage import HEADLESS, WORDS
 from sessiontap.trace.errors import TraceError
 from sessiontap.trace.questions import Place, Questions
 from sessiontap.trace.segment import FORMAT, SUFFIX, VERSION, is_live
@@ -328,7 +328,7 @@ class Trace(Questions):
         for one in damage:
             self._trouble(part.path, one.offset, one.size, WORDS[one.kind])
         if part.end and part.header is None:
-            self._trouble(part.path, 0, 0, "has lost its header; its records are read as version 1")
+            self._trouble(part.path, 0, 0, HEADLESS)
 
     def _take(self, part: _Part, found: frame.Frame) -> None:
         head = frame.leading(found.payload, "session")

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.filters import Filters, condition
 from sessiontap.trace.index.rows import COLUMNS, JSONS, TEXTS, call_of
 from sessiontap.trace.sessions import ACTIVE_SECONDS, session_tree
-from sessiontap.trace.views import CostOf, call_row, iso, seconds, unknown_cost
+from sessiontap.trace.views import Record, call_row, iso, seconds
 
 Row = dict[str, Any]
 Sort = Literal["started", "ended", "name", "duration", "calls", "errors", "tokens", "cost"]
@@ -108,8 +109,8 @@ def calls(database: sqlite3.Connection, filters: Filters, limit: int, prices: Pr
     """Lines of `calls --json`."""
     where, values = condition(database, filters)
     newest = f"WHERE {where} ORDER BY calls.time DESC, calls.n DESC LIMIT ?"
-    found = _pairs(database, newest, [*values, limit or -1])
-    return [call_row(call, process, _opinion(prices)) for call, process in found]
+    found = _pairs(database, newest, [*values, limit or -1], prices)
+    return [call_row(call, process, _usd) for call, process in found]
 
 
 def places(database: sqlite3.Connection, filters: Filters, sessions: Iterable[str]) -> list[tuple[str, int]]:
@@ -125,8 +126,10 @@ def places(database: sqlite3.Connection, filters: Filters, sessions: Iterable[st
     return [(names[segment], offset) for segment, offset in found]
 
 
-def _opinion(prices: Prices | None) -> CostOf:
-    return unknown_cost if prices is None else prices.cost_of
+def _usd(call: Record) -> float | None:
+    """What a call of `_pairs` cost."""
+    usd: float | None = call["usd"]
+    return usd
 
 
 def _records(database: sqlite3.Connection, where: str, values: list[Any]) -> list[tuple[int, Row, Row | None]]:
@@ -145,8 +148,17 @@ def _records(database: sqlite3.Connection, where: str, values: list[Any]) -> lis
     ]
 
 
-def _pairs(database: sqlite3.Connection, where: str, values: list[Any]) -> list[tuple[Row, Row | None]]:
-    return [(call, process) for _, call, process in _records(database, where, values)]
+def _pairs(
+    database: sqlite3.Connection, where: str, values: list[Any], prices: Prices | None
+) -> list[tuple[Row, Row | None]]:
+    """Records and processes of calls; in `usd` what is known of their costs."""
+    found = _records(database, where, values)
+    paid: dict[int, float] = {}
+    if prices is not None:
+        numbers = json.dumps([n for n, _, _ in found])
+        chosen = "SELECT call, usd FROM costs WHERE call IN (SELECT value FROM json_each(?))"
+        paid = dict(database.execute(chosen, (numbers,)))
+    return [(call | {"usd": paid.get(n)}, process) for n, call, process in found]
 
 
 def numbered(database: sqlite3.Connection, where: str, values: list[Any]) -> list[tuple[int, Row]]:
@@ -162,12 +174,11 @@ def _strings(database: sqlite3.Connection, numbers: Iterable[int | None]) -> dic
 def session(database: sqlite3.Connection, prefix: str, folder: Path, prices: Prices | None) -> Row:
     """`show --json`."""
     number = _session_number(database, prefix, folder)
-    pairs = _pairs(database, "WHERE calls.session = ? ORDER BY calls.time, calls.id", [number])
-    cost_of = _opinion(prices)
+    pairs = _pairs(database, "WHERE calls.session = ? ORDER BY calls.time, calls.id", [number], prices)
     return {
         "session": _session_rows(database, "WHERE n = ?", [number], prices)[0],
-        "tree": session_tree((call for call, _ in pairs), cost_of),
-        "calls": [call_row(call, process, cost_of) for call, process in pairs],
+        "tree": session_tree((call for call, _ in pairs), _usd),
+        "calls": [call_row(call, process, _usd) for call, process in pairs],
     }
 
 
@@ -194,6 +205,22 @@ def _session_number(database: sqlite3.Connection, prefix: str, folder: Path) -> 
         what = f"there is no session {prefix}" if number else f"no session's id begins with {prefix!r}"
         raise TraceError(f"{what} in {folder}", "List them with `sessiontap ls`.")
     return int(rows[0][0])
+
+
+def short_ids(database: sqlite3.Connection, of: str, ids: Iterable[str], least: int) -> dict[str, str]:
+    """Each id -> its shortest prefix of `least` characters or more that no other id of the table `of` begins with."""
+    near = f"SELECT (SELECT max(id) FROM {of} WHERE id < ?1), (SELECT min(id) FROM {of} WHERE id > ?1)"
+    short = {}
+    for one in ids:
+        neighbours = filter(None, database.execute(near, (one,)).fetchone())
+        needed = max((_common(one, other) + 1 for other in neighbours), default=0)
+        short[one] = one[: max(least, needed)]
+    return short
+
+
+def _common(one: str, other: str) -> int:
+    """How many characters two texts begin with in common."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def position(prefix: str) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sessiontap.trace import frame, shared
-from sessiontap.trace.damage import WORDS
+from sessiontap.trace.damage import HEADLESS, WORDS
 from sessiontap.trace.index.rows import COLUMNS, row_of
 from sessiontap.trace.index.strings import Callers, Strings, process_number
 from sessiontap.trace.index.sums import Sums
@@ -176,6 +176,8 @@ class CatchUp:
             complete = False
         for one in damage:
             self._trouble(segment, one.offset, one.size, WORDS[one.kind])
+        if segment.end and segment.id is None:
+            self._trouble(segment, 0, 0, HEADLESS)
         self._database.executemany(_INSERT, rows)
         segment.size = size if complete else UNFINISHED
         if segment.end > size:  # it grew while it was read

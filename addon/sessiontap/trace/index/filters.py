@@ -34,20 +34,22 @@ class Filters:
     error: bool = False
     search: str | None = None
     """Text in names, paths, models, tools, errors, prompts or replies, without case."""
+    ids: tuple[str, ...] = ()
+    """Of calls; one of these where there are any."""
 
 
 Condition = tuple[str, list[Any]]
 """An SQL expression over `calls`, and its values."""
 
-_SEARCHED = (
-    "session_name", "path", "request_model", "response_model", "user", "tools_offered", "tool_calls", "tags",
-    "properties",
-)  # fmt: skip
+_SEARCHED = ("session_name", "path", "request_model", "response_model", "user")
+_SEARCHED_LISTS = ("tools_offered", "tool_calls", "tags", "properties")
 
 
 def condition(database: sqlite3.Connection, filters: Filters) -> Condition:
     """What `filters` ask of a row of `calls`; `1` where they ask nothing."""
     terms: list[Condition] = []
+    if filters.ids:
+        terms.append(("calls.id IN (SELECT value FROM json_each(?))", [json.dumps(filters.ids)]))
     if filters.since is not None:
         terms.append(("calls.time + coalesce(calls.duration, 0) >= ?", [filters.since]))
     if filters.error:
@@ -86,22 +88,32 @@ def _property(wanted: str) -> Callable[[str], bool]:
 
 def _search(database: sqlite3.Connection, text: str) -> Condition:
     wanted = text.casefold()
-    terms = [_among(one, _matching(database, one, lambda found: wanted in found.casefold())) for one in _SEARCHED]
-    sessions = [n for n, one in database.execute("SELECT n, id FROM sessions") if wanted in one.casefold()]
+
+    def within(found: str) -> bool:
+        return wanted in found.casefold()
+
+    terms = [_among(one, _matching(database, one, within)) for one in _SEARCHED]
+    terms += [
+        _among(one, _matching(database, one, lambda found: any(map(within, _values(found))))) for one in _SEARCHED_LISTS
+    ]
+    sessions = [n for n, one in database.execute("SELECT n, id FROM sessions") if within(one)]
     errors = database.execute("SELECT n, error FROM calls WHERE error IS NOT NULL")
     terms += [
         _among("session", sessions),
-        _among("n", [n for n, error in errors if any(wanted in part.casefold() for part in _strings(error))]),
+        _among("n", [n for n, error in errors if any(map(within, _values(error)))]),
     ]
     texts = containing(database, text)
     if texts:
-        within = "calls.n IN (SELECT call FROM call_texts WHERE text IN (SELECT value FROM json_each(?)))"
-        terms.append((within, [json.dumps(texts)]))
+        holding = "calls.n IN (SELECT call FROM call_texts WHERE text IN (SELECT value FROM json_each(?)))"
+        terms.append((holding, [json.dumps(texts)]))
     return _any(terms)
 
 
-def _strings(error: str) -> Iterable[str]:
-    return (value for value in json.loads(error).values() if isinstance(value, str))
+def _values(text: str) -> Iterable[str]:
+    """What a list or map in JSON holds, as text."""
+    found = json.loads(text)
+    values = found.values() if isinstance(found, dict) else found
+    return (str(value) for value in values if value is not None)
 
 
 def _matching(database: sqlite3.Connection, column: str, holds: Callable[[str], bool]) -> list[int]:
