@@ -67,10 +67,6 @@ class Questions:
         return [(files.setdefault(name, self.folder / name), offset) for name, offset in found]
 
     def query_short_ids(self, of: Literal["sessions", "calls"], ids: Iterable[str], least: int) -> dict[str, str]:
-        """Each id -> its shortest prefix of `least` characters or more that no other session's or call's begins with."""
-        return self._asked().short_ids(of, ids, least)
-
-    def query_short_ids(self, of: Literal["sessions", "calls"], ids: Iterable[str], least: int) -> dict[str, str]:
         """Each id -> its shortest prefix of `least` characters or more that no other id begins with."""
         return self._asked().short_ids(of, ids, least)
 
