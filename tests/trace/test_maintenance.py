@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ from sessiontap import trace
 from sessiontap.trace import TraceError, frame, session_rows
 from sessiontap.trace.body import Plain
 from sessiontap.trace.index.database import NAME
-from sessiontap.trace.maintenance import info, prune, verify
+from sessiontap.trace.maintenance import info, prune, reindex, verify
 
 ADDON = Path(__file__).parents[2] / "addon"
 TEXT = os.urandom(2000).hex()
@@ -115,9 +116,49 @@ def test_a_dry_run_says_the_same_and_changes_nothing(mixed):
 
     said = [prune(mixed, session="a", dry_run=True), prune(mixed, max_bytes=0, dry_run=True)]
 
-    assert {path: path.read_bytes() for path in mixed.iterdir()} == before
+    assert {path: path.read_bytes() for path in mixed.iterdir() if not path.name.startswith(NAME)} == before
     assert said[0] == prune(mixed, session="a")
-    assert (said[1].calls, len(said[1].segments)) == (18, 2)
+    assert (said[1].calls, said[1].sessions, len(said[1].segments)) == (18, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("wish", "sessions"),
+    [({"session": "a"}, 1), ({"older_than": call_map(9)["time"]}, 0), ({"max_bytes": 0}, 3), ({"session": "z"}, 0)],
+    ids=["a session", "the older half of three", "everything", "none"],
+)
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_sessions_of_which_nothing_is_left_are_counted(mixed, wish, sessions, dry_run):
+    assert prune(mixed, **wish, dry_run=dry_run).sessions == sessions
+
+
+def test_warm_ups_go_and_are_no_calls(written, folder):
+    written(call_map(1), call_map(2, flags=["warm_up"]))
+
+    assert prune(folder, max_bytes=0).calls == 1
+
+
+def test_a_file_that_a_writer_has_just_made_stays(mixed):
+    """It is locked a moment after it is made."""
+    new = mixed / "20990101T000000.000000Z-1-abcdef.mpk"
+    new.touch()
+    later = time.time_ns() * 2
+
+    assert prune(mixed, older_than=later).kept_live == (new,)
+    assert new.exists()
+    os.utime(new, (0, 0))
+    assert prune(mixed, older_than=later).segments == (new,)
+
+
+def test_what_is_being_written_counts_towards_the_size(mixed, writers):
+    older, newer = segments(mixed)
+    writer = writers()
+    writer.submit(lambda: [call(30, "d")], 1)
+    writer.flush()
+    live = writer.stats().segment
+
+    pruned = prune(mixed, max_bytes=newer.stat().st_size + live.stat().st_size)
+
+    assert (pruned.segments, pruned.kept_live, segments(mixed)) == ((older,), (), [newer, live])
 
 
 def test_a_segment_that_is_being_written_stays(writers, folder):
@@ -143,6 +184,31 @@ def test_the_index_follows(mixed):
 
     assert log.query_sessions() == session_rows((one.record, one.caller) for one in trace.open(mixed).calls())
     assert [row["id"] for row in log.query_calls()] == [one.id for one in trace.open(mixed).calls()]
+
+
+@pytest.mark.parametrize("wish", [{"session": "a"}, {"older_than": call_map(9)["time"]}, {"max_bytes": 0}])
+def test_what_the_index_says_after_a_prune_is_what_the_log_says(mixed, wish):
+    """To a reader that had it open, and to one that comes later."""
+    before = trace.open(mixed)
+    assert len(before.query_calls()) == 18
+
+    prune(mixed, **wish)
+
+    for log in (before, trace.open(mixed)):
+        left = [one.id for one in trace.open(mixed).calls()]
+        assert [row["id"] for row in log.query_calls()] == left
+        assert sum(row["calls"] for row in log.stats("session")) == len(left)
+        assert {row["session"] for row in log.stats("session")} == {row["id"] for row in log.query_sessions()}
+        with pytest.raises(TraceError, match="no call's id begins with"):
+            log.query_call(call_map(0)["id"])
+
+
+def test_a_damaged_index_does_not_stand_in_the_way_of_a_prune(mixed):
+    info(mixed)
+    (mixed / NAME).write_bytes(b"no database" * 1000)
+
+    assert prune(mixed, session="a").sessions == 1
+    assert info(mixed).sessions == 2
 
 
 @pytest.mark.parametrize("newest_first", [True, False])
@@ -231,7 +297,7 @@ def test_verify_names_a_body_that_does_not_fit(written, folder):
     written(call_map(1, request={"body": body.encode(b"abc") | {"data": b"abd"}}))
 
     (problem,) = verify(folder).problems
-    assert "the request cannot be read: the body does not fit its sha256" in problem.text
+    assert f"the request of call {call_map(1)['id']} cannot be read: the body does not fit its sha256" in problem.text
 
 
 def test_verify_passes_over_the_tail_that_is_being_written(writers, folder):
@@ -254,6 +320,33 @@ def test_info(mixed):
     assert found.index_bytes > 0
 
 
+@pytest.mark.parametrize("damage", [None, "no database", ""], ids=["sound", "damaged", "empty"])
+def test_reindex(mixed, damage):
+    log = trace.open(mixed)
+    expected = log.query_sessions(), log.query_calls()
+    if damage is not None:
+        log.close()
+        (mixed / NAME).write_text(damage * 1000)
+    told = []
+
+    found = reindex(mixed, lambda done, total: told.append((done, total)))
+
+    assert (found.calls, found.sessions) == (18, 3)
+    assert told[-1][0] == told[-1][1] > 0
+    assert (log.query_sessions(), log.query_calls()) == expected
+    assert (trace.open(mixed).query_sessions(), trace.open(mixed).query_calls()) == expected
+
+
+def test_reindex_forgets_what_is_not_in_the_log(mixed):
+    info(mixed)
+    with sqlite3.connect(mixed / NAME) as database:
+        database.execute("UPDATE sessions SET id = 'made up' WHERE id = 'a'")
+
+    reindex(mixed)
+
+    assert {row["id"] for row in trace.open(mixed).query_sessions()} == {"a", "b", "c"}
+
+
 def test_an_empty_folder(folder):
     folder.mkdir()
 
@@ -262,7 +355,7 @@ def test_an_empty_folder(folder):
     assert prune(folder, older_than=1, max_bytes=0, session="a").calls == 0
 
 
-@pytest.mark.parametrize("ask", [info, verify, prune])
+@pytest.mark.parametrize("ask", [info, verify, prune, reindex])
 def test_a_folder_that_is_not_there_is_said_in_words(tmp_path, ask):
     with pytest.raises(TraceError, match="there is no trace folder"):
         ask(tmp_path / "nowhere")
