@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from email.message import Message as Fields
 from http import HTTPStatus
 from typing import Any, BinaryIO
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -110,7 +110,7 @@ def _request(call: ExportedCall) -> Json:
         "httpVersion": _version(request),
         "cookies": [],  # credentials: the log has none
         "headers": _headers(request),
-        "queryString": _pairs(parse_qsl(urlsplit(url).query, keep_blank_values=True)),
+        "queryString": _pairs(parse_qsl(url.partition("?")[2].partition("#")[0], keep_blank_values=True)),
         "headersSize": -1,
         "bodySize": _wire_size(body, ()),
     }

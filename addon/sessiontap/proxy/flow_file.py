@@ -11,6 +11,7 @@ code is 1005 (RFC 6455: none was received): a turn's end is not the socket's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
@@ -45,29 +46,24 @@ def write(calls: Iterable[ExportedCall], out: BinaryIO) -> None:
 def flow_of(call: ExportedCall) -> http.HTTPFlow:
     """One call as a flow."""
     began = _seconds(call, 0)
-    url = urlsplit(str(call.request.get("url") or ""))
-    scheme = url.scheme or "https"
-    port = url.port or PORTS.get(scheme, 443)
+    url = _Url.of(str(call.request.get("url") or ""), str(call.row["host"] or ""))
+    tls = url.scheme == "https"
     client = Client(
         peername=_peer(call),
         sockname=("", 0),
         state=ConnectionState.CLOSED,
-        tls=scheme == "https",
-        sni=url.hostname if scheme == "https" else None,
+        tls=tls,
+        sni=url.host if tls else None,
         alpn=ALPN.get(str(call.request.get("http_version"))),
         timestamp_start=began,
     )
-    server = Server(
-        address=(str(call.row["forwarded_host"] or url.hostname or ""), _forwarded_port(call) or port),
-        state=ConnectionState.CLOSED,
-        tls=scheme == "https",
-    )
+    server = Server(address=_sent_to(call, url), state=ConnectionState.CLOSED, tls=tls)
     found = http.HTTPFlow(client, server)
     found.id = call.id
     found.timestamp_created = began
     found.comment = call.title
     found.metadata["sessiontap"] = _metadata(call)
-    found.request = _request(call, url.hostname or "", port, scheme, began)
+    found.request = _request(call, url, began)
     found.response = _response(call)
     found.error = _error(call)
     if call.is_websocket:
@@ -75,18 +71,49 @@ def flow_of(call: ExportedCall) -> http.HTTPFlow:
     return found
 
 
-def _request(call: ExportedCall, host: str, port: int, scheme: str, began: float) -> http.Request:
+@dataclass(frozen=True, slots=True)
+class _Url:
+    """A recorded URL in parts; `target` is path and query."""
+
+    scheme: str
+    host: str
+    port: int
+    netloc: str
+    target: str
+
+    @classmethod
+    def of(cls, text: str, host: str) -> _Url:
+        """Where the text is no URL, as good as it can be: to `host`."""
+        try:
+            url = urlsplit(text)
+            port = url.port
+        except ValueError:
+            return cls("https", host, 443, host, text)
+        scheme = url.scheme or "https"
+        target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        return cls(scheme, url.hostname or host, port or PORTS.get(scheme, 443), url.netloc, target)
+
+
+def _sent_to(call: ExportedCall, url: _Url) -> tuple[str, int]:
+    """A gateway's own scheme and port stand in the change that led there."""
+    for change in call.record.get("changes") or ():
+        if change[0] == "route":
+            gateway = _Url.of(str(change[3]), url.host)
+            return gateway.host, gateway.port
+    return str(call.row["forwarded_host"] or url.host), url.port
+
+
+def _request(call: ExportedCall, url: _Url, began: float) -> http.Request:
     request = call.request
-    url = urlsplit(str(request.get("url") or ""))
     version = str(request.get("http_version") or "HTTP/1.1")
     content, headers = _message(call, request, call.request_body)
     return http.Request(
-        host=host,
-        port=port,
+        host=url.host,
+        port=url.port,
         method=str(request.get("method") or "").encode("utf-8", "surrogateescape"),
-        scheme=scheme.encode(),
+        scheme=url.scheme.encode(),
         authority=url.netloc.encode() if version == "HTTP/2.0" else b"",
-        path=((url.path or "/") + (f"?{url.query}" if url.query else "")).encode(),
+        path=url.target.encode(),
         http_version=version.encode(),
         headers=headers,
         content=content,
@@ -165,14 +192,6 @@ def _peer(call: ExportedCall) -> tuple[str, int]:
     """The log has the client's address, not its port."""
     client = call.record.get("client")
     return (str(client), 0) if client else UNKNOWN
-
-
-def _forwarded_port(call: ExportedCall) -> int | None:
-    """Of the gateway that the call was sent to, if it was."""
-    for change in call.record.get("changes") or ():
-        if change[0] == "route":
-            return urlsplit(str(change[3])).port
-    return None
 
 
 def _fields(pairs: Fields) -> http.Headers | None:
