@@ -1,21 +1,26 @@
 """The benchmark's upstream: TLS, HTTP/1.1, canned replies, as little work as Python allows.
 
-    python upstream.py FOLDER   makes FOLDER/ca.pem and prints its port
+    python upstream.py FOLDER [PACE]   makes FOLDER/ca.pem and prints its port
 
 A request whose target ends in `/stream` is answered with EVENTS server-sent events, each in a write of its own, and one
-that ends in `/paced` with ten, 20 ms apart; any other with a small chat completion.
+that ends in `/paced` with ten, 20 ms apart; one of the agent's session (`claude.py`) with its reply, PACE milliseconds
+between two events on the average; any other with a small chat completion.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import random
 import sys
 from pathlib import Path
+
+import claude
 
 from sessiontap.demo.certs import Authority
 
 EVENTS = 2000
+PACE = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
 BODY = json.dumps(
     {
         "id": "chatcmpl-bench",
@@ -54,7 +59,7 @@ class Upstream(asyncio.Protocol):
             length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
             if len(self.buffer) < end + 4 + length:
                 return
-            self.buffer = self.buffer[end + 4 + length :]
+            body, self.buffer = self.buffer[end + 4 : end + 4 + length], self.buffer[end + 4 + length :]
             target = head.split(b" ", 2)[1]
             if target.endswith(b"/stream"):
                 self.transport.write(STREAM_HEAD)
@@ -63,8 +68,17 @@ class Upstream(asyncio.Protocol):
                 self.transport.write(END)
             elif target.endswith(b"/paced"):
                 self.pacing = asyncio.ensure_future(self.paced())
+            elif target == claude.TARGET.encode():
+                self.pacing = asyncio.ensure_future(self.agent(claude.turn_of(body)))
             else:
                 self.transport.write(REPLY)
+
+    async def agent(self, turn: int) -> None:
+        chance = random.Random()
+        self.transport.write(claude.reply_head(turn))
+        for chunk in claude.reply_chunks(turn):
+            await asyncio.sleep(chance.expovariate(1000 / PACE) if PACE else 0)
+            self.transport.write(chunk)
 
     async def paced(self) -> None:
         self.transport.write(STREAM_HEAD)
@@ -75,7 +89,7 @@ class Upstream(asyncio.Protocol):
 
 
 async def main() -> None:
-    context = Authority(Path(sys.argv[1])).server_context(["api.openai.com"], alpn=["http/1.1"])
+    context = Authority(Path(sys.argv[1])).server_context(["api.openai.com", claude.HOST], alpn=["http/1.1"])
     server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", 0, ssl=context, backlog=512)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()

@@ -1,5 +1,6 @@
 """Bodies come back as they were, or not at all."""
 
+import hashlib
 import json
 import os
 
@@ -75,8 +76,24 @@ def test_a_body_that_repeats_another_takes_what_it_adds(data, enc, most):
 
     assert (stored["enc"], list(stored)[-1]) == (enc, "data")
     assert len(stored["data"]) <= most
-    assert (stored["base"], stored.get("back")) == (("call-1", 77) if enc == "zstd-delta" else (None, None))
+    assert (stored.get("base"), stored.get("back")) == (("call-1", 77) if enc == "zstd-delta" else (None, None))
     assert body.decode(stored, BASE if enc == "zstd-delta" else None) == data
+
+
+def test_a_body_of_an_older_record_is_read():
+    """Sums were written in hexadecimal, and nil keys, too."""
+    stored = body.encode(BASE)
+    older = body.spelled_out(stored)
+
+    assert (older["sha256"], older["base"]) == (hashlib.sha256(BASE).hexdigest(), None)
+    assert body.decode(older) == body.decode(stored) == BASE
+
+
+def test_a_delta_that_names_no_base_leans_on_the_parent():
+    stored = body.encode_delta(BASE + b"more", None, BASE, None, 77)
+
+    assert "base" not in stored
+    assert body.spelled_out(stored, "call-1")["base"] == "call-1"
 
 
 @pytest.mark.parametrize("size", [300_000, 3_000_000], ids=["300 KB", "3 MB"])

@@ -6,10 +6,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import msgpack
 import pytest
 from tests.trace.conftest import CALLER, call_map
 
+from sessiontap import trace
 from sessiontap.trace import body, frame
 
 PAGE = Path(__file__).parents[2] / "docs" / "trace-format.md"
@@ -29,6 +32,26 @@ def test_the_reader_of_the_page_runs_as_printed(written, folder, tmp_path):
         "0190a000-0001-7000-8000-000000000000 Demo /a 200",
         "0190a000-0002-7000-8000-000000000000 None None None",
     ]
+
+
+def test_the_page_puts_back_what_calls_repeat(written, folder):
+    program = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[2]
+    rules: dict[str, Any] = {}
+    exec(program, rules)
+    usage = {"usage": {"input": 5, "output": 7}, "provider": "openai"}
+    written(*[call_map(number, llm=usage | {"response_id": f"r-{number}"}, rules=["one"]) for number in range(9)])
+    (segment,) = folder.iterdir()
+
+    values, calls = {}, []
+    for value in msgpack.Unpacker(segment.open("rb"), max_buffer_size=0):
+        if isinstance(value, dict) and value["type"] == "values":
+            values |= enumerate(value["values"], value["first"])
+        elif isinstance(value, dict) and value["type"] == "call":
+            calls.append(value)
+
+    assert sum("rules" in call for call in calls) < 5
+    restored = [{key: value for key, value in rules["whole"](call, values).items() if key != "like"} for call in calls]
+    assert restored == [call.record for call in trace.open(folder).calls(newest_first=False)]
 
 
 def test_the_mark_of_the_page_is_the_one_written():

@@ -78,11 +78,11 @@ def disk(monkeypatch):
 def test_records_are_there_once_flushed(writers, folder):
     writer = writers()
 
-    put(writer, 1, 2, 3)
+    put(writer, 1, 2)
 
     assert writer.flush()
-    assert ids(folder) == [1, 2, 3]
-    assert writer.stats() == Stats(0, 0, 4, writer.stats().bytes, {}, writer.stats().segment, None)
+    assert ids(folder) == [1, 2]
+    assert writer.stats() == Stats(0, 0, 3, writer.stats().bytes, {}, writer.stats().segment, None)
 
 
 def test_folder_and_segments_are_private(writers, folder):
@@ -125,7 +125,7 @@ def test_a_caller_is_written_once_for_each_segment(writers, folder):
     segments = sorted(folder.iterdir())
     assert len(segments) > 1
     for segment in segments:
-        types = [record["type"] for record in records(segment)]
+        types = [record["type"] for record in records(segment) if record["type"] != "values"]
         assert types == ["segment", "caller", *["call"] * (len(types) - 2)]
     assert ids(folder) == list(range(12))
 
@@ -351,13 +351,13 @@ def test_notes(writers, folder):
     assert (note["kind"], note["text"], note["count"]) == ("rules", "the rules were read again", 3)
 
 
-@pytest.mark.parametrize(("seconds", "least"), [(0, 4), (None, 0), (3600.0, 1)], ids=["each", "never", "at the end"])
+@pytest.mark.parametrize(("seconds", "least"), [(0, 3), (None, 0), (3600.0, 1)], ids=["each", "never", "at the end"])
 def test_the_schedule_of_fsync(writers, monkeypatch, seconds, least):
     synced = []
     monkeypatch.setattr("sessiontap.trace.segment.os.fsync", synced.append)
     writer = writers(fsync_seconds=seconds)
 
-    put(writer, 1, 2, 3)
+    put(writer, 1, 2)
     writer.close(5)
 
     assert least <= len(synced) <= least + (seconds == 0)  # the header's own
@@ -373,7 +373,7 @@ writer = Writer(Path(sys.argv[1]), writer_info=INFO, rotate_bytes=300_000)
 written = os.write
 def write(file, data):
     count = written(file, data)
-    if number := getattr(write, "number", None):
+    if b"filler" in data and (number := getattr(write, "number", None)):
         written(1, b"%d\\n" % number)  # on record: this one is in the file
     return count
 import sessiontap.trace.segment

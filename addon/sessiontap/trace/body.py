@@ -1,7 +1,7 @@
 """Bodies as they lie in the log: raw where they are small, else zstd, checked by size and sha256 on the way back.
 
-A stored body is `{"size", "sha256", "enc", "base", "wire", "data"}`; size and sha256 (lower-case hex) are of the bytes
-that `decode` gives. `enc` nil stands for a body that was not kept, only measured.
+A stored body is `{"size", "sha256", "enc", "base", "wire", "data"}`; size and sha256 (32 bytes) are of the bytes that
+`decode` gives. `enc` nil stands for a body that was not kept, only measured; keys that are nil may be missing.
 
 Agents send their whole history again with every turn. `zstd-delta` is one zstd frame with another body as its
 raw-content dictionary: the request body of the call `base`, which stands `back` bytes earlier in the same segment.
@@ -63,9 +63,9 @@ def encode(data: bytes, wire: str | None = None) -> dict[str, Any]:
     return _stored(data, wire, "raw", data)
 
 
-def encode_delta(data: bytes, wire: str | None, base: bytes, base_id: str, back: int) -> dict[str, Any]:
-    """The stored form of `data` as what it adds to `base`, the same side's body of the call `base_id`, whose record
-    begins `back` bytes earlier; as `encode` where that is no smaller."""
+def encode_delta(data: bytes, wire: str | None, base: bytes, base_id: str | None, back: int) -> dict[str, Any]:
+    """The stored form of `data` as what it adds to `base`, the same side's body of the call `base_id` (None: the
+    call's parent), whose record begins `back` bytes earlier; as `encode` where that is no smaller."""
     if not SMALL < len(data) <= LARGEST_DELTA or not 0 < len(base) <= LARGEST_DELTA or MARK in data:
         return encode(data, wire)
     packed = _compress_after(base, data)
@@ -73,13 +73,23 @@ def encode_delta(data: bytes, wire: str | None, base: bytes, base_id: str, back:
         alone = encode(data, wire)
         if len(packed) > len(alone["data"]) * 0.75:
             return alone
-    stored = _stored(data, wire, "zstd-delta", packed) | {"base": base_id, "back": back}
-    return stored | {"data": stored.pop("data")}
+    leans_on: dict[str, Any] = {"back": back} if base_id is None else {"base": base_id, "back": back}
+    return _stored(data, wire, "zstd-delta", packed, leans_on)
 
 
 def measured(size: int, wire: str | None = None) -> dict[str, Any]:
     """The stored form of a body of which only the size is kept."""
     return {"size": size, "sha256": None, "enc": None, "base": None, "wire": wire, "data": None}
+
+
+def spelled_out(body: dict[str, Any], parent: object = None) -> dict[str, Any]:
+    """A stored body with every key, the sum in hexadecimal, the base by its id; `parent` is that of the body's call."""
+    base = body.get("base")
+    if base is None and is_delta(body):
+        base = parent
+    digest = body.get("sha256")
+    named: dict[str, Any] = dict.fromkeys(("size", "sha256", "enc", "base", "wire", "data"))
+    return named | body | {"sha256": digest.hex() if isinstance(digest, bytes) else digest, "base": base}
 
 
 def is_delta(body: Mapping[str, Any]) -> bool:
@@ -106,14 +116,22 @@ def decode(body: Mapping[str, Any], base: bytes | None = None, *, check: bool = 
         plain = data if kind == "raw" else _decompress(data, size)
     if len(plain) != size:
         raise BodyError(f"the body has {len(plain)} bytes where its record says {size}")
-    if check and hashlib.sha256(plain).hexdigest() != body.get("sha256"):
+    digest = body.get("sha256")
+    if check and hashlib.sha256(plain).hexdigest() != (digest.hex() if isinstance(digest, bytes) else digest):
         raise BodyError("the body does not fit its sha256")
     return plain
 
 
-def _stored(data: bytes, wire: str | None, enc: str, packed: bytes) -> dict[str, Any]:
-    digest = hashlib.sha256(data).hexdigest()
-    return {"size": len(data), "sha256": digest, "enc": enc, "base": None, "wire": wire, "data": packed}
+def _stored(
+    data: bytes, wire: str | None, enc: str, packed: bytes, base: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    stored: dict[str, Any] = {"size": len(data), "sha256": hashlib.sha256(data).digest(), "enc": enc}
+    if base is not None:
+        stored |= base
+    if wire is not None:
+        stored["wire"] = wire
+    stored["data"] = packed
+    return stored
 
 
 def _compress(data: bytes) -> bytes:

@@ -112,6 +112,7 @@ def _body(found: frame.Frame | None, call_id: object, side: str) -> Record | Non
     head = frame.leading(found.payload, "time")
     if head is None or head.get("id") != call_id or head.get("type") != "call":
         return None
-    message = (frame.decode(found.payload) or {}).get(side)
+    record = frame.decode(found.payload) or {}
+    message = record.get(side)
     stored = message.get("body") if isinstance(message, dict) else None
-    return stored if isinstance(stored, dict) else None
+    return body.spelled_out(stored, record.get("parent")) if isinstance(stored, dict) else None

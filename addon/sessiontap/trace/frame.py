@@ -126,16 +126,17 @@ def read_one(file: BinaryIO, offset: int) -> Frame | None:
     return found if isinstance(found, Frame) else None
 
 
-def hop(file: BinaryIO, start: int = 0) -> Iterator[tuple[int, int]]:
-    """Offset and size of each record by its stated length alone, unchecked; ends where no frame stands."""
+def hop(file: BinaryIO, start: int = 0, beginning: int = 0) -> Iterator[tuple[int, int, bytes]]:
+    """Offset and size of each record by its stated length alone, unchecked, and the first `beginning` bytes of its map;
+    ends where no frame stands."""
     offset = start
     while True:
         file.seek(offset)
-        frame = file.read(FRAME_SIZE)
+        frame = file.read(FRAME_SIZE + beginning)
         if len(frame) < FRAME_SIZE or not frame.startswith(MARK):
             return
         size = FRAME_SIZE + _NUMBERS.unpack_from(frame, len(MARK))[0]
-        yield offset, size
+        yield offset, size, frame[FRAME_SIZE:]
         offset += size
 
 

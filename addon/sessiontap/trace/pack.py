@@ -22,6 +22,8 @@ class Packer:
     def __init__(self) -> None:
         self._bases = {"request": Bases(), "response": Bases(max_bytes=8 << 20, replies=True)}
         self._shared = Shared()
+        self._facts: tuple[Record, Record] = {}, {}
+        """The call that `thin` was given last, and what it made of it."""
         self._pending: list[tuple[Bases, Record, bytes, int, Base | None]] = []
 
     def clear(self) -> None:
@@ -33,23 +35,28 @@ class Packer:
 
     def thin(self, call: Record) -> tuple[Record | None, Record]:
         """The record of values that has to be written first, if any, and the call without them."""
-        return self._shared.thin(call)
+        values, thin = self._shared.thin(call)
+        self._facts = call, thin
+        return values, thin
 
     def at(self, call: Record, offset: int) -> Record:
         """The call as it is written at `offset` of the segment."""
         self._pending.clear()
         packed = {}
+        facts, thin = self._facts
+        facts = facts if call is thin else call
         for side, bases in self._bases.items():
             message = call.get(side)
             if isinstance(message, dict) and isinstance(plain := message.get("body"), Plain):
-                base = bases.choose(call, plain.data)
+                base = bases.choose(facts, plain.data)
                 if base is None:
                     stored = body.encode(plain.data, plain.wire)
                 else:
                     back = offset - base.offset
-                    stored = body.encode_delta(plain.data, plain.wire, base.data, base.call, back)
+                    named = None if base.call == call.get("parent") else base.call
+                    stored = body.encode_delta(plain.data, plain.wire, base.data, named, back)
                 leans_on = base if body.is_delta(stored) else None
-                self._pending.append((bases, call, plain.data, offset, leans_on))
+                self._pending.append((bases, facts, plain.data, offset, leans_on))
                 packed[side] = message | {"body": {**plain.extra, **stored}}
         return call | packed
 
@@ -59,6 +66,7 @@ class Packer:
         for bases, call, data, offset, base in self._pending:
             bases.remember(call, data, offset, base)
         self._pending.clear()
+        self._facts = {}, {}
 
 
 def packed_alone(call: Record) -> Record:

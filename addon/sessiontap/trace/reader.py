@@ -377,7 +377,8 @@ class Trace(Questions):
                         return call.body(side)
                 raise
 
-        yield StoredCall(shared.whole(record, part.values), part.callers.get(str(record.get("caller"))), decode)
+        call = shared.whole(record, part.values)
+        yield StoredCall(call, part.callers.get(str(call.get("caller"))), decode)
 
     def _later(self, part: _Part, offset: int) -> Iterator[tuple[_Part, int]]:
         """Where the call stands in the file that has come in place of the one it was seen in, if one has."""

@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sessiontap.trace import frame
+from sessiontap.trace import frame, shared
 from sessiontap.trace.segment import FORMAT, SUFFIX, VERSION
+
+_VALUES = b"\x83\xa4type\xa6values"
+"""What the map of a record of values begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +90,13 @@ def _heads(file: BinaryIO) -> Iterator[Head | None]:
     if header is not None and (header.get("format"), header.get("version")) != (FORMAT, VERSION):
         return
     places: list[int] = []
+    values: dict[int, Any] = {}
     end = 0
-    for offset, size in frame.hop(file):
-        places.append(offset)
+    for offset, size, beginning in frame.hop(file, 0, len(_VALUES)):
+        if beginning == _VALUES:
+            values |= _values(frame.read_one(file, offset))
+        else:
+            places.append(offset)
         end = offset + size
         yield None
     if end != file.seek(0, 2):  # damage: the last hop may have led astray
@@ -97,15 +104,25 @@ def _heads(file: BinaryIO) -> Iterator[Head | None]:
         for found in frame.scan(file, start):
             if isinstance(found, frame.Frame):
                 places.append(found.offset)
+                values |= _values(found)
             yield None
     for offset in reversed(places):
         record = frame.read_one(file, offset)
-        yield _head(frame.leading(record.payload, "time_to_first_byte")) if record else None
+        yield _head(frame.leading(record.payload, "time_to_first_byte"), values) if record else None
 
 
-def _head(record: dict[str, Any] | None) -> Head | None:
+def _values(found: frame.Frame | None) -> dict[int, Any]:
+    if found is None or not found.payload.startswith(_VALUES):
+        return {}
+    return shared.values_of(frame.decode(found.payload) or {})
+
+
+def _head(record: dict[str, Any] | None, values: dict[int, Any]) -> Head | None:
     if record is None or record.get("type") != "call":
         return None
+    if "like" in record and record["like"] not in values:
+        return None  # whose conversation it is stood in what is damaged
+    record = shared.indexed(record, values)
     call_id, started = record.get("id"), record.get("time")
     if not isinstance(call_id, str) or not isinstance(started, int):
         return None

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from sessiontap.trace import frame, shared
 from sessiontap.trace.damage import HEADLESS, WORDS
+from sessiontap.trace.index import values as shared_values
 from sessiontap.trace.index.rows import COLUMNS, row_of
 from sessiontap.trace.index.strings import Callers, Strings, process_number
 from sessiontap.trace.index.sums import Sums
@@ -150,12 +151,7 @@ class CatchUp:
 
     def _scan(self, segment: _Segment, file: BinaryIO, size: int, most: int) -> int:
         self._database.execute("DELETE FROM problems WHERE segment = ? AND offset >= ?", (segment.n, segment.end))
-        values = {
-            number: json.loads(value)
-            for number, value in self._database.execute(
-                "SELECT number, value FROM shared WHERE segment = ?", (segment.n,)
-            )
-        }
+        values = shared_values.of_segment(self._database, segment.n)
         callers = Callers(self._database, segment.n, self._strings)
         damage: list[frame.Damage] = []
         rows: list[tuple[Any, ...]] = []
@@ -196,10 +192,10 @@ class CatchUp:
         kind = record.get("type") if record is not None else None
         if record is None:
             self._trouble(segment, found.offset, found.size, "holds a value that is no record")
-        elif kind == "call" and isinstance(record.get("time"), int) and not is_warm_up(record):
-            llm = record.get("llm")
-            if isinstance(llm, dict) and isinstance(llm.get("tools_offered"), int):
-                record["llm"] = llm | {"tools_offered": values.get(llm["tools_offered"])}
+        elif kind == "call" and isinstance(record.get("time"), int):
+            record = shared.indexed(record, values)
+            if is_warm_up(record):
+                return
             try:
                 session = (record.get("session") or {}).get("id")
                 row = row_of(
@@ -223,10 +219,7 @@ class CatchUp:
         elif kind == "values":
             new = shared.values_of(record)
             values |= new
-            self._database.executemany(
-                "INSERT OR REPLACE INTO shared VALUES (?, ?, ?)",
-                [(segment.n, number, json.dumps(value)) for number, value in new.items()],
-            )
+            shared_values.keep(self._database, segment.n, new)
         elif kind == "note":
             at = record.get("time")
             self._database.execute(

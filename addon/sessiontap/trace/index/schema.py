@@ -25,7 +25,7 @@ CREATE TABLE segments(
     changed INTEGER NOT NULL,       -- the file's last change
     "end" INTEGER NOT NULL          -- behind the last intact record
 );
-CREATE TABLE shared(segment INTEGER, number INTEGER, value TEXT, PRIMARY KEY(segment, number)) WITHOUT ROWID;
+CREATE TABLE shared(segment INTEGER, number INTEGER, value BLOB, PRIMARY KEY(segment, number)) WITHOUT ROWID;
 CREATE TABLE strings(n INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE facets(column TEXT, string INTEGER, PRIMARY KEY(column, string)) WITHOUT ROWID;
 CREATE TABLE callers(

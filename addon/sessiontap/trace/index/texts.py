@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sessiontap.trace import frame
+from sessiontap.trace import frame, shared
 from sessiontap.trace.body import BodyError
 from sessiontap.trace.chain import Chains
+from sessiontap.trace.index import values as shared_values
 from sessiontap.trace.index.transaction import writing
 
 Record = dict[str, Any]
@@ -45,7 +46,7 @@ def catch_up(
                 (done, batch),
             ).fetchall()
             done = rows[-1][0] if rows else newest
-            for call, path, record in _records(folder, rows):
+            for call, path, record in _records(database, folder, rows):
                 for text in _texts(path, record, chains):
                     _add(database, call, text)
             database.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (_DONE, done))
@@ -74,9 +75,12 @@ def _state(database: sqlite3.Connection) -> tuple[int, int]:
     return (done[0] if done else 0), newest
 
 
-def _records(folder: Path, rows: list[tuple[int, str, int]]) -> Iterator[tuple[int, tuple[Path, int], Record]]:
+def _records(
+    database: sqlite3.Connection, folder: Path, rows: list[tuple[int, str, int]]
+) -> Iterator[tuple[int, tuple[Path, int], Record]]:
     """The records of calls; those whose file is gone or damaged are left out."""
     opened: tuple[str, Any] | None = None
+    values: dict[int, Any] = {}
     try:
         for call, name, offset in rows:
             try:
@@ -85,12 +89,13 @@ def _records(folder: Path, rows: list[tuple[int, str, int]]) -> Iterator[tuple[i
                         opened[1].close()
                     opened = None
                     opened = name, (folder / name).open("rb", buffering=0)
+                    values = shared_values.of_file(database, name)
                 found = frame.read_one(opened[1], offset)
             except OSError:
                 continue
             record = frame.decode(found.payload) if found is not None else None
             if record is not None:
-                yield call, (folder / name, offset), record
+                yield call, (folder / name, offset), shared.whole(record, values)
     finally:
         if opened is not None:
             opened[1].close()
