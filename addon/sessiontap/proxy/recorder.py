@@ -20,7 +20,7 @@ from sessiontap.llm.decode import Decoded, decode, decode_chunks
 from sessiontap.llm.history import Ending
 from sessiontap.llm.history import ending as end_of
 from sessiontap.llm.read import read_reply
-from sessiontap.proxy.faults import Faults
+from sessiontap.faults import Faults
 from sessiontap.proxy.live import Body, Ended, Fields
 from sessiontap.proxy.outcome import Outcome
 from sessiontap.proxy.plan import Left, Plan

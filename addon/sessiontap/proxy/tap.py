@@ -15,7 +15,7 @@ from mitmproxy.addonmanager import Loader
 from sessiontap.exchange import Headers, Request
 from sessiontap.proxy import bodies, carry_out, live, outcome
 from sessiontap.proxy.connections import Connection, Destination, destinations, proxy_user
-from sessiontap.proxy.faults import Faults
+from sessiontap.faults import Faults
 from sessiontap.proxy.live import LiveCall
 from sessiontap.proxy.service import Service
 from sessiontap.proxy.sockets import Socket, how_closed
