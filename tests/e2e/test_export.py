@@ -12,13 +12,14 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.e2e.lab import SCRIPTS, Lab, Proxy
+from tests.e2e.lab import SCRIPTS, Lab, Proxy, wait_until
 from tests.e2e.socket_app import SocketApp
+from tests.e2e.test_mitmweb import MITMWEB, TOKEN, free_port
 
 from sessiontap.cli.main import main
 from sessiontap.demo.dialogue import Request, Respond
 from sessiontap.demo.llm_server import LlmService
-from sessiontap.demo.proxy_process import MITMDUMP
+from sessiontap.demo.proxy_process import MITMDUMP, ProxyProcess, mitmdump
 from sessiontap.trace import StoredCall
 
 HOST = "https://api.anthropic.com"
@@ -181,3 +182,31 @@ def test_json_lines_hold_the_same(recorded: tuple[Proxy, dict[str, StoredCall]],
             text, binary = message.get("body"), message.get("body_base64")
             found = base64.b64decode(binary) if binary is not None else None if text is None else text.encode()
             assert found == body
+
+
+def test_mitmweb_shows_it(recorded: tuple[Proxy, dict[str, StoredCall]], tmp_path: Path) -> None:
+    proxy, calls = recorded
+    file = tmp_path / "calls.flow"
+    assert main(["--trace", str(proxy.trace_folder), "export", "-f", "flow", "-o", str(file)]) == 0
+    port = free_port()
+    options: dict[str, str | Path] = {"web_port": str(port), "web_open_browser": "false", "web_password": TOKEN}
+    with (
+        ProxyProcess(mitmdump(options=options | {"rfile": file, "confdir": tmp_path}, program=MITMWEB), tmp_path),
+        httpx2.Client(
+            base_url=f"http://127.0.0.1:{port}", headers={"authorization": f"Bearer {TOKEN}"}, trust_env=False
+        ) as web,
+    ):
+        shown: dict[str, Any] = {}
+
+        def read() -> bool:
+            shown.update({flow["id"]: flow for flow in web.get("/flows").raise_for_status().json()})
+            return len(shown) == len(calls)
+
+        wait_until(read, lambda: f"mitmweb shows {shown}")
+        for name, call in calls.items():
+            assert shown[call.id]["comment"] == "Exports /p"
+            if name not in ("silence", "responses"):
+                content = web.get(f"/flows/{call.id}/response/content.data").content
+                assert content == call.response_body()
+        first, *_ = web.get(f"/flows/{calls['responses'].id}/messages/content/auto.json").raise_for_status().json()
+        assert (first["from_client"], json.loads(first["text"])["input"]) == (True, "Why, Ödön?")

@@ -176,8 +176,9 @@ def _error(call: ExportedCall) -> flow.Error | None:
 
 
 def _metadata(call: ExportedCall) -> dict[str, Any]:
-    """As the addon leaves it on a live flow, and more."""
-    facts = {"call": call.id, **call.row, **{key: call.record.get(key) for key in LABELS}}
+    """As the addon leaves it on a live flow, and more; what is not known has no key."""
+    known = {"call": call.id, **call.row, **{key: call.record.get(key) for key in LABELS}}
+    facts = {key: value for key, value in known.items() if value is not None}
     for side, body in (("request", call.request_body), ("response", call.response_body)):
         if body.encoding is not None:
             facts[f"{side}_content_encoding"] = body.encoding
