@@ -322,9 +322,12 @@ def test_a_turn_that_a_rule_ignores_passes_unrecorded(lab: Lab) -> None:
     assert call.record["session"]["path"] == "/chat/open"
 
 
+BY_CONVERSATION: Any = {"version": 1, "rules": [{"session": {"name": "Talk", "id": "conversation"}}]}
+
+
 def test_sessions_by_what_each_turn_says(lab: Lab) -> None:
-    lab.upstream(LlmService(websockets=True))
-    proxy = lab.proxy({"version": 1, "rules": [{"session": {"name": "Talk", "id": "conversation"}}]})
+    server = lab.upstream(LlmService(websockets=True))
+    proxy = lab.proxy(BY_CONVERSATION)
     with connect(proxy) as socket:
         first = ask(socket, CREATE | {"input": "Why is the sky blue?"})
         ask(socket, CREATE | {"input": "And at night?", "previous_response_id": first[-1]["response"]["id"]})
@@ -333,6 +336,47 @@ def test_sessions_by_what_each_turn_says(lab: Lab) -> None:
     one, other = calls[0].session_id, calls[2].session_id
     assert [(call.session_id, step(call)) for call in calls] == [(one, 0), (one, 1), (other, 0)]
     assert one != other
+    assert server.requests[0].headers.get("helicone-session-id") == one
+
+
+def test_the_upgrade_is_told_the_conversation_that_begins_with_a_warm_up(lab: Lab) -> None:
+    server = lab.upstream(LlmService(websockets=True))
+    proxy = lab.proxy(BY_CONVERSATION)
+    with connect(proxy) as socket:
+        warm = ask(socket, CREATE | {"generate": False, "instructions": "Be brief."})
+        ask(socket, CREATE | {"input": "Why?", "previous_response_id": warm[-1]["response"]["id"]})
+    warm_up, call = everything(proxy)
+    assert warm_up.session_id == call.session_id == server.requests[0].headers.get("helicone-session-id")
+    assert (step(call), call.record["link"]["kind"]) == (0, "new")
+
+
+def test_the_upgrade_is_told_the_conversation_of_a_realtime_socket(lab: Lab) -> None:
+    server = lab.upstream(LlmService(websockets=True))
+    proxy = lab.proxy(BY_CONVERSATION)
+    with connect(proxy, "/v1/realtime?model=gpt-realtime") as socket:
+        for _ in range(2):
+            ask(socket, {"type": "response.create"}, ends=("response.done",))
+    calls = proxy.stop()
+    told = server.requests[0].headers.get("helicone-session-id")
+    assert [(call.session_id, step(call)) for call in calls] == [(told, 0), (told, 1)]
+
+
+def test_a_turn_of_results_names_their_tools_by_the_reply_that_asked_for_them(lab: Lab) -> None:
+    lab.upstream(LlmService(websockets=True))
+    found = {"rule": "found", "match": {"tool_result": "find"}, "session": {"path": "/found/${tool_result}"}}
+    proxy = lab.proxy({**RULES, "rules": [found, *RULES["rules"]]})
+    tools = [{"type": "function", "name": "find", "parameters": {}}]
+    with connect(proxy) as socket:
+        asked = ask(socket, CREATE | {"input": 'call find with {"what": "bees"}', "tools": tools})
+        (called,) = (item for item in asked[-1]["response"]["output"] if item["type"] == "function_call")
+        given = [
+            {"type": "function_call_output", "call_id": call_id, "output": "7"}
+            for call_id in (called["call_id"], "call_nobody1s")
+        ]
+        ask(socket, CREATE | {"input": given, "previous_response_id": asked[-1]["response"]["id"]})
+    calls = proxy.stop()
+    assert [call.record["llm"]["tool_results"] for call in calls] == [[], ["find", None]]
+    assert calls[1].record["session"]["path"] == "/found/find"
 
 
 def test_a_step_that_the_upgrade_was_given_is_not_lost(lab: Lab) -> None:

@@ -75,6 +75,16 @@ CASES: dict[str, tuple[dict[str, str], Any, Agent]] = {
         {},
         Agent("codex", session="s", thread="child", subagent="review"),
     ),
+    "codex, an agent that another began": (
+        {"originator": "codex_cli_rs", "session-id": "s", "thread-id": "child", "x-openai-subagent": "collab_spawn"},
+        {"client_metadata": {"x-codex-turn-metadata": '{"agent_name": "/root/look/deeper"}'}},
+        Agent("codex", session="s", thread="child", subagent="deeper"),
+    ),
+    "codex, an agent that another began, which does not say its name": (
+        {"originator": "codex_cli_rs", "session-id": "s", "thread-id": "child", "x-openai-subagent": "collab_spawn"},
+        {},
+        Agent("codex", session="s", thread="child", subagent="collab_spawn"),
+    ),
     "codex, a child thread": (
         {
             "originator": "codex_cli_rs",
@@ -122,7 +132,7 @@ CASES: dict[str, tuple[dict[str, str], Any, Agent]] = {
     "openai agents sdk": (
         {"User-Agent": "Agents/Python 0.9"},
         {"prompt_cache_key": "agents-sdk:run:abc"},
-        Agent("openai-agents", session="abc"),
+        Agent("openai-agents", session="abc", of_run=True),
     ),
 }
 

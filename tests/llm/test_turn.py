@@ -30,7 +30,10 @@ CASES: dict[str, tuple[list[Seen], Turn]] = {
         [ASK, CALLS, Seen("assistant"), Seen("user", results=(("2", None),))],
         Turn("do it", ("write",), ("2",)),
     ),
-    "a call that is not there": ([ASK, Seen("user", results=(("9", None),))], Turn("do it", (), ("9",))),
+    "a call that is not there": (
+        [ASK, Seen("user", results=(("9", None),))],
+        Turn("do it", (), ("9",), (("9", None),)),
+    ),
     "results without name or id of the only tool": (
         [ASK, READS, Seen(results=((None, None),)), Seen(results=((None, None),))],
         Turn("do it", ("read",), ()),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sessiontap.exchange import Headers, Request
@@ -74,6 +74,7 @@ class Talk:
         call = read(body, path or self.path, **headers)
         found = history(call)
         link = self.conversations.ask(ground, call, found, id, self.now)
+        ground = ground if link.session is None else replace(ground, session=link.session)
         self.asked[id] = ground, call, found, link
         return link
 
@@ -97,14 +98,15 @@ class Talk:
 
     def turn(self, id: str, body: dict[str, Any], text: str | None = None, **more: Any) -> Link:
         """A request and its reply."""
-        asking = {key: more.pop(key) for key in list(more) if key in ("ground", "path") or key.startswith("x_")}
-        link = self.ask(id, body, **asking)
-        self.reply(id, text, **more)
+        came = {key: more.pop(key) for key in ("tools", "response_id", "status") if key in more}
+        link = self.ask(id, body, **more)
+        self.reply(id, text, **came)
         return link
 
     def restarted(self) -> Talk:
         """The same after a restart, with what the records hold."""
         after = Talk(ground=self.ground, path=self.path, now=self.now)
         for id, at, link, kept, came in self.kept:
-            after.conversations.restore(id, at, link, kept, came.response_id, came.ids)
+            warm_up = self.asked[id][2].purpose == "warmup"
+            after.conversations.restore(id, at, link, kept, came.response_id, came.tools, warm_up=warm_up)
         return after

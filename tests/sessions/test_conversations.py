@@ -171,6 +171,65 @@ def test_ids_are_believed_across_processes_of_one_given_session() -> None:
     assert outcome(link) == ("first", "exact", "continue")
 
 
+OTHER_PROCESS = Ground("process 2", "anthropic-messages", session="s-1")
+
+
+@pytest.mark.parametrize(
+    ("reply", "said", "evidence"),
+    [
+        pytest.param("Over there.", ["u Where is it?", "a Over there.", "u Thanks"], "strong", id="the reply"),
+        pytest.param("Over there.", ["u Where is it?", "a over there!", "u Thanks"], "declared", id="written anew"),
+        pytest.param(ANSWER, ["u Hm.", "u Where is it?", f"a {ANSWER}", "u Thanks"], "declared", id="a window"),
+        pytest.param("Over there.", ["u Where is it?", "a In the attic.", "u Thanks"], None, id="another reply"),
+    ],
+)
+@pytest.mark.parametrize("restarted", [False, True], ids=["", "after a restart"])
+def test_a_declared_session_goes_on_in_another_process(
+    reply: str, said: list[Said], evidence: str | None, restarted: bool
+) -> None:
+    talk = Talk(ground=Ground("process 1", "anthropic-messages", session="s-1"), path="/v1/messages")
+    first = talk.turn("first", claude("u Where is it?"), reply, **CLAUDE)
+    talk = talk.restarted() if restarted else talk
+    link = talk.ask("next", claude(*said), ground=OTHER_PROCESS, **CLAUDE)
+    assert (link.parent, link.evidence) == (("first", evidence) if evidence else (None, "declared"))
+    assert link.conversation == first.conversation
+
+
+@pytest.mark.parametrize(
+    ("said", "parent"),
+    [
+        pytest.param(["u Where is it?", "a Over there.", "u Thanks"], "first", id="the reply at its place"),
+        pytest.param(["u Where is it?", "a over there!", "u Thanks"], None, id="nothing certain"),
+        pytest.param(["u Where is it?"], None, id="the same first question"),
+    ],
+)
+def test_a_session_that_an_app_names_for_several_processes(said: list[Said], parent: str | None) -> None:
+    talk = Talk(ground=Ground("process 1", "openai-chat", session="run-1"))
+    talk.turn("first", chat("u Where is it?"), "Over there.")
+    assert talk.ask("next", chat(*said), ground=Ground("process 2", "openai-chat", session="run-1")).parent == parent
+
+
+def test_where_processes_of_a_session_say_the_same_the_own_one_counts() -> None:
+    grounds = [Ground(f"process {n}", "openai-chat", session="run-1") for n in (1, 2)]
+    talk = Talk()
+    for n, ground in enumerate(grounds, 1):
+        talk.turn(f"first-{n}", chat("u Where is it?"), "Over there.", ground=ground)
+    said = chat("u Where is it?", "a Over there.", "u Thanks")
+    assert [talk.ask(f"next-{n}", said, ground=ground).parent for n, ground in enumerate(grounds, 1)] == [
+        "first-1",
+        "first-2",
+    ]
+
+
+def test_a_session_tells_conversations_of_one_process_apart() -> None:
+    grounds = [Ground("process 1", "openai-chat", session=f"user-{n}") for n in (1, 2)]
+    talk = Talk()
+    for n, ground in enumerate(grounds, 1):
+        talk.turn(f"first-{n}", chat("u Where is it?"), "Over there.", ground=ground)
+    link = talk.ask("next", chat("u Where is it?", "a Over there.", "u Thanks"), ground=grounds[0])
+    assert (link.parent, link.evidence) == ("first-1", "strong")
+
+
 def test_a_request_in_flight_is_no_parent() -> None:
     talk = Talk()
     talk.ask("first", chat("u Where is it?"))
@@ -319,6 +378,53 @@ def test_a_title_joins_the_conversation_that_it_quotes_and_nothing_goes_on_from_
     assert outcome(link) == ("first", "weak", "auxiliary")
     assert link.conversation == first.conversation
     assert talk.ask("next", chat("u Where is the old parser kept?", "a There.", "u Hm")).kind == "continue"
+
+
+def test_after_a_title_the_first_call_of_a_declared_session_is_new() -> None:
+    talk = Talk(ground=ANTHROPIC, path="/v1/messages")
+    title = chat("s Generate a short title for this conversation.", "u Where is it?")
+    assert talk.turn("title", title, "Search", **CLAUDE).kind == "auxiliary"
+    assert talk.turn("first", claude("u Where is it?"), "Over there.", **CLAUDE).kind == "new"
+    link = talk.ask("next", claude("u Where is it?", "a Over there.", "u Thanks"), **CLAUDE)
+    assert outcome(link) == ("first", "strong", "continue")
+
+
+def test_what_a_declared_session_asks_of_no_model_is_beside_it() -> None:
+    talk = Talk(ground=ANTHROPIC, path="/api/claude_code/settings")
+    assert talk.ask("settings", {}, **CLAUDE).kind == "auxiliary"
+    assert talk.ask("first", claude("u Where is it?"), path="/v1/messages", **CLAUDE).kind == "new"
+
+
+# A warm-up prepares a turn: `generate: false`.
+
+
+def warmed(**headers: str) -> Talk:
+    talk = Talk(ground=RESPONSES, path="/v1/responses")
+    talk.turn("warm", {"input": [], "generate": False}, response_id="resp_aBcD1eF", **headers)
+    return talk
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"x_codex_turn_metadata": "{}", "originator": "codex", "session_id": "s-1"}], ids=["", "declared"]
+)
+def test_the_first_turn_behind_a_warm_up_is_new(headers: dict[str, str]) -> None:
+    talk = warmed(**headers)
+    body = {"input": "Where is it?", "previous_response_id": "resp_aBcD1eF"}
+    link = talk.turn("first", body, "Over there.", response_id="resp_XyZw9Qq", **headers)
+    assert outcome(link) == (None, "declared" if headers else "new", "new")
+    assert link.conversation == talk.asked["warm"][3].conversation
+    after = talk.restarted().ask("next", {"input": "Thanks", "previous_response_id": "resp_XyZw9Qq"}, **headers)
+    assert outcome(after) == ("first", "exact", "continue")
+
+
+def test_what_goes_on_from_a_warm_up_hangs_where_that_hung() -> None:
+    talk = Talk(ground=RESPONSES, path="/v1/responses")
+    talk.turn("first", {"input": "Where is it?"}, "Over there.", response_id="resp_XyZw9Qq")
+    warm = {"input": [], "generate": False, "previous_response_id": "resp_XyZw9Qq"}
+    assert talk.turn("warm", warm, response_id="resp_aBcD1eF").kind == "auxiliary"
+    for one in (talk, talk.restarted()):
+        link = one.ask("next", {"input": "Thanks", "previous_response_id": "resp_aBcD1eF"})
+        assert outcome(link) == ("first", "exact", "continue")
 
 
 def test_a_prompt_about_titles_with_tools_is_no_title() -> None:
@@ -501,6 +607,82 @@ def test_codex_threads() -> None:
     assert len({main.conversation, sub.conversation, deeper.conversation}) == 3
     assert main.root == sub.root == deeper.root
     assert [one.lineage for one in (main, sub, deeper)] == [(), ("review",), ("review", "read")]
+
+
+CODEX = {"user_agent": "codex_cli_rs/0.169", "session_id": "s-1"}
+CODEX_CHILD = {**CODEX, "thread_id": "t-2", "x_codex_parent_thread_id": "s-1", "x_openai_subagent": "collab_spawn"}
+
+
+def handed_over(said: str) -> dict[str, Any]:
+    """A Codex agent's message to another."""
+    head = "Message Type: NEW_TASK\nTask name: /root/look\nSender: /root\nPayload:\n"
+    content = [{"type": "input_text", "text": head}, {"type": "encrypted_content", "encrypted_content": said}]
+    return {"type": "agent_message", "author": "/root", "recipient": "/root/look", "content": content}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named", "lineage"),
+    [
+        pytest.param({}, {"x_codex_turn_metadata": '{"agent_name": "/root/look"}'}, ("look",), id="its name"),
+        pytest.param({"agent_type": "explorer"}, {}, ("explorer",), id="its type"),
+        pytest.param({}, {}, ("look",), id="neither: by its task's name"),
+    ],
+)
+def test_a_codex_sub_agent_opens_with_what_its_parent_sent_it(
+    arguments: dict[str, str], named: dict[str, str], lineage: tuple[str, ...]
+) -> None:
+    talk = Talk(ground=RESPONSES, path="/v1/responses")
+    given = {"task_name": "look", "message": TASK, **arguments}
+    talk.turn("main", {"input": "Clean up."}, tools=(("call_aBcD1eF", "spawn_agent", given),), **CODEX)
+    surroundings = {"role": "user", "content": "<environment_context>here</environment_context>"}
+    link = talk.ask("sub", {"input": [surroundings, handed_over(TASK)]}, **CODEX_CHILD, **named)
+    assert outcome(link) == ("main", "strong", "subagent")
+    assert link.lineage == lineage
+
+
+def test_a_codex_sub_agent_that_takes_its_parents_history_along() -> None:
+    talk = Talk(ground=RESPONSES, path="/v1/responses")
+    given = {"task_name": "look", "message": TASK, "fork_turns": "all"}
+    talk.turn("main", {"input": "Clean up."}, tools=(("call_aBcD1eF", "spawn_agent", given),), **CODEX)
+    user = {"role": "user", "content": "Clean up."}
+    link = talk.ask("sub", {"input": [user, handed_over(TASK)]}, **CODEX_CHILD)
+    assert (link.parent, link.kind) == ("main", "subagent")
+
+
+def test_what_agents_tell_each_other_is_no_prompt() -> None:
+    talk = Talk(ground=RESPONSES, path="/v1/responses")
+    talk.turn("main", {"input": "Clean up."}, "Done.", **CODEX)
+    items = [{"role": "user", "content": "Clean up."}, {"role": "assistant", "content": "Done."}]
+    told = handed_over("Summarize the conversation")
+    assert talk.ask("next", {"input": [*items, told]}, **CODEX).kind == "continue"
+
+
+
+def run(id: str, *said: Said) -> dict[str, Any]:
+    """A request of the OpenAI Agents SDK within the run `id`, as `ask` takes it."""
+    body = chat(*said, prompt_cache_key=f"agents-sdk:run:{id}")
+    return {"body": body, "ground": Ground("process 1", "openai-chat", session=id)}
+
+
+def test_an_agent_that_is_another_ones_tool_belongs_to_its_run() -> None:
+    talk = Talk()
+    main = talk.turn("main", **run("one", "u Clean up."), tools=(("call_aBcD1eF", "ask_helper", {"input": TASK}),))
+    link = talk.turn("sub", **run("two", f"u {TASK}"), tools=(("call_Gh1jK2", "look", {}),))
+    assert outcome(link) == ("main", "strong", "subagent")
+    assert (link.root, link.lineage, link.session) == (main.conversation, ("ask_helper",), "one")
+    for one in (talk, talk.restarted()):
+        asked = run("two", f"u {TASK}", calls(("call_Gh1jK2", "look")), gives("call_Gh1jK2"))
+        later = one.ask("sub-2", **asked)
+        assert outcome(later) == ("sub", "exact", "continue")
+        assert (later.conversation, later.root, later.session) == (link.conversation, link.root, "one")
+
+
+def test_a_run_that_goes_on_from_another_is_the_same_conversation() -> None:
+    talk = Talk()
+    first = talk.turn("first", **run("one", "u Where is it?"), text="Over there.")
+    link = talk.turn("next", **run("two", "u Where is it?", "a Over there.", "u Thanks"), text="Welcome.")
+    assert outcome(link) == ("first", "strong", "continue")
+    assert (link.conversation, link.root, link.session) == (first.conversation, first.conversation, None)
 
 
 def test_a_conversation_that_the_server_keeps() -> None:

@@ -37,7 +37,7 @@ def test_a_head_holds_what_state_is_made_of(written, folder):
             parent="p",
             evidence="exact",
             response_id="resp-12",
-            tool_call_ids=("tool-12",),
+            tools=(("tool-12", None),),
         )
     ]
 

@@ -19,6 +19,10 @@ from sessiontap.llm.pick import dig, parse, text
 LONGEST_ID = 256
 UNTYPED = "subagent"
 """A sub-agent that does not say its type."""
+_SPAWNED = "collab_spawn"
+"""What Codex says of every sub-agent that its agents begin."""
+KINDLESS = (UNTYPED, _SPAWNED)
+"""Words that say no more than that it is a sub-agent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,8 @@ class Client:
     thread: tuple[Source, ...] = ()
     parent_thread: tuple[Source, ...] = ()
     subagent: tuple[Source, ...] = ()
+    of_run: Sign | None = None
+    """See `Agent.of_run`."""
 
 
 def agent_of(headers: Headers, body: Any = None) -> Agent | None:
@@ -61,6 +67,7 @@ def agent_of(headers: Headers, body: Any = None) -> Agent | None:
         thread=_first(seen, client.thread),
         parent_thread=_first(seen, client.parent_thread),
         subagent=_first(seen, client.subagent),
+        of_run=client.of_run is not None and client.of_run(seen),
     )
 
 
@@ -148,12 +155,17 @@ def _claude_user_id(seen: Seen) -> str | None:
 
 # OpenAI Agents SDK: the key is made of what the app groups its runs by, else of the run (run_internal/prompt_cache_key)
 
-_GROUPED = re.compile(r"agents-sdk:(?:conversation|session|group|run):(.+)")
+_GROUPED = re.compile(r"agents-sdk:(conversation|session|group|run):(.+)")
 
 
 def _agents_sdk_key(seen: Seen) -> str | None:
     found = _GROUPED.fullmatch(text(seen.body, "prompt_cache_key") or "")
-    return found[1] if found else None
+    return found[2] if found else None
+
+
+def _is_run(seen: Seen) -> bool:
+    found = _GROUPED.fullmatch(text(seen.body, "prompt_cache_key") or "")
+    return found is not None and found[1] == "run"
 
 
 _CLAUDE_MAIN = sends("x-claude-code-request-class", "main$")
@@ -163,7 +175,22 @@ _CODEX_PARENT = (
     field("client_metadata", "x-codex-parent-thread-id"),
     *(in_json(turn, "parent_thread_id") for turn in _CODEX_TURN),
 )
+_CODEX_KIND = (header("x-openai-subagent"), field("client_metadata", "x-openai-subagent"))
 _CODEX_CHILD: Sign = lambda seen: any(source(seen) for source in _CODEX_PARENT)  # noqa: E731
+_CODEX_SPAWNED: Sign = lambda seen: _first(seen, _CODEX_KIND) == _SPAWNED  # noqa: E731
+
+
+def last_level(source: Source) -> Source:
+    """The last level of a path: Codex's agents are called `/root/<task>/<task>`."""
+
+    def find(seen: Seen) -> str | None:
+        value = source(seen)
+        return value.rstrip("/").rpartition("/")[2] if value else None
+
+    return find
+
+
+_CODEX_NAME = tuple(last_level(in_json(turn, "agent_name")) for turn in _CODEX_TURN)
 
 AGENTS: tuple[Client, ...] = (
     Client(
@@ -197,9 +224,9 @@ AGENTS: tuple[Client, ...] = (
         ),
         parent_thread=_CODEX_PARENT,
         subagent=(
-            header("x-openai-subagent"),
-            field("client_metadata", "x-openai-subagent"),
-            *(where(_CODEX_CHILD, in_json(turn, "agent_name")) for turn in _CODEX_TURN),
+            *(where(_CODEX_SPAWNED, name) for name in _CODEX_NAME),
+            *_CODEX_KIND,
+            *(where(_CODEX_CHILD, name) for name in _CODEX_NAME),
             where(_CODEX_CHILD, always(UNTYPED)),
         ),
     ),
@@ -268,6 +295,7 @@ AGENTS: tuple[Client, ...] = (
             sends("user-agent", "Agents/(Python|JavaScript)"),
         ),
         session=(_agents_sdk_key,),
+        of_run=_is_run,
     ),
 )
 

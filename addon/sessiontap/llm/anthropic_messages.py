@@ -19,6 +19,7 @@ from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, dicts, dig, items, names, parse, text
 from sessiontap.llm.streamed import Piece, asked_for, pieces, streams
 from sessiontap.llm.toolcalls import Growing, arguments_of
+from sessiontap.llm.turn import nameless
 
 _BILLING = "x-anthropic-billing-header"
 _REMINDER = "<system-reminder>"
@@ -33,6 +34,7 @@ def asked(request: Request, body: Any) -> Asked:
         stream=asked_for(body),
         tools_offered=names(text(tool, "name") or text(tool, "type") for tool in dicts(body, "tools")),
         tool_results=names(results),
+        results=nameless([*zip(reversed(answered), results, strict=True)]),
         message=message,
         prompt=_prompt(dig(body, "system")),
         user=text(body, "metadata", "user_id"),

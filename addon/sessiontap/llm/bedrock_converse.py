@@ -31,6 +31,7 @@ def asked(request: Request, body: Any) -> Asked:
             for tool in dicts(asks, "toolConfig", "tools")
         ),
         tool_results=turn.tool_results,
+        results=turn.results,
         message=turn.message,
         prompt=_said(dig(asks, "system"), "\n"),
         answered=turn.answered,

@@ -65,6 +65,8 @@ class Agent:
     parent_thread: str | None = None
     subagent: str | None = None
     """The sub-agent's type or name; None for the main agent."""
+    of_run: bool = False
+    """Its session is a single run of an agent, which may be a tool of another's run; no one chose its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Asked:
     """The request asks for a stream."""
     tools_offered: tuple[str, ...] = ()
     tool_results: tuple[str, ...] = ()
-    """Names of the tools whose results stand after the last assistant message."""
+    """Names of the tools whose results stand after the last assistant message, in order, each once."""
     message: str | None = None
     """Text of the newest user message."""
     prompt: str | None = None
@@ -88,6 +90,8 @@ class Asked:
     """Tool-call ids whose results stand after the last assistant message, newest first."""
     problems: tuple[str, ...] = ()
     """What could not be read, in words."""
+    results: tuple[tuple[str | None, str | None], ...] = ()
+    """The tool results in order as (call id, tool name), where the request itself does not name all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,13 @@ class Call:
     """`x-stainless-retry-count`, where stated."""
     json: Any = None
     """The parsed request body, None where there is none or it is no JSON."""
+    inferred: str | None = None
+    """The sub-agent's type or name as its conversation tells it, where the client does not."""
+
+    @property
+    def subagent(self) -> str | None:
+        """The sub-agent's type or name; None for the main agent."""
+        return self.inferred or (self.agent.subagent if self.agent else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,6 +194,8 @@ def _part(part: dict[str, Any], depth: int) -> list[Piece]:
     kind = text(part, "type")
     if kind in _TEXTS and isinstance(said := part.get("text"), str) and part.get("thought") is not True:
         return [Text(said)] if (said := plain(said)) else []
+    if kind == "encrypted_content" and isinstance(said := part.get("encrypted_content"), str):
+        return [Text(said)] if (said := plain(said)) else []  # what an agent sends another, as the tool was handed it
     if kind == "tool_use":
         return [Called(text(part, "name") or "", part.get("input"), text(part, "id"))]
     if kind == "tool_result":

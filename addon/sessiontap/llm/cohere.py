@@ -37,6 +37,7 @@ def asked(request: Request, body: Any) -> Asked:
         stream=asked_for(body),
         tools_offered=names(text(tool, "name") for tool in dicts(body, "tools")),
         tool_results=turn.tool_results,
+        results=turn.results,
         message=turn.message or other,
         prompt=text(body, "preamble") or _opening(history),
     )

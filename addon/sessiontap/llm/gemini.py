@@ -36,6 +36,7 @@ def asked(request: Request, body: Any) -> Asked:
         stream=request.path.endswith(_STREAMING),
         tools_offered=names(list(_offered(asks))),
         tool_results=turn.tool_results,
+        results=turn.results,
         message=turn.message,
         prompt=_system(_either(asks, "systemInstruction")),
         answered=turn.answered,

@@ -31,7 +31,7 @@ from sessiontap.llm.canonical import (
     run_digest,
 )
 from sessiontap.llm.markers import Purpose, goes_on, purpose_of
-from sessiontap.llm.messages import ROLES, SAID, Role, messages_of, prompts_of
+from sessiontap.llm.messages import AGENT, ROLES, SAID, Role, messages_of, prompts_of
 from sessiontap.llm.pick import parse, text
 
 START = b"\0" * 16
@@ -80,7 +80,7 @@ class History:
     chain: tuple[bytes, ...] = (START,)
     """`chain[i]` stands for the first i steps."""
     opening: str | None = None
-    """The first user message's text."""
+    """The first user message's text, or what another agent sent to begin with."""
     parts: tuple[str, ...] = ()
     """The same as it is written, where in several parts."""
     latest: str | None = None
@@ -131,8 +131,8 @@ class Ending:
     pair: bytes | None = None
     """Stands for the request's last step and the reply alone, where the reply is substantial."""
     response_id: str | None = None
-    ids: tuple[str, ...] = ()
-    """Of the tool calls in it."""
+    tools: tuple[tuple[str, str | None], ...] = ()
+    """(id, name) of the tool calls in it that have an id."""
     handed: tuple[Handed, ...] = ()
     lines: frozenset[bytes] = field(default=frozenset())
     """Of a summary: its lines, to find them where a compacted conversation begins."""
@@ -171,10 +171,11 @@ def history(call: Call) -> History:
             continue
         answered = tuple(piece.id for piece in pieces if isinstance(piece, Result) and piece.id)
         steps.append(Step(ROLES.get(role, "user"), message_digest(ROLES.get(role, "user"), pieces), (), answered))
-        if role == "user" and (texts := [piece.said for piece in pieces if isinstance(piece, Text)]):
-            latest = "\n".join(texts)
+        if role in ("user", AGENT) and (texts := [piece.said for piece in pieces if isinstance(piece, Text)]):
+            said = "\n".join(texts)
+            latest = said if role == "user" else latest
             if opening is None:
-                opening, parts = latest, tuple(texts)
+                opening, parts = said, tuple(texts)
     if run:
         steps += _run(run)
     chain = [START]
@@ -208,7 +209,7 @@ def ending(asked: History, reply: Reply | None, status: int | None) -> Ending:
         gist=None if found is None else gist(reply.text or "", (tool.name for tool in reply.tool_calls)),
         pair=digest(asked.steps[-1].digest, found) if found and substantial and asked.steps else None,
         response_id=reply.response_id,
-        ids=tuple(tool.id for tool in reply.tool_calls if tool.id),
+        tools=tuple((tool.id, tool.name) for tool in reply.tool_calls if tool.id),
         handed=tuple(_handed(reply)),
         lines=frozenset(lines_of(reply.text)) if asked.purpose == "summary" else frozenset(),
     )
@@ -243,7 +244,7 @@ def lines_of(said: str | None) -> Iterator[bytes]:
     return (digest(line.encode("utf-8", "surrogatepass"))[:8] for line in lines if len(line) >= _SHORTEST_LINE)
 
 
-_KIND_OF_SUBAGENT = ("subagent_type", "agent_type", "agent_name", "agent", "recipient_name")
+_KIND_OF_SUBAGENT = ("subagent_type", "agent_type", "agent_name", "agent", "recipient_name", "task_name")
 
 
 def _handed(reply: Reply) -> Iterator[Handed]:

@@ -19,6 +19,8 @@ ROLES: dict[str, Role] = {
     "tool": "tool",
     "function": "tool",
 }
+AGENT = "agent"
+"""The role of what another agent of the same team says (Codex)."""
 _MESSAGES = ("messages", "contents", "input", "chat_history", "message", "tool_results", "prompt", "inputText")
 _PROMPTS = ("system", "instructions", "systemInstruction", "system_instruction", "preamble")
 SAID = frozenset((*_MESSAGES, *_PROMPTS, "stream", "model"))
@@ -94,6 +96,8 @@ def _item(item: Any) -> tuple[str, list[Piece]]:
     if not isinstance(item, dict):
         return "user", pieces_of(item)
     kind = item.get("type")
+    if kind == "agent_message":
+        return AGENT, pieces_of(item.get("content"))
     if not isinstance(kind, str) or kind == "message" or "role" in item:
         return _role(item), pieces_of(item.get("content"))
     if kind.endswith("_call_output"):

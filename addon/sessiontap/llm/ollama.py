@@ -39,6 +39,7 @@ def asked(request: Request, body: Any) -> Asked:
         stream=stream,
         message=turn.message,
         tool_results=turn.tool_results,
+        results=turn.results,
         answered=turn.answered,
     )
 

@@ -18,6 +18,7 @@ from sessiontap.llm.openai_usage import cost_of, usage_of
 from sessiontap.llm.pick import count, dicts, dig, items, names, parse, text
 from sessiontap.llm.streamed import Piece, asked_for, pieces, streams
 from sessiontap.llm.toolcalls import Growing, arguments_of
+from sessiontap.llm.turn import nameless
 
 _SYSTEM = ("system", "developer")
 
@@ -31,6 +32,7 @@ def asked(request: Request, body: Any) -> Asked:
         stream=asked_for(body),
         tools_offered=names(_tool_name(tool) for tool in [*dicts(body, "tools"), *dicts(body, "functions")]),
         tool_results=names([name for _, name in results]),
+        results=nameless(results),
         message=message,
         prompt=_prompt(messages),
         user=text(body, "user") or text(body, "safety_identifier"),

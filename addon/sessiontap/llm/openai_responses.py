@@ -21,6 +21,7 @@ from sessiontap.llm.openai_usage import cost_of
 from sessiontap.llm.pick import count, dicts, dig, names, parse, text
 from sessiontap.llm.streamed import asked_for, pieces, streams
 from sessiontap.llm.toolcalls import arguments_of
+from sessiontap.llm.turn import nameless
 
 CLIENT_CALLS: dict[str, str | None] = {
     "function_call": None,
@@ -46,6 +47,7 @@ def asked(request: Request, body: Any) -> Asked:
         stream=True if text(body, "type") in RESPONSES.starts else asked_for(body),
         tools_offered=names(_offered(body)),
         tool_results=names(results),
+        results=nameless([*zip(reversed(answered), results, strict=True)]),
         message=message,
         prompt=_prompt(body),
         user=text(body, "user") or text(body, "safety_identifier"),

@@ -17,6 +17,7 @@ from sessiontap.llm.errors import error_inside
 from sessiontap.llm.openai_responses import tool_name
 from sessiontap.llm.pick import count, dicts, dig, first_count, names, text
 from sessiontap.llm.streamed import pieces
+from sessiontap.llm.turn import nameless
 
 _TEXT_DELTAS = frozenset(
     {
@@ -35,7 +36,7 @@ def asked(request: Request, body: Any) -> Asked:
     """See `family.Reader`. `body` is what `grammar.asking` makes of the frames."""
     session, wish = dig(body, "session"), dig(body, "response")
     items = list(dicts(body, "input"))
-    results = [item for item in items if item.get("type") == "function_call_output"]
+    answered = [text(item, "call_id") for item in items if item.get("type") == "function_call_output"]
     called = {text(item, "call_id"): text(item, "name") for item in items if item.get("type") == "function_call"}
     parameters = dict(request.query)
     in_url = next((parameters[name] for name in _MODEL_PARAMETERS if parameters.get(name)), None)
@@ -44,10 +45,11 @@ def asked(request: Request, body: Any) -> Asked:
         model=text(wish, "model") or text(session, "model") or in_url,
         stream=True if request.body else None,
         tools_offered=names(map(tool_name, dicts(tools, "tools"))),
-        tool_results=names(called.get(text(item, "call_id")) for item in results),
+        tool_results=names(map(called.get, answered)),
+        results=nameless([(call_id, called.get(call_id)) for call_id in answered]),
         message=next((said for item in reversed(items) if item.get("role") == "user" and (said := _said(item))), None),
         prompt=text(wish, "instructions") or text(session, "instructions"),
-        answered=names(text(item, "call_id") for item in reversed(results)),
+        answered=names(reversed(answered)),
     )
 
 

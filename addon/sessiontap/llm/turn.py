@@ -6,13 +6,18 @@ one message. Messages are looked at from the end, no further than it takes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from sessiontap.llm.pick import names
 
 Named = tuple[str | None, str | None]
 """A tool call's id and the tool's name, as far as they are given."""
+
+
+def nameless(results: Sequence[Named]) -> tuple[Named, ...]:
+    """The results, where one has an id and no name: others may know it. (`Asked.results`)"""
+    return tuple(results) if any(id and not name for id, name in results) else ()
 
 
 class Seen(NamedTuple):
@@ -31,6 +36,8 @@ class Turn(NamedTuple):
     """Names of the tools whose results are handed in, in order."""
     answered: tuple[str, ...]
     """Ids of the calls whose results are handed in, newest first."""
+    results: tuple[Named, ...] = ()
+    """As `Asked.results`."""
 
 
 def newest(messages: list[Any], look: Callable[[Any], Seen]) -> Turn:
@@ -64,8 +71,7 @@ def newest(messages: list[Any], look: Callable[[Any], Seen]) -> Turn:
             user_seen = message is not None or not seen.results
         if user_seen and not behind and not unnamed:
             break
+    found = [(call_id, name or (called.get(call_id) if call_id else only)) for call_id, name in reversed(results)]
     return Turn(
-        message,
-        names(name or (called.get(call_id) if call_id else only) for call_id, name in reversed(results)),
-        names(call_id for call_id, _ in results),
+        message, names(name for _, name in found), names(call_id for call_id, _ in results), nameless(found)
     )

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from sessiontap import gateways, headers
 from sessiontap.callers import Caller, listens
 from sessiontap.exchange import Headers, Request
+from sessiontap.faults import Faults
 from sessiontap.gateways import Direct, Route
 from sessiontap.headers import Edit
+from sessiontap.llm.agents import KINDLESS
 from sessiontap.llm.call import Call
 from sessiontap.llm.decode import decode
 from sessiontap.llm.history import Ending, History, history
 from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.proxy.connections import Connection, Destination, is_local
-from sessiontap.proxy.faults import Faults
 from sessiontap.rules import Decision, Facts, Labels, Rules, SessionFacts, decide, finish
 from sessiontap.sessions import Link, Peer, Registry, Session
 from sessiontap.sessions.agent_path import agent_path
-from sessiontap.sessions.conversations import Conversations
+from sessiontap.sessions.conversations import Asking, Conversations
 from sessiontap.sessions.ground import Ground, ground_of
+from sessiontap.sessions.threads import conversation_id
 from sessiontap.trace.record import WARM_UP
 from sessiontap.trace.restore import Head
 
 NO_LINK = Link()
-MOST_WARM_UPS = 1000
+
+
+class OnSocket(NamedTuple):
+    """A WebSocket that a call is a turn of."""
+
+    upgrade: str
+    """Its upgrade's call id."""
+    fresh: bool
+    """The conversation that the upgrade was told of has not begun yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,8 @@ class Plan:
 
     decision: Decision
     labels: Labels
+    call: Call
+    """The call, with what its conversation tells of it."""
     session: Session | None = None
     link: Link = NO_LINK
     history: History | None = None
@@ -69,8 +80,6 @@ class Planner:
         self.faults = faults
         self.registry = Registry()
         self.conversations = Conversations()
-        self._warm_ups: OrderedDict[str, Link] = OrderedDict()
-        """A warm-up's id -> its link: what goes on from it hangs where it hung, since it is listed nowhere."""
 
     def restore(self, head: Head) -> None:
         """Take over a recorded call."""
@@ -91,9 +100,8 @@ class Planner:
                 tuple(head.link.get("lineage") or ()),
             )
             at = head.time + (head.duration or 0)
-            self.conversations.restore(head.id, at, link, head.link, head.response_id, head.tool_call_ids)
-            if WARM_UP in head.flags:
-                self._remember_warm_up(head.id, link)
+            warm_up = WARM_UP in head.flags
+            self.conversations.restore(head.id, at, link, head.link, head.response_id, head.tools, warm_up=warm_up)
 
     def plan(
         self,
@@ -107,8 +115,34 @@ class Planner:
         *,
         counts: bool = True,
         taken: Session | None = None,
+        on: OnSocket | None = None,
     ) -> Plan:
-        """The plan of a call that begins `now` (Unix nanoseconds). For `counts` and `taken` see `Registry.assign`."""
+        """The plan of a call that begins `now` (Unix nanoseconds). For `counts` and `taken` see `Registry.assign`; `on`
+        is the WebSocket that it is a turn of."""
+        local = is_local(connection.client_ip, connection.proxy[0] if connection.proxy else None)
+        peer = Peer(connection.id, connection.client_ip, connection.proxy_user, local)
+        app = headers.app_session(request.headers, there.host)
+        given = app.id if app and app.id else call.agent.session if call.agent else None
+        upgrade = on is None and opens_socket(request)
+        begins: str | None = None
+        if on is not None and on.fresh:
+            begins = socket_conversation(call, on.upgrade)
+        elif upgrade and call.endpoint.operation != "other":
+            begins = socket_conversation(call, call_id)
+        past: History | None = None
+        asking: Asking | None = None
+
+        def look(name: str, past: History) -> Asking:
+            ground = ground_of(call.endpoint.family, connection.caller, peer, name, given)
+            return self.conversations.find(ground, call, past, call_id, now, begins=begins, upgrade=upgrade)
+
+        with self.faults.guard("conversations"):
+            past = history(call)
+            # Where the process is not known, the session's name is looked at, too, and that is yet to come.
+            call = self._results_named(call, connection, peer, given)
+            if connection.caller is not None:
+                asking = look("", past)
+                call = _as_told(call, asking.link)
         facts = Facts(
             host=there.host,
             caller=connection.caller,
@@ -121,21 +155,14 @@ class Planner:
         )
         decision, matched = decide(rules, facts, self.environ)
         if decision.ignore:
-            return Plan(decision, Labels())
-        local = is_local(connection.client_ip, connection.proxy[0] if connection.proxy else None)
-        app = headers.app_session(request.headers, there.host)
-        peer = Peer(connection.id, connection.client_ip, connection.proxy_user, local)
-        link, past, ground = NO_LINK, None, None
+            return Plan(decision, Labels(), call)
         with self.faults.guard("conversations"):
-            past = history(call)
-            given = app.id if app and app.id else call.agent.session if call.agent else None
-            ground = ground_of(call.endpoint.family, connection.caller, peer, decision.name, given)
-            link = self.conversations.ask(ground, call, past, call_id, now)
-            before = self._warm_ups.get(link.parent or "")
-            if before is not None:
-                link = replace(before, conversation=link.conversation, root=link.root, lineage=link.lineage)
-            if not counts:
-                self._remember_warm_up(call_id, link)
+            if asking is None and past is not None:
+                asking = look(decision.name, past)
+                call = _as_told(call, asking.link)
+            if asking is not None:
+                self.conversations.take(asking)
+        link = asking.link if asking is not None else NO_LINK
         session = self.registry.assign(
             decision,
             app_id=app.id if app else None,
@@ -146,7 +173,7 @@ class Planner:
             now=now,
             counts=counts,
             taken=taken,
-            conversation=link.root,
+            conversation=link.root or (conversation_id(begins) if begins is not None else None),
             listens=_listens(decision, call, connection.caller),
         )
         labels = finish(matched, facts, SessionFacts(session.id, session.name, session.step), self.environ)
@@ -176,7 +203,14 @@ class Planner:
             client_is_local=trusted,
             gateway=gateway.edits if isinstance(gateway, Route) else (),
         )
-        return Plan(decision, labels, session, link, past, ground, edits, gateway)
+        return Plan(decision, labels, call, session, link, past, asking.ground if asking else None, edits, gateway)
+
+    def _results_named(self, call: Call, connection: Connection, peer: Peer, given: str | None) -> Call:
+        """The call, with the names of the tools whose results it holds without them."""
+        if not call.asked.results:
+            return call
+        ground = ground_of(call.endpoint.family, connection.caller, peer, "", given)
+        return replace(call, asked=self.conversations.named(ground, call.asked))
 
     def _way(
         self, rules: Rules, name: str, request: Request, there: Destination, trusted: bool
@@ -196,11 +230,6 @@ class Planner:
             signed=headers.signed_headers(request.headers, request.target),
             client_is_local=trusted,
         )
-
-    def _remember_warm_up(self, call_id: str, link: Link) -> None:
-        self._warm_ups[call_id] = link
-        while len(self._warm_ups) > MOST_WARM_UPS:
-            self._warm_ups.popitem(last=False)
 
     def plan_reply(self, plan: Plan, reply: Headers, call_id: str) -> Plan:
         """The plan with what the app is told in the response's headers."""
@@ -235,6 +264,26 @@ def _listens(decision: Decision, call: Call, caller: Caller | None) -> bool | No
     if native or caller is None or all(rung.source != "auto" for rung in decision.ladder):
         return None
     return listens(caller)
+
+
+def _as_told(call: Call, link: Link) -> Call:
+    """The call, with what its link tells of its agent where that says less."""
+    agent = call.agent
+    if agent is not None and link.session is not None:
+        agent = replace(agent, session=link.session)
+    typed = agent is not None and agent.subagent is not None and agent.subagent not in KINDLESS
+    inferred = link.lineage[-1] if link.lineage and not typed else None
+    return replace(call, agent=agent, inferred=inferred) if inferred or agent is not call.agent else call
+
+
+def opens_socket(request: Request) -> bool:
+    """Whether a request asks for a WebSocket."""
+    return (request.headers.get("upgrade") or "").strip().lower() == "websocket"
+
+
+def socket_conversation(call: Call, upgrade: str) -> str:
+    """What the first conversation on a WebSocket is named by: the server is told of it in the upgrade."""
+    return f"{call.endpoint.provider or '-'} socket {upgrade}"
 
 
 def goes_on(call: Call) -> bool:

@@ -13,14 +13,14 @@ from typing import Any
 from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 
+from sessiontap.faults import Faults
 from sessiontap.gateways import Direct
 from sessiontap.proxy import state_file
 from sessiontap.proxy.chain import Chain
 from sessiontap.proxy.connections import Connection, Connections, Destinations
 from sessiontap.proxy.entry import complain
-from sessiontap.proxy.faults import Faults
 from sessiontap.proxy.live import Ended, LiveCall
-from sessiontap.proxy.plan import Left, Plan, Planner, goes_on, read
+from sessiontap.proxy.plan import Left, OnSocket, Plan, Planner, goes_on, read
 from sessiontap.proxy.recorder import Recorder
 from sessiontap.proxy.rules_file import RulesFile
 from sessiontap.proxy.settings import (
@@ -217,11 +217,12 @@ class Service:
         taken: Session | None = None,
         conversation: str | None = None,
         previous: str | None = None,
+        on: OnSocket | None = None,
     ) -> Plan:
         """Read the request and plan the call. `wire` is the body as sent, None where it streams past.
 
-        For `counts` and `taken` see `Registry.assign`. `conversation` and `previous` (the reply that it goes on from)
-        are what its transport says of a request that names neither.
+        For `counts` and `taken` see `Registry.assign`, for `on` see `Planner.plan`. `conversation` and `previous` (the
+        reply that it goes on from) are what its transport says of a request that names neither.
         """
         call.request, call.call, problem = read(call.request, call.there, wire)
         if problem is not None:
@@ -243,7 +244,9 @@ class Service:
             call.time,
             counts=counts,
             taken=taken,
+            on=on,
         )
+        call.call = plan.call
         if isinstance(plan.gateway, Direct):
             self._once(plan.gateway.reason)
         elif plan.gateway is not None:

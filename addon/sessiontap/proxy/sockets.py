@@ -3,7 +3,8 @@
 The upgrade is planned as any call is: its headers say what is known by then. The first turn that asks for something
 **is** this call: it takes its id, and its step, where what it says leads to the same session. Later turns are calls of
 their own. A turn is decided by what its frames say; nothing that was decided about it is sent, since a frame has no
-headers. A warm-up is recorded with the flag `warm_up` and takes no step. A socket without turns, or of a family
+headers. Where a session is a conversation, the upgrade is told the one that the first new conversation on the socket
+then is. A warm-up is recorded with the flag `warm_up` and takes no step. A socket without turns, or of a family
 whose turns are not known, is recorded when it closes, with the frames that are held.
 
 Frames are looked at only after they have been passed on.
@@ -22,8 +23,10 @@ from sessiontap.llm.turns import Turn, Turns
 from sessiontap.proxy import live
 from sessiontap.proxy.live import Body, Ended, LiveCall
 from sessiontap.proxy.outcome import Outcome
+from sessiontap.proxy.plan import OnSocket, socket_conversation
 from sessiontap.proxy.service import Service
 from sessiontap.sessions.ids import call_id
+from sessiontap.sessions.threads import conversation_id
 from sessiontap.trace.record import WARM_UP
 
 WEBSOCKET = "websocket"
@@ -58,6 +61,8 @@ class Socket:
         self.turns = Turns(endpoint.family)
         self._under_way: dict[Turn, _TurnCall] = {}
         self._first_taken = False
+        self._has_begun = False
+        """The conversation that the upgrade was told of."""
         self._last_response: str | None = None
         """Of the newest turn that joined the socket's own conversation."""
         self._order = asyncio.Lock()
@@ -145,7 +150,10 @@ class Socket:
                     taken=upgrade.plan.session if takes and upgrade.plan else None,
                     conversation=f"socket {upgrade.id}" if joins else None,
                     previous=self._last_response,
+                    on=OnSocket(upgrade.id, fresh=not self._has_begun),
                 )
+                told = conversation_id(socket_conversation(plan.call, upgrade.id))
+                self._has_begun = self._has_begun or plan.link.conversation == told
                 sent = upgrade.plan
                 call.plan = replace(
                     plan,

@@ -74,7 +74,7 @@ class Scope:
     @cached_property
     def subagent(self) -> str | None:
         call = self.facts.call
-        return call.agent.subagent if call is not None and call.agent is not None else None
+        return call.subagent if call is not None else None
 
     @cached_property
     def route(self) -> str | None:

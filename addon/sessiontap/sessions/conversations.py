@@ -17,10 +17,14 @@ the whole of an earlier request, and its reply, where it is known, what the hist
 across grounds (see `ground`), where several conversations fit equally none is taken, and an id that servers count anew
 in every reply (`call_0`) counts only where its request stands just before.
 
+What a client's own sub-agents are told apart by may be less than what the conversation tells: a run of an agent that is
+another run's tool (`Agent.of_run`) joins that one's tree and session.
+
 What a call is to its conversation is its **kind**: `new`; `continue`; `retry` of one that failed, or that the client
 says it repeats; `branch`, where another call has gone on from the same parent; `parallel`, where that one is still in
 flight; `compaction`, where a history was summed up or its beginning left out; `subagent`, its first call;
-`auxiliary`: a title, a summary, a token count, a probe, a warm-up. That one joins, but nothing goes on from it.
+`auxiliary`: a title, a summary, a token count, a probe, a warm-up, a request to no model. That one joins, but nothing
+goes on from it: what names a warm-up as its parent hangs where that hung.
 
 Memory is bounded (see `known`) and comes back from the log: `heads` is what a call's record keeps for `restore`.
 """
@@ -29,16 +33,17 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sessiontap.llm.agents import UNTYPED
-from sessiontap.llm.call import Call
+from sessiontap.llm.agents import KINDLESS
+from sessiontap.llm.call import Asked, Call
 from sessiontap.llm.history import START, Ending, Handed, History
 from sessiontap.sessions.ground import Ground
 from sessiontap.sessions.known import MOST, Known, KnownCalls
 from sessiontap.sessions.parents import Found, parent_of, reply_keys, request_keys, twin_of, whole_key
 from sessiontap.sessions.quoted import Pending, Quoted
+from sessiontap.sessions.results import named
 from sessiontap.sessions.session import Evidence, Kind, Link
 from sessiontap.sessions.threads import Thread, conversation_id, thread_of
 
@@ -51,10 +56,35 @@ _CERTAIN = ("exact", "strong")
 class _Declared:
     """A declared conversation that has been seen."""
 
+    conversation: str
+    """The one that it is: its own, but for a run that goes on from another's."""
     root: str
     lineage: tuple[str, ...]
+    session: str | None = None
+    """What `Link.session` says of it."""
+    begun: bool = False
+    """A call of the conversation itself has been seen, not only what goes beside it."""
     last: str | None = None
     """Its latest call that has its reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A call that begins, and what was found of it; nothing is remembered of it yet."""
+
+    ground: Ground
+    call: Call
+    history: History
+    id: str
+    now: int
+    link: Link = field(default_factory=Link)
+    """Empty where nothing declares a conversation and it is none (embeddings and the like) or cannot be told (a body
+    that is not at hand)."""
+    thread: Thread | None = None
+    twin: Known | None = None
+    """The call that it repeats."""
+    told: bool = False
+    """Its messages were there to be looked at."""
 
 
 class Conversations:
@@ -69,19 +99,57 @@ class Conversations:
         return len(self._known)
 
     def ask(self, ground: Ground, call: Call, history: History, call_id: str, now: int) -> Link:
-        """The link of a call that begins `now`; remembers the call. An empty link where nothing declares a conversation
-        and it is none (embeddings and the like) or cannot be told (a body that is not at hand)."""
+        """The link of a call that begins `now`; remembers the call."""
+        asking = self.find(ground, call, history, call_id, now)
+        self.take(asking)
+        return asking.link
+
+    def find(
+        self,
+        ground: Ground,
+        call: Call,
+        history: History,
+        call_id: str,
+        now: int,
+        *,
+        begins: str | None = None,
+        upgrade: bool = False,
+    ) -> Asking:
+        """Looks for the link of a call that begins `now`, and changes nothing. `begins` is what a conversation that
+        begins with it is named by, else it is the call itself; an `upgrade` opens a WebSocket, and asks nothing."""
         self._known.forget(now)
         thread = thread_of(call, history)
-        told = bool(history.steps or call.asked.previous) and call.endpoint.operation in _CONVERSES
+        converses = call.endpoint.operation in _CONVERSES and not upgrade
+        told = converses and bool(history.steps or call.asked.previous or history.purpose == "warmup")
+        asking = Asking(ground, call, history, call_id, now, thread=thread, told=told)
         if thread is None and not told:
-            return Link()
-        link = self._link(ground, call, history, thread, call_id, now)
-        for id in call.asked.answered:
+            return asking
+        own = conversation_id(begins or f"call {call_id}")
+        if not converses:
+            assert thread is not None
+            return replace(asking, link=self._within(thread, history, None, None, beside=True))
+        beside = history.purpose is not None
+        if not beside and (twin := twin_of(self._known, ground, history, call.retry, thread is not None, now)):
+            asking = replace(asking, link=self._again(twin, call), twin=twin)
+        else:
+            asking = replace(asking, link=self._link(asking, own, beside))
+        session = asking.link.session
+        return asking if session is None else replace(asking, ground=replace(ground, session=session))
+
+    def take(self, asking: Asking) -> None:
+        """Remember a call that was looked at."""
+        if asking.link.conversation is None:
+            return
+        for id in asking.call.asked.answered:
             self._quoted.answered(id)
-        if history.purpose != "count":
-            self._remember(ground, history, thread, link, call_id, now)
-        return link
+        if asking.twin is not None:
+            asking.twin.child = asking.twin.id
+        if asking.history.purpose != "count":
+            self._remember(asking)
+
+    def named(self, ground: Ground, asked: Asked) -> Asked:
+        """What is asked, with the names of the tools whose results it holds without them (see `results`)."""
+        return named(self._known, ground, asked)
 
     def reply(self, call_id: str, ending: Ending | None, now: int, trace_id: str | None = None) -> None:
         """The reply to a call has been read; None where that could not be done. `trace_id` is its server's own name for
@@ -98,80 +166,98 @@ class Conversations:
         if known.declared is not None and known.advances:
             self._declare(known)
         if ending is not None:
-            known.reply, known.gist, known.issued = ending.key, ending.gist, bool(ending.ids)
+            known.reply, known.gist, known.tools = ending.key, ending.gist, ending.tools
             self._known.index(known, reply_keys(known.ground, ending, advances=known.advances))
             self._quoted.replied(known.ground, ending, call_id, now)
 
     # -- the link ------------------------------------------------------------------------------------------------------
 
-    def _link(
-        self, ground: Ground, call: Call, history: History, thread: Thread | None, call_id: str, now: int
-    ) -> Link:
-        beside = history.purpose is not None
-        if not beside and (twin := twin_of(self._known, ground, history, call.retry, thread is not None, now)):
-            return self._again(twin, call)
-        found = parent_of(self._known, ground, call.asked, history, thread is not None)
+    def _link(self, asking: Asking, own: str, beside: bool) -> Link:
+        ground, history, thread = asking.ground, asking.history, asking.thread
+        found = parent_of(self._known, ground, asking.call.asked, history, thread is not None)
+        warm: Known | None = None
+        if found is not None and found.call.warm_up is not None:
+            warm, found = found.call, self._behind(found.call, asking)
         pending: Pending | None = None
         if found is None and not beside:
-            pending = self._quoted.handed(ground, history, now)
+            pending = self._quoted.handed(ground, history, asking.now)
         if found is None and pending is None:
             found = self._by_quote(ground, history)
         if thread is not None:
-            return self._within(thread, history, found, pending)
+            return self._within(thread, history, found, pending, beside=beside)
         asker = self._known.get(pending.call) if pending else None
-        own = conversation_id(f"call {call_id}")
         if pending is not None and asker is not None:
             lineage = (*asker.lineage, pending.handed.tool)
             return Link(own, asker.id, "strong", _trace(asker), "subagent", asker.root, lineage)
         if found is None:
+            own = warm.conversation if warm else own
             return Link(own, None, "new", None, "auxiliary" if beside else "new", own)
         parent, evidence, _ = found
         trace = _trace(parent) if evidence in _CERTAIN else None
-        return Link(
-            parent.conversation, parent.id, evidence, trace, self._kind(history, found), parent.root, parent.lineage
-        )
+        kind = "auxiliary" if beside else self._kind(found)
+        return Link(parent.conversation, parent.id, evidence, trace, kind, parent.root, parent.lineage)
 
-    def _within(self, thread: Thread, history: History, found: Found | None, pending: Pending | None) -> Link:
+    def _behind(self, warm_up: Known, asking: Asking) -> Found | None:
+        """What a turn goes on from that names a warm-up: as its history tells, else what the warm-up itself did."""
+        asked = replace(asking.call.asked, previous=())
+        found = parent_of(self._known, asking.ground, asked, asking.history, asking.thread is not None)
+        if found is not None or warm_up.warm_up is None:
+            return found
+        parent = self._known.get(warm_up.parent)
+        return Found(parent, warm_up.warm_up) if parent else None
+
+    def _within(
+        self, thread: Thread, history: History, found: Found | None, pending: Pending | None, *, beside: bool
+    ) -> Link:
         """The link within a declared conversation; the parent by the messages, where they tell."""
-        conversation = thread.conversation
-        seen = self._declared.get(conversation)
+        seen = self._declared.get(thread.conversation)
         above = self._declared.get(conversation_id(thread.parent)) if thread.parent else None
+        conversation = seen.conversation if seen else thread.conversation
         root = seen.root if seen else above.root if above else thread.root
         lineage = seen.lineage if seen else above.lineage if above else ()
+        session = seen.session if seen else None
         if seen is None and thread.subagent is not None:
             lineage = (*lineage, thread.subagent)
-        kind: Kind = "continue" if seen else "subagent" if lineage else "new"
+        begun = seen is not None and seen.begun
+        kind: Kind = "continue" if begun else "subagent" if lineage else "new"
         parent: Known | None = None
         evidence: Evidence = "declared"
+        asker = self._known.get(pending.call) if pending else None
         if found is not None and (found.evidence in _CERTAIN or found.call.root == root):
             parent, evidence = found.call, found.evidence if found.evidence in _CERTAIN else "declared"
-            if not thread.fine and parent.root == root:
+            if thread.of_run and seen is None:
+                conversation, root, lineage = parent.conversation, parent.root, parent.lineage
+            elif not thread.fine and parent.root == root:
                 # The session does not tell its sub-agents apart; the parent does.
                 conversation, lineage = parent.conversation, parent.lineage
-            kind = self._kind(history, found) if parent.conversation == conversation else "branch"
-        elif pending is not None and (asker := self._known.get(pending.call)) and not (seen and thread.fine):
+            if parent.conversation == conversation:
+                kind = self._kind(found)
+            elif begun or not lineage:
+                kind = "branch"
+        elif pending is not None and asker is not None and not (begun and thread.fine):
             parent, evidence, kind = asker, "strong", "subagent"
-            if not thread.fine or thread.subagent in (None, UNTYPED):
+            if not thread.fine or thread.of_run or thread.subagent in (None, *KINDLESS):
                 lineage = (*asker.lineage, pending.handed.tool)
-            if not thread.fine:
+            if thread.of_run:
+                root, session = asker.root, asker.ground.session
+            elif not thread.fine:
                 conversation = conversation_id(f"{thread.key} {asker.id} {pending.handed.digest.hex()}")
         elif history.goes_on and seen:
             kind = "compaction"
         elif thread.serial and seen:
             parent = self._known.get(seen.last)
-        if history.purpose is not None:
-            kind = "auxiliary"
+        kind = "auxiliary" if beside else kind
         certain = parent is not None and (evidence in _CERTAIN or thread.serial)
         trace = _trace(parent) if parent is not None and certain else None
-        return Link(conversation, parent.id if parent else None, evidence, trace, kind, root, lineage)
+        return Link(conversation, parent.id if parent else None, evidence, trace, kind, root, lineage, session)
 
     def _again(self, twin: Known, call: Call) -> Link:
         """A retry takes the place of the call that it repeats."""
         before = self._known.get(twin.parent)
         evidence: Evidence = "exact" if call.retry else "strong" if before else "weak"
         trace = _trace(before) if before else None
-        twin.child = twin.id
-        return Link(twin.conversation, twin.parent, evidence, trace, "retry", twin.root, twin.lineage)
+        session = twin.ground.session if twin.of_run else None
+        return Link(twin.conversation, twin.parent, evidence, trace, "retry", twin.root, twin.lineage, session)
 
     def _by_quote(self, ground: Ground, history: History) -> Found | None:
         """The call whose text a request quotes: a title's conversation, or the summary that a history begins with."""
@@ -181,9 +267,7 @@ class Conversations:
         summary = self._known.get(self._quoted.summary(ground, history))
         return Found(summary, "strong", windowed=True) if summary else None
 
-    def _kind(self, history: History, found: Found) -> Kind:
-        if history.purpose is not None:
-            return "auxiliary"
+    def _kind(self, found: Found) -> Kind:
         if found.windowed:
             return "compaction"
         sibling = self._known.get(found.call.child)
@@ -193,13 +277,12 @@ class Conversations:
 
     # -- memory --------------------------------------------------------------------------------------------------------
 
-    def _remember(
-        self, ground: Ground, history: History, thread: Thread | None, link: Link, call_id: str, now: int
-    ) -> None:
+    def _remember(self, asking: Asking) -> None:
+        history, thread, link = asking.history, asking.thread, asking.link
         known = Known(
-            id=call_id,
-            ground=ground,
-            at=now,
+            id=asking.id,
+            ground=asking.ground,
+            at=asking.now,
             conversation=link.conversation or "",
             root=link.root or "",
             lineage=link.lineage,
@@ -207,12 +290,14 @@ class Conversations:
             system=history.system,
             settings=history.settings,
             declared=thread.conversation if thread else None,
+            of_run=thread is not None and thread.of_run,
             parent=link.parent,
             advances=link.kind != "auxiliary",
+            warm_up=link.evidence if history.purpose == "warmup" else None,
         )
         self._add(known, link)
         if link.kind in ("new", "subagent"):
-            self._quoted.opens(ground, history, call_id)
+            self._quoted.opens(asking.ground, history, asking.id)
 
     def _add(self, known: Known, link: Link) -> None:
         self._known.add(known)
@@ -234,8 +319,11 @@ class Conversations:
         seen = self._declared.get(known.declared)
         if seen is None:
             # A sub-agent within a session that does not tell it apart is not what the session declares.
-            own = known.conversation == known.declared
-            seen = self._declared[known.declared] = _Declared(known.root, known.lineage if own else ())
+            own = known.of_run or known.conversation == known.declared
+            seen = _Declared(known.conversation if own else known.declared, known.root, known.lineage if own else ())
+            seen.session = known.ground.session if known.of_run else None
+            self._declared[known.declared] = seen
+        seen.begun = seen.begun or known.advances
         if known.state == "done":
             seen.last = known.id
         self._declared.move_to_end(known.declared)
@@ -249,10 +337,13 @@ class Conversations:
         link: Link,
         kept: Mapping[str, Any],
         response_id: str | None = None,
-        tool_call_ids: Iterable[str] = (),
+        tools: Iterable[tuple[str, str | None]] = (),
+        *,
+        warm_up: bool = False,
     ) -> None:
-        """Take over a recorded call, the oldest first: `kept` is what `heads` gave, `at` when it ended. What is not as
-        it should be is left out. Summaries and titles are not restored: they tie calls together that are close."""
+        """Take over a recorded call, the oldest first: `kept` is what `heads` gave, `at` when it ended, `tools` the ids
+        and names of its reply's tool calls. What is not as it should be is left out. Summaries and titles are not
+        restored: they tie calls together that are close."""
         ground = _ground(kept.get("ground"))
         end = _bytes(kept.get("end"))
         if link.conversation is None or ground is None or end is None:
@@ -269,8 +360,10 @@ class Conversations:
             system=_bytes(kept.get("system")),
             settings=_bytes(kept.get("settings")),
             declared=declared if isinstance(declared, str) else None,
+            of_run=kept.get("of_run") is True,
             parent=link.parent,
             advances=link.kind != "auxiliary",
+            warm_up=link.evidence if warm_up else None,
         )
         self._add(known, link)
         ending = Ending(
@@ -278,7 +371,7 @@ class Conversations:
             gist=_bytes(kept.get("gist")),
             pair=_bytes(kept.get("pair")),
             response_id=response_id,
-            ids=tuple(tool_call_ids),
+            tools=tuple(tools),
             handed=tuple(_handed(kept.get("handed"))),
             failed=kept.get("failed") is True,
             again=kept.get("again") is True,
@@ -298,6 +391,7 @@ def heads(ground: Ground, call: Call, history: History, ending: Ending) -> dict[
         "system": history.system,
         "settings": history.settings,
         "declared": thread.conversation if thread else None,
+        "of_run": thread is not None and thread.of_run,
         "reply": ending.key,
         "gist": ending.gist,
         "pair": ending.pair,

@@ -4,6 +4,9 @@ The process, because identical prompts in two processes are two conversations; w
 connection tells it, and then the session's name, which rules may have told apart by what processes cannot be. Of a
 known process the name is left out: a rule that names a session after a tool's result would cut conversations in two.
 And the wire family, because histories are only comparable within one.
+
+A session that the app or its agent named is a second such place, over all its processes: an agent that is resumed is
+another process. What is found in the own process comes first.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from sessiontap.sessions.ladder import Peer, of_peer
 @dataclass(frozen=True, slots=True)
 class Ground:
     """What calls of one conversation share. `session` is a session id that somebody gave, known before the messages
-    are looked at: ids that a reply issued are believed across processes of one such session."""
+    are looked at."""
 
     process: str
     family: str
@@ -32,14 +35,23 @@ class Ground:
         return _seed(self.process, self.name, self.family)
 
     @property
+    def seeds(self) -> tuple[bytes, ...]:
+        """The process's, then the session's, where one is given."""
+        return (self.seed,) if self.session is None else (self.seed, _seed("", self.session, "session", self.family))
+
+    @property
     def place(self) -> tuple[str, str]:
-        """The same for whatever family: a sub-agent may speak another one."""
+        """As `seed`, for whatever family: a sub-agent may speak another one."""
         return self.process, self.name
+
+    @property
+    def places(self) -> tuple[tuple[str, str], ...]:
+        """As `seeds`, for whatever family."""
+        return (self.place,) if self.session is None else (self.place, ("", self.session))
 
     def akin(self, other: Ground) -> bool:
         """Whether an id that was issued there means something here."""
-        same = self.process == other.process and self.name == other.name
-        return same or (self.session is not None and self.session == other.session)
+        return self.place == other.place or (self.session is not None and self.session == other.session)
 
 
 @lru_cache(maxsize=4096)

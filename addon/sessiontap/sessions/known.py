@@ -9,6 +9,7 @@ from typing import Literal
 
 from sessiontap.llm.history import whole
 from sessiontap.sessions.ground import Ground
+from sessiontap.sessions.session import Evidence
 
 MOST = 8_000
 """Calls, at about 1.5 KB each."""
@@ -49,8 +50,12 @@ class Known:
     """Its server's own name for it."""
     child: str | None = None
     """The newest call that goes on from it."""
-    issued: bool = False
-    """Its reply's tool calls have ids."""
+    tools: tuple[tuple[str, str | None], ...] = ()
+    """(id, name) of its reply's tool calls, where they have ids."""
+    warm_up: Evidence | None = None
+    """It is a warm-up: what goes on from it hangs where it hung, on this evidence."""
+    of_run: bool = False
+    """What it declares is a run (`Agent.of_run`)."""
     keys: tuple[Key, ...] = ()
 
     @property

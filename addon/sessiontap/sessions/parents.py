@@ -7,6 +7,7 @@ ground's seed, so nothing is found outside of it.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from sessiontap.llm.call import Asked
@@ -39,23 +40,23 @@ class Found(NamedTuple):
 
 def request_keys(ground: Ground, end: bytes) -> list[Key]:
     """What a request is found under for as long as it is known."""
-    return [_UP_TO + ground.seed + end]
+    return [_UP_TO + seed + end for seed in ground.seeds]
 
 
 def whole_key(ground: Ground, whole: bytes) -> Key:
-    """What a request is found under until it has its reply: it may be sent again."""
+    """What a request is found under until it has its reply: it may be sent again, by the same process."""
     return _WHOLE + ground.seed + whole
 
 
 def reply_keys(ground: Ground, ending: Ending, *, advances: bool) -> list[Key]:
     """What a reply is found under; one beside the conversation only by its ids."""
-    keys: list[Key] = [f"tool {id}" for id in ending.ids]
+    keys: list[Key] = [f"tool {id}" for id, _ in ending.tools]
     if ending.response_id:
         keys.append(f"reply {ending.response_id}")
     if advances and ending.key is not None:
-        keys.append(_BEHIND + ground.seed + ending.key)
+        keys += (_BEHIND + seed + ending.key for seed in ground.seeds)
     if advances and ending.pair is not None:
-        keys.append(_PAIR + ground.seed + ending.pair)
+        keys += (_PAIR + seed + ending.pair for seed in ground.seeds)
     return keys
 
 
@@ -66,7 +67,7 @@ def parent_of(known: KnownCalls, ground: Ground, asked: Asked, history: History,
             return Found(issuer, "exact")
     certain, depth = _by_reply(known, ground, history)
     weak = _by_request(known, ground, history, depth, certain.call if certain else None, declared)
-    return weak or certain or _by_pair(known, ground, history)
+    return weak or certain or _by_pair(known, ground, history, declared)
 
 
 def twin_of(
@@ -101,12 +102,17 @@ def _by_reply(known: KnownCalls, ground: Ground, history: History) -> tuple[Foun
             if issuer := _issuer(known, ground, f"tool {id}", id, chain[at - 1], chain[at]):
                 return Found(issuer, "exact"), at
         answered = []
-        if best := _best(known.under(_BEHIND + ground.seed + chain[at]), history):
+        if best := _fitting(known, ground, _BEHIND, chain[at], history):
             return Found(best, "strong"), at
     for id in answered[:1]:  # a request that holds results alone
         if issuer := _issuer(known, ground, f"tool {id}", id, START, START):
             return Found(issuer, "exact"), len(steps)
     return None, 0
+
+
+def is_counted(id: str) -> bool:
+    """Whether a tool call's id is one that its server counts anew in every reply."""
+    return _COUNTED.match(id) is not None
 
 
 def _issuer(known: KnownCalls, ground: Ground, key: str, id: str, before: bytes, after: bytes) -> Known | None:
@@ -115,7 +121,7 @@ def _issuer(known: KnownCalls, ground: Ground, key: str, id: str, before: bytes,
     at_place = [one for one in issuers if one.end == before != START or one.reply == after != START]
     if at_place:
         return at_place[-1] if len({one.conversation for one in at_place}) == 1 else None
-    return issuers[0] if len(issuers) == 1 and not _COUNTED.match(id) else None
+    return issuers[0] if len(issuers) == 1 and not is_counted(id) else None
 
 
 def _by_request(
@@ -123,15 +129,37 @@ def _by_request(
 ) -> Found | None:
     """The deepest recorded request that the history begins with, below what a reply has made certain."""
     for at in range(len(history.steps) - 1, max(depth, 1) - 1, -1):
-        candidates = [
-            one
-            for one in known.under(_UP_TO + ground.seed + history.chain[at])
-            if _goes_on_from(one, history, at)
-            and (one.conversation == certain.conversation if certain else _alike(one, history, declared))
-        ]
-        if best := _best(candidates, history):
+
+        def fits(one: Known, at: int = at) -> bool:
+            if not _goes_on_from(one, history, at):
+                return False
+            if certain is not None:
+                return one.conversation == certain.conversation
+            return _near(one, ground, declared) and _alike(one, history, declared)
+
+        if best := _fitting(known, ground, _UP_TO, history.chain[at], history, fits):
             return Found(best, "weak")
     return None
+
+
+def _fitting(
+    known: KnownCalls,
+    ground: Ground,
+    what: bytes,
+    value: bytes,
+    history: History,
+    fits: Callable[[Known], bool] = lambda one: True,
+) -> Known | None:
+    """The best call under a key of the own process, else under that of the session."""
+    for seed in ground.seeds:
+        if best := _best([one for one in known.under(what + seed + value) if fits(one)], history):
+            return best
+    return None
+
+
+def _near(one: Known, ground: Ground, declared: bool) -> bool:
+    """Whether weak evidence may lead to a call: in another process only where an agent declares its conversation."""
+    return declared or one.ground.place == ground.place
 
 
 def _goes_on_from(one: Known, history: History, at: int) -> bool:
@@ -140,7 +168,7 @@ def _goes_on_from(one: Known, history: History, at: int) -> bool:
     step = history.steps[at]
     if step.role != "assistant" or one.state != "done":
         return step.role != "assistant" and one.state != "open"
-    if step.issued and one.issued and not any(f"tool {id}" in one.keys for id in step.issued):
+    if step.issued and one.tools and not any(id in step.issued for id, _ in one.tools):
         return False
     return one.gist in (None, step.gist)
 
@@ -153,13 +181,13 @@ def _alike(one: Known, history: History, declared: bool) -> bool:
     return one.system == history.system or one.settings == history.settings
 
 
-def _by_pair(known: KnownCalls, ground: Ground, history: History) -> Found | None:
+def _by_pair(known: KnownCalls, ground: Ground, history: History, declared: bool) -> Found | None:
     """A history of which the beginning was left out: the newest reply with the message before it."""
     steps = history.steps
     for at in range(len(steps) - 1, 0, -1):
         if steps[at].role == "assistant":
             pair = digest(steps[at - 1].digest, steps[at].digest)
-            best = _best(known.under(_PAIR + ground.seed + pair), history)
+            best = _fitting(known, ground, _PAIR, pair, history, lambda one: _near(one, ground, declared))
             return Found(best, "weak", windowed=True) if best else None
     return None
 

@@ -38,24 +38,25 @@ class Quoted:
     def __init__(self) -> None:
         self._handed: OrderedDict[_Key, Pending] = OrderedDict()
         self._by_tool_call: dict[str, list[_Key]] = {}
-        self._openings: deque[tuple[bytes, str, str]] = deque(maxlen=_MOST_OPENINGS)
-        self._summaries: deque[tuple[bytes, frozenset[bytes], str]] = deque(maxlen=_MOST_SUMMARIES)
+        self._openings: deque[tuple[tuple[bytes, ...], str, str]] = deque(maxlen=_MOST_OPENINGS)
+        self._summaries: deque[tuple[tuple[bytes, ...], frozenset[bytes], str]] = deque(maxlen=_MOST_SUMMARIES)
 
     def opens(self, ground: Ground, history: History, call_id: str) -> None:
         """A conversation begins."""
         if history.opening is not None and len(history.opening) >= _SHORTEST_OPENING:
-            self._openings.append((ground.seed, history.opening[:_LONGEST_OPENING], call_id))
+            self._openings.append((ground.seeds, history.opening[:_LONGEST_OPENING], call_id))
 
     def replied(self, ground: Ground, ending: Ending, call_id: str, now: int) -> None:
         """A reply has come: what it hands to tools, and its lines, if it is a summary."""
         if ending.lines:
-            self._summaries.append((ground.seed, ending.lines, call_id))
+            self._summaries.append((ground.seeds, ending.lines, call_id))
         for handed in ending.handed:
-            key = (*ground.place, handed.digest)
-            self._handed[key] = Pending(call_id, handed, now)
-            self._handed.move_to_end(key)
-            if handed.id:
-                self._by_tool_call.setdefault(handed.id, []).append(key)
+            for place in ground.places:
+                key = (*place, handed.digest)
+                self._handed[key] = Pending(call_id, handed, now)
+                self._handed.move_to_end(key)
+                if handed.id:
+                    self._by_tool_call.setdefault(handed.id, []).append(key)
         while len(self._handed) > _MOST_HANDED:
             _, old = self._handed.popitem(last=False)
             self._by_tool_call.pop(old.handed.id or "", None)
@@ -70,10 +71,11 @@ class Quoted:
         nothing has been replied yet."""
         if history.opening is None or not self._handed or any(step.role == "assistant" for step in history.steps):
             return None
-        for said in (history.opening, *history.parts):
-            pending = self._handed.get((*ground.place, text_digest(said)))
-            if pending is not None and now - pending.at <= HANDED_FOR:
-                return pending
+        for digest in [text_digest(said) for said in (history.opening, *history.parts)]:
+            for place in ground.places:
+                pending = self._handed.get((*place, digest))
+                if pending is not None and now - pending.at <= HANDED_FOR:
+                    return pending
         return None
 
     def summary(self, ground: Ground, history: History) -> str | None:
@@ -81,8 +83,8 @@ class Quoted:
         if history.opening is None or not self._summaries:
             return None
         held: frozenset[bytes] | None = None
-        for seed, lines, call_id in reversed(self._summaries):
-            if seed == ground.seed:
+        for seeds, lines, call_id in reversed(self._summaries):
+            if not set(ground.seeds).isdisjoint(seeds):
                 held = frozenset(lines_of(history.opening)) if held is None else held
                 if 2 * len(held & lines) > len(lines):
                     return call_id
@@ -90,7 +92,7 @@ class Quoted:
 
     def titled(self, ground: Ground, history: History) -> str | None:
         """The first call of the newest conversation whose first message the request quotes."""
-        for seed, said, call_id in reversed(self._openings):
-            if seed == ground.seed and history.quotes(said):
+        for seeds, said, call_id in reversed(self._openings):
+            if not set(ground.seeds).isdisjoint(seeds) and history.quotes(said):
                 return call_id
         return None

@@ -40,3 +40,5 @@ class Link:
     """The conversation that the whole tree of agents began with: a sub-agent's own `conversation` is another."""
     lineage: tuple[str, ...] = ()
     """The sub-agents from the main one down to the one that calls; empty for the main one."""
+    session: str | None = None
+    """The session id of the agent whose tool the calling one is, where its own is but a run's (`Agent.of_run`)."""

@@ -27,6 +27,8 @@ class Thread:
     """It is told apart from other threads of its session, not merely a session that may hold several."""
     serial: bool = False
     """The server keeps its history, so its calls follow each other."""
+    of_run: bool = False
+    """It is a run, which may be part of something larger (`Agent.of_run`)."""
 
     @property
     def conversation(self) -> str:
@@ -56,7 +58,8 @@ def thread_of(call: Call, history: History) -> Thread | None:
             parent = main if agent.parent_thread == agent.session else f"{main} {agent.parent_thread}"
         elif agent.subagent is not None and own:
             parent = main
-        return Thread(key, main, parent, agent.subagent, fine=agent.thread is not None)
+        fine = agent.thread is not None or agent.of_run
+        return Thread(key, main, parent, agent.subagent, fine=fine, of_run=agent.of_run)
     if history.declared is not None:
         key = f"{call.endpoint.provider or '-'} {history.declared}"
         return Thread(key, key, serial=True)

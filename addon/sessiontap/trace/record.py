@@ -13,7 +13,7 @@ from sessiontap.callers import Caller
 from sessiontap.exchange import Headers
 from sessiontap.gateways.route import Direct, Route
 from sessiontap.headers.edit import Edit
-from sessiontap.llm.call import Call, Reply
+from sessiontap.llm.call import Asked, Call, Reply
 from sessiontap.llm.limits import rate_limits, request_id
 from sessiontap.rules.decision import Decision, Labels
 from sessiontap.sessions.session import Link, Session
@@ -139,7 +139,7 @@ def call_record(seen: CallSeen, redactor: Redactor) -> Record:
         "client": seen.client,
         "proxy_user": _text(seen.proxy_user, redactor),
         "agent": call.agent.name if call and call.agent else None,
-        "subagent": _text(call.agent.subagent, redactor) if call and call.agent else None,
+        "subagent": _text(call.subagent, redactor) if call else None,
         "user": _text(labels.user, redactor),
         "properties": redactor.mapping(labels.properties),
         "tags": [redactor.text(tag) for tag in labels.tags],
@@ -233,7 +233,7 @@ def _llm(call: Call | None, reply: Reply | None, response: SeenResponse | None, 
         "finish_reason": _text(reply.finish_reason, redactor) if reply else None,
         "tools_offered": _texts(asked.tools_offered if asked else (), redactor),
         "tool_calls": _texts((tool.name for tool in tools), redactor),
-        "tool_results": _texts(asked.tool_results if asked else (), redactor),
+        "tool_results": [_text(name, redactor) for name in _results(asked)] if asked else [],
         "usage": {
             "input": usage.input,
             "output": usage.output,
@@ -319,6 +319,11 @@ def _changes(seen: CallSeen, redactor: Redactor) -> list[list[str | None]]:
 
 def _text(value: str | None, redactor: Redactor) -> str | None:
     return None if value is None else redactor.text(value)
+
+
+def _results(asked: Asked) -> Iterable[str | None]:
+    """The tools whose results are handed in, each once; None among them for what nobody names."""
+    return dict.fromkeys(name for _, name in asked.results) if asked.results else asked.tool_results
 
 
 def _texts(values: Iterable[str], redactor: Redactor) -> list[str]:

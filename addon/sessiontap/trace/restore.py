@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -38,7 +39,8 @@ class Head:
     """What its conversation is restored from: the record's link map."""
     family: str | None = None
     response_id: str | None = None
-    tool_call_ids: tuple[str, ...] = ()
+    tools: tuple[tuple[str, str | None], ...] = ()
+    """(id, name) of its reply's tool calls, where they have ids."""
     flags: tuple[str, ...] = field(default=())
 
 
@@ -58,10 +60,10 @@ class Restored:
         deadline = self._clock() + self._budget
         count = 0
         try:
-            paths = sorted((path for path in self._folder.iterdir() if path.suffix == SUFFIX), reverse=True)
+            paths = [path for path in self._folder.iterdir() if path.suffix == SUFFIX and path.is_file()]
         except OSError:
             return
-        for position, path in enumerate(paths):
+        for position, path in enumerate(sorted(paths, reverse=True)):
             try:
                 with path.open("rb", buffering=0) as file:
                     for head in _heads(file):
@@ -139,6 +141,8 @@ def _head(record: dict[str, Any] | None, values: dict[int, Any]) -> Head | None:
         link=record.get("link"),
         family=llm.get("family"),
         response_id=llm.get("response_id"),
-        tool_call_ids=tuple(one for one in llm.get("tool_call_ids") or () if one),
+        tools=tuple(
+            (id, name) for id, name in zip_longest(llm.get("tool_call_ids") or (), llm.get("tool_calls") or ()) if id
+        ),
         flags=tuple(record.get("flags") or ()),
     )
