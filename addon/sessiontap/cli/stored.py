@@ -6,6 +6,7 @@ The log holds a request as it was forwarded and what was changed; `asked_request
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -84,7 +85,7 @@ def endpoint_of(call: StoredCall) -> Endpoint:
 def read(call: StoredCall) -> tuple[Call, Reply | None]:
     """The call, understood once more from its bodies. Raises BodyError."""
     request = asked_request(call)
-    understood = read_request(request, endpoint_of(call))
+    understood = _understood(call, request)
     response = response_of(call)
     return understood, read_reply(understood, request, response) if response else None
 
@@ -92,17 +93,26 @@ def read(call: StoredCall) -> tuple[Call, Reply | None]:
 def facts_of(call: StoredCall) -> Facts:
     """What the rules may look at. Raises BodyError."""
     record, request = call.record, asked_request(call)
-    endpoint = endpoint_of(call)
+    understood = _understood(call, request)
     return Facts(
         host=request.host,
         caller=caller_of(call),
         client_ip=record.get("client"),
         proxy_user=record.get("proxy_user"),
-        provider=endpoint.provider,
+        provider=understood.endpoint.provider,
         request=request,
-        call=read_request(request, endpoint),
+        call=understood,
         time=record.get("time"),
     )
+
+
+def _understood(call: StoredCall, request: Request) -> Call:
+    """What the request says, and what its conversation told of it when it was recorded."""
+    found, record = read_request(request, endpoint_of(call)), call.record
+    if found.asked.results:
+        results = tuple(name for name in (record.get("llm") or {}).get("tool_results") or () if name)
+        found = replace(found, asked=replace(found.asked, tool_results=results))
+    return replace(found, inferred=record.get("subagent")) if record.get("subagent") != found.subagent else found
 
 
 def session_of(call: StoredCall) -> SessionFacts | None:
