@@ -15,7 +15,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-COMMANDS = ("run", "demo", "init", "env", "exec", "ls", "show", "calls", "cat", "tail", "export", "rules")
+COMMANDS = ("run", "demo", "init", "env", "exec", "ls", "show", "calls", "cat", "tail", "export", "rules", "trace")
 """In the order of the help page."""
 
 

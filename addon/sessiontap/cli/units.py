@@ -14,6 +14,7 @@ from sessiontap.cli.errors import Misuse
 UNKNOWN = "-"
 
 _PERIOD = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*((?:[kmgt]i?)?b?)", re.IGNORECASE)
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -38,6 +39,28 @@ def since(text: str, now: int | None = None) -> int:
     except (OverflowError, OSError, ValueError):
         raise Misuse(f"{text!r} is out of range", "write a date from this century") from None
     return int(whole) * 10**9 + then.microsecond * 1000
+
+
+def age(text: str, now: int | None = None) -> int:
+    """The same, for what is older than it: a point in time that is not to come. Raises Misuse."""
+    now = time.time_ns() if now is None else now
+    try:
+        then = since(text, now)
+    except Misuse as error:
+        raise Misuse(f"{text!r} is no age", error.hint) from None
+    if then > now:
+        raise Misuse(f"{text!r} is still to come", "write how long ago, such as `30d`, or a date that is over")
+    return then
+
+
+def octets(text: str) -> int:
+    """Bytes: `500MB`, `1.5 GB`, `64KiB`, `1000`. Raises Misuse."""
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        raise Misuse(f"{text!r} is no size", "write `500MB`, `2GB`, `64KiB` or a number of bytes")
+    number, unit = found.groups()
+    power = "kmgt".find(unit[:1].lower()) + 1 if unit else 0
+    return round(float(number) * (1024.0 if "i" in unit.lower() else 1000.0) ** power)
 
 
 def moment(iso: str | None) -> str:

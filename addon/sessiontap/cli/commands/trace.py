@@ -1,0 +1,232 @@
+"""`sessiontap trace`: info, verify, prune, reindex."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sessiontap.cli.errors import Failure, Misuse, note
+from sessiontap.cli.options import JsonOption, TraceOption, open_trace, trace_folder
+from sessiontap.cli.output import flush, line, write, write_json
+from sessiontap.cli.progress import progress
+from sessiontap.cli.units import UNKNOWN, age, count, day_and_clock, octets, plural, size
+
+if TYPE_CHECKING:
+    from sessiontap.trace import Problem
+    from sessiontap.trace.maintenance import Info, Pruned
+
+INFO_EXAMPLES = ("sessiontap trace info", "sessiontap trace info --json | jq .calls")
+VERIFY_EXAMPLES = ("sessiontap trace verify", "sessiontap trace verify --trace /backup/trace --json")
+PRUNE_EXAMPLES = (
+    "sessiontap trace prune --older-than 30d --dry-run",
+    "sessiontap trace prune --max-size 500MB --yes",
+    "sessiontap trace prune --session @1",
+)
+REINDEX_EXAMPLES = ("sessiontap trace reindex",)
+EXAMPLES = (*INFO_EXAMPLES, *VERIFY_EXAMPLES, *PRUNE_EXAMPLES, *REINDEX_EXAMPLES)
+
+
+def group() -> None:
+    """The trace log itself: what it holds, whether it is sound, what of it may go."""
+
+
+def info(ctx: typer.Context, json: JsonOption = False, trace: TraceOption = None) -> None:
+    """What the folder holds, and what it takes."""
+    from sessiontap.trace import maintenance
+
+    found = maintenance.info(trace_folder(ctx, trace))
+    if json:
+        write_json(_info_json(found))
+    else:
+        write(_info_text(found))
+
+
+def verify(ctx: typer.Context, json: JsonOption = False, trace: TraceOption = None) -> None:
+    """Read every record and body of the log and check it: exit status 1 where something is damaged."""
+    from sessiontap.trace import maintenance
+
+    with progress("Verifying") as report:
+        found = maintenance.verify(trace_folder(ctx, trace), report)
+    if json:
+        write_json(
+            {
+                "segments": found.segments,
+                "records": found.records,
+                "bodies": found.bodies,
+                "problems": [_problem(one) for one in found.problems],
+            }
+        )
+    else:
+        for one in found.problems:
+            write(line(f"{one.path} at {one.offset}, {plural(one.size, 'byte')}: {one.text}") + "\n")
+        read = f"{plural(found.records, 'record')} and {plural(found.bodies, 'body', 'bodies')}"
+        verdict = plural(len(found.problems), "problem") if found.problems else "all sound"
+        write(f"{read} in {plural(found.segments, 'segment')}: {verdict}\n")
+    if found.problems:
+        raise typer.Exit(1)
+
+
+def prune(
+    ctx: typer.Context,
+    older_than: Annotated[
+        str | None,
+        typer.Option("--older-than", metavar="AGE", help="Segments of calls that began longer ago: 30d, 12h, a date."),
+    ] = None,
+    max_size: Annotated[
+        str | None,
+        typer.Option("--max-size", metavar="SIZE", help="The oldest segments beyond so much log: 500MB, 2GB."),
+    ] = None,
+    session: Annotated[
+        str | None, typer.Option("--session", metavar="SESSION", help="All calls of a session: its id, a prefix, @1.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without asking.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
+    json: JsonOption = False,
+    trace: TraceOption = None,
+) -> None:
+    """Remove old calls, or those of a session, from the log for good. What a proxy is writing to stays."""
+    wishes: dict[str, Any] = {
+        "older_than": age(older_than) if older_than is not None else None,
+        "max_bytes": octets(max_size) if max_size is not None else None,
+    }
+    if older_than is None and max_size is None and session is None:
+        raise Misuse("nothing says what may go", "give --older-than 30d, --max-size 500MB or --session ID")
+    if yes and dry_run:
+        raise Misuse("--yes and --dry-run do not go together", "give one of them")
+    if not (yes or dry_run or sys.stdin.isatty()):
+        raise Misuse(
+            "prune asks before it removes, and there is no terminal to ask on",
+            "--dry-run says what would go, --yes removes it",
+        )
+    log = open_trace(ctx, trace)
+    if session is not None:
+        wishes["session"] = log.query_session_id(session)
+    log.close()
+    folder = log.folder
+    done = not dry_run
+    if yes:
+        pruned = _prune(folder, wishes, dry_run=False)
+    else:
+        pruned = _prune(folder, wishes, dry_run=True)
+        if not dry_run:
+            done = bool(pruned.segments or pruned.rewritten) and _agreed(pruned, folder)
+            pruned = _prune(folder, wishes, dry_run=False) if done else pruned
+    if json:
+        write_json(_pruned_json(pruned, removed=done))
+    elif pruned.segments or pruned.rewritten:
+        write(f"{'removed' if done else 'would remove'} {_what(pruned)}\n")
+    else:
+        write("nothing to remove\n")
+    if pruned.kept_live:
+        said = f"{plural(len(pruned.kept_live), 'segment')} with calls that should go stay: a proxy is writing to them"
+        if session is not None:
+            raise Failure(said, "end the proxy, or wait until it begins a new segment, and prune again")
+        note(said)
+
+
+def reindex(ctx: typer.Context, json: JsonOption = False, trace: TraceOption = None) -> None:
+    """Make the index anew from the log. It is kept up by itself: only for one that is in doubt."""
+    from sessiontap.trace import maintenance
+
+    with progress("Indexing") as report:
+        found = maintenance.reindex(trace_folder(ctx, trace), report)
+    if json:
+        write_json(_info_json(found))
+    else:
+        write(f"indexed {plural(found.calls, 'call')} in {plural(found.sessions, 'session')}\n")
+
+
+COMMANDS = (
+    (info, INFO_EXAMPLES),
+    (verify, VERIFY_EXAMPLES),
+    (prune, PRUNE_EXAMPLES),
+    (reindex, REINDEX_EXAMPLES),
+)
+
+
+def _prune(folder: Path, wishes: dict[str, Any], *, dry_run: bool) -> Pruned:
+    from sessiontap.trace import maintenance
+
+    with progress("Looking" if dry_run else "Pruning") as report:
+        return maintenance.prune(folder, **wishes, dry_run=dry_run, progress=report)
+
+
+def _agreed(pruned: Pruned, folder: Path) -> bool:
+    """Ask on the terminal; what is not yes is no. Raises Failure."""
+    flush()
+    print(f"This removes {_what(pruned)} from {line(str(folder))}, for good.", file=sys.stderr)
+    print("Remove? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise Failure("nothing was removed")
+    return True
+
+
+def _what(pruned: Pruned) -> str:
+    whole = f"{plural(len(pruned.segments), 'segment')} as a whole" if pruned.segments else None
+    parts = f"parts of {plural(len(pruned.rewritten), 'segment')}" if pruned.rewritten else None
+    calls, sessions = plural(pruned.calls, "call"), plural(pruned.sessions, "whole session")
+    return f"{calls}, {sessions}, {size(pruned.bytes)}: {' and '.join(filter(None, (whole, parts)))}"
+
+
+def _pruned_json(pruned: Pruned, *, removed: bool) -> dict[str, Any]:
+    return {
+        "removed": removed,
+        "calls": pruned.calls,
+        "sessions": pruned.sessions,
+        "bytes": pruned.bytes,
+        "segments": [str(path) for path in pruned.segments],
+        "rewritten": [str(path) for path in pruned.rewritten],
+        "kept_live": [str(path) for path in pruned.kept_live],
+    }
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {"file": str(problem.path), "offset": problem.offset, "size": problem.size, "text": problem.text}
+
+
+def _info_json(found: Info) -> dict[str, Any]:
+    from sessiontap.trace.views import iso
+
+    return {
+        "folder": str(found.folder),
+        "bytes": found.bytes,
+        "calls": found.calls,
+        "sessions": found.sessions,
+        "first": iso(found.first),
+        "last": iso(found.last),
+        "body_bytes": found.body_bytes,
+        "index_bytes": found.index_bytes,
+        "problems": found.problems,
+        "segments": [
+            {
+                "file": str(one.path),
+                "bytes": one.size,
+                "live": one.live,
+                "readable": one.readable,
+                "started": iso((one.header or {}).get("started")),
+                "writer": (one.header or {}).get("writer"),
+            }
+            for one in found.segments
+        ],
+    }
+
+
+def _info_text(found: Info) -> str:
+    live = sum(one.live for one in found.segments)
+    segments = plural(len(found.segments), "segment") + (f", {live} being written" if live else "")
+    known = found.first is not None and found.last is not None
+    fraction = f", {found.body_bytes / found.bytes:.1f} times the log" if found.body_bytes and found.bytes else ""
+    lines = {
+        "folder": str(found.folder),
+        "log": f"{size(found.bytes)} in {segments}",
+        "index": size(found.index_bytes),
+        "calls": f"{count(found.calls)} in {plural(found.sessions, 'session')}",
+        "from": day_and_clock(found.first) if known and found.first is not None else UNKNOWN,
+        "to": day_and_clock(found.last) if known and found.last is not None else UNKNOWN,
+        "bodies": f"{size(found.body_bytes)} as they went by{fraction}",
+        "problems": f"{found.problems}: sessiontap trace verify names them" if found.problems else "none",
+    }
+    return "".join(f"{title:<10}{line(text)}\n" for title, text in lines.items())
