@@ -33,6 +33,9 @@ def asked(request: Request, body: Any) -> Asked:
         model=text(body, "model"),
         stream=asked_for(body),
         tools_offered=names(text(tool, "name") or text(tool, "type") for tool in dicts(body, "tools")),
+        runs_tools=any((text(tool, "type") or "custom") != "custom" for tool in dicts(body, "tools"))
+        if body is not None
+        else None,
         tool_results=names(results),
         results=nameless([*zip(reversed(answered), results, strict=True)]),
         message=message,
@@ -210,6 +213,5 @@ def _at_start(call: Call, usage: dict[str, Any]) -> Usage | None:
     Not where it may have grown since (tools that the provider runs), nor where it is a placeholder (0, as compatible
     servers send that know it only at the end).
     """
-    grows = any((text(tool, "type") or "custom") != "custom" for tool in dicts(call.json, "tools"))
     found = usage_of({key: value for key, value in usage.items() if key != "output_tokens"})
-    return None if grows or call.json is None or found is None or not found.input else found
+    return None if call.asked.runs_tools is not False or found is None or not found.input else found

@@ -77,6 +77,9 @@ class Asked:
     stream: bool | None = None
     """The request asks for a stream."""
     tools_offered: tuple[str, ...] = ()
+    runs_tools: bool | None = None
+    """Among the tools offered is one that the provider runs itself (Anthropic alone says so); None where the request's
+    body is not known."""
     tool_results: tuple[str, ...] = ()
     """Names of the tools whose results stand after the last assistant message, in order, each once."""
     message: str | None = None

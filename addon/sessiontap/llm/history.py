@@ -106,6 +106,17 @@ class History:
         """Stands for all that a retry repeats."""
         return whole(self.end, self.system, self.settings)
 
+    def tail(self) -> History:
+        """What the reply needs of it: see `ending`."""
+        return History(
+            steps=self.steps[-1:],
+            chain=self.chain[-1:],
+            system=self.system,
+            settings=self.settings,
+            purpose=self.purpose,
+            declared=self.declared,
+        )
+
     def quotes(self, said: str) -> bool:
         """Whether the user's first or newest text holds `said`."""
         return any(said in text for text in (self.opening, self.latest) if text is not None)

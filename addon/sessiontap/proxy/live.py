@@ -11,10 +11,8 @@ from sessiontap.exchange import Request
 from sessiontap.llm.call import Call
 from sessiontap.proxy.bodies import CAP, BodyTap
 from sessiontap.proxy.connections import Connection, Destination
-from sessiontap.proxy.outcome import Outcome
 from sessiontap.proxy.plan import Plan
-
-Fields = tuple[tuple[bytes, bytes], ...]
+from sessiontap.recording.finished import Fields, Outcome
 
 
 @dataclass(slots=True)

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from mitmproxy import ctx, http
 from mitmproxy.connection import ConnectionState
 
-Outcome = Literal[
-    "ok",
-    "http_error",
-    "stream_error",
-    "client_gone",
-    "upstream_gone",
-    "upstream_unreachable",
-    "websocket_closed",
-    "proxy_stopped",
-]
+from sessiontap.recording.finished import Outcome
 
 
 def of_response(status: int) -> Outcome:

@@ -15,10 +15,11 @@ from sessiontap.headers import Edit
 from sessiontap.llm.agents import KINDLESS
 from sessiontap.llm.call import Call
 from sessiontap.llm.decode import decode
-from sessiontap.llm.history import Ending, History, history
+from sessiontap.llm.history import History, history
 from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.proxy.connections import Connection, Destination, is_local
+from sessiontap.recording.finished import Left
 from sessiontap.rules import Decision, Facts, Labels, Rules, SessionFacts, decide, finish
 from sessiontap.sessions import Link, Peer, Registry, Session
 from sessiontap.sessions.agent_path import agent_path
@@ -243,19 +244,6 @@ class Planner:
         if left.session_id is not None:
             self.registry.ended(left.session_id, left.at)
         self.conversations.reply(left.call_id, left.ending, left.at, left.trace_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """What a call that ended leaves for later ones."""
-
-    call_id: str
-    session_id: str | None
-    at: int
-    """When it ended, Unix nanoseconds."""
-    ending: Ending | None
-    trace_id: str | None
-    """The server's own name for the call."""
 
 
 def _listens(decision: Decision, call: Call, caller: Caller | None) -> bool | None:

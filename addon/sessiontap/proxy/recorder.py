@@ -1,97 +1,87 @@
-"""From a call that ended to its record: on the trace writer's thread, off the proxy's loop."""
+"""Calls that ended, on their way to the recorder's process; what it says, on its way to the user and the planner."""
 
 from __future__ import annotations
 
 import logging
 import os
 import platform
-from bisect import bisect_left
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import mitmproxy.version
 
 import sessiontap
-from sessiontap.callers import Caller
-from sessiontap.exchange import Headers, Response
-from sessiontap.headers import trace_id
-from sessiontap.llm.call import Call, Reply
-from sessiontap.llm.decode import Decoded, decode, decode_chunks
-from sessiontap.llm.history import Ending
-from sessiontap.llm.history import ending as end_of
-from sessiontap.llm.read import read_reply
 from sessiontap.faults import Faults
-from sessiontap.proxy.live import Body, Ended, Fields
-from sessiontap.proxy.outcome import Outcome
-from sessiontap.proxy.plan import Left, Plan
-from sessiontap.proxy.report import Terminal, call_line
+from sessiontap.gateways import Direct, Route
+from sessiontap.proxy.live import Ended
+from sessiontap.proxy.plan import Plan
+from sessiontap.proxy.report import Terminal
 from sessiontap.proxy.settings import Settings
+from sessiontap.recording import wire
+from sessiontap.recording.finished import Event, Fault, Finished, Left, Note, Passed, Planned, Read, Said, Start
+from sessiontap.recording.handle import Handle
 from sessiontap.rules import Rules
-from sessiontap.sessions.conversations import heads
 from sessiontap.trace import secret
-from sessiontap.trace.record import (
-    CallSeen,
-    SeenBody,
-    SeenRequest,
-    SeenResponse,
-    call_record,
-    caller_record,
-    is_kept,
-    note_record,
-)
 from sessiontap.trace.redact import Redactor
 from sessiontap.trace.restore import Restored, restore
-from sessiontap.trace.writer import Writer
+from sessiontap.trace.writer import check
 
 logger = logging.getLogger("sessiontap")
 
+CLOSING_SECONDS = 12.0
+MOST_CALLERS = 1024
+"""Callers that the recorder is known to know: fewer than it remembers."""
+
 
 class Recorder:
-    """The trace log's writer, and the work that is done on its thread. `on_read` runs on that thread, too."""
+    """The recorder as the proxy sees it. `on_read` runs on another thread than the loop's."""
 
     def __init__(
         self, settings: Settings, rules: Rules, on_read: Callable[[Left], None], faults: Faults
     ) -> None:
         """Raises TraceError: the folder cannot be written."""
-        self._closing = False
+        check(settings.trace)
+        self._settings = settings
         self._on_read = on_read
         self._faults = faults
         self._terminal = Terminal()
-        self._folder = settings.trace
         self._key = secret.load()
+        self._rules = rules
         self._redactor = self._redact_by(rules)
-        self._last_caller: tuple[Caller | None, Redactor, dict[str, Any]] = (None, self._redactor, {})
+        self._callers: dict[str, object] = {}
+        self._callers_of = 0
+        """Which of the recorder's processes they were told to."""
+        self._closing = False
+        self._handle = Handle(self._start, self._heard, self._lost)
+        self._clean = _Clean(self)
+        logger.addFilter(self._clean)
+
+    def _start(self) -> Start:
         info = {
             "pid": os.getpid(),
             "host": platform.node(),
             "sessiontap": sessiontap.__version__,
             "mitmproxy": mitmproxy.version.VERSION,
         }
-        self._writer = Writer(settings.trace, writer_info=info, fsync_seconds=settings.fsync, on_fault=self._say)
-        self._writer.start()
-        self._clean = _Clean(self)
-        logger.addFilter(self._clean)
-
-    def _say(self, kind: str, text: str) -> None:
-        """What the writer has to tell. The disk's troubles are no fault of ours, and are said as they are."""
-        if kind.startswith("record:"):
-            self._faults.report("recording", text)
-        else:
-            logger.warning(f"sessiontap: {text}")
+        patterns = self._rules.redact_headers, self._rules.redact_patterns
+        return Start(str(self._settings.trace), info, self._settings.fsync, self._key, *patterns)
 
     def close(self) -> None:
         """Write what is queued, then end."""
         self._closing = True
-        self._writer.close(10)
+        if not self._handle.close(CLOSING_SECONDS):
+            logger.warning(f"sessiontap: process {self._handle.pid} is still writing the last calls")
         logger.removeFilter(self._clean)
 
     def hurry(self) -> None:
         """Read at once the replies that wait."""
-        self._writer.hurry()
+        self._handle.hurry()
 
     def rules_changed(self, rules: Rules) -> None:
         """Redact by the new rules' patterns from here on."""
-        self._redactor = self._redact_by(rules)
+        self._rules, self._redactor = rules, self._redact_by(rules)
+        self._handle.submit(lambda: wire.message(wire.RULES, (rules.redact_headers, rules.redact_patterns)), 512)
 
     def redacted(self, text: str) -> str:
         """What we are about to say. From any thread."""
@@ -102,81 +92,52 @@ class Recorder:
 
     def restore(self, seconds: float) -> Restored:
         """The heads of the newest recorded calls, as many as can be read in `seconds`."""
-        return restore(self._folder, seconds)
+        return restore(self._settings.trace, seconds)
 
     def submit(self, ended: Ended) -> bool:
-        """Queue a call. False: the queue is full and the call was dropped, which the writer counts and notes."""
+        """Queue a call. False: the queue is full and the call was dropped, which is counted and noted."""
         size = len(ended.request_body.data) + len(ended.reply_body.data) + 2048
-        return self._writer.submit(lambda: self._records(ended), size)
+        plan, live = ended.live.plan, ended.live
+        session = plan.session.id if plan and plan.session else None
+        left = Left(live.id, session, live.time + ended.duration, None, None)
+        return self._handle.submit(lambda: self._message(ended), size, left)
 
     def note(self, kind: str, text: str, **facts: Any) -> None:
         """Queue a note. What goes wrong in the last moment has been said on the terminal, and stands there alone."""
-        if self._closing:
-            return
-        redactor = self._redactor
+        if not self._closing:
+            self._handle.submit(lambda: wire.message(wire.NOTE, Note(kind, text, facts)), 512)
 
-        def make() -> Iterable[dict[str, Any]]:
-            plain = {key: redactor.value(value) for key, value in facts.items()}
-            return [note_record(kind, redactor.text(text), **plain)]
+    # -- on the threads of the handle ----------------------------------------------------------------------------------
 
-        self._writer.submit(make, 512)
+    def _message(self, ended: Ended) -> list[bytes]:
+        """The call's message, and its caller's before it where the recorder does not know that one."""
+        caller = ended.live.connection.caller
+        pieces: list[bytes] = []
+        if self._callers_of != self._handle.generation or len(self._callers) > MOST_CALLERS:
+            self._callers, self._callers_of = {}, self._handle.generation
+        if caller is not None and self._callers.get(caller.id) is not caller:
+            pieces += wire.message(wire.CALLER, caller)
+            self._callers[caller.id] = caller
+        bodies = (ended.request_body.data, ended.reply_body.data)
+        return pieces + wire.message(wire.CALL, finished(ended), bodies)
 
-    # -- on the writer's thread ----------------------------------------------------------------------------------------
+    def _heard(self, event: Event) -> None:
+        match event:
+            case Read(left, line):
+                self._on_read(left)
+                if line is not None:
+                    self._terminal.say(line)
+            case Fault(kind, text):
+                self._faults.report(kind, text)
+            case Said(_, text):
+                logger.warning(f"sessiontap: {text}")
 
-    def _records(self, ended: Ended) -> Iterable[dict[str, Any]]:
-        plan, ending = ended.live.plan, None
-        link_extra: dict[str, Any] = {}
-        try:
-            came = come(ended, self._faults)
-            with self._faults.guard("conversations"):
-                if plan is not None and plan.history is not None:
-                    ending = end_of(plan.history, came.reply, ended.status)
-                    link_extra = _kept(plan, ended.live.call, ending)
-        finally:
-            session_id = plan.session.id if plan and plan.session else None
-            at = ended.live.time + ended.duration
-            self._on_read(Left(ended.live.id, session_id, at, ending, trace_id(_headers(ended.reply_headers))))
-        seen = see(ended, came, link_extra)
-        redactor = self._redactor
-        own = redactor.knowing(seen.request.headers, seen.request.url)
-        self._terminal.say(own.text(call_line(seen)))
-        if not is_kept(seen):
-            return []
-        record = call_record(seen, redactor)
-        return [record] if seen.caller is None else [self._caller(seen.caller, redactor), record]
-
-    def _caller(self, caller: Caller, redactor: Redactor) -> dict[str, Any]:
-        """The record of a caller, which is most often the last call's."""
-        if self._last_caller[0] is not caller or self._last_caller[1] is not redactor:
-            self._last_caller = caller, redactor, caller_record(caller, redactor)
-        return self._last_caller[2]
-
-
-class Came(NamedTuple):
-    """What came of a call, decoded and read."""
-
-    request_headers: Headers
-    request_body: Decoded
-    reply_headers: Headers
-    reply_body: Decoded
-    reply: Reply | None
-
-
-def come(ended: Ended, faults: Faults) -> Came:
-    """Decode and read what came back. Raises nothing of a damaged body."""
-    live, call = ended.live, ended.live.call
-    request_headers, reply_headers = _headers(ended.request_headers), _headers(ended.reply_headers)
-    whole = ended.outcome in ("ok", "http_error")
-    request_body = _decoded(ended.request_body, request_headers, whole)
-    reply_body = _decoded(ended.reply_body, reply_headers, whole)
-    reply = None
-    if call is not None and ended.status is not None:
-        response = Response(ended.status, reply_headers, reply_body.data, whole and "response_cut" not in live.flags)
-        live.flags.append("unread")
-        with faults.guard("reading a reply"):
-            reply = read_reply(call, live.request, response)
-            live.flags.remove("unread")
-    return Came(request_headers, request_body, reply_headers, reply_body, reply)
+    def _lost(self, kind: str, text: str) -> None:
+        """What the handle has to tell. A full queue is no fault of ours, and is said as it is."""
+        if kind == "recording":
+            self._faults.report(kind, text)
+        else:
+            logger.warning(f"sessiontap: {text}")
 
 
 class _Clean(logging.Filter):
@@ -191,101 +152,51 @@ class _Clean(logging.Filter):
         return True
 
 
-def see(ended: Ended, came: Came, link_extra: dict[str, Any]) -> CallSeen:
-    """Put together what is kept."""
-    live, plan, reply = ended.live, ended.live.plan, came.reply
-    return CallSeen(
+def finished(ended: Ended) -> Finished:
+    """A call that ended, without what only the proxy needs."""
+    live, call = ended.live, ended.live.call
+    if call is not None:
+        call = replace(call, json=None, asked=replace(call.asked, message=None, prompt=None))
+    return Finished(
         id=live.id,
         time=live.time,
-        request=SeenRequest(
-            method=live.request.method,
-            url=live.request.url,
-            http_version=ended.http_version,
-            headers=came.request_headers,
-            body=_seen(ended.request_body, came.request_body, came.request_headers),
-            trailers=_headers(ended.request_trailers) if ended.request_trailers else None,
-        ),
-        response=SeenResponse(
-            status=ended.status,
-            http_version=ended.reply_http_version or "",
-            headers=came.reply_headers,
-            body=_seen(ended.reply_body, came.reply_body, came.reply_headers),
-            trailers=_headers(ended.reply_trailers) if ended.reply_trailers else None,
-            chunks=ended.reply_body.chunks,
-        )
-        if ended.status is not None
-        else None,
-        outcome=_outcome(ended.outcome, reply),
         duration=ended.duration,
-        time_to_first_byte=live.first_byte,
-        time_to_first_token=_first_token(reply, came.reply_body.offsets, ended.reply_body.chunks),
+        outcome=ended.outcome,
+        method=live.request.method,
+        url=live.request.url,
         host=live.request.host,
+        target=live.request.target,
         forwarded_host=ended.forwarded_host,
-        caller=live.connection.caller,
+        http_version=ended.http_version,
+        request_headers=ended.request_headers,
+        request_trailers=ended.request_trailers,
+        request=Passed(ended.request_body.size, ended.request_body.chunks),
+        status=ended.status,
+        reply_http_version=ended.reply_http_version,
+        reply_headers=ended.reply_headers,
+        reply_trailers=ended.reply_trailers,
+        reply=Passed(ended.reply_body.size, ended.reply_body.chunks),
+        first_byte=live.first_byte,
+        flags=live.flags,
+        caller=live.connection.caller.id if live.connection.caller else None,
         client=live.connection.client_ip,
         proxy_user=live.connection.proxy_user,
-        call=live.call,
-        reply=reply,
-        decision=plan.decision if plan else None,
-        labels=plan.labels if plan else None,
-        session=plan.session if plan else None,
-        session_extra={"key": plan.session.key} if plan and plan.session and plan.session.key else {},
-        link=plan.link if plan else None,
-        link_extra=link_extra,
-        edits=(*plan.edits, *plan.reply_edits) if plan else (),
-        gateway=plan.gateway if plan else None,
-        flags=tuple(live.flags) if plan else (*live.flags, "undecided"),
+        call=call,
+        planned=_planned(live.plan) if live.plan is not None else None,
     )
 
 
-def _kept(plan: Plan, call: Call | None, ending: Ending) -> dict[str, Any]:
-    """What the record keeps so that the conversation goes on after a restart."""
-    link, past = plan.link, plan.history
-    if call is None or past is None or plan.ground is None or link.conversation is None:
-        return {}
-    more = {"kind": link.kind, "root": link.root, "lineage": list(link.lineage)}
-    return more | heads(plan.ground, call, past, ending)
-
-
-def _headers(fields: Fields) -> Headers:
-    return Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields])
-
-
-def _decoded(body: Body, headers: Headers, complete: bool) -> Decoded:
-    encoding = headers.get("content-encoding")
-    complete = complete and len(body.data) == body.size
-    if not body.chunks:
-        return decode(body.data, encoding, complete=complete)
-    pieces, at = [], 0
-    for _, size in body.chunks:
-        pieces.append(body.data[at : at + size])
-        at += size
-    if at < len(body.data):  # chunks beyond those whose arrival is kept
-        pieces.append(body.data[at:])
-    return decode_chunks(pieces, encoding, complete=complete)
-
-
-def _seen(body: Body, decoded: Decoded, headers: Headers) -> SeenBody | None:
-    if not body.size:
-        return None
-    encoding = headers.get("content-encoding")
-    total = body.size if body.size > len(body.data) else None
-    if decoded.problem is not None and encoding:
-        return SeenBody(body.data, encoding, undecodable=True, total=total, legible=decoded.data)
-    return SeenBody(decoded.data, encoding, total=total)
-
-
-def _outcome(outcome: Outcome, reply: Reply | None) -> Outcome:
-    if outcome == "ok" and reply is not None and reply.stream and reply.error is not None:
-        return "stream_error"
-    return outcome
-
-
-def _first_token(
-    reply: Reply | None, offsets: tuple[int, ...], chunks: tuple[tuple[int, int], ...]
-) -> int | None:
-    """When the chunk arrived that completed the event with the first generated content."""
-    if reply is None or reply.first_token is None or not chunks:
-        return None
-    number = bisect_left(offsets, reply.first_token)
-    return chunks[number][0] if number < len(chunks) else None
+def _planned(plan: Plan) -> Planned:
+    return Planned(
+        rules=plan.decision.rules,
+        capture=plan.decision.capture,
+        set_by=plan.decision.set_by,
+        labels=plan.labels,
+        session=plan.session,
+        link=plan.link,
+        edits=(*plan.edits, *plan.reply_edits),
+        route=plan.gateway if isinstance(plan.gateway, Route) else None,
+        direct=plan.gateway if isinstance(plan.gateway, Direct) else None,
+        ground=plan.ground,
+        history=plan.history.tail() if plan.history is not None else None,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import time
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from sessiontap.proxy.chain import Chain
 from sessiontap.proxy.connections import Connection, Connections, Destinations
 from sessiontap.proxy.entry import complain
 from sessiontap.proxy.live import Ended, LiveCall
-from sessiontap.proxy.plan import Left, OnSocket, Plan, Planner, goes_on, read
+from sessiontap.proxy.plan import OnSocket, Plan, Planner, goes_on, read
 from sessiontap.proxy.recorder import Recorder
 from sessiontap.proxy.rules_file import RulesFile
 from sessiontap.proxy.settings import (
@@ -33,6 +34,7 @@ from sessiontap.proxy.settings import (
     parse,
     user_set,
 )
+from sessiontap.recording.finished import Left
 from sessiontap.rules import Rules, RulesError
 from sessiontap.sessions import Session
 from sessiontap.trace.errors import TraceError
@@ -43,6 +45,8 @@ RESTORE_SECONDS = 1.0
 """How long a start may read the trace log to go on with its sessions."""
 UNREAD_PATIENCE = 0.05
 """Seconds that a request which names an earlier reply waits for that reply to be read."""
+UNREAD_LATELY = 1.0
+"""Seconds after which a reply that was not read is not waited for any more."""
 UNLOADED_AFTER = 1.5
 """Seconds without the addon after which it is gone, not being reloaded."""
 
@@ -62,7 +66,7 @@ class Service:
         self._rules_file: RulesFile | None = None
         self._state: Path | None = None
         self._chain: Chain | None = None
-        self._unread: dict[str, tuple[str | None, bool]] = {}
+        self._unread: dict[str, tuple[str | None, bool, float]] = {}
         """Calls whose reply the recorder has not read yet: their caller's id, and whether they offered tools."""
         self._replies: deque[Left] = deque()
         """What the recorder has read and no call has asked for yet."""
@@ -258,7 +262,10 @@ class Service:
         """The calls whose replies may say what a new one of the same process is: any where it goes on from one, else
         those that offered tools, of which one may have begun a sub-agent."""
         caller = connection.caller.id if connection.caller else None
-        return {id for id, (of, tools) in self._unread.items() if of == caller and (goes_on or tools)}
+        lately = time.monotonic() - UNREAD_LATELY  # what is older hangs in the recorder, or was lost with it
+        for id in [id for id, (_, _, ended) in self._unread.items() if ended < lately]:
+            del self._unread[id]
+        return {id for id, (of, tools, _) in self._unread.items() if of == caller and (goes_on or tools)}
 
     async def _until_read(self, calls: set[str], patience: float) -> None:
         """Wait for the replies to `calls`, which the recorder has in hand, for at most `patience` seconds."""
@@ -284,7 +291,7 @@ class Service:
             return
         caller = ended.live.connection.caller
         tools = ended.live.call is not None and bool(ended.live.call.asked.tools_offered)
-        self._unread[ended.live.id] = caller.id if caller else None, tools
+        self._unread[ended.live.id] = caller.id if caller else None, tools, time.monotonic()
         if not self.recorder.submit(ended):
             self._unread.pop(ended.live.id, None)
 

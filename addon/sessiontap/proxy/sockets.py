@@ -22,9 +22,9 @@ from sessiontap.llm.routes import endpoint_of
 from sessiontap.llm.turns import Turn, Turns
 from sessiontap.proxy import live
 from sessiontap.proxy.live import Body, Ended, LiveCall
-from sessiontap.proxy.outcome import Outcome
 from sessiontap.proxy.plan import OnSocket, socket_conversation
 from sessiontap.proxy.service import Service
+from sessiontap.recording.finished import Outcome
 from sessiontap.sessions.ids import call_id
 from sessiontap.sessions.threads import conversation_id
 from sessiontap.trace.record import WARM_UP

@@ -13,12 +13,13 @@ from mitmproxy import connection, ctx, http, tls
 from mitmproxy.addonmanager import Loader
 
 from sessiontap.exchange import Headers, Request
+from sessiontap.faults import Faults
 from sessiontap.proxy import bodies, carry_out, live, outcome
 from sessiontap.proxy.connections import Connection, Destination, destinations, proxy_user
-from sessiontap.faults import Faults
 from sessiontap.proxy.live import LiveCall
 from sessiontap.proxy.service import Service
 from sessiontap.proxy.sockets import Socket, how_closed
+from sessiontap.recording.finished import Outcome
 from sessiontap.rules import Facts
 from sessiontap.sessions.ids import call_id
 
@@ -235,13 +236,13 @@ class Tap:
         how, why = how_closed(data.closed_by_client, data.close_code) if data else how_closed(None, None)
         self._close_socket(flow, how, why)
 
-    def _close_socket(self, flow: http.HTTPFlow, how: outcome.Outcome, why: str) -> None:
+    def _close_socket(self, flow: http.HTTPFlow, how: Outcome, why: str) -> None:
         with self.faults.guard("web socket"):
             socket = self.sockets.pop(flow.id, None)
             if socket is not None:
                 socket.closed(time.perf_counter_ns(), how, why, flow.websocket.close_code if flow.websocket else None)
 
-    def _end(self, flow: http.HTTPFlow, how: outcome.Outcome) -> None:
+    def _end(self, flow: http.HTTPFlow, how: Outcome) -> None:
         call = self.live.pop(flow.id, None)
         if call is None:
             return

@@ -63,7 +63,8 @@ class Writer:
     machine fails (0: every record is synced, None: left to the system; a killed process alone never loses what was
     written). `linger_seconds`: how long a record waits for more to come: a thread that wakes for each of them costs the
     proxy several times their own work in switches and cold caches. `on_fault(kind, text)` is called on the writer's
-    thread (for a full queue: on the one that submits), at most every ten minutes for each kind.
+    thread (for a full queue: on the one that submits), at most every ten minutes for each kind; `on_idle` there, too,
+    as often as all that was submitted has been seen to.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Writer:
         retry_seconds: float = 1.0,
         linger_seconds: float = 0.02,
         on_fault: OnFault | None = None,
+        on_idle: Callable[[], None] | None = None,
     ) -> None:
         self._folder = folder
         self._info = dict(writer_info)
@@ -90,6 +92,7 @@ class Writer:
         self._retry_seconds = retry_seconds
         self._linger = linger_seconds
         self._on_fault = on_fault
+        self._on_idle = on_idle
         self._queue: queue.SimpleQueue[tuple[Make, int] | _Flush | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._queued = 0
@@ -116,14 +119,11 @@ class Writer:
         self._bytes = 0
 
     def start(self) -> None:
-        """Make the folder and the first segment, start the thread. Raises TraceError where that cannot be."""
+        """Make the folder and the first segment, start the thread. A folder that cannot be written is tried again."""
         try:
             self._open()
         except OSError as error:
-            raise TraceError(
-                f"the trace folder {self._folder} cannot be written: {error.strerror or error}",
-                "Choose another with --set session_trace=DIR or SESSIONTAP_TRACE=DIR.",
-            ) from None
+            self._failed(_DiskError(error))
         self._accepting = True
         self._thread = threading.Thread(target=self._run, name="sessiontap-trace", daemon=True)
         self._thread.start()
@@ -221,7 +221,8 @@ class Writer:
                     self._queued_bytes -= size
             del item, make
             self._tend()
-            time.sleep(0)  # let the proxy's thread in
+            if self._on_idle is not None and self._queue.empty():
+                self._on_idle()
         self._tend(now=True)
         if self._segment is not None:
             self._segment.close()
@@ -382,6 +383,19 @@ class Writer:
         if self._on_fault is not None:
             with contextlib.suppress(Exception):
                 self._on_fault(kind, text)
+
+
+def check(folder: Path) -> None:
+    """See that a segment can be made in `folder`. Raises TraceError."""
+    try:
+        segment = Segment(folder, {})
+        segment.close()
+        segment.path.unlink()
+    except OSError as error:
+        raise TraceError(
+            f"the trace folder {folder} cannot be written: {error.strerror or error}",
+            "Choose another with --set session_trace=DIR or SESSIONTAP_TRACE=DIR.",
+        ) from None
 
 
 class _DiskError(Exception):

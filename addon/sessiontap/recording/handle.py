@@ -1,0 +1,286 @@
+"""The proxy's side of the recorder's process: a bounded queue towards it, what it says, and another one where it dies.
+
+`submit` never waits and never raises. A thread sends what is queued: at once where nothing was sent lately, else a few
+milliseconds later together with more. Another one listens. What could not be handed over is counted by reason, said
+once, and noted in the log as soon as that is possible:
+
+    queue   the queue was full in calls or bytes: the recorder does not keep up, or hangs
+    died    the recorder died with calls that it had not written yet
+    fault   the call could not be put into a message
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from sessiontap.recording import wire
+from sessiontap.recording.finished import Event, Handled, Left, Note, Read, Start
+
+_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from sessiontap.recording.process import main; sys.exit(main())"
+_PIPE_BYTES = 1 << 20
+_BATCH = 256
+_AGAIN_SECONDS = (0.0, 1.0, 5.0, 30.0)
+"""Before a recorder is started again, by how many have died soon after their start."""
+_SOON_SECONDS = 60.0
+
+Make = Callable[[], list[bytes]]
+
+
+class _Item(NamedTuple):
+    make: Make
+    size: int
+    left: Left | None
+    """What a call leaves if it never comes to be read."""
+
+
+class Handle:
+    """A recorder. `on_event` and `on_fault(kind, text)` are called on threads of its own."""
+
+    def __init__(
+        self,
+        start: Callable[[], Start],
+        on_event: Callable[[Event], None],
+        on_fault: Callable[[str, str], None],
+        *,
+        max_calls: int = 10_000,
+        max_bytes: int = 256 << 20,
+        linger_seconds: float = 0.02,
+    ) -> None:
+        """`start` makes what a new process begins with."""
+        self._start = start
+        self._on_event = on_event
+        self._on_fault = on_fault
+        self._max_calls = max_calls
+        self._max_bytes = max_bytes
+        self._linger = linger_seconds
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._queued = 0
+        self._queued_bytes = 0
+        self._dropped: Counter[str] = Counter()
+        """By reason, until it is noted in the log."""
+        self._full_said = False
+        self._hurry = threading.Event()
+        self._closing = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._began = 0.0
+        self._short_lives = 0
+        self._sent = self._handled = 0
+        self._unread: dict[str, Left] = {}
+        """Calls that this process was sent and has not read yet."""
+        self.generation = 0
+        """Which process this is: what was told to an earlier one, this one does not know."""
+        with self._lock:
+            self._spawn()
+        self._sender = threading.Thread(target=self._send_all, name="sessiontap-send", daemon=True)
+        self._sender.start()
+
+    def submit(self, make: Make, size: int, left: Left | None = None) -> bool:
+        """Queue a message; `size` is about how many bytes wait with it. False: dropped, which is counted and noted.
+
+        `make` runs once, on a thread of ours, or never.
+        """
+        with self._lock:
+            full = self._queued >= self._max_calls or (self._queued and self._queued_bytes + size > self._max_bytes)
+            if not full and not self._closing.is_set():
+                self._queued += 1
+                self._queued_bytes += size
+                self._queue.put(_Item(make, size, left))
+                return True
+            self._dropped["queue"] += 1
+            first, self._full_said = not self._full_said, True
+        if first:
+            self._on_fault("queue", "records are lost: the queue to the recorder is full")
+        return False
+
+    def hurry(self) -> None:
+        """Send at once what waits."""
+        self._hurry.set()
+
+    def close(self, timeout: float) -> bool:
+        """Have what is queued written, then end. False: it is not done yet; the recorder goes on by itself."""
+        deadline = time.monotonic() + timeout
+        self._closing.set()
+        self._queue.put(None)
+        self._hurry.set()
+        self._sender.join(timeout)
+        process = self._process
+        if self._sender.is_alive() or process is None:
+            return process is None
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return False
+        self._listener.join(1.0)
+        return True
+
+    @property
+    def pid(self) -> int | None:
+        """Of the recorder's process."""
+        process = self._process
+        return process.pid if process is not None else None
+
+    # -- sending -------------------------------------------------------------------------------------------------------
+
+    def _send_all(self) -> None:
+        going = True
+        while going:
+            batch, going = self._batch()
+            self._send(batch)
+            if going and self._linger:
+                self._hurry.wait(self._linger)
+                self._hurry.clear()
+        process = self._process
+        if process is not None and process.stdin is not None:
+            with contextlib.suppress(OSError):
+                wire.write(process.stdin.fileno(), wire.message(wire.END))
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+
+    def _batch(self) -> tuple[list[_Item], bool]:
+        """What is queued, at least one item, and whether there will be more."""
+        batch: list[_Item] = []
+        item = self._queue.get()
+        while item is not None:
+            batch.append(item)
+            if len(batch) == _BATCH or self._queue.empty():
+                return batch, True
+            item = self._queue.get()
+        return batch, False
+
+    def _send(self, batch: list[_Item]) -> None:
+        process = self._living()
+        pieces: list[bytes] = []
+        try:
+            if self._dropped and process is not None:
+                pieces += self._what_was_dropped()
+            for item in batch:
+                try:
+                    made = item.make()
+                except Exception as error:
+                    self._dropped["fault"] += 1
+                    self._on_fault("recording", f"{type(error).__name__}: {error}")
+                    made = []
+                if made and process is not None:
+                    pieces += made
+                    self._sent += 1
+                    if item.left is not None:
+                        self._unread[item.left.call_id] = item.left
+                elif item.left is not None:
+                    self._on_event(Read(item.left, None))
+            if process is not None and process.stdin is not None:
+                wire.write(process.stdin.fileno(), pieces)
+        except (OSError, ValueError):
+            if process is not None:
+                self._died(process)
+        finally:
+            with self._lock:
+                self._queued -= len(batch)
+                self._queued_bytes -= sum(item.size for item in batch)
+
+    def _what_was_dropped(self) -> list[bytes]:
+        with self._lock:
+            lost, self._dropped, self._full_said = dict(self._dropped), Counter(), False
+        reasons = ", ".join(f"{reason} {number}" for reason, number in sorted(lost.items()))
+        text = f"{sum(lost.values())} records were lost ({reasons})"
+        self._sent += 1
+        return wire.message(wire.NOTE, Note("dropped", text, {"dropped": lost}))
+
+    # -- the process ---------------------------------------------------------------------------------------------------
+
+    def _living(self) -> subprocess.Popen[bytes] | None:
+        """The process, started again where it has died; waits where it dies all the time. None: it cannot be."""
+        with self._lock:
+            process = self._process
+        if process is not None:
+            return process
+        wait = _AGAIN_SECONDS[min(self._short_lives, len(_AGAIN_SECONDS) - 1)] - (time.monotonic() - self._began)
+        if wait > 0:
+            self._closing.wait(wait)
+        with self._lock:
+            try:
+                return self._spawn()
+            except OSError as error:
+                self._began = time.monotonic()
+                self._short_lives += 1
+                self._dropped["died"] += 1
+                why = str(error)
+        self._on_fault("recorder", f"the recorder cannot be started: {why}")
+        return None
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _BOOT, str(Path(__file__).parents[2])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,  # a key pressed in the terminal is for the proxy
+        )
+        assert process.stdin is not None
+        with contextlib.suppress(ImportError, OSError, AttributeError):
+            import fcntl
+
+            fcntl.fcntl(process.stdin.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        self.generation += 1
+        self._process, self._began, self._sent, self._handled = process, time.monotonic(), 0, 0
+        wire.write(process.stdin.fileno(), wire.message(wire.START, self._start()))
+        self._listener = threading.Thread(
+            target=self._listen, args=(process,), name="sessiontap-listen", daemon=True
+        )
+        self._listener.start()
+        return process
+
+    def _listen(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        for events in wire.events_from(process.stdout.fileno()):
+            for event in events:
+                if isinstance(event, Handled):
+                    self._handled = event.count
+                    continue
+                if isinstance(event, Read):
+                    self._unread.pop(event.left.call_id, None)
+                with contextlib.suppress(Exception):
+                    self._on_event(event)
+        self._died(process)
+
+    def _died(self, process: subprocess.Popen[bytes]) -> None:
+        """The process is no more. Only the first to see it sees to it."""
+        if self._closing.is_set() and process.poll() in (0, None):
+            return
+        with self._lock:
+            if self._process is not process:
+                return
+            self._process = None
+            lost = max(0, self._sent - self._handled)
+            self._dropped["died"] += lost
+            soon = time.monotonic() - self._began < _SOON_SECONDS
+            self._short_lives = self._short_lives + 1 if soon else 0
+            unread, self._unread = self._unread, {}
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        status = _ended_by(process)
+        self._on_fault("recorder", f"the recorder {status}; up to {lost} records are lost. It is started again")
+        for left in unread.values():
+            self._on_event(Read(left, None))
+
+
+def _ended_by(process: subprocess.Popen[bytes]) -> str:
+    """How a process that closed its end of the pipe ended, in words."""
+    try:
+        status = process.wait(1.0)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        status = process.wait()
+    return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+

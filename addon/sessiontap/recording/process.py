@@ -1,0 +1,179 @@
+"""The recorder's process: messages from the proxy in, records out, events back.
+
+One thread reads messages and replies, so that what a reply leaves is back with the proxy whatever the disk does; the
+trace writer's own makes the records and writes them. The pipe's end is the end: what came before it is written, also
+where the proxy was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from sessiontap.callers import Caller
+from sessiontap.faults import Faults
+from sessiontap.recording import wire
+from sessiontap.recording.finished import Event, Fault, Finished, Handled, Note, Read, Said, Start
+from sessiontap.recording.line import call_line
+from sessiontap.recording.seen import come, leave, see
+from sessiontap.trace.note import note_record
+from sessiontap.trace.record import CallSeen, call_record, caller_record, is_kept
+from sessiontap.trace.redact import Redactor
+from sessiontap.trace.writer import Writer
+
+MOST_CALLERS = 4096
+CLOSING_SECONDS = 10.0
+"""For what is queued when the pipe ends."""
+
+
+class _Told(Faults):
+    """Faults that are told to the proxy, which counts them and says the first of a kind."""
+
+    def __init__(self, up: _Up) -> None:
+        super().__init__()
+        self._up = up
+
+    def report(self, kind: str, text: str) -> None:
+        self._up.say(Fault(kind, text))
+
+
+class _Up:
+    """Events to the proxy, from any thread. Where it is gone, they are for nobody."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+
+    def say(self, *events: Event) -> None:
+        if events:
+            with self._lock, contextlib.suppress(OSError):
+                wire.write(self._file, [wire.events(events)])
+
+
+class Recording:
+    """What one process records. For the thread that reads messages, but for `_records` and what the writer calls."""
+
+    def __init__(self, start: Start, up: _Up) -> None:
+        self._up = up
+        self._faults = _Told(up)
+        self._key = start.key
+        self._redactor = Redactor(start.key, start.redact_headers, start.redact_patterns)
+        self._callers: dict[str, Caller] = {}
+        self._last_caller: tuple[Caller | None, Redactor, dict[str, Any]] = (None, self._redactor, {})
+        self._taken = 0
+        """Messages of which something may have to be written."""
+        self._writer = Writer(
+            Path(start.folder),
+            writer_info=start.writer_info,
+            fsync_seconds=start.fsync,
+            on_fault=self._on_fault,
+            on_idle=self._on_idle,
+        )
+        self._writer.start()
+
+    def take(self, messages: Iterable[wire.Message]) -> None:
+        """Read what came, have it written, and say what it leaves."""
+        events: list[Event] = []
+        for message in messages:
+            with self._faults.guard("recording"):
+                self._take(message, events)
+        self._up.say(*events)
+
+    def _take(self, message: wire.Message, events: list[Event]) -> None:
+        self._taken += message.kind in (wire.CALL, wire.NOTE, wire.RULES)
+        value = wire.value_of(message)
+        match message.kind:
+            case wire.CALL:
+                events.append(self._call(value, message.bodies))
+            case wire.CALLER:
+                self._callers.pop(value.id, None)
+                self._callers[value.id] = value
+                if len(self._callers) > MOST_CALLERS:
+                    del self._callers[next(iter(self._callers))]
+            case wire.NOTE:
+                self._note(value)
+            case wire.RULES:
+                self._redactor = Redactor(self._key, *value)
+
+    def close(self, proxy_is_gone: bool) -> None:
+        """Write what is queued, then end."""
+        if proxy_is_gone:
+            self._writer.note("proxy_gone", "the proxy ended without a word; what was under way then is not recorded")
+        self._writer.close(CLOSING_SECONDS)
+        self._on_idle()
+
+    def _call(self, call: Finished, wires: tuple[bytes, bytes]) -> Event:
+        came = None
+        with self._faults.guard("recording"):
+            came = come(call, *wires, self._faults)
+        left, kept = leave(call, came, self._faults)
+        line = None
+        with self._faults.guard("recording"):
+            if came is not None:
+                seen = see(call, came, wires, self._callers.get(call.caller or ""), kept)
+                redactor = self._redactor
+                line = redactor.knowing(seen.request.headers, seen.request.url).text(call_line(seen))
+                size = sum(map(len, wires)) + 2048
+                self._writer.submit(lambda: self._records(seen, redactor), size)
+        return Read(left, line)
+
+    def _note(self, note: Note) -> None:
+        redactor = self._redactor
+
+        def make() -> Iterable[dict[str, Any]]:
+            plain = {key: redactor.value(value) for key, value in note.facts.items()}
+            return [note_record(note.kind, redactor.text(note.text), **plain)]
+
+        self._writer.submit(make, 512)
+
+    # -- on the writer's thread ----------------------------------------------------------------------------------------
+
+    def _records(self, seen: CallSeen, redactor: Redactor) -> Iterable[dict[str, Any]]:
+        if not is_kept(seen):
+            return []
+        record = call_record(seen, redactor)
+        return [record] if seen.caller is None else [self._caller(seen.caller, redactor), record]
+
+    def _caller(self, caller: Caller, redactor: Redactor) -> dict[str, Any]:
+        """The record of a caller, which is most often the last call's."""
+        if self._last_caller[0] is not caller or self._last_caller[1] is not redactor:
+            self._last_caller = caller, redactor, caller_record(caller, redactor)
+        return self._last_caller[2]
+
+    def _on_fault(self, kind: str, text: str) -> None:
+        if kind.startswith("record:"):
+            self._faults.report("recording", text)
+        else:
+            self._up.say(Said(kind, text))
+
+    def _on_idle(self) -> None:
+        self._up.say(Handled(self._taken - self._writer.stats().queued))
+
+
+def main() -> int:
+    """The process: messages on standard input, events on standard output. Returns the exit status."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # they are for the proxy, whose end is ours
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    up = _Up(os.dup(1))
+    os.dup2(2, 1)  # nothing else may write there
+    recording: Recording | None = None
+    ended = False
+    for messages in wire.Messages(0):
+        if recording is None:
+            recording = Recording(wire.value_of(messages.pop(0)), up)
+        recording.take(messages)
+        ended = ended or any(message.kind == wire.END for message in messages)
+    if recording is not None:
+        recording.close(proxy_is_gone=not ended)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""Messages between the proxy and the recorder.
+
+To the recorder, each is a head of 13 bytes (little-endian: kind, three lengths), the message in MessagePack, and for a
+call its two bodies as they are: nothing copies them into a message first. Back comes a length and a list of events.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from sessiontap.callers import Caller
+from sessiontap.recording.finished import Event, Finished, Note, Start
+
+START, RULES, CALLER, CALL, NOTE, END = range(6)
+
+_HEAD = struct.Struct("<BIII")
+_LENGTH = struct.Struct("<I")
+_AT_ONCE = 1 << 20
+"""Bytes of one read."""
+_MOST_PIECES = 512
+"""Of one writev; the system allows 1,024."""
+
+_PICKLED = 0x80
+"""In the kind: MessagePack could not hold the message (text that is no UTF-8, a number of over 64 bits)."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_DECODERS: dict[int, Callable[[bytes], Any]] = {
+    START: msgspec.msgpack.Decoder(Start).decode,
+    RULES: msgspec.msgpack.Decoder(tuple[tuple[str, ...], tuple[str, ...]]).decode,
+    CALLER: msgspec.msgpack.Decoder(Caller).decode,
+    CALL: msgspec.msgpack.Decoder(Finished).decode,
+    NOTE: msgspec.msgpack.Decoder(Note).decode,
+    END: msgspec.msgpack.Decoder(None).decode,
+}
+_decode_events = msgspec.msgpack.Decoder(list[Event]).decode
+
+
+class Message(NamedTuple):
+    """A message as it came: `value_of` reads it."""
+
+    kind: int
+    data: bytes
+    bodies: tuple[bytes, bytes] = (b"", b"")
+    pickled: bool = False
+
+
+def value_of(message: Message) -> Any:
+    """The message's value. Raises msgspec's errors where it is not as it should be."""
+    return pickle.loads(message.data) if message.pickled else _DECODERS[message.kind](message.data)
+
+
+def message(kind: int, value: object = None, bodies: tuple[bytes, bytes] = (b"", b"")) -> list[bytes]:
+    """The pieces of a message to the recorder."""
+    try:
+        data = _encode(value)
+    except (UnicodeError, OverflowError, TypeError):
+        data = pickle.dumps(value)
+        kind |= _PICKLED
+    head = _HEAD.pack(kind, len(data), len(bodies[0]), len(bodies[1]))
+    return [piece for piece in (head + data, *bodies) if piece]
+
+
+def write(file: int, pieces: Sequence[bytes]) -> None:
+    """All the pieces, however many and however large. Waits for the other side. Raises OSError."""
+    for at in range(0, len(pieces), _MOST_PIECES):
+        left = [memoryview(piece) for piece in pieces[at : at + _MOST_PIECES]]
+        while left:
+            written = os.writev(file, left) if hasattr(os, "writev") else os.write(file, left[0])
+            while left and written >= len(left[0]):
+                written -= len(left.pop(0))
+            if written:
+                left[0] = left[0][written:]
+
+
+class Messages:
+    """What comes to the recorder: iterate it for lists of messages, each list as much as has come."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._buffer = bytearray()
+
+    def __iter__(self) -> Iterator[list[Message]]:
+        """Ends with the pipe. Raises OSError."""
+        buffer = self._buffer
+        needed = _HEAD.size
+        while data := os.read(self._file, _AT_ONCE):
+            buffer += data
+            found: list[Message] = []
+            at = 0
+            while len(buffer) - at >= (needed := _HEAD.size):
+                kind, size, request, reply = _HEAD.unpack_from(buffer, at)
+                needed += size + request + reply
+                if len(buffer) - at < needed:
+                    break
+                start = at + _HEAD.size
+                with memoryview(buffer) as view:
+                    cut = [bytes(view[a:b]) for a, b in _spans(start, size, request, reply)]
+                found.append(Message(kind & ~_PICKLED, cut[0], (cut[1], cut[2]), bool(kind & _PICKLED)))
+                at += needed
+            del buffer[:at]
+            if found:
+                yield found
+
+
+def _spans(start: int, *sizes: int) -> Iterator[tuple[int, int]]:
+    for size in sizes:
+        yield start, start + size
+        start += size
+
+
+def events(found: Sequence[Event]) -> bytes:
+    """What the recorder says, as it is sent."""
+    try:
+        data, mark = _encode(found), 0
+    except (UnicodeError, OverflowError, TypeError):
+        data, mark = pickle.dumps(list(found)), _PICKLED << 24
+    return _LENGTH.pack(len(data) | mark) + data
+
+
+def events_from(file: int) -> Iterator[list[Event]]:
+    """What the recorder says, as it comes. Ends with the pipe, or with what is no message."""
+    buffer = bytearray()
+    while True:
+        try:
+            data = os.read(file, _AT_ONCE)
+        except OSError:
+            return
+        if not data:
+            return
+        buffer += data
+        while len(buffer) >= _LENGTH.size:
+            (size,) = _LENGTH.unpack_from(buffer)
+            pickled, size = size >> 31, size & 0x7FFFFFFF
+            end = _LENGTH.size + size
+            if len(buffer) < end:
+                break
+            data = bytes(buffer[_LENGTH.size : end])
+            yield pickle.loads(data) if pickled else _decode_events(data)
+            del buffer[:end]
