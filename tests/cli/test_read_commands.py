@@ -179,6 +179,24 @@ def test_show_flat_lists_the_calls_in_their_order(run: Run) -> None:
     assert [line.split()[0] for line in lines[-3:]] == [f"019aa4c8-{part}-7000" for part in ("9868", "9c50", "a038")]
 
 
+def test_show_timeline_draws_the_tree_to_scale(run: Run) -> None:
+    assert run("show", "7d3c", "--timeline").out.split("\n\n", 1)[1] == (
+        "                                     0                1.0s             2.0s             3.0s\n"
+        "/outline                             ├──────────────────────────────────────────────────────┤   3.2s\n"
+        "├─ 0 chat gpt-4o-mini-2024-07-18     █████████                                                 500ms\n"
+        "├─ /research                                          ├─────────────────────────────────────┤   2.2s\n"
+        "│  └─ 1 chat gpt-4o-mini-2024-07-18                   ███████████████████████████████████████   2.2s\n"
+        "└─ 2 chat gpt-4o-mini-2024-07-18                                       ██████████              500ms\n"
+        "\n"
+        "each column is 58ms; █ running\n"
+    )
+
+
+def test_show_timeline_of_the_calls_in_their_order(run: Run) -> None:
+    lines = run("show", "7d3c", "--timeline", "--flat").out.split("\n\n", 1)[1].splitlines()
+    assert [line.split()[0] for line in lines[1:4]] == ["0", "1", "2"]
+
+
 def test_show_json(run: Run) -> None:
     shown = json.loads(run("show", "@2", "--json").out)
     assert shown["session"] == run("ls", "--json").rows[1]

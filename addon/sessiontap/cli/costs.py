@@ -15,6 +15,7 @@ from sessiontap.prices import Cost, Rates, cost_of, version
 
 if TYPE_CHECKING:
     from sessiontap.rules import Price, Rules
+    from sessiontap.trace.index.costs import Prices
 
 
 class Costs:
@@ -47,6 +48,13 @@ class Costs:
         return self.of(call).usd
 
     @cached_property
+    def prices(self) -> Prices:
+        """For the index, which keeps what calls cost."""
+        from sessiontap.trace.index.costs import Prices
+
+        return Prices(self.usd, self.version)
+
+    @cached_property
     def version(self) -> str:
         """Another one where the same call may cost something else: another price list, other prices in the rules."""
         own = repr([(one.model.text, *_amounts(one)) for one in self._rules.prices] if self._rules is not None else [])
@@ -55,7 +63,7 @@ class Costs:
     @cached_property
     def _rules(self) -> Rules | None:
         try:
-            return _load(self._file)
+            return _load(self._file) if _tells_prices(self._file) else None
         except Misuse as error:
             note(f"costs go without the prices of the rules: {error.message.splitlines()[-1]}")
             return None
@@ -86,14 +94,29 @@ def _as_rates(price: Price) -> Rates:
     )
 
 
-def _load(given: Path | None) -> Rules | None:
-    """The rules; None where no file is named and there is none. Raises Misuse."""
-    from sessiontap.rules import RulesError, load_file
-
+def _tells_prices(given: Path | None) -> bool:
+    """Whether the rules file may have `prices:`; most have none, and need not be read for them. Raises Misuse."""
     file = rules_file(given)
     try:
-        return load_file(file) if file is not None else None
+        return file is not None and b"prices" in file.read_bytes()
+    except OSError as error:
+        raise _unreadable(file, error) from None
+
+
+def _load(given: Path | None) -> Rules | None:
+    """The rules; None where no file is named and there is none. Raises Misuse."""
+    file = rules_file(given)
+    if file is None:
+        return None
+    from sessiontap.rules import RulesError, load_file  # 40 ms that a list without a rules file does not spend
+
+    try:
+        return load_file(file)
     except RulesError as error:
         raise Misuse("the rules do not validate\n" + "\n".join(map(line, str(error).splitlines()))) from None
     except OSError as error:
-        raise Misuse(f"{file} cannot be read: {error.strerror}", "check its permissions") from None
+        raise _unreadable(file, error) from None
+
+
+def _unreadable(file: Path | None, error: OSError) -> Misuse:
+    return Misuse(f"{file} cannot be read: {error.strerror}", "check its permissions")

@@ -1,134 +1,68 @@
-"""Which calls are meant: the filters of `ls`, `calls` and `tail`, one pure question to a recorded call.
+"""The filters of `ls`, `calls`, `tail` and others: one block of options, and what it asks of the index.
 
 Names, processes and models are globs without case, as in the rules; a filter that is not given lets everything through.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from fnmatch import translate
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable
+from inspect import Parameter, Signature, signature
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
 
 from sessiontap.cli.errors import Misuse
-from sessiontap.trace import BodyError, StoredCall, views
+
+if TYPE_CHECKING:
+    from sessiontap.trace.index.filters import Filters
+
+Command = Callable[..., None]
 
 
-@dataclass(frozen=True)
-class Filter:
-    """All that are given must hold."""
+def filters(
+    name: Annotated[str | None, typer.Option("--name", metavar="GLOB", help="Sessions of this name.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="WHEN", help="2h, 3d (ago), or an ISO date or time.")
+    ] = None,
+    process: Annotated[str | None, typer.Option("--process", metavar="GLOB", help="Calls of this process.")] = None,
+    model: Annotated[str | None, typer.Option("--model", metavar="GLOB", help="Calls of this model.")] = None,
+    property: Annotated[
+        list[str] | None, typer.Option("--property", metavar="K=V", help="With this property; V is a glob. Repeatable.")
+    ] = None,
+    error: Annotated[bool, typer.Option("--error", help="Only calls that failed.")] = False,
+    search: Annotated[
+        str | None, typer.Option("--search", metavar="TEXT", help="Text in names, paths, models, prompts and replies.")
+    ] = None,
+) -> Filters:
+    """What these options ask for: all that are given must hold. Raises Misuse for what can match nothing."""
+    from sessiontap.cli.units import since as moment
+    from sessiontap.trace.index.filters import Filters
 
-    name: str | None = None
-    """Of the session."""
-    since: int | None = None
-    """Unix nanoseconds: the call was still running then, or began later."""
-    process: str | None = None
-    model: str | None = None
-    """Asked for or answering."""
-    properties: tuple[str, ...] = ()
-    """`K=V`, or `K`: has it."""
-    error: bool = False
-    search: str | None = None
-    """Text in names, paths, models, errors, prompts or replies, without case."""
-
-    def holds(self, call: StoredCall) -> bool:
-        """Whether `call` is meant."""
-        record = call.record
-        session, llm, caller = record.get("session") or {}, record.get("llm") or {}, call.caller or {}
-        if self.since is not None and views.end(record) < self.since:
-            return False
-        if self.error and not views.is_error(record):
-            return False
-        if self.name is not None and not self._glob(self.name, session.get("name")):
-            return False
-        if self.process is not None and not self._process(caller):
-            return False
-        if self.model is not None and not self._glob(self.model, llm.get("request_model"), llm.get("response_model")):
-            return False
-        if not all(self._has(record.get("properties") or {}, wanted) for wanted in self.properties):
-            return False
-        return self.search is None or self._found(call)
-
-    @property
-    def is_empty(self) -> bool:
-        """Nothing is asked for."""
-        return self == Filter()
-
-    def check(self) -> None:
-        """Raises Misuse for what can match nothing."""
-        for wanted in self.properties:
-            if not wanted.partition("=")[0]:
-                raise Misuse(f"--property {wanted!r} names no property", "write --property mode=test")
-
-    @cached_property
-    def _globs(self) -> dict[str, re.Pattern[str]]:
-        given = [self.name, self.process, self.model, *(wanted.partition("=")[2] for wanted in self.properties)]
-        return {text: re.compile(translate(text), re.IGNORECASE) for text in given if text is not None}
-
-    def _glob(self, pattern: str, *values: str | None) -> bool:
-        return any(value is not None and self._globs[pattern].match(value) for value in values)
-
-    def _process(self, caller: dict[str, Any]) -> bool:
-        from sessiontap.cli.stored import process_names
-
-        assert self.process is not None
-        return bool(caller) and self._glob(self.process, *process_names(caller))
-
-    def _has(self, properties: dict[str, Any], wanted: str) -> bool:
-        key, equals, value = wanted.partition("=")
-        if key not in properties:
-            return False
-        return not equals or self._glob(value, str(properties[key]))
-
-    def _found(self, call: StoredCall) -> bool:
-        assert self.search is not None
-        wanted = self.search.casefold()
-        return any(wanted in text.casefold() for text in _texts(call))
+    for wanted in property or ():
+        if not wanted.partition("=")[0]:
+            raise Misuse(f"--property {wanted!r} names no property", "write --property mode=test")
+    time = moment(since) if since else None
+    return Filters(name, time, process, model, tuple(property or ()), error, search)
 
 
-def _texts(call: StoredCall) -> Iterator[str]:
-    """What can be searched, the cheap first: bodies are unpacked only where nothing before them fitted."""
-    record = call.record
-    session, llm = record.get("session") or {}, record.get("llm") or {}
-    error = llm.get("error") or {}
-    plain = [
-        session.get("name"),
-        session.get("path"),
-        session.get("id"),
-        llm.get("request_model"),
-        llm.get("response_model"),
-        error.get("type"),
-        error.get("message"),
-        record.get("user"),
-        *(llm.get("tools_offered") or ()),
-        *(llm.get("tool_calls") or ()),
-        *(record.get("tags") or ()),
-        *map(str, (record.get("properties") or {}).values()),
-    ]
-    yield from (text for text in plain if text)
-    from sessiontap.cli.stored import read  # the readers of every wire family: only where they are needed
+def filtered(command: Command) -> Command:
+    """`command` with the options of `filters` in the place of its parameter `wanted`, which is given what they ask."""
+    options = _parameters(filters)
 
-    try:
-        asked, reply = read(call)
-    except BodyError:
-        return
-    yield from strings(asked.json)
-    if reply is not None:
-        if reply.text:
-            yield reply.text
-        yield from (tool.arguments for tool in reply.tool_calls if tool.arguments)
+    def run(**given: object) -> None:
+        chosen: dict[str, Any] = {option.name: given.pop(option.name) for option in options}
+        command(**given, wanted=filters(**chosen))
+
+    own = _parameters(command)
+    parameters = [one for parameter in own for one in (options if parameter.name == "wanted" else [parameter])]
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    return run
 
 
-def strings(value: Any) -> Iterator[str]:
-    """Every string value in a piece of JSON."""
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, str):
-            yield item
-        elif isinstance(item, dict):
-            stack.extend(item.values())
-        elif isinstance(item, list):
-            stack.extend(item)
+def _parameters(function: Callable[..., object]) -> list[Parameter]:
+    """With their types; that of the index is not loaded for it."""
+    types = get_type_hints(function, localns={"Filters": object}, include_extras=True)
+    own = signature(function).parameters.values()
+    return [one.replace(annotation=types[one.name], kind=Parameter.KEYWORD_ONLY) for one in own]

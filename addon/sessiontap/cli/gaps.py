@@ -16,8 +16,9 @@ SHOWN = 3
 
 def tell(trace: Trace, since: int | None = None) -> None:
     """Say what is missing, of notes those since `since` (Unix nanoseconds)."""
-    notes = [one for one in trace.notes() if since is None or one.get("time", 0) >= since]
-    for text in (*lost(notes), *uncaptured(notes), *damaged(trace.problems)):
+    notes = trace.query_notes(since)
+    problems = [Problem(*one) for one in trace.query_problems()]
+    for text in (*lost(notes), *uncaptured(notes), *damaged(problems)):
         note(line(text))
 
 

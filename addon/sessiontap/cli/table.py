@@ -95,17 +95,19 @@ def _padded(columns: Sequence[Column], kept: Mapping[int, int], cells: Sequence[
     """The cells of the kept columns, each cut or filled to its width, gaps included."""
     last = max(kept)
     return [
-        _fill(_cut(cells[index], to), to, columns[index].right) + " " * (GAP if index != last else 0)
+        fill(cut(cells[index], to), to, columns[index].right) + " " * (GAP if index != last else 0)
         for index, to in kept.items()
     ]
 
 
-def _fill(cell: str, to: int, right: bool) -> str:
+def fill(cell: str, to: int, right: bool) -> str:
+    """Spaces beside a cell, up to a width."""
     space = " " * (to - width(cell))
     return space + cell if right else cell + space
 
 
-def _cut(cell: str, to: int) -> str:
+def cut(cell: str, to: int) -> str:
+    """A cell of a width at most."""
     if width(cell) <= to:
         return cell
     from rich.cells import set_cell_size

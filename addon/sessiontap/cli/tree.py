@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sessiontap.cli import table
@@ -42,22 +43,52 @@ def heading(session: Mapping[str, Any]) -> str:
     return "".join(line(one) + "\n" for one in lines)
 
 
-def rows(shown: Mapping[str, Any], short: Mapping[str, str]) -> list[Row]:
-    """A row for each path and each call, in the order of their first calls; `short`: id -> what is shown of it."""
-    by_path: dict[str | None, list[Mapping[str, Any]]] = {}
-    for call in sorted(shown["calls"], key=lambda call: call["time"]):
-        by_path.setdefault(call["path"], []).append(call)
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A line of the tree: a path's node of `show --json`, or a call's row. `lead` stands before it."""
+
+    lead: str
+    node: Mapping[str, Any] = field(default_factory=dict)
+    above: str = ""
+    """The path of the node that this one is under."""
+    call: Mapping[str, Any] | None = None
+
+    @property
+    def label(self) -> str:
+        """The path as it goes on from the one above, or the call's step, operation and model."""
+        if self.call is None:
+            return self.lead + str(self.node["path"])[len(self.above) if self.above != "/" else 0 :]
+        step = UNKNOWN if self.call["step"] is None else str(self.call["step"])
+        return f"{self.lead}{step} {self.call['operation'] or 'call'} {model(self.call)}"
+
+
+def branches(shown: Mapping[str, Any]) -> list[Branch]:
+    """A line for each path and each call, in the order of their first calls."""
+    by_path = _by_path(shown)
     known = {node["path"] for node in _nodes(shown["tree"])}
-    lines = [row for root in shown["tree"] for row in _folder(root, "", "", "", by_path, short)]
-    for path, calls in by_path.items():
-        if path not in known:
-            lines += [_call(call, "", short) for call in calls]
-    return lines
+    found = [branch for root in shown["tree"] for branch in _folder(root, "", "", "", by_path)]
+    return found + [Branch("", call=call) for path, calls in by_path.items() if path not in known for call in calls]
+
+
+def rows(shown: Mapping[str, Any], short: Mapping[str, str]) -> list[Row]:
+    """The tree as rows of a table; `short`: id -> what is shown of it."""
+    by_path = _by_path(shown)
+    return [
+        _folder_row(branch, by_path) if branch.call is None else _call_row(branch, branch.call, short)
+        for branch in branches(shown)
+    ]
 
 
 def show(shown: Mapping[str, Any], short: Mapping[str, str]) -> None:
     """Print the tree."""
     table.show(COLUMNS, rows(shown, short))
+
+
+def _by_path(shown: Mapping[str, Any]) -> dict[str | None, list[Mapping[str, Any]]]:
+    by_path: dict[str | None, list[Mapping[str, Any]]] = {}
+    for call in sorted(shown["calls"], key=lambda call: str(call["time"])):
+        by_path.setdefault(call["path"], []).append(call)
+    return by_path
 
 
 def _folder(
@@ -66,13 +97,28 @@ def _folder(
     lead: str,
     below: str,
     by_path: Mapping[str | None, Sequence[Mapping[str, Any]]],
-    short: Mapping[str, str],
-) -> Iterator[Row]:
+) -> Iterator[Branch]:
     """`above` is the parent's path; `lead` stands before this line, `below` before those under it."""
+    yield Branch(lead, node, above)
+    inside: list[tuple[str, Mapping[str, Any], bool]] = [
+        *((call["time"], call, True) for call in by_path.get(node["path"], ())),
+        *((child["started"] or "", child, False) for child in node["children"]),
+    ]
+    inside.sort(key=lambda item: item[0])
+    for index, (_, item, is_call) in enumerate(inside):
+        branch, trunk = ("└─ ", "   ") if index == len(inside) - 1 else ("├─ ", "│  ")
+        if is_call:
+            yield Branch(below + branch, call=item)
+        else:
+            yield from _folder(item, node["path"], below + branch, below + trunk, by_path)
+
+
+def _folder_row(branch: Branch, by_path: Mapping[str | None, Sequence[Mapping[str, Any]]]) -> Row:
+    node = branch.node
     errors = f", {plural(node['errors'], 'error')}" if node["errors"] else ""
-    yield Row(
+    return Row(
         [
-            lead + node["path"][len(above) if above != "/" else 0 :],
+            branch.label,
             "",
             duration(node["duration"]),
             count(node["input_tokens"]),
@@ -82,17 +128,6 @@ def _folder(
         ],
         "bold",
     )
-    inside: list[tuple[str, Mapping[str, Any], bool]] = [
-        *((call["time"], call, True) for call in by_path.get(node["path"], ())),
-        *((child["started"] or "", child, False) for child in node["children"]),
-    ]
-    inside.sort(key=lambda item: item[0])
-    for index, (_, item, is_call) in enumerate(inside):
-        branch, trunk = ("└─ ", "   ") if index == len(inside) - 1 else ("├─ ", "│  ")
-        if is_call:
-            yield _call(item, below + branch, short)
-        else:
-            yield from _folder(item, node["path"], below + branch, below + trunk, by_path, short)
 
 
 def _unpriced(path: str, by_path: Mapping[str | None, Sequence[Mapping[str, Any]]]) -> int:
@@ -102,12 +137,11 @@ def _unpriced(path: str, by_path: Mapping[str | None, Sequence[Mapping[str, Any]
     return sum(call["cost_usd"] is None for group in calls for call in group)
 
 
-def _call(call: Mapping[str, Any], lead: str, short: Mapping[str, str]) -> Row:
+def _call_row(branch: Branch, call: Mapping[str, Any], short: Mapping[str, str]) -> Row:
     usage = call["usage"] or {}
-    step = UNKNOWN if call["step"] is None else str(call["step"])
     return Row(
         [
-            f"{lead}{step} {call['operation'] or 'call'} {model(call)}",
+            branch.label,
             short.get(call["id"], call["id"]),
             duration(call["duration"]),
             count(usage.get("input")),

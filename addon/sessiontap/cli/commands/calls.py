@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from typing import TYPE_CHECKING
 
 import typer
 
 from sessiontap.cli.errors import note
-from sessiontap.cli.options import (
-    ErrorOption,
-    JsonOption,
-    LimitOption,
-    ModelOption,
-    NameOption,
-    ProcessOption,
-    PropertyOption,
-    RulesOption,
-    SearchOption,
-    SinceOption,
-    TraceOption,
-    open_trace,
-)
+from sessiontap.cli.filters import filtered
+from sessiontap.cli.options import JsonOption, LimitOption, RulesOption, TraceOption, open_trace
 from sessiontap.cli.output import write_json_lines
+from sessiontap.cli.progress import progress
+
+if TYPE_CHECKING:
+    from sessiontap.trace.index.filters import Filters
 
 EXAMPLES = (
     "sessiontap calls --since 1h --error",
@@ -30,39 +22,29 @@ EXAMPLES = (
 )
 
 
+@filtered
 def calls(
     ctx: typer.Context,
-    name: NameOption = None,
-    since: SinceOption = None,
-    process: ProcessOption = None,
-    model: ModelOption = None,
-    property: PropertyOption = None,
-    error: ErrorOption = False,
-    search: SearchOption = None,
+    wanted: Filters,
     limit: LimitOption = 50,
     rules: RulesOption = None,
     json: JsonOption = False,
     trace: TraceOption = None,
 ) -> None:
     """Calls, newest first."""
-    from sessiontap.cli import listing
+    from sessiontap.cli import gaps, listing
     from sessiontap.cli.costs import Costs
-    from sessiontap.cli.filters import Filter
     from sessiontap.cli.ids import CALL
-    from sessiontap.cli.units import since as moment
-    from sessiontap.trace import call_row
+    from sessiontap.trace.index.filters import Filters
 
-    wanted = Filter(name, moment(since) if since else None, process, model, tuple(property or ()), error, search)
-    wanted.check()
+    prices = Costs.by(rules).prices
     log = open_trace(ctx, trace)
-    costs = Costs.by(rules)
-    rows = (call_row(call.record, call.caller, costs.usd) for call in log.calls() if wanted.holds(call))
-    chosen = islice(rows, limit or None)
+    with progress("reading the trace") as log.progress:
+        rows = log.query_calls(wanted, limit, prices)
     if json:
-        write_json_lines(chosen)
-        return
-    listed = list(chosen)
-    if listed:
-        listing.calls(listed, {row["id"]: row["id"][:CALL] for row in listed})
+        write_json_lines(rows)
+    elif rows:
+        listing.calls(rows, log.query_short_ids("calls", [row["id"] for row in rows], CALL))
     else:
-        note(f"no call in {log.folder}" + ("" if wanted.is_empty else " fits the filter"))
+        note(f"no call in {log.folder}" + ("" if wanted == Filters() else " fits the filter"))
+    gaps.tell(log, wanted.since)

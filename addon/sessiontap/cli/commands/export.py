@@ -12,18 +12,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from sessiontap.cli.errors import Failure, Misuse, note
-from sessiontap.cli.options import (
-    ErrorOption,
-    ModelOption,
-    NameOption,
-    ProcessOption,
-    PropertyOption,
-    RulesOption,
-    SearchOption,
-    SinceOption,
-    TraceOption,
-    open_trace,
-)
+from sessiontap.cli.filters import filtered
+from sessiontap.cli.options import RulesOption, TraceOption, open_trace
 from sessiontap.cli.output import ReaderGone, flush, line
 from sessiontap.cli.progress import Report, progress
 from sessiontap.export.formats import FORMATS
@@ -32,6 +22,7 @@ if TYPE_CHECKING:
     from sessiontap.cli.costs import Costs
     from sessiontap.export.call import ExportedCall
     from sessiontap.trace import Trace
+    from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.questions import Place
 
 EXAMPLES = (
@@ -45,8 +36,10 @@ SHOWN = 3
 FormatName = StrEnum("FormatName", {name: name for name in FORMATS})  # type: ignore[misc]
 
 
+@filtered
 def export(
     ctx: typer.Context,
+    *,
     format: Annotated[
         FormatName,
         typer.Option("--format", "-f", help="; ".join(f"{name}: {one.what}" for name, one in FORMATS.items()) + "."),
@@ -57,13 +50,7 @@ def export(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Private file to write, - for stdout.")
     ] = None,
-    name: NameOption = None,
-    since: SinceOption = None,
-    process: ProcessOption = None,
-    model: ModelOption = None,
-    property: PropertyOption = None,
-    error: ErrorOption = False,
-    search: SearchOption = None,
+    wanted: Filters,
     rules: RulesOption = None,
     trace: TraceOption = None,
 ) -> None:
@@ -73,23 +60,15 @@ def export(
     not be read any more; all else of its call is there.
     """
     from sessiontap.cli.costs import Costs
-    from sessiontap.cli.filters import Filter
-    from sessiontap.cli.units import since as moment
-    from sessiontap.trace.index.filters import Filters
 
-    wanted = Filter(name, moment(since) if since else None, process, model, tuple(property or ()), error, search)
-    wanted.check()
     chosen = FORMATS[format.value]
     to_stdout = output is None or str(output) == "-"
     if to_stdout and not chosen.is_text and sys.stdout.isatty():
         raise Misuse(f"{chosen.name} is no text for a terminal", f"write it to a file: -o calls.{chosen.name}")
     costs = Costs.by(rules)
     log = open_trace(ctx, trace)
-    filters = Filters(
-        wanted.name, wanted.since, wanted.process, wanted.model, wanted.properties, wanted.error, wanted.search
-    )
     with progress("reading the trace") as log.progress:
-        places = log.query_places(filters, [log.query_session_id(prefix) for prefix in sessions or ()])
+        places = log.query_places(wanted, [log.query_session_id(prefix) for prefix in sessions or ()])
     log.progress = None
     with progress("exporting") as report, _stdout() if output is None or to_stdout else _file(output) as out:
         calls = _Calls(log, places, costs, report)

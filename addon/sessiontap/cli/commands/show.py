@@ -8,13 +8,19 @@ import typer
 
 from sessiontap.cli.options import JsonOption, RulesOption, TraceOption, open_trace
 from sessiontap.cli.output import write, write_json
+from sessiontap.cli.progress import progress
 
-EXAMPLES = ("sessiontap show @1", "sessiontap show 5f3a9c21 --flat", "sessiontap show @1 --json | jq .tree")
+EXAMPLES = (
+    "sessiontap show @1",
+    "sessiontap show 5f3a9c21 --timeline",
+    "sessiontap show @1 --json | jq .tree",
+)
 
 
 def show(
     ctx: typer.Context,
     session: Annotated[str, typer.Argument(metavar="SESSION", help="Its id, a unique prefix of it, or @1, @2, ...")],
+    timeline: Annotated[bool, typer.Option("--timeline", help="When each call ran, drawn to scale.")] = False,
     flat: Annotated[bool, typer.Option("--flat", help="Calls in their order, without the paths' tree.")] = False,
     rules: RulesOption = None,
     json: JsonOption = False,
@@ -22,21 +28,25 @@ def show(
 ) -> None:
     """One session: its paths as a tree, with their calls, time, tokens and cost."""
     from sessiontap.cli import gaps, listing, tree
+    from sessiontap.cli import timeline as picture
     from sessiontap.cli.costs import Costs
     from sessiontap.cli.ids import CALL
-    from sessiontap.trace import session_view
+    from sessiontap.cli.units import since
 
-    costs = Costs.by(rules)
+    prices = Costs.by(rules).prices
     log = open_trace(ctx, trace)
-    found = log.session(session)
-    shown = session_view([(call.record, call.caller) for call in found.calls], cost_of=costs.usd)
+    with progress("reading the trace") as log.progress:
+        shown = log.query_session(session, prices)
     if json:
         write_json(shown)
     else:
         write(tree.heading(shown["session"]) + "\n")
-        short = {row["id"]: row["id"][:CALL] for row in shown["calls"]}
-        if flat:
-            listing.calls(sorted(shown["calls"], key=lambda row: str(row["time"])), short)
+        if timeline:
+            picture.show(shown, flat=flat)
         else:
-            tree.show(shown, short)
-    gaps.tell(log, min((call.record["time"] for call in found.calls), default=None))
+            short = log.query_short_ids("calls", [row["id"] for row in shown["calls"]], CALL)
+            if flat:
+                listing.calls(shown["calls"], short)
+            else:
+                tree.show(shown, short)
+    gaps.tell(log, since(shown["session"]["started"]))

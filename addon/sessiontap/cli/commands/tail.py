@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-from itertools import chain, islice
-from typing import Annotated
+from dataclasses import replace
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sessiontap.cli.options import (
-    ErrorOption,
-    JsonOption,
-    LimitOption,
-    ModelOption,
-    NameOption,
-    ProcessOption,
-    PropertyOption,
-    RulesOption,
-    SearchOption,
-    TraceOption,
-    open_trace,
-)
+from sessiontap.cli.filters import filtered
+from sessiontap.cli.options import JsonOption, LimitOption, RulesOption, TraceOption, open_trace
 from sessiontap.cli.output import flush, write_json, write_line
+from sessiontap.cli.progress import progress
+
+if TYPE_CHECKING:
+    from sessiontap.trace.index.filters import Filters
 
 EXAMPLES = ("sessiontap tail -f", "sessiontap tail -f --process node --json", "sessiontap tail -n 5")
 
 
+@filtered
 def tail(
     ctx: typer.Context,
+    wanted: Filters,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with the calls that end from now on.")] = False,
-    name: NameOption = None,
-    process: ProcessOption = None,
-    model: ModelOption = None,
-    property: PropertyOption = None,
-    error: ErrorOption = False,
-    search: SearchOption = None,
     limit: LimitOption = 10,
     rules: RulesOption = None,
     json: JsonOption = False,
@@ -41,19 +31,21 @@ def tail(
 ) -> None:
     """The last calls, the newest at the end, and with -f those that follow."""
     from sessiontap.cli.costs import Costs
-    from sessiontap.cli.filters import Filter
     from sessiontap.cli.listing import call_line
-    from sessiontap.trace import call_row
 
-    wanted = Filter(name, None, process, model, tuple(property or ()), error, search)
-    wanted.check()
-    costs = Costs.by(rules)
+    prices = Costs.by(rules).prices
     log = open_trace(ctx, trace)
     coming = log.follow() if follow else ()  # from here on: a call that ends meanwhile is in both
-    latest = list(islice((call for call in log.calls() if wanted.holds(call)), limit or None))
-    shown = {call.id for call in latest}
-    for call in chain(reversed(latest), (one for one in coming if one.id not in shown and wanted.holds(one))):
-        row = call_row(call.record, call.caller, costs.usd)
+    with progress("reading the trace") as log.progress:
+        latest = log.query_calls(wanted, limit, prices)[::-1]
+    shown = {row["id"] for row in latest}
+    later = (
+        row
+        for call in coming
+        if call.id not in shown
+        for row in log.query_calls(replace(wanted, ids=(call.id,)), prices=prices)
+    )
+    for row in chain(latest, later):
         if json:
             write_json(row)
         else:
