@@ -34,6 +34,7 @@ def test_a_session_with_a_sub_agent(stage: Stage, claude: Path) -> None:
         Turn("/main", results=("Agent",), after=("Agent",), evidence="exact"),
     ]
     assert {call.record["agent"] for call in calls} == {"claude-code"}
+    assert {call.record["subagent"] for call in calls} == {None, "general-purpose"}
     assert len({call.record["conversation"] for call in calls}) == 2
     assert usage(calls, "input") == sum(one["inputTokens"] + one["cacheReadInputTokens"] for one in counted.values())
     assert usage(calls, "output") == sum(one["outputTokens"] for one in counted.values())
@@ -46,6 +47,8 @@ def test_a_session_goes_on_in_another_process(stage: Stage, claude: Path) -> Non
     second = json.loads(stage.run(again))
     assert second["session_id"] == first["session_id"]
     calls = stage.proxy.wait_calls(lambda calls: len(turns(calls)) == 2)
+    first_call, second_call = (call for call in calls if call.record["link"]["kind"] != "auxiliary")
+    assert (second_call.record["parent"], second_call.record["evidence"]) == (first_call.id, "strong")
     assert {call.session_id for call in calls} == {first["session_id"]}
     assert len({call.record["conversation"] for call in calls}) == 1
     assert len({call.record["caller"] for call in calls}) == 2

@@ -42,16 +42,18 @@ def test_a_session_with_a_sub_agent(new_stage: Callable[..., Stage], codex: Path
         (("spawn_agent",), "exact"),
         (("wait_agent",), "exact"),
     ]
-    if not websockets:  # over those a result comes without its call, and so without its tool's name
-        assert [turn.results for turn in story] == [(), ("spawn_agent",), ("wait_agent",)]
+    assert [turn.results for turn in story] == [(), ("spawn_agent",), ("wait_agent",)]
     (helper,) = (call for call in calls if call not in main)
-    assert (helper.record["session"]["path"], helper.record["subagent"]) == ("/main/collab_spawn", "collab_spawn")
+    (turn,) = turns([helper, *main])[:1]
+    assert (turn.path, turn.after, turn.evidence) == ("/main/look", ("spawn_agent",), "strong")
+    assert helper.record["subagent"] == "look"
+    assert [call.record["link"]["kind"] for call in (main[0], helper)] == ["new", "subagent"]
     assert "exec" in main[0].record["llm"]["tools_offered"]
     assert usage(main, "input") == counted["input_tokens"]
     assert usage(main, "cache_read") == counted["cached_input_tokens"]
     assert usage(main, "output") == counted["output_tokens"]
     told = set(stage.told())
-    assert told == {(own, "/main"), (own, "/main/collab_spawn")}
+    assert told == {(own, "/main"), (own, "/main/look")}
 
 
 def test_a_session_goes_on_in_another_process(new_stage: Callable[..., Stage], codex: Path) -> None:
@@ -62,6 +64,7 @@ def test_a_session_goes_on_in_another_process(new_stage: Callable[..., Stage], c
     assert one_session(calls)["source"] == "native"
     assert len({call.record["conversation"] for call in calls}) == 1
     assert len({call.record["caller"] for call in calls}) == 2
+    assert (calls[1].record["parent"], calls[1].record["evidence"]) == (calls[0].id, "strong")
 
 
 def test_an_error_is_what_the_server_says(new_stage: Callable[..., Stage], codex: Path) -> None:

@@ -11,19 +11,18 @@ PROGRAMS = Path(__file__).parent / "programs"
 
 
 def test_openai_agents_sdk(stage: Stage) -> None:
-    """Each run is a session; an agent that is another's tool has a run of its own."""
+    """Each run is a session; an agent that is another's tool belongs to that one's, though it has a run of its own."""
     assert "wet" in stage.run([python(OPENAI_AGENTS), PROGRAMS / "openai_agents.py"])
     calls = stage.calls(4)
-    helper = [call for call in calls if call.record["llm"]["request_model"] == "gpt-4o-mini"]
-    main = [call for call in calls if call not in helper]
-    session, nested = one_session(main), one_session(helper)
-    assert (session["name"], session["source"]) == (nested["name"], nested["source"]) == ("openai-agents", "native")
-    assert session["id"] != nested["id"]
-    assert turns(main) == [
+    session = one_session(calls)
+    assert (session["name"], session["source"]) == ("openai-agents", "native")
+    assert turns(calls) == [
         Turn("/main", called=("lookup",)),
         Turn("/main", called=("ask_helper",), results=("lookup",), after=("lookup",), evidence="exact"),
+        Turn("/main/ask_helper", after=("ask_helper",), evidence="strong"),
         Turn("/main", results=("ask_helper",), after=("ask_helper",), evidence="exact"),
     ]
+    assert {call.record["subagent"] for call in calls} == {None, "ask_helper"}
     assert asked_as_told(stage, calls)
 
 

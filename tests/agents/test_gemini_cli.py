@@ -30,6 +30,7 @@ def test_a_sub_agent_is_found_by_the_task_it_was_given(stage: Stage, gemini: Pat
         Turn("/main", results=("invoke_agent",), after=("invoke_agent",), evidence="strong"),
     ]
     assert {call.record["agent"] for call in calls} == {"gemini-cli"}
+    assert {call.record["subagent"] for call in calls} == {None, "generalist"}
     assert usage(calls, "input") == counted["prompt"]
     assert usage(calls, "output") == counted["candidates"]
     assert asked_as_told(stage, calls)

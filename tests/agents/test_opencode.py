@@ -28,6 +28,7 @@ def test_a_session_with_a_sub_agent(stage: Stage, run: list[str]) -> None:
         Turn("/main", results=("task",), after=("task",), evidence="exact"),
     ]
     assert {call.record["agent"] for call in calls} == {"opencode"}
+    assert {call.record["subagent"] for call in calls} == {None, "general"}
     assert asked_as_told(stage, calls)
 
 
@@ -38,3 +39,6 @@ def test_a_session_goes_on_in_another_process(stage: Stage, run: list[str]) -> N
     calls = stage.calls(3)
     assert one_session(calls)["id"] == first
     assert len({call.record["caller"] for call in calls}) == 2
+    main = [call for call in calls if call.record["link"]["kind"] != "auxiliary"]
+    assert [call.record["link"]["kind"] for call in main] == ["new", "continue"]
+    assert (main[1].record["parent"], main[1].record["evidence"]) == (main[0].id, "strong")

@@ -640,6 +640,22 @@ def test_a_codex_sub_agent_opens_with_what_its_parent_sent_it(
     assert link.lineage == lineage
 
 
+@pytest.mark.parametrize(
+    ("headers", "parent"),
+    [
+        pytest.param(CODEX_CHILD, "main", id="a child thread"),
+        pytest.param({**CODEX, "thread_id": "t-2"}, None, id="a thread of nobody's"),
+    ],
+)
+def test_a_sub_agent_that_works_on_while_its_tool_has_answered(headers: dict[str, str], parent: str | None) -> None:
+    talk = Talk(ground=RESPONSES, path="/v1/responses")
+    given = {"task_name": "look", "message": TASK}
+    talk.turn("main", {"input": "Clean up."}, tools=(("call_aBcD1eF", "spawn_agent", given),), **CODEX)
+    output = {"type": "function_call_output", "call_id": "call_aBcD1eF", "output": "begun"}
+    talk.ask("main-2", {"input": [output]}, **CODEX)
+    assert talk.ask("sub", {"input": [handed_over(TASK)]}, **headers).parent == parent
+
+
 def test_a_codex_sub_agent_that_takes_its_parents_history_along() -> None:
     talk = Talk(ground=RESPONSES, path="/v1/responses")
     given = {"task_name": "look", "message": TASK, "fork_turns": "all"}

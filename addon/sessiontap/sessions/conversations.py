@@ -180,7 +180,8 @@ class Conversations:
             warm, found = found.call, self._behind(found.call, asking)
         pending: Pending | None = None
         if found is None and not beside:
-            pending = self._quoted.handed(ground, history, asking.now)
+            declared = thread is not None and thread.parent is not None
+            pending = self._quoted.handed(ground, history, asking.now, declared=declared)
         if found is None and pending is None:
             found = self._by_quote(ground, history)
         if thread is not None:

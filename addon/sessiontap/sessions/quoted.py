@@ -24,12 +24,14 @@ _Key = tuple[str, str, bytes]
 
 
 class Pending(NamedTuple):
-    """A text that a tool was handed, whose result has not come back yet."""
+    """A text that a tool was handed."""
 
     call: str
     """The id of the call whose reply handed it."""
     handed: Handed
     at: int
+    answered: bool = False
+    """The tool's result has come back."""
 
 
 class Quoted:
@@ -62,19 +64,21 @@ class Quoted:
             self._by_tool_call.pop(old.handed.id or "", None)
 
     def answered(self, tool_call_id: str) -> None:
-        """A tool gave its result: what it was handed opens nothing any more."""
+        """A tool gave its result: what it was handed opens nothing any more, but for a sub-agent that says that it is
+        one. Tools may begin a sub-agent and answer at once."""
         for key in self._by_tool_call.pop(tool_call_id, ()):
-            self._handed.pop(key, None)
+            if (pending := self._handed.get(key)) is not None and pending.handed.id == tool_call_id:
+                self._handed[key] = pending._replace(answered=True)
 
-    def handed(self, ground: Ground, history: History, now: int) -> Pending | None:
+    def handed(self, ground: Ground, history: History, now: int, *, declared: bool) -> Pending | None:
         """What a tool was handed, where the request opens with just that, as all of its first message or as a part, and
-        nothing has been replied yet."""
+        nothing has been replied yet. `declared`: the request says that it is a sub-agent's."""
         if history.opening is None or not self._handed or any(step.role == "assistant" for step in history.steps):
             return None
         for digest in [text_digest(said) for said in (history.opening, *history.parts)]:
             for place in ground.places:
                 pending = self._handed.get((*place, digest))
-                if pending is not None and now - pending.at <= HANDED_FOR:
+                if pending is not None and now - pending.at <= HANDED_FOR and (declared or not pending.answered):
                     return pending
         return None
 
