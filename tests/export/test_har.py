@@ -252,6 +252,20 @@ def test_requests_come_back_byte_for_byte(data: bytes, kind: str) -> None:
     assert flow.request.content == data
 
 
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://h.example/v1?key=[redacted:key:ab]&a=%20", "https://h.example/v1?key=[redacted:key:ab]&a=%20"),
+        ("https://h.example/ä b?q=€", "https://h.example/%C3%A4%20b?q=%E2%82%AC"),
+        ("http://h_1.example:8080/a[b];c", "http://h_1.example:8080/a[b];c"),
+    ],
+    ids=["redacted", "not ASCII", "odd"],
+)
+def test_urls_that_every_reader_takes(url: str, expected: str) -> None:
+    (flow,) = FlowReader(io.BytesIO(archive(call(asked={"url": url})))).stream()
+    assert flow.request.url == expected
+
+
 def test_binary_for_browsers() -> None:
     entry = only(call(BINARY, BINARY))
     assert base64.b64decode(entry["response"]["content"]["text"]) == BINARY

@@ -105,6 +105,7 @@ def _body(call: StoredCall, side: str) -> Body:
     stored = part(part(call.record, side), "body")
     if not stored:
         return Body()
+    digest = stored.get("sha256")
     data: bytes | None
     missing, is_damaged = None, False
     try:
@@ -124,5 +125,5 @@ def _body(call: StoredCall, side: str) -> Body:
         total=stored.get("total"),
         encoding=stored.get("wire"),
         undecodable=bool(stored.get("undecodable")),
-        sha256=stored.get("sha256"),
+        sha256=digest.hex() if isinstance(digest, bytes) else digest,
     )

@@ -11,11 +11,12 @@ requests: one that is no UTF-8 is written a character a byte, and its comment sa
 from __future__ import annotations
 
 import base64
+import string
 from collections.abc import Iterable, Mapping
 from email.message import Message as Fields
 from http import HTTPStatus
 from typing import Any, BinaryIO
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 import msgspec
 
@@ -31,6 +32,8 @@ CODINGS = frozenset({"gzip", "deflate", "br", "zstd", "identity"})
 """Content-Encodings that readers know. mitmproxy refuses the whole file for another one, so that header is left out."""
 VERSIONS = {"HTTP/2.0": "HTTP/2", "HTTP/3.0": "HTTP/3"}
 """As readers expect them."""
+URL_ASCII = string.punctuation
+"""What a URL keeps as it is; mitmproxy refuses the whole file for one that is no ASCII."""
 UTF8_TYPES = ("json", "html", "xml", "javascript", "ecmascript", "text/css")
 ONE_BYTE_A_CHARACTER = "binary: each character is one byte (Latin-1)"
 UNKNOWN_TYPE = "x-unknown"
@@ -103,7 +106,7 @@ def _timings(call: ExportedCall) -> dict[str, float]:
 
 def _request(call: ExportedCall) -> Json:
     request, body = call.request, call.request_body
-    url = str(request.get("url") or "")
+    url = quote(str(request.get("url") or ""), URL_ASCII)
     found: Json = {
         "method": str(request.get("method") or ""),
         "url": url,
