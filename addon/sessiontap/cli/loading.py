@@ -15,7 +15,9 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-COMMANDS = ("run", "demo", "init", "env", "exec", "ls", "show", "calls", "cat", "tail", "export", "rules", "trace")
+COMMANDS = (
+    "run", "demo", "init", "env", "exec", "ls", "show", "calls", "cat", "tail", "stats", "export", "rules", "trace"
+)  # fmt: skip
 """In the order of the help page."""
 
 

@@ -48,7 +48,7 @@ def verify(ctx: typer.Context, json: JsonOption = False, trace: TraceOption = No
     """Read every record and body of the log and check it: exit status 1 where something is damaged."""
     from sessiontap.trace import maintenance
 
-    with progress("Verifying") as report:
+    with progress("verifying") as report:
         found = maintenance.verify(trace_folder(ctx, trace), report)
     if json:
         write_json(
@@ -131,7 +131,7 @@ def reindex(ctx: typer.Context, json: JsonOption = False, trace: TraceOption = N
     """Make the index anew from the log. It is kept up by itself: only for one that is in doubt."""
     from sessiontap.trace import maintenance
 
-    with progress("Indexing") as report:
+    with progress("indexing") as report:
         found = maintenance.reindex(trace_folder(ctx, trace), report)
     if json:
         write_json(_info_json(found))
@@ -150,7 +150,7 @@ COMMANDS = (
 def _prune(folder: Path, wishes: dict[str, Any], *, dry_run: bool) -> Pruned:
     from sessiontap.trace import maintenance
 
-    with progress("Looking" if dry_run else "Pruning") as report:
+    with progress("looking" if dry_run else "pruning") as report:
         return maintenance.prune(folder, **wishes, dry_run=dry_run, progress=report)
 
 

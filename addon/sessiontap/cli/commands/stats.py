@@ -1,0 +1,89 @@
+"""`sessiontap stats`: what calls have in common, counted."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sessiontap.cli.errors import Misuse, note
+from sessiontap.cli.filters import filtered
+from sessiontap.cli.options import JsonOption, LimitOption, RulesOption, TraceOption, open_trace
+from sessiontap.cli.output import write_json_lines
+from sessiontap.cli.progress import progress
+
+if TYPE_CHECKING:
+    from sessiontap.trace.index.filters import Filters
+
+EXAMPLES = (
+    "sessiontap stats --by model --since 1d",
+    "sessiontap stats --by step --name 'Course*'",
+    "sessiontap stats --by property:mode --sort cost",
+    "sessiontap stats --by path --json | jq '[.path, .duration_p95]'",
+)
+
+
+class Sort(StrEnum):
+    """What the list is ordered by, the most first; values from the least up."""
+
+    value = "value"
+    calls = "calls"
+    errors = "errors"
+    rate = "rate"
+    tokens = "tokens"
+    cost = "cost"
+    duration = "duration"
+
+
+@filtered
+def stats(
+    ctx: typer.Context,
+    by: Annotated[
+        str,
+        typer.Option(
+            "--by",
+            metavar="WHAT",
+            help="name, path, step, model, process, tool, property, property:KEY; also provider, operation, agent, "
+            "user, session, outcome.",
+        ),
+    ] = "name",
+    *,
+    wanted: Filters,
+    sort: Annotated[
+        Sort | None, typer.Option("--sort", help="Order by; most calls first without, steps in their order.")
+    ] = None,
+    limit: LimitOption = 50,
+    rules: RulesOption = None,
+    json: JsonOption = False,
+    trace: TraceOption = None,
+) -> None:
+    """Calls, errors, tokens, cost and how long they took, by what calls have in common.
+
+    A call of several tools counts under each of them, and so do properties.
+    """
+    from sessiontap.cli import figures, gaps
+    from sessiontap.cli.costs import Costs
+    from sessiontap.cli.units import plural
+    from sessiontap.trace.index.filters import Filters
+    from sessiontap.trace.index.stats import BYS, is_known
+
+    if not is_known(by):
+        raise Misuse(f"there are no statistics by {by!r}", f"choose one of {', '.join(BYS)}, property:KEY")
+    prices = Costs.by(rules).prices
+    log = open_trace(ctx, trace)
+    with progress("reading the trace") as log.progress:
+        rows = log.stats(by, wanted, prices)
+    order = sort or (Sort.value if by == "step" else None)
+    if order is not None:
+        figures.order(rows, by, order.value)
+    shown = rows[: limit or None]
+    if json:
+        write_json_lines(shown)
+    elif shown:
+        figures.show(shown, by)
+        if len(rows) > len(shown):
+            note(f"{plural(len(rows) - len(shown), 'row')} more: --limit 0 shows all")
+    else:
+        note(f"no call in {log.folder}" + ("" if wanted == Filters() else " fits the filter"))
+    gaps.tell(log, wanted.since)
