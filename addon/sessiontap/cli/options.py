@@ -24,19 +24,6 @@ RulesOption = Annotated[
     Path | None,
     typer.Option("--rules", metavar="FILE", help="Rules [default: $SESSIONTAP_RULES, else ./rules.yaml]."),
 ]
-NameOption = Annotated[str | None, typer.Option("--name", metavar="GLOB", help="Sessions of this name.")]
-SinceOption = Annotated[
-    str | None, typer.Option("--since", metavar="WHEN", help="2h, 3d (ago), or an ISO date or time.")
-]
-ProcessOption = Annotated[str | None, typer.Option("--process", metavar="GLOB", help="Calls of this process.")]
-ModelOption = Annotated[str | None, typer.Option("--model", metavar="GLOB", help="Calls of this model.")]
-PropertyOption = Annotated[
-    list[str] | None, typer.Option("--property", metavar="K=V", help="With this property; V is a glob. Repeatable.")
-]
-ErrorOption = Annotated[bool, typer.Option("--error", help="Only calls that failed.")]
-SearchOption = Annotated[
-    str | None, typer.Option("--search", metavar="TEXT", help="Text in names, paths, models, prompts and replies.")
-]
 
 
 def home() -> Path:
