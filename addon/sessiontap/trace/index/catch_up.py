@@ -123,8 +123,8 @@ class CatchUp:
             with segment.path.open("rb", buffering=0) as file:
                 header = _header(file)
                 header_id = str(header.get("id")) if header else None
-                if segment.end and (size < segment.end or header_id != segment.id):
-                    self._remove([segment.n])  # another file of the same name
+                if segment.end and (size < segment.end or size == segment.size or header_id != segment.id):
+                    self._remove([segment.n])  # another file of the same name, or one that was changed in place
                     restarted = self._begin(segment.path.name)
                     segment.n, segment.end = restarted.n, 0
                 segment.id = header_id
@@ -175,9 +175,7 @@ class CatchUp:
         if segment.end and segment.id is None:
             self._trouble(segment, 0, 0, HEADLESS)
         self._database.executemany(_INSERT, rows)
-        segment.size = size if complete else UNFINISHED
-        if segment.end > size:  # it grew while it was read
-            segment.size = segment.end
+        segment.size = size if complete and segment.end <= size else UNFINISHED  # it may grow while it is read
         return taken
 
     def _record(
