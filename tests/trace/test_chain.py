@@ -44,7 +44,9 @@ def encodings(folder):
 def test_a_conversation_is_stored_as_what_each_turn_adds(conversation, folder):
     (segment,) = folder.iterdir()
 
-    assert encodings(folder) == ["zstd", *["zstd-delta"] * 29]
+    alone = [number for number, enc in enumerate(encodings(folder)) if enc != "zstd-delta"]
+    assert alone[0] == 0
+    assert len(alone) <= 2, "the first of all, and the first that is larger than bodies that lean on a model"
     assert segment.stat().st_size < sum(map(len, conversation)) / 8
 
 

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from sessiontap.trace.templates import MAX_KINDS, OWN, Templates, full
+from sessiontap.trace.templates import MAX_KINDS, OWN, Templates, full, is_lost
 
 CALL = {
     "type": "call",
@@ -62,7 +62,7 @@ def test_a_call_holds_what_is_not_its_templates():
     assert len(values) == 1
     assert thin[3] == {
         "type": "call", "id": "c-3", "time": 1, "session": {"id": "s", "name": "Demo"}, "like": 0, "parent": None,
-        "llm": {"response_id": "r-3"}, "outcome": "ok",
+        "llm": {"response_id": "r-3"}, "outcome": "ok", "flags": [],
         "request": {"headers": [], "body": {"size": 9}},
         "response": {"status": 200, "headers": [], "body": {"size": 9}},
     }  # fmt: skip
@@ -78,7 +78,7 @@ def test_what_plain_readers_look_for_stands_in_every_call():
 
 
 def test_a_conversation_has_a_template_of_its_own():
-    values, thin = write(Templates(), *[changed(id=str(number)) for number in range(9)])
+    values, thin = write(Templates(), *[changed(id=str(number), parent=str(number - 1)) for number in range(9)])
 
     assert [template.get("conversation") for template in values.values()] == ["conversation-1"] * 2
     assert {call.get("like") for call in thin[5:]} == {1}
@@ -135,12 +135,12 @@ def test_the_next_segment_begins_without():
     assert write(templates, CALL) == ({}, [CALL])
 
 
-def test_a_call_whose_template_is_lost_says_so():
-    _, thin = write(Templates(), *[CALL] * 4)
+def test_a_call_whose_template_is_lost_has_the_less():
+    values, thin = write(Templates(), *[CALL] * 4)
 
     lost = full(thin[-1], {})
 
-    assert lost["flags"] == ["incomplete"]
+    assert (is_lost(thin[-1], {}), is_lost(thin[-1], values)) == (True, False)
     assert (lost["id"], lost["outcome"], "like" in lost, "host" in lost) == ("c", "ok", False, False)
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -37,6 +38,9 @@ _CLEARLY_SMALLER = 8
 """A delta that is this many times smaller than its body is taken without looking at what zstd alone would make."""
 _LARGEST_HASH_LOG = 22
 _LARGEST_WINDOW_LOG = 27
+_TABLES_LEVEL, _SMALL_WINDOW_LOG = 1, 13
+_own = threading.local()
+"""A compressor for each thread: making one takes longer than compressing a small body."""
 
 
 class BodyError(ValueError):
@@ -73,8 +77,27 @@ def encode_delta(data: bytes, wire: str | None, base: bytes, base_id: str | None
         alone = encode(data, wire)
         if len(packed) > len(alone["data"]) * 0.75:
             return alone
+    return as_delta(data, wire, packed, base_id, back)
+
+
+def as_delta(data: bytes, wire: str | None, packed: bytes, base_id: str | None, back: int) -> dict[str, Any]:
+    """The stored form of `data` that became `packed` after the body of `base_id`, as `encode_delta` has it."""
     leans_on: dict[str, Any] = {"back": back} if base_id is None else {"base": base_id, "back": back}
     return _stored(data, wire, "zstd-delta", packed, leans_on)
+
+
+class Tables:
+    """Compresses one small body after another as what each adds to `base`. For one thread at a time."""
+
+    def __init__(self, base: bytes) -> None:
+        chosen = zstandard.ZstdCompressionParameters.from_level(
+            _TABLES_LEVEL, source_size=max(len(base), 1), dict_size=max(len(base), 1), window_log=_SMALL_WINDOW_LOG
+        )
+        self._compressor = zstandard.ZstdCompressor(dict_data=_dictionary(base), compression_params=chosen)
+
+    def compress(self, data: bytes) -> bytes:
+        """One zstd frame."""
+        return self._compressor.compress(data)
 
 
 def measured(size: int, wire: str | None = None) -> dict[str, Any]:
@@ -136,9 +159,14 @@ def _stored(
 
 def _compress(data: bytes) -> bytes:
     """One zstd frame, or several: each frame mark of the log's own is cut in two, so that no body can hold one."""
-    compressor = zstandard.ZstdCompressor(level=LEVEL)
-    cuts = [0]
+    compressor = getattr(_own, "compressor", None)
+    if compressor is None:
+        compressor = _own.compressor = zstandard.ZstdCompressor(level=LEVEL)
     at = data.find(MARK)
+    if at < 0:
+        alone: bytes = compressor.compress(data)
+        return alone
+    cuts = [0]
     while at >= 0:
         cuts.append(at + 1)
         at = data.find(MARK, at + 1)

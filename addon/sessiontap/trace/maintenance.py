@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sessiontap.trace import body, frame, shared
+from sessiontap.trace import body, frame, shared, templates
 from sessiontap.trace.body import BodyError
 from sessiontap.trace.chain import Chains
 from sessiontap.trace.damage import WORDS
@@ -295,6 +295,7 @@ def _plain(path: Path, offset: int, call: Record, chains: Chains) -> Record:
 
 def _verified(path: Path, chains: Chains) -> Iterator[tuple[int | Problem, int]]:
     """For each record the number of its bodies that were read, and what is wrong; with the offset behind it."""
+    values: dict[int, Any] = {}
     try:
         with path.open("rb", buffering=0) as file:
             for found in frame.scan(file):
@@ -308,8 +309,14 @@ def _verified(path: Path, chains: Chains) -> Iterator[tuple[int | Problem, int]]
                     yield Problem(path, found.offset, found.size, "holds a value that is no record"), end
                     continue
                 read = 0
-                record = shared.facts(record) if record.get("type") == "call" else record
-                for side in ("request", "response") if record.get("type") == "call" else ():
+                kind = record.get("type")
+                if kind == "values":
+                    values |= shared.values_of(record)
+                elif kind == "call":
+                    if templates.is_lost(record, values):
+                        yield Problem(path, found.offset, found.size, templates.LOST), end
+                    record = shared.facts(record)
+                for side in ("request", "response") if kind == "call" else ():
                     message = record.get(side)
                     stored = message.get("body") if isinstance(message, dict) else None
                     if isinstance(stored, dict):

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sessiontap.trace import body
+from sessiontap.trace import body, models
 from sessiontap.trace.bases import Base, Bases
-from sessiontap.trace.body import Plain
+from sessiontap.trace.body import SMALL, Plain
+from sessiontap.trace.frame import MARK
+from sessiontap.trace.models import Models
 from sessiontap.trace.shared import Shared
 
 Record = dict[str, Any]
@@ -21,6 +23,7 @@ class Packer:
 
     def __init__(self) -> None:
         self._bases = {"request": Bases(), "response": Bases(max_bytes=8 << 20, replies=True)}
+        self._models = {side: Models() for side in self._bases}
         self._shared = Shared()
         self._facts: tuple[Record, Record] = {}, {}
         """The call that `thin` was given last, and what it made of it."""
@@ -30,6 +33,8 @@ class Packer:
         """A new segment begins."""
         for bases in self._bases.values():
             bases.clear()
+        for one in self._models.values():
+            one.clear()
         self._shared.clear()
         self._pending.clear()
 
@@ -48,6 +53,10 @@ class Packer:
         for side, bases in self._bases.items():
             message = call.get(side)
             if isinstance(message, dict) and isinstance(plain := message.get("body"), Plain):
+                if SMALL < len(plain.data) <= models.LARGEST and MARK not in plain.data:
+                    stored = self._models[side].pack(facts, plain, offset)
+                    packed[side] = message | {"body": {**plain.extra, **stored}}
+                    continue
                 base = bases.choose(facts, plain.data)
                 if base is None:
                     stored = body.encode(plain.data, plain.wire)
@@ -63,6 +72,8 @@ class Packer:
     def written(self) -> None:
         """The call of the last `at` is in the segment: later ones may lean on it."""
         self._shared.written()
+        for one in self._models.values():
+            one.written()
         for bases, call, data, offset, base in self._pending:
             bases.remember(call, data, offset, base)
         self._pending.clear()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sessiontap.trace import body, frame, shared
+from sessiontap.trace import body, frame, shared, templates
 from sessiontap.trace.chain import Chains
 from sessiontap.trace.damage import HEADLESS, WORDS
 from sessiontap.trace.errors import TraceError
@@ -337,6 +337,8 @@ class Trace(Questions):
             self._trouble(part.path, found.offset, found.size, "holds a value that is no record")
         elif kind == "call" and isinstance(head.get("time"), int):
             part.calls.append((head["time"], found.offset))
+            if templates.is_lost(head, part.values):
+                self._trouble(part.path, found.offset, found.size, templates.LOST)
         elif kind == "note":
             part.notes.append(found.offset)
         elif kind == "caller":

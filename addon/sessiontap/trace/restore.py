@@ -13,7 +13,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sessiontap.trace import frame, shared
+from sessiontap.trace import frame, shared, templates
 from sessiontap.trace.segment import FORMAT, SUFFIX, VERSION
 
 _VALUES = b"\x83\xa4type\xa6values"
@@ -122,7 +122,7 @@ def _values(found: frame.Frame | None) -> dict[int, Any]:
 def _head(record: dict[str, Any] | None, values: dict[int, Any]) -> Head | None:
     if record is None or record.get("type") != "call":
         return None
-    if "like" in record and record["like"] not in values:
+    if templates.is_lost(record, values):
         return None  # whose conversation it is stood in what is damaged
     record = shared.indexed(record, values)
     call_id, started = record.get("id"), record.get("time")

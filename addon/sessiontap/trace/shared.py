@@ -23,6 +23,7 @@ MAX_KNOWN = 8192
 """Values that are remembered; those that came once are forgotten when there are more."""
 _LISTS = ("tools_offered", "request_id", "rate_limits")
 """What may be a number in `llm`."""
+_NOTHING: tuple[list[Value], list[Value]] = [], []
 _SMALLEST = 8
 """Characters below which a number saves nothing worth having."""
 
@@ -38,6 +39,11 @@ class Shared:
         """Numbered by the last `thin`; `written` makes them hold."""
         self._values: list[Value] = []
         self._templates = Templates()
+        self._said_by = ""
+        """The header that the latest request's id stood in."""
+        self._last: dict[str, tuple[list[Value], list[Value]]] = {}
+        """The latest lists of fields, as they were and as they are written: most are the same in the next call."""
+        self._lists: dict[str, tuple[list[Value], list[Value]]] = {}
 
     def clear(self) -> None:
         """A new segment begins."""
@@ -45,6 +51,8 @@ class Shared:
         self._new.clear()
         self._values.clear()
         self._templates.clear()
+        self._last.clear()
+        self._lists.clear()
         self._count = 0
 
     def written(self) -> None:
@@ -54,19 +62,40 @@ class Shared:
             self._count += len(self._values)
             self._new.clear()
             self._values.clear()
+        self._last |= self._lists
         self._templates.written()
 
     def thin(self, call: Record) -> tuple[Record | None, Record]:
         """The `values` record that has to be written first, if any, and `call` with numbers for its values."""
         self._new.clear()
         self._values.clear()
-        thin = _each_value(_by_header(call), self._entry, self._field)
+        self._lists.clear()
+        thin = _each_value(self._by_header(call), self._entry, self._fields)
         template, thin = self._templates.thin(thin, self._count + len(self._values))
         if template is not None:
             self._values.append(template)
         if not self._values:
             return None, thin
         return {"type": "values", "first": self._count, "values": list(self._values)}, thin
+
+    def _by_header(self, call: Record) -> Record:
+        """The names of response headers in place of what they say as well."""
+        llm = call.get("llm")
+        if not isinstance(llm, dict):
+            return call
+        said, limits = llm.get("request_id"), llm.get("rate_limits")
+        if said is None and not limits:
+            return call
+        headers = _first(call)
+        new: Record = {}
+        if isinstance(limits, dict) and limits.items() <= headers.items():
+            new["rate_limits"] = list(limits)
+        if isinstance(said, str):
+            if headers.get(self._said_by) != said:
+                self._said_by = next((name for name, value in headers.items() if value == said), "")
+            if self._said_by:
+                new["request_id"] = [self._said_by]
+        return call | {"llm": llm | new}
 
     def _entry(self, value: Any) -> Any:
         if type(value) is not list or not value:
@@ -83,6 +112,16 @@ class Shared:
                 self._remember(key)
             return value
         return self._numbered(key, value) if number is None else number
+
+    def _fields(self, name: str, values: list[Value]) -> list[Value]:
+        before, numbers = self._last.get(name, _NOTHING)
+        new = [
+            number if value == same and type(number) is int else self._field(value)
+            for value, same, number in zip(values, before, numbers, strict=False)
+        ]
+        new += [self._field(value) for value in values[len(new) :]]
+        self._lists[name] = values, new
+        return new
 
     def _field(self, value: Any) -> Any:
         """A header field or change; where it is new, its name may still be known."""
@@ -125,7 +164,10 @@ def whole(call: Record, values: Mapping[int, Value]) -> Record:
             return None if name is None else [name, value[1]]
         return entry(value)
 
-    return _from_headers(_each_value(templates.full(facts(call), values), entry, field))
+    def fields(_: str, given: list[Value]) -> list[Value]:
+        return [new for value in given if (new := field(value)) is not None]
+
+    return _from_headers(_each_value(templates.full(facts(call), values), entry, fields))
 
 
 def indexed(call: Record, values: Mapping[int, Value]) -> Record:
@@ -156,50 +198,30 @@ def values_of(record: Record) -> dict[int, Value]:
     return dict(enumerate(values, first))
 
 
-_Change = Callable[[Any], Any]
-
-
-def _each_value(call: Record, entry: _Change, field: _Change) -> Record:
-    """A copy of `call` with `entry` or `field` done to everything that may be a number or begin with one."""
+def _each_value(
+    call: Record, entry: Callable[[Any], Any], fields: Callable[[str, list[Value]], list[Value]]
+) -> Record:
+    """A copy of `call` with `entry` done to what may be a number, `fields` to lists (by name) where entries may be."""
     new = dict(call)
     llm = call.get("llm")
     if isinstance(llm, dict):
         found = {name: entry(llm[name]) for name in _LISTS if llm.get(name) is not None}
         if found:
             new["llm"] = llm | found
-    if call.get("changes"):
-        new["changes"] = _each(call["changes"], entry)
+    if isinstance(changes := call.get("changes"), list) and changes:
+        new["changes"] = fields("changes", changes)
     for side in ("request", "response"):
         message = call.get(side)
         if isinstance(message, dict):
-            fields = {name: _each(message[name], field) for name in ("headers", "trailers") if message.get(name)}
-            new[side] = message | fields
+            new[side] = message = dict(message)
+            for name in ("headers", "trailers"):
+                if isinstance(values := message.get(name), list) and values:
+                    message[name] = fields(side + name, values)
     return new
 
 
-def _each(values: Any, change: _Change) -> Any:
-    return [new for value in values if (new := change(value)) is not None] if isinstance(values, list) else values
-
-
-def _by_header(call: Record) -> Record:
-    """The names of response headers in place of what they say as well."""
-    llm = call.get("llm")
-    if not isinstance(llm, dict):
-        return call
-    said, limits = llm.get("request_id"), llm.get("rate_limits")
-    if not isinstance(said, str) and not isinstance(limits, dict):
-        return call
-    headers = _first(call)
-    new: Record = {}
-    if isinstance(limits, dict) and all(headers.get(name) == value for name, value in limits.items()):
-        new["rate_limits"] = list(limits)
-    if isinstance(said, str) and (name := next((name for name, value in headers.items() if value == said), None)):
-        new["request_id"] = [name]
-    return call | {"llm": llm | new}
-
-
 def _from_headers(call: Record) -> Record:
-    """`_by_header` backwards."""
+    """`Shared._by_header` backwards."""
     llm = call.get("llm")
     if not isinstance(llm, dict):
         return call

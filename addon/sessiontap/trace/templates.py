@@ -19,7 +19,8 @@ Record = dict[str, Any]
 
 OWN: Mapping[str | None, frozenset[str]] = {
     None: frozenset((
-        "type", "id", "time", "session", "parent", "outcome", "duration", "time_to_first_byte", "time_to_first_token",
+        "type", "id", "time", "session", "parent", "outcome", "flags",
+        "duration", "time_to_first_byte", "time_to_first_token",
     )),
     "request": frozenset(("headers", "trailers", "body")),
     "response": frozenset(("status", "headers", "trailers", "chunks", "body")),
@@ -28,7 +29,8 @@ OWN: Mapping[str | None, frozenset[str]] = {
 NESTED = ("link", "llm", "request", "response")
 """Maps of which a call holds only the keys that are not the template's; `usage` of `llm`, too."""
 _LOOSE = frozenset(("state", "cost_reported", "properties"))
-"""Values where 1, 1.0 and True may stand for each other's like: taken as the same where they are nil or written so."""
+"""Values where 1, 1.0 and True, which are equal, may come after each other: in no template unless nil or all text."""
+_MISSING = object()
 _ENOUGH, _ENOUGH_OF_CONVERSATION = 3, 6
 """Calls of a kind from which its template is made: the first ones write out what is only later numbered."""
 MAX_KINDS = 256
@@ -51,11 +53,13 @@ class Templates:
 
     def __init__(self) -> None:
         self._kinds: OrderedDict[Hashable, _Kind] = OrderedDict()
+        self._shapes: dict[Hashable, int] = {}
         self._new: tuple[_Kind, int, Record] | None = None
 
     def clear(self) -> None:
         """A new segment begins."""
         self._kinds.clear()
+        self._shapes.clear()
         self._new = None
 
     def written(self) -> None:
@@ -68,10 +72,14 @@ class Templates:
     def thin(self, call: Record, number: int) -> tuple[Record | None, Record]:
         """The template that has to be written first as value `number`, if any, and the call without what it has."""
         self._new = None
-        shape = _shape(call)
+        if len(self._shapes) >= MAX_KINDS:
+            self._shapes.clear()
+            self._kinds.clear()
+        shape = self._shapes.setdefault(_shape(call), len(self._shapes))
         general = self._kind((call.get("host"), call.get("route"), shape))
         conversation = call.get("conversation")
-        own = self._kind((conversation, shape)) if isinstance(conversation, str) else None
+        goes_on = isinstance(conversation, str) and call.get("parent") is not None
+        own = self._kind((conversation, shape)) if goes_on else None
         for kind, enough in ((own, _ENOUGH_OF_CONVERSATION), (general, _ENOUGH)):
             if kind is None:
                 continue
@@ -103,18 +111,26 @@ class Templates:
 
 
 def full(call: Record, values: Mapping[int, Any]) -> Record:
-    """The call with what its template has; with the flag `incomplete` where that is not known."""
+    """The call with what its template has; less of it where that `is_lost`."""
     if "like" not in call:
         return call
     own = dict(call)
     template = values.get(own.pop("like"))
     if not isinstance(template, dict):
-        return own | {"flags": [*(own.get("flags") or ()), "incomplete"]}
+        return own
     sides = {side: own.pop(side) for side in ("request", "response") if side in own}
     merged = _with(template, own | sides)
     for side in sides:  # what is long stands last
         merged[side] = merged.pop(side)
     return merged
+
+
+def is_lost(call: Record, values: Mapping[int, Any]) -> bool:
+    """The call's template was in a record that is damaged."""
+    return "like" in call and not isinstance(values.get(call["like"]), dict)
+
+
+LOST = "holds a call that repeats values from a record that is damaged"
 
 
 def _with(template: Record, call: Record) -> Record:
@@ -163,33 +179,26 @@ def _common_map(one: Record, other: Record, own: frozenset[str]) -> Record:
 
 
 def _same(key: str, one: Any, other: Any) -> bool:
-    return bool(one == other) and (key not in _LOOSE or repr(one) == repr(other))
+    if key in _LOOSE and other is not None:
+        return isinstance(other, dict) and all(isinstance(text, str) for text in other.values()) and bool(one == other)
+    return bool(one == other)
 
 
 def _without(call: Record, template: Record, number: int) -> Record:
     """The call without what `template`, one of its shape, has."""
-    thin: Record = {}
-    for key, value in call.items():
-        if key in template:
-            common = template[key]
-            if key in NESTED and isinstance(value, dict):
-                value = _rest(value, common)
-                if not value:
-                    continue
-            elif _same(key, common, value):
-                continue
-        thin[key] = value
-        if key == "session":
-            thin["like"] = number
-    thin.setdefault("like", number)
+    known = template.get
+    thin = {"type": call.get("type"), "like": number}
+    thin |= {key: value for key, value in call.items() if known(key, _MISSING) != value}
+    for key in NESTED:
+        value, common = thin.get(key), known(key)
+        if isinstance(value, dict) and isinstance(common, dict):
+            thin[key] = rest = _rest(value, common)
+            usage, shared = rest.get("usage"), common.get("usage")
+            if isinstance(usage, dict) and isinstance(shared, dict):
+                rest["usage"] = _rest(usage, shared)
     return thin
 
 
 def _rest(value: Record, common: Record) -> Record:
-    rest = {key: part for key, part in value.items() if key not in common or not _same(key, common[key], part)}
-    if isinstance(usage := rest.get("usage"), dict) and "usage" in common:
-        shared = common["usage"]
-        rest["usage"] = {key: part for key, part in usage.items() if key not in shared or shared[key] != part}
-        if not rest["usage"]:
-            del rest["usage"]
-    return rest
+    known = common.get
+    return {key: part for key, part in value.items() if known(key, _MISSING) != part}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sessiontap.trace import frame, shared
+from sessiontap.trace import frame, shared, templates
 from sessiontap.trace.damage import HEADLESS, WORDS
 from sessiontap.trace.index import values as shared_values
 from sessiontap.trace.index.rows import COLUMNS, row_of
@@ -191,6 +191,8 @@ class CatchUp:
         if record is None:
             self._trouble(segment, found.offset, found.size, "holds a value that is no record")
         elif kind == "call" and isinstance(record.get("time"), int):
+            if templates.is_lost(record, values):
+                self._trouble(segment, found.offset, found.size, templates.LOST)
             record = shared.indexed(record, values)
             if is_warm_up(record):
                 return
