@@ -41,6 +41,22 @@ def test_a_failure_leaves_what_was_there(folder: Path, error: type[BaseException
     assert list(folder.iterdir()) == [path]
 
 
+@pytest.mark.parametrize(
+    ("error", "raised", "words"),
+    [
+        (OSError(28, "No space left on device"), Failure, "calls.har cannot be written: No space left on device"),
+        (PermissionError(13, "Permission denied", "/other"), PermissionError, "/other"),
+    ],
+    ids=["its own", "another file's"],
+)
+def test_what_went_wrong_is_said_of_the_right_file(
+    folder: Path, error: OSError, raised: type[Exception], words: str
+) -> None:
+    with pytest.raises(raised, match=words), out_file(folder / "calls.har"):
+        raise error
+    assert list(folder.iterdir()) == []
+
+
 def test_a_link_leads_to_the_file(folder: Path) -> None:
     target, link = folder / "target", folder / "link"
     target.write_bytes(b"old")

@@ -20,6 +20,7 @@ def out_file(path: Path) -> Iterator[BinaryIO]:
     What is no plain file (`/dev/null`, a pipe) is written to as it is. Raises Failure where it cannot be written.
     """
     target = Path(os.path.realpath(path.expanduser()))
+    name = None
     try:
         if target.exists() and not target.is_file():
             with target.open("wb") as file:
@@ -37,4 +38,6 @@ def out_file(path: Path) -> Iterator[BinaryIO]:
     except BrokenPipeError:
         raise
     except OSError as error:
+        if error.filename not in (None, name, str(target)) and name is not None:
+            raise  # of another file, that was read meanwhile
         raise Failure(f"{path} cannot be written: {error.strerror}", "name another file with -o FILE") from None
