@@ -48,7 +48,11 @@ class SegmentInfo:
 
 
 class StoredCall:
-    """A call in the log: `record` is its map; its bodies are unpacked and checked when they are asked for."""
+    """A call in the log; its bodies are unpacked and checked when they are asked for.
+
+    `record` is its map with the keys of docs/trace-format.md: times in Unix nanoseconds, durations in nanoseconds,
+    unknown None.
+    """
 
     __slots__ = ("_decode", "caller", "record")
 
@@ -63,10 +67,12 @@ class StoredCall:
 
     @property
     def id(self) -> str:
+        """A UUIDv7."""
         return str(self.record.get("id"))
 
     @property
     def session_id(self) -> str | None:
+        """None where no rule gave it a session."""
         session = self.record.get("session")
         return session.get("id") if isinstance(session, dict) else None
 
@@ -128,6 +134,7 @@ class Trace(Questions):
     def calls(self, newest_first: bool = True, *, warm_ups: bool = False) -> Iterator[StoredCall]:
         """Every call by its start. Newest first reads only as many segments as it is asked for calls.
 
+        Damage raises nothing: it is in `problems`. Raises TraceError where the folder cannot be read.
         `warm_ups`: those, too; they count as no calls.
         """
         calls = self._calls(newest_first)
@@ -213,7 +220,10 @@ class Trace(Questions):
     def follow(
         self, *, poll_seconds: float = 0.25, stop: threading.Event | None = None, from_start: bool = False
     ) -> Iterator[StoredCall]:
-        """Calls in the order in which they are written, from this moment on (or the first one), until `stop` is set."""
+        """Calls in the order in which they are written, from this moment on (or the first one), until `stop` is set.
+
+        Raises TraceError where the folder cannot be read.
+        """
         seen = {} if from_start else {path: self._update(path).end for path in self._paths()}
         return self._follow(poll_seconds, stop or threading.Event(), seen)
 
