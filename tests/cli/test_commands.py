@@ -84,6 +84,23 @@ def test_a_command_loads_no_others_module() -> None:
     assert of_commands == {"sessiontap.cli.commands.init"}
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["ls"], ["calls", "-n", "5", "--name", "x*"], ["show", "@1"], ["cat", "@1"], ["tail", "--since", "1h"]],
+    ids=lambda arguments: arguments[0],
+)
+def test_plain_values_of_the_command_line_load_no_pydantic(tmp_path: Path, arguments: list[str]) -> None:
+    call = recorded.chat(9, session=("s", "S", "/", 0), caller=None, usage=None)
+    trace = recorded.write(tmp_path / "trace", [call])  # nothing to price: genai-prices brings pydantic, too
+    code = (
+        "import sys; from sessiontap.cli.main import main; status = main(sys.argv[1:]);"
+        "print(status, 'pydantic' in sys.modules, file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, "--trace", str(trace), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1] == "0 False"
+
+
 def test_every_module_of_a_command_can_be_named() -> None:
     modules = {path.stem for path in Path(commands.__file__).parent.glob("*.py")} - {"__init__"}
     assert modules == set(COMMANDS)

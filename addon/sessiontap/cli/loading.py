@@ -13,7 +13,8 @@ from types import ModuleType
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+
+from sessiontap.cli.plain_values import Command, Group
 
 COMMANDS = (
     "run", "demo", "init", "env", "exec", "ls", "show", "calls", "cat", "tail", "stats", "export", "rules", "trace"
@@ -21,7 +22,7 @@ COMMANDS = (
 """In the order of the help page."""
 
 
-class Commands(TyperGroup):
+class Commands(Group):
     """The group of all of them."""
 
     def __init__(self, **settings: Any) -> None:
@@ -59,7 +60,7 @@ class _Loaded(MutableMapping[str, Any]):
 def load(name: str) -> Any:
     """The command of the module `commands/<name>.py`."""
     module = import_module(f"sessiontap.cli.commands.{name}")
-    app = typer.Typer(name=name, add_completion=False, rich_markup_mode=None)
+    app = typer.Typer(name=name, cls=Group, add_completion=False, rich_markup_mode=None)
     if hasattr(module, "group"):
         app.callback(epilog=examples(module.EXAMPLES))(module.group)
         for function, shown in module.COMMANDS:
@@ -75,4 +76,4 @@ def examples(lines: Sequence[str]) -> str:
 
 
 def _add(app: typer.Typer, function: Callable[..., None], shown: Sequence[str], module: ModuleType) -> None:
-    app.command(epilog=examples(shown), context_settings=getattr(module, "CONTEXT", None))(function)
+    app.command(cls=Command, epilog=examples(shown), context_settings=getattr(module, "CONTEXT", None))(function)
