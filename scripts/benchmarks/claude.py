@@ -127,7 +127,7 @@ def events(number: int) -> list[bytes]:
         "cache_read_input_tokens": 20_000 + number * 850, "service_tier": "standard",
         "cache_creation": {"ephemeral_5m_input_tokens": 800, "ephemeral_1h_input_tokens": 0}, "output_tokens": 8,
     }  # fmt: skip
-    message = {
+    message: dict[str, Any] = {
         "model": MODEL, "id": turn.message_id, "type": "message", "role": "assistant", "content": [],
         "stop_reason": None, "stop_sequence": None, "usage": usage,
     }  # fmt: skip

@@ -9,7 +9,7 @@ from sessiontap.trace import body
 from sessiontap.trace.body import Plain
 from sessiontap.trace.models import MAX_MODELS, Models
 
-WORDS = ("quick", "brown", "fox", "jumps", "over", "lazy", "dog", "while", "nobody", "looks", "at", "what", "it", "does")
+WORDS = ("quick", "brown", "fox", "jumps", "over", "lazy", "dog", "while", "nobody", "looks", "what", "it", "does")
 
 
 def asked(number, system="You are a helpful assistant that answers in one word and never says more than that. " * 3):
