@@ -17,7 +17,8 @@ import typer
 from sessiontap.cli.plain_values import Command, Group
 
 COMMANDS = (
-    "run", "demo", "init", "env", "exec", "ls", "show", "calls", "cat", "tail", "stats", "export", "rules", "trace"
+    "run", "demo", "init", "env", "exec", "ls", "show", "calls", "cat", "diff", "tail", "stats", "export", "rules",
+    "trace",
 )  # fmt: skip
 """In the order of the help page."""
 

@@ -21,15 +21,15 @@ ROLES: dict[str, Role] = {
 }
 AGENT = "agent"
 """The role of what another agent of the same team says (Codex)."""
-_MESSAGES = ("messages", "contents", "input", "chat_history", "message", "tool_results", "prompt", "inputText")
-_PROMPTS = ("system", "instructions", "systemInstruction", "system_instruction", "preamble")
-SAID = frozenset((*_MESSAGES, *_PROMPTS, "stream", "model"))
+MESSAGES = ("messages", "contents", "input", "chat_history", "message", "tool_results", "prompt", "inputText")
+PROMPTS = ("system", "instructions", "systemInstruction", "system_instruction", "preamble")
+SAID = frozenset((*MESSAGES, *PROMPTS, "stream", "model"))
 """Fields of a body that hold what was said; all others are settings."""
 
 
 def prompts_of(body: dict[str, Any]) -> Iterator[str]:
     """System prompts that stand outside the messages."""
-    for key in _PROMPTS:
+    for key in PROMPTS:
         content = body.get(key)
         if isinstance(content, dict) and isinstance(content.get("parts"), list):
             content = content["parts"]

@@ -1,0 +1,177 @@
+"""What changed from one recorded request to another, as lines for a person and as JSON. Raises BodyError, Failure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sessiontap.cli.errors import Failure
+from sessiontap.cli.output import line
+from sessiontap.cli.stored import asked_request, endpoint_of
+from sessiontap.cli.units import plural, size
+from sessiontap.llm.compare import Difference, Kind, Message, Part, Value, changed_values, compare
+from sessiontap.llm.read import read_request
+from sessiontap.trace import StoredCall
+
+MARKS: dict[Kind, str] = {"same": "=", "added": "+", "removed": "-", "changed": "~"}
+STYLES: dict[str, str] = {"+": "green", "-": "red", "~": "yellow", "@": "cyan"}
+SHOWN = 12
+"""Lines of what came or went, or changed, that a person is shown; --json has all."""
+_LONGEST = 120
+"""Characters of a parameter's value."""
+_FOLLOWS = "content-length"
+"""A header that says nothing of its own."""
+
+Line = tuple[str, str]
+"""A line and its style."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request to compare. `json` is None where the body is none."""
+
+    id: str
+    body: bytes
+    json: Any
+    line: dict[str, Any]
+    """Method, URL and headers."""
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.body).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Two requests; `body` is None where they are not both JSON and differ byte by byte at most."""
+
+    before: Asked
+    after: Asked
+    request: tuple[Value, ...]
+    body: Difference | None
+
+    @property
+    def identical(self) -> bool:
+        """The bodies are, byte for byte."""
+        return self.before.body == self.after.body
+
+
+def asked(call: StoredCall) -> Asked:
+    """A recorded call's own request, as its app sent it."""
+    request = asked_request(call)
+    if request.body is None and (call.record.get("request") or {}).get("body"):
+        raise Failure(f"the request body of call {call.id} was not recorded", "a rule says `capture: metadata`")
+    headers: dict[str, str] = {}
+    for name, value in request.headers:
+        if name.lower() != _FOLLOWS:
+            headers[name.lower()] = ", ".join(filter(None, (headers.get(name.lower()), value)))
+    understood = read_request(request, endpoint_of(call))
+    return Asked(
+        call.id,
+        request.body or b"",
+        understood.json,
+        {"method": request.method, "url": request.url, "headers": headers},
+    )
+
+
+def differences(before: Asked, after: Asked) -> Compared:
+    """From one to the other."""
+    both = before.json is not None and after.json is not None
+    return Compared(
+        before, after, changed_values(before.line, after.line), compare(before.json, after.json) if both else None
+    )
+
+
+def as_json(found: Compared) -> dict[str, Any]:
+    """One object; `messages`, `system`, `tools` and `parameters` are null where a body is no JSON."""
+    body = asdict(found.body) if found.body is not None else dict.fromkeys(Difference.__slots__)
+    return {
+        "before": _side(found.before),
+        "after": _side(found.after),
+        "identical": found.identical,
+        "request": [asdict(value) for value in found.request],
+        **body,
+    }
+
+
+def _side(one: Asked) -> dict[str, Any]:
+    return {"id": one.id, "bytes": len(one.body), "sha256": one.sha256}
+
+
+def lines(found: Compared) -> Iterator[Line]:
+    """For a person."""
+    yield f"{found.before.id} → {found.after.id}", "bold"
+    if found.request:
+        yield from (("", ""), ("request", "bold"))
+        yield from map(_value, found.request)
+    if found.body is None or (found.identical and not found.body.messages):
+        yield from _bytes(found)
+        return
+    body = found.body
+    if body.parameters:
+        yield from (("", ""), ("parameters", "bold"))
+        yield from map(_value, body.parameters)
+    if body.system is not None:
+        yield "", ""
+        yield from _part(body.system)
+    if body.tools or body.tools_same:
+        yield from (("", ""), ("tools", "bold"))
+        if body.tools_same:
+            yield f"= {plural(body.tools_same, 'tool')} the same", ""
+        for tool in body.tools:
+            yield from _part(tool)
+    if body.messages:
+        yield from (("", ""), ("messages", "bold"))
+        for message in body.messages:
+            yield from _message(message)
+    if body.is_empty and not found.request:
+        how = "byte for byte" if found.identical else "what differs is how it is written"
+        yield from (("", ""), (f"both say the same: {how}", ""))
+
+
+def _bytes(found: Compared) -> Iterator[Line]:
+    yield "", ""
+    if found.identical:
+        yield f"= {size(len(found.before.body))}, the same byte for byte", ""
+        return
+    for mark, one in (("-", found.before), ("+", found.after)):
+        yield f"{mark} {size(len(one.body))}, sha256 {one.sha256}", STYLES[mark]
+
+
+def _value(value: Value) -> Line:
+    mark = MARKS[value.change]
+    old, new = (_shown(one) for one in (value.before, value.after))
+    told = {"added": new, "removed": old}.get(value.change, f"{old} → {new}")
+    return line(f"{mark} {value.name or 'body'}: {told}"), STYLES[mark]
+
+
+def _shown(value: Any) -> str:
+    written = value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+    return written if len(written) <= _LONGEST else f"{written[: _LONGEST - 1]}…"
+
+
+def _part(part: Part) -> Iterator[Line]:
+    mark = MARKS[part.change]
+    yield line(f"{mark} {part.name}"), STYLES[mark]
+    yield from _text(part.change, part.lines)
+
+
+def _message(message: Message) -> Iterator[Line]:
+    mark = MARKS[message.change]
+    if message.change == "same":
+        again = f" ({message.rewritten} written in another way)" if message.rewritten else ""
+        yield f"{mark} {plural(message.count, 'message')} the same{again}", ""
+        return
+    number = message.after if message.after is not None else message.before
+    yield line(f"{mark} {(number or 0) + 1} {message.title}"), STYLES[mark]
+    yield from _text(message.change, message.lines)
+
+
+def _text(change: Kind, text: Sequence[str]) -> Iterator[Line]:
+    for one in text[:SHOWN]:
+        yield line(f"    {one}"), STYLES.get(one[:1], "") if change == "changed" else STYLES[MARKS[change]]
+    if len(text) > SHOWN:
+        yield f"    … {plural(len(text) - SHOWN, 'more line')}", ""

@@ -1,0 +1,284 @@
+"""What changed from one request to the next: its messages, system prompt, tools and parameters.
+
+Agents send their whole history again with every turn, so two requests are mostly the same. Messages are compared by
+what they say (`outline`): those that are the same are counted, and a changed one is one of the same role that shares
+its words with the one before. A body without messages is compared value by value.
+
+Nothing here depends on the family: the shapes of all families are told apart by their keys, as in `messages`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sessiontap.llm.canonical import Called, Result
+from sessiontap.llm.messages import PROMPTS, messages_of
+from sessiontap.llm.outline import outline
+from sessiontap.llm.pick import dicts, text
+
+Kind = Literal["same", "added", "removed", "changed"]
+
+CONTEXT = 2
+"""Lines around a change."""
+_ALIKE = 0.3
+"""Share of the words of two messages that makes one a new version of the other."""
+_NEAR = 20
+"""Messages among which the new version of one is looked for."""
+_PLACES = (
+    ("messages",),
+    ("contents",),
+    ("input",),
+    ("chat_history", "message", "tool_results"),
+    ("prompt", "inputText"),
+)
+"""Where messages stand; of several that a body has, the first counts."""
+_INNER = ("request", "generateContentRequest", "generate_content_request")
+"""Where Code Assist, and Gemini's countTokens, put the request."""
+_TOOLS = ("tools", "functions")
+_TOOL_CONFIGS = ("toolConfig", "tool_config")
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A parameter that is not what it was; what it is not any more, or was not yet, is None."""
+
+    change: Kind
+    name: str
+    before: Any = None
+    after: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A system prompt or a tool. `lines`: all of it where it came or went, a unified diff where it changed."""
+
+    change: Kind
+    name: str
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message that came, went or changed, or `count` in a row that are the same.
+
+    `before` and `after`: the position of the (first) one, from 0. `lines` as in `Part`.
+    """
+
+    change: Kind
+    title: str
+    before: int | None = None
+    after: int | None = None
+    count: int = 1
+    rewritten: int = 0
+    """Of the same ones: written in another way (marks for the cache, a string as a list)."""
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """From one request to the next. `system`, `tools` and `parameters` hold what is not the same."""
+
+    messages: tuple[Message, ...] = ()
+    system: Part | None = None
+    tools: tuple[Part, ...] = ()
+    tools_same: int = 0
+    parameters: tuple[Value, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Both say the same."""
+        told = any(message.change != "same" for message in self.messages)
+        return not (told or self.system or self.tools or self.parameters)
+
+
+def compare(before: Any, after: Any) -> Difference:
+    """Two request bodies as parsed JSON."""
+    old, new = _Request.of(before), _Request.of(after)
+    same, tools = _tools(old.tools, new.tools)
+    return Difference(
+        messages=tuple(_messages(old.messages, new.messages)),
+        system=_part("system prompt", old.system, new.system),
+        tools=tools,
+        tools_same=same,
+        parameters=changed_values(old.rest, new.rest),
+    )
+
+
+def changed_values(before: Any, after: Any) -> tuple[Value, ...]:
+    """Values of two JSON structures that differ, under names such as `thinking.budget_tokens` or `stop[0]`."""
+    old, new = dict(_leaves(before, "")), dict(_leaves(after, ""))
+    found = []
+    for name in dict.fromkeys((*old, *new)):
+        if name not in new:
+            found.append(Value("removed", name, before=old[name]))
+        elif name not in old:
+            found.append(Value("added", name, after=new[name]))
+        elif old[name] != new[name] or isinstance(old[name], bool) != isinstance(new[name], bool):
+            found.append(Value("changed", name, old[name], new[name]))
+    return tuple(found)
+
+
+def unified(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]:
+    """A unified diff without its head."""
+    return tuple(difflib.unified_diff(before, after, n=CONTEXT, lineterm=""))[2:]
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A message as it stands in a request."""
+
+    title: str
+    role: str
+    lines: tuple[str, ...]
+    raw: Any
+
+
+@dataclass(slots=True)
+class _Request:
+    """A body, taken apart."""
+
+    messages: list[_Written] = field(default_factory=list)
+    system: list[str] = field(default_factory=list)
+    tools: dict[str, list[str]] = field(default_factory=dict)
+    rest: Any = None
+
+    @classmethod
+    def of(cls, body: Any) -> _Request:
+        if not isinstance(body, dict):
+            return cls(rest=body)
+        outer: dict[str, Any] = {}
+        for key in _INNER:
+            if isinstance(inner := body.get(key), dict):
+                outer, body = {name: value for name, value in body.items() if name != key}, inner
+                break
+        keys = next((keys for keys in _PLACES if any(key in body for key in keys)), ())
+        taken = {*keys, *PROMPTS, *_TOOLS}
+        rest = outer | {key: value for key, value in body.items() if key not in taken}
+        definitions = [tool for key in _TOOLS for tool in _defined(body.get(key))]
+        for key in _TOOL_CONFIGS:
+            if isinstance(config := body.get(key), dict):
+                definitions += _defined(config.get("tools"))
+                rest[key] = {name: value for name, value in config.items() if name != "tools"}
+        return cls(
+            messages=[_written(key, item) for key in keys if key in body for item in _items(body[key])],
+            system=[line for key in PROMPTS if key in body for line in outline({"content": _bare(body[key])})],
+            tools=_named(definitions),
+            rest=rest,
+        )
+
+
+def _items(value: Any) -> list[Any]:
+    """The messages in a place; a list of numbers (tokens) is one."""
+    if isinstance(value, list) and all(isinstance(item, dict | str) for item in value):
+        return value
+    return [value]
+
+
+def _bare(content: Any) -> Any:
+    return [content] if isinstance(content, dict) else content
+
+
+def _written(key: str, item: Any) -> _Written:
+    """With a title such as `assistant → web_search`."""
+    place = item if key in ("message", "prompt", "inputText") else [item]
+    role, pieces = next(iter(messages_of({key: place})), ("tool" if key == "tool_results" else "user", []))
+    called = ", ".join(piece.name for piece in pieces if isinstance(piece, Called))
+    title = f"{role} → {called}" if called else role
+    if role == "user" and pieces and all(isinstance(piece, Result) for piece in pieces):
+        title = "tool result"
+    if isinstance(item, dict):
+        item = {name: value for name, value in item.items() if name != "role"}
+        title = title if pieces else text(item, "type") or title
+    lines = outline(item if isinstance(item, dict | list) else [item])
+    return _Written(title, role, tuple(lines), item)
+
+
+def _defined(tools: Any) -> list[dict[str, Any]]:
+    """Definitions of tools, each by itself: Gemini groups them, others wrap them."""
+    found: list[dict[str, Any]] = []
+    for tool in dicts({"tools": tools}, "tools"):
+        grouped = next((tool[key] for key in ("functionDeclarations", "function_declarations") if key in tool), None)
+        if isinstance(grouped, list):
+            found += dicts({"tools": grouped}, "tools")
+        else:
+            found.append(next((tool[key] for key in ("function", "toolSpec") if isinstance(tool.get(key), dict)), tool))
+    return found
+
+
+def _named(definitions: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """By name; what has none goes by its type or its first key, a name that comes again gets a number."""
+    named: dict[str, list[str]] = {}
+    for tool in definitions:
+        name = text(tool, "name") or text(tool, "type") or next(iter(tool), "?")
+        known = name
+        number = 1
+        while known in named:
+            number += 1
+            known = f"{name} #{number}"
+        named[known] = outline(tool)
+    return named
+
+
+def _tools(before: dict[str, list[str]], after: dict[str, list[str]]) -> tuple[int, tuple[Part, ...]]:
+    """How many are the same, and the others."""
+    parts = [_part(name, before.get(name), after.get(name)) for name in dict.fromkeys((*before, *after))]
+    return parts.count(None), tuple(part for part in parts if part is not None)
+
+
+def _part(name: str, before: list[str] | None, after: list[str] | None) -> Part | None:
+    """None where it is the same."""
+    if before == after:
+        return None
+    if not before:
+        return Part("added", name, tuple(after or ()))
+    if not after:
+        return Part("removed", name, tuple(before))
+    return Part("changed", name, unified(before, after))
+
+
+def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Names and values; lists of plain values are one."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        for number, item in enumerate(value):
+            yield from _leaves(item, f"{name}[{number}]")
+    elif name or value not in (None, {}, []):
+        yield name, value
+
+
+def _messages(before: list[_Written], after: list[_Written]) -> Iterator[Message]:
+    old, new = ([(one.role, one.lines) for one in messages] for messages in (before, after))
+    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if tag == "equal":
+            pairs = zip(before[i1:i2], after[j1:j2], strict=True)
+            rewritten = sum(one.raw != other.raw for one, other in pairs)
+            yield Message("same", before[i1].title, i1, j1, i2 - i1, rewritten)
+        else:
+            yield from _block(before, range(i1, i2), after, range(j1, j2))
+
+
+def _block(before: list[_Written], old: range, after: list[_Written], new: range) -> Iterator[Message]:
+    """A stretch in which nothing is the same: new versions of messages, and what came and went between them."""
+    at = new.start
+    for i in old:
+        version = next((j for j in range(at, min(new.stop, at + _NEAR)) if _is_version(before[i], after[j])), None)
+        if version is None:
+            yield Message("removed", before[i].title, before=i, lines=before[i].lines)
+            continue
+        yield from (Message("added", after[j].title, after=j, lines=after[j].lines) for j in range(at, version))
+        lines = unified(before[i].lines, after[version].lines)
+        yield Message("changed", after[version].title, i, version, lines=lines)
+        at = version + 1
+    yield from (Message("added", after[j].title, after=j, lines=after[j].lines) for j in range(at, new.stop))
+
+
+def _is_version(before: _Written, after: _Written) -> bool:
+    if before.role != after.role:
+        return False
+    old, new = ({word for line in one.lines for word in line.split()} for one in (before, after))
+    return len(old & new) >= _ALIKE * max(1, len(old | new))

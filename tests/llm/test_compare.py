@@ -1,0 +1,258 @@
+"""From one request to the next, in every family's own shape."""
+
+from __future__ import annotations
+
+import copy
+import time
+from typing import Any
+
+import pytest
+
+from sessiontap.llm.compare import Difference, Message, Part, Value, changed_values, compare
+
+SAME = Message("same", "user", 0, 0, 1)
+
+
+def chat(*messages: tuple[str, str], **more: Any) -> dict[str, Any]:
+    return {"model": "m", "messages": [{"role": role, "content": said} for role, said in messages], **more}
+
+
+def told(found: Difference) -> list[tuple[str, str, int]]:
+    """Change, title and number of each."""
+    return [(message.change, message.title, message.count) for message in found.messages]
+
+
+CALL = {"id": "c1", "type": "function", "function": {"name": "find", "arguments": '{"q": 1}'}}
+BLOCK = {"type": "tool_use", "id": "c1", "name": "find", "input": {"q": 1}}
+RESULT = {"type": "tool_result", "tool_use_id": "c1", "content": "nothing"}
+
+
+@pytest.mark.parametrize(
+    ("before", "added", "place"),
+    [
+        pytest.param(
+            {"messages": [{"role": "user", "content": "hello"}]},
+            [{"role": "assistant", "content": None, "tool_calls": [CALL]},
+             {"role": "tool", "tool_call_id": "c1", "content": "nothing"}],
+            "messages", id="openai-chat",
+        ),
+        pytest.param(
+            {"messages": [{"role": "user", "content": "hello"}], "system": "Be good."},
+            [{"role": "assistant", "content": [BLOCK]}, {"role": "user", "content": [RESULT]}],
+            "messages", id="anthropic-messages",
+        ),
+        pytest.param(
+            {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]},
+            [{"role": "model", "parts": [{"functionCall": {"name": "find", "args": {"q": 1}}}]},
+             {"role": "user", "parts": [{"functionResponse": {"name": "find", "response": {"found": "nothing"}}}]}],
+            "contents", id="gemini",
+        ),
+        pytest.param(
+            {"input": [{"role": "user", "content": [{"type": "input_text", "text": "hello"}]}]},
+            [{"type": "function_call", "call_id": "c1", "name": "find", "arguments": '{"q": 1}'},
+             {"type": "function_call_output", "call_id": "c1", "output": "nothing"}],
+            "input", id="openai-responses",
+        ),
+        pytest.param(
+            {"messages": [{"role": "user", "content": [{"text": "hello"}]}]},
+            [{"role": "assistant", "content": [{"toolUse": {"toolUseId": "c1", "name": "find", "input": {"q": 1}}}]},
+             {"role": "user", "content": [{"toolResult": {"toolUseId": "c1", "content": [{"text": "nothing"}]}}]}],
+            "messages", id="bedrock-converse",
+        ),
+        pytest.param(
+            {"message": "hello", "chat_history": [{"role": "USER", "message": "hello"}]},
+            [{"role": "CHATBOT", "message": "", "tool_calls": [{"name": "find", "parameters": {"q": 1}}]},
+             {"role": "TOOL", "tool_results": [{"outputs": [{"found": "nothing"}]}]}],
+            "chat_history", id="cohere v1",
+        ),
+    ],
+)  # fmt: skip
+def test_a_tool_call_and_its_result_come_on(before: dict[str, Any], added: list[Any], place: str) -> None:
+    after = copy.deepcopy(before)
+    after[place] += added
+
+    found = compare(before, after)
+
+    new = [message for message in found.messages if message.change != "same"]
+    assert [(message.change, message.title) for message in new] == [
+        ("added", "assistant → find"),
+        ("added", new[1].title),
+    ]
+    assert new[1].title in ("tool", "tool result")
+    assert any("nothing" in line for line in new[1].lines)
+    assert (found.system, found.tools, found.parameters) == (None, (), ())
+
+
+def test_what_is_the_same_is_counted() -> None:
+    history = [("user", f"question {number}") for number in range(198)]
+
+    found = compare(chat(*history), chat(*history, ("assistant", "An answer.")))
+
+    assert found.messages == (
+        Message("same", "user", 0, 0, 198),
+        Message("added", "assistant", after=198, lines=("An answer.",)),
+    )
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        [{"type": "text", "text": "hello"}],
+        [{"type": "text", "text": "hello", "cache_control": {"type": "ephemeral"}}],
+    ],
+    ids=["as a list", "with a mark for the cache"],
+)
+def test_the_same_in_another_way_is_the_same_and_is_counted(written: Any) -> None:
+    found = compare(chat(("user", "hello")), {"model": "m", "messages": [{"role": "user", "content": written}]})
+
+    assert found.messages == (Message("same", "user", 0, 0, 1, rewritten=1),)
+    assert found.is_empty
+
+
+def test_a_changed_message_is_a_small_diff() -> None:
+    poem = [f"line {number} of a poem" for number in range(100)]
+    other = [*poem[:50], "another line", *poem[51:]]
+
+    found = compare(chat(("user", "\n".join(poem))), chat(("user", "\n".join(other))))
+
+    (message,) = found.messages
+    assert (message.change, message.before, message.after) == ("changed", 0, 0)
+    assert message.lines == (
+        "@@ -49,5 +49,5 @@",
+        " line 48 of a poem", " line 49 of a poem", "-line 50 of a poem", "+another line", " line 51 of a poem",
+        " line 52 of a poem",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        pytest.param(
+            [("user", "write me a poem on bread"), ("assistant", "no")],
+            [("user", "write me a long poem on bread"), ("assistant", "no"), ("user", "please")],
+            [("changed", "user", 1), ("same", "assistant", 1), ("added", "user", 1)],
+            id="an edit, and a turn more",
+        ),
+        pytest.param(
+            [("user", "a b c d"), ("assistant", "e f g h"), ("user", "i j k l")],
+            [("user", "what was said so far in short")],
+            [("removed", "user", 1), ("removed", "assistant", 1), ("removed", "user", 1), ("added", "user", 1)],
+            id="a compaction is no edit",
+        ),
+        pytest.param(
+            [("user", "same words here")],
+            [("assistant", "same words here")],
+            [("removed", "user", 1), ("added", "assistant", 1)],
+            id="another role",
+        ),
+        pytest.param(
+            [("user", "one"), ("user", "two")], [("user", "two")], [("removed", "user", 1), ("same", "user", 1)],
+            id="the first is gone",
+        ),
+        pytest.param(
+            [("user", "two")], [("user", "one thing"), ("user", "two")], [("added", "user", 1), ("same", "user", 1)],
+            id="one put before",
+        ),
+        pytest.param([], [], [], id="none"),
+    ],
+)  # fmt: skip
+def test_messages_come_go_and_change(before: Any, after: Any, expected: Any) -> None:
+    assert told(compare(chat(*before), chat(*after))) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({"system": "Be good."}, {"system": [{"type": "text", "text": "Be good."}]}, None),
+        ({}, {"instructions": "Be good."}, Part("added", "system prompt", ("Be good.",))),
+        ({"system": "Be good."}, {}, Part("removed", "system prompt", ("Be good.",))),
+        (
+            {"systemInstruction": {"parts": [{"text": "Be good."}]}},
+            {"systemInstruction": {"parts": [{"text": "Be bad."}]}},
+            Part("changed", "system prompt", ("@@ -1 +1 @@", "-Be good.", "+Be bad.")),
+        ),
+    ],
+    ids=["the same", "added", "removed", "changed"],
+)
+def test_system_prompt(before: Any, after: Any, expected: Part | None) -> None:
+    assert compare(before, after).system == expected
+
+
+def schema(name: str, about: str = "") -> dict[str, Any]:
+    return {"name": name, "description": about or name}
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        pytest.param(lambda tools: {"tools": tools}, id="anthropic"),
+        pytest.param(lambda tools: {"tools": [{"type": "function", "function": one} for one in tools]}, id="openai"),
+        pytest.param(lambda tools: {"tools": [{"functionDeclarations": tools}]}, id="gemini"),
+        pytest.param(lambda tools: {"toolConfig": {"tools": [{"toolSpec": one} for one in tools]}}, id="bedrock"),
+        pytest.param(lambda tools: {"functions": tools}, id="functions"),
+    ],
+)
+def test_tools(wrap: Any) -> None:
+    before, after = [schema("a"), schema("b"), schema("c")], [schema("a"), schema("b", "better"), schema("d")]
+
+    found = compare(wrap(before), wrap(after))
+
+    assert found.tools_same == 1
+    assert [(tool.change, tool.name) for tool in found.tools] == [("changed", "b"), ("removed", "c"), ("added", "d")]
+    assert "+description: better" in found.tools[0].lines
+    assert found.parameters == ()
+
+
+def test_tools_of_one_name_are_two() -> None:
+    found = compare({"tools": [schema("a")]}, {"tools": [schema("a"), schema("a", "again")]})
+
+    assert [(tool.change, tool.name) for tool in found.tools] == [("added", "a #2")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({"temperature": 1}, {"temperature": 0.5}, [Value("changed", "temperature", 1, 0.5)]),
+        ({}, {"stream": True}, [Value("added", "stream", after=True)]),
+        ({"stop": ["a"]}, {}, [Value("removed", "stop", before=["a"])]),
+        ({"n": None}, {}, [Value("removed", "n")]),
+        ({"n": 1}, {"n": True}, [Value("changed", "n", 1, True)]),
+        ({"n": 1}, {"n": 1.0}, []),
+        ({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}, [Value("changed", "a.c", 2, 3)]),
+        ([{"a": 1}, {"a": 2}], [{"a": 1}, {"a": 3}], [Value("changed", "[1].a", 2, 3)]),
+        ("x", "y", [Value("changed", "", "x", "y")]),
+        ({"a": {}}, {"a": {"b": 1}}, [Value("removed", "a", before={}), Value("added", "a.b", after=1)]),
+    ],
+)  # fmt: skip
+def test_values(before: Any, after: Any, expected: list[Value]) -> None:
+    assert list(changed_values(before, after)) == expected
+
+
+def test_parameters_are_what_no_one_said() -> None:
+    body = {"request": {"contents": [{"parts": [{"text": "a"}]}], "generationConfig": {"topP": 1}}, "model": "x"}
+    other = {"request": {"contents": [{"parts": [{"text": "a"}]}], "generationConfig": {"topP": 2}}, "model": "y"}
+
+    found = compare(body, other)
+
+    assert [(value.name, value.before, value.after) for value in found.parameters] == [
+        ("model", "x", "y"), ("generationConfig.topP", 1, 2)
+    ]  # fmt: skip
+    assert told(found) == [("same", "user", 1)]
+
+
+@pytest.mark.parametrize("body", [None, 3, [], {}, "text", [1], {"messages": 5}, {"input": [[1, 2], [3]]},
+                                  {"messages": [None, 3, "x", {}]}, {"tools": {"a": 1}}, {"tools": [3, {}]},
+                                  {"prompt": {"id": "p", "version": "1"}}, {"contents": "hello"}])  # fmt: skip
+def test_any_json_is_the_same_as_itself_and_other_than_another(body: Any) -> None:
+    assert compare(body, copy.deepcopy(body)).is_empty
+    assert not compare(body, {"messages": [{"role": "user", "content": "something else"}], "a": 1}).is_empty
+
+
+def test_two_requests_of_600_kb_in_less_than_a_second() -> None:
+    history = [(("user", "assistant")[n % 2], f"word {n} " * 400 + "\n" * 50) for n in range(200)]
+    began = time.process_time()
+
+    found = compare(chat(*history), chat(*history, ("user", "and now?")))
+
+    assert time.process_time() - began < 1
+    assert found.messages[0].count == 200
