@@ -262,6 +262,7 @@ def test_a_retry_repeats_everything(change: dict[str, Any], same: bool) -> None:
         pytest.param(Reply(error=CallError("content_filter", None)), 200, True, False, id="one that stays"),
         pytest.param(Reply(error=CallError(None, "?")), 200, True, False, id="one of no kind"),
         pytest.param(Reply(text="Hi", error=CallError("x", None)), 200, False, False, id="an error behind some text"),
+        pytest.param(Reply(text="Hi", error=CallError("overloaded_error", None)), 200, False, True, id="that passes"),
         pytest.param(Reply(), 429, True, True, id="too many"),
         pytest.param(Reply(), 400, True, False, id="a bad request"),
         pytest.param(None, None, True, True, id="nothing came"),
@@ -270,6 +271,29 @@ def test_a_retry_repeats_everything(change: dict[str, Any], same: bool) -> None:
 def test_how_a_call_ended(reply: Reply | None, status: int | None, failed: bool, again: bool) -> None:
     found = ending(told({"messages": SAID}), reply, status)
     assert (found.failed, found.again) == (failed, again)
+
+
+@pytest.mark.parametrize(
+    ("asks", "reply", "complete", "told_apart"),
+    [
+        pytest.param({}, Reply(text="Sunny."), True, True, id="whole"),
+        pytest.param({}, Reply(text="Sun"), False, False, id="cut: a client may keep less of it"),
+        pytest.param({}, Reply(text="Sun", error=CallError("x", None)), True, False, id="an error behind it"),
+        pytest.param({"n": 2}, Reply(text="Sunny."), True, False, id="one of several"),
+        pytest.param({"n": 1}, Reply(text="Sunny."), True, True, id="one of one"),
+        pytest.param({"generationConfig": {"candidateCount": 2}}, Reply(text="x"), True, False, id="of several, Gemini"),
+    ],
+)
+def test_another_text_in_the_replys_place(asks: Any, reply: Reply, complete: bool, told_apart: bool) -> None:
+    found = ending(told({"messages": SAID, **asks}), reply, 200, complete=complete)
+    assert (found.gist is not None, found.cut) == (told_apart, not complete or reply.error is not None)
+
+
+def test_a_reply_goes_on_with_what_the_request_put_into_its_mouth() -> None:
+    begun = [*SAID, {"role": "assistant", "content": '{"a":'}]
+    whole = told({"messages": [*SAID, {"role": "assistant", "content": '{"a": 1}'}]})
+    for asked in (told({"messages": begun}), told({"messages": begun}).tail()):
+        assert ending(asked, Reply(text=" 1}"), 200).key == whole.end
 
 
 def test_a_reply_that_says_nothing_leaves_nothing_to_go_on_from() -> None:

@@ -86,19 +86,20 @@ class Talk:
         tools: tuple[tuple[str | None, str, dict[str, Any]], ...] = (),
         response_id: str | None = None,
         status: int | None = 200,
+        complete: bool = True,
     ) -> None:
         """Its reply has been read; `tools` as (id, name, arguments)."""
         self.now += _SECOND
         ground, call, found, link = self.asked[id]
         made = tuple(ToolCall(name, tool, json.dumps(arguments)) for tool, name, arguments in tools)
         reply = Reply(text=text, tool_calls=made, response_id=response_id) if status == 200 else Reply()
-        came = ending(found, reply, status)
+        came = ending(found.tail(), reply, status, complete=complete)
         self.conversations.reply(id, came, self.now)
         self.kept.append((id, self.now, link, heads(ground, call, found, came), came))
 
     def turn(self, id: str, body: dict[str, Any], text: str | None = None, **more: Any) -> Link:
         """A request and its reply."""
-        came = {key: more.pop(key) for key in ("tools", "response_id", "status") if key in more}
+        came = {key: more.pop(key) for key in ("tools", "response_id", "status", "complete") if key in more}
         link = self.ask(id, body, **more)
         self.reply(id, text, **came)
         return link

@@ -318,6 +318,54 @@ def test_other_settings_are_no_retry() -> None:
     assert talk.ask("again", chat("u Where is it?", temperature=1)).kind == "new"
 
 
+def test_a_stream_that_was_cut_is_asked_for_again() -> None:
+    talk = Talk()
+    first = talk.turn("first", chat("u Where is it?"), "Over th", complete=False)
+    for one in (talk, talk.restarted()):
+        again = one.turn("again", chat("u Where is it?"), "Over there.")
+        assert (again.kind, again.conversation) == ("retry", first.conversation)
+        link = one.ask("next", chat("u Where is it?", "a Over there.", "u Thanks"))
+        assert outcome(link) == ("again", "strong", "continue")
+
+
+@pytest.mark.parametrize(
+    ("kept", "evidence"),
+    [("Over th", "strong"), ("Over", "weak"), (None, "weak")],
+    ids=["all that came", "less of it", "nothing"],
+)
+def test_a_stream_that_the_user_stopped(kept: str | None, evidence: str) -> None:
+    talk = Talk()
+    talk.turn("first", chat("u Where is it?"), "Over th", complete=False)
+    said = [f"a {kept}"] if kept else []
+    link = talk.ask("next", chat("u Where is it?", *said, "u Stop, never mind."))
+    assert outcome(link) == ("first", evidence, "continue")
+
+
+def test_a_retry_keeps_the_evidence_of_the_first_try() -> None:
+    talk = Talk(ground=RESPONSES, path="/v1/responses")
+    talk.turn("first", {"input": "Where is it?"}, "Over there.", response_id="resp_aBcD1eF")
+    again = {"input": "Thanks", "previous_response_id": "resp_aBcD1eF"}
+    talk.turn("next", again, status=500)
+    assert outcome(talk.ask("again", again)) == ("first", "exact", "retry")
+
+
+def test_any_of_several_replies_may_be_gone_on_from() -> None:
+    talk = Talk()
+    talk.turn("first", chat("u Where is it?", n=2), "Over there.")
+    assert talk.ask("next", chat("u Where is it?", "a In the attic.", "u Thanks")).parent == "first"
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["", "after a restart"])
+def test_a_client_that_clears_old_results_away(restarted: bool) -> None:
+    tool = calls(("call_aBcD1eF", "look"))
+    talk = Talk()
+    talk.turn("first", chat("u Where is it?"), tools=(("call_aBcD1eF", "look", {}),))
+    talk.turn("second", chat("u Where is it?", tool, gives("call_aBcD1eF")), ANSWER)
+    cleared: list[Said] = ["u Where is it?", tool, gives("call_aBcD1eF", "[cleared]"), f"a {ANSWER}"]
+    talk = talk.restarted() if restarted else talk
+    assert outcome(talk.ask("third", chat(*cleared, "u Thanks"))) == ("second", "strong", "continue")
+
+
 def test_a_retry_goes_on_from_where_the_first_try_did() -> None:
     talk = opened()
     said = chat("u Where is it?", "a Over there.", "u Thanks")

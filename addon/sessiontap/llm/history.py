@@ -32,7 +32,7 @@ from sessiontap.llm.canonical import (
 )
 from sessiontap.llm.markers import Purpose, goes_on, purpose_of
 from sessiontap.llm.messages import AGENT, ROLES, SAID, Role, messages_of, prompts_of
-from sessiontap.llm.pick import parse, text
+from sessiontap.llm.pick import count, parse, text
 
 START = b"\0" * 16
 """The chain of no message at all."""
@@ -49,6 +49,8 @@ _SHORTEST_HANDED = 20
 """Characters of a text that a sub-agent is recognised by: shorter ones anybody may say."""
 _SUBSTANTIAL = 40
 """Characters of a reply that is told from others by itself."""
+_CHOICES = (("n",), ("generationConfig", "candidateCount"), ("num_generations",))
+"""Where families say how many replies they want."""
 _LONGEST_LINE_TABLE = 256
 _SHORTEST_LINE = 24
 
@@ -89,6 +91,8 @@ class History:
     """Digest of the system prompt."""
     settings: bytes | None = None
     """Digest of everything else that the request says: model, tools, limits."""
+    choices: bool = False
+    """It asks for several replies, of which any may be gone on from."""
     purpose: Purpose | None = None
     """What the request is for, where that is not the conversation itself."""
     goes_on: bool = False
@@ -110,9 +114,10 @@ class History:
         """What the reply needs of it: see `ending`."""
         return History(
             steps=self.steps[-1:],
-            chain=self.chain[-1:],
+            chain=self.chain[-2:],
             system=self.system,
             settings=self.settings,
+            choices=self.choices,
             purpose=self.purpose,
             declared=self.declared,
         )
@@ -139,8 +144,11 @@ class Ending:
     key: bytes | None = None
     """The chain's value behind the reply; None where it said nothing that a later request would hold."""
     gist: bytes | None = None
+    """See `canonical.gist`; None where what will stand in the history may be another or a part of it."""
+    said: bytes | None = None
+    """Stands for the reply alone, where it is substantial."""
     pair: bytes | None = None
-    """Stands for the request's last step and the reply alone, where the reply is substantial."""
+    """The same with the request's last step."""
     response_id: str | None = None
     tools: tuple[tuple[str, str | None], ...] = ()
     """(id, name) of the tool calls in it that have an id."""
@@ -151,6 +159,8 @@ class Ending:
     """There was no reply to go on from: an error, or nothing at all."""
     again: bool = False
     """It failed in a way that the same request may get over: no response, too many requests, a fault of the server."""
+    cut: bool = False
+    """It did not come to its end: a part of it may be gone on from, or the request be sent again."""
 
 
 def history(call: Call) -> History:
@@ -203,26 +213,38 @@ def history(call: Call) -> History:
         latest=latest,
         system=hashed,
         settings=digest(json_bytes([call.asked.model, call.asked.stream, call.endpoint.operation, rest])),
+        choices=any((count(body, *path) or 1) > 1 for path in _CHOICES),
         purpose=purpose_of(call, prompt, opening, latest),
         goes_on=goes_on(opening),
         declared=text(body, "conversation") or text(body, "conversation", "id"),
     )
 
 
-def ending(asked: History, reply: Reply | None, status: int | None) -> Ending:
-    """What a reply adds to the history of its request; both are None where none came."""
+def ending(asked: History, reply: Reply | None, status: int | None, *, complete: bool = True) -> Ending:
+    """What a reply adds to the history of its request; both are None where none came. `complete`: all of it came."""
     if reply is None or status is None or status >= 400 or (reply.error and not reply.text and not reply.tool_calls):
         return Ending(failed=True, again=_passes(reply, status))
-    found = reply_digest(reply)
+    cut = not complete or reply.error is not None
+    calls = [(tool.name, tool.arguments) for tool in reply.tool_calls]
+    found, key = reply_digest(reply), None
+    last = asked.steps[-1] if asked.steps else None
+    prefilled = last is not None and last.role == "assistant" and not last.called
+    said = last.said + (reply.text or "") if last is not None and prefilled else reply.text or ""
+    whole_run = run_digest(said, calls) if found is not None else None
+    if whole_run is not None:
+        key = digest(asked.chain[-2] if prefilled else asked.end, whole_run)
     substantial = bool(reply.tool_calls) or len(reply.text or "") >= _SUBSTANTIAL
     return Ending(
-        key=None if found is None else digest(asked.end, found),
-        gist=None if found is None else gist(reply.text or "", (tool.name for tool in reply.tool_calls)),
-        pair=digest(asked.steps[-1].digest, found) if found and substantial and asked.steps else None,
+        key=key,
+        gist=None if key is None or cut or asked.choices else gist(said, (name for name, _ in calls)),
+        said=found if substantial else None,
+        pair=digest(last.digest, found) if found and substantial and last is not None else None,
         response_id=reply.response_id,
         tools=tuple((tool.id, tool.name) for tool in reply.tool_calls if tool.id),
         handed=tuple(_handed(reply)),
         lines=frozenset(lines_of(reply.text)) if asked.purpose == "summary" else frozenset(),
+        again=not complete or _passes(reply, status),
+        cut=cut,
     )
 
 

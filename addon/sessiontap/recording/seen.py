@@ -56,7 +56,7 @@ def leave(call: Finished, came: Came | None, faults: Faults) -> tuple[Left, dict
     planned, ending, kept = call.planned, None, {}
     with faults.guard("conversations"):
         if came is not None and planned is not None and planned.history is not None:
-            ending = end_of(planned.history, came.reply, call.status)
+            ending = end_of(planned.history, came.reply, call.status, complete=call.outcome in ("ok", "http_error"))
             kept = _kept(planned, call.call, ending)
     session = planned.session.id if planned is not None and planned.session is not None else None
     trace = trace_id(came.reply_headers if came is not None else _headers(call.reply_headers))

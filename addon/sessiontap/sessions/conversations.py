@@ -161,12 +161,15 @@ class Conversations:
         if ending is not None and ending.failed:
             known.state, known.again = "failed", ending.again
             return
-        self._known.unindex(known, whole_key(known.ground, known.whole))
         known.state, known.trace = "done", trace_id
+        if ending is not None and ending.cut:
+            known.cut, known.again = True, ending.again
+        else:
+            self._known.unindex(known, whole_key(known.ground, known.whole))
         if known.declared is not None and known.advances:
             self._declare(known)
         if ending is not None:
-            known.reply, known.gist, known.tools = ending.key, ending.gist, ending.tools
+            known.reply, known.gist, known.said, known.tools = ending.key, ending.gist, ending.said, ending.tools
             self._known.index(known, reply_keys(known.ground, ending, advances=known.advances))
             self._quoted.replied(known.ground, ending, call_id, now)
 
@@ -176,7 +179,7 @@ class Conversations:
         ground, history, thread = asking.ground, asking.history, asking.thread
         found = parent_of(self._known, ground, asking.call.asked, history, thread is not None)
         warm: Known | None = None
-        if found is not None and found.call.warm_up is not None:
+        if found is not None and found.call.warm_up:
             warm, found = found.call, self._behind(found.call, asking)
         pending: Pending | None = None
         if found is None and not beside:
@@ -202,10 +205,8 @@ class Conversations:
         """What a turn goes on from that names a warm-up: as its history tells, else what the warm-up itself did."""
         asked = replace(asking.call.asked, previous=())
         found = parent_of(self._known, asking.ground, asked, asking.history, asking.thread is not None)
-        if found is not None or warm_up.warm_up is None:
-            return found
         parent = self._known.get(warm_up.parent)
-        return Found(parent, warm_up.warm_up) if parent else None
+        return found or (Found(parent, warm_up.evidence) if parent and warm_up.evidence else None)
 
     def _within(
         self, thread: Thread, history: History, found: Found | None, pending: Pending | None, *, beside: bool
@@ -255,8 +256,10 @@ class Conversations:
     def _again(self, twin: Known, call: Call) -> Link:
         """A retry takes the place of the call that it repeats."""
         before = self._known.get(twin.parent)
-        evidence: Evidence = "exact" if call.retry else "strong" if before else "weak"
-        trace = _trace(before) if before else None
+        evidence: Evidence = "exact" if call.retry else "weak"
+        if before is not None or twin.declared is not None:
+            evidence = twin.evidence or evidence
+        trace = _trace(before) if before and evidence in _CERTAIN else None
         session = twin.ground.session if twin.of_run else None
         return Link(twin.conversation, twin.parent, evidence, trace, "retry", twin.root, twin.lineage, session)
 
@@ -294,7 +297,8 @@ class Conversations:
             of_run=thread is not None and thread.of_run,
             parent=link.parent,
             advances=link.kind != "auxiliary",
-            warm_up=link.evidence if history.purpose == "warmup" else None,
+            evidence=link.evidence,
+            warm_up=history.purpose == "warmup",
         )
         self._add(known, link)
         if link.kind in ("new", "subagent"):
@@ -364,18 +368,21 @@ class Conversations:
             of_run=kept.get("of_run") is True,
             parent=link.parent,
             advances=link.kind != "auxiliary",
-            warm_up=link.evidence if warm_up else None,
+            evidence=link.evidence,
+            warm_up=warm_up,
         )
         self._add(known, link)
         ending = Ending(
             key=_bytes(kept.get("reply")),
             gist=_bytes(kept.get("gist")),
+            said=_bytes(kept.get("said")),
             pair=_bytes(kept.get("pair")),
             response_id=response_id,
             tools=tuple(tools),
             handed=tuple(_handed(kept.get("handed"))),
             failed=kept.get("failed") is True,
             again=kept.get("again") is True,
+            cut=kept.get("cut") is True,
         )
         self.reply(call_id, ending, at)
 
@@ -395,10 +402,12 @@ def heads(ground: Ground, call: Call, history: History, ending: Ending) -> dict[
         "of_run": thread is not None and thread.of_run,
         "reply": ending.key,
         "gist": ending.gist,
+        "said": ending.said,
         "pair": ending.pair,
         "handed": [[one.digest, one.tool, one.id] for one in ending.handed],
         "failed": ending.failed,
         "again": ending.again,
+        "cut": ending.cut,
     }
     return {key: value for key, value in kept.items() if value not in (None, [], False)}
 

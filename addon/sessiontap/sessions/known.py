@@ -46,14 +46,20 @@ class Known:
     reply: bytes | None = None
     """The chain's value behind its reply."""
     gist: bytes | None = None
+    said: bytes | None = None
+    """Stands for its reply alone, where that is substantial."""
     trace: str | None = None
     """Its server's own name for it."""
     child: str | None = None
     """The newest call that goes on from it."""
     tools: tuple[tuple[str, str | None], ...] = ()
     """(id, name) of its reply's tool calls, where they have ids."""
-    warm_up: Evidence | None = None
-    """It is a warm-up: what goes on from it hangs where it hung, on this evidence."""
+    evidence: Evidence | None = None
+    """What its parent rests on."""
+    warm_up: bool = False
+    """What goes on from it hangs where it hung."""
+    cut: bool = False
+    """Its reply did not come to its end."""
     of_run: bool = False
     """What it declares is a run (`Agent.of_run`)."""
     keys: tuple[Key, ...] = ()

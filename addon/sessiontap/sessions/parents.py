@@ -66,6 +66,8 @@ def parent_of(known: KnownCalls, ground: Ground, asked: Asked, history: History,
         if issuer := _issuer(known, ground, f"reply {id}", id, START, START):
             return Found(issuer, "exact")
     certain, depth = _by_reply(known, ground, history)
+    if certain is not None:
+        certain, depth = _beyond(known, certain, depth, history)
     weak = _by_request(known, ground, history, depth, certain.call if certain else None, declared)
     return weak or certain or _by_pair(known, ground, history, declared)
 
@@ -81,7 +83,7 @@ def twin_of(
         one
         for one in known.under(whole_key(ground, history.whole))
         if one.child is None
-        and one.state != "done"
+        and (one.state != "done" or one.cut)
         and (one.declared is not None) == declared
         and (now - one.at <= RETRY_WITHIN if retry else one.again and now - one.at <= AGAIN_WITHIN)
     ]
@@ -108,6 +110,18 @@ def _by_reply(known: KnownCalls, ground: Ground, history: History) -> tuple[Foun
         if issuer := _issuer(known, ground, f"tool {id}", id, START, START):
             return Found(issuer, "exact"), len(steps)
     return None, 0
+
+
+def _beyond(known: KnownCalls, certain: Found, depth: int, history: History) -> tuple[Found, int]:
+    """The newest reply of the same conversation behind a certain one, where something between them was changed, as by
+    clients that clear away old results of tools: a reply is then known by what it said."""
+    said = {step.digest: at for at, step in enumerate(history.steps[depth:], depth + 1) if step.role == "assistant"}
+    one = certain.call
+    while said and (child := known.get(one.child)) is not None and child is not one:
+        if child.said in said and said[child.said] > depth:
+            certain, depth = Found(child, "strong"), said[child.said]
+        one = child
+    return certain, depth
 
 
 def is_counted(id: str) -> bool:
