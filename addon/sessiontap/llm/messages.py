@@ -21,9 +21,9 @@ ROLES: dict[str, Role] = {
 }
 AGENT = "agent"
 """The role of what another agent of the same team says (Codex)."""
-MESSAGES = ("messages", "contents", "input", "chat_history", "message", "tool_results", "prompt", "inputText")
+_MESSAGES = ("messages", "contents", "input", "chat_history", "message", "tool_results", "prompt", "inputText")
 PROMPTS = ("system", "instructions", "systemInstruction", "system_instruction", "preamble")
-SAID = frozenset((*MESSAGES, *PROMPTS, "stream", "model"))
+SAID = frozenset((*_MESSAGES, *PROMPTS, "stream", "model"))
 """Fields of a body that hold what was said; all others are settings."""
 
 
