@@ -6,9 +6,12 @@ import json
 import random
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from tests.llm.llm_frames import error, event
 
+from sessiontap.llm.eventstream import frames
 from sessiontap.trace import deltas, redact
 from sessiontap.trace.errors import TraceError
 from sessiontap.trace.redact import Redactor
@@ -370,3 +373,151 @@ def test_recorded_traffic_is_touched_only_where_credentials_stand(redactor):
                     touched.add(exchange["id"])
 
     assert len(touched) == 8
+
+
+def ndjson(*values: object) -> bytes:
+    return b"".join(json.dumps(value).encode() + b"\n" for value in values)
+
+
+def test_choices_that_alternate_do_not_mix(redactor):
+    one, two = SHAPED["anthropic-key"], SHAPED["groq-key"]
+    cuts = zip(*([text[at : at + 30] for at in range(0, 90, 30)] for text in (f"a {one}", f"b {two}")), strict=True)
+    events = [{"choices": [{"delta": {"content": p}, "index": n}]} for pair in cuts for n, p in enumerate(pair)]
+
+    found = redactor.body(b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events))
+
+    said = {0: "", 1: ""}
+    for line in found.decode().split("\n\n")[:-1]:
+        (choice,) = json.loads(line[6:])["choices"]
+        said[choice["index"]] += choice["delta"]["content"]
+    assert said == {
+        0: f"a {redactor.token('anthropic-key', one[:88].encode())}",
+        1: f"b {redactor.token('groq-key', two.encode())}",
+    }
+
+
+def test_a_stream_of_lines_may_begin_with_a_long_one(redactor):
+    secret = SHAPED["groq-key"]
+    body = ndjson({"instructions": "x" * 9000}, {"delta": "it is " + secret[:20]}, {"delta": secret[20:] + "."})
+
+    found = redactor.body(body)
+
+    assert [json.loads(line) for line in found.splitlines()][1:] == [
+        {"delta": f"it is {redactor.token('groq-key', secret.encode())}"},
+        {"delta": "."},
+    ]
+
+
+@pytest.mark.parametrize("inner", [False, True], ids=["converse", "invoke"])
+def test_frames_of_an_event_stream_are_whole_again(redactor, inner):
+    secret = SHAPED["openai-key"]
+
+    def framed(text: str) -> bytes:
+        value = {"delta": {"text": text}}
+        return event("chunk", {"bytes": base64.b64encode(json.dumps(value).encode()).decode()} if inner else value)
+
+    body = b"".join(framed(text) for text in ("it is ", secret[:9], secret[9:], " ok")) + error("E", f"bad {secret}")
+
+    found = list(frames(redactor.body(body)))
+
+    assert [one.fault for one in found] == [None] * 5
+    token = redactor.token("openai-key", secret.encode())
+    assert found[-1].headers[":error-message"] == f"bad {token}"
+    payloads = [json.loads(one.payload) for one in found[:-1]]
+    values = [json.loads(base64.b64decode(one["bytes"])) if inner else one for one in payloads]
+    assert [value["delta"]["text"] for value in values] == ["it is ", token, "", " ok"]
+
+
+def test_an_event_stream_without_secrets_is_untouched(redactor):
+    body = event("a", {"text": "it is fine, all of it"}) + event("b", b"no json") + b"\0\0\0\x10 cut"
+
+    assert redactor.body(body) == body
+
+
+def test_the_end_of_an_event_stream_that_was_cut_is_searched_too(redactor):
+    secret = SHAPED["openai-key"]
+    value = {"bytes": base64.b64encode(json.dumps({"text": f"is {secret} ok"}).encode()).decode()}
+    body = event("chunk", {"text": "first"}) + event("chunk", value)[:-9]
+
+    found = redactor.body(body)
+
+    assert secret.encode() not in base64.b64decode(found[found.rindex(b'"bytes": "') + 10 :][:80])
+    assert base64.b64encode(secret.encode())[4:-4] not in found
+
+
+OWN = [
+    ("api-key", SHAPELESS, SHAPELESS),
+    ("Authorization", f"Bearer {SHAPELESS}", SHAPELESS),
+    ("Authorization", "Basic " + base64.b64encode(b"me:correct-Horse-9-battery").decode(), "correct-Horse-9-battery"),
+    ("Cookie", f"a=1; sid={SHAPELESS}", SHAPELESS),
+    ("x-vendor-token", "aB+/3xY/+dEf0123456789==", "aB+/3xY/+dEf0123456789=="),
+]
+
+
+@pytest.mark.parametrize("place", ["{}", 'wrong key: "{}".', "a{}b", "?k={}"])
+@pytest.mark.parametrize(("name", "value", "secret"), OWN, ids=[f"{name} {value[:6]}" for name, value, _ in OWN])
+def test_a_calls_own_credentials_are_found_anywhere(redactor, name, value, secret, place):
+    knowing = redactor.knowing([("accept", "*/*"), (name, value)], "https://h.example/")
+
+    for written in (secret, quote(secret, safe=""), secret.replace("/", "\\/")):
+        text = place.format(written)
+        assert redactor.text(text) == text
+        assert hidden(knowing.text(text), written)
+        assert hidden(knowing.body(text.encode()).decode(), written)
+        assert hidden(knowing.body(b"x " * 40_000 + text.encode()).decode(), written)
+    assert redactor.text(secret) == secret, "another call's redactor knows nothing of it"
+
+
+def test_own_credentials_of_urls_and_environments(redactor):
+    knowing = redactor.knowing([], f"https://h.example/?key={SHAPELESS}", {"DB_PASSWORD": "correct-Horse-9-battery"})
+
+    assert hidden(knowing.text(f"no such key: {SHAPELESS}"), SHAPELESS)
+    assert hidden(knowing.header("x-error", "bad correct-Horse-9-battery"), "correct-Horse-9-battery")
+    assert knowing.text(SHAPELESS) == redactor.token("key", SHAPELESS.encode())
+
+
+@pytest.mark.parametrize("word", ["ollama", "not-needed", "sk-none", "theme-dark", "1234567890123456"])
+def test_a_placeholder_does_not_take_its_word_out_of_prompts(redactor, word):
+    knowing = redactor.knowing([("Authorization", f"Bearer {word}"), ("cookie", f"a={word}")], "https://h.example/")
+
+    assert knowing.body(f"we run {word} here".encode()) == f"we run {word} here".encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"my key is {secret}." for secret in SHAPED.values()),
+        f"https://me:{SHAPELESS}@git.example/x.git?api_key={SHAPELESS}&a=1",
+        f"api_key={SHAPELESS}&b=1",
+        f"Cookie: sid={SHAPELESS}; b=1",
+        '{"client_secret": "' + SHAPELESS + '"}',
+    ],
+)
+def test_what_is_redacted_stays_as_it_is(redactor, text):
+    once = redactor.body(text.encode())
+
+    assert once != text.encode()
+    assert redactor.body(once) == once
+    assert redactor.text(once.decode()) == once.decode()
+    assert redactor.url(once.decode()) == once.decode()
+
+
+def test_windows_that_were_seen_are_remembered_with_what_they_hold(redactor):
+    history = b"all clean here. " * 3000
+    secrets = [f"sk-ant-api03-{number:04}{letters(60)}".encode() for number in range(8)]
+    body = history
+    for secret in secrets:
+        body += b" " + secret + b" " + history
+        first, again = redactor.body(body), redactor.body(body)
+        assert first == again == Redactor(KEY).body(body)
+        assert secret not in first
+
+
+@pytest.mark.parametrize("length", [900, 1000, 1023, 1024, 1025, 3000])
+def test_long_values_across_the_border_of_a_window(redactor, length):
+    value = (SHAPELESS * 100)[:length]
+    for before in (redact.WINDOW - 30, redact.WINDOW - 10, redact.WINDOW):
+        body = b" " * before + f'{{"api_key": "{value}"}}'.encode() + b" " * redact.WINDOW
+
+        assert value[:40].encode() not in redactor.body(body)
+        assert value[-40:].encode() not in redactor.body(body)

@@ -23,7 +23,7 @@ from sessiontap.recording.finished import Event, Fault, Finished, Handled, Note,
 from sessiontap.recording.line import call_line
 from sessiontap.recording.seen import come, leave, see
 from sessiontap.trace.note import note_record
-from sessiontap.trace.record import CallSeen, call_record, caller_record, is_kept
+from sessiontap.trace.record import CallSeen, call_record, caller_record, is_kept, knowing
 from sessiontap.trace.redact import Redactor
 from sessiontap.trace.writer import Writer
 
@@ -118,7 +118,7 @@ class Recording:
             if came is not None:
                 seen = see(call, came, wires, self._callers.get(call.caller or ""), kept)
                 redactor = self._redactor
-                line = redactor.knowing(seen.request.headers, seen.request.url).text(call_line(seen))
+                line = knowing(seen, redactor).text(call_line(seen))
                 size = sum(map(len, wires)) + 2048
                 self._writer.submit(lambda: self._records(seen, redactor), size)
         return Read(left, line)

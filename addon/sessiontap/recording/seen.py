@@ -145,7 +145,7 @@ def _body(wire: bytes, passed: Passed, decoded: Decoded, headers: Headers) -> Se
     encoding = headers.get("content-encoding")
     total = passed.size if passed.size > len(wire) else None
     if decoded.problem is not None and encoding:
-        return SeenBody(wire, encoding, undecodable=True, total=total, legible=decoded.data)
+        return SeenBody(wire, encoding, undecodable=True, total=total)
     return SeenBody(decoded.data, encoding, total=total)
 
 

@@ -14,6 +14,7 @@ from sessiontap.exchange import Headers
 from sessiontap.gateways.route import Direct, Route
 from sessiontap.headers.edit import Edit
 from sessiontap.llm.call import Asked, Call, Reply
+from sessiontap.llm.decode import decode_chunks
 from sessiontap.llm.limits import rate_limits, request_id
 from sessiontap.rules.decision import Decision, Labels
 from sessiontap.sessions.session import Link, Session
@@ -28,6 +29,10 @@ MAX_CHUNKS = 1024
 """A stream of more chunks has neighbours put together until it fits."""
 
 
+MOST_DAMAGED = 1 << 20
+"""Bytes of a damaged body of which it is tried how much of them can be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class SeenBody:
     """A body as it went by: decoded, or as on the wire where it could not be (`undecodable`)."""
@@ -38,8 +43,6 @@ class SeenBody:
     undecodable: bool = False
     total: int | None = None
     """Bytes that went by, where `data` holds fewer: it was cut."""
-    legible: bytes = b""
-    """Of one that is `undecodable`: what could be decoded all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +112,18 @@ def is_kept(seen: CallSeen) -> bool:
     return seen.decision is None or seen.decision.capture != "none"
 
 
+def knowing(seen: CallSeen, redactor: Redactor) -> Redactor:
+    """`redactor`, and it finds the call's own credentials in whatever is said of it."""
+    env = seen.caller.env if seen.caller else {}
+    return redactor.knowing(seen.request.headers, seen.request.url, env)
+
+
 def call_record(seen: CallSeen, redactor: Redactor) -> Record:
     """The `call` map of `seen`, redacted, bodies as `body.Plain`; with `capture: metadata` only their size is left."""
     labels = seen.labels or Labels()
     rules = [*(seen.decision.rules if seen.decision else ()), *labels.rules]
     whole = seen.decision is None or seen.decision.capture == "full"
-    redactor = redactor.knowing(seen.request.headers, seen.request.url)
+    redactor = knowing(seen, redactor)
     bodies = [seen.request.body, seen.response.body if seen.response else None]
     flags = list(dict.fromkeys(seen.flags))
     if any(one is not None and one.undecodable for one in bodies) and "undecodable" not in flags:
@@ -147,7 +156,7 @@ def call_record(seen: CallSeen, redactor: Redactor) -> Record:
         "rules": _texts(dict.fromkeys(rules), redactor),
         "host": _text(seen.host, redactor),
         "forwarded_host": _text(seen.forwarded_host, redactor),
-        "route": call.endpoint.route if call else None,
+        "route": _text(call.endpoint.route, redactor) if call else None,
         "changes": _changes(seen, redactor),
         "request": _request(seen.request, redactor, whole),
         "response": _response(seen.response, redactor, whole) if seen.response else None,
@@ -290,11 +299,19 @@ def _body(seen: SeenBody | None, redactor: Redactor, whole: bool) -> body.Plain 
         extra["undecodable"] = True
     if seen.total is not None and seen.total > len(seen.data):
         extra["total"] = seen.total
-    if whole and seen.undecodable and seen.legible != seen.data and redactor.body(seen.legible) != seen.legible:
+    if whole and seen.undecodable and _hides_credential(seen, redactor):
         extra["withheld"] = "credential"
     elif whole:
         return body.Plain(redactor.body(seen.data), seen.encoding, extra)
     return extra | body.measured(len(seen.data), seen.encoding)
+
+
+def _hides_credential(seen: SeenBody, redactor: Redactor) -> bool:
+    """What of a damaged body can be decoded holds one; it is tried to the last bytes before the damage."""
+    looked_at = seen.data[:MOST_DAMAGED]
+    pieces = (looked_at[at : at + 16] for at in range(0, len(looked_at), 16))
+    legible = decode_chunks(pieces, seen.encoding, complete=False).data
+    return legible != looked_at and redactor.body(legible) != legible
 
 
 def _changes(seen: CallSeen, redactor: Redactor) -> list[list[str | None]]:

@@ -49,6 +49,8 @@ _DONE = re.compile(r"\[redacted:[\w.*-]{1,80}:[0-9a-f]{10}\]")
 _URL = re.compile(r"([a-z][a-z0-9+.-]*://)(?:([^/?#@]*)@)?([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.I | re.S)
 _FLAG = re.compile(r"--?([A-Za-z][\w.-]*)(?:=(.*))?", re.DOTALL)
 _ASSIGNMENT = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
+_CURL_FORMS = ("d", "data", "data-raw", "data-binary", "data-urlencode", "url-query", "F", "form", "form-string")
+_FORM = re.compile(r"[\w.%-]+=[^{\[]*", re.DOTALL)
 _HEADER_LINE = re.compile(r"([\w-]+):\s*(.*)", re.DOTALL)
 
 SHORTEST = 12
@@ -68,10 +70,11 @@ _PAUSE = 1e-5
 """A sleep of no time at all would take the GIL back before a waiting thread wakes up."""
 
 Own = tuple[own.Credential, ...]
+Found = list[own.Credential]
 
 
 class Redactor:
-    """Knows what a credential is. One for a process; used by one thread at a time.
+    """Knows what a credential is. One for a process; bodies are for one thread at a time, the rest for any.
 
     `key`: the secret behind the digests, at most 64 bytes. `header_names`: more headers that hold credentials.
     `patterns`: more shapes, `re:...` a regular expression, anything else a literal text; where an expression has a
@@ -84,21 +87,24 @@ class Redactor:
         self._patterns = tuple(_compiled(pattern) for pattern in patterns)
         self._own: tuple[own.Needle, ...] = ()
         self._seen: dict[tuple[object, ...], tuple[shapes.Hit, ...]] = {}
-        self._named: list[own.Credential] = []
-        """What has been found by name since this was last emptied."""
         # An app's calls repeat nearly all of their headers, URLs and labels.
         self._kept_header = lru_cache(_REMEMBERED)(self._header)
         self._kept_url = lru_cache(_REMEMBERED)(self._url)
         self._kept_text = lru_cache(_REMEMBERED)(self._text)
         self._knowing = lru_cache(_CALLERS)(self._that_knows)
 
-    def knowing(self, headers: Iterable[tuple[str, str]], url: str) -> Redactor:
-        """One that also finds the credentials of these request headers and this URL, wherever they stand."""
+    def knowing(
+        self, headers: Iterable[tuple[str, str]], url: str = "", env: Mapping[str, str] | None = None
+    ) -> Redactor:
+        """One that also finds the credentials of these request headers, URL and environment, wherever they stand."""
         found: dict[own.Credential, None] = {}
         for name, value in headers:
             if named := self._kept_header(name, value)[1]:
                 found.update(dict.fromkeys(named))
         found.update(dict.fromkeys(self._kept_url(url)[1]))
+        for name, value in (env or {}).items():
+            if _NAMED.search(name) and value:
+                found[own.Credential(name.lower(), value.encode("utf-8", "surrogatepass"))] = None
         return self._knowing(tuple(found)) if found else self
 
     def _that_knows(self, credentials: Own) -> Redactor:
@@ -181,6 +187,8 @@ class Redactor:
             if curl and flag in ("u", "user", "U", "proxy-user") and ":" in argument:
                 user, _, password = argument.partition(":")
                 return f"{user}:{self._whole('password', password)}"
+            if curl and flag in _CURL_FORMS and _FORM.fullmatch(argument):
+                return self._query(argument, [])
         if (option := _FLAG.fullmatch(argument)) and option[2] is not None:
             return argument[: option.start(2)] + self.named(option[1], option[2])
         if assignment := _ASSIGNMENT.fullmatch(argument):
@@ -201,64 +209,64 @@ class Redactor:
         lower = name.lower()
         if "://" in value and not self.names_credential(lower):
             return self._kept_url(value)
-        self._named.clear()
-        return self._header_value(lower, value), tuple(self._named)
+        found: Found = []
+        return self._header_value(lower, value, found), tuple(found)
 
-    def _header_value(self, name: str, value: str) -> str:
+    def _header_value(self, name: str, value: str, found: Found) -> str:
         if name in ("cookie", "set-cookie"):
             first, *others = value.split(";")
             if name == "cookie":
-                others = [self._cookie(name, other) for other in others]
-            return ";".join([self._cookie(name, first), *others])
+                others = [self._cookie(name, other, found) for other in others]
+            return ";".join([self._cookie(name, first, found), *others])
         if self.names_credential(name):
             if value.startswith("AWS4-"):
                 return self._kept_text(value)
             if scheme := _SCHEME.fullmatch(value):
-                return f"{scheme[1]} {self._whole(name, scheme[2])}"
-            return self._whole(name, value)
+                return f"{scheme[1]} {self._whole(name, scheme[2], found)}"
+            return self._whole(name, value, found)
         return self._kept_text(value)
 
     def _url(self, url: str) -> tuple[str, Own]:
-        self._named.clear()
-        return self._url_text(url), tuple(self._named)
+        found: Found = []
+        return self._url_text(url, found), tuple(found)
 
-    def _url_text(self, url: str) -> str:
+    def _url_text(self, url: str, found: Found) -> str:
         parts = _URL.fullmatch(url)
         if parts is None:
             path, mark, query = url.partition("?")
-            return self._path(path) + (mark + self._query(query) if mark else "")
+            return self._kept_text(path) + (mark + self._query(query, found) if mark else "")
         scheme, user, host, path, query, fragment = parts.groups()
         if user is not None:
             name, colon, password = user.partition(":")
-            user = self._kept_text(name) + colon + (self._whole("password", password) if password else "")
+            user = self._kept_text(name) + colon + (self._whole("password", password, found) if password else "")
         return (
             scheme
             + (f"{user}@" if user is not None else "")
             + self._kept_text(host)
-            + self._path(path)
-            + (f"?{self._query(query)}" if query is not None else "")
-            + (f"#{self._query(fragment)}" if fragment is not None else "")
+            + self._kept_text(path)
+            + (f"?{self._query(query, found)}" if query is not None else "")
+            + (f"#{self._query(fragment, found)}" if fragment is not None else "")
         )
 
-    def _cookie(self, header: str, pair: str) -> str:
+    def _cookie(self, header: str, pair: str, found: Found) -> str:
         name, equals, value = pair.partition("=")
-        return f"{name}={self._whole(header, value)}" if equals else self._whole(header, pair)
+        return f"{name}={self._whole(header, value, found)}" if equals else self._whole(header, pair, found)
 
-    def _path(self, path: str) -> str:
-        return "/".join(self._kept_text(segment) for segment in path.split("/"))
+    def _query(self, query: str, found: Found) -> str:
+        return "&".join(self._parameter(parameter, found) for parameter in query.split("&"))
 
-    def _query(self, query: str) -> str:
-        return "&".join(self._parameter(parameter) for parameter in query.split("&"))
-
-    def _parameter(self, parameter: str) -> str:
+    def _parameter(self, parameter: str, found: Found) -> str:
         name, equals, value = parameter.partition("=")
         plain = unquote_to_bytes(name).decode("utf-8", "replace").lower()
         if value and (plain.translate({ord("_"): None, ord("-"): None}) in shapes.QUERY_NAMES or _NAMED.search(plain)):
-            return f"{name}={self._whole(plain, value, unquote_to_bytes(value))}"
+            return f"{name}={self._whole(plain, value, found, unquote_to_bytes(value))}"
         return self._kept_text(name) + equals + self._kept_text(value)
 
-    def _whole(self, name: str, value: str, secret: bytes | None = None) -> str:
-        """The token for a value that is a credential from end to end; its kind is its shape's, else the name's."""
+    def _whole(self, name: str, value: str, found: Found | None = None, secret: bytes | None = None) -> str:
+        """The token for a value that is a credential from end to end; its kind is its shape's, else the name's.
+
+        It goes into `found`, too.
+        """
         stripped = value.strip()
         if not stripped or _DONE.fullmatch(stripped):
             return value
@@ -268,7 +276,8 @@ class Redactor:
             if (hit.start, hit.end) == (0, len(data)):
                 kind = hit.kind
                 break
-        self._named.append(own.Credential(kind, data))
+        if found is not None:
+            found.append(own.Credential(kind, data))
         return self.token(kind, data)
 
     # -- the call's own ------------------------------------------------------------------------------------------------

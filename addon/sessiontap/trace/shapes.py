@@ -20,8 +20,8 @@ from dataclasses import dataclass
 _WORD = r"[A-Za-z0-9_-]"
 _MIXED = r"(?=[a-z_-]*[A-Z0-9])"
 """Not only lower-case words: `sk-` begins CSS classes too."""
-_ESCAPE = r"\\{1,7}(?:/|u00(?:2[BbFf]|3[Dd]))"
-"""A `+`, `/` or `=` as some JSON writers spell it, also in JSON within JSON."""
+_ESCAPE = r"(?:\\{1,7}(?:/|u00(?:2[BbFf]|3[Dd]))|%(?:2[BbFf]|3[Dd]))"
+"""A `+`, `/` or `=` as some JSON writers spell it, also in JSON within JSON, and as URLs do."""
 _VALUE = rf"(?=[A-Za-z0-9+/_.~=%-]{{0,256}}?[0-9])(?:[A-Za-z0-9+/_.~=%-]|{_ESCAPE}){{16,4096}}"
 """A value given to a credential's name in text: long, and with a digit, unlike `os.environ` or `YOUR_KEY_HERE`."""
 _QUOTE = r"\\{0,7}(?:[\"']|(?<=\\)u0022)"
@@ -173,7 +173,7 @@ def _named(anchor: str) -> str:
     return rf"(?:{ends}){_ASSIGNED}({_VALUE})"
 
 
-_AZURE = r"(QQJ99[A-Za-z0-9]{26})(?![A-Za-z0-9+/_-])"
+_AZURE = r"(QQJ99[A-Za-z0-9]{26})(?![A-Za-z0-9])"
 """Behind 52 letters: Azure's keys of 84 letters."""
 _PEM = (
     r"(?=----BEGIN [A-Z ]{0,32}PRIVATE KEY)("
@@ -199,7 +199,7 @@ def _probes() -> tuple[_Probe, ...]:
         if anchor in "_-":
             others.append(("credential", f"(?=[kKtTsSaA]){_named(anchor)}", 0))
         if anchor == "J":
-            others.append(("azure-key", rf"(?<![A-Za-z0-9+/_-].{{52}}J)(?<=[A-Za-z0-9]{{52}}J){_AZURE}", 53))
+            others.append(("azure-key", rf"(?<=[A-Za-z0-9]{{52}}J){_AZURE}", 53))
         known = f"{before}(?:{'|'.join(pattern for _, pattern, _ in shapes)})"
         pattern = "|".join([known, *(pattern for _, pattern, _ in others)])
         probes.append(_probe(anchor, pattern, [*shapes, *others], whole=anchor == "J"))
