@@ -10,6 +10,7 @@ May import `sessiontap.exchange`, the standard library, msgspec, zstandard and b
     agents.agent_of(headers, body)             the table of known clients' own session ids
     history.history(call)                      -> History: the conversation so far, as digests
     history.ending(history, reply, status)     -> Ending: what the reply adds to it
+    compare.compare(body, body)                -> Difference: from one request to the next, message by message
     turns.Turns(family)                        a WebSocket's frames -> turns, which read like streams of JSON lines
     decode.decode(body, encodings)             content-encodings, whole, cut, or chunk by chunk
 
