@@ -1,4 +1,4 @@
-"""Copying a body while it streams: a copy and a timestamp a chunk, nothing else.
+"""Keeping a body while it streams: a reference and a timestamp a chunk, nothing else; the copy is made at the end.
 
 mitmproxy calls a `stream` callable with each chunk's wire bytes and with `b""` at the end. It must never raise: that
 would end the connection.
@@ -20,10 +20,11 @@ Stream = Callable[[bytes], Iterable[bytes] | bytes]
 class BodyTap:
     """A `stream` callable that keeps what passes. `inner` is another addon's callable, which keeps its place."""
 
-    __slots__ = ("_inner", "buffer", "cap", "chunks", "cut", "ended", "fault", "size")
+    __slots__ = ("_inner", "_kept", "_pieces", "cap", "chunks", "cut", "ended", "fault", "size")
 
     def __init__(self, inner: Stream | None = None, cap: int = CAP) -> None:
-        self.buffer = bytearray()
+        self._pieces: list[bytes] = []
+        self._kept = 0
         self.chunks: list[tuple[int, int]] = []
         """(arrival by `perf_counter_ns`, size) of each chunk."""
         self.size = 0
@@ -65,12 +66,17 @@ class BodyTap:
             self.chunks.append((perf_counter_ns(), size))
         if self.cut:
             return
-        room = self.cap - len(self.buffer)
-        if size <= room:
-            self.buffer += chunk
-        else:
+        room = self.cap - self._kept
+        if size > room:
             self.cut = True
-            self.buffer += chunk[:room]
+            chunk = chunk[:room]
+        self._pieces.append(bytes(chunk))  # of bytes no copy
+        self._kept += min(size, room)
+
+    @property
+    def data(self) -> bytes:
+        """What was kept."""
+        return b"".join(self._pieces)
 
 
 # -- which bodies stream ----------------------------------------------------------------------------------------------

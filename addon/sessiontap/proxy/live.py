@@ -99,7 +99,7 @@ def _body(live: LiveCall, tap: BodyTap | None, message: http.Message | None, whi
         if tap.cut or (which == "request" and tap.size and not tap.ended):
             live.flags.append(f"{which}_cut")
         started = live.started
-        return Body(bytes(tap.buffer), tap.size, tuple((at - started, size) for at, size in tap.chunks))
+        return Body(tap.data, tap.size, tuple((at - started, size) for at, size in tap.chunks))
     data = (message.raw_content if message else None) or b""
     if message and message.stream and not data:
         live.flags.append(f"{which}_unseen")  # it streamed past us
