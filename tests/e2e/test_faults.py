@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pytest
+from tests.e2e.faults import patches
 from tests.e2e.gate import Gate
 from tests.e2e.lab import PYTHON, SCRIPTS, Lab, Proxy
 
@@ -68,6 +69,18 @@ class Fault(NamedTuple):
     flags: Sequence[str] = ()
     """Of the call in a stream."""
     kind: str = "RuntimeError"
+    recorder: bool = False
+    """It is the recorder's process that breaks."""
+
+    def break_in(self, lab: Lab) -> Proxy:
+        """A proxy with this fault."""
+        environment = {"BREAK": self.breaks, "BREAK_WITH": self.kind}
+        if self.recorder:
+            proxy = lab.proxy(RULES, environment=environment | patches.environment("broken_recorder"))
+        else:
+            proxy = lab.proxy(RULES, scripts=[SCRIPTS / "break_one.py"], environment=environment)
+        proxy.process.wait_line(lambda line: line == f"BROKEN {self.breaks}")
+        return proxy
 
 
 def undecided(breaks: str) -> Fault:
@@ -86,10 +99,18 @@ FAULTS = {
     "a body's copy": Fault("sessiontap.proxy.bodies:BodyTap.__init__", "in response body", flags=["response_unseen"]),
     "copying a body": Fault("sessiontap.proxy.bodies:BodyTap._copy", "in copying a body", flags=["response_cut"]),
     "the end of a call": Fault("sessiontap.proxy.live:end", "in response", records=0),
-    "reading a reply": Fault("sessiontap.proxy.recorder:read_reply", "in reading a reply", flags=["unread"]),
-    "redaction": Fault("sessiontap.trace:Redactor.headers", "a call could not be recorded", records=0),
+    "reading a reply": Fault(
+        "sessiontap.recording.seen:read_reply", "in reading a reply", flags=["unread"], recorder=True
+    ),
+    "redaction": Fault(
+        "sessiontap.trace:Redactor.headers", "a call could not be recorded", records=0, recorder=True
+    ),
     "a full disk": Fault(
-        "sessiontap.trace.segment:Segment.append", "(No space left on device)", records=0, kind="ENOSPC"
+        "sessiontap.trace.segment:Segment.append",
+        "(No space left on device)",
+        records=0,
+        kind="ENOSPC",
+        recorder=True,
     ),
 }
 
@@ -98,9 +119,7 @@ FAULTS = {
 def test_calls_go_through(lab: Lab, fault: Fault) -> None:
     upstream = Upstream()
     server = lab.upstream(upstream)
-    broken = {"BREAK": fault.breaks, "BREAK_WITH": fault.kind}
-    proxy = lab.proxy(RULES, scripts=[SCRIPTS / "break_one.py"], environment=broken)
-    proxy.process.wait_line(lambda line: line == f"BROKEN {fault.breaks}")
+    proxy = fault.break_in(lab)
     call_twice(proxy, upstream)
 
     for request in server.requests:
@@ -134,8 +153,7 @@ def test_a_fault_in_the_last_moment_is_said_as_what_it_is(lab: Lab) -> None:
     """The call is still in the writer's hands when the proxy is told to stop."""
     lab.upstream(Upstream())
     fault = FAULTS["redaction"]
-    proxy = lab.proxy(RULES, scripts=[SCRIPTS / "break_one.py"], environment={"BREAK": fault.breaks})
-    proxy.process.wait_line(lambda line: line.startswith("BROKEN "))
+    proxy = fault.break_in(lab)
     with proxy.client(headers=APP) as app:
         app.post(CHAT, json=QUESTION)
     assert proxy.stop() == []

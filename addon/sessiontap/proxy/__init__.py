@@ -7,13 +7,12 @@
     plan.py         one call's plan: facts -> decision -> session -> headers -> route, in the rooms' order
     carry_out.py    the plan, on mitmproxy's messages
     live.py         a call in flight, and what it leaves when it ends
-    recorder.py     from what it leaves to its record, on the trace writer's thread
+    recorder.py     what it leaves, on its way to the recorder's process (recording/)
     sockets.py      a live WebSocket, whose turns are calls
-    report.py       the line that it leaves on the terminal
+    report.py       the proxy's terminal, where calls leave a line
     bodies.py       copying bodies as they stream
     outcome.py      how a call ended
     rules_file.py   the rules file, reloaded when it changes
-    faults.py       our own faults: caught, counted, told once
     state_file.py   where a running proxy says where it listens
     chain.py        a shorter addon chain: what has nothing to do sleeps
     runner.py       `sessiontap run`: mitmdump with the addon loaded

@@ -3,6 +3,7 @@
     finished.py   what the proxy hands over: a call in plain values; and what comes back of it
     wire.py       both as messages on a pipe
     seen.py       decoding and reading what came back; from there to what is kept
+    line.py       a call as a line on the terminal
     process.py    the process: messages in, records out
     handle.py     its parent's side: starting it, queueing, starting it again where it has died
 

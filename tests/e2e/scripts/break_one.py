@@ -6,6 +6,7 @@ The kind of fault is in `BREAK_WITH`: a RuntimeError, or what a full disk says.
 import errno
 import importlib
 import os
+import sys
 
 
 def running() -> None:
@@ -22,4 +23,4 @@ def running() -> None:
 
     assert hasattr(owner, name)
     setattr(owner, name, broken)
-    print("BROKEN", os.environ["BREAK"], flush=True)
+    print("BROKEN", os.environ["BREAK"], file=sys.stderr, flush=True)
