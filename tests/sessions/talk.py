@@ -11,8 +11,9 @@ from sessiontap.llm.call import Call, Reply, ToolCall
 from sessiontap.llm.history import Ending, History, ending, history
 from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
-from sessiontap.sessions.conversations import Conversations, heads
+from sessiontap.sessions.conversations import Conversations
 from sessiontap.sessions.ground import Ground
+from sessiontap.sessions.kept import heads
 from sessiontap.sessions.session import Link
 
 HERE = Ground("process 1", "openai-chat")

@@ -16,7 +16,7 @@ from sessiontap.llm.history import ending as end_of
 from sessiontap.llm.read import read_reply
 from sessiontap.recording.finished import Fields, Finished, Left, Outcome, Passed, Planned
 from sessiontap.rules.decision import Decision
-from sessiontap.sessions.conversations import heads
+from sessiontap.sessions.kept import heads
 from sessiontap.trace.record import CallSeen, SeenBody, SeenRequest, SeenResponse
 
 

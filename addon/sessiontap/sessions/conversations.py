@@ -26,20 +26,21 @@ flight; `compaction`, where a history was summed up or its beginning left out; `
 `auxiliary`: a title, a summary, a token count, a probe, a warm-up, a request to no model. That one joins, but nothing
 goes on from it: what names a warm-up as its parent hangs where that hung.
 
-Memory is bounded (see `known`) and comes back from the log: `heads` is what a call's record keeps for `restore`.
+Memory is bounded (see `known`) and comes back from the log (see `kept`).
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sessiontap.llm.agents import KINDLESS
 from sessiontap.llm.call import Asked, Call
-from sessiontap.llm.history import START, Ending, Handed, History
+from sessiontap.llm.history import START, Ending, History
+from sessiontap.sessions.declared import DeclaredConversations
 from sessiontap.sessions.ground import Ground
+from sessiontap.sessions.kept import taken_over
 from sessiontap.sessions.known import MOST, Known, KnownCalls
 from sessiontap.sessions.parents import Found, parent_of, reply_keys, request_keys, twin_of, whole_key
 from sessiontap.sessions.quoted import Pending, Quoted
@@ -47,25 +48,8 @@ from sessiontap.sessions.results import named
 from sessiontap.sessions.session import Evidence, Kind, Link
 from sessiontap.sessions.threads import Thread, conversation_id, thread_of
 
-_MOST_THREADS = 10_000
 _CONVERSES = frozenset(("chat", "text_completion", "count_tokens", "realtime"))
 _CERTAIN = ("exact", "strong")
-
-
-@dataclass(slots=True)
-class _Declared:
-    """A declared conversation that has been seen."""
-
-    conversation: str
-    """The one that it is: its own, but for a run that goes on from another's."""
-    root: str
-    lineage: tuple[str, ...]
-    session: str | None = None
-    """What `Link.session` says of it."""
-    begun: bool = False
-    """A call of the conversation itself has been seen, not only what goes beside it."""
-    last: str | None = None
-    """Its latest call that has its reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +77,7 @@ class Conversations:
     def __init__(self, most: int = MOST) -> None:
         self._known = KnownCalls(most)
         self._quoted = Quoted()
-        self._declared: OrderedDict[str, _Declared] = OrderedDict()
+        self._declared = DeclaredConversations()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -167,7 +151,7 @@ class Conversations:
         else:
             self._known.unindex(known, whole_key(known.ground, known.whole))
         if known.declared is not None and known.advances:
-            self._declare(known)
+            self._declared.note(known)
         if ending is not None:
             known.reply, known.gist, known.said, known.tools = ending.key, ending.gist, ending.said, ending.tools
             self._known.index(known, reply_keys(known.ground, ending, advances=known.advances))
@@ -307,7 +291,7 @@ class Conversations:
     def _add(self, known: Known, link: Link) -> None:
         self._known.add(known)
         if known.declared is not None:
-            self._declare(known)
+            self._declared.note(known)
         parent = self._known.get(link.parent)
         if parent is not None:
             self._known.use(parent, known.at)
@@ -317,23 +301,6 @@ class Conversations:
             parent.child = known.id
         if known.end != START:
             self._known.index(known, [*request_keys(known.ground, known.end), whole_key(known.ground, known.whole)])
-
-    def _declare(self, known: Known) -> None:
-        """Remember a declared conversation; its root and lineage are its first call's."""
-        assert known.declared is not None
-        seen = self._declared.get(known.declared)
-        if seen is None:
-            # A sub-agent within a session that does not tell it apart is not what the session declares.
-            own = known.of_run or known.conversation == known.declared
-            seen = _Declared(known.conversation if own else known.declared, known.root, known.lineage if own else ())
-            seen.session = known.ground.session if known.of_run else None
-            self._declared[known.declared] = seen
-        seen.begun = seen.begun or known.advances
-        if known.state == "done":
-            seen.last = known.id
-        self._declared.move_to_end(known.declared)
-        while len(self._declared) > _MOST_THREADS:
-            self._declared.popitem(last=False)
 
     def restore(
         self,
@@ -349,86 +316,12 @@ class Conversations:
         """Take over a recorded call, the oldest first: `kept` is what `heads` gave, `at` when it ended, `tools` the ids
         and names of its reply's tool calls. What is not as it should be is left out. Summaries and titles are not
         restored: they tie calls together that are close."""
-        ground = _ground(kept.get("ground"))
-        end = _bytes(kept.get("end"))
-        if link.conversation is None or ground is None or end is None:
-            return
-        declared = kept.get("declared")
-        known = Known(
-            id=call_id,
-            ground=ground,
-            at=at,
-            conversation=link.conversation,
-            root=link.root or link.conversation,
-            lineage=tuple(link.lineage),
-            end=end,
-            system=_bytes(kept.get("system")),
-            settings=_bytes(kept.get("settings")),
-            declared=declared if isinstance(declared, str) else None,
-            of_run=kept.get("of_run") is True,
-            parent=link.parent,
-            advances=link.kind != "auxiliary",
-            evidence=link.evidence,
-            warm_up=warm_up,
-        )
-        self._add(known, link)
-        ending = Ending(
-            key=_bytes(kept.get("reply")),
-            gist=_bytes(kept.get("gist")),
-            said=_bytes(kept.get("said")),
-            pair=_bytes(kept.get("pair")),
-            response_id=response_id,
-            tools=tuple(tools),
-            handed=tuple(_handed(kept.get("handed"))),
-            failed=kept.get("failed") is True,
-            again=kept.get("again") is True,
-            cut=kept.get("cut") is True,
-        )
-        self.reply(call_id, ending, at)
-
-
-def heads(ground: Ground, call: Call, history: History, ending: Ending) -> dict[str, Any]:
-    """What a call's record keeps so that its conversation goes on after a restart: plain values, some 200 bytes.
-
-    With the link (`conversation`, `parent`, `kind`, `root`, `lineage`), the reply's id and its tool calls' it is all.
-    """
-    thread = thread_of(call, history)
-    kept: dict[str, Any] = {
-        "ground": [ground.process, ground.family, ground.name, ground.session],
-        "end": history.end,
-        "system": history.system,
-        "settings": history.settings,
-        "declared": thread.conversation if thread else None,
-        "of_run": thread is not None and thread.of_run,
-        "reply": ending.key,
-        "gist": ending.gist,
-        "said": ending.said,
-        "pair": ending.pair,
-        "handed": [[one.digest, one.tool, one.id] for one in ending.handed],
-        "failed": ending.failed,
-        "again": ending.again,
-        "cut": ending.cut,
-    }
-    return {key: value for key, value in kept.items() if value not in (None, [], False)}
+        found = taken_over(call_id, at, link, kept, response_id, tools, warm_up)
+        if found is not None:
+            known, ending = found
+            self._add(known, link)
+            self.reply(call_id, ending, at)
 
 
 def _trace(call: Known) -> str:
     return call.trace or call.id
-
-
-def _bytes(value: object) -> bytes | None:
-    return value if isinstance(value, bytes) else None
-
-
-def _ground(value: object) -> Ground | None:
-    match value:
-        case [str(process), str(family), str(name), session]:
-            return Ground(process, family, name, session if isinstance(session, str) else None)
-    return None
-
-
-def _handed(rows: object) -> Iterable[Handed]:
-    for row in rows if isinstance(rows, list | tuple) else ():
-        match row:
-            case [bytes(found), str(tool), str() | None as id]:
-                yield Handed(found, tool, id)
