@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 HOST = "api.openai.com"
@@ -32,9 +33,13 @@ class Load:
         await writer.start_tls(context, server_hostname=HOST)
         return reader, writer
 
-    async def requests(self, clients: int, count: int, body: bytes) -> float:
-        """`count` requests over `clients` connections; requests per second. Latencies in seconds go to `latencies`."""
-        request = _request("/v1/chat/completions", body)
+    async def requests(self, clients: int, count: int, body: bytes | Callable[[int], bytes]) -> float:
+        """`count` requests over `clients` connections; requests per second. Latencies in seconds go to `latencies`.
+
+        `body`: of every request, or of each by its number.
+        """
+        bodies = body if callable(body) else None
+        request = _request("/v1/chat/completions", bodies(0) if bodies else body)
         connections = await asyncio.gather(*(self.connect() for _ in range(clients)))
         for reader, writer in connections:  # the first request of a connection makes the upstream's too
             await _exchange(reader, writer, request)
@@ -42,9 +47,10 @@ class Load:
         latencies: list[float] = []
 
         async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            for _ in left:
+            for number in left:
+                sent = _request("/v1/chat/completions", bodies(number)) if bodies else request
                 started = time.perf_counter()
-                await _exchange(reader, writer, request)
+                await _exchange(reader, writer, sent)
                 latencies.append(time.perf_counter() - started)
 
         started = time.perf_counter()

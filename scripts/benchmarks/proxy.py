@@ -162,17 +162,42 @@ async def streams(bench: Bench, rounds: int) -> None:
     print("  bare mitmdump without that line holds a stream back until its end: 200 ms here")
 
 
+def another(number: int) -> bytes:
+    """The request of a conversation of its own."""
+    said = [{"role": "user", "content": f"Question {number}: {number * 7919 % 10007} or {number * 104729 % 10009}?"}]
+    return json.dumps({"model": "gpt-4o-mini", "messages": said}).encode()
+
+
+def growing(number: int) -> bytes:
+    """One of ten conversations, which grows to 1 MB in steps of 20 KB and then begins anew."""
+    turn = number // 10 % 50
+    said = [
+        {"role": "user" if n % 2 == 0 else "assistant", "content": f"{number % 10} {number // 500} {n} " * 1000}
+        for n in range(2 * turn + 1)
+    ]
+    return json.dumps({"model": "gpt-4o-mini", "messages": said}).encode()
+
+
 async def memory(bench: Bench, calls: int) -> None:
-    """Resident memory after the first tenth of the calls and after all."""
+    """Resident memory after the first tenth of the calls and after all, of the proxy and what it started."""
     proxy = psutil.Process(bench.pids["addon"])
-    await bench.load("addon").requests(8, calls // 10, BODY)
-    early = proxy.memory_info().rss
-    await bench.load("addon").requests(8, calls - calls // 10, BODY)
-    late = proxy.memory_info().rss
-    print(
-        f"\nmemory of the proxy with the addon: {early / 1e6:.0f} MB after {calls // 10:,} more calls, "
-        f"{late / 1e6:.0f} MB after {calls:,} ({(late - early) / 1e6:+.0f} MB; goal: within 20)"
-    )
+
+    def resident() -> tuple[int, int]:
+        return proxy.memory_info().rss, sum(child.memory_info().rss for child in proxy.children(recursive=True))
+
+    print("\nmemory of the proxy with the addon, and of its recorder (goal: the proxy's within 20 MB)")
+    for name, body, first, count in (
+        ("the same call", BODY, calls // 10, calls),
+        ("a conversation each", another, calls // 10, calls),
+        ("ten that grow to 1 MB", growing, 500, 1500),  # each has once been at its largest
+    ):
+        await bench.load("addon").requests(8, first, body)
+        early = resident()
+        await bench.load("addon").requests(8, count - first, body)
+        late = resident()
+        print(f"  {name:<21} after {first:>5,} calls {early[0] / 1e6:>4.0f} + {early[1] / 1e6:.0f} MB, ", end="")
+        grown = (late[0] - early[0]) / 1e6
+        print(f"after {count:>6,} {late[0] / 1e6:>4.0f} + {late[1] / 1e6:.0f} MB ({grown:+.0f} MB)")
 
 
 async def main() -> None:
