@@ -1,0 +1,134 @@
+"""A call's plan, of plain values: what rules see, which session it gets, what an upgrade is told."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from sessiontap.callers import Caller, Found
+from sessiontap.exchange import Headers, Request
+from sessiontap.faults import Faults
+from sessiontap.llm.call import Reply, ToolCall
+from sessiontap.llm.history import ending
+from sessiontap.proxy.connections import Connection, Destination
+from sessiontap.proxy.plan import OnSocket, Plan, Planner, read
+from sessiontap.recording.finished import Left
+from sessiontap.rules import load_text
+
+THERE = Destination("api.openai.com", "openai")
+KNOWN = Found(Caller(id="0aa5b8a2-0000-5000-8000-000000000001", pid=1, started=1, name="app.py"))
+UNKNOWN = Found(reason="gone")
+TASK = "Find every place where the parser drops a comment."
+UPGRADE = Headers([("Connection", "Upgrade"), ("Upgrade", "websocket")])
+
+
+@dataclass
+class Desk:
+    """A planner and one client."""
+
+    rules: str
+    found: Found = KNOWN
+    planner: Planner = field(default_factory=lambda: Planner({}, Faults()))
+    now: int = 1_763_701_200 * 10**9
+
+    def ask(self, id: str, body: dict[str, Any] | None, path: str = "/v1/chat/completions", **options: Any) -> Plan:
+        """A request; without a body it opens a WebSocket."""
+        self.now += 10**9
+        headers = UPGRADE if body is None else Headers([("content-type", "application/json")])
+        data = json.dumps(body).encode() if body is not None else b""
+        request = Request("GET" if body is None else "POST", THERE.host, path, headers, data)
+        connection = Connection("conn-1", ("127.0.0.1", 5000), self.found, proxy=("127.0.0.1", 8080))
+        request, call, _ = read(request, THERE, data)
+        rules = load_text(self.rules, "rules.yaml")
+        plan = self.planner.plan(rules, connection, THERE, request, call, id, self.now, **options)
+        assert not self.planner.faults.counts
+        return plan
+
+    def reply(self, id: str, plan: Plan, *tools: ToolCall, text: str | None = None) -> None:
+        assert plan.history is not None
+        came = ending(plan.history.tail(), Reply(text=text, tool_calls=tools), 200)
+        self.planner.ended(Left(id, plan.session.id if plan.session else None, self.now, came, None))
+
+
+BY_SUBAGENT = """
+version: 1
+rules:
+  - {rule: explorer, match: {subagent: explore}, session: {path: "/helpers/${subagent}"}}
+  - {rule: all, session: {name: App}}
+"""
+
+
+def said(*messages: Any) -> dict[str, Any]:
+    return {"model": "m", "messages": [{"role": "user", "content": one} for one in messages]}
+
+
+def test_rules_see_a_sub_agent_that_only_its_conversation_tells() -> None:
+    desk = Desk(BY_SUBAGENT)
+    main = desk.ask("main", said("Clean up."))
+    arguments = json.dumps({"prompt": TASK, "subagent_type": "explore"})
+    desk.reply("main", main, ToolCall("Task", "call_aBcD1eF", arguments))
+    helper = desk.ask("helper", said(TASK))
+    assert (main.labels.path, helper.labels.path) == ("/chat", "/helpers/explore")
+    assert (main.call.subagent, helper.call.subagent) == (None, "explore")
+    assert helper.link.parent == "main"
+
+
+def test_without_a_process_the_record_names_the_sub_agent_all_the_same() -> None:
+    desk = Desk("version: 1\nrules: [{session: {name: App}}]", UNKNOWN)
+    main = desk.ask("main", said("Clean up."))
+    desk.reply("main", main, ToolCall("Task", "call_aBcD1eF", json.dumps({"prompt": TASK})))
+    helper = desk.ask("helper", said(TASK))
+    assert (helper.labels.path, helper.call.subagent) == ("/main/Task", "Task")
+
+
+def test_a_call_that_is_ignored_is_not_remembered() -> None:
+    desk = Desk("version: 1\nrules: [{match: {message: secret}, ignore: true}, {session: {name: App}}]")
+    assert desk.ask("ignored", said("secret")).session is None
+    assert len(desk.planner.conversations) == 0
+
+
+def test_an_agent_that_serves_as_a_tool_is_in_the_session_of_the_run_that_it_serves() -> None:
+    desk = Desk("version: 1\nrules: [{session: {id: native}}]")
+    main = desk.ask("main", {**said("Clean up."), "prompt_cache_key": "agents-sdk:run:run-0001"})
+    desk.reply("main", main, ToolCall("ask_helper", "call_aBcD1eF", json.dumps({"input": TASK})))
+    helper = desk.ask("helper", {**said(TASK), "prompt_cache_key": "agents-sdk:run:run-0002"})
+    other = desk.ask("other", {**said("Something else"), "prompt_cache_key": "agents-sdk:run:run-0003"})
+    sessions = [plan.session.id for plan in (main, helper, other) if plan.session]
+    assert sessions == ["run-0001", "run-0001", "run-0003"]
+    assert helper.labels.path == "/main/ask_helper"
+
+
+@pytest.mark.parametrize("found", [KNOWN, UNKNOWN], ids=["a known process", "an unknown one"])
+def test_tools_are_named_before_the_rules_ask_for_them(found: Found) -> None:
+    desk = Desk('version: 1\nrules: [{match: {tool_result: find}, session: {path: "/found/${tool_result}"}}]', found)
+    asked = desk.ask("first", {"model": "m", "input": "Look."}, "/v1/responses")
+    desk.reply("first", asked, ToolCall("find", "call_aBcD1eF", "{}"))
+    given = {"type": "function_call_output", "call_id": "call_aBcD1eF", "output": "7"}
+    plan = desk.ask("second", {"model": "m", "input": [given]}, "/v1/responses")
+    assert (plan.labels.path, plan.call.asked.tool_results) == ("/found/find", ("find",))
+
+
+CONVERSATION = "version: 1\nrules: [{session: {id: conversation}}]"
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/realtime?model=m"], ids=["responses", "realtime"])
+def test_an_upgrade_is_told_the_conversation_that_begins_on_the_socket(path: str) -> None:
+    desk = Desk(CONVERSATION)
+    upgrade = desk.ask("upgrade", None, path)
+    turn = {"model": "m", "input": "Why?", "conversation": "socket upgrade" if "realtime" in path else None}
+    first = desk.ask("upgrade", turn, path, on=OnSocket("upgrade", fresh=True), taken=upgrade.session)
+    assert upgrade.session is not None
+    assert upgrade.session.source == "conversation"
+    assert first.session == upgrade.session
+    later = desk.ask("later", {"model": "m", "input": "Else?"}, "/v1/responses", on=OnSocket("upgrade", fresh=False))
+    assert later.session is not None
+    assert later.session.id != upgrade.session.id
+
+
+def test_a_socket_of_no_model_is_told_no_conversation() -> None:
+    plan = Desk(CONVERSATION).ask("upgrade", None, "/v1/notifications")
+    assert plan.session is not None
+    assert plan.session.source == "connection"
