@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -22,7 +23,7 @@ from sessiontap.recording import wire
 from sessiontap.recording.finished import Event, Fault, Finished, Left, Note, Passed, Planned, Read, Said, Start
 from sessiontap.recording.handle import Handle
 from sessiontap.rules import Rules
-from sessiontap.trace import secret
+from sessiontap.trace import TraceError, secret
 from sessiontap.trace.redact import Redactor
 from sessiontap.trace.restore import Restored, restore
 from sessiontap.trace.writer import check
@@ -40,7 +41,7 @@ class Recorder:
     def __init__(
         self, settings: Settings, rules: Rules, on_read: Callable[[Left], None], faults: Faults
     ) -> None:
-        """Raises TraceError: the folder cannot be written."""
+        """Raises TraceError: the folder cannot be written, or no process be started."""
         check(settings.trace)
         self._settings = settings
         self._on_read = on_read
@@ -53,7 +54,12 @@ class Recorder:
         self._callers_of = 0
         """Which of the recorder's processes they were told to."""
         self._closing = False
-        self._handle = Handle(self._start, self._heard, self._lost)
+        try:
+            self._handle = Handle(self._start, self._heard, self._lost)
+        except OSError as error:
+            raise TraceError(
+                f"the recorder's process cannot be started: {error}", f"Can {sys.executable} be run?"
+            ) from None
         self._clean = _Clean(self)
         logger.addFilter(self._clean)
 

@@ -129,6 +129,11 @@ class Handle:
         process = self._process
         return process.pid if process is not None else None
 
+    @property
+    def waiting(self) -> int:
+        """Messages that are queued or being sent."""
+        return self._queued
+
     # -- sending -------------------------------------------------------------------------------------------------------
 
     def _send_all(self) -> None:
@@ -160,6 +165,8 @@ class Handle:
     def _send(self, batch: list[_Item]) -> None:
         process = self._living()
         pieces: list[bytes] = []
+        if process is None:
+            self._dropped["died"] += len(batch)
         try:
             if self._dropped and process is not None:
                 pieces += self._what_was_dropped()
@@ -212,7 +219,6 @@ class Handle:
             except OSError as error:
                 self._began = time.monotonic()
                 self._short_lives += 1
-                self._dropped["died"] += 1
                 why = str(error)
         self._on_fault("recorder", f"the recorder cannot be started: {why}")
         return None
@@ -261,7 +267,8 @@ class Handle:
                 return
             self._process = None
             lost = max(0, self._sent - self._handled)
-            self._dropped["died"] += lost
+            if lost:
+                self._dropped["died"] += lost
             soon = time.monotonic() - self._began < _SOON_SECONDS
             self._short_lives = self._short_lives + 1 if soon else 0
             unread, self._unread = self._unread, {}
@@ -270,7 +277,8 @@ class Handle:
                 with contextlib.suppress(OSError):
                     stream.close()
         status = _ended_by(process)
-        self._on_fault("recorder", f"the recorder {status}; up to {lost} records are lost. It is started again")
+        what = f"up to {lost} records are lost" if lost else "no record is lost"
+        self._on_fault("recorder", f"the recorder {status}; {what}. It is started again with the next call")
         for left in unread.values():
             self._on_event(Read(left, None))
 

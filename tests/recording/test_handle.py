@@ -1,0 +1,215 @@
+"""The recorder's process as the proxy holds it: started, fed, killed, held up, ended. No proxy is needed for it."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sessiontap import trace
+from sessiontap.exchange import Headers, Request
+from sessiontap.llm.call import Endpoint
+from sessiontap.llm.read import read_request
+from sessiontap.recording import wire
+from sessiontap.recording.finished import Event, Finished, Left, Note, Passed, Read, Start
+from sessiontap.recording.handle import Handle
+
+PATIENCE = 20
+REQUEST = b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "Why?"}]}'
+REPLY = b'{"model": "gpt-4o-1", "choices": [{"index": 0, "message": {"content": "Because."}, "finish_reason": "stop"}]}'
+
+
+def finished(number: int) -> Finished:
+    """A call without a session: what is left of it is what came back."""
+    request = Request("POST", "api.openai.com", "/v1/chat/completions", Headers(), REQUEST)
+    endpoint = Endpoint("openai", "openai-chat", "chat", "/v1/chat/completions")
+    return Finished(
+        id=f"0190a000-{number:04x}-7000-8000-000000000000",
+        time=1_000_000_000_000 + number,
+        duration=5,
+        outcome="ok",
+        method="POST",
+        url=request.url,
+        host=request.host,
+        target=request.target,
+        forwarded_host=request.host,
+        http_version="HTTP/1.1",
+        request_headers=(),
+        request_trailers=(),
+        request=Passed(len(REQUEST)),
+        status=200,
+        reply_http_version="HTTP/1.1",
+        reply_headers=((b"content-type", b"application/json"),),
+        reply_trailers=(),
+        reply=Passed(len(REPLY)),
+        first_byte=3,
+        flags=[],
+        caller=None,
+        client="127.0.0.1",
+        proxy_user=None,
+        call=read_request(request, endpoint),
+        planned=None,
+    )
+
+
+class Held:
+    """A handle, and what it says."""
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self.folder = folder
+        self.read: queue.SimpleQueue[Left] = queue.SimpleQueue()
+        self.said: queue.SimpleQueue[str] = queue.SimpleQueue()
+        start = Start(str(folder), {"pid": os.getpid()}, None, b"k" * 32)
+        self.handle = Handle(lambda: start, self._heard, lambda kind, text: self.said.put(f"{kind}: {text}"), **options)
+
+    def _heard(self, event: Event) -> None:
+        if isinstance(event, Read):
+            self.read.put(event.left)
+
+    def submit(self, number: int) -> bool:
+        call = finished(number)
+        left = Left(call.id, None, call.time, None, None)
+        return self.handle.submit(lambda: wire.message(wire.CALL, call, (REQUEST, REPLY)), 512, left)
+
+    def wait_read(self, numbers: int) -> list[Left]:
+        return [self.read.get(timeout=PATIENCE) for _ in range(numbers)]
+
+    @property
+    def pid(self) -> int:
+        assert self.handle.pid is not None
+        return self.handle.pid
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[Callable[..., Held]]:
+    made: list[Held] = []
+
+    def make(**options: Any) -> Held:
+        made.append(Held(tmp_path / "trace", **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.handle.close(PATIENCE)
+
+
+def notes(folder: Path) -> list[str]:
+    return [note["kind"] for note in trace.open(folder).notes()]
+
+
+def recorded(folder: Path) -> list[str]:
+    return [call.id for call in trace.open(folder).calls(newest_first=False)]
+
+
+def test_a_call_is_read_and_written(held: Callable[..., Held]) -> None:
+    one = held()
+    one.submit(1)
+    (left,) = one.wait_read(1)
+    assert left.call_id == finished(1).id
+    assert one.handle.close(PATIENCE)
+    (call,) = trace.open(one.folder).calls()
+    assert call.record["llm"]["response_model"] == "gpt-4o-1"
+    assert (call.request_body(), call.response_body()) == (REQUEST, REPLY)
+    assert notes(one.folder) == []
+
+
+def test_what_was_handed_over_is_written_at_the_end(held: Callable[..., Held]) -> None:
+    one = held()
+    assert all(one.submit(number) for number in range(500))
+    assert one.handle.close(PATIENCE)
+    assert recorded(one.folder) == [finished(number).id for number in range(500)]
+
+
+def test_a_recorder_that_is_killed_gives_way_to_another(held: Callable[..., Held]) -> None:
+    one = held()
+    one.submit(1)
+    one.wait_read(1)
+    killed = one.pid
+    os.kill(killed, signal.SIGKILL)
+    assert "was ended by signal 9" in one.said.get(timeout=PATIENCE)
+    one.submit(2)
+    (left,) = one.wait_read(1)
+    assert left.call_id == finished(2).id
+    assert one.pid != killed
+    assert one.handle.close(PATIENCE)
+    assert recorded(one.folder)[-1] == finished(2).id
+
+
+def test_calls_that_died_with_the_recorder_are_counted_and_nobody_waits_for_them(held: Callable[..., Held]) -> None:
+    one = held(linger_seconds=0)
+    os.kill(one.pid, signal.SIGSTOP)
+    for number in range(3):
+        one.submit(number)
+    while one.handle.waiting:
+        threading.Event().wait(0.01)
+    os.kill(one.pid, signal.SIGKILL)
+    assert "up to 3 records are lost" in one.said.get(timeout=PATIENCE)
+    assert {left.call_id for left in one.wait_read(3)} == {finished(number).id for number in range(3)}
+    one.submit(4)
+    one.wait_read(1)
+    assert one.handle.close(PATIENCE)
+    (note,) = trace.open(one.folder).notes()
+    assert (note["kind"], note["dropped"]) == ("dropped", {"died": 3})
+    assert recorded(one.folder) == [finished(4).id]
+
+
+def test_a_recorder_that_hangs_fills_the_queue_and_holds_nobody_up(held: Callable[..., Held]) -> None:
+    one = held(max_calls=10, linger_seconds=0)
+    os.kill(one.pid, signal.SIGSTOP)
+    big = bytes(4 << 20)  # more than the pipe takes
+    assert one.handle.submit(lambda: wire.message(wire.NOTE, Note("big", "x"), (big, b"")), len(big))
+    taken = [one.submit(number) for number in range(30)]
+    assert sum(taken) < 30
+    assert "queue" in one.said.get(timeout=PATIENCE)
+    os.kill(one.pid, signal.SIGCONT)
+    one.wait_read(sum(taken))
+    one.submit(99)
+    one.wait_read(1)
+    assert one.handle.close(PATIENCE)
+    assert len(recorded(one.folder)) == sum(taken) + 1
+    dropped = [note["dropped"] for note in trace.open(one.folder).notes() if note["kind"] == "dropped"]
+    assert dropped == [{"queue": 30 - sum(taken)}]
+
+
+def test_what_cannot_be_put_into_a_message_is_told(held: Callable[..., Held]) -> None:
+    one = held()
+    left = Left("x", None, 1, None, None)
+    one.handle.submit(lambda: [][0], 1, left)  # type: ignore[misc]
+    assert one.said.get(timeout=PATIENCE) == "recording: IndexError: list index out of range"
+    assert one.wait_read(1) == [left]
+    one.submit(1)
+    one.wait_read(1)
+    assert one.handle.close(PATIENCE)
+    assert [note["dropped"] for note in trace.open(one.folder).notes()] == [{"fault": 1}]
+
+
+def test_signals_are_for_the_proxy(held: Callable[..., Held]) -> None:
+    one = held()
+    one.submit(1)
+    one.wait_read(1)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(one.pid, number)
+    one.submit(2)
+    one.wait_read(1)
+    assert one.handle.close(PATIENCE)
+    assert len(recorded(one.folder)) == 2
+
+
+def test_a_proxy_that_is_gone_is_noted(held: Callable[..., Held]) -> None:
+    """The pipe ends without a word, as where the proxy is killed."""
+    one = held()
+    one.submit(1)
+    one.wait_read(1)
+    process = one.handle._process
+    assert process is not None
+    assert process.stdin is not None
+    process.stdin.close()
+    assert process.wait(PATIENCE) == 0
+    assert recorded(one.folder) == [finished(1).id]
+    assert notes(one.folder) == ["proxy_gone"]

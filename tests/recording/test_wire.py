@@ -1,0 +1,79 @@
+"""Messages between the proxy and the recorder: whatever is put in comes out, however the pipe cuts it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+import pytest
+
+from sessiontap.callers import Caller
+from sessiontap.llm.history import Ending, Handed
+from sessiontap.recording import wire
+from sessiontap.recording.finished import Event, Fault, Handled, Left, Note, Read, Said
+
+LARGE = bytes(range(256)) * 4096
+MESSAGES: dict[str, tuple[int, Any, tuple[bytes, bytes]]] = {
+    "rules": (wire.RULES, (("x-key",), ("re:k[0-9]+",)), (b"", b"")),
+    "a caller": (wire.CALLER, Caller("c", 7, 1, "bot.py", argv=("python", "bot.py"), env={"A": "b"}), (b"", b"")),
+    "text that is no UTF-8": (wire.CALLER, Caller("c", 7, None, "bot\udcff"), (b"", b"")),
+    "a note": (wire.NOTE, Note("rules", "3 rules", {"file": "a", "count": 3, "list": [1, None]}), (b"", b"")),
+    "a number of over 64 bits": (wire.NOTE, Note("x", "y", {"n": 1 << 70}), (b"", b"")),
+    "bodies": (wire.NOTE, Note("x", "y"), (b"a", LARGE)),
+    "the end": (wire.END, None, (b"", b"")),
+}
+
+
+def sent(pieces: list[bytes], sizes: int | None) -> list[wire.Message]:
+    """What comes out of a pipe into which `pieces` go, `sizes` bytes at a time."""
+    out, into = os.pipe()
+
+    def send() -> None:
+        data = b"".join(pieces)
+        if sizes is None:
+            wire.write(into, pieces)
+        else:
+            for at in range(0, len(data), sizes):
+                os.write(into, data[at : at + sizes])
+        os.close(into)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    found = [message for messages in wire.Messages(out) for message in messages]
+    thread.join()
+    os.close(out)
+    return found
+
+
+@pytest.mark.parametrize("sizes", [None, 1, 7, 65_536], ids=["as written", "single bytes", "seven", "a pipe's"])
+def test_messages_come_out_as_they_went_in(sizes: int | None) -> None:
+    given = [one for one in MESSAGES.values() if sizes != 1 or len(one[2][1]) < 10]
+    pieces = [piece for kind, value, bodies in given for piece in wire.message(kind, value, bodies)]
+    found = sent(pieces, sizes)
+    assert [(one.kind, wire.value_of(one), one.bodies) for one in found] == given
+
+
+def test_more_pieces_than_one_write_takes() -> None:
+    pieces = [piece for _ in range(3000) for piece in wire.message(wire.NOTE, Note("a", "b"), (b"c", b"d"))]
+    assert len(sent(pieces, None)) == 3000
+
+
+EVENTS: list[Event] = [
+    Read(Left("a", "s", 5, Ending(b"k", handed=(Handed(b"d", "Task", None),), lines=frozenset([b"l"])), "t"), "a line"),
+    Read(Left("b", None, 5, None, None), None),
+    Fault("reading a reply", "ValueError: no"),
+    Said("disk", "records are lost"),
+    Handled(7),
+]
+
+
+@pytest.mark.parametrize("more", [[], [Fault("x", "\udcff")]], ids=["plain", "text that is no UTF-8"])
+def test_events_come_back(more: list[Event]) -> None:
+    out, into = os.pipe()
+    for event in EVENTS + more:
+        os.write(into, wire.events([event]))
+    os.write(into, wire.events(EVENTS + more)[:-1])  # cut in its middle, as by a kill
+    os.close(into)
+    assert [event for events in wire.events_from(out) for event in events] == EVENTS + more
+    os.close(out)
