@@ -131,10 +131,14 @@ def test_sessions_of_which_nothing_is_left_are_counted(mixed, wish, sessions, dr
     assert prune(mixed, **wish, dry_run=dry_run).sessions == sessions
 
 
-def test_warm_ups_go_and_are_no_calls(written, folder):
-    written(call_map(1), call_map(2, flags=["warm_up"]))
+@pytest.mark.parametrize("wish", [{"max_bytes": 0}, {"session": "session-0"}], ids=["by size", "a session"])
+def test_warm_ups_go_and_are_no_calls(written, folder, wish):
+    """Also one in a segment of its own."""
+    written(call_map(1))
+    written(call_map(2, flags=["warm_up"]))
 
-    assert prune(folder, max_bytes=0).calls == 1
+    assert prune(folder, **wish).calls == 1
+    assert segments(folder) == []
 
 
 def test_a_file_that_a_writer_has_just_made_stays(mixed):

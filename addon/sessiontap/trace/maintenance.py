@@ -205,18 +205,19 @@ def _consider(plan: _Plan, path: Path, doomed: bool, session: str | None) -> Non
         if doomed and held:
             plan.live.append(path)
             return
-        going = staying = 0
+        going = staying = calls = 0
         for record, _ in _records(file):
             if record.get("type") == "call":
                 goes = doomed or _session(record) == session
                 staying += not goes
-                going += goes and not is_warm_up(record)
+                going += goes
+                calls += goes and not is_warm_up(record)
                 if goes and held:
                     plan.live.append(path)
                     return
         if not doomed and not going:
             return
-        plan.calls += going
+        plan.calls += calls
         (plan.rewritten if staying else plan.deleted).append(path)
 
 
