@@ -38,8 +38,8 @@ class Load:
 
         `body`: of every request, or of each by its number.
         """
-        bodies = body if callable(body) else None
-        request = _request("/v1/chat/completions", bodies(0) if bodies else body)
+        bodies = None if isinstance(body, bytes) else body
+        request = _request("/v1/chat/completions", body if isinstance(body, bytes) else body(0))
         connections = await asyncio.gather(*(self.connect() for _ in range(clients)))
         for reader, writer in connections:  # the first request of a connection makes the upstream's too
             await _exchange(reader, writer, request)
