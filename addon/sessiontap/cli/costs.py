@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sessiontap.cli.errors import Misuse, note
-from sessiontap.cli.options import rules_file
+from sessiontap.cli.options import home, rules_file
 from sessiontap.cli.output import line
-from sessiontap.prices import Cost, Rates, cost_of, version
+from sessiontap.prices import Cost, KeptTariffs, Rates, cost_of, version
 
 if TYPE_CHECKING:
     from sessiontap.rules import Price, Rules
@@ -41,11 +41,15 @@ class Costs:
 
     def of(self, call: Mapping[str, Any]) -> Cost:
         """What the call of this record cost, who says so, or why it is not known."""
-        return cost_of(call, self._rates)
+        return cost_of(call, self._rates, self._tariffs.find)
 
     def usd(self, call: Mapping[str, Any]) -> float | None:
         """What the call of this record cost in US dollars."""
         return self.of(call).usd
+
+    @cached_property
+    def _tariffs(self) -> KeptTariffs:
+        return KeptTariffs(home() / "tariffs.json", version())
 
     @cached_property
     def prices(self) -> Prices:

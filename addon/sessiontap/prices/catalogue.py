@@ -97,6 +97,12 @@ def find(provider: str | None, names: tuple[str, ...], time: int, tier: str | No
     return tariff
 
 
+def is_by_the_hour(provider: str | None, names: tuple[str, ...]) -> bool:
+    """The price of the model that `find` finds depends on the time of day."""
+    found = (look_up(LISTS[provider], name) for name in names) if provider in LISTS else ()
+    return next((one.by_the_hour for one in found if one), False)
+
+
 @lru_cache(maxsize=4096)
 def look_up(of: str, name: str) -> Listed | None:
     """The model `name` in the list `of`; None where it is not in it."""

@@ -18,12 +18,15 @@ from typing import Any, Literal
 
 from sessiontap.prices import catalogue
 from sessiontap.prices.places import is_local, is_subscription
-from sessiontap.prices.tariff import Rates, Unknown, input_tokens, total
+from sessiontap.prices.tariff import Rates, Tariff, Unknown, input_tokens, total
 
 Source = Literal["reported", "free", "rules", "local", "genai-prices"]
 
 RatesOf = Callable[[str], Rates | None]
 """A model's name -> the user's own rates for it."""
+
+TariffOf = Callable[[str | None, tuple[str, ...], int, str | None, str | None], Tariff]
+"""As `catalogue.find`: provider, the model's names, time, tier, speed. Raises `Unknown`."""
 
 _ANSWERS = 1
 """Raised where the same record and list would get another answer than before."""
@@ -58,16 +61,18 @@ def no_rates(model: str) -> Rates | None:
     return None
 
 
-def cost_of(call: Mapping[str, Any], rates_of: RatesOf = no_rates) -> Cost:
+def cost_of(
+    call: Mapping[str, Any], rates_of: RatesOf = no_rates, tariff_of: TariffOf = catalogue.find
+) -> Cost:
     """What the call of this record cost. Never raises."""
     llm = call.get("llm") or {}
     try:
-        return _cost(call, llm, rates_of)
+        return _cost(call, llm, rates_of, tariff_of)
     except Unknown as why:
         return Cost(None, reason=str(why))
 
 
-def _cost(call: Mapping[str, Any], llm: Mapping[str, Any], rates_of: RatesOf) -> Cost:
+def _cost(call: Mapping[str, Any], llm: Mapping[str, Any], rates_of: RatesOf, tariff_of: TariffOf) -> Cost:
     reported = llm.get("cost_reported")
     if reported is not None:
         return Cost(float(reported), "reported")
@@ -94,7 +99,7 @@ def _cost(call: Mapping[str, Any], llm: Mapping[str, Any], rates_of: RatesOf) ->
     if tools := billed.get("tools"):
         raise Unknown(f"the provider also bills for {', '.join(tools)}")
     moment, tier = int(call.get("time") or 0), llm.get("service_tier")
-    tariff = catalogue.find(provider, _model(llm), moment, tier, billed.get("speed"))
+    tariff = tariff_of(provider, _model(llm), moment, tier, billed.get("speed"))
     rates = tariff.at(input_tokens(usage, billed))
     return Cost(float(total(usage, billed, rates, operation)), "genai-prices")
 
