@@ -37,7 +37,7 @@ class Ground:
     @property
     def seeds(self) -> tuple[bytes, ...]:
         """The process's, then the session's, where one is given."""
-        return (self.seed,) if self.session is None else (self.seed, _seed("", self.session, "session", self.family))
+        return _seeds(self)
 
     @property
     def place(self) -> tuple[str, str]:
@@ -52,6 +52,12 @@ class Ground:
     def akin(self, other: Ground) -> bool:
         """Whether an id that was issued there means something here."""
         return self.place == other.place or (self.session is not None and self.session == other.session)
+
+
+@lru_cache(maxsize=4096)
+def _seeds(ground: Ground) -> tuple[bytes, ...]:
+    own = ground.seed
+    return (own,) if ground.session is None else (own, _seed("", ground.session, "session", ground.family))
 
 
 @lru_cache(maxsize=4096)

@@ -40,7 +40,7 @@ class Found(NamedTuple):
 
 def request_keys(ground: Ground, end: bytes) -> list[Key]:
     """What a request is found under for as long as it is known."""
-    return [_UP_TO + seed + end for seed in ground.seeds]
+    return [prefix + end for prefix in _prefixes(_UP_TO, ground)]
 
 
 def whole_key(ground: Ground, whole: bytes) -> Key:
@@ -54,9 +54,9 @@ def reply_keys(ground: Ground, ending: Ending, *, advances: bool) -> list[Key]:
     if ending.response_id:
         keys.append(f"reply {ending.response_id}")
     if advances and ending.key is not None:
-        keys += (_BEHIND + seed + ending.key for seed in ground.seeds)
+        keys += (prefix + ending.key for prefix in _prefixes(_BEHIND, ground))
     if advances and ending.pair is not None:
-        keys += (_PAIR + seed + ending.pair for seed in ground.seeds)
+        keys += (prefix + ending.pair for prefix in _prefixes(_PAIR, ground))
     return keys
 
 
@@ -93,7 +93,7 @@ def twin_of(
 def _by_reply(known: KnownCalls, ground: Ground, history: History) -> tuple[Found | None, int]:
     """The newest recorded reply that stands in the history, by its tool calls' ids or as a whole; and how many steps
     lead up to its end."""
-    steps, chain = history.steps, history.chain
+    steps, chain, behind = history.steps, history.chain, _prefixes(_BEHIND, ground)
     answered: list[str] = []
     for at in range(len(steps), 0, -1):
         step = steps[at - 1]
@@ -104,7 +104,7 @@ def _by_reply(known: KnownCalls, ground: Ground, history: History) -> tuple[Foun
             if issuer := _issuer(known, ground, f"tool {id}", id, chain[at - 1], chain[at]):
                 return Found(issuer, "exact"), at
         answered = []
-        if best := _fitting(known, ground, _BEHIND, chain[at], history):
+        if best := _fitting(known, behind, chain[at], history):
             return Found(best, "strong"), at
     for id in answered[:1]:  # a request that holds results alone
         if issuer := _issuer(known, ground, f"tool {id}", id, START, START):
@@ -142,6 +142,7 @@ def _by_request(
     known: KnownCalls, ground: Ground, history: History, depth: int, certain: Known | None, declared: bool
 ) -> Found | None:
     """The deepest recorded request that the history begins with, below what a reply has made certain."""
+    prefixes = _prefixes(_UP_TO, ground)
     for at in range(len(history.steps) - 1, max(depth, 1) - 1, -1):
 
         def fits(one: Known, at: int = at) -> bool:
@@ -151,22 +152,28 @@ def _by_request(
                 return one.conversation == certain.conversation
             return _near(one, ground, declared) and _alike(one, history, declared)
 
-        if best := _fitting(known, ground, _UP_TO, history.chain[at], history, fits):
+        if best := _fitting(known, prefixes, history.chain[at], history, fits):
             return Found(best, "weak")
     return None
 
 
+def _prefixes(what: bytes, ground: Ground) -> list[bytes]:
+    """What a key of messages begins with: of the own process, then of the session."""
+    return [what + seed for seed in ground.seeds]
+
+
 def _fitting(
     known: KnownCalls,
-    ground: Ground,
-    what: bytes,
+    prefixes: list[bytes],
     value: bytes,
     history: History,
     fits: Callable[[Known], bool] = lambda one: True,
 ) -> Known | None:
-    """The best call under a key of the own process, else under that of the session."""
-    for seed in ground.seeds:
-        if best := _best([one for one in known.under(what + seed + value) if fits(one)], history):
+    """The best call under the first key that has one. Nearly always there is none, and this is asked of every step of a
+    long history."""
+    for prefix in prefixes:
+        candidates = known.under(prefix + value)
+        if candidates and (best := _best([one for one in candidates if fits(one)], history)):
             return best
     return None
 
@@ -201,7 +208,8 @@ def _by_pair(known: KnownCalls, ground: Ground, history: History, declared: bool
     for at in range(len(steps) - 1, 0, -1):
         if steps[at].role == "assistant":
             pair = digest(steps[at - 1].digest, steps[at].digest)
-            best = _fitting(known, ground, _PAIR, pair, history, lambda one: _near(one, ground, declared))
+            near = lambda one: _near(one, ground, declared)  # noqa: E731
+            best = _fitting(known, _prefixes(_PAIR, ground), pair, history, near)
             return Found(best, "weak", windowed=True) if best else None
     return None
 
