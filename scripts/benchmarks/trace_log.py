@@ -25,6 +25,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import questions
+
 from sessiontap import trace
 from sessiontap.callers import Caller
 from sessiontap.exchange import Headers, Request, Response
@@ -267,6 +269,8 @@ def main() -> None:
         conversation(Path(name) / "conversation", given.turns)
         if given.calls:
             index(Path(name), given.calls)
+            logs = {count: Path(name) / f"calls-{count}" for count in given.calls}
+            questions.ask(logs, lambda log, first: write(log, 1_000, first))
 
 
 if __name__ == "__main__":
