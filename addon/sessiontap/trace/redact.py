@@ -86,12 +86,19 @@ class Redactor:
         self._headers = HEADERS | {name.lower() for name in header_names}
         self._patterns = tuple(_compiled(pattern) for pattern in patterns)
         self._own: tuple[own.Needle, ...] = ()
+        self._own_texts: tuple[str, ...] = ()
+        """The ways to write them."""
         self._seen: dict[tuple[object, ...], tuple[shapes.Hit, ...]] = {}
         # An app's calls repeat nearly all of their headers, URLs and labels.
         self._kept_header = lru_cache(_REMEMBERED)(self._header)
         self._kept_url = lru_cache(_REMEMBERED)(self._url)
-        self._kept_text = lru_cache(_REMEMBERED)(self._text)
         self._knowing = lru_cache(_CALLERS)(self._that_knows)
+        self._remember()
+
+    def _remember(self) -> None:
+        self.header = lru_cache(_REMEMBERED)(self._any_header)
+        self.url = lru_cache(_REMEMBERED)(self._any_url)
+        self.text = lru_cache(_REMEMBERED)(self._any_text)
 
     def knowing(
         self, headers: Iterable[tuple[str, str]], url: str = "", env: Mapping[str, str] | None = None
@@ -113,6 +120,8 @@ class Redactor:
             return self
         other = copy.copy(self)
         other._own = known
+        other._own_texts = tuple(needle.text.decode("utf-8", "surrogatepass") for needle in known)
+        other._remember()
         return other
 
     def token(self, kind: str, secret: bytes) -> str:
@@ -131,17 +140,17 @@ class Redactor:
             return self._frames(apart, data)
         return self._replaced(data, self._hits(data))
 
-    def header(self, name: str, value: str) -> str:
+    def _any_header(self, name: str, value: str) -> str:
         """A header's value: whole credentials by name (scheme words and cookie names stay), else by shape."""
-        return self._without_own(self._kept_header(name, value)[0])
+        return self._without_own(self._header(name, value)[0])
 
-    def url(self, url: str) -> str:
+    def _any_url(self, url: str) -> str:
         """A URL: its password, the query parameters that are credentials by name, known shapes anywhere."""
-        return self._without_own(self._kept_url(url)[0])
+        return self._without_own(self._url(url)[0])
 
-    def text(self, text: str) -> str:
+    def _any_text(self, text: str) -> str:
         """A text without the credentials whose shape is known."""
-        return self._without_own(self._kept_text(text))
+        return self._without_own(self._text(text))
 
     def headers(self, fields: Iterable[tuple[str, str]]) -> list[list[str]]:
         return [[name, self.header(name, value)] for name, value in fields]
@@ -208,7 +217,7 @@ class Redactor:
     def _header(self, name: str, value: str) -> tuple[str, Own]:
         lower = name.lower()
         if "://" in value and not self.names_credential(lower):
-            return self._kept_url(value)
+            return self._url(value)
         found: Found = []
         return self._header_value(lower, value, found), tuple(found)
 
@@ -220,11 +229,11 @@ class Redactor:
             return ";".join([self._cookie(name, first, found), *others])
         if self.names_credential(name):
             if value.startswith("AWS4-"):
-                return self._kept_text(value)
+                return self._text(value)
             if scheme := _SCHEME.fullmatch(value):
                 return f"{scheme[1]} {self._whole(name, scheme[2], found)}"
             return self._whole(name, value, found)
-        return self._kept_text(value)
+        return self._text(value)
 
     def _url(self, url: str) -> tuple[str, Own]:
         found: Found = []
@@ -234,16 +243,16 @@ class Redactor:
         parts = _URL.fullmatch(url)
         if parts is None:
             path, mark, query = url.partition("?")
-            return self._kept_text(path) + (mark + self._query(query, found) if mark else "")
+            return self._text(path) + (mark + self._query(query, found) if mark else "")
         scheme, user, host, path, query, fragment = parts.groups()
         if user is not None:
             name, colon, password = user.partition(":")
-            user = self._kept_text(name) + colon + (self._whole("password", password, found) if password else "")
+            user = self._text(name) + colon + (self._whole("password", password, found) if password else "")
         return (
             scheme
             + (f"{user}@" if user is not None else "")
-            + self._kept_text(host)
-            + self._kept_text(path)
+            + self._text(host)
+            + self._text(path)
             + (f"?{self._query(query, found)}" if query is not None else "")
             + (f"#{self._query(fragment, found)}" if fragment is not None else "")
         )
@@ -260,7 +269,7 @@ class Redactor:
         plain = unquote_to_bytes(name).decode("utf-8", "replace").lower()
         if value and (plain.translate({ord("_"): None, ord("-"): None}) in shapes.QUERY_NAMES or _NAMED.search(plain)):
             return f"{name}={self._whole(plain, value, found, unquote_to_bytes(value))}"
-        return self._kept_text(name) + equals + self._kept_text(value)
+        return self._text(name) + equals + self._text(value)
 
     def _whole(self, name: str, value: str, found: Found | None = None, secret: bytes | None = None) -> str:
         """The token for a value that is a credential from end to end; its kind is its shape's, else the name's.
@@ -272,7 +281,7 @@ class Redactor:
             return value
         data = stripped.encode("utf-8", "surrogatepass") if secret is None else secret
         kind = re.sub(r"[^\w.-]", "-", name)[:80]
-        for hit in shapes.find(data, 0, len(data), len(data)):
+        for hit in shapes.find(data, 0, len(data), len(data)) if len(data) >= SHORTEST else ():
             if (hit.start, hit.end) == (0, len(data)):
                 kind = hit.kind
                 break
@@ -283,7 +292,10 @@ class Redactor:
     # -- the call's own ------------------------------------------------------------------------------------------------
 
     def _without_own(self, text: str) -> str:
-        if not self._own:
+        for written in self._own_texts:
+            if written in text:
+                break
+        else:
             return text
         data = text.encode("utf-8", "surrogatepass")
         hits = list(own.find(data, self._own, 0, len(data)))

@@ -225,6 +225,7 @@ def _probe(anchor: str, pattern: str, shapes: list[tuple[str, str, int]], whole:
 
 
 PROBES = _probes()
+_BY_ANCHOR = tuple((probe.anchor, probe) for probe in PROBES)
 _USERINFO = re.compile(rb"://[^\s/:@\"'\\<>]{0,128}:(?!\[redacted:)([^\s/@\"'\\<>]{1,256})@")
 _YA29 = re.compile(rf"ya29\.{_border('ya29.')}[A-Za-z0-9_-]{{20,2048}}".encode())
 _NEED = 1024
@@ -237,8 +238,8 @@ def find(text: bytes, start: int, end: int, reach: int) -> Iterator[Hit]:
     What is found depends on text[start - LOOK_BACK : reach] and on whether that is where the text begins.
     """
     near = min(reach, end + _NEED)
-    for probe in PROBES:
-        if text.find(probe.anchor, start, end) < 0:
+    for anchor, probe in _BY_ANCHOR:
+        if text.find(anchor, start, end) < 0:
             continue
         until = reach if probe.whole else near
         for match in probe.pattern.finditer(text, start, until):
