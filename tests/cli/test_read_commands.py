@@ -410,3 +410,46 @@ def test_a_terminal_gets_colour_and_lines_that_fit(folder: Path) -> None:
         "nightly-  Nightly report  2025-11-21 05:00:04      1.5s      2       1  failed",
         "7d3c1a52  Course outline  2025-11-21 05:00:01      3.2s      3          completed",
     ]
+
+
+@pytest.mark.parametrize("command", [["ls"], ["calls"], ["show", "@1"]], ids=lambda command: command[0])
+def test_damage_is_stepped_over_and_said(run: Run, tmp_path: Path, command: list[str]) -> None:
+    trace = recorded.write(tmp_path / "trace", recorded.calls())
+    (segment,) = trace.glob("*.mpk")
+    segment.write_bytes(segment.read_bytes()[:-3])
+    said = run(*command, trace=trace)
+    assert said.status == 0
+    assert said.out
+    assert f"{segment} at " in said.err
+
+
+def test_a_folder_that_cannot_be_written_is_read_all_the_same(run: Run, tmp_path: Path) -> None:
+    trace = recorded.write(tmp_path / "trace", recorded.calls())
+    (trace / "index.sqlite").mkdir()  # root may write where it may not, but not this
+    assert run("ls", "--json", trace=trace).rows == run("ls", "--json").rows
+
+
+def test_ids_are_cut_so_that_they_can_be_typed_back(run: Run, tmp_path: Path) -> None:
+    """Also where the list shows only some of the sessions."""
+    sessions = ["7d3c1a52-0001", "7d3c1a52-0002", "nightly-report"]
+    calls = [recorded.chat(n, session=(one, one, "/", 0), caller=None) for n, one in enumerate(sessions)]
+    trace = recorded.write(tmp_path / "trace", calls)
+    for options, expected in ((["--name", "*0002"], sessions[1:2]), ([], sessions[::-1])):
+        shown = [line.split()[0] for line in run("ls", *options, trace=trace).out.splitlines()[1:]]
+        assert [json.loads(run("show", one, "--json", trace=trace).out)["session"]["id"] for one in shown] == expected
+
+
+def test_tail_follows_what_fits_the_filters(tmp_path: Path) -> None:
+    trace = recorded.write(tmp_path / "trace", [])
+    command = [sys.executable, "-u", "-m", "sessiontap.cli", "tail", "-f", "--error", "--json", "--trace", str(trace)]
+    recorded.write(trace, recorded.calls()[4:])
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as tail:
+        try:
+            assert tail.stdout is not None
+            assert json.loads(tail.stdout.readline())["id"] == call_id(5)
+            later = [recorded.chat(6, session=(REPORT, "R", "/", 2), caller=None)]
+            later.append(recorded.chat(7, session=(REPORT, "R", "/", 3), caller=None, status=500, error={"type": "x"}))
+            recorded.write(trace, later)
+            assert json.loads(tail.stdout.readline())["id"] == call_id(7)
+        finally:
+            tail.terminate()

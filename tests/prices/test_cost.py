@@ -6,12 +6,13 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from decimal import Decimal
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sessiontap.prices import Cost, Rates, cost_of
+from sessiontap.prices import Cost, Rates, cost_of, version
 
 PACKAGE = Path(__file__).parents[2] / "addon"
 
@@ -278,3 +279,7 @@ def test_the_list_is_loaded_only_where_it_is_needed(record: dict[str, Any]) -> N
         "print(*sorted({'genai_prices', 'pydantic'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
+
+
+def test_the_version_names_that_of_the_list() -> None:
+    assert version().endswith(f" genai-prices {metadata.version('genai-prices')}")
