@@ -180,7 +180,7 @@ def test_a_recorder_that_hangs_fills_the_queue_and_holds_nobody_up(held: Callabl
 def test_what_cannot_be_put_into_a_message_is_told(held: Callable[..., Held]) -> None:
     one = held()
     left = Left("x", None, 1, None, None)
-    one.handle.submit(lambda: [][0], 1, left)  # type: ignore[misc]
+    one.handle.submit(lambda: [][0], 1, left)
     assert one.said.get(timeout=PATIENCE) == "recording: IndexError: list index out of range"
     assert one.wait_read(1) == [left]
     one.submit(1)
@@ -206,10 +206,9 @@ def test_a_proxy_that_is_gone_is_noted(held: Callable[..., Held]) -> None:
     one = held()
     one.submit(1)
     one.wait_read(1)
-    process = one.handle._process
-    assert process is not None
-    assert process.stdin is not None
-    process.stdin.close()
-    assert process.wait(PATIENCE) == 0
+    life = one.handle._life
+    assert life is not None
+    life.into.close()
+    assert life.process.wait(PATIENCE) == 0
     assert recorded(one.folder) == [finished(1).id]
     assert notes(one.folder) == ["proxy_gone"]

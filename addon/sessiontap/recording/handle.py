@@ -28,7 +28,7 @@ from sessiontap.recording.finished import Event, Handled, Left, Note, Read, Star
 _BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from sessiontap.recording.process import main; sys.exit(main())"
 _PIPE_BYTES = 1 << 20
 _BATCH = 256
-_AGAIN_SECONDS = (0.0, 1.0, 5.0, 30.0)
+_AGAIN_SECONDS = (0.0, 0.0, 1.0, 5.0, 30.0)
 """Before a recorder is started again, by how many have died soon after their start."""
 _SOON_SECONDS = 60.0
 
@@ -36,10 +36,43 @@ Make = Callable[[], list[bytes]]
 
 
 class _Item(NamedTuple):
-    make: Make
+    make: Make | None
+    """None: only to wake the one who sends."""
     size: int
     left: Left | None
     """What a call leaves if it never comes to be read."""
+
+
+class _Life:
+    """One recorder's process, from its start to its end."""
+
+    def __init__(self, process: subprocess.Popen[bytes], hear: Callable[[_Life], None]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self.process = process
+        self.into, self.out = process.stdin, process.stdout
+        self.began = time.monotonic()
+        self.sent = self.handled = 0
+        """Messages."""
+        self.unread: dict[str, Left] = {}
+        """Calls that it was sent and has not read yet."""
+        self.told: list[tuple[int, dict[str, int]]] = []
+        """What was dropped before, and the number of the message that tells it to the log."""
+        self.is_over = False
+        self.listener = threading.Thread(target=hear, args=(self,), name="sessiontap-listen", daemon=True)
+
+    def end(self) -> str:
+        """How it ended, in words, once it closed its end of the pipe."""
+        self.listener.join(1.0)
+        for stream in (self.into, self.out):
+            with contextlib.suppress(OSError):
+                stream.close()
+        try:
+            status = self.process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            status = self.process.wait()
+        return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
 
 
 class Handle:
@@ -71,16 +104,12 @@ class Handle:
         self._full_said = False
         self._hurry = threading.Event()
         self._closing = threading.Event()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._began = 0.0
+        self._ended = 0.0
+        """When the last process was found dead."""
         self._short_lives = 0
-        self._sent = self._handled = 0
-        self._unread: dict[str, Left] = {}
-        """Calls that this process was sent and has not read yet."""
         self.generation = 0
         """Which process this is: what was told to an earlier one, this one does not know."""
-        with self._lock:
-            self._spawn()
+        self._life: _Life | None = self._begin()
         self._sender = threading.Thread(target=self._send_all, name="sessiontap-send", daemon=True)
         self._sender.start()
 
@@ -113,21 +142,22 @@ class Handle:
         self._queue.put(None)
         self._hurry.set()
         self._sender.join(timeout)
-        process = self._process
-        if self._sender.is_alive() or process is None:
-            return process is None
-        try:
-            process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
+        life = self._life
+        if self._sender.is_alive():
             return False
-        self._listener.join(1.0)
+        if life is not None:
+            try:
+                life.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                return False
+            life.listener.join(1.0)
         return True
 
     @property
     def pid(self) -> int | None:
         """Of the recorder's process."""
-        process = self._process
-        return process.pid if process is not None else None
+        life = self._life
+        return life.process.pid if life is not None else None
 
     @property
     def waiting(self) -> int:
@@ -140,16 +170,20 @@ class Handle:
         going = True
         while going:
             batch, going = self._batch()
-            self._send(batch)
+            try:
+                self._send(batch)
+            finally:
+                with self._lock:
+                    self._queued -= len(batch)
+                    self._queued_bytes -= sum(item.size for item in batch)
             if going and self._linger:
                 self._hurry.wait(self._linger)
                 self._hurry.clear()
-        process = self._process
-        if process is not None and process.stdin is not None:
+        if self._life is not None:
             with contextlib.suppress(OSError):
-                wire.write(process.stdin.fileno(), wire.message(wire.END))
+                wire.write(self._life.into.fileno(), wire.message(wire.END))
             with contextlib.suppress(OSError):
-                process.stdin.close()
+                self._life.into.close()
 
     def _batch(self) -> tuple[list[_Item], bool]:
         """What is queued, at least one item, and whether there will be more."""
@@ -163,67 +197,60 @@ class Handle:
         return batch, False
 
     def _send(self, batch: list[_Item]) -> None:
-        process = self._living()
-        pieces: list[bytes] = []
-        if process is None:
-            self._dropped["died"] += len(batch)
-        try:
-            if self._dropped and process is not None:
-                pieces += self._what_was_dropped()
-            for item in batch:
+        if self._life is not None and self._life.is_over:
+            self._bury(self._life)
+        batch = [item for item in batch if item.make is not None]
+        life = self._living() if batch else self._life
+        pieces = self._what_was_dropped(life) if life is not None and self._dropped else []
+        for item in batch:
+            made: list[bytes] = []
+            if life is None:
+                self._dropped["died"] += 1
+            elif item.make is not None:
                 try:
                     made = item.make()
                 except Exception as error:
                     self._dropped["fault"] += 1
                     self._on_fault("recording", f"{type(error).__name__}: {error}")
-                    made = []
-                if made and process is not None:
-                    pieces += made
-                    self._sent += 1
-                    if item.left is not None:
-                        self._unread[item.left.call_id] = item.left
-                elif item.left is not None:
-                    self._on_event(Read(item.left, None))
-            if process is not None and process.stdin is not None:
-                wire.write(process.stdin.fileno(), pieces)
-        except (OSError, ValueError):
-            if process is not None:
-                self._died(process)
-        finally:
-            with self._lock:
-                self._queued -= len(batch)
-                self._queued_bytes -= sum(item.size for item in batch)
+            if made and life is not None:
+                pieces += made
+                life.sent += 1
+                if item.left is not None:
+                    life.unread[item.left.call_id] = item.left
+            elif item.left is not None:
+                self._on_event(Read(item.left, None))
+        if life is not None and pieces:
+            try:
+                wire.write(life.into.fileno(), pieces)
+            except (OSError, ValueError):
+                self._bury(life)
 
-    def _what_was_dropped(self) -> list[bytes]:
+    def _what_was_dropped(self, life: _Life) -> list[bytes]:
         with self._lock:
             lost, self._dropped, self._full_said = dict(self._dropped), Counter(), False
         reasons = ", ".join(f"{reason} {number}" for reason, number in sorted(lost.items()))
         text = f"{sum(lost.values())} records were lost ({reasons})"
-        self._sent += 1
+        life.sent += 1
+        life.told.append((life.sent, lost))
         return wire.message(wire.NOTE, Note("dropped", text, {"dropped": lost}))
 
-    # -- the process ---------------------------------------------------------------------------------------------------
+    # -- the process: all but `_hear` is for the thread that sends -----------------------------------------------------
 
-    def _living(self) -> subprocess.Popen[bytes] | None:
+    def _living(self) -> _Life | None:
         """The process, started again where it has died; waits where it dies all the time. None: it cannot be."""
-        with self._lock:
-            process = self._process
-        if process is not None:
-            return process
-        wait = _AGAIN_SECONDS[min(self._short_lives, len(_AGAIN_SECONDS) - 1)] - (time.monotonic() - self._began)
-        if wait > 0:
-            self._closing.wait(wait)
-        with self._lock:
+        if self._life is None:
+            wait = _AGAIN_SECONDS[min(self._short_lives, len(_AGAIN_SECONDS) - 1)] - (time.monotonic() - self._ended)
+            if wait > 0:
+                self._closing.wait(wait)
             try:
-                return self._spawn()
+                self._life = self._begin()
             except OSError as error:
-                self._began = time.monotonic()
+                self._ended = time.monotonic()
                 self._short_lives += 1
-                why = str(error)
-        self._on_fault("recorder", f"the recorder cannot be started: {why}")
-        return None
+                self._on_fault("recorder", f"the recorder cannot be started: {error}")
+        return self._life
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    def _begin(self) -> _Life:
         process = subprocess.Popen(
             [sys.executable, "-c", _BOOT, str(Path(__file__).parents[2])],
             stdin=subprocess.PIPE,
@@ -231,64 +258,43 @@ class Handle:
             bufsize=0,
             start_new_session=True,  # a key pressed in the terminal is for the proxy
         )
-        assert process.stdin is not None
+        life = _Life(process, self._hear)
         with contextlib.suppress(ImportError, OSError, AttributeError):
             import fcntl
 
-            fcntl.fcntl(process.stdin.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+            fcntl.fcntl(life.into.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self.generation += 1
-        self._process, self._began, self._sent, self._handled = process, time.monotonic(), 0, 0
-        wire.write(process.stdin.fileno(), wire.message(wire.START, self._start()))
-        self._listener = threading.Thread(
-            target=self._listen, args=(process,), name="sessiontap-listen", daemon=True
-        )
-        self._listener.start()
-        return process
+        wire.write(life.into.fileno(), wire.message(wire.START, self._start()))
+        life.listener.start()
+        return life
 
-    def _listen(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout is not None
-        for events in wire.events_from(process.stdout.fileno()):
+    def _hear(self, life: _Life) -> None:
+        for events in wire.events_from(life.out.fileno()):
             for event in events:
                 if isinstance(event, Handled):
-                    self._handled = event.count
+                    life.handled = event.count
                     continue
                 if isinstance(event, Read):
-                    self._unread.pop(event.left.call_id, None)
+                    life.unread.pop(event.left.call_id, None)
                 with contextlib.suppress(Exception):
                     self._on_event(event)
-        self._died(process)
+        life.is_over = True
+        if not self._closing.is_set():
+            self._queue.put(_Item(None, 0, None))
 
-    def _died(self, process: subprocess.Popen[bytes]) -> None:
-        """The process is no more. Only the first to see it sees to it."""
-        if self._closing.is_set() and process.poll() in (0, None):
-            return
-        with self._lock:
-            if self._process is not process:
-                return
-            self._process = None
-            lost = max(0, self._sent - self._handled)
-            if lost:
-                self._dropped["died"] += lost
-            soon = time.monotonic() - self._began < _SOON_SECONDS
-            self._short_lives = self._short_lives + 1 if soon else 0
-            unread, self._unread = self._unread, {}
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
-        status = _ended_by(process)
+    def _bury(self, life: _Life) -> None:
+        """The process is no more: count what it took with it."""
+        how = life.end()
+        self._life, self._ended = None, time.monotonic()
+        self._short_lives = self._short_lives + 1 if self._ended - life.began < _SOON_SECONDS else 0
+        lost = max(0, life.sent - life.handled)
+        for number, before in life.told:
+            if number > life.handled:  # the log was not told after all
+                self._dropped.update(before)
+                lost -= 1
+        if lost:
+            self._dropped["died"] += lost
         what = f"up to {lost} records are lost" if lost else "no record is lost"
-        self._on_fault("recorder", f"the recorder {status}; {what}. It is started again with the next call")
-        for left in unread.values():
+        self._on_fault("recorder", f"the recorder {how}; {what}. It is started again with the next call")
+        for left in life.unread.values():
             self._on_event(Read(left, None))
-
-
-def _ended_by(process: subprocess.Popen[bytes]) -> str:
-    """How a process that closed its end of the pipe ended, in words."""
-    try:
-        status = process.wait(1.0)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        status = process.wait()
-    return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
-

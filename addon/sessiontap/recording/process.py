@@ -67,7 +67,7 @@ class Recording:
         self._callers: dict[str, Caller] = {}
         self._last_caller: tuple[Caller | None, Redactor, dict[str, Any]] = (None, self._redactor, {})
         self._taken = 0
-        """Messages of which something may have to be written."""
+        """Messages that were seen to, but for what the writer has queued of them."""
         self._writer = Writer(
             Path(start.folder),
             writer_info=start.writer_info,
@@ -83,10 +83,10 @@ class Recording:
         for message in messages:
             with self._faults.guard("recording"):
                 self._take(message, events)
-        self._up.say(*events)
+            self._taken += message.kind != wire.CALLER  # which goes along with a call
+        self._up.say(*events, self._handled())
 
     def _take(self, message: wire.Message, events: list[Event]) -> None:
-        self._taken += message.kind in (wire.CALL, wire.NOTE, wire.RULES)
         value = wire.value_of(message)
         match message.kind:
             case wire.CALL:
@@ -153,7 +153,10 @@ class Recording:
             self._up.say(Said(kind, text))
 
     def _on_idle(self) -> None:
-        self._up.say(Handled(self._taken - self._writer.stats().queued))
+        self._up.say(self._handled())
+
+    def _handled(self) -> Handled:
+        return Handled(self._taken - self._writer.stats().queued)
 
 
 def main() -> int:
