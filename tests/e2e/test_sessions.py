@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.lab import PYTHON, SCRIPTS, Lab, Proxy
+from tests.e2e.faults import patches
+from tests.e2e.lab import PYTHON, Lab, Proxy
 
 from sessiontap.demo.http_server import Server
 from sessiontap.demo.llm_server import LlmService
@@ -270,12 +271,11 @@ def test_a_session_ends_by_silence_and_outlives_a_restart(lab: Lab) -> None:
     log = lab.folder / "log"
 
     def proxy_at(seconds: int, rules: dict[str, Any]) -> Proxy:
-        ahead.write_text(str(seconds))
+        ahead.write_text(f"0 {seconds}")
         proxy = lab.proxy(
             rules,
-            scripts=[SCRIPTS / "clock.py"],
             options={"session_trace": log},
-            environment={"CLOCK": str(ahead)},
+            environment={**patches.environment("set_clock"), "CLOCK": str(ahead)},
         )
         proxy.pass_over()
         return proxy
@@ -289,7 +289,7 @@ def test_a_session_ends_by_silence_and_outlives_a_restart(lab: Lab) -> None:
     }
 
     def ask_at(proxy: Proxy, seconds: int, **headers: str) -> StoredCall:
-        ahead.write_text(str(seconds))
+        ahead.write_text(f"0 {seconds}")
         with proxy.client(headers={**KEY, **headers}) as app:
             assert app.post(CHAT, json=QUESTION).status_code == 200
         (call,) = proxy.take()

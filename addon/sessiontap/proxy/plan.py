@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -19,6 +21,7 @@ from sessiontap.llm.history import History, history
 from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.proxy.connections import Connection, Destination, is_local
+from sessiontap.proxy.set_clock import SetClock
 from sessiontap.recording.finished import Left
 from sessiontap.rules import Decision, Facts, Labels, Rules, SessionFacts, decide, finish
 from sessiontap.sessions import Link, Peer, Registry, Session
@@ -73,6 +76,10 @@ class Plan:
         }
 
 
+MOST_SET = 10_000
+"""Calls in flight whose clock is remembered."""
+
+
 class Planner:
     """Makes plans; remembers sessions and what replies issued. For the proxy's loop alone."""
 
@@ -81,6 +88,10 @@ class Planner:
         self.faults = faults
         self.registry = Registry()
         self.conversations = Conversations()
+        self._clock = SetClock()
+        self._started = time.time_ns()
+        self._set: OrderedDict[str, int] = OrderedDict()
+        """Calls that began after the clock was set -> by how much, until they have ended."""
 
     def restore(self, head: Head) -> None:
         """Take over a recorded call."""
@@ -88,7 +99,7 @@ class Planner:
         if not session:
             return
         if session["step"] is not None:  # else it was not counted
-            ended = head.time + (head.duration or 0)
+            ended = min(head.time + (head.duration or 0), self._started)  # else the clock was set back meanwhile
             self.registry.restore(session["id"], session["name"], session["step"], ended, session.get("key"))
         if head.link:
             link = Link(
@@ -120,6 +131,7 @@ class Planner:
     ) -> Plan:
         """The plan of a call that begins `now` (Unix nanoseconds). For `counts` and `taken` see `Registry.assign`; `on`
         is the WebSocket that it is a turn of."""
+        begun = self._begun(call_id, now)
         local = is_local(connection.client_ip, connection.proxy[0] if connection.proxy else None)
         peer = Peer(connection.id, connection.client_ip, connection.proxy_user, local)
         app = headers.app_session(request.headers, there.host)
@@ -135,7 +147,7 @@ class Planner:
 
         def look(name: str, past: History) -> Asking:
             ground = ground_of(call.endpoint.family, connection.caller, peer, name, given)
-            return self.conversations.find(ground, call, past, call_id, now, begins=begins, upgrade=upgrade)
+            return self.conversations.find(ground, call, past, call_id, begun, begins=begins, upgrade=upgrade)
 
         with self.faults.guard("conversations"):
             past = history(call)
@@ -171,7 +183,7 @@ class Planner:
             call=call,
             caller=connection.caller,
             peer=peer,
-            now=now,
+            now=begun,
             counts=counts,
             taken=taken,
             conversation=link.root or (conversation_id(begins) if begins is not None else None),
@@ -241,9 +253,19 @@ class Planner:
 
     def ended(self, left: Left) -> None:
         """A call ended, and its reply, if any, has been read."""
+        at = left.at - self._set.pop(left.call_id, 0)
         if left.session_id is not None:
-            self.registry.ended(left.session_id, left.at)
-        self.conversations.reply(left.call_id, left.ending, left.at, left.trace_id)
+            self.registry.ended(left.session_id, at)
+        self.conversations.reply(left.call_id, left.ending, at, left.trace_id)
+
+    def _begun(self, call_id: str, now: int) -> int:
+        """When a call began, by the clock as it was when the proxy started."""
+        by = self._clock.by()
+        if by:
+            self._set[call_id] = by
+            while len(self._set) > MOST_SET:
+                self._set.popitem(last=False)
+        return now - by
 
 
 def _listens(decision: Decision, call: Call, caller: Caller | None) -> bool | None:

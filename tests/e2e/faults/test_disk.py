@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.faults import patches
 from tests.e2e.faults.disks import Disk
 from tests.e2e.faults.load import RULES, Crowd, serve
-from tests.e2e.lab import SCRIPTS, Lab, Proxy, wait_until
+from tests.e2e.lab import Lab, Proxy, wait_until
 
 from sessiontap import trace
 from sessiontap.demo.proxy_process import ProxyFailed
-from sessiontap.trace import StoredCall, TraceError
+from sessiontap.trace import StoredCall, Trace, TraceError
 
 
 def recording(lab: Lab, folder: Path, **options: Any) -> tuple[Proxy, Crowd]:
@@ -24,18 +26,22 @@ def recording(lab: Lab, folder: Path, **options: Any) -> tuple[Proxy, Crowd]:
     crowd = Crowd.of("run", "abc", proxy.ca)
     crowd.start(proxy.process.port)
     crowd.wait_more(20)
+    proxy.wait_calls(1)
     return proxy, crowd
 
 
 def wait_told(proxy: Proxy, kind: str) -> None:
     """Return once the log has a note of this kind: the folder may be away meanwhile."""
+    log = proxy.trace_folder
 
     def told() -> bool:
-        try:
-            return bool(proxy.notes(kind))
-        except TraceError:
+        if not log.is_dir():
             return False
+        with suppress(TraceError):
+            return any(note["kind"] == kind for note in reader.notes())
+        return False
 
+    reader = Trace(log)
     wait_until(told, lambda: f"no {kind} in the log; the proxy said: {proxy.process.output}")
 
 
@@ -155,8 +161,7 @@ def test_a_disk_that_hangs(lab: Lab, tmp_path: Path) -> None:
         lab,
         tmp_path / "trace",
         options={"session_fsync": "always"},
-        scripts=[SCRIPTS / "slow_disk.py"],
-        environment={"HOLD": str(hold)},
+        environment={**patches.environment("slow_disk"), "HOLD": str(hold)},
     )
 
     hold.touch()

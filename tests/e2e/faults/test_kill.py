@@ -30,10 +30,12 @@ FOLDERS = 8
 """Each is killed in `KILLS // FOLDERS` times, on and on."""
 LANES = 2
 """Folders that are worked in at a time."""
-LONGEST = 0.45
+LONGEST = 0.8
 """Seconds of load before a kill, at most."""
 STARTING = 0.15
 """The share of kills that come while the proxy starts."""
+TOGETHER = 0.5
+"""The share of kills that end the process which writes the log, too, as the end of a container does."""
 TORN = 0.15
 """The share of kills after which the last record is cut, as a machine that fails may leave it."""
 SEED = int(os.environ.get("SESSIONTAP_SEED") or random.SystemRandom().randrange(10**6))
@@ -115,18 +117,18 @@ def kill_on(warm: Warm, lab: Lab, confdir: Path, number: int) -> Counter[str]:
         proxy = warm.mitmdump(arguments, place)
         if chance.random() < STARTING:
             proxy.pass_time(chance.uniform(0, 0.1))
-            proxy.kill()
+            proxy.kill(helpers=chance.random() < TOGETHER)
             continue
         crowd.start(proxy.port())
         proxy.pass_time(chance.uniform(0, LONGEST))
         crowd.may_fail()
-        proxy.kill()
+        proxy.kill(helpers=chance.random() < TOGETHER)
         crowd.stop()
         assert b"a fault of its own" not in proxy.said, proxy.said.decode()
         assert b"Traceback" not in proxy.said, proxy.said.decode()
         log.query_sessions()  # the index grows from kill to kill
-        if chance.random() < TORN:
-            lost.add(cut(max(folder.glob("*.mpk")), chance))
+        if chance.random() < TORN and (newest := max(folder.glob("*.mpk"), default=None)) is not None:
+            lost.add(cut(newest, chance))
     log.close()
     return checked(folder, crowd, follower, lost - {None})
 

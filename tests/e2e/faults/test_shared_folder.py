@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.faults import patches
 from tests.e2e.faults.load import RULES, Crowd, Ledger, serve
 from tests.e2e.gate import PATIENCE
-from tests.e2e.lab import PYTHON, SCRIPTS, Lab, Proxy, own_environment
+from tests.e2e.lab import PYTHON, Lab, Proxy, own_environment
 
 from sessiontap import trace
 from sessiontap.trace import StoredCall, TraceError
@@ -133,7 +134,7 @@ class Tail:
 def rotating(lab: Lab) -> Iterator[tuple[Proxy, Crowd]]:
     """A proxy under load that begins a new segment every few calls."""
     serve(lab)
-    proxy = lab.proxy(RULES, entry=SCRIPTS / "small_segments.py")
+    proxy = lab.proxy(RULES, environment=patches.environment("small_segments"))
     crowd = Crowd.of("run", "abc", proxy.ca)
     crowd.start(proxy.process.port)
     crowd.wait_more(20)

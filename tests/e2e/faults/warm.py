@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -82,9 +83,13 @@ class WarmProxy:
         while (left := end - time.monotonic()) > 0 and self._read(left):
             pass
 
-    def kill(self, number: int = signal.SIGKILL) -> None:
-        """End it, and wait until nobody holds its output."""
-        os.kill(self.pid, number)
+    def kill(self, helpers: bool) -> None:
+        """End it at once, its helper processes with it or not, and wait until nobody holds its output."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        pids = [int(pid) for pid in children.read_text().split()] if helpers and children.exists() else []
+        for pid in (self.pid, *pids):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         while self._read():
             pass
         os.close(self._output)

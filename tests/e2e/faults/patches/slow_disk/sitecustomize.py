@@ -10,7 +10,7 @@ fsync = os.fsync
 
 def hanging(file: int) -> None:
     if HOLD.exists():
-        print("THE DISK HANGS", flush=True)
+        os.write(2, b"THE DISK HANGS\n")
         while HOLD.exists():
             threading.Event().wait(0.02)
     fsync(file)

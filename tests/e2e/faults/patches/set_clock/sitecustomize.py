@@ -1,0 +1,28 @@
+"""The clock of the machine is set: the file in `CLOCK` says by how many seconds the time of day is off.
+
+Clocks that nobody sets go on as they were, but for the file's second number: seconds that have passed for all of them.
+"""
+
+import os
+import time
+from pathlib import Path
+
+CLOCK = Path(os.environ["CLOCK"])
+time_ns, clock_gettime_ns = time.time_ns, time.clock_gettime_ns
+
+
+def seconds() -> tuple[int, int]:
+    off, passed = CLOCK.read_text().split()
+    return int(off), int(passed)
+
+
+def jumping_time_ns() -> int:
+    return time_ns() + sum(seconds()) * 10**9
+
+
+def steady_ns(clock: int) -> int:
+    return clock_gettime_ns(clock) + seconds()[1] * 10**9
+
+
+time.time_ns, time.clock_gettime_ns = jumping_time_ns, steady_ns
+time.time = lambda: jumping_time_ns() / 1e9
