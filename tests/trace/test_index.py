@@ -274,6 +274,20 @@ def test_ids_are_cut_to_what_tells_them_from_all_others(written, folder):
     assert len(cut) < len(one)
 
 
+def test_a_warm_up_is_no_call_but_found_by_its_id(written, folder):
+    written(CALLER, call_map(1), call_map(2, flags=["warm_up"]))
+    log = trace.open(folder)
+    whole = call_map(2)["id"]
+
+    assert ids(log.query_calls()) == [call_map(1)["id"]]
+    assert log.query_call(whole).id == log.query_call(whole[:14]).id == whole
+    assert log.query_call("@1").id == call_map(1)["id"]
+    (segment,) = folder.glob("*.mpk")
+    segment.unlink()
+    with pytest.raises(TraceError, match="no call's id begins"):
+        log.query_call(whole)
+
+
 @pytest.mark.parametrize("prefix", ["x", "", "@9"])
 def test_a_session_that_is_not_there_is_said_in_words(sample, prefix):
     with pytest.raises(TraceError, match=r"there is no session|no session's id"):

@@ -195,6 +195,9 @@ class CatchUp:
                 self._trouble(segment, found.offset, found.size, templates.LOST)
             record = shared.indexed(record, values)
             if is_warm_up(record):
+                self._database.execute(
+                    "INSERT INTO warm_ups VALUES (?, ?, ?)", (str(record.get("id")), segment.n, found.offset)
+                )
                 return
             try:
                 session = (record.get("session") or {}).get("id")
@@ -247,7 +250,7 @@ class CatchUp:
         database.execute(f"DELETE FROM call_texts WHERE call IN (SELECT n FROM calls WHERE {within})", (chosen,))
         database.execute(f"DELETE FROM costs WHERE call IN (SELECT n FROM calls WHERE {within})", (chosen,))
         database.execute("DELETE FROM texts WHERE n NOT IN (SELECT text FROM call_texts)")
-        for table in ("calls", "callers", "notes", "problems", "shared"):
+        for table in ("calls", "callers", "notes", "problems", "shared", "warm_ups"):
             database.execute(f"DELETE FROM {table} WHERE {within}", (chosen,))
         database.execute("DELETE FROM segments WHERE n IN (SELECT value FROM json_each(?))", (chosen,))
         again = "IN (SELECT value FROM json_each(?))"

@@ -79,8 +79,11 @@ class Index:
                 return database.execute(f"{newest} LIMIT 1 OFFSET ?", (number - 1,)).fetchall()
             if not prefix:
                 return []
-            found = f"SELECT calls.id, {columns} FROM calls {segments} WHERE calls.id >= ? AND calls.id < ? LIMIT 2"
-            rows = database.execute(found, (prefix, prefix + chr(sys.maxunicode))).fetchall()
+            found = " UNION ".join(
+                f"SELECT {table}.id AS found, {columns} FROM {table} {segments} WHERE found >= ?1 AND found < ?2"
+                for table in ("calls", "warm_ups")
+            )
+            rows = database.execute(f"{found} LIMIT 2", (prefix, prefix + chr(sys.maxunicode))).fetchall()
             return [row for row in rows if row[0] == prefix] or rows
 
         return self._ask(ask)

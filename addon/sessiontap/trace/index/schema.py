@@ -39,6 +39,8 @@ CREATE TABLE calls(
 CREATE INDEX calls_by_time ON calls(time);
 CREATE INDEX calls_by_session ON calls(session, time);
 CREATE INDEX calls_by_id ON calls(id);
+CREATE TABLE warm_ups(id TEXT NOT NULL, segment INTEGER NOT NULL, "offset" INTEGER NOT NULL);  -- no calls: by id alone
+CREATE INDEX warm_ups_by_id ON warm_ups(id);
 CREATE TABLE sessions(
     n INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
