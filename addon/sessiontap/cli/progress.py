@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,8 +18,11 @@ PATIENCE = 0.4
 
 @contextlib.contextmanager
 def progress(title: str) -> Iterator[Report]:
-    """Gives what is to be told how far the work is. The bar is gone at the end."""
-    if not sys.stderr.isatty():
+    """Gives what is to be told how far the work is. The bar is gone at the end.
+
+    None where stdout goes to another program: what that shows would be drawn over.
+    """
+    if not sys.stderr.isatty() or _is_piped():
         yield _nothing
         return
     with contextlib.ExitStack() as stack:
@@ -31,6 +36,13 @@ def progress(title: str) -> Iterator[Report]:
                 shown[0](done, total)
 
         yield report
+
+
+def _is_piped() -> bool:
+    try:
+        return stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode)
+    except (OSError, ValueError):  # no file at all
+        return False
 
 
 def _nothing(done: int, total: int) -> None:
