@@ -209,10 +209,10 @@ def _session_number(database: sqlite3.Connection, prefix: str, folder: Path) -> 
 
 def short_ids(database: sqlite3.Connection, of: str, ids: Iterable[str], least: int) -> dict[str, str]:
     """Each id -> its shortest prefix of `least` characters or more that no other id of the table `of` begins with."""
-    near = f"SELECT (SELECT max(id) FROM {of} WHERE id < ?1), (SELECT min(id) FROM {of} WHERE id > ?1)"
+    near = f"SELECT (SELECT max(id) FROM {of} WHERE id < :id), (SELECT min(id) FROM {of} WHERE id > :id)"
     short = {}
     for one in ids:
-        neighbours = filter(None, database.execute(near, (one,)).fetchone())
+        neighbours = filter(None, database.execute(near, {"id": one}).fetchone())
         needed = max((_common(one, other) + 1 for other in neighbours), default=0)
         short[one] = one[: max(least, needed)]
     return short

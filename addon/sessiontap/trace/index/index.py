@@ -80,10 +80,11 @@ class Index:
             if not prefix:
                 return []
             found = " UNION ".join(
-                f"SELECT {table}.id AS found, {columns} FROM {table} {segments} WHERE found >= ?1 AND found < ?2"
+                f"SELECT {table}.id AS found, {columns} FROM {table} {segments} WHERE found >= :first AND found < :end"
                 for table in ("calls", "warm_ups")
             )
-            rows = database.execute(f"{found} LIMIT 2", (prefix, prefix + chr(sys.maxunicode))).fetchall()
+            within = {"first": prefix, "end": prefix + chr(sys.maxunicode)}
+            rows = database.execute(f"{found} LIMIT 2", within).fetchall()
             return [row for row in rows if row[0] == prefix] or rows
 
         return self._ask(ask)
