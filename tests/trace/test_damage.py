@@ -1,4 +1,4 @@
-"""Whatever happens to the files of a folder is found and said; what is read beside it is right, never something else."""
+"""Whatever happens to a folder's files is found and said; what is read beside it is right, never something else."""
 
 from __future__ import annotations
 
@@ -252,7 +252,9 @@ def door(path: Path) -> None:
     ],
     ids=lambda one: one.__name__.replace("_", " ") if callable(one) else "",
 )
-def test_a_foreign_file(sound: Sound, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None], said: bool) -> None:
+def test_a_foreign_file(
+    sound: Sound, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None], said: bool
+) -> None:
     """It is named where it looks like a segment; the proxy starts beside it and goes on with its sessions."""
     monkeypatch.chdir(sound.folder)
     for name in ("99990101T000000.000000Z-1-ffffff.mpk", "notes.txt"):

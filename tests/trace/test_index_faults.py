@@ -1,4 +1,4 @@
-"""The index while several readers ask at once: damaged, deleted, of another version, locked. Answers are right or wait."""
+"""The index while several readers ask at once: damaged, deleted, of another version, locked. No answer is wrong."""
 
 from __future__ import annotations
 
@@ -125,7 +125,9 @@ def from_the_future(path: Path) -> None:
     [deleted, the_file_alone_deleted, garbage, truncated, emptied, from_the_future],
     ids=lambda one: one.__name__.replace("_", " "),
 )
-def test_several_readers_while_it_is_damaged(sample: Path, readers: list[Reader], damage: Callable[[Path], None]) -> None:
+def test_several_readers_while_it_is_damaged(
+    sample: Path, readers: list[Reader], damage: Callable[[Path], None]
+) -> None:
     """Whatever becomes of the file under them, no answer is wrong, and in the end all is well again."""
     for reader in readers:
         reader.ask(2)
@@ -186,7 +188,7 @@ def test_readers_wait_for_the_process_that_brings_it_up_to_date(
     trace.open(sample).query_calls()
     holder = Holder(sample, "BEGIN IMMEDIATE")
     writer = writers()
-    writer.submit(lambda: [call_map(999, flags=["warm_up"])], 1)  # there is something to take in, which counts as no call
+    writer.submit(lambda: [call_map(999, flags=["warm_up"])], 1)  # something to take in that counts as no call
     writer.flush()
     for reader in readers:
         reader.ask(1)
@@ -206,7 +208,7 @@ def test_one_that_is_never_let_go_is_said(
     writer.submit(lambda: [call_map(999)], 1)
     writer.flush()
 
-    with pytest.raises(TraceError, match="index.sqlite cannot be used: database is locked") as told:
+    with pytest.raises(TraceError, match=r"index\.sqlite cannot be used: database is locked") as told:
         trace.open(sample).query_calls()
     assert "try again in a moment" in told.value.hint
     holder.let_go()

@@ -1,4 +1,4 @@
-"""How far the time of day was set since the proxy started: by hand, by a time server, out of a suspended machine's past.
+"""How far the time of day was set since the proxy started: by hand, by a time server.
 
 Silence is measured between times of day, since those are what the log has. Were a clock set back by hours, nothing
 would end for as long; were it set forwards, everything would at once.

@@ -13,8 +13,8 @@ import pytest
 
 _READY = "ready"
 _SHELL = """
-mount -t tmpfs -o size={size} none {place} && mkdir {place}/disk {place}/back && mount --bind {place}/disk {place}/back &&
-echo {ready} || exit 1
+mount -t tmpfs -o size={size} none {place} && mkdir {place}/disk {place}/back &&
+mount --bind {place}/disk {place}/back && echo {ready} || exit 1
 while read -r line; do eval "$line"; echo "{ready} $?"; done
 """
 

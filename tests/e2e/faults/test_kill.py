@@ -30,8 +30,8 @@ FOLDERS = 8
 """Each is killed in `KILLS // FOLDERS` times, on and on."""
 LANES = 2
 """Folders that are worked in at a time."""
-LONGEST = 0.8
-"""Seconds of load before a kill, at most."""
+MOST = 40
+"""Calls that are answered before a kill, at most."""
 STARTING = 0.15
 """The share of kills that come while the proxy starts."""
 TOGETHER = 0.5
@@ -120,7 +120,8 @@ def kill_on(warm: Warm, lab: Lab, confdir: Path, number: int) -> Counter[str]:
             proxy.kill(helpers=chance.random() < TOGETHER)
             continue
         crowd.start(proxy.port())
-        proxy.pass_time(chance.uniform(0, LONGEST))
+        crowd.wait_more(chance.randrange(MOST))
+        proxy.pass_time(chance.uniform(0, 0.05))
         crowd.may_fail()
         proxy.kill(helpers=chance.random() < TOGETHER)
         crowd.stop()
@@ -167,5 +168,5 @@ def test_what_reached_the_disk_is_read_back_and_gone_on_from(warm: Warm, lab: La
         found = sum(lanes.map(lambda number: kill_on(warm, lab, confdir, number), range(FOLDERS)), Counter[str]())
     print(dict(found))
     for what in ("calls", "deltas", "streams"):
-        assert found[what] > KILLS, f"{what}: this was no load"
+        assert found[what] > KILLS // 4, f"{what}: this was no load"
     assert found["torn"] > 0

@@ -153,12 +153,13 @@ def test_readers_go_on(rotating: tuple[Proxy, Crowd], pruned: bool) -> None:
     def check(calls: Iterable[StoredCall]) -> int:
         """How many there are; those whose segment has gone since they were seen cannot be read any more."""
         number = 0
-        for number, call in enumerate(calls, 1):
+        for call in calls:
+            number += 1
             try:
                 ledger.check(call)
             except BodyError as error:
-                assert pruned, error
-                assert "No such file" in str(error), error
+                if not pruned or "No such file" not in str(error):
+                    raise
         return number
 
     def read() -> None:

@@ -1,7 +1,7 @@
 """Real proxies that start at once: a process that has imported everything forks one for each that is asked for.
 
-The child runs mitmdump's own `main` with arguments of its own, from its option parser to its exit; all that it is spared
-is the second that Python takes to import it.
+The child runs mitmdump's own `main` with arguments of its own, from its option parser to its exit; all that it is
+spared is the second that Python takes to import it.
 """
 
 from __future__ import annotations
