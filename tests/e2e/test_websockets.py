@@ -51,6 +51,12 @@ def lines(body: bytes | None) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (body or b"").splitlines()]
 
 
+def written(proxy: Proxy, number: int) -> list[StoredCall]:
+    """The calls, once there are so many and the proxy has ended; one that ends earlier decides by what it knows."""
+    proxy.wait_calls(number)
+    return proxy.stop()
+
+
 def step(call: StoredCall) -> Any:
     return call.record["session"]["step"]
 
@@ -73,7 +79,7 @@ def test_two_turns_are_two_calls(lab: Lab, compression: str | None) -> None:
         second = ask(socket, again)
         told = server.requests[0].headers
         trace_id = socket.reply_headers["X-TraceForge-Trace-ID"]
-    calls = proxy.stop()
+    calls = written(proxy, 2)
     assert [(step(call), call.record["session"]["path"]) for call in calls] == [(0, "/chat/ask"), (1, "/chat/again")]
     assert [lines(call.response_body()) for call in calls] == [first, second]
     assert lines(calls[1].request_body()) == [again]
@@ -114,6 +120,7 @@ def test_a_warm_up_is_marked_and_takes_no_step(served: Proxy) -> None:
 
 def everything(proxy: Proxy) -> list[StoredCall]:
     """Every call in the log, those that do not count as calls among them."""
+    proxy.wait_calls(1)
     proxy.process.stop()
     return list(proxy.trace.calls(newest_first=False, warm_ups=True))
 
@@ -122,7 +129,7 @@ def test_a_turn_that_the_server_refuses(served: Proxy) -> None:
     with connect(served) as socket:
         ask(socket, CREATE | {"input": "Why?", "previous_response_id": "resp_unknown"})
         ask(socket, CREATE | {"input": "Why?"})
-    refused, answered = served.stop()
+    refused, answered = written(served, 2)
     assert (refused.record["outcome"], answered.record["outcome"]) == ("stream_error", "ok")
     assert refused.record["llm"]["error"]["message"] == "No response 'resp_unknown'."
     assert (step(refused), step(answered)) == (0, 1)
@@ -145,13 +152,14 @@ def test_realtime_in_text(served: Proxy) -> None:
         result = item(type="function_call_output", call_id=wish["call_id"], output="blue")
         ask(socket, result, ("conversation.item.added",))
         second = ask(socket, {"type": "response.create"}, ("response.done",))
-    calls = served.stop()
+    calls = written(served, 2)
     assert [step(call) for call in calls] == [0, 1]
     llm = [call.record["llm"] for call in calls]
     assert [one["family"] for one in llm] == ["realtime", "realtime"]
     assert [one["request_model"] for one in llm] == ["gpt-realtime", "gpt-realtime"]
     assert [one["tools_offered"] for one in llm] == [["look_up"], ["look_up"]]
     assert [one["tool_calls"] for one in llm] == [["look_up"], []]
+    assert [one["tool_results"] for one in llm] == [[], ["look_up"]]
     assert [one["finish_reason"] for one in llm] == ["completed", "completed"]
     for one, events in zip(llm, (first, second), strict=True):
         assert one["usage"]["output"] == events[-1]["response"]["usage"]["output_tokens"]
@@ -332,7 +340,7 @@ def test_sessions_by_what_each_turn_says(lab: Lab) -> None:
         first = ask(socket, CREATE | {"input": "Why is the sky blue?"})
         ask(socket, CREATE | {"input": "And at night?", "previous_response_id": first[-1]["response"]["id"]})
         ask(socket, CREATE | {"input": "What is the sea made of?"})
-    calls = proxy.stop()
+    calls = written(proxy, 3)
     one, other = calls[0].session_id, calls[2].session_id
     assert [(call.session_id, step(call)) for call in calls] == [(one, 0), (one, 1), (other, 0)]
     assert one != other
@@ -356,7 +364,7 @@ def test_the_upgrade_is_told_the_conversation_of_a_realtime_socket(lab: Lab) -> 
     with connect(proxy, "/v1/realtime?model=gpt-realtime") as socket:
         for _ in range(2):
             ask(socket, {"type": "response.create"}, ends=("response.done",))
-    calls = proxy.stop()
+    calls = written(proxy, 2)
     told = server.requests[0].headers.get("helicone-session-id")
     assert [(call.session_id, step(call)) for call in calls] == [(told, 0), (told, 1)]
 
@@ -374,7 +382,7 @@ def test_a_turn_of_results_names_their_tools_by_the_reply_that_asked_for_them(la
             for call_id in (called["call_id"], "call_nobody1s")
         ]
         ask(socket, CREATE | {"input": given, "previous_response_id": asked[-1]["response"]["id"]})
-    calls = proxy.stop()
+    calls = written(proxy, 2)
     assert [call.record["llm"]["tool_results"] for call in calls] == [[], ["find", None]]
     assert calls[1].record["session"]["path"] == "/found/find"
 
@@ -386,7 +394,7 @@ def test_a_step_that_the_upgrade_was_given_is_not_lost(lab: Lab) -> None:
     with connect(proxy) as socket:
         ask(socket, CREATE | {"input": "Why?", "metadata": {"run": "run-0001"}})
         ask(socket, CREATE | {"input": "Why?"})
-    calls = proxy.stop()
+    calls = written(proxy, 2)
     assert [(call.record["session"]["source"], step(call)) for call in calls] == [("template", 0), ("process", 0)]
 
 

@@ -44,7 +44,7 @@ def test_the_upgrade_says_the_model_alone() -> None:
 
 def test_settings_hold_unless_the_turn_has_its_own() -> None:
     found = asked(SESSION, item(role="user", content=[{"type": "input_text", "text": "hi"}]), CREATE)
-    assert found == Asked("gpt-realtime", True, ("f",), (), "hi", "Be brief.")
+    assert found == Asked("gpt-realtime", True, ("f",), message="hi", prompt="Be brief.")
     own = {"instructions": "Be long.", "tools": [{"type": "mcp", "server_label": "docs"}], "model": "other"}
     found = asked(SESSION, {"type": "response.create", "response": own})
     assert (found.prompt, found.tools_offered, found.model) == ("Be long.", ("docs",), "other")

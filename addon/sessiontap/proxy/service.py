@@ -212,22 +212,17 @@ class Service:
 
     # -- calls ---------------------------------------------------------------------------------------------------------
 
-    async def plan(
-        self,
-        call: LiveCall,
-        wire: bytes | None,
-        *,
-        counts: bool = True,
-        taken: Session | None = None,
-        conversation: str | None = None,
-        previous: str | None = None,
-        on: OnSocket | None = None,
-    ) -> Plan:
-        """Read the request and plan the call. `wire` is the body as sent, None where it streams past.
+    async def plan(self, call: LiveCall, wire: bytes | None) -> Plan:
+        """Read the request and plan the call. `wire` is the body as sent, None where it streams past."""
+        self.take_in(call, wire)
+        await self.wait_for_replies(call)
+        return self.decide(call)
 
-        For `counts` and `taken` see `Registry.assign`, for `on` see `Planner.plan`. `conversation` and `previous` (the
-        reply that it goes on from) are what its transport says of a request that names neither.
-        """
+    def take_in(
+        self, call: LiveCall, wire: bytes | None, *, conversation: str | None = None, previous: str | None = None
+    ) -> None:
+        """Read the request. `conversation` and `previous` (the reply that it goes on from) are what its transport says
+        of a request that names neither."""
         call.request, call.call, problem = read(call.request, call.there, wire)
         if problem is not None:
             call.flags.append("undecodable")
@@ -235,9 +230,21 @@ class Service:
             asked, body = call.call.asked, call.call.json
             asked = replace(asked, previous=(*asked.previous, *filter(None, [previous])))
             call.call = replace(call.call, asked=asked, json={"conversation": conversation, **(body or {})})
+
+    async def wait_for_replies(self, call: LiveCall, patience: float = UNREAD_PATIENCE) -> None:
+        """Wait for the replies that a request may go on from, where they are not read yet: `patience` seconds."""
         self._take_replies()
-        if self._unread and (awaited := self._awaited(call.connection, goes_on(call.call))):
-            await self._until_read(awaited, UNREAD_PATIENCE)
+        if call.call is not None and self._unread:
+            awaited = self._awaited(call.connection, goes_on(call.call))
+            if awaited:
+                await self._until_read(awaited, patience)
+
+    def decide(
+        self, call: LiveCall, *, counts: bool = True, taken: Session | None = None, on: OnSocket | None = None
+    ) -> Plan:
+        """Plan a call whose request was read. For `counts` and `taken` see `Registry.assign`, for `on` see
+        `Planner.plan`."""
+        assert call.call is not None
         plan = self.planner.plan(
             self.rules,
             call.connection,

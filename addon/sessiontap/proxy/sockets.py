@@ -32,6 +32,8 @@ from sessiontap.trace.record import WARM_UP
 WEBSOCKET = "websocket"
 UNFINISHED = "unfinished"
 BY_SIZE = "media_by_size"
+PATIENCE = 2.0
+"""Seconds that a turn waits to be decided until earlier replies are read. It has been passed on; nobody is held up."""
 
 
 @dataclass(slots=True, eq=False)
@@ -67,6 +69,8 @@ class Socket:
         """Of the newest turn that joined the socket's own conversation."""
         self._order = asyncio.Lock()
         self._planning: set[asyncio.Task[None]] = set()
+        self._unplanned: list[_TurnCall] = []
+        """Turns that wait to be decided, oldest first."""
         self._loop = asyncio.get_running_loop()
         self.counts = {"turns": 0, "warm_ups": 0, "frames": 0}
 
@@ -83,6 +87,20 @@ class Socket:
     def stopped(self, at: int) -> None:
         """The proxy ends: what is under way is written as far as it came."""
         self._close(at, "websocket_closed", "by the end of the proxy", None)
+        self.decide_rest()
+
+    @property
+    def waits(self) -> bool:
+        """Whether turns wait to be decided."""
+        return bool(self._unplanned)
+
+    def decide_rest(self) -> None:
+        """The proxy ends: turns that wait for an earlier one's reply are decided without it, so as to be written."""
+        for entry in list(self._unplanned):
+            with self._service.faults.guard("web socket turn"):
+                if entry.call.call is None:
+                    self._take_in(entry)
+                self._decide(entry)
 
     # -- on the loop, behind what they are about -----------------------------------------------------------------------
 
@@ -130,37 +148,54 @@ class Socket:
             flags=[WEBSOCKET, *([WARM_UP] if turn.warm_up else [])],
         )
         self._under_way[turn] = entry = _TurnCall(turn, call)
-        self._loop.call_soon(self._start_planning, entry, takes)
+        self._unplanned.append(entry)
+        self._loop.call_soon(self._start_planning)
 
-    def _start_planning(self, entry: _TurnCall, takes: bool) -> None:
-        task = self._loop.create_task(self._plan(entry, takes))
+    def _start_planning(self) -> None:
+        task = self._loop.create_task(self._plan_next())
         self._planning.add(task)
         task.add_done_callback(self._planning.discard)
 
-    async def _plan(self, entry: _TurnCall, takes: bool) -> None:
+    async def _plan_next(self) -> None:
         """Decide a turn, one after the other: a later one may go on from an earlier one's reply."""
-        upgrade, call, turn = self._upgrade, entry.call, entry.turn
         async with self._order:
+            if not self._unplanned:
+                return
+            entry = self._unplanned[0]
             with self._service.faults.guard("web socket turn"):
-                joins = self.turns.grammar.settings is not None and not turn.apart
-                plan = await self._service.plan(
-                    call,
-                    call.request.body,
-                    counts=not turn.warm_up,
-                    taken=upgrade.plan.session if takes and upgrade.plan else None,
-                    conversation=f"socket {upgrade.id}" if joins else None,
-                    previous=self._last_response,
-                    on=OnSocket(upgrade.id, fresh=not self._has_begun),
-                )
-                told = conversation_id(socket_conversation(plan.call, upgrade.id))
-                self._has_begun = self._has_begun or plan.link.conversation == told
-                sent = upgrade.plan
-                call.plan = replace(
-                    plan,
-                    edits=sent.edits if sent else (),
-                    reply_edits=sent.reply_edits if sent else (),
-                    gateway=sent.gateway if sent else None,
-                )
+                self._take_in(entry)
+                await self._service.wait_for_replies(entry.call, PATIENCE)
+            if entry in self._unplanned:  # else the proxy has ended meanwhile
+                self._decide(entry)
+
+    def _take_in(self, entry: _TurnCall) -> None:
+        joins = self.turns.grammar.settings is not None and not entry.turn.apart
+        self._service.take_in(
+            entry.call,
+            entry.call.request.body,
+            conversation=f"socket {self._upgrade.id}" if joins else None,
+            previous=self._last_response,
+        )
+
+    def _decide(self, entry: _TurnCall) -> None:
+        upgrade, call = self._upgrade, entry.call
+        self._unplanned.remove(entry)
+        with self._service.faults.guard("web socket turn"):
+            plan = self._service.decide(
+                call,
+                counts=not entry.turn.warm_up,
+                taken=upgrade.plan.session if call.id == upgrade.id and upgrade.plan else None,
+                on=OnSocket(upgrade.id, fresh=not self._has_begun),
+            )
+            told = conversation_id(socket_conversation(plan.call, upgrade.id))
+            self._has_begun = self._has_begun or plan.link.conversation == told
+            sent = upgrade.plan
+            call.plan = replace(
+                plan,
+                edits=sent.edits if sent else (),
+                reply_edits=sent.reply_edits if sent else (),
+                gateway=sent.gateway if sent else None,
+            )
         entry.is_planned = True
         if entry.ended is not None:
             self._submit(entry, entry.ended)

@@ -36,6 +36,8 @@ class Tap:
         self.service = Service(self.faults)
         self.live: dict[str, LiveCall] = {}
         self.sockets: dict[str, Socket] = {}
+        self.closed_sockets: list[Socket] = []
+        """The last one, and those with turns that wait to be decided."""
         self.distrusted: set[tuple[str, str]] = set()
         """(caller, host) pairs that refused our certificate: passed through from then on."""
 
@@ -54,6 +56,8 @@ class Tap:
     def done(self) -> None:
         with self.faults.guard("stop"):
             if ctx.master.should_exit.is_set():
+                for socket in self.closed_sockets:
+                    socket.decide_rest()
                 for socket in self.sockets.values():
                     socket.stopped(time.perf_counter_ns())
                 self.sockets.clear()
@@ -240,6 +244,7 @@ class Tap:
         with self.faults.guard("web socket"):
             socket = self.sockets.pop(flow.id, None)
             if socket is not None:
+                self.closed_sockets = [*(one for one in self.closed_sockets if one.waits), socket]
                 socket.closed(time.perf_counter_ns(), how, why, flow.websocket.close_code if flow.websocket else None)
 
     def _end(self, flow: http.HTTPFlow, how: Outcome) -> None:
