@@ -30,7 +30,7 @@ FOLDERS = 8
 """Each is killed in `KILLS // FOLDERS` times, on and on."""
 LANES = 2
 """Folders that are worked in at a time."""
-MOST = 40
+MOST = 20
 """Calls that are answered before a kill, at most."""
 STARTING = 0.15
 """The share of kills that come while the proxy starts."""
