@@ -5,10 +5,27 @@ from __future__ import annotations
 import logging
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 logger = logging.getLogger("sessiontap")
+
+
+class Guard:
+    """See `Faults.guard`. A class: every call passes six of them, and a generator takes three times as long."""
+
+    __slots__ = ("_faults", "_kind")
+
+    def __init__(self, faults: Faults, kind: str) -> None:
+        self._faults, self._kind = faults, kind
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        self._faults.caught(self._kind, error)
+        return True
 
 
 class Faults:
@@ -18,13 +35,9 @@ class Faults:
         self.counts: Counter[str] = Counter()
         self.tell = tell
 
-    @contextmanager
-    def guard(self, kind: str) -> Iterator[None]:
+    def guard(self, kind: str) -> Guard:
         """Anything raised inside ends the block, is counted and told, and goes no further."""
-        try:
-            yield
-        except Exception as error:
-            self.caught(kind, error)
+        return Guard(self, kind)
 
     def caught(self, kind: str, error: BaseException) -> None:
         """Count `error` as a fault of `kind`; the first is logged with the place it came from."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 
 from mitmproxy import ctx
@@ -27,17 +28,17 @@ class Terminal:
         handlers = (one for one in logging.getLogger().handlers if isinstance(one, TermLogHandler))
         self._between: AbstractContextManager[object] = getattr(next(handlers, None), "lock", None) or nullcontext()
         """mitmproxy's own lines are written under it, the text and its end apart."""
-        self._second, self._stamp = 0, ""
 
-    def say(self, line: str) -> None:
+    def say(self, lines: Sequence[str]) -> None:
         """From any thread."""
         if not self._direct:
-            logger.info(line)
-        elif not self._silent:
+            for line in lines:
+                logger.info(line)
+        elif lines and not self._silent:
             now = time.time()
-            if int(now) != self._second:
-                self._second, self._stamp = int(now), time.strftime("%H:%M:%S", time.localtime(now))
+            stamp = f"[{time.strftime('%H:%M:%S', time.localtime(now))}.{int(now % 1 * 1000):03}]"
+            text = "".join([f"{stamp} {line}\n" for line in lines])
             # A terminal that has gone costs no record.
             with suppress(OSError, ValueError), self._between:
-                sys.stdout.write(f"[{self._stamp}.{int(now % 1 * 1000):03}] {line}\n")
+                sys.stdout.write(text)
                 sys.stdout.flush()

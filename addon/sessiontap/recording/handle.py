@@ -6,7 +6,7 @@ once, and noted in the log as soon as that is possible:
 
     queue   the queue was full in calls or bytes: the recorder does not keep up, or hangs
     died    the recorder died with calls that it had not written yet
-    fault   the call could not be put into a message
+    fault   the call could not be put into a message (`count`)
 """
 
 from __future__ import annotations
@@ -18,29 +18,31 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from sessiontap.callers import Caller
 from sessiontap.recording import wire
 from sessiontap.recording.finished import Event, Handled, Left, Note, Read, Start
 
 _BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from sessiontap.recording.process import main; sys.exit(main())"
 _PIPE_BYTES = 1 << 20
 _BATCH = 256
+_OVERHEAD = 512
+_MOST_CALLERS = 1024
+"""Fewer than the recorder remembers."""
 _AGAIN_SECONDS = (0.0, 0.0, 1.0, 5.0, 30.0)
 """Before a recorder is started again, by how many have died soon after their start."""
 _SOON_SECONDS = 60.0
 
-Make = Callable[[], list[bytes]]
-
-
 class _Item(NamedTuple):
-    make: Make | None
-    """None: only to wake the one who sends."""
+    pieces: list[bytes]
+    """Of a message; none: only to wake the one who sends."""
     size: int
     left: Left | None
     """What a call leaves if it never comes to be read."""
+    caller: Caller | None
 
 
 class _Life:
@@ -53,7 +55,9 @@ class _Life:
         self.into, self.out = process.stdin, process.stdout
         self.began = time.monotonic()
         self.sent = self.handled = 0
-        """Messages."""
+        """Messages, a call's caller not counted."""
+        self.callers: dict[str, Caller] = {}
+        """Those that it knows."""
         self.unread: dict[str, Left] = {}
         """Calls that it was sent and has not read yet."""
         self.told: list[tuple[int, dict[str, int]]] = []
@@ -76,12 +80,12 @@ class _Life:
 
 
 class Handle:
-    """A recorder. `on_event` and `on_fault(kind, text)` are called on threads of its own."""
+    """A recorder. `on_events` and `on_fault(kind, text)` are called on threads of its own."""
 
     def __init__(
         self,
         start: Callable[[], Start],
-        on_event: Callable[[Event], None],
+        on_events: Callable[[Sequence[Event]], None],
         on_fault: Callable[[str, str], None],
         *,
         max_calls: int = 10_000,
@@ -90,7 +94,7 @@ class Handle:
     ) -> None:
         """`start` makes what a new process begins with."""
         self._start = start
-        self._on_event = on_event
+        self._on_events = on_events
         self._on_fault = on_fault
         self._max_calls = max_calls
         self._max_bytes = max_bytes
@@ -107,29 +111,32 @@ class Handle:
         self._ended = 0.0
         """When the last process was found dead."""
         self._short_lives = 0
-        self.generation = 0
-        """Which process this is: what was told to an earlier one, this one does not know."""
         self._life: _Life | None = self._begin()
         self._sender = threading.Thread(target=self._send_all, name="sessiontap-send", daemon=True)
         self._sender.start()
 
-    def submit(self, make: Make, size: int, left: Left | None = None) -> bool:
-        """Queue a message; `size` is about how many bytes wait with it. False: dropped, which is counted and noted.
-
-        `make` runs once, on a thread of ours, or never.
+    def submit(self, pieces: list[bytes], left: Left | None = None, caller: Caller | None = None) -> bool:
+        """Queue a message; of a call with what it leaves, and its caller, which is sent before it where it is not
+        known. False: dropped, which is counted and noted.
         """
+        size = sum(map(len, pieces)) + _OVERHEAD
         with self._lock:
             full = self._queued >= self._max_calls or (self._queued and self._queued_bytes + size > self._max_bytes)
             if not full and not self._closing.is_set():
                 self._queued += 1
                 self._queued_bytes += size
-                self._queue.put(_Item(make, size, left))
+                self._queue.put(_Item(pieces, size, left, caller))
                 return True
             self._dropped["queue"] += 1
             first, self._full_said = not self._full_said, True
         if first:
             self._on_fault("queue", "records are lost: the queue to the recorder is full")
         return False
+
+    def count(self, reason: str) -> None:
+        """Count a record that could not be handed over."""
+        with self._lock:
+            self._dropped[reason] += 1
 
     def hurry(self) -> None:
         """Send at once what waits."""
@@ -199,27 +206,24 @@ class Handle:
     def _send(self, batch: list[_Item]) -> None:
         if self._life is not None and self._life.is_over:
             self._bury(self._life)
-        batch = [item for item in batch if item.make is not None]
+        batch = [item for item in batch if item.pieces]
         life = self._living() if batch else self._life
-        pieces = self._what_was_dropped(life) if life is not None and self._dropped else []
+        if life is None:
+            self._dropped["died"] += len(batch)
+            self._on_events([Read(item.left, None) for item in batch if item.left is not None])
+            return
+        pieces = self._what_was_dropped(life) if self._dropped else []
         for item in batch:
-            made: list[bytes] = []
-            if life is None:
-                self._dropped["died"] += 1
-            elif item.make is not None:
-                try:
-                    made = item.make()
-                except Exception as error:
-                    self._dropped["fault"] += 1
-                    self._on_fault("recording", f"{type(error).__name__}: {error}")
-            if made and life is not None:
-                pieces += made
-                life.sent += 1
-                if item.left is not None:
-                    life.unread[item.left.call_id] = item.left
-            elif item.left is not None:
-                self._on_event(Read(item.left, None))
-        if life is not None and pieces:
+            if item.caller is not None and life.callers.get(item.caller.id) is not item.caller:
+                if len(life.callers) >= _MOST_CALLERS:
+                    life.callers.clear()
+                life.callers[item.caller.id] = item.caller
+                pieces += wire.message(wire.CALLER, item.caller)
+            pieces += item.pieces
+            life.sent += 1
+            if item.left is not None:
+                life.unread[item.left.call_id] = item.left
+        if pieces:
             try:
                 wire.write(life.into.fileno(), pieces)
             except (OSError, ValueError):
@@ -263,7 +267,6 @@ class Handle:
             import fcntl
 
             fcntl.fcntl(life.into.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        self.generation += 1
         wire.write(life.into.fileno(), wire.message(wire.START, self._start()))
         life.listener.start()
         return life
@@ -271,16 +274,15 @@ class Handle:
     def _hear(self, life: _Life) -> None:
         for events in wire.events_from(life.out.fileno()):
             for event in events:
-                if isinstance(event, Handled):
-                    life.handled = event.count
-                    continue
                 if isinstance(event, Read):
                     life.unread.pop(event.left.call_id, None)
-                with contextlib.suppress(Exception):
-                    self._on_event(event)
+                elif isinstance(event, Handled):
+                    life.handled = event.count
+            with contextlib.suppress(Exception):
+                self._on_events(events)
         life.is_over = True
         if not self._closing.is_set():
-            self._queue.put(_Item(None, 0, None))
+            self._queue.put(_Item([], 0, None, None))
 
     def _bury(self, life: _Life) -> None:
         """The process is no more: count what it took with it."""
@@ -296,5 +298,4 @@ class Handle:
             self._dropped["died"] += lost
         what = f"up to {lost} records are lost" if lost else "no record is lost"
         self._on_fault("recorder", f"the recorder {how}; {what}. It is started again with the next call")
-        for left in life.unread.values():
-            self._on_event(Read(left, None))
+        self._on_events([Read(left, None) for left in life.unread.values()])
