@@ -1,9 +1,10 @@
 """What the addon costs: rounds of direct, bare mitmdump, mitmdump with the addon, and `sessiontap run`, interleaved.
 
-    scripts/bench [--rounds N] [--requests N]
+    scripts/bench [--rounds N] [--requests N] [--one-core]
 
 Ratios are taken round by round and their median is printed: the machine's speed drifts, a ratio within a round does
-less. Where the machine allows it the proxies run on one core, client and upstream on the other.
+less. Each process runs where the system puts it; with --one-core a proxy and its recorder have one core between them,
+client and upstream another.
 """
 
 from __future__ import annotations
@@ -205,8 +206,9 @@ async def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--requests", type=int, default=600)
     parser.add_argument("--calls", type=int, default=10_000, help="of the memory measurement")
+    parser.add_argument("--one-core", action="store_true", help="give a proxy and its recorder one core")
     given = parser.parse_args()
-    can_pin = hasattr(os, "sched_setaffinity") and len(os.sched_getaffinity(0)) > 1
+    can_pin = given.one_core and len(os.sched_getaffinity(0)) > 1
     cores = sorted(os.sched_getaffinity(0)) if can_pin else []
     if can_pin:
         os.sched_setaffinity(0, {cores[1]})

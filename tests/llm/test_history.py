@@ -281,7 +281,7 @@ def test_how_a_call_ended(reply: Reply | None, status: int | None, failed: bool,
         pytest.param({}, Reply(text="Sun", error=CallError("x", None)), True, False, id="an error behind it"),
         pytest.param({"n": 2}, Reply(text="Sunny."), True, False, id="one of several"),
         pytest.param({"n": 1}, Reply(text="Sunny."), True, True, id="one of one"),
-        pytest.param({"generationConfig": {"candidateCount": 2}}, Reply(text="x"), True, False, id="of several, Gemini"),
+        pytest.param({"generationConfig": {"candidateCount": 2}}, Reply(text="x"), True, False, id="Gemini's"),
     ],
 )
 def test_another_text_in_the_replys_place(asks: Any, reply: Reply, complete: bool, told_apart: bool) -> None:

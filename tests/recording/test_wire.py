@@ -59,6 +59,22 @@ def test_more_pieces_than_one_write_takes() -> None:
     assert len(sent(pieces, None)) == 3000
 
 
+def test_under_load_messages_come_together_and_what_hurries_does_not_wait() -> None:
+    out, into = os.pipe()
+    note = b"".join(wire.message(wire.NOTE, Note("a", "b")))
+    messages = iter(wire.Messages(out, linger=60.0))
+    os.write(into, note)
+    assert len(next(messages)) == 1  # after a silence: at once
+    os.write(into, note)
+    hurried = threading.Timer(0.1, os.write, (into, note + b"".join(wire.message(wire.HURRY))))
+    hurried.start()
+    assert [one.kind for one in next(messages)] == [wire.NOTE, wire.NOTE, wire.HURRY]
+    os.write(into, note * 2)
+    os.close(into)
+    assert [len(found) for found in messages] == [2]  # nor is the end waited for
+    os.close(out)
+
+
 EVENTS: list[Event] = [
     Read(Left("a", "s", 5, Ending(b"k", handed=(Handed(b"d", "Task", None),), lines=frozenset([b"l"])), "t"), "a line"),
     Read(Left("b", None, 5, None, None), None),

@@ -509,7 +509,7 @@ print(seen)
 
 
 def test_several_readers_at_once_while_the_proxy_writes(writers, folder):
-    writer = writers(rotate_bytes=40_000, linger_seconds=0)
+    writer = writers(rotate_bytes=40_000)
     count = 1500
     environment = {**os.environ, "PYTHONPATH": str(ADDON)}
     readers = [

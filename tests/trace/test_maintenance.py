@@ -251,7 +251,7 @@ print(seen[-1])
 
 def test_readers_and_a_writer_while_sessions_are_pruned(writers, folder):
     """Calls of the session that is kept are never missed, whatever goes around them."""
-    writer = writers(rotate_bytes=15_000, linger_seconds=0)
+    writer = writers(rotate_bytes=15_000)
     environment = {**os.environ, "PYTHONPATH": str(ADDON)}
     readers = [
         subprocess.Popen([sys.executable, "-c", READER, folder], env=environment, stdout=subprocess.PIPE)

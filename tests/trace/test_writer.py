@@ -18,7 +18,7 @@ from sessiontap import trace
 from sessiontap.trace import Writer, frame
 from sessiontap.trace.errors import TraceError
 from sessiontap.trace.segment import Segment
-from sessiontap.trace.writer import Stats
+from sessiontap.trace.writer import Stats, check
 
 
 def ids(folder: Path) -> list[int]:
@@ -112,8 +112,27 @@ def test_a_folder_that_cannot_be_written_is_refused_at_start(tmp_path, place):
     folder = tmp_path / "file" if place == "a file in the way" else tmp_path / "file" / "trace"
 
     with pytest.raises(TraceError, match="cannot be written") as caught:
-        Writer(folder, writer_info=INFO).start()
+        check(folder)
     assert "session_trace" in caught.value.hint
+
+
+def test_a_folder_that_can_be_written_is_left_as_it_was(tmp_path):
+    check(tmp_path / "trace")
+    assert list((tmp_path / "trace").iterdir()) == []
+
+
+def test_a_folder_that_becomes_writable_is_written(writers, tmp_path):
+    """As where the recorder is started again while the disk is away."""
+    (tmp_path / "trace").write_text("")
+    writer = writers(retry_seconds=0.01)
+    put(writer, 1)
+    assert writer.flush(5)
+    assert writer.stats().failing
+    (tmp_path / "trace").unlink()
+    while writer.stats().failing:
+        put(writer, 2)
+        assert writer.flush(5)
+    assert 2 in ids(tmp_path / "trace")
 
 
 def test_a_caller_is_written_once_for_each_segment(writers, folder):

@@ -15,6 +15,7 @@
     rules_file.py   the rules file, reloaded when it changes
     state_file.py   where a running proxy says where it listens
     chain.py        a shorter addon chain: what has nothing to do sleeps
+    dispatch.py     asking only the addons that have a hook
     runner.py       `sessiontap run`: mitmdump with the addon loaded
     ca.py           mitmproxy's certificate authority, made before the proxy starts
     flow_file.py    recorded calls as mitmproxy's flow file; no part of the proxy

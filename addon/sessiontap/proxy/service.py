@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 import time
@@ -19,6 +20,7 @@ from sessiontap.gateways import Direct
 from sessiontap.proxy import state_file
 from sessiontap.proxy.chain import Chain
 from sessiontap.proxy.connections import Connection, Connections, Destinations
+from sessiontap.proxy.dispatch import hasten
 from sessiontap.proxy.entry import complain
 from sessiontap.proxy.live import Ended, LiveCall
 from sessiontap.proxy.plan import OnSocket, Plan, Planner, goes_on, read
@@ -160,6 +162,10 @@ class Service:
         self._state = state_file.write(values)
         self._chain = Chain(ctx.master.addons, ctx.options)
         self._chain.shorten()
+        hasten(ctx.master.addons)
+        # What is here now stays: left out of each full collection, it costs no call 50 ms any more.
+        gc.collect()
+        gc.freeze()
 
     def done(self) -> None:
         """The addon is taken out: the proxy ends, the entry script is being reloaded, or it has vanished."""

@@ -179,9 +179,12 @@ class Tap:
         if plan.session is None:  # a rule says to leave it alone
             del self.live[flow.id]
             return
-        call.plan = replace(plan, edits=(), gateway=None)
-        carry_out.on_request(plan, flow.request)
-        call.plan = plan
+        try:
+            carry_out.on_request(plan, flow.request)
+            call.plan = plan
+        except Exception:
+            call.plan = replace(plan, edits=(), gateway=None)
+            raise
         flow.comment = flow.comment or f"{plan.session.name} {plan.labels.path}"
         flow.metadata["sessiontap"] = {"call": call.id, **plan.summary()}
 

@@ -29,6 +29,7 @@ from sessiontap.recording.finished import Event, Handled, Left, Note, Read, Star
 _BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from sessiontap.recording.process import main; sys.exit(main())"
 _PIPE_BYTES = 1 << 20
 _BATCH = 256
+_HURRY = wire.message(wire.HURRY)
 _OVERHEAD = 512
 _MOST_CALLERS = 1024
 """Fewer than the recorder remembers."""
@@ -43,6 +44,8 @@ class _Item(NamedTuple):
     left: Left | None
     """What a call leaves if it never comes to be read."""
     caller: Caller | None
+    counts: bool = True
+    """Something of it is written."""
 
 
 class _Life:
@@ -139,7 +142,10 @@ class Handle:
             self._dropped[reason] += 1
 
     def hurry(self) -> None:
-        """Send at once what waits."""
+        """Have at once what waits sent and read."""
+        with self._lock:
+            self._queued += 1
+        self._queue.put(_Item(_HURRY, 0, None, None, counts=False))
         self._hurry.set()
 
     def close(self, timeout: float) -> bool:
@@ -209,7 +215,7 @@ class Handle:
         batch = [item for item in batch if item.pieces]
         life = self._living() if batch else self._life
         if life is None:
-            self._dropped["died"] += len(batch)
+            self._dropped["died"] += sum(item.counts for item in batch)
             self._on_events([Read(item.left, None) for item in batch if item.left is not None])
             return
         pieces = self._what_was_dropped(life) if self._dropped else []
@@ -220,7 +226,7 @@ class Handle:
                 life.callers[item.caller.id] = item.caller
                 pieces += wire.message(wire.CALLER, item.caller)
             pieces += item.pieces
-            life.sent += 1
+            life.sent += item.counts
             if item.left is not None:
                 life.unread[item.left.call_id] = item.left
         if pieces:
@@ -282,7 +288,9 @@ class Handle:
                 self._on_events(events)
         life.is_over = True
         if not self._closing.is_set():
-            self._queue.put(_Item([], 0, None, None))
+            with self._lock:
+                self._queued += 1
+            self._queue.put(_Item([], 0, None, None, counts=False))
 
     def _bury(self, life: _Life) -> None:
         """The process is no more: count what it took with it."""

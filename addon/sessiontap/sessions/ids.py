@@ -10,11 +10,14 @@ from __future__ import annotations
 import os
 import re
 from functools import lru_cache
+from hashlib import sha1
 from threading import Lock
-from uuid import UUID, uuid5
+from uuid import UUID
 
 NAMESPACE = UUID("c0b0a1de-93f1-5c38-8d5e-2b6f1a7e4d90")
 """Sessiontap's own. Changing it changes every derived session id."""
+
+_NAMESPACE = NAMESPACE.bytes
 
 STEP = 1 << 30
 """Between two call ids of one millisecond: one more in the 12 bits behind the milliseconds."""
@@ -34,8 +37,16 @@ def derived_id(source: str, evidence: str, name: str, started: int | None = None
     """
     parts = [source, evidence, name] if started is None else [source, evidence, name, str(started)]
     joined = "".join(f"{len(part)}:{part}" for part in parts)
-    # A name may come from header bytes that are no UTF-8.
-    return str(uuid5(NAMESPACE, joined.encode("utf-8", "surrogatepass")))
+    # A name may come from header bytes that are no UTF-8. RFC 9562, 5.5; as `uuid.uuid5`, in a third of its time.
+    digest = bytearray(sha1(_NAMESPACE + joined.encode("utf-8", "surrogatepass"), usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    return dashed(digest.hex())
+
+
+def dashed(digits: str) -> str:
+    """32 hexadecimal digits as a UUID is written."""
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 class CallIds:
@@ -65,8 +76,7 @@ class CallIds:
             ms, count = self._ms & ((1 << 48) - 1), self._count
         high = ms << 16 | 0x7 << 12 | count >> 30
         low = 0b10 << 62 | (count & 0x3FFFFFFF) << 32 | random & 0xFFFFFFFF
-        digits = f"{high:016x}{low:016x}"
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        return dashed(f"{high:016x}{low:016x}")
 
 
 _CALL_IDS = CallIds()

@@ -8,8 +8,8 @@ without them); the rest imports msgpack and zstandard, nothing of mitmproxy.
     for call in trace.open("~/.sessiontap/trace").calls():
         print(call.record["time"], call.session_id, len(call.request_body() or b""))
 
-Times are Unix nanoseconds, durations nanoseconds, unknown is None; `open` and look-ups raise TraceError, bodies BodyError.
-docs/python.md shows what it is used for.
+Times are Unix nanoseconds, durations nanoseconds, unknown is None; `open` and look-ups raise TraceError, bodies
+BodyError. docs/python.md shows what it is used for.
 """
 
 from __future__ import annotations

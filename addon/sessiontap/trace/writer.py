@@ -61,10 +61,8 @@ class Writer:
 
     `writer_info`: pid, host, versions, for the segment's header. `fsync_seconds`: at most this much is lost when the
     machine fails (0: every record is synced, None: left to the system; a killed process alone never loses what was
-    written). `linger_seconds`: how long a record waits for more to come: a thread that wakes for each of them costs the
-    proxy several times their own work in switches and cold caches. `on_fault(kind, text)` is called on the writer's
-    thread (for a full queue: on the one that submits), at most every ten minutes for each kind; `on_idle` there, too,
-    as often as all that was submitted has been seen to.
+    written). `on_fault(kind, text)` is called on the writer's thread (for a full queue: on the one that submits), at
+    most every ten minutes for each kind; `on_idle` there, too, as often as all that was submitted has been seen to.
     """
 
     def __init__(
@@ -78,7 +76,6 @@ class Writer:
         rotate_bytes: int = 64 << 20,
         rotate_seconds: float = 86_400.0,
         retry_seconds: float = 1.0,
-        linger_seconds: float = 0.02,
         on_fault: OnFault | None = None,
         on_idle: Callable[[], None] | None = None,
     ) -> None:
@@ -90,7 +87,6 @@ class Writer:
         self._rotate_bytes = rotate_bytes
         self._rotate_seconds = rotate_seconds
         self._retry_seconds = retry_seconds
-        self._linger = linger_seconds
         self._on_fault = on_fault
         self._on_idle = on_idle
         self._queue: queue.SimpleQueue[tuple[Make, int] | _Flush | None] = queue.SimpleQueue()
@@ -103,7 +99,6 @@ class Writer:
         self._notes: list[dict[str, Any]] = []
         self._accepting = False
         self._abandon = threading.Event()
-        self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
         # The rest belongs to the writer's thread.
         self._segment: Segment | None = None
@@ -151,17 +146,12 @@ class Writer:
         record = note_record(kind, text, **facts)
         return self.submit(lambda: (record,), 256)
 
-    def hurry(self) -> None:
-        """Have what waits seen to at once."""
-        self._hurry.set()
-
     def flush(self, timeout: float = 10.0) -> bool:
         """Wait until all that was handed over so far is written or dropped, and synced. False: time was up."""
         if self._thread is None or not self._thread.is_alive():
             return False
         request = _Flush(threading.Event())
         self._queue.put(request)
-        self._hurry.set()
         return request.done.wait(timeout)
 
     def close(self, timeout: float = 10.0) -> bool:
@@ -171,7 +161,6 @@ class Writer:
         if self._thread is None:
             return True
         self._queue.put(None)
-        self._hurry.set()
         self._thread.join(timeout)
         if not self._thread.is_alive():
             return True
@@ -203,9 +192,6 @@ class Writer:
             except queue.Empty:
                 self._tend()
                 continue
-            if self._linger and self._queue.empty():
-                self._hurry.wait(self._linger)
-            self._hurry.clear()
             if item is None:
                 break
             if isinstance(item, _Flush):
