@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import platform
 import queue
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,6 +22,7 @@ from sessiontap.llm.read import read_request
 from sessiontap.recording import wire
 from sessiontap.recording.finished import Event, Finished, Left, Note, Passed, Read, Start
 from sessiontap.recording.handle import Handle
+from sessiontap.trace.restore import wait_for_orphans
 
 PATIENCE = 20
 REQUEST = b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "Why?"}]}'
@@ -118,6 +122,29 @@ def test_a_call_is_read_and_written(held: Callable[..., Held]) -> None:
     assert call.record["llm"]["response_model"] == "gpt-4o-1"
     assert (call.request_body(), call.response_body()) == (REQUEST, REPLY)
     assert notes(one.folder) == []
+
+
+def test_it_says_when_it_is_up(held: Callable[..., Held]) -> None:
+    one = held()
+    assert one.handle.wait_ready(PATIENCE)
+    os.kill(one.pid, signal.SIGKILL)
+    assert "no record is lost" in one.said.get(timeout=PATIENCE)
+    assert not one.handle.wait_ready(0)  # until there is a call for another
+
+
+def test_a_new_proxy_waits_for_the_recorder_of_one_that_was_killed(held: Callable[..., Held]) -> None:
+    one = held()
+    assert one.handle.wait_ready(PATIENCE)
+    assert wait_for_orphans(one.folder, 0)  # its proxy lives
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    folder = one.folder.with_name("orphaned")
+    start = Start(str(folder), {"pid": gone.pid, "host": platform.node()}, None, b"k" * 32)
+    orphan = Handle(lambda: start, lambda events: None, lambda kind, text: None)
+    assert orphan.wait_ready(PATIENCE)
+    assert not wait_for_orphans(folder, 0)
+    assert orphan.close(PATIENCE)
+    assert wait_for_orphans(folder, 0)
 
 
 def test_what_was_handed_over_is_written_at_the_end(held: Callable[..., Held]) -> None:

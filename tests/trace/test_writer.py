@@ -132,7 +132,9 @@ def test_a_folder_that_becomes_writable_is_written(writers, tmp_path):
     while writer.stats().failing:
         put(writer, 2)
         assert writer.flush(5)
-    assert 2 in ids(tmp_path / "trace")
+    put(writer, 3)
+    assert writer.flush(5)
+    assert 3 in ids(tmp_path / "trace")
 
 
 def test_a_caller_is_written_once_for_each_segment(writers, folder):

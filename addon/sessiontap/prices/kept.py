@@ -24,7 +24,7 @@ _Key = tuple[Any, ...]
 class KeptTariffs:
     """`catalogue.find` that remembers its answers, from one process to the next, as long as `version` is the same.
 
-    A file that cannot be read or written is done without: it only saves time.
+    A file that cannot be read or written is done without: it only saves time. No folder is made for it.
     """
 
     def __init__(self, file: Path, version: str) -> None:
@@ -63,7 +63,6 @@ class KeptTariffs:
         newest = [(key, _written(kept)) for key, kept in list(self._kept.items())[-MOST:]]
         own = self._file.with_name(f".{self._file.name}.{os.getpid()}")
         with contextlib.suppress(OSError):
-            self._file.parent.mkdir(mode=0o700, exist_ok=True)
             with open(os.open(own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
                 json.dump({"version": self._version, "tariffs": newest}, file)
             own.replace(self._file)

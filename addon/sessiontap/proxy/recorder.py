@@ -25,11 +25,13 @@ from sessiontap.recording.handle import Handle
 from sessiontap.rules import Rules
 from sessiontap.trace import TraceError, secret
 from sessiontap.trace.redact import Redactor
-from sessiontap.trace.restore import Restored, restore
+from sessiontap.trace.restore import Restored, restore, wait_for_orphans
 from sessiontap.trace.writer import check
 
 logger = logging.getLogger("sessiontap")
 
+READY_SECONDS = 5.0
+ORPHAN_SECONDS = 2.0
 CLOSING_SECONDS = 12.0
 
 
@@ -75,6 +77,11 @@ class Recorder:
             logger.warning(f"sessiontap: process {self._handle.pid} is still writing the last calls")
         logger.removeFilter(self._clean)
 
+    def wait_ready(self) -> None:
+        """Wait for the recorder's process to come up, as it does beside the rest of the start: the first replies may be
+        asked for at once."""
+        self._handle.wait_ready(READY_SECONDS)
+
     def hurry(self) -> None:
         """Read at once the replies that wait."""
         self._handle.hurry()
@@ -92,7 +99,11 @@ class Recorder:
         return Redactor(self._key, rules.redact_headers, rules.redact_patterns)
 
     def restore(self, seconds: float) -> Restored:
-        """The heads of the newest recorded calls, as many as can be read in `seconds`."""
+        """The heads of the newest recorded calls, as many as can be read in `seconds`.
+
+        The recorder of a proxy that was killed writes what it still has; a moment is given to it.
+        """
+        wait_for_orphans(self._settings.trace, ORPHAN_SECONDS)
         return restore(self._settings.trace, seconds)
 
     def submit(self, ended: Ended) -> bool:

@@ -68,6 +68,8 @@ class Service:
         self._rules_file: RulesFile | None = None
         self._state: Path | None = None
         self._chain: Chain | None = None
+        self._deaf = False
+        """A reply was waited for in vain, and none has been read since: the recorder hangs."""
         self._unread: dict[str, tuple[str | None, bool, float]] = {}
         """Calls whose reply the recorder has not read yet: their caller's id, and whether they offered tools."""
         self._replies: deque[Left] = deque()
@@ -119,6 +121,7 @@ class Service:
         self.settings = settings
         if first:
             self._restore(recorder)
+        recorder.wait_ready()
         for name, value in MITMPROXY_DEFAULTS.items():
             if name not in ctx.options or ctx.options.has_changed(name):
                 continue
@@ -242,7 +245,7 @@ class Service:
         self._take_replies()
         if call.call is not None and self._unread:
             awaited = self._awaited(call.connection, goes_on(call.call))
-            if awaited:
+            if awaited and not self._deaf:
                 await self._until_read(awaited, patience)
 
     def decide(
@@ -294,7 +297,7 @@ class Service:
                         self.recorder.hurry()
                     await self._read.wait()
         except TimeoutError:
-            pass
+            self._deaf = True
         finally:
             self._waiting -= 1
 
@@ -312,6 +315,7 @@ class Service:
         """On the recorder's thread: a reply has been read. Waking the loop costs more than reading it, so what it
         leaves waits for the next call, unless one is waiting for it."""
         self._replies.append(left)
+        self._deaf = False
         if self._waiting:
             self._loop.call_soon_threadsafe(self._read.set)
 

@@ -65,6 +65,7 @@ class _Life:
         """Calls that it was sent and has not read yet."""
         self.told: list[tuple[int, dict[str, int]]] = []
         """What was dropped before, and the number of the message that tells it to the log."""
+        self.is_up = threading.Event()
         self.is_over = False
         self.listener = threading.Thread(target=hear, args=(self,), name="sessiontap-listen", daemon=True)
 
@@ -135,6 +136,11 @@ class Handle:
         if first:
             self._on_fault("queue", "records are lost: the queue to the recorder is full")
         return False
+
+    def wait_ready(self, timeout: float) -> bool:
+        """Wait until the process has come up, or `timeout` seconds."""
+        life = self._life
+        return life is not None and life.is_up.wait(timeout)
 
     def count(self, reason: str) -> None:
         """Count a record that could not be handed over."""
@@ -279,6 +285,7 @@ class Handle:
 
     def _hear(self, life: _Life) -> None:
         for events in wire.events_from(life.out.fileno()):
+            life.is_up.set()
             for event in events:
                 if isinstance(event, Read):
                     life.unread.pop(event.left.call_id, None)
@@ -287,6 +294,7 @@ class Handle:
             with contextlib.suppress(Exception):
                 self._on_events(events)
         life.is_over = True
+        life.is_up.set()
         if not self._closing.is_set():
             with self._lock:
                 self._queued += 1

@@ -180,6 +180,7 @@ def main() -> int:
     for messages in wire.Messages(0, LINGER_SECONDS):
         if recording is None:
             recording = Recording(wire.value_of(messages.pop(0)), up)
+            up.say(Handled(0))
         recording.take(messages)
         ended = ended or any(message.kind == wire.END for message in messages)
     if recording is not None:

@@ -6,6 +6,8 @@ each checked, none of them with its headers or bodies unpacked.
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,8 +16,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sessiontap.trace import frame, shared, templates
-from sessiontap.trace.segment import FORMAT, SUFFIX, VERSION
+from sessiontap.trace.segment import FORMAT, SUFFIX, VERSION, is_live
 
+_LOOKED_AT = 16
+"""Segments, the newest, that somebody may still be writing."""
 _VALUES = b"\x83\xa4type\xa6values"
 """What the map of a record of values begins with."""
 
@@ -59,11 +63,8 @@ class Restored:
     def __iter__(self) -> Iterator[Head]:
         deadline = self._clock() + self._budget
         count = 0
-        try:
-            paths = [path for path in self._folder.iterdir() if path.suffix == SUFFIX and path.is_file()]
-        except OSError:
-            return
-        for position, path in enumerate(sorted(paths, reverse=True)):
+        paths = _segments(self._folder)
+        for position, path in enumerate(reversed(paths)):
             try:
                 with path.open("rb", buffering=0) as file:
                     for head in _heads(file):
@@ -83,6 +84,46 @@ class Restored:
 def restore(folder: Path, budget_seconds: float = 1.0) -> Restored:
     """The newest calls' heads for at most `budget_seconds`; nothing where there is no folder. Never raises."""
     return Restored(folder, budget_seconds)
+
+
+def wait_for_orphans(folder: Path, seconds: float) -> bool:
+    """Wait while a segment in `folder` is still written though its proxy is gone. False: `seconds` were not enough."""
+    deadline = time.monotonic() + seconds
+    while any(map(_is_orphaned, _segments(folder)[-_LOOKED_AT:])):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _segments(folder: Path) -> list[Path]:
+    """By age. A named pipe is none: who opens it waits for ever."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == SUFFIX and path.is_file())
+    except OSError:
+        return []
+
+
+def _is_orphaned(path: Path) -> bool:
+    try:
+        with path.open("rb", buffering=0) as file:
+            if not is_live(file):
+                return False
+            first = frame.read_one(file, 0)
+    except OSError:
+        return False
+    header = frame.decode(first.payload) if first else None
+    writer = header.get("writer") if header else None
+    pid = writer.get("pid") if isinstance(writer, dict) and writer.get("host") == platform.node() else None
+    if os.name != "posix" or not isinstance(pid, int) or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _heads(file: BinaryIO) -> Iterator[Head | None]:
