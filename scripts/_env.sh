@@ -9,6 +9,9 @@ fail() { echo "error: $*" >&2; exit 1; }
 
 use_environment() {
   PYTHON="$PWD/.venv/bin/python"
+  # Every proxy is two processes: what they import is compiled once, and the clone stays clean.
+  export PYTHONPYCACHEPREFIX="$PWD/.venv/pycache"
+  unset PYTHONDONTWRITEBYTECODE
   if is_ready "$1" || { [ "$1" = demo ] && is_ready dev; }; then return 0; fi
   say "Installing Sessiontap and what it needs into .venv (once; a minute or two)"
   if ! { is_usable && install "$1"; }; then
