@@ -12,8 +12,9 @@ time_ns, clock_gettime_ns = time.time_ns, time.clock_gettime_ns
 
 
 def seconds() -> tuple[int, int]:
-    off, passed = CLOCK.read_text().split()
-    return int(off), int(passed)
+    while len(words := CLOCK.read_text().split()) < 2:
+        pass  # it is just being written
+    return int(words[0]), int(words[1])
 
 
 def jumping_time_ns() -> int:
