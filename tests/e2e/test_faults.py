@@ -102,6 +102,8 @@ FAULTS = {
     "reading a reply": Fault(
         "sessiontap.recording.seen:read_reply", "in reading a reply", flags=["unread"], recorder=True
     ),
+    "decoding what came": Fault("sessiontap.recording.process:come", "in recording", records=0, recorder=True),
+    "putting a call into a message": Fault("sessiontap.proxy.recorder:finished", "in recording", records=0),
     "redaction": Fault(
         "sessiontap.trace:Redactor.headers", "a call could not be recorded", records=0, recorder=True
     ),

@@ -86,8 +86,11 @@ class Recording:
         """Read what came, have it written, and say what it leaves."""
         events: list[Event] = []
         for message in messages:
-            with self._faults.guard("recording"):
+            try:
                 self._take(message, events)
+            except Exception as error:
+                self._faults.caught("recording", error)
+                self._writer.count("fault")
             self._taken += message.kind not in (wire.CALLER, wire.HURRY)
         self._up.say(*events, self._handled())
 
@@ -114,18 +117,22 @@ class Recording:
         self._on_idle()
 
     def _call(self, call: Finished, wires: tuple[bytes, bytes]) -> Event:
-        came = None
-        with self._faults.guard("recording"):
+        came = line = None
+        try:
             came = come(call, *wires, self._faults)
-        left, kept = leave(call, came, self._faults)
-        line = None
-        with self._faults.guard("recording"):
-            if came is not None:
-                seen = see(call, came, wires, self._callers.get(call.caller or ""), kept)
-                redactor = self._redactor
-                line = knowing(seen, redactor).text(call_line(seen))
-                size = sum(map(len, wires)) + 2048
-                self._writer.submit(lambda: self._records(seen, redactor), size)
+        finally:  # a later call may be waiting for what this one leaves
+            left, kept = leave(call, came, self._faults)
+            if came is None:
+                self._up.say(Read(left, None))
+        try:
+            seen = see(call, came, wires, self._callers.get(call.caller or ""), kept)
+            redactor = self._redactor
+            line = knowing(seen, redactor).text(call_line(seen))
+            size = sum(map(len, wires)) + 2048
+            self._writer.submit(lambda: self._records(seen, redactor), size)
+        except Exception as error:
+            self._faults.caught("recording", error)
+            self._writer.count("fault")
         return Read(left, line)
 
     def _note(self, note: Note) -> None:

@@ -146,6 +146,10 @@ class Writer:
         record = note_record(kind, text, **facts)
         return self.submit(lambda: (record,), 256)
 
+    def count(self, reason: str) -> None:
+        """Count a record that did not come to be handed over."""
+        self._drop(reason)
+
     def flush(self, timeout: float = 10.0) -> bool:
         """Wait until all that was handed over so far is written or dropped, and synced. False: time was up."""
         if self._thread is None or not self._thread.is_alive():
