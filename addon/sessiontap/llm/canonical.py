@@ -104,7 +104,7 @@ def _without(said: str, start: str, end: str) -> str:
 def spoken(said: str) -> str:
     """An assistant's text without blanks, and without the reasoning that it may open with."""
     said = said.strip()
-    for name in THOUGHT:
+    for name in THOUGHT if said.startswith("<") else ():
         if said.startswith(f"<{name}>"):
             _, end, rest = said.partition(f"</{name}>")
             said = rest if end else said

@@ -230,7 +230,7 @@ def ending(asked: History, reply: Reply | None, status: int | None, *, complete:
     last = asked.steps[-1] if asked.steps else None
     prefilled = last is not None and last.role == "assistant" and not last.called
     said = last.said + (reply.text or "") if last is not None and prefilled else reply.text or ""
-    whole_run = run_digest(said, calls) if found is not None else None
+    whole_run = run_digest(said, calls) if found is not None and prefilled else found
     if whole_run is not None:
         key = digest(asked.chain[-2] if prefilled else asked.end, whole_run)
     substantial = bool(reply.tool_calls) or len(reply.text or "") >= _SUBSTANTIAL

@@ -29,9 +29,9 @@ from sessiontap.trace.redact import Redactor
 from sessiontap.trace.writer import Writer
 
 MOST_CALLERS = 4096
-LINGER_SECONDS = 0.1
+LINGER_SECONDS = 0.25
 """How long calls are gathered under load."""
-NICE = 10
+NICE = 5
 """The proxy and its clients come first; on a machine that has nothing else to do it makes no difference."""
 CLOSING_SECONDS = 10.0
 """For what is queued when the pipe ends."""
