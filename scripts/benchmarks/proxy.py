@@ -180,25 +180,27 @@ def growing(number: int) -> bytes:
 
 
 async def memory(bench: Bench, calls: int) -> None:
-    """Resident memory after the first tenth of the calls and after all, of the proxy and what it started."""
-    proxy = psutil.Process(bench.pids["addon"])
-
-    def resident() -> tuple[int, int]:
-        return proxy.memory_info().rss, sum(child.memory_info().rss for child in proxy.children(recursive=True))
-
+    """Resident memory after the first part of the calls and after all, of the proxy and what it started."""
     print("\nmemory of the proxy with the addon, and of its recorder (goal: the proxy's within 20 MB)")
-    for name, body, first, count in (
-        ("the same call", BODY, calls // 10, calls),
-        ("a conversation each", another, calls // 10, calls),
-        ("ten that grow to 1 MB", growing, 500, 1500),  # each has once been at its largest
+    for name, way, body, first, count in (
+        ("the same call", "addon", BODY, calls // 10, calls),
+        ("a conversation each", "addon", another, calls // 10, calls),
+        ("ten that grow to 1 MB", "addon", growing, 500, 1500),  # each has once been at its largest
+        ("the same, bare mitmdump", "bare", growing, 500, 1500),
     ):
-        await bench.load("addon").requests(8, first, body)
-        early = resident()
-        await bench.load("addon").requests(8, count - first, body)
-        late = resident()
-        print(f"  {name:<21} after {first:>5,} calls {early[0] / 1e6:>4.0f} + {early[1] / 1e6:.0f} MB, ", end="")
+        proxy = psutil.Process(bench.pids[way])
+        await bench.load(way).requests(8, first, body)
+        early = resident(proxy)
+        await bench.load(way).requests(8, count - first, body)
+        late = resident(proxy)
+        print(f"  {name:<23} after {first:>5,} calls {early[0] / 1e6:>4.0f} + {early[1] / 1e6:.0f} MB, ", end="")
         grown = (late[0] - early[0]) / 1e6
         print(f"after {count:>6,} {late[0] / 1e6:>4.0f} + {late[1] / 1e6:.0f} MB ({grown:+.0f} MB)")
+
+
+def resident(proxy: psutil.Process) -> tuple[int, int]:
+    """Bytes of a proxy, and of what it started."""
+    return proxy.memory_info().rss, sum(child.memory_info().rss for child in proxy.children(recursive=True))
 
 
 async def main() -> None:

@@ -25,6 +25,11 @@ MESSAGES: dict[str, tuple[int, Any, tuple[bytes, bytes]]] = {
 }
 
 
+def whole(*bodies: bytes) -> list[wire.Pieces]:
+    """Bodies in a piece each."""
+    return [([body], len(body)) for body in bodies]
+
+
 def sent(pieces: list[bytes], sizes: int | None) -> list[wire.Message]:
     """What comes out of a pipe into which `pieces` go, `sizes` bytes at a time."""
     out, into = os.pipe()
@@ -49,13 +54,18 @@ def sent(pieces: list[bytes], sizes: int | None) -> list[wire.Message]:
 @pytest.mark.parametrize("sizes", [None, 1, 7, 65_536], ids=["as written", "single bytes", "seven", "a pipe's"])
 def test_messages_come_out_as_they_went_in(sizes: int | None) -> None:
     given = [one for one in MESSAGES.values() if sizes != 1 or len(one[2][1]) < 10]
-    pieces = [piece for kind, value, bodies in given for piece in wire.message(kind, value, bodies)]
+    pieces = [piece for kind, value, bodies in given for piece in wire.message(kind, value, whole(*bodies))]
     found = sent(pieces, sizes)
     assert [(one.kind, wire.value_of(one), one.bodies) for one in found] == given
 
 
+def test_a_body_goes_in_the_pieces_that_it_came_in() -> None:
+    pieces = wire.message(wire.NOTE, Note("a", "b"), [([b"one", b"two"], 6), ([LARGE, b"", LARGE], 2 * len(LARGE))])
+    assert [one.bodies for one in sent(pieces, None)] == [(b"onetwo", LARGE + LARGE)]
+
+
 def test_more_pieces_than_one_write_takes() -> None:
-    pieces = [piece for _ in range(3000) for piece in wire.message(wire.NOTE, Note("a", "b"), (b"c", b"d"))]
+    pieces = [piece for _ in range(3000) for piece in wire.message(wire.NOTE, Note("a", "b"), whole(b"c", b"d"))]
     assert len(sent(pieces, None)) == 3000
 
 

@@ -20,11 +20,13 @@ Stream = Callable[[bytes], Iterable[bytes] | bytes]
 class BodyTap:
     """A `stream` callable that keeps what passes. `inner` is another addon's callable, which keeps its place."""
 
-    __slots__ = ("_inner", "_kept", "_pieces", "cap", "chunks", "cut", "ended", "fault", "size")
+    __slots__ = ("_inner", "cap", "chunks", "cut", "ended", "fault", "kept", "pieces", "size")
 
     def __init__(self, inner: Stream | None = None, cap: int = CAP) -> None:
-        self._pieces: list[bytes] = []
-        self._kept = 0
+        self.pieces: list[bytes] = []
+        """What was kept."""
+        self.kept = 0
+        """Bytes of it."""
         self.chunks: list[tuple[int, int]] = []
         """(arrival by `perf_counter_ns`, size) of each chunk."""
         self.size = 0
@@ -66,17 +68,12 @@ class BodyTap:
             self.chunks.append((perf_counter_ns(), size))
         if self.cut:
             return
-        room = self.cap - self._kept
+        room = self.cap - self.kept
         if size > room:
             self.cut = True
             chunk = chunk[:room]
-        self._pieces.append(bytes(chunk))  # of bytes no copy
-        self._kept += min(size, room)
-
-    @property
-    def data(self) -> bytes:
-        """What was kept."""
-        return b"".join(self._pieces)
+        self.pieces.append(bytes(chunk))  # of bytes no copy
+        self.kept += min(size, room)
 
 
 # -- which bodies stream ----------------------------------------------------------------------------------------------

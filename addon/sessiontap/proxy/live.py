@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import perf_counter_ns
 
@@ -43,10 +44,19 @@ class LiveCall:
 class Body:
     """A body's wire bytes, as far as they are kept."""
 
-    data: bytes
+    pieces: Sequence[bytes]
+    """As they came: to put them together is not for the loop."""
+    kept: int
+    """Bytes of all pieces."""
     size: int
-    chunks: tuple[tuple[int, int], ...] = ()
-    """(nanoseconds from the call's start, size) of each chunk, where it streamed."""
+    chunks: Sequence[tuple[int, int]] = ()
+    """(arrival, size) of each chunk, where it streamed: nanoseconds since `since`."""
+    since: int = 0
+
+    @property
+    def data(self) -> bytes:
+        """The pieces as one."""
+        return b"".join(self.pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +108,11 @@ def _body(live: LiveCall, tap: BodyTap | None, message: http.Message | None, whi
         # An answer may end before the upload does.
         if tap.cut or (which == "request" and tap.size and not tap.ended):
             live.flags.append(f"{which}_cut")
-        started = live.started
-        return Body(tap.data, tap.size, tuple((at - started, size) for at, size in tap.chunks))
+        return Body(tap.pieces, tap.kept, tap.size, tap.chunks, live.started)
     data = (message.raw_content if message else None) or b""
     if message and message.stream and not data:
         live.flags.append(f"{which}_unseen")  # it streamed past us
     if len(data) > CAP:
         live.flags.append(f"{which}_cut")
-        return Body(data[:CAP], len(data))
-    return Body(data, len(data))
+        return Body([data[:CAP]], CAP, len(data))
+    return Body([data], len(data), len(data))

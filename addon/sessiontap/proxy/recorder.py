@@ -15,7 +15,7 @@ import mitmproxy.version
 import sessiontap
 from sessiontap.faults import Faults
 from sessiontap.gateways import Direct, Route
-from sessiontap.proxy.live import Ended
+from sessiontap.proxy.live import Body, Ended
 from sessiontap.proxy.plan import Plan
 from sessiontap.proxy.report import Terminal
 from sessiontap.proxy.settings import Settings
@@ -113,8 +113,9 @@ class Recorder:
         left = Left(live.id, session, live.time + ended.duration, None, None)
         with self._faults.guard("recording"):
             # Here, where all of it is at hand, this takes 25 us; on another thread, with cold caches, thrice that.
-            pieces = wire.message(wire.CALL, finished(ended), (ended.request_body.data, ended.reply_body.data))
-            return self._handle.submit(pieces, left, live.connection.caller)
+            bodies = ended.request_body, ended.reply_body
+            pieces = wire.message(wire.CALL, finished(ended), [(body.pieces, body.kept) for body in bodies])
+            return self._handle.submit(pieces, sum(body.kept for body in bodies), left, live.connection.caller)
         self._handle.count("fault")
         return False
 
@@ -174,12 +175,12 @@ def finished(ended: Ended) -> Finished:
         http_version=ended.http_version,
         request_headers=ended.request_headers,
         request_trailers=ended.request_trailers,
-        request=Passed(ended.request_body.size, ended.request_body.chunks),
+        request=_passed(ended.request_body),
         status=ended.status,
         reply_http_version=ended.reply_http_version,
         reply_headers=ended.reply_headers,
         reply_trailers=ended.reply_trailers,
-        reply=Passed(ended.reply_body.size, ended.reply_body.chunks),
+        reply=_passed(ended.reply_body),
         first_byte=live.first_byte,
         flags=live.flags,
         caller=live.connection.caller.id if live.connection.caller else None,
@@ -188,6 +189,10 @@ def finished(ended: Ended) -> Finished:
         call=call,
         planned=_planned(live.plan) if live.plan is not None else None,
     )
+
+
+def _passed(body: Body) -> Passed:
+    return Passed(body.size, body.chunks, body.since)
 
 
 def _planned(plan: Plan) -> Planned:

@@ -254,7 +254,7 @@ def _body(lines: Lines, began: int, *, chunks: bool = False) -> Body:
     left_out = lines.cut or lines.by_size
     size = max(lines.size, len(lines.data)) if left_out else len(lines.data)
     arrivals = tuple((at - began, kept) for at, kept in lines.arrivals) if chunks else ()
-    return Body(bytes(lines.data), size, arrivals)
+    return Body([bytes(lines.data)], len(lines.data), size, arrivals)
 
 
 def how_closed(by_client: bool | None, code: int | None) -> tuple[Outcome, str]:

@@ -259,8 +259,9 @@ class Tap:
                 self.faults.caught("copying a body", tap.fault)
         call.flow = None
         ended = live.end(call, flow, how)
-        if call.reply_tap is not None and not call.reply_tap.cut and flow.response is not None:
-            flow.response.raw_content = ended.reply_body.data  # for mitmweb, -w and the console; not sent again
+        whole = call.reply_tap is not None and not call.reply_tap.cut
+        if whole and flow.response is not None and self.service.flows_are_read:
+            flow.response.raw_content = ended.reply_body.data  # it is not sent again
         self.service.ended(ended)
 
 

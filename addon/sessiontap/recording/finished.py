@@ -6,6 +6,7 @@ its JSON nor its prompts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -36,11 +37,18 @@ Outcome = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """How a body passed: the bytes that went by, and (nanoseconds from the call's start, size) of each chunk, where it
-    streamed."""
+    """How a body passed."""
 
     size: int = 0
-    chunks: tuple[tuple[int, int], ...] = ()
+    """Bytes that went by."""
+    chunks: Sequence[tuple[int, int]] = ()
+    """(arrival, size) of each chunk, where it streamed: nanoseconds since `since`."""
+    since: int = 0
+
+    @property
+    def arrivals(self) -> list[tuple[int, int]]:
+        """(nanoseconds from the call's start, size) of each chunk."""
+        return [(at - self.since, size) for at, size in self.chunks]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ _BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from sessiontap.recording.
 _PIPE_BYTES = 1 << 20
 _BATCH = 256
 _HURRY = wire.message(wire.HURRY)
-_OVERHEAD = 512
+_OVERHEAD = 2048
 _MOST_CALLERS = 1024
 """Fewer than the recorder remembers."""
 _AGAIN_SECONDS = (0.0, 0.0, 1.0, 5.0, 30.0)
@@ -119,11 +119,13 @@ class Handle:
         self._sender = threading.Thread(target=self._send_all, name="sessiontap-send", daemon=True)
         self._sender.start()
 
-    def submit(self, pieces: list[bytes], left: Left | None = None, caller: Caller | None = None) -> bool:
-        """Queue a message; of a call with what it leaves, and its caller, which is sent before it where it is not
-        known. False: dropped, which is counted and noted.
+    def submit(
+        self, pieces: list[bytes], size: int = 0, left: Left | None = None, caller: Caller | None = None
+    ) -> bool:
+        """Queue a message with `size` bytes of bodies; of a call with what it leaves, and its caller, which is sent
+        before it where it is not known. False: dropped, which is counted and noted.
         """
-        size = sum(map(len, pieces)) + _OVERHEAD
+        size += _OVERHEAD
         with self._lock:
             full = self._queued >= self._max_calls or (self._queued and self._queued_bytes + size > self._max_bytes)
             if not full and not self._closing.is_set():

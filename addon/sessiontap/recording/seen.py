@@ -75,7 +75,7 @@ def see(
     call: Finished, came: Came, wires: tuple[bytes, bytes], caller: Caller | None, kept: dict[str, Any]
 ) -> CallSeen:
     """Put together what is kept. `wires` are the bodies of request and reply as they went by."""
-    planned, reply = call.planned, came.reply
+    planned, reply, arrivals = call.planned, came.reply, call.reply.arrivals
     session = planned.session if planned else None
     return CallSeen(
         id=call.id,
@@ -94,14 +94,14 @@ def see(
             headers=came.reply_headers,
             body=_body(wires[1], call.reply, came.reply_body, came.reply_headers),
             trailers=_headers(call.reply_trailers) if call.reply_trailers else None,
-            chunks=call.reply.chunks,
+            chunks=arrivals,
         )
         if call.status is not None
         else None,
         outcome=_outcome(call.outcome, reply),
         duration=call.duration,
         time_to_first_byte=call.first_byte,
-        time_to_first_token=_first_token(reply, came.reply_body.offsets, call.reply.chunks),
+        time_to_first_token=_first_token(reply, came.reply_body.offsets, arrivals),
         host=call.host,
         forwarded_host=call.forwarded_host,
         caller=caller,
@@ -156,7 +156,7 @@ def _outcome(outcome: Outcome, reply: Reply | None) -> Outcome:
 
 
 def _first_token(
-    reply: Reply | None, offsets: tuple[int, ...], chunks: tuple[tuple[int, int], ...]
+    reply: Reply | None, offsets: tuple[int, ...], chunks: list[tuple[int, int]]
 ) -> int | None:
     """When the chunk arrived that completed the event with the first generated content."""
     if reply is None or reply.first_token is None or not chunks:

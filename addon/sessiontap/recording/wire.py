@@ -19,6 +19,9 @@ import msgspec
 from sessiontap.callers import Caller
 from sessiontap.recording.finished import Event, Finished, Note, Start
 
+Pieces = tuple[Sequence[bytes], int]
+"""Bytes as they came, and how many they are."""
+
 START, RULES, CALLER, CALL, NOTE, HURRY, END = range(7)
 
 _HEAD = struct.Struct("<BIII")
@@ -27,6 +30,8 @@ _AT_ONCE = 1 << 20
 """Bytes of one read."""
 _ENOUGH = 8 << 20
 """Bytes of bodies that wait at most for more to come."""
+_SMALL = 4096
+_NO_BODIES: tuple[Pieces, Pieces] = ((), 0), ((), 0)
 _MOST_PIECES = 512
 """Of one writev; the system allows 1,024."""
 
@@ -60,19 +65,21 @@ def value_of(message: Message) -> Any:
     return pickle.loads(message.data) if message.pickled else _DECODERS[message.kind](message.data)
 
 
-def message(kind: int, value: object = None, bodies: tuple[bytes, bytes] = (b"", b"")) -> list[bytes]:
-    """The pieces of a message to the recorder."""
+def message(kind: int, value: object = None, bodies: Sequence[Pieces] = ()) -> list[bytes]:
+    """The pieces of a message to the recorder, of a call with the bodies of request and reply."""
+    (request, before), (reply, after) = bodies or _NO_BODIES
     try:
         data = _encode(value)
     except (UnicodeError, OverflowError, TypeError):
         data = pickle.dumps(value)
         kind |= _PICKLED
-    head = _HEAD.pack(kind, len(data), len(bodies[0]), len(bodies[1]))
-    return [piece for piece in (head + data, *bodies) if piece]
+    return [_HEAD.pack(kind, len(data), before, after) + data, *request, *reply]
 
 
 def write(file: int, pieces: Sequence[bytes]) -> None:
     """All the pieces, however many and however large. Waits for the other side. Raises OSError."""
+    if sum(map(len, pieces)) < _SMALL * len(pieces):
+        pieces = [b"".join(pieces)]  # which is less work than a view of each
     for at in range(0, len(pieces), _MOST_PIECES):
         left = [memoryview(piece) for piece in pieces[at : at + _MOST_PIECES]]
         while left:
