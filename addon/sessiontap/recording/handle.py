@@ -133,6 +133,8 @@ class Handle:
                 self._queued_bytes += size
                 self._queue.put(_Item(pieces, size, left, caller))
                 return True
+            if self._closing.is_set():
+                return False
             self._dropped["queue"] += 1
             first, self._full_said = not self._full_said, True
         if first:
@@ -144,10 +146,11 @@ class Handle:
         life = self._life
         return life is not None and life.is_up.wait(timeout)
 
-    def count(self, reason: str) -> None:
-        """Count a record that could not be handed over."""
-        with self._lock:
-            self._dropped[reason] += 1
+    def count(self, reason: str, number: int = 1) -> None:
+        """Count records that could not be handed over."""
+        if number:
+            with self._lock:
+                self._dropped[reason] += number
 
     def hurry(self) -> None:
         """Have at once what waits sent and read."""
@@ -193,6 +196,9 @@ class Handle:
             batch, going = self._batch()
             try:
                 self._send(batch)
+            except Exception as error:  # of ours; what comes next is sent all the same
+                self.count("fault", sum(item.counts for item in batch))
+                self._on_fault("recorder", f"records are lost: {type(error).__name__}: {error}")
             finally:
                 with self._lock:
                     self._queued -= len(batch)
@@ -223,7 +229,7 @@ class Handle:
         batch = [item for item in batch if item.pieces]
         life = self._living() if batch else self._life
         if life is None:
-            self._dropped["died"] += sum(item.counts for item in batch)
+            self.count("died", sum(item.counts for item in batch))
             self._on_events([Read(item.left, None) for item in batch if item.left is not None])
             return
         pieces = self._what_was_dropped(life) if self._dropped else []
@@ -310,10 +316,10 @@ class Handle:
         lost = max(0, life.sent - life.handled)
         for number, before in life.told:
             if number > life.handled:  # the log was not told after all
-                self._dropped.update(before)
+                for reason, records in before.items():
+                    self.count(reason, records)
                 lost -= 1
-        if lost:
-            self._dropped["died"] += lost
+        self.count("died", lost)
         what = f"up to {lost} records are lost" if lost else "no record is lost"
         self._on_fault("recorder", f"the recorder {how}; {what}. It is started again with the next call")
         self._on_events([Read(left, None) for left in life.unread.values()])
