@@ -40,6 +40,7 @@ def ask(logs: dict[int, Path], add: Callable[[Path, int], None]) -> None:
     took: dict[str, list[Took]] = {}
     print(f"\nthe commands, on logs of {' and '.join(f'{count:,}' for count in logs)} small calls, 20 to a session")
     for count, log in logs.items():
+        (log.parent / ".sessiontap").mkdir(exist_ok=True)  # a user's own, where a proxy has run
         for file in log.glob("index.sqlite*"):
             file.unlink()
         first, cpu = run(log, ["ls"])
