@@ -8,6 +8,7 @@
     carry_out.py    the plan, on mitmproxy's messages
     live.py         a call in flight, and what it leaves when it ends
     recorder.py     what it leaves, on its way to the recorder's process (recording/)
+    replies.py      replies that it reads, and waiting for those that a new call may go on from
     sockets.py      a live WebSocket, whose turns are calls
     report.py       the proxy's terminal, where calls leave a line
     bodies.py       copying bodies as they stream

@@ -6,8 +6,6 @@ import asyncio
 import gc
 import logging
 import sys
-import time
-from collections import deque
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from sessiontap.proxy.entry import complain
 from sessiontap.proxy.live import Ended, LiveCall
 from sessiontap.proxy.plan import OnSocket, Plan, Planner, goes_on, read
 from sessiontap.proxy.recorder import Recorder
+from sessiontap.proxy.replies import PATIENCE, Replies
 from sessiontap.proxy.rules_file import RulesFile
 from sessiontap.proxy.settings import (
     MITMPROXY_DEFAULTS,
@@ -45,10 +44,6 @@ logger = logging.getLogger("sessiontap")
 
 RESTORE_SECONDS = 1.0
 """How long a start may read the trace log to go on with its sessions."""
-UNREAD_PATIENCE = 0.05
-"""Seconds that a request which names an earlier reply waits for that reply to be read."""
-UNREAD_LATELY = 1.0
-"""Seconds after which a reply that was not read is not waited for any more."""
 UNLOADED_AFTER = 1.5
 """Seconds without the addon after which it is gone, not being reloaded."""
 
@@ -68,15 +63,7 @@ class Service:
         self._rules_file: RulesFile | None = None
         self._state: Path | None = None
         self._chain: Chain | None = None
-        self._deaf = False
-        """A reply was waited for in vain, and none has been read since: the recorder hangs."""
-        self._unread: dict[str, tuple[str | None, bool, float]] = {}
-        """Calls whose reply the recorder has not read yet: their caller's id, and whether they offered tools."""
-        self._replies: deque[Left] = deque()
-        """What the recorder has read and no call has asked for yet."""
-        self._read = asyncio.Event()
-        self._waiting = 0
-        self._loop: asyncio.AbstractEventLoop
+        self._replies = Replies(self._take_reply)
         self._told: set[str] = set()
 
     # -- start and stop ------------------------------------------------------------------------------------------------
@@ -111,9 +98,9 @@ class Service:
             )
 
     def _start(self, settings: Settings) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._replies.begin(asyncio.get_running_loop())
         rules_file = RulesFile(settings.rules)
-        recorder = Recorder(settings, rules_file.rules, self._reply_read, self.faults)
+        recorder = Recorder(settings, rules_file.rules, self._replies.read, self.faults)
         if self.recorder is not None:
             self.recorder.close()
         self._rules_file, self.recorder, first = rules_file, recorder, self.settings is None
@@ -248,13 +235,11 @@ class Service:
             asked = replace(asked, previous=(*asked.previous, *filter(None, [previous])))
             call.call = replace(call.call, asked=asked, json={"conversation": conversation, **(body or {})})
 
-    async def wait_for_replies(self, call: LiveCall, patience: float = UNREAD_PATIENCE) -> None:
+    async def wait_for_replies(self, call: LiveCall, patience: float = PATIENCE) -> None:
         """Wait for the replies that a request may go on from, where they are not read yet: `patience` seconds."""
-        self._take_replies()
-        if call.call is not None and self._unread:
-            awaited = self._awaited(call.connection, goes_on(call.call))
-            if awaited and not self._deaf:
-                await self._until_read(awaited, patience)
+        caller, recorder = call.connection.caller, self.recorder
+        if call.call is not None and recorder is not None:
+            await self._replies.wait(caller.id if caller else None, goes_on(call.call), recorder.hurry, patience)
 
     def decide(
         self, call: LiveCall, *, counts: bool = True, taken: Session | None = None, on: OnSocket | None = None
@@ -282,57 +267,18 @@ class Service:
                 self._once(note)
         return plan
 
-    def _awaited(self, connection: Connection, goes_on: bool) -> set[str]:
-        """The calls whose replies may say what a new one of the same process is: any where it goes on from one, else
-        those that offered tools, of which one may have begun a sub-agent."""
-        caller = connection.caller.id if connection.caller else None
-        lately = time.monotonic() - UNREAD_LATELY  # what is older hangs in the recorder, or was lost with it
-        for id in [id for id, (_, _, ended) in self._unread.items() if ended < lately]:
-            del self._unread[id]
-        return {id for id, (of, tools, _) in self._unread.items() if of == caller and (goes_on or tools)}
-
-    async def _until_read(self, calls: set[str], patience: float) -> None:
-        """Wait for the replies to `calls`, which the recorder has in hand, for at most `patience` seconds."""
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(patience):
-                while True:
-                    self._read.clear()
-                    self._take_replies()
-                    if calls.isdisjoint(self._unread):
-                        break
-                    if self.recorder is not None:
-                        self.recorder.hurry()
-                    await self._read.wait()
-        except TimeoutError:
-            self._deaf = True
-        finally:
-            self._waiting -= 1
-
     def ended(self, ended: Ended) -> None:
-        """Hand a call that ended to the recorder's thread."""
+        """Hand a call that ended to the recorder."""
         if self.recorder is None:
             return
-        caller = ended.live.connection.caller
-        tools = ended.live.call is not None and bool(ended.live.call.asked.tools_offered)
-        self._unread[ended.live.id] = caller.id if caller else None, tools, time.monotonic()
+        caller, call = ended.live.connection.caller, ended.live.call
+        self._replies.expect(ended.live.id, caller.id if caller else None, bool(call and call.asked.tools_offered))
         if not self.recorder.submit(ended):
-            self._unread.pop(ended.live.id, None)
+            self._replies.forget(ended.live.id)
 
-    def _reply_read(self, left: Left) -> None:
-        """On the recorder's thread: a reply has been read. Waking the loop costs more than reading it, so what it
-        leaves waits for the next call, unless one is waiting for it."""
-        self._replies.append(left)
-        self._deaf = False
-        if self._waiting:
-            self._loop.call_soon_threadsafe(self._read.set)
-
-    def _take_replies(self) -> None:
-        while self._replies:
-            left = self._replies.popleft()
-            self._unread.pop(left.call_id, None)
-            with self.faults.guard("conversations"):
-                self.planner.ended(left)
+    def _take_reply(self, left: Left) -> None:
+        with self.faults.guard("conversations"):
+            self.planner.ended(left)
 
     # -- telling -------------------------------------------------------------------------------------------------------
 
