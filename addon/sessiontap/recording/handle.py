@@ -13,21 +13,17 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from sessiontap.callers import Caller
 from sessiontap.recording import wire
 from sessiontap.recording.finished import Event, Handled, Left, Note, Read, Start
+from sessiontap.recording.life import Life
 
-_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from sessiontap.recording.process import main; sys.exit(main())"
-_PIPE_BYTES = 1 << 20
 _BATCH = 256
 _HURRY = wire.message(wire.HURRY)
 _OVERHEAD = 2048
@@ -46,41 +42,6 @@ class _Item(NamedTuple):
     caller: Caller | None
     counts: bool = True
     """Something of it is written."""
-
-
-class _Life:
-    """One recorder's process, from its start to its end."""
-
-    def __init__(self, process: subprocess.Popen[bytes], hear: Callable[[_Life], None]) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self.process = process
-        self.into, self.out = process.stdin, process.stdout
-        self.began = time.monotonic()
-        self.sent = self.handled = 0
-        """Messages, a call's caller not counted."""
-        self.callers: dict[str, Caller] = {}
-        """Those that it knows."""
-        self.unread: dict[str, Left] = {}
-        """Calls that it was sent and has not read yet."""
-        self.told: list[tuple[int, dict[str, int]]] = []
-        """What was dropped before, and the number of the message that tells it to the log."""
-        self.is_up = threading.Event()
-        self.is_over = False
-        self.listener = threading.Thread(target=hear, args=(self,), name="sessiontap-listen", daemon=True)
-
-    def end(self) -> str:
-        """How it ended, in words, once it closed its end of the pipe."""
-        self.listener.join(1.0)
-        for stream in (self.into, self.out):
-            with contextlib.suppress(OSError):
-                stream.close()
-        try:
-            status = self.process.wait(1.0)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            status = self.process.wait()
-        return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
 
 
 class Handle:
@@ -115,7 +76,7 @@ class Handle:
         self._ended = 0.0
         """When the last process was found dead."""
         self._short_lives = 0
-        self._life: _Life | None = self._begin()
+        self._life: Life | None = self._begin()
         self._sender = threading.Thread(target=self._send_all, name="sessiontap-send", daemon=True)
         self._sender.start()
 
@@ -169,13 +130,7 @@ class Handle:
         life = self._life
         if self._sender.is_alive():
             return False
-        if life is not None:
-            try:
-                life.process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                return False
-            life.listener.join(1.0)
-        return True
+        return life is None or life.wait(deadline - time.monotonic())
 
     @property
     def pid(self) -> int | None:
@@ -208,7 +163,7 @@ class Handle:
                 self._hurry.clear()
         if self._life is not None:
             with contextlib.suppress(OSError):
-                wire.write(self._life.into.fileno(), wire.message(wire.END))
+                self._life.send(wire.message(wire.END))
             with contextlib.suppress(OSError):
                 self._life.into.close()
 
@@ -245,22 +200,23 @@ class Handle:
                 life.unread[item.left.call_id] = item.left
         if pieces:
             try:
-                wire.write(life.into.fileno(), pieces)
+                life.send(pieces)
             except (OSError, ValueError):
                 self._bury(life)
 
-    def _what_was_dropped(self, life: _Life) -> list[bytes]:
+    def _what_was_dropped(self, life: Life) -> list[bytes]:
         with self._lock:
             lost, self._dropped, self._full_said = dict(self._dropped), Counter(), False
         reasons = ", ".join(f"{reason} {number}" for reason, number in sorted(lost.items()))
         text = f"{sum(lost.values())} records were lost ({reasons})"
         life.sent += 1
+        life.told = [(number, before) for number, before in life.told if number > life.handled]
         life.told.append((life.sent, lost))
         return wire.message(wire.NOTE, Note("dropped", text, {"dropped": lost}))
 
     # -- the process: all but `_hear` is for the thread that sends -----------------------------------------------------
 
-    def _living(self) -> _Life | None:
+    def _living(self) -> Life | None:
         """The process, started again where it has died; waits where it dies all the time. None: it cannot be."""
         if self._life is None:
             wait = _AGAIN_SECONDS[min(self._short_lives, len(_AGAIN_SECONDS) - 1)] - (time.monotonic() - self._ended)
@@ -274,24 +230,13 @@ class Handle:
                 self._on_fault("recorder", f"the recorder cannot be started: {error}")
         return self._life
 
-    def _begin(self) -> _Life:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _BOOT, str(Path(__file__).parents[2])],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            start_new_session=True,  # a key pressed in the terminal is for the proxy
-        )
-        life = _Life(process, self._hear)
-        with contextlib.suppress(ImportError, OSError, AttributeError):
-            import fcntl
-
-            fcntl.fcntl(life.into.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        wire.write(life.into.fileno(), wire.message(wire.START, self._start()))
+    def _begin(self) -> Life:
+        life = Life(self._hear)
+        life.send(wire.message(wire.START, self._start()))
         life.listener.start()
         return life
 
-    def _hear(self, life: _Life) -> None:
+    def _hear(self, life: Life) -> None:
         for events in wire.events_from(life.out.fileno()):
             life.is_up.set()
             for event in events:
@@ -308,7 +253,7 @@ class Handle:
                 self._queued += 1
             self._queue.put(_Item([], 0, None, None, counts=False))
 
-    def _bury(self, life: _Life) -> None:
+    def _bury(self, life: Life) -> None:
         """The process is no more: count what it took with it."""
         how = life.end()
         self._life, self._ended = None, time.monotonic()

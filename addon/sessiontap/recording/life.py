@@ -1,0 +1,78 @@
+"""One recorder's process, from its start to its end, and what is known of what it has done."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from sessiontap.callers import Caller
+from sessiontap.recording import wire
+from sessiontap.recording.finished import Left
+
+_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from sessiontap.recording.process import main; sys.exit(main())"
+_PIPE_BYTES = 1 << 20
+
+
+class Life:
+    """One recorder's process, from its start to its end."""
+
+    def __init__(self, hear: Callable[[Life], None]) -> None:
+        """Starts it; `hear` is what its listener will run. Raises OSError."""
+        process = subprocess.Popen(
+            [sys.executable, "-c", _BOOT, str(Path(__file__).parents[2])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,  # a key pressed in the terminal is for the proxy
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self.process = process
+        self.into, self.out = process.stdin, process.stdout
+        self.began = time.monotonic()
+        self.sent = self.handled = 0
+        """Messages, a call's caller not counted."""
+        self.callers: dict[str, Caller] = {}
+        """Those that it knows."""
+        self.unread: dict[str, Left] = {}
+        """Calls that it was sent and has not read yet."""
+        self.told: list[tuple[int, dict[str, int]]] = []
+        """What was dropped before, and the number of the message that tells it to the log."""
+        self.is_up = threading.Event()
+        self.is_over = False
+        self.listener = threading.Thread(target=hear, args=(self,), name="sessiontap-listen", daemon=True)
+        with contextlib.suppress(ImportError, OSError, AttributeError):
+            import fcntl
+
+            fcntl.fcntl(self.into.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+    def send(self, pieces: list[bytes]) -> None:
+        """Into its pipe, all of it. Raises OSError, ValueError: it is gone."""
+        wire.write(self.into.fileno(), pieces)
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until it has ended, and all that it said is heard; at most about `timeout` seconds."""
+        try:
+            self.process.wait(max(0.0, timeout))
+        except subprocess.TimeoutExpired:
+            return False
+        self.listener.join(1.0)
+        return True
+
+    def end(self) -> str:
+        """How it ended, in words, once it closed its end of the pipe."""
+        self.listener.join(1.0)
+        for stream in (self.into, self.out):
+            with contextlib.suppress(OSError):
+                stream.close()
+        try:
+            status = self.process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            status = self.process.wait()
+        return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
