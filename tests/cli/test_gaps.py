@@ -32,6 +32,14 @@ AT = 1_763_701_200 * 10**9  # 2025-11-21T05:00:00Z
             ["8 records were lost since 2025-11-21 05:00:00 (the queue was full: 3, new reason: 1, vanished: 4)"],
             id="many, of every kind",
         ),
+        pytest.param(
+            [{"kind": "dropped", "time": AT, "dropped": {"died": 2}}],
+            [
+                "up to 2 records were lost at 2025-11-21 05:00:00"
+                " (with the recorder that was killed or crashed: 2)"
+            ],
+            id="with the recorder",
+        ),
     ],
 )
 def test_lost(notes: list[dict[str, Any]], expected: list[str]) -> None:

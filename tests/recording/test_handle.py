@@ -181,7 +181,7 @@ def test_calls_that_died_with_the_recorder_are_counted_and_nobody_waits_for_them
     while one.handle.waiting:
         threading.Event().wait(0.01)
     os.kill(one.pid, signal.SIGKILL)
-    assert "up to 3 records are lost" in one.said.get(timeout=PATIENCE)
+    assert "records are lost (up to 3)" in one.said.get(timeout=PATIENCE)
     assert {left.call_id for left in one.wait_read(3)} == {finished(number).id for number in range(3)}
     one.submit(4)
     one.wait_read(1)

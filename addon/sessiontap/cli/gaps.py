@@ -39,7 +39,8 @@ def lost(notes: Iterable[Mapping[str, Any]]) -> list[str]:
     why = ", ".join(f"{_REASONS.get(reason, reason)}: {number:,}" for reason, number in reasons.items())
     when = f"since {day_and_clock(min(times))}" if len(times) > 1 else f"at {day_and_clock(times[0])}"
     total = sum(reasons.values())
-    return [f"{plural(total, 'record')} {'was' if total == 1 else 'were'} lost {when} ({why})"]
+    most = "up to " if "died" in reasons else ""  # what had just been written died as well, as far as anybody knows
+    return [f"{most}{plural(total, 'record')} {'was' if total == 1 else 'were'} lost {when} ({why})"]
 
 
 def uncaptured(notes: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -73,4 +74,5 @@ _REASONS = {
     "disk": "the disk failed",
     "fault": "a fault of ours",
     "closed": "at the end",
+    "died": "with the recorder that was killed or crashed",
 }

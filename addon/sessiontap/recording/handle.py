@@ -208,7 +208,7 @@ class Handle:
         with self._lock:
             lost, self._dropped, self._full_said = dict(self._dropped), Counter(), False
         reasons = ", ".join(f"{reason} {number}" for reason, number in sorted(lost.items()))
-        text = f"{sum(lost.values())} records were lost ({reasons})"
+        text = f"records were lost ({reasons})"
         life.sent += 1
         life.told = [(number, before) for number, before in life.told if number > life.handled]
         life.told.append((life.sent, lost))
@@ -265,6 +265,6 @@ class Handle:
                     self.count(reason, records)
                 lost -= 1
         self.count("died", lost)
-        what = f"up to {lost} records are lost" if lost else "no record is lost"
+        what = f"records are lost (up to {lost})" if lost else "no record is lost"
         self._on_fault("recorder", f"the recorder {how}; {what}. It is started again with the next call")
         self._on_events([Read(left, None) for left in life.unread.values()])
