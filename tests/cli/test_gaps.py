@@ -34,10 +34,7 @@ AT = 1_763_701_200 * 10**9  # 2025-11-21T05:00:00Z
         ),
         pytest.param(
             [{"kind": "dropped", "time": AT, "dropped": {"died": 2}}],
-            [
-                "up to 2 records were lost at 2025-11-21 05:00:00"
-                " (with the recorder that was killed or crashed: 2)"
-            ],
+            ["up to 2 records were lost at 2025-11-21 05:00:00 (with the recorder that was killed or crashed: 2)"],
             id="with the recorder",
         ),
     ],
