@@ -12,7 +12,7 @@ import pytest
 from tests.llm.llm_frames import error, event
 
 from sessiontap.llm.eventstream import frames
-from sessiontap.trace import deltas, redact
+from sessiontap.trace import deltas, replace
 from sessiontap.trace.errors import TraceError
 from sessiontap.trace.redact import Redactor
 
@@ -314,7 +314,7 @@ def test_a_pattern_that_is_no_regular_expression_is_refused_in_words():
 
 def test_secrets_are_found_across_the_borders_of_windows(redactor):
     secret = SHAPED["anthropic-key"]
-    for before in range(redact.WINDOW - 120, redact.WINDOW + 2, 7):
+    for before in range(replace.WINDOW - 120, replace.WINDOW + 2, 7):
         body = b" " * before + secret.encode() + b" " * 10
 
         assert secret.encode() not in redactor.body(body)
@@ -516,8 +516,8 @@ def test_windows_that_were_seen_are_remembered_with_what_they_hold(redactor):
 @pytest.mark.parametrize("length", [900, 1000, 1023, 1024, 1025, 3000])
 def test_long_values_across_the_border_of_a_window(redactor, length):
     value = (SHAPELESS * 100)[:length]
-    for before in (redact.WINDOW - 30, redact.WINDOW - 10, redact.WINDOW):
-        body = b" " * before + f'{{"api_key": "{value}"}}'.encode() + b" " * redact.WINDOW
+    for before in (replace.WINDOW - 30, replace.WINDOW - 10, replace.WINDOW):
+        body = b" " * before + f'{{"api_key": "{value}"}}'.encode() + b" " * replace.WINDOW
 
         assert value[:40].encode() not in redactor.body(body)
         assert value[-40:].encode() not in redactor.body(body)

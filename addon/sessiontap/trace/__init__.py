@@ -8,6 +8,15 @@ without them); the rest imports msgpack and zstandard, nothing of mitmproxy.
     for call in trace.open("~/.sessiontap/trace").calls():
         print(call.record["time"], call.session_id, len(call.request_body() or b""))
 
+Its modules by subject:
+
+    calls into records       record, note; what they repeat, once: shared, templates
+    credentials taken out    redact; named, command_line by name; replace, shapes, own, deltas, framed by shape; secret
+    bodies                   body, pack, bases, models, chain
+    segments and the disk    writer, segment, frame, lock, damage
+    reading                  reader, restore, views, sessions; maintenance
+    asking                   questions, and the SQLite index behind them in index/
+
 Times are Unix nanoseconds, durations nanoseconds, unknown is None; `open` and look-ups raise TraceError, bodies
 BodyError. docs/python.md shows what it is used for.
 """

@@ -1,0 +1,52 @@
+"""What the arguments of a command line are: which of them are credentials, and which hold one by a name.
+
+`--api-key X`, `--token=X`, `-H 'Authorization: X'`, `NAME=X`, curl's `-u user:X` and `-d token=X`. Only said here; what
+becomes of each is redact.py's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from sessiontap.trace.named import NAMED, URL
+
+How = Literal["whole", "form", "named", "header", "url", "text"]
+Argument = tuple[str, How, str, str]
+"""What stays as it is, how to see the rest, its name, the rest."""
+
+_FLAG = re.compile(r"--?([A-Za-z][\w.-]*)(?:=(.*))?", re.DOTALL)
+_ASSIGNMENT = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
+_CURL_FORMS = ("d", "data", "data-raw", "data-binary", "data-urlencode", "url-query", "F", "form", "form-string")
+_FORM = re.compile(r"[\w.%-]+=[^{\[]*", re.DOTALL)
+_HEADER_LINE = re.compile(r"([\w-]+):\s*(.*)", re.DOTALL)
+_CLIENTS = ("curl", "wget", "http", "https", "xh")
+
+
+def read(argv: Sequence[str]) -> Iterator[Argument]:
+    """Each argument by what it is, in the light of the one before it."""
+    flag = ""
+    curl = bool(argv) and argv[0].rsplit("/", 1)[-1] in _CLIENTS
+    for argument in argv:
+        option = _FLAG.fullmatch(argument)
+        yield _argument(argument, option, flag, curl)
+        flag = option[1] if option and option[2] is None else ""
+
+
+def _argument(argument: str, option: re.Match[str] | None, flag: str, curl: bool) -> Argument:
+    if flag and not argument.startswith("--"):
+        if NAMED.search(flag) or (curl and flag in ("b", "cookie", "oauth2-bearer", "pass")):
+            return "", "whole", flag.lower(), argument
+        if curl and flag in ("u", "user", "U", "proxy-user") and ":" in argument:
+            user, _, password = argument.partition(":")
+            return f"{user}:", "whole", "password", password
+        if curl and flag in _CURL_FORMS and _FORM.fullmatch(argument):
+            return "", "form", flag, argument
+    if option and option[2] is not None:
+        return argument[: option.start(2)], "named", option[1], option[2]
+    if assignment := _ASSIGNMENT.fullmatch(argument):
+        return f"{assignment[1]}=", "named", assignment[1], assignment[2]
+    if "://" not in argument[:12] and (line := _HEADER_LINE.fullmatch(argument)):
+        return argument[: line.start(2)], "header", line[1], line[2]
+    return "", "url" if URL.fullmatch(argument) else "text", "", argument

@@ -1,0 +1,180 @@
+"""Credentials found in bytes and texts, and the tokens that stand in their place.
+
+A credential becomes `[redacted:KIND:DIGEST]`. Found are known shapes (shapes.py), the rules' own, the call's own
+credentials (own.py), and those that a stream spreads over several events (deltas.py) or AWS's frames hold (framed.py).
+Bodies are searched in windows, and what a window held is remembered by its hash.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import chain
+
+from sessiontap.trace import deltas, framed, own, shapes
+from sessiontap.trace.errors import TraceError
+
+SHORTEST = 12
+"""No known shape is shorter."""
+WINDOW = 1 << 14
+"""Bodies are searched in such pieces."""
+REACH = 1 << 14
+"""How far behind a window a credential that begins in it may run."""
+_WINDOWS_REMEMBERED = 4096
+_PAUSE_AFTER = 16
+"""Windows searched in one go."""
+_PAUSE = 1e-5
+"""A sleep of no time at all would take the GIL back before a waiting thread wakes up."""
+
+
+class Replacer:
+    """Finds what looks like a credential and puts a token in its place.
+
+    `key`: the secret behind the digests, at most 64 bytes. `patterns`: more shapes, `re:...` a regular expression,
+    anything else a literal text; where an expression has a group, that is the credential. Raises TraceError for an
+    expression that is none. Bodies are for one thread at a time, the rest for any.
+    """
+
+    def __init__(self, key: bytes, patterns: Iterable[str] = ()) -> None:
+        self._key = key[:64]
+        self._patterns = tuple(_compiled(pattern) for pattern in patterns)
+        self._own: tuple[own.Needle, ...] = ()
+        self._own_texts: tuple[str, ...] = ()
+        """The ways to write them."""
+        self._seen: dict[tuple[object, ...], tuple[shapes.Hit, ...]] = {}
+
+    def knowing(self, known: tuple[own.Needle, ...]) -> Replacer:
+        """One that finds these, too."""
+        other = copy.copy(self)
+        other._own = known
+        other._own_texts = tuple(needle.text.decode("utf-8", "surrogatepass") for needle in known)
+        return other
+
+    def token(self, kind: str, secret: bytes) -> str:
+        """What stands for `secret`."""
+        return f"[redacted:{kind}:{hashlib.blake2b(secret, digest_size=5, key=self._key).hexdigest()}]"
+
+    def body(self, data: bytes) -> bytes:
+        """A body without its credentials; JSON stays JSON, frames of an AWS event stream stay such frames.
+
+        Goes through the body in windows, lets other threads run in between, and remembers what it found in each by
+        its hash: agents send their whole history again with every call.
+        """
+        if len(data) < SHORTEST and not self._patterns:
+            return data
+        if apart := framed.take_apart(data):
+            return self._frames(apart, data)
+        return self._replaced(data, self._hits(data))
+
+    def text(self, text: str) -> str:
+        """A text without what looks like a credential."""
+        if len(text) < SHORTEST and not self._patterns:
+            return text
+        data = text.encode("utf-8", "surrogatepass")
+        return self._replaced(data, self._find(data)).decode("utf-8", "surrogatepass")
+
+    def without_own(self, text: str) -> str:
+        """A text without the call's own credentials."""
+        for written in self._own_texts:
+            if written in text:
+                break
+        else:
+            return text
+        data = text.encode("utf-8", "surrogatepass")
+        hits = list(own.find(data, self._own, 0, len(data)))
+        return self._replaced(data, hits).decode("utf-8", "surrogatepass") if hits else text
+
+    def _frames(self, apart: framed.Framed, data: bytes) -> bytes:
+        """An event stream: searched as if it were a JSON value a line."""
+        flat = b"\n".join(apart.texts)
+        hits = self._hits(flat, is_stream=True)
+        if not hits:
+            return data
+        texts, start = [], 0
+        for text in apart.texts:
+            end = start + len(text)
+            inside = [
+                replace(
+                    hit,
+                    start=max(hit.start, start) - start,
+                    end=min(hit.end, end) - start,
+                    secret=hit.secret or flat[hit.start : hit.end],
+                )
+                for hit in hits
+                if hit.start < end and hit.end > start
+            ]
+            texts.append(self._replaced(text, inside))
+            start = end + 1
+        return apart.put_together(texts)
+
+    def _hits(self, data: bytes, is_stream: bool | None = None) -> list[shapes.Hit]:
+        hits = list(deltas.find(data, self._find, is_stream=is_stream))
+        if len(data) <= WINDOW:
+            return hits + self._find(data)
+        searched = 0
+        for start in range(0, len(data), WINDOW):
+            end = min(start + WINDOW, len(data))
+            look = max(0, start - shapes.LOOK_BACK)
+            # Keyed at random in each process; a digest would take five times as long.
+            piece = data[look : end + REACH]
+            key = self._own, start == 0, len(piece), hash(piece)
+            found = self._seen.get(key)
+            if found is None:
+                found = tuple(_moved(hit, -start) for hit in self._find(data, start, end))
+                if len(self._seen) >= _WINDOWS_REMEMBERED:
+                    del self._seen[next(iter(self._seen))]
+                self._seen[key] = found
+                searched += 1
+                if searched % _PAUSE_AFTER == 0:
+                    time.sleep(_PAUSE)
+            hits += [_moved(hit, start) for hit in found]
+        return hits
+
+    def _find(self, data: bytes, start: int = 0, end: int | None = None) -> list[shapes.Hit]:
+        end = len(data) if end is None else end
+        reach = min(end + REACH, len(data))
+        hits = list(shapes.find(data, start, end, reach))
+        if self._own:
+            hits += own.find(data, self._own, start, end)
+        for pattern in self._patterns:
+            for match in pattern.finditer(data, start, reach):
+                if match.start() < end and match.end() > match.start():
+                    group = 1 if pattern.groups and match.group(1) else 0
+                    hits.append(shapes.Hit(match.start(group), match.end(group), "custom"))
+        return hits
+
+    def _replaced(self, data: bytes, hits: list[shapes.Hit]) -> bytes:
+        """`data` with a token for each hit; of two that overlap the first and longer one names the whole stretch."""
+        if not hits:
+            return data
+        pieces: list[bytes] = []
+        done = 0
+        for hit in sorted(hits, key=lambda hit: (hit.start, -hit.end)):
+            if hit.start < done:
+                if hit.end > done:
+                    done = hit.end
+                continue
+            secret = data[hit.start : hit.end] if hit.secret is None else hit.secret
+            pieces.append(data[done : hit.start])
+            pieces.append(self.token(hit.kind, secret).encode() if hit.kind else b"")
+            done = hit.end
+        return b"".join(chain(pieces, (data[done:],)))
+
+
+def _moved(hit: shapes.Hit, by: int) -> shapes.Hit:
+    return shapes.Hit(hit.start + by, hit.end + by, hit.kind, hit.secret)
+
+
+def _compiled(pattern: str) -> re.Pattern[bytes]:
+    source = pattern.removeprefix("re:") if pattern.startswith("re:") else re.escape(pattern)
+    try:
+        return re.compile(source.encode())
+    except re.error as error:
+        raise TraceError(
+            f"the redaction pattern {pattern!r} is no regular expression: {error}",
+            "Correct it under `redact: patterns:` in the rules.",
+        ) from None
