@@ -14,7 +14,7 @@ Its modules by subject:
     credentials taken out    redact; named, command_line by name; replace, shapes, own, deltas, framed by shape; secret
     bodies                   body, pack, bases, models, chain
     segments and the disk    writer, segment, frame, lock, damage
-    reading                  reader, restore, views, sessions; maintenance
+    reading                  reader, part, stored, restore, views, sessions; maintenance
     asking                   questions, and the SQLite index behind them in index/
 
 Times are Unix nanoseconds, durations nanoseconds, unknown is None; `open` and look-ups raise TraceError, bodies
@@ -29,9 +29,11 @@ from typing import TYPE_CHECKING, Any
 from sessiontap.trace.body import BodyError
 from sessiontap.trace.errors import TraceError
 from sessiontap.trace.note import note_record
-from sessiontap.trace.reader import Problem, SegmentInfo, StoredCall, StoredSession, Trace, open
+from sessiontap.trace.part import Problem, SegmentInfo
+from sessiontap.trace.reader import Trace, open
 from sessiontap.trace.restore import Head, Restored, restore
 from sessiontap.trace.sessions import session_rows, session_tree, session_view
+from sessiontap.trace.stored import StoredCall, StoredSession
 from sessiontap.trace.views import call_row
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from sessiontap.trace.damage import WORDS
 from sessiontap.trace.errors import TraceError
 from sessiontap.trace.lock import alone
 from sessiontap.trace.pack import Packer
-from sessiontap.trace.reader import Problem, SegmentInfo, Trace, open
+from sessiontap.trace.part import Problem, SegmentInfo
+from sessiontap.trace.reader import Trace, open
 from sessiontap.trace.segment import is_live
 from sessiontap.trace.views import is_warm_up
 
