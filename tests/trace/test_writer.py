@@ -328,7 +328,7 @@ def test_a_full_disk(tmp_path):
 
 
 def test_a_folder_that_vanishes_is_made_anew_and_said(writers, folder, monkeypatch):
-    monkeypatch.setattr("sessiontap.trace.writer._LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("sessiontap.trace.rotation._LOOK_SECONDS", 0.0)
     said = []
     writer = writers(on_fault=lambda kind, text: said.append(kind))
     put(writer, 1)

@@ -13,7 +13,7 @@ Its modules by subject:
     calls into records       record, note; what they repeat, once: shared, templates
     credentials taken out    redact; named, command_line by name; replace, shapes, own, deltas, framed by shape; secret
     bodies                   body, pack, bases, models, chain
-    segments and the disk    writer, segment, frame, lock, damage
+    segments and the disk    writer, rotation, losses, segment, frame, lock, damage
     reading                  reader, part, stored, restore, views, sessions; maintenance
     asking                   questions, and the SQLite index behind them in index/
 

@@ -1,22 +1,15 @@
 """The writer: a bounded queue in, whole records out, on a thread of its own.
 
 The proxy hands over a function that makes the records; parsing, redaction, compression and the disk are this thread's
-work. `submit` never waits and never raises. What cannot be kept is counted by reason, said once through `on_fault`, and
-told in the log by a `note` as soon as writing works:
-
-    queue   the queue was full in records or bytes
-    disk    the segment could not be written (full, failing, gone); a new segment is tried every `retry_seconds`
-    fault   making the record failed
-    closed  handed over after `close`, or left over when its time was up
+work. `submit` never waits and never raises. What cannot be kept is counted and told (losses.py); where the segment
+cannot be written a new one (rotation.py) is tried every `retry_seconds`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,17 +17,13 @@ from typing import Any
 
 from sessiontap.trace import frame
 from sessiontap.trace.errors import TraceError
+from sessiontap.trace.losses import Losses, OnFault
 from sessiontap.trace.note import note_record
 from sessiontap.trace.pack import Packer
+from sessiontap.trace.rotation import DiskError, Rotation
 from sessiontap.trace.segment import Segment
 
 Make = Callable[[], Iterable[dict[str, Any]]]
-OnFault = Callable[[str, str], None]
-
-_LOOK_SECONDS = 1.0
-"""How often the segment's name is looked for."""
-_SAY_AGAIN_SECONDS = 600.0
-"""A fault that goes on, or comes back, is said again after this long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,32 +69,28 @@ class Writer:
         on_idle: Callable[[], None] | None = None,
     ) -> None:
         self._folder = folder
-        self._info = dict(writer_info)
         self._fsync_seconds = fsync_seconds
         self._max_records = max_queue_records
         self._max_bytes = max_queue_bytes
-        self._rotate_bytes = rotate_bytes
-        self._rotate_seconds = rotate_seconds
         self._retry_seconds = retry_seconds
-        self._on_fault = on_fault
         self._on_idle = on_idle
         self._queue: queue.SimpleQueue[tuple[Make, int] | _Flush | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._queued = 0
         self._queued_bytes = 0
-        self._dropped: Counter[str] = Counter()
-        self._untold: Counter[str] = Counter()
-        self._told: dict[str, float] = {}
-        self._notes: list[dict[str, Any]] = []
+        self._losses = Losses(on_fault)
         self._accepting = False
         self._abandon = threading.Event()
         self._thread: threading.Thread | None = None
         # The rest belongs to the writer's thread.
-        self._segment: Segment | None = None
-        self._named = 0
-        self._opened = 0.0
-        self._synced = 0.0
-        self._looked = 0.0
+        self._rotation = Rotation(
+            folder,
+            writer_info,
+            self._losses,
+            fsync_seconds=fsync_seconds,
+            rotate_bytes=rotate_bytes,
+            rotate_seconds=rotate_seconds,
+        )
         self._retry_at = 0.0
         self._failing: str | None = None
         self._callers: dict[str, dict[str, Any]] = {}
@@ -116,9 +101,9 @@ class Writer:
     def start(self) -> None:
         """Make the folder and the first segment, start the thread. A folder that cannot be written is tried again."""
         try:
-            self._open()
-        except OSError as error:
-            self._failed(_DiskError(error))
+            self._rotation.opened()
+        except DiskError as error:
+            self._failed(error)
         self._accepting = True
         self._thread = threading.Thread(target=self._run, name="sessiontap-trace", daemon=True)
         self._thread.start()
@@ -138,7 +123,7 @@ class Writer:
                 self._queued_bytes += size
                 self._queue.put((make, size))
                 return True
-        self._drop(reason)
+        self._losses.drop(reason)
         return False
 
     def note(self, kind: str, text: str, **facts: Any) -> bool:
@@ -148,7 +133,7 @@ class Writer:
 
     def count(self, reason: str) -> None:
         """Count a record that did not come to be handed over."""
-        self._drop(reason)
+        self._losses.drop(reason)
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Wait until all that was handed over so far is written or dropped, and synced. False: time was up."""
@@ -172,22 +157,22 @@ class Writer:
         self._thread.join(0.2)
         left = self._queued
         if left:
-            self._drop("closed", left)
+            self._losses.drop("closed", left)
         return False
 
     def stats(self) -> Stats:
-        segment = self._segment
+        segment = self._rotation.segment
         return Stats(
             queued=self._queued,
             queued_bytes=self._queued_bytes,
             written=self._written,
             bytes=self._bytes,
-            dropped=dict(self._dropped),
+            dropped=self._losses.dropped,
             segment=segment.path if segment else None,
             failing=self._failing,
         )
 
-    # What follows runs on the writer's thread, but for `_drop`.
+    # What follows runs on the writer's thread.
 
     def _run(self) -> None:
         while not self._abandon.is_set():
@@ -214,21 +199,23 @@ class Writer:
             if self._on_idle is not None and self._queue.empty():
                 self._on_idle()
         self._tend(now=True)
-        if self._segment is not None:
-            self._segment.close()
+        segment = self._rotation.segment
+        if segment is not None:
+            segment.close()
 
     def _patience(self) -> float | None:
         """Seconds until something is due without a new record."""
-        if self._failing or self._untold or self._notes:
+        if self._failing or self._losses.untold:
             return self._retry_seconds
-        if self._segment is not None and self._segment.dirty:
+        segment = self._rotation.segment
+        if segment is not None and segment.dirty:
             return self._fsync_seconds
         return None
 
     def _keep(self, make: Make) -> None:
         """Make the records and write them."""
         if self._failing and time.monotonic() < self._retry_at:
-            self._drop("disk")
+            self._losses.drop("disk")
             return
         try:
             self._rotate()
@@ -243,136 +230,54 @@ class Writer:
                     self._append_call(record)
                 else:
                     self._append(frame.encode(record))
-        except _DiskError as error:
-            self._drop("disk")
+        except DiskError as error:
+            self._losses.drop("disk")
             self._failed(error)
         except Exception as error:
-            self._drop("fault")
-            self._report(f"record:{type(error).__name__}", f"a call could not be recorded: {error!r}")
+            self._losses.drop("fault")
+            self._losses.report(f"record:{type(error).__name__}", f"a call could not be recorded: {error!r}")
 
     def _append_call(self, call: dict[str, Any]) -> None:
         """Write a call whose bodies are whole, and before it what it shares with others."""
         values, thin = self._packer.thin(call)
         if values is not None:
             self._append(frame.encode(values))
-        self._append(frame.encode(self._packer.at(thin, self._opened_segment().size)))
+        self._append(frame.encode(self._packer.at(thin, self._rotation.opened().size)))
         self._packer.written()
 
-    def _opened_segment(self) -> Segment:
-        try:
-            return self._segment or self._open()
-        except OSError as error:
-            raise _DiskError(error) from error
-
     def _append(self, data: bytes) -> None:
-        try:
-            segment = self._segment or self._open()
-            segment.append(data)
-            if self._fsync_seconds == 0:
-                segment.sync()
-        except OSError as error:
-            raise _DiskError(error) from error
+        self._rotation.append(data)
         self._written += 1
         self._bytes += len(data)
         if self._failing:
             self._failing = None
 
-    def _sync(self, segment: Segment) -> None:
-        try:
-            segment.sync()
-        except OSError as error:
-            raise _DiskError(error) from error
-
-    def _open(self) -> Segment:
-        segment = Segment(self._folder, self._info, self._named)
-        self._named = segment.named
-        self._opened = self._looked = self._synced = time.monotonic()
-        self._segment = segment
-        return segment
-
     def _rotate(self) -> None:
-        """Leave a segment that is full, old, or no longer there."""
-        segment = self._segment
-        if segment is None:
-            return
-        now = time.monotonic()
-        if now - self._looked >= _LOOK_SECONDS:
-            self._looked = now
-            if segment.vanished():
-                text = f"the segment {segment.path} was taken away with {segment.records} records"
-                self._report("vanished", text)
-                self._notes.append(note_record("vanished", text, records=segment.records))
-                self._leave()
-                return
-        old = segment.records and now - self._opened >= self._rotate_seconds
-        if old or segment.size >= self._rotate_bytes:
-            if segment.dirty and self._fsync_seconds is not None:
-                self._sync(segment)
+        if self._rotation.is_over():
             self._leave()
 
     def _leave(self) -> None:
-        if self._segment is not None:
-            self._segment.close()
-        self._segment = None
+        self._rotation.leave()
         self._callers.clear()
         self._packer.clear()
 
-    def _failed(self, error: _DiskError) -> None:
+    def _failed(self, error: DiskError) -> None:
         self._failing = str(error)
         self._retry_at = time.monotonic() + self._retry_seconds
         self._leave()
-        self._report("disk", f"records are lost: {self._folder} cannot be written ({self._failing})")
+        self._losses.report("disk", f"records are lost: {self._folder} cannot be written ({self._failing})")
 
     def _tend(self, now: bool = False) -> None:
         """What is due between records: telling what was lost, syncing, noticing that the disk works again."""
         moment = time.monotonic()
         try:
-            if (self._untold or self._notes) and (now or moment >= self._retry_at):
+            if self._losses.untold and (now or moment >= self._retry_at):
                 self._rotate()
-                self._tell()
+                self._losses.tell(lambda note: self._append(frame.encode(note)))
                 self._retry_at = moment + self._retry_seconds
-            segment = self._segment
-            if segment is None or not segment.dirty or self._fsync_seconds is None:
-                return
-            if now or moment - self._synced >= self._fsync_seconds:
-                self._synced = moment
-                self._sync(segment)
-        except _DiskError as error:
+            self._rotation.sync_due(moment, now)
+        except DiskError as error:
             self._failed(error)
-
-    def _tell(self) -> None:
-        while self._notes:
-            self._append(frame.encode(self._notes[0]))
-            self._notes.pop(0)
-        with self._lock:
-            lost, self._untold = dict(self._untold), Counter()
-        if not lost:
-            return
-        count = sum(lost.values())
-        reasons = ", ".join(f"{reason} {number}" for reason, number in sorted(lost.items()))
-        try:
-            self._append(frame.encode(note_record("dropped", f"{count} records were lost ({reasons})", dropped=lost)))
-        except _DiskError:
-            with self._lock:
-                self._untold.update(lost)
-            raise
-
-    def _drop(self, reason: str, count: int = 1) -> None:
-        with self._lock:
-            self._dropped[reason] += count
-            self._untold[reason] += count
-        if reason in ("queue", "closed"):
-            text = "the queue is full" if reason == "queue" else "the trace is closed"
-            self._report(reason, f"records are lost: {text}")
-
-    def _report(self, kind: str, text: str) -> None:
-        now = time.monotonic()
-        if now < self._told.get(kind, now):
-            return
-        self._told[kind] = now + _SAY_AGAIN_SECONDS
-        if self._on_fault is not None:
-            with contextlib.suppress(Exception):
-                self._on_fault(kind, text)
 
 
 def check(folder: Path) -> None:
@@ -386,10 +291,3 @@ def check(folder: Path) -> None:
             f"the trace folder {folder} cannot be written: {error.strerror or error}",
             "Choose another with --set session_trace=DIR or SESSIONTAP_TRACE=DIR.",
         ) from None
-
-
-class _DiskError(Exception):
-    """The disk's fault, not that of what makes a record (which may open files too)."""
-
-    def __init__(self, error: OSError) -> None:
-        super().__init__(error.strerror or str(error))

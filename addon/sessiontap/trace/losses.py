@@ -1,0 +1,89 @@
+"""What a writer could not keep: counted by reason, said once, and told in the log as soon as writing works.
+
+    queue   the queue was full in records or bytes
+    disk    the segment could not be written (full, failing, gone)
+    fault   making the record failed
+    closed  handed over after `close`, or left over when its time was up
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from sessiontap.trace.note import note_record
+
+OnFault = Callable[[str, str], None]
+
+_SAY_AGAIN_SECONDS = 600.0
+"""A fault that goes on, or comes back, is said again after this long."""
+
+
+class Losses:
+    """What was lost so far, and how much of it is still to be told. `note` and `tell` are for the writer's thread.
+
+    `on_fault(kind, text)` is called on the thread that reports, at most every ten minutes for each kind.
+    """
+
+    def __init__(self, on_fault: OnFault | None) -> None:
+        self._on_fault = on_fault
+        self._lock = threading.Lock()
+        self._dropped: Counter[str] = Counter()
+        self._untold: Counter[str] = Counter()
+        self._told: dict[str, float] = {}
+        self._notes: list[dict[str, Any]] = []
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """All that were lost, by reason."""
+        return dict(self._dropped)
+
+    @property
+    def untold(self) -> bool:
+        """There is something that the log does not say yet."""
+        return bool(self._untold or self._notes)
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Count records that are lost."""
+        with self._lock:
+            self._dropped[reason] += count
+            self._untold[reason] += count
+        if reason in ("queue", "closed"):
+            text = "the queue is full" if reason == "queue" else "the trace is closed"
+            self.report(reason, f"records are lost: {text}")
+
+    def report(self, kind: str, text: str) -> None:
+        """Say a fault, unless it was said lately."""
+        now = time.monotonic()
+        if now < self._told.get(kind, now):
+            return
+        self._told[kind] = now + _SAY_AGAIN_SECONDS
+        if self._on_fault is not None:
+            with contextlib.suppress(Exception):
+                self._on_fault(kind, text)
+
+    def note(self, record: dict[str, Any]) -> None:
+        """Have a note told with the next ones."""
+        self._notes.append(record)
+
+    def tell(self, write: Callable[[dict[str, Any]], None]) -> None:
+        """`write` notes of all that is untold; what it raises is passed on, and what it did not take stays untold."""
+        while self._notes:
+            write(self._notes[0])
+            self._notes.pop(0)
+        with self._lock:
+            lost, self._untold = dict(self._untold), Counter()
+        if not lost:
+            return
+        count = sum(lost.values())
+        reasons = ", ".join(f"{reason} {number}" for reason, number in sorted(lost.items()))
+        try:
+            write(note_record("dropped", f"{count} records were lost ({reasons})", dropped=lost))
+        except BaseException:
+            with self._lock:
+                self._untold.update(lost)
+            raise
