@@ -14,7 +14,8 @@ Its modules by subject:
     credentials taken out    redact; named, command_line by name; replace, shapes, own, deltas, framed by shape; secret
     bodies                   body, pack, bases, models, chain
     segments and the disk    writer, rotation, losses, segment, frame, lock, damage
-    reading                  reader, part, stored, restore, views, sessions; maintenance
+    reading                  reader, part, stored, restore, views, sessions
+    looking after a folder   maintenance, prune
     asking                   questions, and the SQLite index behind them in index/
 
 Times are Unix nanoseconds, durations nanoseconds, unknown is None; `open` and look-ups raise TraceError, bodies
