@@ -45,7 +45,7 @@ _PASSING_KINDS = re.compile(
     "overload|rate.?limit|time.?out|unavailable|throttl|internal|server|api_error", re.IGNORECASE
 )
 """The same of an error inside a 200, by its type."""
-_SHORTEST_HANDED = 20
+SHORTEST_HANDED = 20
 """Characters of a text that a sub-agent is recognised by: shorter ones anybody may say."""
 _SUBSTANTIAL = 40
 """Characters of a reply that is told from others by itself."""
@@ -287,7 +287,7 @@ def _handed(reply: Reply) -> Iterator[Handed]:
             continue
         kind = next((named for key in _KIND_OF_SUBAGENT if (named := text(given, key))), tool.name)
         for said in given.values():
-            if isinstance(said, str) and len(said) >= _SHORTEST_HANDED:
+            if isinstance(said, str) and len(said) >= SHORTEST_HANDED:
                 yield Handed(text_digest(said), kind, tool.id)
 
 

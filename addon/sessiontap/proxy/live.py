@@ -10,6 +10,7 @@ from mitmproxy import http
 
 from sessiontap.exchange import Request
 from sessiontap.llm.call import Call
+from sessiontap.llm.history import History
 from sessiontap.proxy.bodies import CAP, BodyTap
 from sessiontap.proxy.connections import Connection, Destination
 from sessiontap.proxy.plan import Plan
@@ -30,6 +31,8 @@ class LiveCall:
     """As the app sent it."""
     there: Destination
     call: Call | None = None
+    past: History | None = None
+    """The conversation so far, as the request tells it."""
     plan: Plan | None = None
     request_tap: BodyTap | None = None
     reply_tap: BodyTap | None = None

@@ -128,9 +128,10 @@ class Planner:
         counts: bool = True,
         taken: Session | None = None,
         on: OnSocket | None = None,
+        past: History | None = None,
     ) -> Plan:
         """The plan of a call that begins `now` (Unix nanoseconds). For `counts` and `taken` see `Registry.assign`; `on`
-        is the WebSocket that it is a turn of."""
+        is the WebSocket that it is a turn of, `past` the history in it where it was looked at before."""
         begun = self._begun(call_id, now)
         local = is_local(connection.client_ip, connection.proxy[0] if connection.proxy else None)
         peer = Peer(connection.id, connection.client_ip, connection.proxy_user, local)
@@ -142,7 +143,6 @@ class Planner:
             begins = socket_conversation(call, on.upgrade)
         elif upgrade and call.endpoint.operation != "other":
             begins = socket_conversation(call, call_id)
-        past: History | None = None
         asking: Asking | None = None
 
         def look(name: str, past: History) -> Asking:
@@ -150,7 +150,7 @@ class Planner:
             return self.conversations.find(ground, call, past, call_id, begun, begins=begins, upgrade=upgrade)
 
         with self.faults.guard("conversations"):
-            past = history(call)
+            past = past or history(call)
             # Where the process is not known, the session's name is looked at, too, and that is yet to come.
             call = self._results_named(call, connection, peer, given)
             if connection.caller is not None:
@@ -217,6 +217,18 @@ class Planner:
             gateway=gateway.edits if isinstance(gateway, Route) else (),
         )
         return Plan(decision, labels, call, session, link, past, asking.ground if asking else None, edits, gateway)
+
+    def knows_parent(
+        self, connection: Connection, there: Destination, request: Request, call: Call, past: History
+    ) -> bool:
+        """Whether it is already known for certain what a request goes on from."""
+        local = is_local(connection.client_ip, connection.proxy[0] if connection.proxy else None)
+        peer = Peer(connection.id, connection.client_ip, connection.proxy_user, local)
+        app = headers.app_session(request.headers, there.host)
+        given = app.id if app and app.id else call.agent.session if call.agent else None
+        return self.conversations.knows_parent(
+            ground_of(call.endpoint.family, connection.caller, peer, "", given), call, past
+        )
 
     def _results_named(self, call: Call, connection: Connection, peer: Peer, given: str | None) -> Call:
         """The call, with the names of the tools whose results it holds without them."""
@@ -294,16 +306,6 @@ def opens_socket(request: Request) -> bool:
 def socket_conversation(call: Call, upgrade: str) -> str:
     """What the first conversation on a WebSocket is named by: the server is told of it in the upgrade."""
     return f"{call.endpoint.provider or '-'} socket {upgrade}"
-
-
-def goes_on(call: Call) -> bool:
-    """Whether a request may go on from an earlier reply: it names one, or holds more than an opening."""
-    asked = call.asked
-    if asked.previous or asked.answered:
-        return True
-    body = call.json
-    messages = body.get("messages") or body.get("input") or body.get("contents") if isinstance(body, dict) else None
-    return isinstance(messages, list) and len(messages) > 2
 
 
 def read(request: Request, there: Destination, wire: bytes | None) -> tuple[Request, Call, str | None]:

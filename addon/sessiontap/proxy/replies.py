@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+from sessiontap.llm.history import SHORTEST_HANDED, History
 from sessiontap.recording.finished import Left
 
 PATIENCE = 0.05
@@ -19,6 +20,9 @@ LATELY = 1.0
 class _Unread(NamedTuple):
     caller: str | None
     offers_tools: bool
+    failed: bool
+    end: bytes | None
+    """Of the history in its request: what a request that goes on from it has in its own."""
     ended: float
 
 
@@ -42,9 +46,11 @@ class Replies:
         """The proxy starts."""
         self._loop = loop
 
-    def expect(self, call_id: str, caller: str | None, offers_tools: bool) -> None:
-        """A call goes to the recorder."""
-        self._unread[call_id] = _Unread(caller, offers_tools, time.monotonic())
+    def expect(
+        self, call_id: str, caller: str | None, *, offers_tools: bool, failed: bool = False, end: bytes | None = None
+    ) -> None:
+        """A call goes to the recorder. `end`: of its request's history."""
+        self._unread[call_id] = _Unread(caller, offers_tools, failed, end, time.monotonic())
 
     def forget(self, call_id: str) -> None:
         """It did not get there."""
@@ -65,12 +71,35 @@ class Replies:
             self._unread.pop(left.call_id, None)
             self._take(left)
 
-    async def wait(self, caller: str | None, goes_on: bool, hurry: Callable[[], None], patience: float) -> None:
-        """Wait, at most `patience` seconds, for what a call of this process may have to know. `hurry` has it read."""
-        self.settle()
-        awaited = self._awaited(caller, goes_on) if self._unread else ()
-        if not awaited or self._deaf:
-            return
+    def awaited(
+        self, caller: str | None, past: History, *, names_replies: bool, is_settled: Callable[[], bool]
+    ) -> set[str]:
+        """The calls of this process whose replies may say what a new one is, whose history is `past`.
+
+        They are those that it goes on from or tries again; for one that opens a conversation those that offered tools,
+        of which one may have begun a sub-agent; and any, where what it goes on from is not `settled` without them.
+        """
+        lately = time.monotonic() - LATELY
+        for call_id in [call_id for call_id, one in self._unread.items() if one.ended < lately]:
+            del self._unread[call_id]
+        mine = {call_id: one for call_id, one in self._unread.items() if one.caller == caller}
+        if not mine or self._deaf:
+            return set()
+        earlier = past.chain[1:-1]
+        before = {
+            call_id
+            for call_id, one in mine.items()
+            if one.end in earlier or (one.failed and one.end == past.end)
+        }
+        if before:
+            return before
+        if not names_replies and not any(step.role == "assistant" for step in past.steps):
+            begun = len(past.opening or "") >= SHORTEST_HANDED
+            return {call_id for call_id, one in mine.items() if begun and one.offers_tools}
+        return set() if is_settled() else {call_id for call_id, one in mine.items() if one.end != past.end}
+
+    async def wait(self, awaited: set[str], hurry: Callable[[], None], patience: float) -> None:
+        """Wait, at most `patience` seconds, until these are read. `hurry` has them read."""
         self._waiting += 1
         try:
             async with asyncio.timeout(patience):
@@ -85,12 +114,3 @@ class Replies:
             self._deaf = True
         finally:
             self._waiting -= 1
-
-    def _awaited(self, caller: str | None, goes_on: bool) -> set[str]:
-        """The calls whose replies may say what a new one of the same process is: any where it goes on from one, else
-        those that offered tools, of which one may have begun a sub-agent."""
-        lately = time.monotonic() - LATELY
-        for call_id in [call_id for call_id, one in self._unread.items() if one.ended < lately]:
-            del self._unread[call_id]
-        mine = ((call_id, one) for call_id, one in self._unread.items() if one.caller == caller)
-        return {call_id for call_id, one in mine if goes_on or one.offers_tools}

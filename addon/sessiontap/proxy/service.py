@@ -15,13 +15,14 @@ from mitmproxy.addonmanager import Loader
 
 from sessiontap.faults import Faults
 from sessiontap.gateways import Direct
+from sessiontap.llm.history import history
 from sessiontap.proxy import state_file
 from sessiontap.proxy.chain import Chain
 from sessiontap.proxy.connections import Connection, Connections, Destinations
 from sessiontap.proxy.dispatch import hasten
 from sessiontap.proxy.entry import complain
 from sessiontap.proxy.live import Ended, LiveCall
-from sessiontap.proxy.plan import OnSocket, Plan, Planner, goes_on, read
+from sessiontap.proxy.plan import OnSocket, Plan, Planner, read
 from sessiontap.proxy.recorder import Recorder
 from sessiontap.proxy.replies import PATIENCE, Replies
 from sessiontap.proxy.rules_file import RulesFile
@@ -234,12 +235,26 @@ class Service:
             asked, body = call.call.asked, call.call.json
             asked = replace(asked, previous=(*asked.previous, *filter(None, [previous])))
             call.call = replace(call.call, asked=asked, json={"conversation": conversation, **(body or {})})
+        with self.faults.guard("conversations"):
+            call.past = history(call.call)
 
     async def wait_for_replies(self, call: LiveCall, patience: float = PATIENCE) -> None:
         """Wait for the replies that a request may go on from, where they are not read yet: `patience` seconds."""
-        caller, recorder = call.connection.caller, self.recorder
-        if call.call is not None and recorder is not None:
-            await self._replies.wait(caller.id if caller else None, goes_on(call.call), recorder.hurry, patience)
+        self._replies.settle()
+        asked, past, recorder = call.call, call.past, self.recorder
+        if asked is None or past is None or recorder is None:
+            return
+        with self.faults.guard("conversations"):
+            caller = call.connection.caller.id if call.connection.caller else None
+            names = bool(asked.asked.previous or asked.asked.answered)
+            awaited = self._replies.awaited(
+                caller,
+                past,
+                names_replies=names,
+                is_settled=lambda: self.planner.knows_parent(call.connection, call.there, call.request, asked, past),
+            )
+            if awaited:
+                await self._replies.wait(awaited, recorder.hurry, patience)
 
     def decide(
         self, call: LiveCall, *, counts: bool = True, taken: Session | None = None, on: OnSocket | None = None
@@ -258,6 +273,7 @@ class Service:
             counts=counts,
             taken=taken,
             on=on,
+            past=call.past,
         )
         call.call = plan.call
         if isinstance(plan.gateway, Direct):
@@ -271,8 +287,14 @@ class Service:
         """Hand a call that ended to the recorder."""
         if self.recorder is None:
             return
-        caller, call = ended.live.connection.caller, ended.live.call
-        self._replies.expect(ended.live.id, caller.id if caller else None, bool(call and call.asked.tools_offered))
+        live, caller = ended.live, ended.live.connection.caller
+        self._replies.expect(
+            live.id,
+            caller.id if caller else None,
+            offers_tools=bool(live.call and live.call.asked.tools_offered),
+            failed=ended.status is None or ended.status >= 400 or ended.outcome != "ok",
+            end=live.past.end if live.past is not None else None,
+        )
         if not self.recorder.submit(ended):
             self._replies.forget(ended.live.id)
 

@@ -131,6 +131,12 @@ class Conversations:
         if asking.history.purpose != "count":
             self._remember(asking)
 
+    def knows_parent(self, ground: Ground, call: Call, history: History) -> bool:
+        """Whether the call that a request goes on from is there, and for certain."""
+        declared = thread_of(call, history) is not None
+        found = parent_of(self._known, ground, call.asked, history, declared)
+        return found is not None and found.evidence != "weak"
+
     def named(self, ground: Ground, asked: Asked) -> Asked:
         """What is asked, with the names of the tools whose results it holds without them (see `results`)."""
         return named(self._known, ground, asked)
