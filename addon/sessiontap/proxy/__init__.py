@@ -1,6 +1,7 @@
 """The mitmproxy side, and the only room that knows mitmproxy.
 
     entry.py        what addon/main.py loads: checks, then the one addon object
+    complain.py     why the proxy does not start, in a sentence
     tap.py          that object: mitmproxy's hooks, each a few lines around a function of another module
     settings.py     the options, and mitmproxy's own defaults where the user set none
     connections.py  what is known of a client connection: caller, proxy user, hosts; intercept or pass through

@@ -9,15 +9,11 @@ words here. The object outlives a reload of the script (mitmproxy reloads it whe
 import sys
 from typing import Any
 
+from sessiontap.proxy.complain import complain
+
 OLDEST = (3, 12)
 _taps: "list[Any]" = []
 _DISTRIBUTIONS = {"yaml": "PyYAML"}
-
-
-def complain(sentence: str) -> None:
-    """Say why the proxy does not start, and end it: exit status 2."""
-    print("sessiontap: " + sentence, file=sys.stderr, flush=True)
-    raise SystemExit(2)
 
 
 def addons() -> "list[Any]":

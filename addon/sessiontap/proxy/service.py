@@ -18,9 +18,9 @@ from sessiontap.gateways import Direct
 from sessiontap.llm.history import history
 from sessiontap.proxy import state_file
 from sessiontap.proxy.chain import Chain
+from sessiontap.proxy.complain import complain
 from sessiontap.proxy.connections import Connection, Connections, Destinations
 from sessiontap.proxy.dispatch import hasten
-from sessiontap.proxy.entry import complain
 from sessiontap.proxy.live import Ended, LiveCall
 from sessiontap.proxy.plan import OnSocket, Plan, Planner, read
 from sessiontap.proxy.recorder import Recorder
