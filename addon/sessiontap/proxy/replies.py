@@ -22,7 +22,7 @@ class _Unread(NamedTuple):
     offers_tools: bool
     failed: bool
     end: bytes | None
-    """Of the history in its request: what a request that goes on from it has in its own."""
+    """Of the history in its request, where there is one: what a request that goes on from it has in its own."""
     ended: float
 
 

@@ -293,7 +293,7 @@ class Service:
             caller.id if caller else None,
             offers_tools=bool(live.call and live.call.asked.tools_offered),
             failed=ended.status is None or ended.status >= 400 or ended.outcome != "ok",
-            end=live.past.end if live.past is not None else None,
+            end=live.past.end if live.past is not None and live.past.steps else None,
         )
         if not self.recorder.submit(ended):
             self._replies.forget(ended.live.id)
