@@ -93,7 +93,8 @@ def test_hosts_that_rules_name() -> None:
           - match: {host: ignored.example}
             ignore: true
     """)
-    assert rules.named_hosts == ("api.one.example", "llm-*.three.example", "five.example")
+    named = [pattern.text.lower() for pattern in rules.host_patterns]
+    assert named == ["api.one.example", "llm-*.three.example", "five.example"]
     assert rules.names_host("api.ONE.example")
     assert rules.names_host("llm-7.three.example")
     assert not rules.names_host("a.two.example")

@@ -17,7 +17,7 @@ from sessiontap.rules.decision import Decision, Labels
 from sessiontap.sessions.session import Link, Session
 from sessiontap.trace import Redactor, Writer, body
 from sessiontap.trace.body import Plain
-from sessiontap.trace.pack import packed_alone
+from sessiontap.trace.pack import Packer
 from sessiontap.trace.record import (
     MAX_CHUNKS,
     CallSeen,
@@ -140,7 +140,7 @@ def test_a_call_in_full():
 
 
 def test_what_scanning_needs_stands_first_and_bodies_last():
-    record, stored = call_record(SEEN, REDACTOR), packed_alone(call_record(SEEN, REDACTOR))["request"]
+    record, stored = call_record(SEEN, REDACTOR), Packer().at(call_record(SEEN, REDACTOR), 0)["request"]
 
     assert list(record)[:4] == ["type", "id", "time", "session"]
     assert list(record)[-2:] == ["request", "response"]
@@ -194,7 +194,7 @@ def test_a_body_that_cannot_be_decoded_is_kept_as_it_came_and_flagged():
 def test_a_body_that_was_cut_says_how_long_it_was():
     seen = replace(SEEN, request=replace(SEEN.request, body=SeenBody(b"abc", total=1000)))
 
-    stored = packed_alone(call_record(seen, REDACTOR))["request"]["body"]
+    stored = Packer().at(call_record(seen, REDACTOR), 0)["request"]["body"]
 
     assert (stored["size"], stored["total"]) == (3, 1000)
 
@@ -307,7 +307,7 @@ def test_a_shapeless_key_is_gone_wherever_a_name_gives_it_away(folder):
     )
     caller = replace(CALLER, argv=("x", f"--api-key={SHAPELESS}"), env={"AZURE_OPENAI_API_KEY": SHAPELESS})
 
-    written = msgpack.packb([packed_alone(call_record(seen, REDACTOR)), caller_record(caller, REDACTOR)])
+    written = msgpack.packb([Packer().at(call_record(seen, REDACTOR), 0), caller_record(caller, REDACTOR)])
 
     assert SHAPELESS.encode() not in written
 
@@ -316,7 +316,8 @@ def test_a_private_key_is_gone_from_bodies_and_variables():
     seen = replace(SEEN, request=replace(SEEN.request, body=SeenBody(json.dumps({"k": PEM}).encode())))
     caller = replace(CALLER, env={"DEPLOY_KEY": PEM})
 
-    assert b"q8dXo3" not in msgpack.packb([packed_alone(call_record(seen, REDACTOR)), caller_record(caller, REDACTOR)])
+    written = [Packer().at(call_record(seen, REDACTOR), 0), caller_record(caller, REDACTOR)]
+    assert b"q8dXo3" not in msgpack.packb(written)
 
 
 def test_every_field_of_a_call_is_in_the_example():

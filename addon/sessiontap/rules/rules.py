@@ -200,11 +200,6 @@ class Rules:
     prices: tuple[Price, ...] = ()
     index: Index = field(default=Index(), repr=False)
 
-    @property
-    def named_hosts(self) -> tuple[str, ...]:
-        """`host_patterns` as written, lower case."""
-        return tuple(dict.fromkeys(pattern.text.lower() for pattern in self.host_patterns))
-
     def names_host(self, host: str) -> bool:
         """Whether a rule's `match.host` names this host without a leading wildcard."""
         host = host.lower().rstrip(".")

@@ -78,8 +78,3 @@ class Packer:
             bases.remember(call, data, offset, base)
         self._pending.clear()
         self._facts = {}, {}
-
-
-def packed_alone(call: Record) -> Record:
-    """The call with its bodies packed each by itself."""
-    return Packer().at(call, 0)
