@@ -13,7 +13,7 @@ from sessiontap.callers import Caller, listens
 from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
 from sessiontap.gateways import Direct, Route
-from sessiontap.headers import Edit
+from sessiontap.headers import AppSession, Edit
 from sessiontap.llm.agents import KINDLESS
 from sessiontap.llm.call import Call
 from sessiontap.llm.decode import decode
@@ -133,10 +133,9 @@ class Planner:
         """The plan of a call that begins `now` (Unix nanoseconds). For `counts` and `taken` see `Registry.assign`; `on`
         is the WebSocket that it is a turn of, `past` the history in it where it was looked at before."""
         begun = self._begun(call_id, now)
-        local = is_local(connection.client_ip, connection.proxy[0] if connection.proxy else None)
-        peer = Peer(connection.id, connection.client_ip, connection.proxy_user, local)
+        peer = _peer(connection)
         app = headers.app_session(request.headers, there.host)
-        given = app.id if app and app.id else call.agent.session if call.agent else None
+        given = _given(app, call)
         upgrade = on is None and opens_socket(request)
         begins: str | None = None
         if on is not None and on.fresh:
@@ -191,7 +190,7 @@ class Planner:
         )
         labels = finish(matched, facts, SessionFacts(session.id, session.name, session.step), self.environ)
         # The proxy's own keys are for clients on this machine, and for those that a rule names.
-        trusted = local or any(rule.names_clients for rule, _ in matched.rules)
+        trusted = peer.local or any(rule.names_clients for rule, _ in matched.rules)
         gateway = None
         if decision.gateway is not None:
             gateway = self._way(rules, decision.gateway, request, there, trusted)
@@ -222,13 +221,9 @@ class Planner:
         self, connection: Connection, there: Destination, request: Request, call: Call, past: History
     ) -> bool:
         """Whether it is already known for certain what a request goes on from."""
-        local = is_local(connection.client_ip, connection.proxy[0] if connection.proxy else None)
-        peer = Peer(connection.id, connection.client_ip, connection.proxy_user, local)
-        app = headers.app_session(request.headers, there.host)
-        given = app.id if app and app.id else call.agent.session if call.agent else None
-        return self.conversations.knows_parent(
-            ground_of(call.endpoint.family, connection.caller, peer, "", given), call, past
-        )
+        given = _given(headers.app_session(request.headers, there.host), call)
+        ground = ground_of(call.endpoint.family, connection.caller, _peer(connection), "", given)
+        return self.conversations.knows_parent(ground, call, past)
 
     def _results_named(self, call: Call, connection: Connection, peer: Peer, given: str | None) -> Call:
         """The call, with the names of the tools whose results it holds without them."""
@@ -278,6 +273,16 @@ class Planner:
             while len(self._set) > MOST_SET:
                 self._set.popitem(last=False)
         return now - by
+
+
+def _peer(connection: Connection) -> Peer:
+    local = is_local(connection.client_ip, connection.proxy[0] if connection.proxy else None)
+    return Peer(connection.id, connection.client_ip, connection.proxy_user, local)
+
+
+def _given(app: AppSession | None, call: Call) -> str | None:
+    """The session id that the app itself sent, else its agent."""
+    return app.id if app and app.id else call.agent.session if call.agent else None
 
 
 def _listens(decision: Decision, call: Call, caller: Caller | None) -> bool | None:
