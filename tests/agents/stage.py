@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.lab import KEYS, Lab, wait_until
+from tests.support.llm_server import HOSTS, LlmService
 
 from sessiontap.cli.variables import variables
-from sessiontap.demo.llm_server import HOSTS, LlmService
 from sessiontap.trace import StoredCall
 
 RULES: Any = {

@@ -10,9 +10,8 @@ import anthropic
 import httpx2
 import openai
 import pytest
-
-from sessiontap.demo.http_server import Server
-from sessiontap.demo.llm_server import LlmService
+from tests.support.http_server import Server
+from tests.support.llm_server import LlmService
 
 SEARCH: Any = {
     "type": "function",

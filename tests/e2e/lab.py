@@ -15,15 +15,15 @@ from typing import Any
 
 import httpx2
 import yaml
-from tests.e2e.gate import PATIENCE
+from tests.support.dialogue import Handler, Request, Respond
+from tests.support.gate import PATIENCE
+from tests.support.http_server import Server
 
 import sessiontap
 from sessiontap import trace
 from sessiontap.cli.variables import variables
 from sessiontap.demo import redirect
 from sessiontap.demo.certs import ALPN, Authority
-from sessiontap.demo.dialogue import Handler, Request, Respond
-from sessiontap.demo.http_server import Server
 from sessiontap.demo.proxy_process import MITMDUMP, ProxyProcess, mitmdump
 from sessiontap.demo.redirect import Redirect
 from sessiontap.trace import StoredCall

@@ -13,12 +13,12 @@ from typing import Any
 import httpx2
 import pytest
 from tests.e2e.lab import SCRIPTS, Lab, Proxy, wait_until
-from tests.e2e.socket_app import SocketApp
 from tests.e2e.test_mitmweb import MITMWEB, TOKEN, free_port
+from tests.support.dialogue import Request, Respond
+from tests.support.llm_server import LlmService
+from tests.support.socket_app import SocketApp
 
 from sessiontap.cli.main import main
-from sessiontap.demo.dialogue import Request, Respond
-from sessiontap.demo.llm_server import LlmService
 from sessiontap.demo.proxy_process import MITMDUMP, ProxyProcess, mitmdump
 from sessiontap.trace import StoredCall
 

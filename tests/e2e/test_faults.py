@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import pytest
 from tests.e2e.faults import patches
-from tests.e2e.gate import Gate
 from tests.e2e.lab import PYTHON, SCRIPTS, Lab, Proxy
+from tests.support.dialogue import Request, Respond
+from tests.support.gate import Gate
 
-from sessiontap.demo.dialogue import Request, Respond
 from sessiontap.demo.wire import sse
 
 CHAT = "https://api.openai.com/v1/chat/completions"

@@ -10,12 +10,12 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.e2e.gate import PATIENCE, Gate
 from tests.e2e.lab import PYTHON, Lab, Proxy, Stage
+from tests.support.dialogue import Request, Respond
+from tests.support.gate import PATIENCE, Gate
+from tests.support.http_server import Server
+from tests.support.llm_server import LlmService
 
-from sessiontap.demo.dialogue import Request, Respond
-from sessiontap.demo.http_server import Server
-from sessiontap.demo.llm_server import LlmService
 from sessiontap.demo.wire import sse
 
 HELICONE_KEY = "sk-helicone-abcdefg-hijklmn-opqrstu-vwxyz01"

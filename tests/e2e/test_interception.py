@@ -12,13 +12,13 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.e2e.gate import PATIENCE, Gate
 from tests.e2e.lab import PYTHON, SCRIPTS, Lab, Proxy, Stage
+from tests.support.coding import CODINGS, Coding, encode
+from tests.support.dialogue import Request, Respond
+from tests.support.gate import PATIENCE, Gate
+from tests.support.http_server import Server
 
 from sessiontap.demo.certs import Authority
-from sessiontap.demo.coding import CODINGS, Coding, encode
-from sessiontap.demo.dialogue import Request, Respond
-from sessiontap.demo.http_server import Server
 
 OPENAI = "https://api.openai.com"
 CHAT = f"{OPENAI}/v1/chat/completions"

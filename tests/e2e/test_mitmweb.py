@@ -10,10 +10,10 @@ from typing import Any
 import httpx2
 import pytest
 from mitmproxy.io import FlowReader
-from tests.e2e.gate import PATIENCE
 from tests.e2e.lab import Lab, wait_until
+from tests.support.gate import PATIENCE
+from tests.support.llm_server import LlmService
 
-from sessiontap.demo.llm_server import LlmService
 from sessiontap.demo.proxy_process import ProxyFailed
 
 MITMWEB = ("-c", "from mitmproxy.tools.main import mitmweb; mitmweb()")

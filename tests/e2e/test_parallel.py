@@ -6,10 +6,10 @@ import json
 import subprocess
 from typing import Any
 
-from tests.e2e.gate import PATIENCE, Gate
 from tests.e2e.lab import PYTHON, Lab
+from tests.support.dialogue import Request, Respond
+from tests.support.gate import PATIENCE, Gate
 
-from sessiontap.demo.dialogue import Request, Respond
 from sessiontap.demo.wire import sse
 
 PROCESSES = 5

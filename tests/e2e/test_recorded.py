@@ -12,9 +12,9 @@ import httpx2
 import pytest
 from tests.e2e.lab import Lab, Proxy
 from tests.llm.llm_corpus import Recorded, needs_corpus, recorded
+from tests.support.dialogue import Request, Respond
 
 from sessiontap.cli.stored import read
-from sessiontap.demo.dialogue import Request, Respond
 from sessiontap.demo.redirect import Redirect
 from sessiontap.trace import StoredCall, call_row
 

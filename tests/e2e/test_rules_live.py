@@ -9,11 +9,10 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.e2e.gate import PATIENCE
 from tests.e2e.lab import Lab, Proxy
-
-from sessiontap.demo.http_server import Server
-from sessiontap.demo.llm_server import LlmService
+from tests.support.gate import PATIENCE
+from tests.support.http_server import Server
+from tests.support.llm_server import LlmService
 
 URL = "https://api.openai.com/v1/chat/completions"
 QUESTION = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Why?"}]}

@@ -25,13 +25,13 @@ import pytest
 import zstandard
 from mitmproxy.io import FlowReader
 from tests.e2e.lab import SCRIPTS, Lab, Proxy
-from tests.e2e.made_up import SHAPELESS, SHAPES, forms, some_bytes
-from tests.e2e.socket_app import SocketApp
 from tests.llm.llm_frames import EVENTSTREAM, error, event, exception
+from tests.support.coding import CODINGS, Coding, encode
+from tests.support.dialogue import Request, Respond
+from tests.support.made_up import SHAPELESS, SHAPES, forms, some_bytes
+from tests.support.socket_app import SocketApp
 
 from sessiontap.cli.main import main
-from sessiontap.demo.coding import CODINGS, Coding, encode
-from sessiontap.demo.dialogue import Request, Respond
 from sessiontap.llm.eventstream import frames
 from sessiontap.trace import StoredCall
 

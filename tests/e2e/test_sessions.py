@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from tests.e2e.faults import patches
 from tests.e2e.lab import PYTHON, Lab, Proxy
+from tests.support.http_server import Server
+from tests.support.llm_server import LlmService
 
-from sessiontap.demo.http_server import Server
-from sessiontap.demo.llm_server import LlmService
 from sessiontap.trace import StoredCall
 
 CHAT = "https://api.openai.com/v1/chat/completions"

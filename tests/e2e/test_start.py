@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from tests.e2e.lab import PYTHON, ROOT, SCRIPTS, Lab, Proxy, own_environment, wait_until
+from tests.support.llm_server import LlmService
 
-from sessiontap.demo.llm_server import LlmService
 from sessiontap.demo.proxy_process import mitmdump
 
 MAIN = ROOT / "addon" / "main.py"

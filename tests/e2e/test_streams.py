@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
-from tests.e2e.decoding import decoder
-from tests.e2e.gate import Gate
 from tests.e2e.lab import Lab, Proxy, Stage
+from tests.support.coding import CODINGS, Coding
+from tests.support.decoding import decoder
+from tests.support.dialogue import Request, Respond
+from tests.support.gate import Gate
+from tests.support.http_server import Server
 
-from sessiontap.demo.coding import CODINGS, Coding
-from sessiontap.demo.dialogue import Request, Respond
-from sessiontap.demo.http_server import Server
 from sessiontap.demo.openai_wire import chat
 from sessiontap.demo.wire import Events, Ids
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.e2e.gate import Gate
 from tests.e2e.lab import PYTHON, SCRIPTS, Lab, Proxy
-from tests.e2e.socket_app import SocketApp
+from tests.support.dialogue import Request, Respond
+from tests.support.gate import Gate
+from tests.support.llm_server import LlmService
+from tests.support.socket_app import SocketApp
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from sessiontap.demo.dialogue import Request, Respond
-from sessiontap.demo.llm_server import LlmService
 from sessiontap.trace import StoredCall
 
 SESSION = {"name": "Sockets", "id": "process", "path": "/${operation}/${body.metadata.step:-none}"}

@@ -15,11 +15,10 @@ from sessiontap.cli.errors import Failure
 from sessiontap.cli.variables import variables
 from sessiontap.demo import redirect
 from sessiontap.demo.certs import Authority
-from sessiontap.demo.dialogue import Request
-from sessiontap.demo.http_server import Server
-from sessiontap.demo.llm_server import HOSTS, LlmService
+from sessiontap.demo.providers import HOSTS, Asked
 from sessiontap.demo.proxy_process import ProxyFailed, ProxyProcess, mitmdump
 from sessiontap.demo.redirect import Redirect
+from sessiontap.demo.server import Server
 
 PROGRAMS = Path(__file__).parent / "programs"
 RUNS = (("chat.py",), ("course_agent.py", "bread baking"))
@@ -64,7 +63,7 @@ def _default_rules() -> Path:
     return root / "rules.yaml" if root is not None else Path(__file__).with_name("rules.yaml")
 
 
-def _run_programs(folder: Path, rules: Path, trace: Path) -> list[Request]:
+def _run_programs(folder: Path, rules: Path, trace: Path) -> list[Asked]:
     authority = Authority(folder / "upstream", "Sessiontap demo upstream CA")
     confdir = folder / "mitmproxy"
     options = {
@@ -74,7 +73,7 @@ def _run_programs(folder: Path, rules: Path, trace: Path) -> list[Request]:
         "ssl_verify_upstream_trusted_ca": authority.pem,
     }
     own = {name: value for name, value in _with_package().items() if not name.startswith(FOREIGN)}
-    with Server(LlmService(), tls=authority.server_context(HOSTS)) as server:
+    with Server(authority.server_context(HOSTS, alpn=["http/1.1"])) as server:
         redirects = [Redirect(host, None, server.port) for host in HOSTS]
         _say("Starting the proxy: " + _shown_command(rules))
         with ProxyProcess(_command(options), folder, redirects=redirects, environment=own) as proxy:
@@ -82,8 +81,8 @@ def _run_programs(folder: Path, rules: Path, trace: Path) -> list[Request]:
             keys = {"OPENAI_API_KEY": "sk-none-is-needed", "ANTHROPIC_API_KEY": "sk-ant-none-is-needed"}
             _run_all(own | variables(proxy.url, ca, ca) | keys)
         if server.faults:
-            raise Failure(f"the demo's own server failed: {server.faults[0]!r}")
-        return server.requests
+            raise Failure(f"the demo's own server failed: {server.faults[0]}")
+        return server.received
 
 
 def _command(options: Mapping[str, str | Path]) -> list[str]:
@@ -167,10 +166,10 @@ def _own_command(arguments: Sequence[str], trace: Path) -> str:
     return done.stdout.rstrip("\n")
 
 
-def _print_received(requests: Sequence[Request]) -> None:
+def _print_received(requests: Sequence[Asked]) -> None:
     _say("", "The session headers that the server received:", "")
     for request in requests:
-        _say(f"{request.method} https://{request.host}{request.target}")
+        _say(f"{request.method} https://{request.host}{request.path}")
         shown = [field for field in request.headers if is_session_header(field[0])]
         _say(*(f"    {name}: {value}" for name, value in shown))
         if not shown:

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.gate import PATIENCE
 from tests.e2e.lab import Lab
+from tests.support.dialogue import Request, Respond
+from tests.support.gate import PATIENCE
 
-from sessiontap.demo.dialogue import Request, Respond
 from sessiontap.demo.redirect import Redirect
 from sessiontap.demo.wire import sse
 from sessiontap.trace import StoredCall

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from tests.e2e.faults import patches
-from tests.e2e.gate import Gate
 from tests.e2e.lab import PYTHON, Lab, Proxy, own_environment
+from tests.support.dialogue import Request, Respond
+from tests.support.gate import Gate
 
 from sessiontap import trace
-from sessiontap.demo.dialogue import Request, Respond
 from sessiontap.trace import StoredCall
 
 CHAT = "https://api.openai.com/v1/chat/completions"

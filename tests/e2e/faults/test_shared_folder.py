@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from tests.e2e.faults import patches
 from tests.e2e.faults.load import RULES, Crowd, Ledger, serve
-from tests.e2e.gate import PATIENCE
 from tests.e2e.lab import PYTHON, Lab, Proxy, own_environment
+from tests.support.gate import PATIENCE
 
 from sessiontap import trace
 from sessiontap.trace import StoredCall, TraceError

@@ -21,9 +21,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from sessiontap.demo.dialogue import ClientGone, Handler, Request, Respond
-from sessiontap.demo.h1_connection import H1Connection
-from sessiontap.demo.h2_connection import H2Connection
+from tests.support.dialogue import ClientGone, Handler, Request, Respond
+from tests.support.h1_connection import H1Connection
+from tests.support.h2_connection import H2Connection
 
 START_LIMIT = 10.0  # seconds; a loop that does not come up by then never will
 BACKLOG = 512

@@ -12,8 +12,8 @@ import h2.connection
 import h2.errors
 import h2.events
 import h2.exceptions
+from tests.support.dialogue import Begin, ClientGone, Request, Respond
 
-from sessiontap.demo.dialogue import Begin, ClientGone, Request, Respond
 from sessiontap.exchange import Headers
 
 READ = 65536

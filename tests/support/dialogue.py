@@ -6,8 +6,9 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
-from sessiontap.demo.coding import Coding, encode, encoder
-from sessiontap.demo.websocket import WebSocket
+from tests.support.coding import Coding, encode, encoder
+from tests.support.websocket import WebSocket
+
 from sessiontap.exchange import Headers
 
 Fields = Iterable[tuple[str, str]]

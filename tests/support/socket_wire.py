@@ -10,9 +10,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from sessiontap.demo import model, responses_wire
+from tests.support import responses_wire
+from tests.support.websocket import WebSocket
+
+from sessiontap.demo import model
 from sessiontap.demo.model import Turn
-from sessiontap.demo.websocket import WebSocket
 from sessiontap.demo.wire import BadRequest, Ids, Whole, text_of
 
 Event = dict[str, Any]

@@ -7,9 +7,9 @@ import socket
 import struct
 
 import h11
+from tests.support.dialogue import Begin, ClientGone, Fields, Request, Respond
+from tests.support.websocket import WebSocket
 
-from sessiontap.demo.dialogue import Begin, ClientGone, Fields, Request, Respond
-from sessiontap.demo.websocket import WebSocket
 from sessiontap.exchange import Headers
 
 READ = 65536

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 import websockets.sync.client as websockets
+from tests.support.http_server import Server
+from tests.support.llm_server import LlmService
 from websockets.exceptions import InvalidStatus
-
-from sessiontap.demo.http_server import Server
-from sessiontap.demo.llm_server import LlmService
 
 KEY = {"Authorization": "Bearer any"}
 

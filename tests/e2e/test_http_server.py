@@ -11,13 +11,13 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from tests.e2e.decoding import decoder
-from tests.e2e.gate import PATIENCE, Gate
+from tests.support.coding import CODINGS, Coding
+from tests.support.decoding import decoder
+from tests.support.dialogue import Handler, Request, Respond
+from tests.support.gate import PATIENCE, Gate
+from tests.support.http_server import Server
 
 from sessiontap.demo.certs import Authority
-from sessiontap.demo.coding import CODINGS, Coding
-from sessiontap.demo.dialogue import Handler, Request, Respond
-from sessiontap.demo.http_server import Server
 
 EVENTS = [f"data: event {number}\n\n".encode() for number in range(5)]
 VERSIONS = pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])

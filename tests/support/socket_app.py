@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.e2e.gate import PATIENCE
+from tests.support.gate import PATIENCE
 from websockets.asyncio.client import ClientConnection, connect
 
 

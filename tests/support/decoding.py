@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 import brotli
 import zstandard
-
-from sessiontap.demo.coding import Coding
+from tests.support.coding import Coding
 
 
 def decoder(coding: Coding | None) -> Callable[[bytes], bytes]:
