@@ -33,9 +33,10 @@ from sessiontap.exchange import Headers, Request, Response
 from sessiontap.headers.edit import Edit
 from sessiontap.llm.read import read_reply, read_request
 from sessiontap.llm.routes import endpoint_of
+from sessiontap.redaction import Redactor
 from sessiontap.rules.decision import Decision, Labels
 from sessiontap.sessions.session import Link, Session
-from sessiontap.trace import Redactor, Writer
+from sessiontap.trace import Writer
 from sessiontap.trace.record import CallSeen, SeenBody, SeenRequest, SeenResponse, call_record, caller_record
 
 INFO = {"pid": 1, "host": "bench", "sessiontap": "0", "mitmproxy": "0"}

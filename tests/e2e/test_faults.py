@@ -105,7 +105,7 @@ FAULTS = {
     "decoding what came": Fault("sessiontap.recording.process:come", "in recording", records=0, recorder=True),
     "putting a call into a message": Fault("sessiontap.proxy.recorder:finished", "in recording", records=0),
     "redaction": Fault(
-        "sessiontap.trace:Redactor.headers", "a call could not be recorded", records=0, recorder=True
+        "sessiontap.redaction:Redactor.headers", "a call could not be recorded", records=0, recorder=True
     ),
     "a full disk": Fault(
         "sessiontap.trace.segment:Segment.append",

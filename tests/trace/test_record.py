@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 
 import msgpack
 import pytest
-from tests.trace.test_redact import PEM, SHAPED, SHAPELESS, sse
+from tests.redaction.test_redactor import PEM, SHAPED, SHAPELESS, sse
 
 from sessiontap import trace
 from sessiontap.callers import Caller, Process
@@ -13,9 +13,10 @@ from sessiontap.exchange import Headers
 from sessiontap.gateways.route import Direct, Route
 from sessiontap.headers.edit import Edit
 from sessiontap.llm.call import Agent, Asked, Billed, Call, CallError, Endpoint, Reply, ToolCall, Usage
+from sessiontap.redaction import Redactor
 from sessiontap.rules.decision import Decision, Labels
 from sessiontap.sessions.session import Link, Session
-from sessiontap.trace import Redactor, Writer, body
+from sessiontap.trace import Writer, body
 from sessiontap.trace.body import Plain
 from sessiontap.trace.pack import Packer
 from sessiontap.trace.record import (

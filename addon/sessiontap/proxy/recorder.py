@@ -22,9 +22,9 @@ from sessiontap.proxy.settings import Settings
 from sessiontap.recording import wire
 from sessiontap.recording.finished import Event, Fault, Finished, Left, Note, Passed, Planned, Read, Said, Start
 from sessiontap.recording.handle import Handle
+from sessiontap.redaction import Redactor, user_key
 from sessiontap.rules import Rules
-from sessiontap.trace import TraceError, secret
-from sessiontap.trace.redact import Redactor
+from sessiontap.trace import TraceError
 from sessiontap.trace.restore import Restored, restore, wait_for_orphans
 from sessiontap.trace.writer import check
 
@@ -41,13 +41,13 @@ class Recorder:
     def __init__(
         self, settings: Settings, rules: Rules, on_read: Callable[[Left], None], faults: Faults
     ) -> None:
-        """Raises TraceError: the folder cannot be written, or no process be started."""
+        """Raises TraceError: the folder cannot be written, or no process be started. Raises RedactionError: no key."""
         check(settings.trace)
         self._settings = settings
         self._on_read = on_read
         self._faults = faults
         self._terminal = Terminal()
-        self._key = secret.load()
+        self._key = user_key.load()
         self._rules = rules
         self._redactor = self._redact_by(rules)
         self._closing = False

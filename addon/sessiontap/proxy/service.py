@@ -37,6 +37,7 @@ from sessiontap.proxy.settings import (
     user_set,
 )
 from sessiontap.recording.finished import Left
+from sessiontap.redaction import RedactionError
 from sessiontap.rules import Rules, RulesError
 from sessiontap.sessions import Session
 from sessiontap.trace.errors import TraceError
@@ -86,7 +87,7 @@ class Service:
             settings = parse(values, self.environ, Path.cwd())
             if settings != self.settings or self.recorder is None:
                 self._start(settings)
-        except (SettingsError, RulesError, TraceError) as error:
+        except (SettingsError, RulesError, TraceError, RedactionError) as error:
             if self.settings is None:
                 complain(_said(error))
             logger.error(f"sessiontap: the changed options are not in force: {_said(error)}")

@@ -11,5 +11,5 @@
 The proxy's loop and its interpreter's lock are for the traffic alone. Whatever the recorder does (a reply of 20 MB, a
 slow disk, a crash) delays no call; and what was handed over is written even where the proxy is killed.
 
-Imports callers, llm, rules, sessions, headers, gateways, trace. Knows no mitmproxy.
+Imports callers, llm, rules, sessions, headers, gateways, redaction, trace. Knows no mitmproxy.
 """

@@ -23,9 +23,9 @@ from sessiontap.recording import wire
 from sessiontap.recording.finished import Event, Fault, Finished, Handled, Note, Read, Said, Start
 from sessiontap.recording.line import call_line
 from sessiontap.recording.seen import come, leave, see
+from sessiontap.redaction import Redactor
 from sessiontap.trace.note import note_record
 from sessiontap.trace.record import CallSeen, call_record, caller_record, is_kept, knowing
-from sessiontap.trace.redact import Redactor
 from sessiontap.trace.writer import Writer
 
 MOST_CALLERS = 4096

@@ -11,7 +11,6 @@ without them); the rest imports msgpack and zstandard, nothing of mitmproxy.
 Its modules by subject:
 
     calls into records       record, note; what they repeat, once: shared, templates
-    credentials taken out    redact; named, command_line by name; replace, shapes, own, deltas, framed by shape; secret
     bodies                   body, pack, bases, models, chain
     segments and the disk    writer, rotation, losses, segment, frame, lock, damage
     reading                  reader, part, stored, restore, views, sessions
@@ -38,14 +37,12 @@ from sessiontap.trace.stored import StoredCall, StoredSession
 from sessiontap.trace.views import call_row
 
 if TYPE_CHECKING:
-    from sessiontap.trace.redact import Redactor
     from sessiontap.trace.writer import Stats, Writer
 
 __all__ = [
     "BodyError",
     "Head",
     "Problem",
-    "Redactor",
     "Restored",
     "SegmentInfo",
     "Stats",
@@ -63,7 +60,7 @@ __all__ = [
     "session_view",
 ]
 
-_OF_WRITERS = {"Redactor": "redact", "Stats": "writer", "Writer": "writer"}
+_OF_WRITERS = {"Stats": "writer", "Writer": "writer"}
 
 
 def __getattr__(name: str) -> Any:

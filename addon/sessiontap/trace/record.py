@@ -16,11 +16,11 @@ from sessiontap.headers.edit import Edit
 from sessiontap.llm.call import Asked, Call, Reply
 from sessiontap.llm.decode import decode_chunks
 from sessiontap.llm.limits import rate_limits, request_id
+from sessiontap.redaction import Redactor
 from sessiontap.rules.decision import Decision, Labels
 from sessiontap.sessions.session import Link, Session
 from sessiontap.trace import body
 from sessiontap.trace.note import note_record as note_record
-from sessiontap.trace.redact import Redactor
 from sessiontap.trace.views import WARM_UP as WARM_UP
 
 Record = dict[str, Any]

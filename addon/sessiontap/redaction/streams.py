@@ -16,7 +16,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 
-from sessiontap.trace import shapes
+from sessiontap.redaction.patterns import Hit
 
 FIELDS = (
     "content", "text", "delta", "arguments", "partial_json", "thinking", "reasoning", "reasoning_content", "response",
@@ -31,11 +31,11 @@ _ALTERNATING = (b'ndex":1', b'ndex": 1')
 LARGEST_PIECE = 2048
 """A longer string is a whole text, not a delta: its credentials are found in it as it stands."""
 
-Search = Callable[[bytes], Iterable[shapes.Hit]]
+Search = Callable[[bytes], Iterable[Hit]]
 Pieces = list[tuple[int, int]]
 
 
-def find(body: bytes, search: Search, *, is_stream: bool | None = None) -> Iterator[shapes.Hit]:
+def find(body: bytes, search: Search, *, is_stream: bool | None = None) -> Iterator[Hit]:
     """The parts of each credential that lies in more than one event. The first part's hit holds the whole secret.
 
     `search` finds credentials in a joined text. `is_stream`: what the body is, where that is known.
@@ -95,7 +95,7 @@ def _places(body: bytes, alternating: bool) -> Iterable[Pieces]:
     return places.values()
 
 
-def _split(body: bytes, pieces: Pieces, search: Search) -> Iterator[shapes.Hit]:
+def _split(body: bytes, pieces: Pieces, search: Search) -> Iterator[Hit]:
     joined = b"".join([body[start:end] for start, end in pieces])
     begins = list(accumulate((end - start for start, end in pieces), initial=0))
     for hit in search(joined):
@@ -107,6 +107,6 @@ def _split(body: bytes, pieces: Pieces, search: Search) -> Iterator[shapes.Hit]:
         for index in range(first, last + 1):
             start, end = pieces[index]
             kind = hit.kind if index == first else ""
-            yield shapes.Hit(
+            yield Hit(
                 start + max(0, hit.start - begins[index]), min(end, start + hit.end - begins[index]), kind, secret
             )

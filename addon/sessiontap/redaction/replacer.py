@@ -1,8 +1,8 @@
 """Credentials found in bytes and texts, and the tokens that stand in their place.
 
-A credential becomes `[redacted:KIND:DIGEST]`. Found are known shapes (shapes.py), the rules' own, the call's own
-credentials (own.py), and those that a stream spreads over several events (deltas.py) or AWS's frames hold (framed.py).
-Bodies are searched in windows, and what a window held is remembered by its hash.
+A credential becomes `[redacted:KIND:DIGEST]`. Found are known shapes (patterns.py), the rules' own, the call's own
+credentials (call_secrets.py), and those that a stream spreads over several events (streams.py) or AWS's frames hold
+(aws_frames.py). Bodies are searched in windows, and what a window held is remembered by its hash.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
 
-from sessiontap.trace import deltas, framed, own, shapes
-from sessiontap.trace.errors import TraceError
+from sessiontap.redaction import aws_frames, call_secrets, patterns, streams
+from sessiontap.redaction.errors import RedactionError
+from sessiontap.redaction.patterns import LOOK_BACK, Hit
 
 SHORTEST = 12
 """No known shape is shorter."""
@@ -35,19 +36,19 @@ class Replacer:
     """Finds what looks like a credential and puts a token in its place.
 
     `key`: the secret behind the digests, at most 64 bytes. `patterns`: more shapes, `re:...` a regular expression,
-    anything else a literal text; where an expression has a group, that is the credential. Raises TraceError for an
+    anything else a literal text; where an expression has a group, that is the credential. Raises RedactionError for an
     expression that is none. Bodies are for one thread at a time, the rest for any.
     """
 
     def __init__(self, key: bytes, patterns: Iterable[str] = ()) -> None:
         self._key = key[:64]
         self._patterns = tuple(_compiled(pattern) for pattern in patterns)
-        self._own: tuple[own.Needle, ...] = ()
+        self._own: tuple[call_secrets.Needle, ...] = ()
         self._own_texts: tuple[str, ...] = ()
         """The ways to write them."""
-        self._seen: dict[tuple[object, ...], tuple[shapes.Hit, ...]] = {}
+        self._seen: dict[tuple[object, ...], tuple[Hit, ...]] = {}
 
-    def knowing(self, known: tuple[own.Needle, ...]) -> Replacer:
+    def knowing(self, known: tuple[call_secrets.Needle, ...]) -> Replacer:
         """One that finds these, too."""
         other = copy.copy(self)
         other._own = known
@@ -66,7 +67,7 @@ class Replacer:
         """
         if len(data) < SHORTEST and not self._patterns:
             return data
-        if apart := framed.take_apart(data):
+        if apart := aws_frames.take_apart(data):
             return self._frames(apart, data)
         return self._replaced(data, self._hits(data))
 
@@ -85,10 +86,10 @@ class Replacer:
         else:
             return text
         data = text.encode("utf-8", "surrogatepass")
-        hits = list(own.find(data, self._own, 0, len(data)))
+        hits = list(call_secrets.find(data, self._own, 0, len(data)))
         return self._replaced(data, hits).decode("utf-8", "surrogatepass") if hits else text
 
-    def _frames(self, apart: framed.Framed, data: bytes) -> bytes:
+    def _frames(self, apart: aws_frames.Framed, data: bytes) -> bytes:
         """An event stream: searched as if it were a JSON value a line."""
         flat = b"\n".join(apart.texts)
         hits = self._hits(flat, is_stream=True)
@@ -111,14 +112,14 @@ class Replacer:
             start = end + 1
         return apart.put_together(texts)
 
-    def _hits(self, data: bytes, is_stream: bool | None = None) -> list[shapes.Hit]:
-        hits = list(deltas.find(data, self._find, is_stream=is_stream))
+    def _hits(self, data: bytes, is_stream: bool | None = None) -> list[Hit]:
+        hits = list(streams.find(data, self._find, is_stream=is_stream))
         if len(data) <= WINDOW:
             return hits + self._find(data)
         searched = 0
         for start in range(0, len(data), WINDOW):
             end = min(start + WINDOW, len(data))
-            look = max(0, start - shapes.LOOK_BACK)
+            look = max(0, start - LOOK_BACK)
             # Keyed at random in each process; a digest would take five times as long.
             piece = data[look : end + REACH]
             key = self._own, start == 0, len(piece), hash(piece)
@@ -134,20 +135,20 @@ class Replacer:
             hits += [_moved(hit, start) for hit in found]
         return hits
 
-    def _find(self, data: bytes, start: int = 0, end: int | None = None) -> list[shapes.Hit]:
+    def _find(self, data: bytes, start: int = 0, end: int | None = None) -> list[Hit]:
         end = len(data) if end is None else end
         reach = min(end + REACH, len(data))
-        hits = list(shapes.find(data, start, end, reach))
+        hits = list(patterns.find(data, start, end, reach))
         if self._own:
-            hits += own.find(data, self._own, start, end)
+            hits += call_secrets.find(data, self._own, start, end)
         for pattern in self._patterns:
             for match in pattern.finditer(data, start, reach):
                 if match.start() < end and match.end() > match.start():
                     group = 1 if pattern.groups and match.group(1) else 0
-                    hits.append(shapes.Hit(match.start(group), match.end(group), "custom"))
+                    hits.append(Hit(match.start(group), match.end(group), "custom"))
         return hits
 
-    def _replaced(self, data: bytes, hits: list[shapes.Hit]) -> bytes:
+    def _replaced(self, data: bytes, hits: list[Hit]) -> bytes:
         """`data` with a token for each hit; of two that overlap the first and longer one names the whole stretch."""
         if not hits:
             return data
@@ -165,8 +166,8 @@ class Replacer:
         return b"".join(chain(pieces, (data[done:],)))
 
 
-def _moved(hit: shapes.Hit, by: int) -> shapes.Hit:
-    return shapes.Hit(hit.start + by, hit.end + by, hit.kind, hit.secret)
+def _moved(hit: Hit, by: int) -> Hit:
+    return Hit(hit.start + by, hit.end + by, hit.kind, hit.secret)
 
 
 def _compiled(pattern: str) -> re.Pattern[bytes]:
@@ -174,7 +175,7 @@ def _compiled(pattern: str) -> re.Pattern[bytes]:
     try:
         return re.compile(source.encode())
     except re.error as error:
-        raise TraceError(
+        raise RedactionError(
             f"the redaction pattern {pattern!r} is no regular expression: {error}",
             "Correct it under `redact: patterns:` in the rules.",
         ) from None

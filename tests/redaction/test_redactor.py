@@ -12,9 +12,7 @@ import pytest
 from tests.llm.llm_frames import error, event
 
 from sessiontap.llm.eventstream import frames
-from sessiontap.trace import deltas, replace
-from sessiontap.trace.errors import TraceError
-from sessiontap.trace.redact import Redactor
+from sessiontap.redaction import RedactionError, Redactor, replacer, streams
 
 KEY = b"k" * 32
 TOKEN = re.compile(r"\[redacted:([\w.-]+):([0-9a-f]{10})\]")
@@ -308,13 +306,13 @@ def test_patterns_of_the_rules():
 
 
 def test_a_pattern_that_is_no_regular_expression_is_refused_in_words():
-    with pytest.raises(TraceError, match="no regular expression"):
+    with pytest.raises(RedactionError, match="no regular expression"):
         Redactor(KEY, patterns=["re:("])
 
 
 def test_secrets_are_found_across_the_borders_of_windows(redactor):
     secret = SHAPED["anthropic-key"]
-    for before in range(replace.WINDOW - 120, replace.WINDOW + 2, 7):
+    for before in range(replacer.WINDOW - 120, replacer.WINDOW + 2, 7):
         body = b" " * before + secret.encode() + b" " * 10
 
         assert secret.encode() not in redactor.body(body)
@@ -337,7 +335,7 @@ def sse(pieces: list[str], field: str = "content") -> bytes:
 
 
 @pytest.mark.parametrize("step", [1, 3, 7, 20])
-@pytest.mark.parametrize("field", deltas.FIELDS)
+@pytest.mark.parametrize("field", streams.FIELDS)
 def test_a_secret_that_a_stream_spells_out_is_found(redactor, field, step):
     secret = SHAPED["anthropic-key"]
     text = f"it is {secret}, ok?"
@@ -516,8 +514,8 @@ def test_windows_that_were_seen_are_remembered_with_what_they_hold(redactor):
 @pytest.mark.parametrize("length", [900, 1000, 1023, 1024, 1025, 3000])
 def test_long_values_across_the_border_of_a_window(redactor, length):
     value = (SHAPELESS * 100)[:length]
-    for before in (replace.WINDOW - 30, replace.WINDOW - 10, replace.WINDOW):
-        body = b" " * before + f'{{"api_key": "{value}"}}'.encode() + b" " * replace.WINDOW
+    for before in (replacer.WINDOW - 30, replacer.WINDOW - 10, replacer.WINDOW):
+        body = b" " * before + f'{{"api_key": "{value}"}}'.encode() + b" " * replacer.WINDOW
 
         assert value[:40].encode() not in redactor.body(body)
         assert value[-40:].encode() not in redactor.body(body)

@@ -1,14 +1,14 @@
 """Credentials taken out of everything that is kept, before it reaches the disk.
 
-A credential becomes `[redacted:KIND:DIGEST]`: the kind is that of its shape (shapes.py) or the name that it stood
+A credential becomes `[redacted:KIND:DIGEST]`: the kind is that of its shape (patterns.py) or the name that it stood
 under, the digest is keyed by a secret outside the trace folder, so that equal credentials stay recognisable as equal
 and nobody can try guesses against a log.
 
-Where a name says that a value is a credential (headers, query parameters, environment variables: named.py; options of a
-command line: command_line.py) the whole value goes, whatever its shape. Elsewhere (bodies, paths, error texts, other
-headers) known shapes go, values that a credential's name is given (`api_key=...`, `"client_secret": "..."`), and what
-the call's own headers and URL show to be a credential (own.py): replace.py. A stream may spread one over several events
-(deltas.py) or hold it in AWS's frames (framed.py). docs/trace-format.md says what is not found.
+If a name says that a value is a credential, the whole value goes, whatever its shape: headers, query parameters,
+environment variables (by_name.py), options of a command line (command_line.py). Elsewhere (bodies, paths, error texts,
+other headers) known shapes go, values that a credential's name is given (`api_key=...`, `"client_secret": "..."`), and
+what the call's own headers and URL show to be a credential (call_secrets.py): replacer.py. A stream may spread one over
+several events (streams.py) or hold it in AWS's frames (aws_frames.py). docs/trace-format.md says what is not found.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sessiontap.trace import command_line, own
-from sessiontap.trace.named import HEADERS, NAMED, Named, Own
-from sessiontap.trace.replace import Replacer
+from sessiontap.redaction import call_secrets, command_line
+from sessiontap.redaction.by_name import HEADERS, NAMED, Named, Own
+from sessiontap.redaction.replacer import Replacer
 
 _REMEMBERED = 2048
 """Values of headers, URLs and short texts."""
@@ -33,7 +33,7 @@ class Redactor:
 
     `key`: the secret behind the digests, at most 64 bytes. `header_names`: more headers that hold credentials.
     `patterns`: more shapes, `re:...` a regular expression, anything else a literal text; where an expression has a
-    group, that is the credential. Raises TraceError for an expression that is none.
+    group, that is the credential. Raises RedactionError for an expression that is none.
     """
 
     def __init__(self, key: bytes, header_names: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
@@ -55,18 +55,18 @@ class Redactor:
         self, headers: Iterable[tuple[str, str]], url: str = "", env: Mapping[str, str] | None = None
     ) -> Redactor:
         """One that also finds the credentials of these request headers, URL and environment, wherever they stand."""
-        found: dict[own.Credential, None] = {}
+        found: dict[call_secrets.Credential, None] = {}
         for name, value in headers:
             if named := self._kept_header(name, value)[1]:
                 found.update(dict.fromkeys(named))
         found.update(dict.fromkeys(self._kept_url(url)[1]))
         for name, value in (env or {}).items():
             if NAMED.search(name) and value:
-                found[own.Credential(name.lower(), value.encode("utf-8", "surrogatepass"))] = None
+                found[call_secrets.Credential(name.lower(), value.encode("utf-8", "surrogatepass"))] = None
         return self._knowing(tuple(found)) if found else self
 
     def _that_knows(self, credentials: Own) -> Redactor:
-        known = own.needles(credentials)
+        known = call_secrets.needles(credentials)
         if not known:
             return self
         other = copy.copy(self)

@@ -1,8 +1,8 @@
 """Credentials that their name tells: of a header, a cookie, a query parameter, a variable, an option.
 
 Where a name says that a value is a credential the whole value goes, whatever its shape; scheme words and the names of
-cookies stay. What is left goes by shape (replace.py). The credentials themselves are given back, too, so that they are
-found wherever else the call leaves them (own.py).
+cookies stay. What is left goes by shape (replacer.py). The credentials themselves are given back, too, so that they are
+found wherever else the call leaves them (call_secrets.py).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_to_bytes
 
-from sessiontap.trace import own, shapes
-from sessiontap.trace.replace import SHORTEST, Replacer
+from sessiontap.redaction import call_secrets, patterns
+from sessiontap.redaction.replacer import SHORTEST, Replacer
 
 HEADERS = frozenset(
     {
@@ -35,8 +35,8 @@ _SCHEME = re.compile(r"(Bearer|Basic|Token|Digest|ApiKey|Negotiate|GenieKey)\s+(
 _DONE = re.compile(r"\[redacted:[\w.*-]{1,80}:[0-9a-f]{10}\]")
 URL = re.compile(r"([a-z][a-z0-9+.-]*://)(?:([^/?#@]*)@)?([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.I | re.S)
 
-Own = tuple[own.Credential, ...]
-Found = list[own.Credential]
+Own = tuple[call_secrets.Credential, ...]
+Found = list[call_secrets.Credential]
 
 
 class Named:
@@ -107,7 +107,7 @@ class Named:
     def _parameter(self, parameter: str, found: Found) -> str:
         name, equals, value = parameter.partition("=")
         plain = unquote_to_bytes(name).decode("utf-8", "replace").lower()
-        if value and (plain.translate({ord("_"): None, ord("-"): None}) in shapes.QUERY_NAMES or NAMED.search(plain)):
+        if value and (plain.translate({ord("_"): None, ord("-"): None}) in patterns.QUERY_NAMES or NAMED.search(plain)):
             return f"{name}={self.whole(plain, value, found, unquote_to_bytes(value))}"
         return self._text(name) + equals + self._text(value)
 
@@ -121,10 +121,10 @@ class Named:
             return value
         data = stripped.encode("utf-8", "surrogatepass") if secret is None else secret
         kind = re.sub(r"[^\w.-]", "-", name)[:80]
-        for hit in shapes.find(data, 0, len(data), len(data)) if len(data) >= SHORTEST else ():
+        for hit in patterns.find(data, 0, len(data), len(data)) if len(data) >= SHORTEST else ():
             if (hit.start, hit.end) == (0, len(data)):
                 kind = hit.kind
                 break
         if found is not None:
-            found.append(own.Credential(kind, data))
+            found.append(call_secrets.Credential(kind, data))
         return self._token(kind, data)

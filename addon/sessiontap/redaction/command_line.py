@@ -1,7 +1,7 @@
 """What the arguments of a command line are: which of them are credentials, and which hold one by a name.
 
 `--api-key X`, `--token=X`, `-H 'Authorization: X'`, `NAME=X`, curl's `-u user:X` and `-d token=X`. Only said here; what
-becomes of each is redact.py's.
+becomes of each is redactor.py's.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from sessiontap.trace.named import NAMED, URL
+from sessiontap.redaction.by_name import NAMED, URL
 
 How = Literal["whole", "form", "named", "header", "url", "text"]
 Argument = tuple[str, How, str, str]

@@ -4,17 +4,16 @@ import threading
 
 import pytest
 
-from sessiontap.trace import secret
-from sessiontap.trace.errors import TraceError
+from sessiontap.redaction import RedactionError, user_key
 
 
 def test_it_is_made_once_and_private(tmp_path):
     path = tmp_path / "home" / "redact.key"
 
-    first, second = secret.load(path), secret.load(path)
+    first, second = user_key.load(path), user_key.load(path)
 
     assert first == second
-    assert len(first) == secret.SIZE
+    assert len(first) == user_key.SIZE
     assert path.stat().st_mode & 0o777 == 0o600
     assert [one.name for one in path.parent.iterdir()] == ["redact.key"]
 
@@ -26,7 +25,7 @@ def test_those_who_make_it_at_once_get_the_same(tmp_path):
 
     def load() -> None:
         barrier.wait()
-        found.append(secret.load(path))
+        found.append(user_key.load(path))
 
     threads = [threading.Thread(target=load) for _ in range(8)]
     for thread in threads:
@@ -40,10 +39,10 @@ def test_those_who_make_it_at_once_get_the_same(tmp_path):
 
 def test_a_readable_one_is_made_private(tmp_path):
     path = tmp_path / "redact.key"
-    secret.load(path)
+    user_key.load(path)
     path.chmod(0o644)
 
-    secret.load(path)
+    user_key.load(path)
 
     assert path.stat().st_mode & 0o777 == 0o600
 
@@ -52,13 +51,13 @@ def test_one_that_was_cut_is_refused(tmp_path):
     path = tmp_path / "redact.key"
     path.write_bytes(b"short")
 
-    with pytest.raises(TraceError, match="damaged") as caught:
-        secret.load(path)
+    with pytest.raises(RedactionError, match="damaged") as caught:
+        user_key.load(path)
     assert "Delete" in caught.value.hint
 
 
 def test_a_folder_that_cannot_be_made_is_said_in_words(tmp_path):
     (tmp_path / "file").write_text("in the way")
 
-    with pytest.raises(TraceError, match="cannot be kept in"):
-        secret.load(tmp_path / "file" / "redact.key")
+    with pytest.raises(RedactionError, match="cannot be kept in"):
+        user_key.load(tmp_path / "file" / "redact.key")

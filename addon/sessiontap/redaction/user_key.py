@@ -6,7 +6,7 @@ import os
 import secrets
 from pathlib import Path
 
-from sessiontap.trace.errors import TraceError
+from sessiontap.redaction.errors import RedactionError
 
 SIZE = 32
 
@@ -16,7 +16,7 @@ def default_path() -> Path:
 
 
 def load(path: Path | None = None) -> bytes:
-    """The secret in `path` (default `~/.sessiontap/redact.key`), made there where it is missing. Raises TraceError.
+    """The secret in `path` (default `~/.sessiontap/redact.key`), made there where it is missing. Raises RedactionError.
 
     Of several processes that make it at the same time one wins and all get the winner's; nobody ever reads half of it.
     """
@@ -28,12 +28,12 @@ def load(path: Path | None = None) -> bytes:
             path.chmod(0o600)
         key = path.read_bytes()
     except OSError as error:
-        raise TraceError(
+        raise RedactionError(
             f"the secret for redaction cannot be kept in {path}: {error.strerror or error}",
             "Make that folder writable, or point HOME at one that is.",
         ) from None
     if len(key) < SIZE:
-        raise TraceError(f"the secret for redaction in {path} is damaged", "Delete the file: a new one is made.")
+        raise RedactionError(f"the secret for redaction in {path} is damaged", "Delete the file: a new one is made.")
     return key[:64]
 
 

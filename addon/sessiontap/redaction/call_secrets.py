@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from sessiontap.trace import shapes
+from sessiontap.redaction.patterns import Hit
 
 SHORTEST = 16
 """What is shorter, or has no digit or no letter, may be a word that stands elsewhere with good reason."""
@@ -48,13 +48,13 @@ def needles(credentials: Iterable[Credential]) -> tuple[Needle, ...]:
     return tuple(sorted(found.values(), key=lambda needle: -len(needle.text)))
 
 
-def find(text: bytes, known: tuple[Needle, ...], start: int, end: int) -> Iterator[shapes.Hit]:
+def find(text: bytes, known: tuple[Needle, ...], start: int, end: int) -> Iterator[Hit]:
     """Those that begin in text[start:end]."""
     for needle in known:
         until = end + len(needle.text) - 1
         at = text.find(needle.text, start, until)
         while at >= 0:
-            yield shapes.Hit(at, at + len(needle.text), needle.credential.kind, needle.credential.secret)
+            yield Hit(at, at + len(needle.text), needle.credential.kind, needle.credential.secret)
             at = text.find(needle.text, at + len(needle.text), until)
 
 
