@@ -9,9 +9,13 @@ import pytest
 from sessiontap.exchange import Headers
 from sessiontap.gateways import Direct, Route, plan
 from sessiontap.gateways.helicone import LABELS
+from sessiontap.trust import Upstream
 
 AUTH = "Bearer sk-helicone-abcdefg-abcdefg-abcdefg-abcdefg"
 KEY = {"HELICONE_API_KEY": AUTH.removeprefix("Bearer ")}
+UNVERIFIED = Upstream("https", "api.openai.com", 443, "api.openai.com", verifies=False)
+BEHIND_A_PROXY = Upstream("https", "api.openai.com", 443, "api.openai.com", verifies=True, via_proxy=True)
+AT_ITS_ADDRESS = Upstream("https", "10.0.0.5", 443, "api.openai.com", verifies=True)
 
 
 def way(host: str = "api.openai.com", **more: Any) -> Route | Direct:
@@ -21,9 +25,10 @@ def way(host: str = "api.openai.com", **more: Any) -> Route | Direct:
         "headers": Headers(),
         "proxy_env": KEY,
         "signed": frozenset(),
-        "client_is_local": True,
+        "why_not_client": None,
         **more,
     }
+    given.setdefault("upstream", Upstream(given["scheme"], host, given["port"], host, verifies=True))
     return plan("helicone", host=host, **given)
 
 
@@ -98,7 +103,8 @@ def test_azure_goes_by_openais_gateway_with_its_origin() -> None:
         pytest.param(
             {"host": "bedrock-runtime.us-east-1.amazonaws.com", "provider": "bedrock"}, "Bedrock", id="Bedrock by key"
         ),
-        pytest.param({"client_is_local": False}, "another machine", id="a client that may not use the key"),
+        pytest.param({"why_not_client": "no"}, "another machine", id="a client that may not use the key"),
+        pytest.param({"upstream": UNVERIFIED}, "not verified", id="a gateway that anybody may pretend to be"),
         pytest.param({"headers": Headers([("Upgrade", "websocket")])}, "WebSockets", id="a WebSocket"),
     ],
 )
@@ -137,7 +143,9 @@ def test_a_host_that_only_looks_like_helicones(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "more", [{}, {"proxy_env": {}}, {"client_is_local": False}], ids=["with our key", "without", "for another machine"]
+    "more",
+    [{}, {"proxy_env": {}}, {"why_not_client": "no"}, {"upstream": UNVERIFIED}],
+    ids=["with our key", "without", "for another machine", "unverified"],
 )
 def test_the_apps_own_key_is_enough_and_stays(more: dict[str, Any]) -> None:
     assert routed(headers=Headers([("helicone-auth", "Bearer its-own")]), **more)[1] == {}
@@ -185,7 +193,8 @@ def test_a_gateway_of_ones_own_is_a_generic_one(host: str) -> None:
     ("url", "at"),
     [
         ("https://helicone.corp.example", "https://helicone.corp.example:443"),
-        ("http://helicone.corp.example/", "http://helicone.corp.example:80"),
+        ("http://localhost/", "http://localhost:80"),
+        ("http://[::1]:8585", "http://::1:8585"),
         ("https://[fd00::1]:8443", "https://fd00::1:8443"),
     ],
 )
@@ -206,6 +215,16 @@ def test_where_it_is(url: str, at: str) -> None:
             {"host": "127.0.0.1", "port": 8585, "scheme": "http"}, "Already at the gateway", id="the app calls it"
         ),
         pytest.param({"signed": True}, "signed by AWS", id="signed by AWS"),
+        pytest.param({"url": "http://helicone.corp.example"}, "would show the app's own keys", id="in clear"),
+        pytest.param(
+            {"url": "http://10.0.0.5", "headers": Headers([("helicone-auth", "Bearer its-own")])},
+            "would show the app's own keys",
+            id="in clear, with a key of the app's",
+        ),
+        pytest.param({"upstream": BEHIND_A_PROXY}, "through another proxy", id="through another proxy"),
+        pytest.param(
+            {"url": "https://10.0.0.5", "upstream": AT_ITS_ADDRESS}, "for another name", id="an address under a claim"
+        ),
     ],
 )
 def test_why_a_call_does_not_go_through_it(given: dict[str, Any], reason: str) -> None:
@@ -233,6 +252,7 @@ def test_a_gateway_that_there_is_not() -> None:
         headers=Headers(),
         proxy_env=KEY,
         signed=False,
-        client_is_local=True,
+        upstream=UNVERIFIED,
+        why_not_client=None,
     )
     assert found == Direct("There is no gateway 'mine': calls go to their own hosts")

@@ -14,7 +14,7 @@ from sessiontap.exchange import Headers
 from sessiontap.headers import Edit, apply, plan, reads, reply_plan
 from sessiontap.headers.planning import MOST_BYTES
 from sessiontap.headers.values import is_token
-from sessiontap.rules.decision import Decision, Labels
+from sessiontap.rules.decision import Decision, Labels, Withheld
 from sessiontap.sessions import Link, Session
 
 ID = "0b7c9b3e-2f5e-5a63-9d55-6a9d2f0b1c11"
@@ -41,7 +41,7 @@ def planned(
     host: str = "api.openai.com",
     **more: Any,
 ) -> tuple[Edit, ...]:
-    given: dict[str, Any] = {"proxy_env": {}, "client_is_local": True, **more}
+    given: dict[str, Any] = {"proxy_env": {}, "why_no_key": None, **more}
     return plan(
         decision=decision,
         labels=labels,
@@ -398,8 +398,7 @@ def test_planning_what_was_planned_changes_nothing(
         pytest.param({"host": "oai.helicone.ai.evil.com"}, None, id="another's host"),
         pytest.param({"host": "evilhelicone.ai"}, None, id="another's host, too"),
         pytest.param({"host": "ai-gateway.helicone.ai"}, None, id="where the app's own key is Helicone's"),
-        pytest.param({"host": "oai.helicone.ai", "scheme": "http"}, None, id="in the clear"),
-        pytest.param({"host": "oai.helicone.ai", "client_is_local": False}, None, id="another machine's client"),
+        pytest.param({"host": "oai.helicone.ai", "why_no_key": "in the clear"}, None, id="this call may not carry it"),
         pytest.param({"host": "oai.helicone.ai", "proxy_env": {}}, None, id="no key"),
         pytest.param({"host": "oai.helicone.ai", "proxy_env": {"HELICONE_API_KEY": "a\nb"}}, None, id="no header"),
         pytest.param({"host": "corp.example", "provider": "helicone"}, None, id="a Helicone of somebody's own"),
@@ -423,9 +422,29 @@ def test_the_apps_own_key_stays() -> None:
     assert dict(apply(planned(sent=sent, host="oai.helicone.ai", proxy_env=KEY), sent))["helicone-auth"] == sent[0][1]
 
 
-def test_why_the_key_is_not_sent_is_said() -> None:
-    withheld = only(planned(host="oai.helicone.ai"), "withhold")
-    assert withheld == {"Helicone-Auth": "HELICONE_API_KEY is not set where the proxy runs"}
+def why_withheld(edits: tuple[Edit, ...]) -> dict[str, str | None]:
+    return {edit.header: edit.rule for edit in edits if edit.action == "withhold"}
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        pytest.param({"proxy_env": {}}, "HELICONE_API_KEY is not set where the proxy runs", id="no key"),
+        pytest.param({"proxy_env": KEY, "why_no_key": "in the clear"}, "in the clear", id="it may not"),
+    ],
+)
+def test_why_the_key_is_not_sent_is_said(given: dict[str, Any], reason: str) -> None:
+    assert why_withheld(planned(host="oai.helicone.ai", **given)) == {"Helicone-Auth": reason}
+
+
+def test_what_the_rules_withheld_is_among_the_edits() -> None:
+    decision = replace(HELICONE, withheld=(Withheld("session.name", "a", "why not"),))
+    labels = replace(LABELS, withheld=(Withheld("headers.set.X-Key", "b", "in clear"), Withheld("user", "b", "so")))
+    assert why_withheld(planned(decision, labels)) == {
+        "session.name": "a: why not",
+        "X-Key": "b: in clear",
+        "user": "b: so",
+    }
 
 
 # A gateway ---------------------------------------------------------------------------------------------------------

@@ -66,6 +66,8 @@ def facts(**given: Any) -> Facts:
         "request": request(),
         "call": call(),
         "time": 1_735_689_600_000_000_000,
+        "client_is_local": True,
+        "exposed": None,
     }
     return Facts(**{**known, **given})
 

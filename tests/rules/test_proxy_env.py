@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.rules.build import facts, outcome
 
-from sessiontap.rules import RulesError, load_text
+from sessiontap.rules import Facts, RulesError, load_text
 
 SECRET = "${proxy_env.KEY}"
 ENV = {"KEY": "sk-secret"}
@@ -29,6 +29,8 @@ def load_rule(**rule: Any) -> Any:
         pytest.param({"match": {"host": "*.com"}, **SET}, "headers.set.X-Key", id="a whole top-level domain"),
         pytest.param({"match": {"host": "api.*"}, **SET}, "headers.set.X-Key", id="any domain"),
         pytest.param({"match": {"host": "*corp.example"}, **SET}, "headers.set.X-Key", id="any name that ends so"),
+        pytest.param({"match": {"host": "*.0.1"}, **SET}, "headers.set.X-Key", id="any address that ends so"),
+        pytest.param({"match": {"host": "*::1"}, **SET}, "headers.set.X-Key", id="any address that ends so, IPv6"),
         pytest.param({"match": {"host": "re:corp"}, **SET}, "headers.set.X-Key", id="a regular expression"),
         pytest.param({"match": {"host": ["a.example", "*"]}, **SET}, "headers.set.X-Key", id="one host of a list"),
         pytest.param({"match": {"not": {"host": "a.example"}}, **SET}, "headers.set.X-Key", id="all hosts but one"),
@@ -52,7 +54,10 @@ def test_refused_at_load(rule: dict[str, Any], field: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["llm.corp.example", "*.corp.example", "llm-*.corp.example", "localhost", "127.0.0.1", ["a.x.com", "*.b.com"]],
+    [
+        *("llm.corp.example", "*.corp.example", "llm-*.corp.example", "localhost", "127.0.0.1", "::1", "[::1]"),
+        ["a.x.com", "*.b.com"],
+    ],
 )
 def test_hosts_that_are_named(host: Any) -> None:
     load_rule(match={"host": host}, **SET)
@@ -70,27 +75,41 @@ def test_a_missing_variable_sets_nothing() -> None:
     assert outcome(rules, facts(**LOCAL), {})[1].headers_set == {}
 
 
+REMOTE = {"host": "llm.corp.example", "client_ip": "192.168.1.5", "caller": None, "client_is_local": False}
+NOT_LOCAL = "the client is not known to be on this machine, and the rule has no match.client"
+
+
 @pytest.mark.parametrize(
-    ("client", "caller", "match", "goes"),
+    ("given", "match", "reason"),
     [
-        pytest.param("127.0.0.1", False, {}, True, id="loopback"),
-        pytest.param("::1", False, {}, True, id="loopback, IPv6"),
-        pytest.param("::ffff:127.0.0.1", False, {}, True, id="loopback, IPv4 in IPv6"),
-        pytest.param("192.168.1.5", True, {}, True, id="own address, process found here"),
-        pytest.param("192.168.1.5", False, {}, False, id="another machine"),
-        pytest.param(None, False, {}, False, id="unknown"),
+        pytest.param(LOCAL, {}, None, id="a client of this machine"),
+        pytest.param(REMOTE, {}, NOT_LOCAL, id="another machine"),
+        pytest.param({**REMOTE, "client_ip": None}, {}, NOT_LOCAL, id="unknown"),
+        pytest.param(REMOTE, {"client": "192.168.0.0/16"}, None, id="another machine that the rule names"),
+        pytest.param({**LOCAL, "exposed": "in clear"}, {}, "in clear", id="a way that anybody sees"),
         pytest.param(
-            "192.168.1.5", False, {"client": "192.168.0.0/16"}, True, id="another machine that the rule names"
+            {**REMOTE, "exposed": "in clear"}, {"client": "192.168.0.0/16"}, "in clear", id="the same, for a named one"
         ),
     ],
 )
-def test_only_clients_on_this_machine(client: str | None, caller: bool, match: dict[str, Any], goes: bool) -> None:
+def test_who_and_how(given: dict[str, Any], match: dict[str, Any], reason: str | None) -> None:
     rules = load_rule(match={"host": "*.corp.example", **match}, **SET)
-    given = facts(host="llm.corp.example", client_ip=client, **({} if caller else {"caller": None}))
-    _, labels = outcome(rules, given, ENV)
-    assert labels.headers_set == ({"X-Key": "sk-secret"} if goes else {})
-    assert bool(labels.problems) is not goes
-    assert "sk-secret" not in str(labels.problems)
+    _, labels = outcome(rules, facts(**given), ENV)
+    assert labels.headers_set == ({} if reason else {"X-Key": "sk-secret"})
+    assert [tuple(one) for one in labels.withheld] == ([("headers.set.X-Key", "#1", reason)] if reason else [])
+    assert labels.problems == tuple(map(str, labels.withheld))
+
+
+def test_nothing_leaves_where_nobody_said_that_it_may() -> None:
+    rules = load_rule(match={"host": "*.corp.example"}, **SET)
+    _, labels = outcome(rules, Facts(host="llm.corp.example", client_ip="127.0.0.1"), ENV)
+    assert labels.headers_set == {}
+
+
+def test_another_rule_that_names_the_client_changes_nothing() -> None:
+    rules = [{"match": {"client": "192.168.0.0/16"}, "tags": ["t"]}, {"match": {"host": "*.corp.example"}, **SET}]
+    _, labels = outcome(load_text(json.dumps({"rules": rules})), facts(**REMOTE), ENV)
+    assert (labels.tags, labels.headers_set) == (("t",), {})
 
 
 def test_what_is_withheld_a_later_rule_may_fill() -> None:
@@ -104,11 +123,9 @@ def test_what_is_withheld_a_later_rule_may_fill() -> None:
             }
         )
     )
-    decision, _ = outcome(rules, facts(host="a.corp.example", client_ip="10.0.0.1", caller=None), ENV)
+    decision, _ = outcome(rules, facts(**REMOTE), ENV)
     assert decision.name == "plain"
-    assert decision.problems == (
-        "#1: session.name is withheld: 10.0.0.1 is not known to be on this machine, and the rule has no match.client",
-    )
+    assert decision.problems == (f"#1: session.name is withheld: {NOT_LOCAL}",)
 
 
 GATEWAY_ONLY = {
@@ -129,8 +146,10 @@ def test_for_the_gateway_only() -> None:
     assert labels.headers_set == {"X-Plain": "1"}
     assert labels.properties == {"q": "2"}
     assert (labels.user, labels.tags, labels.state) == (None, ("t",), None)
+    assert {one.field for one in labels.withheld} == {"headers.set.X-Key", "user", "properties.p", "tags", "state.s"}
     there = labels.at_gateway
     assert there is not None
+    assert there.withheld == ()
     assert there.headers_set == {"X-Key": "sk-secret", "X-Plain": "1"}
     assert there.properties == {"p": "sk-secret", "q": "2"}
     assert (there.user, there.tags, there.state) == ("sk-secret", ("sk-secret", "t"), {"s": "sk-secret"})
@@ -141,6 +160,57 @@ def test_not_to_another_rule_s_gateway() -> None:
     _, labels = outcome(load_text(text), facts(), ENV)
     assert labels.at_gateway is None
     assert "sk-secret" not in str(labels)
+
+
+HOST_ONLY = {
+    "match": {"host": "*.corp.example"},
+    "session": {"name": f"n {SECRET}", "path": f"/p/{SECRET}"},
+    "headers": {"set": {"X-Key": SECRET, "X-Plain": "1"}},
+    "user": SECRET,
+}
+
+
+def test_for_the_hosts_only_though_another_rule_sets_a_gateway() -> None:
+    text = json.dumps({"rules": [HOST_ONLY, {"session": {"name": "plain"}, "gateway": "helicone"}]})
+    decision, labels = outcome(load_text(text), facts(**LOCAL), ENV)
+    assert "sk-secret" not in decision.name  # a session has one name, wherever its calls go
+    assert labels.headers_set == {"X-Key": "sk-secret", "X-Plain": "1"}
+    there = labels.at_gateway
+    assert there is not None
+    assert "sk-secret" not in str(there)
+    assert there.headers_set == {"X-Plain": "1"}
+    reason = "the call goes to the gateway helicone, and the rule does not set that"
+    fields = ("session.path", "user", "headers.set.X-Key")
+    assert {tuple(one) for one in there.withheld} == {(field, "#1", reason) for field in fields}
+    assert [tuple(one) for one in decision.withheld] == [("session.name", "#1", reason)]
+
+
+def test_for_the_hosts_and_the_gateway_of_one_rule() -> None:
+    decision, labels = outcome(load_rule(**HOST_ONLY, gateway="helicone"), facts(**LOCAL), ENV)
+    assert decision.name == "n sk-secret"
+    assert (labels.user, labels.at_gateway) == ("sk-secret", None)
+
+
+def test_for_the_gateway_where_the_host_is_out_of_bounds() -> None:
+    rules = load_rule(**{**HOST_ONLY, "session": {}}, gateway="helicone")
+    _, labels = outcome(rules, facts(**LOCAL, exposed="in clear"), ENV)
+    assert labels.user is None
+    assert labels.at_gateway is not None
+    assert labels.at_gateway.user == "sk-secret"
+
+
+@pytest.mark.parametrize("url", ["http://helicone.corp.example", "http://10.0.0.5:8585", "http://host.docker.internal"])
+def test_a_gateway_that_would_show_the_apps_keys_is_refused(url: str) -> None:
+    with pytest.raises(RulesError, match="would carry the apps' own keys and prompts over the network in clear") as at:
+        load_text(f"gateways: {{mine: {{kind: helicone, url: '{url}'}}}}")
+    assert [problem.path for problem in at.value.problems] == ["gateways.mine.url"]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://10.0.0.5", "http://127.0.0.1:8585", "http://localhost", "http://[::1]:8585", "http://127.1.2.3/"]
+)
+def test_gateways_that_are_not(url: str) -> None:
+    assert load_text(f"gateways: {{mine: {{kind: helicone, url: '{url}'}}}}").gateways["mine"].url == url
 
 
 def test_a_gateway_s_key_is_the_proxy_s_own() -> None:

@@ -10,12 +10,14 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from sessiontap import trust
 from sessiontap.callers import Caller, Process
 from sessiontap.exchange import Headers, Request, Response
 from sessiontap.llm.call import Call, Endpoint, Reply
 from sessiontap.llm.read import read_reply, read_request
 from sessiontap.rules import Facts, SessionFacts
 from sessiontap.trace import StoredCall
+from sessiontap.trust import Upstream
 
 Record = Mapping[str, Any]
 
@@ -103,6 +105,11 @@ def facts_of(call: StoredCall) -> Facts:
         request=request,
         call=understood,
         time=record.get("time"),
+        client_is_local=trust.is_local(record.get("client"), None, call.caller is not None),
+        # The log does not say whether certificates were verified. What was withheld stands in its changes.
+        exposed=trust.why_exposed(
+            Upstream(request.scheme, request.host, request.port, request.host, verifies=True), request.host
+        ),
     )
 
 

@@ -17,7 +17,7 @@ from typing import Self
 from sessiontap.demo import redirect
 from sessiontap.demo.redirect import Redirect
 
-LISTENING = re.compile(r"proxy listening at \S*:(\d+)")
+LISTENING = re.compile(r"proxy\b.* listening at \S*:(\d+)")
 START_LIMIT = 30.0  # seconds; a cold start with a new CA takes two
 STOP_LIMIT = 15.0
 

@@ -12,14 +12,17 @@ signature. A key of an unusual shape goes with a note: whoever sets it knows bet
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from sessiontap import trust
 from sessiontap.exchange import Headers
 from sessiontap.gateways.route import Direct, Route
 from sessiontap.headers.edit import Edit
 from sessiontap.headers.helicone import KEY_SHAPE, KEY_VARIABLE, bearer, is_helicone
+from sessiontap.trust import Upstream
 
 LABELS: Mapping[str, str] = {
     "api.openai.com": "oai",
@@ -58,49 +61,67 @@ def plan(
     key: str | None = None,
     proxy_env: Mapping[str, str],
     signed: bool,
-    client_is_local: bool,
+    upstream: Upstream,
+    why_not_client: str | None,
 ) -> Route | Direct:
     """The way of a call to `host` (as the app asked for it) through Helicone, or why it goes there itself.
 
-    `headers` are the app's own. `signed`: by AWS. `client_is_local`: the client may use the proxy's key, being on this
-    machine or named by the rule. `url` is a generic gateway of one's own, which gets no key but `key`.
+    `headers` are the app's own. `signed`: by AWS. `upstream` is how the call would travel to its own host.
+    `why_not_client`: why the client may not use the gateway's key, None if it may. `url` is a generic gateway of one's
+    own, which gets no key but `key`.
     """
     host = host.lower().rstrip(".")
     origin = _origin(scheme, host, port)
     reason = _why_not(host, headers, provider, signed) or (_why_not_by(url, origin) if url else _why_not_cloud(host))
     if reason is not None:
         return Direct(reason)
+    way, edits = _way_by(url, origin, headers) if url else _way_to_cloud(scheme, host, port, origin, headers)
+    exposed = trust.why_exposed(upstream.rerouted(way.scheme, way.host, way.port), way.host)
+    if exposed and way.scheme == "http":
+        return Direct(f"Calls are not sent to the gateway, which would show the app's own keys: {exposed}")
+    if "helicone-auth" in headers:
+        return replace(way, edits=edits)
 
-    edits: list[Edit] = []
+    env = {KEY_VARIABLE: key} if key is not None else {} if url else proxy_env
+    auth = bearer(env)
+    if auth is None:
+        return Direct(_no_key(env, url))
+    if why_not_client:
+        return Direct(
+            "A client on another machine does not get the gateway's key. To let it, name it in the rule that sets the "
+            "gateway: match: {client: ...}"
+        )
+    if exposed:
+        return Direct(f"The gateway does not get its key, so its calls go to their own hosts: {exposed}")
     notes: tuple[str, ...] = ()
-    if "helicone-auth" not in headers:
-        env = {KEY_VARIABLE: key} if key is not None else {} if url else proxy_env
-        auth = bearer(env)
-        if auth is None:
-            return Direct(_no_key(env, url))
-        if not client_is_local:
-            return Direct(
-                "A client on another machine does not get the gateway's key. To let it, name it in the rule: "
-                "match: {client: ...}"
-            )
-        if not url and not KEY_SHAPE.match(auth.removeprefix("Bearer ")):
-            notes = (f"{KEY_VARIABLE} does not look like a key of Helicone's (sk-helicone-...): it may refuse it",)
-        edits.append(Edit("set", "Helicone-Auth", None, auth, KEY_VARIABLE if env is proxy_env else "gateway"))
+    if not url and not KEY_SHAPE.match(auth.removeprefix("Bearer ")):
+        notes = (f"{KEY_VARIABLE} does not look like a key of Helicone's (sk-helicone-...): it may refuse it",)
+    own = Edit("set", "Helicone-Auth", None, auth, KEY_VARIABLE if env is proxy_env else "gateway")
+    return replace(way, edits=(own, *edits), notes=notes)
 
+
+def _way_by(url: str, origin: str, headers: Headers) -> tuple[Route, tuple[Edit, ...]]:
+    """The way through a gateway of one's own, and what it is told."""
+    at = urlsplit(url)
+    route = Route(at.scheme, at.hostname or "", at.port or _DEFAULT_PORT[at.scheme])
+    return route, (_target("Helicone-Target-URL", origin, headers),)
+
+
+def _way_to_cloud(
+    scheme: str, host: str, port: int, origin: str, headers: Headers
+) -> tuple[Route, tuple[Edit, ...]]:
+    """The way through Helicone's own gateway for this host, and what it is told."""
+    edits: tuple[Edit, ...] = ()
     plain = (scheme, port) == ("https", 443)
-    if url:
-        edits.append(_target("Helicone-Target-URL", origin, headers))
-        at = urlsplit(url)
-        return Route(at.scheme, at.hostname or "", at.port or _DEFAULT_PORT[at.scheme], tuple(edits), notes)
     if plain and (label := LABELS.get(host)):
         pass
     elif plain and host.endswith(_AZURE):
         label = LABELS["api.openai.com"]
-        edits.append(_target("Helicone-OpenAI-Api-Base", origin, headers))
+        edits = (_target("Helicone-OpenAI-Api-Base", origin, headers),)
     else:
         label = GENERIC
-        edits.append(_target("Helicone-Target-URL", origin, headers))
-    return Route("https", f"{label}.helicone.ai", 443, tuple(edits), notes)
+        edits = (_target("Helicone-Target-URL", origin, headers),)
+    return Route("https", f"{label}.helicone.ai", 443), edits
 
 
 def _why_not(host: str, headers: Headers, provider: str | None, signed: bool) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from sessiontap.exchange import Headers
 from sessiontap.gateways import helicone
 from sessiontap.gateways.route import Direct, Route
+from sessiontap.trust import Upstream
 
 GATEWAYS = {"helicone": helicone.plan}
 
@@ -23,7 +24,8 @@ def plan(
     key: str | None = None,
     proxy_env: Mapping[str, str],
     signed: frozenset[str] | bool,
-    client_is_local: bool,
+    upstream: Upstream,
+    why_not_client: str | None,
 ) -> Route | Direct:
     """The way of a call through the gateway `name`; see the gateway's own `plan`.
 
@@ -44,5 +46,6 @@ def plan(
         key=key,
         proxy_env=proxy_env,
         signed=bool(signed),
-        client_is_local=client_is_local,
+        upstream=upstream,
+        why_not_client=why_not_client,
     )

@@ -7,11 +7,13 @@ A dialect is a module (`helicone`, `traceforge`) behind the protocol of `dialect
 from sessiontap.headers.app_session import AppSession, app_session
 from sessiontap.headers.aws import signed_headers
 from sessiontap.headers.edit import Edit, apply, changes
+from sessiontap.headers.helicone import KEY_HEADER
 from sessiontap.headers.planning import DIALECTS, plan, reads, reply_plan
 from sessiontap.headers.traceforge import trace_id
 
 __all__ = [
     "DIALECTS",
+    "KEY_HEADER",
     "AppSession",
     "Edit",
     "app_session",

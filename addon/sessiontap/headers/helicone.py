@@ -2,7 +2,7 @@
 
 It copies ids, paths and names unchecked, groups sessions by id and name, and hides what a path without a leading slash
 names. `Helicone-Request-Id` is never sent: it must be a UUID of version 1 to 5, and calls have version 7.
-Its key goes to its gateways only, over TLS, and never on behalf of a client that may not use it.
+Its key goes to its gateways only, over verified TLS, and never on behalf of a client that may not use it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sessiontap.headers.values import header_text, name_part, path_text
 
 NAME = "helicone"
 PREFIXES = ("helicone-session-", "helicone-user-id", "helicone-property-")
+KEY_HEADER = "Helicone-Auth"
 KEY_VARIABLE = "HELICONE_API_KEY"
 KEY_SHAPE = re.compile(r"[sp]k(-helicone)?(-eu)?(-cp)?-\w{7}-\w{7}-\w{7}-\w{7}\Z", re.ASCII)
 
@@ -64,17 +65,16 @@ def bearer(proxy_env: Mapping[str, str]) -> str | None:
     return f"Bearer {key}" if key and key.isascii() and key.isprintable() and " " not in key else None
 
 
-def auth(
-    *, scheme: str, host: str, sent: str | None, proxy_env: Mapping[str, str], client_is_local: bool
-) -> Edit | None:
-    """Helicone-Auth for a call that goes to Helicone; None for others, and where the app has `sent` it."""
+def auth(*, host: str, sent: str | None, proxy_env: Mapping[str, str], why_no_key: str | None) -> Edit | None:
+    """Helicone-Auth for a call that goes to Helicone; None for others, and if the app has `sent` it.
+
+    `why_no_key`: why this call may not carry the proxy's key, None if it may.
+    """
     if not is_helicone(host) or host.lower() in _OWN_KEYS or sent is not None:
         return None
     value = bearer(proxy_env)
     if value is None:
-        return Edit("withhold", "Helicone-Auth", rule=f"{KEY_VARIABLE} is not set where the proxy runs")
-    if not client_is_local:
-        return Edit("withhold", "Helicone-Auth", rule="the client is not on this machine, and no rule names it")
-    if scheme != "https":
-        return Edit("withhold", "Helicone-Auth", rule="not encrypted")
-    return Edit("set", "Helicone-Auth", None, value, KEY_VARIABLE)
+        return Edit("withhold", KEY_HEADER, rule=f"{KEY_VARIABLE} is not set where the proxy runs")
+    if why_no_key is not None:
+        return Edit("withhold", KEY_HEADER, rule=why_no_key)
+    return Edit("set", KEY_HEADER, None, value, KEY_VARIABLE)

@@ -54,18 +54,17 @@ def plan(
     link: Link,
     headers: Headers,
     target: str = "/",
-    scheme: str = "https",
     host: str,
     provider: str | None = None,
     proxy_env: Mapping[str, str],
-    client_is_local: bool,
+    why_no_key: str | None,
     gateway: Iterable[Edit] = (),
 ) -> tuple[Edit, ...]:
     """The edits of a request's headers, those that do nothing (`keep`, `withhold`) among them.
 
-    `headers` and `target` (path and query) are the app's own; `scheme` and `host` are where the call goes, so the
-    gateway's where it is rerouted, and `gateway` the edits which that way needs. `provider` is the host's.
-    `client_is_local`: the client may use the proxy's keys, being on this machine or named by the rule.
+    `headers` and `target` (path and query) are the app's own; `host` is where the call goes, so the gateway's where it
+    is rerouted, and `gateway` the edits which that way needs. `provider` is the host's. `why_no_key`: why the call may
+    not carry the proxy's key for Helicone, None if it may.
     """
     needed = {edit.header.lower(): edit for edit in gateway}
     wishes: dict[str, Wish] = {}
@@ -90,11 +89,15 @@ def plan(
         sent = headers.get("helicone-auth")
         if sent is not None and _globs(labels.headers_remove).fullmatch("helicone-auth"):
             sent = None
-        auth = helicone.auth(scheme=scheme, host=host, sent=sent, proxy_env=proxy_env, client_is_local=client_is_local)
+        auth = helicone.auth(host=host, sent=sent, proxy_env=proxy_env, why_no_key=why_no_key)
         if auth is not None:
             needed.setdefault("helicone-auth", auth)
     needed = {key: edit for key, edit in needed.items() if key not in by_rule}
     edits = [Edit("withhold", wish.header, headers.get(wish.header), None, wish.reason) for wish in refused]
+    edits += [
+        Edit("withhold", one.field.removeprefix("headers.set."), rule=f"{one.rule}: {one.reason}")
+        for one in (*decision.withheld, *labels.withheld)
+    ]
     if wishes or labels.headers_remove:
         edits += _edits(wishes, needed, decision, labels, headers, signed_headers(headers, target))
     return (*edits, *needed.values())

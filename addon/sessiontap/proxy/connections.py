@@ -17,6 +17,7 @@ from functools import lru_cache
 from sessiontap.callers import Caller, Found, find, find_known
 from sessiontap.llm.hosts import is_llm_host, provider_of
 from sessiontap.rules import Rules
+from sessiontap.trust import host_name
 
 PATIENCE = 0.1
 """Seconds that a client waits for the look-up at most; it takes about a millisecond."""
@@ -35,6 +36,8 @@ class Connection:
     proxy: tuple[str, int] | None = None
     hosts: tuple[str, ...] = ()
     """The names by which the client asked for the TLS destination: CONNECT or address, and SNI."""
+    unverified: bool = False
+    """TLS with a server was established for it without the server's certificate being verified."""
 
     @property
     def caller(self) -> Caller | None:
@@ -116,8 +119,7 @@ def destinations(address: str, name: str | None) -> tuple[str, ...]:
     connects to a host, another name there counts for nothing: the address is where the call goes."""
     if name is None or not is_address(address):
         return (address.lower(),)
-    host, _, port = name.rpartition(":")
-    return (host.lower() if host and port.isdigit() else name.lower(), address)
+    return (host_name(name), address)
 
 
 def proxy_user(header: str | None) -> str | None:
@@ -130,19 +132,6 @@ def proxy_user(header: str | None) -> str | None:
     except (binascii.Error, ValueError):
         return None
     return name or None
-
-
-@lru_cache(maxsize=256)
-def is_local(client: str | None, proxy: str | None) -> bool:
-    """Whether a client is on this machine: loopback, or the very address it reached the proxy at."""
-    if client is None:
-        return False
-    try:
-        address = ipaddress.ip_address(client.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return address.is_loopback or bool(mapped and mapped.is_loopback) or client == proxy
 
 
 def is_address(name: str) -> bool:

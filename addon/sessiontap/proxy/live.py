@@ -15,6 +15,7 @@ from sessiontap.proxy.bodies import CAP, BodyTap
 from sessiontap.proxy.connections import Connection, Destination
 from sessiontap.proxy.plan import Plan
 from sessiontap.recording.finished import Fields, Outcome
+from sessiontap.trust import UNKNOWN, Upstream
 
 
 @dataclass(slots=True)
@@ -30,6 +31,8 @@ class LiveCall:
     request: Request
     """As the app sent it."""
     there: Destination
+    upstream: Upstream = UNKNOWN
+    """How it travels to its own host."""
     call: Call | None = None
     past: History | None = None
     """The conversation so far, as the request tells it."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from sessiontap import gateways, headers
+from sessiontap import gateways, headers, trust
 from sessiontap.callers import Caller, listens
 from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
@@ -20,7 +20,7 @@ from sessiontap.llm.decode import decode
 from sessiontap.llm.history import History, history
 from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
-from sessiontap.proxy.connections import Connection, Destination, is_local
+from sessiontap.proxy.connections import Connection, Destination
 from sessiontap.proxy.set_clock import SetClock
 from sessiontap.recording.finished import Left
 from sessiontap.rules import Decision, Facts, Labels, Rules, SessionFacts, decide, finish
@@ -31,6 +31,7 @@ from sessiontap.sessions.ground import Ground, ground_of
 from sessiontap.sessions.threads import conversation_id
 from sessiontap.trace.record import WARM_UP
 from sessiontap.trace.restore import Head
+from sessiontap.trust import Upstream
 
 NO_LINK = Link()
 
@@ -62,6 +63,8 @@ class Plan:
     """Where a rule wished a gateway: the way there, or why the call goes to its own host."""
     reply_edits: tuple[Edit, ...] = ()
     """Of the response's headers, once it has come."""
+    warnings: tuple[str, ...] = ()
+    """What the user should be told, once: keys that were withheld, calls that did not go to their gateway."""
 
     def summary(self) -> dict[str, Any]:
         """The plan in plain values, for mitmproxy's flow metadata."""
@@ -129,9 +132,11 @@ class Planner:
         taken: Session | None = None,
         on: OnSocket | None = None,
         past: History | None = None,
+        upstream: Upstream = trust.UNKNOWN,
     ) -> Plan:
         """The plan of a call that begins `now` (Unix nanoseconds). For `counts` and `taken` see `Registry.assign`; `on`
-        is the WebSocket that it is a turn of, `past` the history in it where it was looked at before."""
+        is the WebSocket that it is a turn of, `past` the history in it where it was looked at before. `upstream` is how
+        the call travels to its own host."""
         begun = self._begun(call_id, now)
         peer = _peer(connection)
         app = headers.app_session(request.headers, there.host)
@@ -164,6 +169,8 @@ class Planner:
             request=request,
             call=call,
             time=now,
+            client_is_local=peer.local is True,
+            exposed=trust.why_exposed(upstream, there.host),
         )
         decision, matched = decide(rules, facts, self.environ)
         if decision.ignore:
@@ -189,11 +196,11 @@ class Planner:
             listens=_listens(decision, call, connection.caller),
         )
         labels = finish(matched, facts, SessionFacts(session.id, session.name, session.step), self.environ)
-        # The proxy's own keys are for clients on this machine, and for those that a rule names.
-        trusted = peer.local or any(rule.names_clients for rule, _ in matched.rules)
         gateway = None
-        if decision.gateway is not None:
-            gateway = self._way(rules, decision.gateway, request, there, trusted)
+        if (name := decision.gateway) is not None:
+            named = matched.named_by(lambda rule: rule.gateway == name)
+            why_not_client = trust.why_not_for(facts.client_is_local, named)
+            gateway = self._way(rules, name, request, there, upstream, why_not_client)
             if isinstance(gateway, Route) and labels.at_gateway is not None:
                 labels = labels.at_gateway
         if link.lineage and "session.path" not in labels.set_by:
@@ -201,6 +208,11 @@ class Planner:
         if app and app.path and not (decision.existing == "replace" and "session.path" in labels.set_by):
             labels = replace(labels, path=app.path)
         routed = isinstance(gateway, Route)
+        to = gateway.host if isinstance(gateway, Route) else there.host
+        if isinstance(gateway, Route):
+            upstream = upstream.rerouted(gateway.scheme, gateway.host, gateway.port)
+        named = matched.named_by(lambda rule: rule.sets_session)
+        why_no_key = trust.why_not_for(facts.client_is_local, named) or trust.why_exposed(upstream, to)
         edits = headers.plan(
             decision=decision,
             labels=labels,
@@ -208,14 +220,24 @@ class Planner:
             link=link,
             headers=request.headers,
             target=request.target,
-            scheme=gateway.scheme if isinstance(gateway, Route) else request.scheme,
-            host=gateway.host if isinstance(gateway, Route) else there.host,
+            host=to,
             provider=None if routed else there.provider,
             proxy_env=self.environ,
-            client_is_local=trusted,
+            why_no_key=why_no_key,
             gateway=gateway.edits if isinstance(gateway, Route) else (),
         )
-        return Plan(decision, labels, call, session, link, past, asking.ground if asking else None, edits, gateway)
+        return Plan(
+            decision,
+            labels,
+            call,
+            session,
+            link,
+            past,
+            asking.ground if asking else None,
+            edits,
+            gateway,
+            warnings=tuple(_warnings(decision, labels, gateway, edits)),
+        )
 
     def knows_parent(
         self, connection: Connection, there: Destination, request: Request, call: Call, past: History
@@ -233,7 +255,13 @@ class Planner:
         return replace(call, asked=self.conversations.named(ground, call.asked))
 
     def _way(
-        self, rules: Rules, name: str, request: Request, there: Destination, trusted: bool
+        self,
+        rules: Rules,
+        name: str,
+        request: Request,
+        there: Destination,
+        upstream: Upstream,
+        why_not_client: str | None,
     ) -> Route | Direct:
         """The way through the gateway `name`: a kind, or an item of the rules' `gateways:`."""
         item = rules.gateways.get(name)
@@ -248,7 +276,8 @@ class Planner:
             key=item.key_from(self.environ) if item else None,
             proxy_env=self.environ,
             signed=headers.signed_headers(request.headers, request.target),
-            client_is_local=trusted,
+            upstream=upstream,
+            why_not_client=why_not_client,
         )
 
     def plan_reply(self, plan: Plan, reply: Headers, call_id: str) -> Plan:
@@ -276,8 +305,24 @@ class Planner:
 
 
 def _peer(connection: Connection) -> Peer:
-    local = is_local(connection.client_ip, connection.proxy[0] if connection.proxy else None)
+    proxy = connection.proxy[0] if connection.proxy else None
+    local = trust.is_local(connection.client_ip, proxy, connection.caller is not None)
     return Peer(connection.id, connection.client_ip, connection.proxy_user, local)
+
+
+def _warnings(
+    decision: Decision, labels: Labels, gateway: Route | Direct | None, edits: Iterable[Edit]
+) -> Iterator[str]:
+    """What is to be said of a plan; the sentences hold nothing of the call, so that each is said once."""
+    withheld = (*decision.withheld, *labels.withheld)
+    yield from map(str, withheld)
+    if isinstance(gateway, Direct):
+        yield gateway.reason
+    elif gateway is not None:
+        yield from gateway.notes
+    for edit in edits:
+        if edit.action == "withhold" and edit.header == headers.KEY_HEADER and not withheld:
+            yield f"{edit.header} is withheld from Helicone: {edit.rule}"
 
 
 def _given(app: AppSession | None, call: Call) -> str | None:

@@ -14,7 +14,6 @@ from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 
 from sessiontap.faults import Faults
-from sessiontap.gateways import Direct
 from sessiontap.llm.history import history
 from sessiontap.proxy import state_file
 from sessiontap.proxy.chain import Chain
@@ -275,13 +274,11 @@ class Service:
             taken=taken,
             on=on,
             past=call.past,
+            upstream=call.upstream,
         )
         call.call = plan.call
-        if isinstance(plan.gateway, Direct):
-            self._once(plan.gateway.reason)
-        elif plan.gateway is not None:
-            for note in plan.gateway.notes:
-                self._once(note)
+        for warning in plan.warnings:
+            self._once(warning)
         return plan
 
     def ended(self, ended: Ended) -> None:

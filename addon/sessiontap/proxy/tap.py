@@ -19,6 +19,7 @@ from sessiontap.proxy.connections import Connection, Destination, destinations, 
 from sessiontap.proxy.live import LiveCall
 from sessiontap.proxy.service import Service
 from sessiontap.proxy.sockets import Socket, how_closed
+from sessiontap.proxy.upstream import is_for_the_proxy, is_verified, upstream_of
 from sessiontap.recording.finished import Outcome
 from sessiontap.rules import Facts
 from sessiontap.sessions.ids import call_id
@@ -91,7 +92,7 @@ class Tap:
     def http_connect(self, flow: http.HTTPFlow) -> None:
         with self.faults.guard("proxy user"):
             known = self.service.connections.open.get(flow.client_conn.id)
-            if known is not None:
+            if known is not None and is_for_the_proxy(flow):
                 known.proxy_user = _proxy_user(flow) or known.proxy_user
 
     def tls_clienthello(self, data: tls.ClientHelloData) -> None:
@@ -129,6 +130,12 @@ class Tap:
             self.distrusted.add((_who(known), known.hosts[0]))
             self.service.distrusted(known, known.hosts[0], data.conn.error)
 
+    def tls_established_server(self, data: tls.TlsData) -> None:
+        with self.faults.guard("upstream TLS"):
+            known = self.service.connections.open.get(data.context.client.id)
+            if known is not None and not is_verified(data):
+                known.unverified = True
+
     # -- calls ---------------------------------------------------------------------------------------------------------
 
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
@@ -136,9 +143,10 @@ class Tap:
             await self._request_headers(flow)
 
     async def _request_headers(self, flow: http.HTTPFlow) -> None:
-        # Plain HTTP carries the proxy's user on every request, and it is for the proxy alone.
         user = _proxy_user(flow)
-        flow.request.headers.pop("proxy-authorization", None)
+        if is_for_the_proxy(flow):
+            # Plain HTTP carries the proxy's user on every request, and it is for the proxy alone.
+            flow.request.headers.pop("proxy-authorization", None)
         known = await self._connection(flow.client_conn)
         known.proxy_user = user or known.proxy_user
         rules = await self.service.current_rules()
@@ -175,6 +183,7 @@ class Tap:
 
     async def _decide(self, flow: http.HTTPFlow, call: LiveCall) -> None:
         """Plan the call and carry the plan out: headers, route, and what mitmproxy's own tools show."""
+        call.upstream = upstream_of(flow, verifies=not (ctx.options.ssl_insecure or call.connection.unverified))
         plan = await self.service.plan(call, None if call.flags else flow.request.raw_content)
         if plan.session is None:  # a rule says to leave it alone
             del self.live[flow.id]
@@ -305,7 +314,9 @@ def _address(address: tuple[str, int] | tuple[str, int, int, int] | None) -> tup
 
 def _proxy_user(flow: http.HTTPFlow) -> str | None:
     given = flow.metadata.get("proxyauth")  # mitmproxy's own option has read and removed the header
-    return given[0] if given else proxy_user(flow.request.headers.get("proxy-authorization"))
+    if given:
+        return str(given[0])
+    return proxy_user(flow.request.headers.get("proxy-authorization")) if is_for_the_proxy(flow) else None
 
 
 def _who(known: Connection) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from sessiontap import trust
 from sessiontap.rules.conditions import Leaf, conditions_of, requires
 from sessiontap.rules.patterns import Pattern, host_pattern, text_pattern
 from sessiontap.rules.problems import Wrong, closest, quoted
@@ -100,7 +101,14 @@ def _gateway(name: str, given: Mapping[str, Any], reader: Reader) -> Gateway:
             if not value.name.startswith("proxy_env."):
                 wrong = Wrong(f"a gateway's key cannot depend on {quoted(value.name)}", "text or ${proxy_env.NAME}")
                 reader.problem(f"gateways.{name}.key", wrong, key.text)
-    return Gateway(name, given.get("kind", ""), given.get("url"), key)
+    url = given.get("url")
+    if url is not None and trust.is_plain_beyond_loopback(url):
+        wrong = Wrong(
+            f"{quoted(url)} would carry the apps' own keys and prompts over the network in clear",
+            "https://HOST, or http:// on this machine (127.0.0.1, localhost, [::1])",
+        )
+        reader.problem(f"gateways.{name}.url", wrong, url)
+    return Gateway(name, given.get("kind", ""), url, key)
 
 
 def _rule(number: int, given: Mapping[str, Any], reader: Reader, gateways: Mapping[str, Gateway]) -> Rule:
@@ -174,11 +182,14 @@ def _setting(field: str, content: Content, adds: bool = False, fold: bool = Fals
 
 
 def is_narrow(pattern: Pattern) -> bool:
-    """It stands for hosts of one owner: no wildcard in the last two labels. `localhost` and addresses are hosts too."""
+    """It stands for hosts of one owner: no wildcard in the last two labels. `localhost` and addresses are hosts too,
+    but the end of an address names nobody."""
     if pattern.is_regex:
         return False
-    last_two = ".".join(pattern.text.split(".")[-2:])
-    return pattern.literal is not None or not ("*" in last_two or "?" in last_two)
+    if pattern.literal is not None:
+        return True
+    last_two = pattern.text.split(".")[-2:]
+    return not any(mark in label for label in last_two for mark in "*?:") and not last_two[-1].isdecimal()
 
 
 def _check_gateway(path: str, name: str, gateways: Mapping[str, Gateway], reader: Reader) -> None:

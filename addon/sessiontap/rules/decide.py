@@ -10,11 +10,12 @@ missing, and `problems` says so.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from sessiontap.rules.decision import Decision, Labels, Rung, SessionFacts
+from sessiontap import trust
+from sessiontap.rules.decision import Decision, Labels, Rung, SessionFacts, Withheld
 from sessiontap.rules.facts import Facts
 from sessiontap.rules.path import default_path
 from sessiontap.rules.patterns import NOTHING, Captures
@@ -50,6 +51,23 @@ class Matched:
     rules: tuple[tuple[Rule, Captures], ...] = ()
     gateway: str | None = None
 
+    def named_by(self, wishes: Callable[[Rule], bool]) -> bool:
+        """Whether a rule that `wishes` says yes to names the client: the wishes of others count for nothing."""
+        return any(rule.names_clients and wishes(rule) for rule, _ in self.rules)
+
+
+class _Secret(NamedTuple):
+    """A filled setting that holds a value of the proxy's own environment."""
+
+    rule: Rule
+    setting: Setting
+    name: str
+    """Its field; for an addition with the value, which tells it from others of that field."""
+    not_to_host: str | None
+    """Why it may not go to the call's own host; None: it may."""
+    not_to_gateway: str | None
+    """The same of the call's gateway."""
+
 
 @dataclass(slots=True)
 class _Filling:
@@ -62,7 +80,8 @@ class _Filling:
     added: dict[str, list[Any]] = field(default_factory=dict)
     labels: dict[str, None] = field(default_factory=dict)
     problems: dict[str, None] = field(default_factory=dict)
-    gateway_only: list[str] = field(default_factory=list)
+    secrets: list[_Secret] = field(default_factory=list)
+    withheld: dict[Withheld, None] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     """Slot -> field, in the spelling of the rule that filled it."""
 
@@ -72,9 +91,10 @@ class _Filling:
             if self.trail is not None:
                 self.note(rule, setting, "taken", reason=f"set by {self.set_by[self.names[slot]]}")
             return
-        if setting.secret and (reason := _why_withheld(rule, context.scope, gateway)):
-            self.problems[f"{rule.label}: {setting.field} is withheld: {reason}"] = None
-            self.note(rule, setting, "withheld", reason=reason)
+        not_to_host = _why_not_to_host(rule, context.scope.facts) if setting.secret else None
+        not_to_gateway = _why_not_to_gateway(rule, context.scope.facts, gateway) if setting.secret else None
+        if not_to_host and not_to_gateway:
+            self.withhold(rule, setting, not_to_host if rule.names_hosts else not_to_gateway)
             return
         try:
             value = setting.content.render(context)
@@ -94,11 +114,25 @@ class _Filling:
             self.names[slot] = setting.field
             self.set_by[setting.field] = rule.label
         self.labels[rule.label] = None
-        if setting.secret and not rule.names_hosts:
-            self.gateway_only.append(f"{setting.field}.{value}" if setting.adds else setting.field)
+        if setting.secret:
+            name = f"{setting.field}.{value}" if setting.adds else setting.field
+            self.secrets.append(_Secret(rule, setting, name, not_to_host, not_to_gateway))
         if isinstance(value, str) and len(value) == MAX_TEXT:
             self.problems[f"{rule.label}: {setting.field} is cut to {MAX_TEXT:,} characters"] = None
         self.note(rule, setting, "set", value)
+
+    def withhold(self, rule: Rule, setting: Setting, reason: str) -> None:
+        withheld = Withheld(setting.field, rule.label, reason)
+        self.withheld[withheld] = None
+        self.problems[str(withheld)] = None
+        self.note(rule, setting, "withheld", reason=reason)
+
+    def take_back(self, gateway: str) -> None:
+        """Empty the slots whose values may not go to `gateway`, which was not known when they were filled."""
+        for rule, setting, *_ in self.secrets:
+            if rule.gateway != gateway and self.filled.pop(setting.slot, None) is not None:
+                self.set_by.pop(setting.field, None)
+                self.withhold(rule, setting, _other_gateway(gateway))
 
     def note(self, rule: Rule, setting: Setting, outcome: Any, value: Any = None, reason: str | None = None) -> None:
         if self.trail is not None:
@@ -159,6 +193,8 @@ def decide_with_trail(
         if rule.final:
             break
     filled = filling.filled
+    if (gateway := filled.get("gateway")) is not None:
+        filling.take_back(gateway)
     wants = any(slot.startswith("session.") for slot in filled) or _sets_path(matched, scope, proxy_env)
     ladder: tuple[Rung, ...] = filled.get("session.id") or (Rung("auto"),)
     decision = Decision(
@@ -174,6 +210,7 @@ def decide_with_trail(
         rules=tuple(filling.labels),
         set_by=filling.set_by,
         problems=tuple(filling.problems),
+        withheld=tuple(filling.withheld),
     )
     return decision, Matched(scope, tuple(matched), decision.gateway)
 
@@ -215,36 +252,58 @@ def finish_with_trail(
         rules=tuple(filling.labels),
         set_by=filling.set_by,
         problems=tuple(filling.problems),
+        withheld=tuple(filling.withheld),
     )
-    return _apart(labels, frozenset(filling.gateway_only)) if filling.gateway_only else labels
+    own = _without(labels, [(one, one.not_to_host) for one in filling.secrets], scope)
+    if matched.gateway is None:
+        return own
+    there = _without(labels, [(one, one.not_to_gateway) for one in filling.secrets], scope)
+    return own if own == there else replace(own, at_gateway=there)
 
 
-def _apart(labels: Labels, for_gateway: frozenset[str]) -> Labels:
-    """The labels for the call's own host, with those for the gateway at their side."""
+def _without(labels: Labels, given: Sequence[tuple[_Secret, str | None]], scope: Scope) -> Labels:
+    """The labels without the values for which there is a reason."""
+    withheld = [Withheld(one.setting.field, one.rule.label, reason) for one, reason in given if reason]
+    if not withheld:
+        return labels
+    secrets = {one.name for one, reason in given if reason}
 
     def kept(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in values.items() if prefix + name not in for_gateway}
+        return {name: value for name, value in values.items() if prefix + name not in secrets}
 
     return replace(
         labels,
-        user=None if "user" in for_gateway else labels.user,
+        path=default_path(scope) if "session.path" in secrets else labels.path,
+        user=None if "user" in secrets else labels.user,
         properties=kept("properties.", labels.properties),
-        tags=tuple(tag for tag in labels.tags if f"tags.{tag}" not in for_gateway),
+        tags=tuple(tag for tag in labels.tags if f"tags.{tag}" not in secrets),
         state=kept("state.", labels.state) or None if labels.state is not None else None,
         headers_set=kept("headers.set.", labels.headers_set),
-        set_by={name: label for name, label in labels.set_by.items() if name not in for_gateway},
-        at_gateway=labels,
+        set_by={name: label for name, label in labels.set_by.items() if name not in secrets},
+        problems=tuple(dict.fromkeys((*labels.problems, *map(str, withheld)))),
+        withheld=tuple(dict.fromkeys((*labels.withheld, *withheld))),
     )
 
 
-def _why_withheld(rule: Rule, scope: Scope, gateway: str | None) -> str | None:
-    """Why a value of the proxy's environment may not go where this call goes, None where it may."""
-    if not scope.is_local and not rule.names_clients:
-        client = scope.facts.client_ip or "the client, whose address is unknown,"
-        return f"{client} is not known to be on this machine, and the rule has no match.client"
-    if not rule.names_hosts and (gateway is None or gateway != rule.gateway):
-        return "the call does not go to the rule's gateway, and the rule names no hosts"
+def _why_not_to_host(rule: Rule, facts: Facts) -> str | None:
+    """Why a value of the proxy's environment may not go to the host that the call is for; None if it may."""
+    if reason := trust.why_not_for(facts.client_is_local, rule.names_clients):
+        return reason
+    return facts.exposed if rule.names_hosts else "the rule names no hosts"
+
+
+def _why_not_to_gateway(rule: Rule, facts: Facts, gateway: str | None) -> str | None:
+    """Why it may not go to the call's gateway; None if it may."""
+    if reason := trust.why_not_for(facts.client_is_local, rule.names_clients):
+        return reason
+    if gateway is None or gateway != rule.gateway:
+        return _other_gateway(gateway)
     return None
+
+
+def _other_gateway(gateway: str | None) -> str:
+    goes = f"goes to the gateway {gateway}" if gateway is not None else "goes to no gateway"
+    return f"the call {goes}, and the rule does not set that"
 
 
 def _what_is_missing(setting: Setting, context: Context) -> str | None:

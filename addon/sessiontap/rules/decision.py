@@ -7,7 +7,7 @@ The session's id is needed before templates such as `${session.step}` or `${pick
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Source = Literal["app", "native", "template", "literal", "conversation", "process", "process-tree", "connection"]
 
@@ -18,6 +18,18 @@ class Rung:
 
     source: Source | Literal["auto"]
     value: str | None = None
+
+
+class Withheld(NamedTuple):
+    """A setting with a key of the proxy's that may not go where the call goes."""
+
+    field: str
+    rule: str
+    """Its rule's label."""
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.field} is withheld: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +54,7 @@ class Decision:
     set_by: dict[str, str] = field(default_factory=dict)
     """Field (`session.name`, `properties.mode`, ...) -> label of the rule that set it."""
     problems: tuple[str, ...] = ()
+    withheld: tuple[Withheld, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +81,7 @@ class Labels:
     rules: tuple[str, ...] = ()
     set_by: dict[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    withheld: tuple[Withheld, ...] = ()
     at_gateway: Labels | None = None
-    """What to use instead where the call does go to its rule's gateway: with the values of the proxy's own environment
-    that may go there and nowhere else. None where there are none."""
+    """The labels to use if the call does go to its gateway: they differ in the values of the proxy's own environment,
+    some of which may go to the gateway alone, and some to the call's own host alone. None: no difference."""

@@ -23,3 +23,7 @@ class Facts:
     call: Call | None = None
     time: int | None = None
     """When the call came, Unix nanoseconds: what `${date}` says. None is now."""
+    client_is_local: bool = False
+    """The client is certainly on this machine (`trust.is_local`)."""
+    exposed: str | None = "it is not known how the call travels"
+    """Why a key of the proxy's may not travel to `host` (`trust.why_exposed`); None: it may."""

@@ -14,7 +14,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 from urllib.parse import unquote
@@ -57,6 +57,8 @@ def host_pattern(text: str) -> Pattern:
     """Host names: case does not count, `*` crosses dots. Raises `Wrong` where it is more than a host."""
     if text.startswith("re:"):
         return _regex(text, re.IGNORECASE)
+    if text.startswith("[") and text.endswith("]"):
+        return replace(host_pattern(text[1:-1]), text=text)  # an IPv6 address as URLs have it
     bare = re.sub(r"^[a-z+]+://", "", text, flags=re.IGNORECASE).partition("/")[0]
     if bare.count(":") == 1:
         bare = bare.partition(":")[0]

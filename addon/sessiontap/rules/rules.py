@@ -61,6 +61,11 @@ class Rule:
     def settings(self) -> tuple[Setting, ...]:
         return (*self.early, *self.late)
 
+    @property
+    def sets_session(self) -> bool:
+        """Whether it has a `session` key: the wish to send."""
+        return any(setting.field.startswith("session.") for setting in self.settings)
+
     def known(self, scope: Scope) -> bool | None:
         """Whether it matches, None where that is not decided yet."""
         answers = [condition.known(scope) for condition in self.conditions]

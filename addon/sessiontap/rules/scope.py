@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 from sessiontap.llm.call import Asked
 from sessiontap.rules.facts import Facts
-from sessiontap.rules.patterns import parse_address
 
 Texts = tuple[str, ...]
 Stage = Literal["connection", "request"]
@@ -121,14 +120,6 @@ class Scope:
             else:
                 return None
         return value
-
-    @cached_property
-    def is_local(self) -> bool:
-        """The client is certainly on this machine."""
-        if self.facts.caller is not None:
-            return True
-        address = parse_address(self.facts.client_ip) if self.facts.client_ip else None
-        return address is not None and address.is_loopback
 
 
 def scalar_text(value: Any) -> str | None:

@@ -1,0 +1,270 @@
+"""The proxy's own keys under attack: whatever a client claims, a key reaches only the server that its rule names.
+
+The thief listens where a client may send a call: at an address of its own, under names of its own, and in the place of
+names whose lookup it has poisoned. Its certificate is valid for its own names, as anybody's can be.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tests.e2e.gate import PATIENCE
+from tests.e2e.lab import Lab, Proxy
+
+from sessiontap.demo.dialogue import Request, Respond
+from sessiontap.demo.http_server import Server
+from sessiontap.demo.redirect import Redirect
+from sessiontap.trace import StoredCall
+
+KEY = "corp-key-0123456789"
+HELICONE_KEY = "sk-helicone-abcdefg-hijklmn-opqrstu-vwxyz01"
+ENVIRONMENT = {"CORP_KEY": KEY, "HELICONE_API_KEY": HELICONE_KEY}
+THIEF = "203.0.113.9"
+CORP = "198.51.100.7"
+NAME = "llm.corp.example"
+POISONED = "poisoned.corp.example"
+RULES: Any = {
+    "version": 1,
+    "hosts": [{"host": "evil.example"}, {"host": THIEF}, {"host": POISONED}],
+    "rules": [
+        {
+            "rule": "corp",
+            "match": {"host": [NAME, "*.corp.example", "127.0.0.1", "localhost"]},
+            "headers": {"set": {"X-Api-Key": "${proxy_env.CORP_KEY}"}},
+            "properties": {"of": "${proxy_env.CORP_KEY}"},
+            "session": {"name": "Corp"},
+        },
+        {"rule": "all", "session": {"name": "All"}},
+    ],
+}
+BODY = json.dumps({"model": "m", "messages": []}).encode()
+
+
+async def answer(request: Request, respond: Respond) -> None:
+    await request.body()
+    await respond.whole(200, b"{}", [("content-type", "application/json"), ("connection", "close")])
+
+
+class Place:
+    """The servers that a call may reach."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.corp = lab.upstream(answer, [NAME, CORP])
+        self.thief = lab.upstream(answer, ["evil.example", THIEF, "oai.helicone.ai"])
+        self.plain_thief = lab.upstream(answer, [THIEF, NAME], tls=False)
+        self.plain_local = lab.upstream(answer, ["local.example"], tls=False)
+        lab.redirect(Redirect(POISONED, 443, self.thief.port))
+
+    @property
+    def servers(self) -> list[Server]:
+        return [self.corp, self.thief, self.plain_thief, self.plain_local]
+
+    @property
+    def requests(self) -> list[Request]:
+        return [request for server in self.servers for request in server.requests]
+
+
+@pytest.fixture(scope="module")
+def place(shared_lab: Lab) -> Place:
+    return Place(shared_lab)
+
+
+@pytest.fixture(scope="module")
+def proxy(shared_lab: Lab, place: Place) -> Proxy:
+    return shared_lab.proxy(RULES, environment=ENVIRONMENT)
+
+
+@pytest.fixture(scope="module")
+def insecure(shared_lab: Lab, place: Place) -> Proxy:
+    """A proxy that verifies no certificate."""
+    return shared_lab.proxy(RULES, environment=ENVIRONMENT, options={"ssl_insecure": "true"})
+
+
+@pytest.fixture(autouse=True)
+def fresh(place: Place) -> None:
+    for server in place.servers:
+        server.requests.clear()
+
+
+def post(target: str, host: str) -> bytes:
+    head = f"POST {target} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    return f"{head}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY
+
+
+def exchange(proxy: Proxy, request: bytes, *, connect: str | None = None, sni: str | None = None) -> bytes:
+    """The answer to bytes that are sent to the proxy, or in a tunnel through it, or (with `sni`) in TLS in that."""
+    with socket.create_connection(("127.0.0.1", proxy.process.port), PATIENCE) as wire:
+        if connect is not None:
+            wire.sendall(f"CONNECT {connect} HTTP/1.1\r\nHost: {connect}\r\n\r\n".encode())
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += wire.recv(1)
+            assert head.split()[1] == b"200", head
+        if sni is None:
+            return talk(wire, request)
+        trust = ssl.create_default_context(cafile=proxy.ca)
+        trust.check_hostname = False
+        with trust.wrap_socket(wire, server_hostname=sni or None) as tunnel:
+            return talk(tunnel, request)
+
+
+def talk(wire: socket.socket, request: bytes) -> bytes:
+    wire.sendall(request)
+    got = b""
+    while piece := wire.recv(65536):
+        got += piece
+    return got
+
+
+def keys_of(request: Request) -> list[str]:
+    """Every field of a request with a key of the proxy's in it."""
+    return [name for name, value in request.headers if KEY in value or HELICONE_KEY in value]
+
+
+Attack = Callable[[Proxy, Place], bytes]
+PATH = "/v1/chat/completions"
+ATTACKS: dict[str, Attack] = {
+    "plain HTTP to an address, under a forged Host": lambda proxy, _: exchange(
+        proxy, post(f"http://{THIEF}{PATH}", NAME)
+    ),
+    "plain HTTP to an address, under a loopback Host": lambda proxy, _: exchange(
+        proxy, post(f"http://{THIEF}{PATH}", "127.0.0.1")
+    ),
+    "plain HTTP to the name itself, over a network that anybody reads": lambda proxy, _: exchange(
+        proxy, post(f"http://{NAME}{PATH}", NAME)
+    ),
+    "a tunnel to an address, plain inside, under a forged Host": lambda proxy, _: exchange(
+        proxy, post(PATH, NAME), connect=f"{THIEF}:80"
+    ),
+    "a tunnel to an address, plain inside, under a loopback Host": lambda proxy, _: exchange(
+        proxy, post(PATH, "localhost"), connect=f"{THIEF}:80"
+    ),
+    "a tunnel to the name on its plain port": lambda proxy, _: exchange(proxy, post(PATH, NAME), connect=f"{NAME}:80"),
+    "TLS to an address, under a forged server name": lambda proxy, _: exchange(
+        proxy, post(PATH, NAME), connect=f"{THIEF}:443", sni=NAME
+    ),
+    "TLS to an address without a server name, under a forged Host": lambda proxy, _: exchange(
+        proxy, post(PATH, NAME), connect=f"{THIEF}:443", sni=""
+    ),
+    "TLS to an address under its own name, with a forged Host": lambda proxy, _: exchange(
+        proxy, post(PATH, NAME), connect=f"{THIEF}:443", sni="evil.example"
+    ),
+    "a poisoned name, verified for another that the thief owns": lambda proxy, _: exchange(
+        proxy, post(PATH, POISONED), connect=f"{POISONED}:443", sni="evil.example"
+    ),
+    "the server itself, to be passed on by Host": lambda proxy, _: exchange(
+        proxy, post(PATH, "evil.example"), connect=f"{NAME}:443", sni=NAME
+    ),
+    "the server itself, to be passed on by the target": lambda proxy, _: exchange(
+        proxy, post(f"https://evil.example{PATH}", NAME), connect=f"{NAME}:443", sni=NAME
+    ),
+    "loopback, to be passed on by Host": lambda proxy, place: exchange(
+        proxy, post(f"http://127.0.0.1:{place.plain_local.port}{PATH}", "evil.example")
+    ),
+    "loopback, under the name of a server elsewhere": lambda proxy, place: exchange(
+        proxy, post(f"http://127.0.0.1:{place.plain_local.port}{PATH}", NAME)
+    ),
+    "Helicone's name, forged over an address": lambda proxy, _: exchange(
+        proxy, post(PATH, "oai.helicone.ai"), connect=f"{CORP}:443", sni="oai.helicone.ai"
+    ),
+    "Helicone's name in plain HTTP": lambda proxy, _: exchange(
+        proxy, post(f"http://{THIEF}{PATH}", "oai.helicone.ai")
+    ),
+}
+NEVER_CONNECTED = {
+    "TLS to an address, under a forged server name",
+    "Helicone's name, forged over an address",
+}
+"""The server's certificate is not for the name that the client claims: the call fails before anything is sent."""
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("mode", ["verified", "insecure"])
+def test_no_claim_gets_the_proxys_key(request: pytest.FixtureRequest, place: Place, mode: str, attack: str) -> None:
+    proxy: Proxy = request.getfixturevalue("proxy" if mode == "verified" else "insecure")
+    got = ATTACKS[attack](proxy, place)
+    if mode == "verified" and attack in NEVER_CONNECTED:
+        assert got.startswith(b"HTTP/1.1 502")
+        assert place.requests == []
+        return
+    assert place.requests, f"the attack reached nobody: {got!r}"  # else it shows nothing
+    assert [keys_of(one) for one in place.requests] == [[]]
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
+def test_an_authority_other_than_the_server_gets_no_key(proxy: Proxy, place: Place, version: str) -> None:
+    with proxy.client(version) as app:
+        assert app.post(f"https://{NAME}{PATH}", content=BODY, headers={"Host": "evil.example"}).status_code == 200
+    (sent,) = place.corp.requests
+    assert (sent.host, keys_of(sent)) == ("evil.example", [])
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
+def test_the_server_that_the_rule_names_gets_the_key(proxy: Proxy, place: Place, version: str) -> None:
+    with proxy.client(version) as app:
+        for _ in range(2):  # the second goes over the connection of the first
+            assert app.post(f"https://{NAME}{PATH}", content=BODY).status_code == 200
+    assert [sent.headers.get("x-api-key") for sent in place.corp.requests] == [KEY] * 2
+
+
+def test_an_address_whose_certificate_is_the_names_gets_the_key(proxy: Proxy, place: Place) -> None:
+    got = exchange(proxy, post(PATH, f"{NAME}:443"), connect=f"{CORP}:443", sni=NAME)
+    assert got.startswith(b"HTTP/1.1 200")
+    assert [sent.headers.get("x-api-key") for sent in place.corp.requests] == [KEY]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize("tunnel", [False, True], ids=["by its URL", "through a tunnel"])
+def test_a_server_of_this_machine_that_the_rule_names_gets_the_key(
+    proxy: Proxy, place: Place, host: str, tunnel: bool
+) -> None:
+    there = f"{host}:{place.plain_local.port}"
+    if tunnel:
+        exchange(proxy, post(PATH, there), connect=there)
+    else:
+        exchange(proxy, post(f"http://{there}{PATH}", there))
+    assert [sent.headers.get("x-api-key") for sent in place.plain_local.requests] == [KEY]
+
+
+def withheld(call: StoredCall) -> dict[str, str]:
+    return {change[1]: change[4] for change in call.record["changes"] if change[0] == "withhold"}
+
+
+def test_why_a_key_is_withheld_stands_in_the_record_and_is_said_once(shared_lab: Lab, place: Place) -> None:
+    proxy = shared_lab.proxy(RULES, environment=ENVIRONMENT, options={"ssl_insecure": "true"})
+    with proxy.client() as app:
+        for _ in range(3):
+            assert app.post(f"https://{NAME}{PATH}", content=BODY).status_code == 200
+    assert [keys_of(sent) for sent in place.corp.requests] == [[]] * 3
+    calls = proxy.stop()
+    reason = "corp: the server's certificate is not verified (ssl_insecure)"
+    assert [withheld(call) for call in calls] == [{"X-Api-Key": reason, "properties.of": reason}] * 3
+    said = [line for line in proxy.process.lines if "X-Api-Key is withheld" in line]
+    assert len(said) == 1
+    assert "certificate is not verified" in said[0]
+    assert KEY not in proxy.process.output
+
+
+# -- other modes of the proxy -----------------------------------------------------------------------------------------
+
+
+def test_no_key_leaves_by_a_proxy_behind_this_one(shared_lab: Lab, place: Place) -> None:
+    onwards = f"upstream:http://127.0.0.1:{place.plain_thief.port}"
+    proxy = shared_lab.proxy(RULES, environment=ENVIRONMENT, options={"mode": onwards})
+    for host in ("127.0.0.1", "localhost", NAME):
+        exchange(proxy, post(f"http://{host}{PATH}", host))
+    assert [keys_of(sent) for sent in place.plain_thief.requests] == [[]] * 3
+
+
+def test_no_key_leaves_to_the_server_of_a_reverse_proxy_under_a_forged_host(shared_lab: Lab, place: Place) -> None:
+    back = f"reverse:http://127.0.0.1:{place.plain_thief.port}"
+    proxy = shared_lab.proxy(RULES, environment=ENVIRONMENT, options={"mode": back, "keep_host_header": "true"})
+    place.plain_thief.requests.clear()  # the start has asked it whether it answers
+    for host in (NAME, "127.0.0.1"):
+        exchange(proxy, post(PATH, host))
+    assert [keys_of(sent) for sent in place.plain_thief.requests] == [[], ["X-Api-Key", "Helicone-Property-of"]]
