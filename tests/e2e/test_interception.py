@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import ssl
@@ -225,6 +226,16 @@ def test_the_proxys_user_is_taken_off_and_recorded(
         (call,) = proxy.take()
         assert call.record["proxy_user"] == "team-a"
         assert "proxy-authorization" not in str(call.record["request"]["headers"]).lower()
+
+
+def test_what_is_said_to_a_server_in_a_tunnel_does_not_change_the_proxys_user(proxy: Proxy, upstream: Server) -> None:
+    own = proxy.url.replace("//", "//team-a:x@")
+    said = "Basic " + base64.b64encode(b"team-b:y").decode()
+    with httpx2.Client(proxy=own, verify=ssl.create_default_context(cafile=proxy.ca), trust_env=False) as app:
+        for headers in ({"Proxy-Authorization": said}, {}):
+            assert app.post(CHAT, json={}, headers=headers).status_code == 200
+    assert [request.headers.get("proxy-authorization") for request in upstream.requests] == [said, None]
+    assert [call.record["proxy_user"] for call in proxy.take(2)] == ["team-a", "team-a"]
 
 
 # -- all of HTTP ------------------------------------------------------------------------------------------------------

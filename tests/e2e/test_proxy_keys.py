@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.e2e.gate import PATIENCE
 from tests.e2e.lab import Lab, Proxy
+from tests.support.dialogue import Request, Respond
+from tests.support.gate import PATIENCE
+from tests.support.http_server import Server
 
-from sessiontap.demo.dialogue import Request, Respond
-from sessiontap.demo.http_server import Server
 from sessiontap.demo.redirect import Redirect
 from sessiontap.trace import StoredCall
 
@@ -235,19 +235,22 @@ def withheld(call: StoredCall) -> dict[str, str]:
     return {change[1]: change[4] for change in call.record["changes"] if change[0] == "withhold"}
 
 
-def test_why_a_key_is_withheld_stands_in_the_record_and_is_said_once(shared_lab: Lab, place: Place) -> None:
-    proxy = shared_lab.proxy(RULES, environment=ENVIRONMENT, options={"ssl_insecure": "true"})
-    with proxy.client() as app:
+def test_why_a_key_is_withheld_stands_in_the_record_and_is_said_once(insecure: Proxy, place: Place) -> None:
+    path = f"{PATH}?of=this-test"
+    with insecure.client() as app:
         for _ in range(3):
-            assert app.post(f"https://{NAME}{PATH}", content=BODY).status_code == 200
+            assert app.post(f"https://{NAME}{path}", content=BODY).status_code == 200
     assert [keys_of(sent) for sent in place.corp.requests] == [[]] * 3
-    calls = proxy.stop()
+
+    def ours(calls: list[StoredCall]) -> list[StoredCall]:
+        return [call for call in calls if call.record["request"]["url"].endswith(path)]
+
+    calls = ours(insecure.wait_calls(lambda calls: len(ours(calls)) == 3))
     reason = "corp: the server's certificate is not verified (ssl_insecure)"
     assert [withheld(call) for call in calls] == [{"X-Api-Key": reason, "properties.of": reason}] * 3
-    said = [line for line in proxy.process.lines if "X-Api-Key is withheld" in line]
+    said = [line for line in insecure.process.lines if "X-Api-Key is withheld" in line and "not verified" in line]
     assert len(said) == 1
-    assert "certificate is not verified" in said[0]
-    assert KEY not in proxy.process.output
+    assert KEY not in insecure.process.output
 
 
 # -- other modes of the proxy -----------------------------------------------------------------------------------------
@@ -268,3 +271,53 @@ def test_no_key_leaves_to_the_server_of_a_reverse_proxy_under_a_forged_host(shar
     for host in (NAME, "127.0.0.1"):
         exchange(proxy, post(PATH, host))
     assert [sorted(keys_of(sent)) for sent in place.plain_thief.requests] == [[], ["Helicone-Property-of", "X-Api-Key"]]
+
+
+# -- gateways ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ruled() -> Iterator[Callable[[Proxy, Any], None]]:
+    """Gives a shared proxy other rules for one test."""
+    changed: list[Proxy] = []
+
+    def give(proxy: Proxy, rules: Any) -> None:
+        changed.append(proxy)
+        proxy.write_rules(rules)
+
+    yield give
+    for proxy in changed:
+        proxy.write_rules(RULES)
+
+
+@pytest.mark.parametrize("mode", ["proxy", "insecure"])
+def test_a_gateway_of_ones_own_on_this_machine_gets_its_key(
+    request: pytest.FixtureRequest, ruled: Callable[[Proxy, Any], None], place: Place, mode: str
+) -> None:
+    at = f"http://127.0.0.1:{place.plain_local.port}"
+    rules: Any = {
+        "version": 1,
+        "hosts": [{"host": NAME}],
+        "gateways": {"mine": {"kind": "helicone", "url": at, "key": "${proxy_env.CORP_KEY}"}},
+        "rules": [{"gateway": "mine", "headers": {"set": {"X-Team": "${proxy_env.CORP_KEY}"}}}],
+    }
+    proxy: Proxy = request.getfixturevalue(mode)
+    ruled(proxy, rules)
+    exchange(proxy, post(PATH, NAME), connect=f"{THIEF}:443", sni=NAME)  # it goes to no address that a client gives
+    (sent,) = place.requests
+    assert sent in place.plain_local.requests
+    assert (sent.headers.get("helicone-auth"), sent.headers.get("x-team")) == (f"Bearer {KEY}", KEY)
+    assert sent.headers.get("helicone-target-url") == f"https://{NAME}"
+
+
+def test_calls_go_to_their_own_host_if_anybody_may_pretend_to_be_the_gateway(
+    insecure: Proxy, ruled: Callable[[Proxy, Any], None], place: Place
+) -> None:
+    ruled(insecure, {"version": 1, "hosts": [{"host": NAME}], "rules": [{"gateway": "helicone"}]})
+    with insecure.client() as app:
+        for _ in range(2):
+            assert app.post(f"https://{NAME}{PATH}", content=BODY).status_code == 200
+    assert [keys_of(sent) for sent in place.corp.requests] == [[], []]
+    assert place.thief.requests == []  # which stands in Helicone's place, too
+    said = [line for line in insecure.process.lines if "The gateway does not get its key" in line]
+    assert len(said) == 1

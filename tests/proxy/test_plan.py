@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -11,12 +11,14 @@ import pytest
 from sessiontap.callers import Caller, Found
 from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
+from sessiontap.gateways import Route
 from sessiontap.llm.call import Reply, ToolCall
 from sessiontap.llm.history import ending
 from sessiontap.proxy.connections import Connection, Destination
 from sessiontap.proxy.plan import OnSocket, Plan, Planner, read
 from sessiontap.recording.finished import Left
 from sessiontap.rules import load_text
+from sessiontap.trust import Upstream
 
 THERE = Destination("api.openai.com", "openai")
 KNOWN = Found(Caller(id="0aa5b8a2-0000-5000-8000-000000000001", pid=1, started=1, name="app.py"))
@@ -31,19 +33,31 @@ class Desk:
 
     rules: str
     found: Found = KNOWN
-    planner: Planner = field(default_factory=lambda: Planner({}, Faults()))
+    client: str = "127.0.0.1"
+    environ: dict[str, str] = field(default_factory=dict)
+    planner: Planner = field(init=False)
     now: int = 1_763_701_200 * 10**9
 
-    def ask(self, id: str, body: dict[str, Any] | None, path: str = "/v1/chat/completions", **options: Any) -> Plan:
+    def __post_init__(self) -> None:
+        self.planner = Planner(self.environ, Faults())
+
+    def ask(
+        self,
+        id: str,
+        body: dict[str, Any] | None,
+        path: str = "/v1/chat/completions",
+        there: Destination = THERE,
+        **options: Any,
+    ) -> Plan:
         """A request; without a body it opens a WebSocket."""
         self.now += 10**9
         headers = UPGRADE if body is None else Headers([("content-type", "application/json")])
         data = json.dumps(body).encode() if body is not None else b""
-        request = Request("GET" if body is None else "POST", THERE.host, path, headers, data)
-        connection = Connection("conn-1", ("127.0.0.1", 5000), self.found, proxy=("127.0.0.1", 8080))
-        request, call, _ = read(request, THERE, data)
+        request = Request("GET" if body is None else "POST", there.host, path, headers, data)
+        connection = Connection("conn-1", (self.client, 5000), self.found, proxy=("127.0.0.1", 8080))
+        request, call, _ = read(request, there, data)
         rules = load_text(self.rules, "rules.yaml")
-        plan = self.planner.plan(rules, connection, THERE, request, call, id, self.now, **options)
+        plan = self.planner.plan(rules, connection, there, request, call, id, self.now, **options)
         assert not self.planner.faults.counts
         return plan
 
@@ -109,6 +123,74 @@ def test_tools_are_named_before_the_rules_ask_for_them(found: Found) -> None:
     given = {"type": "function_call_output", "call_id": "call_aBcD1eF", "output": "7"}
     plan = desk.ask("second", {"model": "m", "input": [given]}, "/v1/responses")
     assert (plan.labels.path, plan.call.asked.tool_results) == ("/found/find", ("find",))
+
+
+KEY = {"HELICONE_API_KEY": "sk-helicone-abcdefg-abcdefg-abcdefg-abcdefg"}
+VERIFIED = Upstream("https", THERE.host, 443, THERE.host, verifies=True)
+ELSEWHERE = "10.1.2.3"
+LABELS_ONLY = "{match: {client: 10.0.0.0/8}, tags: [ten]}"
+BY_HELICONE = "gateway: helicone"
+BY_OWN = "gateway: mine"
+
+
+def gateway_key(
+    *rules: str, client: str = ELSEWHERE, found: Found = UNKNOWN, upstream: Upstream = VERIFIED
+) -> str | None:
+    """The key that a call takes to its gateway; None if it goes to its own host."""
+    text = (
+        "gateways: {mine: {kind: helicone, url: 'http://127.0.0.1:8585', key: own-key}}\n"
+        f"rules: [{', '.join(rules)}]"
+    )
+    plan = Desk(text, found, client, KEY).ask("call", said("Why?"), upstream=upstream)
+    assert isinstance(plan.gateway, Route) == any(edit.header == "Helicone-Auth" for edit in plan.edits)
+    return next((edit.new for edit in plan.edits if edit.header == "Helicone-Auth"), None)
+
+
+@pytest.mark.parametrize("way", [BY_HELICONE, BY_OWN], ids=["helicone", "own"])
+@pytest.mark.parametrize(
+    ("rules", "given", "goes"),
+    [
+        pytest.param(["{%s}"], {"client": "127.0.0.1"}, True, id="a client of this machine"),
+        pytest.param(["{%s}"], {"found": KNOWN}, True, id="a process of this machine"),
+        pytest.param(["{%s}"], {}, False, id="another machine"),
+        pytest.param(["{match: {client: 10.0.0.0/8}, %s}"], {}, True, id="one that the rule names"),
+        pytest.param([LABELS_ONLY, "{%s}"], {}, False, id="one that another rule names for its labels"),
+        pytest.param(
+            ["{match: {client: 10.0.0.0/8}, session: {name: Ten}}", "{%s}"], {}, False, id="for its session"
+        ),
+        pytest.param(["{%s}", "{match: {client: 10.0.0.0/8}, %s}"], {}, True, id="a later rule with that gateway"),
+        pytest.param(
+            ["{%s}"],
+            {"client": "127.0.0.1", "upstream": replace(VERIFIED, via_proxy=True, verifies=False)},
+            False,
+            id="certificates are not verified, and another proxy is on the way",
+        ),
+    ],
+)
+def test_a_gateways_key_is_for_those_that_its_own_rule_names(
+    rules: list[str], given: dict[str, Any], goes: bool, way: str
+) -> None:
+    key = gateway_key(*(rule.replace("%s", way) for rule in rules), **given)
+    assert (key is not None) is goes
+
+
+@pytest.mark.parametrize(
+    ("rules", "goes"),
+    [
+        pytest.param("{session: {name: S}}", False, id="another machine"),
+        pytest.param("{match: {client: 10.0.0.0/8}, session: {name: S}}", True, id="the session's rule names it"),
+        pytest.param(f"{LABELS_ONLY}, {{session: {{name: S}}}}", False, id="a rule for labels names it"),
+    ],
+)
+def test_helicones_key_is_for_those_that_the_sessions_rule_names(rules: str, goes: bool) -> None:
+    there = Destination("oai.helicone.ai", "openai")
+    upstream = Upstream("https", there.host, 443, there.host, verifies=True)
+    plan = Desk(f"rules: [{rules}]", UNKNOWN, ELSEWHERE, KEY).ask("call", said("Why?"), there=there, upstream=upstream)
+    (edit,) = (edit for edit in plan.edits if edit.header == "Helicone-Auth")
+    assert edit.action == ("set" if goes else "withhold")
+    assert [warning for warning in plan.warnings if "Helicone-Auth" in warning] == (
+        [] if goes else [f"Helicone-Auth is withheld from Helicone: {edit.rule}"]
+    )
 
 
 CONVERSATION = "version: 1\nrules: [{session: {id: conversation}}]"

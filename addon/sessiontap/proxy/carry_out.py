@@ -16,6 +16,8 @@ def on_request(plan: Plan, request: http.Request) -> None:
     edit(request, plan.edits)  # first: a call that a gateway gets without its headers would fail there
     if isinstance(plan.gateway, Route):
         request.scheme, request.host, request.port = plan.gateway.scheme, plan.gateway.host, plan.gateway.port
+        if ":" in plan.gateway.host and request.host_header:  # mitmproxy writes an IPv6 address without its brackets
+            request.host_header = request.host_header.replace(plan.gateway.host, f"[{plan.gateway.host}]", 1)
 
 
 def edit(message: http.Message, edits: Iterable[Edit]) -> None:
