@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.e2e.lab import Lab, Proxy
+from tests.e2e.lab import SCRIPTS, Lab, Proxy
 from tests.support.dialogue import Request, Respond
 from tests.support.gate import PATIENCE
 from tests.support.http_server import Server
@@ -35,7 +35,7 @@ RULES: Any = {
         {
             "rule": "corp",
             "match": {"host": [NAME, "*.corp.example", "127.0.0.1", "localhost"]},
-            "headers": {"set": {"X-Api-Key": "${proxy_env.CORP_KEY}"}},
+            "headers": {"set": {"X-Api-Key": "${proxy_env.CORP_KEY}", "X-Team": "team ${proxy_env.CORP_KEY}"}},
             "properties": {"of": "${proxy_env.CORP_KEY}"},
             "session": {"name": "Corp"},
         },
@@ -47,7 +47,7 @@ BODY = json.dumps({"model": "m", "messages": []}).encode()
 
 async def answer(request: Request, respond: Respond) -> None:
     await request.body()
-    await respond.whole(200, b"{}", [("content-type", "application/json"), ("connection", "close")])
+    await respond.whole(200, b"{}", [("content-type", "application/json")])
 
 
 class Place:
@@ -82,7 +82,8 @@ def proxy(shared_lab: Lab, place: Place) -> Proxy:
 @pytest.fixture(scope="module")
 def insecure(shared_lab: Lab, place: Place) -> Proxy:
     """A proxy that verifies no certificate."""
-    return shared_lab.proxy(RULES, environment=ENVIRONMENT, options={"ssl_insecure": "true"})
+    script = SCRIPTS / "verifies.py"
+    return shared_lab.proxy(RULES, environment=ENVIRONMENT, options={"ssl_insecure": "true"}, scripts=[script])
 
 
 @pytest.fixture(autouse=True)
@@ -231,6 +232,23 @@ def test_a_server_of_this_machine_that_the_rule_names_gets_the_key(
     assert [sent.headers.get("x-api-key") for sent in place.plain_local.requests] == [KEY]
 
 
+def test_a_key_that_was_sent_stands_in_no_file(proxy: Proxy, place: Place) -> None:
+    path = f"{PATH}?of=no-file"
+    with proxy.client() as app:
+        assert app.post(f"https://{NAME}{path}", json={"of": f"the key is {KEY}"}).status_code == 200
+    (call,) = of_path(proxy.wait_calls(lambda calls: bool(of_path(calls, path))), path)
+    sent = {change[1]: change[3] for change in call.record["changes"] if change[0] == "set"}
+    assert sent["Helicone-Property-of"].startswith("[redacted:")
+    assert sent["X-Team"] == f"team {sent['Helicone-Property-of']}"
+    assert KEY.encode() not in b"".join(segment.path.read_bytes() for segment in proxy.trace.segments())
+    assert KEY not in json.dumps(call.record, default=str)
+    assert KEY.encode() not in (call.request_body() or b"")
+
+
+def of_path(calls: list[StoredCall], path: str) -> list[StoredCall]:
+    return [call for call in calls if call.record["request"]["url"].endswith(path)]
+
+
 def withheld(call: StoredCall) -> dict[str, str]:
     return {change[1]: change[4] for change in call.record["changes"] if change[0] == "withhold"}
 
@@ -241,16 +259,24 @@ def test_why_a_key_is_withheld_stands_in_the_record_and_is_said_once(insecure: P
         for _ in range(3):
             assert app.post(f"https://{NAME}{path}", content=BODY).status_code == 200
     assert [keys_of(sent) for sent in place.corp.requests] == [[]] * 3
-
-    def ours(calls: list[StoredCall]) -> list[StoredCall]:
-        return [call for call in calls if call.record["request"]["url"].endswith(path)]
-
-    calls = ours(insecure.wait_calls(lambda calls: len(ours(calls)) == 3))
+    calls = of_path(insecure.wait_calls(lambda calls: len(of_path(calls, path)) == 3), path)
     reason = "corp: the server's certificate is not verified (ssl_insecure)"
-    assert [withheld(call) for call in calls] == [{"X-Api-Key": reason, "properties.of": reason}] * 3
+    assert [withheld(call) for call in calls] == [{"X-Api-Key": reason, "X-Team": reason, "properties.of": reason}] * 3
     said = [line for line in insecure.process.lines if "X-Api-Key is withheld" in line and "not verified" in line]
     assert len(said) == 1
     assert KEY not in insecure.process.output
+
+
+def test_a_connection_that_was_not_verified_carries_no_key_later(insecure: Proxy, place: Place) -> None:
+    url = f"https://{NAME}{PATH}"
+    with insecure.client() as app:
+        app.post(url, content=BODY, headers={"x-verify": "yes"})
+        app.post(url, content=BODY)
+    with insecure.client() as app:
+        app.post(url, content=BODY, headers={"x-verify": "no"})
+    first, second, third = place.corp.requests
+    assert first.connection == second.connection != third.connection
+    assert [sent.headers.get("x-api-key") for sent in (first, second, third)] == [None, None, KEY]
 
 
 # -- other modes of the proxy -----------------------------------------------------------------------------------------
@@ -270,7 +296,8 @@ def test_no_key_leaves_to_the_server_of_a_reverse_proxy_under_a_forged_host(shar
     place.plain_thief.requests.clear()  # the start has asked it whether it answers
     for host in (NAME, "127.0.0.1"):
         exchange(proxy, post(PATH, host))
-    assert [sorted(keys_of(sent)) for sent in place.plain_thief.requests] == [[], ["Helicone-Property-of", "X-Api-Key"]]
+    keys = [sorted(keys_of(sent)) for sent in place.plain_thief.requests]
+    assert keys == [[], ["Helicone-Property-of", "X-Api-Key", "X-Team"]]
 
 
 # -- gateways ---------------------------------------------------------------------------------------------------------

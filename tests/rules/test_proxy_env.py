@@ -216,3 +216,17 @@ def test_gateways_that_are_not(url: str) -> None:
 def test_a_gateway_s_key_is_the_proxy_s_own() -> None:
     with pytest.raises(RulesError, match=r"cannot depend on 'header\.x'; expected text or"):
         load_text("gateways: {mine: {kind: helicone, key: '${header.x}'}}")
+
+
+def test_the_keys_that_the_rules_send_are_known_for_redaction() -> None:
+    rules = load_text(
+        """
+        gateways:
+          mine: {kind: helicone, url: "http://127.0.0.1:1", key: "Bearer ${proxy_env.OWN}"}
+          other: {kind: helicone, key: as-it-stands}
+        rules:
+          - {match: {host: a.example}, state: {deep: ["${proxy_env.KEY}", "${host:-${proxy_env.INNER}}"]}}
+        """
+    )
+    env = {"KEY": "sk-secret", "OWN": "own", "INNER": "", "NOT_NAMED": "x"}
+    assert set(rules.keys(env)) == {"sk-secret", "own", "as-it-stands"}

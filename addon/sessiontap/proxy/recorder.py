@@ -18,11 +18,11 @@ from sessiontap.gateways import Direct, Route
 from sessiontap.proxy.live import Body, Ended
 from sessiontap.proxy.plan import Plan
 from sessiontap.proxy.report import Terminal
-from sessiontap.proxy.settings import Settings
+from sessiontap.proxy.settings import Settings, environment
 from sessiontap.recording import wire
 from sessiontap.recording.finished import Event, Fault, Finished, Left, Note, Passed, Planned, Read, Said, Start
 from sessiontap.recording.handle import Handle
-from sessiontap.redaction import Redactor, user_key
+from sessiontap.redaction import Redactor, call_secrets, user_key
 from sessiontap.rules import Rules
 from sessiontap.trace import TraceError
 from sessiontap.trace.restore import Restored, restore, wait_for_orphans
@@ -67,8 +67,14 @@ class Recorder:
             "sessiontap": sessiontap.__version__,
             "mitmproxy": mitmproxy.version.VERSION,
         }
-        patterns = self._rules.redact_headers, self._rules.redact_patterns
-        return Start(str(self._settings.trace), info, self._settings.fsync, self._key, *patterns)
+        return Start(
+            str(self._settings.trace),
+            info,
+            self._settings.fsync,
+            self._key,
+            self._rules.redact_headers,
+            _patterns(self._rules),
+        )
 
     def close(self) -> None:
         """Write what is queued, then end."""
@@ -89,14 +95,14 @@ class Recorder:
     def rules_changed(self, rules: Rules) -> None:
         """Redact by the new rules' patterns from here on."""
         self._rules, self._redactor = rules, self._redact_by(rules)
-        self._handle.submit(wire.message(wire.RULES, (rules.redact_headers, rules.redact_patterns)))
+        self._handle.submit(wire.message(wire.RULES, (rules.redact_headers, _patterns(rules))))
 
     def redacted(self, text: str) -> str:
         """What we are about to say. From any thread."""
         return self._redactor.text(text)
 
     def _redact_by(self, rules: Rules) -> Redactor:
-        return Redactor(self._key, rules.redact_headers, rules.redact_patterns)
+        return Redactor(self._key, rules.redact_headers, _patterns(rules))
 
     def restore(self, seconds: float) -> Restored:
         """The heads of the newest recorded calls, as many as can be read in `seconds`.
@@ -189,6 +195,12 @@ def finished(ended: Ended) -> Finished:
         call=call,
         planned=_planned(live.plan) if live.plan is not None else None,
     )
+
+
+def _patterns(rules: Rules) -> tuple[str, ...]:
+    """What else is redacted: the rules' own patterns, and the proxy's keys that the rules send."""
+    keys = [call_secrets.Credential("proxy-key", key.encode("utf-8", "replace")) for key in rules.keys(environment())]
+    return (*rules.redact_patterns, *(needle.text.decode("latin-1") for needle in call_secrets.needles(keys)))
 
 
 def _passed(body: Body) -> Passed:

@@ -43,6 +43,7 @@ def compile_file(values: Mapping[str, Any], reader: Reader, digest: str) -> Rule
         host_patterns=tuple(pattern for leaf in hosts for pattern in leaf.patterns if _names_hosts(pattern)),
         gateways=gateways,
         env_names=frozenset(_env_names(values.get("rules", ()), rules)),
+        proxy_env_names=frozenset(_proxy_env_names(rules, gateways.values())),
         redact_headers=tuple(name.lower() for name in redact.get("headers", ())),
         redact_patterns=redact.get("patterns", ()),
         prices=tuple(_price(name, given) for name, given in values.get("prices", {}).items() if given.keys() >= PRICED),
@@ -66,6 +67,16 @@ def _env_names(given: Iterable[Mapping[str, Any]], rules: Iterable[Rule]) -> Ite
         for setting in compiled.settings:
             for template in setting.content.templates():
                 yield from template.names("env")
+
+
+def _proxy_env_names(rules: Iterable[Rule], gateways: Iterable[Gateway]) -> Iterator[str]:
+    for rule in rules:
+        for setting in rule.settings:
+            for template in setting.content.templates():
+                yield from template.names("proxy_env")
+    for gateway in gateways:
+        if gateway.key is not None:
+            yield from gateway.key.names("proxy_env")
 
 
 def _matched_env(maps: Iterable[Mapping[str, Any]]) -> Iterator[str]:

@@ -198,12 +198,21 @@ class Rules:
     gateways: Mapping[str, Gateway] = field(default_factory=dict)
     env_names: frozenset[str] = frozenset()
     """Variables of the calling process's environment that rules name."""
+    proxy_env_names: frozenset[str] = frozenset()
+    """Variables of the proxy's own environment that rules and gateways name."""
     redact_headers: tuple[str, ...] = ()
     """Header names, lower case."""
     redact_patterns: tuple[str, ...] = ()
     """As written: `re:` and a regular expression, or text as it stands."""
     prices: tuple[Price, ...] = ()
     index: Index = field(default=Index(), repr=False)
+
+    def keys(self, proxy_env: Mapping[str, str]) -> tuple[str, ...]:
+        """The proxy's own keys: what its environment holds under those names, and the gateways' keys."""
+        values = [proxy_env.get(name) for name in sorted(self.proxy_env_names)]
+        values += [gateway.key_from(proxy_env) for gateway in self.gateways.values()]
+        bare = (value.strip().removeprefix("Bearer ").strip() for value in values if value)
+        return tuple(dict.fromkeys(value for value in bare if value))
 
     def names_host(self, host: str) -> bool:
         """Whether a rule's `match.host` names this host without a leading wildcard."""

@@ -236,7 +236,7 @@ HOST = Record((
 
 GATEWAY = Record((
     Field("kind", Choice(GATEWAYS, GATEWAYS_LATER), "What it is.", True),
-    Field("url", Text(_url, {"format": "uri"}), "Where it is, if not at its usual place."),
+    Field("url", Text(_url, {"format": "uri"}), "Where it is, if not as usual: https://, or http:// on this machine."),
     Field("key", TEMPLATE, "Its key.", examples=("${proxy_env.HELICONE_API_KEY}",)),
 ))
 
