@@ -98,7 +98,7 @@ def post(target: str, host: str) -> bytes:
 
 
 def exchange(proxy: Proxy, request: bytes, *, connect: str | None = None, sni: str | None = None) -> bytes:
-    """The answer to bytes that are sent to the proxy, or in a tunnel through it, or (with `sni`) in TLS in that."""
+    """The answer to bytes that are sent to the proxy (with `sni`: in TLS), or in a tunnel through it (the same)."""
     with socket.create_connection(("127.0.0.1", proxy.process.port), PATIENCE) as wire:
         if connect is not None:
             wire.sendall(f"CONNECT {connect} HTTP/1.1\r\nHost: {connect}\r\n\r\n".encode())
@@ -170,6 +170,12 @@ ATTACKS: dict[str, Attack] = {
     "loopback, under the name of a server elsewhere": lambda proxy, place: exchange(
         proxy, post(f"http://127.0.0.1:{place.plain_local.port}{PATH}", NAME)
     ),
+    "TLS with the proxy under the server's name": lambda proxy, _: exchange(
+        proxy, post(f"https://{THIEF}{PATH}", NAME), sni=NAME
+    ),
+    "TLS with the proxy, plain HTTP to an address": lambda proxy, _: exchange(
+        proxy, post(f"http://{THIEF}{PATH}", NAME), sni=NAME
+    ),
     "Helicone's name, forged over an address": lambda proxy, _: exchange(
         proxy, post(PATH, "oai.helicone.ai"), connect=f"{CORP}:443", sni="oai.helicone.ai"
     ),
@@ -215,6 +221,12 @@ def test_the_server_that_the_rule_names_gets_the_key(proxy: Proxy, place: Place,
 
 def test_an_address_whose_certificate_is_the_names_gets_the_key(proxy: Proxy, place: Place) -> None:
     got = exchange(proxy, post(PATH, f"{NAME}:443"), connect=f"{CORP}:443", sni=NAME)
+    assert got.startswith(b"HTTP/1.1 200")
+    assert [sent.headers.get("x-api-key") for sent in place.corp.requests] == [KEY]
+
+
+def test_the_server_gets_the_key_from_an_app_that_speaks_tls_with_the_proxy(proxy: Proxy, place: Place) -> None:
+    got = exchange(proxy, post(f"https://{NAME}{PATH}", NAME), sni="proxy.example")
     assert got.startswith(b"HTTP/1.1 200")
     assert [sent.headers.get("x-api-key") for sent in place.corp.requests] == [KEY]
 

@@ -96,6 +96,8 @@ class Tap:
                 known.proxy_user = _proxy_user(flow) or known.proxy_user
 
     def tls_clienthello(self, data: tls.ClientHelloData) -> None:
+        if data.context.server.address is None:
+            return  # TLS with the proxy itself, an `https://` one; what is in it comes to `requestheaders`
         by_another = data.ignore_connection
         data.ignore_connection = True  # what a fault leaves: who does not know our CA must not suffer from it
         with self.faults.guard("TLS client hello"):
@@ -150,7 +152,8 @@ class Tap:
         known = await self._connection(flow.client_conn)
         known.proxy_user = user or known.proxy_user
         rules = await self.service.current_rules()
-        names = destinations(flow.request.host, flow.client_conn.sni or flow.request.host_header)
+        sni = None if is_for_the_proxy(flow) else flow.client_conn.sni  # else it names the proxy
+        names = destinations(flow.request.host, sni or flow.request.host_header)
         there = self.service.destinations.find(names, flow.request.port)
         if there is None or rules.connection(_facts(known, there)).ignore:
             if has_body(flow.request) and not flow.request.stream:
