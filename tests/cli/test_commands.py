@@ -15,6 +15,7 @@ import yaml
 from tests.cli import recorded
 
 import sessiontap
+from sessiontap import trace as log
 from sessiontap.cli import commands
 from sessiontap.cli.commands.init import template
 from sessiontap.cli.loading import COMMANDS
@@ -255,6 +256,19 @@ def test_rules_explain_json(run: Run, own_place: Path, trace: Path) -> None:
     ]
     assert explained["decision"]["name"] == "Node"
     assert explained["labels"]["path"] == "/all/gpt-4o-mini"
+
+
+def test_rules_explain_shows_a_key_of_the_proxys_by_its_name(
+    run: Run, own_place: Path, trace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CORP_KEY", "corp-key-0123456789")
+    host = next(iter(log.open(trace).calls())).record["host"]
+    (own_place / "rules.yaml").write_text(
+        f"rules: [{{match: {{host: {host}}}, headers: {{set: {{X-Key: '${{proxy_env.CORP_KEY}}'}}}}}}]"
+    )
+    out = run("rules", "explain", "@1")[1]
+    assert "  =    headers.set.X-Key ${proxy_env.CORP_KEY}\n" in out
+    assert "corp-key" not in out
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import http.client
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -236,6 +238,27 @@ def test_what_is_said_to_a_server_in_a_tunnel_does_not_change_the_proxys_user(pr
             assert app.post(CHAT, json={}, headers=headers).status_code == 200
     assert [request.headers.get("proxy-authorization") for request in upstream.requests] == [said, None]
     assert [call.record["proxy_user"] for call in proxy.take(2)] == ["team-a", "team-a"]
+
+
+def test_a_user_that_answers_the_proxys_challenge_is_recorded(shared_lab: Lab, upstream: Server) -> None:
+    """A refused CONNECT, and the granted one on the same connection."""
+    proxy = shared_lab.proxy(RULES, options={"proxyauth": "team-a:x"})
+    connect = "CONNECT api.openai.com:443 HTTP/1.1\r\nHost: api.openai.com:443\r\n"
+    said = base64.b64encode(b"team-a:x").decode()
+    body = b"POST /v1/chat/completions HTTP/1.1\r\nHost: api.openai.com\r\nContent-Length: 2\r\n\r\n{}"
+    with socket.create_connection(("127.0.0.1", proxy.process.port), PATIENCE) as wire:
+        wire.sendall(f"{connect}\r\n".encode())
+        refused = http.client.HTTPResponse(wire)
+        refused.begin()
+        refused.read()
+        wire.sendall(f"{connect}Proxy-Authorization: Basic {said}\r\n\r\n".encode())
+        granted = http.client.HTTPResponse(wire, method="CONNECT")
+        granted.begin()
+        assert (refused.status, granted.status) == (407, 200)
+        with ssl.create_default_context(cafile=proxy.ca).wrap_socket(wire, server_hostname="api.openai.com") as tunnel:
+            tunnel.sendall(body)
+            assert tunnel.recv(12) == b"HTTP/1.1 200"
+    assert [call.record["proxy_user"] for call in proxy.stop()] == ["team-a"]
 
 
 # -- all of HTTP ------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from mitmproxy import http
 from mitmproxy.connection import Client, Server
+from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.tls import TlsData
 from OpenSSL import SSL
 
@@ -82,18 +83,36 @@ def way(scheme: str, address: str, port: int, name: str, *said: str, via_proxy: 
     ],
 )
 def test_the_way_of_a_call(given: http.HTTPFlow, expected: Upstream) -> None:
-    assert upstream_of(given, verifies=True) == expected
+    for_proxy = given.server_conn.address is None
+    assert upstream_of(given, for_proxy=for_proxy, verifies=True) == expected
+
+
+def test_a_tunnel_that_was_refused_leaves_an_address_that_counts_for_nothing() -> None:
+    given = flow(f"https://{ADDRESS}/", fixed=True, sni=NAME)
+    assert upstream_of(given, for_proxy=True, verifies=True).certificate_name == ADDRESS
 
 
 def test_another_script_may_have_sent_the_call_elsewhere() -> None:
     given = flow(f"https://{NAME}/", fixed=True, sni=NAME)
     given.request.host = "evil.example"
-    assert upstream_of(given, verifies=True).certificate_name == "evil.example"
+    assert upstream_of(given, for_proxy=False, verifies=True).certificate_name == "evil.example"
 
 
-@pytest.mark.parametrize("fixed", [False, True], ids=["to the proxy", "in a tunnel"])
-def test_whom_a_request_is_addressed_to(fixed: bool) -> None:
-    assert is_for_the_proxy(flow(f"https://{NAME}/", fixed=fixed)) is not fixed
+@pytest.mark.parametrize(
+    ("mode", "in_tunnel", "for_proxy"),
+    [
+        ("regular", False, True),
+        ("regular@8081", True, False),
+        ("upstream:http://127.0.0.1:3128", False, True),
+        ("upstream:http://127.0.0.1:3128", True, False),
+        ("reverse:https://llm.corp.example", False, False),
+        ("transparent", False, False),
+        ("socks5", False, False),
+    ],
+)
+def test_whom_a_request_is_addressed_to(mode: str, in_tunnel: bool, for_proxy: bool) -> None:
+    client = Client(peername=("127.0.0.1", 5), sockname=("127.0.0.1", 8080), proxy_mode=ProxyMode.parse(mode))
+    assert is_for_the_proxy(client, in_tunnel=in_tunnel) is for_proxy
 
 
 @pytest.mark.parametrize(("mode", "verified"), [(SSL.VERIFY_PEER, True), (SSL.VERIFY_NONE, False), (None, False)])

@@ -77,8 +77,8 @@ def plan(
         return Direct(reason)
     way, edits = _way_by(url, origin, headers) if url else _way_to_cloud(scheme, host, port, origin, headers)
     exposed = trust.why_exposed(upstream.rerouted(way.scheme, way.host, way.port), way.host)
-    if exposed and way.scheme == "http":
-        return Direct(f"Calls are not sent to the gateway, which would show the app's own keys: {exposed}")
+    if exposed:  # then it may get nothing that the rules send it, be its own key the app's
+        return Direct(f"The gateway's calls go to their own hosts, for their keys would be exposed: {exposed}")
     if "helicone-auth" in headers:
         return replace(way, edits=edits)
 
@@ -91,8 +91,6 @@ def plan(
             "A client on another machine does not get the gateway's key. To let it, name it in the rule that sets the "
             "gateway: match: {client: ...}"
         )
-    if exposed:
-        return Direct(f"The gateway does not get its key, so its calls go to their own hosts: {exposed}")
     notes: tuple[str, ...] = ()
     if not url and not KEY_SHAPE.match(auth.removeprefix("Bearer ")):
         notes = (f"{KEY_VARIABLE} does not look like a key of Helicone's (sk-helicone-...): it may refuse it",)

@@ -36,6 +36,8 @@ class Connection:
     proxy: tuple[str, int] | None = None
     hosts: tuple[str, ...] = ()
     """The names by which the client asked for the TLS destination: CONNECT or address, and SNI."""
+    in_tunnel: bool = False
+    """A CONNECT was granted: what follows is for the server."""
     unverified: bool = False
     """TLS with a server was established for it without the server's certificate being verified."""
 

@@ -313,7 +313,7 @@ def _peer(connection: Connection) -> Peer:
 def _warnings(
     decision: Decision, labels: Labels, gateway: Route | Direct | None, edits: Iterable[Edit]
 ) -> Iterator[str]:
-    """What is to be said of a plan; the sentences hold nothing of the call, so that each is said once."""
+    """What is to be said of a plan. Equal for calls of one kind, so that it is said once."""
     withheld = (*decision.withheld, *labels.withheld)
     yield from map(str, withheld)
     if isinstance(gateway, Direct):

@@ -92,8 +92,14 @@ class Tap:
     def http_connect(self, flow: http.HTTPFlow) -> None:
         with self.faults.guard("proxy user"):
             known = self.service.connections.open.get(flow.client_conn.id)
-            if known is not None and is_for_the_proxy(flow):
-                known.proxy_user = _proxy_user(flow) or known.proxy_user
+            if known is not None:
+                known.proxy_user = _proxy_user(flow, known) or known.proxy_user
+
+    def http_connected(self, flow: http.HTTPFlow) -> None:
+        with self.faults.guard("tunnel"):
+            known = self.service.connections.open.get(flow.client_conn.id)
+            if known is not None:
+                known.in_tunnel = True
 
     def tls_clienthello(self, data: tls.ClientHelloData) -> None:
         if data.context.server.address is None:
@@ -145,14 +151,14 @@ class Tap:
             await self._request_headers(flow)
 
     async def _request_headers(self, flow: http.HTTPFlow) -> None:
-        user = _proxy_user(flow)
-        if is_for_the_proxy(flow):
+        known = await self._connection(flow.client_conn)
+        known.proxy_user = _proxy_user(flow, known) or known.proxy_user
+        for_proxy = is_for_the_proxy(flow.client_conn, in_tunnel=known.in_tunnel)
+        if for_proxy:
             # Plain HTTP carries the proxy's user on every request, and it is for the proxy alone.
             flow.request.headers.pop("proxy-authorization", None)
-        known = await self._connection(flow.client_conn)
-        known.proxy_user = user or known.proxy_user
         rules = await self.service.current_rules()
-        sni = None if is_for_the_proxy(flow) else flow.client_conn.sni  # else it names the proxy
+        sni = None if for_proxy else flow.client_conn.sni  # else it names the proxy
         names = destinations(flow.request.host, sni or flow.request.host_header)
         there = self.service.destinations.find(names, flow.request.port)
         if there is None or rules.connection(_facts(known, there)).ignore:
@@ -186,7 +192,12 @@ class Tap:
 
     async def _decide(self, flow: http.HTTPFlow, call: LiveCall) -> None:
         """Plan the call and carry the plan out: headers, route, and what mitmproxy's own tools show."""
-        call.upstream = upstream_of(flow, verifies=not (ctx.options.ssl_insecure or call.connection.unverified))
+        known = call.connection
+        call.upstream = upstream_of(
+            flow,
+            for_proxy=is_for_the_proxy(flow.client_conn, in_tunnel=known.in_tunnel),
+            verifies=not (ctx.options.ssl_insecure or known.unverified),
+        )
         plan = await self.service.plan(call, None if call.flags else flow.request.raw_content)
         if plan.session is None:  # a rule says to leave it alone
             del self.live[flow.id]
@@ -315,11 +326,13 @@ def _address(address: tuple[str, int] | tuple[str, int, int, int] | None) -> tup
     return (address[0], address[1]) if address else None
 
 
-def _proxy_user(flow: http.HTTPFlow) -> str | None:
+def _proxy_user(flow: http.HTTPFlow, known: Connection) -> str | None:
     given = flow.metadata.get("proxyauth")  # mitmproxy's own option has read and removed the header
     if given:
         return str(given[0])
-    return proxy_user(flow.request.headers.get("proxy-authorization")) if is_for_the_proxy(flow) else None
+    if not is_for_the_proxy(flow.client_conn, in_tunnel=known.in_tunnel):
+        return None
+    return proxy_user(flow.request.headers.get("proxy-authorization"))
 
 
 def _who(known: Connection) -> str:

@@ -7,18 +7,21 @@ said here in the same words as in its `HttpLayer.get_connection` and `TlsConfig.
 from __future__ import annotations
 
 from mitmproxy import http, tls
+from mitmproxy.connection import Client
 from mitmproxy.net.tls import Verify
+from mitmproxy.proxy.mode_specs import RegularMode, UpstreamMode
 
 from sessiontap.trust import Upstream
 
 
-def upstream_of(flow: http.HTTPFlow, *, verifies: bool) -> Upstream:
-    """The way of a flow whose request has not been forwarded yet. `verifies`: certificates of servers are verified."""
+def upstream_of(flow: http.HTTPFlow, *, for_proxy: bool, verifies: bool) -> Upstream:
+    """The way of a flow whose request has not been forwarded yet. `for_proxy`: see `is_for_the_proxy`; `verifies`:
+    certificates of servers are verified."""
     request, client, server = flow.request, flow.client_conn, flow.server_conn
     name = request.host
-    if server.address is not None and server.address[:2] == (request.host, request.port):
-        # The destination was known before the request was (a tunnel, or a mode that fixes it), so SNI counts. That of
-        # a client that speaks TLS to the proxy itself does not: it names the proxy.
+    # SNI counts if the destination was known before the request was. That of a client which speaks TLS to the proxy
+    # itself does not: it names the proxy.
+    if not for_proxy and server.address is not None and server.address[:2] == (request.host, request.port):
         name = server.sni or client.sni or request.host
     said = [request.authority, *request.headers.get_all("host")]
     return Upstream(
@@ -32,10 +35,10 @@ def upstream_of(flow: http.HTTPFlow, *, verifies: bool) -> Upstream:
     )
 
 
-def is_for_the_proxy(flow: http.HTTPFlow) -> bool:
-    """Whether a request is addressed to the proxy itself: in a tunnel, or where the mode fixes the destination, it is
-    the server's, with all its headers."""
-    return flow.server_conn.address is None
+def is_for_the_proxy(client: Client, *, in_tunnel: bool) -> bool:
+    """Whether a client's requests are addressed to the proxy itself: in a tunnel, or if the mode fixes the destination,
+    they are the server's, with all their headers."""
+    return not in_tunnel and isinstance(client.proxy_mode, RegularMode | UpstreamMode)
 
 
 def is_verified(data: tls.TlsData) -> bool:
