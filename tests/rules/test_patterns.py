@@ -155,7 +155,7 @@ def test_clients(client: str, address: str, expected: bool) -> None:
         pytest.param(route_pattern, "/v1/{a", "brace", id="route with an open brace"),
         pytest.param(client_pattern, "10.0.0.300", "no address", id="client"),
         pytest.param(client_pattern, "10.0.0.1/8", "beyond its network", id="client with host bits"),
-        pytest.param(text_pattern, "re:(", "no regular expression", id="regular expression"),
+        pytest.param(text_pattern, "re:(", "cannot be used", id="regular expression"),
     ],
 )
 def test_what_is_refused(parse: object, text: str, message: str) -> None:

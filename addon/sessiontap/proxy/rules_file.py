@@ -1,71 +1,103 @@
-"""The rules in force: a file that is read again when it changes, the last good ones otherwise."""
+"""The rules in force: a file that is read again when it changes; the last good rules otherwise.
+
+The loop pays one stat for each call. The file is read on a thread of its own, once at a time: however often it changes
+meanwhile, it is read once more. A call waits for rules that were saved before it, but no longer than `PATIENCE` after
+their reading began; rules that take longer are in force as soon as they are read. Whatever stands at the path, the
+worst that comes of it is a line that says so.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sessiontap.rules import Rules, RulesError, default_rules, load_file
 
 logger = logging.getLogger("sessiontap")
 
-_Stamp = tuple[int, int, int] | None
+PATIENCE = 1.0
+"""Seconds that calls wait for changed rules."""
+
+_Stamp = tuple[int, ...]
 
 
 class RulesFile:
-    """`current()` is asked once a call. `path` None: the built-in defaults, for good."""
+    """`path` None: the built-in defaults, for good. `changed` is called on the loop when `rules` or `error` is new."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        changed: Callable[[RulesFile], None] = lambda file: None,
+        load: Callable[[Path], Rules] = load_file,
+    ) -> None:
         """Raises RulesError."""
         self.path = path
+        self._changed = changed
+        self._read = load
         self._stamp = self._look()
-        self.rules: Rules = load_file(path) if path else default_rules()
+        self.rules: Rules = load(path) if path else default_rules()
         self.error: str | None = None
         """Why the file as it stands is not in force."""
-        self.loaded = 1
         self._loading: asyncio.Task[None] | None = None
+        self._since = 0.0
+        self._thread = ThreadPoolExecutor(1, "sessiontap-rules")
 
     def _look(self) -> _Stamp:
         """What a changed file changes: one stat, about a microsecond."""
         if self.path is None:
-            return None
+            return ()
         try:
             found = self.path.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        except OSError as error:
+            return (error.errno or 0,)
+        # The time of its status too: a file that may be read again is as old as before.
+        return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_mode
 
-    def changed(self) -> bool:
-        """Whether the file is another than the one that was read last, or is being read."""
-        return self._loading is not None or self._look() != self._stamp
+    def is_current(self) -> bool:
+        """Whether the file is the one that was read last, and nothing is being read."""
+        return self._loading is None and self._look() == self._stamp
 
     async def current(self) -> Rules:
-        """The rules for this call. A changed file is read on another thread while this call waits, others do not."""
-        stamp = self._look()
-        if stamp != self._stamp and self._loading is None:
-            self._stamp = stamp
-            self._loading = asyncio.ensure_future(asyncio.to_thread(self._load))
-        if self._loading is not None:
-            try:
-                await asyncio.wait_for(asyncio.shield(self._loading), 1)
-            except TimeoutError:
-                return self.rules
-            self._loading = None
+        """The rules for a call that comes now. Never raises, but for its own cancellation."""
+        until = time.monotonic() + PATIENCE
+        while not self.is_current():
+            if self._loading is None:
+                self._stamp = self._look()
+                self._since = time.monotonic()
+                self._loading = asyncio.get_running_loop().create_task(self._load())
+            patience = min(until, self._since + PATIENCE) - time.monotonic()
+            if patience <= 0:
+                break
+            await asyncio.wait([self._loading], timeout=patience)
         return self.rules
 
-    def _load(self) -> None:
-        if self.path is None:
-            return
+    async def _load(self) -> None:
+        assert self.path is not None
         try:
-            rules = load_file(self.path)
+            rules = await asyncio.get_running_loop().run_in_executor(self._thread, self._read, self.path)
         except RulesError as error:
-            self.error = str(error)
-        except OSError as error:
-            self.error = f"{self.path}: {error.strerror}"
+            self._refused(error.short)
+        except Exception as error:
+            self._refused(f"{self.path}: it cannot be read ({type(error).__name__}: {str(error)[:200]})")
         else:
-            self.rules, self.error = rules, None
-            self.loaded += 1
-            logger.info(f"sessiontap: {self.path} changed, {len(rules.rules)} rules are in force")
-            return
-        logger.error(f"sessiontap: the changed rules are not in force, the last good ones stay: {self.error}")
+            self._took(rules)
+        finally:
+            self._loading = None
+
+    def _took(self, rules: Rules) -> None:
+        if rules.digest == self.rules.digest and self.error is None:
+            return  # it was saved, but not changed
+        self.rules, self.error = rules, None
+        logger.info(f"sessiontap: {self.path} changed, {len(rules.rules)} rules are in force")
+        self._changed(self)
+
+    def _refused(self, error: str) -> None:
+        if error == self.error:
+            return  # that is said already
+        self.error = error
+        logger.error(f"sessiontap: the changed rules are not in force, the last good ones stay: {error}")
+        self._changed(self)

@@ -100,7 +100,7 @@ class Service:
 
     def _start(self, settings: Settings) -> None:
         self._replies.begin(asyncio.get_running_loop())
-        rules_file = RulesFile(settings.rules)
+        rules_file = RulesFile(settings.rules, self._rules_changed)
         recorder = Recorder(settings, rules_file.rules, self._replies.read, self.faults)
         if self.recorder is not None:
             self.recorder.close()
@@ -196,24 +196,26 @@ class Service:
 
     async def current_rules(self) -> Rules:
         """The rules for this call: a changed file is read first."""
-        with self.faults.guard("rules file"):
-            await self._renew_rules()
-        return self.rules
-
-    async def _renew_rules(self) -> None:
         file = self._rules_file
         assert file is not None
-        if not file.changed():
-            return
-        before, before_error = file.rules, file.error
-        rules = await file.current()
-        if rules is not before:
+        if not file.is_current():
+            with self.faults.guard("rules file"):
+                await file.current()
+        return self.rules
+
+    def _rules_changed(self, file: RulesFile) -> None:
+        """The file was read: its rules are in force from here on, or what is wrong with it is noted."""
+        if file is not self._rules_file:
+            return  # that of earlier options
+        with self.faults.guard("rules file"):
+            if file.error is not None:
+                self.note("rules", f"a change is not in force: {file.error}", file=str(file.path))
+                return
+            rules = file.rules
             self.destinations = Destinations(rules)
             if self.recorder is not None:
                 self.recorder.rules_changed(rules)
             self.note("rules", f"{len(rules.rules)} rules are in force", file=str(file.path), digest=rules.digest)
-        elif file.error is not None and file.error != before_error:
-            self.note("rules", f"a change is not in force: {file.error}", file=str(file.path))
 
     # -- calls ---------------------------------------------------------------------------------------------------------
 

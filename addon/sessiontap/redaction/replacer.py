@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
 
+from sessiontap.linear_regex import BytesRegex, RegexError
 from sessiontap.redaction import aws_frames, call_secrets, patterns, streams
 from sessiontap.redaction.errors import RedactionError
 from sessiontap.redaction.patterns import LOOK_BACK, Hit
@@ -170,12 +171,13 @@ def _moved(hit: Hit, by: int) -> Hit:
     return Hit(hit.start + by, hit.end + by, hit.kind, hit.secret)
 
 
-def _compiled(pattern: str) -> re.Pattern[bytes]:
-    source = pattern.removeprefix("re:") if pattern.startswith("re:") else re.escape(pattern)
+def _compiled(pattern: str) -> BytesRegex | re.Pattern[bytes]:
+    if not pattern.startswith("re:"):
+        return re.compile(re.escape(pattern).encode())
     try:
-        return re.compile(source.encode())
-    except re.error as error:
+        return BytesRegex(pattern.removeprefix("re:"))
+    except RegexError as error:
         raise RedactionError(
-            f"the redaction pattern {pattern!r} is no regular expression: {error}",
-            "Correct it under `redact: patterns:` in the rules.",
+            f"the redaction pattern {pattern!r} cannot be used: {error.what}",
+            f"Under `redact: patterns:` in the rules write {error.expected}.",
         ) from None

@@ -4,38 +4,45 @@ from __future__ import annotations
 
 import hashlib
 import os
-from pathlib import Path
+from contextlib import suppress
 
 from sessiontap.rules.compile import compile_file
-from sessiontap.rules.problems import Problem, RulesError
-from sessiontap.rules.reader import INVALID, Reader, compose
+from sessiontap.rules.problems import LONGEST_VALUE, Problem, RulesError, shown
+from sessiontap.rules.reader import INVALID, Reader, ReadingEnds
 from sessiontap.rules.rules import Rules
 from sessiontap.rules.schema import FILE
+from sessiontap.rules.source import read_source
+from sessiontap.rules.yaml_text import compose
 
 BUILT_IN = "(built-in rules)"
 
 
 def load_file(path: str | os.PathLike[str]) -> Rules:
-    """Raises `RulesError` for what does not validate, `OSError` where the file cannot be read."""
+    """Raises `RulesError` for what cannot be read or does not validate."""
     name = os.fspath(path)
-    data = Path(path).read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = data[: error.start]
-        line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
-        what = f"no UTF-8: the byte 0x{data[error.start]:02X} cannot stand here"
-        raise RulesError([Problem(name, line, column, "", what, expected="text saved as UTF-8")]) from None
-    return load_text(text, name)
+    return load_text(read_source(name), name)
 
 
 def load_text(text: str, filename: str = "rules.yaml") -> Rules:
-    """Raises `RulesError` with all problems of the text."""
+    """Raises `RulesError` with all problems of the text, and nothing else, whatever the text may be."""
+    try:
+        return _load(text, filename)
+    except RulesError:
+        raise
+    except Exception as error:
+        # A fault of ours: the file is refused in one line, as every other that cannot be used.
+        what = f"the file cannot be used ({type(error).__name__}: {shown(str(error), LONGEST_VALUE)})"
+        raise RulesError([Problem(filename, 1, 1, "", what)]) from error
+
+
+def _load(text: str, filename: str) -> Rules:
     reader = Reader(filename)
-    values = reader.read(FILE, compose(text.removeprefix("\ufeff"), filename))
     rules = None
-    if values is not INVALID:
-        rules = compile_file(values, reader, hashlib.sha256(text.encode("utf-8", "replace")).hexdigest())
+    root = compose(text.removeprefix("\ufeff"), filename)
+    with suppress(ReadingEnds):
+        values = reader.read(FILE, root)
+        if values is not INVALID:
+            rules = compile_file(values, reader, hashlib.sha256(text.encode("utf-8", "replace")).hexdigest())
     if reader.problems or rules is None:
         raise RulesError(reader.problems)
     return rules

@@ -4,8 +4,8 @@
 and `/**/` may be a single `/`. Everything else in a glob is literal. `re:` is searched for, in at most `REGEX_LIMIT`
 characters.
 
-Globs over text (`*error*` over a long prompt) are taken apart into literal chunks and found one after the other: linear
-in the text, where a regular expression would go back and forth.
+Every pattern is matched in time that is linear in the text: a glob over text (`*error*` over a long prompt) is taken
+apart into literal chunks that are found one after the other, and all others are `linear_regex`'s.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from urllib.parse import unquote
 
+from sessiontap.linear_regex import Regex, RegexError
 from sessiontap.rules.problems import Wrong, quoted
 
 REGEX_LIMIT = 64 * 1024
@@ -42,6 +43,8 @@ class Pattern:
     """What every text that matches starts with, as far as that is known ..."""
     suffix: str = ""
     """... and ends with."""
+    size: int = 0
+    """Of a regular expression: its instructions, see `linear_regex.MAX_SIZE`."""
 
     @property
     def is_regex(self) -> bool:
@@ -56,7 +59,7 @@ def text_pattern(text: str) -> Pattern:
 def host_pattern(text: str) -> Pattern:
     """Host names: case does not count, `*` crosses dots. Raises `Wrong` where it is more than a host."""
     if text.startswith("re:"):
-        return _regex(text, re.IGNORECASE)
+        return _regex(text, ignore_case=True)
     if text.startswith("[") and text.endswith("]"):
         return replace(host_pattern(text[1:-1]), text=text)  # an IPv6 address as URLs have it
     bare = re.sub(r"^[a-z+]+://", "", text, flags=re.IGNORECASE).partition("/")[0]
@@ -78,9 +81,14 @@ def path_pattern(text: str) -> Pattern:
         prefix, whole = os.path.expanduser(user), slash + rest
     if not any(mark in whole for mark in "*?"):
         return _equal(text, prefix + whole)
-    pattern = re.compile(re.escape(prefix) + _segments(whole), re.DOTALL)
     start = prefix + _literal_start(whole)
-    return Pattern(text, lambda value: NOTHING if pattern.fullmatch(value) else None, prefix=start)
+    if whole.endswith("/**") and not any(mark in whole[:-3] for mark in "*?"):
+        # The common case, without a regular expression.
+        inside = start + "/"
+        return Pattern(
+            text, lambda value: NOTHING if value == start or value.startswith(inside) else None, prefix=start
+        )
+    return Pattern(text, _whole(text, re.escape(prefix) + _segments(whole), start), prefix=start)
 
 
 def route_pattern(text: str) -> Pattern:
@@ -101,14 +109,16 @@ def route_pattern(text: str) -> Pattern:
     if set(re.sub(r"\{[^{}]*\}", "", path)) & set("{}"):
         raise Wrong(f"{quoted(text)} has a brace without its partner", "{name} for each captured segment")
     verb = method.upper() if method else "[^ ]*"
-    pattern = re.compile(f"{verb} {_segments(path, captures=True)}", re.DOTALL)
-    start = (f"{verb} " if method else "") + _literal_start(path)
+    start = _literal_start(path)
+    search = _whole(text, f"{verb} {_segments(path, captures=True)}", f"{verb} {start}" if method else "")
+    if method:
+        start = f"{verb} {start}"
     if not names:
-        return Pattern(text, lambda value: NOTHING if pattern.fullmatch(value) else None, prefix=start)
+        return Pattern(text, search, prefix=start)
 
     def find(value: str) -> Captures | None:
-        match = pattern.fullmatch(value)
-        return None if match is None else {f"route.{name}": unquote(match[name]) for name in names}
+        found = search(value)
+        return None if found is None else {f"route.{name}": unquote(found[name]) for name in names}
 
     return Pattern(text, find, groups=frozenset(f"route.{name}" for name in names), prefix=start)
 
@@ -150,12 +160,8 @@ def _glob(text: str, fold: bool) -> Pattern:
     if not any(mark in text for mark in "*?"):
         return _equal(text, text, fold)
     if "?" in text:
-        # Atomic groups: the first place where a chunk fits leaves the most to the rest, so there is no going back.
-        first, *rest = (re.escape(chunk).replace(r"\?", ".") for chunk in re.split(r"\*+", text))
-        middle = "".join(f"(?>.*?{chunk})" for chunk in rest[:-1])
-        last = f".*{rest[-1]}" if rest else ""
-        pattern = re.compile(first + middle + last, re.DOTALL | (re.IGNORECASE if fold else 0))
-        return Pattern(text, lambda value: NOTHING if pattern.fullmatch(value) else None)
+        parts = (".*" if part.startswith("*") else re.escape(part).replace(r"\?", ".") for part in _runs(text))
+        return Pattern(text, _whole(text, "".join(parts), ignore_case=fold))
 
     # The common case, without a regular expression.
     head, *chunks, tail = (text.lower() if fold else text).split("*")
@@ -176,6 +182,25 @@ def _glob(text: str, fold: bool) -> Pattern:
         return NOTHING
 
     return Pattern(text, find, prefix=head, suffix=tail)
+
+
+def _runs(glob: str) -> list[str]:
+    """A glob's runs of stars, and what stands between them."""
+    return [run for run in re.split(r"(\*+)", glob) if run]
+
+
+def _whole(
+    text: str, source: str, start: str = "", *, ignore_case: bool = False
+) -> Callable[[str], Captures | None]:
+    """The search for texts that `source`, made from the glob `text`, matches as a whole. Raises `Wrong`.
+
+    All of these texts begin with `start`.
+    """
+    try:
+        search = Regex(rf"\A(?s:{source})\z", ignore_case=ignore_case).search
+    except RegexError:
+        raise Wrong(f"{quoted(text)} is too long for a glob", "a shorter one, with fewer * and ?") from None
+    return (lambda value: search(value) if value.startswith(start) else None) if start else search
 
 
 def _literal_start(glob: str) -> str:
@@ -210,24 +235,20 @@ def _segments(glob: str, captures: bool = False) -> str:
     return "".join(out)
 
 
-def compile_regex(text: str, flags: int = 0) -> re.Pattern[str]:
+def compile_regex(text: str, *, ignore_case: bool = False) -> Regex:
     """`re:...` compiled. Raises `Wrong`."""
     try:
-        return re.compile(text.removeprefix("re:"), flags)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise Wrong(f"{quoted(text)} is no regular expression ({error})", "a regular expression after re:") from None
+        return Regex(text.removeprefix("re:"), ignore_case=ignore_case)
+    except RegexError as error:
+        raise Wrong(f"{quoted(text)} cannot be used: {error.what}", error.expected) from None
 
 
-def _regex(text: str, flags: int = 0) -> Pattern:
-    pattern = compile_regex(text, flags)
-    if not pattern.groupindex:
-        return Pattern(text, lambda value: NOTHING if pattern.search(value[:REGEX_LIMIT]) else None)
-
-    def find(value: str) -> Captures | None:
-        match = pattern.search(value[:REGEX_LIMIT])
-        return None if match is None else {name: got for name, got in match.groupdict().items() if got is not None}
-
-    return Pattern(text, find, groups=frozenset(pattern.groupindex))
+def _regex(text: str, *, ignore_case: bool = False) -> Pattern:
+    pattern = compile_regex(text, ignore_case=ignore_case)
+    search = pattern.search
+    return Pattern(
+        text, lambda value: search(value[:REGEX_LIMIT]), groups=frozenset(pattern.groups), size=pattern.size
+    )
 
 
 def _route_regex(text: str) -> Pattern:
@@ -238,4 +259,5 @@ def _route_regex(text: str) -> Pattern:
         found = inner.find(value.partition(" ")[2])
         return found and {**found, **{f"route.{name}": got for name, got in found.items()}}
 
-    return Pattern(text, find, groups=inner.groups | {f"route.{name}" for name in inner.groups})
+    groups = inner.groups | {f"route.{name}" for name in inner.groups}
+    return Pattern(text, find, groups=groups, size=inner.size)

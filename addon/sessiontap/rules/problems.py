@@ -24,18 +24,36 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}: "
-        key = f"{self.path}: " if self.path else ""
+        key = f"{shown(self.path, 120)}: " if self.path else ""
         expected = f"; expected {self.expected}" if self.expected else ""
         guess = f"; did you mean '{self.guess}'?" if self.guess else ""
         return f"{place}{key}{self.what}{expected}{guess}"
 
 
+MOST_PROBLEMS = 100
+"""Of one file: then reading ends."""
+MOST_SHOWN = 10
+"""In a log line or a note."""
+LONGEST_VALUE = 200
+"""Characters of a value in a problem."""
+
+
 class RulesError(Exception):
-    """A rules file that cannot be used. `problems` are all that were found, by line."""
+    """A rules file that cannot be used. `problems` are all that were found, by line, at most `MOST_PROBLEMS`."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(problems, key=lambda problem: (problem.line, problem.column, problem.path)))
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        lines = [str(problem) for problem in self.problems]
+        if len(lines) >= MOST_PROBLEMS:
+            lines.append(f"reading ended here, after {MOST_PROBLEMS} problems")
+        super().__init__("\n".join(lines))
+
+    @property
+    def short(self) -> str:
+        """The first `MOST_SHOWN` problems, and how many more there are."""
+        lines = [str(problem) for problem in self.problems[:MOST_SHOWN]]
+        more = len(self.problems) - len(lines)
+        return "\n".join([*lines, f"and {more} more: sessiontap rules check shows them"] if more > 0 else lines)
 
 
 class Wrong(ValueError):
@@ -50,6 +68,8 @@ class Wrong(ValueError):
 
 def closest(word: str, options: Iterable[str]) -> str | None:
     """The option that `word` was most likely meant to be, or None where none is near."""
+    if len(word) > 60:  # no option is that long, and comparing takes the square of the length
+        return None
     by_fold = {option.casefold().replace("_", "-"): option for option in options}
     found = get_close_matches(word.casefold().replace("_", "-"), by_fold, n=1, cutoff=0.6)
     return by_fold[found[0]] if found else None
@@ -57,5 +77,12 @@ def closest(word: str, options: Iterable[str]) -> str | None:
 
 def quoted(text: str, limit: int = 60) -> str:
     """`text` in quotes, cut to `limit` characters, on one line."""
+    return f"'{shown(text, limit)}'"
+
+
+def shown(text: str, limit: int) -> str:
+    """`text` cut to `limit` characters, on one line; what cannot be printed stands as an escape."""
     text = text if len(text) <= limit else text[: limit - 3] + "..."
-    return "'" + text.replace("\n", "\\n") + "'"
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)

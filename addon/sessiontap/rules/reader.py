@@ -7,25 +7,29 @@ result.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from sessiontap.rules.kinds import Choice, Either, Field, Flag, Json, Kind, ListOf, MapOf, Record, Ref, Text, Whole
-from sessiontap.rules.problems import Problem, RulesError, Wrong, closest, quoted
+from sessiontap.rules.patterns import Pattern
+from sessiontap.rules.problems import LONGEST_VALUE, MOST_PROBLEMS, Problem, Wrong, closest, quoted, shown
 from sessiontap.rules.schema import DEFINITIONS
 from sessiontap.rules.template import Template, parse_template
+from sessiontap.rules.yaml_text import MAX_DEPTH
 
-FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 STANDARD = "tag:yaml.org,2002:"
 MERGE, NULL = STANDARD + "merge", STANDARD + "null"
-MAX_DEPTH = 50
 MAX_NODES = 200_000
 """Aliases may say the same thing again and again; this is where it stops."""
+
+MOST_EXPRESSIONS = 15_000
+"""Instructions of all regular expressions of a file together, as a call may have to be searched for each of them:
+several hundred ordinary ones."""
 
 PLAIN_JSON: tuple[tuple[str, Callable[[str], Any]], ...] = (
     (r"|~|null|Null|NULL", lambda text: None),
@@ -38,55 +42,8 @@ PLAIN_JSON: tuple[tuple[str, Callable[[str], Any]], ...] = (
 INVALID: Any = object()
 
 
-def compose(text: str, filename: str) -> Node:
-    """The root node. Raises `RulesError` for what is no YAML, more than one document, or nothing."""
-    try:
-        node = yaml.compose(text, Loader=FAST)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise RulesError([_syntax_problem(_same_everywhere(text) or error, text, filename)]) from None
-    if node is None:
-        raise RulesError([Problem(filename, 1, 1, "", "the file is empty", expected="a map with the key rules")])
-    return node
-
-
-def _same_everywhere(text: str) -> Exception | None:
-    """The error of the loader in plain Python: slower, but with the same words whether or not libyaml is there."""
-    try:
-        yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError) as error:
-        return error
-    return None
-
-
-def _syntax_problem(error: Exception, text: str, filename: str) -> Problem:
-    if isinstance(error, yaml.reader.ReaderError):
-        before = text[: error.position]
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        shown = f"U+{error.character:04X}" if isinstance(error.character, int) else repr(error.character)
-        return Problem(filename, line, column, "", f"no YAML: the character {shown} cannot stand here")
-    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return Problem(filename, 1, 1, "", "no YAML: it is nested too deeply")
-    mark = error.problem_mark
-    lines = text.splitlines()
-    source = lines[mark.line] if mark.line < len(lines) else ""
-    what = ", ".join(part for part in (error.context, error.problem) if part)
-    what = f"no YAML: {what}{_hint(source, what)}"
-    return Problem(filename, mark.line + 1, mark.column + 1, "", what, value=source.strip())
-
-
-def _hint(line: str, what: str) -> str:
-    """What the usual cause is."""
-    if "single document" in what:
-        return "; leave out the --- between the two"
-    if re.match(r" *\t", line):
-        return "; indent with spaces, tabs are not allowed"
-    if re.search(r"[\[{,:] *[^\"'\s{]*\$?\{", line.partition("#")[0]) and "flow" in what:
-        return "; inside {...} or [...] a value with braces needs quotes"
-    if re.search(r"[:\-\[{,] +[*&!%@`]", line):
-        return "; a value that starts with * & ! % @ or ` needs quotes"
-    if "mapping values" in what:
-        return "; a value with a colon and a space in it needs quotes, and keys of one map the same indentation"
-    return ""
+class ReadingEnds(Exception):
+    """There are so many problems, or so many nodes, that reading goes no further."""
 
 
 @dataclass
@@ -99,18 +56,30 @@ class Reader:
     templates: dict[int, tuple[str, Template]] = field(default_factory=dict)
     """By identity: where each template stands."""
     nodes: int = 0
+    expressions: int = 0
+    """Instructions of all regular expressions so far."""
 
     def problem(self, path: str, wrong: Wrong, value: str | None = None, node: Node | None = None) -> None:
-        """Notes a problem at `node`, or at the place where `path` was read."""
+        """Notes a problem at `node`, or at the place where `path` was read. Raises ReadingEnds after the last."""
         line, column = _place(node) if node is not None else self.places.get(path, (1, 1))
+        value = value if value is None or len(value) <= LONGEST_VALUE else shown(value, LONGEST_VALUE)
+        path = path if len(path) <= LONGEST_VALUE else shown(path, LONGEST_VALUE)
         self.problems.append(Problem(self.filename, line, column, path, wrong.what, value, wrong.expected, wrong.guess))
+        if len(self.problems) >= MOST_PROBLEMS:
+            raise ReadingEnds
+
+    def _count(self, node: Node, path: str) -> None:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            self._refuse(node, path, Wrong(f"with its aliases the file has more than {MAX_NODES:,} values"))
+            raise ReadingEnds
 
     def read(self, kind: Kind, node: Node, path: str = "", depth: int = 0) -> Any:
-        """The value of `node`, `INVALID` where it is not what `kind` wants."""
+        """The value of `node`, `INVALID` where it is not what `kind` wants. Raises ReadingEnds."""
         self.places[path] = _place(node)
-        self.nodes += 1
-        if depth > MAX_DEPTH or self.nodes > MAX_NODES:
-            return self._refuse(node, path, Wrong("this is nested too deeply, or its aliases repeat too much"))
+        self._count(node, path)
+        if depth > MAX_DEPTH:  # aliases may nest what is not nested as written
+            return self._refuse(node, path, Wrong(f"this is nested more than {MAX_DEPTH} deep"))
         if not node.tag.startswith(STANDARD):
             return self._refuse(node, path, Wrong(f"the tag {node.tag} means nothing here", "a plain value"))
         if isinstance(node, ScalarNode) and node.tag == NULL and not node.value and not isinstance(kind, Json):
@@ -148,6 +117,11 @@ class Reader:
             value = parse(node.value)
         except Wrong as wrong:
             return self._refuse(node, path, wrong)
+        if isinstance(value, Pattern) and value.size:
+            before, self.expressions = self.expressions, self.expressions + value.size
+            if before <= MOST_EXPRESSIONS < self.expressions:
+                what = "from this one on, the regular expressions of the file are too large together"
+                return self._refuse(node, path, Wrong(what, "globs, or fewer and smaller expressions"))
         if isinstance(value, Template):
             self.templates[id(value)] = (path, value)
         return value
@@ -227,12 +201,12 @@ class Reader:
                 continue
             inherited = []
             for key, value in source.value:
-                self.nodes += 1
+                self._count(key, path)
                 if isinstance(key, ScalarNode) and key.tag == MERGE:
                     inherited.append(value)
                 elif isinstance(key, ScalarNode):
                     pairs.setdefault(key.value, (key.value, key, value))
-            for value in inherited if self.nodes < MAX_NODES else []:
+            for value in inherited:
                 for name, pair in self._merged(value, path, (*above, source)).items():
                     pairs.setdefault(name, pair)
         return pairs
@@ -249,7 +223,10 @@ class Reader:
         if isinstance(node, ScalarNode) and not node.style:
             for pattern, value_of in PLAIN_JSON:
                 if re.fullmatch(pattern, node.value):
-                    return value_of(node.value)
+                    value = value_of(node.value)
+                    if value in (math.inf, -math.inf):
+                        return self._refuse(node, path, Wrong(f"{quoted(node.value)} is too large a number"))
+                    return value
         return self._text(parse_template, node, path, Json()) if node.value.strip() else node.value
 
 

@@ -11,13 +11,13 @@ from decimal import Decimal
 from difflib import SequenceMatcher
 from typing import Any
 
+from sessiontap.linear_regex import BytesRegex, RegexError
 from sessiontap.llm.call import OPERATIONS
 from sessiontap.rules import duration
 from sessiontap.rules.kinds import Choice, Either, Field, Flag, Json, Kind, ListOf, MapOf, Record, Ref, Text, Whole
 from sessiontap.rules.patterns import (
     Pattern,
     client_pattern,
-    compile_regex,
     host_pattern,
     path_pattern,
     route_pattern,
@@ -94,6 +94,8 @@ def _settable_header(text: str) -> str:
 def _host_with_port(text: str) -> str:
     host, _, port = text.rpartition(":")
     if port.isdigit() and ":" not in host:
+        if re.fullmatch("[0-9]{1,5}", port) is None or not 0 < int(port) < 65_536:
+            raise Wrong(f"{quoted(port)} is no port", "a number from 1 to 65535")
         host_pattern(host)
     elif host_pattern(text).is_regex:
         raise Wrong(f"{quoted(text)} is a regular expression", "a host glob such as *.corp.example")
@@ -113,12 +115,12 @@ def _one_header(text: str) -> str:
 def _redacted(text: str) -> str:
     """`re:` and a regular expression, which is searched for in bytes, or plain text."""
     if text.startswith("re:"):
-        if compile_regex(text).search("") is not None:
-            raise Wrong(f"{quoted(text)} matches an empty text too, so it would redact everything", "a narrower one")
         try:
-            re.compile(text.removeprefix("re:").encode())
-        except re.error as error:
-            raise Wrong(f"{quoted(text)} cannot be searched for in bytes ({error})", "plain characters") from None
+            found = next(BytesRegex(text.removeprefix("re:")).finditer(b"", 0, 0), None)
+        except RegexError as error:
+            raise Wrong(f"{quoted(text)} cannot be used: {error.what}", error.expected) from None
+        if found is not None:
+            raise Wrong(f"{quoted(text)} matches an empty text too, so it would redact everything", "a narrower one")
     return _word(text)
 
 

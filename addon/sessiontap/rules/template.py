@@ -15,6 +15,14 @@ from sessiontap.rules.variables import FAMILIES, VARIABLES, Context, Variable, p
 
 EXPECTED = "${name}, ${name:-default} or ${pick(a,b)}; a plain dollar is $$"
 
+MAX_NESTING = 20
+"""Defaults within defaults."""
+
+_PICK = re.compile(r"\$\{\s*+pick\(([^()]*+)\)\s*+\}")
+_HEAD = re.compile(r"\$\{\s*+([^${}:()\s]++)\s*+(:-|\})")
+"""Possessive: none of their parts could stand for another's text, and nothing is tried twice."""
+_PLAIN = re.compile(r"[^$}]++|[$}]")
+
 MAX_TEXT = 4096
 """Characters of a rendered text: more would be refused as a header by most servers."""
 
@@ -101,7 +109,7 @@ def parse_template(text: str) -> Template:
     """Raises `Wrong` for what is no template; whether its variables exist is `check_name`'s to say."""
     if not text.strip():
         raise Wrong("nothing stands here", "text")
-    return Template(text, _parse(text, 0, nested=False)[0])
+    return Template(text, _parse(text, 0, depth=0)[0])
 
 
 def check_name(value: Value, captured: frozenset[str]) -> None:
@@ -117,39 +125,45 @@ def check_name(value: Value, captured: frozenset[str]) -> None:
     raise Wrong(f"unknown variable {quoted(value.name)}", f"one of {shown} or a named group of the rule's match", guess)
 
 
-def _parse(text: str, position: int, nested: bool) -> tuple[tuple[str | Value, ...], int]:
+def _parse(text: str, position: int, depth: int) -> tuple[tuple[str | Value, ...], int]:
     """Up to the end of the text, or of the default that a `}` closes."""
     parts: list[str | Value] = []
-    plain = ""
+    plain: list[str] = []
     while position < len(text):
         if text.startswith("$$", position):
-            plain, position = plain + "$", position + 2
+            plain.append("$")
+            position += 2
         elif text.startswith("${", position):
-            value, position = _parse_value(text, position)
-            parts += [plain, value] if plain else [value]
-            plain = ""
-        elif nested and text[position] == "}":
+            value, position = _parse_value(text, position, depth)
+            parts += ["".join(plain), value] if plain else [value]
+            plain = []
+        elif depth and text[position] == "}":
             break
         else:
-            plain, position = plain + text[position], position + 1
+            run = _PLAIN.match(text, position)
+            assert run is not None
+            plain.append(run[0])
+            position = run.end()
     if plain:
-        parts.append(plain)
+        parts.append("".join(plain))
     return tuple(parts), position
 
 
-def _parse_value(text: str, start: int) -> tuple[Value, int]:
-    chosen = re.compile(r"\$\{\s*pick\(([^()]*)\)\s*\}").match(text, start)
+def _parse_value(text: str, start: int, depth: int) -> tuple[Value, int]:
+    chosen = _PICK.match(text, start)
     if chosen is not None:
         options = tuple(option.strip() for option in chosen[1].split(","))
         if not all(options):
             raise Wrong(f"{quoted(chosen[0])} has an empty choice", EXPECTED)
         return Value(f"pick({','.join(options)})", options=options), chosen.end()
-    head = re.compile(r"\$\{\s*([^${}:()\s]+(?:\.[^${}:()\s]+)*)\s*(:-|\})").match(text, start)
+    head = _HEAD.match(text, start)
     if head is None or not all(head[1].split(".")):
-        raise Wrong(f"{quoted(text[start:])} is no variable", EXPECTED)
+        raise Wrong(f"{quoted(text[start : start + 100])} is no variable", EXPECTED)
     if head[2] == "}":
         return Value(head[1]), head.end()
-    parts, end = _parse(text, head.end(), nested=True)
+    if depth == MAX_NESTING:
+        raise Wrong(f"{quoted(text)} has more than {MAX_NESTING} defaults within defaults", EXPECTED)
+    parts, end = _parse(text, head.end(), depth + 1)
     if end == len(text):
-        raise Wrong(f"{quoted(text[start:])} is not closed", "a closing brace")
+        raise Wrong(f"{quoted(text[start : start + 100])} is not closed", "a closing brace")
     return Value(head[1], Template(text[head.end() : end], parts)), end + 1
