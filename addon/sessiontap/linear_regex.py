@@ -11,14 +11,11 @@ from __future__ import annotations
 
 import re
 import time
-import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    import re2
+import re2
 
 MAX_SIZE = 1_500
 """Instructions of one compiled expression: at worst about 1 ms each for 64 KiB of text. `.` is nine of them."""
@@ -60,7 +57,7 @@ class Meter:
 
     share: float = SLOW_SHARE
     _spent: float = 0.0
-    _since: float = field(default_factory=time.monotonic)
+    _since: float = 0.0
 
     def exhausted(self) -> bool:
         """Whether the share of this second is used up."""

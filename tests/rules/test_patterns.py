@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import time
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sessiontap.rules.patterns import (
     REGEX_LIMIT,
     client_pattern,
+    header_pattern,
     host_pattern,
     path_pattern,
     route_pattern,
@@ -181,6 +184,97 @@ def test_globs_over_long_texts_do_not_go_back_and_forth() -> None:
     assert text_pattern("*a*b*a*b*c*").find(text) is None
     assert text_pattern("*a?a*b*a*b*c?").find(text) is None
     assert time.process_time() - started < 2  # going back and forth would take days
+
+
+HOSTILE = [
+    pytest.param(text_pattern, "*a*a*a*a*a*a*b", "a" * 60_000, id="text"),
+    pytest.param(text_pattern, "*a?*a?*a?*a?*a?*b", "a" * 60_000, id="text with question marks"),
+    pytest.param(text_pattern, "re:error.*timeout.*retry", "error timeout " * 4_681, id="regular expression"),
+    pytest.param(text_pattern, "re:(a+)+b", "a" * 65_536, id="regular expression of repetitions"),
+    pytest.param(host_pattern, "*a*a*a*a*a*a.example", "a" * 60_000, id="host"),
+    pytest.param(host_pattern, "*a?*a?*a?*a?.example", "a" * 60_000, id="host with question marks"),
+    pytest.param(host_pattern, "re:(a|aa)+$", "a" * 60_000 + "b", id="host by a regular expression"),
+    pytest.param(header_pattern, "*a*a*a*a*a*a*b", "a" * 60_000, id="header"),
+    pytest.param(route_pattern, "/*a*a*a*a*b", "GET /" + "a" * 60_000, id="route"),
+    pytest.param(route_pattern, "/**a**a**a**a**b", "GET /" + "a/" * 30_000, id="route with double stars"),
+    pytest.param(route_pattern, "/**/a/**/a/**/a/**/b", "GET " + "/a" * 30_000, id="route of many segments"),
+    pytest.param(route_pattern, "/{org}-{team}-{app}-{part}-x", "GET /" + "-" * 60_000, id="route with captures"),
+    pytest.param(route_pattern, "re:^(/a*)*$", "GET " + "/a" * 30_000 + "b", id="route by a regular expression"),
+    pytest.param(path_pattern, "/srv/*a*a*a*a*b", "/srv/" + "a" * 60_000, id="path"),
+    pytest.param(path_pattern, "/srv/**a**a**a**b", "/srv/" + "a/" * 30_000, id="path with double stars"),
+]
+
+
+@pytest.mark.parametrize(("parse", "glob", "text"), HOSTILE)
+def test_no_pattern_freezes_the_proxy(parse: Any, glob: str, text: str) -> None:
+    pattern = parse(glob)
+    started = time.process_time()
+    assert pattern.find(text) is None
+    assert time.process_time() - started < 2  # going back and forth would take from 25 seconds to years
+
+
+@pytest.mark.parametrize(
+    ("parse", "glob"),
+    [
+        pytest.param(text_pattern, "*?" * 5_000, id="text"),
+        pytest.param(route_pattern, "/" + "*?" * 5_000, id="route"),
+        pytest.param(route_pattern, "/" + "".join(f"{{a{n}}}-" for n in range(1_000)), id="route with captures"),
+        pytest.param(path_pattern, "/" + "*?" * 5_000, id="path"),
+    ],
+)
+def test_globs_of_endless_wildcards_are_refused(parse: Any, glob: str) -> None:
+    started = time.process_time()
+    with pytest.raises(Wrong, match="too long for a glob"):
+        parse(glob)
+    assert time.process_time() - started < 2
+
+
+def segments_by_definition(glob: str, path: str) -> dict[str, str] | None:
+    """A route or path glob as a regular expression of Python's: on texts this small it cannot be slow."""
+    wild = [
+        (r"/\*\*\Z", "(?:/.*)?"),
+        (r"(?:(?<=/)|\A)\*\*/", "(?:.*/)?"),
+        (r"\*\*", ".*"),
+        (r"\*", "[^/]*"),
+        (r"\?", "[^/]"),
+        (r"\{(\w)\}", r"(?P<\1>[^/]+)"),
+        (r"[^*?{}]", None),
+    ]
+    source, position = "", 0
+    while position < len(glob):
+        for form, meaning in wild:
+            if match := re.compile(form).match(glob, position):
+                source += re.escape(match[0]) if meaning is None else match.expand(meaning)
+                position = match.end()
+                break
+    match = re.fullmatch(source, path, re.DOTALL)
+    return None if match is None else match.groupdict()
+
+
+GLOBS = st.lists(st.sampled_from(["a", "b", "-", "/", "/", "*", "**", "?", "/**", "**/"]), max_size=8).map("".join)
+PATHS = st.lists(st.sampled_from(["a", "b", "-", "/", "ab", "\n", "é"]), max_size=10).map("".join)
+
+
+@settings(max_examples=400, deadline=None)
+@given(GLOBS, PATHS)
+def test_path_globs_agree_with_their_definition(glob: str, path: str) -> None:
+    glob, path = "/" + glob, "/" + path
+    pattern = path_pattern(glob)
+    found = pattern.find(path) is not None
+    assert found is (segments_by_definition(glob.rstrip("/") or "/", path) is not None)
+    assert not found or path.startswith(pattern.prefix)
+
+
+@settings(max_examples=400, deadline=None)
+@given(GLOBS, st.lists(st.sampled_from(["x", "y", "z"]), max_size=3, unique=True), st.data(), PATHS)
+def test_route_globs_capture_by_their_definition(glob: str, names: list[str], data: st.DataObject, path: str) -> None:
+    for name in names:
+        at = data.draw(st.integers(0, len(glob)))
+        glob = f"{glob[:at]}{{{name}}}{glob[at:]}" if glob[:at].count("{") == glob[:at].count("}") else glob
+    glob, path = "/" + glob, "/" + path
+    expected = segments_by_definition(glob, path)
+    found = route_pattern("POST " + glob).find("POST " + path)
+    assert found == (None if expected is None else {f"route.{name}": got for name, got in expected.items()})
 
 
 def brute_force(glob: str, text: str) -> bool:

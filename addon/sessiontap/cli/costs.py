@@ -101,10 +101,14 @@ def _as_rates(price: Price) -> Rates:
 def _tells_prices(given: Path | None) -> bool:
     """Whether the rules file may have `prices:`; most have none, and need not be read for them. Raises Misuse."""
     file = rules_file(given)
+    if file is None:
+        return False
+    if not file.is_file():
+        return True  # loading it says what it is
     try:
-        return file is not None and b"prices" in file.read_bytes()
+        return b"prices" in file.read_bytes()
     except OSError as error:
-        raise _unreadable(file, error) from None
+        raise Misuse(f"{file} cannot be read: {error.strerror}", "check its permissions") from None
 
 
 def _load(given: Path | None) -> Rules | None:
@@ -118,9 +122,3 @@ def _load(given: Path | None) -> Rules | None:
         return load_file(file)
     except RulesError as error:
         raise Misuse("the rules do not validate\n" + "\n".join(map(line, str(error).splitlines()))) from None
-    except OSError as error:
-        raise _unreadable(file, error) from None
-
-
-def _unreadable(file: Path | None, error: OSError) -> Misuse:
-    return Misuse(f"{file} cannot be read: {error.strerror}", "check its permissions")

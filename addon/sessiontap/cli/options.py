@@ -61,8 +61,8 @@ def rules_file(given: Path | None, environ: Mapping[str, str] = os.environ) -> P
     for chosen, by in ((given, "the command line"), (environ.get("SESSIONTAP_RULES"), "SESSIONTAP_RULES")):
         if chosen:
             path = Path(chosen).expanduser()
-            if not path.is_file():
+            if not os.path.lexists(path):
                 raise Misuse(f"there is no rules file {path} (named by {by})", "sessiontap init writes a first one")
             return path
     local = Path("rules.yaml")
-    return local if local.is_file() else None
+    return local if os.path.lexists(local) else None  # what is no file is refused in words when it is read

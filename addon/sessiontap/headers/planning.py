@@ -12,8 +12,7 @@ For each header, in this order:
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from sessiontap.exchange import Headers
@@ -23,6 +22,7 @@ from sessiontap.headers.dialect import Dialect, Told, Wish
 from sessiontap.headers.edit import Edit
 from sessiontap.headers.values import ascii_text, is_token
 from sessiontap.rules.decision import Decision, Labels
+from sessiontap.rules.patterns import header_pattern
 from sessiontap.sessions.session import Link, Session
 
 DIALECTS: Mapping[str, Dialect] = {dialect.NAME: dialect for dialect in (helicone, traceforge)}
@@ -87,7 +87,7 @@ def plan(
 
     if decision.wants_session and _sends(decision, helicone.NAME):
         sent = headers.get("helicone-auth")
-        if sent is not None and _globs(labels.headers_remove).fullmatch("helicone-auth"):
+        if sent is not None and _globs(labels.headers_remove)("helicone-auth"):
             sent = None
         auth = helicone.auth(host=host, sent=sent, proxy_env=proxy_env, why_no_key=why_no_key)
         if auth is not None:
@@ -134,7 +134,7 @@ def _edits(
         if key not in needed:
             room -= _size(name, sent)
             present[key] = (name, f"{present[key][1]}, {sent}") if key in present else (name, sent)
-    removes = _globs(labels.headers_remove).fullmatch
+    removes = _globs(labels.headers_remove)
 
     written: set[str] = set()
     for key, (header, value, field, _) in wishes.items():
@@ -184,7 +184,7 @@ def _size(name: str, value: str) -> int:
 
 
 @lru_cache(maxsize=256)
-def _globs(globs: tuple[str, ...]) -> re.Pattern[str]:
-    """Fits a whole lower-case header name that one of the globs fits."""
-    parts = [re.escape(glob.lower()).replace(r"\*", ".*").replace(r"\?", ".") for glob in globs]
-    return re.compile("|".join(parts) or "(?!)")
+def _globs(globs: tuple[str, ...]) -> Callable[[str], bool]:
+    """Whether one of the globs matches a header's name."""
+    patterns = tuple(header_pattern(glob) for glob in globs)
+    return lambda name: any(pattern.find(name) is not None for pattern in patterns)

@@ -83,13 +83,13 @@ def _rules(option: str, environ: Mapping[str, str], cwd: Path) -> Path | None:
     for named, by in ((option, "--set session_rules"), (environ.get("SESSIONTAP_RULES"), "SESSIONTAP_RULES")):
         if named:
             path = _path(named, cwd)
-            if not path.is_file():
+            if not os.path.lexists(path):
                 raise SettingsError(
                     f"the rules file {path} (named by {by}) does not exist. Make one with: sessiontap init"
                 )
             return path
     path = cwd / "rules.yaml"
-    return path if path.is_file() else None
+    return path if os.path.lexists(path) else None  # what is no file is refused in words when it is read
 
 
 def _fsync(text: str) -> float | None:

@@ -70,6 +70,11 @@ def host_pattern(text: str) -> Pattern:
     return _glob(text.rstrip("."), fold=True)
 
 
+def header_pattern(text: str) -> Pattern:
+    """Globs of header names, whose case does not count."""
+    return _glob(text, fold=True)
+
+
 def path_pattern(text: str) -> Pattern:
     """File system paths: `~` is the home folder."""
     if text.startswith("re:"):
@@ -84,9 +89,9 @@ def path_pattern(text: str) -> Pattern:
     start = prefix + _literal_start(whole)
     if whole.endswith("/**") and not any(mark in whole[:-3] for mark in "*?"):
         # The common case, without a regular expression.
-        inside = start + "/"
+        folder, inside = prefix + whole[:-3], prefix + whole[:-2]
         return Pattern(
-            text, lambda value: NOTHING if value == start or value.startswith(inside) else None, prefix=start
+            text, lambda value: NOTHING if value == folder or value.startswith(inside) else None, prefix=folder
         )
     return Pattern(text, _whole(text, re.escape(prefix) + _segments(whole), start), prefix=start)
 

@@ -18,6 +18,7 @@ from sessiontap.rules.kinds import Choice, Either, Field, Flag, Json, Kind, List
 from sessiontap.rules.patterns import (
     Pattern,
     client_pattern,
+    header_pattern,
     host_pattern,
     path_pattern,
     route_pattern,
@@ -103,7 +104,9 @@ def _host_with_port(text: str) -> str:
 
 
 def _header_glob(text: str) -> str:
-    return header_name(text.replace("?", "x")) and text
+    header_name(text.replace("?", "x"))
+    header_pattern(text)
+    return text
 
 
 def _one_header(text: str) -> str:

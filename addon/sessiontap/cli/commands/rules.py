@@ -49,8 +49,6 @@ def check(
             raise Misuse("the rules do not validate\n" + "\n".join(map(line, str(error).splitlines()))) from None
         write_json(_report(path, None, error.problems, []))
         raise typer.Exit(2) from None
-    except OSError as error:
-        raise Misuse(f"{path} cannot be read: {error.strerror}", "check its permissions") from None
     warnings = lint(loaded, lambda host: set(reads(host)))
     if json:
         write_json(_report(path, loaded, (), warnings))
