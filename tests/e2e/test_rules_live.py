@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -94,6 +96,101 @@ def test_a_broken_edit_changes_nothing_and_is_said(proxy: Proxy, app: httpx2.Cli
     proxy.write_rules(named("Mended"))
     ask(app)
     assert name_of_next(proxy) == "Mended"
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def loop(path: Path) -> None:
+    path.symlink_to(path)
+
+
+def large(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(50_000_000)
+
+
+def holding(text: str) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        path.write_bytes(text.encode())
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        pytest.param(pipe, "this is a named pipe", id="a pipe"),
+        pytest.param(folder, "this is a folder", id="a folder"),
+        pytest.param(loop, "Too many levels of symbolic links", id="a link to itself"),
+        pytest.param(large, "the file has 50,000,000 bytes", id="50 MB"),
+        pytest.param(holding("[" * 200_000), "nested more than 50 deep", id="nested deep"),
+        pytest.param(holding("rules: [{session: {idle: " + "9" * 400 + "d}}]"), "no duration", id="endless duration"),
+        pytest.param(
+            holding("rules: [{user: '" + "${model:-" * 500 + "}" * 500 + "'}]"), "defaults within", id="nested defaults"
+        ),
+        pytest.param(holding("rules: [{user: " + "x" * 1_000_000 + "}]"), "a text of 1,000,000", id="1 MB of text"),
+        pytest.param(holding("rules: [{match: {model: 're:(a{1000}){1000}'}}]"), "too large", id="huge expression"),
+        pytest.param(holding("rules: []\0"), "a NUL byte", id="zeros"),
+    ],
+)
+def test_whatever_becomes_of_the_file_the_proxy_lives_and_takes_the_next_good_one(
+    proxy: Proxy, app: httpx2.Client, make: Callable[[Path], None], said: str
+) -> None:
+    proxy.write_rules(named("Good"))
+    ask(app)
+    assert name_of_next(proxy) == "Good"
+    before = len(proxy.notes("rules"))
+    path = proxy.rules_file
+    path.unlink()
+    make(path)
+    for _ in range(2):
+        ask(app)
+        assert name_of_next(proxy) == "Good"
+    told = proxy.wait_notes("rules", before + 1)[before:]
+    path.rmdir() if path.is_dir() else path.unlink()
+    proxy.write_rules(named("Mended"))
+    ask(app)
+    assert name_of_next(proxy) == "Mended"
+    assert len(told) == 1, "it is said once"
+    assert said in told[0]["text"]
+    assert len(told[0]["text"]) < 1_000
+    proxy.process.wait_line(lambda line: "not in force" in line and said in line)
+
+
+@pytest.mark.parametrize(
+    ("match", "question"),
+    [
+        pytest.param({"message": "re:error.*timeout.*retry"}, "error timeout " * 4_681, id="regular expression"),
+        pytest.param({"message": "*a?*a?*a?*a?*b"}, "a" * 60_000, id="glob"),
+    ],
+)
+def test_a_clumsy_pattern_holds_up_nobody(
+    proxy: Proxy, app: httpx2.Client, match: dict[str, str], question: str
+) -> None:
+    """It would take the proxy, and everybody who uses it, half a minute."""
+    rules = [{"match": match, "user": "hit"}, {"session": {"name": "Quick"}}]
+    proxy.write_rules({"version": 1, "rules": rules, "redact": {"patterns": ["re:(a+)+!", "re:error.*timeout.*retry"]}})
+    ask(app)
+    assert name_of_next(proxy) == "Quick"
+    asked = {**QUESTION, "messages": [{"role": "user", "content": question}]}
+    assert app.post(URL, json=asked, timeout=10).status_code == 200
+    (call,) = proxy.take()
+    assert call.record.get("user") is None
+    assert call.record["session"]["name"] == "Quick"
+
+
+def test_a_route_that_would_take_for_ever_holds_up_nobody(proxy: Proxy, app: httpx2.Client) -> None:
+    rules = [{"match": {"route": "/v1/*a*a*a*a*a*a*a*b"}, "user": "hit"}, {"session": {"name": "Route"}}]
+    proxy.write_rules({"version": 1, "rules": rules})
+    answer = app.post("https://api.openai.com/v1/" + "a" * 4_000, json=QUESTION, timeout=10)
+    assert answer.status_code in (200, 404)
+    assert name_of_next(proxy) == "Route"
 
 
 def test_rules_that_vanish_stay_in_force(proxy: Proxy, app: httpx2.Client) -> None:
