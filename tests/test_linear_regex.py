@@ -83,11 +83,25 @@ def test_slow_searches_take_a_bounded_share_of_the_time(monkeypatch: pytest.Monk
     monkeypatch.setattr(linear_regex.time, "monotonic", lambda: clock)
     meter = Meter(share=0.02)
     regex = Regex("a.{100}b.{50}c", meter=meter)
+    long = "abc" * 10_000
     meter.add(0.03)
     with pytest.raises(TooSlow):
-        regex.search("abc")
+        regex.search(long)
+    assert regex.search("abc") is None, "a short text cannot be slow"
     clock = 1.5
-    assert regex.search("abc") is None
+    assert regex.search(long) is None
+
+
+@pytest.mark.parametrize("source", ["(?s)(a.*z)|a", "a.{0,150}z", "[ab]*a[ab]{900}c"])
+def test_no_pattern_to_redact_keeps_the_recorder_from_its_work(source: str) -> None:
+    """Many searches that are quick, but each through all that is left, and few that are slow."""
+    data = b"ab" * 500_000
+    finder = BytesRegex(source, meter=Meter(0.1, 1_000))
+    started = time.process_time()
+    for start in range(0, len(data), 1 << 14):
+        for match in finder.finditer(data, start, min(start + (1 << 15), len(data))):
+            assert match.end() > match.start()
+    assert time.process_time() - started < 5
 
 
 def test_quick_searches_are_never_held_back() -> None:
@@ -101,13 +115,14 @@ def test_what_cannot_be_searched_in_time_is_one_match(monkeypatch: pytest.Monkey
     """So that nothing of it is kept."""
     monkeypatch.setattr(linear_regex.time, "monotonic", lambda: 0.0)
     meter = Meter(share=0.02)
-    finder = BytesRegex("ab", meter=meter)
-    found = finder.finditer(b"xabxabx", 0, 7)
+    data = b"xabxabx" * 100_000
+    found = BytesRegex("ab", meter=meter).finditer(data, 0, len(data))
     assert next(found).start() == 1
     meter.add(0.03)
-    rest = list(found)
-    assert rest == [Rest(3, 7, b"xabxabx")]
-    assert (rest[0].start(), rest[0].end(), rest[0].group(1)) == (3, 7, b"xabx")
+    (rest,) = found
+    assert rest == Rest(3, len(data), data)
+    assert (rest.start(), rest.end(), rest.group(1)) == (3, len(data), data[3:])
+    assert len(list(BytesRegex("ab", meter=meter).finditer(b"xabxabx", 0, 7))) == 2, "a short text cannot be slow"
 
 
 @settings(max_examples=300, deadline=None)

@@ -3,7 +3,7 @@
 Python's own engine goes back and forth: `error.*timeout.*retry` takes minutes over 64 KB, and holds everything up
 meanwhile. This is RE2, which walks through the text once. What it cannot do (looking ahead or behind, references to
 groups) is refused with a sentence, and so is what would be large: an expression's worst time is its size times the
-text's length. `MAX_SIZE` bounds one expression, `SizeBudget` all of a file, and a `Meter` what several slow ones take
+text's length. `MAX_SIZE` bounds one expression, and a `Meter` what several slow ones take
 together.
 """
 
@@ -28,6 +28,10 @@ SLOW = 0.005
 """Seconds of CPU time from which on a search counts as slow."""
 SLOW_SHARE = 0.25
 """Seconds that slow searches may take in each second."""
+CHEAP = 400_000
+"""Instructions times bytes up to which a search cannot be slow: it is never held back."""
+REDACTION_SHARE = (5.0, 10.0)
+"""The same for redaction, in whose process nobody waits: a share, and the period that it is of."""
 
 
 class RegexError(ValueError):
@@ -53,17 +57,18 @@ class Match(Protocol):
 
 @dataclass
 class Meter:
-    """How long slow searches took: `SLOW_SHARE` of each second is theirs, the rest is everybody else's."""
+    """How long slow searches took: they may take `share` of each `period`, both in seconds."""
 
     share: float = SLOW_SHARE
+    period: float = 1.0
     _spent: float = 0.0
     _since: float = 0.0
 
     def exhausted(self) -> bool:
-        """Whether the share of this second is used up."""
+        """Whether the share of this period is used up."""
         if self._spent < self.share:
             return False
-        if time.monotonic() - self._since > 1:
+        if time.monotonic() - self._since > self.period:
             self._spent = 0.0
             return False
         return True
@@ -73,7 +78,7 @@ class Meter:
         if seconds < SLOW:
             return
         now = time.monotonic()
-        if now - self._since > 1:
+        if now - self._since > self.period:
             self._spent, self._since = 0.0, now
         self._spent += seconds
 
@@ -97,12 +102,15 @@ class Regex:
 
     def search(self, text: str) -> Mapping[str, str] | None:
         """The named groups that took part in the first match; None if there is no match. Raises TooSlow."""
-        if self._meter.exhausted():
-            raise TooSlow("regular expressions took too long")
         data = text.encode("utf-8", "replace")
-        before = time.thread_time()
-        match = self._compiled.search(data)
-        self._meter.add(time.thread_time() - before)
+        if len(data) * self.size <= CHEAP:
+            match = self._compiled.search(data)
+        elif self._meter.exhausted():
+            raise TooSlow("regular expressions took too long in the second before")
+        else:
+            before = time.thread_time()
+            match = self._compiled.search(data)
+            self._meter.add(time.thread_time() - before)
         if match is None or not self.groups:
             return None if match is None else {}
         return {
@@ -115,23 +123,28 @@ class Regex:
 class BytesRegex:
     """Finds an expression in bytes of any encoding: each byte is a character."""
 
-    __slots__ = ("_compiled", "_meter", "groups")
+    __slots__ = ("_compiled", "_meter", "groups", "size")
 
     def __init__(self, source: str, *, meter: Meter | None = None) -> None:
         """Raises RegexError."""
         self._compiled = _compile(source, in_bytes=True, captures=True)
         self.groups: int = self._compiled.groups
-        self._meter = meter or Meter()
+        self.size: int = self._compiled.programsize
+        self._meter = meter or Meter(*REDACTION_SHARE)
 
     def finditer(self, data: bytes, start: int, end: int) -> Iterator[Match]:
         """Every match between `start` and `end`. If looking for them takes too long, all that is left is the last."""
+        took, is_slow = 0.0, (end - start) * self.size > CHEAP
         while start <= end:
-            if self._meter.exhausted():
+            if is_slow and self._meter.exhausted():
                 yield Rest(start, end, data)
                 return
             before = time.thread_time()
             match = self._compiled.search(data, start, end)
-            self._meter.add(time.thread_time() - before)
+            took += time.thread_time() - before  # many quick ones are slow together
+            if took > SLOW:
+                self._meter.add(took)
+                took, is_slow = 0.0, True
             if match is None:
                 return
             yield match
@@ -156,9 +169,7 @@ class Rest:
         return self.data[self.first : self.last]
 
 
-def _compile(
-    source: str, *, case_sensitive: bool = True, in_bytes: bool = False, captures: bool | None = None
-) -> Any:
+def _compile(source: str, *, case_sensitive: bool = True, in_bytes: bool = False, captures: bool | None = None) -> Any:
     """Raises RegexError."""
     if len(source) > MAX_LENGTH:
         raise RegexError(f"it has {len(source):,} characters", f"at most {MAX_LENGTH:,}")

@@ -73,6 +73,7 @@ def complaint(done: subprocess.CompletedProcess[str]) -> str:
             ["broken.yaml:3:5: rules[0].sesion", "session"],
             id="rules that do not validate",
         ),
+        pytest.param({"session_rules": "pipe"}, {}, ["pipe:1:1: this is a named pipe"], id="rules from a pipe"),
         pytest.param(
             {"session_trace": "a-file"},
             {},
@@ -104,6 +105,7 @@ def test_bad_input_is_one_sentence_and_no_proxy(
 ) -> None:
     (tmp_path / "broken.yaml").write_text(BROKEN, encoding="utf-8")
     (tmp_path / "a-file").touch()
+    os.mkfifo(tmp_path / "pipe")
     said = complaint(start(tmp_path, confdir, options, environment))
     for word in words:
         assert word in said

@@ -23,6 +23,25 @@ CASES = {
         "[{rule: all, session: {name: x}}]",
         [f"rule 'all' sends helicone session headers to any LLM host, whether it reads them or not; {ADVICE}"],
     ),
+    "a large expression": (
+        "[{match: {message: 're:error.{0,100}timeout'}, user: x}]",
+        [
+            "rule #1 has 're:error.{0,100}timeout', which is large: a text made for it takes up to a second; "
+            "smaller repetitions (.* for .{0,100}) make it quick"
+        ],
+    ),
+    "letters beyond ASCII": (
+        "[{match: {message: 're:\\bдеплой\\b'}, user: x}]",
+        [
+            "rule #1 has 're:\\bдеплой\\b', which has letters beyond ASCII, but \\b, \\d, \\s and \\w know "
+            "those of ASCII alone"
+        ],
+    ),
+    "an expression for everything": (
+        "[{match: {model: 're:x*'}, user: x}]",
+        ["rule #1 has 're:x*', which every text matches, the empty one too"],
+    ),
+    "an expression": ("[{match: {message: 're:ticket (?P<id>[0-9]+)'}, user: x}]", []),
     "no session": ("[{match: {host: api.groq.com}, user: x}]", []),
     "nothing is sent": ("[{session: {name: x}, send: none}]", []),
     "only where it is read": ("[{session: {name: x}, send: auto}]", []),

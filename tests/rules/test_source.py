@@ -53,11 +53,17 @@ def written(data: bytes) -> Callable[[Path], object]:
         pytest.param(lambda path: path.symlink_to("/dev/zero"), ":1:1: this is a device; expected a file", id="device"),
         pytest.param(loop, ":1:1: the file cannot be read: Too many levels of symbolic links", id="link to itself"),
         pytest.param(lambda path: None, ":1:1: the file cannot be read: No such file", id="nothing"),
-        pytest.param(unreadable, ":1:1: the file cannot be read: Permission denied", id="unreadable",
-                     marks=pytest.mark.skipif(AS_ROOT, reason="root may read everything")),
+        pytest.param(
+            unreadable,
+            ":1:1: the file cannot be read: Permission denied",
+            id="unreadable",
+            marks=pytest.mark.skipif(AS_ROOT, reason="root may read everything"),
+        ),
         pytest.param(large, ":1:1: the file has 50,000,000 bytes; expected at most 1,048,576", id="large"),
         pytest.param(written(b"# \xfcber\n"), ":1:3: no UTF-8: the byte 0xFC cannot stand here", id="Latin-1"),
-        pytest.param(written("version: 1\n".encode("utf-16")), ":1:1: no UTF-8: the file is saved as UTF-16", id="UTF-16"),
+        pytest.param(
+            written("version: 1\n".encode("utf-16")), ":1:1: no UTF-8: the file is saved as UTF-16", id="UTF-16"
+        ),
         pytest.param(written("version: 1\n".encode("utf-16-be")), "saved as UTF-16", id="UTF-16 without a mark"),
         pytest.param(written("version: 1\n".encode("utf-32")), "saved as UTF-16", id="UTF-32"),
         pytest.param(written(b"version: 1\nsend: \0\n"), ":2:7: no YAML: a NUL byte stands here", id="zeros"),
@@ -65,7 +71,7 @@ def written(data: bytes) -> Callable[[Path], object]:
         pytest.param(written(b""), ":1:1: the file is empty", id="empty"),
         pytest.param(written(b"\xef\xbb\xbf"), ":1:1: the file is empty", id="a byte order mark alone"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_rules_file(tmp_path: Path, make: Callable[[Path], object], said: str) -> None:
     path = tmp_path / "rules.yaml"
     make(path)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
+from sessiontap.linear_regex import BytesRegex
 from sessiontap.rules.conditions import Leaf
+from sessiontap.rules.problems import quoted
 from sessiontap.rules.rules import Rule, Rules, Send
 from sessiontap.rules.schema import DIALECTS
 
 GATEWAY_READS = frozenset({"helicone"})
+
+LARGE = 500
+"""Instructions of a regular expression from which on it may be felt: about 1 ms each for 64 KiB."""
 
 Reads = Callable[[str], set[str]]
 """Host -> the dialects that it is known to read."""
@@ -16,10 +22,21 @@ Reads = Callable[[str], set[str]]
 
 def lint(rules: Rules, reads: Reads) -> list[str]:
     """Warnings, one line each, in the order of the rules."""
-    return [
+    found = [
         f"{rules.filename}:{rule.line}: {_name(rule)} {warning}"
         for rule in rules.rules
-        for warning in (*_unread_headers(rules, rule, reads), *_without_effect(rules, rule), *_whole_texts(rule))
+        for warning in (
+            *_unread_headers(rules, rule, reads),
+            *_without_effect(rules, rule),
+            *_whole_texts(rule),
+            *_expressions(rule),
+        )
+    ]
+    redacted = (text for text in rules.redact_patterns if text.startswith("re:"))
+    return found + [
+        f"{rules.filename}: under redact {quoted(text)} {warning}"
+        for text in redacted
+        for warning in _doubts(text, BytesRegex(text.removeprefix("re:")).size)
     ]
 
 
@@ -68,6 +85,23 @@ def _without_effect(rules: Rules, rule: Rule) -> Iterator[str]:
         other.label == rule.label and other.number < rule.number for other in rules.rules
     ):
         yield "has the name of an earlier rule, so explain and the trace cannot tell them apart"
+
+
+def _expressions(rule: Rule) -> Iterator[str]:
+    for leaf in (leaf for condition in rule.conditions for leaf in condition.leaves()):
+        for pattern in (pattern for pattern in leaf.patterns if pattern.is_regex):
+            for doubt in _doubts(pattern.text, pattern.size):
+                yield f"has {quoted(pattern.text)}, which {doubt}"
+            if pattern.find("") is not None:
+                yield f"has {quoted(pattern.text)}, which every text matches, the empty one too"
+
+
+def _doubts(text: str, size: int) -> Iterator[str]:
+    """What a regular expression of this size probably does not mean, or what it costs."""
+    if size > LARGE:
+        yield "is large: a text made for it takes up to a second; smaller repetitions (.* for .{0,100}) make it quick"
+    if not text.isascii() and re.search(r"\\[bBdDsSwW]", text):
+        yield "has letters beyond ASCII, but \\b, \\d, \\s and \\w know those of ASCII alone"
 
 
 def _whole_texts(rule: Rule) -> Iterator[str]:

@@ -194,9 +194,7 @@ def _runs(glob: str) -> list[str]:
     return [run for run in re.split(r"(\*+)", glob) if run]
 
 
-def _whole(
-    text: str, source: str, start: str = "", *, ignore_case: bool = False
-) -> Callable[[str], Captures | None]:
+def _whole(text: str, source: str, start: str = "", *, ignore_case: bool = False) -> Callable[[str], Captures | None]:
     """The search for texts that `source`, made from the glob `text`, matches as a whole. Raises `Wrong`.
 
     All of these texts begin with `start`.
@@ -251,9 +249,7 @@ def compile_regex(text: str, *, ignore_case: bool = False) -> Regex:
 def _regex(text: str, *, ignore_case: bool = False) -> Pattern:
     pattern = compile_regex(text, ignore_case=ignore_case)
     search = pattern.search
-    return Pattern(
-        text, lambda value: search(value[:REGEX_LIMIT]), groups=frozenset(pattern.groups), size=pattern.size
-    )
+    return Pattern(text, lambda value: search(value[:REGEX_LIMIT]), groups=frozenset(pattern.groups), size=pattern.size)
 
 
 def _route_regex(text: str) -> Pattern:

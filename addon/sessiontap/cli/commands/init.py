@@ -25,6 +25,8 @@ def template() -> str:
 def init(force: Annotated[bool, typer.Option("--force", help="Overwrite a rules.yaml that is there.")] = False) -> None:
     """A commented rules.yaml for this folder."""
     path = Path("rules.yaml")
+    if path.exists() and not path.is_file():
+        raise Failure(f"{path.absolute()} is there already, and is no file", "move it away")
     try:
         with path.open("w" if force else "x", encoding="utf-8") as file:
             file.write(template())
