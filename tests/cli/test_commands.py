@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -127,6 +128,17 @@ def test_the_starter_is_valid_in_every_example_of_its_comments() -> None:
     assert rules.hosts
     assert rules.redact_patterns
     assert lint(rules, lambda host: set()) == []
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["a folder", "a pipe"])
+def test_init_leaves_alone_what_is_no_file(run: Run, own_place: Path, make: Callable[[Path], None]) -> None:
+    make(own_place / "rules.yaml")
+    status, _, err = run("init", "--force")
+    assert status == 1
+    assert "is there already, and is no file" in err
+    status, _, err = run("rules", "check")
+    assert status == 2
+    assert "expected a file" in err
 
 
 def test_init_does_not_overwrite(run: Run, own_place: Path) -> None:

@@ -190,6 +190,26 @@ def test_a_route_that_would_take_for_ever_holds_up_nobody(proxy: Proxy, app: htt
     assert name_of_next(proxy) == "Route"
 
 
+def test_rules_that_take_long_to_read_are_in_force_once_they_are(proxy: Proxy, app: httpx2.Client) -> None:
+    """Without a further call, and what is redacted follows them too."""
+    secret = "cust-12345678"
+    many = [{"match": {"process": f"app{number}.py"}, "user": "x"} for number in range(8_000)]
+    proxy.write_rules(named("Quick"))
+    ask(app)
+    assert name_of_next(proxy) == "Quick"
+    proxy.write_rules(
+        {"version": 1, "redact": {"patterns": ["re:cust-[0-9]{8}"]}, "rules": [*many, {"session": {"name": "Slow"}}]}
+    )
+    ask(app)
+    assert name_of_next(proxy) in ("Quick", "Slow")
+    proxy.process.wait_line(lambda line: "8001 rules are in force" in line)
+    assert app.post(URL, json={**QUESTION, "user": secret}).status_code == 200
+    (call,) = proxy.take()
+    assert call.record["session"]["name"] == "Slow"
+    assert secret.encode() not in call.request_body()
+    assert b"[redacted:custom:" in call.request_body()
+
+
 def test_rules_that_vanish_stay_in_force(proxy: Proxy, app: httpx2.Client) -> None:
     proxy.write_rules(named("Kept"))
     ask(app)

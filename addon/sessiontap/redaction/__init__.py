@@ -12,7 +12,7 @@
     errors.py         RedactionError
 
 The one rule: what leaves here holds no credential that was found, and is otherwise byte for byte what came in. Imports
-nothing of ours; docs/trace-format.md says what is found and what is not.
+nothing of ours but `linear_regex`; docs/trace-format.md says what is found and what is not.
 """
 
 from sessiontap.redaction.errors import RedactionError
