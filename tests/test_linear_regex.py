@@ -48,6 +48,7 @@ def test_search(source: str, text: str, expected: dict[str, str] | None) -> None
         pytest.param("(a?){900}(a?){900}", "too large", id="many repetitions"),
         pytest.param(r"\pL{300}", "too large", id="repetitions of many characters"),
         pytest.param("a" * (MAX_LENGTH + 1), "characters", id="long"),
+        pytest.param("(?P<a>x)(?P<a>y)", "two of its groups have one name", id="a name twice"),
         pytest.param("\ud800", "half a character", id="half a character"),
     ],
 )

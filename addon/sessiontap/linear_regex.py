@@ -3,8 +3,10 @@
 Python's own engine goes back and forth: `error.*timeout.*retry` takes minutes over 64 KB, and holds everything up
 meanwhile. This is RE2, which walks through the text once. What it cannot do (looking ahead or behind, references to
 groups) is refused with a sentence, and so is what would be large: an expression's worst time is its size times the
-text's length. `MAX_SIZE` bounds one expression, and a `Meter` what several slow ones take
-together.
+text's length. `MAX_SIZE` bounds one expression, and a `Meter` what several slow ones take together.
+
+Rules search calls for them on the proxy's loop, redaction searches bodies in the recorder. The rule that must hold
+here: no expression and no text keeps either for longer than these bounds.
 """
 
 from __future__ import annotations
@@ -189,13 +191,17 @@ def _compile(source: str, *, case_sensitive: bool = True, in_bytes: bool = False
     except re2.error as error:
         raise _why(error, source) from None
     if compiled.programsize > MAX_SIZE:
-        raise _TOO_LARGE
+        raise _too_large()
+    named = re.findall(r"\(\?P?<(\w+)>", source)
+    if len(named) > len(set(named)):  # RE2 takes the first and leaves out the others
+        raise RegexError("two of its groups have one name", "another name for each group")
     return compiled
 
 
-_TOO_LARGE = RegexError(
-    "it would be too large to be searched for quickly", "smaller repetitions (.* for .{0,500}), fewer alternatives"
-)
+def _too_large() -> RegexError:
+    expected = "smaller repetitions (.* for .{0,500}), fewer alternatives"
+    return RegexError("it would be too large to be searched for quickly", expected)
+
 
 _REFUSED: tuple[tuple[str, str, str], ...] = (
     # what stands in the expression, what that is, what to write
@@ -214,7 +220,7 @@ def _why(error: Exception, source: str) -> RegexError:
     said = error.args[0] if error.args else ""
     said = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
     if "too large" in said or "repetition size" in said:
-        return _TOO_LARGE
+        return _too_large()
     if "nests too deeply" in said:
         return RegexError("its brackets are nested too deeply")
     for sign, what, expected in _REFUSED:
