@@ -11,8 +11,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "addon" / "sessiontap"
 
+LEAVES = {"bounded", "exchange", "faults", "linear_regex", "own_python", "private", "trust"}
+"""Modules that every package may import, and that import none of ours."""
 MAY_IMPORT = {
-    # room: the rooms that it may import, besides itself, `exchange`, `faults`, `linear_regex` and `trust`
+    # room: the rooms that it may import, besides itself and the leaves
     "callers": set(),
     "llm": set(),
     "rules": {"callers", "llm"},
@@ -67,7 +69,7 @@ def test_every_room_is_in_the_table() -> None:
 
 @pytest.mark.parametrize("room", MAY_IMPORT)
 def test_rooms_import_only_what_they_may(room: str) -> None:
-    allowed = MAY_IMPORT[room] | {room, "exchange", "faults", "linear_regex", "trust", "__version__"}
+    allowed = MAY_IMPORT[room] | {room, *LEAVES, "__version__"}
     wrong = [
         f"{file.relative_to(PACKAGE)} imports {module}"
         for file in files(room)
@@ -75,6 +77,11 @@ def test_rooms_import_only_what_they_may(room: str) -> None:
         if module.startswith("sessiontap.") and module.split(".")[1] not in allowed
     ]
     assert not wrong
+
+
+@pytest.mark.parametrize("leaf", sorted(LEAVES))
+def test_a_leaf_imports_nothing_of_ours(leaf: str) -> None:
+    assert not [module for module, _ in imports(PACKAGE / f"{leaf}.py") if module.startswith("sessiontap")]
 
 
 @pytest.mark.parametrize("room", [room for room in MAY_IMPORT if room not in KNOW_MITMPROXY])

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from sessiontap.bounded import BoundedDict
 from sessiontap.callers import cgroup, identity, procfs, tree
 from sessiontap.callers.caller import Caller, Process
-from sessiontap.callers.lru import Lru
 from sessiontap.callers.names import Names, names
 from sessiontap.callers.procfs import ProcessFolder, Stat
 
@@ -40,8 +40,8 @@ class Details:
     """Bounded memory of processes. Safe to use from several threads: values are replaced, never changed."""
 
     def __init__(self) -> None:
-        self._seen: Lru[tuple[int, int], _Seen] = Lru(_CALLERS)
-        self._members: Lru[tuple[int, int, str], tree.Member] = Lru(_ANCESTORS)
+        self._seen: BoundedDict[tuple[int, int], _Seen] = BoundedDict(_CALLERS)
+        self._members: BoundedDict[tuple[int, int, str], tree.Member] = BoundedDict(_ANCESTORS)
 
     def read(self, folder: ProcessFolder, env_names: frozenset[str]) -> Caller:
         """The caller as it is now. Raises OSError or ValueError where the process has ended or cannot be read."""
@@ -158,4 +158,4 @@ def _user(uid: int | None) -> str | None:
     return known or None
 
 
-_USERS: Lru[int, str] = Lru(256)
+_USERS: BoundedDict[int, str] = BoundedDict(256)

@@ -7,10 +7,10 @@ import socket
 import time
 from collections.abc import Callable
 
+from sessiontap.bounded import BoundedDict
 from sessiontap.callers import addresses, details, identity, proc_net
 from sessiontap.callers.addresses import Address
 from sessiontap.callers.caller import Caller, Found
-from sessiontap.callers.lru import Lru
 from sessiontap.callers.procfs import ProcessFolder
 from sessiontap.callers.scan import NotFound, Scan
 from sessiontap.callers.sock_diag import Owner, SockDiag
@@ -26,7 +26,7 @@ class Finder:
         self._sockets = SockDiag()
         self._scan = Scan()
         self._details = details.Details()
-        self._listens: Lru[str, tuple[bool, float]] = Lru(512)
+        self._listens: BoundedDict[str, tuple[bool, float]] = BoundedDict(512)
 
     def find(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found:
         """The process at the other end of an accepted connection; see `sessiontap.callers.find`."""

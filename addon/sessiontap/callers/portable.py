@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from sessiontap.bounded import BoundedDict
 from sessiontap.callers import addresses, identity, tree
 from sessiontap.callers.addresses import Address
 from sessiontap.callers.caller import Caller, Found, Process
-from sessiontap.callers.lru import Lru
 from sessiontap.callers.names import Names, names
 from sessiontap.callers.procfs import text
 
@@ -39,8 +39,8 @@ class Finder:
 
         self._psutil = psutil
         self._whole_table = whole_table
-        self._callers: Lru[str, Caller] = Lru(_CALLERS)
-        self._lately: Lru[int, bool] = Lru(_CALLERS)
+        self._callers: BoundedDict[str, Caller] = BoundedDict(_CALLERS)
+        self._lately: BoundedDict[int, bool] = BoundedDict(_CALLERS)
 
     def find(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found:
         """The process at the other end of an accepted connection; see `sessiontap.callers.find`."""

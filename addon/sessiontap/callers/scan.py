@@ -15,8 +15,8 @@ import time
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
+from sessiontap.bounded import BoundedDict
 from sessiontap.callers import procfs
-from sessiontap.callers.lru import Lru
 from sessiontap.callers.procfs import ProcessFolder
 
 SEARCH = 0.2
@@ -40,7 +40,7 @@ class Scan:
     """Remembers at which descriptor a process had its last connection. Safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._known: Lru[int, int] = Lru(_KNOWN)
+        self._known: BoundedDict[int, int] = BoundedDict(_KNOWN)
 
     def known(self, inode: int) -> ProcessFolder | None:
         """The holder, if it is one of those found lately; the caller of this closes the folder."""
@@ -56,7 +56,7 @@ class Scan:
             try:
                 found = _number(pid, target, until)
             except FileNotFoundError:
-                self._known.drop(pid)
+                self._known.pop(pid)
                 continue
             except OSError:
                 continue

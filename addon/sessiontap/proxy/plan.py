@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from sessiontap import gateways, headers, trust
+from sessiontap.bounded import BoundedDict
 from sessiontap.callers import Caller, listens
 from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
@@ -93,7 +93,7 @@ class Planner:
         self.conversations = Conversations()
         self._clock = SetClock()
         self._started = time.time_ns()
-        self._set: OrderedDict[str, int] = OrderedDict()
+        self._set: BoundedDict[str, int] = BoundedDict(MOST_SET)
         """Calls that began after the clock was set -> by how much, until they have ended."""
 
     def restore(self, head: Head) -> None:
@@ -298,9 +298,7 @@ class Planner:
         """When a call began, by the clock as it was when the proxy started."""
         by = self._clock.by()
         if by:
-            self._set[call_id] = by
-            while len(self._set) > MOST_SET:
-                self._set.popitem(last=False)
+            self._set.put(call_id, by)
         return now - by
 
 

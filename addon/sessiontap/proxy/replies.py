@@ -8,11 +8,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+from sessiontap.bounded import BoundedDict
 from sessiontap.llm.history import SHORTEST_HANDED, History
 from sessiontap.recording.finished import Left
 
 PATIENCE = 0.05
 """Seconds that a request which names an earlier reply waits for that reply to be read."""
+MOST_UNREAD = 10_000
+"""Calls; as many as wait for the recorder at most."""
 LATELY = 1.0
 """Seconds after which a reply that was not read is not waited for any more: it hangs, or was lost with the recorder."""
 
@@ -32,7 +35,7 @@ class Replies:
     def __init__(self, take: Callable[[Left], None]) -> None:
         """`take` is given what each reply leaves, on the loop."""
         self._take = take
-        self._unread: dict[str, _Unread] = {}
+        self._unread: BoundedDict[str, _Unread] = BoundedDict(MOST_UNREAD)
         """By the ids of their calls."""
         self._read: deque[Left] = deque()
         """What no call has asked for yet."""
@@ -50,11 +53,11 @@ class Replies:
         self, call_id: str, caller: str | None, *, offers_tools: bool, failed: bool = False, end: bytes | None = None
     ) -> None:
         """A call goes to the recorder. `end`: of its request's history."""
-        self._unread[call_id] = _Unread(caller, offers_tools, failed, end, time.monotonic())
+        self._unread.put(call_id, _Unread(caller, offers_tools, failed, end, time.monotonic()))
 
     def forget(self, call_id: str) -> None:
         """It did not get there."""
-        self._unread.pop(call_id, None)
+        self._unread.pop(call_id)
 
     def read(self, left: Left) -> None:
         """From any thread: a reply has been read. Waking the loop costs more than reading it, so what it leaves waits
@@ -68,7 +71,7 @@ class Replies:
         """Take what has been read."""
         while self._read:
             left = self._read.popleft()
-            self._unread.pop(left.call_id, None)
+            self._unread.pop(left.call_id)
             self._take(left)
 
     def awaited(
@@ -81,7 +84,7 @@ class Replies:
         """
         lately = time.monotonic() - LATELY
         for call_id in [call_id for call_id, one in self._unread.items() if one.ended < lately]:
-            del self._unread[call_id]
+            self._unread.pop(call_id)
         mine = {call_id: one for call_id, one in self._unread.items() if one.caller == caller}
         if not mine or self._deaf:
             return set()
@@ -106,7 +109,7 @@ class Replies:
                 while True:
                     self._has_read.clear()
                     self.settle()
-                    if self._unread.keys().isdisjoint(awaited):
+                    if not any(call_id in self._unread for call_id in awaited):
                         break
                     hurry()
                     await self._has_read.wait()

@@ -13,6 +13,7 @@ from typing import Any
 from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 
+from sessiontap.bounded import BoundedDict
 from sessiontap.faults import Faults
 from sessiontap.llm.history import history
 from sessiontap.proxy import state_file
@@ -45,6 +46,8 @@ logger = logging.getLogger("sessiontap")
 
 RESTORE_SECONDS = 1.0
 """How long a start may read the trace log to go on with its sessions."""
+MOST_TOLD = 1_000
+"""Sentences that are not said again."""
 UNLOADED_AFTER = 1.5
 """Seconds without the addon after which it is gone, not being reloaded."""
 
@@ -65,7 +68,7 @@ class Service:
         self._state: Path | None = None
         self._chain: Chain | None = None
         self._replies = Replies(self._take_reply)
-        self._told: set[str] = set()
+        self._told: BoundedDict[str, bool] = BoundedDict(MOST_TOLD)
 
     # -- start and stop ------------------------------------------------------------------------------------------------
 
@@ -325,7 +328,7 @@ class Service:
 
     def _once(self, text: str) -> None:
         if text not in self._told:
-            self._told.add(text)
+            self._told.put(text, True)
             logger.warning(f"sessiontap: {text}")
 
 

@@ -27,8 +27,6 @@ from sessiontap.recording.life import Life
 _BATCH = 256
 _HURRY = wire.message(wire.HURRY)
 _OVERHEAD = 2048
-_MOST_CALLERS = 1024
-"""Fewer than the recorder remembers."""
 _AGAIN_SECONDS = (0.0, 0.0, 1.0, 5.0, 30.0)
 """Before a recorder is started again, by how many have died soon after their start."""
 _SOON_SECONDS = 60.0
@@ -190,14 +188,12 @@ class Handle:
         pieces = self._what_was_dropped(life) if self._dropped else []
         for item in batch:
             if item.caller is not None and life.callers.get(item.caller.id) is not item.caller:
-                if len(life.callers) >= _MOST_CALLERS:
-                    life.callers.clear()
-                life.callers[item.caller.id] = item.caller
+                life.callers.put(item.caller.id, item.caller)
                 pieces += wire.message(wire.CALLER, item.caller)
             pieces += item.pieces
             life.sent += item.counts
             if item.left is not None:
-                life.unread[item.left.call_id] = item.left
+                life.unread.put(item.left.call_id, item.left)
         if pieces:
             try:
                 life.send(pieces)
@@ -241,7 +237,7 @@ class Handle:
             life.is_up.set()
             for event in events:
                 if isinstance(event, Read):
-                    life.unread.pop(event.left.call_id, None)
+                    life.unread.pop(event.left.call_id)
                 elif isinstance(event, Handled):
                     life.handled = event.count
             with contextlib.suppress(Exception):
@@ -267,4 +263,4 @@ class Handle:
         self.count("died", lost)
         what = f"records are lost (up to {lost})" if lost else "no record is lost"
         self._on_fault("recorder", f"the recorder {how}; {what}. It is started again with the next call")
-        self._on_events([Read(left, None) for left in life.unread.values()])
+        self._on_events([Read(left, None) for _, left in life.unread.items()])

@@ -10,12 +10,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from sessiontap.bounded import BoundedDict
 from sessiontap.callers import Caller
 from sessiontap.recording import wire
 from sessiontap.recording.finished import Left
 
 _BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from sessiontap.recording.process import main; sys.exit(main())"
 _PIPE_BYTES = 1 << 20
+_MOST_CALLERS = 1024
+"""Fewer than the recorder remembers."""
+_MOST_UNREAD = 20_000
+"""More than the queue holds and the pipe."""
 
 
 class Life:
@@ -37,9 +42,9 @@ class Life:
         self.began = time.monotonic()
         self.sent = self.handled = 0
         """Messages, a call's caller not counted."""
-        self.callers: dict[str, Caller] = {}
-        """Those that it knows."""
-        self.unread: dict[str, Left] = {}
+        self.callers: BoundedDict[str, Caller] = BoundedDict(_MOST_CALLERS)
+        """Those that it knows: both sides forget in the order of use, this one earlier."""
+        self.unread: BoundedDict[str, Left] = BoundedDict(_MOST_UNREAD)
         """Calls that it was sent and has not read yet."""
         self.told: list[tuple[int, dict[str, int]]] = []
         """What was dropped before, and the number of the message that tells it to the log."""

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from sessiontap.bounded import BoundedDict
 from sessiontap.callers import Caller
 from sessiontap.faults import Faults
 from sessiontap.recording import wire
@@ -69,7 +70,7 @@ class Recording:
         self._faults = _Told(up)
         self._key = start.key
         self._redactor = Redactor(start.key, start.redact_headers, start.redact_patterns)
-        self._callers: dict[str, Caller] = {}
+        self._callers: BoundedDict[str, Caller] = BoundedDict(MOST_CALLERS)
         self._last_caller: tuple[Caller | None, Redactor, dict[str, Any]] = (None, self._redactor, {})
         self._taken = 0
         """Messages that were seen to, but for what the writer has queued of them."""
@@ -100,10 +101,7 @@ class Recording:
             case wire.CALL:
                 events.append(self._call(value, message.bodies))
             case wire.CALLER:
-                self._callers.pop(value.id, None)
-                self._callers[value.id] = value
-                if len(self._callers) > MOST_CALLERS:
-                    del self._callers[next(iter(self._callers))]
+                self._callers.put(value.id, value)
             case wire.NOTE:
                 self._note(value)
             case wire.RULES:

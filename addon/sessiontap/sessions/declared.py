@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 
+from sessiontap.bounded import BoundedDict
 from sessiontap.sessions.known import Known
 
 MOST = 10_000
@@ -30,26 +30,23 @@ class DeclaredConversations:
     """By the id that follows from what is declared. The ones not heard of for longest are forgotten."""
 
     def __init__(self) -> None:
-        self._seen: OrderedDict[str, Declared] = OrderedDict()
+        self._seen: BoundedDict[str, Declared] = BoundedDict(MOST)
 
     def get(self, id: str) -> Declared | None:
         """What is known of one."""
-        return self._seen.get(id)
+        return self._seen.peek(id)
 
     def note(self, call: Known) -> None:
         """A call of one, or its reply, has been seen; root and lineage are those of the first."""
         if call.declared is None:
             return
-        seen = self._seen.get(call.declared)
+        seen = self._seen.peek(call.declared)
         if seen is None:
             # A sub-agent within a session that does not tell it apart is not what the session declares.
             own = call.of_run or call.conversation == call.declared
             seen = Declared(call.conversation if own else call.declared, call.root, call.lineage if own else ())
             seen.session = call.ground.session if call.of_run else None
-            self._seen[call.declared] = seen
         seen.begun = seen.begun or call.advances
         if call.state == "done":
             seen.last = call.id
-        self._seen.move_to_end(call.declared)
-        while len(self._seen) > MOST:
-            self._seen.popitem(last=False)
+        self._seen.put(call.declared, seen)

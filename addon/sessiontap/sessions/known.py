@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from sessiontap.bounded import BoundedDict
 from sessiontap.llm.history import whole
 from sessiontap.sessions.ground import Ground
 from sessiontap.sessions.session import Evidence
@@ -74,8 +74,7 @@ class KnownCalls:
     """Calls by id and by keys. Of many under one key the newest count."""
 
     def __init__(self, most: int = MOST) -> None:
-        self._most = most
-        self._calls: OrderedDict[str, Known] = OrderedDict()
+        self._calls: BoundedDict[str, Known] = BoundedDict(most, lambda _, call: self._unfind(call))
         self._keys: dict[Key, Known | list[Known]] = {}
         """Nearly always there is one."""
 
@@ -84,17 +83,15 @@ class KnownCalls:
 
     def get(self, id: str | None) -> Known | None:
         """A call by its id."""
-        return self._calls.get(id) if id is not None else None
+        return self._calls.peek(id) if id is not None else None
 
     def add(self, call: Known) -> None:
         """Remember a call; the ones not used for longest are forgotten."""
-        self._calls[call.id] = call
-        while len(self._calls) > self._most:
-            self._drop(next(iter(self._calls.values())))
+        self._calls.put(call.id, call)
 
     def index(self, call: Known, keys: Iterable[Key]) -> None:
         """Make a remembered call found under `keys`."""
-        if self._calls.get(call.id) is not call:
+        if self._calls.peek(call.id) is not call:
             return
         for key in keys:
             under = self._keys.get(key)
@@ -126,19 +123,15 @@ class KnownCalls:
     def use(self, call: Known, now: int) -> None:
         """A call was gone on from `now`."""
         call.at = max(call.at, now)
-        if call.id in self._calls:
-            self._calls.move_to_end(call.id)
+        self._calls.use(call.id)
 
     def forget(self, now: int) -> None:
         """Drop what has not been used for too long."""
-        while self._calls:
-            oldest = next(iter(self._calls.values()))
-            if now - oldest.at <= LONGEST:
-                break
-            self._drop(oldest)
+        while (oldest := self._calls.oldest()) is not None and now - oldest[1].at > LONGEST:
+            self._calls.pop(oldest[0])
+            self._unfind(oldest[1])
 
-    def _drop(self, call: Known) -> None:
-        del self._calls[call.id]
+    def _unfind(self, call: Known) -> None:
         for key in call.keys:
             self._remove(call, key)
 

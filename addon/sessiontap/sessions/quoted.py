@@ -6,15 +6,17 @@ first message of a conversation is quoted by the prompt that asks for its title.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from typing import NamedTuple
 
+from sessiontap.bounded import BoundedDict
 from sessiontap.llm.history import Ending, Handed, History, lines_of, text_digest
 from sessiontap.sessions.ground import Ground
 
 HANDED_FOR = 3600 * 1_000_000_000
 """Nanoseconds that a tool may take to begin."""
 _MOST_HANDED = 4_096
+_MOST_UNDER_ONE_ID = 64
 _MOST_OPENINGS = 64
 _MOST_SUMMARIES = 64
 _SHORTEST_OPENING, _LONGEST_OPENING = 12, 400
@@ -38,8 +40,8 @@ class Quoted:
     """For one thread; times are Unix nanoseconds. Call ids may be of calls that are known no more."""
 
     def __init__(self) -> None:
-        self._handed: OrderedDict[_Key, Pending] = OrderedDict()
-        self._by_tool_call: dict[str, list[_Key]] = {}
+        self._handed: BoundedDict[_Key, Pending] = BoundedDict(_MOST_HANDED)
+        self._by_tool_call: BoundedDict[str, tuple[_Key, ...]] = BoundedDict(_MOST_HANDED)
         self._openings: deque[tuple[tuple[bytes, ...], str, str]] = deque(maxlen=_MOST_OPENINGS)
         self._summaries: deque[tuple[tuple[bytes, ...], frozenset[bytes], str]] = deque(maxlen=_MOST_SUMMARIES)
 
@@ -53,22 +55,20 @@ class Quoted:
         if ending.lines:
             self._summaries.append((ground.seeds, ending.lines, call_id))
         for handed in ending.handed:
-            for place in ground.places:
-                key = (*place, handed.digest)
-                self._handed[key] = Pending(call_id, handed, now)
-                self._handed.move_to_end(key)
-                if handed.id:
-                    self._by_tool_call.setdefault(handed.id, []).append(key)
-        while len(self._handed) > _MOST_HANDED:
-            _, old = self._handed.popitem(last=False)
-            self._by_tool_call.pop(old.handed.id or "", None)
+            keys = tuple((*place, handed.digest) for place in ground.places)
+            for key in keys:
+                self._handed.put(key, Pending(call_id, handed, now))
+            if handed.id:
+                # A server that counts its ids anew in each reply gives one id to many texts: the newest are enough.
+                both = dict.fromkeys((*(self._by_tool_call.peek(handed.id) or ()), *keys))
+                self._by_tool_call.put(handed.id, tuple(both)[-_MOST_UNDER_ONE_ID:])
 
     def answered(self, tool_call_id: str) -> None:
         """A tool gave its result: what it was handed opens nothing any more, but for a sub-agent that says that it is
         one. Tools may begin a sub-agent and answer at once."""
         for key in self._by_tool_call.pop(tool_call_id, ()):
-            if (pending := self._handed.get(key)) is not None and pending.handed.id == tool_call_id:
-                self._handed[key] = pending._replace(answered=True)
+            if (pending := self._handed.peek(key)) is not None and pending.handed.id == tool_call_id:
+                self._handed.put(key, pending._replace(answered=True))
 
     def handed(self, ground: Ground, history: History, now: int, *, declared: bool) -> Pending | None:
         """What a tool was handed, where the request opens with just that, as all of its first message or as a part, and
@@ -77,7 +77,7 @@ class Quoted:
             return None
         for digest in [text_digest(said) for said in (history.opening, *history.parts)]:
             for place in ground.places:
-                pending = self._handed.get((*place, digest))
+                pending = self._handed.peek((*place, digest))
                 if pending is not None and now - pending.at <= HANDED_FOR and (declared or not pending.answered):
                     return pending
         return None

@@ -11,9 +11,9 @@ at 0; if it has a limit, it begins a new session, because the old one may well h
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 
+from sessiontap.bounded import BoundedDict
 from sessiontap.callers.caller import Caller
 from sessiontap.llm.call import Call
 from sessiontap.rules.decision import Decision
@@ -38,8 +38,7 @@ class Registry:
     """Gives each call its session. For one thread; all times are Unix nanoseconds."""
 
     def __init__(self, max_sessions: int = MAX_SESSIONS) -> None:
-        self._max = max_sessions
-        self._states: OrderedDict[str, _State] = OrderedDict()
+        self._states: BoundedDict[str, _State] = BoundedDict(max_sessions, self._forget)
         self._current: dict[str, str] = {}
         """Key -> id of the latest session, where that is not the key itself."""
         self.gaps = False
@@ -88,7 +87,7 @@ class Registry:
 
         state = self._states.get(id)
         if state is None:
-            state = self._add(id, _State(name, 0, now, key))
+            self._states.put(id, state := _State(name, 0, now, key))
         step = state.steps
         if taken is not None and taken.id == id:
             step = taken.step
@@ -96,30 +95,29 @@ class Registry:
             state.steps += 1
             self._give_back(taken)
         state.last = max(state.last, now)
-        self._states.move_to_end(id)
         renamed_to = name if name != state.name else None
         return Session(id, state.name, step, evidence.source, renamed_to, key)
 
     def _give_back(self, taken: Session | None) -> None:
         """A step that no call will have, unless another call has the next one already."""
-        state = self._states.get(taken.id) if taken is not None else None
+        state = self._states.peek(taken.id) if taken is not None else None
         if taken is not None and state is not None and state.steps == taken.step + 1:
             state.steps -= 1
 
     def ended(self, session_id: str, now: int) -> None:
         """A call of the session ended: `idle` counts from here."""
-        if state := self._states.get(session_id):
+        if state := self._states.peek(session_id):
             state.last = max(state.last, now)
 
     def restore(self, id: str, name: str, step: int, last: int, key: str | None = None) -> None:
         """Take over a recorded call; `last` is when it ended. Any order does; the oldest first is best."""
-        state = self._states.get(id)
+        state = self._states.peek(id)
         if state is None:
-            state = self._add(id, _State(name, 0, last, key))
+            self._states.put(id, state := _State(name, 0, last, key))
         state.steps = max(state.steps, step + 1)
         state.last = max(state.last, last)
         if key is not None and id in self._states:
-            latest = self._states.get(self._current.get(key, ""))
+            latest = self._states.peek(self._current.get(key, ""))
             if latest is None or latest.last <= state.last:
                 self._current[key] = id
 
@@ -129,7 +127,7 @@ class Registry:
         """Id and key (None where it is the id) of the session that is open, or of a new one."""
         key = derived_id(evidence.source, evidence.value, name)
         id = self._current.get(key, key)
-        state = self._states.get(id)
+        state = self._states.peek(id)
         idle = decision.idle if decision.idle is not None else evidence.idle
         limit = decision.max_calls
         if state is None:
@@ -146,11 +144,7 @@ class Registry:
             self._current[key] = id
         return id, key if id != key else None
 
-    def _add(self, id: str, state: _State) -> _State:
-        self._states[id] = state
-        while len(self._states) > self._max:
-            forgotten, old = self._states.popitem(last=False)
-            self.gaps = True
-            if old.key is not None and self._current.get(old.key) == forgotten:
-                del self._current[old.key]
-        return state
+    def _forget(self, id: str, state: _State) -> None:
+        self.gaps = True
+        if state.key is not None and self._current.get(state.key) == id:
+            del self._current[state.key]
