@@ -1,0 +1,164 @@
+"""The mitmproxy master of `sessiontap run`: mitmdump's addons, of which only those run that have something to do.
+
+mitmproxy asks each of the forty-odd addons of its chain at every hook, eight times a call, which is near half of its
+work. Most of them do nothing until an option of theirs is set. Here all of them are made and registered, so that their
+options, commands and names are known, and only those stand in the chain that an option asks for, in mitmdump's order.
+An option that is set later puts its addon into its place then. Nobody else's mitmproxy is touched by this: under
+`mitmdump -s addon/main.py` the chain is mitmdump's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mitmproxy import exceptions, hooks
+from mitmproxy.addonmanager import AddonManager, safecall, traverse
+from mitmproxy.addons import default_addons
+from mitmproxy.addons.dumper import Dumper
+from mitmproxy.addons.errorcheck import ErrorCheck
+from mitmproxy.addons.keepserving import KeepServing
+from mitmproxy.addons.readfile import ReadFileStdin
+from mitmproxy.addons.termlog import TermLog
+from mitmproxy.master import Master
+from mitmproxy.options import Options
+
+from sessiontap.proxy.settings import MITMPROXY_DEFAULTS
+
+ON_DEMAND: Mapping[str, tuple[str, ...]] = {
+    "anticache": ("anticache",),
+    "anticomp": ("anticomp",),
+    "blocklist": ("block_list",),
+    "browser": (),
+    "commandhistory": (),
+    "comment": (),
+    "cut": (),
+    "dnsresolver": ("mode",),
+    "dumper": ("flow_detail", "dumper_filter"),
+    "errorcheck": (),
+    "export": (),
+    "keepserving": ("rfile", "client_replay", "server_replay"),
+    "maplocal": ("map_local",),
+    "mapremote": ("map_remote",),
+    "modifybody": ("modify_body",),
+    "modifyheaders": ("modify_headers",),
+    "proxyauth": ("proxyauth",),
+    "readfilestdin": ("rfile", "readfile_filter"),
+    "save": ("save_stream_file", "save_stream_filter"),
+    "savehar": ("hardump",),
+    "stickyauth": ("stickyauth",),
+    "stickycookie": ("stickycookie",),
+    "stripdnshttpsrecords": ("mode",),
+    "updatealtsvc": ("mode",),
+    "upstreamauth": ("upstream_auth",),
+}
+"""An addon's name -> the options that ask for it; none: what it does is done by its commands, or by being asked."""
+_IDLE: Mapping[str, object] = {"flow_detail": 0}
+"""Options whose idle value is not their default."""
+
+
+class Addons(AddonManager):
+    """Passes over addons that lack a hook.
+
+    mitmproxy's own makes a coroutine, two generators and a context manager for each addon at each event, also for those
+    without that hook; and behind each event of a flow comes `update`, which outside of a user interface nobody has.
+    """
+
+    async def trigger_event(self, event: hooks.Hook) -> None:
+        """Ask each addon of the chain that has the hook, in order."""
+        name = event.name
+        for addon in self.chain:
+            if hasattr(addon, name) or (
+                hasattr(addon, "addons") and any(hasattr(inner, name) for inner in traverse(addon.addons))
+            ):
+                try:
+                    with safecall():
+                        await self.invoke_addon(addon, event)
+                except exceptions.AddonHalt:
+                    return
+
+
+def _addons(master: Master) -> AddonManager:
+    return Addons(master)  # type: ignore[no-untyped-call]
+
+
+class TapMaster(Master):
+    """mitmdump with `taps` where a script's addons would stand: behind the scripts, before next_layer."""
+
+    def __init__(self, opts: Options, taps: Iterable[Any], *, with_termlog: bool = True) -> None:
+        super().__init__(opts)
+        self.addons = _addons(self)
+        self._term_log = TermLog() if with_termlog else None
+        self._taps = list(taps)
+        self._is_running = False
+        others = [*default_addons(), Dumper(), KeepServing(), ReadFileStdin(), ErrorCheck()]
+        behind_scripts = 1 + [name_of(addon) for addon in others].index("scriptloader")
+        self._all = [
+            *filter(None, [self._term_log]),
+            *others[:behind_scripts],
+            *self._taps,
+            *others[behind_scripts:],
+        ]
+        for addon in self._all:
+            if name_of(addon) in ON_DEMAND:
+                self.addons.register(addon)
+            else:
+                self.addons.add(addon)
+        self.options.changed.connect(self._options_changed)
+        self.options.update(**MITMPROXY_DEFAULTS)  # the user's own values come later, and win
+
+    async def run(self) -> None:
+        """Run until told to stop. The taps learn their options first, as scripts do, before any server listens."""
+        for tap in self._taps:
+            self.addons.invoke_addon_sync(tap, hooks.ConfigureHook(set(self.options.keys())))
+        await super().run()
+
+    async def running(self) -> None:
+        """Tell the addons that the proxy listens."""
+        self._is_running = True
+        await super().running()
+
+    async def done(self) -> None:
+        """Tell all addons that the proxy ends: the commands of those outside of the chain may have left something."""
+        for addon in self._outside():
+            with safecall():
+                self.addons.invoke_addon_sync(addon, hooks.DoneHook())
+        await super().done()
+        if self._term_log is not None:
+            self._term_log.uninstall()
+
+    def _outside(self) -> list[Any]:
+        inside = set(map(id, self.addons.chain))
+        return [addon for addon in self._all if id(addon) not in inside]
+
+    def _options_changed(self, updated: set[str]) -> None:
+        """Put what an updated option asks for into the chain, and tell it all options that were set so far."""
+        asked_for = [
+            addon
+            for addon in self._outside()
+            if not updated.isdisjoint(ON_DEMAND[name_of(addon)]) and self._is_asked_for(name_of(addon))
+        ]
+        if not asked_for:
+            return
+        inside = {*map(id, self.addons.chain), *map(id, asked_for)}
+        ours = set(map(id, self._all))
+        added = [addon for addon in self.addons.chain if id(addon) not in ours]  # by somebody's script
+        # A new list: this may run inside a walk over the old one.
+        self.addons.chain = [*(addon for addon in self._all if id(addon) in inside), *added]
+        so_far = {name for name, option in self.options.items() if option.has_changed()}
+        for addon in asked_for:
+            with safecall():
+                self.addons.invoke_addon_sync(addon, hooks.ConfigureHook(updated | so_far))
+                if self._is_running:
+                    self.addons.invoke_addon_sync(addon, hooks.RunningHook())
+
+    def _is_asked_for(self, name: str) -> bool:
+        return any(
+            getattr(self.options, option) != _IDLE.get(option, self.options.default(option))
+            for option in ON_DEMAND[name]
+        )
+
+
+def name_of(addon: Any) -> str:
+    """The name that mitmproxy registers an addon under."""
+    return str(getattr(addon, "name", type(addon).__name__.lower()))
