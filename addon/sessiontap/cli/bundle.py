@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sessiontap import private
 from sessiontap.cli.errors import Failure
 from sessiontap.cli.variables import ADDING, REPLACING
 
@@ -87,7 +88,7 @@ def write(folder: Path, ca: Path, environ: Mapping[str, str], usual_ca: Path) ->
     stem = "ca-bundle" if usual else f"ca-bundle-{hashlib.sha256(pem).hexdigest()[:12]}"
     bundle = Bundle(folder / f"{stem}.pem", folder / f"{stem}.p12")
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.make(folder)
         if _read(bundle.pem) != pem:
             replace(bundle.pem, pem)
             bundle.truststore.unlink(missing_ok=True)

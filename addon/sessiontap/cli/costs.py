@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sessiontap import private
 from sessiontap.cli.errors import Misuse, note
-from sessiontap.cli.options import home, rules_file
+from sessiontap.cli.options import rules_file
 from sessiontap.cli.output import line
 from sessiontap.prices import Cost, KeptTariffs, Rates, cost_of, version
 
@@ -49,7 +50,7 @@ class Costs:
 
     @cached_property
     def _tariffs(self) -> KeptTariffs:
-        return KeptTariffs(home() / "tariffs.json", version())
+        return KeptTariffs(private.home() / "tariffs.json", version())
 
     @cached_property
     def prices(self) -> Prices:

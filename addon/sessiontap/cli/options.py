@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sessiontap import private
 from sessiontap.cli.errors import Failure, Misuse
 
 if TYPE_CHECKING:
@@ -26,18 +27,20 @@ RulesOption = Annotated[
 ]
 
 
-def home() -> Path:
-    """The folder of the user's own state."""
-    return Path.home() / ".sessiontap"
-
-
 def trace_folder(ctx: typer.Context, given: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
     """The trace folder: said behind the command, before it, in the environment, else the default."""
     before = ctx.obj if isinstance(ctx.obj, Path) else None
     chosen = given or before
     if chosen is None and environ.get("SESSIONTAP_TRACE"):
         chosen = Path(environ["SESSIONTAP_TRACE"])
-    return chosen.expanduser().absolute() if chosen else home() / "trace"
+    return _absolute(chosen) if chosen else private.home() / "trace"
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        raise Misuse(f"what ~ stands for in {path} is not known", "give the whole path: HOME is not set") from None
 
 
 def open_trace(ctx: typer.Context, given: Path | None) -> Trace:

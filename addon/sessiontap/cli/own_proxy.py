@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from sessiontap import own_python
 from sessiontap.cli.errors import Failure
 from sessiontap.cli.running import Running, wait_until_ready
 
@@ -26,7 +27,7 @@ def own_proxy(rules: Path | None, trace: Path) -> Iterator[Running]:
 
     Raises Failure where it does not start, with its own words.
     """
-    command = [sys.executable, "-m", "sessiontap.cli", "run", "--listen-host", "127.0.0.1", "-p", "0"]
+    command = own_python.command("-m", "sessiontap.cli", "run", "--listen-host", "127.0.0.1", "-p", "0")
     command += ["--set", f"session_trace={trace}", "--set", "termlog_verbosity=warn"]
     if rules is not None:
         command += ["--set", f"session_rules={rules}"]
@@ -37,7 +38,7 @@ def own_proxy(rules: Path | None, trace: Path) -> Iterator[Running]:
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,
-            env=_environ(),
+            env=own_python.environment(os.environ),
             start_new_session=True,
             preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )
@@ -49,12 +50,6 @@ def own_proxy(rules: Path | None, trace: Path) -> Iterator[Running]:
         finally:
             _stop(process)
         sys.stderr.write(_text(said))
-
-
-def _environ() -> dict[str, str]:
-    """Ours, with the package findable where it runs from a checkout."""
-    package = str(Path(__file__).resolve().parents[2])
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))}
 
 
 def _end_with_parent() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+from sessiontap import private
 from sessiontap.cli import bundle
-from sessiontap.cli.errors import Failure
-from sessiontap.cli.options import home
+from sessiontap.cli.errors import Failure, note
 from sessiontap.cli.variables import PROXY, variables
 
 
@@ -27,7 +28,10 @@ class Surroundings:
 
 def prepare(confdir: Path | None, environ: Mapping[str, str]) -> Surroundings:
     """For the proxy whose mitmproxy folder is `confdir` (None: mitmproxy's default). Raises Failure."""
-    usual = Path.home() / ".mitmproxy"
+    from sessiontap.proxy.ca import default_confdir  # plain Python
+
+    prepare_home()
+    usual = default_confdir()
     folder = confdir or usual
     certificate = folder / "mitmproxy-ca-cert.pem"
     if not certificate.exists():
@@ -39,7 +43,21 @@ def prepare(confdir: Path | None, environ: Mapping[str, str]) -> Surroundings:
             raise Failure(
                 f"the proxy's CA cannot be made in {folder}: {error.strerror or error}", "make the folder writable"
             ) from None
-    return Surroundings(certificate, bundle.write(home(), certificate, environ, usual / certificate.name))
+    return Surroundings(certificate, bundle.write(private.home(), certificate, environ, usual / certificate.name))
+
+
+@cache
+def prepare_home() -> None:
+    """Make the folder of the user's own state; said once where another stands in for the usual one. Raises Failure."""
+    try:
+        told = private.prepare_home()
+    except OSError as error:
+        raise Failure(
+            f"there is no folder for Sessiontap's own files: {error.filename}: {error.strerror}",
+            "point HOME or TMPDIR at a folder that can be written",
+        ) from None
+    if told is not None:
+        note(told)
 
 
 def foreign_proxy(environ: Mapping[str, str], own: Collection[str]) -> bool:

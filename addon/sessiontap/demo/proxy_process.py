@@ -7,13 +7,13 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from sessiontap import own_python
 from sessiontap.demo import redirect
 from sessiontap.demo.redirect import Redirect
 
@@ -28,6 +28,7 @@ class ProxyFailed(Exception):
 
 MITMDUMP = ("-c", "from mitmproxy.tools.main import mitmdump; mitmdump()")
 """What the script `mitmdump` does; the script itself breaks when its venv moves."""
+SESSIONTAP_RUN = ("-m", "sessiontap.cli", "run")
 
 
 def mitmdump(*scripts: Path, options: Mapping[str, str | Path], program: Sequence[str] = MITMDUMP) -> list[str]:
@@ -35,7 +36,7 @@ def mitmdump(*scripts: Path, options: Mapping[str, str | Path], program: Sequenc
 
     `program`: another Python program that takes mitmdump's arguments.
     """
-    command = [sys.executable, *program, "--listen-host", "127.0.0.1", "--listen-port", "0"]
+    command = [*own_python.command(*program), "--listen-host", "127.0.0.1", "--listen-port", "0"]
     for script in scripts:
         command += ["-s", str(script)]
     for name, value in options.items():

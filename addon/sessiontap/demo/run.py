@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import sessiontap
+from sessiontap import own_python
 from sessiontap.cli.errors import Failure
 from sessiontap.cli.variables import variables
 from sessiontap.demo import redirect
 from sessiontap.demo.certs import Authority
 from sessiontap.demo.providers import HOSTS, Asked
-from sessiontap.demo.proxy_process import ProxyFailed, ProxyProcess, mitmdump
+from sessiontap.demo.proxy_process import SESSIONTAP_RUN, ProxyFailed, ProxyProcess, mitmdump
 from sessiontap.demo.redirect import Redirect
 from sessiontap.demo.server import Server
 
@@ -72,7 +73,7 @@ def _run_programs(folder: Path, rules: Path, trace: Path) -> list[Asked]:
         "confdir": confdir,
         "ssl_verify_upstream_trusted_ca": authority.pem,
     }
-    own = {name: value for name, value in _with_package().items() if not name.startswith(FOREIGN)}
+    own = {name: value for name, value in own_python.environment(os.environ).items() if not name.startswith(FOREIGN)}
     with Server(authority.server_context(HOSTS, alpn=["http/1.1"])) as server:
         redirects = [Redirect(host, None, server.port) for host in HOSTS]
         _say("Starting the proxy: " + _shown_command(rules))
@@ -87,15 +88,11 @@ def _run_programs(folder: Path, rules: Path, trace: Path) -> list[Asked]:
 
 def _command(options: Mapping[str, str | Path]) -> list[str]:
     """The proxy as a user of this installation starts it, and the redirect beside it."""
-    root, beside = checkout(), Path(redirect.__file__)
-    if root is not None:
-        return mitmdump(root / "addon" / "main.py", beside, options=options)
-    return mitmdump(beside, options=options, program=["-m", "sessiontap.cli", "run"])
+    return mitmdump(Path(redirect.__file__), options=options, program=SESSIONTAP_RUN)
 
 
 def _shown_command(rules: Path) -> str:
-    entry = "mitmdump -s addon/main.py" if checkout() is not None else "sessiontap run"
-    return f"{entry} --set session_rules={rules.name}"
+    return f"sessiontap run --set session_rules={rules.name}"
 
 
 def _run_all(environment: Mapping[str, str]) -> None:
@@ -146,16 +143,10 @@ def _print_sessions(trace: Path) -> None:
         _say("", _own_command(["show", json.loads(line)["id"]], trace))
 
 
-def _with_package() -> dict[str, str]:
-    """The environment, with this package findable where it is not installed."""
-    package = str(Path(sessiontap.__file__).resolve().parents[1])
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))}
-
-
 def _own_command(arguments: Sequence[str], trace: Path) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "sessiontap.cli", "--trace", str(trace), *arguments],
-        env=_with_package(),
+        own_python.command("-m", "sessiontap.cli", "--trace", str(trace), *arguments),
+        env=own_python.environment(os.environ),
         capture_output=True,
         text=True,
         timeout=LIMIT,

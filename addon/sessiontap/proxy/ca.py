@@ -7,8 +7,22 @@ import re
 import tempfile
 from pathlib import Path
 
+from sessiontap import private
+
 NAME = "mitmproxy"
 KEY_SIZE = 2048  # mitmproxy's own default (`key_size`)
+
+
+def default_confdir() -> Path:
+    """mitmproxy's folder for a proxy that is told none: `~/.mitmproxy`, or one beside our own state.
+
+    The second only if the first holds no authority and none can be made there.
+    """
+    above = private.user_home()
+    usual = above / ".mitmproxy" if above is not None else None
+    if usual is not None and ((usual / f"{NAME}-ca.pem").exists() or private.can_be_written(usual)):
+        return usual
+    return private.writable_home() / "mitmproxy"
 
 
 def ensure_ca(confdir: Path) -> Path:
@@ -29,7 +43,7 @@ def ensure_ca(confdir: Path) -> Path:
 def _create(confdir: Path, authority: Path) -> None:
     from mitmproxy.certs import CertStore
 
-    confdir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private.make(confdir)
     with tempfile.TemporaryDirectory(dir=confdir, prefix=".new-ca-") as made:
         CertStore.create_store(Path(made), NAME, KEY_SIZE)
         try:

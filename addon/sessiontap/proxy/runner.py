@@ -10,6 +10,7 @@ from mitmproxy.tools import cmdline
 from mitmproxy.tools.main import run
 
 from sessiontap.proxy import entry
+from sessiontap.proxy.ca import default_confdir
 from sessiontap.proxy.master import TapMaster
 
 
@@ -23,6 +24,7 @@ class Master(TapMaster):
 
     def __init__(self, opts: Options) -> None:
         super().__init__(opts, entry.addons())
+        self.options.update(confdir=str(default_confdir()))  # what the user says comes later, and wins
 
 
 def filters(args: Any) -> dict[str, str]:

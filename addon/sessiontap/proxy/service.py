@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 
+from sessiontap import private
 from sessiontap.bounded import BoundedDict
 from sessiontap.faults import Faults
 from sessiontap.llm.history import history
@@ -64,6 +66,8 @@ class Service:
         self.recorder: Recorder | None = None
         self._rules_file: RulesFile | None = None
         self._state: Path | None = None
+        self._home: str | None = None
+        """What the user must be told of the folder of our own state."""
         self._replies = Replies(self._take_reply)
         self._told: BoundedDict[str, bool] = BoundedDict(MOST_TOLD)
 
@@ -80,6 +84,7 @@ class Service:
             return
         try:
             self._refuse_unknown_options()
+            self._home = prepare_home()
             values = {option.name: getattr(ctx.options, option.name) for option in OPTIONS}
             settings = parse(values, self.environ, Path.cwd())
             if settings != self.settings or self.recorder is None:
@@ -144,11 +149,20 @@ class Service:
         values = {
             "listen_host": host,
             "listen_port": port,
-            "confdir": str(Path(ctx.options.confdir).expanduser()),
+            "confdir": os.path.abspath(os.path.expanduser(ctx.options.confdir)),
             "trace": str(self.settings.trace),
             "rules": str(self.settings.rules) if self.settings.rules else None,
         }
-        self._state = state_file.write(values)
+        if self._home is not None:
+            logger.warning(f"sessiontap: {self._home}")
+            self.note("home", self._home)
+        try:
+            self._state = state_file.write(values)
+        except OSError as error:
+            logger.warning(
+                f"sessiontap: `sessiontap env` and `exec` will not find this proxy: {state_file.folder()} cannot be "
+                f"written ({error.strerror or error})"
+            )
         # Freeze what is here to stay: a full garbage collection then takes 50 ms less.
         gc.collect()
         gc.freeze()
@@ -319,6 +333,17 @@ class Service:
         if text not in self._told:
             self._told.put(text, True)
             logger.warning(f"sessiontap: {text}")
+
+
+def prepare_home() -> str | None:
+    """As `private.prepare_home`. Raises SettingsError."""
+    try:
+        return private.prepare_home()
+    except OSError as error:
+        raise SettingsError(
+            f"there is no folder for Sessiontap's own files: {error.filename}: {error.strerror}. "
+            "Point HOME or TMPDIR at a folder that can be written."
+        ) from None
 
 
 def _servers() -> list[Any]:

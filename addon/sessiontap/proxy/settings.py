@@ -15,6 +15,8 @@ from pathlib import Path
 
 import yaml
 
+from sessiontap import private
+
 
 class SettingsError(Exception):
     """One sentence and a hint for the user."""
@@ -70,13 +72,18 @@ def parse(options: Mapping[str, str], environ: Mapping[str, str], cwd: Path) -> 
     """The settings that options and environment make. Raises SettingsError."""
     return Settings(
         rules=_rules(options["session_rules"], environ, cwd),
-        trace=_path(options["session_trace"] or environ.get("SESSIONTAP_TRACE") or "~/.sessiontap/trace", cwd),
+        trace=_path(options["session_trace"] or environ.get("SESSIONTAP_TRACE") or str(private.home() / "trace"), cwd),
         fsync=_fsync(options["session_fsync"]),
     )
 
 
 def _path(text: str, cwd: Path) -> Path:
-    return cwd / Path(text).expanduser()
+    try:
+        return cwd / Path(text).expanduser()
+    except RuntimeError:
+        raise SettingsError(
+            f"what ~ stands for in {text} is not known, since HOME is not set. Give the whole path."
+        ) from None
 
 
 def _rules(option: str, environ: Mapping[str, str], cwd: Path) -> Path | None:
@@ -118,7 +125,7 @@ def config_names(confdir: str) -> set[str]:
     names: set[str] = set()
     for file in ("config.yaml", "config.yml"):
         try:
-            config = yaml.safe_load(Path(confdir).expanduser().joinpath(file).read_bytes())
+            config = yaml.safe_load(Path(os.path.expanduser(confdir), file).read_bytes())
         except (OSError, yaml.YAMLError):
             continue
         if isinstance(config, dict):

@@ -9,16 +9,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sessiontap import private
+
 
 def folder() -> Path:
     """The folder of state files."""
-    return Path.home() / ".sessiontap" / "run"
+    return private.home() / "run"
 
 
 def write(values: Mapping[str, Any]) -> Path:
     """Write this process's state file, whole or not at all, readable by its user only. Raises OSError."""
     place = folder()
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private.make(place.parent)
+    private.make(place)
     path = place / f"{os.getpid()}.json"
     draft = path.with_suffix(".tmp")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
+from sessiontap import own_python
 from sessiontap.bounded import BoundedDict
 from sessiontap.callers import Caller
 from sessiontap.recording import wire
 from sessiontap.recording.finished import Left
 
-_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from sessiontap.recording.process import main; sys.exit(main())"
+_BOOT = "import sys; from sessiontap.recording.process import main; sys.exit(main())"
 _PIPE_BYTES = 1 << 20
 _MOST_CALLERS = 1024
 """Fewer than the recorder remembers."""
@@ -29,7 +29,8 @@ class Life:
     def __init__(self, hear: Callable[[Life], None]) -> None:
         """Starts it; `hear` is what its listener will run. Raises OSError."""
         process = subprocess.Popen(
-            [sys.executable, "-c", _BOOT, str(Path(__file__).parents[2])],
+            own_python.command("-c", _BOOT),
+            env=own_python.environment(os.environ),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,

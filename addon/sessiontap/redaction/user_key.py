@@ -6,13 +6,14 @@ import os
 import secrets
 from pathlib import Path
 
+from sessiontap import private
 from sessiontap.redaction.errors import RedactionError
 
 SIZE = 32
 
 
 def default_path() -> Path:
-    return Path.home() / ".sessiontap" / "redact.key"
+    return private.home() / "redact.key"
 
 
 def load(path: Path | None = None) -> bytes:
@@ -38,7 +39,7 @@ def load(path: Path | None = None) -> bytes:
 
 
 def _make(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private.make(path.parent)
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

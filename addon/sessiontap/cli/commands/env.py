@@ -39,9 +39,10 @@ def env(
 ) -> None:
     """The proxy and CA variables, to evaluate: of the proxy that runs, else of one on its default port."""
     from sessiontap.cli import running, shells
-    from sessiontap.cli.surroundings import foreign_proxy, prepare
+    from sessiontap.cli.surroundings import foreign_proxy, prepare, prepare_home
     from sessiontap.cli.variables import variables
 
+    prepare_home()
     proxy = running.newest()
     if proxy is None:
         note(f"no proxy runs here; the variables are for one on its default port {DEFAULT_PORT} (sessiontap run)")

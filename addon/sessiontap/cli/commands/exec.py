@@ -45,9 +45,10 @@ def exec(
     """
     from sessiontap.cli import program, running, summary
     from sessiontap.cli.own_proxy import own_proxy
-    from sessiontap.cli.surroundings import foreign_proxy, prepare
+    from sessiontap.cli.surroundings import foreign_proxy, prepare, prepare_home
 
     program.find(command[0])
+    prepare_home()
     folder = trace_folder(ctx, trace)
     known = list(running.running())
     if foreign_proxy(os.environ, [proxy.url for proxy in known]):

@@ -1,0 +1,41 @@
+"""How Sessiontap starts a Python of its own: the proxy of `exec` and the demo, the recorder.
+
+It runs wherever its user happens to be, in folders that hold anything. So it takes no module from there: a `yaml.py` or
+a folder `sessiontap` in the working directory is data, not code that the proxy runs.
+"""
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
+"""Where the package is imported from: a checkout, or site-packages."""
+
+
+def command(*arguments: str) -> list[str]:
+    """Return the command line of a Python that runs `arguments` without the working directory in its module path."""
+    return [sys.executable, "-P", *arguments]
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return `environ` for such a Python: the package is found, and `PYTHONPATH` names no relative folder.
+
+    An empty entry of `PYTHONPATH` means the working directory as much as `.` does. Absolute ones stay: whoever wrote
+    them named a folder.
+    """
+    given = environ.get("PYTHONPATH", "").split(os.pathsep)
+    kept = [entry for entry in given if os.path.isabs(entry)]
+    if str(PACKAGE_FOLDER) not in kept and not _is_site(PACKAGE_FOLDER):
+        kept.insert(0, str(PACKAGE_FOLDER))
+    others = {name: value for name, value in environ.items() if name != "PYTHONPATH"}
+    return {**others, "PYTHONPATH": os.pathsep.join(kept)} if kept else others
+
+
+def _is_site(folder: Path) -> bool:
+    """Whether Python looks there anyway, behind its own modules."""
+    sites = [*site.getsitepackages(), site.getusersitepackages()]
+    return folder in [Path(one).resolve() for one in sites]

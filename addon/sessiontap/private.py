@@ -1,0 +1,109 @@
+"""Folders for their user alone, and the one that Sessiontap keeps its own state in.
+
+That is `~/.sessiontap`. Where it cannot be written (a read-only home, a user without one) a folder of the same user
+among the temporary files stands in for it, and whoever starts something says so: a proxy must start all the same.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+OTHERS_MAY_WRITE = 0o022
+
+
+def make(folder: Path) -> None:
+    """Make `folder` and what is missing above it, each 0700 whatever the umask. Raises OSError.
+
+    One that is there already keeps its mode, but that of this user which others may write to is closed to them.
+    """
+    missing: list[Path] = []
+    place = folder
+    while not place.exists():
+        missing.append(place)
+        place = place.parent
+    for one in reversed(missing):
+        try:
+            one.mkdir(mode=0o700)
+        except FileExistsError:  # another process was quicker
+            if not one.is_dir():
+                raise
+        else:
+            one.chmod(0o700)  # a umask may have taken what its owner needs
+    if not folder.is_dir():
+        raise NotADirectoryError(20, "Not a directory", str(folder))
+    found = folder.stat()
+    if os.name == "posix" and found.st_uid == os.geteuid() and found.st_mode & OTHERS_MAY_WRITE:
+        folder.chmod(stat.S_IMODE(found.st_mode) & ~OTHERS_MAY_WRITE)
+
+
+def home() -> Path:
+    """Return the folder of the user's own state, which need not exist: `~/.sessiontap`, or what stands in for it.
+
+    A folder that can be read but not written is given as long as nothing stands in for it yet.
+    """
+    own = _own()
+    if own is not None and (can_be_written(own) or not _is_ours(stand_in())):
+        return own
+    return stand_in()
+
+
+def writable_home() -> Path:
+    """Return the folder that `prepare_home` makes."""
+    own = _own()
+    return own if own is not None and can_be_written(own) else stand_in()
+
+
+def prepare_home() -> str | None:
+    """Make the folder that `home` gives from then on. Raises OSError if there is none to be had.
+
+    Returns what the user must be told: None, or that another folder stands in for the usual one.
+    """
+    own, place = _own(), writable_home()
+    if place == own:
+        make(place)
+        return None
+    if os.path.lexists(place) and not _is_ours(place):
+        raise PermissionError(13, "It belongs to another user", str(place))
+    make(place)
+    place.chmod(0o700)
+    why = f"{own} cannot be written" if own is not None else "no home folder is known for this user"
+    return f"{why}, so what Sessiontap keeps is in {place}, which may not outlive a restart of this machine"
+
+
+def stand_in() -> Path:
+    """Return the folder that stands in for `~/.sessiontap`: the same for every process of this user."""
+    user = str(os.geteuid()) if os.name == "posix" else os.environ.get("USERNAME", "user")
+    return Path(tempfile.gettempdir()) / f"sessiontap-{user}"
+
+
+def can_be_written(folder: Path) -> bool:
+    """Whether files can be made in `folder`, or it in what there is above it."""
+    place = folder
+    while not os.path.lexists(place) and place != place.parent:
+        place = place.parent
+    return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+
+
+def user_home() -> Path | None:
+    """Return the user's home folder, as far as one is known."""
+    try:
+        return Path.home()
+    except RuntimeError:  # no HOME, and no entry for this user
+        return None
+
+
+def _own() -> Path | None:
+    above = user_home()
+    return above / ".sessiontap" if above is not None else None
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether it is a folder of this user, and no link that somebody else laid there."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and (os.name != "posix" or found.st_uid == os.geteuid())
