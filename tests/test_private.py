@@ -74,8 +74,12 @@ def no_home() -> Path:
 
 @pytest.mark.parametrize(
     ("home", "why"),
-    [("/dev/null", "/dev/null/.sessiontap cannot be written"), (None, "no home folder is known")],
-    ids=["a home that cannot be written", "no home"],
+    [
+        ("/dev/null", "/dev/null/.sessiontap cannot be written"),
+        ("/proc", "/proc/.sessiontap cannot be written"),
+        (None, "no home folder is known"),
+    ],
+    ids=["no folder", "a folder that takes no files", "no home"],
 )
 def test_another_folder_stands_in(
     temporary: Path, monkeypatch: pytest.MonkeyPatch, home: str | None, why: str
@@ -107,7 +111,7 @@ def test_a_log_in_a_home_that_can_only_be_read_is_found(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".sessiontap").mkdir()
-    monkeypatch.setattr(private, "can_be_written", lambda folder: False)
+    monkeypatch.setattr(os, "access", lambda folder, mode: str(tmp_path / ".sessiontap") != str(folder))
     assert private.home() == tmp_path / ".sessiontap"
     private.prepare_home()
     assert private.home() == private.stand_in()

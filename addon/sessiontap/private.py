@@ -42,18 +42,12 @@ def make(folder: Path) -> None:
 def home() -> Path:
     """Return the folder of the user's own state, which need not exist: `~/.sessiontap`, or what stands in for it.
 
-    A folder that can be read but not written is given as long as nothing stands in for it yet.
+    The usual one as long as nothing stands in for it, so that a log that can only be read is found.
     """
     own = _own()
-    if own is not None and (can_be_written(own) or not _is_ours(stand_in())):
+    if own is not None and (_is_writable(own) or not _is_ours(stand_in())):
         return own
     return stand_in()
-
-
-def writable_home() -> Path:
-    """Return the folder that `prepare_home` makes."""
-    own = _own()
-    return own if own is not None and can_be_written(own) else stand_in()
 
 
 def prepare_home() -> str | None:
@@ -61,30 +55,32 @@ def prepare_home() -> str | None:
 
     Returns what the user must be told: None, or that another folder stands in for the usual one.
     """
-    own, place = _own(), writable_home()
-    if place == own:
-        make(place)
-        return None
+    own, why = _own(), "no home folder is known for this user"
+    if own is not None:
+        if is_made(own):
+            return None
+        why = f"{own} cannot be written"
+    place = stand_in()
     if os.path.lexists(place) and not _is_ours(place):
         raise PermissionError(13, "It belongs to another user", str(place))
     make(place)
     place.chmod(0o700)
-    why = f"{own} cannot be written" if own is not None else "no home folder is known for this user"
     return f"{why}, so what Sessiontap keeps is in {place}, which may not outlive a restart of this machine"
+
+
+def is_made(folder: Path) -> bool:
+    """Make `folder` if it is missing, and return whether files can be made in it."""
+    try:
+        make(folder)
+    except OSError:
+        return False
+    return _is_writable(folder)
 
 
 def stand_in() -> Path:
     """Return the folder that stands in for `~/.sessiontap`: the same for every process of this user."""
     user = str(os.geteuid()) if os.name == "posix" else os.environ.get("USERNAME", "user")
     return Path(tempfile.gettempdir()) / f"sessiontap-{user}"
-
-
-def can_be_written(folder: Path) -> bool:
-    """Whether files can be made in `folder`, or it in what there is above it."""
-    place = folder
-    while not os.path.lexists(place) and place != place.parent:
-        place = place.parent
-    return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
 
 
 def user_home() -> Path | None:
@@ -98,6 +94,10 @@ def user_home() -> Path | None:
 def _own() -> Path | None:
     above = user_home()
     return above / ".sessiontap" if above is not None else None
+
+
+def _is_writable(folder: Path) -> bool:
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
 
 
 def _is_ours(folder: Path) -> bool:

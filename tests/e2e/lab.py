@@ -184,17 +184,20 @@ class Lab:
         self,
         rules: Mapping[str, Any] | None = NO_RULES,
         *,
-        options: Mapping[str, str | Path] | None = None,
+        options: Mapping[str, str | Path | None] | None = None,
         environment: Mapping[str, str] | None = None,
         addon: bool = True,
-        entry: Path = ROOT / "addon" / "main.py",
+        entry: Path | None = ROOT / "addon" / "main.py",
         scripts: Sequence[Path] = (),
         program: Sequence[str] = MITMDUMP,
+        arguments: Sequence[str] = (),
+        home: str | None = None,
     ) -> Proxy:
         """A proxy on a free port, with a rules file and a trace folder of its own.
 
         `rules` None: there is no rules file. `addon` False: bare mitmdump. `scripts` are loaded after the addon.
-        `program`: another one of mitmproxy's.
+        `options` None: without this option of the lab's. `program`: another one of mitmproxy's, or `sessiontap run`,
+        which needs no `entry`. `home`: see `ProxyProcess`.
         """
         self._proxies += 1
         folder = self.folder / f"proxy-{self._proxies}"
@@ -202,23 +205,25 @@ class Lab:
         rules_file, trace_folder = folder / "rules.yaml", folder / "trace"
         if rules is not None:
             rules_file.write_text(yaml.safe_dump(dict(rules), sort_keys=False), encoding="utf-8")
-        settings: dict[str, str | Path] = {
+        settings: dict[str, str | Path | None] = {
             "confdir": self._confdir,
             "ssl_verify_upstream_trusted_ca": self.authority.pem,
         }
         loaded = [Path(redirect.__file__), *scripts]
         if addon:
             settings |= {"session_trace": trace_folder} | ({"session_rules": rules_file} if rules is not None else {})
-            loaded.insert(0, entry)
+            loaded[:0] = [entry] if entry is not None else []
         settings |= options or {}
+        given = {name: value for name, value in settings.items() if value is not None}
         process = ProxyProcess(
-            mitmdump(*loaded, options=settings, program=program),
+            [*mitmdump(*loaded, options=given, program=program), *arguments],
             folder,
             redirects=self._redirects,
             environment={**own_environment(), **(environment or {})},
+            home=home,
         )
         self._exit.enter_context(process)
-        log = Path(settings.get("session_trace", trace_folder))
+        log = Path(settings.get("session_trace") or trace_folder)
         return Proxy(process, self._confdir / "mitmproxy-ca-cert.pem", rules_file, log)
 
     def close(self) -> None:

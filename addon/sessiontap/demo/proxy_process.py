@@ -54,12 +54,14 @@ class ProxyProcess:
         *,
         redirects: Sequence[Redirect] = (),
         environment: Mapping[str, str] | None = None,
+        home: str | None = None,
     ) -> None:
+        """`home`: another home than `folder`."""
         self._command = list(command)
         self._folder = folder
         self._environment = {
             **(os.environ if environment is None else environment),
-            "HOME": str(folder),
+            "HOME": home or str(folder),
             "PYTHONUNBUFFERED": "1",
             redirect.VARIABLE: redirect.format_table(redirects),
         }

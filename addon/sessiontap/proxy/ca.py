@@ -16,13 +16,13 @@ KEY_SIZE = 2048  # mitmproxy's own default (`key_size`)
 def default_confdir() -> Path:
     """mitmproxy's folder for a proxy that is told none: `~/.mitmproxy`, or one beside our own state.
 
-    The second only if the first holds no authority and none can be made there.
+    The second only if the first holds no authority and none can be made there. For `private.prepare_home` to have run.
     """
     above = private.user_home()
     usual = above / ".mitmproxy" if above is not None else None
-    if usual is not None and ((usual / f"{NAME}-ca.pem").exists() or private.can_be_written(usual)):
+    if usual is not None and ((usual / f"{NAME}-ca.pem").exists() or private.is_made(usual)):
         return usual
-    return private.writable_home() / "mitmproxy"
+    return private.home() / "mitmproxy"
 
 
 def ensure_ca(confdir: Path) -> Path:

@@ -107,11 +107,10 @@ class TapMaster(Master):
         self.options.changed.connect(self._options_changed)
         self.options.update(**MITMPROXY_DEFAULTS)  # the user's own values come later, and win
 
-    async def run(self) -> None:
-        """Run until told to stop. The taps learn their options first, as scripts do, before any server listens."""
+    def configure_taps(self) -> None:
+        """Tell the taps all options, as mitmproxy does for a script when it is loaded."""
         for tap in self._taps:
             self.addons.invoke_addon_sync(tap, hooks.ConfigureHook(set(self.options.keys())))
-        await super().run()
 
     async def running(self) -> None:
         """Tell the addons that the proxy listens."""

@@ -24,7 +24,13 @@ class Master(TapMaster):
 
     def __init__(self, opts: Options) -> None:
         super().__init__(opts, entry.addons())
-        self.options.update(confdir=str(default_confdir()))  # what the user says comes later, and wins
+
+    async def run(self) -> None:
+        """Run until told to stop. The addon learns its options first, as scripts do, before any server listens."""
+        self.configure_taps()
+        if not self.options.has_changed("confdir"):
+            self.options.update(confdir=str(default_confdir()))
+        await super().run()
 
 
 def filters(args: Any) -> dict[str, str]:
