@@ -77,6 +77,11 @@ def test_which_replies_stream(kind: str, length: int | None, streams: bool) -> N
         pytest.param("multipart/form-data; boundary=x", 5 * KIB, False, id="a small form"),
         pytest.param("audio/wav", None, True, id="audio in chunks"),
         pytest.param("", None, False, id="no type"),
+        pytest.param("application/grpc", None, True, id="gRPC"),
+        pytest.param("Application/gRPC-Web+proto", 5, True, id="gRPC of the web"),
+        pytest.param("application/connect+proto", None, True, id="Connect in a stream"),
+        pytest.param("application/proto", 5, False, id="Connect in one message"),
+        pytest.param("application/vnd.amazon.eventstream", None, True, id="Bedrock's speech in both directions"),
     ],
 )
 def test_which_uploads_stream(kind: str, length: int | None, streams: bool) -> None:

@@ -79,9 +79,11 @@ class BodyTap:
 # -- which bodies stream ----------------------------------------------------------------------------------------------
 # A reply is held back whole (mitmproxy's default, which lets other addons edit it) only where that cannot be felt: a
 # small JSON or text reply of stated length. An upload streams, and is decided without its body, where it is too large
-# to wait for, or is plainly no JSON and not known to be small.
+# to wait for, is plainly no JSON and not known to be small, or belongs to a call in which both sides take turns.
 
 STREAMED_UPLOADS = ("multipart/", "application/octet-stream", "audio/", "video/", "image/")
+BIDIRECTIONAL = ("application/grpc", "application/connect+", "application/vnd.amazon.eventstream")
+"""Types of requests in which both sides take turns: the client may wait for an answer before it goes on."""
 LARGE_UPLOAD = 32 * 1024 * 1024
 SMALL_UPLOAD = 1024 * 1024
 SMALL_REPLY = 256 * 1024
@@ -89,7 +91,10 @@ SMALL_REPLY = 256 * 1024
 
 def upload_streams(content_type: str, length: int | None) -> bool:
     """Whether a request body is passed on as it comes. `length` is the Content-Length, None where it is not stated."""
-    if content_type.lower().startswith(STREAMED_UPLOADS):
+    kind = content_type.strip().lower()
+    if kind.startswith(BIDIRECTIONAL):
+        return True
+    if kind.startswith(STREAMED_UPLOADS):
         return length is None or length > SMALL_UPLOAD
     return length is not None and length > LARGE_UPLOAD
 
