@@ -241,3 +241,42 @@ def test_a_proxy_that_is_gone_is_noted(held: Callable[..., Held]) -> None:
     assert life.process.wait(PATIENCE) == 0
     assert recorded(one.folder) == [finished(1).id]
     assert notes(one.folder) == ["proxy_gone"]
+
+
+def test_a_fault_in_hearing_it_is_told_and_it_is_heard_all_the_same(held: Callable[..., Held]) -> None:
+    one = held()
+    heard = one._heard
+    failing = [True]
+
+    def fail_once(events: Sequence[Event]) -> None:
+        if failing and any(isinstance(event, Read) for event in events):
+            failing.clear()
+            raise ValueError("no such thing")
+        heard(events)
+
+    one.handle._on_events = fail_once
+    one.submit(1)
+    assert one.said.get(timeout=PATIENCE) == "recorder: a fault in what it said: ValueError: no such thing"
+    one.submit(2)
+    assert one.wait_read(1)[0].call_id == finished(2).id
+
+
+def test_a_recorder_that_speaks_nonsense_gives_way_to_another(held: Callable[..., Held]) -> None:
+    one = held()
+    one.submit(1)
+    one.wait_read(1)
+    life = one.handle._life
+    assert life is not None
+    pretend, speak = os.pipe()
+    os.dup2(pretend, life.out.fileno())  # what comes next to the listener is ours
+    os.write(speak, b"\xff\xff\xff\x7f")
+    one.submit(2)  # its answer still comes by the old pipe, on which the listener waits
+    assert "It is started again with the next call" in one.said.get(timeout=PATIENCE)
+    one.submit(3)
+    while one.wait_read(1)[0].call_id != finished(3).id:
+        pass
+    assert one.pid != life.process.pid
+    assert one.handle.close(PATIENCE)
+    assert set(recorded(one.folder)) == {finished(number).id for number in (1, 2, 3)}
+    for end in (pretend, speak):
+        os.close(end)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import threading
 from typing import Any
 
@@ -103,3 +104,43 @@ def test_events_come_back(more: list[Event]) -> None:
     os.close(into)
     assert [event for events in wire.events_from(out) for event in events] == EVENTS + more
     os.close(out)
+
+
+def framed(data: bytes, *, pickled: bool = False) -> bytes:
+    return (len(data) | (pickled << 31)).to_bytes(4, "little") + data
+
+
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        framed(b"\xc1"),
+        framed(b""),
+        framed(b"\x91\x80"),
+        framed(b"\x05"),
+        framed(b"not a pickle", pickled=True),
+        framed(pickle.dumps([object]), pickled=True),
+        framed(pickle.dumps(7), pickled=True),
+    ],
+    ids=["no MessagePack", "nothing", "no event", "no list", "no pickle", "a pickle of something else", "a number"],
+)
+def test_an_event_that_cannot_be_read_is_told_and_later_ones_are_heard(malformed: bytes) -> None:
+    out, into = os.pipe()
+    os.write(into, wire.events(EVENTS[:2]) + malformed + wire.events(EVENTS[2:]))
+    os.close(into)
+    found = [event for events in wire.events_from(out) for event in events]
+    os.close(out)
+    fault = found.pop(2)
+    assert found == EVENTS
+    assert isinstance(fault, Fault)
+    assert "could not be read" in fault.text
+
+
+def test_a_length_that_no_message_has_ends_the_listening_and_is_told() -> None:
+    out, into = os.pipe()
+    os.write(into, wire.events(EVENTS) + b"\xff\xff\xff\x7f" + wire.events(EVENTS))
+    found = [event for events in wire.events_from(out) for event in events]
+    os.close(into)
+    os.close(out)
+    assert found[: len(EVENTS)] == EVENTS
+    (fault,) = found[len(EVENTS) :]
+    assert isinstance(fault, Fault)

@@ -240,8 +240,13 @@ class Handle:
                     life.unread.pop(event.left.call_id)
                 elif isinstance(event, Handled):
                     life.handled = event.count
-            with contextlib.suppress(Exception):
+            try:
                 self._on_events(events)
+            except Exception as error:  # ours; the recorder is heard all the same
+                with contextlib.suppress(Exception):
+                    self._on_fault("recorder", f"a fault in what it said: {type(error).__name__}: {error}")
+        with contextlib.suppress(OSError):
+            life.out.close()  # to one that still speaks, we are gone
         life.is_over = True
         life.is_up.set()
         if not self._closing.is_set():

@@ -12,12 +12,12 @@ import select
 import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 
 from sessiontap.callers import Caller
-from sessiontap.recording.finished import Event, Finished, Note, Start
+from sessiontap.recording.finished import Event, Fault, Finished, Note, Start
 
 Pieces = tuple[Sequence[bytes], int]
 """Bytes as they came, and how many they are."""
@@ -32,6 +32,8 @@ _ENOUGH = 8 << 20
 """Bytes of bodies that wait at most for more to come."""
 _SMALL = 4096
 _NO_BODIES: tuple[Pieces, Pieces] = ((), 0), ((), 0)
+_MOST_EVENTS = 256 << 20
+"""Bytes of one message from the recorder; a thousandth of it is already unusual."""
 _MOST_PIECES = 512
 """Of one writev; the system allows 1,024."""
 
@@ -157,7 +159,10 @@ def events(found: Sequence[Event]) -> bytes:
 
 
 def events_from(file: int) -> Iterator[list[Event]]:
-    """What the recorder says, as it comes. Ends with the pipe, or with what is no message."""
+    """What the recorder says, as it comes. Ends with the pipe, or with a length that no message has.
+
+    A message that cannot be read is stepped over, and given as a fault.
+    """
     buffer = bytearray()
     while True:
         try:
@@ -170,9 +175,25 @@ def events_from(file: int) -> Iterator[list[Event]]:
         while len(buffer) >= _LENGTH.size:
             (size,) = _LENGTH.unpack_from(buffer)
             pickled, size = size >> 31, size & 0x7FFFFFFF
+            if size > _MOST_EVENTS:  # where the next message begins is not known any more
+                yield [Fault("recorder", f"it said something of {size:,} bytes, which is no message")]
+                return
             end = _LENGTH.size + size
             if len(buffer) < end:
                 break
             data = bytes(buffer[_LENGTH.size : end])
-            yield pickle.loads(data) if pickled else _decode_events(data)
             del buffer[:end]
+            yield _events(data, pickled=bool(pickled))
+
+
+def _events(data: bytes, *, pickled: bool) -> list[Event]:
+    try:
+        return _plain_events(pickle.loads(data)) if pickled else _decode_events(data)
+    except Exception as error:
+        return [Fault("recorder", f"what it said could not be read: {type(error).__name__}: {error}")]
+
+
+def _plain_events(found: object) -> list[Event]:
+    if not isinstance(found, list) or not all(isinstance(one, get_args(Event)) for one in found):
+        raise TypeError("not a list of events")
+    return found
