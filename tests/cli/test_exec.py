@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import psutil
 import pytest
 
 from sessiontap import trace
@@ -42,6 +43,7 @@ def ask():
     with urllib.request.urlopen(request) as reply:
         return json.load(reply)["choices"][0]["message"]["content"]
 """
+OWN = [sys.executable, "-P", "-m", "sessiontap.cli"]
 SAYS = APP + "print(ask()); sys.exit(7)"
 WAITS = APP + "print(ask(), flush=True); sys.stdin.read()"
 
@@ -121,6 +123,42 @@ def test_a_proxy_that_runs_is_used(own_place: Path, rules: Path, server: str) ->
     assert len(list(trace.open(elsewhere).calls())) == 1
     assert json.loads(url.stdout)["HTTPS_PROXY"].startswith("http://127.0.0.1:")
     assert url.stderr == ""
+
+
+def test_the_summary_waits_for_a_recorder_that_is_behind(own_place: Path, rules: Path, server: str) -> None:
+    command = [sys.executable, "-m", "sessiontap.cli", "run", "--listen-host", "127.0.0.1", "-p", "0"]
+    says = SAYS.replace("print(ask())", "print(ask()); open('said', 'w')")
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as proxy:
+        try:
+            assert running.wait_until_ready(proxy, 60) is not None
+            (recorder,) = psutil.Process(proxy.pid).children()
+            recorder.suspend()
+            given = [*OWN, "exec", "--", sys.executable, "-c", says, server]
+            with subprocess.Popen(given, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as program:
+                while not (own_place / "said").exists():
+                    assert program.poll() is None
+                threading.Timer(1.0, recorder.resume).start()  # long after all would be quiet
+                _, said = program.communicate(timeout=60)
+        finally:
+            proxy.send_signal(signal.SIGINT)
+    assert said.startswith("sessiontap: 1 call in 1 session\n  Mine, 1 call, ")
+
+
+def test_nothing_of_the_working_directory_is_run(own_place: Path, rules: Path, server: str) -> None:
+    """The program's own folder may hold anything: to the proxy and its recorder it is data."""
+    for name in ("yaml.py", "msgpack.py", "msgspec.py", "struct.py", "sessiontap/__init__.py"):
+        (own_place / name).parent.mkdir(exist_ok=True)
+        (own_place / name).write_text(f"open({str(own_place / 'was-run')!r}, 'a').write(__file__)\nraise SystemExit(9)")
+    done = subprocess.run(
+        [*OWN, "exec", "--", sys.executable, "-P", "-c", SAYS, server],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert not (own_place / "was-run").exists(), (own_place / "was-run").read_text()
+    assert (done.returncode, done.stdout) == (7, "Hi.\n"), done.stderr
+    assert recorded(own_place) == [("Mine", "/mine", {"mode": "test"})]
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])

@@ -280,3 +280,28 @@ def test_a_recorder_that_speaks_nonsense_gives_way_to_another(held: Callable[...
     assert set(recorded(one.folder)) == {finished(number).id for number in (1, 2, 3)}
     for end in (pretend, speak):
         os.close(end)
+
+
+def test_a_receipt_tells_when_what_came_before_it_is_written(held: Callable[..., Held]) -> None:
+    one = held()
+    for number in range(20):
+        one.submit(number)
+    receipt = one.handle.receipt()
+    while not receipt():
+        threading.Event().wait(0.01)
+    assert len(recorded(one.folder)) == 20
+
+
+def test_a_receipt_of_a_recorder_that_dies_says_that_no_more_will_be_written(held: Callable[..., Held]) -> None:
+    one = held(linger_seconds=0)
+    assert one.handle.wait_ready(PATIENCE)
+    os.kill(one.pid, signal.SIGSTOP)
+    one.submit(1)
+    receipt = one.handle.receipt()
+    while one.handle.waiting:
+        threading.Event().wait(0.01)
+    assert not receipt()
+    os.kill(one.pid, signal.SIGKILL)
+    while not receipt():
+        threading.Event().wait(0.01)
+    assert recorded(one.folder) == []

@@ -1,7 +1,7 @@
 """Who is calling: a connection -> the process at its other end.
 
-Imports nothing of the project; psutil only where there is no /proc. `find` is the one function behind which each
-platform has its module (`linux`, `portable`):
+Imports nothing of the project but its leaves; psutil only where there is no /proc. `find` is the one function behind
+which each platform has its module (`linux`, `portable`):
 
 - `find(client, proxy, env_names)`: the whole look-up, for a thread beside the event loop.
 - `find_known(client, proxy, env_names)`: the same answer, within a millisecond, where it takes no long search: a

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import socket
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sessiontap.cli.errors import Failure
-from sessiontap.proxy import state_file  # plain Python: no mitmproxy in it
+from sessiontap.proxy import own_address, state_file  # plain Python: no mitmproxy in them
 
 REACHABLE_WITHIN = 0.5
 """Seconds for a connection to a proxy of this machine."""
@@ -101,6 +102,22 @@ def wait_until_ready(process: subprocess.Popen[bytes], within: float, folder: Pa
     raise Failure(
         f"the proxy did not come up within {within:.0f} seconds", "start it by hand to see why: sessiontap run"
     )
+
+
+def recorded(proxy: Running, pid: int) -> own_address.Answer | None:
+    """Whether the calls of process `pid` and what it started are in the log, once they are or that takes too long.
+
+    None if the proxy does not answer that: it is another version, or asks for a password.
+    """
+    connection = http.client.HTTPConnection(proxy.host, proxy.port, timeout=own_address.LIMIT + 5)
+    try:
+        connection.request("GET", own_address.recorded_url(pid))
+        said = json.loads(connection.getresponse().read(1000))
+        return own_address.Answer(said["recorded"] is True, int(said["in_flight"]))
+    except (OSError, http.client.HTTPException, ValueError, TypeError, KeyError):
+        return None
+    finally:
+        connection.close()
 
 
 def _alive(pid: int) -> bool:

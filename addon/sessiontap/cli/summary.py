@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from sessiontap import trace
@@ -12,8 +12,12 @@ from sessiontap.cli.costs import Costs
 from sessiontap.cli.listing import cost
 from sessiontap.cli.output import line
 from sessiontap.cli.units import count, duration, plural
+from sessiontap.proxy.own_address import Answer
 from sessiontap.trace import StoredCall, TraceError, session_rows
+from sessiontap.trace.restore import wait_for_orphans
 
+WRITTEN_WITHIN = 30.0
+"""Seconds for the recorder of a proxy that has ended."""
 SETTLED = 0.3
 """Seconds without a new call after which a proxy that goes on has written what it had."""
 
@@ -28,18 +32,39 @@ def calls_of_proxy(folder: Path, pid: int, since: int) -> list[StoredCall]:
         return list(trace.open(own).calls())
 
 
+def calls_of_stopped_proxy(folder: Path, pid: int, since: int) -> list[StoredCall]:
+    """As `calls_of_proxy`, of one that has ended: waits for its recorder. Raises TraceError if that takes too long."""
+    if not wait_for_orphans(folder, WRITTEN_WITHIN):
+        raise TraceError(f"they are still being written after {WRITTEN_WITHIN:.0f} seconds", "sessiontap ls shows them")
+    return calls_of_proxy(folder, pid, since)
+
+
 def calls_of_program(folder: Path, pid: int, since: int) -> list[StoredCall]:
-    """Every call since `since` of the process `pid` and what it started, in a folder that others write to as well."""
-    log = trace.open(folder)
+    """Every call since `since` of the process `pid` and what it started, in a folder that others write to as well.
 
-    def find() -> Iterator[StoredCall]:
-        for call in log.calls():
-            if call.record["time"] < since:
-                return
-            if descends(call, pid):
-                yield call
+    For a proxy that does not tell when it has written them: asks until the answer stays the same.
+    """
+    return _settled(lambda: recorded_calls_of_program(folder, pid, since))
 
-    return _settled(lambda: list(find()))
+
+def recorded_calls_of_program(folder: Path, pid: int, since: int) -> list[StoredCall]:
+    """As `calls_of_program`, of a proxy that has said that they are written."""
+    found: list[StoredCall] = []
+    for call in trace.open(folder).calls():
+        if call.record["time"] < since:
+            break
+        if descends(call, pid):
+            found.append(call)
+    return found
+
+
+def missing(answer: Answer | None) -> str:
+    """What the proxy says is not in the log yet, as a line; empty if nothing."""
+    if answer is None or answer.recorded:
+        return ""
+    if answer.in_flight:
+        return f"sessiontap: {plural(answer.in_flight, 'call')} had not ended yet and will be in the log\n"
+    return "sessiontap: the proxy is still writing; sessiontap ls shows all calls in a moment\n"
 
 
 def descends(call: StoredCall, pid: int) -> bool:

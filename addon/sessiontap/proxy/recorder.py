@@ -21,7 +21,7 @@ from sessiontap.proxy.report import Terminal
 from sessiontap.proxy.settings import Settings, environment
 from sessiontap.recording import wire
 from sessiontap.recording.finished import Event, Fault, Finished, Left, Note, Passed, Planned, Read, Said, Start
-from sessiontap.recording.handle import Handle
+from sessiontap.recording.handle import Handle, Receipt
 from sessiontap.redaction import Redactor, call_secrets, user_key
 from sessiontap.rules import Rules
 from sessiontap.trace import TraceError
@@ -91,6 +91,10 @@ class Recorder:
     def hurry(self) -> None:
         """Read at once the replies that wait."""
         self._handle.hurry()
+
+    def receipt(self) -> Receipt:
+        """Returns what tells whether all that was submitted so far is written."""
+        return self._handle.receipt()
 
     def rules_changed(self, rules: Rules) -> None:
         """Redact by the new rules' patterns from here on."""

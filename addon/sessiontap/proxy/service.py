@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -303,6 +304,10 @@ class Service:
         )
         if not self.recorder.submit(ended):
             self._replies.forget(ended.live.id)
+
+    def receipt(self) -> Callable[[], bool]:
+        """Return what tells whether all calls that have ended so far are written."""
+        return self.recorder.receipt() if self.recorder is not None else lambda: True
 
     def _take_reply(self, left: Left) -> None:
         with self.faults.guard("conversations"):

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from mitmproxy import http
 
+from sessiontap.callers import Caller
 from sessiontap.llm.frames import Frame, Lines
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.llm.turns import Turn, Turns
@@ -88,6 +89,11 @@ class Socket:
         """The proxy ends: what is under way is written as far as it came."""
         self._close(at, "websocket_closed", "by the end of the proxy", None)
         self.decide_rest()
+
+    @property
+    def caller(self) -> Caller | None:
+        """The process that opened it."""
+        return self._upgrade.connection.caller
 
     @property
     def waits(self) -> bool:

@@ -5,6 +5,7 @@ Every hook runs under a guard: a fault of ours is counted and told, and the call
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from dataclasses import replace
@@ -14,8 +15,8 @@ from mitmproxy.addonmanager import Loader
 
 from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
-from sessiontap.proxy import bodies, carry_out, live, outcome
-from sessiontap.proxy.connections import Connection, Destination, destinations, proxy_user
+from sessiontap.proxy import bodies, carry_out, live, outcome, own_address
+from sessiontap.proxy.connections import Connection, Destination, destinations, is_local, proxy_user
 from sessiontap.proxy.live import LiveCall
 from sessiontap.proxy.service import Service
 from sessiontap.proxy.sockets import Socket, how_closed
@@ -147,6 +148,8 @@ class Tap:
     # -- calls ---------------------------------------------------------------------------------------------------------
 
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
+        if flow.request.host == own_address.HOST:
+            return
         with self.faults.guard("request headers"):
             await self._request_headers(flow)
 
@@ -185,10 +188,29 @@ class Tap:
             await self._decide(flow, call)
 
     async def request(self, flow: http.HTTPFlow) -> None:
+        if flow.request.host == own_address.HOST:
+            with self.faults.guard("own address"):
+                await self._answer(flow)
+            return
         with self.faults.guard("request"):
             call = self.live.get(flow.id)
             if call is not None and call.request_tap is None:
                 await self._decide(flow, call)
+
+    async def _answer(self, flow: http.HTTPFlow) -> None:
+        """Answer what is asked of the proxy itself, by a program of this machine."""
+        pid, client = own_address.asked_pid(flow.request.path), flow.client_conn
+        if not is_local(_host(client.peername), _host(client.sockname)) or pid is None:
+            flow.response = http.Response.make(404)
+            return
+
+        def in_flight() -> int:
+            sockets = sum(own_address.descends(socket.caller, pid) for socket in self.sockets.values())
+            return sockets + sum(own_address.descends(call.connection.caller, pid) for call in self.live.values())
+
+        answer = await own_address.when_recorded(in_flight, self.service.receipt)
+        said = json.dumps(answer._asdict()).encode()
+        flow.response = http.Response.make(200, said, {"content-type": "application/json"})
 
     async def _decide(self, flow: http.HTTPFlow, call: LiveCall) -> None:
         """Plan the call and carry the plan out: headers, route, and what mitmproxy's own tools show."""
@@ -324,6 +346,10 @@ def _headers(message: http.Message) -> Headers:
 
 def _address(address: tuple[str, int] | tuple[str, int, int, int] | None) -> tuple[str, int] | None:
     return (address[0], address[1]) if address else None
+
+
+def _host(address: tuple[str, int] | tuple[str, int, int, int] | None) -> str | None:
+    return address[0] if address else None
 
 
 def _proxy_user(flow: http.HTTPFlow, known: Connection) -> str | None:

@@ -40,6 +40,26 @@ class _Item(NamedTuple):
     caller: Caller | None
     counts: bool = True
     """Something of it is written."""
+    receipt: Receipt | None = None
+    """Is told when all before it is sent."""
+
+
+class Receipt:
+    """Tells whether what was submitted before it is written."""
+
+    def __init__(self) -> None:
+        self._sent: tuple[Life | None, int] | None = None
+
+    def sent(self, life: Life | None) -> None:
+        """All of it has been sent, to `life`."""
+        self._sent = life, life.sent if life is not None else 0
+
+    def __call__(self) -> bool:
+        """Whether it is written, as far as it ever will be."""
+        if self._sent is None:
+            return False
+        life, number = self._sent
+        return life is None or life.is_over or life.handled >= number
 
 
 class Handle:
@@ -118,6 +138,15 @@ class Handle:
         self._queue.put(_Item(_HURRY, 0, None, None, counts=False))
         self._hurry.set()
 
+    def receipt(self) -> Receipt:
+        """Have what waits sent at once; what is returned tells whether it is written."""
+        receipt = Receipt()
+        with self._lock:
+            self._queued += 1
+        self._queue.put(_Item(_HURRY, 0, None, None, counts=False, receipt=receipt))
+        self._hurry.set()
+        return receipt
+
     def close(self, timeout: float) -> bool:
         """Have what is queued written, then end. False: it is not done yet; the recorder goes on by itself."""
         deadline = time.monotonic() + timeout
@@ -149,6 +178,9 @@ class Handle:
             batch, going = self._batch()
             try:
                 self._send(batch)
+                for item in batch:
+                    if item.receipt is not None:
+                        item.receipt.sent(self._life)
             except Exception as error:  # of ours; what comes next is sent all the same
                 self.count("fault", sum(item.counts for item in batch))
                 self._on_fault("recorder", f"records are lost: {type(error).__name__}: {error}")

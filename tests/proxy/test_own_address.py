@@ -1,0 +1,87 @@
+"""What a proxy answers for itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from sessiontap.callers import Caller, Process
+from sessiontap.proxy.own_address import Answer, asked_pid, descends, recorded_url, when_recorded
+
+
+@pytest.mark.parametrize(
+    ("target", "pid"),
+    [
+        ("/recorded?pid=42", 42),
+        ("/recorded", None),
+        ("/recorded?pid=", None),
+        ("/recorded?pid=x", None),
+        ("/recorded?pid=-1", None),
+        ("/recorded?pid=٣", None),
+        ("/recorded?pid=1&pid=2", None),
+        ("/else?pid=42", None),
+    ],
+)
+def test_what_is_asked(target: str, pid: int | None) -> None:
+    assert asked_pid(target) == pid
+
+
+def test_the_question_is_understood() -> None:
+    assert asked_pid(recorded_url(7).removeprefix("http://sessiontap.invalid")) == 7
+
+
+@pytest.mark.parametrize(
+    ("caller", "is_its"),
+    [
+        (Caller("c", 42, 1, "bot"), True),
+        (Caller("c", 43, 1, "bot", ancestors=(Process(42, "sh", 1), Process(1, "init", 0))), True),
+        (Caller("c", 43, 1, "bot", ancestors=(Process(1, "init", 0),)), False),
+        (None, False),
+    ],
+    ids=["itself", "what it started", "another", "not known"],
+)
+def test_whose_call_it_is(caller: Caller | None, is_its: bool) -> None:
+    assert descends(caller, 42) is is_its
+
+
+def steps(*values: int) -> Iterator[int]:
+    yield from values[:-1]
+    while True:
+        yield values[-1]
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "written", "limit", "answer"),
+    [
+        ((0,), (1,), 5, Answer(True, 0)),
+        ((2, 1, 0), (0, 0, 1), 5, Answer(True, 0)),
+        ((3,), (1,), 0.05, Answer(False, 3)),
+        ((0,), (0,), 0.05, Answer(False, 0)),
+    ],
+    ids=["all is over", "soon", "a call that goes on", "a recorder that hangs"],
+)
+async def test_the_answer(in_flight: tuple[int, ...], written: tuple[int, ...], limit: float, answer: Answer) -> None:
+    calls, ready = steps(*in_flight), steps(*written)
+    found = await when_recorded(lambda: next(calls), lambda: lambda: bool(next(ready)), limit)
+    assert found == answer
+
+
+async def test_what_ended_while_it_waited_is_written_before_it_answers() -> None:
+    asked: list[str] = []
+
+    def in_flight() -> int:
+        asked.append("in flight")
+        return asked.count("in flight") < 3
+
+    def written() -> bool:
+        asked.append("written")
+        return True
+
+    def receipt():  # type: ignore[no-untyped-def]
+        asked.append("receipt")
+        return written
+
+    assert await asyncio.wait_for(when_recorded(in_flight, receipt), 5) == Answer(True, 0)
+    assert asked == ["in flight"] * 3 + ["receipt", "written", "in flight"]
