@@ -120,3 +120,7 @@ def test_what_the_proxy_loads_is_what_the_table_says() -> None:
     done = subprocess.run([sys.executable, "-c", code, str(PACKAGE.parent)], capture_output=True, text=True, check=True)
     third_party = set(done.stdout.split()) - sys.stdlib_module_names - {"sessiontap"}
     assert {name.lstrip("_") for name in third_party} <= PROXY_PATH | COMPILED
+
+
+def test_a_users_type_checker_sees_our_types() -> None:
+    assert (PACKAGE / "py.typed").exists()

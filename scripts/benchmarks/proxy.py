@@ -223,7 +223,7 @@ async def main() -> None:
         await until_open(bench.ports["bare"])  # it makes the CA that the others then find
         bench.start("bare-stream", [mitmdump], ["-s", str(folder / "stream.py")])
         bench.start("addon", [mitmdump, "-s", str(ROOT / "addon/main.py")], ours)
-        bench.start("run", [sys.executable, "-m", "sessiontap.cli", "run"], ours)
+        bench.start("run", [sys.executable, "-P", "-m", "sessiontap.cli", "run"], ours)
         for port in bench.ports.values():
             await until_open(port)
         await throughput(bench, given.rounds, given.requests)

@@ -13,10 +13,11 @@ from dataclasses import replace
 from mitmproxy import connection, ctx, http, tls
 from mitmproxy.addonmanager import Loader
 
+from sessiontap import trust
 from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
 from sessiontap.proxy import bodies, carry_out, live, outcome, own_address
-from sessiontap.proxy.connections import Connection, Destination, destinations, is_local, proxy_user
+from sessiontap.proxy.connections import Connection, Destination, destinations, proxy_user
 from sessiontap.proxy.live import LiveCall
 from sessiontap.proxy.service import Service
 from sessiontap.proxy.sockets import Socket, how_closed
@@ -200,7 +201,7 @@ class Tap:
     async def _answer(self, flow: http.HTTPFlow) -> None:
         """Answer what is asked of the proxy itself, by a program of this machine."""
         pid, client = own_address.asked_pid(flow.request.path), flow.client_conn
-        if not is_local(_host(client.peername), _host(client.sockname)) or pid is None:
+        if not trust.is_local(_host(client.peername), _host(client.sockname), False) or pid is None:
             flow.response = http.Response.make(404)
             return
 
