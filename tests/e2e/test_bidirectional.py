@@ -5,11 +5,10 @@ the other's end.
 from __future__ import annotations
 
 import pytest
-from tests.e2e.h2_client import H2Client
 from tests.e2e.lab import Lab, Proxy
-
-from sessiontap.demo.dialogue import Request, Respond
-from sessiontap.demo.http_server import Server
+from tests.support.dialogue import Request, Respond
+from tests.support.h2_client import H2Client
+from tests.support.http_server import Server
 
 GEMINI = "generativelanguage.googleapis.com"
 BEDROCK = "bedrock-runtime.us-east-1.amazonaws.com"

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from mitmproxy.io import FlowReader
 from tests.e2e.lab import SCRIPTS, Lab, Proxy, own_environment
+from tests.support.dialogue import Request, Respond
+from tests.support.llm_server import LlmService
 
 from sessiontap import own_python
 from sessiontap.cli import running
-from sessiontap.demo.dialogue import Request, Respond
-from sessiontap.demo.llm_server import LlmService
 from sessiontap.demo.proxy_process import SESSIONTAP_RUN
 
 CHAT = "https://api.openai.com/v1/chat/completions"

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import h2.config
 import h2.connection
 import h2.events
-from tests.e2e.gate import PATIENCE
+from tests.support.gate import PATIENCE
 
 Fields = Sequence[tuple[str, str]]
 
