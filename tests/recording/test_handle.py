@@ -305,3 +305,14 @@ def test_a_receipt_of_a_recorder_that_dies_says_that_no_more_will_be_written(hel
     while not receipt():
         threading.Event().wait(0.01)
     assert recorded(one.folder) == []
+
+
+def test_whoever_hurries_a_recorder_that_hangs_fills_no_memory(held: Callable[..., Held]) -> None:
+    one = held(max_calls=10, linger_seconds=0)
+    os.kill(one.pid, signal.SIGSTOP)
+    big = bytes(4 << 20)  # more than the pipe takes
+    assert one.handle.submit(wire.message(wire.NOTE, Note("big", "x"), whole(big, b"")), len(big))
+    for _ in range(100):
+        one.handle.hurry()
+    assert one.handle.waiting <= 11
+    os.kill(one.pid, signal.SIGCONT)

@@ -132,8 +132,10 @@ class Handle:
                 self._dropped[reason] += number
 
     def hurry(self) -> None:
-        """Have at once what waits sent and read."""
+        """Have at once what waits sent and read, unless the queue is full: then the recorder hangs."""
         with self._lock:
+            if self._queued >= self._max_calls:
+                return
             self._queued += 1
         self._queue.put(_Item(_HURRY, 0, None, None, counts=False))
         self._hurry.set()
