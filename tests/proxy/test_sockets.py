@@ -1,0 +1,180 @@
+"""A WebSocket's frames become calls: which call each turn is, how it ended, what it holds."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from mitmproxy.http import HTTPFlow
+from mitmproxy.test import tflow
+
+from sessiontap.callers import Caller, Found
+from sessiontap.exchange import Headers, Request
+from sessiontap.faults import Faults
+from sessiontap.proxy.connections import Connection, Destination
+from sessiontap.proxy.live import Ended, LiveCall
+from sessiontap.proxy.rules_file import RulesFile
+from sessiontap.proxy.service import Service
+from sessiontap.proxy.sockets import Socket, how_closed
+
+UPGRADE = "0190a000-0000-7000-8000-000000000000"
+NOW = 1_763_701_200 * 10**9
+CALLER = Caller(id="0aa5b8a2-0000-5000-8000-000000000001", pid=1, started=1, name="app.py")
+
+
+class Recorder:
+    """Takes calls and notes in place of the recorder's process."""
+
+    def __init__(self) -> None:
+        self.calls: list[Ended] = []
+        self.notes: list[tuple[str, dict[str, Any]]] = []
+        self.has_come = asyncio.Event()
+
+    def submit(self, ended: Ended) -> bool:
+        self.calls.append(ended)
+        self.has_come.set()
+        return True
+
+    def note(self, kind: str, text: str, **facts: Any) -> None:
+        self.notes.append((kind, facts))
+
+    def hurry(self) -> None:
+        pass
+
+
+class Wire:
+    """A socket that is watched, and the service behind it."""
+
+    def __init__(self) -> None:
+        self.faults = Faults()
+        self.service = Service(self.faults)
+        self.recorder: Any = Recorder()
+        self.service.recorder = self.recorder
+        self.service._rules_file = RulesFile(None)
+        self.service._replies.begin(asyncio.get_running_loop())
+        headers = Headers([("connection", "Upgrade"), ("upgrade", "websocket")])
+        connection = Connection("c", ("127.0.0.1", 5000), Found(CALLER), proxy=("127.0.0.1", 8080))
+        upgrade = LiveCall(
+            id=UPGRADE,
+            time=NOW,
+            started=0,
+            connection=connection,
+            request=Request("GET", "api.openai.com", "/v1/responses", headers),
+            there=Destination("api.openai.com", "openai"),
+        )
+        self.service.take_in(upgrade, b"")
+        upgrade.plan = self.service.decide(upgrade)
+        flow: HTTPFlow = tflow.tflow(resp=True)
+        flow.request.path = "/v1/responses"
+        self.socket = Socket(self.service, upgrade, flow)
+        self.at = 0
+
+    def say(self, from_client: bool, kind: str, **more: Any) -> None:
+        self.at += 10
+        data = json.dumps({"type": kind, **more}).encode()
+        self.socket.message(self.at, NOW + self.at, from_client, data, True)
+
+    def ask(self, text: str, **more: Any) -> None:
+        self.say(True, "response.create", model="gpt-5", input=[{"role": "user", "content": text}], **more)
+
+    def answer(self, id: str, *, ends: bool = True) -> None:
+        self.say(False, "response.created", response={"id": id})
+        self.say(False, "response.output_text.delta", response_id=id, delta="Because.")
+        if ends:
+            self.say(False, "response.completed", response={"id": id, "status": "completed", "output": []})
+
+    async def settle(self, calls: int) -> list[Ended]:
+        """The calls that were recorded, once there are so many."""
+        async with asyncio.timeout(20):
+            while len(self.recorder.calls) < calls:
+                self.recorder.has_come.clear()
+                await self.recorder.has_come.wait()
+        assert not self.faults.counts
+        return list(self.recorder.calls)
+
+
+async def test_the_first_turn_is_the_upgrade_and_later_ones_are_calls_of_their_own() -> None:
+    wire = Wire()
+    for number in (1, 2):
+        wire.ask(f"question {number}")
+        wire.answer(f"resp_{number}")
+    first, second = await wire.settle(2)
+    assert first.live.id == UPGRADE
+    assert second.live.id != UPGRADE
+    assert [one.outcome for one in (first, second)] == ["ok", "ok"]
+    assert [one.live.plan.session.step for one in (first, second) if one.live.plan and one.live.plan.session] == [0, 1]
+    assert b"question 1" in first.request_body.data
+    assert b"question 2" in second.request_body.data
+    assert second.reply_body.data.count(b"\n") == 3
+    assert (first.duration, first.live.first_byte) == (30, 10)
+
+
+async def test_a_warm_up_takes_no_step() -> None:
+    wire = Wire()
+    wire.ask("nothing yet", generate=False)
+    wire.answer("resp_0")
+    wire.ask("a question")
+    wire.answer("resp_1")
+    warm_up, first = await wire.settle(2)
+    assert "warm_up" in warm_up.live.flags
+    assert first.live.id == UPGRADE
+    assert first.live.plan is not None
+    assert first.live.plan.session is not None
+    assert first.live.plan.session.step == 0
+
+
+@pytest.mark.parametrize(
+    ("by_client", "code", "outcome"),
+    [(True, 1000, "client_gone"), (False, 1011, "upstream_gone"), (None, None, "websocket_closed")],
+    ids=["by the client", "by the server", "by nobody"],
+)
+async def test_a_turn_under_way_ends_with_its_socket(by_client: bool | None, code: int | None, outcome: str) -> None:
+    wire = Wire()
+    wire.ask("a question")
+    wire.answer("resp_1", ends=False)
+    how, why = how_closed(by_client, code)
+    wire.socket.closed(100, how, why, code)
+    (call,) = await wire.settle(1)
+    assert (call.live.id, call.outcome, call.duration) == (UPGRADE, outcome, 90)
+    (note,) = [facts for kind, facts in wire.recorder.notes if kind == "websocket"]
+    assert (note["turns"], note["frames"], note["code"]) == (1, 3, code)
+
+
+async def test_a_socket_without_turns_is_a_call_and_what_passed_is_its_body() -> None:
+    wire = Wire()
+    wire.say(True, "session.hello", text="anybody there?")
+    wire.say(False, "session.hello", text="no")
+    wire.socket.closed(50, "websocket_closed", "by nobody in particular", None)
+    (call,) = await wire.settle(1)
+    assert (call.live.id, call.outcome) == (UPGRADE, "websocket_closed")
+    assert b"anybody there?" in call.request_body.data
+    assert b'"no"' in call.reply_body.data
+
+
+async def test_a_proxy_that_stops_leaves_what_came() -> None:
+    wire = Wire()
+    wire.ask("a question")
+    wire.answer("resp_1", ends=False)
+    seen = asyncio.Event()
+    asyncio.get_running_loop().call_soon(seen.set)  # behind the frames
+    await seen.wait()
+    wire.socket.stopped(100)
+    (call,) = await wire.settle(1)
+    assert (call.outcome, call.reply_body.data.count(b"\n")) == ("websocket_closed", 2)
+
+
+@pytest.mark.parametrize(
+    ("by_client", "code", "said"),
+    [
+        (True, 1000, ("client_gone", "by the client")),
+        (True, 1006, ("client_gone", "without a word by the client")),
+        (True, None, ("client_gone", "without a word by the client")),
+        (False, 1000, ("upstream_gone", "by the server")),
+        (False, 1006, ("upstream_gone", "without a word by the server")),
+        (None, 1000, ("websocket_closed", "by nobody in particular")),
+    ],
+)
+def test_who_closed_it(by_client: bool | None, code: int | None, said: tuple[str, str]) -> None:
+    assert how_closed(by_client, code) == said
