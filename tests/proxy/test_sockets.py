@@ -13,6 +13,7 @@ from mitmproxy.test import tflow
 from sessiontap.callers import Caller, Found
 from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
+from sessiontap.proxy import sockets
 from sessiontap.proxy.connections import Connection, Destination
 from sessiontap.proxy.live import Ended, LiveCall
 from sessiontap.proxy.rules_file import RulesFile
@@ -140,6 +141,25 @@ async def test_a_turn_under_way_ends_with_its_socket(by_client: bool | None, cod
     assert (call.live.id, call.outcome, call.duration) == (UPGRADE, outcome, 90)
     (note,) = [facts for kind, facts in wire.recorder.notes if kind == "websocket"]
     assert (note["turns"], note["frames"], note["code"]) == (1, 3, code)
+
+
+async def test_a_client_that_asks_faster_than_turns_are_decided_fills_no_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sockets, "MOST_UNPLANNED", 2)
+    wire = Wire()
+
+    async def never(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(wire.service, "wait_for_replies", never)
+    for number in range(6):
+        wire.ask(f"question {number}")
+        wire.answer(f"resp_{number}")
+    calls = await wire.settle(4)  # two still wait
+    assert [json.loads(call.request_body.data)["input"][0]["content"] for call in calls] == [
+        f"question {number}" for number in range(4)
+    ]
 
 
 async def test_a_socket_without_turns_is_a_call_and_what_passed_is_its_body() -> None:

@@ -36,6 +36,9 @@ BY_SIZE = "media_by_size"
 PATIENCE = 2.0
 """Seconds that a turn waits to be decided until earlier replies are read. It has been passed on; nobody is held up."""
 
+MOST_UNPLANNED = 256
+"""Turns of one socket that wait to be decided; the oldest of more is decided without what it waits for."""
+
 
 @dataclass(slots=True, eq=False)
 class _TurnCall:
@@ -103,10 +106,13 @@ class Socket:
     def decide_rest(self) -> None:
         """The proxy ends: turns that wait for an earlier one's reply are decided without it, so as to be written."""
         for entry in list(self._unplanned):
-            with self._service.faults.guard("web socket turn"):
-                if entry.call.call is None:
-                    self._take_in(entry)
-                self._decide(entry)
+            self._decide_now(entry)
+
+    def _decide_now(self, entry: _TurnCall) -> None:
+        with self._service.faults.guard("web socket turn"):
+            if entry.call.call is None:
+                self._take_in(entry)
+            self._decide(entry)
 
     # -- on the loop, behind what they are about -----------------------------------------------------------------------
 
@@ -155,6 +161,8 @@ class Socket:
         )
         self._under_way[turn] = entry = _TurnCall(turn, call)
         self._unplanned.append(entry)
+        if len(self._unplanned) > MOST_UNPLANNED:
+            self._decide_now(self._unplanned[0])
         self._loop.call_soon(self._start_planning)
 
     def _start_planning(self) -> None:

@@ -257,11 +257,18 @@ class Tap:
 
     def response(self, flow: http.HTTPFlow) -> None:
         with self.faults.guard("response"):
+            self._forget_replayed(flow)
             if flow.websocket is None and flow.response is not None:
                 self._end(flow, outcome.of_response(flow.response.status_code))
 
+    def _forget_replayed(self, flow: http.HTTPFlow) -> None:
+        """A request that mitmproxy sends again has a connection of its own, whose end no hook tells."""
+        if flow.is_replay == "request":
+            self.service.connections.closed(flow.client_conn.id)
+
     def error(self, flow: http.HTTPFlow) -> None:
         with self.faults.guard("error"):
+            self._forget_replayed(flow)
             if flow.id in self.sockets:
                 self._close_socket(flow, outcome.of_error(flow), "by an error")
             self._end(flow, outcome.of_error(flow))
