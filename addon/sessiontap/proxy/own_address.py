@@ -20,6 +20,8 @@ from sessiontap.callers import Caller
 HOST = "sessiontap.invalid"
 LIMIT = 10.0
 """Seconds that an answer takes at most."""
+ENDED_WITHIN = 2.0
+"""Seconds of these that calls have to end: those of a program that has ended do at once, what it left behind may not."""
 _BETWEEN = 0.01
 _RECORDED = "/recorded"
 
@@ -58,9 +60,9 @@ async def when_recorded(
 
     `written` returns a function that tells whether what has ended until now is written.
     """
-    until = time.monotonic() + limit
-    await _wait(lambda: not in_flight(), until)
-    is_written = await _wait(written(), until)
+    begun = time.monotonic()
+    await _wait(lambda: not in_flight(), begun + min(limit, ENDED_WITHIN))
+    is_written = await _wait(written(), begun + limit)
     left = in_flight()
     return Answer(is_written and not left, left)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from mitmproxy.options import Options
@@ -28,9 +30,15 @@ class Master(TapMaster):
     async def run(self) -> None:
         """Run until told to stop. The addon learns its options first, as scripts do, before any server listens."""
         self.configure_taps()
-        if not self.options.has_changed("confdir"):
-            self.options.update(confdir=str(default_confdir()))
+        self._choose_confdir()
         await super().run()
+
+    def _choose_confdir(self) -> None:
+        """Where the user names no folder and mitmproxy's own cannot be made, take another one."""
+        if not self.options.has_changed("confdir"):
+            folder = default_confdir()
+            if folder != Path(os.path.expanduser(self.options.confdir)):
+                self.options.update(confdir=str(folder))
 
 
 def filters(args: Any) -> dict[str, str]:
