@@ -21,7 +21,7 @@ HOST = "sessiontap.invalid"
 LIMIT = 10.0
 """Seconds that an answer takes at most."""
 ENDED_WITHIN = 2.0
-"""Seconds of these that calls have to end: those of a program that has ended do at once, what it left behind may not."""
+"""Seconds of these for calls to end: a program's own do at once when it ends, those of what it left behind may not."""
 _BETWEEN = 0.01
 _RECORDED = "/recorded"
 
