@@ -30,6 +30,8 @@ from sessiontap.llm.pick import parse, text
 
 CAP = 100 * 1024 * 1024
 """Bytes that a socket's turns may hold at a time, all together."""
+FRAME_OVERHEAD = 128
+"""Bytes of memory that a frame takes beside its line: when it came."""
 BETWEEN_CAP = 1024 * 1024
 """Bytes that are held between turns, for each direction."""
 MOST_TURNS = 64
@@ -86,8 +88,17 @@ class Turns:
         self.told = Lines()
         """The server's frames between turns."""
         self.settings: dict[str, Any] = {}
-        self._cap = cap
+        self.cap = cap
+        """May be lowered at any time: no more is kept then."""
         self._held = 0
+        self._frames = 0
+        """Of the turns under way."""
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory that all frames take which are held."""
+        between = len(self.asked.data) + len(self.told.data)
+        return self._held + between + (self._frames + self.asked.frames + self.told.frames) * FRAME_OVERHEAD
 
     def frame(self, frame: Frame) -> Iterator[tuple[Begun, Turn]]:
         """Take in a frame; the turns that begin or are over with it."""
@@ -103,7 +114,7 @@ class Turns:
         left = sorted((*self.waiting, *self.open.values()), key=lambda turn: turn.began)
         self.waiting.clear()
         self.open.clear()
-        self._held = 0
+        self._held = self._frames = 0
         return left
 
     def _from_client(self, frame: Frame, seen: Seen, line: bytes, by_size: bool) -> Iterator[tuple[Begun, Turn]]:
@@ -201,11 +212,13 @@ class Turns:
             into.cut, into.by_size = lines.cut, lines.by_size
             into.arrivals = [(min(when, at), kept) for when, kept in lines.arrivals]
             self._held += len(lines.data)
+            self._frames += lines.frames
         self.asked, self.told = Lines(), Lines()
         return turn
 
     def _over(self, turn: Turn) -> Iterator[tuple[Begun, Turn]]:
         self._held -= turn.held
+        self._frames -= turn.request.frames + turn.reply.frames
         if turn.response_id is not None:
             self.open.pop(turn.response_id, None)
         elif turn in self.waiting:
@@ -225,12 +238,13 @@ class Turns:
     # -- keeping -------------------------------------------------------------------------------------------------------
 
     def _keep(self, turn: Turn, lines: Lines, frame: Frame, line: bytes, by_size: bool) -> None:
-        self._held += lines.add(line, len(frame.data), frame.at, self._cap - self._held)
+        self._held += lines.add(line, len(frame.data), frame.at, self.cap - self._held)
+        self._frames += 1
         lines.by_size = lines.by_size or by_size
         turn.last = frame.at
 
     def _hold(self, lines: Lines, frame: Frame, line: bytes, by_size: bool) -> None:
-        lines.add(line, len(frame.data), frame.at, BETWEEN_CAP - len(lines.data))
+        lines.add(line, len(frame.data), frame.at, min(BETWEEN_CAP, self.cap) - len(lines.data))
         lines.by_size = lines.by_size or by_size
 
     def _set(self, session: Any) -> None:

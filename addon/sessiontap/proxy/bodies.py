@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from time import perf_counter_ns
 
-CAP = 100 * 1024 * 1024
-"""Bytes kept of one body; what is beyond is passed on and counted, not kept."""
+from sessiontap.recording.budget import DEFAULT, Budget, Lease
+
+CHUNK_OVERHEAD = 192
+"""Bytes of memory that a chunk takes beside its own: objects, a list's slot, its arrival."""
+LEAST_STEP, MOST_STEP = 1 << 14, 1 << 20
+"""Bytes of memory that a body takes at a time: as many as it has, within these."""
 MAX_TIMES = 100_000
 """Chunks whose arrival is kept; later ones are copied without."""
 
@@ -20,9 +24,15 @@ Stream = Callable[[bytes], Iterable[bytes] | bytes]
 class BodyTap:
     """A `stream` callable that keeps what passes. `inner` is another addon's callable, which keeps its place."""
 
-    __slots__ = ("_inner", "cap", "chunks", "cut", "ended", "fault", "kept", "pieces", "size")
+    __slots__ = ("_inner", "_room", "cap", "chunks", "cut", "ended", "fault", "kept", "lease", "pieces", "refused", "size")
 
-    def __init__(self, inner: Stream | None = None, cap: int = CAP) -> None:
+    def __init__(self, inner: Stream | None = None, budget: Budget | None = None) -> None:
+        """`budget`: where the memory for what is kept is taken from, and how much that may be of one body. What is
+        beyond is passed on and counted, not kept."""
+        budget = budget if budget is not None else Budget(DEFAULT)
+        self.lease = Lease(budget)
+        self._room = 0
+        """Bytes of the lease that are not used yet."""
         self.pieces: list[bytes] = []
         """What was kept."""
         self.kept = 0
@@ -30,9 +40,11 @@ class BodyTap:
         self.chunks: list[tuple[int, int]] = []
         """(arrival by `perf_counter_ns`, size) of each chunk."""
         self.size = 0
-        self.cap = cap
+        self.cap = budget.most
         self.cut = False
         """Not all of it was kept."""
+        self.refused = False
+        """That is because there was no memory left for it."""
         self.fault: Exception | None = None
         """Why the copy ends where it does, though the body went on."""
         self.ended = False
@@ -64,16 +76,38 @@ class BodyTap:
             self.fault, self.cut = self.fault or error, True
 
     def _copy(self, chunk: bytes, size: int) -> None:
-        if len(self.chunks) < MAX_TIMES:
-            self.chunks.append((perf_counter_ns(), size))
         if self.cut:
             return
+        cost = size + CHUNK_OVERHEAD
+        if cost > self._room and not self._take(cost):
+            self.cut = self.refused = True
+            return
+        self._room -= cost
+        if len(self.chunks) < MAX_TIMES:
+            self.chunks.append((perf_counter_ns(), size))
         room = self.cap - self.kept
         if size > room:
             self.cut = True
             chunk = chunk[:room]
         self.pieces.append(bytes(chunk))  # of bytes no copy
         self.kept += min(size, room)
+
+    def _take(self, cost: int) -> bool:
+        """Have room for `cost` bytes. False: there is none."""
+        step = max(cost - self._room, min(max(self.lease.size, LEAST_STEP), MOST_STEP))
+        if not self.lease.grow(step):
+            step = cost - self._room
+            if not self.lease.grow(step):
+                return False
+        self._room += step
+        return True
+
+    def settle(self) -> tuple[list[bytes], Lease]:
+        """The body is over: give away what was kept, and its lease."""
+        self.lease.shrink(self.lease.size - self._room)
+        self._room = 0
+        pieces, self.pieces = self.pieces, []  # mitmproxy may hold the tap until the connection closes
+        return pieces, self.lease
 
 
 # -- which bodies stream ----------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter_ns
 
@@ -11,11 +11,15 @@ from mitmproxy import http
 from sessiontap.exchange import Request
 from sessiontap.llm.call import Call
 from sessiontap.llm.history import History
-from sessiontap.proxy.bodies import CAP, BodyTap
+from sessiontap.proxy.bodies import BodyTap
 from sessiontap.proxy.connections import Connection, Destination
 from sessiontap.proxy.plan import Plan
+from sessiontap.recording.budget import DEFAULT, Budget, Lease
 from sessiontap.recording.finished import Fields, Outcome
 from sessiontap.trust import UNKNOWN, Upstream
+
+OVER_BUDGET = "over_budget"
+"""A flag: of a body that is cut there is less than was allowed, because the memory was in use."""
 
 
 @dataclass(slots=True)
@@ -58,6 +62,8 @@ class Body:
     chunks: Sequence[tuple[int, int]] = ()
     """(arrival, size) of each chunk, where it streamed: nanoseconds since `since`."""
     since: int = 0
+    lease: Lease | None = None
+    """Of the memory that the pieces take."""
 
     @property
     def data(self) -> bytes:
@@ -85,12 +91,16 @@ class Ended:
     reply_body: Body
 
 
-def end(live: LiveCall, flow: http.HTTPFlow, outcome: Outcome) -> Ended:
-    """What `flow` leaves. Bodies are not copied where mitmproxy holds them whole; they do not change any more."""
+def end(live: LiveCall, flow: http.HTTPFlow, outcome: Outcome, budget: Budget | None = None) -> Ended:
+    """What `flow` leaves. Bodies are not copied where mitmproxy holds them whole; they do not change any more.
+
+    From here on they take memory of the `budget`. A body for which there is none is left out, and the call is flagged.
+    """
     now = perf_counter_ns()
+    budget = budget if budget is not None else Budget(DEFAULT)
     request, reply = flow.request, flow.response
-    request_body = _body(live, live.request_tap, request, "request")
-    reply_body = _body(live, live.reply_tap, reply, "response")
+    request_body = _body(live, live.request_tap, request, "request", budget, budget.most)
+    reply_body = _body(live, live.reply_tap, reply, "response", budget, budget.most - request_body.kept)
     return Ended(
         live=live,
         duration=now - live.started,
@@ -109,16 +119,42 @@ def end(live: LiveCall, flow: http.HTTPFlow, outcome: Outcome) -> Ended:
     )
 
 
-def _body(live: LiveCall, tap: BodyTap | None, message: http.Message | None, which: str) -> Body:
+def _body(
+    live: LiveCall, tap: BodyTap | None, message: http.Message | None, which: str, budget: Budget, most: int
+) -> Body:
+    """A body of which at most `most` bytes are kept."""
     if tap is not None:
         # An answer may end before the upload does.
-        if tap.cut or (which == "request" and tap.size and not tap.ended):
-            live.flags.append(f"{which}_cut")
-        return Body(tap.pieces, tap.kept, tap.size, tap.chunks, live.started)
+        is_cut = tap.cut or (which == "request" and tap.size and not tap.ended)
+        (pieces, lease), kept = tap.settle(), tap.kept
+        if kept > most:
+            is_cut, pieces, kept = True, list(_first(pieces, most)), most
+        if is_cut:
+            _cut(live, which, tap.refused)
+        return Body(pieces, kept, tap.size, tap.chunks, live.started, lease)
     data = (message.raw_content if message else None) or b""
     if message and message.stream and not data:
         live.flags.append(f"{which}_unseen")  # it streamed past us
-    if len(data) > CAP:
-        live.flags.append(f"{which}_cut")
-        return Body([data[:CAP]], CAP, len(data))
-    return Body([data], len(data), len(data))
+    kept = min(len(data), most)
+    lease = Lease(budget)
+    if kept and not lease.grow(kept):
+        _cut(live, which, True)
+        return Body((), 0, len(data))
+    if kept < len(data):
+        _cut(live, which, False)
+    return Body([data[:kept]], kept, len(data), lease=lease)
+
+
+def _cut(live: LiveCall, which: str, refused: bool) -> None:
+    live.flags.append(f"{which}_cut")
+    if refused and OVER_BUDGET not in live.flags:
+        live.flags.append(OVER_BUDGET)
+
+
+def _first(pieces: Sequence[bytes], size: int) -> Iterator[bytes]:
+    """The first `size` bytes of all pieces."""
+    for piece in pieces:
+        yield piece[:size]
+        size -= len(piece)
+        if size <= 0:
+            return

@@ -20,6 +20,7 @@ from sessiontap.proxy.plan import Plan
 from sessiontap.proxy.report import Terminal
 from sessiontap.proxy.settings import Settings, environment
 from sessiontap.recording import wire
+from sessiontap.recording.budget import Shares
 from sessiontap.recording.finished import Event, Fault, Finished, Left, Note, Passed, Planned, Read, Said, Start
 from sessiontap.recording.handle import Handle, Receipt
 from sessiontap.redaction import Redactor, call_secrets, user_key
@@ -52,7 +53,8 @@ class Recorder:
         self._redactor = self._redact_by(rules)
         self._closing = False
         try:
-            self._handle = Handle(self._start, self._heard, self._lost)
+            heads = Shares(settings.memory).heads
+            self._handle = Handle(self._start, self._heard, self._lost, max_bytes=heads)
         except OSError as error:
             raise TraceError(
                 f"the recorder's process cannot be started: {error}", f"Can {sys.executable} be run?"
@@ -67,14 +69,9 @@ class Recorder:
             "sessiontap": sessiontap.__version__,
             "mitmproxy": mitmproxy.version.VERSION,
         }
-        return Start(
-            str(self._settings.trace),
-            info,
-            self._settings.fsync,
-            self._key,
-            self._rules.redact_headers,
-            _patterns(self._rules),
-        )
+        patterns = self._rules.redact_headers, _patterns(self._rules)
+        memory = self._settings.memory
+        return Start(str(self._settings.trace), info, self._settings.fsync, self._key, *patterns, memory=memory)
 
     def close(self) -> None:
         """Write what is queued, then end."""
@@ -125,7 +122,8 @@ class Recorder:
             # Here, where all of it is at hand, this takes 25 us; on another thread, with cold caches, thrice that.
             bodies = ended.request_body, ended.reply_body
             pieces = wire.message(wire.CALL, finished(ended), [(body.pieces, body.kept) for body in bodies])
-            return self._handle.submit(pieces, sum(body.kept for body in bodies), left, live.connection.caller)
+            leases = [body.lease for body in bodies if body.lease is not None]
+            return self._handle.submit(pieces, leases, left, live.connection.caller)
         self._handle.count("fault")
         return False
 

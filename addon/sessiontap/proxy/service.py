@@ -37,6 +37,7 @@ from sessiontap.proxy.settings import (
     parse,
     user_set,
 )
+from sessiontap.recording.budget import Budget, Shares
 from sessiontap.recording.finished import Left
 from sessiontap.redaction import RedactionError
 from sessiontap.rules import Rules, RulesError
@@ -64,6 +65,8 @@ class Service:
         self.environ = environment()
         self.planner = Planner(self.environ, faults)
         self.settings: Settings | None = None
+        self.budget = Budget(Shares().proxy, Shares().body)
+        """Of the memory that bodies may take."""
         self.recorder: Recorder | None = None
         self._rules_file: RulesFile | None = None
         self._state: Path | None = None
@@ -111,6 +114,8 @@ class Service:
         self._rules_file, self.recorder, first = rules_file, recorder, self.settings is None
         self.destinations = Destinations(rules_file.rules)
         self.settings = settings
+        shares = Shares(settings.memory)
+        self.budget.limit, self.budget.most = shares.proxy, shares.body
         if first:
             self._restore(recorder)
         recorder.wait_ready()

@@ -16,6 +16,7 @@ from pathlib import Path
 import yaml
 
 from sessiontap import private
+from sessiontap.recording import budget
 
 
 class SettingsError(Exception):
@@ -46,6 +47,12 @@ OPTIONS = (
         "Sessiontap: when the trace log is forced to disk: 'always' (after every call), 'never', "
         "or at most this long after a call, such as '500ms' or '1s'.",
     ),
+    Option(
+        "session_memory",
+        "256MB",
+        "Sessiontap: what recording may hold in memory, in the proxy and in its recorder together. Bodies beyond it pass "
+        "as they are and are recorded in part, which their records say.",
+    ),
 )
 
 MITMPROXY_DEFAULTS: Mapping[str, str | int] = {
@@ -57,6 +64,8 @@ _ARGUMENTS = {"flow_detail": "--flow-detail"}
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+_SIZE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(MB|GB)", re.IGNORECASE)
+_SIZES = {"MB": 1 << 20, "GB": 1 << 30}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,8 @@ class Settings:
     trace: Path
     fsync: float | None
     """Seconds after a call at which the log is forced to disk at the latest; 0: at once; None: never."""
+    memory: int = budget.DEFAULT
+    """Bytes that recording may hold; see `budget`."""
 
 
 def parse(options: Mapping[str, str], environ: Mapping[str, str], cwd: Path) -> Settings:
@@ -74,6 +85,7 @@ def parse(options: Mapping[str, str], environ: Mapping[str, str], cwd: Path) -> 
         rules=_rules(options["session_rules"], environ, cwd),
         trace=_path(options["session_trace"] or environ.get("SESSIONTAP_TRACE") or str(private.home() / "trace"), cwd),
         fsync=_fsync(options["session_fsync"]),
+        memory=_memory(options["session_memory"]),
     )
 
 
@@ -109,6 +121,18 @@ def _fsync(text: str) -> float | None:
     raise SettingsError(
         f"session_fsync={text!r} is not understood. Give 'always', 'never' or a duration such as '1s' or '500ms'."
     )
+
+
+def _memory(text: str) -> int:
+    match = _SIZE.fullmatch(text.strip())
+    size = int(float(match[1]) * _SIZES[match[2].upper()]) if match else None
+    if size is None:
+        raise SettingsError(
+            f"session_memory={text!r} is not understood. Give a size such as '256MB' or '1GB'."
+        )
+    if size < budget.LEAST:
+        raise SettingsError(f"session_memory={text!r} is too small. Give at least '{budget.LEAST >> 20}MB'.")
+    return size
 
 
 def user_set(name: str, arguments: list[str], confdir: str) -> bool:

@@ -20,11 +20,12 @@ from mitmproxy import http
 from sessiontap.callers import Caller
 from sessiontap.llm.frames import Frame, Lines
 from sessiontap.llm.routes import endpoint_of
-from sessiontap.llm.turns import Turn, Turns
+from sessiontap.llm.turns import FRAME_OVERHEAD, Turn, Turns
 from sessiontap.proxy import live
-from sessiontap.proxy.live import Body, Ended, LiveCall
+from sessiontap.proxy.live import OVER_BUDGET, Body, Ended, LiveCall
 from sessiontap.proxy.plan import OnSocket, socket_conversation
 from sessiontap.proxy.service import Service
+from sessiontap.recording.budget import Budget, Lease
 from sessiontap.recording.finished import Outcome
 from sessiontap.sessions.ids import call_id
 from sessiontap.sessions.threads import conversation_id
@@ -38,6 +39,8 @@ PATIENCE = 2.0
 
 MOST_UNPLANNED = 256
 """Turns of one socket that wait to be decided; the oldest of more is decided without what it waits for."""
+_AHEAD = 1 << 16
+"""Bytes of memory that are taken for frames to come."""
 
 
 @dataclass(slots=True, eq=False)
@@ -57,14 +60,18 @@ class Socket:
     def __init__(self, service: Service, upgrade: LiveCall, flow: http.HTTPFlow) -> None:
         self._service = service
         self._upgrade = upgrade
-        self._blank = live.end(upgrade, flow, "websocket_closed")
+        self._blank = live.end(upgrade, flow, "websocket_closed", service.budget)
         """What all turns have in common: the messages of the upgrade."""
         self._path = flow.request.path.partition("?")[0]
         endpoint = upgrade.call.endpoint if upgrade.call else None
         if endpoint is None:
             asked = upgrade.request
             endpoint = endpoint_of(asked.method, asked.host, asked.path, upgrade.there.provider)
-        self.turns = Turns(endpoint.family)
+        self.turns = Turns(endpoint.family, service.budget.most)
+        self._lease = Lease(service.budget)
+        """Of the memory that the frames take which are held."""
+        self._refused = False
+        """There was no memory for some of them."""
         self._under_way: dict[Turn, _TurnCall] = {}
         self._first_taken = False
         self._has_begun = False
@@ -119,12 +126,20 @@ class Socket:
     def _frame(self, frame: Frame, now: int) -> None:
         with self._service.faults.guard("web socket"):
             self.counts["frames"] += 1
+            self._have_room(len(frame.data))
             for what, turn in self.turns.frame(frame):
                 if what == "begun":
                     self._begin(turn, now)
                 else:
                     self._over(turn, "ok" if turn.ended else "stream_error", turn.last)
 
+    def _have_room(self, size: int) -> None:
+        """Have memory for a frame of `size` bytes; without it the turns keep nothing more."""
+        self._lease.shrink(self.turns.held + 2 * _AHEAD)
+        missing = self.turns.held + size + FRAME_OVERHEAD - self._lease.size
+        has_room = missing <= 0 or self._lease.grow(missing + _AHEAD) or self._lease.grow(missing)
+        self._refused = self._refused or not has_room
+        self.turns.cap = self._service.budget.most if has_room else 0
     def _close(self, at: int, how: Outcome, why: str, code: int | None) -> None:
         with self._service.faults.guard("web socket"):
             for turn in self.turns.close():
@@ -219,6 +234,7 @@ class Socket:
         if entry is None:
             return
         call = entry.call
+        self._lease.shrink(self.turns.held + 2 * _AHEAD)  # its frames are the bodies' from here on
         if turn.ended and turn.response_id is not None and not turn.apart:
             self._last_response = turn.response_id
         if turn.first is not None and turn.asked:
@@ -226,6 +242,8 @@ class Socket:
         for lines, which in ((turn.request, "request"), (turn.reply, "response")):
             if lines.cut:
                 call.flags.append(f"{which}_cut")
+        if self._refused and (turn.request.cut or turn.reply.cut):
+            call.flags.append(OVER_BUDGET)
         if turn.request.by_size or turn.reply.by_size:
             call.flags.append(BY_SIZE)
         if how == "stream_error" and not turn.ended:
@@ -235,8 +253,8 @@ class Socket:
             live=call,
             duration=max(at - turn.began, 0),
             outcome=how,
-            request_body=_body(turn.request, turn.began),
-            reply_body=_body(turn.reply, turn.began, chunks=True),
+            request_body=_body(turn.request, turn.began, self._service.budget),
+            reply_body=_body(turn.reply, turn.began, self._service.budget, chunks=True),
         )
         if entry.is_planned:
             self._submit(entry, ended)
@@ -253,22 +271,25 @@ class Socket:
         upgrade, asked, told = self._upgrade, self.turns.asked, self.turns.told
         upgrade.flags += [WEBSOCKET, *([BY_SIZE] if asked.by_size or told.by_size else [])]
         upgrade.flags += [f"{which}_cut" for which, lines in (("request", asked), ("response", told)) if lines.cut]
+        if self._refused and (asked.cut or told.cut):
+            upgrade.flags.append(OVER_BUDGET)
+        self._lease.end()
         self._service.ended(
             replace(
                 self._blank,
                 duration=at - upgrade.started,
-                request_body=_body(asked, upgrade.started),
-                reply_body=_body(told, upgrade.started, chunks=True),
+                request_body=_body(asked, upgrade.started, self._service.budget),
+                reply_body=_body(told, upgrade.started, self._service.budget, chunks=True),
             )
         )
 
 
-def _body(lines: Lines, began: int, *, chunks: bool = False) -> Body:
-    """Frames as a body. Its size is larger than what is kept only where something was left out."""
+def _body(lines: Lines, began: int, budget: Budget, *, chunks: bool = False) -> Body:
+    """Frames as a body, whose memory was taken while they were held. Its size is larger than what is kept only where something was left out."""
     left_out = lines.cut or lines.by_size
     size = max(lines.size, len(lines.data)) if left_out else len(lines.data)
     arrivals = tuple((at - began, kept) for at, kept in lines.arrivals) if chunks else ()
-    return Body([bytes(lines.data)], len(lines.data), size, arrivals)
+    return Body([bytes(lines.data)], len(lines.data), size, arrivals, lease=Lease.of(budget, len(lines.data)))
 
 
 def how_closed(by_client: bool | None, code: int | None) -> tuple[Outcome, str]:

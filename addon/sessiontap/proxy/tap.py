@@ -184,7 +184,7 @@ class Tap:
         kind = flow.request.headers.get("content-type", "")
         if has_body(flow.request) and (flow.request.stream or bodies.upload_streams(kind, length)):
             inner = flow.request.stream if callable(flow.request.stream) else None
-            call.request_tap = flow.request.stream = bodies.BodyTap(inner)
+            call.request_tap = flow.request.stream = bodies.BodyTap(inner, self.service.budget)
             call.flags.append("streamed_request")
             await self._decide(flow, call)
 
@@ -248,7 +248,7 @@ class Tap:
             if reply.status_code != 101 and (reply.stream or bodies.reply_streams(kind, length)):
                 inner = reply.stream if callable(reply.stream) else None
                 reply.stream = reply.stream or True  # it streams, whatever comes of the copy
-                call.reply_tap = reply.stream = bodies.BodyTap(inner)
+                call.reply_tap = reply.stream = bodies.BodyTap(inner, self.service.budget)
         with self.faults.guard("response headers"):
             if call.plan is not None:
                 plan = self.service.planner.plan_reply(call.plan, _headers(reply), call.id)
@@ -311,7 +311,7 @@ class Tap:
             if tap is not None and tap.fault is not None:
                 self.faults.caught("copying a body", tap.fault)
         call.flow = None
-        ended = live.end(call, flow, how)
+        ended = live.end(call, flow, how, self.service.budget)
         whole = call.reply_tap is not None and not call.reply_tap.cut
         if whole and flow.response is not None and self.service.flows_are_read:
             flow.response.raw_content = ended.reply_body.data  # it is not sent again

@@ -16,6 +16,7 @@ from sessiontap.gateways.route import Direct, Route
 from sessiontap.headers.edit import Edit
 from sessiontap.llm.call import Call
 from sessiontap.llm.history import Ending, History
+from sessiontap.recording.budget import DEFAULT
 from sessiontap.rules.decision import Labels
 from sessiontap.sessions.ground import Ground
 from sessiontap.sessions.session import Link, Session
@@ -132,6 +133,8 @@ class Start:
     """Of the digests that stand for secrets."""
     redact_headers: tuple[str, ...] = ()
     redact_patterns: tuple[str, ...] = ()
+    memory: int = DEFAULT
+    """Bytes that recording may hold in all; see `budget`."""
 
 
 @dataclass(frozen=True, slots=True)

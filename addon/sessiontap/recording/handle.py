@@ -4,7 +4,8 @@
 milliseconds later together with more. Another one listens. What could not be handed over is counted by reason, said
 once, and noted in the log as soon as that is possible:
 
-    queue   the queue was full in calls or bytes: the recorder does not keep up, or hangs
+    queue   the queue was full in calls or in bytes without their bodies (which have their own, see `budget`): the
+            recorder does not keep up, or hangs
     died    the recorder died with calls that it had not written yet
     fault   the call could not be put into a message (`count`)
 """
@@ -21,6 +22,7 @@ from typing import NamedTuple
 
 from sessiontap.callers import Caller
 from sessiontap.recording import wire
+from sessiontap.recording.budget import Lease, Shares
 from sessiontap.recording.finished import Event, Handled, Left, Note, Read, Start
 from sessiontap.recording.life import Life
 
@@ -31,10 +33,14 @@ _AGAIN_SECONDS = (0.0, 0.0, 1.0, 5.0, 30.0)
 """Before a recorder is started again, by how many have died soon after their start."""
 _SOON_SECONDS = 60.0
 
+
 class _Item(NamedTuple):
     pieces: list[bytes]
     """Of a message; none: only to wake the one who sends."""
     size: int
+    """Bytes without the bodies."""
+    leases: Sequence[Lease]
+    """Of the memory that its bodies take: it is free when they are sent."""
     left: Left | None
     """What a call leaves if it never comes to be read."""
     caller: Caller | None
@@ -72,7 +78,7 @@ class Handle:
         on_fault: Callable[[str, str], None],
         *,
         max_calls: int = 10_000,
-        max_bytes: int = 256 << 20,
+        max_bytes: int = Shares().heads,
         linger_seconds: float = 0.02,
     ) -> None:
         """`start` makes what a new process begins with."""
@@ -99,18 +105,22 @@ class Handle:
         self._sender.start()
 
     def submit(
-        self, pieces: list[bytes], size: int = 0, left: Left | None = None, caller: Caller | None = None
+        self,
+        pieces: list[bytes],
+        leases: Sequence[Lease] = (),
+        left: Left | None = None,
+        caller: Caller | None = None,
     ) -> bool:
-        """Queue a message with `size` bytes of bodies; of a call with what it leaves, and its caller, which is sent
+        """Queue a message, with the leases of its bodies; of a call with what it leaves, and its caller, which is sent
         before it where it is not known. False: dropped, which is counted and noted.
         """
-        size += _OVERHEAD
+        size = len(pieces[0]) + _OVERHEAD
         with self._lock:
             full = self._queued >= self._max_calls or (self._queued and self._queued_bytes + size > self._max_bytes)
             if not full and not self._closing.is_set():
                 self._queued += 1
                 self._queued_bytes += size
-                self._queue.put(_Item(pieces, size, left, caller))
+                self._queue.put(_Item(pieces, size, leases, left, caller))
                 return True
             if self._closing.is_set():
                 return False
@@ -137,7 +147,7 @@ class Handle:
             if self._queued >= self._max_calls:
                 return
             self._queued += 1
-        self._queue.put(_Item(_HURRY, 0, None, None, counts=False))
+        self._queue.put(_Item(_HURRY, 0, (), None, None, counts=False))
         self._hurry.set()
 
     def receipt(self) -> Receipt:
@@ -187,9 +197,7 @@ class Handle:
                 self.count("fault", sum(item.counts for item in batch))
                 self._on_fault("recorder", f"records are lost: {type(error).__name__}: {error}")
             finally:
-                with self._lock:
-                    self._queued -= len(batch)
-                    self._queued_bytes -= sum(item.size for item in batch)
+                self._free(batch)
             if going and self._linger:
                 self._hurry.wait(self._linger)
                 self._hurry.clear()
@@ -198,6 +206,16 @@ class Handle:
                 self._life.send(wire.message(wire.END))
             with contextlib.suppress(OSError):
                 self._life.into.close()
+
+    def _free(self, batch: list[_Item]) -> None:
+        """What was queued is sent, or lost."""
+        with self._lock:
+            self._queued -= len(batch)
+            self._queued_bytes -= sum(item.size for item in batch)
+        for item in batch:
+            for lease in item.leases:
+                lease.end()
+        batch.clear()  # else it is held until the next call comes
 
     def _batch(self) -> tuple[list[_Item], bool]:
         """What is queued, at least one item, and whether there will be more."""
@@ -286,7 +304,7 @@ class Handle:
         if not self._closing.is_set():
             with self._lock:
                 self._queued += 1
-            self._queue.put(_Item([], 0, None, None, counts=False))
+            self._queue.put(_Item([], 0, (), None, None, counts=False))
 
     def _bury(self, life: Life) -> None:
         """The process is no more: count what it took with it."""

@@ -80,10 +80,11 @@ def message(kind: int, value: object = None, bodies: Sequence[Pieces] = ()) -> l
 
 def write(file: int, pieces: Sequence[bytes]) -> None:
     """All the pieces, however many and however large. Waits for the other side. Raises OSError."""
-    if sum(map(len, pieces)) < _SMALL * len(pieces):
-        pieces = [b"".join(pieces)]  # which is less work than a view of each
     for at in range(0, len(pieces), _MOST_PIECES):
-        left = [memoryview(piece) for piece in pieces[at : at + _MOST_PIECES]]
+        some = pieces[at : at + _MOST_PIECES]
+        if sum(map(len, some)) < _SMALL * len(some):
+            some = [b"".join(some)]  # which is less work than a view of each
+        left = [memoryview(piece) for piece in some]
         while left:
             written = os.writev(file, left) if hasattr(os, "writev") else os.write(file, left[0])
             while left and written >= len(left[0]):

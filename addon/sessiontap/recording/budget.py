@@ -1,0 +1,127 @@
+"""The memory that recording may hold: one size for the proxy and its recorder together, and how it is divided.
+
+    half            the proxy: bodies of calls in flight, frames of WebSockets, and the queue to the recorder
+    three eighths   the recorder: calls from when they are read until they are written, their working copies included
+    an eighth       the recorder's index: earlier bodies that new ones are stored as changes of
+
+Whoever holds bytes has a `Lease` of a `Budget`. A lease that may not grow cuts its body: the call passes untouched, its
+record stays, and its flags say which body is not whole.
+
+A body may grow to as much as is still free for others. So one download takes half at most, sixteen at a time a
+seventeenth each, and the small bodies of other calls always find room.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+DEFAULT = 256 << 20
+LEAST = 16 << 20
+"""Less holds no request of an agent."""
+COPIES = 4
+"""How often the recorder holds a body while it is redacted, compressed and written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How `total` bytes are divided."""
+
+    total: int = DEFAULT
+
+    @property
+    def proxy(self) -> int:
+        """Bytes of bodies that the proxy holds."""
+        return self.total // 2 - self.heads
+
+    @property
+    def heads(self) -> int:
+        """Bytes of queued records without their bodies: bodies leave it free, so that records find room."""
+        return self.total // 16
+
+    @property
+    def recorder(self) -> int:
+        return self.total * 3 // 8
+
+    @property
+    def index(self) -> int:
+        return self.total // 8
+
+    @property
+    def body(self) -> int:
+        """Bytes that are kept of one call's bodies, and that one may have when it is decoded."""
+        return min(self.total // 8, 100 << 20)
+
+
+class Budget:
+    """So many bytes, shared by leases. For any thread."""
+
+    def __init__(self, limit: int, most: int | None = None) -> None:
+        """`most`: bytes of one call's bodies; none are larger than the limit anyway."""
+        self.limit = limit
+        self.most = limit if most is None else most
+        self.used = 0
+        self._changed = threading.Condition()  # its lock may be taken again: the collector may end a lease anywhere
+
+    def take(self, size: int, held: int = 0) -> bool:
+        """Take `size` bytes more for somebody who has `held`. False: there would be less left for others than he has."""
+        with self._changed:
+            if held + size > self.limit - self.used:
+                return False
+            self.used += size
+            return True
+
+    def force(self, size: int) -> None:
+        """Take `size` bytes that are already in use."""
+        with self._changed:
+            self.used += size
+
+    def wait(self, size: int) -> None:
+        """Take `size` bytes as soon as there are so many, or nobody has any."""
+        with self._changed:
+            while self.used and self.used + size > self.limit:
+                self._changed.wait()
+            self.used += size
+
+    def give(self, size: int) -> None:
+        """Give back `size` bytes."""
+        with self._changed:
+            self.used -= size
+            self._changed.notify_all()
+
+
+class Lease:
+    """The bytes of a budget that one holder has. Given back when it is ended, or when nobody holds it any more."""
+
+    __slots__ = ("budget", "size")
+
+    def __init__(self, budget: Budget, size: int = 0) -> None:
+        """`size` bytes that were taken already."""
+        self.budget = budget
+        self.size = size
+
+    @classmethod
+    def of(cls, budget: Budget, size: int) -> Lease:
+        """A lease of what is already in use."""
+        budget.force(size)
+        return cls(budget, size)
+
+    def grow(self, size: int) -> bool:
+        """Take `size` bytes more. False: they may not be had."""
+        if not self.budget.take(size, self.size):
+            return False
+        self.size += size
+        return True
+
+    def shrink(self, size: int) -> None:
+        """Keep only `size` bytes."""
+        if size < self.size:
+            freed, self.size = self.size - size, size
+            self.budget.give(freed)
+
+    def end(self) -> None:
+        """Give all of it back."""
+        self.shrink(0)
+
+    def __del__(self) -> None:
+        self.shrink(0)
