@@ -6,6 +6,7 @@ import pytest
 
 from sessiontap.proxy import bodies
 from sessiontap.proxy.bodies import BodyTap, content_length, reply_streams, upload_streams
+from sessiontap.recording.budget import Budget
 
 KIB, MIB = 1024, 1024 * 1024
 
@@ -19,7 +20,7 @@ def test_what_passes_is_what_came_and_what_is_kept() -> None:
 
 
 def test_a_body_beyond_the_cap_passes_whole_and_is_kept_cut() -> None:
-    tap = BodyTap(cap=5)
+    tap = BodyTap(budget=Budget(1 << 20, most=5))
     assert [tap(chunk) for chunk in (b"abcd", b"efgh", b"ijkl")] == [b"abcd", b"efgh", b"ijkl"]
     assert (b"".join(tap.pieces), tap.size, tap.cut) == (b"abcde", 12, True)
 

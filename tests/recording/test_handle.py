@@ -84,7 +84,7 @@ class Held:
     def submit(self, number: int) -> bool:
         call = finished(number)
         left = Left(call.id, None, call.time, None, None)
-        return self.handle.submit(wire.message(wire.CALL, call, whole(REQUEST, REPLY)), 0, left)
+        return self.handle.submit(wire.message(wire.CALL, call, whole(REQUEST, REPLY)), (), left)
 
     def wait_read(self, numbers: int) -> list[Left]:
         return [self.read.get(timeout=PATIENCE) for _ in range(numbers)]
@@ -195,7 +195,7 @@ def test_a_recorder_that_hangs_fills_the_queue_and_holds_nobody_up(held: Callabl
     one = held(max_calls=10, linger_seconds=0)
     os.kill(one.pid, signal.SIGSTOP)
     big = bytes(4 << 20)  # more than the pipe takes
-    assert one.handle.submit(wire.message(wire.NOTE, Note("big", "x"), whole(big, b"")), len(big))
+    assert one.handle.submit(wire.message(wire.NOTE, Note("big", "x"), whole(big, b"")))
     taken = [one.submit(number) for number in range(30)]
     assert sum(taken) < 30
     assert "queue" in one.said.get(timeout=PATIENCE)

@@ -9,16 +9,29 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol
 
 import brotli  # type: ignore[import-untyped]
 import zstandard
 
-LIMIT = 256 * 1024 * 1024
-"""Bytes of decoded body that are kept."""
+LIMIT = 32 << 20
+"""Bytes that a body may become, where the caller says no other limit."""
+RATIO = 200
+"""Bytes that a byte may stand for; JSON that repeats itself a lot reaches a tenth of it, gzip at most 1,032."""
+HARMLESS = 8 << 20
+"""Bytes that any body may become, whatever its ratio."""
 
-_PIECE = 1024
+MOST_ENCODINGS = 4
+"""Encodings of one body, one in the other."""
+_PIECE = 256
 """Input bytes for a decoder that cannot bound its output: a zstd block of 4 bytes may stand for 128 KiB."""
+_MEMBER_PIECE = 1 << 14
+"""Input bytes for one that copies what it does not use: a gzip body may have a member in every 20 bytes."""
+_MOST_MEMBERS = 10_000
+"""Members of a gzip body, frames of a zstd body."""
+_ZSTD_WINDOW = 8 << 20
+"""Bytes; RFC 9659 allows no larger one in a content-encoding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +41,8 @@ class Decoded:
     """What was wrong, in words; `data` is then what could be read."""
     offsets: tuple[int, ...] = ()
     """Of a list of chunks: the decoded length after each of them."""
+    beyond: bool = False
+    """It stands for more than the limit: `data` is the beginning of it."""
 
 
 class _Decoder(Protocol):
@@ -39,34 +54,41 @@ class _Decoder(Protocol):
 
 
 def decode(body: bytes, encodings: str | None, *, complete: bool = True, limit: int = LIMIT) -> Decoded:
-    """Undo `encodings`, a content-encoding header's value. An end that is missing is no problem if not `complete`."""
-    if encodings is None and len(body) <= limit:
+    """Undo `encodings`, a content-encoding header's value. An end that is missing is no problem if not `complete`.
+
+    What is not encoded is given as it is, however long. What is encoded stops at `limit` bytes, and at `RATIO` times
+    its own size: a bomb costs no more.
+    """
+    if not _names(encodings):
         return Decoded(body)
     decoded = decode_chunks((body,), encodings, complete=complete, limit=limit)
-    return Decoded(decoded.data, decoded.problem)
+    return Decoded(decoded.data, decoded.problem, beyond=decoded.beyond)
 
 
 def decode_chunks(
     chunks: Iterable[bytes], encodings: str | None, *, complete: bool = True, limit: int = LIMIT
 ) -> Decoded:
     """The same for a body that came in chunks, with the decoded length after each, for the time of an event."""
-    names = [name.strip().lower() for name in (encodings or "").split(",")]
-    names = [name for name in names if name not in ("", "identity")]
-    unknown = [name for name in names if name not in _DECODERS]
-    decoders = [] if unknown else [_DECODERS[name]() for name in reversed(names)]
-    problem = f"the content-encoding {unknown[0]!r} is not known" if unknown else None
+    names = _names(encodings)
+    if not names:
+        return _plain(chunks)
+    problem = _unknown(names)
+    decoders = [] if problem else [_DECODERS[name]() for name in reversed(names)]
 
     raw: list[bytes] = []
     decoded: list[bytes] = []
     offsets: list[int] = []
-    length = 0
-    stopped = False
+    came = length = 0
+    stopped = beyond = False
     for chunk in chunks:
-        raw.append(chunk)
+        came += len(chunk)
+        if not length:
+            raw.append(chunk)
         if not stopped:
-            data, fault = _through(decoders, chunk, limit - length)
-            if length + len(data) > limit:
-                data, fault = data[: limit - length], f"decoded only up to {limit} bytes"
+            most = min(limit, max(HARMLESS, came * RATIO))
+            data, fault = _through(decoders, chunk, most - length)
+            if length + len(data) > most:
+                data, fault, beyond = data[: most - length], f"decoded only up to {most} bytes", True
             decoded.append(data)
             length += len(data)
             if fault:
@@ -74,9 +96,27 @@ def decode_chunks(
         offsets.append(length)
     if stopped and not length and decoders:
         return _as_it_came(raw, names, problem, limit)
-    if complete and not stopped and any(raw) and not all(decoder.whole() for decoder in decoders):
+    if complete and not stopped and came and not all(decoder.whole() for decoder in decoders):
         problem = f"the {', '.join(names)} body ends early"
-    return Decoded(b"".join(decoded), problem, tuple(offsets))
+    return Decoded(b"".join(decoded), problem, tuple(offsets), beyond)
+
+
+def _names(encodings: str | None) -> list[str]:
+    """The encodings in the order in which they were applied."""
+    names = (name.strip().lower() for name in (encodings or "").split(","))
+    return [name for name in names if name not in ("", "identity")]
+
+
+def _unknown(names: list[str]) -> str | None:
+    """Why these cannot be undone, in words."""
+    if len(names) > MOST_ENCODINGS:
+        return f"the body has {len(names)} content-encodings"
+    return next((f"the content-encoding {name[:100]!r} is not known" for name in names if name not in _DECODERS), None)
+
+
+def _plain(chunks: Iterable[bytes]) -> Decoded:
+    pieces = list(chunks)
+    return Decoded(b"".join(pieces), offsets=tuple(accumulate(map(len, pieces))))
 
 
 def _as_it_came(raw: list[bytes], names: list[str], problem: str | None, limit: int) -> Decoded:
@@ -87,7 +127,7 @@ def _as_it_came(raw: list[bytes], names: list[str], problem: str | None, limit: 
         length = min(length + len(chunk), limit)
         offsets.append(length)
     said = f"the body is not {', '.join(names)} as its header says ({problem})"
-    return Decoded(b"".join(raw)[:limit], said, tuple(offsets))
+    return Decoded(b"".join(raw)[:limit], said, offsets=tuple(offsets))
 
 
 def _through(decoders: list[_Decoder], data: bytes, room: int) -> tuple[bytes, str | None]:
@@ -115,13 +155,25 @@ class _Zlib:
         self._seen = b""
         """The input as long as another way may have to be tried."""
         self._started = False
+        self._members = 1
 
     def feed(self, data: bytes, room: int) -> bytes:
         out: list[bytes] = []
+        for piece in _pieces(data, _MEMBER_PIECE):
+            room = self._feed(piece, room, out)
+            if room <= 0:
+                break
+        return b"".join(out)
+
+    def _feed(self, data: bytes, room: int, out: list[bytes]) -> int:
+        """Decode into `out`; the room that is left."""
         while data and room > 0:
             if self._inner.eof:
                 if not data.strip(b"\0"):
                     break  # padding behind a gzip body
+                self._members += 1
+                if self._members > _MOST_MEMBERS:
+                    raise _Damage(b"".join(out), f"more than {_MOST_MEMBERS} members")
                 self._inner = zlib.decompressobj(31)
             if self._ways and not self._started:
                 self._seen += data
@@ -137,7 +189,7 @@ class _Zlib:
             out.append(piece)
             room -= len(piece)
             data = self._inner.unused_data if self._inner.eof else self._inner.unconsumed_tail
-        return b"".join(out)
+        return room
 
     def whole(self) -> bool:
         return bool(self._inner.eof)
@@ -150,7 +202,7 @@ class _Brotli:
 
     def feed(self, data: bytes, room: int) -> bytes:
         out: list[bytes] = []
-        for piece in (data,) if self._bounded else _pieces(data):
+        for piece in (data,) if self._bounded else _pieces(data, _PIECE):
             try:
                 room = self._feed(piece, room, out)
             except brotli.error as fault:
@@ -178,15 +230,19 @@ class _Zstd:
     """zstd, also of several frames (RFC 8878)."""
 
     def __init__(self) -> None:
-        self._inner = zstandard.ZstdDecompressor().decompressobj()
+        self._inner = self._frame()
         self._between = True
+        self._frames = 1
 
     def feed(self, data: bytes, room: int) -> bytes:
         out: list[bytes] = []
-        for piece in _pieces(data):
+        for piece in _pieces(data, _PIECE):
             while piece:
                 if self._inner.eof:
-                    self._inner, self._between = zstandard.ZstdDecompressor().decompressobj(), True
+                    self._frames += 1
+                    if self._frames > _MOST_MEMBERS:
+                        raise _Damage(b"".join(out), f"more than {_MOST_MEMBERS} frames")
+                    self._inner, self._between = self._frame(), True
                 try:
                     out.append(self._inner.decompress(piece))
                 except zstandard.ZstdError as fault:
@@ -201,9 +257,12 @@ class _Zstd:
     def whole(self) -> bool:
         return bool(self._inner.eof) or self._between
 
+    def _frame(self) -> zstandard.ZstdDecompressionObj:
+        return zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
 
-def _pieces(data: bytes) -> Iterator[bytes]:
-    return (data[at : at + _PIECE] for at in range(0, len(data), _PIECE))
+
+def _pieces(data: bytes, size: int) -> Iterator[bytes]:
+    return (data[at : at + size] for at in range(0, len(data), size))
 
 
 _DECODERS: dict[str, Callable[[], _Decoder]] = {

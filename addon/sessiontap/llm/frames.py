@@ -40,7 +40,7 @@ class Lines:
     by_size: bool = False
     """Binary or audio is left out."""
     arrivals: list[tuple[int, int]] = field(default_factory=list)
-    """(time, bytes kept) of each frame."""
+    """(time, bytes kept) of each frame, as far as they are kept."""
 
     def add(self, line: bytes, size: int, at: int, room: int) -> int:
         """Keep as much of the line as there is room for; how much it was. Nothing follows a line that was cut."""
@@ -49,7 +49,7 @@ class Lines:
         kept = 0 if self.cut else min(len(line), max(room, 0))
         self.cut = self.cut or kept < len(line)
         self.data += line[:kept]
-        if len(self.arrivals) < MOST_TIMES:
+        if len(self.arrivals) < MOST_TIMES and (kept or not self.cut):
             self.arrivals.append((at, kept))
         return kept
 

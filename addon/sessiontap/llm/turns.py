@@ -91,14 +91,14 @@ class Turns:
         self.cap = cap
         """May be lowered at any time: no more is kept then."""
         self._held = 0
-        self._frames = 0
-        """Of the turns under way."""
+        self._times = 0
+        """Arrivals that are kept of the turns under way."""
 
     @property
     def held(self) -> int:
         """Bytes of memory that all frames take which are held."""
         between = len(self.asked.data) + len(self.told.data)
-        return self._held + between + (self._frames + self.asked.frames + self.told.frames) * FRAME_OVERHEAD
+        return self._held + between + (self._times + len(self.asked.arrivals) + len(self.told.arrivals)) * FRAME_OVERHEAD
 
     def frame(self, frame: Frame) -> Iterator[tuple[Begun, Turn]]:
         """Take in a frame; the turns that begin or are over with it."""
@@ -114,7 +114,7 @@ class Turns:
         left = sorted((*self.waiting, *self.open.values()), key=lambda turn: turn.began)
         self.waiting.clear()
         self.open.clear()
-        self._held = self._frames = 0
+        self._held = self._times = 0
         return left
 
     def _from_client(self, frame: Frame, seen: Seen, line: bytes, by_size: bool) -> Iterator[tuple[Begun, Turn]]:
@@ -212,13 +212,13 @@ class Turns:
             into.cut, into.by_size = lines.cut, lines.by_size
             into.arrivals = [(min(when, at), kept) for when, kept in lines.arrivals]
             self._held += len(lines.data)
-            self._frames += lines.frames
+            self._times += len(lines.arrivals)
         self.asked, self.told = Lines(), Lines()
         return turn
 
     def _over(self, turn: Turn) -> Iterator[tuple[Begun, Turn]]:
         self._held -= turn.held
-        self._frames -= turn.request.frames + turn.reply.frames
+        self._times -= len(turn.request.arrivals) + len(turn.reply.arrivals)
         if turn.response_id is not None:
             self.open.pop(turn.response_id, None)
         elif turn in self.waiting:
@@ -238,8 +238,9 @@ class Turns:
     # -- keeping -------------------------------------------------------------------------------------------------------
 
     def _keep(self, turn: Turn, lines: Lines, frame: Frame, line: bytes, by_size: bool) -> None:
+        before = len(lines.arrivals)
         self._held += lines.add(line, len(frame.data), frame.at, self.cap - self._held)
-        self._frames += 1
+        self._times += len(lines.arrivals) - before
         lines.by_size = lines.by_size or by_size
         turn.last = frame.at
 

@@ -21,6 +21,7 @@ from sessiontap.bounded import BoundedDict
 from sessiontap.callers import Caller
 from sessiontap.faults import Faults
 from sessiontap.recording import wire
+from sessiontap.recording.budget import COPIES, Budget, Lease, Shares
 from sessiontap.recording.finished import Event, Fault, Finished, Handled, Note, Read, Said, Start
 from sessiontap.recording.line import call_line
 from sessiontap.recording.seen import come, leave, see
@@ -74,10 +75,16 @@ class Recording:
         self._last_caller: tuple[Caller | None, Redactor, dict[str, Any]] = (None, self._redactor, {})
         self._taken = 0
         """Messages that were seen to, but for what the writer has queued of them."""
+        shares = Shares(start.memory)
+        self._budget = Budget(shares.recorder)
+        """Of calls from when they are read until they are written."""
+        self._most = shares.body
         self._writer = Writer(
             Path(start.folder),
             writer_info=start.writer_info,
             fsync_seconds=start.fsync,
+            max_queue_bytes=2 * start.memory,  # the budget is reached before
+            index_bytes=shares.index,
             on_fault=self._on_fault,
             on_idle=self._on_idle,
         )
@@ -116,8 +123,12 @@ class Recording:
 
     def _call(self, call: Finished, wires: tuple[bytes, bytes]) -> Event:
         came = line = None
+        size = sum(map(len, wires))
+        # A reader that is ahead of the writer waits here, and the proxy's queue behind it.
+        self._budget.wait(size * COPIES)
+        lease = Lease(self._budget, size * COPIES)
         try:
-            came = come(call, *wires, self._faults)
+            came = come(call, *wires, self._faults, self._most)
         finally:  # a later call may be waiting for what this one leaves
             left, kept = leave(call, came, self._faults)
             if came is None:
@@ -126,8 +137,11 @@ class Recording:
             seen = see(call, came, wires, self._callers.get(call.caller or ""), kept)
             redactor = self._redactor
             line = knowing(seen, redactor).text(call_line(seen))
-            size = sum(map(len, wires)) + 2048
-            self._writer.submit(lambda: self._records(seen, redactor), size)
+            held = sum(len(body.data) for body in (came.request_body, came.reply_body))
+            if held > size:
+                self._budget.force((held - size) * COPIES)
+                lease.size = held * COPIES
+            self._writer.submit(lambda: self._records(seen, redactor, lease), lease.size + 2048)
         except Exception as error:
             self._faults.caught("recording", error)
             self._writer.count("fault")
@@ -144,7 +158,8 @@ class Recording:
 
     # -- on the writer's thread ----------------------------------------------------------------------------------------
 
-    def _records(self, seen: CallSeen, redactor: Redactor) -> Iterable[dict[str, Any]]:
+    def _records(self, seen: CallSeen, redactor: Redactor, lease: Lease) -> Iterable[dict[str, Any]]:
+        """The records of a call. Its `lease` ends with the writer's hold on it."""
         if not is_kept(seen):
             return []
         record = call_record(seen, redactor)

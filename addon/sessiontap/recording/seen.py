@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from sessiontap.callers import Caller
@@ -10,10 +12,10 @@ from sessiontap.exchange import Headers, Request, Response
 from sessiontap.faults import Faults
 from sessiontap.headers import trace_id
 from sessiontap.llm.call import Call, Reply
-from sessiontap.llm.decode import Decoded, decode, decode_chunks
+from sessiontap.llm.bounded import read_bounded
+from sessiontap.llm.decode import LIMIT, Decoded, decode, decode_chunks
 from sessiontap.llm.history import Ending
 from sessiontap.llm.history import ending as end_of
-from sessiontap.llm.read import read_reply
 from sessiontap.recording.finished import Fields, Finished, Left, Outcome, Passed, Planned
 from sessiontap.rules.decision import Decision
 from sessiontap.sessions.kept import heads
@@ -31,20 +33,23 @@ class Came(NamedTuple):
     flags: tuple[str, ...]
 
 
-def come(call: Finished, request_wire: bytes, reply_wire: bytes, faults: Faults) -> Came:
-    """Decode and read what came back. Raises nothing of a damaged body."""
+def come(call: Finished, request_wire: bytes, reply_wire: bytes, faults: Faults, most: int = LIMIT) -> Came:
+    """Decode and read what came back. Raises nothing of a damaged body. `most`: bytes that a body may become."""
     request_headers, reply_headers = _headers(call.request_headers), _headers(call.reply_headers)
     whole = call.outcome in ("ok", "http_error")
-    request_body = _decoded(request_wire, call.request, request_headers, whole)
-    reply_body = _decoded(reply_wire, call.reply, reply_headers, whole)
+    request_body = _decoded(request_wire, call.request, request_headers, whole, most)
+    reply_body = _decoded(reply_wire, call.reply, reply_headers, whole, most)
     reply, flags = None, tuple(call.flags)
     if call.call is not None and call.status is not None:
         request = Request(call.method, call.host, call.target, request_headers)
         response = Response(call.status, reply_headers, reply_body.data, whole and "response_cut" not in flags)
         flags = (*flags, "unread")
-        with faults.guard("reading a reply"):
-            reply = read_reply(call.call, request, response)
-            flags = flags[:-1]
+        if reply_body.beyond:
+            reply = Reply(problems=(f"the reply's body was {reply_body.problem}, and is not kept",))
+        else:
+            with faults.guard("reading a reply"):
+                reply = read_bounded(call.call, request, response)
+                flags = flags[:-1]
     return Came(request_headers, request_body, reply_headers, reply_body, reply, flags)
 
 
@@ -125,24 +130,33 @@ def _headers(fields: Fields) -> Headers:
     return Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields])
 
 
-def _decoded(wire: bytes, passed: Passed, headers: Headers, complete: bool) -> Decoded:
+def _decoded(wire: bytes, passed: Passed, headers: Headers, complete: bool, most: int) -> Decoded:
     encoding = headers.get("content-encoding")
     complete = complete and len(wire) == passed.size
     if not passed.chunks:
-        return decode(wire, encoding, complete=complete)
-    pieces, at = [], 0
+        return decode(wire, encoding, complete=complete, limit=most)
+    if not encoding:
+        ends = accumulate(size for _, size in passed.chunks)
+        return Decoded(wire, offsets=tuple(min(end, len(wire)) for end in ends))
+    return decode_chunks(_pieces(wire, passed), encoding, complete=complete, limit=most)
+
+
+def _pieces(wire: bytes, passed: Passed) -> Iterator[bytes]:
+    """The chunks as they came."""
+    at = 0
     for _, size in passed.chunks:
-        pieces.append(wire[at : at + size])
+        yield wire[at : at + size]
         at += size
     if at < len(wire):  # chunks beyond those whose arrival is kept
-        pieces.append(wire[at:])
-    return decode_chunks(pieces, encoding, complete=complete)
+        yield wire[at:]
 
 
 def _body(wire: bytes, passed: Passed, decoded: Decoded, headers: Headers) -> SeenBody | None:
     if not passed.size:
         return None
     encoding = headers.get("content-encoding")
+    if decoded.beyond:
+        return SeenBody(b"", encoding, undecodable=True, total=passed.size)
     total = passed.size if passed.size > len(wire) else None
     if decoded.problem is not None and encoding:
         return SeenBody(wire, encoding, undecodable=True, total=total)

@@ -21,8 +21,13 @@ Record = dict[str, Any]
 class Packer:
     """Packs the calls of one segment in the order in which they are written: `thin`, `at`, `written` for each."""
 
-    def __init__(self) -> None:
-        self._bases = {"request": Bases(), "response": Bases(max_bytes=8 << 20, replies=True)}
+    def __init__(self, index_bytes: int = 72 << 20) -> None:
+        """`index_bytes`: what the bodies may take that later ones lean on; a ninth of it is for replies."""
+        replies = index_bytes // 9
+        self._bases = {
+            "request": Bases(max_bytes=index_bytes - replies),
+            "response": Bases(max_bytes=replies, replies=True),
+        }
         self._models = {side: Models() for side in self._bases}
         self._shared = Shared()
         self._facts: tuple[Record, Record] = {}, {}

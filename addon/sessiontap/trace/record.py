@@ -14,7 +14,7 @@ from sessiontap.exchange import Headers
 from sessiontap.gateways.route import Direct, Route
 from sessiontap.headers.edit import Edit
 from sessiontap.llm.call import Asked, Call, Reply
-from sessiontap.llm.decode import decode_chunks
+from sessiontap.llm.decode import HARMLESS, decode_chunks
 from sessiontap.llm.limits import rate_limits, request_id
 from sessiontap.redaction import Redactor
 from sessiontap.rules.decision import Decision, Labels
@@ -310,7 +310,10 @@ def _hides_credential(seen: SeenBody, redactor: Redactor) -> bool:
     """What of a damaged body can be decoded holds one; it is tried to the last bytes before the damage."""
     looked_at = seen.data[:MOST_DAMAGED]
     pieces = (looked_at[at : at + 16] for at in range(0, len(looked_at), 16))
-    legible = decode_chunks(pieces, seen.encoding, complete=False).data
+    decoded = decode_chunks(pieces, seen.encoding, complete=False, limit=HARMLESS)
+    if decoded.beyond:
+        return True  # nobody looked at the rest of it
+    legible = decoded.data
     return legible != looked_at and redactor.body(legible) != legible
 
 

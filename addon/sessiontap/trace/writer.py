@@ -50,7 +50,7 @@ class Writer:
 
     `writer_info`: pid, host, versions, for the segment's header. `fsync_seconds`: at most this much is lost when the
     machine fails (0: every record is synced, None: left to the system; a killed process alone never loses what was
-    written). `on_fault(kind, text)` is called on the writer's thread (for a full queue: on the one that submits), at
+    written). `index_bytes`: what earlier bodies may take that later ones lean on. `on_fault(kind, text)` is called on the writer's thread (for a full queue: on the one that submits), at
     most every ten minutes for each kind; `on_idle` there, too, as often as all that was submitted has been seen to.
     """
 
@@ -62,6 +62,7 @@ class Writer:
         fsync_seconds: float | None = 5.0,
         max_queue_records: int = 10_000,
         max_queue_bytes: int = 256 << 20,
+        index_bytes: int = 72 << 20,
         rotate_bytes: int = 64 << 20,
         rotate_seconds: float = 86_400.0,
         retry_seconds: float = 1.0,
@@ -94,7 +95,7 @@ class Writer:
         self._retry_at = 0.0
         self._failing: str | None = None
         self._callers: dict[str, dict[str, Any]] = {}
-        self._packer = Packer()
+        self._packer = Packer(index_bytes)
         self._written = 0
         self._bytes = 0
 

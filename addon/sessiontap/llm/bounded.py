@@ -1,0 +1,135 @@
+"""Bodies that are too large to be read in full: found before they are parsed, and read as far as that costs little.
+
+What parsing costs is not a body's size (an image in base64 is one string) but the number of its values: 400,000
+messages of 30 bytes take a quarter of a second of the interpreter's lock, and as objects ten times their size. So values
+are estimated by the characters that begin them. Texts hold such characters, too; a body that is taken for larger than
+it is has at least several megabytes.
+
+Of a larger body's JSON the top-level fields that are known by name are read, one by one, as far as they are small: the
+model and the usage are there, a list of a million items is not. The rest is skipped by a parser that makes no objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import msgspec
+
+from sessiontap.exchange import Request, Response
+from sessiontap.llm.call import Call, Reply
+from sessiontap.llm.read import read_reply
+from sessiontap.llm.sniff import STREAMS, Kind, reply_kind
+
+MOST_VALUES = 500_000
+"""Values of a body that is read in full."""
+MOST_EVENTS = 1_000_000
+"""Lines or frames of a stream that is read: several times what any model says in one reply."""
+MOST_TOOLS = 1_000
+"""Tool calls of a reply."""
+MOST_PROBLEMS = 20
+_LEAST_FRAME = 16
+"""Bytes of a frame of an AWS event stream."""
+_SCALARS = 4
+"""Numbers of a list that count as one value: they take little time and less memory than objects."""
+_MOST_OF_FIELD = 50_000
+"""Values of a field that is read out of a larger body."""
+_FIELDS = (
+    "model", "modelId", "stream", "id", "object", "type", "role", "user", "metadata", "conversation",
+    "previous_response_id", "system", "instructions", "systemInstruction", "system_instruction", "preamble",
+    "messages", "contents", "input", "prompt", "inputText", "chat_history", "message", "tool_results",
+    "tools", "functions", "tool_choice", "n", "max_tokens", "max_completion_tokens", "max_output_tokens",
+    "temperature", "generationConfig", "safety_identifier", "prompt_cache_key", "service_tier", "request", "project",
+    "usage", "usageMetadata", "modelVersion", "responseId", "choices", "candidates", "content", "output", "status",
+    "stop_reason", "finish_reason", "error", "meta", "system_fingerprint", "created", "dimensions", "encoding_format",
+    "response_id", "generation_id", "x_groq", "prompt_eval_count", "eval_count", "done", "done_reason", "response",
+)  # fmt: skip
+"""Of all families."""
+
+_Fields = msgspec.defstruct("_Fields", [(name, msgspec.Raw, msgspec.Raw()) for name in _FIELDS])
+_decode = msgspec.json.Decoder(_Fields).decode
+
+
+def values(body: bytes) -> int:
+    """How many objects a JSON body becomes, roughly and rather too many: under 2 ms a megabyte."""
+    return body.count(b'":') + body.count(b"{") + body.count(b"[") + body.count(b",") // _SCALARS
+
+
+def is_large(body: bytes) -> bool:
+    """The JSON is too large to be read in full."""
+    return len(body) > MOST_VALUES and values(body) > MOST_VALUES
+
+
+def reduced(body: bytes) -> bytes:
+    """JSON with the known top-level fields of `body` that are small; an empty object where it is no object."""
+    try:
+        fields = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return b"{}"
+    left = MOST_VALUES
+    parts: list[bytes] = []
+    for name in _FIELDS:
+        raw = bytes(getattr(fields, name))
+        number = values(raw) if raw else 0
+        if raw and number <= min(_MOST_OF_FIELD, left):
+            left -= number
+            parts.append(f'"{name}":'.encode() + raw)
+    return b"{" + b",".join(parts) + b"}"
+
+
+def read_bounded(call: Call, request: Request, response: Response) -> Reply:
+    """See `read_reply`. Of a reply that is too large to be read in full what is known of it, and a problem in words."""
+    body, kind = response.body, reply_kind(response)
+    if kind == "json" and is_large(body):
+        reply = read_reply(call, request, replace(response, body=reduced(body)))
+        return _bounded(replace(reply, problems=("the response is too large to be read in full", *reply.problems)))
+    if len(body) > MOST_VALUES and (why := _too_many(body, kind)):
+        return Reply(stream=kind in STREAMS, problems=(why,))
+    return _bounded(read_reply(call, request, response))
+
+
+def _too_many(body: bytes, kind: Kind) -> str | None:
+    """Why a stream is too large to be read, in words."""
+    if kind == "eventstream":
+        ends = _frame_ends(body)
+    elif kind in STREAMS:
+        ends = _line_ends(body)
+    else:
+        return None
+    number = start = 0
+    for end in ends:
+        number += 1
+        if number > MOST_EVENTS:
+            return f"the response has more than {MOST_EVENTS} events or lines, too many to be read"
+        if end - start > MOST_VALUES and is_large(body[start:end]):
+            return f"the response has an event of {end - start} bytes, too large to be read"
+        start = end
+    return None
+
+
+def _line_ends(body: bytes) -> Iterator[int]:
+    at = body.find(b"\n")
+    while at >= 0:
+        yield at
+        at = body.find(b"\n", at + 1)
+    yield len(body)
+
+
+def _frame_ends(body: bytes) -> Iterator[int]:
+    """By the lengths that frames state; damaged ones are for their reader."""
+    at = 0
+    while at + _LEAST_FRAME <= len(body):
+        at += max(int.from_bytes(body[at : at + 4]), _LEAST_FRAME)
+        yield min(at, len(body))
+
+
+def _bounded(reply: Reply) -> Reply:
+    """A reply with no more tool calls and problems than anybody reads."""
+    problems, tools = reply.problems, reply.tool_calls
+    if len(tools) > MOST_TOOLS:
+        problems = (f"of {len(tools)} tool calls the first {MOST_TOOLS} are kept", *problems)
+    if len(problems) > MOST_PROBLEMS:
+        problems = (*problems[:MOST_PROBLEMS], f"{len(problems) - MOST_PROBLEMS} more problems")
+    if problems is reply.problems:
+        return reply
+    return replace(reply, tool_calls=tools[:MOST_TOOLS], problems=problems)
