@@ -100,7 +100,7 @@ FAULTS = {
     "copying a body": Fault("sessiontap.proxy.bodies:BodyTap._copy", "in copying a body", flags=["response_cut"]),
     "the end of a call": Fault("sessiontap.proxy.live:end", "in response", records=0),
     "reading a reply": Fault(
-        "sessiontap.recording.seen:read_reply", "in reading a reply", flags=["unread"], recorder=True
+        "sessiontap.recording.seen:read_bounded", "in reading a reply", flags=["unread"], recorder=True
     ),
     "decoding what came": Fault("sessiontap.recording.process:come", "in recording", records=0, recorder=True),
     "putting a call into a message": Fault("sessiontap.proxy.recorder:finished", "in recording", records=0),

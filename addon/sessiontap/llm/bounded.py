@@ -18,13 +18,16 @@ import msgspec
 
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Call, Reply
+from sessiontap.llm.pick import items
 from sessiontap.llm.read import read_reply
-from sessiontap.llm.sniff import STREAMS, Kind, reply_kind
+from sessiontap.llm.sniff import STREAMS, Kind, body_kind, reply_kind
 
 MOST_VALUES = 500_000
 """Values of a body that is read in full."""
 MOST_EVENTS = 1_000_000
 """Lines or frames of a stream that is read: several times what any model says in one reply."""
+MOST_MESSAGES = 10_000
+"""Messages of a conversation that is followed: 70 ms of the proxy's time."""
 MOST_TOOLS = 1_000
 """Tool calls of a reply."""
 MOST_PROBLEMS = 20
@@ -75,6 +78,24 @@ def reduced(body: bytes) -> bytes:
             left -= number
             parts.append(f'"{name}":'.encode() + raw)
     return b"{" + b",".join(parts) + b"}"
+
+
+def readable(request: Request) -> Request | None:
+    """The request with so much of its body as is read of one that is too large; None: it is not too large.
+
+    Of a body that is no object, or of other JSON than one value, nothing is read.
+    """
+    body = request.body
+    if body is None or not is_large(body):
+        return None
+    kind = body_kind(request.headers.get("content-type"), body)
+    is_value = request.method != "GET" and kind in ("json", "text")  # a WebSocket's turn is many values
+    return replace(request, body=reduced(body) if is_value else None)
+
+
+def is_too_long(call: Call) -> bool:
+    """The conversation in a request has more messages than are followed."""
+    return any(len(items(call.json, key)) > MOST_MESSAGES for key in ("messages", "contents", "input", "chat_history"))
 
 
 def read_bounded(call: Call, request: Request, response: Response) -> Reply:

@@ -108,6 +108,8 @@ class Call:
     """`x-stainless-retry-count`, where stated."""
     json: Any = None
     """The parsed request body, None where there is none or it is no JSON."""
+    partial: bool = False
+    """The body was too large to be read in full: what `json` lacks may be there all the same."""
     inferred: str | None = None
     """The sub-agent's type or name as its conversation tells it, where the client does not."""
 

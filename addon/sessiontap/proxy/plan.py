@@ -15,7 +15,8 @@ from sessiontap.faults import Faults
 from sessiontap.gateways import Direct, Route
 from sessiontap.headers import AppSession, Edit
 from sessiontap.llm.agents import KINDLESS
-from sessiontap.llm.call import Call
+from sessiontap.llm.bounded import is_too_long, readable
+from sessiontap.llm.call import Asked, Call
 from sessiontap.llm.decode import decode
 from sessiontap.llm.history import History, history
 from sessiontap.llm.read import read_request
@@ -154,7 +155,7 @@ class Planner:
             return self.conversations.find(ground, call, past, call_id, begun, begins=begins, upgrade=upgrade)
 
         with self.faults.guard("conversations"):
-            past = past or history(call)
+            past = past or history_of(call)
             # Where the process is not known, the session's name is looked at, too, and that is yet to come.
             call = self._results_named(call, connection, peer, given)
             if connection.caller is not None:
@@ -356,11 +357,34 @@ def socket_conversation(call: Call, upgrade: str) -> str:
     return f"{call.endpoint.provider or '-'} socket {upgrade}"
 
 
+TOO_LARGE = "the request is too large to be read in full"
+TOO_LONG = "the request's conversation is too long to be followed"
+
+
 def read(request: Request, there: Destination, wire: bytes | None) -> tuple[Request, Call, str | None]:
-    """The request with its body decoded, what it asks for, and what was wrong with its encoding."""
-    problem = None
+    """The request with its body decoded, what it asks for, and what was wrong with its encoding.
+
+    Of a body that is too large, or whose encoding stands for too much, only a part is read: see `Call.partial`.
+    """
+    problem, is_beyond = None, False
     if wire is not None:
         decoded = decode(wire, request.headers.get("content-encoding"))
-        request, problem = replace(request, body=decoded.data), decoded.problem
+        is_beyond, problem = decoded.beyond, decoded.problem
+        request = replace(request, body=None if is_beyond else decoded.data)
     endpoint = endpoint_of(request.method, there.host, request.path, there.provider, operation=there.operation)
-    return request, read_request(request, endpoint), problem
+    part = readable(request)
+    call = read_request(part or request, endpoint)
+    if part is not None or is_beyond:
+        call = replace(call, partial=True, asked=_with_problem(call, TOO_LARGE))
+    elif is_too_long(call):
+        call = replace(call, asked=_with_problem(call, TOO_LONG))
+    return request, call, problem
+
+
+def history_of(call: Call) -> History:
+    """The conversation so far; an empty one where it is too long to be followed."""
+    return History() if call.partial or is_too_long(call) else history(call)
+
+
+def _with_problem(call: Call, problem: str) -> Asked:
+    return replace(call.asked, problems=(problem, *call.asked.problems))

@@ -8,7 +8,9 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,11 @@ from mitmproxy.addonmanager import Loader
 from sessiontap import private
 from sessiontap.bounded import BoundedDict
 from sessiontap.faults import Faults
-from sessiontap.llm.history import history
 from sessiontap.proxy import state_file
 from sessiontap.proxy.complain import complain
 from sessiontap.proxy.connections import Connection, Connections, Destinations
-from sessiontap.proxy.live import Ended, LiveCall
-from sessiontap.proxy.plan import OnSocket, Plan, Planner, read
+from sessiontap.proxy.live import OVER_BUDGET, Ended, LiveCall
+from sessiontap.proxy.plan import OnSocket, Plan, Planner, history_of, read
 from sessiontap.proxy.recorder import Recorder
 from sessiontap.proxy.replies import PATIENCE, Replies
 from sessiontap.proxy.rules_file import RulesFile
@@ -50,6 +51,10 @@ RESTORE_SECONDS = 1.0
 """How long a start may read the trace log to go on with its sessions."""
 MOST_TOLD = 1_000
 """Sentences that are not said again."""
+LIGHT, HEAVY = 1 << 16, 1 << 20
+"""Bytes of a request that is always, and of one that is never, read on the loop."""
+MANY_PARTS = 5_000
+"""Objects in the JSON of one in between."""
 UNLOADED_AFTER = 1.5
 """Seconds without the addon after which it is gone, not being reloaded."""
 
@@ -74,6 +79,7 @@ class Service:
         """What the user must be told of the folder of our own state."""
         self._replies = Replies(self._take_reply)
         self._told: BoundedDict[str, bool] = BoundedDict(MOST_TOLD)
+        self._reader = ThreadPoolExecutor(1, "sessiontap-read")
 
     # -- start and stop ------------------------------------------------------------------------------------------------
 
@@ -233,9 +239,19 @@ class Service:
 
     async def plan(self, call: LiveCall, wire: bytes | None) -> Plan:
         """Read the request and plan the call. `wire` is the body as sent, None where it streams past."""
-        self.take_in(call, wire)
+        await self.take_in_aside(call, wire)
         await self.wait_for_replies(call)
-        return self.decide(call)
+        return slimmed(call, self.decide(call))
+
+    async def take_in_aside(
+        self, call: LiveCall, wire: bytes | None, *, conversation: str | None = None, previous: str | None = None
+    ) -> None:
+        """As `take_in`; a large request is read on another thread, one at a time, while others come and go."""
+        if wire is None or not is_heavy(wire, call.request.headers.get("content-encoding")):
+            self.take_in(call, wire, conversation=conversation, previous=previous)
+            return
+        work = partial(self.take_in, call, wire, conversation=conversation, previous=previous)
+        await asyncio.get_running_loop().run_in_executor(self._reader, work)
 
     def take_in(
         self, call: LiveCall, wire: bytes | None, *, conversation: str | None = None, previous: str | None = None
@@ -250,7 +266,7 @@ class Service:
             asked = replace(asked, previous=(*asked.previous, *filter(None, [previous])))
             call.call = replace(call.call, asked=asked, json={"conversation": conversation, **(body or {})})
         with self.faults.guard("conversations"):
-            call.past = history(call.call)
+            call.past = history_of(call.call)
 
     async def wait_for_replies(self, call: LiveCall, patience: float = PATIENCE) -> None:
         """Wait for the replies that a request may go on from, where they are not read yet: `patience` seconds."""
@@ -300,6 +316,8 @@ class Service:
         if self.recorder is None:
             return
         live, caller = ended.live, ended.live.connection.caller
+        if OVER_BUDGET in live.flags:
+            self._say_over_budget()
         self._replies.expect(
             live.id,
             caller.id if caller else None,
@@ -313,6 +331,15 @@ class Service:
     def receipt(self) -> Callable[[], bool]:
         """Return what tells whether all calls that have ended so far are written."""
         return self.recorder.receipt() if self.recorder is not None else lambda: True
+
+    def _say_over_budget(self) -> None:
+        assert self.settings is not None
+        text = (
+            f"bodies are recorded in part while the {self.settings.memory >> 20} MB of session_memory are in use. "
+            f"Their calls pass unchanged; their records have the flag {OVER_BUDGET}"
+        )
+        if self._once(text):
+            self.note("memory", text)
 
     def _take_reply(self, left: Left) -> None:
         with self.faults.guard("conversations"):
@@ -339,10 +366,29 @@ class Service:
         )
         self.not_captured(connection, host, f"it does not trust the proxy's certificate: {error or 'no reason given'}")
 
-    def _once(self, text: str) -> None:
-        if text not in self._told:
-            self._told.put(text, True)
-            logger.warning(f"sessiontap: {text}")
+    def _once(self, text: str) -> bool:
+        """Say it, unless it was said before: then False."""
+        if text in self._told:
+            return False
+        self._told.put(text, True)
+        logger.warning(f"sessiontap: {text}")
+        return True
+
+
+def is_heavy(wire: bytes, encoding: str | None) -> bool:
+    """Reading the request takes the loop more than a few milliseconds: it is large, encoded, or has many parts."""
+    size = len(wire)
+    return size > HEAVY or (size > LIGHT and (encoding is not None or wire.count(b"{") > MANY_PARTS))
+
+
+def slimmed(call: LiveCall, plan: Plan) -> Plan:
+    """Free what only planning needed of a large request: the call may take minutes. The plan without it."""
+    if call.request.body is None or len(call.request.body) <= LIGHT:
+        return plan
+    call.request = replace(call.request, body=None)
+    call.call = replace(plan.call, json=None)
+    call.past = call.past.tail() if call.past is not None else None
+    return replace(plan, call=call.call, history=plan.history.tail() if plan.history is not None else None)
 
 
 def prepare_home() -> str | None:

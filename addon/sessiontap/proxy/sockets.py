@@ -118,7 +118,7 @@ class Socket:
     def _decide_now(self, entry: _TurnCall) -> None:
         with self._service.faults.guard("web socket turn"):
             if entry.call.call is None:
-                self._take_in(entry)
+                self._service.take_in(*self._what(entry), **self._known(entry))
             self._decide(entry)
 
     # -- on the loop, behind what they are about -----------------------------------------------------------------------
@@ -192,19 +192,19 @@ class Socket:
                 return
             entry = self._unplanned[0]
             with self._service.faults.guard("web socket turn"):
-                self._take_in(entry)
+                await self._service.take_in_aside(*self._what(entry), **self._known(entry))
                 await self._service.wait_for_replies(entry.call, PATIENCE)
             if entry in self._unplanned:  # else the proxy has ended meanwhile
                 self._decide(entry)
 
-    def _take_in(self, entry: _TurnCall) -> None:
+    def _what(self, entry: _TurnCall) -> tuple[LiveCall, bytes | None]:
+        return entry.call, entry.call.request.body
+
+    def _known(self, entry: _TurnCall) -> dict[str, str | None]:
+        """What the socket says of a turn that its frames may not name."""
         joins = self.turns.grammar.settings is not None and not entry.turn.apart
-        self._service.take_in(
-            entry.call,
-            entry.call.request.body,
-            conversation=f"socket {self._upgrade.id}" if joins else None,
-            previous=self._last_response,
-        )
+        conversation = f"socket {self._upgrade.id}" if joins else None
+        return {"conversation": conversation, "previous": self._last_response}
 
     def _decide(self, entry: _TurnCall) -> None:
         upgrade, call = self._upgrade, entry.call

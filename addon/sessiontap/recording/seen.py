@@ -40,6 +40,9 @@ def come(call: Finished, request_wire: bytes, reply_wire: bytes, faults: Faults,
     request_body = _decoded(request_wire, call.request, request_headers, whole, most)
     reply_body = _decoded(reply_wire, call.reply, reply_headers, whole, most)
     reply, flags = None, tuple(call.flags)
+    for body, flag in ((request_body, "request_cut"), (reply_body, "response_cut")):
+        if body.beyond and flag not in flags:
+            flags = (*flags, flag)
     if call.call is not None and call.status is not None:
         request = Request(call.method, call.host, call.target, request_headers)
         response = Response(call.status, reply_headers, reply_body.data, whole and "response_cut" not in flags)
