@@ -24,7 +24,7 @@ Stream = Callable[[bytes], Iterable[bytes] | bytes]
 class BodyTap:
     """A `stream` callable that keeps what passes. `inner` is another addon's callable, which keeps its place."""
 
-    __slots__ = ("_inner", "_room", "cap", "chunks", "cut", "ended", "fault", "kept", "lease", "pieces", "refused", "size")
+    __slots__ = ("_inner", "_room", "cap", "chunks", "cut", "ended", "fault", "lease", "pieces", "refused", "size")
 
     def __init__(self, inner: Stream | None = None, budget: Budget | None = None) -> None:
         """`budget`: where the memory for what is kept is taken from, and how much that may be of one body. What is
@@ -35,8 +35,6 @@ class BodyTap:
         """Bytes of the lease that are not used yet."""
         self.pieces: list[bytes] = []
         """What was kept."""
-        self.kept = 0
-        """Bytes of it."""
         self.chunks: list[tuple[int, int]] = []
         """(arrival by `perf_counter_ns`, size) of each chunk."""
         self.size = 0
@@ -70,44 +68,41 @@ class BodyTap:
         if not size:
             return
         self.size += size
+        if self.cut:
+            return
         try:
             self._copy(chunk, size)
         except Exception as error:
-            self.fault, self.cut = self.fault or error, True
+            self.fault, self.cut = error, True
 
     def _copy(self, chunk: bytes, size: int) -> None:
-        if self.cut:
-            return
-        cost = size + CHUNK_OVERHEAD
-        if cost > self._room and not self._take(cost):
+        self._room -= size + CHUNK_OVERHEAD
+        if self._room < 0 and not self._take():
+            self._room += size + CHUNK_OVERHEAD
             self.cut = self.refused = True
             return
-        self._room -= cost
         if len(self.chunks) < MAX_TIMES:
             self.chunks.append((perf_counter_ns(), size))
-        room = self.cap - self.kept
-        if size > room:
+        if self.size > self.cap:
             self.cut = True
-            chunk = chunk[:room]
+            chunk = chunk[: self.cap - self.size]
         self.pieces.append(bytes(chunk))  # of bytes no copy
-        self.kept += min(size, room)
 
-    def _take(self, cost: int) -> bool:
-        """Have room for `cost` bytes. False: there is none."""
-        step = max(cost - self._room, min(max(self.lease.size, LEAST_STEP), MOST_STEP))
-        if not self.lease.grow(step):
-            step = cost - self._room
-            if not self.lease.grow(step):
-                return False
-        self._room += step
-        return True
+    def _take(self) -> bool:
+        """Have room again. False: there is no memory for it."""
+        ahead = min(max(self.lease.size, LEAST_STEP), MOST_STEP)
+        for step in (ahead - self._room, -self._room):
+            if self.lease.grow(step):
+                self._room += step
+                return True
+        return False
 
-    def settle(self) -> tuple[list[bytes], Lease]:
-        """The body is over: give away what was kept, and its lease."""
+    def settle(self) -> tuple[list[bytes], int, Lease]:
+        """The body is over: give away what was kept, how many bytes that is, and its lease."""
         self.lease.shrink(self.lease.size - self._room)
         self._room = 0
         pieces, self.pieces = self.pieces, []  # mitmproxy may hold the tap until the connection closes
-        return pieces, self.lease
+        return pieces, sum(map(len, pieces)) if self.cut else self.size, self.lease
 
 
 # -- which bodies stream ----------------------------------------------------------------------------------------------

@@ -126,7 +126,7 @@ def _body(
     if tap is not None:
         # An answer may end before the upload does.
         is_cut = tap.cut or (which == "request" and tap.size and not tap.ended)
-        (pieces, lease), kept = tap.settle(), tap.kept
+        pieces, kept, lease = tap.settle()
         if kept > most:
             is_cut, pieces, kept = True, list(_first(pieces, most)), most
         if is_cut:
