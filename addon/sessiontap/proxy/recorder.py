@@ -6,6 +6,8 @@ import logging
 import os
 import platform
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -34,6 +36,8 @@ logger = logging.getLogger("sessiontap")
 READY_SECONDS = 5.0
 ORPHAN_SECONDS = 2.0
 CLOSING_SECONDS = 12.0
+SILENT_SECONDS = 1.0
+"""Of that time, before a user asks what the proxy is waiting for."""
 
 
 class Recorder:
@@ -52,6 +56,7 @@ class Recorder:
         self._rules = rules
         self._redactor = self._redact_by(rules)
         self._closing = False
+        self._closer: threading.Thread | None = None
         try:
             heads = Shares(settings.memory).heads
             self._handle = Handle(self._start, self._heard, self._lost, max_bytes=heads)
@@ -73,12 +78,33 @@ class Recorder:
         memory = self._settings.memory
         return Start(str(self._settings.trace), info, self._settings.fsync, self._key, *patterns, memory=memory)
 
-    def close(self) -> None:
-        """Write what is queued, then end."""
+    def close(self, seconds: float = CLOSING_SECONDS) -> None:
+        """Write what is queued, then end: wait for it at most so long, which is said if it is felt."""
         self._closing = True
-        if not self._handle.close(CLOSING_SECONDS):
-            logger.warning(f"sessiontap: process {self._handle.pid} is still writing the last calls")
+        begun = time.monotonic()
+        if not self._handle.close(min(seconds, SILENT_SECONDS)):
+            logger.info(f"sessiontap: the last calls are being written; this takes at most {seconds:.0f} s")
+            if not self._handle.close(seconds - (time.monotonic() - begun)):
+                logger.warning(
+                    f"sessiontap: process {self._handle.pid} is still writing the last calls; it goes on by itself"
+                )
         logger.removeFilter(self._clean)
+
+    def close_aside(self) -> None:
+        """Have what is queued written, and end, while the proxy goes on: another recorder is there."""
+        self._closing = True
+        self._closer = threading.Thread(target=self.close, name="sessiontap-close", daemon=True)
+        self._closer.start()
+
+    @property
+    def is_closing(self) -> bool:
+        """What `close_aside` began is not done yet."""
+        return self._closer is not None and self._closer.is_alive()
+
+    def wait_closed(self, seconds: float) -> None:
+        """Wait for what `close_aside` began."""
+        if self._closer is not None:
+            self._closer.join(max(seconds, 0.0))
 
     def wait_ready(self) -> None:
         """Wait for the recorder's process to come up, as it does beside the rest of the start: the first replies may be

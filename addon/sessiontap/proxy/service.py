@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -25,7 +26,7 @@ from sessiontap.proxy.complain import complain
 from sessiontap.proxy.connections import Connection, Connections, Destinations
 from sessiontap.proxy.live import OVER_BUDGET, Ended, LiveCall
 from sessiontap.proxy.plan import OnSocket, Plan, Planner, history_of, read
-from sessiontap.proxy.recorder import Recorder
+from sessiontap.proxy.recorder import CLOSING_SECONDS, Recorder
 from sessiontap.proxy.replies import PATIENCE, Replies
 from sessiontap.proxy.rules_file import RulesFile
 from sessiontap.proxy.settings import (
@@ -78,6 +79,8 @@ class Service:
         self._home: str | None = None
         """What the user must be told of the folder of our own state."""
         self._replies = Replies(self._take_reply)
+        self._closed: list[Recorder] = []
+        """Recorders of earlier options, or of before a reload, that are writing their last calls."""
         self._told: BoundedDict[str, bool] = BoundedDict(MOST_TOLD)
         self._reader = ThreadPoolExecutor(1, "sessiontap-read")
 
@@ -116,7 +119,7 @@ class Service:
         rules_file = RulesFile(settings.rules, self._rules_changed)
         recorder = Recorder(settings, rules_file.rules, self._replies.read, self.faults)
         if self.recorder is not None:
-            self.recorder.close()
+            self._close_aside(self.recorder)
         self._rules_file, self.recorder, first = rules_file, recorder, self.settings is None
         self.destinations = Destinations(rules_file.rules)
         self.settings = settings
@@ -124,7 +127,7 @@ class Service:
         self.budget.limit, self.budget.most = shares.proxy, shares.body
         if first:
             self._restore(recorder)
-        recorder.wait_ready()
+            recorder.wait_ready()  # else the proxy is at work, and waits for nothing
         for name, value in MITMPROXY_DEFAULTS.items():
             if name not in ctx.options or ctx.options.has_changed(name):
                 continue
@@ -183,11 +186,20 @@ class Service:
         """The addon is taken out: the proxy ends, the entry script is being reloaded, or it has vanished."""
         if self._state is not None:
             state_file.remove(self._state)
-        if self.recorder is not None:
-            self.recorder.close()
-            self.recorder = None
+        recorder, self.recorder = self.recorder, None
+        if recorder is not None and not ctx.master.should_exit.is_set():
+            self._close_aside(recorder)
+        elif recorder is not None:
+            end = time.monotonic() + CLOSING_SECONDS
+            recorder.close()
+            for one in self._closed:
+                one.wait_closed(end - time.monotonic())
         if not ctx.master.should_exit.is_set():
             asyncio.get_running_loop().call_later(UNLOADED_AFTER, self._say_if_unloaded)
+
+    def _close_aside(self, recorder: Recorder) -> None:
+        self._closed = [*(one for one in self._closed if one.is_closing), recorder]
+        recorder.close_aside()
 
     def _say_if_unloaded(self) -> None:
         if self.recorder is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.e2e.faults.load import RULES, Crowd, serve
-from tests.e2e.lab import Lab, Proxy, wait_until
+from tests.e2e.lab import SCRIPTS, Lab, Proxy, wait_until
 
 from sessiontap import trace
 
@@ -66,6 +66,31 @@ def test_one_that_stands_still(load: tuple[Proxy, Crowd]) -> None:
     os.kill(recorder.pid, signal.SIGSTOP)
     crowd.wait_more(60)
     os.kill(recorder.pid, signal.SIGCONT)
+    crowd.stop()
+    calls = proxy.stop()
+    assert sorted(crowd.ledger.check_all(calls)) == sorted(crowd.ledger.answered)
+    assert dropped(proxy.trace_folder) == 0
+
+
+def test_one_that_stands_still_holds_nobody_up_when_an_option_changes(lab: Lab, tmp_path: Path) -> None:
+    """The new recorder takes over at once; what the old one has is in the log when it goes on, all of it."""
+    serve(lab)
+    change = tmp_path / "change"
+    proxy = lab.proxy(RULES, scripts=[SCRIPTS / "change_memory.py"], environment={"CHANGE_WHEN": str(change)})
+    crowd = Crowd.of("run", "abc", proxy.ca)
+    crowd.start(proxy.process.port)
+    crowd.wait_more(5)
+    old = recorder_of(proxy)
+    assert old is not None
+    os.kill(old.pid, signal.SIGSTOP)
+    try:
+        crowd.wait_more(10)
+        change.touch()
+        proxy.process.wait_line(lambda line: line == "CHANGED")
+        assert "still writing" not in proxy.process.output  # nobody waited until that is said
+        crowd.wait_more(10)
+    finally:
+        os.kill(old.pid, signal.SIGCONT)
     crowd.stop()
     calls = proxy.stop()
     assert sorted(crowd.ledger.check_all(calls)) == sorted(crowd.ledger.answered)

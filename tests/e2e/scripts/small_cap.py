@@ -1,8 +1,9 @@
-"""Lowers the cap on what is kept of a body, so that a test need not send 100 MiB."""
+"""Lowers the cap on what is kept of a body, so that a test need not send 32 MiB."""
 
-from sessiontap.proxy import bodies, live
+from mitmproxy import ctx
 
 CAP = 20_000
 
-bodies.CAP = live.CAP = CAP
-bodies.BodyTap.__init__.__defaults__ = (None, CAP)
+
+def running() -> None:
+    ctx.master.addons.get("sessiontap").service.budget.most = CAP
