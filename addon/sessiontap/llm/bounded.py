@@ -1,9 +1,9 @@
 """Bodies that are too large to be read in full: found before they are parsed, and read as far as that costs little.
 
-What parsing costs is not a body's size (an image in base64 is one string) but the number of its values: 400,000
-messages of 30 bytes take a quarter of a second of the interpreter's lock, and as objects ten times their size. So values
-are estimated by the characters that begin them. Texts hold such characters, too; a body that is taken for larger than
-it is has at least several megabytes.
+What parsing costs depends less on a body's size (an image in base64 is one string) than on the number of its values:
+400,000 messages of 30 bytes take a quarter of a second of the interpreter's lock, and as objects ten times their size.
+So values are estimated by the characters that begin them. Texts hold such characters, too, but a body that is taken for
+larger than it is has at least several megabytes.
 
 Of a larger body's JSON the top-level fields that are known by name are read, one by one, as far as they are small: the
 model and the usage are there, a list of a million items is not. The rest is skipped by a parser that makes no objects.
@@ -117,9 +117,8 @@ def _too_many(body: bytes, kind: Kind) -> str | None:
         ends = _line_ends(body)
     else:
         return None
-    number = start = 0
-    for end in ends:
-        number += 1
+    start = 0
+    for number, end in enumerate(ends, start=1):
         if number > MOST_EVENTS:
             return f"the response has more than {MOST_EVENTS} events or lines, too many to be read"
         if end - start > MOST_VALUES and is_large(body[start:end]):

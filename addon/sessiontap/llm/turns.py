@@ -97,8 +97,9 @@ class Turns:
     @property
     def held(self) -> int:
         """Bytes of memory that all frames take which are held."""
-        between = len(self.asked.data) + len(self.told.data)
-        return self._held + between + (self._times + len(self.asked.arrivals) + len(self.told.arrivals)) * FRAME_OVERHEAD
+        asked, told = self.asked, self.told
+        times = self._times + len(asked.arrivals) + len(told.arrivals)
+        return self._held + len(asked.data) + len(told.data) + times * FRAME_OVERHEAD
 
     def frame(self, frame: Frame) -> Iterator[tuple[Begun, Turn]]:
         """Take in a frame; the turns that begin or are over with it."""

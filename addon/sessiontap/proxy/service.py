@@ -11,9 +11,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
@@ -21,7 +20,7 @@ from mitmproxy.addonmanager import Loader
 from sessiontap import private
 from sessiontap.bounded import BoundedDict
 from sessiontap.faults import Faults
-from sessiontap.proxy import state_file
+from sessiontap.proxy import open_files, state_file
 from sessiontap.proxy.complain import complain
 from sessiontap.proxy.connections import Connection, Connections, Destinations
 from sessiontap.proxy.live import OVER_BUDGET, Ended, LiveCall
@@ -60,6 +59,14 @@ UNLOADED_AFTER = 1.5
 """Seconds without the addon after which it is gone, not being reloaded."""
 
 
+class OfSocket(NamedTuple):
+    """What a WebSocket says of a turn on it."""
+
+    conversation: str | None
+    previous: str | None
+    """The reply that it goes on from."""
+
+
 class Service:
     """One for the life of the process."""
 
@@ -81,6 +88,8 @@ class Service:
         self._replies = Replies(self._take_reply)
         self._closed: list[Recorder] = []
         """Recorders of earlier options, or of before a reload, that are writing their last calls."""
+        self._open_files: int | None = None
+        """How many there may be."""
         self._told: BoundedDict[str, bool] = BoundedDict(MOST_TOLD)
         self._reader = ThreadPoolExecutor(1, "sessiontap-read")
 
@@ -126,6 +135,7 @@ class Service:
         shares = Shares(settings.memory)
         self.budget.limit, self.budget.most = shares.proxy, shares.body
         if first:
+            self._open_files = open_files.raise_limit()
             self._restore(recorder)
             recorder.wait_ready()  # else the proxy is at work, and waits for nothing
         for name, value in MITMPROXY_DEFAULTS.items():
@@ -159,6 +169,11 @@ class Service:
             logger.warning(
                 "sessiontap: the proxy listens on all interfaces, so other machines can use it. "
                 "To keep it to this one: --listen-host 127.0.0.1"
+            )
+        if self._open_files is not None and self._open_files < open_files.FEW:
+            logger.warning(
+                f"sessiontap: the proxy may have {self._open_files} files open, which is enough for some "
+                f"{self._open_files // 4} clients at a time. For more, start it where `ulimit -n` says more."
             )
         host, port = listening[0][:2] if listening else (None, None)
         values = {
@@ -255,28 +270,24 @@ class Service:
         await self.wait_for_replies(call)
         return slimmed(call, self.decide(call))
 
-    async def take_in_aside(
-        self, call: LiveCall, wire: bytes | None, *, conversation: str | None = None, previous: str | None = None
-    ) -> None:
+    async def take_in_aside(self, call: LiveCall, wire: bytes | None, socket: OfSocket | None = None) -> None:
         """As `take_in`; a large request is read on another thread, one at a time, while others come and go."""
         if wire is None or not is_heavy(wire, call.request.headers.get("content-encoding")):
-            self.take_in(call, wire, conversation=conversation, previous=previous)
+            self.take_in(call, wire, socket)
             return
-        work = partial(self.take_in, call, wire, conversation=conversation, previous=previous)
-        await asyncio.get_running_loop().run_in_executor(self._reader, work)
+        await asyncio.get_running_loop().run_in_executor(self._reader, self.take_in, call, wire, socket)
 
-    def take_in(
-        self, call: LiveCall, wire: bytes | None, *, conversation: str | None = None, previous: str | None = None
-    ) -> None:
-        """Read the request. `conversation` and `previous` (the reply that it goes on from) are what its transport says
-        of a request that names neither."""
+    def take_in(self, call: LiveCall, wire: bytes | None, socket: OfSocket | None = None) -> None:
+        """Read the request. `socket` is what a WebSocket says of one that names neither conversation nor reply."""
+        if call.connection.caller is None and open_files.none_left():
+            self._say_no_files()
         call.request, call.call, problem = read(call.request, call.there, wire)
         if problem is not None:
             call.flags.append("undecodable")
-        if conversation is not None:
+        if socket is not None and socket.conversation is not None:
             asked, body = call.call.asked, call.call.json
-            asked = replace(asked, previous=(*asked.previous, *filter(None, [previous])))
-            call.call = replace(call.call, asked=asked, json={"conversation": conversation, **(body or {})})
+            asked = replace(asked, previous=(*asked.previous, *filter(None, [socket.previous])))
+            call.call = replace(call.call, asked=asked, json={"conversation": socket.conversation, **(body or {})})
         with self.faults.guard("conversations"):
             call.past = history_of(call.call)
 
@@ -343,6 +354,14 @@ class Service:
     def receipt(self) -> Callable[[], bool]:
         """Return what tells whether all calls that have ended so far are written."""
         return self.recorder.receipt() if self.recorder is not None else lambda: True
+
+    def _say_no_files(self) -> None:
+        text = (
+            f"no more files can be opened (the limit is {self._open_files}), so connections are refused and the "
+            "processes of clients stay unknown. Raise it with `ulimit -n` before the proxy is started"
+        )
+        if self._once(text):
+            self.note("open_files", text)
 
     def _say_over_budget(self) -> None:
         assert self.settings is not None

@@ -50,8 +50,8 @@ OPTIONS = (
     Option(
         "session_memory",
         "256MB",
-        "Sessiontap: what recording may hold in memory, in the proxy and in its recorder together. Bodies beyond it pass "
-        "as they are and are recorded in part, which their records say.",
+        "Sessiontap: what recording may hold in memory, in the proxy and in its recorder together, such as '1GB'. "
+        "Bodies beyond it pass as they are and are recorded in part, which their records say.",
     ),
 )
 

@@ -24,7 +24,7 @@ from sessiontap.llm.turns import FRAME_OVERHEAD, Turn, Turns
 from sessiontap.proxy import live
 from sessiontap.proxy.live import OVER_BUDGET, Body, Ended, LiveCall
 from sessiontap.proxy.plan import OnSocket, socket_conversation
-from sessiontap.proxy.service import Service
+from sessiontap.proxy.service import OfSocket, Service
 from sessiontap.recording.budget import Budget, Lease
 from sessiontap.recording.finished import Outcome
 from sessiontap.sessions.ids import call_id
@@ -118,7 +118,7 @@ class Socket:
     def _decide_now(self, entry: _TurnCall) -> None:
         with self._service.faults.guard("web socket turn"):
             if entry.call.call is None:
-                self._service.take_in(*self._what(entry), **self._known(entry))
+                self._service.take_in(entry.call, entry.call.request.body, self._known(entry))
             self._decide(entry)
 
     # -- on the loop, behind what they are about -----------------------------------------------------------------------
@@ -192,19 +192,14 @@ class Socket:
                 return
             entry = self._unplanned[0]
             with self._service.faults.guard("web socket turn"):
-                await self._service.take_in_aside(*self._what(entry), **self._known(entry))
+                await self._service.take_in_aside(entry.call, entry.call.request.body, self._known(entry))
                 await self._service.wait_for_replies(entry.call, PATIENCE)
             if entry in self._unplanned:  # else the proxy has ended meanwhile
                 self._decide(entry)
 
-    def _what(self, entry: _TurnCall) -> tuple[LiveCall, bytes | None]:
-        return entry.call, entry.call.request.body
-
-    def _known(self, entry: _TurnCall) -> dict[str, str | None]:
-        """What the socket says of a turn that its frames may not name."""
+    def _known(self, entry: _TurnCall) -> OfSocket:
         joins = self.turns.grammar.settings is not None and not entry.turn.apart
-        conversation = f"socket {self._upgrade.id}" if joins else None
-        return {"conversation": conversation, "previous": self._last_response}
+        return OfSocket(f"socket {self._upgrade.id}" if joins else None, self._last_response)
 
     def _decide(self, entry: _TurnCall) -> None:
         upgrade, call = self._upgrade, entry.call
@@ -285,7 +280,8 @@ class Socket:
 
 
 def _body(lines: Lines, began: int, budget: Budget, *, chunks: bool = False) -> Body:
-    """Frames as a body, whose memory was taken while they were held. Its size is larger than what is kept only where something was left out."""
+    """Frames as a body, whose memory was taken while they were held. Its size is larger than what is kept only where
+    something was left out."""
     left_out = lines.cut or lines.by_size
     size = max(lines.size, len(lines.data)) if left_out else len(lines.data)
     arrivals = tuple((at - began, kept) for at, kept in lines.arrivals) if chunks else ()

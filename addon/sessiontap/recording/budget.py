@@ -64,7 +64,7 @@ class Budget:
         self._changed = threading.Condition()  # its lock may be taken again: the collector may end a lease anywhere
 
     def take(self, size: int, held: int = 0) -> bool:
-        """Take `size` bytes more for somebody who has `held`. False: there would be less left for others than he has."""
+        """Take `size` bytes more for a holder of `held`. False: less would be left for others than it would have."""
         with self._changed:
             if held + size > self.limit - self.used:
                 return False

@@ -11,8 +11,8 @@ from sessiontap.callers import Caller
 from sessiontap.exchange import Headers, Request, Response
 from sessiontap.faults import Faults
 from sessiontap.headers import trace_id
-from sessiontap.llm.call import Call, Reply
 from sessiontap.llm.bounded import read_bounded
+from sessiontap.llm.call import Call, Reply
 from sessiontap.llm.decode import LIMIT, Decoded, decode, decode_chunks
 from sessiontap.llm.history import Ending
 from sessiontap.llm.history import ending as end_of

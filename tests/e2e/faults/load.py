@@ -11,7 +11,7 @@ import json
 import random
 import ssl
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,6 +125,25 @@ class Ledger:
         keys = [self.check(call) for call in calls]
         assert len(keys) == len(set(keys)), "a call is there twice"
         return keys
+
+
+def all_at_once(number: int, work: Callable[[int], None]) -> None:
+    """Run `work(n)` for each n on threads that begin together; what one raises fails the test."""
+    begin, failures = threading.Barrier(number), []
+
+    def run(n: int) -> None:
+        try:
+            begin.wait(PATIENCE)
+            work(n)
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=run, args=(n,)) for n in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures, failures
 
 
 @dataclass

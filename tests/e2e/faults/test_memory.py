@@ -1,31 +1,27 @@
-"""What recording holds in memory, in the proxy and its recorder: bounded whatever passes, and nothing that passes changes."""
+"""What recording holds in memory is bounded, in the proxy and its recorder, and nothing that passes is changed."""
 
 from __future__ import annotations
 
-import brotli
 import gzip
 import hashlib
 import random
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import brotli
 import psutil
-import pytest
 import zstandard
+from tests.e2e.faults.load import all_at_once
 from tests.e2e.faults.test_recorder import recorder_of
-from tests.e2e.gate import PATIENCE
 from tests.e2e.lab import Lab, Proxy
-
-from sessiontap.demo.dialogue import Request, Respond
+from tests.support.dialogue import Request, Respond
 
 MIB = 1 << 20
 HOST = "llm.example"
 URL = f"http://{HOST}/v1/chat/completions"
 RULES: Any = {"version": 1, "hosts": [{"host": HOST}], "rules": []}
-SLACK = 96 * MIB
+SLACK = 64 * MIB
 """Beyond the option: what the allocator keeps, mitmproxy's own buffers, and code that is loaded at the first call."""
 
 
@@ -46,25 +42,6 @@ class Growth:
 
     def bytes(self) -> list[int]:
         return [peak(pid) - before for pid, before in zip(self._pids, self._before, strict=True)]
-
-
-def all_at_once(number: int, work: Callable[[int], None]) -> None:
-    """Run `work(n)` for each n on threads that begin together; what one raises fails the test."""
-    begin, failures = threading.Barrier(number), []
-
-    def run(n: int) -> None:
-        try:
-            begin.wait(PATIENCE)
-            work(n)
-        except BaseException as failure:
-            failures.append(failure)
-
-    threads = [threading.Thread(target=run, args=(n,)) for n in range(number)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failures, failures
 
 
 def downloads(lab: Lab, number: int, size: int, memory: str | None) -> tuple[Proxy, list[int]]:
@@ -98,8 +75,8 @@ def downloads(lab: Lab, number: int, size: int, memory: str | None) -> tuple[Pro
 
 
 def test_large_downloads_at_once_stay_within_the_memory_and_every_record_is_there(lab: Lab) -> None:
-    number, size, memory = 8, 32 * MIB, 48 * MIB
-    proxy, grown = downloads(lab, number, size, "48MB")
+    number, size, memory = 6, 24 * MIB, 32 * MIB
+    proxy, grown = downloads(lab, number, size, f"{memory // MIB}MB")
     assert sum(grown) < memory + SLACK, [one >> 20 for one in grown]
     calls = proxy.stop()
     assert len(calls) == number
@@ -114,55 +91,74 @@ def test_large_downloads_at_once_stay_within_the_memory_and_every_record_is_ther
     assert not proxy.notes("dropped")
 
 
-BOMBS = {
+REPLY = b'{"model": "gpt-4o", "choices": []}'
+JSON = ("content-type", "application/json")
+CODINGS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda plain: gzip.compress(plain, 1),
     "zstd": zstandard.compress,
     "br": lambda plain: brotli.compress(plain, quality=1),
+    "zstd, gzip": lambda plain: gzip.compress(zstandard.compress(plain)),
 }
 
 
-def test_reply_bombs_cost_neither_memory_nor_time_and_pass_as_they_are(lab: Lab) -> None:
-    """A megabyte or less of each stands for a quarter of a gigabyte; the calls behind them are in the log at once."""
-    plain = bytes(256 * MIB)
-    bombs = {coding: encode(plain) for coding, encode in BOMBS.items()}
-    del plain
+def test_bombs_cost_neither_memory_nor_time_and_pass_as_they_are(lab: Lab) -> None:
+    """Each is far below a megabyte and stands for 128; as a request it comes back as the reply."""
+    plain = bytes(128 * MIB)
+    bombs = {coding: encode(plain) for coding, encode in CODINGS.items()}
 
-    async def answer(request: Request, respond: Respond) -> None:
-        coding = (await request.body()).decode()
-        headers = [("content-type", "application/json")]
-        if coding in bombs:
-            await respond.whole(200, bombs[coding], [*headers, ("content-encoding", coding)])
-        else:
-            await respond.whole(200, b'{"model": "gpt-4o", "choices": []}', headers)
+    async def echo(request: Request, respond: Respond) -> None:
+        body, coding = await request.body(), request.headers.get("content-encoding")
+        await respond.whole(200, body if coding else REPLY, [JSON, *([("content-encoding", coding)] if coding else [])])
 
-    lab.upstream(answer, [HOST], tls=False)
+    lab.upstream(echo, [HOST], tls=False)
     proxy = lab.proxy(RULES)
     growth = Growth(proxy)
     with proxy.client() as app:
-        for coding in [*bombs, "none"]:
-            with app.stream("POST", URL, content=coding.encode()) as reply:
-                assert b"".join(reply.iter_raw()) == bombs.get(coding, b'{"model": "gpt-4o", "choices": []}')
+        for coding, bomb in bombs.items():
+            with app.stream("POST", URL, content=bomb, headers=[JSON, ("content-encoding", coding)]) as reply:
+                assert b"".join(reply.iter_raw()) == bomb
+        assert app.post(URL, json={"model": "gpt-4o"}).content == REPLY
     *bombed, last = proxy.wait_calls(len(bombs) + 1)
-    assert sum(growth.bytes()) < 256 * MIB, growth.bytes()
+    assert sum(growth.bytes()) < SLACK + 128 * MIB, growth.bytes()
     assert last.record["llm"]["response_model"] == "gpt-4o"
-    for call in bombed:
-        assert {"undecodable", "response_cut"} <= set(call.record["flags"])
-        assert call.record["response"]["body"]["total"] == len(bombs[call.record["response"]["body"]["wire"]])
+    for call, (coding, bomb) in zip(bombed, bombs.items(), strict=True):
+        assert {"undecodable", "request_cut", "response_cut", "unread"} <= set(call.record["flags"])
+        for side in ("request", "response"):
+            body = call.record[side]["body"]
+            assert (body["size"], body["total"], body["wire"]) == (0, len(bomb), coding)
         assert any("decoded only up to" in problem for problem in call.record["llm"]["problems"])
 
 
-def test_a_request_bomb_is_forwarded_and_delays_nobody(lab: Lab) -> None:
-    bomb = gzip.compress(bytes(256 * MIB), 1)
+def question(number: int) -> bytes:
+    messages = b",".join(b'{"role":"user","content":"%d"}' % n for n in range(number))
+    return b'{"messages":[' + messages + b'],"model":"gpt-4o"}'
+
+
+LARGE_REQUESTS = {
+    "200,000 messages": (question(200_000), "gpt-4o"),
+    "20,000 messages": (question(20_000), "gpt-4o"),
+    "300,000 keys": (b'{"model":"gpt-4o",%s}' % b",".join(b'"k%d":{}' % n for n in range(300_000)), "gpt-4o"),
+    "two million empty lists": (b'{"x":[%s],"model":"gpt-4o"}' % b",".join([b"[]"] * 2_000_000), "gpt-4o"),
+    "a million levels": (b'{"model":"gpt-4o","x":%s}' % (b"[" * 1_000_000 + b"]" * 1_000_000), None),
+}
+
+
+def test_large_requests_pass_as_they_are_and_their_model_is_known(lab: Lab) -> None:
+    received: list[bytes] = []
 
     async def answer(request: Request, respond: Respond) -> None:
-        await respond.whole(200, hashlib.sha256(await request.body()).hexdigest().encode(), [])
+        received.append(await request.body())
+        await respond.whole(200, REPLY, [JSON])
 
     lab.upstream(answer, [HOST], tls=False)
-    proxy = lab.proxy(RULES)
-    growth = Growth(proxy)
-    with proxy.client() as app:
-        headers = {"content-type": "application/json", "content-encoding": "gzip"}
-        assert app.post(URL, content=bomb, headers=headers).text == hashlib.sha256(bomb).hexdigest()
-    (call,) = proxy.wait_calls(1)
-    assert sum(growth.bytes()) < 256 * MIB, growth.bytes()
-    assert {"undecodable", "request_cut"} <= set(call.record["flags"])
+    proxy = lab.proxy({**RULES, "rules": [{"match": {"model": "gpt-4o"}, "properties": {"known": "yes"}}]})
+    with proxy.client(headers=[JSON]) as app:
+        for body, _ in LARGE_REQUESTS.values():
+            assert app.post(URL, content=body).content == REPLY
+    assert received == [body for body, _ in LARGE_REQUESTS.values()]
+    for call, (body, model) in zip(proxy.wait_calls(len(LARGE_REQUESTS)), LARGE_REQUESTS.values(), strict=True):
+        assert call.record["llm"]["request_model"] == model
+        assert call.record["properties"] == ({"known": "yes"} if model else {})
+        assert any("too large to be read" in one or "too long" in one for one in call.record["llm"]["problems"])
+        assert call.request_body() == body
+    assert "a fault of its own" not in proxy.process.output

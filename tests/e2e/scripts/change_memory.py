@@ -1,21 +1,12 @@
-"""Changes an option of the addon when the file in `CHANGE_WHEN` appears, and says so."""
+"""Changes an option of the addon when a request for /change comes, and says so."""
 
-import asyncio
-import os
 import sys
-from pathlib import Path
 
-from mitmproxy import ctx
-
-TASKS: list[asyncio.Task[None]] = []
+from mitmproxy import ctx, http
 
 
-async def change() -> None:
-    while not Path(os.environ["CHANGE_WHEN"]).exists():
-        await asyncio.sleep(0.02)
-    ctx.options.update(session_memory="128MB")
-    print("CHANGED", file=sys.stderr, flush=True)
-
-
-def running() -> None:
-    TASKS.append(asyncio.get_running_loop().create_task(change()))
+def request(flow: http.HTTPFlow) -> None:
+    if flow.request.path == "/change":
+        flow.response = http.Response.make(200)
+        ctx.options.update(session_memory="128MB")
+        print("CHANGED", file=sys.stderr, flush=True)
