@@ -11,7 +11,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessiontap.llm.decode import decode, decode_chunks
+from sessiontap.llm.decode import HARMLESS, RATIO, decode, decode_chunks
 
 TEXT = b'{"text": "' + b"every word counts " * 300 + b'"}'
 
@@ -92,6 +92,46 @@ def test_expansion_stops_at_the_limit(name: str) -> None:
     decoded = decode(encode(bytes(50_000_000)), encodings, limit=1_000_000)
     assert len(decoded.data) == 1_000_000
     assert decoded.problem == "decoded only up to 1000000 bytes"
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate", "raw deflate", "br", "zstd", "two encodings"])
+def test_a_bomb_stops_at_what_its_own_size_allows(name: str) -> None:
+    encodings, encode = ENCODERS[name]
+    packed = encode(bytes(50_000_000))
+    decoded = decode(packed, encodings, limit=1 << 40)
+    assert len(decoded.data) == max(HARMLESS, len(packed) * RATIO)
+    assert decoded.beyond
+
+
+def test_what_is_not_encoded_has_no_limit() -> None:
+    decoded = decode(TEXT, None, limit=10)
+    assert (decoded.data, decoded.beyond) == (TEXT, False)
+
+
+def test_as_many_encodings_as_a_header_holds_are_not_undone() -> None:
+    decoded = decode(TEXT, ", ".join(["gzip"] * 5000))
+    assert (decoded.data, decoded.problem) == (TEXT, "the body has 5000 content-encodings")
+
+
+@pytest.mark.parametrize(
+    ("name", "packed", "said"),
+    [
+        pytest.param("gzip", gzip.compress(b"") * 50_000, "more than 10000 members", id="gzip"),
+        pytest.param("zstd", zstandard.compress(b"") * 50_000, "more than 10000 frames", id="zstd"),
+    ],
+)
+def test_as_many_members_as_nobody_makes_are_not_undone(name: str, packed: bytes, said: str) -> None:
+    problem = decode(packed, name).problem
+    assert problem is not None
+    assert said in problem
+
+
+def test_a_zstd_window_larger_than_the_web_allows_is_refused() -> None:
+    """RFC 9659: 8 MB; a decoder would have to set aside as much as the frame says."""
+    parameters = zstandard.ZstdCompressionParameters(window_log=27)
+    packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    packed = packer.compress(TEXT) + packer.flush()
+    assert decode(packed, "zstd").data == packed
 
 
 NAMES = st.sampled_from(["gzip", "deflate", "br", "zstd", "gzip, br", "zstd, gzip", "rot13", ""])

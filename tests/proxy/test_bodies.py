@@ -25,6 +25,27 @@ def test_a_body_beyond_the_cap_passes_whole_and_is_kept_cut() -> None:
     assert (b"".join(tap.pieces), tap.size, tap.cut) == (b"abcde", 12, True)
 
 
+def test_a_body_beyond_the_memory_passes_whole_and_is_kept_as_far_as_there_was_any() -> None:
+    budget = Budget(100_000)
+    tap = BodyTap(budget=budget)
+    chunk = bytes(10_000)
+    assert all(tap(chunk) is chunk for _ in range(20))
+    pieces, kept, lease = tap.settle()
+    assert (tap.size, tap.cut, tap.refused) == (200_000, True, True)
+    assert kept == sum(map(len, pieces))
+    assert 30_000 <= kept <= 50_000  # it leaves as much for others
+    assert kept <= lease.size == budget.used <= kept + len(pieces) * bodies.CHUNK_OVERHEAD
+
+
+def test_the_memory_of_a_body_that_nobody_takes_is_free_again() -> None:
+    budget = Budget(100_000)
+    tap = BodyTap(budget=budget)
+    tap(b"one")
+    assert budget.used > 3
+    del tap
+    assert budget.used == 0
+
+
 @pytest.mark.parametrize(
     "inner",
     [

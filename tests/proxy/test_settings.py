@@ -56,11 +56,21 @@ def test_fsync(folder: Path, text: str, seconds: float | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "size"), [("256MB", 256 << 20), ("1GB", 1 << 30), ("1.5 gb", 3 << 29), ("16mb", 16 << 20)]
+)
+def test_memory(folder: Path, text: str, size: int) -> None:
+    assert parse(DEFAULTS | {"session_memory": text}, {}, folder).memory == size
+
+
+@pytest.mark.parametrize(
     ("options", "environ", "said"),
     [
         pytest.param({"session_rules": "gone.yaml"}, {}, "gone.yaml (named by --set session_rules)", id="no such file"),
         pytest.param({}, {"SESSIONTAP_RULES": "no.yaml"}, "no.yaml (named by SESSIONTAP_RULES)", id="nor that"),
         pytest.param({"session_fsync": "banana"}, {}, "session_fsync='banana' is not understood", id="no duration"),
+        pytest.param({"session_memory": "lots"}, {}, "session_memory='lots' is not understood", id="no size"),
+        pytest.param({"session_memory": "256"}, {}, "Give a size such as '256MB'", id="a size without a unit"),
+        pytest.param({"session_memory": "1MB"}, {}, "Give at least '16MB'", id="too small a size"),
     ],
 )
 def test_what_is_wrong_is_said(folder: Path, options: dict[str, str], environ: dict[str, str], said: str) -> None:

@@ -24,7 +24,7 @@ from sessiontap.llm.sniff import STREAMS, Kind, body_kind, reply_kind
 
 MOST_VALUES = 500_000
 """Values of a body that is read in full."""
-MOST_EVENTS = 1_000_000
+MOST_EVENTS = 500_000
 """Lines or frames of a stream that is read: several times what any model says in one reply."""
 MOST_MESSAGES = 10_000
 """Messages of a conversation that is followed: 70 ms of the proxy's time."""

@@ -1,0 +1,124 @@
+"""Bodies with more values than are read: what is known of them all the same, and that finding it costs little."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from typing import Any
+
+import pytest
+
+from sessiontap.exchange import Headers, Request, Response
+from sessiontap.llm import bounded
+from sessiontap.llm.bounded import is_too_long, read_bounded, readable, reduced
+from sessiontap.llm.call import Asked, Call, Endpoint
+
+MANY = 600_000
+
+
+def request(body: bytes, content_type: str = "application/json", method: str = "POST") -> Request:
+    return Request(method, "api.openai.com", "/v1/x", Headers([("content-type", content_type)]), body)
+
+
+def call(body: Any = None) -> Call:
+    return Call(endpoint=Endpoint("openai", "openai-chat", "chat", "/v1/chat/completions"), asked=Asked(), json=body)
+
+
+LARGE = {
+    "objects": b'{"model":"m","messages":[%s],"tools":[{"name":"t"}]}' % b",".join([b"{}"] * MANY),
+    "lists": b'{"x":[%s],"tools":[{"name":"t"}],"model":"m"}' % b",".join([b"[]"] * MANY),
+    "keys": b'{"model":"m",%s,"tools":[{"name":"t"}]}' % b",".join(b'"k%d":1' % n for n in range(MANY)),
+    "numbers": b'{"model":"m","input":[%s],"tools":[{"name":"t"}]}' % b",".join([b"1"] * 4 * MANY),
+}
+NOT_LARGE = {
+    "an image": json.dumps({"messages": [{"image": "A" * 20_000_000}]}).encode(),
+    "a file of code": json.dumps({"messages": [{"content": "f({'a': [1, 2]});\n" * 50_000}]}).encode(),
+    "small": b'{"model":"m"}',
+}
+
+
+@pytest.mark.parametrize("body", LARGE.values(), ids=LARGE)
+def test_of_a_large_request_the_small_fields_are_read(body: bytes) -> None:
+    part = readable(request(body))
+    assert part is not None
+    assert part.body is not None
+    assert json.loads(part.body) == {"model": "m", "tools": [{"name": "t"}]}
+
+
+@pytest.mark.parametrize("body", NOT_LARGE.values(), ids=NOT_LARGE)
+def test_a_request_of_few_values_is_read_in_full_however_long_it_is(body: bytes) -> None:
+    assert readable(request(body)) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "method"),
+    [
+        pytest.param(LARGE["lists"], "application/octet-stream; x", "GET", id="frames of a WebSocket"),
+        pytest.param(b"[" * MANY, "image/png", "POST", id="no JSON"),
+    ],
+)
+def test_of_what_is_no_json_value_nothing_is_read(body: bytes, content_type: str, method: str) -> None:
+    part = readable(request(body, content_type, method))
+    assert part is not None
+    assert part.body is None
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * MANY, b"[1,2", b'{"model":', b'{"a":' * MANY, b"\xff\xfe"], ids=["deep", "cut", "torn", "keys", "text"]
+)
+def test_what_cannot_be_skipped_through_gives_nothing(body: bytes) -> None:
+    assert reduced(body) == b"{}"
+
+
+def test_a_conversation_of_more_messages_than_are_followed() -> None:
+    assert is_too_long(call({"messages": [{}] * (bounded.MOST_MESSAGES + 1)}))
+    assert not is_too_long(call({"messages": [{}] * bounded.MOST_MESSAGES}))
+    assert not is_too_long(call("text"))
+
+
+def reply(body: bytes, content_type: str) -> Any:
+    return read_bounded(call(), request(b""), Response(200, Headers([("content-type", content_type)]), body))
+
+
+def test_of_a_large_reply_the_usage_is_read() -> None:
+    numbers = ",".join(["0.5"] * 4 * MANY)
+    body = f'{{"data":[{{"embedding":[{numbers}]}}],"model":"e","usage":{{"prompt_tokens":7,"total_tokens":7}}}}'
+    read = reply(body.encode(), "application/json")
+    assert (read.response_model, read.usage.input) == ("e", 7)
+    assert read.problems == ("the response is too large to be read in full",)
+
+
+def frames(number: int) -> bytes:
+    prelude = struct.pack(">II", 16, 0)
+    prelude += struct.pack(">I", zlib.crc32(prelude))
+    return (prelude + struct.pack(">I", zlib.crc32(prelude))) * number
+
+
+TOO_MANY = {
+    "events": (b"data: {}\n\n" * MANY, "text/event-stream", "too many to be read"),
+    "lines": (b"{}\n" * MANY, "application/x-ndjson", "too many to be read"),
+    "frames": (frames(MANY), "application/vnd.amazon.eventstream", "too many to be read"),
+    "one event": (b"data: [%s]\n\n" % b",".join([b"[]"] * MANY), "text/event-stream", "too large to be read"),
+}
+
+
+@pytest.mark.parametrize(("body", "content_type", "said"), TOO_MANY.values(), ids=TOO_MANY)
+def test_a_stream_of_more_than_anybody_says_is_not_read(body: bytes, content_type: str, said: str) -> None:
+    read = reply(body, content_type)
+    (problem,) = read.problems
+    assert said in problem
+    assert (read.usage, read.text, read.stream) == (None, None, True)
+
+
+def test_a_long_stream_is_read() -> None:
+    body = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n' * 50_000
+    assert reply(body, "text/event-stream").text == "a" * 50_000
+
+
+def test_tool_calls_and_problems_are_as_many_as_anybody_reads() -> None:
+    said = b'{"id":"c","function":{"name":"f","arguments":"{}"}}'
+    body = b'{"choices":[{"index":0,"message":{"tool_calls":[%s]}}]}' % b",".join([said] * 5000)
+    read = reply(body, "application/json")
+    assert len(read.tool_calls) == bounded.MOST_TOOLS
+    assert read.problems == ("of 5000 tool calls the first 1000 are kept",)

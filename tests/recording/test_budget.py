@@ -1,0 +1,85 @@
+"""The memory that recording may hold, and who gets how much of it."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from sessiontap.recording.budget import DEFAULT, LEAST, Budget, Lease, Shares
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize("total", [LEAST, 100 * MIB, DEFAULT, 1 << 30])
+def test_the_shares_are_no_more_than_the_whole(total: int) -> None:
+    shares = Shares(total)
+    assert shares.proxy + shares.heads + shares.recorder + shares.index <= total
+    assert 0 < shares.body < shares.proxy
+
+
+def test_the_one_body_of_an_idle_proxy_gets_half_and_leaves_half() -> None:
+    lease = Lease(Budget(1000))
+    grown = 0
+    while lease.grow(10):
+        grown += 10
+    assert grown == 500
+
+
+def test_many_bodies_that_grow_together_share_equally_and_leave_as_much_for_the_next() -> None:
+    budget = Budget(1700)
+    leases = [Lease(budget) for _ in range(16)]
+    while sum(lease.grow(1) for lease in leases):
+        pass
+    assert {lease.size for lease in leases} == {100}
+    assert Lease(budget).grow(100)
+
+
+def test_what_ends_is_free_again() -> None:
+    budget = Budget(100)
+    lease = Lease(budget)
+    assert lease.grow(50)
+    assert not Lease(budget).grow(60)
+    lease.end()
+    lease.end()
+    assert budget.used == 0
+    assert Lease(budget).grow(60)
+
+
+def test_what_nobody_holds_any_more_is_free_again() -> None:
+    budget = Budget(100)
+    held = [Lease(budget)]
+    assert held[0].grow(50)
+    held.clear()
+    assert budget.used == 0
+
+
+def test_a_lease_gives_back_what_it_does_not_need() -> None:
+    budget = Budget(100)
+    lease = Lease.of(budget, 80)
+    lease.shrink(30)
+    lease.shrink(90)
+    assert (lease.size, budget.used) == (30, 30)
+
+
+def test_one_that_waits_goes_on_when_there_is_room() -> None:
+    budget, went_on = Budget(100), threading.Event()
+    budget.force(80)
+
+    def wait() -> None:
+        budget.wait(40)
+        went_on.set()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    assert not went_on.is_set()
+    budget.give(30)
+    assert went_on.wait(20)
+    waiting.join()
+    assert budget.used == 90
+
+
+def test_more_than_the_whole_is_taken_when_nobody_else_has_any() -> None:
+    budget = Budget(100)
+    budget.wait(1000)
+    assert budget.used == 1000
