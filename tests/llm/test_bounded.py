@@ -65,7 +65,9 @@ def test_of_what_is_no_json_value_nothing_is_read(body: bytes, content_type: str
 
 
 @pytest.mark.parametrize(
-    "body", [b"[" * MANY, b"[1,2", b'{"model":', b'{"a":' * MANY, b"\xff\xfe"], ids=["deep", "cut", "torn", "keys", "text"]
+    "body",
+    [b"[" * MANY, b"[1,2", b'{"model":', b'{"a":' * MANY, b"\xff\xfe"],
+    ids=["deep", "cut", "torn", "keys", "no text"],
 )
 def test_what_cannot_be_skipped_through_gives_nothing(body: bytes) -> None:
     assert reduced(body) == b"{}"

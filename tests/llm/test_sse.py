@@ -76,3 +76,9 @@ def test_no_bytes_raise_and_ends_grow(body: bytes) -> None:
     ends = [event.end for event in events(body)]
     assert ends == sorted(set(ends))
     assert all(0 < end <= len(body) for end in ends)
+
+
+def test_an_event_of_a_quarter_of_a_million_lines_is_put_together_in_one_go() -> None:
+    line = b"x" * 40
+    (event,) = events((b"data: " + line + b"\n") * 250_000 + b"\n")
+    assert event.data == b"\n".join([line] * 250_000)

@@ -220,6 +220,17 @@ def test_what_is_kept_of_a_frame(frame: Frame, line: bytes) -> None:
     assert lines.by_size == (b"characters" in line or b"binary" in line)
 
 
+def test_a_socket_without_memory_keeps_nothing_more_and_says_that_it_is_cut() -> None:
+    socket = Turns(RESPONSES)
+    feed(socket, CREATE, CREATED)
+    held = socket.held
+    socket.cap = 0
+    (turn,) = feed(socket, DELTA, COMPLETED)
+    assert held > len(CREATE) + len(CREATED) - 2  # what a frame takes beside its line is counted, too
+    assert (shown(turn), turn.reply.cut, turn.reply.frames) == (("create", "created"), True, 3)
+    assert socket.held == 0
+
+
 def test_one_cap_for_all_that_a_socket_holds() -> None:
     socket = Turns(REALTIME, cap=400)
     feed(socket, CREATE, CREATED, CREATE, created("r2"), *[DELTA.replace("Hi", "x" * 100)] * 3)

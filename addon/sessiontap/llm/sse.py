@@ -60,14 +60,14 @@ def _uniform(body: bytes, start: int, line_end: bytes) -> Iterator[tuple[list[by
 
 
 def _event(lines: list[bytes], end: int, complete: bool) -> Event | None:
-    data: bytes | None = None
+    parts: list[bytes] = []
     name: str | None = None
     for line in lines:
         field, _, value = line.partition(b":")
         if value.startswith(b" "):
             value = value[1:]
         if field == b"data":
-            data = value if data is None else data + b"\n" + value
+            parts.append(value)
         elif field == b"event":
             name = value.decode("utf-8", "replace") or None
-    return None if data is None else Event(data, name, end, complete)
+    return Event(b"\n".join(parts), name, end, complete) if parts else None
