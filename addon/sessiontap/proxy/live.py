@@ -100,7 +100,8 @@ def end(live: LiveCall, flow: http.HTTPFlow, outcome: Outcome, budget: Budget | 
     budget = budget if budget is not None else Budget(DEFAULT)
     request, reply = flow.request, flow.response
     request_body = _body(live, live.request_tap, request, "request", budget, budget.most)
-    reply_body = _body(live, live.reply_tap, reply, "response", budget, budget.most - request_body.kept)
+    left = min(budget.most, budget.together - request_body.kept)
+    reply_body = _body(live, live.reply_tap, reply, "response", budget, left)
     return Ended(
         live=live,
         duration=now - live.started,

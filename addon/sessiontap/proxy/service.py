@@ -78,7 +78,7 @@ class Service:
         self.environ = environment()
         self.planner = Planner(self.environ, faults)
         self.settings: Settings | None = None
-        self.budget = Budget(Shares().proxy, Shares().body)
+        self.budget = Budget(Shares().proxy, Shares().body, Shares().bodies)
         """Of the memory that bodies may take."""
         self.recorder: Recorder | None = None
         self._rules_file: RulesFile | None = None
@@ -133,7 +133,7 @@ class Service:
         self.destinations = Destinations(rules_file.rules)
         self.settings = settings
         shares = Shares(settings.memory)
-        self.budget.limit, self.budget.most = shares.proxy, shares.body
+        self.budget.limit, self.budget.most, self.budget.together = shares.proxy, shares.body, shares.bodies
         if first:
             self._open_files = open_files.raise_limit()
             self._restore(recorder)

@@ -49,17 +49,23 @@ class Shares:
 
     @property
     def body(self) -> int:
-        """Bytes that are kept of one call's bodies, and that one may have when it is decoded."""
+        """Bytes that are kept of one body, and that it may have when it is decoded."""
         return min(self.total // 8, 100 << 20)
+
+    @property
+    def bodies(self) -> int:
+        """Bytes that are kept of a call's two bodies together."""
+        return self.body * 5 // 4
 
 
 class Budget:
     """So many bytes, shared by leases. For any thread."""
 
-    def __init__(self, limit: int, most: int | None = None) -> None:
-        """`most`: bytes of one call's bodies; none are larger than the limit anyway."""
+    def __init__(self, limit: int, most: int | None = None, together: int | None = None) -> None:
+        """`most`: bytes of one body, `together`: of a call's two; they are no larger than the limit anyway."""
         self.limit = limit
         self.most = limit if most is None else most
+        self.together = limit if together is None else together
         self.used = 0
         self._changed = threading.Condition()  # its lock may be taken again: the collector may end a lease anywhere
 
