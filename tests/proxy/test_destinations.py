@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sessiontap.proxy.connections import Destination, Destinations, destinations, is_address, is_local, proxy_user
+from sessiontap.proxy.connections import Destination, Destinations, destinations, is_address, proxy_user
 from sessiontap.rules import load_text
+from sessiontap.trust import is_local
 
 RULES = load_text(
     "version: 1\n"
@@ -80,7 +81,7 @@ def test_the_proxy_user(header: str | None, user: str | None) -> None:
     ],
 )
 def test_who_is_on_this_machine(client: str | None, proxy: str | None, local: bool) -> None:
-    assert is_local(client, proxy) is local
+    assert is_local(client, proxy, False) is local
 
 
 @pytest.mark.parametrize(

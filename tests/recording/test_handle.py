@@ -311,7 +311,7 @@ def test_whoever_hurries_a_recorder_that_hangs_fills_no_memory(held: Callable[..
     one = held(max_calls=10, linger_seconds=0)
     os.kill(one.pid, signal.SIGSTOP)
     big = bytes(4 << 20)  # more than the pipe takes
-    assert one.handle.submit(wire.message(wire.NOTE, Note("big", "x"), whole(big, b"")), len(big))
+    assert one.handle.submit(wire.message(wire.NOTE, Note("big", "x"), whole(big, b"")))
     for _ in range(100):
         one.handle.hurry()
     assert one.handle.waiting <= 11

@@ -155,7 +155,7 @@ class Handle:
         receipt = Receipt()
         with self._lock:
             self._queued += 1
-        self._queue.put(_Item(_HURRY, 0, None, None, counts=False, receipt=receipt))
+        self._queue.put(_Item(_HURRY, 0, (), None, None, counts=False, receipt=receipt))
         self._hurry.set()
         return receipt
 
