@@ -16,7 +16,7 @@ from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.openai_chat import content_text
-from sessiontap.llm.pick import count, dicts, dig, items, names, parse, text
+from sessiontap.llm.pick import count, counts, dicts, dig, items, names, parse, place, text
 from sessiontap.llm.streamed import Piece, asked_for, pieces, streams
 from sessiontap.llm.toolcalls import Growing, arguments_of
 from sessiontap.llm.turn import nameless
@@ -95,13 +95,11 @@ def _user_text(message: Any) -> str | None:
 
 def usage_of(usage: Any) -> Usage | None:
     """Input made inclusive: tokens read from and written to the cache belong to it."""
-    given = count(usage, "input_tokens")
-    read, written = count(usage, "cache_read_input_tokens"), count(usage, "cache_creation_input_tokens")
     found = Usage(
-        input=None if given is None else given + (read or 0) + (written or 0),
+        input=counts(usage, "input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"),
         output=count(usage, "output_tokens"),
-        cache_read=read,
-        cache_write=written,
+        cache_read=count(usage, "cache_read_input_tokens"),
+        cache_write=count(usage, "cache_creation_input_tokens"),
         reasoning=count(usage, "output_tokens_details", "thinking_tokens"),
     )
     return None if found == Usage() else found
@@ -149,14 +147,15 @@ def streamed(call: Call, events: Iterable[Piece], complete: bool, problems: list
     usage: dict[str, Any] = {}
     usage_final = complete
     said: list[str] = []
-    calls: dict[Any, Growing] = {}
-    inputs: dict[Any, Any] = {}
+    calls: list[Growing] = []
+    open_calls: dict[int, Growing] = {}
+    inputs: dict[int, Any] = {}
     builtin: list[str] = []
     finish: str | None = None
     error: CallError | None = None
     first_token: int | None = None
     for event, _, end in events:
-        kind, at = event.get("type"), count(event, "index")
+        kind, at = event.get("type"), place(event, "index")
         if kind == "message_start":
             message = event.get("message")
             usage |= _stated(dig(message, "usage"))
@@ -164,7 +163,8 @@ def streamed(call: Call, events: Iterable[Piece], complete: bool, problems: list
             block = event.get("content_block")
             block_type, name = dig(block, "type"), text(block, "name")
             if block_type == "tool_use" and name:
-                calls[at] = Growing(name, text(block, "id"))
+                calls.append(Growing(name, text(block, "id")))
+                open_calls[at] = calls[-1]
                 inputs[at] = dig(block, "input")
             elif block_type in _PROVIDER_RUNS and name:
                 builtin.append(name)
@@ -175,11 +175,11 @@ def streamed(call: Call, events: Iterable[Piece], complete: bool, problems: list
             delta = event.get("delta")
             if dig(delta, "type") == "text_delta":
                 said.append(text(delta, "text") or "")
-            elif dig(delta, "type") == "input_json_delta" and at in calls:
-                calls[at].parts.append(text(delta, "partial_json") or "")
+            elif dig(delta, "type") == "input_json_delta" and at in open_calls:
+                open_calls[at].parts.append(text(delta, "partial_json") or "")
             first_token = end if first_token is None else first_token
-        elif kind == "content_block_stop" and at in calls and not any(calls[at].parts):
-            calls[at].parts.append(arguments_of(inputs.get(at)) or "")
+        elif kind == "content_block_stop" and at in open_calls and not any(open_calls[at].parts):
+            open_calls[at].parts.append(arguments_of(inputs.get(at)) or "")
         elif kind == "message_delta":
             finish = text(event, "delta", "stop_reason") or finish
             usage |= _stated(event.get("usage"))
@@ -190,7 +190,7 @@ def streamed(call: Call, events: Iterable[Piece], complete: bool, problems: list
         response_model=text(message, "model"),
         response_id=text(message, "id"),
         text="".join(said) or None,
-        tool_calls=tuple(call.done() for call in calls.values()),
+        tool_calls=tuple(call.done() for call in calls),
         builtin_tool_calls=tuple(builtin),
         finish_reason=finish,
         usage=usage_of(usage) if usage_final else _at_start(call, usage),

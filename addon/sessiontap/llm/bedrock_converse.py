@@ -14,7 +14,7 @@ from sessiontap.llm import eventstream
 from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
-from sessiontap.llm.pick import count, dicts, dig, first_count, items, names, parse, text
+from sessiontap.llm.pick import count, dicts, dig, first_count, in_range, items, names, parse, place, text, unreadable
 from sessiontap.llm.toolcalls import Growing, arguments_of
 from sessiontap.llm.turn import Seen, newest
 
@@ -75,18 +75,22 @@ class Counts(NamedTuple):
     def usage(self) -> Usage | None:
         if self == Counts():
             return None
-        given = None if self.input is None else self.input + (self.cache_read or 0) + (self.cache_write or 0)
+        given = None if self.input is None else in_range(self.input + (self.cache_read or 0) + (self.cache_write or 0))
         return Usage(given, self.output, self.cache_read, self.cache_write)
 
 
 def counts_of(usage: Any) -> Counts:
     """Converse's `usage`; Nova's own bodies name the cached tokens `...TokenCount`."""
     return Counts(
-        input=count(usage, "inputTokens"),
+        input=None if unreadable(usage, *_CACHE_READ, *_CACHE_WRITE) else count(usage, "inputTokens"),
         output=count(usage, "outputTokens"),
-        cache_read=first_count(usage, ("cacheReadInputTokens",), ("cacheReadInputTokenCount",)),
-        cache_write=first_count(usage, ("cacheWriteInputTokens",), ("cacheWriteInputTokenCount",)),
+        cache_read=first_count(usage, *_CACHE_READ),
+        cache_write=first_count(usage, *_CACHE_WRITE),
     )
+
+
+_CACHE_READ = (("cacheReadInputTokens",), ("cacheReadInputTokenCount",))
+_CACHE_WRITE = (("cacheWriteInputTokens",), ("cacheWriteInputTokenCount",))
 
 
 def reply(call: Call, response: Response) -> Reply:
@@ -136,14 +140,15 @@ def _builtin(use: Any) -> bool:
 def streamed(events: Iterable[eventstream.Event], problems: list[str]) -> Reply:
     """A stream's events; Nova's own, too, once they are taken out of their chunks."""
     said: list[str] = []
-    growing: dict[int | None, Growing] = {}
+    calls: list[Growing] = []
+    growing: dict[int, Growing] = {}
     builtin: list[str] = []
     metadata: Any = None
     finish: str | None = None
     error: CallError | None = None
     first_token: int | None = None
     for event in events:
-        at = count(event.value, "contentBlockIndex")
+        at = place(event.value, "contentBlockIndex")
         if event.failed:
             error = error or CallError(event.kind or None, text(event.value, "message"))
         elif event.kind == "contentBlockStart":
@@ -151,7 +156,8 @@ def streamed(events: Iterable[eventstream.Event], problems: list[str]) -> Reply:
             if (name := text(use, "name")) and _builtin(use):
                 builtin.append(name)
             elif name:
-                growing[at] = Growing(name, text(use, "toolUseId"))
+                calls.append(Growing(name, text(use, "toolUseId")))
+                growing[at] = calls[-1]
             first_token = event.end if name and first_token is None else first_token
         elif event.kind == "contentBlockDelta":
             delta = dig(event.value, "delta")
@@ -166,7 +172,7 @@ def streamed(events: Iterable[eventstream.Event], problems: list[str]) -> Reply:
     return Reply(
         response_model=_routed(metadata),
         text="".join(said) or None,
-        tool_calls=tuple(call.done() for call in growing.values()),
+        tool_calls=tuple(call.done() for call in calls),
         builtin_tool_calls=tuple(builtin),
         finish_reason=finish,
         usage=counts_of(dig(metadata, "usage")).usage(),

@@ -22,7 +22,7 @@ from sessiontap.llm import anthropic_messages, bedrock_converse, cohere, eventst
 from sessiontap.llm.bedrock_converse import Counts
 from sessiontap.llm.call import Asked, Call, CallError, Reply, Usage
 from sessiontap.llm.errors import error_inside
-from sessiontap.llm.pick import count, dicts, dig, items, parse, text
+from sessiontap.llm.pick import count, dicts, dig, items, parse, text, unreadable
 from sessiontap.llm.streamed import Piece
 
 Path = tuple[str | int, ...]
@@ -201,8 +201,8 @@ def _shaped(chunks: list[Piece], complete: bool) -> Reply:
         finish = next((found for path in shape.finish if (found := text(chunk, *path))), finish)
         model = model or text(chunk, *shape.model)
         response_id = response_id or text(chunk, "id")
-        given = _or(count(chunk, *shape.input), given)
-        made = _or(count(chunk, *shape.output), made)
+        given = _newer(chunk, shape.input, given)
+        made = _newer(chunk, shape.output, made)
     usage = Usage(input=given, output=made if complete or finish else None)  # Llama counts along in every chunk
     return Reply(
         response_model=model,
@@ -213,6 +213,11 @@ def _shaped(chunks: list[Piece], complete: bool) -> Reply:
         error=error,
         first_token=first_token,
     )
+
+
+def _newer(chunk: Any, path: Path, before: int | None) -> int | None:
+    """What the chunk states; what was stated before it where it states nothing."""
+    return before if dig(chunk, *path) is None else count(chunk, *path)
 
 
 def _or(found: int | None, other: int | None) -> int | None:
@@ -230,12 +235,13 @@ _HEADERS = ("input", "output", "cache-read-input", "cache-write-input")
 
 
 def _whole_number(value: str | None) -> int | None:
-    return int(value) if value is not None and value.isascii() and value.isdigit() and len(value) < 16 else None
+    return count(int(value)) if value is not None and value.isascii() and value.isdigit() and len(value) < 16 else None
 
 
 def _in_metrics(metrics: Any) -> Counts:
+    unclear = unreadable(metrics, ("cacheReadInputTokenCount",), ("cacheWriteInputTokenCount",))
     return Counts(
-        input=count(metrics, "inputTokenCount"),
+        input=None if unclear else count(metrics, "inputTokenCount"),
         output=count(metrics, "outputTokenCount"),
         cache_read=count(metrics, "cacheReadInputTokenCount"),
         cache_write=count(metrics, "cacheWriteInputTokenCount"),

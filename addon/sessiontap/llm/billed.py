@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sessiontap.llm.call import Billed
-from sessiontap.llm.pick import count, dicts, dig, first_count, names, text
+from sessiontap.llm.pick import count, dicts, dig, first_count, in_range, names, text, unreadable
 
 _INPUT = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
 _OUTPUT = ("completion_tokens_details", "output_tokens_details", "output_token_details")
@@ -82,11 +82,17 @@ def _first(*counts: int | None) -> int | None:
 
 def _modality(usage: Any, key: str, modality: str) -> int | None:
     """Gemini leaves a modality out that there was none of."""
-    if dig(usage, key) is None:
+    parts = dig(usage, key)
+    if not isinstance(parts, list):
         return None
-    return _sum(dicts(usage, key), "modality", modality, "tokenCount") or 0
+    if not any(part.get("modality") == modality for part in dicts(parts)):
+        return 0
+    return _sum(dicts(parts), "modality", modality, "tokenCount")
 
 
 def _sum(parts: Iterable[dict[str, Any]], key: str, value: str, number: str) -> int | None:
-    found = [count(part, number) or 0 for part in parts if part.get(key) == value]
-    return sum(found) if found else None
+    """None if there is no such part, or one of them states what is no count."""
+    found = [part for part in parts if part.get(key) == value]
+    if not found or any(unreadable(part, (number,)) for part in found):
+        return None
+    return in_range(sum(count(part, number) or 0 for part in found))

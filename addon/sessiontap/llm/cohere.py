@@ -18,7 +18,7 @@ from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Billed, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.openai_chat import content_text
-from sessiontap.llm.pick import count, dicts, dig, items, names, parse, text
+from sessiontap.llm.pick import count, dicts, dig, items, names, parse, place, text
 from sessiontap.llm.streamed import Piece, asked_for, pieces, streams
 from sessiontap.llm.toolcalls import Growing, arguments_of
 from sessiontap.llm.turn import Seen, newest
@@ -122,7 +122,8 @@ def streamed(events: Iterable[Piece], problems: list[str]) -> Reply:
     """A stream of any of them."""
     response_id = finish = None
     said: list[str] = []
-    growing: dict[int | None, Growing] = {}
+    growing: list[Growing] = []
+    by_place: dict[int, Growing] = {}
     calls: tuple[ToolCall, ...] = ()
     last: Reply | None = None
     usage: Usage | None = None
@@ -141,11 +142,11 @@ def streamed(events: Iterable[Piece], problems: list[str]) -> Reply:
         elif kind == "tool-call-start":
             call = dig(delta, "message", "tool_calls")
             if name := text(call, "function", "name"):
-                growing[count(event, "index")] = Growing(
-                    name, text(call, "id"), [arguments_of(dig(call, "function", "arguments")) or ""]
-                )
+                arguments = arguments_of(dig(call, "function", "arguments")) or ""
+                growing.append(Growing(name, text(call, "id"), [arguments]))
+                by_place[place(event, "index")] = growing[-1]
         elif kind == "tool-call-delta":
-            if found := growing.get(count(event, "index")):
+            if found := by_place.get(place(event, "index")):
                 found.parts.append(text(delta, "message", "tool_calls", "function", "arguments") or "")
         elif kind == "message-end":
             finish = text(delta, "finish_reason")
@@ -155,13 +156,13 @@ def streamed(events: Iterable[Piece], problems: list[str]) -> Reply:
         elif kind == "stream-end" or dig(event, "is_finished") is True:
             last = whole(dig(event, "response"))
             finish = text(event, "finish_reason") or last.finish_reason
-        elif kind in ("text-generation", None) and not count(event, "index"):
+        elif kind in ("text-generation", None) and place(event, "index") == 0:
             part = text(event, "text")
         if part:
             said.append(part)
         if first_token is None and (part or kind in _GENERATED or text(delta, "message", "content", "thinking")):
             first_token = end
-    done = tuple(call.done() for call in growing.values())
+    done = tuple(call.done() for call in growing)
     return Reply(
         response_id=response_id or (last.response_id if last else None),
         text="".join(said) or (last.text if last else None),

@@ -25,6 +25,8 @@ CONTEXT = 2
 """Lines around a change."""
 _ALIKE = 0.3
 """Share of the words of two messages that makes one a new version of the other."""
+_DEEPEST = 40
+"""Levels of a value that are compared one by one."""
 _NEAR = 20
 """Messages among which the new version of one is looked for."""
 _PLACES = (
@@ -239,14 +241,14 @@ def _part(name: str, before: list[str] | None, after: list[str] | None) -> Part 
     return Part("changed", name, unified(before, after))
 
 
-def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """Names and values; lists of plain values are one."""
-    if isinstance(value, dict) and value:
+def _leaves(value: Any, name: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Names and values; lists of plain values are one, and so is what is nested too deeply to be told apart."""
+    if isinstance(value, dict) and value and depth < _DEEPEST:
         for key, inner in value.items():
-            yield from _leaves(inner, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+            yield from _leaves(inner, f"{name}.{key}" if name else str(key), depth + 1)
+    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value) and depth < _DEEPEST:
         for number, item in enumerate(value):
-            yield from _leaves(item, f"{name}[{number}]")
+            yield from _leaves(item, f"{name}[{number}]", depth + 1)
     elif name or value not in (None, {}, []):
         yield name, value
 

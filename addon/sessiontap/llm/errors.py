@@ -11,12 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from sessiontap.exchange import Headers, Response
 from sessiontap.llm import sse
 from sessiontap.llm.call import CallError
-from sessiontap.llm.pick import dicts, dig, parse, text
+from sessiontap.llm.pick import dicts, dig, parse, text, written
 from sessiontap.llm.sniff import body_kind
 
 _LONGEST = 64 * 1024
@@ -63,7 +61,7 @@ def _message(value: Any) -> str | None:
         return value[:_LONGEST] or None
     if value in (None, [], {}):
         return None
-    return msgspec.json.encode(value).decode()[:_LONGEST]
+    return (written(value) or "")[:_LONGEST] or None
 
 
 def _detail(value: Any) -> str | None:

@@ -17,7 +17,7 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
-from sessiontap.llm.pick import count, dicts, dig, items, names, parse, text
+from sessiontap.llm.pick import count, counts, dicts, dig, items, names, parse, place, text
 from sessiontap.llm.streamed import pieces, streams
 from sessiontap.llm.toolcalls import arguments_of
 from sessiontap.llm.turn import Seen, newest
@@ -94,15 +94,28 @@ def _said(parts: list[dict[str, Any]], joint: str = "") -> str | None:
 
 def usage_of(usage: Any) -> Usage | None:
     """`usageMetadata`, normalised; None where it states no count (Vertex opens a stream with a traffic type alone)."""
-    given, tools = count(usage, "promptTokenCount"), count(usage, "toolUsePromptTokenCount")
-    made, thought = count(usage, "candidatesTokenCount"), count(usage, "thoughtsTokenCount")
+    thought = count(usage, "thoughtsTokenCount")
+    made = counts(usage, "candidatesTokenCount", "thoughtsTokenCount")
+    if made is None and dig(usage, "candidatesTokenCount") is None:
+        made = thought
     found = Usage(
-        input=None if given is None else given + (tools or 0),
-        output=None if made is None and thought is None else (made or 0) + (thought or 0),
+        input=counts(usage, "promptTokenCount", "toolUsePromptTokenCount"),
+        output=made,
         cache_read=count(usage, "cachedContentTokenCount"),
         reasoning=thought,
     )
     return None if found == Usage() else found
+
+
+def _counts(usage: Any) -> bool:
+    """Whether it states a count, be it one that cannot be read: then what was stated before it holds no more."""
+    return isinstance(usage, dict) and any(usage.get(key) is not None for key in _COUNTS)
+
+
+_COUNTS = (
+    *("promptTokenCount", "toolUsePromptTokenCount", "candidatesTokenCount", "thoughtsTokenCount"),
+    "cachedContentTokenCount",
+)
 
 
 def reply(call: Call, response: Response) -> Reply:
@@ -172,7 +185,7 @@ def _put_together(chunks: Iterator[tuple[Any, int | None]], complete: bool, prob
         blocked = blocked or text(chunk, "promptFeedback", "blockReason")
         candidate = None
         for one in dicts(chunk, "candidates"):
-            index = count(one, "index") or 0
+            index = place(one, "index")
             still_open[index] = not one.get("finishReason")
             candidate = one if index == 0 and candidate is None else candidate
         parts = list(dicts(candidate, "content", "parts"))
@@ -184,7 +197,7 @@ def _put_together(chunks: Iterator[tuple[Any, int | None]], complete: bool, prob
         usage = dig(chunk, "usageMetadata")
         tier = text(usage, "serviceTier") or tier
         # Counts change along a stream, the prompt's too: of one that was cut only those at its end are true.
-        if usage_of(usage) and (complete or (still_open and not any(still_open.values()))):
+        if _counts(usage) and (complete or (still_open and not any(still_open.values()))):
             stated = usage
     return Reply(
         response_model=model,

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import msgspec
-
 from sessiontap.llm.call import Family
-from sessiontap.llm.pick import dig, parse, text
+from sessiontap.llm.pick import dig, parse, text, written
 
 
 class Grammar(NamedTuple):
@@ -43,7 +41,7 @@ _ITEM = "conversation.item.create"
 
 def settings_line(settings: dict[str, Any]) -> bytes:
     """Settings as the client's frame that makes them."""
-    return msgspec.json.encode({"type": "session.update", "session": settings}) + b"\n"
+    return (written({"type": "session.update", "session": settings}) or "{}").encode() + b"\n"
 
 
 def merged(before: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def _message(message: dict[str, Any]) -> tuple[str, list[Piece]]:
     pieces = pieces_of(content)
     if "tool_calls" in message:
         for call in dicts(message, "tool_calls"):
-            named = dig(call, "function") or dig(call, "custom") or call
+            named = next((inner for key in ("function", "custom") if isinstance(inner := call.get(key), dict)), call)
             given = next((named[key] for key in ("arguments", "input", "parameters") if key in named), None)
             pieces.append(Called(text(named, "name") or "", given, text(call, "id")))
     if "function_call" in message and (name := text(message, "function_call", "name")):

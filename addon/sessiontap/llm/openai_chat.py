@@ -15,7 +15,7 @@ from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.openai_usage import cost_of, usage_of
-from sessiontap.llm.pick import count, dicts, dig, items, names, parse, text
+from sessiontap.llm.pick import dicts, dig, items, names, parse, place, text
 from sessiontap.llm.streamed import Piece, asked_for, pieces, streams
 from sessiontap.llm.toolcalls import Growing, arguments_of
 from sessiontap.llm.turn import nameless
@@ -187,7 +187,7 @@ def streamed(chunks: Iterable[Piece], complete: bool, problems: list[str]) -> Re
         response_id = response_id or text(chunk, "id")
         tier = text(chunk, "service_tier") or tier
         for choice in dicts(chunk, "choices"):
-            number = count(choice, "index") or 0
+            number = place(choice, "index")
             (open_choices.discard if choice.get("finish_reason") else open_choices.add)(number)
             delta = choice.get("delta") or choice.get("message")
             if first_token is None and _generated(delta):

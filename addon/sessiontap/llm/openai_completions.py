@@ -9,7 +9,7 @@ from sessiontap.llm.call import Asked, Call, CallError, Reply
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.openai_usage import cost_of, usage_of
-from sessiontap.llm.pick import dicts, dig, items, parse, text
+from sessiontap.llm.pick import dicts, dig, items, parse, place, text
 from sessiontap.llm.streamed import asked_for, pieces, streams
 
 
@@ -40,7 +40,7 @@ def reply(call: Call, response: Response) -> Reply:
             message = choice.get("delta") or choice.get("message")
             part = text(choice, "text") or content_text(dig(message, "content"))
             first_token = end if part and first_token is None else first_token
-            if not choice.get("index"):
+            if place(choice, "index") == 0:
                 said.append(part or "")
                 finish = text(choice, "finish_reason") or finish
         stated = dig(body, "usage") or dig(body, "x_groq", "usage")

@@ -30,7 +30,7 @@ def reply(call: Call, response: Response) -> Reply:
         return Reply(problems=(f"the response is {problem}",) if response.complete else ())
     usage = usage_of(dig(body, "usage"))
     given = usage.input if usage else None
-    if given is None:
+    if given is None and dig(body, "usage", "prompt_tokens") is None:
         given = count(body, "usage", "total_tokens")  # Voyage states the total alone
     return Reply(
         response_model=text(body, "model"),

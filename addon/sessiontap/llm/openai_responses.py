@@ -18,7 +18,7 @@ from sessiontap.llm.errors import error_inside
 from sessiontap.llm.grammar import RESPONSES
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.openai_usage import cost_of
-from sessiontap.llm.pick import count, dicts, dig, names, parse, text
+from sessiontap.llm.pick import count, dicts, dig, names, parse, place, text
 from sessiontap.llm.streamed import asked_for, pieces, streams
 from sessiontap.llm.toolcalls import arguments_of
 from sessiontap.llm.turn import nameless
@@ -156,7 +156,7 @@ class _Item:
         self.kind = text(item, "type") or self.kind
         self.name = _call_name(item) or self.name
         self.id = text(item, "call_id") or self.id
-        if not done:
+        if not done or not isinstance(item, dict):
             return
         if self.kind == "message":
             self.text = [part for piece in dicts(item, "content") if (part := _output_text(piece))] or self.text
@@ -218,7 +218,7 @@ def _streamed(response: Response) -> Reply:
     first_token: int | None = None
     for event, _, end in pieces(response, problems):
         kind = text(event, "type") or ""
-        at = count(event, "output_index") or 0
+        at = place(event, "output_index")
         delta = text(event, "delta")
         if isinstance(stated := event.get("response"), dict):
             body = {**stated, "model": text(body, "model") or text(stated, "model")}

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from sessiontap.llm.call import Usage
-from sessiontap.llm.pick import count, dig, first_count, number
+from sessiontap.llm.pick import count, dig, dollars, first_count, in_range
 
 _CACHE_READ: tuple[tuple[str | int, ...], ...] = (
     ("prompt_tokens_details", "cached_tokens"),
@@ -37,7 +37,7 @@ def usage_of(usage: Any) -> Usage | None:
     reasoning = first_count(usage, *_REASONING)
     total = count(usage, "total_tokens")
     if given is not None and made is not None and reasoning and total == given + made + reasoning:
-        made += reasoning
+        made = in_range(made + reasoning)
     found = Usage(
         input=given,
         output=made,
@@ -51,4 +51,4 @@ def usage_of(usage: Any) -> Usage | None:
 def cost_of(usage: Any) -> float | None:
     """The cost in US dollars, where the provider states it: `cost` (OpenRouter), `cost.total_cost` (Perplexity)."""
     cost = dig(usage, "cost")
-    return number(cost, "total_cost") if isinstance(cost, dict) else number(cost)
+    return dollars(cost, "total_cost") if isinstance(cost, dict) else dollars(cost)

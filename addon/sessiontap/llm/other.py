@@ -12,7 +12,7 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm import openai_chat, openai_completions
 from sessiontap.llm.call import Asked, Call, Reply, Usage
 from sessiontap.llm.errors import error_inside
-from sessiontap.llm.pick import count, dig, flag, parse, text
+from sessiontap.llm.pick import count, counts, dig, flag, parse, text
 from sessiontap.llm.sniff import body_kind
 from sessiontap.llm.streamed import pieces, streams
 
@@ -113,13 +113,11 @@ def _error_only(response: Response) -> Reply:
 def _interaction(body: Any) -> Reply:
     """A Gemini interaction (ai.google.dev/api/interactions-api): thoughts belong to the output, tools to the input."""
     usage = dig(body, "usage")
-    given, made = count(usage, "total_input_tokens"), count(usage, "total_output_tokens")
-    thought = count(usage, "total_thought_tokens")
     found = Usage(
-        input=None if given is None else given + (count(usage, "total_tool_use_tokens") or 0),
-        output=None if made is None else made + (thought or 0),
+        input=counts(usage, "total_input_tokens", "total_tool_use_tokens"),
+        output=counts(usage, "total_output_tokens", "total_thought_tokens"),
         cache_read=count(usage, "total_cached_tokens"),
-        reasoning=thought,
+        reasoning=count(usage, "total_thought_tokens"),
     )
     return Reply(
         response_model=text(body, "model"),

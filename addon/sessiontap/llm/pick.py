@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
+
+MOST = 10**12
+"""The largest count: more is a mistake or an attack, and would break sums of 64 bits that others make of counts."""
+MOST_DOLLARS = 10**9
+"""The largest amount of money."""
 
 _decode = msgspec.json.decode
 _BOM = b"\xef\xbb\xbf"
@@ -40,11 +46,45 @@ def text(value: Any, *keys: str | int) -> str | None:
 
 
 def count(value: Any, *keys: str | int) -> int | None:
-    """A whole number that is not negative; 28.0 is 28, true is no number."""
+    """A whole number from 0 to `MOST`; 28.0 is 28, true is no number."""
     value = dig(value, *keys)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST else None
+
+
+def counts(value: Any, *paths: tuple[str | int, ...] | str) -> int | None:
+    """The sum of the counts at `paths`: None if the first is not known, or another one is stated and is no count.
+
+    A part that is absent or null adds nothing: providers leave out what there was none of.
+    """
+    places = [(path,) if isinstance(path, str) else path for path in paths]
+    if count(value, *places[0]) is None or unreadable(value, *places):
+        return None
+    return in_range(sum(count(value, *place) or 0 for place in places))
+
+
+def unreadable(value: Any, *paths: tuple[str | int, ...]) -> bool:
+    """Whether one of `paths` states something that is no count."""
+    return any(count(value, *path) is None and dig(value, *path) is not None for path in paths)
+
+
+def in_range(total: int) -> int | None:
+    """A sum of counts, None if it is more than a count may be."""
+    return total if total <= MOST else None
+
+
+def place(value: Any, *keys: str | int) -> int:
+    """The index that a part of a stream states for itself, 0 if it states none.
+
+    What is no index is -1: a part that belongs nowhere is not put to the first one.
+    """
+    value = dig(value, *keys)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if value is None:
+        return 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else -1
 
 
 def first_count(value: Any, *paths: tuple[str | int, ...]) -> int | None:
@@ -56,10 +96,10 @@ def first_count(value: Any, *paths: tuple[str | int, ...]) -> int | None:
     return None
 
 
-def number(value: Any, *keys: str | int) -> float | None:
-    """A finite number that is not negative."""
+def dollars(value: Any, *keys: str | int) -> float | None:
+    """An amount of money from 0 to `MOST_DOLLARS`."""
     value = dig(value, *keys)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_DOLLARS:
         return None
     return float(value)
 
@@ -79,6 +119,16 @@ def items(value: Any, *keys: str | int) -> list[Any]:
 def dicts(value: Any, *keys: str | int) -> Iterator[dict[str, Any]]:
     """The objects of a list."""
     return (item for item in items(value, *keys) if isinstance(item, dict))
+
+
+def written(value: Any) -> str | None:
+    """A JSON value as JSON text, half of a surrogate pair as its escape; None if it is nested too deeply for that."""
+    try:
+        return msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"))
+    except RecursionError:
+        return None
 
 
 def names(found: Iterable[str | None]) -> tuple[str, ...]:

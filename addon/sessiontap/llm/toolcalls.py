@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from sessiontap.llm.call import ToolCall
+from sessiontap.llm.pick import written
 
 
 def arguments_of(value: Any) -> str | None:
     """Arguments as JSON text: a string is it already, anything else is written as JSON."""
     if value is None:
         return None
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return value if isinstance(value, str) else written(value)
 
 
 @dataclass(slots=True)

@@ -1,0 +1,29 @@
+"""What can be mutated, as a table. A new target is a line here and a module with `prepare`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from tests.fuzz.rounds import Make
+
+Prepare = Callable[[Path | None], Make]
+"""Of the folder with recorded exchanges, or None: what makes a case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    what: str
+    module: str
+
+    def load(self) -> Prepare:
+        """Its module's `prepare`."""
+        prepare: Prepare = import_module(self.module).prepare
+        return prepare
+
+
+TARGETS: dict[str, Target] = {
+    "readers": Target("requests and replies of every wire family", "tests.fuzz.readers"),
+}
