@@ -18,8 +18,10 @@ NUMBERS: tuple[Any, ...] = (
 STRINGS: tuple[str, ...] = (
     *("", " ", "0", "12", "true", "null", "{}", "[", '{"a": 1}', "[DONE]", "\n", "\r\n\r\n", "data: x\n\n", "\0"),
     *("\x1b[31m", "\x9b31m", "é", "🙂", "\u2028", "\ufeff", "\ud83d", "\udc00x", "a" * 3000, "../..", "%", "%00"),
-    *("user", "assistant", "tool", "model", "text", "tool_use", "function", "message", "error", "http://[", "::1"),
+    *("http://[", "::1"),
 )
+WORDS: tuple[str, ...] = ("user", "assistant", "tool", "model", "text", "tool_use", "function", "message", "error")
+"""Words that mean something."""
 CONTAINERS: tuple[Any, ...] = (
     *([], {}, [[]], [{}], [None], [1, "a", None], {"": None}, {"type": "text"}, {"type": 1}, {"type": []}),
     *({"text": {}}, {"function": 1}, [{"function": 1}], {"error": "x"}, {"error": []}, {"message": 3}),
@@ -27,9 +29,11 @@ CONTAINERS: tuple[Any, ...] = (
 )
 
 
-def odd(chance: Random) -> Any:
-    """A value that nobody expects."""
+def odd(chance: Random, *, meaningless: bool = False) -> Any:
+    """A value that nobody expects; if `meaningless`, it is no word that means something in its place."""
     kind = chance.randrange(8)
+    if kind == 4 and not meaningless and chance.random() < 0.4:
+        return chance.choice(WORDS)
     if kind < 3:
         return chance.choice(NUMBERS)
     if kind < 5:

@@ -185,7 +185,7 @@ def _one_value(chance: Random, one: Exchange, _: list[Any]) -> Case:
         return _mangled(chance, one, [])
     place = chance.choice(places)
     before_value = mutate.get(target.value, place)
-    new = mutate.odd(chance)
+    new = mutate.odd(chance, meaningless=True)
 
     def bodies(value: Any) -> tuple[bytes | None, bytes]:
         if in_request:

@@ -89,7 +89,8 @@ USAGES: dict[str, tuple[Any, Usage | None]] = {
 @pytest.mark.parametrize(("usage", "expected"), USAGES.values(), ids=USAGES)
 def test_usage(usage: Any, expected: Usage | None) -> None:
     assert reply(PATH, {"content": [], "usage": usage}).usage == expected
-    assert streamed(PATH, [{"type": "message_start", "message": {"usage": usage}}]).usage == expected
+    events = [{"type": "message_start", "message": {"usage": usage}}, {"type": "message_stop"}]
+    assert streamed(PATH, events).usage == expected
 
 
 def test_whole() -> None:
@@ -183,6 +184,11 @@ def test_nor_is_the_input_where_the_provider_may_add_to_it() -> None:
 def test_nor_where_it_is_a_placeholder() -> None:
     start = {"type": "message_start", "message": {"usage": {"input_tokens": 0, "output_tokens": 0}}}
     assert streamed(PATH, [start], complete=False).usage is None
+
+
+def test_a_stream_that_ends_before_its_last_statement_does_not_tell_its_output() -> None:
+    """The count at its start is one of tokens that were still to come."""
+    assert streamed(PATH, EVENTS[:8]).usage == Usage(10, None, 7)
 
 
 def test_an_error_in_a_stream_keeps_what_came_before() -> None:

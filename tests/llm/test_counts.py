@@ -40,7 +40,16 @@ def test_a_count_out_of_range_is_unknown(stated: Any) -> None:
 
 @pytest.mark.parametrize(
     ("stated", "known"),
-    [(0, 0.0), (0.25, 0.25), (10**9, 1e9), (10**9 + 1, None), (-0.01, None), (1e308, None), (10**400, None), ("1", None)],
+    [
+        (0, 0.0),
+        (0.25, 0.25),
+        (10**9, 1e9),
+        (10**9 + 1, None),
+        (-0.01, None),
+        (1e308, None),
+        (10**400, None),
+        ("1", None),
+    ],
     ids=str,
 )
 def test_an_amount_of_money(stated: Any, known: float | None) -> None:

@@ -9,7 +9,7 @@ from tests.cli import recorded
 from tests.trace.conftest import CALLER, call_map
 
 from sessiontap import trace
-from sessiontap.trace import TraceError
+from sessiontap.trace import TraceError, session_rows
 from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.filters import Filters
 from sessiontap.trace.index.stats import percentile
@@ -153,3 +153,56 @@ def test_percentiles_of_calls_and_sessions_are_exact(written, folder):
 )
 def test_nearest_rank(values, percent, expected):
     assert percentile(values, percent) == expected
+
+
+def counted(written, *tokens):
+    written(*(call_map(number, llm={"usage": {"input": one, "output": 1}}) for number, one in enumerate(tokens)))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "total"),
+    [
+        ((10**12, 10**12), 2 * 10**12),
+        ((2**63 - 1, 2**63 - 1), None),
+        ((2**63 - 1, 7), 7),
+        ((2**64 - 1, 7), 7),
+        ((-5, 7), 7),
+        ((10**12 + 1, None), None),
+    ],
+    ids=["the largest", "two of 63 bits", "one of 63 bits", "one of 64 bits", "a negative one", "just beyond"],
+)
+def test_tokens_out_of_range_are_left_out_of_every_sum(written, folder, tokens, total):
+    counted(written, *tokens)
+    log = trace.open(folder)
+    assert told(log, "model", "input_tokens", "output_tokens")[None] == (total, 2)
+    (session,) = log.query_sessions()
+    assert (session["input_tokens"], session["output_tokens"]) == (total, 2)
+    assert log.query_session(session["id"])["tree"][0]["input_tokens"] == total
+    assert session_rows((call.record, call.caller) for call in log.calls())[0]["input_tokens"] == total
+
+
+def test_a_sum_that_is_not_exact_is_unknown_and_breaks_nothing(written, folder):
+    largest = 10**12
+    for _ in range(3):
+        usage = {"input": largest, "output": 1}
+        written(*(call_map(n, session={"id": "s"}, llm={"usage": usage}) for n in range(3_100)))
+        assert trace.open(folder).query_sessions()[0]["output_tokens"] is not None
+    log = trace.open(folder)
+    assert told(log, "outcome", "calls", "input_tokens", "output_tokens") == {"ok": (9_300, None, 9_300)}
+    assert [(row["input_tokens"], row["output_tokens"]) for row in log.query_sessions()] == [(None, 9_300)]
+
+
+@pytest.mark.parametrize("time", [-1, 2**62, 2**63 - 1, 2**64 - 1], ids=str)
+def test_a_call_of_no_time_is_reported_and_left_out(written, folder, time):
+    written(call_map(1), call_map(2) | {"time": time})
+    log = trace.open(folder)
+    assert told(log, "outcome", "calls") == {"ok": (1,)}
+    assert [text for _, _, text in [one[-3:] for one in log.query_problems()]] != []
+
+
+@pytest.mark.parametrize("duration", [-1, 2**62, 2**64 - 1], ids=str)
+def test_a_duration_out_of_range_is_unknown(written, folder, duration):
+    written(call_map(1, duration=duration))
+    log = trace.open(folder)
+    assert told(log, "outcome", "calls", "duration_p50") == {"ok": (1, None)}
+    assert log.query_sessions()[0]["duration"] == 0

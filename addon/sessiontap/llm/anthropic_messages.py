@@ -145,7 +145,7 @@ def streamed(call: Call, events: Iterable[Piece], complete: bool, problems: list
     """A stream's events; Bedrock's, too, once they are taken out of their frames."""
     message: Any = None
     usage: dict[str, Any] = {}
-    usage_final = complete
+    stopped = False
     said: list[str] = []
     calls: list[Growing] = []
     open_calls: dict[int, Growing] = {}
@@ -182,10 +182,14 @@ def streamed(call: Call, events: Iterable[Piece], complete: bool, problems: list
             open_calls[at].parts.append(arguments_of(inputs.get(at)) or "")
         elif kind == "message_delta":
             finish = text(event, "delta", "stop_reason") or finish
-            usage |= _stated(event.get("usage"))
-            usage_final = usage_final or finish is not None
+            stated = _stated(event.get("usage"))
+            usage |= stated
+            stopped = stopped or bool(stated)
+        elif kind == "message_stop":
+            stopped = True
         elif kind == "error" or "error" in event:
             error = error or error_inside(event)
+    usage_final = finish is not None or (stopped and complete and not problems)
     return Reply(
         response_model=text(message, "model"),
         response_id=text(message, "id"),
@@ -208,7 +212,7 @@ def _stated(usage: Any) -> dict[str, Any]:
 
 
 def _at_start(call: Call, usage: dict[str, Any]) -> Usage | None:
-    """Usage of a stream that was cut: the input as stated at its start, the output unknown.
+    """Usage of a stream that was cut or damaged: the input as stated at its start, the output unknown.
 
     Not where it may have grown since (tools that the provider runs), nor where it is a placeholder (0, as compatible
     servers send that know it only at the end).

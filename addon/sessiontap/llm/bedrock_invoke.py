@@ -130,7 +130,7 @@ def _from_frames(call: Call, response: Response, problems: list[str]) -> tuple[R
             chunks.append(Piece(chunk, None, event.end))
             metrics = dig(chunk, "amazon-bedrock-invocationMetrics")
             stated = _in_metrics(metrics) if metrics else stated
-    found = _streamed(call, chunks, response.complete, problems)
+    found = _streamed(call, chunks, response.complete and not problems, problems)
     usage = found.usage
     if usage and not response.complete and stated == Counts():  # the other statement, which may differ, was cut off
         usage = replace(usage, output=None)

@@ -174,6 +174,7 @@ def _put_together(chunks: Iterator[tuple[Any, int | None]], complete: bool, prob
     calls: list[ToolCall] = []
     error: CallError | None = None
     stated: Any = None
+    at_end: Any = None
     searched = False
     still_open: dict[int, bool] = {}
     first_token: int | None = None
@@ -196,9 +197,11 @@ def _put_together(chunks: Iterator[tuple[Any, int | None]], complete: bool, prob
         searched = searched or bool(items(candidate, "groundingMetadata", "webSearchQueries"))
         usage = dig(chunk, "usageMetadata")
         tier = text(usage, "serviceTier") or tier
-        # Counts change along a stream, the prompt's too: of one that was cut only those at its end are true.
-        if _counts(usage) and (complete or (still_open and not any(still_open.values()))):
+        # Counts change along a stream, the prompt's too: of one that was cut or damaged only those at its end are true.
+        if _counts(usage):
             stated = usage
+            at_end = usage if still_open and not any(still_open.values()) else at_end
+    stated = stated if complete and not problems else at_end
     return Reply(
         response_model=model,
         response_id=response_id,

@@ -180,6 +180,7 @@ def streamed(chunks: Iterable[Piece], complete: bool, problems: list[str]) -> Re
     said: list[str] = []
     calls, legacy = _Calls(), _Calls()
     usage: Any = None
+    at_end: Any = None
     open_choices: set[int] = set()
     first_token: int | None = None
     for chunk, _, end in chunks:
@@ -201,10 +202,11 @@ def streamed(chunks: Iterable[Piece], complete: bool, problems: list[str]) -> Re
                     legacy.add({"index": 0, "function": legacy_call})
                 error = error or error_inside(choice)
         stated = dig(chunk, "usage") or dig(chunk, "x_groq", "usage")
-        # Some servers count along in every chunk: of a stream that was cut, only a count at its end is true.
-        if stated and (complete or not open_choices):
-            usage = stated
+        # Some servers count along in every chunk: of a stream that was cut or damaged, only a count at its end is true.
+        usage = stated or usage
+        at_end = stated if stated and not open_choices else at_end
         error = error or _error(chunk, None)
+    usage = usage if complete and not problems else at_end
     return Reply(
         response_model=model,
         response_id=response_id,

@@ -30,6 +30,7 @@ def reply(call: Call, response: Response) -> Reply:
     model = response_id = finish = tier = None
     said: list[str] = []
     usage: Any = None
+    at_end: Any = None
     error: CallError | None = None
     first_token: int | None = None
     for body, end in _bodies(response, problems):
@@ -44,9 +45,10 @@ def reply(call: Call, response: Response) -> Reply:
                 said.append(part or "")
                 finish = text(choice, "finish_reason") or finish
         stated = dig(body, "usage") or dig(body, "x_groq", "usage")
-        if stated and (response.complete or finish):  # else a count on the way, see openai_chat
-            usage = stated
+        usage = stated or usage
+        at_end = stated if stated and finish else at_end  # else a count on the way, see openai_chat
         error = error or error_inside(body)
+    usage = usage if response.complete and not problems else at_end
     return Reply(
         response_model=model,
         response_id=response_id,

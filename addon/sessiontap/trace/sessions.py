@@ -14,7 +14,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sessiontap.trace.views import CostOf, Record, call_row, end, is_error, iso, part, seconds, unknown_cost
+from sessiontap.trace.views import (
+    CostOf,
+    Record,
+    call_row,
+    end,
+    exact,
+    is_error,
+    iso,
+    part,
+    seconds,
+    tokens,
+    unknown_cost,
+)
 
 ACTIVE_SECONDS = 300
 
@@ -44,7 +56,7 @@ class _Totals:
         self.ended = ended if self.ended is None else max(ended, self.ended)
         usage = part(part(call, "llm"), "usage")
         for key, total in self.tokens.items():
-            if (value := usage.get(key)) is not None:
+            if (value := tokens(usage.get(key))) is not None:
                 self.tokens[key] = (total or 0) + value
 
     @property
@@ -108,9 +120,9 @@ class _Session:
             "errors": totals.errors,
             **{name: sorted(seen, key=seen.__getitem__) for name, seen in self.seen.items()},
             "properties": {key: value for key, (_, value) in self.properties.items()},
-            "input_tokens": totals.tokens["input"],
-            "output_tokens": totals.tokens["output"],
-            "cache_read_tokens": totals.tokens["cache_read"],
+            "input_tokens": exact(totals.tokens["input"]),
+            "output_tokens": exact(totals.tokens["output"]),
+            "cache_read_tokens": exact(totals.tokens["cache_read"]),
             "cost_usd": totals.cost,
             "cost_unknown_calls": totals.calls - len(totals.costs),
             "status": "failed" if self.last[1] else "active" if active else "completed",
@@ -184,8 +196,8 @@ def _node(nodes: dict[tuple[str, ...], _Totals], levels: tuple[str, ...]) -> dic
         "errors": totals.errors,
         "started": iso(totals.started),
         "duration": totals.duration,
-        "input_tokens": totals.tokens["input"],
-        "output_tokens": totals.tokens["output"],
+        "input_tokens": exact(totals.tokens["input"]),
+        "output_tokens": exact(totals.tokens["output"]),
         "cost_usd": totals.cost,
         "children": _children(nodes, levels) if levels else [],
     }

@@ -16,6 +16,11 @@ CostOf = Callable[[Record], float | None]
 ERRORS = frozenset(("http_error", "stream_error", "upstream_gone", "upstream_unreachable"))
 """Outcomes that are errors. `client_gone` is the app's own decision."""
 
+MOST_TOKENS = 10**12
+"""The largest count of tokens of a call; what is beyond is unknown."""
+EXACT = 2**53 - 1
+"""The largest sum that is told: up to it 64-bit floats, and so every reader of JSON, are exact (RFC 8259, 6)."""
+
 WARM_UP = "warm_up"
 """The flag of a request that prepares a later one and generates nothing: recorded, and no call of its session's."""
 
@@ -30,6 +35,17 @@ def iso(time: int | None) -> str | None:
 
 def seconds(nanoseconds: int | None) -> float | None:
     return None if nanoseconds is None else nanoseconds / 1_000_000_000
+
+
+def tokens(value: Any) -> int | None:
+    """A count of tokens, None if it is none or out of range."""
+    known = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS
+    return value if known else None
+
+
+def exact(total: float | None) -> int | None:
+    """A sum of counts, None beyond `EXACT`."""
+    return None if total is None or total > EXACT else int(total)
 
 
 def is_error(call: Record) -> bool:

@@ -15,7 +15,7 @@ from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.filters import Filters, condition
 from sessiontap.trace.index.rows import COLUMNS, JSONS, TEXTS, call_of
 from sessiontap.trace.sessions import ACTIVE_SECONDS, session_tree
-from sessiontap.trace.views import Record, call_row, iso, seconds
+from sessiontap.trace.views import Record, call_row, exact, iso, seconds
 
 Row = dict[str, Any]
 Sort = Literal["started", "ended", "name", "duration", "calls", "errors", "tokens", "cost"]
@@ -94,9 +94,9 @@ def _session_rows(database: sqlite3.Connection, where: str, values: list[Any], p
                 "errors": errors,
                 **{kind: lists.get((n, kind), []) for kind in _LISTS},
                 "properties": properties.get(n, {}),
-                "input_tokens": asked,
-                "output_tokens": answered,
-                "cache_read_tokens": cached,
+                "input_tokens": exact(asked),
+                "output_tokens": exact(answered),
+                "cache_read_tokens": exact(cached),
                 "cost_usd": cost,
                 "cost_unknown_calls": calls - known,
                 "status": "failed" if failed else "active" if active else "completed",

@@ -1,8 +1,8 @@
 """Statistics over calls: how many, how many failed, tokens, cost and how long they took, by what they have in common.
 
 Percentiles are exact, nearest-rank: of n sorted values the one at ceil(p * n). Unknown durations, tokens and costs are
-left out, never taken as 0; what is known of nothing is None. SQLite makes the sums; durations are
-sorted here, which takes half of the time that its ORDER BY does.
+left out, never taken as 0; what is known of nothing is None. SQLite makes the sums, of tokens in floats: they do not
+overflow and are exact up to `views.EXACT`. Durations are sorted here, in half of the time that its ORDER BY takes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 from sessiontap.trace.index.filters import Condition
-from sessiontap.trace.views import seconds
+from sessiontap.trace.views import exact, seconds
 
 By = Literal[
     "name", "path", "model", "process", "provider", "operation", "agent", "user", "session", "step", "outcome", "tool",
@@ -28,8 +28,8 @@ _KEYS = {"name": "session_name", "model": "coalesce(response_model, request_mode
 _TEXT = ("name", "path", "model", "provider", "operation", "agent", "user", "outcome")
 """Whose key is the number of a text."""
 _PER_SESSION = """
-SELECT {key} AS k, calls.session, count(*) AS n, sum(failed) AS failed, sum(input) AS input, sum(output) AS output,
-    sum(cache_read) AS cache_read, sum(usd) AS usd, count(usd) AS priced,
+SELECT {key} AS k, calls.session, count(*) AS n, sum(failed) AS failed, sum(input + 0.0) AS input,
+    sum(output + 0.0) AS output, sum(cache_read + 0.0) AS cache_read, sum(usd) AS usd, count(usd) AS priced,
     max(time + coalesce(duration, 0)) - min(time) AS span
 FROM {table} {costs} WHERE {where} GROUP BY calls.session, k
 """
@@ -83,9 +83,9 @@ def _row(sums: Sequence[Any], durations: list[int], first_tokens: list[int]) -> 
         "errors": errors,
         "error_rate": errors / calls,
         "sessions": sessions,
-        "input_tokens": asked,
-        "output_tokens": answered,
-        "cache_read_tokens": cached,
+        "input_tokens": exact(asked),
+        "output_tokens": exact(answered),
+        "cache_read_tokens": exact(cached),
         "cost_usd": _usd(usd),
         "cost_unknown_calls": calls - priced,
         "session_cost_usd_mean": _usd(math.fsum(paid) / len(paid)) if paid else None,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sessiontap.trace.index.rows import COLUMNS
+from sessiontap.trace.views import EXACT
 
 Row = tuple[Any, ...]
 _AT = {name: position for position, name in enumerate(COLUMNS)}
@@ -33,14 +34,17 @@ _ADD = """
 UPDATE sessions SET
     calls = calls + :calls, errors = errors + :errors,
     started = min(coalesce(started, :started), :started), ended = max(coalesce(ended, :ended), :ended),
-    input = coalesce(input + :input, input, :input), output = coalesce(output + :output, output, :output),
-    cache_read = coalesce(cache_read + :cache_read, cache_read, :cache_read),
+    input = min(coalesce(input + :input, input, :input), :most),
+    output = min(coalesce(output + :output, output, :output), :most),
+    cache_read = min(coalesce(cache_read + :cache_read, cache_read, :cache_read), :most),
     name = CASE WHEN first_time IS NULL OR :first < first_time THEN :name ELSE name END,
     first_time = min(coalesce(first_time, :first), :first),
     last_failed = CASE WHEN last_time IS NULL OR :last >= last_time THEN :failed ELSE last_failed END,
     last_time = max(coalesce(last_time, :last), :last)
 WHERE n = :n
 """
+BEYOND = EXACT + 1
+"""Sums of tokens stop here, far below what overflows: a sum that is not told is at least this much."""
 
 
 class Sums:
@@ -82,7 +86,7 @@ class Sums:
                 sums[3] = end
             for at, column in ((4, _INPUT), (5, _OUTPUT), (6, _CACHE_READ)):
                 if row[column] is not None:
-                    sums[at] = (sums[at] or 0) + row[column]
+                    sums[at] = min((sums[at] or 0) + row[column], BEYOND)
             if time < sums[7]:
                 sums[2] = sums[7] = time
                 sums[8] = name
@@ -131,7 +135,9 @@ class Sums:
 
     def write(self, database: sqlite3.Connection) -> None:
         """Into the tables, and begin afresh."""
-        added = [dict(zip(_NAMES, (session, *sums), strict=True)) for session, sums in self._sessions.items()]
+        added = [
+            dict(zip(_NAMES, (session, *sums), strict=True), most=BEYOND) for session, sums in self._sessions.items()
+        ]
         database.executemany(_ADD, added)
         database.executemany(
             "INSERT INTO session_values(session, kind, string, first) VALUES (?, ?, ?, ?) "
