@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from urllib.parse import parse_qsl, urlsplit
+from typing import NamedTuple
+from urllib.parse import parse_qsl
 
 
 class Headers:
@@ -50,6 +51,47 @@ class Headers:
         return f"Headers({list(self.fields)!r})"
 
 
+def in_url(host: str) -> str:
+    """A host as a URL writes it: an IPv6 address stands in brackets (RFC 3986, 3.2.2)."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def with_brackets(url: str, *hosts: str | None) -> str:
+    """A recorded URL, in which one of `hosts` may be an IPv6 address without brackets, with them."""
+    scheme, between, rest = url.partition("://")
+    for host in hosts:
+        if host and ":" in host and between and rest.startswith(host):
+            return f"{scheme}://{in_url(host)}{rest[len(host) :]}"
+    return url
+
+
+class UrlParts(NamedTuple):
+    """A URL, taken apart."""
+
+    scheme: str
+    host: str
+    """Without brackets, in lower case."""
+    port: int | None
+    """None if it names none, or what is no port."""
+    target: str
+    """Path and query."""
+
+    @classmethod
+    def of(cls, url: str, *hosts: str | None) -> UrlParts:
+        """Take a recorded URL apart, whatever it holds; for `hosts` see `with_brackets`."""
+        scheme, _, rest = with_brackets(url, *hosts).partition("://")
+        ends = min((at for one in "/?#" if (at := rest.find(one)) >= 0), default=len(rest))
+        authority = rest[:ends].rpartition("@")[2]
+        target = rest[ends:].partition("#")[0]
+        if authority.startswith("["):
+            host, _, port = authority[1:].partition("]")
+        else:
+            host, _, port = authority.partition(":")
+        port = port.removeprefix(":")
+        known = port.isascii() and port.isdigit() and len(port) < 6 and int(port) < 65536
+        return cls(scheme, host.lower(), int(port) if known else None, target if target[:1] == "/" else f"/{target}")
+
+
 @dataclass(frozen=True)
 class Request:
     """A request as the app asked for it: `target` is path and query, `body` None where it is not at hand."""
@@ -70,14 +112,15 @@ class Request:
     @cached_property
     def query(self) -> tuple[tuple[str, str], ...]:
         """Decoded query parameters, in order."""
-        return tuple(parse_qsl(urlsplit(self.target).query, keep_blank_values=True))
+        asked = self.target.partition("?")[2].partition("#")[0]
+        return tuple(parse_qsl(asked, keep_blank_values=True))
 
     @property
     def url(self) -> str:
         """The absolute URL, the port left out where it is the scheme's own."""
         default = {"https": 443, "http": 80}.get(self.scheme)
         port = "" if self.port == default else f":{self.port}"
-        return f"{self.scheme}://{self.host}{port}{self.target}"
+        return f"{self.scheme}://{in_url(self.host)}{port}{self.target}"
 
 
 @dataclass(frozen=True)

@@ -26,4 +26,5 @@ class Target:
 
 TARGETS: dict[str, Target] = {
     "readers": Target("requests and replies of every wire family", "tests.fuzz.readers"),
+    "exporters": Target("recorded calls as jsonl, HAR and flow file, read back by mitmproxy", "tests.fuzz.exporters"),
 }

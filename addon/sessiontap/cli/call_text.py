@@ -7,7 +7,6 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from sessiontap.cli import table
 from sessiontap.cli.listing import result
@@ -15,6 +14,7 @@ from sessiontap.cli.output import line, safe
 from sessiontap.cli.stored import read
 from sessiontap.cli.table import Column, Row
 from sessiontap.cli.units import UNKNOWN, count, duration, exact_dollars, moment, size
+from sessiontap.exchange import UrlParts
 from sessiontap.prices import Cost
 from sessiontap.trace import StoredCall, call_row
 from sessiontap.trace.views import iso
@@ -101,8 +101,8 @@ def start_line(call: StoredCall, side: str) -> str:
     version = message.get("http_version") or "HTTP/?"
     if side == "response":
         return f"{version} {message.get('status')}\n"
-    url = urlsplit(message["url"])
-    return f"{message['method']} {url.path or '/'}{f'?{url.query}' if url.query else ''} {version}\n"
+    target = UrlParts.of(message["url"], call.record.get("host"), call.record.get("forwarded_host")).target
+    return f"{message['method']} {target} {version}\n"
 
 
 def fields(message: Mapping[str, Any]) -> Iterator[str]:

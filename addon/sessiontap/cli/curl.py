@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+from sessiontap.cli.output import safe
 from sessiontap.exchange import Request
 
 LEFT_OUT = frozenset(
@@ -18,18 +19,24 @@ LEFT_OUT = frozenset(
         "content-encoding",  # the body is kept decoded
     }
 )
+ADDED = ("User-Agent", "Accept", "Content-Type")
+"""What curl adds of its own accord, the last one with a body."""
 INLINE = 32 * 1024
 """Bytes of body that go on the command line; more is piped in."""
 
 
 def command(request: Request, call_id: str) -> str:
     """The command, on lines of their own; a body that no command line can hold is piped from `sessiontap cat`."""
-    words = [["curl", request.url]]
-    if request.method not in ("GET", "POST") or (request.method == "POST") != bool(request.body):
+    words = [["curl", *_as_it_is(request.target), _as_sent(request.url)]]
+    if request.method == "HEAD" and not request.body:
+        words.append(["--head"])  # with -X it would wait for a body
+    elif request.method not in ("GET", "POST") or (request.method == "POST") != bool(request.body):
         words.append(["-X", request.method])
     for name, value in request.headers:
         if name.lower() not in LEFT_OUT and not name.startswith(":"):
-            words.append(["-H", f"{name}: {value}" if value else f"{name};"])
+            words.append(["-H", f"{name}: {_as_sent(value)}" if value else f"{name};"])
+    added = ADDED if request.body else ADDED[:2]
+    words += [["-H", f"{name}:"] for name in added if name not in request.headers]
     if request.headers.get("accept-encoding"):
         words.append(["--compressed"])
     before = ""
@@ -48,10 +55,30 @@ def redactions(request: Request) -> int:
     return sum("[redacted:" in value for _, value in request.headers)
 
 
+def _as_it_is(target: str) -> list[str]:
+    """What keeps curl from giving a meaning of its own to parts of a URL."""
+    options = []
+    if any(one in target for one in "[]{}"):
+        options.append("--globoff")
+    if "/." in target.partition("?")[0]:
+        options.append("--path-as-is")
+    return options
+
+
+def _as_sent(text: str) -> str:
+    """Text that was decoded a byte a character, as the UTF-8 that it was, if it was."""
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeError:
+        return text
+
+
 def _inline(body: bytes) -> str | None:
-    if len(body) > INLINE or b"\0" in body:
+    """A body that stands on a command line: text without what drives a terminal. None for others."""
+    if len(body) > INLINE:
         return None
     try:
-        return body.decode()
+        text = body.decode()
     except UnicodeDecodeError:
         return None
+    return text if safe(text) == text else None

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from sessiontap import trust
 from sessiontap.callers import Caller, Process
-from sessiontap.exchange import Headers, Request, Response
+from sessiontap.exchange import Headers, Request, Response, UrlParts
 from sessiontap.llm.call import Call, Endpoint, Reply
 from sessiontap.llm.read import read_reply, read_request
 from sessiontap.rules import Facts, SessionFacts
@@ -26,16 +25,13 @@ def asked_request(call: StoredCall) -> Request:
     """The request as the app sent it: to its own host, without the headers that were added. Raises BodyError."""
     record = call.record
     sent = record["request"]
-    url = urlsplit(sent["url"])
+    url = UrlParts.of(sent["url"], record.get("host"), record.get("forwarded_host"))
     rerouted = any(change[0] == "route" for change in record.get("changes") or ())
-    try:
-        port = None if rerouted else url.port
-    except ValueError:
-        port = None
+    port = None if rerouted else url.port
     return Request(
         method=sent["method"],
-        host=record.get("host") or url.hostname or "",
-        target=(url.path or "/") + (f"?{url.query}" if url.query else ""),
+        host=record.get("host") or url.host,
+        target=url.target,
         headers=unchanged(fields(sent), record.get("changes") or ()),
         body=call.request_body(),
         scheme=url.scheme,

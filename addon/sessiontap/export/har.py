@@ -11,16 +11,19 @@ requests: one that is no UTF-8 is written a character a byte, and its comment sa
 from __future__ import annotations
 
 import base64
+import ipaddress
+import re
 import string
 from collections.abc import Iterable, Mapping
 from email.message import Message as Fields
 from http import HTTPStatus
 from typing import Any, BinaryIO
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import msgspec
 
 import sessiontap
+from sessiontap.exchange import UrlParts, in_url, with_brackets
 from sessiontap.export.call import Body, ExportedCall, field, fields
 from sessiontap.export.frames import messages
 
@@ -32,6 +35,8 @@ CODINGS = frozenset({"gzip", "deflate", "br", "zstd", "identity"})
 """Content-Encodings that readers know. mitmproxy refuses the whole file for another one, so that header is left out."""
 VERSIONS = {"HTTP/2.0": "HTTP/2", "HTTP/3.0": "HTTP/3"}
 """As readers expect them."""
+HOST = re.compile(r"(?=.{1,253}\.?$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
+UNKNOWN_HOST = "unknown.invalid"
 URL_ASCII = string.punctuation
 """What a URL keeps as it is; mitmproxy refuses the whole file for one that is no ASCII."""
 UTF8_TYPES = ("json", "html", "xml", "javascript", "ecmascript", "text/css")
@@ -106,7 +111,8 @@ def _timings(call: ExportedCall) -> dict[str, float]:
 
 def _request(call: ExportedCall) -> Json:
     request, body = call.request, call.request_body
-    url = quote(str(request.get("url") or ""), URL_ASCII)
+    recorded = str(request.get("url") or "")
+    url = readable_url(recorded, str(call.row["host"] or ""), str(call.row["forwarded_host"] or ""))
     found: Json = {
         "method": str(request.get("method") or ""),
         "url": url,
@@ -117,11 +123,49 @@ def _request(call: ExportedCall) -> Json:
         "headersSize": -1,
         "bodySize": _wire_size(body, ()),
     }
+    kind = field(request, "content-type")
+    comments = [body.missing] if body.missing else []
     if body.data and not call.is_websocket:
-        found["postData"] = _post_data(body.data, field(request, "content-type") or UNKNOWN_TYPE)
-    if body.missing:
-        found["comment"] = body.missing
+        found["postData"] = _post_data(body.data, kind or UNKNOWN_TYPE)
+        if kind and charset_of(kind) is not None and as_text(body.data, kind) is None:
+            found["headers"] = [_in_utf8(pair) for pair in found["headers"]]
+            comments.append(f"the recorded content-type, by which no reader gives the body back: {kind}")
+    if UNKNOWN_HOST in url and UNKNOWN_HOST not in recorded:
+        comments.append(f"the recorded URL, which no reader takes: {recorded}")
+    if comments:
+        found["comment"] = "; ".join(comments)
     return found
+
+
+def readable_url(recorded: str, *hosts: str) -> str:
+    """A recorded URL as mitmproxy takes it: ASCII, to a host and port that there may be.
+
+    It refuses the whole file for another one. A host that there cannot be is `UNKNOWN_HOST`.
+    """
+    url = with_brackets(recorded, *hosts)
+    parts = UrlParts.of(url)
+    try:
+        if parts.scheme in ("http", "https") and urlsplit(url).port == parts.port and is_host(parts.host):
+            return quote(url, URL_ASCII)
+    except ValueError:
+        pass
+    scheme = parts.scheme if parts.scheme in ("http", "https") else "https"
+    host = next((one for one in (parts.host, *hosts) if is_host(one)), UNKNOWN_HOST)
+    port = f":{parts.port}" if parts.port else ""
+    return quote(f"{scheme}://{in_url(host)}{port}{parts.target}", URL_ASCII)
+
+
+def is_host(host: str) -> bool:
+    """Whether it is a name or an address as mitmproxy checks them."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        try:
+            host.encode("ascii").decode("idna")
+        except UnicodeError:
+            return False
+        return HOST.fullmatch(host) is not None
+    return True
 
 
 def _post_data(data: bytes, kind: str) -> Json:
@@ -186,14 +230,35 @@ def as_text(data: bytes, kind: str) -> str | None:
         text = data.decode()
     except UnicodeDecodeError:
         return None
-    parsed = Fields()
-    parsed["content-type"] = kind
-    charset = parsed.get_content_charset()
+    charset = charset_of(kind)
     if charset is None:
         same = text.isascii() or any(word in kind for word in UTF8_TYPES)
     else:
         same = charset in ("utf-8", "utf8") or (charset in ("us-ascii", "iso-8859-1", "latin-1") and text.isascii())
     return text if same else None
+
+
+def charset_of(kind: str) -> str | None:
+    """The charset that a Content-Type names."""
+    parsed = Fields()
+    parsed["content-type"] = kind
+    return parsed.get_content_charset()
+
+
+def _is_known(charset: str | None) -> bool:
+    """Whether it is none, or one of text. mitmproxy refuses the whole file for `base64`, which Python has, too."""
+    try:
+        "".encode(charset or "utf-8")
+    except (LookupError, ValueError):
+        return False
+    return True
+
+
+def _in_utf8(pair: Json) -> Json:
+    """A header; a Content-Type with another charset."""
+    if pair["name"].lower() != "content-type":
+        return pair
+    return {**pair, "value": f"{pair['value'].partition(';')[0]}; charset=utf-8"}
 
 
 def _wire_size(body: Body, chunks: Iterable[int]) -> int:
@@ -215,7 +280,9 @@ def _version(message: Record) -> str:
 def _headers(message: Record) -> list[Json]:
     codings = [value.lower() for name, value in fields(message) if name.lower() == "content-encoding"]
     fit = len(codings) == 1 and codings[0] in CODINGS
-    return _pairs((name, value) for name, value in fields(message) if fit or name.lower() != "content-encoding")
+    pairs = _pairs((name, value) for name, value in fields(message) if fit or name.lower() != "content-encoding")
+    charsets = [charset_of(value) for name, value in fields(message) if name.lower() == "content-type"]
+    return pairs if all(map(_is_known, charsets)) else [_in_utf8(pair) for pair in pairs]
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> list[Json]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit
 
 from mitmproxy import flow, http
 from mitmproxy.connection import Client, ConnectionState, Server
@@ -21,6 +20,7 @@ from mitmproxy.io import FlowWriter
 from mitmproxy.net.http import status_codes
 from mitmproxy.websocket import WebSocketData, WebSocketMessage
 
+from sessiontap.exchange import UrlParts, in_url
 from sessiontap.export.call import Body, ExportedCall, Fields, fields
 from sessiontap.export.frames import messages
 
@@ -83,15 +83,14 @@ class _Url:
 
     @classmethod
     def of(cls, text: str, host: str) -> _Url:
-        """Where the text is no URL, as good as it can be: to `host`."""
-        try:
-            url = urlsplit(text)
-            port = url.port
-        except ValueError:
-            return cls("https", host, 443, host, text)
-        scheme = url.scheme or "https"
-        target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        return cls(scheme, url.hostname or host, port or PORTS.get(scheme, 443), url.netloc, target)
+        """If the text is no URL, as good as it can be: to `host`."""
+        url = UrlParts.of(text, host)
+        scheme = url.scheme if url.scheme in PORTS else "https"
+        default = PORTS[scheme]
+        port = url.port or default
+        name = url.host or host
+        netloc = in_url(name) if port == default else f"{in_url(name)}:{port}"
+        return cls(scheme, name, port, netloc, url.target)
 
 
 def _sent_to(call: ExportedCall, url: _Url) -> tuple[str, int]:
