@@ -79,7 +79,9 @@ class UrlParts(NamedTuple):
     @classmethod
     def of(cls, url: str, *hosts: str | None) -> UrlParts:
         """Take a recorded URL apart, whatever it holds; for `hosts` see `with_brackets`."""
-        scheme, _, rest = with_brackets(url, *hosts).partition("://")
+        scheme, between, rest = with_brackets(url, *hosts).partition("://")
+        if not between:
+            return cls("", "", None, url if url[:1] == "/" else f"/{url}")
         ends = min((at for one in "/?#" if (at := rest.find(one)) >= 0), default=len(rest))
         authority = rest[:ends].rpartition("@")[2]
         target = rest[ends:].partition("#")[0]

@@ -272,3 +272,40 @@ def test_binary_for_browsers() -> None:
     assert entry["response"]["content"]["encoding"] == "base64"
     assert entry["request"]["postData"]["text"].encode("latin-1") == BINARY
     assert entry["request"]["postData"]["comment"] == har.ONE_BYTE_A_CHARACTER
+
+
+def reread(*calls: ExportedCall) -> list[Any]:
+    return list(FlowReader(io.BytesIO(archive(*calls))).stream())
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "read"),
+    [
+        ("http://::1:8080/v1?a=1", "::1", "http://::1:8080/v1?a=1"),
+        ("http://[::1]:8080/v1", "::1", "http://::1:8080/v1"),
+        ("https://2001:db8::7/v1", "2001:db8::7", "https://2001:db8::7/v1"),
+        ("https://api.openai.com:99999/v1", "api.openai.com", "https://api.openai.com/v1"),
+        ("https://bücher.example/v1", "bücher.example", "https://unknown.invalid/v1"),
+        ("https://a..b/v1", None, "https://unknown.invalid/v1"),
+        ("http://[/v1", "api.openai.com", "http://api.openai.com/v1"),
+        ("ws://api.openai.com/v1", "api.openai.com", "https://api.openai.com/v1"),
+        ("", None, "https://unknown.invalid/"),
+    ],
+)
+def test_a_url_that_mitmproxy_would_refuse_costs_no_other_call(url: str, host: str | None, read: str) -> None:
+    flows = reread(call(), call(asked={"url": url}, host=host, forwarded_host=host), call())
+    assert [flow.request.url for flow in flows] == [call().request["url"], read, call().request["url"]]
+
+
+def test_the_url_that_no_reader_takes_stands_in_the_comment() -> None:
+    comment = only(call(asked={"url": "https://a..b/v1"}))["request"]["comment"]
+    assert comment == "the recorded URL, which no reader takes: https://a..b/v1"
+
+
+@pytest.mark.parametrize("charset", ["base64", "idna", "no-such", "utf-16", '"', "\0"], ids=repr)
+@pytest.mark.parametrize("data", [None, b'{"model": "gpt"}', "ü".encode()], ids=["no body", "ASCII", "UTF-8"])
+def test_a_charset_that_is_none_of_text_costs_no_body(charset: str, data: bytes | None) -> None:
+    headers = {"headers": [["content-type", f"text/plain; charset={charset}"]]}
+    flows = reread(call(), call(data, data, asked=headers, told=headers))
+    assert [flow.request.raw_content for flow in flows] == [b'{"model": "gpt-4o"}', data or b""]
+    assert [flow.response.raw_content for flow in flows] == [b'{"ok": true}', data or b""]

@@ -167,3 +167,17 @@ def test_how_a_turn_ended(outcome: str, by_client: bool | None, code: int | None
 )
 def test_odd_records_are_written_all_the_same(asked: dict[str, Any]) -> None:
     assert [flow.id for flow in read_back(call(asked=asked), call())] == [ID, ID]
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "read"),
+    [
+        ("http://::1:8080/v1", "::1", ("::1", 8080, "/v1")),
+        ("https://[2001:db8::7]/v1", "2001:db8::7", ("2001:db8::7", 443, "/v1")),
+        ("http://[/v1?a", "api.openai.com", ("api.openai.com", 80, "/v1?a")),
+        ("no url", "api.openai.com", ("api.openai.com", 443, "/no url")),
+    ],
+)
+def test_any_url_that_was_recorded_is_written(url: str, host: str, read: tuple[str, int, str]) -> None:
+    request = only(call(asked={"url": url}, host=host, forwarded_host=host)).request
+    assert (request.host, request.port, request.path) == read

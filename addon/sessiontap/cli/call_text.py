@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sessiontap.cli import table
+from sessiontap.cli.escapes import line, safe
 from sessiontap.cli.listing import result
-from sessiontap.cli.output import line, safe
 from sessiontap.cli.stored import read
 from sessiontap.cli.table import Column, Row
 from sessiontap.cli.units import UNKNOWN, count, duration, exact_dollars, moment, size

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from sessiontap import private
 from sessiontap.cli.errors import Misuse, note
+from sessiontap.cli.escapes import line
 from sessiontap.cli.options import rules_file
-from sessiontap.cli.output import line
 from sessiontap.prices import Cost, KeptTariffs, Rates, cost_of, version
 
 if TYPE_CHECKING:

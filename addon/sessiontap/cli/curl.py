@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from sessiontap.cli.output import safe
+from sessiontap.cli.escapes import safe
 from sessiontap.exchange import Request
 
 LEFT_OUT = frozenset(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from sessiontap.cli.escapes import safe
+
 
 class Failure(Exception):
     """A command cannot do what was asked: exit 1."""
@@ -26,11 +28,11 @@ class Misuse(Failure):
 
 def say(message: str, hint: str | None = None) -> None:
     """An error on stderr."""
-    print(f"sessiontap: {message}", file=sys.stderr)
+    print(f"sessiontap: {safe(message)}", file=sys.stderr)
     if hint:
-        print(f"hint: {hint}", file=sys.stderr)
+        print(f"hint: {safe(hint)}", file=sys.stderr)
 
 
 def note(message: str) -> None:
     """Something the user should know although nothing failed, on stderr."""
-    print(f"sessiontap: {message}", file=sys.stderr)
+    print(f"sessiontap: {safe(message)}", file=sys.stderr)

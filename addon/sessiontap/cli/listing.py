@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sessiontap.cli import table
+from sessiontap.cli.escapes import line
 from sessiontap.cli.ids import CALL
-from sessiontap.cli.output import line
 from sessiontap.cli.table import Column, Row
 from sessiontap.cli.units import UNKNOWN, clock, count, dollars, duration, moment
 from sessiontap.trace.views import ERRORS

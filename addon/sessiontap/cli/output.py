@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from sessiontap.cli.errors import note
+from sessiontap.cli.escapes import json_safe, safe
+
 if TYPE_CHECKING:
     from rich.console import Console
-
-_BIDI = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))  # overrides that make text read other than it is
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
-_CONTROLS |= {code: f"\\u{code:04x}" for code in _BIDI}
-_ONE_LINE = _CONTROLS | {ord("\n"): "\\n", ord("\t"): "\\t"}
 
 
 class ReaderGone(Exception):
     """Whoever read our stdout has had enough (`| head`): not a failure."""
 
 
-def safe(text: str) -> str:
-    """Recorded text as a terminal may show it: control characters spelled out, lines kept."""
-    return text.translate(_CONTROLS)
-
-
-def line(text: str) -> str:
-    """The same on one line."""
-    return text.translate(_ONE_LINE)
+def json_line(value: Any) -> str:
+    """A value as JSON that a terminal may show: the same to every reader."""
+    return json_safe(json.dumps(value, ensure_ascii=False))
 
 
 def write(text: str) -> None:
@@ -43,13 +37,37 @@ def write(text: str) -> None:
 
 
 def write_bytes(data: bytes) -> None:
-    """Bytes to stdout as they are. Raises ReaderGone."""
+    """Bytes to stdout: as they are into a file or a pipe, controls spelled out on a terminal. Raises ReaderGone."""
+    if sys.stdout.isatty():
+        write_safe(data.decode("utf-8", "backslashreplace"), "into a file or a pipe the bytes go as they are")
+        return
     try:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         raise ReaderGone from None
+
+
+def write_safe(text: str, instead: str) -> None:
+    """Text for a terminal, ended with a line end; a note says `instead` if something of it had to be spelled out."""
+    shown = safe(text)
+    write(shown if shown.endswith("\n") or not shown else f"{shown}\n")
+    if shown != text:
+        flush()
+        note(f"control characters are spelled out here; {instead}")
+
+
+class JsonOnTerminal(io.RawIOBase):
+    """A terminal for those who write JSON as bytes."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        """Raises ReaderGone."""
+        write(json_safe(bytes(data).decode("utf-8", "backslashreplace")))
+        return len(data)
 
 
 def flush() -> None:
@@ -62,7 +80,7 @@ def flush() -> None:
 
 def write_json(value: Any) -> None:
     """One value on one line."""
-    write(json.dumps(value, ensure_ascii=False) + "\n")
+    write(json_line(value) + "\n")
 
 
 def write_json_lines(rows: Iterable[Any]) -> None:

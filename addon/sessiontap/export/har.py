@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from email.message import Message as Fields
 from http import HTTPStatus
 from typing import Any, BinaryIO
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import msgspec
 
@@ -112,7 +112,8 @@ def _timings(call: ExportedCall) -> dict[str, float]:
 def _request(call: ExportedCall) -> Json:
     request, body = call.request, call.request_body
     recorded = str(request.get("url") or "")
-    url = readable_url(recorded, str(call.row["host"] or ""), str(call.row["forwarded_host"] or ""))
+    hosts = str(call.row["host"] or ""), str(call.row["forwarded_host"] or "")
+    url = readable_url(recorded, *hosts)
     found: Json = {
         "method": str(request.get("method") or ""),
         "url": url,
@@ -130,7 +131,7 @@ def _request(call: ExportedCall) -> Json:
         if kind and charset_of(kind) is not None and as_text(body.data, kind) is None:
             found["headers"] = [_in_utf8(pair) for pair in found["headers"]]
             comments.append(f"the recorded content-type, by which no reader gives the body back: {kind}")
-    if UNKNOWN_HOST in url and UNKNOWN_HOST not in recorded:
+    if unquote(url) != unquote(with_brackets(recorded, *hosts)):
         comments.append(f"the recorded URL, which no reader takes: {recorded}")
     if comments:
         found["comment"] = "; ".join(comments)
@@ -246,12 +247,14 @@ def charset_of(kind: str) -> str | None:
 
 
 def _is_known(charset: str | None) -> bool:
-    """Whether it is none, or one of text. mitmproxy refuses the whole file for `base64`, which Python has, too."""
+    """Whether it is none, or one of text that makes nothing of nothing (UTF-16 begins with a mark of two bytes).
+
+    mitmproxy refuses the whole file for `base64`, which is a charset of Python's, too.
+    """
     try:
-        "".encode(charset or "utf-8")
+        return not "".encode(charset or "utf-8")
     except (LookupError, ValueError):
         return False
-    return True
 
 
 def _in_utf8(pair: Json) -> Json:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sessiontap.cli.errors import Failure, Misuse, note
 from sessiontap.cli.options import JsonOption, RulesOption, TraceOption, open_trace
-from sessiontap.cli.output import write, write_bytes, write_json
+from sessiontap.cli.output import write, write_bytes, write_json, write_safe
 
 if TYPE_CHECKING:
     from sessiontap.trace import StoredCall
@@ -84,6 +85,10 @@ def _curl(call: StoredCall) -> None:
         said = f"call {call.id} was a turn of a WebSocket, which curl does not send"
         raise Failure(said, "--request writes the message that asked")
     request = asked_request(call)
-    write(curl.command(request, call.id))
+    command = curl.command(request, call.id)
+    if sys.stdout.isatty():
+        write_safe(command, "write the command to a file to run it")
+    else:
+        write(command)
     if number := curl.redactions(request):
         note(f"{number} of its headers {'is' if number == 1 else 'are'} redacted: put your own key in")

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from sessiontap.cli.errors import Failure, Misuse, note
+from sessiontap.cli.escapes import line
 from sessiontap.cli.filters import filtered
 from sessiontap.cli.options import RulesOption, TraceOption, open_trace
-from sessiontap.cli.output import ReaderGone, flush, line
+from sessiontap.cli.output import JsonOnTerminal, ReaderGone, flush
 from sessiontap.cli.progress import Report, progress
 from sessiontap.export.formats import FORMATS
 
@@ -112,8 +113,8 @@ def _stdout() -> Iterator[BinaryIO]:
     """Raises ReaderGone."""
     try:
         flush()
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        yield JsonOnTerminal() if sys.stdout.isatty() else sys.stdout.buffer  # type: ignore[misc]
+        sys.stdout.flush()
     except BrokenPipeError:
         raise ReaderGone from None
 

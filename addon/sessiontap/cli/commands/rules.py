@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sessiontap.cli.errors import Failure, Misuse, note
+from sessiontap.cli.escapes import line
 from sessiontap.cli.options import JsonOption, RulesOption, TraceOption, open_trace, rules_file
-from sessiontap.cli.output import line, write, write_json
+from sessiontap.cli.output import write, write_json
 from sessiontap.cli.units import plural
 
 if TYPE_CHECKING:
