@@ -80,7 +80,7 @@ def prepare(corpus: Path | None) -> Make:
 
     def make(chance: Random) -> Case:
         odd = odd_call(chance, bodies)
-        sent = [_plain(1), odd.call, _plain(2)]
+        sent = [plain(1), odd.call, plain(2)]
 
         def check() -> None:
             for name in FORMATS:
@@ -105,7 +105,7 @@ class Odd:
     """Its bodies are still in an encoding, which a reader of messages undoes or cannot."""
 
 
-def _plain(number: int) -> ExportedCall:
+def plain(number: int) -> ExportedCall:
     return calls.call(f'{{"n": {number}}}'.encode(), b'{"ok": true}')
 
 
@@ -181,7 +181,7 @@ def _jsonl(data: bytes, odd: Odd) -> None:
     told = [json.loads(line) for line in lines]
     for side, body in (("request", odd.request), ("response", odd.response)):
         message = told[1][side]
-        found = base64.b64decode(message["body_base64"]) if message["body"] is None else message["body"].encode()
+        found = base64.b64decode(message["body_base64"] or "") if message["body"] is None else message["body"].encode()
         if found != body:
             raise Wrong(f"jsonl: another body of the {side}")
 

@@ -11,7 +11,7 @@ Whatever comes: no fault of the readers' own, nothing unbounded, every value of 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from random import Random
@@ -33,6 +33,9 @@ from sessiontap.llm.pick import parse as parsed
 Found = dict[str, Any]
 """What was read, by field; counts by names such as `usage.input`."""
 
+Bodies = tuple[bytes | None, bytes]
+"""Of a request and its reply."""
+
 NUMBERS = tuple(f"usage.{one.name}" for one in fields(call.Usage)) + tuple(
     f"billed.{one.name}" for one in fields(call.Billed) if one.type == "int | None"
 )
@@ -41,8 +44,7 @@ NUMBERS = tuple(f"usage.{one.name}" for one in fields(call.Usage)) + tuple(
 def prepare(corpus: Path | None) -> Make:
     """The target."""
     material = exchanges(corpus)
-    values = [value for one in material[:300] if (value := parsed(one.request.body or b"null")[0]) is not None]
-    values += [part.value for one in material[:300] for part in parts_of(one.kind, one.response.body) if part.value]
+    values = values_of(material)
     ways: tuple[tuple[Callable[[Random, Exchange, list[Any]], Case], int], ...] = (
         (_same, 2), (_one_value, 5), (_cut, 2), (_changed, 4), (_mangled, 3), (_disturbed, 3), (_grown, 1),
     )  # fmt: skip
@@ -53,6 +55,14 @@ def prepare(corpus: Path | None) -> Make:
         return way(chance, chance.choice(material), values)
 
     return make
+
+
+def values_of(material: Sequence[Exchange]) -> list[Any]:
+    """JSON values of exchanges, to be brought into others."""
+    values = [value for one in material[:300] if (value := parsed(one.request.body or b"null")[0]) is not None]
+    return values + [
+        part.value for one in material[:300] for part in parts_of(one.kind, one.response.body) if part.value
+    ]
 
 
 # Reading --------------------------------------------------------------------------------------------------------------
@@ -280,6 +290,10 @@ def false_claims(part: Reply, whole: Reply) -> list[str]:
 
 
 def _changed(chance: Random, one: Exchange, values: list[Any]) -> Case:
+    return _faultless(one, *changed(chance, one, values), chance.random() < 0.7, "changed")
+
+
+def changed(chance: Random, one: Exchange, values: list[Any]) -> Bodies:
     """Request and reply with several things changed."""
     sent = parsed(one.request.body or b"")[0]
     asked = one.request.body
@@ -298,24 +312,32 @@ def _changed(chance: Random, one: Exchange, values: list[Any]) -> Case:
             if chance.random() < 0.1:
                 written = mutate.token_changed(chance, written)
             parts[at] = parts[at].holding(value, written)
-    return _faultless(one, asked, joined(parts), chance.random() < 0.7, "changed")
+    return asked, joined(parts)
 
 
 def _mangled(chance: Random, one: Exchange, _: list[Any]) -> Case:
+    return _faultless(one, *mangled(chance, one), chance.random() < 0.5, "mangled")
+
+
+def mangled(chance: Random, one: Exchange, _: list[Any] | None = None) -> Bodies:
     """The bytes of both damaged."""
     asked, told = one.request.body or b"", one.response.body
     for _ in range(chance.randrange(1, 4)):
         asked, told = mutate.mangled(chance, asked), mutate.mangled(chance, told)
-    return _faultless(one, asked, told, chance.random() < 0.5, "mangled")
+    return asked, told
 
 
 def _disturbed(chance: Random, one: Exchange, values: list[Any]) -> Case:
+    return _faultless(one, *disturbed(chance, one, values), chance.random() < 0.7, "disturbed")
+
+
+def disturbed(chance: Random, one: Exchange, values: list[Any]) -> Bodies:
     """The parts of a stream left out, doubled, in another order, with those of others among them."""
     parts = parts_of(one.kind, one.response.body)
     others = [part.holding(chance.choice(values)) for part in parts[:3]] if values else []
     for _ in range(chance.randrange(1, 4)):
         parts = mutate.disturbed(chance, parts, others)
-    return _faultless(one, one.request.body, joined(parts[:2000]), chance.random() < 0.7, "disturbed")
+    return one.request.body, joined(parts[:2000])
 
 
 def _grown(chance: Random, one: Exchange, _: list[Any]) -> Case:

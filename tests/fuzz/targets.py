@@ -26,5 +26,9 @@ class Target:
 
 TARGETS: dict[str, Target] = {
     "readers": Target("requests and replies of every wire family", "tests.fuzz.readers"),
+    "sockets": Target("frames of WebSockets", "tests.fuzz.sockets"),
+    "pipeline": Target("exchanges through the addon's hooks into a log and out of it", "tests.fuzz.pipeline"),
     "exporters": Target("recorded calls as jsonl, HAR and flow file, read back by mitmproxy", "tests.fuzz.exporters"),
+    "rules": Target("rules files, loaded and asked", "tests.fuzz.rules_files"),
+    "logs": Target("damaged and hostile logs", "tests.fuzz.logs"),
 }
