@@ -9,7 +9,8 @@ from tests.cli import recorded
 from tests.trace.conftest import CALLER, call_map
 
 from sessiontap import trace
-from sessiontap.trace import TraceError, session_rows
+from sessiontap.llm import pick
+from sessiontap.trace import TraceError, session_rows, views
 from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.filters import Filters
 from sessiontap.trace.index.stats import percentile
@@ -206,3 +207,15 @@ def test_a_duration_out_of_range_is_unknown(written, folder, duration):
     log = trace.open(folder)
     assert told(log, "outcome", "calls", "duration_p50") == {"ok": (1, None)}
     assert log.query_sessions()[0]["duration"] == 0
+
+
+@pytest.mark.parametrize("reported", [float("inf"), float("nan"), -1, 1e300, 2**64 - 1, "1", True, {}], ids=repr)
+def test_a_cost_out_of_range_is_unknown(written, folder, reported):
+    written(call_map(1, llm={"cost_reported": reported}))
+    log = trace.open(folder)
+    prices = Prices(lambda call: call["llm"]["cost_reported"], "1")
+    assert told(log, "outcome", "cost_usd", "cost_unknown_calls", prices=prices) == {"ok": (None, 1)}
+
+
+def test_counts_have_one_range_where_they_are_read_and_where_they_are_summed():
+    assert (pick.MOST, pick.MOST_DOLLARS) == (views.MOST_TOKENS, views.MOST_DOLLARS)

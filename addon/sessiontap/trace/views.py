@@ -18,6 +18,8 @@ ERRORS = frozenset(("http_error", "stream_error", "upstream_gone", "upstream_unr
 
 MOST_TOKENS = 10**12
 """The largest count of tokens of a call; what is beyond is unknown."""
+MOST_DOLLARS = 10**9
+"""The largest cost of a call."""
 EXACT = 2**53 - 1
 """The largest sum that is told: up to it 64-bit floats, and so every reader of JSON, are exact (RFC 8259, 6)."""
 
@@ -41,6 +43,12 @@ def tokens(value: Any) -> int | None:
     """A count of tokens, None if it is none or out of range."""
     known = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS
     return value if known else None
+
+
+def dollars(value: Any) -> float | None:
+    """What a call cost as its provider stated it, None if it is no amount or out of range."""
+    known = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST_DOLLARS
+    return float(value) if known else None
 
 
 def exact(total: float | None) -> int | None:

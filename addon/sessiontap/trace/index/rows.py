@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from sessiontap.trace.index.strings import Strings
-from sessiontap.trace.views import is_error, tokens
+from sessiontap.trace.views import dollars, is_error, tokens
 
 Record = Mapping[str, Any]
 
@@ -73,7 +73,7 @@ def row_of(
         span(get("time_to_first_token")), session, caller, whole(said("step")), asked("stream"),
         whole(response.get("status")), is_error(call), tokens(count("input")), tokens(count("output")),
         tokens(count("cache_read")), tokens(count("cache_write")), tokens(count("reasoning")),
-        isinstance(usage, dict), asked("cost_reported"), size(request), size(response), segment, offset,
+        isinstance(usage, dict), dollars(asked("cost_reported")), size(request), size(response), segment, offset,
         str(get("id")), get("conversation"), get("parent"), _json(error) if error else None,
         *[
             None if text is None else known[text] if text in known else number(column, text)
