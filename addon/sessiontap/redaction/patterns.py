@@ -24,14 +24,6 @@ _ESCAPE = r"(?:\\{1,7}(?:/|u00(?:2[BbFf]|3[Dd]))|%(?:2[BbFf]|3[Dd]))"
 """A `+`, `/` or `=` as some JSON writers spell it, also in JSON within JSON, and as URLs do."""
 _VALUE = rf"(?=[A-Za-z0-9+/_.~=%-]{{0,256}}?[0-9])(?:[A-Za-z0-9+/_.~=%-]|{_ESCAPE}){{16,4096}}"
 """A value given to a credential's name in text: long, and with a digit, unlike `os.environ` or `YOUR_KEY_HERE`."""
-_QUOTE = r"\\{0,7}(?:[\"']|(?<=\\)u0022)"
-"""Of JSON within JSON, too."""
-_SCHEMES = r"(?:Bearer|Basic|Token)"
-_ASSIGNED = (
-    rf"(?:(?:{_QUOTE})?\s{{0,4}}(?:=>|[:=])\s{{0,4}}(?:{_QUOTE})?(?:{_SCHEMES}\s)?"
-    r"|\"(?:\r?\n[A-Za-z-]{1,64}:[^\r\n]{0,256}){0,4}\r?\n\r?\n)"
-)
-"""Between a name and its value; the second way is a form's part (multipart/form-data)."""
 _BASIC = r"(?=[A-Za-z+/]{0,256}[0-9])(?=[a-z0-9+/]{0,256}[A-Z])[A-Za-z0-9+/]{16,1024}={0,2}(?![\w-])"
 _COOKIES = r"[\w.-]{1,64}=[^\s\"'\\;<>]{12,4096}(?:;\s?[\w.-]{1,64}=[^\s\"'\\;<>]{0,4096}){0,32}"
 _FORM = r"(?=[\w.~%+/=-]*(?:&|\Z))"
@@ -96,12 +88,6 @@ PREFIXES: tuple[tuple[str, str, str], ...] = (
     ("jwt", "eyJ", r"[\w-]{8,4096}\.[\w-]{0,8192}\.[\w-]{8,4096}(?:\.[\w-]{8,2048}){0,2}"),
 )
 
-# Names that are given a value in text or as a query parameter: what stands before the anchor, the anchor, what follows.
-# `prompt_cache_key`, `idempotency-key`, `max_tokens` and `next_page_token` are nobody's secret.
-_BEFORE_KEY = ("api", "access", "secret", "private", "subscription", "account", "auth", "master", "service", "signing")
-_BEFORE_TOKEN = ("access", "refresh", "auth", "session", "id", "api", "bot", "security", "bearer", "secret", "personal")
-_BEFORE_SECRET = ("client", "app", "api", "consumer", "auth")
-
 # Names of query parameters whose value is a credential (lower case, without `_` and `-`)
 QUERY_NAMES = frozenset(
     {
@@ -153,26 +139,6 @@ def _border(head: str) -> str:
     )
 
 
-def _cases(word: str) -> tuple[str, ...]:
-    return word, word.upper(), word.capitalize()
-
-
-def _after(words: tuple[str, ...], anchor: str) -> str:
-    return "|".join(f"(?<={case}{anchor})" for word in words for case in _cases(word))
-
-
-def _named(anchor: str) -> str:
-    """A name such as `api_key` that is given a value; the group is the value."""
-    names = (
-        (_BEFORE_KEY, "key|KEY|Key"),
-        (_BEFORE_TOKEN, "token|TOKEN|Token"),
-        (_BEFORE_SECRET, "secret|SECRET|Secret"),
-        (("secret",), "access[_-]key|ACCESS[_-]KEY"),
-    )
-    ends = "|".join(rf"(?=(?:{end})\b)(?:{_after(words, anchor)})(?:{end})" for words, end in names)
-    return rf"(?:{ends}){_ASSIGNED}({_VALUE})"
-
-
 _AZURE = r"(QQJ99[A-Za-z0-9]{26})(?![A-Za-z0-9])"
 """Behind 52 letters: Azure's keys of 84 letters."""
 _PEM = (
@@ -196,8 +162,6 @@ def _probes() -> tuple[_Probe, ...]:
         others = []
         if anchor == "-":
             others.append(("private-key", _PEM, 1))
-        if anchor in "_-":
-            others.append(("credential", f"(?=[kKtTsSaA]){_named(anchor)}", 0))
         if anchor == "J":
             others.append(("azure-key", rf"(?<=[A-Za-z0-9]{{52}}J){_AZURE}", 53))
         known = f"{before}(?:{'|'.join(pattern for _, pattern, _ in shapes)})"
@@ -205,7 +169,6 @@ def _probes() -> tuple[_Probe, ...]:
         probes.append(_probe(anchor, pattern, [*shapes, *others], whole=anchor == "J"))
     query = "|".join(rf"(?<=[?&6]{name}=)|(?<=\A{name}=){_FORM}" for name in _QUERY_IN_TEXT)
     for anchor, kind, pattern in (
-        ("K", "credential", rf"(?<=apiK)ey\b{_ASSIGNED}({_VALUE})"),
         ("B", "bearer", rf"(?=ea|as)(?:earer\s({_VALUE})|asic\s({_BASIC}))"),
         ("C", "cookie", rf"(?=ookie:)ookie:\s({_COOKIES})"),
         ("=", "credential", rf"(?<=[ygntde]=)(?:{query}|(?<=[ ,]Signature=))({_QUERY_VALUE})"),

@@ -16,7 +16,7 @@ from dataclasses import replace
 from itertools import chain
 
 from sessiontap.linear_regex import BytesRegex, RegexError
-from sessiontap.redaction import aws_frames, call_secrets, patterns, streams
+from sessiontap.redaction import assigned, aws_frames, call_secrets, client_options, patterns, streams
 from sessiontap.redaction.errors import RedactionError
 from sessiontap.redaction.patterns import LOOK_BACK, Hit
 
@@ -140,6 +140,8 @@ class Replacer:
         end = len(data) if end is None else end
         reach = min(end + REACH, len(data))
         hits = list(patterns.find(data, start, end, reach))
+        hits += assigned.find(data, start, end, reach)
+        hits += client_options.find(data, start, end, reach)
         if self._own:
             hits += call_secrets.find(data, self._own, start, end)
         for pattern in self._patterns:

@@ -101,8 +101,6 @@ def _split(body: bytes, pieces: Pieces, search: Search) -> Iterator[Hit]:
     for hit in search(joined):
         first = bisect_right(begins, hit.start) - 1
         last = bisect_right(begins, hit.end - 1) - 1
-        if first == last:
-            continue
         secret = joined[hit.start : hit.end] if hit.secret is None else hit.secret
         for index in range(first, last + 1):
             start, end = pieces[index]

@@ -1,0 +1,198 @@
+r"""Values that a credential's name is given in a text: `.env` files, JSON, YAML, code, command lines, prose.
+
+Coding agents read such files all day. A search for a handful of words (`WORDS`) in the lower-cased text finds where a
+name may stand; what follows must be a separator (`_SEPARATOR`) and a value; `names.py` says whether the name is one,
+`values.py` whether the value is. Text may be JSON, and JSON within JSON: quotes and line ends are then written with
+backslashes, and a value ends where its own string or the one around it ends, so that JSON stays JSON.
+
+The time is linear in the text: every pattern is bounded or possessive, and the end of a run of letters is looked for
+once, however many names stand in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from sessiontap.redaction.names import strength
+from sessiontap.redaction.patterns import Hit
+from sessiontap.redaction.values import Form, is_secret
+
+WORDS = (b"pass", b"pwd", b"token", b"key", b"secret", b"auth")
+"""One of these is in every name, lower-cased. Each costs a search of all text."""
+LONGEST = 4096
+"""Bytes of a value."""
+_LONGEST_NAME = 64
+
+_NAME_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+_SPACE = rb"(?:[ \t]|\\t){0,8}+"
+_ANY_SPACE = rb"(?:\s|\\[nrt]){0,24}+"
+_QUOTE = rb"(?:\\{0,7}[\"'`]|\\{1,7}u00(?:22|27))"
+_TYPED = rb"(?:(?:[Ss]tr|[Ss]tring|SecretStr|bytes)(?: ?\| ?(?:None|null))?" + _SPACE + rb"=" + _SPACE + rb")?"
+_SEPARATOR = re.compile(
+    # NAME=value, name: value, "name": "value", ['name'] = 'value', name := value, name ?? 'value', name: str = "value"
+    rb"(?P<usual>%(quote)s?\]?%(space)s(?::=|=>|={1,3}|\?=|:(?![:/])|\|\||\?\?)%(space)s%(typed)s)"
+    # define('name', 'value'), os.environ.setdefault("name", "value")
+    rb"|(?P<pair>%(quote)s,%(space)s(?=%(quote)s))"
+    # {"name": "NAME", "value": "..."}, - name: NAME / value: ..., <add key="NAME" value="..."/>
+    rb"|(?P<item>%(quote)s?,?%(any_space)s%(quote)s?value%(quote)s?%(space)s[:=]%(space)s)"
+    # <name>value</name>
+    rb"|(?P<element>>)(?=[^<\s]{1,512}</)"
+    # a form's part (multipart/form-data)
+    rb"|(?P<part>\"(?:\r?\n[A-Za-z-]{1,64}+:[^\r\n]{0,256}+){0,4}+\r?\n\r?\n)"
+    # the password is value
+    rb"|(?P<prose>[ \t]{1,4}+(?:is|was)(?::|[ \t]set[ \t]to)?[ \t]{1,4}+)"
+    # --password value, PASSWORD 'value', setenv NAME value, login me password value
+    rb"|(?P<word>[ \t]{1,4}+)"
+    % {b"quote": _QUOTE, b"space": _SPACE, b"any_space": _ANY_SPACE, b"typed": _TYPED}
+)
+_OPEN = re.compile(
+    rb"(?:(?:Secret(?:Str|String)?|[Ss]tr(?:ing)?|bytes|Buffer\.from)\()?"
+    rb"(?:[bBrRuU]?(%(quote)s))?(?P<scheme>(?i:Bearer|Basic|Token|ApiKey)[ ]+)?" % {b"quote": _QUOTE}
+)
+_ESCAPED = rb"\\{1,7}(?:/|u00(?:2[BbFf]|3[Dd]|26))"
+_ESCAPE = re.compile(_ESCAPED)
+_BARE = re.compile(rb"(?:[^\s\"'`\\<>]|" + _ESCAPED + rb")*+")
+_STOP = re.compile(rb"[\"'`\r\n]")
+_NEXT_PARAMETER = re.compile(rb"[&;,|](?=[\w.%-]{1,64}+=)|&&|[;|]\Z")
+_NEXT = re.compile(rb"[,;&)}\]]")
+_DIGIT = re.compile(rb"[0-9]")
+_BACKSLASH = ord("\\")
+_AFTER_WORD = re.compile(rb"[\w-]{0,32}+(?=[\"'`\\\]:=?>| \t]|\r?\n[ \t]{0,24}value)")
+"""The rest of a name, if something follows that may stand between a name and a value."""
+_SETS = re.compile(rb"\b(?:set(?:env|x| -\w{1,8})|ENV) {1,4}\Z")
+_LOGIN = re.compile(rb"\blogin(?:\s|\\n){1,4}\S{1,128}?(?:\s|\\n){1,8}\Z")
+_FLAG = re.compile(rb"(?:\A|[\s\"'`=(,]|\\[nt])\Z")
+_CALL = re.compile(rb"\(\s{0,8}\\{0,7}[\"'`]\Z")
+_WORD_BEFORE_KEY = re.compile(
+    rb"\b(?:api|access|secret|private|auth|account|subscription|license|signing|encryption)\s\Z", re.IGNORECASE
+)
+
+
+def find(text: bytes, start: int, end: int, reach: int) -> Iterator[Hit]:
+    """Values whose name's word begins in text[start:end]; a value may run on to `reach`."""
+    low = text[start : end + 8].lower()
+    bare = _Bare(text, reach)
+    for word in WORDS:
+        at = low.find(word)
+        while 0 <= at < end - start:
+            name = _AFTER_WORD.match(text, start + at + len(word), reach)
+            if name is not None and (hit := _hit(text, start + at, name.end(), bare)) is not None:
+                yield hit
+            at = low.find(word, at + len(word))
+
+
+class _Bare:
+    """Where unquoted values end. The end of one run of letters is looked for once."""
+
+    def __init__(self, text: bytes, reach: int) -> None:
+        self._text = text
+        self.reach = reach
+        self._begin = self._end = -1
+
+    def end(self, at: int) -> int:
+        if not self._begin <= at < self._end:
+            found = _BARE.match(self._text, at, self.reach)
+            self._begin, self._end = at, found.end() if found else at
+        return _whole_escapes(self._text, at, min(self._end, at + LONGEST))
+
+
+def _hit(text: bytes, found: int, name_end: int, bare: _Bare) -> Hit | None:
+    name, begin = _name(text, found, name_end)
+    sure = strength(name)
+    if sure is None and name in ("key", "Key") and _WORD_BEFORE_KEY.search(text, max(0, begin - 16), begin):
+        sure = "key"  # `API key: ...`
+    if sure is None or (separator := _SEPARATOR.match(text, name_end, bare.reach)) is None:
+        return None
+    how = separator.lastgroup or ""
+    before = text[max(0, begin - 160) : begin]
+    if before.endswith(b"[redacted:") or not _fits(how, name, before, text, separator.end()):
+        return None
+    opened = _OPEN.match(text, separator.end(), bare.reach)
+    assert opened is not None  # all of it is optional
+    at = opened.end()
+    direct = separator[0] == b"="
+    sets = (name.isupper() or name.startswith("--")) and (direct or (how == "usual" and "_" in name))
+    form: Form
+    if opened[1] is not None:
+        form = "env" if sets else "quoted"
+        stop = _closing(text, at, opened[1], min(bare.reach, at + LONGEST))
+    else:
+        form = "env" if sets or how in ("part", "element") else "bare"
+        stop = _cut(text, at, bare.end(at), direct or form == "env")
+    value = text[at:stop]
+    if how == "prose" and _DIGIT.search(value) is None:
+        return None
+    if opened["scheme"] and opened["scheme"].lower().startswith(b"basic"):
+        sure = "basic"
+    if not is_secret(value, sure, form):
+        return None
+    return Hit(at, stop, "password" if sure == "password" else "credential")
+
+
+def _name(text: bytes, found: int, end: int) -> tuple[str, int]:
+    """The name around `found`, and where it begins."""
+    before = text[max(0, found - _LONGEST_NAME) : found]
+    letters = len(before) - len(before.rstrip(_NAME_LETTERS))
+    begin = found - letters
+    if letters and text[begin - 1 : begin] == b"\\" and text[begin : begin + 1] in (b"n", b"r", b"t"):
+        begin += 1  # a line end of a JSON string
+    return text[begin:end].decode("latin-1"), begin
+
+
+def _fits(how: str, name: str, before: bytes, text: bytes, end: int) -> bool:
+    """Whether the separator may stand between this name and a value."""
+    if how == "pair":
+        return _CALL.search(before) is not None
+    if how == "word":
+        if name.startswith("-"):
+            return _FLAG.search(before) is not None
+        if name.lower() == "password" and (text[end : end + 1] == b"'" or _LOGIN.search(before)):
+            return True
+        return _SETS.search(before) is not None
+    return True
+
+
+def _closing(text: bytes, at: int, quote: bytes, reach: int) -> int:
+    r"""Where the value ends that `quote` opened: at its own quote, or where the string around it or its line ends.
+
+    A quote in a string within n strings is written with 2**n - 1 backslashes, one within that with more.
+    """
+    if quote.endswith((b"22", b"27")):
+        end = text.find(quote, at, reach)
+        return end if end >= 0 else _closing(text, at, b'"', reach)
+    depth = len(quote) - 1
+    here = at
+    while (stop := _STOP.search(text, here, reach)) is not None:
+        end, slashes = stop.start(), 0
+        while end - slashes > at and text[end - slashes - 1] == _BACKSLASH:
+            slashes += 1
+        if stop[0] in b"\r\n":
+            return end
+        if stop[0] in (quote[-1:], b'"'):
+            if slashes < depth:
+                return end - slashes
+            if slashes % (2 * depth + 2) == depth:
+                return end - depth
+        here = stop.end()
+    return _whole_escapes(text, at, reach)
+
+
+def _whole_escapes(text: bytes, at: int, end: int) -> int:
+    """`end`, or a little before it if an escape would be cut in two."""
+    cut = text.rfind(b"\\", max(at, end - 12), end)
+    if cut < 0:
+        return end
+    while cut > at and text[cut - 1] == _BACKSLASH:
+        cut -= 1
+    return end if _ESCAPE.match(text, cut, end) else cut
+
+
+def _cut(text: bytes, at: int, stop: int, direct: bool) -> int:
+    """Where an unquoted value ends: before the next parameter, without the sentence's own signs."""
+    found = (_NEXT_PARAMETER if direct else _NEXT).search(text, at, stop)
+    end = found.start() if found else stop
+    signs = b".,;:" if direct else b".,;:)]}!?"
+    while end > at and text[end - 1] in signs:
+        end -= 1
+    return end
