@@ -18,7 +18,7 @@ from sessiontap.redaction.names import strength
 from sessiontap.redaction.patterns import Hit
 from sessiontap.redaction.values import Form, is_secret
 
-WORDS = (b"pass", b"pwd", b"token", b"key", b"secret", b"auth")
+_WORDS = (re.compile(rb"k(?:ey|en(?<=token))"), re.compile(rb"p(?:ass|wd)"), re.compile(rb"secret"), re.compile(rb"auth"))
 """One of these is in every name, lower-cased. Each costs a search of all text."""
 LONGEST = 4096
 """Bytes of a value."""
@@ -73,13 +73,11 @@ def find(text: bytes, start: int, end: int, reach: int) -> Iterator[Hit]:
     """Values whose name's word begins in text[start:end]; a value may run on to `reach`."""
     low = text[start : end + 8].lower()
     bare = _Bare(text, reach)
-    for word in WORDS:
-        at = low.find(word)
-        while 0 <= at < end - start:
-            name = _AFTER_WORD.match(text, start + at + len(word), reach)
-            if name is not None and (hit := _hit(text, start + at, name.end(), bare)) is not None:
+    for words in _WORDS:
+        for word in words.finditer(low):
+            name = _AFTER_WORD.match(text, start + word.end(), reach)
+            if name is not None and (hit := _hit(text, start + word.start(), name.end(), bare)) is not None:
                 yield hit
-            at = low.find(word, at + len(word))
 
 
 class _Bare:

@@ -17,76 +17,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sessiontap.redaction.shapes import ESCAPE, LITERALS, OTHERS, PREFIXES
+
 _WORD = r"[A-Za-z0-9_-]"
-_MIXED = r"(?=[a-z_-]*[A-Z0-9])"
-"""Not only lower-case words: `sk-` begins CSS classes too."""
-_ESCAPE = r"(?:\\{1,7}(?:/|u00(?:2[BbFf]|3[Dd]))|%(?:2[BbFf]|3[Dd]))"
-"""A `+`, `/` or `=` as some JSON writers spell it, also in JSON within JSON, and as URLs do."""
-_VALUE = rf"(?=[A-Za-z0-9+/_.~=%-]{{0,256}}?[0-9])(?:[A-Za-z0-9+/_.~=%-]|{_ESCAPE}){{16,4096}}"
+_VALUE = rf"(?=[A-Za-z0-9+/_.~=%-]{{0,256}}?[0-9])(?:[A-Za-z0-9+/_.~=%-]|{ESCAPE}){{16,4096}}"
 """A value given to a credential's name in text: long, and with a digit, unlike `os.environ` or `YOUR_KEY_HERE`."""
 _BASIC = r"(?=[A-Za-z+/]{0,256}[0-9])(?=[a-z0-9+/]{0,256}[A-Z])[A-Za-z0-9+/]{16,1024}={0,2}(?![\w-])"
 _COOKIES = r"[\w.-]{1,64}=[^\s\"'\\;<>]{12,4096}(?:;\s?[\w.-]{1,64}=[^\s\"'\\;<>]{0,4096}){0,32}"
 _FORM = r"(?=[\w.~%+/=-]*(?:&|\Z))"
 """The text is a form (application/x-www-form-urlencoded) that begins with this parameter."""
 _QUERY_VALUE = r"[^&\s\"'#<>\\\[\]`|]{6,4096}"
-
-# kind, fixed beginning (up to and with its anchor byte `-`, `_`, `A`, `J`), the rest
-PREFIXES: tuple[tuple[str, str, str], ...] = (
-    ("anthropic-key", "sk-", r"ant-[A-Za-z0-9_-]{12,256}"),
-    ("openrouter-key", "sk-", r"or-[A-Za-z0-9_-]{12,256}"),
-    ("helicone-key", "sk-", r"helicone-[A-Za-z0-9_-]{12,256}"),
-    ("helicone-key", "pk-", r"helicone-[A-Za-z0-9_-]{12,256}"),
-    ("langfuse-key", "sk-", r"lf-[A-Za-z0-9_-]{12,256}"),
-    ("langfuse-key", "pk-", r"lf-[A-Za-z0-9_-]{12,256}"),
-    ("openai-key", "sk-", rf"{_MIXED}[A-Za-z0-9_-]{{20,256}}"),
-    ("helicone-key", "pk-", r"[a-z0-9]{7}(?:-[a-z0-9]{7}){3}"),
-    ("nvidia-key", "nvapi-", r"[A-Za-z0-9_-]{20,128}"),
-    ("perplexity-key", "pplx-", r"[A-Za-z0-9]{20,128}"),
-    ("xai-key", "xai-", r"[A-Za-z0-9]{20,160}"),
-    ("cerebras-key", "csk-", r"[A-Za-z0-9]{20,128}"),
-    ("tavily-key", "tvly-", rf"{_MIXED}[A-Za-z0-9-]{{16,128}}"),
-    ("firecrawl-key", "fc-", r"[0-9a-f]{32}"),
-    ("voyage-key", "pa-", rf"{_MIXED}[A-Za-z0-9_-]{{40,64}}"),
-    ("bedrock-key", "bedrock-api-key-", rf"(?:[A-Za-z0-9+/=]|{_ESCAPE}){{40,4096}}"),
-    ("slack-token", "xoxa-", r"[A-Za-z0-9-]{10,256}"),
-    ("slack-token", "xoxb-", r"[A-Za-z0-9-]{10,256}"),
-    ("slack-token", "xoxe-", r"[A-Za-z0-9-]{10,256}"),
-    ("slack-token", "xoxo-", r"[A-Za-z0-9-]{10,256}"),
-    ("slack-token", "xoxp-", r"[A-Za-z0-9-]{10,256}"),
-    ("slack-token", "xoxr-", r"[A-Za-z0-9-]{10,256}"),
-    ("slack-token", "xoxs-", r"[A-Za-z0-9-]{10,256}"),
-    ("slack-token", "xapp-", r"[0-9]-[A-Za-z0-9-]{10,256}"),
-    ("gitlab-token", "glpat-", r"[A-Za-z0-9_-]{20,128}"),
-    ("google-secret", "GOCSPX-", r"[A-Za-z0-9_-]{20,64}"),
-    ("pypi-token", "pypi-", r"AgE[A-Za-z0-9_-]{50,512}"),
-    ("groq-key", "gsk_", r"[A-Za-z0-9]{20,128}"),
-    ("huggingface-token", "hf_", r"[A-Za-z0-9]{20,128}"),
-    ("huggingface-token", "api_org_", r"[A-Za-z0-9]{20,128}"),
-    ("replicate-token", "r8_", r"[A-Za-z0-9]{20,128}"),
-    ("fireworks-key", "fw_", r"(?=[A-Za-z]*[0-9])[A-Za-z0-9]{20,64}"),
-    ("together-key", "tgp_", r"v1_[A-Za-z0-9_-]{20,128}"),
-    ("vercel-key", "vck_", r"[A-Za-z0-9]{20,128}"),
-    ("jina-key", "jina_", r"[A-Za-z0-9]{20,128}"),
-    ("e2b-key", "e2b_", r"[0-9a-f]{32,64}"),
-    ("pinecone-key", "pcsk_", r"[A-Za-z0-9_]{20,128}"),
-    ("langsmith-key", "lsv2_", r"(?:pt|sk)_[A-Za-z0-9_]{20,128}"),
-    ("github-token", "ghp_", r"[A-Za-z0-9]{20,255}"),
-    ("github-token", "gho_", r"[A-Za-z0-9]{20,255}"),
-    ("github-token", "ghu_", r"[A-Za-z0-9]{20,255}"),
-    ("github-token", "ghs_", r"[A-Za-z0-9]{20,255}"),
-    ("github-token", "ghr_", r"[A-Za-z0-9]{20,255}"),
-    ("github-token", "github_pat_", r"[A-Za-z0-9_]{20,255}"),
-    ("npm-token", "npm_", r"[A-Za-z0-9]{36}"),
-    ("stripe-key", "sk_", r"(?:live|test)_[A-Za-z0-9]{16,255}"),
-    ("stripe-key", "rk_", r"(?:live|test)_[A-Za-z0-9]{16,255}"),
-    ("elevenlabs-key", "sk_", r"[0-9a-f]{48}"),
-    ("novita-key", "sk_", rf"{_MIXED}[A-Za-z0-9_-]{{43}}"),
-    ("google-key", "A", r"Iza[A-Za-z0-9_-]{35}"),
-    ("google-key", "A", r"Q\.Ab[A-Za-z0-9_-]{40,128}"),
-    ("aws-key-id", "A", r"(?:KIA|SIA)[A-Z0-9]{16}"),
-    ("bedrock-key", "A", rf"BSK(?:[A-Za-z0-9+/]|{_ESCAPE}){{60,256}}(?:=|{_ESCAPE}){{0,2}}"),
-    ("jwt", "eyJ", r"[\w-]{8,4096}\.[\w-]{0,8192}\.[\w-]{8,4096}(?:\.[\w-]{8,2048}){0,2}"),
-)
 
 # Names of query parameters whose value is a credential (lower case, without `_` and `-`)
 QUERY_NAMES = frozenset(
@@ -103,6 +43,8 @@ _QUERY_IN_TEXT = (
 )  # fmt: skip
 
 
+_GATE = 3
+"""Letters before an anchor that are looked at first."""
 LOOK_BACK = 512
 """How far before its anchor a shape looks."""
 
@@ -155,17 +97,21 @@ def _probes() -> tuple[_Probe, ...]:
     ends: dict[str, set[str]] = defaultdict(set)
     for kind, head, rest in PREFIXES:
         heads[head[-1]].append((kind, rf"(?={rest}){_border(head)}({rest})(?!{_WORD})", len(head)))
-        ends[head[-1]].add(re.escape(head[:-1][-2:]))
+        ends[head[-1]].add(head[:-1][-_GATE:])
     probes = []
-    for anchor, shapes in heads.items():
-        before = f"(?<=(?:{'|'.join(sorted(ends[anchor]))}){anchor})" if "" not in ends[anchor] else ""
-        others = []
+    for anchor in dict.fromkeys([*heads, *OTHERS]):
+        shapes = heads[anchor]
+        before = _one_of(ends[anchor], anchor) if shapes and "" not in ends[anchor] else ""
+        gated = OTHERS.get(anchor, {})
+        others: list[tuple[str, str, int]] = []
         if anchor == "-":
             others.append(("private-key", _PEM, 1))
         if anchor == "J":
             others.append(("azure-key", rf"(?<=[A-Za-z0-9]{{52}}J){_AZURE}", 53))
-        known = f"{before}(?:{'|'.join(pattern for _, pattern, _ in shapes)})"
-        pattern = "|".join([known, *(pattern for _, pattern, _ in others)])
+        known = [f"{before}(?:{'|'.join(pattern for _, pattern, _ in shapes)})"] if shapes else []
+        gates = [f"{gate}(?:{'|'.join(pattern for _, pattern, _ in found)})" for gate, found in gated.items()]
+        pattern = "|".join([*known, *(pattern for _, pattern, _ in others), *gates])
+        others += (shape for found in gated.values() for shape in found)
         probes.append(_probe(anchor, pattern, [*shapes, *others], whole=anchor == "J"))
     query = "|".join(rf"(?<=[?&6]{name}=)|(?<=\A{name}=){_FORM}" for name in _QUERY_IN_TEXT)
     for anchor, kind, pattern in (
@@ -177,10 +123,19 @@ def _probes() -> tuple[_Probe, ...]:
     return tuple(probes)
 
 
+def _one_of(ends: set[str], anchor: str) -> str:
+    """One of these stands before the anchor: a gate that most anchors do not pass."""
+    by_length: dict[int, list[str]] = defaultdict(list)
+    for end in sorted(ends):
+        by_length[len(end)].append(re.escape(end))
+    gates = [f"(?<=(?:{'|'.join(found)}){re.escape(anchor)})" for found in by_length.values()]
+    return f"(?:{'|'.join(gates)})"
+
+
 def _probe(anchor: str, pattern: str, shapes: list[tuple[str, str, int]], whole: bool = False) -> _Probe:
     return _Probe(
         anchor.encode(),
-        re.compile(f"{anchor}(?:{pattern})".encode()),
+        re.compile(f"{re.escape(anchor)}(?:{pattern})".encode()),
         tuple(kind for kind, _, _ in shapes),
         tuple(back for _, _, back in shapes),
         whole,
@@ -190,7 +145,10 @@ def _probe(anchor: str, pattern: str, shapes: list[tuple[str, str, int]], whole:
 PROBES = _probes()
 _BY_ANCHOR = tuple((probe.anchor, probe) for probe in PROBES)
 _USERINFO = re.compile(rb"://[^\s/:@\"'\\<>]{0,128}:(?!\[redacted:)([^\s/@\"'\\<>]{1,256})@")
-_YA29 = re.compile(rf"ya29\.{_border('ya29.')}[A-Za-z0-9_-]{{20,2048}}".encode())
+_LITERALS = tuple(
+    (kind, head.encode(), re.compile(f"{re.escape(head)}{_border(head)}{rest}(?!{_WORD})".encode()))
+    for kind, head, rest in LITERALS
+)
 _NEED = 1024
 """No shape needs to see more than this to tell that it begins, but those that are `whole`."""
 
@@ -222,8 +180,9 @@ def find(text: bytes, start: int, end: int, reach: int) -> Iterator[Hit]:
         if scheme >= 0 and (user := _USERINFO.match(text, scheme, at + 1)):
             yield Hit(user.start(1), user.end(1), "password")
         at = text.find(b"@", at + 1, end)
-    at = text.find(b"ya29.", start, end)
-    while at >= 0:
-        if token := _YA29.match(text, at, reach):
-            yield Hit(token.start(), token.end(), "google-token")
-        at = text.find(b"ya29.", at + 1, end)
+    for kind, head, pattern in _LITERALS:
+        at = text.find(head, start, end)
+        while at >= 0:
+            if token := pattern.match(text, at, reach):
+                yield Hit(token.start(), token.end(), kind)
+            at = text.find(head, at + 1, end)

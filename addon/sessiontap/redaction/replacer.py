@@ -23,10 +23,16 @@ from sessiontap.redaction.patterns import LOOK_BACK, Hit
 SHORTEST = 12
 """No known shape is shorter."""
 WINDOW = 1 << 14
-"""Bodies are searched in such pieces."""
+"""Bodies are searched in pieces of at most so many bytes."""
+_OBJECT = b'{"'
+"""How a JSON object begins: a message, a tool."""
 REACH = 1 << 14
 """How far behind a window a credential that begins in it may run."""
-_WINDOWS_REMEMBERED = 4096
+_NEAR = 1 << 11
+"""As `REACH`, of nearly all: what is found in a window is then known again though something changed soon behind it."""
+_LONG = (b"eyJ", b"-----BEGIN")
+"""How those begin that cannot be told before their end, which may be far."""
+_WINDOWS_REMEMBERED = 8192
 _PAUSE_AFTER = 16
 """Windows searched in one go."""
 _PAUSE = 1e-5
@@ -117,28 +123,49 @@ class Replacer:
         hits = list(streams.find(data, self._find, is_stream=is_stream))
         if len(data) <= WINDOW:
             return hits + self._find(data)
-        searched = 0
-        for start in range(0, len(data), WINDOW):
-            end = min(start + WINDOW, len(data))
-            look = max(0, start - LOOK_BACK)
-            # Keyed at random in each process; a digest would take five times as long.
-            piece = data[look : end + REACH]
-            key = self._own, start == 0, len(piece), hash(piece)
-            found = self._seen.get(key)
+        searched = end = 0
+        while end < len(data):
+            start, end = end, _window_end(data, end)
+            found = self._remembered(data, start, end, _NEAR)
+            if found is _FAR:
+                found = self._remembered(data, start, end, REACH)
             if found is None:
-                found = tuple(_moved(hit, -start) for hit in self._find(data, start, end))
-                if len(self._seen) >= _WINDOWS_REMEMBERED:
-                    del self._seen[next(iter(self._seen))]
-                self._seen[key] = found
+                found = self._search(data, start, end)
                 searched += 1
                 if searched % _PAUSE_AFTER == 0:
                     time.sleep(_PAUSE)
             hits += [_moved(hit, start) for hit in found]
         return hits
 
-    def _find(self, data: bytes, start: int = 0, end: int | None = None) -> list[Hit]:
+    def _search(self, data: bytes, start: int, end: int) -> tuple[Hit, ...]:
+        """What begins in a window, as it is remembered: places are from the window's start on."""
+        far = bool(self._patterns) or any(data.find(mark, start, end + len(mark)) >= 0 for mark in _LONG)
+        found = [] if far else self._find(data, start, end, _NEAR)
+        if far or any(hit.end >= end + _NEAR for hit in found):
+            found = self._find(data, start, end, REACH)
+            self._remember(data, start, end, _NEAR, _FAR)
+            far = True
+        moved = tuple(_moved(hit, -start) for hit in found)
+        self._remember(data, start, end, REACH if far else _NEAR, moved)
+        return moved
+
+    def _remembered(self, data: bytes, start: int, end: int, reach: int) -> tuple[Hit, ...] | None:
+        return self._seen.get(self._window_key(data, start, end, reach))
+
+    def _remember(self, data: bytes, start: int, end: int, reach: int, found: tuple[Hit, ...]) -> None:
+        if len(self._seen) >= _WINDOWS_REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+        self._seen[self._window_key(data, start, end, reach)] = found
+
+    def _window_key(self, data: bytes, start: int, end: int, reach: int) -> tuple[object, ...]:
+        """All that decides what is found in a window."""
+        piece = data[max(0, start - LOOK_BACK) : end + reach]
+        # Keyed at random in each process; a digest would take five times as long.
+        return self._own, start == 0, end - start, reach, len(piece), hash(piece)
+
+    def _find(self, data: bytes, start: int = 0, end: int | None = None, reach: int = REACH) -> list[Hit]:
         end = len(data) if end is None else end
-        reach = min(end + REACH, len(data))
+        reach = min(end + reach, len(data))
         hits = list(patterns.find(data, start, end, reach))
         hits += assigned.find(data, start, end, reach)
         hits += client_options.find(data, start, end, reach)
@@ -167,6 +194,20 @@ class Replacer:
             pieces.append(self.token(hit.kind, secret).encode() if hit.kind else b"")
             done = hit.end
         return b"".join(chain(pieces, (data[done:],)))
+
+
+_FAR: tuple[Hit, ...] = (Hit(0, 0, ""),)
+"""Remembered of a window in which something may run on further than `_NEAR`."""
+
+
+def _window_end(data: bytes, start: int) -> int:
+    """Where the window that begins at `start` ends: before a message or tool if one begins in its second half.
+
+    Agents change a few bytes in the middle of a history that they send again. Windows that begin with an object hold
+    the same bytes after such a change, so what was found in them is still known.
+    """
+    end = data.find(_OBJECT, start + WINDOW // 2, start + WINDOW)
+    return end if end >= 0 else min(start + WINDOW, len(data))
 
 
 def _moved(hit: Hit, by: int) -> Hit:

@@ -101,7 +101,9 @@ _SLUG_OF_LETTERS = re.compile(rb"[A-Za-z]+(?:[-_.:/][A-Za-z]+)*[.:!?,]?\Z")
 
 def _is_placeholder(value: bytes, sure: Strength) -> bool:
     lower = value.lower().strip()
-    if lower in TYPES or lower.rstrip(b"?!.;") in TYPES or _REFERENCE.match(value) or _UNTIL.search(value) or _SCOPE.match(value):
+    if lower in TYPES or lower.rstrip(b"?!.;") in TYPES:
+        return True
+    if _REFERENCE.match(value) or _UNTIL.search(value) or _SCOPE.match(value):
         return True
     if len(set(value)) <= 2 and len(value) < 32:
         return True
