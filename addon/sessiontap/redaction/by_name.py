@@ -11,6 +11,7 @@ import re
 from urllib.parse import unquote_to_bytes
 
 from sessiontap.redaction import call_secrets, patterns
+from sessiontap.redaction.names import strength
 from sessiontap.redaction.replacer import SHORTEST, Replacer
 
 HEADERS = frozenset(
@@ -31,6 +32,14 @@ NAMED = re.compile(
     re.IGNORECASE,
 )
 """What a credential's name looks like elsewhere: searched for in it."""
+_SURE = ("password", "key")
+
+
+def names_credential(name: str) -> bool:
+    """A variable, an option or a property of this name holds a credential."""
+    return NAMED.search(name) is not None or strength(name) in _SURE
+
+
 _SCHEME = re.compile(r"(Bearer|Basic|Token|Digest|ApiKey|Negotiate|GenieKey)\s+(.+)", re.IGNORECASE | re.DOTALL)
 _DONE = re.compile(r"\[redacted:[\w.*-]{1,80}:[0-9a-f]{10}\]")
 URL = re.compile(r"([a-z][a-z0-9+.-]*://)(?:([^/?#@]*)@)?([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.I | re.S)
@@ -107,7 +116,7 @@ class Named:
     def _parameter(self, parameter: str, found: Found) -> str:
         name, equals, value = parameter.partition("=")
         plain = unquote_to_bytes(name).decode("utf-8", "replace").lower()
-        if value and (plain.translate({ord("_"): None, ord("-"): None}) in patterns.QUERY_NAMES or NAMED.search(plain)):
+        if value and (plain.translate({ord("_"): None, ord("-"): None}) in patterns.QUERY_NAMES or names_credential(plain)):
             return f"{name}={self.whole(plain, value, found, unquote_to_bytes(value))}"
         return self._text(name) + equals + self._text(value)
 

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from sessiontap.redaction.by_name import NAMED, URL
+from sessiontap.redaction import client_options
+from sessiontap.redaction.by_name import URL, names_credential
 
 How = Literal["whole", "form", "named", "header", "url", "text"]
 Argument = tuple[str, How, str, str]
@@ -28,19 +29,20 @@ def read(argv: Sequence[str]) -> Iterator[Argument]:
     """Each argument by what it is, in the light of the one before it."""
     flag = ""
     curl = bool(argv) and argv[0].rsplit("/", 1)[-1] in _CLIENTS
-    for argument in argv:
+    for at, argument in enumerate(argv):
         option = _FLAG.fullmatch(argument)
+        if parts := client_options.split(argv, at):
+            yield parts[0], "whole", "password", parts[1]
+            flag = ""
+            continue
         yield _argument(argument, option, flag, curl)
         flag = option[1] if option and option[2] is None else ""
 
 
 def _argument(argument: str, option: re.Match[str] | None, flag: str, curl: bool) -> Argument:
     if flag and not argument.startswith("--"):
-        if NAMED.search(flag) or (curl and flag in ("b", "cookie", "oauth2-bearer", "pass")):
+        if names_credential(flag) or (curl and flag in ("b", "cookie", "oauth2-bearer", "pass")):
             return "", "whole", flag.lower(), argument
-        if curl and flag in ("u", "user", "U", "proxy-user") and ":" in argument:
-            user, _, password = argument.partition(":")
-            return f"{user}:", "whole", "password", password
         if curl and flag in _CURL_FORMS and _FORM.fullmatch(argument):
             return "", "form", flag, argument
     if option and option[2] is not None:

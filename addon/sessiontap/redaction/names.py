@@ -77,8 +77,6 @@ def strength(name: str) -> Strength | None:
     words = [word.lower() for word in _WORDS.findall(name)]
     while len(words) > 1 and (words[-1].isdigit() or words[-1] in _AFTER):
         words.pop()
-    if len(words) > 2 and words[-1] == "id" and words[-2] == "key":
-        words.pop()
     if not words:
         return None
     *before, last = words

@@ -58,6 +58,8 @@ class Hit:
     kind: str
     secret: bytes | None = None
     """The whole credential, where this is a part of it; a part whose kind is empty just goes."""
+    instead: bytes = b""
+    """What stands in the place of a part that goes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Any
 
 from sessiontap.redaction import call_secrets, command_line
-from sessiontap.redaction.by_name import HEADERS, NAMED, Named, Own
+from sessiontap.redaction.by_name import HEADERS, Named, Own, names_credential
 from sessiontap.redaction.replacer import Replacer
 
 _REMEMBERED = 2048
@@ -61,7 +61,7 @@ class Redactor:
                 found.update(dict.fromkeys(named))
         found.update(dict.fromkeys(self._kept_url(url)[1]))
         for name, value in (env or {}).items():
-            if NAMED.search(name) and value:
+            if value and names_credential(name):
                 found[call_secrets.Credential(name.lower(), value.encode("utf-8", "surrogatepass"))] = None
         return self._knowing(tuple(found)) if found else self
 
@@ -104,7 +104,7 @@ class Redactor:
 
     def named(self, name: str, value: str) -> str:
         """A value that has a name (environment variable, property): whole where the name says credential."""
-        if NAMED.search(name) and value:
+        if value and names_credential(name):
             return self._named.whole(name.lower(), value)
         return self.url(value) if "://" in value else self.text(value)
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from itertools import chain
 
 from sessiontap.linear_regex import BytesRegex, RegexError
-from sessiontap.redaction import assigned, aws_frames, call_secrets, client_options, patterns, streams
+from sessiontap.redaction import assigned, aws_frames, call_secrets, client_options, logprobs, patterns, streams
 from sessiontap.redaction.errors import RedactionError
 from sessiontap.redaction.patterns import LOOK_BACK, Hit
 
@@ -121,6 +121,7 @@ class Replacer:
 
     def _hits(self, data: bytes, is_stream: bool | None = None) -> list[Hit]:
         hits = list(streams.find(data, self._find, is_stream=is_stream))
+        hits += logprobs.find(data, self._find)
         if len(data) <= WINDOW:
             return hits + self._find(data)
         searched = end = 0
@@ -191,7 +192,7 @@ class Replacer:
                 continue
             secret = data[hit.start : hit.end] if hit.secret is None else hit.secret
             pieces.append(data[done : hit.start])
-            pieces.append(self.token(hit.kind, secret).encode() if hit.kind else b"")
+            pieces.append(self.token(hit.kind, secret).encode() if hit.kind else hit.instead)
             done = hit.end
         return b"".join(chain(pieces, (data[done:],)))
 
@@ -211,7 +212,7 @@ def _window_end(data: bytes, start: int) -> int:
 
 
 def _moved(hit: Hit, by: int) -> Hit:
-    return Hit(hit.start + by, hit.end + by, hit.kind, hit.secret)
+    return Hit(hit.start + by, hit.end + by, hit.kind, hit.secret, hit.instead)
 
 
 def _compiled(pattern: str) -> BytesRegex | re.Pattern[bytes]:
