@@ -96,7 +96,7 @@ class Talk:
         reply = Reply(text=text, tool_calls=made, response_id=response_id) if status == 200 else Reply()
         came = ending(found.tail(), reply, status, complete=complete)
         self.conversations.reply(id, came, self.now)
-        self.kept.append((id, self.now, link, heads(ground, call, found, came), came))
+        self.kept.append((id, self.now, link, heads(ground.sealed(self.conversations.key), call, found, came), came))
 
     def turn(self, id: str, body: dict[str, Any], text: str | None = None, **more: Any) -> Link:
         """A request and its reply."""
@@ -110,5 +110,8 @@ class Talk:
         after = Talk(ground=self.ground, path=self.path, now=self.now)
         for id, at, link, kept, came in self.kept:
             warm_up = self.asked[id][2].purpose == "warmup"
-            after.conversations.restore(id, at, link, kept, came.response_id, came.tools, warm_up=warm_up)
+            session = self.asked[id][0].session  # as the record names it
+            after.conversations.restore(
+                id, at, link, kept, came.response_id, came.tools, warm_up=warm_up, session=session
+            )
         return after

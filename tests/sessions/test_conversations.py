@@ -829,6 +829,18 @@ def test_a_record_without_what_is_needed_is_left_out(kept: dict[str, Any]) -> No
     assert len(conversations) == 0
 
 
+def test_a_conversation_of_an_older_log_goes_on() -> None:
+    """Its ground stands there as it is, in place of digests."""
+    talk = Talk()
+    talk.turn("one", chat("u Hello"), "Hi.")
+    ((id, at, link, kept, came),) = talk.kept
+    plain = kept | {"ground": ["process 1", "openai-chat", "", None]}
+    after = Conversations(key=b"key")
+    after.restore(id, at, link, plain, came.response_id, came.tools)
+
+    assert Talk(after, now=talk.now).ask("two", chat("u Hello", "a Hi.", "u And?")).parent == "one"
+
+
 def test_a_restored_call_with_damage_elsewhere_is_taken() -> None:
     conversations = Conversations()
     kept = {"end": b"x" * 16, "ground": ["p", "f", "", None], "handed": [1, [2], [b"x", "t", None]], "reply": 7}

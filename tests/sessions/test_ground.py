@@ -58,3 +58,27 @@ def test_the_seed_is_of_process_name_and_family() -> None:
     ]
     assert len({ground.seed for ground in grounds}) == len(grounds)
     assert Ground("p", "f", session="s").seed == Ground("p", "f").seed
+
+
+GIVEN = Ground("client 10.0.0.9 ada", "openai-chat", "Ada's diary", "the-session-of-ada")
+
+
+def test_what_is_kept_of_a_ground_says_nothing_of_the_user() -> None:
+    sealed = GIVEN.sealed(b"key")
+
+    kept = repr([sealed.process, sealed.family, sealed.name, sealed.session])
+    assert not [word for word in ("10.0.0.9", "ada", "Ada", "diary", "session") if word in kept]
+    assert sealed.told == "the-session-of-ada"
+
+
+def test_a_ground_can_not_be_guessed_without_the_key() -> None:
+    assert GIVEN.sealed(b"key") == GIVEN.sealed(b"key")
+    assert GIVEN.sealed(b"key").place != GIVEN.sealed(b"another").place
+    assert GIVEN.sealed(b"key").seeds != GIVEN.sealed(b"another").seeds
+
+
+@pytest.mark.parametrize("other", [Ground("q", "f", session="s"), Ground("p", "f"), Ground("q", "f")])
+def test_sealed_grounds_are_akin_as_plain_ones_are(other: Ground) -> None:
+    ground = Ground("p", "f", session="s")
+
+    assert ground.sealed(b"key").akin(other.sealed(b"key")) is ground.akin(other)

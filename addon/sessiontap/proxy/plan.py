@@ -117,7 +117,10 @@ class Planner:
             )
             at = head.time + (head.duration or 0)
             warm_up = WARM_UP in head.flags
-            self.conversations.restore(head.id, at, link, head.link, head.response_id, head.tools, warm_up=warm_up)
+            given = session["id"] if session.get("source") in ("app", "native") else None
+            self.conversations.restore(
+                head.id, at, link, head.link, head.response_id, head.tools, warm_up=warm_up, session=given
+            )
 
     def plan(
         self,

@@ -124,6 +124,11 @@ class Recorder:
         self._rules, self._redactor = rules, self._redact_by(rules)
         self._handle.submit(wire.message(wire.RULES, (rules.redact_headers, _patterns(rules))))
 
+    @property
+    def key(self) -> bytes:
+        """The user's, behind the digests in the log."""
+        return self._key
+
     def redacted(self, text: str) -> str:
         """What we are about to say. From any thread."""
         return self._redactor.text(text)

@@ -134,6 +134,7 @@ class Service:
         self.settings = settings
         shares = Shares(settings.memory)
         self.budget.limit, self.budget.most, self.budget.together = shares.proxy, shares.body, shares.bodies
+        self.planner.conversations.key = recorder.key
         if first:
             self._open_files = open_files.raise_limit()
             self._restore(recorder)

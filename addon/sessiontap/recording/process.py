@@ -26,6 +26,7 @@ from sessiontap.recording.finished import Event, Fault, Finished, Handled, Note,
 from sessiontap.recording.line import call_line
 from sessiontap.recording.seen import come, leave, see
 from sessiontap.redaction import Redactor
+from sessiontap.redaction.metadata import caller_of
 from sessiontap.trace.note import note_record
 from sessiontap.trace.record import CallSeen, call_record, caller_record, is_kept, knowing
 from sessiontap.trace.writer import Writer
@@ -73,6 +74,8 @@ class Recording:
         self._redactor = Redactor(start.key, start.redact_headers, start.redact_patterns)
         self._callers: BoundedDict[str, Caller] = BoundedDict(MOST_CALLERS)
         self._last_caller: tuple[Caller | None, Redactor, dict[str, Any]] = (None, self._redactor, {})
+        self._whole_callers: dict[str, None] = {}
+        """Ids of callers of which a call was captured in full."""
         self._taken = 0
         """Messages that were seen to, but for what the writer has queued of them."""
         shares = Shares(start.memory)
@@ -163,7 +166,14 @@ class Recording:
         if not is_kept(seen):
             return []
         record = call_record(seen, redactor)
-        return [record] if seen.caller is None else [self._caller(seen.caller, redactor), record]
+        if seen.caller is None:
+            return [record]
+        caller = self._caller(seen.caller, redactor)
+        if seen.decision is None or seen.decision.capture == "full":
+            self._whole_callers[seen.caller.id] = None
+            if len(self._whole_callers) > MOST_CALLERS:
+                del self._whole_callers[next(iter(self._whole_callers))]
+        return [caller if seen.caller.id in self._whole_callers else caller_of(caller), record]
 
     def _caller(self, caller: Caller, redactor: Redactor) -> dict[str, Any]:
         """The record of a caller, which is most often the last call's."""

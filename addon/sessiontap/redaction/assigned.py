@@ -18,7 +18,7 @@ from sessiontap.redaction.names import strength
 from sessiontap.redaction.patterns import Hit
 from sessiontap.redaction.values import Form, is_secret
 
-_WORDS = (re.compile(rb"k(?:ey|en(?<=token))"), re.compile(rb"p(?:ass|wd)"), re.compile(rb"secret"), re.compile(rb"auth"))
+_WORDS = tuple(re.compile(word) for word in (rb"k(?:ey|en(?<=token))", rb"p(?:ass|wd)", rb"secret", rb"auth"))
 """One of these is in every name, lower-cased. Each costs a search of all text."""
 LONGEST = 4096
 """Bytes of a value."""

@@ -116,7 +116,8 @@ class Named:
     def _parameter(self, parameter: str, found: Found) -> str:
         name, equals, value = parameter.partition("=")
         plain = unquote_to_bytes(name).decode("utf-8", "replace").lower()
-        if value and (plain.translate({ord("_"): None, ord("-"): None}) in patterns.QUERY_NAMES or names_credential(plain)):
+        glued = plain.translate({ord("_"): None, ord("-"): None})
+        if value and (glued in patterns.QUERY_NAMES or names_credential(plain)):
             return f"{name}={self.whole(plain, value, found, unquote_to_bytes(value))}"
         return self._text(name) + equals + self._text(value)
 

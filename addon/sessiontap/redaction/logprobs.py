@@ -1,8 +1,8 @@
 """Credentials that lists of log probabilities spell out: a token of the text an item.
 
 The reply's text stands there a second time, cut into tokens, with each token's bytes and the tokens that were nearly
-taken. The tokens are joined and searched as streams are (streams.py); what holds a part of a credential loses its bytes,
-its number and the tokens beside it, too.
+taken. The tokens are joined and searched as streams are (streams.py); what holds a part of a credential loses its
+bytes, its number and the tokens beside it, too.
 
 Covered: OpenAI's chat (`"token"`, `"bytes"`, `"top_logprobs"`), its completions (`"tokens"`, `"top_logprobs"`), and
 Gemini (`"token"`, `"tokenId"`, `"topCandidates"`), in a body as a whole and in streams.

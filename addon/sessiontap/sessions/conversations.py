@@ -39,7 +39,7 @@ from sessiontap.llm.agents import KINDLESS
 from sessiontap.llm.call import Asked, Call
 from sessiontap.llm.history import START, Ending, History
 from sessiontap.sessions.declared import DeclaredConversations
-from sessiontap.sessions.ground import Ground
+from sessiontap.sessions.ground import Ground, sealed
 from sessiontap.sessions.kept import taken_over
 from sessiontap.sessions.known import MOST, Known, KnownCalls
 from sessiontap.sessions.parents import Found, parent_of, reply_keys, request_keys, twin_of, whole_key
@@ -74,7 +74,9 @@ class Asking:
 class Conversations:
     """Links calls. For one thread; times are Unix nanoseconds."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = MOST, key: bytes = b"") -> None:
+        """`key`: the user's, for the digests that are compared and kept (`Ground.sealed`)."""
+        self.key = key
         self._known = KnownCalls(most)
         self._quoted = Quoted()
         self._declared = DeclaredConversations()
@@ -102,6 +104,7 @@ class Conversations:
         """Looks for the link of a call that begins `now`, and changes nothing. `begins` is what a conversation that
         begins with it is named by, else it is the call itself; an `upgrade` opens a WebSocket, and asks nothing."""
         self._known.forget(now)
+        ground = ground.sealed(self.key)
         thread = thread_of(call, history)
         converses = call.endpoint.operation in _CONVERSES and not upgrade
         told = converses and bool(history.steps or call.asked.previous or history.purpose == "warmup")
@@ -118,7 +121,9 @@ class Conversations:
         else:
             asking = replace(asking, link=self._link(asking, own, beside))
         session = asking.link.session
-        return asking if session is None else replace(asking, ground=replace(ground, session=session))
+        if session is None:
+            return asking
+        return replace(asking, ground=replace(ground, session=sealed(session, self.key), told=session))
 
     def take(self, asking: Asking) -> None:
         """Remember a call that was looked at."""
@@ -134,12 +139,12 @@ class Conversations:
     def knows_parent(self, ground: Ground, call: Call, history: History) -> bool:
         """Whether the call that a request goes on from is there, and for certain."""
         declared = thread_of(call, history) is not None
-        found = parent_of(self._known, ground, call.asked, history, declared)
+        found = parent_of(self._known, ground.sealed(self.key), call.asked, history, declared)
         return found is not None and found.evidence != "weak"
 
     def named(self, ground: Ground, asked: Asked) -> Asked:
         """What is asked, with the names of the tools whose results it holds without them (see `results`)."""
-        return named(self._known, ground, asked)
+        return named(self._known, ground.sealed(self.key), asked)
 
     def reply(self, call_id: str, ending: Ending | None, now: int, trace_id: str | None = None) -> None:
         """The reply to a call has been read; None where that could not be done. `trace_id` is its server's own name for
@@ -231,7 +236,7 @@ class Conversations:
             if not thread.fine or thread.of_run or thread.subagent in (None, *KINDLESS):
                 lineage = (*asker.lineage, pending.handed.tool)
             if thread.of_run:
-                root, session = asker.root, asker.ground.session
+                root, session = asker.root, asker.ground.told
             elif not thread.fine:
                 conversation = conversation_id(f"{thread.key} {asker.id} {pending.handed.digest.hex()}")
         elif history.goes_on and seen:
@@ -250,7 +255,7 @@ class Conversations:
         if before is not None or twin.declared is not None:
             evidence = twin.evidence or evidence
         trace = _trace(before) if before and evidence in _CERTAIN else None
-        session = twin.ground.session if twin.of_run else None
+        session = twin.ground.told if twin.of_run else None
         return Link(twin.conversation, twin.parent, evidence, trace, "retry", twin.root, twin.lineage, session)
 
     def _by_quote(self, ground: Ground, history: History) -> Found | None:
@@ -318,13 +323,16 @@ class Conversations:
         tools: Iterable[tuple[str, str | None]] = (),
         *,
         warm_up: bool = False,
+        session: str | None = None,
     ) -> None:
         """Take over a recorded call, the oldest first: `kept` is what `heads` gave, `at` when it ended, `tools` the ids
-        and names of its reply's tool calls. What is not as it should be is left out. Summaries and titles are not
-        restored: they tie calls together that are close."""
+        and names of its reply's tool calls, `session` the id that its app or agent gave. What is not as it should be is
+        left out. Summaries and titles are not restored: they tie calls together that are close."""
         found = taken_over(call_id, at, link, kept, response_id, tools, warm_up)
         if found is not None:
             known, ending = found
+            ground = known.ground if known.ground.is_sealed else known.ground.sealed(self.key)
+            known.ground = replace(ground, told=session) if ground.session is not None else ground
             self._add(known, link)
             self.reply(call_id, ending, at)
 

@@ -7,11 +7,15 @@ And the wire family, because histories are only comparable within one.
 
 A session that the app or its agent named is a second such place, over all its processes: an agent that is resumed is
 another process. What is found in the own process comes first.
+
+A client's address, a proxy user, a session's name and a given id are the user's: what is compared, and what the log
+keeps, are digests of them with the user's key (`Ground.sealed`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from sessiontap.callers.caller import Caller
@@ -28,6 +32,23 @@ class Ground:
     family: str
     name: str = ""
     session: str | None = None
+    told: str | None = field(default=None, compare=False)
+    """The given session id as it was told, in memory alone."""
+
+    def sealed(self, key: bytes) -> Ground:
+        """The same with keyed digests in place of process, name and session. One that is sealed is sealed anew."""
+        return replace(
+            self,
+            process=sealed(self.process, key),
+            name=sealed(self.name, key) if self.name else "",
+            session=sealed(self.session, key) if self.session is not None else None,
+            told=self.told if self.told is not None else self.session,
+        )
+
+    @property
+    def is_sealed(self) -> bool:
+        """False for what an older version kept: `process p-1`, `client 10.0.0.9`, `connection c-1`."""
+        return " " not in self.process
 
     @property
     def seed(self) -> bytes:
@@ -52,6 +73,12 @@ class Ground:
     def akin(self, other: Ground) -> bool:
         """Whether an id that was issued there means something here."""
         return self.place == other.place or (self.session is not None and self.session == other.session)
+
+
+@lru_cache(maxsize=4096)
+def sealed(text: str, key: bytes) -> str:
+    """A digest of 20 hexadecimal digits, from which nobody without the key can try guesses."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=10, key=key[:64]).hexdigest()
 
 
 @lru_cache(maxsize=4096)

@@ -1,7 +1,7 @@
 """What a call's record keeps so that its conversation goes on after a restart, and what is made of it again.
 
-Of messages there are digests, never a text. What an older version did not keep is missing, and what is damaged counts
-as missing.
+Of messages there are digests, never a text; of the ground keyed ones. What an older version did not keep is missing,
+and what is damaged counts as missing.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from sessiontap.llm.call import Asked, Call, Reply
 from sessiontap.llm.decode import HARMLESS, decode_chunks
 from sessiontap.llm.limits import rate_limits, request_id
 from sessiontap.redaction import Redactor
+from sessiontap.redaction.metadata import metadata_of
 from sessiontap.rules.decision import Decision, Labels
 from sessiontap.sessions.session import Link, Session
 from sessiontap.trace import body
@@ -119,7 +120,8 @@ def knowing(seen: CallSeen, redactor: Redactor) -> Redactor:
 
 
 def call_record(seen: CallSeen, redactor: Redactor) -> Record:
-    """The `call` map of `seen`, redacted, bodies as `body.Plain`; with `capture: metadata` only their size is left."""
+    """The `call` map of `seen`, redacted, bodies as `body.Plain`. With `capture: metadata` only what is metadata
+    (redaction/metadata.py) is left, and of bodies their size."""
     labels = seen.labels or Labels()
     rules = [*(seen.decision.rules if seen.decision else ()), *labels.rules]
     whole = seen.decision is None or seen.decision.capture == "full"
@@ -129,7 +131,7 @@ def call_record(seen: CallSeen, redactor: Redactor) -> Record:
     if any(one is not None and one.undecodable for one in bodies) and "undecodable" not in flags:
         flags.append("undecodable")
     call, link = seen.call, seen.link or Link()
-    return {
+    record: Record = {
         "type": "call",
         "id": seen.id,
         "time": seen.time,
@@ -161,6 +163,7 @@ def call_record(seen: CallSeen, redactor: Redactor) -> Record:
         "request": _request(seen.request, redactor, whole),
         "response": _response(seen.response, redactor, whole) if seen.response else None,
     }
+    return record if whole else metadata_of(record)
 
 
 def caller_record(caller: Caller, redactor: Redactor) -> Record:
