@@ -18,24 +18,27 @@ from sessiontap.redaction.names import strength
 from sessiontap.redaction.patterns import Hit
 from sessiontap.redaction.values import Form, is_secret
 
-_WORDS = tuple(re.compile(word) for word in (rb"k(?:ey|en(?<=token))", rb"p(?:ass|wd)", rb"secret", rb"auth"))
+_WORDS = tuple(
+    re.compile(word)
+    for word in (rb"k(?:ey|en(?<=token))", rb"p(?:ass|wd|(?:at|w)(?![a-z]))", rb"secret", rb"auth")
+)
 """One of these is in every name, lower-cased. Each costs a search of all text."""
 LONGEST = 4096
 """Bytes of a value."""
 _LONGEST_NAME = 64
 
 _NAME_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
-_SPACE = rb"(?:[ \t]|\\t){0,8}+"
-_ANY_SPACE = rb"(?:\s|\\[nrt]){0,24}+"
-_QUOTE = rb"(?:\\{0,7}[\"'`]|\\{1,7}u00(?:22|27))"
+_SPACE = rb"(?:[ \t]|\\{1,7}t){0,8}+"
+_ANY_SPACE = rb"(?:\s|\\{1,7}[nrt]){0,24}+"
+_QUOTE = rb"(?:\\{0,63}[\"'`]|\\{1,7}u00(?:22|27))"
 _TYPED = rb"(?:(?:[Ss]tr|[Ss]tring|SecretStr|bytes)(?: ?\| ?(?:None|null))?" + _SPACE + rb"=" + _SPACE + rb")?"
 _SEPARATOR = re.compile(
     # NAME=value, name: value, "name": "value", ['name'] = 'value', name := value, name ?? 'value', name: str = "value"
     rb"(?P<usual>%(quote)s?\]?%(space)s(?::=|=>|={1,3}|\?=|:(?![:/])|\|\||\?\?)%(space)s%(typed)s)"
-    # define('name', 'value'), os.environ.setdefault("name", "value")
-    rb"|(?P<pair>%(quote)s,%(space)s(?=%(quote)s))"
     # {"name": "NAME", "value": "..."}, - name: NAME / value: ..., <add key="NAME" value="..."/>
     rb"|(?P<item>%(quote)s?,?%(any_space)s%(quote)s?value%(quote)s?%(space)s[:=]%(space)s)"
+    # define('name', 'value'), os.environ.setdefault("name", "value")
+    rb"|(?P<pair>%(quote)s,%(space)s(?=%(quote)s))"
     # <name>value</name>
     rb"|(?P<element>>)(?=[^<\s]{1,512}</)"
     # a form's part (multipart/form-data)
@@ -60,7 +63,7 @@ _DIGIT = re.compile(rb"[0-9]")
 _BACKSLASH = ord("\\")
 _AFTER_WORD = re.compile(rb"[\w-]{0,32}+(?=[\"'`\\\]:=?>| \t]|\r?\n[ \t]{0,24}value)")
 """The rest of a name, if something follows that may stand between a name and a value."""
-_SETS = re.compile(rb"\b(?:set(?:env|x| -\w{1,8})|ENV) {1,4}\Z")
+_SETS = re.compile(rb"(?:\b|(?<=\\[nrt]))(?:set(?:env|x| -\w{1,8})|ENV) {1,4}\Z")
 _LOGIN = re.compile(rb"\blogin(?:\s|\\n){1,4}\S{1,128}?(?:\s|\\n){1,8}\Z")
 _FLAG = re.compile(rb"(?:\A|[\s\"'`=(,]|\\[nt])\Z")
 _CALL = re.compile(rb"\(\s{0,8}\\{0,7}[\"'`]\Z")
@@ -86,6 +89,8 @@ class _Bare:
     def __init__(self, text: bytes, reach: int) -> None:
         self._text = text
         self.reach = reach
+        self.judged = (-1, -1)
+        """The value that was judged last: a name within it is a part of it."""
         self._begin = self._end = -1
 
     def end(self, at: int) -> int:
@@ -96,6 +101,8 @@ class _Bare:
 
 
 def _hit(text: bytes, found: int, name_end: int, bare: _Bare) -> Hit | None:
+    if bare.judged[0] <= found < bare.judged[1]:
+        return None
     name, begin = _name(text, found, name_end)
     sure = strength(name)
     if sure is None and name in ("key", "Key") and _WORD_BEFORE_KEY.search(text, max(0, begin - 16), begin):
@@ -111,6 +118,8 @@ def _hit(text: bytes, found: int, name_end: int, bare: _Bare) -> Hit | None:
     at = opened.end()
     direct = separator[0] == b"="
     sets = (name.isupper() or name.startswith("--")) and (direct or (how == "usual" and "_" in name))
+    if opened[1] is None and not direct and b"=" in separator[0]:
+        sets = False  # code
     form: Form
     if opened[1] is not None:
         form = "env" if sets else "quoted"
@@ -118,6 +127,7 @@ def _hit(text: bytes, found: int, name_end: int, bare: _Bare) -> Hit | None:
     else:
         form = "env" if sets or how in ("part", "element") else "bare"
         stop = _cut(text, at, bare.end(at), direct or form == "env")
+        bare.judged = at, stop
     value = text[at:stop]
     if how == "prose" and _DIGIT.search(value) is None:
         return None

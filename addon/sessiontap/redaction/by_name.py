@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 from sessiontap.redaction import call_secrets, patterns
 from sessiontap.redaction.names import strength
 from sessiontap.redaction.replacer import SHORTEST, Replacer
+from sessiontap.redaction.values import is_secret
 
 HEADERS = frozenset(
     {
@@ -40,6 +41,12 @@ def names_credential(name: str) -> bool:
     return NAMED.search(name) is not None or strength(name) in _SURE
 
 
+def given_credential(name: str, value: str) -> bool:
+    """A variable whose name may be a credential's (`MAILGUN_KEY`) has a value that looks like one."""
+    sure = strength(name)
+    return sure is not None and is_secret(value.encode("utf-8", "surrogatepass"), sure, "env")
+
+
 _SCHEME = re.compile(r"(Bearer|Basic|Token|Digest|ApiKey|Negotiate|GenieKey)\s+(.+)", re.IGNORECASE | re.DOTALL)
 _DONE = re.compile(r"\[redacted:[\w.*-]{1,80}:[0-9a-f]{10}\]")
 URL = re.compile(r"([a-z][a-z0-9+.-]*://)(?:([^/?#@]*)@)?([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.I | re.S)
@@ -58,7 +65,7 @@ class Named:
 
     def names_credential(self, header: str) -> bool:
         """A header of this lower-case name holds a credential."""
-        return header in self._headers or header.endswith(HEADER_ENDS)
+        return header in self._headers or header.endswith(HEADER_ENDS) or strength(header) in _SURE
 
     def header(self, name: str, value: str) -> tuple[str, Own]:
         """A header's value without its credentials, and these."""

@@ -41,11 +41,20 @@ def find(body: bytes, search: Search) -> Iterator[Hit]:
         return
     beside = [match.span(1) for match in _BESIDE.finditer(body)]
     begins = [start for start, _ in beside]
-    for tokens in _sequences(body, beside, begins):
+    for tokens in _chosen(body, beside, begins):
         yield from _spelled(body, tokens, beside, search)
+    if legacy := [
+        (item.start(1), item.end(1))
+        for match in _TOKENS.finditer(body)
+        for item in _ITEM.finditer(body, match.start(1), match.end(1))
+    ]:
+        hits = list(_spelled(body, legacy, [], search))
+        yield from hits
+        if hits:  # what was nearly taken stands in a list of its own
+            yield from _telling(body, (0, len(body)), beside)
 
 
-def _sequences(body: bytes, beside: list[Span], begins: list[int]) -> Iterator[list[Span]]:
+def _chosen(body: bytes, beside: list[Span], begins: list[int]) -> Iterator[list[Span]]:
     """The places of the tokens of each text, in order: choices of a stream by their index."""
     chosen: dict[object, list[Span]] = {}
     line_end, choice = -1, b""
@@ -61,13 +70,6 @@ def _sequences(body: bytes, beside: list[Span], begins: list[int]) -> Iterator[l
             choice = b",".join(_INDEX.findall(body, begin, line_end)) if line_end < len(body) or begin else b""
         chosen.setdefault(choice, []).append(span)
     yield from chosen.values()
-    legacy = [
-        (item.start(1), item.end(1))
-        for match in _TOKENS.finditer(body)
-        for item in _ITEM.finditer(body, match.start(1), match.end(1))
-    ]
-    if legacy:
-        yield legacy
 
 
 def _spelled(body: bytes, tokens: list[Span], beside: list[Span], search: Search) -> Iterator[Hit]:

@@ -34,7 +34,13 @@ KEYS = frozenset(
         "api", "access", "secret", "private", "subscription", "account", "auth", "master", "service", "signing",
         "encryption", "decryption", "server", "admin", "app", "application", "shared", "client", "deploy", "deployment",
         "jwt", "hmac", "aes", "webhook", "crypto", "cipher", "token", "license", "integration", "consumer", "bot",
-        "authentication", "signature", "functions", "function",
+        "authentication", "signature", "functions", "function", "role",
+        # whose keys they are
+        "openai", "anthropic", "claude", "gemini", "google", "azure", "aws", "mistral", "cohere", "groq", "helicone",
+        "openrouter", "deepseek", "together", "fireworks", "perplexity", "replicate", "huggingface", "voyage", "jina",
+        "tavily", "exa", "serper", "serpapi", "pinecone", "langsmith", "langfuse", "stripe", "sendgrid", "mailgun",
+        "mailchimp", "twilio", "datadog", "algolia", "amplitude", "segment", "sentry", "cloudflare", "digitalocean",
+        "heroku", "supabase", "firebase", "airtable", "notion", "linear", "github", "gitlab", "slack", "maps", "mapbox",
     }
 )  # fmt: skip
 """`X_key` is a credential's name for these X."""

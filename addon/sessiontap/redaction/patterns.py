@@ -17,7 +17,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sessiontap.redaction.shapes import ESCAPE, LITERALS, OTHERS, PREFIXES
+from sessiontap.redaction.shapes import ESCAPE, LITERALS, OTHERS, PGPASS, PREFIXES
+from sessiontap.redaction.values import is_placeholder
 
 _WORD = r"[A-Za-z0-9_-]"
 _VALUE = rf"(?=[A-Za-z0-9+/_.~=%-]{{0,256}}?[0-9])(?:[A-Za-z0-9+/_.~=%-]|{ESCAPE}){{16,4096}}"
@@ -146,6 +147,9 @@ def _probe(anchor: str, pattern: str, shapes: list[tuple[str, str, int]], whole:
 
 PROBES = _probes()
 _BY_ANCHOR = tuple((probe.anchor, probe) for probe in PROBES)
+_PGPASS = PGPASS[0].encode(), re.compile("".join(PGPASS).encode())
+_SENTRY = re.compile(rb"://([0-9a-f]{32})@")
+"""A data source name, whose user is a key."""
 _USERINFO = re.compile(rb"://[^\s/:@\"'\\<>]{0,128}:(?!\[redacted:)([^\s/@\"'\\<>]{1,256})@")
 _LITERALS = tuple(
     (kind, head.encode(), re.compile(f"{re.escape(head)}{_border(head)}{rest}(?!{_WORD})".encode()))
@@ -176,15 +180,28 @@ def find(text: bytes, start: int, end: int, reach: int) -> Iterator[Hit]:
             group = match.lastindex or 1
             back = probe.backs[group - 1]
             yield Hit(match.start(group) - back, match.end(group), probe.kinds[group - 1])
-    at = text.find(b"@", start, end)
+    yield from _in_urls(text, start, end)
+    at = text.find(_PGPASS[0], start, end)
     while at >= 0:
-        scheme = text.rfind(b"://", max(0, at - 400), at)
-        if scheme >= 0 and (user := _USERINFO.match(text, scheme, at + 1)):
-            yield Hit(user.start(1), user.end(1), "password")
-        at = text.find(b"@", at + 1, end)
+        if line := _PGPASS[1].match(text, at, reach):
+            yield Hit(line.start(1), line.end(1), "password")
+        at = text.find(_PGPASS[0], at + 1, end)
     for kind, head, pattern in _LITERALS:
         at = text.find(head, start, end)
         while at >= 0:
             if token := pattern.match(text, at, reach):
                 yield Hit(token.start(), token.end(), kind)
             at = text.find(head, at + 1, end)
+
+
+def _in_urls(text: bytes, start: int, end: int) -> Iterator[Hit]:
+    """Passwords between `://` and an `@` in text[start:end]."""
+    at = text.find(b"@", start, end)
+    while at >= 0:
+        scheme = text.rfind(b"://", max(0, at - 400), at)
+        if scheme >= 0 and (user := _USERINFO.match(text, scheme, at + 1)):
+            if not is_placeholder(user[1], "password"):
+                yield Hit(user.start(1), user.end(1), "password")
+        elif scheme >= 0 and (user := _SENTRY.match(text, scheme, at + 1)):
+            yield Hit(user.start(1), user.end(1), "sentry-key")
+        at = text.find(b"@", at + 1, end)

@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Any
 
 from sessiontap.redaction import call_secrets, command_line
-from sessiontap.redaction.by_name import HEADERS, Named, Own, names_credential
+from sessiontap.redaction.by_name import HEADERS, Named, Own, given_credential, names_credential
 from sessiontap.redaction.replacer import Replacer
 
 _REMEMBERED = 2048
@@ -104,7 +104,7 @@ class Redactor:
 
     def named(self, name: str, value: str) -> str:
         """A value that has a name (environment variable, property): whole where the name says credential."""
-        if value and names_credential(name):
+        if value and (names_credential(name) or given_credential(name, value)):
             return self._named.whole(name.lower(), value)
         return self.url(value) if "://" in value else self.text(value)
 

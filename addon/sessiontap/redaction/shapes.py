@@ -144,6 +144,9 @@ PREFIXES: tuple[tuple[str, str, str], ...] = (
 )
 """Kind, fixed beginning up to and with its anchor (`-`, `_`, `.`, `A`, `J`, `K`), the rest."""
 
+_ALONE = r"(?:(?<![\w.~-])|(?<=\\[nrt]))"
+"""Where a word may begin: not in another one; the escape `\\n` ends in a letter."""
+
 OTHERS: dict[str, dict[str, tuple[tuple[str, str, int], ...]]] = {
     ".": {
         r"(?=[0-9a-f]{16})": (
@@ -156,30 +159,38 @@ OTHERS: dict[str, dict[str, tuple[tuple[str, str, int], ...]]] = {
             ("terraform-token", r"(?<=[A-Za-z0-9]{14}\.)(atlasv1\.[A-Za-z0-9_=-]{60,70})(?![\w-])", 15),
         ),
         r"(?=slack\.)(?<=hooks\.)": (
-            ("slack-webhook", r"slack\.com\\{0,7}/(?:services|workflows|triggers)\\{0,7}/([A-Za-z0-9/\\]{30,128})", 0),
+            (
+                "slack-webhook",
+                r"slack\.com\\{0,7}/(?:services|workflows|triggers)\\{0,7}/"
+                r"([A-Za-z0-9]{6,64}(?:\\{0,7}/[A-Za-z0-9]{6,64}){1,4})",
+                0,
+            ),
         ),
         r"(?=[\w-]{6}\.[\w-]{27})": tuple(
-            ("discord-token", rf"(?<=(?<![\w-])[MNO][\w-]{{{size}}}\.)([\w-]{{6}}\.[\w-]{{27,40}})(?![\w-])", size + 2)
+            ("discord-token", rf"(?<={_ALONE}[MNO][\w-]{{{size}}}\.)([\w-]{{6}}\.[\w-]{{27,40}})(?![\w-])", size + 2)
             for size in (23, 24, 25, 26, 27)
         ),
     },
     "-": {
-        r"(?=us[0-9])": (("mailchimp-key", r"(?<=(?<![0-9a-f])[0-9a-f]{32}-)(us[0-9]{1,2})(?![\w-])", 33),),
+        r"(?=us[0-9])": (("mailchimp-key", rf"(?<={_ALONE}[0-9a-f]{{32}}-)(us[0-9]{{1,2}})(?![\w-])", 33),),
     },
     "~": {
         r"(?<=[0-9]Q~)": (
-            ("azure-secret", r"(?<=(?<![\w~.-])[\w~.-]{3}[0-9]Q~)([\w~.-]{31,34})(?![\w~.-])", 6),
+            ("azure-secret", rf"(?<={_ALONE}[\w~.-]{{3}}[0-9]Q~)([\w~.-]{{30,33}}[\w~-])(?![\w~-])", 6),
         ),
     },
     "A": {
         r"(?<=[0-9]:A)(?=A[\w-]{32})": tuple(
-            ("telegram-token", rf"(?<=(?<![\w-])[0-9]{{{size}}}:A)(A[\w-]{{32,34}})(?![\w-])", size + 2)
+            ("telegram-token", rf"(?<={_ALONE}[0-9]{{{size}}}:A)(A[\w-]{{32,34}})(?![\w-])", size + 2)
             for size in (8, 9, 10)
         ),
     },
 }  # fmt: skip
 """By anchor, and by what must stand around it: shapes without a fixed beginning of their own. Kind, pattern behind the
 anchor with one group, how many bytes before that group the credential begins."""
+
+PGPASS = ":5432:", r"[^:\s\"'\\]{1,64}:[^:\s\"'\\]{1,64}:([^\s\"'\\:]{4,256})"
+"""`host:5432:database:user:password`, a line of .pgpass: its fixed part, and the rest with the password as a group."""
 
 LITERALS = (
     ("databricks-token", "dapi", r"[a-f0-9]{32}(?:-[0-9])?"),

@@ -34,6 +34,8 @@ WORDS = frozenset(
     b"refresh reset forgot forgotten must be at least characters required optional".split()
 )
 """Of such words placeholders and labels are made."""
+_JUDGED = 512
+"""Bytes by which a long value is judged."""
 _WORD = re.compile(rb"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _REFERENCE = re.compile(
     rb"\$\{?[A-Za-z_][\w:.-]*\}?\Z|\$\(|\$\{|\{\{|%\(|%\{|%[A-Z_]+%\Z|<[^<>]*>?\Z|\{[\w.: -]*\}\Z|&[A-Za-z]\w*\Z"
@@ -42,8 +44,13 @@ _REFERENCE = re.compile(
 """Where the value comes from, in place of the value: a variable, a template, a vault."""
 _SCOPE = re.compile(rb"A(?:KIA|SIA)[A-Z0-9]{16}/")
 """AWS's `Credential=` of a signature: the key's id, which has a shape, and no secret."""
-_UNTIL = re.compile(rb"\.\.\.|\xe2\x80\xa6|\*\*\*|xxxx|XXXX|\$\{|\{\{|<[a-z]|\[redacted|REDACTED|\\u2026|[\x00-\x08]")
-_CODE = re.compile(rb"[()\[\]{}]|=>|==|::|->")
+_UNTIL = re.compile(
+    rb"\.\.\.|\xe2\x80\xa6|\\u2026|\*{4}|\*{3}\Z|\A\*{3}|xxxx|XXXX|\$\{|\{\{|<[a-z]|\[redacted|REDACTED|[\x00-\x08]"
+)
+"""Left out, blotted out, to be filled in."""
+_NO_KEY = re.compile(rb"[ \[\](){}|^<>]")
+"""Is in no key or token."""
+_CODE = re.compile(rb"[()\[\]{}]|=>|==[^=]|::|->")
 _DOTTED = re.compile(rb"[A-Za-z_$]\w{0,31}(?:\.[A-Za-z_$]\w{0,31})+\Z")
 _NAME = re.compile(rb"[A-Za-z_$][A-Za-z_0-9$]*\Z")
 _PATH = re.compile(rb"(?:~|\.{1,2})/|/(?:[a-z]{1,12}|Users|Library|Applications)/|[A-Za-z]:[\\/]|/[\w.-]{1,24}\Z")
@@ -58,7 +65,8 @@ _UPPER = re.compile(rb"[A-Z]")
 
 def is_secret(value: bytes, sure: Strength, form: Form) -> bool:
     """Whether `value` is a credential, under a name of this strength, in this form."""
-    if len(value) < 4 or _is_placeholder(value, sure) or _is_path(value):
+    value = value[:_JUDGED]
+    if len(value) < 4 or is_placeholder(value, sure) or _is_path(value):
         return False
     if form == "bare" and _is_code(value):
         return False
@@ -66,20 +74,13 @@ def is_secret(value: bytes, sure: Strength, form: Form) -> bool:
         return _is_basic(value)
     if sure == "password":
         return _is_password(value, form)
-    if b" " in value:
-        return False
-    if _LETTER.search(value) is None:
+    if _LETTER.search(value) is None or _NO_KEY.search(value) is not None:
         return False
     if sure == "key":
         if _DIGIT.search(value) is not None:
             return len(value) >= 8
         return len(value) >= 16 and _is_mixed(value) and _SLUG.match(value) is None
     return len(value) >= 16 and _DIGIT.search(value) is not None and _SLUG.match(value) is None
-
-
-def is_basic(value: bytes) -> bool:
-    """Whether `value` is base64 of `user:password`."""
-    return _is_basic(value)
 
 
 def _is_password(value: bytes, form: Form) -> bool:
@@ -99,7 +100,8 @@ def _is_password(value: bytes, form: Form) -> bool:
 _SLUG_OF_LETTERS = re.compile(rb"[A-Za-z]+(?:[-_.:/][A-Za-z]+)*[.:!?,]?\Z")
 
 
-def _is_placeholder(value: bytes, sure: Strength) -> bool:
+def is_placeholder(value: bytes, sure: Strength) -> bool:
+    """Whether `value` stands where a credential goes, and is none: `your-key-here`, `${TOKEN}`, `string`, `****`."""
     lower = value.lower().strip()
     if lower in TYPES or lower.rstrip(b"?!.;") in TYPES:
         return True
