@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from scripts.evaluate.redaction import CORPUS, Recall, bodies, judge, main, recall, redactions
 from tests.redaction.made_up import FORMS, NAMES, PLACES, SHAPES, Made
@@ -21,6 +23,15 @@ def test_every_made_up_credential_is_found(result: Recall) -> None:
     assert result.by_place.total() == 5000
     assert +result.missed == {}
     assert +result.missed_in == {}
+
+
+def test_the_figures_in_the_document_are_those_measured(result: Recall) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "redaction.md").read_text()
+    for by in ("name", "shape"):
+        made = sum(number for key, number in result.made.items() if key.startswith(f"{by} "))
+        lost = sum(number for key, number in result.missed.items() if key.startswith(f"{by} "))
+        assert f"| by {by} | {made:,} | {made - lost:,} |" in document
+    assert f"{len(NAMES)} names in {len(FORMS)} forms and {len(SHAPES)} shapes" in document
 
 
 def test_every_name_shape_form_and_place_is_tried(result: Recall) -> None:

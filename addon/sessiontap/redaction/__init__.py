@@ -1,18 +1,25 @@
 """Redaction: credentials are taken out of everything that is kept, before it reaches the disk.
 
-    redactor.py       what the recorder calls: a header, a URL, a text, a body, a command line, a JSON value
-    by_name.py        credentials that their name tells: headers, cookies, query parameters, variables, options
-    command_line.py   which arguments of a command line are credentials
-    patterns.py       known shapes, and values that a credential's name is given in a text
-    call_secrets.py   the credentials that one call's own headers and URL show
-    streams.py        credentials that a stream spreads over several events
-    aws_frames.py     AWS event streams, taken apart and put together again
-    replacer.py       what was found, replaced by a token; bodies are searched in windows
-    user_key.py       the user's key behind the digests
-    errors.py         RedactionError
+    redactor.py        what the recorder calls: a header, a URL, a text, a body, a command line, a JSON value
+    names.py           names of credentials, as data
+    values.py          whether what a name is given is a credential or a placeholder
+    by_name.py         credentials that stand apart under a name: headers, cookies, query parameters, variables
+    assigned.py        values that a name is given in a text: files, code, JSON
+    command_line.py    which arguments of a command line are credentials
+    client_options.py  options of well-known programs that take a password
+    shapes.py          known shapes, as tables
+    patterns.py        the search for them
+    call_secrets.py    the credentials that one call's own headers and URL show
+    streams.py         credentials that a stream spreads over several events
+    logprobs.py        credentials that log probabilities spell out
+    aws_frames.py      AWS event streams, taken apart and put together again
+    replacer.py        what was found, replaced by a token; bodies are searched in windows
+    metadata.py        what `capture: metadata` keeps of a record
+    user_key.py        the user's key behind the digests
+    errors.py          RedactionError
 
 The one rule: what leaves here holds no credential that was found, and is otherwise byte for byte what came in. Imports
-nothing of ours but `linear_regex`; docs/trace-format.md says what is found and what is not.
+nothing of ours but `linear_regex`; docs/redaction.md says what is found and what is not.
 """
 
 from sessiontap.redaction.errors import RedactionError

@@ -8,7 +8,7 @@ If a name says that a value is a credential, the whole value goes, whatever its 
 environment variables (by_name.py), options of a command line (command_line.py). Elsewhere (bodies, paths, error texts,
 other headers) known shapes go, values that a credential's name is given (`api_key=...`, `"client_secret": "..."`), and
 what the call's own headers and URL show to be a credential (call_secrets.py): replacer.py. A stream may spread one over
-several events (streams.py) or hold it in AWS's frames (aws_frames.py). docs/trace-format.md says what is not found.
+several events (streams.py) or hold it in AWS's frames (aws_frames.py). docs/redaction.md says what is not found.
 """
 
 from __future__ import annotations
