@@ -225,6 +225,19 @@ def test_more_variables_are_read_when_rules_name_more(stage: Stage, finder: linu
     assert look(finder, peer).env == {}
 
 
+@on_linux
+def test_variables_that_may_not_be_read_are_not_taken_for_missing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = stage.client(stage.listen(), env={"A1": "1"})
+    finder = linux.Finder()
+    assert not look(finder, peer).env_unread  # none was asked for
+    monkeypatch.setattr("sessiontap.callers.procfs.ProcessFolder.environ", lambda *_: None)
+    for _ in range(2):
+        caller = look(finder, peer, frozenset({"A1"}))
+        assert (caller.env, caller.env_unread) == ({}, True)
+
+
 def test_a_client_elsewhere(stage: Stage, finder: linux.Finder | portable.Finder) -> None:
     proxy = stage.listen().getsockname()
     assert finder.find(("203.0.113.9", 40000), proxy, NONE) == Found(reason="remote client")

@@ -8,6 +8,9 @@ which each platform has its module (`linux`, `portable`):
   process that was found lately or just started, a remote client, a closed socket. Else None: then call `find`. It may
   be called on the loop, and should: on a thread beside a busy loop each of a look-up's many small system calls waits
   for the interpreter's lock, up to 5 ms.
+- `search()`: look-ups that need the long search share one, a little at a time, on the loop; None where each needs a
+  thread. A burst of connections costs one walk over all processes, not one each.
+- `warm_up()`: before the first look-up, so that the first takes no longer than others.
 - `listens(caller)`: whether the process is a server.
 - `forget()`: empties the memory, which is bounded anyway.
 
@@ -16,6 +19,7 @@ All are safe to call from several threads, and none raises.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from functools import cache
 from typing import TYPE_CHECKING
@@ -24,8 +28,9 @@ from sessiontap.callers.caller import Caller, Found, Process
 
 if TYPE_CHECKING:
     from sessiontap.callers import linux, portable
+    from sessiontap.callers.search import Search
 
-__all__ = ["Caller", "Found", "Process", "find", "find_known", "forget", "listens"]
+__all__ = ["Caller", "Found", "Process", "find", "find_known", "forget", "listens", "search", "warm_up"]
 
 
 def find(client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found:
@@ -53,6 +58,20 @@ def find_known(client: tuple[str, int], proxy: tuple[str, int], env_names: froze
     except Exception:
         return None
     return finder.find_known(client, proxy, env_names)
+
+
+def search() -> Search | None:
+    """A search that look-ups share: see `search.Search`. None where the platform has none; then call `find`."""
+    try:
+        return _finder().search()
+    except Exception:
+        return None
+
+
+def warm_up() -> None:
+    """Load the platform's module and what every look-up needs. Takes milliseconds; call it before the proxy listens."""
+    with contextlib.suppress(Exception):
+        _finder().warm_up()
 
 
 def listens(caller: Caller) -> bool | None:

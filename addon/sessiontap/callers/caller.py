@@ -44,6 +44,8 @@ class Caller:
     """Only the variables that a rule names, as the process was started with them."""
     tree: Process | None = None
     """The root of the process tree that the id source `process-tree` stands for."""
+    env_unread: bool = False
+    """Variables may be missing in `env` because they could not be read."""
     listens: bool | None = None
     """It has a listening TCP socket: it is a server."""
 

@@ -7,6 +7,7 @@ started the process, which a parent that has ended since does not change.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -52,19 +53,20 @@ class Details:
         if stat.state in "ZX":  # it ends while we look: what is left of it is less than we knew
             if seen is None:
                 raise ProcessLookupError(f"process {folder.pid} has ended")
-            return seen.caller
+            return seen.caller if env_names <= seen.asked else replace(seen.caller, env_unread=True)
         cwd = folder.link("cwd")
         if seen is not None and seen.image == image:
-            caller, asked, env = seen.caller, seen.asked, seen.env
+            caller, asked, env, unread = seen.caller, seen.asked, seen.env, seen.caller.env_unread
         else:
             caller = self._make(folder, stat, image, seen.caller if seen else None)
-            asked, env = frozenset(), {}
+            asked, env, unread = frozenset(), {}, False
         if not env_names <= asked:
             asked |= env_names
-            env = folder.environ(asked)
+            found = folder.environ(asked)
+            env, unread = found or {}, found is None
         shown = env if asked == env_names else {name: env[name] for name in env_names if name in env}
-        if caller.cwd != cwd or caller.env != shown:
-            caller = replace(caller, cwd=cwd, env=shown)
+        if caller.cwd != cwd or caller.env != shown or caller.env_unread != unread:
+            caller = replace(caller, cwd=cwd, env=shown, env_unread=unread)
         if seen is None or caller is not seen.caller or asked is not seen.asked:
             self._seen.put(key, _Seen(image, asked, env, caller))
         return caller
@@ -140,6 +142,11 @@ def _member(pid: int, id: str, stat: Stat, named: Names, group: cgroup.Group) ->
 def knows_user(uid: int | None) -> bool:
     """Whether the account's name is at hand. Naming one may ask a directory service, over the network."""
     return uid is None or _USERS.get(uid) is not None
+
+
+def warm_up() -> None:
+    """Name the proxy's own user, who is that of most clients too."""
+    _user(os.geteuid())
 
 
 def _user(uid: int | None) -> str | None:

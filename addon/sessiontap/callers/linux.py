@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import time
@@ -13,6 +14,7 @@ from sessiontap.callers.addresses import Address
 from sessiontap.callers.caller import Caller, Found
 from sessiontap.callers.procfs import ProcessFolder
 from sessiontap.callers.scan import NotFound, Scan
+from sessiontap.callers.search import Search
 from sessiontap.callers.sock_diag import Owner, SockDiag
 
 _ASK_AGAIN = 5.0
@@ -43,6 +45,17 @@ class Finder:
         except Exception:
             return None
 
+    def warm_up(self) -> None:
+        """Do at once what only the first look-up would take long for."""
+        identity.machine()
+        details.warm_up()
+        with contextlib.suppress(OSError):
+            self._sockets.listening()  # opens the netlink socket
+
+    def search(self) -> Search:
+        """A search that look-ups share."""
+        return Search(self, self._scan)
+
     def forget(self) -> None:
         """Empties all memory."""
         self._scan.forget()
@@ -57,11 +70,23 @@ class Finder:
         if near is not None:
             return near
         try:
-            folder = self._scan.search(owner.inode, owner.uid)
+            folder = self._scan.search(owner.inode)
         except NotFound as why:
-            later = self._owner(client, proxy)  # closed while we searched?
-            return later if isinstance(later, Found) else Found(uid=owner.uid, reason=str(why))
-        return self._described(folder, owner, env_names) or Found(uid=owner.uid, reason="gone")
+            return self.without(client, proxy, owner, str(why))
+        return self.described(folder, owner, env_names) or Found(uid=owner.uid, reason="gone")
+
+    def owner(self, client: tuple[str, int], proxy: tuple[str, int]) -> Owner | Found:
+        """The socket's owner, or the answer if there is none. Raises OSError if only a table would tell."""
+        return self._owner(client, proxy, tables=False)
+
+    def without(self, client: tuple[str, int], proxy: tuple[str, int], owner: Owner, why: str) -> Found:
+        """The answer after a walk that did not find the holder: it may have closed the socket meanwhile."""
+        later = self._guarded(lambda: self._gone(client, proxy))
+        return later or Found(uid=owner.uid, reason=why)
+
+    def _gone(self, client: tuple[str, int], proxy: tuple[str, int]) -> Found | None:
+        owner = self._owner(client, proxy)
+        return owner if isinstance(owner, Found) else None
 
     def _find_known(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found | None:
         try:
@@ -76,9 +101,10 @@ class Finder:
 
     def _near(self, owner: Owner, env_names: frozenset[str]) -> Found | None:
         folder = self._scan.known(owner.inode) or self._scan.newest(owner.inode, owner.uid)
-        return self._described(folder, owner, env_names) if folder else None
+        return self.described(folder, owner, env_names) if folder else None
 
-    def _described(self, folder: ProcessFolder, owner: Owner, env_names: frozenset[str]) -> Found | None:
+    def described(self, folder: ProcessFolder, owner: Owner, env_names: frozenset[str]) -> Found | None:
+        """The holder with all that is known of it, None if it has ended. Closes the folder."""
         with folder:
             try:
                 return Found(self._details.read(folder, env_names), uid=owner.uid)

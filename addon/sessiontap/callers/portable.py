@@ -13,7 +13,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 from sessiontap.bounded import BoundedDict
 from sessiontap.callers import addresses, identity, tree
@@ -41,6 +42,9 @@ class Finder:
         self._whole_table = whole_table
         self._callers: BoundedDict[str, Caller] = BoundedDict(_CALLERS)
         self._lately: BoundedDict[int, bool] = BoundedDict(_CALLERS)
+        self._listing = Lock()
+        self._listed: tuple[float, list[Any]] = (-1.0, [])
+        """The last list of connections, and when it was begun (monotonic)."""
 
     def find(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found:
         """The process at the other end of an accepted connection; see `sessiontap.callers.find`."""
@@ -63,6 +67,13 @@ class Finder:
             return any(item.status == self._psutil.CONN_LISTEN for item in process.net_connections("tcp"))
         except Exception:
             return None
+
+    def warm_up(self) -> None:
+        """Do at once what only the first look-up would take long for."""
+        identity.machine()
+
+    def search(self) -> None:
+        """None: here a look-up waits for the system, so it needs a thread of its own."""
 
     def forget(self) -> None:
         """Empties all memory."""
@@ -95,12 +106,21 @@ class Finder:
 
     def _in_table(self, ends: tuple[Address, Address]) -> psutil.Process | None:
         """The holder by the list of the whole machine. Raises AccessDenied where it is there without its process."""
-        for item in self._psutil.net_connections("tcp"):
+        for item in self._table():
             if _ends(item.laddr, item.raddr) == ends and item.status != self._psutil.CONN_TIME_WAIT:
                 if item.pid is None:
                     raise self._psutil.AccessDenied()
                 return self._psutil.Process(item.pid)
         return None
+
+    def _table(self) -> list[Any]:
+        """The connections of the whole machine, listed after this was called: those who wait together share a list."""
+        called = time.monotonic()
+        with self._listing:
+            if self._listed[0] <= called:
+                now = time.monotonic()
+                self._listed = now, list(self._psutil.net_connections("tcp"))
+            return self._listed[1]
 
     def _search(self, ends: tuple[Address, Address]) -> psutil.Process | None:
         """The holder by asking each process. Raises AccessDenied where it may be one that cannot be asked."""
@@ -141,7 +161,7 @@ class Finder:
         key = _id(process)
         before = self._callers.get(key)
         named, exe, argv = self._named(process)
-        environ = (self._ask(process.environ) or {}) if env_names else {}
+        environ = self._ask(process.environ) if env_names else {}
         cwd, user = self._ask(process.cwd), self._ask(process.username)
         uids = self._ask(process.uids) if hasattr(process, "uids") else None
         if before is None:
@@ -164,7 +184,8 @@ class Finder:
             user=text(user) if user else None,
             uid=uids.effective if uids else None,
             ancestors=ancestors,
-            env={name: text(environ[name]) for name in env_names if name in environ},
+            env={name: text(environ[name]) for name in env_names if environ and name in environ},
+            env_unread=environ is None,
             tree=root,
         )
         if caller == before:

@@ -66,12 +66,12 @@ class ProcessFolder:
         except OSError:
             return None
 
-    def environ(self, names: Container[str]) -> dict[str, str]:
-        """The named variables as the process was started with them; empty where they may not be read."""
+    def environ(self, names: Container[str]) -> dict[str, str] | None:
+        """The named variables as the process was started with them; None where they may not be read."""
         try:
             return parse_environ(self._read("environ", _ENVIRON_LIMIT), names)
         except OSError:
-            return {}
+            return None
 
     def cgroup(self) -> str:
         """The text of /proc/PID/cgroup; empty where it may not be read."""

@@ -2,7 +2,8 @@
 
 Three steps, each dearer than the one before: the processes that were found lately (tens of microseconds), those that
 were just started, as most are that connect for the first time (a fifth of a millisecond), and all others from the
-newest on (milliseconds, some fifty microseconds a process; bounded by SEARCH).
+newest on (milliseconds, some fifty microseconds a process; bounded by SEARCH). The last is what connections that wait
+at the same time share: see `search.py`.
 
 Several may hold it: descriptors pass from parent to child at fork(2), by the same number, never upwards. So where the
 holder was started only just now, its ancestors are asked, and the topmost that holds the socket there is the caller.
@@ -14,13 +15,14 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from typing import NamedTuple
 
 from sessiontap.bounded import BoundedDict
 from sessiontap.callers import procfs
 from sessiontap.callers.procfs import ProcessFolder
 
-SEARCH = 0.2
-"""Seconds of this thread's own time for a search of all processes, of which waiting for a lock takes little."""
+SEARCH = 0.5
+"""Seconds of this thread's own time for a walk over all processes, of which waiting for a lock takes little."""
 _AT_ONCE = 0.001
 """The same for those found lately, and for the newest: a process may hold thousands of descriptors."""
 _YOUNG = 10.0
@@ -83,26 +85,28 @@ class Scan:
                 return self._opener(folder, inode, number)
         return None
 
-    def search(self, inode: int, uid: int | None) -> ProcessFolder:
-        """The holder among all processes, those of the socket's owner first; the caller of this closes the folder.
+    def search(self, inode: int) -> ProcessFolder:
+        """The holder among all processes; the caller of this closes the folder.
 
         Raises NotFound, and OSError where /proc cannot be read.
         """
         until = time.thread_time() + SEARCH
-        target = f"socket:[{inode}]"
-        denied = False
-        lately = dict.fromkeys(pid for pid, _ in self._known.newest(_ASK_FIRST))
-        for pid in chain(lately, (pid for pid in _all(uid) if pid not in lately)):
-            try:
-                number = _number(pid, target, until)
-            except PermissionError:
-                denied = True
-                continue
-            except OSError:  # it has ended
-                continue
-            if number is not None and (folder := self._pinned(pid, number, inode)):
-                return self._opener(folder, inode, number)
-        raise NotFound("not permitted" if denied else "not visible")
+        walk = self.walk()
+        for count, held in enumerate(walk):
+            if held is not None and held.inode == inode and (folder := self.holder(held)):
+                return folder
+            if count % 16 == 0 and time.thread_time() > until:
+                raise NotFound("not found in time")
+        raise NotFound("not permitted" if walk.denied else "not visible")
+
+    def walk(self) -> Walk:
+        """A walk over the sockets of all processes: those found lately first, then the newest. Raises OSError."""
+        return Walk([pid for pid, _ in self._known.newest(_ASK_FIRST)])
+
+    def holder(self, held: Held) -> ProcessFolder | None:
+        """The process that has had this socket from the start, None if it is gone; the caller closes the folder."""
+        folder = self._pinned(held.pid, held.number, held.inode)
+        return self._opener(folder, held.inode, held.number) if folder is not None else None
 
     def forget(self) -> None:
         """Empties the memory."""
@@ -139,19 +143,48 @@ class Scan:
         return best
 
 
-def _all(uid: int | None) -> Iterator[int]:
-    """All pids, the newest first, those of other users after all of `uid`; our own last."""
-    us = os.getpid()
-    others = []
-    for pid in _by_age(map(int, filter(str.isdigit, os.listdir("/proc"))), _last_number()):
-        if pid == us:
-            continue
-        if _is_of(pid, uid):
-            yield pid
-        else:
-            others.append(pid)
-    yield from others
-    yield us
+class Held(NamedTuple):
+    """A socket that a process holds at a descriptor."""
+
+    inode: int
+    pid: int
+    number: int
+
+
+class Walk:
+    """The sockets of all processes, one after the other. Iterate it once; None stands for work without a find.
+
+    Each item takes a few microseconds, a process without sockets included: who iterates decides when to pause.
+    """
+
+    def __init__(self, first: Iterable[int]) -> None:
+        """The processes are listed here: of one that starts later nothing is seen. Raises OSError."""
+        us = os.getpid()
+        all_pids = _by_age(map(int, filter(str.isdigit, os.listdir("/proc"))), _last_number())
+        self._pids = [pid for pid in dict.fromkeys(chain(first, all_pids)) if pid != us]
+        self._pids.append(us)
+        self.denied = False
+        """There are processes that we may not look into."""
+
+    def __iter__(self) -> Iterator[Held | None]:
+        for pid in self._pids:
+            folder = f"/proc/{pid}/fd/"
+            try:
+                names = os.listdir(folder)
+            except PermissionError:
+                self.denied = True
+                yield None
+                continue
+            except OSError:  # it has ended
+                yield None
+                continue
+            yield None
+            for name in reversed(names):
+                try:
+                    inode = procfs.parse_socket(os.readlink(folder + name))
+                except OSError:  # closed since
+                    inode = None
+                yield Held(inode, pid, int(name)) if inode is not None else None
 
 
 def _by_age(pids: Iterable[int], last: int) -> list[int]:
