@@ -110,6 +110,8 @@ class Call:
     """The parsed request body, None where there is none or it is no JSON."""
     partial: bool = False
     """The body was too large to be read in full: what `json` lacks may be there all the same."""
+    misread: bool = False
+    """A fault of ours ended the reading: what `asked` lacks may be there all the same."""
     inferred: str | None = None
     """The sub-agent's type or name as its conversation tells it, where the client does not."""
 

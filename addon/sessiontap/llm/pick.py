@@ -1,8 +1,14 @@
-"""Looking into JSON whose shape nobody promised: a value of the right type, or None."""
+"""Looking into JSON whose shape nobody promised: a value of the right type, or None.
 
+`parse` also reads what is no JSON by the letter and what servers take all the same: half of a surrogate pair (in a text
+that JavaScript has sliced), `NaN`, numbers beyond all bounds, line ends within strings, bytes that are no UTF-8. Half a
+pair becomes U+FFFD, so that no text here fails to be written as UTF-8; what is no finite number becomes null.
+"""
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -15,6 +21,13 @@ MOST_DOLLARS = 10**9
 
 _decode = msgspec.json.decode
 _BOM = b"\xef\xbb\xbf"
+_MOST_TOLERATED = 16 * 1024 * 1024
+"""Bytes that are read a second time, tolerantly: about 50 ms a MiB at worst."""
+_MOST_DIGITS = 308
+"""Of a whole number, as many as a float can have."""
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""In a parsed text: pairs are one character by then."""
 
 
 def parse(data: bytes | str) -> tuple[Any, str | None]:
@@ -23,8 +36,43 @@ def parse(data: bytes | str) -> tuple[Any, str | None]:
         data = data[len(_BOM) :]
     try:
         return _decode(data), None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
-        return None, f"no JSON ({fault})"
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as fault:
+        try:
+            return _tolerant(data), None
+        except (ValueError, RecursionError):
+            return None, f"no JSON ({fault})"
+
+
+def _tolerant(data: bytes | str) -> Any:
+    """The value of what is nearly JSON. Raises ValueError or RecursionError."""
+    if len(data) > _MOST_TOLERATED:
+        raise ValueError("too long to be read twice")
+    said = data if isinstance(data, str) else bytes(data).decode(json.detect_encoding(data), "replace")
+    value = _LENIENT.decode(said)
+    return _without_surrogates(value) if _SURROGATE_ESCAPE.search(said) or not isinstance(data, bytes) else value
+
+
+def _finite(digits: str) -> float | None:
+    value = float(digits)
+    return value if math.isfinite(value) else None
+
+
+def _whole(digits: str) -> int | None:
+    return int(digits) if len(digits) <= _MOST_DIGITS else None
+
+
+_LENIENT = json.JSONDecoder(parse_float=_finite, parse_int=_whole, parse_constant=lambda name: None, strict=False)
+
+
+def _without_surrogates(value: Any) -> Any:
+    """Raises RecursionError if it is nested too deep."""
+    if isinstance(value, str):
+        return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_surrogates(inner) for inner in value]
+    return value
 
 
 def dig(value: Any, *keys: str | int) -> Any:

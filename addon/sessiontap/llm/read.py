@@ -53,12 +53,12 @@ _ENOUGH = 16
 def read_request(request: Request, endpoint: Endpoint) -> Call:
     """A request, understood. Its body is decoded, or None where it is not at hand: then only headers and path speak."""
     body, problems = _json(request, endpoint)
-    asked, agent = Asked(), None
+    asked, agent, misread = Asked(), None, False
     try:
         agent = agent_of(request.headers, body)
         asked = READERS.get(endpoint.family, other).asked(request, body)
     except Exception as fault:
-        problems = (*problems, _fault(endpoint, "request", fault))
+        problems, misread = (*problems, _fault(endpoint, "request", fault)), True
     if endpoint.model and not asked.model:
         asked = replace(asked, model=endpoint.model)
     if problems:
@@ -69,6 +69,7 @@ def read_request(request: Request, endpoint: Endpoint) -> Call:
         agent=agent,
         retry=_retry(request.headers.get("x-stainless-retry-count")),
         json=body,
+        misread=misread,
     )
 
 
