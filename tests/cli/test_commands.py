@@ -259,6 +259,35 @@ def test_rules_explain(run: Run, own_place: Path, trace: Path) -> None:
     assert err == "sessiontap: when it was recorded, other rules set something: course generator\n"
 
 
+@pytest.mark.parametrize(
+    ("rule", "match", "result"),
+    [
+        pytest.param(
+            "ignore: true",
+            "may match   private (line 1, ignore)\n  may  process.name: x   was unknown\n",
+            "  the call is left alone: private may match (process.name not known)\n",
+            id="ignored",
+        ),
+        pytest.param(
+            "capture: none",
+            "may match   private (line 1)\n  may  process.name: x   was unknown\n",
+            "  protected: private may match (process.name not known)\n",
+            id="not recorded",
+        ),
+    ],
+)
+def test_rules_explain_says_which_rule_may_match(
+    run: Run, own_place: Path, trace: Path, monkeypatch: pytest.MonkeyPatch, rule: str, match: str, result: str
+) -> None:
+    (own_place / "rules.yaml").write_text(f"rules: [{{rule: private, match: {{process: x}}, {rule}}}]")
+    assert "may match" not in run("rules", "explain", "@1")[1]
+    monkeypatch.setattr("sessiontap.cli.stored.caller_of", lambda call: None)
+    status, out, _ = run("rules", "explain", "@1")
+    assert status == 0
+    assert match in out
+    assert out.endswith(result)
+
+
 def test_rules_explain_json(run: Run, own_place: Path, trace: Path) -> None:
     (own_place / "rules.yaml").write_text(RULES)
     explained: dict[str, Any] = json.loads(run("rules", "explain", "@1", "--json")[1])

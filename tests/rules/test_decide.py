@@ -243,7 +243,7 @@ def test_ignore_leaves_the_call_alone() -> None:
     assert decision.send == ()
     assert decision.rules == ("leave it",)
     assert finish(matched, given, SESSION, {}).headers_set == {}
-    assert not decide(rules, facts(call=None), {})[0].ignore
+    assert not decide(rules, facts(call=call(model=None)), {})[0].ignore
 
 
 def test_what_a_match_captures_its_own_rule_may_say() -> None:

@@ -66,6 +66,26 @@ CASES = {
     ),
 }
 
+ELSEWHERE = (
+    "rule #1 protects programs on this machine alone: the process of a client on another one cannot be known; "
+    "match those by client or proxy_user, or say client: 127.0.0.1 if this is meant"
+)
+CASES |= {
+    "ignored by process, among clients": (
+        "[{match: {process: x}, ignore: true}, {match: {client: 10.0.0.0/8}, user: y}]",
+        [ELSEWHERE],
+    ),
+    "not captured by process and model, among proxy users": (
+        "[{match: {process: x, model: y}, capture: none}, {match: {not: {proxy_user: z}}, user: y}]",
+        [ELSEWHERE],
+    ),
+    "ignored by process, where all is local": ("[{match: {process: x}, ignore: true}]", []),
+    "by process on this machine": ("[{match: {process: x, client: 127.0.0.1}, capture: none}]", []),
+    "by process or proxy user": ("[{match: [{process: x}, {proxy_user: y}], ignore: true}]", []),
+    "by what is not a process": ("[{match: {not: {process: x}}, ignore: true}, {match: {proxy_user: y}, user: y}]", []),
+    "labelled by process": ("[{match: {process: x}, user: y}, {match: {proxy_user: y}, user: y}]", []),
+}
+
 
 @pytest.mark.parametrize("name", CASES)
 def test_warnings(name: str) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.rules.build import CALLER, call, facts, load, request
 
 from sessiontap.callers import Caller
-from sessiontap.rules import ConnectionView, Facts, RulesError, decide, default_rules, load_text
+from sessiontap.rules import ConnectionView, Facts, Protection, RulesError, decide, default_rules, load_text
 from sessiontap.rules.rules import Index
 from sessiontap.rules.scope import Scope
 
@@ -60,9 +60,47 @@ def test_connection(rules: str, view: ConnectionView) -> None:
     assert load(f"rules: {rules}").connection(ONLY_CONNECTION) == view
 
 
-def test_an_unknown_caller_is_no_reason_to_ignore() -> None:
+def ignored_unknown(*keys: str) -> ConnectionView:
+    return ConnectionView(ignore=True, may_reroute=False, protected=Protection("ignore", "#1", keys))
+
+
+@pytest.mark.parametrize(
+    ("rules", "view"),
+    [
+        pytest.param("[{match: {process: bot.py}, ignore: true}]", ignored_unknown("process.name"), id="by process"),
+        pytest.param(
+            "[{match: {process: bot.py, host: x.example}, ignore: true}]", PASSED, id="by process, at another host"
+        ),
+        pytest.param(
+            "[{match: {not: {process: bot.py}}, ignore: true}]", ignored_unknown("process.name"), id="by not process"
+        ),
+        pytest.param("[{match: {process: bot.py, model: x}, ignore: true}]", PASSED, id="by request too: undecided"),
+        pytest.param(
+            "[{match: [{process: bot.py}, {model: x}], ignore: true}]", ignored_unknown("process.name"), id="or request"
+        ),
+        pytest.param(
+            "[{match: {not: {process: x, model: x}}, ignore: true}]", ignored_unknown("process.name"), id="not both"
+        ),
+        pytest.param(
+            "[{match: {not: [{process: x}, {model: x}]}, ignore: true}]", PASSED, id="neither: the request decides"
+        ),
+        pytest.param(
+            "[{match: {process: x}, final: true}, {ignore: true}]",
+            ConnectionView(True, False, Protection("ignore", "#2", ("process.name",))),
+            id="behind an unknown final",
+        ),
+        pytest.param("[{ignore: true}, {match: {process: x}, ignore: true}]", IGNORED, id="behind a certain one"),
+        pytest.param("[{match: {process: x}, gateway: helicone}]", REROUTED, id="a gateway perhaps"),
+        pytest.param("[{match: {process: x}, session: {name: X}}]", PASSED, id="a label"),
+    ],
+)
+def test_a_connection_of_an_unknown_process(rules: str, view: ConnectionView) -> None:
+    assert load(f"rules: {rules}").connection(replace(ONLY_CONNECTION, caller=None)) == view
+
+
+def test_a_client_elsewhere_has_no_process_to_be_ignored_by() -> None:
     rules = load("rules: [{match: {process: bot.py}, ignore: true}]")
-    assert rules.connection(replace(ONLY_CONNECTION, caller=None)) == PASSED
+    assert rules.connection(replace(ONLY_CONNECTION, caller=None, is_remote=True)) == PASSED
 
 
 def test_hosts() -> None:

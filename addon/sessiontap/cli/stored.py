@@ -92,7 +92,7 @@ def facts_of(call: StoredCall) -> Facts:
     """What the rules may look at. Raises BodyError."""
     record, request = call.record, asked_request(call)
     understood = _understood(call, request)
-    return Facts(
+    facts = Facts(
         host=request.host,
         caller=caller_of(call),
         client_ip=record.get("client"),
@@ -107,6 +107,8 @@ def facts_of(call: StoredCall) -> Facts:
             Upstream(request.scheme, request.host, request.port, request.host, verifies=True), request.host
         ),
     )
+    # The log does not say why a process is not known: for other machines it never is.
+    return replace(facts, is_remote=facts.client_ip is not None and not facts.client_is_local)
 
 
 def _understood(call: StoredCall, request: Request) -> Call:

@@ -10,7 +10,7 @@ holds them. A call's `Facts` are looked at through a `scope`; `decide` gives a `
 """
 
 from sessiontap.rules.decide import Effect, Matched, decide, finish
-from sessiontap.rules.decision import Decision, Labels, Rung, SessionFacts, Source
+from sessiontap.rules.decision import Decision, Labels, Protection, Rung, SessionFacts, Source
 from sessiontap.rules.explain import Check, Explanation, Verdict, explain
 from sessiontap.rules.facts import Facts
 from sessiontap.rules.json_schema import json_schema
@@ -32,6 +32,7 @@ __all__ = [
     "Matched",
     "Price",
     "Problem",
+    "Protection",
     "Rule",
     "Rules",
     "RulesError",

@@ -1,17 +1,21 @@
 """What a rule's `match` says, compiled: a tree of conditions over a `Scope`.
 
-A condition either holds, giving its captures, or does not; what looks at an unknown fact does not, so `not` around it
-does. Before the request is read some are undecided: `known` then gives None, and a rule that is undecided might match.
+`holds` has two answers: a condition holds, giving its captures, or does not. What looks at an unknown fact does not, so
+`not` around it does. This is what labels go by.
+
+`may` asks what could be: whether a condition may hold (`may(scope, True)`), or may fail (`may(scope, False)`), whatever
+the unknown facts are. A condition on an unknown fact may do both, and so may `not` around it. This is what rules that
+protect go by. Before the request is read the answer may depend on what it will say: then it is None.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sessiontap.rules.patterns import NOTHING, Captures, Pattern, text_pattern
-from sessiontap.rules.scope import FACTS, NAMED_FACTS, Scope, Stage, Texts
+from sessiontap.rules.patterns import NOTHING, REGEX_LIMIT, Captures, Pattern, text_pattern
+from sessiontap.rules.scope import FACTS, NAMED_FACTS, Scope, Source, Texts
 
 
 class Condition(Protocol):
@@ -22,7 +26,7 @@ class Condition(Protocol):
     @property
     def cost(self) -> int: ...
     def holds(self, scope: Scope) -> Captures | None: ...
-    def known(self, scope: Scope) -> bool | None: ...
+    def may(self, scope: Scope, hold: bool) -> bool | None: ...
     def actual(self, scope: Scope) -> Texts | None: ...
     def leaves(self) -> Iterable[Leaf]: ...
 
@@ -34,10 +38,12 @@ class Leaf:
     key: str
     patterns: tuple[Pattern, ...]
     get: Callable[[Scope], Texts | None]
-    stage: Stage
+    source: Source
     cost: int
     literals: frozenset[str] | None
     """Set where every pattern is plain text: then one of these must be among the fact's texts."""
+    unsure: Callable[[Scope], bool]
+    """The fact may have texts that `get` does not give."""
     variable: str | None = None
     """The template variable that says which text matched."""
     name: str | None = None
@@ -65,10 +71,21 @@ class Leaf:
                     return {self.variable: text, **found} if self.variable is not None else found
         return None
 
-    def known(self, scope: Scope) -> bool | None:
-        if self.stage == "request" and not scope.request_known and self.get(scope) is None:
+    def may(self, scope: Scope, hold: bool) -> bool | None:
+        """Whether it may hold, or may fail; None: that depends on the request, which is not read yet."""
+        if self.holds(scope) is not None:
+            return hold
+        if self.source in ("head", "top", "body") and not scope.request_known and self.get(scope) is None:
             return None
-        return self.holds(scope) is not None
+        return True if self.is_unsure(scope) else not hold
+
+    def is_unsure(self, scope: Scope) -> bool:
+        """Whether it could still hold, though in what is known there is nothing that matches."""
+        if self.unsure(scope):
+            return True
+        if any(pattern.is_regex for pattern in self.patterns):  # which are searched for in the first part of a text
+            return any(len(text) > REGEX_LIMIT for text in self.get(scope) or ())
+        return False
 
     def actual(self, scope: Scope) -> Texts | None:
         return self.get(scope)
@@ -102,9 +119,9 @@ class All:
                 captures = {**captures, **found}
         return captures
 
-    def known(self, scope: Scope) -> bool | None:
-        answers = [item.known(scope) for item in self.items]
-        return False if False in answers else None if None in answers else True
+    def may(self, scope: Scope, hold: bool) -> bool | None:
+        answers = [item.may(scope, hold) for item in self.items]
+        return all_of(answers) if hold else any_of(answers)
 
     def actual(self, scope: Scope) -> Texts | None:
         return _actual(self.items, scope)
@@ -132,9 +149,9 @@ class Any_:
     def holds(self, scope: Scope) -> Captures | None:
         return next((found for item in self.items if (found := item.holds(scope)) is not None), None)
 
-    def known(self, scope: Scope) -> bool | None:
-        answers = [item.known(scope) for item in self.items]
-        return True if True in answers else None if None in answers else False
+    def may(self, scope: Scope, hold: bool) -> bool | None:
+        answers = [item.may(scope, hold) for item in self.items]
+        return any_of(answers) if hold else all_of(answers)
 
     def actual(self, scope: Scope) -> Texts | None:
         return _actual(self.items, scope)
@@ -162,15 +179,38 @@ class Not:
     def holds(self, scope: Scope) -> Captures | None:
         return NOTHING if self.item.holds(scope) is None else None
 
-    def known(self, scope: Scope) -> bool | None:
-        answer = self.item.known(scope)
-        return None if answer is None else not answer
+    def may(self, scope: Scope, hold: bool) -> bool | None:
+        return self.item.may(scope, not hold)
 
     def actual(self, scope: Scope) -> Texts | None:
         return self.item.actual(scope)
 
     def leaves(self) -> Iterable[Leaf]:
         return ()
+
+
+def all_of(answers: Iterable[bool | None]) -> bool | None:
+    """`and` of true, false and "that depends"."""
+    known = set(answers)
+    return False if False in known else None if None in known else True
+
+
+def any_of(answers: Iterable[bool | None]) -> bool | None:
+    """`or` of true, false and "that depends"."""
+    known = set(answers)
+    return True if True in known else None if None in known else False
+
+
+def every_leaf(conditions: Iterable[Condition]) -> Iterator[Leaf]:
+    """All leaves, also those within `not`, which `leaves` leaves out."""
+    for condition in conditions:
+        match condition:
+            case Leaf():
+                yield condition
+            case All(items) | Any_(items):
+                yield from every_leaf(items)
+            case Not(item):
+                yield from every_leaf((item,))
 
 
 def _actual(items: Iterable[Condition], scope: Scope) -> Texts | None:
@@ -223,15 +263,15 @@ def _of_key(key: str, value: Any) -> list[Condition]:
 def _leaf(key: str, patterns: tuple[Pattern, ...]) -> Leaf:
     fact = FACTS[key]
     variable = key if key == "tool_result" else None
-    return Leaf(key, patterns, fact.get, fact.stage, fact.cost, _literals(key, patterns), variable)
+    return Leaf(key, patterns, fact.get, fact.source, fact.cost, _literals(key, patterns), fact.unsure, variable)
 
 
 def _named_leaf(key: str, name: str, patterns: tuple[Pattern, ...]) -> Leaf:
     fact = NAMED_FACTS[key]
-    get = fact.get
+    get, literals = fact.get, _literals(key, patterns)
     shown = f"{key}.{name}"
     return Leaf(
-        shown, patterns, lambda scope: get(scope, name), fact.stage, fact.cost, _literals(key, patterns), name=name
+        shown, patterns, lambda scope: get(scope, name), fact.source, fact.cost, literals, fact.unsure, name=name
     )
 
 

@@ -3,8 +3,11 @@
 Rules are read in order, and each that matches fills in what none before it has set. That happens in two steps: `decide`
 gives what the session is made from, and `finish`, once the session is known, the rest of what the same rules set.
 
-Nothing here raises: a rule that cannot be evaluated counts as not matching, a setting that cannot be filled in as
-missing, and `problems` says so.
+Whether a call is ignored, and how much of it is recorded, goes by what the rules *may* say if facts are unknown
+(`Rules.protection`), all else by what they say for certain.
+
+Nothing here raises: a rule that cannot be evaluated counts as not matching, and as one that may match if it protects; a
+setting that cannot be filled in counts as missing. `problems` says so.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from sessiontap import trust
-from sessiontap.rules.decision import Decision, Labels, Rung, SessionFacts, Withheld
+from sessiontap.rules.decision import Decision, Labels, Protection, Rung, SessionFacts, Withheld
 from sessiontap.rules.facts import Facts
 from sessiontap.rules.path import default_path
 from sessiontap.rules.patterns import NOTHING, Captures
@@ -157,6 +160,9 @@ def decide_with_trail(
     scope = Scope(facts)
     filling = _Filling(proxy_env, trail)
     matched: list[tuple[Rule, Captures]] = []
+    protection = _protection(rules, scope)
+    if protection is not None and protection.effect == "ignore" and protection.unknown:
+        return _ignored(scope, filling, protection.rule, protection.as_unknown), Matched(scope)
     try:
         candidates = rules.candidates(scope)
     except Exception:
@@ -177,14 +183,7 @@ def decide_with_trail(
         if captures is None:
             continue
         if rule.ignore:
-            decision = Decision(
-                ignore=True,
-                name=_default_name(scope),
-                rules=(rule.label,),
-                set_by={"ignore": rule.label},
-                problems=tuple(filling.problems),
-            )
-            return decision, Matched(scope)
+            return _ignored(scope, filling, rule.label), Matched(scope)
         matched.append((rule, captures))
         if not rule.early_slots.issubset(filling.filled) or trail is not None:
             context = Context(scope, proxy_env, None, captures)
@@ -195,6 +194,15 @@ def decide_with_trail(
     filled = filling.filled
     if (gateway := filled.get("gateway")) is not None:
         filling.take_back(gateway)
+    if protection is not None and protection.effect == "ignore":  # reading may have ended before it
+        return _ignored(scope, filling, protection.rule, protection.as_unknown), Matched(scope)
+    if protection is not None and (protection.unknown or protection.effect != filled.get("capture", "full")):
+        protection = protection.as_unknown
+        filled["capture"] = protection.effect
+        filling.set_by["capture"] = protection.rule
+        filling.labels[protection.rule] = None
+    else:
+        protection = None
     wants = any(slot.startswith("session.") for slot in filled) or _sets_path(matched, scope, proxy_env)
     ladder: tuple[Rung, ...] = filled.get("session.id") or (Rung("auto"),)
     decision = Decision(
@@ -207,12 +215,33 @@ def decide_with_trail(
         existing=filled.get("existing", "keep"),
         gateway=filled.get("gateway"),
         capture=filled.get("capture", "full"),
+        protected=protection,
         rules=tuple(filling.labels),
         set_by=filling.set_by,
         problems=tuple(filling.problems),
         withheld=tuple(filling.withheld),
     )
     return decision, Matched(scope, tuple(matched), decision.gateway)
+
+
+def _protection(rules: Rules, scope: Scope) -> Protection | None:
+    """`Rules.protection`; if it cannot be found out, the most that any rule does."""
+    try:
+        return rules.protection(scope)
+    except Exception as error:
+        return Protection(rules.strictest, "", (f"{type(error).__name__}: {error}",))
+
+
+def _ignored(scope: Scope, filling: _Filling, rule: str, protected: Protection | None = None) -> Decision:
+    """The decision to leave a call alone."""
+    return Decision(
+        ignore=True,
+        name=_default_name(scope),
+        protected=protected,
+        rules=(rule,),
+        set_by={"ignore": rule},
+        problems=tuple(filling.problems),
+    )
 
 
 def finish(matched: Matched, facts: Facts, session: SessionFacts | None, proxy_env: Mapping[str, str]) -> Labels:

@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+Effect = Literal["full", "metadata", "none", "ignore"]
+"""What a rule does to the record of a call; `ignore`: to the call itself."""
+
 Source = Literal["app", "native", "template", "literal", "conversation", "process", "process-tree", "connection"]
 
 
@@ -33,6 +36,24 @@ class Withheld(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Protection:
+    """A rule that protects, and what it does to a call that it may match."""
+
+    effect: Effect
+    rule: str
+    """Its label."""
+    unknown: tuple[str, ...] = ()
+    """The keys of its `match` whose facts are not known; empty: it matches for certain."""
+    behind: tuple[str, ...] = ()
+    """The same of earlier rules, which may keep it from being reached or take its place."""
+
+    @property
+    def as_unknown(self) -> Protection:
+        """It, with all that is unknown: of a rule that matches for certain and may not be reached."""
+        return Protection(self.effect, self.rule, self.unknown or self.behind)
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """Everything that does not depend on the session. `rules`: labels (or `#n`, from 1) of rules that set something."""
 
@@ -50,6 +71,8 @@ class Decision:
     existing: Literal["keep", "replace"] = "keep"
     gateway: str | None = None
     capture: Literal["full", "metadata", "none"] = "full"
+    protected: Protection | None = None
+    """Why the call is ignored, or recorded less than whole, if only because facts are unknown."""
     rules: tuple[str, ...] = ()
     set_by: dict[str, str] = field(default_factory=dict)
     """Field (`session.name`, `properties.mode`, ...) -> label of the rule that set it."""

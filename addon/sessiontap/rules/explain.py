@@ -26,16 +26,21 @@ class Check:
     actual: tuple[str, ...] | None
     """The texts that it looked at; None: not known."""
     holds: bool
+    unknown: bool = False
+    """It does not hold for certain and may all the same: what it looks at is not known, or not all of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One rule. `outcome`: it `matched`, it was `passed` over, or reading ended before it (`not reached`)."""
+    """One rule. `outcome`: it `matched`, it was `passed` over, or reading ended before it (`not reached`).
+
+    A rule that protects and of which it is not known whether it matches `may match`, which for it counts as a match.
+    """
 
     rule: str
     number: int
     line: int
-    outcome: Literal["matched", "passed", "not reached"]
+    outcome: Literal["matched", "may match", "passed", "not reached"]
     checks: tuple[Check, ...] = ()
     effects: tuple[Effect, ...] = ()
     ends: Literal["final", "ignore"] | None = None
@@ -62,14 +67,18 @@ def explain(rules: Rules, facts: Facts, session: SessionFacts | None, proxy_env:
             verdicts.append(Verdict(rule.label, rule.number, rule.line, "not reached"))
             continue
         checks = tuple(_check(condition, scope) for condition in rule.conditions)
-        held = all(check.holds for check in checks)
-        ends = _ends(rule) if held else None
+        outcome = _outcome(rule, scope, checks)
+        ends = _ends(rule) if outcome == "matched" or (outcome == "may match" and rule.ignore) else None
         ended = ends is not None
         effects = tuple(effect for effect in trail if effect.rule == rule.number)
-        verdicts.append(
-            Verdict(rule.label, rule.number, rule.line, "matched" if held else "passed", checks, effects, ends)
-        )
+        verdicts.append(Verdict(rule.label, rule.number, rule.line, outcome, checks, effects, ends))
     return Explanation(tuple(verdicts), decision, labels)
+
+
+def _outcome(rule: Rule, scope: Scope, checks: tuple[Check, ...]) -> Literal["matched", "may match", "passed"]:
+    if all(check.holds for check in checks):
+        return "matched"
+    return "may match" if rule.protects and rule.may(scope, True) is not False else "passed"
 
 
 def _ends(rule: Rule) -> Literal["final", "ignore"] | None:
@@ -80,7 +89,8 @@ def _check(condition: Condition, scope: Scope) -> Check:
     try:
         holds = condition.holds(scope) is not None
         actual = condition.actual(scope)
+        unknown = not holds and condition.may(scope, True) is not False
     except Exception as error:
-        return Check(condition.key, condition.expected, (f"{type(error).__name__}: {error}",), False)
+        return Check(condition.key, condition.expected, (f"{type(error).__name__}: {error}",), False, True)
     shown = None if actual is None else tuple(text if len(text) <= SHOWN else text[:SHOWN] + "..." for text in actual)
-    return Check(condition.key, condition.expected, shown, holds)
+    return Check(condition.key, condition.expected, shown, holds, unknown)

@@ -15,6 +15,8 @@ class Facts:
 
     host: str | None
     caller: Caller | None = None
+    is_remote: bool = False
+    """The client is on another machine: it has no process that a rule could mean. Else a caller of None is unknown."""
     client_ip: str | None = None
     proxy_user: str | None = None
     provider: str | None = None

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from sessiontap.linear_regex import BytesRegex
-from sessiontap.rules.conditions import Leaf
+from sessiontap.rules.conditions import All, Any_, Condition, Leaf, Not, every_leaf
 from sessiontap.rules.problems import quoted
 from sessiontap.rules.rules import Rule, Rules, Send
 from sessiontap.rules.schema import DIALECTS
@@ -30,6 +30,7 @@ def lint(rules: Rules, reads: Reads) -> list[str]:
             *_without_effect(rules, rule),
             *_whole_texts(rule),
             *_expressions(rule),
+            *_not_elsewhere(rules, rule),
         )
     ]
     redacted = (text for text in rules.redact_patterns if text.startswith("re:"))
@@ -102,6 +103,30 @@ def _doubts(text: str, size: int) -> Iterator[str]:
         yield "is large: a text made for it takes up to a second; smaller repetitions (.* for .{0,100}) make it quick"
     if not text.isascii() and re.search(r"\\[bBdDsSwW]", text):
         yield "has letters beyond ASCII, but \\b, \\d, \\s and \\w know those of ASCII alone"
+
+
+def _not_elsewhere(rules: Rules, rule: Rule) -> Iterator[str]:
+    """Where a rule protects by the process alone, in a file that knows of clients that may be on other machines."""
+    if rule.names_clients or not rule.protects or _may_match_elsewhere(All(rule.conditions), True):
+        return
+    if any(leaf.key in ("client", "proxy_user") for one in rules.rules for leaf in every_leaf(one.conditions)):
+        yield (
+            "protects programs on this machine alone: the process of a client on another one cannot be known; "
+            "match those by client or proxy_user, or say client: 127.0.0.1 if this is meant"
+        )
+
+
+def _may_match_elsewhere(condition: Condition, hold: bool) -> bool:
+    """Whether it may hold, or may fail, for a client without a process."""
+    match condition:
+        case Leaf():
+            return condition.source != "process" or not hold
+        case Not(item):
+            return _may_match_elsewhere(item, not hold)
+        case All(items) | Any_(items):
+            answers = [_may_match_elsewhere(item, hold) for item in items]
+            return all(answers) if isinstance(condition, All) is hold else any(answers)
+    return True
 
 
 def _whole_texts(rule: Rule) -> Iterator[str]:

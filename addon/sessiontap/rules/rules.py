@@ -2,7 +2,7 @@
 
 A call looks only at rules that one of its own words leads to: an index from plain words (`process: node`), and from the
 starts and ends of globs (`gpt-4*`, `*.corp.example`), to a bit mask of rules. Rules without any such word are always
-looked at.
+looked at, and so, for protection, are those whose word stands for a fact that is not known.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal, NamedTuple
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
 
-from sessiontap.rules.conditions import Condition, Leaf
+from sessiontap.rules.conditions import Condition, Leaf, all_of, any_of, every_leaf
+from sessiontap.rules.decision import Effect, Protection
 from sessiontap.rules.facts import Facts
 from sessiontap.rules.patterns import Pattern
 from sessiontap.rules.scope import Scope, Texts
@@ -53,7 +55,12 @@ class Rule:
     """Where all of these are filled the rule has nothing to say any more; slots that add up are never filled."""
     late_slots: frozenset[str] = field(init=False, repr=False, compare=False)
 
+    capture: str | None = field(init=False, repr=False, compare=False)
+    """What it sets as `capture`."""
+
     def __post_init__(self) -> None:
+        capture: Any = next((one.content.render(None) for one in self.early if one.field == "capture"), None)  # type: ignore[arg-type]
+        object.__setattr__(self, "capture", capture)
         object.__setattr__(self, "early_slots", frozenset(setting.slot for setting in self.early))
         object.__setattr__(self, "late_slots", frozenset(setting.slot for setting in self.late))
 
@@ -66,10 +73,28 @@ class Rule:
         """Whether it has a `session` key: the wish to send."""
         return any(setting.field.startswith("session.") for setting in self.settings)
 
-    def known(self, scope: Scope) -> bool | None:
-        """Whether it matches, None where that is not decided yet."""
-        answers = [condition.known(scope) for condition in self.conditions]
-        return False if False in answers else None if None in answers else True
+    @property
+    def protects(self) -> bool:
+        """It keeps calls, or what they say, out of the log."""
+        return self.ignore or self.capture in ("metadata", "none")
+
+    def may(self, scope: Scope, match: bool) -> bool | None:
+        """Whether it may match, or may not, whatever the unknown facts are; None: that depends on the request.
+
+        A rule that cannot be evaluated may do both.
+        """
+        try:
+            answers = [condition.may(scope, match) for condition in self.conditions]
+        except Exception:
+            return True
+        return all_of(answers) if match else any_of(answers)
+
+    def unknown(self, scope: Scope) -> tuple[str, ...]:
+        """The keys of its `match` whose facts are not known."""
+        try:
+            return tuple(dict.fromkeys(leaf.key for leaf in every_leaf(self.conditions) if _is_open(leaf, scope)))
+        except Exception as error:
+            return (f"{type(error).__name__}: {error}",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +138,23 @@ class ConnectionView:
     """What is certain when only host, caller, client and proxy user are known."""
 
     ignore: bool
-    """An `ignore: true` rule is reached, whatever the request may be."""
+    """An `ignore: true` rule is reached, or may be by facts that are unknown, whatever the request may be."""
     may_reroute: bool
     """A rule that may match sets a gateway."""
+    protected: Protection | None = None
+    """Why it is ignored, if only because facts are unknown."""
 
 
 class Words(NamedTuple):
     """The index of one fact: whole texts, and starts and ends by their length, each to a mask of rules."""
 
     get: Callable[[Scope], Texts | None]
+    unsure: Callable[[Scope], bool]
     whole: dict[str, int]
     starts: dict[int, dict[str, int]]
     ends: dict[int, dict[str, int]]
+    rules: int
+    """A mask of them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +164,13 @@ class Index:
     facts: tuple[Words, ...] = ()
     rest: int = 0
 
-    def candidates(self, scope: Scope) -> int:
-        """A mask of the rules that may match."""
+    def candidates(self, scope: Scope, *, unknown: bool = False) -> int:
+        """A mask of the rules that may match; with `unknown` also of those that may by facts that are not known."""
         mask = self.rest
-        for get, whole, starts, ends in self.facts:
+        for get, unsure, whole, starts, ends, rules in self.facts:
+            if unknown and unsure(scope):
+                mask |= rules
+                continue
             for text in get(scope) or ():
                 mask |= whole.get(text, 0)
                 for length, table in starts.items():
@@ -156,7 +189,8 @@ def index_of(rules: Iterable[Rule]) -> Index:
             rest |= 1 << position
             continue
         get = _route_or_path if leaf.key == "route" else leaf.get
-        words = facts.setdefault(leaf.key, Words(get, {}, {}, {}))
+        before = facts.get(leaf.key) or Words(get, leaf.unsure, {}, {}, {}, 0)
+        facts[leaf.key] = words = before._replace(rules=before.rules | 1 << position)
         for pattern in leaf.patterns:
             if pattern.literal is not None:
                 table, word = words.whole, pattern.literal
@@ -232,9 +266,52 @@ class Rules:
         fitting = [one for one in self.prices if one.model.find(model) is not None]
         return next((one for one in fitting if one.model.literal is not None), fitting[0] if fitting else None)
 
+    @cached_property
+    def _protecting(self) -> int:
+        """A mask of the rules that decide on protection: those that protect, and what keeps them from being reached."""
+        rules = enumerate(self.rules) if any(rule.protects for rule in self.rules) else ()
+        return sum(1 << at for at, rule in rules if rule.ignore or rule.final or rule.capture is not None)
+
+    @cached_property
+    def protects_by_process(self) -> bool:
+        """Whether the process decides on protection: then a call waits somewhat longer for it."""
+        deciding = self._picked(self._protecting)
+        return any(leaf.source == "process" for rule in deciding for leaf in every_leaf(rule.conditions))
+
+    @cached_property
+    def strictest(self) -> Effect:
+        """The most that any rule does to protect a call: what is done to one about which the rules cannot be asked."""
+        effects = [effect for rule in self.rules if (effect := _effect(rule)) is not None]
+        return max(effects, key=STRICTNESS.index, default="full")
+
+    def protection(self, scope: Scope) -> Protection | None:
+        """The strictest that the rules may do to a call, whatever its unknown facts are; None if none protects."""
+        if not self._protecting:
+            return None
+        found: Protection | None = None
+        settled = False
+        behind: tuple[str, ...] = ()
+        for rule in self._picked(self.index.candidates(scope, unknown=True) & self._protecting):
+            if rule.may(scope, True) is False:
+                continue
+            certain = rule.may(scope, False) is False
+            unknown = () if certain else rule.unknown(scope)
+            if rule.protects and (rule.ignore or not settled):
+                effect = _effect(rule) or "full"
+                if _is_stricter(effect, certain, found):
+                    found = Protection(effect, rule.label, unknown, behind)
+            behind = tuple(dict.fromkeys((*behind, *unknown)))
+            settled = settled or (certain and rule.capture is not None)
+            if certain and (rule.final or rule.ignore):
+                break
+        return found
+
     def candidates(self, scope: Scope) -> Sequence[Rule]:
         """The rules that may match, in order."""
-        mask, rules = self.index.candidates(scope), self.rules
+        return self._picked(self.index.candidates(scope))
+
+    def _picked(self, mask: int) -> Sequence[Rule]:
+        rules = self.rules
         if mask.bit_count() == len(rules):
             return rules
         found = []
@@ -245,28 +322,47 @@ class Rules:
         return found
 
     def connection(self, facts: Facts) -> ConnectionView:
-        """What is certain before any request: facts of a request that are not there yet count as undecided."""
+        """What is certain before any request: facts of a request that are not there yet count as undecided.
+
+        A rule that ignores calls counts as matching if it may by facts that are unknown and stay so.
+        """
         scope = Scope(facts)
         may_reroute = may_end = False
+        behind: tuple[str, ...] = ()
         for rule in self.rules:
-            ends = rule.final or rule.ignore
-            if not (ends or (rule.gateway is not None and not may_reroute)):
+            if not (rule.final or rule.ignore or (rule.gateway is not None and not may_reroute)):
                 continue
-            answer = _answer(rule, scope)
-            if answer is False:
+            can = rule.may(scope, True)
+            if can is False:
                 continue
+            cannot = rule.may(scope, False)
             may_reroute = may_reroute or rule.gateway is not None
-            if answer and ends:
-                ignore = rule.ignore and not may_end
-                return ConnectionView(ignore, may_reroute and not ignore)
-            # A rule that perhaps ends the reading leaves open what follows, but for one that ignores the call as well.
-            may_end = may_end or rule.final
+            if rule.ignore and can and not may_end:
+                unknown = behind if cannot is False else rule.unknown(scope)
+                return ConnectionView(True, False, Protection("ignore", rule.label, unknown) if unknown else None)
+            if cannot is False and (rule.final or rule.ignore):
+                break
+            # A rule that the request may make end the reading leaves open what follows, but for one that ignores the
+            # call as well. One that only unknown facts may make end it is taken not to: that protects.
+            may_end = may_end or (rule.final and not cannot)
+            if rule.final and cannot:
+                behind = tuple(dict.fromkeys((*behind, *rule.unknown(scope))))
         return ConnectionView(ignore=False, may_reroute=may_reroute)
 
 
-def _answer(rule: Rule, scope: Scope) -> bool | None:
-    """`Rule.known`, undecided where it cannot be evaluated."""
-    try:
-        return rule.known(scope)
-    except Exception:
-        return None
+STRICTNESS: tuple[Effect, ...] = ("full", "metadata", "none", "ignore")
+
+
+def _effect(rule: Rule) -> Effect | None:
+    return "ignore" if rule.ignore else rule.capture  # type: ignore[return-value]
+
+
+def _is_stricter(effect: Effect, certain: bool, than: Protection | None) -> bool:
+    """Whether a rule's effect counts rather than that of a rule before it; of two alike, one that is certain."""
+    if than is None or effect == than.effect:
+        return than is None or (certain and bool(than.unknown))
+    return STRICTNESS.index(effect) > STRICTNESS.index(than.effect)
+
+
+def _is_open(leaf: Leaf, scope: Scope) -> bool:
+    return leaf.holds(scope) is None and leaf.is_unsure(scope)

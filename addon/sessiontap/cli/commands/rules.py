@@ -134,7 +134,8 @@ def _verdict(verdict: Verdict) -> list[str]:
     lines = [f"{verdict.outcome:<12}{verdict.rule} (line {verdict.line}{ends})"]
     for check in verdict.checks:
         actual = "unknown" if check.actual is None else ", ".join(check.actual) or "nothing"
-        lines.append(f"  {'yes' if check.holds else 'no ':<5}{check.key}: {check.expected}   was {actual}")
+        answer = "yes" if check.holds else "may" if check.unknown and verdict.outcome == "may match" else "no"
+        lines.append(f"  {answer:<5}{check.key}: {check.expected}   was {actual}")
     for effect in verdict.effects:
         told = _value(effect.value) if effect.outcome == "set" else f"{effect.outcome}: {effect.reason}"
         lines.append(f"  {'=' if effect.outcome == 'set' else '-':<5}{effect.field} {told}")
@@ -143,8 +144,10 @@ def _verdict(verdict: Verdict) -> list[str]:
 
 def _result(explanation: Explanation) -> list[str]:
     decision, labels = explanation.decision, explanation.labels
+    protected = decision.protected
+    why = f": {protected.rule} may match ({', '.join(protected.unknown)} not known)" if protected else ""
     if decision.ignore:
-        return ["  the call is left alone"]
+        return [f"  the call is left alone{why}"]
     values = {
         "session.name": decision.name,
         "session.id": ", ".join(rung.value or rung.source for rung in decision.ladder),
@@ -165,6 +168,7 @@ def _result(explanation: Explanation) -> list[str]:
         for name, value in values.items()
         if value is not None
     ]
+    lines += [f"  protected{why}"] if protected else []
     return lines + [f"  problem: {problem}" for problem in (*decision.problems, *labels.problems)]
 
 
