@@ -55,6 +55,17 @@ def test_uncaptured_by_program() -> None:
     ]
 
 
+def test_what_a_rule_may_have_meant_by_rule() -> None:
+    at = {"kind": "protected", "host": "a.example"}
+    text = "rule 'out', which may match: not recorded, since model is not known"
+    out = at | {"rule": "out", "effect": "none", "text": text}
+    left = at | {"rule": "left", "effect": "ignore", "text": "rule 'left', which may match: left alone", "call": None}
+    assert gaps.protected([out | {"call": "1"}, left, out | {"call": "2", "host": "b.example"}]) == [
+        "2 calls to a.example, b.example by rule 'out', which may match: not recorded, since model is not known",
+        "1 connection to a.example by rule 'left', which may match: left alone",
+    ]
+
+
 def test_only_the_first_places_of_damage_are_named() -> None:
     problems = [Problem(Path("a.mpk"), offset, 1, "bad") for offset in range(5)]
     assert gaps.damaged(problems) == [

@@ -144,24 +144,64 @@ print(httpx2.post(sys.argv[2], json={}, verify=trust).status_code)
     assert call.caller["env"] == {"PRIVATE": "no"}
 
 
-def test_a_client_that_distrusts_the_proxy_passes_from_then_on(
+def test_a_client_that_distrusts_the_proxy_passes_after_two_calls(
     proxy: Proxy, authority: Authority, upstream: Server
 ) -> None:
-    before = len(proxy.notes("not_captured"))
-    words = "does not trust the proxy's certificate, so its calls to named.example fail this once"
-    with outsider(proxy, authority) as app, pytest.raises(httpx2.ConnectError):
-        app.get("https://named.example/")
+    before, refused = len(proxy.notes("not_captured")), len(proxy.notes("handshake"))
+    words = "does not trust the proxy's certificate, so its calls to named.example failed 2 times and now pass"
+    for _ in range(2):
+        with outsider(proxy, authority) as app, pytest.raises(httpx2.ConnectError):
+            app.get("https://named.example/")
     said = proxy.process.wait_line(lambda line: words in line)
+    assert "for 10 minutes or longer" in said
     assert "sessiontap env" in said
     for _ in range(2):
         with outsider(proxy, authority) as app:
             assert app.get("https://named.example/").status_code == 200
-    first, *later = proxy.wait_notes("not_captured", before + 3)[before:]
-    assert first["text"].startswith("it does not trust the proxy's certificate: ")
+    second, *later = proxy.wait_notes("not_captured", before + 3)[before:]
+    (first,) = proxy.notes("handshake")[refused:]
+    assert first["text"].startswith("the proxy's certificate was refused, once so far: ")
+    assert "unknown ca" in first["text"]
+    assert second["text"].startswith("it does not trust the proxy's certificate: ")
     assert {note["text"] for note in later} == {"it did not trust the proxy's certificate before"}
-    assert {note["host"] for note in (first, *later)} == {"named.example"}
+    assert {note["host"] for note in (first, second, *later)} == {"named.example"}
     assert sum(words in line for line in proxy.process.lines) == 1
     assert len(upstream.requests) == 2
+
+
+def test_one_refused_certificate_between_calls_that_work_costs_nothing(proxy: Proxy, authority: Authority) -> None:
+    for _ in range(3):
+        with outsider(proxy, authority) as app, pytest.raises(httpx2.ConnectError):
+            app.post(CHAT, json={})
+        with proxy.client() as app:
+            assert app.post(CHAT, json={}).status_code == 200
+    assert len(proxy.take(3)) == 3
+
+
+def cancel(proxy: Proxy, host: str) -> None:
+    """Ask for a host, begin TLS and hang up: what an app does whose request is cancelled."""
+    port = int(proxy.url.rpartition(":")[2])
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname=host)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
+        connection.sendall(f"CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n".encode())
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+        connection.sendall(outgoing.read())
+        assert connection.recv(1)  # the server's hello: the handshake is under way
+
+
+def test_a_client_whose_requests_are_cancelled_is_still_looked_into(proxy: Proxy) -> None:
+    before = len(proxy.notes("not_captured"))
+    for _ in range(4):
+        cancel(proxy, "api.openai.com")
+    proxy.process.wait_line(lambda line: "has closed 3 connections to api.openai.com in a row before TLS stood" in line)
+    with proxy.client() as app:
+        assert app.post(CHAT, json={}).status_code == 200
+    (call,) = proxy.take()
+    assert call.record["host"] == "api.openai.com"
+    assert len(proxy.notes("not_captured")) == before
 
 
 # -- what is looked into ----------------------------------------------------------------------------------------------

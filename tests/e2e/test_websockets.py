@@ -310,6 +310,21 @@ def test_a_socket_without_turns_is_one_call_with_what_passed(lab: Lab) -> None:
     assert record["flags"] == ["websocket", "media_by_size"]
 
 
+def test_a_socket_that_is_not_understood_may_be_what_a_rule_keeps_out(lab: Lab) -> None:
+    async def echo(request: Request, respond: Respond) -> None:
+        async for message in await respond.websocket():
+            assert message
+
+    lab.upstream(echo)
+    private = {"rule": "private", "match": {"model": "secret"}, "capture": "none"}
+    proxy = lab.proxy({**RULES, "rules": [private, *RULES["rules"]]})
+    with connect(proxy, "/v1/other") as socket:
+        socket.send('{"model": "secret"}')
+    assert proxy.stop() == []
+    (note,) = proxy.notes("protected")
+    assert (note["rule"], note["effect"], note["unknown"]) == ("private", "none", ["model"])
+
+
 def test_an_upgrade_that_is_refused_is_an_ordinary_call(lab: Lab) -> None:
     lab.upstream(LlmService())
     proxy = lab.proxy(RULES)

@@ -18,7 +18,7 @@ def tell(trace: Trace, since: int | None = None) -> None:
     """Say what is missing, of notes those since `since` (Unix nanoseconds)."""
     notes = trace.query_notes(since)
     problems = [Problem(*one) for one in trace.query_problems()]
-    for text in (*lost(notes), *uncaptured(notes), *damaged(problems)):
+    for text in (*lost(notes), *uncaptured(notes), *protected(notes), *damaged(problems)):
         note(line(text))
 
 
@@ -53,6 +53,19 @@ def uncaptured(notes: Iterable[Mapping[str, Any]]) -> list[str]:
     return [
         f"{plural(len(some), 'connection')} of {process} to {_hosts(some)} passed unseen: {some[-1].get('text')}"
         for process, some in by_process.items()
+    ]
+
+
+def protected(notes: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Calls that a rule was applied to because it may match, a sentence for each rule and what it did."""
+    by_rule: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for one in notes:
+        if one.get("kind") == "protected":
+            by_rule.setdefault((str(one.get("rule") or ""), str(one.get("effect"))), []).append(one)
+    return [
+        f"{plural(len(some), 'connection' if effect == 'ignore' and not some[-1].get('call') else 'call')} to "
+        f"{_hosts(some)} by {some[-1].get('text')}"
+        for (_, effect), some in by_rule.items()
     ]
 
 

@@ -1,7 +1,8 @@
 """What is known of a client's connection: who opened it, its proxy user, and whether its traffic concerns us.
 
-The caller is looked up while the client waits for its CONNECT to be answered (later, the socket may be gone), on a
-thread of its own, so that no other call waits.
+The caller is looked up while the client waits for its CONNECT to be answered: later, the socket may be gone. Look-ups
+that take a search share it, and it is done on the loop a few milliseconds at a time, so that no call waits for long.
+An answer that comes late is taken all the same: by the connection, by its later calls, and by those not yet recorded.
 """
 
 from __future__ import annotations
@@ -11,16 +12,25 @@ import base64
 import binascii
 import ipaddress
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from sessiontap.callers import Caller, Found, find, find_known
+from sessiontap.callers import Caller, Found, find, find_known, search, warm_up
+from sessiontap.callers.search import Question, Search
 from sessiontap.llm.hosts import is_llm_host, provider_of
 from sessiontap.rules import Rules
 from sessiontap.trust import host_name
 
 PATIENCE = 0.1
 """Seconds that a client waits for the look-up at most; it takes about a millisecond."""
+PROTECTING_PATIENCE = 1.0
+"""The same if a rule by its process may keep its calls out of the log: from when the connection was opened."""
+SLICE = 0.004
+"""Seconds of the loop that a search takes at a time: in a burst each turn of the loop is long, and clients wait."""
+_THREADS = 16
+"""For look-ups that wait for the system or for another machine."""
+_REMOTE = "remote client"
+_NOT_YET = "not found in time"
 
 
 @dataclass(slots=True)
@@ -34,16 +44,34 @@ class Connection:
     env_names: frozenset[str] = frozenset()
     """The variables that were asked for when the caller was looked up."""
     proxy: tuple[str, int] | None = None
-    hosts: tuple[str, ...] = ()
-    """The names by which the client asked for the TLS destination: CONNECT or address, and SNI."""
     in_tunnel: bool = False
     """A CONNECT was granted: what follows is for the server."""
     unverified: bool = False
     """TLS with a server was established for it without the server's certificate being verified."""
+    tls_host: str | None = None
+    """The host that its TLS is for, by the name that concerns us."""
+    hello: str = ""
+    """Fingerprint of the client's TLS, if its process is not known."""
+    opened: float = 0.0
+    """By the loop's clock."""
+    look: asyncio.Task[Found] | None = field(default=None, repr=False)
+    """The look-up under way."""
 
     @property
     def caller(self) -> Caller | None:
         return self.found.caller
+
+    @property
+    def who(self) -> str:
+        """The program, as far as it can be told from others: its process, else its address, proxy user and TLS."""
+        if self.caller is not None:
+            return self.caller.id
+        return "\n".join((self.client_ip or "", self.proxy_user or "", self.hello))
+
+    @property
+    def is_remote(self) -> bool:
+        """The client is on another machine: its process can never be known."""
+        return self.found.reason == _REMOTE
 
     @property
     def client_ip(self) -> str | None:
@@ -55,38 +83,99 @@ class Connections:
 
     def __init__(self) -> None:
         self.open: dict[str, Connection] = {}
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="sessiontap-callers")
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="sessiontap-callers")
+        self._search: Search | None = None
+        self._asked: dict[Question, asyncio.Future[Found | None]] = {}
+        self._searching: asyncio.Task[None] | None = None
+
+    def warm_up(self) -> None:
+        """Before the proxy listens: the first client is found as quickly as any other."""
+        warm_up()
+        self._search = search()
 
     async def opened(
         self, id: str, client: tuple[str, int] | None, proxy: tuple[str, int] | None, env_names: frozenset[str]
     ) -> Connection:
         """A new connection, its caller looked up."""
-        connection = Connection(id, client, Found(reason="not looked up"), proxy=proxy)
+        now = asyncio.get_running_loop().time()
+        connection = Connection(id, client, Found(reason="not looked up"), proxy=proxy, opened=now)
         self.open[id] = connection
         await self.look_up(connection, env_names)
         return connection
 
     async def look_up(self, connection: Connection, env_names: frozenset[str]) -> None:
-        """Find the connection's caller, again where the rules ask for other variables of it."""
+        """Find the connection's caller, again if the rules ask for other variables of it. Waits `PATIENCE` seconds."""
         if connection.client is None or connection.proxy is None:
             connection.found = Found(reason="no client address")
             return
         connection.env_names = env_names
         known = find_known(connection.client, connection.proxy, env_names)
         if known is not None:
-            connection.found = known
+            connection.look = None
+            connection.found = _newer(connection.found, known)
             return
-        look = asyncio.get_running_loop().run_in_executor(
-            self._threads, find, connection.client, connection.proxy, env_names
-        )
+        look = asyncio.create_task(self._find(connection.client, connection.proxy, env_names))
+        connection.look = look
+        look.add_done_callback(lambda done: _adopt(connection, done))
+        await asyncio.wait([look], timeout=PATIENCE)
+        if not look.done():
+            connection.found = _newer(connection.found, Found(reason=_NOT_YET))
+
+    async def settled(self, connection: Connection) -> None:
+        """Wait for a look-up under way, until `PROTECTING_PATIENCE` seconds after the connection was opened."""
+        look = connection.look
+        if look is not None and not look.done():
+            left = connection.opened + PROTECTING_PATIENCE - asyncio.get_running_loop().time()
+            await asyncio.wait([look], timeout=max(left, 0.0))
+
+    async def _find(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found:
+        """The caller, however long that takes."""
+        loop = asyncio.get_running_loop()
+        found: Found | None = None
+        if self._search is not None:
+            answer: asyncio.Future[Found | None] = loop.create_future()
+            self._asked[self._search.ask(client, proxy, env_names)] = answer
+            if self._searching is None:
+                self._searching = asyncio.create_task(self._run(self._search))
+            found = await answer
+        if found is None:
+            found = await loop.run_in_executor(self._threads, find, client, proxy, env_names)
+        return found
+
+    async def _run(self, search: Search) -> None:
+        """Answer all that wait, and those that come meanwhile."""
         try:
-            connection.found = await asyncio.wait_for(asyncio.shield(look), PATIENCE)
-        except TimeoutError:
-            connection.found = Found(reason=f"not found within {PATIENCE:g} s")
+            while search.pending:
+                for question, found in search.step(SLICE):
+                    answer = self._asked.pop(question, None)
+                    if answer is not None and not answer.done():
+                        answer.set_result(found)
+                await asyncio.sleep(0)
+        finally:
+            self._searching = None
+            for answer in self._asked.values():  # a fault: each is looked up by itself
+                if not answer.done():
+                    answer.set_result(None)
+            self._asked.clear()
 
     def closed(self, id: str) -> Connection | None:
         """Forget a connection."""
         return self.open.pop(id, None)
+
+
+def _adopt(connection: Connection, look: asyncio.Task[Found]) -> None:
+    """Take over what a look-up found, however late, if no other one was begun since."""
+    if connection.look is look:
+        connection.look = None
+        if not look.cancelled() and look.exception() is None:
+            connection.found = _newer(connection.found, look.result())
+
+
+def _newer(before: Found, now: Found) -> Found:
+    """What is known after one more look-up: a process that has closed its socket meanwhile is still who opened it."""
+    if now.caller is None and before.caller is not None:
+        return replace(before, caller=replace(before.caller, env_unread=True))
+    return now
 
 
 class Destinations:

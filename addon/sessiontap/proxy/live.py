@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter_ns
+from typing import Literal
 
 from mitmproxy import http
 
@@ -45,6 +46,8 @@ class LiveCall:
     reply_tap: BodyTap | None = None
     first_byte: int | None = None
     """Nanoseconds from the start to the reply's headers."""
+    undecided: Literal["full", "metadata", "none"] = "full"
+    """How much of it is recorded if there is no plan."""
     flags: list[str] = field(default_factory=list)
     flow: http.HTTPFlow | None = None
     """While it is in flight, for a proxy that stops."""

@@ -164,15 +164,8 @@ class Planner:
             if connection.caller is not None:
                 asking = look("", past)
                 call = _as_told(call, asking.link)
-        facts = Facts(
-            host=there.host,
-            caller=connection.caller,
-            client_ip=connection.client_ip,
-            proxy_user=connection.proxy_user,
-            provider=there.provider,
-            request=request,
-            call=call,
-            time=now,
+        facts = replace(
+            facts_of(connection, there, request, call, now),
             client_is_local=peer.local is True,
             exposed=trust.why_exposed(upstream, there.host),
         )
@@ -304,6 +297,27 @@ class Planner:
         if by:
             self._set.put(call_id, by)
         return now - by
+
+
+def facts_of(
+    connection: Connection,
+    there: Destination,
+    request: Request | None = None,
+    call: Call | None = None,
+    now: int | None = None,
+) -> Facts:
+    """What the rules may look at; before any request, what is known of the connection."""
+    return Facts(
+        host=there.host,
+        caller=connection.caller,
+        is_remote=connection.is_remote,
+        client_ip=connection.client_ip,
+        proxy_user=connection.proxy_user,
+        provider=there.provider,
+        request=request,
+        call=call,
+        time=now,
+    )
 
 
 def _peer(connection: Connection) -> Peer:

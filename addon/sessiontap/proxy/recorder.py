@@ -227,6 +227,7 @@ def finished(ended: Ended) -> Finished:
         proxy_user=live.connection.proxy_user,
         call=call,
         planned=_planned(live.plan) if live.plan is not None else None,
+        undecided=live.undecided,
     )
 
 

@@ -20,11 +20,13 @@ from mitmproxy.addonmanager import Loader
 from sessiontap import private
 from sessiontap.bounded import BoundedDict
 from sessiontap.faults import Faults
+from sessiontap.llm.call import Call
 from sessiontap.proxy import open_files, state_file
 from sessiontap.proxy.complain import complain
 from sessiontap.proxy.connections import Connection, Connections, Destinations
+from sessiontap.proxy.distrust import CLOSED_OFTEN, EXPIRES, IN_A_ROW, Verdict
 from sessiontap.proxy.live import OVER_BUDGET, Ended, LiveCall
-from sessiontap.proxy.plan import OnSocket, Plan, Planner, history_of, read
+from sessiontap.proxy.plan import OnSocket, Plan, Planner, facts_of, history_of, read
 from sessiontap.proxy.recorder import CLOSING_SECONDS, Recorder
 from sessiontap.proxy.replies import PATIENCE, Replies
 from sessiontap.proxy.rules_file import RulesFile
@@ -41,7 +43,7 @@ from sessiontap.proxy.settings import (
 from sessiontap.recording.budget import Budget, Shares
 from sessiontap.recording.finished import Left
 from sessiontap.redaction import RedactionError
-from sessiontap.rules import Rules, RulesError
+from sessiontap.rules import Decision, Protection, Rules, RulesError, decide
 from sessiontap.sessions import Session
 from sessiontap.trace.errors import TraceError
 
@@ -55,6 +57,14 @@ LIGHT, HEAVY = 1 << 16, 1 << 20
 """Bytes of a request that is always, and of one that is never, read on the loop."""
 MANY_PARTS = 5_000
 """Objects in the JSON of one in between."""
+PROTECTED = "protected"
+"""The flag of a call that is recorded without its content because a rule may match."""
+PROTECTED_BY = {
+    "ignore": "left alone",
+    "none": "not recorded",
+    "metadata": "recorded without content",
+    "full": "recorded",
+}
 UNLOADED_AFTER = 1.5
 """Seconds without the addon after which it is gone, not being reloaded."""
 
@@ -137,6 +147,7 @@ class Service:
         self.planner.conversations.key = recorder.key
         if first:
             self._open_files = open_files.raise_limit()
+            self.connections.warm_up()
             self._restore(recorder)
             recorder.wait_ready()  # else the proxy is at work, and waits for nothing
         for name, value in MITMPROXY_DEFAULTS.items():
@@ -331,6 +342,10 @@ class Service:
             upstream=call.upstream,
         )
         call.call = plan.call
+        if (protected := plan.decision.protected) is not None:
+            if not plan.decision.ignore:
+                call.flags.append(PROTECTED)
+            self.protected(call.connection, call.there.host, protected, call.id)
         for warning in plan.warnings:
             self._once(warning)
         return plan
@@ -342,6 +357,9 @@ class Service:
         live, caller = ended.live, ended.live.connection.caller
         if OVER_BUDGET in live.flags:
             self._say_over_budget()
+        if live.plan is None and live.undecided == "full":
+            decision = self._decided_by_rules(live, live.call)
+            live.undecided = "none" if decision.ignore else decision.capture
         self._replies.expect(
             live.id,
             caller.id if caller else None,
@@ -372,6 +390,22 @@ class Service:
         )
         if self._once(text):
             self.note("memory", text)
+    def keeps_unread(self, call: LiveCall) -> bool:
+        """Reconsider a call whose body turned out to be one that is not understood: whether it is recorded at all."""
+        if call.plan is None:
+            return True  # `ended` sees to it
+        decision = self._decided_by_rules(call, replace(call.call, json=None) if call.call else None, body=None)
+        if decision.protected is None:
+            return True
+        self.protected(call.connection, call.there.host, decision.protected, call.id)
+        call.plan = replace(call.plan, decision=replace(call.plan.decision, capture=decision.capture))
+        return not decision.ignore
+
+    def _decided_by_rules(self, live: LiveCall, call: Call | None, **request: Any) -> Decision:
+        """What the rules alone say of a call, as far as it is known."""
+        facts = facts_of(live.connection, live.there, replace(live.request, **request), call, live.time)
+        decision, _ = decide(self.rules, facts, self.environ)
+        return decision
 
     def _take_reply(self, left: Left) -> None:
         with self.faults.guard("conversations"):
@@ -389,20 +423,68 @@ class Service:
         caller = connection.caller
         self.note("not_captured", why, host=host, process=caller.name if caller else None, client=connection.client_ip)
 
-    def distrusted(self, connection: Connection, host: str, error: str | None) -> None:
-        """A client did not accept the proxy's certificate: say so, with what to do."""
-        who = connection.caller.name if connection.caller else connection.client_ip
-        self._once(
-            f"{who} does not trust the proxy's certificate, so its calls to {host} fail this once and then pass "
-            "unrecorded. To see them, start it with the variables that `sessiontap env` prints."
+    def protected(
+        self, connection: Connection, host: str, protection: Protection, call: str | None = None
+    ) -> None:
+        """A rule that protects is applied though it is not known whether it matches: say which, and what is unknown."""
+        unknown = ", ".join(protection.unknown)
+        reason = connection.found.reason if any(key.startswith("process") for key in protection.unknown) else None
+        verb = "is" if len(protection.unknown) == 1 else "are"
+        why = f"{unknown} {verb} not known" + (f" ({reason})" if reason else "")
+        done = PROTECTED_BY[protection.effect]
+        rule = f"rule '{protection.rule}'" if protection.rule else "a rule"
+        self._once(f"{rule} may be meant for calls of which {why}. Those calls are {done}.")
+        self.note(
+            "protected",
+            f"{rule}, which may match: {done}, since {why}",
+            rule=protection.rule,
+            effect=protection.effect,
+            unknown=list(protection.unknown),
+            host=host,
+            process=connection.caller.name if connection.caller else None,
+            client=connection.client_ip,
+            call=call,
         )
-        self.not_captured(connection, host, f"it does not trust the proxy's certificate: {error or 'no reason given'}")
 
-    def _once(self, text: str) -> bool:
-        """Say it, unless it was said before: then False."""
-        if text in self._told:
+    def not_covered(self, connection: Connection) -> None:
+        """Say once that rules that protect by the process do not hold for clients on other machines."""
+        if connection.is_remote and self.rules.protects_by_process:
+            self._once(
+                f"{connection.client_ip} is another machine, whose processes cannot be known: rules that keep a "
+                "process out of the log do not cover its calls. Match them by client or proxy_user.",
+                "not covered",
+            )
+
+    def distrusted(self, connection: Connection, host: str, verdict: Verdict, error: str | None) -> None:
+        """A client did not accept the proxy's certificate, or may not: say so, with what to do."""
+        who = connection.caller.name if connection.caller else connection.client_ip
+        reason = error or "no reason given"
+        remedy = "To see them, start it with the variables that `sessiontap env` prints."
+        if verdict == "closes":
+            self._once(
+                f"{who} has closed {CLOSED_OFTEN} connections to {host} in a row before TLS stood. If it fails, it may "
+                "not trust the proxy's certificate: start it with the variables that `sessiontap env` prints."
+            )
+            self._handshake(connection, host, "handshakes are closed again and again")
+        elif verdict == "suspect":
+            self._handshake(connection, host, f"the proxy's certificate was refused, once so far: {reason}")
+        else:
+            self._once(
+                f"{who} does not trust the proxy's certificate, so its calls to {host} failed {IN_A_ROW} times and now "
+                f"pass unrecorded for {EXPIRES / 60:.0f} minutes or longer. {remedy}"
+            )
+            self.not_captured(connection, host, f"it does not trust the proxy's certificate: {reason}")
+
+    def _handshake(self, connection: Connection, host: str, text: str) -> None:
+        """Note a handshake that failed, from which nothing follows yet."""
+        caller = connection.caller
+        self.note("handshake", text, host=host, process=caller.name if caller else None, client=connection.client_ip)
+
+    def _once(self, text: str, what: str | None = None) -> bool:
+        """Say it, unless it was said before, or something else of `what`: then False."""
+        if (what or text) in self._told:
             return False
-        self._told.put(text, True)
+        self._told.put(what or text, True)
         logger.warning(f"sessiontap: {text}")
         return True
 

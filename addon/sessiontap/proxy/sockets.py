@@ -269,6 +269,8 @@ class Socket:
         if self._refused and (asked.cut or told.cut):
             upgrade.flags.append(OVER_BUDGET)
         self._lease.end()
+        if asked.frames and not self._service.keeps_unread(upgrade):
+            return
         self._service.ended(
             replace(
                 self._blank,

@@ -18,12 +18,14 @@ from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
 from sessiontap.proxy import bodies, carry_out, live, outcome, own_address
 from sessiontap.proxy.connections import Connection, Destination, destinations, proxy_user
+from sessiontap.proxy.distrust import Distrust, failure_of, fingerprint
 from sessiontap.proxy.live import LiveCall
+from sessiontap.proxy.plan import facts_of
 from sessiontap.proxy.service import Service
 from sessiontap.proxy.sockets import Socket, how_closed
 from sessiontap.proxy.upstream import is_for_the_proxy, is_verified, upstream_of
 from sessiontap.recording.finished import Outcome
-from sessiontap.rules import Facts
+from sessiontap.rules import Rules
 from sessiontap.sessions.ids import call_id
 
 logger = logging.getLogger("sessiontap")
@@ -41,8 +43,7 @@ class Tap:
         self.sockets: dict[str, Socket] = {}
         self.closed_sockets: list[Socket] = []
         """The last one, and those with turns that wait to be decided."""
-        self.distrusted: set[tuple[str, str]] = set()
-        """(caller, host) pairs that refused our certificate: passed through from then on."""
+        self.distrust = Distrust()
 
     # -- the addon's life ----------------------------------------------------------------------------------------------
 
@@ -87,6 +88,11 @@ class Tap:
             await connections.look_up(known, names)
         return known
 
+    async def _settled(self, known: Connection) -> None:
+        """Wait somewhat longer for the process of a connection whose protection may go by it."""
+        if known.look is not None and self.service.rules.protects_by_process:
+            await self.service.connections.settled(known)
+
     def client_disconnected(self, client: connection.Client) -> None:
         with self.faults.guard("disconnect"):
             self.service.connections.closed(client.id)
@@ -103,15 +109,15 @@ class Tap:
             if known is not None:
                 known.in_tunnel = True
 
-    def tls_clienthello(self, data: tls.ClientHelloData) -> None:
+    async def tls_clienthello(self, data: tls.ClientHelloData) -> None:
         if data.context.server.address is None:
             return  # TLS with the proxy itself, an `https://` one; what is in it comes to `requestheaders`
         by_another = data.ignore_connection
         data.ignore_connection = True  # what a fault leaves: who does not know our CA must not suffer from it
         with self.faults.guard("TLS client hello"):
-            data.ignore_connection = by_another or self._passes(data)
+            data.ignore_connection = by_another or await self._passes(data)
 
-    def _passes(self, data: tls.ClientHelloData) -> bool:
+    async def _passes(self, data: tls.ClientHelloData) -> bool:
         """Whether a connection passes undecrypted."""
         server, client = data.context.server, data.context.client
         address = server.address or ("", 443)
@@ -122,11 +128,18 @@ class Tap:
         known = self.service.connections.open.get(client.id)
         if known is None:
             return False
-        known.hosts = names
-        if (_who(known), there.host) in self.distrusted:
+        known.tls_host = there.host
+        await self._settled(known)
+        if known.caller is None:
+            hello = data.client_hello
+            known.hello = fingerprint(hello.cipher_suites, (kind for kind, _ in hello.extensions), hello.alpn_protocols)
+        if self.distrust.passes(known.who, there.host):
             self.service.not_captured(known, there.host, "it did not trust the proxy's certificate before")
             return True
-        view = self.service.rules.connection(_facts(known, there))
+        view = self.service.rules.connection(facts_of(known, there))
+        self.service.not_covered(known)
+        if view.protected is not None:
+            self.service.protected(known, there.host, view.protected)
         if view.may_reroute and not view.ignore and b"http/1.1" in data.client_hello.alpn_protocols:
             # Between an HTTP/2 client and an HTTP/1.1 gateway mitmproxy stalls at five streams.
             client.alpn = b"http/1.1"
@@ -135,10 +148,12 @@ class Tap:
     def tls_failed_client(self, data: tls.TlsData) -> None:
         with self.faults.guard("TLS failure"):
             known = self.service.connections.open.get(data.conn.id)
-            if known is None or not known.hosts:
+            if known is None or known.tls_host is None:
                 return
-            self.distrusted.add((_who(known), known.hosts[0]))
-            self.service.distrusted(known, known.hosts[0], data.conn.error)
+            host, error = known.tls_host, data.conn.error
+            verdict = self.distrust.failed(known.who, host, failure_of(error))
+            if verdict != "nothing":
+                self.service.distrusted(known, host, verdict, error)
 
     def tls_established_server(self, data: tls.TlsData) -> None:
         with self.faults.guard("upstream TLS"):
@@ -165,7 +180,11 @@ class Tap:
         sni = None if for_proxy else flow.client_conn.sni  # else it names the proxy
         names = destinations(flow.request.host, sni or flow.request.host_header)
         there = self.service.destinations.find(names, flow.request.port)
-        if there is None or rules.connection(_facts(known, there)).ignore:
+        if there is not None:
+            await self._settled(known)
+            if known.tls_host is not None:
+                self.distrust.trusts(known.who, known.tls_host)
+        if there is None or self._is_left_alone(known, there, rules):
             if has_body(flow.request) and not flow.request.stream:
                 flow.request.stream = True
             return
@@ -187,6 +206,14 @@ class Tap:
             call.request_tap = flow.request.stream = bodies.BodyTap(inner, self.service.budget)
             call.flags.append("streamed_request")
             await self._decide(flow, call)
+
+    def _is_left_alone(self, known: Connection, there: Destination, rules: Rules) -> bool:
+        """Whether a rule ignores whatever comes on this connection."""
+        self.service.not_covered(known)
+        view = rules.connection(facts_of(known, there))
+        if view.protected is not None:
+            self.service.protected(known, there.host, view.protected)
+        return view.ignore
 
     async def request(self, flow: http.HTTPFlow) -> None:
         if flow.request.host == own_address.HOST:
@@ -318,17 +345,6 @@ class Tap:
         self.service.ended(ended)
 
 
-def _facts(known: Connection, there: Destination) -> Facts:
-    """What is known before any request."""
-    return Facts(
-        host=there.host,
-        caller=known.caller,
-        client_ip=known.client_ip,
-        proxy_user=known.proxy_user,
-        provider=there.provider,
-    )
-
-
 def has_body(request: http.Request) -> bool:
     """Whether a body follows, or may: HTTP/2 need not say. Where then none does, mitmproxy streams nothing."""
     length: str | None = request.headers.get("content-length")
@@ -367,7 +383,3 @@ def _proxy_user(flow: http.HTTPFlow, known: Connection) -> str | None:
     if not is_for_the_proxy(flow.client_conn, in_tunnel=known.in_tunnel):
         return None
     return proxy_user(flow.request.headers.get("proxy-authorization"))
-
-
-def _who(known: Connection) -> str:
-    return known.caller.id if known.caller else known.client_ip or ""

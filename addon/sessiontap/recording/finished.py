@@ -107,6 +107,8 @@ class Finished:
     call: Call | None
     planned: Planned | None
     """None: a fault kept it from being decided."""
+    undecided: Literal["full", "metadata", "none"] = "full"
+    """How much is recorded then."""
 
 
 @dataclass(frozen=True, slots=True)

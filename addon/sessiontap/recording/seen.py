@@ -117,7 +117,9 @@ def see(
         proxy_user=call.proxy_user,
         call=call.call,
         reply=reply,
-        decision=Decision(rules=planned.rules, capture=planned.capture, set_by=planned.set_by) if planned else None,
+        decision=Decision(rules=planned.rules, capture=planned.capture, set_by=planned.set_by)
+        if planned
+        else Decision(capture=call.undecided),
         labels=planned.labels if planned else None,
         session=session,
         session_extra={"key": session.key} if session and session.key else {},

@@ -1,0 +1,33 @@
+"""Makes the look-up of callers fail or come late: `CALLERS` is `gone`, `late` or `not in time`.
+
+`waited for` leaves it as it is and gives it the time that it takes on a busy machine.
+"""
+
+import asyncio
+import os
+from typing import Any
+
+from sessiontap.callers import Found
+from sessiontap.proxy import connections
+from sessiontap.proxy.connections import Connections
+
+HOW = os.environ["CALLERS"]
+LONG = 20.0
+find = Connections._find
+
+
+async def find_late(self: Connections, *asked: Any) -> Found:
+    if HOW == "not in time":
+        await asyncio.sleep(LONG)
+    return await find(self, *asked)
+
+
+if HOW == "gone":
+    connections.find_known = lambda *_: Found(reason="gone")
+elif HOW == "waited for":
+    connections.PROTECTING_PATIENCE = LONG
+else:
+    connections.find_known = lambda *_: None
+    Connections._find = find_late  # type: ignore[method-assign]
+    connections.PATIENCE = 0.0
+    connections.PROTECTING_PATIENCE = LONG if HOW == "late" else 0.0
