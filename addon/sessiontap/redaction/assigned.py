@@ -1,8 +1,8 @@
 r"""Values that a credential's name is given in a text: `.env` files, JSON, YAML, code, command lines, prose.
 
-Coding agents read such files all day. A search for a handful of words (`WORDS`) in the lower-cased text finds where a
-name may stand; what follows must be a separator (`_SEPARATOR`) and a value; `names.py` says whether the name is one,
-`values.py` whether the value is. Text may be JSON, and JSON within JSON: quotes and line ends are then written with
+Coding agents read such files all day. A search for a handful of words (`_WORD`) finds where a name may stand; what
+follows must be a separator (`_SEPARATOR`) and a value; `names.py` says whether the name is one, `values.py` whether the
+value is. Text may be JSON, and JSON within JSON: quotes and line ends are then written with
 backslashes, and a value ends where its own string or the one around it ends, so that JSON stays JSON.
 
 The time is linear in the text: every pattern is bounded or possessive, and the end of a run of letters is looked for
@@ -13,16 +13,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
+
+import re2
 
 from sessiontap.redaction.names import strength
 from sessiontap.redaction.patterns import Hit
 from sessiontap.redaction.values import Form, is_secret
 
-_WORDS = tuple(
-    re.compile(word)
-    for word in (rb"k(?:ey|en(?<=token))", rb"p(?:ass|wd|(?:at|w)(?![a-z]))", rb"secret", rb"auth")
-)
-"""One of these is in every name, lower-cased. Each costs a search of all text."""
 LONGEST = 4096
 """Bytes of a value."""
 _LONGEST_NAME = 64
@@ -61,8 +59,6 @@ _NEXT_PARAMETER = re.compile(rb"[&;,|](?=[\w.%-]{1,64}+=)|&&|[;|]\Z")
 _NEXT = re.compile(rb"[,;&)}\]]")
 _DIGIT = re.compile(rb"[0-9]")
 _BACKSLASH = ord("\\")
-_AFTER_WORD = re.compile(rb"[\w-]{0,32}+(?=[\"'`\\\]:=?>| \t]|\r?\n[ \t]{0,24}value)")
-"""The rest of a name, if something follows that may stand between a name and a value."""
 _SETS = re.compile(rb"(?:\b|(?<=\\[nrt]))(?:set(?:env|x| -\w{1,8})|ENV) {1,4}\Z")
 _LOGIN = re.compile(rb"\blogin(?:\s|\\n){1,4}\S{1,128}?(?:\s|\\n){1,8}\Z")
 _FLAG = re.compile(rb"(?:\A|[\s\"'`=(,]|\\[nt])\Z")
@@ -72,15 +68,32 @@ _WORD_BEFORE_KEY = re.compile(
 )
 
 
+def _linear(pattern: bytes) -> Any:
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.log_errors = False
+    return re2.compile(pattern, options)
+
+
+_WORD = _linear(
+    rb"(?i)(?:(?:key|token|pass|pwd|secret|auth)[\w-]{0,32}|(?:pat|pw)(?:[0-9_-][\w-]{0,31})?)"
+    rb"(?:[\"'`\\\]:=?> \t|]|\r?\n[ \t]{0,24}value)"
+)
+"""The end of a name that has one of these words, with what may stand between a name and a value. By RE2, which searches
+for all of them at once."""
+_NAME_END = re.compile(rb"[\w-]{2,40}+")
+
+
 def find(text: bytes, start: int, end: int, reach: int) -> Iterator[Hit]:
     """Values whose name's word begins in text[start:end]; a value may run on to `reach`."""
-    low = text[start : end + 8].lower()
     bare = _Bare(text, reach)
-    for words in _WORDS:
-        for word in words.finditer(low):
-            name = _AFTER_WORD.match(text, start + word.end(), reach)
-            if name is not None and (hit := _hit(text, start + word.start(), name.end(), bare)) is not None:
-                yield hit
+    for word in _WORD.finditer(text[start : min(reach, end + _LONGEST_NAME)]):
+        found = start + word.start()
+        if found >= end:
+            break
+        name = _NAME_END.match(text, found, reach)
+        if name is not None and (hit := _hit(text, found, name.end(), bare)) is not None:
+            yield hit
 
 
 class _Bare:

@@ -17,8 +17,8 @@ from itertools import accumulate
 
 from sessiontap.redaction.patterns import Hit
 
-MARKS = (b"logprobs", b"chosenCandidates")
-"""One of them is in every such body."""
+MARK = b"logprobs"
+"""Is in every such body, in Gemini's as `logprobsResult`."""
 
 _TEXT = rb"\"(?:[^\"\\]|\\.)*+\""
 _INNER = rb"\[(?:[^\[\]\"]|" + _TEXT + rb")*+\]"
@@ -37,7 +37,7 @@ Search = Callable[[bytes], Iterable[Hit]]
 
 def find(body: bytes, search: Search) -> Iterator[Hit]:
     """What has to go for each credential that is spelled out. The first part's hit holds the whole secret."""
-    if not any(mark in body for mark in MARKS):
+    if MARK not in body:
         return
     beside = [match.span(1) for match in _BESIDE.finditer(body)]
     begins = [start for start, _ in beside]
