@@ -19,7 +19,8 @@ from tests.fuzz.rounds import Case, Make, Wrong
 
 from sessiontap import trace
 from sessiontap.export.call import exported
-from sessiontap.trace import BodyError, Redactor, StoredCall, TraceError, Writer
+from sessiontap.redaction import Redactor
+from sessiontap.trace import BodyError, StoredCall, TraceError, Writer
 from sessiontap.trace.record import call_record, caller_record
 
 KEYS = (
