@@ -195,8 +195,9 @@ def test_a_sum_that_is_not_exact_is_unknown_and_breaks_nothing(written, folder):
 
 @pytest.mark.parametrize("time", [-1, 2**62, 2**63 - 1, 2**64 - 1], ids=str)
 def test_a_call_of_no_time_is_reported_and_left_out(written, folder, time):
-    written(call_map(1), call_map(2) | {"time": time})
+    written(call_map(1, session={"id": "mine"}), call_map(2, session={"id": "refused"}) | {"time": time})
     log = trace.open(folder)
+    assert [row["id"] for row in log.query_sessions()] == [log.query_session_id("@1")] == ["mine"]
     assert told(log, "outcome", "calls") == {"ok": (1,)}
     assert [text for _, _, text in [one[-3:] for one in log.query_problems()]] != []
 

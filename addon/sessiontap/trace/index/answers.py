@@ -41,7 +41,7 @@ def sessions(
     database: sqlite3.Connection, filters: Filters, sort: Sort | None, limit: int, prices: Prices | None
 ) -> list[Row]:
     """Lines of `ls --json`."""
-    where, values = "1", list[Any]()
+    where, values = "calls > 0", list[Any]()  # none are left of one whose calls were refused
     if filters != Filters():
         asked, values = condition(database, filters)
         where = f"n IN (SELECT calls.session FROM calls WHERE {asked})"
@@ -191,10 +191,11 @@ def session_id(database: sqlite3.Connection, prefix: str, folder: Path) -> str:
 
 def _session_number(database: sqlite3.Connection, prefix: str, folder: Path) -> int:
     number = position(prefix)
+    known = "SELECT n, id FROM sessions WHERE calls > 0"
     if number:
-        found = database.execute("SELECT n, id FROM sessions ORDER BY last_time DESC LIMIT 1 OFFSET ?", (number - 1,))
+        found = database.execute(f"{known} ORDER BY last_time DESC LIMIT 1 OFFSET ?", (number - 1,))
     elif prefix:
-        found = database.execute("SELECT n, id FROM sessions WHERE substr(id, 1, ?) = ?", (len(prefix), prefix))
+        found = database.execute(f"{known} AND substr(id, 1, ?) = ?", (len(prefix), prefix))
     else:
         found = database.execute("SELECT n, id FROM sessions LIMIT 0")
     rows = found.fetchall()
