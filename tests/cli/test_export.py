@@ -164,7 +164,7 @@ def damage(folder: Path, number: int) -> None:
             assert isinstance(one, frame.Frame)
             record = frame.decode(one.payload) or {}
             if record.get("id") == call_id(number):
-                record["response"]["body"]["sha256"] = "0" * 64
+                record["response"]["body"]["sha256"] = b"0" * 32
             kept.append(frame.encode(record))
     segment.write_bytes(b"".join(kept))
 

@@ -177,6 +177,7 @@ def test_what_a_proxy_is_writing_stays_and_is_said(run: Run, folder: Path) -> No
     writer = Writer(folder, writer_info={"pid": 1, "host": "test"}, fsync_seconds=None)
     writer.start()
     record: dict[str, Any] = {"type": "call", "id": "0-0", "time": recorded.START, "session": {"id": COURSE}}
+    record["request"] = {"method": "POST", "url": "https://h/"}
     writer.submit(lambda: [record], 1)
     writer.flush()
     try:

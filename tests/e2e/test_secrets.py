@@ -34,6 +34,7 @@ from tests.support.socket_app import SocketApp
 from sessiontap.cli.main import main
 from sessiontap.llm.eventstream import frames
 from sessiontap.trace import StoredCall
+from sessiontap.trace.files import open_segment, segments
 
 CHAT = "https://api.openai.com/v1/chat/completions"
 BEDROCK = "https://bedrock-runtime.us-east-1.amazonaws.com/model/some.model"
@@ -682,8 +683,9 @@ def test_bodies_stay_what_they_were(left: Traffic) -> None:
 
 
 def test_the_log_holds_none(left: Traffic) -> None:
-    for path in left.proxy.trace_folder.rglob("*.mpk"):
-        assert found_in(left, path.read_bytes()) == []
+    for path in segments(left.proxy.trace_folder):
+        with open_segment(path) as file:
+            assert found_in(left, file.read()) == []
 
 
 def run(left: Traffic, *words: str | Path) -> bytes:
@@ -749,7 +751,7 @@ def test_what_is_left_is_for_its_user_alone(left: Traffic, tmp_path: Path) -> No
     places = [left.proxy.trace_folder, left.home / ".sessiontap"]
     made = [one for place in places for one in (place, *place.rglob("*"))] + [*tmp_path.rglob("*.jsonl")]
 
-    assert {path.suffix for path in made} >= {".mpk", ".sqlite", ".key", ".jsonl"}
+    assert {path.suffix for path in made} >= {".zst", ".sqlite", ".key", ".jsonl"}
     assert [path for path in made if stat.S_IMODE(path.stat().st_mode) & 0o077] == []
 
 

@@ -14,7 +14,10 @@ INFO = {"pid": 1, "host": "here", "sessiontap": "0", "mitmproxy": "0"}
 
 
 def call_map(number: int, /, **changes: Any) -> dict[str, Any]:
-    """A call record as small as readers can do with."""
+    """A call record as small as readers can do with; `request` and `response` need not say what each has."""
+    for side, needed in (("request", {"method": "POST", "url": "https://api.example/"}), ("response", {"status": 200})):
+        if isinstance(given := changes.get(side), dict):
+            changes[side] = needed | given
     return {
         "type": "call",
         "id": f"0190a000-{number:04x}-7000-8000-000000000000",
@@ -25,7 +28,7 @@ def call_map(number: int, /, **changes: Any) -> dict[str, Any]:
         "outcome": "ok",
         "flags": [],
         "duration": 500_000_000,
-        "request": {"method": "POST", "body": None},
+        "request": {"method": "POST", "url": "https://api.example/", "body": None},
         "response": {"status": 200, "body": None},
         **changes,
     }

@@ -92,7 +92,7 @@ def test_a_damaged_base_is_said_and_costs_only_what_leans_on_it(conversation, fo
     (segment,) = folder.iterdir()
     data = bytearray(segment.read_bytes())
     with segment.open("rb") as file:
-        calls = [one for one in frame.scan(file) if frame.leading(one.payload, "time")["type"] == "call"]
+        calls = [one for one in frame.scan(file) if frame.decode(one.payload)["type"] == "call"]
     data[calls[10].offset + 30] ^= 1
     segment.write_bytes(data)
 

@@ -5,53 +5,76 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints, is_typeddict
 
-import msgpack
 import pytest
+from tests.cli import recorded
 from tests.trace.conftest import CALLER, call_map
 
 from sessiontap import trace
-from sessiontap.trace import body, frame
+from sessiontap.trace import body, frame, shape
+from sessiontap.trace.closing import close_segment
 
 PAGE = Path(__file__).parents[2] / "docs" / "trace-format.md"
 
 
-def test_the_reader_of_the_page_runs_as_printed(written, folder, tmp_path):
+@pytest.mark.parametrize("closed", [False, True], ids=["plain", "closed"])
+def test_the_reader_of_the_page_prints_all_of_every_call(tmp_path, closed):
     program = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[0]
-    assert "sessiontap" not in program, "only msgpack"
+    assert "sessiontap" not in program, "only msgpack and zstd"
     assert len([line for line in program.splitlines() if line and not line.startswith("import")]) <= 10
-    written(CALLER, call_map(1), call_map(2, session=None, response=None, request={"body": body.encode(b"x" * 9000)}))
+    folder = recorded.write(tmp_path / "trace", recorded.calls())
+    expected = [call.record for call in trace.open(folder).calls(newest_first=False)]
+    if closed:
+        (segment,) = folder.glob("*.mpk")
+        assert close_segment(segment)
     (tmp_path / "reader.py").write_text(program)
 
     ran = subprocess.run([sys.executable, "-I", "reader.py", str(folder)], cwd=tmp_path, capture_output=True, text=True)
 
     assert ran.stderr == ""
-    assert ran.stdout.splitlines() == [
-        "0190a000-0001-7000-8000-000000000000 Demo /a 200",
-        "0190a000-0002-7000-8000-000000000000 None None None",
-    ]
+    assert ran.stdout.splitlines() == [json.dumps(record, default=repr) for record in expected]
+    assert len(expected) == 5
 
 
-def test_the_page_puts_back_what_calls_repeat(written, folder):
-    program = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[2]
-    rules: dict[str, Any] = {}
-    exec(program, rules)
-    usage = {"usage": {"input": 5, "output": 7}, "provider": "openai"}
-    written(*[call_map(number, llm=usage | {"response_id": f"r-{number}"}, rules=["one"]) for number in range(9)])
-    (segment,) = folder.iterdir()
+def keys_of(shape: Any) -> Iterator[tuple[str, str]]:
+    """(map, key) of all keys that a shape has, those of its maps with them."""
+    for key, kind in get_type_hints(shape).items():
+        yield shape.__name__, key
+        for inner in maps_in(kind):
+            yield from keys_of(inner)
 
-    values, calls = {}, []
-    for value in msgpack.Unpacker(segment.open("rb"), max_buffer_size=0):
-        if isinstance(value, dict) and value["type"] == "values":
-            values |= enumerate(value["values"], value["first"])
-        elif isinstance(value, dict) and value["type"] == "call":
-            calls.append(value)
 
-    assert sum("rules" in call for call in calls) < 5
-    restored = [{key: value for key, value in rules["whole"](call, values).items() if key != "like"} for call in calls]
-    assert restored == [call.record for call in trace.open(folder).calls(newest_first=False)]
+def maps_in(kind: Any) -> Iterator[Any]:
+    if is_typeddict(kind):
+        yield kind
+    for inner in get_args(kind):
+        yield from maps_in(inner)
+
+
+UNTOLD = {("Call", "like"), ("Session", "key")}
+"""What version 1 had; what only a restart of ours understands."""
+
+
+@pytest.mark.parametrize("kind", shape.SHAPES)
+def test_the_page_tells_of_every_key_that_is_read(kind):
+    page = PAGE.read_text()
+    told = set(re.findall(r"[`\"](\w+)[`\"]", page.partition("## Frames")[0]))
+
+    keys = set(keys_of(shape.SHAPES[kind])) - UNTOLD
+
+    assert {(name, key) for name, key in keys if key not in told} == set()
+    assert len(keys) > 3
+
+
+def test_every_key_of_a_call_in_the_page_is_read():
+    rows = re.findall(r"^\| (`[^|]*`) \|", PAGE.read_text().partition("A **call**")[2], re.MULTILINE)
+    told = [key for row in rows for key in re.findall(r"`(\w+)`", row)]
+
+    assert len(told) > 20
+    assert set(told) == set(get_type_hints(shape.Call)) - {"type", "like"}
 
 
 def test_the_mark_of_the_page_is_the_one_written():

@@ -123,17 +123,6 @@ def test_whatever_is_flipped_or_cut_the_untouched_records_are_read_and_nothing_e
     )
 
 
-def test_heads_are_read_without_what_stands_behind_them():
-    payload = msgpack.packb({"type": "call", "id": "x", "request": {"data": b"\0" * 1000}, "response": None})
-
-    assert frame.leading(payload, "request") == {"type": "call", "id": "x"}
-
-
-@pytest.mark.parametrize("payload", [b"", b"\x93\x01\x02\x03", b"\x81\xa1"], ids=["nothing", "a list", "cut"])
-def test_a_value_that_is_no_map_has_no_head(payload):
-    assert frame.leading(payload, "request") is None
-
-
 @pytest.mark.parametrize(
     ("text", "stored"),
     [("caf\xe9", "caf\xe9"), ("caf\udce9", "caf\xe9"), ("\ud83d", "�")],

@@ -90,14 +90,14 @@ def test_types_and_keys_of_later_versions_are_skipped(written, folder):
 
 def test_a_segment_of_a_later_version_is_reported_not_misread(written, folder, tmp_path):
     written(call_map(1))
-    later = {"type": "segment", "format": "sessiontap-trace", "version": 2}
+    later = {"type": "segment", "format": "sessiontap-trace", "version": 3}
     path = folder / "later.mpk"
     path.write_bytes(frame.encode(later) + frame.encode(call_map(2)))
 
     opened = trace.open(folder)
     assert [number(call) for call in opened.calls()] == [1]
     assert [(problem.path.name, problem.text) for problem in opened.problems] == [
-        ("later.mpk", "is of format 'sessiontap-trace' version 2, which this version cannot read")
+        ("later.mpk", "was written by a newer Sessiontap (format version 3): read it with that one")
     ]
     assert [info.readable for info in opened.segments()] == [True, False]
 

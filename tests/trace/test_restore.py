@@ -45,10 +45,10 @@ def test_a_head_holds_what_state_is_made_of(written, folder):
 def test_a_budget_that_is_used_up_is_noted(written, folder):
     written(*map(call_map, range(10)))
     clock = itertools.count()
-    restored = Restored(folder, 15, clock=lambda: float(next(clock)))
+    restored = Restored(folder, 14, clock=lambda: float(next(clock)))
 
     assert numbers(restored) == [9, 8, 7]
-    assert restored.note == "restoring stopped after 15 s and 3 calls, in segment 1 of 1"
+    assert restored.note == "restoring stopped after 14 s and 3 calls, in segment 1 of 1"
 
 
 @pytest.mark.parametrize("damage", ["a flipped length", "a flipped bit", "torn", "foreign bytes before"])
@@ -78,7 +78,7 @@ def test_damage_costs_the_damaged_call_alone(written, folder, damage):
 def test_other_versions_and_missing_folders_restore_nothing(folder):
     assert numbers(trace.restore(folder)) == []
     folder.mkdir()
-    header = {"type": "segment", "format": "sessiontap-trace", "version": 2}
+    header = {"type": "segment", "format": "sessiontap-trace", "version": 1}
     (folder / "a.mpk").write_bytes(frame.encode(header) + frame.encode(call_map(1)))
 
     assert numbers(trace.restore(folder)) == []

@@ -102,7 +102,7 @@ def test_a_segment_begins_with_its_header(writers):
     header = records(writer.stats().segment)[0]
 
     assert header | {"id": 0, "started": 0} == {
-        "type": "segment", "format": "sessiontap-trace", "version": 1, "id": 0, "writer": INFO, "started": 0,
+        "type": "segment", "format": "sessiontap-trace", "version": 2, "id": 0, "writer": INFO, "started": 0,
     }  # fmt: skip
 
 
@@ -387,7 +387,7 @@ def test_the_schedule_of_fsync(writers, monkeypatch, seconds, least):
 WRITES_UNTIL_KILLED = """
 import os, sys
 from pathlib import Path
-from sessiontap.trace import Writer
+from sessiontap.trace import Writer, body
 from tests.trace.conftest import INFO, call_map
 
 writer = Writer(Path(sys.argv[1]), writer_info=INFO, rotate_bytes=300_000)
@@ -405,7 +405,8 @@ while True:
     number += 1
     def make(number=number):
         write.number = number
-        return [call_map(number % 65536, number=number, filler=os.urandom(number * 37 % 20_000))]
+        stored = body.encode(os.urandom(number * 37 % 20_000))
+        return [call_map(number % 65536, duration=number, tags=["filler"], request={"body": stored})]
     writer.submit(make, 1000)
     if number % 50 == 0:
         writer.flush()
@@ -431,8 +432,9 @@ def test_kill_9_loses_nothing_that_was_written(folder):
 
     found: dict[int, int] = {}
     for call in trace.open(folder).calls():
-        assert len(call.record["filler"]) == call.record["number"] * 37 % 20_000
-        found[call.record["number"]] = found.get(call.record["number"], 0) + 1
+        number = call.record["duration"]
+        assert len(call.request_body()) == number * 37 % 20_000
+        found[number] = found.get(number, 0) + 1
     for number in range(1, max(written) + 1):
         assert found[number] >= sum(last >= number for last in written)
     assert len(trace.open(folder).problems) <= 20, "at most one torn tail for each that was killed"

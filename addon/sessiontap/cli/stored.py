@@ -121,9 +121,10 @@ def _understood(call: StoredCall, request: Request) -> Call:
 
 
 def session_of(call: StoredCall) -> SessionFacts | None:
-    """The session that it was given."""
-    session = call.record.get("session")
-    return SessionFacts(session["id"], session["name"], session["step"]) if session else None
+    """The session that it was given, if name and step of it are known."""
+    session = call.record.get("session") or {}
+    name, step = session.get("name"), session.get("step")
+    return SessionFacts(session["id"], name, step) if name is not None and step is not None else None
 
 
 def process_names(record: Record) -> tuple[str, ...]:

@@ -102,9 +102,10 @@ class Planner:
         session = head.session
         if not session:
             return
-        if session["step"] is not None:  # else it was not counted
+        name, step = session.get("name"), session.get("step")
+        if name is not None and step is not None:  # else it was not counted
             ended = min(head.time + (head.duration or 0), self._started)  # else the clock was set back meanwhile
-            self.registry.restore(session["id"], session["name"], session["step"], ended, session.get("key"))
+            self.registry.restore(session["id"], name, step, ended, session.get("key"))
         if head.link:
             link = Link(
                 head.conversation,

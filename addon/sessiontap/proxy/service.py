@@ -160,7 +160,8 @@ class Service:
         """Go on with the sessions of the log: steps, idle times, first names."""
         restored = recorder.restore(RESTORE_SECONDS)
         for head in reversed(list(restored)):
-            self.planner.restore(head)
+            with self.faults.guard("restoring"):
+                self.planner.restore(head)
         if restored.note is not None:
             self.planner.registry.gaps = True
             recorder.note("restore", restored.note)

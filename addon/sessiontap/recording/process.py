@@ -27,6 +27,7 @@ from sessiontap.recording.line import call_line
 from sessiontap.recording.seen import come, leave, see
 from sessiontap.redaction import Redactor
 from sessiontap.redaction.metadata import caller_of
+from sessiontap.trace.closing import Closer
 from sessiontap.trace.note import note_record
 from sessiontap.trace.record import CallSeen, call_record, caller_record, is_kept, knowing
 from sessiontap.trace.writer import Writer
@@ -38,6 +39,8 @@ NICE = 5
 """The proxy and its clients come first; on a machine that has nothing else to do it makes no difference."""
 CLOSING_SECONDS = 10.0
 """For what is queued when the pipe ends."""
+COMPRESSING_SECONDS = 1.5
+"""For closing the last segment after that; what takes longer the next start does."""
 
 
 class _Told(Faults):
@@ -82,6 +85,7 @@ class Recording:
         self._budget = Budget(shares.recorder)
         """Of calls from when they are read until they are written."""
         self._most = shares.body
+        self._closer = Closer(Path(start.folder), self._on_fault)
         self._writer = Writer(
             Path(start.folder),
             writer_info=start.writer_info,
@@ -90,8 +94,10 @@ class Recording:
             index_bytes=shares.index,
             on_fault=self._on_fault,
             on_idle=self._on_idle,
+            on_left=self._closer.left,
         )
         self._writer.start()
+        self._closer.start()
 
     def take(self, messages: Iterable[wire.Message]) -> None:
         """Read what came, have it written, and say what it leaves."""
@@ -123,6 +129,7 @@ class Recording:
             self._writer.note("proxy_gone", "the proxy ended without a word; what was under way then is not recorded")
         self._writer.close(CLOSING_SECONDS)
         self._on_idle()
+        self._closer.close(COMPRESSING_SECONDS)
 
     def _call(self, call: Finished, wires: tuple[bytes, bytes]) -> Event:
         came = line = None

@@ -10,10 +10,10 @@ without them); the rest imports msgpack and zstandard, nothing of mitmproxy.
 
 Its modules by subject:
 
-    calls into records       record, note; what they repeat, once: shared, templates
-    bodies                   body, pack, bases, models, chain
-    segments and the disk    writer, rotation, losses, segment, frame, lock, damage
-    reading                  reader, part, stored, restore, views, sessions
+    calls into records       record, note
+    bodies                   body, pack, bases, chain
+    segments and the disk    writer, rotation, losses, segment, frame, lock, folders; compressed: closing, seekable
+    reading                  walk, shape, files; reader, part, stored, restore, views, sessions
     looking after a folder   maintenance, prune
     asking                   questions, and the SQLite index behind them in index/
 

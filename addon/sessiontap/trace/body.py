@@ -1,7 +1,8 @@
 """Bodies as they lie in the log: raw where they are small, else zstd, checked by size and sha256 on the way back.
 
-A stored body is `{"size", "sha256", "enc", "base", "wire", "data"}`; size and sha256 (32 bytes) are of the bytes that
-`decode` gives. `enc` nil stands for a body that was not kept, only measured; keys that are nil may be missing.
+A stored body is `{"size", "sha256", "enc", "base", "back", "wire", "data"}`; size and sha256 (32 bytes) are of the
+bytes that `decode` gives. `enc` nil stands for a body that was not kept, only measured; keys that are nil are missing.
+No body is unpacked beyond `LARGEST`, whatever its record says.
 
 Agents send their whole history again with every turn. `zstd-delta` is one zstd frame with another body as its
 raw-content dictionary: the request body of the call `base`, which stands `back` bytes earlier in the same segment.
@@ -32,13 +33,16 @@ LEVEL = 3
 DELTA_LEVEL = 7
 SMALL = 256
 """Bytes up to which compressing does not pay: such bodies stay readable for any msgpack reader."""
+LARGEST = 1 << 28
+"""Bytes: more than the recorder keeps of a body."""
 LARGEST_DELTA = 16 << 20
 """Larger bodies and bases are not worth the tables that a delta needs."""
 _CLEARLY_SMALLER = 8
 """A delta that is this many times smaller than its body is taken without looking at what zstd alone would make."""
 _LARGEST_HASH_LOG = 22
 _LARGEST_WINDOW_LOG = 27
-_TABLES_LEVEL, _SMALL_WINDOW_LOG = 1, 13
+_PIECE = 1 << 20
+"""Bytes that are made at once of a body whose size is only claimed."""
 _own = threading.local()
 """A compressor for each thread: making one takes longer than compressing a small body."""
 
@@ -67,9 +71,9 @@ def encode(data: bytes, wire: str | None = None) -> dict[str, Any]:
     return _stored(data, wire, "raw", data)
 
 
-def encode_delta(data: bytes, wire: str | None, base: bytes, base_id: str | None, back: int) -> dict[str, Any]:
-    """The stored form of `data` as what it adds to `base`, the same side's body of the call `base_id` (None: the
-    call's parent), whose record begins `back` bytes earlier; as `encode` where that is no smaller."""
+def encode_delta(data: bytes, wire: str | None, base: bytes, base_id: str, back: int) -> dict[str, Any]:
+    """The stored form of `data` as what it adds to `base`, the same side's body of the call `base_id`, whose record
+    begins `back` bytes earlier; as `encode` if that is no smaller."""
     if not SMALL < len(data) <= LARGEST_DELTA or not 0 < len(base) <= LARGEST_DELTA or MARK in data:
         return encode(data, wire)
     packed = _compress_after(base, data)
@@ -77,42 +81,12 @@ def encode_delta(data: bytes, wire: str | None, base: bytes, base_id: str | None
         alone = encode(data, wire)
         if len(packed) > len(alone["data"]) * 0.75:
             return alone
-    return as_delta(data, wire, packed, base_id, back)
-
-
-def as_delta(data: bytes, wire: str | None, packed: bytes, base_id: str | None, back: int) -> dict[str, Any]:
-    """The stored form of `data` that became `packed` after the body of `base_id`, as `encode_delta` has it."""
-    leans_on: dict[str, Any] = {"back": back} if base_id is None else {"base": base_id, "back": back}
-    return _stored(data, wire, "zstd-delta", packed, leans_on)
-
-
-class Tables:
-    """Compresses one small body after another as what each adds to `base`. For one thread at a time."""
-
-    def __init__(self, base: bytes) -> None:
-        chosen = zstandard.ZstdCompressionParameters.from_level(
-            _TABLES_LEVEL, source_size=max(len(base), 1), dict_size=max(len(base), 1), window_log=_SMALL_WINDOW_LOG
-        )
-        self._compressor = zstandard.ZstdCompressor(dict_data=_dictionary(base), compression_params=chosen)
-
-    def compress(self, data: bytes) -> bytes:
-        """One zstd frame."""
-        return self._compressor.compress(data)
+    return _stored(data, wire, "zstd-delta", packed, {"base": base_id, "back": back})
 
 
 def measured(size: int, wire: str | None = None) -> dict[str, Any]:
     """The stored form of a body of which only the size is kept."""
-    return {"size": size, "sha256": None, "enc": None, "base": None, "wire": wire, "data": None}
-
-
-def spelled_out(body: dict[str, Any], parent: object = None) -> dict[str, Any]:
-    """A stored body with every key, the sum in hexadecimal, the base by its id; `parent` is that of the body's call."""
-    base = body.get("base")
-    if base is None and is_delta(body):
-        base = parent
-    digest = body.get("sha256")
-    named: dict[str, Any] = dict.fromkeys(("size", "sha256", "enc", "base", "wire", "data"))
-    return named | body | {"sha256": digest.hex() if isinstance(digest, bytes) else digest, "base": base}
+    return {"size": size} if wire is None else {"size": size, "wire": wire}
 
 
 def is_delta(body: Mapping[str, Any]) -> bool:
@@ -131,8 +105,10 @@ def decode(body: Mapping[str, Any], base: bytes | None = None, *, check: bool = 
     if kind not in ("raw", "zstd", "zstd-delta"):
         raise BodyError(f"the body is stored as {kind!r}, which this version cannot read")
     size = body.get("size")
-    if not isinstance(data, bytes) or not isinstance(size, int):
+    if not isinstance(data, bytes) or not isinstance(size, int) or size < 0:
         raise BodyError("the body's record lacks its data or its size")
+    if size > LARGEST:
+        raise BodyError(f"the body's record says {size} bytes, and no body has more than {LARGEST}")
     if kind == "zstd-delta":
         plain = _decompress_after(base, data, size, body.get("base"))
     else:
@@ -140,7 +116,7 @@ def decode(body: Mapping[str, Any], base: bytes | None = None, *, check: bool = 
     if len(plain) != size:
         raise BodyError(f"the body has {len(plain)} bytes where its record says {size}")
     digest = body.get("sha256")
-    if check and hashlib.sha256(plain).hexdigest() != (digest.hex() if isinstance(digest, bytes) else digest):
+    if check and hashlib.sha256(plain).digest() != digest:
         raise BodyError("the body does not fit its sha256")
     return plain
 
@@ -188,9 +164,15 @@ def _compress_after(base: bytes, data: bytes) -> bytes:
 
 
 def _decompress(data: bytes, size: int) -> bytes:
+    """At most `size` bytes and one more: of a few bytes zstd makes as many as it is asked for."""
     reader = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data), read_across_frames=True)
+    pieces: list[bytes] = []
+    left = size + 1
     try:
-        return reader.read(size + 1)
+        while left and (piece := reader.read(min(left, _PIECE))):
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join(pieces)
     except zstandard.ZstdError as error:
         raise BodyError(f"the body's zstd data is damaged: {error}") from None
 

@@ -7,17 +7,24 @@ call in either direction decodes each body about once.
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from sessiontap.trace import body, frame
+from sessiontap.trace import body
+from sessiontap.trace.bases import MAX_REACH, STEP
 from sessiontap.trace.body import BodyError
+from sessiontap.trace.files import SegmentFile, identity, open_segment
+from sessiontap.trace.walk import Found, read_at, walk
 
 Record = dict[str, Any]
 MAX_BYTES = 8 << 20
 """More would be slower: fresh memory for body after body costs more than decoding a chain twice."""
+
+_MOST_REACH = 2 * MAX_REACH
+"""A chain beyond this no writer of ours has made: its bodies are not unpacked."""
+_MOST_SEARCHES = 8
+"""Of a chain: other bytes may have come between its records in a few places."""
 
 _Place = tuple[str, int, int, int]
 """Side, device, inode, offset of the record."""
@@ -49,20 +56,31 @@ class Chains:
 
     def _decode(self, path: Path, offset: int, side: str, stored: Record) -> bytes | None:
         try:
-            with path.open("rb", buffering=0) as file:
+            with open_segment(path) as file:
                 return self._follow(file, offset, side, stored)
         except OSError as error:
             raise BodyError(f"the body leans on others in {path}, which cannot be read: {error.strerror}") from None
 
-    def _follow(self, file: BinaryIO, offset: int, side: str, stored: Record) -> bytes | None:
-        own = (side, *_status(file))
+    def _follow(self, file: SegmentFile, offset: int, side: str, stored: Record) -> bytes | None:
+        own = (side, *identity(file))
         steps: list[tuple[int, Record]] = []
         plain: bytes | None = None
+        reach = searches = 0
         while True:
             steps.append((offset, stored))
             if not body.is_delta(stored):
                 break
-            offset, stored = _base(file, offset, side, stored)
+            reach += stored["size"] + STEP
+            if reach > _MOST_REACH:
+                raise BodyError("the body leans on too many others")
+            base = _base(file, offset, side, stored)
+            if base is None:
+                searches += 1
+                base = _searched(file, offset, side, stored) if searches <= _MOST_SEARCHES else None
+            if base is None:
+                call_id = stored.get("base")
+                raise BodyError(f"the body leans on that of call {call_id}, which cannot be read in its segment")
+            offset, stored = base
             if (plain := self._recall((*own, offset))) is not None:
                 break
         while steps:
@@ -86,33 +104,28 @@ class Chains:
             self._bytes -= len(self._known.popitem(last=False)[1])
 
 
-def _status(file: BinaryIO) -> tuple[int, int]:
-    status = os.fstat(file.fileno())
-    return status.st_dev, status.st_ino
+def _base(file: SegmentFile, offset: int, side: str, stored: Record) -> tuple[int, Record] | None:
+    """Where the base's record should stand, and its body there."""
+    back = stored.get("back")
+    if back is None or not 0 < back <= offset:
+        return None
+    found = _body(read_at(file, offset - back), stored.get("base"), side)
+    return (offset - back, found) if found is not None else None
 
 
-def _base(file: BinaryIO, offset: int, side: str, stored: Record) -> tuple[int, Record]:
-    """Where the base's record stands, and its body."""
-    call_id, back = stored.get("base"), stored.get("back")
-    if isinstance(back, int) and 0 < back <= offset:
-        found = _body(frame.read_one(file, offset - back), call_id, side)
-        if found is not None:
-            return offset - back, found
-    for one in frame.scan(file):
+def _searched(file: SegmentFile, offset: int, side: str, stored: Record) -> tuple[int, Record] | None:
+    """Where the base's record stands before `offset`, wherever that is, and its body."""
+    for one in walk(file):
         if one.offset >= offset:
             break
-        if isinstance(one, frame.Frame) and (found := _body(one, call_id, side)) is not None:
+        if isinstance(one, Found) and (found := _body(one.record, stored.get("base"), side)) is not None:
             return one.offset, found
-    raise BodyError(f"the body leans on that of call {call_id}, which cannot be read in its segment")
+    return None
 
 
-def _body(found: frame.Frame | None, call_id: object, side: str) -> Record | None:
-    if found is None:
+def _body(record: Record | None, call_id: str | None, side: str) -> Record | None:
+    if record is None or record["type"] != "call" or record["id"] != call_id:
         return None
-    head = frame.leading(found.payload, "time")
-    if head is None or head.get("id") != call_id or head.get("type") != "call":
-        return None
-    record = frame.decode(found.payload) or {}
     message = record.get(side)
-    stored = message.get("body") if isinstance(message, dict) else None
-    return body.spelled_out(stored, record.get("parent")) if isinstance(stored, dict) else None
+    stored: Record | None = message.get("body") if message is not None else None
+    return stored

@@ -16,7 +16,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal, Protocol
 
 import msgpack  # type: ignore[import-untyped]
 
@@ -25,10 +25,18 @@ MARK = bytes((0xC7, 12, EXT_TYPE)) + b"STAP"
 """ext 8, 12 bytes, type 83, and the first four of them."""
 _NUMBERS = struct.Struct(">II")
 FRAME_SIZE = len(MARK) + _NUMBERS.size
-MAX_RECORD = 1 << 30
+MAX_RECORD = 1 << 29
 """A frame that states more than this is damaged."""
 _BLOCK = 1 << 18
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Readable(Protocol):
+    """A segment's bytes."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+
+    def read(self, size: int = -1, /) -> bytes | None: ...
 
 
 class FrameError(ValueError):
@@ -82,23 +90,7 @@ def decode(payload: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def leading(payload: bytes, until: str) -> dict[str, Any] | None:
-    """The map's keys before `until`, without decoding what stands behind: heads without their bodies."""
-    unpacker = msgpack.Unpacker(max_buffer_size=len(payload), strict_map_key=False)
-    unpacker.feed(payload)
-    head: dict[str, Any] = {}
-    try:
-        for _ in range(unpacker.read_map_header()):
-            key = unpacker.unpack()
-            if key == until:
-                break
-            head[key] = unpacker.unpack()
-    except (ValueError, TypeError, msgpack.UnpackException):
-        return None
-    return head
-
-
-def scan(file: BinaryIO, start: int = 0) -> Iterator[Frame | Damage]:
+def scan(file: Readable, start: int = 0) -> Iterator[Frame | Damage]:
     """Every intact record from `start` on, in order, and what lies damaged between them.
 
     Damage at the very end comes last, so that a reader of a growing file can take up again where the last Frame ended.
@@ -120,30 +112,29 @@ def scan(file: BinaryIO, start: int = 0) -> Iterator[Frame | Damage]:
             return
 
 
-def read_one(file: BinaryIO, offset: int) -> Frame | None:
+def read_one(file: Readable, offset: int) -> Frame | None:
     """The record at `offset`, None where it is not intact."""
     found = _frame_at(_Blocks(file, block=FRAME_SIZE), offset)
     return found if isinstance(found, Frame) else None
 
 
-def hop(file: BinaryIO, start: int = 0, beginning: int = 0) -> Iterator[tuple[int, int, bytes]]:
-    """Offset and size of each record by its stated length alone, unchecked, and the first `beginning` bytes of its map;
-    ends where no frame stands."""
+def hop(file: Readable, start: int = 0) -> Iterator[tuple[int, int]]:
+    """Offset and size of each record by its stated length alone, unchecked; ends where no frame stands."""
     offset = start
     while True:
         file.seek(offset)
-        frame = file.read(FRAME_SIZE + beginning)
+        frame = file.read(FRAME_SIZE) or b""
         if len(frame) < FRAME_SIZE or not frame.startswith(MARK):
             return
         size = FRAME_SIZE + _NUMBERS.unpack_from(frame, len(MARK))[0]
-        yield offset, size, frame[FRAME_SIZE:]
+        yield offset, size
         offset += size
 
 
 class _Blocks:
     """Reads of a file by offset, served from one block as far as it reaches."""
 
-    def __init__(self, file: BinaryIO, block: int = _BLOCK) -> None:
+    def __init__(self, file: Readable, block: int = _BLOCK) -> None:
         self._file = file
         self._size = block
         self._start = 0

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from sessiontap.trace import frame, shared, templates
 from sessiontap.trace.body import BodyError
 from sessiontap.trace.chain import Chains
-from sessiontap.trace.damage import WORDS
+from sessiontap.trace.files import open_segment
 from sessiontap.trace.part import Problem, SegmentInfo
 from sessiontap.trace.prune import Pruned, prune
 from sessiontap.trace.reader import open
-from sessiontap.trace.segment import is_live
+from sessiontap.trace.walk import HEADLESS, Trouble, header_of, refusal, walk
 
 __all__ = ["Checked", "Info", "Progress", "Pruned", "info", "prune", "reindex", "verify"]
 
@@ -71,13 +69,13 @@ def verify(folder: Path | str, progress: Progress | None = None) -> Checked:
     """Read every record and every body; `problems` says what is not as it was written, and where. Raises TraceError."""
     trace = open(folder)
     segments = trace.segments()
-    total = sum(segment.size for segment in segments)
+    total = sum(segment.plain_size for segment in segments)
     problems: list[Problem] = []
     records = bodies = done = 0
     chains = Chains()
     for segment in segments:
-        if not segment.readable:
-            problems.append(Problem(segment.path, 0, segment.size, "is of a format that this version cannot read"))
+        if (why := refusal(segment.header)) is not None:
+            problems.append(Problem(segment.path, 0, segment.plain_size, why))
             continue
         for found, end in _verified(segment.path, chains):
             if isinstance(found, Problem):
@@ -87,7 +85,7 @@ def verify(folder: Path | str, progress: Progress | None = None) -> Checked:
                 bodies += found
             if progress is not None:
                 progress(min(done + end, total), total)
-        done += segment.size
+        done += segment.plain_size
     return Checked(len(segments), records, bodies, tuple(problems))
 
 
@@ -104,37 +102,27 @@ def reindex(folder: Path | str, progress: Progress | None = None) -> Info:
 
 def _verified(path: Path, chains: Chains) -> Iterator[tuple[int | Problem, int]]:
     """For each record the number of its bodies that were read, and what is wrong; with the offset behind it."""
-    values: dict[int, Any] = {}
     try:
-        with path.open("rb", buffering=0) as file:
-            for found in frame.scan(file):
-                end = found.offset + found.size
-                if isinstance(found, frame.Damage):
-                    if not (found.kind == "torn" and is_live(file)):
-                        yield Problem(path, found.offset, found.size, WORDS[found.kind]), end
+        with open_segment(path) as file:
+            headless = header_of(file) is None
+            for found in walk(file):
+                if isinstance(found, Trouble):
+                    if not found.growing:
+                        yield Problem(path, found.offset, found.size, found.text), found.end
                     continue
-                record = frame.decode(found.payload)
-                if record is None:
-                    yield Problem(path, found.offset, found.size, "holds a value that is no record"), end
-                    continue
+                if headless:
+                    headless = False
+                    yield Problem(path, 0, 0, HEADLESS), 0
                 read = 0
-                kind = record.get("type")
-                if kind == "values":
-                    values |= shared.values_of(record)
-                elif kind == "call":
-                    if templates.is_lost(record, values):
-                        yield Problem(path, found.offset, found.size, templates.LOST), end
-                    record = shared.facts(record)
-                for side in ("request", "response") if kind == "call" else ():
-                    message = record.get(side)
-                    stored = message.get("body") if isinstance(message, dict) else None
-                    if isinstance(stored, dict):
+                for side in ("request", "response") if found.kind == "call" else ():
+                    stored = (found.record.get(side) or {}).get("body")
+                    if stored is not None:
                         try:
                             read += chains.decode(path, found.offset, side, stored) is not None
                         except BodyError as error:
-                            said = f"the {side} of call {record.get('id')} cannot be read: {error}"
-                            yield Problem(path, found.offset, found.size, said), end
-                yield read, end
+                            said = f"the {side} of call {found.record['id']} cannot be read: {error}"
+                            yield Problem(path, found.offset, found.size, said), found.end
+                yield read, found.end
     except FileNotFoundError:
         return  # pruned meanwhile
     except OSError as error:

@@ -1,25 +1,24 @@
-"""One segment file as its readers see it: where its calls lie, taken in as it grows, and what of it is damaged.
+"""One segment as its readers see it: where its calls lie, taken in as it grows, and what of it cannot be read.
 
-A record that a writer is in the middle of is not seen yet; all other damage is a `Problem`, and is stepped over.
+A record that a writer is in the middle of is not seen yet; all else that is no record is a `Problem`, and is stepped
+over.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from sessiontap.trace import frame, shared, templates
-from sessiontap.trace.damage import HEADLESS, WORDS
-from sessiontap.trace.segment import FORMAT, VERSION, is_live
+from sessiontap.trace.files import SegmentFile, file_of, identity, open_segment
+from sessiontap.trace.walk import HEADLESS, Trouble, header_of, read_at, refusal, walk
 
 Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What cannot be read: `offset` and `size` in bytes of the file, `text` in words."""
+    """What cannot be read: `offset` and `size` in bytes of the plain segment, `text` in words."""
 
     path: Path
     offset: int
@@ -29,12 +28,17 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class SegmentInfo:
-    """A segment file. `header` is None where it is damaged; `readable` False for other formats and later versions."""
+    """A segment. `header` is None if it is damaged; `readable` False for other formats and versions."""
 
     path: Path
+    """Its file: plain, or closed and compressed."""
     header: Record | None
     size: int
+    """Bytes of the file."""
+    plain_size: int
+    """Bytes of the segment."""
     live: bool
+    """It is being written."""
     readable: bool
 
 
@@ -43,6 +47,7 @@ class Part:
     """What is known of one segment, up to `end`."""
 
     path: Path
+    """Its name, whichever its file is."""
     header: Record | None = None
     readable: bool = True
     calls: list[tuple[int, int]] = field(default_factory=list)
@@ -50,8 +55,6 @@ class Part:
     notes: list[int] = field(default_factory=list)
     """Offsets."""
     callers: dict[str, Record] = field(default_factory=dict)
-    values: dict[int, Any] = field(default_factory=dict)
-    """What its calls repeat, by number."""
     problems: dict[int, Problem] = field(default_factory=dict)
     """By offset."""
     end: int = 0
@@ -59,28 +62,40 @@ class Part:
     file: tuple[int, int] | None = None
     """Device and inode of what was read."""
     successor: tuple[Part, dict[int, int]] | None = None
-    """The file that has come in its place, and where its calls stand there."""
+    """The segment that has come in its place, and where its calls stand there."""
 
-    def take_in(self, file: BinaryIO) -> None:
+    def take_in(self, file: SegmentFile) -> None:
         """What `file` has got since it was looked at last. Raises OSError."""
+        self.file = identity(file)
         if self.end == 0:
-            self._begin(file)
+            self.header = header_of(file)
+            if (why := refusal(self.header)) is not None:
+                self.readable = False
+                self.trouble(0, file.size, why)
         if self.readable:
-            self._scan(file)
+            self._walk(file)
+
+    def is_in(self, file: SegmentFile) -> bool:
+        """`file` holds what was read: it is the same file, or the one that it was closed into. Raises OSError."""
+        if self.file in (None, identity(file)):
+            return True
+        known = self.header.get("id") if self.header is not None else None
+        header = header_of(file)
+        return known is not None and header is not None and header.get("id") == known and file.size >= self.end
 
     def record(self, offset: int) -> Record | None:
-        """The record at `offset`; None where it, or the file that was looked at, is there no more."""
+        """The record at `offset`; None if it, or the segment that was looked at, is there no more."""
         try:
-            with self.path.open("rb", buffering=0) as file:
-                if self.file != identity(file):
+            with open_segment(self.path) as file:
+                if not self.is_in(file):
                     return None
-                found = frame.read_one(file, offset)
+                self.file = identity(file)
+                return read_at(file, offset)
         except OSError:
             return None
-        return frame.decode(found.payload) if found else None
 
     def trouble(self, offset: int, size: int, text: str) -> None:
-        self.problems[offset] = Problem(self.path, offset, size, text)
+        self.problems[offset] = Problem(file_of(self.path), offset, size, text)
 
     def replaced_by(self, new: Part) -> None:
         """`new` has all but some of this one's calls, in the same order."""
@@ -92,65 +107,31 @@ class Part:
                 at += 1
         self.successor = new, moved
 
-    def _begin(self, file: BinaryIO) -> None:
-        first = next(frame.scan(file), None)
-        if isinstance(first, frame.Frame):
-            record = frame.decode(first.payload) or {}
-            self.header = record if record.get("type") == "segment" else None
-            if self.header is not None:
-                self.readable = record.get("format") == FORMAT and record.get("version") == VERSION
-            if not self.readable:
-                what = f"format {record.get('format')!r} version {record.get('version')!r}"
-                self.trouble(0, first.size, f"is of {what}, which this version cannot read")
-
-    def _scan(self, file: BinaryIO) -> None:
-        damage: list[frame.Damage] = []
-        for found in frame.scan(file, self.end):
-            if isinstance(found, frame.Damage):
-                damage.append(found)
+    def _walk(self, file: SegmentFile) -> None:
+        for found in walk(file, self.end):
+            if isinstance(found, Trouble):
+                if not found.growing:
+                    self.trouble(found.offset, found.size, found.text)
                 continue
-            self._take(found)
-            self.end = found.offset + found.size
-        if damage and damage[-1].offset >= self.end and is_live(file):
-            damage.pop()
-        for one in damage:
-            self.trouble(one.offset, one.size, WORDS[one.kind])
+            self.end = found.end
+            record = found.record
+            match found.kind:
+                case "call":
+                    self.calls.append((record["time"], found.offset))
+                case "note":
+                    self.notes.append(found.offset)
+                case "caller":
+                    self.callers[record["id"]] = record
         if self.end and self.header is None:
             self.trouble(0, 0, HEADLESS)
 
-    def _take(self, found: frame.Frame) -> None:
-        head = frame.leading(found.payload, "session")
-        kind = head.get("type") if head else None
-        if head is None:
-            self.trouble(found.offset, found.size, "holds a value that is no record")
-        elif kind == "call" and isinstance(head.get("time"), int):
-            self.calls.append((head["time"], found.offset))
-            if templates.is_lost(head, self.values):
-                self.trouble(found.offset, found.size, templates.LOST)
-        elif kind == "note":
-            self.notes.append(found.offset)
-        elif kind == "caller":
-            record = frame.decode(found.payload)
-            if record is not None and isinstance(record.get("id"), str):
-                self.callers[record["id"]] = record
-        elif kind == "values":
-            self.values |= shared.values_of(frame.decode(found.payload) or {})
-
-
-def identity(file: BinaryIO) -> tuple[int, int]:
-    """Device and inode of an open file."""
-    status = os.fstat(file.fileno())
-    return status.st_dev, status.st_ino
-
 
 def segment_info(path: Path) -> SegmentInfo | None:
-    """What its header says; None where the file cannot be read."""
+    """What its header says; None if the file cannot be read."""
     try:
-        with path.open("rb", buffering=0) as file:
-            first = next(frame.scan(file), None)
-            record = frame.decode(first.payload) if isinstance(first, frame.Frame) else None
-            header = record if record is not None and record.get("type") == "segment" else None
-            readable = header is None or (header.get("format") == FORMAT and header.get("version") == VERSION)
-            return SegmentInfo(path, header, path.stat().st_size, is_live(file), readable)
+        with open_segment(path) as file:
+            header = header_of(file)
+            place = file_of(path)
+            return SegmentInfo(place, header, place.stat().st_size, file.size, file.is_live, refusal(header) is None)
     except OSError:
         return None

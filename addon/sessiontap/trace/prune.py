@@ -2,7 +2,7 @@
 
 A segment that a writer has open (it holds a lock on it) is never touched. Others go as a whole, by age or size, oldest
 first; a session is taken out of a segment by writing the rest of it anew beside it and putting that in its place in one
-step, so that readers see the one or the other. The index follows by itself.
+step, so that readers see the one or the other; a closed segment stays closed. The index follows by itself.
 """
 
 from __future__ import annotations
@@ -11,21 +11,23 @@ import contextlib
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from sessiontap.trace import body, frame, shared
+from sessiontap.trace import body, closing, frame
 from sessiontap.trace.body import BodyError
 from sessiontap.trace.chain import Chains
 from sessiontap.trace.errors import TraceError
+from sessiontap.trace.files import SegmentFile, closed_name, draft_name, open_segment, plain_name
 from sessiontap.trace.lock import alone
 from sessiontap.trace.pack import Packer
 from sessiontap.trace.part import SegmentInfo
 from sessiontap.trace.reader import Trace, open
-from sessiontap.trace.segment import is_live
+from sessiontap.trace.segment import FORMAT
 from sessiontap.trace.views import is_warm_up
+from sessiontap.trace.walk import Found, walk
 
 Record = dict[str, Any]
 Progress = Callable[[int, int], None]
@@ -61,21 +63,22 @@ def prune(
     """Take away calls that began before `older_than` (Unix nanoseconds), the oldest segments beyond `max_bytes`, or one
     session (its whole id). With several of them all that any asks for goes. Raises TraceError.
 
-    By age and size segments go as a whole: by age when the last of their calls is too old. Segments that are being
-    written stay: what they take counts towards `max_bytes`.
+    By age and size segments go as a whole: by age when the last of their calls is too old; so do those of another
+    version of the format, by when they were written last. Segments that are being written stay: what they take counts
+    towards `max_bytes`.
     """
     trace = open(folder)
     try:
         plan = _plan(trace, older_than, max_bytes, session, progress)
-        names = [[path.name for path in paths] for paths in (plan.deleted, plan.rewritten)]
+        names = [[plain_name(path).name for path in paths] for paths in (plan.deleted, plan.rewritten)]
         # Before the lock: an index that turns out to be damaged is replaced under the same one.
         sessions = trace.count_sessions_within(names[0], session, names[1])
         size = 0
         with alone(trace.folder):
             for path in plan.rewritten if session is not None else ():
-                size += _without(path, session or "", dry_run)
+                size += _without(plain_name(path), session or "", dry_run)
             for path in plan.deleted:
-                size += _delete(path, dry_run)
+                size += _delete(plain_name(path), dry_run)
         if not dry_run and (plan.deleted or plan.rewritten):
             trace.compact_index()
     except OSError as error:
@@ -98,7 +101,7 @@ class _Plan:
 def _plan(
     trace: Trace, older_than: int | None, max_bytes: int | None, session: str | None, progress: Progress | None
 ) -> _Plan:
-    segments = [segment for segment in trace.segments() if segment.readable]
+    segments = [one for one in trace.segments() if one.header is None or one.header["format"] == FORMAT]
     doomed: set[Path] = set()
     if older_than is not None:
         doomed |= {one.path for one in segments if _newest(one) < older_than}
@@ -120,18 +123,18 @@ def _plan(
 
 def _consider(plan: _Plan, path: Path, doomed: bool, session: str | None) -> None:
     """Put a segment where it belongs: all of it goes, some of it, nothing, or nothing because it is being written."""
-    with path.open("rb", buffering=0) as file:
+    with open_segment(path) as file:
         held = _is_held(file)
         if doomed and held:
             plan.live.append(path)
             return
         going = staying = calls = 0
-        for record, _ in _records(file):
-            if record.get("type") == "call":
-                goes = doomed or _session(record) == session
+        for found in walk(file):
+            if isinstance(found, Found) and found.kind == "call":
+                goes = doomed or _session(found) == session
                 staying += not goes
                 going += goes
-                calls += goes and not is_warm_up(record)
+                calls += goes and not is_warm_up(found.record)
                 if goes and held:
                     plan.live.append(path)
                     return
@@ -141,100 +144,104 @@ def _consider(plan: _Plan, path: Path, doomed: bool, session: str | None) -> Non
         (plan.rewritten if staying else plan.deleted).append(path)
 
 
-def _is_held(file: BinaryIO) -> bool:
+def _is_held(file: SegmentFile) -> bool:
     """A writer has it, or is about to: one that has just made its file has not locked it yet."""
     status = os.fstat(file.fileno())
-    return is_live(file) or (status.st_size == 0 and time.time() - status.st_mtime < _MAKING_SECONDS)
+    return file.is_live or (status.st_size == 0 and time.time() - status.st_mtime < _MAKING_SECONDS)
 
 
 def _delete(path: Path, dry_run: bool) -> int:
-    """The bytes that it took; 0 where another process was quicker."""
-    try:
-        size = path.stat().st_size
-        if not dry_run:
-            path.unlink()
-        return size
-    except FileNotFoundError:
-        return 0
+    """Take away the segment of the name `path`, whichever its files are. The bytes that it took."""
+    size = 0
+    for file in (path, closed_name(path), draft_name(path)):
+        with contextlib.suppress(FileNotFoundError):
+            if file != draft_name(path):
+                size += file.stat().st_size
+            if not dry_run:
+                file.unlink()
+    return size
 
 
 def _without(path: Path, session: str, dry_run: bool) -> int:
-    """Take a session out of a segment. The bytes that it becomes smaller by."""
+    """Take a session out of the segment of the name `path`. The bytes that it becomes smaller by."""
+    with contextlib.suppress(FileNotFoundError):
+        closing.settle(path)
     draft = path.with_name(f".{path.name}.draft")
     draft.unlink(missing_ok=True)  # left by one that was stopped
+    draft_name(path).unlink(missing_ok=True)  # of a closing: it holds what is to go
+    packed = path.with_name(f".{path.name}.packed.draft")
+    packed.unlink(missing_ok=True)
     try:
-        with path.open("rb", buffering=0) as file:
+        with open_segment(path) as file:
+            is_closed = file.is_closed
             _rewrite(path, file, draft, session)
-        gained = path.stat().st_size - draft.stat().st_size
+        place, new = (closed_name(path), packed) if is_closed else (path, draft)
+        if is_closed:
+            with draft.open("rb") as plain, os.fdopen(_made(packed), "wb") as out:
+                closing.compress(plain, out)
+        gained = place.stat().st_size - new.stat().st_size
         if not dry_run:
-            os.replace(draft, path)
+            os.replace(new, place)
         return gained
     except FileNotFoundError:
         return 0
     finally:
         draft.unlink(missing_ok=True)
+        packed.unlink(missing_ok=True)
 
 
-def _rewrite(path: Path, file: BinaryIO, draft: Path, session: str) -> None:
-    """Everything but the calls of `session` into `draft`. Notes and callers stay."""
+def _made(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+
+
+def _rewrite(path: Path, file: SegmentFile, draft: Path, session: str) -> None:
+    """Everything but the calls of `session` into `draft`. Notes, callers, and what is of no known type stay."""
     chains, packer = Chains(), Packer()
-    values: dict[int, Any] = {}
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as out:
-        for record, offset in _records(file):
-            kind = record.get("type")
-            if kind == "values":
-                values |= shared.values_of(record)
-            elif kind == "segment":
-                out.write(frame.encode(record | {"id": str(uuid.uuid4())}))  # for who knows the old one by it
-            elif kind != "call":
-                out.write(frame.encode(record))
-            elif _session(record) != session:
-                new, thin = packer.thin(_plain(path, offset, shared.whole(record, values), chains))
-                if new is not None:
-                    out.write(frame.encode(new))
-                out.write(frame.encode(packer.at(thin, out.tell())))
-                packer.written()
+    with os.fdopen(_made(draft), "wb") as out:
+        for found in walk(file):
+            if not isinstance(found, Found) or _session(found) == session:
+                continue
+            record = frame.decode(found.payload)
+            if record is None:
+                continue
+            if found.kind == "segment":
+                record["id"] = str(uuid.uuid4())  # for who knows the old one by it
+            elif found.kind == "call":
+                record = packer.at(_plain(path, found, record, chains), out.tell())
+            out.write(frame.encode(record))
+            packer.written()
         out.flush()
         os.fsync(out.fileno())
 
 
-def _plain(path: Path, offset: int, call: Record, chains: Chains) -> Record:
+def _plain(path: Path, found: Found, call: Record, chains: Chains) -> Record:
     """The call with its bodies as they were; one that cannot be read is left as it is, and says so when asked for."""
     for side in ("request", "response"):
-        message = call.get(side)
-        stored = message.get("body") if isinstance(message, dict) else None
-        if isinstance(message, dict) and isinstance(stored, dict):
+        stored = (found.record.get(side) or {}).get("body")
+        if stored is not None:
             with contextlib.suppress(BodyError):
-                data = chains.decode(path, offset, side, stored)
+                data = chains.decode(path, found.offset, side, stored)
                 if data is not None:
                     packing = ("size", "sha256", "enc", "base", "back", "wire", "data")
-                    extra = {key: value for key, value in stored.items() if key not in packing}
-                    call = call | {side: message | {"body": body.Plain(data, stored.get("wire"), extra)}}
+                    extra = {key: value for key, value in call[side]["body"].items() if key not in packing}
+                    call = call | {side: call[side] | {"body": body.Plain(data, stored.get("wire"), extra)}}
     return call
 
 
-def _records(file: BinaryIO) -> Iterator[tuple[Record, int]]:
-    """Intact records and their offsets."""
-    for found in frame.scan(file):
-        if isinstance(found, frame.Frame) and (record := frame.decode(found.payload)) is not None:
-            yield record, found.offset
-
-
-def _session(record: Record) -> str | None:
-    session = record.get("session")
-    return session.get("id") if record.get("type") == "call" and isinstance(session, dict) else None
+def _session(found: Found) -> str | None:
+    """The id of a call's session."""
+    session = found.record.get("session") if found.kind == "call" else None
+    return session["id"] if session is not None else None
 
 
 def _newest(segment: SegmentInfo) -> int:
     """When the last call of a segment began, at the latest when the file was last changed."""
     newest = 0
     try:
-        with segment.path.open("rb", buffering=0) as file:
-            for found in frame.scan(file):
-                head = frame.leading(found.payload, "session") if isinstance(found, frame.Frame) else None
-                if head is not None and isinstance(head.get("time"), int):
-                    newest = max(newest, head["time"])
-        return newest or segment.path.stat().st_mtime_ns
+        with open_segment(segment.path) as file:
+            if segment.readable:
+                calls = (one for one in walk(file) if isinstance(one, Found) and one.kind == "call")
+                newest = max((one.record["time"] for one in calls), default=0)
+            return newest or os.fstat(file.fileno()).st_mtime_ns
     except OSError:
         return time.time_ns()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 Place = tuple[Path, int]
-"""A call's segment file, and its offset in it."""
+"""A call's segment, by its name, and its offset in it."""
 
 
 class Questions:
@@ -112,15 +112,20 @@ class Questions:
         return self._asked().problems()
 
     def place(self, prefix: str) -> Place:
-        """File and offset of the call whose id begins with `prefix`, or of `@N`. Raises TraceError."""
+        """Segment and offset of the call whose id begins with `prefix`, or of `@N`. Raises TraceError."""
+        path, offset, _ = self._found(prefix)
+        return path, offset
+
+    def _found(self, prefix: str) -> tuple[Path, int, int | None]:
+        """As `place`, and the offset of the call's caller, None if it is unknown."""
         found = self._asked().place(prefix.lower())
         if len(found) > 1:
             raise TraceError(f"more than one call's id begins with {prefix!r}", "Give more of it.")
         if not found:
             what = f"there is no call {prefix}" if prefix.startswith("@") else f"no call's id begins with {prefix!r}"
             raise TraceError(f"{what} in {self.folder}", "List them with `sessiontap calls`.")
-        (_, name, offset), *_ = found
-        return self.folder / name, offset
+        (_, name, offset, caller), *_ = found
+        return self.folder / name, offset, caller
 
     def close(self) -> None:
         """Let go of the index's file."""

@@ -13,14 +13,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sessiontap.trace import body, shared
+from sessiontap.trace import body
 from sessiontap.trace.chain import Chains
 from sessiontap.trace.errors import TraceError
-from sessiontap.trace.part import Part, Problem, SegmentInfo, identity, segment_info
+from sessiontap.trace.files import Listed, open_segment, segments
+from sessiontap.trace.part import Part, Problem, SegmentInfo, segment_info
 from sessiontap.trace.questions import Place, Questions
-from sessiontap.trace.segment import SUFFIX
 from sessiontap.trace.stored import StoredCall, StoredSession
 from sessiontap.trace.views import is_warm_up
+from sessiontap.trace.walk import read_at
 
 Record = dict[str, Any]
 
@@ -100,9 +101,11 @@ class Trace(Questions):
         return found
 
     def query_call(self, prefix: str) -> StoredCall:
-        """As `call`, by the index: only the call's own segment is read. Raises TraceError."""
-        path, offset = self.place(prefix)
-        for call in self._load(self._update(path), offset):
+        """As `call`, by the index: only the call itself is read, and its caller. Raises TraceError."""
+        path, offset, caller = self._found(prefix)
+        if (found := self._read_alone(path, offset, caller)) is not None:
+            return found
+        for call in self._load(self._update(path), offset):  # another file has come in the place of that one
             return call
         raise TraceError(f"call {prefix} went away with its segment {path}", "List calls with `sessiontap calls`.")
 
@@ -164,13 +167,7 @@ class Trace(Questions):
     def _newest(self) -> Iterator[tuple[Part, int]]:
         """Calls by descending start. A segment is read when a call in it may be newer than the best one at hand: no
         call in it began after its last change."""
-        changed: list[tuple[int, Path]] = []
-        for path in self._paths():
-            try:
-                changed.append((path.stat().st_mtime_ns, path))
-            except OSError:
-                continue
-        changed.sort()
+        changed = sorted((listed.changed, path) for path, listed in self._files().items())
         heap: list[tuple[int, int, int, Part]] = []
         number = 0
         while changed or heap:
@@ -183,11 +180,14 @@ class Trace(Questions):
                 _, _, offset, part = heapq.heappop(heap)
                 yield part, -offset
 
-    def _paths(self) -> list[Path]:
+    def _files(self) -> dict[Path, Listed]:
         try:
-            return sorted(path for path in self.folder.iterdir() if path.suffix == SUFFIX and path.is_file())
+            return segments(self.folder)
         except OSError as error:
             raise _unreadable(self.folder, error) from None
+
+    def _paths(self) -> list[Path]:
+        return list(self._files())
 
     def _update(self, path: Path) -> Part:
         """Take in what a segment has got since it was looked at last."""
@@ -195,12 +195,11 @@ class Trace(Questions):
         if part is None:
             part = self._parts[path] = Part(path)
         try:
-            with path.open("rb", buffering=0) as file:
-                old, own = None, identity(file)
-                if part.file not in (None, own):
+            with open_segment(path) as file:
+                old = None
+                if not part.is_in(file):
                     old, part = part, Part(path)
                     self._parts[path] = part
-                part.file = own
                 part.take_in(file)
                 if old is not None:
                     old.replaced_by(part)
@@ -209,6 +208,20 @@ class Trace(Questions):
         except OSError as error:
             part.trouble(0, 0, f"cannot be read: {error.strerror or error}")
         return part
+
+    def _read_alone(self, path: Path, offset: int, caller_offset: int | None) -> StoredCall | None:
+        """The call at `offset` without a look at what else the segment holds; None if none stands there."""
+        try:
+            with open_segment(path) as file:
+                call = read_at(file, offset)
+                caller = read_at(file, caller_offset) if caller_offset is not None else None
+        except OSError:
+            return None
+        if call is None or call["type"] != "call":
+            return None
+        if caller is not None and (caller["type"] != "caller" or caller["id"] != call.get("caller")):
+            return None
+        return StoredCall(call, caller, lambda side, stored: self._chains.decode(path, offset, side, stored))
 
     def _load(self, part: Part, offset: int) -> Iterator[StoredCall]:
         """The call at `offset`; none where the file, or the call in it, went away meanwhile."""
@@ -227,8 +240,7 @@ class Trace(Questions):
                         return call.body(side)
                 raise
 
-        call = shared.whole(record, part.values)
-        yield StoredCall(call, part.callers.get(str(call.get("caller"))), decode)
+        yield StoredCall(record, part.callers.get(record.get("caller") or ""), decode)
 
     def _later(self, part: Part, offset: int) -> Iterator[tuple[Part, int]]:
         """Where the call stands in the file that has come in place of the one it was seen in, if one has."""

@@ -1,7 +1,7 @@
 """What a proxy needs from the log when it starts: the heads of the newest calls, within a time budget.
 
-Segments are hopped through from record to record without reading them; then the heads are read from the newest back,
-each checked, none of them with its headers or bodies unpacked.
+Segments are hopped through from record to record without reading them; then the records are read from the newest back,
+each checked.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from sessiontap.trace import frame, shared, templates
-from sessiontap.trace.segment import FORMAT, SUFFIX, VERSION, is_live
+from sessiontap.trace import frame
+from sessiontap.trace.files import SegmentFile, open_segment, segments
+from sessiontap.trace.walk import header_of, read_at, refusal
 
 _LOOKED_AT = 16
 """Segments, the newest, that somebody may still be writing."""
-_VALUES = b"\x83\xa4type\xa6values"
-"""What the map of a record of values begins with."""
+_LARGEST_PID = (1 << 31) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,14 @@ class Restored:
 
     def __iter__(self) -> Iterator[Head]:
         deadline = self._clock() + self._budget
-        count = 0
+        count = refused = 0
         paths = _segments(self._folder)
         for position, path in enumerate(reversed(paths)):
             try:
-                with path.open("rb", buffering=0) as file:
+                with open_segment(path) as file:
+                    if refusal(header_of(file)) is not None:
+                        refused += 1
+                        continue
                     for head in _heads(file):
                         if self._clock() > deadline:
                             self.note = (
@@ -79,6 +82,8 @@ class Restored:
                             yield head
             except OSError:
                 continue
+        if refused:
+            self.note = f"{refused} of {len(paths)} segments are of another version of the format, and were not read"
 
 
 def restore(folder: Path, budget_seconds: float = 1.0) -> Restored:
@@ -97,25 +102,23 @@ def wait_for_orphans(folder: Path, seconds: float) -> bool:
 
 
 def _segments(folder: Path) -> list[Path]:
-    """By age. A named pipe is none: who opens it waits for ever."""
+    """By age."""
     try:
-        return sorted(path for path in folder.iterdir() if path.suffix == SUFFIX and path.is_file())
+        return list(segments(folder))
     except OSError:
         return []
 
 
 def _is_orphaned(path: Path) -> bool:
     try:
-        with path.open("rb", buffering=0) as file:
-            if not is_live(file):
+        with open_segment(path) as file:
+            if not file.is_live:
                 return False
-            first = frame.read_one(file, 0)
+            writer = (header_of(file) or {}).get("writer") or {}
     except OSError:
         return False
-    header = frame.decode(first.payload) if first else None
-    writer = header.get("writer") if header else None
-    pid = writer.get("pid") if isinstance(writer, dict) and writer.get("host") == platform.node() else None
-    if os.name != "posix" or not isinstance(pid, int) or pid <= 0:
+    pid = writer.get("pid") if writer.get("host") == platform.node() else None
+    if os.name != "posix" or not pid or pid > _LARGEST_PID:
         return False
     try:
         os.kill(pid, 0)
@@ -126,53 +129,31 @@ def _is_orphaned(path: Path) -> bool:
     return False
 
 
-def _heads(file: BinaryIO) -> Iterator[Head | None]:
+def _heads(file: SegmentFile) -> Iterator[Head | None]:
     """Heads from the last written back; None for what is none, so that the caller may look at the clock."""
-    first = frame.read_one(file, 0)
-    header = frame.decode(first.payload) if first else None
-    if header is not None and (header.get("format"), header.get("version")) != (FORMAT, VERSION):
-        return
     places: list[int] = []
-    values: dict[int, Any] = {}
     end = 0
-    for offset, size, beginning in frame.hop(file, 0, len(_VALUES)):
-        if beginning == _VALUES:
-            values |= _values(frame.read_one(file, offset))
-        else:
-            places.append(offset)
+    for offset, size in frame.hop(file):
+        places.append(offset)
         end = offset + size
         yield None
-    if end != file.seek(0, 2):  # damage: the last hop may have led astray
+    if end != file.size:  # damage: the last hop may have led astray
         start = places.pop() if places else 0
         for found in frame.scan(file, start):
             if isinstance(found, frame.Frame):
                 places.append(found.offset)
-                values |= _values(found)
             yield None
     for offset in reversed(places):
-        record = frame.read_one(file, offset)
-        yield _head(frame.leading(record.payload, "time_to_first_byte"), values) if record else None
+        yield _head(read_at(file, offset))
 
 
-def _values(found: frame.Frame | None) -> dict[int, Any]:
-    if found is None or not found.payload.startswith(_VALUES):
-        return {}
-    return shared.values_of(frame.decode(found.payload) or {})
-
-
-def _head(record: dict[str, Any] | None, values: dict[int, Any]) -> Head | None:
-    if record is None or record.get("type") != "call":
-        return None
-    if templates.is_lost(record, values):
-        return None  # whose conversation it is stood in what is damaged
-    record = shared.indexed(record, values)
-    call_id, started = record.get("id"), record.get("time")
-    if not isinstance(call_id, str) or not isinstance(started, int):
+def _head(record: dict[str, Any] | None) -> Head | None:
+    if record is None or record["type"] != "call":
         return None
     llm = record.get("llm") or {}
     return Head(
-        id=call_id,
-        time=started,
+        id=record["id"],
+        time=record["time"],
         duration=record.get("duration"),
         session=record.get("session"),
         caller=record.get("caller"),

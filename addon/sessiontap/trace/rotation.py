@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Rotation:
         fsync_seconds: float | None,
         rotate_bytes: int,
         rotate_seconds: float,
+        on_left: Callable[[Path], None] | None = None,
     ) -> None:
         self.segment: Segment | None = None
         self._folder = folder
@@ -45,6 +46,7 @@ class Rotation:
         self._fsync_seconds = fsync_seconds
         self._rotate_bytes = rotate_bytes
         self._rotate_seconds = rotate_seconds
+        self._on_left = on_left
         self._named = 0
         self._opened = 0.0
         self._synced = 0.0
@@ -102,10 +104,12 @@ class Rotation:
             self._sync(segment)
 
     def leave(self) -> None:
-        """Close the segment."""
-        if self.segment is not None:
-            self.segment.close()
-        self.segment = None
+        """End the segment; `on_left` is told."""
+        segment, self.segment = self.segment, None
+        if segment is not None:
+            segment.close()
+            if self._on_left is not None:
+                self._on_left(segment.path)
 
     def _sync(self, segment: Segment) -> None:
         try:

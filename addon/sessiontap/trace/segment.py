@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sessiontap.trace import frame
+from sessiontap.trace.folders import make_private
 
 try:
     import fcntl
@@ -23,7 +24,8 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 FORMAT = "sessiontap-trace"
-VERSION = 1
+VERSION = 2
+"""1 had values that calls share in records of their own."""
 SUFFIX = ".mpk"
 _FRESH_SECONDS = 60.0
 """Without locks a segment changed this lately counts as live."""
@@ -39,7 +41,7 @@ class Segment:
     def __init__(self, folder: Path, writer: Mapping[str, Any], after: int = 0) -> None:
         """A new segment in `folder` (made 0700 where missing), named by a time later than `after` (Unix ns)."""
         self.named = max(time.time_ns() // 1000 * 1000, after + 1000)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
         moment = datetime.fromtimestamp(self.named // 1_000_000_000, UTC)
         stamp = f"{moment:%Y%m%dT%H%M%S}.{self.named // 1000 % 1_000_000:06}Z"
         self.path = folder / f"{stamp}-{os.getpid()}-{secrets.token_hex(3)}{SUFFIX}"
@@ -109,6 +111,18 @@ def is_live(file: BinaryIO) -> bool:
         return False
     fcntl.flock(file, fcntl.LOCK_UN)
     return False
+
+
+def is_left(file: BinaryIO) -> bool:
+    """No writer has this open segment. False also where that cannot be known: on a file system without locks."""
+    if fcntl is None:
+        return not is_live(file)
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_UN)
+    except OSError:
+        return False
+    return True
 
 
 def is_ours(header: Mapping[str, Any]) -> bool:

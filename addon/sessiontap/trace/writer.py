@@ -52,7 +52,8 @@ class Writer:
     machine fails (0: every record is synced, None: left to the system; a killed process alone never loses what was
     written). `index_bytes`: what earlier bodies may take that later ones lean on. `on_fault(kind, text)` is called on
     the writer's thread (for a full queue: on the one that submits), at most every ten minutes for each kind; `on_idle`
-    there, too, as often as all that was submitted has been seen to.
+    there, too, as often as all that was submitted has been seen to, and `on_left` with each segment that is
+    written to no more.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Writer:
         retry_seconds: float = 1.0,
         on_fault: OnFault | None = None,
         on_idle: Callable[[], None] | None = None,
+        on_left: Callable[[Path], None] | None = None,
     ) -> None:
         self._folder = folder
         self._fsync_seconds = fsync_seconds
@@ -92,6 +94,7 @@ class Writer:
             fsync_seconds=fsync_seconds,
             rotate_bytes=rotate_bytes,
             rotate_seconds=rotate_seconds,
+            on_left=on_left,
         )
         self._retry_at = 0.0
         self._failing: str | None = None
@@ -201,9 +204,7 @@ class Writer:
             if self._on_idle is not None and self._queue.empty():
                 self._on_idle()
         self._tend(now=True)
-        segment = self._rotation.segment
-        if segment is not None:
-            segment.close()
+        self._rotation.leave()
 
     def _patience(self) -> float | None:
         """Seconds until something is due without a new record."""
@@ -240,11 +241,8 @@ class Writer:
             self._losses.report(f"record:{type(error).__name__}", f"a call could not be recorded: {error!r}")
 
     def _append_call(self, call: dict[str, Any]) -> None:
-        """Write a call whose bodies are whole, and before it what it shares with others."""
-        values, thin = self._packer.thin(call)
-        if values is not None:
-            self._append(frame.encode(values))
-        self._append(frame.encode(self._packer.at(thin, self._rotation.opened().size)))
+        """Write a call whose bodies are whole."""
+        self._append(frame.encode(self._packer.at(call, self._rotation.opened().size)))
         self._packer.written()
 
     def _append(self, data: bytes) -> None:

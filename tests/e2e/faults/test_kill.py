@@ -16,6 +16,7 @@ from typing import Any
 import msgpack  # type: ignore[import-untyped]
 import pytest
 import yaml
+import zstandard
 from tests.e2e.faults.load import RULES, Crowd, serve
 from tests.e2e.faults.warm import Warm
 from tests.e2e.lab import ROOT, Lab, own_environment
@@ -23,6 +24,8 @@ from tests.e2e.lab import ROOT, Lab, own_environment
 from sessiontap import trace
 from sessiontap.demo import redirect
 from sessiontap.demo.redirect import format_table
+from sessiontap.trace.files import file_of
+from sessiontap.trace.files import segments as listed
 from sessiontap.trace.maintenance import verify
 
 KILLS = 200
@@ -36,14 +39,16 @@ STARTING = 0.15
 """The share of kills that come while the proxy starts."""
 TOGETHER = 0.5
 """The share of kills that end the process which writes the log, too, as the end of a container does."""
-TORN = 0.15
-"""The share of kills after which the last record is cut, as a machine that fails may leave it."""
+TORN = 0.3
+"""The share of kills, of both processes, after which the last record is cut, as a machine that fails may leave it."""
 SEED = int(os.environ.get("SESSIONTAP_SEED") or random.SystemRandom().randrange(10**6))
 
 
 def on_disk(segment: Path) -> tuple[dict[int, dict[str, Any]], int | None]:
     """What stands in a segment by docs/trace-format.md alone: whole records by offset, and where a torn one begins."""
     data = segment.read_bytes()
+    if segment.suffix == ".zst":
+        data = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read()
     records: dict[int, dict[str, Any]] = {}
     at = 0
     while at < len(data):
@@ -123,20 +128,21 @@ def kill_on(warm: Warm, lab: Lab, confdir: Path, number: int) -> Counter[str]:
         crowd.wait_more(chance.randrange(MOST))
         proxy.pass_time(chance.uniform(0, 0.05))
         crowd.may_fail()
-        proxy.kill(helpers=chance.random() < TOGETHER)
+        proxy.kill(helpers=(together := chance.random() < TOGETHER))
         crowd.stop()
         assert b"a fault of its own" not in proxy.said, proxy.said.decode()
         assert b"Traceback" not in proxy.said, proxy.said.decode()
         log.query_sessions()  # the index grows from kill to kill
-        if chance.random() < TORN and (newest := max(folder.glob("*.mpk"), default=None)) is not None:
+        if together and chance.random() < TORN and (newest := max(folder.glob("*.mpk"), default=None)) is not None:
             lost.add(cut(newest, chance))
     log.close()
     return checked(folder, crowd, follower, lost - {None})
 
 
 def checked(folder: Path, crowd: Crowd, follower: Follower, lost: set[str]) -> Counter[str]:
-    segments = [on_disk(path) for path in sorted(folder.glob("*.mpk"))]
-    torn = [(path, at) for path, (_, at) in zip(sorted(folder.glob("*.mpk")), segments, strict=True) if at is not None]
+    files = [file_of(path) for path in listed(folder)]
+    segments = [on_disk(path) for path in files]
+    torn = [(path, at) for path, (_, at) in zip(files, segments, strict=True) if at is not None]
     reached = [[record for record in records.values() if record["type"] == "call"] for records, _ in segments]
 
     log = trace.open(folder)

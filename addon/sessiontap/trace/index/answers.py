@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 import time
 from collections.abc import Iterable
 from itertools import takewhile
@@ -195,7 +196,8 @@ def _session_number(database: sqlite3.Connection, prefix: str, folder: Path) -> 
     if number:
         found = database.execute(f"{known} ORDER BY last_time DESC LIMIT 1 OFFSET ?", (number - 1,))
     elif prefix:
-        found = database.execute(f"{known} AND substr(id, 1, ?) = ?", (len(prefix), prefix))
+        within = prefix, prefix + chr(sys.maxunicode)
+        found = database.execute(f"{known} AND id >= ? AND id < ?", within)
     else:
         found = database.execute("SELECT n, id FROM sessions LIMIT 0")
     rows = found.fetchall()

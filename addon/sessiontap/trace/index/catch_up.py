@@ -11,17 +11,15 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from sessiontap.trace import frame, shared, templates
-from sessiontap.trace.damage import HEADLESS, WORDS
-from sessiontap.trace.index import values as shared_values
+from sessiontap.trace.files import Listed, SegmentFile, open_segment, segments
 from sessiontap.trace.index.rows import COLUMNS, row_of
 from sessiontap.trace.index.strings import Callers, Strings, process_number
 from sessiontap.trace.index.sums import Sums
 from sessiontap.trace.index.transaction import writing
-from sessiontap.trace.segment import SUFFIX, is_live, is_ours
 from sessiontap.trace.views import is_warm_up
+from sessiontap.trace.walk import HEADLESS, Found, Trouble, header_of, refusal, walk
 
 Record = dict[str, Any]
 Progress = Callable[[int, int], None]
@@ -39,6 +37,7 @@ class _Segment:
     path: Path
     id: str | None
     readable: bool
+    closed: bool
     size: int
     changed: int
     end: int
@@ -81,7 +80,7 @@ class CatchUp:
             self._processes.clear()
 
     def _is_behind(self) -> bool:
-        known = {name: (size, changed) for name, size, changed in self._rows("name, size, changed")}
+        known = {name: Listed(bool(closed), *rest) for name, closed, *rest in self._rows("name, closed, size, changed")}
         return known != _files(self._folder)
 
     def _rows(self, columns: str) -> Iterator[tuple[Any, ...]]:
@@ -90,10 +89,10 @@ class CatchUp:
     def _step(self) -> tuple[int, int, bool]:
         """One batch. Bytes that are done and bytes in all, and whether there is more to do."""
         files = _files(self._folder)
-        columns = 'n, name, id, readable, size, changed, "end"'
+        columns = 'n, name, id, readable, closed, size, changed, "end"'
         known = {
-            name: _Segment(n, self._folder / name, header_id, bool(readable), *rest)
-            for n, name, header_id, readable, *rest in self._rows(columns)
+            name: _Segment(n, self._folder / name, header_id, bool(readable), bool(closed), *rest)
+            for n, name, header_id, readable, closed, *rest in self._rows(columns)
         }
         gone = [segment for name, segment in known.items() if name not in files]
         if gone:
@@ -101,133 +100,110 @@ class CatchUp:
         left = self._batch
         done = total = 0
         for name in sorted(files):
-            size, changed = files[name]
+            file = files[name]
             segment = known.get(name) or self._begin(name)
-            total += size
-            if left > 0 and (segment.size, segment.changed) != (size, changed):
-                segment.changed = changed
-                left -= self._take(segment, size, left)
-            done += size if segment.size == size else min(segment.end, size)
+            total += file.size
+            if left > 0 and Listed(segment.closed, segment.size, segment.changed) != file:
+                left -= self._take(segment, file, left)
+            done += file.size if segment.size == file.size else min(segment.end, file.size)
         return done, max(total, done), left <= 0
 
     def _begin(self, name: str) -> _Segment:
         (n,) = self._database.execute(
-            'INSERT INTO segments(name, readable, size, changed, "end") VALUES (?, 1, ?, 0, 0) RETURNING n',
+            'INSERT INTO segments(name, readable, closed, size, changed, "end") VALUES (?, 1, 0, ?, 0, 0) RETURNING n',
             (name, UNFINISHED),
         ).fetchone()
-        return _Segment(n, self._folder / name, None, True, UNFINISHED, 0, 0)
+        return _Segment(n, self._folder / name, None, True, False, UNFINISHED, 0, 0)
 
-    def _take(self, segment: _Segment, size: int, most: int) -> int:
+    def _take(self, segment: _Segment, listed: Listed, most: int) -> int:
         """Records of a segment that has changed. How many there were."""
         try:
-            with segment.path.open("rb", buffering=0) as file:
-                header = _header(file)
-                header_id = str(header.get("id")) if header else None
-                if segment.end and (size < segment.end or size == segment.size or header_id != segment.id):
-                    self._remove([segment.n])  # another file of the same name, or one that was changed in place
+            with open_segment(segment.path) as file:
+                header = header_of(file)
+                header_id = str(header.get("id")) if header is not None else None
+                if segment.end and not self._goes_on(segment, listed, file.size, header_id):
+                    self._remove([segment.n])  # another segment of the same name, or one that was changed in place
                     restarted = self._begin(segment.path.name)
                     segment.n, segment.end = restarted.n, 0
-                segment.id = header_id
-                segment.readable = header is None or is_ours(header)
-                taken = (
-                    self._scan(segment, file, size, most) if segment.readable else self._refuse(segment, header, size)
-                )
+                segment.id, segment.closed, segment.changed = header_id, listed.closed, listed.changed
+                why = refusal(header)
+                segment.readable = why is None
+                if why is None:
+                    taken = self._walk(segment, file, listed.size, most)
+                else:
+                    self._trouble(segment, 0, file.size, why)
+                    segment.size, taken = listed.size, 0
         except FileNotFoundError:  # pruned meanwhile: gone with the next look
             return 0
         except OSError as error:
             self._trouble(segment, 0, 0, f"cannot be read: {error.strerror or error}")
-            segment.size, taken = UNFINISHED, 0
+            segment.size, segment.changed, taken = UNFINISHED, listed.changed, 0
         self._database.execute(
-            'UPDATE segments SET id = ?, readable = ?, size = ?, changed = ?, "end" = ? WHERE n = ?',
-            (segment.id, segment.readable, segment.size, segment.changed, segment.end, segment.n),
+            'UPDATE segments SET id = ?, readable = ?, closed = ?, size = ?, changed = ?, "end" = ? WHERE n = ?',
+            (segment.id, segment.readable, segment.closed, segment.size, segment.changed, segment.end, segment.n),
         )
         return taken
 
-    def _refuse(self, segment: _Segment, header: Record | None, size: int) -> int:
-        what = f"format {(header or {}).get('format')!r} version {(header or {}).get('version')!r}"
-        self._trouble(segment, 0, size, f"is of {what}, which this version cannot read")
-        segment.size = size
-        return 0
+    def _goes_on(self, segment: _Segment, listed: Listed, plain_size: int, header_id: str | None) -> bool:
+        """The file is what was taken in so far, grown or closed since."""
+        if plain_size < segment.end or header_id != segment.id:
+            return False
+        return segment.closed != listed.closed or segment.size != listed.size
 
-    def _scan(self, segment: _Segment, file: BinaryIO, size: int, most: int) -> int:
+    def _walk(self, segment: _Segment, file: SegmentFile, size: int, most: int) -> int:
         self._database.execute("DELETE FROM problems WHERE segment = ? AND offset >= ?", (segment.n, segment.end))
-        values = shared_values.of_segment(self._database, segment.n)
         callers = Callers(self._database, segment.n, self._strings)
-        damage: list[frame.Damage] = []
         rows: list[tuple[Any, ...]] = []
         taken = 0
         complete = True
-        for found in frame.scan(file, segment.end):
-            if isinstance(found, frame.Damage):
-                damage.append(found)
+        for found in walk(file, segment.end):
+            if isinstance(found, Trouble):
+                if found.growing:
+                    complete = False
+                else:
+                    self._trouble(segment, found.offset, found.size, found.text)
                 continue
             if taken >= most:
                 complete = False
                 break
             taken += 1
-            self._record(segment, found, callers, values, rows)
-            segment.end = found.offset + found.size
-        if complete and damage and damage[-1].offset >= segment.end and is_live(file):
-            damage.pop()  # it is being written
-            complete = False
-        for one in damage:
-            self._trouble(segment, one.offset, one.size, WORDS[one.kind])
+            self._record(segment, found, callers, rows)
+            segment.end = found.end
         if segment.end and segment.id is None:
             self._trouble(segment, 0, 0, HEADLESS)
         self._database.executemany(_INSERT, rows)
-        segment.size = size if complete and segment.end <= size else UNFINISHED  # it may grow while it is read
+        whole = segment.closed or segment.end <= size  # a plain one may grow while it is read
+        segment.size = size if complete and whole else UNFINISHED
         return taken
 
     def _record(
-        self,
-        segment: _Segment,
-        found: frame.Frame,
-        callers: Callers,
-        values: dict[int, Any],
-        rows: list[tuple[Any, ...]],
+        self, segment: _Segment, found: Found, callers: Callers, rows: list[tuple[Any, ...]]
     ) -> None:
-        record = frame.decode(found.payload)
-        kind = record.get("type") if record is not None else None
-        if record is None:
-            self._trouble(segment, found.offset, found.size, "holds a value that is no record")
-        elif kind == "call" and isinstance(record.get("time"), int):
-            if templates.is_lost(record, values):
-                self._trouble(segment, found.offset, found.size, templates.LOST)
-            record = shared.indexed(record, values)
+        record = found.record
+        if found.kind == "call":
             if is_warm_up(record):
                 self._database.execute(
-                    "INSERT INTO warm_ups VALUES (?, ?, ?)", (str(record.get("id")), segment.n, found.offset)
+                    "INSERT INTO warm_ups VALUES (?, ?, ?)", (record["id"], segment.n, found.offset)
                 )
                 return
-            try:
-                session = (record.get("session") or {}).get("id")
-                row = row_of(
-                    record,
-                    segment=segment.n,
-                    offset=found.offset,
-                    session=self._strings.session(session) if isinstance(session, str) else None,
-                    caller=callers.numbers.get(str(record.get("caller"))),
-                    strings=self._strings,
-                )
-            except (TypeError, ValueError, AttributeError):
-                self._trouble(
-                    segment, found.offset, found.size, "holds a call whose values are not what they should be"
-                )
-                return
+            session = record.get("session")
+            row = row_of(
+                record,
+                segment=segment.n,
+                offset=found.offset,
+                session=self._strings.session(session["id"]) if session is not None else None,
+                caller=callers.numbers.get(record.get("caller") or ""),
+                strings=self._strings,
+            )
             rows.append(row)
             self._sums.add(row)
-        elif kind == "caller":
-            callers.add(record)
+        elif found.kind == "caller":
+            callers.add(record, found.offset)
             self._processes.clear()
-        elif kind == "values":
-            new = shared.values_of(record)
-            values |= new
-            shared_values.keep(self._database, segment.n, new)
-        elif kind == "note":
-            at = record.get("time")
+        elif found.kind == "note":
             self._database.execute(
                 "INSERT INTO notes(segment, time, record) VALUES (?, ?, ?)",
-                (segment.n, at if isinstance(at, int) else 0, json.dumps(record, default=str)),
+                (segment.n, record["time"], json.dumps(record)),
             )
 
     def _process(self, caller: int) -> int | None:
@@ -250,7 +226,7 @@ class CatchUp:
         database.execute(f"DELETE FROM call_texts WHERE call IN (SELECT n FROM calls WHERE {within})", (chosen,))
         database.execute(f"DELETE FROM costs WHERE call IN (SELECT n FROM calls WHERE {within})", (chosen,))
         database.execute("DELETE FROM texts WHERE n NOT IN (SELECT text FROM call_texts)")
-        for table in ("calls", "callers", "notes", "problems", "shared", "warm_ups"):
+        for table in ("calls", "callers", "notes", "problems", "warm_ups"):
             database.execute(f"DELETE FROM {table} WHERE {within}", (chosen,))
         database.execute("DELETE FROM segments WHERE n IN (SELECT value FROM json_each(?))", (chosen,))
         again = "IN (SELECT value FROM json_each(?))"
@@ -270,21 +246,5 @@ class CatchUp:
         self._processes.clear()
 
 
-def _files(folder: Path) -> dict[str, tuple[int, int]]:
-    """The segment files, their sizes and last changes."""
-    files = {}
-    for path in folder.iterdir():
-        if path.suffix == SUFFIX:
-            try:
-                if path.is_file():
-                    status = path.stat()
-                    files[path.name] = status.st_size, status.st_mtime_ns
-            except OSError:
-                continue
-    return files
-
-
-def _header(file: BinaryIO) -> Record | None:
-    first = frame.read_one(file, 0)
-    record = frame.decode(first.payload) if first is not None else None
-    return record if record is not None and record.get("type") == "segment" else None
+def _files(folder: Path) -> dict[str, Listed]:
+    return {path.name: listed for path, listed in segments(folder).items()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from sessiontap.trace.lock import alone
 NAME = "index.sqlite"
 BUSY_SECONDS = 10.0
 """How long one waits for another process that brings the index up to date."""
+_OTHER_TABLES = ("no such table", "no such column", "has no column", "may not be modified", "because it is a view")
 _FILES = ("", "-wal", "-shm", "-journal")
 
 
@@ -47,13 +49,18 @@ def in_memory() -> sqlite3.Connection:
 
 
 def is_useless(error: sqlite3.Error) -> bool:
-    """The file is damaged, of another version or no database."""
-    if isinstance(error, OtherVersionError):
+    """The file is damaged, of another version, no database, or has other tables than those of its version."""
+    if isinstance(error, OtherVersionError) or has_other_tables(error):
         return True
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None:
         return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
     return False
+
+
+def has_other_tables(error: sqlite3.Error) -> bool:
+    """The file says that it is of this version, and is not: another program made it."""
+    return isinstance(error, sqlite3.OperationalError) and any(words in str(error) for words in _OTHER_TABLES)
 
 
 def discard(folder: Path) -> None:
@@ -94,8 +101,16 @@ class OtherVersionError(sqlite3.DatabaseError):
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    for end in _FILES:
+        _refuse_links(path.with_name(path.name + end))
     # Made by hand first: SQLite would give it the umask's mode, and its companions take over what it has.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    try:
+        if os.name == "posix" and os.fstat(file).st_mode & 0o077:
+            with contextlib.suppress(OSError):  # somebody else's
+                os.fchmod(file, 0o600)
+    finally:
+        os.close(file)
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -107,6 +122,14 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _refuse_links(path: Path) -> None:
+    """Take away what is no file, a link above all: SQLite would write to what it leads to. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError):
+        mode = path.lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            path.unlink()
 
 
 def _settle(connection: sqlite3.Connection) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from sessiontap.trace.errors import TraceError
+from sessiontap.trace.files import file_of
 from sessiontap.trace.index import answers, costs, texts
 from sessiontap.trace.index import database as files
 from sessiontap.trace.index.answers import Sort
@@ -17,8 +18,10 @@ from sessiontap.trace.index.catch_up import CatchUp, Progress
 from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.filters import Filters, condition
 from sessiontap.trace.index.stats import BYS, is_known, stats
+from sessiontap.trace.lock import alone
 
 Row = dict[str, Any]
+_ODD = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
 _T = TypeVar("_T")
 
 
@@ -69,20 +72,24 @@ class Index:
 
         return self._ask(ask, filters.search is not None, prices)
 
-    def place(self, prefix: str) -> list[tuple[str, str, int]]:
-        """(call id, file name, offset) of the calls whose id begins with `prefix`, at most two; of `@N` the one."""
+    def place(self, prefix: str) -> list[tuple[str, str, int, int | None]]:
+        """(call id, segment name, offset, offset of its caller) of the calls whose id begins with `prefix`, at most
+        two; of `@N` the one."""
 
-        def ask(database: sqlite3.Connection) -> list[tuple[str, str, int]]:
-            columns, segments = 'name, "offset"', "JOIN segments ON segments.n = segment"
+        def ask(database: sqlite3.Connection) -> list[tuple[str, str, int, int | None]]:
+            called = (
+                'SELECT calls.id AS found, segments.name, calls."offset", callers."offset" FROM calls '
+                "JOIN segments ON segments.n = calls.segment LEFT JOIN callers ON callers.n = caller"
+            )
+            warmed = (
+                'SELECT warm_ups.id AS found, name, "offset", NULL FROM warm_ups JOIN segments ON segments.n = segment'
+            )
             if number := answers.position(prefix):
-                newest = f"SELECT calls.id, {columns} FROM calls {segments} ORDER BY time DESC, calls.n DESC"
-                return database.execute(f"{newest} LIMIT 1 OFFSET ?", (number - 1,)).fetchall()
+                newest = f"{called} ORDER BY time DESC, calls.n DESC LIMIT 1 OFFSET ?"
+                return database.execute(newest, (number - 1,)).fetchall()
             if not prefix:
                 return []
-            found = " UNION ".join(
-                f"SELECT {table}.id AS found, {columns} FROM {table} {segments} WHERE found >= :first AND found < :end"
-                for table in ("calls", "warm_ups")
-            )
+            found = " UNION ".join(f"{one} WHERE found >= :first AND found < :end" for one in (called, warmed))
             within = {"first": prefix, "end": prefix + chr(sys.maxunicode)}
             rows = database.execute(f"{found} LIMIT 2", within).fetchall()
             return [row for row in rows if row[0] == prefix] or rows
@@ -146,23 +153,32 @@ class Index:
             'SELECT name, problems."offset", problems.size, text FROM problems JOIN segments ON segments.n = segment '
             'ORDER BY name, problems."offset"'
         )
-        return self._ask(lambda database: [(self._folder / name, *rest) for name, *rest in database.execute(question)])
+        found = self._ask(lambda database: database.execute(question).fetchall())
+        return [(file_of(self._folder / name), *rest) for name, *rest in found]
 
     def _ask(
         self, question: Callable[[sqlite3.Connection], _T], search: bool = False, prices: Prices | None = None
     ) -> _T:
         """Catch up, then ask; once more with a new index where this one turns out to be useless, with one in memory
         where it cannot be written."""
+        foreign = False
         try:
             return self._asked(question, search, prices)
         except sqlite3.DatabaseError as error:
             self.close()
+            foreign = files.has_other_tables(error)
             if files.is_refused(error):
                 self._database = files.in_memory()
             elif not files.is_useless(error):
                 raise _said(self._folder, error) from None
+        except _ODD:  # values that we never wrote
+            self.close()
+            foreign = True
         try:
-            if self._database is None:
+            if foreign:
+                with alone(self._folder):
+                    files.remove(self._folder)
+            elif self._database is None:
                 files.discard(self._folder)
             return self._asked(question, search, prices)
         except (sqlite3.DatabaseError, OSError) as error:

@@ -43,7 +43,7 @@ _encode = msgspec.json.Encoder().encode
 def row_of(
     call: dict[str, Any], *, segment: int, offset: int, session: int | None, caller: int | None, strings: Strings
 ) -> tuple[Any, ...]:
-    """The values of `COLUMNS`. Raises TypeError, ValueError or AttributeError for a record of odd values."""
+    """The values of `COLUMNS`."""
     get = call.get
     own, llm = get("session") or {}, get("llm") or {}
     request, response = get("request") or {}, get("response") or {}

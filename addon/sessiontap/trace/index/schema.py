@@ -10,7 +10,7 @@ import zlib
 
 from sessiontap.trace.index.rows import COLUMNS
 
-MEANING = 1
+MEANING = 2
 """Raised where the same tables come to hold something else."""
 APPLICATION = 0x53544150
 """`PRAGMA application_id`: STAP."""
@@ -21,16 +21,16 @@ CREATE TABLE segments(
     name TEXT NOT NULL UNIQUE,
     id TEXT,                        -- of its header
     readable INTEGER NOT NULL,
+    closed INTEGER NOT NULL,
     size INTEGER NOT NULL,          -- of the file when all of it had been taken in; -1: there is more
     changed INTEGER NOT NULL,       -- the file's last change
     "end" INTEGER NOT NULL          -- behind the last intact record
 );
-CREATE TABLE shared(segment INTEGER, number INTEGER, value BLOB, PRIMARY KEY(segment, number)) WITHOUT ROWID;
 CREATE TABLE strings(n INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE facets(column TEXT, string INTEGER, PRIMARY KEY(column, string)) WITHOUT ROWID;
 CREATE TABLE callers(
     n INTEGER PRIMARY KEY, segment INTEGER NOT NULL, id TEXT NOT NULL, name TEXT, process TEXT NOT NULL,
-    names TEXT NOT NULL, UNIQUE(segment, id)
+    names TEXT NOT NULL, "offset" INTEGER NOT NULL, UNIQUE(segment, id)
 );
 CREATE TABLE calls(
     n INTEGER PRIMARY KEY AUTOINCREMENT,

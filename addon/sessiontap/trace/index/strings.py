@@ -74,21 +74,16 @@ class Callers:
         rows = database.execute("SELECT id, n FROM callers WHERE segment = ?", (segment,))
         self.numbers: dict[str, int] = dict(rows)
 
-    def add(self, record: Record) -> None:
-        """A caller record; the latest of an id counts."""
-        caller_id = record.get("id")
-        if not isinstance(caller_id, str):
-            return
-        from sessiontap.callers.names import names
-
+    def add(self, record: Record, offset: int) -> None:
+        """A caller's record at `offset`; the latest of an id counts."""
         told = record.get("name")
-        known = names(told, record.get("exe"), record.get("argv") or ())
-        every = list(dict.fromkeys((*filter(None, [told]), *known.all)))
+        every = list(dict.fromkeys((*filter(None, [told]), *(record.get("names") or ()))))
         process = {key: record.get(key) for key in ("pid", "name", "cwd")}
-        (self.numbers[caller_id],) = self._database.execute(
-            "INSERT INTO callers(segment, id, name, process, names) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
-            "SET name = excluded.name, process = excluded.process, names = excluded.names RETURNING n",
-            (self._segment, caller_id, told, json.dumps(process), json.dumps(every)),
+        (self.numbers[record["id"]],) = self._database.execute(
+            'INSERT INTO callers(segment, id, name, process, names, "offset") VALUES (?, ?, ?, ?, ?, ?) '
+            "ON CONFLICT DO UPDATE SET name = excluded.name, process = excluded.process, names = excluded.names, "
+            '"offset" = excluded."offset" RETURNING n',
+            (self._segment, record["id"], told, json.dumps(process), json.dumps(every), offset),
         ).fetchone()
 
 

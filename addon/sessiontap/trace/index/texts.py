@@ -10,15 +10,16 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sessiontap.trace import frame, shared
 from sessiontap.trace.body import BodyError
 from sessiontap.trace.chain import Chains
-from sessiontap.trace.index import values as shared_values
+from sessiontap.trace.files import open_segment
 from sessiontap.trace.index.transaction import writing
+from sessiontap.trace.walk import read_at
 
 Record = dict[str, Any]
 BATCH = 2_000
@@ -79,26 +80,15 @@ def _records(
     database: sqlite3.Connection, folder: Path, rows: list[tuple[int, str, int]]
 ) -> Iterator[tuple[int, tuple[Path, int], Record]]:
     """The records of calls; those whose file is gone or damaged are left out."""
-    opened: tuple[str, Any] | None = None
-    values: dict[int, Any] = {}
-    try:
-        for call, name, offset in rows:
-            try:
-                if opened is None or opened[0] != name:
-                    if opened is not None:
-                        opened[1].close()
-                    opened = None
-                    opened = name, (folder / name).open("rb", buffering=0)
-                    values = shared_values.of_file(database, name)
-                found = frame.read_one(opened[1], offset)
-            except OSError:
-                continue
-            record = frame.decode(found.payload) if found is not None else None
-            if record is not None:
-                yield call, (folder / name, offset), shared.whole(record, values)
-    finally:
-        if opened is not None:
-            opened[1].close()
+    for name, calls in groupby(rows, key=lambda row: row[1]):
+        try:
+            with open_segment(folder / name) as file:
+                for call, _, offset in calls:
+                    record = read_at(file, offset)
+                    if record is not None and record["type"] == "call":
+                        yield call, (folder / name, offset), record
+        except OSError:
+            continue
 
 
 def _texts(place: tuple[Path, int], record: Record, chains: Chains) -> Iterator[str]:

@@ -1,0 +1,134 @@
+"""The segment files of a folder. A segment goes by one name, `NAME.mpk`, whether its file is that or `NAME.mpk.zst`.
+
+A segment is plain while it is written and until it is closed; from then on it is compressed (closing.py). Offsets are
+those of the plain bytes in both, so a reader that knew the one goes on in the other.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, Self
+
+from sessiontap.trace.seekable import SeekableFile
+from sessiontap.trace.segment import SUFFIX, is_live
+
+CLOSED_SUFFIX = ".zst"
+"""Behind the name of a segment that is closed."""
+
+
+class PlainFile:
+    """A segment file as it was written. It owns `file` and closes it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.seek, self.read, self.fileno, self.close = file.seek, file.read, file.fileno, file.close
+
+    @property
+    def size(self) -> int:
+        """Bytes at this moment."""
+        return os.fstat(self._file.fileno()).st_size
+
+    @property
+    def is_live(self) -> bool:
+        """A writer has it open."""
+        return is_live(self._file)
+
+    has_sound_table = True
+    is_closed = False
+
+    def is_damaged(self, offset: int, size: int) -> bool:
+        """Never: plain bytes have no frames of zstd."""
+        return False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class ClosedFile(SeekableFile):
+    """The file of a closed segment."""
+
+    is_live = False
+    is_closed = True
+
+
+SegmentFile = PlainFile | ClosedFile
+
+
+def open_segment(path: Path) -> SegmentFile:
+    """The segment of the name `path`, plain or closed. Raises OSError: FileNotFoundError where it is neither.
+
+    The plain file is tried first: where it has just gone, the closed one has come before.
+    """
+    if path.suffix != CLOSED_SUFFIX:
+        try:
+            return PlainFile(path.open("rb", buffering=0))
+        except FileNotFoundError:
+            path = closed_name(path)
+    file = path.open("rb", buffering=0)
+    try:
+        return ClosedFile(file)
+    except BaseException:
+        file.close()
+        raise
+
+
+class Listed(NamedTuple):
+    """A segment's file as it is listed."""
+
+    closed: bool
+    size: int
+    changed: int
+    """Unix nanoseconds."""
+
+
+def segments(folder: Path) -> dict[Path, Listed]:
+    """The name of each segment, oldest first, and what its file is. Raises OSError: the folder cannot be read.
+
+    The folder is listed twice: a listing that is under way while a segment is closed may hold neither of its files,
+    and the next one then holds the closed one. A named pipe is no segment: who opens it waits for ever.
+    """
+    found: dict[Path, Listed] = {}
+    for _ in range(2):
+        for entry in folder.iterdir():
+            name = plain_name(entry)
+            if name.suffix != SUFFIX or entry.name.startswith("."):
+                continue
+            try:
+                status = entry.stat()
+            except OSError:
+                continue
+            closed = entry != name
+            if stat.S_ISREG(status.st_mode) and (closed or name not in found):
+                found[name] = Listed(closed, status.st_size, status.st_mtime_ns)
+    return dict(sorted(found.items()))
+
+
+def file_of(path: Path) -> Path:
+    """The file of the segment `path`: the closed one if it is there."""
+    closed = closed_name(plain_name(path))
+    return closed if closed.exists() else plain_name(path)
+
+
+def closed_name(path: Path) -> Path:
+    return path.with_name(path.name + CLOSED_SUFFIX)
+
+
+def plain_name(path: Path) -> Path:
+    """The name that a segment goes by."""
+    return path.with_suffix("") if path.suffix == CLOSED_SUFFIX else path
+
+
+def draft_name(path: Path) -> Path:
+    """The file in which a segment is compressed."""
+    return path.with_name(f".{plain_name(path).name}{CLOSED_SUFFIX}.draft")
+
+
+def identity(file: SegmentFile) -> tuple[int, int]:
+    """Device and inode of an open file."""
+    status = os.fstat(file.fileno())
+    return status.st_dev, status.st_ino

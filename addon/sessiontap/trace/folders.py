@@ -1,0 +1,45 @@
+"""Folders for their user alone, whatever the umask."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from pathlib import Path
+
+
+def make_private(folder: Path) -> None:
+    """Make `folder` and what is missing above it, each 0700. Raises OSError."""
+    if folder.is_dir():
+        return
+    if not folder.parent.exists():
+        make_private(folder.parent)
+    try:
+        folder.mkdir(mode=0o700)
+        folder.chmod(0o700)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+
+
+def secure(folder: Path) -> str | None:
+    """Close `folder` to others if it is ours by its name: in `~/.sessiontap`, which is closed with it.
+
+    A sentence for the user if others can look into a folder elsewhere, which may be theirs as well.
+    """
+    if os.name != "posix":
+        return None
+    with contextlib.suppress(RuntimeError, OSError):
+        home = Path.home() / ".sessiontap"
+        for own in (home, *([folder] if home in folder.parents else [])):
+            if own.is_dir() and own.stat().st_uid == os.geteuid() and _is_open(own):
+                own.chmod(0o700)
+    with contextlib.suppress(OSError):
+        if _is_open(folder):
+            mode = stat.S_IMODE(folder.stat().st_mode)
+            return f"others can look into the trace folder {folder} (mode {mode:03o}): chmod 700 closes it to them"
+    return None
+
+
+def _is_open(folder: Path) -> bool:
+    return bool(folder.stat().st_mode & 0o077)

@@ -1,0 +1,309 @@
+"""What the records of a segment look like, as data; and reading one: what does not fit is a sentence, never a surprise.
+
+A record may have a good checksum and hold anything: another program wrote it, or one of our faults did. Everything that
+reads the log therefore gets its records from here. `read` gives only keys that are known, each with a value of its type
+and within its range; a record that does not fit is refused as a whole, with the key that does not. docs/trace-format.md
+says what the keys mean, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple, NotRequired, TypedDict
+
+import msgpack  # type: ignore[import-untyped]
+import msgspec
+from msgspec import Meta
+
+MOST_COUNT = 10**12
+"""Of tokens, steps, records: sums of a million of them are still 64-bit integers."""
+MOST_BYTES = 1 << 44
+_DEEPEST = 64
+"""Levels of what users may put into the log themselves (`state`) or what older proxies kept (`link`)."""
+_MOST_INTEGER = 1 << 63
+
+Id = Annotated[str, Meta(min_length=1, max_length=4096)]
+Time = Annotated[int, Meta(ge=0, le=1 << 62)]
+"""Unix nanoseconds, up to the year 2116."""
+Duration = Annotated[int, Meta(ge=-(1 << 61), le=1 << 61)]
+"""Nanoseconds."""
+Count = Annotated[int, Meta(ge=0, le=MOST_COUNT)]
+Bytes = Annotated[int, Meta(ge=0, le=MOST_BYTES)]
+Pid = Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
+Field = Annotated[list[str], Meta(min_length=2, max_length=2)]
+Change = Annotated[list[str | None], Meta(min_length=5, max_length=5)]
+Dollars = Annotated[float, Meta(ge=-1e12, le=1e12)]
+
+
+class Writer(TypedDict, total=False):
+    pid: Pid
+    host: str
+    sessiontap: str
+    mitmproxy: str
+
+
+class Segment(TypedDict):
+    """The header."""
+
+    type: str
+    format: str
+    version: Count
+    id: NotRequired[str]
+    started: NotRequired[Time]
+    writer: NotRequired[Writer]
+
+
+class Ancestor(TypedDict):
+    pid: Pid
+    name: str | None
+    started: NotRequired[Time | None]
+
+
+class Caller(TypedDict):
+    """The process behind calls."""
+
+    type: str
+    id: Id
+    pid: Pid
+    started: NotRequired[Time | None]
+    name: NotRequired[str | None]
+    names: NotRequired[list[str]]
+    exe: NotRequired[str | None]
+    argv: NotRequired[list[str]]
+    cwd: NotRequired[str | None]
+    user: NotRequired[str | None]
+    uid: NotRequired[Pid | None]
+    ancestors: NotRequired[list[Ancestor]]
+    container: NotRequired[str | None]
+    env: NotRequired[dict[str, str]]
+
+
+class Session(TypedDict):
+    id: Id
+    name: NotRequired[str | None]
+    path: NotRequired[str | None]
+    step: NotRequired[Count | None]
+    source: NotRequired[str | None]
+    renamed_to: NotRequired[str | None]
+    key: NotRequired[str | None]
+
+
+class Usage(TypedDict, total=False):
+    input: Count | None
+    output: Count | None
+    cache_read: Count | None
+    cache_write: Count | None
+    reasoning: Count | None
+
+
+class Billed(TypedDict, total=False):
+    input: Count
+    output: Count
+    cache_write_1h: Count
+    audio_input: Count
+    audio_cache_read: Count
+    audio_output: Count
+    image_input: Count
+    image_output: Count
+    web_searches: Count
+    speed: str
+    tools: list[str]
+    subscription: bool
+
+
+class Error(TypedDict, total=False):
+    type: str | None
+    message: str | None
+
+
+class Llm(TypedDict, total=False):
+    provider: str | None
+    family: str | None
+    operation: str | None
+    request_model: str | None
+    response_model: str | None
+    response_id: str | None
+    stream: bool | None
+    finish_reason: str | None
+    tools_offered: list[str] | None
+    tool_calls: list[str] | None
+    tool_results: list[str | None] | None
+    tool_call_ids: list[str | None] | None
+    usage: Usage | None
+    cost_reported: Dollars | None
+    service_tier: str | None
+    billed: Billed | None
+    error: Error | None
+    request_id: str | None
+    rate_limits: dict[str, str] | None
+    problems: list[str] | None
+
+
+class Body(TypedDict):
+    size: Bytes
+    sha256: NotRequired[Annotated[bytes, Meta(min_length=32, max_length=32)] | None]
+    enc: NotRequired[str | None]
+    base: NotRequired[Id | None]
+    back: NotRequired[Bytes | None]
+    wire: NotRequired[str | None]
+    data: NotRequired[bytes | None]
+    total: NotRequired[Bytes | None]
+    undecodable: NotRequired[bool]
+    withheld: NotRequired[str | None]
+
+
+class Request(TypedDict):
+    method: str
+    url: str
+    http_version: NotRequired[str | None]
+    headers: NotRequired[list[Field] | None]
+    trailers: NotRequired[list[Field] | None]
+    body: NotRequired[Body | None]
+
+
+class Response(TypedDict):
+    status: Annotated[int, Meta(ge=0, le=65535)]
+    http_version: NotRequired[str | None]
+    headers: NotRequired[list[Field] | None]
+    trailers: NotRequired[list[Field] | None]
+    chunks: NotRequired[list[Bytes] | None]
+    body: NotRequired[Body | None]
+
+
+class Call(TypedDict):
+    type: str
+    id: Id
+    time: Time
+    session: NotRequired[Session | None]
+    conversation: NotRequired[str | None]
+    parent: NotRequired[Id | None]
+    evidence: NotRequired[str | None]
+    link: NotRequired[dict[str, Any] | None]
+    caller: NotRequired[Id | None]
+    llm: NotRequired[Llm | None]
+    outcome: NotRequired[str | None]
+    flags: NotRequired[list[str]]
+    duration: NotRequired[Duration | None]
+    time_to_first_byte: NotRequired[Duration | None]
+    time_to_first_token: NotRequired[Duration | None]
+    client: NotRequired[str | None]
+    proxy_user: NotRequired[str | None]
+    agent: NotRequired[str | None]
+    subagent: NotRequired[str | None]
+    user: NotRequired[str | None]
+    properties: NotRequired[dict[str, str]]
+    tags: NotRequired[list[str]]
+    state: NotRequired[dict[str, Any] | None]
+    rules: NotRequired[list[str]]
+    host: NotRequired[str | None]
+    forwarded_host: NotRequired[str | None]
+    route: NotRequired[str | None]
+    changes: NotRequired[list[Change]]
+    like: NotRequired[None]  # version 1 left out what another record said: such a call is none of ours
+    request: Request
+    response: NotRequired[Response | None]
+
+
+class Note(TypedDict):
+    """A note has more keys than these: facts, each kind its own."""
+
+    type: str
+    time: Time
+    kind: NotRequired[str]
+    text: NotRequired[str]
+    dropped: NotRequired[dict[str, Count]]
+    records: NotRequired[Count]
+
+
+class Link(TypedDict, total=False):
+    """What is asked of a call's `link`; the rest is digests, whose reader takes what it knows."""
+
+    kind: str | None
+    root: str | None
+    lineage: list[str] | None
+
+
+class _Linked(TypedDict):
+    link: Link
+
+
+class Misfit(NamedTuple):
+    """A record that does not fit, in words for people."""
+
+    text: str
+
+
+class _Kind(msgspec.Struct):
+    type: str | None = None
+
+
+_kind_of = msgspec.msgpack.Decoder(_Kind).decode
+_decoders: dict[str, Callable[[bytes], Any]] = {
+    "call": msgspec.msgpack.Decoder(Call).decode,
+    "caller": msgspec.msgpack.Decoder(Caller).decode,
+    "segment": msgspec.msgpack.Decoder(Segment).decode,
+}
+SHAPES: dict[str, Any] = {"segment": Segment, "caller": Caller, "note": Note, "call": Call}
+"""By `type`."""
+
+
+def read(payload: bytes) -> dict[str, Any] | Misfit:
+    """The record of a map's msgpack. Of a type that is not known it is `{"type"}` alone (None if it has none)."""
+    try:
+        kind = _kind_of(payload).type
+        if kind == "note":
+            return _note(payload)
+        decode = _decoders.get(kind) if kind is not None else None
+        if decode is None:
+            return {"type": kind}
+        record: dict[str, Any] = decode(payload)
+        if kind == "call":
+            _check_call(record)
+        return record
+    except (msgspec.ValidationError, _MisfitError) as error:
+        return Misfit(f"holds a record whose values are not what they should be: {error}")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, OverflowError):
+        return Misfit("holds a value that is no record")
+
+
+class _MisfitError(Exception):
+    pass
+
+
+def _check_call(call: dict[str, Any]) -> None:
+    llm = call.get("llm")
+    if llm is not None and (cost := llm.get("cost_reported")) is not None and not math.isfinite(cost):
+        raise _MisfitError("not a finite number - at `$.llm.cost_reported`")
+    if (link := call.get("link")) is not None:
+        msgspec.convert({"link": link}, _Linked)
+        _check_plain(link, "$.link", binary=True)
+    if (state := call.get("state")) is not None:
+        _check_plain(state, "$.state")
+
+
+def _note(payload: bytes) -> dict[str, Any]:
+    record: dict[str, Any] = msgpack.unpackb(payload)
+    _check_plain(record, "$")
+    msgspec.convert(record, Note)
+    return record
+
+
+def _check_plain(value: Any, place: str, depth: int = _DEEPEST, *, binary: bool = False) -> None:
+    """See that JSON and the index can hold it. Raises _MisfitError."""
+    if value is None or isinstance(value, str | bool) or (binary and isinstance(value, bytes)):
+        return
+    if isinstance(value, int) and -_MOST_INTEGER <= value < _MOST_INTEGER:
+        return
+    if isinstance(value, float) and math.isfinite(value):
+        return
+    if depth and isinstance(value, list):
+        for one in value:
+            _check_plain(one, f"{place}[...]", depth - 1, binary=binary)
+        return
+    if depth and isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        for key, one in value.items():
+            _check_plain(one, f"{place}.{key}" if len(key) < 100 else f"{place}[...]", depth - 1, binary=binary)
+        return
+    what = "too deep" if isinstance(value, list | dict) and not depth else "a value of no plain type or size"
+    raise _MisfitError(f"{what} - at `{place}`")

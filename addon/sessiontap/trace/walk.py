@@ -1,0 +1,111 @@
+"""Going through a segment: every record that is whole and fits, in order, and what lies between them.
+
+All that reads segments does it by this: lists, the index, a start that goes on from the log, pruning, verifying.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sessiontap.trace import frame, shape
+from sessiontap.trace.files import SegmentFile
+from sessiontap.trace.segment import FORMAT, VERSION
+
+Record = dict[str, Any]
+
+WORDS = {
+    "torn": "a record ends too early: its writer was stopped in the middle of it",
+    "bad": "a record does not fit its checksum",
+    "foreign": "bytes that are no record",
+}
+_DAMAGED_FRAME = "a part of the compressed segment does not fit its checksum"
+_DAMAGED_TABLE = "the table of the compressed segment is damaged; its parts were found without it"
+HEADLESS = f"has lost its header; its records are read as version {VERSION}"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A record and its place, `size` with its frame."""
+
+    offset: int
+    size: int
+    record: Record
+    payload: bytes
+
+    @property
+    def end(self) -> int:
+        return self.offset + self.size
+
+    @property
+    def kind(self) -> str | None:
+        """Its type; None if it has none."""
+        kind: str | None = self.record["type"]
+        return kind
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What cannot be read; in words. `growing`: a writer may be in the middle of it, so it is nothing yet."""
+
+    offset: int
+    size: int
+    text: str
+    growing: bool = False
+
+    @property
+    def end(self) -> int:
+        return self.offset + self.size
+
+
+def walk(file: SegmentFile, start: int = 0) -> Iterator[Found | Trouble]:
+    """What stands in a segment from `start` on, the end of a record. Raises OSError.
+"""
+    if not file.has_sound_table and start == 0:
+        yield Trouble(file.size, 0, _DAMAGED_TABLE)
+    last: Trouble | None = None
+    for found in frame.scan(file, start):
+        if last is not None:
+            yield last
+            last = None
+        if isinstance(found, frame.Damage):
+            damaged = file.is_damaged(found.offset, found.size)
+            last = Trouble(found.offset, found.size, _DAMAGED_FRAME if damaged else WORDS[found.kind])
+            continue
+        record = shape.read(found.payload)
+        if isinstance(record, shape.Misfit):
+            yield Trouble(found.offset, found.size, record.text)
+        else:
+            yield Found(found.offset, found.size, record, found.payload)
+    if last is not None:
+        yield Trouble(last.offset, last.size, last.text, growing=file.is_live)
+
+
+def read_at(file: SegmentFile, offset: int) -> Record | None:
+    """The record at `offset`; None if none stands there that is whole and fits."""
+    found = frame.read_one(file, offset)
+    record = shape.read(found.payload) if found is not None else None
+    return record if isinstance(record, dict) else None
+
+
+def header_of(file: SegmentFile) -> Record | None:
+    """The header; None if it is damaged."""
+    record = read_at(file, 0)
+    return record if record is not None and record["type"] == "segment" else None
+
+
+def refusal(header: Record | None) -> str | None:
+    """Why a segment with this header is not read, in words; None: it is."""
+    if header is None:
+        return None
+    if header["format"] != FORMAT:
+        return f"is of format {header['format']!r}, which this version cannot read"
+    if header["version"] < VERSION:
+        return (
+            f"was written by an older Sessiontap (format version {header['version']}), and this one reads only version "
+            f"{VERSION}: read it with the older one, or remove it (sessiontap trace prune --older-than takes it, too)"
+        )
+    if header["version"] > VERSION:
+        return f"was written by a newer Sessiontap (format version {header['version']}): read it with that one"
+    return None

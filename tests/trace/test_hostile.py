@@ -1,0 +1,340 @@
+"""Records with a good checksum that say anything at all: passed over and said, and nothing else is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import json
+import math
+import os
+import random
+import struct
+import tempfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.cli import recorded
+from tests.trace.conftest import CALLER, call_map
+
+from sessiontap import trace
+from sessiontap.cli.main import main
+from sessiontap.faults import Faults
+from sessiontap.proxy.plan import Planner
+from sessiontap.trace import body, frame, shape
+from sessiontap.trace.maintenance import info, prune, verify
+
+FORMAT = {"type": "segment", "format": "sessiontap-trace", "version": 2}
+HEADER = {**FORMAT, "id": "s-1", "started": 1, "writer": {"pid": 1}}
+GOOD = [call_map(1, session={"id": "good", "name": "Good", "path": "/", "step": 0}), call_map(2)]
+BIG = [1 << 62, (1 << 63) - 1, 1 << 63, (1 << 64) - 1, -5, -(1 << 63)]
+
+
+def segment(folder: Path, *records: Any, name: str = "20260101T000000.000000Z-1-aaaaaa.mpk") -> Path:
+    """A segment of any records: maps, or payloads as they are."""
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes(b"".join(map(framed, records)))
+    return folder
+
+
+def framed(record: Any) -> bytes:
+    """A record, or a payload as it is, with its frame."""
+    if not isinstance(record, bytes):
+        return frame.encode(record)
+    return frame.MARK + struct.pack(">II", len(record), zlib.crc32(record)) + record
+
+
+def run(folder: Path, *words: str) -> tuple[int, str, str]:
+    """A command's exit status and what it prints."""
+    out, err = io.StringIO(), io.StringIO()
+    buffer = io.BytesIO()
+    out.buffer = buffer  # type: ignore[attr-defined]
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = main(["--trace", str(folder), *words])
+    return status, out.getvalue() + buffer.getvalue().decode("latin-1"), err.getvalue()
+
+
+def read_all(folder: Path) -> set[str]:
+    """Everything that readers, the index, a start and the maintenance make of a folder; the ids of the calls."""
+    log = trace.open(folder)
+    calls = list(log.calls(warm_ups=True))
+    for call in calls:
+        json.dumps(trace.call_row(call.record, call.caller), allow_nan=False)
+        for side in ("request", "response"):
+            with contextlib.suppress(trace.BodyError):
+                call.body(side)
+    json.dumps([log.notes(), list(log.problems)], default=str, allow_nan=False)
+    rows = log.query_calls(), log.query_sessions(), log.query_notes(), log.search("nowhere"), log.query_sums()
+    rows += tuple(log.stats(by) for by in ("name", "model", "tool", "property", "process", "step", "outcome"))
+    json.dumps(rows, allow_nan=False)
+    for session in log.query_sessions():
+        log.query_session(session["id"])
+    log.close()
+    planner = Planner({}, Faults())
+    for head in trace.restore(folder):
+        planner.restore(head)
+    info(folder)
+    found = verify(folder)
+    assert len(found.problems) >= len({problem.offset for problem in log.problems})
+    assert {call.id for call in calls} >= {row["id"] for row in rows[0]}
+    return {call.id for call in calls}
+
+
+COMMANDS = (
+    ["ls"], ["ls", "--json"], ["calls"], ["calls", "--json"], ["tail", "-n", "50"], ["stats", "--by", "model"],
+    ["show", "@1"], ["show", "@1", "--timeline"], ["trace", "info"], ["trace", "verify"],
+    ["export", "--format", "jsonl"], ["export", "--format", "har"],
+)  # fmt: skip
+OF_A_CALL = ([], ["--json"], ["--text"], ["--headers"], ["--changes"], ["--curl"], ["--request"], ["--response"])
+
+
+def run_all(folder: Path, ids: set[str]) -> None:
+    """No command ends in a traceback."""
+    for words in (*COMMANDS, *(["cat", one, *more] for one in sorted(ids) for more in OF_A_CALL)):
+        status, said, complained = run(folder, *words)
+        assert status in (0, 1), (words, complained)
+        assert "Traceback" not in said + complained, words
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """Records as the recorder writes them, of every type, with all keys."""
+    seen = recorded.calls()
+    notes = [("dropped", "lost", {"dropped": {"disk": 2}})]
+    folder = recorded.write(tmp_path_factory.mktemp("whole") / "trace", seen, notes)
+    (path,) = folder.glob("*.mpk")
+    with path.open("rb") as file:
+        records = [frame.decode(one.payload) for one in frame.scan(file) if isinstance(one, frame.Frame)]
+    call = next(one for one in reversed(records) if one is not None and one["type"] == "call")
+    call["link"] = {"kind": "new", "root": "r", "lineage": ["a"], "ground": ["p", "f", "n", "s"], "end": b"e" * 16}
+    call["state"] = {"a": [1, {"b": None}]}
+    call["conversation"] = "conversation-1"
+    call["llm"] |= {"billed": {"web_searches": 1}, "rate_limits": {"a": "b"}}
+    call["llm"] |= {"tool_call_ids": ["t"], "tool_calls": ["u"]}
+    call["response"]["chunks"] = [1, 2]
+    return [one for one in records if one is not None]
+
+
+def places(value: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
+    """Every place in a record."""
+    yield path
+    if isinstance(value, dict):
+        for key, one in value.items():
+            yield from places(one, *path, key)
+    elif isinstance(value, list):
+        for number, one in enumerate(value[:2]):
+            yield from places(one, *path, number)
+
+
+def put(record: dict[str, Any], path: tuple[Any, ...], value: Any) -> Any:
+    """A copy of the record with `value` at a place; `...` takes it out."""
+    if not path:
+        return value
+    new = copy.deepcopy(record)
+    within: Any = new
+    for step in path[:-1]:
+        within = within[step]
+    if value is ...:
+        del within[path[-1]]
+    else:
+        within[path[-1]] = value
+    return new
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.sampled_from(BIG) | st.integers(-(1 << 63), (1 << 64) - 1) | st.floats()
+    | st.text(max_size=8) | st.binary(max_size=8) | st.sampled_from(["http://[::1", "\x1b[31m", "a" * 5000, "\x00"])
+    | st.builds(msgpack.ExtType, st.integers(0, 127), st.binary(max_size=4)),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.text(max_size=5) | st.integers(0, 9), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+
+
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_any_value_in_any_place_costs_that_record_alone(whole: list[dict[str, Any]], data: st.DataObject) -> None:
+    odd: list[Any] = []
+    for _ in range(30):
+        record = data.draw(st.sampled_from(whole))
+        path = data.draw(st.sampled_from(list(places(record))))
+        value = data.draw(st.just(...) if path and data.draw(st.integers(0, 9)) == 0 else VALUES)
+        made = put(record, path, value)
+        if made is ...:
+            continue
+        odd.append(msgpack.packb(made))
+    with tempfile.TemporaryDirectory() as name:
+        folder = segment(Path(name) / "trace", HEADER, CALLER, GOOD[0], *odd, GOOD[1])
+        ids = read_all(folder)
+        assert ids >= {one["id"] for one in GOOD}
+        assert trace.open(folder).query_call(GOOD[1]["id"]).caller["name"] == "bot.py"
+
+
+def test_no_command_fails_over_odd_records(whole: list[dict[str, Any]], tmp_path: Path) -> None:
+    chance = random.Random(3)
+    calls = [one for one in whole if one["type"] == "call"]
+    odd = []
+    anything = [None, True, *BIG, math.nan, math.inf, 0.5, b"\xff", [], [1], {}, {"a": 1}]
+    texts = ["", "x", "http://[::1", "https://h:port/", "\x1b[2J", "\x00", "%%{}", "/" * 300, "2"]
+    for number in range(300):
+        record = calls[number % len(calls)]
+        path = chance.choice(list(places(record)))
+        made = put(record, path, chance.choice(texts if number % 4 else anything))
+        if isinstance(made, dict) and path != ("id",):
+            made["id"] = f"odd-{number}"
+        odd.append(msgpack.packb(made))
+    folder = segment(tmp_path / "trace", HEADER, CALLER, GOOD[0], *odd, GOOD[1])
+
+    ids = read_all(folder)
+
+    assert len(ids) > 20
+    run_all(folder, set(random.Random(1).sample(sorted(ids), 20)))
+
+
+ODD = {
+    "session is a list": {"session": [1]},
+    "a session without an id": {"session": {"name": "x"}},
+    "a step of text": {"session": {"id": "s", "name": "x", "step": "one"}},
+    "llm is a list": {"llm": [1]},
+    "tokens beyond 64 bits": {"llm": {"usage": {"input": 1 << 63}}},
+    "tokens beyond reason": {"llm": {"usage": {"input": (1 << 63) - 1}}},
+    "a cost that is no number": {"llm": {"cost_reported": math.nan}},
+    "a size below 0": {"request": {"method": "POST", "url": "u", "body": {"size": -5}}},
+    "a size beyond 64 bits": {"request": {"method": "POST", "url": "u", "body": {"size": 1 << 63}}},
+    "a time before time": {"time": -1},
+    "a time of text": {"time": "now"},
+    "a time beyond 64 bits": {"time": (1 << 64) - 1},
+    "a duration beyond reason": {"duration": 1 << 62},
+    "flags of numbers": {"flags": [1]},
+    "a lineage of numbers": {"link": {"lineage": 5}},
+    "a state too deep": {"state": json.loads('{"a":' * 80 + "1" + "}" * 80)},
+    "a state of no number": {"state": {"a": math.inf}},
+    "a header of three": {"request": {"method": "POST", "url": "u", "headers": [["a", "b", "c"]]}},
+    "no request": {"request": None},
+    "a call of version 1": {"like": 3},
+}
+
+
+@pytest.mark.parametrize("changes", ODD.values(), ids=ODD)
+def test_an_odd_record_is_said_with_its_place_and_key(tmp_path: Path, changes: dict[str, Any]) -> None:
+    odd = {**call_map(7), **changes}
+    folder = segment(tmp_path / "trace", HEADER, CALLER, *GOOD, odd)
+    offset = sum(len(framed(one)) for one in (HEADER, CALLER, *GOOD))
+
+    assert read_all(folder) == {one["id"] for one in GOOD}
+
+    (problem,) = trace.open(folder).problems
+    key = next(iter(changes))
+    assert (problem.offset, problem.size) == (offset, len(framed(odd)))
+    assert problem.text.startswith("holds a record whose values are not what they should be: ")
+    assert f"$.{key}" in problem.text
+    status, said, _ = run(folder, "trace", "verify")
+    assert (status, f"at {offset}, " in said, key in said) == (1, True, True)
+    status, said, complained = run(folder, "ls", "--json")
+    assert (status, len(said.splitlines()), complained.count("holds a record")) == (0, 2, 1)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"\x93\1\2\3", b"\xc1", b"", b"\x81\xa4type\xa4call\0", b"\x91" * 5000 + b"\0", b"\x81\xa4type\xc4\1x"],
+    ids=["a list", "no msgpack", "nothing", "more behind it", "too deep", "a type of bytes"],
+)
+def test_a_payload_that_is_no_record(tmp_path: Path, payload: bytes) -> None:
+    folder = segment(tmp_path / "trace", HEADER, CALLER, GOOD[0], payload, GOOD[1])
+
+    assert read_all(folder) == {one["id"] for one in GOOD}
+    assert len(trace.open(folder).problems) == 1
+
+
+HEADERS = {"format": 5, "version": "two", "started": (1 << 64) - 1, "id": None, "writer": {"pid": 1 << 40}}
+
+
+@pytest.mark.parametrize("header", [{key: value} for key, value in HEADERS.items()], ids=str)
+def test_an_odd_header_is_said(tmp_path: Path, header: dict[str, Any]) -> None:
+    folder = segment(tmp_path / "trace", HEADER | header, CALLER, *GOOD)
+
+    assert read_all(folder) == {one["id"] for one in GOOD}
+    assert [(one.offset, "lost its header" in one.text) for one in trace.open(folder).problems] == [(0, True)]
+
+
+def test_a_segment_of_the_older_version_is_said_and_can_be_removed(tmp_path: Path) -> None:
+    folder = segment(tmp_path / "trace", HEADER | {"version": 1}, {"type": "values", "first": 0, "values": []}, GOOD[0])
+    (path,) = folder.iterdir()
+
+    assert read_all(folder) == set()
+
+    status, said, _ = run(folder, "trace", "verify")
+    assert status == 1
+    assert "was written by an older Sessiontap (format version 1)" in said
+    assert "trace prune --older-than" in said
+    restored = trace.restore(folder)
+    assert list(restored) == []
+    assert restored.note == "1 of 1 segments are of another version of the format, and were not read"
+    assert prune(folder, older_than=path.stat().st_mtime_ns + 1).segments == (path,)
+    assert not path.exists()
+
+
+def bomb(size: int) -> dict[str, Any]:
+    """A body whose few bytes zstd makes `size` of."""
+    block = zstandard.ZstdCompressor(level=3).compress(bytes(128 << 20))
+    return body.encode(b"x" * 1000) | {"size": size, "data": block * (size // (128 << 20) + 1)}
+
+
+@pytest.mark.parametrize("size", [8 << 30, (1 << 28) + 1, 1 << 20], ids=["8 GB", "over the most", "more than it says"])
+def test_a_body_that_would_fill_the_memory_is_refused(tmp_path: Path, size: int) -> None:
+    import resource
+
+    request = {"method": "POST", "url": "u", "body": bomb(size)}
+    folder = segment(tmp_path / "trace", HEADER, CALLER, {**call_map(1), "request": request}, GOOD[1])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    (problem,) = verify(folder).problems
+
+    assert "bytes" in problem.text
+    assert len(list(trace.open(folder).calls())) == 2
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, "kilobytes"
+
+
+def test_a_closed_segment_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    """Frames larger than ours, and a table that says so."""
+    packed = zstandard.ZstdCompressor(level=3).compress(bytes(256 << 20))
+    folder = tmp_path / "trace"
+    folder.mkdir()
+    from sessiontap.trace import seekable
+
+    table = seekable.table([(len(packed), 256 << 20)] * 8)
+    (folder / "20260101T000000.000000Z-1-aaaaaa.mpk.zst").write_bytes(packed * 8 + table)
+
+    assert read_all(folder) == set()
+    assert verify(folder).problems
+
+
+def test_bodies_that_lean_on_one_another_for_ever_are_refused(tmp_path: Path) -> None:
+    """Each says that it leans on one before; and each is large."""
+    records, offset = [HEADER, CALLER], sum(len(framed(one)) for one in (HEADER, CALLER))
+    stored = body.encode(b"x" * 300)
+    for number in range(1500):
+        sent = {"method": "POST", "url": "u", "body": stored}
+        records.append({**call_map(number), "request": sent})
+        size = len(framed(records[-1]))
+        offset += size
+        stored = body.encode(os.urandom(300)) | {"enc": "zstd-delta", "base": call_map(number)["id"], "back": size}
+    folder = segment(tmp_path / "trace", *records)
+
+    newest = next(iter(trace.open(folder).calls()))
+    with pytest.raises(trace.BodyError, match="leans on too many others"):
+        newest.request_body()
+
+
+def test_every_key_that_the_recorder_writes_is_known(whole: list[dict[str, Any]]) -> None:
+    """So nothing of a record is lost on the way through the log."""
+    for record in whole:
+        read = shape.read(msgpack.packb(record))
+        assert read == record
