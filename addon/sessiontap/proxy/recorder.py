@@ -28,6 +28,7 @@ from sessiontap.recording.handle import Handle, Receipt
 from sessiontap.redaction import Redactor, call_secrets, user_key
 from sessiontap.rules import Rules
 from sessiontap.trace import TraceError
+from sessiontap.trace.folders import secure
 from sessiontap.trace.restore import Restored, restore, wait_for_orphans
 from sessiontap.trace.writer import check
 
@@ -48,6 +49,8 @@ class Recorder:
     ) -> None:
         """Raises TraceError: the folder cannot be written, or no process be started. Raises RedactionError: no key."""
         check(settings.trace)
+        if (said := secure(settings.trace)) is not None:
+            logger.warning(f"sessiontap: {said}")
         self._settings = settings
         self._on_read = on_read
         self._faults = faults

@@ -1,4 +1,4 @@
-"""Folders for their user alone, whatever the umask."""
+"""Whether others can look into the trace folder."""
 
 from __future__ import annotations
 
@@ -7,19 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-
-def make_private(folder: Path) -> None:
-    """Make `folder` and what is missing above it, each 0700. Raises OSError."""
-    if folder.is_dir():
-        return
-    if not folder.parent.exists():
-        make_private(folder.parent)
-    try:
-        folder.mkdir(mode=0o700)
-        folder.chmod(0o700)
-    except FileExistsError:
-        if not folder.is_dir():
-            raise
+from sessiontap import private
 
 
 def secure(folder: Path) -> str | None:
@@ -29,12 +17,11 @@ def secure(folder: Path) -> str | None:
     """
     if os.name != "posix":
         return None
-    with contextlib.suppress(RuntimeError, OSError):
-        home = Path.home() / ".sessiontap"
+    home = private.home()
+    with contextlib.suppress(OSError):
         for own in (home, *([folder] if home in folder.parents else [])):
             if own.is_dir() and own.stat().st_uid == os.geteuid() and _is_open(own):
                 own.chmod(0o700)
-    with contextlib.suppress(OSError):
         if _is_open(folder):
             mode = stat.S_IMODE(folder.stat().st_mode)
             return f"others can look into the trace folder {folder} (mode {mode:03o}): chmod 700 closes it to them"

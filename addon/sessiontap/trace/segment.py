@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from sessiontap import private
 from sessiontap.trace import frame
-from sessiontap.trace.folders import make_private
 
 try:
     import fcntl
@@ -41,7 +41,7 @@ class Segment:
     def __init__(self, folder: Path, writer: Mapping[str, Any], after: int = 0) -> None:
         """A new segment in `folder` (made 0700 where missing), named by a time later than `after` (Unix ns)."""
         self.named = max(time.time_ns() // 1000 * 1000, after + 1000)
-        make_private(folder)
+        private.make(folder)
         moment = datetime.fromtimestamp(self.named // 1_000_000_000, UTC)
         stamp = f"{moment:%Y%m%dT%H%M%S}.{self.named // 1000 % 1_000_000:06}Z"
         self.path = folder / f"{stamp}-{os.getpid()}-{secrets.token_hex(3)}{SUFFIX}"
