@@ -416,3 +416,13 @@ def test_every_flipped_bit_of_a_closed_segment_is_found(plain: Path, folder: Pat
             assert one.record == expected[one.id][0]
             with contextlib.suppress(trace.BodyError):
                 assert one.request_body() == expected[one.id][1]
+
+
+def test_a_call_that_was_asked_for_has_its_bodies_when_its_segment_was_written_anew(plain: Path, folder: Path) -> None:
+    close_segment(plain)
+    wanted = trace.open(folder).query_call(call_map(CALLS - 1)["id"])
+    kept = trace.open(folder).query_call(call_map(CALLS - 1)["id"]).request_body()
+
+    prune(folder, session="session-0")
+
+    assert wanted.request_body() == kept

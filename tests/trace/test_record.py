@@ -1,6 +1,7 @@
 """What is seen of a call becomes the keys of the format, and no secret gets into them."""
 
 import json
+import math
 from dataclasses import fields, replace
 
 import msgpack
@@ -166,6 +167,24 @@ def test_a_call_that_went_directly_says_why():
     record = call_record(replace(SEEN, gateway=Direct("HELICONE_API_KEY is not set"), edits=()), REDACTOR)
 
     assert record["changes"] == [["direct", None, "api.openai.com", None, "HELICONE_API_KEY is not set"]]
+
+
+@pytest.mark.parametrize("odd", [1 << 64, (1 << 63) - 1, 10**12 + 1, -1], ids=str)
+def test_a_number_of_tokens_that_cannot_be_is_unknown(odd):
+    """Else no reader would take the call."""
+    reply = replace(SEEN.reply, usage=Usage(input=odd, output=7, reasoning=odd), billed=Billed(input=odd, output=3))
+
+    record = call_record(replace(SEEN, reply=reply), REDACTOR)
+
+    assert (record["llm"]["usage"]["input"], record["llm"]["usage"]["output"]) == (None, 7)
+    assert record["llm"]["billed"] == {"output": 3}
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf, 1e300], ids=str)
+def test_a_cost_that_cannot_be_is_unknown(odd):
+    record = call_record(replace(SEEN, reply=replace(SEEN.reply, cost_reported=odd)), REDACTOR)
+
+    assert record["llm"]["cost_reported"] is None
 
 
 def test_capture_metadata_keeps_sizes_alone():

@@ -55,9 +55,9 @@ def close_segment(path: Path, *, ours: bool = False, stop: Callable[[], bool] = 
             return False
         with draft:
             try:
-                compress(plain, draft, stop)
+                size = compress(plain, draft, stop)
                 with alone(path.parent):
-                    if not _is_still(path, status):
+                    if not _is_still(path, status) or path.stat().st_size != size:
                         return False
                     os.utime(draft_name(path), ns=(status.st_atime_ns, status.st_mtime_ns))  # no call in it began later
                     os.replace(draft_name(path), closed_name(path))
@@ -70,8 +70,8 @@ def close_segment(path: Path, *, ours: bool = False, stop: Callable[[], bool] = 
                     draft_name(path).unlink(missing_ok=True)
 
 
-def compress(plain: BinaryIO, out: BinaryIO, stop: Callable[[], bool] = lambda: False) -> None:
-    """Write the closed form of what is in `plain`, and see that the disk has it. Raises OSError."""
+def compress(plain: BinaryIO, out: BinaryIO, stop: Callable[[], bool] = lambda: False) -> int:
+    """Write the closed form of what is in `plain`, and see that the disk has it. Its plain bytes. Raises OSError."""
     sizes: list[tuple[int, int]] = []
     while block := _read(plain, BLOCK):
         if stop():
@@ -82,6 +82,7 @@ def compress(plain: BinaryIO, out: BinaryIO, stop: Callable[[], bool] = lambda: 
     out.write(seekable.table(sizes))
     out.flush()
     os.fsync(out.fileno())
+    return sum(size for _, size in sizes)
 
 
 def tidy(folder: Path) -> None:

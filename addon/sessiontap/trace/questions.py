@@ -113,19 +113,19 @@ class Questions:
 
     def place(self, prefix: str) -> Place:
         """Segment and offset of the call whose id begins with `prefix`, or of `@N`. Raises TraceError."""
-        path, offset, _ = self._found(prefix)
+        _, path, offset, _ = self._found(prefix)
         return path, offset
 
-    def _found(self, prefix: str) -> tuple[Path, int, int | None]:
-        """As `place`, and the offset of the call's caller, None if it is unknown."""
+    def _found(self, prefix: str) -> tuple[str, Path, int, int | None]:
+        """The call's id, its place, and the offset of its caller, None if that is unknown. Raises TraceError."""
         found = self._asked().place(prefix.lower())
         if len(found) > 1:
             raise TraceError(f"more than one call's id begins with {prefix!r}", "Give more of it.")
         if not found:
             what = f"there is no call {prefix}" if prefix.startswith("@") else f"no call's id begins with {prefix!r}"
             raise TraceError(f"{what} in {self.folder}", "List them with `sessiontap calls`.")
-        (_, name, offset, caller), *_ = found
-        return self.folder / name, offset, caller
+        (call_id, name, offset, caller), *_ = found
+        return call_id, self.folder / name, offset, caller
 
     def close(self) -> None:
         """Let go of the index's file."""

@@ -102,8 +102,8 @@ class Trace(Questions):
 
     def query_call(self, prefix: str) -> StoredCall:
         """As `call`, by the index: only the call itself is read, and its caller. Raises TraceError."""
-        path, offset, caller = self._found(prefix)
-        if (found := self._read_alone(path, offset, caller)) is not None:
+        call_id, path, offset, caller = self._found(prefix)
+        if (found := self._read_alone(call_id, path, offset, caller)) is not None:
             return found
         for call in self._load(self._update(path), offset):  # another file has come in the place of that one
             return call
@@ -209,19 +209,28 @@ class Trace(Questions):
             part.trouble(0, 0, f"cannot be read: {error.strerror or error}")
         return part
 
-    def _read_alone(self, path: Path, offset: int, caller_offset: int | None) -> StoredCall | None:
-        """The call at `offset` without a look at what else the segment holds; None if none stands there."""
+    def _read_alone(self, call_id: str, path: Path, offset: int, caller_offset: int | None) -> StoredCall | None:
+        """The call at `offset` without a look at what else the segment holds; None if it does not stand there."""
         try:
             with open_segment(path) as file:
                 call = read_at(file, offset)
                 caller = read_at(file, caller_offset) if caller_offset is not None else None
         except OSError:
             return None
-        if call is None or call["type"] != "call":
+        if call is None or call["type"] != "call" or call["id"] != call_id:
             return None
         if caller is not None and (caller["type"] != "caller" or caller["id"] != call.get("caller")):
             return None
-        return StoredCall(call, caller, lambda side, stored: self._chains.decode(path, offset, side, stored))
+
+        def decode(side: str, stored: Record) -> bytes | None:
+            try:
+                return self._chains.decode(path, offset, side, stored)
+            except body.BodyError:
+                if self.place(call_id) == (path, offset):
+                    raise
+                return self.query_call(call_id).body(side)  # its segment was written anew meanwhile
+
+        return StoredCall(call, caller, decode)
 
     def _load(self, part: Part, offset: int) -> Iterator[StoredCall]:
         """The call at `offset`; none where the file, or the call in it, went away meanwhile."""

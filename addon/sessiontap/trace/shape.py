@@ -18,6 +18,7 @@ from msgspec import Meta
 
 MOST_COUNT = 10**12
 """Of tokens, steps, records: sums of a million of them are still 64-bit integers."""
+MOST_DOLLARS = 1e12
 MOST_BYTES = 1 << 44
 _DEEPEST = 64
 """Levels of what users may put into the log themselves (`state`) or what older proxies kept (`link`)."""
@@ -33,7 +34,7 @@ Bytes = Annotated[int, Meta(ge=0, le=MOST_BYTES)]
 Pid = Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
 Field = Annotated[list[str], Meta(min_length=2, max_length=2)]
 Change = Annotated[list[str | None], Meta(min_length=5, max_length=5)]
-Dollars = Annotated[float, Meta(ge=-1e12, le=1e12)]
+Dollars = Annotated[float, Meta(ge=-MOST_DOLLARS, le=MOST_DOLLARS)]
 
 
 class Writer(TypedDict, total=False):

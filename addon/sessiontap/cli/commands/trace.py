@@ -205,6 +205,7 @@ def _info_json(found: Info) -> dict[str, Any]:
             {
                 "file": str(one.path),
                 "bytes": one.size,
+                "plain_bytes": one.plain_size,
                 "live": one.live,
                 "readable": one.readable,
                 "started": iso((one.header or {}).get("started")),

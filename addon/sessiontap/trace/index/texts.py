@@ -122,7 +122,7 @@ def _texts(place: tuple[Path, int], record: Record, chains: Chains) -> Iterator[
             said = [reply.text or "", *(f"{tool.name} {tool.arguments or ''}" for tool in reply.tool_calls)]
             if text := "\n".join(filter(None, said)):
                 yield text
-    except (BodyError, KeyError, TypeError, ValueError, AttributeError):
+    except (BodyError, KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return  # damaged, or by a writer that has other ideas: found by its other columns alone
 
 
