@@ -23,7 +23,7 @@ from sessiontap.trace.maintenance import verify
 SEED = int(os.environ.get("SESSIONTAP_SEED") or random.SystemRandom().randrange(10**6))
 FLIPS = 400
 CUTS = 150
-TEXT = "You are a helpful assistant. " * 40
+TEXT = "You are a helpful assistant. " * 80
 HEADERS = [["content-type", "application/json"], ["x-agent", "one of many that say the same again"]]
 TOOLS = [{"name": f"tool-{number}", "description": "does what it says"} for number in range(20)]
 
@@ -32,7 +32,7 @@ def call(number: int) -> dict[str, Any]:
     """A turn of one of two conversations, whose bodies lean on each other and whose headers repeat."""
     turns = [f"turn {n}: {'what is new? ' * 5}" for n in range(number + 1)]
     request = json.dumps({"messages": [TEXT, *turns], "of": number % 2}).encode()
-    reply = json.dumps({"answer": number, "text": "It follows from what was said before. " * 12}).encode()
+    reply = json.dumps({"answer": number, "text": "It follows from what was said before. " * 60}).encode()
     return call_map(
         number,
         host="api.example",

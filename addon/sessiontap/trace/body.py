@@ -61,10 +61,11 @@ class Plain:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-def encode(data: bytes, wire: str | None = None) -> dict[str, Any]:
-    """The stored form of `data`, which came in the content-encoding `wire` (None: as it is)."""
+def encode(data: bytes, wire: str | None = None, small: int = SMALL) -> dict[str, Any]:
+    """The stored form of `data`, which came in the content-encoding `wire` (None: as it is); up to `small` bytes it
+    stays as it is."""
     marked = MARK in data
-    if len(data) > SMALL or marked:
+    if len(data) > small or marked:
         packed = _compress(data)
         if marked or len(packed) < len(data):
             return _stored(data, wire, "zstd", packed)

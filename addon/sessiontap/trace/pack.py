@@ -15,6 +15,12 @@ from sessiontap.trace.body import Plain
 Record = dict[str, Any]
 
 
+AS_IT_IS = 2048
+"""Bytes up to which a body is not packed: the segment that is closed, compressed as a whole, is smaller for it (calls
+of two bodies of 0.8 KB: 480 bytes each, 570 where they lean on others at nine times the CPU time), and any msgpack
+reader reads them."""
+
+
 class Packer:
     """Packs the calls of one segment in the order in which they are written: `at`, then `written`, for each."""
 
@@ -40,6 +46,9 @@ class Packer:
         for side, bases in self._bases.items():
             message = call.get(side)
             if isinstance(message, dict) and isinstance(plain := message.get("body"), Plain):
+                if len(plain.data) <= AS_IT_IS:
+                    packed[side] = message | {"body": {**plain.extra, **body.encode(plain.data, plain.wire, AS_IT_IS)}}
+                    continue
                 base = bases.choose(call, plain.data)
                 if base is None:
                     stored = body.encode(plain.data, plain.wire)
