@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sessiontap.cli.timeline import SECOND, Span, lines, scale
+from sessiontap.cli.timeline import SECOND, Piece, Scale, Span, lines, scale
 
 HOUR = 3600 * SECOND
 
@@ -93,3 +93,10 @@ def test_columns_are_in_proportion() -> None:
 
 def test_nothing_is_no_picture() -> None:
     assert picture() == []
+
+
+def test_a_time_behind_the_picture_is_in_its_last_column() -> None:
+    """A log may say that the first token came after the end."""
+    picture = Scale([Piece(0, 100, 0, 10)], 10.0)
+
+    assert (picture.column(50), picture.column(1 << 60), picture.column(1 << 60, is_end=True)) == (5, 9, 9)

@@ -81,8 +81,8 @@ class Scale:
         return [(one.column + one.columns, after.start - one.end) for one, after in ends]
 
     def column(self, time: int, *, is_end: bool = False) -> int:
-        """The column in which `time` falls; of an end the last one that it fills."""
-        piece = next(one for one in self.pieces if time <= one.end)
+        """The column in which `time` falls; of an end the last one that it fills. What is later is in the last one."""
+        piece = next((one for one in self.pieces if time <= one.end), self.pieces[-1])
         exact = (time - piece.start) / self.each
         inside = ceil(exact) - 1 if is_end else int(exact)
         return piece.column + min(max(inside, 0), piece.columns - 1)

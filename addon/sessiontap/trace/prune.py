@@ -113,7 +113,7 @@ def _plan(
                 left -= 0 if one.live else one.size
     plan = _Plan()
     for number, one in enumerate(segments, 1):
-        if one.path in doomed or session is not None:
+        if one.path in doomed or (session is not None and one.readable):
             with contextlib.suppress(FileNotFoundError):
                 _consider(plan, one.path, one.path in doomed, session)
         if progress is not None:
@@ -164,11 +164,12 @@ def _delete(path: Path, dry_run: bool) -> int:
 
 def _without(path: Path, session: str, dry_run: bool) -> int:
     """Take a session out of the segment of the name `path`. The bytes that it becomes smaller by."""
-    with contextlib.suppress(FileNotFoundError):
-        closing.settle(path)
+    if not dry_run:
+        with contextlib.suppress(FileNotFoundError):
+            closing.settle(path)
+        draft_name(path).unlink(missing_ok=True)  # of a closing: it holds what is to go
     draft = path.with_name(f".{path.name}.draft")
     draft.unlink(missing_ok=True)  # left by one that was stopped
-    draft_name(path).unlink(missing_ok=True)  # of a closing: it holds what is to go
     packed = path.with_name(f".{path.name}.packed.draft")
     packed.unlink(missing_ok=True)
     try:
