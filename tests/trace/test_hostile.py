@@ -203,15 +203,12 @@ ODD = {
     "a session without an id": {"session": {"name": "x"}},
     "a step of text": {"session": {"id": "s", "name": "x", "step": "one"}},
     "llm is a list": {"llm": [1]},
-    "tokens beyond 64 bits": {"llm": {"usage": {"input": 1 << 63}}},
-    "tokens beyond reason": {"llm": {"usage": {"input": (1 << 63) - 1}}},
-    "a cost that is no number": {"llm": {"cost_reported": math.nan}},
+    "a usage that is a list": {"llm": {"usage": [1]}},
     "a size below 0": {"request": {"method": "POST", "url": "u", "body": {"size": -5}}},
     "a size beyond 64 bits": {"request": {"method": "POST", "url": "u", "body": {"size": 1 << 63}}},
     "a time before time": {"time": -1},
     "a time of text": {"time": "now"},
     "a time beyond 64 bits": {"time": (1 << 64) - 1},
-    "a duration beyond reason": {"duration": 1 << 62},
     "flags of numbers": {"flags": [1]},
     "a lineage of numbers": {"link": {"lineage": 5}},
     "a state too deep": {"state": json.loads('{"a":' * 80 + "1" + "}" * 80)},
@@ -239,6 +236,27 @@ def test_an_odd_record_is_said_with_its_place_and_key(tmp_path: Path, changes: d
     assert (status, f"at {offset}, " in said, key in said) == (1, True, True)
     status, said, complained = run(folder, "ls", "--json")
     assert (status, len(said.splitlines()), complained.count("holds a record")) == (0, 2, 1)
+
+
+UNKNOWN = {
+    "tokens beyond 64 bits": ({"llm": {"usage": {"input": 1 << 63}}}, {"llm": {"usage": {"input": None}}}),
+    "tokens of text": ({"llm": {"usage": {"input": "7"}}}, {"llm": {"usage": {"input": None}}}),
+    "a cost that is no number": ({"llm": {"cost_reported": math.nan}}, {"llm": {"cost_reported": None}}),
+    "searches below 0": ({"llm": {"billed": {"web_searches": -1, "speed": "x"}}}, {"llm": {"billed": {"speed": "x"}}}),
+    "a duration beyond reason": ({"duration": 1 << 62}, {"duration": None}),
+}
+
+
+@pytest.mark.parametrize(("written", "told"), UNKNOWN.values(), ids=UNKNOWN)
+def test_a_number_that_cannot_be_is_unknown_and_the_call_is_there(
+    tmp_path: Path, written: dict[str, Any], told: dict[str, Any]
+) -> None:
+    folder = segment(tmp_path / "trace", HEADER, CALLER, {**call_map(7), **written})
+
+    assert read_all(folder) == {call_map(7)["id"]}
+
+    (call,) = trace.open(folder).calls()
+    assert {key: call.record[key] for key in told} == told
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from sessiontap.rules.decision import Decision, Labels
 from sessiontap.sessions.session import Link, Session
 from sessiontap.trace import body
 from sessiontap.trace.note import note_record as note_record
-from sessiontap.trace.shape import MOST_COUNT, MOST_DOLLARS
 from sessiontap.trace.views import WARM_UP as WARM_UP
+from sessiontap.trace.views import dollars, tokens
 
 Record = dict[str, Any]
 
@@ -248,21 +248,21 @@ def _llm(call: Call | None, reply: Reply | None, response: SeenResponse | None, 
         "tool_calls": _texts((tool.name for tool in tools), redactor),
         "tool_results": [_text(name, redactor) for name in _results(asked)] if asked else [],
         "usage": {
-            "input": _count(usage.input),
-            "output": _count(usage.output),
-            "cache_read": _count(usage.cache_read),
-            "cache_write": _count(usage.cache_write),
-            "reasoning": _count(usage.reasoning),
+            "input": tokens(usage.input),
+            "output": tokens(usage.output),
+            "cache_read": tokens(usage.cache_read),
+            "cache_write": tokens(usage.cache_write),
+            "reasoning": tokens(usage.reasoning),
         }
         if usage
         else None,
-        "cost_reported": _dollars(reply.cost_reported) if reply else None,
+        "cost_reported": dollars(reply.cost_reported) if reply else None,
         "service_tier": _text(reply.service_tier, redactor) if reply else None,
         "error": {"type": _text(error.type, redactor), "message": _text(error.message, redactor)} if error else None,
     }
     if reply and reply.billed and (billed := reply.billed.stated()):
         # A flag is a number to Python, too, and stays.
-        record["billed"] = {key: one for key, one in billed.items() if type(one) is not int or _count(one) is not None}
+        record["billed"] = {key: one for key, one in billed.items() if type(one) is not int or tokens(one) is not None}
     if response is not None and (asked_as := request_id(response.headers)):
         record["request_id"] = redactor.text(asked_as)
     if response is not None and (limits := rate_limits(response.headers)):
@@ -272,15 +272,6 @@ def _llm(call: Call | None, reply: Reply | None, response: SeenResponse | None, 
     if problems := [*(asked.problems if asked else ()), *(reply.problems if reply else ())]:
         record["problems"] = _texts(problems, redactor)
     return record
-
-
-def _count(value: int | None) -> int | None:
-    """What readers take for a number of tokens; what is none of that size is unknown."""
-    return value if value is not None and 0 <= value <= MOST_COUNT else None
-
-
-def _dollars(value: float | None) -> float | None:
-    return value if value is not None and abs(value) <= MOST_DOLLARS else None
 
 
 def _request(request: SeenRequest, redactor: Redactor, whole: bool) -> Record:

@@ -16,25 +16,26 @@ import msgpack  # type: ignore[import-untyped]
 import msgspec
 from msgspec import Meta
 
-MOST_COUNT = 10**12
-"""Of tokens, steps, records: sums of a million of them are still 64-bit integers."""
-MOST_DOLLARS = 1e12
+from sessiontap.trace.views import LATEST, MOST_TOKENS, dollars, span, tokens
+
 MOST_BYTES = 1 << 44
 _DEEPEST = 64
 """Levels of what users may put into the log themselves (`state`) or what older proxies kept (`link`)."""
 _MOST_INTEGER = 1 << 63
 
 Id = Annotated[str, Meta(min_length=1, max_length=4096)]
-Time = Annotated[int, Meta(ge=0, le=1 << 62)]
-"""Unix nanoseconds, up to the year 2116."""
-Duration = Annotated[int, Meta(ge=-(1 << 61), le=1 << 61)]
-"""Nanoseconds."""
-Count = Annotated[int, Meta(ge=0, le=MOST_COUNT)]
+Time = Annotated[int, Meta(ge=0, lt=LATEST)]
+"""Unix nanoseconds."""
+Count = Annotated[int, Meta(ge=0, le=MOST_TOKENS)]
+Duration = Any
+Tokens = Any
+Dollars = Any
+"""A measured number (nanoseconds, a count, an amount). One that is none, or out of its range, is unknown: the call is
+worth more than it."""
 Bytes = Annotated[int, Meta(ge=0, le=MOST_BYTES)]
 Pid = Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
 Field = Annotated[list[str], Meta(min_length=2, max_length=2)]
 Change = Annotated[list[str | None], Meta(min_length=5, max_length=5)]
-Dollars = Annotated[float, Meta(ge=-MOST_DOLLARS, le=MOST_DOLLARS)]
 
 
 class Writer(TypedDict, total=False):
@@ -91,23 +92,23 @@ class Session(TypedDict):
 
 
 class Usage(TypedDict, total=False):
-    input: Count | None
-    output: Count | None
-    cache_read: Count | None
-    cache_write: Count | None
-    reasoning: Count | None
+    input: Tokens
+    output: Tokens
+    cache_read: Tokens
+    cache_write: Tokens
+    reasoning: Tokens
 
 
 class Billed(TypedDict, total=False):
-    input: Count
-    output: Count
-    cache_write_1h: Count
-    audio_input: Count
-    audio_cache_read: Count
-    audio_output: Count
-    image_input: Count
-    image_output: Count
-    web_searches: Count
+    input: Tokens
+    output: Tokens
+    cache_write_1h: Tokens
+    audio_input: Tokens
+    audio_cache_read: Tokens
+    audio_output: Tokens
+    image_input: Tokens
+    image_output: Tokens
+    web_searches: Tokens
     speed: str
     tools: list[str]
     subscription: bool
@@ -132,7 +133,7 @@ class Llm(TypedDict, total=False):
     tool_results: list[str | None] | None
     tool_call_ids: list[str | None] | None
     usage: Usage | None
-    cost_reported: Dollars | None
+    cost_reported: Dollars
     service_tier: str | None
     billed: Billed | None
     error: Error | None
@@ -185,9 +186,9 @@ class Call(TypedDict):
     llm: NotRequired[Llm | None]
     outcome: NotRequired[str | None]
     flags: NotRequired[list[str]]
-    duration: NotRequired[Duration | None]
-    time_to_first_byte: NotRequired[Duration | None]
-    time_to_first_token: NotRequired[Duration | None]
+    duration: NotRequired[Duration]
+    time_to_first_byte: NotRequired[Duration]
+    time_to_first_token: NotRequired[Duration]
     client: NotRequired[str | None]
     proxy_user: NotRequired[str | None]
     agent: NotRequired[str | None]
@@ -272,10 +273,22 @@ class _MisfitError(Exception):
     pass
 
 
+_DURATIONS = frozenset(("duration", "time_to_first_byte", "time_to_first_token"))
+_NO_COUNTS = frozenset(("speed", "tools", "subscription"))
+
+
 def _check_call(call: dict[str, Any]) -> None:
-    llm = call.get("llm")
-    if llm is not None and (cost := llm.get("cost_reported")) is not None and not math.isfinite(cost):
-        raise _MisfitError("not a finite number - at `$.llm.cost_reported`")
+    for key in _DURATIONS & call.keys():
+        call[key] = span(call[key])
+    llm = call.get("llm") or {}
+    if "cost_reported" in llm:
+        llm["cost_reported"] = dollars(llm["cost_reported"])
+    usage, billed = llm.get("usage"), llm.get("billed")
+    if usage is not None:
+        llm["usage"] = {key: tokens(count) for key, count in usage.items()}
+    if billed is not None:
+        told = {key: tokens(one) if key not in _NO_COUNTS else one for key, one in billed.items()}
+        llm["billed"] = {key: one for key, one in told.items() if one is not None}
     if (link := call.get("link")) is not None:
         msgspec.convert({"link": link}, _Linked)
         _check_plain(link, "$.link", binary=True)

@@ -20,6 +20,8 @@ MOST_TOKENS = 10**12
 """The largest count of tokens of a call; what is beyond is unknown."""
 MOST_DOLLARS = 10**9
 """The largest cost of a call."""
+LATEST = 1 << 62
+"""Nanoseconds: until 2116."""
 EXACT = 2**53 - 1
 """The largest sum that is told: up to it 64-bit floats, and so every reader of JSON, are exact (RFC 8259, 6)."""
 
@@ -43,6 +45,11 @@ def tokens(value: Any) -> int | None:
     """A count of tokens, None if it is none or out of range."""
     known = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS
     return value if known else None
+
+
+def span(value: Any) -> int | None:
+    """Nanoseconds, since 1970 or for how long, None out of range: the sum of two is to fit 64 bits and be a date."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < LATEST else None
 
 
 def dollars(value: Any) -> float | None:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from sessiontap.trace.index.strings import Strings
-from sessiontap.trace.views import dollars, is_error, tokens
+from sessiontap.trace.views import dollars, is_error, span, tokens
 
 Record = Mapping[str, Any]
 
@@ -34,8 +34,6 @@ COLUMNS = (*PLAIN, *TEXTS, *JSONS)
 USAGE = ("input", "output", "cache_read", "cache_write", "reasoning")
 
 _MOST = 1 << 63
-_LATEST = 1 << 62
-"""Nanoseconds: until 2116."""
 _NOTHING: dict[str, Any] = {}
 _encode = msgspec.json.Encoder().encode
 
@@ -65,11 +63,8 @@ def row_of(
         asked("billed"),
     )
     number = strings.number
-    time = span(get("time"))
-    if time is None:
-        raise ValueError("a time out of range")
     return (
-        time, span(get("duration")), span(get("time_to_first_byte")),
+        get("time"), span(get("duration")), span(get("time_to_first_byte")),
         span(get("time_to_first_token")), session, caller, whole(said("step")), asked("stream"),
         whole(response.get("status")), is_error(call), tokens(count("input")), tokens(count("output")),
         tokens(count("cache_read")), tokens(count("cache_write")), tokens(count("reasoning")),
@@ -149,11 +144,6 @@ def call_of(row: Record, strings: Mapping[int, str], session_id: str | None) -> 
 def whole(value: Any) -> int | None:
     """An integer that SQLite can hold, else None."""
     return value if isinstance(value, int) and -_MOST <= value < _MOST else None
-
-
-def span(value: Any) -> int | None:
-    """Nanoseconds, since 1970 or for how long, None out of range: the sum of two is to fit 64 bits and be a date."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LATEST else None
 
 
 def size(message: dict[str, Any]) -> int | None:
