@@ -88,7 +88,7 @@ def undecided(breaks: str) -> Fault:
 
 
 FAULTS = {
-    "the rules file": Fault("sessiontap.proxy.rules_file:RulesFile.changed", "in rules file"),
+    "the rules file": Fault("sessiontap.proxy.rules_file:RulesFile.is_current", "in rules file"),
     "a caller's look-up": Fault("sessiontap.proxy.connections:find_known", "in caller look-up"),
     "reading a request": undecided("sessiontap.proxy.plan:read_request"),
     "deciding": undecided("sessiontap.proxy.plan:decide"),

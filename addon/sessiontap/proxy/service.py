@@ -256,8 +256,8 @@ class Service:
         """The rules for this call: a changed file is read first."""
         file = self._rules_file
         assert file is not None
-        if not file.is_current():
-            with self.faults.guard("rules file"):
+        with self.faults.guard("rules file"):
+            if not file.is_current():
                 await file.current()
         return self.rules
 
