@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 from tests.llm.llm_frames import error, event
 
+from sessiontap.exchange import Headers
 from sessiontap.llm.eventstream import frames
 from sessiontap.redaction import RedactionError, Redactor, replacer, streams
 
@@ -519,3 +520,24 @@ def test_long_values_across_the_border_of_a_window(redactor, length):
 
         assert value[:40].encode() not in redactor.body(body)
         assert value[-40:].encode() not in redactor.body(body)
+
+
+def test_a_body_of_more_credentials_than_anybody_has_is_cut_short(redactor, monkeypatch):
+    """It would take a hundred bytes of memory for each of its own; nothing that follows is shown unsearched."""
+    monkeypatch.setattr(replacer, "MOST_HITS", 1_000)
+    many = b" ".join(b"password=aB3dE%07d" % number for number in range(3_000))
+    found = redactor.body(b'{"text": "' + many + b' the-end"}')
+    assert b"aB3dE" not in found
+    assert b"the-end" not in found
+    assert 1_000 <= found.count(b"[redacted:") < 2_000  # a window more
+    assert found.count(b"[redacted:too-many:") == 1
+
+
+def test_what_is_remembered_of_windows_is_bounded_by_what_they_hold(redactor, monkeypatch):
+    monkeypatch.setattr(replacer, "_HITS_REMEMBERED", 3_000)
+    windows = redactor._replacer._windows
+    for start in range(0, 8_000, 2_000):
+        knowing = redactor.knowing(Headers([("x-api-key", f"own-{start}-Ab3dE5gH7jK9mN1p")]), "https://llm.example/", {})
+        knowing.body(b" ".join(b"password=aB3dE%09d" % number for number in range(start, start + 2_000)))
+        assert windows.hits == sum(map(len, windows._found.values())) <= 3_000
+    assert windows.hits > 1_000

@@ -33,6 +33,10 @@ _NEAR = 1 << 11
 _LONG = (b"eyJ", b"-----BEGIN")
 """How those begin that cannot be told before their end, which may be far."""
 _WINDOWS_REMEMBERED = 8192
+_HITS_REMEMBERED = 200_000
+"""In all windows that are remembered: about 30 MB."""
+MOST_HITS = 50_000
+"""Credentials of one body. A body with more is made to cost time and memory: what follows goes as a whole."""
 _PAUSE_AFTER = 16
 """Windows searched in one go."""
 _PAUSE = 1e-5
@@ -53,7 +57,7 @@ class Replacer:
         self._own: tuple[call_secrets.Needle, ...] = ()
         self._own_texts: tuple[str, ...] = ()
         """The ways to write them."""
-        self._seen: dict[tuple[object, ...], tuple[Hit, ...]] = {}
+        self._windows = _Windows()
 
     def knowing(self, known: tuple[call_secrets.Needle, ...]) -> Replacer:
         """One that finds these, too."""
@@ -136,6 +140,9 @@ class Replacer:
                 if searched % _PAUSE_AFTER == 0:
                     time.sleep(_PAUSE)
             hits += [_moved(hit, start) for hit in found]
+            if len(hits) > MOST_HITS:
+                hits.append(Hit(end, len(data), "too-many", b"too many"))
+                break
         return hits
 
     def _search(self, data: bytes, start: int, end: int) -> tuple[Hit, ...]:
@@ -151,12 +158,10 @@ class Replacer:
         return moved
 
     def _remembered(self, data: bytes, start: int, end: int, reach: int) -> tuple[Hit, ...] | None:
-        return self._seen.get(self._window_key(data, start, end, reach))
+        return self._windows.get(self._window_key(data, start, end, reach))
 
     def _remember(self, data: bytes, start: int, end: int, reach: int, found: tuple[Hit, ...]) -> None:
-        if len(self._seen) >= _WINDOWS_REMEMBERED:
-            del self._seen[next(iter(self._seen))]
-        self._seen[self._window_key(data, start, end, reach)] = found
+        self._windows.put(self._window_key(data, start, end, reach), found)
 
     def _window_key(self, data: bytes, start: int, end: int, reach: int) -> tuple[object, ...]:
         """All that decides what is found in a window."""
@@ -195,6 +200,24 @@ class Replacer:
             pieces.append(self.token(hit.kind, secret).encode() if hit.kind else hit.instead)
             done = hit.end
         return b"".join(chain(pieces, (data[done:],)))
+
+
+class _Windows:
+    """What windows of bodies held. Bounded in windows and in hits; the oldest goes first."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[object, ...], tuple[Hit, ...]] = {}
+        self.hits = 0
+        """In all of them."""
+
+    def get(self, key: tuple[object, ...]) -> tuple[Hit, ...] | None:
+        return self._found.get(key)
+
+    def put(self, key: tuple[object, ...], found: tuple[Hit, ...]) -> None:
+        self.hits += len(found) - len(self._found.pop(key, ()))
+        while self._found and (len(self._found) >= _WINDOWS_REMEMBERED or self.hits > _HITS_REMEMBERED):
+            self.hits -= len(self._found.pop(next(iter(self._found))))
+        self._found[key] = found
 
 
 _FAR: tuple[Hit, ...] = (Hit(0, 0, ""),)
