@@ -148,7 +148,7 @@ def test_a_file_in_the_place_of_the_folder(lab: Lab, tmp_path: Path) -> None:
     wait_told(proxy, "dropped")
 
     calls = stop(proxy, crowd)
-    assert said.endswith(f"{folder} cannot be written (File exists)")
+    assert said.endswith(f"{folder} cannot be written (Not a directory)")
     (vanished,) = proxy.notes("vanished")
     assert dropped(proxy) >= 20
     assert 0 < crowd.ledger.number - len(calls) - dropped(proxy) <= vanished["records"]
