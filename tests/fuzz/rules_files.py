@@ -70,7 +70,15 @@ def prepare(corpus: Path | None) -> Make:
                 _words(error)
                 return
             for one, call in calls[::3]:
-                facts = Facts(one.request.host, CALLER, "127.0.0.1", None, "openai", one.request, call, 1)
+                facts = Facts(
+                    host=one.request.host,
+                    caller=CALLER,
+                    client_ip="127.0.0.1",
+                    provider="openai",
+                    request=one.request,
+                    call=call,
+                    time=1,
+                )
                 decision, matched = decide(rules, facts, {"KEY": "k"})
                 if not decision.ignore:
                     finish(matched, facts, SessionFacts("s" * 36, decision.name, 3), {"KEY": "k"})

@@ -66,3 +66,7 @@ def test_what_is_long_is_not_read_twice(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(pick, "_MOST_TOLERATED", len(body) - 1)
     assert parse(body)[0] is None
     assert parse(b'{"a": 1.5}') == ({"a": 1.5}, None)
+
+
+def test_a_part_that_is_not_decoded_yet_is_read_as_tolerantly() -> None:
+    assert parse(msgspec.Raw(b'{"a": NaN, "b": "\\ud83d"}')) == ({"a": None, "b": "\ufffd"}, None)

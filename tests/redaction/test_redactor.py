@@ -537,7 +537,8 @@ def test_what_is_remembered_of_windows_is_bounded_by_what_they_hold(redactor, mo
     monkeypatch.setattr(replacer, "_HITS_REMEMBERED", 3_000)
     windows = redactor._replacer._windows
     for start in range(0, 8_000, 2_000):
-        knowing = redactor.knowing(Headers([("x-api-key", f"own-{start}-Ab3dE5gH7jK9mN1p")]), "https://llm.example/", {})
+        own = Headers([("x-api-key", f"own-{start}-Ab3dE5gH7jK9mN1p")])
+        knowing = redactor.knowing(own, "https://llm.example/", {})
         knowing.body(b" ".join(b"password=aB3dE%09d" % number for number in range(start, start + 2_000)))
         assert windows.hits == sum(map(len, windows._found.values())) <= 3_000
     assert windows.hits > 1_000

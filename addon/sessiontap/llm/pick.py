@@ -30,7 +30,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 """In a parsed text: pairs are one character by then."""
 
 
-def parse(data: bytes | str) -> tuple[Any, str | None]:
+def parse(data: bytes | str | msgspec.Raw) -> tuple[Any, str | None]:
     """The JSON value and None, or None and what was wrong with it."""
     if isinstance(data, bytes) and data.startswith(_BOM):
         data = data[len(_BOM) :]
@@ -43,11 +43,13 @@ def parse(data: bytes | str) -> tuple[Any, str | None]:
             return None, f"no JSON ({fault})"
 
 
-def _tolerant(data: bytes | str) -> Any:
+def _tolerant(data: bytes | str | msgspec.Raw) -> Any:
     """The value of what is nearly JSON. Raises ValueError or RecursionError."""
     if len(data) > _MOST_TOLERATED:
         raise ValueError("too long to be read twice")
-    said = data if isinstance(data, str) else bytes(data).decode(json.detect_encoding(data), "replace")
+    if not isinstance(data, str):
+        data = bytes(data)  # it may be msgspec's Raw, a part of a value that is not decoded yet
+    said = data if isinstance(data, str) else data.decode(json.detect_encoding(data), "replace")
     value = _LENIENT.decode(said)
     return _without_surrogates(value) if _SURROGATE_ESCAPE.search(said) or not isinstance(data, bytes) else value
 
