@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "headers": {"llm", "rules", "sessions"},
     "gateways": {"headers"},
     "redaction": set(),
-    "trace": {"callers", "llm", "rules", "sessions", "headers", "gateways", "redaction"},
+    "trace": {"llm"},
     "proxy": {
         "callers", "llm", "rules", "sessions", "headers", "gateways", "redaction", "trace", "export", "recording",
     },

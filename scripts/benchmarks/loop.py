@@ -30,9 +30,11 @@ from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.proxy.bodies import BodyTap
 from sessiontap.proxy.connections import Connection, Destination
-from sessiontap.proxy.live import LiveCall, end
+from sessiontap.proxy.finish import Heads, captured_bodies, finished_call
+from sessiontap.proxy.live import LiveCall
 from sessiontap.proxy.recorder import Recorder
 from sessiontap.proxy.settings import Settings
+from sessiontap.recording.budget import DEFAULT, Budget
 from sessiontap.rules import Facts, Rules, SessionFacts, decide, finish, load_text
 from sessiontap.sessions import Peer
 from sessiontap.sessions.conversations import Conversations
@@ -133,7 +135,7 @@ def recording(request: Request, caller: Caller) -> None:
     """What a call costs the loop because it is recorded: with a request of 1 MB, and a streamed reply of 1 MB, too."""
     with tempfile.TemporaryDirectory(prefix="sessiontap-bench-") as folder, taddons.context():
         os.environ["HOME"] = folder
-        recorder = Recorder(Settings(None, Path(folder), 1.0), rules_of(5), lambda left: None, Faults())
+        recorder = Recorder(Settings(None, Path(folder), 1.0), rules_of(5), lambda update: None, Faults())
         connection = Connection("c", ("127.0.0.1", 40_000), Found(caller))
         made = http.Request.make("POST", f"https://{request.host}{request.path}", request.body or b"", [])
         flow = http.HTTPFlow(None, None)  # type: ignore[arg-type]
@@ -143,6 +145,11 @@ def recording(request: Request, caller: Caller) -> None:
         def live(tap: BodyTap | None = None) -> LiveCall:
             started = time.perf_counter_ns()
             return LiveCall(str(uuid.uuid4()), time.time_ns(), started, connection, request, there, reply_tap=tap)
+
+        def record(live: LiveCall) -> None:
+            heads, bodies = Heads.of(flow), captured_bodies(live, flow, Budget(DEFAULT))
+            duration = time.perf_counter_ns() - live.started
+            recorder.submit(finished_call(live, "ok", duration, heads, bodies), bodies, caller)
 
         def tapped() -> BodyTap:
             tap = BodyTap()
@@ -161,7 +168,7 @@ def recording(request: Request, caller: Caller) -> None:
             calls = [live() for _ in range(20)]
             started = time.thread_time()
             for one in calls:
-                recorder.submit(end(one, flow, "ok"))
+                record(one)
             rounds.append((time.thread_time() - started) / len(calls) * 1e6)
             idle(len(calls))
         print(f"  a request of 1 MB, a small reply: {median(rounds):8.1f} us")
@@ -172,7 +179,7 @@ def recording(request: Request, caller: Caller) -> None:
             copying.append((time.thread_time() - started) / len(calls) * 1e6)
             started = time.thread_time()
             for one in calls:
-                recorder.submit(end(one, flow, "ok"))
+                record(one)
             handing.append((time.thread_time() - started) / len(calls) * 1e6)
             idle(len(calls) * 2)
         each = median(copying) / len(CHUNKS)

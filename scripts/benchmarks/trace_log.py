@@ -27,18 +27,24 @@ from typing import Any
 
 import questions
 
-from sessiontap import trace
-from sessiontap.callers import Caller
-from sessiontap.exchange import Headers, Request, Response
-from sessiontap.headers.edit import Edit
-from sessiontap.llm.read import read_reply, read_request
-from sessiontap.llm.routes import endpoint_of
-from sessiontap.redaction import Redactor
-from sessiontap.rules.decision import Decision, Labels
-from sessiontap.sessions.session import Link, Session
-from sessiontap.trace import Writer
-from sessiontap.trace.closing import close_segment
-from sessiontap.trace.record import CallSeen, SeenBody, SeenRequest, SeenResponse, call_record, caller_record
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT)]
+
+from tests.support.call_spec import CallSpec, RequestSpec, ResponseSpec, call_record  # noqa: E402
+
+from sessiontap import trace  # noqa: E402
+from sessiontap.callers import Caller  # noqa: E402
+from sessiontap.exchange import Headers, Request, Response  # noqa: E402
+from sessiontap.headers.edit import Edit  # noqa: E402
+from sessiontap.llm.read import read_reply, read_request  # noqa: E402
+from sessiontap.llm.routes import endpoint_of  # noqa: E402
+from sessiontap.recording.decode import DecodedBody  # noqa: E402
+from sessiontap.recording.record import caller_record  # noqa: E402
+from sessiontap.redaction import Redactor  # noqa: E402
+from sessiontap.rules.decision import Decision, Labels  # noqa: E402
+from sessiontap.sessions.session import Link, Session  # noqa: E402
+from sessiontap.trace import Writer  # noqa: E402
+from sessiontap.trace.closing import close_segment  # noqa: E402
 
 INFO = {"pid": 1, "host": "bench", "sessiontap": "0", "mitmproxy": "0"}
 START = 1_790_000_000 * 10**9
@@ -97,7 +103,7 @@ def stream(chance: random.Random, said: str, call: str) -> bytes:
     return b"".join(b"data: " + json.dumps(one).encode() + b"\n\n" for one in events) + b"data: [DONE]\n\n"
 
 
-def seen(number: int, request_body: bytes, reply_body: bytes) -> CallSeen:
+def seen(number: int, request_body: bytes, reply_body: bytes) -> CallSpec:
     """A turn as the proxy has it when the reply is over."""
     headers = Headers([*REQUEST_HEADERS, ("content-length", str(len(request_body)))])
     request = Request("POST", "api.openai.com", "/v1/chat/completions", headers, request_body)
@@ -110,10 +116,10 @@ def seen(number: int, request_body: bytes, reply_body: bytes) -> CallSeen:
     edits = [Edit("set", f"Helicone-{name}", None, value, "agent") for name, value in names]
     time = START + number * 10 * SECOND
     arrived = [(10**9 + at * 20_000_000, 170) for at in range(reply_body.count(b"\n\n"))]
-    return CallSeen(
+    return CallSpec(
         id=call_id(number), time=time, duration=5 * SECOND, time_to_first_byte=SECOND, time_to_first_token=SECOND,
-        request=SeenRequest("POST", request.url, "HTTP/1.1", sent, SeenBody(request_body)),
-        response=SeenResponse(200, "HTTP/1.1", reply_headers, SeenBody(reply_body, "gzip"), chunks=arrived),
+        request=RequestSpec("POST", request.url, "HTTP/1.1", sent, DecodedBody(request_body)),
+        response=ResponseSpec(200, "HTTP/1.1", reply_headers, DecodedBody(reply_body, "gzip"), chunks=arrived),
         outcome="ok", host="api.openai.com", forwarded_host="api.openai.com", caller=CALLER, client="127.0.0.1",
         call=call, reply=reply, decision=Decision(wants_session=True, name=session.name, rules=("agent",)),
         labels=Labels(path="/agent", properties={"mode": "bench"}), session=session, edits=edits,

@@ -8,16 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tests.support.call_spec import CallSpec, RequestSpec, ResponseSpec, call_record
+
 from sessiontap.callers import Caller, Process
 from sessiontap.exchange import Headers, Request, Response
 from sessiontap.headers.edit import Edit
 from sessiontap.llm.read import read_reply, read_request
 from sessiontap.llm.routes import endpoint_of
+from sessiontap.recording.decode import DecodedBody
+from sessiontap.recording.record import caller_record
 from sessiontap.redaction import Redactor
 from sessiontap.rules.decision import Decision, Labels
 from sessiontap.sessions.session import Session
 from sessiontap.trace import Writer
-from sessiontap.trace.record import CallSeen, SeenBody, SeenRequest, SeenResponse, call_record, caller_record
 
 START = 1_763_701_200 * 10**9  # 2025-11-21T05:00:00Z
 SECOND = 10**9
@@ -70,7 +73,7 @@ def chat(
     error: dict[str, Any] | None = None,
     duration: float = 0.5,
     **more: Any,
-) -> CallSeen:
+) -> CallSpec:
     """An OpenAI chat completion: `session` is id, name, path, step."""
     asked: dict[str, Any] = {"model": model, "messages": messages or [{"role": "user", "content": "hello"}]}
     if tools:
@@ -103,13 +106,13 @@ def chat(
     came = Response(status, Headers([("content-type", "application/json")]), data)
     sid, name, path, step = session
     sent_headers = Headers([*app_headers, ("Helicone-Session-Id", sid), ("Helicone-Session-Path", path)])
-    seen = CallSeen(
+    seen = CallSpec(
         id=call_id(number),
         time=START + number * SECOND,
         duration=round(duration * SECOND),
         time_to_first_byte=round(duration * SECOND * 0.8),
-        request=SeenRequest("POST", request.url, "HTTP/2.0", sent_headers, SeenBody(body)),
-        response=SeenResponse(status, "HTTP/2.0", came.headers, SeenBody(data, "gzip")),
+        request=RequestSpec("POST", request.url, "HTTP/2.0", sent_headers, DecodedBody(body)),
+        response=ResponseSpec(status, "HTTP/2.0", came.headers, DecodedBody(data, "gzip")),
         outcome="ok" if status < 400 else "http_error",
         host="api.openai.com",
         forwarded_host="api.openai.com",
@@ -130,7 +133,7 @@ def chat(
     return replace(seen, **more)
 
 
-def calls() -> list[CallSeen]:
+def calls() -> list[CallSpec]:
     """What the trace holds, oldest first."""
     course, report = (COURSE, "Course outline"), (REPORT, "Nightly report")
     search = {
@@ -178,7 +181,7 @@ def calls() -> list[CallSeen]:
 
 def write(
     folder: Path,
-    seen: Iterable[CallSeen],
+    seen: Iterable[CallSpec],
     notes: Iterable[tuple[str, str, dict[str, Any]]] = (),
     *,
     writer: int = WRITER,

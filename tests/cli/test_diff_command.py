@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from tests.cli import recorded
 from tests.cli.recorded import call_id
+from tests.support.call_spec import CallSpec
 
 from sessiontap.cli.main import main
 from sessiontap.exchange import Headers
+from sessiontap.recording.decode import DecodedBody
 from sessiontap.sessions.session import Link
-from sessiontap.trace.record import CallSeen, SeenBody
 
 Run = Callable[..., tuple[int, str, str]]
 SESSION = ("s", "Session", "/", 0)
@@ -23,14 +24,14 @@ HISTORY = [{"role": ("user", "assistant")[n % 2], "content": f"turn {n}"} for n 
 ANSWER = {"role": "assistant", "content": "An answer.\n" * 30}
 
 
-def plain(number: int, body: bytes) -> CallSeen:
+def plain(number: int, body: bytes) -> CallSpec:
     """A call whose body is no JSON."""
     call = recorded.chat(number, session=SESSION, caller=None)
-    return replace(call, request=replace(call.request, body=SeenBody(body)))
+    return replace(call, request=replace(call.request, body=DecodedBody(body)))
 
 
-def calls() -> list[CallSeen]:
-    def chat(number: int, *added: dict[str, Any], parent: int | None = None, **more: Any) -> CallSeen:
+def calls() -> list[CallSpec]:
+    def chat(number: int, *added: dict[str, Any], parent: int | None = None, **more: Any) -> CallSpec:
         link = Link(parent=call_id(parent)) if parent else Link()
         return recorded.chat(number, session=SESSION, caller=None, messages=[*HISTORY, *added], link=link, **more)
 

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 from tests.cli import recorded
+from tests.support.call_spec import RequestSpec, ResponseSpec
 
 from sessiontap.exchange import Headers
+from sessiontap.recording.decode import DecodedBody
 from sessiontap.rules.decision import Labels
 from sessiontap.sessions.session import Session
-from sessiontap.trace.record import SeenBody, SeenRequest, SeenResponse
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\u202eesrever\r\x08"
 """A title, a cleared screen, a colour by its one-character sign, text turned round, a line written over."""
@@ -54,8 +55,8 @@ def evil(number: int, body: bytes) -> object:
     headers = Headers([("content-type", EVIL), (EVIL, EVIL)])
     return replace(
         one,
-        request=SeenRequest("P" + EVIL, f"https://{EVIL}/{EVIL}", EVIL, headers, SeenBody(body)),
-        response=SeenResponse(429, EVIL, headers, SeenBody(body)),
+        request=RequestSpec("P" + EVIL, f"https://{EVIL}/{EVIL}", EVIL, headers, DecodedBody(body)),
+        response=ResponseSpec(429, EVIL, headers, DecodedBody(body)),
         session=Session(f"s-{number}", EVIL, number, "process"),
         flags=(EVIL,),
     )

@@ -98,12 +98,14 @@ FAULTS = {
     "planning the reply's headers": Fault("sessiontap.proxy.plan:Planner.plan_reply", "in response headers"),
     "a body's copy": Fault("sessiontap.proxy.bodies:BodyTap.__init__", "in response body", flags=["response_unseen"]),
     "copying a body": Fault("sessiontap.proxy.bodies:BodyTap._copy", "in copying a body", flags=["response_cut"]),
-    "the end of a call": Fault("sessiontap.proxy.live:end", "in response", records=0),
+    "the end of a call": Fault("sessiontap.proxy.finish:captured_bodies", "in response", records=0),
     "reading a reply": Fault(
-        "sessiontap.recording.seen:read_bounded", "in reading a reply", flags=["unread"], recorder=True
+        "sessiontap.recording.decode:read_bounded", "in reading a reply", flags=["unread"], recorder=True
     ),
-    "decoding what came": Fault("sessiontap.recording.process:come", "in recording", records=0, recorder=True),
-    "putting a call into a message": Fault("sessiontap.proxy.recorder:finished", "in recording", records=0),
+    "decoding what came": Fault(
+        "sessiontap.recording.process:decode_exchange", "in recording", records=0, recorder=True
+    ),
+    "putting a call into a message": Fault("sessiontap.proxy.service:finished_call", "in recording", records=0),
     "redaction": Fault(
         "sessiontap.redaction:Redactor.headers", "a call could not be recorded", records=0, recorder=True
     ),

@@ -16,12 +16,13 @@ from typing import Any
 from tests.cli import recorded
 from tests.fuzz import mutate
 from tests.fuzz.rounds import Case, Make, Wrong
+from tests.support.call_spec import call_record
 
 from sessiontap import trace
 from sessiontap.export.call import exported
+from sessiontap.recording.record import caller_record
 from sessiontap.redaction import Redactor
 from sessiontap.trace import BodyError, StoredCall, TraceError, Writer
-from sessiontap.trace.record import call_record, caller_record
 
 KEYS = (
     *("session", "llm", "usage", "request", "response", "time", "duration", "id", "flags", "changes", "tags", "caller"),

@@ -16,7 +16,7 @@ from sessiontap.llm.call import Reply, ToolCall
 from sessiontap.llm.history import ending
 from sessiontap.proxy.connections import Connection, Destination
 from sessiontap.proxy.plan import OnSocket, Plan, Planner, read
-from sessiontap.recording.finished import Left
+from sessiontap.recording.finished import PlannerUpdate
 from sessiontap.rules import load_text
 from sessiontap.trust import Upstream
 
@@ -64,7 +64,7 @@ class Desk:
     def reply(self, id: str, plan: Plan, *tools: ToolCall, text: str | None = None) -> None:
         assert plan.history is not None
         came = ending(plan.history.tail(), Reply(text=text, tool_calls=tools), 200)
-        self.planner.ended(Left(id, plan.session.id if plan.session else None, self.now, came, None))
+        self.planner.update(PlannerUpdate(id, plan.session.id if plan.session else None, self.now, came, None))
 
 
 BY_SUBAGENT = """

@@ -11,7 +11,7 @@ from sessiontap.llm.call import Asked, Call, Endpoint
 from sessiontap.llm.history import History, history
 from sessiontap.proxy import replies
 from sessiontap.proxy.replies import Replies
-from sessiontap.recording.finished import Left
+from sessiontap.recording.finished import PlannerUpdate
 
 LONG = 30.0
 ENDPOINT = Endpoint("openai", "openai-chat", "chat", "/v1/chat/completions")
@@ -31,7 +31,7 @@ FIRST, SECOND, OTHER = past("Why is the sky blue?"), past("Why is the sky blue?"
 @pytest.fixture
 async def reading() -> Replies:
     """A first call of the process `me` was answered, and its reply is not read yet."""
-    known = Replies(lambda left: None)
+    known = Replies(lambda update: None)
     known.begin(asyncio.get_running_loop())
     known.expect("first", "me", offers_tools=False, end=FIRST.end)
     return known
@@ -90,7 +90,7 @@ class Reader:
         self.taken: list[str] = []
         self.hurried = 0
         self.reads = reads
-        self.replies = Replies(lambda left: self.taken.append(left.call_id))
+        self.replies = Replies(lambda update: self.taken.append(update.call_id))
         self.replies.begin(asyncio.get_running_loop())
         for call_id in ("one", "two"):
             self.replies.expect(call_id, "me", offers_tools=False, end=FIRST.end)
@@ -98,7 +98,7 @@ class Reader:
     def hurry(self) -> None:
         self.hurried += 1
         for call_id in self.reads:
-            self.replies.read(Left(call_id, None, 1, None, None))
+            self.replies.read(PlannerUpdate(call_id, None, 1, None, None))
 
     def awaited(self) -> set[str]:
         return self.replies.awaited("me", SECOND, names_replies=False, is_settled=lambda: False)
@@ -112,7 +112,7 @@ async def test_a_wait_ends_with_the_reply() -> None:
 
 async def test_what_was_read_before_is_taken_without_a_wait() -> None:
     reader = Reader()
-    reader.replies.read(Left("one", None, 1, None, None))
+    reader.replies.read(PlannerUpdate("one", None, 1, None, None))
     reader.replies.settle()
     assert (reader.taken, reader.hurried, reader.awaited()) == (["one"], 0, {"two"})
 
@@ -121,5 +121,5 @@ async def test_a_recorder_that_hangs_is_waited_for_once() -> None:
     reader = Reader()
     await reader.replies.wait({"one"}, reader.hurry, 0.01)
     assert reader.awaited() == set()
-    reader.replies.read(Left("one", None, 1, None, None))  # it goes on
+    reader.replies.read(PlannerUpdate("one", None, 1, None, None))  # it goes on
     assert reader.awaited() == {"one", "two"}  # the first of them until it is taken

@@ -77,7 +77,7 @@ def test_sentences_that_were_said_are_forgotten_in_the_end(
 def test_without_a_recorder_nothing_is_lost_but_records() -> None:
     service = Service(Faults())
     service.note("x", "y")
-    service.ended(None)  # type: ignore[arg-type]
+    service.finished(None, "ok", 0, None, None)  # type: ignore[arg-type]
     assert service.receipt()()
 
 

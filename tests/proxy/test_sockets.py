@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from mitmproxy.http import HTTPFlow
@@ -15,26 +15,33 @@ from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
 from sessiontap.proxy import sockets
 from sessiontap.proxy.connections import Connection, Destination
-from sessiontap.proxy.live import Ended, LiveCall
+from sessiontap.proxy.finish import Bodies
+from sessiontap.proxy.live import LiveCall
 from sessiontap.proxy.rules_file import RulesFile
 from sessiontap.proxy.service import Service
 from sessiontap.proxy.sockets import Socket, how_closed
+from sessiontap.recording.finished import FinishedCall
 
 UPGRADE = "0190a000-0000-7000-8000-000000000000"
 NOW = 1_763_701_200 * 10**9
 CALLER = Caller(id="0aa5b8a2-0000-5000-8000-000000000001", pid=1, started=1, name="app.py")
 
 
+class Submitted(NamedTuple):
+    call: FinishedCall
+    bodies: Bodies
+
+
 class Recorder:
     """Takes calls and notes in place of the recorder's process."""
 
     def __init__(self) -> None:
-        self.calls: list[Ended] = []
+        self.calls: list[Submitted] = []
         self.notes: list[tuple[str, dict[str, Any]]] = []
         self.has_come = asyncio.Event()
 
-    def submit(self, ended: Ended) -> bool:
-        self.calls.append(ended)
+    def submit(self, call: FinishedCall, bodies: Bodies, caller: Caller | None) -> bool:
+        self.calls.append(Submitted(call, bodies))
         self.has_come.set()
         return True
 
@@ -86,7 +93,7 @@ class Wire:
         if ends:
             self.say(False, "response.completed", response={"id": id, "status": "completed", "output": []})
 
-    async def settle(self, calls: int) -> list[Ended]:
+    async def settle(self, calls: int) -> list[Submitted]:
         """The calls that were recorded, once there are so many."""
         async with asyncio.timeout(20):
             while len(self.recorder.calls) < calls:
@@ -102,14 +109,14 @@ async def test_the_first_turn_is_the_upgrade_and_later_ones_are_calls_of_their_o
         wire.ask(f"question {number}")
         wire.answer(f"resp_{number}")
     first, second = await wire.settle(2)
-    assert first.live.id == UPGRADE
-    assert second.live.id != UPGRADE
-    assert [one.outcome for one in (first, second)] == ["ok", "ok"]
-    assert [one.live.plan.session.step for one in (first, second) if one.live.plan and one.live.plan.session] == [0, 1]
-    assert b"question 1" in first.request_body.data
-    assert b"question 2" in second.request_body.data
-    assert second.reply_body.data.count(b"\n") == 3
-    assert (first.duration, first.live.first_byte) == (30, 10)
+    assert first.call.id == UPGRADE
+    assert second.call.id != UPGRADE
+    assert [one.call.outcome for one in (first, second)] == ["ok", "ok"]
+    assert [one.call.plan.session.step for one in (first, second) if one.call.plan and one.call.plan.session] == [0, 1]
+    assert b"question 1" in first.bodies.request.data
+    assert b"question 2" in second.bodies.request.data
+    assert second.bodies.response.data.count(b"\n") == 3
+    assert (first.call.duration, first.call.time_to_first_byte) == (30, 10)
 
 
 async def test_a_warm_up_takes_no_step() -> None:
@@ -119,11 +126,11 @@ async def test_a_warm_up_takes_no_step() -> None:
     wire.ask("a question")
     wire.answer("resp_1")
     warm_up, first = await wire.settle(2)
-    assert "warm_up" in warm_up.live.flags
-    assert first.live.id == UPGRADE
-    assert first.live.plan is not None
-    assert first.live.plan.session is not None
-    assert first.live.plan.session.step == 0
+    assert "warm_up" in warm_up.call.flags
+    assert first.call.id == UPGRADE
+    assert first.call.plan is not None
+    assert first.call.plan.session is not None
+    assert first.call.plan.session.step == 0
 
 
 @pytest.mark.parametrize(
@@ -138,7 +145,7 @@ async def test_a_turn_under_way_ends_with_its_socket(by_client: bool | None, cod
     how, why = how_closed(by_client, code)
     wire.socket.closed(100, how, why, code)
     (call,) = await wire.settle(1)
-    assert (call.live.id, call.outcome, call.duration) == (UPGRADE, outcome, 90)
+    assert (call.call.id, call.call.outcome, call.call.duration) == (UPGRADE, outcome, 90)
     (note,) = [facts for kind, facts in wire.recorder.notes if kind == "websocket"]
     assert (note["turns"], note["frames"], note["code"]) == (1, 3, code)
 
@@ -157,7 +164,7 @@ async def test_a_client_that_asks_faster_than_turns_are_decided_fills_no_memory(
         wire.ask(f"question {number}")
         wire.answer(f"resp_{number}")
     calls = await wire.settle(4)  # two still wait
-    assert [json.loads(call.request_body.data)["input"][0]["content"] for call in calls] == [
+    assert [json.loads(call.bodies.request.data)["input"][0]["content"] for call in calls] == [
         f"question {number}" for number in range(4)
     ]
 
@@ -168,9 +175,9 @@ async def test_a_socket_without_turns_is_a_call_and_what_passed_is_its_body() ->
     wire.say(False, "session.hello", text="no")
     wire.socket.closed(50, "websocket_closed", "by nobody in particular", None)
     (call,) = await wire.settle(1)
-    assert (call.live.id, call.outcome) == (UPGRADE, "websocket_closed")
-    assert b"anybody there?" in call.request_body.data
-    assert b'"no"' in call.reply_body.data
+    assert (call.call.id, call.call.outcome) == (UPGRADE, "websocket_closed")
+    assert b"anybody there?" in call.bodies.request.data
+    assert b'"no"' in call.bodies.response.data
 
 
 async def test_a_proxy_that_stops_leaves_what_came() -> None:
@@ -182,7 +189,7 @@ async def test_a_proxy_that_stops_leaves_what_came() -> None:
     await seen.wait()
     wire.socket.stopped(100)
     (call,) = await wire.settle(1)
-    assert (call.outcome, call.reply_body.data.count(b"\n")) == ("websocket_closed", 2)
+    assert (call.call.outcome, call.bodies.response.data.count(b"\n")) == ("websocket_closed", 2)
 
 
 @pytest.mark.parametrize(

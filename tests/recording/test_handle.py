@@ -20,7 +20,17 @@ from sessiontap.exchange import Headers, Request
 from sessiontap.llm.call import Endpoint
 from sessiontap.llm.read import read_request
 from sessiontap.recording import wire
-from sessiontap.recording.finished import Event, Finished, Left, Note, Passed, Read, Start
+from sessiontap.recording.finished import (
+    BodyTransfer,
+    Event,
+    FinishedCall,
+    Note,
+    PlannerUpdate,
+    ReceivedResponse,
+    ReplyRead,
+    SentRequest,
+    Start,
+)
 from sessiontap.recording.handle import Handle
 from sessiontap.trace.restore import wait_for_orphans
 
@@ -29,11 +39,11 @@ REQUEST = b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "Why?"}
 REPLY = b'{"model": "gpt-4o-1", "choices": [{"index": 0, "message": {"content": "Because."}, "finish_reason": "stop"}]}'
 
 
-def finished(number: int) -> Finished:
+def finished(number: int) -> FinishedCall:
     """A call without a session: what is left of it is what came back."""
     request = Request("POST", "api.openai.com", "/v1/chat/completions", Headers(), REQUEST)
     endpoint = Endpoint("openai", "openai-chat", "chat", "/v1/chat/completions")
-    return Finished(
+    return FinishedCall(
         id=f"0190a000-{number:04x}-7000-8000-000000000000",
         time=1_000_000_000_000 + number,
         duration=5,
@@ -42,23 +52,13 @@ def finished(number: int) -> Finished:
         url=request.url,
         host=request.host,
         target=request.target,
-        forwarded_host=request.host,
-        http_version="HTTP/1.1",
-        request_headers=(),
-        request_trailers=(),
-        request=Passed(len(REQUEST)),
-        status=200,
-        reply_http_version="HTTP/1.1",
-        reply_headers=((b"content-type", b"application/json"),),
-        reply_trailers=(),
-        reply=Passed(len(REPLY)),
-        first_byte=3,
-        flags=[],
-        caller=None,
+        sent=SentRequest(request.host, "HTTP/1.1"),
+        received=ReceivedResponse(200, "HTTP/1.1", ((b"content-type", b"application/json"),)),
+        request_body=BodyTransfer(len(REQUEST)),
+        response_body=BodyTransfer(len(REPLY)),
+        time_to_first_byte=3,
         client="127.0.0.1",
-        proxy_user=None,
         call=read_request(request, endpoint),
-        planned=None,
     )
 
 
@@ -71,22 +71,22 @@ class Held:
 
     def __init__(self, folder: Path, **options: Any) -> None:
         self.folder = folder
-        self.read: queue.SimpleQueue[Left] = queue.SimpleQueue()
+        self.read: queue.SimpleQueue[PlannerUpdate] = queue.SimpleQueue()
         self.said: queue.SimpleQueue[str] = queue.SimpleQueue()
         start = Start(str(folder), {"pid": os.getpid()}, None, b"k" * 32)
         self.handle = Handle(lambda: start, self._heard, lambda kind, text: self.said.put(f"{kind}: {text}"), **options)
 
     def _heard(self, events: Sequence[Event]) -> None:
         for event in events:
-            if isinstance(event, Read):
-                self.read.put(event.left)
+            if isinstance(event, ReplyRead):
+                self.read.put(event.update)
 
     def submit(self, number: int) -> bool:
         call = finished(number)
-        left = Left(call.id, None, call.time, None, None)
-        return self.handle.submit(wire.message(wire.CALL, call, whole(REQUEST, REPLY)), (), left)
+        update = PlannerUpdate(call.id, None, call.time, None, None)
+        return self.handle.submit(wire.message(wire.CALL, call, whole(REQUEST, REPLY)), (), update)
 
-    def wait_read(self, numbers: int) -> list[Left]:
+    def wait_read(self, numbers: int) -> list[PlannerUpdate]:
         return [self.read.get(timeout=PATIENCE) for _ in range(numbers)]
 
     @property
@@ -249,7 +249,7 @@ def test_a_fault_in_hearing_it_is_told_and_it_is_heard_all_the_same(held: Callab
     failing = [True]
 
     def fail_once(events: Sequence[Event]) -> None:
-        if failing and any(isinstance(event, Read) for event in events):
+        if failing and any(isinstance(event, ReplyRead) for event in events):
             failing.clear()
             raise ValueError("no such thing")
         heard(events)

@@ -12,7 +12,7 @@ import pytest
 from sessiontap.callers import Caller
 from sessiontap.llm.history import Ending, Handed
 from sessiontap.recording import wire
-from sessiontap.recording.finished import Event, Fault, Handled, Left, Note, Read, Said
+from sessiontap.recording.finished import Event, Fault, Handled, Note, PlannerUpdate, ReplyRead, Said
 
 LARGE = bytes(range(256)) * 4096
 MESSAGES: dict[str, tuple[int, Any, tuple[bytes, bytes]]] = {
@@ -87,8 +87,11 @@ def test_under_load_messages_come_together_and_what_hurries_does_not_wait() -> N
 
 
 EVENTS: list[Event] = [
-    Read(Left("a", "s", 5, Ending(b"k", handed=(Handed(b"d", "Task", None),), lines=frozenset([b"l"])), "t"), "a line"),
-    Read(Left("b", None, 5, None, None), None),
+    ReplyRead(
+        PlannerUpdate("a", "s", 5, Ending(b"k", handed=(Handed(b"d", "Task", None),), lines=frozenset([b"l"])), "t"),
+        "a line",
+    ),
+    ReplyRead(PlannerUpdate("b", None, 5, None, None), None),
     Fault("reading a reply", "ValueError: no"),
     Said("disk", "records are lost"),
     Handled(7),

@@ -4,19 +4,20 @@ import json
 from dataclasses import fields, replace
 
 import pytest
+from tests.recording.test_record import CALLER, SEEN, everywhere
 from tests.sessions.talk import Talk, chat
-from tests.trace.test_record import CALLER, SEEN, everywhere
+from tests.support.call_spec import RequestSpec, call_record
 
 from sessiontap.exchange import Headers
 from sessiontap.llm.history import Ending, Handed
 from sessiontap.llm.limits import rate_limits
+from sessiontap.recording.record import caller_record
 from sessiontap.redaction import Redactor
 from sessiontap.redaction.metadata import CALLER as CALLER_FIELDS
 from sessiontap.redaction.metadata import KEPT, NOT_CAPTURED, caller_of, metadata_of
 from sessiontap.rules.decision import Decision
 from sessiontap.sessions.ground import Ground
 from sessiontap.sessions.kept import heads
-from sessiontap.trace.record import SeenRequest, call_record, caller_record
 
 REDACTOR = Redactor(b"k" * 32)
 SAID = "strictly-between-us"
@@ -37,7 +38,7 @@ def link() -> dict[str, object]:
 def full(**changes: object) -> dict[str, object]:
     """A record in which every field has a value."""
     response = replace(SEEN.response, headers=Headers([("x-request-id", "r"), ("retry-after", "3")]))
-    return call_record(replace(SEEN, response=response, link_extra=link(), **changes), REDACTOR)
+    return call_record(replace(SEEN, response=response, link_state=link(), **changes), REDACTOR)
 
 
 def places(values: dict[str, object], before: str = "") -> set[str]:
@@ -148,10 +149,10 @@ def test_nothing_that_was_said_is_in_what_is_kept() -> None:
     """Wherever content stands but for the session and the labels, which the rules set."""
     seen = everywhere(SAID)
     labels = SEEN.labels
-    request = SeenRequest("POST", f"https://h.example/v1?q={SAID}", "HTTP/1.1", seen.request.headers, seen.request.body)
+    request = RequestSpec("POST", f"https://h.example/v1?q={SAID}", "HTTP/1.1", seen.request.headers, seen.request.body)
     seen = replace(
-        seen, request=request, labels=labels, session=SEEN.session, session_extra={}, proxy_user=None,
-        call=replace(seen.call, asked=replace(seen.call.asked, model="m")), link_extra=link(),
+        seen, request=request, labels=labels, session=SEEN.session, proxy_user=None,
+        call=replace(seen.call, asked=replace(seen.call.asked, model="m")), link_state=link(),
         decision=Decision(capture="metadata"),
     )  # fmt: skip
 

@@ -23,15 +23,15 @@ from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.proxy.connections import Connection, Destination
 from sessiontap.proxy.set_clock import SetClock
-from sessiontap.recording.finished import Left
+from sessiontap.recording.finished import PlannerUpdate
 from sessiontap.rules import Decision, Facts, Labels, Rules, SessionFacts, decide, finish
 from sessiontap.sessions import Link, Peer, Registry, Session
 from sessiontap.sessions.agent_path import agent_path
 from sessiontap.sessions.conversations import Asking, Conversations
 from sessiontap.sessions.ground import Ground, ground_of
 from sessiontap.sessions.threads import conversation_id
-from sessiontap.trace.record import WARM_UP
 from sessiontap.trace.restore import Head
+from sessiontap.trace.views import WARM_UP
 from sessiontap.trust import Upstream
 
 NO_LINK = Link()
@@ -285,12 +285,12 @@ class Planner:
         edits = headers.reply_plan(plan.edits, reply, session=plan.session, call_id=call_id)
         return replace(plan, reply_edits=edits) if edits else plan
 
-    def ended(self, left: Left) -> None:
-        """A call ended, and its reply, if any, has been read."""
-        at = left.at - self._set.pop(left.call_id, 0)
-        if left.session_id is not None:
-            self.registry.ended(left.session_id, at)
-        self.conversations.reply(left.call_id, left.ending, at, left.trace_id)
+    def update(self, update: PlannerUpdate) -> None:
+        """Take in a call that ended; its reply, if any, has been read."""
+        at = update.at - self._set.pop(update.call_id, 0)
+        if update.session_id is not None:
+            self.registry.ended(update.session_id, at)
+        self.conversations.reply(update.call_id, update.ending, at, update.trace_id)
 
     def _begun(self, call_id: str, now: int) -> int:
         """When a call began, by the clock as it was when the proxy started."""

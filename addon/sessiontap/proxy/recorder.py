@@ -9,21 +9,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import mitmproxy.version
 
 import sessiontap
+from sessiontap.callers import Caller
 from sessiontap.faults import Faults
-from sessiontap.gateways import Direct, Route
-from sessiontap.proxy.live import Body, Ended
-from sessiontap.proxy.plan import Plan
+from sessiontap.proxy.finish import Bodies
 from sessiontap.proxy.report import Terminal
 from sessiontap.proxy.settings import Settings, environment
 from sessiontap.recording import wire
 from sessiontap.recording.budget import Shares
-from sessiontap.recording.finished import Event, Fault, Finished, Left, Note, Passed, Planned, Read, Said, Start
+from sessiontap.recording.finished import Event, Fault, FinishedCall, Note, PlannerUpdate, ReplyRead, Said, Start
 from sessiontap.recording.handle import Handle, Receipt
 from sessiontap.redaction import Redactor, call_secrets, user_key
 from sessiontap.rules import Rules
@@ -45,7 +43,7 @@ class Recorder:
     """The recorder as the proxy sees it. `on_read` runs on another thread than the loop's."""
 
     def __init__(
-        self, settings: Settings, rules: Rules, on_read: Callable[[Left], None], faults: Faults
+        self, settings: Settings, rules: Rules, on_read: Callable[[PlannerUpdate], None], faults: Faults
     ) -> None:
         """Raises TraceError: the folder cannot be written, or no process be started. Raises RedactionError: no key."""
         check(settings.trace)
@@ -147,19 +145,21 @@ class Recorder:
         wait_for_orphans(self._settings.trace, ORPHAN_SECONDS)
         return restore(self._settings.trace, seconds)
 
-    def submit(self, ended: Ended) -> bool:
-        """Queue a call. False: it was dropped (the queue is full), which is counted and noted."""
-        plan, live = ended.live.plan, ended.live
-        session = plan.session.id if plan and plan.session else None
-        left = Left(live.id, session, live.time + ended.duration, None, None)
-        with self._faults.guard("recording"):
-            # Here, where all of it is at hand, this takes 25 us; on another thread, with cold caches, thrice that.
-            bodies = ended.request_body, ended.reply_body
-            pieces = wire.message(wire.CALL, finished(ended), [(body.pieces, body.kept) for body in bodies])
-            leases = [body.lease for body in bodies if body.lease is not None]
-            return self._handle.submit(pieces, leases, left, live.connection.caller)
+    def submit(self, call: FinishedCall, bodies: Bodies, caller: Caller | None) -> bool:
+        """Queue a call. False: it was dropped (the queue is full), which is counted and noted.
+
+        Raises whatever msgpack and pickle do for a value that no message can hold.
+        """
+        session = call.plan.session.id if call.plan and call.plan.session else None
+        update = PlannerUpdate(call.id, session, call.time + call.duration, None, None)
+        # Here, where all of it is at hand, this takes 25 us; on another thread, with cold caches, thrice that.
+        pieces = wire.message(wire.CALL, call, [(body.pieces, body.kept) for body in bodies])
+        leases = [body.lease for body in bodies if body.lease is not None]
+        return self._handle.submit(pieces, leases, update, caller)
+
+    def count_fault(self) -> None:
+        """Count a call that could not be made or queued."""
         self._handle.count("fault")
-        return False
 
     def note(self, kind: str, text: str, **facts: Any) -> None:
         """Queue a note. What goes wrong in the last moment has been said on the terminal, and stands there alone."""
@@ -172,8 +172,8 @@ class Recorder:
         lines: list[str] = []
         for event in events:
             match event:
-                case Read(left, line):
-                    self._on_read(left)
+                case ReplyRead(update, line):
+                    self._on_read(update)
                     if line is not None:
                         lines.append(line)
                 case Fault(kind, text):
@@ -199,62 +199,7 @@ class _Clean(logging.Filter):
         return True
 
 
-def finished(ended: Ended) -> Finished:
-    """A call that ended, without what only the proxy needs."""
-    live, call = ended.live, ended.live.call
-    if call is not None:
-        call = replace(call, json=None, asked=replace(call.asked, message=None, prompt=None))
-    return Finished(
-        id=live.id,
-        time=live.time,
-        duration=ended.duration,
-        outcome=ended.outcome,
-        method=live.request.method,
-        url=live.request.url,
-        host=live.request.host,
-        target=live.request.target,
-        forwarded_host=ended.forwarded_host,
-        http_version=ended.http_version,
-        request_headers=ended.request_headers,
-        request_trailers=ended.request_trailers,
-        request=_passed(ended.request_body),
-        status=ended.status,
-        reply_http_version=ended.reply_http_version,
-        reply_headers=ended.reply_headers,
-        reply_trailers=ended.reply_trailers,
-        reply=_passed(ended.reply_body),
-        first_byte=live.first_byte,
-        flags=live.flags,
-        caller=live.connection.caller.id if live.connection.caller else None,
-        client=live.connection.client_ip,
-        proxy_user=live.connection.proxy_user,
-        call=call,
-        planned=_planned(live.plan) if live.plan is not None else None,
-        undecided=live.undecided,
-    )
-
-
 def _patterns(rules: Rules) -> tuple[str, ...]:
     """What else is redacted: the rules' own patterns, and the proxy's keys that the rules send."""
     keys = [call_secrets.Credential("proxy-key", key.encode("utf-8", "replace")) for key in rules.keys(environment())]
     return (*rules.redact_patterns, *(needle.text.decode("latin-1") for needle in call_secrets.needles(keys)))
-
-
-def _passed(body: Body) -> Passed:
-    return Passed(body.size, body.chunks, body.since)
-
-
-def _planned(plan: Plan) -> Planned:
-    return Planned(
-        rules=plan.decision.rules,
-        capture=plan.decision.capture,
-        set_by=plan.decision.set_by,
-        labels=plan.labels,
-        session=plan.session,
-        link=plan.link,
-        edits=(*plan.edits, *plan.reply_edits),
-        route=plan.gateway if isinstance(plan.gateway, Route) else None,
-        direct=plan.gateway if isinstance(plan.gateway, Direct) else None,
-        ground=plan.ground,
-        history=plan.history.tail() if plan.history is not None else None,
-    )

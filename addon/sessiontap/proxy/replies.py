@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sessiontap.bounded import BoundedDict
 from sessiontap.llm.history import SHORTEST_HANDED, History
-from sessiontap.recording.finished import Left
+from sessiontap.recording.finished import PlannerUpdate
 
 PATIENCE = 0.05
 """Seconds that a request which names an earlier reply waits for that reply to be read."""
@@ -32,12 +32,12 @@ class _Unread(NamedTuple):
 class Replies:
     """For the proxy's loop, but for `read`."""
 
-    def __init__(self, take: Callable[[Left], None]) -> None:
+    def __init__(self, take: Callable[[PlannerUpdate], None]) -> None:
         """`take` is given what each reply leaves, on the loop."""
         self._take = take
         self._unread: BoundedDict[str, _Unread] = BoundedDict(MOST_UNREAD)
         """By the ids of their calls."""
-        self._read: deque[Left] = deque()
+        self._read: deque[PlannerUpdate] = deque()
         """What no call has asked for yet."""
         self._waiting = 0
         self._has_read = asyncio.Event()
@@ -59,10 +59,10 @@ class Replies:
         """It did not get there."""
         self._unread.pop(call_id)
 
-    def read(self, left: Left) -> None:
+    def read(self, update: PlannerUpdate) -> None:
         """From any thread: a reply has been read. Waking the loop costs more than reading it, so what it leaves waits
         for the next call, unless one is waiting for it."""
-        self._read.append(left)
+        self._read.append(update)
         self._deaf = False
         if self._waiting and self._loop is not None:
             self._loop.call_soon_threadsafe(self._has_read.set)
@@ -70,9 +70,9 @@ class Replies:
     def settle(self) -> None:
         """Take what has been read."""
         while self._read:
-            left = self._read.popleft()
-            self._unread.pop(left.call_id)
-            self._take(left)
+            update = self._read.popleft()
+            self._unread.pop(update.call_id)
+            self._take(update)
 
     def awaited(
         self, caller: str | None, past: History, *, names_replies: bool, is_settled: Callable[[], bool]

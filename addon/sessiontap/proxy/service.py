@@ -25,7 +25,8 @@ from sessiontap.proxy import open_files, state_file
 from sessiontap.proxy.complain import complain
 from sessiontap.proxy.connections import Connection, Connections, Destinations
 from sessiontap.proxy.distrust import CLOSED_OFTEN, EXPIRES, IN_A_ROW, Verdict
-from sessiontap.proxy.live import OVER_BUDGET, Ended, LiveCall
+from sessiontap.proxy.finish import OVER_BUDGET, Bodies, Heads, finished_call
+from sessiontap.proxy.live import LiveCall
 from sessiontap.proxy.plan import OnSocket, Plan, Planner, facts_of, history_of, read
 from sessiontap.proxy.recorder import CLOSING_SECONDS, Recorder
 from sessiontap.proxy.replies import PATIENCE, Replies
@@ -41,7 +42,7 @@ from sessiontap.proxy.settings import (
     user_set,
 )
 from sessiontap.recording.budget import Budget, Shares
-from sessiontap.recording.finished import Left
+from sessiontap.recording.finished import Outcome, PlannerUpdate
 from sessiontap.redaction import RedactionError
 from sessiontap.rules import Decision, Protection, Rules, RulesError, decide
 from sessiontap.sessions import Session
@@ -351,25 +352,32 @@ class Service:
             self._once(warning)
         return plan
 
-    def ended(self, ended: Ended) -> None:
-        """Hand a call that ended to the recorder."""
-        if self.recorder is None:
+    def finished(self, live: LiveCall, outcome: Outcome, duration: int, heads: Heads, bodies: Bodies) -> None:
+        """Hand a call that is over to the recorder. `duration` is nanoseconds."""
+        recorder = self.recorder
+        if recorder is None:
             return
-        live, caller = ended.live, ended.live.connection.caller
+        caller = live.connection.caller
         if OVER_BUDGET in live.flags:
             self._say_over_budget()
         if live.plan is None and live.undecided == "full":
             decision = self._decided_by_rules(live, live.call)
             live.undecided = "none" if decision.ignore else decision.capture
+        received = heads.received
         self._replies.expect(
             live.id,
             caller.id if caller else None,
             offers_tools=bool(live.call and live.call.asked.tools_offered),
-            failed=ended.status is None or ended.status >= 400 or ended.outcome != "ok",
+            failed=received is None or received.status >= 400 or outcome != "ok",
             end=live.past.end if live.past is not None and live.past.steps else None,
         )
-        if not self.recorder.submit(ended):
-            self._replies.forget(ended.live.id)
+        is_queued = None
+        with self.faults.guard("recording"):
+            is_queued = recorder.submit(finished_call(live, outcome, duration, heads, bodies), bodies, caller)
+        if is_queued is None:
+            recorder.count_fault()
+        if not is_queued:
+            self._replies.forget(live.id)
 
     def receipt(self) -> Callable[[], bool]:
         """Return what tells whether all calls that have ended so far are written."""
@@ -394,7 +402,7 @@ class Service:
     def keeps_unread(self, call: LiveCall) -> bool:
         """Reconsider a call whose body turned out to be one that is not understood: whether it is recorded at all."""
         if call.plan is None:
-            return True  # `ended` sees to it
+            return True  # `finished` sees to it
         decision = self._decided_by_rules(call, replace(call.call, json=None) if call.call else None, body=None)
         if decision.protected is None:
             return True
@@ -408,9 +416,9 @@ class Service:
         decision, _ = decide(self.rules, facts, self.environ)
         return decision
 
-    def _take_reply(self, left: Left) -> None:
+    def _take_reply(self, update: PlannerUpdate) -> None:
         with self.faults.guard("conversations"):
-            self.planner.ended(left)
+            self.planner.update(update)
 
     # -- telling -------------------------------------------------------------------------------------------------------
 

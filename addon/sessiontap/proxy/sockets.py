@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from mitmproxy import http
 
@@ -21,15 +22,15 @@ from sessiontap.callers import Caller
 from sessiontap.llm.frames import Frame, Lines
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.llm.turns import FRAME_OVERHEAD, Turn, Turns
-from sessiontap.proxy import live
-from sessiontap.proxy.live import OVER_BUDGET, Body, Ended, LiveCall
+from sessiontap.proxy.finish import OVER_BUDGET, Bodies, CapturedBody, Heads
+from sessiontap.proxy.live import LiveCall
 from sessiontap.proxy.plan import OnSocket, socket_conversation
 from sessiontap.proxy.service import OfSocket, Service
 from sessiontap.recording.budget import Budget, Lease
-from sessiontap.recording.finished import Outcome
+from sessiontap.recording.finished import BodyTransfer, Outcome
 from sessiontap.sessions.ids import call_id
 from sessiontap.sessions.threads import conversation_id
-from sessiontap.trace.record import WARM_UP
+from sessiontap.trace.views import WARM_UP
 
 WEBSOCKET = "websocket"
 UNFINISHED = "unfinished"
@@ -43,6 +44,15 @@ _AHEAD = 1 << 16
 """Bytes of memory that are taken for frames to come."""
 
 
+class _End(NamedTuple):
+    """How a turn ended."""
+
+    outcome: Outcome
+    duration: int
+    """Nanoseconds."""
+    bodies: Bodies
+
+
 @dataclass(slots=True, eq=False)
 class _TurnCall:
     """A turn and the call that it is."""
@@ -50,7 +60,7 @@ class _TurnCall:
     turn: Turn
     call: LiveCall
     is_planned: bool = False
-    ended: Ended | None = None
+    end: _End | None = None
     """Waits here for its plan."""
 
 
@@ -60,8 +70,8 @@ class Socket:
     def __init__(self, service: Service, upgrade: LiveCall, flow: http.HTTPFlow) -> None:
         self._service = service
         self._upgrade = upgrade
-        self._blank = live.end(upgrade, flow, "websocket_closed", service.budget)
-        """What all turns have in common: the messages of the upgrade."""
+        self._heads = Heads.of(flow)
+        """Those of the upgrade, which all turns have in common."""
         self._path = flow.request.path.partition("?")[0]
         endpoint = upgrade.call.endpoint if upgrade.call else None
         if endpoint is None:
@@ -221,8 +231,8 @@ class Socket:
                 gateway=sent.gateway if sent else None,
             )
         entry.is_planned = True
-        if entry.ended is not None:
-            self._submit(entry, entry.ended)
+        if entry.end is not None:
+            self._submit(entry, entry.end)
 
     def _over(self, turn: Turn, how: Outcome, at: int) -> None:
         entry = self._under_way.pop(turn, None)
@@ -243,23 +253,20 @@ class Socket:
             call.flags.append(BY_SIZE)
         if how == "stream_error" and not turn.ended:
             call.flags.append(UNFINISHED)
-        ended = replace(
-            self._blank,
-            live=call,
-            duration=max(at - turn.began, 0),
-            outcome=how,
-            request_body=_body(turn.request, turn.began, self._service.budget),
-            reply_body=_body(turn.reply, turn.began, self._service.budget, chunks=True),
-        )
+        end = _End(how, max(at - turn.began, 0), self._bodies(turn.request, turn.reply, turn.began))
         if entry.is_planned:
-            self._submit(entry, ended)
+            self._submit(entry, end)
         else:
-            entry.ended = ended
+            entry.end = end
 
-    def _submit(self, entry: _TurnCall, ended: Ended) -> None:
+    def _submit(self, entry: _TurnCall, end: _End) -> None:
         plan = entry.call.plan
         if plan is None or plan.session is not None:  # else a rule says to leave it alone
-            self._service.ended(ended)
+            self._service.finished(entry.call, end.outcome, end.duration, self._heads, end.bodies)
+
+    def _bodies(self, asked: Lines, told: Lines, began: int) -> Bodies:
+        budget = self._service.budget
+        return Bodies(_body(asked, began, budget), _body(told, began, budget, chunks=True))
 
     def _record_upgrade(self, at: int) -> None:
         """A socket without turns is a call all the same, and what passed on it is its body."""
@@ -271,23 +278,19 @@ class Socket:
         self._lease.end()
         if asked.frames and not self._service.keeps_unread(upgrade):
             return
-        self._service.ended(
-            replace(
-                self._blank,
-                duration=at - upgrade.started,
-                request_body=_body(asked, upgrade.started, self._service.budget),
-                reply_body=_body(told, upgrade.started, self._service.budget, chunks=True),
-            )
-        )
+        bodies = self._bodies(asked, told, upgrade.started)
+        self._service.finished(upgrade, "websocket_closed", at - upgrade.started, self._heads, bodies)
 
 
-def _body(lines: Lines, began: int, budget: Budget, *, chunks: bool = False) -> Body:
+def _body(lines: Lines, began: int, budget: Budget, *, chunks: bool = False) -> CapturedBody:
     """Frames as a body, whose memory was taken while they were held. Its size is larger than what is kept only where
     something was left out."""
     left_out = lines.cut or lines.by_size
     size = max(lines.size, len(lines.data)) if left_out else len(lines.data)
     arrivals = tuple((at - began, kept) for at, kept in lines.arrivals) if chunks else ()
-    return Body([bytes(lines.data)], len(lines.data), size, arrivals, lease=Lease.of(budget, len(lines.data)))
+    return CapturedBody(
+        [bytes(lines.data)], len(lines.data), BodyTransfer(size, arrivals), Lease.of(budget, len(lines.data))
+    )
 
 
 def how_closed(by_client: bool | None, code: int | None) -> tuple[Outcome, str]:

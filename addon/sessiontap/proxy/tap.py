@@ -16,7 +16,7 @@ from mitmproxy.addonmanager import Loader
 from sessiontap import trust
 from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
-from sessiontap.proxy import bodies, carry_out, live, outcome, own_address
+from sessiontap.proxy import bodies, carry_out, finish, outcome, own_address
 from sessiontap.proxy.connections import Connection, Destination, destinations, proxy_user
 from sessiontap.proxy.distrust import Distrust, failure_of, fingerprint
 from sessiontap.proxy.live import LiveCall
@@ -338,11 +338,12 @@ class Tap:
             if tap is not None and tap.fault is not None:
                 self.faults.caught("copying a body", tap.fault)
         call.flow = None
-        ended = live.end(call, flow, how, self.service.budget)
+        duration = time.perf_counter_ns() - call.started
+        heads, captured = finish.Heads.of(flow), finish.captured_bodies(call, flow, self.service.budget)
         whole = call.reply_tap is not None and not call.reply_tap.cut
         if whole and flow.response is not None and self.service.flows_are_read:
-            flow.response.raw_content = ended.reply_body.data  # it is not sent again
-        self.service.ended(ended)
+            flow.response.raw_content = captured.response.data  # it is not sent again
+        self.service.finished(call, how, duration, heads, captured)
 
 
 def has_body(request: http.Request) -> bool:

@@ -1,7 +1,6 @@
-"""A call that is over, in plain values, as the proxy hands it to the recorder; and what the recorder says in return.
+"""The values that cross the pipe: a finished call, made by the proxy, and the events that the recorder answers with.
 
-Both go through a pipe, so nothing here holds what only the proxy needs: of the history its end, of the request neither
-its JSON nor its prompts.
+Nothing here holds what only the proxy needs: of the history its end, of the request neither its JSON nor its prompts.
 """
 
 from __future__ import annotations
@@ -36,14 +35,13 @@ Outcome = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Passed:
-    """How a body passed."""
+class BodyTransfer(msgspec.Struct, array_like=True, frozen=True):
+    """The size and timing of a body on the wire."""
 
     size: int = 0
     """Bytes that went by."""
     chunks: Sequence[tuple[int, int]] = ()
-    """(arrival, size) of each chunk, where it streamed: nanoseconds since `since`."""
+    """(arrival, size) of each chunk, if it streamed: nanoseconds since `since`."""
     since: int = 0
 
     @property
@@ -52,9 +50,26 @@ class Passed:
         return [(at - self.since, size) for at, size in self.chunks]
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """What was decided about a call."""
+class SentRequest(msgspec.Struct, array_like=True, frozen=True):
+    """The head of a request as it was forwarded."""
+
+    host: str
+    http_version: str
+    headers: Fields = ()
+    trailers: Fields = ()
+
+
+class ReceivedResponse(msgspec.Struct, array_like=True, frozen=True):
+    """The head of a response as it came."""
+
+    status: int
+    http_version: str
+    headers: Fields = ()
+    trailers: Fields = ()
+
+
+class RecordedPlan(msgspec.Struct, array_like=True, frozen=True):
+    """The part of a call's plan that its record, and later calls, are made from."""
 
     rules: tuple[str, ...]
     """Labels of those that set something before the session was known."""
@@ -68,17 +83,20 @@ class Planned:
     """Of the request's headers and the reply's."""
     route: Route | None = None
     direct: Direct | None = None
-    """Where a gateway was wished, one of the two."""
+    """One of the two if a rule asked for a gateway."""
     ground: Ground | None = None
     history: History | None = None
     """Its end alone: see `History.tail`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """Times are Unix nanoseconds, durations nanoseconds. The bodies, as on the wire, go beside it."""
+class FinishedCall(msgspec.Struct, array_like=True, frozen=True):
+    """A call that is over. Times are Unix nanoseconds, durations nanoseconds; unknown is None.
+
+    Its bodies, as on the wire, go beside it.
+    """
 
     id: str
+    """UUIDv7."""
     time: int
     duration: int
     outcome: Outcome
@@ -87,33 +105,36 @@ class Finished:
     host: str
     target: str
     """As the app asked for it."""
-    forwarded_host: str
-    http_version: str
-    request_headers: Fields
-    request_trailers: Fields
-    request: Passed
-    status: int | None
-    """None: no response came."""
-    reply_http_version: str | None
-    reply_headers: Fields
-    reply_trailers: Fields
-    reply: Passed
-    first_byte: int | None
-    flags: list[str]
-    caller: str | None
+    sent: SentRequest
+    received: ReceivedResponse | None
+    request_body: BodyTransfer
+    response_body: BodyTransfer
+    time_to_first_byte: int | None = None
+    flags: Sequence[str] = ()
+    caller: str | None = None
     """The id of a caller that was sent before."""
-    client: str | None
-    proxy_user: str | None
-    call: Call | None
-    planned: Planned | None
-    """None: a fault kept it from being decided."""
-    undecided: Literal["full", "metadata", "none"] = "full"
-    """How much is recorded then."""
+    client: str | None = None
+    proxy_user: str | None = None
+    call: Call | None = None
+    plan: RecordedPlan | None = None
+    """None if planning failed."""
+    capture_without_plan: Literal["full", "metadata", "none"] = "full"
+    """How much is recorded if planning failed."""
+
+    @property
+    def capture(self) -> Literal["full", "metadata", "none"]:
+        """How much of the call is recorded."""
+        return self.plan.capture if self.plan is not None else self.capture_without_plan
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether both bodies came to their end."""
+        return self.outcome in ("ok", "http_error")
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """What a call that ended leaves for later ones."""
+class PlannerUpdate:
+    """State that the planner of later calls needs from a finished one."""
 
     call_id: str
     session_id: str | None
@@ -148,10 +169,10 @@ class Note:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-class Read(msgspec.Struct, tag=True, array_like=True, frozen=True):
+class ReplyRead(msgspec.Struct, tag=True, array_like=True, frozen=True):
     """A reply has been read; `line` is for the terminal."""
 
-    left: Left
+    update: PlannerUpdate
     line: str | None
 
 
@@ -175,4 +196,4 @@ class Handled(msgspec.Struct, tag=True, array_like=True, frozen=True):
     count: int
 
 
-Event = Read | Fault | Said | Handled
+Event = ReplyRead | Fault | Said | Handled

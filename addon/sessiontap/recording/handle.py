@@ -23,7 +23,7 @@ from typing import NamedTuple
 from sessiontap.callers import Caller
 from sessiontap.recording import wire
 from sessiontap.recording.budget import Lease, Shares
-from sessiontap.recording.finished import Event, Handled, Left, Note, Read, Start
+from sessiontap.recording.finished import Event, Handled, Note, PlannerUpdate, ReplyRead, Start
 from sessiontap.recording.life import Life
 
 _BATCH = 256
@@ -41,8 +41,8 @@ class _Item(NamedTuple):
     """Bytes without the bodies."""
     leases: Sequence[Lease]
     """Of the memory that its bodies take: it is free when they are sent."""
-    left: Left | None
-    """What a call leaves if it never comes to be read."""
+    update: PlannerUpdate | None
+    """What the planner is told of a call if its reply never comes to be read."""
     caller: Caller | None
     counts: bool = True
     """Something of it is written."""
@@ -108,11 +108,11 @@ class Handle:
         self,
         pieces: list[bytes],
         leases: Sequence[Lease] = (),
-        left: Left | None = None,
+        update: PlannerUpdate | None = None,
         caller: Caller | None = None,
     ) -> bool:
-        """Queue a message, with the leases of its bodies; of a call with what it leaves, and its caller, which is sent
-        before it where it is not known. False: dropped, which is counted and noted.
+        """Queue a message, with the leases of its bodies; of a call with what the planner is told if it is lost, and
+        its caller, which is sent before it unless it is known. False: dropped, which is counted and noted.
         """
         size = len(pieces[0]) + _OVERHEAD
         with self._lock:
@@ -120,7 +120,7 @@ class Handle:
             if not full and not self._closing.is_set():
                 self._queued += 1
                 self._queued_bytes += size
-                self._queue.put(_Item(pieces, size, leases, left, caller))
+                self._queue.put(_Item(pieces, size, leases, update, caller))
                 return True
             if self._closing.is_set():
                 return False
@@ -235,7 +235,7 @@ class Handle:
         life = self._living() if batch else self._life
         if life is None:
             self.count("died", sum(item.counts for item in batch))
-            self._on_events([Read(item.left, None) for item in batch if item.left is not None])
+            self._on_events([ReplyRead(item.update, None) for item in batch if item.update is not None])
             return
         pieces = self._what_was_dropped(life) if self._dropped else []
         for item in batch:
@@ -244,8 +244,8 @@ class Handle:
                 pieces += wire.message(wire.CALLER, item.caller)
             pieces += item.pieces
             life.sent += item.counts
-            if item.left is not None:
-                life.unread.put(item.left.call_id, item.left)
+            if item.update is not None:
+                life.unread.put(item.update.call_id, item.update)
         if pieces:
             try:
                 life.send(pieces)
@@ -288,8 +288,8 @@ class Handle:
         for events in wire.events_from(life.out.fileno()):
             life.is_up.set()
             for event in events:
-                if isinstance(event, Read):
-                    life.unread.pop(event.left.call_id)
+                if isinstance(event, ReplyRead):
+                    life.unread.pop(event.update.call_id)
                 elif isinstance(event, Handled):
                     life.handled = event.count
             try:
@@ -320,4 +320,4 @@ class Handle:
         self.count("died", lost)
         what = f"records are lost (up to {lost})" if lost else "no record is lost"
         self._on_fault("recorder", f"the recorder {how}; {what}. It is started again with the next call")
-        self._on_events([Read(left, None) for _, left in life.unread.items()])
+        self._on_events([ReplyRead(update, None) for _, update in life.unread.items()])

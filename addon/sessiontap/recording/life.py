@@ -13,7 +13,7 @@ from sessiontap import own_python
 from sessiontap.bounded import BoundedDict
 from sessiontap.callers import Caller
 from sessiontap.recording import wire
-from sessiontap.recording.finished import Left
+from sessiontap.recording.finished import PlannerUpdate
 
 _BOOT = "import sys; from sessiontap.recording.process import main; sys.exit(main())"
 _PIPE_BYTES = 1 << 20
@@ -45,7 +45,7 @@ class Life:
         """Messages, a call's caller not counted."""
         self.callers: BoundedDict[str, Caller] = BoundedDict(_MOST_CALLERS)
         """Those that it knows: both sides forget in the order of use, this one earlier."""
-        self.unread: BoundedDict[str, Left] = BoundedDict(_MOST_UNREAD)
+        self.unread: BoundedDict[str, PlannerUpdate] = BoundedDict(_MOST_UNREAD)
         """Calls that it was sent and has not read yet."""
         self.told: list[tuple[int, dict[str, int]]] = []
         """What was dropped before, and the number of the message that tells it to the log."""

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from sessiontap.trace.record import WARM_UP, CallSeen
+from sessiontap.recording.decode import DecodedExchange
+from sessiontap.recording.finished import FinishedCall
+from sessiontap.trace.views import WARM_UP
 
 
-def call_line(seen: CallSeen) -> str:
+def call_line(call: FinishedCall, exchange: DecodedExchange) -> str:
     """One line: who, where, what came of it."""
-    name = seen.session.name if seen.session else "-"
-    path = seen.labels.path if seen.labels else "-"
-    step = f" #{seen.session.step}" if seen.session else ""
-    if WARM_UP in seen.flags:
+    plan, reply = call.plan, exchange.reply
+    session = plan.session if plan else None
+    name = session.name if session else "-"
+    path = plan.labels.path if plan else "-"
+    step = f" #{session.step}" if session else ""
+    if WARM_UP in exchange.flags:
         step = " warm-up"
-    model = seen.reply.response_model if seen.reply else None
-    if model is None and seen.call is not None:
-        model = seen.call.asked.model
-    status = str(seen.response.status) if seen.response else "-"
-    how = "" if seen.outcome in ("ok", "http_error") else f" {seen.outcome}"
-    took = f" {seen.duration / 1e9:.2f}s" if seen.duration is not None else ""
-    usage = seen.reply.usage if seen.reply else None
+    model = reply.response_model if reply else None
+    if model is None and call.call is not None:
+        model = call.call.asked.model
+    status = str(call.received.status) if call.received else "-"
+    how = "" if exchange.outcome in ("ok", "http_error") else f" {exchange.outcome}"
+    took = f" {call.duration / 1e9:.2f}s"
+    usage = reply.usage if reply else None
     tokens = f" {_count(usage.input)}>{_count(usage.output)} tok" if usage else ""
-    return printable(f"{name} {path}{step} {model or seen.host} {status}{how}{took}{tokens}")
+    return printable(f"{name} {path}{step} {model or call.host} {status}{how}{took}{tokens}")
 
 
 def printable(text: str) -> str:

@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,14 @@ from sessiontap.callers import Caller
 from sessiontap.faults import Faults
 from sessiontap.recording import wire
 from sessiontap.recording.budget import COPIES, Budget, Lease, Shares
-from sessiontap.recording.finished import Event, Fault, Finished, Handled, Note, Read, Said, Start
+from sessiontap.recording.decode import DecodedExchange, decode_exchange, planner_update
+from sessiontap.recording.finished import Event, Fault, FinishedCall, Handled, Note, ReplyRead, Said, Start
 from sessiontap.recording.line import call_line
-from sessiontap.recording.seen import come, leave, see
+from sessiontap.recording.record import call_record, caller_record, is_kept, knowing
 from sessiontap.redaction import Redactor
 from sessiontap.redaction.metadata import caller_of
 from sessiontap.trace.closing import Closer
 from sessiontap.trace.note import note_record
-from sessiontap.trace.record import CallSeen, call_record, caller_record, is_kept, knowing
 from sessiontap.trace.writer import Writer
 
 MOST_CALLERS = 4096
@@ -131,31 +132,31 @@ class Recording:
         self._on_idle()
         self._closer.close(COMPRESSING_SECONDS)
 
-    def _call(self, call: Finished, wires: tuple[bytes, bytes]) -> Event:
-        came = line = None
+    def _call(self, call: FinishedCall, wires: tuple[bytes, bytes]) -> Event:
+        exchange = line = None
         size = sum(map(len, wires))
         # A reader that is ahead of the writer waits here, and the proxy's queue behind it.
         self._budget.wait(size * COPIES)
         lease = Lease(self._budget, size * COPIES)
         try:
-            came = come(call, *wires, self._faults, self._most)
-        finally:  # a later call may be waiting for what this one leaves
-            left, kept = leave(call, came, self._faults)
-            if came is None:
-                self._up.say(Read(left, None))
+            exchange = decode_exchange(call, *wires, self._faults, self._most)
+        finally:  # a later call may be waiting for the update
+            update, link_state = planner_update(call, exchange, self._faults)
+            if exchange is None:
+                self._up.say(ReplyRead(update, None))
         try:
-            seen = see(call, came, wires, self._callers.get(call.caller or ""), kept)
-            redactor = self._redactor
-            line = knowing(seen, redactor).text(call_line(seen))
-            held = sum(len(body.data) for body in (came.request_body, came.reply_body))
+            caller, redactor = self._callers.get(call.caller or ""), self._redactor
+            line = knowing(call, exchange, caller, redactor).text(call_line(call, exchange))
+            held = exchange.decoded_size
             if held > size:
                 self._budget.force((held - size) * COPIES)
                 lease.size = held * COPIES
-            self._writer.submit(lambda: self._records(seen, redactor, lease), lease.size + 2048)
+            make = partial(self._records, call, exchange, caller, link_state, redactor, lease)
+            self._writer.submit(make, lease.size + 2048)
         except Exception as error:
             self._faults.caught("recording", error)
             self._writer.count("fault")
-        return Read(left, line)
+        return ReplyRead(update, line)
 
     def _note(self, note: Note) -> None:
         redactor = self._redactor
@@ -168,19 +169,27 @@ class Recording:
 
     # -- on the writer's thread ----------------------------------------------------------------------------------------
 
-    def _records(self, seen: CallSeen, redactor: Redactor, lease: Lease) -> Iterable[dict[str, Any]]:
+    def _records(
+        self,
+        call: FinishedCall,
+        exchange: DecodedExchange,
+        caller: Caller | None,
+        link_state: dict[str, Any],
+        redactor: Redactor,
+        lease: Lease,
+    ) -> Iterable[dict[str, Any]]:
         """The records of a call. Its `lease` ends with the writer's hold on it."""
-        if not is_kept(seen):
+        if not is_kept(call):
             return []
-        record = call_record(seen, redactor)
-        if seen.caller is None:
+        record = call_record(call, exchange, redactor, caller, link_state)
+        if caller is None:
             return [record]
-        caller = self._caller(seen.caller, redactor)
-        if seen.decision is None or seen.decision.capture == "full":
-            self._whole_callers[seen.caller.id] = None
+        found = self._caller(caller, redactor)
+        if call.capture == "full":
+            self._whole_callers[caller.id] = None
             if len(self._whole_callers) > MOST_CALLERS:
                 del self._whole_callers[next(iter(self._whole_callers))]
-        return [caller if seen.caller.id in self._whole_callers else caller_of(caller), record]
+        return [found if caller.id in self._whole_callers else caller_of(found), record]
 
     def _caller(self, caller: Caller, redactor: Redactor) -> dict[str, Any]:
         """The record of a caller, which is most often the last call's."""

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, get_args
 import msgspec
 
 from sessiontap.callers import Caller
-from sessiontap.recording.finished import Event, Fault, Finished, Note, Start
+from sessiontap.recording.finished import Event, Fault, FinishedCall, Note, Start
 
 Pieces = tuple[Sequence[bytes], int]
 """Bytes as they came, and how many they are."""
@@ -45,7 +45,7 @@ _DECODERS: dict[int, Callable[[bytes], Any]] = {
     START: msgspec.msgpack.Decoder(Start).decode,
     RULES: msgspec.msgpack.Decoder(tuple[tuple[str, ...], tuple[str, ...]]).decode,
     CALLER: msgspec.msgpack.Decoder(Caller).decode,
-    CALL: msgspec.msgpack.Decoder(Finished).decode,
+    CALL: msgspec.msgpack.Decoder(FinishedCall).decode,
     NOTE: msgspec.msgpack.Decoder(Note).decode,
     HURRY: msgspec.msgpack.Decoder(None).decode,
     END: msgspec.msgpack.Decoder(None).decode,

@@ -1,8 +1,8 @@
 """The trace log: what was seen of every call, redacted, in a folder of msgpack segments (docs/trace-format.md).
 
-The proxy makes a `record.CallSeen` of each call and hands it to a `Writer`; tools `open` a folder and show what
-`views` and `sessions` make of it. `record` alone imports the value types of other rooms (so that tools start quickly
-without them); the rest imports msgpack and zstandard, nothing of mitmproxy.
+The recorder makes a record of each call (`recording/record.py`) and hands it to a `Writer`; tools `open` a folder and
+show what `views` and `sessions` make of it. This package imports msgpack and zstandard, nothing of mitmproxy; of ours
+the index alone reads prompts and replies with `llm`.
 
     from sessiontap import trace
     for call in trace.open("~/.sessiontap/trace").calls():
@@ -10,7 +10,7 @@ without them); the rest imports msgpack and zstandard, nothing of mitmproxy.
 
 Its modules by subject:
 
-    calls into records       record, note
+    parts of records         chunks, note
     bodies                   body, pack, bases, chain
     segments and the disk    writer, rotation, losses, segment, frame, lock, folders; compressed: closing, seekable
     reading                  walk, shape, files; reader, part, stored, restore, views, sessions

@@ -32,7 +32,7 @@ class Head:
     time: int
     """Unix nanoseconds."""
     session: dict[str, Any] | None
-    """The record's session map, whole: with what `session_extra` put there."""
+    """The record's session map, whole: with the `key` that restoring it needs."""
     duration: int | None = None
     """Nanoseconds."""
     caller: str | None = None

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 import msgpack
 import pytest
 from tests.redaction.test_redactor import PEM, SHAPED, SHAPELESS, sse
+from tests.support.call_spec import CallSpec, RequestSpec, ResponseSpec, call_record
 
 from sessiontap import trace
 from sessiontap.callers import Caller, Process
@@ -14,25 +15,15 @@ from sessiontap.exchange import Headers
 from sessiontap.gateways.route import Direct, Route
 from sessiontap.headers.edit import Edit
 from sessiontap.llm.call import Agent, Asked, Billed, Call, CallError, Endpoint, Reply, ToolCall, Usage
+from sessiontap.recording.decode import DecodedBody
+from sessiontap.recording.record import caller_record, is_kept
 from sessiontap.redaction import Redactor
 from sessiontap.rules.decision import Decision, Labels
 from sessiontap.sessions.session import Link, Session
 from sessiontap.trace import Writer, body
 from sessiontap.trace.body import Plain
+from sessiontap.trace.note import note_record
 from sessiontap.trace.pack import Packer
-from sessiontap.trace.record import (
-    MAX_CHUNKS,
-    CallSeen,
-    SeenBody,
-    SeenRequest,
-    SeenResponse,
-    call_record,
-    caller_record,
-    is_kept,
-    note_record,
-    pack_chunks,
-    unpack_chunks,
-)
 
 REDACTOR = Redactor(b"k" * 32)
 
@@ -41,16 +32,16 @@ CALLER = Caller(
     user="me", uid=1000, ancestors=(Process(1, "init", None),), env={"RUN_ID": "r1"},
 )  # fmt: skip
 
-SEEN = CallSeen(
+SEEN = CallSpec(
     id="0190a000-0000-7000-8000-000000000000",
     time=1_000,
-    request=SeenRequest(
+    request=RequestSpec(
         "POST", "https://api.openai.com/v1/chat/completions", "HTTP/1.1", Headers([("Host", "api.openai.com")]),
-        SeenBody(b'{"model": "gpt-4o"}'),
+        DecodedBody(b'{"model": "gpt-4o"}'),
     ),
     outcome="ok",
-    response=SeenResponse(
-        200, "HTTP/2", Headers([("content-type", "text/event-stream")]), SeenBody(b"data: [DONE]\n\n", "gzip"),
+    response=ResponseSpec(
+        200, "HTTP/2", Headers([("content-type", "text/event-stream")]), DecodedBody(b"data: [DONE]\n\n", "gzip"),
         Headers([("x-sum", "1")]), [(2_000_000, 14)],
     ),
     duration=9,
@@ -76,8 +67,7 @@ SEEN = CallSeen(
     labels=Labels(
         path="/a/b", user="u1", properties={"mode": "x"}, tags=("t",), state={"n": 1}, rules=("#2", "three")
     ),
-    session=Session("session-1", "Demo", 3, "app", renamed_to="Other"),
-    session_extra={"key": "k", "id": "not this one"},
+    session=Session("session-1", "Demo", 3, "app", renamed_to="Other", key="k"),
     link=Link("conversation-1", "call-0", "exact"),
     edits=(Edit("set", "Helicone-Session-Id", None, "session-1", "one"),),
     gateway=Route("https", "oai.helicone.ai", 443),
@@ -151,15 +141,15 @@ def test_what_scanning_needs_stands_first_and_bodies_last():
 
 
 def test_a_call_of_which_nothing_is_known_is_nil_throughout():
-    bare = CallSeen("id", 1, SeenRequest("GET", "https://h.example/", "HTTP/1.1", Headers()), "upstream_unreachable")
+    bare = CallSpec("id", 1, RequestSpec("GET", "https://h.example/", "HTTP/1.1", Headers()), "upstream_unreachable")
 
     record = call_record(bare, REDACTOR)
 
     assert record["llm"]["usage"] is None
     assert {key for key, value in record.items() if value is None} == {
-        "session", "conversation", "parent", "evidence", "link", "caller", "duration", "time_to_first_byte",
-        "time_to_first_token", "client", "proxy_user", "agent", "subagent", "user", "state", "host", "forwarded_host",
-        "route", "response",
+        "session", "conversation", "parent", "evidence", "link", "caller", "time_to_first_byte",
+        "time_to_first_token", "client", "proxy_user", "agent", "subagent", "user", "state", "route",
+        "response",
     }  # fmt: skip
 
 
@@ -197,12 +187,12 @@ def test_capture_metadata_keeps_sizes_alone():
 
 @pytest.mark.parametrize(("capture", "kept"), [("full", True), ("metadata", True), ("none", False)])
 def test_capture_none_is_not_recorded(capture, kept):
-    assert is_kept(replace(SEEN, decision=Decision(capture=capture))) is kept
+    assert is_kept(replace(SEEN, decision=Decision(capture=capture)).finished) is kept
 
 
 def test_a_body_that_cannot_be_decoded_is_kept_as_it_came_and_flagged():
     wire = b"\x1f\x8b not gzip"
-    seen = replace(SEEN, response=replace(SEEN.response, body=SeenBody(wire, "gzip", undecodable=True)))
+    seen = replace(SEEN, response=replace(SEEN.response, body=DecodedBody(wire, "gzip", undecodable=True)))
 
     record = call_record(seen, REDACTOR)
 
@@ -211,7 +201,7 @@ def test_a_body_that_cannot_be_decoded_is_kept_as_it_came_and_flagged():
 
 
 def test_a_body_that_was_cut_says_how_long_it_was():
-    seen = replace(SEEN, request=replace(SEEN.request, body=SeenBody(b"abc", total=1000)))
+    seen = replace(SEEN, request=replace(SEEN.request, body=DecodedBody(b"abc", total=1000)))
 
     stored = Packer().at(call_record(seen, REDACTOR), 0)["request"]["body"]
 
@@ -232,55 +222,25 @@ def test_a_note_keeps_its_own_keys():
     assert (note["type"], note["kind"], note["text"], note["count"]) == ("note", "fault", "it broke", 2)
 
 
-@pytest.mark.parametrize(
-    ("chunks", "packed"),
-    [
-        ([], []),
-        ([(1_500, 10)], [1, 10]),
-        ([(1_000_000, 10), (1_002_999, 20), (5_000_000, 30)], [1000, 10, 2, 20, 3998, 30]),
-        ([(5_000, 1), (4_000, 1)], [5, 1, 0, 1]),
-    ],
-    ids=["none", "one", "several", "a clock that goes back"],
-)
-def test_chunks_are_packed_as_differences(chunks, packed):
-    assert pack_chunks(chunks) == packed
-
-
-def test_chunks_come_back_in_microseconds():
-    chunks = [(1_000, 5), (7_000, 6), (7_000, 7)]
-
-    assert unpack_chunks(pack_chunks(chunks)) == chunks
-
-
-def test_many_chunks_are_put_together_but_no_byte_is_lost():
-    chunks = [(number * 1000, number % 7) for number in range(10_001)]
-
-    found = unpack_chunks(pack_chunks(chunks))
-
-    assert len(found) <= MAX_CHUNKS
-    assert sum(size for _, size in found) == sum(size for _, size in chunks)
-    assert {time for time, _ in found} <= {time for time, _ in chunks}
-
-
-def everywhere(secret: str) -> CallSeen:
+def everywhere(secret: str) -> CallSpec:
     """A call with a credential in each place that is kept."""
     said = f"it is {secret}."
     document = json.dumps({"messages": [{"content": said}, {"content": f"{said}\n{said}"}]}).encode()
     return replace(
         SEEN,
         proxy_user=said,
-        request=SeenRequest(
+        request=RequestSpec(
             "POST",
             f"https://me:{secret}@h.example/{secret}/x?key={secret}&q={secret}",
             "HTTP/1.1",
             Headers([("Authorization", f"Bearer {secret}"), ("X-Api-Key", secret), ("Cookie", f"a={secret}"),
                      ("X-Other", said), ("Referer", f"https://h.example/?token={secret}")]),
-            SeenBody(document),
+            DecodedBody(document),
             Headers([("x-api-key", secret)]),
         ),
-        response=SeenResponse(
+        response=ResponseSpec(
             200, "HTTP/2", Headers([("Set-Cookie", f"a={secret}; Path=/"), ("Location", f"https://h.example/?sig={secret}")]),
-            SeenBody(sse([said[at : at + 5] for at in range(0, len(said), 5)])), Headers([("x-echo", said)]),
+            DecodedBody(sse([said[at : at + 5] for at in range(0, len(said), 5)])), Headers([("x-echo", said)]),
         ),
         caller=replace(CALLER, argv=("bot", "--api-key", secret, said, f"-H=Authorization: {secret}"), cwd=f"/{secret}",
                        env={"OPENAI_API_KEY": secret, "TEXT": said}),
@@ -289,16 +249,16 @@ def everywhere(secret: str) -> CallSeen:
                       tool_calls=(ToolCall(secret),)),
         labels=Labels(path=f"/{secret}", user=said, properties={"token": secret, "text": said, secret: "x"},
                       tags=(secret,), state={"deep": [{"secret": secret, "text": said}]}),
-        session=Session(secret, said, 0, "app", renamed_to=said),
-        session_extra={"key": secret, "list": [said]},
+        session=Session(secret, said, 0, "app", renamed_to=said, key=secret),
         edits=(Edit("set", "Helicone-Auth", secret, f"Bearer {secret}", "r"), Edit("set", "X-Other", said, said)),
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("secret", [*SHAPED.values()], ids=[*SHAPED.keys()])
-def test_no_byte_of_a_secret_is_in_the_segment(folder, monkeypatch, secret):
+def test_no_byte_of_a_secret_is_in_the_segment(tmp_path, monkeypatch, secret):
     """Compression is off, so that a search of the file's bytes sees everything."""
     monkeypatch.setattr("sessiontap.trace.body.SMALL", 1 << 30)
+    folder = tmp_path / "trace"
     writer = Writer(folder, writer_info={})
     writer.start()
     seen = everywhere(secret)
@@ -313,14 +273,14 @@ def test_no_byte_of_a_secret_is_in_the_segment(folder, monkeypatch, secret):
     assert data.count(REDACTOR.token("x", secret.encode()).split(":")[2].encode()) > 30, "equal digests everywhere"
 
 
-def test_a_shapeless_key_is_gone_wherever_a_name_gives_it_away(folder):
+def test_a_shapeless_key_is_gone_wherever_a_name_gives_it_away():
     seen = replace(
         SEEN,
         request=replace(
             SEEN.request,
             url=f"https://h.example/?api-key={SHAPELESS}",
             headers=Headers([("api-key", SHAPELESS), ("Ocp-Apim-Subscription-Key", SHAPELESS)]),
-            body=SeenBody(f'{{"api_key": "{SHAPELESS}"}}'.encode()),
+            body=DecodedBody(f'{{"api_key": "{SHAPELESS}"}}'.encode()),
         ),
         labels=Labels(properties={"api_key": SHAPELESS}, state={"password": SHAPELESS}),
     )
@@ -332,7 +292,7 @@ def test_a_shapeless_key_is_gone_wherever_a_name_gives_it_away(folder):
 
 
 def test_a_private_key_is_gone_from_bodies_and_variables():
-    seen = replace(SEEN, request=replace(SEEN.request, body=SeenBody(json.dumps({"k": PEM}).encode())))
+    seen = replace(SEEN, request=replace(SEEN.request, body=DecodedBody(json.dumps({"k": PEM}).encode())))
     caller = replace(CALLER, env={"DEPLOY_KEY": PEM})
 
     written = [Packer().at(call_record(seen, REDACTOR), 0), caller_record(caller, REDACTOR)]
@@ -341,7 +301,11 @@ def test_a_private_key_is_gone_from_bodies_and_variables():
 
 def test_every_field_of_a_call_is_in_the_example():
     """So that a field that is added is tested too."""
-    assert [field.name for field in fields(SEEN) if getattr(SEEN, field.name) is None] == []
+    call, exchange = SEEN.finished, SEEN.exchange
+    missing = [field.name for field in fields(SEEN) if getattr(SEEN, field.name) is None]
+    missing += [name for name in call.__struct_fields__ if getattr(call, name) is None]
+    missing += [field.name for field in fields(exchange) if getattr(exchange, field.name) is None]
+    assert missing == []
 
 
 def test_what_the_providers_headers_say_of_the_request_and_its_limits():

@@ -1,0 +1,173 @@
+"""Make the one value that a call becomes when it is over: `FinishedCall`, and the bodies that go beside it.
+
+The hooks call this at a call's end, on the loop. Nothing here is copied but what mitmproxy may still change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from mitmproxy import http
+
+from sessiontap.gateways import Direct, Route
+from sessiontap.proxy.bodies import BodyTap
+from sessiontap.proxy.live import LiveCall
+from sessiontap.proxy.plan import Plan
+from sessiontap.recording.budget import Budget, Lease
+from sessiontap.recording.finished import (
+    BodyTransfer,
+    FinishedCall,
+    Outcome,
+    ReceivedResponse,
+    RecordedPlan,
+    SentRequest,
+)
+
+OVER_BUDGET = "over_budget"
+"""A flag: of a body that is cut there is less than was allowed, because the memory was in use."""
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedBody:
+    """A body's wire bytes, as far as they are kept."""
+
+    pieces: Sequence[bytes]
+    """As they came: to put them together is not for the loop."""
+    kept: int
+    """Bytes of all pieces."""
+    transfer: BodyTransfer
+    lease: Lease | None = None
+    """Of the memory that the pieces take."""
+
+    @property
+    def data(self) -> bytes:
+        """The pieces as one."""
+        return b"".join(self.pieces)
+
+
+class Bodies(NamedTuple):
+    """Both bodies of a call."""
+
+    request: CapturedBody
+    response: CapturedBody
+
+
+class Heads(NamedTuple):
+    """Both messages of a call without their bodies, as mitmproxy has them at the end."""
+
+    sent: SentRequest
+    received: ReceivedResponse | None
+
+    @classmethod
+    def of(cls, flow: http.HTTPFlow) -> Heads:
+        """Return those of a flow that is over."""
+        request, reply = flow.request, flow.response
+        sent = SentRequest(
+            request.host,
+            request.http_version,
+            request.headers.fields,
+            request.trailers.fields if request.trailers else (),
+        )
+        if reply is None:
+            return cls(sent, None)
+        trailers = reply.trailers.fields if reply.trailers else ()
+        return cls(sent, ReceivedResponse(reply.status_code, reply.http_version, reply.headers.fields, trailers))
+
+
+def captured_bodies(live: LiveCall, flow: http.HTTPFlow, budget: Budget) -> Bodies:
+    """Return what is kept of a flow's bodies, and flag the call if something is missing.
+
+    They are not copied if mitmproxy holds them whole; they do not change any more. From here on they take memory of the
+    `budget`. A body for which there is none is left out.
+    """
+    request = _body(live, live.request_tap, flow.request, "request", budget, budget.most)
+    left = min(budget.most, budget.together - request.kept)
+    return Bodies(request, _body(live, live.reply_tap, flow.response, "response", budget, left))
+
+
+def finished_call(live: LiveCall, outcome: Outcome, duration: int, heads: Heads, bodies: Bodies) -> FinishedCall:
+    """Return the call in plain values, without what only the proxy needs. `duration` is nanoseconds."""
+    call, connection, asked = live.call, live.connection, live.request
+    if call is not None:
+        call = replace(call, json=None, asked=replace(call.asked, message=None, prompt=None))
+    return FinishedCall(
+        id=live.id,
+        time=live.time,
+        duration=duration,
+        outcome=outcome,
+        method=asked.method,
+        url=asked.url,
+        host=asked.host,
+        target=asked.target,
+        sent=heads.sent,
+        received=heads.received,
+        request_body=bodies.request.transfer,
+        response_body=bodies.response.transfer,
+        time_to_first_byte=live.first_byte,
+        flags=live.flags,
+        caller=connection.caller.id if connection.caller else None,
+        client=connection.client_ip,
+        proxy_user=connection.proxy_user,
+        call=call,
+        plan=_recorded_plan(live.plan) if live.plan is not None else None,
+        capture_without_plan=live.undecided,
+    )
+
+
+def _recorded_plan(plan: Plan) -> RecordedPlan:
+    return RecordedPlan(
+        rules=plan.decision.rules,
+        capture=plan.decision.capture,
+        set_by=plan.decision.set_by,
+        labels=plan.labels,
+        session=plan.session,
+        link=plan.link,
+        edits=(*plan.edits, *plan.reply_edits),
+        route=plan.gateway if isinstance(plan.gateway, Route) else None,
+        direct=plan.gateway if isinstance(plan.gateway, Direct) else None,
+        ground=plan.ground,
+        history=plan.history.tail() if plan.history is not None else None,
+    )
+
+
+def _body(
+    live: LiveCall, tap: BodyTap | None, message: http.Message | None, which: str, budget: Budget, most: int
+) -> CapturedBody:
+    """Return a body of which at most `most` bytes are kept."""
+    if tap is not None:
+        # An answer may end before the upload does.
+        is_cut = tap.cut or (which == "request" and tap.size and not tap.ended)
+        pieces, kept, lease = tap.settle()
+        if kept > most:
+            is_cut, pieces, kept = True, list(_first(pieces, most)), most
+        if is_cut:
+            _cut(live, which, tap.refused)
+        return CapturedBody(pieces, kept, BodyTransfer(tap.size, tap.chunks, live.started), lease)
+    data = (message.raw_content if message else None) or b""
+    if message and message.stream and not data:
+        live.flags.append(f"{which}_unseen")  # it streamed past us
+    kept, transfer = min(len(data), most), BodyTransfer(len(data))
+    lease = Lease(budget)
+    if kept and not lease.grow(kept):
+        _cut(live, which, True)
+        return CapturedBody((), 0, transfer)
+    if kept < len(data):
+        _cut(live, which, False)
+    return CapturedBody([data[:kept]], kept, transfer, lease)
+
+
+def _cut(live: LiveCall, which: str, refused: bool) -> None:
+    live.flags.append(f"{which}_cut")
+    if refused and OVER_BUDGET not in live.flags:
+        live.flags.append(OVER_BUDGET)
+
+
+def _first(pieces: Sequence[bytes], size: int) -> Iterator[bytes]:
+    """The first `size` bytes of all pieces."""
+    for piece in pieces:
+        yield piece[:size]
+        size -= len(piece)
+        if size <= 0:
+            return
