@@ -30,8 +30,8 @@ from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.proxy.bodies import BodyTap
 from sessiontap.proxy.connections import Connection, Destination
+from sessiontap.proxy.context import CallContext
 from sessiontap.proxy.finish import Heads, captured_bodies, finished_call
-from sessiontap.proxy.live import LiveCall
 from sessiontap.proxy.recorder import Recorder
 from sessiontap.proxy.settings import Settings
 from sessiontap.recording.budget import DEFAULT, Budget
@@ -140,13 +140,13 @@ def recording(request: Request, caller: Caller) -> None:
         made = http.Request.make("POST", f"https://{request.host}{request.path}", request.body or b"", [])
         flow = http.HTTPFlow(None, None)  # type: ignore[arg-type]
         flow.request, flow.response = made, http.Response.make(200, b"{}", {"content-type": "application/json"})
-        there = Destination(request.host, "anthropic")
+        destination = Destination(request.host, "anthropic")
 
-        def live(tap: BodyTap | None = None) -> LiveCall:
-            started = time.perf_counter_ns()
-            return LiveCall(str(uuid.uuid4()), time.time_ns(), started, connection, request, there, reply_tap=tap)
+        def live(tap: BodyTap | None = None) -> CallContext:
+            now, started = time.time_ns(), time.perf_counter_ns()
+            return CallContext(str(uuid.uuid4()), now, started, connection, request, destination, reply_tap=tap)
 
-        def record(live: LiveCall) -> None:
+        def record(live: CallContext) -> None:
             heads, bodies = Heads.of(flow), captured_bodies(live, flow, Budget(DEFAULT))
             duration = time.perf_counter_ns() - live.started
             recorder.submit(finished_call(live, "ok", duration, heads, bodies), bodies, caller)

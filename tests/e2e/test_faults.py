@@ -90,7 +90,7 @@ def undecided(breaks: str) -> Fault:
 FAULTS = {
     "the rules file": Fault("sessiontap.proxy.rules_file:RulesFile.is_current", "in rules file"),
     "a caller's look-up": Fault("sessiontap.proxy.connections:find_known", "in caller look-up"),
-    "reading a request": undecided("sessiontap.proxy.plan:read_request"),
+    "reading a request": undecided("sessiontap.proxy.prepare:read_request"),
     "deciding": undecided("sessiontap.proxy.plan:decide"),
     "giving a session": undecided("sessiontap.sessions:Registry.assign"),
     "planning headers": undecided("sessiontap.headers:plan"),
@@ -105,7 +105,7 @@ FAULTS = {
     "decoding what came": Fault(
         "sessiontap.recording.process:decode_exchange", "in recording", records=0, recorder=True
     ),
-    "putting a call into a message": Fault("sessiontap.proxy.service:finished_call", "in recording", records=0),
+    "putting a call into a message": Fault("sessiontap.proxy.calls:finished_call", "in recording", records=0),
     "redaction": Fault(
         "sessiontap.redaction:Redactor.headers", "a call could not be recorded", records=0, recorder=True
     ),

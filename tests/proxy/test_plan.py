@@ -15,12 +15,14 @@ from sessiontap.gateways import Route
 from sessiontap.llm.call import Reply, ToolCall
 from sessiontap.llm.history import ending
 from sessiontap.proxy.connections import Connection, Destination
-from sessiontap.proxy.plan import OnSocket, Plan, Planner, read
+from sessiontap.proxy.context import CallContext, Plan, SocketTurn
+from sessiontap.proxy.plan import Planner
+from sessiontap.proxy.prepare import history_of, read
 from sessiontap.recording.finished import PlannerUpdate
 from sessiontap.rules import load_text
 from sessiontap.trust import Upstream
 
-THERE = Destination("api.openai.com", "openai")
+DESTINATION = Destination("api.openai.com", "openai")
 KNOWN = Found(Caller(id="0aa5b8a2-0000-5000-8000-000000000001", pid=1, started=1, name="app.py"))
 UNKNOWN = Found(reason="gone")
 TASK = "Find every place where the parser drops a comment."
@@ -46,18 +48,19 @@ class Desk:
         id: str,
         body: dict[str, Any] | None,
         path: str = "/v1/chat/completions",
-        there: Destination = THERE,
+        destination: Destination = DESTINATION,
         **options: Any,
     ) -> Plan:
         """A request; without a body it opens a WebSocket."""
         self.now += 10**9
         headers = UPGRADE if body is None else Headers([("content-type", "application/json")])
         data = json.dumps(body).encode() if body is not None else b""
-        request = Request("GET" if body is None else "POST", there.host, path, headers, data)
+        request = Request("GET" if body is None else "POST", destination.host, path, headers, data)
         connection = Connection("conn-1", (self.client, 5000), self.found, proxy=("127.0.0.1", 8080))
-        request, call, _ = read(request, there, data)
-        rules = load_text(self.rules, "rules.yaml")
-        plan = self.planner.plan(rules, connection, there, request, call, id, self.now, **options)
+        request, call, _ = read(request, destination, data)
+        context = CallContext(id, self.now, 0, connection, request, destination, call=call, **options)
+        context.history = history_of(call)
+        plan = self.planner.plan(context, load_text(self.rules, "rules.yaml"))
         assert not self.planner.faults.counts
         return plan
 
@@ -126,7 +129,7 @@ def test_tools_are_named_before_the_rules_ask_for_them(found: Found) -> None:
 
 
 KEY = {"HELICONE_API_KEY": "sk-helicone-abcdefg-abcdefg-abcdefg-abcdefg"}
-VERIFIED = Upstream("https", THERE.host, 443, THERE.host, verifies=True)
+VERIFIED = Upstream("https", DESTINATION.host, 443, DESTINATION.host, verifies=True)
 ELSEWHERE = "10.1.2.3"
 LABELS_ONLY = "{match: {client: 10.0.0.0/8}, tags: [ten]}"
 BY_HELICONE = "gateway: helicone"
@@ -183,9 +186,10 @@ def test_a_gateways_key_is_for_those_that_its_own_rule_names(
     ],
 )
 def test_helicones_key_is_for_those_that_the_sessions_rule_names(rules: str, goes: bool) -> None:
-    there = Destination("oai.helicone.ai", "openai")
-    upstream = Upstream("https", there.host, 443, there.host, verifies=True)
-    plan = Desk(f"rules: [{rules}]", UNKNOWN, ELSEWHERE, KEY).ask("call", said("Why?"), there=there, upstream=upstream)
+    destination = Destination("oai.helicone.ai", "openai")
+    upstream = Upstream("https", destination.host, 443, destination.host, verifies=True)
+    desk = Desk(f"rules: [{rules}]", UNKNOWN, ELSEWHERE, KEY)
+    plan = desk.ask("call", said("Why?"), destination=destination, upstream=upstream)
     (edit,) = (edit for edit in plan.edits if edit.header == "Helicone-Auth")
     assert edit.action == ("set" if goes else "withhold")
     assert [warning for warning in plan.warnings if "Helicone-Auth" in warning] == (
@@ -201,11 +205,12 @@ def test_an_upgrade_is_told_the_conversation_that_begins_on_the_socket(path: str
     desk = Desk(CONVERSATION)
     upgrade = desk.ask("upgrade", None, path)
     turn = {"model": "m", "input": "Why?", "conversation": "socket upgrade" if "realtime" in path else None}
-    first = desk.ask("upgrade", turn, path, on=OnSocket("upgrade", fresh=True), taken=upgrade.session)
+    opening = SocketTurn("upgrade", is_fresh=True, reserved_session=upgrade.session)
+    first = desk.ask("upgrade", turn, path, socket=opening)
     assert upgrade.session is not None
     assert upgrade.session.source == "conversation"
     assert first.session == upgrade.session
-    later = desk.ask("later", {"model": "m", "input": "Else?"}, "/v1/responses", on=OnSocket("upgrade", fresh=False))
+    later = desk.ask("later", {"model": "m", "input": "Else?"}, "/v1/responses", socket=SocketTurn("upgrade"))
     assert later.session is not None
     assert later.session.id != upgrade.session.id
 

@@ -1,4 +1,4 @@
-"""What runs behind the hooks: what is told once, what is noted, what is handed to the recorder, and without one."""
+"""What runs behind the hooks: started with a recorder, and without one."""
 
 from __future__ import annotations
 
@@ -9,14 +9,9 @@ from typing import Any
 import pytest
 from mitmproxy import ctx
 
-from sessiontap.callers import Caller, Found
 from sessiontap.faults import Faults
-from sessiontap.proxy import service as module
-from sessiontap.proxy.connections import Connection
 from sessiontap.proxy.service import Service, prepare_home
 from sessiontap.proxy.settings import SettingsError
-
-CALLER = Caller(id="c", pid=1, started=1, name="bot.py")
 
 
 class Recorder:
@@ -30,7 +25,7 @@ class Recorder:
 @pytest.fixture
 def service() -> Service:
     made = Service(Faults())
-    made.recorder = Recorder()  # type: ignore[assignment]
+    made.record_with(Recorder())  # type: ignore[arg-type]
     return made
 
 
@@ -48,37 +43,11 @@ def test_a_fault_is_noted_once_with_where_it_was(service: Service) -> None:
     assert text.startswith("ValueError: no")
 
 
-@pytest.mark.parametrize(
-    ("found", "who"), [(Found(CALLER), "bot.py"), (Found(reason="gone"), "127.0.0.1")], ids=["known", "not known"]
-)
-def test_what_passes_uncaptured_is_noted_with_whose_it_was(service: Service, found: Found, who: str) -> None:
-    service.not_captured(Connection("c", ("127.0.0.1", 5), found), "api.openai.com", "why not")
-    process = found.caller.name if found.caller else None
-    facts = {"host": "api.openai.com", "process": process, "client": "127.0.0.1"}
-    assert notes(service) == [("not_captured", "why not", facts)]
-
-
-def test_a_sentence_is_said_once(service: Service, caplog: pytest.LogCaptureFixture) -> None:
-    for text in ("one", "two", "one"):
-        service._once(text)
-    assert [record.getMessage() for record in caplog.records] == ["sessiontap: one", "sessiontap: two"]
-
-
-def test_sentences_that_were_said_are_forgotten_in_the_end(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(module, "MOST_TOLD", 3)
-    service = Service(Faults())
-    for number in range(10):
-        service._once(str(number))
-    assert len(service._told) == 3
-
-
 def test_without_a_recorder_nothing_is_lost_but_records() -> None:
     service = Service(Faults())
-    service.note("x", "y")
-    service.finished(None, "ok", 0, None, None)  # type: ignore[arg-type]
-    assert service.receipt()()
+    service.notices.note("x", "y")
+    service.calls.finished(None, "ok", 0, None, None)  # type: ignore[arg-type]
+    assert service.calls.receipt()()
 
 
 @pytest.mark.parametrize(

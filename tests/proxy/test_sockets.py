@@ -14,13 +14,15 @@ from sessiontap.callers import Caller, Found
 from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
 from sessiontap.proxy import sockets
+from sessiontap.proxy.calls import Calls
 from sessiontap.proxy.connections import Connection, Destination
+from sessiontap.proxy.context import CallContext
 from sessiontap.proxy.finish import Bodies
-from sessiontap.proxy.live import LiveCall
-from sessiontap.proxy.rules_file import RulesFile
-from sessiontap.proxy.service import Service
+from sessiontap.proxy.notices import Notices
+from sessiontap.proxy.plan import Planner
 from sessiontap.proxy.sockets import Socket, how_closed
 from sessiontap.recording.finished import FinishedCall
+from sessiontap.rules import load_text
 
 UPGRADE = "0190a000-0000-7000-8000-000000000000"
 NOW = 1_763_701_200 * 10**9
@@ -53,30 +55,30 @@ class Recorder:
 
 
 class Wire:
-    """A socket that is watched, and the service behind it."""
+    """A socket that is watched, and the pipeline behind it."""
 
     def __init__(self) -> None:
         self.faults = Faults()
-        self.service = Service(self.faults)
+        notices, rules = Notices(), load_text("version: 1")
+        self.calls = Calls(Planner({}, self.faults), notices, lambda: rules, self.faults)
         self.recorder: Any = Recorder()
-        self.service.recorder = self.recorder
-        self.service._rules_file = RulesFile(None)
-        self.service._replies.begin(asyncio.get_running_loop())
+        self.calls.recorder = notices.recorder = self.recorder
+        self.calls.replies.begin(asyncio.get_running_loop())
         headers = Headers([("connection", "Upgrade"), ("upgrade", "websocket")])
         connection = Connection("c", ("127.0.0.1", 5000), Found(CALLER), proxy=("127.0.0.1", 8080))
-        upgrade = LiveCall(
+        upgrade = CallContext(
             id=UPGRADE,
             time=NOW,
             started=0,
             connection=connection,
             request=Request("GET", "api.openai.com", "/v1/responses", headers),
-            there=Destination("api.openai.com", "openai"),
+            destination=Destination("api.openai.com", "openai"),
         )
-        self.service.take_in(upgrade, b"")
-        upgrade.plan = self.service.decide(upgrade)
+        self.calls.prepare(upgrade, b"")
+        upgrade.plan = self.calls.decide(upgrade)
         flow: HTTPFlow = tflow.tflow(resp=True)
         flow.request.path = "/v1/responses"
-        self.socket = Socket(self.service, upgrade, flow)
+        self.socket = Socket(self.calls, upgrade, flow)
         self.at = 0
 
     def say(self, from_client: bool, kind: str, **more: Any) -> None:
@@ -159,7 +161,7 @@ async def test_a_client_that_asks_faster_than_turns_are_decided_fills_no_memory(
     async def never(*_: Any) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(wire.service, "wait_for_replies", never)
+    monkeypatch.setattr(wire.calls, "wait_for_replies", never)
     for number in range(6):
         wire.ask(f"question {number}")
         wire.answer(f"resp_{number}")

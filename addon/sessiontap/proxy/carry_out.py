@@ -8,7 +8,7 @@ from mitmproxy import http
 
 from sessiontap.gateways import Route
 from sessiontap.headers import Edit, apply
-from sessiontap.proxy.plan import Plan
+from sessiontap.proxy.context import Plan
 
 
 def on_request(plan: Plan, request: http.Request) -> None:

@@ -13,8 +13,7 @@ from mitmproxy import http
 
 from sessiontap.gateways import Direct, Route
 from sessiontap.proxy.bodies import BodyTap
-from sessiontap.proxy.live import LiveCall
-from sessiontap.proxy.plan import Plan
+from sessiontap.proxy.context import CallContext, Plan
 from sessiontap.recording.budget import Budget, Lease
 from sessiontap.recording.finished import (
     BodyTransfer,
@@ -76,25 +75,25 @@ class Heads(NamedTuple):
         return cls(sent, ReceivedResponse(reply.status_code, reply.http_version, reply.headers.fields, trailers))
 
 
-def captured_bodies(live: LiveCall, flow: http.HTTPFlow, budget: Budget) -> Bodies:
+def captured_bodies(context: CallContext, flow: http.HTTPFlow, budget: Budget) -> Bodies:
     """Return what is kept of a flow's bodies, and flag the call if something is missing.
 
     They are not copied if mitmproxy holds them whole; they do not change any more. From here on they take memory of the
     `budget`. A body for which there is none is left out.
     """
-    request = _body(live, live.request_tap, flow.request, "request", budget, budget.most)
+    request = _body(context, context.request_tap, flow.request, "request", budget, budget.most)
     left = min(budget.most, budget.together - request.kept)
-    return Bodies(request, _body(live, live.reply_tap, flow.response, "response", budget, left))
+    return Bodies(request, _body(context, context.reply_tap, flow.response, "response", budget, left))
 
 
-def finished_call(live: LiveCall, outcome: Outcome, duration: int, heads: Heads, bodies: Bodies) -> FinishedCall:
+def finished_call(context: CallContext, outcome: Outcome, duration: int, heads: Heads, bodies: Bodies) -> FinishedCall:
     """Return the call in plain values, without what only the proxy needs. `duration` is nanoseconds."""
-    call, connection, asked = live.call, live.connection, live.request
+    call, connection, asked = context.call, context.connection, context.request
     if call is not None:
         call = replace(call, json=None, asked=replace(call.asked, message=None, prompt=None))
     return FinishedCall(
-        id=live.id,
-        time=live.time,
+        id=context.id,
+        time=context.time,
         duration=duration,
         outcome=outcome,
         method=asked.method,
@@ -105,14 +104,14 @@ def finished_call(live: LiveCall, outcome: Outcome, duration: int, heads: Heads,
         received=heads.received,
         request_body=bodies.request.transfer,
         response_body=bodies.response.transfer,
-        time_to_first_byte=live.first_byte,
-        flags=live.flags,
-        caller=connection.caller.id if connection.caller else None,
+        time_to_first_byte=context.first_byte,
+        flags=context.flags,
+        caller=context.caller_id,
         client=connection.client_ip,
         proxy_user=connection.proxy_user,
         call=call,
-        plan=_recorded_plan(live.plan) if live.plan is not None else None,
-        capture_without_plan=live.undecided,
+        plan=_recorded_plan(context.plan) if context.plan is not None else None,
+        capture_without_plan=context.capture_without_plan,
     )
 
 
@@ -133,7 +132,7 @@ def _recorded_plan(plan: Plan) -> RecordedPlan:
 
 
 def _body(
-    live: LiveCall, tap: BodyTap | None, message: http.Message | None, which: str, budget: Budget, most: int
+    context: CallContext, tap: BodyTap | None, message: http.Message | None, which: str, budget: Budget, most: int
 ) -> CapturedBody:
     """Return a body of which at most `most` bytes are kept."""
     if tap is not None:
@@ -143,25 +142,25 @@ def _body(
         if kept > most:
             is_cut, pieces, kept = True, list(_first(pieces, most)), most
         if is_cut:
-            _cut(live, which, tap.refused)
-        return CapturedBody(pieces, kept, BodyTransfer(tap.size, tap.chunks, live.started), lease)
+            _cut(context, which, tap.refused)
+        return CapturedBody(pieces, kept, BodyTransfer(tap.size, tap.chunks, context.started), lease)
     data = (message.raw_content if message else None) or b""
     if message and message.stream and not data:
-        live.flags.append(f"{which}_unseen")  # it streamed past us
+        context.flags.append(f"{which}_unseen")  # it streamed past us
     kept, transfer = min(len(data), most), BodyTransfer(len(data))
     lease = Lease(budget)
     if kept and not lease.grow(kept):
-        _cut(live, which, True)
+        _cut(context, which, True)
         return CapturedBody((), 0, transfer)
     if kept < len(data):
-        _cut(live, which, False)
+        _cut(context, which, False)
     return CapturedBody([data[:kept]], kept, transfer, lease)
 
 
-def _cut(live: LiveCall, which: str, refused: bool) -> None:
-    live.flags.append(f"{which}_cut")
-    if refused and OVER_BUDGET not in live.flags:
-        live.flags.append(OVER_BUDGET)
+def _cut(context: CallContext, which: str, refused: bool) -> None:
+    context.flags.append(f"{which}_cut")
+    if refused and OVER_BUDGET not in context.flags:
+        context.flags.append(OVER_BUDGET)
 
 
 def _first(pieces: Sequence[bytes], size: int) -> Iterator[bytes]:

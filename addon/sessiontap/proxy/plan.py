@@ -1,11 +1,10 @@
-"""One call's plan: facts -> decision -> session -> headers -> route, each room asked in turn. Knows no mitmproxy."""
+"""Plan a call: facts -> decision -> session -> headers -> route, each package asked in turn. Asks mitmproxy nothing."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
 
 from sessiontap import gateways, headers, trust
 from sessiontap.bounded import BoundedDict
@@ -15,70 +14,21 @@ from sessiontap.faults import Faults
 from sessiontap.gateways import Direct, Route
 from sessiontap.headers import AppSession, Edit
 from sessiontap.llm.agents import KINDLESS
-from sessiontap.llm.bounded import is_too_long, readable
-from sessiontap.llm.call import Asked, Call
-from sessiontap.llm.decode import decode
-from sessiontap.llm.history import History, history
-from sessiontap.llm.read import read_request
-from sessiontap.llm.routes import endpoint_of
+from sessiontap.llm.call import Call
+from sessiontap.llm.history import History
 from sessiontap.proxy.connections import Connection, Destination
+from sessiontap.proxy.context import NO_LINK, CallContext, Plan
+from sessiontap.proxy.prepare import history_of
 from sessiontap.proxy.set_clock import SetClock
 from sessiontap.recording.finished import PlannerUpdate
 from sessiontap.rules import Decision, Facts, Labels, Rules, SessionFacts, decide, finish
-from sessiontap.sessions import Link, Peer, Registry, Session
+from sessiontap.sessions import Link, Peer, Registry
 from sessiontap.sessions.agent_path import agent_path
 from sessiontap.sessions.conversations import Asking, Conversations
-from sessiontap.sessions.ground import Ground, ground_of
+from sessiontap.sessions.ground import ground_of
 from sessiontap.sessions.threads import conversation_id
 from sessiontap.trace.restore import Head
 from sessiontap.trace.views import WARM_UP
-from sessiontap.trust import Upstream
-
-NO_LINK = Link()
-
-
-class OnSocket(NamedTuple):
-    """A WebSocket that a call is a turn of."""
-
-    upgrade: str
-    """Its upgrade's call id."""
-    fresh: bool
-    """The conversation that the upgrade was told of has not begun yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be done with a call, and why. `session` is None only where the call is ignored."""
-
-    decision: Decision
-    labels: Labels
-    call: Call
-    """The call, with what its conversation tells of it."""
-    session: Session | None = None
-    link: Link = NO_LINK
-    history: History | None = None
-    ground: Ground | None = None
-    edits: tuple[Edit, ...] = ()
-    """Of the request's headers, the gateway's own among them."""
-    gateway: Route | Direct | None = None
-    """Where a rule wished a gateway: the way there, or why the call goes to its own host."""
-    reply_edits: tuple[Edit, ...] = ()
-    """Of the response's headers, once it has come."""
-    warnings: tuple[str, ...] = ()
-    """What the user should be told, once: keys that were withheld, calls that did not go to their gateway."""
-
-    def summary(self) -> dict[str, Any]:
-        """The plan in plain values, for mitmproxy's flow metadata."""
-        assert self.session is not None
-        return {
-            "session_id": self.session.id,
-            "session_name": self.session.name,
-            "path": self.labels.path,
-            "step": self.session.step,
-            "source": self.session.source,
-            "rules": list(dict.fromkeys((*self.decision.rules, *self.labels.rules))),
-        }
-
 
 MOST_SET = 10_000
 """Calls in flight whose clock is remembered."""
@@ -123,59 +73,46 @@ class Planner:
                 head.id, at, link, head.link, head.response_id, head.tools, warm_up=warm_up, session=given
             )
 
-    def plan(
-        self,
-        rules: Rules,
-        connection: Connection,
-        there: Destination,
-        request: Request,
-        call: Call,
-        call_id: str,
-        now: int,
-        *,
-        counts: bool = True,
-        taken: Session | None = None,
-        on: OnSocket | None = None,
-        past: History | None = None,
-        upstream: Upstream = trust.UNKNOWN,
-    ) -> Plan:
-        """The plan of a call that begins `now` (Unix nanoseconds). For `counts` and `taken` see `Registry.assign`; `on`
-        is the WebSocket that it is a turn of, `past` the history in it where it was looked at before. `upstream` is how
-        the call travels to its own host."""
-        begun = self._begun(call_id, now)
+    def plan(self, context: CallContext, rules: Rules) -> Plan:
+        """Return the plan of a call whose request was read. Remembers the call, but not if a rule ignores it."""
+        assert context.call is not None
+        connection, destination, request, call = context.connection, context.destination, context.request, context.call
+        call_id, socket, upstream = context.id, context.socket, context.upstream
+        begun = self._begun(call_id, context.time)
         peer = _peer(connection)
-        app = headers.app_session(request.headers, there.host)
+        app = headers.app_session(request.headers, destination.host)
         given = _given(app, call)
-        upgrade = on is None and opens_socket(request)
+        upgrade = socket is None and opens_socket(request)
         begins: str | None = None
-        if on is not None and on.fresh:
-            begins = socket_conversation(call, on.upgrade)
+        if socket is not None and socket.is_fresh:
+            begins = socket_conversation(call, socket.upgrade)
         elif upgrade and call.endpoint.operation != "other":
             begins = socket_conversation(call, call_id)
         asking: Asking | None = None
 
-        def look(name: str, past: History) -> Asking:
+        def look(name: str, history: History) -> Asking:
             ground = ground_of(call.endpoint.family, connection.caller, peer, name, given)
-            return self.conversations.find(ground, call, past, call_id, begun, begins=begins, upgrade=upgrade)
+            return self.conversations.find(ground, call, history, call_id, begun, begins=begins, upgrade=upgrade)
 
+        history = context.history
         with self.faults.guard("conversations"):
-            past = past or history_of(call)
+            history = context.history or history_of(call)
             # Where the process is not known, the session's name is looked at, too, and that is yet to come.
             call = self._results_named(call, connection, peer, given)
             if connection.caller is not None:
-                asking = look("", past)
+                asking = look("", history)
                 call = _as_told(call, asking.link)
         facts = replace(
-            facts_of(connection, there, request, call, now),
+            facts_of(connection, destination, request, call, context.time),
             client_is_local=peer.local is True,
-            exposed=trust.why_exposed(upstream, there.host),
+            exposed=trust.why_exposed(upstream, destination.host),
         )
         decision, matched = decide(rules, facts, self.environ)
         if decision.ignore:
             return Plan(decision, Labels(), call)
         with self.faults.guard("conversations"):
-            if asking is None and past is not None:
-                asking = look(decision.name, past)
+            if asking is None and history is not None:
+                asking = look(decision.name, history)
                 call = _as_told(call, asking.link)
             if asking is not None:
                 self.conversations.take(asking)
@@ -188,8 +125,8 @@ class Planner:
             caller=connection.caller,
             peer=peer,
             now=begun,
-            counts=counts,
-            taken=taken,
+            counts=socket is None or socket.increments_step,
+            taken=socket.reserved_session if socket is not None else None,
             conversation=link.root or (conversation_id(begins) if begins is not None else None),
             listens=_listens(decision, call, connection.caller),
         )
@@ -198,7 +135,7 @@ class Planner:
         if (name := decision.gateway) is not None:
             named = matched.named_by(lambda rule: rule.gateway == name)
             why_not_client = trust.why_not_for(facts.client_is_local, named)
-            gateway = self._way(rules, name, request, there, upstream, why_not_client)
+            gateway = self._way(context, rules, name, why_not_client)
             if isinstance(gateway, Route) and labels.at_gateway is not None:
                 labels = labels.at_gateway
         if link.lineage and "session.path" not in labels.set_by:
@@ -206,7 +143,7 @@ class Planner:
         if app and app.path and not (decision.existing == "replace" and "session.path" in labels.set_by):
             labels = replace(labels, path=app.path)
         routed = isinstance(gateway, Route)
-        to = gateway.host if isinstance(gateway, Route) else there.host
+        to = gateway.host if isinstance(gateway, Route) else destination.host
         if isinstance(gateway, Route):
             upstream = upstream.rerouted(gateway.scheme, gateway.host, gateway.port)
         named = matched.named_by(lambda rule: rule.sets_session)
@@ -219,7 +156,7 @@ class Planner:
             headers=request.headers,
             target=request.target,
             host=to,
-            provider=None if routed else there.provider,
+            provider=None if routed else destination.provider,
             proxy_env=self.environ,
             why_no_key=why_no_key,
             gateway=gateway.edits if isinstance(gateway, Route) else (),
@@ -230,20 +167,21 @@ class Planner:
             call,
             session,
             link,
-            past,
+            history,
             asking.ground if asking else None,
             edits,
             gateway,
             warnings=tuple(_warnings(decision, labels, gateway, edits)),
         )
 
-    def knows_parent(
-        self, connection: Connection, there: Destination, request: Request, call: Call, past: History
-    ) -> bool:
+    def knows_parent(self, context: CallContext) -> bool:
         """Whether it is already known for certain what a request goes on from."""
-        given = _given(headers.app_session(request.headers, there.host), call)
+        connection, call, history = context.connection, context.call, context.history
+        if call is None or history is None:
+            return False
+        given = _given(headers.app_session(context.request.headers, context.destination.host), call)
         ground = ground_of(call.endpoint.family, connection.caller, _peer(connection), "", given)
-        return self.conversations.knows_parent(ground, call, past)
+        return self.conversations.knows_parent(ground, call, history)
 
     def _results_named(self, call: Call, connection: Connection, peer: Peer, given: str | None) -> Call:
         """The call, with the names of the tools whose results it holds without them."""
@@ -252,29 +190,22 @@ class Planner:
         ground = ground_of(call.endpoint.family, connection.caller, peer, "", given)
         return replace(call, asked=self.conversations.named(ground, call.asked))
 
-    def _way(
-        self,
-        rules: Rules,
-        name: str,
-        request: Request,
-        there: Destination,
-        upstream: Upstream,
-        why_not_client: str | None,
-    ) -> Route | Direct:
-        """The way through the gateway `name`: a kind, or an item of the rules' `gateways:`."""
+    def _way(self, context: CallContext, rules: Rules, name: str, why_not_client: str | None) -> Route | Direct:
+        """Return the way through the gateway `name`: a kind, or an item of the rules' `gateways:`."""
+        request, destination = context.request, context.destination
         item = rules.gateways.get(name)
         return gateways.plan(
             item.kind if item else name,
             scheme=request.scheme,
-            host=there.host,
+            host=destination.host,
             port=request.port,
             headers=request.headers,
-            provider=there.provider,
+            provider=destination.provider,
             url=item.url if item else None,
             key=item.key_from(self.environ) if item else None,
             proxy_env=self.environ,
             signed=headers.signed_headers(request.headers, request.target),
-            upstream=upstream,
+            upstream=context.upstream,
             why_not_client=why_not_client,
         )
 
@@ -302,19 +233,19 @@ class Planner:
 
 def facts_of(
     connection: Connection,
-    there: Destination,
+    destination: Destination,
     request: Request | None = None,
     call: Call | None = None,
     now: int | None = None,
 ) -> Facts:
     """What the rules may look at; before any request, what is known of the connection."""
     return Facts(
-        host=there.host,
+        host=destination.host,
         caller=connection.caller,
         is_remote=connection.is_remote,
         client_ip=connection.client_ip,
         proxy_user=connection.proxy_user,
-        provider=there.provider,
+        provider=destination.provider,
         request=request,
         call=call,
         time=now,
@@ -373,36 +304,3 @@ def opens_socket(request: Request) -> bool:
 def socket_conversation(call: Call, upgrade: str) -> str:
     """What the first conversation on a WebSocket is named by: the server is told of it in the upgrade."""
     return f"{call.endpoint.provider or '-'} socket {upgrade}"
-
-
-TOO_LARGE = "the request is too large to be read in full"
-TOO_LONG = "the request's conversation is too long to be followed"
-
-
-def read(request: Request, there: Destination, wire: bytes | None) -> tuple[Request, Call, str | None]:
-    """The request with its body decoded, what it asks for, and what was wrong with its encoding.
-
-    Of a body that is too large, or whose encoding stands for too much, only a part is read: see `Call.partial`.
-    """
-    problem, is_beyond = None, False
-    if wire is not None:
-        decoded = decode(wire, request.headers.get("content-encoding"))
-        is_beyond, problem = decoded.beyond, decoded.problem
-        request = replace(request, body=None if is_beyond else decoded.data)
-    endpoint = endpoint_of(request.method, there.host, request.path, there.provider, operation=there.operation)
-    part = readable(request)
-    call = read_request(part or request, endpoint)
-    if part is not None or is_beyond:
-        call = replace(call, partial=True, asked=_with_problem(call, TOO_LARGE))
-    elif is_too_long(call):
-        call = replace(call, asked=_with_problem(call, TOO_LONG))
-    return request, call, problem
-
-
-def history_of(call: Call) -> History:
-    """The conversation so far; an empty one where it is too long to be followed."""
-    return History() if call.partial or is_too_long(call) else history(call)
-
-
-def _with_problem(call: Call, problem: str) -> Asked:
-    return replace(call.asked, problems=(problem, *call.asked.problems))

@@ -75,9 +75,9 @@ class Replies:
             self._take(update)
 
     def awaited(
-        self, caller: str | None, past: History, *, names_replies: bool, is_settled: Callable[[], bool]
+        self, caller: str | None, history: History, *, names_replies: bool, is_settled: Callable[[], bool]
     ) -> set[str]:
-        """The calls of this process whose replies may say what a new one is, whose history is `past`.
+        """The calls of this process whose replies may say what a new one is, whose history is `history`.
 
         They are those that it goes on from or tries again; for one that opens a conversation those that offered tools,
         of which one may have begun a sub-agent; and any, where what it goes on from is not `settled` without them.
@@ -88,18 +88,18 @@ class Replies:
         mine = {call_id: one for call_id, one in self._unread.items() if one.caller == caller}
         if not mine or self._deaf:
             return set()
-        earlier = past.chain[1:-1]
+        earlier = history.chain[1:-1]
         before = {
             call_id
             for call_id, one in mine.items()
-            if one.end in earlier or (one.failed and one.end == past.end)
+            if one.end in earlier or (one.failed and one.end == history.end)
         }
         if before:
             return before
-        if not names_replies and not any(step.role == "assistant" for step in past.steps):
-            begun = len(past.opening or "") >= SHORTEST_HANDED
+        if not names_replies and not any(step.role == "assistant" for step in history.steps):
+            begun = len(history.opening or "") >= SHORTEST_HANDED
             return {call_id for call_id, one in mine.items() if begun and one.offers_tools}
-        return set() if is_settled() else {call_id for call_id, one in mine.items() if one.end != past.end}
+        return set() if is_settled() else {call_id for call_id, one in mine.items() if one.end != history.end}
 
     async def wait(self, awaited: set[str], hurry: Callable[[], None], patience: float) -> None:
         """Wait, at most `patience` seconds, until these are read. `hurry` has them read."""

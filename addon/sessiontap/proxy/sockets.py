@@ -22,10 +22,10 @@ from sessiontap.callers import Caller
 from sessiontap.llm.frames import Frame, Lines
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.llm.turns import FRAME_OVERHEAD, Turn, Turns
+from sessiontap.proxy.calls import Calls
+from sessiontap.proxy.context import CallContext, SocketTurn
 from sessiontap.proxy.finish import OVER_BUDGET, Bodies, CapturedBody, Heads
-from sessiontap.proxy.live import LiveCall
-from sessiontap.proxy.plan import OnSocket, socket_conversation
-from sessiontap.proxy.service import OfSocket, Service
+from sessiontap.proxy.plan import socket_conversation
 from sessiontap.recording.budget import Budget, Lease
 from sessiontap.recording.finished import BodyTransfer, Outcome
 from sessiontap.sessions.ids import call_id
@@ -58,7 +58,7 @@ class _TurnCall:
     """A turn and the call that it is."""
 
     turn: Turn
-    call: LiveCall
+    call: CallContext
     is_planned: bool = False
     end: _End | None = None
     """Waits here for its plan."""
@@ -67,8 +67,8 @@ class _TurnCall:
 class Socket:
     """One WebSocket that is being watched, from its upgrade's 101 to its end. For the proxy's loop alone."""
 
-    def __init__(self, service: Service, upgrade: LiveCall, flow: http.HTTPFlow) -> None:
-        self._service = service
+    def __init__(self, calls: Calls, upgrade: CallContext, flow: http.HTTPFlow) -> None:
+        self._calls = calls
         self._upgrade = upgrade
         self._heads = Heads.of(flow)
         """Those of the upgrade, which all turns have in common."""
@@ -76,9 +76,9 @@ class Socket:
         endpoint = upgrade.call.endpoint if upgrade.call else None
         if endpoint is None:
             asked = upgrade.request
-            endpoint = endpoint_of(asked.method, asked.host, asked.path, upgrade.there.provider)
-        self.turns = Turns(endpoint.family, service.budget.most)
-        self._lease = Lease(service.budget)
+            endpoint = endpoint_of(asked.method, asked.host, asked.path, upgrade.destination.provider)
+        self.turns = Turns(endpoint.family, calls.budget.most)
+        self._lease = Lease(calls.budget)
         """Of the memory that the frames take which are held."""
         self._refused = False
         """There was no memory for some of them."""
@@ -126,15 +126,16 @@ class Socket:
             self._decide_now(entry)
 
     def _decide_now(self, entry: _TurnCall) -> None:
-        with self._service.faults.guard("web socket turn"):
+        with self._calls.faults.guard("web socket turn"):
             if entry.call.call is None:
-                self._service.take_in(entry.call, entry.call.request.body, self._known(entry))
+                entry.call.socket = self._turn(entry)
+                self._calls.prepare(entry.call, entry.call.request.body)
             self._decide(entry)
 
     # -- on the loop, behind what they are about -----------------------------------------------------------------------
 
     def _frame(self, frame: Frame, now: int) -> None:
-        with self._service.faults.guard("web socket"):
+        with self._calls.faults.guard("web socket"):
             self.counts["frames"] += 1
             self._have_room(len(frame.data))
             for what, turn in self.turns.frame(frame):
@@ -149,16 +150,16 @@ class Socket:
         missing = self.turns.held + size + FRAME_OVERHEAD - self._lease.size
         has_room = missing <= 0 or self._lease.grow(missing + _AHEAD) or self._lease.grow(missing)
         self._refused = self._refused or not has_room
-        self.turns.cap = self._service.budget.most if has_room else 0
+        self.turns.cap = self._calls.budget.most if has_room else 0
     def _close(self, at: int, how: Outcome, why: str, code: int | None) -> None:
-        with self._service.faults.guard("web socket"):
+        with self._calls.faults.guard("web socket"):
             for turn in self.turns.close():
                 self._over(turn, "ok" if turn.failed else how, turn.last if turn.failed else at)
             left = self.turns.asked.frames + self.turns.told.frames
             if not self._first_taken:
                 self._record_upgrade(at)
                 left = 0
-            self._service.note(
+            self._calls.notices.note(
                 "websocket",
                 f"a WebSocket was closed {why} after {self.counts['turns']} turns",
                 host=self._upgrade.request.host,
@@ -175,13 +176,13 @@ class Socket:
             self._first_taken = True
         self.counts["warm_ups" if turn.warm_up else "turns"] += 1
         upgrade = self._upgrade
-        call = LiveCall(
+        call = CallContext(
             id=upgrade.id if takes else call_id(now),
             time=now,
             started=turn.began,
             connection=upgrade.connection,
             request=replace(upgrade.request, body=bytes(turn.request.data)),
-            there=upgrade.there,
+            destination=upgrade.destination,
             flags=[WEBSOCKET, *([WARM_UP] if turn.warm_up else [])],
         )
         self._under_way[turn] = entry = _TurnCall(turn, call)
@@ -201,26 +202,32 @@ class Socket:
             if not self._unplanned:
                 return
             entry = self._unplanned[0]
-            with self._service.faults.guard("web socket turn"):
-                await self._service.take_in_aside(entry.call, entry.call.request.body, self._known(entry))
-                await self._service.wait_for_replies(entry.call, PATIENCE)
+            with self._calls.faults.guard("web socket turn"):
+                entry.call.socket = self._turn(entry)
+                await self._calls.prepare_aside(entry.call, entry.call.request.body)
+                await self._calls.wait_for_replies(entry.call, PATIENCE)
             if entry in self._unplanned:  # else the proxy has ended meanwhile
                 self._decide(entry)
 
-    def _known(self, entry: _TurnCall) -> OfSocket:
+    def _turn(self, entry: _TurnCall) -> SocketTurn:
+        """Return the place of a turn on the socket, as it is now."""
         joins = self.turns.grammar.settings is not None and not entry.turn.apart
-        return OfSocket(f"socket {self._upgrade.id}" if joins else None, self._last_response)
+        upgrade = self._upgrade
+        return SocketTurn(
+            upgrade.id,
+            is_fresh=not self._has_begun,
+            conversation=f"socket {upgrade.id}" if joins else None,
+            previous=self._last_response,
+            increments_step=not entry.turn.warm_up,
+            reserved_session=upgrade.plan.session if entry.call.id == upgrade.id and upgrade.plan else None,
+        )
 
     def _decide(self, entry: _TurnCall) -> None:
         upgrade, call = self._upgrade, entry.call
         self._unplanned.remove(entry)
-        with self._service.faults.guard("web socket turn"):
-            plan = self._service.decide(
-                call,
-                counts=not entry.turn.warm_up,
-                taken=upgrade.plan.session if call.id == upgrade.id and upgrade.plan else None,
-                on=OnSocket(upgrade.id, fresh=not self._has_begun),
-            )
+        with self._calls.faults.guard("web socket turn"):
+            call.socket = self._turn(entry)
+            plan = self._calls.decide(call)
             told = conversation_id(socket_conversation(plan.call, upgrade.id))
             self._has_begun = self._has_begun or plan.link.conversation == told
             sent = upgrade.plan
@@ -262,10 +269,10 @@ class Socket:
     def _submit(self, entry: _TurnCall, end: _End) -> None:
         plan = entry.call.plan
         if plan is None or plan.session is not None:  # else a rule says to leave it alone
-            self._service.finished(entry.call, end.outcome, end.duration, self._heads, end.bodies)
+            self._calls.finished(entry.call, end.outcome, end.duration, self._heads, end.bodies)
 
     def _bodies(self, asked: Lines, told: Lines, began: int) -> Bodies:
-        budget = self._service.budget
+        budget = self._calls.budget
         return Bodies(_body(asked, began, budget), _body(told, began, budget, chunks=True))
 
     def _record_upgrade(self, at: int) -> None:
@@ -276,10 +283,10 @@ class Socket:
         if self._refused and (asked.cut or told.cut):
             upgrade.flags.append(OVER_BUDGET)
         self._lease.end()
-        if asked.frames and not self._service.keeps_unread(upgrade):
+        if asked.frames and not self._calls.keeps_unread(upgrade):
             return
         bodies = self._bodies(asked, told, upgrade.started)
-        self._service.finished(upgrade, "websocket_closed", at - upgrade.started, self._heads, bodies)
+        self._calls.finished(upgrade, "websocket_closed", at - upgrade.started, self._heads, bodies)
 
 
 def _body(lines: Lines, began: int, budget: Budget, *, chunks: bool = False) -> CapturedBody:

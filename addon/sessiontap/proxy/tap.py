@@ -18,8 +18,8 @@ from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
 from sessiontap.proxy import bodies, carry_out, finish, outcome, own_address
 from sessiontap.proxy.connections import Connection, Destination, destinations, proxy_user
+from sessiontap.proxy.context import CallContext
 from sessiontap.proxy.distrust import Distrust, failure_of, fingerprint
-from sessiontap.proxy.live import LiveCall
 from sessiontap.proxy.plan import facts_of
 from sessiontap.proxy.service import Service
 from sessiontap.proxy.sockets import Socket, how_closed
@@ -39,7 +39,8 @@ class Tap:
     def __init__(self) -> None:
         self.faults = Faults()
         self.service = Service(self.faults)
-        self.live: dict[str, LiveCall] = {}
+        self.calls, self.notices = self.service.calls, self.service.notices
+        self.live: dict[str, CallContext] = {}
         self.sockets: dict[str, Socket] = {}
         self.closed_sockets: list[Socket] = []
         """The last one, and those with turns that wait to be decided."""
@@ -122,24 +123,24 @@ class Tap:
         server, client = data.context.server, data.context.client
         address = server.address or ("", 443)
         names = destinations(address[0], data.client_hello.sni)
-        there = self.service.destinations.find(names, address[1])
-        if there is None:
+        destination = self.service.destinations.find(names, address[1])
+        if destination is None:
             return True
         known = self.service.connections.open.get(client.id)
         if known is None:
             return False
-        known.tls_host = there.host
+        known.tls_host = destination.host
         await self._settled(known)
         if known.caller is None:
             hello = data.client_hello
             known.hello = fingerprint(hello.cipher_suites, (kind for kind, _ in hello.extensions), hello.alpn_protocols)
-        if self.distrust.passes(known.who, there.host):
-            self.service.not_captured(known, there.host, "it did not trust the proxy's certificate before")
+        if self.distrust.passes(known.who, destination.host):
+            self.notices.not_captured(known, destination.host, "it did not trust the proxy's certificate before")
             return True
-        view = self.service.rules.connection(facts_of(known, there))
-        self.service.not_covered(known)
+        view = self.service.rules.connection(facts_of(known, destination))
+        self.notices.not_covered(known, protects_by_process=self.service.rules.protects_by_process)
         if view.protected is not None:
-            self.service.protected(known, there.host, view.protected)
+            self.notices.protected(known, destination.host, view.protected)
         if view.may_reroute and not view.ignore and b"http/1.1" in data.client_hello.alpn_protocols:
             # Between an HTTP/2 client and an HTTP/1.1 gateway mitmproxy stalls at five streams.
             client.alpn = b"http/1.1"
@@ -153,7 +154,7 @@ class Tap:
             host, error = known.tls_host, data.conn.error
             verdict = self.distrust.failed(known.who, host, failure_of(error))
             if verdict != "nothing":
-                self.service.distrusted(known, host, verdict, error)
+                self.notices.distrusted(known, host, verdict, error)
 
     def tls_established_server(self, data: tls.TlsData) -> None:
         with self.faults.guard("upstream TLS"):
@@ -179,23 +180,23 @@ class Tap:
         rules = await self.service.current_rules()
         sni = None if for_proxy else flow.client_conn.sni  # else it names the proxy
         names = destinations(flow.request.host, sni or flow.request.host_header)
-        there = self.service.destinations.find(names, flow.request.port)
-        if there is not None:
+        destination = self.service.destinations.find(names, flow.request.port)
+        if destination is not None:
             await self._settled(known)
             if known.tls_host is not None:
                 self.distrust.trusts(known.who, known.tls_host)
-        if there is None or self._is_left_alone(known, there, rules):
+        if destination is None or self._is_left_alone(known, destination, rules):
             if has_body(flow.request) and not flow.request.stream:
                 flow.request.stream = True
             return
         now = time.time_ns()
-        call = LiveCall(
+        call = CallContext(
             id=call_id(now),
             time=now,
             started=time.perf_counter_ns(),
             connection=known,
-            request=_as_asked(flow.request, there.host),
-            there=there,
+            request=_as_asked(flow.request, destination.host),
+            destination=destination,
         )
         call.flow = flow
         self.live[flow.id] = call
@@ -203,16 +204,16 @@ class Tap:
         kind = flow.request.headers.get("content-type", "")
         if has_body(flow.request) and (flow.request.stream or bodies.upload_streams(kind, length)):
             inner = flow.request.stream if callable(flow.request.stream) else None
-            call.request_tap = flow.request.stream = bodies.BodyTap(inner, self.service.budget)
+            call.request_tap = flow.request.stream = bodies.BodyTap(inner, self.calls.budget)
             call.flags.append("streamed_request")
             await self._decide(flow, call)
 
-    def _is_left_alone(self, known: Connection, there: Destination, rules: Rules) -> bool:
+    def _is_left_alone(self, known: Connection, destination: Destination, rules: Rules) -> bool:
         """Whether a rule ignores whatever comes on this connection."""
-        self.service.not_covered(known)
-        view = rules.connection(facts_of(known, there))
+        self.notices.not_covered(known, protects_by_process=self.service.rules.protects_by_process)
+        view = rules.connection(facts_of(known, destination))
         if view.protected is not None:
-            self.service.protected(known, there.host, view.protected)
+            self.notices.protected(known, destination.host, view.protected)
         return view.ignore
 
     async def request(self, flow: http.HTTPFlow) -> None:
@@ -236,11 +237,11 @@ class Tap:
             sockets = sum(own_address.descends(socket.caller, pid) for socket in self.sockets.values())
             return sockets + sum(own_address.descends(call.connection.caller, pid) for call in self.live.values())
 
-        answer = await own_address.when_recorded(in_flight, self.service.receipt)
+        answer = await own_address.when_recorded(in_flight, self.calls.receipt)
         said = json.dumps(answer._asdict()).encode()
         flow.response = http.Response.make(200, said, {"content-type": "application/json"})
 
-    async def _decide(self, flow: http.HTTPFlow, call: LiveCall) -> None:
+    async def _decide(self, flow: http.HTTPFlow, call: CallContext) -> None:
         """Plan the call and carry the plan out: headers, route, and what mitmproxy's own tools show."""
         known = call.connection
         call.upstream = upstream_of(
@@ -248,7 +249,7 @@ class Tap:
             for_proxy=is_for_the_proxy(flow.client_conn, in_tunnel=known.in_tunnel),
             verifies=not (ctx.options.ssl_insecure or known.unverified),
         )
-        plan = await self.service.plan(call, None if call.flags else flow.request.raw_content)
+        plan = await self.calls.plan(call, None if call.flags else flow.request.raw_content)
         if plan.session is None:  # a rule says to leave it alone
             del self.live[flow.id]
             return
@@ -275,7 +276,7 @@ class Tap:
             if reply.status_code != 101 and (reply.stream or bodies.reply_streams(kind, length)):
                 inner = reply.stream if callable(reply.stream) else None
                 reply.stream = reply.stream or True  # it streams, whatever comes of the copy
-                call.reply_tap = reply.stream = bodies.BodyTap(inner, self.service.budget)
+                call.reply_tap = reply.stream = bodies.BodyTap(inner, self.calls.budget)
         with self.faults.guard("response headers"):
             if call.plan is not None:
                 plan = self.service.planner.plan_reply(call.plan, _headers(reply), call.id)
@@ -304,7 +305,7 @@ class Tap:
         with self.faults.guard("web socket"):
             call = self.live.get(flow.id)
             if call is not None:
-                self.sockets[flow.id] = Socket(self.service, call, flow)
+                self.sockets[flow.id] = Socket(self.calls, call, flow)
                 del self.live[flow.id]
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:
@@ -339,11 +340,11 @@ class Tap:
                 self.faults.caught("copying a body", tap.fault)
         call.flow = None
         duration = time.perf_counter_ns() - call.started
-        heads, captured = finish.Heads.of(flow), finish.captured_bodies(call, flow, self.service.budget)
+        heads, captured = finish.Heads.of(flow), finish.captured_bodies(call, flow, self.calls.budget)
         whole = call.reply_tap is not None and not call.reply_tap.cut
         if whole and flow.response is not None and self.service.flows_are_read:
             flow.response.raw_content = captured.response.data  # it is not sent again
-        self.service.finished(call, how, duration, heads, captured)
+        self.calls.finished(call, how, duration, heads, captured)
 
 
 def has_body(request: http.Request) -> bool:

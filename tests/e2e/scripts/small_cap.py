@@ -6,4 +6,4 @@ CAP = 20_000
 
 
 def running() -> None:
-    ctx.master.addons.get("sessiontap").service.budget.most = CAP
+    ctx.master.addons.get("sessiontap").calls.budget.most = CAP

@@ -1,0 +1,156 @@
+"""Take calls through their stages: prepare, wait for earlier replies, plan; and at their end hand them to the recorder.
+
+Apart from mitmproxy: the hooks make a `CallContext`, call this, and apply the plan. For the proxy's loop alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+from sessiontap.faults import Faults
+from sessiontap.llm.call import Call
+from sessiontap.proxy import open_files
+from sessiontap.proxy.context import CallContext, Plan
+from sessiontap.proxy.finish import OVER_BUDGET, Bodies, Heads, finished_call
+from sessiontap.proxy.notices import Notices
+from sessiontap.proxy.plan import Planner, facts_of
+from sessiontap.proxy.prepare import history_of, is_heavy, read, slimmed
+from sessiontap.proxy.recorder import Recorder
+from sessiontap.proxy.replies import PATIENCE, Replies
+from sessiontap.recording.budget import Budget, Shares
+from sessiontap.recording.finished import Outcome, PlannerUpdate
+from sessiontap.rules import Decision, Rules, decide
+
+PROTECTED = "protected"
+"""The flag of a call that is recorded without its content because a rule may match."""
+
+
+class Calls:
+    """The way of every call, from its request to the recorder."""
+
+    def __init__(self, planner: Planner, notices: Notices, rules: Callable[[], Rules], faults: Faults) -> None:
+        """`rules` returns those in force."""
+        self.planner = planner
+        self.notices = notices
+        self.faults = faults
+        self.budget = Budget(Shares().proxy, Shares().body, Shares().bodies)
+        """Of the memory that bodies may take."""
+        self.recorder: Recorder | None = None
+        """None before the start and after the end: calls pass unrecorded."""
+        self.replies = Replies(self._take_update)
+        self._rules = rules
+        self._reader = ThreadPoolExecutor(1, "sessiontap-read")
+
+    async def plan(self, context: CallContext, wire: bytes | None) -> Plan:
+        """Return the plan of a call. `wire` is the request's body as sent, None if it streams past."""
+        await self.prepare_aside(context, wire)
+        await self.wait_for_replies(context)
+        return slimmed(context, self.decide(context))
+
+    async def prepare_aside(self, context: CallContext, wire: bytes | None) -> None:
+        """As `prepare`; a large request is read on another thread, one at a time, while others come and go."""
+        if wire is None or not is_heavy(wire, context.request.headers.get("content-encoding")):
+            self.prepare(context, wire)
+            return
+        await asyncio.get_running_loop().run_in_executor(self._reader, self.prepare, context, wire)
+
+    def prepare(self, context: CallContext, wire: bytes | None) -> None:
+        """Read the request, and the conversation in it."""
+        if context.connection.caller is None and open_files.none_left():
+            self.notices.no_files()
+        context.request, call, problem = read(context.request, context.destination, wire)
+        if problem is not None:
+            context.flags.append("undecodable")
+        socket = context.socket
+        if socket is not None and socket.conversation is not None:  # if the turn names neither
+            asked = replace(call.asked, previous=(*call.asked.previous, *filter(None, [socket.previous])))
+            call = replace(call, asked=asked, json={"conversation": socket.conversation, **(call.json or {})})
+        context.call = call
+        with self.faults.guard("conversations"):
+            context.history = history_of(call)
+
+    async def wait_for_replies(self, context: CallContext, patience: float = PATIENCE) -> None:
+        """Wait, at most `patience` seconds, for the replies that a request may go on from and that are not read yet."""
+        self.replies.settle()
+        call, history, recorder = context.call, context.history, self.recorder
+        if call is None or history is None or recorder is None:
+            return
+        with self.faults.guard("conversations"):
+            awaited = self.replies.awaited(
+                context.caller_id,
+                history,
+                names_replies=bool(call.asked.previous or call.asked.answered),
+                is_settled=lambda: self.planner.knows_parent(context),
+            )
+            if awaited:
+                await self.replies.wait(awaited, recorder.hurry, patience)
+
+    def decide(self, context: CallContext) -> Plan:
+        """Return the plan of a call whose request was read, and say what it withholds or protects."""
+        plan = self.planner.plan(context, self._rules())
+        context.call = plan.call
+        if (protected := plan.decision.protected) is not None:
+            if not plan.decision.ignore:
+                context.flags.append(PROTECTED)
+            self.notices.protected(context.connection, context.destination.host, protected, context.id)
+        for warning in plan.warnings:
+            self.notices.once(warning)
+        return plan
+
+    def finished(self, context: CallContext, outcome: Outcome, duration: int, heads: Heads, bodies: Bodies) -> None:
+        """Hand a call that is over to the recorder. `duration` is nanoseconds."""
+        recorder = self.recorder
+        if recorder is None:
+            return
+        call, received, history = context.call, heads.received, context.history
+        if OVER_BUDGET in context.flags:
+            self.notices.over_budget()
+        if context.plan is None and context.capture_without_plan == "full":
+            decision = self._decided_by_rules(context, call)
+            context.capture_without_plan = "none" if decision.ignore else decision.capture
+        self.replies.expect(
+            context.id,
+            context.caller_id,
+            offers_tools=bool(call and call.asked.tools_offered),
+            failed=received is None or received.status >= 400 or outcome != "ok",
+            end=history.end if history is not None and history.steps else None,
+        )
+        is_queued = None
+        with self.faults.guard("recording"):
+            finished = finished_call(context, outcome, duration, heads, bodies)
+            is_queued = recorder.submit(finished, bodies, context.connection.caller)
+        if is_queued is None:
+            recorder.count_fault()
+        if not is_queued:
+            self.replies.forget(context.id)
+
+    def receipt(self) -> Callable[[], bool]:
+        """Return what tells whether all calls that have ended so far are written."""
+        return self.recorder.receipt() if self.recorder is not None else lambda: True
+
+    def keeps_unread(self, context: CallContext) -> bool:
+        """Decide again about a call whose body turned out not to be understood: whether it is recorded at all."""
+        if context.plan is None:
+            return True  # `finished` sees to it
+        call = replace(context.call, json=None) if context.call else None
+        decision = self._decided_by_rules(context, call, body=None)
+        if decision.protected is None:
+            return True
+        self.notices.protected(context.connection, context.destination.host, decision.protected, context.id)
+        context.plan = replace(context.plan, decision=replace(context.plan.decision, capture=decision.capture))
+        return not decision.ignore
+
+    def _decided_by_rules(self, context: CallContext, call: Call | None, **request: Any) -> Decision:
+        """What the rules alone say of a call, as far as it is known."""
+        asked = replace(context.request, **request)
+        facts = facts_of(context.connection, context.destination, asked, call, context.time)
+        decision, _ = decide(self._rules(), facts, self.planner.environ)
+        return decision
+
+    def _take_update(self, update: PlannerUpdate) -> None:
+        with self.faults.guard("conversations"):
+            self.planner.update(update)

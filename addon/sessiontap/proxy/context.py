@@ -1,0 +1,116 @@
+"""A call in flight: its context, which each stage fills in further, and its plan.
+
+`Calls` takes it through the stages: prepare, wait for earlier replies, plan. A hook of `Tap` then applies the plan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from mitmproxy import http
+
+from sessiontap.exchange import Request
+from sessiontap.gateways import Direct, Route
+from sessiontap.headers import Edit
+from sessiontap.llm.call import Call
+from sessiontap.llm.history import History
+from sessiontap.proxy.bodies import BodyTap
+from sessiontap.proxy.connections import Connection, Destination
+from sessiontap.rules import Decision, Labels
+from sessiontap.sessions import Link, Session
+from sessiontap.sessions.ground import Ground
+from sessiontap.trust import UNKNOWN, Upstream
+
+NO_LINK = Link()
+
+
+class SocketTurn(NamedTuple):
+    """The place of a call on the WebSocket that it is a turn of."""
+
+    upgrade: str
+    """The id of its upgrade's call."""
+    is_fresh: bool = False
+    """The conversation that the upgrade was told of has not begun yet."""
+    conversation: str | None = None
+    """The one that all turns of the socket belong to, if they do."""
+    previous: str | None = None
+    """The id of the reply that it goes on from."""
+    increments_step: bool = True
+    """False for a warm-up, which is no call of its session's."""
+    reserved_session: Session | None = None
+    """The session assigned at the upgrade: its step is reused or released."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done with a call, and why. `session` is None only where the call is ignored."""
+
+    decision: Decision
+    labels: Labels
+    call: Call
+    """The call, with what its conversation tells of it."""
+    session: Session | None = None
+    link: Link = NO_LINK
+    history: History | None = None
+    ground: Ground | None = None
+    edits: tuple[Edit, ...] = ()
+    """Of the request's headers, the gateway's own among them."""
+    gateway: Route | Direct | None = None
+    """Where a rule wished a gateway: the way there, or why the call goes to its own host."""
+    reply_edits: tuple[Edit, ...] = ()
+    """Of the response's headers, once it has come."""
+    warnings: tuple[str, ...] = ()
+    """What the user should be told, once: keys that were withheld, calls that did not go to their gateway."""
+
+    def summary(self) -> dict[str, Any]:
+        """The plan in plain values, for mitmproxy's flow metadata."""
+        assert self.session is not None
+        return {
+            "session_id": self.session.id,
+            "session_name": self.session.name,
+            "path": self.labels.path,
+            "step": self.session.step,
+            "source": self.session.source,
+            "rules": list(dict.fromkeys((*self.decision.rules, *self.labels.rules))),
+        }
+
+
+@dataclass(slots=True)
+class CallContext:
+    """A call from its request's headers to its end."""
+
+    id: str
+    time: int
+    """Unix nanoseconds."""
+    started: int
+    """By `perf_counter_ns`, for durations."""
+    connection: Connection
+    request: Request
+    """As the app sent it."""
+    destination: Destination
+    upstream: Upstream = UNKNOWN
+    """How it travels to its own host."""
+    socket: SocketTurn | None = None
+    """None if it is no turn of a WebSocket."""
+    call: Call | None = None
+    """The request as it was read. None before, and if reading failed."""
+    history: History | None = None
+    """The conversation so far, as the request tells it."""
+    plan: Plan | None = None
+    """None before planning, and if it failed."""
+    request_tap: BodyTap | None = None
+    reply_tap: BodyTap | None = None
+    first_byte: int | None = None
+    """Nanoseconds from the start to the reply's headers."""
+    capture_without_plan: Literal["full", "metadata", "none"] = "full"
+    """How much of it is recorded if planning failed."""
+    flags: list[str] = field(default_factory=list)
+    flow: http.HTTPFlow | None = None
+    """While it is in flight, for a proxy that stops."""
+
+    @property
+    def caller_id(self) -> str | None:
+        """The id of the process that makes the call, if it is known."""
+        caller = self.connection.caller
+        return caller.id if caller is not None else None
