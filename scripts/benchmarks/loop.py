@@ -97,7 +97,10 @@ def main() -> None:
     call, small_call = read_request(request, endpoint), read_request(small, endpoint)
 
     rules = rules_of(200)
-    facts = Facts(request.host, caller, "127.0.0.1", None, "anthropic", small, small_call, time.time_ns())
+    facts = Facts(
+        request.host, caller, client_ip="127.0.0.1", provider="anthropic", request=small, call=small_call,
+        time=time.time_ns(),
+    )  # fmt: skip
     session = SessionFacts("0" * 36, "x", 3)
 
     def decision() -> None:

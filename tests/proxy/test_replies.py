@@ -79,7 +79,7 @@ async def test_what_did_not_get_there_or_is_long_ago_is_not_waited_for(
     reading.expect("dropped", "me", offers_tools=False, end=FIRST.end)
     reading.forget("dropped")
     assert reading.awaited("me", SECOND, names_replies=False, is_settled=lambda: False) == {"first"}
-    monkeypatch.setattr(replies, "LATELY", -1.0)
+    monkeypatch.setattr(replies, "STALE_AFTER", -1.0)
     assert reading.awaited("me", SECOND, names_replies=False, is_settled=lambda: False) == set()
 
 

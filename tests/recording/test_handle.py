@@ -235,10 +235,10 @@ def test_a_proxy_that_is_gone_is_noted(held: Callable[..., Held]) -> None:
     one = held()
     one.submit(1)
     one.wait_read(1)
-    life = one.handle._life
-    assert life is not None
-    life.into.close()
-    assert life.process.wait(PATIENCE) == 0
+    process = one.handle._process
+    assert process is not None
+    process.into.close()
+    assert process.popen.wait(PATIENCE) == 0
     assert recorded(one.folder) == [finished(1).id]
     assert notes(one.folder) == ["proxy_gone"]
 
@@ -265,17 +265,17 @@ def test_a_recorder_that_speaks_nonsense_gives_way_to_another(held: Callable[...
     one = held()
     one.submit(1)
     one.wait_read(1)
-    life = one.handle._life
-    assert life is not None
+    process = one.handle._process
+    assert process is not None
     pretend, speak = os.pipe()
-    os.dup2(pretend, life.out.fileno())  # what comes next to the listener is ours
+    os.dup2(pretend, process.out.fileno())  # what comes next to the listener is ours
     os.write(speak, b"\xff\xff\xff\x7f")
     one.submit(2)  # its answer still comes by the old pipe, on which the listener waits
     assert "It is started again with the next call" in one.said.get(timeout=PATIENCE)
     one.submit(3)
     while one.wait_read(1)[0].call_id != finished(3).id:
         pass
-    assert one.pid != life.process.pid
+    assert one.pid != process.popen.pid
     assert one.handle.close(PATIENCE)
     assert set(recorded(one.folder)) == {finished(number).id for number in (1, 2, 3)}
     for end in (pretend, speak):

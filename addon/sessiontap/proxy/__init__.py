@@ -1,27 +1,34 @@
-"""The mitmproxy side, and the only room that knows mitmproxy.
+"""The mitmproxy side, and the only package that knows mitmproxy.
 
     entry.py        what addon/main.py loads: checks, then the one addon object
-    complain.py     why the proxy does not start, in a sentence
     tap.py          that object: mitmproxy's hooks, each a few lines around a function of another module
-    settings.py     the options, and mitmproxy's own defaults where the user set none
-    connections.py  what is known of a client connection: caller, proxy user, hosts; intercept or pass through
-    plan.py         one call's plan: facts -> decision -> session -> headers -> route, in the rooms' order
+    service.py      start, stop and reload of what runs behind the hooks
+    settings.py     the options, and mitmproxy's own defaults if the user set none
+    connections.py  what is known of a client connection: caller, proxy user, hosts
+    distrust.py     clients that do not accept the proxy's certificate
+    upstream.py     how a call travels to its server
+
+    context.py      a call in flight, and its plan
+    calls.py        its way through the stages: prepare, wait for replies, plan, finish
+    prepare.py      read the request and the conversation in it
+    replies.py      replies that the recorder reads, and waiting for those that a new call may go on from
+    plan.py         facts -> decision -> session -> headers -> route, each package asked in turn
     carry_out.py    the plan, on mitmproxy's messages
-    live.py         a call in flight, and what it leaves when it ends
-    recorder.py     what it leaves, on its way to the recorder's process (recording/)
-    replies.py      replies that it reads, and waiting for those that a new call may go on from
-    sockets.py      a live WebSocket, whose turns are calls
-    report.py       the proxy's terminal, where calls leave a line
     bodies.py       copying bodies as they stream
+    sockets.py      a live WebSocket, whose turns are calls
     outcome.py      how a call ended
+    finish.py       the one value that it becomes: `FinishedCall`, and its bodies
+    recorder.py     that, on its way to the recorder's process (recording/), and what comes back
+
+    notices.py      what the user and the log are told of calls and connections
+    report.py       the proxy's terminal, where calls leave a line
     rules_file.py   the rules file, reloaded when it changes
     state_file.py   where a running proxy says where it listens
-    chain.py        a shorter addon chain: what has nothing to do sleeps
-    dispatch.py     asking only the addons that have a hook
-    runner.py       `sessiontap run`: mitmdump with the addon loaded
+    own_address.py  what a proxy answers for itself
+    master.py       the master of `sessiontap run`; runner.py: that command
     ca.py           mitmproxy's certificate authority, made before the proxy starts
     flow_file.py    recorded calls as mitmproxy's flow file; no part of the proxy
 
-It imports every other room but the readers' (cli, demo, prices; of export the values that flow_file is given); none
+It imports every other package but the readers' (cli, demo, prices; of export the values that flow_file is given); none
 imports it, but for `cli run`, `exec` and `env`.
 """

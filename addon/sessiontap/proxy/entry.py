@@ -9,8 +9,6 @@ words here. The object outlives a reload of the script (mitmproxy reloads it whe
 import sys
 from typing import Any
 
-from sessiontap.proxy.complain import complain
-
 OLDEST = (3, 12)
 _taps: "list[Any]" = []
 _DISTRIBUTIONS = {"yaml": "PyYAML"}
@@ -19,7 +17,7 @@ _DISTRIBUTIONS = {"yaml": "PyYAML"}
 def addons() -> "list[Any]":
     """The addons that mitmproxy is to run: one. Ends the process where it cannot be made."""
     if sys.version_info < OLDEST:
-        complain(
+        exit_with_error(
             "it needs Python 3.12 or newer, and this mitmproxy runs on {}.{}. "
             "Install mitmproxy into a newer Python, or run scripts/demo, which finds one.".format(*sys.version_info)
         )
@@ -29,10 +27,16 @@ def addons() -> "list[Any]":
         except ImportError as error:
             if (error.name or "").startswith("sessiontap"):
                 raise
-            complain(
+            exit_with_error(
                 "the package {} is missing next to mitmproxy ({}). Install it with: {} -m pip install {}".format(
                     error.name, error, sys.executable, _DISTRIBUTIONS.get(error.name or "", error.name)
                 )
             )
         _taps.append(Tap())
     return list(_taps)
+
+
+def exit_with_error(sentence: str) -> None:
+    """Say why the proxy does not start, and end it: exit status 2."""
+    print("sessiontap: " + sentence, file=sys.stderr, flush=True)
+    raise SystemExit(2)

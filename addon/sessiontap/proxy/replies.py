@@ -16,7 +16,7 @@ PATIENCE = 0.05
 """Seconds that a request which names an earlier reply waits for that reply to be read."""
 MOST_UNREAD = 10_000
 """Calls; as many as wait for the recorder at most."""
-LATELY = 1.0
+STALE_AFTER = 1.0
 """Seconds after which a reply that was not read is not waited for any more: it hangs, or was lost with the recorder."""
 
 
@@ -41,8 +41,8 @@ class Replies:
         """What no call has asked for yet."""
         self._waiting = 0
         self._has_read = asyncio.Event()
-        self._deaf = False
-        """One was waited for in vain, and none has been read since: the recorder hangs."""
+        self._unresponsive = False
+        """A reply was waited for in vain, and none has been read since: the recorder hangs."""
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -63,7 +63,7 @@ class Replies:
         """From any thread: a reply has been read. Waking the loop costs more than reading it, so what it leaves waits
         for the next call, unless one is waiting for it."""
         self._read.append(update)
-        self._deaf = False
+        self._unresponsive = False
         if self._waiting and self._loop is not None:
             self._loop.call_soon_threadsafe(self._has_read.set)
 
@@ -82,11 +82,11 @@ class Replies:
         They are those that it goes on from or tries again; for one that opens a conversation those that offered tools,
         of which one may have begun a sub-agent; and any, where what it goes on from is not `settled` without them.
         """
-        lately = time.monotonic() - LATELY
-        for call_id in [call_id for call_id, one in self._unread.items() if one.ended < lately]:
+        stale = time.monotonic() - STALE_AFTER
+        for call_id in [call_id for call_id, one in self._unread.items() if one.ended < stale]:
             self._unread.pop(call_id)
         mine = {call_id: one for call_id, one in self._unread.items() if one.caller == caller}
-        if not mine or self._deaf:
+        if not mine or self._unresponsive:
             return set()
         earlier = history.chain[1:-1]
         before = {
@@ -114,6 +114,6 @@ class Replies:
                     hurry()
                     await self._has_read.wait()
         except TimeoutError:
-            self._deaf = True
+            self._unresponsive = True
         finally:
             self._waiting -= 1

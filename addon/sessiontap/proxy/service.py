@@ -21,8 +21,8 @@ from sessiontap import private
 from sessiontap.faults import Faults
 from sessiontap.proxy import open_files, state_file
 from sessiontap.proxy.calls import Calls
-from sessiontap.proxy.complain import complain
 from sessiontap.proxy.connections import Connections, Destinations
+from sessiontap.proxy.entry import exit_with_error
 from sessiontap.proxy.notices import Notices
 from sessiontap.proxy.plan import Planner
 from sessiontap.proxy.recorder import CLOSING_SECONDS, Recorder
@@ -91,8 +91,8 @@ class Service:
                 self._start(settings)
         except (SettingsError, RulesError, TraceError, RedactionError) as error:
             if self.settings is None:
-                complain(_said(error))
-            logger.error(f"sessiontap: the changed options are not in force: {_said(error)}")
+                exit_with_error(_message(error))
+            logger.error(f"sessiontap: the changed options are not in force: {_message(error)}")
 
     def _refuse_unknown_options(self) -> None:
         unknown = [name for name in ctx.options.deferred if name.startswith("session_")]
@@ -270,7 +270,7 @@ def _servers() -> list[Any]:
     return list(proxyserver.servers) if proxyserver is not None else []
 
 
-def _said(error: Exception) -> str:
+def _message(error: Exception) -> str:
     hint = getattr(error, "hint", "")
     return f"{error}. {hint}" if hint else str(error)
 

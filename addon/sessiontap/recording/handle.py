@@ -24,7 +24,7 @@ from sessiontap.callers import Caller
 from sessiontap.recording import wire
 from sessiontap.recording.budget import Lease, Shares
 from sessiontap.recording.finished import Event, Handled, Note, PlannerUpdate, ReplyRead, Start
-from sessiontap.recording.life import Life
+from sessiontap.recording.recorder_process import RecorderProcess
 
 _BATCH = 256
 _HURRY = wire.message(wire.HURRY)
@@ -54,18 +54,18 @@ class Receipt:
     """Tells whether what was submitted before it is written."""
 
     def __init__(self) -> None:
-        self._sent: tuple[Life | None, int] | None = None
+        self._sent: tuple[RecorderProcess | None, int] | None = None
 
-    def sent(self, life: Life | None) -> None:
-        """All of it has been sent, to `life`."""
-        self._sent = life, life.sent if life is not None else 0
+    def sent(self, process: RecorderProcess | None) -> None:
+        """All of it has been sent, to `process`."""
+        self._sent = process, process.sent if process is not None else 0
 
     def __call__(self) -> bool:
         """Whether it is written, as far as it ever will be."""
         if self._sent is None:
             return False
-        life, number = self._sent
-        return life is None or life.is_over or life.handled >= number
+        process, number = self._sent
+        return process is None or process.is_over or process.handled >= number
 
 
 class Handle:
@@ -99,8 +99,8 @@ class Handle:
         self._closing = threading.Event()
         self._ended = 0.0
         """When the last process was found dead."""
-        self._short_lives = 0
-        self._life: Life | None = self._begin()
+        self._early_deaths = 0
+        self._process: RecorderProcess | None = self._start_process()
         self._sender = threading.Thread(target=self._send_all, name="sessiontap-send", daemon=True)
         self._sender.start()
 
@@ -132,8 +132,8 @@ class Handle:
 
     def wait_ready(self, timeout: float) -> bool:
         """Wait until the process has come up, or `timeout` seconds."""
-        life = self._life
-        return life is not None and life.is_up.wait(timeout)
+        process = self._process
+        return process is not None and process.is_up.wait(timeout)
 
     def count(self, reason: str, number: int = 1) -> None:
         """Count records that could not be handed over."""
@@ -166,16 +166,16 @@ class Handle:
         self._queue.put(None)
         self._hurry.set()
         self._sender.join(timeout)
-        life = self._life
+        process = self._process
         if self._sender.is_alive():
             return False
-        return life is None or life.wait(deadline - time.monotonic())
+        return process is None or process.wait(deadline - time.monotonic())
 
     @property
     def pid(self) -> int | None:
         """Of the recorder's process."""
-        life = self._life
-        return life.process.pid if life is not None else None
+        process = self._process
+        return process.popen.pid if process is not None else None
 
     @property
     def waiting(self) -> int:
@@ -192,7 +192,7 @@ class Handle:
                 self._send(batch)
                 for item in batch:
                     if item.receipt is not None:
-                        item.receipt.sent(self._life)
+                        item.receipt.sent(self._process)
             except Exception as error:  # of ours; what comes next is sent all the same
                 self.count("fault", sum(item.counts for item in batch))
                 self._on_fault("recorder", f"records are lost: {type(error).__name__}: {error}")
@@ -201,11 +201,11 @@ class Handle:
             if going and self._linger:
                 self._hurry.wait(self._linger)
                 self._hurry.clear()
-        if self._life is not None:
+        if self._process is not None:
             with contextlib.suppress(OSError):
-                self._life.send(wire.message(wire.END))
+                self._process.send(wire.message(wire.END))
             with contextlib.suppress(OSError):
-                self._life.into.close()
+                self._process.into.close()
 
     def _free(self, batch: list[_Item]) -> None:
         """What was queued is sent, or lost."""
@@ -229,95 +229,95 @@ class Handle:
         return batch, False
 
     def _send(self, batch: list[_Item]) -> None:
-        if self._life is not None and self._life.is_over:
-            self._bury(self._life)
+        if self._process is not None and self._process.is_over:
+            self._reap(self._process)
         batch = [item for item in batch if item.pieces]
-        life = self._living() if batch else self._life
-        if life is None:
+        process = self._running_process() if batch else self._process
+        if process is None:
             self.count("died", sum(item.counts for item in batch))
             self._on_events([ReplyRead(item.update, None) for item in batch if item.update is not None])
             return
-        pieces = self._what_was_dropped(life) if self._dropped else []
+        pieces = self._dropped_note(process) if self._dropped else []
         for item in batch:
-            if item.caller is not None and life.callers.get(item.caller.id) is not item.caller:
-                life.callers.put(item.caller.id, item.caller)
+            if item.caller is not None and process.callers.get(item.caller.id) is not item.caller:
+                process.callers.put(item.caller.id, item.caller)
                 pieces += wire.message(wire.CALLER, item.caller)
             pieces += item.pieces
-            life.sent += item.counts
+            process.sent += item.counts
             if item.update is not None:
-                life.unread.put(item.update.call_id, item.update)
+                process.unread.put(item.update.call_id, item.update)
         if pieces:
             try:
-                life.send(pieces)
+                process.send(pieces)
             except (OSError, ValueError):
-                self._bury(life)
+                self._reap(process)
 
-    def _what_was_dropped(self, life: Life) -> list[bytes]:
+    def _dropped_note(self, process: RecorderProcess) -> list[bytes]:
         with self._lock:
             lost, self._dropped, self._full_said = dict(self._dropped), Counter(), False
         reasons = ", ".join(f"{reason} {number}" for reason, number in sorted(lost.items()))
         text = f"records were lost ({reasons})"
-        life.sent += 1
-        life.told = [(number, before) for number, before in life.told if number > life.handled]
-        life.told.append((life.sent, lost))
+        process.sent += 1
+        process.drop_notes = [(number, before) for number, before in process.drop_notes if number > process.handled]
+        process.drop_notes.append((process.sent, lost))
         return wire.message(wire.NOTE, Note("dropped", text, {"dropped": lost}))
 
-    # -- the process: all but `_hear` is for the thread that sends -----------------------------------------------------
+    # -- the process: all but `_read_events` is for the thread that sends ----------------------------------------------
 
-    def _living(self) -> Life | None:
+    def _running_process(self) -> RecorderProcess | None:
         """The process, started again where it has died; waits where it dies all the time. None: it cannot be."""
-        if self._life is None:
-            wait = _AGAIN_SECONDS[min(self._short_lives, len(_AGAIN_SECONDS) - 1)] - (time.monotonic() - self._ended)
+        if self._process is None:
+            wait = _AGAIN_SECONDS[min(self._early_deaths, len(_AGAIN_SECONDS) - 1)] - (time.monotonic() - self._ended)
             if wait > 0:
                 self._closing.wait(wait)
             try:
-                self._life = self._begin()
+                self._process = self._start_process()
             except OSError as error:
                 self._ended = time.monotonic()
-                self._short_lives += 1
+                self._early_deaths += 1
                 self._on_fault("recorder", f"the recorder cannot be started: {error}")
-        return self._life
+        return self._process
 
-    def _begin(self) -> Life:
-        life = Life(self._hear)
-        life.send(wire.message(wire.START, self._start()))
-        life.listener.start()
-        return life
+    def _start_process(self) -> RecorderProcess:
+        process = RecorderProcess(self._read_events)
+        process.send(wire.message(wire.START, self._start()))
+        process.listener.start()
+        return process
 
-    def _hear(self, life: Life) -> None:
-        for events in wire.events_from(life.out.fileno()):
-            life.is_up.set()
+    def _read_events(self, process: RecorderProcess) -> None:
+        for events in wire.events_from(process.out.fileno()):
+            process.is_up.set()
             for event in events:
                 if isinstance(event, ReplyRead):
-                    life.unread.pop(event.update.call_id)
+                    process.unread.pop(event.update.call_id)
                 elif isinstance(event, Handled):
-                    life.handled = event.count
+                    process.handled = event.count
             try:
                 self._on_events(events)
             except Exception as error:  # ours; the recorder is heard all the same
                 with contextlib.suppress(Exception):
                     self._on_fault("recorder", f"a fault in what it said: {type(error).__name__}: {error}")
         with contextlib.suppress(OSError):
-            life.out.close()  # to one that still speaks, we are gone
-        life.is_over = True
-        life.is_up.set()
+            process.out.close()  # to one that still speaks, we are gone
+        process.is_over = True
+        process.is_up.set()
         if not self._closing.is_set():
             with self._lock:
                 self._queued += 1
             self._queue.put(_Item([], 0, (), None, None, counts=False))
 
-    def _bury(self, life: Life) -> None:
+    def _reap(self, process: RecorderProcess) -> None:
         """The process is no more: count what it took with it."""
-        how = life.end()
-        self._life, self._ended = None, time.monotonic()
-        self._short_lives = self._short_lives + 1 if self._ended - life.began < _SOON_SECONDS else 0
-        lost = max(0, life.sent - life.handled)
-        for number, before in life.told:
-            if number > life.handled:  # the log was not told after all
+        how = process.reap()
+        self._process, self._ended = None, time.monotonic()
+        self._early_deaths = self._early_deaths + 1 if self._ended - process.began < _SOON_SECONDS else 0
+        lost = max(0, process.sent - process.handled)
+        for number, before in process.drop_notes:
+            if number > process.handled:  # the log was not told after all
                 for reason, records in before.items():
                     self.count(reason, records)
                 lost -= 1
         self.count("died", lost)
         what = f"records are lost (up to {lost})" if lost else "no record is lost"
         self._on_fault("recorder", f"the recorder {how}; {what}. It is started again with the next call")
-        self._on_events([ReplyRead(update, None) for _, update in life.unread.items()])
+        self._on_events([ReplyRead(update, None) for _, update in process.unread.items()])

@@ -23,12 +23,12 @@ _MOST_UNREAD = 20_000
 """More than the queue holds and the pipe."""
 
 
-class Life:
+class RecorderProcess:
     """One recorder's process, from its start to its end."""
 
-    def __init__(self, hear: Callable[[Life], None]) -> None:
-        """Starts it; `hear` is what its listener will run. Raises OSError."""
-        process = subprocess.Popen(
+    def __init__(self, read_events: Callable[[RecorderProcess], None]) -> None:
+        """Start it; its listener will run `read_events`. Raises OSError."""
+        popen = subprocess.Popen(
             own_python.command("-c", _BOOT),
             env=own_python.environment(os.environ),
             stdin=subprocess.PIPE,
@@ -36,10 +36,10 @@ class Life:
             bufsize=0,
             start_new_session=True,  # a key pressed in the terminal is for the proxy
         )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self.process = process
-        self.into, self.out = process.stdin, process.stdout
+        assert popen.stdin is not None
+        assert popen.stdout is not None
+        self.popen = popen
+        self.into, self.out = popen.stdin, popen.stdout
         self.began = time.monotonic()
         self.sent = self.handled = 0
         """Messages, a call's caller not counted."""
@@ -47,38 +47,38 @@ class Life:
         """Those that it knows: both sides forget in the order of use, this one earlier."""
         self.unread: BoundedDict[str, PlannerUpdate] = BoundedDict(_MOST_UNREAD)
         """Calls that it was sent and has not read yet."""
-        self.told: list[tuple[int, dict[str, int]]] = []
-        """What was dropped before, and the number of the message that tells it to the log."""
+        self.drop_notes: list[tuple[int, dict[str, int]]] = []
+        """The number of each note of dropped records, and how many it tells of by reason."""
         self.is_up = threading.Event()
         self.is_over = False
-        self.listener = threading.Thread(target=hear, args=(self,), name="sessiontap-listen", daemon=True)
+        self.listener = threading.Thread(target=read_events, args=(self,), name="sessiontap-listen", daemon=True)
         with contextlib.suppress(ImportError, OSError, AttributeError):
             import fcntl
 
             fcntl.fcntl(self.into.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     def send(self, pieces: list[bytes]) -> None:
-        """Into its pipe, all of it. Raises OSError, ValueError: it is gone."""
+        """Write all of it into its pipe. Raises OSError, ValueError: it is gone."""
         wire.write(self.into.fileno(), pieces)
 
     def wait(self, timeout: float) -> bool:
         """Wait until it has ended, and all that it said is heard; at most about `timeout` seconds."""
         try:
-            self.process.wait(max(0.0, timeout))
+            self.popen.wait(max(0.0, timeout))
         except subprocess.TimeoutExpired:
             return False
         self.listener.join(1.0)
         return True
 
-    def end(self) -> str:
-        """How it ended, in words, once it closed its end of the pipe."""
+    def reap(self) -> str:
+        """Return how it ended, in words, once it closed its end of the pipe."""
         self.listener.join(1.0)
         for stream in (self.into, self.out):
             with contextlib.suppress(OSError):
                 stream.close()
         try:
-            status = self.process.wait(1.0)
+            status = self.popen.wait(1.0)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            status = self.process.wait()
+            self.popen.kill()
+            status = self.popen.wait()
         return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
