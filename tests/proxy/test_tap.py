@@ -51,7 +51,7 @@ def test_the_proxy_answers_for_itself_to_its_own_machine_alone(peer: str, path: 
     assert flow.response.status_code == status
     if status == 200:
         assert flow.response.json() == {"recorded": True, "in_flight": 0}
-    assert not tap.live
+    assert not tap.in_flight
     assert not tap.faults.counts
 
 

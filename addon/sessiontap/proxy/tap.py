@@ -40,7 +40,7 @@ class Tap:
         self.faults = Faults()
         self.service = Service(self.faults)
         self.calls, self.notices = self.service.calls, self.service.notices
-        self.live: dict[str, CallContext] = {}
+        self.in_flight: dict[str, CallContext] = {}
         self.sockets: dict[str, Socket] = {}
         self.closed_sockets: list[Socket] = []
         """The last one, and those with turns that wait to be decided."""
@@ -66,10 +66,10 @@ class Tap:
                 for socket in self.sockets.values():
                     socket.stopped(time.perf_counter_ns())
                 self.sockets.clear()
-                for call in list(self.live.values()):  # what is under way is cut, by nobody but the proxy
-                    if call.flow is not None:
-                        call.flags.append("proxy_stopped")
-                        self._end(call.flow, "proxy_stopped")
+                for context in list(self.in_flight.values()):  # what is under way is cut, by nobody but the proxy
+                    if context.flow is not None:
+                        context.flags.append("proxy_stopped")
+                        self._end(context.flow, "proxy_stopped")
         with self.faults.guard("stop"):
             self.service.done()
 
@@ -190,23 +190,23 @@ class Tap:
                 flow.request.stream = True
             return
         now = time.time_ns()
-        call = CallContext(
+        context = CallContext(
             id=call_id(now),
             time=now,
             started=time.perf_counter_ns(),
             connection=known,
             request=_as_asked(flow.request, destination.host),
             destination=destination,
+            flow=flow,
         )
-        call.flow = flow
-        self.live[flow.id] = call
+        self.in_flight[flow.id] = context
         length = bodies.content_length(flow.request.headers.get("content-length"))
         kind = flow.request.headers.get("content-type", "")
         if has_body(flow.request) and (flow.request.stream or bodies.upload_streams(kind, length)):
             inner = flow.request.stream if callable(flow.request.stream) else None
-            call.request_tap = flow.request.stream = bodies.BodyTap(inner, self.calls.budget)
-            call.flags.append("streamed_request")
-            await self._decide(flow, call)
+            context.request_tap = flow.request.stream = bodies.BodyTap(inner, self.calls.budget)
+            context.flags.append("streamed_request")
+            await self._plan_and_apply(flow, context)
 
     def _is_left_alone(self, known: Connection, destination: Destination, rules: Rules) -> bool:
         """Whether a rule ignores whatever comes on this connection."""
@@ -222,9 +222,9 @@ class Tap:
                 await self._answer(flow)
             return
         with self.faults.guard("request"):
-            call = self.live.get(flow.id)
-            if call is not None and call.request_tap is None:
-                await self._decide(flow, call)
+            context = self.in_flight.get(flow.id)
+            if context is not None and context.request_tap is None:
+                await self._plan_and_apply(flow, context)
 
     async def _answer(self, flow: http.HTTPFlow) -> None:
         """Answer what is asked of the proxy itself, by a program of this machine."""
@@ -234,54 +234,55 @@ class Tap:
             return
 
         def in_flight() -> int:
-            sockets = sum(own_address.descends(socket.caller, pid) for socket in self.sockets.values())
-            return sockets + sum(own_address.descends(call.connection.caller, pid) for call in self.live.values())
+            callers = [socket.caller for socket in self.sockets.values()]
+            callers += [context.connection.caller for context in self.in_flight.values()]
+            return sum(own_address.descends(caller, pid) for caller in callers)
 
         answer = await own_address.when_recorded(in_flight, self.calls.receipt)
         said = json.dumps(answer._asdict()).encode()
         flow.response = http.Response.make(200, said, {"content-type": "application/json"})
 
-    async def _decide(self, flow: http.HTTPFlow, call: CallContext) -> None:
-        """Plan the call and carry the plan out: headers, route, and what mitmproxy's own tools show."""
-        known = call.connection
-        call.upstream = upstream_of(
+    async def _plan_and_apply(self, flow: http.HTTPFlow, context: CallContext) -> None:
+        """Plan the call and apply the plan: headers, route, and what mitmproxy's own tools show."""
+        known = context.connection
+        context.upstream = upstream_of(
             flow,
             for_proxy=is_for_the_proxy(flow.client_conn, in_tunnel=known.in_tunnel),
             verifies=not (ctx.options.ssl_insecure or known.unverified),
         )
-        plan = await self.calls.plan(call, None if call.flags else flow.request.raw_content)
+        plan = await self.calls.plan(context, None if context.flags else flow.request.raw_content)
         if plan.session is None:  # a rule says to leave it alone
-            del self.live[flow.id]
+            del self.in_flight[flow.id]
             return
         try:
             carry_out.on_request(plan, flow.request)
-            call.plan = plan
+            context.plan = plan
         except Exception:
-            call.plan = replace(plan, edits=(), gateway=None)
+            context.plan = replace(plan, edits=(), gateway=None)
             raise
         flow.comment = flow.comment or f"{plan.session.name} {plan.labels.path}"
-        flow.metadata["sessiontap"] = {"call": call.id, **plan.summary()}
+        flow.metadata["sessiontap"] = {"call": context.id, **plan.summary()}
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        call, reply = self.live.get(flow.id), flow.response
+        context, reply = self.in_flight.get(flow.id), flow.response
         if reply is None:
             return
-        if call is None:
+        if context is None:
             reply.stream = reply.stream or True
             return
-        call.first_byte = time.perf_counter_ns() - call.started
+        context.first_byte = time.perf_counter_ns() - context.started
         with self.faults.guard("response body"):
             length = bodies.content_length(reply.headers.get("content-length"))
             kind = reply.headers.get("content-type", "")
             if reply.status_code != 101 and (reply.stream or bodies.reply_streams(kind, length)):
                 inner = reply.stream if callable(reply.stream) else None
                 reply.stream = reply.stream or True  # it streams, whatever comes of the copy
-                call.reply_tap = reply.stream = bodies.BodyTap(inner, self.calls.budget)
+                context.reply_tap = reply.stream = bodies.BodyTap(inner, self.calls.budget)
         with self.faults.guard("response headers"):
-            if call.plan is not None:
-                plan = self.service.planner.plan_reply(call.plan, _headers(reply), call.id)
+            if context.plan is not None:
+                plan = self.calls.planner.plan_reply(context.plan, _headers(reply), context.id)
                 carry_out.edit(reply, plan.reply_edits)
-                call.plan = plan
+                context.plan = plan
 
     def response(self, flow: http.HTTPFlow) -> None:
         with self.faults.guard("response"):
@@ -303,10 +304,10 @@ class Tap:
 
     def websocket_start(self, flow: http.HTTPFlow) -> None:
         with self.faults.guard("web socket"):
-            call = self.live.get(flow.id)
-            if call is not None:
-                self.sockets[flow.id] = Socket(self.calls, call, flow)
-                del self.live[flow.id]
+            context = self.in_flight.get(flow.id)
+            if context is not None:
+                self.sockets[flow.id] = Socket(self.calls, context, flow)
+                del self.in_flight[flow.id]
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:
         with self.faults.guard("web socket"):
@@ -332,19 +333,19 @@ class Tap:
                 socket.closed(time.perf_counter_ns(), how, why, flow.websocket.close_code if flow.websocket else None)
 
     def _end(self, flow: http.HTTPFlow, how: Outcome) -> None:
-        call = self.live.pop(flow.id, None)
-        if call is None:
+        context = self.in_flight.pop(flow.id, None)
+        if context is None:
             return
-        for tap in (call.request_tap, call.reply_tap):
+        for tap in (context.request_tap, context.reply_tap):
             if tap is not None and tap.fault is not None:
                 self.faults.caught("copying a body", tap.fault)
-        call.flow = None
-        duration = time.perf_counter_ns() - call.started
-        heads, captured = finish.Heads.of(flow), finish.captured_bodies(call, flow, self.calls.budget)
-        whole = call.reply_tap is not None and not call.reply_tap.cut
+        context.flow = None
+        duration = time.perf_counter_ns() - context.started
+        heads, captured = finish.Heads.of(flow), finish.captured_bodies(context, flow, self.calls.budget)
+        whole = context.reply_tap is not None and not context.reply_tap.cut
         if whole and flow.response is not None and self.service.flows_are_read:
             flow.response.raw_content = captured.response.data  # it is not sent again
-        self.calls.finished(call, how, duration, heads, captured)
+        self.calls.finished(context, how, duration, heads, captured)
 
 
 def has_body(request: http.Request) -> bool:
