@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from sessiontap import gateways, headers, trust
 from sessiontap.bounded import BoundedDict
@@ -21,17 +22,48 @@ from sessiontap.proxy.context import NO_LINK, CallContext, Plan
 from sessiontap.proxy.prepare import history_of
 from sessiontap.proxy.set_clock import SetClock
 from sessiontap.recording.finished import PlannerUpdate
-from sessiontap.rules import Decision, Facts, Labels, Rules, SessionFacts, decide, finish
-from sessiontap.sessions import Link, Peer, Registry
+from sessiontap.rules import Decision, Facts, Labels, Matched, Rules, SessionFacts, decide, finish
+from sessiontap.sessions import Link, Peer, Registry, Session
 from sessiontap.sessions.agent_path import agent_path
 from sessiontap.sessions.conversations import Asking, Conversations
-from sessiontap.sessions.ground import ground_of
+from sessiontap.sessions.ground import Ground, ground_of
 from sessiontap.sessions.threads import conversation_id
 from sessiontap.trace.restore import Head
 from sessiontap.trace.views import WARM_UP
 
 MOST_SET = 10_000
 """Calls in flight whose clock is remembered."""
+
+
+class _Client(NamedTuple):
+    """What a request itself says of its session and conversation."""
+
+    peer: Peer
+    app: AppSession | None
+    """The session that the app itself sent in headers."""
+    session: str | None
+    """The session id that the app itself sent, else its agent."""
+    conversation_key: str | None
+    """The name of a conversation that begins with the call if a WebSocket names it; None: the call's own id does."""
+
+    @classmethod
+    def of(cls, context: CallContext) -> _Client:
+        """Return that of a call whose request was read."""
+        call, socket = context.call, context.socket
+        assert call is not None
+        app = headers.app_session(context.request.headers, context.destination.host)
+        agent_session = call.agent.session if call.agent else None
+        key: str | None = None
+        if socket is not None:
+            key = socket_conversation(call, socket.upgrade) if socket.is_fresh else None
+        elif opens_socket(context.request) and call.endpoint.operation != "other":
+            key = socket_conversation(call, context.id)
+        return cls(_peer(context.connection), app, app.id if app and app.id else agent_session, key)
+
+    def ground(self, context: CallContext, name: str = "") -> Ground:
+        """Return the scope within which the call's conversation is looked for."""
+        assert context.call is not None
+        return ground_of(context.call.endpoint.family, context.connection.caller, self.peer, name, self.session)
 
 
 class Planner:
@@ -76,90 +108,41 @@ class Planner:
     def plan(self, context: CallContext, rules: Rules) -> Plan:
         """Return the plan of a call whose request was read. Remembers the call, but not if a rule ignores it."""
         assert context.call is not None
-        connection, destination, request, call = context.connection, context.destination, context.request, context.call
-        call_id, socket, upstream = context.id, context.socket, context.upstream
-        begun = self._begun(call_id, context.time)
-        peer = _peer(connection)
-        app = headers.app_session(request.headers, destination.host)
-        given = _given(app, call)
-        upgrade = socket is None and opens_socket(request)
-        begins: str | None = None
-        if socket is not None and socket.is_fresh:
-            begins = socket_conversation(call, socket.upgrade)
-        elif upgrade and call.endpoint.operation != "other":
-            begins = socket_conversation(call, call_id)
-        asking: Asking | None = None
-
-        def look(name: str, history: History) -> Asking:
-            ground = ground_of(call.endpoint.family, connection.caller, peer, name, given)
-            return self.conversations.find(ground, call, history, call_id, begun, begins=begins, upgrade=upgrade)
-
-        history = context.history
+        call, history, connection = context.call, context.history, context.connection
+        client = _Client.of(context)
+        begun = self._begun(context.id, context.time)
+        found: Asking | None = None
         with self.faults.guard("conversations"):
-            history = context.history or history_of(call)
-            # Where the process is not known, the session's name is looked at, too, and that is yet to come.
-            call = self._results_named(call, connection, peer, given)
+            history = history or history_of(call)
+            call = self._results_named(call, context, client)
+            # If the process is not known, the session's name is compared, too, and that is yet to come.
             if connection.caller is not None:
-                asking = look("", history)
-                call = _as_told(call, asking.link)
+                found = self._conversation(context, client, call, history, begun)
+                call = _as_told(call, found.link)
         facts = replace(
-            facts_of(connection, destination, request, call, context.time),
-            client_is_local=peer.local is True,
-            exposed=trust.why_exposed(upstream, destination.host),
+            facts_of(connection, context.destination, context.request, call, context.time),
+            client_is_local=client.peer.local is True,
+            exposed=trust.why_exposed(context.upstream, context.destination.host),
         )
         decision, matched = decide(rules, facts, self.environ)
         if decision.ignore:
             return Plan(decision, Labels(), call)
         with self.faults.guard("conversations"):
-            if asking is None and history is not None:
-                asking = look(decision.name, history)
-                call = _as_told(call, asking.link)
-            if asking is not None:
-                self.conversations.take(asking)
-        link = asking.link if asking is not None else NO_LINK
-        session = self.registry.assign(
-            decision,
-            app_id=app.id if app else None,
-            app_name=app.name if app else None,
-            call=call,
-            caller=connection.caller,
-            peer=peer,
-            now=begun,
-            counts=socket is None or socket.increments_step,
-            taken=socket.reserved_session if socket is not None else None,
-            conversation=link.root or (conversation_id(begins) if begins is not None else None),
-            listens=_listens(decision, call, connection.caller),
-        )
+            if found is None and history is not None:
+                found = self._conversation(context, client, call, history, begun, decision.name)
+                call = _as_told(call, found.link)
+            if found is not None:
+                self.conversations.take(found)
+        link = found.link if found is not None else NO_LINK
+        session = self._session(context, client, call, decision, link, begun)
         labels = finish(matched, facts, SessionFacts(session.id, session.name, session.step), self.environ)
-        gateway = None
-        if (name := decision.gateway) is not None:
-            named = matched.named_by(lambda rule: rule.gateway == name)
-            why_not_client = trust.why_not_for(facts.client_is_local, named)
-            gateway = self._way(context, rules, name, why_not_client)
-            if isinstance(gateway, Route) and labels.at_gateway is not None:
-                labels = labels.at_gateway
-        if link.lineage and "session.path" not in labels.set_by:
-            labels = replace(labels, path=agent_path(call.agent, call.endpoint.operation, link.lineage))
-        if app and app.path and not (decision.existing == "replace" and "session.path" in labels.set_by):
-            labels = replace(labels, path=app.path)
-        routed = isinstance(gateway, Route)
-        to = gateway.host if isinstance(gateway, Route) else destination.host
-        if isinstance(gateway, Route):
-            upstream = upstream.rerouted(gateway.scheme, gateway.host, gateway.port)
-        named = matched.named_by(lambda rule: rule.sets_session)
-        why_no_key = trust.why_not_for(facts.client_is_local, named) or trust.why_exposed(upstream, to)
-        edits = headers.plan(
-            decision=decision,
-            labels=labels,
-            session=session,
-            link=link,
-            headers=request.headers,
-            target=request.target,
-            host=to,
-            provider=None if routed else destination.provider,
-            proxy_env=self.environ,
-            why_no_key=why_no_key,
-            gateway=gateway.edits if isinstance(gateway, Route) else (),
+        gateway = self._gateway(context, rules, decision, matched, client)
+        if isinstance(gateway, Route) and labels.at_gateway is not None:
+            labels = labels.at_gateway
+        if (path := _path(labels, decision, call, link, client.app)) != labels.path:
+            labels = replace(labels, path=path)
+        edits = self._edits(
+            context, client, matched, gateway, decision=decision, labels=labels, session=session, link=link
         )
         return Plan(
             decision,
@@ -168,7 +151,7 @@ class Planner:
             session,
             link,
             history,
-            asking.ground if asking else None,
+            found.ground if found else None,
             edits,
             gateway,
             warnings=tuple(_warnings(decision, labels, gateway, edits)),
@@ -176,24 +159,51 @@ class Planner:
 
     def knows_parent(self, context: CallContext) -> bool:
         """Whether it is already known for certain what a request goes on from."""
-        connection, call, history = context.connection, context.call, context.history
+        call, history = context.call, context.history
         if call is None or history is None:
             return False
-        given = _given(headers.app_session(context.request.headers, context.destination.host), call)
-        ground = ground_of(call.endpoint.family, connection.caller, _peer(connection), "", given)
-        return self.conversations.knows_parent(ground, call, history)
+        return self.conversations.knows_parent(_Client.of(context).ground(context), call, history)
 
-    def _results_named(self, call: Call, connection: Connection, peer: Peer, given: str | None) -> Call:
-        """The call, with the names of the tools whose results it holds without them."""
+    def _results_named(self, call: Call, context: CallContext, client: _Client) -> Call:
+        """Return the call, with the names of the tools whose results it holds without them."""
         if not call.asked.results:
             return call
-        ground = ground_of(call.endpoint.family, connection.caller, peer, "", given)
-        return replace(call, asked=self.conversations.named(ground, call.asked))
+        return replace(call, asked=self.conversations.named(client.ground(context), call.asked))
 
-    def _way(self, context: CallContext, rules: Rules, name: str, why_not_client: str | None) -> Route | Direct:
-        """Return the way through the gateway `name`: a kind, or an item of the rules' `gateways:`."""
-        request, destination = context.request, context.destination
-        item = rules.gateways.get(name)
+    def _conversation(
+        self, context: CallContext, client: _Client, call: Call, history: History, begun: int, name: str = ""
+    ) -> Asking:
+        """Find the conversation of a call and its place in it; `name` is the session's if it is compared."""
+        is_upgrade = context.socket is None and opens_socket(context.request)
+        ground, key = client.ground(context, name), client.conversation_key
+        return self.conversations.find(ground, call, history, context.id, begun, begins=key, upgrade=is_upgrade)
+
+    def _session(
+        self, context: CallContext, client: _Client, call: Call, decision: Decision, link: Link, begun: int
+    ) -> Session:
+        socket, app, caller, key = context.socket, client.app, context.connection.caller, client.conversation_key
+        return self.registry.assign(
+            decision,
+            app_id=app.id if app else None,
+            app_name=app.name if app else None,
+            call=call,
+            caller=caller,
+            peer=client.peer,
+            now=begun,
+            counts=socket is None or socket.increments_step,
+            taken=socket.reserved_session if socket is not None else None,
+            conversation=link.root or (conversation_id(key) if key is not None else None),
+            listens=_listens(decision, call, caller),
+        )
+
+    def _gateway(
+        self, context: CallContext, rules: Rules, decision: Decision, matched: Matched, client: _Client
+    ) -> Route | Direct | None:
+        """Return the way through the gateway that a rule asks for, or why there is none; None if no rule asks."""
+        if (name := decision.gateway) is None:
+            return None
+        named = matched.named_by(lambda rule: rule.gateway == name)
+        request, destination, item = context.request, context.destination, rules.gateways.get(name)
         return gateways.plan(
             item.kind if item else name,
             scheme=request.scheme,
@@ -206,7 +216,39 @@ class Planner:
             proxy_env=self.environ,
             signed=headers.signed_headers(request.headers, request.target),
             upstream=context.upstream,
-            why_not_client=why_not_client,
+            why_not_client=trust.why_not_for(client.peer.local is True, named),
+        )
+
+    def _edits(
+        self,
+        context: CallContext,
+        client: _Client,
+        matched: Matched,
+        gateway: Route | Direct | None,
+        *,
+        decision: Decision,
+        labels: Labels,
+        session: Session,
+        link: Link,
+    ) -> tuple[Edit, ...]:
+        """Return the edits of the request's headers. More than seven parameters: they are the parts of the plan."""
+        host, provider, upstream = context.destination.host, context.destination.provider, context.upstream
+        if isinstance(gateway, Route):
+            host, provider = gateway.host, None
+            upstream = upstream.rerouted(gateway.scheme, gateway.host, gateway.port)
+        named = matched.named_by(lambda rule: rule.sets_session)
+        return headers.plan(
+            decision=decision,
+            labels=labels,
+            session=session,
+            link=link,
+            headers=context.request.headers,
+            target=context.request.target,
+            host=host,
+            provider=provider,
+            proxy_env=self.environ,
+            why_no_key=trust.why_not_for(client.peer.local is True, named) or trust.why_exposed(upstream, host),
+            gateway=gateway.edits if isinstance(gateway, Route) else (),
         )
 
     def plan_reply(self, plan: Plan, reply: Headers, call_id: str) -> Plan:
@@ -273,9 +315,14 @@ def _warnings(
             yield f"{edit.header} is withheld from Helicone: {edit.rule}"
 
 
-def _given(app: AppSession | None, call: Call) -> str | None:
-    """The session id that the app itself sent, else its agent."""
-    return app.id if app and app.id else call.agent.session if call.agent else None
+def _path(labels: Labels, decision: Decision, call: Call, link: Link, app: AppSession | None) -> str:
+    """Return the session path: the app's own unless a rule replaces it, else a rule's, else the agent's place."""
+    is_set = "session.path" in labels.set_by
+    if app and app.path and not (decision.existing == "replace" and is_set):
+        return app.path
+    if link.lineage and not is_set:
+        return agent_path(call.agent, call.endpoint.operation, link.lineage)
+    return labels.path
 
 
 def _listens(decision: Decision, call: Call, caller: Caller | None) -> bool | None:
