@@ -38,7 +38,7 @@ from sessiontap.recording.budget import DEFAULT, Budget
 from sessiontap.rules import Facts, Rules, SessionFacts, decide, finish, load_text
 from sessiontap.sessions import Peer
 from sessiontap.sessions.conversations import Conversations
-from sessiontap.sessions.ground import ground_of
+from sessiontap.sessions.match_scope import match_scope_of
 
 ROUNDS = 9
 
@@ -110,14 +110,14 @@ def main() -> None:
     print(f"decision with {len(rules.rules)} rules: {microseconds(decision, 300):8.0f} us   (goal: under 100)")
 
     conversations = Conversations()
-    ground = ground_of(endpoint.family, caller, Peer("c", "127.0.0.1"), "x")
+    scope = match_scope_of(endpoint.family, caller, Peer("c", "127.0.0.1"), "x")
     count = 0
 
     def group() -> None:
         nonlocal count
         count += 1
         past = history(call)
-        conversations.ask(ground, call, past, f"call-{count}", time.time_ns())
+        conversations.ask(scope, call, past, f"call-{count}", time.time_ns())
         conversations.reply(f"call-{count}", ending(past, Reply(text=f"answer {count}"), 200), time.time_ns())
 
     assert request.body is not None

@@ -1,7 +1,7 @@
 """How well calls are grouped into conversations: recorded exchanges, their files interleaved at random, replayed.
 
 Every file is a conversation or several, or single calls. The events of all files (a request, then its reply) are
-shuffled together, each file's own order kept, as if one process had made all calls at once: one ground per wire family.
+shuffled together, each file's own order kept, as if one process had made all calls at once: one scope per wire family.
 What `Conversations` links is compared with the parent that the recording names. A second pass gives each file a process
 of its own, in which nothing may be linked across files at all.
 """
@@ -26,7 +26,7 @@ from sessiontap.llm import decode, hosts, read, routes
 from sessiontap.llm.call import Call
 from sessiontap.llm.history import Ending, History, ending, history
 from sessiontap.sessions.conversations import Conversations
-from sessiontap.sessions.ground import Ground
+from sessiontap.sessions.match_scope import MatchScope
 from sessiontap.sessions.session import Link
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
@@ -149,8 +149,8 @@ def evaluate(exchanges: Sequence[Exchange], seed: int, *, own_processes: bool = 
             conversations.reply(exchange.id, exchange.ending, now)
             continue
         process = exchange.file if own_processes else "one"
-        ground = Ground(process, exchange.call.endpoint.family)
-        link = conversations.ask(ground, exchange.call, exchange.history, exchange.id, now)
+        scope = MatchScope(process, exchange.call.endpoint.family)
+        link = conversations.ask(scope, exchange.call, exchange.history, exchange.id, now)
         _count(tally, exchange, link, by_id, owners)
     return tally
 

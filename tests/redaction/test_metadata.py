@@ -16,7 +16,7 @@ from sessiontap.redaction import Redactor
 from sessiontap.redaction.metadata import CALLER as CALLER_FIELDS
 from sessiontap.redaction.metadata import KEPT, NOT_CAPTURED, caller_of, metadata_of
 from sessiontap.rules.decision import Decision
-from sessiontap.sessions.ground import Ground
+from sessiontap.sessions.match_scope import MatchScope
 from sessiontap.sessions.kept import heads
 
 REDACTOR = Redactor(b"k" * 32)
@@ -26,12 +26,12 @@ BELONGS_TO_ITS_PARENT = ("session.", "llm.usage.", "llm.billed.", "llm.rate_limi
 
 def link() -> dict[str, object]:
     """All that a link may hold."""
-    talk = Talk(ground=Ground("process 1", "openai-chat", session="run"))
+    talk = Talk(scope=MatchScope("process 1", "openai-chat", session="run"))
     talk.ask("one", chat("s Be brief", "u Hello", prompt_cache_key="agents-sdk:run:one"))
-    ground, call, history, _ = talk.asked["one"]
+    scope, call, history, _ = talk.asked["one"]
     values = {field.name: b"digest" for field in fields(Ending) if field.name in ("key", "gist", "said", "pair")}
     ending = Ending(**values, handed=(Handed(b"digest", SAID, "call-1"),), failed=True, again=True, cut=True)
-    kept = heads(ground, call, replace(history, settings=b"s"), ending)
+    kept = heads(scope, call, replace(history, settings=b"s"), ending)
     return {"kind": "new", "root": "c", "lineage": [SAID]} | kept
 
 

@@ -12,11 +12,11 @@ from sessiontap.llm.history import Ending, History, ending, history
 from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.sessions.conversations import Conversations
-from sessiontap.sessions.ground import Ground
 from sessiontap.sessions.kept import heads
+from sessiontap.sessions.match_scope import MatchScope
 from sessiontap.sessions.session import Link
 
-HERE = Ground("process 1", "openai-chat")
+HERE = MatchScope("process 1", "openai-chat")
 _SECOND = 1_000_000_000
 _ROLES = {"s": "system", "u": "user", "a": "assistant"}
 
@@ -53,10 +53,10 @@ class Talk:
     """Requests are named by the test; each takes a second."""
 
     conversations: Conversations = field(default_factory=Conversations)
-    ground: Ground = HERE
+    scope: MatchScope = HERE
     path: str = "/v1/chat/completions"
     now: int = 0
-    asked: dict[str, tuple[Ground, Call, History, Link]] = field(default_factory=dict)
+    asked: dict[str, tuple[MatchScope, Call, History, Link]] = field(default_factory=dict)
     kept: list[tuple[str, int, Link, dict[str, Any], Ending]] = field(default_factory=list)
     """What the records of the calls that ended hold."""
 
@@ -65,18 +65,18 @@ class Talk:
         id: str,
         body: dict[str, Any],
         *,
-        ground: Ground | None = None,
+        scope: MatchScope | None = None,
         path: str | None = None,
         **headers: str,
     ) -> Link:
-        """A request goes out, from the talk's own ground and on its path unless it says otherwise."""
+        """A request goes out, from the talk's own scope and on its path unless it says otherwise."""
         self.now += _SECOND
-        ground = ground or self.ground
+        scope = scope or self.scope
         call = read(body, path or self.path, **headers)
         found = history(call)
-        link = self.conversations.ask(ground, call, found, id, self.now)
-        ground = ground if link.session is None else replace(ground, session=link.session)
-        self.asked[id] = ground, call, found, link
+        link = self.conversations.ask(scope, call, found, id, self.now)
+        scope = scope if link.session is None else replace(scope, session=link.session)
+        self.asked[id] = scope, call, found, link
         return link
 
     def reply(
@@ -91,12 +91,13 @@ class Talk:
     ) -> None:
         """Its reply has been read; `tools` as (id, name, arguments)."""
         self.now += _SECOND
-        ground, call, found, link = self.asked[id]
+        scope, call, found, link = self.asked[id]
         made = tuple(ToolCall(name, tool, json.dumps(arguments)) for tool, name, arguments in tools)
         reply = Reply(text=text, tool_calls=made, response_id=response_id) if status == 200 else Reply()
         came = ending(found.tail(), reply, status, complete=complete)
         self.conversations.reply(id, came, self.now)
-        self.kept.append((id, self.now, link, heads(ground.sealed(self.conversations.key), call, found, came), came))
+        kept = heads(scope.pseudonymized(self.conversations.key), call, found, came)
+        self.kept.append((id, self.now, link, kept, came))
 
     def turn(self, id: str, body: dict[str, Any], text: str | None = None, **more: Any) -> Link:
         """A request and its reply."""
@@ -107,7 +108,7 @@ class Talk:
 
     def restarted(self) -> Talk:
         """The same after a restart, with what the records hold."""
-        after = Talk(ground=self.ground, path=self.path, now=self.now)
+        after = Talk(scope=self.scope, path=self.path, now=self.now)
         for id, at, link, kept, came in self.kept:
             warm_up = self.asked[id][2].purpose == "warmup"
             session = self.asked[id][0].session  # as the record names it

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from sessiontap.llm.history import Ending, Handed, History, text_digest
-from sessiontap.sessions.ground import Ground
+from sessiontap.sessions.match_scope import MatchScope
 from sessiontap.sessions.quoted import Quoted
 
-GROUND = Ground("process 1", "openai_chat", session="given")
+SCOPE = MatchScope("process 1", "openai_chat", session="given")
 
 
 def reachable(root: object) -> int:
@@ -43,10 +43,10 @@ def handing(text: str, tool_call_id: str | None) -> Ending:
 def test_texts_that_tools_are_handed_without_an_answer_are_forgotten(ending: Callable[[int], Ending]) -> None:
     quoted = Quoted()
     for number in range(5_000):
-        quoted.replied(GROUND, ending(number), f"id {number}", number)
+        quoted.replied(SCOPE, ending(number), f"id {number}", number)
     before = reachable(quoted)
     for number in range(5_000, 10_000):
-        quoted.replied(GROUND, ending(number), f"id {number}", number)
+        quoted.replied(SCOPE, ending(number), f"id {number}", number)
     assert reachable(quoted) <= before * 1.02
 
 
@@ -54,8 +54,8 @@ def test_conversations_that_begin_are_forgotten() -> None:
     quoted = Quoted()
     history = History(opening="x" * 40)
     for number in range(1_000):
-        quoted.opens(GROUND, history, f"id {number}")
+        quoted.opens(SCOPE, history, f"id {number}")
     before = reachable(quoted)
     for number in range(1_000, 2_000):
-        quoted.opens(GROUND, history, f"id {number}")
+        quoted.opens(SCOPE, history, f"id {number}")
     assert reachable(quoted) == before

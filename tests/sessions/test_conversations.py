@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from tests.sessions.talk import Said, Talk, calls, chat, gives
 
 from sessiontap.sessions.conversations import Conversations
-from sessiontap.sessions.ground import Ground
 from sessiontap.sessions.known import LONGEST
+from sessiontap.sessions.match_scope import MatchScope
 from sessiontap.sessions.session import Link
 
 CLAUDE = {"x_claude_code_session_id": "c1a0de00-session"}
-ANTHROPIC = Ground("process 1", "anthropic-messages")
-RESPONSES = Ground("process 1", "openai-responses")
+ANTHROPIC = MatchScope("process 1", "anthropic-messages")
+RESPONSES = MatchScope("process 1", "openai-responses")
 ANSWER = "An answer long enough to be told from others by itself."
 TASK = "Find every place where the parser drops a comment."
 
@@ -140,7 +140,7 @@ def test_a_request_below_a_certain_reply_is_the_parent() -> None:
 
 
 def test_an_earlier_reply_is_named_outright() -> None:
-    talk = Talk(ground=RESPONSES, path="/v1/responses")
+    talk = Talk(scope=RESPONSES, path="/v1/responses")
     talk.turn("first", {"model": "m", "input": "Hello"}, "Hi", response_id="resp_0a1B2c")
     link = talk.ask("next", {"input": "And?", "previous_response_id": "resp_0a1B2c"})
     assert outcome(link) == ("first", "exact", "continue")
@@ -152,26 +152,26 @@ def test_an_earlier_reply_is_named_outright() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        pytest.param(Ground("process 2", "openai-chat"), id="another process"),
-        pytest.param(Ground("process 1", "openai-responses"), id="another family"),
-        pytest.param(Ground("client 10.0.0.9", "openai-chat", "night"), id="another client"),
+        pytest.param(MatchScope("process 2", "openai-chat"), id="another process"),
+        pytest.param(MatchScope("process 1", "openai-responses"), id="another family"),
+        pytest.param(MatchScope("client 10.0.0.9", "openai-chat", "night"), id="another client"),
     ],
 )
-def test_nothing_is_joined_across_grounds(other: Ground) -> None:
+def test_nothing_is_joined_across_scopes(other: MatchScope) -> None:
     talk = opened()
-    link = talk.ask("next", chat("u Where is it?", "a Over there.", "u Thanks"), ground=other)
+    link = talk.ask("next", chat("u Where is it?", "a Over there.", "u Thanks"), scope=other)
     assert outcome(link) == (None, "new", "new")
 
 
 def test_ids_are_believed_across_processes_of_one_given_session() -> None:
     talk = Talk()
-    one, other = (Ground(process, "openai-chat", session="run-7") for process in ("process 1", "process 2"))
-    talk.turn("first", chat("u Where is it?"), tools=(("call_aBcD1eF", "look", {}),), ground=one)
-    link = talk.ask("next", chat("u ...", calls(("call_aBcD1eF", "look")), gives("call_aBcD1eF")), ground=other)
+    one, other = (MatchScope(process, "openai-chat", session="run-7") for process in ("process 1", "process 2"))
+    talk.turn("first", chat("u Where is it?"), tools=(("call_aBcD1eF", "look", {}),), scope=one)
+    link = talk.ask("next", chat("u ...", calls(("call_aBcD1eF", "look")), gives("call_aBcD1eF")), scope=other)
     assert outcome(link) == ("first", "exact", "continue")
 
 
-OTHER_PROCESS = Ground("process 2", "anthropic-messages", session="s-1")
+OTHER_PROCESS = MatchScope("process 2", "anthropic-messages", session="s-1")
 
 
 @pytest.mark.parametrize(
@@ -187,10 +187,10 @@ OTHER_PROCESS = Ground("process 2", "anthropic-messages", session="s-1")
 def test_a_declared_session_goes_on_in_another_process(
     reply: str, said: list[Said], evidence: str | None, restarted: bool
 ) -> None:
-    talk = Talk(ground=Ground("process 1", "anthropic-messages", session="s-1"), path="/v1/messages")
+    talk = Talk(scope=MatchScope("process 1", "anthropic-messages", session="s-1"), path="/v1/messages")
     first = talk.turn("first", claude("u Where is it?"), reply, **CLAUDE)
     talk = talk.restarted() if restarted else talk
-    link = talk.ask("next", claude(*said), ground=OTHER_PROCESS, **CLAUDE)
+    link = talk.ask("next", claude(*said), scope=OTHER_PROCESS, **CLAUDE)
     assert (link.parent, link.evidence) == (("first", evidence) if evidence else (None, "declared"))
     assert link.conversation == first.conversation
 
@@ -204,29 +204,29 @@ def test_a_declared_session_goes_on_in_another_process(
     ],
 )
 def test_a_session_that_an_app_names_for_several_processes(said: list[Said], parent: str | None) -> None:
-    talk = Talk(ground=Ground("process 1", "openai-chat", session="run-1"))
+    talk = Talk(scope=MatchScope("process 1", "openai-chat", session="run-1"))
     talk.turn("first", chat("u Where is it?"), "Over there.")
-    assert talk.ask("next", chat(*said), ground=Ground("process 2", "openai-chat", session="run-1")).parent == parent
+    assert talk.ask("next", chat(*said), scope=MatchScope("process 2", "openai-chat", session="run-1")).parent == parent
 
 
 def test_where_processes_of_a_session_say_the_same_the_own_one_counts() -> None:
-    grounds = [Ground(f"process {n}", "openai-chat", session="run-1") for n in (1, 2)]
+    scopes = [MatchScope(f"process {n}", "openai-chat", session="run-1") for n in (1, 2)]
     talk = Talk()
-    for n, ground in enumerate(grounds, 1):
-        talk.turn(f"first-{n}", chat("u Where is it?"), "Over there.", ground=ground)
+    for n, scope in enumerate(scopes, 1):
+        talk.turn(f"first-{n}", chat("u Where is it?"), "Over there.", scope=scope)
     said = chat("u Where is it?", "a Over there.", "u Thanks")
-    assert [talk.ask(f"next-{n}", said, ground=ground).parent for n, ground in enumerate(grounds, 1)] == [
+    assert [talk.ask(f"next-{n}", said, scope=scope).parent for n, scope in enumerate(scopes, 1)] == [
         "first-1",
         "first-2",
     ]
 
 
 def test_a_session_tells_conversations_of_one_process_apart() -> None:
-    grounds = [Ground("process 1", "openai-chat", session=f"user-{n}") for n in (1, 2)]
+    scopes = [MatchScope("process 1", "openai-chat", session=f"user-{n}") for n in (1, 2)]
     talk = Talk()
-    for n, ground in enumerate(grounds, 1):
-        talk.turn(f"first-{n}", chat("u Where is it?"), "Over there.", ground=ground)
-    link = talk.ask("next", chat("u Where is it?", "a Over there.", "u Thanks"), ground=grounds[0])
+    for n, scope in enumerate(scopes, 1):
+        talk.turn(f"first-{n}", chat("u Where is it?"), "Over there.", scope=scope)
+    link = talk.ask("next", chat("u Where is it?", "a Over there.", "u Thanks"), scope=scopes[0])
     assert (link.parent, link.evidence) == ("first-1", "strong")
 
 
@@ -342,7 +342,7 @@ def test_a_stream_that_the_user_stopped(kept: str | None, evidence: str) -> None
 
 
 def test_a_retry_keeps_the_evidence_of_the_first_try() -> None:
-    talk = Talk(ground=RESPONSES, path="/v1/responses")
+    talk = Talk(scope=RESPONSES, path="/v1/responses")
     talk.turn("first", {"input": "Where is it?"}, "Over there.", response_id="resp_aBcD1eF")
     again = {"input": "Thanks", "previous_response_id": "resp_aBcD1eF"}
     talk.turn("next", again, status=500)
@@ -429,7 +429,7 @@ def test_a_title_joins_the_conversation_that_it_quotes_and_nothing_goes_on_from_
 
 
 def test_after_a_title_the_first_call_of_a_declared_session_is_new() -> None:
-    talk = Talk(ground=ANTHROPIC, path="/v1/messages")
+    talk = Talk(scope=ANTHROPIC, path="/v1/messages")
     title = chat("s Generate a short title for this conversation.", "u Where is it?")
     assert talk.turn("title", title, "Search", **CLAUDE).kind == "auxiliary"
     assert talk.turn("first", claude("u Where is it?"), "Over there.", **CLAUDE).kind == "new"
@@ -438,7 +438,7 @@ def test_after_a_title_the_first_call_of_a_declared_session_is_new() -> None:
 
 
 def test_what_a_declared_session_asks_of_no_model_is_beside_it() -> None:
-    talk = Talk(ground=ANTHROPIC, path="/api/claude_code/settings")
+    talk = Talk(scope=ANTHROPIC, path="/api/claude_code/settings")
     assert talk.ask("settings", {}, **CLAUDE).kind == "auxiliary"
     assert talk.ask("first", claude("u Where is it?"), path="/v1/messages", **CLAUDE).kind == "new"
 
@@ -447,7 +447,7 @@ def test_what_a_declared_session_asks_of_no_model_is_beside_it() -> None:
 
 
 def warmed(**headers: str) -> Talk:
-    talk = Talk(ground=RESPONSES, path="/v1/responses")
+    talk = Talk(scope=RESPONSES, path="/v1/responses")
     talk.turn("warm", {"input": [], "generate": False}, response_id="resp_aBcD1eF", **headers)
     return talk
 
@@ -466,7 +466,7 @@ def test_the_first_turn_behind_a_warm_up_is_new(headers: dict[str, str]) -> None
 
 
 def test_what_goes_on_from_a_warm_up_hangs_where_that_hung() -> None:
-    talk = Talk(ground=RESPONSES, path="/v1/responses")
+    talk = Talk(scope=RESPONSES, path="/v1/responses")
     talk.turn("first", {"input": "Where is it?"}, "Over there.", response_id="resp_XyZw9Qq")
     warm = {"input": [], "generate": False, "previous_response_id": "resp_XyZw9Qq"}
     assert talk.turn("warm", warm, response_id="resp_aBcD1eF").kind == "auxiliary"
@@ -481,7 +481,7 @@ def test_a_prompt_about_titles_with_tools_is_no_title() -> None:
 
 
 def test_counting_tokens_joins_and_leaves_nothing() -> None:
-    talk = Talk(ground=ANTHROPIC, path="/v1/messages")
+    talk = Talk(scope=ANTHROPIC, path="/v1/messages")
     body = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
     talk.turn("first", body, "Hi.")
     body["messages"] += [{"role": "assistant", "content": "Hi."}, {"role": "user", "content": "And?"}]
@@ -553,7 +553,7 @@ def test_a_sub_agent_of_a_sub_agent() -> None:
 def test_a_sub_agent_may_speak_another_family() -> None:
     talk = delegated()
     body = {"model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": TASK}]}]}
-    assert talk.ask("sub", body, ground=ANTHROPIC, path="/v1/messages").kind == "subagent"
+    assert talk.ask("sub", body, scope=ANTHROPIC, path="/v1/messages").kind == "subagent"
 
 
 @pytest.mark.parametrize(
@@ -562,7 +562,7 @@ def test_a_sub_agent_may_speak_another_family() -> None:
         pytest.param(lambda talk: talk.ask("sub", chat(f"u {TASK} Now.")), id="another text"),
         pytest.param(lambda talk: talk.ask("sub", chat(f"u {TASK}", "a Yes", "u Go")), id="a history of its own"),
         pytest.param(
-            lambda talk: talk.ask("sub", chat(f"u {TASK}"), ground=Ground("process 2", "openai-chat")),
+            lambda talk: talk.ask("sub", chat(f"u {TASK}"), scope=MatchScope("process 2", "openai-chat")),
             id="another process",
         ),
     ],
@@ -584,7 +584,7 @@ def claude(*said: str, previous: str | None = None) -> dict[str, Any]:
 
 
 def test_a_declared_session_is_one_conversation_whatever_its_messages() -> None:
-    talk = Talk(ground=ANTHROPIC, path="/v1/messages")
+    talk = Talk(scope=ANTHROPIC, path="/v1/messages")
     one = talk.turn("one", claude("u Hello"), "Hi.", **CLAUDE)
     two = talk.ask("two", claude("u Something else"), **CLAUDE)
     assert outcome(one) == (None, "declared", "new")
@@ -593,7 +593,7 @@ def test_a_declared_session_is_one_conversation_whatever_its_messages() -> None:
 
 
 def test_a_declared_call_keeps_better_evidence_for_its_parent() -> None:
-    talk = Talk(ground=ANTHROPIC, path="/v1/messages")
+    talk = Talk(scope=ANTHROPIC, path="/v1/messages")
     talk.turn("one", claude("u Hello"), "Hi.", response_id="msg_0a1B2c", **CLAUDE)
     body = claude("u Hello", "a Hi.", "u And?", previous="msg_0a1B2c")
     assert outcome(talk.ask("two", body, **CLAUDE)) == (
@@ -611,7 +611,7 @@ def test_a_declared_call_keeps_better_evidence_for_its_parent() -> None:
     ],
 )
 def test_a_declared_sub_agent(headers: dict[str, str], lineage: tuple[str, ...]) -> None:
-    talk = Talk(ground=ANTHROPIC, path="/v1/messages")
+    talk = Talk(scope=ANTHROPIC, path="/v1/messages")
     tools = (("toolu_aBcD1eF", "Agent", {"prompt": TASK, "subagent_type": "general-purpose"}),)
     main = talk.turn("main", claude("u Clean up."), tools=tools, **CLAUDE)
     body = chat(
@@ -632,7 +632,7 @@ def test_a_declared_sub_agent(headers: dict[str, str], lineage: tuple[str, ...])
 
 
 def test_sub_agents_of_a_session_that_does_not_tell_them_apart() -> None:
-    talk = Talk(ground=ANTHROPIC, path="/v1/messages")
+    talk = Talk(scope=ANTHROPIC, path="/v1/messages")
     tools = (("toolu_aBcD1eF", "Task", {"prompt": TASK, "subagent_type": "explore"}),)
     main = talk.turn("main", claude("u Clean up."), tools=tools, **CLAUDE)
     link = talk.turn("sub", claude(f"u {TASK}"), "Done.", **CLAUDE)
@@ -643,7 +643,7 @@ def test_sub_agents_of_a_session_that_does_not_tell_them_apart() -> None:
 
 
 def test_codex_threads() -> None:
-    talk = Talk(ground=RESPONSES, path="/v1/responses")
+    talk = Talk(scope=RESPONSES, path="/v1/responses")
     codex = {"user_agent": "codex_cli_rs/0.1", "session_id": "s-1"}
 
     def ask(id: str, text: str, **headers: str) -> Link:
@@ -679,7 +679,7 @@ def handed_over(said: str) -> dict[str, Any]:
 def test_a_codex_sub_agent_opens_with_what_its_parent_sent_it(
     arguments: dict[str, str], named: dict[str, str], lineage: tuple[str, ...]
 ) -> None:
-    talk = Talk(ground=RESPONSES, path="/v1/responses")
+    talk = Talk(scope=RESPONSES, path="/v1/responses")
     given = {"task_name": "look", "message": TASK, **arguments}
     talk.turn("main", {"input": "Clean up."}, tools=(("call_aBcD1eF", "spawn_agent", given),), **CODEX)
     surroundings = {"role": "user", "content": "<environment_context>here</environment_context>"}
@@ -696,7 +696,7 @@ def test_a_codex_sub_agent_opens_with_what_its_parent_sent_it(
     ],
 )
 def test_a_sub_agent_that_works_on_while_its_tool_has_answered(headers: dict[str, str], parent: str | None) -> None:
-    talk = Talk(ground=RESPONSES, path="/v1/responses")
+    talk = Talk(scope=RESPONSES, path="/v1/responses")
     given = {"task_name": "look", "message": TASK}
     talk.turn("main", {"input": "Clean up."}, tools=(("call_aBcD1eF", "spawn_agent", given),), **CODEX)
     output = {"type": "function_call_output", "call_id": "call_aBcD1eF", "output": "begun"}
@@ -705,7 +705,7 @@ def test_a_sub_agent_that_works_on_while_its_tool_has_answered(headers: dict[str
 
 
 def test_a_codex_sub_agent_that_takes_its_parents_history_along() -> None:
-    talk = Talk(ground=RESPONSES, path="/v1/responses")
+    talk = Talk(scope=RESPONSES, path="/v1/responses")
     given = {"task_name": "look", "message": TASK, "fork_turns": "all"}
     talk.turn("main", {"input": "Clean up."}, tools=(("call_aBcD1eF", "spawn_agent", given),), **CODEX)
     user = {"role": "user", "content": "Clean up."}
@@ -714,7 +714,7 @@ def test_a_codex_sub_agent_that_takes_its_parents_history_along() -> None:
 
 
 def test_what_agents_tell_each_other_is_no_prompt() -> None:
-    talk = Talk(ground=RESPONSES, path="/v1/responses")
+    talk = Talk(scope=RESPONSES, path="/v1/responses")
     talk.turn("main", {"input": "Clean up."}, "Done.", **CODEX)
     items = [{"role": "user", "content": "Clean up."}, {"role": "assistant", "content": "Done."}]
     told = handed_over("Summarize the conversation")
@@ -725,7 +725,7 @@ def test_what_agents_tell_each_other_is_no_prompt() -> None:
 def run(id: str, *said: Said) -> dict[str, Any]:
     """A request of the OpenAI Agents SDK within the run `id`, as `ask` takes it."""
     body = chat(*said, prompt_cache_key=f"agents-sdk:run:{id}")
-    return {"body": body, "ground": Ground("process 1", "openai-chat", session=id)}
+    return {"body": body, "scope": MatchScope("process 1", "openai-chat", session=id)}
 
 
 def test_an_agent_that_is_another_ones_tool_belongs_to_its_run() -> None:
@@ -750,7 +750,7 @@ def test_a_run_that_goes_on_from_another_is_the_same_conversation() -> None:
 
 
 def test_a_conversation_that_the_server_keeps() -> None:
-    talk = Talk(ground=RESPONSES, path="/v1/responses")
+    talk = Talk(scope=RESPONSES, path="/v1/responses")
     for id, text in (("one", "Hello"), ("two", "And?")):
         body = {"input": text, "conversation": {"id": "conv_1"}}
         link = talk.turn(id, body, "Hi.")
@@ -818,9 +818,9 @@ def test_a_conversation_goes_on_after_a_restart() -> None:
     "kept",
     [
         pytest.param({}, id="nothing"),
-        pytest.param({"end": "text", "ground": ["p", "f", "", None]}, id="a digest that is none"),
-        pytest.param({"end": b"x" * 16, "ground": "p"}, id="a ground that is none"),
-        pytest.param({"end": b"x" * 16, "ground": [1, 2, 3, 4]}, id="a ground of other types"),
+        pytest.param({"end": "text", "match_scope": ["p", "f", "", None]}, id="a digest that is none"),
+        pytest.param({"end": b"x" * 16, "match_scope": "p"}, id="a scope that is none"),
+        pytest.param({"end": b"x" * 16, "match_scope": [1, 2, 3, 4]}, id="a scope of other types"),
     ],
 )
 def test_a_record_without_what_is_needed_is_left_out(kept: dict[str, Any]) -> None:
@@ -830,11 +830,11 @@ def test_a_record_without_what_is_needed_is_left_out(kept: dict[str, Any]) -> No
 
 
 def test_a_conversation_of_an_older_log_goes_on() -> None:
-    """Its ground stands there as it is, in place of digests."""
+    """Its scope stands there as it is, in place of digests."""
     talk = Talk()
     talk.turn("one", chat("u Hello"), "Hi.")
     ((id, at, link, kept, came),) = talk.kept
-    plain = kept | {"ground": ["process 1", "openai-chat", "", None]}
+    plain = kept | {"match_scope": ["process 1", "openai-chat", "", None]}
     after = Conversations(key=b"key")
     after.restore(id, at, link, plain, came.response_id, came.tools)
 
@@ -843,7 +843,7 @@ def test_a_conversation_of_an_older_log_goes_on() -> None:
 
 def test_a_restored_call_with_damage_elsewhere_is_taken() -> None:
     conversations = Conversations()
-    kept = {"end": b"x" * 16, "ground": ["p", "f", "", None], "handed": [1, [2], [b"x", "t", None]], "reply": 7}
+    kept = {"end": b"x" * 16, "match_scope": ["p", "f", "", None], "handed": [1, [2], [b"x", "t", None]], "reply": 7}
     conversations.restore("call-1", 0, Link("conv", None, "new"), kept)
     assert len(conversations) == 1
 
@@ -856,7 +856,7 @@ def test_every_process_sees_only_its_own_calls(events: list[tuple[int, str]]) ->
     owner: dict[str, int] = {}
     for n, (process, text) in enumerate(events):
         said.setdefault(process, []).append(f"u {text}")
-        link = talk.turn(f"{n}", chat(*said[process]), text, ground=Ground(f"process {process}", "openai-chat"))
+        link = talk.turn(f"{n}", chat(*said[process]), text, scope=MatchScope(f"process {process}", "openai-chat"))
         said[process].append(f"a {text}")
         assert owner.setdefault(link.conversation or "", process) == process
         assert link.parent is None or talk.asked[link.parent][0].process == f"process {process}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessiontap.sessions.ground import Ground
 from sessiontap.sessions.known import LONGEST, Known, KnownCalls
+from sessiontap.sessions.match_scope import MatchScope
 
 
 def call(id: str, at: int = 0) -> Known:
-    return Known(id, Ground("p", "f"), at, "c", "c", (), b"", None, None)
+    return Known(id, MatchScope("p", "f"), at, "c", "c", (), b"", None, None)
 
 
 def ids(calls: list[Known]) -> list[str]:

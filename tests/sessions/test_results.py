@@ -7,25 +7,25 @@ from typing import Any
 import pytest
 from tests.sessions.talk import Talk, read
 
-from sessiontap.sessions.ground import Ground
+from sessiontap.sessions.match_scope import MatchScope
 
-RESPONSES = Ground("process 1", "openai-responses", session="s-1")
+RESPONSES = MatchScope("process 1", "openai-responses", session="s-1")
 
 
 def gave(*ids: str) -> list[dict[str, Any]]:
     return [{"type": "function_call_output", "call_id": id, "output": "done"} for id in ids]
 
 
-def named(talk: Talk, body: dict[str, Any], ground: Ground = RESPONSES) -> tuple[str | None, ...]:
+def named(talk: Talk, body: dict[str, Any], scope: MatchScope = RESPONSES) -> tuple[str | None, ...]:
     """The names of the results, in order, as far as they are known."""
-    asked = talk.conversations.named(ground, read(body, "/v1/responses").asked)
+    asked = talk.conversations.named(scope, read(body, "/v1/responses").asked)
     assert [name for _, name in asked.results if name] == list(asked.tool_results)
     return tuple(name for _, name in asked.results)
 
 
 def talked(*tools: tuple[str, str]) -> Talk:
     """One call whose reply asks for tools, given as (id, name)."""
-    talk = Talk(ground=RESPONSES, path="/v1/responses")
+    talk = Talk(scope=RESPONSES, path="/v1/responses")
     asked = tuple((id, name, {}) for id, name in tools)
     talk.turn("first", {"input": "Look."}, tools=asked, response_id="resp_XyZw9Qq")
     return talk
@@ -62,15 +62,15 @@ def test_named_by_the_reply_that_asked(
 
 
 @pytest.mark.parametrize(
-    ("ground", "names"),
+    ("scope", "names"),
     [
-        pytest.param(Ground("process 1", "openai-responses", "another name"), ("look",), id="whatever its name"),
-        pytest.param(Ground("process 2", "openai-responses", session="s-1"), ("look",), id="of the same session"),
-        pytest.param(Ground("process 2", "openai-responses"), (None,), id="another process"),
+        pytest.param(MatchScope("process 1", "openai-responses", "another name"), ("look",), id="whatever its name"),
+        pytest.param(MatchScope("process 2", "openai-responses", session="s-1"), ("look",), id="of the same session"),
+        pytest.param(MatchScope("process 2", "openai-responses"), (None,), id="another process"),
     ],
 )
-def test_where_an_id_is_believed(ground: Ground, names: tuple[str | None, ...]) -> None:
-    assert named(talked(("call_aBcD1eF", "look")), {"input": gave("call_aBcD1eF")}, ground) == names
+def test_where_an_id_is_believed(scope: MatchScope, names: tuple[str | None, ...]) -> None:
+    assert named(talked(("call_aBcD1eF", "look")), {"input": gave("call_aBcD1eF")}, scope) == names
 
 
 def test_what_the_request_names_is_left_alone() -> None:

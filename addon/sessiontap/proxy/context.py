@@ -19,7 +19,7 @@ from sessiontap.proxy.bodies import BodyTap
 from sessiontap.proxy.connections import Connection, Destination
 from sessiontap.rules import Decision, Labels
 from sessiontap.sessions import Link, Session
-from sessiontap.sessions.ground import Ground
+from sessiontap.sessions.match_scope import MatchScope
 from sessiontap.trust import UNKNOWN, Upstream
 
 NO_LINK = Link()
@@ -53,7 +53,7 @@ class Plan:
     session: Session | None = None
     link: Link = NO_LINK
     history: History | None = None
-    ground: Ground | None = None
+    match_scope: MatchScope | None = None
     edits: tuple[Edit, ...] = ()
     """Of the request's headers, the gateway's own among them."""
     gateway: Route | Direct | None = None

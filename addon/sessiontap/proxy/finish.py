@@ -126,7 +126,7 @@ def _recorded_plan(plan: Plan) -> RecordedPlan:
         edits=(*plan.edits, *plan.reply_edits),
         route=plan.gateway if isinstance(plan.gateway, Route) else None,
         direct=plan.gateway if isinstance(plan.gateway, Direct) else None,
-        ground=plan.ground,
+        match_scope=plan.match_scope,
         history=plan.history.tail() if plan.history is not None else None,
     )
 

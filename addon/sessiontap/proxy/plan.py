@@ -26,7 +26,7 @@ from sessiontap.rules import Decision, Facts, Labels, Matched, Rules, SessionFac
 from sessiontap.sessions import Link, Peer, Registry, Session
 from sessiontap.sessions.agent_path import agent_path
 from sessiontap.sessions.conversations import Asking, Conversations
-from sessiontap.sessions.ground import Ground, ground_of
+from sessiontap.sessions.match_scope import MatchScope, match_scope_of
 from sessiontap.sessions.threads import conversation_id
 from sessiontap.trace.restore import Head
 from sessiontap.trace.views import WARM_UP
@@ -60,10 +60,10 @@ class _Client(NamedTuple):
             key = socket_conversation(call, context.id)
         return cls(_peer(context.connection), app, app.id if app and app.id else agent_session, key)
 
-    def ground(self, context: CallContext, name: str = "") -> Ground:
+    def scope(self, context: CallContext, name: str = "") -> MatchScope:
         """Return the scope within which the call's conversation is looked for."""
         assert context.call is not None
-        return ground_of(context.call.endpoint.family, context.connection.caller, self.peer, name, self.session)
+        return match_scope_of(context.call.endpoint.family, context.connection.caller, self.peer, name, self.session)
 
 
 class Planner:
@@ -151,7 +151,7 @@ class Planner:
             session,
             link,
             history,
-            found.ground if found else None,
+            found.scope if found else None,
             edits,
             gateway,
             warnings=tuple(_warnings(decision, labels, gateway, edits)),
@@ -162,21 +162,21 @@ class Planner:
         call, history = context.call, context.history
         if call is None or history is None:
             return False
-        return self.conversations.knows_parent(_Client.of(context).ground(context), call, history)
+        return self.conversations.knows_parent(_Client.of(context).scope(context), call, history)
 
     def _results_named(self, call: Call, context: CallContext, client: _Client) -> Call:
         """Return the call, with the names of the tools whose results it holds without them."""
         if not call.asked.results:
             return call
-        return replace(call, asked=self.conversations.named(client.ground(context), call.asked))
+        return replace(call, asked=self.conversations.named(client.scope(context), call.asked))
 
     def _conversation(
         self, context: CallContext, client: _Client, call: Call, history: History, begun: int, name: str = ""
     ) -> Asking:
         """Find the conversation of a call and its place in it; `name` is the session's if it is compared."""
         is_upgrade = context.socket is None and opens_socket(context.request)
-        ground, key = client.ground(context, name), client.conversation_key
-        return self.conversations.find(ground, call, history, context.id, begun, begins=key, upgrade=is_upgrade)
+        scope, key = client.scope(context, name), client.conversation_key
+        return self.conversations.find(scope, call, history, context.id, begun, begins=key, upgrade=is_upgrade)
 
     def _session(
         self, context: CallContext, client: _Client, call: Call, decision: Decision, link: Link, begun: int

@@ -135,13 +135,13 @@ def planner_update(
 
 def _link_state(call: FinishedCall, ending: Ending) -> dict[str, Any]:
     plan = call.plan
-    if call.call is None or plan is None or plan.history is None or plan.ground is None:
+    if call.call is None or plan is None or plan.history is None or plan.match_scope is None:
         return {}
     link = plan.link
     if link.conversation is None:
         return {}
     more = {"kind": link.kind, "root": link.root, "lineage": list(link.lineage)}
-    return more | heads(plan.ground, call.call, plan.history, ending)
+    return more | heads(plan.match_scope, call.call, plan.history, ending)
 
 
 def _headers(fields: Fields) -> Headers:

@@ -17,7 +17,7 @@ from sessiontap.llm.call import Call
 from sessiontap.llm.history import Ending, History
 from sessiontap.recording.budget import DEFAULT
 from sessiontap.rules.decision import Labels
-from sessiontap.sessions.ground import Ground
+from sessiontap.sessions.match_scope import MatchScope
 from sessiontap.sessions.session import Link, Session
 
 Fields = tuple[tuple[bytes, bytes], ...]
@@ -84,7 +84,7 @@ class RecordedPlan(msgspec.Struct, array_like=True, frozen=True):
     route: Route | None = None
     direct: Direct | None = None
     """One of the two if a rule asked for a gateway."""
-    ground: Ground | None = None
+    match_scope: MatchScope | None = None
     history: History | None = None
     """Its end alone: see `History.tail`."""
 

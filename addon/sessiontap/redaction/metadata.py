@@ -26,7 +26,7 @@ KEPT: dict[str, How] = {
     "link.kind": "keep",
     "link.root": "keep",
     "link.lineage": "out",  # names of tools
-    "link.ground": "out",  # with no digest of the messages it serves nothing
+    "link.match_scope": "out",  # with no digest of the messages it serves nothing
     "link.end": "out",  # digests of messages: who has a guess could try it
     "link.system": "out",
     "link.settings": "out",

@@ -14,7 +14,7 @@ this one, newest first, and what is found is only as good as its **evidence**:
 A parent within a declared conversation keeps its own evidence where that is exact or strong; else the link is
 `declared`. A false link is worse than none: two calls that merely begin alike are never joined (what is shared must be
 the whole of an earlier request, and its reply, where it is known, what the history goes on with), nothing is compared
-across grounds (see `ground`), where several conversations fit equally none is taken, and an id that servers count anew
+across scopes (see `scope`), where several conversations fit equally none is taken, and an id that servers count anew
 in every reply (`call_0`) counts only where its request stands just before.
 
 What a client's own sub-agents are told apart by may be less than what the conversation tells: a run of an agent that is
@@ -39,9 +39,9 @@ from sessiontap.llm.agents import KINDLESS
 from sessiontap.llm.call import Asked, Call
 from sessiontap.llm.history import START, Ending, History
 from sessiontap.sessions.declared import DeclaredConversations
-from sessiontap.sessions.ground import Ground, sealed
 from sessiontap.sessions.kept import taken_over
 from sessiontap.sessions.known import MOST, Known, KnownCalls
+from sessiontap.sessions.match_scope import MatchScope, keyed_digest
 from sessiontap.sessions.parents import Found, parent_of, reply_keys, request_keys, twin_of, whole_key
 from sessiontap.sessions.quoted import Pending, Quoted
 from sessiontap.sessions.results import named
@@ -56,7 +56,7 @@ _CERTAIN = ("exact", "strong")
 class Asking:
     """A call that begins, and what was found of it; nothing is remembered of it yet."""
 
-    ground: Ground
+    scope: MatchScope
     call: Call
     history: History
     id: str
@@ -75,7 +75,7 @@ class Conversations:
     """Links calls. For one thread; times are Unix nanoseconds."""
 
     def __init__(self, most: int = MOST, key: bytes = b"") -> None:
-        """`key`: the user's, for the digests that are compared and kept (`Ground.sealed`)."""
+        """`key`: the user's, for the digests that are compared and kept (`MatchScope.pseudonymized`)."""
         self.key = key
         self._known = KnownCalls(most)
         self._quoted = Quoted()
@@ -84,15 +84,15 @@ class Conversations:
     def __len__(self) -> int:
         return len(self._known)
 
-    def ask(self, ground: Ground, call: Call, history: History, call_id: str, now: int) -> Link:
+    def ask(self, scope: MatchScope, call: Call, history: History, call_id: str, now: int) -> Link:
         """The link of a call that begins `now`; remembers the call."""
-        asking = self.find(ground, call, history, call_id, now)
+        asking = self.find(scope, call, history, call_id, now)
         self.take(asking)
         return asking.link
 
     def find(
         self,
-        ground: Ground,
+        scope: MatchScope,
         call: Call,
         history: History,
         call_id: str,
@@ -104,11 +104,11 @@ class Conversations:
         """Looks for the link of a call that begins `now`, and changes nothing. `begins` is what a conversation that
         begins with it is named by, else it is the call itself; an `upgrade` opens a WebSocket, and asks nothing."""
         self._known.forget(now)
-        ground = ground.sealed(self.key)
+        scope = scope.pseudonymized(self.key)
         thread = thread_of(call, history)
         converses = call.endpoint.operation in _CONVERSES and not upgrade
         told = converses and bool(history.steps or call.asked.previous or history.purpose == "warmup")
-        asking = Asking(ground, call, history, call_id, now, thread=thread, told=told)
+        asking = Asking(scope, call, history, call_id, now, thread=thread, told=told)
         if thread is None and not told:
             return asking
         own = conversation_id(begins or f"call {call_id}")
@@ -116,14 +116,14 @@ class Conversations:
             assert thread is not None
             return replace(asking, link=self._within(thread, history, None, None, beside=True))
         beside = history.purpose is not None
-        if not beside and (twin := twin_of(self._known, ground, history, call.retry, thread is not None, now)):
+        if not beside and (twin := twin_of(self._known, scope, history, call.retry, thread is not None, now)):
             asking = replace(asking, link=self._again(twin, call), twin=twin)
         else:
             asking = replace(asking, link=self._link(asking, own, beside))
         session = asking.link.session
         if session is None:
             return asking
-        return replace(asking, ground=replace(ground, session=sealed(session, self.key), told=session))
+        return replace(asking, scope=replace(scope, session=keyed_digest(session, self.key), given_session=session))
 
     def take(self, asking: Asking) -> None:
         """Remember a call that was looked at."""
@@ -136,15 +136,15 @@ class Conversations:
         if asking.history.purpose != "count":
             self._remember(asking)
 
-    def knows_parent(self, ground: Ground, call: Call, history: History) -> bool:
+    def knows_parent(self, scope: MatchScope, call: Call, history: History) -> bool:
         """Whether the call that a request goes on from is there, and for certain."""
         declared = thread_of(call, history) is not None
-        found = parent_of(self._known, ground.sealed(self.key), call.asked, history, declared)
+        found = parent_of(self._known, scope.pseudonymized(self.key), call.asked, history, declared)
         return found is not None and found.evidence != "weak"
 
-    def named(self, ground: Ground, asked: Asked) -> Asked:
+    def named(self, scope: MatchScope, asked: Asked) -> Asked:
         """What is asked, with the names of the tools whose results it holds without them (see `results`)."""
-        return named(self._known, ground.sealed(self.key), asked)
+        return named(self._known, scope.pseudonymized(self.key), asked)
 
     def reply(self, call_id: str, ending: Ending | None, now: int, trace_id: str | None = None) -> None:
         """The reply to a call has been read; None where that could not be done. `trace_id` is its server's own name for
@@ -160,28 +160,28 @@ class Conversations:
         if ending is not None and ending.cut:
             known.cut, known.again = True, ending.again
         else:
-            self._known.unindex(known, whole_key(known.ground, known.whole))
+            self._known.unindex(known, whole_key(known.scope, known.whole))
         if known.declared is not None and known.advances:
             self._declared.note(known)
         if ending is not None:
             known.reply, known.gist, known.said, known.tools = ending.key, ending.gist, ending.said, ending.tools
-            self._known.index(known, reply_keys(known.ground, ending, advances=known.advances))
-            self._quoted.replied(known.ground, ending, call_id, now)
+            self._known.index(known, reply_keys(known.scope, ending, advances=known.advances))
+            self._quoted.replied(known.scope, ending, call_id, now)
 
     # -- the link ------------------------------------------------------------------------------------------------------
 
     def _link(self, asking: Asking, own: str, beside: bool) -> Link:
-        ground, history, thread = asking.ground, asking.history, asking.thread
-        found = parent_of(self._known, ground, asking.call.asked, history, thread is not None)
+        scope, history, thread = asking.scope, asking.history, asking.thread
+        found = parent_of(self._known, scope, asking.call.asked, history, thread is not None)
         warm: Known | None = None
         if found is not None and found.call.warm_up:
             warm, found = found.call, self._behind(found.call, asking)
         pending: Pending | None = None
         if found is None and not beside:
             declared = thread is not None and thread.parent is not None
-            pending = self._quoted.handed(ground, history, asking.now, declared=declared)
+            pending = self._quoted.handed(scope, history, asking.now, declared=declared)
         if found is None and pending is None:
-            found = self._by_quote(ground, history)
+            found = self._by_quote(scope, history)
         if thread is not None:
             return self._within(thread, history, found, pending, beside=beside)
         asker = self._known.get(pending.call) if pending else None
@@ -199,7 +199,7 @@ class Conversations:
     def _behind(self, warm_up: Known, asking: Asking) -> Found | None:
         """What a turn goes on from that names a warm-up: as its history tells, else what the warm-up itself did."""
         asked = replace(asking.call.asked, previous=())
-        found = parent_of(self._known, asking.ground, asked, asking.history, asking.thread is not None)
+        found = parent_of(self._known, asking.scope, asked, asking.history, asking.thread is not None)
         parent = self._known.get(warm_up.parent)
         return found or (Found(parent, warm_up.evidence) if parent and warm_up.evidence else None)
 
@@ -236,7 +236,7 @@ class Conversations:
             if not thread.fine or thread.of_run or thread.subagent in (None, *KINDLESS):
                 lineage = (*asker.lineage, pending.handed.tool)
             if thread.of_run:
-                root, session = asker.root, asker.ground.told
+                root, session = asker.root, asker.scope.given_session
             elif not thread.fine:
                 conversation = conversation_id(f"{thread.key} {asker.id} {pending.handed.digest.hex()}")
         elif history.goes_on and seen:
@@ -255,15 +255,15 @@ class Conversations:
         if before is not None or twin.declared is not None:
             evidence = twin.evidence or evidence
         trace = _trace(before) if before and evidence in _CERTAIN else None
-        session = twin.ground.told if twin.of_run else None
+        session = twin.scope.given_session if twin.of_run else None
         return Link(twin.conversation, twin.parent, evidence, trace, "retry", twin.root, twin.lineage, session)
 
-    def _by_quote(self, ground: Ground, history: History) -> Found | None:
+    def _by_quote(self, scope: MatchScope, history: History) -> Found | None:
         """The call whose text a request quotes: a title's conversation, or the summary that a history begins with."""
         if history.purpose is not None:
-            titled = self._known.get(self._quoted.titled(ground, history))
+            titled = self._known.get(self._quoted.titled(scope, history))
             return Found(titled, "weak") if titled else None
-        summary = self._known.get(self._quoted.summary(ground, history))
+        summary = self._known.get(self._quoted.summary(scope, history))
         return Found(summary, "strong", windowed=True) if summary else None
 
     def _kind(self, found: Found) -> Kind:
@@ -280,7 +280,7 @@ class Conversations:
         history, thread, link = asking.history, asking.thread, asking.link
         known = Known(
             id=asking.id,
-            ground=asking.ground,
+            scope=asking.scope,
             at=asking.now,
             conversation=link.conversation or "",
             root=link.root or "",
@@ -297,7 +297,7 @@ class Conversations:
         )
         self._add(known, link)
         if link.kind in ("new", "subagent"):
-            self._quoted.opens(asking.ground, history, asking.id)
+            self._quoted.opens(asking.scope, history, asking.id)
 
     def _add(self, known: Known, link: Link) -> None:
         self._known.add(known)
@@ -311,7 +311,7 @@ class Conversations:
         if parent is not None and link.kind not in ("subagent", "retry"):
             parent.child = known.id
         if known.end != START:
-            self._known.index(known, [*request_keys(known.ground, known.end), whole_key(known.ground, known.whole)])
+            self._known.index(known, [*request_keys(known.scope, known.end), whole_key(known.scope, known.whole)])
 
     def restore(
         self,
@@ -331,8 +331,8 @@ class Conversations:
         found = taken_over(call_id, at, link, kept, response_id, tools, warm_up)
         if found is not None:
             known, ending = found
-            ground = known.ground if known.ground.is_sealed else known.ground.sealed(self.key)
-            known.ground = replace(ground, told=session) if ground.session is not None else ground
+            scope = known.scope if known.scope.is_pseudonymized else known.scope.pseudonymized(self.key)
+            known.scope = replace(scope, given_session=session) if scope.session is not None else scope
             self._add(known, link)
             self.reply(call_id, ending, at)
 

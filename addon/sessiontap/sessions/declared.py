@@ -45,7 +45,7 @@ class DeclaredConversations:
             # A sub-agent within a session that does not tell it apart is not what the session declares.
             own = call.of_run or call.conversation == call.declared
             seen = Declared(call.conversation if own else call.declared, call.root, call.lineage if own else ())
-            seen.session = call.ground.told if call.of_run else None
+            seen.session = call.scope.given_session if call.of_run else None
         seen.begun = seen.begun or call.advances
         if call.state == "done":
             seen.last = call.id

@@ -1,6 +1,6 @@
 """What a call's record keeps so that its conversation goes on after a restart, and what is made of it again.
 
-Of messages there are digests, never a text; of the ground keyed ones. What an older version did not keep is missing,
+Of messages there are digests, never a text; of the scope keyed ones. What an older version did not keep is missing,
 and what is damaged counts as missing.
 """
 
@@ -11,20 +11,20 @@ from typing import Any
 
 from sessiontap.llm.call import Call
 from sessiontap.llm.history import Ending, Handed, History
-from sessiontap.sessions.ground import Ground
 from sessiontap.sessions.known import Known
+from sessiontap.sessions.match_scope import MatchScope
 from sessiontap.sessions.session import Link
 from sessiontap.sessions.threads import thread_of
 
 
-def heads(ground: Ground, call: Call, history: History, ending: Ending) -> dict[str, Any]:
+def heads(scope: MatchScope, call: Call, history: History, ending: Ending) -> dict[str, Any]:
     """What a call's record keeps so that its conversation goes on after a restart: plain values, some 200 bytes.
 
     With the link (`conversation`, `parent`, `kind`, `root`, `lineage`), the reply's id and its tool calls' it is all.
     """
     thread = thread_of(call, history)
     kept: dict[str, Any] = {
-        "ground": [ground.process, ground.family, ground.name, ground.session],
+        "match_scope": [scope.process, scope.family, scope.name, scope.session],
         "end": history.end,
         "system": history.system,
         "settings": history.settings,
@@ -52,14 +52,14 @@ def taken_over(
     warm_up: bool,
 ) -> tuple[Known, Ending] | None:
     """A recorded call and its reply; None where the record does not say enough. See `Conversations.restore`."""
-    ground = _ground(kept.get("ground"))
+    scope = _scope(kept.get("match_scope"))
     end = _bytes(kept.get("end"))
-    if link.conversation is None or ground is None or end is None:
+    if link.conversation is None or scope is None or end is None:
         return None
     declared = kept.get("declared")
     known = Known(
         id=call_id,
-        ground=ground,
+        scope=scope,
         at=at,
         conversation=link.conversation,
         root=link.root or link.conversation,
@@ -93,10 +93,10 @@ def _bytes(value: object) -> bytes | None:
     return value if isinstance(value, bytes) else None
 
 
-def _ground(value: object) -> Ground | None:
+def _scope(value: object) -> MatchScope | None:
     match value:
         case [str(process), str(family), str(name), session]:
-            return Ground(process, family, name, session if isinstance(session, str) else None)
+            return MatchScope(process, family, name, session if isinstance(session, str) else None)
     return None
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from sessiontap.bounded import BoundedDict
 from sessiontap.llm.history import whole
-from sessiontap.sessions.ground import Ground
+from sessiontap.sessions.match_scope import MatchScope
 from sessiontap.sessions.session import Evidence
 
 MOST = 8_000
@@ -25,7 +25,7 @@ class Known:
     """A call that others may go on from."""
 
     id: str
-    ground: Ground
+    scope: MatchScope
     at: int
     """Unix nanoseconds of its last use."""
     conversation: str

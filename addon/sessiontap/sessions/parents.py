@@ -1,7 +1,7 @@
 """Which recorded call a request goes on from, as its history tells; see `conversations` for what evidence means.
 
 Histories are looked through from the newest step back, one look-up a step; every key but those of ids holds the
-ground's seed, so nothing is found outside of it.
+scope's seed, so nothing is found outside of it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import NamedTuple
 from sessiontap.llm.call import Asked
 from sessiontap.llm.canonical import digest
 from sessiontap.llm.history import START, Ending, History
-from sessiontap.sessions.ground import Ground
 from sessiontap.sessions.known import Key, Known, KnownCalls
+from sessiontap.sessions.match_scope import MatchScope
 from sessiontap.sessions.session import Evidence
 
 RETRY_WITHIN = 600 * 1_000_000_000
@@ -38,42 +38,42 @@ class Found(NamedTuple):
     """What came before it is not in the history any more."""
 
 
-def request_keys(ground: Ground, end: bytes) -> list[Key]:
+def request_keys(scope: MatchScope, end: bytes) -> list[Key]:
     """What a request is found under for as long as it is known."""
-    return [prefix + end for prefix in _prefixes(_UP_TO, ground)]
+    return [prefix + end for prefix in _prefixes(_UP_TO, scope)]
 
 
-def whole_key(ground: Ground, whole: bytes) -> Key:
+def whole_key(scope: MatchScope, whole: bytes) -> Key:
     """What a request is found under until it has its reply: it may be sent again, by the same process."""
-    return _WHOLE + ground.seed + whole
+    return _WHOLE + scope.key_prefix + whole
 
 
-def reply_keys(ground: Ground, ending: Ending, *, advances: bool) -> list[Key]:
+def reply_keys(scope: MatchScope, ending: Ending, *, advances: bool) -> list[Key]:
     """What a reply is found under; one beside the conversation only by its ids."""
     keys: list[Key] = [f"tool {id}" for id, _ in ending.tools]
     if ending.response_id:
         keys.append(f"reply {ending.response_id}")
     if advances and ending.key is not None:
-        keys += (prefix + ending.key for prefix in _prefixes(_BEHIND, ground))
+        keys += (prefix + ending.key for prefix in _prefixes(_BEHIND, scope))
     if advances and ending.pair is not None:
-        keys += (prefix + ending.pair for prefix in _prefixes(_PAIR, ground))
+        keys += (prefix + ending.pair for prefix in _prefixes(_PAIR, scope))
     return keys
 
 
-def parent_of(known: KnownCalls, ground: Ground, asked: Asked, history: History, declared: bool) -> Found | None:
+def parent_of(known: KnownCalls, scope: MatchScope, asked: Asked, history: History, declared: bool) -> Found | None:
     """The call that a request goes on from; `declared` says whether it declares a conversation."""
     for id in asked.previous:
-        if issuer := _issuer(known, ground, f"reply {id}", id, START, START):
+        if issuer := _issuer(known, scope, f"reply {id}", id, START, START):
             return Found(issuer, "exact")
-    certain, depth = _by_reply(known, ground, history)
+    certain, depth = _by_reply(known, scope, history)
     if certain is not None:
         certain, depth = _beyond(known, certain, depth, history)
-    weak = _by_request(known, ground, history, depth, certain.call if certain else None, declared)
-    return weak or certain or _by_pair(known, ground, history, declared)
+    weak = _by_request(known, scope, history, depth, certain.call if certain else None, declared)
+    return weak or certain or _by_pair(known, scope, history, declared)
 
 
 def twin_of(
-    known: KnownCalls, ground: Ground, history: History, retry: int | None, declared: bool, now: int
+    known: KnownCalls, scope: MatchScope, history: History, retry: int | None, declared: bool, now: int
 ) -> Known | None:
     """The call that a request repeats: the same in all, still without its reply where the client says that it tries
     again, else failed just now in a way that is worth another try. None where several conversations' calls are."""
@@ -81,7 +81,7 @@ def twin_of(
         return None
     twins = [
         one
-        for one in known.under(whole_key(ground, history.whole))
+        for one in known.under(whole_key(scope, history.whole))
         if one.child is None
         and (one.state != "done" or one.cut)
         and (one.declared is not None) == declared
@@ -90,10 +90,10 @@ def twin_of(
     return twins[-1] if len({one.conversation for one in twins}) == 1 else None
 
 
-def _by_reply(known: KnownCalls, ground: Ground, history: History) -> tuple[Found | None, int]:
+def _by_reply(known: KnownCalls, scope: MatchScope, history: History) -> tuple[Found | None, int]:
     """The newest recorded reply that stands in the history, by its tool calls' ids or as a whole; and how many steps
     lead up to its end."""
-    steps, chain, behind = history.steps, history.chain, _prefixes(_BEHIND, ground)
+    steps, chain, behind = history.steps, history.chain, _prefixes(_BEHIND, scope)
     answered: list[str] = []
     for at in range(len(steps), 0, -1):
         step = steps[at - 1]
@@ -101,13 +101,13 @@ def _by_reply(known: KnownCalls, ground: Ground, history: History) -> tuple[Foun
             answered += reversed(step.answered)
             continue
         for id in (*answered, *reversed(step.issued)):
-            if issuer := _issuer(known, ground, f"tool {id}", id, chain[at - 1], chain[at]):
+            if issuer := _issuer(known, scope, f"tool {id}", id, chain[at - 1], chain[at]):
                 return Found(issuer, "exact"), at
         answered = []
         if best := _fitting(known, behind, chain[at], history):
             return Found(best, "strong"), at
     for id in answered[:1]:  # a request that holds results alone
-        if issuer := _issuer(known, ground, f"tool {id}", id, START, START):
+        if issuer := _issuer(known, scope, f"tool {id}", id, START, START):
             return Found(issuer, "exact"), len(steps)
     return None, 0
 
@@ -129,9 +129,9 @@ def is_counted(id: str) -> bool:
     return _COUNTED.match(id) is not None
 
 
-def _issuer(known: KnownCalls, ground: Ground, key: str, id: str, before: bytes, after: bytes) -> Known | None:
+def _issuer(known: KnownCalls, scope: MatchScope, key: str, id: str, before: bytes, after: bytes) -> Known | None:
     """The call whose reply issued an id. Where that alone does not say it, its request must stand just before."""
-    issuers = [one for one in known.under(key) if ground.akin(one.ground)]
+    issuers = [one for one in known.under(key) if scope.shares_ids_with(one.scope)]
     at_place = [one for one in issuers if one.end == before != START or one.reply == after != START]
     if at_place:
         return at_place[-1] if len({one.conversation for one in at_place}) == 1 else None
@@ -139,10 +139,10 @@ def _issuer(known: KnownCalls, ground: Ground, key: str, id: str, before: bytes,
 
 
 def _by_request(
-    known: KnownCalls, ground: Ground, history: History, depth: int, certain: Known | None, declared: bool
+    known: KnownCalls, scope: MatchScope, history: History, depth: int, certain: Known | None, declared: bool
 ) -> Found | None:
     """The deepest recorded request that the history begins with, below what a reply has made certain."""
-    prefixes = _prefixes(_UP_TO, ground)
+    prefixes = _prefixes(_UP_TO, scope)
     for at in range(len(history.steps) - 1, max(depth, 1) - 1, -1):
 
         def fits(one: Known, at: int = at) -> bool:
@@ -150,16 +150,16 @@ def _by_request(
                 return False
             if certain is not None:
                 return one.conversation == certain.conversation
-            return _near(one, ground, declared) and _alike(one, history, declared)
+            return _near(one, scope, declared) and _alike(one, history, declared)
 
         if best := _fitting(known, prefixes, history.chain[at], history, fits):
             return Found(best, "weak")
     return None
 
 
-def _prefixes(what: bytes, ground: Ground) -> list[bytes]:
+def _prefixes(what: bytes, scope: MatchScope) -> list[bytes]:
     """What a key of messages begins with: of the own process, then of the session."""
-    return [what + seed for seed in ground.seeds]
+    return [what + seed for seed in scope.key_prefixes]
 
 
 def _fitting(
@@ -178,9 +178,9 @@ def _fitting(
     return None
 
 
-def _near(one: Known, ground: Ground, declared: bool) -> bool:
+def _near(one: Known, scope: MatchScope, declared: bool) -> bool:
     """Whether weak evidence may lead to a call: in another process only where an agent declares its conversation."""
-    return declared or one.ground.place == ground.place
+    return declared or one.scope.origin == scope.origin
 
 
 def _goes_on_from(one: Known, history: History, at: int) -> bool:
@@ -202,14 +202,14 @@ def _alike(one: Known, history: History, declared: bool) -> bool:
     return one.system == history.system or one.settings == history.settings
 
 
-def _by_pair(known: KnownCalls, ground: Ground, history: History, declared: bool) -> Found | None:
+def _by_pair(known: KnownCalls, scope: MatchScope, history: History, declared: bool) -> Found | None:
     """A history of which the beginning was left out: the newest reply with the message before it."""
     steps = history.steps
     for at in range(len(steps) - 1, 0, -1):
         if steps[at].role == "assistant":
             pair = digest(steps[at - 1].digest, steps[at].digest)
-            near = lambda one: _near(one, ground, declared)  # noqa: E731
-            best = _fitting(known, _prefixes(_PAIR, ground), pair, history, near)
+            near = lambda one: _near(one, scope, declared)  # noqa: E731
+            best = _fitting(known, _prefixes(_PAIR, scope), pair, history, near)
             return Found(best, "weak", windowed=True) if best else None
     return None
 

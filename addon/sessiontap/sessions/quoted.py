@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sessiontap.bounded import BoundedDict
 from sessiontap.llm.history import Ending, Handed, History, lines_of, text_digest
-from sessiontap.sessions.ground import Ground
+from sessiontap.sessions.match_scope import MatchScope
 
 HANDED_FOR = 3600 * 1_000_000_000
 """Nanoseconds that a tool may take to begin."""
@@ -45,17 +45,17 @@ class Quoted:
         self._openings: deque[tuple[tuple[bytes, ...], str, str]] = deque(maxlen=_MOST_OPENINGS)
         self._summaries: deque[tuple[tuple[bytes, ...], frozenset[bytes], str]] = deque(maxlen=_MOST_SUMMARIES)
 
-    def opens(self, ground: Ground, history: History, call_id: str) -> None:
+    def opens(self, scope: MatchScope, history: History, call_id: str) -> None:
         """A conversation begins."""
         if history.opening is not None and len(history.opening) >= _SHORTEST_OPENING:
-            self._openings.append((ground.seeds, history.opening[:_LONGEST_OPENING], call_id))
+            self._openings.append((scope.key_prefixes, history.opening[:_LONGEST_OPENING], call_id))
 
-    def replied(self, ground: Ground, ending: Ending, call_id: str, now: int) -> None:
+    def replied(self, scope: MatchScope, ending: Ending, call_id: str, now: int) -> None:
         """A reply has come: what it hands to tools, and its lines, if it is a summary."""
         if ending.lines:
-            self._summaries.append((ground.seeds, ending.lines, call_id))
+            self._summaries.append((scope.key_prefixes, ending.lines, call_id))
         for handed in ending.handed:
-            keys = tuple((*place, handed.digest) for place in ground.places)
+            keys = tuple((*place, handed.digest) for place in scope.origins)
             for key in keys:
                 self._handed.put(key, Pending(call_id, handed, now))
             if handed.id:
@@ -70,33 +70,33 @@ class Quoted:
             if (pending := self._handed.peek(key)) is not None and pending.handed.id == tool_call_id:
                 self._handed.put(key, pending._replace(answered=True))
 
-    def handed(self, ground: Ground, history: History, now: int, *, declared: bool) -> Pending | None:
+    def handed(self, scope: MatchScope, history: History, now: int, *, declared: bool) -> Pending | None:
         """What a tool was handed, where the request opens with just that, as all of its first message or as a part, and
         nothing has been replied yet. `declared`: the request says that it is a sub-agent's."""
         if history.opening is None or not self._handed or any(step.role == "assistant" for step in history.steps):
             return None
         for digest in [text_digest(said) for said in (history.opening, *history.parts)]:
-            for place in ground.places:
+            for place in scope.origins:
                 pending = self._handed.peek((*place, digest))
                 if pending is not None and now - pending.at <= HANDED_FOR and (declared or not pending.answered):
                     return pending
         return None
 
-    def summary(self, ground: Ground, history: History) -> str | None:
+    def summary(self, scope: MatchScope, history: History) -> str | None:
         """The call whose summary the request opens with: more than half of its lines stand in the first message."""
         if history.opening is None or not self._summaries:
             return None
         held: frozenset[bytes] | None = None
         for seeds, lines, call_id in reversed(self._summaries):
-            if not set(ground.seeds).isdisjoint(seeds):
+            if not set(scope.key_prefixes).isdisjoint(seeds):
                 held = frozenset(lines_of(history.opening)) if held is None else held
                 if 2 * len(held & lines) > len(lines):
                     return call_id
         return None
 
-    def titled(self, ground: Ground, history: History) -> str | None:
+    def titled(self, scope: MatchScope, history: History) -> str | None:
         """The first call of the newest conversation whose first message the request quotes."""
         for seeds, said, call_id in reversed(self._openings):
-            if not set(ground.seeds).isdisjoint(seeds) and history.quotes(said):
+            if not set(scope.key_prefixes).isdisjoint(seeds) and history.quotes(said):
                 return call_id
         return None

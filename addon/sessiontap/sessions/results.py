@@ -11,25 +11,25 @@ from dataclasses import replace
 
 from sessiontap.llm.call import Asked
 from sessiontap.llm.pick import names
-from sessiontap.sessions.ground import Ground
 from sessiontap.sessions.known import Known, KnownCalls
+from sessiontap.sessions.match_scope import MatchScope
 from sessiontap.sessions.parents import is_counted
 
 
-def named(known: KnownCalls, ground: Ground, asked: Asked) -> Asked:
+def named(known: KnownCalls, scope: MatchScope, asked: Asked) -> Asked:
     """The same with the tools' names, as far as replies that mean something here have told them."""
     if not asked.results:
         return asked
-    before = [one for id in asked.previous for one in _under(known, ground, f"reply {id}")]
-    results = tuple((id, name or (_name(known, ground, id, before) if id else None)) for id, name in asked.results)
+    before = [one for id in asked.previous for one in _under(known, scope, f"reply {id}")]
+    results = tuple((id, name or (_name(known, scope, id, before) if id else None)) for id, name in asked.results)
     return replace(asked, results=results, tool_results=names(name for _, name in results))
 
 
-def _name(known: KnownCalls, ground: Ground, id: str, before: list[Known]) -> str | None:
+def _name(known: KnownCalls, scope: MatchScope, id: str, before: list[Known]) -> str | None:
     """Of the tool call `id`, by the replies that the request names, else by whoever issued the id."""
     found = _names(before, id)
     if not found and not is_counted(id):
-        found = _names(_under(known, ground, f"tool {id}"), id)
+        found = _names(_under(known, scope, f"tool {id}"), id)
     return found.pop() if len(found) == 1 else None
 
 
@@ -37,5 +37,5 @@ def _names(calls: Iterable[Known], id: str) -> set[str]:
     return {name for one in calls for issued, name in one.tools if issued == id and name}
 
 
-def _under(known: KnownCalls, ground: Ground, key: str) -> list[Known]:
-    return [one for one in known.under(key) if one.ground.process == ground.process or ground.akin(one.ground)]
+def _under(known: KnownCalls, scope: MatchScope, key: str) -> list[Known]:
+    return [one for one in known.under(key) if one.scope.process == scope.process or scope.shares_ids_with(one.scope)]
