@@ -36,7 +36,7 @@ from sessiontap.proxy.recorder import Recorder
 from sessiontap.proxy.settings import Settings
 from sessiontap.recording.budget import DEFAULT, Budget
 from sessiontap.rules import Facts, Rules, SessionFacts, decide, finish, load_text
-from sessiontap.sessions import Peer
+from sessiontap.sessions import ClientConnection
 from sessiontap.sessions.conversations import Conversations
 from sessiontap.sessions.match_scope import match_scope_of
 
@@ -110,15 +110,15 @@ def main() -> None:
     print(f"decision with {len(rules.rules)} rules: {microseconds(decision, 300):8.0f} us   (goal: under 100)")
 
     conversations = Conversations()
-    scope = match_scope_of(endpoint.family, caller, Peer("c", "127.0.0.1"), "x")
+    scope = match_scope_of(endpoint.family, caller, ClientConnection("c", "127.0.0.1"), "x")
     count = 0
 
     def group() -> None:
         nonlocal count
         count += 1
         past = history(call)
-        conversations.ask(scope, call, past, f"call-{count}", time.time_ns())
-        conversations.reply(f"call-{count}", ending(past, Reply(text=f"answer {count}"), 200), time.time_ns())
+        conversations.link(scope, call, past, f"call-{count}", time.time_ns())
+        conversations.note_reply(f"call-{count}", ending(past, Reply(text=f"answer {count}"), 200), time.time_ns())
 
     assert request.body is not None
     size = f"{len(request.body) / 1e6:.1f} MB, {len(call.json['messages'])} messages"

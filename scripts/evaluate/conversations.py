@@ -146,11 +146,11 @@ def evaluate(exchanges: Sequence[Exchange], seed: int, *, own_processes: bool = 
     for tick, (event, exchange) in enumerate(interleaved(exchanges, seed)):
         now = tick * _SECOND // 10
         if event == "reply":
-            conversations.reply(exchange.id, exchange.ending, now)
+            conversations.note_reply(exchange.id, exchange.ending, now)
             continue
         process = exchange.file if own_processes else "one"
         scope = MatchScope(process, exchange.call.endpoint.family)
-        link = conversations.ask(scope, exchange.call, exchange.history, exchange.id, now)
+        link = conversations.link(scope, exchange.call, exchange.history, exchange.id, now)
         _count(tally, exchange, link, by_id, owners)
     return tally
 

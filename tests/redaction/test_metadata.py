@@ -17,7 +17,7 @@ from sessiontap.redaction.metadata import CALLER as CALLER_FIELDS
 from sessiontap.redaction.metadata import KEPT, NOT_CAPTURED, caller_of, metadata_of
 from sessiontap.rules.decision import Decision
 from sessiontap.sessions.match_scope import MatchScope
-from sessiontap.sessions.kept import heads
+from sessiontap.sessions.restorable_state import to_state
 
 REDACTOR = Redactor(b"k" * 32)
 SAID = "strictly-between-us"
@@ -31,7 +31,7 @@ def link() -> dict[str, object]:
     scope, call, history, _ = talk.asked["one"]
     values = {field.name: b"digest" for field in fields(Ending) if field.name in ("key", "gist", "said", "pair")}
     ending = Ending(**values, handed=(Handed(b"digest", SAID, "call-1"),), failed=True, again=True, cut=True)
-    kept = heads(scope, call, replace(history, settings=b"s"), ending)
+    kept = to_state(scope, call, replace(history, settings=b"s"), ending)
     return {"kind": "new", "root": "c", "lineage": [SAID]} | kept
 
 

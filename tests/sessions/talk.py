@@ -12,8 +12,8 @@ from sessiontap.llm.history import Ending, History, ending, history
 from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.sessions.conversations import Conversations
-from sessiontap.sessions.kept import heads
 from sessiontap.sessions.match_scope import MatchScope
+from sessiontap.sessions.restorable_state import to_state
 from sessiontap.sessions.session import Link
 
 HERE = MatchScope("process 1", "openai-chat")
@@ -74,7 +74,7 @@ class Talk:
         scope = scope or self.scope
         call = read(body, path or self.path, **headers)
         found = history(call)
-        link = self.conversations.ask(scope, call, found, id, self.now)
+        link = self.conversations.link(scope, call, found, id, self.now)
         scope = scope if link.session is None else replace(scope, session=link.session)
         self.asked[id] = scope, call, found, link
         return link
@@ -95,8 +95,8 @@ class Talk:
         made = tuple(ToolCall(name, tool, json.dumps(arguments)) for tool, name, arguments in tools)
         reply = Reply(text=text, tool_calls=made, response_id=response_id) if status == 200 else Reply()
         came = ending(found.tail(), reply, status, complete=complete)
-        self.conversations.reply(id, came, self.now)
-        kept = heads(scope.pseudonymized(self.conversations.key), call, found, came)
+        self.conversations.note_reply(id, came, self.now)
+        kept = to_state(scope.pseudonymized(self.conversations.key), call, found, came)
         self.kept.append((id, self.now, link, kept, came))
 
     def turn(self, id: str, body: dict[str, Any], text: str | None = None, **more: Any) -> Link:

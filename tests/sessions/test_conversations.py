@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.sessions.talk import Said, Talk, calls, chat, gives
 
 from sessiontap.sessions.conversations import Conversations
-from sessiontap.sessions.known import LONGEST
+from sessiontap.sessions.known_calls import MAX_AGE
 from sessiontap.sessions.match_scope import MatchScope
 from sessiontap.sessions.session import Link
 
@@ -771,7 +771,7 @@ def test_the_parents_trace_is_told_where_the_parent_is_certain(said: str, trace:
     talk = Talk()
     talk.ask("first", chat("u Where is it?"))
     talk.reply("first", "Over there.")
-    talk.conversations.reply("first", talk.kept[-1][4], talk.now, "trace-9")
+    talk.conversations.note_reply("first", talk.kept[-1][4], talk.now, "trace-9")
     assert talk.ask("next", chat("u Where is it?", f"a {said}", "u Thanks")).parent_trace == trace
 
 
@@ -779,7 +779,7 @@ def test_the_parents_trace_is_told_where_the_parent_is_certain(said: str, trace:
 
 
 def test_memory_is_bounded_by_number_and_what_is_used_stays() -> None:
-    talk = Talk(Conversations(most=10))
+    talk = Talk(Conversations(max_calls=10))
     talk.turn("first", chat("u Where is it?"), "Over there.")
     said: list[Said] = ["u Where is it?", "a Over there."]
     for n in range(20):
@@ -792,7 +792,7 @@ def test_memory_is_bounded_by_number_and_what_is_used_stays() -> None:
 
 def test_what_nobody_went_on_from_for_too_long_is_forgotten() -> None:
     talk = opened()
-    talk.now += LONGEST + 1
+    talk.now += MAX_AGE + 1
     assert talk.ask("late", chat("u Where is it?", "a Over there.", "u Thanks")).parent is None
     assert len(talk.conversations) == 1
 
@@ -815,17 +815,17 @@ def test_a_conversation_goes_on_after_a_restart() -> None:
 
 
 @pytest.mark.parametrize(
-    "kept",
+    "state",
     [
         pytest.param({}, id="nothing"),
-        pytest.param({"end": "text", "match_scope": ["p", "f", "", None]}, id="a digest that is none"),
-        pytest.param({"end": b"x" * 16, "match_scope": "p"}, id="a scope that is none"),
-        pytest.param({"end": b"x" * 16, "match_scope": [1, 2, 3, 4]}, id="a scope of other types"),
+        pytest.param({"request_chain": "text", "match_scope": ["p", "f", "", None]}, id="a digest that is none"),
+        pytest.param({"request_chain": b"x" * 16, "match_scope": "p"}, id="a scope that is none"),
+        pytest.param({"request_chain": b"x" * 16, "match_scope": [1, 2, 3, 4]}, id="a scope of other types"),
     ],
 )
-def test_a_record_without_what_is_needed_is_left_out(kept: dict[str, Any]) -> None:
+def test_a_record_without_what_is_needed_is_left_out(state: dict[str, Any]) -> None:
     conversations = Conversations()
-    conversations.restore("call-1", 0, Link("conv", None, "new"), kept)
+    conversations.restore("call-1", 0, Link("conv", None, "new"), state)
     assert len(conversations) == 0
 
 
@@ -843,8 +843,13 @@ def test_a_conversation_of_an_older_log_goes_on() -> None:
 
 def test_a_restored_call_with_damage_elsewhere_is_taken() -> None:
     conversations = Conversations()
-    kept = {"end": b"x" * 16, "match_scope": ["p", "f", "", None], "handed": [1, [2], [b"x", "t", None]], "reply": 7}
-    conversations.restore("call-1", 0, Link("conv", None, "new"), kept)
+    state = {
+        "request_chain": b"x" * 16,
+        "match_scope": ["p", "f", "", None],
+        "delegated": [1, [2], [b"x", "t", None]],
+        "reply_chain": 7,
+    }
+    conversations.restore("call-1", 0, Link("conv", None, "new"), state)
     assert len(conversations) == 1
 
 

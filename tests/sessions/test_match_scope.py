@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from sessiontap.callers import Caller
-from sessiontap.sessions.ladder import Peer
+from sessiontap.sessions.id_sources import ClientConnection
 from sessiontap.sessions.match_scope import MatchScope, match_scope_of
 
 CALLER = Caller(id="p-1", pid=1, started=1, name=None)
-REMOTE = Peer("conn-1", "10.0.0.9")
+REMOTE = ClientConnection("conn-1", "10.0.0.9")
 
 
 def test_a_known_process_is_the_scope_whatever_the_session_is_called() -> None:
@@ -18,15 +18,15 @@ def test_a_known_process_is_the_scope_whatever_the_session_is_called() -> None:
 
 
 @pytest.mark.parametrize(
-    ("peer", "process"),
+    ("connection", "process"),
     [
         pytest.param(REMOTE, "client 10.0.0.9", id="another machine"),
-        pytest.param(Peer("conn-1", "127.0.0.1", "ci"), "client 127.0.0.1 ci", id="a proxy user"),
-        pytest.param(Peer("conn-1", "127.0.0.1"), "connection conn-1", id="this machine, not found"),
+        pytest.param(ClientConnection("conn-1", "127.0.0.1", "ci"), "client 127.0.0.1 ci", id="a proxy user"),
+        pytest.param(ClientConnection("conn-1", "127.0.0.1"), "connection conn-1", id="this machine, not found"),
     ],
 )
-def test_without_a_process_the_client_and_the_name(peer: Peer, process: str) -> None:
-    assert match_scope_of("openai-chat", None, peer, "night") == MatchScope(process, "openai-chat", "night")
+def test_without_a_process_the_client_and_the_name(connection: ClientConnection, process: str) -> None:
+    assert match_scope_of("openai-chat", None, connection, "night") == MatchScope(process, "openai-chat", "night")
 
 
 @pytest.mark.parametrize(

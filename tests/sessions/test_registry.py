@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from sessiontap.callers import Caller
 from sessiontap.llm.call import Agent, Asked, Call, Endpoint
 from sessiontap.rules.decision import Decision, Rung
-from sessiontap.sessions import Peer, Registry, Session, derived_id
+from sessiontap.sessions import ClientConnection, Registry, Session, derived_id
 
 SECOND = 1_000_000_000
 T0 = 1_763_700_000 * SECOND
 ENDPOINT = Endpoint("openai", "openai-chat", "chat", "/v1/chat/completions")
 PROCESS = (Rung("process"),)
+OTHERS = ("app_id", "app_name", "increments_step", "reserved_session")
 
 
 def caller(id: str = "process-1") -> Caller:
@@ -26,15 +27,15 @@ def caller(id: str = "process-1") -> Caller:
 def assign(
     registry: Registry, at: float = 0, *, process: str = "process-1", agent: str | None = None, **given: Any
 ) -> Session:
-    """A call `at` seconds after the start; `given`: fields of the decision, and app_id, app_name, counts, taken."""
-    app = {key: given.pop(key) for key in ("app_id", "app_name", "counts", "taken") if key in given}
+    """A call `at` seconds after the start; `given`: fields of the decision, and the arguments in OTHERS."""
+    others = {key: given.pop(key) for key in OTHERS if key in given}
     decision = Decision(**{"name": "bot", "ladder": PROCESS, **given})
     return registry.assign(
         decision,
-        **app,
+        **others,
         call=Call(ENDPOINT, Asked(), Agent("claude-code", session=agent) if agent else None),
         caller=caller(process),
-        peer=Peer("conn-1", "127.0.0.1"),
+        connection=ClientConnection("conn-1", "127.0.0.1"),
         now=T0 + round(at * SECOND),
     )
 
@@ -166,9 +167,9 @@ def test_a_client_without_a_process_starts_anew_after_a_silence() -> None:
     registry = Registry()
 
     def call(minutes: float) -> str:
-        peer = Peer(f"conn-{minutes}", "10.0.0.9")
+        connection = ClientConnection(f"conn-{minutes}", "10.0.0.9")
         now = T0 + round(minutes * 60 * SECOND)
-        return registry.assign(Decision(name="n"), call=None, caller=None, peer=peer, now=now).id
+        return registry.assign(Decision(name="n"), call=None, caller=None, connection=connection, now=now).id
 
     assert call(0) == call(29) != call(60)
 
@@ -262,28 +263,28 @@ def test_restoring_is_bounded_too() -> None:
 
 def test_a_call_that_does_not_count_takes_no_step() -> None:
     registry = Registry()
-    steps = [assign(registry, counts=counts).step for counts in (True, False, True)]
+    steps = [assign(registry, increments_step=one).step for one in (True, False, True)]
     assert steps == [0, 1, 1]
 
 
 @pytest.mark.parametrize(
     ("between", "run", "step", "next_step"),
     [(0, {}, 0, 1), (2, {}, 0, 3), (0, {"process": "b"}, 0, 0), (2, {"process": "b"}, 0, 3)],
-    ids=["its own", "its own, though others came", "another session: given back", "another session, others came"],
+    ids=["its own", "its own, though others came", "another session: released", "another session, others came"],
 )
-def test_a_step_that_was_given_out_before_the_call(
+def test_a_step_that_was_reserved_before_the_call(
     between: int, run: dict[str, Any], step: int, next_step: int
 ) -> None:
     registry = Registry()
-    taken = assign(registry)
+    reserved = assign(registry)
     for _ in range(between):
         assign(registry)
-    assert assign(registry, taken=taken, **run).step == step
+    assert assign(registry, reserved_session=reserved, **run).step == step
     assert assign(registry).step == next_step
 
 
-def test_a_step_that_was_given_out_is_no_further_call() -> None:
+def test_a_reserved_step_is_no_further_call() -> None:
     registry = Registry()
-    taken = assign(registry, max_calls=1)
-    assert assign(registry, max_calls=1, taken=taken) == taken
-    assert assign(registry, max_calls=1).id != taken.id
+    reserved = assign(registry, max_calls=1)
+    assert assign(registry, max_calls=1, reserved_session=reserved) == reserved
+    assert assign(registry, max_calls=1).id != reserved.id

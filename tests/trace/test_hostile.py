@@ -113,7 +113,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     with path.open("rb") as file:
         records = [frame.decode(one.payload) for one in frame.scan(file) if isinstance(one, frame.Frame)]
     call = next(one for one in reversed(records) if one is not None and one["type"] == "call")
-    call["link"] = {"kind": "new", "root": "r", "lineage": ["a"], "match_scope": ["p", "f", "n", "s"], "end": b"e" * 16}
+    state = {"match_scope": ["p", "f", "n", "s"], "request_chain": b"e" * 16}
+    call["link"] = {"kind": "new", "root": "r", "lineage": ["a"], **state}
     call["state"] = {"a": [1, {"b": None}]}
     call["conversation"] = "conversation-1"
     call["llm"] |= {"billed": {"web_searches": 1}, "rate_limits": {"a": "b"}}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from sessiontap.exchange import Headers
-from sessiontap.sessions.ladder import is_id
+from sessiontap.sessions.id_sources import is_id
 
 
 @dataclass(frozen=True, slots=True)

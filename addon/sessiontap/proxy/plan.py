@@ -23,11 +23,10 @@ from sessiontap.proxy.prepare import history_of
 from sessiontap.proxy.set_clock import SetClock
 from sessiontap.recording.finished import PlannerUpdate
 from sessiontap.rules import Decision, Facts, Labels, Matched, Rules, SessionFacts, decide, finish
-from sessiontap.sessions import Link, Peer, Registry, Session
-from sessiontap.sessions.agent_path import agent_path
-from sessiontap.sessions.conversations import Asking, Conversations
+from sessiontap.sessions import ClientConnection, Link, Registry, Session, agent_path
+from sessiontap.sessions.conversations import Conversations, LinkedCall
 from sessiontap.sessions.match_scope import MatchScope, match_scope_of
-from sessiontap.sessions.threads import conversation_id
+from sessiontap.sessions.declared import conversation_id
 from sessiontap.trace.restore import Head
 from sessiontap.trace.views import WARM_UP
 
@@ -38,7 +37,7 @@ MOST_SET = 10_000
 class _Client(NamedTuple):
     """What a request itself says of its session and conversation."""
 
-    peer: Peer
+    peer: ClientConnection
     app: AppSession | None
     """The session that the app itself sent in headers."""
     session: str | None
@@ -111,7 +110,7 @@ class Planner:
         call, history, connection = context.call, context.history, context.connection
         client = _Client.of(context)
         begun = self._begun(context.id, context.time)
-        found: Asking | None = None
+        found: LinkedCall | None = None
         with self.faults.guard("conversations"):
             history = history or history_of(call)
             call = self._results_named(call, context, client)
@@ -132,7 +131,7 @@ class Planner:
                 found = self._conversation(context, client, call, history, begun, decision.name)
                 call = _as_told(call, found.link)
             if found is not None:
-                self.conversations.take(found)
+                self.conversations.remember(found)
         link = found.link if found is not None else NO_LINK
         session = self._session(context, client, call, decision, link, begun)
         labels = finish(matched, facts, SessionFacts(session.id, session.name, session.step), self.environ)
@@ -168,15 +167,15 @@ class Planner:
         """Return the call, with the names of the tools whose results it holds without them."""
         if not call.asked.results:
             return call
-        return replace(call, asked=self.conversations.named(client.scope(context), call.asked))
+        return replace(call, asked=self.conversations.with_tool_names(client.scope(context), call.asked))
 
     def _conversation(
         self, context: CallContext, client: _Client, call: Call, history: History, begun: int, name: str = ""
-    ) -> Asking:
+    ) -> LinkedCall:
         """Find the conversation of a call and its place in it; `name` is the session's if it is compared."""
         is_upgrade = context.socket is None and opens_socket(context.request)
         scope, key = client.scope(context, name), client.conversation_key
-        return self.conversations.find(scope, call, history, context.id, begun, begins=key, upgrade=is_upgrade)
+        return self.conversations.find_link(scope, call, history, context.id, begun, conversation_key=key, upgrade=is_upgrade)
 
     def _session(
         self, context: CallContext, client: _Client, call: Call, decision: Decision, link: Link, begun: int
@@ -188,12 +187,12 @@ class Planner:
             app_name=app.name if app else None,
             call=call,
             caller=caller,
-            peer=client.peer,
+            connection=client.peer,
             now=begun,
-            counts=socket is None or socket.increments_step,
-            taken=socket.reserved_session if socket is not None else None,
+            increments_step=socket is None or socket.increments_step,
+            reserved_session=socket.reserved_session if socket is not None else None,
             conversation=link.root or (conversation_id(key) if key is not None else None),
-            listens=_listens(decision, call, caller),
+            is_server=_listens(decision, call, caller),
         )
 
     def _gateway(
@@ -294,10 +293,10 @@ def facts_of(
     )
 
 
-def _peer(connection: Connection) -> Peer:
+def _peer(connection: Connection) -> ClientConnection:
     proxy = connection.proxy[0] if connection.proxy else None
     local = trust.is_local(connection.client_ip, proxy, connection.caller is not None)
-    return Peer(connection.id, connection.client_ip, connection.proxy_user, local)
+    return ClientConnection(connection.id, connection.client_ip, connection.proxy_user, local)
 
 
 def _warnings(

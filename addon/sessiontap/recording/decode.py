@@ -21,7 +21,7 @@ from sessiontap.llm.decode import LIMIT, Decoded, decode, decode_chunks
 from sessiontap.llm.history import Ending
 from sessiontap.llm.history import ending as end_of
 from sessiontap.recording.finished import BodyTransfer, Fields, FinishedCall, Outcome, PlannerUpdate
-from sessiontap.sessions.kept import heads
+from sessiontap.sessions.restorable_state import to_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ def _link_state(call: FinishedCall, ending: Ending) -> dict[str, Any]:
     if link.conversation is None:
         return {}
     more = {"kind": link.kind, "root": link.root, "lineage": list(link.lineage)}
-    return more | heads(plan.match_scope, call.call, plan.history, ending)
+    return more | to_state(plan.match_scope, call.call, plan.history, ending)
 
 
 def _headers(fields: Fields) -> Headers:

@@ -27,19 +27,19 @@ KEPT: dict[str, How] = {
     "link.root": "keep",
     "link.lineage": "out",  # names of tools
     "link.match_scope": "out",  # with no digest of the messages it serves nothing
-    "link.end": "out",  # digests of messages: who has a guess could try it
+    "link.request_chain": "out",  # digests of messages: who has a guess could try it
     "link.system": "out",
     "link.settings": "out",
     "link.declared": "out",
     "link.of_run": "out",
-    "link.reply": "out",
-    "link.gist": "out",
-    "link.said": "out",
-    "link.pair": "out",
-    "link.handed": "out",
+    "link.reply_chain": "out",
+    "link.reply_outline": "out",
+    "link.reply_digest": "out",
+    "link.pair_digest": "out",
+    "link.delegated": "out",
     "link.failed": "out",
-    "link.again": "out",
-    "link.cut": "out",
+    "link.retryable": "out",
+    "link.incomplete": "out",
     "caller": "keep",
     "llm": "keep",
     "llm.provider": "keep",

@@ -1,33 +1,42 @@
-"""Which session a call belongs to, which step of it, which conversation, and which earlier call it goes on from.
+"""The session of each call, its step there, its conversation, and the earlier call that it continues.
 
-`ladder` finds the evidence of a session and is pure; `registry` remembers sessions. `scope` says what calls must share
-to be compared, `threads` what a call declares, `parents` finds the call that it goes on from among those `known`,
-`quoted` ties what histories cannot, `conversations` puts it together, with `declared` for those that are; `results`
-names the tools whose results come alone, `agent_path` the agent. All memory is bounded, and restored from the log
-(`kept`). May import `callers`, `llm` and `rules`.
+    session.py           the values: `Session`, `Link`; a call's default path
+    ids.py               how ids of sessions and calls are made
+    id_sources.py        the evidence for a call's session, from the sources that the rules list
+    registry.py          the known sessions and their steps
+
+    match_scope.py       what two calls must share to be compared
+    declared.py          conversations that an agent or the server declares
+    known_calls.py       the calls that later ones may continue
+    issued_ids.py        the calls that issued the ids in a request
+    parents.py           the call that a request continues, by its history
+    quoted_texts.py      the call whose text a request opens with or quotes
+    conversations.py     puts these together: the link of each call
+    restorable_state.py  what a record holds so that its conversation goes on after a restart
+
+All memory is bounded, and restored from the log. May import `callers`, `llm` and `rules`.
 """
 
-from sessiontap.sessions.agent_path import agent_path
 from sessiontap.sessions.conversations import Conversations
+from sessiontap.sessions.id_sources import ClientConnection, replaces
 from sessiontap.sessions.ids import call_id, derived_id, is_verbatim
-from sessiontap.sessions.kept import heads
-from sessiontap.sessions.ladder import Peer, replaces
 from sessiontap.sessions.match_scope import MatchScope, match_scope_of
 from sessiontap.sessions.registry import Registry
-from sessiontap.sessions.session import Link, Session
+from sessiontap.sessions.restorable_state import to_state
+from sessiontap.sessions.session import Link, Session, agent_path
 
 __all__ = [
+    "ClientConnection",
     "Conversations",
     "Link",
     "MatchScope",
-    "Peer",
     "Registry",
     "Session",
     "agent_path",
     "call_id",
     "derived_id",
-    "heads",
     "is_verbatim",
     "match_scope_of",
     "replaces",
+    "to_state",
 ]

@@ -1,32 +1,33 @@
-"""Which conversation a call belongs to, and which earlier call it goes on from, where the app does not say.
+"""Find the conversation that a call belongs to, and the earlier call that it continues, if the app does not say.
 
-Most chat APIs keep nothing: each request holds the whole history. So an earlier call is recognised by what it left in
-this one, newest first, and what is found is only as good as its **evidence**:
+Most chat APIs keep nothing: each request holds the whole history. So an earlier call is recognised by its traces in
+the later request, the newest first. A link is only as good as its **evidence**:
 
-    declared  an id of the conversation: an agent's session and thread, the server's own conversation
-    exact     an id that a recorded reply issued: the reply's own, or a tool call's that stands in the history; or the
-              client says that it tries again, and there is one call that it can mean
-    strong    a recorded reply stands in the history at its place; or a sub-agent opens with the text that a reply
-              handed to its tool; or a compacted history opens with the lines of a recorded summary
-    weak      the history begins as a recorded request did, and nothing of what followed contradicts it
-    new       none of it
+    declared  an id of the conversation: an agent's session and declaration, the server's own conversation
+    exact     an id that a recorded reply issued: the reply's own, or a tool call's that the history holds; or the
+              client says that it retries, and only one call can be meant
+    strong    the history holds a recorded reply at its place; or a sub-agent's first message is a text that a reply
+              delegated to a tool; or a compacted history opens with the lines of a recorded summary
+    weak      the history begins as a recorded request did, and nothing after it contradicts that
+    new       none of these
 
-A parent within a declared conversation keeps its own evidence where that is exact or strong; else the link is
-`declared`. A false link is worse than none: two calls that merely begin alike are never joined (what is shared must be
-the whole of an earlier request, and its reply, where it is known, what the history goes on with), nothing is compared
-across scopes (see `scope`), where several conversations fit equally none is taken, and an id that servers count anew
-in every reply (`call_0`) counts only where its request stands just before.
+In a declared conversation the parent keeps its evidence if that is exact or strong; else the link is `declared`.
 
-What a client's own sub-agents are told apart by may be less than what the conversation tells: a run of an agent that is
-another run's tool (`Agent.of_run`) joins that one's tree and session.
+A false link is worse than none. So calls that merely begin alike are never joined: they must share the whole of the
+earlier request, and its reply, if that is known. Calls are compared only within one scope (see `match_scope`). If
+several conversations fit equally, none is taken. An id that a server counts anew in every reply (`call_0`) counts only
+if its request stands just before it.
 
-What a call is to its conversation is its **kind**: `new`; `continue`; `retry` of one that failed, or that the client
-says it repeats; `branch`, where another call has gone on from the same parent; `parallel`, where that one is still in
-flight; `compaction`, where a history was summed up or its beginning left out; `subagent`, its first call;
-`auxiliary`: a title, a summary, a token count, a probe, a warm-up, a request to no model. That one joins, but nothing
-goes on from it: what names a warm-up as its parent hangs where that hung.
+A conversation may tell more than its agent declares: a run of an agent that another run uses as a tool
+(`Agent.of_run`) joins the tree and the session of that one.
 
-Memory is bounded (see `known`) and comes back from the log (see `kept`).
+A link's **kind** is the call's part in its conversation: `new`; `continue`; `retry` of a failed call, or of one that
+the client says it repeats; `branch`, if another call continues the same parent; `parallel`, if that call is still in
+flight; `compaction`, if a history was summed up or lost its beginning; `subagent` for a sub-agent's first call;
+`auxiliary` for a title, a summary, a token count, a probe, a warm-up, a request to no model. An auxiliary call joins
+its conversation, but nothing continues it: a call that names a warm-up as its parent gets the warm-up's parent.
+
+Memory is bounded (see `known_calls`) and restored from the log (see `restorable_state`).
 """
 
 from __future__ import annotations
@@ -38,23 +39,22 @@ from typing import Any
 from sessiontap.llm.agents import KINDLESS
 from sessiontap.llm.call import Asked, Call
 from sessiontap.llm.history import START, Ending, History
-from sessiontap.sessions.declared import DeclaredConversations
-from sessiontap.sessions.kept import taken_over
-from sessiontap.sessions.known import MOST, Known, KnownCalls
+from sessiontap.sessions.declared import Declaration, DeclaredConversations, conversation_id, declaration_of
+from sessiontap.sessions.issued_ids import with_tool_names
+from sessiontap.sessions.known_calls import MAX_CALLS, KnownCall, KnownCalls
 from sessiontap.sessions.match_scope import MatchScope, keyed_digest
-from sessiontap.sessions.parents import Found, parent_of, reply_keys, request_keys, twin_of, whole_key
-from sessiontap.sessions.quoted import Pending, Quoted
-from sessiontap.sessions.results import named
+from sessiontap.sessions.parents import ParentMatch, parent_of, repeated_call, reply_keys, request_keys, whole_key
+from sessiontap.sessions.quoted_texts import OpenDelegation, QuotedTexts
+from sessiontap.sessions.restorable_state import from_state
 from sessiontap.sessions.session import Evidence, Kind, Link
-from sessiontap.sessions.threads import Thread, conversation_id, thread_of
 
 _CONVERSES = frozenset(("chat", "text_completion", "count_tokens", "realtime"))
 _CERTAIN = ("exact", "strong")
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """A call that begins, and what was found of it; nothing is remembered of it yet."""
+class LinkedCall:
+    """A call that begins, with its link. `Conversations` does not remember it yet."""
 
     scope: MatchScope
     call: Call
@@ -62,35 +62,32 @@ class Asking:
     id: str
     now: int
     link: Link = field(default_factory=Link)
-    """Empty where nothing declares a conversation and it is none (embeddings and the like) or cannot be told (a body
-    that is not at hand)."""
-    thread: Thread | None = None
-    twin: Known | None = None
+    """Empty if no conversation is declared and the call has no messages: embeddings, or a body that is not at hand."""
+    declaration: Declaration | None = None
+    repeats: KnownCall | None = None
     """The call that it repeats."""
-    told: bool = False
-    """Its messages were there to be looked at."""
 
 
 class Conversations:
     """Links calls. For one thread; times are Unix nanoseconds."""
 
-    def __init__(self, most: int = MOST, key: bytes = b"") -> None:
-        """`key`: the user's, for the digests that are compared and kept (`MatchScope.pseudonymized`)."""
+    def __init__(self, max_calls: int = MAX_CALLS, key: bytes = b"") -> None:
+        """`key` is the user's, for the digests of scopes (`MatchScope.pseudonymized`)."""
         self.key = key
-        self._known = KnownCalls(most)
-        self._quoted = Quoted()
+        self._known = KnownCalls(max_calls)
+        self._quoted = QuotedTexts()
         self._declared = DeclaredConversations()
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def ask(self, scope: MatchScope, call: Call, history: History, call_id: str, now: int) -> Link:
-        """The link of a call that begins `now`; remembers the call."""
-        asking = self.find(scope, call, history, call_id, now)
-        self.take(asking)
-        return asking.link
+    def link(self, scope: MatchScope, call: Call, history: History, call_id: str, now: int) -> Link:
+        """Return the link of a call that begins `now`, and remember the call."""
+        linked = self.find_link(scope, call, history, call_id, now)
+        self.remember(linked)
+        return linked.link
 
-    def find(
+    def find_link(
         self,
         scope: MatchScope,
         call: Call,
@@ -98,175 +95,188 @@ class Conversations:
         call_id: str,
         now: int,
         *,
-        begins: str | None = None,
+        conversation_key: str | None = None,
         upgrade: bool = False,
-    ) -> Asking:
-        """Looks for the link of a call that begins `now`, and changes nothing. `begins` is what a conversation that
-        begins with it is named by, else it is the call itself; an `upgrade` opens a WebSocket, and asks nothing."""
-        self._known.forget(now)
-        scope = scope.pseudonymized(self.key)
-        thread = thread_of(call, history)
-        converses = call.endpoint.operation in _CONVERSES and not upgrade
-        told = converses and bool(history.steps or call.asked.previous or history.purpose == "warmup")
-        asking = Asking(scope, call, history, call_id, now, thread=thread, told=told)
-        if thread is None and not told:
-            return asking
-        own = conversation_id(begins or f"call {call_id}")
-        if not converses:
-            assert thread is not None
-            return replace(asking, link=self._within(thread, history, None, None, beside=True))
-        beside = history.purpose is not None
-        if not beside and (twin := twin_of(self._known, scope, history, call.retry, thread is not None, now)):
-            asking = replace(asking, link=self._again(twin, call), twin=twin)
-        else:
-            asking = replace(asking, link=self._link(asking, own, beside))
-        session = asking.link.session
-        if session is None:
-            return asking
-        return replace(asking, scope=replace(scope, session=keyed_digest(session, self.key), given_session=session))
+    ) -> LinkedCall:
+        """Return a call that begins `now` with its link; the call is not remembered.
 
-    def take(self, asking: Asking) -> None:
-        """Remember a call that was looked at."""
-        if asking.link.conversation is None:
+        `conversation_key` names the conversation, if the call begins one; without it the call's id does. An `upgrade`
+        opens a WebSocket and has no messages.
+        """
+        self._known.forget_old(now)
+        scope = scope.pseudonymized(self.key)
+        declaration = declaration_of(call, history)
+        converses = call.endpoint.operation in _CONVERSES and not upgrade
+        has_messages = converses and bool(history.steps or call.asked.previous or history.purpose == "warmup")
+        linked = LinkedCall(scope, call, history, call_id, now, declaration=declaration)
+        if declaration is None and not has_messages:
+            return linked
+        own = conversation_id(conversation_key or f"call {call_id}")
+        if not converses:
+            assert declaration is not None
+            return replace(linked, link=self._within(declaration, history, None, None, auxiliary=True))
+        auxiliary = history.purpose is not None
+        declared = declaration is not None
+        if not auxiliary and (repeated := repeated_call(self._known, scope, history, call.retry, declared, now)):
+            linked = replace(linked, link=self._retry(repeated, call), repeats=repeated)
+        else:
+            linked = replace(linked, link=self._link(linked, own, auxiliary))
+        session = linked.link.session
+        if session is None:
+            return linked
+        return replace(linked, scope=replace(scope, session=keyed_digest(session, self.key), given_session=session))
+
+    def remember(self, linked: LinkedCall) -> None:
+        """Remember a call that `find_link` returned, so that later calls may continue it."""
+        if linked.link.conversation is None:
             return
-        for id in asking.call.asked.answered:
-            self._quoted.answered(id)
-        if asking.twin is not None:
-            asking.twin.child = asking.twin.id
-        if asking.history.purpose != "count":
-            self._remember(asking)
+        for id in linked.call.asked.answered:
+            self._quoted.note_result(id)
+        if linked.repeats is not None:
+            linked.repeats.child = linked.repeats.id
+        if linked.history.purpose != "count":
+            self._add_new(linked)
 
     def knows_parent(self, scope: MatchScope, call: Call, history: History) -> bool:
-        """Whether the call that a request goes on from is there, and for certain."""
-        declared = thread_of(call, history) is not None
+        """Whether the call that a request continues is known, by more than weak evidence."""
+        declared = declaration_of(call, history) is not None
         found = parent_of(self._known, scope.pseudonymized(self.key), call.asked, history, declared)
         return found is not None and found.evidence != "weak"
 
-    def named(self, scope: MatchScope, asked: Asked) -> Asked:
-        """What is asked, with the names of the tools whose results it holds without them (see `results`)."""
-        return named(self._known, scope.pseudonymized(self.key), asked)
+    def with_tool_names(self, scope: MatchScope, asked: Asked) -> Asked:
+        """Return what is asked, with the names of the tools whose results it holds without their calls."""
+        return with_tool_names(self._known, scope.pseudonymized(self.key), asked)
 
-    def reply(self, call_id: str, ending: Ending | None, now: int, trace_id: str | None = None) -> None:
-        """The reply to a call has been read; None where that could not be done. `trace_id` is its server's own name for
-        the call."""
+    def note_reply(self, call_id: str, ending: Ending | None, now: int, trace_id: str | None = None) -> None:
+        """Take in the reply to a call, None if it could not be read. `trace_id` is the server's own id of the call."""
         known = self._known.get(call_id)
         if known is None:
             return
         self._known.use(known, now)
         if ending is not None and ending.failed:
-            known.state, known.again = "failed", ending.again
+            known.state, known.retryable = "failed", ending.again
             return
-        known.state, known.trace = "done", trace_id
+        known.state, known.trace_id = "done", trace_id
         if ending is not None and ending.cut:
-            known.cut, known.again = True, ending.again
+            known.incomplete, known.retryable = True, ending.again
         else:
-            self._known.unindex(known, whole_key(known.scope, known.whole))
+            self._known.unindex(known, whole_key(known.scope, known.whole_request))
         if known.declared is not None and known.advances:
             self._declared.note(known)
         if ending is not None:
-            known.reply, known.gist, known.said, known.tools = ending.key, ending.gist, ending.said, ending.tools
+            known.reply_chain, known.reply_outline = ending.key, ending.gist
+            known.reply_digest, known.tools = ending.said, ending.tools
             self._known.index(known, reply_keys(known.scope, ending, advances=known.advances))
-            self._quoted.replied(known.scope, ending, call_id, now)
+            self._quoted.note_reply(known.scope, ending, call_id, now)
 
     # -- the link ------------------------------------------------------------------------------------------------------
 
-    def _link(self, asking: Asking, own: str, beside: bool) -> Link:
-        scope, history, thread = asking.scope, asking.history, asking.thread
-        found = parent_of(self._known, scope, asking.call.asked, history, thread is not None)
-        warm: Known | None = None
+    def _link(self, linked: LinkedCall, own: str, auxiliary: bool) -> Link:
+        """Return the link of a call that repeats none; `own` is the id of the conversation that it may begin."""
+        scope, history, declaration = linked.scope, linked.history, linked.declaration
+        found = parent_of(self._known, scope, linked.call.asked, history, declaration is not None)
+        warm: KnownCall | None = None
         if found is not None and found.call.warm_up:
-            warm, found = found.call, self._behind(found.call, asking)
-        pending: Pending | None = None
-        if found is None and not beside:
-            declared = thread is not None and thread.parent is not None
-            pending = self._quoted.handed(scope, history, asking.now, declared=declared)
+            warm, found = found.call, self._behind_warm_up(found.call, linked)
+        pending: OpenDelegation | None = None
+        if found is None and not auxiliary:
+            declared = declaration is not None and declaration.parent is not None
+            pending = self._quoted.delegation(scope, history, linked.now, declared=declared)
         if found is None and pending is None:
             found = self._by_quote(scope, history)
-        if thread is not None:
-            return self._within(thread, history, found, pending, beside=beside)
+        if declaration is not None:
+            return self._within(declaration, history, found, pending, auxiliary=auxiliary)
         asker = self._known.get(pending.call) if pending else None
         if pending is not None and asker is not None:
-            lineage = (*asker.lineage, pending.handed.tool)
+            lineage = (*asker.lineage, pending.prompt.tool)
             return Link(own, asker.id, "strong", _trace(asker), "subagent", asker.root, lineage)
         if found is None:
             own = warm.conversation if warm else own
-            return Link(own, None, "new", None, "auxiliary" if beside else "new", own)
+            return Link(own, None, "new", None, "auxiliary" if auxiliary else "new", own)
         parent, evidence, _ = found
         trace = _trace(parent) if evidence in _CERTAIN else None
-        kind = "auxiliary" if beside else self._kind(found)
+        kind = "auxiliary" if auxiliary else self._kind(found)
         return Link(parent.conversation, parent.id, evidence, trace, kind, parent.root, parent.lineage)
 
-    def _behind(self, warm_up: Known, asking: Asking) -> Found | None:
-        """What a turn goes on from that names a warm-up: as its history tells, else what the warm-up itself did."""
-        asked = replace(asking.call.asked, previous=())
-        found = parent_of(self._known, asking.scope, asked, asking.history, asking.thread is not None)
+    def _behind_warm_up(self, warm_up: KnownCall, linked: LinkedCall) -> ParentMatch | None:
+        """Return the parent of a turn that names a warm-up: by its history, else the warm-up's own parent."""
+        asked = replace(linked.call.asked, previous=())
+        found = parent_of(self._known, linked.scope, asked, linked.history, linked.declaration is not None)
         parent = self._known.get(warm_up.parent)
-        return found or (Found(parent, warm_up.evidence) if parent and warm_up.evidence else None)
+        return found or (ParentMatch(parent, warm_up.evidence) if parent and warm_up.evidence else None)
 
     def _within(
-        self, thread: Thread, history: History, found: Found | None, pending: Pending | None, *, beside: bool
+        self,
+        declaration: Declaration,
+        history: History,
+        found: ParentMatch | None,
+        pending: OpenDelegation | None,
+        *,
+        auxiliary: bool,
     ) -> Link:
-        """The link within a declared conversation; the parent by the messages, where they tell."""
-        seen = self._declared.get(thread.conversation)
-        above = self._declared.get(conversation_id(thread.parent)) if thread.parent else None
-        conversation = seen.conversation if seen else thread.conversation
-        root = seen.root if seen else above.root if above else thread.root
+        """Return the link within a declared conversation; its parent is found by the messages, if they tell."""
+        seen = self._declared.get(declaration.conversation)
+        above = self._declared.get(conversation_id(declaration.parent)) if declaration.parent else None
+        conversation = seen.conversation if seen else declaration.conversation
+        root = seen.root if seen else above.root if above else declaration.root
         lineage = seen.lineage if seen else above.lineage if above else ()
         session = seen.session if seen else None
-        if seen is None and thread.subagent is not None:
-            lineage = (*lineage, thread.subagent)
+        if seen is None and declaration.subagent is not None:
+            lineage = (*lineage, declaration.subagent)
         begun = seen is not None and seen.begun
         kind: Kind = "continue" if begun else "subagent" if lineage else "new"
-        parent: Known | None = None
+        parent: KnownCall | None = None
         evidence: Evidence = "declared"
         asker = self._known.get(pending.call) if pending else None
         if found is not None and (found.evidence in _CERTAIN or found.call.root == root):
             parent, evidence = found.call, found.evidence if found.evidence in _CERTAIN else "declared"
-            if thread.of_run and seen is None:
+            if declaration.of_run and seen is None:
                 conversation, root, lineage = parent.conversation, parent.root, parent.lineage
-            elif not thread.fine and parent.root == root:
+            elif not declaration.distinct and parent.root == root:
                 # The session does not tell its sub-agents apart; the parent does.
                 conversation, lineage = parent.conversation, parent.lineage
             if parent.conversation == conversation:
                 kind = self._kind(found)
             elif begun or not lineage:
                 kind = "branch"
-        elif pending is not None and asker is not None and not (begun and thread.fine):
+        elif pending is not None and asker is not None and not (begun and declaration.distinct):
             parent, evidence, kind = asker, "strong", "subagent"
-            if not thread.fine or thread.of_run or thread.subagent in (None, *KINDLESS):
-                lineage = (*asker.lineage, pending.handed.tool)
-            if thread.of_run:
+            if not declaration.distinct or declaration.of_run or declaration.subagent in (None, *KINDLESS):
+                lineage = (*asker.lineage, pending.prompt.tool)
+            if declaration.of_run:
                 root, session = asker.root, asker.scope.given_session
-            elif not thread.fine:
-                conversation = conversation_id(f"{thread.key} {asker.id} {pending.handed.digest.hex()}")
+            elif not declaration.distinct:
+                conversation = conversation_id(f"{declaration.key} {asker.id} {pending.prompt.digest.hex()}")
         elif history.goes_on and seen:
             kind = "compaction"
-        elif thread.serial and seen:
+        elif declaration.on_server and seen:
             parent = self._known.get(seen.last)
-        kind = "auxiliary" if beside else kind
-        certain = parent is not None and (evidence in _CERTAIN or thread.serial)
+        kind = "auxiliary" if auxiliary else kind
+        certain = parent is not None and (evidence in _CERTAIN or declaration.on_server)
         trace = _trace(parent) if parent is not None and certain else None
         return Link(conversation, parent.id if parent else None, evidence, trace, kind, root, lineage, session)
 
-    def _again(self, twin: Known, call: Call) -> Link:
-        """A retry takes the place of the call that it repeats."""
-        before = self._known.get(twin.parent)
+    def _retry(self, repeated: KnownCall, call: Call) -> Link:
+        """Return the link of a retry, which takes the place of the call that it repeats."""
+        before = self._known.get(repeated.parent)
         evidence: Evidence = "exact" if call.retry else "weak"
-        if before is not None or twin.declared is not None:
-            evidence = twin.evidence or evidence
+        if before is not None or repeated.declared is not None:
+            evidence = repeated.evidence or evidence
         trace = _trace(before) if before and evidence in _CERTAIN else None
-        session = twin.scope.given_session if twin.of_run else None
-        return Link(twin.conversation, twin.parent, evidence, trace, "retry", twin.root, twin.lineage, session)
+        session = repeated.scope.given_session if repeated.of_run else None
+        root, lineage = repeated.root, repeated.lineage
+        return Link(repeated.conversation, repeated.parent, evidence, trace, "retry", root, lineage, session)
 
-    def _by_quote(self, scope: MatchScope, history: History) -> Found | None:
-        """The call whose text a request quotes: a title's conversation, or the summary that a history begins with."""
+    def _by_quote(self, scope: MatchScope, history: History) -> ParentMatch | None:
+        """Return the call whose text a request quotes: a title's conversation, or the summary that opens a history."""
         if history.purpose is not None:
             titled = self._known.get(self._quoted.titled(scope, history))
-            return Found(titled, "weak") if titled else None
+            return ParentMatch(titled, "weak") if titled else None
         summary = self._known.get(self._quoted.summary(scope, history))
-        return Found(summary, "strong", windowed=True) if summary else None
+        return ParentMatch(summary, "strong", windowed=True) if summary else None
 
-    def _kind(self, found: Found) -> Kind:
+    def _kind(self, found: ParentMatch) -> Kind:
+        """Return the kind of a call that continues `found`, by what other calls do."""
         if found.windowed:
             return "compaction"
         sibling = self._known.get(found.call.child)
@@ -276,20 +286,20 @@ class Conversations:
 
     # -- memory --------------------------------------------------------------------------------------------------------
 
-    def _remember(self, asking: Asking) -> None:
-        history, thread, link = asking.history, asking.thread, asking.link
-        known = Known(
-            id=asking.id,
-            scope=asking.scope,
-            at=asking.now,
+    def _add_new(self, linked: LinkedCall) -> None:
+        history, declaration, link = linked.history, linked.declaration, linked.link
+        known = KnownCall(
+            id=linked.id,
+            scope=linked.scope,
+            at=linked.now,
             conversation=link.conversation or "",
             root=link.root or "",
             lineage=link.lineage,
-            end=history.end,
+            request_chain=history.end,
             system=history.system,
             settings=history.settings,
-            declared=thread.conversation if thread else None,
-            of_run=thread is not None and thread.of_run,
+            declared=declaration.conversation if declaration else None,
+            of_run=declaration is not None and declaration.of_run,
             parent=link.parent,
             advances=link.kind != "auxiliary",
             evidence=link.evidence,
@@ -297,9 +307,9 @@ class Conversations:
         )
         self._add(known, link)
         if link.kind in ("new", "subagent"):
-            self._quoted.opens(asking.scope, history, asking.id)
+            self._quoted.note_opening(linked.scope, history, linked.id)
 
-    def _add(self, known: Known, link: Link) -> None:
+    def _add(self, known: KnownCall, link: Link) -> None:
         self._known.add(known)
         if known.declared is not None:
             self._declared.note(known)
@@ -310,32 +320,36 @@ class Conversations:
             return
         if parent is not None and link.kind not in ("subagent", "retry"):
             parent.child = known.id
-        if known.end != START:
-            self._known.index(known, [*request_keys(known.scope, known.end), whole_key(known.scope, known.whole)])
+        if known.request_chain != START:
+            keys = request_keys(known.scope, known.request_chain)
+            self._known.index(known, [*keys, whole_key(known.scope, known.whole_request)])
 
     def restore(
         self,
         call_id: str,
         at: int,
         link: Link,
-        kept: Mapping[str, Any],
+        state: Mapping[str, Any],
         response_id: str | None = None,
         tools: Iterable[tuple[str, str | None]] = (),
         *,
         warm_up: bool = False,
         session: str | None = None,
     ) -> None:
-        """Take over a recorded call, the oldest first: `kept` is what `heads` gave, `at` when it ended, `tools` the ids
-        and names of its reply's tool calls, `session` the id that its app or agent gave. What is not as it should be is
-        left out. Summaries and titles are not restored: they tie calls together that are close."""
-        found = taken_over(call_id, at, link, kept, response_id, tools, warm_up)
+        """Take in a recorded call; call it for the oldest first.
+
+        `at` is when the call ended, `state` what `to_state` returned, `tools` the ids and names of its reply's tool
+        calls, `session` the id that its app or agent gave. A damaged field counts as missing. Summaries and titles are
+        not restored, since they link only calls that are close together in time.
+        """
+        found = from_state(call_id, at, link, state, response_id, tools, warm_up)
         if found is not None:
             known, ending = found
             scope = known.scope if known.scope.is_pseudonymized else known.scope.pseudonymized(self.key)
             known.scope = replace(scope, given_session=session) if scope.session is not None else scope
             self._add(known, link)
-            self.reply(call_id, ending, at)
+            self.note_reply(call_id, ending, at)
 
 
-def _trace(call: Known) -> str:
-    return call.trace or call.id
+def _trace(call: KnownCall) -> str:
+    return call.trace_id or call.id

@@ -1,8 +1,8 @@
 """Ids: of sessions, which need no memory, and of calls, which sort by time.
 
-A given id (the app's, an agent's, a template's, a literal) is used as it is where it fits every reader of session
-headers: `[A-Za-z0-9_-]{8,128}`. All others, and the generated ones, are a UUIDv5 of where they come from, of what
-stands behind them and of the session's name, so two proxies, or one restarted, give the same id without talking.
+A given id (the app's, an agent's, a template's, a literal) is used as it is if every reader of session headers accepts
+it: `[A-Za-z0-9_-]{8,128}`. All others, and the generated ones, are a UUIDv5 of their source, their evidence and the
+session's name. So two proxies, or one restarted, give the same id without a word between them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NAMESPACE = UUID("c0b0a1de-93f1-5c38-8d5e-2b6f1a7e4d90")
 _NAMESPACE = NAMESPACE.bytes
 
 STEP = 1 << 30
-"""Between two call ids of one millisecond: one more in the 12 bits behind the milliseconds."""
+"""The distance between two call ids of one millisecond: 1 in the 12 bits behind the milliseconds."""
 
 _VERBATIM = re.compile(r"[A-Za-z0-9_-]{8,128}\Z")
 
@@ -32,8 +32,8 @@ def is_verbatim(value: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def derived_id(source: str, evidence: str, name: str, started: int | None = None) -> str:
-    """The UUIDv5 of source, evidence and name; `started` (Unix nanoseconds) tells the later sessions of one
-    evidence apart, which `idle` and `max_calls` make. Each part's length goes with it, so parts cannot run together.
+    """Return the UUIDv5 of source, evidence and name. `started` (Unix nanoseconds) is part of it for a session that
+    follows one that `idle` or `max_calls` ended. Each part's length goes with it, so parts cannot run together.
     """
     parts = [source, evidence, name] if started is None else [source, evidence, name, str(started)]
     joined = "".join(f"{len(part)}:{part}" for part in parts)
@@ -45,7 +45,7 @@ def derived_id(source: str, evidence: str, name: str, started: int | None = None
 
 
 def dashed(digits: str) -> str:
-    """32 hexadecimal digits as a UUID is written."""
+    """Return 32 hexadecimal digits in the form of a UUID."""
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
@@ -63,7 +63,7 @@ class CallIds:
         self._count = 0
 
     def next(self, now_ns: int) -> str:
-        """A new id for `now_ns`, Unix nanoseconds."""
+        """Return a new id for `now_ns`, Unix nanoseconds."""
         random = int.from_bytes(os.urandom(10), "big")
         with self._lock:
             ms = now_ns // 1_000_000
@@ -83,5 +83,5 @@ _CALL_IDS = CallIds()
 
 
 def call_id(now_ns: int) -> str:
-    """A call's id: a UUIDv7 for `now_ns`, above every one that this process gave before."""
+    """Return a call's id: a UUIDv7 for `now_ns`, above every one that this process returned before."""
     return _CALL_IDS.next(now_ns)

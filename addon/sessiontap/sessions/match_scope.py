@@ -21,7 +21,7 @@ from functools import lru_cache
 
 from sessiontap.callers.caller import Caller
 from sessiontap.llm.canonical import digest
-from sessiontap.sessions.ladder import Peer, of_peer
+from sessiontap.sessions.id_sources import ClientConnection, connection_evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,10 @@ def _key_prefix(*parts: str) -> bytes:
     return digest("\0".join(parts).encode("utf-8", "surrogatepass"))[:8]
 
 
-def match_scope_of(family: str, caller: Caller | None, peer: Peer, name: str, session: str | None = None) -> MatchScope:
+def match_scope_of(
+    family: str, caller: Caller | None, connection: ClientConnection, name: str, session: str | None = None
+) -> MatchScope:
     """Return a call's scope. `name` is the session's name by the rules, `session` an id from the app or its agent."""
     if caller is not None:
         return MatchScope(f"process {caller.id}", family, session=session)
-    return MatchScope(of_peer(peer).value, family, name, session)
+    return MatchScope(connection_evidence(connection).value, family, name, session)

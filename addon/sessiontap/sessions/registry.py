@@ -1,12 +1,12 @@
-"""The sessions that are known: their first name, their next step, when they were last heard of.
+"""The known sessions: their first name, their next step, the time of their last call.
 
-A session's id follows from the call alone (see `ids`), but for one thing: where `idle` or `max_calls` ends a session of
-generated id, the next one of the same evidence and name needs another id. The first keeps the plain id, which is the
-**key**; later ones add the time of their first call. So proxies that share nothing agree until a limit is reached, and
-a call's record restores all that is remembered with `id`, `name`, `step`, `key` and the time of its end.
+A session's id follows from the call alone (see `ids`), with one exception: after `idle` or `max_calls` ends a session
+of generated id, the next one of the same evidence and name needs another id. The first session keeps the plain id,
+which is the **key**; later ones add the time of their first call. So proxies that share nothing agree until a limit is
+reached, and `id`, `name`, `step`, `key` and end time of a recorded call restore all that is remembered.
 
-Memory is bounded: the session that was silent for longest is forgotten first. If it comes back, its steps begin again
-at 0; if it has a limit, it begins a new session, because the old one may well have ended.
+Memory is bounded: the least recently used session is forgotten first. If it comes back, its steps begin again at 0; if
+it has a limit, a new session begins, because the old one may have ended.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from sessiontap.bounded import BoundedDict
 from sessiontap.callers.caller import Caller
 from sessiontap.llm.call import Call
 from sessiontap.rules.decision import Decision
+from sessiontap.sessions.id_sources import ClientConnection, SessionEvidence, replaces, session_evidence
 from sessiontap.sessions.ids import derived_id, is_verbatim
-from sessiontap.sessions.ladder import Evidence, Peer, climb, replaces
 from sessiontap.sessions.session import Session
 
 MAX_SESSIONS = 50_000
@@ -35,12 +35,12 @@ class _State:
 
 
 class Registry:
-    """Gives each call its session. For one thread; all times are Unix nanoseconds."""
+    """Assigns each call its session. For one thread; all times are Unix nanoseconds."""
 
     def __init__(self, max_sessions: int = MAX_SESSIONS) -> None:
         self._states: BoundedDict[str, _State] = BoundedDict(max_sessions, self._forget)
         self._current: dict[str, str] = {}
-        """Key -> id of the latest session, where that is not the key itself."""
+        """Key -> id of the latest session, if that is not the key itself."""
         self.gaps = False
         """Sessions have been forgotten, or (set from outside) the log was not read back to its beginning."""
 
@@ -55,27 +55,28 @@ class Registry:
         app_name: str | None = None,
         call: Call | None,
         caller: Caller | None,
-        peer: Peer,
+        connection: ClientConnection,
         now: int,
         conversation: str | None = None,
-        listens: bool | None = None,
-        counts: bool = True,
-        taken: Session | None = None,
+        is_server: bool | None = None,
+        increments_step: bool = True,
+        reserved_session: Session | None = None,
     ) -> Session:
-        """The session of a call that begins `now`, and its step there; counts the call, unless `counts` is False.
+        """Return the session of a call that begins `now` (Unix nanoseconds), with the call's step in it.
 
-        `app_id` and `app_name` are what the app itself sent in session headers; for `conversation` and `listens` see
-        `ladder.climb`. `taken` is what was assigned before the call could say more of itself: its step is the call's
-        where the session is the same, and is given back where it is not.
+        `app_id` and `app_name` come from the app's own session headers; for `conversation` and `is_server` see
+        `id_sources.session_evidence`. The next call gets the next step, unless `increments_step` is False.
+        `reserved_session` was assigned to a WebSocket's upgrade, before the call's messages were known: the call takes
+        its step if it belongs to the same session; else the step is released.
         """
-        evidence = climb(
+        evidence = session_evidence(
             decision,
             app_id=app_id,
             agent=call.agent if call else None,
             caller=caller,
-            peer=peer,
+            connection=connection,
             conversation=conversation,
-            listens=listens,
+            is_server=is_server,
         )
         name = app_name if app_name and not replaces(decision, "session.name") else decision.name
         key = None
@@ -83,34 +84,34 @@ class Registry:
             verbatim = is_verbatim(evidence.value)
             id = evidence.value if verbatim else derived_id(evidence.source, evidence.value, name)
         else:
-            id, key = self._generated(decision, evidence, name, now, taken)
+            id, key = self._generated(decision, evidence, name, now, reserved_session)
 
         state = self._states.get(id)
         if state is None:
             self._states.put(id, state := _State(name, 0, now, key))
         step = state.steps
-        if taken is not None and taken.id == id:
-            step = taken.step
-        elif counts:
+        if reserved_session is not None and reserved_session.id == id:
+            step = reserved_session.step
+        elif increments_step:
             state.steps += 1
-            self._give_back(taken)
+            self._release(reserved_session)
         state.last = max(state.last, now)
         renamed_to = name if name != state.name else None
         return Session(id, state.name, step, evidence.source, renamed_to, key)
 
-    def _give_back(self, taken: Session | None) -> None:
-        """A step that no call will have, unless another call has the next one already."""
-        state = self._states.peek(taken.id) if taken is not None else None
-        if taken is not None and state is not None and state.steps == taken.step + 1:
+    def _release(self, reserved: Session | None) -> None:
+        """Release a step that no call will have, unless another call has the next one already."""
+        state = self._states.peek(reserved.id) if reserved is not None else None
+        if reserved is not None and state is not None and state.steps == reserved.step + 1:
             state.steps -= 1
 
     def ended(self, session_id: str, now: int) -> None:
-        """A call of the session ended: `idle` counts from here."""
+        """Note that a call of the session ended: `idle` increments_step from here."""
         if state := self._states.peek(session_id):
             state.last = max(state.last, now)
 
     def restore(self, id: str, name: str, step: int, last: int, key: str | None = None) -> None:
-        """Take over a recorded call; `last` is when it ended. Any order does; the oldest first is best."""
+        """Take in a recorded call; `last` is when it ended. Any order works; the oldest first is best."""
         state = self._states.peek(id)
         if state is None:
             self._states.put(id, state := _State(name, 0, last, key))
@@ -122,9 +123,9 @@ class Registry:
                 self._current[key] = id
 
     def _generated(
-        self, decision: Decision, evidence: Evidence, name: str, now: int, taken: Session | None
+        self, decision: Decision, evidence: SessionEvidence, name: str, now: int, reserved_session: Session | None
     ) -> tuple[str, str | None]:
-        """Id and key (None where it is the id) of the session that is open, or of a new one."""
+        """Return id and key (None if it is the id) of the session that is open, or of a new one."""
         key = derived_id(evidence.source, evidence.value, name)
         id = self._current.get(key, key)
         state = self._states.peek(id)
@@ -134,7 +135,7 @@ class Registry:
             ended = self.gaps and (idle is not None or limit is not None)
         else:
             silent = idle is not None and now - state.last > idle * _SECOND
-            counted = state.steps - (taken is not None and taken.id == id)
+            counted = state.steps - (reserved_session is not None and reserved_session.id == id)
             ended = silent or (limit is not None and counted >= limit)
         if ended:
             started = now

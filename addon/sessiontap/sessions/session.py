@@ -1,13 +1,16 @@
-"""The session that a call was given."""
+"""The session and the link that a call was given, and its default path. Plain values."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
+from sessiontap.llm.call import Agent
 from sessiontap.rules.decision import Source
+from sessiontap.rules.path import slug
 
 Evidence = Literal["declared", "exact", "strong", "weak", "new"]
+"""What a link rests on, the best first; `conversations` says what each means."""
 Kind = Literal["new", "continue", "retry", "branch", "parallel", "compaction", "auxiliary", "subagent"]
 
 
@@ -21,13 +24,13 @@ class Session:
     source: Source
     renamed_to: str | None = None
     key: str | None = None
-    """The id of the first session of the same evidence and name, where `idle` or `max_calls` has ended that one.
-    With `id`, `name`, `step` and the time of a call it is all that a restart needs."""
+    """The id of the first session of the same evidence and name, if `idle` or `max_calls` has ended that one.
+    A restart restores a session from `id`, `name`, `step`, `key` and the time of a call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """How a call hangs on earlier ones. `parent` is a call id, None where it is not known for certain."""
+    """How a call is linked to earlier ones. `parent` is a call id, None if it is not certain."""
 
     conversation: str | None = None
     parent: str | None = None
@@ -35,10 +38,25 @@ class Link:
     parent_trace: str | None = None
     """The parent call's trace id as its own server named it (TraceForge), else its call id."""
     kind: Kind | None = None
-    """What the call is to its conversation; None where it belongs to none."""
+    """The call's part in its conversation; None if it belongs to none."""
     root: str | None = None
-    """The conversation that the whole tree of agents began with: a sub-agent's own `conversation` is another."""
+    """The conversation at the root of the tree of agents: a sub-agent's own `conversation` is another one."""
     lineage: tuple[str, ...] = ()
     """The sub-agents from the main one down to the one that calls; empty for the main one."""
     session: str | None = None
-    """The session id of the agent whose tool the calling one is, where its own is but a run's (`Agent.of_run`)."""
+    """The session id of the agent that uses this one as a tool, if this one declares only a run (`Agent.of_run`)."""
+
+
+def agent_path(agent: Agent | None, operation: str | None, lineage: tuple[str, ...] = ()) -> str:
+    """Return a call's default path: `/main`, `/main/general-purpose/explore` or, for a program that is no known agent,
+    its operation: `/chat`.
+
+    `lineage` is `Link.lineage`; without it a known agent's own word for its sub-agent counts. An unknown program has a
+    main agent only once one of its calls is known to be a sub-agent's.
+    """
+    if not lineage and agent is not None and agent.subagent:
+        lineage = (agent.subagent,)
+    if not lineage:
+        no_model = agent is None or operation == "other"  # settings, events: no call of a model
+        return "/" + (slug(operation or "other") or "other") if no_model else "/main"
+    return "/" + "/".join(("main", *(slug(name) or "subagent" for name in lineage)))

@@ -1,4 +1,4 @@
-"""Which tools the results of a request come from, where the request holds them without their calls."""
+"""The names of the tools whose results a request holds without their calls."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def gave(*ids: str) -> list[dict[str, Any]]:
 
 def named(talk: Talk, body: dict[str, Any], scope: MatchScope = RESPONSES) -> tuple[str | None, ...]:
     """The names of the results, in order, as far as they are known."""
-    asked = talk.conversations.named(scope, read(body, "/v1/responses").asked)
+    asked = talk.conversations.with_tool_names(scope, read(body, "/v1/responses").asked)
     assert [name for _, name in asked.results if name] == list(asked.tool_results)
     return tuple(name for _, name in asked.results)
 
@@ -76,4 +76,4 @@ def test_where_an_id_is_believed(scope: MatchScope, names: tuple[str | None, ...
 def test_what_the_request_names_is_left_alone() -> None:
     call = {"type": "function_call", "call_id": "call_aBcD1eF", "name": "mine", "arguments": "{}"}
     asked = read({"input": [call, *gave("call_aBcD1eF")]}, "/v1/responses").asked
-    assert talked(("call_aBcD1eF", "look")).conversations.named(RESPONSES, asked).tool_results == ("mine",)
+    assert talked(("call_aBcD1eF", "look")).conversations.with_tool_names(RESPONSES, asked).tool_results == ("mine",)

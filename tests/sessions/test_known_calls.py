@@ -5,15 +5,15 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessiontap.sessions.known import LONGEST, Known, KnownCalls
+from sessiontap.sessions.known_calls import MAX_AGE, KnownCall, KnownCalls
 from sessiontap.sessions.match_scope import MatchScope
 
 
-def call(id: str, at: int = 0) -> Known:
-    return Known(id, MatchScope("p", "f"), at, "c", "c", (), b"", None, None)
+def call(id: str, at: int = 0) -> KnownCall:
+    return KnownCall(id, MatchScope("p", "f"), at, "c", "c", (), b"", None, None)
 
 
-def ids(calls: list[Known]) -> list[str]:
+def ids(calls: list[KnownCall]) -> list[str]:
     return [one.id for one in calls]
 
 
@@ -46,7 +46,7 @@ def test_a_key_taken_back() -> None:
 
 
 def test_what_was_forgotten_is_not_indexed_again() -> None:
-    calls = KnownCalls(most=1)
+    calls = KnownCalls(max_calls=1)
     calls.add(gone := call("a"))
     calls.add(call("b"))
     calls.index(gone, ["key"])
@@ -58,14 +58,14 @@ def test_age_counts_from_the_last_use() -> None:
     calls.add(old := call("old", 1))
     calls.add(call("mid", 2))
     calls.use(old, 10)
-    calls.forget(LONGEST + 3)
+    calls.forget_old(MAX_AGE + 3)
     assert calls.get("old") is old
     assert calls.get("mid") is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 4)), max_size=80))
 def test_every_key_leads_to_a_call_that_is_known(events: list[tuple[int, int]]) -> None:
-    calls = KnownCalls(most=5)
+    calls = KnownCalls(max_calls=5)
     for n, (id, key) in enumerate(events):
         one = calls.get(str(id))
         if one is None:

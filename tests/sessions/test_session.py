@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sessiontap.llm.call import Agent
-from sessiontap.sessions.agent_path import agent_path
+from sessiontap.sessions.session import agent_path
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,160 @@
+"""Which evidence decides, rung by rung."""
+
+from __future__ import annotations
+
+import pytest
+
+from sessiontap.callers import Caller, Process
+from sessiontap.llm.call import Agent
+from sessiontap.rules.decision import Decision, Rung
+from sessiontap.sessions.id_sources import CLIENT_IDLE, ClientConnection, SessionEvidence, session_evidence
+
+CALLER = Caller(id="c-1", pid=10, started=5, name="bot", tree=Process(8, "run.sh", 4, id="t-1"))
+AGENT = Agent("claude-code", session="claude-session-1")
+LOCAL = ClientConnection("conn-1", "127.0.0.1")
+
+APP = SessionEvidence("app", "app-session", given=True)
+NATIVE = SessionEvidence("native", "claude-session-1", given=True)
+PROCESS = SessionEvidence("process", "c-1")
+TREE = SessionEvidence("process-tree", "t-1")
+CONNECTION = SessionEvidence("connection", "connection conn-1")
+
+
+def evidence(
+    *rungs: Rung,
+    app_id: str | None = None,
+    agent: Agent | None = AGENT,
+    caller: Caller | None = CALLER,
+    connection: ClientConnection = LOCAL,
+    decision: Decision | None = None,
+    conversation: str | None = None,
+    is_server: bool | None = None,
+) -> SessionEvidence:
+    decision = decision or Decision(name="n", ladder=rungs or (Rung("auto"),))
+    return session_evidence(
+        decision,
+        app_id=app_id,
+        agent=agent,
+        caller=caller,
+        connection=connection,
+        conversation=conversation,
+        is_server=is_server,
+    )
+
+
+@pytest.mark.parametrize(
+    ("rungs", "expected"),
+    [
+        pytest.param([Rung("auto")], NATIVE, id="auto is native first"),
+        pytest.param([Rung("native")], NATIVE, id="native"),
+        pytest.param([Rung("process")], PROCESS, id="process"),
+        pytest.param([Rung("process-tree")], TREE, id="process-tree"),
+        pytest.param([Rung("connection")], CONNECTION, id="connection"),
+        pytest.param([Rung("template", "run 7")], SessionEvidence("template", "run 7", given=True), id="template"),
+        pytest.param([Rung("literal", "nightly")], SessionEvidence("literal", "nightly", given=True), id="literal"),
+        pytest.param([Rung("template", None), Rung("process")], PROCESS, id="a template without its value"),
+        pytest.param([Rung("template", ""), Rung("process")], PROCESS, id="an empty template"),
+        pytest.param([Rung("template", "  "), Rung("process")], PROCESS, id="a blank template"),
+        pytest.param([Rung("conversation"), Rung("process-tree")], TREE, id="a call of no conversation"),
+        pytest.param([Rung("conversation")], CONNECTION, id="a ladder that yields nothing"),
+        pytest.param([], NATIVE, id="no ladder is auto"),
+    ],
+)
+def test_the_first_source_that_yields_decides(rungs: list[Rung], expected: SessionEvidence) -> None:
+    assert evidence(*rungs) == expected
+
+
+@pytest.mark.parametrize(
+    ("agent", "caller", "expected"),
+    [
+        pytest.param(AGENT, CALLER, NATIVE, id="an agent's own"),
+        pytest.param(None, CALLER, PROCESS, id="no agent"),
+        pytest.param(Agent("aider"), CALLER, PROCESS, id="an agent that sends no session"),
+        pytest.param(Agent("x", session="s" * 257), CALLER, PROCESS, id="an id that is too long to be one"),
+        pytest.param(Agent("x", session="a\x00b"), CALLER, PROCESS, id="control characters in it"),
+        pytest.param(None, None, CONNECTION, id="nobody is known"),
+    ],
+)
+def test_auto(agent: Agent | None, caller: Caller | None, expected: SessionEvidence) -> None:
+    assert evidence(agent=agent, caller=caller) == expected
+
+
+@pytest.mark.parametrize("is_server", [True, False, None])
+def test_the_source_conversation_is_the_conversation_whoever_calls(is_server: bool | None) -> None:
+    found = evidence(Rung("conversation"), Rung("process"), conversation="conv-1", is_server=is_server)
+    assert found == SessionEvidence("conversation", "conv-1")
+
+
+@pytest.mark.parametrize(
+    ("agent", "is_server", "conversation", "expected"),
+    [
+        pytest.param(None, True, "conv-1", SessionEvidence("conversation", "conv-1"), id="a server"),
+        pytest.param(None, True, None, PROCESS, id="a server's call of no conversation"),
+        pytest.param(None, False, "conv-1", PROCESS, id="no server"),
+        pytest.param(None, None, "conv-1", PROCESS, id="not known"),
+        pytest.param(AGENT, True, "conv-1", NATIVE, id="an agent's own id comes first"),
+    ],
+)
+def test_auto_of_a_server_is_the_conversation(
+    agent: Agent | None, is_server: bool | None, conversation: str | None, expected: SessionEvidence
+) -> None:
+    assert evidence(agent=agent, is_server=is_server, conversation=conversation) == expected
+
+
+@pytest.mark.parametrize(
+    ("decision", "expected"),
+    [
+        pytest.param(Decision(), APP, id="keep"),
+        pytest.param(Decision(existing="replace", set_by={"session.id": "r"}), NATIVE, id="replace by a rule's id"),
+        pytest.param(Decision(existing="replace", set_by={"session.name": "r"}), APP, id="a default never replaces"),
+        pytest.param(Decision(set_by={"session.id": "r"}), APP, id="keep, whatever the rules say"),
+    ],
+)
+def test_the_apps_own_id_comes_first_unless_a_rule_replaces_it(decision: Decision, expected: SessionEvidence) -> None:
+    assert evidence(app_id="app-session", decision=decision) == expected
+
+
+@pytest.mark.parametrize("app_id", ["", " ", "a\nb", "x" * 257], ids=["empty", "blank", "newline", "too long"])
+def test_what_the_app_sent_is_not_always_an_id(app_id: str) -> None:
+    assert evidence(app_id=app_id) == NATIVE
+
+
+@pytest.mark.parametrize(
+    ("tree", "expected"),
+    [
+        pytest.param(Process(8, "run.sh", 4), SessionEvidence("process-tree", "8 4"), id="pid and start time"),
+        pytest.param(Process(8, "run.sh", None), PROCESS, id="a pid alone is used again"),
+        pytest.param(None, PROCESS, id="no tree"),
+    ],
+)
+def test_a_process_tree_is_known_by_its_root(tree: Process | None, expected: SessionEvidence) -> None:
+    caller = Caller(id="c-1", pid=10, started=5, name="bot", tree=tree)
+    assert evidence(Rung("process-tree"), Rung("process"), caller=caller) == expected
+
+
+def client(ip: str | None = None, proxy_user: str | None = None, local: bool | None = None) -> ClientConnection:
+    return ClientConnection("c", ip, proxy_user, local)
+
+
+@pytest.mark.parametrize(
+    ("connection", "value", "idle"),
+    [
+        pytest.param(client("10.0.0.9", "ci"), "client 10.0.0.9 ci", CLIENT_IDLE, id="remote, with a user"),
+        pytest.param(client("127.0.0.1", "ci"), "client 127.0.0.1 ci", CLIENT_IDLE, id="local, with a user"),
+        pytest.param(client("10.0.0.9"), "client 10.0.0.9", CLIENT_IDLE, id="remote"),
+        pytest.param(client("127.0.0.1"), "connection c", None, id="local, process not found"),
+        pytest.param(client("::1"), "connection c", None, id="local, IPv6"),
+        pytest.param(client("::ffff:127.0.0.1"), "connection c", None, id="local, mapped"),
+        pytest.param(client("10.0.0.1", local=True), "connection c", None, id="local by another address"),
+        pytest.param(client("fe80::1%eth0"), "client fe80::1%eth0", CLIENT_IDLE, id="link-local with its zone"),
+        pytest.param(client(), "connection c", None, id="no address"),
+        pytest.param(client(None, "ci"), "client - ci", CLIENT_IDLE, id="a user, no address"),
+    ],
+)
+def test_without_a_process_the_connection_decides(connection: ClientConnection, value: str, idle: float | None) -> None:
+    assert evidence(agent=None, caller=None, connection=connection) == SessionEvidence("connection", value, idle=idle)
+
+
+def test_the_source_connection_is_the_connection_alone() -> None:
+    found = evidence(Rung("connection"), caller=None, connection=client("10.0.0.9", "ci"))
+    assert found == SessionEvidence("connection", "connection c")
