@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.seed import SEED
 from tests.trace.conftest import CALLER, INFO, call_map
 
 from sessiontap import trace
@@ -20,7 +21,6 @@ from sessiontap.trace.body import Plain
 from sessiontap.trace.index.database import remove
 from sessiontap.trace.maintenance import verify
 
-SEED = int(os.environ.get("SESSIONTAP_SEED") or random.SystemRandom().randrange(10**6))
 FLIPS = 400
 CUTS = 150
 TEXT = "You are a helpful assistant. " * 80

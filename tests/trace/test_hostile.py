@@ -159,7 +159,7 @@ VALUES = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_value_in_any_place_costs_that_record_alone(whole: list[dict[str, Any]], data: st.DataObject) -> None:
     odd: list[Any] = []

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.seed import SEED
 from tests.trace.conftest import CALLER, call_map
 
 from sessiontap import trace
@@ -100,7 +101,7 @@ def the_file_alone_deleted(path: Path) -> None:
 
 
 def garbage(path: Path) -> None:
-    path.write_bytes(random.randbytes(30_000))
+    path.write_bytes(random.Random(SEED).randbytes(30_000))
 
 
 def truncated(path: Path) -> None:

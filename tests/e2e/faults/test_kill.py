@@ -20,6 +20,7 @@ import zstandard
 from tests.e2e.faults.load import RULES, Crowd, serve
 from tests.e2e.faults.warm import Warm
 from tests.e2e.lab import ROOT, Lab, own_environment
+from tests.support.seed import SEED
 
 from sessiontap import trace
 from sessiontap.demo import redirect
@@ -41,7 +42,6 @@ TOGETHER = 0.5
 """The share of kills that end the process which writes the log, too, as the end of a container does."""
 TORN = 0.3
 """The share of kills, of both processes, after which the last record is cut, as a machine that fails may leave it."""
-SEED = int(os.environ.get("SESSIONTAP_SEED") or random.SystemRandom().randrange(10**6))
 
 
 def on_disk(segment: Path) -> tuple[dict[int, dict[str, Any]], int | None]:

@@ -1,0 +1,22 @@
+"""Every run draws the same values, so that a failure repeats; SESSIONTAP_SEED=random draws new ones, and says which."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from tests.support.seed import IS_FIXED, SEED
+
+settings.register_profile("fixed", derandomize=True)
+settings.register_profile("drawn", derandomize=False, print_blob=True)
+settings.load_profile("fixed" if IS_FIXED else "drawn")
+
+
+@pytest.hookimpl(tryfirst=True)  # before hypothesis reads its option
+def pytest_configure(config: pytest.Config) -> None:
+    if not IS_FIXED and config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(SEED)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not IS_FIXED:
+        terminalreporter.write_line(f"to repeat: SESSIONTAP_SEED={SEED}")
