@@ -1,7 +1,7 @@
 """A dictionary of bounded size.
 
-Whatever a client, a server or the passage of time can add keys to is kept in one of these: what was used least
-recently goes first. Safe to use from several threads.
+Whatever a client, a server or the passage of time can add keys to is kept in one of these: the least recently
+used item goes first. Safe to use from several threads.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import overload
 class BoundedDict[K: Hashable, V]:
     """At most `most` items. `put` and `get` use an item, `peek` and `in` do not.
 
-    `dropped(key, value)` is called for each item that had to go to make room for another: what hangs on it goes, too.
+    `dropped(key, value)` is called for each item that had to make room for another, so that what refers to it goes, too.
     """
 
     __slots__ = ("_dropped", "_items", "_lock", "_most")

@@ -1,4 +1,4 @@
-"""One HTTP exchange as plain values: what every room reads and none of them changes.
+"""One HTTP exchange as plain values, which every package reads and none changes.
 
 Bodies here are decoded (no content-encoding). Header names keep the case they came in; look-ups ignore it.
 """
@@ -22,13 +22,13 @@ class Headers:
         self._first: dict[str, str] | None = None
 
     def get(self, name: str) -> str | None:
-        """The first value of `name`, or None."""
+        """Return the first value of `name`, or None."""
         if self._first is None:
             self._first = {key.lower(): value for key, value in reversed(self.fields)}
         return self._first.get(name.lower())
 
     def all(self, name: str) -> list[str]:
-        """Every value of `name`, in order."""
+        """Return every value of `name`, in order."""
         name = name.lower()
         return [value for key, value in self.fields if key.lower() == name]
 
@@ -52,12 +52,12 @@ class Headers:
 
 
 def in_url(host: str) -> str:
-    """A host as a URL writes it: an IPv6 address stands in brackets (RFC 3986, 3.2.2)."""
+    """Return a host as a URL writes it: an IPv6 address stands in brackets (RFC 3986, 3.2.2)."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def with_brackets(url: str, *hosts: str | None) -> str:
-    """A recorded URL, in which one of `hosts` may be an IPv6 address without brackets, with them."""
+    """Return a recorded URL with brackets around its host, if that is one of `hosts` and an IPv6 address."""
     scheme, between, rest = url.partition("://")
     for host in hosts:
         if host and ":" in host and between and rest.startswith(host):
@@ -72,7 +72,7 @@ class UrlParts(NamedTuple):
     host: str
     """Without brackets, in lower case."""
     port: int | None
-    """None if it names none, or what is no port."""
+    """None if the URL names no valid port."""
     target: str
     """Path and query."""
 
@@ -96,7 +96,7 @@ class UrlParts(NamedTuple):
 
 @dataclass(frozen=True)
 class Request:
-    """A request as the app asked for it: `target` is path and query, `body` None where it is not at hand."""
+    """A request as the app asked for it: `target` is path and query, `body` None if it is not at hand."""
 
     method: str
     host: str
@@ -119,7 +119,7 @@ class Request:
 
     @property
     def url(self) -> str:
-        """The absolute URL, the port left out where it is the scheme's own."""
+        """The absolute URL, without the port if it is the scheme's own."""
         default = {"https": 443, "http": 80}.get(self.scheme)
         port = "" if self.port == default else f":{self.port}"
         return f"{self.scheme}://{in_url(self.host)}{port}{self.target}"

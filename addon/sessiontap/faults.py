@@ -36,7 +36,7 @@ class Faults:
         self.tell = tell
 
     def guard(self, kind: str) -> Guard:
-        """Anything raised inside ends the block, is counted and told, and goes no further."""
+        """Return a context manager: an exception inside ends the block, is counted and told, and goes no further."""
         return Guard(self, kind)
 
     def caught(self, kind: str, error: BaseException) -> None:
@@ -46,7 +46,7 @@ class Faults:
         self.report(kind, f"{type(error).__name__}: {error}{place}")
 
     def report(self, kind: str, text: str) -> None:
-        """Count a fault that is already words."""
+        """Count a fault of `kind` that `text` describes; the first is logged and told."""
         self.counts[kind] += 1
         if self.counts[kind] == 1:
             logger.warning(

@@ -1,6 +1,6 @@
-"""How Sessiontap starts a Python of its own: the proxy of `exec` and the demo, the recorder.
+"""Start a Python of our own: the proxy of `exec` and the demo, the recorder.
 
-It runs wherever its user happens to be, in folders that hold anything. So it takes no module from there: a `yaml.py` or
+It runs in whatever folder its user is in. So it takes no module from there: a `yaml.py` or
 a folder `sessiontap` in the working directory is data, not code that the proxy runs.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
-"""Where the package is imported from: a checkout, or site-packages."""
+"""The folder that the package is imported from: a checkout, or site-packages."""
 
 
 def command(*arguments: str) -> list[str]:

@@ -1,7 +1,7 @@
-"""Folders for their user alone, and the one that Sessiontap keeps its own state in.
+"""Folders for their user alone, and the folder of Sessiontap's own state.
 
-That is `~/.sessiontap`. Where it cannot be written (a read-only home, a user without one) a folder of the same user
-among the temporary files stands in for it, and whoever starts something says so: a proxy must start all the same.
+That is `~/.sessiontap`. If it cannot be written (a read-only home, a user without one), a folder of the same user among
+the temporary files takes its place, and every command that starts something says so: a proxy must start all the same.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ OTHERS_MAY_WRITE = 0o022
 def make(folder: Path) -> None:
     """Make `folder` and what is missing above it, each 0700 whatever the umask. Raises OSError.
 
-    One that is there already keeps its mode, but that of this user which others may write to is closed to them.
+    A folder that exists keeps its mode, except that others lose the right to write to one of this user.
     """
     missing: list[Path] = []
     place = folder

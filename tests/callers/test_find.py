@@ -493,7 +493,7 @@ def test_without_sock_diag_the_tables_are_read(stage: Stage, monkeypatch: pytest
     def refused(*_: object) -> None:
         raise PermissionError(1, "not permitted")
 
-    monkeypatch.setattr("sessiontap.callers.sock_diag.SockDiag._send", refused)
+    monkeypatch.setattr("sessiontap.callers.socket_owner.SockDiag._send", refused)
     peer = stage.client(stage.listen())
     finder = linux.Finder()
     assert finder.find_known(peer.client, peer.proxy, NONE) is None

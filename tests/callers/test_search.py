@@ -123,7 +123,7 @@ def test_without_sock_diag_it_is_left_to_a_thread(
     def refused(*_: object) -> None:
         raise PermissionError(1, "not permitted")
 
-    monkeypatch.setattr("sessiontap.callers.sock_diag.SockDiag._send", refused)
+    monkeypatch.setattr("sessiontap.callers.socket_owner.SockDiag._send", refused)
     search = finder.search()
     question = ask(search, stage.client(stage.listen()).accepted)
     assert finish(search) == [Answer(question, None)]

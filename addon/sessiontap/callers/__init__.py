@@ -1,17 +1,17 @@
-"""Who is calling: a connection -> the process at its other end.
+"""Find the process behind a connection.
 
 Imports nothing of the project but its leaves; psutil only where there is no /proc. `find` is the one function behind
 which each platform has its module (`linux`, `portable`):
 
 - `find(client, proxy, env_names)`: the whole look-up, for a thread beside the event loop.
-- `find_known(client, proxy, env_names)`: the same answer, within a millisecond, where it takes no long search: a
-  process that was found lately or just started, a remote client, a closed socket. Else None: then call `find`. It may
-  be called on the loop, and should: on a thread beside a busy loop each of a look-up's many small system calls waits
-  for the interpreter's lock, up to 5 ms.
-- `search()`: look-ups that need the long search share one, a little at a time, on the loop; None where each needs a
+- `find_known(client, proxy, env_names)`: the same answer within a millisecond, if it takes no long search: for a
+  process that was found lately or just started, a remote client, a closed socket. Else None: then call `find`. Call it
+  on the loop: on a thread beside a busy loop each of a look-up's many small system calls waits for the interpreter's
+  lock, up to 5 ms.
+- `search()`: look-ups that need the long search share one, a little at a time, on the loop; None if each needs a
   thread. A burst of connections costs one walk over all processes, not one each.
 - `warm_up()`: before the first look-up, so that the first takes no longer than others.
-- `listens(caller)`: whether the process is a server.
+- `listens(caller)`: tells whether the process is a server.
 - `forget()`: empties the memory, which is bounded anyway.
 
 All are safe to call from several threads, and none raises.
@@ -34,13 +34,13 @@ __all__ = ["Caller", "Found", "Process", "find", "find_known", "forget", "listen
 
 
 def find(client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found:
-    """The process that opened a connection which was just accepted.
+    """Return the process that opened a connection which was just accepted.
 
-    `client` is the peer's address (getpeername), `proxy` the address that the client connected to (getsockname; where
+    `client` is the peer's address (getpeername), `proxy` the address that the client connected to (getsockname; if
     connections are redirected, the one that the client meant). `env_names` are the variables that are wanted of the
     process's environment. Of several processes that hold the connection, it is the one from which the others have it.
 
-    Reasons for there being none: `remote client`; `gone` (it has closed the socket or ended; the uid is known where
+    Reasons for there being none: `remote client`; `gone` (it has closed the socket or ended; the uid is known if
     the kernel still knows it); `not permitted` (another user's process); `not visible` (in another pid namespace);
     `not found in time`; `look-up failed: ...`.
     """
@@ -52,7 +52,7 @@ def find(client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[s
 
 
 def find_known(client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found | None:
-    """What `find` would answer, where that takes 50 microseconds to a millisecond; else None. Waits for nothing."""
+    """Return what `find` would, if that takes 50 microseconds to a millisecond; else None. Waits for nothing."""
     try:
         finder = _finder()
     except Exception:
@@ -61,7 +61,7 @@ def find_known(client: tuple[str, int], proxy: tuple[str, int], env_names: froze
 
 
 def search() -> Search | None:
-    """A search that look-ups share: see `search.Search`. None where the platform has none; then call `find`."""
+    """Return a search that look-ups share (`search.Search`). None if the platform has none; then call `find`."""
     try:
         return _finder().search()
     except Exception:
@@ -75,7 +75,7 @@ def warm_up() -> None:
 
 
 def listens(caller: Caller) -> bool | None:
-    """Whether the process has a listening TCP socket; None where that cannot be known (any more).
+    """Whether the process has a listening TCP socket; None if that cannot be known (any more).
 
     Costs about 0.15 ms; an answer is kept for five seconds.
     """
@@ -87,14 +87,14 @@ def listens(caller: Caller) -> bool | None:
 
 
 def forget() -> None:
-    """Empties the memory of processes."""
+    """Empty the memory of processes."""
     if _finder.cache_info().currsize:
         _finder().forget()
 
 
 @cache
 def _finder() -> linux.Finder | portable.Finder:
-    """The platform's module, chosen once. Raises ImportError where psutil is needed and missing."""
+    """Return the platform's finder, made once. Raises ImportError if psutil is needed and missing."""
     if sys.platform == "linux":
         from sessiontap.callers import linux
 

@@ -25,7 +25,7 @@ class Address:
 
 
 def parse(address: tuple[str, int]) -> Address:
-    """`(host, port)`, or what getpeername gives for IPv6, zone and all. Raises ValueError for anything else."""
+    """Read `(host, port)`, or what getpeername gives for IPv6, zone and all. Raises ValueError for anything else."""
     try:
         host, port = str(address[0]).partition("%")[0], int(address[1])
         packed = socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)

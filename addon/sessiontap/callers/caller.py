@@ -1,9 +1,16 @@
-"""The values that a caller look-up gives."""
+"""The values that a look-up returns, and the ids of processes, which need no memory: two proxies on a machine, or one
+restarted, give the same process the same id."""
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from uuid import UUID, uuid5
+
+_NAMESPACE = UUID("6b1d6c53-5f0e-5f52-9c43-6f1f9d1f0c27")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +36,7 @@ class Caller:
     started: int | None
     """Unix nanoseconds."""
     name: str | None
-    """What a person calls it: an interpreter's is its script's."""
+    """The name that a person uses: an interpreter's is its script's."""
     names: tuple[str, ...] = ()
     """Every name a rule may match: comm, base names of argv[0] and exe, the script's for an interpreter."""
     exe: str | None = None
@@ -52,10 +59,25 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The answer of a look-up: a caller, or why there is none."""
+    """The result of a look-up: a caller, or the reason why there is none."""
 
     caller: Caller | None = None
     uid: int | None = None
-    """The socket's owner, known even where the process is not."""
+    """The socket's owner, known even if the process is not."""
     reason: str | None = None
     """Why there is no caller: `remote client`, `gone`, `not permitted`, ..."""
+
+
+def process_id(machine: str, pid: int, start: int | str) -> str:
+    """Return the UUIDv5 of a machine (see `machine`), a pid and a start time in whatever unit that machine counts."""
+    return str(uuid5(_NAMESPACE, f"{machine}\n{pid}\n{start}"))
+
+
+@cache
+def machine() -> str:
+    """Return this boot of this machine and the pid namespace that we see: in it, pid and start time name a process."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return f"{file.read().strip()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return platform.node()

@@ -1,4 +1,4 @@
-"""A Linux process -> its Caller, kept per (pid, start time).
+"""Read a Linux process into its `Caller`, remembered per (pid, start time).
 
 What a program can change under the same pid is read anew at each look-up, for about 20 microseconds: comm, executable,
 command line (exec(2), a title) and working folder. The rest is read once. Ancestors stay as first seen: they are who
@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from sessiontap.bounded import BoundedDict
-from sessiontap.callers import cgroup, identity, procfs, tree
-from sessiontap.callers.caller import Caller, Process
+from sessiontap.callers import procfs, tree
+from sessiontap.callers.caller import Caller, Process, machine, process_id
 from sessiontap.callers.names import Names, names
 from sessiontap.callers.procfs import ProcessFolder, Stat
 
@@ -28,7 +28,7 @@ type _Image = tuple[str, str | None, bytes, int]
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What a Caller was made from, to tell whether it still holds."""
+    """The facts that a Caller was made from, to tell whether it still holds."""
 
     image: _Image
     asked: frozenset[str]
@@ -45,7 +45,7 @@ class Details:
         self._members: BoundedDict[tuple[int, int, str], tree.Member] = BoundedDict(_ANCESTORS)
 
     def read(self, folder: ProcessFolder, env_names: frozenset[str]) -> Caller:
-        """The caller as it is now. Raises OSError or ValueError where the process has ended or cannot be read."""
+        """Return the caller as it is now. Raises OSError or ValueError if the process has ended or cannot be read."""
         stat = folder.stat()
         image = (stat.comm, folder.link("exe"), folder.command_line(), stat.stack)
         key = (folder.pid, stat.ticks)
@@ -72,7 +72,7 @@ class Details:
         return caller
 
     def forget(self) -> None:
-        """Empties the memory."""
+        """Empty the memory."""
         self._seen.clear()
         self._members.clear()
 
@@ -80,9 +80,9 @@ class Details:
         comm, exe, command_line, _ = image
         argv = procfs.parse_command_line(command_line)
         named = names(comm, exe, argv)
-        group = cgroup.parse(folder.cgroup())
+        group = procfs.parse_cgroup(folder.cgroup())
         uid = folder.uid()
-        id = identity.process_id(identity.machine(), folder.pid, stat.ticks)
+        id = process_id(machine(), folder.pid, stat.ticks)
         member = _member(folder.pid, id, stat, named, group)
         process = member.process
         if before is None:
@@ -128,13 +128,13 @@ class Details:
         if member is None:
             argv = procfs.parse_command_line(folder.command_line())
             named = names(stat.comm, folder.link("exe"), argv)
-            id = identity.process_id(identity.machine(), folder.pid, stat.ticks)
-            member = _member(folder.pid, id, stat, named, cgroup.parse(folder.cgroup()))
+            id = process_id(machine(), folder.pid, stat.ticks)
+            member = _member(folder.pid, id, stat, named, procfs.parse_cgroup(folder.cgroup()))
             self._members.put(key, member)
         return replace(member, session=stat.session, group=stat.group)
 
 
-def _member(pid: int, id: str, stat: Stat, named: Names, group: cgroup.Group) -> tree.Member:
+def _member(pid: int, id: str, stat: Stat, named: Names, group: procfs.ControlGroup) -> tree.Member:
     process = Process(pid, named.name or "", procfs.started(stat.ticks), named.all, id)
     return tree.Member(process, stat.session, stat.group, named.shell, group.container, group.unit)
 
@@ -150,7 +150,7 @@ def warm_up() -> None:
 
 
 def _user(uid: int | None) -> str | None:
-    """The account's name; None where it has none."""
+    """Return the account's name; None if it has none."""
     import pwd  # not on Windows
 
     if uid is None:

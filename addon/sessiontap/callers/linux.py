@@ -1,4 +1,4 @@
-"""Who is calling, on Linux: the connection's socket by sock_diag, its process by /proc."""
+"""Find the process behind a connection on Linux: its socket by sock_diag, the process by /proc."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable
 
 from sessiontap.bounded import BoundedDict
-from sessiontap.callers import addresses, details, identity, proc_net
+from sessiontap.callers import addresses, details, socket_owner
 from sessiontap.callers.addresses import Address
-from sessiontap.callers.caller import Caller, Found
+from sessiontap.callers.caller import Caller, Found, machine, process_id
 from sessiontap.callers.procfs import ProcessFolder
 from sessiontap.callers.scan import NotFound, Scan
 from sessiontap.callers.search import Search
-from sessiontap.callers.sock_diag import Owner, SockDiag
+from sessiontap.callers.socket_owner import Owner, SockDiag
 
 _ASK_AGAIN = 5.0
 """Seconds after which a process may have begun to listen, or ceased to."""
@@ -31,33 +31,33 @@ class Finder:
         self._listens: BoundedDict[str, tuple[bool, float]] = BoundedDict(512)
 
     def find(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found:
-        """The process at the other end of an accepted connection; see `sessiontap.callers.find`."""
+        """Return the process at the other end of an accepted connection; see `sessiontap.callers.find`."""
         return self._guarded(lambda: self._find(client, proxy, env_names))
 
     def find_known(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found | None:
-        """What `find` answers, where that takes no long search; see `sessiontap.callers.find_known`."""
+        """Return what `find` does, if that takes no long search; see `sessiontap.callers.find_known`."""
         return self._guarded(lambda: self._find_known(client, proxy, env_names))
 
     def listens(self, caller: Caller) -> bool | None:
-        """Whether the process has a listening TCP socket; None where that cannot be known (any more)."""
+        """Whether the process has a listening TCP socket; None if that cannot be known (any more)."""
         try:
             return self._listening(caller)
         except Exception:
             return None
 
     def warm_up(self) -> None:
-        """Do at once what only the first look-up would take long for."""
-        identity.machine()
+        """Do what would make the first look-up slow."""
+        machine()
         details.warm_up()
         with contextlib.suppress(OSError):
             self._sockets.listening()  # opens the netlink socket
 
     def search(self) -> Search:
-        """A search that look-ups share."""
+        """Return a search that look-ups share."""
         return Search(self, self._scan)
 
     def forget(self) -> None:
-        """Empties all memory."""
+        """Empty all memory."""
         self._scan.forget()
         self._details.forget()
         self._listens.clear()
@@ -76,11 +76,11 @@ class Finder:
         return self.described(folder, owner, env_names) or Found(uid=owner.uid, reason="gone")
 
     def owner(self, client: tuple[str, int], proxy: tuple[str, int]) -> Owner | Found:
-        """The socket's owner, or the answer if there is none. Raises OSError if only a table would tell."""
+        """Return the socket's owner, or the answer if there is none. Raises OSError if only a table would tell."""
         return self._owner(client, proxy, tables=False)
 
     def without(self, client: tuple[str, int], proxy: tuple[str, int], owner: Owner, why: str) -> Found:
-        """The answer after a walk that did not find the holder: it may have closed the socket meanwhile."""
+        """Return the answer after a walk that did not find the holder: it may have closed the socket meanwhile."""
         later = self._guarded(lambda: self._gone(client, proxy))
         return later or Found(uid=owner.uid, reason=why)
 
@@ -104,7 +104,7 @@ class Finder:
         return self.described(folder, owner, env_names) if folder else None
 
     def described(self, folder: ProcessFolder, owner: Owner, env_names: frozenset[str]) -> Found | None:
-        """The holder with all that is known of it, None if it has ended. Closes the folder."""
+        """Return the holder with all that is known of it, None if it has ended. Closes the folder."""
         with folder:
             try:
                 return Found(self._details.read(folder, env_names), uid=owner.uid)
@@ -112,7 +112,7 @@ class Finder:
                 return None
 
     def _owner(self, client: tuple[str, int], proxy: tuple[str, int], *, tables: bool = True) -> Owner | Found:
-        """The socket's owner, or the answer where there is none. Raises OSError where the kernel cannot be asked."""
+        """Return the socket's owner, or the answer if there is none. Raises OSError if the kernel cannot be asked."""
         try:
             local, remote = addresses.parse(client), addresses.parse(proxy)
         except ValueError as error:
@@ -139,20 +139,20 @@ class Finder:
         except OSError:
             if not tables:
                 raise
-            return proc_net.owner(local, remote)
+            return socket_owner.owner_by_table(local, remote)
 
     def _listening(self, caller: Caller) -> bool | None:
         seen = self._listens.get(caller.id)
         if seen is not None and time.monotonic() < seen[1]:
             return seen[0]
         with ProcessFolder(caller.pid) as folder:
-            if identity.process_id(identity.machine(), caller.pid, folder.stat().ticks) != caller.id:
+            if process_id(machine(), caller.pid, folder.stat().ticks) != caller.id:
                 return None  # the number is another process's by now
             sockets = folder.sockets()
         try:
             listening = self._sockets.listening()
         except OSError:
-            listening = proc_net.listening()
+            listening = socket_owner.listening_by_table()
         answer = not listening.isdisjoint(sockets)
         self._listens.put(caller.id, (answer, time.monotonic() + _ASK_AGAIN))
         return answer

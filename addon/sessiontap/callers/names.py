@@ -1,8 +1,7 @@
-"""What a process is called: by a person (`name`), and by everything that a rule may match (`all`).
+"""The names of a process: the one that a person uses (`name`), and all that a rule may match (`all`).
 
-design: "A name matches any of: the kernel's name (comm), the base name of argv[0], of the executable, and for an
-interpreter that of its script." The name that a person would say is the first of script, argv[0], executable, comm that
-says something:
+A rule may match the kernel's name (comm), the base name of argv[0], that of the executable, and for an interpreter that
+of its script. The name that a person uses is the first of script, argv[0], executable, comm that says something:
 
 - comm is cut to 15 bytes by the kernel and may be the main thread's own name (`MainThread`), so it comes last;
 - argv[0] may be `-bash` (a login shell), `/proc/self/exe` (a program that started itself again: its executable counts)
@@ -34,7 +33,7 @@ class Names:
 
 
 def names(comm: str | None, exe: str | None, argv: Sequence[str]) -> Names:
-    """The names of a process by its comm, the path of its executable and its command line; each may be unknown."""
+    """Return a process's names by its comm, the path of its executable and its command line; each may be unknown."""
     image = base(exe.removesuffix(_DELETED)) if exe else ""
     program = _program(argv[0], image, alone=len(argv) == 1) if argv else ""
     kind = interpreter(program or image)
@@ -48,12 +47,12 @@ def names(comm: str | None, exe: str | None, argv: Sequence[str]) -> Names:
 
 
 def _forms(name: str) -> tuple[str, ...]:
-    """On Windows `claude.exe` is claude."""
+    """Return the forms of a name: on Windows `claude.exe` is claude."""
     return (name[:-4], name) if name.lower().endswith(".exe") and len(name) > 4 else (name,)
 
 
 def _program(first: str, image: str, *, alone: bool) -> str:
-    """The program that argv[0] names, or nothing where it names none."""
+    """Return the program that argv[0] names, or nothing if it names none."""
     if not first or first.startswith(_SELF):
         return ""
     if alone and " " in first and base(first) != image:
@@ -62,7 +61,7 @@ def _program(first: str, image: str, *, alone: bool) -> str:
 
 
 def _title(text: str) -> str:
-    """The program in a title written over the command line: `gunicorn: master [app]`, `npm exec x`, `/opt/x --y z`."""
+    """Return the program in a title over the command line: `gunicorn: master [app]`, `npm exec x`, `/opt/x --y z`."""
     head = text.partition(": ")[0]
     if head.startswith("/"):
         return base(head.partition(" -")[0])

@@ -1,8 +1,8 @@
-"""Who is calling, by psutil: macOS, Windows and the BSDs.
+"""Find the process behind a connection by psutil: on macOS, Windows and the BSDs.
 
 psutil has no look-up of one connection, only lists, which take tens of milliseconds: of the whole machine
-(Windows, BSD), or, where that needs root, of one process at a time (macOS), those found lately first and then the
-newest. Sessions and process groups are asked of the system where it has them; control groups are unknown here.
+(Windows, BSD), or, if that needs root, of one process at a time (macOS), those found lately first and then the
+newest. Sessions and process groups are asked of the system if it has them; control groups are unknown here.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from sessiontap.bounded import BoundedDict
-from sessiontap.callers import addresses, identity, tree
+from sessiontap.callers import addresses, tree
 from sessiontap.callers.addresses import Address
-from sessiontap.callers.caller import Caller, Found, Process
+from sessiontap.callers.caller import Caller, Found, Process, machine, process_id
 from sessiontap.callers.names import Names, names
 from sessiontap.callers.procfs import text
 
@@ -47,7 +47,7 @@ class Finder:
         """The last list of connections, and when it was begun (monotonic)."""
 
     def find(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found:
-        """The process at the other end of an accepted connection; see `sessiontap.callers.find`."""
+        """Return the process at the other end of an accepted connection; see `sessiontap.callers.find`."""
         try:
             return self._find(client, proxy, env_names)
         except Exception as error:
@@ -55,11 +55,11 @@ class Finder:
             return Found(reason=f"look-up failed: {type(error).__name__}: {error}")
 
     def find_known(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found | None:
-        """None: every answer takes a search here."""
+        """Return None: every answer takes a search here."""
         return None
 
     def listens(self, caller: Caller) -> bool | None:
-        """Whether the process has a listening TCP socket; None where that cannot be known (any more)."""
+        """Whether the process has a listening TCP socket; None if that cannot be known (any more)."""
         try:
             process = self._psutil.Process(caller.pid)
             if _id(process) != caller.id:
@@ -69,14 +69,14 @@ class Finder:
             return None
 
     def warm_up(self) -> None:
-        """Do at once what only the first look-up would take long for."""
-        identity.machine()
+        """Do what would make the first look-up slow."""
+        machine()
 
     def search(self) -> None:
-        """None: here a look-up waits for the system, so it needs a thread of its own."""
+        """Return None: here a look-up waits for the system, so it needs a thread of its own."""
 
     def forget(self) -> None:
-        """Empties all memory."""
+        """Empty all memory."""
         self._callers.clear()
         self._lately.clear()
 
@@ -105,7 +105,7 @@ class Finder:
         return Found(caller, uid=caller.uid)
 
     def _in_table(self, ends: tuple[Address, Address]) -> psutil.Process | None:
-        """The holder by the list of the whole machine. Raises AccessDenied where it is there without its process."""
+        """Return the holder by the list of the whole machine. Raises AccessDenied if the list hides the process."""
         for item in self._table():
             if _ends(item.laddr, item.raddr) == ends and item.status != self._psutil.CONN_TIME_WAIT:
                 if item.pid is None:
@@ -114,7 +114,7 @@ class Finder:
         return None
 
     def _table(self) -> list[Any]:
-        """The connections of the whole machine, listed after this was called: those who wait together share a list."""
+        """Return the connections of the whole machine, listed after this was called: waiting threads share a list."""
         called = time.monotonic()
         with self._listing:
             if self._listed[0] <= called:
@@ -123,7 +123,7 @@ class Finder:
             return self._listed[1]
 
     def _search(self, ends: tuple[Address, Address]) -> psutil.Process | None:
-        """The holder by asking each process. Raises AccessDenied where it may be one that cannot be asked."""
+        """Return the holder by asking each process. Raises AccessDenied if it may be one that cannot be asked."""
         until = time.monotonic() + _DEADLINE
         denied = None
         for process in self._candidates():
@@ -141,7 +141,7 @@ class Finder:
         return None
 
     def _candidates(self) -> Iterator[psutil.Process]:
-        """The processes found lately, then all others, the highest pids first; our own last."""
+        """Yield the processes found lately, then all others, the highest pids first; our own last."""
         us = os.getpid()
         lately = [pid for pid, _ in self._lately.newest(_ASK_FIRST) if pid != us]
         others = sorted(set(self._psutil.pids()).difference(lately, (us,)), reverse=True)
@@ -150,14 +150,14 @@ class Finder:
                 yield self._psutil.Process(pid)
 
     def _opener(self, process: psutil.Process, ends: tuple[Address, Address]) -> psutil.Process:
-        """The topmost ancestor that holds the connection too: descriptors pass from parent to child."""
+        """Return the topmost ancestor that holds the connection too: descriptors pass from parent to child."""
         with contextlib.suppress(self._psutil.Error):
             while (parent := process.parent()) is not None and _holds(parent, ends):
                 process = parent
         return process
 
     def _describe(self, process: psutil.Process, env_names: frozenset[str]) -> Caller:
-        """The caller as it is now; its ancestors as first seen. Raises psutil.Error where it has ended."""
+        """Return the caller as it is now, its ancestors as first seen. Raises psutil.Error if it has ended."""
         key = _id(process)
         before = self._callers.get(key)
         named, exe, argv = self._named(process)
@@ -194,7 +194,7 @@ class Finder:
         return caller
 
     def _member(self, process: psutil.Process) -> tree.Member:
-        """The process as the walk up its tree sees it. Raises psutil.Error where it has ended."""
+        """Return the process as a member of its tree. Raises psutil.Error if it has ended."""
         named, _, _ = self._named(process)
         value = Process(process.pid, named.name or "", _nanoseconds(process), named.all, _id(process))
         return tree.Member(value, _leader("getsid", process.pid), _leader("getpgid", process.pid), named.shell)
@@ -206,7 +206,7 @@ class Finder:
         return names(text(comm) if comm else None, path, argv), path, argv
 
     def _ask[T](self, fact: Callable[[], T]) -> T | None:
-        """None where the fact may not be known, or is no longer."""
+        """Return a fact; None if it may not be known, or is no longer."""
         try:
             return fact()
         except (self._psutil.Error, OSError):
@@ -218,7 +218,7 @@ def _holds(process: psutil.Process, ends: tuple[Address, Address]) -> bool:
 
 
 def _ends(local: tuple[str, int] | tuple[()], remote: tuple[str, int] | tuple[()]) -> tuple[Address, Address] | None:
-    """Both ends of a listed connection; None where it has no other end."""
+    """Return both ends of a listed connection; None if it has no other end."""
     try:
         return (addresses.parse(local), addresses.parse(remote)) if local and remote else None
     except ValueError:
@@ -226,7 +226,7 @@ def _ends(local: tuple[str, int] | tuple[()], remote: tuple[str, int] | tuple[()
 
 
 def _id(process: psutil.Process) -> str:
-    return identity.process_id(identity.machine(), process.pid, f"{process.create_time():.6f}")
+    return process_id(machine(), process.pid, f"{process.create_time():.6f}")
 
 
 def _nanoseconds(process: psutil.Process) -> int:
@@ -234,7 +234,7 @@ def _nanoseconds(process: psutil.Process) -> int:
 
 
 def _leader(function: str, pid: int) -> int | None:
-    """The pid of the leader of a process's session or group; None where the system has none or will not say."""
+    """Return the pid of the leader of a process's session or group; None if the system has none or will not say."""
     ask = getattr(os, function, None)
     if ask is None:
         return None

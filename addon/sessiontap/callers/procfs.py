@@ -1,12 +1,13 @@
-"""What /proc says about one process (proc(5)).
+"""Read /proc for one process (proc(5)).
 
-Every read goes through an open descriptor of the folder /proc/PID. It stays that process's even when the number is
-given to another one: reads of a process that has ended fail with ESRCH, so that two processes can never be mixed up.
+Every read goes through an open descriptor of the folder /proc/PID. It stays that process's even after another
+process gets the number: reads of a process that has ended fail with ESRCH, so that two processes can never be mixed up.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Container
 from dataclasses import dataclass
@@ -16,6 +17,11 @@ ARGV_LIMIT = 32 * 1024
 _ENVIRON_LIMIT = 4 * 1024 * 1024
 _TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 10_000_000
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)
+
+_CONTAINER_ID = re.compile(r"(?:^|[/:-])([0-9a-f]{64})(?:\.scope)?(?=/|$)")
+_CONTAINER_NAME = re.compile(r"/(?:lxc\.payload\.|lxc/)([^/]+)|/machine-([^/]+)\.scope(?=/|$)")
+_UNIT = re.compile(r"/([^/]+\.(?:service|scope))(?=/|$)")
+_MONITOR = ("conmon-", "libpod-conmon-", "crio-conmon-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +38,19 @@ class Stat:
     """Where the stack starts: by address randomisation elsewhere after each exec(2); 0 where it may not be known."""
 
 
+@dataclass(frozen=True, slots=True)
+class ControlGroup:
+    """A process's container, and the service or scope that systemd runs it in.
+
+    `container` is its id, or its name for LXC and machines; `unit` is the path of the innermost systemd unit.
+    """
+
+    container: str | None = None
+    unit: str | None = None
+
+
 class ProcessFolder:
-    """/proc/PID, held open. Raises FileNotFoundError where there is no such process; use it in a `with`."""
+    """/proc/PID, held open. Raises FileNotFoundError if there is no such process; use it in a `with`."""
 
     __slots__ = ("fd", "pid")
 
@@ -48,54 +65,54 @@ class ProcessFolder:
         self.close()
 
     def close(self) -> None:
-        """Lets the process go."""
+        """Close the folder."""
         os.close(self.fd)
 
     def stat(self) -> Stat:
-        """Raises OSError where the process has ended."""
+        """Return /proc/PID/stat. Raises OSError if the process has ended."""
         return parse_stat(self._read("stat", 4096))
 
     def command_line(self) -> bytes:
-        """Raises OSError where the process has ended; empty for a zombie."""
+        """Return the command line, empty for a zombie. Raises OSError if the process has ended."""
         return self._read("cmdline", ARGV_LIMIT)
 
     def link(self, name: str) -> str | None:
-        """Where `exe` or `cwd` points; None where it may not be known or there is none."""
+        """Return the target of `exe` or `cwd`; None if it may not be read or there is none."""
         try:
             return text(os.readlink(os.fsencode(name), dir_fd=self.fd)).removesuffix(" (deleted)")
         except OSError:
             return None
 
     def environ(self, names: Container[str]) -> dict[str, str] | None:
-        """The named variables as the process was started with them; None where they may not be read."""
+        """Return the named variables as the process was started with them; None if they may not be read."""
         try:
             return parse_environ(self._read("environ", _ENVIRON_LIMIT), names)
         except OSError:
             return None
 
     def cgroup(self) -> str:
-        """The text of /proc/PID/cgroup; empty where it may not be read."""
+        """Return the text of /proc/PID/cgroup, empty if it may not be read."""
         try:
             return text(self._read("cgroup", 65536))
         except OSError:
             return ""
 
     def uid(self) -> int | None:
-        """The effective user id."""
+        """Return the effective user id; None if it may not be read."""
         try:
             return parse_uid(self._read("status", 4096))
         except OSError:
             return None
 
     def socket_at(self, number: int) -> int | None:
-        """The inode of the socket at that file descriptor."""
+        """Return the inode of the socket at that file descriptor; None if there is none."""
         try:
             return parse_socket(os.readlink(f"fd/{number}", dir_fd=self.fd))
         except OSError:
             return None
 
     def sockets(self) -> set[int]:
-        """The inodes of all its sockets. Raises OSError where they may not be read."""
+        """Return the inodes of all its sockets. Raises OSError if they may not be read."""
         fds = os.open("fd", _FLAGS | os.O_DIRECTORY, dir_fd=self.fd)
         try:
             found = set()
@@ -179,6 +196,37 @@ def parse_uid(status: bytes) -> int | None:
     _, found, rest = status.partition(b"\nUid:")
     cells = rest.split(None, 2)
     return int(cells[1]) if found and len(cells) > 1 else None
+
+
+def parse_cgroup(data: str) -> ControlGroup:
+    """Return what /proc/PID/cgroup says: `hierarchy:controllers:path` lines, of which any may name the container.
+
+    Container runtimes name a container's group by its 64 hexadecimal digits (`docker-ID.scope`, `/docker/ID`,
+    `cri-containerd-ID.scope`, `crio-ID.scope`, `libpod-ID.scope`, `/kubepods/.../ID`), LXC and machinectl by its name.
+    Inside a container the paths are relative to it: its own processes show none.
+    """
+    container = unit = None
+    for line in data.splitlines():
+        cells = line.split(":", 2)
+        if len(cells) != 3:
+            continue
+        path = cells[2]
+        if container is None:
+            container = _container(path)
+        if unit is None and cells[1] in ("", "name=systemd"):
+            units = list(_UNIT.finditer(path))
+            unit = path[: units[-1].end()] if units else None
+    return ControlGroup(container, unit)
+
+
+def _container(path: str) -> str | None:
+    ids = list(_CONTAINER_ID.finditer(path))
+    if ids:
+        # A container's monitor has a group of its own, named by it, and does not run inside.
+        start = path.rfind("/", 0, ids[-1].start(1)) + 1
+        return None if path.startswith(_MONITOR, start) else ids[-1].group(1)
+    names = _CONTAINER_NAME.search(path)
+    return (names.group(1) or names.group(2).replace("\\x2d", "-")) if names else None
 
 
 def parse_socket(link: str) -> int | None:

@@ -1,11 +1,11 @@
-"""A socket's inode number -> the process that holds it, found in /proc/PID/fd.
+"""Find the process that holds a socket, by the socket's inode number in /proc/PID/fd.
 
 Three steps, each dearer than the one before: the processes that were found lately (tens of microseconds), those that
 were just started, as most are that connect for the first time (a fifth of a millisecond), and all others from the
 newest on (milliseconds, some fifty microseconds a process; bounded by SEARCH). The last is what connections that wait
 at the same time share: see `search.py`.
 
-Several may hold it: descriptors pass from parent to child at fork(2), by the same number, never upwards. So where the
+Several may hold it: descriptors pass from parent to child at fork(2), by the same number, never upwards. So if the
 holder was started only just now, its ancestors are asked, and the topmost that holds the socket there is the caller.
 """
 
@@ -45,7 +45,7 @@ class Scan:
         self._known: BoundedDict[int, int] = BoundedDict(_KNOWN)
 
     def known(self, inode: int) -> ProcessFolder | None:
-        """The holder, if it is one of those found lately; the caller of this closes the folder."""
+        """Return the holder, if it is one of those found lately; the caller of this closes the folder."""
         until = time.thread_time() + _AT_ONCE
         lately = self._known.newest(_ASK_FIRST)
         target = f"socket:[{inode}]"
@@ -69,7 +69,7 @@ class Scan:
         return None
 
     def newest(self, inode: int, uid: int | None) -> ProcessFolder | None:
-        """The holder, if it is one of its user's newest processes; the caller of this closes the folder."""
+        """Return the holder, if it is one of its user's newest processes; the caller of this closes it."""
         until = time.thread_time() + _AT_ONCE
         target = f"socket:[{inode}]"
         for pid in _last_given():
@@ -86,9 +86,9 @@ class Scan:
         return None
 
     def search(self, inode: int) -> ProcessFolder:
-        """The holder among all processes; the caller of this closes the folder.
+        """Return the holder among all processes; the caller of this closes the folder.
 
-        Raises NotFound, and OSError where /proc cannot be read.
+        Raises NotFound, and OSError if /proc cannot be read.
         """
         until = time.thread_time() + SEARCH
         walk = self.walk()
@@ -100,7 +100,7 @@ class Scan:
         raise NotFound("not permitted" if walk.denied else "not visible")
 
     def walk(self) -> Walk:
-        """A walk over the sockets of all processes: those found lately first, then the newest. Raises OSError."""
+        """Return a walk over the sockets of all processes: those found lately first, then the newest. Raises OSError."""
         return Walk([pid for pid, _ in self._known.newest(_ASK_FIRST)])
 
     def holder(self, held: Held) -> ProcessFolder | None:
@@ -109,7 +109,7 @@ class Scan:
         return self._opener(folder, held.inode, held.number) if folder is not None else None
 
     def forget(self) -> None:
-        """Empties the memory."""
+        """Empty the memory."""
         self._known.clear()
 
     def _pinned(self, pid: int, number: int, inode: int) -> ProcessFolder | None:
@@ -125,7 +125,7 @@ class Scan:
         return folder
 
     def _opener(self, holder: ProcessFolder, inode: int, number: int) -> ProcessFolder:
-        """The topmost ancestor that holds the socket at that descriptor too, or the holder itself."""
+        """Return the topmost ancestor that holds the socket at that descriptor too, or the holder itself."""
         best = holder
         try:
             stat = holder.stat()
@@ -213,7 +213,7 @@ def _last_given() -> Iterator[int]:
 
 
 def _last_number() -> int:
-    """The last number that a process or thread was given; 0 where that is not known."""
+    """Return the last number that a process or thread was given; 0 if that is not known."""
     try:
         with open("/proc/loadavg", "rb", buffering=0) as file:
             return int(file.read(128).split()[-1])
@@ -222,7 +222,7 @@ def _last_number() -> int:
 
 
 def _number(pid: int, target: str, until: float) -> int | None:
-    """The descriptor at which the process holds the socket, the highest numbers tried first.
+    """Return the descriptor at which the process holds the socket, the highest numbers tried first.
 
     Raises OSError where they may not be seen, NotFound when this thread's time is `until`.
     """

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sessiontap.callers import details, scan
 from sessiontap.callers.caller import Found
 from sessiontap.callers.scan import Held, Scan, Walk
-from sessiontap.callers.sock_diag import Owner
+from sessiontap.callers.socket_owner import Owner
 
 if TYPE_CHECKING:
     from sessiontap.callers.linux import Finder

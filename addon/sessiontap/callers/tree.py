@@ -1,9 +1,8 @@
-"""The process tree that a process belongs to: what the id source `process-tree` stands for.
+"""The process tree that a process belongs to, for the id source `process-tree`.
 
-design: "one per direct child of the login session's leader, container or service (the leader itself where it is no
-shell), so that a script and its helpers share one".
-
-The root is found by walking up from the process, and stopping below the first of these:
+There is one tree per direct child of the leader of a login session, container or service, or per leader, if that is no
+shell. So a script and its helpers share one. The root is found by walking up from the process, and stopping below the
+first of these:
 
 1. the edge of its session (setsid), container or systemd unit: the parent is in another one;
 2. a shell at its prompt that leads its session or its process group, as job control has it: each command that a person

@@ -1,6 +1,9 @@
-"""The owner of a TCP connection, asked of the Linux kernel by netlink (sock_diag(7), linux/inet_diag.h).
+"""Ask the Linux kernel for the owner of a TCP connection: by netlink, or from /proc/net/tcp.
 
-An exact look-up takes about 5 microseconds on a socket that is kept open; reading /proc/net/tcp takes milliseconds.
+- Netlink (sock_diag(7), linux/inet_diag.h): an exact look-up takes about 5 microseconds on a socket that stays open.
+- /proc/net/tcp, for kernels and sandboxes without sock_diag: milliseconds if there are thousands of connections. Its
+  format is in the kernel's documentation (proc_net_tcp); each 32-bit word of an address is printed as the machine
+  would print that number.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ import errno
 import os
 import socket
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Lock
 
@@ -30,10 +34,12 @@ _REPLY = struct.Struct("=BBBB")  # family, state, timer, retransmits
 _NUMBERS = struct.Struct("=IIIII")  # expires, receive queue, send queue, uid, inode
 _REPLY_PORTS, _REPLY_NUMBERS = 16 + 4, 16 + 4 + 48
 
+_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The socket's inode number, 0 where its process has closed it; `uid` is None where the kernel no longer knows."""
+    """The socket's inode number, 0 if its process has closed it; `uid` is None if the kernel no longer knows."""
 
     inode: int
     uid: int | None
@@ -49,9 +55,9 @@ class SockDiag:
         self._sequence = 0
 
     def owner(self, local: Address, remote: Address, interface: int = 0) -> Owner | None:
-        """The owner of the socket at `local` that is connected to `remote`; None where there is none.
+        """Return the owner of the socket at `local` that is connected to `remote`; None if there is none.
 
-        `interface` is that of a socket bound to a device. Raises OSError where the kernel cannot be asked.
+        `interface` is that of a socket bound to a device. Raises OSError if the kernel cannot be asked.
         """
         body = _REQUEST.pack(local.family, socket.IPPROTO_TCP, 0, 0, _ANY_STATE) + b"".join(
             (
@@ -73,14 +79,14 @@ class SockDiag:
                 return None
             raise OSError(code, os.strerror(code))
         _, state, _, _ = _REPLY.unpack_from(reply, _HEADER.size)
-        # Where no connection matches, the kernel answers with a listener on the local port, which is somebody else.
+        # If no connection matches, the kernel answers with a listener on the local port, which is somebody else.
         if state == LISTEN or _PORTS.unpack_from(reply, _REPLY_PORTS) != (local.port, remote.port):
             return None
         _, _, _, uid, inode = _NUMBERS.unpack_from(reply, _REPLY_NUMBERS)
         return Owner(inode, uid if inode or uid else None)  # closed: uid 0 may only mean "no longer known"
 
     def listening(self) -> frozenset[int]:
-        """The inodes of all listening TCP sockets of this network namespace. Raises OSError."""
+        """Return the inodes of all listening TCP sockets of this network namespace. Raises OSError."""
         return self._listening(socket.AF_INET) | self._listening(socket.AF_INET6)
 
     def _listening(self, family: int) -> frozenset[int]:
@@ -133,3 +139,56 @@ class SockDiag:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+def encode_address(address: Address, *, wide: bool) -> str:
+    """Return an address as a table prints it (`0100007F:1F90`), as IPv6 if `wide`."""
+    packed = address.packed
+    if wide and len(packed) == 4:
+        packed = b"\0" * 10 + b"\xff\xff" + packed
+    words = struct.unpack(f"={len(packed) // 4}I", packed)
+    return "".join(f"{word:08X}" for word in words) + f":{address.port:04X}"
+
+
+def _rows(table: str) -> Iterator[tuple[str, str, int, int, int]]:
+    """Yield `(local, remote, state, uid, inode)` of each row of a table; other lines are passed over."""
+    for line in table.splitlines()[1:]:
+        cells = line.split()
+        if len(cells) >= 10:
+            yield cells[1], cells[2], int(cells[3], 16), int(cells[7]), int(cells[9])
+
+
+def match_row(table: str, local: str, remote: str) -> Owner | None:
+    """Return the owner in the row of that connection."""
+    for ours, theirs, state, uid, inode in _rows(table):
+        if ours == local and theirs == remote and state != LISTEN:
+            return Owner(inode, uid if inode or uid else None)
+    return None
+
+
+def owner_by_table(local: Address, remote: Address) -> Owner | None:
+    """Return what `SockDiag.owner` returns, from the tables. Raises OSError if there are none."""
+    wide = len(local.packed) == 16
+    if not wide:
+        local_cell, remote_cell = encode_address(local, wide=False), encode_address(remote, wide=False)
+        found = match_row(_read_table(_TABLES[0]), local_cell, remote_cell)
+        if found:
+            return found
+    return match_row(_read_table(_TABLES[1]), encode_address(local, wide=True), encode_address(remote, wide=True))
+
+
+def listening_by_table() -> frozenset[int]:
+    """Return what `SockDiag.listening` returns, from the tables. Raises OSError if there are none."""
+    return frozenset(
+        inode for path in _TABLES for _, _, state, _, inode in _rows(_read_table(path)) if state == LISTEN and inode
+    )
+
+
+def _read_table(path: str) -> str:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        if path == _TABLES[1]:  # a kernel without IPv6
+            return ""
+        raise
