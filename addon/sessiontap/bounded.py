@@ -15,7 +15,7 @@ from typing import overload
 class BoundedDict[K: Hashable, V]:
     """At most `most` items. `put` and `get` use an item, `peek` and `in` do not.
 
-    `dropped(key, value)` is called for each item that had to make room for another, so that what refers to it goes, too.
+    `dropped(key, value)` is called for each item that had to make room for another: what refers to it has to go, too.
     """
 
     __slots__ = ("_dropped", "_items", "_lock", "_most")

@@ -100,7 +100,7 @@ class Scan:
         raise NotFound("not permitted" if walk.denied else "not visible")
 
     def walk(self) -> Walk:
-        """Return a walk over the sockets of all processes: those found lately first, then the newest. Raises OSError."""
+        """Return a walk over the sockets of all processes: those found lately, then the newest. Raises OSError."""
         return Walk([pid for pid, _ in self._known.newest(_ASK_FIRST)])
 
     def holder(self, held: Held) -> ProcessFolder | None:
