@@ -25,8 +25,8 @@ from sessiontap.recording.finished import PlannerUpdate
 from sessiontap.rules import Decision, Facts, Labels, Matched, Rules, SessionFacts, decide, finish
 from sessiontap.sessions import ClientConnection, Link, Registry, Session, agent_path
 from sessiontap.sessions.conversations import Conversations, LinkedCall
-from sessiontap.sessions.match_scope import MatchScope, match_scope_of
 from sessiontap.sessions.declared import conversation_id
+from sessiontap.sessions.match_scope import MatchScope, match_scope_of
 from sessiontap.trace.restore import Head
 from sessiontap.trace.views import WARM_UP
 
@@ -175,7 +175,9 @@ class Planner:
         """Find the conversation of a call and its place in it; `name` is the session's if it is compared."""
         is_upgrade = context.socket is None and opens_socket(context.request)
         scope, key = client.scope(context, name), client.conversation_key
-        return self.conversations.find_link(scope, call, history, context.id, begun, conversation_key=key, upgrade=is_upgrade)
+        return self.conversations.find_link(
+            scope, call, history, context.id, begun, conversation_key=key, upgrade=is_upgrade
+        )
 
     def _session(
         self, context: CallContext, client: _Client, call: Call, decision: Decision, link: Link, begun: int
@@ -262,7 +264,7 @@ class Planner:
         at = update.at - self._set.pop(update.call_id, 0)
         if update.session_id is not None:
             self.registry.ended(update.session_id, at)
-        self.conversations.reply(update.call_id, update.ending, at, update.trace_id)
+        self.conversations.note_reply(update.call_id, update.ending, at, update.trace_id)
 
     def _begun(self, call_id: str, now: int) -> int:
         """When a call began, by the clock as it was when the proxy started."""
