@@ -1,4 +1,4 @@
-"""The house: data flows one way, only proxy/ knows mitmproxy, and the proxy's own path stays small."""
+"""The packages: data flows one way, only proxy/ knows mitmproxy, and the proxy's own path stays small."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "addon" / "sessiontap"
 LEAVES = {"bounded", "exchange", "faults", "linear_regex", "own_python", "private", "trust"}
 """Modules that every package may import, and that import none of ours."""
 MAY_IMPORT = {
-    # room: the rooms that it may import, besides itself and the leaves
+    # package: those that it may import, besides itself and the leaves
     "callers": set(),
     "llm": set(),
     "rules": {"callers", "llm"},
@@ -58,21 +58,21 @@ def imports(file: Path) -> list[tuple[str, bool]]:
     return found
 
 
-def files(room: str) -> list[Path]:
-    return sorted((PACKAGE / room).rglob("*.py"))
+def files(package: str) -> list[Path]:
+    return sorted((PACKAGE / package).rglob("*.py"))
 
 
-def test_every_room_is_in_the_table() -> None:
-    rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and (path / "__init__.py").exists()}
-    assert rooms == set(MAY_IMPORT)
+def test_every_package_is_in_the_table() -> None:
+    packages = {path.name for path in PACKAGE.iterdir() if path.is_dir() and (path / "__init__.py").exists()}
+    assert packages == set(MAY_IMPORT)
 
 
-@pytest.mark.parametrize("room", MAY_IMPORT)
-def test_rooms_import_only_what_they_may(room: str) -> None:
-    allowed = MAY_IMPORT[room] | {room, *LEAVES, "__version__"}
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_packages_import_only_what_they_may(package: str) -> None:
+    allowed = MAY_IMPORT[package] | {package, *LEAVES, "__version__"}
     wrong = [
         f"{file.relative_to(PACKAGE)} imports {module}"
-        for file in files(room)
+        for file in files(package)
         for module, _ in imports(file)
         if module.startswith("sessiontap.") and module.split(".")[1] not in allowed
     ]
@@ -84,27 +84,27 @@ def test_a_leaf_imports_nothing_of_ours(leaf: str) -> None:
     assert not [module for module, _ in imports(PACKAGE / f"{leaf}.py") if module.startswith("sessiontap")]
 
 
-@pytest.mark.parametrize("room", [room for room in MAY_IMPORT if room not in KNOW_MITMPROXY])
-def test_only_the_proxy_room_knows_mitmproxy(room: str) -> None:
+@pytest.mark.parametrize("package", [package for package in MAY_IMPORT if package not in KNOW_MITMPROXY])
+def test_only_the_proxy_package_knows_mitmproxy(package: str) -> None:
     wrong = [
         f"{file.relative_to(PACKAGE)} imports {module}"
-        for file in files(room)
+        for file in files(package)
         for module, _ in imports(file)
         if module.split(".")[0] == "mitmproxy"
     ]
     assert not wrong
 
 
-@pytest.mark.parametrize("room", [room for room in MAY_IMPORT if room not in {"cli", "demo"}])
-def test_the_proxys_path_imports_few_packages(room: str) -> None:
+@pytest.mark.parametrize("package", [package for package in MAY_IMPORT if package not in {"cli", "demo"}])
+def test_the_proxys_path_imports_few_packages(package: str) -> None:
     wrong = [
         f"{file.relative_to(PACKAGE)} imports {module}"
-        for file in files(room)
+        for file in files(package)
         for module, _ in imports(file)
         if (name := module.split(".")[0]) != "sessiontap"
         and name not in sys.stdlib_module_names
         and name not in PROXY_PATH
-        and (room, name) not in LAZY
+        and (package, name) not in LAZY
     ]
     assert not wrong
 
