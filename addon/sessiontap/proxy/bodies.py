@@ -34,7 +34,7 @@ class BodyTap:
         self._room = 0
         """Bytes of the lease that are not used yet."""
         self.pieces: list[bytes] = []
-        """What was kept."""
+        """The bytes that were kept."""
         self.chunks: list[tuple[int, int]] = []
         """(arrival by `perf_counter_ns`, size) of each chunk."""
         self.size = 0
@@ -106,8 +106,8 @@ class BodyTap:
 
 
 # -- which bodies stream ----------------------------------------------------------------------------------------------
-# A reply is held back whole (mitmproxy's default, which lets other addons edit it) only where that cannot be felt: a
-# small JSON or text reply of stated length. An upload streams, and is decided without its body, where it is too large
+# A reply is held back whole (mitmproxy's default, which lets other addons edit it) only if that cannot be felt: a
+# small JSON or text reply of stated length. An upload streams, and is decided without its body, if it is too large
 # to wait for, is plainly no JSON and not known to be small, or belongs to a call in which both sides take turns.
 
 STREAMED_UPLOADS = ("multipart/", "application/octet-stream", "audio/", "video/", "image/")
@@ -119,7 +119,7 @@ SMALL_REPLY = 256 * 1024
 
 
 def upload_streams(content_type: str, length: int | None) -> bool:
-    """Whether a request body is passed on as it comes. `length` is the Content-Length, None where it is not stated."""
+    """Whether a request body is passed on as it comes. `length` is the Content-Length, None if it is not stated."""
     kind = content_type.strip().lower()
     if kind.startswith(BIDIRECTIONAL):
         return True
@@ -138,5 +138,5 @@ def reply_streams(content_type: str, length: int | None) -> bool:
 
 
 def content_length(value: str | None) -> int | None:
-    """A Content-Length header as bytes, None where it is missing or no number."""
+    """A Content-Length header as bytes, None if it is missing or no number."""
     return int(value) if value is not None and value.isascii() and value.isdigit() else None

@@ -1,4 +1,4 @@
-"""mitmproxy's certificate authority, made before the proxy starts where it does not exist yet."""
+"""mitmproxy's certificate authority, made before the proxy starts if it does not exist yet."""
 
 from __future__ import annotations
 

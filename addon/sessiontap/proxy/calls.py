@@ -145,7 +145,7 @@ class Calls:
         return not decision.ignore
 
     def _decided_by_rules(self, context: CallContext, call: Call | None, **request: Any) -> Decision:
-        """What the rules alone say of a call, as far as it is known."""
+        """Return what the rules alone decide of a call, as far as it is known."""
         asked = replace(context.request, **request)
         facts = facts_of(context.connection, context.destination, asked, call, context.time)
         decision, _ = decide(self._rules(), facts, self.planner.environ)

@@ -1,4 +1,4 @@
-"""What is known of a client's connection: who opened it, its proxy user, and whether its traffic concerns us.
+"""The facts about a client's connection: who opened it, its proxy user, and whether its traffic concerns us.
 
 The caller is looked up while the client waits for its CONNECT to be answered: later, the socket may be gone. Look-ups
 that take a search share it, and it is done on the loop a few milliseconds at a time, so that no call waits for long.
@@ -172,7 +172,7 @@ def _adopt(connection: Connection, look: asyncio.Task[Found]) -> None:
 
 
 def _newer(before: Found, now: Found) -> Found:
-    """What is known after one more look-up: a process that has closed its socket meanwhile is still who opened it."""
+    """Return the better of two look-ups: a process that has closed its socket meanwhile is still who opened it."""
     if now.caller is None and before.caller is not None:
         return replace(before, caller=replace(before.caller, env_unread=True))
     return now
@@ -206,7 +206,7 @@ class Destination:
 
 @lru_cache(maxsize=4096)
 def destinations(address: str, name: str | None) -> tuple[str, ...]:
-    """The names of a destination. A client that connects to an IP address names the host in SNI or Host alone; where it
+    """The names of a destination. A client that connects to an IP address names the host in SNI or Host alone; if it
     connects to a host, another name there counts for nothing: the address is where the call goes."""
     if name is None or not is_address(address):
         return (address.lower(),)
@@ -214,7 +214,7 @@ def destinations(address: str, name: str | None) -> tuple[str, ...]:
 
 
 def proxy_user(header: str | None) -> str | None:
-    """The user name of a Proxy-Authorization header with Basic credentials (RFC 7617), None where there is none."""
+    """The user name of a Proxy-Authorization header with Basic credentials (RFC 7617), None if there is none."""
     scheme, _, value = (header or "").partition(" ")
     if scheme.lower() != "basic":
         return None

@@ -44,7 +44,7 @@ class SocketTurn(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done with a call, and why. `session` is None only where the call is ignored."""
+    """The changes to a call, and why they are made. `session` is None only if the call is ignored."""
 
     decision: Decision
     labels: Labels
@@ -57,11 +57,11 @@ class Plan:
     edits: tuple[Edit, ...] = ()
     """Of the request's headers, the gateway's own among them."""
     gateway: Route | Direct | None = None
-    """Where a rule wished a gateway: the way there, or why the call goes to its own host."""
+    """If a rule asks for a gateway: the way there, or why the call goes to its own host."""
     reply_edits: tuple[Edit, ...] = ()
     """Of the response's headers, once it has come."""
     warnings: tuple[str, ...] = ()
-    """What the user should be told, once: keys that were withheld, calls that did not go to their gateway."""
+    """Sentences for the user, each said once: keys that were withheld, calls that did not go to their gateway."""
 
     def summary(self) -> dict[str, Any]:
         """The plan in plain values, for mitmproxy's flow metadata."""

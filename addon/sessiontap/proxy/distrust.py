@@ -48,7 +48,7 @@ Verdict = Literal["distrusts", "suspect", "closes", "nothing"]
 
 
 def failure_of(error: str | None) -> Failure:
-    """What a failed handshake was: `error` is mitmproxy's text, which quotes OpenSSL's."""
+    """Return the kind of a failed handshake: `error` is mitmproxy's text, which quotes OpenSSL's."""
     if error and _ALERT.search(error):
         return "certificate"
     return "closed" if not error or _CLOSED.search(error) else "other"
@@ -114,7 +114,7 @@ class Distrust:
 
 
 def fingerprint(ciphers: Iterable[int], extensions: Iterable[int], protocols: Iterable[bytes]) -> str:
-    """What tells a client's TLS library and its settings, the same for each of its connections.
+    """Return a digest of a client's TLS library and settings, the same for each of its connections.
 
     Values that are drawn by lot for each connection (RFC 8701) and the order of extensions do not count.
     """

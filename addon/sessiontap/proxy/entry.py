@@ -1,4 +1,4 @@
-"""What addon/main.py loads: the one addon object, or one sentence saying why there is none.
+"""Make the one addon object for addon/main.py, or say in one sentence why there is none.
 
 mitmproxy logs a script that fails to load and, at start, ends; but with a traceback. So what a user can mend is said in
 words here. The object outlives a reload of the script (mitmproxy reloads it when its file changes): its state must.
@@ -15,7 +15,7 @@ _DISTRIBUTIONS = {"yaml": "PyYAML"}
 
 
 def addons() -> "list[Any]":
-    """The addons that mitmproxy is to run: one. Ends the process where it cannot be made."""
+    """The addons that mitmproxy is to run: one. Ends the process if it cannot be made."""
     if sys.version_info < OLDEST:
         exit_with_error(
             "it needs Python 3.12 or newer, and this mitmproxy runs on {}.{}. "

@@ -1,4 +1,4 @@
-"""How many files the proxy may have open: raised as far as it may be, and told where that is little.
+"""How many files the proxy may have open: raised as far as it may be, and told if that is little.
 
 A client takes two sockets, and finding its process a few more for a moment. Systems give a program 1,024 at first,
 macOS 256, and let it have more if it asks. If there are none left, mitmproxy refuses connections until there are, and a
@@ -22,7 +22,7 @@ FEW = 1024
 
 
 def raise_limit() -> int | None:
-    """Have as many as may be had, within reason. The limit then in force; None where there is none."""
+    """Have as many as may be had, within reason. The limit then in force; None if there is none."""
     if resource is None:
         return None
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -33,9 +33,9 @@ def of_error(flow: http.HTTPFlow) -> Outcome:
 
 
 def _reset_by_client(flow: http.HTTPFlow, message: str) -> bool:
-    """Which side reset the stream: the client's, where its own HTTP/2 connection has let go of it.
+    """Which side reset the stream: the client's if its own HTTP/2 connection has let go of it.
 
-    mitmproxy does not say (both sides' connections word it alike), so its layers are asked; where they are not as
+    mitmproxy does not say (both sides' connections word it alike), so its layers are asked; if they are not as
     expected, CANCEL is taken for the client's: that is the code with which clients give up (RFC 9113, 7).
     """
     if flow.client_conn.alpn != b"h2":

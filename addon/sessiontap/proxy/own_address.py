@@ -27,7 +27,7 @@ _RECORDED = "/recorded"
 
 
 class Answer(NamedTuple):
-    """What is said of a process's calls."""
+    """The answer about a process's calls."""
 
     recorded: bool
     in_flight: int

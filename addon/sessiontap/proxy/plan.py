@@ -35,7 +35,7 @@ MOST_SET = 10_000
 
 
 class _Client(NamedTuple):
-    """What a request itself says of its session and conversation."""
+    """The client's side of a plan: who asks, and the session and conversation that the request itself names."""
 
     peer: ClientConnection
     app: AppSession | None
@@ -44,6 +44,8 @@ class _Client(NamedTuple):
     """The session id that the app itself sent, else its agent."""
     conversation_key: str | None
     """The name of a conversation that begins with the call if a WebSocket names it; None: the call's own id does."""
+    is_upgrade: bool
+    """It asks for a WebSocket."""
 
     @classmethod
     def of(cls, context: CallContext) -> _Client:
@@ -52,12 +54,13 @@ class _Client(NamedTuple):
         assert call is not None
         app = headers.app_session(context.request.headers, context.destination.host)
         agent_session = call.agent.session if call.agent else None
+        is_upgrade = socket is None and opens_socket(context.request)
         key: str | None = None
         if socket is not None:
             key = socket_conversation(call, socket.upgrade) if socket.is_fresh else None
-        elif opens_socket(context.request) and call.endpoint.operation != "other":
+        elif is_upgrade and call.endpoint.operation != "other":
             key = socket_conversation(call, context.id)
-        return cls(_peer(context.connection), app, app.id if app and app.id else agent_session, key)
+        return cls(_peer(context.connection), app, app.id if app and app.id else agent_session, key, is_upgrade)
 
     def scope(self, context: CallContext, name: str = "") -> MatchScope:
         """Return the scope within which the call's conversation is looked for."""
@@ -173,10 +176,9 @@ class Planner:
         self, context: CallContext, client: _Client, call: Call, history: History, begun: int, name: str = ""
     ) -> LinkedCall:
         """Find the conversation of a call and its place in it; `name` is the session's if it is compared."""
-        is_upgrade = context.socket is None and opens_socket(context.request)
         scope, key = client.scope(context, name), client.conversation_key
         return self.conversations.find_link(
-            scope, call, history, context.id, begun, conversation_key=key, upgrade=is_upgrade
+            scope, call, history, context.id, begun, conversation_key=key, upgrade=client.is_upgrade
         )
 
     def _session(
@@ -281,7 +283,7 @@ def facts_of(
     call: Call | None = None,
     now: int | None = None,
 ) -> Facts:
-    """What the rules may look at; before any request, what is known of the connection."""
+    """Return the facts that rules match; before any request, those of the connection."""
     return Facts(
         host=destination.host,
         caller=connection.caller,
@@ -304,7 +306,7 @@ def _peer(connection: Connection) -> ClientConnection:
 def _warnings(
     decision: Decision, labels: Labels, gateway: Route | Direct | None, edits: Iterable[Edit]
 ) -> Iterator[str]:
-    """What is to be said of a plan. Equal for calls of one kind, so that it is said once."""
+    """The sentences that a user is told of a plan. They are equal for calls of one kind, so that each is said once."""
     withheld = (*decision.withheld, *labels.withheld)
     yield from map(str, withheld)
     if isinstance(gateway, Direct):
@@ -327,7 +329,7 @@ def _path(labels: Labels, decision: Decision, call: Call, link: Link, app: AppSe
 
 
 def _listens(decision: Decision, call: Call, caller: Caller | None) -> bool | None:
-    """Whether the process is a server: asked only where the id ladder wants to know."""
+    """Whether the process is a server; None if the id ladder does not ask."""
     native = call.agent is not None and call.agent.session is not None
     if native or caller is None or all(rung.source != "auto" for rung in decision.ladder):
         return None
@@ -335,7 +337,7 @@ def _listens(decision: Decision, call: Call, caller: Caller | None) -> bool | No
 
 
 def _as_told(call: Call, link: Link) -> Call:
-    """The call, with what its link tells of its agent where that says less."""
+    """Return the call, with its agent completed from its link."""
     agent = call.agent
     if agent is not None and link.session is not None:
         agent = replace(agent, session=link.session)
@@ -350,5 +352,5 @@ def opens_socket(request: Request) -> bool:
 
 
 def socket_conversation(call: Call, upgrade: str) -> str:
-    """What the first conversation on a WebSocket is named by: the server is told of it in the upgrade."""
+    """Return the name of the first conversation on a WebSocket: the server is told of it in the upgrade."""
     return f"{call.endpoint.provider or '-'} socket {upgrade}"

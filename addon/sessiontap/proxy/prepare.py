@@ -44,7 +44,7 @@ def read(request: Request, destination: Destination, wire: bytes | None) -> tupl
 
 
 def history_of(call: Call) -> History:
-    """The conversation so far; an empty one where it is too long to be followed."""
+    """The conversation so far; an empty one if it is too long to be followed."""
     return History() if call.partial or is_too_long(call) else history(call)
 
 

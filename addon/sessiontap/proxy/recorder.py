@@ -1,4 +1,4 @@
-"""Calls that ended, on their way to the recorder's process; what it says, on its way to the user and the planner."""
+"""Hand finished calls to the recorder's process, and its events to the user and the planner."""
 
 from __future__ import annotations
 
@@ -99,11 +99,11 @@ class Recorder:
 
     @property
     def is_closing(self) -> bool:
-        """What `close_aside` began is not done yet."""
+        """Whether `close_aside` is still at work."""
         return self._closer is not None and self._closer.is_alive()
 
     def wait_closed(self, seconds: float) -> None:
-        """Wait for what `close_aside` began."""
+        """Wait for `close_aside` to be done."""
         if self._closer is not None:
             self._closer.join(max(seconds, 0.0))
 
@@ -117,7 +117,7 @@ class Recorder:
         self._handle.hurry()
 
     def receipt(self) -> Receipt:
-        """Returns what tells whether all that was submitted so far is written."""
+        """Return what tells whether all that was submitted so far is written."""
         return self._handle.receipt()
 
     def rules_changed(self, rules: Rules) -> None:
@@ -131,7 +131,7 @@ class Recorder:
         return self._key
 
     def redacted(self, text: str) -> str:
-        """What we are about to say. From any thread."""
+        """Return `text` without credentials. From any thread."""
         return self._redactor.text(text)
 
     def _redact_by(self, rules: Rules) -> Redactor:
@@ -183,7 +183,7 @@ class Recorder:
         self._terminal.say(lines)
 
     def _lost(self, kind: str, text: str) -> None:
-        """What the handle has to tell: no fault of ours, and said as it is."""
+        """Say that records were lost: no fault of ours, and said as it is."""
         logger.warning(f"sessiontap: {text}")
 
 
@@ -200,6 +200,6 @@ class _Clean(logging.Filter):
 
 
 def _patterns(rules: Rules) -> tuple[str, ...]:
-    """What else is redacted: the rules' own patterns, and the proxy's keys that the rules send."""
+    """The further patterns to redact: the rules' own, and the proxy's keys that the rules send."""
     keys = [call_secrets.Credential("proxy-key", key.encode("utf-8", "replace")) for key in rules.keys(environment())]
     return (*rules.redact_patterns, *(needle.text.decode("latin-1") for needle in call_secrets.needles(keys)))

@@ -1,4 +1,4 @@
-"""Replies that the recorder is reading: what they leave, and waiting for those that a new call may go on from."""
+"""Replies that the recorder is reading: their updates, and waiting for those that a new call may go on from."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Unread(NamedTuple):
     offers_tools: bool
     failed: bool
     end: bytes | None
-    """Of the history in its request, where there is one: what a request that goes on from it has in its own."""
+    """The end of the history in its request, if there is one: a request that goes on from it has it in its own."""
     ended: float
 
 
@@ -33,12 +33,12 @@ class Replies:
     """For the proxy's loop, but for `read`."""
 
     def __init__(self, take: Callable[[PlannerUpdate], None]) -> None:
-        """`take` is given what each reply leaves, on the loop."""
+        """`take` is given the update of each reply, on the loop."""
         self._take = take
         self._unread: BoundedDict[str, _Unread] = BoundedDict(MOST_UNREAD)
         """By the ids of their calls."""
         self._read: deque[PlannerUpdate] = deque()
-        """What no call has asked for yet."""
+        """Updates that no call has asked for yet."""
         self._waiting = 0
         self._has_read = asyncio.Event()
         self._unresponsive = False
@@ -60,7 +60,7 @@ class Replies:
         self._unread.pop(call_id)
 
     def read(self, update: PlannerUpdate) -> None:
-        """From any thread: a reply has been read. Waking the loop costs more than reading it, so what it leaves waits
+        """From any thread: a reply has been read. Waking the loop costs more than reading it, so its update waits
         for the next call, unless one is waiting for it."""
         self._read.append(update)
         self._unresponsive = False
@@ -80,7 +80,7 @@ class Replies:
         """The calls of this process whose replies may say what a new one is, whose history is `history`.
 
         They are those that it goes on from or tries again; for one that opens a conversation those that offered tools,
-        of which one may have begun a sub-agent; and any, where what it goes on from is not `settled` without them.
+        of which one may have begun a sub-agent; and any, if it is not `settled` without them what it goes on from.
         """
         stale = time.monotonic() - STALE_AFTER
         for call_id in [call_id for call_id, one in self._unread.items() if one.ended < stale]:

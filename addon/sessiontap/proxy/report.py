@@ -15,7 +15,7 @@ logger = logging.getLogger("sessiontap")
 
 
 class Terminal:
-    """Where call lines go: the terminal itself where mitmproxy logs to it, else mitmproxy's log.
+    """Print call lines: on the terminal itself if mitmproxy logs to it, else in mitmproxy's log.
 
     A log record makes mitmproxy ask all its addons (its deprecated `add_log` hook), which costs more than the call's
     own record does.

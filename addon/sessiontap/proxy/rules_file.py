@@ -47,7 +47,7 @@ class RulesFile:
         self._thread = ThreadPoolExecutor(1, "sessiontap-rules")
 
     def _look(self) -> _Stamp:
-        """What a changed file changes: one stat, about a microsecond."""
+        """The stamp that changes with the file: one stat, about a microsecond."""
         if self.path is None:
             return ()
         try:

@@ -34,7 +34,7 @@ class Master(TapMaster):
         await super().run()
 
     def _choose_confdir(self) -> None:
-        """Where the user names no folder and mitmproxy's own cannot be made, take another one."""
+        """Take another folder if the user names none and mitmproxy's own cannot be made."""
         if not self.options.has_changed("confdir"):
             folder = default_confdir()
             if folder != Path(os.path.expanduser(self.options.confdir)):

@@ -67,7 +67,7 @@ class Service:
         self._rules_file: RulesFile | None = None
         self._state: Path | None = None
         self._home: str | None = None
-        """What the user must be told of the folder of our own state."""
+        """A sentence for the user about the folder of our own state."""
         self._closed: list[Recorder] = []
         """Recorders of earlier options, or of before a reload, that are writing their last calls."""
 

@@ -24,7 +24,7 @@ class SetClock:
 
 
 def _running() -> int:
-    """A clock that nobody sets and that goes on while the machine sleeps, where there is one."""
+    """A clock that nobody sets and that goes on while the machine sleeps, if there is one."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     return time.monotonic_ns()

@@ -1,4 +1,4 @@
-"""The addon's options, and the defaults of mitmproxy's own that it changes where the user set none.
+"""The addon's options, and the defaults of mitmproxy's own that it changes if the user set none.
 
 Only string options: mitmproxy drops an addon silently, and goes on forwarding, when an option of another type does not
 parse. So they are parsed here, and what is wrong ends the start.
@@ -145,7 +145,7 @@ def user_set(name: str, arguments: list[str], confdir: str) -> bool:
 
 
 def config_names(confdir: str) -> set[str]:
-    """The options that mitmproxy's own config file sets; none where it is missing or broken (it says so itself)."""
+    """The options that mitmproxy's own config file sets; none if it is missing or broken (it says so itself)."""
     names: set[str] = set()
     for file in ("config.yaml", "config.yml"):
         try:

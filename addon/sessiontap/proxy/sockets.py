@@ -1,9 +1,9 @@
 """A live WebSocket: its frames become turns (`llm.turns`), and each turn a call of its own.
 
 The upgrade is planned as any call is: its headers say what is known by then. The first turn that asks for something
-**is** this call: it takes its id, and its step, where what it says leads to the same session. Later turns are calls of
+**is** this call: it takes its id, and its step if it leads to the same session. Later turns are calls of
 their own. A turn is decided by what its frames say; nothing that was decided about it is sent, since a frame has no
-headers. Where a session is a conversation, the upgrade is told the one that the first new conversation on the socket
+headers. If a session is a conversation, the upgrade is told the one that the first new conversation on the socket
 then is. A warm-up is recorded with the flag `warm_up` and takes no step. A socket without turns, or of a family
 whose turns are not known, is recorded when it closes, with the frames that are held.
 
@@ -290,7 +290,7 @@ class Socket:
 
 
 def _body(lines: Lines, began: int, budget: Budget, *, chunks: bool = False) -> CapturedBody:
-    """Frames as a body, whose memory was taken while they were held. Its size is larger than what is kept only where
+    """Frames as a body, whose memory was taken while they were held. Its size is larger than what is kept only if
     something was left out."""
     left_out = lines.cut or lines.by_size
     size = max(lines.size, len(lines.data)) if left_out else len(lines.data)
@@ -301,7 +301,7 @@ def _body(lines: Lines, began: int, budget: Budget, *, chunks: bool = False) -> 
 
 
 def how_closed(by_client: bool | None, code: int | None) -> tuple[Outcome, str]:
-    """What became of a turn that was under way when its socket closed, and by whom in words.
+    """Return the outcome of a turn that was under way when its socket closed, and in words who closed it.
 
     A close frame in mid-turn leaves the reply unfinished as much as a broken connection does.
     """

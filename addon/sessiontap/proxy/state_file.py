@@ -1,4 +1,4 @@
-"""Where a running proxy says where it listens: `~/.sessiontap/run/PID.json`, read by `env`, `exec` and `doctor`."""
+"""The file with a running proxy's address: `~/.sessiontap/run/PID.json`, read by `env`, `exec` and `doctor`."""
 
 from __future__ import annotations
 

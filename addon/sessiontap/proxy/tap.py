@@ -349,7 +349,7 @@ class Tap:
 
 
 def has_body(request: http.Request) -> bool:
-    """Whether a body follows, or may: HTTP/2 need not say. Where then none does, mitmproxy streams nothing."""
+    """Whether a body follows, or may: HTTP/2 need not say. If none does then, mitmproxy streams nothing."""
     length: str | None = request.headers.get("content-length")
     if length is not None:
         return length.strip() != "0"

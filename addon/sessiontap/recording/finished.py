@@ -147,7 +147,7 @@ class PlannerUpdate:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What the recorder's process begins with."""
+    """The settings that the recorder's process begins with."""
 
     folder: str
     writer_info: dict[str, Any]
@@ -184,7 +184,7 @@ class Fault(msgspec.Struct, tag=True, array_like=True, frozen=True):
 
 
 class Said(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """What the writer has to tell the user."""
+    """A sentence of the writer's for the user."""
 
     kind: str
     text: str

@@ -1,6 +1,6 @@
-"""The proxy's side of the recorder's process: a bounded queue towards it, what it says, and another one where it dies.
+"""The proxy's side of the recorder's process: a bounded queue towards it, its events, and another process if it dies.
 
-`submit` never waits and never raises. A thread sends what is queued: at once where nothing was sent lately, else a few
+`submit` never waits and never raises. A thread sends what is queued: at once if nothing was sent lately, else a few
 milliseconds later together with more. Another one listens. What could not be handed over is counted by reason, said
 once, and noted in the log as soon as that is possible:
 
@@ -42,7 +42,7 @@ class _Item(NamedTuple):
     leases: Sequence[Lease]
     """Of the memory that its bodies take: it is free when they are sent."""
     update: PlannerUpdate | None
-    """What the planner is told of a call if its reply never comes to be read."""
+    """The planner's update about a call if its reply never comes to be read."""
     caller: Caller | None
     counts: bool = True
     """Something of it is written."""
@@ -208,7 +208,7 @@ class Handle:
                 self._process.into.close()
 
     def _free(self, batch: list[_Item]) -> None:
-        """What was queued is sent, or lost."""
+        """Free the memory of items that are sent, or lost."""
         with self._lock:
             self._queued -= len(batch)
             self._queued_bytes -= sum(item.size for item in batch)
@@ -218,7 +218,7 @@ class Handle:
         batch.clear()  # else it is held until the next call comes
 
     def _batch(self) -> tuple[list[_Item], bool]:
-        """What is queued, at least one item, and whether there will be more."""
+        """Return the queued items, at least one, and whether there will be more."""
         batch: list[_Item] = []
         item = self._queue.get()
         while item is not None:
@@ -265,7 +265,7 @@ class Handle:
     # -- the process: all but `_read_events` is for the thread that sends ----------------------------------------------
 
     def _running_process(self) -> RecorderProcess | None:
-        """The process, started again where it has died; waits where it dies all the time. None: it cannot be."""
+        """Return the process, started again if it has died; waits if it dies all the time. None: it cannot be."""
         if self._process is None:
             wait = _AGAIN_SECONDS[min(self._early_deaths, len(_AGAIN_SECONDS) - 1)] - (time.monotonic() - self._ended)
             if wait > 0:
@@ -307,7 +307,7 @@ class Handle:
             self._queue.put(_Item([], 0, (), None, None, counts=False))
 
     def _reap(self, process: RecorderProcess) -> None:
-        """The process is no more: count what it took with it."""
+        """Count what a process that is no more took with it."""
         how = process.reap()
         self._process, self._ended = None, time.monotonic()
         self._early_deaths = self._early_deaths + 1 if self._ended - process.began < _SOON_SECONDS else 0

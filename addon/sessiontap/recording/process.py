@@ -1,8 +1,8 @@
 """The recorder's process: messages from the proxy in, records out, events back.
 
-One thread reads messages and replies, so that what a reply leaves is back with the proxy whatever the disk does; the
+One thread reads messages and replies, so that a reply's update is back with the proxy whatever the disk does; the
 trace writer's own makes the records and writes them. The pipe's end is the end: what came before it is written, also
-where the proxy was killed.
+if the proxy was killed.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class _Told(Faults):
 
 
 class _Up:
-    """Events to the proxy, from any thread. Where it is gone, they are for nobody."""
+    """Events to the proxy, from any thread. If it is gone, they are for nobody."""
 
     def __init__(self, file: int) -> None:
         self._file = file
@@ -69,7 +69,7 @@ class _Up:
 
 
 class Recording:
-    """What one process records. For the thread that reads messages, but for `_records` and what the writer calls."""
+    """The work of one process. For the thread that reads messages, but for `_records` and what the writer calls."""
 
     def __init__(self, start: Start, up: _Up) -> None:
         self._up = up
@@ -101,7 +101,7 @@ class Recording:
         self._closer.start()
 
     def take(self, messages: Iterable[wire.Message]) -> None:
-        """Read what came, have it written, and say what it leaves."""
+        """Read what came, have it written, and send the events back."""
         events: list[Event] = []
         for message in messages:
             try:

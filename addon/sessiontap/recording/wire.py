@@ -63,7 +63,7 @@ class Message(NamedTuple):
 
 
 def value_of(message: Message) -> Any:
-    """The message's value. Raises msgspec's errors where it is not as it should be."""
+    """Return the message's value. Raises msgspec's errors if it is malformed."""
     return pickle.loads(message.data) if message.pickled else _DECODERS[message.kind](message.data)
 
 
@@ -94,7 +94,7 @@ def write(file: int, pieces: Sequence[bytes]) -> None:
 
 
 class Messages:
-    """What comes to the recorder: iterate it for lists of messages.
+    """The messages that come to the recorder: iterate it for lists of messages.
 
     What comes after a while of silence is given at once; under load, what comes within `linger` seconds is given
     together: a process that wakes for each batch of a few calls spends as much on its cold caches as on the calls.
@@ -151,7 +151,7 @@ def _spans(start: int, *sizes: int) -> Iterator[tuple[int, int]]:
 
 
 def events(found: Sequence[Event]) -> bytes:
-    """What the recorder says, as it is sent."""
+    """Return the recorder's events as they are sent."""
     try:
         data, mark = _encode(found), 0
     except (UnicodeError, OverflowError, TypeError):
@@ -160,7 +160,7 @@ def events(found: Sequence[Event]) -> bytes:
 
 
 def events_from(file: int) -> Iterator[list[Event]]:
-    """What the recorder says, as it comes. Ends with the pipe, or with a length that no message has.
+    """Yield the recorder's events as they come. Ends with the pipe, or with a length that no message has.
 
     A message that cannot be read is stepped over, and given as a fault.
     """
