@@ -134,7 +134,9 @@ def test_what_is_written_is_valid_utf8(text, stored):
     assert msgpack.unpackb(payload)["text"] == stored
 
 
-@pytest.mark.parametrize("value", [object(), 1 << 70], ids=["an object", "a number too big"])
+@pytest.mark.parametrize(
+    "value", [object(), 1 << 70, ["\ud83d", 1 << 70]], ids=["an object", "a number too big", "beside half a pair"]
+)
 def test_what_msgpack_does_not_know_is_refused(value):
     with pytest.raises(FrameError):
         frame.encode({"type": "note", "value": value})

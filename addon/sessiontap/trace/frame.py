@@ -71,9 +71,7 @@ def encode(record: dict[str, Any]) -> bytes:
     Raises FrameError for values that msgpack does not know or that are too large.
     """
     try:
-        payload: bytes = msgpack.packb(record)
-    except UnicodeEncodeError:
-        payload = msgpack.packb(_without_surrogates(record))
+        payload = _packed(record)
     except (TypeError, ValueError, OverflowError) as error:
         raise FrameError(f"a record cannot be written as msgpack: {error}") from None
     if len(payload) > MAX_RECORD:
@@ -208,6 +206,14 @@ def _resynchronise(blocks: _Blocks, offset: int) -> tuple[int, Frame | None]:
 def _in_the_middle(damage: Damage) -> Literal["bad", "foreign"]:
     """A record that seems to end behind the file, with others after it, had its length damaged."""
     return "foreign" if damage.kind == "foreign" else "bad"
+
+
+def _packed(record: dict[str, Any]) -> bytes:
+    try:
+        payload: bytes = msgpack.packb(record)
+    except UnicodeEncodeError:
+        payload = msgpack.packb(_without_surrogates(record))
+    return payload
 
 
 def _without_surrogates(value: Any) -> Any:

@@ -118,7 +118,7 @@ def call_row(call: Record, caller: Record | None, cost_of: CostOf = unknown_cost
         "stream": llm.get("stream"),
         "status": response.get("status"),
         "outcome": call.get("outcome"),
-        "error": llm.get("error"),
+        "error": llm.get("error") or None,
         "finish_reason": llm.get("finish_reason"),
         "tools_offered": list(llm.get("tools_offered") or ()),
         "tool_calls": list(llm.get("tool_calls") or ()),
