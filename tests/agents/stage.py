@@ -14,7 +14,7 @@ from tests.e2e.lab import KEYS, Lab, wait_until
 from tests.support.llm_server import HOSTS, LlmService
 
 from sessiontap.cli.variables import variables
-from sessiontap.trace import StoredCall
+from sessiontap.trace import RecordedCall
 
 RULES: Any = {
     "version": 1,
@@ -76,10 +76,10 @@ class Stage:
         assert done.returncode == 0, f"{command[0]} ended with {done.returncode}\n{said}"
         return done.stdout
 
-    def calls(self, number: int) -> list[StoredCall]:
+    def calls(self, number: int) -> list[RecordedCall]:
         """The answered calls to models, oldest first, once there are that many; and they are sound (below)."""
 
-        def found() -> list[StoredCall]:
+        def found() -> list[RecordedCall]:
             calls = self.proxy.trace.calls(newest_first=False)
             return [call for call in calls if call.record["response"]["status"] in (101, 200)]
 
@@ -97,7 +97,7 @@ class Stage:
         return Counter(pair for pair in headers if pair != (None, None))
 
 
-def assert_sound(call: StoredCall) -> None:
+def assert_sound(call: RecordedCall) -> None:
     """What holds of every call that a model answered."""
     record, llm = call.record, call.record["llm"]
     assert record["outcome"] == "ok"
@@ -108,7 +108,7 @@ def assert_sound(call: StoredCall) -> None:
     assert record["time_to_first_token"] is not None or not llm["stream"]
 
 
-def turns(calls: Sequence[StoredCall]) -> list[Turn]:
+def turns(calls: Sequence[RecordedCall]) -> list[Turn]:
     """What the agents did, without what they asked on the side (titles)."""
     known = {call.id: tuple(call.record["llm"]["tool_calls"]) for call in calls}
     return [
@@ -124,7 +124,7 @@ def turns(calls: Sequence[StoredCall]) -> list[Turn]:
     ]
 
 
-def one_session(calls: Sequence[StoredCall]) -> dict[str, Any]:
+def one_session(calls: Sequence[RecordedCall]) -> dict[str, Any]:
     """The session of all these calls, whose steps count up from 0."""
     sessions = [call.record["session"] for call in calls]
     assert len({(session["id"], session["name"], session["source"]) for session in sessions}) == 1, sessions
@@ -132,12 +132,12 @@ def one_session(calls: Sequence[StoredCall]) -> dict[str, Any]:
     return dict(sessions[0])
 
 
-def asked_as_told(stage: Stage, calls: Sequence[StoredCall]) -> bool:
+def asked_as_told(stage: Stage, calls: Sequence[RecordedCall]) -> bool:
     """The server was told of each call what the log says of it. (For agents that ask by HTTP alone.)"""
     logged = Counter((call.session_id, call.record["session"]["path"]) for call in calls)
     return logged == stage.told()
 
 
-def usage(calls: Sequence[StoredCall], field: str) -> int:
+def usage(calls: Sequence[RecordedCall], field: str) -> int:
     """The sum of one of the counts."""
     return sum(call.record["llm"]["usage"][field] for call in calls)

@@ -41,12 +41,12 @@ def test_unchanged(changes: list[list[Any]], expected: list[tuple[str, str]]) ->
 
 
 @pytest.fixture(scope="module")
-def call(tmp_path_factory: pytest.TempPathFactory) -> trace.StoredCall:
+def call(tmp_path_factory: pytest.TempPathFactory) -> trace.RecordedCall:
     folder: Path = recorded.write(tmp_path_factory.mktemp("stored"), recorded.calls()[:1])
     return trace.open(folder).call("@1")
 
 
-def test_the_call_is_understood_once_more(call: trace.StoredCall) -> None:
+def test_the_call_is_understood_once_more(call: trace.RecordedCall) -> None:
     understood, reply = stored.read(call)
     seen = recorded.calls()[0]
     assert seen.call is not None
@@ -54,7 +54,7 @@ def test_the_call_is_understood_once_more(call: trace.StoredCall) -> None:
     assert reply == seen.reply
 
 
-def test_the_rules_see_the_same_facts(call: trace.StoredCall) -> None:
+def test_the_rules_see_the_same_facts(call: trace.RecordedCall) -> None:
     facts = stored.facts_of(call)
     assert (facts.host, facts.provider, facts.client_ip) == ("api.openai.com", "openai", "127.0.0.1")
     assert facts.request is not None

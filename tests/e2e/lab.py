@@ -26,7 +26,7 @@ from sessiontap.demo import redirect
 from sessiontap.demo.certs import ALPN, Authority
 from sessiontap.demo.proxy_process import MITMDUMP, ProxyProcess, mitmdump
 from sessiontap.demo.redirect import Redirect
-from sessiontap.trace import StoredCall
+from sessiontap.trace import RecordedCall
 
 PYTHON = sys.executable
 ROOT = Path(sessiontap.__file__).resolve().parents[2]
@@ -116,7 +116,7 @@ class Proxy:
         draft.write_text(yaml.safe_dump(dict(rules), sort_keys=False), encoding="utf-8")
         draft.replace(self.rules_file)
 
-    def wait_calls(self, holds: Callable[[list[StoredCall]], bool] | int) -> list[StoredCall]:
+    def wait_calls(self, holds: Callable[[list[RecordedCall]], bool] | int) -> list[RecordedCall]:
         """The calls in the log, oldest first, once there are that many or `holds` is true of them.
 
         :raises TimeoutError: it never became so.
@@ -125,7 +125,7 @@ class Proxy:
             number = holds
             return self.wait_calls(lambda calls: len(calls) >= number)
         log = self.trace
-        calls: list[StoredCall] = []
+        calls: list[RecordedCall] = []
 
         def there() -> bool:
             calls[:] = log.calls(newest_first=False)
@@ -134,7 +134,7 @@ class Proxy:
         wait_until(there, lambda: f"the log holds {[call.record for call in calls]}; {self.process.output}")
         return calls
 
-    def take(self, number: int = 1) -> list[StoredCall]:
+    def take(self, number: int = 1) -> list[RecordedCall]:
         """The next calls in the log, those left out that were taken before: for tests that share a proxy.
 
         :raises TimeoutError: so many never came.
@@ -148,7 +148,7 @@ class Proxy:
         """Leave to nobody what a test before has not taken: it may have failed."""
         self._taken |= {call.id for call in self.trace.calls()}
 
-    def stop(self) -> list[StoredCall]:
+    def stop(self) -> list[RecordedCall]:
         """Stop the proxy, which writes what it still holds; every call in the log, oldest first."""
         self.process.stop()
         return list(trace.open(self.trace_folder).calls(newest_first=False))

@@ -12,7 +12,7 @@ from tests.support.http_server import Server
 from tests.support.llm_server import LlmService
 
 from sessiontap.demo import run
-from sessiontap.trace import StoredCall
+from sessiontap.trace import RecordedCall
 
 RULES: Any = {
     "version": 1,
@@ -37,12 +37,12 @@ def proxy(lab: Lab, upstream: Server) -> Proxy:
     return lab.proxy(RULES)
 
 
-def facts(call: StoredCall) -> tuple[Any, ...]:
+def facts(call: RecordedCall) -> tuple[Any, ...]:
     llm, session = call.record["llm"], call.record["session"]
     return session["name"], session["path"], llm["provider"], llm["family"], llm["stream"], llm["finish_reason"]
 
 
-def assert_one_session(calls: list[StoredCall], upstream: Server) -> None:
+def assert_one_session(calls: list[RecordedCall], upstream: Server) -> None:
     """All calls are one session, steps in order, and the server was told what the log says."""
     assert len({call.session_id for call in calls}) == 1
     assert [call.record["session"]["step"] for call in calls] == list(range(len(calls)))

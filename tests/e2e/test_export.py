@@ -20,7 +20,7 @@ from tests.support.socket_app import SocketApp
 
 from sessiontap.cli.main import main
 from sessiontap.demo.proxy_process import MITMDUMP, ProxyProcess, mitmdump
-from sessiontap.trace import StoredCall
+from sessiontap.trace import RecordedCall
 
 HOST = "https://api.anthropic.com"
 RULES: Any = {"version": 1, "rules": [{"rule": "all", "session": {"name": "Exports", "id": "process", "path": "/p"}}]}
@@ -67,7 +67,7 @@ REQUESTS: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.fixture(scope="module")
-def recorded(shared_lab: Lab) -> tuple[Proxy, dict[str, StoredCall]]:
+def recorded(shared_lab: Lab) -> tuple[Proxy, dict[str, RecordedCall]]:
     """The proxy, stopped, and what it recorded of each request and of a turn on a WebSocket."""
     shared_lab.upstream(LlmService(websockets=True), ["api.openai.com"])
     shared_lab.upstream(answer, ["api.anthropic.com"])
@@ -125,7 +125,7 @@ def content(flow: dict[str, Any], side: str) -> bytes:
 @pytest.mark.parametrize("format", ["har", "flow"])
 @pytest.mark.parametrize("name", REQUESTS)
 def test_bodies_are_those_of_the_log(
-    recorded: tuple[Proxy, dict[str, StoredCall]], reopened: Reopen, name: str, format: str
+    recorded: tuple[Proxy, dict[str, RecordedCall]], reopened: Reopen, name: str, format: str
 ) -> None:
     call, flow = recorded[1][name], reopened(format)[name]
     assert content(flow, "request") == call.request_body() == REQUESTS[name][0]
@@ -153,7 +153,7 @@ def test_bodies_are_those_that_the_app_got(reopened: Reopen, name: str, body: by
     ],
 )
 def test_how_calls_ended(
-    recorded: tuple[Proxy, dict[str, StoredCall]], reopened: Reopen, name: str, status: int | None, error: str | None
+    recorded: tuple[Proxy, dict[str, RecordedCall]], reopened: Reopen, name: str, status: int | None, error: str | None
 ) -> None:
     flow = reopened("flow")[name]
     assert (flow["id"], flow["comment"]) == (recorded[1][name].id, "Exports /p")
@@ -161,7 +161,7 @@ def test_how_calls_ended(
     assert reopened("har")[name]["status"] == (status or 0)
 
 
-def test_a_web_sockets_messages(recorded: tuple[Proxy, dict[str, StoredCall]], reopened: Reopen) -> None:
+def test_a_web_sockets_messages(recorded: tuple[Proxy, dict[str, RecordedCall]], reopened: Reopen) -> None:
     call = recorded[1]["responses"]
     sent, came = ((body or b"").decode().splitlines() for body in (call.request_body(), call.response_body()))
     assert len(came) > 2
@@ -169,7 +169,7 @@ def test_a_web_sockets_messages(recorded: tuple[Proxy, dict[str, StoredCall]], r
     assert messages == [*([True, line] for line in sent), *([False, line] for line in came)]
 
 
-def test_json_lines_hold_the_same(recorded: tuple[Proxy, dict[str, StoredCall]], tmp_path: Path) -> None:
+def test_json_lines_hold_the_same(recorded: tuple[Proxy, dict[str, RecordedCall]], tmp_path: Path) -> None:
     proxy, calls = recorded
     file = tmp_path / "calls.jsonl"
     assert main(["--trace", str(proxy.trace_folder), "export", "-f", "jsonl", "-o", str(file)]) == 0
@@ -184,7 +184,7 @@ def test_json_lines_hold_the_same(recorded: tuple[Proxy, dict[str, StoredCall]],
             assert found == body
 
 
-def test_mitmweb_shows_it(recorded: tuple[Proxy, dict[str, StoredCall]], tmp_path: Path) -> None:
+def test_mitmweb_shows_it(recorded: tuple[Proxy, dict[str, RecordedCall]], tmp_path: Path) -> None:
     proxy, calls = recorded
     file = tmp_path / "calls.flow"
     assert main(["--trace", str(proxy.trace_folder), "export", "-f", "flow", "-o", str(file)]) == 0

@@ -18,7 +18,7 @@ from tests.support.gate import PATIENCE
 
 from sessiontap.cli.main import main
 from sessiontap.demo.certs import Authority
-from sessiontap.trace import StoredCall
+from sessiontap.trace import RecordedCall
 
 CHAT = "https://api.openai.com/v1/chat/completions"
 JSON = {"content-type": "application/json"}
@@ -29,7 +29,7 @@ async def greet(request: Request, respond: Respond) -> None:
     await respond.whole(200, b'{"hello": true}', list(JSON.items()))
 
 
-def labels(call: StoredCall) -> tuple[bool, bool]:
+def labels(call: RecordedCall) -> tuple[bool, bool]:
     """Whether a call was recorded with its content, and whether that it was protected is on it."""
     return call.request_body() is not None, "protected" in call.record["flags"]
 

@@ -19,7 +19,7 @@ from tests.support.gate import PATIENCE
 from tests.support.http_server import Server
 
 from sessiontap.demo.redirect import Redirect
-from sessiontap.trace import StoredCall
+from sessiontap.trace import RecordedCall
 
 KEY = "corp-key-0123456789"
 HELICONE_KEY = "sk-helicone-abcdefg-hijklmn-opqrstu-vwxyz01"
@@ -257,11 +257,11 @@ def test_a_key_that_was_sent_stands_in_no_file(proxy: Proxy, place: Place) -> No
     assert KEY.encode() not in (call.request_body() or b"")
 
 
-def of_path(calls: list[StoredCall], path: str) -> list[StoredCall]:
+def of_path(calls: list[RecordedCall], path: str) -> list[RecordedCall]:
     return [call for call in calls if call.record["request"]["url"].endswith(path)]
 
 
-def withheld(call: StoredCall) -> dict[str, str]:
+def withheld(call: RecordedCall) -> dict[str, str]:
     return {change[1]: change[4] for change in call.record["changes"] if change[0] == "withhold"}
 
 

@@ -16,7 +16,7 @@ from tests.support.dialogue import Request, Respond
 
 from sessiontap.cli.stored import read
 from sessiontap.demo.redirect import Redirect
-from sessiontap.trace import StoredCall, call_row
+from sessiontap.trace import RecordedCall, call_row
 
 pytestmark = needs_corpus
 
@@ -97,7 +97,7 @@ def send(proxy: Proxy, items: list[Recorded], numbers: range) -> dict[int, str |
     return wrong
 
 
-def told(call: StoredCall) -> dict[str, Any]:
+def told(call: RecordedCall) -> dict[str, Any]:
     """What the log says of a call."""
     row = call_row(call.record, call.caller)
     _, reply = read(call)
@@ -128,7 +128,7 @@ def items() -> list[Recorded]:
 
 
 @pytest.fixture(scope="module")
-def replayed(shared_lab: Lab, items: list[Recorded]) -> dict[int, StoredCall]:
+def replayed(shared_lab: Lab, items: list[Recorded]) -> dict[int, RecordedCall]:
     proxy = replay_through(shared_lab, items)
     with ThreadPoolExecutor(CLIENTS) as clients:
         done = clients.map(lambda first: send(proxy, items, range(first, len(items), CLIENTS)), range(CLIENTS))
@@ -137,15 +137,15 @@ def replayed(shared_lab: Lab, items: list[Recorded]) -> dict[int, StoredCall]:
     return {_number(call): call for call in proxy.stop()}
 
 
-def _number(call: StoredCall) -> int:
+def _number(call: RecordedCall) -> int:
     return next(int(value) for name, value in call.record["request"]["headers"] if name.lower() == NUMBER)
 
 
-def test_every_exchange_reaches_the_app_and_the_log(replayed: dict[int, StoredCall], items: list[Recorded]) -> None:
+def test_every_exchange_reaches_the_app_and_the_log(replayed: dict[int, RecordedCall], items: list[Recorded]) -> None:
     assert sorted(replayed) == list(range(len(items)))
 
 
-def test_the_log_says_of_each_what_is_expected(replayed: dict[int, StoredCall], items: list[Recorded]) -> None:
+def test_the_log_says_of_each_what_is_expected(replayed: dict[int, RecordedCall], items: list[Recorded]) -> None:
     differ = {}
     for number, call in replayed.items():
         found, right = told(call), expected(items[number])
@@ -154,7 +154,7 @@ def test_the_log_says_of_each_what_is_expected(replayed: dict[int, StoredCall], 
     assert differ == {}
 
 
-def test_the_bodies_in_the_log_are_those_that_passed(replayed: dict[int, StoredCall], items: list[Recorded]) -> None:
+def test_the_bodies_in_the_log_are_those_that_passed(replayed: dict[int, RecordedCall], items: list[Recorded]) -> None:
     changed = [
         items[number].id
         for number, call in replayed.items()

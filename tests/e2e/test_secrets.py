@@ -33,7 +33,7 @@ from tests.support.socket_app import SocketApp
 
 from sessiontap.cli.main import main
 from sessiontap.llm.eventstream import frames
-from sessiontap.trace import StoredCall
+from sessiontap.trace import RecordedCall
 from sessiontap.trace.files import open_segment, segments
 
 CHAT = "https://api.openai.com/v1/chat/completions"
@@ -88,7 +88,7 @@ class Traffic:
     made: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """Credentials by place."""
     place: str = ""
-    calls: list[StoredCall] = field(default_factory=list)
+    calls: list[RecordedCall] = field(default_factory=list)
     held: bytes = b""
     """All that a reader gives back of them."""
     found: list[str] = field(default_factory=list)
@@ -755,6 +755,6 @@ def test_what_is_left_is_for_its_user_alone(left: Traffic, tmp_path: Path) -> No
     assert [path for path in made if stat.S_IMODE(path.stat().st_mode) & 0o077] == []
 
 
-def everything_of(call: StoredCall) -> bytes:
+def everything_of(call: RecordedCall) -> bytes:
     record = json.dumps(call.record, default=str, ensure_ascii=False).encode("utf-8", "surrogatepass")
     return b"\n".join([record, opened(call.request_body()), opened(call.response_body())])

@@ -16,7 +16,7 @@ from tests.e2e.lab import PYTHON, Lab, Proxy
 from tests.support.http_server import Server
 from tests.support.llm_server import LlmService
 
-from sessiontap.trace import StoredCall
+from sessiontap.trace import RecordedCall
 
 CHAT = "https://api.openai.com/v1/chat/completions"
 MESSAGES = "https://api.anthropic.com/v1/messages"
@@ -65,7 +65,7 @@ httpx2.post({CHAT!r}, json={QUESTION!r}, headers={KEY!r}).raise_for_status()
 
 def curl_call(
     proxy: Proxy, curl: str, headers: Mapping[str, str], body: Mapping[str, Any] | None = None, url: str = CHAT
-) -> StoredCall:
+) -> RecordedCall:
     """One call with these headers; its record."""
     sent = {**KEY, "content-type": "application/json", **headers}
     if url == MESSAGES:
@@ -76,7 +76,7 @@ def curl_call(
     return call
 
 
-def facts(call: StoredCall) -> tuple[Any, ...]:
+def facts(call: RecordedCall) -> tuple[Any, ...]:
     found = call.record["session"]
     return found["id"], found["name"], found["source"], found["step"]
 
@@ -246,14 +246,14 @@ def test_the_callers_environment(
 # -- what memory says -------------------------------------------------------------------------------------------------
 
 
-def ask(proxy: Proxy, times: int = 1) -> list[StoredCall]:
+def ask(proxy: Proxy, times: int = 1) -> list[RecordedCall]:
     with proxy.client(headers=KEY) as app:
         for _ in range(times):
             assert app.post(CHAT, json=QUESTION).status_code == 200
     return proxy.take(times)
 
 
-def steps(calls: Sequence[StoredCall]) -> list[tuple[int, int]]:
+def steps(calls: Sequence[RecordedCall]) -> list[tuple[int, int]]:
     """Of each call the number of its session, counted as they come, and its step."""
     numbers: dict[str | None, int] = {}
     return [(numbers.setdefault(call.session_id, len(numbers)), call.record["session"]["step"]) for call in calls]
@@ -288,7 +288,7 @@ def test_a_session_ends_by_silence_and_outlives_a_restart(lab: Lab) -> None:
         ],
     }
 
-    def ask_at(proxy: Proxy, seconds: int, **headers: str) -> StoredCall:
+    def ask_at(proxy: Proxy, seconds: int, **headers: str) -> RecordedCall:
         ahead.write_text(f"0 {seconds}")
         with proxy.client(headers={**KEY, **headers}) as app:
             assert app.post(CHAT, json=QUESTION).status_code == 200

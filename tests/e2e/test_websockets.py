@@ -14,7 +14,7 @@ from tests.support.llm_server import LlmService
 from tests.support.socket_app import SocketApp
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from sessiontap.trace import StoredCall
+from sessiontap.trace import RecordedCall
 
 SESSION = {"name": "Sockets", "id": "process", "path": "/${operation}/${body.metadata.step:-none}"}
 RULES: Any = {
@@ -51,13 +51,13 @@ def lines(body: bytes | None) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (body or b"").splitlines()]
 
 
-def written(proxy: Proxy, number: int) -> list[StoredCall]:
+def written(proxy: Proxy, number: int) -> list[RecordedCall]:
     """The calls, once there are so many and the proxy has ended; one that ends earlier decides by what it knows."""
     proxy.wait_calls(number)
     return proxy.stop()
 
 
-def step(call: StoredCall) -> Any:
+def step(call: RecordedCall) -> Any:
     return call.record["session"]["step"]
 
 
@@ -118,7 +118,7 @@ def test_a_warm_up_is_marked_and_takes_no_step(served: Proxy) -> None:
     assert (note["turns"], note["warm_ups"], note["code"], note["left_out"]) == (1, 1, 1000, 0)
 
 
-def everything(proxy: Proxy) -> list[StoredCall]:
+def everything(proxy: Proxy) -> list[RecordedCall]:
     """Every call in the log, those that do not count as calls among them."""
     proxy.wait_calls(1)
     proxy.process.stop()

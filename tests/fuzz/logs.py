@@ -21,7 +21,7 @@ from tests.fuzz.rounds import Case, Make, Wrong
 from tests.trace.everything import COMMANDS, OF_A_CALL, read_all, run, segment
 
 from sessiontap import trace
-from sessiontap.trace import BodyError, StoredCall, call_row, frame, session_rows
+from sessiontap.trace import BodyError, RecordedCall, call_row, frame, session_rows
 from sessiontap.trace.closing import close_segment
 from sessiontap.trace.index.rows import USAGE
 
@@ -220,7 +220,7 @@ def _same_rows(folder: Path) -> None:
         log.close()
 
 
-def _row(call: StoredCall) -> Record:
+def _row(call: RecordedCall) -> Record:
     row = call_row(call.record, call.caller)
     if row["usage"] is not None:  # a record may lack some
         row["usage"] = dict.fromkeys(USAGE) | row["usage"]

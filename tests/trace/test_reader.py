@@ -12,7 +12,7 @@ from sessiontap.trace import TraceError, body, frame
 from sessiontap.trace.segment import Segment
 
 
-def number(call: trace.StoredCall) -> int:
+def number(call: trace.RecordedCall) -> int:
     return int(call.id[9:13], 16)
 
 

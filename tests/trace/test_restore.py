@@ -7,7 +7,7 @@ from tests.trace.conftest import CALLER, call_map
 
 from sessiontap import trace
 from sessiontap.trace import frame
-from sessiontap.trace.restore import Head, Restored
+from sessiontap.trace.restore import RestorableCall, Restored
 
 
 def numbers(restored: Restored) -> list[int]:
@@ -27,7 +27,7 @@ def test_a_head_holds_what_state_is_made_of(written, folder):
     written(call_map(12, session={"id": "s", "step": 2, "key": "k"}, conversation="c", parent="p", evidence="exact"))
 
     assert list(trace.restore(folder)) == [
-        Head(
+        RestorableCall(
             id=call_map(12)["id"],
             time=call_map(12)["time"],
             duration=500_000_000,

@@ -16,7 +16,7 @@ from sessiontap.cli.table import Column, Row
 from sessiontap.cli.units import UNKNOWN, count, duration, exact_dollars, moment, size
 from sessiontap.exchange import UrlParts
 from sessiontap.prices import Cost
-from sessiontap.trace import StoredCall, call_row
+from sessiontap.trace import RecordedCall, call_row
 from sessiontap.trace.views import iso
 
 CHANGES = (
@@ -36,7 +36,7 @@ COST_SOURCES = {
 }
 
 
-def whole(call: StoredCall, cost: Cost) -> str:
+def whole(call: RecordedCall, cost: Cost) -> str:
     """Everything, for a person: facts, changes, both messages with readable bodies."""
     parts = [facts(call, cost)]
     if changed := change_rows(call):
@@ -48,7 +48,7 @@ def whole(call: StoredCall, cost: Cost) -> str:
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 
-def facts(call: StoredCall, cost: Cost) -> str:
+def facts(call: RecordedCall, cost: Cost) -> str:
     """What is known of the call beside its messages, a line each."""
     record, row = call.record, call_row(call.record, call.caller)
     usage, process = row["usage"] or {}, row["process"]
@@ -85,7 +85,7 @@ def _cost(cost: Cost) -> str:
     return f"{exact_dollars(cost.usd)} ({COST_SOURCES[cost.source]})"
 
 
-def headers(call: StoredCall) -> str:
+def headers(call: RecordedCall) -> str:
     """Both messages without their bodies."""
     parts = [
         safe(start_line(call, side)) + "".join(fields(message))
@@ -95,7 +95,7 @@ def headers(call: StoredCall) -> str:
     return "\n".join(parts)
 
 
-def start_line(call: StoredCall, side: str) -> str:
+def start_line(call: RecordedCall, side: str) -> str:
     """`POST /v1/messages HTTP/2.0` or `HTTP/2.0 200`."""
     message = call.record[side]
     version = message.get("http_version") or "HTTP/?"
@@ -111,7 +111,7 @@ def fields(message: Mapping[str, Any]) -> Iterator[str]:
         yield f"{line(name)}: {line(value)}\n"
 
 
-def change_rows(call: StoredCall) -> list[Row]:
+def change_rows(call: RecordedCall) -> list[Row]:
     """What was done to the call on its way."""
     return [
         Row([UNKNOWN if cell is None else line(str(cell)) for cell in change])
@@ -119,13 +119,13 @@ def change_rows(call: StoredCall) -> list[Row]:
     ]
 
 
-def show_changes(call: StoredCall) -> None:
+def show_changes(call: RecordedCall) -> None:
     """Print them; nothing where nothing was changed."""
     if rows := change_rows(call):
         table.show(CHANGES, rows)
 
 
-def dialogue(call: StoredCall) -> str:
+def dialogue(call: RecordedCall) -> str:
     """The system prompt, the newest user message, the reply and the tools it asks for."""
     understood, reply = read(call)
     asked = understood.asked
@@ -140,7 +140,7 @@ def dialogue(call: StoredCall) -> str:
     return "\n".join(f"--- {line(title)}\n{safe(text).rstrip()}\n" for title, text in parts if text is not None)
 
 
-def as_json(call: StoredCall, cost: Cost) -> dict[str, Any]:
+def as_json(call: RecordedCall, cost: Cost) -> dict[str, Any]:
     """The row of `calls --json`, and what it leaves out: whence the cost, caller, labels, changes, both messages."""
     record = call.record
     row = call_row(record, call.caller, lambda _: cost.usd)

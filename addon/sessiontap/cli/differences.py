@@ -14,7 +14,7 @@ from sessiontap.cli.stored import asked_request, endpoint_of
 from sessiontap.cli.units import plural, size
 from sessiontap.llm.compare import Difference, Kind, Message, Part, Value, changed_values, compare
 from sessiontap.llm.read import read_request
-from sessiontap.trace import StoredCall
+from sessiontap.trace import RecordedCall
 
 MARKS: dict[Kind, str] = {"same": "=", "added": "+", "removed": "-", "changed": "~"}
 STYLES: dict[str, str] = {"+": "green", "-": "red", "~": "yellow", "@": "cyan"}
@@ -59,7 +59,7 @@ class Compared:
         return self.before.body == self.after.body
 
 
-def asked(call: StoredCall) -> Asked:
+def asked(call: RecordedCall) -> Asked:
     """A recorded call's own request, as its app sent it."""
     request = asked_request(call)
     if request.body is None and (call.record.get("request") or {}).get("body"):

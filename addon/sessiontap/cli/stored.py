@@ -15,13 +15,13 @@ from sessiontap.exchange import Headers, Request, Response, UrlParts
 from sessiontap.llm.call import Call, Endpoint, Reply
 from sessiontap.llm.read import read_reply, read_request
 from sessiontap.rules import Facts, SessionFacts
-from sessiontap.trace import StoredCall
+from sessiontap.trace import RecordedCall
 from sessiontap.trust import Upstream
 
 Record = Mapping[str, Any]
 
 
-def asked_request(call: StoredCall) -> Request:
+def asked_request(call: RecordedCall) -> Request:
     """The request as the app sent it: to its own host, without the headers that were added. Raises BodyError."""
     record = call.record
     sent = record["request"]
@@ -53,7 +53,7 @@ def unchanged(headers: Headers, changes: Sequence[Sequence[Any]]) -> Headers:
     return Headers(kept)
 
 
-def response_of(call: StoredCall) -> Response | None:
+def response_of(call: RecordedCall) -> Response | None:
     """The response, as far as it came; None where none did. Raises BodyError."""
     record = call.record
     came = record.get("response")
@@ -68,7 +68,7 @@ def fields(message: Record) -> Headers:
     return Headers((name, value) for name, value in message.get("headers") or ())
 
 
-def endpoint_of(call: StoredCall) -> Endpoint:
+def endpoint_of(call: RecordedCall) -> Endpoint:
     """What the call was recognised as when it was recorded."""
     llm = call.record.get("llm") or {}
     return Endpoint(
@@ -80,7 +80,7 @@ def endpoint_of(call: StoredCall) -> Endpoint:
     )
 
 
-def read(call: StoredCall) -> tuple[Call, Reply | None]:
+def read(call: RecordedCall) -> tuple[Call, Reply | None]:
     """The call, understood once more from its bodies. Raises BodyError."""
     request = asked_request(call)
     understood = _understood(call, request)
@@ -88,7 +88,7 @@ def read(call: StoredCall) -> tuple[Call, Reply | None]:
     return understood, read_reply(understood, request, response) if response else None
 
 
-def facts_of(call: StoredCall) -> Facts:
+def facts_of(call: RecordedCall) -> Facts:
     """What the rules may look at. Raises BodyError."""
     record, request = call.record, asked_request(call)
     understood = _understood(call, request)
@@ -111,7 +111,7 @@ def facts_of(call: StoredCall) -> Facts:
     return replace(facts, is_remote=facts.client_ip is not None and not facts.client_is_local)
 
 
-def _understood(call: StoredCall, request: Request) -> Call:
+def _understood(call: RecordedCall, request: Request) -> Call:
     """What the request says, and what its conversation told of it when it was recorded."""
     found, record = read_request(request, endpoint_of(call)), call.record
     if found.asked.results:
@@ -120,7 +120,7 @@ def _understood(call: StoredCall, request: Request) -> Call:
     return replace(found, inferred=record.get("subagent")) if record.get("subagent") != found.subagent else found
 
 
-def session_of(call: StoredCall) -> SessionFacts | None:
+def session_of(call: RecordedCall) -> SessionFacts | None:
     """The session that it was given, if name and step of it are known."""
     session = call.record.get("session") or {}
     name, step = session.get("name"), session.get("step")
@@ -132,7 +132,7 @@ def process_names(record: Record) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, (record.get("name"), *(record.get("names") or ())))))
 
 
-def caller_of(call: StoredCall) -> Caller | None:
+def caller_of(call: RecordedCall) -> Caller | None:
     """The process that made the call."""
     record = call.caller
     if record is None:

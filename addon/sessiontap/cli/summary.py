@@ -13,7 +13,7 @@ from sessiontap.cli.escapes import line
 from sessiontap.cli.listing import cost
 from sessiontap.cli.units import count, duration, plural
 from sessiontap.proxy.own_address import Answer
-from sessiontap.trace import StoredCall, TraceError, session_rows
+from sessiontap.trace import RecordedCall, TraceError, session_rows
 from sessiontap.trace.restore import wait_for_orphans
 
 WRITTEN_WITHIN = 30.0
@@ -22,7 +22,7 @@ SETTLED = 0.3
 """Seconds without a new call after which a proxy that goes on has written what it had."""
 
 
-def calls_of_proxy(folder: Path, pid: int, since: int) -> list[StoredCall]:
+def calls_of_proxy(folder: Path, pid: int, since: int) -> list[RecordedCall]:
     """Every call that the proxy `pid` wrote since `since` (Unix nanoseconds): its own segments hold nothing else."""
     with tempfile.TemporaryDirectory() as own:
         for segment in trace.open(folder).segments():
@@ -32,14 +32,14 @@ def calls_of_proxy(folder: Path, pid: int, since: int) -> list[StoredCall]:
         return list(trace.open(own).calls())
 
 
-def calls_of_stopped_proxy(folder: Path, pid: int, since: int) -> list[StoredCall]:
+def calls_of_stopped_proxy(folder: Path, pid: int, since: int) -> list[RecordedCall]:
     """As `calls_of_proxy`, of one that has ended: waits for its recorder. Raises TraceError if that takes too long."""
     if not wait_for_orphans(folder, WRITTEN_WITHIN):
         raise TraceError(f"they are still being written after {WRITTEN_WITHIN:.0f} seconds", "sessiontap ls shows them")
     return calls_of_proxy(folder, pid, since)
 
 
-def calls_of_program(folder: Path, pid: int, since: int) -> list[StoredCall]:
+def calls_of_program(folder: Path, pid: int, since: int) -> list[RecordedCall]:
     """Every call since `since` of the process `pid` and what it started, in a folder that others write to as well.
 
     For a proxy that does not tell when it has written them: asks until the answer stays the same.
@@ -47,9 +47,9 @@ def calls_of_program(folder: Path, pid: int, since: int) -> list[StoredCall]:
     return _settled(lambda: recorded_calls_of_program(folder, pid, since))
 
 
-def recorded_calls_of_program(folder: Path, pid: int, since: int) -> list[StoredCall]:
+def recorded_calls_of_program(folder: Path, pid: int, since: int) -> list[RecordedCall]:
     """As `calls_of_program`, of a proxy that has said that they are written."""
-    found: list[StoredCall] = []
+    found: list[RecordedCall] = []
     for call in trace.open(folder).calls():
         if call.record["time"] < since:
             break
@@ -67,14 +67,14 @@ def missing(answer: Answer | None) -> str:
     return "sessiontap: the proxy is still writing; sessiontap ls shows all calls in a moment\n"
 
 
-def descends(call: StoredCall, pid: int) -> bool:
+def descends(call: RecordedCall, pid: int) -> bool:
     """Whether the process `pid` or a descendant of it made the call."""
     caller = call.caller or {}
     return caller.get("pid") == pid or any(one.get("pid") == pid for one in caller.get("ancestors") or ())
 
 
 def told(
-    find: Callable[[Path, int, int], list[StoredCall]], folder: Path, pid: int, since: int, rules: Path | None = None
+    find: Callable[[Path, int, int], list[RecordedCall]], folder: Path, pid: int, since: int, rules: Path | None = None
 ) -> str:
     """`text` of what `find` gives. Whatever is wrong with the trace, the program's own status is what counts."""
     try:
@@ -83,7 +83,7 @@ def told(
         return f"sessiontap: its calls cannot be listed: {line(str(error))}\n"
 
 
-def text(calls: list[StoredCall], costs: Costs) -> str:
+def text(calls: list[RecordedCall], costs: Costs) -> str:
     """A line for all, and one for each session."""
     if not calls:
         return "sessiontap: no LLM call was seen\n"
@@ -100,7 +100,7 @@ def text(calls: list[StoredCall], costs: Costs) -> str:
     return "".join(line(one) + "\n" for one in lines)
 
 
-def _settled(find: Callable[[], list[StoredCall]]) -> list[StoredCall]:
+def _settled(find: Callable[[], list[RecordedCall]]) -> list[RecordedCall]:
     """Ask until the answer stays the same: a record is written a moment after its call ended."""
     found = find()
     while True:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sessiontap.trace import BodyError, StoredCall, call_row
+from sessiontap.trace import BodyError, RecordedCall, call_row
 from sessiontap.trace.views import CostOf, part, unknown_cost
 
 Record = Mapping[str, Any]
@@ -80,7 +80,7 @@ class ExportedCall:
         return [f"call {self.id}, {side}: {body.missing}" for side, body in sides.items() if body.is_damaged]
 
 
-def exported(call: StoredCall, cost_of: CostOf = unknown_cost) -> ExportedCall:
+def exported(call: RecordedCall, cost_of: CostOf = unknown_cost) -> ExportedCall:
     """The call with its bodies; one that is damaged is missing and says why. `cost_of` gives US dollars."""
     return ExportedCall(
         row=call_row(call.record, call.caller, cost_of),
@@ -101,7 +101,7 @@ def field(message: Record, name: str) -> str | None:
     return next((value for key, value in fields(message) if key.lower() == name), None)
 
 
-def _body(call: StoredCall, side: str) -> Body:
+def _body(call: RecordedCall, side: str) -> Body:
     stored = part(part(call.record, side), "body")
     if not stored:
         return Body()

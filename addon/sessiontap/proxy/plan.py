@@ -27,7 +27,7 @@ from sessiontap.sessions import ClientConnection, Link, Registry, Session, agent
 from sessiontap.sessions.conversations import Conversations, LinkedCall
 from sessiontap.sessions.declared import conversation_id
 from sessiontap.sessions.match_scope import MatchScope, match_scope_of
-from sessiontap.trace.restore import Head
+from sessiontap.trace.restore import RestorableCall
 from sessiontap.trace.views import WARM_UP
 
 MOST_SET = 10_000
@@ -81,7 +81,7 @@ class Planner:
         self._set: BoundedDict[str, int] = BoundedDict(MOST_SET)
         """Calls that began after the clock was set -> by how much, until they have ended."""
 
-    def restore(self, head: Head) -> None:
+    def restore(self, head: RestorableCall) -> None:
         """Take over a recorded call."""
         session = head.session
         if not session:

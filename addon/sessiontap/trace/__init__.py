@@ -31,9 +31,9 @@ from sessiontap.trace.errors import TraceError
 from sessiontap.trace.note import note_record
 from sessiontap.trace.part import Problem, SegmentInfo
 from sessiontap.trace.reader import Trace, open
-from sessiontap.trace.restore import Head, Restored, restore
+from sessiontap.trace.recorded_call import RecordedCall, RecordedSession
+from sessiontap.trace.restore import RestorableCall, Restored, restore
 from sessiontap.trace.sessions import session_rows, session_tree, session_view
-from sessiontap.trace.stored import StoredCall, StoredSession
 from sessiontap.trace.views import call_row
 
 if TYPE_CHECKING:
@@ -41,13 +41,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BodyError",
-    "Head",
     "Problem",
+    "RecordedCall",
+    "RecordedSession",
+    "RestorableCall",
     "Restored",
     "SegmentInfo",
     "Stats",
-    "StoredCall",
-    "StoredSession",
     "Trace",
     "TraceError",
     "Writer",

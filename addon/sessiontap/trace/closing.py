@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from sessiontap.trace import seekable
 from sessiontap.trace.files import CLOSED_SUFFIX, closed_name, draft_name, segments
-from sessiontap.trace.lock import alone
+from sessiontap.trace.lock import exclusive_lock
 from sessiontap.trace.seekable import BLOCK, SeekableFile
 from sessiontap.trace.segment import SUFFIX, is_left
 
@@ -56,7 +56,7 @@ def close_segment(path: Path, *, ours: bool = False, stop: Callable[[], bool] = 
         with draft:
             try:
                 size = compress(plain, draft, stop)
-                with alone(path.parent):
+                with exclusive_lock(path.parent):
                     if not _is_still(path, status) or path.stat().st_size != size:
                         return False
                     os.utime(draft_name(path), ns=(status.st_atime_ns, status.st_mtime_ns))  # no call in it began later
@@ -94,7 +94,7 @@ def tidy(folder: Path) -> None:
             draft.close()
     for path in segments(folder):
         if path.exists() and closed_name(path).exists():
-            with alone(folder), contextlib.suppress(FileNotFoundError):
+            with exclusive_lock(folder), contextlib.suppress(FileNotFoundError):
                 settle(path)
 
 

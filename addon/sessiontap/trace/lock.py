@@ -14,7 +14,7 @@ except ImportError:  # Windows
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def exclusive_lock(folder: Path) -> Iterator[None]:
     """Wait for whoever else is within, by a lock on the folder itself. Not to be entered twice. Raises OSError."""
     if fcntl is None:
         yield

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sessiontap.trace.body import BodyError
-from sessiontap.trace.chain import Chains
+from sessiontap.trace.deltas import DeltaReader
 from sessiontap.trace.files import open_segment
 from sessiontap.trace.part import Problem, SegmentInfo
 from sessiontap.trace.prune import Pruned, prune
@@ -72,12 +72,12 @@ def verify(folder: Path | str, progress: Progress | None = None) -> Checked:
     total = sum(segment.plain_size for segment in segments)
     problems: list[Problem] = []
     records = bodies = done = 0
-    chains = Chains()
+    deltas = DeltaReader()
     for segment in segments:
         if (why := refusal(segment.header)) is not None:
             problems.append(Problem(segment.path, 0, segment.plain_size, why))
             continue
-        for found, end in _verified(segment.path, chains):
+        for found, end in _verified(segment.path, deltas):
             if isinstance(found, Problem):
                 problems.append(found)
             else:
@@ -100,7 +100,7 @@ def reindex(folder: Path | str, progress: Progress | None = None) -> Info:
     return info(folder)
 
 
-def _verified(path: Path, chains: Chains) -> Iterator[tuple[int | Problem, int]]:
+def _verified(path: Path, deltas: DeltaReader) -> Iterator[tuple[int | Problem, int]]:
     """For each record the number of its bodies that were read, and what is wrong; with the offset behind it."""
     try:
         with open_segment(path) as file:
@@ -118,7 +118,7 @@ def _verified(path: Path, chains: Chains) -> Iterator[tuple[int | Problem, int]]
                     stored = (found.record.get(side) or {}).get("body")
                     if stored is not None:
                         try:
-                            read += chains.decode(path, found.offset, side, stored) is not None
+                            read += deltas.decode(path, found.offset, side, stored) is not None
                         except BodyError as error:
                             said = f"the {side} of call {found.record['id']} cannot be read: {error}"
                             yield Problem(path, found.offset, found.size, said), found.end

@@ -18,10 +18,10 @@ from typing import Any
 
 from sessiontap.trace import body, closing, frame
 from sessiontap.trace.body import BodyError
-from sessiontap.trace.chain import Chains
+from sessiontap.trace.deltas import DeltaReader
 from sessiontap.trace.errors import TraceError
 from sessiontap.trace.files import SegmentFile, closed_name, draft_name, open_segment, plain_name
-from sessiontap.trace.lock import alone
+from sessiontap.trace.lock import exclusive_lock
 from sessiontap.trace.pack import Packer
 from sessiontap.trace.part import SegmentInfo
 from sessiontap.trace.reader import Trace, open
@@ -74,7 +74,7 @@ def prune(
         # Before the lock: an index that turns out to be damaged is replaced under the same one.
         sessions = trace.count_sessions_within(names[0], session, names[1])
         size = 0
-        with alone(trace.folder):
+        with exclusive_lock(trace.folder):
             for path in plan.rewritten if session is not None else ():
                 size += _without(plain_name(path), session or "", dry_run)
             for path in plan.deleted:
@@ -197,7 +197,7 @@ def _made(path: Path) -> int:
 
 def _rewrite(path: Path, file: SegmentFile, draft: Path, session: str) -> None:
     """Everything but the calls of `session` into `draft`. Notes, callers, and what is of no known type stay."""
-    chains, packer = Chains(), Packer()
+    deltas, packer = DeltaReader(), Packer()
     with os.fdopen(_made(draft), "wb") as out:
         for found in walk(file):
             if not isinstance(found, Found) or _session(found) == session:
@@ -208,20 +208,20 @@ def _rewrite(path: Path, file: SegmentFile, draft: Path, session: str) -> None:
             if found.kind == "segment":
                 record["id"] = str(uuid.uuid4())  # for who knows the old one by it
             elif found.kind == "call":
-                record = packer.at(_plain(path, found, record, chains), out.tell())
+                record = packer.at(_plain(path, found, record, deltas), out.tell())
             out.write(frame.encode(record))
             packer.written()
         out.flush()
         os.fsync(out.fileno())
 
 
-def _plain(path: Path, found: Found, call: Record, chains: Chains) -> Record:
+def _plain(path: Path, found: Found, call: Record, deltas: DeltaReader) -> Record:
     """The call with its bodies as they were; one that cannot be read is left as it is, and says so when asked for."""
     for side in ("request", "response"):
         stored = (found.record.get(side) or {}).get("body")
         if stored is not None:
             with contextlib.suppress(BodyError):
-                data = chains.decode(path, found.offset, side, stored)
+                data = deltas.decode(path, found.offset, side, stored)
                 if data is not None:
                     packing = ("size", "sha256", "enc", "base", "back", "wire", "data")
                     extra = {key: value for key, value in call[side]["body"].items() if key not in packing}

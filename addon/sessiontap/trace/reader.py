@@ -14,27 +14,27 @@ from pathlib import Path
 from typing import Any
 
 from sessiontap.trace import body
-from sessiontap.trace.chain import Chains
+from sessiontap.trace.deltas import DeltaReader
 from sessiontap.trace.errors import TraceError
 from sessiontap.trace.files import Listed, open_segment, segments
 from sessiontap.trace.part import Part, Problem, SegmentInfo, segment_info
-from sessiontap.trace.questions import Place, Questions
-from sessiontap.trace.stored import StoredCall, StoredSession
+from sessiontap.trace.queries import Place, TraceQueries
+from sessiontap.trace.recorded_call import RecordedCall, RecordedSession
 from sessiontap.trace.views import is_warm_up
 from sessiontap.trace.walk import read_at
 
 Record = dict[str, Any]
 
 
-class Trace(Questions):
+class Trace(TraceQueries):
     """A trace folder. One object may be asked again and again: it takes in what was written meanwhile."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._parts: dict[Path, Part] = {}
-        self._chains = Chains()
+        self._deltas = DeltaReader()
 
-    def calls(self, newest_first: bool = True, *, warm_ups: bool = False) -> Iterator[StoredCall]:
+    def calls(self, newest_first: bool = True, *, warm_ups: bool = False) -> Iterator[RecordedCall]:
         """Every call by its start. Newest first reads only as many segments as it is asked for calls.
 
         Damage raises nothing: it is in `problems`. Raises TraceError where the folder cannot be read.
@@ -43,7 +43,7 @@ class Trace(Questions):
         calls = self._calls(newest_first)
         return calls if warm_ups else (call for call in calls if not is_warm_up(call.record))
 
-    def _calls(self, newest_first: bool) -> Iterator[StoredCall]:
+    def _calls(self, newest_first: bool) -> Iterator[RecordedCall]:
         if newest_first:
             for part, offset in self._newest():
                 yield from self._load(part, offset)
@@ -80,9 +80,9 @@ class Trace(Questions):
         """The segment files, oldest first."""
         return [one for path in self._paths() if (one := segment_info(path)) is not None]
 
-    def call(self, prefix: str) -> StoredCall:
+    def call(self, prefix: str) -> RecordedCall:
         """The call whose id begins with `prefix`, `@1` the newest, `@2` the one before. Raises TraceError."""
-        found: StoredCall | None = None
+        found: RecordedCall | None = None
         if number := _number(prefix):
             for position, call in enumerate(self.calls(), 1):
                 if position == number:
@@ -100,7 +100,7 @@ class Trace(Questions):
             raise TraceError(text, "List them with `sessiontap calls`.")
         return found
 
-    def query_call(self, prefix: str) -> StoredCall:
+    def query_call(self, prefix: str) -> RecordedCall:
         """As `call`, by the index: only the call itself is read, and its caller. Raises TraceError."""
         call_id, path, offset, caller = self._found(prefix)
         if (found := self._read_alone(call_id, path, offset, caller)) is not None:
@@ -109,7 +109,7 @@ class Trace(Questions):
             return call
         raise TraceError(f"call {prefix} went away with its segment {path}", "List calls with `sessiontap calls`.")
 
-    def calls_at(self, places: Iterable[Place]) -> Iterator[StoredCall]:
+    def calls_at(self, places: Iterable[Place]) -> Iterator[RecordedCall]:
         """The calls at these places (`query_places`), one at a time; none for one that went away meanwhile."""
         known: set[Path] = set()
         for path, offset in places:
@@ -118,14 +118,14 @@ class Trace(Questions):
                 known.add(path)
             yield from self._load(self._parts[path], offset)
 
-    def session(self, prefix: str) -> StoredSession:
+    def session(self, prefix: str) -> RecordedSession:
         """The session whose id begins with `prefix`, `@1` the one with the newest call. Raises TraceError."""
         wanted = self._session_id(prefix)
-        return StoredSession(wanted, [call for call in self.calls(newest_first=False) if call.session_id == wanted])
+        return RecordedSession(wanted, [call for call in self.calls(newest_first=False) if call.session_id == wanted])
 
     def follow(
         self, *, poll_seconds: float = 0.25, stop: threading.Event | None = None, from_start: bool = False
-    ) -> Iterator[StoredCall]:
+    ) -> Iterator[RecordedCall]:
         """Calls in the order in which they are written, from this moment on (or the first one), until `stop` is set.
 
         Raises TraceError where the folder cannot be read.
@@ -133,7 +133,7 @@ class Trace(Questions):
         seen = {} if from_start else {path: self._update(path).end for path in self._paths()}
         return self._follow(poll_seconds, stop or threading.Event(), seen)
 
-    def _follow(self, poll_seconds: float, stop: threading.Event, seen: dict[Path, int]) -> Iterator[StoredCall]:
+    def _follow(self, poll_seconds: float, stop: threading.Event, seen: dict[Path, int]) -> Iterator[RecordedCall]:
         while True:
             ending = stop.is_set()
             for path in self._paths():
@@ -209,7 +209,7 @@ class Trace(Questions):
             part.trouble(0, 0, f"cannot be read: {error.strerror or error}")
         return part
 
-    def _read_alone(self, call_id: str, path: Path, offset: int, caller_offset: int | None) -> StoredCall | None:
+    def _read_alone(self, call_id: str, path: Path, offset: int, caller_offset: int | None) -> RecordedCall | None:
         """The call at `offset` without a look at what else the segment holds; None if it does not stand there."""
         try:
             with open_segment(path) as file:
@@ -224,15 +224,15 @@ class Trace(Questions):
 
         def decode(side: str, stored: Record) -> bytes | None:
             try:
-                return self._chains.decode(path, offset, side, stored)
+                return self._deltas.decode(path, offset, side, stored)
             except body.BodyError:
                 if self.place(call_id) == (path, offset):
                     raise
                 return self.query_call(call_id).body(side)  # its segment was written anew meanwhile
 
-        return StoredCall(call, caller, decode)
+        return RecordedCall(call, caller, decode)
 
-    def _load(self, part: Part, offset: int) -> Iterator[StoredCall]:
+    def _load(self, part: Part, offset: int) -> Iterator[RecordedCall]:
         """The call at `offset`; none where the file, or the call in it, went away meanwhile."""
         record = part.record(offset)
         if record is None:
@@ -242,14 +242,14 @@ class Trace(Questions):
 
         def decode(side: str, stored: Record) -> bytes | None:
             try:
-                return self._chains.decode(part.path, offset, side, stored)
+                return self._deltas.decode(part.path, offset, side, stored)
             except body.BodyError:
                 for place in self._later(part, offset):
                     for call in self._load(*place):
                         return call.body(side)
                 raise
 
-        yield StoredCall(record, part.callers.get(record.get("caller") or ""), decode)
+        yield RecordedCall(record, part.callers.get(record.get("caller") or ""), decode)
 
     def _later(self, part: Part, offset: int) -> Iterator[tuple[Part, int]]:
         """Where the call stands in the file that has come in place of the one it was seen in, if one has."""

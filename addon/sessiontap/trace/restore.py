@@ -1,4 +1,4 @@
-"""What a proxy needs from the log when it starts: the heads of the newest calls, within a time budget.
+"""What a proxy needs from the log when it starts: the restorable state of the newest calls, within a time budget.
 
 Segments are hopped through from record to record without reading them; then the records are read from the newest back,
 each checked.
@@ -25,7 +25,7 @@ _LARGEST_PID = (1 << 31) - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class RestorableCall:
     """The part of a call record that state is restored from."""
 
     id: str
@@ -49,7 +49,7 @@ class Head:
 
 
 class Restored:
-    """Iterate it for heads: by segment from the newest, within one from the call written last.
+    """Iterate it for calls: by segment from the newest, within one from the call written last.
 
     `note` says in words, once iteration has ended, what was left out and why; None where everything was read.
     """
@@ -60,7 +60,7 @@ class Restored:
         self._clock = clock
         self.note: str | None = None
 
-    def __iter__(self) -> Iterator[Head]:
+    def __iter__(self) -> Iterator[RestorableCall]:
         deadline = self._clock() + self._budget
         count = refused = 0
         paths = _segments(self._folder)
@@ -70,16 +70,16 @@ class Restored:
                     if refusal(header_of(file)) is not None:
                         refused += 1
                         continue
-                    for head in _heads(file):
+                    for call in _restorable_calls(file):
                         if self._clock() > deadline:
                             self.note = (
                                 f"restoring stopped after {self._budget:g} s and {count} calls, "
                                 f"in segment {position + 1} of {len(paths)}"
                             )
                             return
-                        if head is not None:
+                        if call is not None:
                             count += 1
-                            yield head
+                            yield call
             except OSError:
                 continue
         if refused:
@@ -87,7 +87,7 @@ class Restored:
 
 
 def restore(folder: Path, budget_seconds: float = 1.0) -> Restored:
-    """The newest calls' heads for at most `budget_seconds`; nothing where there is no folder. Never raises."""
+    """The newest calls, read for at most `budget_seconds`; nothing if there is no folder. Never raises."""
     return Restored(folder, budget_seconds)
 
 
@@ -129,8 +129,8 @@ def _is_orphaned(path: Path) -> bool:
     return False
 
 
-def _heads(file: SegmentFile) -> Iterator[Head | None]:
-    """Heads from the last written back; None for what is none, so that the caller may look at the clock."""
+def _restorable_calls(file: SegmentFile) -> Iterator[RestorableCall | None]:
+    """Calls from the last written back; None for what is none, so that the caller may look at the clock."""
     places: list[int] = []
     end = 0
     for offset, size in frame.hop(file):
@@ -144,14 +144,14 @@ def _heads(file: SegmentFile) -> Iterator[Head | None]:
                 places.append(found.offset)
             yield None
     for offset in reversed(places):
-        yield _head(read_at(file, offset))
+        yield _restorable_call(read_at(file, offset))
 
 
-def _head(record: dict[str, Any] | None) -> Head | None:
+def _restorable_call(record: dict[str, Any] | None) -> RestorableCall | None:
     if record is None or record["type"] != "call":
         return None
     llm = record.get("llm") or {}
-    return Head(
+    return RestorableCall(
         id=record["id"],
         time=record["time"],
         duration=record.get("duration"),

@@ -22,7 +22,7 @@ from tests.support.gate import PATIENCE
 
 from sessiontap.demo.redirect import Redirect
 from sessiontap.demo.wire import sse
-from sessiontap.trace import StoredCall
+from sessiontap.trace import RecordedCall
 
 PLAIN, SECURE = "llm.example", "api.openai.com"
 """The hosts of calls in plain HTTP and over TLS."""
@@ -104,7 +104,7 @@ class Ledger:
         assert key not in self._sent
         self._sent[key] = hashlib.sha256(body).hexdigest()
 
-    def check(self, call: StoredCall) -> str:
+    def check(self, call: RecordedCall) -> str:
         """The key of a recorded call, whose bodies are those that went by."""
         body = call.request_body()
         assert body is not None
@@ -120,7 +120,7 @@ class Ledger:
         assert key.startswith(f"{run}:"), f"{key} is in the session of {run}"
         return key
 
-    def check_all(self, calls: Iterable[StoredCall]) -> list[str]:
+    def check_all(self, calls: Iterable[RecordedCall]) -> list[str]:
         """As `check`, each call once."""
         keys = [self.check(call) for call in calls]
         assert len(keys) == len(set(keys)), "a call is there twice"

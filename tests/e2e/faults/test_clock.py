@@ -15,7 +15,7 @@ from tests.support.dialogue import Request, Respond
 from tests.support.gate import Gate
 
 from sessiontap import trace
-from sessiontap.trace import StoredCall
+from sessiontap.trace import RecordedCall
 
 CHAT = "https://api.openai.com/v1/chat/completions"
 QUESTION: Any = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Why?"}]}
@@ -55,7 +55,7 @@ class Clocked:
         draft.write_text(f"{self._now} {self._passed}")
         draft.replace(self._off)
 
-    def ask(self) -> StoredCall:
+    def ask(self) -> RecordedCall:
         with self.proxy.client() as app:
             assert app.post(CHAT, json=QUESTION).content == REPLY
         (call,) = self.proxy.take()

@@ -16,7 +16,7 @@ from tests.e2e.lab import Lab, Proxy, wait_until
 
 from sessiontap import trace
 from sessiontap.demo.proxy_process import ProxyFailed
-from sessiontap.trace import StoredCall, Trace, TraceError
+from sessiontap.trace import RecordedCall, Trace, TraceError
 
 
 def recording(lab: Lab, folder: Path, **options: Any) -> tuple[Proxy, Crowd]:
@@ -45,7 +45,7 @@ def wait_told(proxy: Proxy, kind: str) -> None:
     wait_until(told, lambda: f"no {kind} in the log; the proxy said: {proxy.process.output}")
 
 
-def stop(proxy: Proxy, crowd: Crowd) -> list[StoredCall]:
+def stop(proxy: Proxy, crowd: Crowd) -> list[RecordedCall]:
     """End both. Every call was answered; those that are recorded are right; the log is sound; no fault was ours."""
     crowd.wait_more(20)  # whatever happened, recording goes on
     crowd.stop()

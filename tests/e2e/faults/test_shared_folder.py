@@ -16,7 +16,7 @@ from tests.e2e.lab import PYTHON, Lab, Proxy, own_environment
 from tests.support.gate import PATIENCE
 
 from sessiontap import trace
-from sessiontap.trace import StoredCall, TraceError
+from sessiontap.trace import RecordedCall, TraceError
 from sessiontap.trace.body import BodyError
 from sessiontap.trace.maintenance import prune, verify
 
@@ -150,7 +150,7 @@ def test_readers_go_on(rotating: tuple[Proxy, Crowd], pruned: bool) -> None:
     log, asked = trace.open(folder), trace.open(folder)
     most = 0
 
-    def check(calls: Iterable[StoredCall]) -> int:
+    def check(calls: Iterable[RecordedCall]) -> int:
         """How many there are; those whose segment has gone since they were seen cannot be read any more."""
         number = 0
         for call in calls:

@@ -12,7 +12,7 @@ from sessiontap.cli.options import JsonOption, RulesOption, TraceOption, open_tr
 from sessiontap.cli.output import write, write_bytes, write_json, write_safe
 
 if TYPE_CHECKING:
-    from sessiontap.trace import StoredCall
+    from sessiontap.trace import RecordedCall
 
 EXAMPLES = (
     "sessiontap cat @1",
@@ -66,7 +66,7 @@ def cat(
         raise Failure(f"call {call}: {error}", "sessiontap cat --headers and --changes show the rest") from None
 
 
-def _body(call: StoredCall, side: str) -> bytes:
+def _body(call: RecordedCall, side: str) -> bytes:
     """The stored bytes; nothing where there was no body. Raises Failure where there was one that was not kept."""
     message = call.record.get(side)
     if not message:
@@ -77,7 +77,7 @@ def _body(call: StoredCall, side: str) -> bytes:
     return body or b""
 
 
-def _curl(call: StoredCall) -> None:
+def _curl(call: RecordedCall) -> None:
     from sessiontap.cli import curl
     from sessiontap.cli.stored import asked_request
 

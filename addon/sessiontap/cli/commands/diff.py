@@ -12,7 +12,7 @@ from sessiontap.cli.output import write_json, write_line
 from sessiontap.cli.progress import progress
 
 if TYPE_CHECKING:
-    from sessiontap.trace import StoredCall, Trace
+    from sessiontap.trace import RecordedCall, Trace
 
 EXAMPLES = (
     "sessiontap diff @1",
@@ -49,7 +49,7 @@ def diff(
         write_line(text, style)
 
 
-def _parent(log: Trace, call: StoredCall) -> StoredCall:
+def _parent(log: Trace, call: RecordedCall) -> RecordedCall:
     """The call that it goes on from. Raises Failure."""
     from sessiontap.trace import TraceError
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sessiontap.export.call import ExportedCall
     from sessiontap.trace import Trace
     from sessiontap.trace.index.filters import Filters
-    from sessiontap.trace.questions import Place
+    from sessiontap.trace.queries import Place
 
 EXAMPLES = (
     "sessiontap export --format jsonl | jq -r .request.body",

@@ -17,7 +17,7 @@ from pathlib import Path
 from sessiontap.trace.index import schema
 from sessiontap.trace.index.rows import JSONS, TEXTS
 from sessiontap.trace.index.transaction import writing
-from sessiontap.trace.lock import alone
+from sessiontap.trace.lock import exclusive_lock
 
 NAME = "index.sqlite"
 BUSY_SECONDS = 10.0
@@ -65,7 +65,7 @@ def has_other_tables(error: sqlite3.Error) -> bool:
 
 def discard(folder: Path) -> None:
     """Delete the index, unless another process has put a sound one there meanwhile."""
-    with alone(folder):
+    with exclusive_lock(folder):
         try:
             _open(folder / NAME).close()
         except sqlite3.DatabaseError as error:

@@ -1,4 +1,4 @@
-"""Questions to the index, which each first brings it up to date; answers in the shapes of the command line's JSON."""
+"""Queries of the index, each of which first brings it up to date; answers in the shapes of the `--json` output."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sessiontap.trace.index.catch_up import CatchUp, Progress
 from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.filters import Filters, condition
 from sessiontap.trace.index.stats import BYS, is_known, stats
-from sessiontap.trace.lock import alone
+from sessiontap.trace.lock import exclusive_lock
 
 Row = dict[str, Any]
 _ODD = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
@@ -176,7 +176,7 @@ class Index:
             foreign = True
         try:
             if foreign:
-                with alone(self._folder):
+                with exclusive_lock(self._folder):
                     files.remove(self._folder)
             elif self._database is None:
                 files.discard(self._folder)

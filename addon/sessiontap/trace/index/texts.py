@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sessiontap.trace.body import BodyError
-from sessiontap.trace.chain import Chains
+from sessiontap.trace.deltas import DeltaReader
 from sessiontap.trace.files import open_segment
 from sessiontap.trace.index.transaction import writing
 from sessiontap.trace.walk import read_at
@@ -34,7 +34,7 @@ def catch_up(
     database: sqlite3.Connection, folder: Path, progress: Callable[[int, int], None] | None = None, batch: int = BATCH
 ) -> None:
     """Take in the texts of the calls that the index has got since. `progress` is told calls done and calls in all."""
-    chains = Chains()
+    deltas = DeltaReader()
     while True:
         done, newest = _state(database)
         if done >= newest:
@@ -48,7 +48,7 @@ def catch_up(
             ).fetchall()
             done = rows[-1][0] if rows else newest
             for call, path, record in _records(database, folder, rows):
-                for text in _texts(path, record, chains):
+                for text in _texts(path, record, deltas):
                     _add(database, call, text)
             database.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (_DONE, done))
         if progress is not None:
@@ -91,7 +91,7 @@ def _records(
             continue
 
 
-def _texts(place: tuple[Path, int], record: Record, chains: Chains) -> Iterator[str]:
+def _texts(place: tuple[Path, int], record: Record, deltas: DeltaReader) -> Iterator[str]:
     from sessiontap.exchange import Headers, Request, Response
     from sessiontap.llm.call import Endpoint
     from sessiontap.llm.read import read_reply, read_request
@@ -100,7 +100,7 @@ def _texts(place: tuple[Path, int], record: Record, chains: Chains) -> Iterator[
         bodies = {}
         for side in ("request", "response"):
             stored = (record.get(side) or {}).get("body")
-            bodies[side] = chains.decode(*place, side, stored) if isinstance(stored, dict) else None
+            bodies[side] = deltas.decode(*place, side, stored) if isinstance(stored, dict) else None
         if not any(bodies.values()):
             return
         llm, sent, came = record.get("llm") or {}, record["request"], record.get("response")

@@ -11,7 +11,7 @@ from sessiontap.trace import body
 Record = dict[str, Any]
 
 
-class StoredCall:
+class RecordedCall:
     """A call in the log; its bodies are unpacked and checked when they are asked for.
 
     `record` is its map with the keys of docs/trace-format.md: times in Unix nanoseconds, durations in nanoseconds,
@@ -58,8 +58,8 @@ class StoredCall:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredSession:
+class RecordedSession:
     """The calls of one session, oldest first."""
 
     id: str
-    calls: list[StoredCall]
+    calls: list[RecordedCall]

@@ -19,7 +19,7 @@ Place = tuple[Path, int]
 """A call's segment, by its name, and its offset in it."""
 
 
-class Questions:
+class TraceQueries:
     """The questions of a `Trace`. Every one first brings the index up to date with what was written meanwhile.
 
     `prices` say what calls cost; without them costs are unknown. `progress(done, total)` is called during a long

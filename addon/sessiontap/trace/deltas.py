@@ -30,7 +30,7 @@ _Place = tuple[str, int, int, int]
 """Side, device, inode, offset of the record."""
 
 
-class Chains:
+class DeltaReader:
     """Decodes bodies and remembers the latest. Not safe for several threads."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
