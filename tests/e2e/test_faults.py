@@ -110,7 +110,7 @@ FAULTS = {
         "sessiontap.redaction:Redactor.headers", "a call could not be recorded", records=0, recorder=True
     ),
     "a full disk": Fault(
-        "sessiontap.trace.segment:Segment.append",
+        "sessiontap.trace.rotation:OpenSegment.append",
         "(No space left on device)",
         records=0,
         kind="ENOSPC",

@@ -131,7 +131,7 @@ def test_a_record_that_was_never_written_is_no_base(writers, folder, monkeypatch
             raise OSError(28, "No space left on device")
         return real(file, data)
 
-    monkeypatch.setattr("sessiontap.trace.segment.os.write", write)
+    monkeypatch.setattr("sessiontap.trace.rotation.os.write", write)
     for number, data in enumerate(sent):
         writer.submit(lambda number=number, data=data: [turn(number, data)], 1)
     writer.close(5)

@@ -380,9 +380,9 @@ def test_new_calls_and_another_file_in_one_step(writers, written, folder):
 
 
 def test_a_tail_that_is_being_written_is_looked_at_again(folder):
-    from sessiontap.trace.segment import Segment
+    from sessiontap.trace.rotation import OpenSegment
 
-    writing = Segment(folder, {})
+    writing = OpenSegment(folder, {})
     record = frame.encode(call_map(1))
     os.write(writing._file, record[:20])
     log = trace.open(folder)

@@ -9,7 +9,7 @@ from tests.trace.conftest import CALLER, call_map
 
 from sessiontap import trace
 from sessiontap.trace import TraceError, body, frame
-from sessiontap.trace.segment import Segment
+from sessiontap.trace.rotation import OpenSegment
 
 
 def number(call: trace.RecordedCall) -> int:
@@ -141,7 +141,7 @@ def test_a_segment_without_its_header_is_read_and_reported(written, folder):
 
 
 def test_the_torn_tail_of_a_live_segment_is_no_damage(folder):
-    writing = Segment(folder, {})
+    writing = OpenSegment(folder, {})
     record = frame.encode(call_map(1))
     os.write(writing._file, record[:20])
     opened = trace.open(folder)

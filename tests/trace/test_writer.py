@@ -16,8 +16,8 @@ from tests.trace.conftest import CALLER, INFO, call_map
 
 from sessiontap import trace
 from sessiontap.trace import Writer, frame
-from sessiontap.trace.errors import TraceError
-from sessiontap.trace.segment import Segment
+from sessiontap.trace.folder import TraceError
+from sessiontap.trace.rotation import OpenSegment
 from sessiontap.trace.writer import Stats, check
 
 
@@ -71,7 +71,7 @@ def disk(monkeypatch):
             return self.write(file, data)
 
     disk = Disk()
-    monkeypatch.setattr("sessiontap.trace.segment.os.write", disk)
+    monkeypatch.setattr("sessiontap.trace.rotation.os.write", disk)
     return disk
 
 
@@ -163,9 +163,9 @@ def test_an_old_segment_is_left(writers, folder):
 
 
 def test_segment_names_sort_by_time_even_when_the_clock_goes_back(folder, monkeypatch):
-    first = Segment(folder, INFO)
-    monkeypatch.setattr("sessiontap.trace.segment.time.time_ns", lambda: 1_000_000_000)
-    second = Segment(folder, INFO, after=first.named)
+    first = OpenSegment(folder, INFO)
+    monkeypatch.setattr("sessiontap.trace.rotation.time.time_ns", lambda: 1_000_000_000)
+    second = OpenSegment(folder, INFO, after=first.named)
 
     assert first.path.name < second.path.name
     first.close()
@@ -375,7 +375,7 @@ def test_notes(writers, folder):
 @pytest.mark.parametrize(("seconds", "least"), [(0, 3), (None, 0), (3600.0, 1)], ids=["each", "never", "at the end"])
 def test_the_schedule_of_fsync(writers, monkeypatch, seconds, least):
     synced = []
-    monkeypatch.setattr("sessiontap.trace.segment.os.fsync", synced.append)
+    monkeypatch.setattr("sessiontap.trace.rotation.os.fsync", synced.append)
     writer = writers(fsync_seconds=seconds)
 
     put(writer, 1, 2)
@@ -397,8 +397,8 @@ def write(file, data):
     if b"filler" in data and (number := getattr(write, "number", None)):
         written(1, b"%d\\n" % number)  # on record: this one is in the file
     return count
-import sessiontap.trace.segment
-sessiontap.trace.segment.os.write = write
+import sessiontap.trace.rotation
+sessiontap.trace.rotation.os.write = write
 writer.start()
 number = 0
 while True:

@@ -30,7 +30,7 @@ from sessiontap.recording.record import call_record, caller_record, is_kept, kno
 from sessiontap.redaction import Redactor
 from sessiontap.redaction.metadata import caller_of
 from sessiontap.trace.closing import Closer
-from sessiontap.trace.note import note_record
+from sessiontap.trace.notes import note_record
 from sessiontap.trace.writer import Writer
 
 MOST_CALLERS = 4096

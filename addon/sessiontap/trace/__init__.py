@@ -10,12 +10,13 @@ the index alone reads prompts and replies with `llm`.
 
 Its modules by subject:
 
-    parts of records         chunks, note
-    bodies                   body, pack, bases, chain
-    segments and the disk    writer, rotation, losses, segment, frame, lock, folders; compressed: closing, seekable
-    reading                  walk, shape, files; reader, part, stored, restore, views, sessions
-    looking after a folder   maintenance, prune
-    asking                   questions, and the SQLite index behind them in index/
+    parts of records         chunks, notes
+    bodies                   body, pack; deltas
+    writing                  writer, rotation; closed and compressed: closing, seekable
+    reading                  frame, shape, walk; segment, reader, recorded_call; restore; views, sessions
+    the folder and its files folder, files
+    looking after it         maintenance, prune
+    queries                  queries, and the SQLite index behind them in index/
 
 Times are Unix nanoseconds, durations nanoseconds, unknown is None; `open` and look-ups raise TraceError, bodies
 BodyError. docs/python.md shows what it is used for.
@@ -27,12 +28,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sessiontap.trace.body import BodyError
-from sessiontap.trace.errors import TraceError
-from sessiontap.trace.note import note_record
-from sessiontap.trace.part import Problem, SegmentInfo
+from sessiontap.trace.folder import TraceError
+from sessiontap.trace.notes import note_record
 from sessiontap.trace.reader import Trace, open
 from sessiontap.trace.recorded_call import RecordedCall, RecordedSession
 from sessiontap.trace.restore import RestorableCall, Restored, restore
+from sessiontap.trace.segment import Problem, SegmentInfo
 from sessiontap.trace.sessions import session_rows, session_tree, session_view
 from sessiontap.trace.views import call_row
 

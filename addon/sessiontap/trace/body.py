@@ -37,6 +37,10 @@ LARGEST = 1 << 28
 """Bytes: more than the recorder keeps of a body."""
 LARGEST_DELTA = 16 << 20
 """Larger bodies and bases are not worth the tables that a delta needs."""
+MAX_REACH = 112 << 20
+"""Bytes that are decoded on the way to a body, itself included, at most ..."""
+STEP = 192 << 10
+"""... where each record on the way counts as so many more."""
 _CLEARLY_SMALLER = 8
 """A delta that is this many times smaller than its body is taken without looking at what zstd alone would make."""
 _LARGEST_HASH_LOG = 22

@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sessiontap.trace import seekable
-from sessiontap.trace.files import CLOSED_SUFFIX, closed_name, draft_name, segments
-from sessiontap.trace.lock import exclusive_lock
+from sessiontap.trace.files import CLOSED_SUFFIX, SUFFIX, closed_name, draft_name, is_left, segments
+from sessiontap.trace.folder import exclusive_lock
 from sessiontap.trace.seekable import BLOCK, SeekableFile
-from sessiontap.trace.segment import SUFFIX, is_left
 
 try:
     import fcntl

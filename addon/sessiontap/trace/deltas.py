@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sessiontap.trace import body
-from sessiontap.trace.bases import MAX_REACH, STEP
-from sessiontap.trace.body import BodyError
+from sessiontap.trace.body import MAX_REACH, STEP, BodyError
 from sessiontap.trace.files import SegmentFile, identity, open_segment
 from sessiontap.trace.walk import Found, read_at, walk
 

@@ -8,12 +8,23 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
 from sessiontap.trace.seekable import SeekableFile
-from sessiontap.trace.segment import SUFFIX, is_live
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+FORMAT = "sessiontap-trace"
+VERSION = 2
+"""1 had values that calls share in records of their own."""
+SUFFIX = ".mpk"
+_FRESH_SECONDS = 60.0
+"""Without locks a segment changed this lately counts as live."""
 CLOSED_SUFFIX = ".zst"
 """Behind the name of a segment that is closed."""
 
@@ -75,6 +86,32 @@ def open_segment(path: Path) -> SegmentFile:
     except BaseException:
         file.close()
         raise
+
+
+def is_live(file: BinaryIO) -> bool:
+    """A writer has this open segment."""
+    if fcntl is None:
+        return time.time() - os.fstat(file.fileno()).st_mtime < _FRESH_SECONDS
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    fcntl.flock(file, fcntl.LOCK_UN)
+    return False
+
+
+def is_left(file: BinaryIO) -> bool:
+    """No writer has this open segment. False also where that cannot be known: on a file system without locks."""
+    if fcntl is None:
+        return not is_live(file)
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_UN)
+    except OSError:
+        return False
+    return True
 
 
 class Listed(NamedTuple):

@@ -9,9 +9,9 @@ from pathlib import Path
 from sessiontap.trace.body import BodyError
 from sessiontap.trace.deltas import DeltaReader
 from sessiontap.trace.files import open_segment
-from sessiontap.trace.part import Problem, SegmentInfo
 from sessiontap.trace.prune import Pruned, prune
 from sessiontap.trace.reader import open
+from sessiontap.trace.segment import Problem, SegmentInfo
 from sessiontap.trace.walk import HEADLESS, Trouble, header_of, refusal, walk
 
 __all__ = ["Checked", "Info", "Progress", "Pruned", "info", "prune", "reindex", "verify"]

@@ -19,13 +19,11 @@ from typing import Any
 from sessiontap.trace import body, closing, frame
 from sessiontap.trace.body import BodyError
 from sessiontap.trace.deltas import DeltaReader
-from sessiontap.trace.errors import TraceError
-from sessiontap.trace.files import SegmentFile, closed_name, draft_name, open_segment, plain_name
-from sessiontap.trace.lock import exclusive_lock
+from sessiontap.trace.files import FORMAT, SegmentFile, closed_name, draft_name, open_segment, plain_name
+from sessiontap.trace.folder import TraceError, exclusive_lock
 from sessiontap.trace.pack import Packer
-from sessiontap.trace.part import SegmentInfo
 from sessiontap.trace.reader import Trace, open
-from sessiontap.trace.segment import FORMAT
+from sessiontap.trace.segment import SegmentInfo
 from sessiontap.trace.views import is_warm_up
 from sessiontap.trace.walk import Found, walk
 

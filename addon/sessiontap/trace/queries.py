@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sessiontap.trace.errors import TraceError
+from sessiontap.trace.folder import TraceError
 
 if TYPE_CHECKING:
     from sessiontap.trace.index.answers import Sort

@@ -15,11 +15,11 @@ from typing import Any
 
 from sessiontap.trace import body
 from sessiontap.trace.deltas import DeltaReader
-from sessiontap.trace.errors import TraceError
 from sessiontap.trace.files import Listed, open_segment, segments
-from sessiontap.trace.part import Part, Problem, SegmentInfo, segment_info
+from sessiontap.trace.folder import TraceError
 from sessiontap.trace.queries import Place, TraceQueries
 from sessiontap.trace.recorded_call import RecordedCall, RecordedSession
+from sessiontap.trace.segment import Problem, Segment, SegmentInfo, segment_info
 from sessiontap.trace.views import is_warm_up
 from sessiontap.trace.walk import read_at
 
@@ -31,7 +31,7 @@ class Trace(TraceQueries):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._parts: dict[Path, Part] = {}
+        self._segments: dict[Path, Segment] = {}
         self._deltas = DeltaReader()
 
     def calls(self, newest_first: bool = True, *, warm_ups: bool = False) -> Iterator[RecordedCall]:
@@ -45,19 +45,19 @@ class Trace(TraceQueries):
 
     def _calls(self, newest_first: bool) -> Iterator[RecordedCall]:
         if newest_first:
-            for part, offset in self._newest():
-                yield from self._load(part, offset)
+            for segment, offset in self._newest():
+                yield from self._load(segment, offset)
             return
-        parts = [self._update(path) for path in self._paths()]
-        for _, number, offset in sorted((time, n, at) for n, part in enumerate(parts) for time, at in part.calls):
-            yield from self._load(parts[number], offset)
+        known = [self._update(path) for path in self._paths()]
+        for _, number, offset in sorted((time, n, at) for n, segment in enumerate(known) for time, at in segment.calls):
+            yield from self._load(known[number], offset)
 
     def notes(self) -> list[Record]:
         """Every note, oldest first: what was lost and why, what changed."""
         notes = []
         for path in self._paths():
-            part = self._update(path)
-            notes += [record for at in part.notes if (record := part.record(at)) is not None]
+            segment = self._update(path)
+            notes += [record for at in segment.notes if (record := segment.record(at)) is not None]
         return sorted(notes, key=_time)
 
     @property
@@ -73,8 +73,8 @@ class Trace(TraceQueries):
         """All that cannot be read in the folder, by file and offset."""
         for path in self._paths():
             self._update(path)
-        parts = [self._parts[path] for path in sorted(self._parts)]
-        return [part.problems[offset] for part in parts for offset in sorted(part.problems)]
+        known = [self._segments[path] for path in sorted(self._segments)]
+        return [segment.problems[offset] for segment in known for offset in sorted(segment.problems)]
 
     def segments(self) -> list[SegmentInfo]:
         """The segment files, oldest first."""
@@ -116,7 +116,7 @@ class Trace(TraceQueries):
             if path not in known:
                 self._update(path)
                 known.add(path)
-            yield from self._load(self._parts[path], offset)
+            yield from self._load(self._segments[path], offset)
 
     def session(self, prefix: str) -> RecordedSession:
         """The session whose id begins with `prefix`, `@1` the one with the newest call. Raises TraceError."""
@@ -137,12 +137,12 @@ class Trace(TraceQueries):
         while True:
             ending = stop.is_set()
             for path in self._paths():
-                part = self._update(path)
+                segment = self._update(path)
                 after = seen.get(path, 0)
-                seen[path] = part.end
-                for _, offset in part.calls:
+                seen[path] = segment.end
+                for _, offset in segment.calls:
                     if offset >= after:
-                        yield from (call for call in self._load(part, offset) if not is_warm_up(call.record))
+                        yield from (call for call in self._load(segment, offset) if not is_warm_up(call.record))
             if ending:
                 return
             stop.wait(poll_seconds)
@@ -164,21 +164,21 @@ class Trace(TraceQueries):
             raise TraceError(f"{what} in {self.folder}", "List them with `sessiontap ls`.")
         return found[0]
 
-    def _newest(self) -> Iterator[tuple[Part, int]]:
+    def _newest(self) -> Iterator[tuple[Segment, int]]:
         """Calls by descending start. A segment is read when a call in it may be newer than the best one at hand: no
         call in it began after its last change."""
         changed = sorted((listed.changed, path) for path, listed in self._files().items())
-        heap: list[tuple[int, int, int, Part]] = []
+        heap: list[tuple[int, int, int, Segment]] = []
         number = 0
         while changed or heap:
             while changed and (not heap or -heap[0][0] <= changed[-1][0]):
-                part = self._update(changed.pop()[1])
+                segment = self._update(changed.pop()[1])
                 number += 1
-                for time, offset in part.calls:
-                    heapq.heappush(heap, (-time, number, -offset, part))
+                for time, offset in segment.calls:
+                    heapq.heappush(heap, (-time, number, -offset, segment))
             if heap:
-                _, _, offset, part = heapq.heappop(heap)
-                yield part, -offset
+                _, _, offset, segment = heapq.heappop(heap)
+                yield segment, -offset
 
     def _files(self) -> dict[Path, Listed]:
         try:
@@ -189,25 +189,25 @@ class Trace(TraceQueries):
     def _paths(self) -> list[Path]:
         return list(self._files())
 
-    def _update(self, path: Path) -> Part:
+    def _update(self, path: Path) -> Segment:
         """Take in what a segment has got since it was looked at last."""
-        part = self._parts.get(path)
-        if part is None:
-            part = self._parts[path] = Part(path)
+        segment = self._segments.get(path)
+        if segment is None:
+            segment = self._segments[path] = Segment(path)
         try:
             with open_segment(path) as file:
                 old = None
-                if not part.is_in(file):
-                    old, part = part, Part(path)
-                    self._parts[path] = part
-                part.take_in(file)
+                if not segment.is_in(file):
+                    old, segment = segment, Segment(path)
+                    self._segments[path] = segment
+                segment.take_in(file)
                 if old is not None:
-                    old.replaced_by(part)
+                    old.replaced_by(segment)
         except FileNotFoundError:  # pruned meanwhile
-            part.calls, part.notes = [], []
+            segment.calls, segment.notes = [], []
         except OSError as error:
-            part.trouble(0, 0, f"cannot be read: {error.strerror or error}")
-        return part
+            segment.trouble(0, 0, f"cannot be read: {error.strerror or error}")
+        return segment
 
     def _read_alone(self, call_id: str, path: Path, offset: int, caller_offset: int | None) -> RecordedCall | None:
         """The call at `offset` without a look at what else the segment holds; None if it does not stand there."""
@@ -232,31 +232,31 @@ class Trace(TraceQueries):
 
         return RecordedCall(call, caller, decode)
 
-    def _load(self, part: Part, offset: int) -> Iterator[RecordedCall]:
+    def _load(self, segment: Segment, offset: int) -> Iterator[RecordedCall]:
         """The call at `offset`; none where the file, or the call in it, went away meanwhile."""
-        record = part.record(offset)
+        record = segment.record(offset)
         if record is None:
-            for place in self._later(part, offset):
+            for place in self._later(segment, offset):
                 yield from self._load(*place)
             return
 
         def decode(side: str, stored: Record) -> bytes | None:
             try:
-                return self._deltas.decode(part.path, offset, side, stored)
+                return self._deltas.decode(segment.path, offset, side, stored)
             except body.BodyError:
-                for place in self._later(part, offset):
+                for place in self._later(segment, offset):
                     for call in self._load(*place):
                         return call.body(side)
                 raise
 
-        yield RecordedCall(record, part.callers.get(record.get("caller") or ""), decode)
+        yield RecordedCall(record, segment.callers.get(record.get("caller") or ""), decode)
 
-    def _later(self, part: Part, offset: int) -> Iterator[tuple[Part, int]]:
+    def _later(self, segment: Segment, offset: int) -> Iterator[tuple[Segment, int]]:
         """Where the call stands in the file that has come in place of the one it was seen in, if one has."""
-        if part.successor is None:
-            self._update(part.path)
-        if part.successor is not None:
-            new, moved = part.successor
+        if segment.successor is None:
+            self._update(segment.path)
+        if segment.successor is not None:
+            new, moved = segment.successor
             if offset in moved:
                 yield new, moved[offset]
 

@@ -1,18 +1,101 @@
-"""The segment that is being written: when it ends and the next one begins, and when it is synced."""
+"""The segment that is being written: made, appended to, synced, left for the next one.
+
+The writer's thread alone calls this. Every record goes out in one write, so that a process that is killed leaves whole
+records and at most a part of its last one.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
 import time
+import uuid
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sessiontap.trace.losses import Losses
-from sessiontap.trace.note import note_record
-from sessiontap.trace.segment import Segment
+from sessiontap import private
+from sessiontap.trace import frame
+from sessiontap.trace.files import FORMAT, SUFFIX, VERSION
+from sessiontap.trace.notes import Losses, note_record
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 _LOOK_SECONDS = 1.0
 """How often the segment's name is looked for."""
+
+
+class ShortWriteError(OSError):
+    """The disk took only a part of a record."""
+
+
+class OpenSegment:
+    """A segment that this process writes, locked. Methods raise OSError; after one the segment is closed for good."""
+
+    def __init__(self, folder: Path, writer: Mapping[str, Any], after: int = 0) -> None:
+        """A new segment in `folder` (made 0700 where missing), named by a time later than `after` (Unix ns)."""
+        self.named = max(time.time_ns() // 1000 * 1000, after + 1000)
+        private.make(folder)
+        moment = datetime.fromtimestamp(self.named // 1_000_000_000, UTC)
+        stamp = f"{moment:%Y%m%dT%H%M%S}.{self.named // 1000 % 1_000_000:06}Z"
+        self.path = folder / f"{stamp}-{os.getpid()}-{secrets.token_hex(3)}{SUFFIX}"
+        self.size = 0
+        self.records = 0
+        self.dirty = False
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+        self._file = os.open(self.path, flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0), 0o600)
+        try:
+            if fcntl is not None:
+                with contextlib.suppress(OSError):  # a file system without locks
+                    fcntl.flock(self._file, fcntl.LOCK_EX)
+            header = {
+                "type": "segment",
+                "format": FORMAT,
+                "version": VERSION,
+                "id": str(uuid.uuid4()),
+                "writer": dict(writer),
+                "started": self.named,
+            }
+            self.append(frame.encode(header))
+            self.records = 0
+        except BaseException:
+            self.close()
+            self.path.unlink(missing_ok=True)
+            raise
+
+    def append(self, record: bytes) -> None:
+        """One record in one write; what a full disk took of it is taken back."""
+        written = os.write(self._file, record)
+        if written < len(record):
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, self.size)
+            raise ShortWriteError(f"it took only {written} of a record's {len(record)} bytes: is the disk full?")
+        self.size += written
+        self.records += 1
+        self.dirty = True
+
+    def sync(self) -> None:
+        os.fsync(self._file)
+        self.dirty = False
+
+    def vanished(self) -> bool:
+        """Its name is gone or another file has it: what is written now nobody will find."""
+        try:
+            there, own = os.stat(self.path), os.fstat(self._file)
+        except OSError:
+            return True
+        return (there.st_dev, there.st_ino) != (own.st_dev, own.st_ino)
+
+    def close(self) -> None:
+        if self._file >= 0:
+            with contextlib.suppress(OSError):
+                os.close(self._file)
+            self._file = -1
 
 
 class DiskError(Exception):
@@ -39,7 +122,7 @@ class Rotation:
         rotate_seconds: float,
         on_left: Callable[[Path], None] | None = None,
     ) -> None:
-        self.segment: Segment | None = None
+        self.segment: OpenSegment | None = None
         self._folder = folder
         self._info = dict(info)
         self._losses = losses
@@ -52,12 +135,12 @@ class Rotation:
         self._synced = 0.0
         self._looked = 0.0
 
-    def opened(self) -> Segment:
+    def opened(self) -> OpenSegment:
         """The segment; a new one where there is none."""
         if self.segment is not None:
             return self.segment
         try:
-            segment = Segment(self._folder, self._info, self._named)
+            segment = OpenSegment(self._folder, self._info, self._named)
         except OSError as error:
             raise DiskError(error) from error
         self._named = segment.named
@@ -111,7 +194,7 @@ class Rotation:
             if self._on_left is not None:
                 self._on_left(segment.path)
 
-    def _sync(self, segment: Segment) -> None:
+    def _sync(self, segment: OpenSegment) -> None:
         try:
             segment.sync()
         except OSError as error:

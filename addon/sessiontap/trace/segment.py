@@ -1,130 +1,137 @@
-"""One segment file as its writer sees it: made 0600 and locked, appended to a record at a time, never shared.
+"""One segment as its readers see it: where its calls lie, taken in as it grows, and what of it cannot be read.
 
-The lock says to readers that the segment is being written: a record that ends too early at its tail is no damage yet.
+A record that a writer is in the middle of is not seen yet; all else that is no record is a `Problem`, and is stepped
+over.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
-import time
-import uuid
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from sessiontap import private
-from sessiontap.trace import frame
+from sessiontap.trace.files import SegmentFile, file_of, identity, open_segment
+from sessiontap.trace.walk import HEADLESS, Trouble, header_of, read_at, refusal, walk
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
-FORMAT = "sessiontap-trace"
-VERSION = 2
-"""1 had values that calls share in records of their own."""
-SUFFIX = ".mpk"
-_FRESH_SECONDS = 60.0
-"""Without locks a segment changed this lately counts as live."""
+Record = dict[str, Any]
 
 
-class ShortWriteError(OSError):
-    """The disk took only a part of a record."""
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What cannot be read: `offset` and `size` in bytes of the plain segment, `text` in words."""
+
+    path: Path
+    offset: int
+    size: int
+    text: str
 
 
+@dataclass(frozen=True, slots=True)
+class SegmentInfo:
+    """A segment. `header` is None if it is damaged; `readable` False for other formats and versions."""
+
+    path: Path
+    """Its file: plain, or closed and compressed."""
+    header: Record | None
+    size: int
+    """Bytes of the file."""
+    plain_size: int
+    """Bytes of the segment."""
+    live: bool
+    """It is being written."""
+    readable: bool
+
+
+@dataclass(slots=True)
 class Segment:
-    """An open segment. Methods raise OSError; after one the segment is closed for good."""
+    """What is known of one segment, up to `end`."""
 
-    def __init__(self, folder: Path, writer: Mapping[str, Any], after: int = 0) -> None:
-        """A new segment in `folder` (made 0700 where missing), named by a time later than `after` (Unix ns)."""
-        self.named = max(time.time_ns() // 1000 * 1000, after + 1000)
-        private.make(folder)
-        moment = datetime.fromtimestamp(self.named // 1_000_000_000, UTC)
-        stamp = f"{moment:%Y%m%dT%H%M%S}.{self.named // 1000 % 1_000_000:06}Z"
-        self.path = folder / f"{stamp}-{os.getpid()}-{secrets.token_hex(3)}{SUFFIX}"
-        self.size = 0
-        self.records = 0
-        self.dirty = False
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
-        self._file = os.open(self.path, flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0), 0o600)
-        try:
-            if fcntl is not None:
-                with contextlib.suppress(OSError):  # a file system without locks
-                    fcntl.flock(self._file, fcntl.LOCK_EX)
-            header = {
-                "type": "segment",
-                "format": FORMAT,
-                "version": VERSION,
-                "id": str(uuid.uuid4()),
-                "writer": dict(writer),
-                "started": self.named,
-            }
-            self.append(frame.encode(header))
-            self.records = 0
-        except BaseException:
-            self.close()
-            self.path.unlink(missing_ok=True)
-            raise
+    path: Path
+    """Its name, whichever its file is."""
+    header: Record | None = None
+    readable: bool = True
+    calls: list[tuple[int, int]] = field(default_factory=list)
+    """(time, offset)"""
+    notes: list[int] = field(default_factory=list)
+    """Offsets."""
+    callers: dict[str, Record] = field(default_factory=dict)
+    problems: dict[int, Problem] = field(default_factory=dict)
+    """By offset."""
+    end: int = 0
+    """Behind the last intact record."""
+    file: tuple[int, int] | None = None
+    """Device and inode of what was read."""
+    successor: tuple[Segment, dict[int, int]] | None = None
+    """The segment that has come in its place, and where its calls stand there."""
 
-    def append(self, record: bytes) -> None:
-        """One record in one write; what a full disk took of it is taken back."""
-        written = os.write(self._file, record)
-        if written < len(record):
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._file, self.size)
-            raise ShortWriteError(f"it took only {written} of a record's {len(record)} bytes: is the disk full?")
-        self.size += written
-        self.records += 1
-        self.dirty = True
+    def take_in(self, file: SegmentFile) -> None:
+        """What `file` has got since it was looked at last. Raises OSError."""
+        self.file = identity(file)
+        if self.end == 0:
+            self.header = header_of(file)
+            if (why := refusal(self.header)) is not None:
+                self.readable = False
+                self.trouble(0, file.size, why)
+        if self.readable:
+            self._walk(file)
 
-    def sync(self) -> None:
-        os.fsync(self._file)
-        self.dirty = False
-
-    def vanished(self) -> bool:
-        """Its name is gone or another file has it: what is written now nobody will find."""
-        try:
-            there, own = os.stat(self.path), os.fstat(self._file)
-        except OSError:
+    def is_in(self, file: SegmentFile) -> bool:
+        """`file` holds what was read: it is the same file, or the one that it was closed into. Raises OSError."""
+        if self.file in (None, identity(file)):
             return True
-        return (there.st_dev, there.st_ino) != (own.st_dev, own.st_ino)
+        known = self.header.get("id") if self.header is not None else None
+        header = header_of(file)
+        return known is not None and header is not None and header.get("id") == known and file.size >= self.end
 
-    def close(self) -> None:
-        if self._file >= 0:
-            with contextlib.suppress(OSError):
-                os.close(self._file)
-            self._file = -1
+    def record(self, offset: int) -> Record | None:
+        """The record at `offset`; None if it, or the segment that was looked at, is there no more."""
+        try:
+            with open_segment(self.path) as file:
+                if not self.is_in(file):
+                    return None
+                self.file = identity(file)
+                return read_at(file, offset)
+        except OSError:
+            return None
+
+    def trouble(self, offset: int, size: int, text: str) -> None:
+        self.problems[offset] = Problem(file_of(self.path), offset, size, text)
+
+    def replaced_by(self, new: Segment) -> None:
+        """`new` has all but some of this one's calls, in the same order."""
+        moved: dict[int, int] = {}
+        at = 0
+        for time, offset in self.calls:
+            if at < len(new.calls) and new.calls[at][0] == time:
+                moved[offset] = new.calls[at][1]
+                at += 1
+        self.successor = new, moved
+
+    def _walk(self, file: SegmentFile) -> None:
+        for found in walk(file, self.end):
+            if isinstance(found, Trouble):
+                if not found.growing:
+                    self.trouble(found.offset, found.size, found.text)
+                continue
+            self.end = found.end
+            record = found.record
+            match found.kind:
+                case "call":
+                    self.calls.append((record["time"], found.offset))
+                case "note":
+                    self.notes.append(found.offset)
+                case "caller":
+                    self.callers[record["id"]] = record
+        if self.end and self.header is None:
+            self.trouble(0, 0, HEADLESS)
 
 
-def is_live(file: BinaryIO) -> bool:
-    """A writer has this open segment."""
-    if fcntl is None:
-        return time.time() - os.fstat(file.fileno()).st_mtime < _FRESH_SECONDS
+def segment_info(path: Path) -> SegmentInfo | None:
+    """What its header says; None if the file cannot be read."""
     try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        with open_segment(path) as file:
+            header = header_of(file)
+            place = file_of(path)
+            return SegmentInfo(place, header, place.stat().st_size, file.size, file.is_live, refusal(header) is None)
     except OSError:
-        return False
-    fcntl.flock(file, fcntl.LOCK_UN)
-    return False
-
-
-def is_left(file: BinaryIO) -> bool:
-    """No writer has this open segment. False also where that cannot be known: on a file system without locks."""
-    if fcntl is None:
-        return not is_live(file)
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        fcntl.flock(file, fcntl.LOCK_UN)
-    except OSError:
-        return False
-    return True
-
-
-def is_ours(header: Mapping[str, Any]) -> bool:
-    """A segment with this header is of a format that can be read here."""
-    return header.get("format") == FORMAT and header.get("version") == VERSION
+        return None

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sessiontap.trace import frame, shape
-from sessiontap.trace.files import SegmentFile
-from sessiontap.trace.segment import FORMAT, VERSION
+from sessiontap.trace.files import FORMAT, VERSION, SegmentFile
 
 Record = dict[str, Any]
 

@@ -16,12 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from sessiontap.trace import frame
-from sessiontap.trace.errors import TraceError
-from sessiontap.trace.losses import Losses, OnFault
-from sessiontap.trace.note import note_record
+from sessiontap.trace.folder import TraceError
+from sessiontap.trace.notes import Losses, OnFault, note_record
 from sessiontap.trace.pack import Packer
-from sessiontap.trace.rotation import DiskError, Rotation
-from sessiontap.trace.segment import Segment
+from sessiontap.trace.rotation import DiskError, OpenSegment, Rotation
 
 Make = Callable[[], Iterable[dict[str, Any]]]
 
@@ -283,7 +281,7 @@ class Writer:
 def check(folder: Path) -> None:
     """See that a segment can be made in `folder`. Raises TraceError."""
     try:
-        segment = Segment(folder, {})
+        segment = OpenSegment(folder, {})
         segment.close()
         segment.path.unlink()
     except OSError as error:

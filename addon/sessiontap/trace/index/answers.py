@@ -11,7 +11,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
-from sessiontap.trace.errors import TraceError
+from sessiontap.trace.folder import TraceError
 from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.filters import Filters, condition
 from sessiontap.trace.index.rows import COLUMNS, JSONS, TEXTS, call_of

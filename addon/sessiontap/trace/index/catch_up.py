@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from sessiontap.trace.files import Listed, SegmentFile, open_segment, segments
+from sessiontap.trace.index.database import writing
 from sessiontap.trace.index.rows import COLUMNS, row_of
 from sessiontap.trace.index.strings import Callers, Strings, process_number
 from sessiontap.trace.index.sums import Sums
-from sessiontap.trace.index.transaction import writing
 from sessiontap.trace.views import is_warm_up
 from sessiontap.trace.walk import HEADLESS, Found, Trouble, header_of, refusal, walk
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sessiontap.trace.index.transaction import writing
+from sessiontap.trace.index.database import writing
 from sessiontap.trace.views import CostOf
 
 Row = dict[str, Any]

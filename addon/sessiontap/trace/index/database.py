@@ -14,10 +14,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from sessiontap.trace.folder import exclusive_lock
 from sessiontap.trace.index import schema
 from sessiontap.trace.index.rows import JSONS, TEXTS
-from sessiontap.trace.index.transaction import writing
-from sessiontap.trace.lock import exclusive_lock
 
 NAME = "index.sqlite"
 BUSY_SECONDS = 10.0
@@ -94,6 +93,19 @@ def remove(folder: Path) -> None:
     """Delete the index and what belongs to it."""
     for end in _FILES:
         (folder / (NAME + end)).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing(database: sqlite3.Connection) -> Iterator[None]:
+    """Commit at the end, take back after an exception. Waits for another writer as long as the connection's timeout."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:  # SQLite takes some back by itself: a full disk, for one
+            database.execute("ROLLBACK")
+        raise
 
 
 class OtherVersionError(sqlite3.DatabaseError):

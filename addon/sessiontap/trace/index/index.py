@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from sessiontap.trace.errors import TraceError
 from sessiontap.trace.files import file_of
+from sessiontap.trace.folder import TraceError, exclusive_lock
 from sessiontap.trace.index import answers, costs, texts
 from sessiontap.trace.index import database as files
 from sessiontap.trace.index.answers import Sort
@@ -18,7 +18,6 @@ from sessiontap.trace.index.catch_up import CatchUp, Progress
 from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.filters import Filters, condition
 from sessiontap.trace.index.stats import BYS, is_known, stats
-from sessiontap.trace.lock import exclusive_lock
 
 Row = dict[str, Any]
 _ODD = (LookupError, TypeError, ValueError, AttributeError, OverflowError)

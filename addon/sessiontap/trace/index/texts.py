@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from sessiontap.trace.body import BodyError
 from sessiontap.trace.deltas import DeltaReader
 from sessiontap.trace.files import open_segment
-from sessiontap.trace.index.transaction import writing
+from sessiontap.trace.index.database import writing
 from sessiontap.trace.walk import read_at
 
 Record = dict[str, Any]

@@ -1,4 +1,6 @@
-"""What a writer could not keep: counted by reason, said once, and told in the log as soon as writing works.
+"""Notes: what a reader of the log should know beside the calls; above all, which records a writer lost and why.
+
+Losses are counted by reason, reported once, and noted in the log as soon as writing works:
 
     queue   the queue was full in records or bytes
     disk    the segment could not be written (full, failing, gone)
@@ -15,12 +17,15 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from sessiontap.trace.note import note_record
-
 OnFault = Callable[[str, str], None]
 
 _SAY_AGAIN_SECONDS = 600.0
 """A fault that goes on, or comes back, is said again after this long."""
+
+
+def note_record(kind: str, text: str, /, **facts: Any) -> dict[str, Any]:
+    """A `note` map: records that were lost, faults, rule changes. `facts` are plain values, already redacted."""
+    return {**facts, "type": "note", "time": time.time_ns(), "kind": kind, "text": text}
 
 
 class Losses:

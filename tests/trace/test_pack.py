@@ -2,8 +2,8 @@
 
 import pytest
 
-from sessiontap.trace import bases
-from sessiontap.trace.bases import Bases, common_prefix
+from sessiontap.trace import pack
+from sessiontap.trace.pack import Bases, common_prefix
 
 
 def call(number: int, **more):
@@ -74,7 +74,7 @@ def test_memory_is_bounded_and_the_oldest_go_first():
 
 
 def test_a_chain_ends_before_it_takes_too_long_to_read(monkeypatch):
-    monkeypatch.setattr(bases, "MAX_REACH", 10 * bases.STEP)
+    monkeypatch.setattr(pack, "MAX_REACH", 10 * pack.STEP)
     known = Bases()
     steps, whole = 0, []
     for number in range(30):
