@@ -12,7 +12,7 @@ from sessiontap.trace.files import open_segment
 from sessiontap.trace.prune import Pruned, prune
 from sessiontap.trace.reader import open
 from sessiontap.trace.segment import Problem, SegmentInfo
-from sessiontap.trace.walk import HEADLESS, Trouble, header_of, refusal, walk
+from sessiontap.trace.walk import Trouble, walk
 
 __all__ = ["Checked", "Info", "Progress", "Pruned", "info", "prune", "reindex", "verify"]
 
@@ -74,9 +74,6 @@ def verify(folder: Path | str, progress: Progress | None = None) -> Checked:
     records = bodies = done = 0
     deltas = DeltaReader()
     for segment in segments:
-        if (why := refusal(segment.header)) is not None:
-            problems.append(Problem(segment.path, 0, segment.plain_size, why))
-            continue
         for found, end in _verified(segment.path, deltas):
             if isinstance(found, Problem):
                 problems.append(found)
@@ -104,15 +101,11 @@ def _verified(path: Path, deltas: DeltaReader) -> Iterator[tuple[int | Problem, 
     """For each record the number of its bodies that were read, and what is wrong; with the offset behind it."""
     try:
         with open_segment(path) as file:
-            headless = header_of(file) is None
             for found in walk(file):
                 if isinstance(found, Trouble):
                     if not found.growing:
                         yield Problem(path, found.offset, found.size, found.text), found.end
                     continue
-                if headless:
-                    headless = False
-                    yield Problem(path, 0, 0, HEADLESS), 0
                 read = 0
                 for side in ("request", "response") if found.kind == "call" else ():
                     stored = (found.record.get(side) or {}).get("body")

@@ -235,12 +235,10 @@ def _session(found: Found) -> str | None:
 
 def _newest(segment: SegmentInfo) -> int:
     """When the last call of a segment began, at the latest when the file was last changed."""
-    newest = 0
     try:
         with open_segment(segment.path) as file:
-            if segment.readable:
-                calls = (one for one in walk(file) if isinstance(one, Found) and one.kind == "call")
-                newest = max((one.record["time"] for one in calls), default=0)
+            calls = (one for one in walk(file) if isinstance(one, Found) and one.kind == "call")
+            newest = max((one.record["time"] for one in calls), default=0)
             return newest or os.fstat(file.fileno()).st_mtime_ns
     except OSError:
         return time.time_ns()

@@ -15,9 +15,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from sessiontap.trace import frame
-from sessiontap.trace.files import SegmentFile, open_segment, segments
-from sessiontap.trace.walk import header_of, read_at, refusal
+from sessiontap.trace.files import open_segment, segments
+from sessiontap.trace.walk import header_of, refusal, walk_back
 
 _LOOKED_AT = 16
 """Segments, the newest, that somebody may still be writing."""
@@ -70,14 +69,14 @@ class Restored:
                     if refusal(header_of(file)) is not None:
                         refused += 1
                         continue
-                    for call in _restorable_calls(file):
+                    for record in walk_back(file):
                         if self._clock() > deadline:
                             self.note = (
                                 f"restoring stopped after {self._budget:g} s and {count} calls, "
                                 f"in segment {position + 1} of {len(paths)}"
                             )
                             return
-                        if call is not None:
+                        if (call := _restorable_call(record)) is not None:
                             count += 1
                             yield call
             except OSError:
@@ -127,24 +126,6 @@ def _is_orphaned(path: Path) -> bool:
     except OSError:
         pass
     return False
-
-
-def _restorable_calls(file: SegmentFile) -> Iterator[RestorableCall | None]:
-    """Calls from the last written back; None for what is none, so that the caller may look at the clock."""
-    places: list[int] = []
-    end = 0
-    for offset, size in frame.hop(file):
-        places.append(offset)
-        end = offset + size
-        yield None
-    if end != file.size:  # damage: the last hop may have led astray
-        start = places.pop() if places else 0
-        for found in frame.scan(file, start):
-            if isinstance(found, frame.Frame):
-                places.append(found.offset)
-            yield None
-    for offset in reversed(places):
-        yield _restorable_call(read_at(file, offset))
 
 
 def _restorable_call(record: dict[str, Any] | None) -> RestorableCall | None:

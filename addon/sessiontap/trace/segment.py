@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sessiontap.trace.files import SegmentFile, file_of, identity, open_segment
-from sessiontap.trace.walk import HEADLESS, Trouble, header_of, read_at, refusal, walk
+from sessiontap.trace.walk import Trouble, header_of, read_at, refusal, walk
 
 Record = dict[str, Any]
 
@@ -49,7 +49,6 @@ class Segment:
     path: Path
     """Its name, whichever its file is."""
     header: Record | None = None
-    readable: bool = True
     calls: list[tuple[int, int]] = field(default_factory=list)
     """(time, offset)"""
     notes: list[int] = field(default_factory=list)
@@ -69,11 +68,20 @@ class Segment:
         self.file = identity(file)
         if self.end == 0:
             self.header = header_of(file)
-            if (why := refusal(self.header)) is not None:
-                self.readable = False
-                self.trouble(0, file.size, why)
-        if self.readable:
-            self._walk(file)
+        for found in walk(file, self.end):
+            if isinstance(found, Trouble):
+                if not found.growing:
+                    self.trouble(found.offset, found.size, found.text)
+                continue
+            self.end = found.end
+            record = found.record
+            match found.kind:
+                case "call":
+                    self.calls.append((record["time"], found.offset))
+                case "note":
+                    self.notes.append(found.offset)
+                case "caller":
+                    self.callers[record["id"]] = record
 
     def is_in(self, file: SegmentFile) -> bool:
         """`file` holds what was read: it is the same file, or the one that it was closed into. Raises OSError."""
@@ -106,24 +114,6 @@ class Segment:
                 moved[offset] = new.calls[at][1]
                 at += 1
         self.successor = new, moved
-
-    def _walk(self, file: SegmentFile) -> None:
-        for found in walk(file, self.end):
-            if isinstance(found, Trouble):
-                if not found.growing:
-                    self.trouble(found.offset, found.size, found.text)
-                continue
-            self.end = found.end
-            record = found.record
-            match found.kind:
-                case "call":
-                    self.calls.append((record["time"], found.offset))
-                case "note":
-                    self.notes.append(found.offset)
-                case "caller":
-                    self.callers[record["id"]] = record
-        if self.end and self.header is None:
-            self.trouble(0, 0, HEADLESS)
 
 
 def segment_info(path: Path) -> SegmentInfo | None:

@@ -1,6 +1,8 @@
-"""Going through a segment: every record that is whole and fits, in order, and what lies between them.
+"""The one walk through a segment: every record that is whole and fits, in order, and what cannot be read between them.
 
-All that reads segments does it by this: lists, the index, a start that goes on from the log, pruning, verifying.
+Lists, the index, a start that goes on from the log, pruning and verifying all read segments by this; `frame` and
+`shape`, on which it stands, are called by nobody else. One rule: what is damaged, foreign or of another version is a
+`Trouble` with its place, never an exception.
 """
 
 from __future__ import annotations
@@ -14,14 +16,14 @@ from sessiontap.trace.files import FORMAT, VERSION, SegmentFile
 
 Record = dict[str, Any]
 
-WORDS = {
+_WORDS = {
     "torn": "a record ends too early: its writer was stopped in the middle of it",
     "bad": "a record does not fit its checksum",
     "foreign": "bytes that are no record",
 }
 _DAMAGED_FRAME = "a part of the compressed segment does not fit its checksum"
 _DAMAGED_TABLE = "the table of the compressed segment is damaged; its parts were found without it"
-HEADLESS = f"has lost its header; its records are read as version {VERSION}"
+_HEADLESS = f"has lost its header; its records are read as version {VERSION}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,19 @@ class Trouble:
 
 
 def walk(file: SegmentFile, start: int = 0) -> Iterator[Found | Trouble]:
-    """What stands in a segment from `start` on, the end of a record. Raises OSError.
-"""
-    if not file.has_sound_table and start == 0:
-        yield Trouble(file.size, 0, _DAMAGED_TABLE)
+    """Records and troubles of a segment from `start` on, which is 0 or the end of a record. Raises OSError.
+
+    A segment that is not to be read (`refusal`) is one trouble.
+    """
+    header: Record | None = None
+    if start == 0:
+        header = header_of(file)
+        if (why := refusal(header)) is not None:
+            yield Trouble(0, file.size, why)
+            return
+        if not file.has_sound_table:
+            yield Trouble(file.size, 0, _DAMAGED_TABLE)
+    headless = start == 0 and header is None
     last: Trouble | None = None
     for found in frame.scan(file, start):
         if last is not None:
@@ -70,15 +81,40 @@ def walk(file: SegmentFile, start: int = 0) -> Iterator[Found | Trouble]:
             last = None
         if isinstance(found, frame.Damage):
             damaged = file.is_damaged(found.offset, found.size)
-            last = Trouble(found.offset, found.size, _DAMAGED_FRAME if damaged else WORDS[found.kind])
+            last = Trouble(found.offset, found.size, _DAMAGED_FRAME if damaged else _WORDS[found.kind])
             continue
         record = shape.read(found.payload)
         if isinstance(record, shape.Misfit):
             yield Trouble(found.offset, found.size, record.text)
-        else:
-            yield Found(found.offset, found.size, record, found.payload)
+            continue
+        if headless:
+            headless = False
+            yield Trouble(0, 0, _HEADLESS)
+        yield Found(found.offset, found.size, record, found.payload)
     if last is not None:
         yield Trouble(last.offset, last.size, last.text, growing=file.is_live)
+
+
+def walk_back(file: SegmentFile) -> Iterator[Record | None]:
+    """Records from the last one back; None for each step that gave none, so that the caller may look at the clock.
+
+    The segment is hopped through first, from length to length without reading: the newest record comes soon.
+    Raises OSError.
+    """
+    places: list[int] = []
+    end = 0
+    for offset, size in frame.hop(file):
+        places.append(offset)
+        end = offset + size
+        yield None
+    if end != file.size:  # damage: the last hop may have led astray
+        start = places.pop() if places else 0
+        for found in frame.scan(file, start):
+            if isinstance(found, frame.Frame):
+                places.append(found.offset)
+            yield None
+    for offset in reversed(places):
+        yield read_at(file, offset)
 
 
 def read_at(file: SegmentFile, offset: int) -> Record | None:

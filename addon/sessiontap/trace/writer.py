@@ -1,7 +1,7 @@
 """The writer: a bounded queue in, whole records out, on a thread of its own.
 
 The proxy hands over a function that makes the records; parsing, redaction, compression and the disk are this thread's
-work. `submit` never waits and never raises. What cannot be kept is counted and told (losses.py); where the segment
+work. `submit` never waits and never raises. What cannot be kept is counted and told (notes.py); if the segment
 cannot be written a new one (rotation.py) is tried every `retry_seconds`.
 """
 

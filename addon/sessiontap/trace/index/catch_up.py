@@ -19,7 +19,7 @@ from sessiontap.trace.index.rows import COLUMNS, row_of
 from sessiontap.trace.index.strings import Callers, Strings, process_number
 from sessiontap.trace.index.sums import Sums
 from sessiontap.trace.views import is_warm_up
-from sessiontap.trace.walk import HEADLESS, Found, Trouble, header_of, refusal, walk
+from sessiontap.trace.walk import Found, Trouble, header_of, walk
 
 Record = dict[str, Any]
 Progress = Callable[[int, int], None]
@@ -32,11 +32,10 @@ _INSERT = f"INSERT INTO calls({', '.join(f'"{name}"' for name in COLUMNS)}) VALU
 
 
 @dataclass(slots=True)
-class _Segment:
+class _Indexed:
     n: int
     path: Path
     id: str | None
-    readable: bool
     closed: bool
     size: int
     changed: int
@@ -89,10 +88,10 @@ class CatchUp:
     def _step(self) -> tuple[int, int, bool]:
         """One batch. Bytes that are done and bytes in all, and whether there is more to do."""
         files = _files(self._folder)
-        columns = 'n, name, id, readable, closed, size, changed, "end"'
+        columns = 'n, name, id, closed, size, changed, "end"'
         known = {
-            name: _Segment(n, self._folder / name, header_id, bool(readable), bool(closed), *rest)
-            for n, name, header_id, readable, closed, *rest in self._rows(columns)
+            name: _Indexed(n, self._folder / name, header_id, bool(closed), *rest)
+            for n, name, header_id, closed, *rest in self._rows(columns)
         }
         gone = [segment for name, segment in known.items() if name not in files]
         if gone:
@@ -108,14 +107,14 @@ class CatchUp:
             done += file.size if segment.size == file.size else min(segment.end, file.size)
         return done, max(total, done), left <= 0
 
-    def _begin(self, name: str) -> _Segment:
+    def _begin(self, name: str) -> _Indexed:
         (n,) = self._database.execute(
-            'INSERT INTO segments(name, readable, closed, size, changed, "end") VALUES (?, 1, 0, ?, 0, 0) RETURNING n',
+            'INSERT INTO segments(name, closed, size, changed, "end") VALUES (?, 0, ?, 0, 0) RETURNING n',
             (name, UNFINISHED),
         ).fetchone()
-        return _Segment(n, self._folder / name, None, True, False, UNFINISHED, 0, 0)
+        return _Indexed(n, self._folder / name, None, False, UNFINISHED, 0, 0)
 
-    def _take(self, segment: _Segment, listed: Listed, most: int) -> int:
+    def _take(self, segment: _Indexed, listed: Listed, most: int) -> int:
         """Records of a segment that has changed. How many there were."""
         try:
             with open_segment(segment.path) as file:
@@ -126,31 +125,25 @@ class CatchUp:
                     restarted = self._begin(segment.path.name)
                     segment.n, segment.end = restarted.n, 0
                 segment.id, segment.closed, segment.changed = header_id, listed.closed, listed.changed
-                why = refusal(header)
-                segment.readable = why is None
-                if why is None:
-                    taken = self._walk(segment, file, listed.size, most)
-                else:
-                    self._trouble(segment, 0, file.size, why)
-                    segment.size, taken = listed.size, 0
+                taken = self._walk(segment, file, listed.size, most)
         except FileNotFoundError:  # pruned meanwhile: gone with the next look
             return 0
         except OSError as error:
             self._trouble(segment, 0, 0, f"cannot be read: {error.strerror or error}")
             segment.size, segment.changed, taken = UNFINISHED, listed.changed, 0
         self._database.execute(
-            'UPDATE segments SET id = ?, readable = ?, closed = ?, size = ?, changed = ?, "end" = ? WHERE n = ?',
-            (segment.id, segment.readable, segment.closed, segment.size, segment.changed, segment.end, segment.n),
+            'UPDATE segments SET id = ?, closed = ?, size = ?, changed = ?, "end" = ? WHERE n = ?',
+            (segment.id, segment.closed, segment.size, segment.changed, segment.end, segment.n),
         )
         return taken
 
-    def _goes_on(self, segment: _Segment, listed: Listed, plain_size: int, header_id: str | None) -> bool:
+    def _goes_on(self, segment: _Indexed, listed: Listed, plain_size: int, header_id: str | None) -> bool:
         """The file is what was taken in so far, grown or closed since."""
         if plain_size < segment.end or header_id != segment.id:
             return False
         return segment.closed != listed.closed or segment.size != listed.size
 
-    def _walk(self, segment: _Segment, file: SegmentFile, size: int, most: int) -> int:
+    def _walk(self, segment: _Indexed, file: SegmentFile, size: int, most: int) -> int:
         self._database.execute("DELETE FROM problems WHERE segment = ? AND offset >= ?", (segment.n, segment.end))
         callers = Callers(self._database, segment.n, self._strings)
         rows: list[tuple[Any, ...]] = []
@@ -169,15 +162,13 @@ class CatchUp:
             taken += 1
             self._record(segment, found, callers, rows)
             segment.end = found.end
-        if segment.end and segment.id is None:
-            self._trouble(segment, 0, 0, HEADLESS)
         self._database.executemany(_INSERT, rows)
         whole = segment.closed or segment.end <= size  # a plain one may grow while it is read
         segment.size = size if complete and whole else UNFINISHED
         return taken
 
     def _record(
-        self, segment: _Segment, found: Found, callers: Callers, rows: list[tuple[Any, ...]]
+        self, segment: _Indexed, found: Found, callers: Callers, rows: list[tuple[Any, ...]]
     ) -> None:
         record = found.record
         if found.kind == "call":
@@ -211,7 +202,7 @@ class CatchUp:
             self._processes[caller] = process_number(self._database, self._strings, caller)
         return self._processes[caller]
 
-    def _trouble(self, segment: _Segment, offset: int, size: int, text: str) -> None:
+    def _trouble(self, segment: _Indexed, offset: int, size: int, text: str) -> None:
         self._database.execute("INSERT OR REPLACE INTO problems VALUES (?, ?, ?, ?)", (segment.n, offset, size, text))
 
     def _remove(self, segments: list[int]) -> None:

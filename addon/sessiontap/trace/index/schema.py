@@ -20,7 +20,6 @@ CREATE TABLE segments(
     n INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
     id TEXT,                        -- of its header
-    readable INTEGER NOT NULL,
     closed INTEGER NOT NULL,
     size INTEGER NOT NULL,          -- of the file when all of it had been taken in; -1: there is more
     changed INTEGER NOT NULL,       -- the file's last change
