@@ -110,7 +110,7 @@ def test_the_index_is_not_made_again(plain: Path, folder: Path, monkeypatch: pyt
     monkeypatch.setattr("sessiontap.trace.index.catch_up.row_of", lambda *args, **_: added.append(args))
 
     assert log.query_calls() == rows
-    assert log.query_call(rows[0]["id"]).request_body()
+    assert log.call(rows[0]["id"]).request_body()
     assert added == []
 
 
@@ -420,8 +420,8 @@ def test_every_flipped_bit_of_a_closed_segment_is_found(plain: Path, folder: Pat
 
 def test_a_call_that_was_asked_for_has_its_bodies_when_its_segment_was_written_anew(plain: Path, folder: Path) -> None:
     close_segment(plain)
-    wanted = trace.open(folder).query_call(call_map(CALLS - 1)["id"])
-    kept = trace.open(folder).query_call(call_map(CALLS - 1)["id"]).request_body()
+    wanted = trace.open(folder).call(call_map(CALLS - 1)["id"])
+    kept = trace.open(folder).call(call_map(CALLS - 1)["id"]).request_body()
 
     prune(folder, session="session-0")
 

@@ -103,7 +103,7 @@ def test_any_value_in_any_place_costs_that_record_alone(whole: list[dict[str, An
         folder = segment(Path(name) / "trace", HEADER, CALLER, GOOD[0], *odd, GOOD[1])
         ids = read_all(folder)
         assert ids >= {one["id"] for one in GOOD}
-        assert trace.open(folder).query_call(GOOD[1]["id"]).caller["name"] == "bot.py"
+        assert trace.open(folder).call(GOOD[1]["id"]).caller["name"] == "bot.py"
 
 
 def test_no_command_fails_over_odd_records(whole: list[dict[str, Any]], tmp_path: Path) -> None:

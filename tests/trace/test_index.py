@@ -215,11 +215,13 @@ def test_costs_are_worked_out_once_and_again_for_other_prices(sample):
 def test_a_call_with_its_bodies_by_the_index(sample):
     log = trace.open(sample)
 
-    found = log.query_call(recorded.call_id(3)[:-1])
+    found = log.call(recorded.call_id(3)[:-1])
 
     assert (found.id, found.caller["name"]) == (recorded.call_id(3), "agent.mjs")
-    assert found.request_body() == log.call(recorded.call_id(3)).request_body()
-    assert log.query_call("@1").id == recorded.call_id(5)
+    (walked,) = [call for call in log.calls() if call.id == found.id]
+    assert (found.record, found.caller) == (walked.record, walked.caller)
+    assert found.request_body() == walked.request_body()
+    assert log.call("@1").id == recorded.call_id(5)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +229,7 @@ def test_a_call_with_its_bodies_by_the_index(sample):
 )
 def test_a_call_that_cannot_be_told(sample, prefix, words):
     with pytest.raises(TraceError, match=words):
-        trace.open(sample).query_call(prefix)
+        trace.open(sample).call(prefix)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +251,8 @@ def test_calls_with_their_bodies_oldest_first(sample, filters, sessions, numbers
     calls = list(log.calls_at(places))
 
     assert [call.id for call in calls] == [recorded.call_id(number) for number in numbers]
-    expected = [log.call(call.id) for call in calls]
+    walked = {call.id: call for call in log.calls()}
+    expected = [walked[call.id] for call in calls]
     assert [call.request_body() for call in calls] == [call.request_body() for call in expected]
     assert [call.caller for call in calls] == [call.caller for call in expected]
 
@@ -273,7 +276,7 @@ def test_ids_are_cut_to_what_tells_them_from_all_others(written, folder):
     assert log.query_short_ids("sessions", ["run-2025-02"], 4) == {"run-2025-02": "run-2025-02"}
     one = call_map(1)["id"]
     (cut,) = log.query_short_ids("calls", [one], 4).values()
-    assert log.query_call(cut).id == one
+    assert log.call(cut).id == one
     assert len(cut) < len(one)
 
 
@@ -283,12 +286,12 @@ def test_a_warm_up_is_no_call_but_found_by_its_id(written, folder):
     whole = call_map(2)["id"]
 
     assert ids(log.query_calls()) == [call_map(1)["id"]]
-    assert log.query_call(whole).id == log.query_call(whole[:14]).id == whole
-    assert log.query_call("@1").id == call_map(1)["id"]
+    assert log.call(whole).id == log.call(whole[:14]).id == whole
+    assert log.call("@1").id == call_map(1)["id"]
     (segment,) = folder.glob("*.mpk")
     segment.unlink()
     with pytest.raises(TraceError, match="no call's id begins"):
-        log.query_call(whole)
+        log.call(whole)
 
 
 @pytest.mark.parametrize("prefix", ["x", "", "@9"])

@@ -204,7 +204,7 @@ def test_what_the_index_says_after_a_prune_is_what_the_log_says(mixed, wish):
         assert sum(row["calls"] for row in log.stats("session")) == len(left)
         assert {row["session"] for row in log.stats("session")} == {row["id"] for row in log.query_sessions()}
         with pytest.raises(TraceError, match="no call's id begins with"):
-            log.query_call(call_map(0)["id"])
+            log.call(call_map(0)["id"])
 
 
 def test_a_damaged_index_does_not_stand_in_the_way_of_a_prune(mixed):

@@ -81,27 +81,10 @@ class Trace(TraceQueries):
         return [one for path in self._paths() if (one := segment_info(path)) is not None]
 
     def call(self, prefix: str) -> RecordedCall:
-        """The call whose id begins with `prefix`, `@1` the newest, `@2` the one before. Raises TraceError."""
-        found: RecordedCall | None = None
-        if number := _number(prefix):
-            for position, call in enumerate(self.calls(), 1):
-                if position == number:
-                    return call
-            raise TraceError(f"there is no call {prefix} in {self.folder}", "List them with `sessiontap calls`.")
-        for call in self.calls(warm_ups=True):
-            if call.id == prefix:
-                return call
-            if call.id.startswith(prefix.lower()):
-                if found is not None and found.id != call.id:
-                    raise TraceError(f"more than one call's id begins with {prefix!r}", "Give more of it.")
-                found = call
-        if found is None or not prefix:
-            text = f"no call's id begins with {prefix!r} in {self.folder}"
-            raise TraceError(text, "List them with `sessiontap calls`.")
-        return found
+        """The call whose id begins with `prefix`, `@1` the newest, `@2` the one before. Raises TraceError.
 
-    def query_call(self, prefix: str) -> RecordedCall:
-        """As `call`, by the index: only the call itself is read, and its caller. Raises TraceError."""
+        The index says where it stands; only the call itself is read, and its caller.
+        """
         call_id, path, offset, caller = self._found(prefix)
         if (found := self._read_alone(call_id, path, offset, caller)) is not None:
             return found
@@ -120,8 +103,8 @@ class Trace(TraceQueries):
 
     def session(self, prefix: str) -> RecordedSession:
         """The session whose id begins with `prefix`, `@1` the one with the newest call. Raises TraceError."""
-        wanted = self._session_id(prefix)
-        return RecordedSession(wanted, [call for call in self.calls(newest_first=False) if call.session_id == wanted])
+        wanted = self.query_session_id(prefix)
+        return RecordedSession(wanted, list(self.calls_at(self.query_places(sessions=[wanted]))))
 
     def follow(
         self, *, poll_seconds: float = 0.25, stop: threading.Event | None = None, from_start: bool = False
@@ -146,23 +129,6 @@ class Trace(TraceQueries):
             if ending:
                 return
             stop.wait(poll_seconds)
-
-    def _session_id(self, prefix: str) -> str:
-        number = _number(prefix)
-        seen: dict[str, None] = {}
-        for call in self.calls():
-            if (session := call.session_id) is None:
-                continue
-            seen[session] = None
-            if session == prefix or len(seen) == number:
-                return session
-        found = [session for session in seen if prefix and not number and session.startswith(prefix)]
-        if len(found) > 1:
-            raise TraceError(f"more than one session's id begins with {prefix!r}", "Give more of it.")
-        if not found:
-            what = f"there is no session {prefix}" if number else f"no session's id begins with {prefix!r}"
-            raise TraceError(f"{what} in {self.folder}", "List them with `sessiontap ls`.")
-        return found[0]
 
     def _newest(self) -> Iterator[tuple[Segment, int]]:
         """Calls by descending start. A segment is read when a call in it may be newer than the best one at hand: no
@@ -228,7 +194,7 @@ class Trace(TraceQueries):
             except body.BodyError:
                 if self.place(call_id) == (path, offset):
                     raise
-                return self.query_call(call_id).body(side)  # its segment was written anew meanwhile
+                return self.call(call_id).body(side)  # its segment was written anew meanwhile
 
         return RecordedCall(call, caller, decode)
 
@@ -273,11 +239,6 @@ def _unreadable(folder: Path, error: OSError) -> TraceError:
     if isinstance(error, FileNotFoundError):
         return TraceError(f"there is no trace folder {folder}", hint)
     return TraceError(f"the trace folder {folder} cannot be read: {error.strerror or error}", hint)
-
-
-def _number(prefix: str) -> int:
-    """N of `@N`, else 0."""
-    return int(prefix[1:]) if prefix.startswith("@") and prefix[1:].isdecimal() else 0
 
 
 def _time(record: Record) -> int:

@@ -174,7 +174,7 @@ def test_readers_go_on(rotating: tuple[Proxy, Crowd], pruned: bool) -> None:
         assert pruned or len(rows) >= calls, "the index lost calls"
         for row in rows[:3]:
             try:
-                check([asked.query_call(row["id"])])
+                check([asked.call(row["id"])])
             except TraceError:
                 assert pruned
 

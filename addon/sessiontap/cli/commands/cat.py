@@ -47,7 +47,7 @@ def cat(
         raise Misuse(f"{' and '.join(chosen)} do not go together", "ask for one of them")
     costs = Costs.by(rules)
     try:
-        found = open_trace(ctx, trace).query_call(call)
+        found = open_trace(ctx, trace).call(call)
         if request or response:
             write_bytes(_body(found, "request" if request else "response"))
         elif curl:

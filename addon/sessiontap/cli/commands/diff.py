@@ -36,8 +36,8 @@ def diff(
 
     log = open_trace(ctx, trace)
     with progress("reading the trace") as log.progress:
-        first = log.query_call(call)
-        before, after = (_parent(log, first), first) if other is None else (first, log.query_call(other))
+        first = log.call(call)
+        before, after = (_parent(log, first), first) if other is None else (first, log.call(other))
     try:
         found = differences.differences(differences.asked(before), differences.asked(after))
     except BodyError as error:
@@ -58,6 +58,6 @@ def _parent(log: Trace, call: RecordedCall) -> RecordedCall:
     if not parent:
         raise Failure(f"call {call.id} goes on from no other call", hint)
     try:
-        return log.query_call(parent)
+        return log.call(parent)
     except TraceError as error:
         raise Failure(f"{failure(error).message}: the parent of call {call.id} is not there", hint) from None

@@ -72,7 +72,7 @@ def explain(
     from sessiontap.trace import BodyError
 
     try:
-        found = open_trace(ctx, trace).query_call(call)
+        found = open_trace(ctx, trace).call(call)
         facts = facts_of(found)
     except BodyError as error:
         raise Failure(f"call {call}: {error}") from None
