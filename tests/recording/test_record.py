@@ -22,7 +22,7 @@ from sessiontap.rules.decision import Decision, Labels
 from sessiontap.sessions.session import Link, Session
 from sessiontap.trace import Writer, body
 from sessiontap.trace.body import Plain
-from sessiontap.trace.note import note_record
+from sessiontap.trace.notes import note_record
 from sessiontap.trace.pack import Packer
 
 REDACTOR = Redactor(b"k" * 32)
