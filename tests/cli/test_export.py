@@ -18,7 +18,7 @@ from tests.cli import recorded
 from tests.cli.recorded import call_id
 
 from sessiontap.cli.main import main
-from sessiontap.export.formats import FORMATS
+from sessiontap.export.formats import FORMATS, ExportFormat
 from sessiontap.trace import frame
 
 Run = Callable[..., tuple[int, str, str]]
@@ -188,3 +188,37 @@ def test_records_that_were_lost_are_said(run: Run, tmp_path: Path, monkeypatch: 
     status, _, err = run("-f", "jsonl")
     assert status == 0
     assert "2 records were lost" in err
+
+
+MADE_UP = """
+def write(calls, out):
+    for call in calls:
+        out.write(f"{call.id} {len(call.request_body.data or b'')}\\n".encode())
+"""
+
+
+@pytest.fixture
+def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A format of a contributor: one file, and one line in the list."""
+    (tmp_path / "sizes_of_requests.py").write_text(MADE_UP)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(FORMATS, "sizes", ExportFormat("sizes", "an id and a size a line", "sizes_of_requests"))
+    monkeypatch.delitem(sys.modules, "sizes_of_requests", raising=False)
+    monkeypatch.delitem(sys.modules, "sessiontap.cli.commands.export", raising=False)  # read the list anew
+
+
+@pytest.mark.usefixtures("made_up")
+def test_one_file_and_one_line_add_a_format(run: Run) -> None:
+    status, out, _ = run("--format", "sizes", "@2")
+    assert status == 0
+    assert [(line.split()[0][-1], int(line.split()[1]) > 0) for line in out.splitlines()] == [
+        ("1", True),
+        ("2", True),
+        ("3", True),
+    ]
+
+
+@pytest.mark.usefixtures("made_up")
+def test_the_help_and_the_errors_name_an_added_format(run: Run) -> None:
+    assert "sizes: an id and a size a line" in " ".join(run("--help")[1].split())
+    assert "'har', 'flow', 'sizes'" in run("--format", "size")[2]

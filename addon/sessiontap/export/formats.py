@@ -1,4 +1,7 @@
-"""The formats, as a table. A new one is a line here and a module; nothing else knows it."""
+"""The list of export formats. The command, its help, the documentation's test and the format tests read this list.
+
+A new format is a line here and a module with a function `write`. Describe it in docs/exports.md under its name.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,24 @@ if TYPE_CHECKING:
     from sessiontap.export.call import ExportedCall
 
 type Write = Callable[[Iterable[ExportedCall], BinaryIO], None]
-"""Writes the calls as they come, oldest first, and holds one at a time. Raises OSError of `out`."""
+"""Write the calls as they come, oldest first, and hold one at a time. Raises OSError if the file cannot be written."""
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
-    """What a recorded call can be written as."""
+class ExportFormat:
+    """One format that recorded calls can be written in."""
 
     name: str
-    what: str
+    """The value of `--format`."""
+    summary: str
+    """A few words for the command's help."""
     module: str
-    """Has a function `write`; imported when the format is asked for."""
+    """The module with the function `write`. It is imported when the format is used, so that the help imports none."""
     is_text: bool = True
-    """A terminal can show it."""
+    """A terminal can show the format."""
 
     def load(self) -> Write:
-        """The format's `write`. Raises ImportError where a package that it needs is not installed."""
+        """Return the format's `write`. Raises ImportError if a package that it needs is not installed."""
         write: Write = import_module(self.module).write
         return write
 
@@ -34,8 +39,8 @@ class Format:
 FORMATS = {
     one.name: one
     for one in (
-        Format("jsonl", "JSON, a call a line", "sessiontap.export.jsonl"),
-        Format("har", "HTTP Archive 1.2, for browsers' developer tools", "sessiontap.export.har"),
-        Format("flow", "mitmproxy's flow file, for mitmweb -r", "sessiontap.proxy.flow_file", is_text=False),
+        ExportFormat("jsonl", "JSON, a call a line", "sessiontap.export.jsonl"),
+        ExportFormat("har", "HTTP Archive 1.2, for browsers' developer tools", "sessiontap.export.har"),
+        ExportFormat("flow", "mitmproxy's flow file, for mitmweb -r", "sessiontap.proxy.flow_file", is_text=False),
     )
 }

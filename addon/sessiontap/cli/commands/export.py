@@ -43,7 +43,7 @@ def export(
     *,
     format: Annotated[
         FormatName,
-        typer.Option("--format", "-f", help="; ".join(f"{name}: {one.what}" for name, one in FORMATS.items()) + "."),
+        typer.Option("--format", "-f", help="; ".join(f"{name}: {one.summary}" for name, one in FORMATS.items()) + "."),
     ],
     sessions: Annotated[
         list[str] | None, typer.Argument(metavar="[SESSION]...", help="Only these: ids, prefixes of them, or @1, @2.")
