@@ -13,7 +13,7 @@ from typing import Any
 from tests.e2e.lab import KEYS, Lab, wait_until
 from tests.support.llm_server import HOSTS, LlmService
 
-from sessiontap.cli.variables import variables
+from sessiontap.cli.environment import variables
 from sessiontap.trace import RecordedCall
 
 RULES: Any = {

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sessiontap.cli import bundle
+from sessiontap.cli import ca_bundle
+from sessiontap.cli.environment import foreign_proxy, prepare
 from sessiontap.cli.errors import Failure
-from sessiontap.cli.surroundings import foreign_proxy, prepare
 from sessiontap.proxy.ca import ensure_ca
 
 KEY = b"-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----\n"
@@ -40,11 +40,11 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_combined(parts: list[bytes], expected: bytes) -> None:
-    assert bundle.combined(parts) == expected
+    assert ca_bundle.combined(parts) == expected
 
 
 def test_the_bundle_is_trusted_for_the_proxy_and_for_everyone_else(authority: Path, tmp_path: Path) -> None:
-    made = bundle.write(tmp_path / "state", authority, {}, authority)
+    made = ca_bundle.write(tmp_path / "state", authority, {}, authority)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(made.pem)
     names = [dict(pair[0] for pair in root["subject"]).get("commonName") for root in context.get_ca_certs()]  # type: ignore[arg-type, misc]
@@ -54,7 +54,7 @@ def test_the_bundle_is_trusted_for_the_proxy_and_for_everyone_else(authority: Pa
 
 def test_java_finds_the_certificates_trusted(authority: Path, tmp_path: Path) -> None:
     store = tmp_path / "ca.p12"
-    store.write_bytes(bundle.truststore(authority.read_bytes()))
+    store.write_bytes(ca_bundle.truststore(authority.read_bytes()))
     try:
         done = subprocess.run(
             ["keytool", "-list", "-keystore", str(store), "-storetype", "PKCS12"],
@@ -68,44 +68,44 @@ def test_java_finds_the_certificates_trusted(authority: Path, tmp_path: Path) ->
 
 
 def test_a_bundle_of_the_usual_sources_has_the_usual_name(authority: Path, tmp_path: Path) -> None:
-    assert bundle.write(tmp_path, authority, {}, authority).pem == tmp_path / "ca-bundle.pem"
+    assert ca_bundle.write(tmp_path, authority, {}, authority).pem == tmp_path / "ca-bundle.pem"
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"])
 def test_the_users_own_roots_are_kept(authority: Path, tmp_path: Path, variable: str) -> None:
     own = tmp_path / "corp.pem"
     own.write_bytes(A)
-    made = bundle.write(tmp_path / "state", authority, {variable: str(own)}, authority)
+    made = ca_bundle.write(tmp_path / "state", authority, {variable: str(own)}, authority)
     assert A in made.pem.read_bytes()
     assert made.pem.name != "ca-bundle.pem"  # a shell without that root shall not get it, nor take it away
 
 
 def test_a_bundle_of_ours_is_no_source(authority: Path, tmp_path: Path) -> None:
-    first = bundle.write(tmp_path, authority, {}, authority)
+    first = ca_bundle.write(tmp_path, authority, {}, authority)
     first.pem.write_bytes(first.pem.read_bytes() + A)
-    assert A not in bundle.write(tmp_path, authority, {"SSL_CERT_FILE": str(first.pem)}, authority).pem.read_bytes()
+    assert A not in ca_bundle.write(tmp_path, authority, {"SSL_CERT_FILE": str(first.pem)}, authority).pem.read_bytes()
 
 
 def test_an_unchanged_bundle_is_left_alone_and_a_stale_one_replaced(authority: Path, tmp_path: Path) -> None:
-    made = bundle.write(tmp_path, authority, {}, authority)
+    made = ca_bundle.write(tmp_path, authority, {}, authority)
     before = made.pem.stat().st_ino, made.truststore.stat().st_ino
-    bundle.write(tmp_path, authority, {}, authority)
+    ca_bundle.write(tmp_path, authority, {}, authority)
     assert (made.pem.stat().st_ino, made.truststore.stat().st_ino) == before
     made.pem.write_bytes(A)
-    bundle.write(tmp_path, authority, {}, authority)
+    ca_bundle.write(tmp_path, authority, {}, authority)
     assert authority.read_bytes().strip() in made.pem.read_bytes()
 
 
 def test_a_folder_that_cannot_be_written_is_said(authority: Path, tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file")
     with pytest.raises(Failure, match="cannot be written"):
-        bundle.write(tmp_path / "state", authority, {}, authority)
+        ca_bundle.write(tmp_path / "state", authority, {}, authority)
 
 
 def test_a_ca_without_a_certificate_is_said(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_bytes(KEY)
     with pytest.raises(Failure, match="holds no certificate"):
-        bundle.write(tmp_path, tmp_path / "ca.pem", {}, tmp_path / "ca.pem")
+        ca_bundle.write(tmp_path, tmp_path / "ca.pem", {}, tmp_path / "ca.pem")
 
 
 def test_surroundings_make_the_ca_where_there_is_none(own_place: Path) -> None:

@@ -281,7 +281,7 @@ def test_rules_explain_says_which_rule_may_match(
 ) -> None:
     (own_place / "rules.yaml").write_text(f"rules: [{{rule: private, match: {{process: x}}, {rule}}}]")
     assert "may match" not in run("rules", "explain", "@1")[1]
-    monkeypatch.setattr("sessiontap.cli.stored.caller_of", lambda call: None)
+    monkeypatch.setattr("sessiontap.cli.recorded_facts.caller_of", lambda call: None)
     status, out, _ = run("rules", "explain", "@1")
     assert status == 0
     assert match in out

@@ -14,7 +14,7 @@ import pytest
 from tests.cli import recorded
 from tests.cli.recorded import COURSE, REPORT, call_id
 
-from sessiontap.cli.costs import Costs
+from sessiontap.cli.call_costs import Costs
 from sessiontap.cli.main import main
 
 PRICES = "prices: {'gpt-4o-*': {input: 1000, output: 2000}}\n"

@@ -119,7 +119,7 @@ SENT: dict[str, tuple[str, str, tuple[tuple[str, str], ...], bytes | None]] = {
     "brackets in the URL": ("POST", "/v1/models/{a,b}[1-3]?x[]=1&y={z}", (("Content-Type", "a/b"),), b"{}"),
     "dots in the path": ("GET", "/v1/../a/./b", (), None),
     "escapes in the URL": ("GET", "/v1/%7Ba%7D?q=%5B%5D%20", (), None),
-    "headers of an app": ("POST", "/v1", (("X-Key", "it's $HOME `x` \"y\" \\"), ("Empty", ""), ("X-Key", "2")), b"x"),
+    "headers of an app": ("POST", "/v1", (("X-Key", 'it\'s $HOME `x` "y" \\'), ("Empty", ""), ("X-Key", "2")), b"x"),
     "UTF-8 in a header": ("POST", "/v1", (("X-Name", "Größe".encode().decode("latin-1")),), "größe".encode()),
     "a body that looks like a file": ("PUT", "/v1", (), b"@/etc/passwd"),
     "lines in the body": ("POST", "/v1", (("Content-Type", "text/plain"),), b"a\nb\n'c'\n"),

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from sessiontap import trace
-from sessiontap.cli import running
+from sessiontap.cli import local_proxies
 
 pytestmark = pytest.mark.e2e
 
@@ -113,7 +113,7 @@ def test_a_proxy_that_runs_is_used(own_place: Path, rules: Path, server: str) ->
     command = [sys.executable, "-m", "sessiontap.cli", "run", "--listen-host", "127.0.0.1", "-p", "0"]
     with subprocess.Popen([*command, "--set", f"session_trace={elsewhere}"], stdout=subprocess.DEVNULL) as proxy:
         try:
-            assert running.wait_until_ready(proxy, 60) is not None
+            assert local_proxies.wait_until_ready(proxy, 60) is not None
             done = sessiontap("exec", "--", sys.executable, "-c", SAYS, server)
             url = sessiontap("env", "--json")
         finally:
@@ -130,7 +130,7 @@ def test_the_summary_waits_for_a_recorder_that_is_behind(own_place: Path, rules:
     says = SAYS.replace("print(ask())", "print(ask()); open('said', 'w')")
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as proxy:
         try:
-            assert running.wait_until_ready(proxy, 60) is not None
+            assert local_proxies.wait_until_ready(proxy, 60) is not None
             (recorder,) = psutil.Process(proxy.pid).children()
             recorder.suspend()
             given = [*OWN, "exec", "--", sys.executable, "-c", says, server]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sessiontap.cli.errors import Failure
-from sessiontap.cli.out_file import out_file
+from sessiontap.cli.output import out_file
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it has no pseud
 
 CODE = """
 import sys
-from sessiontap.cli import progress
+from sessiontap.cli import output
 from sessiontap.cli.main import main
-progress.PATIENCE = float(sys.argv[1])
+output.PATIENCE = float(sys.argv[1])
 sys.exit(main(sys.argv[2:]))
 """
 

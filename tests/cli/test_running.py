@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from sessiontap.cli import running
+from sessiontap.cli import local_proxies
 
 STATE: dict[str, Any] = {
     "pid": 4711,
@@ -49,7 +49,7 @@ def leave(folder: Path, name: str, **values: Any) -> None:
     ],
 )
 def test_where_a_program_of_this_machine_reaches_it(listens_on: str, url: str) -> None:
-    proxy = running.parse(json.dumps(STATE | {"listen_host": listens_on}))
+    proxy = local_proxies.parse(json.dumps(STATE | {"listen_host": listens_on}))
     assert proxy is not None
     assert proxy.url == url
 
@@ -59,14 +59,14 @@ def test_where_a_program_of_this_machine_reaches_it(listens_on: str, url: str) -
     ["", "{", "[]", "null", "{}", json.dumps(STATE | {"listen_port": None}), json.dumps(STATE | {"started": "now"})],
 )
 def test_what_is_no_state_is_no_proxy(text: str) -> None:
-    assert running.parse(text) is None
+    assert local_proxies.parse(text) is None
 
 
 def test_the_newest_that_answers_is_found(tmp_path: Path, port: int) -> None:
     leave(tmp_path, "1", pid=os.getpid(), listen_port=port, started=1.0)
     leave(tmp_path, "2", pid=os.getpid(), listen_port=port, started=2.0)
     (tmp_path / "3.json").write_text("half a fi")
-    found = running.newest(tmp_path)
+    found = local_proxies.newest(tmp_path)
     assert found is not None
     assert found.started == 2.0
 
@@ -78,11 +78,11 @@ def test_files_of_dead_proxies_are_passed_over(tmp_path: Path, port: int) -> Non
     with socket.create_server(("127.0.0.1", 0)) as closed:
         free = closed.getsockname()[1]
     leave(tmp_path, "deaf", pid=os.getpid(), listen_port=free)
-    assert running.newest(tmp_path) is None
+    assert local_proxies.newest(tmp_path) is None
 
 
 def test_no_folder_is_no_proxy(tmp_path: Path) -> None:
-    assert running.newest(tmp_path / "nowhere") is None
+    assert local_proxies.newest(tmp_path / "nowhere") is None
 
 
 SAYS_READY = "import json, os, sys, time; d = json.loads(sys.argv[2]); d['pid'] = os.getpid(); \
@@ -92,18 +92,18 @@ open(f'{sys.argv[1]}/{os.getpid()}.json', 'w').write(json.dumps(d)); sys.stdin.r
 def test_a_started_proxy_is_waited_for(tmp_path: Path) -> None:
     state = json.dumps(STATE | {"started": time.time()})
     with subprocess.Popen([sys.executable, "-c", SAYS_READY, str(tmp_path), state], stdin=subprocess.PIPE) as process:
-        ready = running.wait_until_ready(process, within=30, folder=tmp_path)
+        ready = local_proxies.wait_until_ready(process, within=30, folder=tmp_path)
         assert ready is not None
         assert ready.pid == process.pid
 
 
 def test_one_that_dies_is_noticed(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "raise SystemExit(2)"]) as process:
-        assert running.wait_until_ready(process, within=30, folder=tmp_path) is None
+        assert local_proxies.wait_until_ready(process, within=30, folder=tmp_path) is None
         assert process.returncode == 2
 
 
 def test_a_dead_namesakes_file_is_not_taken_for_it(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         leave(tmp_path, str(process.pid), pid=process.pid, started=time.time() - 3600)
-        assert running.wait_until_ready(process, within=30, folder=tmp_path) is None
+        assert local_proxies.wait_until_ready(process, within=30, folder=tmp_path) is None

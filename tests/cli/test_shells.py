@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from sessiontap.cli import shells
+from sessiontap.cli.environment import docker_arguments, shell_script
 
 AWKWARD = {
     "plain": "http://127.0.0.1:8080",
@@ -35,7 +35,7 @@ AWKWARD = {
     ],
 )
 def test_a_line(shell: str, value: str, expected: str) -> None:
-    assert shells.script(shell, {"X": value}) == expected + "\n"
+    assert shell_script(shell, {"X": value}) == expected + "\n"
 
 
 EVALUATED = {
@@ -51,13 +51,13 @@ EVALUATED = {
 def test_the_real_shell_reads_the_value_back(shell: str, value: str) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
-    text = shells.script("bash" if shell == "sh" else shell, {"X": value})
+    text = shell_script("bash" if shell == "sh" else shell, {"X": value})
     done = subprocess.run([*EVALUATED[shell], text], capture_output=True, check=True)
     assert done.stdout.decode() == value
 
 
 def test_docker_gets_words_for_its_command_line() -> None:
-    text = shells.docker({"X": "it's a b"}, {"/my files/ca.pem": "/etc/ca.pem"})
+    text = docker_arguments({"X": "it's a b"}, {"/my files/ca.pem": "/etc/ca.pem"})
     assert shlex.split(text) == [
         "--add-host=host.docker.internal:host-gateway",
         "--mount=type=bind,source=/my files/ca.pem,target=/etc/ca.pem,readonly",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.cli import recorded
 
-from sessiontap.cli import figures
+from sessiontap.cli import listing
 from sessiontap.cli.main import main
 
 Run = Callable[..., tuple[int, str, str]]
@@ -124,9 +124,9 @@ def test_sort(run: Run, sort: str, expected: list[str]) -> None:
 def test_unknown_values_are_sorted_last() -> None:
     rows: list[dict[str, Any]] = [{"m": None, "cost_usd": None}, {"m": "b", "cost_usd": 1.0}, {"m": "a", "cost_usd": 2}]
 
-    figures.order(rows, "m", "value")
+    listing.order_statistics(rows, "m", "value")
     assert [row["m"] for row in rows] == ["a", "b", None]
-    figures.order(rows, "m", "cost")
+    listing.order_statistics(rows, "m", "cost")
     assert [row["cost_usd"] for row in rows] == [2, 1.0, None]
 
 
@@ -155,4 +155,4 @@ def test_nothing_fits(run: Run, folder: Path) -> None:
     [(0.0, "0%"), (0.0001, "<0.1%"), (0.025, "2.5%"), (0.5, "50%"), (0.9999, ">99.9%"), (1.0, "100%")],
 )
 def test_rate(share: float, expected: str) -> None:
-    assert figures.rate(share) == expected
+    assert listing.rate(share) == expected

@@ -10,7 +10,7 @@ import pytest
 from tests.cli import recorded
 
 from sessiontap import trace
-from sessiontap.cli import stored
+from sessiontap.cli import recorded_facts
 from sessiontap.exchange import Headers
 
 FORWARDED = Headers([("Host", "h"), ("Helicone-Session-Id", "ours"), ("X", "1")])
@@ -37,7 +37,7 @@ FORWARDED = Headers([("Host", "h"), ("Helicone-Session-Id", "ours"), ("X", "1")]
     ],
 )
 def test_unchanged(changes: list[list[Any]], expected: list[tuple[str, str]]) -> None:
-    assert list(stored.unchanged(FORWARDED, changes)) == expected
+    assert list(recorded_facts.unchanged(FORWARDED, changes)) == expected
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def call(tmp_path_factory: pytest.TempPathFactory) -> trace.RecordedCall:
 
 
 def test_the_call_is_understood_once_more(call: trace.RecordedCall) -> None:
-    understood, reply = stored.read(call)
+    understood, reply = recorded_facts.read(call)
     seen = recorded.calls()[0]
     assert seen.call is not None
     assert (understood.asked, understood.endpoint.family) == (seen.call.asked, "openai-chat")
@@ -55,7 +55,7 @@ def test_the_call_is_understood_once_more(call: trace.RecordedCall) -> None:
 
 
 def test_the_rules_see_the_same_facts(call: trace.RecordedCall) -> None:
-    facts = stored.facts_of(call)
+    facts = recorded_facts.facts_of(call)
     assert (facts.host, facts.provider, facts.client_ip) == ("api.openai.com", "openai", "127.0.0.1")
     assert facts.request is not None
     assert facts.request.url == "https://api.openai.com/v1/chat/completions"
@@ -72,6 +72,6 @@ def test_what_its_conversation_told_of_a_call_is_told_again(tmp_path: Path) -> N
     seen = replace(seen, call=replace(seen.call, asked=asked, inferred="explore"))
     call = trace.open(recorded.write(tmp_path, [seen])).call("@1")
     assert (call.record["llm"]["tool_results"], call.record["subagent"]) == (["find"], "explore")
-    understood = stored.facts_of(call).call
+    understood = recorded_facts.facts_of(call).call
     assert understood is not None
     assert (understood.asked.tool_results, understood.subagent) == (("find",), "explore")

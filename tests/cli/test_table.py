@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sessiontap.cli.escapes import line, safe
+from sessiontap.cli.output import line, safe
 from sessiontap.cli.table import Column, Row, fit, plain
 
 COLUMNS = (Column("NAME"), Column("N", right=True), Column("LAST"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sessiontap.cli.variables import variables
+from sessiontap.cli.environment import variables
 
 URL, BUNDLE, CA = (
     "http://127.0.0.1:8080",

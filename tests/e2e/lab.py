@@ -21,7 +21,7 @@ from tests.support.http_server import Server
 
 import sessiontap
 from sessiontap import trace
-from sessiontap.cli.variables import variables
+from sessiontap.cli.environment import variables
 from sessiontap.demo import redirect
 from sessiontap.demo.certs import ALPN, Authority
 from sessiontap.demo.proxy_process import MITMDUMP, ProxyProcess, mitmdump

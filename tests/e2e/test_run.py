@@ -16,7 +16,7 @@ from tests.support.dialogue import Request, Respond
 from tests.support.llm_server import LlmService
 
 from sessiontap import own_python
-from sessiontap.cli import running
+from sessiontap.cli import local_proxies
 from sessiontap.demo.proxy_process import SESSIONTAP_RUN
 
 CHAT = "https://api.openai.com/v1/chat/completions"
@@ -130,7 +130,7 @@ def test_quiet_is_quiet(tmp_path: Path, confdir: Path) -> None:
         stderr=subprocess.STDOUT,
     ) as process:
         try:
-            assert running.wait_until_ready(process, 60, tmp_path / ".sessiontap" / "run") is not None
+            assert local_proxies.wait_until_ready(process, 60, tmp_path / ".sessiontap" / "run") is not None
         finally:
             process.terminate()
         assert process.stdout is not None

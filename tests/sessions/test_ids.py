@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessiontap.cli.ids import CALL as SHOWN
+from sessiontap.cli.listing import CALL_ID_LENGTH as SHOWN
 from sessiontap.sessions.ids import CallIds, call_id, derived_id, is_verbatim
 
 NOW = 1_763_700_000_123_456_789

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sessiontap.cli import table
-from sessiontap.cli.escapes import line, safe
 from sessiontap.cli.listing import result
-from sessiontap.cli.stored import read
+from sessiontap.cli.output import line, safe
+from sessiontap.cli.recorded_facts import read
 from sessiontap.cli.table import Column, Row
 from sessiontap.cli.units import UNKNOWN, count, duration, exact_dollars, moment, size
 from sessiontap.exchange import UrlParts

@@ -1,15 +1,15 @@
 """A recorded request as a curl command that sends it again, byte for byte.
 
 mitmproxy's export (`mitmproxy.addons.export.curl_command`) is not used. It lets curl expand brackets and dots in URLs,
-read a body that begins with `@` from a file, and add headers of its own, and it escapes line ends and control characters
-in bodies in a way that not every shell takes back.
+read a body that begins with `@` from a file, and add headers of its own. It escapes line ends and control characters in
+bodies in a way that not every shell takes back.
 """
 
 from __future__ import annotations
 
 import shlex
 
-from sessiontap.cli.escapes import safe
+from sessiontap.cli.output import safe
 from sessiontap.exchange import Request
 
 LEFT_OUT = frozenset(

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sessiontap.cli.errors import Failure
-from sessiontap.cli.escapes import line
-from sessiontap.cli.stored import asked_request, endpoint_of
+from sessiontap.cli.output import line
+from sessiontap.cli.recorded_facts import asked_request, endpoint_of
 from sessiontap.cli.units import plural, size
 from sessiontap.llm.compare import Difference, Kind, Message, Part, Value, changed_values, compare
 from sessiontap.llm.read import read_request

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
-from sessiontap.cli.escapes import safe
+from typing import Any
 
 
 class Failure(Exception):
@@ -26,13 +24,22 @@ class Misuse(Failure):
     status = 2
 
 
-def say(message: str, hint: str | None = None) -> None:
-    """An error on stderr."""
-    print(f"sessiontap: {safe(message)}", file=sys.stderr)
-    if hint:
-        print(f"hint: {safe(hint)}", file=sys.stderr)
+def failure_of(error: Exception) -> Failure:
+    """Another package's error as the command's own: its sentence, and its hint if it has one."""
+    hint = str(getattr(error, "hint", None) or "").rstrip(".")
+    return Failure(str(error), hint[:1].lower() + hint[1:] or None)
 
 
-def note(message: str) -> None:
-    """Something the user should know although nothing failed, on stderr."""
-    print(f"sessiontap: {safe(message)}", file=sys.stderr)
+def as_failure(error: Exception) -> Failure | None:
+    """A usage error of the command-line parser or an error of the trace as the command's own; None for any other."""
+    if hasattr(error, "format_message"):  # click's or typer's own copy of it
+        return _misuse_of(error)
+    from sessiontap.trace import TraceError
+
+    return failure_of(error) if isinstance(error, TraceError) else None
+
+
+def _misuse_of(error: Any) -> Misuse:
+    path = getattr(getattr(error, "ctx", None), "command_path", None) or "sessiontap"
+    sentence = " ".join(str(error.format_message()).split()).replace("Value error, ", "")
+    return Misuse(sentence[:1].lower() + sentence[1:].rstrip("."), f"{path} -h shows what it takes")

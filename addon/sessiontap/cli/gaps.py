@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sessiontap.cli.errors import note
-from sessiontap.cli.escapes import line
+from sessiontap.cli.output import line, note
 from sessiontap.cli.units import day_and_clock, plural
 from sessiontap.trace import Problem, Trace
 

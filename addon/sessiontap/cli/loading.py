@@ -1,26 +1,78 @@
-"""Sub-commands that are loaded when they are named: `sessiontap ls` imports no other command's module.
+"""A quick start of `sessiontap ls`: sub-commands are loaded when they are named, and plain values are not converted.
 
 A command `x` is the module `commands/x.py`. It holds a function of that name and EXAMPLES for the end of its help page,
-and may hold CONTEXT, settings of the command-line parser. A command with commands of its own holds in their place a
-function `group`, EXAMPLES, and COMMANDS: its functions, each with its examples.
+and may hold CONTEXT, settings of the command-line parser. A command with commands of its own holds a function `group`,
+EXAMPLES, and COMMANDS, its functions with their examples.
+
+typer has pydantic convert every value, None and defaults too, and to import pydantic takes longer than `sessiontap ls`
+takes for everything else. Plain values are therefore passed on as they are. A choice, a number with bounds or a path
+that must exist is left to typer, and so is everything if a typer does not say what type a parameter has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import typer
-
-from sessiontap.cli.plain_values import Command, Group
+from typer.core import TyperCommand, TyperGroup
 
 COMMANDS = (
     "run", "demo", "init", "env", "exec", "ls", "show", "calls", "cat", "diff", "tail", "stats", "export", "rules",
     "trace",
 )  # fmt: skip
 """In the order of the help page."""
+
+_NOT_PLAIN = object()
+
+
+class _PlainValues:
+    """Of a command whose parameters take plain values as they are."""
+
+    def get_params(self, ctx: Any) -> Any:
+        parameters = super().get_params(ctx)  # type: ignore[misc]
+        for one in parameters:
+            if hasattr(one, "type_descriptor") and "process_value" not in vars(one):
+                one.process_value = _process(one, one.process_value)
+        return parameters
+
+
+class Command(_PlainValues, TyperCommand):
+    """A command."""
+
+
+class Group(_PlainValues, TyperGroup):
+    """A command with commands of its own."""
+
+
+def _process(parameter: Any, convert: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def process_value(context: Any, value: Any) -> Any:
+        found = _plain(parameter, value)
+        if found is _NOT_PLAIN:
+            return convert(context, value)
+        return found if parameter.callback is None else parameter.callback(context, parameter, found)
+
+    return process_value
+
+
+def _plain(parameter: Any, value: Any) -> Any:
+    """The value for the function, or that it is no plain one."""
+    kind, info = parameter.type_descriptor.annotation, parameter.type_descriptor.parameter_info
+    if parameter.required or info.parser is not None:
+        return value if kind is str and info.parser is None and isinstance(value, str) else _NOT_PLAIN
+    if parameter.multiple or parameter.nargs != 1:
+        return () if value is None else _NOT_PLAIN
+    if value is None or (kind is str and isinstance(value, str)):
+        return value
+    if kind is Path and isinstance(value, str) and not (info.exists or info.resolve_path or info.writable):
+        return Path(value)
+    if kind is int and info.min in (None, 0) and info.max is None and str(value).isascii() and str(value).isdecimal():
+        return int(value)
+    return _NOT_PLAIN
+
 
 
 class Commands(Group):

@@ -14,10 +14,9 @@ from typing import Annotated, Any
 import typer
 
 from sessiontap import __version__
-from sessiontap.cli.errors import Failure, say
+from sessiontap.cli.errors import Failure, as_failure
 from sessiontap.cli.loading import Commands, examples
-from sessiontap.cli.options import failure
-from sessiontap.cli.output import ReaderGone, flush, write
+from sessiontap.cli.output import ReaderGone, flush, print_error, write
 
 _CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -69,35 +68,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Failure as failure:
-        say(failure.message, failure.hint)
+        print_error(failure.message, failure.hint)
         return failure.status
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except OSError as error:
-        say(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error))
+        print_error(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error))
         return 1
     except Exception as error:
-        if misuse := _as_misuse(error):
-            say(*misuse)
-            return 2
-        if failed := _as_failure(error):
-            say(failed.message, failed.hint)
-            return failed.status
-        raise
-
-
-def _as_failure(error: Exception) -> Failure | None:
-    """The trace room's own error, wherever in reading it came."""
-    from sessiontap.trace import TraceError
-
-    return failure(error) if isinstance(error, TraceError) else None
-
-
-def _as_misuse(error: Exception) -> tuple[str, str] | None:
-    """Sentence and hint for a usage error of the command-line parser, which is click's or typer's own copy of it."""
-    if not hasattr(error, "format_message"):
-        return None
-    context = getattr(error, "ctx", None)
-    path = getattr(context, "command_path", None) or "sessiontap"
-    sentence = " ".join(str(error.format_message()).split()).replace("Value error, ", "")
-    return sentence[:1].lower() + sentence[1:].rstrip("."), f"{path} -h shows what it takes"
+        known = as_failure(error)
+        if known is None:
+            raise
+        print_error(known.message, known.hint)
+        return known.status

@@ -1,16 +1,25 @@
-"""What reaches stdout: JSON Lines, or text that cannot drive the terminal it is shown on."""
+"""The output of a command: JSON Lines or text on stdout, sentences and a progress bar on stderr, and private files.
+
+Recorded text never drives the terminal that shows it: control characters are spelled out. rich is imported only
+when a terminal is drawn on.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
+import re
+import stat
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from sessiontap.cli.errors import note
-from sessiontap.cli.escapes import json_safe, safe
+from sessiontap.cli.errors import Failure
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -109,3 +118,125 @@ def console() -> Console:
     from rich.console import Console
 
     return Console(highlight=False, markup=False, emoji=False)
+
+
+_BIDI = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))  # overrides that make text read other than it is
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+_CONTROLS |= {code: f"\\u{code:04x}" for code in _BIDI}
+_IN_JSON = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""What JSON need not escape, and may. A pattern, since `translate` takes ten times as long to find nothing."""
+_ONE_LINE = _CONTROLS | {ord("\n"): "\\n", ord("\t"): "\\t"}
+
+
+def safe(text: str) -> str:
+    """Recorded text as a terminal may show it: control characters spelled out, lines kept."""
+    return text.translate(_CONTROLS)
+
+
+def line(text: str) -> str:
+    """The same on one line."""
+    return text.translate(_ONE_LINE)
+
+
+def json_safe(text: str) -> str:
+    """JSON text as a terminal may show it, the same to every reader of JSON."""
+    return _IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+Report = Callable[[int, int], None]
+"""Told what is done and all that there is, in whatever unit."""
+
+PATIENCE = 0.4
+"""Seconds without a bar."""
+
+
+@contextlib.contextmanager
+def progress(title: str) -> Iterator[Report]:
+    """Gives what is to be told how far the work is. The bar is gone at the end.
+
+    None where stdout goes to another program: what that shows would be drawn over.
+    """
+    if not sys.stderr.isatty() or _is_piped():
+        yield _nothing
+        return
+    with contextlib.ExitStack() as stack:
+        began = time.monotonic()
+        shown: list[Report] = []
+
+        def report(done: int, total: int) -> None:
+            if not shown and time.monotonic() - began >= PATIENCE:
+                shown.append(stack.enter_context(_bar(title)))
+            if shown:
+                shown[0](done, total)
+
+        yield report
+
+
+def _is_piped() -> bool:
+    try:
+        return stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode)
+    except (OSError, ValueError):  # no file at all
+        return False
+
+
+def _nothing(done: int, total: int) -> None:
+    pass
+
+
+@contextlib.contextmanager
+def _bar(title: str) -> Iterator[Report]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+
+        def report(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield report
+
+
+@contextmanager
+def out_file(path: Path) -> Iterator[BinaryIO]:
+    """Write `path`: 0600, under another name until its end is reached, so that a failure leaves what was there before.
+
+    What is no plain file (`/dev/null`, a pipe) is written to as it is. Raises Failure where it cannot be written.
+    """
+    import tempfile  # brings three modules of compression that a list does not need
+
+    target = Path(os.path.realpath(path.expanduser()))
+    name = None
+    try:
+        if target.exists() and not target.is_file():
+            with target.open("wb") as file:
+                yield file
+            return
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        try:
+            with open(descriptor, "wb") as file:
+                yield file
+            os.replace(name, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.filename not in (None, name, str(target)) and name is not None:
+            raise  # of another file, that was read meanwhile
+        raise Failure(f"{path} cannot be written: {error.strerror}", "name another file with -o FILE") from None
+
+
+def print_error(message: str, hint: str | None = None) -> None:
+    """Print an error and its hint on stderr."""
+    print(f"sessiontap: {safe(message)}", file=sys.stderr)
+    if hint:
+        print(f"hint: {safe(hint)}", file=sys.stderr)
+
+
+def note(message: str) -> None:
+    """Print on stderr what the user should know although nothing failed."""
+    print(f"sessiontap: {safe(message)}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Running the user's program as if nothing stood around it: its streams, its signals, its exit status."""
+"""RunningProxy the user's program as if nothing stood around it: its streams, its signals, its exit status."""
 
 from __future__ import annotations
 

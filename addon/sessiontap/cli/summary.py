@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sessiontap import trace
-from sessiontap.cli.costs import Costs
-from sessiontap.cli.escapes import line
+from sessiontap.cli.call_costs import Costs
 from sessiontap.cli.listing import cost
+from sessiontap.cli.output import line
 from sessiontap.cli.units import count, duration, plural
 from sessiontap.proxy.own_address import Answer
 from sessiontap.trace import RecordedCall, TraceError, session_rows

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sessiontap.cli.escapes import line
-from sessiontap.cli.output import console, on_terminal, write
+from sessiontap.cli.output import console, line, on_terminal, write
 
 GAP = 2
 LEAST = 8

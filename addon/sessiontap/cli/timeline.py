@@ -14,9 +14,8 @@ from math import ceil
 from typing import Any
 
 from sessiontap.cli import tree
-from sessiontap.cli.escapes import line
 from sessiontap.cli.listing import FAILED, failed
-from sessiontap.cli.output import console, on_terminal, write_line
+from sessiontap.cli.output import console, line, on_terminal, write_line
 from sessiontap.cli.table import GAP, cut, fill, width
 from sessiontap.cli.units import duration, plural
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sessiontap.cli import table
-from sessiontap.cli.escapes import line
 from sessiontap.cli.listing import FAILED, cost, failed, model, result
+from sessiontap.cli.output import line
 from sessiontap.cli.table import Column, Row
 from sessiontap.cli.units import UNKNOWN, count, dollars, duration, moment, plural
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import sessiontap
 from sessiontap import own_python
+from sessiontap.cli.environment import variables
 from sessiontap.cli.errors import Failure
-from sessiontap.cli.variables import variables
 from sessiontap.demo import redirect
 from sessiontap.demo.certs import Authority
 from sessiontap.demo.providers import HOSTS, Asked

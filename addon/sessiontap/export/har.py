@@ -7,10 +7,10 @@ A response is text only where readers encode it again as it was: they go by the 
 JSON, HTML, XML and scripts is UTF-8 and for others (mitmproxy) Latin-1. Else it is base64. HAR has no base64 for
 requests: one that is no UTF-8 is written a character a byte, and its comment says so.
 
-mitmproxy's own writer (`mitmproxy.addons.savehar`) is not used. Its own reader refuses a whole file that it wrote if one
-URL has an IPv6 host or a character that is not ASCII, if one charset is `base64`, or if one body was not recorded. It
-writes UTF-8 streams without a charset as Latin-1 and UTF-16 bodies as other bytes, takes a body that was not recorded
-for an empty one, and has no wait times, since it takes them from the end of the request, which the log does not have.
+mitmproxy's own writer (`mitmproxy.addons.savehar`) is not used. mitmproxy refuses to read a whole file that it wrote if
+one URL has an IPv6 host or a character that is not ASCII, if one charset is `base64`, or if one body was not recorded.
+The writer makes Latin-1 of UTF-8 streams without a charset and other bytes of bodies that say UTF-16, takes a body that
+was not recorded for an empty one, and has no wait times: it needs the end of the request, which the log does not have.
 """
 
 from __future__ import annotations

@@ -6,11 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sessiontap.cli.errors import note
-from sessiontap.cli.filters import filtered
-from sessiontap.cli.options import JsonOption, LimitOption, RulesOption, TraceOption, open_trace
-from sessiontap.cli.output import write_json_lines
-from sessiontap.cli.progress import progress
+from sessiontap.cli.options import JsonOption, LimitOption, RulesOption, TraceOption, filtered, open_trace
+from sessiontap.cli.output import note, progress, write_json_lines
 
 if TYPE_CHECKING:
     from sessiontap.trace.index.filters import Filters
@@ -33,8 +30,8 @@ def calls(
 ) -> None:
     """Calls, newest first."""
     from sessiontap.cli import gaps, listing
-    from sessiontap.cli.costs import Costs
-    from sessiontap.cli.ids import CALL
+    from sessiontap.cli.call_costs import Costs
+    from sessiontap.cli.listing import CALL_ID_LENGTH
     from sessiontap.trace.index.filters import Filters
 
     prices = Costs.by(rules).prices
@@ -44,7 +41,7 @@ def calls(
     if json:
         write_json_lines(rows)
     elif rows:
-        listing.calls(rows, log.query_short_ids("calls", [row["id"] for row in rows], CALL))
+        listing.calls(rows, log.query_short_ids("calls", [row["id"] for row in rows], CALL_ID_LENGTH))
     else:
         note(f"no call in {log.folder}" + ("" if wanted == Filters() else " fits the filter"))
     gaps.tell(log, wanted.since)

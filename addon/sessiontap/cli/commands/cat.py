@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sessiontap.cli.errors import Failure, Misuse, note
+from sessiontap.cli.errors import Failure, Misuse
 from sessiontap.cli.options import JsonOption, RulesOption, TraceOption, open_trace
-from sessiontap.cli.output import write, write_bytes, write_json, write_safe
+from sessiontap.cli.output import note, write, write_bytes, write_json, write_safe
 
 if TYPE_CHECKING:
     from sessiontap.trace import RecordedCall
@@ -37,7 +37,7 @@ def cat(
 ) -> None:
     """One call in full, or one side of it."""
     from sessiontap.cli import call_text
-    from sessiontap.cli.costs import Costs
+    from sessiontap.cli.call_costs import Costs
     from sessiontap.trace import BodyError
 
     options = {"--request": request, "--response": response, "--text": text, "--headers": headers}
@@ -79,7 +79,7 @@ def _body(call: RecordedCall, side: str) -> bytes:
 
 def _curl(call: RecordedCall) -> None:
     from sessiontap.cli import curl
-    from sessiontap.cli.stored import asked_request
+    from sessiontap.cli.recorded_facts import asked_request
 
     if "websocket" in (call.record.get("flags") or ()):
         said = f"call {call.id} was a turn of a WebSocket, which curl does not send"

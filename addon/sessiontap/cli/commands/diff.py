@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sessiontap.cli.errors import Failure
-from sessiontap.cli.options import JsonOption, TraceOption, failure, open_trace
-from sessiontap.cli.output import write_json, write_line
-from sessiontap.cli.progress import progress
+from sessiontap.cli.errors import Failure, failure_of
+from sessiontap.cli.options import JsonOption, TraceOption, open_trace
+from sessiontap.cli.output import progress, write_json, write_line
 
 if TYPE_CHECKING:
     from sessiontap.trace import RecordedCall, Trace
@@ -60,4 +59,4 @@ def _parent(log: Trace, call: RecordedCall) -> RecordedCall:
     try:
         return log.call(parent)
     except TraceError as error:
-        raise Failure(f"{failure(error).message}: the parent of call {call.id} is not there", hint) from None
+        raise Failure(f"{failure_of(error).message}: the parent of call {call.id} is not there", hint) from None

@@ -9,9 +9,8 @@ from typing import Annotated
 
 import typer
 
-from sessiontap.cli.errors import note
 from sessiontap.cli.options import JsonOption
-from sessiontap.cli.output import write, write_json
+from sessiontap.cli.output import note, write, write_json
 
 EXAMPLES = (
     'eval "$(sessiontap env)"                                 # bash, zsh, sh',
@@ -38,26 +37,32 @@ def env(
     json: JsonOption = False,
 ) -> None:
     """The proxy and CA variables, to evaluate: of the proxy that runs, else of one on its default port."""
-    from sessiontap.cli import running, shells
-    from sessiontap.cli.surroundings import foreign_proxy, prepare, prepare_home
-    from sessiontap.cli.variables import variables
+    from sessiontap.cli import local_proxies
+    from sessiontap.cli.environment import (
+        docker_arguments,
+        foreign_proxy,
+        prepare,
+        prepare_home,
+        shell_script,
+        variables,
+    )
 
     prepare_home()
-    proxy = running.newest()
+    proxy = local_proxies.newest()
     if proxy is None:
         note(f"no proxy runs here; the variables are for one on its default port {DEFAULT_PORT} (sessiontap run)")
     surroundings = prepare(proxy.confdir if proxy else None, os.environ)
-    url = proxy.url if proxy else running.url("127.0.0.1", DEFAULT_PORT)
+    url = proxy.url if proxy else local_proxies.url("127.0.0.1", DEFAULT_PORT)
 
     if shell is Shell.docker and not json:
         if proxy and proxy.host in ("127.0.0.1", "::1") and proxy.listens_on == proxy.host and sys.platform == "linux":
             note("the proxy listens on loopback, which containers do not reach: start it with --listen-host 172.17.0.1")
         pem, store = surroundings.bundle.pem, surroundings.bundle.truststore
         mounts = {str(pem): f"{_IN_CONTAINER}/ca.pem", str(store): f"{_IN_CONTAINER}/ca.p12"}
-        inside = running.url("host.docker.internal", proxy.port if proxy else DEFAULT_PORT)
+        inside = local_proxies.url("host.docker.internal", proxy.port if proxy else DEFAULT_PORT)
         # What is set on this machine says nothing about the container: only the new values go in.
         found = variables(inside, mounts[str(pem)], mounts[str(pem)], {}, mounts[str(store)])
-        write(shells.docker(found, mounts))
+        write(docker_arguments(found, mounts))
         return
 
     if foreign_proxy(os.environ, [url]):
@@ -66,4 +71,4 @@ def env(
     if json:
         write_json(found)
     else:
-        write(shells.script(shell.value, found))
+        write(shell_script(shell.value, found))

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sessiontap.cli.errors import Misuse, note
+from sessiontap.cli.errors import Misuse
 from sessiontap.cli.options import RulesOption, TraceOption, rules_file, trace_folder
+from sessiontap.cli.output import note
 
 if TYPE_CHECKING:
-    from sessiontap.cli.running import Running
+    from sessiontap.cli.local_proxies import RunningProxy
 
 EXAMPLES = (
     "sessiontap exec -- python agent.py",
@@ -43,14 +44,14 @@ def exec(
     It goes through the proxy that runs here. Where none runs, or with --name, --path, --rules or another trace folder,
     it gets a proxy of its own for as long as it runs.
     """
-    from sessiontap.cli import program, running, summary
-    from sessiontap.cli.own_proxy import own_proxy
-    from sessiontap.cli.surroundings import foreign_proxy, prepare, prepare_home
+    from sessiontap.cli import local_proxies, program, summary
+    from sessiontap.cli.environment import foreign_proxy, prepare, prepare_home
+    from sessiontap.cli.local_proxies import own_proxy
 
     program.find(command[0])
     prepare_home()
     folder = trace_folder(ctx, trace)
-    known = list(running.running())
+    known = list(local_proxies.running())
     if foreign_proxy(os.environ, [proxy.url for proxy in known]):
         note("the proxy that HTTPS_PROXY names is not used: mitmproxy goes on through it with --mode upstream:URL")
     proxy = known[0] if known and name is None and path is None and rules is None else None
@@ -62,7 +63,7 @@ def exec(
     with program.held_back() as hand_over:
         if proxy is not None:
             pid, status = _run(command, proxy, hand_over)
-            answer = running.recorded(proxy, pid)
+            answer = local_proxies.recorded(proxy, pid)
             find = summary.calls_of_program if answer is None else summary.recorded_calls_of_program
             told = summary.told(find, proxy.trace, pid, begun, rules) + summary.missing(answer)
         else:
@@ -75,11 +76,11 @@ def exec(
 
 
 def _run(
-    command: Sequence[str], proxy: Running, hand_over: Callable[[subprocess.Popen[bytes]], None]
+    command: Sequence[str], proxy: RunningProxy, hand_over: Callable[[subprocess.Popen[bytes]], None]
 ) -> tuple[int, int]:
     """The program's pid and, when it has ended, its status."""
     from sessiontap.cli import program
-    from sessiontap.cli.surroundings import prepare
+    from sessiontap.cli.environment import prepare
 
     variables = prepare(proxy.confdir, os.environ).variables(proxy.url, os.environ)
     process = program.start(command, os.environ | variables)

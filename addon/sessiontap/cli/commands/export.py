@@ -11,16 +11,13 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from sessiontap.cli.errors import Failure, Misuse, note
-from sessiontap.cli.escapes import line
-from sessiontap.cli.filters import filtered
-from sessiontap.cli.options import RulesOption, TraceOption, open_trace
-from sessiontap.cli.output import JsonOnTerminal, ReaderGone, flush
-from sessiontap.cli.progress import Report, progress
+from sessiontap.cli.errors import Failure, Misuse
+from sessiontap.cli.options import RulesOption, TraceOption, filtered, open_trace
+from sessiontap.cli.output import JsonOnTerminal, ReaderGone, Report, flush, line, note, progress
 from sessiontap.export.formats import FORMATS
 
 if TYPE_CHECKING:
-    from sessiontap.cli.costs import Costs
+    from sessiontap.cli.call_costs import Costs
     from sessiontap.export.call import ExportedCall
     from sessiontap.trace import Trace
     from sessiontap.trace.index.filters import Filters
@@ -60,7 +57,7 @@ def export(
     What the log has is what is written: decoded bodies, redacted credentials. Exit status 1 says that a body could
     not be read any more; all else of its call is there.
     """
-    from sessiontap.cli.costs import Costs
+    from sessiontap.cli.call_costs import Costs
 
     chosen = FORMATS[format.value]
     to_stdout = output is None or str(output) == "-"
@@ -121,7 +118,7 @@ def _stdout() -> Iterator[BinaryIO]:
 
 @contextmanager
 def _file(output: Path) -> Iterator[BinaryIO]:
-    from sessiontap.cli.out_file import out_file
+    from sessiontap.cli.output import out_file
 
     with out_file(output) as file:
         yield file

@@ -7,11 +7,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from sessiontap.cli.errors import note
-from sessiontap.cli.filters import filtered
-from sessiontap.cli.options import JsonOption, LimitOption, RulesOption, TraceOption, open_trace
-from sessiontap.cli.output import write_json_lines
-from sessiontap.cli.progress import progress
+from sessiontap.cli.options import JsonOption, LimitOption, RulesOption, TraceOption, filtered, open_trace
+from sessiontap.cli.output import note, progress, write_json_lines
 
 if TYPE_CHECKING:
     from sessiontap.trace.index import answers
@@ -50,8 +47,8 @@ def ls(
 ) -> None:
     """Sessions, newest first; a filter keeps those in which one call fits all of it."""
     from sessiontap.cli import gaps, listing
-    from sessiontap.cli.costs import Costs
-    from sessiontap.cli.ids import SESSION
+    from sessiontap.cli.call_costs import Costs
+    from sessiontap.cli.listing import SESSION_ID_LENGTH
     from sessiontap.trace.index.filters import Filters
 
     prices = Costs.by(rules).prices
@@ -61,7 +58,7 @@ def ls(
     if json:
         write_json_lines(rows)
     elif rows:
-        listing.sessions(rows, log.query_short_ids("sessions", [row["id"] for row in rows], SESSION))
+        listing.sessions(rows, log.query_short_ids("sessions", [row["id"] for row in rows], SESSION_ID_LENGTH))
     else:
         note(f"no session in {log.folder}" + ("" if wanted == Filters() else " fits the filter"))
     gaps.tell(log, wanted.since)

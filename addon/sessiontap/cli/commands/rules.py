@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sessiontap.cli.errors import Failure, Misuse, note
-from sessiontap.cli.escapes import line
+from sessiontap.cli.errors import Failure, Misuse
 from sessiontap.cli.options import JsonOption, RulesOption, TraceOption, open_trace, rules_file
-from sessiontap.cli.output import write, write_json
+from sessiontap.cli.output import line, note, write, write_json
 from sessiontap.cli.units import plural
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def explain(
     trace: TraceOption = None,
 ) -> None:
     """Why a recorded call would get what it gets by the rules as they are now: which matched, which did not and why."""
-    from sessiontap.cli.stored import facts_of, session_of
+    from sessiontap.cli.recorded_facts import facts_of, session_of
     from sessiontap.rules import RulesError, default_rules, explain, load_file
     from sessiontap.trace import BodyError
 

@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from sessiontap.cli.options import JsonOption, RulesOption, TraceOption, open_trace
-from sessiontap.cli.output import write, write_json
-from sessiontap.cli.progress import progress
+from sessiontap.cli.output import progress, write, write_json
 
 EXAMPLES = (
     "sessiontap show @1",
@@ -29,8 +28,8 @@ def show(
     """One session: its paths as a tree, with their calls, time, tokens and cost."""
     from sessiontap.cli import gaps, listing, tree
     from sessiontap.cli import timeline as picture
-    from sessiontap.cli.costs import Costs
-    from sessiontap.cli.ids import CALL
+    from sessiontap.cli.call_costs import Costs
+    from sessiontap.cli.listing import CALL_ID_LENGTH
     from sessiontap.cli.units import since
 
     prices = Costs.by(rules).prices
@@ -44,7 +43,7 @@ def show(
         if timeline:
             picture.show(shown, flat=flat)
         else:
-            short = log.query_short_ids("calls", [row["id"] for row in shown["calls"]], CALL)
+            short = log.query_short_ids("calls", [row["id"] for row in shown["calls"]], CALL_ID_LENGTH)
             if flat:
                 listing.calls(shown["calls"], short)
             else:

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sessiontap.cli.errors import Misuse, note
-from sessiontap.cli.filters import filtered
-from sessiontap.cli.options import JsonOption, LimitOption, RulesOption, TraceOption, open_trace
-from sessiontap.cli.output import write_json_lines
-from sessiontap.cli.progress import progress
+from sessiontap.cli.errors import Misuse
+from sessiontap.cli.options import JsonOption, LimitOption, RulesOption, TraceOption, filtered, open_trace
+from sessiontap.cli.output import note, progress, write_json_lines
 
 if TYPE_CHECKING:
     from sessiontap.trace.index.filters import Filters
@@ -62,8 +60,8 @@ def stats(
 
     A call of several tools counts under each of them, and so do properties.
     """
-    from sessiontap.cli import figures, gaps
-    from sessiontap.cli.costs import Costs
+    from sessiontap.cli import gaps, listing
+    from sessiontap.cli.call_costs import Costs
     from sessiontap.cli.units import plural
     from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.index.stats import BYS, is_known
@@ -76,12 +74,12 @@ def stats(
         rows = log.stats(by, wanted, prices)
     order = sort or (Sort.value if by == "step" else None)
     if order is not None:
-        figures.order(rows, by, order.value)
+        listing.order_statistics(rows, by, order.value)
     shown = rows[: limit or None]
     if json:
         write_json_lines(shown)
     elif shown:
-        figures.show(shown, by)
+        listing.statistics(shown, by)
         if len(rows) > len(shown):
             note(f"{plural(len(rows) - len(shown), 'row')} more: --limit 0 shows all")
     else:

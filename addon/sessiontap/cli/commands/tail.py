@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sessiontap.cli.filters import filtered
-from sessiontap.cli.options import JsonOption, LimitOption, RulesOption, TraceOption, open_trace
-from sessiontap.cli.output import flush, write_json, write_line
-from sessiontap.cli.progress import progress
+from sessiontap.cli.options import JsonOption, LimitOption, RulesOption, TraceOption, filtered, open_trace
+from sessiontap.cli.output import flush, progress, write_json, write_line
 
 if TYPE_CHECKING:
     from sessiontap.trace.index.filters import Filters
@@ -30,7 +28,7 @@ def tail(
     trace: TraceOption = None,
 ) -> None:
     """The last calls, the newest at the end, and with -f those that follow."""
-    from sessiontap.cli.costs import Costs
+    from sessiontap.cli.call_costs import Costs
     from sessiontap.cli.listing import call_line
 
     prices = Costs.by(rules).prices

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sessiontap.cli.errors import Failure, Misuse, note
-from sessiontap.cli.escapes import line
+from sessiontap.cli.errors import Failure, Misuse
 from sessiontap.cli.options import JsonOption, TraceOption, open_trace, trace_folder
-from sessiontap.cli.output import flush, write, write_json
-from sessiontap.cli.progress import progress
+from sessiontap.cli.output import flush, line, note, progress, write, write_json
 from sessiontap.cli.units import UNKNOWN, age, count, day_and_clock, octets, plural, size
 
 if TYPE_CHECKING:

@@ -19,8 +19,19 @@ from pathlib import Path
 
 from sessiontap import private
 from sessiontap.cli.errors import Failure
-from sessiontap.cli.variables import ADDING, REPLACING
 
+REPLACING = (
+    "SSL_CERT_FILE",  # OpenSSL, Python's ssl and httpx, Go, rustls native roots, Bun, curl
+    "REQUESTS_CA_BUNDLE",  # requests, botocore
+    "CURL_CA_BUNDLE",  # curl, requests
+    "AWS_CA_BUNDLE",  # botocore, AWS CLI
+    "GIT_SSL_CAINFO",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+    "CODEX_CA_CERTIFICATE",
+)
+"""Variables that name a bundle in the place of a program's own roots."""
+ADDING = ("NODE_EXTRA_CA_CERTS", "DENO_CERT")
+"""Variables that name certificates beside a program's own roots."""
 SYSTEM_FILES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch, Gentoo
     "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sessiontap import private
-from sessiontap.cli.errors import Misuse, note
-from sessiontap.cli.escapes import line
+from sessiontap.cli.errors import Misuse
 from sessiontap.cli.options import rules_file
+from sessiontap.cli.output import line, note
 from sessiontap.prices import Cost, KeptTariffs, Rates, cost_of, version
 
 if TYPE_CHECKING:

@@ -1,0 +1,158 @@
+"""The environment in which a program is captured: the variables by which it finds the proxy and trusts it.
+
+A variable that names a bundle usually replaces the program's own roots, so it gets the combined bundle: the system's
+roots, the user's own, the proxy's CA. The two that only add get the proxy's CA alone, unless the user had set them.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sessiontap import private
+from sessiontap.cli import ca_bundle
+from sessiontap.cli.ca_bundle import ADDING, REPLACING
+from sessiontap.cli.errors import Failure
+from sessiontap.cli.output import note
+
+PROXY = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
+NO_PROXY = ("NO_PROXY", "no_proxy")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+NODE_PROXY = "NODE_USE_ENV_PROXY"  # Node >= 22.21 / 24.5 ignores the proxy variables without it
+JAVA = "JAVA_TOOL_OPTIONS"  # the JVM reads neither the proxy's nor the CA's variables
+
+
+def variables(
+    proxy_url: str, bundle: str, ca: str, environ: Mapping[str, str] | None = None, truststore: str | None = None
+) -> dict[str, str]:
+    """Name -> value.
+
+    `bundle`, `ca`: PEM files of the combined bundle and of the proxy's CA; `truststore`: the bundle as a PKCS #12 file
+    for Java, which is left alone without one. `environ`: what is set already; its NO_PROXY and JAVA_TOOL_OPTIONS are
+    kept and added to.
+    """
+    environ = environ or {}
+    found = dict.fromkeys(PROXY, proxy_url)
+    found |= dict.fromkeys(NO_PROXY, _no_proxy(environ))
+    found |= dict.fromkeys(REPLACING, bundle)
+    for name in ADDING:
+        found[name] = bundle if environ.get(name) else ca
+    found[NODE_PROXY] = "1"
+    if truststore is not None:
+        found[JAVA] = _java(proxy_url, truststore, environ.get(JAVA, ""))
+    return found
+
+
+def _no_proxy(environ: Mapping[str, str]) -> str:
+    """What was excepted already, and loopback: a local service is no LLM provider, and may not know the proxy's CA."""
+    given = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
+    hosts = [host.strip() for host in given.split(",") if host.strip()]
+    return ",".join(dict.fromkeys([*hosts, *LOOPBACK]))
+
+
+def _java(proxy_url: str, truststore: str, given: str) -> str:
+    """JVM options; the last of a repeated one wins, so ours stand behind the user's. Loopback is excepted anyway."""
+    url = urlsplit(proxy_url)
+    reached = (("Host", url.hostname), ("Port", url.port))
+    options = [f"-D{scheme}.proxy{key}={value}" for scheme in ("http", "https") for key, value in reached]
+    options += [f"-Djavax.net.ssl.trustStore={truststore}", "-Djavax.net.ssl.trustStoreType=PKCS12"]
+    quoted = [f'"{option}"' if " " in option else option for option in options]
+    ours = " ".join(quoted)
+    return f"{given.removesuffix(ours).strip()} {ours}".strip()
+
+
+def _bash(name: str, value: str) -> str:
+    return f"export {name}={shlex.quote(value)}"
+
+
+def _fish(name: str, value: str) -> str:
+    # In fish's single quotes only \ and ' are special.
+    quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"set -gx {name} '{quoted}'"
+
+
+def _pwsh(name: str, value: str) -> str:
+    # PowerShell takes the typographic single quotes for quotes too.
+    quoted = "".join(char * 2 if char in "'‘’‚‛" else char for char in value)
+    return f"$env:{name} = '{quoted}'"
+
+
+SHELL_LINES: dict[str, Callable[[str, str], str]] = {"bash": _bash, "fish": _fish, "pwsh": _pwsh}
+"""A shell -> a line that sets and exports one variable. `bash` is every POSIX shell."""
+
+
+def shell_script(shell: str, variables: Mapping[str, str]) -> str:
+    """Lines for `eval "$(...)"`, `| source`, `| Invoke-Expression`."""
+    return "".join(f"{SHELL_LINES[shell](name, value)}\n" for name, value in variables.items())
+
+
+def docker_arguments(variables: Mapping[str, str], mounts: Mapping[str, str]) -> str:
+    """Arguments of `docker run`, quoted for `eval docker run "$(...)" IMAGE`.
+
+    `mounts`: file on this machine -> file in the container, read-only.
+    """
+    words = ["--add-host=host.docker.internal:host-gateway"]
+    for source, target in mounts.items():
+        words.append(f"--mount=type=bind,source={source},target={target},readonly")
+    for name, value in variables.items():
+        words += ["-e", f"{name}={value}"]
+    return shlex.join(words) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientEnvironment:
+    """What a program needs to find the proxy and to trust it."""
+
+    ca: Path
+    bundle: ca_bundle.Bundle
+
+    def variables(self, proxy_url: str, environ: Mapping[str, str]) -> dict[str, str]:
+        """See `variables`."""
+        pem, truststore = str(self.bundle.pem), str(self.bundle.truststore)
+        return variables(proxy_url, pem, str(self.ca), environ, truststore)
+
+
+def prepare(confdir: Path | None, environ: Mapping[str, str]) -> ClientEnvironment:
+    """For the proxy whose mitmproxy folder is `confdir` (None: mitmproxy's default). Raises Failure."""
+    from sessiontap.proxy.ca import default_confdir  # plain Python
+
+    prepare_home()
+    usual = default_confdir()
+    folder = confdir or usual
+    certificate = folder / "mitmproxy-ca-cert.pem"
+    if not certificate.exists():
+        from sessiontap.proxy.ca import ensure_ca  # imports mitmproxy: only where a CA has to be made
+
+        try:
+            certificate = ensure_ca(folder)
+        except OSError as error:
+            raise Failure(
+                f"the proxy's CA cannot be made in {folder}: {error.strerror or error}", "make the folder writable"
+            ) from None
+    return ClientEnvironment(
+        certificate, ca_bundle.write(private.home(), certificate, environ, usual / certificate.name)
+    )
+
+
+@cache
+def prepare_home() -> None:
+    """Make the folder of the user's own state; said once where another stands in for the usual one. Raises Failure."""
+    try:
+        told = private.prepare_home()
+    except OSError as error:
+        raise Failure(
+            f"there is no folder for Sessiontap's own files: {error.filename}: {error.strerror}",
+            "point HOME or TMPDIR at a folder that can be written",
+        ) from None
+    if told is not None:
+        note(told)
+
+
+def foreign_proxy(environ: Mapping[str, str], own: Collection[str]) -> bool:
+    """Whether the environment names a proxy already that is none of `own`: calls will no longer go through it."""
+    return any(environ.get(name) and environ[name].rstrip("/") not in own for name in PROXY)
