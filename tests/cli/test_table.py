@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from sessiontap.cli.output import line, safe
 from sessiontap.cli.table import Column, Row, fit, plain
 
 COLUMNS = (Column("NAME"), Column("N", right=True), Column("LAST"))
@@ -47,18 +46,3 @@ FITTED = (Column("ID"), Column("NAME", give=True), Column("N", spare=True), Colu
 )
 def test_fit(natural: list[int], room: int, expected: dict[int, int]) -> None:
     assert fit(FITTED, natural, room) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "on_lines", "on_one"),
-    [
-        ("plain ✓ ü", "plain ✓ ü", "plain ✓ ü"),
-        ("a\nb\tc", "a\nb\tc", "a\\nb\\tc"),
-        ("\x1b[2J\x07", "\\x1b[2J\\x07", "\\x1b[2J\\x07"),
-        ("\x9b31m", "\\x9b31m", "\\x9b31m"),
-        ("a\r\x00", "a\\x0d\\x00", "a\\x0d\\x00"),
-        ("\u202eevil", "\\u202eevil", "\\u202eevil"),
-    ],
-)
-def test_control_characters_are_spelled_out(text: str, on_lines: str, on_one: str) -> None:
-    assert (safe(text), line(text)) == (on_lines, on_one)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sessiontap.export.call import ExportedCall, exported
+from sessiontap.export.exported_call import ExportedCall, export_call
 from sessiontap.trace import RecordedCall, body
 
 START = 1_795_237_563_000_001_000  # 2026-11-21T05:06:03.000001Z
@@ -55,13 +55,13 @@ def call(
         },
         **more,
     }
-    return exported(RecordedCall(record, CALLER), lambda _: 0.25)
+    return export_call(RecordedCall(record, CALLER), lambda _: 0.25)
 
 
 def unanswered(outcome: str = "upstream_unreachable") -> ExportedCall:
     """A call to which nothing came back."""
     record = {**call(outcome=outcome).record, "response": None, "time_to_first_byte": None}
-    return exported(RecordedCall(record, CALLER), lambda _: None)
+    return export_call(RecordedCall(record, CALLER), lambda _: None)
 
 
 def turn(*, outcome: str = "ok", **told: Any) -> ExportedCall:

@@ -14,7 +14,7 @@ from tests.export.calls import START, call, damaged, turn, unanswered
 
 import sessiontap
 from sessiontap.export import har
-from sessiontap.export.call import NOT_RECORDED, ExportedCall
+from sessiontap.export.exported_call import NOT_RECORDED, ExportedCall
 from sessiontap.trace import body
 
 # http://www.softwareishard.com/blog/har-12-spec/: what each object must have, and of which type

@@ -11,7 +11,7 @@ import pytest
 from tests.export.calls import ID, call, damaged, turn, unanswered
 
 from sessiontap.export import jsonl
-from sessiontap.export.call import NOT_RECORDED, ExportedCall
+from sessiontap.export.exported_call import NOT_RECORDED, ExportedCall
 from sessiontap.trace import body
 
 

@@ -22,7 +22,7 @@ from tests.fuzz import mutate
 from tests.fuzz.material import exchanges
 from tests.fuzz.rounds import Case, Make, Wrong
 
-from sessiontap.export.call import ExportedCall
+from sessiontap.export.exported_call import ExportedCall
 from sessiontap.export.formats import FORMATS
 
 HOSTS = (

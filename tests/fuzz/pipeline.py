@@ -24,7 +24,7 @@ from tests.fuzz.readers import Bodies, changed, disturbed, mangled, values_of
 from tests.fuzz.rounds import Case, Make, Wrong
 
 from sessiontap import trace
-from sessiontap.export.call import exported
+from sessiontap.export.exported_call import export_call
 from sessiontap.export.formats import FORMATS
 from sessiontap.proxy.tap import Tap
 
@@ -83,7 +83,7 @@ def run(passing: list[Passing], home: Path) -> None:
                 raise Wrong(f"the {side} of {one.exchange.id} is {told}")
         for name, form in FORMATS.items():
             out = io.BytesIO()
-            told = exported(call)
+            told = export_call(call)
             form.load()([plain(1), told, plain(2)], out)
             READ[name](out.getvalue(), Odd(told, *bodies, told.is_websocket, False))
     log.query_sessions()

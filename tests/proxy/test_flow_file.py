@@ -10,7 +10,7 @@ from mitmproxy.http import HTTPFlow
 from mitmproxy.io import FlowReader
 from tests.export.calls import ID, START, call, damaged, turn, unanswered
 
-from sessiontap.export.call import ExportedCall
+from sessiontap.export.exported_call import ExportedCall
 from sessiontap.proxy import flow_file
 from sessiontap.trace import body
 

@@ -1,11 +1,10 @@
 """Recorded calls in formats of other tools: JSON Lines, HAR, mitmproxy's flow files.
 
-    call.py      what a format is given of a call: plain values
-    frames.py    the messages of a WebSocket's turn, out of its bodies
-    formats.py   the table of formats
+    exported_call.py   what a format is given of a call: plain values, and the messages of a WebSocket's turn
+    formats.py         the list of formats
     jsonl.py, har.py   one module a format
 
-A format is one entry of the table and one module with `write(calls, out)`. It is loaded, by its name, when it is asked
-for: the module of mitmproxy's own files lives in `proxy/`, the room that knows mitmproxy. This room imports `trace`
-alone, and the table nothing, so that the command's help costs nothing.
+A format is a line of the list and a module with `write(calls, out)`. The module is imported when the format is asked
+for: that of mitmproxy's own files is `proxy/flow_file.py`, in the package that knows mitmproxy. This package imports
+`trace` alone, and the list imports nothing, so that the command's help costs nothing.
 """

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
-    from sessiontap.export.call import ExportedCall
+    from sessiontap.export.exported_call import ExportedCall
 
 type Write = Callable[[Iterable[ExportedCall], BinaryIO], None]
 """Write the calls as they come, oldest first, and hold one at a time. Raises OSError if the file cannot be written."""

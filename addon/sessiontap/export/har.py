@@ -29,8 +29,7 @@ import msgspec
 
 import sessiontap
 from sessiontap.exchange import UrlParts, in_url, with_brackets
-from sessiontap.export.call import Body, ExportedCall, field, fields
-from sessiontap.export.frames import messages
+from sessiontap.export.exported_call import ExportedBody, ExportedCall, field, fields, turn_messages
 
 Record = Mapping[str, Any]
 Json = dict[str, Any]
@@ -85,7 +84,7 @@ def entry(call: ExportedCall) -> Json:
                 "opcode": 1,
                 "data": one.data.decode("utf-8", "replace"),
             }
-            for one in messages(call)
+            for one in turn_messages(call)
         ]
     return found
 
@@ -204,7 +203,7 @@ def _response(call: ExportedCall) -> Json:
         "httpVersion": _version(response),
         "cookies": [],
         "headers": _headers(response),
-        "content": _content(Body(data=b"", size=0) if call.is_websocket else body, kind),
+        "content": _content(ExportedBody(data=b"", size=0) if call.is_websocket else body, kind),
         "redirectURL": field(response, "location") or "",
         "headersSize": -1,
         "bodySize": _wire_size(body, response.get("chunks") or ()),
@@ -214,7 +213,7 @@ def _response(call: ExportedCall) -> Json:
     return found
 
 
-def _content(body: Body, kind: str | None) -> Json:
+def _content(body: ExportedBody, kind: str | None) -> Json:
     found: Json = {"size": -1 if body.size is None else body.size, "mimeType": kind or UNKNOWN_TYPE}
     if body.missing:
         found["comment"] = body.missing
@@ -269,7 +268,7 @@ def _in_utf8(pair: Json) -> Json:
     return {**pair, "value": f"{pair['value'].partition(';')[0]}; charset=utf-8"}
 
 
-def _wire_size(body: Body, chunks: Iterable[int]) -> int:
+def _wire_size(body: ExportedBody, chunks: Iterable[int]) -> int:
     """Bytes on the wire; -1 where that is not known: the log has bodies decoded."""
     streamed = sum(list(chunks)[1::2])
     if streamed:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from sessiontap.export.call import Body, ExportedCall
+from sessiontap.export.exported_call import ExportedBody, ExportedCall
 from sessiontap.trace.views import iso, seconds
 
 Record = Mapping[str, Any]
@@ -60,7 +60,7 @@ def _response(call: ExportedCall) -> dict[str, Any] | None:
     return found | {"chunks": [[seconds(delay * 1000), size] for delay, size in delays]}
 
 
-def _message(message: Record, body: Body, keys: tuple[str, ...]) -> dict[str, Any]:
+def _message(message: Record, body: ExportedBody, keys: tuple[str, ...]) -> dict[str, Any]:
     text, binary = _body(body.data)
     return {
         **{key: message.get(key) for key in (*keys, "headers", "trailers")},

@@ -21,8 +21,7 @@ from mitmproxy.net.http import status_codes
 from mitmproxy.websocket import WebSocketData, WebSocketMessage
 
 from sessiontap.exchange import UrlParts, in_url
-from sessiontap.export.call import Body, ExportedCall, Fields, fields
-from sessiontap.export.frames import messages
+from sessiontap.export.exported_call import ExportedBody, ExportedCall, Fields, fields, turn_messages
 
 Record = Mapping[str, Any]
 
@@ -142,7 +141,7 @@ def _response(call: ExportedCall) -> http.Response | None:
     )
 
 
-def _message(call: ExportedCall, message: Record, body: Body) -> tuple[bytes | None, http.Headers]:
+def _message(call: ExportedCall, message: Record, body: ExportedBody) -> tuple[bytes | None, http.Headers]:
     """Content, None where it is missing, and headers that fit it."""
     headers = _fields(fields(message)) or http.Headers()
     if call.is_websocket:
@@ -158,7 +157,7 @@ def _websocket(call: ExportedCall) -> WebSocketData:
     outcome = call.row["outcome"]
     whole = outcome in ("ok", "websocket_closed")
     return WebSocketData(
-        messages=[WebSocketMessage(TEXT, one.from_client, one.data, one.time / 1e9) for one in messages(call)],
+        messages=[WebSocketMessage(TEXT, one.from_client, one.data, one.time / 1e9) for one in turn_messages(call)],
         closed_by_client={"client_gone": True, "upstream_gone": False}.get(outcome),
         close_code=NO_CLOSE_CODE if whole else None,
         close_reason="end of the turn" if outcome == "ok" else str(outcome),

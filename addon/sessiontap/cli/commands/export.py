@@ -18,7 +18,7 @@ from sessiontap.export.formats import FORMATS
 
 if TYPE_CHECKING:
     from sessiontap.cli.call_costs import Costs
-    from sessiontap.export.call import ExportedCall
+    from sessiontap.export.exported_call import ExportedCall
     from sessiontap.trace import Trace
     from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.queries import Place
@@ -91,10 +91,10 @@ class _Calls:
         return len(self._places) - self.number
 
     def __iter__(self) -> Iterator[ExportedCall]:
-        from sessiontap.export.call import exported
+        from sessiontap.export.exported_call import export_call
 
         for call in self._log.calls_at(self._told()):
-            one = exported(call, self._costs.usd)
+            one = export_call(call, self._costs.usd)
             self.number += 1
             self.damage += one.damage
             yield one

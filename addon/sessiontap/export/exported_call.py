@@ -1,4 +1,7 @@
-"""A recorded call as every format is given it: plain values, bodies unpacked, and in words what could not be had."""
+"""A recorded call as every format is given it: plain values, bodies unpacked, and in words what could not be had.
+
+The messages of a WebSocket's turn are taken out of its bodies: the log keeps them there, one a line.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ NOT_RECORDED = "not recorded: a rule says `capture: metadata`"
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class ExportedBody:
     """A body as it lies in the log: decoded and redacted. Without `data` and `missing` there was none."""
 
     data: bytes | None = None
@@ -43,8 +46,8 @@ class ExportedCall:
     row: dict[str, Any]
     record: Record
     caller: Record | None
-    request_body: Body
-    response_body: Body
+    request_body: ExportedBody
+    response_body: ExportedBody
 
     @property
     def id(self) -> str:
@@ -80,7 +83,7 @@ class ExportedCall:
         return [f"call {self.id}, {side}: {body.missing}" for side, body in sides.items() if body.is_damaged]
 
 
-def exported(call: RecordedCall, cost_of: CostOf = unknown_cost) -> ExportedCall:
+def export_call(call: RecordedCall, cost_of: CostOf = unknown_cost) -> ExportedCall:
     """The call with its bodies; one that is damaged is missing and says why. `cost_of` gives US dollars."""
     return ExportedCall(
         row=call_row(call.record, call.caller, cost_of),
@@ -101,10 +104,10 @@ def field(message: Record, name: str) -> str | None:
     return next((value for key, value in fields(message) if key.lower() == name), None)
 
 
-def _body(call: RecordedCall, side: str) -> Body:
+def _body(call: RecordedCall, side: str) -> ExportedBody:
     stored = part(part(call.record, side), "body")
     if not stored:
-        return Body()
+        return ExportedBody()
     digest = stored.get("sha256")
     data: bytes | None
     missing, is_damaged = None, False
@@ -117,7 +120,7 @@ def _body(call: RecordedCall, side: str) -> Body:
             data = b""
         else:
             missing = NOT_RECORDED
-    return Body(
+    return ExportedBody(
         data=data,
         missing=missing,
         is_damaged=is_damaged,
@@ -127,3 +130,55 @@ def _body(call: RecordedCall, side: str) -> Body:
         undecodable=bool(stored.get("undecodable")),
         sha256=digest.hex() if isinstance(digest, bytes) else digest,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class TurnMessage:
+    """One message of a WebSocket. Binary ones and audio are there by their size alone (docs/trace-format.md)."""
+
+    time: int
+    """Unix nanoseconds. Of the client's, and of the server's where that is not known: when the turn began."""
+    from_client: bool
+    data: bytes
+    """Text in UTF-8, its line ends as spaces."""
+
+
+def turn_messages(call: ExportedCall) -> list[TurnMessage]:
+    """The client's messages, then the server's, each in their order."""
+    began = int(call.record.get("time") or 0)
+    asked = [TurnMessage(began, True, line.rstrip(b"\n")) for line in _lines(call.request_body.data)]
+    told = _lines(call.response_body.data)
+    times = _times([len(line) for line in told], _arrivals(call))
+    timed = zip(times, told, strict=True)
+    return asked + [TurnMessage(began + time, False, line.rstrip(b"\n")) for time, line in timed]
+
+
+def _lines(body: bytes | None) -> list[bytes]:
+    """With their ends, of which the last may have none: it was cut."""
+    *whole, rest = (body or b"").split(b"\n")
+    return [line + b"\n" for line in whole] + ([rest] if rest else [])
+
+
+def _arrivals(call: ExportedCall) -> list[tuple[int, int]]:
+    """(nanoseconds since the call's start, bytes)."""
+    from sessiontap.trace.record import unpack_chunks  # brings the value types of every room
+
+    return unpack_chunks((call.response or {}).get("chunks") or ())
+
+
+def _times(sizes: list[int], arrivals: list[tuple[int, int]]) -> list[int]:
+    """When each line came, since the start: by number where there is one arrival for each, else by the bytes that came
+    before it (the log puts neighbours together), else, where redaction changed their sizes, 0."""
+    if len(sizes) == len(arrivals):
+        return [time for time, _ in arrivals]
+    if sum(sizes) != sum(size for _, size in arrivals):
+        return [0] * len(sizes)
+    times = []
+    begins = came = at = 0
+    for size in sizes:
+        while at < len(arrivals) - 1 and came + arrivals[at][1] <= begins:
+            came += arrivals[at][1]
+            at += 1
+        times.append(arrivals[at][0])
+        begins += size
+    return times

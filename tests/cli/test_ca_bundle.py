@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from sessiontap.cli import ca_bundle
-from sessiontap.cli.environment import foreign_proxy, prepare
 from sessiontap.cli.errors import Failure
 from sessiontap.proxy.ca import ensure_ca
 
@@ -106,23 +105,3 @@ def test_a_ca_without_a_certificate_is_said(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_bytes(KEY)
     with pytest.raises(Failure, match="holds no certificate"):
         ca_bundle.write(tmp_path, tmp_path / "ca.pem", {}, tmp_path / "ca.pem")
-
-
-def test_surroundings_make_the_ca_where_there_is_none(own_place: Path) -> None:
-    made = prepare(None, {})
-    assert made.ca == own_place / ".mitmproxy/mitmproxy-ca-cert.pem"
-    assert made.bundle.pem == own_place / ".sessiontap/ca-bundle.pem"
-    assert made.ca.read_bytes().strip() in made.bundle.pem.read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("environ", "expected"),
-    [
-        ({}, False),
-        ({"HTTPS_PROXY": ""}, False),
-        ({"HTTPS_PROXY": "http://127.0.0.1:8080/"}, False),
-        ({"https_proxy": "http://corp:3128"}, True),
-    ],
-)
-def test_a_proxy_that_is_replaced_is_noticed(environ: dict[str, str], expected: bool) -> None:
-    assert foreign_proxy(environ, ["http://127.0.0.1:8080"]) is expected

@@ -1,4 +1,4 @@
-"""A command's own file: private, whole or not there at all."""
+"""A command's own file is private and whole, and recorded text is spelled out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sessiontap.cli.errors import Failure
-from sessiontap.cli.output import out_file
+from sessiontap.cli.output import line, out_file, safe
 
 
 @pytest.fixture
@@ -80,3 +80,18 @@ def test_what_is_no_file_is_written_to_as_it_is() -> None:
 def test_what_cannot_be_written_is_said(folder: Path, name: str, words: str) -> None:
     with pytest.raises(Failure, match=words), out_file(folder / name):
         pass
+
+
+@pytest.mark.parametrize(
+    ("text", "on_lines", "on_one"),
+    [
+        ("plain ✓ ü", "plain ✓ ü", "plain ✓ ü"),
+        ("a\nb\tc", "a\nb\tc", "a\\nb\\tc"),
+        ("\x1b[2J\x07", "\\x1b[2J\\x07", "\\x1b[2J\\x07"),
+        ("\x9b31m", "\\x9b31m", "\\x9b31m"),
+        ("a\r\x00", "a\\x0d\\x00", "a\\x0d\\x00"),
+        ("\u202eevil", "\\u202eevil", "\\u202eevil"),
+    ],
+)
+def test_control_characters_are_spelled_out(text: str, on_lines: str, on_one: str) -> None:
+    assert (safe(text), line(text)) == (on_lines, on_one)
