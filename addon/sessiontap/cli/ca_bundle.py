@@ -64,7 +64,7 @@ def combined(parts: Iterable[bytes]) -> bytes:
 
 
 def system_roots() -> bytes:
-    """The roots that programs of this machine trust by default; certifi's where the system keeps them elsewhere."""
+    """The roots that programs of this machine trust by default; certifi's if the system keeps them elsewhere."""
     built_in = ssl.get_default_verify_paths().openssl_cafile  # what OpenSSL reads without SSL_CERT_FILE
     for name in (built_in, *SYSTEM_FILES):
         found = _read(Path(name)) if name else None
@@ -76,7 +76,7 @@ def system_roots() -> bytes:
 
 
 def own_roots(environ: Mapping[str, str], folder: Path) -> list[bytes]:
-    """What the user's variables name already, files of `folder` (bundles of ours) left out."""
+    """The certificates that the user's variables name already, without those in `folder` (bundles of ours)."""
     files: dict[Path, None] = {}
     for name in (*REPLACING, *ADDING):
         value = environ.get(name)
@@ -86,9 +86,9 @@ def own_roots(environ: Mapping[str, str], folder: Path) -> list[bytes]:
 
 
 def write(folder: Path, ca: Path, environ: Mapping[str, str], usual_ca: Path) -> Bundle:
-    """The bundle for `ca` in `folder`, written where it is missing or stale.
+    """The bundle for `ca` in `folder`, written if it is missing or stale.
 
-    Raises Failure where the CA cannot be read or the folder cannot be written.
+    Raises Failure if the CA cannot be read or the folder cannot be written.
     """
     authority = _read(ca)
     if authority is None or not certificates(authority):

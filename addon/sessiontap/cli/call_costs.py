@@ -1,4 +1,4 @@
-"""What calls cost, for the commands that show it: `prices:` of the rules file, else the price list."""
+"""The costs of calls, for the commands that show them: `prices:` of the rules file, else the price list."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class Costs:
         return costs
 
     def of(self, call: Mapping[str, Any]) -> Cost:
-        """What the call of this record cost, who says so, or why it is not known."""
+        """The cost of the call of this record and its source, or why it is not known."""
         return cost_of(call, self._rates, self._tariffs.find)
 
     def usd(self, call: Mapping[str, Any]) -> float | None:
-        """What the call of this record cost in US dollars."""
+        """The cost of the call of this record in US dollars."""
         return self.of(call).usd
 
     @cached_property
@@ -61,7 +61,7 @@ class Costs:
 
     @cached_property
     def version(self) -> str:
-        """Another one where the same call may cost something else: another price list, other prices in the rules."""
+        """A text that changes when the same call may cost something else: by the price list or the rules' prices."""
         own = repr([(one.model.text, *_amounts(one)) for one in self._rules.prices] if self._rules is not None else [])
         return f"{version()} {hashlib.sha256(own.encode()).hexdigest()[:16]}"
 
@@ -100,7 +100,7 @@ def _as_rates(price: Price) -> Rates:
 
 
 def _tells_prices(given: Path | None) -> bool:
-    """Whether the rules file may have `prices:`; most have none, and need not be read for them. Raises Misuse."""
+    """Return True if the rules file may have `prices:`; most have none and need no reading. Raises Misuse."""
     file = rules_file(given)
     if file is None:
         return False
@@ -113,7 +113,7 @@ def _tells_prices(given: Path | None) -> bool:
 
 
 def _load(given: Path | None) -> Rules | None:
-    """The rules; None where no file is named and there is none. Raises Misuse."""
+    """The rules; None if no file is named and there is none. Raises Misuse."""
     file = rules_file(given)
     if file is None:
         return None

@@ -1,4 +1,4 @@
-"""One recorded call as text and as JSON. Functions raise BodyError where a body cannot be given back."""
+"""One recorded call as text and as JSON. Functions raise BodyError if a body cannot be given back."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def whole(call: RecordedCall, cost: Cost) -> str:
 
 
 def facts(call: RecordedCall, cost: Cost) -> str:
-    """What is known of the call beside its messages, a line each."""
+    """The facts of the call beside its messages, a line each."""
     record, row = call.record, call_row(call.record, call.caller)
     usage, process = row["usage"] or {}, row["process"]
     tokens = {key: value for key, value in usage.items() if value is not None}
@@ -112,7 +112,7 @@ def fields(message: Mapping[str, Any]) -> Iterator[str]:
 
 
 def change_rows(call: RecordedCall) -> list[Row]:
-    """What was done to the call on its way."""
+    """The changes that were made to the call on its way."""
     return [
         Row([UNKNOWN if cell is None else line(str(cell)) for cell in change])
         for change in call.record.get("changes") or ()
@@ -120,7 +120,7 @@ def change_rows(call: RecordedCall) -> list[Row]:
 
 
 def show_changes(call: RecordedCall) -> None:
-    """Print them; nothing where nothing was changed."""
+    """Print the changes; nothing if there was none."""
     if rows := change_rows(call):
         table.show(CHANGES, rows)
 
@@ -163,7 +163,7 @@ def _caller(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _message(message: Mapping[str, Any] | None, body: bytes | None, keys: tuple[str, ...]) -> dict[str, Any] | None:
-    """`body` is text, or `{"base64": ...}` where it is none; null where it was not kept or there was none."""
+    """`body` is text, or `{"base64": ...}` if it is not; null if it was not kept or there was none."""
     if not message:
         return None
     found = {key: message.get(key) for key in (*keys, "headers", "trailers")}

@@ -25,7 +25,7 @@ LEFT_OUT = frozenset(
     }
 )
 ADDED = ("User-Agent", "Accept", "Content-Type")
-"""What curl adds of its own accord, the last one with a body."""
+"""Headers that curl adds of its own accord, the last one with a body."""
 INLINE = 32 * 1024
 """Bytes of body that go on the command line; more is piped in."""
 
@@ -56,12 +56,12 @@ def command(request: Request, call_id: str) -> str:
 
 
 def redactions(request: Request) -> int:
-    """How many headers hold a redacted credential, which the log does not know."""
+    """The number of headers with a redacted credential, which the log does not know."""
     return sum("[redacted:" in value for _, value in request.headers)
 
 
 def _as_it_is(target: str) -> list[str]:
-    """What keeps curl from giving a meaning of its own to parts of a URL."""
+    """The options that keep curl from giving a meaning of its own to parts of a URL."""
     options = []
     if any(one in target for one in "[]{}"):
         options.append("--globoff")

@@ -1,4 +1,4 @@
-"""What changed from one recorded request to another, as lines for a person and as JSON. Raises BodyError, Failure."""
+"""The changes from one recorded request to another, as lines for a person and as JSON. Raises BodyError, Failure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Line = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request to compare. `json` is None where the body is none."""
+    """A request to compare. `json` is None if the body is not JSON."""
 
     id: str
     body: bytes
@@ -46,7 +46,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Two requests; `body` is None where they are not both JSON and differ byte by byte at most."""
+    """Two requests; `body` is None if one of them is not JSON: they are then compared as bytes."""
 
     before: Asked
     after: Asked
@@ -86,7 +86,7 @@ def differences(before: Asked, after: Asked) -> Compared:
 
 
 def as_json(found: Compared) -> dict[str, Any]:
-    """One object; `messages`, `system`, `tools` and `parameters` are null where a body is no JSON."""
+    """One object; `messages`, `system`, `tools` and `parameters` are null if a body is not JSON."""
     body = asdict(found.body) if found.body is not None else dict.fromkeys(Difference.__slots__)
     return {
         "before": _side(found.before),

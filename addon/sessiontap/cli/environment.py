@@ -49,7 +49,7 @@ def variables(
 
 
 def _no_proxy(environ: Mapping[str, str]) -> str:
-    """What was excepted already, and loopback: a local service is no LLM provider, and may not know the proxy's CA."""
+    """The hosts that were excepted already, and loopback: a local service may not know the proxy's CA."""
     given = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
     hosts = [host.strip() for host in given.split(",") if host.strip()]
     return ",".join(dict.fromkeys([*hosts, *LOOPBACK]))
@@ -106,7 +106,7 @@ def docker_arguments(variables: Mapping[str, str], mounts: Mapping[str, str]) ->
 
 @dataclass(frozen=True, slots=True)
 class ClientEnvironment:
-    """What a program needs to find the proxy and to trust it."""
+    """The files that a program needs to trust the proxy."""
 
     ca: Path
     bundle: ca_bundle.Bundle
@@ -126,7 +126,7 @@ def prepare(confdir: Path | None, environ: Mapping[str, str]) -> ClientEnvironme
     folder = confdir or usual
     certificate = folder / "mitmproxy-ca-cert.pem"
     if not certificate.exists():
-        from sessiontap.proxy.ca import ensure_ca  # imports mitmproxy: only where a CA has to be made
+        from sessiontap.proxy.ca import ensure_ca  # imports mitmproxy: only if a CA has to be made
 
         try:
             certificate = ensure_ca(folder)
@@ -141,7 +141,7 @@ def prepare(confdir: Path | None, environ: Mapping[str, str]) -> ClientEnvironme
 
 @cache
 def prepare_home() -> None:
-    """Make the folder of the user's own state; said once where another stands in for the usual one. Raises Failure."""
+    """Make the folder of the user's own state, and say once if another stands in for the usual one. Raises Failure."""
     try:
         told = private.prepare_home()
     except OSError as error:
@@ -154,5 +154,5 @@ def prepare_home() -> None:
 
 
 def foreign_proxy(environ: Mapping[str, str], own: Collection[str]) -> bool:
-    """Whether the environment names a proxy already that is none of `own`: calls will no longer go through it."""
+    """Return True if the environment names a proxy already that is none of `own`: calls will not go through it."""
     return any(environ.get(name) and environ[name].rstrip("/") not in own for name in PROXY)

@@ -1,4 +1,4 @@
-"""What the trace does not show, said on stderr: damage, lost records, calls that were not captured."""
+"""Gaps of the trace, said on stderr: damage, lost records, calls that were not captured."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _hosts(notes: Iterable[Mapping[str, Any]]) -> str:
 
 
 def damaged(problems: Iterable[Problem]) -> list[str]:
-    """What cannot be read, place by place."""
+    """A sentence for each place that cannot be read."""
     found = list(problems)
     texts = [f"{one.path} at {one.offset}: {one.text}" for one in found[:SHOWN]]
     if len(found) > SHOWN:

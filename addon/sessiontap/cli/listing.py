@@ -117,7 +117,7 @@ def call(row: Mapping[str, Any], short: Mapping[str, str]) -> Row:
 
 
 def call_line(row: Mapping[str, Any]) -> tuple[str, str]:
-    """One call as a line of its own, where no table can be laid out, and its style."""
+    """One call as a line of its own, if no table can be laid out, and its style."""
     usage = row["usage"] or {}
     parts = [
         clock(row["time"]),
@@ -139,12 +139,12 @@ def model(row: Mapping[str, Any]) -> str:
 
 
 def failed(row: Mapping[str, Any]) -> bool:
-    """Whether a call counts as an error."""
+    """Return True if a call counts as an error."""
     return row["outcome"] in ERRORS or bool(row["error"])
 
 
 def result(row: Mapping[str, Any]) -> str:
-    """How a call ended, in a few words: its error, the tools it asks for, or why the model stopped."""
+    """The end of a call in a few words: its error, the tools it asks for, or why the model stopped."""
     error = row["error"] or {}
     if failed(row):
         how = "error" if row["outcome"] == "ok" else row["outcome"]

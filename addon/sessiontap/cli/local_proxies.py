@@ -34,7 +34,7 @@ class RunningProxy:
     started: float
     """Unix seconds."""
     host: str
-    """Where a program of this machine reaches it."""
+    """The address at which a program of this machine reaches it."""
     port: int
     confdir: Path
     trace: Path
@@ -52,7 +52,7 @@ def url(host: str, port: int) -> str:
 
 
 def parse(text: str) -> RunningProxy | None:
-    """A state file's content, None where it is not (yet) one, or the proxy listens nowhere."""
+    """A state file's content; None if it is not (yet) one, or if the proxy listens nowhere."""
     try:
         values: Any = json.loads(text)
         host, rules = str(values["listen_host"] or ""), values["rules"]
@@ -71,7 +71,7 @@ def parse(text: str) -> RunningProxy | None:
 
 
 def read(path: Path) -> RunningProxy | None:
-    """The state file at `path`, None where there is none."""
+    """The state file at `path`; None if there is none."""
     try:
         return parse(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
@@ -94,7 +94,7 @@ def running(folder: Path | None = None) -> Iterator[RunningProxy]:
 def wait_until_ready(
     process: subprocess.Popen[bytes], within: float, folder: Path | None = None
 ) -> RunningProxy | None:
-    """What a proxy that was just started says when it listens; None where it dies. Raises Failure after `within` s."""
+    """The state of a proxy that was just started, once it listens; None if it dies. Raises Failure after `within` s."""
     path = (folder or state_file.folder()) / f"{process.pid}.json"
     begun, earliest = time.monotonic(), time.time() - 60
     while time.monotonic() - begun < within:
@@ -112,7 +112,7 @@ def wait_until_ready(
 
 
 def recorded(proxy: RunningProxy, pid: int) -> own_address.Answer | None:
-    """Whether the calls of process `pid` and what it started are in the log, once they are or that takes too long.
+    """Ask if the calls of process `pid` and its children are in the log; wait until they are or it takes too long.
 
     None if the proxy does not answer that: it is another version, or asks for a password.
     """
@@ -154,7 +154,7 @@ STOPPED_WITHIN = 15.0
 def own_proxy(rules: Path | None, trace: Path) -> Iterator[RunningProxy]:
     """A proxy on loopback while the block runs. What it warned of is printed on stderr behind it.
 
-    Raises Failure where it does not start, with its own words.
+    Raises Failure with the proxy's own words if it does not start.
     """
     command = own_python.command("-m", "sessiontap.cli", "run", "--listen-host", "127.0.0.1", "-p", "0")
     command += ["--set", f"session_trace={trace}", "--set", "termlog_verbosity=warn"]

@@ -41,12 +41,14 @@ def _version(wanted: bool) -> None:
 )
 def sessiontap(
     ctx: typer.Context,
-    trace: Annotated[Path | None, typer.Option("--trace", metavar="DIR", help="Trace folder, for any command.")] = None,
+    trace: Annotated[
+        Path | None, typer.Option("--trace", metavar="DIR", help="The trace folder, for any command.")
+    ] = None,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="The version, and nothing else.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """An unmodified app's LLM calls, seen as named sessions."""
+    """Show the LLM calls of unmodified apps as named sessions."""
     ctx.obj = trace
     if ctx.invoked_subcommand is None:
         write(ctx.get_help() + "\n")

@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 
 TraceOption = Annotated[
     Path | None,
-    typer.Option("--trace", metavar="DIR", help="Trace folder [default: $SESSIONTAP_TRACE, else ~/.sessiontap/trace]."),
+    typer.Option(
+        "--trace", metavar="DIR", help="The trace folder [default: $SESSIONTAP_TRACE, else ~/.sessiontap/trace]."
+    ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="JSON: a line each for lists, one object otherwise.")]
-LimitOption = Annotated[int, typer.Option("--limit", "-n", min=0, metavar="N", help="At most N, 0 for all.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON: a line each for lists, one object otherwise.")]
+LimitOption = Annotated[int, typer.Option("--limit", "-n", min=0, metavar="N", help="Show N at most, 0 for all.")]
 RulesOption = Annotated[
     Path | None,
-    typer.Option("--rules", metavar="FILE", help="Rules [default: $SESSIONTAP_RULES, else ./rules.yaml]."),
+    typer.Option("--rules", metavar="FILE", help="The rules file [default: $SESSIONTAP_RULES, else ./rules.yaml]."),
 ]
 
 
@@ -50,16 +52,16 @@ def _absolute(path: Path) -> Path:
 
 
 def open_trace(ctx: typer.Context, given: Path | None) -> Trace:
-    """The trace that is meant. Raises TraceError where there is none, which `main` tells."""
+    """The trace that is meant. Raises TraceError if there is none, which `main` tells."""
     from sessiontap import trace
 
     return trace.open(trace_folder(ctx, given))
 
 
 def rules_file(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The rules file: said, in the environment, `./rules.yaml` where there is one; None for the built-in defaults.
+    """The rules file: said, in the environment, `./rules.yaml` if there is one; None for the built-in defaults.
 
-    Raises Misuse where a named one is missing.
+    Raises Misuse if a named one is missing.
     """
     for chosen, by in ((given, "the command line"), (environ.get("SESSIONTAP_RULES"), "SESSIONTAP_RULES")):
         if chosen:
@@ -77,19 +79,24 @@ Command = Callable[..., None]
 def filters(
     name: Annotated[str | None, typer.Option("--name", metavar="GLOB", help="Sessions of this name.")] = None,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="WHEN", help="2h, 3d (ago), or an ISO date or time.")
+        str | None,
+        typer.Option("--since", metavar="WHEN", help="Calls since 2h or 3d ago, or since an ISO date or time."),
     ] = None,
     process: Annotated[str | None, typer.Option("--process", metavar="GLOB", help="Calls of this process.")] = None,
     model: Annotated[str | None, typer.Option("--model", metavar="GLOB", help="Calls of this model.")] = None,
     property: Annotated[
-        list[str] | None, typer.Option("--property", metavar="K=V", help="With this property; V is a glob. Repeatable.")
+        list[str] | None,
+        typer.Option("--property", metavar="K=V", help="Calls with this property; V is a glob. Repeatable."),
     ] = None,
-    error: Annotated[bool, typer.Option("--error", help="Only calls that failed.")] = False,
+    error: Annotated[bool, typer.Option("--error", help="Calls that failed.")] = False,
     search: Annotated[
-        str | None, typer.Option("--search", metavar="TEXT", help="Text in names, paths, models, prompts and replies.")
+        str | None,
+        typer.Option(
+            "--search", metavar="TEXT", help="Calls with this text in names, paths, models, prompts or replies."
+        ),
     ] = None,
 ) -> Filters:
-    """What these options ask for: all that are given must hold. Raises Misuse for what can match nothing."""
+    """The filter that these options ask for: all that are given must hold. Raises Misuse for what can match nothing."""
     from sessiontap.cli.units import since as moment
     from sessiontap.trace.index.filters import Filters
 

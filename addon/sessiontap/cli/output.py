@@ -80,7 +80,7 @@ class JsonOnTerminal(io.RawIOBase):
 
 
 def flush() -> None:
-    """What is written so far leaves. Raises ReaderGone."""
+    """Send what is written so far. Raises ReaderGone."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -109,7 +109,7 @@ def write_line(text: str, style: str = "") -> None:
 
 
 def on_terminal() -> bool:
-    """Whether stdout is a terminal that takes layout and colour (colour itself also heeds NO_COLOR)."""
+    """Return True if stdout is a terminal that takes layout and colour (colour itself also heeds NO_COLOR)."""
     return sys.stdout.isatty() and os.environ.get("TERM", "") not in {"", "dumb"}
 
 
@@ -124,7 +124,7 @@ _BIDI = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))  # overrides that make 
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 _CONTROLS |= {code: f"\\u{code:04x}" for code in _BIDI}
 _IN_JSON = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""What JSON need not escape, and may. A pattern, since `translate` takes ten times as long to find nothing."""
+"""Characters that JSON need not escape, and may. `translate` takes ten times as long to find nothing."""
 _ONE_LINE = _CONTROLS | {ord("\n"): "\\n", ord("\t"): "\\t"}
 
 
@@ -154,7 +154,7 @@ PATIENCE = 0.4
 def progress(title: str) -> Iterator[Report]:
     """Gives what is to be told how far the work is. The bar is gone at the end.
 
-    None where stdout goes to another program: what that shows would be drawn over.
+    No bar is drawn if stdout goes to another program: it would be drawn over what that program shows.
     """
     if not sys.stderr.isatty() or _is_piped():
         yield _nothing
@@ -202,7 +202,7 @@ def _bar(title: str) -> Iterator[Report]:
 def out_file(path: Path) -> Iterator[BinaryIO]:
     """Write `path`: 0600, under another name until its end is reached, so that a failure leaves what was there before.
 
-    What is no plain file (`/dev/null`, a pipe) is written to as it is. Raises Failure where it cannot be written.
+    What is no plain file (`/dev/null`, a pipe) is written to as it is. Raises Failure if it cannot be written.
     """
     import tempfile  # brings three modules of compression that a list does not need
 

@@ -19,7 +19,7 @@ FORWARDED = [
     if hasattr(signal, name)
 ]
 FROM_KEYS = {getattr(signal, name) for name in ("SIGINT", "SIGQUIT", "SIGWINCH", "SIGHUP") if hasattr(signal, name)}
-"""What a terminal sends to the whole foreground group, the program included."""
+"""Signals that a terminal sends to the whole foreground group, the program included."""
 
 
 def find(name: str) -> None:
@@ -75,7 +75,7 @@ def _pass_on(program: subprocess.Popen[bytes], number: int) -> None:
 
 
 def _in_foreground() -> bool:
-    """Whether we are the foreground group of a terminal, so that keys pressed there reach the program too."""
+    """Return True if we are the foreground group of a terminal, so that keys pressed there reach the program too."""
     try:
         return os.tcgetpgrp(sys.__stdin__.fileno()) == os.getpgrp() if sys.__stdin__ else False
     except (OSError, ValueError, AttributeError):

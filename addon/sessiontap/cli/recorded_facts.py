@@ -54,7 +54,7 @@ def unchanged(headers: Headers, changes: Sequence[Sequence[Any]]) -> Headers:
 
 
 def response_of(call: RecordedCall) -> Response | None:
-    """The response, as far as it came; None where none did. Raises BodyError."""
+    """The response, as far as it came; None if none did. Raises BodyError."""
     record = call.record
     came = record.get("response")
     if not came:
@@ -69,7 +69,7 @@ def fields(message: Record) -> Headers:
 
 
 def endpoint_of(call: RecordedCall) -> Endpoint:
-    """What the call was recognised as when it was recorded."""
+    """The endpoint that the call was recognised as when it was recorded."""
     llm = call.record.get("llm") or {}
     return Endpoint(
         provider=llm.get("provider"),
@@ -89,7 +89,7 @@ def read(call: RecordedCall) -> tuple[Call, Reply | None]:
 
 
 def facts_of(call: RecordedCall) -> Facts:
-    """What the rules may look at. Raises BodyError."""
+    """The facts that the rules may look at. Raises BodyError."""
     record, request = call.record, asked_request(call)
     understood = _understood(call, request)
     facts = Facts(
@@ -112,7 +112,7 @@ def facts_of(call: RecordedCall) -> Facts:
 
 
 def _understood(call: RecordedCall, request: Request) -> Call:
-    """What the request says, and what its conversation told of it when it was recorded."""
+    """The request as it reads, with what its conversation told of it when it was recorded."""
     found, record = read_request(request, endpoint_of(call)), call.record
     if found.asked.results:
         results = tuple(name for name in (record.get("llm") or {}).get("tool_results") or () if name)
@@ -128,7 +128,7 @@ def session_of(call: RecordedCall) -> SessionFacts | None:
 
 
 def process_names(record: Record) -> tuple[str, ...]:
-    """What a recorded process may be called."""
+    """The names of a recorded process."""
     return tuple(dict.fromkeys(filter(None, (record.get("name"), *(record.get("names") or ())))))
 
 

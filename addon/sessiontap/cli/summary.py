@@ -1,4 +1,4 @@
-"""What one run of a program came to: its sessions, for the end of `exec`."""
+"""The result of one run of a program: its sessions, for the end of `exec`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def recorded_calls_of_program(folder: Path, pid: int, since: int) -> list[Record
 
 
 def missing(answer: Answer | None) -> str:
-    """What the proxy says is not in the log yet, as a line; empty if nothing."""
+    """A line for what the proxy says is not in the log yet; empty if nothing."""
     if answer is None or answer.recorded:
         return ""
     if answer.in_flight:
@@ -68,7 +68,7 @@ def missing(answer: Answer | None) -> str:
 
 
 def descends(call: RecordedCall, pid: int) -> bool:
-    """Whether the process `pid` or a descendant of it made the call."""
+    """Return True if the process `pid` or a descendant of it made the call."""
     caller = call.caller or {}
     return caller.get("pid") == pid or any(one.get("pid") == pid for one in caller.get("ancestors") or ())
 

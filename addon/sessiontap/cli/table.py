@@ -1,7 +1,8 @@
-"""Tables: aligned plain text where it is piped, fitted and coloured on a terminal.
+"""Tables: aligned plain text if stdout is piped, fitted and coloured on a terminal.
 
 Cells are text already; columns stand two spaces apart. Piped, nothing is cut. On a terminal that is too narrow, columns
-that can `give` are cut, and if that is not enough, the `spare` ones are left out from the right.
+that can `give` are cut, and if that is not enough, the `spare` ones are left out from the right. rich's own table does
+not leave columns out, and a pipe does not need the 80 ms that it takes to import.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from sessiontap.cli.output import console, line, on_terminal, write
 
 GAP = 2
 LEAST = 8
-"""What a column that gives keeps."""
+"""The least width of a column that gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def plain(columns: Sequence[Column], rows: Sequence[Row]) -> str:
 
 
 def widths(columns: Sequence[Column], rows: Sequence[Row]) -> list[int]:
-    """What each column takes uncut."""
+    """The width of each column uncut."""
     lines = [[column.title for column in columns], *(row.cells for row in rows)]
     return [max(width(cells[index]) for cells in lines) for index in range(len(columns))]
 

@@ -20,7 +20,7 @@ from sessiontap.cli.table import GAP, cut, fill, width
 from sessiontap.cli.units import duration, plural
 
 PIPED = 100
-"""Columns where no terminal says how many."""
+"""Columns if no terminal says how many."""
 LEAST = 20
 """Columns of the picture, however narrow the terminal."""
 LONG = 4
@@ -46,7 +46,10 @@ _DAY = 86_400 * SECOND
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What is drawn in a line. Unix microseconds; `end` None: not known, `first_token` None: not known or not asked."""
+    """The times that are drawn in a line, in Unix microseconds.
+
+    `end` is None if it is not known, `first_token` if it is not known or not asked.
+    """
 
     label: str
     start: int
@@ -68,7 +71,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Where a time stands in the picture: `each` column is so many microseconds, except that pauses are cut out."""
+    """The place of a time in the picture: `each` column is so many microseconds, except that pauses are cut out."""
 
     pieces: Sequence[Piece]
     each: float
@@ -199,7 +202,7 @@ def bar(span: Span, drawn: Scale, size: int) -> str:
 
 
 def _signs(span: Span, drawn: Scale, first: int) -> str:
-    """What stands from the column `first` on."""
+    """The text from the column `first` on."""
     if span.end is None:
         return OPEN
     more = max(drawn.column(span.end, is_end=True) - first, 0)
@@ -214,7 +217,7 @@ def _signs(span: Span, drawn: Scale, first: int) -> str:
 
 
 def axis(drawn: Scale, size: int) -> str:
-    """Times since the first start, where there is room for them."""
+    """Times since the first start, if there is room for them."""
     begun = drawn.pieces[0].start
     step = next((one for one in _STEPS if one >= 10 * drawn.each), _DAY * ceil(10 * drawn.each / _DAY))
     text = ""

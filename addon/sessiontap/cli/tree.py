@@ -24,7 +24,7 @@ COLUMNS = (
 
 
 def heading(session: Mapping[str, Any]) -> str:
-    """What the session is, in a few lines."""
+    """The facts of the session in a few lines."""
     errors = f", {plural(session['errors'], 'error')}" if session["errors"] else ""
     tokens = f"{count(session['input_tokens'])} tokens in, {count(session['output_tokens'])} out"
     facts = [
@@ -131,7 +131,7 @@ def _folder_row(branch: Branch, by_path: Mapping[str | None, Sequence[Mapping[st
 
 
 def _unpriced(path: str, by_path: Mapping[str | None, Sequence[Mapping[str, Any]]]) -> int:
-    """How many calls at `path` and below it have no known cost."""
+    """The number of calls at `path` and below it whose cost is unknown."""
     below = path + "/" if path != "/" else None
     calls = [calls for at, calls in by_path.items() if at == path or (below and at and at.startswith(below))]
     return sum(call["cost_usd"] is None for group in calls for call in group)

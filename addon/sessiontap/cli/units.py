@@ -21,7 +21,7 @@ _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 def since(text: str, now: int | None = None) -> int:
     """A point in time, Unix nanoseconds: `2h`, `1h30m` ago, or an ISO date or time, local unless it says otherwise.
 
-    Raises Misuse where it is neither.
+    Raises Misuse if it is neither.
     """
     wanted = text.strip()
     parts = _PERIOD.findall(wanted)

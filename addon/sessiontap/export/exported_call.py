@@ -28,9 +28,9 @@ class ExportedBody:
     is_damaged: bool = False
     """It is missing because it cannot be read any more."""
     size: int | None = None
-    """Bytes of `data`, known also where that is missing."""
+    """Bytes of `data`, known also if that is missing."""
     total: int | None = None
-    """Bytes that went by, where the body was cut."""
+    """Bytes that went by, if the body was cut."""
     encoding: str | None = None
     """The Content-Encoding in which it came."""
     undecodable: bool = False
@@ -64,7 +64,7 @@ class ExportedCall:
 
     @property
     def response(self) -> Record | None:
-        """None where none came."""
+        """None if none came."""
         return part(self.record, "response") or None
 
     @property
@@ -78,7 +78,7 @@ class ExportedCall:
 
     @property
     def damage(self) -> list[str]:
-        """What of it cannot be read any more, in words."""
+        """A sentence for each body that cannot be read any more."""
         sides = {"request": self.request_body, "response": self.response_body}
         return [f"call {self.id}, {side}: {body.missing}" for side, body in sides.items() if body.is_damaged]
 
@@ -137,7 +137,7 @@ class TurnMessage:
     """One message of a WebSocket. Binary ones and audio are there by their size alone (docs/trace-format.md)."""
 
     time: int
-    """Unix nanoseconds. Of the client's, and of the server's where that is not known: when the turn began."""
+    """Unix nanoseconds. For the client's messages, and the server's if it is not known: when the turn began."""
     from_client: bool
     data: bytes
     """Text in UTF-8, its line ends as spaces."""
@@ -161,14 +161,14 @@ def _lines(body: bytes | None) -> list[bytes]:
 
 def _arrivals(call: ExportedCall) -> list[tuple[int, int]]:
     """(nanoseconds since the call's start, bytes)."""
-    from sessiontap.trace.record import unpack_chunks  # brings the value types of every room
+    from sessiontap.trace.record import unpack_chunks  # brings the value types of every package
 
     return unpack_chunks((call.response or {}).get("chunks") or ())
 
 
 def _times(sizes: list[int], arrivals: list[tuple[int, int]]) -> list[int]:
-    """When each line came, since the start: by number where there is one arrival for each, else by the bytes that came
-    before it (the log puts neighbours together), else, where redaction changed their sizes, 0."""
+    """When each line came, since the start: by number if there is one arrival for each, else by the bytes that came
+    before it (the log puts neighbours together), else, if redaction changed their sizes, 0."""
     if len(sizes) == len(arrivals):
         return [time for time, _ in arrivals]
     if sum(sizes) != sum(size for _, size in arrivals):

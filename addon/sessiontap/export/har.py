@@ -3,7 +3,7 @@
 What HAR has no place for stands in each entry's `_sessiontap`. A WebSocket's turn is an entry in the form of Chrome:
 `_resourceType` `websocket`, its frames in `_webSocketMessages`.
 
-A response is text only where readers encode it again as it was: they go by the charset of its Content-Type, which for
+A response is text only if readers encode it again as it was: they go by the charset of its Content-Type, which for
 JSON, HTML, XML and scripts is UTF-8 and for others (mitmproxy) Latin-1. Else it is base64. HAR has no base64 for
 requests: one that is no UTF-8 is written a character a byte, and its comment says so.
 
@@ -42,7 +42,7 @@ VERSIONS = {"HTTP/2.0": "HTTP/2", "HTTP/3.0": "HTTP/3"}
 HOST = re.compile(r"(?=.{1,253}\.?$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 UNKNOWN_HOST = "unknown.invalid"
 URL_ASCII = string.punctuation
-"""What a URL keeps as it is; mitmproxy refuses the whole file for one that is no ASCII."""
+"""Characters that a URL keeps as they are; mitmproxy refuses the whole file for one that is no ASCII."""
 UTF8_TYPES = ("json", "html", "xml", "javascript", "ecmascript", "text/css")
 ONE_BYTE_A_CHARACTER = "binary: each character is one byte (Latin-1)"
 UNKNOWN_TYPE = "x-unknown"
@@ -161,7 +161,7 @@ def readable_url(recorded: str, *hosts: str) -> str:
 
 
 def is_host(host: str) -> bool:
-    """Whether it is a name or an address as mitmproxy checks them."""
+    """Return True if it is a name or an address as mitmproxy checks them."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -229,7 +229,7 @@ def _content(body: ExportedBody, kind: str | None) -> Json:
 
 
 def as_text(data: bytes, kind: str) -> str | None:
-    """The body as text that a reader who goes by the Content-Type `kind` encodes to the same bytes; None where there
+    """The body as text that a reader who goes by the Content-Type `kind` encodes to the same bytes; None if there
     is none."""
     try:
         text = data.decode()
@@ -251,7 +251,7 @@ def charset_of(kind: str) -> str | None:
 
 
 def _is_known(charset: str | None) -> bool:
-    """Whether it is none, or one of text that makes nothing of nothing (UTF-16 begins with a mark of two bytes).
+    """Return True for none, and for one of text that makes nothing of nothing (UTF-16 begins with a two-byte mark).
 
     mitmproxy refuses the whole file for `base64`, which is a charset of Python's, too.
     """
@@ -269,7 +269,7 @@ def _in_utf8(pair: Json) -> Json:
 
 
 def _wire_size(body: ExportedBody, chunks: Iterable[int]) -> int:
-    """Bytes on the wire; -1 where that is not known: the log has bodies decoded."""
+    """Bytes on the wire; -1 if that is not known: the log has bodies decoded."""
     streamed = sum(list(chunks)[1::2])
     if streamed:
         return streamed

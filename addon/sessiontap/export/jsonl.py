@@ -1,6 +1,6 @@
 """JSON Lines: the line of `calls --json`, the log's own maps behind it, and both messages with their bodies.
 
-A body is text where it is UTF-8, byte for byte (its sha256 is that of the log); JSON in it stays text, since parsing
+A body is text if it is UTF-8, byte for byte (its sha256 is that of the log); JSON in it stays text, since parsing
 would lose digits, order and spaces. Any other is `body_base64`, so that no key has values of two types. Nothing that
 the log has is left out: what has no key of its own is in `session`, `link` and `llm`, as docs/trace-format.md says.
 """

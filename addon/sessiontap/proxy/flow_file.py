@@ -2,7 +2,7 @@
 
 A call is a flow with the call's id, `name path` as its comment and the line of `calls --json` as its metadata. Bodies
 are there as the log has them, decoded: their Content-Encoding is left out, and stands in the metadata. A body that
-could not be decoded keeps it. A flow has an error where the call has another outcome than a whole response.
+could not be decoded keeps it. A flow has an error if the call has another outcome than a whole response.
 
 A turn of a WebSocket is a flow of its own, as it is a call of its own: the upgrade, and the turn's messages. Its close
 code is 1005 (RFC 6455: none was received): a turn's end is not the socket's.
@@ -142,7 +142,7 @@ def _response(call: ExportedCall) -> http.Response | None:
 
 
 def _message(call: ExportedCall, message: Record, body: ExportedBody) -> tuple[bytes | None, http.Headers]:
-    """Content, None where it is missing, and headers that fit it."""
+    """Content, None if it is missing, and headers that fit it."""
     headers = _fields(fields(message)) or http.Headers()
     if call.is_websocket:
         return b"", headers
@@ -194,7 +194,7 @@ def _peer(call: ExportedCall) -> tuple[str, int]:
 
 
 def _fields(pairs: Fields) -> http.Headers | None:
-    """None where there are none. The log has them decoded as Latin-1."""
+    """None if there are none. The log has them decoded as Latin-1."""
     if not pairs:
         return None
     return http.Headers((_bytes(name), _bytes(value)) for name, value in pairs)

@@ -28,7 +28,7 @@ def calls(
     json: JsonOption = False,
     trace: TraceOption = None,
 ) -> None:
-    """Calls, newest first."""
+    """List calls, newest first."""
     from sessiontap.cli import gaps, listing
     from sessiontap.cli.call_costs import Costs
     from sessiontap.cli.listing import CALL_ID_LENGTH

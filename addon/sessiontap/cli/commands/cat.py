@@ -25,17 +25,23 @@ EXAMPLES = (
 def cat(
     ctx: typer.Context,
     call: Annotated[str, typer.Argument(metavar="CALL", help="Its id, a unique prefix of it, or @1, @2, ...")],
-    request: Annotated[bool, typer.Option("--request", help="The request's stored body, byte for byte.")] = False,
-    response: Annotated[bool, typer.Option("--response", help="The response's stored body, byte for byte.")] = False,
-    text: Annotated[bool, typer.Option("--text", help="What was asked and what was answered.")] = False,
-    headers: Annotated[bool, typer.Option("--headers", help="Request line, status line and headers.")] = False,
-    changes: Annotated[bool, typer.Option("--changes", help="What was changed on the way, and by which rule.")] = False,
-    curl: Annotated[bool, typer.Option("--curl", help="A command that sends the app's own request again.")] = False,
+    request: Annotated[bool, typer.Option("--request", help="Write the request's stored body, byte for byte.")] = False,
+    response: Annotated[
+        bool, typer.Option("--response", help="Write the response's stored body, byte for byte.")
+    ] = False,
+    text: Annotated[bool, typer.Option("--text", help="Show the prompt and the reply as text.")] = False,
+    headers: Annotated[bool, typer.Option("--headers", help="Show request line, status line and headers.")] = False,
+    changes: Annotated[
+        bool, typer.Option("--changes", help="Show what was changed on the way, and by which rule.")
+    ] = False,
+    curl: Annotated[
+        bool, typer.Option("--curl", help="Write a curl command that sends the app's own request again.")
+    ] = False,
     rules: RulesOption = None,
     json: JsonOption = False,
     trace: TraceOption = None,
 ) -> None:
-    """One call in full, or one side of it."""
+    """Show one call in full, or one part of it."""
     from sessiontap.cli import call_text
     from sessiontap.cli.call_costs import Costs
     from sessiontap.trace import BodyError
@@ -67,7 +73,7 @@ def cat(
 
 
 def _body(call: RecordedCall, side: str) -> bytes:
-    """The stored bytes; nothing where there was no body. Raises Failure where there was one that was not kept."""
+    """The stored bytes; empty if there was no body. Raises Failure if there was one that was not kept."""
     message = call.record.get(side)
     if not message:
         raise Failure(f"call {call.id} has no {side}: {call.record.get('outcome')}")

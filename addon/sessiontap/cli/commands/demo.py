@@ -6,7 +6,7 @@ EXAMPLES = ("sessiontap demo",)
 
 
 def demo() -> None:
-    """The main job without keys or network: a small local LLM server, unmodified clients, the session trees."""
+    """Try it without keys or network: a small local LLM server, unmodified clients, their session trees."""
     from sessiontap.demo.run import run_demo
 
     run_demo()

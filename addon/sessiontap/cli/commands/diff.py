@@ -29,7 +29,7 @@ def diff(
     json: JsonOption = False,
     trace: TraceOption = None,
 ) -> None:
-    """What changed from one request to the next: messages, system prompt, tools, parameters, headers."""
+    """Show what changed from one request to the next: messages, system prompt, tools, parameters, headers."""
     from sessiontap.cli import differences
     from sessiontap.trace import BodyError
 

@@ -32,11 +32,11 @@ class Shell(StrEnum):
 
 def env(
     shell: Annotated[
-        Shell, typer.Option("--shell", help="Whose syntax; bash is that of every POSIX shell.")
+        Shell, typer.Option("--shell", help="The shell whose syntax is written; bash is for every POSIX shell.")
     ] = Shell.bash,
     json: JsonOption = False,
 ) -> None:
-    """The proxy and CA variables, to evaluate: of the proxy that runs, else of one on its default port."""
+    """Print the proxy and CA variables for a shell: of the proxy that runs, else of one on its default port."""
     from sessiontap.cli import local_proxies
     from sessiontap.cli.environment import (
         docker_arguments,

@@ -28,7 +28,7 @@ EXAMPLES = (
 )
 
 CONTEXT = {"allow_interspersed_args": False}
-"""What stands behind the program's name is the program's."""
+"""Arguments after the program's name are the program's."""
 
 
 def exec(
@@ -39,9 +39,9 @@ def exec(
     rules: RulesOption = None,
     trace: TraceOption = None,
 ) -> None:
-    """Run a program with its LLM calls captured; ends with its sessions on stderr and the program's own status.
+    """Run a program and capture its LLM calls. Its sessions are listed on stderr, and its exit status is passed on.
 
-    It goes through the proxy that runs here. Where none runs, or with --name, --path, --rules or another trace folder,
+    It goes through the proxy that runs here. If none runs, or with --name, --path, --rules or another trace folder,
     it gets a proxy of its own for as long as it runs.
     """
     from sessiontap.cli import local_proxies, program, summary

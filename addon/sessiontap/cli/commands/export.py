@@ -43,19 +43,20 @@ def export(
         typer.Option("--format", "-f", help="; ".join(f"{name}: {one.summary}" for name, one in FORMATS.items()) + "."),
     ],
     sessions: Annotated[
-        list[str] | None, typer.Argument(metavar="[SESSION]...", help="Only these: ids, prefixes of them, or @1, @2.")
+        list[str] | None,
+        typer.Argument(metavar="[SESSION]...", help="Export only these: ids, prefixes of them, or @1, @2."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Private file to write, - for stdout.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The private file to write, or - for stdout.")
     ] = None,
     wanted: Filters,
     rules: RulesOption = None,
     trace: TraceOption = None,
 ) -> None:
-    """Calls with their bodies, oldest first, for other tools.
+    """Write calls with their bodies, oldest first, in a format of other tools.
 
-    What the log has is what is written: decoded bodies, redacted credentials. Exit status 1 says that a body could
-    not be read any more; all else of its call is there.
+    Bodies are written as the log has them: decoded, with credentials redacted. Exit status 1 says that a body could
+    not be read any more; the rest of its call is written.
     """
     from sessiontap.cli.call_costs import Costs
 
@@ -87,7 +88,7 @@ class _Calls:
 
     @property
     def gone(self) -> int:
-        """How many went away, with their segments, since they were looked up."""
+        """The number of calls that went away, with their segments, since they were looked up."""
         return len(self._places) - self.number
 
     def __iter__(self) -> Iterator[ExportedCall]:
@@ -125,7 +126,7 @@ def _file(output: Path) -> Iterator[BinaryIO]:
 
 
 def _tell(log: Trace, calls: _Calls, output: Path | None, since: int | None) -> None:
-    """What was written and what is missing, on stderr. Raises Failure where bodies could not be read."""
+    """Say on stderr what was written and what is missing. Raises Failure if bodies could not be read."""
     from sessiontap.cli import gaps
     from sessiontap.cli.units import plural
     from sessiontap.trace import Problem

@@ -23,7 +23,7 @@ def template() -> str:
 
 
 def init(force: Annotated[bool, typer.Option("--force", help="Overwrite a rules.yaml that is there.")] = False) -> None:
-    """A commented rules.yaml for this folder."""
+    """Write a rules.yaml with comments into this folder."""
     path = Path("rules.yaml")
     if path.exists() and not path.is_file():
         raise Failure(f"{path.absolute()} is there already, and is no file", "move it away")

@@ -23,7 +23,7 @@ EXAMPLES = (
 
 
 class Sort(StrEnum):
-    """What the list is ordered by; all but names from the most down."""
+    """The order of the list; all but names from the most down."""
 
     started = "started"
     ended = "ended"
@@ -39,13 +39,13 @@ class Sort(StrEnum):
 def ls(
     ctx: typer.Context,
     wanted: Filters,
-    sort: Annotated[Sort | None, typer.Option("--sort", help="Order by; newest first without.")] = None,
+    sort: Annotated[Sort | None, typer.Option("--sort", help="Sort by this; newest first if it is not given.")] = None,
     limit: LimitOption = 50,
     rules: RulesOption = None,
     json: JsonOption = False,
     trace: TraceOption = None,
 ) -> None:
-    """Sessions, newest first; a filter keeps those in which one call fits all of it."""
+    """List sessions, newest first. A filter keeps those in which one call fits all of it."""
     from sessiontap.cli import gaps, listing
     from sessiontap.cli.call_costs import Costs
     from sessiontap.cli.listing import SESSION_ID_LENGTH

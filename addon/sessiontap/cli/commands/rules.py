@@ -25,7 +25,7 @@ EXAMPLES = (*CHECK_EXAMPLES, *EXPLAIN_EXAMPLES, *SCHEMA_EXAMPLES)
 
 
 def group() -> None:
-    """Rules: validate them, see why a call got what it got, help an editor complete them."""
+    """Validate rules, explain what they do to a call, and help an editor complete them."""
 
 
 def check(
@@ -35,7 +35,7 @@ def check(
     rules: RulesOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Validate a rules file, and say where it probably does not mean what it says."""
+    """Validate a rules file, and point at what probably does not mean what it says."""
     from sessiontap.headers import reads
     from sessiontap.rules import RulesError, lint, load_file
 
@@ -65,7 +65,7 @@ def explain(
     json: JsonOption = False,
     trace: TraceOption = None,
 ) -> None:
-    """Why a recorded call would get what it gets by the rules as they are now: which matched, which did not and why."""
+    """Explain what the rules as they are now would do to a recorded call: which match, which do not, and why."""
     from sessiontap.cli.recorded_facts import facts_of, session_of
     from sessiontap.rules import RulesError, default_rules, explain, load_file
     from sessiontap.trace import BodyError
@@ -92,7 +92,7 @@ def explain(
 
 
 def schema(json: JsonOption = False) -> None:
-    """The JSON Schema that makes an editor complete and check rules.yaml; with --json on one line."""
+    """Print the JSON Schema by which an editor completes and checks rules.yaml; with --json on one line."""
     from sessiontap.rules import json_schema
 
     if json:

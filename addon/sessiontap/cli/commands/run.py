@@ -19,7 +19,7 @@ CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True, "help_optio
 
 
 def run(ctx: typer.Context, trace: TraceOption = None) -> None:
-    """The proxy with the addon loaded: takes mitmdump's options and passes all of them on (-h shows them)."""
+    """Start the proxy with the addon loaded. All of mitmdump's options are passed on to it; -h shows them."""
     before = ctx.obj if isinstance(ctx.obj, Path) else None
     folder = trace or before
     arguments = [*(["--set", f"session_trace={folder}"] if folder else []), *ctx.args]

@@ -19,13 +19,13 @@ EXAMPLES = (
 def show(
     ctx: typer.Context,
     session: Annotated[str, typer.Argument(metavar="SESSION", help="Its id, a unique prefix of it, or @1, @2, ...")],
-    timeline: Annotated[bool, typer.Option("--timeline", help="When each call ran, drawn to scale.")] = False,
-    flat: Annotated[bool, typer.Option("--flat", help="Calls in their order, without the paths' tree.")] = False,
+    timeline: Annotated[bool, typer.Option("--timeline", help="Draw to scale when each call ran.")] = False,
+    flat: Annotated[bool, typer.Option("--flat", help="List calls in their order, without the tree of paths.")] = False,
     rules: RulesOption = None,
     json: JsonOption = False,
     trace: TraceOption = None,
 ) -> None:
-    """One session: its paths as a tree, with their calls, time, tokens and cost."""
+    """Show one session: its paths as a tree, with their calls, time, tokens and cost."""
     from sessiontap.cli import gaps, listing, tree
     from sessiontap.cli import timeline as picture
     from sessiontap.cli.call_costs import Costs

@@ -23,7 +23,7 @@ EXAMPLES = (
 
 
 class Sort(StrEnum):
-    """What the list is ordered by, the most first; values from the least up."""
+    """The order of the list, the most first; values from the least up."""
 
     value = "value"
     calls = "calls"
@@ -56,7 +56,7 @@ def stats(
     json: JsonOption = False,
     trace: TraceOption = None,
 ) -> None:
-    """Calls, errors, tokens, cost and how long they took, by what calls have in common.
+    """Sum up calls, errors, tokens, cost and durations by what calls have in common.
 
     A call of several tools counts under each of them, and so do properties.
     """

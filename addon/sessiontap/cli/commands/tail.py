@@ -27,7 +27,7 @@ def tail(
     json: JsonOption = False,
     trace: TraceOption = None,
 ) -> None:
-    """The last calls, the newest at the end, and with -f those that follow."""
+    """List the last calls, the newest at the end, and with -f those that follow."""
     from sessiontap.cli.call_costs import Costs
     from sessiontap.cli.listing import call_line
 

@@ -29,11 +29,11 @@ EXAMPLES = (*INFO_EXAMPLES, *VERIFY_EXAMPLES, *PRUNE_EXAMPLES, *REINDEX_EXAMPLES
 
 
 def group() -> None:
-    """The trace log itself: what it holds, whether it is sound, what of it may go."""
+    """Look after the trace log: see what it holds, check it, remove old calls."""
 
 
 def info(ctx: typer.Context, json: JsonOption = False, trace: TraceOption = None) -> None:
-    """What the folder holds, and what it takes."""
+    """Show what the folder holds and how much space it takes."""
     from sessiontap.trace import maintenance
 
     found = maintenance.info(trace_folder(ctx, trace))
@@ -44,7 +44,7 @@ def info(ctx: typer.Context, json: JsonOption = False, trace: TraceOption = None
 
 
 def verify(ctx: typer.Context, json: JsonOption = False, trace: TraceOption = None) -> None:
-    """Read every record and body of the log and check it: exit status 1 where something is damaged."""
+    """Read every record and body of the log and check it. Exit status 1 says that something is damaged."""
     from sessiontap.trace import maintenance
 
     with progress("verifying") as report:
@@ -86,7 +86,7 @@ def prune(
     json: JsonOption = False,
     trace: TraceOption = None,
 ) -> None:
-    """Remove old calls, or those of a session, from the log for good. What a proxy is writing to stays."""
+    """Remove old calls, or those of a session, from the log for good. Files that a proxy is writing to stay."""
     wishes: dict[str, Any] = {
         "older_than": age(older_than) if older_than is not None else None,
         "max_bytes": octets(max_size) if max_size is not None else None,
@@ -127,7 +127,7 @@ def prune(
 
 
 def reindex(ctx: typer.Context, json: JsonOption = False, trace: TraceOption = None) -> None:
-    """Make the index anew from the log. It is kept up by itself: only for one that is in doubt."""
+    """Make the index anew from the log. It is kept current by itself; this is for one that is in doubt."""
     from sessiontap.trace import maintenance
 
     with progress("indexing") as report:
