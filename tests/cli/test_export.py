@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -190,35 +191,33 @@ def test_records_that_were_lost_are_said(run: Run, tmp_path: Path, monkeypatch: 
     assert "2 records were lost" in err
 
 
-MADE_UP = """
-def write(calls, out):
-    for call in calls:
-        out.write(f"{call.id} {len(call.request_body.data or b'')}\\n".encode())
-"""
+PAGE = (Path(__file__).parents[2] / "docs" / "exports.md").read_text("utf-8")
+MADE_UP = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
+"""The format that the documentation shows how to add."""
 
 
 @pytest.fixture
 def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A format of a contributor: one file, and one line in the list."""
-    (tmp_path / "sizes_of_requests.py").write_text(MADE_UP)
+    """One file and one line in the list."""
+    assert MADE_UP is not None
+    (tmp_path / "made_up_format.py").write_text(MADE_UP[1])
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(FORMATS, "sizes", ExportFormat("sizes", "an id and a size a line", "sizes_of_requests"))
-    monkeypatch.delitem(sys.modules, "sizes_of_requests", raising=False)
-    monkeypatch.delitem(sys.modules, "sessiontap.cli.commands.export", raising=False)  # read the list anew
+    monkeypatch.setitem(FORMATS, "costs", ExportFormat("costs", "id, session and cost a line", "made_up_format"))
+    monkeypatch.delitem(sys.modules, "made_up_format", raising=False)
+    monkeypatch.delitem(sys.modules, "sessiontap.cli.commands.export", raising=False)  # it reads the list anew
 
 
 @pytest.mark.usefixtures("made_up")
 def test_one_file_and_one_line_add_a_format(run: Run) -> None:
-    status, out, _ = run("--format", "sizes", "@2")
+    status, out, _ = run("--format", "costs", "@2")
     assert status == 0
-    assert [(line.split()[0][-1], int(line.split()[1]) > 0) for line in out.splitlines()] == [
-        ("1", True),
-        ("2", True),
-        ("3", True),
+    _, known, _ = run("--format", "jsonl", "@2")
+    assert out.splitlines() == [
+        f"{one['id']} {one['session_name']} {one['path']} {one['cost_usd']}" for one in lines(known)
     ]
 
 
 @pytest.mark.usefixtures("made_up")
 def test_the_help_and_the_errors_name_an_added_format(run: Run) -> None:
-    assert "sizes: an id and a size a line" in " ".join(run("--help")[1].split())
-    assert "'har', 'flow', 'sizes'" in run("--format", "size")[2]
+    assert "costs: id, session and cost a line" in " ".join(run("--help")[1].split())
+    assert "'har', 'flow', 'costs'" in run("--format", "cost")[2]

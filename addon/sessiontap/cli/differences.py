@@ -30,7 +30,7 @@ Line = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ComparedRequest:
     """A request to compare. `json` is None if the body is not JSON."""
 
     id: str
@@ -45,11 +45,11 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class RequestDifferences:
     """Two requests; `body` is None if one of them is not JSON: they are then compared as bytes."""
 
-    before: Asked
-    after: Asked
+    before: ComparedRequest
+    after: ComparedRequest
     request: tuple[Value, ...]
     body: Difference | None
 
@@ -59,7 +59,7 @@ class Compared:
         return self.before.body == self.after.body
 
 
-def asked(call: RecordedCall) -> Asked:
+def asked(call: RecordedCall) -> ComparedRequest:
     """A recorded call's own request, as its app sent it."""
     request = asked_request(call)
     if request.body is None and (call.record.get("request") or {}).get("body"):
@@ -69,7 +69,7 @@ def asked(call: RecordedCall) -> Asked:
         if name.lower() != _FOLLOWS:
             headers[name.lower()] = ", ".join(filter(None, (headers.get(name.lower()), value)))
     understood = read_request(request, endpoint_of(call))
-    return Asked(
+    return ComparedRequest(
         call.id,
         request.body or b"",
         understood.json,
@@ -77,15 +77,15 @@ def asked(call: RecordedCall) -> Asked:
     )
 
 
-def differences(before: Asked, after: Asked) -> Compared:
+def differences(before: ComparedRequest, after: ComparedRequest) -> RequestDifferences:
     """From one to the other."""
     both = before.json is not None and after.json is not None
-    return Compared(
+    return RequestDifferences(
         before, after, changed_values(before.line, after.line), compare(before.json, after.json) if both else None
     )
 
 
-def as_json(found: Compared) -> dict[str, Any]:
+def as_json(found: RequestDifferences) -> dict[str, Any]:
     """One object; `messages`, `system`, `tools` and `parameters` are null if a body is not JSON."""
     body = asdict(found.body) if found.body is not None else dict.fromkeys(Difference.__slots__)
     return {
@@ -97,11 +97,11 @@ def as_json(found: Compared) -> dict[str, Any]:
     }
 
 
-def _side(one: Asked) -> dict[str, Any]:
+def _side(one: ComparedRequest) -> dict[str, Any]:
     return {"id": one.id, "bytes": len(one.body), "sha256": one.sha256}
 
 
-def lines(found: Compared) -> Iterator[Line]:
+def lines(found: RequestDifferences) -> Iterator[Line]:
     """For a person."""
     yield f"{found.before.id} → {found.after.id}", "bold"
     if found.request:
@@ -132,7 +132,7 @@ def lines(found: Compared) -> Iterator[Line]:
         yield from (("", ""), (f"both say the same: {how}", ""))
 
 
-def _bytes(found: Compared) -> Iterator[Line]:
+def _bytes(found: RequestDifferences) -> Iterator[Line]:
     yield "", ""
     if found.identical:
         yield f"= {size(len(found.before.body))}, the same byte for byte", ""

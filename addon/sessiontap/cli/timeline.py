@@ -91,7 +91,7 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TimelineLine:
     """`style` is rich's."""
 
     text: str
@@ -126,7 +126,7 @@ def _span(branch: tree.Branch) -> Span:
     )
 
 
-def lines(spans: Sequence[Span], room: int) -> list[Line]:
+def lines(spans: Sequence[Span], room: int) -> list[TimelineLine]:
     """The picture in `room` columns: axis, a line for each span, and what its signs mean."""
     if not spans:
         return []
@@ -136,11 +136,11 @@ def lines(spans: Sequence[Span], room: int) -> list[Line]:
     left = min(max(map(width, labels)), max(min(room * 2 // 5, room - LEAST - right - 2 * GAP), 8))
     drawn = scale(spans, max(room - left - right - 2 * GAP, LEAST))
     size = drawn.pieces[-1].column + drawn.pieces[-1].columns
-    found = [Line(f"{'':{left + GAP}}{axis(drawn, size)}".rstrip(), "dim")]
+    found = [TimelineLine(f"{'':{left + GAP}}{axis(drawn, size)}".rstrip(), "dim")]
     for span, label, time in zip(spans, labels, took, strict=True):
         text = fill(cut(label, left), left, False) + " " * GAP + bar(span, drawn, size) + " " * GAP + f"{time:>{right}}"
-        found.append(Line(text, FAILED if span.failed else "" if span.is_call else "bold"))
-    return [*found, Line(""), *(Line(text, "dim") for text in _notes(drawn, found))]
+        found.append(TimelineLine(text, FAILED if span.failed else "" if span.is_call else "bold"))
+    return [*found, TimelineLine(""), *(TimelineLine(text, "dim") for text in _notes(drawn, found))]
 
 
 def scale(spans: Sequence[Span], columns: int) -> Scale:
@@ -232,7 +232,7 @@ def axis(drawn: Scale, size: int) -> str:
     return text
 
 
-def _notes(drawn: Scale, picture: Sequence[Line]) -> Iterator[str]:
+def _notes(drawn: Scale, picture: Sequence[TimelineLine]) -> Iterator[str]:
     used = {sign for one in picture for sign in one.text}
     meanings = ", ".join(f"{sign} {meaning}" for sign, meaning in LEGEND.items() if sign in used)
     each = duration(drawn.each / SECOND) if drawn.each >= 100 else f"{drawn.each:.2g}µs"
