@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Costs:
     """Costs of recorded calls. The rules file is read at the first call that has a use for it.
 
-    One that cannot be read is said on stderr, and costs go without it.
+    If it cannot be read, stderr says so, and costs go without it.
     """
 
     def __init__(self, file: Path | None = None) -> None:

@@ -144,8 +144,8 @@ def _bytes(found: RequestDifferences) -> Iterator[Line]:
 def _value(value: Value) -> Line:
     mark = MARKS[value.change]
     old, new = (_shown(one) for one in (value.before, value.after))
-    told = {"added": new, "removed": old}.get(value.change, f"{old} → {new}")
-    return line(f"{mark} {value.name or 'body'}: {told}"), STYLES[mark]
+    shown = {"added": new, "removed": old}.get(value.change, f"{old} → {new}")
+    return line(f"{mark} {value.name or 'body'}: {shown}"), STYLES[mark]
 
 
 def _shown(value: Any) -> str:

@@ -143,14 +143,14 @@ def prepare(confdir: Path | None, environ: Mapping[str, str]) -> ClientEnvironme
 def prepare_home() -> None:
     """Make the folder of the user's own state, and say once if another stands in for the usual one. Raises Failure."""
     try:
-        told = private.prepare_home()
+        warning = private.prepare_home()
     except OSError as error:
         raise Failure(
             f"there is no folder for Sessiontap's own files: {error.filename}: {error.strerror}",
             "point HOME or TMPDIR at a folder that can be written",
         ) from None
-    if told is not None:
-        note(told)
+    if warning is not None:
+        note(warning)
 
 
 def foreign_proxy(environ: Mapping[str, str], own: Collection[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Gaps of the trace, said on stderr: damage, lost records, calls that were not captured."""
+"""Gaps of the trace, as sentences on stderr: damage, lost records, calls that were not captured."""
 
 from __future__ import annotations
 

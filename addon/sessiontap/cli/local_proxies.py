@@ -119,8 +119,8 @@ def recorded(proxy: RunningProxy, pid: int) -> own_address.Answer | None:
     connection = http.client.HTTPConnection(proxy.host, proxy.port, timeout=own_address.LIMIT + 5)
     try:
         connection.request("GET", own_address.recorded_url(pid))
-        said = json.loads(connection.getresponse().read(1000))
-        return own_address.Answer(said["recorded"] is True, int(said["in_flight"]))
+        answer = json.loads(connection.getresponse().read(1000))
+        return own_address.Answer(answer["recorded"] is True, int(answer["in_flight"]))
     except (OSError, http.client.HTTPException, ValueError, TypeError, KeyError):
         return None
     finally:
@@ -160,13 +160,13 @@ def own_proxy(rules: Path | None, trace: Path) -> Iterator[RunningProxy]:
     command += ["--set", f"session_trace={trace}", "--set", "termlog_verbosity=warn"]
     if rules is not None:
         command += ["--set", f"session_rules={rules}"]
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as log:
         # A session of its own: Ctrl-C is meant for the program, and the proxy outlives it.
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
+            stdout=log,
+            stderr=log,
             env=own_python.environment(os.environ),
             start_new_session=True,
             preexec_fn=_end_with_parent if sys.platform == "linux" else None,
@@ -174,11 +174,11 @@ def own_proxy(rules: Path | None, trace: Path) -> Iterator[RunningProxy]:
         try:
             ready = wait_until_ready(process, READY_WITHIN)
             if ready is None:
-                raise _did_not_start(_text(said), process.returncode)
+                raise _did_not_start(_text(log), process.returncode)
             yield ready
         finally:
             _stop(process)
-        sys.stderr.write(_text(said))
+        sys.stderr.write(_text(log))
 
 
 def _end_with_parent() -> None:
@@ -203,9 +203,9 @@ def _text(file: IO[bytes]) -> str:
     return file.read().decode("utf-8", "replace")
 
 
-def _did_not_start(said: str, returncode: int) -> Failure:
+def _did_not_start(log: str, returncode: int) -> Failure:
     """The proxy's own sentence, or of a traceback its last line."""
-    words = said.strip().removeprefix("sessiontap: ")
+    words = log.strip().removeprefix("sessiontap: ")
     if "Traceback (most recent call last)" in words:
         return Failure(f"the proxy did not start: {words.splitlines()[-1]}", "`sessiontap run` shows more")
     return Failure(words or f"the proxy ended at once with status {returncode}", status=2 if returncode == 2 else 1)

@@ -36,7 +36,7 @@ RulesOption = Annotated[
 
 
 def trace_folder(ctx: typer.Context, given: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
-    """The trace folder: said behind the command, before it, in the environment, else the default."""
+    """The trace folder: named after the command or before it, in the environment, else the default."""
     before = ctx.obj if isinstance(ctx.obj, Path) else None
     chosen = given or before
     if chosen is None and environ.get("SESSIONTAP_TRACE"):
@@ -59,7 +59,7 @@ def open_trace(ctx: typer.Context, given: Path | None) -> Trace:
 
 
 def rules_file(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The rules file: said, in the environment, `./rules.yaml` if there is one; None for the built-in defaults.
+    """The rules file: on the command line, in the environment, else `./rules.yaml`; None for the built-in defaults.
 
     Raises Misuse if a named one is missing.
     """

@@ -152,7 +152,7 @@ PATIENCE = 0.4
 
 @contextlib.contextmanager
 def progress(title: str) -> Iterator[Report]:
-    """Gives what is to be told how far the work is. The bar is gone at the end.
+    """Give a function that is called with how far the work is. The bar is gone at the end.
 
     No bar is drawn if stdout goes to another program: it would be drawn over what that program shows.
     """

@@ -73,10 +73,10 @@ def descends(call: RecordedCall, pid: int) -> bool:
     return caller.get("pid") == pid or any(one.get("pid") == pid for one in caller.get("ancestors") or ())
 
 
-def told(
+def summarize(
     find: Callable[[Path, int, int], list[RecordedCall]], folder: Path, pid: int, since: int, rules: Path | None = None
 ) -> str:
-    """`text` of what `find` gives. Whatever is wrong with the trace, the program's own status is what counts."""
+    """Return `text` of the calls that `find` gives, or why they cannot be listed: the program's status counts."""
     try:
         return text(find(folder, pid, since), Costs(rules))
     except (TraceError, OSError) as error:

@@ -2,7 +2,7 @@
 
 A pause in which no call ran can leave nothing to see of the calls. One that would take more than a quarter of the
 picture is cut out, unless calls take half of it anyway. Each cut is a torn line through all of the picture, and its
-length is said below.
+length is written below.
 """
 
 from __future__ import annotations

@@ -146,11 +146,11 @@ class TurnMessage:
 def turn_messages(call: ExportedCall) -> list[TurnMessage]:
     """The client's messages, then the server's, each in their order."""
     began = int(call.record.get("time") or 0)
-    asked = [TurnMessage(began, True, line.rstrip(b"\n")) for line in _lines(call.request_body.data)]
-    told = _lines(call.response_body.data)
-    times = _times([len(line) for line in told], _arrivals(call))
-    timed = zip(times, told, strict=True)
-    return asked + [TurnMessage(began + time, False, line.rstrip(b"\n")) for time, line in timed]
+    sent = [TurnMessage(began, True, line.rstrip(b"\n")) for line in _lines(call.request_body.data)]
+    received = _lines(call.response_body.data)
+    times = _times([len(line) for line in received], _arrivals(call))
+    timed = zip(times, received, strict=True)
+    return sent + [TurnMessage(began + time, False, line.rstrip(b"\n")) for time, line in timed]
 
 
 def _lines(body: bytes | None) -> list[bytes]:

@@ -65,13 +65,13 @@ def exec(
             pid, status = _run(command, proxy, hand_over)
             answer = local_proxies.recorded(proxy, pid)
             find = summary.calls_of_program if answer is None else summary.recorded_calls_of_program
-            told = summary.told(find, proxy.trace, pid, begun, rules) + summary.missing(answer)
+            result = summary.summarize(find, proxy.trace, pid, begun, rules) + summary.missing(answer)
         else:
             prepare(None, os.environ)  # the CA first: a proxy that finds one does not make its own
             with _rules(rules, name, path) as file, own_proxy(file, folder) as proxy:
                 _, status = _run(command, proxy, hand_over)
-            told = summary.told(summary.calls_of_stopped_proxy, proxy.trace, proxy.pid, begun, rules)
-    sys.stderr.write(told)
+            result = summary.summarize(summary.calls_of_stopped_proxy, proxy.trace, proxy.pid, begun, rules)
+    sys.stderr.write(result)
     raise typer.Exit(status)
 
 
