@@ -12,8 +12,9 @@ from sessiontap.cli.units import UNKNOWN, clock, count, dollars, duration, momen
 from sessiontap.trace.views import ERRORS
 
 SESSION_ID_LENGTH = 8
+"""Characters of an id that are shown at least; the index says if more are needed to tell it from all others."""
 CALL_ID_LENGTH = 18
-"""A UUIDv7 up to its milliseconds and 12 bits more, by which calls differ as a rule."""
+"""The same of a call's: a UUIDv7 up to its milliseconds and 12 bits more, by which calls differ as a rule."""
 FAILED = "red"
 SESSION_COLUMNS = (
     Column("ID", style="cyan"),
