@@ -1,4 +1,4 @@
-"""`sessiontap export` as a user and a program see it."""
+"""`sessiontap export` as a user and a program see it, and as docs/exports.md describes it, without a gap."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,12 +18,16 @@ import pytest
 from mitmproxy.io import FlowReader
 from tests.cli import recorded
 from tests.cli.recorded import call_id
+from tests.export.calls import call, turn
 
+from sessiontap.cli.commands.export import EXAMPLES
 from sessiontap.cli.main import main
+from sessiontap.export import jsonl
 from sessiontap.export.formats import FORMATS, ExportFormat
 from sessiontap.trace import frame
 
 Run = Callable[..., tuple[int, str, str]]
+PAGE = (Path(__file__).parents[2] / "docs" / "exports.md").read_text("utf-8")
 
 
 @pytest.fixture
@@ -191,7 +196,6 @@ def test_records_that_were_lost_are_said(run: Run, tmp_path: Path, monkeypatch: 
     assert "2 records were lost" in err
 
 
-PAGE = (Path(__file__).parents[2] / "docs" / "exports.md").read_text("utf-8")
 MADE_UP = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
 """The format that the documentation shows how to add."""
 
@@ -221,3 +225,26 @@ def test_one_file_and_one_line_add_a_format(run: Run) -> None:
 def test_the_help_and_the_errors_name_an_added_format(run: Run) -> None:
     assert "costs: id, session and cost a line" in " ".join(run("--help")[1].split())
     assert "'har', 'flow', 'costs'" in run("--format", "cost")[2]
+
+
+COMMANDS = re.findall(r"^sessiontap (export .*)$", PAGE, re.MULTILINE)
+SHOWN = [example.removeprefix("sessiontap ") for example in EXAMPLES]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *SHOWN])
+def test_the_documented_commands_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SESSIONTAP_TRACE", str(recorded.write(tmp_path / "trace", recorded.calls())))
+    ours = re.split(r" \| | && ", command)[0]
+    assert main(shlex.split(ours)) == 0
+
+
+def test_every_format_has_its_section() -> None:
+    assert re.findall(r"^## (\w+)$", PAGE, re.MULTILINE) == list(FORMATS)
+
+
+def test_every_key_of_jsonl_is_there() -> None:
+    section = PAGE.partition("## jsonl")[2].partition("## har")[0]
+    line = jsonl.as_json(turn())
+    keys = (set(line) - set(call().row)) | set(line["request"]) | set(line["response"])
+    assert [key for key in sorted(keys) if f"`{key}`" not in section] == []
