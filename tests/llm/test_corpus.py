@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from tests.llm.llm_corpus import AGREEMENT, Recorded, needs_corpus, recorded
 
-from sessiontap.llm import hosts, read, routes
+from sessiontap.llm import hosts, routes
 from sessiontap.llm.call import CallError, Reply, Usage
+from sessiontap.llm.families import BY_NAME
 from sessiontap.llm.sniff import body_kind
 
 pytestmark = needs_corpus
@@ -62,7 +63,7 @@ def test_no_other_host_is_intercepted() -> None:
     } == set()
 
 
-@pytest.mark.parametrize("family", read.READERS)
+@pytest.mark.parametrize("family", BY_NAME)
 def test_every_exchange_reads_as_expected(family: str) -> None:
     wrong, agree, items = [], 0, _of(family)
     for item in items:
@@ -80,12 +81,12 @@ def test_every_exception_is_still_one() -> None:
     assert agreed == []
 
 
-@pytest.mark.parametrize("family", read.READERS)
+@pytest.mark.parametrize("family", BY_NAME)
 def test_no_response_is_told_to_be_damaged(family: str) -> None:
     assert {item.id: item.reply().problems for item in _of(family) if item.reply().problems} == {}
 
 
-@pytest.mark.parametrize("family", read.READERS)
+@pytest.mark.parametrize("family", BY_NAME)
 def test_a_cut_response_says_nothing_false(family: str) -> None:
     chance = random.Random(2)
     wrong = []

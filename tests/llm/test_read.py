@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import replace
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import given, settings
@@ -10,8 +11,9 @@ from tests.llm.llm_exchanges import JSON, SSE, call, reply, request, streamed
 from tests.llm.llm_frames import chunk, event, received
 
 from sessiontap.exchange import Headers, Request, Response
-from sessiontap.llm import openai_chat, read, routes
+from sessiontap.llm import read, routes
 from sessiontap.llm.call import Agent, CallError, Reply
+from sessiontap.llm.families import BY_NAME
 
 PATHS = {
     "openai-chat": "/v1/chat/completions",
@@ -71,11 +73,10 @@ def test_a_stream_of_which_nothing_came_is_not_known_to_be_one() -> None:
 
 
 def test_a_fault_of_ours_is_a_problem_and_no_exception(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: object) -> None:
+    def fails(*_: object) -> NoReturn:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(openai_chat, "asked", fails)
-    monkeypatch.setattr(openai_chat, "reply", fails)
+    monkeypatch.setitem(BY_NAME, "openai-chat", replace(BY_NAME["openai-chat"], asked=fails, reply=fails))
     understood = call("/v1/chat/completions", {"model": "m"})
     assert understood.asked.problems == ("the request could not be read as openai-chat: ZeroDivisionError: oops",)
     found = read.read_reply(understood, request("/"), Response(200, SSE, b"data: {}\n\n"))

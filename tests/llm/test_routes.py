@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sessiontap.llm.call import FAMILIES, OPERATIONS
+from sessiontap.llm.call import OPERATIONS
+from sessiontap.llm.families import BY_NAME
 from sessiontap.llm.routes import ROUTES, endpoint_of
 
 CASES = [
@@ -130,5 +131,5 @@ def test_a_rules_operation_fills_in_where_the_table_is_silent() -> None:
 
 
 def test_every_row_has_names_of_the_tables() -> None:
-    assert {row.family for row in ROUTES} <= set(FAMILIES)
+    assert {row.family for row in ROUTES} <= set(BY_NAME)
     assert {row.operation for row in ROUTES} <= set(OPERATIONS)

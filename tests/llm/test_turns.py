@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 
 from sessiontap.llm import turns
-from sessiontap.llm.call import Family
 from sessiontap.llm.frames import Frame
 from sessiontap.llm.turns import Turn, Turns
 
-RESPONSES: Family = "openai-responses"
-REALTIME: Family = "realtime"
+RESPONSES: str = "openai-responses"
+REALTIME: str = "realtime"
 
 CREATE = '>{"type": "response.create"}'
 CREATED = '<{"type": "response.created", "response": {"id": "r1"}}'
@@ -139,7 +138,7 @@ def shown(turn: Turn) -> tuple[str, str]:
     ],
 )
 def test_turns(
-    family: Family, frames: list[str], over: list[tuple[str, str]], left: list[tuple[str, str]]
+    family: str, frames: list[str], over: list[tuple[str, str]], left: list[tuple[str, str]]
 ) -> None:
     socket = Turns(family)
     ended = feed(socket, *frames)

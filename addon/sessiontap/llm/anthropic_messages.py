@@ -15,9 +15,11 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
+from sessiontap.llm.family import Family, Route
+from sessiontap.llm.messages import CHAT
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, counts, dicts, dig, items, names, parse, place, text
-from sessiontap.llm.streamed import Piece, asked_for, pieces, streams
+from sessiontap.llm.streamed import StreamEvent, asked_for, pieces, streams
 from sessiontap.llm.toolcalls import Growing, arguments_of
 from sessiontap.llm.turn import nameless
 
@@ -27,7 +29,7 @@ _PROVIDER_RUNS = ("server_tool_use", "mcp_tool_use")
 
 
 def asked(request: Request, body: Any) -> Asked:
-    """See `family.Reader`."""
+    """See `family.Family`."""
     answered, results, message = _newest(items(body, "messages"))
     return Asked(
         model=text(body, "model"),
@@ -106,7 +108,7 @@ def usage_of(usage: Any) -> Usage | None:
 
 
 def reply(call: Call, response: Response) -> Reply:
-    """See `family.Reader`. The answer of count_tokens is no usage: nothing was used."""
+    """See `family.Family`. The answer of count_tokens is no usage: nothing was used."""
     if call.endpoint.operation == "count_tokens" or not response.body:
         return Reply()
     if streams(response):
@@ -141,7 +143,7 @@ def whole(body: Any) -> Reply:
     )
 
 
-def streamed(call: Call, events: Iterable[Piece], complete: bool, problems: list[str]) -> Reply:
+def streamed(call: Call, events: Iterable[StreamEvent], complete: bool, problems: list[str]) -> Reply:
     """A stream's events; Bedrock's, too, once they are taken out of their frames."""
     message: Any = None
     usage: dict[str, Any] = {}
@@ -219,3 +221,22 @@ def _at_start(call: Call, usage: dict[str, Any]) -> Usage | None:
     """
     found = usage_of({key: value for key, value in usage.items() if key != "output_tokens"})
     return None if call.asked.runs_tools is not False or found is None or not found.input else found
+
+
+FAMILY = Family(
+    "anthropic-messages",
+    asked,
+    reply,
+    routes=(
+        Route("POST", "**/v1/messages", "chat"),
+        Route("POST", "**/v1/messages/count_tokens", "count_tokens"),
+        # Vertex
+        Route("POST", "**/publishers/anthropic/models/count-tokens:rawPredict", "count_tokens"),
+        Route("POST", "**/publishers/anthropic/models/{model}:rawPredict", "chat"),
+        Route("POST", "**/publishers/anthropic/models/{model}:streamRawPredict", "chat"),
+    ),
+    messages=(CHAT,),
+    prompts=("system",),
+    tools=(("tools",),),
+    fields=("metadata", "content", "stop_reason", "usage"),
+)

@@ -14,13 +14,15 @@ from sessiontap.llm import eventstream
 from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
+from sessiontap.llm.family import Family, Route
+from sessiontap.llm.messages import CHAT
 from sessiontap.llm.pick import count, dicts, dig, first_count, in_range, items, names, parse, place, text, unreadable
 from sessiontap.llm.toolcalls import Growing, arguments_of
 from sessiontap.llm.turn import Seen, newest
 
 
 def asked(request: Request, body: Any) -> Asked:
-    """See `family.Reader`. The model stands in the URL."""
+    """See `family.Family`. The model stands in the URL."""
     counted = dig(body, "input", "converse")  # count-tokens
     asks = counted if isinstance(counted, dict) else body
     turn = newest(items(asks, "messages"), _look)
@@ -94,7 +96,7 @@ _CACHE_WRITE = (("cacheWriteInputTokens",), ("cacheWriteInputTokenCount",))
 
 
 def reply(call: Call, response: Response) -> Reply:
-    """See `family.Reader`. The answer of count-tokens is no usage: nothing was used."""
+    """See `family.Family`. The answer of count-tokens is no usage: nothing was used."""
     if call.endpoint.operation == "count_tokens" or not response.body:
         return Reply()
     problems: list[str] = []
@@ -182,3 +184,18 @@ def streamed(events: Iterable[eventstream.Event], problems: list[str]) -> Reply:
         first_token=first_token,
         problems=tuple(problems),
     )
+
+
+FAMILY = Family(
+    "bedrock-converse",
+    asked,
+    reply,
+    routes=(
+        Route("POST", "**/model/{model}/converse", "chat"),
+        Route("POST", "**/model/{model}/converse-stream", "chat"),
+        Route("POST", "**/model/{model}/count-tokens", "count_tokens"),
+    ),
+    messages=(CHAT,),
+    prompts=("system",),
+    tools=(("toolConfig", "tools"),),
+)

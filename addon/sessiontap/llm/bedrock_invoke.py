@@ -22,8 +22,10 @@ from sessiontap.llm import anthropic_messages, bedrock_converse, cohere, eventst
 from sessiontap.llm.bedrock_converse import Counts
 from sessiontap.llm.call import Asked, Call, CallError, Reply, Usage
 from sessiontap.llm.errors import error_inside
+from sessiontap.llm.family import Family, Route
+from sessiontap.llm.messages import CHAT, PROMPT
 from sessiontap.llm.pick import count, dicts, dig, items, parse, text, unreadable
-from sessiontap.llm.streamed import Piece
+from sessiontap.llm.streamed import StreamEvent
 
 Path = tuple[str | int, ...]
 
@@ -67,7 +69,7 @@ _NOVA_ASKS = ("schemaVersion", "inferenceConfig", "toolConfig")
 
 
 def asked(request: Request, body: Any) -> Asked:
-    """See `family.Reader`. The model stands in the URL."""
+    """See `family.Family`. The model stands in the URL."""
     return replace(_native(request, body), model=None, stream=request.path.endswith("-stream"))
 
 
@@ -87,7 +89,7 @@ def _native(request: Request, body: Any) -> Asked:
 
 
 def reply(call: Call, response: Response) -> Reply:
-    """See `family.Reader`. Embeddings have no output."""
+    """See `family.Family`. Embeddings have no output."""
     problems: list[str] = []
     if eventstream.is_eventstream(response):
         found, stated = _from_frames(call, response, problems)
@@ -116,18 +118,18 @@ def whole(body: Any) -> Reply:
         given = count(body, "inputTextTokenCount")  # Titan's embeddings
         usage = None if given is None else Usage(input=given)
         return Reply(response_id=text(body, "id"), usage=usage, error=error_inside(body))
-    return replace(_shaped([Piece(body, None, 0)], True), first_token=None)
+    return replace(_shaped([StreamEvent(body, None, 0)], True), first_token=None)
 
 
 def _from_frames(call: Call, response: Response, problems: list[str]) -> tuple[Reply, Counts]:
-    chunks: list[Piece] = []
+    chunks: list[StreamEvent] = []
     error: CallError | None = None
     stated = Counts()
     for event in eventstream.events(response, problems):
         if event.failed:
             error = error or CallError(event.kind or None, text(event.value, "message"))
         elif event.kind == "chunk" and (chunk := _chunk(event, problems)) is not None:
-            chunks.append(Piece(chunk, None, event.end))
+            chunks.append(StreamEvent(chunk, None, event.end))
             metrics = dig(chunk, "amazon-bedrock-invocationMetrics")
             stated = _in_metrics(metrics) if metrics else stated
     found = _streamed(call, chunks, response.complete and not problems, problems)
@@ -149,7 +151,7 @@ def _chunk(event: eventstream.Event, problems: list[str]) -> dict[str, Any] | No
     return chunk if isinstance(chunk, dict) else None
 
 
-def _streamed(call: Call, chunks: list[Piece], complete: bool, problems: list[str]) -> Reply:
+def _streamed(call: Call, chunks: list[StreamEvent], complete: bool, problems: list[str]) -> Reply:
     first: Any = chunks[0].value if chunks else None
     kind = text(first, "type") or ""
     if kind.startswith(("message_", "content_block_", "ping", "error")):
@@ -164,7 +166,7 @@ def _streamed(call: Call, chunks: list[Piece], complete: bool, problems: list[st
     return _shaped(chunks, complete)
 
 
-def _nova(chunks: list[Piece]) -> Iterator[eventstream.Event]:
+def _nova(chunks: list[StreamEvent]) -> Iterator[eventstream.Event]:
     """Nova's chunks have an event's name for their key."""
     for chunk in chunks:
         for key in _NOVA:
@@ -182,7 +184,7 @@ def _shape(body: Any) -> Shape | None:
     return next((shape for shape in SHAPES if isinstance(dig(body, *shape.text), str)), None)
 
 
-def _shaped(chunks: list[Piece], complete: bool) -> Reply:
+def _shaped(chunks: list[StreamEvent], complete: bool) -> Reply:
     """A body, or a stream's chunks, of one of the simple shapes."""
     shape: Shape | None = None
     said: list[str] = []
@@ -271,3 +273,17 @@ def _agreed(one: int | None, other: int | None) -> int | None:
     if _differ(one, other):
         return None
     return _or(one, other)
+
+
+FAMILY = Family(
+    "bedrock-invoke",
+    asked,
+    reply,
+    routes=(
+        Route("POST", "**/model/{model}/invoke", "chat", by_model=True),
+        Route("POST", "**/model/{model}/invoke-with-response-stream", "chat", by_model=True),
+    ),
+    messages=(CHAT, PROMPT),
+    prompts=("system",),
+    tools=(("tools",),),
+)

@@ -18,6 +18,7 @@ import msgspec
 
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Call, Reply
+from sessiontap.llm.families import FIELDS, MESSAGE_SHAPES, MESSAGES, PROMPTS, TOOLS
 from sessiontap.llm.pick import items
 from sessiontap.llm.read import read_reply
 from sessiontap.llm.sniff import STREAMS, Kind, body_kind, reply_kind
@@ -37,17 +38,16 @@ _SCALARS = 4
 """Numbers of a list that count as one value: they take little time and less memory than objects."""
 _MOST_OF_FIELD = 50_000
 """Values of a field that is read out of a larger body."""
-_FIELDS = (
-    "model", "modelId", "stream", "id", "object", "type", "role", "user", "metadata", "conversation",
-    "previous_response_id", "system", "instructions", "systemInstruction", "system_instruction", "preamble",
-    "messages", "contents", "input", "prompt", "inputText", "chat_history", "message", "tool_results",
-    "tools", "functions", "tool_choice", "n", "max_tokens", "max_completion_tokens", "max_output_tokens",
-    "temperature", "generationConfig", "safety_identifier", "prompt_cache_key", "service_tier", "request", "project",
-    "usage", "usageMetadata", "modelVersion", "responseId", "choices", "candidates", "content", "output", "status",
-    "stop_reason", "finish_reason", "error", "meta", "system_fingerprint", "created", "dimensions", "encoding_format",
-    "response_id", "generation_id", "x_groq", "prompt_eval_count", "eval_count", "done", "done_reason", "response",
+_COMMON = (
+    "model", "modelId", "stream", "id", "object", "type", "role", "user", "metadata", "tool_choice", "max_tokens",
+    "temperature", "prompt_cache_key", "service_tier", "usage", "finish_reason", "error",
+    "created",
 )  # fmt: skip
-"""Of all families."""
+"""Fields that several families have, or that clients add to a body of any family."""
+_FIELDS = tuple(
+    dict.fromkeys((*_COMMON, *PROMPTS, *MESSAGES, *(path[0] for path in TOOLS if len(path) == 1), *FIELDS)),
+)
+"""The fields that are read of a larger body: the first ones first, as far as there is room."""
 
 _Fields = msgspec.defstruct("_Fields", [(name, msgspec.Raw, msgspec.Raw()) for name in _FIELDS])
 _decode = msgspec.json.Decoder(_Fields).decode
@@ -95,7 +95,8 @@ def readable(request: Request) -> Request | None:
 
 def is_too_long(call: Call) -> bool:
     """The conversation in a request has more messages than are followed."""
-    return any(len(items(call.json, key)) > MOST_MESSAGES for key in ("messages", "contents", "input", "chat_history"))
+    lists = (key for shape in MESSAGE_SHAPES for key in shape.keys if key not in shape.single)
+    return any(len(items(call.json, key)) > MOST_MESSAGES for key in lists)
 
 
 def read_bounded(call: Call, request: Request, response: Response) -> Reply:

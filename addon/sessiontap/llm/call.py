@@ -5,22 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-Family = Literal[
-    "openai-chat",
-    "openai-completions",
-    "openai-responses",
-    "openai-embeddings",
-    "anthropic-messages",
-    "gemini",
-    "bedrock-converse",
-    "bedrock-invoke",
-    "cohere",
-    "ollama",
-    "realtime",
-    "other",
-]
-FAMILIES: tuple[str, ...] = get_args(Family)
-
 Operation = Literal[
     "chat",
     "text_completion",
@@ -44,7 +28,8 @@ class Endpoint:
     """What host, method and path alone say of a call."""
 
     provider: str | None
-    family: Family
+    family: str
+    """The wire family, by the name in its module: `openai-chat`."""
     operation: Operation
     route: str
     """The path pattern, e.g. `/v1/chat/completions`, `/v1beta/models/{model}:generateContent`."""

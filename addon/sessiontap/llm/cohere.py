@@ -16,16 +16,19 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm import openai_chat
 from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Billed, Call, CallError, Reply, ToolCall, Usage
+from sessiontap.llm.canonical import Called, Piece, pieces_of, result
 from sessiontap.llm.errors import error_inside
+from sessiontap.llm.family import Family, MessageShape, Route
+from sessiontap.llm.messages import CHAT, role_of
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, dicts, dig, items, names, parse, place, text
-from sessiontap.llm.streamed import Piece, asked_for, pieces, streams
+from sessiontap.llm.streamed import StreamEvent, asked_for, pieces, streams
 from sessiontap.llm.toolcalls import Growing, arguments_of
 from sessiontap.llm.turn import Seen, newest
 
 
 def asked(request: Request, body: Any) -> Asked:
-    """See `family.Reader`."""
+    """See `family.Family`."""
     if dig(body, "messages") is not None:
         return openai_chat.asked(request, body)
     history = items(body, "chat_history")
@@ -77,7 +80,7 @@ def usage_of(meta: Any) -> Usage | None:
 
 
 def reply(call: Call, response: Response) -> Reply:
-    """See `family.Reader`. Embeddings have no output."""
+    """See `family.Family`. Embeddings have no output."""
     if streams(response):
         problems: list[str] = []
         return streamed(pieces(response, problems), problems)
@@ -87,7 +90,7 @@ def reply(call: Call, response: Response) -> Reply:
     if problem:
         return Reply(problems=(f"the response is {problem}",) if response.complete else ())
     if text(body, "event_type"):  # the one line that came of a stream without a content type
-        return streamed([Piece(body, None, len(response.body))], [])
+        return streamed([StreamEvent(body, None, len(response.body))], [])
     found = whole(body)
     if found.usage and call.endpoint.operation == "embeddings":
         return replace(found, usage=replace(found.usage, output=None))
@@ -118,7 +121,7 @@ def _tool_calls(message: Any) -> Iterator[ToolCall]:
             yield ToolCall(name, None, arguments_of(dig(call, "parameters")))
 
 
-def streamed(events: Iterable[Piece], problems: list[str]) -> Reply:
+def streamed(events: Iterable[StreamEvent], problems: list[str]) -> Reply:
     """A stream of any of them."""
     response_id = finish = None
     said: list[str] = []
@@ -177,3 +180,57 @@ def streamed(events: Iterable[Piece], problems: list[str]) -> Reply:
 
 
 _GENERATED = ("tool-plan-delta", "tool-call-start", "tool-calls-chunk", "tool-calls-generation")
+
+
+# Messages of the conversation --------------------------------------------------------------------------------------
+
+
+def _messages(body: dict[str, Any]) -> Iterator[tuple[str, list[Piece]]]:
+    """v1: the history, then the newest message, then results that carry the calls they answer."""
+    for message in dicts(body, "chat_history"):
+        found = pieces_of(message.get("message"))
+        found += (
+            Called(text(call, "name") or "", dig(call, "parameters"), text(call, "id"))
+            for call in dicts(message, "tool_calls")
+        )
+        role = role_of(message)
+        if role == "tool":
+            found = [result(None, given.get("outputs")) for given in dicts(message, "tool_results")]
+        yield role, found
+    if found := pieces_of(body.get("message")):
+        yield "user", found
+    if results := items(body, "tool_results"):
+        calls = [given.get("call") for given in dicts(body, "tool_results")]
+        yield "assistant", [Called(text(call, "name") or "", dig(call, "parameters")) for call in calls]
+        yield "tool", [result(None, dig(given, "outputs")) for given in results]
+
+
+_HISTORY = MessageShape(
+    ("chat_history", "message", "tool_results"),
+    lambda body: isinstance(body.get("chat_history"), list) or "message" in body,
+    _messages,
+    single=frozenset({"message"}),
+    results=frozenset({"tool_results"}),
+)
+
+_PROVIDERS = ("cohere", None)
+
+FAMILY = Family(
+    "cohere",
+    asked,
+    reply,
+    routes=(
+        Route("POST", "**/v1/chat", "chat", _PROVIDERS),
+        Route("POST", "**/v2/chat", "chat", _PROVIDERS),
+        Route("POST", "**/v1/generate", "text_completion", _PROVIDERS),
+        Route("POST", "**/v1/embed", "embeddings", _PROVIDERS),
+        Route("POST", "**/v2/embed", "embeddings", _PROVIDERS),
+        Route("POST", "**/v1/rerank", "rerank", ("cohere",)),
+        Route("POST", "**/v2/rerank", "rerank", ("cohere",)),
+    ),
+    messages=(CHAT, _HISTORY),
+    prompts=("preamble",),
+    tools=(("tools",),),
+    choices=(("num_generations",),),
+    fields=("meta", "response_id", "generation_id"),
+)

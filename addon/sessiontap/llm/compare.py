@@ -4,7 +4,7 @@ Agents send their whole history again with every turn, so two requests are mostl
 what they say (`outline`): those that are the same are counted, and a changed one is one of the same role that shares
 its words with the one before. A body without messages is compared value by value.
 
-Nothing here depends on the family: the shapes of all families are told apart by their keys, as in `messages`.
+The shapes of all families are told apart by their keys, as in `families.messages_of`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sessiontap.llm.canonical import Called, Result
-from sessiontap.llm.messages import PROMPTS, messages_of
+from sessiontap.llm.families import MESSAGE_SHAPES, PROMPTS, TOOLS, WRAPPERS, messages_of
+from sessiontap.llm.family import MessageShape
 from sessiontap.llm.outline import outline
 from sessiontap.llm.pick import dicts, text
 
@@ -29,18 +30,8 @@ _DEEPEST = 40
 """Levels of a value that are compared one by one."""
 _NEAR = 20
 """Messages among which the new version of one is looked for."""
-_PLACES = (
-    ("messages",),
-    ("contents",),
-    ("input",),
-    ("chat_history", "message", "tool_results"),
-    ("prompt", "inputText"),
-)
-"""Where messages stand; of several that a body has, the first counts."""
-_INNER = ("request", "generateContentRequest", "generate_content_request")
-"""Where Code Assist, and Gemini's countTokens, put the request."""
-_TOOLS = ("tools", "functions")
-_TOOL_CONFIGS = ("toolConfig", "tool_config")
+_TOOLS = tuple(path[0] for path in TOOLS if len(path) == 1)
+_TOOL_CONFIGS = tuple((path[0], path[1]) for path in TOOLS if len(path) == 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,24 +143,29 @@ class _Request:
         if not isinstance(body, dict):
             return cls(rest=body)
         outer: dict[str, Any] = {}
-        for key in _INNER:
+        for key in WRAPPERS:
             if isinstance(inner := body.get(key), dict):
                 outer, body = {name: value for name, value in body.items() if name != key}, inner
                 break
-        keys = next((keys for keys in _PLACES if any(key in body for key in keys)), ())
+        shape = next((shape for shape in MESSAGE_SHAPES if any(key in body for key in shape.keys)), None)
+        keys = shape.keys if shape else ()
         taken = {*keys, *PROMPTS, *_TOOLS}
         rest = outer | {key: value for key, value in body.items() if key not in taken}
         definitions = [tool for key in _TOOLS for tool in _defined(body.get(key))]
-        for key in _TOOL_CONFIGS:
+        for key, inner_key in _TOOL_CONFIGS:
             if isinstance(config := body.get(key), dict):
-                definitions += _defined(config.get("tools"))
-                rest[key] = {name: value for name, value in config.items() if name != "tools"}
+                definitions += _defined(config.get(inner_key))
+                rest[key] = {name: value for name, value in config.items() if name != inner_key}
         return cls(
-            messages=[_written(key, item) for key in keys if key in body for item in _items(body[key])],
+            messages=_all_written(shape, body) if shape else [],
             system=[line for key in PROMPTS if key in body for line in outline({"content": _bare(body[key])})],
             tools=_named(definitions),
             rest=rest,
         )
+
+
+def _all_written(shape: MessageShape, body: dict[str, Any]) -> list[_Written]:
+    return [_written(shape, key, item) for key in shape.keys if key in body for item in _items(body[key])]
 
 
 def _items(value: Any) -> list[Any]:
@@ -183,10 +179,10 @@ def _bare(content: Any) -> Any:
     return [content] if isinstance(content, dict) else content
 
 
-def _written(key: str, item: Any) -> _Written:
+def _written(shape: MessageShape, key: str, item: Any) -> _Written:
     """With a title such as `assistant → web_search`."""
-    place = item if key in ("message", "prompt", "inputText") else [item]
-    role, pieces = next(iter(messages_of({key: place})), ("tool" if key == "tool_results" else "user", []))
+    place = item if key in shape.single else [item]
+    role, pieces = next(iter(messages_of({key: place})), ("tool" if key in shape.results else "user", []))
     called = ", ".join(piece.name for piece in pieces if isinstance(piece, Called))
     title = f"{role} → {called}" if called else role
     if role == "user" and pieces and all(isinstance(piece, Result) for piece in pieces):

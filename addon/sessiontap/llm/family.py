@@ -1,24 +1,105 @@
-"""The interface of a wire family's module. The modules themselves are the implementations."""
+"""All that a wire family is: its routes, its readers, and the places where its requests keep things.
+
+Each family has a module of its own, which ends in `FAMILY = Family(...)`. `families.MODULES` names the modules in the
+order in which they are asked; nothing else has to know of a new one. openai_embeddings.py is a short example.
+
+A family's two readers get along with any input: they raise nothing on purpose, and put what was wrong into `problems`.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from sessiontap.exchange import Request, Response
-from sessiontap.llm.call import Asked, Call, Reply
+from sessiontap.llm.call import Asked, Call, CallError, Operation, Reply
+from sessiontap.llm.canonical import Piece
+from sessiontap.llm.errors import error_of
 
 
-class Reader(Protocol):
-    """Reads one wire family. Both functions get along with any input and put what was wrong into `problems`."""
+class Route(NamedTuple):
+    """A path of the family. The first route that fits wins, in the order of the families and of their routes.
 
-    def asked(self, request: Request, body: Any) -> Asked:
-        """What the request asks for. `body` is its parsed JSON, None where there is none.
+    In a pattern `{name}` stands for one path segment (`{model}` is the model), `{rest*}` for any number of them, and
+    `**` in front for any prefix, because compatible services put `/openai`, `/api`, `/compatible-mode`, `/inference` or
+    a gateway's own path before `/v1/chat/completions`.
+    """
 
-        A model that only the URL names, and problems of the JSON itself, are added by the caller.
-        """
+    method: str
+    """`*` for any."""
+    pattern: str
+    operation: Operation
+    providers: tuple[str | None, ...] = ()
+    """The providers for which alone the route holds; empty for all. Cohere and Writer both have a `/v1/chat`."""
+    family: str = ""
+    """Another family whose path this is, if it would else be taken for one of ours by a later route."""
+    by_model: bool = False
+    """The path serves models of any kind: the model's name tells the operation, if it can."""
 
-    def reply(self, call: Call, response: Response) -> Reply:
-        """What came back with a status below 400, whole or streamed, complete or cut; the body is decoded.
 
-        `Reply.stream` is filled in by the caller.
-        """
+class SocketGrammar(NamedTuple):
+    """The frames of a WebSocket that begin and end a turn: a request and its reply."""
+
+    starts: frozenset[str] = frozenset()
+    """Types of the client's frames that ask for a reply."""
+    ends: frozenset[str] = frozenset()
+    """Types of the server's frames that end one."""
+    unasked: bool = False
+    """The server may begin a reply that no frame asked for."""
+    settings: str | None = None
+    """The client's frame whose `session` holds from then on."""
+
+
+class MessageShape(NamedTuple):
+    """The form of the messages in a request body. Families may share one."""
+
+    keys: tuple[str, ...]
+    """The fields of the body that hold messages, in the order of the conversation."""
+    fits: Callable[[dict[str, Any]], bool]
+    """Return whether a body has messages of this form."""
+    read: Callable[[dict[str, Any]], Iterator[tuple[str, list[Piece]]]]
+    """Yield (role, pieces) of each message of a body that fits, in order."""
+    single: frozenset[str] = frozenset()
+    """Of the keys, those that hold one message and no list."""
+    results: frozenset[str] = frozenset()
+    """Of the keys, those that hold tool results."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One wire family."""
+
+    name: str
+    """As records state it: `openai-chat`."""
+    asked: Callable[[Request, Any], Asked]
+    """Return what a request asks for. The second argument is its parsed JSON, or None.
+
+    `read_request` adds a model that only the URL names, and the problems of the JSON itself.
+    """
+    reply: Callable[[Call, Response], Reply]
+    """Return what came back with a status below 400: whole or streamed, complete or cut, with its body decoded.
+
+    `read_reply` fills in `Reply.stream`.
+    """
+    routes: tuple[Route, ...] = ()
+    provider: str | None = None
+    """The provider of a call to a host that is not known."""
+    error: Callable[[Response], CallError] = error_of
+    """Return the error of a response with a status of 400 or more."""
+    socket: SocketGrammar | None = None
+    """None if its WebSockets are not taken apart."""
+    array_streams: bool = False
+    """A stream may come as one JSON array: whether a reply was one cannot be told from its body."""
+    messages: tuple[MessageShape, ...] = ()
+    """Forms of its messages. Bodies are told apart by their keys, in the order of the families."""
+    prompts: tuple[str, ...] = ()
+    """Fields of a body that hold the system prompt."""
+    tools: tuple[tuple[str, ...], ...] = ()
+    """Paths, of one or two keys, to the lists of tools that are offered."""
+    wrappers: tuple[str, ...] = ()
+    """Fields that hold the whole request, from the outermost."""
+    choices: tuple[tuple[str, ...], ...] = ()
+    """Paths to the number of replies that are wanted."""
+    fields: tuple[str, ...] = ()
+    """Further top-level fields to read of a body that is too large to be read in full."""

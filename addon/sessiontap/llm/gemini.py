@@ -16,7 +16,10 @@ from typing import Any
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
+from sessiontap.llm.canonical import Piece, pieces_of
 from sessiontap.llm.errors import error_inside
+from sessiontap.llm.family import Family, MessageShape, Route
+from sessiontap.llm.messages import role_of
 from sessiontap.llm.pick import count, counts, dicts, dig, items, names, parse, place, text
 from sessiontap.llm.streamed import pieces, streams
 from sessiontap.llm.toolcalls import arguments_of
@@ -26,7 +29,7 @@ _STREAMING = ":streamGenerateContent"
 
 
 def asked(request: Request, body: Any) -> Asked:
-    """See `family.Reader`. The model stands in the URL, but for Code Assist."""
+    """See `family.Family`. The model stands in the URL, but for Code Assist."""
     inner = dig(body, "request") if isinstance(dig(body, "request"), dict) else None
     asks = body if inner is None else inner
     asks = _either(asks, "generateContentRequest") or asks  # countTokens
@@ -119,7 +122,7 @@ _COUNTS = (
 
 
 def reply(call: Call, response: Response) -> Reply:
-    """See `family.Reader`. The answer of countTokens is no usage: nothing was used.
+    """See `family.Family`. The answer of countTokens is no usage: nothing was used.
 
     Of a JSON array that is a stream the offset of the first token is known too.
     """
@@ -222,3 +225,41 @@ def _tool_calls(parts: list[dict[str, Any]]) -> Iterator[ToolCall]:
         wanted = _either(part, "functionCall")
         if name := text(wanted, "name"):
             yield ToolCall(name, text(wanted, "id"), arguments_of(dig(wanted, "args")))
+
+
+def _contents(body: dict[str, Any]) -> Iterator[tuple[str, list[Piece]]]:
+    contents = body["contents"]
+    for content in contents if isinstance(contents, list) else [contents]:
+        if isinstance(content, dict):
+            yield role_of(content), pieces_of(content.get("parts"))
+        else:
+            yield "user", pieces_of(content)
+
+
+_CONTENTS = MessageShape(("contents",), lambda body: isinstance(body.get("contents"), list | dict | str), _contents)
+
+FAMILY = Family(
+    "gemini",
+    asked,
+    reply,
+    routes=(
+        Route("POST", "**/models/{model}:generateContent", "chat"),
+        Route("POST", "**/models/{model}:streamGenerateContent", "chat"),
+        Route("POST", "**/tunedModels/{model}:generateContent", "chat"),
+        Route("POST", "**/tunedModels/{model}:streamGenerateContent", "chat"),
+        Route("POST", "**/endpoints/{model}:generateContent", "chat"),
+        Route("POST", "**/endpoints/{model}:streamGenerateContent", "chat"),
+        Route("POST", "/v1internal:generateContent", "chat"),  # Code Assist
+        Route("POST", "/v1internal:streamGenerateContent", "chat"),
+        Route("POST", "/v1internal:countTokens", "count_tokens"),
+        Route("POST", "**/models/{model}:countTokens", "count_tokens"),
+        Route("POST", "**/models/{model}:computeTokens", "count_tokens"),
+    ),
+    array_streams=True,
+    messages=(_CONTENTS,),
+    prompts=("systemInstruction", "system_instruction"),
+    tools=(("tools",), ("toolConfig", "tools"), ("tool_config", "tools")),
+    wrappers=("request", "generateContentRequest", "generate_content_request"),
+    choices=(("generationConfig", "candidateCount"),),
+    fields=("generationConfig", "request", "project", "usageMetadata", "modelVersion", "responseId", "candidates"),
+)

@@ -5,36 +5,10 @@ Sources: developers.openai.com/api/docs/guides/websocket-mode, platform.openai.c
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
-from sessiontap.llm.call import Family
+from sessiontap.llm.family import SocketGrammar
 from sessiontap.llm.pick import dig, parse, text, written
-
-
-class Grammar(NamedTuple):
-    """What begins and ends a family's turns."""
-
-    starts: frozenset[str] = frozenset()
-    ends: frozenset[str] = frozenset()
-    unasked: bool = False
-    """The server may begin a reply that no frame asked for."""
-    settings: str | None = None
-    """The client's frame whose `session` holds from then on."""
-
-
-RESPONSES = Grammar(
-    starts=frozenset({"response.create", "response.append"}),
-    ends=frozenset(f"response.{how}" for how in ("completed", "incomplete", "failed", "cancelled", "done")),
-)
-REALTIME = Grammar(
-    starts=frozenset({"response.create"}),
-    ends=frozenset({"response.done"}),
-    unasked=True,
-    settings="session.update",
-)
-GRAMMARS: dict[Family, Grammar] = {"openai-responses": RESPONSES, "realtime": REALTIME}
-OPAQUE = Grammar()
-"""A socket that is not taken apart: nothing begins a turn."""
 
 _ITEM = "conversation.item.create"
 
@@ -53,7 +27,7 @@ def merged(before: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def asking(lines: bytes, grammar: Grammar) -> dict[str, Any] | None:
+def asking(lines: bytes, grammar: SocketGrammar) -> dict[str, Any] | None:
     """What a turn's request asks for as one JSON object: the frame that asks; None where none does.
 
     Where a socket has settings, it is that frame with these as `session` and with the items that were added before it

@@ -6,7 +6,7 @@ value stands for a whole history up to its step, and a later request that goes o
 reply gives the value that the chain will have behind it. System prompts are apart, wherever they stand: they change on
 the way.
 
-Nothing here depends on the family: the shapes of all families are told apart by their keys.
+The shapes of all families are told apart by their keys (`families.messages_of`).
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from sessiontap.llm.canonical import (
     plain,
     run_digest,
 )
+from sessiontap.llm.families import CHOICES, SAID, WRAPPERS, messages_of, prompts_of
 from sessiontap.llm.markers import Purpose, goes_on, purpose_of
-from sessiontap.llm.messages import AGENT, ROLES, SAID, Role, messages_of, prompts_of
+from sessiontap.llm.messages import AGENT, ROLES, Role
 from sessiontap.llm.pick import count, parse, text
 
 START = b"\0" * 16
@@ -49,8 +50,6 @@ SHORTEST_HANDED = 20
 """Characters of a text that a sub-agent is recognised by: shorter ones anybody may say."""
 _SUBSTANTIAL = 40
 """Characters of a reply that is told from others by itself."""
-_CHOICES = (("n",), ("generationConfig", "candidateCount"), ("num_generations",))
-"""Where families say how many replies they want."""
 _LONGEST_LINE_TABLE = 256
 _SHORTEST_LINE = 24
 
@@ -168,9 +167,8 @@ def history(call: Call) -> History:
     body = call.json
     if not isinstance(body, dict):
         return History()
-    body = body["request"] if isinstance(body.get("request"), dict) else body  # Code Assist
-    if isinstance(inner := body.get("generateContentRequest", body.get("generate_content_request")), dict):
-        body = inner  # Gemini's countTokens
+    for key in WRAPPERS:
+        body = inner if isinstance(inner := body.get(key), dict) else body
     system: list[str] = [said for said in prompts_of(body) if not said.startswith(_BILLING)]
     steps: list[Step] = []
     opening: str | None = None
@@ -213,7 +211,7 @@ def history(call: Call) -> History:
         latest=latest,
         system=hashed,
         settings=digest(json_bytes([call.asked.model, call.asked.stream, call.endpoint.operation, rest])),
-        choices=any((count(body, *path) or 1) > 1 for path in _CHOICES),
+        choices=any((count(body, *path) or 1) > 1 for path in CHOICES),
         purpose=purpose_of(call, prompt, opening, latest),
         goes_on=goes_on(opening),
         declared=text(body, "conversation") or text(body, "conversation", "id"),

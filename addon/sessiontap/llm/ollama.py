@@ -15,6 +15,8 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm import openai_chat
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
+from sessiontap.llm.family import Family, Route
+from sessiontap.llm.messages import CHAT, PROMPT
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, dicts, dig, flag, items, parse, text
 from sessiontap.llm.streamed import pieces, streams
@@ -23,7 +25,7 @@ from sessiontap.llm.turn import Named, Seen, newest
 
 
 def asked(request: Request, body: Any) -> Asked:
-    """See `family.Reader`."""
+    """See `family.Family`."""
     if "/embed" in request.path:
         inputs = items(body, "input")
         newest_input = text(body, "input") or text(body, "prompt") or (text(inputs[-1]) if inputs else None)
@@ -62,7 +64,7 @@ def _tool_calls(message: Any) -> Iterator[ToolCall]:
 
 
 def reply(call: Call, response: Response) -> Reply:
-    """See `family.Reader`."""
+    """See `family.Family`."""
     problems: list[str] = []
     lines: Iterator[tuple[Any, int | None]]
     if streams(response):
@@ -101,3 +103,23 @@ def reply(call: Call, response: Response) -> Reply:
         first_token=first_token,
         problems=tuple(problems),
     )
+
+
+_PROVIDERS = ("ollama", None)
+
+FAMILY = Family(
+    "ollama",
+    asked,
+    reply,
+    routes=(
+        Route("POST", "/api/chat", "chat", _PROVIDERS),
+        Route("POST", "/api/generate", "text_completion", _PROVIDERS),
+        Route("POST", "/api/embed", "embeddings", _PROVIDERS),
+        Route("POST", "/api/embeddings", "embeddings", _PROVIDERS),
+    ),
+    provider="ollama",
+    messages=(CHAT, PROMPT),
+    prompts=("system",),
+    tools=(("tools",),),
+    fields=("prompt_eval_count", "eval_count", "done", "done_reason", "response"),
+)

@@ -14,9 +14,11 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall
 from sessiontap.llm.errors import error_inside
+from sessiontap.llm.family import Family, Route
+from sessiontap.llm.messages import CHAT
 from sessiontap.llm.openai_usage import cost_of, usage_of
 from sessiontap.llm.pick import dicts, dig, items, names, parse, place, text
-from sessiontap.llm.streamed import Piece, asked_for, pieces, streams
+from sessiontap.llm.streamed import StreamEvent, asked_for, pieces, streams
 from sessiontap.llm.toolcalls import Growing, arguments_of
 from sessiontap.llm.turn import nameless
 
@@ -24,7 +26,7 @@ _SYSTEM = ("system", "developer")
 
 
 def asked(request: Request, body: Any) -> Asked:
-    """See `family.Reader`."""
+    """See `family.Family`."""
     messages = items(body, "messages")
     results, message = _newest(messages)
     return Asked(
@@ -100,7 +102,7 @@ def _prompt(messages: list[Any]) -> str | None:
 
 
 def reply(call: Call, response: Response) -> Reply:
-    """See `family.Reader`."""
+    """See `family.Family`."""
     if streams(response):
         problems: list[str] = []
         return streamed(pieces(response, problems), response.complete, problems)
@@ -173,7 +175,7 @@ class _Calls:
             growing.parts.append(arguments_of(dig(delta, "custom", "input") if said is None else said) or "")
 
 
-def streamed(chunks: Iterable[Piece], complete: bool, problems: list[str]) -> Reply:
+def streamed(chunks: Iterable[StreamEvent], complete: bool, problems: list[str]) -> Reply:
     """A stream's chunks; Bedrock's, too, once they are taken out of their frames."""
     model = response_id = finish = tier = None
     error: CallError | None = None
@@ -228,3 +230,26 @@ _GENERATED = ("content", "tool_calls", "function_call", "reasoning_content", "re
 
 def _generated(delta: Any) -> bool:
     return isinstance(delta, dict) and any(delta.get(key) for key in _GENERATED)
+
+
+FAMILY = Family(
+    "openai-chat",
+    asked,
+    reply,
+    routes=(
+        # Azure: the deployment stands for the model. One that is called `chat` is not the path of chats.
+        Route("POST", "**/openai/deployments/{model}/chat/completions", "chat"),
+        Route("POST", "**/openai/deployments/{model}/completions", "text_completion", family="openai-completions"),
+        Route("POST", "**/publishers/{publisher}/models/{model}:rawPredict", "chat"),  # Vertex
+        Route("POST", "**/publishers/{publisher}/models/{model}:streamRawPredict", "chat"),
+        Route("POST", "**/v1/chat", "chat", ("writer",)),
+        Route("POST", "**/v1/completions", "text_completion", ("writer",), family="other"),
+        Route("POST", "**/prompts/{id}/completions", "chat", family="other"),
+        Route("POST", "**/chat/completions", "chat"),
+        Route("*", "**/chat/completions/{rest*}", "other", family="other"),
+    ),
+    messages=(CHAT,),
+    tools=(("tools",), ("functions",)),
+    choices=(("n",),),
+    fields=("n", "max_completion_tokens", "safety_identifier", "x_groq", "choices", "system_fingerprint"),
+)

@@ -7,6 +7,8 @@ from typing import Any
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Reply
 from sessiontap.llm.errors import error_inside
+from sessiontap.llm.family import Family, Route
+from sessiontap.llm.messages import PROMPT
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.openai_usage import cost_of, usage_of
 from sessiontap.llm.pick import dicts, dig, items, parse, place, text
@@ -14,7 +16,7 @@ from sessiontap.llm.streamed import asked_for, pieces, streams
 
 
 def asked(request: Request, body: Any) -> Asked:
-    """See `family.Reader`."""
+    """See `family.Family`."""
     prompts = items(body, "prompt")
     return Asked(
         model=text(body, "model"),
@@ -25,7 +27,7 @@ def asked(request: Request, body: Any) -> Asked:
 
 
 def reply(call: Call, response: Response) -> Reply:
-    """See `family.Reader`."""
+    """See `family.Family`."""
     problems: list[str] = []
     model = response_id = finish = tier = None
     said: list[str] = []
@@ -71,3 +73,15 @@ def _bodies(response: Response, problems: list[str]) -> list[tuple[Any, int | No
     if problem and response.complete:
         problems.append(f"the response is {problem}")
     return [(body, None)]
+
+
+FAMILY = Family(
+    "openai-completions",
+    asked,
+    reply,
+    routes=(
+        Route("POST", "**/fim/completions", "text_completion"),
+        Route("POST", "**/completions", "text_completion"),
+    ),
+    messages=(PROMPT,),
+)

@@ -7,12 +7,14 @@ from typing import Any
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, Reply, Usage
 from sessiontap.llm.errors import error_inside
+from sessiontap.llm.family import Family, Route
+from sessiontap.llm.openai_responses import INPUT
 from sessiontap.llm.openai_usage import cost_of, usage_of
 from sessiontap.llm.pick import count, dig, items, parse, text
 
 
 def asked(request: Request, body: Any) -> Asked:
-    """See `family.Reader`."""
+    """See `family.Family`."""
     inputs = items(body, "input")
     return Asked(
         model=text(body, "model"),
@@ -22,7 +24,7 @@ def asked(request: Request, body: Any) -> Asked:
 
 
 def reply(call: Call, response: Response) -> Reply:
-    """See `family.Reader`. Embeddings have no output: a stated 0 (Mistral) is left out."""
+    """See `family.Family`. Embeddings have no output: a stated 0 (Mistral) is left out."""
     if not response.body:
         return Reply()
     body, problem = parse(response.body)
@@ -39,3 +41,17 @@ def reply(call: Call, response: Response) -> Reply:
         cost_reported=cost_of(dig(body, "usage")),
         error=error_inside(body),
     )
+
+
+FAMILY = Family(
+    "openai-embeddings",
+    asked,
+    reply,
+    routes=(
+        Route("POST", "**/openai/deployments/{model}/embeddings", "embeddings"),  # Azure
+        Route("POST", "/ml/{version}/text/embeddings", "embeddings", family="other"),  # watsonx
+        Route("POST", "**/embeddings", "embeddings"),
+    ),
+    messages=(INPUT,),
+    fields=("dimensions", "encoding_format"),
+)

@@ -14,8 +14,10 @@ from typing import Any
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
+from sessiontap.llm.canonical import Called, Piece, pieces_of, result
 from sessiontap.llm.errors import error_inside
-from sessiontap.llm.grammar import RESPONSES
+from sessiontap.llm.family import Family, MessageShape, Route, SocketGrammar
+from sessiontap.llm.messages import AGENT, role_of
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.openai_usage import cost_of
 from sessiontap.llm.pick import count, dicts, dig, names, parse, place, text
@@ -34,17 +36,22 @@ CLIENT_CALLS: dict[str, str | None] = {
 """Items that ask the app to run something, and the tool's name where the item has none. Other `*_call` items were run
 by the provider: `web_search_call`, `file_search_call`, `code_interpreter_call`, `mcp_call`, ..."""
 
+SOCKET = SocketGrammar(
+    starts=frozenset({"response.create", "response.append"}),
+    ends=frozenset(f"response.{how}" for how in ("completed", "incomplete", "failed", "cancelled", "done")),
+)
+
 _TERMINAL = ("response.completed", "response.incomplete", "response.failed", "response.done", "response.cancelled")
 
 
 def asked(request: Request, body: Any) -> Asked:
-    """See `family.Reader`."""
+    """See `family.Family`."""
     given = dig(body, "input")
     given = [{"role": "user", "content": given}] if isinstance(given, str) else given
     answered, results, message = _newest(given if isinstance(given, list) else [])
     return Asked(
         model=text(body, "model"),
-        stream=True if text(body, "type") in RESPONSES.starts else asked_for(body),
+        stream=True if text(body, "type") in SOCKET.starts else asked_for(body),
         tools_offered=names(_offered(body)),
         tool_results=names(results),
         results=nameless([*zip(reversed(answered), results, strict=True)]),
@@ -130,7 +137,7 @@ def usage_of(usage: Any) -> Usage | None:
 
 
 def reply(call: Call, response: Response) -> Reply:
-    """See `family.Reader`."""
+    """See `family.Family`."""
     if call.endpoint.operation == "count_tokens" or not response.body:
         return Reply()
     if streams(response):
@@ -249,3 +256,55 @@ def _streamed(response: Response) -> Reply:
         first_token=first_token,
         problems=tuple(problems),
     )
+
+
+# Messages of the conversation --------------------------------------------------------------------------------------
+
+
+def _messages(body: dict[str, Any]) -> Iterator[tuple[str, list[Piece]]]:
+    given = body["input"]
+    for item in given if isinstance(given, list) else [given]:
+        yield _message(item)
+
+
+def _message(item: Any) -> tuple[str, list[Piece]]:
+    """An input item. Reasoning, references and calls of the provider's own tools count for nothing: they are not in the
+    reply as it is read either."""
+    if not isinstance(item, dict):
+        return "user", pieces_of(item)
+    kind = item.get("type")
+    if kind == "agent_message":
+        return AGENT, pieces_of(item.get("content"))
+    if not isinstance(kind, str) or kind == "message" or "role" in item:
+        return role_of(item), pieces_of(item.get("content"))
+    if kind.endswith("_call_output"):
+        return "tool", [result(text(item, "call_id"), item.get("output"))]
+    if kind.endswith("_call") and (call_id := text(item, "call_id")):
+        given = next((item[key] for key in ("arguments", "input", "action", "operation") if key in item), None)
+        return "assistant", [Called(text(item, "name") or kind.removesuffix("_call"), given, call_id)]
+    if kind.endswith("_call") or kind in ("reasoning", "item_reference", "mcp_list_tools"):
+        return "assistant", []
+    return "user", pieces_of(item)
+
+
+INPUT = MessageShape(("input",), lambda body: "input" in body, _messages)
+"""Input items; of embeddings the texts."""
+
+FAMILY = Family(
+    "openai-responses",
+    asked,
+    reply,
+    routes=(
+        Route("POST", "**/responses", "chat"),
+        Route("GET", "**/responses", "chat"),  # the WebSocket's upgrade
+        Route("POST", "**/responses/compact", "chat"),
+        Route("POST", "**/responses/input_tokens", "count_tokens"),
+        Route("POST", "**/responses/{id}/cancel", "other"),
+        Route("GET", "**/responses/{id}", "other"),
+    ),
+    socket=SOCKET,
+    messages=(INPUT,),
+    prompts=("instructions",),
+    tools=(("tools",),),
+    fields=("previous_response_id", "conversation", "max_output_tokens", "output", "status"),
+)

@@ -12,6 +12,9 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm import openai_chat, openai_completions
 from sessiontap.llm.call import Asked, Call, Reply, Usage
 from sessiontap.llm.errors import error_inside
+from sessiontap.llm.family import Family, Route
+from sessiontap.llm.messages import CHAT, PROMPT
+from sessiontap.llm.openai_responses import INPUT
 from sessiontap.llm.pick import count, counts, dig, flag, parse, text
 from sessiontap.llm.sniff import body_kind
 from sessiontap.llm.streamed import pieces, streams
@@ -55,7 +58,7 @@ SHAPES: tuple[Shape, ...] = (
 
 
 def asked(request: Request, body: Any) -> Asked:
-    """See `family.Reader`."""
+    """See `family.Family`."""
     return Asked(
         model=text(body, "model") or text(body, "model_id"),
         stream=flag(body, "stream"),
@@ -64,7 +67,7 @@ def asked(request: Request, body: Any) -> Asked:
 
 
 def reply(call: Call, response: Response) -> Reply:
-    """See `family.Reader`."""
+    """See `family.Family`."""
     if call.endpoint.operation not in ("chat", "text_completion"):
         return _error_only(response)
     if streams(response):
@@ -159,3 +162,57 @@ def _streamed(call: Call, response: Response) -> Reply:
         first_token=first_token,
         problems=tuple(problems),
     )
+
+
+FAMILY = Family(
+    "other",
+    asked,
+    reply,
+    routes=(
+        # Azure
+        Route("POST", "**/openai/deployments/{model}/images/{action}", "image"),
+        Route("POST", "**/openai/deployments/{model}/audio/{action}", "audio"),
+        # Anthropic
+        Route("*", "**/v1/messages/batches", "batch"),
+        Route("*", "**/v1/messages/batches/{rest*}", "batch"),
+        Route("POST", "/v1/complete", "text_completion"),
+        # Gemini and Vertex
+        Route("POST", "**/models/{model}:embedContent", "embeddings"),
+        Route("POST", "**/models/{model}:batchEmbedContents", "embeddings"),
+        Route("POST", "**/models/{model}:asyncBatchEmbedContent", "batch"),
+        Route("POST", "**/models/{model}:batchGenerateContent", "batch"),
+        Route("POST", "**/models/{model}:predict", "other", by_model=True),
+        Route("POST", "**/models/{model}:predictLongRunning", "other"),
+        Route("POST", "/{version}/interactions", "chat"),
+        Route("GET", "/ws/google.ai.generativelanguage.{version}.GenerativeService.BidiGenerateContent", "realtime"),
+        # Bedrock
+        Route("POST", "/knowledgebases/{id}/retrieve", "vector_search"),
+        Route("POST", "/rerank", "rerank"),
+        # Cohere
+        Route("*", "**/v1/embed-jobs", "batch", ("cohere",)),
+        # Aleph Alpha, watsonx
+        Route("POST", "/complete", "text_completion", ("alephalpha",)),
+        Route("POST", "/ml/{version}/generation/text", "text_completion"),
+        Route("POST", "/ml/{version}/generation/text_stream", "text_completion"),
+        Route("POST", "/ml/{version}/text/generation", "text_completion"),
+        Route("POST", "/ml/{version}/text/generation_stream", "text_completion"),
+        Route("POST", "/ml/{version}/text/chat", "chat"),
+        Route("POST", "/ml/{version}/text/chat_stream", "chat"),
+        # OpenAI and all that speak it
+        Route("*", "**/realtime/{rest*}", "realtime"),
+        Route("*", "**/images/{rest*}", "image"),
+        Route("*", "**/audio/{rest*}", "audio"),
+        Route("POST", "**/moderations", "moderation"),
+        Route("POST", "**/rerank", "rerank"),
+        Route("POST", "**/reranking", "rerank"),
+        Route("*", "**/batches", "batch"),
+        Route("*", "**/batches/{rest*}", "batch"),
+        Route("*", "**/vector_stores/{id}/search", "vector_search"),
+        Route("*", "**/vector_stores/{id}/files", "other"),
+        Route("*", "**/files", "file"),
+        Route("*", "**/files/{rest*}", "file"),
+        Route("*", "**/uploads", "file"),
+        Route("*", "**/uploads/{rest*}", "file"),
+    ),
+    messages=(CHAT, INPUT, PROMPT),
+)

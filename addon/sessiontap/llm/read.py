@@ -6,43 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 from sessiontap.exchange import Request, Response
-from sessiontap.llm import (
-    anthropic_messages,
-    bedrock_converse,
-    bedrock_invoke,
-    cohere,
-    gemini,
-    ollama,
-    openai_chat,
-    openai_completions,
-    openai_embeddings,
-    openai_responses,
-    other,
-    realtime,
-)
 from sessiontap.llm.agents import agent_of
-from sessiontap.llm.call import Asked, Billed, Call, Endpoint, Family, Reply
-from sessiontap.llm.errors import error_of
-from sessiontap.llm.family import Reader
-from sessiontap.llm.grammar import GRAMMARS, asking
+from sessiontap.llm.call import Asked, Billed, Call, Endpoint, Reply
+from sessiontap.llm.families import family_of, socket_of
+from sessiontap.llm.grammar import asking
 from sessiontap.llm.pick import parse
 from sessiontap.llm.sniff import STREAMS, body_kind, reply_kind
-
-READERS: dict[Family, Reader] = {
-    "openai-chat": openai_chat,
-    "openai-completions": openai_completions,
-    "openai-responses": openai_responses,
-    "openai-embeddings": openai_embeddings,
-    "anthropic-messages": anthropic_messages,
-    "gemini": gemini,
-    "bedrock-converse": bedrock_converse,
-    "bedrock-invoke": bedrock_invoke,
-    "cohere": cohere,
-    "ollama": ollama,
-    "realtime": realtime,
-    "other": other,
-}
-"""A family without a module of its own is read by `other`."""
 
 _LOGIN = "oauth-"
 """In `anthropic-beta`: Claude Code sends it with a Claude login, and not with a key."""
@@ -56,7 +25,7 @@ def read_request(request: Request, endpoint: Endpoint) -> Call:
     asked, agent, misread = Asked(), None, False
     try:
         agent = agent_of(request.headers, body)
-        asked = READERS.get(endpoint.family, other).asked(request, body)
+        asked = family_of(endpoint.family).asked(request, body)
     except Exception as fault:
         problems, misread = (*problems, _fault(endpoint, "request", fault)), True
     if endpoint.model and not asked.model:
@@ -82,8 +51,8 @@ def read_reply(call: Call, request: Request, response: Response) -> Reply:
     try:
         stream = _is_stream(call, response)
         if response.status >= 400:
-            return Reply(stream=stream, error=error_of(response))
-        reply = READERS.get(call.endpoint.family, other).reply(call, response)
+            return Reply(stream=stream, error=family_of(call.endpoint.family).error(response))
+        reply = family_of(call.endpoint.family).reply(call, response)
     except Exception as fault:
         return Reply(stream=stream, problems=(_fault(call.endpoint, "response", fault),))
     if reply.usage and _LOGIN in (request.headers.get("anthropic-beta") or ""):
@@ -94,13 +63,13 @@ def read_reply(call: Call, request: Request, response: Response) -> Reply:
 def _is_stream(call: Call, response: Response) -> bool | None:
     """SSE, JSON lines or event-stream frames; None where too little came to tell (JSON may be the first of many lines).
 
-    Nor can Gemini's JSON array be told from a whole reply: it is both.
+    Nor can a JSON array be told from a whole reply if the family's streams may come as one.
     """
     content_type, body = response.headers.get("content-type"), response.body
     if not response.complete and len(body) < (1 if content_type else _ENOUGH):
         return None
     kind = reply_kind(response)
-    if kind == "json" and call.endpoint.family == "gemini" and body.lstrip().startswith(b"["):
+    if kind == "json" and family_of(call.endpoint.family).array_streams and body.lstrip().startswith(b"["):
         return None
     if kind == "json" and not content_type and not response.complete:
         return None
@@ -116,7 +85,7 @@ def _json(request: Request, endpoint: Endpoint) -> tuple[Any, tuple[str, ...]]:
     if not body:
         return None, ()
     kind = body_kind(request.headers.get("content-type"), body)
-    if request.method == "GET" and (grammar := GRAMMARS.get(endpoint.family)) is not None:
+    if request.method == "GET" and (grammar := socket_of(endpoint.family)) is not None:
         return asking(body, grammar), ()
     if kind not in ("json", "text"):
         return None, ()

@@ -14,7 +14,8 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
-from sessiontap.llm.openai_responses import tool_name
+from sessiontap.llm.family import Family, Route, SocketGrammar
+from sessiontap.llm.openai_responses import INPUT, tool_name
 from sessiontap.llm.pick import count, dicts, dig, first_count, names, text
 from sessiontap.llm.streamed import pieces
 from sessiontap.llm.turn import nameless
@@ -33,7 +34,7 @@ _MODEL_PARAMETERS = ("model", "deployment")
 
 
 def asked(request: Request, body: Any) -> Asked:
-    """See `family.Reader`. `body` is what `grammar.asking` makes of the frames."""
+    """See `family.Family`. `body` is what `grammar.asking` makes of the frames."""
     session, wish = dig(body, "session"), dig(body, "response")
     items = list(dicts(body, "input"))
     answered = [text(item, "call_id") for item in items if item.get("type") == "function_call_output"]
@@ -86,7 +87,7 @@ class _Item:
 
 
 def reply(call: Call, response: Response) -> Reply:
-    """See `family.Reader`."""
+    """See `family.Family`."""
     problems: list[str] = []
     items: dict[str, _Item] = {}
     model = response_id = None
@@ -158,3 +159,21 @@ def usage_of(usage: Any) -> Usage | None:
         ),
     )
     return None if found == Usage() else found
+
+
+FAMILY = Family(
+    "realtime",
+    asked,
+    reply,
+    routes=(
+        Route("GET", "**/openai/realtime", "realtime"),  # Azure
+        Route("GET", "**/realtime", "realtime"),
+    ),
+    socket=SocketGrammar(
+        starts=frozenset({"response.create"}),
+        ends=frozenset({"response.done"}),
+        unasked=True,
+        settings="session.update",
+    ),
+    messages=(INPUT,),
+)

@@ -14,7 +14,7 @@ _SAID = 3
 """Damaged events that are told one by one; a count for the rest."""
 
 
-class Piece(NamedTuple):
+class StreamEvent(NamedTuple):
     value: dict[str, Any]
     name: str | None
     """The SSE event's name."""
@@ -32,7 +32,7 @@ def asked_for(body: Any) -> bool | None:
     return flag(body, "stream") if dig(body, "stream") is not None or not isinstance(body, dict) else False
 
 
-def pieces(response: Response, problems: list[str]) -> Iterator[Piece]:
+def pieces(response: Response, problems: list[str]) -> Iterator[StreamEvent]:
     """The JSON objects of a stream, in order; `[DONE]` is left out, what cannot be read goes into `problems`.
 
     A last event without its end is taken if it is whole JSON all the same, else it counts only against a body that
@@ -42,7 +42,7 @@ def pieces(response: Response, problems: list[str]) -> Iterator[Piece]:
     for data, name, end, complete in _raw(response):
         value, problem = parse(data)
         if isinstance(value, dict):
-            yield Piece(value, name, end)
+            yield StreamEvent(value, name, end)
         elif problem is None or data.strip() in (b"[DONE]", b""):
             continue
         elif complete:

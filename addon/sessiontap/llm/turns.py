@@ -23,9 +23,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sessiontap.llm.call import Family
+from sessiontap.llm.families import socket_of
+from sessiontap.llm.family import SocketGrammar
 from sessiontap.llm.frames import Frame, Lines, Seen, line_of, look
-from sessiontap.llm.grammar import GRAMMARS, OPAQUE, merged, settings_line
+from sessiontap.llm.grammar import merged, settings_line
 from sessiontap.llm.pick import parse, text
 
 CAP = 100 * 1024 * 1024
@@ -41,6 +42,8 @@ SETTINGS_CAP = 256 * 1024
 
 Begun = Literal["begun", "over"]
 
+_OPAQUE = SocketGrammar()
+"""A socket that is not taken apart: nothing begins a turn."""
 _BUSY = "conversation_already_has_active_response"
 
 
@@ -77,8 +80,8 @@ class Turn:
 class Turns:
     """The turns of one socket. Damaged frames, unknown types, answers to nothing: nothing raises."""
 
-    def __init__(self, family: Family, cap: int = CAP) -> None:
-        self.grammar = GRAMMARS.get(family, OPAQUE)
+    def __init__(self, family: str, cap: int = CAP) -> None:
+        self.grammar = socket_of(family) or _OPAQUE
         self.waiting: deque[Turn] = deque()
         """Asked for, oldest first; no reply has begun."""
         self.open: dict[str, Turn] = {}

@@ -1,0 +1,73 @@
+"""The list of wire families, and the tables that reading, routing, histories and comparisons take from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+from sessiontap.llm.canonical import Piece, Text, pieces_of
+from sessiontap.llm.family import Family, MessageShape, SocketGrammar
+
+MODULES = (
+    "anthropic_messages",
+    "gemini",
+    "openai_chat",
+    "openai_responses",
+    "bedrock_converse",
+    "cohere",
+    "bedrock_invoke",
+    "ollama",
+    "openai_completions",
+    "openai_embeddings",
+    "realtime",
+    "other",
+)
+"""The module of each family. The order decides: of the routes and of the message shapes the first that fits wins."""
+
+FAMILIES: tuple[Family, ...] = tuple(import_module(f"sessiontap.llm.{module}").FAMILY for module in MODULES)
+BY_NAME: dict[str, Family] = {family.name: family for family in FAMILIES}
+
+MESSAGE_SHAPES: tuple[MessageShape, ...] = tuple(
+    dict.fromkeys(shape for family in FAMILIES for shape in family.messages),
+)
+PROMPTS: tuple[str, ...] = tuple(dict.fromkeys(key for family in FAMILIES for key in family.prompts))
+TOOLS: tuple[tuple[str, ...], ...] = tuple(dict.fromkeys(path for family in FAMILIES for path in family.tools))
+WRAPPERS: tuple[str, ...] = tuple(dict.fromkeys(key for family in FAMILIES for key in family.wrappers))
+CHOICES: tuple[tuple[str, ...], ...] = tuple(dict.fromkeys(path for family in FAMILIES for path in family.choices))
+FIELDS: tuple[str, ...] = tuple(dict.fromkeys(key for family in FAMILIES for key in family.fields))
+MESSAGES: tuple[str, ...] = tuple(dict.fromkeys(key for shape in MESSAGE_SHAPES for key in shape.keys))
+"""Fields of a body that hold messages, in any family."""
+SAID = frozenset((*MESSAGES, *PROMPTS, "stream", "model"))
+"""Fields of a body that hold what was said; all others are settings."""
+
+
+def family_of(name: str) -> Family:
+    """Return the family of that name; `other` for a name that a newer version may have recorded."""
+    return BY_NAME.get(name) or BY_NAME["other"]
+
+
+def socket_of(name: str) -> SocketGrammar | None:
+    """Return the grammar of a family's WebSockets, or None."""
+    family = BY_NAME.get(name)
+    return family.socket if family else None
+
+
+def shape_of(body: dict[str, Any]) -> MessageShape | None:
+    """Return the form of the messages in a body."""
+    return next((shape for shape in MESSAGE_SHAPES if shape.fits(body)), None)
+
+
+def messages_of(body: dict[str, Any]) -> Iterator[tuple[str, list[Piece]]]:
+    """Yield (role, pieces) of each message or item of a body, in order."""
+    shape = shape_of(body)
+    return shape.read(body) if shape else iter(())
+
+
+def prompts_of(body: dict[str, Any]) -> Iterator[str]:
+    """Yield the system prompts that stand outside the messages."""
+    for key in PROMPTS:
+        content = body.get(key)
+        if isinstance(content, dict) and isinstance(content.get("parts"), list):
+            content = content["parts"]
+        yield from (piece.said for piece in pieces_of(content) if isinstance(piece, Text))
