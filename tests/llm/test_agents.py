@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -174,6 +176,9 @@ def test_an_id_of_256_characters_is_usable() -> None:
     assert found.session == "x" * 256
 
 
-def test_every_client_is_listed_once() -> None:
-    names = [client.name for client in AGENTS]
+def test_every_agent_is_listed_once_and_the_document_tells_of_it() -> None:
+    names = [agent.name for agent in AGENTS]
+    document = (Path(__file__).parents[2] / "docs" / "agents.md").read_text(encoding="utf-8")
+    heading, *told = re.findall(r"^\| `([\w-]+)` \|", document, re.MULTILINE)
+    assert (heading, told) == ("agent", names)
     assert len(names) == len(set(names))

@@ -12,6 +12,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from sessiontap.linear_regex import BytesRegex, RegexError
+from sessiontap.llm.agents import AGENTS
 from sessiontap.llm.call import OPERATIONS
 from sessiontap.rules import duration
 from sessiontap.rules.kinds import Choice, Either, Field, Flag, Json, Kind, ListOf, MapOf, Record, Ref, Text, Whole
@@ -191,7 +192,7 @@ MATCH = Record((
     Field("operation", _any(_operation, examples=list(OPERATIONS)), "What is asked for.", examples=("chat",)),
     Field("model", GLOB, "The requested model.", examples=("gpt-4*",)),
     Field("stream", Flag(), "The request asks for a stream."),
-    Field("agent", GLOB, "A known client.", examples=("claude-code", "codex", "opencode", "gemini-cli")),
+    Field("agent", GLOB, "A known client.", examples=tuple(agent.name for agent in AGENTS)),
     Field("subagent", GLOB, "The known client's sub-agent type."),
     Field("offers", GLOB, "A tool that the request offers."),
     Field("tool_result", GLOB, "A tool whose result stands after the last assistant message."),
