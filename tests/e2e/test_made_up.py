@@ -22,8 +22,8 @@ from collections.abc import Iterator
 
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, Reply, Usage
-from sessiontap.llm.canonical import Piece, Text
-from sessiontap.llm.family import Family, MessageShape, Route
+from sessiontap.llm.canonical import MessagePiece, TextPiece
+from sessiontap.llm.family import Family, MessageShape, FamilyRoute
 from sessiontap.llm.pick import count, dicts, parse, text
 
 
@@ -38,17 +38,17 @@ def reply(call: Call, response: Response) -> Reply:
     return Reply(response_model=text(body, "actor"), text=text(body, "line"), usage=usage)
 
 
-def messages(body: dict[str, Any]) -> Iterator[tuple[str, list[Piece]]]:
+def messages(body: dict[str, Any]) -> Iterator[tuple[str, list[MessagePiece]]]:
     for one in dicts(body, "play"):
         role = "assistant" if text(one, "by") == "actor" else "user"
-        yield role, [Text(text(one, "line") or "")]
+        yield role, [TextPiece(text(one, "line") or "")]
 
 
 FAMILY = Family(
     "theatre",
     asked,
     reply,
-    routes=(Route("POST", "/stage/{model}/speak", "chat"),),
+    routes=(FamilyRoute("POST", "/stage/{model}/speak", "chat"),),
     messages=(MessageShape(("play",), lambda body: isinstance(body.get("play"), list), messages),),
 )
 '''
@@ -62,8 +62,8 @@ from sessiontap.llm.agent_signs import KnownAgent, field, sends
 AGENTS = (KnownAgent("prompter", signs=(sends("x-stage"),), session=(field("evening"),)),)
 '''
 ADDED = (
-    ("made_up_theatre.py", FAMILY, "families.py", 'MODULES = (\n', '    "made_up_theatre",\n'),
-    ("made_up_prompter.py", AGENT, "agents.py", 'MODULES = (\n', '    "made_up_prompter",\n'),
+    ("made_up_theatre.py", FAMILY, "families.py", "MODULES = (\n", '    "made_up_theatre",\n'),
+    ("made_up_prompter.py", AGENT, "agents.py", "MODULES = (\n", '    "made_up_prompter",\n'),
 )
 """File and its text; the file with the list, the line before, and the line that is added."""
 

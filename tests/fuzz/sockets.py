@@ -18,9 +18,9 @@ from tests.fuzz.rounds import Case, Make, Wrong
 
 from sessiontap.exchange import Headers, Request, Response
 from sessiontap.llm.call import Endpoint
-from sessiontap.llm.frames import Frame
+from sessiontap.llm.frames import SocketFrame
 from sessiontap.llm.read import read_reply, read_request
-from sessiontap.llm.turns import Turn, Turns
+from sessiontap.llm.turns import SocketTurn, SocketTurns
 
 FAMILIES: tuple[tuple[str, str], ...] = (
     ("realtime", "/v1/realtime?model=m"), ("openai-responses", "/v1/responses"), ("other", "/v1/socket"),
@@ -54,7 +54,7 @@ def prepare(corpus: Path | None) -> Make:
     return make
 
 
-def _frame(chance: Random, at: int, item: Item, values: list[Any]) -> Frame:
+def _frame(chance: Random, at: int, item: Item, values: list[Any]) -> SocketFrame:
     from_client, value = item
     if chance.random() < 0.15:
         value = mutate.changed(chance, value, values)
@@ -69,14 +69,14 @@ def _frame(chance: Random, at: int, item: Item, values: list[Any]) -> Frame:
         data = json.dumps(
             {"type": "response.output_audio.delta", "delta": "QUJD" * 5000, "audio": "QUJD" * 99}
         ).encode()
-    return Frame(chance.choice((at, at, at, 0, 10**18)), from_client, data, chance.random() > 0.03)
+    return SocketFrame(chance.choice((at, at, at, 0, 10**18)), from_client, data, chance.random() > 0.03)
 
 
-def run(family: str, path: str, frames: list[Frame], cap: int) -> None:
+def run(family: str, path: str, frames: list[SocketFrame], cap: int) -> None:
     """Feed the frames, read the turns. Raises `Wrong`."""
-    socket = Turns(family, cap)
-    begun: list[Turn] = []
-    over: list[Turn] = []
+    socket = SocketTurns(family, cap)
+    begun: list[SocketTurn] = []
+    over: list[SocketTurn] = []
     for frame in frames:
         for what, turn in socket.frame(frame):
             (begun if what == "begun" else over).append(turn)
@@ -93,7 +93,7 @@ def run(family: str, path: str, frames: list[Frame], cap: int) -> None:
         _read(family, path, turn)
 
 
-def _read(family: str, path: str, turn: Turn) -> None:
+def _read(family: str, path: str, turn: SocketTurn) -> None:
     request = Request("GET", "api.openai.com", path, HEADERS, bytes(turn.request.data))
     call = read_request(request, Endpoint("openai", family, "chat", path))
     response = Response(101, HEADERS, bytes(turn.reply.data), turn.ended)

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessiontap.llm.canonical import Called, Media, Result, Text, gist, message_digest, pieces_of, plain, run_digest
+from sessiontap.llm.canonical import (
+    CallPiece,
+    MediaPiece,
+    ResultPiece,
+    TextPiece,
+    gist,
+    message_digest,
+    pieces_of,
+    plain,
+    run_digest,
+)
 
 PNG = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aWs="}}
 
@@ -36,13 +46,15 @@ def test_many_openings_without_an_end_cost_no_more_than_their_length() -> None:
 @pytest.mark.parametrize(
     ("content", "pieces"),
     [
-        pytest.param("Hello", [Text("Hello")], id="a string"),
-        pytest.param([{"type": "text", "text": "Hello"}], [Text("Hello")], id="a part"),
-        pytest.param([{"type": "input_text", "text": "Hello"}], [Text("Hello")], id="a part of the Responses API"),
-        pytest.param([{"text": "Hello"}], [Text("Hello")], id="a part without a type"),
-        pytest.param(["Hello"], [Text("Hello")], id="a list of strings"),
+        pytest.param("Hello", [TextPiece("Hello")], id="a string"),
+        pytest.param([{"type": "text", "text": "Hello"}], [TextPiece("Hello")], id="a part"),
+        pytest.param([{"type": "input_text", "text": "Hello"}], [TextPiece("Hello")], id="a part of the Responses API"),
+        pytest.param([{"text": "Hello"}], [TextPiece("Hello")], id="a part without a type"),
+        pytest.param(["Hello"], [TextPiece("Hello")], id="a list of strings"),
         pytest.param(
-            [{"type": "text", "text": "Hello", "cache_control": {"type": "ephemeral"}}], [Text("Hello")], id="cached"
+            [{"type": "text", "text": "Hello", "cache_control": {"type": "ephemeral"}}],
+            [TextPiece("Hello")],
+            id="cached",
         ),
         pytest.param([{"type": "thinking", "thinking": "Hm", "signature": "x"}], [], id="reasoning"),
         pytest.param([{"text": "Hm", "thought": True}], [], id="Gemini's thought"),
@@ -51,30 +63,30 @@ def test_many_openings_without_an_end_cost_no_more_than_their_length() -> None:
         pytest.param([{"type": "server_tool_use", "name": "web_search"}], [], id="what the provider ran"),
         pytest.param(
             [{"type": "tool_use", "id": "t1", "name": "look", "input": {"a": 1}}],
-            [Called("look", {"a": 1}, "t1")],
+            [CallPiece("look", {"a": 1}, "t1")],
             id="Anthropic's call",
         ),
         pytest.param(
             [{"toolUse": {"toolUseId": "t1", "name": "look", "input": {"a": 1}}}],
-            [Called("look", {"a": 1}, "t1")],
+            [CallPiece("look", {"a": 1}, "t1")],
             id="Bedrock's call",
         ),
         pytest.param(
             [{"functionCall": {"name": "look", "args": {"a": 1}}, "thoughtSignature": "x"}],
-            [Called("look", {"a": 1}, None)],
+            [CallPiece("look", {"a": 1}, None)],
             id="Gemini's call",
         ),
         pytest.param(None, [], id="nothing"),
-        pytest.param([None, 7, [], {}], [Media(pieces_of([{}])[0].digest)], id="nonsense"),  # type: ignore[union-attr]
+        pytest.param([None, 7, [], {}], [MediaPiece(pieces_of([{}])[0].digest)], id="nonsense"),  # type: ignore[union-attr]
     ],
 )
 def test_pieces(content: Any, pieces: list[Any]) -> None:
     assert pieces_of(content) == pieces
 
 
-def result_of(part: dict[str, Any]) -> Result:
+def result_of(part: dict[str, Any]) -> ResultPiece:
     [found] = pieces_of([part])
-    assert isinstance(found, Result)
+    assert isinstance(found, ResultPiece)
     return found
 
 
@@ -174,6 +186,6 @@ def test_no_content_raises(content: Any) -> None:
 
 @given(st.lists(st.text(alphabet="ab\0", min_size=1).filter(str.strip), max_size=4))
 def test_pieces_do_not_run_together(texts: list[str]) -> None:
-    pieces = [Text(text) for text in texts]
-    joined = [Text("".join(texts))] if texts else []
+    pieces = [TextPiece(text) for text in texts]
+    joined = [TextPiece("".join(texts))] if texts else []
     assert (message_digest("user", pieces) == message_digest("user", joined)) is (pieces == joined)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sessiontap.llm.compare import Difference, Message, Part, Value, changed_values, compare
+from sessiontap.llm.compare import Difference, MessageChange, PartChange, ValueChange, changed_values, compare
 
-SAME = Message("same", "user", 0, 0, 1)
+SAME = MessageChange("same", "user", 0, 0, 1)
 
 
 def chat(*messages: tuple[str, str], **more: Any) -> dict[str, Any]:
@@ -89,8 +89,8 @@ def test_what_is_the_same_is_counted() -> None:
     found = compare(chat(*history), chat(*history, ("assistant", "An answer.")))
 
     assert found.messages == (
-        Message("same", "user", 0, 0, 198),
-        Message("added", "assistant", after=198, lines=("An answer.",)),
+        MessageChange("same", "user", 0, 0, 198),
+        MessageChange("added", "assistant", after=198, lines=("An answer.",)),
     )
 
 
@@ -105,7 +105,7 @@ def test_what_is_the_same_is_counted() -> None:
 def test_the_same_in_another_way_is_the_same_and_is_counted(written: Any) -> None:
     found = compare(chat(("user", "hello")), {"model": "m", "messages": [{"role": "user", "content": written}]})
 
-    assert found.messages == (Message("same", "user", 0, 0, 1, rewritten=1),)
+    assert found.messages == (MessageChange("same", "user", 0, 0, 1, rewritten=1),)
     assert found.is_empty
 
 
@@ -164,17 +164,17 @@ def test_messages_come_go_and_change(before: Any, after: Any, expected: Any) -> 
     ("before", "after", "expected"),
     [
         ({"system": "Be good."}, {"system": [{"type": "text", "text": "Be good."}]}, None),
-        ({}, {"instructions": "Be good."}, Part("added", "system prompt", ("Be good.",))),
-        ({"system": "Be good."}, {}, Part("removed", "system prompt", ("Be good.",))),
+        ({}, {"instructions": "Be good."}, PartChange("added", "system prompt", ("Be good.",))),
+        ({"system": "Be good."}, {}, PartChange("removed", "system prompt", ("Be good.",))),
         (
             {"systemInstruction": {"parts": [{"text": "Be good."}]}},
             {"systemInstruction": {"parts": [{"text": "Be bad."}]}},
-            Part("changed", "system prompt", ("@@ -1 +1 @@", "-Be good.", "+Be bad.")),
+            PartChange("changed", "system prompt", ("@@ -1 +1 @@", "-Be good.", "+Be bad.")),
         ),
     ],
     ids=["the same", "added", "removed", "changed"],
 )
-def test_system_prompt(before: Any, after: Any, expected: Part | None) -> None:
+def test_system_prompt(before: Any, after: Any, expected: PartChange | None) -> None:
     assert compare(before, after).system == expected
 
 
@@ -212,19 +212,19 @@ def test_tools_of_one_name_are_two() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
-        ({"temperature": 1}, {"temperature": 0.5}, [Value("changed", "temperature", 1, 0.5)]),
-        ({}, {"stream": True}, [Value("added", "stream", after=True)]),
-        ({"stop": ["a"]}, {}, [Value("removed", "stop", before=["a"])]),
-        ({"n": None}, {}, [Value("removed", "n")]),
-        ({"n": 1}, {"n": True}, [Value("changed", "n", 1, True)]),
+        ({"temperature": 1}, {"temperature": 0.5}, [ValueChange("changed", "temperature", 1, 0.5)]),
+        ({}, {"stream": True}, [ValueChange("added", "stream", after=True)]),
+        ({"stop": ["a"]}, {}, [ValueChange("removed", "stop", before=["a"])]),
+        ({"n": None}, {}, [ValueChange("removed", "n")]),
+        ({"n": 1}, {"n": True}, [ValueChange("changed", "n", 1, True)]),
         ({"n": 1}, {"n": 1.0}, []),
-        ({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}, [Value("changed", "a.c", 2, 3)]),
-        ([{"a": 1}, {"a": 2}], [{"a": 1}, {"a": 3}], [Value("changed", "[1].a", 2, 3)]),
-        ("x", "y", [Value("changed", "", "x", "y")]),
-        ({"a": {}}, {"a": {"b": 1}}, [Value("removed", "a", before={}), Value("added", "a.b", after=1)]),
+        ({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}, [ValueChange("changed", "a.c", 2, 3)]),
+        ([{"a": 1}, {"a": 2}], [{"a": 1}, {"a": 3}], [ValueChange("changed", "[1].a", 2, 3)]),
+        ("x", "y", [ValueChange("changed", "", "x", "y")]),
+        ({"a": {}}, {"a": {"b": 1}}, [ValueChange("removed", "a", before={}), ValueChange("added", "a.b", after=1)]),
     ],
 )  # fmt: skip
-def test_values(before: Any, after: Any, expected: list[Value]) -> None:
+def test_values(before: Any, after: Any, expected: list[ValueChange]) -> None:
     assert list(changed_values(before, after)) == expected
 
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from tests.llm.llm_frames import EVENTSTREAM, Typed, error, event, exception, frame
 
 from sessiontap.exchange import Headers, Response
-from sessiontap.llm.eventstream import Event, events, frames
+from sessiontap.llm.eventstream import EventStreamMessage, events, frames
 
 
-def read_all(body: bytes, complete: bool = True) -> tuple[list[Event], list[str]]:
+def read_all(body: bytes, complete: bool = True) -> tuple[list[EventStreamMessage], list[str]]:
     problems: list[str] = []
     response = Response(200, Headers([("content-type", EVENTSTREAM)]), body, complete)
     return list(events(response, problems)), problems

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sessiontap.llm import turns
-from sessiontap.llm.frames import Frame
-from sessiontap.llm.turns import Turn, Turns
+from sessiontap.llm.frames import SocketFrame
+from sessiontap.llm.turns import SocketTurn, SocketTurns
 
 RESPONSES: str = "openai-responses"
 REALTIME: str = "realtime"
@@ -29,16 +29,16 @@ def created(id: str) -> str:
     return CREATED.replace("r1", id)
 
 
-def feed(socket: Turns, *lines: str) -> list[Turn]:
+def feed(socket: SocketTurns, *lines: str) -> list[SocketTurn]:
     """The turns that are over after the frames; a frame's time is its number."""
-    over: list[Turn] = []
+    over: list[SocketTurn] = []
     for number, line in enumerate(lines):
-        frame = Frame(number, line[0] == ">", line[1:].encode())
+        frame = SocketFrame(number, line[0] == ">", line[1:].encode())
         over += [turn for what, turn in socket.frame(frame) if what == "over"]
     return over
 
 
-def shown(turn: Turn) -> tuple[str, str]:
+def shown(turn: SocketTurn) -> tuple[str, str]:
     """Request and reply of a turn, each frame by the last word of its type."""
     return tuple(
         " ".join(str(json.loads(line)["type"]).rpartition(".")[2] for line in lines.data.splitlines())
@@ -137,10 +137,8 @@ def shown(turn: Turn) -> tuple[str, str]:
         "a family that is not taken apart",
     ],
 )
-def test_turns(
-    family: str, frames: list[str], over: list[tuple[str, str]], left: list[tuple[str, str]]
-) -> None:
-    socket = Turns(family)
+def test_turns(family: str, frames: list[str], over: list[tuple[str, str]], left: list[tuple[str, str]]) -> None:
+    socket = SocketTurns(family)
     ended = feed(socket, *frames)
     remaining = socket.close()
     assert [shown(turn) for turn in ended] == over
@@ -149,7 +147,7 @@ def test_turns(
 
 
 def test_times() -> None:
-    (turn,) = feed(Turns(RESPONSES), LIMITS, CREATE, LIMITS, CREATED, DELTA, COMPLETED)
+    (turn,) = feed(SocketTurns(RESPONSES), LIMITS, CREATE, LIMITS, CREATED, DELTA, COMPLETED)
     assert (turn.began, turn.first, turn.last) == (1, 3, 5)
     assert [at for at, _ in turn.reply.arrivals] == [0, 2, 3, 4, 5]
 
@@ -167,14 +165,14 @@ def test_times() -> None:
     ids=["warm-up", "none", "apart", "in the conversation", "one key is odd", "two are"],
 )
 def test_what_a_turn_is(frame: dict[str, Any], warm_up: bool, apart: bool) -> None:
-    socket = Turns(REALTIME)
+    socket = SocketTurns(REALTIME)
     feed(socket, ">" + json.dumps({"type": "response.create", **frame}))
     (turn,) = socket.close()
     assert (turn.warm_up, turn.apart, turn.asked) == (warm_up, apart, True)
 
 
 def test_settings_hold_for_later_turns() -> None:
-    socket = Turns(REALTIME)
+    socket = SocketTurns(REALTIME)
     later = '>{"type": "session.update", "session": {"tools": [{"name": "f"}], "audio": {"voice": "b"}}}'
     first = '>{"type": "session.update", "session": {"instructions": "Be kind.", "audio": {"rate": 1}}}'
     done = feed(socket, UPDATE, first, CREATE, CREATED, DONE, later, CREATE, CREATED, DONE, CREATE, CREATED, DONE)
@@ -193,25 +191,25 @@ AUDIO = "UklGR" * 100
 @pytest.mark.parametrize(
     ("frame", "line"),
     [
-        (Frame(0, True, b'{\r\n"a": "\\n"\n}'), b'{  "a": "\\n" }'),
-        (Frame(0, True, b"\0" * 700, is_text=False), b'{"type":"binary","bytes":700}'),
+        (SocketFrame(0, True, b'{\r\n"a": "\\n"\n}'), b'{  "a": "\\n" }'),
+        (SocketFrame(0, True, b"\0" * 700, is_text=False), b'{"type":"binary","bytes":700}'),
         (
-            Frame(0, True, f'{{"type": "input_audio_buffer.append", "audio": "{AUDIO}"}}'.encode()),
+            SocketFrame(0, True, f'{{"type": "input_audio_buffer.append", "audio": "{AUDIO}"}}'.encode()),
             b'{"type": "input_audio_buffer.append", "audio": "[500 characters of base64]"}',
         ),
         (
-            Frame(0, False, f'{{"type":"response.output_audio.delta","delta":"{AUDIO}"}}'.encode()),
+            SocketFrame(0, False, f'{{"type":"response.output_audio.delta","delta":"{AUDIO}"}}'.encode()),
             b'{"type":"response.output_audio.delta","delta":"[500 characters of base64]"}',
         ),
         (
-            Frame(0, False, f'{{"type":"response.output_text.delta","delta":"{AUDIO}"}}'.encode()),
+            SocketFrame(0, False, f'{{"type":"response.output_text.delta","delta":"{AUDIO}"}}'.encode()),
             f'{{"type":"response.output_text.delta","delta":"{AUDIO}"}}'.encode(),
         ),
     ],
     ids=["line ends", "binary", "audio asked", "audio answered", "text stays"],
 )
-def test_what_is_kept_of_a_frame(frame: Frame, line: bytes) -> None:
-    socket = Turns(REALTIME)
+def test_what_is_kept_of_a_frame(frame: SocketFrame, line: bytes) -> None:
+    socket = SocketTurns(REALTIME)
     list(socket.frame(frame))
     lines = socket.asked if frame.from_client else socket.told
     assert bytes(lines.data) == line + b"\n"
@@ -220,7 +218,7 @@ def test_what_is_kept_of_a_frame(frame: Frame, line: bytes) -> None:
 
 
 def test_a_socket_without_memory_keeps_nothing_more_and_says_that_it_is_cut() -> None:
-    socket = Turns(RESPONSES)
+    socket = SocketTurns(RESPONSES)
     feed(socket, CREATE, CREATED)
     held = socket.held
     socket.cap = 0
@@ -231,7 +229,7 @@ def test_a_socket_without_memory_keeps_nothing_more_and_says_that_it_is_cut() ->
 
 
 def test_one_cap_for_all_that_a_socket_holds() -> None:
-    socket = Turns(REALTIME, cap=400)
+    socket = SocketTurns(REALTIME, cap=400)
     feed(socket, CREATE, CREATED, CREATE, created("r2"), *[DELTA.replace("Hi", "x" * 100)] * 3)
     first, second = socket.close()
     assert first.held + second.held == 400
@@ -241,15 +239,15 @@ def test_one_cap_for_all_that_a_socket_holds() -> None:
 
 
 def test_a_turn_that_is_over_leaves_nothing_behind() -> None:
-    socket = Turns(RESPONSES, cap=400)
+    socket = SocketTurns(RESPONSES, cap=400)
     done = [feed(socket, CREATE, created(f"r{n}"), DELTA, COMPLETED.replace("r1", f"r{n}"))[0] for n in range(50)]
     assert not any(turn.reply.cut for turn in done)
     assert (socket.close(), len(socket.asked.data), len(socket.told.data)) == ([], 0, 0)
 
 
 def test_what_stands_between_turns_is_bounded() -> None:
-    socket = Turns("other")
-    frame = Frame(0, True, b'"' + b"x" * 100_000 + b'"')
+    socket = SocketTurns("other")
+    frame = SocketFrame(0, True, b'"' + b"x" * 100_000 + b'"')
     for _ in range(30):
         list(socket.frame(frame))
     assert len(socket.asked.data) == turns.BETWEEN_CAP
@@ -257,7 +255,7 @@ def test_what_stands_between_turns_is_bounded() -> None:
 
 
 def test_turns_that_are_never_answered_are_bounded() -> None:
-    socket = Turns(RESPONSES)
+    socket = SocketTurns(RESPONSES)
     given_up = feed(socket, *[CREATE] * (turns.MOST_TURNS + 2))
     assert [turn.began for turn in given_up] == [0, 1]
     assert not any(turn.ended for turn in given_up)

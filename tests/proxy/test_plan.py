@@ -15,7 +15,7 @@ from sessiontap.gateways import Route
 from sessiontap.llm.call import Reply, ToolCall
 from sessiontap.llm.history import ending
 from sessiontap.proxy.connections import Connection, Destination
-from sessiontap.proxy.context import CallContext, Plan, SocketTurn
+from sessiontap.proxy.context import CallContext, Plan, SocketContext
 from sessiontap.proxy.plan import Planner
 from sessiontap.proxy.prepare import history_of, read
 from sessiontap.recording.finished import PlannerUpdate
@@ -205,12 +205,12 @@ def test_an_upgrade_is_told_the_conversation_that_begins_on_the_socket(path: str
     desk = Desk(CONVERSATION)
     upgrade = desk.ask("upgrade", None, path)
     turn = {"model": "m", "input": "Why?", "conversation": "socket upgrade" if "realtime" in path else None}
-    opening = SocketTurn("upgrade", is_fresh=True, reserved_session=upgrade.session)
+    opening = SocketContext("upgrade", is_fresh=True, reserved_session=upgrade.session)
     first = desk.ask("upgrade", turn, path, socket=opening)
     assert upgrade.session is not None
     assert upgrade.session.source == "conversation"
     assert first.session == upgrade.session
-    later = desk.ask("later", {"model": "m", "input": "Else?"}, "/v1/responses", socket=SocketTurn("upgrade"))
+    later = desk.ask("later", {"model": "m", "input": "Else?"}, "/v1/responses", socket=SocketContext("upgrade"))
     assert later.session is not None
     assert later.session.id != upgrade.session.id
 

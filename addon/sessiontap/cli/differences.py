@@ -12,7 +12,7 @@ from sessiontap.cli.errors import Failure
 from sessiontap.cli.output import line
 from sessiontap.cli.recorded_facts import asked_request, endpoint_of
 from sessiontap.cli.units import plural, size
-from sessiontap.llm.compare import Difference, Kind, Message, Part, Value, changed_values, compare
+from sessiontap.llm.compare import Difference, Kind, MessageChange, PartChange, ValueChange, changed_values, compare
 from sessiontap.llm.read import read_request
 from sessiontap.trace import RecordedCall
 
@@ -50,7 +50,7 @@ class RequestDifferences:
 
     before: ComparedRequest
     after: ComparedRequest
-    request: tuple[Value, ...]
+    request: tuple[ValueChange, ...]
     body: Difference | None
 
     @property
@@ -141,7 +141,7 @@ def _bytes(found: RequestDifferences) -> Iterator[Line]:
         yield f"{mark} {size(len(one.body))}, sha256 {one.sha256}", STYLES[mark]
 
 
-def _value(value: Value) -> Line:
+def _value(value: ValueChange) -> Line:
     mark = MARKS[value.change]
     old, new = (_shown(one) for one in (value.before, value.after))
     shown = {"added": new, "removed": old}.get(value.change, f"{old} → {new}")
@@ -153,13 +153,13 @@ def _shown(value: Any) -> str:
     return written if len(written) <= _LONGEST else f"{written[: _LONGEST - 1]}…"
 
 
-def _part(part: Part) -> Iterator[Line]:
+def _part(part: PartChange) -> Iterator[Line]:
     mark = MARKS[part.change]
     yield line(f"{mark} {part.name}"), STYLES[mark]
     yield from _text(part.change, part.lines)
 
 
-def _message(message: Message) -> Iterator[Line]:
+def _message(message: MessageChange) -> Iterator[Line]:
     mark = MARKS[message.change]
     if message.change == "same":
         again = f" ({message.rewritten} written in another way)" if message.rewritten else ""

@@ -15,9 +15,10 @@ May import `sessiontap.exchange`, the standard library, msgspec, zstandard and b
     decode.decode(body, encodings)             content-encodings, whole, cut, or chunk by chunk
 
 To add a wire family: write a module that ends in `FAMILY = Family(...)` (family.py says what belongs to it,
-openai_embeddings.py is a short one), and name it in `families.MODULES`. `pick` looks into JSON that may have any shape,
-`sniff`, `sse`, `ndjson` and `eventstream` take bodies apart, `turn` finds the newest turn of a message list. `read` sees
-to the JSON of the request, the model in the URL, statuses >= 400, `Reply.stream`, and to faults of the module.
+openai_embeddings.py is a short one), and name it in `families.MODULES`. `pick` looks into JSON that may have any
+shape, `sniff`, `sse`, `ndjson` and `eventstream` take bodies apart, `turn` finds the newest turn of a message list.
+`read` sees to the JSON of the request, the model in the URL, statuses >= 400, `Reply.stream`, and to faults of the
+module.
 
 To add an agent: a `KnownAgent` in known_agents.py, or in a module of its own that `agents.MODULES` names.
 """

@@ -15,7 +15,7 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
-from sessiontap.llm.family import Family, Route
+from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import CHAT
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, counts, dicts, dig, items, names, parse, place, text
@@ -228,12 +228,12 @@ FAMILY = Family(
     asked,
     reply,
     routes=(
-        Route("POST", "**/v1/messages", "chat"),
-        Route("POST", "**/v1/messages/count_tokens", "count_tokens"),
+        FamilyRoute("POST", "**/v1/messages", "chat"),
+        FamilyRoute("POST", "**/v1/messages/count_tokens", "count_tokens"),
         # Vertex
-        Route("POST", "**/publishers/anthropic/models/count-tokens:rawPredict", "count_tokens"),
-        Route("POST", "**/publishers/anthropic/models/{model}:rawPredict", "chat"),
-        Route("POST", "**/publishers/anthropic/models/{model}:streamRawPredict", "chat"),
+        FamilyRoute("POST", "**/publishers/anthropic/models/count-tokens:rawPredict", "count_tokens"),
+        FamilyRoute("POST", "**/publishers/anthropic/models/{model}:rawPredict", "chat"),
+        FamilyRoute("POST", "**/publishers/anthropic/models/{model}:streamRawPredict", "chat"),
     ),
     messages=(CHAT,),
     prompts=("system",),

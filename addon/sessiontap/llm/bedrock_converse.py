@@ -14,11 +14,11 @@ from sessiontap.llm import eventstream
 from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
-from sessiontap.llm.family import Family, Route
+from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import CHAT
 from sessiontap.llm.pick import count, dicts, dig, first_count, in_range, items, names, parse, place, text, unreadable
 from sessiontap.llm.toolcalls import Growing, arguments_of
-from sessiontap.llm.turn import Seen, newest
+from sessiontap.llm.turn import MessageFacts, newest
 
 
 def asked(request: Request, body: Any) -> Asked:
@@ -40,10 +40,10 @@ def asked(request: Request, body: Any) -> Asked:
     )
 
 
-def _look(message: Any) -> Seen:
+def _look(message: Any) -> MessageFacts:
     role = dig(message, "role")
     blocks = list(dicts(message, "content"))
-    return Seen(
+    return MessageFacts(
         role=role if role in ("user", "assistant") else None,
         said=_said(blocks, "\n"),
         results=tuple((text(block, "toolResult", "toolUseId"), None) for block in blocks if "toolResult" in block),
@@ -139,7 +139,7 @@ def _builtin(use: Any) -> bool:
     return text(use, "type") == "server_tool_use"
 
 
-def streamed(events: Iterable[eventstream.Event], problems: list[str]) -> Reply:
+def streamed(events: Iterable[eventstream.EventStreamMessage], problems: list[str]) -> Reply:
     """A stream's events; Nova's own, too, once they are taken out of their chunks."""
     said: list[str] = []
     calls: list[Growing] = []
@@ -191,9 +191,9 @@ FAMILY = Family(
     asked,
     reply,
     routes=(
-        Route("POST", "**/model/{model}/converse", "chat"),
-        Route("POST", "**/model/{model}/converse-stream", "chat"),
-        Route("POST", "**/model/{model}/count-tokens", "count_tokens"),
+        FamilyRoute("POST", "**/model/{model}/converse", "chat"),
+        FamilyRoute("POST", "**/model/{model}/converse-stream", "chat"),
+        FamilyRoute("POST", "**/model/{model}/count-tokens", "count_tokens"),
     ),
     messages=(CHAT,),
     prompts=("system",),

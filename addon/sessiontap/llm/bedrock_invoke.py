@@ -22,7 +22,7 @@ from sessiontap.llm import anthropic_messages, bedrock_converse, cohere, eventst
 from sessiontap.llm.bedrock_converse import Counts
 from sessiontap.llm.call import Asked, Call, CallError, Reply, Usage
 from sessiontap.llm.errors import error_inside
-from sessiontap.llm.family import Family, Route
+from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import CHAT, PROMPT
 from sessiontap.llm.pick import count, dicts, dig, items, parse, text, unreadable
 from sessiontap.llm.streamed import StreamEvent
@@ -30,7 +30,7 @@ from sessiontap.llm.streamed import StreamEvent
 Path = tuple[str | int, ...]
 
 
-class Shape(NamedTuple):
+class BodyShape(NamedTuple):
     """Where a body keeps things, or a chunk of a stream."""
 
     text: Path
@@ -40,28 +40,28 @@ class Shape(NamedTuple):
     model: Path = ()
 
 
-SHAPES: tuple[Shape, ...] = (
-    Shape(  # Titan
+SHAPES: tuple[BodyShape, ...] = (
+    BodyShape(  # Titan
         ("results", 0, "outputText"),
         (("results", 0, "completionReason"),),
         ("inputTextTokenCount",),
         ("results", 0, "tokenCount"),
     ),
-    Shape(  # Titan's chunks
+    BodyShape(  # Titan's chunks
         ("outputText",), (("completionReason",),), ("inputTextTokenCount",), ("totalOutputTextTokenCount",)
     ),
-    Shape(("generation",), (("stop_reason",),), ("prompt_token_count",), ("generation_token_count",)),  # Llama
-    Shape(("outputs", 0, "text"), (("outputs", 0, "stop_reason"),)),  # Mistral
-    Shape(("completion",), (("stop_reason",),)),  # Claude up to 2.1
-    Shape(("completions", 0, "data", "text"), (("completions", 0, "finishReason", "reason"),)),  # Jurassic
-    Shape(  # DeepSeek R1, imported models
+    BodyShape(("generation",), (("stop_reason",),), ("prompt_token_count",), ("generation_token_count",)),  # Llama
+    BodyShape(("outputs", 0, "text"), (("outputs", 0, "stop_reason"),)),  # Mistral
+    BodyShape(("completion",), (("stop_reason",),)),  # Claude up to 2.1
+    BodyShape(("completions", 0, "data", "text"), (("completions", 0, "finishReason", "reason"),)),  # Jurassic
+    BodyShape(  # DeepSeek R1, imported models
         ("choices", 0, "text"),
         (("choices", 0, "finish_reason"), ("choices", 0, "stop_reason")),
         ("usage", "prompt_tokens"),
         ("usage", "completion_tokens"),
         ("model",),
     ),
-    Shape(("message",), (("finishReason",),)),  # Pegasus
+    BodyShape(("message",), (("finishReason",),)),  # Pegasus
 )
 
 _NOVA = ("messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata")
@@ -139,7 +139,7 @@ def _from_frames(call: Call, response: Response, problems: list[str]) -> tuple[R
     return replace(found, usage=usage, error=error or found.error, problems=tuple(problems)), stated
 
 
-def _chunk(event: eventstream.Event, problems: list[str]) -> dict[str, Any] | None:
+def _chunk(event: eventstream.EventStreamMessage, problems: list[str]) -> dict[str, Any] | None:
     try:
         raw = base64.b64decode(text(event.value, "bytes") or "", validate=True)
     except (binascii.Error, ValueError) as fault:
@@ -166,12 +166,12 @@ def _streamed(call: Call, chunks: list[StreamEvent], complete: bool, problems: l
     return _shaped(chunks, complete)
 
 
-def _nova(chunks: list[StreamEvent]) -> Iterator[eventstream.Event]:
+def _nova(chunks: list[StreamEvent]) -> Iterator[eventstream.EventStreamMessage]:
     """Nova's chunks have an event's name for their key."""
     for chunk in chunks:
         for key in _NOVA:
             if key in chunk.value:
-                yield eventstream.Event(key, chunk.value[key], chunk.end)
+                yield eventstream.EventStreamMessage(key, chunk.value[key], chunk.end)
 
 
 def _renamed(body: dict[str, Any]) -> dict[str, Any]:
@@ -180,13 +180,13 @@ def _renamed(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "choices": choices}
 
 
-def _shape(body: Any) -> Shape | None:
+def _shape(body: Any) -> BodyShape | None:
     return next((shape for shape in SHAPES if isinstance(dig(body, *shape.text), str)), None)
 
 
 def _shaped(chunks: list[StreamEvent], complete: bool) -> Reply:
     """A body, or a stream's chunks, of one of the simple shapes."""
-    shape: Shape | None = None
+    shape: BodyShape | None = None
     said: list[str] = []
     model = response_id = finish = None
     given = made = None
@@ -280,8 +280,8 @@ FAMILY = Family(
     asked,
     reply,
     routes=(
-        Route("POST", "**/model/{model}/invoke", "chat", by_model=True),
-        Route("POST", "**/model/{model}/invoke-with-response-stream", "chat", by_model=True),
+        FamilyRoute("POST", "**/model/{model}/invoke", "chat", by_model=True),
+        FamilyRoute("POST", "**/model/{model}/invoke-with-response-stream", "chat", by_model=True),
     ),
     messages=(CHAT, PROMPT),
     prompts=("system",),

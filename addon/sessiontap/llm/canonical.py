@@ -50,26 +50,26 @@ _GIST, _GIST_OF = 48, 256
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-class Text(NamedTuple):
+class TextPiece(NamedTuple):
     said: str
 
 
-class Called(NamedTuple):
+class CallPiece(NamedTuple):
     name: str
     arguments: Any
     id: str | None = None
 
 
-class Result(NamedTuple):
+class ResultPiece(NamedTuple):
     id: str | None
     digest: bytes
 
 
-class Media(NamedTuple):
+class MediaPiece(NamedTuple):
     digest: bytes
 
 
-Piece = Text | Called | Result | Media
+MessagePiece = TextPiece | CallPiece | ResultPiece | MediaPiece
 
 
 def digest(*parts: bytes) -> bytes:
@@ -129,18 +129,18 @@ def gist(said: str, names: Iterable[str]) -> bytes:
     return digest("\0".join((letters, *names)).encode("utf-8", "surrogatepass"))[:8]
 
 
-def message_digest(role: str, pieces: Iterable[Piece]) -> bytes:
+def message_digest(role: str, pieces: Iterable[MessagePiece]) -> bytes:
     """Of any other message."""
     hashed = blake2b(role.encode(), digest_size=SIZE)
     for piece in pieces:
         match piece:
-            case Text(said):
+            case TextPiece(said):
                 hashed.update(b"\0text\0" + said.encode("utf-8", "surrogatepass"))
-            case Called(name, given):
+            case CallPiece(name, given):
                 hashed.update(b"\0call\0" + name.encode("utf-8", "surrogatepass") + b"\0" + _arguments(given))
-            case Result(_, found):
+            case ResultPiece(_, found):
                 hashed.update(b"\0result\0" + found)
-            case Media(found):
+            case MediaPiece(found):
                 hashed.update(b"\0media\0" + found)
     return hashed.digest()
 
@@ -178,54 +178,56 @@ def _whole_numbers(value: Any, depth: int) -> Any:
 # Pieces ------------------------------------------------------------------------------------------------------------
 
 
-def pieces_of(content: Any, depth: int = 0) -> list[Piece]:
+def pieces_of(content: Any, depth: int = 0) -> list[MessagePiece]:
     """The pieces of a message's content: a string, a part, or a list of them, in the shape of any family."""
     if isinstance(content, str):
-        return [Text(said)] if (said := plain(content)) else []
+        return [TextPiece(said)] if (said := plain(content)) else []
     if isinstance(content, list) and depth < _DEEPEST:
-        pieces: list[Piece] = []
+        pieces: list[MessagePiece] = []
         for part in content:
             pieces += _part(part, depth) if isinstance(part, dict) else pieces_of(part, depth + 1)
         return pieces
     return _part(content, depth) if isinstance(content, dict) else []
 
 
-def _part(part: dict[str, Any], depth: int) -> list[Piece]:
+def _part(part: dict[str, Any], depth: int) -> list[MessagePiece]:
     kind = text(part, "type")
     if kind in _TEXTS and isinstance(said := part.get("text"), str) and part.get("thought") is not True:
-        return [Text(said)] if (said := plain(said)) else []
+        return [TextPiece(said)] if (said := plain(said)) else []
     if kind == "encrypted_content" and isinstance(said := part.get("encrypted_content"), str):
-        return [Text(said)] if (said := plain(said)) else []  # what an agent sends another, as the tool was handed it
+        return (
+            [TextPiece(said)] if (said := plain(said)) else []
+        )  # what an agent sends another, as the tool was handed it
     if kind == "tool_use":
-        return [Called(text(part, "name") or "", part.get("input"), text(part, "id"))]
+        return [CallPiece(text(part, "name") or "", part.get("input"), text(part, "id"))]
     if kind == "tool_result":
         return [result(text(part, "tool_use_id"), part.get("content"), depth)]
     if kind in _UNSAID or kind in _PROVIDERS or part.get("thought") is True or not _UNSAID.isdisjoint(part):
         return []
     if isinstance(found := part.get("toolUse"), dict):
-        return [Called(text(found, "name") or "", found.get("input"), text(found, "toolUseId"))]
+        return [CallPiece(text(found, "name") or "", found.get("input"), text(found, "toolUseId"))]
     if isinstance(found := part.get("functionCall", part.get("function_call")), dict):
-        return [Called(text(found, "name") or "", found.get("args"), text(found, "id"))]
+        return [CallPiece(text(found, "name") or "", found.get("args"), text(found, "id"))]
     if isinstance(found := part.get("toolResult"), dict):
         return [result(text(found, "toolUseId"), found.get("content"), depth)]
     if isinstance(found := part.get("functionResponse", part.get("function_response")), dict):
         return [result(text(found, "id"), [text(found, "name"), found.get("response")], depth)]
-    return [Media(digest(json_bytes({key: value for key, value in part.items() if key not in _NOISE})))]
+    return [MediaPiece(digest(json_bytes({key: value for key, value in part.items() if key not in _NOISE})))]
 
 
 def _typed(part: Any) -> bool:
     return isinstance(part, dict) and "type" in part
 
 
-def result(call_id: str | None, content: Any, depth: int = 0) -> Result:
+def result(call_id: str | None, content: Any, depth: int = 0) -> ResultPiece:
     """What a tool gave back; a result may itself hold parts, of which a single text is the same as a string."""
     if isinstance(content, list) and depth < _DEEPEST and all(map(_typed, content)):
         pieces = pieces_of(content, depth + 1)
-        if len(pieces) != 1 or not isinstance(pieces[0], Text):
-            return Result(call_id, message_digest("result", pieces))
+        if len(pieces) != 1 or not isinstance(pieces[0], TextPiece):
+            return ResultPiece(call_id, message_digest("result", pieces))
         content = pieces[0].said
     elif isinstance(content, str):
         content = plain(content)
     if isinstance(content, str):
-        return Result(call_id, digest(b"text\0", content.encode("utf-8", "surrogatepass")))
-    return Result(call_id, digest(b"json\0", json_bytes(content)))
+        return ResultPiece(call_id, digest(b"text\0", content.encode("utf-8", "surrogatepass")))
+    return ResultPiece(call_id, digest(b"json\0", json_bytes(content)))

@@ -16,15 +16,15 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm import openai_chat
 from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Billed, Call, CallError, Reply, ToolCall, Usage
-from sessiontap.llm.canonical import Called, Piece, pieces_of, result
+from sessiontap.llm.canonical import CallPiece, MessagePiece, pieces_of, result
 from sessiontap.llm.errors import error_inside
-from sessiontap.llm.family import Family, MessageShape, Route
+from sessiontap.llm.family import Family, FamilyRoute, MessageShape
 from sessiontap.llm.messages import CHAT, role_of
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, dicts, dig, items, names, parse, place, text
 from sessiontap.llm.streamed import StreamEvent, asked_for, pieces, streams
 from sessiontap.llm.toolcalls import Growing, arguments_of
-from sessiontap.llm.turn import Seen, newest
+from sessiontap.llm.turn import MessageFacts, newest
 
 
 def asked(request: Request, body: Any) -> Asked:
@@ -52,9 +52,9 @@ def _this_turn(body: Any) -> dict[str, Any]:
     return {"role": role, "message": dig(body, "message"), "tool_results": dig(body, "tool_results")}
 
 
-def _look(message: Any) -> Seen:
+def _look(message: Any) -> MessageFacts:
     role = (text(message, "role") or "").upper()
-    return Seen(
+    return MessageFacts(
         role="assistant" if role == "CHATBOT" else "user" if role == "USER" else None,
         said=text(message, "message"),
         results=tuple((None, text(result, "call", "name")) for result in dicts(message, "tool_results")),
@@ -185,12 +185,12 @@ _GENERATED = ("tool-plan-delta", "tool-call-start", "tool-calls-chunk", "tool-ca
 # Messages of the conversation --------------------------------------------------------------------------------------
 
 
-def _messages(body: dict[str, Any]) -> Iterator[tuple[str, list[Piece]]]:
+def _messages(body: dict[str, Any]) -> Iterator[tuple[str, list[MessagePiece]]]:
     """v1: the history, then the newest message, then results that carry the calls they answer."""
     for message in dicts(body, "chat_history"):
         found = pieces_of(message.get("message"))
         found += (
-            Called(text(call, "name") or "", dig(call, "parameters"), text(call, "id"))
+            CallPiece(text(call, "name") or "", dig(call, "parameters"), text(call, "id"))
             for call in dicts(message, "tool_calls")
         )
         role = role_of(message)
@@ -201,7 +201,7 @@ def _messages(body: dict[str, Any]) -> Iterator[tuple[str, list[Piece]]]:
         yield "user", found
     if results := items(body, "tool_results"):
         calls = [given.get("call") for given in dicts(body, "tool_results")]
-        yield "assistant", [Called(text(call, "name") or "", dig(call, "parameters")) for call in calls]
+        yield "assistant", [CallPiece(text(call, "name") or "", dig(call, "parameters")) for call in calls]
         yield "tool", [result(None, dig(given, "outputs")) for given in results]
 
 
@@ -220,13 +220,13 @@ FAMILY = Family(
     asked,
     reply,
     routes=(
-        Route("POST", "**/v1/chat", "chat", _PROVIDERS),
-        Route("POST", "**/v2/chat", "chat", _PROVIDERS),
-        Route("POST", "**/v1/generate", "text_completion", _PROVIDERS),
-        Route("POST", "**/v1/embed", "embeddings", _PROVIDERS),
-        Route("POST", "**/v2/embed", "embeddings", _PROVIDERS),
-        Route("POST", "**/v1/rerank", "rerank", ("cohere",)),
-        Route("POST", "**/v2/rerank", "rerank", ("cohere",)),
+        FamilyRoute("POST", "**/v1/chat", "chat", _PROVIDERS),
+        FamilyRoute("POST", "**/v2/chat", "chat", _PROVIDERS),
+        FamilyRoute("POST", "**/v1/generate", "text_completion", _PROVIDERS),
+        FamilyRoute("POST", "**/v1/embed", "embeddings", _PROVIDERS),
+        FamilyRoute("POST", "**/v2/embed", "embeddings", _PROVIDERS),
+        FamilyRoute("POST", "**/v1/rerank", "rerank", ("cohere",)),
+        FamilyRoute("POST", "**/v2/rerank", "rerank", ("cohere",)),
     ),
     messages=(CHAT, _HISTORY),
     prompts=("preamble",),

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sessiontap.llm.canonical import Called, Result
+from sessiontap.llm.canonical import CallPiece, ResultPiece
 from sessiontap.llm.families import MESSAGE_SHAPES, PROMPTS, TOOLS, WRAPPERS, messages_of
 from sessiontap.llm.family import MessageShape
 from sessiontap.llm.outline import outline
@@ -35,7 +35,7 @@ _TOOL_CONFIGS = tuple((path[0], path[1]) for path in TOOLS if len(path) == 2)
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class ValueChange:
     """A parameter that is not what it was; what it is not any more, or was not yet, is None."""
 
     change: Kind
@@ -45,7 +45,7 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PartChange:
     """A system prompt or a tool. `lines`: all of it where it came or went, a unified diff where it changed."""
 
     change: Kind
@@ -54,10 +54,10 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class MessageChange:
     """A message that came, went or changed, or `count` in a row that are the same.
 
-    `before` and `after`: the position of the (first) one, from 0. `lines` as in `Part`.
+    `before` and `after`: the position of the (first) one, from 0. `lines` as in `PartChange`.
     """
 
     change: Kind
@@ -74,11 +74,11 @@ class Message:
 class Difference:
     """From one request to the next. `system`, `tools` and `parameters` hold what is not the same."""
 
-    messages: tuple[Message, ...] = ()
-    system: Part | None = None
-    tools: tuple[Part, ...] = ()
+    messages: tuple[MessageChange, ...] = ()
+    system: PartChange | None = None
+    tools: tuple[PartChange, ...] = ()
     tools_same: int = 0
-    parameters: tuple[Value, ...] = ()
+    parameters: tuple[ValueChange, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -100,17 +100,17 @@ def compare(before: Any, after: Any) -> Difference:
     )
 
 
-def changed_values(before: Any, after: Any) -> tuple[Value, ...]:
+def changed_values(before: Any, after: Any) -> tuple[ValueChange, ...]:
     """Values of two JSON structures that differ, under names such as `thinking.budget_tokens` or `stop[0]`."""
     old, new = dict(_leaves(before, "")), dict(_leaves(after, ""))
     found = []
     for name in dict.fromkeys((*old, *new)):
         if name not in new:
-            found.append(Value("removed", name, before=old[name]))
+            found.append(ValueChange("removed", name, before=old[name]))
         elif name not in old:
-            found.append(Value("added", name, after=new[name]))
+            found.append(ValueChange("added", name, after=new[name]))
         elif old[name] != new[name] or isinstance(old[name], bool) != isinstance(new[name], bool):
-            found.append(Value("changed", name, old[name], new[name]))
+            found.append(ValueChange("changed", name, old[name], new[name]))
     return tuple(found)
 
 
@@ -183,9 +183,9 @@ def _written(shape: MessageShape, key: str, item: Any) -> _Written:
     """With a title such as `assistant → web_search`."""
     place = item if key in shape.single else [item]
     role, pieces = next(iter(messages_of({key: place})), ("tool" if key in shape.results else "user", []))
-    called = ", ".join(piece.name for piece in pieces if isinstance(piece, Called))
+    called = ", ".join(piece.name for piece in pieces if isinstance(piece, CallPiece))
     title = f"{role} → {called}" if called else role
-    if role == "user" and pieces and all(isinstance(piece, Result) for piece in pieces):
+    if role == "user" and pieces and all(isinstance(piece, ResultPiece) for piece in pieces):
         title = "tool result"
     if isinstance(item, dict):
         item = {name: value for name, value in item.items() if name != "role"}
@@ -220,21 +220,21 @@ def _named(definitions: list[dict[str, Any]]) -> dict[str, list[str]]:
     return named
 
 
-def _tools(before: dict[str, list[str]], after: dict[str, list[str]]) -> tuple[int, tuple[Part, ...]]:
+def _tools(before: dict[str, list[str]], after: dict[str, list[str]]) -> tuple[int, tuple[PartChange, ...]]:
     """How many are the same, and the others."""
     parts = [_part(name, before.get(name), after.get(name)) for name in dict.fromkeys((*before, *after))]
     return parts.count(None), tuple(part for part in parts if part is not None)
 
 
-def _part(name: str, before: list[str] | None, after: list[str] | None) -> Part | None:
+def _part(name: str, before: list[str] | None, after: list[str] | None) -> PartChange | None:
     """None where it is the same."""
     if before == after:
         return None
     if not before:
-        return Part("added", name, tuple(after or ()))
+        return PartChange("added", name, tuple(after or ()))
     if not after:
-        return Part("removed", name, tuple(before))
-    return Part("changed", name, unified(before, after))
+        return PartChange("removed", name, tuple(before))
+    return PartChange("changed", name, unified(before, after))
 
 
 def _leaves(value: Any, name: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
@@ -249,30 +249,30 @@ def _leaves(value: Any, name: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def _messages(before: list[_Written], after: list[_Written]) -> Iterator[Message]:
+def _messages(before: list[_Written], after: list[_Written]) -> Iterator[MessageChange]:
     old, new = ([(one.role, one.lines) for one in messages] for messages in (before, after))
     for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag == "equal":
             pairs = zip(before[i1:i2], after[j1:j2], strict=True)
             rewritten = sum(one.raw != other.raw for one, other in pairs)
-            yield Message("same", before[i1].title, i1, j1, i2 - i1, rewritten)
+            yield MessageChange("same", before[i1].title, i1, j1, i2 - i1, rewritten)
         else:
             yield from _block(before, range(i1, i2), after, range(j1, j2))
 
 
-def _block(before: list[_Written], old: range, after: list[_Written], new: range) -> Iterator[Message]:
+def _block(before: list[_Written], old: range, after: list[_Written], new: range) -> Iterator[MessageChange]:
     """A stretch in which nothing is the same: new versions of messages, and what came and went between them."""
     at = new.start
     for i in old:
         version = next((j for j in range(at, min(new.stop, at + _NEAR)) if _is_version(before[i], after[j])), None)
         if version is None:
-            yield Message("removed", before[i].title, before=i, lines=before[i].lines)
+            yield MessageChange("removed", before[i].title, before=i, lines=before[i].lines)
             continue
-        yield from (Message("added", after[j].title, after=j, lines=after[j].lines) for j in range(at, version))
+        yield from (MessageChange("added", after[j].title, after=j, lines=after[j].lines) for j in range(at, version))
         lines = unified(before[i].lines, after[version].lines)
-        yield Message("changed", after[version].title, i, version, lines=lines)
+        yield MessageChange("changed", after[version].title, i, version, lines=lines)
         at = version + 1
-    yield from (Message("added", after[j].title, after=j, lines=after[j].lines) for j in range(at, new.stop))
+    yield from (MessageChange("added", after[j].title, after=j, lines=after[j].lines) for j in range(at, new.stop))
 
 
 def _is_version(before: _Written, after: _Written) -> bool:

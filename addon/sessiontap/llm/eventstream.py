@@ -27,7 +27,7 @@ _AROUND = _PRELUDE.size + 4
 """Bytes of a frame that are neither headers nor payload."""
 
 
-class Frame(NamedTuple):
+class EventStreamFrame(NamedTuple):
     headers: dict[str, Value]
     payload: bytes
     end: int
@@ -38,33 +38,35 @@ class Frame(NamedTuple):
     """The body ends in the middle of it."""
 
 
-def frames(body: bytes) -> Iterator[Frame]:
+def frames(body: bytes) -> Iterator[EventStreamFrame]:
     """The frames of a whole or cut body, in order."""
     at = 0
     while at < len(body):
         if len(body) - at < _PRELUDE.size:
-            yield Frame({}, b"", len(body), "the stream ends in the middle of a frame", cut=True)
+            yield EventStreamFrame({}, b"", len(body), "the stream ends in the middle of a frame", cut=True)
             return
         total, headers_length, crc = _PRELUDE.unpack_from(body, at)
         if zlib.crc32(body[at : at + 8]) != crc or total < _AROUND + headers_length:
-            yield Frame({}, b"", len(body), f"the frame at byte {at} has no valid length; what follows is lost")
+            yield EventStreamFrame(
+                {}, b"", len(body), f"the frame at byte {at} has no valid length; what follows is lost"
+            )
             return
         end = at + total
         if end > len(body):
-            yield Frame({}, b"", len(body), "the stream ends in the middle of a frame", cut=True)
+            yield EventStreamFrame({}, b"", len(body), "the stream ends in the middle of a frame", cut=True)
             return
         yield _frame(body, at, headers_length, end)
         at = end
 
 
-def _frame(body: bytes, at: int, headers_length: int, end: int) -> Frame:
+def _frame(body: bytes, at: int, headers_length: int, end: int) -> EventStreamFrame:
     if zlib.crc32(body[at : end - 4]) != int.from_bytes(body[end - 4 : end]):
-        return Frame({}, b"", end, f"the frame at byte {at} is damaged (its checksum is wrong)")
+        return EventStreamFrame({}, b"", end, f"the frame at byte {at} is damaged (its checksum is wrong)")
     start = at + _PRELUDE.size
     headers = _headers(body[start : start + headers_length])
     if headers is None:
-        return Frame({}, b"", end, f"the headers of the frame at byte {at} are not understood")
-    return Frame(headers, body[start + headers_length : end - 4], end)
+        return EventStreamFrame({}, b"", end, f"the headers of the frame at byte {at} are not understood")
+    return EventStreamFrame(headers, body[start + headers_length : end - 4], end)
 
 
 _FIXED: dict[int, tuple[int, Callable[[bytes], Value]]] = {
@@ -105,7 +107,7 @@ def _headers(raw: bytes) -> dict[str, Value] | None:
     return headers
 
 
-class Event(NamedTuple):
+class EventStreamMessage(NamedTuple):
     """A frame as a service means it: a JSON payload of a named type."""
 
     kind: str
@@ -121,7 +123,7 @@ def is_eventstream(response: Response) -> bool:
     return body_kind(response.headers.get("content-type"), response.body) == "eventstream"
 
 
-def events(response: Response, problems: list[str]) -> Iterator[Event]:
+def events(response: Response, problems: list[str]) -> Iterator[EventStreamMessage]:
     """The events of a response, in order; what cannot be read goes into `problems`."""
     for frame in frames(response.body):
         if frame.fault is not None:
@@ -131,13 +133,15 @@ def events(response: Response, problems: list[str]) -> Iterator[Event]:
         headers = {name: value for name, value in frame.headers.items() if isinstance(value, str)}
         said = headers.get(":message-type")
         if said == "error":
-            yield Event(headers.get(":error-code", ""), {"message": headers.get(":error-message")}, frame.end, True)
+            yield EventStreamMessage(
+                headers.get(":error-code", ""), {"message": headers.get(":error-message")}, frame.end, True
+            )
             continue
         value, problem = parse(frame.payload) if frame.payload else ({}, None)
         if said == "exception":
             message = text(value, "message") or text(value, "Message")
-            yield Event(headers.get(":exception-type", ""), {"message": message}, frame.end, True)
+            yield EventStreamMessage(headers.get(":exception-type", ""), {"message": message}, frame.end, True)
         elif problem:
             problems.append(f"the event that ends at byte {frame.end} is {problem}")
         else:
-            yield Event(headers.get(":event-type", ""), value, frame.end)
+            yield EventStreamMessage(headers.get(":event-type", ""), value, frame.end)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
-from sessiontap.llm.canonical import Piece, Text, pieces_of
+from sessiontap.llm.canonical import MessagePiece, TextPiece, pieces_of
 from sessiontap.llm.family import Family, MessageShape, SocketGrammar
 
 MODULES = (
@@ -58,7 +58,7 @@ def shape_of(body: dict[str, Any]) -> MessageShape | None:
     return next((shape for shape in MESSAGE_SHAPES if shape.fits(body)), None)
 
 
-def messages_of(body: dict[str, Any]) -> Iterator[tuple[str, list[Piece]]]:
+def messages_of(body: dict[str, Any]) -> Iterator[tuple[str, list[MessagePiece]]]:
     """Yield (role, pieces) of each message or item of a body, in order."""
     shape = shape_of(body)
     return shape.read(body) if shape else iter(())
@@ -70,4 +70,4 @@ def prompts_of(body: dict[str, Any]) -> Iterator[str]:
         content = body.get(key)
         if isinstance(content, dict) and isinstance(content.get("parts"), list):
             content = content["parts"]
-        yield from (piece.said for piece in pieces_of(content) if isinstance(piece, Text))
+        yield from (piece.said for piece in pieces_of(content) if isinstance(piece, TextPiece))

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Operation, Reply
-from sessiontap.llm.canonical import Piece
+from sessiontap.llm.canonical import MessagePiece
 from sessiontap.llm.errors import error_of
 
 
-class Route(NamedTuple):
+class FamilyRoute(NamedTuple):
     """A path of the family. The first route that fits wins, in the order of the families and of their routes.
 
     In a pattern `{name}` stands for one path segment (`{model}` is the model), `{rest*}` for any number of them, and
@@ -58,7 +58,7 @@ class MessageShape(NamedTuple):
     """The fields of the body that hold messages, in the order of the conversation."""
     fits: Callable[[dict[str, Any]], bool]
     """Return whether a body has messages of this form."""
-    read: Callable[[dict[str, Any]], Iterator[tuple[str, list[Piece]]]]
+    read: Callable[[dict[str, Any]], Iterator[tuple[str, list[MessagePiece]]]]
     """Yield (role, pieces) of each message of a body that fits, in order."""
     single: frozenset[str] = frozenset()
     """Of the keys, those that hold one message and no list."""
@@ -82,7 +82,7 @@ class Family:
 
     `read_reply` fills in `Reply.stream`.
     """
-    routes: tuple[Route, ...] = ()
+    routes: tuple[FamilyRoute, ...] = ()
     provider: str | None = None
     """The provider of a call to a host that is not known."""
     error: Callable[[Response], CallError] = error_of

@@ -17,7 +17,7 @@ MOST_TIMES = 100_000
 """Frames whose arrival is kept, for each direction of a turn."""
 
 
-class Frame(NamedTuple):
+class SocketFrame(NamedTuple):
     """One whole message of a WebSocket. `at`: any clock's time."""
 
     at: int
@@ -59,7 +59,7 @@ class _Response(msgspec.Struct, gc=False):
     conversation: Any = None
 
 
-class Seen(msgspec.Struct, gc=False):
+class FrameSummary(msgspec.Struct, gc=False):
     """What of a frame tells where it belongs; the rest is passed over."""
 
     type: str | None = None
@@ -76,17 +76,17 @@ class Seen(msgspec.Struct, gc=False):
         return self.response_id or (self.response.id if self.response else None)
 
 
-def look(frame: Frame) -> Seen:
+def look(frame: SocketFrame) -> FrameSummary:
     if not frame.is_text:
-        return Seen()
+        return FrameSummary()
     try:
         return _DECODE(frame.data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     value, _ = parse(frame.data)  # no object, or a key of another type: what is right of it
     if not isinstance(value, dict):
-        return Seen()
-    return Seen(
+        return FrameSummary()
+    return FrameSummary(
         type=text(value, "type"),
         response_id=text(value, "response_id"),
         event_id=text(value, "event_id"),
@@ -95,7 +95,7 @@ def look(frame: Frame) -> Seen:
     )
 
 
-_DECODE = msgspec.json.Decoder(Seen).decode
+_DECODE = msgspec.json.Decoder(FrameSummary).decode
 _ENDS = bytes.maketrans(b"\r\n", b"  ")
 _BASE64 = rb'\s*:\s*)"([A-Za-z0-9+/=_\\-]{64,})"'
 _AUDIO = re.compile(rb'("audio"' + _BASE64)
@@ -103,7 +103,7 @@ _AUDIO_DELTA = re.compile(rb'("delta"' + _BASE64)
 _AUDIO_DELTAS = ("response.audio.delta", "response.output_audio.delta")
 
 
-def line_of(frame: Frame, seen: Seen) -> tuple[bytes, bool]:
+def line_of(frame: SocketFrame, seen: FrameSummary) -> tuple[bytes, bool]:
     """The frame as a line, and whether something is kept of it by its size alone."""
     data = frame.data
     if not frame.is_text:

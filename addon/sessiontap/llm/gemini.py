@@ -16,14 +16,14 @@ from typing import Any
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
-from sessiontap.llm.canonical import Piece, pieces_of
+from sessiontap.llm.canonical import MessagePiece, pieces_of
 from sessiontap.llm.errors import error_inside
-from sessiontap.llm.family import Family, MessageShape, Route
+from sessiontap.llm.family import Family, FamilyRoute, MessageShape
 from sessiontap.llm.messages import role_of
 from sessiontap.llm.pick import count, counts, dicts, dig, items, names, parse, place, text
 from sessiontap.llm.streamed import pieces, streams
 from sessiontap.llm.toolcalls import arguments_of
-from sessiontap.llm.turn import Seen, newest
+from sessiontap.llm.turn import MessageFacts, newest
 
 _STREAMING = ":streamGenerateContent"
 
@@ -71,12 +71,12 @@ def _offered(asks: Any) -> Iterator[str | None]:
                 yield key
 
 
-def _look(content: Any) -> Seen:
+def _look(content: Any) -> MessageFacts:
     parts = list(dicts(content, "parts"))
     answers = [answer for part in parts if (answer := _either(part, "functionResponse")) is not None]
     calls = [call for part in parts if (call := _either(part, "functionCall")) is not None]
     role = dig(content, "role")
-    return Seen(
+    return MessageFacts(
         role="assistant" if role == "model" else "user" if role in ("user", None) and parts else None,
         said=_said(parts, "\n"),
         results=tuple((text(answer, "id"), text(answer, "name")) for answer in answers),
@@ -227,7 +227,7 @@ def _tool_calls(parts: list[dict[str, Any]]) -> Iterator[ToolCall]:
             yield ToolCall(name, text(wanted, "id"), arguments_of(dig(wanted, "args")))
 
 
-def _contents(body: dict[str, Any]) -> Iterator[tuple[str, list[Piece]]]:
+def _contents(body: dict[str, Any]) -> Iterator[tuple[str, list[MessagePiece]]]:
     contents = body["contents"]
     for content in contents if isinstance(contents, list) else [contents]:
         if isinstance(content, dict):
@@ -243,17 +243,17 @@ FAMILY = Family(
     asked,
     reply,
     routes=(
-        Route("POST", "**/models/{model}:generateContent", "chat"),
-        Route("POST", "**/models/{model}:streamGenerateContent", "chat"),
-        Route("POST", "**/tunedModels/{model}:generateContent", "chat"),
-        Route("POST", "**/tunedModels/{model}:streamGenerateContent", "chat"),
-        Route("POST", "**/endpoints/{model}:generateContent", "chat"),
-        Route("POST", "**/endpoints/{model}:streamGenerateContent", "chat"),
-        Route("POST", "/v1internal:generateContent", "chat"),  # Code Assist
-        Route("POST", "/v1internal:streamGenerateContent", "chat"),
-        Route("POST", "/v1internal:countTokens", "count_tokens"),
-        Route("POST", "**/models/{model}:countTokens", "count_tokens"),
-        Route("POST", "**/models/{model}:computeTokens", "count_tokens"),
+        FamilyRoute("POST", "**/models/{model}:generateContent", "chat"),
+        FamilyRoute("POST", "**/models/{model}:streamGenerateContent", "chat"),
+        FamilyRoute("POST", "**/tunedModels/{model}:generateContent", "chat"),
+        FamilyRoute("POST", "**/tunedModels/{model}:streamGenerateContent", "chat"),
+        FamilyRoute("POST", "**/endpoints/{model}:generateContent", "chat"),
+        FamilyRoute("POST", "**/endpoints/{model}:streamGenerateContent", "chat"),
+        FamilyRoute("POST", "/v1internal:generateContent", "chat"),  # Code Assist
+        FamilyRoute("POST", "/v1internal:streamGenerateContent", "chat"),
+        FamilyRoute("POST", "/v1internal:countTokens", "count_tokens"),
+        FamilyRoute("POST", "**/models/{model}:countTokens", "count_tokens"),
+        FamilyRoute("POST", "**/models/{model}:computeTokens", "count_tokens"),
     ),
     array_streams=True,
     messages=(_CONTENTS,),

@@ -18,11 +18,11 @@ from typing import NamedTuple
 
 from sessiontap.llm.call import Call, Reply
 from sessiontap.llm.canonical import (
-    Called,
-    Media,
-    Piece,
-    Result,
-    Text,
+    CallPiece,
+    MediaPiece,
+    MessagePiece,
+    ResultPiece,
+    TextPiece,
     digest,
     gist,
     json_bytes,
@@ -174,11 +174,11 @@ def history(call: Call) -> History:
     opening: str | None = None
     parts: tuple[str, ...] = ()
     latest: str | None = None
-    run: list[Piece] = []
+    run: list[MessagePiece] = []
     for role, pieces in messages_of(body):
         if role in _SYSTEM:
             if not steps and not run:
-                system += (piece.said for piece in pieces if isinstance(piece, Text))
+                system += (piece.said for piece in pieces if isinstance(piece, TextPiece))
             continue
         if role == "assistant":
             run += pieces
@@ -188,9 +188,9 @@ def history(call: Call) -> History:
             run = []
         if not pieces:
             continue
-        answered = tuple(piece.id for piece in pieces if isinstance(piece, Result) and piece.id)
+        answered = tuple(piece.id for piece in pieces if isinstance(piece, ResultPiece) and piece.id)
         steps.append(Step(ROLES.get(role, "user"), message_digest(ROLES.get(role, "user"), pieces), (), answered))
-        if role in ("user", AGENT) and (texts := [piece.said for piece in pieces if isinstance(piece, Text)]):
+        if role in ("user", AGENT) and (texts := [piece.said for piece in pieces if isinstance(piece, TextPiece)]):
             said = "\n".join(texts)
             latest = said if role == "user" else latest
             if opening is None:
@@ -289,13 +289,13 @@ def _handed(reply: Reply) -> Iterator[Handed]:
                 yield Handed(text_digest(said), kind, tool.id)
 
 
-def _run(pieces: Iterable[Piece]) -> Iterator[Step]:
+def _run(pieces: Iterable[MessagePiece]) -> Iterator[Step]:
     """The step of an assistant's run; nothing where it says nothing that counts."""
     pieces = list(pieces)
-    calls = [piece for piece in pieces if isinstance(piece, Called)]
-    said = "".join(piece.said for piece in pieces if isinstance(piece, Text))
+    calls = [piece for piece in pieces if isinstance(piece, CallPiece)]
+    said = "".join(piece.said for piece in pieces if isinstance(piece, TextPiece))
     found = run_digest(said, [call[:2] for call in calls])
-    if found is None and (media := [piece.digest for piece in pieces if isinstance(piece, Media)]):
+    if found is None and (media := [piece.digest for piece in pieces if isinstance(piece, MediaPiece)]):
         found = digest(*media)  # beside a text they count for nothing: what a reply has of them is not read
     if found is not None:
         issued = tuple(call.id for call in calls if call.id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from sessiontap.llm.canonical import Called, Media, Piece, digest, json_bytes, pieces_of, result
+from sessiontap.llm.canonical import CallPiece, MediaPiece, MessagePiece, digest, json_bytes, pieces_of, result
 from sessiontap.llm.family import MessageShape
 from sessiontap.llm.pick import dicts, dig, text
 
@@ -31,13 +31,13 @@ def role_of(message: dict[str, Any]) -> str:
     return ROLES.get(role, role)
 
 
-def _chat(body: dict[str, Any]) -> Iterator[tuple[str, list[Piece]]]:
+def _chat(body: dict[str, Any]) -> Iterator[tuple[str, list[MessagePiece]]]:
     for message in body["messages"]:
         if isinstance(message, dict):
             yield _message(message)
 
 
-def _message(message: dict[str, Any]) -> tuple[str, list[Piece]]:
+def _message(message: dict[str, Any]) -> tuple[str, list[MessagePiece]]:
     role = role_of(message)
     content = message.get("content")
     if role == "tool":
@@ -47,11 +47,11 @@ def _message(message: dict[str, Any]) -> tuple[str, list[Piece]]:
         for call in dicts(message, "tool_calls"):
             named = next((inner for key in ("function", "custom") if isinstance(inner := call.get(key), dict)), call)
             given = next((named[key] for key in ("arguments", "input", "parameters") if key in named), None)
-            pieces.append(Called(text(named, "name") or "", given, text(call, "id")))
+            pieces.append(CallPiece(text(named, "name") or "", given, text(call, "id")))
     if "function_call" in message and (name := text(message, "function_call", "name")):
-        pieces.append(Called(name, dig(message, "function_call", "arguments")))
+        pieces.append(CallPiece(name, dig(message, "function_call", "arguments")))
     if images := message.get("images"):
-        pieces.append(Media(digest(json_bytes(images))))  # Ollama
+        pieces.append(MediaPiece(digest(json_bytes(images))))  # Ollama
     return role, pieces
 
 
@@ -61,7 +61,7 @@ CHAT = MessageShape(("messages",), lambda body: isinstance(body.get("messages"),
 _PROMPTS = ("prompt", "inputText")
 
 
-def _prompt(body: dict[str, Any]) -> Iterator[tuple[str, list[Piece]]]:
+def _prompt(body: dict[str, Any]) -> Iterator[tuple[str, list[MessagePiece]]]:
     for key in _PROMPTS:
         if pieces := pieces_of(body.get(key)):
             yield "user", pieces

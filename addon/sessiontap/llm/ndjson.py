@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 
-class Line(NamedTuple):
+class JsonLine(NamedTuple):
     data: bytes
     end: int
     """Offset in the body just behind the line and its end."""
@@ -14,13 +14,13 @@ class Line(NamedTuple):
     """False for a last line without its line end."""
 
 
-def lines(body: bytes) -> Iterator[Line]:
+def lines(body: bytes) -> Iterator[JsonLine]:
     """The lines of `body` that are not empty, in order."""
     start = 0
     while (found := body.find(b"\n", start)) >= 0:
         data = body[start:found].strip()
         start = found + 1
         if data:
-            yield Line(data, start, True)
+            yield JsonLine(data, start, True)
     if data := body[start:].strip():
-        yield Line(data, len(body), False)
+        yield JsonLine(data, len(body), False)

@@ -15,13 +15,13 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm import openai_chat
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
-from sessiontap.llm.family import Family, Route
+from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import CHAT, PROMPT
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, dicts, dig, flag, items, parse, text
 from sessiontap.llm.streamed import pieces, streams
 from sessiontap.llm.toolcalls import arguments_of
-from sessiontap.llm.turn import Named, Seen, newest
+from sessiontap.llm.turn import MessageFacts, Named, newest
 
 
 def asked(request: Request, body: Any) -> Asked:
@@ -46,10 +46,10 @@ def asked(request: Request, body: Any) -> Asked:
     )
 
 
-def _look(message: Any) -> Seen:
+def _look(message: Any) -> MessageFacts:
     role = dig(message, "role")
     result: Named = (text(message, "tool_call_id"), text(message, "tool_name") or text(message, "name"))
-    return Seen(
+    return MessageFacts(
         role=role if role in ("user", "assistant") else None,
         said=content_text(dig(message, "content"), "\n"),
         results=(result,) if role == "tool" else (),
@@ -112,10 +112,10 @@ FAMILY = Family(
     asked,
     reply,
     routes=(
-        Route("POST", "/api/chat", "chat", _PROVIDERS),
-        Route("POST", "/api/generate", "text_completion", _PROVIDERS),
-        Route("POST", "/api/embed", "embeddings", _PROVIDERS),
-        Route("POST", "/api/embeddings", "embeddings", _PROVIDERS),
+        FamilyRoute("POST", "/api/chat", "chat", _PROVIDERS),
+        FamilyRoute("POST", "/api/generate", "text_completion", _PROVIDERS),
+        FamilyRoute("POST", "/api/embed", "embeddings", _PROVIDERS),
+        FamilyRoute("POST", "/api/embeddings", "embeddings", _PROVIDERS),
     ),
     provider="ollama",
     messages=(CHAT, PROMPT),

@@ -14,7 +14,7 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall
 from sessiontap.llm.errors import error_inside
-from sessiontap.llm.family import Family, Route
+from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import CHAT
 from sessiontap.llm.openai_usage import cost_of, usage_of
 from sessiontap.llm.pick import dicts, dig, items, names, parse, place, text
@@ -238,15 +238,17 @@ FAMILY = Family(
     reply,
     routes=(
         # Azure: the deployment stands for the model. One that is called `chat` is not the path of chats.
-        Route("POST", "**/openai/deployments/{model}/chat/completions", "chat"),
-        Route("POST", "**/openai/deployments/{model}/completions", "text_completion", family="openai-completions"),
-        Route("POST", "**/publishers/{publisher}/models/{model}:rawPredict", "chat"),  # Vertex
-        Route("POST", "**/publishers/{publisher}/models/{model}:streamRawPredict", "chat"),
-        Route("POST", "**/v1/chat", "chat", ("writer",)),
-        Route("POST", "**/v1/completions", "text_completion", ("writer",), family="other"),
-        Route("POST", "**/prompts/{id}/completions", "chat", family="other"),
-        Route("POST", "**/chat/completions", "chat"),
-        Route("*", "**/chat/completions/{rest*}", "other", family="other"),
+        FamilyRoute("POST", "**/openai/deployments/{model}/chat/completions", "chat"),
+        FamilyRoute(
+            "POST", "**/openai/deployments/{model}/completions", "text_completion", family="openai-completions"
+        ),
+        FamilyRoute("POST", "**/publishers/{publisher}/models/{model}:rawPredict", "chat"),  # Vertex
+        FamilyRoute("POST", "**/publishers/{publisher}/models/{model}:streamRawPredict", "chat"),
+        FamilyRoute("POST", "**/v1/chat", "chat", ("writer",)),
+        FamilyRoute("POST", "**/v1/completions", "text_completion", ("writer",), family="other"),
+        FamilyRoute("POST", "**/prompts/{id}/completions", "chat", family="other"),
+        FamilyRoute("POST", "**/chat/completions", "chat"),
+        FamilyRoute("*", "**/chat/completions/{rest*}", "other", family="other"),
     ),
     messages=(CHAT,),
     tools=(("tools",), ("functions",)),

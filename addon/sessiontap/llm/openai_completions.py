@@ -7,7 +7,7 @@ from typing import Any
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Reply
 from sessiontap.llm.errors import error_inside
-from sessiontap.llm.family import Family, Route
+from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import PROMPT
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.openai_usage import cost_of, usage_of
@@ -80,8 +80,8 @@ FAMILY = Family(
     asked,
     reply,
     routes=(
-        Route("POST", "**/fim/completions", "text_completion"),
-        Route("POST", "**/completions", "text_completion"),
+        FamilyRoute("POST", "**/fim/completions", "text_completion"),
+        FamilyRoute("POST", "**/completions", "text_completion"),
     ),
     messages=(PROMPT,),
 )

@@ -7,7 +7,7 @@ from typing import Any
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, Reply, Usage
 from sessiontap.llm.errors import error_inside
-from sessiontap.llm.family import Family, Route
+from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.openai_responses import INPUT
 from sessiontap.llm.openai_usage import cost_of, usage_of
 from sessiontap.llm.pick import count, dig, items, parse, text
@@ -48,9 +48,9 @@ FAMILY = Family(
     asked,
     reply,
     routes=(
-        Route("POST", "**/openai/deployments/{model}/embeddings", "embeddings"),  # Azure
-        Route("POST", "/ml/{version}/text/embeddings", "embeddings", family="other"),  # watsonx
-        Route("POST", "**/embeddings", "embeddings"),
+        FamilyRoute("POST", "**/openai/deployments/{model}/embeddings", "embeddings"),  # Azure
+        FamilyRoute("POST", "/ml/{version}/text/embeddings", "embeddings", family="other"),  # watsonx
+        FamilyRoute("POST", "**/embeddings", "embeddings"),
     ),
     messages=(INPUT,),
     fields=("dimensions", "encoding_format"),

@@ -14,9 +14,9 @@ from typing import Any
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
-from sessiontap.llm.canonical import Called, Piece, pieces_of, result
+from sessiontap.llm.canonical import CallPiece, MessagePiece, pieces_of, result
 from sessiontap.llm.errors import error_inside
-from sessiontap.llm.family import Family, MessageShape, Route, SocketGrammar
+from sessiontap.llm.family import Family, FamilyRoute, MessageShape, SocketGrammar
 from sessiontap.llm.messages import AGENT, role_of
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.openai_usage import cost_of
@@ -261,13 +261,13 @@ def _streamed(response: Response) -> Reply:
 # Messages of the conversation --------------------------------------------------------------------------------------
 
 
-def _messages(body: dict[str, Any]) -> Iterator[tuple[str, list[Piece]]]:
+def _messages(body: dict[str, Any]) -> Iterator[tuple[str, list[MessagePiece]]]:
     given = body["input"]
     for item in given if isinstance(given, list) else [given]:
         yield _message(item)
 
 
-def _message(item: Any) -> tuple[str, list[Piece]]:
+def _message(item: Any) -> tuple[str, list[MessagePiece]]:
     """An input item. Reasoning, references and calls of the provider's own tools count for nothing: they are not in the
     reply as it is read either."""
     if not isinstance(item, dict):
@@ -281,7 +281,7 @@ def _message(item: Any) -> tuple[str, list[Piece]]:
         return "tool", [result(text(item, "call_id"), item.get("output"))]
     if kind.endswith("_call") and (call_id := text(item, "call_id")):
         given = next((item[key] for key in ("arguments", "input", "action", "operation") if key in item), None)
-        return "assistant", [Called(text(item, "name") or kind.removesuffix("_call"), given, call_id)]
+        return "assistant", [CallPiece(text(item, "name") or kind.removesuffix("_call"), given, call_id)]
     if kind.endswith("_call") or kind in ("reasoning", "item_reference", "mcp_list_tools"):
         return "assistant", []
     return "user", pieces_of(item)
@@ -295,12 +295,12 @@ FAMILY = Family(
     asked,
     reply,
     routes=(
-        Route("POST", "**/responses", "chat"),
-        Route("GET", "**/responses", "chat"),  # the WebSocket's upgrade
-        Route("POST", "**/responses/compact", "chat"),
-        Route("POST", "**/responses/input_tokens", "count_tokens"),
-        Route("POST", "**/responses/{id}/cancel", "other"),
-        Route("GET", "**/responses/{id}", "other"),
+        FamilyRoute("POST", "**/responses", "chat"),
+        FamilyRoute("GET", "**/responses", "chat"),  # the WebSocket's upgrade
+        FamilyRoute("POST", "**/responses/compact", "chat"),
+        FamilyRoute("POST", "**/responses/input_tokens", "count_tokens"),
+        FamilyRoute("POST", "**/responses/{id}/cancel", "other"),
+        FamilyRoute("GET", "**/responses/{id}", "other"),
     ),
     socket=SOCKET,
     messages=(INPUT,),

@@ -12,7 +12,7 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm import openai_chat, openai_completions
 from sessiontap.llm.call import Asked, Call, Reply, Usage
 from sessiontap.llm.errors import error_inside
-from sessiontap.llm.family import Family, Route
+from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import CHAT, PROMPT
 from sessiontap.llm.openai_responses import INPUT
 from sessiontap.llm.pick import count, counts, dig, flag, parse, text
@@ -25,7 +25,7 @@ _SMALL = 1024 * 1024
 Path = tuple[str | int, ...]
 
 
-class Shape(NamedTuple):
+class ReplyShape(NamedTuple):
     """Where a response of the older kind keeps things."""
 
     text: Path
@@ -37,17 +37,17 @@ class Shape(NamedTuple):
     """Its stream's events have the same shape, each with a part of the text."""
 
 
-SHAPES: tuple[Shape, ...] = (
-    Shape(("completion",), ("model",), ("stop_reason",), streamed=True),  # Anthropic /v1/complete
-    Shape(("value",), streamed=True),  # Writer /v1/completions
-    Shape(  # watsonx
+SHAPES: tuple[ReplyShape, ...] = (
+    ReplyShape(("completion",), ("model",), ("stop_reason",), streamed=True),  # Anthropic /v1/complete
+    ReplyShape(("value",), streamed=True),  # Writer /v1/completions
+    ReplyShape(  # watsonx
         ("results", 0, "generated_text"),
         ("model_id",),
         ("results", 0, "stop_reason"),
         ("results", 0, "input_token_count"),
         ("results", 0, "generated_token_count"),
     ),
-    Shape(  # Aleph Alpha
+    ReplyShape(  # Aleph Alpha
         ("completions", 0, "completion"),
         ("model_version",),
         ("completions", 0, "finish_reason"),
@@ -170,49 +170,51 @@ FAMILY = Family(
     reply,
     routes=(
         # Azure
-        Route("POST", "**/openai/deployments/{model}/images/{action}", "image"),
-        Route("POST", "**/openai/deployments/{model}/audio/{action}", "audio"),
+        FamilyRoute("POST", "**/openai/deployments/{model}/images/{action}", "image"),
+        FamilyRoute("POST", "**/openai/deployments/{model}/audio/{action}", "audio"),
         # Anthropic
-        Route("*", "**/v1/messages/batches", "batch"),
-        Route("*", "**/v1/messages/batches/{rest*}", "batch"),
-        Route("POST", "/v1/complete", "text_completion"),
+        FamilyRoute("*", "**/v1/messages/batches", "batch"),
+        FamilyRoute("*", "**/v1/messages/batches/{rest*}", "batch"),
+        FamilyRoute("POST", "/v1/complete", "text_completion"),
         # Gemini and Vertex
-        Route("POST", "**/models/{model}:embedContent", "embeddings"),
-        Route("POST", "**/models/{model}:batchEmbedContents", "embeddings"),
-        Route("POST", "**/models/{model}:asyncBatchEmbedContent", "batch"),
-        Route("POST", "**/models/{model}:batchGenerateContent", "batch"),
-        Route("POST", "**/models/{model}:predict", "other", by_model=True),
-        Route("POST", "**/models/{model}:predictLongRunning", "other"),
-        Route("POST", "/{version}/interactions", "chat"),
-        Route("GET", "/ws/google.ai.generativelanguage.{version}.GenerativeService.BidiGenerateContent", "realtime"),
+        FamilyRoute("POST", "**/models/{model}:embedContent", "embeddings"),
+        FamilyRoute("POST", "**/models/{model}:batchEmbedContents", "embeddings"),
+        FamilyRoute("POST", "**/models/{model}:asyncBatchEmbedContent", "batch"),
+        FamilyRoute("POST", "**/models/{model}:batchGenerateContent", "batch"),
+        FamilyRoute("POST", "**/models/{model}:predict", "other", by_model=True),
+        FamilyRoute("POST", "**/models/{model}:predictLongRunning", "other"),
+        FamilyRoute("POST", "/{version}/interactions", "chat"),
+        FamilyRoute(
+            "GET", "/ws/google.ai.generativelanguage.{version}.GenerativeService.BidiGenerateContent", "realtime"
+        ),
         # Bedrock
-        Route("POST", "/knowledgebases/{id}/retrieve", "vector_search"),
-        Route("POST", "/rerank", "rerank"),
+        FamilyRoute("POST", "/knowledgebases/{id}/retrieve", "vector_search"),
+        FamilyRoute("POST", "/rerank", "rerank"),
         # Cohere
-        Route("*", "**/v1/embed-jobs", "batch", ("cohere",)),
+        FamilyRoute("*", "**/v1/embed-jobs", "batch", ("cohere",)),
         # Aleph Alpha, watsonx
-        Route("POST", "/complete", "text_completion", ("alephalpha",)),
-        Route("POST", "/ml/{version}/generation/text", "text_completion"),
-        Route("POST", "/ml/{version}/generation/text_stream", "text_completion"),
-        Route("POST", "/ml/{version}/text/generation", "text_completion"),
-        Route("POST", "/ml/{version}/text/generation_stream", "text_completion"),
-        Route("POST", "/ml/{version}/text/chat", "chat"),
-        Route("POST", "/ml/{version}/text/chat_stream", "chat"),
+        FamilyRoute("POST", "/complete", "text_completion", ("alephalpha",)),
+        FamilyRoute("POST", "/ml/{version}/generation/text", "text_completion"),
+        FamilyRoute("POST", "/ml/{version}/generation/text_stream", "text_completion"),
+        FamilyRoute("POST", "/ml/{version}/text/generation", "text_completion"),
+        FamilyRoute("POST", "/ml/{version}/text/generation_stream", "text_completion"),
+        FamilyRoute("POST", "/ml/{version}/text/chat", "chat"),
+        FamilyRoute("POST", "/ml/{version}/text/chat_stream", "chat"),
         # OpenAI and all that speak it
-        Route("*", "**/realtime/{rest*}", "realtime"),
-        Route("*", "**/images/{rest*}", "image"),
-        Route("*", "**/audio/{rest*}", "audio"),
-        Route("POST", "**/moderations", "moderation"),
-        Route("POST", "**/rerank", "rerank"),
-        Route("POST", "**/reranking", "rerank"),
-        Route("*", "**/batches", "batch"),
-        Route("*", "**/batches/{rest*}", "batch"),
-        Route("*", "**/vector_stores/{id}/search", "vector_search"),
-        Route("*", "**/vector_stores/{id}/files", "other"),
-        Route("*", "**/files", "file"),
-        Route("*", "**/files/{rest*}", "file"),
-        Route("*", "**/uploads", "file"),
-        Route("*", "**/uploads/{rest*}", "file"),
+        FamilyRoute("*", "**/realtime/{rest*}", "realtime"),
+        FamilyRoute("*", "**/images/{rest*}", "image"),
+        FamilyRoute("*", "**/audio/{rest*}", "audio"),
+        FamilyRoute("POST", "**/moderations", "moderation"),
+        FamilyRoute("POST", "**/rerank", "rerank"),
+        FamilyRoute("POST", "**/reranking", "rerank"),
+        FamilyRoute("*", "**/batches", "batch"),
+        FamilyRoute("*", "**/batches/{rest*}", "batch"),
+        FamilyRoute("*", "**/vector_stores/{id}/search", "vector_search"),
+        FamilyRoute("*", "**/vector_stores/{id}/files", "other"),
+        FamilyRoute("*", "**/files", "file"),
+        FamilyRoute("*", "**/files/{rest*}", "file"),
+        FamilyRoute("*", "**/uploads", "file"),
+        FamilyRoute("*", "**/uploads/{rest*}", "file"),
     ),
     messages=(CHAT, INPUT, PROMPT),
 )

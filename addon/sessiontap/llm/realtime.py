@@ -14,7 +14,7 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
-from sessiontap.llm.family import Family, Route, SocketGrammar
+from sessiontap.llm.family import Family, FamilyRoute, SocketGrammar
 from sessiontap.llm.openai_responses import INPUT, tool_name
 from sessiontap.llm.pick import count, dicts, dig, first_count, names, text
 from sessiontap.llm.streamed import pieces
@@ -166,8 +166,8 @@ FAMILY = Family(
     asked,
     reply,
     routes=(
-        Route("GET", "**/openai/realtime", "realtime"),  # Azure
-        Route("GET", "**/realtime", "realtime"),
+        FamilyRoute("GET", "**/openai/realtime", "realtime"),  # Azure
+        FamilyRoute("GET", "**/realtime", "realtime"),
     ),
     socket=SocketGrammar(
         starts=frozenset({"response.create"}),

@@ -13,9 +13,9 @@ from urllib.parse import unquote
 
 from sessiontap.llm.call import OPERATIONS, Endpoint, Operation
 from sessiontap.llm.families import FAMILIES, family_of
-from sessiontap.llm.family import Route
+from sessiontap.llm.family import FamilyRoute
 
-ROUTES: tuple[Route, ...] = tuple(
+ROUTES: tuple[FamilyRoute, ...] = tuple(
     route._replace(family=route.family or family.name) for family in FAMILIES for route in family.routes
 )
 """All routes, in the order in which they are asked."""
@@ -111,8 +111,8 @@ def _compile(pattern: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+?", regex))
 
 
-_BY_ENDING: dict[str, list[tuple[Route, re.Pattern[str]]]] = {}
-_OTHERS: list[tuple[Route, re.Pattern[str]]] = []
+_BY_ENDING: dict[str, list[tuple[FamilyRoute, re.Pattern[str]]]] = {}
+_OTHERS: list[tuple[FamilyRoute, re.Pattern[str]]] = []
 for _row in ROUTES:
     _last = _ending(_row.pattern)
     if "{" in _last or "." in _last:

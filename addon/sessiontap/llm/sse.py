@@ -15,7 +15,7 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 _EVENT_END = re.compile(rb"(?>\r\n|\r|\n)(?>\r\n|\r|\n)")
 
 
-class Event(NamedTuple):
+class ServerSentEvent(NamedTuple):
     data: bytes
     name: str | None
     """The `event` field; None where there is none."""
@@ -24,7 +24,7 @@ class Event(NamedTuple):
     complete: bool
 
 
-def events(body: bytes) -> Iterator[Event]:
+def events(body: bytes) -> Iterator[ServerSentEvent]:
     """The events of `body` that carry data, in order."""
     start = len(_BOM) if body.startswith(_BOM) else 0
     for block, end, complete in _blocks(body, start):
@@ -59,7 +59,7 @@ def _uniform(body: bytes, start: int, line_end: bytes) -> Iterator[tuple[list[by
         yield body[start:].split(line_end), len(body), False
 
 
-def _event(lines: list[bytes], end: int, complete: bool) -> Event | None:
+def _event(lines: list[bytes], end: int, complete: bool) -> ServerSentEvent | None:
     parts: list[bytes] = []
     name: str | None = None
     for line in lines:
@@ -70,4 +70,4 @@ def _event(lines: list[bytes], end: int, complete: bool) -> Event | None:
             parts.append(value)
         elif field == b"event":
             name = value.decode("utf-8", "replace") or None
-    return Event(b"\n".join(parts), name, end, complete) if parts else None
+    return ServerSentEvent(b"\n".join(parts), name, end, complete) if parts else None

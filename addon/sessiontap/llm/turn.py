@@ -20,7 +20,7 @@ def nameless(results: Sequence[Named]) -> tuple[Named, ...]:
     return tuple(results) if any(id and not name for id, name in results) else ()
 
 
-class Seen(NamedTuple):
+class MessageFacts(NamedTuple):
     """What one message holds."""
 
     role: Literal["user", "assistant"] | None = None
@@ -30,7 +30,7 @@ class Seen(NamedTuple):
     calls: tuple[Named, ...] = ()
 
 
-class Turn(NamedTuple):
+class NewestTurn(NamedTuple):
     message: str | None
     tool_results: tuple[str, ...]
     """Names of the tools whose results are handed in, in order."""
@@ -40,7 +40,7 @@ class Turn(NamedTuple):
     """As `Asked.results`."""
 
 
-def newest(messages: list[Any], look: Callable[[Any], Seen]) -> Turn:
+def newest(messages: list[Any], look: Callable[[Any], MessageFacts]) -> NewestTurn:
     """A user message of nothing but tool results is not the user's own.
 
     A result that gives an id but no name is named by the call of that id; one that gives neither, only where the
@@ -72,6 +72,6 @@ def newest(messages: list[Any], look: Callable[[Any], Seen]) -> Turn:
         if user_seen and not behind and not unnamed:
             break
     found = [(call_id, name or (called.get(call_id) if call_id else only)) for call_id, name in reversed(results)]
-    return Turn(
+    return NewestTurn(
         message, names(name for _, name in found), names(call_id for call_id, _ in results), nameless(found)
     )

@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 from sessiontap.llm.families import socket_of
 from sessiontap.llm.family import SocketGrammar
-from sessiontap.llm.frames import Frame, Lines, Seen, line_of, look
+from sessiontap.llm.frames import FrameSummary, Lines, SocketFrame, line_of, look
 from sessiontap.llm.grammar import merged, settings_line
 from sessiontap.llm.pick import parse, text
 
@@ -36,7 +36,7 @@ FRAME_OVERHEAD = 128
 BETWEEN_CAP = 1024 * 1024
 """Bytes that are held between turns, for each direction."""
 MOST_TURNS = 64
-"""Turns under way; before the next one the oldest is given up."""
+"""SocketTurns under way; before the next one the oldest is given up."""
 SETTINGS_CAP = 256 * 1024
 """Bytes of realtime settings that are put before each turn."""
 
@@ -48,7 +48,7 @@ _BUSY = "conversation_already_has_active_response"
 
 
 @dataclass(slots=True, eq=False)
-class Turn:
+class SocketTurn:
     """A request and its reply, as far as it came. Times are those of the frames."""
 
     began: int
@@ -77,14 +77,14 @@ class Turn:
         return len(self.request.data) + len(self.reply.data)
 
 
-class Turns:
+class SocketTurns:
     """The turns of one socket. Damaged frames, unknown types, answers to nothing: nothing raises."""
 
     def __init__(self, family: str, cap: int = CAP) -> None:
         self.grammar = socket_of(family) or _OPAQUE
-        self.waiting: deque[Turn] = deque()
+        self.waiting: deque[SocketTurn] = deque()
         """Asked for, oldest first; no reply has begun."""
-        self.open: dict[str, Turn] = {}
+        self.open: dict[str, SocketTurn] = {}
         """By response id, oldest first."""
         self.asked = Lines()
         """The client's frames since the last turn began."""
@@ -104,7 +104,7 @@ class Turns:
         times = self._times + len(asked.arrivals) + len(told.arrivals)
         return self._held + len(asked.data) + len(told.data) + times * FRAME_OVERHEAD
 
-    def frame(self, frame: Frame) -> Iterator[tuple[Begun, Turn]]:
+    def frame(self, frame: SocketFrame) -> Iterator[tuple[Begun, SocketTurn]]:
         """Take in a frame; the turns that begin or are over with it."""
         seen = look(frame)
         line, by_size = line_of(frame, seen)
@@ -113,7 +113,7 @@ class Turns:
         else:
             yield from self._from_server(frame, seen, line, by_size)
 
-    def close(self) -> list[Turn]:
+    def close(self) -> list[SocketTurn]:
         """The turns that are still under way, oldest first."""
         left = sorted((*self.waiting, *self.open.values()), key=lambda turn: turn.began)
         self.waiting.clear()
@@ -121,7 +121,9 @@ class Turns:
         self._held = self._times = 0
         return left
 
-    def _from_client(self, frame: Frame, seen: Seen, line: bytes, by_size: bool) -> Iterator[tuple[Begun, Turn]]:
+    def _from_client(
+        self, frame: SocketFrame, seen: FrameSummary, line: bytes, by_size: bool
+    ) -> Iterator[tuple[Begun, SocketTurn]]:
         kind = seen.type
         if kind in self.grammar.starts:
             yield from self._give_up_failed()
@@ -141,7 +143,9 @@ class Turns:
             return
         self._hold(self.asked, frame, line, by_size)
 
-    def _from_server(self, frame: Frame, seen: Seen, line: bytes, by_size: bool) -> Iterator[tuple[Begun, Turn]]:
+    def _from_server(
+        self, frame: SocketFrame, seen: FrameSummary, line: bytes, by_size: bool
+    ) -> Iterator[tuple[Begun, SocketTurn]]:
         kind, turn = seen.type or "", self._named(seen)
         answers = kind.startswith("response.")
         if turn is None and kind == "response.created" and seen.id:
@@ -178,14 +182,14 @@ class Turns:
 
     # -- which turn ----------------------------------------------------------------------------------------------------
 
-    def _named(self, seen: Seen) -> Turn | None:
+    def _named(self, seen: FrameSummary) -> SocketTurn | None:
         return self.open.get(seen.id) if seen.id else None
 
-    def _newest(self) -> Turn | None:
+    def _newest(self) -> SocketTurn | None:
         """The one that is being answered, else the one that waits."""
         return next(reversed(self.open.values()), None) or (self.waiting[0] if self.waiting else None)
 
-    def _blamed(self, seen: Seen) -> Turn | None:
+    def _blamed(self, seen: FrameSummary) -> SocketTurn | None:
         """The turn that an error ends or, where its reply has begun, makes fail.
 
         Realtime says which frame was at fault where that frame had an id of its own; most of its errors are about
@@ -203,8 +207,8 @@ class Turns:
 
     # -- beginning and ending ------------------------------------------------------------------------------------------
 
-    def _begin(self, at: int) -> Turn:
-        turn = Turn(began=at, last=at)
+    def _begin(self, at: int) -> SocketTurn:
+        turn = SocketTurn(began=at, last=at)
         if self.settings and b'"session.update"' not in self.asked.data:
             line = settings_line(self.settings)
             turn.request.data += line
@@ -220,7 +224,7 @@ class Turns:
         self.asked, self.told = Lines(), Lines()
         return turn
 
-    def _over(self, turn: Turn) -> Iterator[tuple[Begun, Turn]]:
+    def _over(self, turn: SocketTurn) -> Iterator[tuple[Begun, SocketTurn]]:
         self._held -= turn.held
         self._times -= len(turn.request.arrivals) + len(turn.reply.arrivals)
         if turn.response_id is not None:
@@ -229,26 +233,26 @@ class Turns:
             self.waiting.remove(turn)
         yield "over", turn
 
-    def _give_up_failed(self) -> Iterator[tuple[Begun, Turn]]:
-        """Turns that met an error, and whose reply did not come to its end before the next turn."""
+    def _give_up_failed(self) -> Iterator[tuple[Begun, SocketTurn]]:
+        """SocketTurns that met an error, and whose reply did not come to its end before the next turn."""
         for turn in [turn for turn in self.open.values() if turn.failed]:
             turn.ended = True
             yield from self._over(turn)
 
-    def _make_room(self) -> Iterator[tuple[Begun, Turn]]:
+    def _make_room(self) -> Iterator[tuple[Begun, SocketTurn]]:
         if len(self.waiting) + len(self.open) > MOST_TURNS:
             yield from self._over(min((*self.waiting, *self.open.values()), key=lambda turn: turn.began))
 
     # -- keeping -------------------------------------------------------------------------------------------------------
 
-    def _keep(self, turn: Turn, lines: Lines, frame: Frame, line: bytes, by_size: bool) -> None:
+    def _keep(self, turn: SocketTurn, lines: Lines, frame: SocketFrame, line: bytes, by_size: bool) -> None:
         before = len(lines.arrivals)
         self._held += lines.add(line, len(frame.data), frame.at, self.cap - self._held)
         self._times += len(lines.arrivals) - before
         lines.by_size = lines.by_size or by_size
         turn.last = frame.at
 
-    def _hold(self, lines: Lines, frame: Frame, line: bytes, by_size: bool) -> None:
+    def _hold(self, lines: Lines, frame: SocketFrame, line: bytes, by_size: bool) -> None:
         lines.add(line, len(frame.data), frame.at, min(BETWEEN_CAP, self.cap) - len(lines.data))
         lines.by_size = lines.by_size or by_size
 

@@ -25,7 +25,7 @@ from sessiontap.trust import UNKNOWN, Upstream
 NO_LINK = Link()
 
 
-class SocketTurn(NamedTuple):
+class SocketContext(NamedTuple):
     """The place of a call on the WebSocket that it is a turn of."""
 
     upgrade: str
@@ -91,7 +91,7 @@ class CallContext:
     destination: Destination
     upstream: Upstream = UNKNOWN
     """How it travels to its own host."""
-    socket: SocketTurn | None = None
+    socket: SocketContext | None = None
     """None if it is no turn of a WebSocket."""
     call: Call | None = None
     """The request as it was read. None before, and if reading failed."""

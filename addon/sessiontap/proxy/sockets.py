@@ -19,11 +19,11 @@ from typing import NamedTuple
 from mitmproxy import http
 
 from sessiontap.callers import Caller
-from sessiontap.llm.frames import Frame, Lines
+from sessiontap.llm.frames import Lines, SocketFrame
 from sessiontap.llm.routes import endpoint_of
-from sessiontap.llm.turns import FRAME_OVERHEAD, Turn, Turns
+from sessiontap.llm.turns import FRAME_OVERHEAD, SocketTurn, SocketTurns
 from sessiontap.proxy.calls import Calls
-from sessiontap.proxy.context import CallContext, SocketTurn
+from sessiontap.proxy.context import CallContext, SocketContext
 from sessiontap.proxy.finish import OVER_BUDGET, Bodies, CapturedBody, Heads
 from sessiontap.proxy.plan import socket_conversation
 from sessiontap.recording.budget import Budget, Lease
@@ -57,7 +57,7 @@ class _End(NamedTuple):
 class _TurnCall:
     """A turn and the call that it is."""
 
-    turn: Turn
+    turn: SocketTurn
     call: CallContext
     is_planned: bool = False
     end: _End | None = None
@@ -77,12 +77,12 @@ class Socket:
         if endpoint is None:
             asked = upgrade.request
             endpoint = endpoint_of(asked.method, asked.host, asked.path, upgrade.destination.provider)
-        self.turns = Turns(endpoint.family, calls.budget.most)
+        self.turns = SocketTurns(endpoint.family, calls.budget.most)
         self._lease = Lease(calls.budget)
         """Of the memory that the frames take which are held."""
         self._refused = False
         """There was no memory for some of them."""
-        self._under_way: dict[Turn, _TurnCall] = {}
+        self._under_way: dict[SocketTurn, _TurnCall] = {}
         self._first_taken = False
         self._has_begun = False
         """The conversation that the upgrade was told of."""
@@ -99,7 +99,7 @@ class Socket:
 
     def message(self, at: int, now: int, from_client: bool, data: bytes, is_text: bool) -> None:
         """A message passes: `at` by `perf_counter_ns`, `now` Unix nanoseconds. It is looked at later."""
-        self._loop.call_soon(self._frame, Frame(at, from_client, data, is_text), now)
+        self._loop.call_soon(self._frame, SocketFrame(at, from_client, data, is_text), now)
 
     def closed(self, at: int, how: Outcome, why: str, code: int | None) -> None:
         """The socket is closed; `how` a turn ended that was under way, `why` in words."""
@@ -134,7 +134,7 @@ class Socket:
 
     # -- on the loop, behind what they are about -----------------------------------------------------------------------
 
-    def _frame(self, frame: Frame, now: int) -> None:
+    def _frame(self, frame: SocketFrame, now: int) -> None:
         with self._calls.faults.guard("web socket"):
             self.counts["frames"] += 1
             self._have_room(len(frame.data))
@@ -170,7 +170,7 @@ class Socket:
                 left_out=left,
             )
 
-    def _begin(self, turn: Turn, now: int) -> None:
+    def _begin(self, turn: SocketTurn, now: int) -> None:
         takes = not turn.warm_up and not self._first_taken
         if takes:
             self._first_taken = True
@@ -209,11 +209,11 @@ class Socket:
             if entry in self._unplanned:  # else the proxy has ended meanwhile
                 self._decide(entry)
 
-    def _turn(self, entry: _TurnCall) -> SocketTurn:
+    def _turn(self, entry: _TurnCall) -> SocketContext:
         """Return the place of a turn on the socket, as it is now."""
         joins = self.turns.grammar.settings is not None and not entry.turn.apart
         upgrade = self._upgrade
-        return SocketTurn(
+        return SocketContext(
             upgrade.id,
             is_fresh=not self._has_begun,
             conversation=f"socket {upgrade.id}" if joins else None,
@@ -241,7 +241,7 @@ class Socket:
         if entry.end is not None:
             self._submit(entry, entry.end)
 
-    def _over(self, turn: Turn, how: Outcome, at: int) -> None:
+    def _over(self, turn: SocketTurn, how: Outcome, at: int) -> None:
         entry = self._under_way.pop(turn, None)
         if entry is None:
             return
