@@ -25,7 +25,7 @@ from sessiontap.callers import Caller, Found, Process
 from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
 from sessiontap.llm.call import Reply
-from sessiontap.llm.history import ending, history
+from sessiontap.llm.history import fingerprint_of, history
 from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.proxy.bodies import BodyTap
@@ -118,7 +118,7 @@ def main() -> None:
         count += 1
         past = history(call)
         conversations.link(scope, call, past, f"call-{count}", time.time_ns())
-        conversations.note_reply(f"call-{count}", ending(past, Reply(text=f"answer {count}"), 200), time.time_ns())
+        conversations.note_reply(f"call-{count}", fingerprint_of(past, Reply(text=f"answer {count}"), 200), time.time_ns())
 
     assert request.body is not None
     size = f"{len(request.body) / 1e6:.1f} MB, {len(call.json['messages'])} messages"

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 from sessiontap.exchange import Headers, Request, Response
 from sessiontap.llm import decode, hosts, read, routes
 from sessiontap.llm.call import Call
-from sessiontap.llm.history import Ending, History, ending, history
+from sessiontap.llm.history import History, ReplyFingerprint, fingerprint_of, history
 from sessiontap.sessions.conversations import Conversations
 from sessiontap.sessions.match_scope import MatchScope
 from sessiontap.sessions.session import Link
@@ -44,7 +44,7 @@ class Exchange:
     index: int
     call: Call
     history: History
-    ending: Ending
+    ending: ReplyFingerprint
     parent: int | None
     """The index of its parent within the file, as the recording names it."""
 
@@ -116,7 +116,7 @@ def _exchange(line: dict[str, Any]) -> Exchange | None:
         line["index"],
         call,
         asked,
-        ending(asked, reply, came["status"]),
+        fingerprint_of(asked, reply, came["status"]),
         line["expect"]["parent"],
     )
 

@@ -10,7 +10,7 @@ from scripts.evaluate.conversations import CORPUS, Exchange, Tally, evaluate, in
 
 from sessiontap.exchange import Headers, Request
 from sessiontap.llm.call import Reply
-from sessiontap.llm.history import ending, history
+from sessiontap.llm.history import fingerprint_of, history
 from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
 
@@ -67,7 +67,7 @@ def exchange(file: str, index: int, *said: str, reply: str, parent: int | None =
     request = Request("POST", "h", "/v1/chat/completions", Headers([("content-type", "application/json")]), body)
     call = read_request(request, endpoint_of("POST", "h", request.path, None))
     asked = history(call)
-    return Exchange(f"{file}#{index}", file, index, call, asked, ending(asked, Reply(text=reply), 200), parent)
+    return Exchange(f"{file}#{index}", file, index, call, asked, fingerprint_of(asked, Reply(text=reply), 200), parent)
 
 
 CHAIN = [

@@ -99,7 +99,7 @@ def sound(understood: Call, reply: Reply, response: Response) -> None:
     if reply.first_token is not None and not 0 < reply.first_token <= len(response.body):
         raise Wrong(f"the first token at {reply.first_token} of {len(response.body)} bytes")
     past = history.history(understood)
-    history.ending(past.tail(), reply, response.status, complete=response.complete)
+    history.fingerprint_of(past.tail(), reply, response.status, complete=response.complete)
     outline.outline(understood.json)
     rate_limits(response.headers)
     request_id(response.headers)

@@ -13,10 +13,10 @@ from sessiontap.llm.canonical import (
     MediaPiece,
     ResultPiece,
     TextPiece,
-    gist,
     message_digest,
     pieces_of,
     plain,
+    rough_digest,
     run_digest,
 )
 
@@ -164,11 +164,11 @@ def test_a_run_that_says_nothing(said: str) -> None:
     ],
 )
 def test_the_gist_of_a_run(one: str, other: str, same: bool) -> None:
-    assert (gist(one, []) == gist(other, [])) is same
+    assert (rough_digest(one, []) == rough_digest(other, [])) is same
 
 
 def test_the_gist_of_calls_is_their_tools() -> None:
-    assert gist("I shall look.", ["look"]) == gist("", ["look"]) != gist("", ["find"])
+    assert rough_digest("I shall look.", ["look"]) == rough_digest("", ["look"]) != rough_digest("", ["find"])
 
 
 JSON = st.recursive(

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from sessiontap.exchange import Headers, Request
 from sessiontap.llm.call import Call, CallError, Reply, ToolCall
-from sessiontap.llm.history import START, Handed, History, ending, history, lines_of, reply_digest, text_digest
+from sessiontap.llm.history import (
+    START,
+    DelegatedPrompt,
+    History,
+    fingerprint_of,
+    history,
+    lines_of,
+    reply_digest,
+    text_digest,
+)
 from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
 
@@ -131,7 +140,7 @@ def test_its_reply_has_the_digest_of_the_run_that_it_became(family: str) -> None
     assert reply_digest(reply) == found.steps[1].digest
     first = history_of_first(TURNS[family], family)
     assert first.end == found.chain[1]
-    assert ending(first, reply, 200).key == found.chain[2]
+    assert fingerprint_of(first, reply, 200).key == found.chain[2]
 
 
 def history_of_first(body: dict[str, Any], family: str) -> History:
@@ -269,7 +278,7 @@ def test_a_retry_repeats_everything(change: dict[str, Any], same: bool) -> None:
     ],
 )
 def test_how_a_call_ended(reply: Reply | None, status: int | None, failed: bool, again: bool) -> None:
-    found = ending(told({"messages": SAID}), reply, status)
+    found = fingerprint_of(told({"messages": SAID}), reply, status)
     assert (found.failed, found.again) == (failed, again)
 
 
@@ -285,7 +294,7 @@ def test_how_a_call_ended(reply: Reply | None, status: int | None, failed: bool,
     ],
 )
 def test_another_text_in_the_replys_place(asks: Any, reply: Reply, complete: bool, told_apart: bool) -> None:
-    found = ending(told({"messages": SAID, **asks}), reply, 200, complete=complete)
+    found = fingerprint_of(told({"messages": SAID, **asks}), reply, 200, complete=complete)
     assert (found.gist is not None, found.cut) == (told_apart, not complete or reply.error is not None)
 
 
@@ -293,11 +302,11 @@ def test_a_reply_goes_on_with_what_the_request_put_into_its_mouth() -> None:
     begun = [*SAID, {"role": "assistant", "content": '{"a":'}]
     whole = told({"messages": [*SAID, {"role": "assistant", "content": '{"a": 1}'}]})
     for asked in (told({"messages": begun}), told({"messages": begun}).tail()):
-        assert ending(asked, Reply(text=" 1}"), 200).key == whole.end
+        assert fingerprint_of(asked, Reply(text=" 1}"), 200).key == whole.end
 
 
 def test_a_reply_that_says_nothing_leaves_nothing_to_go_on_from() -> None:
-    found = ending(told({"messages": SAID}), Reply(response_id="r"), 200)
+    found = fingerprint_of(told({"messages": SAID}), Reply(response_id="r"), 200)
     assert (found.key, found.gist, found.pair, found.response_id) == (None, None, None, "r")
 
 
@@ -309,7 +318,7 @@ def test_a_reply_that_says_nothing_leaves_nothing_to_go_on_from() -> None:
 def test_only_a_substantial_reply_is_known_by_itself(
     text: str | None, tools: tuple[ToolCall, ...], substantial: bool
 ) -> None:
-    found = ending(told({"messages": SAID}), Reply(text=text, tool_calls=tools), 200)
+    found = fingerprint_of(told({"messages": SAID}), Reply(text=text, tool_calls=tools), 200)
     assert (found.pair is not None) is substantial
 
 
@@ -318,12 +327,12 @@ def test_only_a_substantial_reply_is_known_by_itself(
     [
         pytest.param(
             {"prompt": "Find the old parser's tests.", "subagent_type": "explore"},
-            [Handed(text_digest("Find the old parser's tests."), "explore", "t1")],
+            [DelegatedPrompt(text_digest("Find the old parser's tests."), "explore", "t1")],
             id="a typed sub-agent",
         ),
         pytest.param(
             {"input": " Find the old parser's tests.\n"},
-            [Handed(text_digest("Find the old parser's tests."), "Task", "t1")],
+            [DelegatedPrompt(text_digest("Find the old parser's tests."), "Task", "t1")],
             id="any tool",
         ),
         pytest.param({"prompt": "Go on, please."}, [], id="a text that anybody may say"),
@@ -331,17 +340,17 @@ def test_only_a_substantial_reply_is_known_by_itself(
         pytest.param([1], [], id="no object"),
     ],
 )
-def test_texts_handed_to_tools(arguments: Any, handed: list[Handed]) -> None:
+def test_texts_handed_to_tools(arguments: Any, handed: list[DelegatedPrompt]) -> None:
     reply = Reply(tool_calls=(ToolCall("Task", "t1", json.dumps(arguments)),))
-    assert list(ending(told({"messages": SAID}), reply, 200).handed) == handed
+    assert list(fingerprint_of(told({"messages": SAID}), reply, 200).handed) == handed
 
 
 def test_the_lines_of_a_summary() -> None:
     asks = {"messages": [{"role": "user", "content": "Summarize the conversation above."}]}
     text = "short\nA line that is long enough to be told from others.\n\n"
-    assert ending(told(asks), Reply(text=text), 200).lines == frozenset(lines_of(text))
+    assert fingerprint_of(told(asks), Reply(text=text), 200).lines == frozenset(lines_of(text))
     assert len(frozenset(lines_of(text))) == 1
-    assert ending(told({"messages": SAID}), Reply(text=text), 200).lines == frozenset()
+    assert fingerprint_of(told({"messages": SAID}), Reply(text=text), 200).lines == frozenset()
 
 
 KEYS = [

@@ -13,7 +13,7 @@ from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
 from sessiontap.gateways import Route
 from sessiontap.llm.call import Reply, ToolCall
-from sessiontap.llm.history import ending
+from sessiontap.llm.history import fingerprint_of
 from sessiontap.proxy.connections import Connection, Destination
 from sessiontap.proxy.context import CallContext, Plan, SocketContext
 from sessiontap.proxy.plan import Planner
@@ -66,7 +66,7 @@ class Desk:
 
     def reply(self, id: str, plan: Plan, *tools: ToolCall, text: str | None = None) -> None:
         assert plan.history is not None
-        came = ending(plan.history.tail(), Reply(text=text, tool_calls=tools), 200)
+        came = fingerprint_of(plan.history.tail(), Reply(text=text, tool_calls=tools), 200)
         self.planner.update(PlannerUpdate(id, plan.session.id if plan.session else None, self.now, came, None))
 
 

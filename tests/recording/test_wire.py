@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sessiontap.callers import Caller
-from sessiontap.llm.history import Ending, Handed
+from sessiontap.llm.history import DelegatedPrompt, ReplyFingerprint
 from sessiontap.recording import wire
 from sessiontap.recording.finished import Event, Fault, Handled, Note, PlannerUpdate, ReplyRead, Said
 
@@ -88,7 +88,7 @@ def test_under_load_messages_come_together_and_what_hurries_does_not_wait() -> N
 
 EVENTS: list[Event] = [
     ReplyRead(
-        PlannerUpdate("a", "s", 5, Ending(b"k", handed=(Handed(b"d", "Task", None),), lines=frozenset([b"l"])), "t"),
+        PlannerUpdate("a", "s", 5, ReplyFingerprint(b"k", handed=(DelegatedPrompt(b"d", "Task", None),), lines=frozenset([b"l"])), "t"),
         "a line",
     ),
     ReplyRead(PlannerUpdate("b", None, 5, None, None), None),

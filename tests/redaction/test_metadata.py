@@ -9,7 +9,7 @@ from tests.sessions.talk import Talk, chat
 from tests.support.call_spec import RequestSpec, call_record
 
 from sessiontap.exchange import Headers
-from sessiontap.llm.history import Ending, Handed
+from sessiontap.llm.history import DelegatedPrompt, ReplyFingerprint
 from sessiontap.llm.limits import rate_limits
 from sessiontap.recording.record import caller_record
 from sessiontap.redaction import Redactor
@@ -29,8 +29,8 @@ def link() -> dict[str, object]:
     talk = Talk(scope=MatchScope("process 1", "openai-chat", session="run"))
     talk.ask("one", chat("s Be brief", "u Hello", prompt_cache_key="agents-sdk:run:one"))
     scope, call, history, _ = talk.asked["one"]
-    values = {field.name: b"digest" for field in fields(Ending) if field.name in ("key", "gist", "said", "pair")}
-    ending = Ending(**values, handed=(Handed(b"digest", SAID, "call-1"),), failed=True, again=True, cut=True)
+    values = {field.name: b"digest" for field in fields(ReplyFingerprint) if field.name in ("key", "gist", "said", "pair")}
+    ending = ReplyFingerprint(**values, handed=(DelegatedPrompt(b"digest", SAID, "call-1"),), failed=True, again=True, cut=True)
     kept = to_state(scope, call, replace(history, settings=b"s"), ending)
     return {"kind": "new", "root": "c", "lineage": [SAID]} | kept
 

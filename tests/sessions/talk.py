@@ -8,7 +8,7 @@ from typing import Any
 
 from sessiontap.exchange import Headers, Request
 from sessiontap.llm.call import Call, Reply, ToolCall
-from sessiontap.llm.history import Ending, History, ending, history
+from sessiontap.llm.history import History, ReplyFingerprint, fingerprint_of, history
 from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.sessions.conversations import Conversations
@@ -57,7 +57,7 @@ class Talk:
     path: str = "/v1/chat/completions"
     now: int = 0
     asked: dict[str, tuple[MatchScope, Call, History, Link]] = field(default_factory=dict)
-    kept: list[tuple[str, int, Link, dict[str, Any], Ending]] = field(default_factory=list)
+    kept: list[tuple[str, int, Link, dict[str, Any], ReplyFingerprint]] = field(default_factory=list)
     """What the records of the calls that ended hold."""
 
     def ask(
@@ -94,7 +94,7 @@ class Talk:
         scope, call, found, link = self.asked[id]
         made = tuple(ToolCall(name, tool, json.dumps(arguments)) for tool, name, arguments in tools)
         reply = Reply(text=text, tool_calls=made, response_id=response_id) if status == 200 else Reply()
-        came = ending(found.tail(), reply, status, complete=complete)
+        came = fingerprint_of(found.tail(), reply, status, complete=complete)
         self.conversations.note_reply(id, came, self.now)
         kept = to_state(scope.pseudonymized(self.conversations.key), call, found, came)
         self.kept.append((id, self.now, link, kept, came))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sessiontap.llm.history import Ending, Handed, History, text_digest
+from sessiontap.llm.history import DelegatedPrompt, History, ReplyFingerprint, text_digest
 from sessiontap.sessions.match_scope import MatchScope
 from sessiontap.sessions.quoted_texts import QuotedTexts
 
@@ -26,8 +26,8 @@ def reachable(root: object) -> int:
     return len(seen)
 
 
-def delegating(text: str, tool_call_id: str | None) -> Ending:
-    return Ending(handed=(Handed(text_digest(text), "task", tool_call_id),))
+def delegating(text: str, tool_call_id: str | None) -> ReplyFingerprint:
+    return ReplyFingerprint(handed=(DelegatedPrompt(text_digest(text), "task", tool_call_id),))
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def delegating(text: str, tool_call_id: str | None) -> Ending:
     ],
     ids=["one text under new ids", "new texts under one id", "all new", "no ids"],
 )
-def test_delegated_texts_without_an_answer_are_forgotten(ending: Callable[[int], Ending]) -> None:
+def test_delegated_texts_without_an_answer_are_forgotten(ending: Callable[[int], ReplyFingerprint]) -> None:
     quoted = QuotedTexts()
     for number in range(5_000):
         quoted.note_reply(SCOPE, ending(number), f"id {number}", number)

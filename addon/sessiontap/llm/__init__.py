@@ -9,7 +9,7 @@ May import `sessiontap.exchange`, the standard library, msgspec, zstandard and b
     limits.request_id(headers)                 with rate_limits: what response headers say beside the body
     agents.agent_of(headers, body)             the known agents and their own session ids
     history.history(call)                      -> History: the conversation so far, as digests
-    history.ending(history, reply, status)     -> Ending: what the reply adds to it
+    history.fingerprint_of(history, reply, status)     -> ReplyFingerprint: what the reply adds to it
     compare.compare(body, body)                -> Difference: from one request to the next, message by message
     turns.Turns(family)                        a WebSocket's frames -> turns, which read like streams of JSON lines
     decode.decode(body, encodings)             content-encodings, whole, cut, or chunk by chunk

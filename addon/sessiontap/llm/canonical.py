@@ -121,7 +121,7 @@ def run_digest(said: str, calls: Iterable[tuple[str, Any]]) -> bytes | None:
     return digest(b"assistant\0", said.encode("utf-8", "surrogatepass"), *(b"\0call\0" + call for call in written))
 
 
-def gist(said: str, names: Iterable[str]) -> bytes:
+def rough_digest(said: str, names: Iterable[str]) -> bytes:
     """What stays of a run where a framework writes it anew (`{"a": 1}` as `{'a': 1}`, other fences and signs): the
     tools that it calls, else the letters that it begins with. It tells answers to one question apart."""
     names = tuple(names)

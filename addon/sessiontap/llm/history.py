@@ -24,10 +24,10 @@ from sessiontap.llm.canonical import (
     ResultPiece,
     TextPiece,
     digest,
-    gist,
     json_bytes,
     message_digest,
     plain,
+    rough_digest,
     run_digest,
 )
 from sessiontap.llm.families import CHOICES, SAID, WRAPPERS, messages_of, prompts_of
@@ -46,7 +46,7 @@ _PASSING_KINDS = re.compile(
     "overload|rate.?limit|time.?out|unavailable|throttl|internal|server|api_error", re.IGNORECASE
 )
 """The same of an error inside a 200, by its type."""
-SHORTEST_HANDED = 20
+SHORTEST_PROMPT = 20
 """Characters of a text that a sub-agent is recognised by: shorter ones anybody may say."""
 _SUBSTANTIAL = 40
 """Characters of a reply that is told from others by itself."""
@@ -69,8 +69,8 @@ class Step(NamedTuple):
 
     @property
     def gist(self) -> bytes:
-        """See `canonical.gist`."""
-        return gist(self.said, self.called)
+        """See `canonical.rough_digest`."""
+        return rough_digest(self.said, self.called)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class History:
         return whole(self.end, self.system, self.settings)
 
     def tail(self) -> History:
-        """What the reply needs of it: see `ending`."""
+        """What the reply needs of it: see `fingerprint_of`."""
         return History(
             steps=self.steps[-1:],
             chain=self.chain[-2:],
@@ -127,7 +127,7 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
-class Handed:
+class DelegatedPrompt:
     """A text that a reply hands to a tool: if a request opens with it, that is the tool's sub-agent."""
 
     digest: bytes
@@ -137,13 +137,13 @@ class Handed:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class ReplyFingerprint:
     """What a reply adds to a history."""
 
     key: bytes | None = None
     """The chain's value behind the reply; None where it said nothing that a later request would hold."""
     gist: bytes | None = None
-    """See `canonical.gist`; None where what will stand in the history may be another or a part of it."""
+    """See `canonical.rough_digest`; None where what will stand in the history may be another or a part of it."""
     said: bytes | None = None
     """Stands for the reply alone, where it is substantial."""
     pair: bytes | None = None
@@ -151,7 +151,7 @@ class Ending:
     response_id: str | None = None
     tools: tuple[tuple[str, str | None], ...] = ()
     """(id, name) of the tool calls in it that have an id."""
-    handed: tuple[Handed, ...] = ()
+    handed: tuple[DelegatedPrompt, ...] = ()
     lines: frozenset[bytes] = field(default=frozenset())
     """Of a summary: its lines, to find them where a compacted conversation begins."""
     failed: bool = False
@@ -218,10 +218,12 @@ def history(call: Call) -> History:
     )
 
 
-def ending(asked: History, reply: Reply | None, status: int | None, *, complete: bool = True) -> Ending:
+def fingerprint_of(
+    asked: History, reply: Reply | None, status: int | None, *, complete: bool = True
+) -> ReplyFingerprint:
     """What a reply adds to the history of its request; both are None where none came. `complete`: all of it came."""
     if reply is None or status is None or status >= 400 or (reply.error and not reply.text and not reply.tool_calls):
-        return Ending(failed=True, again=_passes(reply, status))
+        return ReplyFingerprint(failed=True, again=_passes(reply, status))
     cut = not complete or reply.error is not None
     calls = [(tool.name, tool.arguments) for tool in reply.tool_calls]
     found, key = reply_digest(reply), None
@@ -232,9 +234,9 @@ def ending(asked: History, reply: Reply | None, status: int | None, *, complete:
     if whole_run is not None:
         key = digest(asked.chain[-2] if prefilled else asked.end, whole_run)
     substantial = bool(reply.tool_calls) or len(reply.text or "") >= _SUBSTANTIAL
-    return Ending(
+    return ReplyFingerprint(
         key=key,
-        gist=None if key is None or cut or asked.choices else gist(said, (name for name, _ in calls)),
+        gist=None if key is None or cut or asked.choices else rough_digest(said, (name for name, _ in calls)),
         said=found if substantial else None,
         pair=digest(last.digest, found) if found and substantial and last is not None else None,
         response_id=reply.response_id,
@@ -278,15 +280,15 @@ def lines_of(said: str | None) -> Iterator[bytes]:
 _KIND_OF_SUBAGENT = ("subagent_type", "agent_type", "agent_name", "agent", "recipient_name", "task_name")
 
 
-def _handed(reply: Reply) -> Iterator[Handed]:
+def _handed(reply: Reply) -> Iterator[DelegatedPrompt]:
     for tool in reply.tool_calls:
         given, _ = parse(tool.arguments) if tool.arguments else (None, None)
         if not isinstance(given, dict):
             continue
         kind = next((named for key in _KIND_OF_SUBAGENT if (named := text(given, key))), tool.name)
         for said in given.values():
-            if isinstance(said, str) and len(said) >= SHORTEST_HANDED:
-                yield Handed(text_digest(said), kind, tool.id)
+            if isinstance(said, str) and len(said) >= SHORTEST_PROMPT:
+                yield DelegatedPrompt(text_digest(said), kind, tool.id)
 
 
 def _run(pieces: Iterable[MessagePiece]) -> Iterator[Step]:

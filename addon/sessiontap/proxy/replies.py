@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from sessiontap.bounded import BoundedDict
-from sessiontap.llm.history import SHORTEST_HANDED, History
+from sessiontap.llm.history import SHORTEST_PROMPT, History
 from sessiontap.recording.finished import PlannerUpdate
 
 PATIENCE = 0.05
@@ -97,7 +97,7 @@ class Replies:
         if before:
             return before
         if not names_replies and not any(step.role == "assistant" for step in history.steps):
-            begun = len(history.opening or "") >= SHORTEST_HANDED
+            begun = len(history.opening or "") >= SHORTEST_PROMPT
             return {call_id for call_id, one in mine.items() if begun and one.offers_tools}
         return set() if is_settled() else {call_id for call_id, one in mine.items() if one.end != history.end}
 

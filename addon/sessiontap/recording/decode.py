@@ -18,8 +18,7 @@ from sessiontap.headers import trace_id
 from sessiontap.llm.bounded import read_bounded
 from sessiontap.llm.call import Reply
 from sessiontap.llm.decode import LIMIT, Decoded, decode, decode_chunks
-from sessiontap.llm.history import Ending
-from sessiontap.llm.history import ending as end_of
+from sessiontap.llm.history import ReplyFingerprint, fingerprint_of
 from sessiontap.recording.finished import BodyTransfer, Fields, FinishedCall, Outcome, PlannerUpdate
 from sessiontap.sessions.restorable_state import to_state
 
@@ -126,14 +125,14 @@ def planner_update(
     with faults.guard("conversations"):
         if exchange is not None and plan is not None and plan.history is not None:
             status = call.received.status if call.received else None
-            ending = end_of(plan.history, exchange.reply, status, complete=call.is_whole)
+            ending = fingerprint_of(plan.history, exchange.reply, status, complete=call.is_whole)
             link_state = _link_state(call, ending)
     session = plan.session.id if plan is not None and plan.session is not None else None
     trace = trace_id(_headers(call.received.headers)) if call.received is not None else None
     return PlannerUpdate(call.id, session, call.time + call.duration, ending, trace), link_state
 
 
-def _link_state(call: FinishedCall, ending: Ending) -> dict[str, Any]:
+def _link_state(call: FinishedCall, ending: ReplyFingerprint) -> dict[str, Any]:
     plan = call.plan
     if call.call is None or plan is None or plan.history is None or plan.match_scope is None:
         return {}

@@ -14,7 +14,7 @@ import msgspec
 from sessiontap.gateways.route import Direct, Route
 from sessiontap.headers.edit import Edit
 from sessiontap.llm.call import Call
-from sessiontap.llm.history import Ending, History
+from sessiontap.llm.history import History, ReplyFingerprint
 from sessiontap.recording.budget import DEFAULT
 from sessiontap.rules.decision import Labels
 from sessiontap.sessions.match_scope import MatchScope
@@ -140,7 +140,7 @@ class PlannerUpdate:
     session_id: str | None
     at: int
     """When it ended, Unix nanoseconds."""
-    ending: Ending | None
+    ending: ReplyFingerprint | None
     trace_id: str | None
     """The server's own name for the call."""
 

@@ -38,7 +38,7 @@ from typing import Any
 
 from sessiontap.llm.agents import KINDLESS
 from sessiontap.llm.call import Asked, Call
-from sessiontap.llm.history import START, Ending, History
+from sessiontap.llm.history import START, History, ReplyFingerprint
 from sessiontap.sessions.declared import Declaration, DeclaredConversations, conversation_id, declaration_of
 from sessiontap.sessions.issued_ids import with_tool_names
 from sessiontap.sessions.known_calls import MAX_CALLS, KnownCall, KnownCalls
@@ -147,7 +147,7 @@ class Conversations:
         """Return what is asked, with the names of the tools whose results it holds without their calls."""
         return with_tool_names(self._known, scope.pseudonymized(self.key), asked)
 
-    def note_reply(self, call_id: str, ending: Ending | None, now: int, trace_id: str | None = None) -> None:
+    def note_reply(self, call_id: str, ending: ReplyFingerprint | None, now: int, trace_id: str | None = None) -> None:
         """Take in the reply to a call, None if it could not be read. `trace_id` is the server's own id of the call."""
         known = self._known.get(call_id)
         if known is None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from sessiontap.llm.call import Asked
-from sessiontap.llm.history import START, Ending
+from sessiontap.llm.history import START, ReplyFingerprint
 from sessiontap.llm.pick import names
 from sessiontap.sessions.known_calls import Key, KnownCall, KnownCalls
 from sessiontap.sessions.match_scope import MatchScope
@@ -20,7 +20,7 @@ _COUNTED = re.compile(r"(?:.*[^A-Za-z0-9]|[A-Za-z]*)\d{1,4}\Z", re.DOTALL)
 """`call_0`, `7`, `tool12`, `functions.search:3`."""
 
 
-def id_keys(ending: Ending) -> list[Key]:
+def id_keys(ending: ReplyFingerprint) -> list[Key]:
     """Return the keys under which a reply's ids are indexed."""
     keys: list[Key] = [_tool_key(id) for id, _ in ending.tools]
     if ending.response_id:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sessiontap.llm.call import Asked
 from sessiontap.llm.canonical import digest
-from sessiontap.llm.history import Ending, History
+from sessiontap.llm.history import History, ReplyFingerprint
 from sessiontap.sessions.issued_ids import id_keys, issuer_of_reply, issuer_of_tool_call
 from sessiontap.sessions.known_calls import Key, KnownCall, KnownCalls
 from sessiontap.sessions.match_scope import MatchScope
@@ -45,7 +45,7 @@ def whole_key(scope: MatchScope, whole: bytes) -> Key:
     return _WHOLE + scope.key_prefix + whole
 
 
-def reply_keys(scope: MatchScope, ending: Ending, *, advances: bool) -> list[Key]:
+def reply_keys(scope: MatchScope, ending: ReplyFingerprint, *, advances: bool) -> list[Key]:
     """Return the keys of a reply; one of an auxiliary call is found only by its ids."""
     keys = id_keys(ending)
     if advances and ending.key is not None:

@@ -13,7 +13,7 @@ from collections import deque
 from typing import NamedTuple
 
 from sessiontap.bounded import BoundedDict
-from sessiontap.llm.history import Ending, Handed, History, lines_of, text_digest
+from sessiontap.llm.history import DelegatedPrompt, History, ReplyFingerprint, lines_of, text_digest
 from sessiontap.sessions.match_scope import MatchScope
 
 MAX_DELAY = 3600 * 1_000_000_000
@@ -33,7 +33,7 @@ class OpenDelegation(NamedTuple):
 
     call: str
     """The id of the call whose reply delegated it."""
-    prompt: Handed
+    prompt: DelegatedPrompt
     at: int
     answered: bool = False
     """The tool's result has come back."""
@@ -53,7 +53,7 @@ class QuotedTexts:
         if history.opening is not None and len(history.opening) >= _MIN_OPENING:
             self._openings.append((scope.key_prefixes, history.opening[:_MAX_OPENING], call_id))
 
-    def note_reply(self, scope: MatchScope, ending: Ending, call_id: str, now: int) -> None:
+    def note_reply(self, scope: MatchScope, ending: ReplyFingerprint, call_id: str, now: int) -> None:
         """Remember the texts that a reply delegates to tools, and its lines, if it is a summary."""
         if ending.lines:
             self._summaries.append((scope.key_prefixes, ending.lines, call_id))

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sessiontap.llm.call import Call
-from sessiontap.llm.history import Ending, Handed, History
+from sessiontap.llm.history import DelegatedPrompt, History, ReplyFingerprint
 from sessiontap.sessions.declared import declaration_of
 from sessiontap.sessions.known_calls import KnownCall
 from sessiontap.sessions.match_scope import MatchScope
 from sessiontap.sessions.session import Link
 
 
-def to_state(scope: MatchScope, call: Call, history: History, ending: Ending) -> dict[str, Any]:
+def to_state(scope: MatchScope, call: Call, history: History, ending: ReplyFingerprint) -> dict[str, Any]:
     """Return the state of a call that ended: plain values, about 200 bytes.
 
     Besides it `from_state` needs what the record holds anyway: the link, and the ids of the reply and its tool calls.
@@ -50,7 +50,7 @@ def from_state(
     response_id: str | None,
     tools: Iterable[tuple[str, str | None]],
     warm_up: bool,
-) -> tuple[KnownCall, Ending] | None:
+) -> tuple[KnownCall, ReplyFingerprint] | None:
     """Return a recorded call and its reply, None if the record does not say enough. See `Conversations.restore`."""
     scope = _scope(state.get("match_scope"))
     request_chain = _bytes(state.get("request_chain"))
@@ -74,7 +74,7 @@ def from_state(
         evidence=link.evidence,
         warm_up=warm_up,
     )
-    ending = Ending(
+    ending = ReplyFingerprint(
         key=_bytes(state.get("reply_chain")),
         gist=_bytes(state.get("reply_outline")),
         said=_bytes(state.get("reply_digest")),
@@ -100,8 +100,8 @@ def _scope(value: object) -> MatchScope | None:
     return None
 
 
-def _delegated(rows: object) -> Iterable[Handed]:
+def _delegated(rows: object) -> Iterable[DelegatedPrompt]:
     for row in rows if isinstance(rows, list | tuple) else ():
         match row:
             case [bytes(found), str(tool), str() | None as id]:
-                yield Handed(found, tool, id)
+                yield DelegatedPrompt(found, tool, id)
