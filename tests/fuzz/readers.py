@@ -24,7 +24,7 @@ from tests.fuzz.rounds import Case, Make, Wrong
 from tests.fuzz.streams import Part, joined, parts_of, rewritten
 
 from sessiontap.exchange import Response
-from sessiontap.llm import billed, call, compare, history, outline, read
+from sessiontap.llm import call, compare, history, outline, read, usage
 from sessiontap.llm.call import Call, Reply
 from sessiontap.llm.limits import rate_limits, request_id
 from sessiontap.llm.pick import MOST, MOST_DOLLARS
@@ -363,6 +363,6 @@ def _faultless(one: Exchange, asked: bytes | None, told: bytes, complete: bool, 
     def check() -> None:
         understood, _ = read_whole(one, asked, told, complete)
         compare.compare(one.call().json, understood.json)
-        billed.billed_of(understood.json)
+        usage.billed_of(understood.json)
 
     return Case(check, (asked or b"") + told, f"{one.id}: {what}")

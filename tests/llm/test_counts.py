@@ -9,9 +9,9 @@ from tests.llm.llm_exchanges import reply, streamed
 from tests.llm.llm_frames import chunk, received
 
 from sessiontap.llm import pick
-from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Usage
 from sessiontap.llm.pick import MOST
+from sessiontap.llm.usage import billed_of
 
 IN_RANGE = {"zero": 0, "one": 1, "the largest": MOST, "a whole float": 28.0}
 OUT_OF_RANGE = {

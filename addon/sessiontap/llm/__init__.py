@@ -16,7 +16,7 @@ May import `sessiontap.exchange`, the standard library, msgspec, zstandard and b
 
 To add a wire family: write a module that ends in `FAMILY = Family(...)` (family.py says what belongs to it,
 openai_embeddings.py is a short one), and name it in `families.MODULES`. `pick` looks into JSON that may have any
-shape, `sniff`, `sse`, `ndjson` and `eventstream` take bodies apart, `turn` finds the newest turn of a message list.
+shape, `sniff`, `streamed` and `eventstream` take bodies apart, `turn` finds the newest turn of a message list.
 `read` sees to the JSON of the request, the model in the URL, statuses >= 400, `Reply.stream`, and to faults of the
 module.
 

@@ -12,16 +12,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from sessiontap.exchange import Request, Response
-from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import CHAT
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, counts, dicts, dig, items, names, parse, place, text
-from sessiontap.llm.streamed import StreamEvent, asked_for, pieces, streams
-from sessiontap.llm.toolcalls import Growing, arguments_of
+from sessiontap.llm.streamed import Growing, StreamEvent, arguments_of, asked_for, pieces, streams
 from sessiontap.llm.turn import nameless
+from sessiontap.llm.usage import billed_of
 
 _BILLING = "x-anthropic-billing-header"
 _REMINDER = "<system-reminder>"

@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 from sessiontap.exchange import Request, Response
 from sessiontap.llm import eventstream
-from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import CHAT
 from sessiontap.llm.pick import count, dicts, dig, first_count, in_range, items, names, parse, place, text, unreadable
-from sessiontap.llm.toolcalls import Growing, arguments_of
+from sessiontap.llm.streamed import Growing, arguments_of
 from sessiontap.llm.turn import MessageFacts, newest
+from sessiontap.llm.usage import billed_of
 
 
 def asked(request: Request, body: Any) -> Asked:

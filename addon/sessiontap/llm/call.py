@@ -119,7 +119,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Billed:
-    """What a bill counts apart from plain tokens, as far as it is stated (`billed.py`)."""
+    """What a bill counts apart from plain tokens, as far as it is stated (`usage.billed_of`)."""
 
     input: int | None = None
     """Tokens of the bill, where they are others than those of `Usage`."""

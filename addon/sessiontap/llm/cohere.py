@@ -14,7 +14,6 @@ from typing import Any
 
 from sessiontap.exchange import Request, Response
 from sessiontap.llm import openai_chat
-from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Billed, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.canonical import CallPiece, MessagePiece, pieces_of, result
 from sessiontap.llm.errors import error_inside
@@ -22,9 +21,9 @@ from sessiontap.llm.family import Family, FamilyRoute, MessageShape
 from sessiontap.llm.messages import CHAT, role_of
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, dicts, dig, items, names, parse, place, text
-from sessiontap.llm.streamed import StreamEvent, asked_for, pieces, streams
-from sessiontap.llm.toolcalls import Growing, arguments_of
+from sessiontap.llm.streamed import Growing, StreamEvent, arguments_of, asked_for, pieces, streams
 from sessiontap.llm.turn import MessageFacts, newest
+from sessiontap.llm.usage import billed_of
 
 
 def asked(request: Request, body: Any) -> Asked:

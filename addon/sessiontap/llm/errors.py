@@ -1,10 +1,10 @@
 """The provider's own error, in the shapes of all providers.
 
-    {"error": {"type", "message", ...}}          OpenAI, Anthropic, Groq, OpenRouter (`code` a number, no `type`)
-    {"error": {"status", "message", "code"}}     Google: the type is `status`
-    {"error": "..."}                             Ollama, Hugging Face
-    {"message", "type"?}                         Bedrock (type in `x-amzn-errortype`), Cohere, Mistral
-    {"detail": "..." | {...} | [{"msg"}]}        FastAPI servers
+{"error": {"type", "message", ...}}          OpenAI, Anthropic, Groq, OpenRouter (`code` a number, no `type`)
+{"error": {"status", "message", "code"}}     Google: the type is `status`
+{"error": "..."}                             Ollama, Hugging Face
+{"message", "type"?}                         Bedrock (type in `x-amzn-errortype`), Cohere, Mistral
+{"detail": "..." | {...} | [{"msg"}]}        FastAPI servers
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from __future__ import annotations
 from typing import Any
 
 from sessiontap.exchange import Headers, Response
-from sessiontap.llm import sse
 from sessiontap.llm.call import CallError
 from sessiontap.llm.pick import dicts, dig, parse, text, written
 from sessiontap.llm.sniff import body_kind
+from sessiontap.llm.streamed import server_sent_events
 
 _LONGEST = 64 * 1024
 """Characters of a message that are kept."""
@@ -39,7 +39,7 @@ def error_of(response: Response) -> CallError:
     kind = body_kind(response.headers.get("content-type"), response.body)
     body: Any = None
     if kind == "sse":
-        body = next((parse(event.data)[0] for event in sse.events(response.body)), None)
+        body = next((parse(event.data)[0] for event in server_sent_events(response.body)), None)
     elif kind in ("json", "text", "ndjson"):
         body, _ = parse(response.body)
     if isinstance(body, list):

@@ -14,16 +14,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from sessiontap.exchange import Request, Response
-from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.canonical import MessagePiece, pieces_of
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.family import Family, FamilyRoute, MessageShape
 from sessiontap.llm.messages import role_of
 from sessiontap.llm.pick import count, counts, dicts, dig, items, names, parse, place, text
-from sessiontap.llm.streamed import pieces, streams
-from sessiontap.llm.toolcalls import arguments_of
+from sessiontap.llm.streamed import arguments_of, pieces, streams
 from sessiontap.llm.turn import MessageFacts, newest
+from sessiontap.llm.usage import billed_of
 
 _STREAMING = ":streamGenerateContent"
 

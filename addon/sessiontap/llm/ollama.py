@@ -19,8 +19,7 @@ from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import CHAT, PROMPT
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, dicts, dig, flag, items, parse, text
-from sessiontap.llm.streamed import pieces, streams
-from sessiontap.llm.toolcalls import arguments_of
+from sessiontap.llm.streamed import arguments_of, pieces, streams
 from sessiontap.llm.turn import MessageFacts, Named, newest
 
 

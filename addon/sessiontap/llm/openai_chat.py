@@ -11,16 +11,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sessiontap.exchange import Request, Response
-from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import CHAT
-from sessiontap.llm.openai_usage import cost_of, usage_of
 from sessiontap.llm.pick import dicts, dig, items, names, parse, place, text
-from sessiontap.llm.streamed import StreamEvent, asked_for, pieces, streams
-from sessiontap.llm.toolcalls import Growing, arguments_of
+from sessiontap.llm.streamed import Growing, StreamEvent, arguments_of, asked_for, pieces, streams
 from sessiontap.llm.turn import nameless
+from sessiontap.llm.usage import billed_of, cost_of, usage_of
 
 _SYSTEM = ("system", "developer")
 

@@ -10,9 +10,9 @@ from sessiontap.llm.errors import error_inside
 from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import PROMPT
 from sessiontap.llm.openai_chat import content_text
-from sessiontap.llm.openai_usage import cost_of, usage_of
 from sessiontap.llm.pick import dicts, dig, items, parse, place, text
 from sessiontap.llm.streamed import asked_for, pieces, streams
+from sessiontap.llm.usage import cost_of, usage_of
 
 
 def asked(request: Request, body: Any) -> Asked:

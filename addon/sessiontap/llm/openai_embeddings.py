@@ -9,8 +9,8 @@ from sessiontap.llm.call import Asked, Call, Reply, Usage
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.openai_responses import INPUT
-from sessiontap.llm.openai_usage import cost_of, usage_of
 from sessiontap.llm.pick import count, dig, items, parse, text
+from sessiontap.llm.usage import cost_of, usage_of
 
 
 def asked(request: Request, body: Any) -> Asked:

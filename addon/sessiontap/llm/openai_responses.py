@@ -12,18 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sessiontap.exchange import Request, Response
-from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.canonical import CallPiece, MessagePiece, pieces_of, result
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.family import Family, FamilyRoute, MessageShape, SocketGrammar
 from sessiontap.llm.messages import AGENT, role_of
 from sessiontap.llm.openai_chat import content_text
-from sessiontap.llm.openai_usage import cost_of
 from sessiontap.llm.pick import count, dicts, dig, names, parse, place, text
-from sessiontap.llm.streamed import asked_for, pieces, streams
-from sessiontap.llm.toolcalls import arguments_of
+from sessiontap.llm.streamed import arguments_of, asked_for, pieces, streams
 from sessiontap.llm.turn import nameless
+from sessiontap.llm.usage import billed_of, cost_of
 
 CLIENT_CALLS: dict[str, str | None] = {
     "function_call": None,

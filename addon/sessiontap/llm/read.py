@@ -9,7 +9,7 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm.agents import agent_of
 from sessiontap.llm.call import Asked, Billed, Call, Endpoint, Reply
 from sessiontap.llm.families import family_of, socket_of
-from sessiontap.llm.grammar import asking
+from sessiontap.llm.frames import asking
 from sessiontap.llm.pick import parse
 from sessiontap.llm.sniff import STREAMS, body_kind, reply_kind
 
@@ -79,7 +79,7 @@ def _is_stream(call: Call, response: Response) -> bool | None:
 def _json(request: Request, endpoint: Endpoint) -> tuple[Any, tuple[str, ...]]:
     """The request's JSON. A body of another declared type (a file, a form, protobuf) is no JSON and no problem.
 
-    Of a WebSocket's turn it is what `grammar.asking` makes of its frames.
+    Of a WebSocket's turn it is what `frames.asking` makes of its frames.
     """
     body = request.body
     if not body:

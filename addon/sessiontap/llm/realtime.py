@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sessiontap.exchange import Request, Response
-from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.errors import error_inside
 from sessiontap.llm.family import Family, FamilyRoute, SocketGrammar
@@ -19,6 +18,7 @@ from sessiontap.llm.openai_responses import INPUT, tool_name
 from sessiontap.llm.pick import count, dicts, dig, first_count, names, text
 from sessiontap.llm.streamed import pieces
 from sessiontap.llm.turn import nameless
+from sessiontap.llm.usage import billed_of
 
 _TEXT_DELTAS = frozenset(
     {
@@ -34,7 +34,7 @@ _MODEL_PARAMETERS = ("model", "deployment")
 
 
 def asked(request: Request, body: Any) -> Asked:
-    """See `family.Family`. `body` is what `grammar.asking` makes of the frames."""
+    """See `family.Family`. `body` is what `frames.asking` makes of the frames."""
     session, wish = dig(body, "session"), dig(body, "response")
     items = list(dicts(body, "input"))
     answered = [text(item, "call_id") for item in items if item.get("type") == "function_call_output"]

@@ -1,13 +1,20 @@
-"""A streamed reply as JSON values, one an event or line, with what was wrong on the way."""
+"""A streamed reply as JSON values, one an event or line, and the tool calls that come in pieces of it.
+
+Server-sent events are as the WHATWG HTML standard has them (9.2.6), over a whole or cut body. One way is ours: an event
+that the body ends in the middle of is given too, marked incomplete, for servers that leave out the last empty line. The
+reader decides if it is to be trusted. JSON lines are one JSON value a line, with empty lines between them allowed.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sessiontap.exchange import Response
-from sessiontap.llm import ndjson, sse
-from sessiontap.llm.pick import dig, flag, parse
+from sessiontap.llm.call import ToolCall
+from sessiontap.llm.pick import dig, flag, parse, written
 from sessiontap.llm.sniff import reply_kind
 
 _SAID = 3
@@ -57,8 +64,118 @@ def pieces(response: Response, problems: list[str]) -> Iterator[StreamEvent]:
 
 def _raw(response: Response) -> Iterator[tuple[bytes, str | None, int, bool]]:
     if reply_kind(response) == "ndjson":
-        for line in ndjson.lines(response.body):
+        for line in json_lines(response.body):
             yield line.data, None, line.end, line.complete
     else:
-        for event in sse.events(response.body):
+        for event in server_sent_events(response.body):
             yield event.data, event.name, event.end, event.complete
+
+
+# Server-sent events ------------------------------------------------------------------------------------------------
+
+_BOM = b"\xef\xbb\xbf"
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+_EVENT_END = re.compile(rb"(?>\r\n|\r|\n)(?>\r\n|\r|\n)")
+
+
+class ServerSentEvent(NamedTuple):
+    data: bytes
+    name: str | None
+    """The `event` field; None where there is none."""
+    end: int
+    """Offset in the body just behind the event."""
+    complete: bool
+
+
+def server_sent_events(body: bytes) -> Iterator[ServerSentEvent]:
+    """The events of `body` that carry data, in order."""
+    start = len(_BOM) if body.startswith(_BOM) else 0
+    for block, end, complete in _blocks(body, start):
+        event = _event(block, end, complete)
+        if event is not None:
+            yield event
+
+
+def _blocks(body: bytes, start: int) -> Iterator[tuple[list[bytes], int, bool]]:
+    """Lines between empty lines, with the offset behind the empty line."""
+    carriage_returns = body.count(b"\r")
+    if not carriage_returns:
+        yield from _uniform(body, start, b"\n")
+    elif carriage_returns == body.count(b"\n") == body.count(b"\r\n"):
+        yield from _uniform(body, start, b"\r\n")
+    else:
+        for match in _EVENT_END.finditer(body, start):
+            yield _LINE_END.split(body[start : match.start()]), match.end(), True
+            start = match.end()
+        if start < len(body):
+            yield _LINE_END.split(body[start:]), len(body), False
+
+
+def _uniform(body: bytes, start: int, line_end: bytes) -> Iterator[tuple[list[bytes], int, bool]]:
+    """The same where one kind of line end is used throughout: several times as fast."""
+    event_end = line_end * 2
+    while (found := body.find(event_end, start)) >= 0:
+        end = found + len(event_end)
+        yield body[start:found].split(line_end), end, True
+        start = end
+    if start < len(body):
+        yield body[start:].split(line_end), len(body), False
+
+
+def _event(lines: list[bytes], end: int, complete: bool) -> ServerSentEvent | None:
+    parts: list[bytes] = []
+    name: str | None = None
+    for line in lines:
+        field, _, value = line.partition(b":")
+        if value.startswith(b" "):
+            value = value[1:]
+        if field == b"data":
+            parts.append(value)
+        elif field == b"event":
+            name = value.decode("utf-8", "replace") or None
+    return ServerSentEvent(b"\n".join(parts), name, end, complete) if parts else None
+
+
+# JSON lines --------------------------------------------------------------------------------------------------------
+
+
+class JsonLine(NamedTuple):
+    data: bytes
+    end: int
+    """Offset in the body just behind the line and its end."""
+    complete: bool
+    """False for a last line without its line end."""
+
+
+def json_lines(body: bytes) -> Iterator[JsonLine]:
+    """The lines of `body` that are not empty, in order."""
+    start = 0
+    while (found := body.find(b"\n", start)) >= 0:
+        data = body[start:found].strip()
+        start = found + 1
+        if data:
+            yield JsonLine(data, start, True)
+    if data := body[start:].strip():
+        yield JsonLine(data, len(body), False)
+
+
+# Tool calls that come in pieces ------------------------------------------------------------------------------------
+
+
+def arguments_of(value: Any) -> str | None:
+    """Return arguments as JSON text: a string is it already, anything else is written as JSON."""
+    if value is None:
+        return None
+    return value if isinstance(value, str) else written(value)
+
+
+@dataclass(slots=True)
+class Growing:
+    """A tool call of which the arguments are still coming."""
+
+    name: str
+    id: str | None = None
+    parts: list[str] = field(default_factory=list)
+
+    def done(self) -> ToolCall:
+        return ToolCall(self.name, self.id, "".join(self.parts) or None)

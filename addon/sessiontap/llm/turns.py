@@ -12,8 +12,8 @@ Frames of no turn go with the one they stand in. What comes between turns is hel
 client's (items, audio, settings) ask for what follows. Realtime's settings hold for all later turns, so the ones in
 force stand first in each turn's request.
 
-`grammar` says what frames mean, `frames` what is kept of one: a turn is JSON lines, one a frame. All that one socket
-holds is bounded, whatever its turns do.
+`SocketGrammar` says what frames mean, `frames` what is kept of one: a turn is JSON lines, one a frame. All that one
+socket holds is bounded, whatever its turns do.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from typing import Any, Literal
 
 from sessiontap.llm.families import socket_of
 from sessiontap.llm.family import SocketGrammar
-from sessiontap.llm.frames import FrameSummary, Lines, SocketFrame, line_of, look
-from sessiontap.llm.grammar import merged, settings_line
+from sessiontap.llm.frames import FrameSummary, Lines, SocketFrame, line_of, look, merged, settings_line
 from sessiontap.llm.pick import parse, text
 
 CAP = 100 * 1024 * 1024

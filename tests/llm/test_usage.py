@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from sessiontap.exchange import Headers, Request, Response
-from sessiontap.llm.billed import billed_of
 from sessiontap.llm.call import Billed
 from sessiontap.llm.read import read_reply, read_request
 from sessiontap.llm.routes import endpoint_of
+from sessiontap.llm.usage import billed_of
 
 AUDIO, TEXT = {"modality": "AUDIO", "tokenCount": 30}, {"modality": "TEXT", "tokenCount": 70}
 

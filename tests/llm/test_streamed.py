@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessiontap.llm.sse import events
+from sessiontap.llm.streamed import json_lines, server_sent_events
 
 CASES = {
     "one": (b"data: a\n\n", [(None, b"a")]),
@@ -26,18 +26,18 @@ CASES = {
 
 @pytest.mark.parametrize(("body", "expected"), CASES.values(), ids=CASES)
 def test_events(body: bytes, expected: list[tuple[str | None, bytes]]) -> None:
-    found = list(events(body))
+    found = list(server_sent_events(body))
     assert [(event.name, event.data) for event in found] == expected
     assert all(event.complete for event in found)
 
 
 def test_the_end_is_behind_the_empty_line() -> None:
-    assert [event.end for event in events(b": hi\n\ndata: a\n\ndata: b\n\n")] == [15, 24]
-    assert [event.end for event in events(b"data: a\r\n\r\ndata: b\r\n\r\n")] == [11, 22]
+    assert [event.end for event in server_sent_events(b": hi\n\ndata: a\n\ndata: b\n\n")] == [15, 24]
+    assert [event.end for event in server_sent_events(b"data: a\r\n\r\ndata: b\r\n\r\n")] == [11, 22]
 
 
 def test_a_last_event_without_its_end_is_marked() -> None:
-    found = list(events(b"data: a\n\ndata: b\n"))
+    found = list(server_sent_events(b"data: a\n\ndata: b\n"))
     assert [(event.data, event.complete, event.end) for event in found] == [(b"a", True, 9), (b"b", False, 17)]
 
 
@@ -61,24 +61,38 @@ def streams(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
 @given(streams())
 def test_whatever_is_written_is_read(stream: tuple[bytes, list[bytes]]) -> None:
     body, expected = stream
-    assert [event.data for event in events(body)] == expected
+    assert [event.data for event in server_sent_events(body)] == expected
 
 
 @given(streams(), st.data())
 def test_a_part_of_a_stream_gives_a_part_of_its_events(stream: tuple[bytes, list[bytes]], data: st.DataObject) -> None:
     body, expected = stream
-    part = [event for event in events(body[: data.draw(st.integers(0, len(body)))]) if event.complete]
+    part = [event for event in server_sent_events(body[: data.draw(st.integers(0, len(body)))]) if event.complete]
     assert [event.data for event in part] == expected[: len(part)]
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_raise_and_ends_grow(body: bytes) -> None:
-    ends = [event.end for event in events(body)]
+    ends = [event.end for event in server_sent_events(body)]
     assert ends == sorted(set(ends))
     assert all(0 < end <= len(body) for end in ends)
 
 
 def test_an_event_of_a_quarter_of_a_million_lines_is_put_together_in_one_go() -> None:
     line = b"x" * 40
-    (event,) = events((b"data: " + line + b"\n") * 250_000 + b"\n")
+    (event,) = server_sent_events((b"data: " + line + b"\n") * 250_000 + b"\n")
     assert event.data == b"\n".join([line] * 250_000)
+
+
+# JSON lines
+
+
+def test_lines_with_their_ends() -> None:
+    found = [tuple(line) for line in json_lines(b'{"a":1}\n\n{"b":2}\r\n{"c"')]
+    assert found == [(b'{"a":1}', 8, True), (b'{"b":2}', 18, True), (b'{"c"', 22, False)]
+
+
+@given(st.lists(st.text("ab{} ", min_size=1).filter(str.strip)), st.sampled_from(["\n", "\r\n", "\n\n"]))
+def test_whatever_is_written_in_lines_is_read(values: list[str], line_end: str) -> None:
+    body = "".join(value + line_end for value in values).encode()
+    assert [line.data.decode() for line in json_lines(body)] == [value.strip() for value in values]

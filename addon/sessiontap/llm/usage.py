@@ -1,4 +1,14 @@
-"""What a bill counts apart from plain tokens, as the families state it in their usage. Only prices look at it.
+"""Token counts that several families share, and what a bill counts apart from plain tokens.
+
+Token counts as OpenAI's chat, completions and embeddings state them, and as the services that copy them do:
+`prompt_tokens` includes cached tokens everywhere. `completion_tokens` includes reasoning, but for xAI, whose total
+shows that it does not. Names of the cached part differ:
+
+    prompt_tokens_details.cached_tokens   OpenAI and most     prompt_token_details.cached_tokens   some, singular
+    prompt_cache_hit_tokens               DeepSeek            num_cached_tokens                    Mistral
+    cached_tokens                         Together, HF
+
+What a bill counts apart, as the families state it in their usage. Only prices look at it:
 
     cache_creation.ephemeral_1h_input_tokens   Anthropic: written to be kept for an hour, at a higher price
     cacheDetails[ttl: 1h]                      Bedrock's Converse: the same
@@ -15,8 +25,49 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sessiontap.llm.call import Billed
-from sessiontap.llm.pick import count, dicts, dig, first_count, in_range, names, text, unreadable
+from sessiontap.llm.call import Billed, Usage
+from sessiontap.llm.pick import count, dicts, dig, dollars, first_count, in_range, names, text, unreadable
+
+_CACHE_READ: tuple[tuple[str | int, ...], ...] = (
+    ("prompt_tokens_details", "cached_tokens"),
+    ("prompt_token_details", "cached_tokens"),
+    ("prompt_cache_hit_tokens",),
+    ("num_cached_tokens",),
+    ("cached_tokens",),
+)
+_REASONING: tuple[tuple[str | int, ...], ...] = (
+    ("completion_tokens_details", "reasoning_tokens"),
+    ("completion_token_details", "reasoning_tokens"),
+    ("reasoning_tokens",),
+)
+
+
+def usage_of(usage: Any) -> Usage | None:
+    """Return the usage object, normalised; None where it states no count at all."""
+    if not isinstance(usage, dict):
+        return None
+    given, made = count(usage, "prompt_tokens"), count(usage, "completion_tokens")
+    reasoning = first_count(usage, *_REASONING)
+    total = count(usage, "total_tokens")
+    if given is not None and made is not None and reasoning and total == given + made + reasoning:
+        made = in_range(made + reasoning)
+    found = Usage(
+        input=given,
+        output=made,
+        cache_read=first_count(usage, *_CACHE_READ),
+        cache_write=count(usage, "prompt_tokens_details", "cache_write_tokens"),
+        reasoning=reasoning,
+    )
+    return None if found == Usage() else found
+
+
+def cost_of(usage: Any) -> float | None:
+    """Return the cost in US dollars, if the provider states it: `cost` (OpenRouter), `cost.total_cost` (Perplexity)."""
+    cost = dig(usage, "cost")
+    return dollars(cost, "total_cost") if isinstance(cost, dict) else dollars(cost)
+
+
+# The bill ------------------------------------------------------------------------------------------------------------
 
 _INPUT = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
 _OUTPUT = ("completion_tokens_details", "output_tokens_details", "output_token_details")
@@ -44,24 +95,24 @@ def billed_of(usage: Any, tools: Iterable[str] = ()) -> Billed | None:
     found = Billed(
         input=count(usage, "billed_units", "input_tokens"),
         output=count(usage, "billed_units", "output_tokens"),
-        cache_write_1h=_first(
+        cache_write_1h=_known(
             count(usage, "cache_creation", "ephemeral_1h_input_tokens"),
             _sum(dicts(usage, "cacheDetails"), "ttl", "1h", "inputTokens"),
         ),
-        audio_input=_first(
+        audio_input=_known(
             first_count(usage, *((part, "audio_tokens") for part in _INPUT)),
             _modality(usage, "promptTokensDetails", "AUDIO"),
         ),
-        audio_cache_read=_first(
+        audio_cache_read=_known(
             first_count(usage, *((part, "cached_tokens_details", "audio_tokens") for part in _INPUT)),
             _modality(usage, "cacheTokensDetails", "AUDIO"),
         ),
-        audio_output=_first(
+        audio_output=_known(
             first_count(usage, *((part, "audio_tokens") for part in _OUTPUT)),
             _modality(usage, "candidatesTokensDetails", "AUDIO"),
         ),
         image_input=first_count(usage, *((part, "image_tokens") for part in _INPUT)),
-        image_output=_first(
+        image_output=_known(
             first_count(usage, *((part, "image_tokens") for part in _OUTPUT)),
             _modality(usage, "candidatesTokensDetails", "IMAGE"),
         ),
@@ -76,7 +127,7 @@ def _left_out(usage: Any) -> Iterable[str | None]:
     return (kind for step in dicts(usage, "iterations") if (kind := text(step, "type")) != "message")
 
 
-def _first(*counts: int | None) -> int | None:
+def _known(*counts: int | None) -> int | None:
     return next((number for number in counts if number is not None), None)
 
 
