@@ -1,4 +1,4 @@
-"""What a known agent is (`KnownAgent`), and the signs and sources that its description is made of.
+"""The description of a known agent (`KnownAgent`), and the signs and sources that its description is made of.
 
 A module that describes agents ends in `AGENTS`, a tuple of `KnownAgent`, and is named in `agents.MODULES`. A sign must
 be unmistakable: names that anybody may use (`session-id`, `x-session-id`, `prompt_cache_key`) are sources of an agent
@@ -33,7 +33,7 @@ Sign = Callable[[AgentRequest], bool]
 
 @dataclass(frozen=True, slots=True)
 class KnownAgent:
-    """How an agent is recognised, and where it puts its own session, thread and sub-agent."""
+    """An agent: the signs by which it is recognised, and the places of its own session, thread and sub-agent."""
 
     name: str
     signs: tuple[Sign, ...]
@@ -45,7 +45,7 @@ class KnownAgent:
     of_run: Sign | None = None
     """See `Agent.of_run`."""
     kindless: tuple[str, ...] = ()
-    """What it says of sub-agents of any type."""
+    """Words that it uses for sub-agents of any type."""
 
 
 def usable(value: object) -> str | None:

@@ -31,7 +31,7 @@ Path = tuple[str | int, ...]
 
 
 class BodyShape(NamedTuple):
-    """Where a body keeps things, or a chunk of a stream."""
+    """The places of text, counts and model in a body, or in a chunk of a stream."""
 
     text: Path
     finish: tuple[Path, ...] = ()
@@ -218,7 +218,7 @@ def _shaped(chunks: list[StreamEvent], complete: bool) -> Reply:
 
 
 def _newer(chunk: Any, path: Path, before: int | None) -> int | None:
-    """What the chunk states; what was stated before it where it states nothing."""
+    """Return the count that the chunk states, or the one before if it states none."""
     return before if dig(chunk, *path) is None else count(chunk, *path)
 
 

@@ -54,7 +54,7 @@ _decode = msgspec.json.Decoder(_Fields).decode
 
 
 def values(body: bytes) -> int:
-    """How many objects a JSON body becomes, roughly and rather too many: under 2 ms a megabyte."""
+    """Return the number of objects that a JSON body becomes, roughly and rather too many: under 2 ms a megabyte."""
     return body.count(b'":') + body.count(b"{") + body.count(b"[") + body.count(b",") // _SCALARS
 
 
@@ -111,7 +111,7 @@ def read_bounded(call: Call, request: Request, response: Response) -> Reply:
 
 
 def _too_many(body: bytes, kind: Kind) -> str | None:
-    """Why a stream is too large to be read, in words."""
+    """Return the reason why a stream is too large to be read, in words, or None."""
     if kind == "eventstream":
         ends = _frame_ends(body)
     elif kind in STREAMS:

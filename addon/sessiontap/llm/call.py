@@ -25,7 +25,7 @@ OPERATIONS: tuple[str, ...] = get_args(Operation)
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What host, method and path alone say of a call."""
+    """The facts of a call that its host, method and path alone tell."""
 
     provider: str | None
     family: str
@@ -39,7 +39,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """What a known client said of itself in headers and body (reference: docs/agents.md)."""
+    """The statements of a known agent about itself, from headers and body (docs/agents.md)."""
 
     name: str
     """claude-code, codex, opencode, gemini-cli, ..."""
@@ -56,7 +56,7 @@ class Agent:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a request asks for, as its family's reader found it."""
+    """The request, as its family's reader found it."""
 
     model: str | None = None
     stream: bool | None = None
@@ -77,7 +77,7 @@ class Asked:
     answered: tuple[str, ...] = ()
     """Tool-call ids whose results stand after the last assistant message, newest first."""
     problems: tuple[str, ...] = ()
-    """What could not be read, in words."""
+    """The parts that could not be read, in words."""
     results: tuple[tuple[str | None, str | None], ...] = ()
     """The tool results in order as (call id, tool name), where the request itself does not name all of them."""
 
@@ -119,7 +119,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Billed:
-    """What a bill counts apart from plain tokens, as far as it is stated (`usage.billed_of`)."""
+    """The counts of a bill beside plain tokens, as far as they are stated (`usage.billed_of`)."""
 
     input: int | None = None
     """Tokens of the bill, where they are others than those of `Usage`."""
@@ -135,9 +135,9 @@ class Billed:
     image_output: int | None = None
     web_searches: int | None = None
     speed: str | None = None
-    """Where it is not the standard one."""
+    """None for the standard one."""
     tools: tuple[str, ...] = ()
-    """What the provider ran for a fee of its own: tools, steps that the usage leaves out."""
+    """Tools that the provider ran for a fee of their own, and steps that the usage leaves out."""
     subscription: bool | None = None
     """The call came with a login that is paid by the month, not with a key."""
 

@@ -1,4 +1,4 @@
-"""What a message says, apart from how its client writes it down: the same turn has one digest in every wire family.
+"""Digests of messages by their content, whatever the client's way to write them: one turn, one digest in every family.
 
 A conversation is recognised by its messages coming back, but they do not come back as they were. A string becomes a
 list with one text part; cache marks, ids, states, signatures and reasoning come and go; arguments of tools are JSON
@@ -113,7 +113,7 @@ def spoken(said: str) -> str:
 
 
 def run_digest(said: str, calls: Iterable[tuple[str, Any]]) -> bytes | None:
-    """Of an assistant's run, as a request holds it or a reply brings it; None where it says nothing."""
+    """Return the digest of an assistant's run, in a request or a reply; None if it says nothing."""
     said = spoken(said)
     written = [name.encode("utf-8", "surrogatepass") + b"\0" + _arguments(given) for name, given in calls]
     if not said and not written:
@@ -130,7 +130,7 @@ def rough_digest(said: str, names: Iterable[str]) -> bytes:
 
 
 def message_digest(role: str, pieces: Iterable[MessagePiece]) -> bytes:
-    """Of any other message."""
+    """Return the digest of any other message."""
     hashed = blake2b(role.encode(), digest_size=SIZE)
     for piece in pieces:
         match piece:
@@ -220,7 +220,7 @@ def _typed(part: Any) -> bool:
 
 
 def result(call_id: str | None, content: Any, depth: int = 0) -> ResultPiece:
-    """What a tool gave back; a result may itself hold parts, of which a single text is the same as a string."""
+    """Return a tool's result. It may itself hold parts, of which a single text is the same as a string."""
     if isinstance(content, list) and depth < _DEEPEST and all(map(_typed, content)):
         pieces = pieces_of(content, depth + 1)
         if len(pieces) != 1 or not isinstance(pieces[0], TextPiece):

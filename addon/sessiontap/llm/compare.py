@@ -1,4 +1,4 @@
-"""What changed from one request to the next: its messages, system prompt, tools and parameters.
+"""The changes from one request to the next: its messages, system prompt, tools and parameters.
 
 Agents send their whole history again with every turn, so two requests are mostly the same. Messages are compared by
 what they say (`outline`): those that are the same are counted, and a changed one is one of the same role that shares
@@ -221,7 +221,7 @@ def _named(definitions: list[dict[str, Any]]) -> dict[str, list[str]]:
 
 
 def _tools(before: dict[str, list[str]], after: dict[str, list[str]]) -> tuple[int, tuple[PartChange, ...]]:
-    """How many are the same, and the others."""
+    """Return the number of tools that are the same, and the changes of the others."""
     parts = [_part(name, before.get(name), after.get(name)) for name in dict.fromkeys((*before, *after))]
     return parts.count(None), tuple(part for part in parts if part is not None)
 

@@ -68,7 +68,7 @@ def decode(body: bytes, encodings: str | None, *, complete: bool = True, limit: 
 def decode_chunks(
     chunks: Iterable[bytes], encodings: str | None, *, complete: bool = True, limit: int = LIMIT
 ) -> Decoded:
-    """The same for a body that came in chunks, with the decoded length after each, for the time of an event."""
+    """Undo the encodings of a body that came in chunks; `offsets` has the decoded length after each of them."""
     names = _names(encodings)
     if not names:
         return _plain(chunks)
@@ -108,7 +108,7 @@ def _names(encodings: str | None) -> list[str]:
 
 
 def _unknown(names: list[str]) -> str | None:
-    """Why these cannot be undone, in words."""
+    """Return the reason why these cannot be undone, in words, or None."""
     if len(names) > MOST_ENCODINGS:
         return f"the body has {len(names)} content-encodings"
     return next((f"the content-encoding {name[:100]!r} is not known" for name in names if name not in _DECODERS), None)

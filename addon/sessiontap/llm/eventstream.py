@@ -33,7 +33,7 @@ class EventStreamFrame(NamedTuple):
     end: int
     """Offset in the body just behind the frame."""
     fault: str | None = None
-    """Why it cannot be read, in words; then it has neither headers nor payload."""
+    """The reason why it cannot be read, in words; then it has neither headers nor payload."""
     cut: bool = False
     """The body ends in the middle of it."""
 

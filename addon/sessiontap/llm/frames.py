@@ -62,7 +62,7 @@ class _Response(msgspec.Struct, gc=False):
 
 
 class FrameSummary(msgspec.Struct, gc=False):
-    """What of a frame tells where it belongs; the rest is passed over."""
+    """The fields of a frame that tell its turn; all others are passed over."""
 
     type: str | None = None
     response_id: str | None = None
@@ -143,7 +143,7 @@ def merged(before: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 
 
 def asking(lines: bytes, grammar: SocketGrammar) -> dict[str, Any] | None:
-    """What a turn's request asks for as one JSON object: the frame that asks; None where none does.
+    """Return a turn's request as one JSON object: the frame that asks, or None if none does.
 
     Where a socket has settings, it is that frame with these as `session` and with the items that were added before it
     as `input`; there a request may do without an asking frame.

@@ -110,7 +110,7 @@ def usage_of(usage: Any) -> Usage | None:
 
 
 def _counts(usage: Any) -> bool:
-    """Whether it states a count, be it one that cannot be read: then what was stated before it holds no more."""
+    """Return whether usage states a count, even one that cannot be read: earlier counts then hold no more."""
     return isinstance(usage, dict) and any(usage.get(key) is not None for key in _COUNTS)
 
 

@@ -1,4 +1,4 @@
-"""What a request holds of the conversation so far, as digests, and what its reply adds.
+"""The conversation so far as digests, from a request, and the fingerprint that its reply adds.
 
 A request's messages are **steps**: a user's or a tool's message each, and an assistant's run (see `canonical`). The
 **chain** is the rolling digest over them: `chain[0]` of none, `chain[i]` = digest(chain[i-1] + step i), so that one
@@ -83,7 +83,7 @@ class History:
     opening: str | None = None
     """The first user message's text, or what another agent sent to begin with."""
     parts: tuple[str, ...] = ()
-    """The same as it is written, where in several parts."""
+    """Its parts, if it is written in several."""
     latest: str | None = None
     """The newest user message's text."""
     system: bytes | None = None
@@ -93,7 +93,7 @@ class History:
     choices: bool = False
     """It asks for several replies, of which any may be gone on from."""
     purpose: Purpose | None = None
-    """What the request is for, where that is not the conversation itself."""
+    """The purpose of a request that is not the conversation itself."""
     goes_on: bool = False
     """It opens with what a compaction left of an earlier history."""
     declared: str | None = None
@@ -110,7 +110,7 @@ class History:
         return whole(self.end, self.system, self.settings)
 
     def tail(self) -> History:
-        """What the reply needs of it: see `fingerprint_of`."""
+        """Return the part that `fingerprint_of` needs."""
         return History(
             steps=self.steps[-1:],
             chain=self.chain[-2:],
@@ -122,7 +122,7 @@ class History:
         )
 
     def quotes(self, said: str) -> bool:
-        """Whether the user's first or newest text holds `said`."""
+        """Return whether the user's first or newest text holds `said`."""
         return any(said in text for text in (self.opening, self.latest) if text is not None)
 
 
@@ -138,7 +138,7 @@ class DelegatedPrompt:
 
 @dataclass(frozen=True, slots=True)
 class ReplyFingerprint:
-    """What a reply adds to a history."""
+    """The traces of a reply by which a later request that goes on from it is recognised."""
 
     key: bytes | None = None
     """The chain's value behind the reply; None where it said nothing that a later request would hold."""
@@ -221,7 +221,10 @@ def history(call: Call) -> History:
 def fingerprint_of(
     asked: History, reply: Reply | None, status: int | None, *, complete: bool = True
 ) -> ReplyFingerprint:
-    """What a reply adds to the history of its request; both are None where none came. `complete`: all of it came."""
+    """Return the fingerprint of a reply to a request with the history `asked`.
+
+    `reply` and `status` are None if none came; `complete`: all of it came.
+    """
     if reply is None or status is None or status >= 400 or (reply.error and not reply.text and not reply.tool_calls):
         return ReplyFingerprint(failed=True, again=_passes(reply, status))
     cut = not complete or reply.error is not None
@@ -249,7 +252,7 @@ def fingerprint_of(
 
 
 def _passes(reply: Reply | None, status: int | None) -> bool:
-    """Whether a failure is one that the same request may get over."""
+    """Return whether the same request may succeed when it is sent again."""
     if status is None or status >= 400:
         return status is None or status >= 500 or status in _PASSING
     kind = reply.error.type if reply is not None and reply.error is not None else None
@@ -267,7 +270,7 @@ def reply_digest(reply: Reply) -> bytes | None:
 
 
 def text_digest(said: str) -> bytes:
-    """Of a text by itself, as a tool is handed it and as a request opens with it."""
+    """Return the digest of a text by itself, as a tool is handed it and as a request opens with it."""
     return digest(plain(said).encode("utf-8", "surrogatepass"))
 
 

@@ -135,7 +135,7 @@ class Hosts:
         return self._find(host, port)[1]
 
     def is_llm_host(self, host: str, port: int = 443) -> bool:
-        """Whether the table or a rule names the host."""
+        """Return whether the table or a rule names the host."""
         return self._find(host, port)[0]
 
     def _look_up(self, host: str, port: int) -> tuple[bool, str | None]:

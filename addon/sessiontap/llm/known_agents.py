@@ -61,7 +61,7 @@ _CODEX_PARENT = (
     *(in_json(turn, "parent_thread_id") for turn in _CODEX_TURN),
 )
 _SPAWNED = "collab_spawn"
-"""What Codex says of every sub-agent that its agents begin."""
+"""Codex's word for every sub-agent that its agents begin."""
 _CODEX_KIND = (header("x-openai-subagent"), field("client_metadata", "x-openai-subagent"))
 _CODEX_CHILD: Sign = lambda request: any(source(request) for source in _CODEX_PARENT)  # noqa: E731
 _CODEX_SPAWNED: Sign = lambda request: first_usable(request, _CODEX_KIND) == _SPAWNED  # noqa: E731

@@ -1,4 +1,4 @@
-"""What response headers say beside the body: the provider's own id of the request, and what is left of its limits.
+"""Facts from response headers: the provider's own id of the request, and the state of its rate limits.
 
 Names as the providers document them; where several stand in one response, the first of the table is the provider's own
 (a gateway adds another). Values stay text: units differ (`1s`, `6m0s`, Unix seconds, RFC 3339), and none is guessed.

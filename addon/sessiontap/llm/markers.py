@@ -1,4 +1,4 @@
-"""What a request is for where it is not the conversation itself, and whether it opens with a compacted history.
+"""Recognise requests beside the conversation itself by their words, and those that open with a compacted history.
 
 Agents and chat programs make calls beside the conversation: to find a title, to sum up what was said, to see whether a
 key works. They are told by the words of their prompts, which are tables here, and none of them is taken for one where
@@ -87,5 +87,5 @@ def _asks(phrases: re.Pattern[str], words: tuple[str, ...], said: str) -> bool:
 
 
 def goes_on(opening: str | None) -> bool:
-    """Whether a request's first user message is what a compaction left."""
+    """Return whether a request's first user message is the summary that a compaction left."""
     return opening is not None and _asks(CONTINUED, _OF_CONTINUED, opening[:_LOOKED_AT])

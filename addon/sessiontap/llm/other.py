@@ -1,4 +1,4 @@
-"""Whatever an LLM service offers beside the families: opaque, but for what is plain to see.
+"""Everything that an LLM service offers beside the families: opaque, but for what is plain to see.
 
 The model that a request names is taken. Responses that are shaped like a chat completion (prompt services), like one of
 the older text completions of `SHAPES`, or like a Gemini interaction give model, text and usage too.
@@ -26,7 +26,7 @@ Path = tuple[str | int, ...]
 
 
 class ReplyShape(NamedTuple):
-    """Where a response of the older kind keeps things."""
+    """The places of text, model and counts in a response of an older kind."""
 
     text: Path
     model: Path = ()

@@ -139,7 +139,7 @@ _RUN_THERE = ("mcp_call",)
 
 
 def _failure(response: Any) -> CallError | None:
-    """Of a reply that failed. An error about another frame that stands in a reply is none of the reply's."""
+    """Return the error of a reply that failed. An error in it that is about another frame is none of the reply's."""
     if text(response, "status") != "failed":
         return None
     error = dig(response, "status_details", "error")

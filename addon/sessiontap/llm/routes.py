@@ -32,7 +32,7 @@ MODEL_OPERATIONS: tuple[tuple[str, Operation], ...] = (
 
 
 def endpoint_of(method: str, host: str, path: str, provider: str | None, *, operation: str | None = None) -> Endpoint:
-    """What `method` and `path` (without its query) say of a call to `provider`.
+    """Return the endpoint of `method` and `path`, without its query, at `provider`.
 
     `operation` is what a rule says of the host; it counts where the path is none of the table's.
     """
@@ -100,7 +100,7 @@ def _plain(path: str) -> str:
 
 
 def _ending(path: str) -> str:
-    """What rows are sorted by: the last segment, or what stands behind its last colon."""
+    """Return the key by which routes are found: the last segment, or the part behind its last colon."""
     last = path.rpartition("/")[2]
     return last.rpartition(":")[2]
 

@@ -1,4 +1,4 @@
-"""What kind of body a response has: by its content type, else by looking at it."""
+"""The kind of a body: by its content type, else by its first bytes."""
 
 from __future__ import annotations
 

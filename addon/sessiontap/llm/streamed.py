@@ -35,7 +35,7 @@ def streams(response: Response) -> bool:
 
 
 def asked_for(body: Any) -> bool | None:
-    """Whether a request asks for a stream where the default is none; None where its body is not known."""
+    """Return whether a request asks for a stream, if the default is none; None if its body is not known."""
     return flag(body, "stream") if dig(body, "stream") is not None or not isinstance(body, dict) else False
 
 
@@ -112,7 +112,7 @@ def _blocks(body: bytes, start: int) -> Iterator[tuple[list[bytes], int, bool]]:
 
 
 def _uniform(body: bytes, start: int, line_end: bytes) -> Iterator[tuple[list[bytes], int, bool]]:
-    """The same where one kind of line end is used throughout: several times as fast."""
+    """Yield the blocks of a body with one kind of line end throughout: several times as fast."""
     event_end = line_end * 2
     while (found := body.find(event_end, start)) >= 0:
         end = found + len(event_end)

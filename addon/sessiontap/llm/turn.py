@@ -21,7 +21,7 @@ def nameless(results: Sequence[Named]) -> tuple[Named, ...]:
 
 
 class MessageFacts(NamedTuple):
-    """What one message holds."""
+    """The role, text, tool calls and tool results of one message."""
 
     role: Literal["user", "assistant"] | None = None
     said: str | None = None

@@ -84,7 +84,7 @@ _TELLING = frozenset(
 TOOLS = frozenset(
     {"web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "google_search"}
 )
-"""What providers run for a fee of their own."""
+"""Tools that providers run for a fee of their own."""
 
 
 def billed_of(usage: Any, tools: Iterable[str] = ()) -> Billed | None:

@@ -1,4 +1,4 @@
-"""What a call cost, in US dollars: an opinion of readers, made from its record and never written to it.
+"""The cost of a call in US dollars: an opinion of readers, made from its record and never written to it.
 
 Imports `llm`'s tables alone, and genai-prices at the first call that needs its list (0.17 s, 37 MB): never on the
 proxy's path. `cost` asks its sources in order, `places` knows hosts that are free or paid by the month, `catalogue`

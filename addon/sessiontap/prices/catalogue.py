@@ -120,7 +120,7 @@ def look_up(of: str, name: str) -> Listed | None:
 
 
 def _kind(tier: str | None, speed: str | None) -> tuple[str, str] | None:
-    """What selects a variant of the standard price; None for that price itself."""
+    """The variant of the standard price; None for that price itself."""
     tier = tier.lower() if tier else None
     if tier == "batch":
         return "processing", "batch"

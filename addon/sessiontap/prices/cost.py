@@ -1,4 +1,4 @@
-"""What a call cost, by the first of these that says so.
+"""The cost of a call, by the first of these that tells it.
 
 1. What the provider itself reported.
 2. Operations that nobody charges for.
@@ -53,7 +53,7 @@ class Cost:
 
 
 def version() -> str:
-    """What answers depend on besides own rates, for who keeps them: this room and the list. Loads neither."""
+    """Return the versions that answers depend on beside own rates: this package and the price list. Loads neither."""
     return f"{_ANSWERS} genai-prices {_of_the_list()}"
 
 
@@ -77,7 +77,7 @@ def no_rates(model: str) -> Rates | None:
 def cost_of(
     call: Mapping[str, Any], rates_of: RatesOf = no_rates, tariff_of: TariffOf = catalogue.find
 ) -> Cost:
-    """What the call of this record cost. Never raises."""
+    """Return the cost of the call of this record. Never raises."""
     llm = call.get("llm") or {}
     try:
         return _cost(call, llm, rates_of, tariff_of)
@@ -124,7 +124,7 @@ def _without_usage(call: Mapping[str, Any], llm: Mapping[str, Any]) -> str:
 
 
 def _names(llm: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the model is called: as the reply says, as the request says."""
+    """Return the names of the model: the reply's, then the request's."""
     return tuple(dict.fromkeys(filter(None, (llm.get("response_model"), llm.get("request_model")))))
 
 

@@ -17,7 +17,7 @@ SUBSCRIPTIONS: tuple[tuple[str, str], ...] = (
     ("api.z.ai", "/api/coding/"),  # GLM coding plan
     ("open.bigmodel.cn", "/api/coding/"),
 )
-"""What is paid by the month: a price per token would be notional."""
+"""Hosts and routes that are paid by the month: a price per token would be notional."""
 
 _LOCAL_NAMES = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
 _SHARED = ipaddress.ip_network("100.64.0.0/10")  # RFC 6598: overlay networks between one's own machines

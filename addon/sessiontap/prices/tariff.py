@@ -18,7 +18,7 @@ WITHOUT_OUTPUT = frozenset(("embeddings", "rerank", "moderation"))
 
 
 class Unknown(Exception):
-    """What something costs cannot be known; the text says why."""
+    """The cost cannot be known; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
