@@ -118,7 +118,9 @@ def main() -> None:
         count += 1
         past = history(call)
         conversations.link(scope, call, past, f"call-{count}", time.time_ns())
-        conversations.note_reply(f"call-{count}", fingerprint_of(past, Reply(text=f"answer {count}"), 200), time.time_ns())
+        conversations.note_reply(
+            f"call-{count}", fingerprint_of(past, Reply(text=f"answer {count}"), 200), time.time_ns()
+        )
 
     assert request.body is not None
     size = f"{len(request.body) / 1e6:.1f} MB, {len(call.json['messages'])} messages"

@@ -88,7 +88,13 @@ def test_under_load_messages_come_together_and_what_hurries_does_not_wait() -> N
 
 EVENTS: list[Event] = [
     ReplyRead(
-        PlannerUpdate("a", "s", 5, ReplyFingerprint(b"k", handed=(DelegatedPrompt(b"d", "Task", None),), lines=frozenset([b"l"])), "t"),
+        PlannerUpdate(
+            "a",
+            "s",
+            5,
+            ReplyFingerprint(b"k", handed=(DelegatedPrompt(b"d", "Task", None),), lines=frozenset([b"l"])),
+            "t",
+        ),
         "a line",
     ),
     ReplyRead(PlannerUpdate("b", None, 5, None, None), None),

@@ -29,8 +29,12 @@ def link() -> dict[str, object]:
     talk = Talk(scope=MatchScope("process 1", "openai-chat", session="run"))
     talk.ask("one", chat("s Be brief", "u Hello", prompt_cache_key="agents-sdk:run:one"))
     scope, call, history, _ = talk.asked["one"]
-    values = {field.name: b"digest" for field in fields(ReplyFingerprint) if field.name in ("key", "gist", "said", "pair")}
-    ending = ReplyFingerprint(**values, handed=(DelegatedPrompt(b"digest", SAID, "call-1"),), failed=True, again=True, cut=True)
+    values = {
+        field.name: b"digest" for field in fields(ReplyFingerprint) if field.name in ("key", "gist", "said", "pair")
+    }
+    ending = ReplyFingerprint(
+        **values, handed=(DelegatedPrompt(b"digest", SAID, "call-1"),), failed=True, again=True, cut=True
+    )
     kept = to_state(scope, call, replace(history, settings=b"s"), ending)
     return {"kind": "new", "root": "c", "lineage": [SAID]} | kept
 
