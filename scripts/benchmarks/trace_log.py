@@ -35,7 +35,7 @@ from tests.support.call_spec import CallSpec, RequestSpec, ResponseSpec, call_re
 from sessiontap import trace  # noqa: E402
 from sessiontap.callers import Caller  # noqa: E402
 from sessiontap.exchange import Headers, Request, Response  # noqa: E402
-from sessiontap.headers.edit import Edit  # noqa: E402
+from sessiontap.header_edit import Edit  # noqa: E402
 from sessiontap.llm.read import read_reply, read_request  # noqa: E402
 from sessiontap.llm.routes import endpoint_of  # noqa: E402
 from sessiontap.recording.decode import DecodedBody  # noqa: E402

@@ -12,7 +12,7 @@ from tests.support.call_spec import CallSpec, RequestSpec, ResponseSpec, call_re
 
 from sessiontap.callers import Caller, Process
 from sessiontap.exchange import Headers, Request, Response
-from sessiontap.headers.edit import Edit
+from sessiontap.header_edit import Edit
 from sessiontap.llm.read import read_reply, read_request
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.recording.decode import DecodedBody

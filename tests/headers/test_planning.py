@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sessiontap.dialects import reads
+from sessiontap.dialects.header_text import is_token
 from sessiontap.exchange import Headers
-from sessiontap.headers import Edit, apply, plan, reads, reply_plan
+from sessiontap.headers import Edit, OutgoingCall, apply, plan, reply_plan
 from sessiontap.headers.planning import MOST_BYTES
-from sessiontap.headers.values import is_token
 from sessiontap.rules.decision import Decision, Labels, Withheld
 from sessiontap.sessions import Link, Session
 
@@ -42,15 +43,7 @@ def planned(
     **more: Any,
 ) -> tuple[Edit, ...]:
     given: dict[str, Any] = {"proxy_env": {}, "why_no_key": None, **more}
-    return plan(
-        decision=decision,
-        labels=labels,
-        session=session,
-        link=link or Link(),
-        headers=Headers(sent or []),
-        host=host,
-        **given,
-    )
+    return plan(decision, labels, session, link or Link(), OutgoingCall(Headers(sent or []), host, **given))
 
 
 def forwarded(edits: tuple[Edit, ...], sent: list[tuple[str, str]] | None = None) -> dict[str, str]:

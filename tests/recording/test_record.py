@@ -12,8 +12,8 @@ from tests.support.call_spec import CallSpec, RequestSpec, ResponseSpec, call_re
 from sessiontap import trace
 from sessiontap.callers import Caller, Process
 from sessiontap.exchange import Headers
-from sessiontap.gateways.route import Direct, Route
-from sessiontap.headers.edit import Edit
+from sessiontap.gateways import Direct, Route
+from sessiontap.header_edit import Edit
 from sessiontap.llm.call import Agent, Asked, Billed, Call, CallError, Endpoint, Reply, ToolCall, Usage
 from sessiontap.recording.decode import DecodedBody
 from sessiontap.recording.record import caller_record, is_kept

@@ -11,12 +11,14 @@ import pytest
 import yaml
 from tests.rules.build import CALLER, facts, outcome
 
+from sessiontap import dialects, gateways
 from sessiontap.rules import json_schema, load_text
 from sessiontap.rules.kinds import Either, Record
 from sessiontap.rules.schema import DEFINITIONS, FILE, GATEWAY, HOST, ID_SOURCES, MATCH, PRICE, REDACT, RULE, SESSION
 from sessiontap.rules.variables import FAMILIES, VARIABLES
 
 REFERENCE = (Path(__file__).parents[2] / "docs" / "rules.md").read_text("utf-8")
+ROWS = REFERENCE.splitlines()
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", REFERENCE, re.DOTALL)
 
 
@@ -50,3 +52,9 @@ def test_the_first_example_does_what_the_text_says() -> None:
     assert (decision.name, labels.path, labels.user) == ("Research", "/research/web-search", "ann")
     assert labels.properties == {"mode": "nightly", "model": "openai/gpt-4o"}
     assert labels.rules == ("web search", "research agent", "defaults")
+
+
+def test_every_dialect_and_gateway_is_there() -> None:
+    send, gateway = (next(row for row in ROWS if row.startswith(f"| `{name}` |")) for name in ("send", "gateway"))
+    assert [name for name in dialects.WRITTEN if f"`{name}`" not in send] == []
+    assert [name for name in gateways.KINDS if f"`{name}`" not in gateway] == []

@@ -5,11 +5,6 @@ from tests.rules.build import load
 
 from sessiontap.rules import lint
 
-
-def reads(host: str) -> set[str]:
-    return {"helicone"} if host.endswith("helicone.ai") else set()
-
-
 ADVICE = "set gateway: helicone, send: auto or send: none"
 
 CASES = {
@@ -90,4 +85,4 @@ CASES |= {
 @pytest.mark.parametrize("name", CASES)
 def test_warnings(name: str) -> None:
     rules, expected = CASES[name]
-    assert lint(load(f"rules: {rules}"), reads) == [f"rules.yaml:1: {warning}" for warning in expected]
+    assert lint(load(f"rules: {rules}")) == [f"rules.yaml:1: {warning}" for warning in expected]

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from sessiontap.callers import Caller
 from sessiontap.exchange import Headers
 from sessiontap.gateways import Direct, Route
-from sessiontap.headers.edit import Edit
+from sessiontap.header_edit import Edit
 from sessiontap.llm.call import Call, Reply
 from sessiontap.recording import record
 from sessiontap.recording.decode import DecodedBody, DecodedExchange, DecodedMessage

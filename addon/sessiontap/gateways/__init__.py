@@ -1,9 +1,32 @@
-"""Where a call goes instead of its own host: `plan` gives the way through a gateway, or why there is none.
+"""The gateways: the list of their kinds, and the way of a call through one of them.
 
-One module per gateway. May import `headers`.
+`gateway.py` is the descriptor; each kind has a module of its own. May import `dialects`, whose headers and keys the
+gateways know; the rules read the list.
 """
 
-from sessiontap.gateways.planning import GATEWAYS, plan
-from sessiontap.gateways.route import Direct, Route
+from collections.abc import Mapping
 
-__all__ = ["GATEWAYS", "Direct", "Route", "plan"]
+from sessiontap.gateways import helicone
+from sessiontap.gateways.gateway import Direct, GatewayCall, GatewayKind, Route
+
+KINDS: Mapping[str, GatewayKind] = {
+    kind.name: kind
+    for kind in (
+        helicone.KIND,
+    )
+}
+"""All kinds of gateways, by name."""
+
+LATER = ("helicone-selfhosted", "langfuse", "litellm", "portkey", "openrouter", "cloudflare", "braintrust")
+"""Words of the rules' language that this version knows nothing else of."""
+
+
+def plan(kind: str, call: GatewayCall) -> Route | Direct:
+    """The way of a call through a gateway of this kind, or why it goes to its own host."""
+    gateway = KINDS.get(kind)
+    if gateway is None:
+        return Direct(f"There is no gateway {kind!r}: calls go to their own hosts")
+    return gateway.plan(call)
+
+
+__all__ = ["KINDS", "LATER", "Direct", "GatewayCall", "GatewayKind", "Route", "plan"]

@@ -5,7 +5,7 @@ any other origin, and any with a scheme or port of its own, goes to the generic 
 `Helicone-Target-URL`, as does a generic gateway of one's own. Never to ai-gateway.helicone.ai, which has keys and model
 names of its own.
 
-A call goes to its own host, for a reason that is said, where Helicone could not carry it: it would fail or lose its
+A call goes to its own host, for a reason that is said, if Helicone could not carry it: it would fail or lose its
 signature. A key of an unusual shape goes with a note: whoever sets it knows better than our pattern of today.
 """
 
@@ -18,11 +18,11 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from sessiontap import trust
+from sessiontap.dialects.helicone import KEY_HEADER, KEY_SHAPE, KEY_VARIABLE, bearer, is_helicone
+from sessiontap.dialects.helicone import NAME as HELICONE
 from sessiontap.exchange import Headers
-from sessiontap.gateways.route import Direct, Route
-from sessiontap.headers.edit import Edit
-from sessiontap.headers.helicone import KEY_SHAPE, KEY_VARIABLE, bearer, is_helicone
-from sessiontap.trust import Upstream
+from sessiontap.gateways.gateway import Direct, GatewayCall, GatewayKind, Route
+from sessiontap.header_edit import Edit
 
 LABELS: Mapping[str, str] = {
     "api.openai.com": "oai",
@@ -50,43 +50,28 @@ _DEFAULT_PORT = {"https": 443, "http": 80}
 _LOCAL_NAMES = ("localhost", "local", "internal", "lan", "home.arpa", "intranet")
 
 
-def plan(
-    *,
-    scheme: str,
-    host: str,
-    port: int,
-    headers: Headers,
-    provider: str | None,
-    url: str | None = None,
-    key: str | None = None,
-    proxy_env: Mapping[str, str],
-    signed: bool,
-    upstream: Upstream,
-    why_not_client: str | None,
-) -> Route | Direct:
-    """The way of a call to `host` (as the app asked for it) through Helicone, or why it goes there itself.
+def plan(call: GatewayCall) -> Route | Direct:
+    """The way of a call through Helicone, or why it goes to its own host.
 
-    `headers` are the app's own. `signed`: by AWS. `upstream` is how the call would travel to its own host.
-    `why_not_client`: why the client may not use the gateway's key, None if it may. `url` is a generic gateway of one's
-    own, which gets no key but `key`.
+    If the call has a `url`, that is a generic gateway of one's own, which gets no key but the call's `key`.
     """
-    host = host.lower().rstrip(".")
-    origin = _origin(scheme, host, port)
-    reason = _why_not(host, headers, provider, signed) or (_why_not_by(url, origin) if url else _why_not_cloud(host))
+    host, url, headers = call.host.lower().rstrip("."), call.url, call.headers
+    origin = _origin(call.scheme, host, call.port)
+    reason = _why_not(host, call) or (_why_not_by(url, origin) if url else _why_not_cloud(host))
     if reason is not None:
         return Direct(reason)
-    way, edits = _way_by(url, origin, headers) if url else _way_to_cloud(scheme, host, port, origin, headers)
-    exposed = trust.why_exposed(upstream.rerouted(way.scheme, way.host, way.port), way.host)
+    way, edits = _way_by(url, origin, headers) if url else _way_to_cloud(host, call, origin)
+    exposed = trust.why_exposed(call.upstream.rerouted(way.scheme, way.host, way.port), way.host)
     if exposed:  # then it may get nothing that the rules send it, be its own key the app's
         return Direct(f"The gateway's calls go to their own hosts, for their keys would be exposed: {exposed}")
-    if "helicone-auth" in headers:
+    if KEY_HEADER in headers:
         return replace(way, edits=edits)
 
-    env = {KEY_VARIABLE: key} if key is not None else {} if url else proxy_env
+    env = {KEY_VARIABLE: call.key} if call.key is not None else {} if url else call.proxy_env
     auth = bearer(env)
     if auth is None:
         return Direct(_no_key(env, url))
-    if why_not_client:
+    if call.why_not_client:
         return Direct(
             "A client on another machine does not get the gateway's key. To let it, name it in the rule that sets the "
             "gateway: match: {client: ...}"
@@ -94,7 +79,7 @@ def plan(
     notes: tuple[str, ...] = ()
     if not url and not KEY_SHAPE.match(auth.removeprefix("Bearer ")):
         notes = (f"{KEY_VARIABLE} does not look like a key of Helicone's (sk-helicone-...): it may refuse it",)
-    own = Edit("set", "Helicone-Auth", None, auth, KEY_VARIABLE if env is proxy_env else "gateway")
+    own = Edit("set", KEY_HEADER, None, auth, KEY_VARIABLE if env is call.proxy_env else "gateway")
     return replace(way, edits=(own, *edits), notes=notes)
 
 
@@ -105,31 +90,29 @@ def _way_by(url: str, origin: str, headers: Headers) -> tuple[Route, tuple[Edit,
     return route, (_target("Helicone-Target-URL", origin, headers),)
 
 
-def _way_to_cloud(
-    scheme: str, host: str, port: int, origin: str, headers: Headers
-) -> tuple[Route, tuple[Edit, ...]]:
+def _way_to_cloud(host: str, call: GatewayCall, origin: str) -> tuple[Route, tuple[Edit, ...]]:
     """The way through Helicone's own gateway for this host, and what it is told."""
     edits: tuple[Edit, ...] = ()
-    plain = (scheme, port) == ("https", 443)
+    plain = (call.scheme, call.port) == ("https", 443)
     if plain and (label := LABELS.get(host)):
         pass
     elif plain and host.endswith(_AZURE):
         label = LABELS["api.openai.com"]
-        edits = (_target("Helicone-OpenAI-Api-Base", origin, headers),)
+        edits = (_target("Helicone-OpenAI-Api-Base", origin, call.headers),)
     else:
         label = GENERIC
-        edits = (_target("Helicone-Target-URL", origin, headers),)
+        edits = (_target("Helicone-Target-URL", origin, call.headers),)
     return Route("https", f"{label}.helicone.ai", 443), edits
 
 
-def _why_not(host: str, headers: Headers, provider: str | None, signed: bool) -> str | None:
+def _why_not(host: str, call: GatewayCall) -> str | None:
     if is_helicone(host):
         return f"Already at Helicone: the app itself calls {host}"
-    if signed:
+    if call.signed:
         return f"The call to {host} is signed by AWS for that host, so it cannot go through Helicone"
-    if provider == "bedrock":
+    if call.provider == "bedrock":
         return f"Helicone has no gateway that takes Bedrock's calls as they are, so {host} is called itself"
-    if (headers.get("upgrade") or "").lower() == "websocket":
+    if (call.headers.get("upgrade") or "").lower() == "websocket":
         return f"WebSockets to {host} do not go through Helicone"
     return None
 
@@ -178,8 +161,11 @@ def _origin(scheme: str, host: str, port: int) -> str:
 
 @lru_cache(maxsize=1024)
 def _is_private(host: str) -> bool:
-    """Whether a host is out of reach from the internet, as far as its name tells."""
+    """True if a host is out of reach from the internet, as far as its name tells."""
     try:
         return not ip_address(host.strip("[]").partition("%")[0]).is_global
     except ValueError:
         return "." not in host or any(host == name or host.endswith(f".{name}") for name in _LOCAL_NAMES)
+
+
+KIND = GatewayKind("helicone", plan, frozenset({HELICONE}))

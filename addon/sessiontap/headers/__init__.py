@@ -1,26 +1,24 @@
-"""Who must be told: the request and response headers of each dialect, and what the app itself says in them.
+"""The headers that a call carries: what is written into requests and replies, and what the app itself says in them.
 
-A dialect is a module (`helicone`, `traceforge`) behind the protocol of `dialect`; `planning` decides what is written,
-`edit` writes it, `app_session` reads what the app declares. May import `llm`, `rules` and `sessions`.
+`planning` decides what is written, by the dialects of `dialects/`; `app_session` reads what the app declares; `aws`
+says what is signed. May import `dialects`, `rules` and `sessions`.
 """
 
+from sessiontap.dialects import OWN_KEYS
+from sessiontap.header_edit import Edit, apply, changes
 from sessiontap.headers.app_session import AppSession, app_session
 from sessiontap.headers.aws import signed_headers
-from sessiontap.headers.edit import Edit, apply, changes
-from sessiontap.headers.helicone import KEY_HEADER
-from sessiontap.headers.planning import DIALECTS, plan, reads, reply_plan
-from sessiontap.headers.traceforge import trace_id
+from sessiontap.headers.planning import OutgoingCall, plan, reply_plan, trace_id
 
 __all__ = [
-    "DIALECTS",
-    "KEY_HEADER",
+    "OWN_KEYS",
     "AppSession",
     "Edit",
+    "OutgoingCall",
     "app_session",
     "apply",
     "changes",
     "plan",
-    "reads",
     "reply_plan",
     "signed_headers",
     "trace_id",

@@ -1,8 +1,7 @@
 """The session that an app itself declares in a header, in any dialect.
 
-A header counts where its name says that it is a session. Not read: trace ids (`x-litellm-trace-id`,
-`x-portkey-trace-id`, `traceparent`), which many apps make anew for every call and which would end the session that the
-rules describe each time; and the known clients' own headers, which are the source `native`.
+A header counts if its name says that it is a session's: `Dialect.app` says so. The known clients' own headers are not
+read here: they are the source `native`.
 """
 
 from __future__ import annotations
@@ -10,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from sessiontap.dialects import DIALECTS
 from sessiontap.exchange import Headers
 from sessiontap.sessions.id_sources import is_id
 
 
 @dataclass(frozen=True, slots=True)
 class AppSession:
-    """What the app sent, as text; None where it did not, or where it is no id."""
+    """The session as the app sent it, as text; None if it did not, or for what is no id."""
 
     id: str | None
     name: str | None
@@ -25,25 +25,18 @@ class AppSession:
     """Of the id, else of the name or path."""
 
 
-_IDS = (
-    ("helicone-session-id", "helicone"),
-    ("x-traceforge-session-id", "traceforge"),
-    ("x-litellm-session-id", "litellm"),
-    ("langfuse_session_id", "langfuse"),
-)
-_NAME, _PATH = "helicone-session-name", "helicone-session-path"
-_BAGGAGE = (("langfuse_session_id", "langfuse"), ("session.id", "w3c"))
-"""Keys of W3C baggage, with the dialect that they are."""
-_OPENROUTER = ("openrouter.ai", "openrouter.helicone.ai")
-"""Elsewhere anybody's `x-session-id` may mean anything."""
-_OPENCODE = ("x-opencode-session-id", "x-opencode-session", "x-session-affinity")
-"""opencode sends `x-session-id` to everyone; a sub-agent's is its own."""
+_IDS = tuple((one.app.id, one) for one in DIALECTS if one.app.id is not None)
+_NAMES = tuple((one.app.name, one.name) for one in DIALECTS if one.app.name is not None)
+_PATHS = tuple((one.app.path, one.name) for one in DIALECTS if one.app.path is not None)
+_BAGGAGE = tuple((one.app.baggage, one.name) for one in DIALECTS if one.app.baggage is not None)
 
-_WANTED = frozenset([name for name, _ in _IDS] + [_NAME, _PATH, "baggage", "x-session-id", *_OPENCODE])
+_WANTED = frozenset([name for name, _ in (*_IDS, *_NAMES, *_PATHS)] + ["baggage"]).union(
+    *(one.app.unless for one in DIALECTS)
+)
 
 
 def app_session(headers: Headers, host: str | None = None) -> AppSession | None:
-    """The session that the request's own headers declare; None where none does."""
+    """The session that the request's own headers declare; None if none does."""
     sent: dict[str, str] = {}
     for header, value in headers:
         key = header.lower()
@@ -52,25 +45,30 @@ def app_session(headers: Headers, host: str | None = None) -> AppSession | None:
     if not sent:
         return None
     id, dialect = _id(sent, host)
-    name, path = sent.get(_NAME) or None, sent.get(_PATH) or None
-    if not (id or name or path):
-        return None
-    return AppSession(id, name, path, dialect or "helicone")
+    name, name_dialect = _first(_NAMES, sent)
+    path, path_dialect = _first(_PATHS, sent)
+    dialect = dialect or name_dialect or path_dialect
+    return None if dialect is None else AppSession(id, name, path, dialect)
 
 
 def _id(sent: dict[str, str], host: str | None) -> tuple[str, str] | tuple[None, None]:
+    """The id and its dialect: one in a header of its own comes before one in baggage."""
     for name, dialect in _IDS:
         if (id := sent.get(name)) and is_id(id):
-            return id, dialect
-    openrouter = (host or "").lower() in _OPENROUTER and sent.keys().isdisjoint(_OPENCODE)
-    if openrouter and (id := sent.get("x-session-id")) and is_id(id):
-        return id, "openrouter"
+            app = dialect.app
+            if (not app.hosts or (host or "").lower() in app.hosts) and sent.keys().isdisjoint(app.unless):
+                return id, dialect.name
     if "baggage" in sent:
         members = _baggage(sent["baggage"])
-        for key, dialect in _BAGGAGE:
+        for key, dialect_name in _BAGGAGE:
             if (id := members.get(key)) and is_id(id):
-                return id, dialect
+                return id, dialect_name
     return None, None
+
+
+def _first(wanted: tuple[tuple[str, str], ...], sent: dict[str, str]) -> tuple[str, str] | tuple[None, None]:
+    """The value of the first of these headers that was sent, and its dialect."""
+    return next(((sent[header], dialect) for header, dialect in wanted if sent.get(header)), (None, None))
 
 
 def _baggage(value: str) -> dict[str, str]:
@@ -84,7 +82,7 @@ def _baggage(value: str) -> dict[str, str]:
 
 
 def _text(value: str) -> str:
-    """A field's bytes, here as Latin-1, are UTF-8 where they can be."""
+    """A field's bytes, here as Latin-1, are UTF-8 if they can be."""
     value = value.strip(" \t")
     if value.isascii():
         return value

@@ -1,4 +1,4 @@
-"""Who must be told what: the edits of a request's and a reply's headers. Pure: nothing is carried out here.
+"""Plan the edits of a request's and of a reply's headers. Pure: nothing is carried out here.
 
 For each header, in this order:
 
@@ -13,24 +13,21 @@ For each header, in this order:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 
+from sessiontap.dialects import DIALECTS, SESSION_PREFIXES, WRITTEN, ProposedHeader, SessionInfo, reads
+from sessiontap.dialects.header_text import ascii_text, is_token
 from sessiontap.exchange import Headers
-from sessiontap.headers import helicone, traceforge
+from sessiontap.header_edit import Edit
 from sessiontap.headers.aws import signed_headers
-from sessiontap.headers.dialect import Dialect, Told, Wish
-from sessiontap.headers.edit import Edit
-from sessiontap.headers.values import ascii_text, is_token
 from sessiontap.rules.decision import Decision, Labels
 from sessiontap.rules.patterns import header_pattern
 from sessiontap.sessions.session import Link, Session
 
-DIALECTS: Mapping[str, Dialect] = {dialect.NAME: dialect for dialect in (helicone, traceforge)}
-
 MOST_BYTES = 15 * 1024
 """Of all request headers together, ours included. Node refuses 16 KiB with a 431, the request line counted in."""
 
-_PREFIXES = tuple(prefix for dialect in DIALECTS.values() for prefix in dialect.PREFIXES)
 _FRAMING = """
     host content-length transfer-encoding content-encoding connection keep-alive te trailer upgrade expect
     proxy-connection proxy-authorization proxy-authenticate http2-settings
@@ -40,96 +37,132 @@ _NOT_OURS = frozenset(_FRAMING.split())
 """They frame the message or belong to one connection: changing them breaks the call."""
 
 
-def reads(host: str, headers: Headers | None = None, provider: str | None = None) -> frozenset[str]:
-    """The dialects that a destination is known to read. `headers` are the app's own."""
-    headers = headers or Headers()
-    return frozenset(name for name, dialect in DIALECTS.items() if dialect.reads(host, headers, provider))
+@dataclass(frozen=True, slots=True)
+class OutgoingCall:
+    """A request on its way: as the app sent it, and where it goes."""
+
+    headers: Headers
+    """The app's own."""
+    host: str
+    """Where the call goes: the gateway's host if it is rerouted."""
+    provider: str | None = None
+    """That host's provider."""
+    target: str = "/"
+    """Path and query, as the app sent them."""
+    proxy_env: Mapping[str, str] = field(default_factory=dict)
+    why_no_key: str | None = "it is not known who asks"
+    """Why the call may not carry the proxy's own key; None if it may."""
+    gateway: tuple[Edit, ...] = ()
+    """The edits that the way through a gateway needs."""
 
 
-def plan(
-    *,
-    decision: Decision,
-    labels: Labels,
-    session: Session,
-    link: Link,
-    headers: Headers,
-    target: str = "/",
-    host: str,
-    provider: str | None = None,
-    proxy_env: Mapping[str, str],
-    why_no_key: str | None,
-    gateway: Iterable[Edit] = (),
-) -> tuple[Edit, ...]:
-    """The edits of a request's headers, those that do nothing (`keep`, `withhold`) among them.
-
-    `headers` and `target` (path and query) are the app's own; `host` is where the call goes, so the gateway's where it
-    is rerouted, and `gateway` the edits which that way needs. `provider` is the host's. `why_no_key`: why the call may
-    not carry the proxy's key for Helicone, None if it may.
-    """
-    needed = {edit.header.lower(): edit for edit in gateway}
-    wishes: dict[str, Wish] = {}
-    refused: list[Wish] = []
+def plan(decision: Decision, labels: Labels, session: Session, link: Link, call: OutgoingCall) -> tuple[Edit, ...]:
+    """The edits of a request's headers, those that do nothing (`keep`, `withhold`) among them."""
+    needed = {edit.header.lower(): edit for edit in call.gateway}
+    proposed: dict[str, ProposedHeader] = {}
+    refused: list[ProposedHeader] = []
     if decision.wants_session:
-        told = Told(session, link, labels)
-        # Whoever is given Helicone's key reads its headers, be it a gateway of one's own.
-        reader = helicone.NAME if provider is None and "helicone-auth" in needed else provider
-        for name in _dialects(decision, host, headers, reader):
-            for wish in DIALECTS[name].wishes(told):
-                if wish.value is None:
-                    refused.append(wish)
+        info = _info(session, link, labels)
+        for name in _dialects(decision, call, needed):
+            request_headers = WRITTEN[name].request_headers
+            for header in request_headers(info) if request_headers is not None else ():
+                if header.value is None:
+                    refused.append(header)
                 else:
-                    wishes.setdefault(wish.header.lower(), wish)
+                    proposed.setdefault(header.header.lower(), header)
     by_rule = {
-        header.lower(): Wish(header, ascii_text(value), f"headers.set.{header}")
+        header.lower(): ProposedHeader(header, ascii_text(value), f"headers.set.{header}")
         for header, value in labels.headers_set.items()
     }
-    wishes |= by_rule
-
-    if decision.wants_session and _sends(decision, helicone.NAME):
-        sent = headers.get("helicone-auth")
-        if sent is not None and _globs(labels.headers_remove)("helicone-auth"):
-            sent = None
-        auth = helicone.auth(host=host, sent=sent, proxy_env=proxy_env, why_no_key=why_no_key)
-        if auth is not None:
-            needed.setdefault("helicone-auth", auth)
+    proposed |= by_rule
+    if decision.wants_session:
+        for edit in _own_keys(decision, labels, call):
+            needed.setdefault(edit.header.lower(), edit)
     needed = {key: edit for key, edit in needed.items() if key not in by_rule}
-    edits = [Edit("withhold", wish.header, headers.get(wish.header), None, wish.reason) for wish in refused]
+    edits = [Edit("withhold", one.header, call.headers.get(one.header), None, one.reason) for one in refused]
     edits += [
         Edit("withhold", one.field.removeprefix("headers.set."), rule=f"{one.rule}: {one.reason}")
         for one in (*decision.withheld, *labels.withheld)
     ]
-    if wishes or labels.headers_remove:
-        edits += _edits(wishes, needed, decision, labels, headers, signed_headers(headers, target))
+    if proposed or labels.headers_remove:
+        edits += _edits(proposed, needed, decision, labels, call)
     return (*edits, *needed.values())
 
 
 def reply_plan(request_edits: Iterable[Edit], headers: Headers, *, session: Session, call_id: str) -> tuple[Edit, ...]:
     """The edits of a response's headers; `request_edits` are those of its request."""
-    return tuple(traceforge.reply(tuple(request_edits), headers, session.step, call_id))
+    edits = tuple(request_edits)
+    return tuple(
+        edit
+        for dialect in WRITTEN.values()
+        if dialect.reply_headers is not None
+        for edit in dialect.reply_headers(edits, headers, session.step, call_id)
+    )
+
+
+def trace_id(headers: Headers) -> str | None:
+    """The server's own name for a call, from the response's headers."""
+    for dialect in DIALECTS:
+        value = (headers.get(dialect.trace_id) or "").strip() if dialect.trace_id is not None else ""
+        if 0 < len(value) <= 256 and value.isprintable():
+            return value
+    return None
+
+
+def _info(session: Session, link: Link, labels: Labels) -> SessionInfo:
+    return SessionInfo(
+        id=session.id,
+        name=session.name,
+        step=session.step,
+        path=labels.path,
+        user=labels.user,
+        properties=labels.properties,
+        state=labels.state,
+        state_field=next((key for key in labels.set_by if key == "state" or key.startswith("state.")), "state"),
+        parent_trace=link.parent_trace,
+    )
+
+
+def _own_keys(decision: Decision, labels: Labels, call: OutgoingCall) -> Iterator[Edit]:
+    """The proxy's own keys for the servers of the dialects that are sent."""
+    for name, dialect in WRITTEN.items():
+        if (key := dialect.own_key) is None or not _sends(decision, name):
+            continue
+        sent = call.headers.get(key.header)
+        if sent is not None and _globs(labels.headers_remove)(key.header.lower()):
+            sent = None
+        if (edit := key.edit(call.host, sent, call.proxy_env, call.why_no_key)) is not None:
+            yield edit
 
 
 def _sends(decision: Decision, dialect: str) -> bool:
     return decision.send == "auto" or dialect in decision.send
 
 
-def _dialects(decision: Decision, host: str, headers: Headers, provider: str | None) -> Iterable[str]:
-    if decision.send == "auto":
-        read = reads(host, headers, provider)
-        return [name for name in DIALECTS if name in read]
-    return [name for name in decision.send if name in DIALECTS]
+def _dialects(decision: Decision, call: OutgoingCall, needed: Mapping[str, Edit]) -> list[str]:
+    """The dialects to write."""
+    if decision.send != "auto":
+        return [name for name in decision.send if name in WRITTEN]
+    provider = call.provider
+    if provider is None:
+        # Whoever is given a dialect's key reads its headers, be it a gateway of one's own.
+        keys = ((name, one.own_key) for name, one in WRITTEN.items())
+        provider = next((name for name, key in keys if key is not None and key.header.lower() in needed), None)
+    read = reads(call.host, call.headers, provider)
+    return [name for name in WRITTEN if name in read]
 
 
 def _edits(
-    wishes: Mapping[str, Wish],
+    proposed: Mapping[str, ProposedHeader],
     needed: Mapping[str, Edit],
     decision: Decision,
     labels: Labels,
-    headers: Headers,
-    signed: frozenset[str],
+    call: OutgoingCall,
 ) -> Iterator[Edit]:
+    signed = signed_headers(call.headers, call.target)
     room = MOST_BYTES - sum(_size(edit.header, edit.new or "") for edit in needed.values())
     present: dict[str, tuple[str, str]] = {}
-    for name, sent in headers:
+    for name, sent in call.headers:
         key = name.lower()
         if key not in needed:
             room -= _size(name, sent)
@@ -137,21 +170,21 @@ def _edits(
     removes = _globs(labels.headers_remove)
 
     written: set[str] = set()
-    for key, (header, value, field, _) in wishes.items():
+    for key, (header, value, source, _) in proposed.items():
         if key in needed or value is None:
             continue
         old = present[key][1] if key in present else None
         more = _size(header, value) - (_size(header, old) if old is not None else 0)
         if reason := _why_not(header, key, signed):
             yield Edit("withhold", header, old, value, reason)
-        elif old and not removes(key) and _stays(key, field, decision, labels):
-            yield Edit("keep", header, old, value, _label(field, decision, labels))
+        elif old and not removes(key) and _stays(key, source, decision, labels):
+            yield Edit("keep", header, old, value, _label(source, decision, labels))
         elif more > max(room, 0):
             yield Edit("withhold", header, old, value, f"with it the headers would be over {MOST_BYTES:,} bytes")
         else:
             room -= more
             written.add(key)
-            yield Edit("set", header, old, value, _label(field, decision, labels))
+            yield Edit("set", header, old, value, _label(source, decision, labels))
 
     remover = labels.set_by.get("headers.remove")
     for key, (name, old) in present.items():
@@ -169,8 +202,8 @@ def _why_not(header: str, key: str, signed: frozenset[str]) -> str | None:
 
 
 def _stays(key: str, field: str, decision: Decision, labels: Labels) -> bool:
-    """Whether a header that the app sent stays. What is no session header is the rule's to set."""
-    if not key.startswith(_PREFIXES):
+    """True if a header that the app sent stays. What is no session header is the rule's to set."""
+    if not key.startswith(SESSION_PREFIXES):
         return False
     return decision.existing == "keep" or not (field in decision.set_by or field in labels.set_by)
 
@@ -185,6 +218,6 @@ def _size(name: str, value: str) -> int:
 
 @lru_cache(maxsize=256)
 def _globs(globs: tuple[str, ...]) -> Callable[[str], bool]:
-    """Whether one of the globs matches a header's name."""
+    """A function that returns True for a header's name that one of the globs matches."""
     patterns = tuple(header_pattern(glob) for glob in globs)
     return lambda name: any(pattern.find(name) is not None for pattern in patterns)

@@ -12,8 +12,8 @@ from sessiontap.bounded import BoundedDict
 from sessiontap.callers import Caller, listens
 from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
-from sessiontap.gateways import Direct, Route
-from sessiontap.headers import AppSession, Edit
+from sessiontap.gateways import Direct, GatewayCall, Route
+from sessiontap.headers import AppSession, Edit, OutgoingCall
 from sessiontap.llm.agents import KINDLESS
 from sessiontap.llm.call import Call
 from sessiontap.llm.history import History
@@ -143,9 +143,8 @@ class Planner:
             labels = labels.at_gateway
         if (path := _path(labels, decision, call, link, client.app)) != labels.path:
             labels = replace(labels, path=path)
-        edits = self._edits(
-            context, client, matched, gateway, decision=decision, labels=labels, session=session, link=link
-        )
+        outgoing = self._outgoing(context, client, matched, gateway)
+        edits = headers.plan(decision, labels, session, link, outgoing)
         return Plan(
             decision,
             labels,
@@ -207,8 +206,7 @@ class Planner:
             return None
         named = matched.named_by(lambda rule: rule.gateway == name)
         request, destination, item = context.request, context.destination, rules.gateways.get(name)
-        return gateways.plan(
-            item.kind if item else name,
+        call = GatewayCall(
             scheme=request.scheme,
             host=destination.host,
             port=request.port,
@@ -217,41 +215,30 @@ class Planner:
             url=item.url if item else None,
             key=item.key_from(self.environ) if item else None,
             proxy_env=self.environ,
-            signed=headers.signed_headers(request.headers, request.target),
+            signed=bool(headers.signed_headers(request.headers, request.target)),
             upstream=context.upstream,
             why_not_client=trust.why_not_for(client.peer.local is True, named),
         )
+        return gateways.plan(item.kind if item else name, call)
 
-    def _edits(
-        self,
-        context: CallContext,
-        client: _Client,
-        matched: Matched,
-        gateway: Route | Direct | None,
-        *,
-        decision: Decision,
-        labels: Labels,
-        session: Session,
-        link: Link,
-    ) -> tuple[Edit, ...]:
-        """Return the edits of the request's headers. More than seven parameters: they are the parts of the plan."""
+    def _outgoing(
+        self, context: CallContext, client: _Client, matched: Matched, gateway: Route | Direct | None
+    ) -> OutgoingCall:
+        """Return the call as it leaves the proxy: through the gateway if there is a way, else to its own host."""
         host, provider, upstream = context.destination.host, context.destination.provider, context.upstream
+        edits: tuple[Edit, ...] = ()
         if isinstance(gateway, Route):
-            host, provider = gateway.host, None
+            host, provider, edits = gateway.host, None, gateway.edits
             upstream = upstream.rerouted(gateway.scheme, gateway.host, gateway.port)
         named = matched.named_by(lambda rule: rule.sets_session)
-        return headers.plan(
-            decision=decision,
-            labels=labels,
-            session=session,
-            link=link,
+        return OutgoingCall(
             headers=context.request.headers,
-            target=context.request.target,
             host=host,
             provider=provider,
+            target=context.request.target,
             proxy_env=self.environ,
             why_no_key=trust.why_not_for(client.peer.local is True, named) or trust.why_exposed(upstream, host),
-            gateway=gateway.edits if isinstance(gateway, Route) else (),
+            gateway=edits,
         )
 
     def plan_reply(self, plan: Plan, reply: Headers, call_id: str) -> Plan:
@@ -314,8 +301,9 @@ def _warnings(
     elif gateway is not None:
         yield from gateway.notes
     for edit in edits:
-        if edit.action == "withhold" and edit.header == headers.KEY_HEADER and not withheld:
-            yield f"{edit.header} is withheld from Helicone: {edit.rule}"
+        key = headers.OWN_KEYS.get(edit.header)
+        if key is not None and edit.action == "withhold" and not withheld:
+            yield f"{edit.header} is withheld from {key.server}: {edit.rule}"
 
 
 def _path(labels: Labels, decision: Decision, call: Call, link: Link, app: AppSession | None) -> str:

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from sessiontap.gateways.route import Direct, Route
-from sessiontap.headers.edit import Edit
+from sessiontap.gateways import Direct, Route
+from sessiontap.header_edit import Edit
 from sessiontap.llm.call import Call
 from sessiontap.llm.history import History, ReplyFingerprint
 from sessiontap.recording.budget import DEFAULT

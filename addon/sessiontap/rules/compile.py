@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from sessiontap import gateways as gateway_kinds
 from sessiontap import trust
 from sessiontap.rules.conditions import Leaf, conditions_of, requires
 from sessiontap.rules.patterns import Pattern, host_pattern, text_pattern
 from sessiontap.rules.problems import Wrong, closest, quoted
 from sessiontap.rules.reader import Reader
 from sessiontap.rules.rules import Gateway, HostEntry, Price, Rule, Rules, Send, index_of
-from sessiontap.rules.schema import GATEWAYS, GATEWAYS_LATER
 from sessiontap.rules.settings import Constant, Content, JsonValue, Ladder, Line, PathLine, Setting
 from sessiontap.rules.template import Template, check_name
 
@@ -204,10 +204,10 @@ def is_narrow(pattern: Pattern) -> bool:
 
 
 def _check_gateway(path: str, name: str, gateways: Mapping[str, Gateway], reader: Reader) -> None:
-    if name in gateways or name in GATEWAYS:
+    if name in gateways or name in gateway_kinds.KINDS:
         return
-    known = (*GATEWAYS, *gateways)
-    if name in GATEWAYS_LATER:
+    known = (*gateway_kinds.KINDS, *gateways)
+    if name in gateway_kinds.LATER:
         wrong = Wrong(f"the gateway {quoted(name)} is not yet available in this version", "one of " + ", ".join(known))
     else:
         wrong = Wrong(f"there is no gateway {quoted(name)}", "one of " + ", ".join(known), closest(name, known))

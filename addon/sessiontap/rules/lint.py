@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
+from sessiontap.dialects import reads
+from sessiontap.gateways import KINDS
 from sessiontap.linear_regex import BytesRegex
 from sessiontap.rules.conditions import All, Any_, Condition, Leaf, Not, every_leaf
 from sessiontap.rules.problems import quoted
 from sessiontap.rules.rules import Rule, Rules, Send
-from sessiontap.rules.schema import DIALECTS
-
-GATEWAY_READS = frozenset({"helicone"})
 
 LARGE = 500
 """Instructions of a regular expression from which on it may be felt: about 1 ms each for 64 KiB."""
 
-Reads = Callable[[str], set[str]]
-"""Host -> the dialects that it is known to read."""
 
-
-def lint(rules: Rules, reads: Reads) -> list[str]:
+def lint(rules: Rules) -> list[str]:
     """Warnings, one line each, in the order of the rules."""
     found = [
         f"{rules.filename}:{rule.line}: {_name(rule)} {warning}"
         for rule in rules.rules
         for warning in (
-            *_unread_headers(rules, rule, reads),
+            *_unread_headers(rules, rule),
             *_without_effect(rules, rule),
             *_whole_texts(rule),
             *_expressions(rule),
@@ -45,16 +41,17 @@ def _name(rule: Rule) -> str:
     return f"rule {rule.label}" if rule.label.startswith("#") else f"rule '{rule.label}'"
 
 
-def _unread_headers(rules: Rules, rule: Rule, reads: Reads) -> Iterator[str]:
-    """Where a rule that sets a session sends it to hosts that do not read it."""
+def _unread_headers(rules: Rules, rule: Rule) -> Iterator[str]:
+    """A warning if a rule that sets a session sends it to hosts that do not read it."""
     if not any(setting.field.startswith("session.") for setting in rule.settings):
         return
     send = _sent(rules, rule)
     if send == "auto" or not send:
         return
-    advice = "set gateway: helicone, send: auto or send: none"
-    if rule.gateway or any(other.gateway and not other.conditions for other in rules.rules):
-        for dialect in sorted(set(send) - GATEWAY_READS):
+    advice = ", ".join(f"set gateway: {name}" for name in KINDS) + ", send: auto or send: none"
+    for_all = (other.gateway for other in rules.rules if other.gateway and not other.conditions)
+    if gateway := rule.gateway or next(for_all, None):
+        for dialect in sorted(set(send) - _read_by_gateway(rules, gateway)):
             yield f"sends {dialect} session headers to a gateway that does not read them"
         return
     hosts = [leaf for condition in rule.conditions for leaf in condition.leaves() if leaf.key == "host"]
@@ -63,9 +60,16 @@ def _unread_headers(rules: Rules, rule: Rule, reads: Reads) -> Iterator[str]:
         return
     for pattern in (pattern for leaf in hosts for pattern in leaf.patterns):
         host = pattern.text.lower().replace("*", "x").replace("?", "x")
-        unread = sorted(set(send) - (reads(host) if not pattern.is_regex else set(DIALECTS)))
+        unread = sorted(set(send) - reads(host)) if not pattern.is_regex else []
         if unread:
             yield f"sends {' and '.join(unread)} session headers to {pattern.text}, which does not read them; {advice}"
+
+
+def _read_by_gateway(rules: Rules, name: str) -> frozenset[str]:
+    """The dialects that a gateway reads: one of the rules' `gateways:`, or a kind."""
+    item = rules.gateways.get(name)
+    kind = KINDS.get(item.kind if item is not None else name)
+    return kind.reads if kind is not None else frozenset()
 
 
 def _sent(rules: Rules, rule: Rule) -> Send:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from difflib import SequenceMatcher
 from typing import Any
 
+from sessiontap import dialects, gateways
 from sessiontap.linear_regex import BytesRegex, RegexError
 from sessiontap.llm.agents import AGENTS
 from sessiontap.llm.call import OPERATIONS
@@ -30,10 +31,7 @@ from sessiontap.rules.template import Template, parse_template
 
 VERSION = 1
 
-DIALECTS = ("helicone", "traceforge")
-DIALECTS_LATER = ("langfuse", "litellm", "portkey", "openrouter", "cloudflare", "braintrust", "otel", "w3c")
-GATEWAYS = ("helicone",)
-GATEWAYS_LATER = ("helicone-selfhosted", "langfuse", "litellm", "portkey", "openrouter", "cloudflare", "braintrust")
+GATEWAY_KINDS = tuple(gateways.KINDS)
 ID_SOURCES = {
     "auto": "native, then conversation where the process is a server, else process",
     "native": "the client's own id, from an agent's headers and fields",
@@ -212,7 +210,7 @@ SESSION = Record((
     Field("max_calls", Whole(1), "For generated ids: after this many calls the next starts a new session."),
 ))
 
-SEND = ListOf(Choice(DIALECTS, DIALECTS_LATER, alone=("none", "auto")), lone=True, may_be_empty=True)
+SEND = ListOf(Choice(tuple(dialects.WRITTEN), dialects.LATER, alone=("none", "auto")), lone=True, may_be_empty=True)
 
 RULE = Record((
     Field("rule", WORD, "A label, for explain and the trace."),
@@ -228,7 +226,8 @@ RULE = Record((
     )), "Any other request header."),
     Field("send", SEND, "Dialects to write; none: record only; auto: what the destination is known to read."),
     Field("existing", Choice(("keep", "replace")), "What becomes of a session header that the app sent itself."),
-    Field("gateway", WORD, "Reroute the call: helicone, or one named under gateways.", examples=GATEWAYS),
+    Field("gateway", WORD, f"Reroute the call: {', '.join(GATEWAY_KINDS)}, or one named under gateways.",
+          examples=GATEWAY_KINDS),
     Field("capture", Choice(("full", "metadata", "none")), "How much of the call is recorded."),
     Field("final", Flag(), "No later rule is read where this one matches."),
     Field("ignore", Flag(), "The call is left alone: untouched and unrecorded."),
@@ -241,7 +240,7 @@ HOST = Record((
 ))
 
 GATEWAY = Record((
-    Field("kind", Choice(GATEWAYS, GATEWAYS_LATER), "What it is.", True),
+    Field("kind", Choice(GATEWAY_KINDS, gateways.LATER), "What it is.", True),
     Field("url", Text(_url, {"format": "uri"}), "Where it is, if not as usual: https://, or http:// on this machine."),
     Field("key", TEMPLATE, "Its key.", examples=("${proxy_env.HELICONE_API_KEY}",)),
 ))

@@ -36,7 +36,6 @@ def check(
     json: JsonOption = False,
 ) -> None:
     """Validate a rules file, and point at what probably does not mean what it says."""
-    from sessiontap.headers import reads
     from sessiontap.rules import RulesError, lint, load_file
 
     if file is not None and rules is not None:
@@ -49,7 +48,7 @@ def check(
             raise Misuse("the rules do not validate\n" + "\n".join(map(line, str(error).splitlines()))) from None
         write_json(_report(path, None, error.problems, []))
         raise typer.Exit(2) from None
-    warnings = lint(loaded, lambda host: set(reads(host)))
+    warnings = lint(loaded)
     if json:
         write_json(_report(path, loaded, (), warnings))
         return

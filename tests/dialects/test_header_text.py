@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessiontap.headers.values import LONGEST_TEXT, ascii_text, header_text, is_token, name_part, path_text
+from sessiontap.dialects.header_text import LONGEST_TEXT, ascii_text, header_text, is_token, name_part, path_text
 
 ANY_TEXT = st.text(st.characters(), max_size=60) | st.text(
     st.sampled_from("a/ %\r\n\t\0\x7f\x85é計\udcff½"), max_size=40

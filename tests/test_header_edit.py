@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sessiontap.headers.edit import Edit, apply, changes
+from sessiontap.header_edit import Edit, apply, changes
 
 FIELDS = [("Host", "h"), ("x-a", "1"), ("Accept", "*/*"), ("X-A", "2")]
 

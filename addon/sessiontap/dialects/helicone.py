@@ -10,13 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from sessiontap.dialects.dialect import AppHeaders, Dialect, OwnKey, ProposedHeader, SessionInfo
+from sessiontap.dialects.header_text import header_text, name_part, path_text
 from sessiontap.exchange import Headers
-from sessiontap.headers.dialect import Told, Wish
-from sessiontap.headers.edit import Edit
-from sessiontap.headers.values import header_text, name_part, path_text
+from sessiontap.header_edit import Edit
 
 NAME = "helicone"
-PREFIXES = ("helicone-session-", "helicone-user-id", "helicone-property-")
 KEY_HEADER = "Helicone-Auth"
 KEY_VARIABLE = "HELICONE_API_KEY"
 KEY_SHAPE = re.compile(r"[sp]k(-helicone)?(-eu)?(-cp)?-\w{7}-\w{7}-\w{7}-\w{7}\Z", re.ASCII)
@@ -26,46 +25,45 @@ _OWN_KEYS = frozenset({"ai-gateway.helicone.ai", "api.helicone.ai"})
 
 
 def is_helicone(host: str) -> bool:
-    """Whether `host` is Helicone's cloud."""
+    """True if `host` is of Helicone's cloud."""
     return host.lower().rstrip(".").endswith(".helicone.ai")
 
 
 def reads(host: str, headers: Headers, provider: str | None) -> bool:
-    """Its own hosts; what a rule's `hosts` says is one; whatever the app itself sends Helicone's key to."""
+    """True for its own hosts, for what the rules' `hosts` say is one, and if the app itself sends Helicone's key."""
     return is_helicone(host) or provider == NAME or "helicone-auth" in headers
 
 
-def wishes(told: Told) -> Iterator[Wish]:
+def request_headers(info: SessionInfo) -> Iterator[ProposedHeader]:
     """Session-Id, -Path, -Name, User-Id and one Property-* for each property."""
-    labels = told.labels
-    yield Wish("Helicone-Session-Id", told.session.id, "session.id")
-    yield Wish("Helicone-Session-Path", path_text(labels.path), "session.path")
-    if name := header_text(told.session.name):
-        yield Wish("Helicone-Session-Name", name, "session.name")
-    if labels.user and (user := header_text(labels.user)):
-        yield Wish("Helicone-User-Id", user, "user")
-    taken: set[str] = set()
-    for key, value in labels.properties.items():
+    yield ProposedHeader("Helicone-Session-Id", info.id, "session.id")
+    yield ProposedHeader("Helicone-Session-Path", path_text(info.path), "session.path")
+    if name := header_text(info.name):
+        yield ProposedHeader("Helicone-Session-Name", name, "session.name")
+    if info.user and (user := header_text(info.user)):
+        yield ProposedHeader("Helicone-User-Id", user, "user")
+    written: set[str] = set()
+    for key, value in info.properties.items():
         suffix = name_part(key)
         header, field = f"Helicone-Property-{suffix or key}", f"properties.{key}"
         if not suffix:
-            yield Wish(header, None, field, "no letter or digit of its name fits a header's name")
-        elif suffix.lower() in taken:
-            yield Wish(header, None, field, "another property has this header's name")
+            yield ProposedHeader(header, None, field, "no letter or digit of its name fits a header's name")
+        elif suffix.lower() in written:
+            yield ProposedHeader(header, None, field, "another property has this header's name")
         elif text := header_text(value):
-            taken.add(suffix.lower())
-            yield Wish(header, text, field)
+            written.add(suffix.lower())
+            yield ProposedHeader(header, text, field)
         else:
-            yield Wish(header, None, field, "an empty value is none")
+            yield ProposedHeader(header, None, field, "an empty value is none")
 
 
 def bearer(proxy_env: Mapping[str, str]) -> str | None:
-    """The value of Helicone-Auth; None where the proxy's environment has no key that a header can hold."""
+    """The value of Helicone-Auth; None if the proxy's environment has no key that a header can hold."""
     key = proxy_env.get(KEY_VARIABLE, "").strip().removeprefix("Bearer ").strip()
     return f"Bearer {key}" if key and key.isascii() and key.isprintable() and " " not in key else None
 
 
-def auth(*, host: str, sent: str | None, proxy_env: Mapping[str, str], why_no_key: str | None) -> Edit | None:
+def auth(host: str, sent: str | None, proxy_env: Mapping[str, str], why_no_key: str | None) -> Edit | None:
     """Helicone-Auth for a call that goes to Helicone; None for others, and if the app has `sent` it.
 
     `why_no_key`: why this call may not carry the proxy's key, None if it may.
@@ -78,3 +76,13 @@ def auth(*, host: str, sent: str | None, proxy_env: Mapping[str, str], why_no_ke
     if why_no_key is not None:
         return Edit("withhold", KEY_HEADER, rule=why_no_key)
     return Edit("set", KEY_HEADER, None, value, KEY_VARIABLE)
+
+
+DIALECT = Dialect(
+    NAME,
+    request_headers,
+    prefixes=("helicone-session-", "helicone-user-id", "helicone-property-"),
+    reads=reads,
+    app=AppHeaders("helicone-session-id", "helicone-session-name", "helicone-session-path"),
+    own_key=OwnKey(KEY_HEADER, "Helicone", auth),
+)

@@ -1,0 +1,94 @@
+"""A dialect: the headers by which one observability system, or one gateway, is told about sessions.
+
+The descriptor holds all that a dialect is. To add one: a module with a `Dialect` in it, and a line in the list of
+`dialects/__init__.py`. What is planned, recognised, offered by the rules and checked by them follows from the list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from sessiontap.exchange import Headers
+from sessiontap.header_edit import Edit
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """All that a dialect may say of a call."""
+
+    id: str
+    name: str
+    step: int
+    """The call's number in its session, from 0."""
+    path: str
+    user: str | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
+    state: Mapping[str, Any] | None = None
+    state_field: str = "state"
+    """The rules' field that set the state, or a part of it."""
+    parent_trace: str | None = None
+    """The server's own id of the call that this one goes on from, if that is certain."""
+
+
+class ProposedHeader(NamedTuple):
+    """A header that a dialect would write; `value` None: it cannot be, for `reason`."""
+
+    header: str
+    value: str | None
+    field: str
+    """The rules' field that it comes from, as in `Decision.set_by` and `Labels.set_by`."""
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AppHeaders:
+    """The headers by which an app itself declares its session; names in lower case, None: there is none."""
+
+    id: str | None = None
+    name: str | None = None
+    path: str | None = None
+    baggage: str | None = None
+    """A key of W3C baggage whose value is a session's id."""
+    hosts: tuple[str, ...] = ()
+    """The id counts at these hosts alone; empty: everywhere."""
+    unless: tuple[str, ...] = ()
+    """The id does not count beside these headers."""
+
+
+class OwnKey(NamedTuple):
+    """A key of the proxy's own that this dialect's server wants on each call."""
+
+    header: str
+    server: str
+    """What people call the server."""
+    edit: Callable[[str, str | None, Mapping[str, str], str | None], Edit | None]
+    """Takes the host, the header's value as the app sent it, the proxy's environment, and why the call may not carry
+    the proxy's key (None: it may). Returns the edit; None if the call needs none."""
+
+
+def _nobody(host: str, headers: Headers, provider: str | None) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """All that a dialect is; only `name` is required."""
+
+    name: str
+    """As `send` in the rules names it."""
+    request_headers: Callable[[SessionInfo], Iterable[ProposedHeader]] | None = None
+    """The headers of a request, the most needed first. None: the dialect is recognised and cannot be written."""
+    prefixes: tuple[str, ...] = ()
+    """The beginnings of its session headers, in lower case: `existing` decides on those."""
+    reads: Callable[[str, Headers, str | None], bool] = _nobody
+    """Takes a destination's host, the app's headers and the host's provider. Returns True if the destination is known
+    to read the dialect."""
+    reply_headers: Callable[[tuple[Edit, ...], Headers, int, str], Iterable[Edit]] | None = None
+    """Takes the edits of the request, the response's headers, the session's step and the call's id. Returns the edits
+    of the response's headers."""
+    trace_id: str | None = None
+    """The response header in which the server names the call."""
+    app: AppHeaders = AppHeaders()
+    own_key: OwnKey | None = None
