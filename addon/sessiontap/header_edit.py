@@ -6,6 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+_FRAMING = """
+    host content-length transfer-encoding content-encoding connection keep-alive te trailer upgrade expect
+    proxy-connection proxy-authorization proxy-authenticate http2-settings
+    sec-websocket-key sec-websocket-version sec-websocket-extensions sec-websocket-protocol sec-websocket-accept
+"""
+CONNECTION_HEADERS = frozenset(_FRAMING.split())
+"""Headers, in lower case, that frame the message or belong to one connection: changing them breaks the call."""
+
 
 @dataclass(frozen=True, slots=True)
 class Edit:

@@ -14,7 +14,8 @@ from tests.rules.build import CALLER, facts, outcome
 from sessiontap import dialects, gateways
 from sessiontap.rules import json_schema, load_text
 from sessiontap.rules.kinds import Either, Record
-from sessiontap.rules.schema import DEFINITIONS, FILE, GATEWAY, HOST, ID_SOURCES, MATCH, PRICE, REDACT, RULE, SESSION
+from sessiontap.rules.schema import DEFINITIONS, FILE, GATEWAY, HOST, MATCH, PRICE, REDACT, RULE, SESSION
+from sessiontap.rules.texts import ID_SOURCES
 from sessiontap.rules.variables import FAMILIES, VARIABLES
 
 REFERENCE = (Path(__file__).parents[2] / "docs" / "rules.md").read_text("utf-8")

@@ -19,7 +19,7 @@ from functools import lru_cache
 from sessiontap.dialects import DIALECTS, SESSION_PREFIXES, WRITTEN, ProposedHeader, SessionInfo, reads
 from sessiontap.dialects.header_text import ascii_text, is_token
 from sessiontap.exchange import Headers
-from sessiontap.header_edit import Edit
+from sessiontap.header_edit import CONNECTION_HEADERS, Edit
 from sessiontap.headers.aws import signed_headers
 from sessiontap.rules.decision import Decision, Labels
 from sessiontap.rules.patterns import header_pattern
@@ -27,14 +27,6 @@ from sessiontap.sessions.session import Link, Session
 
 MOST_BYTES = 15 * 1024
 """Of all request headers together, ours included. Node refuses 16 KiB with a 431, the request line counted in."""
-
-_FRAMING = """
-    host content-length transfer-encoding content-encoding connection keep-alive te trailer upgrade expect
-    proxy-connection proxy-authorization proxy-authenticate http2-settings
-    sec-websocket-key sec-websocket-version sec-websocket-extensions sec-websocket-protocol sec-websocket-accept
-"""
-_NOT_OURS = frozenset(_FRAMING.split())
-"""They frame the message or belong to one connection: changing them breaks the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +188,7 @@ def _edits(
 def _why_not(header: str, key: str, signed: frozenset[str]) -> str | None:
     if not is_token(header):
         return "not a header's name"
-    if key in _NOT_OURS:
+    if key in CONNECTION_HEADERS:
         return "it belongs to the connection or frames the message"
     return "AWS signed it" if key in signed else None
 

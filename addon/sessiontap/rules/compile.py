@@ -15,15 +15,14 @@ from sessiontap.rules.conditions import Leaf, conditions_of, requires
 from sessiontap.rules.patterns import Pattern, host_pattern, text_pattern
 from sessiontap.rules.problems import Wrong, closest, quoted
 from sessiontap.rules.reader import Reader
-from sessiontap.rules.rules import Gateway, HostEntry, Price, Rule, Rules, Send, index_of
-from sessiontap.rules.settings import Constant, Content, JsonValue, Ladder, Line, PathLine, Setting
+from sessiontap.rules.rule_index import index_of
+from sessiontap.rules.rules import Gateway, HostEntry, Price, Rule, Rules
+from sessiontap.rules.set_keys import SET_KEYS, send_of
+from sessiontap.rules.settings import Setting
 from sessiontap.rules.template import Template, check_name
 
-EARLY = ("session.name", "session.id", "session.idle", "session.max_calls", "send", "existing", "gateway", "capture")
 PRICED = {"input", "output"}
 """What every price has; one without is a problem already."""
-TEMPLATE_OF_SESSION = ("session.name", "session.id")
-"""Settings that come before the session is known."""
 
 
 def compile_file(values: Mapping[str, Any], reader: Reader, digest: str) -> Rules:
@@ -38,7 +37,7 @@ def compile_file(values: Mapping[str, Any], reader: Reader, digest: str) -> Rule
         filename=reader.filename,
         digest=digest,
         rules=rules,
-        send=_send(values.get("send", ("helicone",))),
+        send=send_of(values.get("send", ("helicone",))),
         hosts=tuple(_host(given) for given in values.get("hosts", ()) if "host" in given),
         host_patterns=tuple(pattern for leaf in hosts for pattern in leaf.patterns if _names_hosts(pattern)),
         gateways=gateways,
@@ -47,7 +46,7 @@ def compile_file(values: Mapping[str, Any], reader: Reader, digest: str) -> Rule
         redact_headers=tuple(name.lower() for name in redact.get("headers", ())),
         redact_patterns=redact.get("patterns", ()),
         prices=tuple(_price(name, given) for name, given in values.get("prices", {}).items() if given.keys() >= PRICED),
-        index=index_of(rules),
+        index=index_of(rule.conditions for rule in rules),
     )
 
 
@@ -85,12 +84,6 @@ def _matched_env(maps: Iterable[Mapping[str, Any]]) -> Iterator[str]:
             if isinstance(process, Mapping):
                 yield from process.get("env", {})
         yield from _matched_env(keys.get("not", ()))
-
-
-def _send(given: tuple[str, ...] | str) -> Send:
-    if isinstance(given, tuple):
-        return tuple(dict.fromkeys(given))
-    return "auto" if given == "auto" else ()
 
 
 def _host(given: Mapping[str, Any]) -> HostEntry:
@@ -140,8 +133,8 @@ def _rule(number: int, given: Mapping[str, Any], reader: Reader, gateways: Mappi
         names_hosts=requires(conditions, "host", lambda leaf: all(is_narrow(pattern) for pattern in leaf.patterns)),
         names_clients=requires(conditions, "client", lambda leaf: True),
     )
-    if rule.ignore and settings:
-        field = settings[0].field.partition(".")[0]
+    if rule.ignore and rule.settings:
+        field = rule.settings[0].field.partition(".")[0]
         wrong = Wrong("a rule with ignore: true leaves the call alone and cannot set anything")
         reader.problem(f"{path}.{field}", wrong)
     if gateway is not None:
@@ -152,44 +145,11 @@ def _rule(number: int, given: Mapping[str, Any], reader: Reader, gateways: Mappi
 
 
 def _settings(given: Mapping[str, Any]) -> Iterator[Setting]:
-    session, headers = given.get("session", {}), given.get("headers", {})
-    if "name" in session:
-        yield _setting("session.name", Line(session["name"]))
-    if session.get("id"):
-        yield _setting("session.id", Ladder(session["id"]))
-    for key in ("idle", "max_calls"):
-        if key in session:
-            yield _setting(f"session.{key}", Constant(session[key]))
-    if "send" in given:
-        yield _setting("send", Constant(_send(given["send"])))
-    for key in ("existing", "gateway", "capture"):
-        if key in given:
-            yield _setting(key, Constant(given[key]))
-    if "path" in session:
-        yield _setting("session.path", PathLine(session["path"]))
-    if "user" in given:
-        yield _setting("user", Line(given["user"]))
-    for name, template in given.get("properties", {}).items():
-        yield _setting(f"properties.{name}", Line(template), fold=True)
-    for tag in given.get("tags", ()):
-        yield _setting("tags", Line(tag), adds=True)
-    for key, value in given.get("state", {}).items():
-        yield _setting(f"state.{key}", JsonValue(value))
-    for name, template in headers.get("set", {}).items():
-        yield _setting(f"headers.set.{name}", Line(template), fold=True)
-    for pattern in headers.get("remove", ()):
-        yield _setting("headers.remove", Constant(pattern), adds=True)
-
-
-def _setting(field: str, content: Content, adds: bool = False, fold: bool = False) -> Setting:
-    return Setting(
-        field=field,
-        content=content,
-        late=field not in EARLY,
-        adds=adds,
-        secret=any(template.is_secret for template in content.templates()),
-        slot=field.lower() if fold else field,
-    )
+    for key in SET_KEYS:
+        section, _, name = key.name.rpartition(".")
+        values = given.get(section, {}) if section else given
+        if name in values:
+            yield from key.settings(values[name])
 
 
 def is_narrow(pattern: Pattern) -> bool:
@@ -231,7 +191,7 @@ def _check_template(
         except Wrong as wrong:
             reader.problem(where, wrong, template.text)
             continue
-        if value.of_session and setting.field in TEMPLATE_OF_SESSION:
+        if value.of_session and not setting.late:
             what = f"{quoted(value.name)} is known only once the session is, too late for {setting.field}"
             reader.problem(where, Wrong(what), template.text)
     if template.is_secret and not rule.names_hosts and (rule.gateway is None or setting.field.startswith("session.")):

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from sessiontap.rules.match_keys import BY_NAME, MatchKey
 from sessiontap.rules.patterns import NOTHING, REGEX_LIMIT, Captures, Pattern, text_pattern
-from sessiontap.rules.scope import FACTS, NAMED_FACTS, Scope, Source, Texts
+from sessiontap.rules.scope import Scope, Source, Texts
 
 
 class Condition(Protocol):
@@ -44,15 +45,10 @@ class Leaf:
     """Set where every pattern is plain text: then one of these must be among the fact's texts."""
     unsure: Callable[[Scope], bool]
     """The fact may have texts that `get` does not give."""
+    entry: MatchKey
+    """Its line in the table of match keys."""
     variable: str | None = None
     """The template variable that says which text matched."""
-    name: str | None = None
-    """Of a header, a query parameter, a body field, a variable."""
-
-    @property
-    def family(self) -> str:
-        """The key without the name."""
-        return self.key if self.name is None else self.key.removesuffix("." + self.name)
 
     @property
     def expected(self) -> str:
@@ -234,8 +230,6 @@ def _of_map(keys: Mapping[str, Any]) -> tuple[Condition, ...]:
             found.append(Not(inner[0] if len(inner) == 1 else All(inner)))
         elif key == "process":
             found += _of_process(value)
-        elif key == "stream":
-            found.append(_leaf(key, (text_pattern(str(value).lower()),)))
         else:
             found += _of_key(key, value)
     return tuple(sorted(found, key=lambda condition: condition.cost))
@@ -244,7 +238,7 @@ def _of_map(keys: Mapping[str, Any]) -> tuple[Condition, ...]:
 def _of_process(items: tuple[Pattern | Mapping[str, Any], ...]) -> list[Condition]:
     """Names and maps: the names together are one condition."""
     names = tuple(item for item in items if isinstance(item, Pattern))
-    alternatives: list[tuple[Condition, ...]] = [(_leaf("process.name", names),)] if names else []
+    alternatives: list[tuple[Condition, ...]] = [tuple(_of_key("process.name", names))] if names else []
     for item in items:
         if isinstance(item, Mapping):
             inner = [condition for key, value in item.items() for condition in _of_key(f"process.{key}", value)]
@@ -255,27 +249,30 @@ def _of_process(items: tuple[Pattern | Mapping[str, Any], ...]) -> list[Conditio
 
 
 def _of_key(key: str, value: Any) -> list[Condition]:
-    if key in FACTS:
-        return [_leaf(key, value)]
-    return [_named_leaf(key, name, patterns) for name, patterns in value.items()]
+    entry = BY_NAME[key]
+    if entry.is_map:
+        return [_leaf(entry, patterns, name) for name, patterns in value.items()]
+    if isinstance(value, bool):
+        value = (text_pattern(str(value).lower()),)
+    return [_leaf(entry, value)]
 
 
-def _leaf(key: str, patterns: tuple[Pattern, ...]) -> Leaf:
-    fact = FACTS[key]
-    variable = key if key == "tool_result" else None
-    return Leaf(key, patterns, fact.get, fact.source, fact.cost, _literals(key, patterns), fact.unsure, variable)
-
-
-def _named_leaf(key: str, name: str, patterns: tuple[Pattern, ...]) -> Leaf:
-    fact = NAMED_FACTS[key]
-    get, literals = fact.get, _literals(key, patterns)
-    shown = f"{key}.{name}"
+def _leaf(entry: MatchKey, patterns: tuple[Pattern, ...], name: str | None = None) -> Leaf:
+    get = entry.get
     return Leaf(
-        shown, patterns, lambda scope: get(scope, name), fact.source, fact.cost, literals, fact.unsure, name=name
+        key=entry.name if name is None else f"{entry.name}.{name}",
+        patterns=patterns,
+        get=get if name is None else lambda scope: get(scope, name),
+        source=entry.source,
+        cost=entry.cost,
+        literals=_literals(patterns),
+        unsure=entry.unsure,
+        entry=entry,
+        variable=entry.name if entry.is_variable else None,
     )
 
 
-def _literals(key: str, patterns: tuple[Pattern, ...]) -> frozenset[str] | None:
+def _literals(patterns: tuple[Pattern, ...]) -> frozenset[str] | None:
     literals = [pattern.literal for pattern in patterns if pattern.literal is not None]
     return frozenset(literals) if len(literals) == len(patterns) else None
 

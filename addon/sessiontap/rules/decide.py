@@ -24,6 +24,7 @@ from sessiontap.rules.path import default_path
 from sessiontap.rules.patterns import NOTHING, Captures
 from sessiontap.rules.rules import Rule, Rules
 from sessiontap.rules.scope import Scope
+from sessiontap.rules.set_keys import MORE_EARLY, MORE_LATE, SetKey
 from sessiontap.rules.settings import Setting
 from sessiontap.rules.template import MAX_TEXT, printable
 from sessiontap.rules.variables import Context
@@ -147,6 +148,21 @@ class _Filling:
         slots = [slot for slot in self.filled if slot.startswith(prefix)]
         return {self.names[slot].removeprefix(prefix): self.filled[slot] for slot in slots}
 
+    def more(self, keys: Iterable[SetKey]) -> dict[str, Any]:
+        """The values of these keys, by name."""
+        found: dict[str, Any] = {}
+        for key in keys:
+            match key.each:
+                case "value":
+                    value = self.filled.get(key.name)
+                case "key":
+                    value = self.under(f"{key.name}.") or None
+                case "item":
+                    value = tuple(dict.fromkeys(self.added.get(key.name, ()))) or None
+            if value is not None:
+                found[key.name] = value
+        return found
+
 
 def decide(rules: Rules, facts: Facts, proxy_env: Mapping[str, str]) -> tuple[Decision, Matched]:
     """The decision for a call, and what `finish` needs to go on. Never raises."""
@@ -220,6 +236,7 @@ def decide_with_trail(
         set_by=filling.set_by,
         problems=tuple(filling.problems),
         withheld=tuple(filling.withheld),
+        more=filling.more(MORE_EARLY),
     )
     return decision, Matched(scope, tuple(matched), decision.gateway)
 
@@ -282,6 +299,7 @@ def finish_with_trail(
         set_by=filling.set_by,
         problems=tuple(filling.problems),
         withheld=tuple(filling.withheld),
+        more=filling.more(MORE_LATE),
     )
     own = _without(labels, [(one, one.not_to_host) for one in filling.secrets], scope)
     if matched.gateway is None:
@@ -308,10 +326,20 @@ def _without(labels: Labels, given: Sequence[tuple[_Secret, str | None]], scope:
         tags=tuple(tag for tag in labels.tags if f"tags.{tag}" not in secrets),
         state=kept("state.", labels.state) or None if labels.state is not None else None,
         headers_set=kept("headers.set.", labels.headers_set),
+        more={name: left for name, value in labels.more.items() if (left := _left(name, value, secrets)) is not None},
         set_by={name: label for name, label in labels.set_by.items() if name not in secrets},
         problems=tuple(dict.fromkeys((*labels.problems, *map(str, withheld)))),
         withheld=tuple(dict.fromkeys((*labels.withheld, *withheld))),
     )
+
+
+def _left(name: str, value: Any, secrets: set[str]) -> Any:
+    """The value of a set key without what is withheld; None if nothing is left."""
+    if isinstance(value, dict):
+        return {key: item for key, item in value.items() if f"{name}.{key}" not in secrets} or None
+    if isinstance(value, tuple):
+        return tuple(item for item in value if f"{name}.{item}" not in secrets) or None
+    return None if name in secrets else value
 
 
 def _why_not_to_host(rule: Rule, facts: Facts) -> str | None:

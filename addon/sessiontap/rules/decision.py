@@ -78,6 +78,8 @@ class Decision:
     """Field (`session.name`, `properties.mode`, ...) -> label of the rule that set it."""
     problems: tuple[str, ...] = ()
     withheld: tuple[Withheld, ...] = ()
+    more: dict[str, Any] = field(default_factory=dict)
+    """The values of set keys that have no field here, by the key's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ class Labels:
     set_by: dict[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     withheld: tuple[Withheld, ...] = ()
+    more: dict[str, Any] = field(default_factory=dict)
+    """The values of set keys that have no field here, by the key's name."""
     at_gateway: Labels | None = None
     """The labels to use if the call does go to its gateway: they differ in the values of the proxy's own environment,
     some of which may go to the gateway alone, and some to the call's own host alone. None: no difference."""

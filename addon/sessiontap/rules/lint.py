@@ -10,7 +10,8 @@ from sessiontap.gateways import KINDS
 from sessiontap.linear_regex import BytesRegex
 from sessiontap.rules.conditions import All, Any_, Condition, Leaf, Not, every_leaf
 from sessiontap.rules.problems import quoted
-from sessiontap.rules.rules import Rule, Rules, Send
+from sessiontap.rules.rules import Rule, Rules
+from sessiontap.rules.set_keys import Send
 
 LARGE = 500
 """Instructions of a regular expression from which on it may be felt: about 1 ms each for 64 KiB."""
@@ -110,10 +111,10 @@ def _doubts(text: str, size: int) -> Iterator[str]:
 
 
 def _not_elsewhere(rules: Rules, rule: Rule) -> Iterator[str]:
-    """Where a rule protects by the process alone, in a file that knows of clients that may be on other machines."""
+    """A warning if a rule protects by the process alone, in a file that names clients."""
     if rule.names_clients or not rule.protects or _may_match_elsewhere(All(rule.conditions), True):
         return
-    if any(leaf.key in ("client", "proxy_user") for one in rules.rules for leaf in every_leaf(one.conditions)):
+    if any(leaf.entry.names_clients for one in rules.rules for leaf in every_leaf(one.conditions)):
         yield (
             "protects programs on this machine alone: the process of a client on another one cannot be known; "
             "match those by client or proxy_user, or say client: 127.0.0.1 if this is meant"
@@ -135,7 +136,7 @@ def _may_match_elsewhere(condition: Condition, hold: bool) -> bool:
 
 def _whole_texts(rule: Rule) -> Iterator[str]:
     for leaf in (leaf for condition in rule.conditions for leaf in condition.leaves() if isinstance(leaf, Leaf)):
-        if leaf.key in ("message", "prompt"):
+        if leaf.entry.holds_prose:
             for pattern in leaf.patterns:
                 text = pattern.text
                 if pattern.literal is not None:

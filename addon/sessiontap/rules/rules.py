@@ -1,35 +1,23 @@
-"""A rules file, compiled: immutable, shared by every call until the file changes.
-
-A call looks only at rules that one of its own words leads to: an index from plain words (`process: node`), and from the
-starts and ends of globs (`gpt-4*`, `*.corp.example`), to a bit mask of rules. Rules without any such word are always
-looked at, and so, for protection, are those whose word stands for a fact that is not known.
-"""
+"""A rules file, compiled: immutable, shared by every call until the file changes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from sessiontap.rules.conditions import Condition, Leaf, all_of, any_of, every_leaf
 from sessiontap.rules.decision import Effect, Protection
 from sessiontap.rules.facts import Facts
 from sessiontap.rules.patterns import Pattern
-from sessiontap.rules.scope import Scope, Texts
+from sessiontap.rules.rule_index import Index
+from sessiontap.rules.scope import Scope
+from sessiontap.rules.set_keys import Send
 from sessiontap.rules.settings import Setting
 from sessiontap.rules.template import Template
 from sessiontap.rules.variables import Context
-
-Send = tuple[str, ...] | Literal["auto"]
-
-INDEXED = (
-    *("tool_result", "subagent", "process.cwd", "process.name", "proxy_user", "model", "route", "host", "header"),
-    *("body", "query", "offers", "agent", "process.exe", "process.env", "process.argv", "process.user", "provider"),
-    "operation",
-)
-"""Facts with an index, the more telling first: a rule stands in that of the first that it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,80 +131,6 @@ class ConnectionView:
     """A rule that may match sets a gateway."""
     protected: Protection | None = None
     """Why it is ignored, if only because facts are unknown."""
-
-
-class Words(NamedTuple):
-    """The index of one fact: whole texts, and starts and ends by their length, each to a mask of rules."""
-
-    get: Callable[[Scope], Texts | None]
-    unsure: Callable[[Scope], bool]
-    whole: dict[str, int]
-    starts: dict[int, dict[str, int]]
-    ends: dict[int, dict[str, int]]
-    rules: int
-    """A mask of them all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """`rest` is the mask of the rules that have no word in it."""
-
-    facts: tuple[Words, ...] = ()
-    rest: int = 0
-
-    def candidates(self, scope: Scope, *, unknown: bool = False) -> int:
-        """A mask of the rules that may match; with `unknown` also of those that may by facts that are not known."""
-        mask = self.rest
-        for get, unsure, whole, starts, ends, rules in self.facts:
-            if unknown and unsure(scope):
-                mask |= rules
-                continue
-            for text in get(scope) or ():
-                mask |= whole.get(text, 0)
-                for length, table in starts.items():
-                    mask |= table.get(text[:length], 0)
-                for length, table in ends.items():
-                    mask |= table.get(text[-length:], 0)
-        return mask
-
-
-def index_of(rules: Iterable[Rule]) -> Index:
-    facts: dict[str, Words] = {}
-    rest = 0
-    for position, rule in enumerate(rules):
-        leaf = _telling(rule)
-        if leaf is None:
-            rest |= 1 << position
-            continue
-        get = _route_or_path if leaf.key == "route" else leaf.get
-        before = facts.get(leaf.key) or Words(get, leaf.unsure, {}, {}, {}, 0)
-        facts[leaf.key] = words = before._replace(rules=before.rules | 1 << position)
-        for pattern in leaf.patterns:
-            if pattern.literal is not None:
-                table, word = words.whole, pattern.literal
-            elif len(pattern.prefix) >= len(pattern.suffix):
-                table, word = words.starts.setdefault(len(pattern.prefix), {}), pattern.prefix
-            else:
-                table, word = words.ends.setdefault(len(pattern.suffix), {}), pattern.suffix
-            table[word] = table.get(word, 0) | 1 << position
-    return Index(tuple(facts.values()), rest)
-
-
-def _telling(rule: Rule) -> Leaf | None:
-    """The rule's condition that is worth an index."""
-    leaves = [
-        condition
-        for condition in rule.conditions
-        if isinstance(condition, Leaf)
-        and condition.family in INDEXED
-        and all(pattern.literal is not None or pattern.prefix or pattern.suffix for pattern in condition.patterns)
-    ]
-    return min(leaves, key=lambda leaf: INDEXED.index(leaf.family), default=None)
-
-
-def _route_or_path(scope: Scope) -> Texts | None:
-    """A route is indexed by its path where it names no method."""
-    return None if scope.route is None else (scope.route, scope.route.partition(" ")[2])
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The facts of one call in the shape in which rules ask for them, each worked out once and only when asked for.
 
 Every fact that a `match` key looks at is a tuple of texts (a process has several names, a request offers several
-tools), None if there is none. `FACTS` and `NAMED_FACTS` are the tables from match keys to facts.
+tools), None if there is none. `match_keys.py` has the table from keys to facts.
 
 A fact that is not there is one of three: absent (the request has no such header), unknown (nobody can say which process
 it is), or yet to come with the request. `Source` says of each fact which of them it can be.
@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -155,136 +153,3 @@ def scalar_text(value: Any) -> str | None:
     if isinstance(value, bool | int | float):
         return json.dumps(value)
     return None
-
-
-def _one(value: str | None) -> Texts | None:
-    return None if value is None else (value,)
-
-
-def _caller(get: Callable[[Any], str | None]) -> Callable[[Scope], Texts | None]:
-    return lambda scope: _one(get(scope.facts.caller)) if scope.facts.caller is not None else None
-
-
-def _ancestors(scope: Scope) -> Texts | None:
-    caller = scope.facts.caller
-    if caller is None:
-        return None
-    return tuple(name for process in caller.ancestors for name in dict.fromkeys((process.name, *process.names)))
-
-
-def _stream(scope: Scope) -> Texts | None:
-    asked = scope.asked
-    return None if asked is None or asked.stream is None else (str(asked.stream).lower(),)
-
-
-def _never(scope: Scope) -> bool:
-    return False
-
-
-def _process_unsure(scope: Scope) -> bool:
-    return scope.process_unknown
-
-
-def _body_unsure(scope: Scope) -> bool:
-    return scope.body_unknown
-
-
-_UNSURE: dict[Source, Callable[[Scope], bool]] = {
-    "connection": _never,
-    "process": _process_unsure,
-    "head": _never,
-    "top": _never,
-    "body": _body_unsure,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """How a match key finds what it looks at. `cost` orders the checks of a rule: the cheap ones come first."""
-
-    get: Callable[[Scope], Texts | None]
-    source: Source
-    cost: int
-    also_unsure: Callable[[Scope], bool] = _never
-
-    def unsure(self, scope: Scope) -> bool:
-        """There may be texts that `get` does not give."""
-        return _UNSURE[self.source](scope) or self.also_unsure(scope)
-
-
-@dataclass(frozen=True, slots=True)
-class NamedFact:
-    """The same for keys that are maps, such as `header: {NAME: glob}`."""
-
-    get: Callable[[Scope, str], Texts | None]
-    source: Source
-    cost: int
-    also_unsure: Callable[[Scope], bool] = _never
-
-    def unsure(self, scope: Scope) -> bool:
-        """As `Fact.unsure`."""
-        return _UNSURE[self.source](scope) or self.also_unsure(scope)
-
-
-def _unread(scope: Scope) -> bool:
-    return scope.request_known and scope.facts.call is None
-
-
-def _of_body(get: Callable[[Scope], Texts | None], cost: int) -> Fact:
-    """What a body says once at most: if it was found, the rest of the body says no other."""
-    return Fact(get, "top", cost, lambda scope: get(scope) is None and scope.body_unknown)
-
-
-def _unnamed(scope: Scope) -> bool:
-    return scope.results_unnamed
-
-
-def _of_process(get: Callable[[Scope], Texts | None], cost: int) -> Fact:
-    """What the system may withhold of a process that is known."""
-    return Fact(get, "process", cost, lambda scope: scope.facts.caller is not None and get(scope) is None)
-
-
-FACTS: dict[str, Fact] = {
-    "host": Fact(lambda s: _one(s.host), "connection", 1, lambda s: s.host is None),
-    "client": Fact(lambda s: _one(s.facts.client_ip), "connection", 4, lambda s: s.facts.client_ip is None),
-    "proxy_user": Fact(lambda s: _one(s.facts.proxy_user), "connection", 1),
-    "process.name": _of_process(lambda s: s.names, 2),
-    "process.exe": _of_process(_caller(lambda c: c.exe), 3),
-    "process.argv": _of_process(lambda s: _one(s.argv), 4),
-    "process.cwd": _of_process(_caller(lambda c: c.cwd), 3),
-    "process.user": _of_process(_caller(lambda c: c.user), 1),
-    "process.ancestor": Fact(_ancestors, "process", 4),
-    "route": Fact(lambda s: _one(s.route), "head", 3),
-    "provider": Fact(lambda s: _one(s.provider), "head", 1, _unread),
-    "operation": Fact(lambda s: _one(s.operation), "head", 1, _unread),
-    "model": _of_body(lambda s: _one(s.model), 1),
-    "stream": _of_body(_stream, 1),
-    "agent": Fact(lambda s: _one(s.agent), "body", 1),
-    "subagent": Fact(lambda s: _one(s.subagent), "body", 1),
-    "offers": Fact(lambda s: s.asked.tools_offered if s.asked is not None else None, "body", 3),
-    "tool_result": Fact(lambda s: s.asked.tool_results if s.asked is not None else None, "body", 2, _unnamed),
-    "message": Fact(lambda s: _one(s.asked.message) if s.asked is not None else None, "body", 8),
-    "prompt": Fact(lambda s: _one(s.asked.prompt) if s.asked is not None else None, "body", 9),
-}
-
-
-def _env(scope: Scope, name: str) -> Texts | None:
-    return _one(scope.facts.caller.env.get(name)) if scope.facts.caller is not None else None
-
-
-def _env_unread(scope: Scope) -> bool:
-    return scope.facts.caller is not None and scope.facts.caller.env_unread
-
-
-def _body(scope: Scope, path: str) -> Texts | None:
-    value = scope.body(path)
-    texts = tuple(scalar_text(item) for item in value) if isinstance(value, list) else (scalar_text(value),)
-    return tuple(text for text in texts if text is not None) or None
-
-
-NAMED_FACTS: dict[str, NamedFact] = {
-    "process.env": NamedFact(_env, "process", 3, _env_unread),
-    "query": NamedFact(lambda s, name: s.query.get(name), "head", 4),
-    "header": NamedFact(lambda s, name: s.headers.get(name.lower()), "head", 4),
-    "body": NamedFact(_body, "body", 6),
-}

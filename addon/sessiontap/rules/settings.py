@@ -1,4 +1,4 @@
-"""What a rule sets, compiled: each setting gives its value for a call, or None where a variable is missing.
+"""What a rule sets, compiled: each setting gives its value for a call, or None if a variable is missing.
 
 `slot` is the unit of filling in: a slot that an earlier rule has filled is left alone, unless the setting adds to it.
 """
@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from sessiontap.rules.decision import Rung
 from sessiontap.rules.path import path_of
-from sessiontap.rules.schema import ID_SOURCES
 from sessiontap.rules.template import MAX_TEXT, Template, printable
+from sessiontap.rules.texts import ID_SOURCES
 from sessiontap.rules.variables import Context
 
 
@@ -100,7 +100,7 @@ class JsonValue:
 
 
 def _filled(value: Any, context: Context) -> Any:
-    """Raises `LookupError` where a variable is missing."""
+    """Raises `LookupError` if a variable is missing."""
     if isinstance(value, Template):
         text = value.render(context)
         if text is None:

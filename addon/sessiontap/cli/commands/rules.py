@@ -159,6 +159,8 @@ def _result(explanation: Explanation) -> list[str]:
         if decision.wants_session
         else "none (no rule set a session)",
         "capture": decision.capture,
+        **decision.more,
+        **labels.more,
     }
     set_by = decision.set_by | labels.set_by
     lines = [
