@@ -7,15 +7,17 @@ The descriptor holds all that a dialect is. To add one: a module with a `Dialect
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sessiontap.exchange import Headers
 from sessiontap.header_edit import Edit
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True)
-class SessionInfo:
+
+class SessionInfo(NamedTuple):
     """All that a dialect may say of a call."""
 
     id: str
@@ -24,7 +26,7 @@ class SessionInfo:
     """The call's number in its session, from 0."""
     path: str
     user: str | None = None
-    properties: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, str] = _NOTHING
     state: Mapping[str, Any] | None = None
     state_field: str = "state"
     """The rules' field that set the state, or a part of it."""

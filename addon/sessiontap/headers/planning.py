@@ -13,8 +13,9 @@ For each header, in this order:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
+from types import MappingProxyType
+from typing import NamedTuple
 
 from sessiontap.dialects import DIALECTS, SESSION_PREFIXES, WRITTEN, ProposedHeader, SessionInfo, reads
 from sessiontap.dialects.header_text import ascii_text, is_token
@@ -29,8 +30,12 @@ MOST_BYTES = 15 * 1024
 """Of all request headers together, ours included. Node refuses 16 KiB with a 431, the request line counted in."""
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingCall:
+_KEYS = tuple((name, one.own_key) for name, one in WRITTEN.items() if one.own_key is not None)
+_REQUEST_HEADERS = {one.name: one.request_headers for one in DIALECTS if one.request_headers is not None}
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class OutgoingCall(NamedTuple):
     """A request on its way: as the app sent it, and where it goes."""
 
     headers: Headers
@@ -41,7 +46,7 @@ class OutgoingCall:
     """That host's provider."""
     target: str = "/"
     """Path and query, as the app sent them."""
-    proxy_env: Mapping[str, str] = field(default_factory=dict)
+    proxy_env: Mapping[str, str] = _NOTHING
     why_no_key: str | None = "it is not known who asks"
     """Why the call may not carry the proxy's own key; None if it may."""
     gateway: tuple[Edit, ...] = ()
@@ -56,8 +61,7 @@ def plan(decision: Decision, labels: Labels, session: Session, link: Link, call:
     if decision.wants_session:
         info = _info(session, link, labels)
         for name in _dialects(decision, call, needed):
-            request_headers = WRITTEN[name].request_headers
-            for header in request_headers(info) if request_headers is not None else ():
+            for header in _REQUEST_HEADERS[name](info):
                 if header.value is None:
                     refused.append(header)
                 else:
@@ -102,23 +106,26 @@ def trace_id(headers: Headers) -> str | None:
 
 
 def _info(session: Session, link: Link, labels: Labels) -> SessionInfo:
+    field = "state"
+    if labels.state is not None:
+        field = next((key for key in labels.set_by if key == field or key.startswith("state.")), field)
     return SessionInfo(
-        id=session.id,
-        name=session.name,
-        step=session.step,
-        path=labels.path,
-        user=labels.user,
-        properties=labels.properties,
-        state=labels.state,
-        state_field=next((key for key in labels.set_by if key == "state" or key.startswith("state.")), "state"),
-        parent_trace=link.parent_trace,
+        session.id,
+        session.name,
+        session.step,
+        labels.path,
+        labels.user,
+        labels.properties,
+        labels.state,
+        field,
+        link.parent_trace,
     )
 
 
 def _own_keys(decision: Decision, labels: Labels, call: OutgoingCall) -> Iterator[Edit]:
     """The proxy's own keys for the servers of the dialects that are sent."""
-    for name, dialect in WRITTEN.items():
-        if (key := dialect.own_key) is None or not _sends(decision, name):
+    for name, key in _KEYS:
+        if not _sends(decision, name):
             continue
         sent = call.headers.get(key.header)
         if sent is not None and _globs(labels.headers_remove)(key.header.lower()):
@@ -138,8 +145,7 @@ def _dialects(decision: Decision, call: OutgoingCall, needed: Mapping[str, Edit]
     provider = call.provider
     if provider is None:
         # Whoever is given a dialect's key reads its headers, be it a gateway of one's own.
-        keys = ((name, one.own_key) for name, one in WRITTEN.items())
-        provider = next((name for name, key in keys if key is not None and key.header.lower() in needed), None)
+        provider = next((name for name, key in _KEYS if key.header.lower() in needed), None)
     read = reads(call.host, call.headers, provider)
     return [name for name in WRITTEN if name in read]
 
