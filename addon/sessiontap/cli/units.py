@@ -10,12 +10,11 @@ import time
 from datetime import UTC, datetime
 
 from sessiontap.cli.errors import Misuse
+from sessiontap.duration import seconds
 
 UNKNOWN = "-"
 
-_PERIOD = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*((?:[kmgt]i?)?b?)", re.IGNORECASE)
-_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def since(text: str, now: int | None = None) -> int:
@@ -24,9 +23,8 @@ def since(text: str, now: int | None = None) -> int:
     Raises Misuse if it is neither.
     """
     wanted = text.strip()
-    parts = _PERIOD.findall(wanted)
-    if parts and _PERIOD.sub("", wanted).strip() == "":
-        ago = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    ago = seconds(wanted)
+    if ago is not None:
         return (time.time_ns() if now is None else now) - round(ago * 1e9)
     try:
         then = datetime.fromisoformat(wanted)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from sessiontap import private
+from sessiontap import duration, private
 from sessiontap.recording import budget
 
 
@@ -62,8 +62,6 @@ MITMPROXY_DEFAULTS: Mapping[str, str | int] = {
 }
 _ARGUMENTS = {"flow_detail": "--flow-detail"}
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 _SIZE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(MB|GB)", re.IGNORECASE)
 _SIZES = {"MB": 1 << 20, "GB": 1 << 30}
 
@@ -116,8 +114,8 @@ def _fsync(text: str) -> float | None:
         return 0.0
     if text == "never":
         return None
-    if match := _DURATION.fullmatch(text):
-        return float(match[1]) * _UNITS[match[2]]
+    if (delay := duration.seconds(text)) is not None:
+        return delay
     raise SettingsError(
         f"session_fsync={text!r} is not understood. Give 'always', 'never' or a duration such as '1s' or '500ms'."
     )

@@ -7,10 +7,10 @@ from decimal import Decimal
 from difflib import SequenceMatcher
 from typing import Any
 
+from sessiontap.duration import seconds
 from sessiontap.header_edit import CONNECTION_HEADERS
 from sessiontap.linear_regex import BytesRegex, RegexError
 from sessiontap.llm.call import OPERATIONS
-from sessiontap.rules import duration
 from sessiontap.rules.kinds import ListOf, MapOf, Ref, Text
 from sessiontap.rules.patterns import Pattern, header_pattern, host_pattern, text_pattern
 from sessiontap.rules.problems import Wrong, closest, quoted
@@ -116,6 +116,25 @@ def dollars(text: str) -> Decimal:
     return Decimal(text)
 
 
+DURATION_SYNTAX = r"(?=[0-9])(?:[0-9]+d)?(?:[0-9]+h)?(?:[0-9]+m)?(?:[0-9]+s)?"
+DURATION_EXPECTED = "a duration such as 90s, 30m, 1h30m or 1d"
+MOST_SECONDS = 3_650 * 86_400
+"""Ten years: more is a slip, or past what a clock can add."""
+
+
+def duration(text: str) -> float:
+    """Seconds. Raises `Wrong` for anything but units in falling order with a sum above 0 and of at most ten years."""
+    length = seconds(text) if len(text) <= 60 and re.fullmatch(DURATION_SYNTAX, text) else None
+    if length is None:
+        guess = f"{text}s" if re.fullmatch("[0-9]{1,9}", text) and int(text) else None
+        raise Wrong(f"{quoted(text)} is no duration", DURATION_EXPECTED, guess)
+    if length == 0:
+        raise Wrong("a duration of nothing", DURATION_EXPECTED)
+    if length > MOST_SECONDS:
+        raise Wrong(f"{quoted(text)} is longer than ten years", DURATION_EXPECTED)
+    return length
+
+
 def model_pattern(text: str) -> Pattern:
     return text_pattern(word(text))
 
@@ -128,7 +147,7 @@ GLOB = Ref("glob")
 TEMPLATE = Ref("template")
 ID = Text(id_source, {"description": "A source of ids, a template or a literal id.", "examples": list(ID_SOURCES)})
 DOLLARS = Text(dollars, {"type": "number", "minimum": 0, "description": "US dollars per million tokens."})
-DURATION = Text(duration.parse_duration, {"pattern": f"^{duration.SYNTAX}$", "description": duration.EXPECTED})
+DURATION = Text(duration, {"pattern": f"^{DURATION_SYNTAX}$", "description": DURATION_EXPECTED})
 
 
 def one_or_more(parse: Any, **json: Any) -> ListOf:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sessiontap.rules.duration import parse_duration
 from sessiontap.rules.problems import Wrong
+from sessiontap.rules.texts import duration
 
 
 @pytest.mark.parametrize(
@@ -11,16 +11,16 @@ from sessiontap.rules.problems import Wrong
     [("90s", 90), ("30m", 1800), ("1h30m", 5400), ("1d", 86400), ("2d1h1m1s", 176461), ("0h5m", 300)],
 )
 def test_durations(text: str, seconds: float) -> None:
-    assert parse_duration(text) == seconds
+    assert duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "30", "m", "30 m", "5m1h", "1.5h", "-5m", "0s", "30min", "٣m"])
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(Wrong):
-        parse_duration(text)
+        duration(text)
 
 
 def test_a_bare_number_gets_a_guess() -> None:
     with pytest.raises(Wrong) as caught:
-        parse_duration("90")
+        duration("90")
     assert caught.value.guess == "90s"
