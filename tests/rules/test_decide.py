@@ -13,8 +13,8 @@ from tests.rules.build import CALLER, NOTHING_KNOWN, SESSION, call, facts, load,
 from sessiontap.llm.call import Agent, Asked, Call, Endpoint
 from sessiontap.rules import Facts, Rung, SessionFacts, decide, finish, load_text
 from sessiontap.rules import conditions as conditions_module
-from sessiontap.rules.kinds import Record
-from sessiontap.rules.rules import Index
+from sessiontap.rules.kinds import KeyMap
+from sessiontap.rules.rules import RuleIndex
 from sessiontap.rules.schema import RULE
 from sessiontap.rules.template import Template
 
@@ -111,7 +111,7 @@ def test_every_key_that_sets_something_is_tested() -> None:
     elsewhere = {"rule", "match", "final", "ignore"}
     keys = set()
     for field in RULE.fields:
-        if isinstance(field.kind, Record):
+        if isinstance(field.kind, KeyMap):
             keys |= {f"{field.name}.{inner.name}" for inner in field.kind.fields}
         else:
             keys.add(field.name)
@@ -365,7 +365,7 @@ def test_a_fault_before_any_rule_is_passed_over_too(monkeypatch: pytest.MonkeyPa
     def fault(self: object, scope: object) -> int:
         raise ValueError
 
-    monkeypatch.setattr(Index, "candidates", fault)
+    monkeypatch.setattr(RuleIndex, "candidates", fault)
     assert outcome(load("rules: [{match: {process: bot.py}, user: x}]"), facts())[1].user == "x"
 
 

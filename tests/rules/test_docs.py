@@ -13,7 +13,7 @@ from tests.rules.build import CALLER, facts, outcome
 
 from sessiontap import dialects, gateways
 from sessiontap.rules import json_schema, load_text
-from sessiontap.rules.kinds import Either, Record
+from sessiontap.rules.kinds import Either, KeyMap
 from sessiontap.rules.schema import DEFINITIONS, FILE, GATEWAY, HOST, MATCH, PRICE, REDACT, RULE, SESSION
 from sessiontap.rules.texts import ID_SOURCES
 from sessiontap.rules.variables import FAMILIES, VARIABLES
@@ -29,14 +29,14 @@ def test_examples_are_valid(example: str) -> None:
     jsonschema.validate(yaml.safe_load(example), json_schema(), jsonschema.Draft7Validator)
 
 
-def process() -> Record:
+def process() -> KeyMap:
     kind = DEFINITIONS["process"]
     assert isinstance(kind, Either)
     return kind.record
 
 
 @pytest.mark.parametrize("record", [FILE, RULE, MATCH, SESSION, HOST, GATEWAY, REDACT, PRICE, process()])
-def test_every_key_is_there(record: Record) -> None:
+def test_every_key_is_there(record: KeyMap) -> None:
     names = [field.name for field in record.fields]
     assert [name for name in names if not re.search(rf"[`.{{\s]{name}[`:\s]", REFERENCE)] == []
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from tests.rules.build import NOTHING_KNOWN, SESSION, facts, load, outcome
 
-from sessiontap.rules import Check, Verdict, explain
+from sessiontap.rules import Check, RuleVerdict, explain
 
 RULES = load("""
     rules:
@@ -25,7 +25,7 @@ RULES = load("""
 """)
 
 
-def verdict(label: str) -> Verdict:
+def verdict(label: str) -> RuleVerdict:
     return next(each for each in explain(RULES, facts(), SESSION, {}).rules if each.rule == label)
 
 

@@ -7,7 +7,7 @@ from sessiontap.llm.call import Agent, Asked, Call, Endpoint
 from sessiontap.rules.path import default_path, path_of
 from sessiontap.rules.scope import Scope
 from sessiontap.rules.template import parse_template
-from sessiontap.rules.variables import Context
+from sessiontap.rules.variables import TemplateContext
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from sessiontap.rules.variables import Context
     ],
 )
 def test_paths(template: str, path: str) -> None:
-    pieces = parse_template(template).pieces(Context(Scope(facts()), {}))
+    pieces = parse_template(template).pieces(TemplateContext(Scope(facts()), {}))
     assert pieces is not None
     assert path_of(pieces) == path
 

@@ -13,7 +13,7 @@ from tests.rules.test_conditions import HOLDING, TABLE, as_match
 
 from sessiontap.exchange import Headers
 from sessiontap.rules import Decision, Facts, Protection, decide, explain, load_text
-from sessiontap.rules.conditions import All, Any_, Condition, Not
+from sessiontap.rules.conditions import AllOf, AnyOf, Condition, Not
 from sessiontap.rules.scope import Scope
 
 HERE = facts(caller=None)
@@ -66,8 +66,8 @@ def fixed(*truths: bool | None) -> Any:
     [((T, T), T, T), ((T, F), F, T), ((F, F), F, F), ((T, U), U, T), ((F, U), F, U), ((U, U), U, U), ((), T, F)],
 )
 def test_all_and_any_of_three_values(truths: Any, both: bool | None, either: bool | None) -> None:
-    assert truth(All(fixed(*truths))) is both
-    assert truth(Any_(fixed(*truths))) is either
+    assert truth(AllOf(fixed(*truths))) is both
+    assert truth(AnyOf(fixed(*truths))) is either
 
 
 @pytest.mark.parametrize(("inner", "outer"), [(T, F), (F, T), (U, U)])
@@ -75,9 +75,9 @@ def test_not_of_three_values(inner: bool | None, outer: bool | None) -> None:
     assert truth(Not(fixed(inner)[0])) is outer
 
 
-def conditions(match: Any) -> All:
+def conditions(match: Any) -> AllOf:
     rules = one_rule(match=match, user="x")
-    return All(rules.rules[0].conditions)
+    return AllOf(rules.rules[0].conditions)
 
 
 @pytest.mark.parametrize(("key", "value", "expected"), TABLE, ids=[f"{key}: {value}" for key, value, _ in TABLE])

@@ -14,7 +14,7 @@ from tests.rules.build import CALLER, call, facts, load, request
 
 from sessiontap.callers import Caller
 from sessiontap.rules import ConnectionView, Facts, Protection, RulesError, decide, default_rules, load_text
-from sessiontap.rules.rules import Index
+from sessiontap.rules.rules import RuleIndex
 from sessiontap.rules.scope import Scope
 
 ONLY_CONNECTION = Facts(host="api.openai.com", caller=CALLER, client_ip="127.0.0.1", proxy_user="ci", provider="openai")
@@ -227,7 +227,7 @@ def test_the_index_changes_nothing(matches: list[dict[str, Any]], name: str, kno
     caller: Caller | None = replace(CALLER, name=name, names=(name,)) if known else None
     given_facts = facts(caller=caller, request=request(), call=call())
     with_index = decide(rules, given_facts, {})[1]
-    everything = replace(rules, index=Index((), (1 << len(rules.rules)) - 1))
+    everything = replace(rules, index=RuleIndex((), (1 << len(rules.rules)) - 1))
     without = decide(everything, given_facts, {})[1]
     assert [rule.number for rule, _ in with_index.rules] == [rule.number for rule, _ in without.rules]
 

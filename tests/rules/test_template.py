@@ -11,11 +11,11 @@ from sessiontap.llm.call import Asked, Call, Endpoint
 from sessiontap.rules.problems import Wrong
 from sessiontap.rules.scope import Scope
 from sessiontap.rules.template import check_name, parse_template, printable
-from sessiontap.rules.variables import FAMILIES, VARIABLES, Context
+from sessiontap.rules.variables import FAMILIES, VARIABLES, TemplateContext
 
 
 def render(template: str, given: Any = None, captures: dict[str, str] | None = None) -> str | None:
-    context = Context(Scope(given or facts()), {"KEY": "k-1", "NONE": ""}, SESSION, captures or {})
+    context = TemplateContext(Scope(given or facts()), {"KEY": "k-1", "NONE": ""}, SESSION, captures or {})
     return parse_template(template).render(context)
 
 
@@ -65,7 +65,7 @@ def test_every_variable_of_the_tables_is_tested() -> None:
 
 @pytest.mark.parametrize("name", [*(set(VARIABLES) - {"date"}), *(f"{family}.x" for family in FAMILIES)])
 def test_an_unknown_value_is_missing(name: str) -> None:
-    context = Context(Scope(NOTHING_KNOWN), {})
+    context = TemplateContext(Scope(NOTHING_KNOWN), {})
     assert parse_template("a ${" + name + "}").render(context) is None
 
 
@@ -113,7 +113,7 @@ def test_a_captured_segment_may_come_from_the_endpoints_own_pattern() -> None:
 def test_a_session_always_gets_the_same_pick() -> None:
     picks = {}
     for number in range(64):
-        context = Context(Scope(facts()), {}, type(SESSION)(f"session-{number}", "n", 0))
+        context = TemplateContext(Scope(facts()), {}, type(SESSION)(f"session-{number}", "n", 0))
         template = parse_template("${pick(red, green,blue)}")
         picks[number] = template.render(context)
         assert template.render(context) == picks[number]

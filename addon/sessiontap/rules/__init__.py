@@ -9,9 +9,9 @@ holds them. A call's `Facts` are looked at through a `scope`; `decide` gives a `
     labels = finish(matched, facts, SessionFacts(id, name, step), proxy_env)
 """
 
-from sessiontap.rules.decide import Effect, Matched, decide, finish
-from sessiontap.rules.decision import Decision, Labels, Protection, Rung, SessionFacts, Source
-from sessiontap.rules.explain import Check, Explanation, Verdict, explain
+from sessiontap.rules.decide import Matched, SettingOutcome, decide, finish
+from sessiontap.rules.decision import Decision, IdSource, Labels, Protection, Rung, SessionFacts
+from sessiontap.rules.explain import Check, Explanation, RuleVerdict, explain
 from sessiontap.rules.facts import Facts
 from sessiontap.rules.json_schema import json_schema
 from sessiontap.rules.lint import lint
@@ -23,23 +23,23 @@ __all__ = [
     "Check",
     "ConnectionView",
     "Decision",
-    "Effect",
     "Explanation",
     "Facts",
     "Gateway",
     "HostEntry",
+    "IdSource",
     "Labels",
     "Matched",
     "Price",
     "Problem",
     "Protection",
     "Rule",
+    "RuleVerdict",
     "Rules",
     "RulesError",
     "Rung",
     "SessionFacts",
-    "Source",
-    "Verdict",
+    "SettingOutcome",
     "decide",
     "default_rules",
     "explain",

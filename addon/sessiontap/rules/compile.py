@@ -14,7 +14,7 @@ from sessiontap import trust
 from sessiontap.rules.conditions import Leaf, conditions_of, requires
 from sessiontap.rules.patterns import Pattern, host_pattern, text_pattern
 from sessiontap.rules.problems import Wrong, closest, quoted
-from sessiontap.rules.reader import Reader
+from sessiontap.rules.reader import RulesReader
 from sessiontap.rules.rule_index import index_of
 from sessiontap.rules.rules import Gateway, HostEntry, Price, Rule, Rules
 from sessiontap.rules.set_keys import SET_KEYS, send_of
@@ -25,7 +25,7 @@ PRICED = {"input", "output"}
 """What every price has; one without is a problem already."""
 
 
-def compile_file(values: Mapping[str, Any], reader: Reader, digest: str) -> Rules:
+def compile_file(values: Mapping[str, Any], reader: RulesReader, digest: str) -> Rules:
     """Further problems go to `reader`."""
     gateways = {name: _gateway(name, given, reader) for name, given in values.get("gateways", {}).items()}
     rules = tuple(
@@ -98,7 +98,7 @@ def _price(model: str, given: Mapping[str, Any]) -> Price:
     return Price(text_pattern(model), **{"cache_read": given["input"], "cache_write": given["input"], **given})
 
 
-def _gateway(name: str, given: Mapping[str, Any], reader: Reader) -> Gateway:
+def _gateway(name: str, given: Mapping[str, Any], reader: RulesReader) -> Gateway:
     key = given.get("key")
     if key is not None:
         for value in key.values():
@@ -115,7 +115,7 @@ def _gateway(name: str, given: Mapping[str, Any], reader: Reader) -> Gateway:
     return Gateway(name, given.get("kind", ""), url, key)
 
 
-def _rule(number: int, given: Mapping[str, Any], reader: Reader, gateways: Mapping[str, Gateway]) -> Rule:
+def _rule(number: int, given: Mapping[str, Any], reader: RulesReader, gateways: Mapping[str, Gateway]) -> Rule:
     path = f"rules[{number - 1}]"
     conditions = conditions_of(given["match"]) if given.get("match") else ()
     settings = tuple(_settings(given))
@@ -163,7 +163,7 @@ def is_narrow(pattern: Pattern) -> bool:
     return not any(mark in label for label in last_two for mark in "*?:") and not last_two[-1].isdecimal()
 
 
-def _check_gateway(path: str, name: str, gateways: Mapping[str, Gateway], reader: Reader) -> None:
+def _check_gateway(path: str, name: str, gateways: Mapping[str, Gateway], reader: RulesReader) -> None:
     if name in gateways or name in gateway_kinds.KINDS:
         return
     known = (*gateway_kinds.KINDS, *gateways)
@@ -174,7 +174,7 @@ def _check_gateway(path: str, name: str, gateways: Mapping[str, Gateway], reader
     reader.problem(path, wrong, name)
 
 
-def _check_templates(path: str, rule: Rule, reader: Reader) -> None:
+def _check_templates(path: str, rule: Rule, reader: RulesReader) -> None:
     captured = frozenset(name for leaf in _leaves(rule) for pattern in leaf.patterns for name in pattern.groups)
     for setting in rule.settings:
         for template in setting.content.templates():
@@ -183,7 +183,7 @@ def _check_templates(path: str, rule: Rule, reader: Reader) -> None:
 
 
 def _check_template(
-    where: str, template: Template, rule: Rule, setting: Setting, captured: frozenset[str], reader: Reader
+    where: str, template: Template, rule: Rule, setting: Setting, captured: frozenset[str], reader: RulesReader
 ) -> None:
     for value in template.values():
         try:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from sessiontap.rules.match_keys import BY_NAME, MatchKey
 from sessiontap.rules.patterns import NOTHING, REGEX_LIMIT, Captures, Pattern, text_pattern
-from sessiontap.rules.scope import Scope, Source, Texts
+from sessiontap.rules.scope import FactSource, Scope, Texts
 
 
 class Condition(Protocol):
@@ -39,7 +39,7 @@ class Leaf:
     key: str
     patterns: tuple[Pattern, ...]
     get: Callable[[Scope], Texts | None]
-    source: Source
+    source: FactSource
     cost: int
     literals: frozenset[str] | None
     """Set where every pattern is plain text: then one of these must be among the fact's texts."""
@@ -91,7 +91,7 @@ class Leaf:
 
 
 @dataclass(frozen=True, slots=True)
-class All:
+class AllOf:
     """A map: every condition holds."""
 
     items: tuple[Condition, ...]
@@ -128,7 +128,7 @@ class All:
 
 
 @dataclass(frozen=True, slots=True)
-class Any_:
+class AnyOf:
     """A list: the first that holds."""
 
     items: tuple[Condition, ...]
@@ -203,7 +203,7 @@ def every_leaf(conditions: Iterable[Condition]) -> Iterator[Leaf]:
         match condition:
             case Leaf():
                 yield condition
-            case All(items) | Any_(items):
+            case AllOf(items) | AnyOf(items):
                 yield from every_leaf(items)
             case Not(item):
                 yield from every_leaf((item,))
@@ -219,7 +219,7 @@ def conditions_of(maps: Iterable[Mapping[str, Any]]) -> tuple[Condition, ...]:
     alternatives = [_of_map(keys) for keys in maps]
     if len(alternatives) == 1:
         return alternatives[0]
-    return (Any_(tuple(All(items) for items in alternatives)),)
+    return (AnyOf(tuple(AllOf(items) for items in alternatives)),)
 
 
 def _of_map(keys: Mapping[str, Any]) -> tuple[Condition, ...]:
@@ -227,7 +227,7 @@ def _of_map(keys: Mapping[str, Any]) -> tuple[Condition, ...]:
     for key, value in keys.items():
         if key == "not":
             inner = conditions_of(value)
-            found.append(Not(inner[0] if len(inner) == 1 else All(inner)))
+            found.append(Not(inner[0] if len(inner) == 1 else AllOf(inner)))
         elif key == "process":
             found += _of_process(value)
         else:
@@ -245,7 +245,7 @@ def _of_process(items: tuple[Pattern | Mapping[str, Any], ...]) -> list[Conditio
             alternatives.append(tuple(sorted(inner, key=lambda condition: condition.cost)))
     if len(alternatives) == 1:
         return list(alternatives[0])
-    return [Any_(tuple(one[0] if len(one) == 1 else All(one) for one in alternatives), "process")]
+    return [AnyOf(tuple(one[0] if len(one) == 1 else AllOf(one) for one in alternatives), "process")]
 
 
 def _of_key(key: str, value: Any) -> list[Condition]:
@@ -283,8 +283,8 @@ def requires(conditions: Iterable[Condition], key: str, accept: Callable[[Leaf],
         match condition:
             case Leaf() if condition.key == key and accept(condition):
                 return True
-            case All(items) if requires(items, key, accept):
+            case AllOf(items) if requires(items, key, accept):
                 return True
-            case Any_(items) if all(requires((item,), key, accept) for item in items):
+            case AnyOf(items) if all(requires((item,), key, accept) for item in items):
                 return True
     return False

@@ -27,7 +27,7 @@ from sessiontap.rules.scope import Scope
 from sessiontap.rules.set_keys import MORE_EARLY, MORE_LATE, SetKey
 from sessiontap.rules.settings import Setting
 from sessiontap.rules.template import MAX_TEXT, printable
-from sessiontap.rules.variables import Context
+from sessiontap.rules.variables import TemplateContext
 
 MAX_STATE = 10_240
 """Bytes of the state as ASCII JSON: more is refused as a header on the way."""
@@ -37,7 +37,7 @@ ANY_SESSION = SessionFacts(id="0", name="0", step=0)
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class SettingOutcome:
     """What became of one setting of a rule that matched: one entry of the trail that `explain` shows."""
 
     rule: int
@@ -78,7 +78,7 @@ class _Filling:
     """Slots as they fill: the first rule to give a value has it, additions go on."""
 
     proxy_env: Mapping[str, str]
-    trail: list[Effect] | None = None
+    trail: list[SettingOutcome] | None = None
     filled: dict[str, Any] = field(default_factory=dict)
     set_by: dict[str, str] = field(default_factory=dict)
     added: dict[str, list[Any]] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class _Filling:
     names: dict[str, str] = field(default_factory=dict)
     """Slot -> field, in the spelling of the rule that filled it."""
 
-    def fill(self, rule: Rule, setting: Setting, context: Context, gateway: str | None = None) -> None:
+    def fill(self, rule: Rule, setting: Setting, context: TemplateContext, gateway: str | None = None) -> None:
         slot = setting.slot
         if slot in self.filled:
             if self.trail is not None:
@@ -141,7 +141,7 @@ class _Filling:
     def note(self, rule: Rule, setting: Setting, outcome: Any, value: Any = None, reason: str | None = None) -> None:
         if self.trail is not None:
             shown = setting.text if setting.secret and value is not None else value
-            self.trail.append(Effect(rule.number, setting.field, outcome, shown, reason))
+            self.trail.append(SettingOutcome(rule.number, setting.field, outcome, shown, reason))
 
     def under(self, prefix: str) -> dict[str, Any]:
         """The values whose fields start with `prefix`, by the rest of the field."""
@@ -170,7 +170,7 @@ def decide(rules: Rules, facts: Facts, proxy_env: Mapping[str, str]) -> tuple[De
 
 
 def decide_with_trail(
-    rules: Rules, facts: Facts, proxy_env: Mapping[str, str], trail: list[Effect] | None
+    rules: Rules, facts: Facts, proxy_env: Mapping[str, str], trail: list[SettingOutcome] | None
 ) -> tuple[Decision, Matched]:
     """`decide`, which also writes down what became of every setting."""
     scope = Scope(facts)
@@ -202,7 +202,7 @@ def decide_with_trail(
             return _ignored(scope, filling, rule.label), Matched(scope)
         matched.append((rule, captures))
         if not rule.early_slots.issubset(filling.filled) or trail is not None:
-            context = Context(scope, proxy_env, None, captures)
+            context = TemplateContext(scope, proxy_env, None, captures)
             for setting in rule.early:
                 filling.fill(rule, setting, context)
         if rule.final:
@@ -271,14 +271,14 @@ def finish_with_trail(
     facts: Facts,
     session: SessionFacts | None,
     proxy_env: Mapping[str, str],
-    trail: list[Effect] | None,
+    trail: list[SettingOutcome] | None,
 ) -> Labels:
     """`finish`, which also writes down what became of every setting."""
     scope = matched.scope if facts is matched.scope.facts else Scope(facts)
     filling = _Filling(proxy_env, trail)
     for rule, captures in matched.rules:
         if not rule.late_slots.issubset(filling.filled) or trail is not None:
-            context = Context(scope, proxy_env, session, captures)
+            context = TemplateContext(scope, proxy_env, session, captures)
             for setting in rule.late:
                 filling.fill(rule, setting, context, matched.gateway)
     state = {key: value for key, (value,) in filling.under("state.").items()} or None
@@ -363,7 +363,7 @@ def _other_gateway(gateway: str | None) -> str:
     return f"the call {goes}, and the rule does not set that"
 
 
-def _what_is_missing(setting: Setting, context: Context) -> str | None:
+def _what_is_missing(setting: Setting, context: TemplateContext) -> str | None:
     """The variables without a value, for `explain`."""
     missing = [
         "${" + value.name + "}"
@@ -380,7 +380,7 @@ def _sets_path(matched: Iterable[tuple[Rule, Captures]], scope: Scope, proxy_env
         for setting in rule.late:
             if setting.field == "session.path":
                 try:
-                    if setting.content.render(Context(scope, proxy_env, ANY_SESSION, captures)) is not None:
+                    if setting.content.render(TemplateContext(scope, proxy_env, ANY_SESSION, captures)) is not None:
                         return True
                 except Exception:
                     continue

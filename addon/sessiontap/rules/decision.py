@@ -9,17 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-Effect = Literal["full", "metadata", "none", "ignore"]
+CaptureEffect = Literal["full", "metadata", "none", "ignore"]
 """What a rule does to the record of a call; `ignore`: to the call itself."""
 
-Source = Literal["app", "native", "template", "literal", "conversation", "process", "process-tree", "connection"]
+IdSource = Literal["app", "native", "template", "literal", "conversation", "process", "process-tree", "connection"]
 
 
 @dataclass(frozen=True, slots=True)
 class Rung:
     """One rung of the id ladder. `value` is the rendered template or the literal, None for the other sources."""
 
-    source: Source | Literal["auto"]
+    source: IdSource | Literal["auto"]
     value: str | None = None
 
 
@@ -39,7 +39,7 @@ class Withheld(NamedTuple):
 class Protection:
     """A rule that protects, and what it does to a call that it may match."""
 
-    effect: Effect
+    effect: CaptureEffect
     rule: str
     """Its label."""
     unknown: tuple[str, ...] = ()

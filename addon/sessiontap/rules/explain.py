@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sessiontap.rules.conditions import Condition
-from sessiontap.rules.decide import Effect, decide_with_trail, finish_with_trail
+from sessiontap.rules.decide import SettingOutcome, decide_with_trail, finish_with_trail
 from sessiontap.rules.decision import Decision, Labels, SessionFacts
 from sessiontap.rules.facts import Facts
 from sessiontap.rules.rules import Rule, Rules
@@ -31,7 +31,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RuleVerdict:
     """One rule. `outcome`: it `matched`, it was `passed` over, or reading ended before it (`not reached`).
 
     A rule that protects and of which it is not known whether it matches `may match`, which for it counts as a match.
@@ -42,36 +42,36 @@ class Verdict:
     line: int
     outcome: Literal["matched", "may match", "passed", "not reached"]
     checks: tuple[Check, ...] = ()
-    effects: tuple[Effect, ...] = ()
+    effects: tuple[SettingOutcome, ...] = ()
     ends: Literal["final", "ignore"] | None = None
     """Why no later rule is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    rules: tuple[Verdict, ...]
+    rules: tuple[RuleVerdict, ...]
     decision: Decision
     labels: Labels
 
 
 def explain(rules: Rules, facts: Facts, session: SessionFacts | None, proxy_env: Mapping[str, str]) -> Explanation:
     """The same decision as `decide` and `finish` make, with its reasons. Values of `proxy_env` are not shown."""
-    trail: list[Effect] = []
+    trail: list[SettingOutcome] = []
     decision, matched = decide_with_trail(rules, facts, proxy_env, trail)
     labels = finish_with_trail(matched, facts, session, proxy_env, trail)
     scope = Scope(facts)
-    verdicts: list[Verdict] = []
+    verdicts: list[RuleVerdict] = []
     ended = False
     for rule in rules.rules:
         if ended:
-            verdicts.append(Verdict(rule.label, rule.number, rule.line, "not reached"))
+            verdicts.append(RuleVerdict(rule.label, rule.number, rule.line, "not reached"))
             continue
         checks = tuple(_check(condition, scope) for condition in rule.conditions)
         outcome = _outcome(rule, scope, checks)
         ends = _ends(rule) if outcome == "matched" or (outcome == "may match" and rule.ignore) else None
         ended = ends is not None
         effects = tuple(effect for effect in trail if effect.rule == rule.number)
-        verdicts.append(Verdict(rule.label, rule.number, rule.line, outcome, checks, effects, ends))
+        verdicts.append(RuleVerdict(rule.label, rule.number, rule.line, outcome, checks, effects, ends))
     return Explanation(tuple(verdicts), decision, labels)
 
 

@@ -7,7 +7,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from sessiontap.rules.kinds import Choice, Either, Field, Flag, Json, Kind, ListOf, MapOf, Record, Ref, Text, Whole
+from sessiontap.rules.kinds import (
+    AnyJson,
+    Choice,
+    Either,
+    Flag,
+    Integer,
+    Key,
+    KeyMap,
+    ListOf,
+    MapOf,
+    Ref,
+    TextOf,
+    ValueKind,
+)
 from sessiontap.rules.schema import DEFINITIONS, FILE
 
 Schema = dict[str, Any]
@@ -24,21 +37,21 @@ def json_schema() -> Schema:
     }
 
 
-def _schema(kind: Kind) -> Schema:
+def _schema(kind: ValueKind) -> Schema:
     match kind:
         case Ref(name):
             return {"$ref": f"#/definitions/{name}"}
-        case Text(_, json):
+        case TextOf(_, json):
             return {"type": "string" if "pattern" in json else ["string", "number", "boolean"], **json}
         case Choice(options):
             return {"enum": list(options)}
         case Flag():
             return {"type": "boolean"}
-        case Whole(_, only) if only is not None:
+        case Integer(_, only) if only is not None:
             return {"const": only}
-        case Whole(least):
+        case Integer(least):
             return {"type": "integer", "minimum": least}
-        case Json():
+        case AnyJson():
             return {}
         case ListOf(item, lone, may_be_empty):
             many: Schema = {"type": "array", "items": _schema(item), **({} if may_be_empty else {"minItems": 1})}
@@ -46,7 +59,7 @@ def _schema(kind: Kind) -> Schema:
             return {"anyOf": [_schema(item), *words, many]} if lone else many
         case MapOf(value):
             return {"type": "object", "additionalProperties": _schema(value)}
-        case Record(fields):
+        case KeyMap(fields):
             required = [field.name for field in fields if field.required]
             return {
                 "type": "object",
@@ -58,7 +71,7 @@ def _schema(kind: Kind) -> Schema:
             return {"anyOf": [_schema(text), _schema(record)]}
 
 
-def _described(field: Field) -> Schema:
+def _described(field: Key) -> Schema:
     schema = _schema(field.kind)
     if "$ref" in schema:
         # Draft 7 ignores what stands beside a reference.

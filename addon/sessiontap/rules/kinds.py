@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextOf:
     """A scalar taken as text, whatever YAML would make of it (`No`, `1.10`), turned into its value by `parse`.
 
     `parse` raises `Wrong`. `json` describes the text to editors.
@@ -35,7 +35,7 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class Integer:
     """A whole number from `least`."""
 
     least: int
@@ -44,7 +44,7 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
-class Json:
+class AnyJson:
     """Any JSON value; texts in it are templates."""
 
 
@@ -52,7 +52,7 @@ class Json:
 class ListOf:
     """A list. `lone`: a single item may stand for a list of one."""
 
-    item: Kind
+    item: ValueKind
     lone: bool = False
     may_be_empty: bool = False
 
@@ -61,28 +61,28 @@ class ListOf:
 class MapOf:
     """Any keys with values of one kind. `key` checks a key (raises `Wrong`); `fold`: their case does not count."""
 
-    value: Kind
+    value: ValueKind
     key: Callable[[str], Any] | None = None
     fold: bool = False
     noun: str = "name"
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class Key:
     name: str
-    kind: Kind
+    kind: ValueKind
     doc: str
     required: bool = False
     examples: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class KeyMap:
     """A map with these keys and no others."""
 
-    fields: tuple[Field, ...]
+    fields: tuple[Key, ...]
 
-    def field(self, name: str) -> Field | None:
+    def field(self, name: str) -> Key | None:
         return next((field for field in self.fields if field.name == name), None)
 
 
@@ -90,8 +90,8 @@ class Record:
 class Either:
     """Text, or a map for more."""
 
-    text: Text
-    record: Record
+    text: TextOf
+    record: KeyMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,4 +101,4 @@ class Ref:
     name: str
 
 
-Kind = Text | Choice | Flag | Whole | Json | ListOf | MapOf | Record | Either | Ref
+ValueKind = TextOf | Choice | Flag | Integer | AnyJson | ListOf | MapOf | KeyMap | Either | Ref

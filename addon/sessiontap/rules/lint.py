@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from sessiontap.dialects import reads
 from sessiontap.gateways import KINDS
 from sessiontap.linear_regex import BytesRegex
-from sessiontap.rules.conditions import All, Any_, Condition, Leaf, Not, every_leaf
+from sessiontap.rules.conditions import AllOf, AnyOf, Condition, Leaf, Not, every_leaf
 from sessiontap.rules.problems import quoted
 from sessiontap.rules.rules import Rule, Rules
 from sessiontap.rules.set_keys import Send
@@ -112,7 +112,7 @@ def _doubts(text: str, size: int) -> Iterator[str]:
 
 def _not_elsewhere(rules: Rules, rule: Rule) -> Iterator[str]:
     """A warning if a rule protects by the process alone, in a file that names clients."""
-    if rule.names_clients or not rule.protects or _may_match_elsewhere(All(rule.conditions), True):
+    if rule.names_clients or not rule.protects or _may_match_elsewhere(AllOf(rule.conditions), True):
         return
     if any(leaf.entry.names_clients for one in rules.rules for leaf in every_leaf(one.conditions)):
         yield (
@@ -128,9 +128,9 @@ def _may_match_elsewhere(condition: Condition, hold: bool) -> bool:
             return condition.source != "process" or not hold
         case Not(item):
             return _may_match_elsewhere(item, not hold)
-        case All(items) | Any_(items):
+        case AllOf(items) | AnyOf(items):
             answers = [_may_match_elsewhere(item, hold) for item in items]
-            return all(answers) if isinstance(condition, All) is hold else any(answers)
+            return all(answers) if isinstance(condition, AllOf) is hold else any(answers)
     return True
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from sessiontap.rules.compile import compile_file
 from sessiontap.rules.problems import LONGEST_VALUE, Problem, RulesError, shown
-from sessiontap.rules.reader import INVALID, Reader, ReadingEnds
+from sessiontap.rules.reader import INVALID, ReadingEnds, RulesReader
 from sessiontap.rules.rules import Rules
 from sessiontap.rules.schema import FILE
 from sessiontap.rules.source import read_source
@@ -36,7 +36,7 @@ def load_text(text: str, filename: str = "rules.yaml") -> Rules:
 
 
 def _load(text: str, filename: str) -> Rules:
-    reader = Reader(filename)
+    reader = RulesReader(filename)
     rules = None
     root = compose(text.removeprefix("\ufeff"), filename)
     with suppress(ReadingEnds):

@@ -13,9 +13,9 @@ from typing import Any
 
 from sessiontap.llm.agents import AGENTS
 from sessiontap.llm.call import OPERATIONS
-from sessiontap.rules.kinds import Flag, Kind, ListOf, MapOf, Text
+from sessiontap.rules.kinds import Flag, ListOf, MapOf, TextOf, ValueKind
 from sessiontap.rules.patterns import client_pattern, host_pattern, path_pattern, route_pattern
-from sessiontap.rules.scope import Scope, Source, Texts, scalar_text
+from sessiontap.rules.scope import FactSource, Scope, Texts, scalar_text
 from sessiontap.rules.texts import GLOB, globs_by, header_name, one_or_more, operation_pattern
 
 
@@ -31,7 +31,7 @@ def _body_unsure(scope: Scope) -> bool:
     return scope.body_unknown
 
 
-_UNSURE: dict[Source, Callable[[Scope], bool]] = {
+_UNSURE: dict[FactSource, Callable[[Scope], bool]] = {
     "connection": _never,
     "process": _process_unsure,
     "head": _never,
@@ -46,12 +46,12 @@ class MatchKey:
 
     name: str
     """A dot stands before the keys of `process`."""
-    kind: Kind
+    kind: ValueKind
     doc: str
     """For editors: what it looks at."""
     get: Callable[..., Texts | None]
     """Takes the scope, and the name if its kind is a map. Returns the texts that it looks at; None: not known."""
-    source: Source
+    source: FactSource
     cost: int
     """Orders the checks of a rule: the cheap ones come first."""
     also_unsure: Callable[[Scope], bool] = _never
@@ -125,7 +125,7 @@ def _unnamed(scope: Scope) -> bool:
 
 
 def _of_process(
-    name: str, kind: Kind, doc: str, get: Callable[[Scope], Texts | None], cost: int, telling: int = 0
+    name: str, kind: ValueKind, doc: str, get: Callable[[Scope], Texts | None], cost: int, telling: int = 0
 ) -> MatchKey:
     """A fact that the system may withhold of a process that is known."""
     unsure: Callable[[Scope], bool] = lambda scope: scope.facts.caller is not None and get(scope) is None  # noqa: E731
@@ -133,7 +133,7 @@ def _of_process(
 
 
 def _of_body(
-    name: str, kind: Kind, doc: str, get: Callable[[Scope], Texts | None], telling: int = 0, **more: Any
+    name: str, kind: ValueKind, doc: str, get: Callable[[Scope], Texts | None], telling: int = 0, **more: Any
 ) -> MatchKey:
     """A fact that a body holds once at most: if it was found, the rest of the body says no other."""
     unsure: Callable[[Scope], bool] = lambda scope: get(scope) is None and scope.body_unknown  # noqa: E731
@@ -154,7 +154,7 @@ MATCH_KEYS: tuple[MatchKey, ...] = (
     MatchKey("process.env", globs_by("variable"), "Variables of its environment as it was started.",
              _env, "process", 3, _env_unread, telling=5),
     MatchKey("process.ancestor", GLOB, "Any name of any of its parents.", _ancestors, "process", 4),
-    MatchKey("client", ListOf(Text(client_pattern, {"description": "An IP address or a network."}), lone=True),
+    MatchKey("client", ListOf(TextOf(client_pattern, {"description": "An IP address or a network."}), lone=True),
              "The client's address or network.", lambda s: _one(s.facts.client_ip), "connection", 4,
              lambda s: s.facts.client_ip is None, names_clients=True, examples=("127.0.0.1", "10.0.0.0/8")),
     MatchKey("proxy_user", GLOB, "The user name in HTTPS_PROXY=http://NAME:x@host:8080.",
@@ -162,7 +162,7 @@ MATCH_KEYS: tuple[MatchKey, ...] = (
     MatchKey("host", one_or_more(host_pattern), "The destination host as the app asked for it.",
              lambda s: _one(s.host), "connection", 1, lambda s: s.host is None, telling=12,
              examples=("api.openai.com",)),
-    MatchKey("route", ListOf(Text(route_pattern, {"description": "/path or METHOD /path."}), lone=True),
+    MatchKey("route", ListOf(TextOf(route_pattern, {"description": "/path or METHOD /path."}), lone=True),
              "Path with or without a method; {name} captures a segment, /**/ is any prefix.",
              lambda s: _one(s.route), "head", 3, telling=13, index_get=_route_or_path,
              examples=("POST /v1/chat/completions", "/**/chat/completions")),

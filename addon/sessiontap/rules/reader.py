@@ -15,7 +15,20 @@ from typing import Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from sessiontap.rules.kinds import Choice, Either, Field, Flag, Json, Kind, ListOf, MapOf, Record, Ref, Text, Whole
+from sessiontap.rules.kinds import (
+    AnyJson,
+    Choice,
+    Either,
+    Flag,
+    Integer,
+    Key,
+    KeyMap,
+    ListOf,
+    MapOf,
+    Ref,
+    TextOf,
+    ValueKind,
+)
 from sessiontap.rules.patterns import Pattern
 from sessiontap.rules.problems import LONGEST_VALUE, MOST_PROBLEMS, Problem, Wrong, closest, quoted, shown
 from sessiontap.rules.schema import DEFINITIONS
@@ -47,7 +60,7 @@ class ReadingEnds(Exception):
 
 
 @dataclass
-class Reader:
+class RulesReader:
     """Reads one file's nodes; `problems` and `places` (key path -> line and column) fill as it goes."""
 
     filename: str
@@ -74,7 +87,7 @@ class Reader:
             self._refuse(node, path, Wrong(f"with its aliases the file has more than {MAX_NODES:,} values"))
             raise ReadingEnds
 
-    def read(self, kind: Kind, node: Node, path: str = "", depth: int = 0) -> Any:
+    def read(self, kind: ValueKind, node: Node, path: str = "", depth: int = 0) -> Any:
         """The value of `node`, `INVALID` where it is not what `kind` wants. Raises ReadingEnds."""
         self.places[path] = _place(node)
         self._count(node, path)
@@ -82,26 +95,26 @@ class Reader:
             return self._refuse(node, path, Wrong(f"this is nested more than {MAX_DEPTH} deep"))
         if not node.tag.startswith(STANDARD):
             return self._refuse(node, path, Wrong(f"the tag {node.tag} means nothing here", "a plain value"))
-        if isinstance(node, ScalarNode) and node.tag == NULL and not node.value and not isinstance(kind, Json):
+        if isinstance(node, ScalarNode) and node.tag == NULL and not node.value and not isinstance(kind, AnyJson):
             return self._refuse(node, path, Wrong("nothing stands here", _expected(kind)))
         match kind:
             case Ref(name):
                 return self.read(DEFINITIONS[name], node, path, depth)
-            case Text(parse):
+            case TextOf(parse):
                 return self._text(parse, node, path, kind)
             case Choice():
                 return self._text(lambda text: _choose(kind, text), node, path, kind)
             case Flag():
                 return self._text(_flag, node, path, kind)
-            case Whole():
+            case Integer():
                 return self._text(lambda text: _whole(kind, text), node, path, kind)
-            case Json():
+            case AnyJson():
                 return self._json(node, path, depth)
             case ListOf():
                 return self._list(kind, node, path, depth)
             case MapOf():
                 return self._map(kind, node, path, depth)
-            case Record():
+            case KeyMap():
                 return self._record(kind, node, path, depth)
             case Either(text, record):
                 return self.read(record if isinstance(node, MappingNode) else text, node, path, depth)
@@ -110,7 +123,7 @@ class Reader:
         self.problem(path, wrong, node.value if isinstance(node, ScalarNode) else None, node)
         return INVALID
 
-    def _text(self, parse: Any, node: Node, path: str, kind: Kind) -> Any:
+    def _text(self, parse: Any, node: Node, path: str, kind: ValueKind) -> Any:
         if not isinstance(node, ScalarNode):
             return self._refuse(node, path, Wrong(f"{_noun(node)} stands here", _expected(kind)))
         try:
@@ -153,7 +166,7 @@ class Reader:
                 values[name] = got
         return values
 
-    def _record(self, kind: Record, node: Node, path: str, depth: int) -> Any:
+    def _record(self, kind: KeyMap, node: Node, path: str, depth: int) -> Any:
         values: dict[str, Any] = {}
         seen = set()
         for name, key, value in self._pairs(node, path, kind):
@@ -168,7 +181,7 @@ class Reader:
                 self.problem(path, Wrong(f"the key {quoted(missing)} is missing"), None, node)
         return values
 
-    def _pairs(self, node: Node, path: str, kind: Kind, fold: bool = False) -> list[tuple[str, ScalarNode, Node]]:
+    def _pairs(self, node: Node, path: str, kind: ValueKind, fold: bool = False) -> list[tuple[str, ScalarNode, Node]]:
         """Keys and values of a map, merge keys worked in; duplicates are problems."""
         if not isinstance(node, MappingNode):
             self._refuse(node, path, Wrong(f"{_noun(node)} stands here", _expected(kind)))
@@ -214,11 +227,11 @@ class Reader:
     def _json(self, node: Node, path: str, depth: int) -> Any:
         """JSON as YAML 1.2 reads it: `No` is text, and texts are templates."""
         if isinstance(node, SequenceNode):
-            return [self.read(Json(), item, f"{path}[{number}]", depth + 1) for number, item in enumerate(node.value)]
+            return [self.read(AnyJson(), item, f"{path}[{n}]", depth + 1) for n, item in enumerate(node.value)]
         if isinstance(node, MappingNode):
             return {
-                name: self.read(Json(), value, _join(path, name), depth + 1)
-                for name, _, value in self._pairs(node, path, Json())
+                name: self.read(AnyJson(), value, _join(path, name), depth + 1)
+                for name, _, value in self._pairs(node, path, AnyJson())
             }
         if isinstance(node, ScalarNode) and not node.style:
             for pattern, value_of in PLAIN_JSON:
@@ -227,7 +240,7 @@ class Reader:
                     if value in (math.inf, -math.inf):
                         return self._refuse(node, path, Wrong(f"{quoted(node.value)} is too large a number"))
                     return value
-        return self._text(parse_template, node, path, Json()) if node.value.strip() else node.value
+        return self._text(parse_template, node, path, AnyJson()) if node.value.strip() else node.value
 
 
 def _place(node: Node) -> tuple[int, int]:
@@ -244,19 +257,19 @@ def _noun(node: Node) -> str:
     return "a list" if isinstance(node, SequenceNode) else f"the value {quoted(node.value)}"
 
 
-def _expected(kind: Kind) -> str:
+def _expected(kind: ValueKind) -> str:
     match kind:
         case Choice(options, _, alone):
             return "one of " + ", ".join((*options, *alone))
         case Flag():
             return "true or false"
-        case Whole(least, only):
+        case Integer(least, only):
             return str(only) if only is not None else f"a whole number from {least}"
         case ListOf(item, lone):
             return _expected(item) + ", or a list" if lone else "a list"
         case MapOf(noun=noun):
             return f"a map of {noun}s" if not noun.endswith("y") else f"a map of {noun[:-1]}ies"
-        case Record(fields):
+        case KeyMap(fields):
             return "a map with " + ", ".join(known.name for known in fields)
         case Either():
             return "text or a map"
@@ -266,7 +279,7 @@ def _expected(kind: Kind) -> str:
             return "text"
 
 
-def _unknown(name: str, kind: Record) -> Wrong:
+def _unknown(name: str, kind: KeyMap) -> Wrong:
     options = [known.name for known in kind.fields]
     guess = closest(name, options)
     if guess is None or guess.casefold() != name.casefold():
@@ -276,7 +289,7 @@ def _unknown(name: str, kind: Record) -> Wrong:
     return Wrong(f"unknown key {quoted(name)}", "one of " + ", ".join(options), guess)
 
 
-def _has(outer: Field, name: str) -> bool:
+def _has(outer: Key, name: str) -> bool:
     inner = outer.kind
     while isinstance(inner, Ref | ListOf | Either):
         match inner:
@@ -286,7 +299,7 @@ def _has(outer: Field, name: str) -> bool:
                 inner = item
             case Either(_, record):
                 inner = record
-    return isinstance(inner, Record) and inner.field(name) is not None
+    return isinstance(inner, KeyMap) and inner.field(name) is not None
 
 
 def _choose(kind: Choice, text: str) -> str:
@@ -306,7 +319,7 @@ def _flag(text: str) -> bool:
     raise Wrong(f"{quoted(text)} is neither", "true or false", guess)
 
 
-def _whole(kind: Whole, text: str) -> int:
+def _whole(kind: Integer, text: str) -> int:
     number = int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
     if number is None or number < kind.least or (kind.only is not None and number != kind.only):
         raise Wrong(f"{quoted(text)} cannot stand here", _expected(kind))

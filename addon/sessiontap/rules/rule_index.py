@@ -15,7 +15,7 @@ from sessiontap.rules.conditions import Condition, Leaf
 from sessiontap.rules.scope import Scope, Texts
 
 
-class Words(NamedTuple):
+class FactIndex(NamedTuple):
     """The index of one fact: whole texts, and starts and ends by their length, each to a mask of rules."""
 
     get: Callable[[Scope], Texts | None]
@@ -28,10 +28,10 @@ class Words(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
+class RuleIndex:
     """`rest` is the mask of the rules that have no word in it."""
 
-    facts: tuple[Words, ...] = ()
+    facts: tuple[FactIndex, ...] = ()
     rest: int = 0
 
     def candidates(self, scope: Scope, *, unknown: bool = False) -> int:
@@ -50,9 +50,9 @@ class Index:
         return mask
 
 
-def index_of(rules: Iterable[tuple[Condition, ...]]) -> Index:
+def index_of(rules: Iterable[tuple[Condition, ...]]) -> RuleIndex:
     """The index of rules, given as the conditions of each."""
-    facts: dict[str, Words] = {}
+    facts: dict[str, FactIndex] = {}
     rest = 0
     for position, conditions in enumerate(rules):
         leaf = _telling(conditions)
@@ -60,7 +60,7 @@ def index_of(rules: Iterable[tuple[Condition, ...]]) -> Index:
             rest |= 1 << position
             continue
         get = leaf.entry.index_get or leaf.get
-        before = facts.get(leaf.key) or Words(get, leaf.unsure, {}, {}, {}, 0)
+        before = facts.get(leaf.key) or FactIndex(get, leaf.unsure, {}, {}, {}, 0)
         facts[leaf.key] = words = before._replace(rules=before.rules | 1 << position)
         for pattern in leaf.patterns:
             if pattern.literal is not None:
@@ -70,7 +70,7 @@ def index_of(rules: Iterable[tuple[Condition, ...]]) -> Index:
             else:
                 table, word = words.ends.setdefault(len(pattern.suffix), {}), pattern.suffix
             table[word] = table.get(word, 0) | 1 << position
-    return Index(tuple(facts.values()), rest)
+    return RuleIndex(tuple(facts.values()), rest)
 
 
 def _telling(conditions: tuple[Condition, ...]) -> Leaf | None:

@@ -9,15 +9,15 @@ from functools import cached_property
 from typing import Any
 
 from sessiontap.rules.conditions import Condition, Leaf, all_of, any_of, every_leaf
-from sessiontap.rules.decision import Effect, Protection
+from sessiontap.rules.decision import CaptureEffect, Protection
 from sessiontap.rules.facts import Facts
 from sessiontap.rules.patterns import Pattern
-from sessiontap.rules.rule_index import Index
+from sessiontap.rules.rule_index import RuleIndex
 from sessiontap.rules.scope import Scope
 from sessiontap.rules.set_keys import Send
 from sessiontap.rules.settings import Setting
 from sessiontap.rules.template import Template
-from sessiontap.rules.variables import Context
+from sessiontap.rules.variables import TemplateContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Gateway:
 
     def key_from(self, proxy_env: Mapping[str, str]) -> str | None:
         """Its key, filled in from the proxy's environment; None where there is none."""
-        return self.key.render(Context(Scope(Facts(None)), proxy_env)) if self.key is not None else None
+        return self.key.render(TemplateContext(Scope(Facts(None)), proxy_env)) if self.key is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class Rules:
     redact_patterns: tuple[str, ...] = ()
     """As written: `re:` and a regular expression, or text as it stands."""
     prices: tuple[Price, ...] = ()
-    index: Index = field(default=Index(), repr=False)
+    index: RuleIndex = field(default=RuleIndex(), repr=False)
 
     def keys(self, proxy_env: Mapping[str, str]) -> tuple[str, ...]:
         """The proxy's own keys: what its environment holds under those names, and the gateways' keys."""
@@ -193,7 +193,7 @@ class Rules:
         return any(leaf.source == "process" for rule in deciding for leaf in every_leaf(rule.conditions))
 
     @cached_property
-    def strictest(self) -> Effect:
+    def strictest(self) -> CaptureEffect:
         """The most that any rule does to protect a call: what is done to one about which the rules cannot be asked."""
         effects = [effect for rule in self.rules if (effect := _effect(rule)) is not None]
         return max(effects, key=STRICTNESS.index, default="full")
@@ -264,14 +264,14 @@ class Rules:
         return ConnectionView(ignore=False, may_reroute=may_reroute)
 
 
-STRICTNESS: tuple[Effect, ...] = ("full", "metadata", "none", "ignore")
+STRICTNESS: tuple[CaptureEffect, ...] = ("full", "metadata", "none", "ignore")
 
 
-def _effect(rule: Rule) -> Effect | None:
+def _effect(rule: Rule) -> CaptureEffect | None:
     return "ignore" if rule.ignore else rule.capture  # type: ignore[return-value]
 
 
-def _is_stricter(effect: Effect, certain: bool, than: Protection | None) -> bool:
+def _is_stricter(effect: CaptureEffect, certain: bool, than: Protection | None) -> bool:
     """Whether a rule's effect counts rather than that of a rule before it; of two alike, one that is certain."""
     if than is None or effect == than.effect:
         return than is None or (certain and bool(than.unknown))

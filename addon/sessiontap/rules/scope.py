@@ -4,7 +4,7 @@ Every fact that a `match` key looks at is a tuple of texts (a process has severa
 tools), None if there is none. `match_keys.py` has the table from keys to facts.
 
 A fact that is not there is one of three: absent (the request has no such header), unknown (nobody can say which process
-it is), or yet to come with the request. `Source` says of each fact which of them it can be.
+it is), or yet to come with the request. `FactSource` says of each fact which of them it can be.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sessiontap.llm.call import Asked
 from sessiontap.rules.facts import Facts
 
 Texts = tuple[str, ...]
-Source = Literal["connection", "process", "head", "top", "body"]
+FactSource = Literal["connection", "process", "head", "top", "body"]
 """What tells a fact: the connection itself, a look at its process, the request's head, or its body as well, of which
 `top` is a part that holds the fact whole."""
 

@@ -12,8 +12,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sessiontap import dialects, gateways
-from sessiontap.rules.kinds import Choice, Json, Kind, ListOf, MapOf, Text, Whole
-from sessiontap.rules.settings import Constant, Content, JsonValue, Ladder, Line, PathLine, Setting
+from sessiontap.rules.kinds import AnyJson, Choice, Integer, ListOf, MapOf, TextOf, ValueKind
+from sessiontap.rules.settings import (
+    Constant,
+    Content,
+    JsonValue,
+    Ladder,
+    PathLine,
+    Setting,
+    TextLine,
+)
 from sessiontap.rules.texts import DURATION, ID, TEMPLATE, WORD, header_glob, header_name, settable_header
 
 
@@ -22,7 +30,7 @@ class SetKey:
     """One key of a rule that sets something. A dot stands in the name of a key within a map of keys."""
 
     name: str
-    kind: Kind
+    kind: ValueKind
     doc: str
     """For editors: what it sets."""
     content: Callable[[Any], Content]
@@ -68,7 +76,7 @@ GATEWAY_KINDS = tuple(gateways.KINDS)
 
 SET_KEYS: tuple[SetKey, ...] = (
     SetKey("session.name", TEMPLATE,
-           "The session's name. Default: the agent's, else the process's, else proxy user or host.", Line,
+           "The session's name. Default: the agent's, else the process's, else proxy user or host.", TextLine,
            is_more=False),
     SetKey("session.id", ListOf(ID, lone=True),
            "Where the id comes from, or a ladder of which the first that yields is used.", Ladder, is_more=False,
@@ -77,18 +85,18 @@ SET_KEYS: tuple[SetKey, ...] = (
            is_more=False, examples=("/plan/${model}",)),
     SetKey("session.idle", DURATION, "For generated ids: after this long without a call the next starts a new session.",
            Constant, is_more=False),
-    SetKey("session.max_calls", Whole(1), "For generated ids: after this many calls the next starts a new session.",
+    SetKey("session.max_calls", Integer(1), "For generated ids: after this many calls the next starts a new session.",
            Constant, is_more=False),
-    SetKey("user", TEMPLATE, "The user's id.", Line, late=True, is_more=False),
-    SetKey("properties", MapOf(TEMPLATE, header_name, True, "property"), "Custom properties.", Line, late=True,
+    SetKey("user", TEMPLATE, "The user's id.", TextLine, late=True, is_more=False),
+    SetKey("properties", MapOf(TEMPLATE, header_name, True, "property"), "Custom properties.", TextLine, late=True,
            each="key", is_more=False),
-    SetKey("tags", ListOf(TEMPLATE, lone=True), "Tags; those of several rules add up.", Line, late=True, each="item",
-           is_more=False),
-    SetKey("state", MapOf(Json(), None, False, "key"), "TraceForge state: JSON, at most 10,240 bytes.", JsonValue,
+    SetKey("tags", ListOf(TEMPLATE, lone=True), "Tags; those of several rules add up.", TextLine, late=True,
+           each="item", is_more=False),
+    SetKey("state", MapOf(AnyJson(), None, False, "key"), "TraceForge state: JSON, at most 10,240 bytes.", JsonValue,
            late=True, each="key", is_more=False),
-    SetKey("headers.set", MapOf(TEMPLATE, settable_header, True, "header"), "Request headers to set.", Line, late=True,
-           each="key", is_more=False),
-    SetKey("headers.remove", ListOf(Text(header_glob), lone=True), "Request headers to remove: names with * and ?.",
+    SetKey("headers.set", MapOf(TEMPLATE, settable_header, True, "header"), "Request headers to set.", TextLine,
+           late=True, each="key", is_more=False),
+    SetKey("headers.remove", ListOf(TextOf(header_glob), lone=True), "Request headers to remove: names with * and ?.",
            Constant, late=True, each="item", is_more=False),
     SetKey("send", SEND, "Dialects to write; none: record only; auto: what the destination is known to read.",
            lambda given: Constant(send_of(given)), is_more=False),

@@ -13,13 +13,13 @@ from sessiontap.rules.decision import Rung
 from sessiontap.rules.path import path_of
 from sessiontap.rules.template import MAX_TEXT, Template, printable
 from sessiontap.rules.texts import ID_SOURCES
-from sessiontap.rules.variables import Context
+from sessiontap.rules.variables import TemplateContext
 
 
 class Content(Protocol):
     """The value of a setting before a call is known. A missing variable renders to None."""
 
-    def render(self, context: Context) -> Any: ...
+    def render(self, context: TemplateContext) -> Any: ...
     def templates(self) -> Iterator[Template]: ...
 
 
@@ -27,7 +27,7 @@ class Content(Protocol):
 class Constant:
     value: Any
 
-    def render(self, context: Context) -> Any:
+    def render(self, context: TemplateContext) -> Any:
         return self.value
 
     def templates(self) -> Iterator[Template]:
@@ -35,12 +35,12 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TextLine:
     """A text on one line, without control characters."""
 
     template: Template
 
-    def render(self, context: Context) -> str | None:
+    def render(self, context: TemplateContext) -> str | None:
         text = self.template.render(context)
         return printable(text)[:MAX_TEXT].strip() or None if text is not None else None
 
@@ -52,7 +52,7 @@ class Line:
 class PathLine:
     template: Template
 
-    def render(self, context: Context) -> str | None:
+    def render(self, context: TemplateContext) -> str | None:
         pieces = self.template.pieces(context)
         return (path_of(pieces)[:MAX_TEXT].rstrip("/") or "/") if pieces is not None else None
 
@@ -66,7 +66,7 @@ class Ladder:
 
     rungs: tuple[Template | str, ...]
 
-    def render(self, context: Context) -> tuple[Rung, ...] | None:
+    def render(self, context: TemplateContext) -> tuple[Rung, ...] | None:
         found = []
         for rung in self.rungs:
             if isinstance(rung, Template):
@@ -89,7 +89,7 @@ class JsonValue:
 
     value: Any
 
-    def render(self, context: Context) -> tuple[Any] | None:
+    def render(self, context: TemplateContext) -> tuple[Any] | None:
         try:
             return (_filled(self.value, context),)
         except LookupError:
@@ -99,7 +99,7 @@ class JsonValue:
         yield from _templates(self.value)
 
 
-def _filled(value: Any, context: Context) -> Any:
+def _filled(value: Any, context: TemplateContext) -> Any:
     """Raises `LookupError` if a variable is missing."""
     if isinstance(value, Template):
         text = value.render(context)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from sessiontap.rules.problems import Wrong, closest, quoted
-from sessiontap.rules.variables import FAMILIES, VARIABLES, Context, Variable, pick
+from sessiontap.rules.variables import FAMILIES, VARIABLES, TemplateContext, Variable, pick
 
 EXPECTED = "${name}, ${name:-default} or ${pick(a,b)}; a plain dollar is $$"
 
@@ -30,7 +30,7 @@ UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class Placeholder:
     """One `${...}`."""
 
     name: str
@@ -52,7 +52,7 @@ class Value:
         """It is known only once the session is."""
         return bool(self.options) or (self.variable is not None and self.variable.of_session)
 
-    def get(self, context: Context) -> str | None:
+    def get(self, context: TemplateContext) -> str | None:
         if self.options:
             return pick(self.options, context.session)
         got = context.captures.get(self.name)
@@ -65,9 +65,9 @@ class Value:
 class Template:
     text: str
     """As written in the file."""
-    parts: tuple[str | Value, ...]
+    parts: tuple[str | Placeholder, ...]
 
-    def pieces(self, context: Context) -> list[tuple[str, bool]] | None:
+    def pieces(self, context: TemplateContext) -> list[tuple[str, bool]] | None:
         """The rendered parts, each with whether it is a value, or None where one is missing."""
         out = []
         for part in self.parts:
@@ -77,14 +77,14 @@ class Template:
             out.append((got, not isinstance(part, str)))
         return out
 
-    def render(self, context: Context) -> str | None:
+    def render(self, context: TemplateContext) -> str | None:
         pieces = self.pieces(context)
         return None if pieces is None else "".join(piece for piece, _ in pieces)
 
-    def values(self) -> Iterator[Value]:
+    def values(self) -> Iterator[Placeholder]:
         """Every `${...}` in it, those in defaults too."""
         for part in self.parts:
-            if isinstance(part, Value):
+            if isinstance(part, Placeholder):
                 yield part
                 if part.default is not None:
                     yield from part.default.values()
@@ -112,7 +112,7 @@ def parse_template(text: str) -> Template:
     return Template(text, _parse(text, 0, depth=0)[0])
 
 
-def check_name(value: Value, captured: frozenset[str]) -> None:
+def check_name(value: Placeholder, captured: frozenset[str]) -> None:
     """Raises `Wrong` where `value` names no variable and nothing in `captured` (what the rule's match gives)."""
     if value.options or value.name in captured or value.variable is not None:
         return
@@ -125,9 +125,9 @@ def check_name(value: Value, captured: frozenset[str]) -> None:
     raise Wrong(f"unknown variable {quoted(value.name)}", f"one of {shown} or a named group of the rule's match", guess)
 
 
-def _parse(text: str, position: int, depth: int) -> tuple[tuple[str | Value, ...], int]:
+def _parse(text: str, position: int, depth: int) -> tuple[tuple[str | Placeholder, ...], int]:
     """Up to the end of the text, or of the default that a `}` closes."""
-    parts: list[str | Value] = []
+    parts: list[str | Placeholder] = []
     plain: list[str] = []
     while position < len(text):
         if text.startswith("$$", position):
@@ -149,21 +149,21 @@ def _parse(text: str, position: int, depth: int) -> tuple[tuple[str | Value, ...
     return tuple(parts), position
 
 
-def _parse_value(text: str, start: int, depth: int) -> tuple[Value, int]:
+def _parse_value(text: str, start: int, depth: int) -> tuple[Placeholder, int]:
     chosen = _PICK.match(text, start)
     if chosen is not None:
         options = tuple(option.strip() for option in chosen[1].split(","))
         if not all(options):
             raise Wrong(f"{quoted(chosen[0])} has an empty choice", EXPECTED)
-        return Value(f"pick({','.join(options)})", options=options), chosen.end()
+        return Placeholder(f"pick({','.join(options)})", options=options), chosen.end()
     head = _HEAD.match(text, start)
     if head is None or not all(head[1].split(".")):
         raise Wrong(f"{quoted(text[start : start + 100])} is no variable", EXPECTED)
     if head[2] == "}":
-        return Value(head[1]), head.end()
+        return Placeholder(head[1]), head.end()
     if depth == MAX_NESTING:
         raise Wrong(f"{quoted(text)} has more than {MAX_NESTING} defaults within defaults", EXPECTED)
     parts, end = _parse(text, head.end(), depth + 1)
     if end == len(text):
         raise Wrong(f"{quoted(text[start : start + 100])} is not closed", "a closing brace")
-    return Value(head[1], Template(text[head.end() : end], parts)), end + 1
+    return Placeholder(head[1], Template(text[head.end() : end], parts)), end + 1

@@ -11,7 +11,7 @@ from sessiontap.duration import seconds
 from sessiontap.header_edit import CONNECTION_HEADERS
 from sessiontap.linear_regex import BytesRegex, RegexError
 from sessiontap.llm.call import OPERATIONS
-from sessiontap.rules.kinds import ListOf, MapOf, Ref, Text
+from sessiontap.rules.kinds import ListOf, MapOf, Ref, TextOf
 from sessiontap.rules.patterns import Pattern, header_pattern, host_pattern, text_pattern
 from sessiontap.rules.problems import Wrong, closest, quoted
 from sessiontap.rules.template import Template, parse_template
@@ -142,17 +142,17 @@ def model_pattern(text: str) -> Pattern:
 GLOB_SCHEMA = {"description": "A glob with * and ?, or re: and a regular expression."}
 TEMPLATE_SCHEMA = {"description": "Text with ${variables}; ${name:-default} where one may be missing."}
 
-WORD = Text(word)
+WORD = TextOf(word)
 GLOB = Ref("glob")
 TEMPLATE = Ref("template")
-ID = Text(id_source, {"description": "A source of ids, a template or a literal id.", "examples": list(ID_SOURCES)})
-DOLLARS = Text(dollars, {"type": "number", "minimum": 0, "description": "US dollars per million tokens."})
-DURATION = Text(duration, {"pattern": f"^{DURATION_SYNTAX}$", "description": DURATION_EXPECTED})
+ID = TextOf(id_source, {"description": "A source of ids, a template or a literal id.", "examples": list(ID_SOURCES)})
+DOLLARS = TextOf(dollars, {"type": "number", "minimum": 0, "description": "US dollars per million tokens."})
+DURATION = TextOf(duration, {"pattern": f"^{DURATION_SYNTAX}$", "description": DURATION_EXPECTED})
 
 
 def one_or_more(parse: Any, **json: Any) -> ListOf:
     """One pattern or a list of which any may match."""
-    return ListOf(Text(parse, {**GLOB_SCHEMA, **json}), lone=True)
+    return ListOf(TextOf(parse, {**GLOB_SCHEMA, **json}), lone=True)
 
 
 def globs_by(noun: str, key: Any = None, fold: bool = False) -> MapOf:

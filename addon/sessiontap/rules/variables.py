@@ -19,7 +19,7 @@ from sessiontap.rules.scope import Scope, scalar_text
 
 
 @dataclass(slots=True)
-class Context:
+class TemplateContext:
     """What a template is filled in from."""
 
     scope: Scope
@@ -33,13 +33,13 @@ class Variable:
     """`get` takes the context and, for a family (`env.X`), what stands behind the dot."""
 
     doc: str
-    get: Callable[[Context, str], str | None]
+    get: Callable[[TemplateContext, str], str | None]
     of_session: bool = False
     """Known only once the session is: not in `session.name` and `session.id`."""
 
 
-def _caller(get: Callable[[Caller], object]) -> Callable[[Context, str], str | None]:
-    def text(context: Context, _: str) -> str | None:
+def _caller(get: Callable[[Caller], object]) -> Callable[[TemplateContext, str], str | None]:
+    def text(context: TemplateContext, _: str) -> str | None:
         caller = context.scope.facts.caller
         value = get(caller) if caller is not None else None
         return None if value is None else str(value)
@@ -47,16 +47,16 @@ def _caller(get: Callable[[Caller], object]) -> Callable[[Context, str], str | N
     return text
 
 
-def _session(get: Callable[[SessionFacts], object]) -> Callable[[Context, str], str | None]:
+def _session(get: Callable[[SessionFacts], object]) -> Callable[[TemplateContext, str], str | None]:
     return lambda context, _: None if context.session is None else str(get(context.session))
 
 
-def _date(context: Context, _: str) -> str:
+def _date(context: TemplateContext, _: str) -> str:
     moment = context.scope.facts.time
     return datetime.fromtimestamp(time.time() if moment is None else moment / 1e9, UTC).strftime("%Y-%m-%d")
 
 
-def _tool_result(context: Context, _: str) -> str | None:
+def _tool_result(context: TemplateContext, _: str) -> str | None:
     asked = context.scope.asked
     return asked.tool_results[0] if asked is not None and asked.tool_results else None
 
@@ -84,12 +84,12 @@ VARIABLES: dict[str, Variable] = {
 }
 
 
-def _env(context: Context, key: str) -> str | None:
+def _env(context: TemplateContext, key: str) -> str | None:
     caller = context.scope.facts.caller
     return caller.env.get(key) if caller is not None else None
 
 
-def _header(context: Context, key: str) -> str | None:
+def _header(context: TemplateContext, key: str) -> str | None:
     values = context.scope.headers.get(key.lower())
     return values[0] if values else None
 

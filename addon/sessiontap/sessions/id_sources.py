@@ -33,7 +33,7 @@ from ipaddress import ip_address
 
 from sessiontap.callers.caller import Caller, Process
 from sessiontap.llm.call import Agent
-from sessiontap.rules.decision import Decision, Rung, Source
+from sessiontap.rules.decision import Decision, IdSource, Rung
 
 CLIENT_IDLE = 30 * 60.0
 """Seconds."""
@@ -57,7 +57,7 @@ class ClientConnection:
 class SessionEvidence:
     """Evidence for the session of a call. `given`: somebody chose the id, it is not generated."""
 
-    source: Source
+    source: IdSource
     value: str
     given: bool = False
     idle: float | None = None

@@ -16,7 +16,7 @@ from sessiontap.cli.output import line, note, write, write_json
 from sessiontap.cli.units import plural
 
 if TYPE_CHECKING:
-    from sessiontap.rules import Explanation, Problem, Rules, Verdict
+    from sessiontap.rules import Explanation, Problem, Rules, RuleVerdict
 
 CHECK_EXAMPLES = ("sessiontap rules check", "sessiontap rules check work.yaml --json")
 EXPLAIN_EXAMPLES = ("sessiontap rules explain @1", "sessiontap rules explain 019a7c31-5e0b --rules new.yaml")
@@ -127,7 +127,7 @@ def _explained(explanation: Explanation) -> str:
     return "".join(line(text) + "\n" for text in lines)
 
 
-def _verdict(verdict: Verdict) -> list[str]:
+def _verdict(verdict: RuleVerdict) -> list[str]:
     ends = {"final": ", final", "ignore": ", ignore", None: ""}[verdict.ends]
     lines = [f"{verdict.outcome:<12}{verdict.rule} (line {verdict.line}{ends})"]
     for check in verdict.checks:
