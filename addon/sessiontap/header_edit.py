@@ -22,9 +22,9 @@ class Edit:
     action: Literal["set", "remove", "keep", "withhold"]
     header: str
     old: str | None = None
-    """What the app sent; several fields of one name are joined by `, `."""
+    """The value that the app sent; several fields of one name are joined by `, `."""
     new: str | None = None
-    """What is written, or (`keep`, `withhold`) would have been."""
+    """The value that is written, or (`keep`, `withhold`) would have been."""
     rule: str | None = None
     """The label of the rule that wished it, or a short reason."""
 

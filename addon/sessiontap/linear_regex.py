@@ -67,7 +67,7 @@ class Meter:
     _since: float = 0.0
 
     def exhausted(self) -> bool:
-        """Whether the share of this period is used up."""
+        """True if the share of this period is used up."""
         if self._spent < self.share:
             return False
         if time.monotonic() - self._since > self.period:
@@ -155,7 +155,7 @@ class BytesRegex:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """What could not be searched in time, as a match."""
+    """The text that could not be searched in time, as a match."""
 
     first: int
     last: int

@@ -35,7 +35,7 @@ class Upstream:
     via_proxy: bool = False
     """Another proxy stands between this one and the server."""
     authorities: tuple[str, ...] = ()
-    """What the request says in Host and :authority."""
+    """The names in the request's Host and :authority."""
 
     def rerouted(self, scheme: str, host: str, port: int) -> Upstream:
         """The same call on its way to a gateway."""
@@ -81,7 +81,7 @@ def why_not_for(client_is_local: bool, is_named: bool) -> str | None:
 
 @lru_cache(maxsize=1024)
 def is_local(client: str | None, proxy: str | None, has_process: bool) -> bool:
-    """Whether a client is on this machine: its process was found here, or its address is loopback or the very one at
+    """True if a client is on this machine: its process was found here, or its address is loopback or the very one at
     which it reached the proxy. `client` and `proxy` are the two ends of its connection."""
     if has_process:
         return True
@@ -90,7 +90,7 @@ def is_local(client: str | None, proxy: str | None, has_process: bool) -> bool:
 
 @lru_cache(maxsize=1024)
 def is_loopback(host: str) -> bool:
-    """Whether a host is `localhost` or a loopback address. Other names are not: what they stand for is DNS's to say."""
+    """True if a host is `localhost` or a loopback address. Other names are not: what they stand for is DNS's to say."""
     host = host.lower().rstrip(".")
     if host == "localhost":
         return True
@@ -102,7 +102,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_plain_beyond_loopback(url: str) -> bool:
-    """Whether calls to `url` leave this machine in plain HTTP. A URL that cannot be read counts."""
+    """True if calls to `url` leave this machine in plain HTTP. A URL that cannot be read counts."""
     try:
         at = urlsplit(url)
         return at.scheme != "https" and not is_loopback(at.hostname or "")

@@ -7,7 +7,7 @@ import pytest
 from tests.redaction.made_up import FORMS, NAMES, TOKEN, given
 
 from sessiontap.redaction import Redactor, logprobs, replacer
-from sessiontap.redaction.names import strength
+from sessiontap.redaction.credential_names import strength
 
 REDACTOR = Redactor(b"k" * 32)
 SECRET = "Xq7vB2nM4kL9pR3tW8yZ1cD6fG5hJ0s"

@@ -456,7 +456,7 @@ OWN = [
 @pytest.mark.parametrize("place", ["{}", 'wrong key: "{}".', "a{}b", "?k={}"])
 @pytest.mark.parametrize(("name", "value", "secret"), OWN, ids=[f"{name} {value[:6]}" for name, value, _ in OWN])
 def test_a_calls_own_credentials_are_found_anywhere(redactor, name, value, secret, place):
-    knowing = redactor.knowing([("accept", "*/*"), (name, value)], "https://h.example/")
+    knowing = redactor.with_credentials([("accept", "*/*"), (name, value)], "https://h.example/")
 
     for written in (secret, quote(secret, safe=""), secret.replace("/", "\\/")):
         text = place.format(written)
@@ -468,7 +468,8 @@ def test_a_calls_own_credentials_are_found_anywhere(redactor, name, value, secre
 
 
 def test_own_credentials_of_urls_and_environments(redactor):
-    knowing = redactor.knowing([], f"https://h.example/?key={SHAPELESS}", {"DB_PASSWORD": "correct-Horse-9-battery"})
+    env = {"DB_PASSWORD": "correct-Horse-9-battery"}
+    knowing = redactor.with_credentials([], f"https://h.example/?key={SHAPELESS}", env)
 
     assert hidden(knowing.text(f"no such key: {SHAPELESS}"), SHAPELESS)
     assert hidden(knowing.header("x-error", "bad correct-Horse-9-battery"), "correct-Horse-9-battery")
@@ -477,7 +478,7 @@ def test_own_credentials_of_urls_and_environments(redactor):
 
 @pytest.mark.parametrize("word", ["ollama", "not-needed", "sk-none", "theme-dark", "1234567890123456"])
 def test_a_placeholder_does_not_take_its_word_out_of_prompts(redactor, word):
-    knowing = redactor.knowing([("Authorization", f"Bearer {word}"), ("cookie", f"a={word}")], "https://h.example/")
+    knowing = redactor.with_credentials([("Authorization", f"Bearer {word}"), ("cookie", f"a={word}")], "https://h.example/")
 
     assert knowing.body(f"we run {word} here".encode()) == f"we run {word} here".encode()
 
@@ -538,7 +539,7 @@ def test_what_is_remembered_of_windows_is_bounded_by_what_they_hold(redactor, mo
     windows = redactor._replacer._windows
     for start in range(0, 8_000, 2_000):
         own = Headers([("x-api-key", f"own-{start}-Ab3dE5gH7jK9mN1p")])
-        knowing = redactor.knowing(own, "https://llm.example/", {})
+        knowing = redactor.with_credentials(own, "https://llm.example/", {})
         knowing.body(b" ".join(b"password=aB3dE%09d" % number for number in range(start, start + 2_000)))
         assert windows.hits == sum(map(len, windows._found.values())) <= 3_000
     assert windows.hits > 1_000

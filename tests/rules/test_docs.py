@@ -15,8 +15,8 @@ from sessiontap import dialects, gateways
 from sessiontap.rules import json_schema, load_text
 from sessiontap.rules.kinds import Either, KeyMap
 from sessiontap.rules.schema import DEFINITIONS, FILE, GATEWAY, HOST, MATCH, PRICE, REDACT, RULE, SESSION
-from sessiontap.rules.texts import ID_SOURCES
-from sessiontap.rules.variables import FAMILIES, VARIABLES
+from sessiontap.rules.template_variables import FAMILIES, VARIABLES
+from sessiontap.rules.text_values import ID_SOURCES
 
 REFERENCE = (Path(__file__).parents[2] / "docs" / "rules.md").read_text("utf-8")
 ROWS = REFERENCE.splitlines()

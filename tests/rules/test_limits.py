@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sessiontap.rules import RulesError, load_file, load_text
+from sessiontap.rules.load import MAX_BYTES
 from sessiontap.rules.problems import MOST_PROBLEMS, MOST_SHOWN
-from sessiontap.rules.source import MAX_BYTES
 
 MANY = 15_000
 LAUGHS = "".join(f"x{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))

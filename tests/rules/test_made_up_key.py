@@ -10,9 +10,9 @@ MATCH_KEY = """
     MatchKey("referer", GLOB, "The page that asks.", lambda s: s.headers.get("referer"), "head", 4, telling=5,
              holds_prose=True),"""
 SET_KEYS = """
-    SetKey("session.team", TEMPLATE, "The team's name.", Line, late=True),
-    SetKey("budget", Whole(1), "The most that a call may cost.", Constant),
-    SetKey("notes", MapOf(TEMPLATE), "Notes by name.", Line, late=True, each="key"),"""
+    SetKey("session.team", TEMPLATE, "The team's name.", TextLine, late=True),
+    SetKey("budget", Integer(1), "The most that a call may cost.", Constant),
+    SetKey("notes", MapOf(TEMPLATE), "Notes by name.", TextLine, late=True, each="key"),"""
 
 MATCHED = """
     from sessiontap.exchange import Headers, Request

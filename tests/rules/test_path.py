@@ -7,7 +7,7 @@ from sessiontap.llm.call import Agent, Asked, Call, Endpoint
 from sessiontap.rules.path import default_path, path_of
 from sessiontap.rules.scope import Scope
 from sessiontap.rules.template import parse_template
-from sessiontap.rules.variables import TemplateContext
+from sessiontap.rules.template_variables import TemplateContext
 
 
 @pytest.mark.parametrize(

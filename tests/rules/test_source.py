@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sessiontap.rules import RulesError, load_file
-from sessiontap.rules.source import MAX_BYTES, read_source
+from sessiontap.rules.load import MAX_BYTES, read_source
 
 AS_ROOT = os.geteuid() == 0 if hasattr(os, "geteuid") else False
 

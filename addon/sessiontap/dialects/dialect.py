@@ -64,7 +64,7 @@ class OwnKey(NamedTuple):
 
     header: str
     server: str
-    """What people call the server."""
+    """The server's name, for people."""
     edit: Callable[[str, str | None, Mapping[str, str], str | None], Edit | None]
     """Takes the host, the header's value as the app sent it, the proxy's environment, and why the call may not carry
     the proxy's key (None: it may). Returns the edit; None if the call needs none."""

@@ -1,4 +1,4 @@
-"""What may stand in a header: names that are tokens, values of printable ASCII.
+"""The text that may stand in a header: names that are tokens, values of printable ASCII.
 
 Readers decode header bytes differently (Helicone's cloud as UTF-8, Node as Latin-1), so what we write is ASCII. A
 letter that is an ASCII letter with marks loses them (`Übersicht` -> `Ubersicht`), typographic signs become plain ones,
@@ -26,7 +26,7 @@ _PLAIN = dict(pair.split("=") for pair in f"{_LETTERS} {_SIGNS}".split(" "))
 
 
 def is_token(name: str) -> bool:
-    """Whether `name` is a header field's name (RFC 9110, 5.6.2)."""
+    """True if `name` is a header field's name (RFC 9110, 5.6.2)."""
     return _TOKEN.match(name) is not None
 
 

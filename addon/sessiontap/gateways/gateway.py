@@ -26,7 +26,7 @@ class GatewayCall:
     provider: str | None = None
     """The host's."""
     url: str | None = None
-    """Where a gateway of one's own is; None: the kind's own address."""
+    """The address of a gateway of one's own; None: the kind's own address."""
     key: str | None = None
     """The key of a gateway of one's own; None: the proxy's variable."""
     proxy_env: Mapping[str, str] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class GatewayCall:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a call goes instead of its own host."""
+    """The way of a call to another host than its own."""
 
     scheme: str
     host: str
@@ -48,7 +48,7 @@ class Route:
     edits: tuple[Edit, ...] = ()
     """Headers that the gateway needs: its auth, its target."""
     notes: tuple[str, ...] = ()
-    """What the user should know, though the call goes."""
+    """Things that the user should know, though the call goes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from sessiontap.exchange import Headers
 
 _SIGNED_HEADERS = re.compile(r"\bSignedHeaders=([^,\s]+)", re.IGNORECASE)
 _ALWAYS = frozenset({"authorization", "host", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"})
-"""What makes the signature, named in it or not."""
+"""Headers of the signature itself, named in it or not."""
 
 
 def signed_headers(headers: Headers, target: str = "") -> frozenset[str]:
-    """Lower-case names of the headers that must not change; empty where the request is not signed.
+    """Lower-case names of the headers that must not change; empty if the request is not signed.
 
     `target` is the request's path and query.
     """

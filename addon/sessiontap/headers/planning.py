@@ -41,7 +41,7 @@ class OutgoingCall(NamedTuple):
     headers: Headers
     """The app's own."""
     host: str
-    """Where the call goes: the gateway's host if it is rerouted."""
+    """The host that the call goes to: the gateway's host if it is rerouted."""
     provider: str | None = None
     """That host's provider."""
     target: str = "/"

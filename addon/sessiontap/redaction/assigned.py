@@ -1,9 +1,9 @@
 r"""Values that a credential's name is given in a text: `.env` files, JSON, YAML, code, command lines, prose.
 
 Coding agents read such files all day. A search for a handful of words (`_WORD`) finds where a name may stand; what
-follows must be a separator (`_SEPARATOR`) and a value; `names.py` says whether the name is one, `values.py` whether the
-value is. Text may be JSON, and JSON within JSON: quotes and line ends are then written with
-backslashes, and a value ends where its own string or the one around it ends, so that JSON stays JSON.
+follows must be a separator (`_SEPARATOR`) and a value; `credential_names.py` tells the names, `values.py` the values.
+Text may be JSON, and JSON within JSON: quotes and line ends are then written with backslashes, and a value ends at the
+end of its own string or of the one around it, so that JSON stays JSON.
 
 The time is linear in the text: every pattern is bounded or possessive, and the end of a run of letters is looked for
 once, however many names stand in it.
@@ -17,7 +17,7 @@ from typing import Any
 
 import re2
 
-from sessiontap.redaction.names import strength
+from sessiontap.redaction.credential_names import strength
 from sessiontap.redaction.patterns import Hit
 from sessiontap.redaction.values import Form, is_secret
 
@@ -97,7 +97,7 @@ def find(text: bytes, start: int, end: int, reach: int) -> Iterator[Hit]:
 
 
 class _Bare:
-    """Where unquoted values end. The end of one run of letters is looked for once."""
+    """The ends of unquoted values. The end of one run of letters is looked for once."""
 
     def __init__(self, text: bytes, reach: int) -> None:
         self._text = text
@@ -162,7 +162,7 @@ def _name(text: bytes, found: int, end: int) -> tuple[str, int]:
 
 
 def _fits(how: str, name: str, before: bytes, text: bytes, end: int) -> bool:
-    """Whether the separator may stand between this name and a value."""
+    """True if the separator may stand between this name and a value."""
     if how == "pair":
         return _CALL.search(before) is not None
     if how == "word":
@@ -175,7 +175,7 @@ def _fits(how: str, name: str, before: bytes, text: bytes, end: int) -> bool:
 
 
 def _closing(text: bytes, at: int, quote: bytes, reach: int) -> int:
-    r"""Where the value ends that `quote` opened: at its own quote, or where the string around it or its line ends.
+    r"""The end of the value that `quote` opened: at its own quote, or where the string around it or its line ends.
 
     A quote in a string within n strings is written with 2**n - 1 backslashes, one within that with more.
     """
@@ -210,7 +210,7 @@ def _whole_escapes(text: bytes, at: int, end: int) -> int:
 
 
 def _cut(text: bytes, at: int, stop: int, direct: bool) -> int:
-    """Where an unquoted value ends: before the next parameter, without the sentence's own signs."""
+    """The end of an unquoted value: before the next parameter, without the sentence's own signs."""
     found = (_NEXT_PARAMETER if direct else _NEXT).search(text, at, stop)
     end = found.start() if found else stop
     signs = b".,;:" if direct else b".,;:)]}!?"

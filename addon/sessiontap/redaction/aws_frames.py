@@ -24,21 +24,21 @@ _STRING = 7
 
 
 @dataclass(slots=True)
-class _Frame:
+class _EventFrame:
     headers: bytes
     payload: bytes
     whole: bool
     """Has lengths and checksums around it."""
     inner: tuple[int, int] | None = None
-    """Where base64 lies in the payload."""
+    """The position of base64 in the payload."""
     strings: list[tuple[int, int]] = field(default_factory=list)
-    """Where strings lie in the headers."""
+    """The positions of strings in the headers."""
 
 
-class Framed:
+class EventStreamBody:
     """An event-stream body. `texts` are all payloads in order, then all strings of headers."""
 
-    def __init__(self, frames: Sequence[_Frame]) -> None:
+    def __init__(self, frames: Sequence[_EventFrame]) -> None:
         self._frames = frames
         self.texts = [_text(frame) for frame in frames]
         self.texts += [frame.headers[start:end] for frame in frames for start, end in frame.strings]
@@ -58,7 +58,7 @@ class Framed:
         return b"".join(made)
 
 
-def take_apart(body: bytes) -> Framed | None:
+def take_apart(body: bytes) -> EventStreamBody | None:
     """None: the body is none of these."""
     if body[:1] != b"\0" or _length(body, 0) is None:
         return None
@@ -74,19 +74,19 @@ def take_apart(body: bytes) -> Framed | None:
         at = end
     if at < len(body):
         frames.append(_frame(b"", body[at:], whole=False))
-    return Framed(frames)
+    return EventStreamBody(frames)
 
 
 def _length(body: bytes, at: int) -> tuple[int, int] | None:
-    """Those of the frame and of its headers; None where none begins."""
+    """Those of the frame and of its headers; None if none begins."""
     if len(body) - at < _PRELUDE.size:
         return None
     total, headers, crc = _PRELUDE.unpack_from(body, at)
     return (total, headers) if zlib.crc32(body[at : at + 8]) == crc and total >= _AROUND + headers else None
 
 
-def _frame(headers: bytes, payload: bytes, whole: bool) -> _Frame:
-    frame = _Frame(headers, payload, whole, strings=_strings(headers))
+def _frame(headers: bytes, payload: bytes, whole: bool) -> _EventFrame:
+    frame = _EventFrame(headers, payload, whole, strings=_strings(headers))
     if match := _BYTES.search(payload):
         start, end = match.span(1)
         frame.inner = start, end if whole else end - (end - start) % 4
@@ -113,7 +113,7 @@ def _strings(headers: bytes) -> list[tuple[int, int]]:
     return found if at == len(headers) else []
 
 
-def _text(frame: _Frame) -> bytes:
+def _text(frame: _EventFrame) -> bytes:
     if frame.inner is not None:
         try:
             return base64.b64decode(frame.payload[slice(*frame.inner)], validate=True)
@@ -122,7 +122,7 @@ def _text(frame: _Frame) -> bytes:
     return frame.payload
 
 
-def _payload(frame: _Frame, text: bytes) -> bytes:
+def _payload(frame: _EventFrame, text: bytes) -> bytes:
     if frame.inner is None:
         return text
     start, end = frame.inner

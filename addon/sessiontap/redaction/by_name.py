@@ -11,7 +11,7 @@ import re
 from urllib.parse import unquote_to_bytes
 
 from sessiontap.redaction import call_secrets, patterns
-from sessiontap.redaction.names import strength
+from sessiontap.redaction.credential_names import strength
 from sessiontap.redaction.replacer import SHORTEST, Replacer
 from sessiontap.redaction.values import is_secret
 
@@ -25,14 +25,14 @@ HEADER_ENDS = (
     "-token", "_token", "-api-key", "_api_key", "-apikey", "-secret", "-secret-key", "-access-key", "-auth-key",
     "-subscription-key", "-password", "-authorization", "-credential", "-credentials", "-jwt",
 )  # fmt: skip
-"""What the name of a credential's header may end with: the vendors' own ones."""
+"""Endings of the names of headers that hold credentials: the vendors' own ones."""
 NAMED = re.compile(
     r"(?:api|access|secret|private|subscription|account|auth|master|signing|encryption)[_.-]?key(?:[_.-]?id)?$"
     r"|(?:^|[_.-])(?:token|secret|password|passwd|passphrase|credentials?|pat|jwt|cookie|authorization|auth)$"
     r"|(?:Token|Secret|Password)$|(?:access|refresh|auth|id|bot)token$|^apikey$|clientsecret$",
     re.IGNORECASE,
 )
-"""What a credential's name looks like elsewhere: searched for in it."""
+"""A credential's name elsewhere: searched for in it."""
 _SURE = ("password", "key")
 
 
@@ -51,11 +51,11 @@ _SCHEME = re.compile(r"(Bearer|Basic|Token|Digest|ApiKey|Negotiate|GenieKey)\s+(
 _DONE = re.compile(r"\[redacted:[\w.*-]{1,80}:[0-9a-f]{10}\]")
 URL = re.compile(r"([a-z][a-z0-9+.-]*://)(?:([^/?#@]*)@)?([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.I | re.S)
 
-Own = tuple[call_secrets.Credential, ...]
-Found = list[call_secrets.Credential]
+Credentials = tuple[call_secrets.Credential, ...]
+FoundCredentials = list[call_secrets.Credential]
 
 
-class Named:
+class NameRedactor:
     """Takes out what is a credential by its name. `headers`: lower-case names of those that hold credentials."""
 
     def __init__(self, replacer: Replacer, headers: frozenset[str]) -> None:
@@ -67,15 +67,15 @@ class Named:
         """A header of this lower-case name holds a credential."""
         return header in self._headers or header.endswith(HEADER_ENDS) or strength(header) in _SURE
 
-    def header(self, name: str, value: str) -> tuple[str, Own]:
+    def header(self, name: str, value: str) -> tuple[str, Credentials]:
         """A header's value without its credentials, and these."""
         lower = name.lower()
         if "://" in value and not self.names_credential(lower):
             return self.url(value)
-        found: Found = []
+        found: FoundCredentials = []
         return self._header_value(lower, value, found), tuple(found)
 
-    def _header_value(self, name: str, value: str, found: Found) -> str:
+    def _header_value(self, name: str, value: str, found: FoundCredentials) -> str:
         if name in ("cookie", "set-cookie"):
             first, *others = value.split(";")
             if name == "cookie":
@@ -89,12 +89,12 @@ class Named:
             return self.whole(name, value, found)
         return self._text(value)
 
-    def url(self, url: str) -> tuple[str, Own]:
+    def url(self, url: str) -> tuple[str, Credentials]:
         """A URL without its credentials, and these."""
-        found: Found = []
+        found: FoundCredentials = []
         return self._url_text(url, found), tuple(found)
 
-    def _url_text(self, url: str, found: Found) -> str:
+    def _url_text(self, url: str, found: FoundCredentials) -> str:
         parts = URL.fullmatch(url)
         if parts is None:
             path, mark, query = url.partition("?")
@@ -112,15 +112,15 @@ class Named:
             + (f"#{self.query(fragment, found)}" if fragment is not None else "")
         )
 
-    def _cookie(self, header: str, pair: str, found: Found) -> str:
+    def _cookie(self, header: str, pair: str, found: FoundCredentials) -> str:
         name, equals, value = pair.partition("=")
         return f"{name}={self.whole(header, value, found)}" if equals else self.whole(header, pair, found)
 
-    def query(self, query: str, found: Found) -> str:
+    def query(self, query: str, found: FoundCredentials) -> str:
         """A query, a fragment or a form; its credentials go into `found`."""
         return "&".join(self._parameter(parameter, found) for parameter in query.split("&"))
 
-    def _parameter(self, parameter: str, found: Found) -> str:
+    def _parameter(self, parameter: str, found: FoundCredentials) -> str:
         name, equals, value = parameter.partition("=")
         plain = unquote_to_bytes(name).decode("utf-8", "replace").lower()
         glued = plain.translate({ord("_"): None, ord("-"): None})
@@ -128,7 +128,7 @@ class Named:
             return f"{name}={self.whole(plain, value, found, unquote_to_bytes(value))}"
         return self._text(name) + equals + self._text(value)
 
-    def whole(self, name: str, value: str, found: Found | None = None, secret: bytes | None = None) -> str:
+    def whole(self, name: str, value: str, found: FoundCredentials | None = None, secret: bytes | None = None) -> str:
         """The token for a value that is a credential from end to end; its kind is its shape's, else the name's.
 
         It goes into `found`, too.

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from sessiontap.redaction.patterns import Hit
 
 SHORTEST = 16
-"""What is shorter, or has no digit or no letter, may be a word that stands elsewhere with good reason."""
+"""Bytes. A shorter text, or one without digit or letter, may be a word that stands elsewhere with good reason."""
 MOST = 16
 _TELLING = re.compile(rb"(?=.*[0-9])(?=.*[A-Za-z])[!-~]+", re.DOTALL)
 
@@ -38,7 +38,7 @@ class Needle:
 
 
 def needles(credentials: Iterable[Credential]) -> tuple[Needle, ...]:
-    """What to look for, longest first: each credential as it is, in a URL, and as some JSON writers escape it."""
+    """The texts to look for, longest first: each credential as it is, in a URL, and as some JSON writers escape it."""
     found: dict[bytes, Needle] = {}
     for credential in list(credentials)[:MOST]:
         for one in (credential, *_inside(credential)):

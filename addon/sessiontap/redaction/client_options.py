@@ -78,7 +78,7 @@ def find(text: bytes, start: int, end: int, reach: int) -> Iterator[Hit]:
 
 
 def entry_of(program: str, option: str) -> ClientOption | None:
-    """What is known of an option of a program. None: nothing."""
+    """The table's entry for an option of a program; None if there is none."""
     for entry in CLIENT_OPTIONS:
         if program in entry.programs and option in entry.options:
             return entry
@@ -86,7 +86,7 @@ def entry_of(program: str, option: str) -> ClientOption | None:
 
 
 def split(argv: Sequence[str], at: int) -> tuple[str, str] | None:
-    """What stays and the password, if argv[at] is or holds the value of such an option. None: it is none."""
+    """The text that stays and the password, if argv[at] is or holds the value of such an option. None: it is none."""
     programs = _programs(argv)
     argument = argv[at]
     before = argv[at - 1] if at else ""

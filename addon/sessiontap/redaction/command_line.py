@@ -1,4 +1,4 @@
-"""What the arguments of a command line are: which of them are credentials, and which hold one by a name.
+"""Find the arguments of a command line that are credentials, or hold one by a name.
 
 `--api-key X`, `--token=X`, `-H 'Authorization: X'`, `NAME=X`, curl's `-u user:X` and `-d token=X`. Only said here; what
 becomes of each is redactor.py's.
@@ -13,9 +13,9 @@ from typing import Literal
 from sessiontap.redaction import client_options
 from sessiontap.redaction.by_name import URL, names_credential
 
-How = Literal["whole", "form", "named", "header", "url", "text"]
-Argument = tuple[str, How, str, str]
-"""What stays as it is, how to see the rest, its name, the rest."""
+ArgumentKind = Literal["whole", "form", "named", "header", "url", "text"]
+Argument = tuple[str, ArgumentKind, str, str]
+"""The text that stays as it is, the kind of the rest, its name, the rest."""
 
 _FLAG = re.compile(r"--?([A-Za-z][\w.-]*)(?:=(.*))?", re.DOTALL)
 _ASSIGNMENT = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)

@@ -36,7 +36,7 @@ Search = Callable[[bytes], Iterable[Hit]]
 
 
 def find(body: bytes, search: Search) -> Iterator[Hit]:
-    """What has to go for each credential that is spelled out. The first part's hit holds the whole secret."""
+    """The parts that go for each credential that is spelled out. The first part's hit holds the whole secret."""
     if MARK not in body:
         return
     beside = [match.span(1) for match in _BESIDE.finditer(body)]

@@ -1,4 +1,4 @@
-"""What `capture: metadata` keeps of a call's record, as a table, and a record cut down to it.
+"""The fields of a call's record that `capture: metadata` keeps, as a table, and a record cut down to it.
 
 Metadata says when a call was made, by whom, to which model, how it ended and what it took. What the app or the model
 said, and what may quote it, is content: bodies, query strings, header values, names and ids of tools, error texts,
@@ -114,11 +114,11 @@ HEADER_BEGINNINGS = ("anthropic-ratelimit-", "x-ratelimit-", "x-stainless-", "x-
 CALLER = frozenset(
     {"type", "id", "pid", "started", "name", "names", "exe", "user", "uid", "ancestors", "container"}
 )
-"""What is kept of a caller all of whose calls are metadata: not its command line, folder and variables."""
+"""The fields that are kept of a caller all of whose calls are metadata: not its command line, folder and variables."""
 
 
 def metadata_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A call's record without what is content. Keys stay; what is left out is nil or empty, as where it is unknown."""
+    """A call's record without what is content. Keys stay; what is left out is nil or empty, as if it were unknown."""
     return _cut(record, "")
 
 
@@ -149,7 +149,7 @@ def _kept(value: Any, place: str) -> Any:
 
 
 def keeps_value(header: str) -> bool:
-    """Whether the value of this header is metadata."""
+    """True if the value of this header is metadata."""
     name = header.lower()
     return name in HEADERS or name.startswith(HEADER_BEGINNINGS)
 
@@ -162,7 +162,7 @@ def _without_query(url: str) -> str:
 
 
 def _change(change: Sequence[Any]) -> list[Any]:
-    """[action, header, old, new, rule]: values of headers go; where a gateway led stays."""
+    """[action, header, old, new, rule]: values of headers go; the host that a gateway led to stays."""
     action, header, old, new, rule = change
     if header is None or keeps_value(header):
         return list(change)

@@ -58,9 +58,9 @@ class Hit:
     end: int
     kind: str
     secret: bytes | None = None
-    """The whole credential, where this is a part of it; a part whose kind is empty just goes."""
+    """The whole credential, if this is a part of it; a part whose kind is empty just goes."""
     instead: bytes = b""
-    """What stands in the place of a part that goes."""
+    """The text in the place of a part that goes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Any
 
 from sessiontap.redaction import call_secrets, command_line
-from sessiontap.redaction.by_name import HEADERS, Named, Own, given_credential, names_credential
+from sessiontap.redaction.by_name import HEADERS, Credentials, NameRedactor, given_credential, names_credential
 from sessiontap.redaction.replacer import Replacer
 
 _REMEMBERED = 2048
@@ -39,11 +39,11 @@ class Redactor:
     def __init__(self, key: bytes, header_names: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
         self._headers = HEADERS | {name.lower() for name in header_names}
         self._replacer = Replacer(key, patterns)
-        self._named = Named(self._replacer, self._headers)
+        self._named = NameRedactor(self._replacer, self._headers)
         # An app's calls repeat nearly all of their headers, URLs and labels.
         self._kept_header = lru_cache(_REMEMBERED)(self._named.header)
         self._kept_url = lru_cache(_REMEMBERED)(self._named.url)
-        self._knowing = lru_cache(_CALLERS)(self._that_knows)
+        self._remembered_redactor = lru_cache(_CALLERS)(self._with_credentials)
         self._remember()
 
     def _remember(self) -> None:
@@ -51,7 +51,7 @@ class Redactor:
         self.url = lru_cache(_REMEMBERED)(self._any_url)
         self.text = lru_cache(_REMEMBERED)(self._any_text)
 
-    def knowing(
+    def with_credentials(
         self, headers: Iterable[tuple[str, str]], url: str = "", env: Mapping[str, str] | None = None
     ) -> Redactor:
         """One that also finds the credentials of these request headers, URL and environment, wherever they stand."""
@@ -63,20 +63,20 @@ class Redactor:
         for name, value in (env or {}).items():
             if value and names_credential(name):
                 found[call_secrets.Credential(name.lower(), value.encode("utf-8", "surrogatepass"))] = None
-        return self._knowing(tuple(found)) if found else self
+        return self._remembered_redactor(tuple(found)) if found else self
 
-    def _that_knows(self, credentials: Own) -> Redactor:
+    def _with_credentials(self, credentials: Credentials) -> Redactor:
         known = call_secrets.needles(credentials)
         if not known:
             return self
         other = copy.copy(self)
-        other._replacer = self._replacer.knowing(known)
-        other._named = Named(other._replacer, self._headers)
+        other._replacer = self._replacer.with_credentials(known)
+        other._named = NameRedactor(other._replacer, self._headers)
         other._remember()
         return other
 
     def token(self, kind: str, secret: bytes) -> str:
-        """What stands for `secret`."""
+        """The token that stands for `secret`."""
         return self._replacer.token(kind, secret)
 
     def body(self, data: bytes) -> bytes:
@@ -85,15 +85,15 @@ class Redactor:
 
     def _any_header(self, name: str, value: str) -> str:
         """A header's value: whole credentials by name (scheme words and cookie names stay), else by shape."""
-        return self._replacer.without_own(self._named.header(name, value)[0])
+        return self._replacer.without_call_secrets(self._named.header(name, value)[0])
 
     def _any_url(self, url: str) -> str:
         """A URL: its password, the query parameters that are credentials by name, known shapes anywhere."""
-        return self._replacer.without_own(self._named.url(url)[0])
+        return self._replacer.without_call_secrets(self._named.url(url)[0])
 
     def _any_text(self, text: str) -> str:
         """A text without the credentials whose shape is known."""
-        return self._replacer.without_own(self._replacer.text(text))
+        return self._replacer.without_call_secrets(self._replacer.text(text))
 
     def headers(self, fields: Iterable[tuple[str, str]]) -> list[list[str]]:
         return [[name, self.header(name, value)] for name, value in fields]
@@ -103,7 +103,7 @@ class Redactor:
         return self._named.names_credential(header)
 
     def named(self, name: str, value: str) -> str:
-        """A value that has a name (environment variable, property): whole where the name says credential."""
+        """A value that has a name (environment variable, property): whole if the name says credential."""
         if value and (names_credential(name) or given_credential(name, value)):
             return self._named.whole(name.lower(), value)
         return self.url(value) if "://" in value else self.text(value)
@@ -125,7 +125,7 @@ class Redactor:
             return [self.value(item, name) for item in value]
         return value
 
-    def _argument(self, how: command_line.How, name: str, text: str) -> str:
+    def _argument(self, how: command_line.ArgumentKind, name: str, text: str) -> str:
         match how:
             case "text":
                 return self.text(text)

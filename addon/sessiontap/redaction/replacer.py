@@ -47,27 +47,27 @@ class Replacer:
     """Finds what looks like a credential and puts a token in its place.
 
     `key`: the secret behind the digests, at most 64 bytes. `patterns`: more shapes, `re:...` a regular expression,
-    anything else a literal text; where an expression has a group, that is the credential. Raises RedactionError for an
+    anything else a literal text; if an expression has a group, that is the credential. Raises RedactionError for an
     expression that is none. Bodies are for one thread at a time, the rest for any.
     """
 
     def __init__(self, key: bytes, patterns: Iterable[str] = ()) -> None:
         self._key = key[:64]
         self._patterns = tuple(_compiled(pattern) for pattern in patterns)
-        self._own: tuple[call_secrets.Needle, ...] = ()
-        self._own_texts: tuple[str, ...] = ()
+        self._needles: tuple[call_secrets.Needle, ...] = ()
+        self._needle_texts: tuple[str, ...] = ()
         """The ways to write them."""
         self._windows = _Windows()
 
-    def knowing(self, known: tuple[call_secrets.Needle, ...]) -> Replacer:
+    def with_credentials(self, known: tuple[call_secrets.Needle, ...]) -> Replacer:
         """One that finds these, too."""
         other = copy.copy(self)
-        other._own = known
-        other._own_texts = tuple(needle.text.decode("utf-8", "surrogatepass") for needle in known)
+        other._needles = known
+        other._needle_texts = tuple(needle.text.decode("utf-8", "surrogatepass") for needle in known)
         return other
 
     def token(self, kind: str, secret: bytes) -> str:
-        """What stands for `secret`."""
+        """The token that stands for `secret`."""
         return f"[redacted:{kind}:{hashlib.blake2b(secret, digest_size=5, key=self._key).hexdigest()}]"
 
     def body(self, data: bytes) -> bytes:
@@ -89,18 +89,18 @@ class Replacer:
         data = text.encode("utf-8", "surrogatepass")
         return self._replaced(data, self._find(data)).decode("utf-8", "surrogatepass")
 
-    def without_own(self, text: str) -> str:
+    def without_call_secrets(self, text: str) -> str:
         """A text without the call's own credentials."""
-        for written in self._own_texts:
+        for written in self._needle_texts:
             if written in text:
                 break
         else:
             return text
         data = text.encode("utf-8", "surrogatepass")
-        hits = list(call_secrets.find(data, self._own, 0, len(data)))
+        hits = list(call_secrets.find(data, self._needles, 0, len(data)))
         return self._replaced(data, hits).decode("utf-8", "surrogatepass") if hits else text
 
-    def _frames(self, apart: aws_frames.Framed, data: bytes) -> bytes:
+    def _frames(self, apart: aws_frames.EventStreamBody, data: bytes) -> bytes:
         """An event stream: searched as if it were a JSON value a line."""
         flat = b"\n".join(apart.texts)
         hits = self._hits(flat, is_stream=True)
@@ -146,7 +146,7 @@ class Replacer:
         return hits
 
     def _search(self, data: bytes, start: int, end: int) -> tuple[Hit, ...]:
-        """What begins in a window, as it is remembered: places are from the window's start on."""
+        """The hits that begin in a window, as they are remembered: places are from the window's start on."""
         far = bool(self._patterns) or any(data.find(mark, start, end + len(mark)) >= 0 for mark in _LONG)
         found = [] if far else self._find(data, start, end, _NEAR)
         if far or any(hit.end >= end + _NEAR for hit in found):
@@ -167,7 +167,7 @@ class Replacer:
         """All that decides what is found in a window."""
         piece = data[max(0, start - LOOK_BACK) : end + reach]
         # Keyed at random in each process; a digest would take five times as long.
-        return self._own, start == 0, end - start, reach, len(piece), hash(piece)
+        return self._needles, start == 0, end - start, reach, len(piece), hash(piece)
 
     def _find(self, data: bytes, start: int = 0, end: int | None = None, reach: int = REACH) -> list[Hit]:
         end = len(data) if end is None else end
@@ -175,8 +175,8 @@ class Replacer:
         hits = list(patterns.find(data, start, end, reach))
         hits += assigned.find(data, start, end, reach)
         hits += client_options.find(data, start, end, reach)
-        if self._own:
-            hits += call_secrets.find(data, self._own, start, end)
+        if self._needles:
+            hits += call_secrets.find(data, self._needles, start, end)
         for pattern in self._patterns:
             for match in pattern.finditer(data, start, reach):
                 if match.start() < end and match.end() > match.start():
@@ -203,7 +203,7 @@ class Replacer:
 
 
 class _Windows:
-    """What windows of bodies held. Bounded in windows and in hits; the oldest goes first."""
+    """The hits in windows of bodies. Bounded in windows and in hits; the oldest goes first."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[object, ...], tuple[Hit, ...]] = {}
@@ -225,7 +225,7 @@ _FAR: tuple[Hit, ...] = (Hit(0, 0, ""),)
 
 
 def _window_end(data: bytes, start: int) -> int:
-    """Where the window that begins at `start` ends: before a message or tool if one begins in its second half.
+    """The end of the window that begins at `start`: before a message or tool if one begins in its second half.
 
     Agents change a few bytes in the middle of a history that they send again. Windows that begin with an object hold
     the same bytes after such a change, so what was found in them is still known.

@@ -145,7 +145,7 @@ PREFIXES: tuple[tuple[str, str, str], ...] = (
 """Kind, fixed beginning up to and with its anchor (`-`, `_`, `.`, `A`, `J`, `K`), the rest."""
 
 _ALONE = r"(?:(?<![\w.~-])|(?<=\\[nrt]))"
-"""Where a word may begin: not in another one; the escape `\\n` ends in a letter."""
+"""A place at which a word may begin: not in another one; the escape `\\n` ends in a letter."""
 
 OTHERS: dict[str, dict[str, tuple[tuple[str, str, int], ...]]] = {
     ".": {

@@ -2,7 +2,7 @@
 
 A model that says a key says it token by token: each event holds a few of its letters in a JSON string such as
 `"content":"..."`. The strings of one place are joined in the order of their events; a credential found in the joined
-text that lies in more than one event is taken out of each of them, its token put where it began.
+text that lies in more than one event is taken out of each of them, its token put at its beginning.
 
 A place is the name of the string and the indexes in its event (choice, tool call, content block, output item), so that
 choices whose events alternate do not mix. Covered: server-sent events, a JSON value a line (NDJSON, frames of a
@@ -38,7 +38,7 @@ Pieces = list[tuple[int, int]]
 def find(body: bytes, search: Search, *, is_stream: bool | None = None) -> Iterator[Hit]:
     """The parts of each credential that lies in more than one event. The first part's hit holds the whole secret.
 
-    `search` finds credentials in a joined text. `is_stream`: what the body is, where that is known.
+    `search` finds credentials in a joined text. `is_stream`: what the body is, if that is known.
     """
     if not (_is_stream(body) if is_stream is None else is_stream):
         return
@@ -72,7 +72,7 @@ def _suspicious(body: bytes, search: Search) -> bool:
 
 
 def _places(body: bytes, alternating: bool) -> Iterable[Pieces]:
-    """Where the strings of each place lie, in order."""
+    """The positions of the strings of each place, in order."""
     places: dict[object, Pieces] = {}
     line_end, indexes, number = -1, (), 0
     for match in _FIELD.finditer(body):

@@ -17,7 +17,7 @@ def default_path() -> Path:
 
 
 def load(path: Path | None = None) -> bytes:
-    """The secret in `path` (default `~/.sessiontap/redact.key`), made there where it is missing. Raises RedactionError.
+    """The secret in `path` (default `~/.sessiontap/redact.key`), made there if it is missing. Raises RedactionError.
 
     Of several processes that make it at the same time one wins and all get the winner's; nobody ever reads half of it.
     """

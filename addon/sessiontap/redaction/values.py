@@ -1,4 +1,4 @@
-"""Whether a value that stands under a credential's name is a credential, or a placeholder, a reference, a type, code.
+"""Tell a value under a credential's name that is a credential from a placeholder, a reference, a type, code.
 
 `TOKEN=your-token-here`, `password: string`, `api_key=os.getenv("KEY")`, `PASSWORD=""` and `max_tokens: 4096` are none:
 a redacted word that is none is a defect too. The decision is pure and sees the value as it stands in the text.
@@ -11,7 +11,7 @@ import binascii
 import re
 from typing import Literal
 
-from sessiontap.redaction.names import Strength
+from sessiontap.redaction.credential_names import Strength
 
 Form = Literal["env", "quoted", "bare"]
 """`NAME=value` of an upper-case name; in quotes; any other way."""
@@ -41,7 +41,7 @@ _REFERENCE = re.compile(
     rb"\$\{?[A-Za-z_][\w:.-]*\}?\Z|\$\(|\$\{|\{\{|%\(|%\{|%[A-Z_]+%\Z|<[^<>]*>?\Z|\{[\w.: -]*\}\Z|&[A-Za-z]\w*\Z"
     rb"|(?:op|vault|ssm|env|file|arn|secretsmanager|keyring|https?|wss?|git\+https)(?:://|:)"
 )
-"""Where the value comes from, in place of the value: a variable, a template, a vault."""
+"""The source of the value, in place of the value: a variable, a template, a vault."""
 _SCOPE = re.compile(rb"A(?:KIA|SIA)[A-Z0-9]{16}/")
 """AWS's `Credential=` of a signature: the key's id, which has a shape, and no secret."""
 _UNTIL = re.compile(
@@ -64,7 +64,7 @@ _UPPER = re.compile(rb"[A-Z]")
 
 
 def is_secret(value: bytes, sure: Strength, form: Form) -> bool:
-    """Whether `value` is a credential, under a name of this strength, in this form."""
+    """True if `value` is a credential, under a name of this strength, in this form."""
     value = value[:_JUDGED]
     if len(value) < 4 or is_placeholder(value, sure) or _is_path(value):
         return False
@@ -101,7 +101,7 @@ _SLUG_OF_LETTERS = re.compile(rb"[A-Za-z]+(?:[-_.:/][A-Za-z]+)*[.:!?,]?\Z")
 
 
 def is_placeholder(value: bytes, sure: Strength) -> bool:
-    """Whether `value` stands where a credential goes, and is none: `your-key-here`, `${TOKEN}`, `string`, `****`."""
+    """True if `value` stands where a credential goes, and is none: `your-key-here`, `${TOKEN}`, `string`, `****`."""
     lower = value.lower().strip()
     if lower in TYPES or lower.rstrip(b"?!.;") in TYPES:
         return True

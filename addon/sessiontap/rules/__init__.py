@@ -1,8 +1,9 @@
-"""What `rules.yaml` says of a call: its session's name, id ladder and path, its labels, headers and gateway.
+"""The rules: what `rules.yaml` says of a call, its session's name, id ladder and path, its labels, headers and gateway.
 
-Imports `callers` and `llm` for their values, and PyYAML. Text becomes `Rules` in three steps: `reader` checks YAML
-nodes by the table in `schema` (made of `kinds`), `compile` turns the values into `conditions` and `settings`, `rules`
-holds them. A call's `Facts` are looked at through a `scope`; `decide` gives a `Decision`, `finish` its `Labels`.
+Imports `callers` and `llm` for their values, `dialects` and `gateways` for their names, and PyYAML. Text becomes
+`Rules` in three steps: `node_reader` checks YAML nodes by the tables in `schema`, `match_keys` and `set_keys` (made of
+`kinds`), `compile` turns the values into `conditions` and `rule_settings`, `rules` holds them. A call's `Facts` are
+looked at through a `Scope`; `decide` gives a `Decision`, `finish` its `Labels`.
 
     rules = load_file("rules.yaml")                                     # RulesError: all problems, with line and column
     decision, matched = decide(rules, facts, proxy_env)
@@ -12,12 +13,12 @@ holds them. A call's `Facts` are looked at through a `scope`; `decide` gives a `
 from sessiontap.rules.decide import Matched, SettingOutcome, decide, finish
 from sessiontap.rules.decision import Decision, IdSource, Labels, Protection, Rung, SessionFacts
 from sessiontap.rules.explain import Check, Explanation, RuleVerdict, explain
-from sessiontap.rules.facts import Facts
 from sessiontap.rules.json_schema import json_schema
 from sessiontap.rules.lint import lint
 from sessiontap.rules.load import default_rules, load_file, load_text
 from sessiontap.rules.problems import Problem, RulesError
 from sessiontap.rules.rules import ConnectionView, Gateway, HostEntry, Price, Rule, Rules
+from sessiontap.rules.scope import Facts
 
 __all__ = [
     "Check",

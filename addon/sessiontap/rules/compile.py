@@ -12,17 +12,17 @@ from typing import Any
 from sessiontap import gateways as gateway_kinds
 from sessiontap import trust
 from sessiontap.rules.conditions import Leaf, conditions_of, requires
+from sessiontap.rules.node_reader import RulesReader
 from sessiontap.rules.patterns import Pattern, host_pattern, text_pattern
 from sessiontap.rules.problems import Wrong, closest, quoted
-from sessiontap.rules.reader import RulesReader
 from sessiontap.rules.rule_index import index_of
+from sessiontap.rules.rule_settings import Setting
 from sessiontap.rules.rules import Gateway, HostEntry, Price, Rule, Rules
 from sessiontap.rules.set_keys import SET_KEYS, send_of
-from sessiontap.rules.settings import Setting
 from sessiontap.rules.template import Template, check_name
 
 PRICED = {"input", "output"}
-"""What every price has; one without is a problem already."""
+"""The keys that every price has; one without is a problem already."""
 
 
 def compile_file(values: Mapping[str, Any], reader: RulesReader, digest: str) -> Rules:

@@ -1,4 +1,4 @@
-"""What a rule's `match` says, compiled: a tree of conditions over a `Scope`.
+"""A rule's `match`, compiled: a tree of conditions over a `Scope`.
 
 `holds` has two answers: a condition holds, giving its captures, or does not. What looks at an unknown fact does not, so
 `not` around it does. This is what labels go by.
@@ -42,7 +42,7 @@ class Leaf:
     source: FactSource
     cost: int
     literals: frozenset[str] | None
-    """Set where every pattern is plain text: then one of these must be among the fact's texts."""
+    """Set if every pattern is plain text: then one of these must be among the fact's texts."""
     unsure: Callable[[Scope], bool]
     """The fact may have texts that `get` does not give."""
     entry: MatchKey
@@ -68,7 +68,7 @@ class Leaf:
         return None
 
     def may(self, scope: Scope, hold: bool) -> bool | None:
-        """Whether it may hold, or may fail; None: that depends on the request, which is not read yet."""
+        """True if it may hold (or, without `hold`, fail); None: that depends on the request, which is not read yet."""
         if self.holds(scope) is not None:
             return hold
         if self.source in ("head", "top", "body") and not scope.request_known and self.get(scope) is None:
@@ -76,7 +76,7 @@ class Leaf:
         return True if self.is_unsure(scope) else not hold
 
     def is_unsure(self, scope: Scope) -> bool:
-        """Whether it could still hold, though in what is known there is nothing that matches."""
+        """True if it could still hold, though in what is known there is nothing that matches."""
         if self.unsure(scope):
             return True
         if any(pattern.is_regex for pattern in self.patterns):  # which are searched for in the first part of a text
@@ -159,7 +159,7 @@ class AnyOf:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """Holds where its condition does not. It captures nothing."""
+    """Holds if its condition does not. It captures nothing."""
 
     item: Condition
     key: str = "not"
@@ -278,7 +278,7 @@ def _literals(patterns: tuple[Pattern, ...]) -> frozenset[str] | None:
 
 
 def requires(conditions: Iterable[Condition], key: str, accept: Callable[[Leaf], bool]) -> bool:
-    """Whether all must hold only where a leaf of `key` that `accept` takes does."""
+    """True if all cannot hold unless a leaf of `key` that `accept` takes does."""
     for condition in conditions:
         match condition:
             case Leaf() if condition.key == key and accept(condition):

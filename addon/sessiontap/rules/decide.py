@@ -1,4 +1,4 @@
-"""What the rules say of one call.
+"""Decide what the rules say of one call.
 
 Rules are read in order, and each that matches fills in what none before it has set. That happens in two steps: `decide`
 gives what the session is made from, and `finish`, once the session is known, the rest of what the same rules set.
@@ -19,26 +19,25 @@ from typing import Any, Literal, NamedTuple
 
 from sessiontap import trust
 from sessiontap.rules.decision import Decision, Labels, Protection, Rung, SessionFacts, Withheld
-from sessiontap.rules.facts import Facts
 from sessiontap.rules.path import default_path
 from sessiontap.rules.patterns import NOTHING, Captures
+from sessiontap.rules.rule_settings import Setting
 from sessiontap.rules.rules import Rule, Rules
-from sessiontap.rules.scope import Scope
+from sessiontap.rules.scope import Facts, Scope
 from sessiontap.rules.set_keys import MORE_EARLY, MORE_LATE, SetKey
-from sessiontap.rules.settings import Setting
 from sessiontap.rules.template import MAX_TEXT, printable
-from sessiontap.rules.variables import TemplateContext
+from sessiontap.rules.template_variables import TemplateContext
 
 MAX_STATE = 10_240
 """Bytes of the state as ASCII JSON: more is refused as a header on the way."""
 
 ANY_SESSION = SessionFacts(id="0", name="0", step=0)
-"""Stands for a session that is not known yet where it only matters whether a template can be filled in."""
+"""Stands for a session that is not known yet, if it only matters whether a template can be filled in."""
 
 
 @dataclass(frozen=True, slots=True)
 class SettingOutcome:
-    """What became of one setting of a rule that matched: one entry of the trail that `explain` shows."""
+    """The fate of one setting of a rule that matched: one entry of the trail that `explain` shows."""
 
     rule: int
     field: str
@@ -56,7 +55,7 @@ class Matched:
     gateway: str | None = None
 
     def named_by(self, wishes: Callable[[Rule], bool]) -> bool:
-        """Whether a rule that `wishes` says yes to names the client: the wishes of others count for nothing."""
+        """True if a rule that `wishes` says yes to names the client: the wishes of others count for nothing."""
         return any(rule.names_clients and wishes(rule) for rule, _ in self.rules)
 
 
@@ -262,7 +261,7 @@ def _ignored(scope: Scope, filling: _Filling, rule: str, protected: Protection |
 
 
 def finish(matched: Matched, facts: Facts, session: SessionFacts | None, proxy_env: Mapping[str, str]) -> Labels:
-    """What the rules that matched say once the session is known. Never raises."""
+    """The labels that the rules that matched give once the session is known. Never raises."""
     return finish_with_trail(matched, facts, session, proxy_env, None)
 
 
@@ -375,7 +374,7 @@ def _what_is_missing(setting: Setting, context: TemplateContext) -> str | None:
 
 
 def _sets_path(matched: Iterable[tuple[Rule, Captures]], scope: Scope, proxy_env: Mapping[str, str]) -> bool:
-    """Whether `finish` will find a path that a rule gives."""
+    """True if `finish` will find a path that a rule gives."""
     for rule, captures in matched:
         for setting in rule.late:
             if setting.field == "session.path":

@@ -1,4 +1,4 @@
-"""What the rules decided for one call: plain values, in the two steps in which they become known.
+"""The decision of the rules for one call: plain values, in the two steps in which they become known.
 
 The session's id is needed before templates such as `${session.step}` or `${pick(a,b)}` can be filled in, so a
 `Decision` comes first (who, which id, how to send), then, with the session known, the `Labels`.
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 CaptureEffect = Literal["full", "metadata", "none", "ignore"]
-"""What a rule does to the record of a call; `ignore`: to the call itself."""
+"""The effect of a rule on the record of a call; `ignore`: to the call itself."""
 
 IdSource = Literal["app", "native", "template", "literal", "conversation", "process", "process-tree", "connection"]
 
@@ -61,7 +61,7 @@ class Decision:
     wants_session: bool = False
     """A rule set a `session` key: the wish to send."""
     name: str = ""
-    """The session name; filled by the default where no rule set it."""
+    """The session name; filled by the default if no rule set it."""
     ladder: tuple[Rung, ...] = (Rung("auto"),)
     idle: float | None = None
     """Seconds."""
@@ -84,7 +84,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """What templates may say of the session: `${session.id}`, `${session.name}`, `${session.step}`."""
+    """The facts of the session that templates may use: `${session.id}`, `${session.name}`, `${session.step}`."""
 
     id: str
     name: str
@@ -93,7 +93,7 @@ class SessionFacts:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What is filled in once the session is known."""
+    """The values that are filled in once the session is known."""
 
     path: str = "/"
     user: str | None = None

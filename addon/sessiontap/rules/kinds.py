@@ -1,5 +1,8 @@
-"""The few kinds of value that a rules file is made of. `schema.py` builds the language from them, `reader.py` reads
-YAML by them, `json_schema.py` describes them to editors."""
+"""The few kinds of value that a rules file is made of.
+
+`schema.py` builds the language from them, `node_reader.py` reads YAML by them, `json_schema.py` describes them to
+editors.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a valid rules file probably does not mean to say."""
+"""Warn of what a valid rules file probably does not mean to say."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _expressions(rule: Rule) -> Iterator[str]:
 
 
 def _doubts(text: str, size: int) -> Iterator[str]:
-    """What a regular expression of this size probably does not mean, or what it costs."""
+    """Warnings of what a regular expression of this size probably does not mean, or of its cost."""
     if size > LARGE:
         yield "is large: a text made for it takes up to a second; smaller repetitions (.* for .{0,100}) make it quick"
     if not text.isascii() and re.search(r"\\[bBdDsSwW]", text):
@@ -122,7 +122,7 @@ def _not_elsewhere(rules: Rules, rule: Rule) -> Iterator[str]:
 
 
 def _may_match_elsewhere(condition: Condition, hold: bool) -> bool:
-    """Whether it may hold, or may fail, for a client without a process."""
+    """True if it may hold, or may fail, for a client without a process."""
     match condition:
         case Leaf():
             return condition.source != "process" or not hold

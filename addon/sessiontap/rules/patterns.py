@@ -1,4 +1,4 @@
-"""Globs and regular expressions, compiled once to one shape: text -> captures, or None where it does not match.
+"""Globs and regular expressions, compiled once to one shape: text -> captures, or None if it does not match.
 
 `*` and `?` stand for any characters; in paths and routes they stop at `/`, where `**` does not, `dir/**` is also `dir`
 and `/**/` may be a single `/`. Everything else in a glob is literal. `re:` is searched for, in at most `REGEX_LIMIT`
@@ -40,7 +40,7 @@ class Pattern:
     groups: frozenset[str] = frozenset()
     """Template variables that a match gives."""
     prefix: str = ""
-    """What every text that matches starts with, as far as that is known ..."""
+    """The start of every text that matches, as far as that is known ..."""
     suffix: str = ""
     """... and ends with."""
     size: int = 0
@@ -146,7 +146,7 @@ def client_pattern(text: str) -> Pattern:
 
 @lru_cache(maxsize=1024)
 def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """An IPv4 address inside IPv6 is that IPv4 address; a zone (`%eth0`) is left out. None where it is no address."""
+    """An IPv4 address inside IPv6 is that IPv4 address; a zone (`%eth0`) is left out. None if it is no address."""
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
@@ -207,7 +207,7 @@ def _whole(text: str, source: str, start: str = "", *, ignore_case: bool = False
 
 
 def _literal_start(glob: str) -> str:
-    """What every match of a glob over segments starts with; `dir/**` may be `dir`."""
+    """The start of every match of a glob over segments; `dir/**` may be `dir`."""
     start = re.split(r"[*?{]", glob, maxsplit=1)[0]
     return start.rstrip("/") if glob.startswith("**", len(start)) else start
 

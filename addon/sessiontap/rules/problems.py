@@ -1,4 +1,4 @@
-"""What is wrong with a rules file, in words that a person can act on."""
+"""Problems of a rules file, in words that a person can act on."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from difflib import get_close_matches
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault of a rules file. `line` and `column` count from 1; `path` is empty where the whole file is meant."""
+    """One fault of a rules file. `line` and `column` count from 1; `path` is empty if the whole file is meant."""
 
     file: str
     line: int
     column: int
     path: str
     what: str
-    """What is wrong, in words."""
+    """The fault, in words."""
     value: str | None = None
     """The offending value (or key) as it stands in the file."""
     expected: str | None = None
@@ -67,7 +67,7 @@ class Wrong(ValueError):
 
 
 def closest(word: str, options: Iterable[str]) -> str | None:
-    """The option that `word` was most likely meant to be, or None where none is near."""
+    """The option that `word` was most likely meant to be, or None if none is near."""
     if len(word) > 60:  # no option is that long, and comparing takes the square of the length
         return None
     by_fold = {option.casefold().replace("_", "-"): option for option in options}

@@ -10,14 +10,13 @@ from typing import Any
 
 from sessiontap.rules.conditions import Condition, Leaf, all_of, any_of, every_leaf
 from sessiontap.rules.decision import CaptureEffect, Protection
-from sessiontap.rules.facts import Facts
 from sessiontap.rules.patterns import Pattern
 from sessiontap.rules.rule_index import RuleIndex
-from sessiontap.rules.scope import Scope
+from sessiontap.rules.rule_settings import Setting
+from sessiontap.rules.scope import Facts, Scope
 from sessiontap.rules.set_keys import Send
-from sessiontap.rules.settings import Setting
 from sessiontap.rules.template import Template
-from sessiontap.rules.variables import TemplateContext
+from sessiontap.rules.template_variables import TemplateContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class Rule:
     conditions: tuple[Condition, ...] = ()
     """All must hold; cheapest first."""
     early: tuple[Setting, ...] = ()
-    """What it sets before the session is known."""
+    """The settings that are filled in before the session is known."""
     late: tuple[Setting, ...] = ()
     final: bool = False
     ignore: bool = False
@@ -40,11 +39,11 @@ class Rule:
     names_clients: bool = False
 
     early_slots: frozenset[str] = field(init=False, repr=False, compare=False)
-    """Where all of these are filled the rule has nothing to say any more; slots that add up are never filled."""
+    """If all of these are filled, the rule has nothing to say any more; slots that add up are never filled."""
     late_slots: frozenset[str] = field(init=False, repr=False, compare=False)
 
     capture: str | None = field(init=False, repr=False, compare=False)
-    """What it sets as `capture`."""
+    """Its `capture`; None if it sets none."""
 
     def __post_init__(self) -> None:
         capture: Any = next((one.content.render(None) for one in self.early if one.field == "capture"), None)  # type: ignore[arg-type]
@@ -58,7 +57,7 @@ class Rule:
 
     @property
     def sets_session(self) -> bool:
-        """Whether it has a `session` key: the wish to send."""
+        """True if it has a `session` key: the wish to send."""
         return any(setting.field.startswith("session.") for setting in self.settings)
 
     @property
@@ -67,7 +66,7 @@ class Rule:
         return self.ignore or self.capture in ("metadata", "none")
 
     def may(self, scope: Scope, match: bool) -> bool | None:
-        """Whether it may match, or may not, whatever the unknown facts are; None: that depends on the request.
+        """True if it may match, or may not, whatever the unknown facts are; None: that depends on the request.
 
         A rule that cannot be evaluated may do both.
         """
@@ -106,7 +105,7 @@ class Gateway:
     key: Template | None
 
     def key_from(self, proxy_env: Mapping[str, str]) -> str | None:
-        """Its key, filled in from the proxy's environment; None where there is none."""
+        """Its key, filled in from the proxy's environment; None if there is none."""
         return self.key.render(TemplateContext(Scope(Facts(None)), proxy_env)) if self.key is not None else None
 
 
@@ -123,7 +122,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionView:
-    """What is certain when only host, caller, client and proxy user are known."""
+    """The answers that are certain when only host, caller, client and proxy user are known."""
 
     ignore: bool
     """An `ignore: true` rule is reached, or may be by facts that are unknown, whatever the request may be."""
@@ -142,7 +141,7 @@ class Rules:
     send: Send = ("helicone",)
     hosts: tuple[HostEntry, ...] = ()
     host_patterns: tuple[Pattern, ...] = ()
-    """What rules name under `match.host` without a leading wildcard."""
+    """The hosts that rules name under `match.host` without a leading wildcard."""
     gateways: Mapping[str, Gateway] = field(default_factory=dict)
     env_names: frozenset[str] = frozenset()
     """Variables of the calling process's environment that rules name."""
@@ -163,7 +162,7 @@ class Rules:
         return tuple(dict.fromkeys(value for value in bare if value))
 
     def names_host(self, host: str) -> bool:
-        """Whether a rule's `match.host` names this host without a leading wildcard."""
+        """True if a rule's `match.host` names this host without a leading wildcard."""
         host = host.lower().rstrip(".")
         return any(pattern.find(host) is not None for pattern in self.host_patterns)
 
@@ -188,7 +187,7 @@ class Rules:
 
     @cached_property
     def protects_by_process(self) -> bool:
-        """Whether the process decides on protection: then a call waits somewhat longer for it."""
+        """True if the process decides on protection: then a call waits somewhat longer for it."""
         deciding = self._picked(self._protecting)
         return any(leaf.source == "process" for rule in deciding for leaf in every_leaf(rule.conditions))
 
@@ -236,7 +235,7 @@ class Rules:
         return found
 
     def connection(self, facts: Facts) -> ConnectionView:
-        """What is certain before any request: facts of a request that are not there yet count as undecided.
+        """The answers certain before any request: facts of a request that are not there yet count as undecided.
 
         A rule that ignores calls counts as matching if it may by facts that are unknown and stay so.
         """
@@ -272,7 +271,7 @@ def _effect(rule: Rule) -> CaptureEffect | None:
 
 
 def _is_stricter(effect: CaptureEffect, certain: bool, than: Protection | None) -> bool:
-    """Whether a rule's effect counts rather than that of a rule before it; of two alike, one that is certain."""
+    """True if a rule's effect counts rather than that of a rule before it; of two alike, one that is certain."""
     if than is None or effect == than.effect:
         return than is None or (certain and bool(than.unknown))
     return STRICTNESS.index(effect) > STRICTNESS.index(than.effect)

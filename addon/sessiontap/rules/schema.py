@@ -25,7 +25,7 @@ from sessiontap.rules.match_keys import MATCH_KEYS
 from sessiontap.rules.patterns import text_pattern
 from sessiontap.rules.set_keys import GATEWAY_KINDS, SECTIONS, SEND, SET_KEYS
 from sessiontap.rules.template import parse_template
-from sessiontap.rules.texts import (
+from sessiontap.rules.text_values import (
     DOLLARS,
     GLOB_SCHEMA,
     TEMPLATE,

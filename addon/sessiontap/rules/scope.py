@@ -1,4 +1,4 @@
-"""The facts of one call in the shape in which rules ask for them, each worked out once and only when asked for.
+"""The facts of one call: `Facts`, as far as they are known, and `Scope`, in the shape in which rules ask for them.
 
 Every fact that a `match` key looks at is a tuple of texts (a process has several names, a request offers several
 tools), None if there is none. `match_keys.py` has the table from keys to facts.
@@ -11,16 +11,40 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from sessiontap.llm.call import Asked
-from sessiontap.rules.facts import Facts
+from sessiontap.callers import Caller
+from sessiontap.exchange import Request
+from sessiontap.llm.call import Asked, Call
 
 Texts = tuple[str, ...]
 FactSource = Literal["connection", "process", "head", "top", "body"]
-"""What tells a fact: the connection itself, a look at its process, the request's head, or its body as well, of which
+"""The source of a fact: the connection itself, a look at its process, the request's head, or its body as well, of which
 `top` is a part that holds the fact whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """`request` and `call` are None while only the connection is known (see `Rules.connection`)."""
+
+    host: str | None
+    caller: Caller | None = None
+    is_remote: bool = False
+    """The client is on another machine: it has no process that a rule could mean. Else a caller of None is unknown."""
+    client_ip: str | None = None
+    proxy_user: str | None = None
+    provider: str | None = None
+    request: Request | None = None
+    """As the app sent it; its body None if it streams through."""
+    call: Call | None = None
+    time: int | None = None
+    """When the call came, Unix nanoseconds: what `${date}` says. None is now."""
+    client_is_local: bool = False
+    """The client is certainly on this machine (`trust.is_local`)."""
+    exposed: str | None = "it is not known how the call travels"
+    """Why a key of the proxy's may not travel to `host` (`trust.why_exposed`); None: it may."""
 
 
 class Scope:
@@ -107,7 +131,7 @@ class Scope:
 
     @cached_property
     def route_segments(self) -> dict[str, str]:
-        """What stands in the path where the endpoint's own pattern has `{name}`."""
+        """The text in the path at which the endpoint's own pattern has `{name}`."""
         request, call = self.facts.request, self.facts.call
         if request is None or call is None or "{" not in call.endpoint.route:
             return {}
@@ -133,7 +157,7 @@ class Scope:
         return fields
 
     def body(self, path: str) -> Any:
-        """The value at a dotted path (`messages.-1.role`) of the JSON body, None where there is none."""
+        """The value at a dotted path (`messages.-1.role`) of the JSON body, None if there is none."""
         value = self.facts.call.json if self.facts.call is not None else None
         for step in path.split("."):
             if isinstance(value, dict):

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from sessiontap import dialects, gateways
 from sessiontap.rules.kinds import AnyJson, Choice, Integer, ListOf, MapOf, TextOf, ValueKind
-from sessiontap.rules.settings import (
+from sessiontap.rules.rule_settings import (
     Constant,
     Content,
     JsonValue,
@@ -22,7 +22,7 @@ from sessiontap.rules.settings import (
     Setting,
     TextLine,
 )
-from sessiontap.rules.texts import DURATION, ID, TEMPLATE, WORD, header_glob, header_name, settable_header
+from sessiontap.rules.text_values import DURATION, ID, TEMPLATE, WORD, header_glob, header_name, settable_header
 
 
 @dataclass(frozen=True, slots=True)

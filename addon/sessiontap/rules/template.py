@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from sessiontap.rules.problems import Wrong, closest, quoted
-from sessiontap.rules.variables import FAMILIES, VARIABLES, TemplateContext, Variable, pick
+from sessiontap.rules.template_variables import FAMILIES, VARIABLES, TemplateContext, Variable, pick
 
 EXPECTED = "${name}, ${name:-default} or ${pick(a,b)}; a plain dollar is $$"
 
@@ -40,7 +40,7 @@ class Placeholder:
     variable: Variable | None = field(init=False, repr=False, compare=False)
     """The table's entry, None for what only a rule's own match can give."""
     key: str = field(init=False, repr=False, compare=False)
-    """What stands behind the first dot."""
+    """The text behind the first dot."""
 
     def __post_init__(self) -> None:
         family, dot, key = self.name.partition(".")
@@ -68,7 +68,7 @@ class Template:
     parts: tuple[str | Placeholder, ...]
 
     def pieces(self, context: TemplateContext) -> list[tuple[str, bool]] | None:
-        """The rendered parts, each with whether it is a value, or None where one is missing."""
+        """The rendered parts, each with whether it is a value, or None if one is missing."""
         out = []
         for part in self.parts:
             got = part if isinstance(part, str) else part.get(context)
@@ -90,7 +90,7 @@ class Template:
                     yield from part.default.values()
 
     def names(self, family: str) -> set[str]:
-        """What stands behind the dot of every value of a family: `names("env")`."""
+        """The text behind the dot of every value of a family: `names("env")`."""
         prefix = family + "."
         return {value.name.removeprefix(prefix) for value in self.values() if value.name.startswith(prefix)}
 

@@ -40,7 +40,7 @@ def compose(text: str, filename: str) -> Node:
 
 
 def _too_much(text: str) -> tuple[Any, str, str] | None:
-    """Where the text is nested too deeply or has too long a text, what that is, and what may be there instead."""
+    """The place of too deep a nesting or too long a text, its name, and what may be there instead; None without one."""
     depth = 0
     for event in yaml.parse(text, Loader=FAST):
         if isinstance(event, yaml.ScalarEvent):
@@ -87,7 +87,7 @@ LINE = 500
 
 
 def _hint(line: str, what: str) -> str:
-    """What the usual cause is."""
+    """A hint at the usual cause; empty if none is known."""
     if "single document" in what:
         return "; leave out the --- between the two"
     if re.match(r" *\t", line):

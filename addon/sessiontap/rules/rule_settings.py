@@ -1,4 +1,4 @@
-"""What a rule sets, compiled: each setting gives its value for a call, or None if a variable is missing.
+"""The settings of a rule, compiled: each setting gives its value for a call, or None if a variable is missing.
 
 `slot` is the unit of filling in: a slot that an earlier rule has filled is left alone, unless the setting adds to it.
 """
@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from sessiontap.rules.decision import Rung
 from sessiontap.rules.path import path_of
 from sessiontap.rules.template import MAX_TEXT, Template, printable
-from sessiontap.rules.texts import ID_SOURCES
-from sessiontap.rules.variables import TemplateContext
+from sessiontap.rules.template_variables import TemplateContext
+from sessiontap.rules.text_values import ID_SOURCES
 
 
 class Content(Protocol):

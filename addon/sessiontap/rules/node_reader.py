@@ -205,7 +205,7 @@ class RulesReader:
         return list({**merged, **own}.values())
 
     def _merged(self, node: Node, path: str, above: tuple[Node, ...] = ()) -> dict[str, tuple[str, ScalarNode, Node]]:
-        """What `<<: *anchor` or `<<: [*one, *two]` brings in: the first of several wins."""
+        """The pairs that `<<: *anchor` or `<<: [*one, *two]` brings in: the first of several wins."""
         pairs: dict[str, tuple[str, ScalarNode, Node]] = {}
         for source in node.value if isinstance(node, SequenceNode) else [node]:
             if not isinstance(source, MappingNode) or source in above or len(above) > MAX_DEPTH:

@@ -20,7 +20,7 @@ from sessiontap.rules.scope import Scope, scalar_text
 
 @dataclass(slots=True)
 class TemplateContext:
-    """What a template is filled in from."""
+    """The values that a template is filled in from."""
 
     scope: Scope
     proxy_env: Mapping[str, str]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sessiontap.rules.problems import Wrong
-from sessiontap.rules.texts import duration
+from sessiontap.rules.text_values import duration
 
 
 @pytest.mark.parametrize(

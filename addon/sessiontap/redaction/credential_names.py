@@ -73,7 +73,7 @@ _AFTER = frozenset(
         "us",
     }
 )  # fmt: skip
-"""What may stand behind: `API_KEY_PROD`, `SECRET_KEY_BASE`, `TOKEN_2`."""
+"""Words that may stand behind: `API_KEY_PROD`, `SECRET_KEY_BASE`, `TOKEN_2`."""
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
