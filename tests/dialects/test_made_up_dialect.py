@@ -48,6 +48,8 @@ LINES = {
 PLANNED = """
     from sessiontap.exchange import Headers
     from sessiontap.headers import OutgoingCall, app_session, apply, plan, reply_plan, trace_id
+    from sessiontap.redaction import Redactor
+    from sessiontap.rules import default_rules
     from sessiontap.rules.decision import Decision, Labels
     from sessiontap.sessions import Link, Session
 
@@ -62,6 +64,8 @@ PLANNED = """
     (reply,) = reply_plan(edits, Headers(), session=session, call_id="c1")
     assert (reply.header, reply.new) == ("Acme-Call", "c1")
     assert trace_id(Headers([("acme-trace", "t1")])) == "t1"
+    redactor = Redactor(b"k" * 32, default_rules().secret_headers)
+    assert "a-word" not in redactor.header("Acme-Key", "a-word"), redactor.header("Acme-Key", "a-word")
     declared = app_session(Headers([("Acme-Run", "run-12345678")]))
     assert (declared.id, declared.dialect) == ("run-12345678", "acme")
 """

@@ -75,7 +75,7 @@ class Recorder:
             "sessiontap": sessiontap.__version__,
             "mitmproxy": mitmproxy.version.VERSION,
         }
-        patterns = self._rules.redact_headers, _patterns(self._rules)
+        patterns = self._rules.secret_headers, _patterns(self._rules)
         memory = self._settings.memory
         return Start(str(self._settings.trace), info, self._settings.fsync, self._key, *patterns, memory=memory)
 
@@ -123,7 +123,7 @@ class Recorder:
     def rules_changed(self, rules: Rules) -> None:
         """Redact by the new rules' patterns from here on."""
         self._rules, self._redactor = rules, self._redact_by(rules)
-        self._handle.submit(wire.message(wire.RULES, (rules.redact_headers, _patterns(rules))))
+        self._handle.submit(wire.message(wire.RULES, (rules.secret_headers, _patterns(rules))))
 
     @property
     def key(self) -> bytes:
@@ -135,7 +135,7 @@ class Recorder:
         return self._redactor.text(text)
 
     def _redact_by(self, rules: Rules) -> Redactor:
-        return Redactor(self._key, rules.redact_headers, _patterns(rules))
+        return Redactor(self._key, rules.secret_headers, _patterns(rules))
 
     def restore(self, seconds: float) -> Restored:
         """The heads of the newest recorded calls, as many as can be read in `seconds`.

@@ -8,6 +8,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
+from sessiontap.dialects import OWN_KEYS
 from sessiontap.rules.conditions import Condition, Leaf, all_of, any_of, every_leaf
 from sessiontap.rules.decision import CaptureEffect, Protection
 from sessiontap.rules.patterns import Pattern
@@ -153,6 +154,11 @@ class Rules:
     """As written: `re:` and a regular expression, or text as it stands."""
     prices: tuple[Price, ...] = ()
     index: RuleIndex = field(default=RuleIndex(), repr=False)
+
+    @property
+    def secret_headers(self) -> tuple[str, ...]:
+        """Lower-case names of the headers that are secret in the log: the file's, and those of the proxy's own keys."""
+        return (*self.redact_headers, *(name.lower() for name in OWN_KEYS))
 
     def keys(self, proxy_env: Mapping[str, str]) -> tuple[str, ...]:
         """The proxy's own keys: what its environment holds under those names, and the gateways' keys."""
