@@ -35,7 +35,7 @@ def is_kept(call: FinishedCall) -> bool:
 
 def knowing(call: FinishedCall, exchange: DecodedExchange, caller: Caller | None, redactor: Redactor) -> Redactor:
     """`redactor`, and it finds the call's own credentials in whatever is said of it."""
-    return redactor.knowing(exchange.request.headers, call.url, caller.env if caller else {})
+    return redactor.with_credentials(exchange.request.headers, call.url, caller.env if caller else {})
 
 
 def call_record(
