@@ -1,4 +1,4 @@
-"""Closing segments: each that nobody writes to any more is compressed as a whole, beside it, and takes its place.
+"""Close segments: compress each that nobody writes to any more, beside it, and put the result in its place.
 
 The draft is written, synced and renamed to `NAME.mpk.zst`, then the plain file goes. Whatever stops this in between, a
 kill or a full disk, leaves the plain file; the next start does it again. What was pruned meanwhile does not come back:

@@ -1,4 +1,7 @@
-"""Bodies that lean on others: the way back through a segment to one that stands by itself, and forward again.
+"""Read bodies that are stored as changes of others: back through the segment to one that is whole, and forward again.
+
+Readers, verifying, pruning and the full text call it. What comes out fits the record's size and sha256, or is a
+BodyError.
 
 Each step back is one read at a known place (`back` bytes before the record); only where that is not the named call (a
 segment that some other tool rewrote) the segment is searched. What was decoded last is kept, so that reading call after

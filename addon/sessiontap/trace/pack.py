@@ -1,12 +1,12 @@
 """A call's record as it stands in the segment: its bodies packed, as changes of earlier ones if that is smaller.
 
 The writer's thread calls it; zstd lets other threads work meanwhile. One `Packer` goes with one segment at a time: no
-body leans on another segment.
+body has its base in another segment.
 
-An app that works through a conversation sends its last request again with something added: the body to lean on is the
-one that shares the longest beginning. Asked are, in this order, the call that this one follows (where that is known),
-the latest of its conversation, session and path, and the latest of the same endpoint whatever their session (agents
-begin every session with the same instructions). Replies share only their form, which any of the same endpoint has.
+An app that works through a conversation sends its last request again with something added: the best base is the body
+that shares the longest beginning. Candidates are, in this order, the call that this one follows (if that is known), the
+latest of its conversation, session and path, and the latest of the same endpoint in any session (agents begin every
+session with the same instructions). Replies share only their form, which any of the same endpoint has.
 
 A delta is read by reading its base first. Chains are bounded by what that costs, not by their number: `reach` counts
 the bytes that are decoded on the way to a body, with `STEP` for each record. A chain of 200 turns that grow to 640 KB

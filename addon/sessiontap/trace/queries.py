@@ -1,4 +1,4 @@
-"""What a trace is asked through its index: lists, trees, search and statistics without reading the segments."""
+"""Lists, trees, search and statistics of a trace folder, by its index: no segment is read that it knows already."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Place = tuple[Path, int]
 
 
 class TraceQueries:
-    """The questions of a `Trace`. Every one first brings the index up to date with what was written meanwhile.
+    """The queries of a `Trace`. Every one first brings the index up to date with what was written meanwhile.
 
     `prices` say what calls cost; without them costs are unknown. `progress(done, total)` is called during a long
-    catch-up. All raise TraceError where the index cannot be used.
+    catch-up. All raise TraceError if the index cannot be used.
     """
 
     folder: Path

@@ -1,4 +1,4 @@
-"""What a reader is given: a call whose bodies are unpacked when they are asked for, and the calls of a session."""
+"""What readers give out: a call, whose bodies are unpacked when they are asked for, and the calls of a session."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a proxy needs from the log when it starts: the restorable state of the newest calls, within a time budget.
+"""Read what a proxy restores from the log when it starts: the state of the newest calls, within a time budget.
 
-Segments are hopped through from record to record without reading them; then the records are read from the newest back,
-each checked.
+The newest calls come first, so that a budget that runs out costs the oldest. `wait_for_orphans` waits for the recorder
+of a proxy that has ended.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One segment as its readers see it: where its calls lie, taken in as it grows, and what of it cannot be read.
+"""A segment as a reader knows it: the places of its calls, taken in as it grows, and what of it cannot be read.
 
 A record that a writer is in the middle of is not seen yet; all else that is no record is a `Problem`, and is stepped
 over.
