@@ -8,18 +8,11 @@ from typing import Any
 
 import pytest
 from mitmproxy import ctx
+from tests.proxy.test_notices import Recorder
 
 from sessiontap.faults import Faults
 from sessiontap.proxy.service import Service, prepare_home
 from sessiontap.proxy.settings import SettingsError
-
-
-class Recorder:
-    def __init__(self) -> None:
-        self.notes: list[tuple[str, str, dict[str, Any]]] = []
-
-    def note(self, kind: str, text: str, **facts: Any) -> None:
-        self.notes.append((kind, text, facts))
 
 
 @pytest.fixture
