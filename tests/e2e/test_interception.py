@@ -489,4 +489,4 @@ def test_a_body_over_the_cap_passes_whole_and_is_recorded_cut(
         assert kept == LARGE[:CAP]
         stored = call.record[side]["body"]
         assert (stored["size"], stored["total"]) == (CAP, len(LARGE))
-        assert stored["sha256"] == hashlib.sha256(LARGE[:CAP]).hexdigest()
+        assert stored["sha256"] == hashlib.sha256(LARGE[:CAP]).digest()
