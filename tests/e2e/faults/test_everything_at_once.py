@@ -229,9 +229,9 @@ def test_everything_at_once(lab: Lab, curl: str, tmp_path: Path) -> None:
     missing = len(delivered - set(recorded) - set(keyed)) - len(cut)
     dropped = sum(sum(note["dropped"].values()) for note in proxy.notes("dropped"))
     print(
-        f"{len(delivered)} calls delivered, {max(missing, 0)} of them not recorded, {dropped} said to be lost, {len(cut)} "
-        f"recorded in part; memory "
-        f"{before / 2**20:.0f} MiB at the start, {trouble.peak / 2**20:.0f} at most; {trouble.counts}"
+        f"{len(delivered)} calls delivered, {max(missing, 0)} of them not recorded, {dropped} said to be lost, "
+        f"{len(cut)} recorded in part; memory {before / 2**20:.0f} MiB at the start, "
+        f"{trouble.peak / 2**20:.0f} at most; {trouble.counts}"
     )
     assert missing <= dropped, f"{missing} of {len(delivered)} are missing, {dropped} are said to be"
     for call in others:
