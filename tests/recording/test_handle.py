@@ -256,7 +256,7 @@ def test_a_fault_in_hearing_it_is_told_and_it_is_heard_all_the_same(held: Callab
 
     one.handle._on_events = fail_once
     one.submit(1)
-    assert one.said.get(timeout=PATIENCE) == "recorder: a fault in what it said: ValueError: no such thing"
+    assert one.said.get(timeout=PATIENCE) == "recorder: an event could not be handled: ValueError: no such thing"
     one.submit(2)
     assert one.wait_read(1)[0].call_id == finished(2).id
 

@@ -12,7 +12,7 @@ import pytest
 from sessiontap.callers import Caller
 from sessiontap.llm.history import DelegatedPrompt, ReplyFingerprint
 from sessiontap.recording import wire
-from sessiontap.recording.finished import Event, Fault, Handled, Note, PlannerUpdate, ReplyRead, Said
+from sessiontap.recording.finished import Event, Fault, Handled, Note, PlannerUpdate, ReplyRead, UserMessage
 
 LARGE = bytes(range(256)) * 4096
 MESSAGES: dict[str, tuple[int, Any, tuple[bytes, bytes]]] = {
@@ -99,7 +99,7 @@ EVENTS: list[Event] = [
     ),
     ReplyRead(PlannerUpdate("b", None, 5, None, None), None),
     Fault("reading a reply", "ValueError: no"),
-    Said("disk", "records are lost"),
+    UserMessage("disk", "records are lost"),
     Handled(7),
 ]
 

@@ -21,7 +21,7 @@ from sessiontap.proxy.report import Terminal
 from sessiontap.proxy.settings import Settings, environment
 from sessiontap.recording import wire
 from sessiontap.recording.budget import Shares
-from sessiontap.recording.finished import Event, Fault, FinishedCall, Note, PlannerUpdate, ReplyRead, Said, Start
+from sessiontap.recording.finished import Event, Fault, FinishedCall, Note, PlannerUpdate, ReplyRead, Start, UserMessage
 from sessiontap.recording.handle import Handle, Receipt
 from sessiontap.redaction import Redactor, call_secrets, user_key
 from sessiontap.rules import Rules
@@ -178,7 +178,7 @@ class Recorder:
                         lines.append(line)
                 case Fault(kind, text):
                     self._faults.report(kind, text)
-                case Said(_, text):
+                case UserMessage(_, text):
                     logger.warning(f"sessiontap: {text}")
         self._terminal.say(lines)
 

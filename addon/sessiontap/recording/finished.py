@@ -128,7 +128,7 @@ class FinishedCall(msgspec.Struct, array_like=True, frozen=True):
 
     @property
     def is_whole(self) -> bool:
-        """Whether both bodies came to their end."""
+        """True if both bodies came to their end."""
         return self.outcome in ("ok", "http_error")
 
 
@@ -183,17 +183,17 @@ class Fault(msgspec.Struct, tag=True, array_like=True, frozen=True):
     text: str
 
 
-class Said(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """A sentence of the writer's for the user."""
+class UserMessage(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """A sentence of the writer for the user."""
 
     kind: str
     text: str
 
 
 class Handled(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """So many messages, in all, are written or counted as dropped."""
+    """The number of messages, in all, that are written or counted as dropped."""
 
     count: int
 
 
-Event = ReplyRead | Fault | Said | Handled
+Event = ReplyRead | Fault | UserMessage | Handled

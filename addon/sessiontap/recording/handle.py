@@ -51,17 +51,17 @@ class _Item(NamedTuple):
 
 
 class Receipt:
-    """Tells whether what was submitted before it is written."""
+    """Calling it returns True once everything that was submitted before it is written."""
 
     def __init__(self) -> None:
         self._sent: tuple[RecorderProcess | None, int] | None = None
 
     def sent(self, process: RecorderProcess | None) -> None:
-        """All of it has been sent, to `process`."""
+        """Everything before it has been sent to `process`."""
         self._sent = process, process.sent if process is not None else 0
 
     def __call__(self) -> bool:
-        """Whether it is written, as far as it ever will be."""
+        """True if it is written, or never will be: the recorder has died."""
         if self._sent is None:
             return False
         process, number = self._sent
@@ -81,7 +81,7 @@ class Handle:
         max_bytes: int = Shares().heads,
         linger_seconds: float = 0.02,
     ) -> None:
-        """`start` makes what a new process begins with."""
+        """`start` returns the settings of a new process."""
         self._start = start
         self._on_events = on_events
         self._on_fault = on_fault
@@ -111,8 +111,10 @@ class Handle:
         update: PlannerUpdate | None = None,
         caller: Caller | None = None,
     ) -> bool:
-        """Queue a message, with the leases of its bodies; of a call with what the planner is told if it is lost, and
-        its caller, which is sent before it unless it is known. False: dropped, which is counted and noted.
+        """Queue a message, with the leases of its bodies. False: it was dropped, which is counted and noted.
+
+        For a call: `update` is what the planner is told if the call is lost; `caller` is sent before the call, unless
+        the recorder knows it.
         """
         size = len(pieces[0]) + _OVERHEAD
         with self._lock:
@@ -142,7 +144,7 @@ class Handle:
                 self._dropped[reason] += number
 
     def hurry(self) -> None:
-        """Have at once what waits sent and read, unless the queue is full: then the recorder hangs."""
+        """Have the queue sent and read at once. If it is full, the recorder hangs: do nothing."""
         with self._lock:
             if self._queued >= self._max_calls:
                 return
@@ -151,7 +153,7 @@ class Handle:
         self._hurry.set()
 
     def receipt(self) -> Receipt:
-        """Have what waits sent at once; what is returned tells whether it is written."""
+        """Send the queue at once. The receipt tells when all of it is written."""
         receipt = Receipt()
         with self._lock:
             self._queued += 1
@@ -160,7 +162,7 @@ class Handle:
         return receipt
 
     def close(self, timeout: float) -> bool:
-        """Have what is queued written, then end. False: it is not done yet; the recorder goes on by itself."""
+        """Have the queue written, then end. False: it is not done yet; the recorder goes on by itself."""
         deadline = time.monotonic() + timeout
         self._closing.set()
         self._queue.put(None)
@@ -296,7 +298,8 @@ class Handle:
                 self._on_events(events)
             except Exception as error:  # ours; the recorder is heard all the same
                 with contextlib.suppress(Exception):
-                    self._on_fault("recorder", f"a fault in what it said: {type(error).__name__}: {error}")
+                    text = f"an event could not be handled: {type(error).__name__}: {error}"
+                    self._on_fault("recorder", text)
         with contextlib.suppress(OSError):
             process.out.close()  # to one that still speaks, we are gone
         process.is_over = True
@@ -307,7 +310,7 @@ class Handle:
             self._queue.put(_Item([], 0, (), None, None, counts=False))
 
     def _reap(self, process: RecorderProcess) -> None:
-        """Count what a process that is no more took with it."""
+        """Count the calls that a dead process had not written."""
         how = process.reap()
         self._process, self._ended = None, time.monotonic()
         self._early_deaths = self._early_deaths + 1 if self._ended - process.began < _SOON_SECONDS else 0

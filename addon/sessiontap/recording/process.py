@@ -24,56 +24,60 @@ from sessiontap.faults import Faults
 from sessiontap.recording import wire
 from sessiontap.recording.budget import COPIES, Budget, Lease, Shares
 from sessiontap.recording.decode import DecodedExchange, decode_exchange, planner_update
-from sessiontap.recording.finished import Event, Fault, FinishedCall, Handled, Note, ReplyRead, Said, Start
-from sessiontap.recording.line import call_line
+from sessiontap.recording.finished import Event, Fault, FinishedCall, Handled, Note, ReplyRead, Start, UserMessage
 from sessiontap.recording.record import call_record, caller_record, is_kept, knowing
 from sessiontap.redaction import Redactor
 from sessiontap.redaction.metadata import caller_of
 from sessiontap.trace.closing import Closer
 from sessiontap.trace.notes import note_record
+from sessiontap.trace.views import WARM_UP
 from sessiontap.trace.writer import Writer
 
 MOST_CALLERS = 4096
 LINGER_SECONDS = 0.25
 """How long calls are gathered under load."""
 NICE = 5
-"""The proxy and its clients come first; on a machine that has nothing else to do it makes no difference."""
+"""The proxy and its clients come first; on an idle machine it makes no difference. It cannot be taken back under load:
+a process without privileges may only raise its nice value."""
 CLOSING_SECONDS = 10.0
-"""For what is queued when the pipe ends."""
+"""For writing the queued records after the pipe has ended."""
 COMPRESSING_SECONDS = 1.5
-"""For closing the last segment after that; what takes longer the next start does."""
+"""For compressing the last segment after that. If it takes longer, the next start does it."""
 
 
-class _Told(Faults):
-    """Faults that are told to the proxy, which counts them and says the first of a kind."""
+class _ReportedFaults(Faults):
+    """Faults are reported to the proxy, which counts them and tells the user the first of each kind."""
 
-    def __init__(self, up: _Up) -> None:
+    def __init__(self, events: _EventPipe) -> None:
         super().__init__()
-        self._up = up
+        self._events = events
 
     def report(self, kind: str, text: str) -> None:
-        self._up.say(Fault(kind, text))
+        self._events.send(Fault(kind, text))
 
 
-class _Up:
-    """Events to the proxy, from any thread. If it is gone, they are for nobody."""
+class _EventPipe:
+    """Send events to the proxy, from any thread. If the proxy is gone, they are discarded."""
 
     def __init__(self, file: int) -> None:
         self._file = file
         self._lock = threading.Lock()
 
-    def say(self, *events: Event) -> None:
+    def send(self, *events: Event) -> None:
         if events:
             with self._lock, contextlib.suppress(OSError):
                 wire.write(self._file, [wire.events(events)])
 
 
 class Recording:
-    """The work of one process. For the thread that reads messages, but for `_records` and what the writer calls."""
+    """The work of one recorder process.
 
-    def __init__(self, start: Start, up: _Up) -> None:
-        self._up = up
-        self._faults = _Told(up)
+    The thread that reads messages calls it; the writer's thread calls `_records`, `_on_fault` and `_on_idle`.
+    """
+
+    def __init__(self, start: Start, events: _EventPipe) -> None:
+        self._events = events
+        self._faults = _ReportedFaults(events)
         self._key = start.key
         self._redactor = Redactor(start.key, start.redact_headers, start.redact_patterns)
         self._callers: BoundedDict[str, Caller] = BoundedDict(MOST_CALLERS)
@@ -81,7 +85,7 @@ class Recording:
         self._whole_callers: dict[str, None] = {}
         """Ids of callers of which a call was captured in full."""
         self._taken = 0
-        """Messages that were seen to, but for what the writer has queued of them."""
+        """Messages that were taken; the writer may still have records of them in its queue."""
         shares = Shares(start.memory)
         self._budget = Budget(shares.recorder)
         """Of calls from when they are read until they are written."""
@@ -101,16 +105,16 @@ class Recording:
         self._closer.start()
 
     def take(self, messages: Iterable[wire.Message]) -> None:
-        """Read what came, have it written, and send the events back."""
-        events: list[Event] = []
+        """Read the messages, queue their records for the writer, and send the events back."""
+        found: list[Event] = []
         for message in messages:
             try:
-                self._take(message, events)
+                self._take(message, found)
             except Exception as error:
                 self._faults.caught("recording", error)
                 self._writer.count("fault")
             self._taken += message.kind not in (wire.CALLER, wire.HURRY)
-        self._up.say(*events, self._handled())
+        self._events.send(*found, self._handled())
 
     def _take(self, message: wire.Message, events: list[Event]) -> None:
         value = wire.value_of(message)
@@ -143,7 +147,7 @@ class Recording:
         finally:  # a later call may be waiting for the update
             update, link_state = planner_update(call, exchange, self._faults)
             if exchange is None:
-                self._up.say(ReplyRead(update, None))
+                self._events.send(ReplyRead(update, None))
         try:
             caller, redactor = self._callers.get(call.caller or ""), self._redactor
             line = knowing(call, exchange, caller, redactor).text(call_line(call, exchange))
@@ -201,13 +205,42 @@ class Recording:
         if kind.startswith("record:"):
             self._faults.report("recording", text)
         else:
-            self._up.say(Said(kind, text))
+            self._events.send(UserMessage(kind, text))
 
     def _on_idle(self) -> None:
-        self._up.say(self._handled())
+        self._events.send(self._handled())
 
     def _handled(self) -> Handled:
         return Handled(self._taken - self._writer.stats().queued)
+
+
+def call_line(call: FinishedCall, exchange: DecodedExchange) -> str:
+    """One line: who, where, what came of it."""
+    plan, reply = call.plan, exchange.reply
+    session = plan.session if plan else None
+    name = session.name if session else "-"
+    path = plan.labels.path if plan else "-"
+    step = f" #{session.step}" if session else ""
+    if WARM_UP in exchange.flags:
+        step = " warm-up"
+    model = reply.response_model if reply else None
+    if model is None and call.call is not None:
+        model = call.call.asked.model
+    status = str(call.received.status) if call.received else "-"
+    how = "" if exchange.outcome in ("ok", "http_error") else f" {exchange.outcome}"
+    took = f" {call.duration / 1e9:.2f}s"
+    usage = reply.usage if reply else None
+    tokens = f" {_count(usage.input)}>{_count(usage.output)} tok" if usage else ""
+    return printable(f"{name} {path}{step} {model or call.host} {status}{how}{took}{tokens}")
+
+
+def printable(text: str) -> str:
+    """`text` with what would move a terminal's cursor or colour it taken out."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
+
+
+def _count(tokens: int | None) -> str:
+    return "?" if tokens is None else str(tokens)
 
 
 def main() -> int:
@@ -215,7 +248,7 @@ def main() -> int:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # they are for the proxy, whose end is ours
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    up = _Up(os.dup(1))
+    to_proxy = _EventPipe(os.dup(1))
     os.dup2(2, 1)  # nothing else may write there
     recording: Recording | None = None
     ended = False
@@ -225,8 +258,8 @@ def main() -> int:
     gc.freeze()
     for messages in wire.Messages(0, LINGER_SECONDS):
         if recording is None:
-            recording = Recording(wire.value_of(messages.pop(0)), up)
-            up.say(Handled(0))
+            recording = Recording(wire.value_of(messages.pop(0)), to_proxy)
+            to_proxy.send(Handled(0))
         recording.take(messages)
         ended = ended or any(message.kind == wire.END for message in messages)
     if recording is not None:

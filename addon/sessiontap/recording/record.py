@@ -189,9 +189,7 @@ def _request(call: FinishedCall, request: DecodedMessage, redactor: Redactor, is
     }
 
 
-def _response(
-    call: FinishedCall, response: DecodedMessage | None, redactor: Redactor, is_full: bool
-) -> Record | None:
+def _response(call: FinishedCall, response: DecodedMessage | None, redactor: Redactor, is_full: bool) -> Record | None:
     if call.received is None or response is None:
         return None
     chunks = call.response_body.arrivals

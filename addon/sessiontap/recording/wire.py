@@ -177,7 +177,7 @@ def events_from(file: int) -> Iterator[list[Event]]:
             (size,) = _LENGTH.unpack_from(buffer)
             pickled, size = size >> 31, size & 0x7FFFFFFF
             if size > _MOST_EVENTS:  # where the next message begins is not known any more
-                yield [Fault("recorder", f"it said something of {size:,} bytes, which is no message")]
+                yield [Fault("recorder", f"it sent an event of {size:,} bytes, more than any event has")]
                 return
             end = _LENGTH.size + size
             if len(buffer) < end:
@@ -191,7 +191,7 @@ def _events(data: bytes, *, pickled: bool) -> list[Event]:
     try:
         return _plain_events(pickle.loads(data)) if pickled else _decode_events(data)
     except Exception as error:
-        return [Fault("recorder", f"what it said could not be read: {type(error).__name__}: {error}")]
+        return [Fault("recorder", f"an event of the recorder could not be read: {type(error).__name__}: {error}")]
 
 
 def _plain_events(found: object) -> list[Event]:
