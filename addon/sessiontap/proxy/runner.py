@@ -14,6 +14,7 @@ from mitmproxy.tools.main import run
 from sessiontap.proxy import entry
 from sessiontap.proxy.ca import default_confdir
 from sessiontap.proxy.master import TapMaster
+from sessiontap.proxy.stopping import Drain, on_hang_up
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -25,13 +26,29 @@ class Master(TapMaster):
     """The one with our addon, as mitmproxy's `run` makes it."""
 
     def __init__(self, opts: Options) -> None:
-        super().__init__(opts, entry.addons())
+        taps = entry.addons()
+        super().__init__(opts, taps)
+        (self._tap,) = taps
+        self._drain = Drain(lambda: len(self._tap.in_flight), self._close_listeners, super().shutdown)
 
     async def run(self) -> None:
         """Run until told to stop. The addon learns its options first, as scripts do, before any server listens."""
         self.configure_taps()
         self._choose_confdir()
+        on_hang_up(self._tap.service.read_rules, super().shutdown)
         await super().run()
+
+    def shutdown(self) -> None:
+        """End when the calls in flight have ended. mitmproxy calls it at SIGTERM; from any thread."""
+        settings = self._tap.service.settings
+        self.event_loop.call_soon_threadsafe(self._drain.begin, settings.drain if settings is not None else 0.0)
+
+    def prompt_for_exit(self) -> None:
+        """End at once. mitmproxy calls it at Ctrl-C."""
+        super().shutdown()  # type: ignore[no-untyped-call]
+
+    def _close_listeners(self) -> None:
+        self.options.update(server=False)
 
     def _choose_confdir(self) -> None:
         """Take another folder if the user names none and mitmproxy's own cannot be made."""

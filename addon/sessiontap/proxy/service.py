@@ -65,6 +65,7 @@ class Service:
         self.settings: Settings | None = None
         self.recorder: Recorder | None = None
         self._rules_file: RulesFile | None = None
+        self._reading: asyncio.Task[None] | None = None
         self._state: Path | None = None
         self._home: str | None = None
         """A sentence for the user about the folder of our own state."""
@@ -228,6 +229,15 @@ class Service:
         """The rules in force."""
         assert self._rules_file is not None
         return self._rules_file.rules
+
+    def read_rules(self) -> None:
+        """Read the rules file now, without waiting for a call, and say what is in force."""
+        self._reading = asyncio.get_running_loop().create_task(self._say_rules())
+
+    async def _say_rules(self) -> None:
+        rules, file = await self.current_rules(), self._rules_file
+        if file is not None and file.error is None:
+            logger.info(f"sessiontap: {len(rules.rules)} rules are in force")
 
     async def current_rules(self) -> Rules:
         """The rules for this call: a changed file is read first."""

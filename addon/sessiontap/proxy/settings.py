@@ -53,6 +53,12 @@ OPTIONS = (
         "Sessiontap: what recording may hold in memory, in the proxy and in its recorder together, such as '1GB'. "
         "Bodies beyond it pass as they are and are recorded in part, which their records say.",
     ),
+    Option(
+        "session_drain",
+        "5s",
+        "Sessiontap: how long `sessiontap run` lets the calls in flight end when it is told to end by SIGTERM, such as "
+        "'80s'; 'never': it ends at once.",
+    ),
 )
 
 MITMPROXY_DEFAULTS: Mapping[str, str | int] = {
@@ -75,6 +81,8 @@ class Settings:
     """Seconds after a call at which the log is forced to disk at the latest; 0: at once; None: never."""
     memory: int = budget.DEFAULT
     """Bytes that recording may hold; see `budget`."""
+    drain: float = 5.0
+    """Seconds that calls in flight may take to end after SIGTERM."""
 
 
 def parse(options: Mapping[str, str], environ: Mapping[str, str], cwd: Path) -> Settings:
@@ -84,6 +92,7 @@ def parse(options: Mapping[str, str], environ: Mapping[str, str], cwd: Path) -> 
         trace=_path(options["session_trace"] or environ.get("SESSIONTAP_TRACE") or str(private.home() / "trace"), cwd),
         fsync=_fsync(options["session_fsync"]),
         memory=_memory(options["session_memory"]),
+        drain=_drain(options["session_drain"]),
     )
 
 
@@ -118,6 +127,16 @@ def _fsync(text: str) -> float | None:
         return delay
     raise SettingsError(
         f"session_fsync={text!r} is not understood. Give 'always', 'never' or a duration such as '1s' or '500ms'."
+    )
+
+
+def _drain(text: str) -> float:
+    if text == "never":
+        return 0.0
+    if (delay := duration.seconds(text)) is not None:
+        return delay
+    raise SettingsError(
+        f"session_drain={text!r} is not understood. Give 'never' or a duration such as '5s' or '2m'."
     )
 
 
