@@ -137,7 +137,7 @@ class ProxyProcess:
         """End it as Ctrl-C does, wait until it has, and give its exit status."""
         assert self._process is not None
         if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
+            self._process.send_signal(signal.SIGINT)
         try:
             status = self._process.wait(STOP_LIMIT)
         except subprocess.TimeoutExpired:
