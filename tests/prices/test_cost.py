@@ -257,6 +257,11 @@ OWN = Rates(input=Decimal("0.5"), output=Decimal(2), cache_read=Decimal("0.1"))
             call(written=5), Cost(None, None, "the price of tokens written to a cache is not known"), id="a gap"
         ),
         pytest.param(call(usage=(5, None)), Cost(None, None, "the output tokens were not reported"), id="no output"),
+        pytest.param(
+            call(family="openai-responses", operation="other"),
+            Cost(None, None, "a response that is fetched again is billed where it was asked for"),
+            id="not twice for a response that is fetched again",
+        ),
     ],
 )
 def test_own_rates(record: dict[str, Any], cost: Cost) -> None:

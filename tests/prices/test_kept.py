@@ -70,7 +70,18 @@ def test_another_question_is_asked(
     assert asked == [(*question, None)]
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"version": "1", "tariffs": [["x", [[1, {"input": "x"}]]]]}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("[]", id="a list"),
+        pytest.param("{}", id="no version"),
+        pytest.param('{"version": "1", "tariffs": [["x", [[1, {"input": "x"}]]]]}', id="a key that is none"),
+        pytest.param('{"version": "1", "tariffs": [[["p", ["m"]], [[1, {"input": "x"}]]]]}', id="a rate that is none"),
+        pytest.param('{"version": "1", "tariffs": [[["p", ["m"]], [[1, "x"]]]]}', id="rates that are none"),
+        pytest.param("[" * 100_000, id="nested too deeply"),
+    ],
+)
 def test_a_file_that_is_of_no_use_is_done_without(tmp_path: Path, asked: list[Any], content: str) -> None:
     file = tmp_path / "tariffs.json"
     file.write_text(content)
@@ -87,6 +98,14 @@ def test_where_nothing_can_be_written_nothing_is_kept(tmp_path: Path, asked: lis
     found.find(*GPT)
     found.save()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_take_its_name_leaves_nothing_beside_it(tmp_path: Path, asked: list[Any]) -> None:
+    (tmp_path / "tariffs.json").mkdir()
+    found = KeptTariffs(tmp_path / "tariffs.json", "1")
+    found.find(*GPT)
+    found.save()
+    assert [path.name for path in tmp_path.iterdir()] == ["tariffs.json"]
 
 
 def test_a_price_by_the_hour_is_not_kept(tmp_path: Path, asked: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:

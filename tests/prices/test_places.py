@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sessiontap.prices.places import is_local, is_subscription
+from sessiontap.prices.cost import is_local, is_subscription
 
 
 @pytest.mark.parametrize(

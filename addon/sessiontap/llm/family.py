@@ -101,5 +101,7 @@ class Family:
     """Fields that hold the whole request, from the outermost."""
     choices: tuple[tuple[str, ...], ...] = ()
     """Paths to the number of replies that are wanted."""
+    other_repeats: bool = False
+    """A call of the operation `other` brings an earlier reply once more, with the usage that was billed then."""
     fields: tuple[str, ...] = ()
     """Further top-level fields to read of a body that is too large to be read in full."""

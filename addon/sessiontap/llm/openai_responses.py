@@ -304,5 +304,6 @@ FAMILY = Family(
     messages=(INPUT,),
     prompts=("instructions",),
     tools=(("tools",),),
+    other_repeats=True,
     fields=("previous_response_id", "conversation", "max_output_tokens", "output", "status"),
 )

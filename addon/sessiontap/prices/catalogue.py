@@ -1,15 +1,22 @@
 """The list of genai-prices: provider, model, time and service tier -> `Tariff`.
 
-List prices; what a provider gives back, or a region adds where the model's name does not say so, is not in them. Its
-own arithmetic takes 80 us a call, so only its look-up is used, and kept: a log of 200,000 calls has few models.
+These are list prices, without discounts and without a region's surcharge unless the model's name says it. The list's
+own arithmetic takes 80 us a call, so only its look-up is used, and its answers are kept: a log of 200,000 calls has few
+models. `KeptTariffs` keeps them in a file, since loading the list takes longer than a command that shows costs.
 """
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import json
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sessiontap.prices.tariff import Rates, Tariff, Unknown
@@ -40,7 +47,7 @@ LISTS = {
     "xai": "x-ai",
     "zai": "zai",
 }
-"""Our provider -> the list's. One that is not here has no list, whatever its models are called."""
+"""Our provider -> the list's. A provider that is not here has no list, even if its models have known names."""
 
 STANDARD = frozenset(("default", "standard", "on_demand"))
 """Service tiers at the price of the list."""
@@ -61,15 +68,15 @@ UNITS = {
 """Rate -> the list's key for it."""
 
 ONE_RATE_FOR_ALL = frozenset(("google",))
-"""Lists where audio and images cost what text does unless they say otherwise."""
+"""Lists in which audio and images cost as much as text unless they say otherwise."""
 
 MINUTE = 60_000_000_000
 DAY = 24 * 60 * MINUTE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Listed:
-    """A model of the list; `own`: its provider's own entry, not one of a provider whose models it offers."""
+class ListedModel:
+    """A model of the list. `own`: the entry is its provider's, not another's whose models it offers."""
 
     model: ModelInfo
     list: str
@@ -79,12 +86,12 @@ class Listed:
 
 
 def has_list(provider: str | None) -> bool:
-    """The list has prices of this provider."""
+    """Return True if the list has prices of this provider."""
     return provider in LISTS
 
 
 def find(provider: str | None, names: tuple[str, ...], time: int, tier: str | None, speed: str | None = None) -> Tariff:
-    """The tariff of the first of a model's `names` that the list knows, at `time` (Unix ns). Raises `Unknown`."""
+    """Return the tariff of the first of a model's `names` that the list knows, at `time` (Unix ns). Raises `Unknown`."""
     if provider not in LISTS:
         raise Unknown(f"genai-prices has no list of {provider}" if provider else "the provider is unknown")
     listed = next((found for name in names if (found := look_up(LISTS[provider], name))), None)
@@ -98,14 +105,14 @@ def find(provider: str | None, names: tuple[str, ...], time: int, tier: str | No
 
 
 def is_by_the_hour(provider: str | None, names: tuple[str, ...]) -> bool:
-    """The price of the model that `find` finds depends on the time of day."""
+    """Return True if the price of the model that `find` finds depends on the time of day."""
     found = (look_up(LISTS[provider], name) for name in names) if provider in LISTS else ()
     return next((one.by_the_hour for one in found if one), False)
 
 
 @lru_cache(maxsize=4096)
-def look_up(of: str, name: str) -> Listed | None:
-    """The model `name` in the list `of`; None where it is not in it."""
+def look_up(of: str, name: str) -> ListedModel | None:
+    """Return the model `name` of the list `of`, or None."""
     from genai_prices import data_snapshot
     from genai_prices.types import ModelPrice, TimeOfDateConstraint
 
@@ -116,11 +123,11 @@ def look_up(of: str, name: str) -> Listed | None:
         return None
     conditions = () if isinstance(model.prices, ModelPrice) else model.prices
     by_the_hour = any(isinstance(one.constraint, TimeOfDateConstraint) for one in conditions)
-    return Listed(model, of, any(model is one for one in provider.models), by_the_hour)
+    return ListedModel(model, of, any(model is one for one in provider.models), by_the_hour)
 
 
 def _kind(tier: str | None, speed: str | None) -> tuple[str, str] | None:
-    """The variant of the standard price; None for that price itself."""
+    """Return the variant of the standard price; None for that price itself."""
     tier = tier.lower() if tier else None
     if tier == "batch":
         return "processing", "batch"
@@ -130,8 +137,8 @@ def _kind(tier: str | None, speed: str | None) -> tuple[str, str] | None:
 
 
 @lru_cache(maxsize=4096)
-def _tariff(listed: Listed, time: int, kind: tuple[str, str] | None) -> Tariff | str:
-    """The tariff, or what is not known, for "... of MODEL"."""
+def _tariff(listed: ListedModel, time: int, kind: tuple[str, str] | None) -> Tariff | str:
+    """Return the tariff, or what is not known, for "... of MODEL"."""
     moment = datetime.fromtimestamp(time // 1_000_000_000, UTC)
     context = None
     if kind is not None:
@@ -166,9 +173,91 @@ def _rates(prices: ModelPrice, start: int, one_rate_for_all: bool) -> Rates:
 
 
 def _price(price: Any, start: int) -> Decimal | None:
-    """A price for inputs beyond `start`."""
+    """Return the price for inputs beyond `start` tokens."""
     for tier in reversed(getattr(price, "tiers", ())):
         if start >= tier.start:
             return Decimal(tier.price)
     base: Decimal | None = getattr(price, "base", price)
     return base
+
+
+MOST = 1_000
+"""Tariffs in the file."""
+_Key = tuple[Any, ...]
+"""Provider, names, day, tier, speed."""
+
+
+class KeptTariffs:
+    """Remembers what `find` answered, from one process to the next, as long as `version` is the same.
+
+    The file only saves time: if it cannot be read or written, the list is asked. No folder is made for it.
+    """
+
+    def __init__(self, file: Path, version: str) -> None:
+        self._file, self._version = file, version
+        self._is_new = False
+
+    def find(
+        self, provider: str | None, names: tuple[str, ...], time: int, tier: str | None, speed: str | None = None
+    ) -> Tariff:
+        """As the module's `find`. Raises `Unknown`."""
+        key = provider, names, time // DAY, tier, speed
+        found = self._kept.get(key)
+        if found is None:
+            found = _answer(lambda: find(provider, names, time, tier, speed))
+            if not is_by_the_hour(provider, names):
+                self._kept[key] = found
+                if not self._is_new:
+                    self._is_new = True
+                    atexit.register(self.save)
+        if isinstance(found, str):
+            raise Unknown(found)
+        return found
+
+    @cached_property
+    def _kept(self) -> dict[_Key, Tariff | str]:
+        try:
+            found = json.loads(self._file.read_bytes())
+            if found["version"] != self._version:
+                return {}
+            return {(one, tuple(names), *rest): _read(kept) for (one, names, *rest), kept in found["tariffs"]}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError):
+            return {}
+
+    def save(self) -> None:
+        """Write the newest of them to the file, whole or not at all."""
+        newest = [(key, _written(kept)) for key, kept in list(self._kept.items())[-MOST:]]
+        own = self._file.with_name(f".{self._file.name}.{os.getpid()}")
+        try:
+            with open(os.open(own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                json.dump({"version": self._version, "tariffs": newest}, file)
+            own.replace(self._file)
+        except OSError:
+            with contextlib.suppress(OSError):
+                own.unlink(missing_ok=True)
+
+
+def _answer(find: Callable[[], Tariff]) -> Tariff | str:
+    """Return the tariff, or the reason why there is none."""
+    try:
+        return find()
+    except Unknown as why:
+        return str(why)
+
+
+def _written(kept: Tariff | str) -> Any:
+    """Return what JSON can hold of it."""
+    if isinstance(kept, str):
+        return kept
+    return [
+        [start, {name: str(rate) for name in Rates.__slots__ if (rate := getattr(rates, name)) is not None}]
+        for start, rates in kept.steps
+    ]
+
+
+def _read(kept: Any) -> Tariff | str:
+    if isinstance(kept, str):
+        return kept
+    none: dict[str, Any] = {"input": None, "output": None}
+    steps = ((int(start), {name: Decimal(rate) for name, rate in rates.items()}) for start, rates in kept)
+    return Tariff(tuple((start, Rates(**(none | rates))) for start, rates in steps))

@@ -1,9 +1,9 @@
 """The cost of a call, by the first of these that tells it.
 
-1. What the provider itself reported.
+1. The provider's own figure.
 2. Operations that nobody charges for.
 3. The user's own rates for the model.
-4. Where the call went: hosts of one's own cost nothing, a subscription is not paid by the call.
+4. The place that the call went to: the user's own hosts cost nothing, a subscription is not paid by the call.
 5. The list of genai-prices.
 
 A call is known by its record (docs/trace-format.md): `llm`, `host`, `route`, `time`.
@@ -11,14 +11,16 @@ A call is known by its record (docs/trace-format.md): `llm`, `host`, `route`, `t
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 from sessiontap.prices import catalogue
-from sessiontap.prices.places import is_local, is_subscription
 from sessiontap.prices.tariff import Rates, Tariff, Unknown, input_tokens, total
 
 Source = Literal["reported", "free", "rules", "local", "genai-prices"]
@@ -29,8 +31,8 @@ RatesOf = Callable[[str], Rates | None]
 TariffOf = Callable[[str | None, tuple[str, ...], int, str | None, str | None], Tariff]
 """As `catalogue.find`: provider, the model's names, time, tier, speed. Raises `Unknown`."""
 
-_ANSWERS = 1
-"""Raised where the same record and list would get another answer than before."""
+_ANSWERS = 2
+"""Raise it by one when the same record and the same list get another answer than before."""
 
 FREE: tuple[tuple[str, str | None], ...] = (
     # operation, provider (None: every one)
@@ -38,6 +40,22 @@ FREE: tuple[tuple[str, str | None], ...] = (
     ("moderation", "openai"),
 )
 """Operations without a price, as their providers' price pages say."""
+
+SUBSCRIPTIONS: tuple[tuple[str, str], ...] = (
+    # host, start of the route
+    ("chatgpt.com", "/"),  # Codex with a ChatGPT login
+    ("*.githubcopilot.com", "/"),
+    ("copilot-proxy.githubusercontent.com", "/"),
+    ("*.cursor.sh", "/"),
+    ("cloudcode-pa.googleapis.com", "/"),  # Gemini CLI with a Google login
+    ("cli-chat-proxy.grok.com", "/"),  # Grok CLI with a login
+    ("api.z.ai", "/api/coding/"),  # GLM coding plan
+    ("open.bigmodel.cn", "/api/coding/"),
+)
+"""Hosts and routes that are paid by the month, not by the token."""
+
+_LOCAL_NAMES = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
+_SHARED = ipaddress.ip_network("100.64.0.0/10")  # RFC 6598: overlay networks between one's own machines
 
 _DIRECT = frozenset(("foundation-model", "inference-profile"))
 """Resources of Bedrock whose name is a model's; other ARNs stand for a deployment or a profile of the user's own."""
@@ -53,12 +71,12 @@ class Cost:
 
 
 def version() -> str:
-    """Return the versions that answers depend on beside own rates: this package and the price list. Loads neither."""
+    """Return the versions of this package and of the price list, on which answers depend. Loads neither."""
     return f"{_ANSWERS} genai-prices {_of_the_list()}"
 
 
 def _of_the_list() -> str:
-    """By the name of the folder of the package's metadata: to read and parse these takes 6 ms, of every `ls`."""
+    """Return the list's version by its metadata folder's name: reading the metadata takes 6 ms of each `ls`."""
     spec = find_spec("genai_prices")
     if spec is not None and spec.origin is not None:
         found = list(Path(spec.origin).parents[1].glob("genai_prices-*.dist-info"))
@@ -70,7 +88,7 @@ def _of_the_list() -> str:
 
 
 def no_rates(model: str) -> Rates | None:
-    """No rates of one's own."""
+    """Return None: the user has no rates."""
     return None
 
 
@@ -93,12 +111,13 @@ def _cost(call: Mapping[str, Any], llm: Mapping[str, Any], rates_of: RatesOf, ta
     if any(operation == free and of in (None, provider) for free, of in FREE):
         return Cost(0.0, "free")
     usage, billed = llm.get("usage"), llm.get("billed") or {}
-    if usage:
+    repeats = bool(usage) and _repeats(llm)
+    if usage and not repeats:
         for name in _names(llm):
             if (rates := rates_of(name)) is not None:
                 return Cost(float(total(usage, billed, rates, operation)), "rules")
     host, route = call.get("host") or "", call.get("route") or ""
-    # A rule may say that a host of one's own passes its calls on to a provider.
+    # A rule may say by `hosts:` that a local host passes its calls on to a provider.
     if is_local(host) and not catalogue.has_list(provider):
         return Cost(0.0, "local")
     if billed.get("subscription") or is_subscription(host, route):
@@ -107,7 +126,7 @@ def _cost(call: Mapping[str, Any], llm: Mapping[str, Any], rates_of: RatesOf, ta
         raise Unknown("the calls of a batch are billed with the batch")
     if not usage:
         raise Unknown(_without_usage(call, llm))
-    if llm.get("family") == "openai-responses" and operation == "other":
+    if repeats:
         raise Unknown("a response that is fetched again is billed where it was asked for")
     if tools := billed.get("tools"):
         raise Unknown(f"the provider also bills for {', '.join(tools)}")
@@ -115,6 +134,15 @@ def _cost(call: Mapping[str, Any], llm: Mapping[str, Any], rates_of: RatesOf, ta
     tariff = tariff_of(provider, _model(llm), moment, tier, billed.get("speed"))
     rates = tariff.at(input_tokens(usage, billed))
     return Cost(float(total(usage, billed, rates, operation)), "genai-prices")
+
+
+def _repeats(llm: Mapping[str, Any]) -> bool:
+    """Return True if the usage is that of an earlier call, whose reply is fetched again."""
+    if llm.get("operation") != "other":
+        return False
+    from sessiontap.llm.families import family_of  # 55 ms
+
+    return family_of(llm.get("family") or "").other_repeats
 
 
 def _without_usage(call: Mapping[str, Any], llm: Mapping[str, Any]) -> str:
@@ -129,10 +157,10 @@ def _names(llm: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _model(llm: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the model that the list may know, the surest first. Raises `Unknown`.
+    """Return names of the model that the list may know, the surest first. Raises `Unknown`.
 
-    The reply's counts. The request's stands in where the reply's is a dated or numbered version of it. At Azure it is a
-    deployment's name, which may be anything; at Bedrock it alone tells a region's price from the global one.
+    The reply's name counts; the request's stands in if the reply's is a dated or numbered version of it. At Azure the
+    request's is a deployment's name, which may be anything; at Bedrock it alone tells a region's price from the global.
     """
     asked, answered = llm.get("request_model"), llm.get("response_model")
     provider = llm.get("provider")
@@ -161,3 +189,23 @@ def _bedrock(model: str) -> str:
     if kind not in _DIRECT or not name:
         raise Unknown(f"{model} does not name the model")
     return name
+
+
+@lru_cache(maxsize=4096)
+def is_local(host: str) -> bool:
+    """Return True for this machine and private networks: loopback and private addresses, names of one label
+    (`localhost`, a container's), and names of a local network (`host.docker.internal`)."""
+    name = host.lower().rstrip(".").strip("[]")
+    try:
+        address = ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        return bool(name) and ("." not in name or name.endswith(_LOCAL_NAMES))
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_private or address.is_loopback or address.is_link_local or address in _SHARED
+
+
+@lru_cache(maxsize=4096)
+def is_subscription(host: str, route: str) -> bool:
+    """Return True if calls there are part of a subscription."""
+    name = host.lower().rstrip(".")
+    return any(fnmatchcase(name, pattern) and route.startswith(start) for pattern, start in SUBSCRIPTIONS)

@@ -14,7 +14,7 @@ from typing import Any
 MILLION = 1_000_000
 
 WITHOUT_OUTPUT = frozenset(("embeddings", "rerank", "moderation"))
-"""Operations whose answer is no text: output tokens that were not stated are none."""
+"""Operations whose replies are no text: output tokens that are not stated are 0."""
 
 
 class Unknown(Exception):
