@@ -22,8 +22,7 @@ from tests.export.calls import call, turn
 
 from sessiontap.cli.commands.export import EXAMPLES
 from sessiontap.cli.main import main
-from sessiontap.export import jsonl
-from sessiontap.export.formats import FORMATS, ExportFormat
+from sessiontap.export import FORMATS, ExportFormat, jsonl
 from sessiontap.trace import frame
 
 Run = Callable[..., tuple[int, str, str]]

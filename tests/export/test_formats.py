@@ -7,7 +7,7 @@ import io
 import pytest
 from tests.export.calls import call
 
-from sessiontap.export.formats import FORMATS
+from sessiontap.export import FORMATS
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -22,8 +22,8 @@ from tests.fuzz import mutate
 from tests.fuzz.material import exchanges
 from tests.fuzz.rounds import Case, Make, Wrong
 
+from sessiontap.export import FORMATS
 from sessiontap.export.exported_call import ExportedCall
-from sessiontap.export.formats import FORMATS
 
 HOSTS = (
     *(

@@ -24,8 +24,8 @@ from tests.fuzz.readers import Bodies, changed, disturbed, mangled, values_of
 from tests.fuzz.rounds import Case, Make, Wrong
 
 from sessiontap import trace
+from sessiontap.export import FORMATS
 from sessiontap.export.exported_call import export_call
-from sessiontap.export.formats import FORMATS
 from sessiontap.proxy.tap import Tap
 
 EXCHANGES = 12

@@ -1,10 +1,53 @@
 """Recorded calls in formats of other tools: JSON Lines, HAR, mitmproxy's flow files.
 
-    exported_call.py   what a format is given of a call: plain values, and the messages of a WebSocket's turn
-    formats.py         the list of formats
-    jsonl.py, har.py   one module a format
+`FORMATS` lists the formats. The command, its help, the documentation's test and the format tests read this list. A new
+format is a line in it and a module with a function `write(calls, out)`; describe it in docs/exports.md under its name.
 
-A format is a line of the list and a module with `write(calls, out)`. The module is imported when the format is asked
-for: that of mitmproxy's own files is `proxy/flow_file.py`, in the package that knows mitmproxy. This package imports
-`trace` alone, and the list imports nothing, so that the command's help costs nothing.
+    exported_call.py   the call that a format is given: plain values, and the messages of a WebSocket's turn
+    jsonl.py, har.py   one module a format; mitmproxy's own is `proxy/flow_file.py`, in the package that knows mitmproxy
+
+A format's module is imported when the format is asked for, so that the command's help costs nothing. This package
+imports `trace` alone.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from sessiontap.export.exported_call import ExportedCall
+
+type Write = Callable[[Iterable[ExportedCall], BinaryIO], None]
+"""Write the calls as they come, oldest first, and hold one at a time. Raises OSError if the file cannot be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFormat:
+    """One format that recorded calls can be written in."""
+
+    name: str
+    """The value of `--format`."""
+    summary: str
+    """A few words for the command's help."""
+    module: str
+    """The module with the function `write`. It is imported when the format is used, so that the help imports none."""
+    is_text: bool = True
+    """A terminal can show the format."""
+
+    def load(self) -> Write:
+        """Return the format's `write`. Raises ImportError if a package that it needs is not installed."""
+        write: Write = import_module(self.module).write
+        return write
+
+
+FORMATS = {
+    one.name: one
+    for one in (
+        ExportFormat("jsonl", "JSON, a call a line", "sessiontap.export.jsonl"),
+        ExportFormat("har", "HTTP Archive 1.2, for browsers' developer tools", "sessiontap.export.har"),
+        ExportFormat("flow", "mitmproxy's flow file, for mitmweb -r", "sessiontap.proxy.flow_file", is_text=False),
+    )
+}

@@ -1,6 +1,6 @@
-"""A recorded call as every format is given it: plain values, bodies unpacked, and in words what could not be had.
+"""A recorded call as formats get it: plain values, bodies unpacked, and a sentence for each body that is missing.
 
-The messages of a WebSocket's turn are taken out of its bodies: the log keeps them there, one a line.
+The log keeps the messages of a WebSocket's turn in its bodies, one a line. `turn_messages` takes them out again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sessiontap.trace import BodyError, RecordedCall, call_row
 from sessiontap.trace.views import CostOf, part, unknown_cost
 
 Record = Mapping[str, Any]
-Fields = list[tuple[str, str]]
+HeaderFields = list[tuple[str, str]]
 
 NOT_RECORDED = "not recorded: a rule says `capture: metadata`"
 
@@ -84,7 +84,7 @@ class ExportedCall:
 
 
 def export_call(call: RecordedCall, cost_of: CostOf = unknown_cost) -> ExportedCall:
-    """The call with its bodies; one that is damaged is missing and says why. `cost_of` gives US dollars."""
+    """Return the call with its bodies. A damaged body is missing and says why. `cost_of` gives US dollars."""
     return ExportedCall(
         row=call_row(call.record, call.caller, cost_of),
         record=call.record,
@@ -94,13 +94,13 @@ def export_call(call: RecordedCall, cost_of: CostOf = unknown_cost) -> ExportedC
     )
 
 
-def fields(message: Record, which: str = "headers") -> Fields:
-    """Headers or trailers, in order."""
+def fields(message: Record, which: str = "headers") -> HeaderFields:
+    """Return the headers or trailers, in order."""
     return [(str(name), str(value)) for name, value in message.get(which) or ()]
 
 
 def field(message: Record, name: str) -> str | None:
-    """The first header of this name, in any case."""
+    """Return the first header of this name, in any case, or None."""
     return next((value for key, value in fields(message) if key.lower() == name), None)
 
 
@@ -134,17 +134,17 @@ def _body(call: RecordedCall, side: str) -> ExportedBody:
 
 @dataclass(frozen=True, slots=True)
 class TurnMessage:
-    """One message of a WebSocket. Binary ones and audio are there by their size alone (docs/trace-format.md)."""
+    """One message of a WebSocket. Of binary messages and audio only the size is known (docs/trace-format.md)."""
 
     time: int
-    """Unix nanoseconds. For the client's messages, and the server's if it is not known: when the turn began."""
+    """Unix nanoseconds: of the turn's beginning for the client's messages, and if the message's own is not known."""
     from_client: bool
     data: bytes
     """Text in UTF-8, its line ends as spaces."""
 
 
 def turn_messages(call: ExportedCall) -> list[TurnMessage]:
-    """The client's messages, then the server's, each in their order."""
+    """Return the client's messages, then the server's, each in their order."""
     began = int(call.record.get("time") or 0)
     sent = [TurnMessage(began, True, line.rstrip(b"\n")) for line in _lines(call.request_body.data)]
     received = _lines(call.response_body.data)
@@ -154,21 +154,24 @@ def turn_messages(call: ExportedCall) -> list[TurnMessage]:
 
 
 def _lines(body: bytes | None) -> list[bytes]:
-    """With their ends, of which the last may have none: it was cut."""
+    """Return the lines with their ends. The last has none if it was cut."""
     *whole, rest = (body or b"").split(b"\n")
     return [line + b"\n" for line in whole] + ([rest] if rest else [])
 
 
 def _arrivals(call: ExportedCall) -> list[tuple[int, int]]:
-    """(nanoseconds since the call's start, bytes)."""
+    """Return (nanoseconds since the call's start, bytes) of each chunk."""
     from sessiontap.trace.chunks import unpack_chunks  # brings the value types of every package
 
     return unpack_chunks((call.response or {}).get("chunks") or ())
 
 
 def _times(sizes: list[int], arrivals: list[tuple[int, int]]) -> list[int]:
-    """When each line came, since the start: by number if there is one arrival for each, else by the bytes that came
-    before it (the log puts neighbours together), else, if redaction changed their sizes, 0."""
+    """Return the nanoseconds from the call's start to each line.
+
+    If there is one arrival a line, they pair up. Else the bytes before a line tell its arrival, since the log joins
+    neighbours. If redaction changed the sizes, the times are 0.
+    """
     if len(sizes) == len(arrivals):
         return [time for time, _ in arrivals]
     if sum(sizes) != sum(size for _, size in arrivals):

@@ -1,11 +1,11 @@
 """HTTP Archive 1.2 (http://www.softwareishard.com/blog/har-12-spec/), as browsers and mitmproxy read it.
 
-What HAR has no place for stands in each entry's `_sessiontap`. A WebSocket's turn is an entry in the form of Chrome:
+Each entry's `_sessiontap` holds the facts that HAR has no place for. A WebSocket's turn is an entry in the form of Chrome:
 `_resourceType` `websocket`, its frames in `_webSocketMessages`.
 
-A response is text only if readers encode it again as it was: they go by the charset of its Content-Type, which for
-JSON, HTML, XML and scripts is UTF-8 and for others (mitmproxy) Latin-1. Else it is base64. HAR has no base64 for
-requests: one that is no UTF-8 is written a character a byte, and its comment says so.
+A response is text if readers encode it to the same bytes again, else base64. Readers go by the charset of its
+Content-Type; without one mitmproxy takes JSON, HTML, XML and scripts as UTF-8 and all else as Latin-1. HAR has no
+base64 for requests: one that is no UTF-8 is written a character a byte, and its comment says so.
 
 mitmproxy's own writer (`mitmproxy.addons.savehar`) is not used. mitmproxy refuses to read a whole file that it wrote if
 one URL has an IPv6 host or a character that is not ASCII, if one charset is `base64`, or if one body was not recorded.
@@ -20,7 +20,7 @@ import ipaddress
 import re
 import string
 from collections.abc import Iterable, Mapping
-from email.message import Message as Fields
+from email.message import Message
 from http import HTTPStatus
 from typing import Any, BinaryIO
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -52,7 +52,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def write(calls: Iterable[ExportedCall], out: BinaryIO) -> None:
-    """One archive, an entry a line. Raises OSError of `out`."""
+    """Write one archive, an entry a line. Raises OSError of `out`."""
     creator = {"name": "sessiontap", "version": sessiontap.__version__}
     out.write(b'{"log": {"version": "1.2", "creator": ' + _encode(creator) + b', "pages": [], "entries": [')
     between = b"\n"
@@ -63,7 +63,7 @@ def write(calls: Iterable[ExportedCall], out: BinaryIO) -> None:
 
 
 def entry(call: ExportedCall) -> Json:
-    """One call."""
+    """Return the entry of one call."""
     timings = _timings(call)
     found = {
         "startedDateTime": call.row["time"],
@@ -98,7 +98,7 @@ def _own(call: ExportedCall) -> Json:
 
 
 def _timings(call: ExportedCall) -> dict[str, float]:
-    """Milliseconds. What is not known is -1; how long sending took is not known apart and is part of `wait`."""
+    """Return the timings in milliseconds; -1 if unknown. Sending is not timed apart and counts as part of `wait`."""
     whole, first = call.row["duration"], call.row["time_to_first_byte"]
     if whole is None:
         wait, receive = first, None
@@ -143,9 +143,9 @@ def _request(call: ExportedCall) -> Json:
 
 
 def readable_url(recorded: str, *hosts: str) -> str:
-    """A recorded URL as mitmproxy takes it: ASCII, to a host and port that there may be.
+    """Return a recorded URL as mitmproxy takes it: in ASCII, to a possible host and port.
 
-    It refuses the whole file for another one. A host that there cannot be is `UNKNOWN_HOST`.
+    mitmproxy refuses the whole file for any other URL. An impossible host becomes `UNKNOWN_HOST`.
     """
     url = with_brackets(recorded, *hosts)
     parts = UrlParts.of(url)
@@ -229,8 +229,7 @@ def _content(body: ExportedBody, kind: str | None) -> Json:
 
 
 def as_text(data: bytes, kind: str) -> str | None:
-    """The body as text that a reader who goes by the Content-Type `kind` encodes to the same bytes; None if there
-    is none."""
+    """Return the body as text that a reader encodes to the same bytes by the Content-Type `kind`, or None."""
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -244,16 +243,16 @@ def as_text(data: bytes, kind: str) -> str | None:
 
 
 def charset_of(kind: str) -> str | None:
-    """The charset that a Content-Type names."""
-    parsed = Fields()
+    """Return the charset that a Content-Type names, or None."""
+    parsed = Message()
     parsed["content-type"] = kind
     return parsed.get_content_charset()
 
 
 def _is_known(charset: str | None) -> bool:
-    """Return True for none, and for one of text that makes nothing of nothing (UTF-16 begins with a two-byte mark).
+    """Return True for None, and for a charset of text without a byte order mark (UTF-16 writes two bytes for "").
 
-    mitmproxy refuses the whole file for `base64`, which is a charset of Python's, too.
+    Python also knows `base64` and the like as charsets; mitmproxy refuses the whole file for one of those.
     """
     try:
         return not "".encode(charset or "utf-8")
@@ -262,14 +261,14 @@ def _is_known(charset: str | None) -> bool:
 
 
 def _in_utf8(pair: Json) -> Json:
-    """A header; a Content-Type with another charset."""
+    """Return the header; a Content-Type with the charset UTF-8."""
     if pair["name"].lower() != "content-type":
         return pair
     return {**pair, "value": f"{pair['value'].partition(';')[0]}; charset=utf-8"}
 
 
 def _wire_size(body: ExportedBody, chunks: Iterable[int]) -> int:
-    """Bytes on the wire; -1 if that is not known: the log has bodies decoded."""
+    """Return the bytes on the wire; -1 if unknown, since the log has bodies decoded."""
     streamed = sum(list(chunks)[1::2])
     if streamed:
         return streamed

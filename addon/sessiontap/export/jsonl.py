@@ -1,8 +1,8 @@
 """JSON Lines: the line of `calls --json`, the log's own maps behind it, and both messages with their bodies.
 
 A body is text if it is UTF-8, byte for byte (its sha256 is that of the log); JSON in it stays text, since parsing
-would lose digits, order and spaces. Any other is `body_base64`, so that no key has values of two types. Nothing that
-the log has is left out: what has no key of its own is in `session`, `link` and `llm`, as docs/trace-format.md says.
+would lose digits, order and spaces. Any other is `body_base64`, so that no key has values of two types. Nothing is left
+out: facts without a key of their own are in `session`, `link` and `llm`, as docs/trace-format.md says.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ CHANGE = ("action", "header", "old", "new", "rule")
 
 
 def write(calls: Iterable[ExportedCall], out: BinaryIO) -> None:
-    """A call a line. Raises OSError of `out`."""
+    """Write a call a line. Raises OSError of `out`."""
     encode = msgspec.json.Encoder().encode
     for call in calls:
         out.write(encode(as_json(call)) + b"\n")
 
 
 def as_json(call: ExportedCall) -> dict[str, Any]:
-    """One line's value."""
+    """Return the value of a call's line."""
     record = call.record
     changes = [dict(zip(CHANGE, change, strict=False)) for change in record.get("changes") or ()]
     return {

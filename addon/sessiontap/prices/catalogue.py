@@ -76,7 +76,7 @@ DAY = 24 * 60 * MINUTE
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ListedModel:
-    """A model of the list. `own`: the entry is its provider's, not another's whose models it offers."""
+    """A model of the list. `own`: the entry is its provider's, not one of another whose models it offers."""
 
     model: ModelInfo
     list: str
@@ -91,7 +91,7 @@ def has_list(provider: str | None) -> bool:
 
 
 def find(provider: str | None, names: tuple[str, ...], time: int, tier: str | None, speed: str | None = None) -> Tariff:
-    """Return the tariff of the first of a model's `names` that the list knows, at `time` (Unix ns). Raises `Unknown`."""
+    """Return the tariff of the first of `names` that the list knows, at `time` (Unix ns). Raises `Unknown`."""
     if provider not in LISTS:
         raise Unknown(f"genai-prices has no list of {provider}" if provider else "the provider is unknown")
     listed = next((found for name in names if (found := look_up(LISTS[provider], name))), None)

@@ -21,7 +21,7 @@ from mitmproxy.net.http import status_codes
 from mitmproxy.websocket import WebSocketData, WebSocketMessage
 
 from sessiontap.exchange import UrlParts, in_url
-from sessiontap.export.exported_call import ExportedBody, ExportedCall, Fields, fields, turn_messages
+from sessiontap.export.exported_call import ExportedBody, ExportedCall, HeaderFields, fields, turn_messages
 
 Record = Mapping[str, Any]
 
@@ -193,7 +193,7 @@ def _peer(call: ExportedCall) -> tuple[str, int]:
     return (str(client), 0) if client else UNKNOWN
 
 
-def _fields(pairs: Fields) -> http.Headers | None:
+def _fields(pairs: HeaderFields) -> http.Headers | None:
     """None if there are none. The log has them decoded as Latin-1."""
     if not pairs:
         return None

@@ -14,7 +14,7 @@ import typer
 from sessiontap.cli.errors import Failure, Misuse
 from sessiontap.cli.options import RulesOption, TraceOption, filtered, open_trace
 from sessiontap.cli.output import JsonOnTerminal, ReaderGone, Report, flush, line, note, progress
-from sessiontap.export.formats import FORMATS
+from sessiontap.export import FORMATS
 
 if TYPE_CHECKING:
     from sessiontap.cli.call_costs import Costs
