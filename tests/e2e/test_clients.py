@@ -11,7 +11,7 @@ from tests.e2e.lab import PYTHON, Lab, Proxy
 from tests.support.http_server import Server
 from tests.support.llm_server import LlmService
 
-from sessiontap.demo import run
+from sessiontap.demo import run_demo
 from sessiontap.trace import RecordedCall
 
 RULES: Any = {
@@ -149,8 +149,8 @@ await dispatcher.close();
 
 
 def test_the_demos_own_programs(lab: Lab, proxy: Proxy, upstream: Server) -> None:
-    for name, *arguments in run.RUNS:
-        proxy.run([PYTHON, run.PROGRAMS / name, *arguments])
+    for name, *arguments in run_demo.RUNS:
+        proxy.run([PYTHON, run_demo.PROGRAMS / name, *arguments])
     calls = proxy.stop()
     names = [call.record["session"]["name"] for call in calls]
     assert names == ["chat.py"] * 2 + ["course_agent.py"] * 5 + ["embed_lessons.py"]

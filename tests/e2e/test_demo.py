@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.lab import PYTHON, own_environment
 
 from sessiontap.cli.errors import Failure
-from sessiontap.demo.run import is_session_header, run_demo
+from sessiontap.demo.run_demo import is_session_header, run_demo
 
 
 def test_it_shows_the_sessions_and_what_the_server_was_told(tmp_path: Path) -> None:

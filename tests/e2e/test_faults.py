@@ -14,7 +14,7 @@ from tests.e2e.lab import PYTHON, SCRIPTS, Lab, Proxy
 from tests.support.dialogue import Request, Respond
 from tests.support.gate import Gate
 
-from sessiontap.demo.wire import sse
+from sessiontap.demo.provider_replies import sse
 
 CHAT = "https://api.openai.com/v1/chat/completions"
 RULES: Any = {

@@ -16,7 +16,7 @@ from tests.support.gate import PATIENCE, Gate
 from tests.support.http_server import Server
 from tests.support.llm_server import LlmService
 
-from sessiontap.demo.wire import sse
+from sessiontap.demo.provider_replies import sse
 from sessiontap.trace.files import open_segment
 
 HELICONE_KEY = "sk-helicone-abcdefg-hijklmn-opqrstu-vwxyz01"

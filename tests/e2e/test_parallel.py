@@ -10,7 +10,7 @@ from tests.e2e.lab import PYTHON, Lab
 from tests.support.dialogue import Request, Respond
 from tests.support.gate import PATIENCE, Gate
 
-from sessiontap.demo.wire import sse
+from sessiontap.demo.provider_replies import sse
 
 PROCESSES = 5
 STREAMS = 10

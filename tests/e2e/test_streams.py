@@ -17,7 +17,7 @@ from tests.support.gate import Gate
 from tests.support.http_server import Server
 
 from sessiontap.demo.openai_wire import chat
-from sessiontap.demo.wire import Events, Ids
+from sessiontap.demo.provider_replies import Ids, StreamedReply
 
 URL = "https://api.openai.com/v1/chat/completions"
 ONE_VERSION = {
@@ -37,7 +37,7 @@ SSE = [("content-type", "text/event-stream")]
 
 def events() -> list[bytes]:
     reply = chat(QUESTION, Ids())
-    assert isinstance(reply, Events)
+    assert isinstance(reply, StreamedReply)
     return list(reply.events)
 
 

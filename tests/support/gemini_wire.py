@@ -7,19 +7,19 @@ from collections.abc import Iterator
 from typing import Any
 
 from sessiontap.demo import model
-from sessiontap.demo.model import Answer, Turn
-from sessiontap.demo.wire import BadRequest, Events, Ids, Whole, sse
+from sessiontap.demo.model import Completion, Prompt
+from sessiontap.demo.provider_replies import BadRequest, Ids, StreamedReply, WholeReply, sse
 
 STATUS = {400: "INVALID_ARGUMENT", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED"}
 
 
-def error(status: int, message: str) -> Whole:
+def error(status: int, message: str) -> WholeReply:
     """An error in Google's shape."""
     name = STATUS.get(status, "INTERNAL" if status >= 500 else "INVALID_ARGUMENT")
-    return Whole({"error": {"code": status, "message": message, "status": name}}, status)
+    return WholeReply({"error": {"code": status, "message": message, "status": name}}, status)
 
 
-def generate(name: str, method: str, body: dict[str, Any], ids: Ids) -> Whole | Events:
+def generate(name: str, method: str, body: dict[str, Any], ids: Ids) -> WholeReply | StreamedReply:
     """`POST /v1beta/models/{name}:{method}`. Raises BadRequest."""
     if not model.KNOWN_MODELS.match(name):
         raise BadRequest(error(404, f"models/{name} is not found for API version v1beta."))
@@ -28,27 +28,27 @@ def generate(name: str, method: str, body: dict[str, Any], ids: Ids) -> Whole | 
         raise BadRequest(error(400, "* GenerateContentRequest.contents: contents is not specified"))
     prompt = _prompt_tokens(body, asked)
     if method == "countTokens":
-        return Whole({"totalTokens": prompt[0]})
-    answer = model.answer(_turn(name, asked, body))
+        return WholeReply({"totalTokens": prompt[0]})
+    answer = model.answer(_prompt(name, asked, body))
     if isinstance(answer, model.Refusal):
         return error(answer.status, f"The prompt asked for status {answer.status}.")
     head = {"modelVersion": name, "responseId": ids.take("", 22)}
     if method == "generateContent":
         parts = [*([{"text": answer.text}] if answer.text else []), *_calls(answer)]
-        return Whole(_chunk(head, parts, prompt, answer, _finish(answer)))
+        return WholeReply(_chunk(head, parts, prompt, answer, _finish(answer)))
     if method == "streamGenerateContent":
-        return Events(_events(head, prompt, answer))
+        return StreamedReply(_events(head, prompt, answer))
     raise BadRequest(error(404, f"{method} is no method of models"))
 
 
-def _turn(name: str, asked: list[dict[str, Any]], body: dict[str, Any]) -> Turn:
+def _prompt(name: str, asked: list[dict[str, Any]], body: dict[str, Any]) -> Prompt:
     last_reply = max((i for i, content in enumerate(asked) if content.get("role") == "model"), default=-1)
     users = [i for i, content in enumerate(asked) if content.get("role") != "model" and _text(content)]
     newest = users[-1] if users else -1
     declared = [one for tool in body.get("tools") or () for one in tool.get("functionDeclarations") or ()]
     fresh = [part for content in asked[last_reply + 1 :] for part in _parts(content)]
     settings = body.get("generationConfig") or {}
-    return Turn(
+    return Prompt(
         model=name,
         system=_text(body.get("systemInstruction") or {}),
         user=_text(asked[newest]) if users else "",
@@ -79,16 +79,16 @@ def _rest(content: dict[str, Any]) -> str:
     return json.dumps(rest) if rest else ""
 
 
-def _calls(answer: Answer) -> list[dict[str, Any]]:
+def _calls(answer: Completion) -> list[dict[str, Any]]:
     return [{"functionCall": {"name": use.name, "args": use.arguments}} for use in answer.tool_uses]
 
 
-def _finish(answer: Answer) -> str:
+def _finish(answer: Completion) -> str:
     return "MAX_TOKENS" if answer.cut else "STOP"
 
 
 def _chunk(
-    head: dict[str, Any], parts: list[dict[str, Any]], prompt: tuple[int, int], answer: Answer, finish: str | None
+    head: dict[str, Any], parts: list[dict[str, Any]], prompt: tuple[int, int], answer: Completion, finish: str | None
 ) -> dict[str, Any]:
     """A reply, or one piece of it; the counts stand at the end, as far as the output goes."""
     total, cached = prompt
@@ -101,7 +101,7 @@ def _chunk(
     return {"candidates": [candidate], "usageMetadata": usage} | head
 
 
-def _events(head: dict[str, Any], prompt: tuple[int, int], answer: Answer) -> Iterator[bytes]:
+def _events(head: dict[str, Any], prompt: tuple[int, int], answer: Completion) -> Iterator[bytes]:
     steps = [[{"text": piece}] for piece in model.pieces(answer.text)] + [[call] for call in _calls(answer)]
     for number, parts in enumerate(steps, 1):
         yield sse(_chunk(head, parts, prompt, answer, _finish(answer) if number == len(steps) else None))

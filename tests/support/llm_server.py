@@ -17,16 +17,16 @@ from tests.support.dialogue import Request, Respond
 from tests.support.websocket import WebSocket
 
 from sessiontap.demo import openai_wire
-from sessiontap.demo.providers import HOSTS as HOSTS
-from sessiontap.demo.providers import (
-    Asked,
+from sessiontap.demo.provider_replies import BadRequest, HeaderList, Ids, StreamedReply, WholeReply
+from sessiontap.demo.provider_server import HOSTS as HOSTS
+from sessiontap.demo.provider_server import (
+    ReceivedRequest,
     check_openai_key,
     gateway_headers,
     openai_json,
     reply_headers,
     reply_to,
 )
-from sessiontap.demo.wire import BadRequest, Events, Headers, Ids, Whole
 
 _GEMINI = re.compile(r"/v1(?:beta)?/models/([^/:]+):(\w+)$")
 
@@ -41,7 +41,7 @@ class LlmService:
         self._ids = Ids()
 
     async def __call__(self, request: Request, respond: Respond) -> None:
-        asked = Asked(request.method, request.path, request.host, request.headers, await request.body())
+        asked = ReceivedRequest(request.method, request.path, request.host, request.headers, await request.body())
         if self._websockets and (serve := self._socket(request)):
             await serve(await respond.websocket(_headers(asked, self._ids)))
             return
@@ -50,7 +50,7 @@ class LlmService:
         except BadRequest as bad:
             reply = bad.reply
         headers = _headers(asked, self._ids)
-        if isinstance(reply, Events):
+        if isinstance(reply, StreamedReply):
             await respond.start(200, [("content-type", "text/event-stream; charset=utf-8"), *headers])
             for number, event in enumerate(reply.events):
                 if number and self._delay:
@@ -77,7 +77,7 @@ class LlmService:
             return partial(socket_wire.serve_realtime, name=name, ids=self._ids)
         return None
 
-    def _reply(self, asked: Asked) -> Whole | Events:
+    def _reply(self, asked: ReceivedRequest) -> WholeReply | StreamedReply:
         if asked.is_anthropic:
             return reply_to(asked, self._ids)
         if gemini := _GEMINI.search(asked.path):
@@ -91,7 +91,7 @@ class LlmService:
         return reply_to(asked, self._ids)
 
 
-def _gemini(asked: Asked, name: str, method: str, ids: Ids) -> Whole | Events:
+def _gemini(asked: ReceivedRequest, name: str, method: str, ids: Ids) -> WholeReply | StreamedReply:
     if not any(key in asked.headers for key in ("x-goog-api-key", "authorization")):
         raise BadRequest(gemini_wire.error(403, "Method doesn't allow unregistered callers."))
     try:
@@ -101,5 +101,5 @@ def _gemini(asked: Asked, name: str, method: str, ids: Ids) -> Whole | Events:
     return gemini_wire.generate(name, method, body, ids)
 
 
-def _headers(asked: Asked, ids: Ids) -> Headers:
+def _headers(asked: ReceivedRequest, ids: Ids) -> HeaderList:
     return gateway_headers(asked.host) if _GEMINI.search(asked.path) else reply_headers(asked, ids)

@@ -7,23 +7,23 @@ from collections.abc import Iterator
 from typing import Any
 
 from sessiontap.demo import model
-from sessiontap.demo.model import Answer, Turn
+from sessiontap.demo.model import Completion, Prompt
 from sessiontap.demo.openai_wire import error, known_model, refusal
-from sessiontap.demo.wire import BadRequest, Events, Ids, Whole, now, sse, text_of
+from sessiontap.demo.provider_replies import BadRequest, Ids, StreamedReply, WholeReply, now, sse, text_of
 
 Item = dict[str, Any]
 _CALLS = ("function_call", "custom_tool_call")
 _RESULTS = tuple(f"{kind}_output" for kind in _CALLS)
 
 
-def responses(body: dict[str, Any], ids: Ids) -> Whole | Events:
+def responses(body: dict[str, Any], ids: Ids) -> WholeReply | StreamedReply:
     """`POST /v1/responses`. Raises BadRequest."""
     name = known_model(body)
     asked = body.get("input")
     items = [{"role": "user", "content": asked}] if isinstance(asked, str) else asked
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise BadRequest(error(400, "Missing required parameter: 'input'.", param="input"))
-    answer = model.answer(_turn(name, items, body))
+    answer = model.answer(_prompt(name, items, body))
     if isinstance(answer, model.Refusal):
         return refusal(answer.status)
     texts = [str(body["instructions"])] if body.get("instructions") else []
@@ -33,10 +33,10 @@ def responses(body: dict[str, Any], ids: Ids) -> Whole | Events:
     output = _output(answer, _tools(items, body), ids)
     response = _response(name, body, ids.hex("resp_", 48))
     done = _completed(response, output, answer, prompt)
-    return Events(_events(response, done, output)) if body.get("stream") else Whole(done)
+    return StreamedReply(_events(response, done, output)) if body.get("stream") else WholeReply(done)
 
 
-def _turn(name: str, items: list[Item], body: dict[str, Any]) -> Turn:
+def _prompt(name: str, items: list[Item], body: dict[str, Any]) -> Prompt:
     def is_reply(item: Item) -> bool:
         return item.get("role") == "assistant" or item.get("type") in (*_CALLS, "reasoning")
 
@@ -44,7 +44,7 @@ def _turn(name: str, items: list[Item], body: dict[str, Any]) -> Turn:
     fresh = items[last_reply + 1 :]
     newest = max((i for i, item in enumerate(items) if item.get("role") == "user"), default=-1)
     prompts = [text_of(item.get("content")) for item in items if item.get("role") in ("system", "developer")]
-    return Turn(
+    return Prompt(
         model=name,
         system="\n".join([text_of(body.get("instructions")), *prompts]).strip(),
         user=text_of(items[newest].get("content")) if newest >= 0 else "",
@@ -74,7 +74,7 @@ def _countable(item: Item) -> str:
     return text_of(item.get("content")) or text_of(item.get("output"))
 
 
-def _output(answer: Answer, tools: dict[str, Item], ids: Ids) -> list[Item]:
+def _output(answer: Completion, tools: dict[str, Item], ids: Ids) -> list[Item]:
     items: list[Item] = []
     if answer.reasoning:
         items.append({"id": ids.hex("rs_", 48), "type": "reasoning", "summary": []})
@@ -131,7 +131,7 @@ def _response(name: str, body: dict[str, Any], response_id: str) -> dict[str, An
 
 
 def _completed(
-    response: dict[str, Any], output: list[Item], answer: Answer, prompt: tuple[int, int]
+    response: dict[str, Any], output: list[Item], answer: Completion, prompt: tuple[int, int]
 ) -> dict[str, Any]:
     total, cached = prompt
     return response | {

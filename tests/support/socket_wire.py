@@ -14,8 +14,8 @@ from tests.support import responses_wire
 from tests.support.websocket import WebSocket
 
 from sessiontap.demo import model
-from sessiontap.demo.model import Turn
-from sessiontap.demo.wire import BadRequest, Ids, Whole, text_of
+from sessiontap.demo.model import Prompt
+from sessiontap.demo.provider_replies import BadRequest, Ids, WholeReply, text_of
 
 Event = dict[str, Any]
 
@@ -52,7 +52,7 @@ def _responses(body: dict[str, Any], ids: Ids) -> Iterator[Event]:
     """The events of one response; a warm-up has none between its first and its last. Raises BadRequest."""
     generates = body.pop("generate", None) is not False
     reply = responses_wire.responses({**body, "stream": True}, ids)
-    if isinstance(reply, Whole):
+    if isinstance(reply, WholeReply):
         raise BadRequest(reply)
     events = map(_data, reply.events)
     if generates:
@@ -97,7 +97,7 @@ def _realtime_reply(name: str, session: dict[str, Any], items: list[Any], ids: I
     newest = max((at for at, item in enumerate(items) if item.get("role") == "user"), default=-1)
     results = [str(item.get("output")) for item in items[newest + 1 :] if item.get("type") == "function_call_output"]
     tools = tuple(tool["name"] for tool in session.get("tools") or () if tool.get("type") == "function")
-    turn = Turn(
+    prompt = Prompt(
         model=name,
         system=str(session.get("instructions") or ""),
         user=text_of(items[newest].get("content")) if newest >= 0 else "",
@@ -105,7 +105,7 @@ def _realtime_reply(name: str, session: dict[str, Any], items: list[Any], ids: I
         results=tuple(results),
         done=len(results),
     )
-    answer = model.answer(turn)
+    answer = model.answer(prompt)
     assert not isinstance(answer, model.Refusal), "realtime refuses nothing by status"
     output: list[Any] = []
     for use in answer.tool_uses:

@@ -1,6 +1,6 @@
 """Anthropic's messages, count_tokens, models and errors, as https://docs.anthropic.com/en/api has them.
 
-Where a request marks anything with `cache_control`, its system prompt counts as read from the cache.
+If a request marks anything with `cache_control`, its system prompt counts as read from the cache.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from sessiontap.demo import model
-from sessiontap.demo.model import Answer, Turn
-from sessiontap.demo.wire import BadRequest, Events, Headers, Ids, Whole, sse, text_of
+from sessiontap.demo.model import Completion, Prompt
+from sessiontap.demo.provider_replies import BadRequest, HeaderList, Ids, StreamedReply, WholeReply, sse, text_of
 
 MODELS = ("claude-opus-4-6", "claude-sonnet-4-6", "claude-haiku-4-5")
 
@@ -26,14 +26,14 @@ ERROR_TYPES = {
 }
 
 
-def error(status: int, message: str) -> Whole:
+def error(status: int, message: str) -> WholeReply:
     """An error in Anthropic's shape."""
     kind = ERROR_TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
     headers = [("retry-after-ms", "5"), ("retry-after", "1")] if status == 429 else []
-    return Whole({"type": "error", "error": {"type": kind, "message": message}}, status, headers)
+    return WholeReply({"type": "error", "error": {"type": kind, "message": message}}, status, headers)
 
 
-def reply_headers(ids: Ids) -> Headers:
+def reply_headers(ids: Ids) -> HeaderList:
     return [
         ("request-id", ids.take("req_011", 21)),
         ("anthropic-organization-id", "00000000-0000-4000-8000-000000000000"),
@@ -46,12 +46,12 @@ def reply_headers(ids: Ids) -> Headers:
     ]
 
 
-def messages(body: dict[str, Any], ids: Ids) -> Whole | Events:
+def messages(body: dict[str, Any], ids: Ids) -> WholeReply | StreamedReply:
     """`POST /v1/messages`. Raises BadRequest."""
     name, asked = _checked(body)
     if not isinstance(body.get("max_tokens"), int):
         raise BadRequest(error(400, "max_tokens: Field required"))
-    answer = model.answer(_turn(name, asked, body))
+    answer = model.answer(_prompt(name, asked, body))
     if isinstance(answer, model.Refusal):
         return error(answer.status, f"The prompt asked for status {answer.status}.")
     usage = _usage(body, asked)
@@ -63,23 +63,23 @@ def messages(body: dict[str, Any], ids: Ids) -> Whole | Events:
     ]
     stop = _stop_reason(answer)
     if body.get("stream"):
-        return Events(_events(head, content, stop, usage, answer.tokens))
+        return StreamedReply(_events(head, content, stop, usage, answer.tokens))
     ending = {"stop_reason": stop, "stop_sequence": None}
-    return Whole(head | {"content": content} | ending | {"usage": usage | {"output_tokens": answer.tokens}})
+    return WholeReply(head | {"content": content} | ending | {"usage": usage | {"output_tokens": answer.tokens}})
 
 
-def count_tokens(body: dict[str, Any]) -> Whole:
+def count_tokens(body: dict[str, Any]) -> WholeReply:
     """`POST /v1/messages/count_tokens`. Raises BadRequest."""
     _, asked = _checked(body)
-    return Whole({"input_tokens": _prompt_tokens(body, asked)})
+    return WholeReply({"input_tokens": _prompt_tokens(body, asked)})
 
 
-def models() -> Whole:
+def models() -> WholeReply:
     """`GET /v1/models`."""
     data = [
         {"type": "model", "id": name, "display_name": name, "created_at": "2025-01-01T00:00:00Z"} for name in MODELS
     ]
-    return Whole({"data": data, "has_more": False, "first_id": MODELS[0], "last_id": MODELS[-1]})
+    return WholeReply({"data": data, "has_more": False, "first_id": MODELS[0], "last_id": MODELS[-1]})
 
 
 def _checked(body: Any) -> tuple[str, list[dict[str, Any]]]:
@@ -94,12 +94,12 @@ def _checked(body: Any) -> tuple[str, list[dict[str, Any]]]:
     return name, asked
 
 
-def _turn(name: str, asked: list[dict[str, Any]], body: dict[str, Any]) -> Turn:
+def _prompt(name: str, asked: list[dict[str, Any]], body: dict[str, Any]) -> Prompt:
     last_reply = max((i for i, m in enumerate(asked) if m.get("role") == "assistant"), default=-1)
     users = [(i, text) for i, m in enumerate(asked) if m.get("role") == "user" and (text := text_of(m.get("content")))]
     newest = users[-1][0] if users else -1
     fresh = [block for m in asked[last_reply + 1 :] for block in _blocks(m)]
-    return Turn(
+    return Prompt(
         model=name,
         system=text_of(body.get("system")),
         user=users[-1][1] if users else "",
@@ -140,7 +140,7 @@ def _countable(message: dict[str, Any]) -> str:
     return text_of(message.get("content")) + (json.dumps(rest) if rest else "")
 
 
-def _stop_reason(answer: Answer) -> str:
+def _stop_reason(answer: Completion) -> str:
     if answer.tool_uses:
         return "tool_use"
     return "max_tokens" if answer.cut else "end_turn"

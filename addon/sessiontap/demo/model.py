@@ -1,18 +1,18 @@
 """The model behind the local LLM server: the same words for the same prompt, and tokens that can be counted by hand.
 
-How it answers, the first that fits:
+Its reply, the first of these that fits:
 
 1. `reply with status 429` in the newest user message: that error status.
-2. `call NAME with {JSON}` in it, NAME being offered: that tool call. Of several, each takes its turn once the result
-   of the one before is there. JSON's own `call ...` is for whoever gets it as a prompt.
-3. `web_search` is offered and no tool result there yet: a search for the prompt's topic.
+2. `call NAME with {JSON}` in it, if NAME is offered: that tool call. Of several, each follows when the result of the
+   one before is there. A `call ...` within the JSON is for the model that gets it as a prompt.
+3. `web_search` is offered and there is no tool result yet: a search for the prompt's topic.
 4. `outline` in the system prompt (or, without one, the user's): an outline of three lessons on the topic.
-5. `lesson` there: one lesson.
+5. `lesson` in it: one lesson.
 6. Anything else: a sentence that quotes the question.
 
-The topic is what follows `about` or `on`. A token is four bytes of UTF-8, begun ones count; each message costs three
-more. Prompts of 1,024 tokens and more have their history (all but the last message) cached in steps of 128, as OpenAI
-says of itself. Models that reason (`o1`, `gpt-5` ...) spend 64 tokens on it.
+The topic follows `about` or `on`. A token is four bytes of UTF-8, rounded up; each message costs three more. Of prompts
+of 1,024 tokens and more the history (all but the last message) is cached in steps of 128, as OpenAI's documentation
+says. Reasoning models (`o1`, `gpt-5` ...) spend 64 tokens on reasoning.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _TOPIC = re.compile(r"\b(?:about|on) ([^.?!\n:]+)", re.I)
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """A request's prompt, in whatever shape it was sent."""
+class Prompt:
+    """A request's prompt, the same for every wire family."""
 
     model: str
     system: str = ""
@@ -65,7 +65,7 @@ class ToolUse:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Completion:
     text: str = ""
     tool_uses: tuple[ToolUse, ...] = ()
     cut: bool = False
@@ -98,17 +98,17 @@ def count_prompt(messages: list[str], tools: str = "") -> tuple[int, int]:
     return total, history // 128 * 128 if total >= 1024 else 0
 
 
-def answer(turn: Turn) -> Answer | Refusal:
-    """What the model says; see the top of this file."""
-    if status := _STATUS.search(turn.user):
+def answer(prompt: Prompt) -> Completion | Refusal:
+    """Return the model's reply, by the rules at the top of this file."""
+    if status := _STATUS.search(prompt.user):
         return Refusal(int(status[1]))
-    reasoning = REASONING_TOKENS if REASONING_MODELS.match(turn.model) else 0
-    if use := _wished(turn) or _search(turn):
-        return Answer(tool_uses=(use,), reasoning=reasoning)
-    text = _text(turn)
-    if turn.limit is not None and count(text) > turn.limit:
-        return Answer(text.encode()[: turn.limit * 4].decode(errors="ignore"), cut=True, reasoning=reasoning)
-    return Answer(text, reasoning=reasoning)
+    reasoning = REASONING_TOKENS if REASONING_MODELS.match(prompt.model) else 0
+    if use := _wished(prompt) or _search(prompt):
+        return Completion(tool_uses=(use,), reasoning=reasoning)
+    text = _text(prompt)
+    if prompt.limit is not None and count(text) > prompt.limit:
+        return Completion(text.encode()[: prompt.limit * 4].decode(errors="ignore"), cut=True, reasoning=reasoning)
+    return Completion(text, reasoning=reasoning)
 
 
 def pieces(text: str) -> list[str]:
@@ -116,10 +116,10 @@ def pieces(text: str) -> list[str]:
     return re.findall(r"\S+\s*|\s+", text)
 
 
-def _wished(turn: Turn) -> ToolUse | None:
+def _wished(prompt: Prompt) -> ToolUse | None:
     """The call that the prompt asks for and whose turn it is."""
-    wishes = [wish for wish in _wishes(turn.user) if wish.name in turn.tools]
-    return wishes[turn.done] if turn.done < len(wishes) else None
+    wishes = [wish for wish in _wishes(prompt.user) if wish.name in prompt.tools]
+    return wishes[prompt.done] if prompt.done < len(wishes) else None
 
 
 def _wishes(prompt: str) -> Iterator[ToolUse]:
@@ -133,17 +133,18 @@ def _wishes(prompt: str) -> Iterator[ToolUse]:
         yield ToolUse(wish[1], arguments)
 
 
-def _search(turn: Turn) -> ToolUse | None:
-    if turn.results or "web_search" not in turn.tools:
+def _search(prompt: Prompt) -> ToolUse | None:
+    if prompt.results or "web_search" not in prompt.tools:
         return None
-    return ToolUse("web_search", {"query": f"{_topic(turn)}: what a beginner needs to know"})
+    return ToolUse("web_search", {"query": f"{_topic(prompt)}: what a beginner needs to know"})
 
 
-def _text(turn: Turn) -> str:
-    topic = _topic(turn)
-    task = (turn.system or turn.user).lower()
+def _text(prompt: Prompt) -> str:
+    topic = _topic(prompt)
+    task = (prompt.system or prompt.user).lower()
     if "outline" in task:
-        sources = f" (from {len(turn.results)} search result{'s'[: len(turn.results) != 1]})" if turn.results else ""
+        found = len(prompt.results)
+        sources = f" (from {found} search result{'s'[: found != 1]})" if found else ""
         return (
             f"Outline: {topic}{sources}\n"
             f"1. What {topic} is for\n"
@@ -156,11 +157,11 @@ def _text(turn: Turn) -> str:
             "Start from something you can see, change one thing, and say beforehand what you expect.\n"
             "Exercise: do it once more without looking."
         )
-    if turn.results:
-        return f"The tool says: {turn.results[-1][:200]}"
-    return f"You asked: {turn.user[:200]} The short answer is yes; the long one depends on the details."
+    if prompt.results:
+        return f"The tool says: {prompt.results[-1][:200]}"
+    return f"You asked: {prompt.user[:200]} The short answer is yes; the long one depends on the details."
 
 
-def _topic(turn: Turn) -> str:
-    found = _TOPIC.search(turn.user)
-    return (found[1] if found else turn.user[:60]).strip() or "this subject"
+def _topic(prompt: Prompt) -> str:
+    found = _TOPIC.search(prompt.user)
+    return (found[1] if found else prompt.user[:60]).strip() or "this subject"

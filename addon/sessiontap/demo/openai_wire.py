@@ -1,7 +1,4 @@
-"""OpenAI's chat completions, embeddings, models and errors, as https://platform.openai.com/docs/api-reference has them.
-
-The Responses API is in `responses_wire`.
-"""
+"""OpenAI's chat completions, embeddings, models and errors: https://platform.openai.com/docs/api-reference."""
 
 from __future__ import annotations
 
@@ -15,8 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from sessiontap.demo import model
-from sessiontap.demo.model import Answer, Turn
-from sessiontap.demo.wire import BadRequest, Events, Headers, Ids, Whole, now, sse, text_of
+from sessiontap.demo.model import Completion, Prompt
+from sessiontap.demo.provider_replies import BadRequest, HeaderList, Ids, StreamedReply, WholeReply, now, sse, text_of
 
 FINGERPRINT = "fp_44709d6fcb"
 DIMENSIONS = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072, "text-embedding-ada-002": 1536}
@@ -25,20 +22,20 @@ MODELS = ("gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-5", "o4-mini", "text-embeddin
 
 def error(
     status: int, message: str, *, kind: str = "invalid_request_error", param: str | None = None, code: str | None = None
-) -> Whole:
+) -> WholeReply:
     """An error in OpenAI's shape."""
-    return Whole({"error": {"message": message, "type": kind, "param": param, "code": code}}, status)
+    return WholeReply({"error": {"message": message, "type": kind, "param": param, "code": code}}, status)
 
 
-def refusal(status: int) -> Whole:
+def refusal(status: int) -> WholeReply:
     """The error that a prompt asked for."""
     kinds = {429: ("requests", "rate_limit_exceeded"), 401: ("invalid_request_error", "invalid_api_key")}
     kind, code = kinds.get(status, ("server_error" if status >= 500 else "invalid_request_error", None))
     reply = error(status, f"The prompt asked for status {status}.", kind=kind, code=code)
-    return Whole(reply.body, status, [("retry-after-ms", "5"), ("retry-after", "1")] if status == 429 else [])
+    return WholeReply(reply.body, status, [("retry-after-ms", "5"), ("retry-after", "1")] if status == 429 else [])
 
 
-def reply_headers(ids: Ids, version: str = "2020-10-01") -> Headers:
+def reply_headers(ids: Ids, version: str = "2020-10-01") -> HeaderList:
     return [
         ("x-request-id", ids.hex("req_", 32)),
         ("openai-organization", "org-local"),
@@ -54,7 +51,7 @@ def reply_headers(ids: Ids, version: str = "2020-10-01") -> Headers:
 
 
 def known_model(body: Any) -> str:
-    """The request's model. Raises BadRequest where there is none or nobody knows it."""
+    """Return the request's model. Raises BadRequest if it names none, or none that is known."""
     name = body.get("model") if isinstance(body, dict) else None
     if not isinstance(name, str) or not name:
         raise BadRequest(error(400, "you must provide a model parameter"))
@@ -64,7 +61,7 @@ def known_model(body: Any) -> str:
     return name
 
 
-def usage(prompt: tuple[int, int], answer: Answer) -> dict[str, Any]:
+def usage(prompt: tuple[int, int], answer: Completion) -> dict[str, Any]:
     total, cached = prompt
     return {
         "prompt_tokens": total,
@@ -80,13 +77,13 @@ def usage(prompt: tuple[int, int], answer: Answer) -> dict[str, Any]:
     }
 
 
-def chat(body: dict[str, Any], ids: Ids) -> Whole | Events:
+def chat(body: dict[str, Any], ids: Ids) -> WholeReply | StreamedReply:
     """`POST /v1/chat/completions`. Raises BadRequest."""
     name = known_model(body)
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages or not all(isinstance(m, dict) for m in messages):
         raise BadRequest(error(400, "Missing required parameter: 'messages'.", param="messages"))
-    answer = model.answer(_turn(name, messages, body))
+    answer = model.answer(_prompt(name, messages, body))
     if isinstance(answer, model.Refusal):
         return refusal(answer.status)
     tools = body.get("tools")
@@ -96,7 +93,7 @@ def chat(body: dict[str, Any], ids: Ids) -> Whole | Events:
     if body.get("stream"):
         options = body.get("stream_options") or {}
         counted = usage(prompt, answer) if options.get("include_usage") else None
-        return Events(_chat_events(head, answer, call_ids, counted))
+        return StreamedReply(_chat_events(head, answer, call_ids, counted))
     message: dict[str, Any] = {"role": "assistant", "content": answer.text or None, "refusal": None, "annotations": []}
     if answer.tool_uses:
         message["tool_calls"] = [
@@ -104,7 +101,7 @@ def chat(body: dict[str, Any], ids: Ids) -> Whole | Events:
             for call_id, use in zip(call_ids, answer.tool_uses, strict=True)
         ]
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason(answer)}
-    return Whole(
+    return WholeReply(
         head
         | {
             "object": "chat.completion",
@@ -116,16 +113,16 @@ def chat(body: dict[str, Any], ids: Ids) -> Whole | Events:
     )
 
 
-def finish_reason(answer: Answer) -> str:
+def finish_reason(answer: Completion) -> str:
     if answer.tool_uses:
         return "tool_calls"
     return "length" if answer.cut else "stop"
 
 
-def _turn(name: str, messages: list[dict[str, Any]], body: dict[str, Any]) -> Turn:
+def _prompt(name: str, messages: list[dict[str, Any]], body: dict[str, Any]) -> Prompt:
     last_reply = max((i for i, m in enumerate(messages) if m.get("role") == "assistant"), default=-1)
     newest = max((i for i, m in enumerate(messages) if m.get("role") == "user"), default=-1)
-    return Turn(
+    return Prompt(
         model=name,
         system="\n".join(text_of(m.get("content")) for m in messages if m.get("role") in ("system", "developer")),
         user=text_of(messages[newest].get("content")) if newest >= 0 else "",
@@ -144,7 +141,7 @@ def _countable(message: dict[str, Any]) -> str:
 
 
 def _chat_events(
-    head: dict[str, Any], answer: Answer, call_ids: list[str], counted: dict[str, Any] | None
+    head: dict[str, Any], answer: Completion, call_ids: list[str], counted: dict[str, Any] | None
 ) -> Iterator[bytes]:
     fixed = head | {"object": "chat.completion.chunk", "service_tier": "default", "system_fingerprint": FINGERPRINT}
     if counted is not None:
@@ -168,7 +165,7 @@ def _chat_events(
     yield sse("[DONE]")
 
 
-def embeddings(body: dict[str, Any]) -> Whole:
+def embeddings(body: dict[str, Any]) -> WholeReply:
     """`POST /v1/embeddings`. Raises BadRequest."""
     name = known_model(body)
     asked = body.get("input")
@@ -184,7 +181,7 @@ def embeddings(body: dict[str, Any]) -> Whole:
         for index, vector in enumerate(vectors)
     ]
     counted = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return Whole({"object": "list", "data": data, "model": name, "usage": counted})
+    return WholeReply({"object": "list", "data": data, "model": name, "usage": counted})
 
 
 def _vector(text: str, size: int) -> array.array[float]:
@@ -200,14 +197,14 @@ def _base64(vector: array.array[float]) -> str:
     return base64.b64encode(vector.tobytes()).decode("ascii")
 
 
-def models() -> Whole:
+def models() -> WholeReply:
     """`GET /v1/models`."""
-    return Whole({"object": "list", "data": [_model(name) for name in MODELS]})
+    return WholeReply({"object": "list", "data": [_model(name) for name in MODELS]})
 
 
-def one_model(name: str) -> Whole:
+def one_model(name: str) -> WholeReply:
     """`GET /v1/models/{name}`. Raises BadRequest."""
-    return Whole(_model(known_model({"model": name})))
+    return WholeReply(_model(known_model({"model": name})))
 
 
 def _model(name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A mitmproxy of one's own for as long as a `with` block lasts: started, listening, stopped."""
+"""A mitmproxy process that runs for as long as a `with` block: started, listening, stopped."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ProxyFailed(Exception):
 
 
 MITMDUMP = ("-c", "from mitmproxy.tools.main import mitmdump; mitmdump()")
-"""What the script `mitmdump` does; the script itself breaks when its venv moves."""
+"""The same as the script `mitmdump`, which breaks when its venv moves."""
 SESSIONTAP_RUN = ("-m", "sessiontap.cli", "run")
 
 
@@ -70,11 +70,11 @@ class ProxyProcess:
         self._said = threading.Condition()
         self._ended = False
         self.lines: list[str] = []
-        """What it has said so far, stdout and stderr."""
+        """Its output so far, stdout and stderr."""
         self.port = 0
 
     def __enter__(self) -> Self:
-        """Start it; returns once it listens.
+        """Start it, and return when it listens.
 
         :raises ProxyFailed: it does not.
         """
@@ -113,7 +113,7 @@ class ProxyProcess:
 
     @property
     def url(self) -> str:
-        """What `HTTPS_PROXY` should hold."""
+        """The value for `HTTPS_PROXY`."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -134,7 +134,7 @@ class ProxyProcess:
         raise ProxyFailed(f"the proxy {happened}; it said: {self._complaint()}")
 
     def stop(self) -> int:
-        """End it as Ctrl-C does, wait until it has, and give its exit status."""
+        """End it by SIGTERM, after a while by SIGKILL. Return its exit status."""
         assert self._process is not None
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
@@ -148,7 +148,7 @@ class ProxyProcess:
         return status
 
     def _see_it_answer(self) -> None:
-        """It listens a moment before it looks whether its scripts loaded, and ends where they did not."""
+        """Raise ProxyFailed if it does not answer: it listens before its scripts load, and ends if they do not."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), START_LIMIT) as probe:
                 probe.sendall(b"GET / HTTP/1.1\r\n\r\n")  # without a host: the answer is its own
@@ -161,7 +161,7 @@ class ProxyProcess:
         raise ProxyFailed(f"the proxy ended at its start; it said: {self._complaint()}")
 
     def _complaint(self) -> str:
-        """What the addon said to people, where it said something; else all of it."""
+        """Return the lines that the addon wrote for people; without any, all of its output."""
         to_people = [line.removeprefix("sessiontap: ") for line in self.lines if line.startswith("sessiontap: ")]
         return "\n".join(to_people) or self.output.strip() or "nothing"
 

@@ -4,9 +4,9 @@ Loaded beside the addon (`mitmdump -s addon/main.py -s addon/sessiontap/demo/red
 environment: `SESSIONTAP_DEMO_REDIRECT="api.openai.com=44301 *.helicone.ai=44301 plain.example:80=44302"`.
 So unmodified programs use the real host names, and nothing leaves the machine.
 
-It wraps `asyncio.open_connection`, below mitmproxy, to whom the connection looks as if it went to the real host:
-rewriting the address in a `server_connect` hook would defeat the reuse of connections (one per request, and a stall at
-the sixth). No mitmproxy is imported here.
+It wraps `asyncio.open_connection`, below mitmproxy, which sees a connection to the real host. Rewriting the address in a
+`server_connect` hook would defeat the reuse of connections (one per request, and a stall at the sixth). No mitmproxy is
+imported here.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Redirect(NamedTuple):  # a dataclass cannot be made in a mitmproxy script
 
 
 def format_table(redirects: Sequence[Redirect]) -> str:
-    """What the variable holds for these redirects; the first that fits is used."""
+    """Return the variable's value for these redirects, of which the first that fits is used."""
     return " ".join(f"{r.host}{'' if r.port is None else f':{r.port}'}={r.to}" for r in redirects)
 
 
 def parse_table(text: str) -> list[Redirect]:
-    """The redirects of `HOST[:PORT]=PORT` words.
+    """Return the redirects of `HOST[:PORT]=PORT` words.
 
     :raises ValueError: a word is none.
     """
@@ -53,7 +53,7 @@ def _parse_word(word: str) -> Redirect:
 
 
 def destination(host: str, port: int, redirects: Sequence[Redirect]) -> tuple[str, int]:
-    """Where a connection to `host`:`port` goes.
+    """Return the address that a connection to `host`:`port` goes to.
 
     :raises ConnectionRefusedError: the table has no place for it, and it is not on this machine.
     """
@@ -73,7 +73,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def install(redirects: Sequence[Redirect]) -> None:
-    """From now on every TCP connection that this process opens through asyncio obeys the table."""
+    """Make every TCP connection that this process opens through asyncio obey the table."""
     connect = asyncio.open_connection
 
     async def open_connection(

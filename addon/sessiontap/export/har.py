@@ -1,6 +1,6 @@
 """HTTP Archive 1.2 (http://www.softwareishard.com/blog/har-12-spec/), as browsers and mitmproxy read it.
 
-Each entry's `_sessiontap` holds the facts that HAR has no place for. A WebSocket's turn is an entry in the form of Chrome:
+Each entry's `_sessiontap` holds the facts that HAR has no place for. A WebSocket's turn is an entry in Chrome's form:
 `_resourceType` `websocket`, its frames in `_webSocketMessages`.
 
 A response is text if readers encode it to the same bytes again, else base64. Readers go by the charset of its

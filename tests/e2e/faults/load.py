@@ -20,8 +20,8 @@ from tests.e2e.lab import Lab
 from tests.support.dialogue import Request, Respond
 from tests.support.gate import PATIENCE
 
+from sessiontap.demo.provider_replies import sse
 from sessiontap.demo.redirect import Redirect
-from sessiontap.demo.wire import sse
 from sessiontap.trace import RecordedCall
 
 PLAIN, SECURE = "llm.example", "api.openai.com"

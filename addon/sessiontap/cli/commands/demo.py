@@ -7,6 +7,6 @@ EXAMPLES = ("sessiontap demo",)
 
 def demo() -> None:
     """Try it without keys or network: a small local LLM server, unmodified clients, their session trees."""
-    from sessiontap.demo.run import run_demo
+    from sessiontap.demo.run_demo import run_demo
 
     run_demo()

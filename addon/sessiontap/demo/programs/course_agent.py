@@ -28,7 +28,7 @@ TOOLS = [
 
 
 def ask(body: dict[str, Any]) -> dict[str, Any]:
-    """One call to the model; its reply, put together where it comes as a stream."""
+    """Ask the model once. A streamed reply is put together."""
     request = urllib.request.Request(
         URL,
         json.dumps({"model": MODEL, "max_tokens": 1000, **body}).encode(),

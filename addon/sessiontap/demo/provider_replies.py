@@ -1,8 +1,9 @@
-"""What the wire families of the local LLM server have in common: replies as plain values, ids, parsed requests."""
+"""Values that the local LLM server's wire families share: replies, ids, server-sent events, the text of messages."""
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -11,20 +12,20 @@ from typing import Any
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-Headers = list[tuple[str, str]]
+HeaderList = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class WholeReply:
     """A reply in one piece: JSON."""
 
     body: Any
     status: int = 200
-    headers: Headers = field(default_factory=list)
+    headers: HeaderList = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class Events:
+class StreamedReply:
     """A reply as server-sent events, each as its bytes on the wire."""
 
     events: Iterator[bytes]
@@ -33,7 +34,7 @@ class Events:
 class BadRequest(Exception):
     """The request cannot be answered; `reply` says so in the provider's own shape."""
 
-    def __init__(self, reply: Whole) -> None:
+    def __init__(self, reply: WholeReply) -> None:
         super().__init__(str(reply.status))
         self.reply = reply
 
@@ -42,12 +43,11 @@ class Ids:
     """Ids that look like the providers' own: unlike each other, the same in every run of the server."""
 
     def __init__(self) -> None:
-        self._given = 0
+        self._numbers = itertools.count(1)  # safe to share between threads
 
     def take(self, prefix: str, length: int, alphabet: str = BASE62) -> str:
         """`prefix` and `length` characters of `alphabet`."""
-        self._given += 1
-        digest = hashlib.shake_256(f"{prefix}{self._given}".encode()).digest(length)
+        digest = hashlib.shake_256(f"{prefix}{next(self._numbers)}".encode()).digest(length)
         return prefix + "".join(alphabet[byte % len(alphabet)] for byte in digest)
 
     def hex(self, prefix: str, length: int) -> str:

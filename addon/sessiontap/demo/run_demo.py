@@ -16,10 +16,9 @@ from sessiontap.cli.environment import variables
 from sessiontap.cli.errors import Failure
 from sessiontap.demo import redirect
 from sessiontap.demo.certs import Authority
-from sessiontap.demo.providers import HOSTS, Asked
+from sessiontap.demo.provider_server import HOSTS, ReceivedRequest, Server
 from sessiontap.demo.proxy_process import SESSIONTAP_RUN, ProxyFailed, ProxyProcess, mitmdump
 from sessiontap.demo.redirect import Redirect
-from sessiontap.demo.server import Server
 
 PROGRAMS = Path(__file__).parent / "programs"
 RUNS = (("chat.py",), ("course_agent.py", "bread baking"))
@@ -53,18 +52,18 @@ def run_demo(rules: Path | None = None) -> None:
 
 
 def checkout() -> Path | None:
-    """The clone that the package lies in; None where it is installed by itself."""
+    """Return the clone that the package lies in; None if the package is installed by itself."""
     root = Path(sessiontap.__file__).resolve().parents[2]
     return root if (root / "addon" / "main.py").is_file() else None
 
 
 def _default_rules() -> Path:
-    """The checkout's rules.yaml; installed, the wheel's copy of it."""
+    """Return the checkout's rules.yaml, or the wheel's copy of it."""
     root = checkout()
     return root / "rules.yaml" if root is not None else Path(__file__).with_name("rules.yaml")
 
 
-def _run_programs(folder: Path, rules: Path, trace: Path) -> list[Asked]:
+def _run_programs(folder: Path, rules: Path, trace: Path) -> list[ReceivedRequest]:
     authority = Authority(folder / "upstream", "Sessiontap demo upstream CA")
     confdir = folder / "mitmproxy"
     options = {
@@ -87,7 +86,7 @@ def _run_programs(folder: Path, rules: Path, trace: Path) -> list[Asked]:
 
 
 def _command(options: Mapping[str, str | Path]) -> list[str]:
-    """The proxy as a user of this installation starts it, and the redirect beside it."""
+    """Return the command that starts the proxy as a user does, with the redirect beside it."""
     return mitmdump(Path(redirect.__file__), options=options, program=SESSIONTAP_RUN)
 
 
@@ -157,7 +156,7 @@ def _own_command(arguments: Sequence[str], trace: Path) -> str:
     return done.stdout.rstrip("\n")
 
 
-def _print_received(requests: Sequence[Asked]) -> None:
+def _print_received(requests: Sequence[ReceivedRequest]) -> None:
     _say("", "The session headers that the server received:", "")
     for request in requests:
         _say(f"{request.method} https://{request.host}{request.path}")
@@ -168,7 +167,7 @@ def _print_received(requests: Sequence[Asked]) -> None:
 
 
 def is_session_header(name: str) -> bool:
-    """Whether a request header tells of a session, and may be shown."""
+    """Return True for a session header that may be shown."""
     return name.lower().startswith(SESSION_HEADERS) and name.lower() not in NEVER_SHOWN
 
 
