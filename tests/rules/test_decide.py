@@ -1,4 +1,4 @@
-"""First rule fills in; final, ignore; ladders, defaults, state, and what never happens: an exception."""
+"""First rule fills in; final, ignore; id sources, defaults, state, and what never happens: an exception."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.rules.build import CALLER, NOTHING_KNOWN, SESSION, call, facts, load, one_rule, outcome
 
 from sessiontap.llm.call import Agent, Asked, Call, Endpoint
-from sessiontap.rules import Facts, Rung, SessionFacts, decide, finish, load_text
+from sessiontap.rules import Facts, IdSource, SessionFacts, decide, finish, load_text
 from sessiontap.rules import conditions as conditions_module
 from sessiontap.rules.kinds import KeyMap
 from sessiontap.rules.rules import RuleIndex
@@ -41,7 +41,7 @@ def test_the_design_s_own_example() -> None:
     given = facts(host="api.groq.com", caller=caller)
     decision, labels = outcome(rules, given)
     assert decision.name == "Context Gathering Session"
-    assert decision.ladder == (Rung("native"), Rung("process"))
+    assert decision.id_sources == (IdSource("native"), IdSource("process"))
     assert decision.idle == 1800
     assert decision.gateway == "helicone"
     assert decision.send == ("helicone",)
@@ -60,7 +60,7 @@ def test_the_design_s_own_example() -> None:
 # Every key that a rule may set: (first rule, second rule, what is read, its value where both match).
 FILL_IN: dict[str, tuple[Any, Any, Any, Any]] = {
     "session.name": ({"name": "A"}, {"name": "B"}, lambda d, _: d.name, "A"),
-    "session.id": ({"id": "process"}, {"id": "native"}, lambda d, _: d.ladder, (Rung("process"),)),
+    "session.id": ({"id": "process"}, {"id": "native"}, lambda d, _: d.id_sources, (IdSource("process"),)),
     "session.path": ({"path": "/a"}, {"path": "/b"}, lambda _, labels: labels.path, "/a"),
     "session.idle": ({"idle": "1m"}, {"idle": "2m"}, lambda d, _: d.idle, 60.0),
     "session.max_calls": ({"max_calls": 3}, {"max_calls": 4}, lambda d, _: d.max_calls, 3),
@@ -134,7 +134,7 @@ def test_a_missing_value_leaves_the_field_to_a_later_rule() -> None:
             state: {a: second}
     """)
     decision, labels = outcome(rules, facts())
-    assert (decision.name, decision.ladder) == ("Second", (Rung("process"),))
+    assert (decision.name, decision.id_sources) == ("Second", (IdSource("process"),))
     assert decision.rules == ("second",)
     assert (labels.path, labels.user, labels.tags) == ("/second", "second", ("t",))
     assert labels.properties == {"b": "1", "a": "second"}
@@ -143,21 +143,21 @@ def test_a_missing_value_leaves_the_field_to_a_later_rule() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ladder", "rungs"),
+    ("given", "sources"),
     [
-        pytest.param("auto", [Rung("auto")], id="auto"),
-        pytest.param("conversation", [Rung("conversation")], id="conversation"),
-        pytest.param(["native", "process-tree"], [Rung("native"), Rung("process-tree")], id="sources"),
-        pytest.param("connection", [Rung("connection")], id="connection"),
-        pytest.param("${env.RUN_ID}", [Rung("template", "run-2025-01")], id="template"),
-        pytest.param(["${env.NO}", "process"], [Rung("process")], id="a missing template is left out"),
-        pytest.param("${env.NO}", [Rung("auto")], id="nothing left: the default"),
-        pytest.param("nightly-build", [Rung("literal", "nightly-build")], id="literal"),
-        pytest.param("42", [Rung("literal", "42")], id="literal number"),
+        pytest.param("auto", [IdSource("auto")], id="auto"),
+        pytest.param("conversation", [IdSource("conversation")], id="conversation"),
+        pytest.param(["native", "process-tree"], [IdSource("native"), IdSource("process-tree")], id="sources"),
+        pytest.param("connection", [IdSource("connection")], id="connection"),
+        pytest.param("${env.RUN_ID}", [IdSource("template", "run-2025-01")], id="template"),
+        pytest.param(["${env.NO}", "process"], [IdSource("process")], id="a missing template is left out"),
+        pytest.param("${env.NO}", [IdSource("auto")], id="nothing left: the default"),
+        pytest.param("nightly-build", [IdSource("literal", "nightly-build")], id="literal"),
+        pytest.param("42", [IdSource("literal", "42")], id="literal number"),
     ],
 )
-def test_ladders(ladder: Any, rungs: list[Rung]) -> None:
-    assert outcome(one_rule(session={"id": ladder}), facts())[0].ladder == tuple(rungs)
+def test_id_sources(given: Any, sources: list[IdSource]) -> None:
+    assert outcome(one_rule(session={"id": given}), facts())[0].id_sources == tuple(sources)
 
 
 @pytest.mark.parametrize(

@@ -191,7 +191,7 @@ def test_the_digest_is_that_of_the_text() -> None:
 def test_the_built_in_rules_send_nothing() -> None:
     decision, _ = decide(default_rules(), facts(), {})
     assert decision.name == "claude-code"
-    assert [rung.source for rung in decision.ladder] == ["auto"]
+    assert [source.kind for source in decision.id_sources] == ["auto"]
     assert not decision.wants_session
     assert decision.send == ()
 

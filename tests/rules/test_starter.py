@@ -11,7 +11,7 @@ import yaml
 from tests.rules.build import CALLER, call, facts, outcome
 
 from sessiontap.callers import Process
-from sessiontap.rules import Decision, Labels, Rung, json_schema, load_file, load_text
+from sessiontap.rules import Decision, IdSource, Labels, json_schema, load_file, load_text
 
 FILE = Path(__file__).parents[2] / "rules.yaml"
 RULES = load_file(FILE)
@@ -37,13 +37,13 @@ def asked(process: str, parent: str = "bash", **known: object) -> tuple[Decision
 def test_steps_of_the_agent(known: dict[str, object], path: str) -> None:
     decision, labels = asked("course_agent.py", **known)
     assert (decision.name, labels.path) == ("Course Generator", path)
-    assert decision.ladder == (Rung("process-tree"),)
+    assert decision.id_sources == (IdSource("process-tree"),)
     assert decision.send == ("helicone",)
 
 
 def test_its_helper_is_in_the_same_session() -> None:
     decision, labels = asked("embed_lessons.py", parent="course_agent.py", prompt=None)
-    assert (decision.name, decision.ladder) == ("Course Generator", (Rung("process-tree"),))
+    assert (decision.name, decision.id_sources) == ("Course Generator", (IdSource("process-tree"),))
     assert labels.path == "/course/chat"
 
 

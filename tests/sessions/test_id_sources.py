@@ -1,4 +1,4 @@
-"""Which evidence decides, rung by rung."""
+"""Which evidence decides, source by source."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from sessiontap.callers import Caller, Process
 from sessiontap.llm.call import Agent
-from sessiontap.rules.decision import Decision, Rung
+from sessiontap.rules.decision import Decision, IdSource
 from sessiontap.sessions.id_sources import CLIENT_IDLE, ClientConnection, SessionEvidence, session_evidence
 
 CALLER = Caller(id="c-1", pid=10, started=5, name="bot", tree=Process(8, "run.sh", 4, id="t-1"))
@@ -21,7 +21,7 @@ CONNECTION = SessionEvidence("connection", "connection conn-1")
 
 
 def evidence(
-    *rungs: Rung,
+    *sources: IdSource,
     app_id: str | None = None,
     agent: Agent | None = AGENT,
     caller: Caller | None = CALLER,
@@ -30,7 +30,7 @@ def evidence(
     conversation: str | None = None,
     is_server: bool | None = None,
 ) -> SessionEvidence:
-    decision = decision or Decision(name="n", ladder=rungs or (Rung("auto"),))
+    decision = decision or Decision(name="n", id_sources=sources or (IdSource("auto"),))
     return session_evidence(
         decision,
         app_id=app_id,
@@ -43,25 +43,25 @@ def evidence(
 
 
 @pytest.mark.parametrize(
-    ("rungs", "expected"),
+    ("sources", "expected"),
     [
-        pytest.param([Rung("auto")], NATIVE, id="auto is native first"),
-        pytest.param([Rung("native")], NATIVE, id="native"),
-        pytest.param([Rung("process")], PROCESS, id="process"),
-        pytest.param([Rung("process-tree")], TREE, id="process-tree"),
-        pytest.param([Rung("connection")], CONNECTION, id="connection"),
-        pytest.param([Rung("template", "run 7")], SessionEvidence("template", "run 7", given=True), id="template"),
-        pytest.param([Rung("literal", "nightly")], SessionEvidence("literal", "nightly", given=True), id="literal"),
-        pytest.param([Rung("template", None), Rung("process")], PROCESS, id="a template without its value"),
-        pytest.param([Rung("template", ""), Rung("process")], PROCESS, id="an empty template"),
-        pytest.param([Rung("template", "  "), Rung("process")], PROCESS, id="a blank template"),
-        pytest.param([Rung("conversation"), Rung("process-tree")], TREE, id="a call of no conversation"),
-        pytest.param([Rung("conversation")], CONNECTION, id="a ladder that yields nothing"),
-        pytest.param([], NATIVE, id="no ladder is auto"),
+        pytest.param([IdSource("auto")], NATIVE, id="auto is native first"),
+        pytest.param([IdSource("native")], NATIVE, id="native"),
+        pytest.param([IdSource("process")], PROCESS, id="process"),
+        pytest.param([IdSource("process-tree")], TREE, id="process-tree"),
+        pytest.param([IdSource("connection")], CONNECTION, id="connection"),
+        pytest.param([IdSource("template", "run 7")], SessionEvidence("template", "run 7", given=True), id="template"),
+        pytest.param([IdSource("literal", "nightly")], SessionEvidence("literal", "nightly", given=True), id="literal"),
+        pytest.param([IdSource("template", None), IdSource("process")], PROCESS, id="a template without its value"),
+        pytest.param([IdSource("template", ""), IdSource("process")], PROCESS, id="an empty template"),
+        pytest.param([IdSource("template", "  "), IdSource("process")], PROCESS, id="a blank template"),
+        pytest.param([IdSource("conversation"), IdSource("process-tree")], TREE, id="a call of no conversation"),
+        pytest.param([IdSource("conversation")], CONNECTION, id="a source that yields nothing"),
+        pytest.param([], NATIVE, id="no source is auto"),
     ],
 )
-def test_the_first_source_that_yields_decides(rungs: list[Rung], expected: SessionEvidence) -> None:
-    assert evidence(*rungs) == expected
+def test_the_first_source_that_yields_decides(sources: list[IdSource], expected: SessionEvidence) -> None:
+    assert evidence(*sources) == expected
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_auto(agent: Agent | None, caller: Caller | None, expected: SessionEvide
 
 @pytest.mark.parametrize("is_server", [True, False, None])
 def test_the_source_conversation_is_the_conversation_whoever_calls(is_server: bool | None) -> None:
-    found = evidence(Rung("conversation"), Rung("process"), conversation="conv-1", is_server=is_server)
+    found = evidence(IdSource("conversation"), IdSource("process"), conversation="conv-1", is_server=is_server)
     assert found == SessionEvidence("conversation", "conv-1")
 
 
@@ -129,7 +129,7 @@ def test_what_the_app_sent_is_not_always_an_id(app_id: str) -> None:
 )
 def test_a_process_tree_is_known_by_its_root(tree: Process | None, expected: SessionEvidence) -> None:
     caller = Caller(id="c-1", pid=10, started=5, name="bot", tree=tree)
-    assert evidence(Rung("process-tree"), Rung("process"), caller=caller) == expected
+    assert evidence(IdSource("process-tree"), IdSource("process"), caller=caller) == expected
 
 
 def client(ip: str | None = None, proxy_user: str | None = None, local: bool | None = None) -> ClientConnection:
@@ -156,5 +156,5 @@ def test_without_a_process_the_connection_decides(connection: ClientConnection, 
 
 
 def test_the_source_connection_is_the_connection_alone() -> None:
-    found = evidence(Rung("connection"), caller=None, connection=client("10.0.0.9", "ci"))
+    found = evidence(IdSource("connection"), caller=None, connection=client("10.0.0.9", "ci"))
     assert found == SessionEvidence("connection", "connection c")

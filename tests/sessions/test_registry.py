@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from sessiontap.callers import Caller
 from sessiontap.llm.call import Agent, Asked, Call, Endpoint
-from sessiontap.rules.decision import Decision, Rung
+from sessiontap.rules.decision import Decision, IdSource
 from sessiontap.sessions import ClientConnection, Registry, Session, derived_id
 
 SECOND = 1_000_000_000
 T0 = 1_763_700_000 * SECOND
 ENDPOINT = Endpoint("openai", "openai-chat", "chat", "/v1/chat/completions")
-PROCESS = (Rung("process"),)
+PROCESS = (IdSource("process"),)
 OTHERS = ("app_id", "app_name", "increments_step", "reserved_session")
 
 
@@ -29,7 +29,7 @@ def assign(
 ) -> Session:
     """A call `at` seconds after the start; `given`: fields of the decision, and the arguments in OTHERS."""
     others = {key: given.pop(key) for key in OTHERS if key in given}
-    decision = Decision(**{"name": "bot", "ladder": PROCESS, **given})
+    decision = Decision(**{"name": "bot", "id_sources": PROCESS, **given})
     return registry.assign(
         decision,
         **others,
@@ -64,7 +64,7 @@ def test_the_first_name_stays_for_a_verbatim_id() -> None:
     names = [
         (session.name, session.renamed_to, session.step)
         for name in ("first", "second", "first")
-        for session in [assign(registry, name=name, ladder=(Rung("literal", "run-12345678"),))]
+        for session in [assign(registry, name=name, id_sources=(IdSource("literal", "run-12345678"),))]
     ]
     assert names == [("first", None, 0), ("first", "second", 1), ("first", None, 2)]
 
@@ -72,13 +72,17 @@ def test_the_first_name_stays_for_a_verbatim_id() -> None:
 @pytest.mark.parametrize(
     ("given", "id", "source"),
     [
-        pytest.param({"ladder": (Rung("literal", "nightly-run"),)}, "nightly-run", "literal", id="literal"),
-        pytest.param({"ladder": (Rung("template", "run-00000042"),)}, "run-00000042", "template", id="template"),
+        pytest.param({"id_sources": (IdSource("literal", "nightly-run"),)}, "nightly-run", "literal", id="literal"),
+        pytest.param(
+            {"id_sources": (IdSource("template", "run-00000042"),)}, "run-00000042", "template", id="template"
+        ),
         pytest.param({"app_id": "app-session-7"}, "app-session-7", "app", id="the app's"),
         pytest.param({"agent": "native-session"}, "process", "process", id="not native unless the rules say so"),
-        pytest.param({"agent": "native-session", "ladder": (Rung("native"),)}, "native-session", "native", id="native"),
         pytest.param(
-            {"ladder": (Rung("literal", "nightly run"),)},
+            {"agent": "native-session", "id_sources": (IdSource("native"),)}, "native-session", "native", id="native"
+        ),
+        pytest.param(
+            {"id_sources": (IdSource("literal", "nightly run"),)},
             derived_id("literal", "nightly run", "bot"),
             "literal",
             id="not fit for a header",
@@ -153,9 +157,9 @@ def test_sessions_that_begin_at_one_tick_of_the_clock_are_not_one() -> None:
     "given",
     [
         pytest.param({"app_id": "app-session-7"}, id="the app's"),
-        pytest.param({"ladder": (Rung("literal", "nightly-run"),)}, id="literal"),
-        pytest.param({"ladder": (Rung("template", "not fit"),)}, id="template that is no id"),
-        pytest.param({"agent": "native-session", "ladder": (Rung("auto"),)}, id="native"),
+        pytest.param({"id_sources": (IdSource("literal", "nightly-run"),)}, id="literal"),
+        pytest.param({"id_sources": (IdSource("template", "not fit"),)}, id="template that is no id"),
+        pytest.param({"agent": "native-session", "id_sources": (IdSource("auto"),)}, id="native"),
     ],
 )
 def test_limits_are_for_generated_ids(given: dict[str, Any]) -> None:
@@ -215,7 +219,7 @@ EVENTS = st.lists(
     st.tuples(
         st.integers(0, 2),  # process
         st.sampled_from(["bot", "other"]),  # name
-        st.sampled_from([PROCESS, (Rung("literal", "nightly-run"),), (Rung("template", "not fit"),)]),
+        st.sampled_from([PROCESS, (IdSource("literal", "nightly-run"),), (IdSource("template", "not fit"),)]),
         st.sampled_from([None, 50.0]),  # idle
         st.sampled_from([None, 3]),  # max_calls
         st.integers(0, 60),  # seconds since the last call
@@ -233,9 +237,9 @@ def test_a_registry_restored_from_its_records_goes_on_as_if_it_had_not_stopped(
 
     def play(registry: Registry, events: list[Any], at: float) -> list[tuple[Session, int]]:
         made = []
-        for process, name, ladder, idle, max_calls, gap in events:
+        for process, name, id_sources, idle, max_calls, gap in events:
             at += gap
-            given = {"name": name, "ladder": ladder, "idle": idle, "max_calls": max_calls}
+            given = {"name": name, "id_sources": id_sources, "idle": idle, "max_calls": max_calls}
             session = assign(registry, at, process=f"p{process}", **given)
             end = T0 + round((at + 0.5) * SECOND)
             registry.ended(session.id, end)

@@ -4,9 +4,9 @@ Loaded beside the addon (`mitmdump -s addon/main.py -s addon/sessiontap/demo/red
 environment: `SESSIONTAP_DEMO_REDIRECT="api.openai.com=44301 *.helicone.ai=44301 plain.example:80=44302"`.
 So unmodified programs use the real host names, and nothing leaves the machine.
 
-It wraps `asyncio.open_connection`, below mitmproxy, which sees a connection to the real host. Rewriting the address in a
-`server_connect` hook would defeat the reuse of connections (one per request, and a stall at the sixth). No mitmproxy is
-imported here.
+It wraps `asyncio.open_connection`, below mitmproxy, which sees a connection to the real host. Rewriting the address
+in a `server_connect` hook would defeat the reuse of connections (one per request, and a stall at the sixth). No
+mitmproxy is imported here.
 """
 
 from __future__ import annotations

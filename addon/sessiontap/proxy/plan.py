@@ -317,9 +317,9 @@ def _path(labels: Labels, decision: Decision, call: Call, link: Link, app: AppSe
 
 
 def _listens(decision: Decision, call: Call, caller: Caller | None) -> bool | None:
-    """Whether the process is a server; None if the id ladder does not ask."""
+    """Return True if the process is a server; None if the id sources do not ask."""
     native = call.agent is not None and call.agent.session is not None
-    if native or caller is None or all(rung.source != "auto" for rung in decision.ladder):
+    if native or caller is None or all(source.kind != "auto" for source in decision.id_sources):
         return None
     return listens(caller)
 

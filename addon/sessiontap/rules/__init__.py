@@ -1,4 +1,4 @@
-"""The rules: what `rules.yaml` says of a call, its session's name, id ladder and path, its labels, headers and gateway.
+"""The rules: what `rules.yaml` says of a call, its session's name, id and path, its labels, headers and gateway.
 
 Imports `callers` and `llm` for their values, `dialects` and `gateways` for their names, and PyYAML. Text becomes
 `Rules` in three steps: `node_reader` checks YAML nodes by the tables in `schema`, `match_keys` and `set_keys` (made of
@@ -11,7 +11,7 @@ looked at through a `Scope`; `decide` gives a `Decision`, `finish` its `Labels`.
 """
 
 from sessiontap.rules.decide import Matched, SettingOutcome, decide, finish
-from sessiontap.rules.decision import Decision, IdSource, Labels, Protection, Rung, SessionFacts
+from sessiontap.rules.decision import Decision, IdSource, IdSourceKind, Labels, Protection, SessionFacts
 from sessiontap.rules.explain import Check, Explanation, RuleVerdict, explain
 from sessiontap.rules.json_schema import json_schema
 from sessiontap.rules.lint import lint
@@ -29,6 +29,7 @@ __all__ = [
     "Gateway",
     "HostEntry",
     "IdSource",
+    "IdSourceKind",
     "Labels",
     "Matched",
     "Price",
@@ -38,7 +39,6 @@ __all__ = [
     "RuleVerdict",
     "Rules",
     "RulesError",
-    "Rung",
     "SessionFacts",
     "SettingOutcome",
     "decide",

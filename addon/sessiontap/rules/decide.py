@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from sessiontap import trust
-from sessiontap.rules.decision import Decision, Labels, Protection, Rung, SessionFacts, Withheld
+from sessiontap.rules.decision import Decision, IdSource, Labels, Protection, SessionFacts, Withheld
 from sessiontap.rules.path import default_path
 from sessiontap.rules.patterns import NOTHING, Captures
 from sessiontap.rules.rule_settings import Setting
@@ -219,11 +219,10 @@ def decide_with_trail(
     else:
         protection = None
     wants = any(slot.startswith("session.") for slot in filled) or _sets_path(matched, scope, proxy_env)
-    ladder: tuple[Rung, ...] = filled.get("session.id") or (Rung("auto"),)
     decision = Decision(
         wants_session=wants,
         name=filled.get("session.name") or _default_name(scope),
-        ladder=ladder,
+        id_sources=filled.get("session.id") or (IdSource("auto"),),
         idle=filled.get("session.idle"),
         max_calls=filled.get("session.max_calls"),
         send=filled.get("send", rules.send) if wants else (),

@@ -12,14 +12,14 @@ from typing import Any, Literal, NamedTuple
 CaptureEffect = Literal["full", "metadata", "none", "ignore"]
 """The effect of a rule on the record of a call; `ignore`: to the call itself."""
 
-IdSource = Literal["app", "native", "template", "literal", "conversation", "process", "process-tree", "connection"]
+IdSourceKind = Literal["app", "native", "template", "literal", "conversation", "process", "process-tree", "connection"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
-    """One rung of the id ladder. `value` is the rendered template or the literal, None for the other sources."""
+class IdSource:
+    """A source of a session's id. `value` is the rendered template or the literal, None for the other kinds."""
 
-    source: IdSource | Literal["auto"]
+    kind: IdSourceKind | Literal["auto"]
     value: str | None = None
 
 
@@ -62,7 +62,8 @@ class Decision:
     """A rule set a `session` key: the wish to send."""
     name: str = ""
     """The session name; filled by the default if no rule set it."""
-    ladder: tuple[Rung, ...] = (Rung("auto"),)
+    id_sources: tuple[IdSource, ...] = (IdSource("auto"),)
+    """In the order in which they are tried; the first that yields an id is used."""
     idle: float | None = None
     """Seconds."""
     max_calls: int | None = None

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sessiontap.rules.decision import Rung
+from sessiontap.rules.decision import IdSource
 from sessiontap.rules.path import path_of
 from sessiontap.rules.template import MAX_TEXT, Template, printable
 from sessiontap.rules.template_variables import TemplateContext
@@ -61,26 +61,26 @@ class PathLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Ladder:
-    """Rungs of `session.id`; one whose variables are missing is left out, and so is a ladder without rungs."""
+class IdSources:
+    """The sources of `session.id`. A template without its variables is left out; if none is left, the key is unset."""
 
-    rungs: tuple[Template | str, ...]
+    sources: tuple[Template | str, ...]
 
-    def render(self, context: TemplateContext) -> tuple[Rung, ...] | None:
+    def render(self, context: TemplateContext) -> tuple[IdSource, ...] | None:
         found = []
-        for rung in self.rungs:
-            if isinstance(rung, Template):
-                value = printable(rung.render(context) or "").strip()
+        for source in self.sources:
+            if isinstance(source, Template):
+                value = printable(source.render(context) or "").strip()
                 if value:
-                    found.append(Rung("template", value))
-            elif rung in ID_SOURCES:
-                found.append(Rung(rung))  # type: ignore[arg-type]
+                    found.append(IdSource("template", value))
+            elif source in ID_SOURCES:
+                found.append(IdSource(source))  # type: ignore[arg-type]
             else:
-                found.append(Rung("literal", rung))
+                found.append(IdSource("literal", source))
         return tuple(found) or None
 
     def templates(self) -> Iterator[Template]:
-        return (rung for rung in self.rungs if isinstance(rung, Template))
+        return (source for source in self.sources if isinstance(source, Template))
 
 
 @dataclass(frozen=True, slots=True)

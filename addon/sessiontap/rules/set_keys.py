@@ -16,8 +16,8 @@ from sessiontap.rules.kinds import AnyJson, Choice, Integer, ListOf, MapOf, Text
 from sessiontap.rules.rule_settings import (
     Constant,
     Content,
+    IdSources,
     JsonValue,
-    Ladder,
     PathLine,
     Setting,
     TextLine,
@@ -79,7 +79,7 @@ SET_KEYS: tuple[SetKey, ...] = (
            "The session's name. Default: the agent's, else the process's, else proxy user or host.", TextLine,
            is_more=False),
     SetKey("session.id", ListOf(ID, lone=True),
-           "Where the id comes from, or a ladder of which the first that yields is used.", Ladder, is_more=False,
+           "The source of the id, or several: the first that yields an id is used.", IdSources, is_more=False,
            examples=("process", ["${env.RUN_ID}", "native", "process"])),
     SetKey("session.path", TEMPLATE, "The call's place in the session: levels parted by slashes.", PathLine, late=True,
            is_more=False, examples=("/plan/${model}",)),

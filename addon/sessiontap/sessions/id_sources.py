@@ -33,7 +33,7 @@ from ipaddress import ip_address
 
 from sessiontap.callers.caller import Caller, Process
 from sessiontap.llm.call import Agent
-from sessiontap.rules.decision import Decision, IdSource, Rung
+from sessiontap.rules.decision import Decision, IdSource, IdSourceKind
 
 CLIENT_IDLE = 30 * 60.0
 """Seconds."""
@@ -57,7 +57,7 @@ class ClientConnection:
 class SessionEvidence:
     """Evidence for the session of a call. `given`: somebody chose the id, it is not generated."""
 
-    source: IdSource
+    source: IdSourceKind
     value: str
     given: bool = False
     idle: float | None = None
@@ -81,8 +81,8 @@ def session_evidence(
     """
     if app_id and not replaces(decision, "session.id") and is_id(app_id):
         return SessionEvidence("app", app_id, given=True)
-    for rung in decision.ladder:
-        found = _evidence_of(rung, agent, caller, connection, conversation, is_server)
+    for source in decision.id_sources:
+        found = _evidence_of(source, agent, caller, connection, conversation, is_server)
         if found is not None:
             return found
     return connection_evidence(connection)
@@ -99,14 +99,14 @@ def is_id(value: str) -> bool:
 
 
 def _evidence_of(
-    rung: Rung,
+    source: IdSource,
     agent: Agent | None,
     caller: Caller | None,
     connection: ClientConnection,
     conversation: str | None,
     is_server: bool | None,
 ) -> SessionEvidence | None:
-    match rung.source:
+    match source.kind:
         case "auto":
             return _native(agent) or (_conversation(conversation) if is_server else None) or _process(caller)
         case "conversation":
@@ -119,8 +119,8 @@ def _evidence_of(
             return _tree(caller.tree) if caller and caller.tree else None
         case "connection":
             return SessionEvidence("connection", f"connection {connection.connection}")
-        case "template" | "literal" as source if rung.value and not rung.value.isspace():
-            return SessionEvidence(source, rung.value, given=True)
+        case "template" | "literal" as kind if source.value and not source.value.isspace():
+            return SessionEvidence(kind, source.value, given=True)
     return None
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sessiontap.llm.call import Agent
-from sessiontap.rules.decision import IdSource
+from sessiontap.rules.decision import IdSourceKind
 from sessiontap.rules.path import slug
 
 Evidence = Literal["declared", "exact", "strong", "weak", "new"]
@@ -21,7 +21,7 @@ class Session:
     id: str
     name: str
     step: int
-    source: IdSource
+    source: IdSourceKind
     renamed_to: str | None = None
     key: str | None = None
     """The id of the first session of the same evidence and name, if `idle` or `max_calls` has ended that one.

@@ -148,7 +148,7 @@ def _result(explanation: Explanation) -> list[str]:
         return [f"  the call is left alone{why}"]
     values = {
         "session.name": decision.name,
-        "session.id": ", ".join(rung.value or rung.source for rung in decision.ladder),
+        "session.id": ", ".join(source.value or source.kind for source in decision.id_sources),
         "session.path": labels.path,
         "user": labels.user,
         **{f"properties.{key}": value for key, value in labels.properties.items()},
