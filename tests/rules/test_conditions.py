@@ -9,7 +9,7 @@ import pytest
 from tests.rules.build import CALLER, NOTHING_KNOWN, facts, matches
 
 from sessiontap.rules.kinds import Either
-from sessiontap.rules.schema import DEFINITIONS, MATCH
+from sessiontap.rules.language import DEFINITIONS, MATCH
 
 TABLE: list[tuple[str, Any, bool]] = [
     ("process", "bot.py", True),

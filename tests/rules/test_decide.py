@@ -14,8 +14,8 @@ from sessiontap.llm.call import Agent, Asked, Call, Endpoint
 from sessiontap.rules import Facts, IdSource, SessionFacts, decide, finish, load_text
 from sessiontap.rules import conditions as conditions_module
 from sessiontap.rules.kinds import KeyMap
-from sessiontap.rules.rules import RuleIndex
-from sessiontap.rules.schema import RULE
+from sessiontap.rules.language import RULE
+from sessiontap.rules.rule_set import RuleIndex
 from sessiontap.rules.template import Template
 
 

@@ -13,10 +13,9 @@ from tests.rules.build import CALLER, facts, outcome
 
 from sessiontap import dialects, gateways
 from sessiontap.rules import json_schema, load_text
-from sessiontap.rules.kinds import Either, KeyMap
-from sessiontap.rules.schema import DEFINITIONS, FILE, GATEWAY, HOST, MATCH, PRICE, REDACT, RULE, SESSION
-from sessiontap.rules.template_variables import FAMILIES, VARIABLES
-from sessiontap.rules.text_values import ID_SOURCES
+from sessiontap.rules.kinds import ID_SOURCES, Either, KeyMap
+from sessiontap.rules.language import DEFINITIONS, FILE, GATEWAY, HOST, MATCH, PRICE, REDACT, RULE, SESSION
+from sessiontap.rules.template import FAMILIES, VARIABLES
 
 REFERENCE = (Path(__file__).parents[2] / "docs" / "rules.md").read_text("utf-8")
 ROWS = REFERENCE.splitlines()

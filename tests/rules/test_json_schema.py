@@ -12,7 +12,7 @@ import yaml
 from tests.rules.test_reader import BAD
 
 from sessiontap.rules import RulesError, json_schema, load_text
-from sessiontap.rules.json_schema import Schema
+from sessiontap.rules.language import Schema
 
 REPOSITORY = Path(__file__).parents[2]
 VALIDATOR = jsonschema.Draft7Validator(json_schema())

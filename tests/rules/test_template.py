@@ -10,8 +10,7 @@ from tests.rules.build import NOTHING_KNOWN, SESSION, call, facts, request
 from sessiontap.llm.call import Asked, Call, Endpoint
 from sessiontap.rules.problems import Wrong
 from sessiontap.rules.scope import Scope
-from sessiontap.rules.template import check_name, parse_template, printable
-from sessiontap.rules.template_variables import FAMILIES, VARIABLES, TemplateContext
+from sessiontap.rules.template import FAMILIES, VARIABLES, TemplateContext, check_name, parse_template, printable
 
 
 def render(template: str, given: Any = None, captures: dict[str, str] | None = None) -> str | None:

@@ -23,7 +23,7 @@ from sessiontap.exchange import Headers
 from sessiontap.header_edit import CONNECTION_HEADERS, Edit
 from sessiontap.headers.aws import signed_headers
 from sessiontap.rules.decision import Decision, Labels
-from sessiontap.rules.patterns import header_pattern
+from sessiontap.rules.match_patterns import header_pattern
 from sessiontap.sessions.session import Link, Session
 
 MOST_BYTES = 15 * 1024

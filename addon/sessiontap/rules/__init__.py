@@ -1,23 +1,39 @@
 """The rules: what `rules.yaml` says of a call, its session's name, id and path, its labels, headers and gateway.
 
-Imports `callers` and `llm` for their values, `dialects` and `gateways` for their names, and PyYAML. Text becomes
-`Rules` in three steps: `node_reader` checks YAML nodes by the tables in `schema`, `match_keys` and `set_keys` (made of
-`kinds`), `compile` turns the values into `conditions` and `rule_settings`, `rules` holds them. A call's `Facts` are
-looked at through a `Scope`; `decide` gives a `Decision`, `finish` its `Labels`.
-
     rules = load_file("rules.yaml")                                     # RulesError: all problems, with line and column
     decision, matched = decide(rules, facts, proxy_env)
     labels = finish(matched, facts, SessionFacts(id, name, step), proxy_env)
+
+The language is data:
+
+    kinds.py              the kinds of value, each with how it is checked
+    match_keys.py         the keys that look at a call; match_patterns.py: their globs and regular expressions
+    set_keys.py           the keys that set something; template.py: their templates and variables
+    language.py           the whole language of these, and its JSON Schema
+
+A file becomes `Rules` in three steps:
+
+    load.py               bytes -> YAML nodes
+    node_reader.py        nodes -> checked values, with every problem (problems.py)
+    compile.py            values -> conditions (conditions.py) and settings, held by `Rules` (rule_set.py)
+
+A call is decided in two steps:
+
+    scope.py              its facts, as rules ask for them
+    decide.py             `decide` gives the decision, `finish` the labels (decision.py); filling.py: settings that fill in
+
+`explain.py` gives the reasons of a decision, `lint.py` doubts about a file. The package imports `callers` and `llm` for
+their values, `dialects` and `gateways` for their names, and PyYAML.
 """
 
 from sessiontap.rules.decide import Matched, SettingOutcome, decide, finish
 from sessiontap.rules.decision import Decision, IdSource, IdSourceKind, Labels, Protection, SessionFacts
 from sessiontap.rules.explain import Check, Explanation, RuleVerdict, explain
-from sessiontap.rules.json_schema import json_schema
+from sessiontap.rules.language import json_schema
 from sessiontap.rules.lint import lint
 from sessiontap.rules.load import default_rules, load_file, load_text
-from sessiontap.rules.problems import Problem, RulesError
-from sessiontap.rules.rules import ConnectionView, Gateway, HostEntry, Price, Rule, Rules
+from sessiontap.rules.problems import RulesError, RulesProblem
+from sessiontap.rules.rule_set import ConnectionView, Gateway, HostEntry, Price, Rule, Rules
 from sessiontap.rules.scope import Facts
 
 __all__ = [
@@ -33,12 +49,12 @@ __all__ = [
     "Labels",
     "Matched",
     "Price",
-    "Problem",
     "Protection",
     "Rule",
     "RuleVerdict",
     "Rules",
     "RulesError",
+    "RulesProblem",
     "SessionFacts",
     "SettingOutcome",
     "decide",

@@ -11,14 +11,13 @@ from typing import Any
 
 from sessiontap import gateways as gateway_kinds
 from sessiontap import trust
-from sessiontap.rules.conditions import Leaf, conditions_of, requires
+from sessiontap.rules.conditions import AllOf, AnyOf, Condition, Leaf, Not, index_of, requires
+from sessiontap.rules.match_keys import BY_NAME, MatchKey
+from sessiontap.rules.match_patterns import Pattern, host_pattern, text_pattern
 from sessiontap.rules.node_reader import RulesReader
-from sessiontap.rules.patterns import Pattern, host_pattern, text_pattern
 from sessiontap.rules.problems import Wrong, closest, quoted
-from sessiontap.rules.rule_index import index_of
-from sessiontap.rules.rule_settings import Setting
-from sessiontap.rules.rules import Gateway, HostEntry, Price, Rule, Rules
-from sessiontap.rules.set_keys import SET_KEYS, send_of
+from sessiontap.rules.rule_set import Gateway, HostEntry, Price, Rule, Rules
+from sessiontap.rules.set_keys import SET_KEYS, Setting, send_of
 from sessiontap.rules.template import Template, check_name
 
 PRICED = {"input", "output"}
@@ -150,6 +149,69 @@ def _settings(given: Mapping[str, Any]) -> Iterator[Setting]:
         values = given.get(section, {}) if section else given
         if name in values:
             yield from key.settings(values[name])
+
+
+def conditions_of(maps: Iterable[Mapping[str, Any]]) -> tuple[Condition, ...]:
+    """The conditions of a `match` as the reader gave it, cheapest first; all must hold."""
+    alternatives = [_of_map(keys) for keys in maps]
+    if len(alternatives) == 1:
+        return alternatives[0]
+    return (AnyOf(tuple(AllOf(items) for items in alternatives)),)
+
+
+def _of_map(keys: Mapping[str, Any]) -> tuple[Condition, ...]:
+    found: list[Condition] = []
+    for key, value in keys.items():
+        if key == "not":
+            inner = conditions_of(value)
+            found.append(Not(inner[0] if len(inner) == 1 else AllOf(inner)))
+        elif key == "process":
+            found += _of_process(value)
+        else:
+            found += _of_key(key, value)
+    return tuple(sorted(found, key=lambda condition: condition.cost))
+
+
+def _of_process(items: tuple[Pattern | Mapping[str, Any], ...]) -> list[Condition]:
+    """Names and maps: the names together are one condition."""
+    names = tuple(item for item in items if isinstance(item, Pattern))
+    alternatives: list[tuple[Condition, ...]] = [tuple(_of_key("process.name", names))] if names else []
+    for item in items:
+        if isinstance(item, Mapping):
+            inner = [condition for key, value in item.items() for condition in _of_key(f"process.{key}", value)]
+            alternatives.append(tuple(sorted(inner, key=lambda condition: condition.cost)))
+    if len(alternatives) == 1:
+        return list(alternatives[0])
+    return [AnyOf(tuple(one[0] if len(one) == 1 else AllOf(one) for one in alternatives), "process")]
+
+
+def _of_key(key: str, value: Any) -> list[Condition]:
+    entry = BY_NAME[key]
+    if entry.is_map:
+        return [_leaf(entry, patterns, name) for name, patterns in value.items()]
+    if isinstance(value, bool):
+        value = (text_pattern(str(value).lower()),)
+    return [_leaf(entry, value)]
+
+
+def _leaf(entry: MatchKey, patterns: tuple[Pattern, ...], name: str | None = None) -> Leaf:
+    get = entry.get
+    return Leaf(
+        key=entry.name if name is None else f"{entry.name}.{name}",
+        patterns=patterns,
+        get=get if name is None else lambda scope: get(scope, name),
+        source=entry.source,
+        cost=entry.cost,
+        literals=_literals(patterns),
+        unsure=entry.unsure,
+        entry=entry,
+        variable=entry.name if entry.is_variable else None,
+    )
+
+
+def _literals(patterns: tuple[Pattern, ...]) -> frozenset[str] | None:
+    literals = [pattern.literal for pattern in patterns if pattern.literal is not None]
+    return frozenset(literals) if len(literals) == len(patterns) else None
 
 
 def is_narrow(pattern: Pattern) -> bool:

@@ -6,16 +6,20 @@
 `may` asks what could be: whether a condition may hold (`may(scope, True)`), or may fail (`may(scope, False)`), whatever
 the unknown facts are. A condition on an unknown fact may do both, and so may `not` around it. This is what rules that
 protect go by. Before the request is read the answer may depend on what it will say: then it is None.
+
+A call looks only at rules that one of its own words leads to. `RuleIndex` maps plain words (`process: node`) and the
+starts and ends of globs (`gpt-4*`, `*.corp.example`) to a bit mask of rules. Rules without any such word are always
+looked at; and for protection also those whose word stands for a fact that is not known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import NamedTuple, Protocol
 
-from sessiontap.rules.match_keys import BY_NAME, MatchKey
-from sessiontap.rules.patterns import NOTHING, REGEX_LIMIT, Captures, Pattern, text_pattern
+from sessiontap.rules.match_keys import MatchKey
+from sessiontap.rules.match_patterns import NOTHING, REGEX_LIMIT, Captures, Pattern
 from sessiontap.rules.scope import FactSource, Scope, Texts
 
 
@@ -214,69 +218,6 @@ def _actual(items: Iterable[Condition], scope: Scope) -> Texts | None:
     return texts or None
 
 
-def conditions_of(maps: Iterable[Mapping[str, Any]]) -> tuple[Condition, ...]:
-    """The conditions of a `match` as the reader gave it, cheapest first; all must hold."""
-    alternatives = [_of_map(keys) for keys in maps]
-    if len(alternatives) == 1:
-        return alternatives[0]
-    return (AnyOf(tuple(AllOf(items) for items in alternatives)),)
-
-
-def _of_map(keys: Mapping[str, Any]) -> tuple[Condition, ...]:
-    found: list[Condition] = []
-    for key, value in keys.items():
-        if key == "not":
-            inner = conditions_of(value)
-            found.append(Not(inner[0] if len(inner) == 1 else AllOf(inner)))
-        elif key == "process":
-            found += _of_process(value)
-        else:
-            found += _of_key(key, value)
-    return tuple(sorted(found, key=lambda condition: condition.cost))
-
-
-def _of_process(items: tuple[Pattern | Mapping[str, Any], ...]) -> list[Condition]:
-    """Names and maps: the names together are one condition."""
-    names = tuple(item for item in items if isinstance(item, Pattern))
-    alternatives: list[tuple[Condition, ...]] = [tuple(_of_key("process.name", names))] if names else []
-    for item in items:
-        if isinstance(item, Mapping):
-            inner = [condition for key, value in item.items() for condition in _of_key(f"process.{key}", value)]
-            alternatives.append(tuple(sorted(inner, key=lambda condition: condition.cost)))
-    if len(alternatives) == 1:
-        return list(alternatives[0])
-    return [AnyOf(tuple(one[0] if len(one) == 1 else AllOf(one) for one in alternatives), "process")]
-
-
-def _of_key(key: str, value: Any) -> list[Condition]:
-    entry = BY_NAME[key]
-    if entry.is_map:
-        return [_leaf(entry, patterns, name) for name, patterns in value.items()]
-    if isinstance(value, bool):
-        value = (text_pattern(str(value).lower()),)
-    return [_leaf(entry, value)]
-
-
-def _leaf(entry: MatchKey, patterns: tuple[Pattern, ...], name: str | None = None) -> Leaf:
-    get = entry.get
-    return Leaf(
-        key=entry.name if name is None else f"{entry.name}.{name}",
-        patterns=patterns,
-        get=get if name is None else lambda scope: get(scope, name),
-        source=entry.source,
-        cost=entry.cost,
-        literals=_literals(patterns),
-        unsure=entry.unsure,
-        entry=entry,
-        variable=entry.name if entry.is_variable else None,
-    )
-
-
-def _literals(patterns: tuple[Pattern, ...]) -> frozenset[str] | None:
-    literals = [pattern.literal for pattern in patterns if pattern.literal is not None]
-    return frozenset(literals) if len(literals) == len(patterns) else None
-
-
 def requires(conditions: Iterable[Condition], key: str, accept: Callable[[Leaf], bool]) -> bool:
     """True if all cannot hold unless a leaf of `key` that `accept` takes does."""
     for condition in conditions:
@@ -288,3 +229,73 @@ def requires(conditions: Iterable[Condition], key: str, accept: Callable[[Leaf],
             case AnyOf(items) if all(requires((item,), key, accept) for item in items):
                 return True
     return False
+
+
+class FactIndex(NamedTuple):
+    """The index of one fact: whole texts, and starts and ends by their length, each to a mask of rules."""
+
+    get: Callable[[Scope], Texts | None]
+    unsure: Callable[[Scope], bool]
+    whole: dict[str, int]
+    starts: dict[int, dict[str, int]]
+    ends: dict[int, dict[str, int]]
+    rules: int
+    """A mask of them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleIndex:
+    """`rest` is the mask of the rules that have no word in it."""
+
+    facts: tuple[FactIndex, ...] = ()
+    rest: int = 0
+
+    def candidates(self, scope: Scope, *, unknown: bool = False) -> int:
+        """A mask of the rules that may match; with `unknown` also of those that may by facts that are not known."""
+        mask = self.rest
+        for get, unsure, whole, starts, ends, rules in self.facts:
+            if unknown and unsure(scope):
+                mask |= rules
+                continue
+            for text in get(scope) or ():
+                mask |= whole.get(text, 0)
+                for length, table in starts.items():
+                    mask |= table.get(text[:length], 0)
+                for length, table in ends.items():
+                    mask |= table.get(text[-length:], 0)
+        return mask
+
+
+def index_of(rules: Iterable[tuple[Condition, ...]]) -> RuleIndex:
+    """The index of rules, given as the conditions of each."""
+    facts: dict[str, FactIndex] = {}
+    rest = 0
+    for position, conditions in enumerate(rules):
+        leaf = _telling(conditions)
+        if leaf is None:
+            rest |= 1 << position
+            continue
+        get = leaf.entry.index_get or leaf.get
+        before = facts.get(leaf.key) or FactIndex(get, leaf.unsure, {}, {}, {}, 0)
+        facts[leaf.key] = words = before._replace(rules=before.rules | 1 << position)
+        for pattern in leaf.patterns:
+            if pattern.literal is not None:
+                table, word = words.whole, pattern.literal
+            elif len(pattern.prefix) >= len(pattern.suffix):
+                table, word = words.starts.setdefault(len(pattern.prefix), {}), pattern.prefix
+            else:
+                table, word = words.ends.setdefault(len(pattern.suffix), {}), pattern.suffix
+            table[word] = table.get(word, 0) | 1 << position
+    return RuleIndex(tuple(facts.values()), rest)
+
+
+def _telling(conditions: tuple[Condition, ...]) -> Leaf | None:
+    """The condition that is worth an index, of several the most telling one."""
+    leaves = [
+        condition
+        for condition in conditions
+        if isinstance(condition, Leaf)
+        and condition.entry.telling
+        and all(pattern.literal is not None or pattern.prefix or pattern.suffix for pattern in condition.patterns)
+    ]
+    return max(leaves, key=lambda leaf: leaf.entry.telling, default=None)

@@ -19,14 +19,11 @@ from typing import Any, Literal, NamedTuple
 
 from sessiontap import trust
 from sessiontap.rules.decision import Decision, IdSource, Labels, Protection, SessionFacts, Withheld
-from sessiontap.rules.path import default_path
-from sessiontap.rules.patterns import NOTHING, Captures
-from sessiontap.rules.rule_settings import Setting
-from sessiontap.rules.rules import Rule, Rules
+from sessiontap.rules.match_patterns import NOTHING, Captures
+from sessiontap.rules.rule_set import Rule, Rules
 from sessiontap.rules.scope import Facts, Scope
-from sessiontap.rules.set_keys import MORE_EARLY, MORE_LATE, SetKey
-from sessiontap.rules.template import MAX_TEXT, printable
-from sessiontap.rules.template_variables import TemplateContext
+from sessiontap.rules.set_keys import MORE_EARLY, MORE_LATE, SetKey, Setting, default_path
+from sessiontap.rules.template import MAX_TEXT, TemplateContext, printable
 
 MAX_STATE = 10_240
 """Bytes of the state as ASCII JSON: more is refused as a header on the way."""

@@ -9,7 +9,7 @@ from typing import Literal
 from sessiontap.rules.conditions import Condition
 from sessiontap.rules.decide import SettingOutcome, decide_with_trail, finish_with_trail
 from sessiontap.rules.decision import Decision, Labels, SessionFacts
-from sessiontap.rules.rules import Rule, Rules
+from sessiontap.rules.rule_set import Rule, Rules
 from sessiontap.rules.scope import Facts, Scope
 
 SHOWN = 200

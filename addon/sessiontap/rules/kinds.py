@@ -1,14 +1,25 @@
-"""The few kinds of value that a rules file is made of.
+"""The kinds of value in a rules file: maps, lists, flags, and texts, each with how it is checked.
 
-`schema.py` builds the language from them, `node_reader.py` reads YAML by them, `json_schema.py` describes them to
-editors.
+`match_keys.py`, `set_keys.py` and `language.py` build the language from them. `node_reader.py` reads YAML by them, and
+`language.json_schema` describes them to editors.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
+from difflib import SequenceMatcher
 from typing import Any
+
+from sessiontap.duration import seconds
+from sessiontap.header_edit import CONNECTION_HEADERS
+from sessiontap.linear_regex import BytesRegex, RegexError
+from sessiontap.llm.call import OPERATIONS
+from sessiontap.rules.match_patterns import Pattern, header_pattern, host_pattern, text_pattern
+from sessiontap.rules.problems import Wrong, closest, quoted
+from sessiontap.rules.template import Template, parse_template
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +116,147 @@ class Ref:
 
 
 ValueKind = TextOf | Choice | Flag | Integer | AnyJson | ListOf | MapOf | KeyMap | Either | Ref
+
+
+ID_SOURCES = {
+    "auto": "native, then conversation where the process is a server, else process",
+    "native": "the client's own id, from an agent's headers and fields",
+    "conversation": "inferred from the messages",
+    "process": "one per process",
+    "process-tree": "one per script or app with its helpers",
+    "connection": "one per client connection",
+}
+
+
+def word(text: str) -> str:
+    if not text.strip():
+        raise Wrong("nothing stands here", "a word")
+    return text
+
+
+def id_source(text: str) -> Template | str:
+    """A source's name, a template, or a literal id, in which near misses of a source's name are refused."""
+    if text in ID_SOURCES:
+        return text
+    if "$" in text:
+        return parse_template(text)
+    word(text)
+    if text == "app":
+        raise Wrong("what the app itself sent always comes first", "one of " + ", ".join(ID_SOURCES) + "; or nothing")
+    plain = text.casefold().replace("_", "-").replace(" ", "-")
+    for source in ID_SOURCES:
+        if SequenceMatcher(None, plain, source).ratio() >= 0.8:
+            what = f"{quoted(text)} is no source of an id, and too near one to be taken as a literal id"
+            raise Wrong(what, "one of " + ", ".join(ID_SOURCES) + ", a template or a literal id", source)
+    return text
+
+
+def operation_pattern(text: str) -> Pattern:
+    pattern = text_pattern(text)
+    if pattern.literal is not None and text not in OPERATIONS:
+        raise Wrong(f"{quoted(text)} is no operation", "one of " + ", ".join(OPERATIONS), closest(text, OPERATIONS))
+    return pattern
+
+
+def header_name(text: str) -> str:
+    """A field name of RFC 9110, 5.1. Raises `Wrong`."""
+    if re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", text) is None:
+        raise Wrong(f"{quoted(text)} cannot be a header's name", "letters, digits and - without spaces")
+    return text
+
+
+def settable_header(text: str) -> str:
+    if header_name(text).lower() in CONNECTION_HEADERS:
+        raise Wrong(f"{quoted(text)} belongs to the connection, and calls break where it is changed")
+    return text
+
+
+def host_with_port(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if port.isdigit() and ":" not in host:
+        if re.fullmatch("[0-9]{1,5}", port) is None or not 0 < int(port) < 65_536:
+            raise Wrong(f"{quoted(port)} is no port", "a number from 1 to 65535")
+        host_pattern(host)
+    elif host_pattern(text).is_regex:
+        raise Wrong(f"{quoted(text)} is a regular expression", "a host glob such as *.corp.example")
+    return text.lower()
+
+
+def header_glob(text: str) -> str:
+    header_name(text.replace("?", "x"))
+    header_pattern(text)
+    return text
+
+
+def one_header(text: str) -> str:
+    if "*" in header_name(text):
+        raise Wrong(f"{quoted(text)} is a glob", "a header's name in full")
+    return text
+
+
+def redacted(text: str) -> str:
+    """`re:` and a regular expression, which is searched for in bytes, or plain text."""
+    if text.startswith("re:"):
+        try:
+            found = next(BytesRegex(text.removeprefix("re:")).finditer(b"", 0, 0), None)
+        except RegexError as error:
+            raise Wrong(f"{quoted(text)} cannot be used: {error.what}", error.expected) from None
+        if found is not None:
+            raise Wrong(f"{quoted(text)} matches an empty text too, so it would redact everything", "a narrower one")
+    return word(text)
+
+
+def url(text: str) -> str:
+    if re.fullmatch(r"https?://[^/\s?#]+[^\s?#]*", text) is None:
+        raise Wrong(f"{quoted(text)} is no URL", "http://HOST or https://HOST, with a port and a path where needed")
+    return text
+
+
+def dollars(text: str) -> Decimal:
+    if re.fullmatch(r"([0-9]{1,9}(\.[0-9]{0,12})?|\.[0-9]{1,12})([eE]-[0-9]{1,2})?", text) is None:
+        raise Wrong(f"{quoted(text)} is no price", "US dollars per million tokens, such as 0.15")
+    return Decimal(text)
+
+
+DURATION_SYNTAX = r"(?=[0-9])(?:[0-9]+d)?(?:[0-9]+h)?(?:[0-9]+m)?(?:[0-9]+s)?"
+DURATION_EXPECTED = "a duration such as 90s, 30m, 1h30m or 1d"
+MOST_SECONDS = 3_650 * 86_400
+"""Ten years: more is a slip, or past what a clock can add."""
+
+
+def duration(text: str) -> float:
+    """Seconds. Raises `Wrong` for anything but units in falling order with a sum above 0 and of at most ten years."""
+    length = seconds(text) if len(text) <= 60 and re.fullmatch(DURATION_SYNTAX, text) else None
+    if length is None:
+        guess = f"{text}s" if re.fullmatch("[0-9]{1,9}", text) and int(text) else None
+        raise Wrong(f"{quoted(text)} is no duration", DURATION_EXPECTED, guess)
+    if length == 0:
+        raise Wrong("a duration of nothing", DURATION_EXPECTED)
+    if length > MOST_SECONDS:
+        raise Wrong(f"{quoted(text)} is longer than ten years", DURATION_EXPECTED)
+    return length
+
+
+def model_pattern(text: str) -> Pattern:
+    return text_pattern(word(text))
+
+
+GLOB_SCHEMA = {"description": "A glob with * and ?, or re: and a regular expression."}
+TEMPLATE_SCHEMA = {"description": "Text with ${variables}; ${name:-default} where one may be missing."}
+
+WORD = TextOf(word)
+GLOB = Ref("glob")
+TEMPLATE = Ref("template")
+ID = TextOf(id_source, {"description": "A source of ids, a template or a literal id.", "examples": list(ID_SOURCES)})
+DOLLARS = TextOf(dollars, {"type": "number", "minimum": 0, "description": "US dollars per million tokens."})
+DURATION = TextOf(duration, {"pattern": f"^{DURATION_SYNTAX}$", "description": DURATION_EXPECTED})
+
+
+def one_or_more(parse: Any, **json: Any) -> ListOf:
+    """One pattern or a list of which any may match."""
+    return ListOf(TextOf(parse, {**GLOB_SCHEMA, **json}), lone=True)
+
+
+def globs_by(noun: str, key: Any = None, fold: bool = False) -> MapOf:
+    """A map of globs, by the name of a `noun`."""
+    return MapOf(GLOB, key, fold, noun)

@@ -10,7 +10,7 @@ from sessiontap.gateways import KINDS
 from sessiontap.linear_regex import BytesRegex
 from sessiontap.rules.conditions import AllOf, AnyOf, Condition, Leaf, Not, every_leaf
 from sessiontap.rules.problems import quoted
-from sessiontap.rules.rules import Rule, Rules
+from sessiontap.rules.rule_set import Rule, Rules
 from sessiontap.rules.set_keys import Send
 
 LARGE = 500

@@ -1,6 +1,9 @@
-"""Load a rules file: its text -> `Rules`, or every problem that it has.
+"""Load a rules file: bytes -> text -> YAML nodes -> `Rules`, or every problem that it has.
 
-A rules file is a regular file of at most `MAX_BYTES`, in UTF-8, whatever else stands at its path.
+A rules file is a regular file of at most `MAX_BYTES`, in UTF-8. Anything else at its path is refused.
+
+libyaml's composer calls itself for each level, and a file nested a hundred thousand deep ends the process. Its parser
+does not. So `compose` goes through the parser's events first, and refuses what is too deep or too long.
 """
 
 from __future__ import annotations
@@ -8,15 +11,19 @@ from __future__ import annotations
 import codecs
 import hashlib
 import os
+import re
 import stat
 from contextlib import suppress
+from typing import Any
+
+import yaml
+from yaml.nodes import Node
 
 from sessiontap.rules.compile import compile_file
-from sessiontap.rules.node_reader import INVALID, ReadingEnds, RulesReader
-from sessiontap.rules.problems import LONGEST_VALUE, Problem, RulesError, shown
-from sessiontap.rules.rules import Rules
-from sessiontap.rules.schema import FILE
-from sessiontap.rules.yaml_text import compose
+from sessiontap.rules.language import FILE
+from sessiontap.rules.node_reader import INVALID, MAX_DEPTH, ReadingEnds, RulesReader
+from sessiontap.rules.problems import LONGEST_VALUE, RulesError, RulesProblem, shown
+from sessiontap.rules.rule_set import Rules
 
 BUILT_IN = "(built-in rules)"
 MAX_BYTES = 1 << 20
@@ -47,7 +54,7 @@ def load_text(text: str, filename: str = "rules.yaml") -> Rules:
     except Exception as error:
         # A fault of ours: the file is refused in one line, as every other that cannot be used.
         what = f"the file cannot be used ({type(error).__name__}: {shown(str(error), LONGEST_VALUE)})"
-        raise RulesError([Problem(filename, 1, 1, "", what)]) from error
+        raise RulesError([RulesProblem(filename, 1, 1, "", what)]) from error
 
 
 def _load(text: str, filename: str) -> Rules:
@@ -113,4 +120,89 @@ def _too_large(path: str, size: int) -> RulesError:
 def _refusal(path: str, what: str, expected: str | None = None, before: bytes = b"") -> RulesError:
     """`before` is what stands before the place that is meant."""
     line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
-    return RulesError([Problem(path, line, column, "", what, expected=expected)])
+    return RulesError([RulesProblem(path, line, column, "", what, expected=expected)])
+
+
+FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+MAX_SCALAR = 20_000
+"""Characters of one text: what is rendered from it is cut to 4,096 anyway."""
+_SAME_WORDS_UP_TO = 64 * 1024
+"""Characters of a file that is read once more by the slow loader, for its words."""
+
+
+def compose(text: str, filename: str) -> Node:
+    """The root node. Raises `RulesError` for what is no YAML, too much of it, more than one document, or nothing."""
+    try:
+        too_much = _too_much(text)
+        node = None if too_much else yaml.compose(text, Loader=FAST)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise RulesError([_syntax_problem(_same_everywhere(text) or error, text, filename)]) from None
+    if too_much:
+        mark, what, expected = too_much
+        raise RulesError([RulesProblem(filename, mark.line + 1, mark.column + 1, "", what, expected=expected)])
+    if node is None:
+        raise RulesError([RulesProblem(filename, 1, 1, "", "the file is empty", expected="a map with the key rules")])
+    return node
+
+
+def _too_much(text: str) -> tuple[Any, str, str] | None:
+    """The place of too deep a nesting or too long a text, its name, and what may be there instead; None without one."""
+    depth = 0
+    for event in yaml.parse(text, Loader=FAST):
+        if isinstance(event, yaml.ScalarEvent):
+            if len(event.value) > MAX_SCALAR:
+                return event.start_mark, f"a text of {len(event.value):,} characters", f"at most {MAX_SCALAR:,}"
+        elif isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                return event.start_mark, f"this is nested more than {MAX_DEPTH} deep", "a flatter list or map"
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return None
+
+
+def _same_everywhere(text: str) -> Exception | None:
+    """The error of the loader in plain Python: slower, but with the same words whether or not libyaml is there."""
+    if len(text) > _SAME_WORDS_UP_TO:
+        return None
+    try:
+        yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError) as error:
+        return error
+    return None
+
+
+def _syntax_problem(error: Exception, text: str, filename: str) -> RulesProblem:
+    if isinstance(error, yaml.reader.ReaderError):
+        before = text[: error.position]
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        character = f"U+{error.character:04X}" if isinstance(error.character, int) else repr(error.character)
+        return RulesProblem(filename, line, column, "", f"no YAML: the character {character} cannot stand here")
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return RulesProblem(filename, 1, 1, "", "no YAML: it is nested too deeply")
+    mark = error.problem_mark
+    lines = text.splitlines()
+    source = lines[mark.line] if mark.line < len(lines) else ""
+    what = shown(", ".join(part for part in (error.context, error.problem) if part), LONGEST_VALUE)
+    what = f"no YAML: {what}{_hint(source[:LINE], what)}"
+    return RulesProblem(filename, mark.line + 1, mark.column + 1, "", what, value=shown(source.strip(), LONGEST_VALUE))
+
+
+LINE = 500
+"""Characters of a line in which a hint is looked for."""
+
+
+def _hint(line: str, what: str) -> str:
+    """A hint at the usual cause; empty if none is known."""
+    if "single document" in what:
+        return "; leave out the --- between the two"
+    if re.match(r" *\t", line):
+        return "; indent with spaces, tabs are not allowed"
+    if re.search(r"[\[{,:] *[^\"'\s{]*\$?\{", line.partition("#")[0]) and "flow" in what:
+        return "; inside {...} or [...] a value with braces needs quotes"
+    if re.search(r"[:\-\[{,] +[*&!%@`]", line):
+        return "; a value that starts with * & ! % @ or ` needs quotes"
+    if "mapping values" in what:
+        return "; a value with a colon and a space in it needs quotes, and keys of one map the same indentation"
+    return ""

@@ -13,10 +13,20 @@ from typing import Any
 
 from sessiontap.llm.agents import AGENTS
 from sessiontap.llm.call import OPERATIONS
-from sessiontap.rules.kinds import Flag, ListOf, MapOf, TextOf, ValueKind
-from sessiontap.rules.patterns import client_pattern, host_pattern, path_pattern, route_pattern
+from sessiontap.rules.kinds import (
+    GLOB,
+    Flag,
+    ListOf,
+    MapOf,
+    TextOf,
+    ValueKind,
+    globs_by,
+    header_name,
+    one_or_more,
+    operation_pattern,
+)
+from sessiontap.rules.match_patterns import client_pattern, host_pattern, path_pattern, route_pattern
 from sessiontap.rules.scope import FactSource, Scope, Texts, scalar_text
-from sessiontap.rules.text_values import GLOB, globs_by, header_name, one_or_more, operation_pattern
 
 
 def _never(scope: Scope) -> bool:

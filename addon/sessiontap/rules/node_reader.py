@@ -29,14 +29,15 @@ from sessiontap.rules.kinds import (
     TextOf,
     ValueKind,
 )
-from sessiontap.rules.patterns import Pattern
-from sessiontap.rules.problems import LONGEST_VALUE, MOST_PROBLEMS, Problem, Wrong, closest, quoted, shown
-from sessiontap.rules.schema import DEFINITIONS
+from sessiontap.rules.language import DEFINITIONS
+from sessiontap.rules.match_patterns import Pattern
+from sessiontap.rules.problems import LONGEST_VALUE, MOST_PROBLEMS, RulesProblem, Wrong, closest, quoted, shown
 from sessiontap.rules.template import Template, parse_template
-from sessiontap.rules.yaml_text import MAX_DEPTH
 
 STANDARD = "tag:yaml.org,2002:"
 MERGE, NULL = STANDARD + "merge", STANDARD + "null"
+MAX_DEPTH = 50
+"""Lists and maps within each other."""
 MAX_NODES = 200_000
 """Aliases may say the same thing again and again; this is where it stops."""
 
@@ -64,7 +65,7 @@ class RulesReader:
     """Reads one file's nodes; `problems` and `places` (key path -> line and column) fill as it goes."""
 
     filename: str
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[RulesProblem] = field(default_factory=list)
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
     templates: dict[int, tuple[str, Template]] = field(default_factory=dict)
     """By identity: where each template stands."""
@@ -77,7 +78,8 @@ class RulesReader:
         line, column = _place(node) if node is not None else self.places.get(path, (1, 1))
         value = value if value is None or len(value) <= LONGEST_VALUE else shown(value, LONGEST_VALUE)
         path = path if len(path) <= LONGEST_VALUE else shown(path, LONGEST_VALUE)
-        self.problems.append(Problem(self.filename, line, column, path, wrong.what, value, wrong.expected, wrong.guess))
+        problem = RulesProblem(self.filename, line, column, path, wrong.what, value, wrong.expected, wrong.guess)
+        self.problems.append(problem)
         if len(self.problems) >= MOST_PROBLEMS:
             raise ReadingEnds
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class RulesProblem:
     """One fault of a rules file. `line` and `column` count from 1; `path` is empty if the whole file is meant."""
 
     file: str
@@ -41,7 +41,7 @@ LONGEST_VALUE = 200
 class RulesError(Exception):
     """A rules file that cannot be used. `problems` are all that were found, by line, at most `MOST_PROBLEMS`."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[RulesProblem]) -> None:
         self.problems = tuple(sorted(problems, key=lambda problem: (problem.line, problem.column, problem.path)))
         lines = [str(problem) for problem in self.problems]
         if len(lines) >= MOST_PROBLEMS:

@@ -1,28 +1,187 @@
-"""The keys that a rule sets, as a table: what may stand there, and how it becomes settings.
+"""The keys that a rule sets, as a table: the value that each takes, and the setting that it becomes.
 
-The schema and the reader (`schema.py`), `compile.py`, `decide.py` and `explain` read this table. To add a key: a line
-in it, and a row in docs/rules.md. Its value for a call then stands under its name in `Decision.more`, or in
+The language (`language.py`), `compile.py`, `filling.py`, `decide.py` and `explain.py` read this table. To add a key: a
+line in it, and a row in docs/rules.md. Its value for a call then stands under its name in `Decision.more`, or in
 `Labels.more` if it is filled in once the session is known.
+
+A `Setting` is one key of one rule. Its content gives the value for a call, or None if a variable is missing. Its slot
+is the unit of filling in: a slot that an earlier rule has filled is left alone, unless the setting adds to it.
+
+Session paths look like `/Course-Plan/outline-gpt-4o`. The template's own slashes part the levels; a slash inside a
+value (`openai/gpt-4o`) does not. In a level letters, digits and `_ . -` stay, and every run of others becomes one `-`.
+A path starts with `/` and does not end with one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from sessiontap import dialects, gateways
-from sessiontap.rules.kinds import AnyJson, Choice, Integer, ListOf, MapOf, TextOf, ValueKind
-from sessiontap.rules.rule_settings import (
-    Constant,
-    Content,
-    IdSources,
-    JsonValue,
-    PathLine,
-    Setting,
-    TextLine,
+from sessiontap.rules.decision import IdSource
+from sessiontap.rules.kinds import (
+    DURATION,
+    ID,
+    ID_SOURCES,
+    TEMPLATE,
+    WORD,
+    AnyJson,
+    Choice,
+    Integer,
+    ListOf,
+    MapOf,
+    TextOf,
+    ValueKind,
+    header_glob,
+    header_name,
+    settable_header,
 )
-from sessiontap.rules.text_values import DURATION, ID, TEMPLATE, WORD, header_glob, header_name, settable_header
+from sessiontap.rules.scope import Scope
+from sessiontap.rules.template import MAX_TEXT, Template, TemplateContext, printable
+
+OTHERS = re.compile(r"[^\w.\-]+")
+
+
+def slug(level: str) -> str:
+    """Return one level of a path: `Course Plan` -> `Course-Plan`."""
+    return OTHERS.sub("-", unicodedata.normalize("NFC", level))
+
+
+def path_of(pieces: Iterable[tuple[str, bool]]) -> str:
+    """Return the path of a template's rendered pieces, each with True if it is a value."""
+    text = "".join(piece.replace("/", " ") if is_value else piece for piece, is_value in pieces)
+    return "/" + "/".join(slug(level) for level in text.split("/") if level)
+
+
+def default_path(scope: Scope) -> str:
+    """Return `/main` or `/main/<subagent>` for an agent's call to a model, `/<operation>` for any other call."""
+    if scope.agent is None or scope.operation == "other":
+        return "/" + slug(scope.operation or "other")
+    return "/main" if not scope.subagent else f"/main/{slug(scope.subagent)}"
+
+
+class Content(Protocol):
+    """The value of a setting before a call is known. A missing variable renders to None."""
+
+    def render(self, context: TemplateContext) -> Any: ...
+    def templates(self) -> Iterator[Template]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    value: Any
+
+    def render(self, context: TemplateContext) -> Any:
+        return self.value
+
+    def templates(self) -> Iterator[Template]:
+        return iter(())
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    """A text on one line, without control characters."""
+
+    template: Template
+
+    def render(self, context: TemplateContext) -> str | None:
+        text = self.template.render(context)
+        return printable(text)[:MAX_TEXT].strip() or None if text is not None else None
+
+    def templates(self) -> Iterator[Template]:
+        yield self.template
+
+
+@dataclass(frozen=True, slots=True)
+class PathLine:
+    template: Template
+
+    def render(self, context: TemplateContext) -> str | None:
+        pieces = self.template.pieces(context)
+        return (path_of(pieces)[:MAX_TEXT].rstrip("/") or "/") if pieces is not None else None
+
+    def templates(self) -> Iterator[Template]:
+        yield self.template
+
+
+@dataclass(frozen=True, slots=True)
+class IdSources:
+    """The sources of `session.id`. A template without its variables is left out; if none is left, the key is unset."""
+
+    sources: tuple[Template | str, ...]
+
+    def render(self, context: TemplateContext) -> tuple[IdSource, ...] | None:
+        found = []
+        for source in self.sources:
+            if isinstance(source, Template):
+                value = printable(source.render(context) or "").strip()
+                if value:
+                    found.append(IdSource("template", value))
+            elif source in ID_SOURCES:
+                found.append(IdSource(source))  # type: ignore[arg-type]
+            else:
+                found.append(IdSource("literal", source))
+        return tuple(found) or None
+
+    def templates(self) -> Iterator[Template]:
+        return (source for source in self.sources if isinstance(source, Template))
+
+
+@dataclass(frozen=True, slots=True)
+class JsonValue:
+    """A JSON value whose texts are templates. `render` wraps it: a null is a value, not a missing one."""
+
+    value: Any
+
+    def render(self, context: TemplateContext) -> tuple[Any] | None:
+        try:
+            return (_filled(self.value, context),)
+        except LookupError:
+            return None
+
+    def templates(self) -> Iterator[Template]:
+        yield from _templates(self.value)
+
+
+def _filled(value: Any, context: TemplateContext) -> Any:
+    """Raises `LookupError` if a variable is missing."""
+    if isinstance(value, Template):
+        text = value.render(context)
+        if text is None:
+            raise LookupError(value.text)
+        return text.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, Mapping):
+        return {key: _filled(item, context) for key, item in value.items()}
+    return [_filled(item, context) for item in value] if isinstance(value, list) else value
+
+
+def _templates(value: Any) -> Iterator[Template]:
+    if isinstance(value, Template):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _templates(item)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    field: str
+    """As people know it: `session.name`, `properties.mode`."""
+    content: Content
+    late: bool = False
+    """Filled in once the session is known."""
+    adds: bool = False
+    secret: bool = False
+    """Its value comes from the proxy's own environment."""
+    slot: str = ""
+
+    @property
+    def text(self) -> str:
+        """Its templates as written, for people."""
+        return ", ".join(template.text for template in self.content.templates())
 
 
 @dataclass(frozen=True, slots=True)

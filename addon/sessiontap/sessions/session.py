@@ -7,7 +7,7 @@ from typing import Literal
 
 from sessiontap.llm.call import Agent
 from sessiontap.rules.decision import IdSourceKind
-from sessiontap.rules.path import slug
+from sessiontap.rules.set_keys import slug
 
 Evidence = Literal["declared", "exact", "strong", "weak", "new"]
 """What a link rests on, the best first; `conversations` says what each means."""

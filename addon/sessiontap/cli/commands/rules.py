@@ -16,7 +16,7 @@ from sessiontap.cli.output import line, note, write, write_json
 from sessiontap.cli.units import plural
 
 if TYPE_CHECKING:
-    from sessiontap.rules import Explanation, Problem, Rules, RuleVerdict
+    from sessiontap.rules import Explanation, Rules, RulesProblem, RuleVerdict
 
 CHECK_EXAMPLES = ("sessiontap rules check", "sessiontap rules check work.yaml --json")
 EXPLAIN_EXAMPLES = ("sessiontap rules explain @1", "sessiontap rules explain 019a7c31-5e0b --rules new.yaml")
@@ -110,7 +110,7 @@ def _named(given: Path | None) -> Path:
     return path
 
 
-def _report(path: Path, rules: Rules | None, problems: tuple[Problem, ...], warnings: list[str]) -> dict[str, Any]:
+def _report(path: Path, rules: Rules | None, problems: tuple[RulesProblem, ...], warnings: list[str]) -> dict[str, Any]:
     return {
         "file": str(path),
         "valid": rules is not None,

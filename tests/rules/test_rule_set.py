@@ -14,7 +14,7 @@ from tests.rules.build import CALLER, call, facts, load, request
 
 from sessiontap.callers import Caller
 from sessiontap.rules import ConnectionView, Facts, Protection, RulesError, decide, default_rules, load_text
-from sessiontap.rules.rules import RuleIndex
+from sessiontap.rules.rule_set import RuleIndex
 from sessiontap.rules.scope import Scope
 
 ONLY_CONNECTION = Facts(host="api.openai.com", caller=CALLER, client_ip="127.0.0.1", proxy_user="ci", provider="openai")

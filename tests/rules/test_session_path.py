@@ -4,10 +4,9 @@ import pytest
 from tests.rules.build import facts
 
 from sessiontap.llm.call import Agent, Asked, Call, Endpoint
-from sessiontap.rules.path import default_path, path_of
 from sessiontap.rules.scope import Scope
-from sessiontap.rules.template import parse_template
-from sessiontap.rules.template_variables import TemplateContext
+from sessiontap.rules.set_keys import default_path, path_of
+from sessiontap.rules.template import TemplateContext, parse_template
 
 
 @pytest.mark.parametrize(
@@ -38,6 +37,7 @@ def test_paths(template: str, path: str) -> None:
     [
         pytest.param(Agent("codex"), "chat", "/main", id="known agent"),
         pytest.param(Agent("claude-code", subagent="code reviewer"), "chat", "/main/code-reviewer", id="sub-agent"),
+        pytest.param(Agent("codex", subagent=""), "chat", "/main", id="a sub-agent without a name"),
         pytest.param(None, "embeddings", "/embeddings", id="operation"),
         pytest.param(None, "other", "/other", id="other"),
     ],

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from sessiontap.rules.kinds import duration
 from sessiontap.rules.problems import Wrong
-from sessiontap.rules.text_values import duration
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sessiontap.rules.patterns import (
+from sessiontap.rules.match_patterns import (
     REGEX_LIMIT,
     client_pattern,
     header_pattern,

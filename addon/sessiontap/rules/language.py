@@ -1,14 +1,26 @@
-"""The language of `rules.yaml`: every key, what may stand there, and what it means.
+"""The language of `rules.yaml`: every key, its kind of value and its meaning, and the JSON Schema of all that.
 
-The reader checks a file by it and the JSON Schema for editors is made from it, so the two cannot differ. The keys of a
-rule are tables of their own: `match_keys.py` has what a rule looks at, `set_keys.py` what it sets.
+The reader checks a file by this table and the JSON Schema for editors is made from it, so the two cannot differ. The
+keys of a rule are tables of their own: `match_keys.py` has those that look at a call, `set_keys.py` those that set
+something.
+
+The schema is of draft 7, which editors' YAML support understands best. Text may also be a number or a word like `No`,
+as for the reader: editors see what YAML made of it.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from sessiontap import gateways
 from sessiontap.llm.call import OPERATIONS
 from sessiontap.rules.kinds import (
+    DOLLARS,
+    GLOB_SCHEMA,
+    TEMPLATE,
+    TEMPLATE_SCHEMA,
+    WORD,
+    AnyJson,
     Choice,
     Either,
     Flag,
@@ -20,23 +32,16 @@ from sessiontap.rules.kinds import (
     Ref,
     TextOf,
     ValueKind,
-)
-from sessiontap.rules.match_keys import MATCH_KEYS
-from sessiontap.rules.patterns import text_pattern
-from sessiontap.rules.set_keys import GATEWAY_KINDS, SECTIONS, SEND, SET_KEYS
-from sessiontap.rules.template import parse_template
-from sessiontap.rules.text_values import (
-    DOLLARS,
-    GLOB_SCHEMA,
-    TEMPLATE,
-    TEMPLATE_SCHEMA,
-    WORD,
     host_with_port,
     model_pattern,
     one_header,
     redacted,
     url,
 )
+from sessiontap.rules.match_keys import MATCH_KEYS
+from sessiontap.rules.match_patterns import text_pattern
+from sessiontap.rules.set_keys import GATEWAY_KINDS, SECTIONS, SEND, SET_KEYS
+from sessiontap.rules.template import parse_template
 
 VERSION = 1
 
@@ -121,3 +126,59 @@ DEFINITIONS: dict[str, ValueKind] = {
     "glob": ListOf(TextOf(text_pattern, GLOB_SCHEMA), lone=True),
     "template": TextOf(parse_template, TEMPLATE_SCHEMA),
 }
+
+Schema = dict[str, Any]
+
+
+def json_schema() -> Schema:
+    """The whole schema, as plain JSON values."""
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Sessiontap rules",
+        "description": "Rules that give an unmodified app's LLM calls their sessions.",
+        **_schema(FILE),
+        "definitions": {name: _schema(kind) for name, kind in DEFINITIONS.items()},
+    }
+
+
+def _schema(kind: ValueKind) -> Schema:
+    match kind:
+        case Ref(name):
+            return {"$ref": f"#/definitions/{name}"}
+        case TextOf(_, json):
+            return {"type": "string" if "pattern" in json else ["string", "number", "boolean"], **json}
+        case Choice(options):
+            return {"enum": list(options)}
+        case Flag():
+            return {"type": "boolean"}
+        case Integer(_, only) if only is not None:
+            return {"const": only}
+        case Integer(least):
+            return {"type": "integer", "minimum": least}
+        case AnyJson():
+            return {}
+        case ListOf(item, lone, may_be_empty):
+            many: Schema = {"type": "array", "items": _schema(item), **({} if may_be_empty else {"minItems": 1})}
+            words = [{"enum": list(item.alone)}] if isinstance(item, Choice) and item.alone else []
+            return {"anyOf": [_schema(item), *words, many]} if lone else many
+        case MapOf(value):
+            return {"type": "object", "additionalProperties": _schema(value)}
+        case KeyMap(fields):
+            required = [field.name for field in fields if field.required]
+            return {
+                "type": "object",
+                "properties": {field.name: _described(field) for field in fields},
+                "additionalProperties": False,
+                **({"required": required} if required else {}),
+            }
+        case Either(text, record):
+            return {"anyOf": [_schema(text), _schema(record)]}
+
+
+def _described(field: Key) -> Schema:
+    schema = _schema(field.kind)
+    if "$ref" in schema:
+        # Draft 7 ignores what stands beside a reference.
+        schema = {"allOf": [schema]}
+    examples = {"examples": list(field.examples)} if field.examples else {}
+    return {**schema, "description": field.doc, **examples}

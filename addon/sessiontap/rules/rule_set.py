@@ -9,15 +9,12 @@ from functools import cached_property
 from typing import Any
 
 from sessiontap.dialects import OWN_KEYS
-from sessiontap.rules.conditions import Condition, Leaf, all_of, any_of, every_leaf
+from sessiontap.rules.conditions import Condition, Leaf, RuleIndex, all_of, any_of, every_leaf
 from sessiontap.rules.decision import CaptureEffect, Protection
-from sessiontap.rules.patterns import Pattern
-from sessiontap.rules.rule_index import RuleIndex
-from sessiontap.rules.rule_settings import Setting
+from sessiontap.rules.match_patterns import Pattern
 from sessiontap.rules.scope import Facts, Scope
-from sessiontap.rules.set_keys import Send
-from sessiontap.rules.template import Template
-from sessiontap.rules.template_variables import TemplateContext
+from sessiontap.rules.set_keys import Send, Setting
+from sessiontap.rules.template import Template, TemplateContext
 
 
 @dataclass(frozen=True, slots=True)
