@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -240,7 +241,7 @@ def test_rules_explain(run: Run, own_place: Path, trace: Path) -> None:
     assert out == (
         f"call {recorded.call_id(1)} by rules.yaml\n"
         "\n"
-        "passed      course (line 4)\n"
+        "not matched course (line 4)\n"
         "  yes  process.name: node   was agent.mjs, node\n"
         "  no   tool_result: web_search   was nothing\n"
         "\n"
@@ -292,24 +293,54 @@ def test_rules_explain_json(run: Run, own_place: Path, trace: Path) -> None:
     (own_place / "rules.yaml").write_text(RULES)
     explained: dict[str, Any] = json.loads(run("rules", "explain", "@1", "--json")[1])
     assert [(rule["rule"], rule["outcome"]) for rule in explained["rules"]] == [
-        ("course", "passed"),
+        ("course", "not matched"),
         ("node", "matched"),
     ]
     assert explained["decision"]["name"] == "Node"
     assert explained["labels"]["path"] == "/all/gpt-4o-mini"
 
 
-def test_rules_explain_shows_a_key_of_the_proxys_by_its_name(
-    run: Run, own_place: Path, trace: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("key", ["corp-key-0123456789", None], ids=["set in this shell", "not set in this shell"])
+def test_rules_explain_takes_a_key_of_the_proxys_as_set(
+    run: Run, own_place: Path, trace: Path, monkeypatch: pytest.MonkeyPatch, key: str | None
 ) -> None:
-    monkeypatch.setenv("CORP_KEY", "corp-key-0123456789")
+    if key is not None:
+        monkeypatch.setenv("CORP_KEY", key)
     host = next(iter(log.open(trace).calls())).record["host"]
     (own_place / "rules.yaml").write_text(
         f"rules: [{{match: {{host: {host}}}, headers: {{set: {{X-Key: '${{proxy_env.CORP_KEY}}'}}}}}}]"
     )
     out = run("rules", "explain", "@1")[1]
     assert "  =    headers.set.X-Key ${proxy_env.CORP_KEY}\n" in out
-    assert "corp-key" not in out
+    assert "  headers.set.X-Key    ${proxy_env.CORP_KEY}   by #1\n" in out
+    assert out.endswith(
+        "  assumed: CORP_KEY is set in the proxy's environment\n"
+        "  assumed: the server's certificate is verified (no ssl_insecure)\n"
+    )
+    explained = run("rules", "explain", "@1", "--json")[1]
+    assert json.loads(explained)["assumed"][0] == "CORP_KEY is set in the proxy's environment"
+    assert "corp-key" not in out + explained
+
+
+def test_rules_explain_shows_values_in_plain_words(run: Run, own_place: Path, trace: Path) -> None:
+    (own_place / "rules.yaml").write_text(
+        "rules: [{session: {id: ['${env.NO}', native, process, run-1], idle: 30m}, state: {retries: 0, note: null},"
+        "tags: [a, b], send: none, headers: {remove: [X-*]}, gateway: helicone}]"
+    )
+    out = run("rules", "explain", "@1")[1]
+    for line in (
+        "  =    session.id native, process, run-1",
+        "  =    state.retries 0",
+        "  =    state.note null",
+        "  =    send none",
+        "  session.id           native, process, run-1   by #1",
+        "  session.idle         1800 s   by #1",
+        "  tags                 a, b   by #1",
+        "  headers.remove       X-*   by #1",
+        "  assumed: the proxy can use the gateway helicone: it has its key",
+    ):
+        assert f"{line}\n" in out
+    assert not re.search(r"\w+\(", out), "the name of a class"
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])

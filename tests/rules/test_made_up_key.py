@@ -25,7 +25,7 @@ MATCHED = """
     for referer, user in (("https://a.example/x", "hit"), ("https://b.example/", None)):
         decision, matched = decide(rules, facts(referer), {})
         assert finish(matched, facts(referer), None, {}).user == user
-    (verdict,) = explain(rules, facts("https://b.example/"), None, {}).rules
+    (verdict,) = explain(rules, facts("https://b.example/"), None).rules
     assert [(check.key, check.actual) for check in verdict.checks] == [("referer", ("https://b.example/",))]
     assert len(rules.index.facts) == 1 and rules.index.rest == 0
     (warning,) = lint(load_text("rules: [{match: {referer: x}, user: hit}]"))
@@ -52,7 +52,7 @@ SET = """
     assert decision.more == {"budget": 5}, decision
     assert labels.more == {"session.team": "Blue 3", "notes": {"a": "one", "b": "two"}}, labels
     assert decision.set_by["budget"] == "#2"
-    effects = [(one.field, one.outcome) for rule in explain(rules, facts, session, {}).rules for one in rule.effects]
+    effects = [(one.field, one.outcome) for rule in explain(rules, facts, session).rules for one in rule.effects]
     assert ("budget", "set") in effects and ("budget", "taken") in effects and ("notes.b", "set") in effects, effects
     rule = json_schema()["properties"]["rules"]["items"]["properties"]
     assert rule["budget"]["minimum"] == 1 and "team" in rule["session"]["properties"]

@@ -264,8 +264,8 @@ def test_rules_that_the_index_leads_to_protect_too(number: int) -> None:
 
 def test_explain_says_that_a_rule_may_match() -> None:
     rules = load(f"rules: [{PRIVATE}, {{match: {{process: y}}, user: x}}]")
-    private, label = explain(rules, HERE, SESSION, {}).rules
-    assert (private.outcome, label.outcome) == ("may match", "passed")
+    private, label = explain(rules, HERE, SESSION).rules
+    assert (private.outcome, label.outcome) == ("may match", "not matched")
     assert [(check.key, check.actual, check.holds, check.unknown) for check in private.checks] == [
         ("process.name", None, False, True)
     ]
@@ -273,7 +273,7 @@ def test_explain_says_that_a_rule_may_match() -> None:
 
 def test_explain_ends_where_a_call_may_be_ignored() -> None:
     rules = load("rules: [{user: x}, {match: {process: x}, ignore: true}, {user: y}]")
-    explanation = explain(rules, HERE, SESSION, {})
+    explanation = explain(rules, HERE, SESSION)
     assert explanation.decision.ignore
     assert [one.outcome for one in explanation.rules] == ["matched", "may match", "not reached"]
 

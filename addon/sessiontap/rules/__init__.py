@@ -20,15 +20,16 @@ A file becomes `Rules` in three steps:
 A call is decided in two steps:
 
     scope.py              its facts, as rules ask for them
-    decide.py             `decide` gives the decision, `finish` the labels (decision.py); filling.py: settings that fill in
+    decide.py             `decide` gives the decision, `finish` the labels (decision.py); filling.py fills settings in
 
 `explain.py` gives the reasons of a decision, `lint.py` doubts about a file. The package imports `callers` and `llm` for
 their values, `dialects` and `gateways` for their names, and PyYAML.
 """
 
-from sessiontap.rules.decide import Matched, SettingOutcome, decide, finish
+from sessiontap.rules.decide import Matched, decide, finish
 from sessiontap.rules.decision import Decision, IdSource, IdSourceKind, Labels, Protection, SessionFacts
 from sessiontap.rules.explain import Check, Explanation, RuleVerdict, explain
+from sessiontap.rules.filling import SettingOutcome
 from sessiontap.rules.language import json_schema
 from sessiontap.rules.lint import lint
 from sessiontap.rules.load import default_rules, load_file, load_text

@@ -63,15 +63,13 @@ def _env_names(given: Iterable[Mapping[str, Any]], rules: Iterable[Rule]) -> Ite
         yield from _matched_env(rule.get("match", ()))
     for compiled in rules:
         for setting in compiled.settings:
-            for template in setting.content.templates():
-                yield from template.names("env")
+            yield from setting.names("env")
 
 
 def _proxy_env_names(rules: Iterable[Rule], gateways: Iterable[Gateway]) -> Iterator[str]:
     for rule in rules:
         for setting in rule.settings:
-            for template in setting.content.templates():
-                yield from template.names("proxy_env")
+            yield from setting.names("proxy_env")
     for gateway in gateways:
         if gateway.key is not None:
             yield from gateway.key.names("proxy_env")

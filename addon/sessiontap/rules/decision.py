@@ -22,6 +22,11 @@ class IdSource:
     kind: IdSourceKind | Literal["auto"]
     value: str | None = None
 
+    @property
+    def text(self) -> str:
+        """As people know it: the id itself, else the kind."""
+        return self.value or self.kind
+
 
 class Withheld(NamedTuple):
     """A setting with a key of the proxy's that may not go where the call goes."""

@@ -1,14 +1,19 @@
-"""Why a call got what it got: every rule, what held and what did not, and what became of each of its settings."""
+"""Explain the decision for a call: each rule, each key of its match, and the outcome of each of its settings.
+
+The proxy's environment is not known to whoever asks, and its values are secrets. So each `${proxy_env.NAME}` stands as
+it is written, as if the variable were set.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from sessiontap.rules.conditions import Condition
-from sessiontap.rules.decide import SettingOutcome, decide_with_trail, finish_with_trail
+from sessiontap.rules.conditions import Condition, every_leaf
+from sessiontap.rules.decide import decide, finish
 from sessiontap.rules.decision import Decision, Labels, SessionFacts
+from sessiontap.rules.filling import SettingOutcome
 from sessiontap.rules.rule_set import Rule, Rules
 from sessiontap.rules.scope import Facts, Scope
 
@@ -23,27 +28,27 @@ class Check:
     key: str
     expected: str
     actual: tuple[str, ...] | None
-    """The texts that it looked at; None: not known."""
+    """The texts that it looked at; empty if there are none, None if they are not known."""
     holds: bool
     unknown: bool = False
-    """It does not hold for certain and may all the same: what it looks at is not known, or not all of it."""
+    """It does not hold, and may all the same: the texts are not known, or not all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleVerdict:
-    """One rule. `outcome`: it `matched`, it was `passed` over, or reading ended before it (`not reached`).
+    """One rule. `outcome` is `not reached` if reading ended before the rule.
 
-    A rule that protects and of which it is not known whether it matches `may match`, which for it counts as a match.
+    It is `may match` if the rule protects and unknown facts decide; for such a rule that counts as a match.
     """
 
     rule: str
     number: int
     line: int
-    outcome: Literal["matched", "may match", "passed", "not reached"]
+    outcome: Literal["matched", "may match", "not matched", "not reached"]
     checks: tuple[Check, ...] = ()
     effects: tuple[SettingOutcome, ...] = ()
     ends: Literal["final", "ignore"] | None = None
-    """Why no later rule is read."""
+    """The reason why no later rule is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +56,29 @@ class Explanation:
     rules: tuple[RuleVerdict, ...]
     decision: Decision
     labels: Labels
+    proxy_variables: tuple[str, ...]
+    """The variables of the proxy's environment that matching rules use. They are taken to be set."""
 
 
-def explain(rules: Rules, facts: Facts, session: SessionFacts | None, proxy_env: Mapping[str, str]) -> Explanation:
-    """The same decision as `decide` and `finish` make, with its reasons. Values of `proxy_env` are not shown."""
+class _AsWritten(Mapping[str, str]):
+    """An environment in which each variable's value is its own `${proxy_env.NAME}`."""
+
+    def __getitem__(self, name: str) -> str:
+        return f"${{proxy_env.{name}}}"
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def explain(rules: Rules, facts: Facts, session: SessionFacts | None) -> Explanation:
+    """Return the decision and the labels that `decide` and `finish` give, with their reasons."""
     trail: list[SettingOutcome] = []
-    decision, matched = decide_with_trail(rules, facts, proxy_env, trail)
-    labels = finish_with_trail(matched, facts, session, proxy_env, trail)
+    proxy_env = _AsWritten()
+    decision, matched = decide(rules, facts, proxy_env, trail)
+    labels = finish(matched, facts, session, proxy_env, trail)
     scope = Scope(facts)
     verdicts: list[RuleVerdict] = []
     ended = False
@@ -71,13 +92,14 @@ def explain(rules: Rules, facts: Facts, session: SessionFacts | None, proxy_env:
         ended = ends is not None
         effects = tuple(effect for effect in trail if effect.rule == rule.number)
         verdicts.append(RuleVerdict(rule.label, rule.number, rule.line, outcome, checks, effects, ends))
-    return Explanation(tuple(verdicts), decision, labels)
+    used = (name for rule, _ in matched.rules for setting in rule.settings for name in setting.names("proxy_env"))
+    return Explanation(tuple(verdicts), decision, labels, tuple(sorted(set(used))))
 
 
-def _outcome(rule: Rule, scope: Scope, checks: tuple[Check, ...]) -> Literal["matched", "may match", "passed"]:
+def _outcome(rule: Rule, scope: Scope, checks: tuple[Check, ...]) -> Literal["matched", "may match", "not matched"]:
     if all(check.holds for check in checks):
         return "matched"
-    return "may match" if rule.protects and rule.may(scope, True) is not False else "passed"
+    return "may match" if rule.protects and rule.may(scope, True) is not False else "not matched"
 
 
 def _ends(rule: Rule) -> Literal["final", "ignore"] | None:
@@ -88,6 +110,8 @@ def _check(condition: Condition, scope: Scope) -> Check:
     try:
         holds = condition.holds(scope) is not None
         actual = condition.actual(scope)
+        if actual is None and not any(leaf.is_unsure(scope) for leaf in every_leaf((condition,))):
+            actual = ()
         unknown = not holds and condition.may(scope, True) is not False
     except Exception as error:
         return Check(condition.key, condition.expected, (f"{type(error).__name__}: {error}",), False, True)

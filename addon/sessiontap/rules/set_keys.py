@@ -180,8 +180,23 @@ class Setting:
 
     @property
     def text(self) -> str:
-        """Its templates as written, for people."""
+        """Its templates as written."""
         return ", ".join(template.text for template in self.content.templates())
+
+    def names(self, family: str) -> set[str]:
+        """Return the names of a family of variables that its templates use: `names("env")`."""
+        return {name for template in self.content.templates() for name in template.names(family)}
+
+    def shown(self, value: Any) -> Any:
+        """Return its value for a call as plain JSON; of a secret its templates."""
+        if self.secret:
+            return self.text
+        match self.content:
+            case JsonValue():
+                return value[0]
+            case IdSources():
+                return [source.text for source in value]
+        return value
 
 
 @dataclass(frozen=True, slots=True)

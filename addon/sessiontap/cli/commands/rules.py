@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -79,9 +78,10 @@ def explain(
         loaded = load_file(path) if path else default_rules()
     except RulesError as error:
         raise Misuse("the rules do not validate\n" + "\n".join(map(line, str(error).splitlines()))) from None
-    explanation = explain(loaded, facts, session_of(found), os.environ)
+    explanation = explain(loaded, facts, session_of(found))
     if json:
-        write_json({"call": found.id, "file": loaded.filename, **dataclasses.asdict(explanation)})
+        told = {**dataclasses.asdict(explanation), "assumed": _assumed(explanation)}
+        write_json({"call": found.id, "file": loaded.filename, **told})
         return
     write(f"call {found.id} by {loaded.filename}\n\n{_explained(explanation)}")
     recorded = list(found.record.get("rules") or ())
@@ -148,16 +148,19 @@ def _result(explanation: Explanation) -> list[str]:
         return [f"  the call is left alone{why}"]
     values = {
         "session.name": decision.name,
-        "session.id": ", ".join(source.value or source.kind for source in decision.id_sources),
+        "session.id": [source.text for source in decision.id_sources],
         "session.path": labels.path,
+        "session.idle": None if decision.idle is None else f"{decision.idle:g} s",
+        "session.max_calls": decision.max_calls,
         "user": labels.user,
         **{f"properties.{key}": value for key, value in labels.properties.items()},
-        "tags": ", ".join(labels.tags) or None,
+        "tags": labels.tags or None,
         "state": labels.state,
+        **{f"headers.set.{key}": value for key, value in labels.headers_set.items()},
+        "headers.remove": labels.headers_remove or None,
         "gateway": decision.gateway,
-        "send": (decision.send if decision.send == "auto" else ", ".join(decision.send) or "none")
-        if decision.wants_session
-        else "none (no rule set a session)",
+        "send": (decision.send or "none") if decision.wants_session else "none (no rule set a session)",
+        "existing": decision.existing if "existing" in decision.set_by else None,
         "capture": decision.capture,
         **decision.more,
         **labels.more,
@@ -169,8 +172,19 @@ def _result(explanation: Explanation) -> list[str]:
         if value is not None
     ]
     lines += [f"  protected{why}"] if protected else []
+    lines += [f"  assumed: {text}" for text in _assumed(explanation)]
     return lines + [f"  problem: {problem}" for problem in (*decision.problems, *labels.problems)]
 
 
+def _assumed(explanation: Explanation) -> list[str]:
+    """Return the assumptions behind the explanation: this command knows neither the proxy's environment nor its TLS."""
+    found = [f"{name} is set in the proxy's environment" for name in explanation.proxy_variables]
+    if (gateway := explanation.decision.gateway) is not None:
+        found.append(f"the proxy can use the gateway {gateway}: it has its key")
+    return [*found, "the server's certificate is verified (no ssl_insecure)"] if found else []
+
+
 def _value(value: Any) -> str:
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        return ", ".join(value) or "none"
     return value if isinstance(value, str) else dumps(value, ensure_ascii=False, default=str)
