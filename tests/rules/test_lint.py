@@ -1,9 +1,16 @@
 from __future__ import annotations
 
-import pytest
-from tests.rules.build import load
+import json
+import sys
+from dataclasses import replace
+from typing import Any
 
-from sessiontap.rules import lint
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.rules.build import CALLER, call, facts, load, outcome
+
+from sessiontap.rules import Rule, lint, load_text
 
 ADVICE = "set gateway: helicone, send: auto or send: none"
 
@@ -37,6 +44,26 @@ CASES = {
         ["rule #1 has 're:x*', which every text matches, the empty one too"],
     ),
     "an expression": ("[{match: {message: 're:ticket (?P<id>[0-9]+)'}, user: x}]", []),
+    "a later rule says where to send": (
+        "[{match: {process: a}, session: {name: x}}, {send: auto}]",
+        [],
+    ),
+    "a later rule says that nothing is sent": (
+        "[{match: {process: a}, session: {name: x}}, {match: {process: [a, b]}, send: none}]",
+        [],
+    ),
+    "a later rule of some of its calls says so": (
+        "[{match: {process: a}, session: {name: x}}, {match: {process: a, model: m}, send: none}]",
+        [f"rule #1 sends helicone session headers to any LLM host, whether it reads them or not; {ADVICE}"],
+    ),
+    "a final rule keeps the later one away": (
+        "[{match: {process: a}, session: {name: x}, final: true}, {send: none}]",
+        [f"rule #1 sends helicone session headers to any LLM host, whether it reads them or not; {ADVICE}"],
+    ),
+    "a later rule sets the gateway": (
+        "[{match: {process: a}, session: {name: x}}, {match: {process: a*}, gateway: helicone}]",
+        [],
+    ),
     "no session": ("[{match: {host: api.groq.com}, user: x}]", []),
     "nothing is sent": ("[{session: {name: x}, send: none}]", []),
     "only where it is read": ("[{session: {name: x}, send: auto}]", []),
@@ -50,14 +77,30 @@ CASES = {
         "[{final: true}, {user: x}]",
         ["rule #2 is never reached: rule #1 in line 1 matches every call and ends the reading"],
     ),
+    "never reached by what it matches": (
+        "[{match: {process: [a, b]}, final: true}, {match: {process: a, model: x}, user: x}]",
+        ["rule #2 is never reached: rule #1 in line 1 matches every call that it matches and ends the reading"],
+    ),
+    "never reached behind an ignored program": (
+        "[{match: {process: a*}, ignore: true}, {match: {process: ab}, user: x}]",
+        ["rule #2 is never reached: rule #1 in line 1 matches every call that it matches and ends the reading"],
+    ),
+    "reached by what the final rule does not match": (
+        "[{match: {process: a}, final: true}, {match: {process: [a, b]}, user: x}]",
+        [],
+    ),
+    "protects if the final rule's process is unknown": (
+        "[{match: {process: a}, final: true}, {match: {process: a}, ignore: true}]",
+        [],
+    ),
     "sets nothing": ("[{match: {model: x}}]", ["rule #1 sets nothing"]),
     "same name": (
-        "[{rule: a, user: x}, {rule: a, user: y}]",
+        "[{rule: a, match: {model: x}, user: x}, {rule: a, match: {model: y}, user: y}]",
         ["rule 'a' has the name of an earlier rule, so explain and the trace cannot tell them apart"],
     ),
     "a prompt without a star": (
         "[{match: {prompt: deploy}, user: x}]",
-        ["rule #1 matches only where the whole prompt is 'deploy'; *deploy* finds it inside"],
+        ["rule #1 matches only if the whole prompt is 'deploy'; *deploy* finds it inside"],
     ),
 }
 
@@ -86,3 +129,117 @@ CASES |= {
 def test_warnings(name: str) -> None:
     rules, expected = CASES[name]
     assert lint(load(f"rules: {rules}")) == [f"rules.yaml:1: {warning}" for warning in expected]
+
+
+NEVER_WINS = "rule #2 can never win: rule #1 in line 1 matches every call that it matches, and sets its keys first"
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        pytest.param("user: x", "user: y", id="every call, every call"),
+        pytest.param("user: x", "match: {model: m}, user: y", id="every call, a model"),
+        pytest.param("match: {model: m}, user: x", "match: {model: m}, user: y", id="the same match"),
+        pytest.param("match: {model: m}, user: x", "match: {process: p, model: m}, user: y", id="one more key"),
+        pytest.param("match: {model: [m, n]}, user: x", "match: {model: n}, user: y", id="one of a list"),
+        pytest.param("match: {model: gpt-*}, user: x", "match: {model: gpt-4o}, user: y", id="a glob, a word"),
+        pytest.param("match: {model: gpt-*}, user: x", "match: {model: gpt-4*}, user: y", id="a glob, a narrower glob"),
+        pytest.param("match: {model: 're:^gpt'}, user: x", "match: {model: gpt-4o}, user: y", id="a regex, a word"),
+        pytest.param("match: {host: A.example}, user: x", "match: {host: a.example}, user: y", id="hosts in any case"),
+        pytest.param("match: {process: {cwd: /src/**}}, user: x",
+                     "match: {process: {cwd: /src/app}}, user: y", id="a folder, one in it"),
+        pytest.param("match: {client: 10.0.0.0/8}, user: x", "match: {client: 10.1.2.3}, user: y", id="a network"),
+        pytest.param("match: {route: POST /v1/**}, user: x", "match: {route: POST /v1/chat/*}, user: y", id="a route"),
+        pytest.param("match: [{model: m}, {model: n}], user: x", "match: {model: n}, user: y", id="an alternative"),
+        pytest.param("match: {model: [m, n]}, user: x", "match: [{model: m}, {model: n}], user: y", id="alternatives"),
+        pytest.param("match: {not: {model: gpt-4}}, user: x", "match: {not: {model: gpt-*}}, user: y", id="not"),
+        pytest.param("user: x, tags: [a]", "user: y", id="more keys"),
+        pytest.param("properties: {A: x}", "properties: {a: y}", id="a property in another case"),
+        pytest.param("user: '${env.NO:-x}'", "user: y", id="a template with a default"),
+        pytest.param("session: {id: ['${env.NO}', process]}, send: none", "session: {id: native}", id="id sources"),
+    ],
+)  # fmt: skip
+def test_a_rule_that_can_never_win(earlier: str, later: str) -> None:
+    assert lint(load(f"rules: [{{{earlier}}}, {{{later}}}]")) == [f"rules.yaml:1: {NEVER_WINS}"]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        pytest.param("match: {model: m}, user: x", "user: y", id="it matches more calls"),
+        pytest.param("match: {model: m, process: p}, user: x", "match: {model: m}, user: y", id="one key less"),
+        pytest.param("match: {model: m}, user: x", "match: {model: [m, n]}, user: y", id="one more of a list"),
+        pytest.param("match: {model: gpt-4*}, user: x", "match: {model: gpt-*}, user: y", id="a wider glob"),
+        pytest.param("match: {model: 'gpt-?'}, user: x", "match: {model: 'gpt-*'}, user: y", id="one character, any"),
+        pytest.param("match: {model: gpt}, user: x", "match: {header: {model: gpt}}, user: y", id="another key"),
+        pytest.param("match: {process: {cwd: '/*'}}, user: x", "match: {process: {cwd: '/**'}}, user: y", id="levels"),
+        pytest.param("match: {route: 'POST /{a}'}, user: x", "match: {route: 'POST /*'}, user: y", id="a segment"),
+        pytest.param("match: {model: 're:^gpt'}, user: x", "match: {model: 're:^gpt-4'}, user: y", id="expressions"),
+        pytest.param("match: {not: {model: gpt-*}}, user: x", "match: {not: {model: gpt-4}}, user: y", id="not"),
+        pytest.param("match: {model: m}, user: x", "match: {not: {model: m}}, user: y", id="the opposite"),
+        pytest.param("user: x", "properties: {a: y}", id="another key is set"),
+        pytest.param("user: x", "user: y, properties: {a: y}", id="one more key is set"),
+        pytest.param("properties: {a: x}", "properties: {b: y}", id="another property"),
+        pytest.param("user: '${env.RUN}'", "user: y", id="a fallback for a variable without a value"),
+        pytest.param("user: '${env.RUN:-${model}}'", "user: y", id="a fallback for a default without a value"),
+        pytest.param("session: {id: '${env.RUN}'}, send: none", "session: {id: process}", id="a fallback for an id"),
+        pytest.param("match: {host: a.example}, user: '${proxy_env.K}'", "match: {host: a.example}, user: y",
+                     id="a fallback for a secret that may be withheld"),
+        pytest.param("tags: [a]", "tags: [b]", id="additions add up"),
+        pytest.param("user: x", "match: {model: m}, user: y, final: true", id="it ends the reading"),
+        pytest.param("match: {process: p}, capture: full", "match: {process: p}, capture: none",
+                     id="it protects if the process is unknown"),
+    ],
+)  # fmt: skip
+def test_a_rule_that_can_win(earlier: str, later: str) -> None:
+    assert lint(load(f"rules: [{{{earlier}}}, {{{later}}}]")) == []
+
+
+def test_several_rules_can_take_all_that_a_later_one_sets() -> None:
+    rules = load("rules: [{rule: a, user: x}, {match: {model: m*}, tags: [t], state: {s: 1}}, "
+                 "{match: {model: m}, user: y, state: {s: 2}}]")  # fmt: skip
+    assert lint(rules) == [
+        "rules.yaml:1: rule #3 can never win: rule 'a' in line 1 and rule #2 in line 1 match every call that it "
+        "matches, and set its keys first"
+    ]
+
+
+def test_many_rules_are_compared_quickly() -> None:
+    each = (f"- {{match: {{process: p, model: m{n}}}, user: x}}\n" for n in range(5_000))
+    rules = load_text("rules:\n" + "".join(each))
+    lint_module = sys.modules[lint.__module__]
+    compared: list[Rule] = []
+    original = lint_module._covers
+
+    def covers(rule: Rule, other: Rule) -> bool:
+        compared.append(rule)
+        return original(rule, other)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lint_module, "_covers", covers)
+        assert lint(rules) == []
+    assert len(compared) < 10_000
+
+
+def globs(letters: str) -> st.SearchStrategy[str]:
+    return st.text(letters, min_size=1, max_size=5)
+
+
+CONDITIONS = st.recursive(
+    st.fixed_dictionaries({"model": globs("ab*?") | st.lists(globs("ab*?"), min_size=1, max_size=2)})
+    | st.fixed_dictionaries({"process": st.fixed_dictionaries({"cwd": globs("/a*?").map("/".__add__)})}),
+    lambda inner: st.fixed_dictionaries({"not": inner | st.lists(inner, min_size=1, max_size=2)}),
+    max_leaves=2,
+)
+MATCHES = CONDITIONS | st.lists(CONDITIONS, min_size=1, max_size=2)
+
+
+@given(MATCHES, MATCHES, st.lists(st.tuples(globs("ab"), globs("/a").map("/".__add__)), min_size=20, max_size=20))
+@settings(max_examples=300)
+def test_what_can_never_win_never_matches_alone(earlier: Any, later: Any, calls: list[tuple[str, str]]) -> None:
+    rules = load_text(json.dumps({"rules": [{"match": earlier, "user": "first"}, {"match": later, "user": "second"}]}))
+    if not any("can never win" in warning for warning in lint(rules)):
+        return
+    for model, cwd in calls:
+        given = facts(call=call(model=model), caller=replace(CALLER, cwd=cwd))
+        assert outcome(rules, given)[1].user != "second"

@@ -29,7 +29,7 @@ MATCHED = """
     assert [(check.key, check.actual) for check in verdict.checks] == [("referer", ("https://b.example/",))]
     assert len(rules.index.facts) == 1 and rules.index.rest == 0
     (warning,) = lint(load_text("rules: [{match: {referer: x}, user: hit}]"))
-    assert "only where the whole referer is 'x'" in warning, warning
+    assert "only if the whole referer is 'x'" in warning, warning
     assert json_schema()["definitions"]["conditions"]["properties"]["referer"]["description"] == "The page that asks."
     try:
         load_text("rules: [{match: {refere: x}, user: hit}]")

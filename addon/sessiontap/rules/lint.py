@@ -1,30 +1,46 @@
-"""Warn of what a valid rules file probably does not mean to say."""
+"""Warn of parts of a valid rules file that probably do not do what is meant.
+
+Several warnings ask whether a rule *covers* another: it matches every call that the other matches. The answer is yes
+only if that can be told from the patterns; otherwise there is no warning.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from sessiontap.dialects import reads
 from sessiontap.gateways import KINDS
 from sessiontap.linear_regex import BytesRegex
 from sessiontap.rules.conditions import AllOf, AnyOf, Condition, Leaf, Not, every_leaf
+from sessiontap.rules.match_patterns import Pattern
 from sessiontap.rules.problems import quoted
 from sessiontap.rules.rule_set import Rule, Rules
-from sessiontap.rules.set_keys import Send
+from sessiontap.rules.scope import Facts, Scope
+from sessiontap.rules.set_keys import Send, Setting
+from sessiontap.rules.template import TemplateContext
 
+NOTHING_KNOWN = TemplateContext(Scope(Facts(None)), {})
 LARGE = 500
-"""Instructions of a regular expression from which on it may be felt: about 1 ms each for 64 KiB."""
+"""Instructions of a regular expression that takes noticeable time: about 1 ms each for 64 KiB."""
 
 
 def lint(rules: Rules) -> list[str]:
-    """Warnings, one line each, in the order of the rules."""
+    """Return the warnings, one line each, in the order of the rules."""
+    coverage = _Coverage(rules.rules)
+    labels: dict[str, int] = {}
+    for rule in rules.rules:
+        labels.setdefault(rule.label, rule.number)
     found = [
         f"{rules.filename}:{rule.line}: {_name(rule)} {warning}"
         for rule in rules.rules
+        for covering in [coverage.of(rule)]
         for warning in (
-            *_unread_headers(rules, rule),
-            *_without_effect(rules, rule),
+            *_unread_headers(rules, rule, covering),
+            *_without_effect(rule, covering),
+            *_same_name(rule, labels),
             *_whole_texts(rule),
             *_expressions(rule),
             *_not_elsewhere(rules, rule),
@@ -42,16 +58,16 @@ def _name(rule: Rule) -> str:
     return f"rule {rule.label}" if rule.label.startswith("#") else f"rule '{rule.label}'"
 
 
-def _unread_headers(rules: Rules, rule: Rule) -> Iterator[str]:
+def _unread_headers(rules: Rules, rule: Rule, covering: Sequence[Rule]) -> Iterator[str]:
     """A warning if a rule that sets a session sends it to hosts that do not read it."""
     if not any(setting.field.startswith("session.") for setting in rule.settings):
         return
-    send = _sent(rules, rule)
+    sent: Send | None = _value_for(rule, covering, "send")
+    send = rules.send if sent is None else sent
     if send == "auto" or not send:
         return
     advice = ", ".join(f"set gateway: {name}" for name in KINDS) + ", send: auto or send: none"
-    for_all = (other.gateway for other in rules.rules if other.gateway and not other.conditions)
-    if gateway := rule.gateway or next(for_all, None):
+    if gateway := _value_for(rule, covering, "gateway"):
         for dialect in sorted(set(send) - _read_by_gateway(rules, gateway)):
             yield f"sends {dialect} session headers to a gateway that does not read them"
         return
@@ -67,30 +83,135 @@ def _unread_headers(rules: Rules, rule: Rule) -> Iterator[str]:
 
 
 def _read_by_gateway(rules: Rules, name: str) -> frozenset[str]:
-    """The dialects that a gateway reads: one of the rules' `gateways:`, or a kind."""
+    """Return the dialects that a gateway reads. `name` is that of an item of `gateways:`, or of a kind."""
     item = rules.gateways.get(name)
     kind = KINDS.get(item.kind if item is not None else name)
     return kind.reads if kind is not None else frozenset()
 
 
-def _sent(rules: Rules, rule: Rule) -> Send:
-    for setting in rule.settings:
-        if setting.field == "send":
-            sent: Send = setting.content.render(None)  # type: ignore[arg-type]
-            return sent
-    return rules.send
+def _value_for(rule: Rule, covering: Sequence[Rule], field: str) -> Any:
+    """Return a constant setting's value for the calls that `rule` matches: that of the first rule that has one."""
+    for other in sorted((rule, *covering), key=lambda one: one.number):
+        for setting in other.settings:
+            if setting.field == field:
+                return setting.content.render(NOTHING_KNOWN)
+        if other.final and other.number >= rule.number:
+            break
+    return None
 
 
-def _without_effect(rules: Rules, rule: Rule) -> Iterator[str]:
-    ended = next((other for other in rules.rules if (other.final or other.ignore) and not other.conditions), None)
-    if ended is not None and ended.number < rule.number:
-        yield f"is never reached: {_name(ended)} in line {ended.line} matches every call and ends the reading"
+def _without_effect(rule: Rule, covering: Sequence[Rule]) -> Iterator[str]:
+    """A warning if a rule is never reached, can never win, or has nothing to set."""
+    before = [other for other in covering if other.number < rule.number]
+    if rule.protects:  # it may match by unknown facts when an earlier rule does not, unless that one matches every call
+        before = [other for other in before if not other.conditions]
+    if (ended := next((other for other in before if other.final or other.ignore), None)) is not None:
+        which = "every call" if not ended.conditions else "every call that it matches"
+        yield f"is never reached: {_name(ended)} in line {ended.line} matches {which} and ends the reading"
     elif not rule.settings and not rule.final and not rule.ignore:
         yield "sets nothing"
-    if not rule.label.startswith("#") and any(
-        other.label == rule.label and other.number < rule.number for other in rules.rules
-    ):
+    elif not rule.final and not rule.ignore and not any(setting.adds for setting in rule.settings):
+        takers = [_taker(before, setting) for setting in rule.settings]
+        known = [taker for taker in takers if taker is not None]
+        if len(known) == len(takers):
+            names = dict.fromkeys(f"{_name(taker)} in line {taker.line}" for taker in known)
+            each = "matches" if len(names) == 1 else "match"
+            sets = "sets" if len(names) == 1 else "set"
+            yield f"can never win: {' and '.join(names)} {each} every call that it matches, and {sets} its keys first"
+
+
+def _taker(before: Sequence[Rule], setting: Setting) -> Rule | None:
+    """Return the rule that fills the setting's slot for certain; None if none does."""
+    for other in before:
+        if any(one.slot == setting.slot and _always_has_a_value(one) for one in other.settings):
+            return other
+    return None
+
+
+def _always_has_a_value(setting: Setting) -> bool:
+    """Return True if the setting has a value even if nothing is known of the call, and that value may go anywhere."""
+    return not setting.secret and setting.content.render(NOTHING_KNOWN) is not None
+
+
+def _same_name(rule: Rule, labels: Mapping[str, int]) -> Iterator[str]:
+    """A warning if an earlier rule has the label. `labels`: label -> number of the first rule with it."""
+    if not rule.label.startswith("#") and labels[rule.label] < rule.number:
         yield "has the name of an earlier rule, so explain and the trace cannot tell them apart"
+
+
+class _Coverage:
+    """Finds the rules that cover another, without comparing each with each."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._by_word: dict[tuple[str, str], list[Rule]] = {}
+        self._without_word: list[Rule] = []
+        """Rules without a condition on plain words."""
+        literal = [[leaf for leaf in rule.conditions if isinstance(leaf, Leaf) and leaf.literals] for rule in rules]
+        counts = Counter(word for leaves in literal for leaf in leaves for word in _words(leaf))
+        for rule, leaves in zip(rules, literal, strict=True):
+            rarest = min(leaves, key=lambda leaf: sum(counts[word] for word in _words(leaf)), default=None)
+            if rarest is None:
+                self._without_word.append(rule)
+            for word in _words(rarest) if rarest is not None else ():
+                self._by_word.setdefault(word, []).append(rule)
+
+    def of(self, rule: Rule) -> list[Rule]:
+        """Return the other rules that cover it, in order."""
+        words = dict.fromkeys(word for leaf in every_leaf(rule.conditions) for word in _words(leaf))
+        candidates = [*self._without_word, *(other for word in words for other in self._by_word.get(word, ()))]
+        found = {other.number: other for other in candidates if other is not rule and _covers(other, rule)}
+        return [found[number] for number in sorted(found)]
+
+
+def _words(leaf: Leaf) -> list[tuple[str, str]]:
+    """Return the key and text of each of its patterns."""
+    return [(leaf.key, pattern.text if pattern.literal is None else pattern.literal) for pattern in leaf.patterns]
+
+
+def _covers(rule: Rule, other: Rule) -> bool:
+    """Return True if `rule` certainly matches every call that `other` matches."""
+    return all(_implied(condition, other.conditions) for condition in rule.conditions)
+
+
+def _implied(condition: Condition, given: Sequence[Condition]) -> bool:
+    """Return True if `condition` certainly holds when all of `given` do."""
+    if isinstance(condition, AllOf):
+        return all(_implied(item, given) for item in condition.items)
+    if isinstance(condition, AnyOf) and any(_implied(item, given) for item in condition.items):
+        return True
+    return any(_implied_by(condition, one) for one in given)
+
+
+def _implied_by(condition: Condition, given: Condition) -> bool:
+    match given:
+        case AllOf(items):
+            return _implied(condition, items)
+        case AnyOf(items):
+            return all(_implied(condition, (item,)) for item in items)
+        case Not(item):
+            return isinstance(condition, Not) and _implied(item, (condition.item,))
+        case Leaf():
+            return (
+                isinstance(condition, Leaf)
+                and condition.key == given.key
+                and all(any(_is_wider(one, pattern) for one in condition.patterns) for pattern in given.patterns)
+            )
+    return False
+
+
+def _is_wider(pattern: Pattern, than: Pattern) -> bool:
+    """Return True if `pattern` certainly matches every text that `than` does.
+
+    A glob whose only wildcard is `*` is wider than another glob if it matches that one as a text: its stars then stand
+    for the other's wildcards, and for their texts too.
+    """
+    if pattern.text == than.text:
+        return True
+    if than.literal is not None:
+        return pattern.find(than.literal) is not None
+    if than.is_regex or pattern.is_regex or any(mark in pattern.text for mark in "?{") or "**" in than.text:
+        return False
+    return pattern.find(than.text) is not None
 
 
 def _expressions(rule: Rule) -> Iterator[str]:
@@ -103,7 +224,7 @@ def _expressions(rule: Rule) -> Iterator[str]:
 
 
 def _doubts(text: str, size: int) -> Iterator[str]:
-    """Warnings of what a regular expression of this size probably does not mean, or of its cost."""
+    """Warnings about a regular expression's cost, and about classes that do not mean what its letters suggest."""
     if size > LARGE:
         yield "is large: a text made for it takes up to a second; smaller repetitions (.* for .{0,100}) make it quick"
     if not text.isascii() and re.search(r"\\[bBdDsSwW]", text):
@@ -122,7 +243,7 @@ def _not_elsewhere(rules: Rules, rule: Rule) -> Iterator[str]:
 
 
 def _may_match_elsewhere(condition: Condition, hold: bool) -> bool:
-    """True if it may hold, or may fail, for a client without a process."""
+    """Return True if it may hold (or fail, without `hold`) for a client without a process."""
     match condition:
         case Leaf():
             return condition.source != "process" or not hold
@@ -140,4 +261,4 @@ def _whole_texts(rule: Rule) -> Iterator[str]:
             for pattern in leaf.patterns:
                 text = pattern.text
                 if pattern.literal is not None:
-                    yield f"matches only where the whole {leaf.key} is '{text}'; *{text}* finds it inside"
+                    yield f"matches only if the whole {leaf.key} is '{text}'; *{text}* finds it inside"
