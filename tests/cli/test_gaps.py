@@ -17,7 +17,7 @@ AT = 1_763_701_200 * 10**9  # 2025-11-21T05:00:00Z
     ("notes", "expected"),
     [
         pytest.param([], [], id="nothing"),
-        pytest.param([{"kind": "rules", "time": AT, "text": "3 rules are in force"}], [], id="no loss"),
+        pytest.param([{"kind": "rules", "time": AT, "text": "3 rules in force"}], [], id="no loss"),
         pytest.param(
             [{"kind": "dropped", "time": AT, "dropped": {"disk": 1}}],
             ["1 record was lost at 2025-11-21 05:00:00 (the disk failed: 1)"],

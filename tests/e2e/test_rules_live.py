@@ -202,7 +202,7 @@ def test_rules_that_take_long_to_read_are_in_force_once_they_are(proxy: Proxy, a
     )
     ask(app)
     assert name_of_next(proxy) in ("Quick", "Slow")
-    proxy.process.wait_line(lambda line: "8001 rules are in force" in line)
+    proxy.process.wait_line(lambda line: "8001 rules in force" in line)
     assert app.post(URL, json={**QUESTION, "user": secret}).status_code == 200
     (call,) = proxy.take()
     assert call.record["session"]["name"] == "Slow"

@@ -128,7 +128,7 @@ BAD = {
     "URL of a gateway": (
         "gateways: {g: {kind: helicone, url: 127.0.0.1}}\n",
         [
-            "1:37: gateways.g.url: '127.0.0.1' is no URL; expected http://HOST or https://HOST, with a port and a path where needed"
+            "1:37: gateways.g.url: '127.0.0.1' is no URL; expected http://HOST or https://HOST, with a port and a path if needed"
         ],
     ),
     "glob of hosts that is none": (

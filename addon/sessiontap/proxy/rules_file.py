@@ -92,7 +92,7 @@ class RulesFile:
         if rules.digest == self.rules.digest and self.error is None:
             return  # it was saved, but not changed
         self.rules, self.error = rules, None
-        logger.info(f"sessiontap: {self.path} changed, {len(rules.rules)} rules are in force")
+        logger.info(f"sessiontap: {self.path} changed, {rules.counted} in force")
         self._changed(self)
 
     def _refused(self, error: str) -> None:

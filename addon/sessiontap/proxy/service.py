@@ -147,7 +147,7 @@ class Service:
         assert self.settings is not None
         listening = [address for server in _servers() for address in server.listen_addrs]
         if self._rules_file and self._rules_file.path:
-            logger.info(f"sessiontap: {len(self.rules.rules)} rules from {self._rules_file.path}")
+            logger.info(f"sessiontap: {self.rules.counted} from {self._rules_file.path}")
         else:
             logger.warning(
                 "sessiontap: there is no rules.yaml here, so every call goes into a session of its process and nothing "
@@ -260,7 +260,7 @@ class Service:
             self.destinations = Destinations(rules)
             if self.recorder is not None:
                 self.recorder.rules_changed(rules)
-            text = f"{len(rules.rules)} rules are in force"
+            text = f"{rules.counted} in force"
             self.notices.note("rules", text, file=str(file.path), digest=rules.digest)
 
 

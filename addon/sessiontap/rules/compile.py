@@ -1,7 +1,7 @@
 """Checked values of a rules file -> `Rules`, with the checks that need more than one key.
 
-A value of the proxy's own environment (`${proxy_env.KEY}`) is a secret: it may only go to hosts that its rule names
-narrowly, or to the gateway that its rule sets. Anything else is refused here, before any call.
+A value of the proxy's own environment (`${proxy_env.KEY}`) is a secret. It may only go to hosts that its rule names
+narrowly, or to the gateway that its rule sets. A template that could take it elsewhere is refused here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PRICED = {"input", "output"}
 
 
 def compile_file(values: Mapping[str, Any], reader: RulesReader, digest: str) -> Rules:
-    """Further problems go to `reader`."""
+    """Return the rules of a file as the reader gave it. Further problems are added to `reader`."""
     gateways = {name: _gateway(name, given, reader) for name, given in values.get("gateways", {}).items()}
     rules = tuple(
         _rule(number, given, reader, gateways) for number, given in enumerate(values.get("rules", ()), start=1)
@@ -213,8 +213,10 @@ def _literals(patterns: tuple[Pattern, ...]) -> frozenset[str] | None:
 
 
 def is_narrow(pattern: Pattern) -> bool:
-    """It stands for hosts of one owner: no wildcard in the last two labels. `localhost` and addresses are hosts too,
-    but the end of an address names nobody."""
+    """Return True if it stands for hosts of one owner: it has no wildcard in the last two labels.
+
+    `localhost` and whole addresses are hosts, too. The end of an address names nobody.
+    """
     if pattern.is_regex:
         return False
     if pattern.literal is not None:
@@ -238,25 +240,25 @@ def _check_templates(path: str, rule: Rule, reader: RulesReader) -> None:
     captured = frozenset(name for leaf in _leaves(rule) for pattern in leaf.patterns for name in pattern.groups)
     for setting in rule.settings:
         for template in setting.content.templates():
-            where, _ = reader.templates.get(id(template), (f"{path}.{setting.field}", template))
-            _check_template(where, template, rule, setting, captured, reader)
+            place, _ = reader.templates.get(id(template), (f"{path}.{setting.field}", template))
+            _check_template(place, template, rule, setting, captured, reader)
 
 
 def _check_template(
-    where: str, template: Template, rule: Rule, setting: Setting, captured: frozenset[str], reader: RulesReader
+    place: str, template: Template, rule: Rule, setting: Setting, captured: frozenset[str], reader: RulesReader
 ) -> None:
     for value in template.values():
         try:
             check_name(value, captured)
         except Wrong as wrong:
-            reader.problem(where, wrong, template.text)
+            reader.problem(place, wrong, template.text)
             continue
         if value.of_session and not setting.late:
             what = f"{quoted(value.name)} is known only once the session is, too late for {setting.field}"
-            reader.problem(where, Wrong(what), template.text)
+            reader.problem(place, Wrong(what), template.text)
     if template.is_secret and not rule.names_hosts and (rule.gateway is None or setting.field.startswith("session.")):
         what = f"{quoted(template.text)} would take a value of the proxy's own environment to any host"
         expected = "match.host to name the hosts that it is for (api.corp.example or *.corp.example)"
         if not setting.field.startswith("session."):
             expected += ", or a gateway in this rule"
-        reader.problem(where, Wrong(what, expected), template.text)
+        reader.problem(place, Wrong(what, expected), template.text)

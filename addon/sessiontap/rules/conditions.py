@@ -1,15 +1,15 @@
 """A rule's `match`, compiled: a tree of conditions over a `Scope`.
 
-`holds` has two answers: a condition holds, giving its captures, or does not. What looks at an unknown fact does not, so
-`not` around it does. This is what labels go by.
+`holds` has two answers: a condition holds and gives its captures, or it does not hold. A condition on an unknown fact
+does not hold, so `not` around it does. Labels go by `holds`.
 
-`may` asks what could be: whether a condition may hold (`may(scope, True)`), or may fail (`may(scope, False)`), whatever
-the unknown facts are. A condition on an unknown fact may do both, and so may `not` around it. This is what rules that
-protect go by. Before the request is read the answer may depend on what it will say: then it is None.
+`may` asks if a condition may hold (`may(scope, True)`) or may fail (`may(scope, False)`), whatever the unknown facts
+are. A condition on an unknown fact may do both, and so may `not` around it. Rules that protect go by `may`. Before the
+request is read, the answer is None if it depends on the request.
 
-A call looks only at rules that one of its own words leads to. `RuleIndex` maps plain words (`process: node`) and the
-starts and ends of globs (`gpt-4*`, `*.corp.example`) to a bit mask of rules. Rules without any such word are always
-looked at; and for protection also those whose word stands for a fact that is not known.
+A call is compared only with rules that one of its own words leads to. `RuleIndex` maps plain words (`process: node`)
+and the starts and ends of globs (`gpt-4*`, `*.corp.example`) to a bit mask of rules. Rules without any such word are
+always compared; for protection also those whose word is for a fact that is not known.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class Leaf:
     literals: frozenset[str] | None
     """Set if every pattern is plain text: then one of these must be among the fact's texts."""
     unsure: Callable[[Scope], bool]
-    """The fact may have texts that `get` does not give."""
+    """Returns True if the fact may have texts that `get` does not give."""
     entry: MatchKey
-    """Its line in the table of match keys."""
+    """Its row in the table of match keys."""
     variable: str | None = None
     """The template variable that says which text matched."""
 
@@ -72,7 +72,7 @@ class Leaf:
         return None
 
     def may(self, scope: Scope, hold: bool) -> bool | None:
-        """True if it may hold (or, without `hold`, fail); None: that depends on the request, which is not read yet."""
+        """Return True if it may hold (or fail, without `hold`); None if that depends on the request, not read yet."""
         if self.holds(scope) is not None:
             return hold
         if self.source in ("head", "top", "body") and not scope.request_known and self.get(scope) is None:
@@ -80,10 +80,10 @@ class Leaf:
         return True if self.is_unsure(scope) else not hold
 
     def is_unsure(self, scope: Scope) -> bool:
-        """True if it could still hold, though in what is known there is nothing that matches."""
+        """Return True if it may hold although none of the known texts matches."""
         if self.unsure(scope):
             return True
-        if any(pattern.is_regex for pattern in self.patterns):  # which are searched for in the first part of a text
+        if any(pattern.is_regex for pattern in self.patterns):  # only the start of a text is searched
             return any(len(text) > REGEX_LIMIT for text in self.get(scope) or ())
         return False
 
@@ -190,19 +190,19 @@ class Not:
 
 
 def all_of(answers: Iterable[bool | None]) -> bool | None:
-    """`and` of true, false and "that depends"."""
+    """Return the `and` of true, false and "that depends" (None)."""
     known = set(answers)
     return False if False in known else None if None in known else True
 
 
 def any_of(answers: Iterable[bool | None]) -> bool | None:
-    """`or` of true, false and "that depends"."""
+    """Return the `or` of true, false and "that depends" (None)."""
     known = set(answers)
     return True if True in known else None if None in known else False
 
 
 def every_leaf(conditions: Iterable[Condition]) -> Iterator[Leaf]:
-    """All leaves, also those within `not`, which `leaves` leaves out."""
+    """Yield all leaves, also those within `not`, which `Condition.leaves` leaves out."""
     for condition in conditions:
         match condition:
             case Leaf():
@@ -219,7 +219,7 @@ def _actual(items: Iterable[Condition], scope: Scope) -> Texts | None:
 
 
 def requires(conditions: Iterable[Condition], key: str, accept: Callable[[Leaf], bool]) -> bool:
-    """True if all cannot hold unless a leaf of `key` that `accept` takes does."""
+    """Return True if the conditions hold only if a leaf of `key` that `accept` takes holds."""
     for condition in conditions:
         match condition:
             case Leaf() if condition.key == key and accept(condition):
@@ -251,7 +251,7 @@ class RuleIndex:
     rest: int = 0
 
     def candidates(self, scope: Scope, *, unknown: bool = False) -> int:
-        """A mask of the rules that may match; with `unknown` also of those that may by facts that are not known."""
+        """Return a mask of the rules that may match; with `unknown` also of those on facts that are not known."""
         mask = self.rest
         for get, unsure, whole, starts, ends, rules in self.facts:
             if unknown and unsure(scope):
@@ -267,7 +267,7 @@ class RuleIndex:
 
 
 def index_of(rules: Iterable[tuple[Condition, ...]]) -> RuleIndex:
-    """The index of rules, given as the conditions of each."""
+    """Return the index of rules, given as the conditions of each."""
     facts: dict[str, FactIndex] = {}
     rest = 0
     for position, conditions in enumerate(rules):
@@ -290,7 +290,7 @@ def index_of(rules: Iterable[tuple[Condition, ...]]) -> RuleIndex:
 
 
 def _telling(conditions: tuple[Condition, ...]) -> Leaf | None:
-    """The condition that is worth an index, of several the most telling one."""
+    """Return the most telling condition that can be indexed, or None."""
     leaves = [
         condition
         for condition in conditions

@@ -29,7 +29,7 @@ class IdSource:
 
 
 class Withheld(NamedTuple):
-    """A setting with a key of the proxy's that may not go where the call goes."""
+    """A setting with a secret of the proxy's that may not go to the call's host or gateway."""
 
     field: str
     rule: str
@@ -50,21 +50,21 @@ class Protection:
     unknown: tuple[str, ...] = ()
     """The keys of its `match` whose facts are not known; empty: it matches for certain."""
     behind: tuple[str, ...] = ()
-    """The same of earlier rules, which may keep it from being reached or take its place."""
+    """The same of earlier rules, which may end the reading or set the value first."""
 
     @property
     def as_unknown(self) -> Protection:
-        """It, with all that is unknown: of a rule that matches for certain and may not be reached."""
+        """The same with all that is unknown: a rule that matches for certain may still not be reached."""
         return Protection(self.effect, self.rule, self.unknown or self.behind)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Everything that does not depend on the session. `rules`: labels (or `#n`, from 1) of rules that set something."""
+    """All that does not depend on the session. `rules`: labels (or `#n`, from 1) of the rules that set something."""
 
     ignore: bool = False
     wants_session: bool = False
-    """A rule set a `session` key: the wish to send."""
+    """A rule set a `session` key: session headers are to be sent."""
     name: str = ""
     """The session name; filled by the default if no rule set it."""
     id_sources: tuple[IdSource, ...] = (IdSource("auto"),)
@@ -78,7 +78,7 @@ class Decision:
     gateway: str | None = None
     capture: Literal["full", "metadata", "none"] = "full"
     protected: Protection | None = None
-    """Why the call is ignored, or recorded less than whole, if only because facts are unknown."""
+    """The rule by which the call is ignored or recorded in part because facts are unknown; None if they are known."""
     rules: tuple[str, ...] = ()
     set_by: dict[str, str] = field(default_factory=dict)
     """Field (`session.name`, `properties.mode`, ...) -> label of the rule that set it."""
@@ -116,5 +116,5 @@ class Labels:
     more: dict[str, Any] = field(default_factory=dict)
     """The values of set keys that have no field here, by the key's name."""
     at_gateway: Labels | None = None
-    """The labels to use if the call does go to its gateway: they differ in the values of the proxy's own environment,
-    some of which may go to the gateway alone, and some to the call's own host alone. None: no difference."""
+    """The labels to use if the call goes to its gateway; None if they are the same. They differ in values of the
+    proxy's own environment: some may only go to the gateway, some only to the call's own host."""

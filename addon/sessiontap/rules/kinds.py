@@ -119,7 +119,7 @@ ValueKind = TextOf | Choice | Flag | Integer | AnyJson | ListOf | MapOf | KeyMap
 
 
 ID_SOURCES = {
-    "auto": "native, then conversation where the process is a server, else process",
+    "auto": "native, then conversation if the process is a server, else process",
     "native": "the client's own id, from an agent's headers and fields",
     "conversation": "inferred from the messages",
     "process": "one per process",
@@ -167,7 +167,7 @@ def header_name(text: str) -> str:
 
 def settable_header(text: str) -> str:
     if header_name(text).lower() in CONNECTION_HEADERS:
-        raise Wrong(f"{quoted(text)} belongs to the connection, and calls break where it is changed")
+        raise Wrong(f"{quoted(text)} belongs to the connection, and calls break if it is changed")
     return text
 
 
@@ -208,7 +208,7 @@ def redacted(text: str) -> str:
 
 def url(text: str) -> str:
     if re.fullmatch(r"https?://[^/\s?#]+[^\s?#]*", text) is None:
-        raise Wrong(f"{quoted(text)} is no URL", "http://HOST or https://HOST, with a port and a path where needed")
+        raise Wrong(f"{quoted(text)} is no URL", "http://HOST or https://HOST, with a port and a path if needed")
     return text
 
 
@@ -242,7 +242,7 @@ def model_pattern(text: str) -> Pattern:
 
 
 GLOB_SCHEMA = {"description": "A glob with * and ?, or re: and a regular expression."}
-TEMPLATE_SCHEMA = {"description": "Text with ${variables}; ${name:-default} where one may be missing."}
+TEMPLATE_SCHEMA = {"description": "Text with ${variables}; ${name:-default} if a value may be missing."}
 
 WORD = TextOf(word)
 GLOB = Ref("glob")

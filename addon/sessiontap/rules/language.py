@@ -71,7 +71,7 @@ MATCH = KeyMap((
           f"The calling process, by name or by a map of {', '.join(field.name for field in PROCESS.fields)}.",
           examples=("node", {"name": "node", "cwd": "~/src/app/**"})),
     *_match_fields(""),
-    Key("not", Ref("match"), "Holds where this does not, and where what it looks at is unknown."),
+    Key("not", Ref("match"), "Holds if this does not, or if the fact that it looks at is unknown."),
 ))
 
 SESSION = KeyMap(_set_fields("session"))
@@ -80,19 +80,19 @@ RULE = KeyMap((
     Key("rule", WORD, "A label, for explain and the trace."),
     Key("match", Ref("match"), "When the rule applies. Without it, to every call."),
     *_set_fields(""),
-    Key("final", Flag(), "No later rule is read where this one matches."),
-    Key("ignore", Flag(), "The call is left alone: untouched and unrecorded."),
+    Key("final", Flag(), "If the rule matches, no later rule is read."),
+    Key("ignore", Flag(), "If the rule matches, the call is left alone: untouched and unrecorded."),
 ))
 
 HOST = KeyMap((
     Key("host", TextOf(host_with_port, {"description": "A host glob, with or without a port."}), "The host.", True),
-    Key("provider", WORD, "What to call the provider."),
-    Key("operation", Choice(OPERATIONS), "What its calls are; without it their paths decide."),
+    Key("provider", WORD, "The provider's name."),
+    Key("operation", Choice(OPERATIONS), "The operation of its calls. Without it their paths decide."),
 ))
 
 GATEWAY = KeyMap((
-    Key("kind", Choice(GATEWAY_KINDS, gateways.LATER), "What it is.", True),
-    Key("url", TextOf(url, {"format": "uri"}), "Where it is, if not as usual: https://, or http:// on this machine."),
+    Key("kind", Choice(GATEWAY_KINDS, gateways.LATER), "The kind of gateway.", True),
+    Key("url", TextOf(url, {"format": "uri"}), "Its address, if not the usual: https://, or http:// on this machine."),
     Key("key", TEMPLATE, "Its key.", examples=("${proxy_env.HELICONE_API_KEY}",)),
 ))
 
@@ -104,18 +104,18 @@ REDACT = KeyMap((
 PRICE = KeyMap((
     Key("input", DOLLARS, "A million input tokens.", True, examples=(0.15,)),
     Key("output", DOLLARS, "A million output tokens, those of reasoning too.", True, examples=(0.6,)),
-    Key("cache_read", DOLLARS, "A million input tokens read from a cache. Without it as other input."),
-    Key("cache_write", DOLLARS, "A million input tokens written to a cache. Without it as other input."),
+    Key("cache_read", DOLLARS, "A million input tokens read from a cache. Default: as other input."),
+    Key("cache_write", DOLLARS, "A million input tokens written to a cache. Default: as other input."),
 ))
 
 FILE = KeyMap((
     Key("version", Integer(1, only=VERSION), "The language's version: 1."),
     Key("send", SEND, "Dialects that rules write unless they say otherwise. Default: helicone."),
-    Key("rules", ListOf(RULE, may_be_empty=True), "Read in order: each fills in what none before it has set."),
+    Key("rules", ListOf(RULE, may_be_empty=True), "Read in order: each sets the fields that no earlier one has set."),
     Key("hosts", ListOf(HOST, may_be_empty=True), "More hosts that are intercepted and recorded."),
     Key("gateways", MapOf(GATEWAY), "Gateways by name."),
-    Key("redact", REDACT, "What is redacted in the trace besides known secrets."),
-    Key("prices", MapOf(PRICE, model_pattern, noun="model"), "What models cost, by name or glob, per million tokens.",
+    Key("redact", REDACT, "More secrets to redact in the trace."),
+    Key("prices", MapOf(PRICE, model_pattern, noun="model"), "Prices of models, by name or glob, per million tokens.",
           examples=({"my-model": {"input": 0.5, "output": 1.5}},)),
 ))
 

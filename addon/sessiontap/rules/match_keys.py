@@ -1,8 +1,8 @@
-"""The keys of a rule's `match`, as a table: what may stand there, what each looks at, and what it costs.
+"""The keys of a rule's `match`, as a table: the value that each takes, the fact that it looks at, and its cost.
 
-The schema and the reader (`schema.py`), the conditions (`conditions.py`), the index (`index.py`), the linter and
-`explain` read this table. To add a key: a line in it, and a row in docs/rules.md. `process` and `not` are no lines: one
-groups the keys that begin with it, the other holds a `match` of its own.
+The language (`language.py`), the conditions and their index (`conditions.py`), the linter and `explain` read this
+table. To add a key: a line in it, and a row in docs/rules.md. `process` and `not` are no lines: one groups the keys
+that begin with it, the other holds a `match` of its own.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class MatchKey:
     """A dot stands before the keys of `process`."""
     kind: ValueKind
     doc: str
-    """For editors: what it looks at."""
+    """The fact that it looks at, for editors."""
     get: Callable[..., Texts | None]
     """Takes the scope, and the name if its kind is a map. Returns the texts that it looks at; None: not known."""
     source: FactSource
@@ -180,7 +180,7 @@ MATCH_KEYS: tuple[MatchKey, ...] = (
              telling=9),
     MatchKey("provider", GLOB, "The provider.", lambda s: _one(s.provider), "head", 1, _unread, telling=2,
              examples=("openai", "anthropic")),
-    MatchKey("operation", one_or_more(operation_pattern, examples=list(OPERATIONS)), "What is asked for.",
+    MatchKey("operation", one_or_more(operation_pattern, examples=list(OPERATIONS)), "The operation that is asked for.",
              lambda s: _one(s.operation), "head", 1, _unread, telling=1, examples=("chat",)),
     _of_body("model", GLOB, "The requested model.", lambda s: _one(s.model), telling=14, examples=("gpt-4*",)),
     _of_body("stream", Flag(), "The request asks for a stream.", _stream),

@@ -1,11 +1,11 @@
 """Globs and regular expressions, compiled once to one shape: text -> captures, or None if it does not match.
 
-`*` and `?` stand for any characters; in paths and routes they stop at `/`, where `**` does not, `dir/**` is also `dir`
-and `/**/` may be a single `/`. Everything else in a glob is literal. `re:` is searched for, in at most `REGEX_LIMIT`
-characters.
+`*` and `?` stand for any characters. In paths and routes they stop at `/`, but `**` does not; `dir/**` also matches
+`dir`, and `/**/` a single `/`. All else in a glob is literal. A regular expression (`re:`) is searched for in at most
+`REGEX_LIMIT` characters.
 
-Every pattern is matched in time that is linear in the text: a glob over text (`*error*` over a long prompt) is taken
-apart into literal chunks that are found one after the other, and all others are `linear_regex`'s.
+Every pattern is matched in time that is linear in the text. A glob over text (`*error*` over a long prompt) is split
+into literal chunks, which are found one after the other. All other patterns are `linear_regex`'s.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ class Pattern:
     """As written in the file."""
     find: Callable[[str], Captures | None]
     literal: str | None = None
-    """Set where matching means being equal to this."""
+    """Set if only this text matches."""
     groups: frozenset[str] = frozenset()
     """Template variables that a match gives."""
     prefix: str = ""
-    """The start of every text that matches, as far as that is known ..."""
+    """The start of every text that matches, as far as it is known."""
     suffix: str = ""
-    """... and ends with."""
+    """The end of every text that matches."""
     size: int = 0
     """Of a regular expression: its instructions, see `linear_regex.MAX_SIZE`."""
 
@@ -57,7 +57,7 @@ def text_pattern(text: str) -> Pattern:
 
 
 def host_pattern(text: str) -> Pattern:
-    """Host names: case does not count, `*` crosses dots. Raises `Wrong` where it is more than a host."""
+    """Host names: case does not count, `*` crosses dots. Raises `Wrong` if it is more than a host."""
     if text.startswith("re:"):
         return _regex(text, ignore_case=True)
     if text.startswith("[") and text.endswith("]"):

@@ -1,8 +1,8 @@
-"""YAML text -> checked plain values, by the table in `schema.py`.
+"""YAML nodes -> checked plain values, by the table in `language.py`.
 
-It walks over PyYAML's nodes rather than over loaded values: a node knows its line, and a scalar its text, so `name: No`
-is the text "No" where text is meant. All problems of a file are found in one go; what has one is left out of the
-result.
+It reads PyYAML's nodes rather than loaded values: a node knows its line, and a scalar its text, so `name: No` is the
+text "No" for a key that takes text. All problems of a file are found in one go. Values with a problem are left out of
+the result.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MERGE, NULL = STANDARD + "merge", STANDARD + "null"
 MAX_DEPTH = 50
 """Lists and maps within each other."""
 MAX_NODES = 200_000
-"""Aliases may say the same thing again and again; this is where it stops."""
+"""Values of a file, its aliases written out."""
 
 MOST_EXPRESSIONS = 15_000
 """Instructions of all regular expressions of a file together, as a call may have to be searched for each of them:
@@ -68,13 +68,13 @@ class RulesReader:
     problems: list[RulesProblem] = field(default_factory=list)
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
     templates: dict[int, tuple[str, Template]] = field(default_factory=dict)
-    """By identity: where each template stands."""
+    """Identity of a template -> its key path, and the template."""
     nodes: int = 0
     expressions: int = 0
     """Instructions of all regular expressions so far."""
 
     def problem(self, path: str, wrong: Wrong, value: str | None = None, node: Node | None = None) -> None:
-        """Notes a problem at `node`, or at the place where `path` was read. Raises ReadingEnds after the last."""
+        """Add a problem at `node`, or at the place of `path`. Raises ReadingEnds after the last."""
         line, column = _place(node) if node is not None else self.places.get(path, (1, 1))
         value = value if value is None or len(value) <= LONGEST_VALUE else shown(value, LONGEST_VALUE)
         path = path if len(path) <= LONGEST_VALUE else shown(path, LONGEST_VALUE)
@@ -90,7 +90,7 @@ class RulesReader:
             raise ReadingEnds
 
     def read(self, kind: ValueKind, node: Node, path: str = "", depth: int = 0) -> Any:
-        """The value of `node`, `INVALID` where it is not what `kind` wants. Raises ReadingEnds."""
+        """Return the value of `node`, or `INVALID` if it is not of this kind. Raises ReadingEnds."""
         self.places[path] = _place(node)
         self._count(node, path)
         if depth > MAX_DEPTH:  # aliases may nest what is not nested as written
@@ -285,7 +285,7 @@ def _unknown(name: str, kind: KeyMap) -> Wrong:
     options = [known.name for known in kind.fields]
     guess = closest(name, options)
     if guess is None or guess.casefold() != name.casefold():
-        # `name:` beside `session:` where it belongs inside it.
+        # `name:` stands beside `session:` instead of in it.
         inside = [f"{outer.name}.{name}" for outer in kind.fields if _has(outer, name)]
         guess = inside[0] if inside else guess
     return Wrong(f"unknown key {quoted(name)}", "one of " + ", ".join(options), guess)

@@ -57,7 +57,7 @@ class RulesError(Exception):
 
 
 class Wrong(ValueError):
-    """A value that a parser refuses; where it stands is known to whoever called the parser."""
+    """A value that a parser refuses. The caller of the parser knows its place."""
 
     def __init__(self, what: str, expected: str | None = None, guess: str | None = None) -> None:
         super().__init__(what)

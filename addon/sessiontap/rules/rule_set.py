@@ -37,7 +37,7 @@ class Rule:
     names_clients: bool = False
 
     early_slots: frozenset[str] = field(init=False, repr=False, compare=False)
-    """If all of these are filled, the rule has nothing to say any more; slots that add up are never filled."""
+    """If all of these are filled, the rule sets nothing more. Slots that add up are never filled."""
     late_slots: frozenset[str] = field(init=False, repr=False, compare=False)
 
     capture: str | None = field(init=False, repr=False, compare=False)
@@ -60,7 +60,7 @@ class Rule:
 
     @property
     def protects(self) -> bool:
-        """It keeps calls, or what they say, out of the log."""
+        """It keeps calls, or their content, out of the log."""
         return self.ignore or self.capture in ("metadata", "none")
 
     def may(self, scope: Scope, match: bool) -> bool | None:
@@ -75,7 +75,7 @@ class Rule:
         return all_of(answers) if match else any_of(answers)
 
     def unknown(self, scope: Scope) -> tuple[str, ...]:
-        """The keys of its `match` whose facts are not known."""
+        """Return the keys of its `match` whose facts are not known."""
         try:
             return tuple(dict.fromkeys(leaf.key for leaf in every_leaf(self.conditions) if _is_open(leaf, scope)))
         except Exception as error:
@@ -103,13 +103,13 @@ class Gateway:
     key: Template | None
 
     def key_from(self, proxy_env: Mapping[str, str]) -> str | None:
-        """Its key, filled in from the proxy's environment; None if there is none."""
+        """Return its key, filled in from the proxy's environment, or None."""
         return self.key.render(TemplateContext(Scope(Facts(None)), proxy_env)) if self.key is not None else None
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """An item of `prices:`, US dollars per million tokens. Readers alone look at it."""
+    """An item of `prices:`, US dollars per million tokens. Only readers of the log use it."""
 
     model: Pattern
     input: Decimal
@@ -153,12 +153,17 @@ class Rules:
     index: RuleIndex = field(default=RuleIndex(), repr=False)
 
     @property
+    def counted(self) -> str:
+        """The number of rules in words: `1 rule`."""
+        return f"{len(self.rules)} rule{'' if len(self.rules) == 1 else 's'}"
+
+    @property
     def secret_headers(self) -> tuple[str, ...]:
         """Lower-case names of the headers that are secret in the log: the file's, and those of the proxy's own keys."""
         return (*self.redact_headers, *(name.lower() for name in OWN_KEYS))
 
     def keys(self, proxy_env: Mapping[str, str]) -> tuple[str, ...]:
-        """The proxy's own keys: what its environment holds under those names, and the gateways' keys."""
+        """Return the proxy's own keys: the values of those variables in its environment, and the gateways' keys."""
         values = [proxy_env.get(name) for name in sorted(self.proxy_env_names)]
         values += [gateway.key_from(proxy_env) for gateway in self.gateways.values()]
         bare = (value.strip().removeprefix("Bearer ").strip() for value in values if value)
@@ -170,7 +175,7 @@ class Rules:
         return any(pattern.find(host) is not None for pattern in self.host_patterns)
 
     def host_entry(self, host: str, port: int | None = None) -> HostEntry | None:
-        """The first item of `hosts:` that stands for this host; items with a port only match where `port` is theirs."""
+        """Return the first item of `hosts:` for this host, or None. An item with a port is for that port alone."""
         host = host.lower().rstrip(".")
         for entry in self.hosts:
             if entry.pattern.find(host) is not None and entry.port in (None, port):
@@ -178,13 +183,13 @@ class Rules:
         return None
 
     def price(self, model: str) -> Price | None:
-        """The item of `prices:` for this model: its own name, else the first glob that stands for it."""
+        """Return the item of `prices:` for this model: that of its own name, else the first glob that matches it."""
         fitting = [one for one in self.prices if one.model.find(model) is not None]
         return next((one for one in fitting if one.model.literal is not None), fitting[0] if fitting else None)
 
     @cached_property
     def _protecting(self) -> int:
-        """A mask of the rules that decide on protection: those that protect, and what keeps them from being reached."""
+        """A mask of the rules that decide on protection: those that protect, and those that may end the reading first."""
         rules = enumerate(self.rules) if any(rule.protects for rule in self.rules) else ()
         return sum(1 << at for at, rule in rules if rule.ignore or rule.final or rule.capture is not None)
 
@@ -196,12 +201,12 @@ class Rules:
 
     @cached_property
     def strictest(self) -> CaptureEffect:
-        """The most that any rule does to protect a call: what is done to one about which the rules cannot be asked."""
+        """The strictest effect of any rule. It protects the calls about which nothing could be decided."""
         effects = [effect for rule in self.rules if (effect := _effect(rule)) is not None]
         return max(effects, key=STRICTNESS.index, default="full")
 
     def protection(self, scope: Scope) -> Protection | None:
-        """The strictest that the rules may do to a call, whatever its unknown facts are; None if none protects."""
+        """Return the strictest effect that the rules may have on a call, whatever its unknown facts are, or None."""
         if not self._protecting:
             return None
         found: Protection | None = None
@@ -223,7 +228,7 @@ class Rules:
         return found
 
     def candidates(self, scope: Scope) -> Sequence[Rule]:
-        """The rules that may match, in order."""
+        """Return the rules that may match, in order."""
         return self._picked(self.index.candidates(scope))
 
     def _picked(self, mask: int) -> Sequence[Rule]:
@@ -238,9 +243,9 @@ class Rules:
         return found
 
     def connection(self, facts: Facts) -> ConnectionView:
-        """The answers certain before any request: facts of a request that are not there yet count as undecided.
+        """Return the answers that are certain before any request. Facts of a request count as undecided.
 
-        A rule that ignores calls counts as matching if it may by facts that are unknown and stay so.
+        A rule that ignores calls counts as matching if it may match by facts that stay unknown.
         """
         scope = Scope(facts)
         may_reroute = may_end = False
@@ -258,8 +263,8 @@ class Rules:
                 return ConnectionView(True, False, Protection("ignore", rule.label, unknown) if unknown else None)
             if cannot is False and (rule.final or rule.ignore):
                 break
-            # A rule that the request may make end the reading leaves open what follows, but for one that ignores the
-            # call as well. One that only unknown facts may make end it is taken not to: that protects.
+            # If the request decides whether this rule ends the reading, the rules behind it are open, unless this one
+            # ignores the call, too. If only unknown facts decide, it is taken not to end it: that protects.
             may_end = may_end or (rule.final and not cannot)
             if rule.final and cannot:
                 behind = tuple(dict.fromkeys((*behind, *rule.unknown(scope))))

@@ -1,10 +1,10 @@
-"""The facts of one call: `Facts`, as far as they are known, and `Scope`, in the shape in which rules ask for them.
+"""The facts of one call: `Facts`, as far as they are known, and `Scope`, in the form in which rules ask for them.
 
 Every fact that a `match` key looks at is a tuple of texts (a process has several names, a request offers several
-tools), None if there is none. `match_keys.py` has the table from keys to facts.
+tools), or None. `match_keys.py` has the table from keys to facts.
 
-A fact that is not there is one of three: absent (the request has no such header), unknown (nobody can say which process
-it is), or yet to come with the request. `FactSource` says of each fact which of them it can be.
+A fact can be missing for three reasons: it is absent (the request has no such header), unknown (the process was not
+found), or yet to come with the request. Its `FactSource` tells which of them are possible.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from sessiontap.llm.call import Asked, Call
 
 Texts = tuple[str, ...]
 FactSource = Literal["connection", "process", "head", "top", "body"]
-"""The source of a fact: the connection itself, a look at its process, the request's head, or its body as well, of which
-`top` is a part that holds the fact whole."""
+"""The source of a fact: the connection, its process, the request's head, or its body. `top`: the part of a body that
+holds the fact as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Facts:
     host: str | None
     caller: Caller | None = None
     is_remote: bool = False
-    """The client is on another machine: it has no process that a rule could mean. Else a caller of None is unknown."""
+    """The client is on another machine, so no rule can mean its process. Else a caller of None is unknown."""
     client_ip: str | None = None
     proxy_user: str | None = None
     provider: str | None = None
@@ -40,11 +40,11 @@ class Facts:
     """As the app sent it; its body None if it streams through."""
     call: Call | None = None
     time: int | None = None
-    """When the call came, Unix nanoseconds: what `${date}` says. None is now."""
+    """The time of the call, Unix nanoseconds, for `${date}`. None is now."""
     client_is_local: bool = False
     """The client is certainly on this machine (`trust.is_local`)."""
     exposed: str | None = "it is not known how the call travels"
-    """Why a key of the proxy's may not travel to `host` (`trust.why_exposed`); None: it may."""
+    """The reason why a key of the proxy's may not travel to `host` (`trust.why_exposed`); None: it may."""
 
 
 class Scope:
@@ -56,13 +56,13 @@ class Scope:
 
     @cached_property
     def process_unknown(self) -> bool:
-        """There is a process on this machine, and nobody can say which."""
+        """There is a process on this machine, and it was not found."""
         return self.facts.caller is None and not self.facts.is_remote
 
     @cached_property
     def body_unknown(self) -> bool:
-        """The request has a body, or may have, and not all of it could be read: it streams past, is damaged, or too
-        large, or is no JSON."""
+        """The request has a body, or may have, and not all of it could be read: it streams, is damaged, too large, or
+        no JSON."""
         request, call = self.facts.request, self.facts.call
         if not self.request_known:
             return False
@@ -131,7 +131,7 @@ class Scope:
 
     @cached_property
     def route_segments(self) -> dict[str, str]:
-        """The text in the path at which the endpoint's own pattern has `{name}`."""
+        """The segments of the path for which the endpoint's own pattern has `{name}`."""
         request, call = self.facts.request, self.facts.call
         if request is None or call is None or "{" not in call.endpoint.route:
             return {}

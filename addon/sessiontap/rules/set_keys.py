@@ -206,7 +206,7 @@ class SetKey:
     name: str
     kind: ValueKind
     doc: str
-    """For editors: what it sets."""
+    """The field that it sets, for editors."""
     content: Callable[[Any], Content]
     """Takes the checked value. Returns what gives its value for a call."""
     late: bool = False
@@ -274,7 +274,7 @@ SET_KEYS: tuple[SetKey, ...] = (
            Constant, late=True, each="item", is_more=False),
     SetKey("send", SEND, "Dialects to write; none: record only; auto: what the destination is known to read.",
            lambda given: Constant(send_of(given)), is_more=False),
-    SetKey("existing", Choice(("keep", "replace")), "What becomes of a session header that the app sent itself.",
+    SetKey("existing", Choice(("keep", "replace")), "Keep or replace a session header that the app sent itself.",
            Constant, is_more=False),
     SetKey("gateway", WORD, f"Reroute the call: {', '.join(GATEWAY_KINDS)}, or one named under gateways.", Constant,
            is_more=False, examples=GATEWAY_KINDS),

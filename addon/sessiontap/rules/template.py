@@ -215,7 +215,7 @@ def parse_template(text: str) -> Template:
 
 
 def check_name(value: Placeholder, captured: frozenset[str]) -> None:
-    """Raises `Wrong` where `value` names no variable and nothing in `captured` (what the rule's match gives)."""
+    """Raises `Wrong` if `value` is neither a variable nor one of `captured`, the captures of the rule's match."""
     if value.options or value.name in captured or value.variable is not None:
         return
     known = [*VARIABLES, *(f"{family}." for family in FAMILIES), "pick(a,b)", *sorted(captured)]
