@@ -105,7 +105,7 @@ BAD = {
         "rules:\n  - headers: {set: {Content-Length: 3}}\n",
         [
             "2:21: rules[0].headers.set.Content-Length: 'Content-Length' belongs to the connection, and calls break "
-            "where it is changed"
+            "if it is changed"
         ],
     ),
     "property's name": (

@@ -189,7 +189,7 @@ class Rules:
 
     @cached_property
     def _protecting(self) -> int:
-        """A mask of the rules that decide on protection: those that protect, and those that may end the reading first."""
+        """A mask of the rules that decide on protection: those that protect, and those that may keep one from it."""
         rules = enumerate(self.rules) if any(rule.protects for rule in self.rules) else ()
         return sum(1 << at for at, rule in rules if rule.ignore or rule.final or rule.capture is not None)
 
