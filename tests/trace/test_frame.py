@@ -2,7 +2,9 @@
 
 import io
 import os
+import zlib
 from itertools import pairwise
+from types import SimpleNamespace
 
 import msgpack
 import pytest
@@ -72,6 +74,44 @@ HUGE = MARK + b"\xff\xff\xff\xff" + b"\0\0\0\0"
 )
 def test_damage_is_reported_with_its_place(data, expected):
     assert damage(data) == expected
+
+
+class Counted(io.BytesIO):
+    """A file that counts the bytes that are read."""
+
+    counted = 0
+
+    def read(self, size=-1):
+        data = super().read(size)
+        self.counted += len(data)
+        return data
+
+
+def stated(length: int) -> bytes:
+    """A frame of no record that says it is of `length`."""
+    return MARK + length.to_bytes(4, "big") + b"\0\0\0\0"
+
+
+@pytest.mark.parametrize("between", [b"", frame.encode({"type": "note"})], ids=["side by side", "between records"])
+def test_records_that_state_more_than_they_have_are_passed_in_linear_time(between, monkeypatch):
+    """A million bytes of frames, each of which says that the next 200,000 are its record."""
+    monkeypatch.setattr(frame, "_PATIENCE", 1 << 20)
+    compared = []
+
+    def crc32(data):
+        compared.append(len(data))
+        return zlib.crc32(data)
+
+    monkeypatch.setattr(frame, "zlib", SimpleNamespace(crc32=crc32))
+    data = (stated(200_000) + between) * (1_000_000 // len(stated(0) + between)) + A
+    file = Counted(data)
+
+    found = [one.offset for one in frame.scan(file) if isinstance(one, Frame)]
+
+    assert found[-1] == len(data) - len(A)
+    assert len(found) == data.count(A) + (data.count(between) if between else 0)
+    assert sum(compared) < 3_000_000
+    assert file.counted < 10 * len(data)
 
 
 def test_a_mark_across_two_blocks_is_found():

@@ -7,6 +7,9 @@ and finds the next record behind damage by looking for the next frame.
 No map that `encode` makes holds the seven bytes that every frame begins with (`MARK`), except by a 2^-56 accident: they
 are no valid UTF-8, so only binary values could, and `body.py` keeps them out of those. So a frame that is found by
 search is one that a writer meant, even where a damaged record had a whole trace segment in its body.
+
+A scan takes time linear in the bytes, whatever they are: once `_PATIENCE` bytes were read for records whose CRC was
+wrong, a record is compared with its CRC only if no other mark stands within it, so no byte counts for two records.
 """
 
 from __future__ import annotations
@@ -28,6 +31,8 @@ FRAME_SIZE = len(MARK) + _NUMBERS.size
 MAX_RECORD = 1 << 29
 """A frame that states more than this is damaged."""
 _BLOCK = 1 << 18
+_PATIENCE = 1 << 28
+"""Bytes of records with a wrong CRC: more than any damage leaves that was not made on purpose."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -133,34 +138,56 @@ class _Blocks:
     """Reads of a file by offset, served from one block as far as it reaches."""
 
     def __init__(self, file: Readable, block: int = _BLOCK) -> None:
-        self._file = file
+        self.file = file
         self._size = block
         self._start = 0
         self._block = b""
+        self.patience = _PATIENCE
+        """Bytes that may still be read for records with a wrong CRC."""
 
     def read(self, offset: int, size: int) -> bytes:
         """Up to `size` bytes: fewer only at the file's end."""
         at = offset - self._start
         if at < 0 or at + size > len(self._block):
-            self._file.seek(offset)
+            self.file.seek(offset)
             self._start, at = offset, 0
-            self._block = self._file.read(max(size, self._size)) or b""
+            self._block = self.file.read(max(size, self._size)) or b""
         return self._block[at : at + size]
 
+    def find_mark(self, offset: int, end: int | None = None) -> int | None:
+        """The offset of the next MARK that begins and ends between `offset` and `end`; None if there is none."""
+        while end is None or offset + len(MARK) <= end:
+            if not self._start <= offset <= self.read_to - len(MARK):
+                self.read(offset, self._size)
+                if len(self._block) < len(MARK):
+                    return None
+            at = self._block.find(MARK, offset - self._start)
+            if at >= 0:
+                found = self._start + at
+                return found if end is None or found + len(MARK) <= end else None
+            offset = self.read_to - len(MARK) + 1
+        return None
+
+    @property
+    def read_to(self) -> int:
+        """Behind the last byte of the block."""
+        return self._start + len(self._block)
+
     def end(self) -> int:
-        return self._file.seek(0, 2)
+        return self.file.seek(0, 2)
 
     def forget(self) -> None:
-        """Read afresh next time: a writer may have taken a torn record back meanwhile."""
+        """Read afresh next time."""
         self._block = b""
 
 
 def _frame_at(blocks: _Blocks, offset: int) -> Frame | Damage | None:
-    """What stands at `offset`; None is the file's end. What looks damaged is looked at twice."""
+    """The record or the damage at `offset`; None at the file's end. What looks damaged is looked at twice."""
     found = _look(blocks, offset)
-    if isinstance(found, Damage):
-        blocks.forget()
-        found = _look(blocks, offset)
+    if isinstance(found, Damage) and blocks.patience > 0:
+        found = _look(_Blocks(blocks.file, block=FRAME_SIZE), offset)  # a writer may have taken a torn record back
+        if not isinstance(found, Damage):
+            blocks.forget()
     return found
 
 
@@ -175,32 +202,29 @@ def _look(blocks: _Blocks, offset: int) -> Frame | Damage | None:
     length, crc = _NUMBERS.unpack_from(frame, len(MARK))
     if length > MAX_RECORD:
         return Damage(offset, 0, "bad")
-    if length > _BLOCK and offset + FRAME_SIZE + length > blocks.end():
+    start = offset + FRAME_SIZE
+    if length > _BLOCK and start + length > blocks.end():
         return Damage(offset, 0, "torn")
-    payload = blocks.read(offset + FRAME_SIZE, length)
+    if blocks.patience <= 0 and blocks.find_mark(start, start + length) is not None:
+        return Damage(offset, 0, "bad")
+    payload = blocks.read(start, length)
     if len(payload) < length:
         return Damage(offset, 0, "torn")
     if zlib.crc32(payload) != crc:
+        blocks.patience -= length
         return Damage(offset, 0, "bad")
     return Frame(offset, FRAME_SIZE + length, payload)
 
 
 def _resynchronise(blocks: _Blocks, offset: int) -> tuple[int, Frame | None]:
     """The next intact frame behind `offset`, or the file's end."""
-    offset += 1
-    while True:
-        block = blocks.read(offset, _BLOCK)
-        at = block.find(MARK)
-        if at >= 0:
-            offset += at
-            found = _look(blocks, offset)
-            if isinstance(found, Frame):
-                return offset, found
-            offset += 1
-        elif len(block) < _BLOCK:
-            return offset + len(block), None
-        else:
-            offset += _BLOCK - len(MARK) + 1
+    at = blocks.find_mark(offset + 1)
+    while at is not None:
+        found = _look(blocks, at)
+        if isinstance(found, Frame):
+            return at, found
+        at = blocks.find_mark(at + 1)
+    return blocks.read_to, None
 
 
 def _in_the_middle(damage: Damage) -> Literal["bad", "foreign"]:
