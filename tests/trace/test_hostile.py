@@ -22,7 +22,8 @@ from tests.trace.conftest import CALLER, call_map
 from tests.trace.everything import framed, read_all, run, run_all, segment
 
 from sessiontap import trace
-from sessiontap.trace import body, frame, shape
+from sessiontap.trace import body, frame, seekable, shape
+from sessiontap.trace.closing import close_segment
 from sessiontap.trace.maintenance import prune, verify
 
 FORMAT = {"type": "segment", "format": "sessiontap-trace", "version": 2}
@@ -255,13 +256,71 @@ def test_a_closed_segment_that_would_fill_the_memory_is_refused(tmp_path: Path) 
     packed = zstandard.ZstdCompressor(level=3).compress(bytes(256 << 20))
     folder = tmp_path / "trace"
     folder.mkdir()
-    from sessiontap.trace import seekable
-
     table = seekable.table([(len(packed), 256 << 20)] * 8)
     (folder / "20260101T000000.000000Z-1-aaaaaa.mpk.zst").write_bytes(packed * 8 + table)
 
     assert read_all(folder) == set()
     assert verify(folder).problems
+
+
+ZEROS = zstandard.ZstdCompressor(level=3, write_checksum=True).compress(bytes(seekable.BLOCK))
+SAYS_A_BLOCK = seekable.FRAME_MAGIC.to_bytes(4, "little") + b"\x60" + (seekable.BLOCK - 256).to_bytes(2, "little")
+REPEATED = ((seekable.BLOCK << 3) | 2).to_bytes(3, "little") + b"\0"
+"""A part of a frame: four bytes that stand for a block."""
+DENSE = {
+    "a block in 24 bytes, a thousand times": ZEROS * 1000 + seekable.table([(len(ZEROS), seekable.BLOCK)] * 1000),
+    "without a table": ZEROS * 1000,
+    "with broken checksums": (ZEROS[:-1] + b"X") * 1000,
+    "a table of frames without a byte": seekable.table([(0, seekable.BLOCK)] * 10_000),
+    "a frame that holds more than it says": SAYS_A_BLOCK + REPEATED * 30_000,
+    "beginnings of frames alone": SAYS_A_BLOCK * 10_000,
+}
+
+
+@pytest.mark.parametrize("data", DENSE.values(), ids=DENSE)
+def test_a_closed_segment_is_read_as_far_as_its_size_allows(
+    tmp_path: Path, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    real = seekable._decompressed
+
+    def decompressed(packed: bytes, length: int) -> bytes | None:
+        plain = real(packed, length)
+        made.append(len(plain or b""))
+        return plain
+
+    monkeypatch.setattr(seekable, "_decompressed", decompressed)
+    sound = segment(tmp_path / "sound", HEADER, CALLER, *GOOD)
+    (path,) = sound.iterdir()
+    assert close_segment(path)
+    (closed,) = sound.glob("*.zst")
+    folder = tmp_path / "trace"
+    folder.mkdir()
+    (folder / "20260101T000000.000001Z-1-bbbbbb.mpk.zst").write_bytes(data)
+    (folder / closed.name).write_bytes(closed.read_bytes())
+
+    calls = list(trace.open(folder).calls())
+
+    assert [one.id for one in calls] == [one["id"] for one in reversed(GOOD)], "the other segment is read"
+    assert verify(folder).problems
+    assert sum(made) <= 5 * (seekable.most_plain(len(data)) + closed.stat().st_size * 10), "read twice, by each of two"
+
+
+@pytest.mark.parametrize("how", ["closing", "pruning"])
+def test_a_segment_that_would_be_denser_than_is_read_stays_plain(tmp_path: Path, how: str) -> None:
+    note = {"type": "note", "time": 1, "kind": "k", "text": "a" * 1_000_000}
+    other = {**call_map(3), "session": {"id": "other"}, "route": os.urandom(20_000).hex()}
+    folder = segment(tmp_path / "trace", HEADER, note, note, note, GOOD[0], *[other] * (how == "pruning"))
+    (path,) = folder.iterdir()
+
+    if how == "pruning":
+        assert close_segment(path), "it is not so dense yet"
+        assert prune(folder, session="other").calls == 1
+    assert not close_segment(path)
+
+    assert [one.name for one in folder.iterdir() if "mpk" in one.name] == [path.name]
+    assert verify(folder).problems == ()
+    assert "good" in {one.session_id for one in trace.open(folder).calls()}
 
 
 def test_bodies_that_lean_on_one_another_for_ever_are_refused(tmp_path: Path) -> None:

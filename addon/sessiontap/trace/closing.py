@@ -20,7 +20,7 @@ from typing import BinaryIO
 from sessiontap.trace import seekable
 from sessiontap.trace.files import CLOSED_SUFFIX, SUFFIX, closed_name, draft_name, is_left, segments
 from sessiontap.trace.folder import exclusive_lock
-from sessiontap.trace.seekable import BLOCK, SeekableFile
+from sessiontap.trace.seekable import BLOCK, SeekableFile, most_plain
 
 try:
     import fcntl
@@ -38,7 +38,8 @@ class _StoppedError(Exception):
 def close_segment(path: Path, *, ours: bool = False, stop: Callable[[], bool] = lambda: False) -> bool:
     """Compress the segment `path`; its closed file takes its place. Raises OSError, and the plain file is as it was.
 
-    False: a writer may have it, another process closes it, it is empty or gone, or `stop` said so between two blocks.
+    False: a writer may have it, another process closes it, it is empty or gone, it would be denser than readers accept,
+    or `stop` said so between two blocks.
     `ours`: this process wrote it and has left it, so nobody needs to be asked.
     """
     try:
@@ -55,6 +56,8 @@ def close_segment(path: Path, *, ours: bool = False, stop: Callable[[], bool] = 
         with draft:
             try:
                 size = compress(plain, draft, stop)
+                if size > most_plain(draft.tell()):
+                    return False
                 with exclusive_lock(path.parent):
                     if not _is_still(path, status) or path.stat().st_size != size:
                         return False

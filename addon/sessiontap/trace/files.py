@@ -47,6 +47,7 @@ class PlainFile:
         return is_live(self._file)
 
     has_sound_table = True
+    is_cut = False
     is_closed = False
 
     def is_damaged(self, offset: int, size: int) -> bool:

@@ -99,7 +99,7 @@ def scan(file: Readable, start: int = 0) -> Iterator[Frame | Damage]:
     Damage at the very end comes last, so that a reader of a growing file can take up again where the last Frame ended.
     `file` may be unbuffered; it is read in blocks and never past what a record needs.
     """
-    blocks = _Blocks(file)
+    blocks = Blocks(file)
     offset = start
     while True:
         found = _frame_at(blocks, offset)
@@ -117,7 +117,7 @@ def scan(file: Readable, start: int = 0) -> Iterator[Frame | Damage]:
 
 def read_one(file: Readable, offset: int) -> Frame | None:
     """The record at `offset`, None where it is not intact."""
-    found = _frame_at(_Blocks(file, block=FRAME_SIZE), offset)
+    found = _frame_at(Blocks(file, block=FRAME_SIZE), offset)
     return found if isinstance(found, Frame) else None
 
 
@@ -134,7 +134,7 @@ def hop(file: Readable, start: int = 0) -> Iterator[tuple[int, int]]:
         offset += size
 
 
-class _Blocks:
+class Blocks:
     """Reads of a file by offset, served from one block as far as it reaches."""
 
     def __init__(self, file: Readable, block: int = _BLOCK) -> None:
@@ -154,18 +154,18 @@ class _Blocks:
             self._block = self.file.read(max(size, self._size)) or b""
         return self._block[at : at + size]
 
-    def find_mark(self, offset: int, end: int | None = None) -> int | None:
-        """The offset of the next MARK that begins and ends between `offset` and `end`; None if there is none."""
-        while end is None or offset + len(MARK) <= end:
-            if not self._start <= offset <= self.read_to - len(MARK):
+    def find(self, wanted: bytes, offset: int, end: int | None = None) -> int | None:
+        """The offset of the next `wanted` that begins and ends between `offset` and `end`; None if there is none."""
+        while end is None or offset + len(wanted) <= end:
+            if not self._start <= offset <= self.read_to - len(wanted):
                 self.read(offset, self._size)
-                if len(self._block) < len(MARK):
+                if len(self._block) < len(wanted):
                     return None
-            at = self._block.find(MARK, offset - self._start)
+            at = self._block.find(wanted, offset - self._start)
             if at >= 0:
                 found = self._start + at
-                return found if end is None or found + len(MARK) <= end else None
-            offset = self.read_to - len(MARK) + 1
+                return found if end is None or found + len(wanted) <= end else None
+            offset = self.read_to - len(wanted) + 1
         return None
 
     @property
@@ -181,17 +181,17 @@ class _Blocks:
         self._block = b""
 
 
-def _frame_at(blocks: _Blocks, offset: int) -> Frame | Damage | None:
+def _frame_at(blocks: Blocks, offset: int) -> Frame | Damage | None:
     """The record or the damage at `offset`; None at the file's end. What looks damaged is looked at twice."""
     found = _look(blocks, offset)
     if isinstance(found, Damage) and blocks.patience > 0:
-        found = _look(_Blocks(blocks.file, block=FRAME_SIZE), offset)  # a writer may have taken a torn record back
+        found = _look(Blocks(blocks.file, block=FRAME_SIZE), offset)  # a writer may have taken a torn record back
         if not isinstance(found, Damage):
             blocks.forget()
     return found
 
 
-def _look(blocks: _Blocks, offset: int) -> Frame | Damage | None:
+def _look(blocks: Blocks, offset: int) -> Frame | Damage | None:
     frame = blocks.read(offset, FRAME_SIZE)
     if not frame:
         return None
@@ -205,7 +205,7 @@ def _look(blocks: _Blocks, offset: int) -> Frame | Damage | None:
     start = offset + FRAME_SIZE
     if length > _BLOCK and start + length > blocks.end():
         return Damage(offset, 0, "torn")
-    if blocks.patience <= 0 and blocks.find_mark(start, start + length) is not None:
+    if blocks.patience <= 0 and blocks.find(MARK, start, start + length) is not None:
         return Damage(offset, 0, "bad")
     payload = blocks.read(start, length)
     if len(payload) < length:
@@ -216,14 +216,14 @@ def _look(blocks: _Blocks, offset: int) -> Frame | Damage | None:
     return Frame(offset, FRAME_SIZE + length, payload)
 
 
-def _resynchronise(blocks: _Blocks, offset: int) -> tuple[int, Frame | None]:
+def _resynchronise(blocks: Blocks, offset: int) -> tuple[int, Frame | None]:
     """The next intact frame behind `offset`, or the file's end."""
-    at = blocks.find_mark(offset + 1)
+    at = blocks.find(MARK, offset + 1)
     while at is not None:
         found = _look(blocks, at)
         if isinstance(found, Frame):
             return at, found
-        at = blocks.find_mark(at + 1)
+        at = blocks.find(MARK, at + 1)
     return blocks.read_to, None
 
 

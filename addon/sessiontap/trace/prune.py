@@ -23,6 +23,7 @@ from sessiontap.trace.files import FORMAT, SegmentFile, closed_name, draft_name,
 from sessiontap.trace.folder import TraceError, exclusive_lock
 from sessiontap.trace.pack import Packer
 from sessiontap.trace.reader import Trace, open
+from sessiontap.trace.seekable import most_plain
 from sessiontap.trace.segment import SegmentInfo
 from sessiontap.trace.views import is_warm_up
 from sessiontap.trace.walk import Found, walk
@@ -172,21 +173,28 @@ def _without(path: Path, session: str, dry_run: bool) -> int:
     packed.unlink(missing_ok=True)
     try:
         with open_segment(path) as file:
-            is_closed = file.is_closed
+            old = closed_name(path) if file.is_closed else path
             _rewrite(path, file, draft, session)
-        place, new = (closed_name(path), packed) if is_closed else (path, draft)
-        if is_closed:
-            with draft.open("rb") as plain, os.fdopen(_made(packed), "wb") as out:
-                closing.compress(plain, out)
-        gained = place.stat().st_size - new.stat().st_size
+        place, new = path, draft
+        if old != path and _packed(draft, packed):
+            place, new = old, packed
+        gained = old.stat().st_size - new.stat().st_size
         if not dry_run:
             os.replace(new, place)
+            if old != place:
+                old.unlink()
         return gained
     except FileNotFoundError:
         return 0
     finally:
         draft.unlink(missing_ok=True)
         packed.unlink(missing_ok=True)
+
+
+def _packed(draft: Path, packed: Path) -> bool:
+    """Compress `draft` into `packed`. False: it would be denser than readers accept, and is to stay plain."""
+    with draft.open("rb") as plain, os.fdopen(_made(packed), "wb") as out:
+        return closing.compress(plain, out) <= most_plain(out.tell())
 
 
 def _made(path: Path) -> int:

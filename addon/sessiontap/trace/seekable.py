@@ -6,7 +6,10 @@ each frame its compressed and its plain size, then the number of frames, a byte 
 32 bits little-endian but the flags.
 
 Every frame has a checksum of its content. One that does not fit reads as zeros, which are no record, so that what
-stands in the others is found. Where the table is damaged the frames are found by walking through the file.
+stands in the others is found. If the table is damaged, the frames are found by their headers, one after the other.
+
+A file of any content is read in time and memory that its size bounds: no frame gives more than a block, no file more
+than `most_plain` bytes, and finding the frames decompresses nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ from typing import BinaryIO, Self
 
 import zstandard
 
+from sessiontap.trace.frame import MAX_RECORD, Blocks
+
 BLOCK = 64 << 10
 """Plain bytes of a frame."""
 LEVEL = 3
@@ -33,10 +38,16 @@ _CHECKED = 0x80
 """The flag of a table that has checksums as well, as other tools write it; the other flags are reserved."""
 _LONGEST_FRAME = 2 * BLOCK
 """Bytes of a frame: zstd makes one of data that does not compress hardly longer than that is."""
+_MOST_PARTS = 64
+"""zstd blocks of a frame; a writer of ours makes one or two."""
+_DENSEST = 512
+"""Plain bytes for each byte of a file. Records hold ids, times and digests, so that no segment comes near it."""
+_MOST_PLAIN = 2 * MAX_RECORD
+"""Plain bytes of a file: more than a full segment and one record more."""
 _REMEMBERED = 48
 """Plain blocks that are kept for the next look: 3 MB."""
 _TABLES = 16
-_MAGIC = FRAME_MAGIC.to_bytes(4, "little")
+_MAGIC, _TABLE = FRAME_MAGIC.to_bytes(4, "little"), TABLE_MAGIC.to_bytes(4, "little")
 
 Identity = tuple[int, int, int, int]
 """Device, inode, last change and size of a file: closed segments are never written to again."""
@@ -52,6 +63,8 @@ class Table:
     """Plain bytes of all of them."""
     sound: bool
     """It is what the file says; else it was made by walking through the frames."""
+    cut: bool = False
+    """The file holds more than `most_plain`, and what is beyond is left out."""
 
 
 def compress(plain: bytes) -> bytes:
@@ -67,6 +80,11 @@ def table(sizes: list[tuple[int, int]]) -> bytes:
     """The table of frames of these compressed and plain sizes, as it ends a file."""
     entries = b"".join(_ENTRY.pack(*one) for one in sizes)
     return _HEAD.pack(TABLE_MAGIC, len(entries) + _FOOTER.size) + entries + _FOOTER.pack(len(sizes), 0, FOOTER_MAGIC)
+
+
+def most_plain(size: int) -> int:
+    """How many plain bytes are read of a file of `size` bytes, at most."""
+    return min(size * _DENSEST, _MOST_PLAIN)
 
 
 class SeekableFile:
@@ -89,6 +107,11 @@ class SeekableFile:
         """The file's own table could be used."""
         return self._table.sound
 
+    @property
+    def is_cut(self) -> bool:
+        """The file holds more than is read of it."""
+        return self._table.cut
+
     def fileno(self) -> int:
         return self._file.fileno()
 
@@ -103,15 +126,15 @@ class SeekableFile:
         pieces = []
         while self._at < end:
             number, within = divmod(self._at, BLOCK)
-            piece = self._block(number)[within : within + end - self._at]
+            piece = self._block(number)[0][within : within + end - self._at]
             pieces.append(piece)
             self._at += len(piece)
         return b"".join(pieces)
 
     def is_damaged(self, offset: int, size: int) -> bool:
-        """Whether a frame that holds some of these plain bytes is damaged."""
+        """A frame that holds some of these plain bytes is damaged."""
         last = min(offset + max(size, 1), self._table.size) - 1
-        return any(self._plain(number) is None for number in range(offset // BLOCK, last // BLOCK + 1))
+        return not all(self._block(number)[1] for number in range(offset // BLOCK, last // BLOCK + 1))
 
     def close(self) -> None:
         self._file.close()
@@ -122,16 +145,19 @@ class SeekableFile:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _block(self, number: int) -> bytes:
+    def _block(self, number: int) -> tuple[bytes, bool]:
+        """The plain bytes of a frame, zeros if it is damaged; and whether it is sound."""
         key = self._of, number
         found = _blocks.get(key)
         if found is None:
             plain = self._plain(number)
-            found = _blocks.keep(key, bytes(self._length(number)) if plain is None else plain)
+            found = _blocks.keep(key, (bytes(self._length(number)), False) if plain is None else (plain, True))
         return found
 
     def _plain(self, number: int) -> bytes | None:
         offset, size = self._table.frames[number]
+        if size > _LONGEST_FRAME:
+            return None
         self._file.seek(offset)
         return _decompressed(self._file.read(size), self._length(number))
 
@@ -178,7 +204,9 @@ def _stated_table(file: BinaryIO, size: int) -> Table | None:
         frames.append((offset, packed))
         offset += packed
         plain += unpacked
-    if offset != start or (frames and _stated_size(file, *frames[-1]) not in (None, entries[-1][1])):
+    if offset != start or plain > most_plain(size):
+        return None
+    if frames and _stated_size(file, *frames[-1]) not in (None, entries[-1][1]):
         return None
     return Table(tuple(frames), plain, True)
 
@@ -194,10 +222,12 @@ def _stated_size(file: BinaryIO, offset: int, size: int) -> int | None:
 
 
 def _walked_table(file: BinaryIO, size: int) -> Table:
-    """Made by decompressing frame after frame; what of a file cannot be decompressed is a frame that is damaged."""
+    """Made of the frames' own headers; what is no frame is one that is damaged."""
     frames: list[tuple[int, int]] = []
-    last = 0
-    for offset, length, plain in _walk(file, size):
+    last, most = 0, most_plain(size)
+    for offset, length, plain in _walk(Blocks(file), size):
+        if len(frames) * BLOCK + plain > most:
+            return Table(tuple(frames), len(frames) * BLOCK, False, cut=True)
         frames.append((offset, length))
         last = plain
         if plain < BLOCK:  # the last one, or what follows has no place any more
@@ -205,56 +235,68 @@ def _walked_table(file: BinaryIO, size: int) -> Table:
     return Table(tuple(frames), max(len(frames) - 1, 0) * BLOCK + last, False)
 
 
-def _walk(file: BinaryIO, size: int) -> Iterator[tuple[int, int, int]]:
+def _walk(blocks: Blocks, size: int) -> Iterator[tuple[int, int, int]]:
     """Offset, size and plain size of each frame; a damaged one ends where the next sound one begins."""
     offset = 0
     while offset < size:
-        file.seek(offset)
-        data = file.read(_LONGEST_FRAME)
-        if data[:4] == TABLE_MAGIC.to_bytes(4, "little"):
+        if _is_table(blocks, offset, size):
             return
-        found = _first_frame(data)
+        found = _frame(blocks, offset, size)
         if found is not None:
-            length, plain = found
-            yield offset, length, plain
-            offset += length
+            yield offset, *found
+            offset += found[0]
             continue
-        start, offset = offset, _next_frame(file, offset + 1, size)
-        if offset < size or start == 0 or data[:4] == _MAGIC:
+        start, offset = offset, _next_frame(blocks, offset + 1, size)
+        if offset < size or start == 0 or blocks.read(start, 4) == _MAGIC:
             yield start, offset - start, BLOCK
 
 
-def _first_frame(data: bytes) -> tuple[int, int] | None:
-    """Size and plain size of the frame at the beginning of `data`."""
+def _frame(blocks: Blocks, offset: int, size: int) -> tuple[int, int] | None:
+    """Size and plain size of the frame at `offset` by its headers; None if none stands there with another behind it."""
+    header = blocks.read(offset, 18)
     try:
-        if not 0 < zstandard.frame_content_size(data) <= BLOCK:
-            return None
-        decompressor = zstandard.ZstdDecompressor().decompressobj()
-        plain = decompressor.decompress(data)
+        plain = zstandard.frame_content_size(header)
+        end = offset + zstandard.frame_header_size(header)
+        checksum = 4 if zstandard.get_frame_parameters(header).has_checksum else 0
     except zstandard.ZstdError:
         return None
-    if not decompressor.eof:
+    if not 0 < plain <= BLOCK:
         return None
-    return len(data) - len(decompressor.unused_data), len(plain)
+    for _ in range(_MOST_PARTS):
+        part = int.from_bytes(blocks.read(end, 3), "little")
+        is_last, kind, length = part & 1, part >> 1 & 3, part >> 3
+        end += 3 + (1 if kind == 1 else length)  # 1: a byte that repeats
+        if is_last:
+            end += checksum
+            whole = end == size or (end < size and blocks.read(end, 4) in (_MAGIC, _TABLE))
+            return (end - offset, plain) if whole and end - offset <= _LONGEST_FRAME else None
+    return None
 
 
-def _next_frame(file: BinaryIO, offset: int, size: int) -> int:
+def _next_frame(blocks: Blocks, offset: int, size: int) -> int:
     """Where a sound frame begins from `offset` on, or the table; else the file's end."""
-    while offset < size:
-        file.seek(offset)
-        data = file.read(4 * _LONGEST_FRAME)
-        at = min((found for magic in (_MAGIC, TABLE_MAGIC.to_bytes(4, "little")) if (found := data.find(magic)) >= 0),
-                 default=-1)  # fmt: skip
-        if at < 0:
-            offset += max(len(data) - 3, 1)
-            continue
-        offset += at
-        file.seek(offset)
-        begins = file.read(_LONGEST_FRAME)
-        if begins[:4] != _MAGIC or _first_frame(begins) is not None:
-            return offset
-        offset += 1
-    return size
+    while (at := blocks.find(_MAGIC, offset)) is not None:
+        if (table := _next_table(blocks, offset, at, size)) is not None:
+            return table
+        if _frame(blocks, at, size) is not None:
+            return at
+        offset = at + 1
+    table = _next_table(blocks, offset, size, size)
+    return size if table is None else table
+
+
+def _next_table(blocks: Blocks, offset: int, end: int, size: int) -> int | None:
+    while (at := blocks.find(_TABLE, offset, end)) is not None:
+        if _is_table(blocks, at, size):
+            return at
+        offset = at + 1
+    return None
+
+
+def _is_table(blocks: Blocks, offset: int, size: int) -> bool:
+    """A table begins at `offset`: it reaches to the end of the file, or did before that was cut."""
+    head = blocks.read(offset, _HEAD.size)
+    return head[:4] == _TABLE and (len(head) < _HEAD.size or offset + len(head) + _HEAD.unpack(head)[1] >= size)
 
 
 class _Latest[K, V]:
@@ -282,5 +324,5 @@ class _Latest[K, V]:
 
 _own = threading.local()
 """A compressor for each thread."""
-_blocks = _Latest[tuple[Identity, int], bytes](_REMEMBERED)
+_blocks = _Latest[tuple[Identity, int], tuple[bytes, bool]](_REMEMBERED)
 _tables = _Latest[Identity, Table](_TABLES)

@@ -23,6 +23,7 @@ _WORDS = {
 }
 _DAMAGED_FRAME = "a part of the compressed segment does not fit its checksum"
 _DAMAGED_TABLE = "the table of the compressed segment is damaged; its parts were found without it"
+_CUT = "the compressed segment holds more than any segment of its size does; what follows is not read"
 _HEADLESS = f"has lost its header; its records are read as version {VERSION}"
 
 
@@ -72,7 +73,7 @@ def walk(file: SegmentFile, start: int = 0) -> Iterator[Found | Trouble]:
             yield Trouble(0, file.size, why)
             return
         if not file.has_sound_table:
-            yield Trouble(file.size, 0, _DAMAGED_TABLE)
+            yield Trouble(file.size, 0, _CUT if file.is_cut else _DAMAGED_TABLE)
     headless = start == 0 and header is None
     last: Trouble | None = None
     for found in frame.scan(file, start):
