@@ -262,14 +262,17 @@ def _frame(blocks: Blocks, offset: int, size: int) -> tuple[int, int] | None:
         return None
     if not 0 < plain <= BLOCK:
         return None
+    longest = min(offset + _LONGEST_FRAME, size)
     for _ in range(_MOST_PARTS):
+        if end + 3 > longest:
+            return None
         part = int.from_bytes(blocks.read(end, 3), "little")
         is_last, kind, length = part & 1, part >> 1 & 3, part >> 3
         end += 3 + (1 if kind == 1 else length)  # 1: a byte that repeats
         if is_last:
             end += checksum
             whole = end == size or (end < size and blocks.read(end, 4) in (_MAGIC, _TABLE))
-            return (end - offset, plain) if whole and end - offset <= _LONGEST_FRAME else None
+            return (end - offset, plain) if whole and end <= longest else None
     return None
 
 
