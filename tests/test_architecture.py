@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "sessions": {"callers", "llm", "rules"},
     "headers": {"dialects", "llm", "rules", "sessions"},
     "redaction": set(),
-    "trace": {"llm"},
+    "trace": set(),
     "proxy": {
         "callers", "llm", "rules", "sessions", "headers", "gateways", "redaction", "trace", "export", "recording",
     },

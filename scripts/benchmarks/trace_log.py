@@ -270,7 +270,11 @@ def index(folder: Path, counts: list[int]) -> None:
 def _process(folder: Path, question: str) -> float:
     """Seconds of a process that asks `question` of the log in `folder`."""
     filters = "from sessiontap.trace.index.filters import Filters; " if "Filters" in question else ""
-    code = f"import sys; from sessiontap import trace; {filters}log = trace.open(sys.argv[1]); {question}"
+    given = ""
+    if "search" in question:
+        filters += "from sessiontap.llm.searched_text import searched_text; "
+        given = ", texts_of=searched_text"
+    code = f"import sys; from sessiontap import trace; {filters}log = trace.open(sys.argv[1]{given}); {question}"
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
     return time.perf_counter() - began

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sessiontap.cli import gaps
-from sessiontap.trace import Problem
+from sessiontap.trace import Unreadable
 
 AT = 1_763_701_200 * 10**9  # 2025-11-21T05:00:00Z
 
@@ -67,7 +67,7 @@ def test_what_a_rule_may_have_meant_by_rule() -> None:
 
 
 def test_only_the_first_places_of_damage_are_named() -> None:
-    problems = [Problem(Path("a.mpk"), offset, 1, "bad") for offset in range(5)]
+    problems = [Unreadable(Path("a.mpk"), offset, 1, "bad") for offset in range(5)]
     assert gaps.damaged(problems) == [
         "a.mpk at 0: bad",
         "a.mpk at 1: bad",

@@ -578,7 +578,7 @@ def left(shared_lab: Lab) -> Iterator[Traffic]:
         proxy.stop()
         traffic.state = state
         traffic.calls = list(proxy.trace.calls(warm_ups=True))
-        callers = json.dumps(proxy.trace.callers, default=str).encode()
+        callers = json.dumps([call.caller for call in proxy.trace.calls()], default=str).encode()
         traffic.held = b"\n".join([callers, *map(everything_of, traffic.calls)])
         traffic.found = found_in(traffic, traffic.held)
         yield traffic

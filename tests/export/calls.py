@@ -55,13 +55,13 @@ def call(
         },
         **more,
     }
-    return export_call(RecordedCall(record, CALLER), lambda _: 0.25)
+    return export_call(RecordedCall(record, CALLER, lambda _, stored: body.decode(stored)), lambda _: 0.25)
 
 
 def unanswered(outcome: str = "upstream_unreachable") -> ExportedCall:
     """A call to which nothing came back."""
     record = {**call(outcome=outcome).record, "response": None, "time_to_first_byte": None}
-    return export_call(RecordedCall(record, CALLER), lambda _: None)
+    return export_call(RecordedCall(record, CALLER, lambda _, stored: body.decode(stored)), lambda _: None)
 
 
 def turn(*, outcome: str = "ok", **told: Any) -> ExportedCall:

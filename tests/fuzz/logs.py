@@ -19,9 +19,10 @@ from tests.cli import recorded
 from tests.fuzz import mutate
 from tests.fuzz.rounds import Case, Make, Wrong
 from tests.trace.everything import COMMANDS, OF_A_CALL, read_all, run, segment
+from tests.trace.oracle import session_rows
 
 from sessiontap import trace
-from sessiontap.trace import BodyError, RecordedCall, call_row, frame, session_rows
+from sessiontap.trace import BodyError, RecordedCall, call_row, frame
 from sessiontap.trace.closing import close_segment
 from sessiontap.trace.index.rows import USAGE
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from sessiontap.trace import Writer
+from sessiontap import trace
+from sessiontap.llm.searched_text import searched_text
+from sessiontap.trace import Trace, Writer
 
 INFO = {"pid": 1, "host": "here", "sessiontap": "0", "mitmproxy": "0"}
 
@@ -35,6 +37,11 @@ def call_map(number: int, /, **changes: Any) -> dict[str, Any]:
 
 
 CALLER = {"type": "caller", "id": "caller-1", "pid": 7, "name": "bot.py"}
+
+
+def open_log(folder: Path) -> Trace:
+    """The trace in `folder`, with all that a search needs."""
+    return trace.open(folder, texts_of=searched_text)
 
 
 @pytest.fixture

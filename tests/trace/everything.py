@@ -10,6 +10,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from tests.trace.conftest import open_log
+
 from sessiontap import trace
 from sessiontap.cli.main import main
 from sessiontap.faults import Faults
@@ -44,7 +46,7 @@ def run(folder: Path, *words: str) -> tuple[int, str, str]:
 
 def read_all(folder: Path) -> set[str]:
     """Everything that readers, the index, a start and the maintenance make of a folder; the ids of the calls."""
-    log = trace.open(folder)
+    log = open_log(folder)
     calls = list(log.calls(warm_ups=True))
     for call in calls:
         json.dumps(trace.call_row(call.record, call.caller), allow_nan=False)
@@ -52,7 +54,7 @@ def read_all(folder: Path) -> set[str]:
             with contextlib.suppress(trace.BodyError):
                 call.body(side)
     json.dumps([log.notes(), list(log.problems)], default=str, allow_nan=False)
-    rows = log.query_calls(), log.query_sessions(), log.query_notes(), log.search("nowhere"), log.query_sums()
+    rows = log.query_calls(), log.query_sessions(), log.notes(), log.search("nowhere"), log.query_sums()
     rows += tuple(log.stats(by) for by in ("name", "model", "tool", "property", "process", "step", "outcome"))
     json.dumps(rows, allow_nan=False)
     for session in log.query_sessions():

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import zstandard
-from tests.trace.conftest import CALLER, call_map
+from tests.trace.conftest import CALLER, call_map, open_log
 
 from sessiontap import trace
 from sessiontap.trace import seekable
@@ -47,7 +47,7 @@ def plain(written: Any, folder: Path) -> Path:
 
 def everything(folder: Path) -> list[Any]:
     """All that readers are given, by the segments and by the index."""
-    log = trace.open(folder)
+    log = open_log(folder)
     calls = [(one.record, one.caller, one.request_body(), one.response_body()) for one in log.calls()]
     rows = log.query_calls(), log.query_sessions(), log.search("turn 2"), log.stats("path")
     places = [(path.name, offset) for path, offset in log.query_places()]
@@ -396,7 +396,7 @@ def test_damage_costs_what_is_damaged_alone(plain: Path, folder: Path, where: st
     said = {one.text for one in verify(folder).problems}
     assert any("compressed" in text for text in said)
     assert [row["id"] for row in log.query_calls()] == [one.id for one in calls]
-    assert said >= {text for *_, text in log.query_problems()}
+    assert said >= {one.text for one in log.problems}
     assert {one.id for one in trace.restore(folder)} == {one.id for one in calls}
 
 

@@ -15,7 +15,7 @@ from tests.trace.conftest import CALLER, INFO, call_map
 from sessiontap import trace
 from sessiontap.redaction import user_key
 from sessiontap.trace import Writer
-from sessiontap.trace.folder import secure
+from sessiontap.trace.files import secure
 from sessiontap.trace.index.database import NAME
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")

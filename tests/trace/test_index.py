@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 from tests.cli import recorded
-from tests.trace.conftest import CALLER, call_map
+from tests.trace.conftest import CALLER, call_map, open_log
+from tests.trace.oracle import session_rows, session_view, unreadable
 
 from sessiontap import trace
-from sessiontap.trace import TraceError, frame, session_rows, session_view
+from sessiontap.trace import TraceError, frame
 from sessiontap.trace.index import catch_up, database
-from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.filters import Filters
+from sessiontap.trace.index.on_demand import Prices
 from sessiontap.trace.views import call_row
 
 ADDON = Path(__file__).parents[2] / "addon"
@@ -40,20 +41,20 @@ def index_file(folder) -> Path:
 
 
 def test_calls_are_those_of_the_log(sample):
-    log = trace.open(sample)
+    log = open_log(sample)
 
     assert log.query_calls() == [call_row(call.record, call.caller) for call in log.calls()]
 
 
 def test_sessions_are_those_of_the_log(sample):
-    log = trace.open(sample)
+    log = open_log(sample)
 
     assert log.query_sessions() == session_rows((call.record, call.caller) for call in log.calls())
 
 
 @pytest.mark.parametrize("session", [recorded.COURSE, "nightly", "@1", "@2"])
 def test_a_session_is_that_of_the_log(sample, session):
-    log = trace.open(sample)
+    log = open_log(sample)
 
     pairs = [(call.record, call.caller) for call in log.session(session).calls]
     assert log.query_session(session) == session_view(pairs)
@@ -72,7 +73,7 @@ def test_a_session_is_that_of_the_log(sample, session):
 )
 def test_odd_calls_are_those_of_the_log_too(written, folder, changes):
     written(CALLER, call_map(1, **changes), call_map(2, caller="unknown"))
-    log = trace.open(folder)
+    log = open_log(folder)
     expected = [call_row(call.record, call.caller) for call in log.calls()]
     for row in expected:  # the index names all of the five, reported or not
         names = ("input", "output", "cache_read", "cache_write", "reasoning")
@@ -84,28 +85,31 @@ def test_odd_calls_are_those_of_the_log_too(written, folder, changes):
 
 def test_a_call_whose_values_make_no_sense_is_reported_and_passed_over(written, folder):
     written(call_map(1, request=[1, 2]), call_map(2, session="s"), call_map(3))
-    log = trace.open(folder)
+    log = open_log(folder)
 
     assert ids(log.query_calls()) == [call_map(3)["id"]]
-    assert [text for *_, text in log.query_problems()] == [
+    assert [one.text for one in log.problems] == [
         "holds a record whose values are not what they should be: Expected `object`, got `array` - at `$.request`",
         "holds a record whose values are not what they should be: Expected `object | null`, got `str` - at `$.session`",
     ]
 
 
-def test_notes_and_problems_are_those_of_the_log(sample):
+def test_notes_are_those_of_the_log(sample):
+    assert [(note["kind"], note["dropped"]) for note in open_log(sample).notes()] == [("dropped", {"queue": 2})]
+
+
+def test_problems_are_those_of_the_log(sample):
     (segment,) = sample.glob("*.mpk")
     data = bytearray(segment.read_bytes())
     with segment.open("rb") as file:
         offsets = [one.offset for one in frame.scan(file)]
     data[offsets[3] + 30] ^= 1
     segment.write_bytes(data[:-3])
-    log = trace.open(sample)
+    log = open_log(sample)
 
-    assert log.query_notes() == log.notes()
-    problems = [(one.path, one.offset, one.size, one.text) for one in log.problems]
-    assert len(problems) == 2
-    assert log.query_problems() == problems
+    assert log.notes() == [], "the note was the last record"
+    assert log.problems == unreadable(sample)
+    assert len(log.problems) == 2
 
 
 def test_a_log_without_its_header_is_read_and_said(sample):
@@ -113,11 +117,11 @@ def test_a_log_without_its_header_is_read_and_said(sample):
     with segment.open("rb") as file:
         _, second, *_ = (one.offset for one in frame.scan(file))
     segment.write_bytes(segment.read_bytes()[second:])
-    log = trace.open(sample)
+    log = open_log(sample)
 
     assert len(log.query_calls()) == 5
-    assert log.query_problems() == [(one.path, one.offset, one.size, one.text) for one in log.problems]
-    assert [text for *_, text in log.query_problems()] == ["has lost its header; its records are read as version 2"]
+    assert log.problems == unreadable(sample)
+    assert [one.text for one in log.problems] == ["has lost its header; its records are read as version 2"]
 
 
 # -- filters, order, search --------------------------------------------------------------------------------------------
@@ -152,7 +156,7 @@ FILTERS = {
 
 @pytest.mark.parametrize(("filters", "expected"), FILTERS.values(), ids=FILTERS)
 def test_filters(sample, filters, expected):
-    log = trace.open(sample)
+    log = open_log(sample)
 
     assert ids(log.query_calls(filters)) == [recorded.call_id(number) for number in reversed(expected)]
     sessions = {recorded.COURSE if number < 4 else recorded.REPORT for number in expected}
@@ -165,14 +169,32 @@ def test_filters(sample, filters, expected):
      ("tokens", "COURSE"), ("duration", "COURSE")],
 )  # fmt: skip
 def test_sessions_by(sample, sort, first):
-    (row,) = trace.open(sample).query_sessions(sort=sort, limit=1)
+    (row,) = open_log(sample).query_sessions(sort=sort, limit=1)
 
     assert row["id"] == getattr(recorded, first)
 
 
+def test_a_search_needs_a_reader_of_texts(sample):
+    with pytest.raises(TraceError, match="without a reader of them") as refused:
+        trace.open(sample).search("week one")
+
+    assert "texts_of=sessiontap.llm.searched_text.searched_text" in refused.value.hint
+
+
+def test_a_reader_of_texts_that_fails_costs_that_call_alone(sample):
+    def texts_of(record, asked, answered):
+        if record["id"] == recorded.call_id(2):
+            raise ValueError("no text at all")
+        yield "in every call"
+
+    assert ids(trace.open(sample, texts_of=texts_of).search("in every")) == [
+        recorded.call_id(number) for number in (5, 4, 3, 1)
+    ]
+
+
 def test_search_finds_what_came_since(writers, folder):
     recorded.write(folder, recorded.calls()[:2])
-    log = trace.open(folder)
+    log = open_log(folder)
     assert len(log.search("week one")) == 0
 
     recorded.write(folder, recorded.calls()[2:])
@@ -192,7 +214,7 @@ def priced(version="1", each=0.25):
 
 
 def test_costs_are_those_of_the_log(sample):
-    log, prices = trace.open(sample), priced()
+    log, prices = open_log(sample), priced()
     pairs = [(call.record, call.caller) for call in log.calls()]
 
     assert log.query_calls(prices=prices) == [call_row(*pair, prices.cost_of) for pair in pairs]
@@ -202,7 +224,7 @@ def test_costs_are_those_of_the_log(sample):
 
 
 def test_costs_are_worked_out_once_and_again_for_other_prices(sample):
-    log = trace.open(sample)
+    log = open_log(sample)
     log.query_sessions(prices=priced())
     assert priced.asked == 5
 
@@ -213,7 +235,7 @@ def test_costs_are_worked_out_once_and_again_for_other_prices(sample):
 
 
 def test_a_call_with_its_bodies_by_the_index(sample):
-    log = trace.open(sample)
+    log = open_log(sample)
 
     found = log.call(recorded.call_id(3)[:-1])
 
@@ -229,7 +251,7 @@ def test_a_call_with_its_bodies_by_the_index(sample):
 )
 def test_a_call_that_cannot_be_told(sample, prefix, words):
     with pytest.raises(TraceError, match=words):
-        trace.open(sample).call(prefix)
+        open_log(sample).call(prefix)
 
 
 @pytest.mark.parametrize(
@@ -245,7 +267,7 @@ def test_a_call_that_cannot_be_told(sample, prefix, words):
     ids=["all", "a session", "two sessions", "failed ones of a session", "none", "of a model"],
 )
 def test_calls_with_their_bodies_oldest_first(sample, filters, sessions, numbers):
-    log = trace.open(sample)
+    log = open_log(sample)
     places = log.query_places(filters, [log.query_session_id(prefix) for prefix in sessions])
 
     calls = list(log.calls_at(places))
@@ -258,7 +280,7 @@ def test_calls_with_their_bodies_oldest_first(sample, filters, sessions, numbers
 
 
 def test_a_call_that_went_away_meanwhile_is_passed_over(sample):
-    log = trace.open(sample)
+    log = open_log(sample)
     places = log.query_places()
     (segment,) = sample.glob("*.mpk")
     segment.unlink()
@@ -269,7 +291,7 @@ def test_a_call_that_went_away_meanwhile_is_passed_over(sample):
 def test_ids_are_cut_to_what_tells_them_from_all_others(written, folder):
     sessions = ["abc", "abcdef", "run-2025-01-a", "run-2025-01-b", "run-2025-02", "run-2025-01-\U0001f600", "x" * 20]
     written(*[call_map(number, session={"id": one}) for number, one in enumerate(sessions)])
-    log = trace.open(folder)
+    log = open_log(folder)
 
     short = ["abc", "abcd", "run-2025-01-a", "run-2025-01-b", "run-2025-02", "run-2025-01-\U0001f600", "xxxx"]
     assert log.query_short_ids("sessions", sessions, 4) == dict(zip(sessions, short, strict=True))
@@ -282,7 +304,7 @@ def test_ids_are_cut_to_what_tells_them_from_all_others(written, folder):
 
 def test_a_warm_up_is_no_call_but_found_by_its_id(written, folder):
     written(CALLER, call_map(1), call_map(2, flags=["warm_up"]))
-    log = trace.open(folder)
+    log = open_log(folder)
     whole = call_map(2)["id"]
 
     assert ids(log.query_calls()) == [call_map(1)["id"]]
@@ -297,7 +319,7 @@ def test_a_warm_up_is_no_call_but_found_by_its_id(written, folder):
 @pytest.mark.parametrize("prefix", ["x", "", "@9"])
 def test_a_session_that_is_not_there_is_said_in_words(sample, prefix):
     with pytest.raises(TraceError, match=r"there is no session|no session's id"):
-        trace.open(sample).query_session(prefix)
+        open_log(sample).query_session(prefix)
 
 
 # -- keeping up --------------------------------------------------------------------------------------------------------
@@ -305,7 +327,7 @@ def test_a_session_that_is_not_there_is_said_in_words(sample, prefix):
 
 def test_the_index_grows_with_the_log(writers, folder):
     writer = writers(rotate_bytes=900)
-    log = trace.open(folder)
+    log = open_log(folder)
     for number in range(12):
         writer.submit(lambda number=number: [CALLER, call_map(number)], 1)
         writer.flush()
@@ -315,23 +337,23 @@ def test_the_index_grows_with_the_log(writers, folder):
 
 
 def test_small_batches_come_to_the_same(sample, monkeypatch):
-    expected = trace.open(sample).query_sessions(), trace.open(sample).query_calls()
+    expected = open_log(sample).query_sessions(), open_log(sample).query_calls()
     database.remove(sample)
     monkeypatch.setattr(catch_up.CatchUp.__init__, "__defaults__", (1,))
 
-    assert (trace.open(sample).query_sessions(), trace.open(sample).query_calls()) == expected
+    assert (open_log(sample).query_sessions(), open_log(sample).query_calls()) == expected
 
 
 def test_a_segment_that_is_gone_is_gone_from_the_index(written, folder):
     for first in (0, 5, 10, 15):
         numbers = range(first, first + 5)
         written(CALLER, *[call_map(number, tags=[f"t{number}"], properties={"n": str(number)}) for number in numbers])
-    log = trace.open(folder)
+    log = open_log(folder)
     assert len(log.query_calls()) == 20
 
     for segment in sorted(folder.glob("*.mpk"))[1:3]:
         segment.unlink()
-    again = trace.open(folder)
+    again = open_log(folder)
 
     for one in (log, again):
         assert one.query_sessions() == session_rows((call.record, call.caller) for call in again.calls())
@@ -339,12 +361,12 @@ def test_a_segment_that_is_gone_is_gone_from_the_index(written, folder):
 
 
 def test_what_is_gone_from_the_log_is_not_found_in_the_index_file(sample):
-    trace.open(sample).search("x")
+    open_log(sample).search("x")
     assert b"Brotb" in index_file(sample).read_bytes() + Path(f"{index_file(sample)}-wal").read_bytes()
     for segment in sample.glob("*.mpk"):
         segment.unlink()
 
-    log = trace.open(sample)
+    log = open_log(sample)
     assert log.search("Brotb") == []
     log.close()
     left = sqlite3.connect(index_file(sample))
@@ -354,7 +376,7 @@ def test_what_is_gone_from_the_log_is_not_found_in_the_index_file(sample):
 
 def test_another_file_of_the_same_name_is_read_afresh(written, folder):
     written(*map(call_map, range(5)))
-    log = trace.open(folder)
+    log = open_log(folder)
     log.query_calls()
     (first,) = folder.glob("*.mpk")
     written(*map(call_map, range(7, 20)))
@@ -362,7 +384,7 @@ def test_another_file_of_the_same_name_is_read_afresh(written, folder):
     os.replace(other, first)
 
     assert ids(log.query_calls()) == [call_map(number)["id"] for number in range(19, 6, -1)]
-    assert log.query_sessions() == session_rows((call.record, call.caller) for call in trace.open(folder).calls())
+    assert log.query_sessions() == session_rows((call.record, call.caller) for call in open_log(folder).calls())
 
 
 def test_new_calls_and_another_file_in_one_step(writers, written, folder):
@@ -371,7 +393,7 @@ def test_new_calls_and_another_file_in_one_step(writers, written, folder):
     writer.submit(lambda: [call_map(1)], 1)
     writer.flush()
     written(call_map(2), call_map(3))
-    log = trace.open(folder)
+    log = open_log(folder)
     log.query_sessions()
     _, replaced = sorted(folder.glob("*.mpk"))
     written(call_map(4), call_map(5))
@@ -379,7 +401,7 @@ def test_new_calls_and_another_file_in_one_step(writers, written, folder):
     writer.submit(lambda: [call_map(6)], 1)
     writer.flush()
 
-    assert log.query_sessions() == session_rows((call.record, call.caller) for call in trace.open(folder).calls())
+    assert log.query_sessions() == session_rows((call.record, call.caller) for call in open_log(folder).calls())
 
 
 def test_a_tail_that_is_being_written_is_looked_at_again(folder):
@@ -388,15 +410,15 @@ def test_a_tail_that_is_being_written_is_looked_at_again(folder):
     writing = OpenSegment(folder, {})
     record = frame.encode(call_map(1))
     os.write(writing._file, record[:20])
-    log = trace.open(folder)
+    log = open_log(folder)
 
-    assert (log.query_calls(), log.query_problems()) == ([], [])
+    assert (log.query_calls(), log.problems) == ([], [])
     os.write(writing._file, record[20:])
     assert len(log.query_calls()) == 1
     os.write(writing._file, record[:20])
-    assert log.query_problems() == []
+    assert log.problems == []
     writing.close()
-    assert len(log.query_problems()) == 1
+    assert len(log.problems) == 1
 
 
 # -- the file itself ---------------------------------------------------------------------------------------------------
@@ -405,7 +427,7 @@ def test_a_tail_that_is_being_written_is_looked_at_again(folder):
 def test_the_index_is_private(sample):
     before = os.umask(0)
     try:
-        trace.open(sample).query_calls()
+        open_log(sample).query_calls()
     finally:
         os.umask(before)
 
@@ -453,14 +475,14 @@ def with_a_page_overwritten(path: Path) -> None:
     ids=lambda one: one.__name__.replace("_", " "),
 )
 def test_an_index_that_is_of_no_use_is_made_again(sample, damage):
-    log = trace.open(sample)
+    log = open_log(sample)
     expected = log.query_sessions(), log.query_calls(), log.search("brotb")
     log.close()
     for leftover in ("-wal", "-shm"):
         Path(f"{index_file(sample)}{leftover}").unlink(missing_ok=True)
 
     damage(index_file(sample))
-    again = trace.open(sample)
+    again = open_log(sample)
 
     assert (again.query_sessions(), again.query_calls(), again.search("brotb")) == expected
     again.close()
@@ -470,7 +492,7 @@ def test_an_index_that_is_of_no_use_is_made_again(sample, damage):
 def test_a_folder_that_cannot_be_written_is_read(sample):
     sample.chmod(0o500)
     try:
-        assert len(trace.open(sample).query_calls()) == 5
+        assert len(open_log(sample).query_calls()) == 5
     finally:
         sample.chmod(0o700)
 
@@ -479,7 +501,7 @@ def test_an_index_that_cannot_be_kept_is_held_in_memory(sample):
     """Something else has its name."""
     index_file(sample).mkdir()
 
-    assert len(trace.open(sample).query_calls()) == 5
+    assert len(open_log(sample).query_calls()) == 5
 
 
 def test_a_disk_that_is_full_for_the_index_is_read_past(sample, monkeypatch):
@@ -496,7 +518,7 @@ def test_a_disk_that_is_full_for_the_index_is_read_past(sample, monkeypatch):
             for number in range(10, 60)]  # fmt: skip
     recorded.write(sample, many)
 
-    assert len(trace.open(sample).query_calls()) == 55
+    assert len(open_log(sample).query_calls()) == 55
 
 
 READER = """
@@ -531,7 +553,7 @@ def test_several_readers_at_once_while_the_proxy_writes(writers, folder):
 
 def test_threads_of_one_process_each_with_a_trace_of_their_own(sample):
     found = []
-    threads = [threading.Thread(target=lambda: found.append(len(trace.open(sample).query_calls()))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: found.append(len(open_log(sample).query_calls()))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -541,8 +563,8 @@ def test_threads_of_one_process_each_with_a_trace_of_their_own(sample):
 
 
 def test_a_copied_folder_brings_its_index_along(sample, tmp_path):
-    trace.open(sample).query_calls()
+    open_log(sample).query_calls()
     copy = tmp_path / "copy"
     shutil.copytree(sample, copy)
 
-    assert len(trace.open(copy).query_calls()) == 5
+    assert len(open_log(copy).query_calls()) == 5

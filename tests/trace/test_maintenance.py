@@ -10,10 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.trace.conftest import CALLER, call_map
+from tests.trace.conftest import CALLER, call_map, open_log
+from tests.trace.oracle import session_rows
 
 from sessiontap import trace
-from sessiontap.trace import TraceError, frame, session_rows
+from sessiontap.trace import TraceError, frame
 from sessiontap.trace.body import Plain
 from sessiontap.trace.index.database import NAME
 from sessiontap.trace.maintenance import info, prune, reindex, verify
@@ -83,7 +84,7 @@ def test_what_was_pruned_is_in_no_file(mixed, written):
     llm = {"family": "openai-chat", "operation": "chat"}
     sent = {"url": "https://h/", "body": Plain(body)}
     written(call_map(50, session={"id": "z", "name": secret}, llm=llm, request=sent, error=secret))
-    log = trace.open(mixed)
+    log = open_log(mixed)
     assert len(log.search(secret)) == 1
     log.close()
 

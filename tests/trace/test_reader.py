@@ -227,13 +227,12 @@ def test_a_session_that_cannot_be_told(written, folder, prefix, words):
         trace.open(folder).session(prefix)
 
 
-def test_notes_and_callers(written, folder):
+def test_notes_come_oldest_first_whichever_segment_has_them(written, folder):
     written(CALLER, {"type": "note", "time": 2, "kind": "b"})
     written(CALLER | {"id": "caller-2"}, {"type": "note", "time": 1, "kind": "a"})
 
     opened = trace.open(folder)
     assert [note["kind"] for note in opened.notes()] == ["a", "b"]
-    assert sorted(opened.callers) == ["caller-1", "caller-2"]
 
 
 def test_following_sees_each_new_call_once(writers, folder):

@@ -2,9 +2,10 @@
 
 import pytest
 from tests.trace.conftest import call_map
+from tests.trace.oracle import session_rows, session_view
 
-from sessiontap.trace import call_row, session_rows, session_tree, session_view
-from sessiontap.trace.views import iso
+from sessiontap.trace import call_row
+from sessiontap.trace.views import iso, session_tree
 
 SECOND = 1_000_000_000
 CALL_KEYS = [

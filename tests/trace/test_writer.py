@@ -16,7 +16,7 @@ from tests.trace.conftest import CALLER, INFO, call_map
 
 from sessiontap import trace
 from sessiontap.trace import Writer, frame
-from sessiontap.trace.folder import TraceError
+from sessiontap.trace.files import TraceError
 from sessiontap.trace.rotation import OpenSegment
 from sessiontap.trace.writer import Stats, check
 

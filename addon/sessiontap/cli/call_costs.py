@@ -16,7 +16,7 @@ from sessiontap.prices import Cost, KeptTariffs, Rates, cost_of, version
 
 if TYPE_CHECKING:
     from sessiontap.rules import Price, Rules
-    from sessiontap.trace.index.costs import Prices
+    from sessiontap.trace.index.on_demand import Prices
 
 
 class Costs:
@@ -55,7 +55,7 @@ class Costs:
     @cached_property
     def prices(self) -> Prices:
         """For the index, which keeps what calls cost."""
-        from sessiontap.trace.index.costs import Prices
+        from sessiontap.trace.index.on_demand import Prices
 
         return Prices(self.usd, self.version)
 

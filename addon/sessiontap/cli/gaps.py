@@ -7,7 +7,7 @@ from typing import Any
 
 from sessiontap.cli.output import line, note
 from sessiontap.cli.units import day_and_clock, plural
-from sessiontap.trace import Problem, Trace
+from sessiontap.trace import Trace, Unreadable
 
 SHOWN = 3
 """Places of damage that are named."""
@@ -15,9 +15,8 @@ SHOWN = 3
 
 def tell(trace: Trace, since: int | None = None) -> None:
     """Say what is missing, of notes those since `since` (Unix nanoseconds)."""
-    notes = trace.query_notes(since)
-    problems = [Problem(*one) for one in trace.query_problems()]
-    for text in (*lost(notes), *uncaptured(notes), *protected(notes), *damaged(problems)):
+    notes = trace.notes(since)
+    for text in (*lost(notes), *uncaptured(notes), *protected(notes), *damaged(trace.problems)):
         note(line(text))
 
 
@@ -72,7 +71,7 @@ def _hosts(notes: Iterable[Mapping[str, Any]]) -> str:
     return ", ".join(sorted({str(one.get("host")) for one in notes}))
 
 
-def damaged(problems: Iterable[Problem]) -> list[str]:
+def damaged(problems: Iterable[Unreadable]) -> list[str]:
     """A sentence for each place that cannot be read."""
     found = list(problems)
     texts = [f"{one.path} at {one.offset}: {one.text}" for one in found[:SHOWN]]

@@ -6,7 +6,7 @@ Names, processes and models are globs without case, as in the rules. A filter th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -55,7 +55,14 @@ def open_trace(ctx: typer.Context, given: Path | None) -> Trace:
     """The trace that is meant. Raises TraceError if there is none, which `main` tells."""
     from sessiontap import trace
 
-    return trace.open(trace_folder(ctx, given))
+    return trace.open(trace_folder(ctx, given), texts_of=_texts_of)
+
+
+def _texts_of(record: dict[str, Any], asked: bytes | None, answered: bytes | None) -> Iterable[str]:
+    """`llm` is loaded for the first search alone."""
+    from sessiontap.llm.searched_text import searched_text
+
+    return searched_text(record, asked, answered)
 
 
 def rules_file(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path | None:

@@ -13,7 +13,7 @@ from sessiontap.cli.listing import cost
 from sessiontap.cli.output import line
 from sessiontap.cli.units import count, duration, plural
 from sessiontap.proxy.own_address import Answer
-from sessiontap.trace import RecordedCall, TraceError, session_rows
+from sessiontap.trace import RecordedCall, TraceError
 from sessiontap.trace.restore import wait_for_orphans
 
 WRITTEN_WITHIN = 30.0
@@ -78,25 +78,36 @@ def summarize(
 ) -> str:
     """Return `text` of the calls that `find` gives, or why they cannot be listed: the program's status counts."""
     try:
-        return text(find(folder, pid, since), Costs(rules))
+        return text(folder, find(folder, pid, since), Costs(rules))
     except (TraceError, OSError) as error:
         return f"sessiontap: its calls cannot be listed: {line(str(error))}\n"
 
 
-def text(calls: list[RecordedCall], costs: Costs) -> str:
-    """A line for all, and one for each session."""
+def text(folder: Path, calls: list[RecordedCall], costs: Costs) -> str:
+    """A line for all, and one for each session: the one with the oldest last call first."""
+    from sessiontap.trace.index.filters import Filters
+
     if not calls:
         return "sessiontap: no LLM call was seen\n"
-    rows = session_rows(((call.record, call.caller) for call in calls), cost_of=costs.usd)
+    log = trace.open(folder)
+    try:
+        found = log.stats("session", Filters(ids=tuple(call.id for call in calls)), costs.prices)
+    finally:
+        log.close()
+    oldest_first = sorted(calls, key=lambda call: call.record["time"])
+    last = {call.session_id: number for number, call in enumerate(oldest_first)}
+    names = {call.session_id: call.record["session"].get("name") for call in reversed(oldest_first) if call.session_id}
+    rows = sorted((row for row in found if row["session"] is not None), key=lambda row: last[row["session"]])
     errors = sum(row["errors"] for row in rows)
     failed = f", {plural(errors, 'error')}" if errors else ""
     lines = [f"sessiontap: {plural(len(calls), 'call')} in {plural(len(rows), 'session')}{failed}"]
-    for row in reversed(rows):
+    for row in rows:
         tokens = f"{count(row['input_tokens'])} tokens in, {count(row['output_tokens'])} out"
-        parts = [row["name"], plural(row["calls"], "call"), duration(row["duration"]), tokens]
+        span = duration(row["session_duration_p50"])  # of one session: its own
+        parts = [names[row["session"]], plural(row["calls"], "call"), span, tokens]
         if row["cost_usd"] is not None:
             parts.append(cost(row["cost_usd"], row["cost_unknown_calls"]))
-        lines.append(f"  {', '.join(map(str, parts))}  (sessiontap show {row['id']})")
+        lines.append(f"  {', '.join(map(str, parts))}  (sessiontap show {row['session']})")
     return "".join(line(one) + "\n" for one in lines)
 
 

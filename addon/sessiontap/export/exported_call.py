@@ -161,7 +161,7 @@ def _lines(body: bytes | None) -> list[bytes]:
 
 def _arrivals(call: ExportedCall) -> list[tuple[int, int]]:
     """Return (nanoseconds since the call's start, bytes) of each chunk."""
-    from sessiontap.trace.chunks import unpack_chunks  # brings the value types of every package
+    from sessiontap.trace.views import unpack_chunks  # brings the value types of every package
 
     return unpack_chunks((call.response or {}).get("chunks") or ())
 

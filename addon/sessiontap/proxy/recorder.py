@@ -26,7 +26,7 @@ from sessiontap.recording.handle import Handle, Receipt
 from sessiontap.redaction import Redactor, call_secrets, user_key
 from sessiontap.rules import Rules
 from sessiontap.trace import TraceError
-from sessiontap.trace.folder import secure
+from sessiontap.trace.files import secure
 from sessiontap.trace.restore import Restored, restore, wait_for_orphans
 from sessiontap.trace.writer import check
 

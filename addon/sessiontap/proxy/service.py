@@ -40,7 +40,7 @@ from sessiontap.proxy.settings import (
 from sessiontap.recording.budget import Shares
 from sessiontap.redaction import RedactionError
 from sessiontap.rules import Rules, RulesError
-from sessiontap.trace.folder import TraceError
+from sessiontap.trace.files import TraceError
 
 logger = logging.getLogger("sessiontap")
 

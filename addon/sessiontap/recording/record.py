@@ -19,8 +19,7 @@ from sessiontap.redaction.metadata import metadata_of
 from sessiontap.rules.decision import Labels
 from sessiontap.sessions.session import Link
 from sessiontap.trace import body
-from sessiontap.trace.chunks import pack_chunks
-from sessiontap.trace.views import WARM_UP, dollars, tokens
+from sessiontap.trace.views import WARM_UP, dollars, pack_chunks, tokens
 
 Record = dict[str, Any]
 

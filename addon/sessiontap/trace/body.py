@@ -20,14 +20,20 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import zstandard
 
+from sessiontap.trace.files import SegmentFile, identity, open_segment
 from sessiontap.trace.frame import MARK
+from sessiontap.trace.walk import StoredRecord, read_at, walk
+
+Record = dict[str, Any]
 
 LEVEL = 3
 DELTA_LEVEL = 7
@@ -47,8 +53,19 @@ _LARGEST_HASH_LOG = 22
 _LARGEST_WINDOW_LOG = 27
 _PIECE = 1 << 20
 """Bytes that are made at once of a body whose size is only claimed."""
+_MOST_REACH = 2 * MAX_REACH
+"""No writer of ours made a chain beyond this: its bodies are not unpacked."""
+_MOST_SEARCHES = 8
+"""Of a chain: other bytes may have come between its records in a few places."""
+_MOST_KNOWN = 8 << 20
+"""Bytes of bodies that a reader remembers. More would be slower: fresh memory for body after body costs more than
+decoding a chain twice."""
 _own = threading.local()
 """A compressor for each thread: making one takes longer than compressing a small body."""
+
+
+_Place = tuple[str, int, int, int]
+"""Side, device, inode, offset of the record."""
 
 
 class BodyError(ValueError):
@@ -199,3 +216,109 @@ def _decompress_after(base: bytes | None, data: bytes, size: int, base_id: objec
 
 def _dictionary(base: bytes) -> zstandard.ZstdCompressionDict:
     return zstandard.ZstdCompressionDict(base, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+
+
+class BodyReader:
+    """Reads bodies out of segments, and remembers the latest that others were stored as changes of. For one thread.
+
+    A delta is read by going back through the segment to a body that is whole, and forward again. Each step back is one
+    read at a known place (`back` bytes before the record); only if that is not the named call (some other tool rewrote
+    the segment), the segment is searched. Reading call after call in either direction decodes each body about once.
+    """
+
+    def __init__(self, max_bytes: int = _MOST_KNOWN) -> None:
+        self._max_bytes = max_bytes
+        self._known: OrderedDict[_Place, bytes] = OrderedDict()
+        self._bytes = 0
+
+    def decode(self, path: Path, offset: int, side: str, stored: Record) -> bytes | None:
+        """The bytes of the body `stored`, the `request` or `response` of the record at `offset` of the segment `path`.
+
+        Raises BodyError.
+        """
+        if not is_delta(stored):
+            return decode(stored)
+        try:
+            return self._decode_delta(path, offset, side, stored)
+        except BodyError:
+            if not self._known:
+                raise
+        self._known.clear()  # a file of the same inode may have come in place of the one that was read before
+        self._bytes = 0
+        return self._decode_delta(path, offset, side, stored)
+
+    def _decode_delta(self, path: Path, offset: int, side: str, stored: Record) -> bytes | None:
+        try:
+            with open_segment(path) as file:
+                return self._follow(file, offset, side, stored)
+        except OSError as error:
+            raise BodyError(f"the body leans on others in {path}, which cannot be read: {error.strerror}") from None
+
+    def _follow(self, file: SegmentFile, offset: int, side: str, stored: Record) -> bytes | None:
+        own = (side, *identity(file))
+        steps: list[tuple[int, Record]] = []
+        plain: bytes | None = None
+        reach = searches = 0
+        while True:
+            steps.append((offset, stored))
+            if not is_delta(stored):
+                break
+            reach += stored["size"] + STEP
+            if reach > _MOST_REACH:
+                raise BodyError("the body leans on too many others")
+            base = _base(file, offset, side, stored)
+            if base is None:
+                searches += 1
+                base = _searched(file, offset, side, stored) if searches <= _MOST_SEARCHES else None
+            if base is None:
+                call_id = stored.get("base")
+                raise BodyError(f"the body leans on that of call {call_id}, which cannot be read in its segment")
+            offset, stored = base
+            if (plain := self._recall((*own, offset))) is not None:
+                break
+        while steps:
+            offset, stored = steps.pop()
+            plain = decode(stored, plain, check=not steps)
+            if plain is None:
+                raise BodyError("the body leans on one that was not kept")
+            self._keep((*own, offset), plain)
+        return plain
+
+    def _recall(self, place: _Place) -> bytes | None:
+        plain = self._known.get(place)
+        if plain is not None:
+            self._known.move_to_end(place)
+        return plain
+
+    def _keep(self, place: _Place, plain: bytes) -> None:
+        self._bytes += len(plain) - len(self._known.pop(place, b""))
+        self._known[place] = plain
+        while self._bytes > self._max_bytes:
+            self._bytes -= len(self._known.popitem(last=False)[1])
+
+
+def _base(file: SegmentFile, offset: int, side: str, stored: Record) -> tuple[int, Record] | None:
+    """Where the base's record should stand, and its body there."""
+    back = stored.get("back")
+    if back is None or not 0 < back <= offset:
+        return None
+    found = _body_of(read_at(file, offset - back), stored.get("base"), side)
+    return (offset - back, found) if found is not None else None
+
+
+def _searched(file: SegmentFile, offset: int, side: str, stored: Record) -> tuple[int, Record] | None:
+    """Where the base's record stands before `offset`, wherever that is, and its body."""
+    for one in walk(file):
+        if one.offset >= offset:
+            break
+        if isinstance(one, StoredRecord) and (found := _body_of(one.record, stored.get("base"), side)) is not None:
+            return one.offset, found
+    return None
+
+
+def _body_of(record: Record | None, call_id: str | None, side: str) -> Record | None:
+    if record is None or record["type"] != "call" or record["id"] != call_id:
+        return None
+    message = record.get(side)
+    stored: Record | None = message.get("body") if message is not None else None
+    return stored

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sessiontap.trace import seekable
-from sessiontap.trace.files import CLOSED_SUFFIX, SUFFIX, closed_name, draft_name, is_left, segments
-from sessiontap.trace.folder import exclusive_lock
+from sessiontap.trace.files import CLOSED_SUFFIX, SUFFIX, closed_name, draft_name, exclusive_lock, is_left, segments
 from sessiontap.trace.seekable import BLOCK, SeekableFile, most_plain
 
 try:

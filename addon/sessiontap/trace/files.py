@@ -1,17 +1,24 @@
-"""The segment files of a folder. A segment goes by one name, `NAME.mpk`, whether its file is that or `NAME.mpk.zst`.
+"""A trace folder and the files of its segments: their names, which are live, who may look into them, their errors.
 
-A segment is plain while it is written and until it is closed; from then on it is compressed (closing.py). Offsets are
-those of the plain bytes in both, so a reader that knew the one goes on in the other.
+A segment goes by one name, `NAME.mpk`, whether its file is that or `NAME.mpk.zst`. It is plain while it is written and
+until it is closed; from then on it is compressed (closing.py). Offsets are those of the plain bytes in both, so that a
+reader that knew the one goes on in the other.
+
+The recorder closes the folder to others when it starts. Closing, pruning and replacing the index take `exclusive_lock`.
+Everything that reads the log tells a person what is wrong by a `TraceError`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
+from sessiontap import private
 from sessiontap.trace.seekable import SeekableFile
 
 try:
@@ -27,6 +34,22 @@ _FRESH_SECONDS = 60.0
 """Without locks a segment changed this lately counts as live."""
 CLOSED_SUFFIX = ".zst"
 """Behind the name of a segment that is closed."""
+
+
+class TraceError(Exception):
+    """One sentence that says what is wrong and where; `hint` says what to do about it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def unreadable(folder: Path, error: OSError) -> TraceError:
+    """The error of a trace folder that cannot be listed."""
+    hint = "Run the proxy first, or name another with --trace DIR."
+    if isinstance(error, FileNotFoundError):
+        return TraceError(f"there is no trace folder {folder}", hint)
+    return TraceError(f"the trace folder {folder} cannot be read: {error.strerror or error}", hint)
 
 
 class PlainFile:
@@ -115,7 +138,7 @@ def is_left(file: BinaryIO) -> bool:
     return True
 
 
-class Listed(NamedTuple):
+class FileStatus(NamedTuple):
     """A segment's file as it is listed."""
 
     closed: bool
@@ -124,13 +147,13 @@ class Listed(NamedTuple):
     """Unix nanoseconds."""
 
 
-def segments(folder: Path) -> dict[Path, Listed]:
+def segments(folder: Path) -> dict[Path, FileStatus]:
     """The name of each segment, oldest first, and what its file is. Raises OSError: the folder cannot be read.
 
     The folder is listed twice: a listing that is under way while a segment is closed may hold neither of its files,
     and the next one then holds the closed one. A named pipe is no segment: who opens it waits for ever.
     """
-    found: dict[Path, Listed] = {}
+    found: dict[Path, FileStatus] = {}
     for _ in range(2):
         for entry in folder.iterdir():
             name = plain_name(entry)
@@ -142,7 +165,7 @@ def segments(folder: Path) -> dict[Path, Listed]:
                 continue
             closed = entry != name
             if stat.S_ISREG(status.st_mode) and (closed or name not in found):
-                found[name] = Listed(closed, status.st_size, status.st_mtime_ns)
+                found[name] = FileStatus(closed, status.st_size, status.st_mtime_ns)
     return dict(sorted(found.items()))
 
 
@@ -170,3 +193,39 @@ def identity(file: SegmentFile) -> tuple[int, int]:
     """Device and inode of an open file."""
     status = os.fstat(file.fileno())
     return status.st_dev, status.st_ino
+
+
+@contextlib.contextmanager
+def exclusive_lock(folder: Path) -> Iterator[None]:
+    """Wait for whoever else is within, by a lock on the folder itself. Not to be entered twice. Raises OSError."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def secure(folder: Path) -> str | None:
+    """Close `folder` to others if it is ours by its name: in `~/.sessiontap`, which is closed with it.
+
+    A sentence for the user if others can look into a folder elsewhere, which may be theirs as well.
+    """
+    if os.name != "posix":
+        return None
+    home = private.home()
+    with contextlib.suppress(OSError):
+        for own in (home, *([folder] if home in folder.parents else [])):
+            if own.is_dir() and own.stat().st_uid == os.geteuid() and _is_open(own):
+                own.chmod(0o700)
+        if _is_open(folder):
+            mode = stat.S_IMODE(folder.stat().st_mode)
+            return f"others can look into the trace folder {folder} (mode {mode:03o}): chmod 700 closes it to them"
+    return None
+
+
+def _is_open(folder: Path) -> bool:
+    return bool(folder.stat().st_mode & 0o077)

@@ -1,23 +1,46 @@
-"""Looking after a trace folder: what it holds, whether it is sound, its index made anew. What may go is in prune.py."""
+"""Looking after a trace folder: what it holds, whether it is sound, its index made anew, and what of it may go.
+
+Pruning never touches a segment that a writer has open (it holds a lock on it). Others go as a whole, by age or size,
+oldest first; a session is taken out of a segment by writing the rest of it anew beside it and putting that in its place
+in one step, so that readers see the one or the other; a closed segment stays closed. The index follows by itself.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import time
+import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from sessiontap.trace.body import BodyError
-from sessiontap.trace.deltas import DeltaReader
-from sessiontap.trace.files import open_segment
-from sessiontap.trace.prune import Pruned, prune
-from sessiontap.trace.reader import open
-from sessiontap.trace.segment import Problem, SegmentInfo
-from sessiontap.trace.walk import Trouble, walk
+from sessiontap.trace import closing, frame
+from sessiontap.trace.body import BodyError, BodyReader, Plain
+from sessiontap.trace.files import (
+    FORMAT,
+    SegmentFile,
+    TraceError,
+    closed_name,
+    draft_name,
+    exclusive_lock,
+    open_segment,
+    plain_name,
+)
+from sessiontap.trace.pack import Packer
+from sessiontap.trace.reader import Trace, open
+from sessiontap.trace.seekable import most_plain
+from sessiontap.trace.segment import SegmentInfo, Unreadable
+from sessiontap.trace.views import is_warm_up
+from sessiontap.trace.walk import StoredRecord, Trouble, walk
 
-__all__ = ["Checked", "Info", "Progress", "Pruned", "info", "prune", "reindex", "verify"]
-
+Record = dict[str, Any]
 Progress = Callable[[int, int], None]
-"""Called with the bytes that are done, and all that there are."""
+"""Called with the bytes (or segments) that are done, and all that there are."""
+
+_MAKING_SECONDS = 60.0
+"""A segment without a byte may be this old and still be one that a writer is making."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +67,21 @@ class Checked:
     segments: int
     records: int
     bodies: int
-    problems: tuple[Problem, ...]
+    problems: tuple[Unreadable, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What `prune` took away, or would have. `kept_live`: segments that had to go and are being written."""
+
+    segments: tuple[Path, ...]
+    """Deleted as a whole."""
+    rewritten: tuple[Path, ...]
+    calls: int
+    sessions: int
+    """Of which no call is left."""
+    bytes: int
+    kept_live: tuple[Path, ...] = ()
 
 
 def info(folder: Path | str) -> Info:
@@ -58,7 +95,7 @@ def info(folder: Path | str) -> Info:
             segments=segments,
             bytes=sum(segment.size for segment in segments),
             index_bytes=sum(path.stat().st_size for path in trace.folder.glob("index.sqlite*")),
-            problems=len(trace.query_problems()),
+            problems=len(trace.problems),
             **sums,
         )
     finally:
@@ -70,12 +107,12 @@ def verify(folder: Path | str, progress: Progress | None = None) -> Checked:
     trace = open(folder)
     segments = trace.segments()
     total = sum(segment.plain_size for segment in segments)
-    problems: list[Problem] = []
+    problems: list[Unreadable] = []
     records = bodies = done = 0
-    deltas = DeltaReader()
+    bodies_of = BodyReader()
     for segment in segments:
-        for found, end in _verified(segment.path, deltas):
-            if isinstance(found, Problem):
+        for found, end in _verified(segment.path, bodies_of):
+            if isinstance(found, Unreadable):
                 problems.append(found)
             else:
                 records += 1
@@ -97,26 +134,228 @@ def reindex(folder: Path | str, progress: Progress | None = None) -> Info:
     return info(folder)
 
 
-def _verified(path: Path, deltas: DeltaReader) -> Iterator[tuple[int | Problem, int]]:
+def prune(
+    folder: Path | str,
+    *,
+    older_than: int | None = None,
+    max_bytes: int | None = None,
+    session: str | None = None,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Pruned:
+    """Take away calls that began before `older_than` (Unix nanoseconds), the oldest segments beyond `max_bytes`, or one
+    session (its whole id). With several of them all that any asks for goes. Raises TraceError.
+
+    By age and size segments go as a whole: by age when the last of their calls is too old; so do those of another
+    version of the format, by when they were written last. Segments that are being written stay: what they take counts
+    towards `max_bytes`.
+    """
+    trace = open(folder)
+    try:
+        plan = _plan(trace, older_than, max_bytes, session, progress)
+        names = [[plain_name(path).name for path in paths] for paths in (plan.deleted, plan.rewritten)]
+        # Before the lock: an index that turns out to be damaged is replaced under the same one.
+        sessions = trace.count_sessions_within(names[0], session, names[1])
+        size = 0
+        with exclusive_lock(trace.folder):
+            for path in plan.rewritten if session is not None else ():
+                size += _without(plain_name(path), session or "", dry_run)
+            for path in plan.deleted:
+                size += _delete(plain_name(path), dry_run)
+        if not dry_run and (plan.deleted or plan.rewritten):
+            trace.compact_index()
+    except OSError as error:
+        raise TraceError(f"the trace folder {trace.folder} cannot be pruned: {error.strerror or error}") from None
+    finally:
+        trace.close()
+    return Pruned(tuple(plan.deleted), tuple(plan.rewritten), plan.calls, sessions, size, tuple(plan.live))
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What is to go."""
+
+    deleted: list[Path] = field(default_factory=list)
+    rewritten: list[Path] = field(default_factory=list)
+    live: list[Path] = field(default_factory=list)
+    calls: int = 0
+
+
+def _plan(
+    trace: Trace, older_than: int | None, max_bytes: int | None, session: str | None, progress: Progress | None
+) -> _Plan:
+    segments = [one for one in trace.segments() if one.header is None or one.header["format"] == FORMAT]
+    doomed: set[Path] = set()
+    if older_than is not None:
+        doomed |= {one.path for one in segments if _newest(one) < older_than}
+    if max_bytes is not None:
+        left = sum(one.size for one in segments if one.live or one.path not in doomed)
+        for one in segments:
+            if left > max_bytes and one.path not in doomed:
+                doomed.add(one.path)
+                left -= 0 if one.live else one.size
+    plan = _Plan()
+    for number, one in enumerate(segments, 1):
+        if one.path in doomed or (session is not None and one.readable):
+            with contextlib.suppress(FileNotFoundError):
+                _consider(plan, one.path, one.path in doomed, session)
+        if progress is not None:
+            progress(number, len(segments))
+    return plan
+
+
+def _consider(plan: _Plan, path: Path, doomed: bool, session: str | None) -> None:
+    """Put a segment where it belongs: all of it goes, some of it, nothing, or nothing because it is being written."""
+    with open_segment(path) as file:
+        held = _is_held(file)
+        if doomed and held:
+            plan.live.append(path)
+            return
+        going = staying = calls = 0
+        for found in walk(file):
+            if isinstance(found, StoredRecord) and found.kind == "call":
+                goes = doomed or _session(found) == session
+                staying += not goes
+                going += goes
+                calls += goes and not is_warm_up(found.record)
+                if goes and held:
+                    plan.live.append(path)
+                    return
+        if not doomed and not going:
+            return
+        plan.calls += calls
+        (plan.rewritten if staying else plan.deleted).append(path)
+
+
+def _is_held(file: SegmentFile) -> bool:
+    """A writer has it, or is about to: one that has just made its file has not locked it yet."""
+    status = os.fstat(file.fileno())
+    return file.is_live or (status.st_size == 0 and time.time() - status.st_mtime < _MAKING_SECONDS)
+
+
+def _delete(path: Path, dry_run: bool) -> int:
+    """Take away the segment of the name `path`, whichever its files are. The bytes that it took."""
+    size = 0
+    for file in (path, closed_name(path), draft_name(path)):
+        with contextlib.suppress(FileNotFoundError):
+            if file != draft_name(path):
+                size += file.stat().st_size
+            if not dry_run:
+                file.unlink()
+    return size
+
+
+def _without(path: Path, session: str, dry_run: bool) -> int:
+    """Take a session out of the segment of the name `path`. The bytes that it becomes smaller by."""
+    if not dry_run:
+        with contextlib.suppress(FileNotFoundError):
+            closing.settle(path)
+        draft_name(path).unlink(missing_ok=True)  # of a closing: it holds what is to go
+    draft = path.with_name(f".{path.name}.draft")
+    draft.unlink(missing_ok=True)  # left by one that was stopped
+    packed = path.with_name(f".{path.name}.packed.draft")
+    packed.unlink(missing_ok=True)
+    try:
+        with open_segment(path) as file:
+            old = closed_name(path) if file.is_closed else path
+            _rewrite(path, file, draft, session)
+        place, new = path, draft
+        if old != path and _packed(draft, packed):
+            place, new = old, packed
+        gained = old.stat().st_size - new.stat().st_size
+        if not dry_run:
+            os.replace(new, place)
+            if old != place:
+                old.unlink()
+        return gained
+    except FileNotFoundError:
+        return 0
+    finally:
+        draft.unlink(missing_ok=True)
+        packed.unlink(missing_ok=True)
+
+
+def _packed(draft: Path, packed: Path) -> bool:
+    """Compress `draft` into `packed`. False: it would be denser than readers accept, and is to stay plain."""
+    with draft.open("rb") as plain, os.fdopen(_made(packed), "wb") as out:
+        return closing.compress(plain, out) <= most_plain(out.tell())
+
+
+def _made(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+
+
+def _rewrite(path: Path, file: SegmentFile, draft: Path, session: str) -> None:
+    """Everything but the calls of `session` into `draft`. Notes, callers, and what is of no known type stay."""
+    bodies_of, packer = BodyReader(), Packer()
+    with os.fdopen(_made(draft), "wb") as out:
+        for found in walk(file):
+            if not isinstance(found, StoredRecord) or _session(found) == session:
+                continue
+            record = frame.decode(found.payload)
+            if record is None:
+                continue
+            if found.kind == "segment":
+                record["id"] = str(uuid.uuid4())  # for who knows the old one by it
+            elif found.kind == "call":
+                record = packer.at(_plain(path, found, record, bodies_of), out.tell())
+            out.write(frame.encode(record))
+            packer.written()
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _plain(path: Path, found: StoredRecord, call: Record, bodies_of: BodyReader) -> Record:
+    """The call with its bodies as they were; one that cannot be read is left as it is, and says so when asked for."""
+    for side in ("request", "response"):
+        stored = (found.record.get(side) or {}).get("body")
+        if stored is not None:
+            with contextlib.suppress(BodyError):
+                data = bodies_of.decode(path, found.offset, side, stored)
+                if data is not None:
+                    packing = ("size", "sha256", "enc", "base", "back", "wire", "data")
+                    extra = {key: value for key, value in call[side]["body"].items() if key not in packing}
+                    call = call | {side: call[side] | {"body": Plain(data, stored.get("wire"), extra)}}
+    return call
+
+
+def _session(found: StoredRecord) -> str | None:
+    """The id of a call's session."""
+    session = found.record.get("session") if found.kind == "call" else None
+    return session["id"] if session is not None else None
+
+
+def _newest(segment: SegmentInfo) -> int:
+    """When the last call of a segment began, at the latest when the file was last changed."""
+    try:
+        with open_segment(segment.path) as file:
+            calls = (one for one in walk(file) if isinstance(one, StoredRecord) and one.kind == "call")
+            newest = max((one.record["time"] for one in calls), default=0)
+            return newest or os.fstat(file.fileno()).st_mtime_ns
+    except OSError:
+        return time.time_ns()
+
+
+def _verified(path: Path, bodies_of: BodyReader) -> Iterator[tuple[int | Unreadable, int]]:
     """For each record the number of its bodies that were read, and what is wrong; with the offset behind it."""
     try:
         with open_segment(path) as file:
             for found in walk(file):
                 if isinstance(found, Trouble):
                     if not found.growing:
-                        yield Problem(path, found.offset, found.size, found.text), found.end
+                        yield Unreadable(path, found.offset, found.size, found.text), found.end
                     continue
                 read = 0
                 for side in ("request", "response") if found.kind == "call" else ():
                     stored = (found.record.get(side) or {}).get("body")
                     if stored is not None:
                         try:
-                            read += deltas.decode(path, found.offset, side, stored) is not None
+                            read += bodies_of.decode(path, found.offset, side, stored) is not None
                         except BodyError as error:
                             said = f"the {side} of call {found.record['id']} cannot be read: {error}"
-                            yield Problem(path, found.offset, found.size, said), found.end
+                            yield Unreadable(path, found.offset, found.size, said), found.end
                 yield read, found.end
     except FileNotFoundError:
         return  # pruned meanwhile
     except OSError as error:
-        yield Problem(path, 0, 0, f"cannot be read: {error.strerror or error}"), 0
+        yield Unreadable(path, 0, 0, f"cannot be read: {error.strerror or error}"), 0

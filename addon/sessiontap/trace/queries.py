@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sessiontap.trace.folder import TraceError
+from sessiontap.trace.files import TraceError, file_of
+from sessiontap.trace.segment import Unreadable
 
 if TYPE_CHECKING:
+    from sqlite3 import Connection
+
     from sessiontap.trace.index.answers import Sort
-    from sessiontap.trace.index.costs import Prices
     from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.index.index import Index
+    from sessiontap.trace.index.on_demand import Prices, TextsOf
 
 Row = dict[str, Any]
 Place = tuple[Path, int]
@@ -24,10 +27,16 @@ class TraceQueries:
 
     `prices` say what calls cost; without them costs are unknown. `progress(done, total)` is called during a long
     catch-up. All raise TraceError if the index cannot be used.
+
+    sqlite3 and `index/` are imported by the first query: the proxy imports this module, and asks nothing.
     """
 
     folder: Path
+    texts_of: TextsOf | None = None
+    """What a search looks at in bodies; without it there is no search."""
     progress: Callable[[int, int], None] | None = None
+    _refused: dict[Path, Unreadable]
+    """Segments that could not be opened to read calls, though the index may know them from before."""
     _index: Index | None = None
 
     def query_sessions(
@@ -41,34 +50,50 @@ class TraceQueries:
 
         Newest first (by their last call), or by `sort` with the most first (names from a to z). `limit` 0: all.
         """
-        return self._asked().sessions(filters or _none(), sort, limit, prices)
+        from sessiontap.trace.index import answers
+
+        wanted = filters or _none()
+        return self._ask(lambda database: answers.sessions(database, wanted, sort, limit, prices), wanted, prices)
 
     def query_calls(
         self, filters: Filters | None = None, limit: int = 0, prices: Prices | None = None
     ) -> list[Row]:
         """Calls that fit `filters`, newest first, as `calls --json` gives them. `limit` 0: all."""
-        return self._asked().calls(filters or _none(), limit, prices)
+        from sessiontap.trace.index import answers
+
+        wanted = filters or _none()
+        return self._ask(lambda database: answers.calls(database, wanted, limit, prices), wanted, prices)
 
     def query_session(self, prefix: str, prices: Prices | None = None) -> Row:
         """One session as `show --json` gives it: by its id, a unique prefix of it, or `@1` the newest."""
-        return self._asked().session(prefix, prices)
+        from sessiontap.trace.index import answers
+
+        return self._ask(lambda database: answers.session(database, prefix, self.folder, prices), prices=prices)
 
     def query_session_id(self, prefix: str) -> str:
         """The whole id of a session: by a unique prefix of it, or `@1` the newest. Raises TraceError."""
-        return self._asked().session_id(prefix)
+        from sessiontap.trace.index import answers
+
+        return self._ask(lambda database: answers.session_id(database, prefix, self.folder))
 
     def query_places(self, filters: Filters | None = None, sessions: Iterable[str] = ()) -> list[Place]:
         """Where the calls that fit `filters` stand, oldest first: what `Trace.calls_at` reads one by one.
 
-        `sessions`: ids; where there are any, only calls of these.
+        `sessions`: ids; if there are any, only calls of these.
         """
+        from sessiontap.trace.index import answers
+
+        wanted, ids = filters or _none(), list(sessions)
         files: dict[str, Path] = {}
-        found = self._asked().places(filters or _none(), sessions)
+        found = self._ask(lambda database: answers.places(database, wanted, ids), wanted)
         return [(files.setdefault(name, self.folder / name), offset) for name, offset in found]
 
     def query_short_ids(self, of: Literal["sessions", "calls"], ids: Iterable[str], least: int) -> dict[str, str]:
         """Each id -> its shortest prefix of `least` characters or more that no other id begins with."""
-        return self._asked().short_ids(of, ids, least)
+        from sessiontap.trace.index import answers
+
+        wanted = list(ids)
+        return self._ask(lambda database: answers.short_ids(database, of, wanted, least))
 
     def search(self, text: str, limit: int = 0) -> list[Row]:
         """Calls with `text`, without case, in prompt, reply, names, paths, models, tools or errors, newest first."""
@@ -77,48 +102,79 @@ class TraceQueries:
         return self.query_calls(Filters(search=text), limit)
 
     def stats(self, by: str, filters: Filters | None = None, prices: Prices | None = None) -> list[Row]:
-        """Statistics of calls by name, path, model, process, tool, property and more (`index.stats.BYS`), or by the
-        values of one property: `property:KEY`.
+        """Statistics of calls by name, path, model, process, tool, property and more (`index.statistics.BYS`), or by
+        the values of one property: `property:KEY`.
 
         A row for each value, most calls first: `{by: value, calls, errors, error_rate, sessions, input_tokens,
         output_tokens, cache_read_tokens, cost_usd, cost_unknown_calls, session_cost_usd_mean, ..._p50, ..._p95,
         session_cost_partial, session_cost_unknown, session_duration_p50, ..._p95, duration_p50, ..._p95, ..._p99,
         time_to_first_token_p50, ..._p95, ..._p99}`, durations in seconds, what is unknown None.
         """
-        return self._asked().stats(by, filters or _none(), prices)
+        from sessiontap.trace.index.filters import condition
+        from sessiontap.trace.index.statistics import BYS, is_known, stats
+
+        if not is_known(by):
+            raise TraceError(f"there are no statistics by {by!r}", f"Choose one of {', '.join(BYS)}, property:KEY.")
+        wanted = filters or _none()
+
+        def answer(database: Connection) -> list[Row]:
+            return stats(database, by, condition(database, wanted), prices is not None)
+
+        return self._ask(answer, wanted, prices)
 
     def query_sums(self) -> Row:
         """`calls`, `sessions`, `first` and `last` start (Unix nanoseconds), `body_bytes` as they went by."""
-        return self._asked().sums()
+        from sessiontap.trace.index import answers
+
+        return self._ask(answers.sums)
+
+    def notes(self, since: int | None = None) -> list[Row]:
+        """Notes, oldest first, those from `since` (Unix nanoseconds) on: what was lost and why, what changed."""
+        from sessiontap.trace.index import answers
+
+        return self._ask(lambda database: answers.notes(database, since or 0))
+
+    @property
+    def problems(self) -> list[Unreadable]:
+        """All that cannot be read in the folder, by file and offset."""
+        from sessiontap.trace.index import answers
+
+        rows = self._ask(answers.problems)
+        found = [Unreadable(file_of(self.folder / name), offset, size, text) for name, offset, size, text in rows]
+        known = {(one.path, one.offset) for one in found}
+        found += [one for one in self._refused.values() if (one.path, one.offset) not in known]
+        return sorted(found, key=lambda one: (one.path, one.offset))
 
     def count_sessions_within(self, files: list[str], session: str | None, others: list[str]) -> int:
         """Sessions whose calls all stand in segments named `files`; those of `session` may stand in `others`, too."""
-        return self._asked().count_sessions_within(files, session, others)
+        from sessiontap.trace.index import answers
+
+        return self._ask(lambda database: answers.count_sessions_within(database, files, session, others))
 
     def rebuild_index(self) -> None:
         """Make the index anew: what other processes ask it meanwhile they are answered."""
-        self._asked().rebuild()
+        self._opened().rebuild()
 
     def compact_index(self) -> None:
         """Bring the index up to date and leave nothing in its file of what is gone from the log."""
-        self._asked().compact()
-
-    def query_notes(self, since: int | None = None) -> list[Row]:
-        """Notes, oldest first, those from `since` (Unix nanoseconds) on."""
-        return self._asked().notes(since)
-
-    def query_problems(self) -> list[tuple[Path, int, int, str]]:
-        """File, offset, size and words of all that could not be read."""
-        return self._asked().problems()
+        self._opened().compact()
 
     def place(self, prefix: str) -> Place:
         """Segment and offset of the call whose id begins with `prefix`, or of `@N`. Raises TraceError."""
         _, path, offset, _ = self._found(prefix)
         return path, offset
 
+    def close(self) -> None:
+        """Let go of the index's file."""
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+
     def _found(self, prefix: str) -> tuple[str, Path, int, int | None]:
         """The call's id, its place, and the offset of its caller, None if that is unknown. Raises TraceError."""
-        found = self._asked().place(prefix.lower())
+        from sessiontap.trace.index import answers
+
+        found = self._ask(lambda database: answers.place(database, prefix.lower()))
         if len(found) > 1:
             raise TraceError(f"more than one call's id begins with {prefix!r}", "Give more of it.")
         if not found:
@@ -127,13 +183,18 @@ class TraceQueries:
         (call_id, name, offset, caller), *_ = found
         return call_id, self.folder / name, offset, caller
 
-    def close(self) -> None:
-        """Let go of the index's file."""
-        if self._index is not None:
-            self._index.close()
-            self._index = None
+    def _ask[T](
+        self, answer: Callable[[Connection], T], filters: Filters | None = None, prices: Prices | None = None
+    ) -> T:
+        searched = self.texts_of if filters is not None and filters.search is not None else None
+        if filters is not None and filters.search is not None and searched is None:
+            raise TraceError(
+                "a search reads prompts and replies, and this trace was opened without a reader of them",
+                "Open it with texts_of=sessiontap.llm.searched_text.searched_text.",
+            )
+        return self._opened().ask(answer, searched, prices)
 
-    def _asked(self) -> Index:
+    def _opened(self) -> Index:
         if self._index is None:
             from sessiontap.trace.index.index import Index
 

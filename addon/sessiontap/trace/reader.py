@@ -1,38 +1,95 @@
 """Reading a trace: calls newest first with their bodies on demand, look-ups, following what is being written.
 
 Only what is asked for is read, segment by segment; of a call that was passed over nothing stays in memory but two
-integers. A record that a writer is in the middle of is not seen yet; all other damage is in `Trace.problems`, with its
-file and offset, and is stepped over.
+integers. A record that a writer is in the middle of is not seen yet; all other damage is stepped over, and
+`Trace.problems` tells it with its file and offset.
 """
 
 from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sessiontap.trace import body
-from sessiontap.trace.deltas import DeltaReader
-from sessiontap.trace.files import Listed, open_segment, segments
-from sessiontap.trace.folder import TraceError
+from sessiontap.trace.body import BodyError, BodyReader
+from sessiontap.trace.files import FileStatus, TraceError, file_of, open_segment, segments, unreadable
 from sessiontap.trace.queries import Place, TraceQueries
-from sessiontap.trace.recorded_call import RecordedCall, RecordedSession
-from sessiontap.trace.segment import Problem, Segment, SegmentInfo, segment_info
+from sessiontap.trace.segment import Segment, SegmentInfo, Unreadable, segment_info
 from sessiontap.trace.views import is_warm_up
 from sessiontap.trace.walk import read_at
 
+if TYPE_CHECKING:
+    from sessiontap.trace.index.on_demand import TextsOf
+
 Record = dict[str, Any]
+
+
+class RecordedCall:
+    """A call in the log; its bodies are unpacked and checked when they are asked for.
+
+    `record` is its map with the keys of docs/trace-format.md: times in Unix nanoseconds, durations in nanoseconds,
+    unknown None.
+    """
+
+    __slots__ = ("_decode", "caller", "record")
+
+    def __init__(
+        self, record: Record, caller: Record | None, decode: Callable[[str, Record], bytes | None]
+    ) -> None:
+        """`decode(side, body)` gives the bytes of a stored body: it knows where those that lean on others find them."""
+        self.record = record
+        self._decode = decode
+        self.caller = caller
+        """The caller's map, None where it is unknown."""
+
+    @property
+    def id(self) -> str:
+        """A UUIDv7."""
+        return str(self.record.get("id"))
+
+    @property
+    def session_id(self) -> str | None:
+        """None where no rule gave it a session."""
+        session = self.record.get("session")
+        return session.get("id") if isinstance(session, dict) else None
+
+    def request_body(self) -> bytes | None:
+        """The request's body, decoded; None where there was or is none. Raises BodyError."""
+        return self.body("request")
+
+    def response_body(self) -> bytes | None:
+        """The response's body as far as it came, decoded. Raises BodyError."""
+        return self.body("response")
+
+    def body(self, side: str) -> bytes | None:
+        """The body of the `request` or `response`. Raises BodyError."""
+        message = self.record.get(side)
+        stored = message.get("body") if isinstance(message, dict) else None
+        if not isinstance(stored, dict):
+            return None
+        return self._decode(side, stored)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSession:
+    """The calls of one session, oldest first."""
+
+    id: str
+    calls: list[RecordedCall]
 
 
 class Trace(TraceQueries):
     """A trace folder. One object may be asked again and again: it takes in what was written meanwhile."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, texts_of: TextsOf | None = None) -> None:
         self.folder = folder
+        self.texts_of = texts_of
+        self._refused = {}
         self._segments: dict[Path, Segment] = {}
-        self._deltas = DeltaReader()
+        self._bodies = BodyReader()
 
     def calls(self, newest_first: bool = True, *, warm_ups: bool = False) -> Iterator[RecordedCall]:
         """Every call by its start. Newest first reads only as many segments as it is asked for calls.
@@ -51,30 +108,6 @@ class Trace(TraceQueries):
         known = [self._update(path) for path in self._paths()]
         for _, number, offset in sorted((time, n, at) for n, segment in enumerate(known) for time, at in segment.calls):
             yield from self._load(known[number], offset)
-
-    def notes(self) -> list[Record]:
-        """Every note, oldest first: what was lost and why, what changed."""
-        notes = []
-        for path in self._paths():
-            segment = self._update(path)
-            notes += [record for at in segment.notes if (record := segment.record(at)) is not None]
-        return sorted(notes, key=_time)
-
-    @property
-    def callers(self) -> dict[str, Record]:
-        """Every caller by its id."""
-        callers: dict[str, Record] = {}
-        for path in self._paths():
-            callers |= self._update(path).callers
-        return callers
-
-    @property
-    def problems(self) -> list[Problem]:
-        """All that cannot be read in the folder, by file and offset."""
-        for path in self._paths():
-            self._update(path)
-        known = [self._segments[path] for path in sorted(self._segments)]
-        return [segment.problems[offset] for segment in known for offset in sorted(segment.problems)]
 
     def segments(self) -> list[SegmentInfo]:
         """The segment files, oldest first."""
@@ -146,11 +179,11 @@ class Trace(TraceQueries):
                 _, _, offset, segment = heapq.heappop(heap)
                 yield segment, -offset
 
-    def _files(self) -> dict[Path, Listed]:
+    def _files(self) -> dict[Path, FileStatus]:
         try:
             return segments(self.folder)
         except OSError as error:
-            raise _unreadable(self.folder, error) from None
+            raise unreadable(self.folder, error) from None
 
     def _paths(self) -> list[Path]:
         return list(self._files())
@@ -170,9 +203,9 @@ class Trace(TraceQueries):
                 if old is not None:
                     old.replaced_by(segment)
         except FileNotFoundError:  # pruned meanwhile
-            segment.calls, segment.notes = [], []
+            segment.calls = []
         except OSError as error:
-            segment.trouble(0, 0, f"cannot be read: {error.strerror or error}")
+            self._refused[path] = Unreadable(file_of(path), 0, 0, f"cannot be read: {error.strerror or error}")
         return segment
 
     def _read_alone(self, call_id: str, path: Path, offset: int, caller_offset: int | None) -> RecordedCall | None:
@@ -190,8 +223,8 @@ class Trace(TraceQueries):
 
         def decode(side: str, stored: Record) -> bytes | None:
             try:
-                return self._deltas.decode(path, offset, side, stored)
-            except body.BodyError:
+                return self._bodies.decode(path, offset, side, stored)
+            except BodyError:
                 if self.place(call_id) == (path, offset):
                     raise
                 return self.call(call_id).body(side)  # its segment was written anew meanwhile
@@ -208,8 +241,8 @@ class Trace(TraceQueries):
 
         def decode(side: str, stored: Record) -> bytes | None:
             try:
-                return self._deltas.decode(segment.path, offset, side, stored)
-            except body.BodyError:
+                return self._bodies.decode(segment.path, offset, side, stored)
+            except BodyError:
                 for place in self._later(segment, offset):
                     for call in self._load(*place):
                         return call.body(side)
@@ -227,20 +260,11 @@ class Trace(TraceQueries):
                 yield new, moved[offset]
 
 
-def open(folder: Path | str) -> Trace:
-    """The trace in `folder`. Raises TraceError where there is no such folder."""
-    trace = Trace(Path(folder).expanduser())
+def open(folder: Path | str, *, texts_of: TextsOf | None = None) -> Trace:
+    """The trace in `folder`. `texts_of` reads prompts and replies for searches (`llm.searched_text`).
+
+    Raises TraceError if there is no such folder.
+    """
+    trace = Trace(Path(folder).expanduser(), texts_of)
     trace._paths()
     return trace
-
-
-def _unreadable(folder: Path, error: OSError) -> TraceError:
-    hint = "Run the proxy first, or name another with --trace DIR."
-    if isinstance(error, FileNotFoundError):
-        return TraceError(f"there is no trace folder {folder}", hint)
-    return TraceError(f"the trace folder {folder} cannot be read: {error.strerror or error}", hint)
-
-
-def _time(record: Record) -> int:
-    time = record.get("time")
-    return time if isinstance(time, int) else 0

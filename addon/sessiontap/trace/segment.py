@@ -1,7 +1,7 @@
-"""A segment as a reader knows it: the places of its calls, taken in as it grows, and what of it cannot be read.
+"""The calls of a segment as a reader knows them: their places, taken in as it grows.
 
-A record that a writer is in the middle of is not seen yet; all else that is no record is a `Problem`, and is stepped
-over.
+A record that a writer is in the middle of is not seen yet; all else that is no record is stepped over, and is the
+index's to tell.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from sessiontap.trace.files import SegmentFile, file_of, identity, open_segment
-from sessiontap.trace.walk import Trouble, header_of, read_at, refusal, walk
+from sessiontap.trace.walk import StoredRecord, header_of, read_at, refusal, walk
 
 Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Unreadable:
     """What cannot be read: `offset` and `size` in bytes of the plain segment, `text` in words."""
 
     path: Path
@@ -51,11 +51,7 @@ class Segment:
     header: Record | None = None
     calls: list[tuple[int, int]] = field(default_factory=list)
     """(time, offset)"""
-    notes: list[int] = field(default_factory=list)
-    """Offsets."""
     callers: dict[str, Record] = field(default_factory=dict)
-    problems: dict[int, Problem] = field(default_factory=dict)
-    """By offset."""
     end: int = 0
     """Behind the last intact record."""
     file: tuple[int, int] | None = None
@@ -69,19 +65,12 @@ class Segment:
         if self.end == 0:
             self.header = header_of(file)
         for found in walk(file, self.end):
-            if isinstance(found, Trouble):
-                if not found.growing:
-                    self.trouble(found.offset, found.size, found.text)
-                continue
-            self.end = found.end
-            record = found.record
-            match found.kind:
-                case "call":
-                    self.calls.append((record["time"], found.offset))
-                case "note":
-                    self.notes.append(found.offset)
-                case "caller":
-                    self.callers[record["id"]] = record
+            if isinstance(found, StoredRecord):
+                self.end = found.end
+                if found.kind == "call":
+                    self.calls.append((found.record["time"], found.offset))
+                elif found.kind == "caller":
+                    self.callers[found.record["id"]] = found.record
 
     def is_in(self, file: SegmentFile) -> bool:
         """`file` holds what was read: it is the same file, or the one that it was closed into. Raises OSError."""
@@ -101,9 +90,6 @@ class Segment:
                 return read_at(file, offset)
         except OSError:
             return None
-
-    def trouble(self, offset: int, size: int, text: str) -> None:
-        self.problems[offset] = Problem(file_of(self.path), offset, size, text)
 
     def replaced_by(self, new: Segment) -> None:
         """`new` has all but some of this one's calls, in the same order."""

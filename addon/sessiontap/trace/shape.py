@@ -38,14 +38,14 @@ Field = Annotated[list[str], Meta(min_length=2, max_length=2)]
 Change = Annotated[list[str | None], Meta(min_length=5, max_length=5)]
 
 
-class Writer(TypedDict, total=False):
+class WriterShape(TypedDict, total=False):
     pid: Pid
     host: str
     sessiontap: str
     mitmproxy: str
 
 
-class Segment(TypedDict):
+class SegmentShape(TypedDict):
     """The header."""
 
     type: str
@@ -53,16 +53,16 @@ class Segment(TypedDict):
     version: Count
     id: NotRequired[str]
     started: NotRequired[Time]
-    writer: NotRequired[Writer]
+    writer: NotRequired[WriterShape]
 
 
-class Ancestor(TypedDict):
+class AncestorShape(TypedDict):
     pid: Pid
     name: str | None
     started: NotRequired[Time | None]
 
 
-class Caller(TypedDict):
+class CallerShape(TypedDict):
     """The process behind calls."""
 
     type: str
@@ -76,12 +76,12 @@ class Caller(TypedDict):
     cwd: NotRequired[str | None]
     user: NotRequired[str | None]
     uid: NotRequired[Pid | None]
-    ancestors: NotRequired[list[Ancestor]]
+    ancestors: NotRequired[list[AncestorShape]]
     container: NotRequired[str | None]
     env: NotRequired[dict[str, str]]
 
 
-class Session(TypedDict):
+class SessionShape(TypedDict):
     id: Id
     name: NotRequired[str | None]
     path: NotRequired[str | None]
@@ -91,7 +91,7 @@ class Session(TypedDict):
     key: NotRequired[str | None]
 
 
-class Usage(TypedDict, total=False):
+class UsageShape(TypedDict, total=False):
     input: Tokens
     output: Tokens
     cache_read: Tokens
@@ -99,7 +99,7 @@ class Usage(TypedDict, total=False):
     reasoning: Tokens
 
 
-class Billed(TypedDict, total=False):
+class BilledShape(TypedDict, total=False):
     input: Tokens
     output: Tokens
     cache_write_1h: Tokens
@@ -114,12 +114,12 @@ class Billed(TypedDict, total=False):
     subscription: bool
 
 
-class Error(TypedDict, total=False):
+class ErrorShape(TypedDict, total=False):
     type: str | None
     message: str | None
 
 
-class Llm(TypedDict, total=False):
+class LlmShape(TypedDict, total=False):
     provider: str | None
     family: str | None
     operation: str | None
@@ -132,17 +132,17 @@ class Llm(TypedDict, total=False):
     tool_calls: list[str] | None
     tool_results: list[str | None] | None
     tool_call_ids: list[str | None] | None
-    usage: Usage | None
+    usage: UsageShape | None
     cost_reported: Dollars
     service_tier: str | None
-    billed: Billed | None
-    error: Error | None
+    billed: BilledShape | None
+    error: ErrorShape | None
     request_id: str | None
     rate_limits: dict[str, str] | None
     problems: list[str] | None
 
 
-class Body(TypedDict):
+class BodyShape(TypedDict):
     size: Bytes
     sha256: NotRequired[Annotated[bytes, Meta(min_length=32, max_length=32)] | None]
     enc: NotRequired[str | None]
@@ -155,35 +155,35 @@ class Body(TypedDict):
     withheld: NotRequired[str | None]
 
 
-class Request(TypedDict):
+class RequestShape(TypedDict):
     method: str
     url: str
     http_version: NotRequired[str | None]
     headers: NotRequired[list[Field] | None]
     trailers: NotRequired[list[Field] | None]
-    body: NotRequired[Body | None]
+    body: NotRequired[BodyShape | None]
 
 
-class Response(TypedDict):
+class ResponseShape(TypedDict):
     status: Annotated[int, Meta(ge=0, le=65535)]
     http_version: NotRequired[str | None]
     headers: NotRequired[list[Field] | None]
     trailers: NotRequired[list[Field] | None]
     chunks: NotRequired[list[Bytes] | None]
-    body: NotRequired[Body | None]
+    body: NotRequired[BodyShape | None]
 
 
-class Call(TypedDict):
+class CallShape(TypedDict):
     type: str
     id: Id
     time: Time
-    session: NotRequired[Session | None]
+    session: NotRequired[SessionShape | None]
     conversation: NotRequired[str | None]
     parent: NotRequired[Id | None]
     evidence: NotRequired[str | None]
     link: NotRequired[dict[str, Any] | None]
     caller: NotRequired[Id | None]
-    llm: NotRequired[Llm | None]
+    llm: NotRequired[LlmShape | None]
     outcome: NotRequired[str | None]
     flags: NotRequired[list[str]]
     duration: NotRequired[Duration]
@@ -203,11 +203,11 @@ class Call(TypedDict):
     route: NotRequired[str | None]
     changes: NotRequired[list[Change]]
     like: NotRequired[None]  # version 1 left out what another record said: such a call is none of ours
-    request: Request
-    response: NotRequired[Response | None]
+    request: RequestShape
+    response: NotRequired[ResponseShape | None]
 
 
-class Note(TypedDict):
+class NoteShape(TypedDict):
     """A note has more keys than these: facts, each kind its own."""
 
     type: str
@@ -218,7 +218,7 @@ class Note(TypedDict):
     records: NotRequired[Count]
 
 
-class Link(TypedDict, total=False):
+class LinkShape(TypedDict, total=False):
     """What is asked of a call's `link`; the rest is digests, whose reader takes what it knows."""
 
     kind: str | None
@@ -227,7 +227,7 @@ class Link(TypedDict, total=False):
 
 
 class _Linked(TypedDict):
-    link: Link
+    link: LinkShape
 
 
 class Misfit(NamedTuple):
@@ -242,11 +242,11 @@ class _Kind(msgspec.Struct):
 
 _kind_of = msgspec.msgpack.Decoder(_Kind).decode
 _decoders: dict[str, Callable[[bytes], Any]] = {
-    "call": msgspec.msgpack.Decoder(Call).decode,
-    "caller": msgspec.msgpack.Decoder(Caller).decode,
-    "segment": msgspec.msgpack.Decoder(Segment).decode,
+    "call": msgspec.msgpack.Decoder(CallShape).decode,
+    "caller": msgspec.msgpack.Decoder(CallerShape).decode,
+    "segment": msgspec.msgpack.Decoder(SegmentShape).decode,
 }
-SHAPES: dict[str, Any] = {"segment": Segment, "caller": Caller, "note": Note, "call": Call}
+SHAPES: dict[str, Any] = {"segment": SegmentShape, "caller": CallerShape, "note": NoteShape, "call": CallShape}
 """By `type`."""
 
 
@@ -299,7 +299,7 @@ def _check_call(call: dict[str, Any]) -> None:
 def _note(payload: bytes) -> dict[str, Any]:
     record: dict[str, Any] = msgpack.unpackb(payload)
     _check_plain(record, "$")
-    msgspec.convert(record, Note)
+    msgspec.convert(record, NoteShape)
     return record
 
 

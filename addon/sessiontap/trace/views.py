@@ -1,11 +1,14 @@
-"""Call records as people and programs are shown them: the JSON of `calls --json`.
+"""Call records as people and programs are shown them: the JSON of `calls --json`, and the `tree` of `show --json`.
 
-Times become ISO 8601 UTC with microseconds, durations seconds; unknown stays None.
+Times become ISO 8601 UTC with microseconds, durations seconds; unknown stays None. Sums of tokens are over the calls
+that reported them, None if none did; sums of costs over the calls whose cost is known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,6 +30,11 @@ EXACT = 2**53 - 1
 
 WARM_UP = "warm_up"
 """The flag of a request that prepares a later one and generates nothing: recorded, and no call of its session's."""
+
+ACTIVE_SECONDS = 300
+"""A session is active for this long after the end of its last call."""
+MAX_CHUNKS = 1024
+"""A stream of more chunks has neighbours put together until it fits."""
 
 
 def iso(time: int | None) -> str | None:
@@ -61,6 +69,32 @@ def dollars(value: Any) -> float | None:
 def exact(total: float | None) -> int | None:
     """A sum of counts, None beyond `EXACT`."""
     return None if total is None or total > EXACT else int(total)
+
+
+def pack_chunks(chunks: Sequence[tuple[int, int]]) -> list[int]:
+    """[delay, size, delay, size, ...]: microseconds since the chunk before or the call's start, and bytes."""
+    pairs = list(chunks)
+    while len(pairs) > MAX_CHUNKS:
+        pairs = [
+            (pair[0][0], sum(size for _, size in pair)) for pair in (pairs[i : i + 2] for i in range(0, len(pairs), 2))
+        ]
+    packed: list[int] = []
+    before = 0
+    for arrived, size in pairs:
+        micros = max(before, arrived // 1000)
+        packed += (micros - before, size)
+        before = micros
+    return packed
+
+
+def unpack_chunks(packed: Sequence[int]) -> list[tuple[int, int]]:
+    """`pack_chunks` backwards: (nanoseconds since the call's start, bytes)."""
+    chunks = []
+    now = 0
+    for delay, size in zip(packed[::2], packed[1::2], strict=False):
+        now += delay
+        chunks.append((now * 1000, size))
+    return chunks
 
 
 def is_error(call: Record) -> bool:
@@ -127,16 +161,94 @@ def call_row(call: Record, caller: Record | None, cost_of: CostOf = unknown_cost
         "duration": seconds(call.get("duration")),
         "time_to_first_byte": seconds(call.get("time_to_first_byte")),
         "time_to_first_token": seconds(call.get("time_to_first_token")),
-        "request_bytes": _size(request),
-        "response_bytes": _size(response),
+        "request_bytes": body_size(request),
+        "response_bytes": body_size(response),
         "rules": list(call.get("rules") or ()),
     }
 
 
-def _size(message: Record) -> int | None:
+def body_size(message: Record) -> int | None:
     """Bytes of a body as it went by; a message without one has none, a message that never came is unknown."""
     if not message:
         return None
     stored = part(message, "body")
-    size = stored.get("total", stored.get("size", 0))
-    return int(size) if size is not None else None
+    size: int | None = stored.get("total", stored.get("size", 0))
+    return size
+
+
+def session_tree(calls: Iterable[Record], cost_of: CostOf = unknown_cost) -> list[dict[str, Any]]:
+    """The `tree` of `show --json`: a node for every level of every path, in the order of their first calls.
+
+    A node counts the calls at its path and below; its duration is the last end minus the first start of all of them.
+    Calls at the path `/` have a node of their own beside the others.
+    """
+    nodes: dict[tuple[str, ...], _Totals] = {}
+    for call in calls:
+        cost = cost_of(call)
+        levels = tuple(level for level in str(part(call, "session").get("path") or "/").split("/") if level)
+        for depth in range(1, len(levels) + 1) if levels else (0,):
+            nodes.setdefault(levels[:depth], _Totals()).add(call, cost)
+    return _children(nodes, (), include_root=True)
+
+
+@dataclass(slots=True)
+class _Totals:
+    """What calls sum up to, in whatever order they come."""
+
+    calls: int = 0
+    errors: int = 0
+    started: int | None = None
+    ended: int | None = None
+    tokens: dict[str, int | None] = field(default_factory=lambda: {"input": None, "output": None, "cache_read": None})
+    costs: list[float] = field(default_factory=list)
+    """Of the calls whose cost is known."""
+
+    def add(self, call: Record, cost: float | None) -> None:
+        if cost is not None:
+            self.costs.append(cost)
+        self.calls += 1
+        self.errors += is_error(call)
+        started, ended = int(call.get("time") or 0), end(call)
+        self.started = started if self.started is None else min(started, self.started)
+        self.ended = ended if self.ended is None else max(ended, self.ended)
+        usage = part(part(call, "llm"), "usage")
+        for key, total in self.tokens.items():
+            if (value := tokens(usage.get(key))) is not None:
+                self.tokens[key] = (total or 0) + value
+
+    @property
+    def cost(self) -> float | None:
+        """Rounded where sums of binary fractions are no further to be trusted."""
+        return round(math.fsum(self.costs), 12) if self.costs else None
+
+    @property
+    def duration(self) -> float | None:
+        return seconds(self.ended - self.started) if self.started is not None and self.ended is not None else None
+
+
+def _children(
+    nodes: dict[tuple[str, ...], _Totals], parent: tuple[str, ...], include_root: bool = False
+) -> list[dict[str, Any]]:
+    depth = len(parent) + 1
+    found = [
+        levels
+        for levels in nodes
+        if (len(levels) == depth and levels[: depth - 1] == parent) or (include_root and not levels)
+    ]
+    found.sort(key=lambda levels: (nodes[levels].started or 0, levels))
+    return [_node(nodes, levels) for levels in found]
+
+
+def _node(nodes: dict[tuple[str, ...], _Totals], levels: tuple[str, ...]) -> dict[str, Any]:
+    totals = nodes[levels]
+    return {
+        "path": "/" + "/".join(levels),
+        "calls": totals.calls,
+        "errors": totals.errors,
+        "started": iso(totals.started),
+        "duration": totals.duration,
+        "input_tokens": exact(totals.tokens["input"]),
+        "output_tokens": exact(totals.tokens["output"]),
+        "cost_usd": totals.cost,
+        "children": _children(nodes, levels) if levels else [],
+    }

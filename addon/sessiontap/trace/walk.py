@@ -28,7 +28,7 @@ _HEADLESS = f"has lost its header; its records are read as version {VERSION}"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StoredRecord:
     """A record and its place, `size` with its frame."""
 
     offset: int
@@ -61,7 +61,7 @@ class Trouble:
         return self.offset + self.size
 
 
-def walk(file: SegmentFile, start: int = 0) -> Iterator[Found | Trouble]:
+def walk(file: SegmentFile, start: int = 0) -> Iterator[StoredRecord | Trouble]:
     """Records and troubles of a segment from `start` on, which is 0 or the end of a record. Raises OSError.
 
     A segment that is not to be read (`refusal`) is one trouble.
@@ -91,7 +91,7 @@ def walk(file: SegmentFile, start: int = 0) -> Iterator[Found | Trouble]:
         if headless:
             headless = False
             yield Trouble(0, 0, _HEADLESS)
-        yield Found(found.offset, found.size, record, found.payload)
+        yield StoredRecord(found.offset, found.size, record, found.payload)
     if last is not None:
         yield Trouble(last.offset, last.size, last.text, growing=file.is_live)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sessiontap.trace import frame
-from sessiontap.trace.folder import TraceError
+from sessiontap.trace.files import TraceError
 from sessiontap.trace.notes import Losses, OnFault, note_record
 from sessiontap.trace.pack import Packer
 from sessiontap.trace.rotation import DiskError, OpenSegment, Rotation

@@ -129,7 +129,6 @@ def _tell(log: Trace, calls: _Calls, output: Path | None, since: int | None) -> 
     """Say on stderr what was written and what is missing. Raises Failure if bodies could not be read."""
     from sessiontap.cli import gaps
     from sessiontap.cli.units import plural
-    from sessiontap.trace import Problem
 
     if not calls.number:
         note(f"no call in {log.folder} fits: the export is empty")
@@ -137,8 +136,8 @@ def _tell(log: Trace, calls: _Calls, output: Path | None, since: int | None) -> 
         note(f"{plural(calls.number, 'call')} in {output}")
     if calls.gone:
         note(f"{plural(calls.gone, 'call')} went away with {'its' if calls.gone == 1 else 'their'} segment meanwhile")
-    lost = gaps.lost(log.query_notes(since))
-    damaged = gaps.damaged(Problem(*one) for one in log.query_problems())
+    lost = gaps.lost(log.notes(since))
+    damaged = gaps.damaged(log.problems)
     for text in (*lost, *damaged, *calls.damage[:SHOWN]):
         note(line(text))
     if calls.damage:

@@ -64,7 +64,7 @@ def stats(
     from sessiontap.cli.call_costs import Costs
     from sessiontap.cli.units import plural
     from sessiontap.trace.index.filters import Filters
-    from sessiontap.trace.index.stats import BYS, is_known
+    from sessiontap.trace.index.statistics import BYS, is_known
 
     if not is_known(by):
         raise Misuse(f"there are no statistics by {by!r}", f"choose one of {', '.join(BYS)}, property:KEY")

@@ -14,7 +14,7 @@ from sessiontap.cli.output import flush, line, note, progress, write, write_json
 from sessiontap.cli.units import UNKNOWN, age, count, day_and_clock, octets, plural, size
 
 if TYPE_CHECKING:
-    from sessiontap.trace import Problem
+    from sessiontap.trace import Unreadable
     from sessiontap.trace.maintenance import Info, Pruned
 
 INFO_EXAMPLES = ("sessiontap trace info", "sessiontap trace info --json | jq .calls")
@@ -182,7 +182,7 @@ def _pruned_json(pruned: Pruned, *, removed: bool) -> dict[str, Any]:
     }
 
 
-def _problem(problem: Problem) -> dict[str, Any]:
+def _problem(problem: Unreadable) -> dict[str, Any]:
     return {"file": str(problem.path), "offset": problem.offset, "size": problem.size, "text": problem.text}
 
 

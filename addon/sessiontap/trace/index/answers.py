@@ -1,4 +1,4 @@
-"""Answers out of the index in the shapes of the command line's JSON, as `views` and `sessions` make them of the log."""
+"""Answers out of the index: the rows of the command line's JSON, as `views` makes them of records, and look-ups."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
-from sessiontap.trace.folder import TraceError
-from sessiontap.trace.index.costs import Prices
+from sessiontap.trace.files import TraceError
 from sessiontap.trace.index.filters import Filters, condition
+from sessiontap.trace.index.on_demand import Prices
 from sessiontap.trace.index.rows import COLUMNS, JSONS, TEXTS, call_of
-from sessiontap.trace.sessions import ACTIVE_SECONDS, session_tree
-from sessiontap.trace.views import Record, call_row, exact, iso, seconds
+from sessiontap.trace.views import ACTIVE_SECONDS, Record, call_row, exact, iso, seconds, session_tree
 
 Row = dict[str, Any]
 Sort = Literal["started", "ended", "name", "duration", "calls", "errors", "tokens", "cost"]
@@ -229,3 +228,59 @@ def _common(one: str, other: str) -> int:
 def position(prefix: str) -> int:
     """N of `@N`, else 0."""
     return int(prefix[1:]) if prefix.startswith("@") and prefix[1:].isdecimal() else 0
+
+
+def place(database: sqlite3.Connection, prefix: str) -> list[tuple[str, str, int, int | None]]:
+    """(call id, segment name, offset, offset of its caller) of the calls whose id begins with `prefix`, at most two; of
+    `@N` the one."""
+    called = (
+        'SELECT calls.id AS found, segments.name, calls."offset", callers."offset" FROM calls '
+        "JOIN segments ON segments.n = calls.segment LEFT JOIN callers ON callers.n = caller"
+    )
+    warmed = 'SELECT warm_ups.id AS found, name, "offset", NULL FROM warm_ups JOIN segments ON segments.n = segment'
+    if number := position(prefix):
+        newest = f"{called} ORDER BY time DESC, calls.n DESC LIMIT 1 OFFSET ?"
+        return database.execute(newest, (number - 1,)).fetchall()
+    if not prefix:
+        return []
+    found = " UNION ".join(f"{one} WHERE found >= :first AND found < :end" for one in (called, warmed))
+    within = {"first": prefix, "end": prefix + chr(sys.maxunicode)}
+    rows = database.execute(f"{found} LIMIT 2", within).fetchall()
+    return [row for row in rows if row[0] == prefix] or rows
+
+
+def sums(database: sqlite3.Connection) -> Row:
+    """`calls`, `sessions`, `first` and `last` start (Unix nanoseconds), `body_bytes`."""
+    question = (
+        "SELECT count(*), (SELECT count(*) FROM sessions), min(time), max(time), "
+        "coalesce(sum(coalesce(request_bytes, 0) + coalesce(response_bytes, 0)), 0) FROM calls"
+    )
+    names = ("calls", "sessions", "first", "last", "body_bytes")
+    return dict(zip(names, database.execute(question).fetchone(), strict=True))
+
+
+def count_sessions_within(
+    database: sqlite3.Connection, files: list[str], session: str | None, others: list[str]
+) -> int:
+    """Sessions whose calls all stand in segments named `files`; those of `session` may stand in `others`, too."""
+    question = (
+        "SELECT count(*) FROM sessions WHERE NOT EXISTS (SELECT 1 FROM calls JOIN segments ON segments.n = segment "
+        "WHERE calls.session = sessions.n AND name NOT IN (SELECT value FROM json_each(?)) "
+        "AND NOT (sessions.id IS ? AND name IN (SELECT value FROM json_each(?))))"
+    )
+    values = json.dumps(files), session, json.dumps(others)
+    return int(database.execute(question, values).fetchone()[0])
+
+
+def notes(database: sqlite3.Connection, since: int) -> list[Row]:
+    """Notes, oldest first, those from `since` (Unix nanoseconds) on."""
+    found = database.execute("SELECT record FROM notes WHERE time >= ? ORDER BY time, n", (since,))
+    return [json.loads(text) for (text,) in found]
+
+
+def problems(database: sqlite3.Connection) -> list[tuple[str, int, int, str]]:
+    """What cannot be read: segment name, offset, size, text."""
+    return database.execute(
+        'SELECT name, problems."offset", problems.size, text FROM problems JOIN segments ON segments.n = segment '
+        'ORDER BY name, problems."offset"'
+    ).fetchall()

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sessiontap.trace.files import Listed, SegmentFile, open_segment, segments
+from sessiontap.trace.files import FileStatus, SegmentFile, open_segment, segments
 from sessiontap.trace.index.database import writing
-from sessiontap.trace.index.rows import COLUMNS, row_of
-from sessiontap.trace.index.strings import Callers, Strings, process_number
+from sessiontap.trace.index.rows import COLUMNS, Callers, Strings, process_number, row_of
 from sessiontap.trace.index.sums import Sums
 from sessiontap.trace.views import is_warm_up
-from sessiontap.trace.walk import Found, Trouble, header_of, walk
+from sessiontap.trace.walk import StoredRecord, Trouble, header_of, walk
 
 Record = dict[str, Any]
 Progress = Callable[[int, int], None]
@@ -79,7 +78,8 @@ class CatchUp:
             self._processes.clear()
 
     def _is_behind(self) -> bool:
-        known = {name: Listed(bool(closed), *rest) for name, closed, *rest in self._rows("name, closed, size, changed")}
+        rows = self._rows("name, closed, size, changed")
+        known = {name: FileStatus(bool(closed), *rest) for name, closed, *rest in rows}
         return known != _files(self._folder)
 
     def _rows(self, columns: str) -> Iterator[tuple[Any, ...]]:
@@ -102,7 +102,7 @@ class CatchUp:
             file = files[name]
             segment = known.get(name) or self._begin(name)
             total += file.size
-            if left > 0 and Listed(segment.closed, segment.size, segment.changed) != file:
+            if left > 0 and FileStatus(segment.closed, segment.size, segment.changed) != file:
                 left -= self._take(segment, file, left)
             done += file.size if segment.size == file.size else min(segment.end, file.size)
         return done, max(total, done), left <= 0
@@ -114,7 +114,7 @@ class CatchUp:
         ).fetchone()
         return _Indexed(n, self._folder / name, None, False, UNFINISHED, 0, 0)
 
-    def _take(self, segment: _Indexed, listed: Listed, most: int) -> int:
+    def _take(self, segment: _Indexed, listed: FileStatus, most: int) -> int:
         """Records of a segment that has changed. How many there were."""
         try:
             with open_segment(segment.path) as file:
@@ -137,7 +137,7 @@ class CatchUp:
         )
         return taken
 
-    def _goes_on(self, segment: _Indexed, listed: Listed, plain_size: int, header_id: str | None) -> bool:
+    def _goes_on(self, segment: _Indexed, listed: FileStatus, plain_size: int, header_id: str | None) -> bool:
         """The file is what was taken in so far, grown or closed since."""
         if plain_size < segment.end or header_id != segment.id:
             return False
@@ -168,7 +168,7 @@ class CatchUp:
         return taken
 
     def _record(
-        self, segment: _Indexed, found: Found, callers: Callers, rows: list[tuple[Any, ...]]
+        self, segment: _Indexed, found: StoredRecord, callers: Callers, rows: list[tuple[Any, ...]]
     ) -> None:
         record = found.record
         if found.kind == "call":
@@ -237,5 +237,5 @@ class CatchUp:
         self._processes.clear()
 
 
-def _files(folder: Path) -> dict[str, Listed]:
+def _files(folder: Path) -> dict[str, FileStatus]:
     return {path.name: listed for path, listed in segments(folder).items()}

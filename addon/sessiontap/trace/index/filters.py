@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fnmatch import translate
 from typing import Any
 
-from sessiontap.trace.index.texts import containing
+from sessiontap.trace.index.on_demand import containing
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,22 @@
 """A call as a row of the index and back: all of its record that lists, trees and statistics show.
 
-`call_of` gives a call record again, without what only the log holds (headers, bodies, changes); `views.call_row` and
-`sessions.session_tree` make of it what they make of the whole record.
+`call_of` gives a call record again, without what only the log holds (headers, bodies, changes); `views` makes of it
+what it makes of the whole record. `Strings` and `Callers` number the texts and callers that rows name again and again.
 """
 
 from __future__ import annotations
 
 import json
+import sqlite3
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from sessiontap.trace.index.strings import Strings
-from sessiontap.trace.views import dollars, is_error, span, tokens
+from sessiontap.trace.views import body_size, is_error
 
-Record = Mapping[str, Any]
+Record = dict[str, Any]
 
 TEXTS = (
     "session_name", "path", "source", "evidence", "agent", "subagent", "user", "provider", "family", "operation",
@@ -33,7 +34,8 @@ PLAIN = (
 COLUMNS = (*PLAIN, *TEXTS, *JSONS)
 USAGE = ("input", "output", "cache_read", "cache_write", "reasoning")
 
-_MOST = 1 << 63
+_MANY = 200_000
+"""Texts beyond which those that are known by heart are forgotten."""
 _NOTHING: dict[str, Any] = {}
 _encode = msgspec.json.Encoder().encode
 
@@ -41,13 +43,13 @@ _encode = msgspec.json.Encoder().encode
 def row_of(
     call: dict[str, Any], *, segment: int, offset: int, session: int | None, caller: int | None, strings: Strings
 ) -> tuple[Any, ...]:
-    """The values of `COLUMNS`."""
+    """The values of `COLUMNS` of a record that fits its shape."""
     get = call.get
     own, llm = get("session") or {}, get("llm") or {}
     request, response = get("request") or {}, get("response") or {}
     asked, said = llm.get, own.get
     usage, error = asked("usage"), asked("error")
-    count = usage.get if isinstance(usage, dict) else _NOTHING.get
+    count = (usage or _NOTHING).get
     texts = (
         said("name"), said("path"), said("source"), get("evidence"), get("agent"), get("subagent"), get("user"),
         asked("provider"), asked("family"), asked("operation"), get("host"), get("forwarded_host"),
@@ -64,12 +66,11 @@ def row_of(
     )
     number = strings.number
     return (
-        get("time"), span(get("duration")), span(get("time_to_first_byte")),
-        span(get("time_to_first_token")), session, caller, whole(said("step")), asked("stream"),
-        whole(response.get("status")), is_error(call), tokens(count("input")), tokens(count("output")),
-        tokens(count("cache_read")), tokens(count("cache_write")), tokens(count("reasoning")),
-        isinstance(usage, dict), dollars(asked("cost_reported")), size(request), size(response), segment, offset,
-        str(get("id")), get("conversation"), get("parent"), _json(error) if error else None,
+        get("time"), get("duration"), get("time_to_first_byte"), get("time_to_first_token"), session, caller,
+        said("step"), asked("stream"), response.get("status"), is_error(call), count("input"), count("output"),
+        count("cache_read"), count("cache_write"), count("reasoning"), usage is not None, asked("cost_reported"),
+        body_size(request), body_size(response), segment, offset, get("id"), get("conversation"), get("parent"),
+        _json(error) if error else None,
         *[
             None if text is None else known[text] if text in known else number(column, text)
             for text, column, known in zip(texts, TEXTS, strings.known(TEXTS), strict=True)
@@ -81,7 +82,7 @@ def row_of(
     )  # fmt: skip
 
 
-def call_of(row: Record, strings: Mapping[int, str], session_id: str | None) -> dict[str, Any]:
+def call_of(row: Mapping[str, Any], strings: Mapping[int, str], session_id: str | None) -> dict[str, Any]:
     """A call record of a row by column."""
 
     def text(column: str) -> str | None:
@@ -141,18 +142,93 @@ def call_of(row: Record, strings: Mapping[int, str], session_id: str | None) -> 
     }
 
 
-def whole(value: Any) -> int | None:
-    """An integer that SQLite can hold, else None."""
-    return value if isinstance(value, int) and -_MOST <= value < _MOST else None
-
-
-def size(message: dict[str, Any]) -> int | None:
-    """Bytes of a body as it went by; a message without one has none, a message that never came is unknown."""
-    if not message:
-        return None
-    stored = message.get("body") or _NOTHING
-    return whole(stored.get("total", stored.get("size", 0)))
-
-
 def _json(value: Any) -> str:
     return _encode(value).decode()
+
+
+class Strings:
+    """Texts of the index by number and back. What it knows holds within one transaction and those that follow it."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        self._numbers: dict[str, dict[str, int]] = defaultdict(dict)
+        self._known: dict[tuple[str, ...], list[dict[str, int]]] = {}
+        self._texts: dict[int, str] = {}
+        self._sessions: dict[str, int] = {}
+
+    def forget(self) -> None:
+        """After a transaction that was taken back."""
+        for known in self._numbers.values():
+            known.clear()
+        self._texts.clear()
+        self._sessions.clear()
+
+    def known(self, columns: tuple[str, ...]) -> list[dict[str, int]]:
+        """The texts of each of `columns` that are known by heart, with their numbers."""
+        if columns not in self._known:
+            self._known[columns] = [self._numbers[column] for column in columns]
+        return self._known[columns]
+
+    def number(self, column: str, text: Any) -> int:
+        """The number of `text`, which stands in `column`; what is no text is taken as one."""
+        known = self._numbers[column].get(text)
+        return self._new(column, str(text)) if known is None else known
+
+    def text(self, number: int) -> str:
+        """The text of a number."""
+        found = self._texts.get(number)
+        if found is None:
+            (found,) = self._database.execute("SELECT text FROM strings WHERE n = ?", (number,)).fetchone()
+            self._texts[number] = found
+        return str(found)
+
+    def session(self, session_id: str) -> int:
+        """The number of a session; its row is made where it is new."""
+        number = self._sessions.get(session_id)
+        if number is None:
+            number = _number(self._database, "sessions", "id", session_id)
+            self._sessions[session_id] = number
+        return number
+
+    def _new(self, column: str, text: str) -> int:
+        if len(self._texts) > _MANY:
+            self.forget()
+        number = _number(self._database, "strings", "text", text)
+        self._database.execute("INSERT OR IGNORE INTO facets VALUES (?, ?)", (column, number))
+        self._numbers[column][text] = number
+        self._texts[number] = text
+        return number
+
+
+class Callers:
+    """The callers of one segment, by id."""
+
+    def __init__(self, database: sqlite3.Connection, segment: int, strings: Strings) -> None:
+        self._database, self._segment, self._strings = database, segment, strings
+        rows = database.execute("SELECT id, n FROM callers WHERE segment = ?", (segment,))
+        self.numbers: dict[str, int] = dict(rows)
+
+    def add(self, record: Record, offset: int) -> None:
+        """A caller's record at `offset`; the latest of an id counts."""
+        told = record.get("name")
+        every = list(dict.fromkeys((*filter(None, [told]), *(record.get("names") or ()))))
+        process = {key: record.get(key) for key in ("pid", "name", "cwd")}
+        (self.numbers[record["id"]],) = self._database.execute(
+            'INSERT INTO callers(segment, id, name, process, names, "offset") VALUES (?, ?, ?, ?, ?, ?) '
+            "ON CONFLICT DO UPDATE SET name = excluded.name, process = excluded.process, names = excluded.names, "
+            '"offset" = excluded."offset" RETURNING n',
+            (self._segment, record["id"], told, json.dumps(process), json.dumps(every), offset),
+        ).fetchone()
+
+
+def process_number(database: sqlite3.Connection, strings: Strings, caller: int) -> int | None:
+    """The number of the process name of a caller."""
+    (name,) = database.execute("SELECT name FROM callers WHERE n = ?", (caller,)).fetchone()
+    return None if name is None else strings.number("process", str(name))
+
+
+def _number(database: sqlite3.Connection, table: str, column: str, text: str) -> int:
+    found = database.execute(f"SELECT n FROM {table} WHERE {column} = ?", (text,)).fetchone()
+    if found is None:
+        found = database.execute(f"INSERT INTO {table}({column}) VALUES (?) RETURNING n", (text,)).fetchone()
+    return int(found[0])

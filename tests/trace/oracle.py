@@ -1,4 +1,4 @@
-"""Calls grouped into sessions and paths: the JSON of `ls --json` and `show --json`.
+"""The index's answers made of the records themselves, in memory: `ls --json` and `show --json`, as their oracle.
 
 A session is what shares a session id. Its status: `failed` where its last call (by start) was an error, else `active`
 where its last call ended less than five minutes ago, else `completed`. Errors are those of `views.is_error`. Sums of
@@ -12,21 +12,13 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from sessiontap.trace.views import (
-    CostOf,
-    Record,
-    call_row,
-    end,
-    exact,
-    is_error,
-    iso,
-    part,
-    seconds,
-    tokens,
-    unknown_cost,
-)
+from sessiontap.trace import Unreadable
+from sessiontap.trace.files import file_of, open_segment, segments
+from sessiontap.trace.views import CostOf, Record, call_row, exact, is_error, iso, part, seconds, session_tree, tokens
+from sessiontap.trace.walk import Trouble, walk
 
 ACTIVE_SECONDS = 300
 
@@ -51,7 +43,8 @@ class _Totals:
             self.costs.append(cost)
         self.calls += 1
         self.errors += is_error(call)
-        started, ended = int(call.get("time") or 0), end(call)
+        started = int(call.get("time") or 0)
+        ended = started + int(call.get("duration") or 0)
         self.started = started if self.started is None else min(started, self.started)
         self.ended = ended if self.ended is None else max(ended, self.ended)
         usage = part(part(call, "llm"), "usage")
@@ -130,7 +123,7 @@ class _Session:
 
 
 def session_rows(
-    calls: Iterable[Pair], now: int | None = None, cost_of: CostOf = unknown_cost
+    calls: Iterable[Pair], now: int | None = None, cost_of: CostOf = lambda call: None
 ) -> list[dict[str, Any]]:
     """Lines of `ls --json`, the session with the newest call first; the calls may come in any order.
 
@@ -149,22 +142,7 @@ def session_rows(
     return [session.row(now) for session in newest]
 
 
-def session_tree(calls: Iterable[Record], cost_of: CostOf = unknown_cost) -> list[dict[str, Any]]:
-    """The `tree` of `show --json`: a node for every level of every path, in the order of their first calls.
-
-    A node counts the calls at its path and below; its duration is the last end minus the first start of all of them.
-    Calls at the path `/` have a node of their own beside the others.
-    """
-    nodes: dict[tuple[str, ...], _Totals] = {}
-    for call in calls:
-        cost = cost_of(call)
-        levels = tuple(level for level in str(part(call, "session").get("path") or "/").split("/") if level)
-        for depth in range(1, len(levels) + 1) if levels else (0,):
-            nodes.setdefault(levels[:depth], _Totals()).add(call, cost)
-    return _children(nodes, (), include_root=True)
-
-
-def session_view(calls: list[Pair], now: int | None = None, cost_of: CostOf = unknown_cost) -> dict[str, Any]:
+def session_view(calls: list[Pair], now: int | None = None, cost_of: CostOf = lambda call: None) -> dict[str, Any]:
     """`show --json` of one session's calls."""
     ordered = sorted(calls, key=lambda pair: (pair[0].get("time") or 0, str(pair[0].get("id"))))
     rows = session_rows(ordered, now, cost_of)
@@ -175,29 +153,12 @@ def session_view(calls: list[Pair], now: int | None = None, cost_of: CostOf = un
     }
 
 
-def _children(
-    nodes: dict[tuple[str, ...], _Totals], parent: tuple[str, ...], include_root: bool = False
-) -> list[dict[str, Any]]:
-    depth = len(parent) + 1
-    found = [
-        levels
-        for levels in nodes
-        if (len(levels) == depth and levels[: depth - 1] == parent) or (include_root and not levels)
-    ]
-    found.sort(key=lambda levels: (nodes[levels].started or 0, levels))
-    return [_node(nodes, levels) for levels in found]
-
-
-def _node(nodes: dict[tuple[str, ...], _Totals], levels: tuple[str, ...]) -> dict[str, Any]:
-    totals = nodes[levels]
-    return {
-        "path": "/" + "/".join(levels),
-        "calls": totals.calls,
-        "errors": totals.errors,
-        "started": iso(totals.started),
-        "duration": totals.duration,
-        "input_tokens": exact(totals.tokens["input"]),
-        "output_tokens": exact(totals.tokens["output"]),
-        "cost_usd": totals.cost,
-        "children": _children(nodes, levels) if levels else [],
-    }
+def unreadable(folder: Path) -> list[Unreadable]:
+    """All that cannot be read, by walking through the segments."""
+    found: dict[tuple[Path, int], Unreadable] = {}
+    for path in segments(folder):
+        with open_segment(path) as file:
+            for one in walk(file):
+                if isinstance(one, Trouble) and not one.growing:
+                    found[path, one.offset] = Unreadable(file_of(path), one.offset, one.size, one.text)
+    return [found[place] for place in sorted(found)]
