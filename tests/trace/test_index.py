@@ -562,6 +562,27 @@ def test_threads_of_one_process_each_with_a_trace_of_their_own(sample):
     assert found == [5] * 8
 
 
+def test_two_that_make_the_file_at_once_wait_for_each_other(sample, monkeypatch):
+    """SQLite tells one of them at once that it is locked, whatever the timeout."""
+    refused = []
+
+    class Contended(sqlite3.Connection):
+        def execute(self, statement, *values):
+            if "journal_mode" in statement and len(refused) < 2:
+                refused.append(statement)
+                error = sqlite3.OperationalError("database is locked")
+                error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+                raise error
+            return super().execute(statement, *values)
+
+    real = sqlite3.connect
+    monkeypatch.setattr(database.sqlite3, "connect", lambda *args, **named: real(*args, factory=Contended, **named))
+
+    assert len(trace.open(sample).query_calls()) == 5
+    assert len(refused) == 2
+    assert index_file(sample).stat().st_size > 0
+
+
 def test_a_copied_folder_brings_its_index_along(sample, tmp_path):
     open_log(sample).query_calls()
     copy = tmp_path / "copy"

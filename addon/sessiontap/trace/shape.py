@@ -142,7 +142,7 @@ class LlmShape(TypedDict, total=False):
     problems: list[str] | None
 
 
-class BodyShape(TypedDict):
+class StoredBodyShape(TypedDict):
     size: Bytes
     sha256: NotRequired[Annotated[bytes, Meta(min_length=32, max_length=32)] | None]
     enc: NotRequired[str | None]
@@ -161,7 +161,7 @@ class RequestShape(TypedDict):
     http_version: NotRequired[str | None]
     headers: NotRequired[list[Field] | None]
     trailers: NotRequired[list[Field] | None]
-    body: NotRequired[BodyShape | None]
+    body: NotRequired[StoredBodyShape | None]
 
 
 class ResponseShape(TypedDict):
@@ -170,7 +170,7 @@ class ResponseShape(TypedDict):
     headers: NotRequired[list[Field] | None]
     trailers: NotRequired[list[Field] | None]
     chunks: NotRequired[list[Bytes] | None]
-    body: NotRequired[BodyShape | None]
+    body: NotRequired[StoredBodyShape | None]
 
 
 class CallShape(TypedDict):

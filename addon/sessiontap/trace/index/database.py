@@ -14,6 +14,7 @@ import contextlib
 import os
 import sqlite3
 import stat
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -192,7 +193,7 @@ def _open(path: Path) -> sqlite3.Connection:
         os.close(file)
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_wal(connection)
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version != _VERSION:
             return _made(connection)
@@ -201,6 +202,19 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Of two that switch a new file at once SQLite refuses one without waiting, whatever the timeout says."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
 
 
 def _refuse_links(path: Path) -> None:
