@@ -201,6 +201,16 @@ def test_a_payload_that_is_no_record(tmp_path: Path, payload: bytes) -> None:
     assert len(trace.open(folder).problems) == 1
 
 
+TWO_TYPES = msgpack.packb(call_map(1)).replace(b"\xa7outcome\xa2ok", b"\xa4type\xa4note")
+
+
+def test_a_record_of_two_types_is_none(tmp_path: Path) -> None:
+    assert TWO_TYPES.count(b"\xa4type") == 2
+    folder = segment(tmp_path / "trace", HEADER, CALLER, GOOD[0], TWO_TYPES, GOOD[1])
+
+    assert read_all(folder) == {one["id"] for one in GOOD}
+
+
 HEADERS = {"format": 5, "version": "two", "started": (1 << 64) - 1, "id": None, "writer": {"pid": 1 << 40}}
 
 

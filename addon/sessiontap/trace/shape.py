@@ -16,7 +16,7 @@ import msgpack  # type: ignore[import-untyped]
 import msgspec
 from msgspec import Meta
 
-from sessiontap.trace.views import LATEST, MOST_TOKENS, dollars, span, tokens
+from sessiontap.trace.views import LATEST, MOST_TOKENS, dollars, tokens
 
 MOST_BYTES = 1 << 44
 _DEEPEST = 64
@@ -240,6 +240,7 @@ class _Kind(msgspec.Struct):
     type: str | None = None
 
 
+_CALL = msgpack.packb("type") + msgpack.packb("call")
 _kind_of = msgspec.msgpack.Decoder(_Kind).decode
 _decoders: dict[str, Callable[[bytes], Any]] = {
     "call": msgspec.msgpack.Decoder(CallShape).decode,
@@ -253,13 +254,16 @@ SHAPES: dict[str, Any] = {"segment": SegmentShape, "caller": CallerShape, "note"
 def read(payload: bytes) -> dict[str, Any] | Misfit:
     """The record of a map's msgpack. Of a type that is not known it is `{"type"}` alone (None if it has none)."""
     try:
-        kind = _kind_of(payload).type
+        # Writers of ours begin with the type; the map's head before it is three bytes, as calls have over 15 keys.
+        kind = "call" if payload.startswith(_CALL, 3) else _kind_of(payload).type
         if kind == "note":
             return _note(payload)
         decode = _decoders.get(kind) if kind is not None else None
         if decode is None:
             return {"type": kind}
         record: dict[str, Any] = decode(payload)
+        if record["type"] != kind:
+            return Misfit("holds a record of two types")
         if kind == "call":
             _check_call(record)
         return record
@@ -273,22 +277,24 @@ class _MisfitError(Exception):
     pass
 
 
-_DURATIONS = frozenset(("duration", "time_to_first_byte", "time_to_first_token"))
+_DURATIONS = ("duration", "time_to_first_byte", "time_to_first_token")
 _NO_COUNTS = frozenset(("speed", "tools", "subscription"))
 
 
 def _check_call(call: dict[str, Any]) -> None:
-    for key in _DURATIONS & call.keys():
-        call[key] = span(call[key])
-    llm = call.get("llm") or {}
-    if "cost_reported" in llm:
-        llm["cost_reported"] = dollars(llm["cost_reported"])
-    usage, billed = llm.get("usage"), llm.get("billed")
-    if usage is not None:
-        llm["usage"] = {key: tokens(count) for key, count in usage.items()}
-    if billed is not None:
-        told = {key: tokens(one) if key not in _NO_COUNTS else one for key, one in billed.items()}
-        llm["billed"] = {key: one for key, one in told.items() if one is not None}
+    for key in _DURATIONS:
+        if (value := call.get(key)) is not None and not (type(value) is int and 0 <= value < LATEST):
+            call[key] = None
+    if llm := call.get("llm"):
+        if llm.get("cost_reported") is not None:
+            llm["cost_reported"] = dollars(llm["cost_reported"])
+        if (usage := llm.get("usage")) is not None:
+            for key, count in usage.items():
+                if count is not None and not (type(count) is int and 0 <= count <= MOST_TOKENS):
+                    usage[key] = None
+        if (billed := llm.get("billed")) is not None:
+            told = {key: tokens(one) if key not in _NO_COUNTS else one for key, one in billed.items()}
+            llm["billed"] = {key: one for key, one in told.items() if one is not None}
     if (link := call.get("link")) is not None:
         msgspec.convert({"link": link}, _Linked)
         _check_plain(link, "$.link", binary=True)
