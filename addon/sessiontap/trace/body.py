@@ -31,7 +31,7 @@ import zstandard
 
 from sessiontap.trace.files import SegmentFile, identity, open_segment
 from sessiontap.trace.frame import MARK
-from sessiontap.trace.walk import StoredRecord, read_at, walk
+from sessiontap.trace.walk import StoredRecord, body_at, walk
 
 Record = dict[str, Any]
 
@@ -302,7 +302,7 @@ def _base(file: SegmentFile, offset: int, side: str, stored: Record) -> tuple[in
     back = stored.get("back")
     if back is None or not 0 < back <= offset:
         return None
-    found = _body_of(read_at(file, offset - back), stored.get("base"), side)
+    found = body_at(file, offset - back, stored.get("base"), side)
     return (offset - back, found) if found is not None else None
 
 
@@ -311,14 +311,8 @@ def _searched(file: SegmentFile, offset: int, side: str, stored: Record) -> tupl
     for one in walk(file):
         if one.offset >= offset:
             break
-        if isinstance(one, StoredRecord) and (found := _body_of(one.record, stored.get("base"), side)) is not None:
-            return one.offset, found
+        if isinstance(one, StoredRecord) and one.kind == "call" and one.record["id"] == stored.get("base"):
+            found = (one.record.get(side) or {}).get("body")
+            if found is not None:
+                return one.offset, found
     return None
-
-
-def _body_of(record: Record | None, call_id: str | None, side: str) -> Record | None:
-    if record is None or record["type"] != "call" or record["id"] != call_id:
-        return None
-    message = record.get(side)
-    stored: Record | None = message.get("body") if message is not None else None
-    return stored

@@ -230,6 +230,22 @@ class _Linked(TypedDict):
     link: LinkShape
 
 
+class _MessageShape(TypedDict):
+    body: NotRequired[StoredBodyShape | None]
+
+
+class _AskedShape(TypedDict):
+    type: str
+    id: Id
+    request: _MessageShape
+
+
+class _AnsweredShape(TypedDict):
+    type: str
+    id: Id
+    response: NotRequired[_MessageShape | None]
+
+
 class Misfit(NamedTuple):
     """A record that does not fit, in words for people."""
 
@@ -246,6 +262,10 @@ _decoders: dict[str, Callable[[bytes], Any]] = {
     "call": msgspec.msgpack.Decoder(CallShape).decode,
     "caller": msgspec.msgpack.Decoder(CallerShape).decode,
     "segment": msgspec.msgpack.Decoder(SegmentShape).decode,
+}
+_body_decoders: dict[str, Callable[[bytes], Any]] = {
+    "request": msgspec.msgpack.Decoder(_AskedShape).decode,
+    "response": msgspec.msgpack.Decoder(_AnsweredShape).decode,
 }
 SHAPES: dict[str, Any] = {"segment": SegmentShape, "caller": CallerShape, "note": NoteShape, "call": CallShape}
 """By `type`."""
@@ -271,6 +291,18 @@ def read(payload: bytes) -> dict[str, Any] | Misfit:
         return Misfit(f"holds a record whose values are not what they should be: {error}")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, OverflowError):
         return Misfit("holds a value that is no record")
+
+
+def read_body(payload: bytes, call_id: str | None, side: str) -> dict[str, Any] | None:
+    """The stored body of one side of the call `call_id`, and nothing else of its record; None if it is not that."""
+    try:
+        record = _body_decoders[side](payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, OverflowError):
+        return None
+    if record["type"] != "call" or record["id"] != call_id:
+        return None
+    stored: dict[str, Any] | None = (record.get(side) or {}).get("body")
+    return stored
 
 
 class _MisfitError(Exception):

@@ -125,6 +125,12 @@ def read_at(file: SegmentFile, offset: int) -> Record | None:
     return record if isinstance(record, dict) else None
 
 
+def body_at(file: SegmentFile, offset: int, call_id: str | None, side: str) -> Record | None:
+    """The stored body of one side of the call `call_id` whose record stands at `offset`; None if it does not."""
+    found = frame.read_one(file, offset)
+    return shape.read_body(found.payload, call_id, side) if found is not None else None
+
+
 def header_of(file: SegmentFile) -> Record | None:
     """The header; None if it is damaged."""
     record = read_at(file, 0)
