@@ -1,4 +1,4 @@
-"""Bodies as they lie in the log: raw where they are small, else zstd, checked by size and sha256 on the way back.
+"""Bodies as they lie in the log: raw if they are small, else zstd, checked by size and sha256 on the way back.
 
 A stored body is `{"size", "sha256", "enc", "base", "back", "wire", "data"}`; size and sha256 (32 bytes) are of the
 bytes that `decode` gives. `enc` nil stands for a body that was not kept, only measured; keys that are nil are missing.
@@ -117,7 +117,7 @@ def is_delta(body: Mapping[str, Any]) -> bool:
 
 
 def decode(body: Mapping[str, Any], base: bytes | None = None, *, check: bool = True) -> bytes | None:
-    """The body's bytes, None where it was not kept; `base` is what a delta leans on. Raises BodyError.
+    """The body's bytes, None if it was not kept; `base` is what a delta leans on. Raises BodyError.
 
     `check` False leaves out the sha256: for bodies that only lead to the one that is asked for.
     """
@@ -136,7 +136,7 @@ def decode(body: Mapping[str, Any], base: bytes | None = None, *, check: bool = 
     else:
         plain = data if kind == "raw" else _decompress(data, size)
     if len(plain) != size:
-        raise BodyError(f"the body has {len(plain)} bytes where its record says {size}")
+        raise BodyError(f"the body has {len(plain)} bytes, and its record says {size}")
     digest = body.get("sha256")
     if check and hashlib.sha256(plain).digest() != digest:
         raise BodyError("the body does not fit its sha256")
@@ -205,7 +205,7 @@ def _decompress_after(base: bytes | None, data: bytes, size: int, base_id: objec
     try:
         stated = zstandard.frame_content_size(data)
         if stated != size:
-            raise BodyError(f"the body's zstd data states {stated} bytes where its record says {size}")
+            raise BodyError(f"the body's zstd data states {stated} bytes, and its record says {size}")
         decompressor = zstandard.ZstdDecompressor(
             dict_data=_dictionary(base), max_window_size=1 << (_LARGEST_WINDOW_LOG + 1)
         )
@@ -298,7 +298,7 @@ class BodyReader:
 
 
 def _base(file: SegmentFile, offset: int, side: str, stored: Record) -> tuple[int, Record] | None:
-    """Where the base's record should stand, and its body there."""
+    """The place where the base's record should stand, and its body; None if it does not."""
     back = stored.get("back")
     if back is None or not 0 < back <= offset:
         return None
@@ -307,7 +307,7 @@ def _base(file: SegmentFile, offset: int, side: str, stored: Record) -> tuple[in
 
 
 def _searched(file: SegmentFile, offset: int, side: str, stored: Record) -> tuple[int, Record] | None:
-    """Where the base's record stands before `offset`, wherever that is, and its body."""
+    """The place of the base's record anywhere before `offset`, and its body."""
     for one in walk(file):
         if one.offset >= offset:
             break

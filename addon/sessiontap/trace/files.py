@@ -95,9 +95,9 @@ SegmentFile = PlainFile | ClosedFile
 
 
 def open_segment(path: Path) -> SegmentFile:
-    """The segment of the name `path`, plain or closed. Raises OSError: FileNotFoundError where it is neither.
+    """The segment of the name `path`, plain or closed. Raises OSError: FileNotFoundError if there is neither.
 
-    The plain file is tried first: where it has just gone, the closed one has come before.
+    The plain file is tried first: if it has just gone, the closed one has come before.
     """
     if path.suffix != CLOSED_SUFFIX:
         try:
@@ -127,7 +127,7 @@ def is_live(file: BinaryIO) -> bool:
 
 
 def is_left(file: BinaryIO) -> bool:
-    """No writer has this open segment. False also where that cannot be known: on a file system without locks."""
+    """No writer has this open segment. False also if that cannot be known: on a file system without locks."""
     if fcntl is None:
         return not is_live(file)
     try:
@@ -151,7 +151,7 @@ def segments(folder: Path) -> dict[Path, FileStatus]:
     """The name of each segment, oldest first, and what its file is. Raises OSError: the folder cannot be read.
 
     The folder is listed twice: a listing that is under way while a segment is closed may hold neither of its files,
-    and the next one then holds the closed one. A named pipe is no segment: who opens it waits for ever.
+    and the next one then holds the closed one. A named pipe is no segment: opening it would wait for ever.
     """
     found: dict[Path, FileStatus] = {}
     for _ in range(2):

@@ -6,7 +6,7 @@ and finds the next record behind damage by looking for the next frame.
 
 No map that `encode` makes holds the seven bytes that every frame begins with (`MARK`), except by a 2^-56 accident: they
 are no valid UTF-8, so only binary values could, and `body.py` keeps them out of those. So a frame that is found by
-search is one that a writer meant, even where a damaged record had a whole trace segment in its body.
+search is one that a writer meant, even if a damaged record had a whole trace segment in its body.
 
 A scan takes time linear in the bytes, whatever they are: once `_PATIENCE` bytes were read for records whose CRC was
 wrong, a record is compared with its CRC only if no other mark stands within it, so no byte counts for two records.
@@ -85,7 +85,7 @@ def encode(record: dict[str, Any]) -> bytes:
 
 
 def decode(payload: bytes) -> dict[str, Any] | None:
-    """The map, or None where the bytes are some other msgpack value (a later format may have such)."""
+    """The map; None if the bytes are some other msgpack value (a later format may have such)."""
     try:
         value = msgpack.unpackb(payload, strict_map_key=False)
     except (ValueError, msgpack.UnpackException):
@@ -116,13 +116,13 @@ def scan(file: Readable, start: int = 0) -> Iterator[Frame | Damage]:
 
 
 def read_one(file: Readable, offset: int) -> Frame | None:
-    """The record at `offset`, None where it is not intact."""
+    """The record at `offset`; None if it is not intact."""
     found = _frame_at(Blocks(file, block=FRAME_SIZE), offset)
     return found if isinstance(found, Frame) else None
 
 
 def hop(file: Readable, start: int = 0) -> Iterator[tuple[int, int]]:
-    """Offset and size of each record by its stated length alone, unchecked; ends where no frame stands."""
+    """Offset and size of each record by its stated length alone, unchecked, up to the first place without a frame."""
     offset = start
     while True:
         file.seek(offset)
@@ -182,7 +182,7 @@ class Blocks:
 
 
 def _frame_at(blocks: Blocks, offset: int) -> Frame | Damage | None:
-    """The record or the damage at `offset`; None at the file's end. What looks damaged is looked at twice."""
+    """The record or the damage at `offset`; None at the file's end. Apparent damage is read twice."""
     found = _look(blocks, offset)
     if isinstance(found, Damage) and blocks.patience > 0:
         found = _look(Blocks(blocks.file, block=FRAME_SIZE), offset)  # a writer may have taken a torn record back

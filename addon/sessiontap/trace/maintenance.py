@@ -45,7 +45,7 @@ _MAKING_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What a folder holds. Times are Unix nanoseconds, sizes bytes; None where there is no call."""
+    """The contents of a folder. Times are Unix nanoseconds, sizes bytes; None if there is no call."""
 
     folder: Path
     segments: tuple[SegmentInfo, ...]
@@ -62,7 +62,7 @@ class Info:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What `verify` looked at."""
+    """The number of things that `verify` read, and what was wrong."""
 
     segments: int
     records: int
@@ -72,7 +72,10 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What `prune` took away, or would have. `kept_live`: segments that had to go and are being written."""
+    """The segments and calls that `prune` took away, or would have.
+
+    `kept_live`: segments that had to go and are being written.
+    """
 
     segments: tuple[Path, ...]
     """Deleted as a whole."""
@@ -85,7 +88,7 @@ class Pruned:
 
 
 def info(folder: Path | str) -> Info:
-    """What the folder holds, by its index. Raises TraceError."""
+    """Return the contents of the folder, by its index. Raises TraceError."""
     trace = open(folder)
     try:
         segments = tuple(trace.segments())
@@ -173,7 +176,7 @@ def prune(
 
 @dataclass(slots=True)
 class _Plan:
-    """What is to go."""
+    """The segments that are to go."""
 
     deleted: list[Path] = field(default_factory=list)
     rewritten: list[Path] = field(default_factory=list)
@@ -205,7 +208,7 @@ def _plan(
 
 
 def _consider(plan: _Plan, path: Path, doomed: bool, session: str | None) -> None:
-    """Put a segment where it belongs: all of it goes, some of it, nothing, or nothing because it is being written."""
+    """Add a segment to the plan: all of it goes, some of it, nothing, or nothing because it is being written."""
     with open_segment(path) as file:
         held = _is_held(file)
         if doomed and held:

@@ -19,8 +19,8 @@ from typing import Any
 
 OnFault = Callable[[str, str], None]
 
-_SAY_AGAIN_SECONDS = 600.0
-"""A fault that goes on, or comes back, is said again after this long."""
+_REPORT_AGAIN_SECONDS = 600.0
+"""A fault that goes on, or comes back, is reported again after this long."""
 
 
 def note_record(kind: str, text: str, /, **facts: Any) -> dict[str, Any]:
@@ -29,7 +29,9 @@ def note_record(kind: str, text: str, /, **facts: Any) -> dict[str, Any]:
 
 
 class Losses:
-    """What was lost so far, and how much of it is still to be told. `note` and `tell` are for the writer's thread.
+    """The records that were lost so far, and those of them that the log does not tell yet.
+
+    `note` and `tell` are for the writer's thread.
 
     `on_fault(kind, text)` is called on the thread that reports, at most every ten minutes for each kind.
     """
@@ -62,11 +64,11 @@ class Losses:
             self.report(reason, f"records are lost: {text}")
 
     def report(self, kind: str, text: str) -> None:
-        """Say a fault, unless it was said lately."""
+        """Report a fault, unless it was reported lately."""
         now = time.monotonic()
         if now < self._told.get(kind, now):
             return
-        self._told[kind] = now + _SAY_AGAIN_SECONDS
+        self._told[kind] = now + _REPORT_AGAIN_SECONDS
         if self._on_fault is not None:
             with contextlib.suppress(Exception):
                 self._on_fault(kind, text)

@@ -27,7 +27,7 @@ Record = dict[str, Any]
 
 AS_IT_IS = 2048
 """Bytes up to which a body is not packed: the segment that is closed, compressed as a whole, is smaller for it (calls
-of two bodies of 0.8 KB: 480 bytes each, 570 where they lean on others at nine times the CPU time), and any msgpack
+of two bodies of 0.8 KB: 480 bytes each, 570 if they lean on others at nine times the CPU time), and any msgpack
 reader reads them."""
 MAX_BYTES = 64 << 20
 MAX_BODIES = 2_000
@@ -173,7 +173,7 @@ class Bases:
 
 
 def common_prefix(one: bytes, other: bytes) -> int:
-    """How many bytes both begin with. Compares at memory speed: doubling, then halving."""
+    """The number of bytes that both begin with. Compares at memory speed: doubling, then halving."""
     most = min(len(one), len(other))
     known, step = 0, 4096
     while known < most and one[known : known + step] == other[known : known + step]:

@@ -33,7 +33,7 @@ class TraceQueries:
 
     folder: Path
     texts_of: TextsOf | None = None
-    """What a search looks at in bodies; without it there is no search."""
+    """The reader of bodies for searches; without it there is no search."""
     progress: Callable[[int, int], None] | None = None
     _refused: dict[Path, Unreadable]
     """Segments that could not be opened to read calls, though the index may know them from before."""
@@ -77,7 +77,7 @@ class TraceQueries:
         return self._ask(lambda database: answers.session_id(database, prefix, self.folder))
 
     def query_places(self, filters: Filters | None = None, sessions: Iterable[str] = ()) -> list[Place]:
-        """Where the calls that fit `filters` stand, oldest first: what `Trace.calls_at` reads one by one.
+        """The places of the calls that fit `filters`, oldest first: `Trace.calls_at` reads them one by one.
 
         `sessions`: ids; if there are any, only calls of these.
         """

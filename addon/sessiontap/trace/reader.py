@@ -43,7 +43,7 @@ class RecordedCall:
         self.record = record
         self._decode = decode
         self.caller = caller
-        """The caller's map, None where it is unknown."""
+        """The caller's map; None if it is unknown."""
 
     @property
     def id(self) -> str:
@@ -52,12 +52,12 @@ class RecordedCall:
 
     @property
     def session_id(self) -> str | None:
-        """None where no rule gave it a session."""
+        """None if no rule gave it a session."""
         session = self.record.get("session")
         return session.get("id") if isinstance(session, dict) else None
 
     def request_body(self) -> bytes | None:
-        """The request's body, decoded; None where there was or is none. Raises BodyError."""
+        """The request's body, decoded; None if there was or is none. Raises BodyError."""
         return self.body("request")
 
     def response_body(self) -> bytes | None:
@@ -94,7 +94,7 @@ class Trace(TraceQueries):
     def calls(self, newest_first: bool = True, *, warm_ups: bool = False) -> Iterator[RecordedCall]:
         """Every call by its start. Newest first reads only as many segments as it is asked for calls.
 
-        Damage raises nothing: it is in `problems`. Raises TraceError where the folder cannot be read.
+        Damage raises nothing: it is in `problems`. Raises TraceError if the folder cannot be read.
         `warm_ups`: those, too; they count as no calls.
         """
         calls = self._calls(newest_first)
@@ -116,7 +116,7 @@ class Trace(TraceQueries):
     def call(self, prefix: str) -> RecordedCall:
         """The call whose id begins with `prefix`, `@1` the newest, `@2` the one before. Raises TraceError.
 
-        The index says where it stands; only the call itself is read, and its caller.
+        The index has its place; only the call itself is read, and its caller.
         """
         call_id, path, offset, caller = self._found(prefix)
         if (found := self._read_alone(call_id, path, offset, caller)) is not None:
@@ -144,7 +144,7 @@ class Trace(TraceQueries):
     ) -> Iterator[RecordedCall]:
         """Calls in the order in which they are written, from this moment on (or the first one), until `stop` is set.
 
-        Raises TraceError where the folder cannot be read.
+        Raises TraceError if the folder cannot be read.
         """
         seen = {} if from_start else {path: self._update(path).end for path in self._paths()}
         return self._follow(poll_seconds, stop or threading.Event(), seen)
@@ -189,7 +189,7 @@ class Trace(TraceQueries):
         return list(self._files())
 
     def _update(self, path: Path) -> Segment:
-        """Take in what a segment has got since it was looked at last."""
+        """Take in what a segment has got since the last time."""
         segment = self._segments.get(path)
         if segment is None:
             segment = self._segments[path] = Segment(path)
@@ -232,7 +232,7 @@ class Trace(TraceQueries):
         return RecordedCall(call, caller, decode)
 
     def _load(self, segment: Segment, offset: int) -> Iterator[RecordedCall]:
-        """The call at `offset`; none where the file, or the call in it, went away meanwhile."""
+        """The call at `offset`; none if the file, or the call in it, went away meanwhile."""
         record = segment.record(offset)
         if record is None:
             for place in self._later(segment, offset):
@@ -251,7 +251,7 @@ class Trace(TraceQueries):
         yield RecordedCall(record, segment.callers.get(record.get("caller") or ""), decode)
 
     def _later(self, segment: Segment, offset: int) -> Iterator[tuple[Segment, int]]:
-        """Where the call stands in the file that has come in place of the one it was seen in, if one has."""
+        """The place of the call in the file that has come in place of the one it was seen in, if one has."""
         if segment.successor is None:
             self._update(segment.path)
         if segment.successor is not None:

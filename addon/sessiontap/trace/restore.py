@@ -1,4 +1,4 @@
-"""Read what a proxy restores from the log when it starts: the state of the newest calls, within a time budget.
+"""Restore from the log when a proxy starts: the state of the newest calls, within a time budget.
 
 The newest calls come first, so that a budget that runs out costs the oldest. `wait_for_orphans` waits for the recorder
 of a proxy that has ended.
@@ -39,11 +39,11 @@ class RestorableCall:
     parent: str | None = None
     evidence: Any = None
     link: dict[str, Any] | None = None
-    """What its conversation is restored from: the record's link map."""
+    """The record's link map, from which its conversation is restored."""
     family: str | None = None
     response_id: str | None = None
     tools: tuple[tuple[str, str | None], ...] = ()
-    """(id, name) of its reply's tool calls, where they have ids."""
+    """(id, name) of its reply's tool calls that have ids."""
     flags: tuple[str, ...] = field(default=())
 
 

@@ -27,7 +27,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _LOOK_SECONDS = 1.0
-"""How often the segment's name is looked for."""
+"""Seconds between two looks at the segment's name."""
 
 
 class ShortWriteError(OSError):
@@ -38,7 +38,7 @@ class OpenSegment:
     """A segment that this process writes, locked. Methods raise OSError; after one the segment is closed for good."""
 
     def __init__(self, folder: Path, writer: Mapping[str, Any], after: int = 0) -> None:
-        """A new segment in `folder` (made 0700 where missing), named by a time later than `after` (Unix ns)."""
+        """A new segment in `folder` (made 0700 if missing), named by a time later than `after` (Unix ns)."""
         self.named = max(time.time_ns() // 1000 * 1000, after + 1000)
         private.make(folder)
         moment = datetime.fromtimestamp(self.named // 1_000_000_000, UTC)
@@ -136,7 +136,7 @@ class Rotation:
         self._looked = 0.0
 
     def opened(self) -> OpenSegment:
-        """The segment; a new one where there is none."""
+        """The segment; a new one if there is none."""
         if self.segment is not None:
             return self.segment
         try:
@@ -158,7 +158,7 @@ class Rotation:
             raise DiskError(error) from error
 
     def is_over(self) -> bool:
-        """The segment is to be left: it is full (and synced now), old, or no longer there (which is said)."""
+        """The segment is to be left: it is full (and synced now), old, or no longer there (which is reported)."""
         segment = self.segment
         if segment is None:
             return False

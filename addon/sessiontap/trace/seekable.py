@@ -55,7 +55,7 @@ Identity = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Where the frames of a file stand."""
+    """The places of the frames of a file."""
 
     frames: tuple[tuple[int, int], ...]
     """(offset, size) in the file."""
@@ -83,7 +83,7 @@ def table(sizes: list[tuple[int, int]]) -> bytes:
 
 
 def most_plain(size: int) -> int:
-    """How many plain bytes are read of a file of `size` bytes, at most."""
+    """The plain bytes that are read of a file of `size` bytes, at most."""
     return min(size * _DENSEST, _MOST_PLAIN)
 
 
@@ -166,7 +166,7 @@ class SeekableFile:
 
 
 def _decompressed(packed: bytes, length: int) -> bytes | None:
-    """The `length` bytes of a frame, None where it is damaged. No more is ever made of it than a block."""
+    """The `length` bytes of a frame; None if it is damaged. No more is ever made of it than a block."""
     try:
         if not 0 < zstandard.frame_content_size(packed) == length <= BLOCK:
             return None
@@ -182,7 +182,7 @@ def _read_table(file: BinaryIO, size: int) -> Table:
 
 
 def _stated_table(file: BinaryIO, size: int) -> Table | None:
-    """What the file's own table says; None where that is not the whole truth."""
+    """The file's own table; None if it does not tell the whole truth."""
     if size < _HEAD.size + _FOOTER.size:
         return None
     file.seek(size - _FOOTER.size)
@@ -212,7 +212,7 @@ def _stated_table(file: BinaryIO, size: int) -> Table | None:
 
 
 def _stated_size(file: BinaryIO, offset: int, size: int) -> int | None:
-    """The plain size that a frame states; None where it states none that can be."""
+    """The plain size that a frame states; None if it states none that can be."""
     file.seek(offset)
     try:
         stated = zstandard.frame_content_size(file.read(min(size, 18)))
@@ -236,7 +236,7 @@ def _walked_table(file: BinaryIO, size: int) -> Table:
 
 
 def _walk(blocks: Blocks, size: int) -> Iterator[tuple[int, int, int]]:
-    """Offset, size and plain size of each frame; a damaged one ends where the next sound one begins."""
+    """Offset, size and plain size of each frame; a damaged one ends at the beginning of the next sound one."""
     offset = 0
     while offset < size:
         if _is_table(blocks, offset, size):
@@ -277,7 +277,7 @@ def _frame(blocks: Blocks, offset: int, size: int) -> tuple[int, int] | None:
 
 
 def _next_frame(blocks: Blocks, offset: int, size: int) -> int:
-    """Where a sound frame begins from `offset` on, or the table; else the file's end."""
+    """The beginning of the next sound frame from `offset` on, or of the table; else the file's end."""
     while (at := blocks.find(_MAGIC, offset)) is not None:
         if (table := _next_table(blocks, offset, at, size)) is not None:
             return table

@@ -18,7 +18,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """What cannot be read: `offset` and `size` in bytes of the plain segment, `text` in words."""
+    """A stretch that cannot be read: `offset` and `size` in bytes of the plain segment, `text` in words."""
 
     path: Path
     offset: int
@@ -44,7 +44,7 @@ class SegmentInfo:
 
 @dataclass(slots=True)
 class Segment:
-    """What is known of one segment, up to `end`."""
+    """One segment as far as it was read, up to `end`."""
 
     path: Path
     """Its name, whichever its file is."""
@@ -57,10 +57,10 @@ class Segment:
     file: tuple[int, int] | None = None
     """Device and inode of what was read."""
     successor: tuple[Segment, dict[int, int]] | None = None
-    """The segment that has come in its place, and where its calls stand there."""
+    """The segment that has come in its place, and the places of its calls there."""
 
     def take_in(self, file: SegmentFile) -> None:
-        """What `file` has got since it was looked at last. Raises OSError."""
+        """Read what `file` has got since the last time. Raises OSError."""
         self.file = identity(file)
         if self.end == 0:
             self.header = header_of(file)
@@ -81,7 +81,7 @@ class Segment:
         return known is not None and header is not None and header.get("id") == known and file.size >= self.end
 
     def record(self, offset: int) -> Record | None:
-        """The record at `offset`; None if it, or the segment that was looked at, is there no more."""
+        """The record at `offset`; None if it, or the segment that was read, is there no more."""
         try:
             with open_segment(self.path) as file:
                 if not self.is_in(file):
@@ -103,7 +103,7 @@ class Segment:
 
 
 def segment_info(path: Path) -> SegmentInfo | None:
-    """What its header says; None if the file cannot be read."""
+    """The segment by its header; None if the file cannot be read."""
     try:
         with open_segment(path) as file:
             header = header_of(file)

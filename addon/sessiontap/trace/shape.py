@@ -1,4 +1,4 @@
-"""What the records of a segment look like, as data; and reading one: what does not fit is a sentence, never a surprise.
+"""The shapes of a segment's records, as data; and reading one: of a record that does not fit comes a sentence.
 
 A record may have a good checksum and hold anything: another program wrote it, or one of our faults did. Everything that
 reads the log therefore gets its records from here. `read` gives only keys that are known, each with a value of its type
@@ -219,7 +219,7 @@ class NoteShape(TypedDict):
 
 
 class LinkShape(TypedDict, total=False):
-    """What is asked of a call's `link`; the rest is digests, whose reader takes what it knows."""
+    """The keys of a call's `link` that must fit; the rest is digests, whose reader takes what it knows."""
 
     kind: str | None
     root: str | None

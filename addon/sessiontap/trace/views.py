@@ -14,7 +14,7 @@ from typing import Any
 
 Record = Mapping[str, Any]
 CostOf = Callable[[Record], float | None]
-"""What a call cost, US dollars, None where that is unknown. It is the reader's opinion, so views are told it."""
+"""The cost of a call in US dollars; None if it is unknown. It is the reader's opinion, so views are given it."""
 
 ERRORS = frozenset(("http_error", "stream_error", "upstream_gone", "upstream_unreachable"))
 """Outcomes that are errors. `client_gone` is the app's own decision."""
@@ -61,7 +61,7 @@ def span(value: Any) -> int | None:
 
 
 def dollars(value: Any) -> float | None:
-    """What a call cost as its provider stated it, None if it is no amount or out of range."""
+    """The cost of a call as its provider stated it; None if it is no amount or out of range."""
     known = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST_DOLLARS
     return float(value) if known else None
 
@@ -113,7 +113,7 @@ def end(call: Record) -> int:
 
 
 def part(record: Record, key: str) -> Record:
-    """A map within a record, empty where there is none."""
+    """A map within a record; empty if there is none."""
     value = record.get(key)
     return value if isinstance(value, dict | Mapping) else {}
 
@@ -193,7 +193,7 @@ def session_tree(calls: Iterable[Record], cost_of: CostOf = unknown_cost) -> lis
 
 @dataclass(slots=True)
 class _Totals:
-    """What calls sum up to, in whatever order they come."""
+    """The sums over calls, in whatever order they come."""
 
     calls: int = 0
     errors: int = 0

@@ -49,7 +49,7 @@ class StoredRecord:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What cannot be read; in words. `growing`: a writer may be in the middle of it, so it is nothing yet."""
+    """A stretch that cannot be read, in words. `growing`: a writer may be in the middle of it, so it is nothing yet."""
 
     offset: int
     size: int

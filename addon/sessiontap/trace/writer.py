@@ -26,7 +26,7 @@ Make = Callable[[], Iterable[dict[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What a writer has done so far. `dropped` counts by reason; `written` counts maps, `bytes` with their frames."""
+    """The work of a writer so far. `dropped` counts by reason; `written` counts maps, `bytes` with their frames."""
 
     queued: int
     queued_bytes: int
@@ -35,7 +35,7 @@ class Stats:
     dropped: dict[str, int] = field(default_factory=dict)
     segment: Path | None = None
     failing: str | None = None
-    """What is wrong with the disk at the moment."""
+    """The disk's fault at the moment; None if it works."""
 
 
 @dataclass(slots=True)
@@ -266,7 +266,7 @@ class Writer:
         self._losses.report("disk", f"records are lost: {self._folder} cannot be written ({self._failing})")
 
     def _tend(self, now: bool = False) -> None:
-        """What is due between records: telling what was lost, syncing, noticing that the disk works again."""
+        """Do what is due between records: tell what was lost, sync, notice that the disk works again."""
         moment = time.monotonic()
         try:
             if self._losses.untold and (now or moment >= self._retry_at):

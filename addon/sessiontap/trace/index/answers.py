@@ -114,7 +114,7 @@ def calls(database: sqlite3.Connection, filters: Filters, limit: int, prices: Pr
 
 
 def places(database: sqlite3.Connection, filters: Filters, sessions: Iterable[str]) -> list[tuple[str, int]]:
-    """File name and offset of the calls that fit, oldest first; of these sessions alone where there are any."""
+    """File name and offset of the calls that fit, oldest first; of these sessions alone if there are any."""
     where, values = condition(database, filters)
     if wanted := list(sessions):
         where = f"({where}) AND session IN (SELECT n FROM sessions WHERE id IN (SELECT value FROM json_each(?)))"
@@ -127,7 +127,7 @@ def places(database: sqlite3.Connection, filters: Filters, sessions: Iterable[st
 
 
 def _usd(call: Record) -> float | None:
-    """What a call of `_pairs` cost."""
+    """The cost of a call of `_pairs`."""
     usd: float | None = call["usd"]
     return usd
 
@@ -162,7 +162,7 @@ def _pairs(
 
 
 def numbered(database: sqlite3.Connection, where: str, values: list[Any]) -> list[tuple[int, Row]]:
-    """The records of the calls that `where` says, with their numbers."""
+    """The records of the calls that the condition `where` chooses, with their numbers."""
     return [(n, call) for n, call, _ in _records(database, where, values)]
 
 
@@ -221,7 +221,7 @@ def short_ids(database: sqlite3.Connection, of: str, ids: Iterable[str], least: 
 
 
 def _common(one: str, other: str) -> int:
-    """How many characters two texts begin with in common."""
+    """The number of characters that two texts begin with in common."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
@@ -279,7 +279,7 @@ def notes(database: sqlite3.Connection, since: int) -> list[Row]:
 
 
 def problems(database: sqlite3.Connection) -> list[tuple[str, int, int, str]]:
-    """What cannot be read: segment name, offset, size, text."""
+    """The stretches that cannot be read: segment name, offset, size, text."""
     return database.execute(
         'SELECT name, problems."offset", problems.size, text FROM problems JOIN segments ON segments.n = segment '
         'ORDER BY name, problems."offset"'

@@ -1,7 +1,7 @@
-"""Bringing the index up to date: what the segments hold beyond the place where it stopped.
+"""Bring the index up to date with what the segments hold beyond the place where it stopped.
 
-Work is done in batches, each one transaction that leaves rows, sums and place in agreement: whoever is interrupted, or
-finds that another process was quicker, goes on from there.
+Work is done in batches, each one transaction that leaves rows, sums and place in agreement: a process that is
+interrupted, or finds that another was quicker, goes on from there.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class CatchUp:
         self._sums = Sums(self._strings.number, self._strings.text, self._process)
 
     def run(self, progress: Progress | None = None) -> None:
-        """Take in all that is new. Raises sqlite3.OperationalError where the database is busy for too long."""
+        """Take in all that is new. Raises sqlite3.OperationalError if the database is busy for too long."""
         while self._is_behind():
             try:
                 with writing(self._database):
@@ -70,7 +70,7 @@ class CatchUp:
                 return
 
     def _forget_if_changed(self) -> None:
-        """Another process may have taken away what is known by heart."""
+        """Empty the caches if another process has changed the index."""
         (version,) = self._database.execute("PRAGMA data_version").fetchone()
         if version != self._version:
             self._version = version

@@ -24,11 +24,11 @@ from sessiontap.trace.index.rows import COLUMNS, JSONS, TEXTS
 
 NAME = "index.sqlite"
 BUSY_SECONDS = 10.0
-"""How long one waits for another process that brings the index up to date."""
+"""Seconds to wait for another process that brings the index up to date."""
 _OTHER_TABLES = ("no such table", "no such column", "has no column", "may not be modified", "because it is a view")
 _FILES = ("", "-wal", "-shm", "-journal")
 _MEANING = 2
-"""Raised where the same tables come to hold something else."""
+"""Raised when the same tables come to hold something else."""
 _APPLICATION = 0x53544150
 """`PRAGMA application_id`: STAP."""
 
@@ -94,7 +94,7 @@ _VERSION = zlib.crc32(f"{_MEANING} {_MADE}".encode()) >> 1
 
 
 def open_index(folder: Path) -> sqlite3.Connection:
-    """The index of `folder`, with its tables; in memory where the folder cannot be written."""
+    """The index of `folder`, with its tables; in memory if the folder cannot be written."""
     path = folder / NAME
     try:
         return _open(path)

@@ -1,4 +1,4 @@
-"""Which calls are meant: the filters of `ls`, `calls` and `stats` as a condition on the index.
+"""The filters of `ls`, `calls` and `stats` as a condition on the index.
 
 Names, processes, models and property values are globs without case. They are matched against the few distinct texts
 that the index holds, so that the condition on rows is one of numbers.
@@ -19,7 +19,7 @@ from sessiontap.trace.index.on_demand import containing
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """All that are given must hold of a call; a session is meant where one of its calls is."""
+    """All that are given must hold of a call; a session is meant if one of its calls is."""
 
     name: str | None = None
     """Of the session, a glob."""
@@ -35,7 +35,7 @@ class Filters:
     search: str | None = None
     """Text in names, paths, models, tools, errors, prompts or replies, without case."""
     ids: tuple[str, ...] = ()
-    """Of calls; one of these where there are any."""
+    """Of calls; one of these, if there are any."""
 
 
 Condition = tuple[str, list[Any]]
@@ -46,7 +46,7 @@ _SEARCHED_LISTS = ("tools_offered", "tool_calls", "tags", "properties")
 
 
 def condition(database: sqlite3.Connection, filters: Filters) -> Condition:
-    """What `filters` ask of a row of `calls`; `1` where they ask nothing."""
+    """The condition of `filters` on a row of `calls`; `1` if they ask nothing."""
     terms: list[Condition] = []
     if filters.ids:
         terms.append(("calls.id IN (SELECT value FROM json_each(?))", [json.dumps(filters.ids)]))
@@ -110,7 +110,7 @@ def _search(database: sqlite3.Connection, text: str) -> Condition:
 
 
 def _values(text: str) -> Iterable[str]:
-    """What a list or map in JSON holds, as text."""
+    """The values of a list or map in JSON, as text."""
     found = json.loads(text)
     values = found.values() if isinstance(found, dict) else found
     return (str(value) for value in values if value is not None)

@@ -37,7 +37,7 @@ _TEXTS, _COSTS, _PRICES = "texts", "costs", "prices"
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Who says what a call cost. `version` names all that the answer depends on: price list, the user's own rates."""
+    """The source of costs. `version` names all that the answer depends on: price list, the user's own rates."""
 
     cost_of: CostOf
     version: str

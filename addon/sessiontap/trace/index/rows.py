@@ -35,7 +35,7 @@ COLUMNS = (*PLAIN, *TEXTS, *JSONS)
 USAGE = ("input", "output", "cache_read", "cache_write", "reasoning")
 
 _MANY = 200_000
-"""Texts beyond which those that are known by heart are forgotten."""
+"""Texts that are cached, at most."""
 _NOTHING: dict[str, Any] = {}
 _encode = msgspec.json.Encoder().encode
 
@@ -47,11 +47,12 @@ def row_of(
     get = call.get
     own, llm = get("session") or {}, get("llm") or {}
     request, response = get("request") or {}, get("response") or {}
-    asked, said = llm.get, own.get
+    asked, session_of = llm.get, own.get
     usage, error = asked("usage"), asked("error")
     count = (usage or _NOTHING).get
     texts = (
-        said("name"), said("path"), said("source"), get("evidence"), get("agent"), get("subagent"), get("user"),
+        session_of("name"), session_of("path"), session_of("source"), get("evidence"), get("agent"), get("subagent"),
+        get("user"),
         asked("provider"), asked("family"), asked("operation"), get("host"), get("forwarded_host"),
         request.get("method"), get("route"), asked("request_model"), asked("response_model"), get("outcome"),
         asked("finish_reason"), asked("service_tier"),
@@ -67,7 +68,7 @@ def row_of(
     number = strings.number
     return (
         get("time"), get("duration"), get("time_to_first_byte"), get("time_to_first_token"), session, caller,
-        said("step"), asked("stream"), response.get("status"), is_error(call), count("input"), count("output"),
+        session_of("step"), asked("stream"), response.get("status"), is_error(call), count("input"), count("output"),
         count("cache_read"), count("cache_write"), count("reasoning"), usage is not None, asked("cost_reported"),
         body_size(request), body_size(response), segment, offset, get("id"), get("conversation"), get("parent"),
         _json(error) if error else None,
@@ -164,7 +165,7 @@ class Strings:
         self._sessions.clear()
 
     def known(self, columns: tuple[str, ...]) -> list[dict[str, int]]:
-        """The texts of each of `columns` that are known by heart, with their numbers."""
+        """The cached texts of each of `columns`, with their numbers."""
         if columns not in self._known:
             self._known[columns] = [self._numbers[column] for column in columns]
         return self._known[columns]
@@ -183,7 +184,7 @@ class Strings:
         return str(found)
 
     def session(self, session_id: str) -> int:
-        """The number of a session; its row is made where it is new."""
+        """The number of a session; its row is made if it is new."""
         number = self._sessions.get(session_id)
         if number is None:
             number = _number(self._database, "sessions", "id", session_id)

@@ -1,4 +1,4 @@
-"""What calls add to their sessions: sums, first and last, the values that they had."""
+"""The sums over the calls of each session: counts, first and last, the values that they had."""
 
 from __future__ import annotations
 
