@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,9 +20,8 @@ from tests.cli import recorded
 import sessiontap
 from sessiontap import trace as log
 from sessiontap.cli import commands
-from sessiontap.cli.commands.init import template
-from sessiontap.cli.loading import COMMANDS
-from sessiontap.cli.main import main
+from sessiontap.cli.commands.start import starter_rules
+from sessiontap.cli.main import COMMANDS, main
 from sessiontap.rules import lint, load_text
 
 Run = Callable[..., tuple[int, str, str]]
@@ -63,15 +63,114 @@ def test_help_of_run_is_mitmdumps() -> None:
     assert "--listen-port" in done.stdout
 
 
+COMPLETIONS = {
+    "a command": ("sessiontap ru", ["run", "rules"]),
+    "a command of a command": ("sessiontap trace re", ["reindex"]),
+    "an option": ("sessiontap ls --so", ["--sort"]),
+    "a choice": ("sessiontap ls --sort sta", ["started"]),
+}
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_shell_can_complete(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("_SESSIONTAP_COMPLETE", f"complete_{shell}")
-    monkeypatch.setenv("COMP_WORDS", "sessiontap ru")
-    monkeypatch.setenv("COMP_CWORD", "1")
-    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "sessiontap ru")
-    monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
+@pytest.mark.parametrize(("line", "expected"), COMPLETIONS.values(), ids=COMPLETIONS)
+def test_a_shell_completes(shell: str, line: str, expected: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell's script sets these variables and reads the candidates from the output."""
+    words = line.split(" ")
+    monkeypatch.setenv("_SESSIONTAP_COMPLETE", f"{shell}_complete")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", words[-1] if shell == "fish" else str(len(words) - 1))
     done = subprocess.run([sys.executable, "-m", "sessiontap.cli"], capture_output=True, text=True)
-    assert "rules" in done.stdout
+    lines = done.stdout.splitlines()
+    found = lines[1::3] if shell == "zsh" else [each.split(",")[1].split("\t")[0] for each in lines]
+    assert (found, done.stderr) == (expected, "")
+
+
+def test_bash_itself_completes() -> None:
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("there is no bash")
+    code = """
+    sessiontap() { "$PYTHON" -m sessiontap.cli "$@"; }
+    export -f sessiontap
+    eval "$(sessiontap --show-completion bash)"
+    COMP_WORDS=(sessiontap tr); COMP_CWORD=1
+    _sessiontap_completion sessiontap_command
+    echo "${COMPREPLY[*]}"
+    """
+    # The script runs its first argument by `env`, which knows files only.
+    runs = Path("sessiontap_command")
+    runs.write_text(f'#!/bin/sh\nexec {sys.executable} -m sessiontap.cli "$@"\n')
+    runs.chmod(0o755)
+    environ = {**os.environ, "PYTHON": sys.executable, "PATH": f"{Path.cwd()}:{os.environ['PATH']}"}
+    done = subprocess.run([bash, "-c", code], env=environ, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("trace\n", "")
+
+
+@pytest.mark.parametrize(
+    ("shell", "file", "startup"),
+    [
+        ("bash", ".bash_completions/sessiontap.sh", ".bashrc"),
+        ("zsh", ".zfunc/_sessiontap", ".zshrc"),
+        ("fish", ".config/fish/completions/sessiontap.fish", None),
+    ],
+)
+def test_completion_is_installed_once_where_the_shell_looks(
+    run: Run, own_place: Path, shell: str, file: str, startup: str | None
+) -> None:
+    if startup:
+        (own_place / startup).write_text("mine")
+    for _ in range(2):
+        status, out, err = run("--install-completion", shell)
+        assert (status, err) == (0, "")
+        assert str(own_place / file) in out
+    assert (own_place / file).read_text() == run("--show-completion", shell)[1]
+    if startup:
+        mine, ours = (own_place / startup).read_text().splitlines()
+        assert mine == "mine"
+        assert Path(file).parts[0] in ours
+
+
+@pytest.mark.parametrize(
+    ("environ", "status", "says"),
+    [
+        ("/usr/bin/zsh", 0, "#compdef sessiontap"),
+        ("/bin/tcsh", 2, "sessiontap: there is no completion for 'tcsh'"),
+        ("", 2, "sessiontap: SHELL does not say which shell is yours"),
+    ],
+)
+def test_the_users_shell_is_meant_if_none_is_named(
+    run: Run, monkeypatch: pytest.MonkeyPatch, environ: str, status: int, says: str
+) -> None:
+    monkeypatch.setenv("SHELL", environ)
+    found = run("--show-completion")
+    assert found[0] == status
+    assert (found[1] or found[2]).startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "page"),
+    [
+        (["ls", "--limit"], "option '--limit' requires an argument", "sessiontap ls"),
+        (["trace", "info", "--nosuch"], "no such option '--nosuch'", "sessiontap trace info"),
+        (["l"], "no such command 'l'. Did you mean 'ls'?", "sessiontap"),
+        (["rules"], "missing command", "sessiontap rules"),
+        (["show"], "missing argument 'SESSION'", "sessiontap show"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_usage_error_names_its_help_page(run: Run, arguments: list[str], error: str, page: str) -> None:
+    assert run(*arguments) == (2, "", f"sessiontap: {error}\nhint: {page} -h shows what it takes\n")
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before the command", "behind it"])
+def test_the_trace_folder_can_be_named_on_both_sides_of_a_command(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    monkeypatch.setenv("SESSIONTAP_TRACE", str(tmp_path / "other"))
+    named = ["--trace", str(tmp_path / "mine")]
+    arguments = [*named, "trace", "info"] if before else ["trace", "info", *named]
+    assert f"there is no trace folder {tmp_path / 'mine'}" in run(*arguments)[2]
+    assert f"there is no trace folder {tmp_path / 'other'}" in run("trace", "info")[2]
 
 
 def test_nothing_heavy_is_loaded_before_a_command_asks_for_it() -> None:
@@ -84,43 +183,26 @@ def test_a_command_loads_no_others_module() -> None:
     code = "import sys; from sessiontap.cli.main import main; main(['init', '-h']); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     of_commands = {name for name in loaded if name.startswith("sessiontap.cli.commands.")}
-    assert of_commands == {"sessiontap.cli.commands.init"}
+    assert of_commands == {"sessiontap.cli.commands.start"}
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["ls"], ["calls", "-n", "5", "--name", "x*"], ["show", "@1"], ["cat", "@1"], ["tail", "--since", "1h"]],
-    ids=lambda arguments: arguments[0],
-)
-def test_plain_values_of_the_command_line_load_no_pydantic(tmp_path: Path, arguments: list[str]) -> None:
-    call = recorded.chat(9, session=("s", "S", "/", 0), caller=None, usage=None)
-    trace = recorded.write(tmp_path / "trace", [call])  # nothing to price: genai-prices brings pydantic, too
-    code = (
-        "import sys; from sessiontap.cli.main import main; status = main(sys.argv[1:]);"
-        "print(status, 'pydantic' in sys.modules, file=sys.stderr)"
-    )
-    command = [sys.executable, "-c", code, "--trace", str(trace), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.stderr.splitlines()[-1] == "0 False"
-
-
-def test_every_module_of_a_command_can_be_named() -> None:
+def test_the_list_of_commands_names_every_module() -> None:
     modules = {path.stem for path in Path(commands.__file__).parent.glob("*.py")} - {"__init__"}
-    assert modules == set(COMMANDS)
+    assert modules == set(COMMANDS.values())
 
 
 def test_init_writes_a_file_that_validates(run: Run, own_place: Path) -> None:
     status, out, _ = run("init")
     assert status == 0
     assert str(own_place / "rules.yaml") in out
-    assert (own_place / "rules.yaml").read_text() == template()
+    assert (own_place / "rules.yaml").read_text() == starter_rules()
     assert run("rules", "check")[::2] == (0, "")
 
 
 def test_the_starter_is_valid_in_every_example_of_its_comments() -> None:
     text = "\n".join(
         line.replace("# ", "", 1) if line.lstrip().startswith(("# -", "#   ", "# hosts:", "# redact:")) else line
-        for line in template().splitlines()
+        for line in starter_rules().splitlines()
         if not line.startswith("#   sessiontap")
     )
     rules = load_text(text)
@@ -149,7 +231,7 @@ def test_init_does_not_overwrite(run: Run, own_place: Path) -> None:
     assert err.splitlines()[1] == "hint: sessiontap init --force overwrites it"
     assert (own_place / "rules.yaml").read_text() == "mine"
     assert run("init", "--force")[0] == 0
-    assert (own_place / "rules.yaml").read_text() == template()
+    assert (own_place / "rules.yaml").read_text() == starter_rules()
 
 
 def test_env_says_that_no_proxy_runs(run: Run, own_place: Path) -> None:
@@ -346,4 +428,4 @@ def test_rules_explain_shows_values_in_plain_words(run: Run, own_place: Path, tr
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_rules_schema_accepts_the_starter(run: Run, options: list[str]) -> None:
     schema = json.loads(run("rules", "schema", *options)[1])
-    jsonschema.validate(yaml.safe_load(template()), schema)
+    jsonschema.validate(yaml.safe_load(starter_rules()), schema)

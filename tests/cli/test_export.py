@@ -20,7 +20,7 @@ from tests.cli import recorded
 from tests.cli.recorded import call_id
 from tests.export.calls import call, turn
 
-from sessiontap.cli.commands.export import EXAMPLES
+from sessiontap.cli.commands.export import export
 from sessiontap.cli.main import main
 from sessiontap.export import FORMATS, ExportFormat, jsonl
 from sessiontap.trace import frame
@@ -227,7 +227,7 @@ def test_the_help_and_the_errors_name_an_added_format(run: Run) -> None:
 
 
 COMMANDS = re.findall(r"^sessiontap (export .*)$", PAGE, re.MULTILINE)
-SHOWN = [example.removeprefix("sessiontap ") for example in EXAMPLES]
+SHOWN = re.findall(r"^  sessiontap (export .*)$", export.epilog or "", re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, *SHOWN])

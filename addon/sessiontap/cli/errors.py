@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import click
 
 
 class Failure(Exception):
@@ -31,15 +31,12 @@ def failure_of(error: Exception) -> Failure:
 
 
 def as_failure(error: Exception) -> Failure | None:
-    """A usage error of the command-line parser or an error of the trace as the command's own; None for any other."""
-    if hasattr(error, "format_message"):  # click's or typer's own copy of it
-        return _misuse_of(error)
+    """A usage error of click or an error of the trace as the command's own; None for any other."""
+    if isinstance(error, click.ClickException):
+        ctx = error.ctx if isinstance(error, click.UsageError) else None
+        sentence = " ".join(error.format_message().split())
+        path = ctx.command_path if ctx else "sessiontap"
+        return Misuse(sentence[:1].lower() + sentence[1:].rstrip("."), f"{path} -h shows what it takes")
     from sessiontap.trace import TraceError
 
     return failure_of(error) if isinstance(error, TraceError) else None
-
-
-def _misuse_of(error: Any) -> Misuse:
-    path = getattr(getattr(error, "ctx", None), "command_path", None) or "sessiontap"
-    sentence = " ".join(str(error.format_message()).split()).replace("Value error, ", "")
-    return Misuse(sentence[:1].lower() + sentence[1:].rstrip("."), f"{path} -h shows what it takes")

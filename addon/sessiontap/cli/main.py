@@ -1,4 +1,4 @@
-"""The command as a whole, and how each way of ending reaches the user and the shell.
+"""The command `sessiontap`: its commands, and how each way of ending reaches the user and the shell.
 
 Exit status: 0, 1 a failure, 2 a usage or configuration error, 130 interrupted; `exec` gives its program's.
 """
@@ -8,60 +8,132 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
 from sessiontap import __version__
 from sessiontap.cli.errors import Failure, as_failure
-from sessiontap.cli.loading import Commands, examples
+from sessiontap.cli.options import Group, examples
 from sessiontap.cli.output import ReaderGone, flush, print_error, write
 
-_CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+COMMANDS = {
+    "run": "start",
+    "demo": "start",
+    "init": "start",
+    "env": "env",
+    "exec": "exec",
+    "ls": "sessions",
+    "show": "sessions",
+    "calls": "calls",
+    "cat": "calls",
+    "diff": "calls",
+    "tail": "calls",
+    "stats": "sessions",
+    "export": "export",
+    "rules": "rules",
+    "trace": "trace",
+}
+"""Command -> its module in `commands/`, in the order of the help page."""
 
-app = typer.Typer(
-    name="sessiontap",
-    cls=Commands,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings=_CONTEXT,
-)
+
+class LazyCommands(Group):
+    """A group whose commands are imported when they are named."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        # click compares a misspelled name with these.
+        self.commands = {name: click.Command(name) for name in COMMANDS}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"sessiontap.cli.commands.{COMMANDS[name]}"), name)
+        return command
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _show_version(ctx: click.Context, option: click.Parameter, given: bool) -> None:
+    if given:
         write(f"sessiontap {__version__}\n")
-        raise typer.Exit
+        ctx.exit()
 
 
-@app.callback(
+def _install_completion(ctx: click.Context, option: click.Parameter, shell: str | None) -> None:
+    if shell is not None:
+        from sessiontap.cli import completion
+
+        file = completion.install(completion.find_shell(shell), app)
+        write(f"The completion is in {file}. It works in new terminals.\n")
+        ctx.exit()
+
+
+def _show_completion(ctx: click.Context, option: click.Parameter, shell: str | None) -> None:
+    if shell is not None:
+        from sessiontap.cli import completion
+
+        write(completion.script(completion.find_shell(shell), app))
+        ctx.exit()
+
+
+@click.group(
+    "sessiontap",
+    cls=LazyCommands,
     invoke_without_command=True,
-    epilog=examples(("sessiontap demo", "sessiontap exec -- python agent.py", "sessiontap ls", "sessiontap show @1")),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True},
+    epilog=examples("sessiontap demo", "sessiontap exec -- python agent.py", "sessiontap ls", "sessiontap show @1"),
 )
-def sessiontap(
-    ctx: typer.Context,
-    trace: Annotated[
-        Path | None, typer.Option("--trace", metavar="DIR", help="The trace folder, for any command.")
-    ] = None,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    """Show the LLM calls of unmodified apps as named sessions."""
-    ctx.obj = trace
+@click.option(
+    "--trace",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    envvar="SESSIONTAP_TRACE",
+    help="The trace folder, for any command.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+@click.option(
+    "--install-completion",
+    metavar="[SHELL]",
+    is_flag=False,
+    flag_value="",
+    is_eager=True,
+    expose_value=False,
+    callback=_install_completion,
+    help="Install completion for bash, zsh or fish; without SHELL for yours.",
+)
+@click.option(
+    "--show-completion",
+    metavar="[SHELL]",
+    is_flag=False,
+    flag_value="",
+    is_eager=True,
+    expose_value=False,
+    callback=_show_completion,
+    help="Print the completion script of a shell, to install it by hand.",
+)
+@click.pass_context
+def app(ctx: click.Context, trace: Path | None) -> None:
+    """Show the LLM calls of unmodified apps as named sessions."""  # commands read `trace` from the context
     if ctx.invoked_subcommand is None:
         write(ctx.get_help() + "\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command. `argv`: without the program's name. Returns the exit status."""
-    command = typer.main.get_command(app)
+    """Run the command with `argv` (without the program's name). Return the exit status."""
     try:
         try:
-            status = command.main(
-                list(sys.argv[1:] if argv is None else argv), prog_name="sessiontap", standalone_mode=False
-            )
+            status = app.main(argv, prog_name="sessiontap", standalone_mode=False)
         finally:
             flush()
         return status if isinstance(status, int) else 0
@@ -72,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Failure as failure:
         print_error(failure.message, failure.hint)
         return failure.status
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, click.Abort):
         return 130
     except OSError as error:
         print_error(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error))

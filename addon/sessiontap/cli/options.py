@@ -1,4 +1,4 @@
-"""Options that several commands share, and the filters of `ls`, `calls`, `tail` and others.
+"""What the commands share: how a command is made, its options, and the filters of `ls`, `calls`, `tail` and others.
 
 Names, processes and models are globs without case, as in the rules. A filter that is not given lets everything through.
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from inspect import Parameter, Signature, signature
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from sessiontap import private
 from sessiontap.cli.errors import Misuse
@@ -20,42 +20,144 @@ if TYPE_CHECKING:
     from sessiontap.trace import Trace
     from sessiontap.trace.index.filters import Filters
 
+type Function = Callable[..., None]
 
-TraceOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--trace", metavar="DIR", help="The trace folder [default: $SESSIONTAP_TRACE, else ~/.sessiontap/trace]."
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON: a line each for lists, one object otherwise.")]
-LimitOption = Annotated[int, typer.Option("--limit", "-n", min=0, metavar="N", help="Show N at most, 0 for all.")]
-RulesOption = Annotated[
-    Path | None,
-    typer.Option("--rules", metavar="FILE", help="The rules file [default: $SESSIONTAP_RULES, else ./rules.yaml]."),
-]
+CALL_HELP = "Its id, a unique prefix of it, or @1, @2, ..."
+"""Help of the argument that names a call or a session."""
 
 
-def trace_folder(ctx: typer.Context, given: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
-    """The trace folder: named after the command or before it, in the environment, else the default."""
-    before = ctx.obj if isinstance(ctx.obj, Path) else None
-    chosen = given or before
-    if chosen is None and environ.get("SESSIONTAP_TRACE"):
-        chosen = Path(environ["SESSIONTAP_TRACE"])
-    return _absolute(chosen) if chosen else private.home() / "trace"
+class _NamesItsCommand:
+    """A usage error of the parser knows its command, so that the hint names the right help page."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            rest: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+        return rest
 
 
-def _absolute(path: Path) -> Path:
+class Command(_NamesItsCommand, click.Command):
+    """A command."""
+
+
+class Group(_NamesItsCommand, click.Group):
+    """A command that has commands of its own."""
+
+    command_class = Command
+
+
+def command(*shown: str, **settings: Any) -> Callable[[Function], click.Command]:
+    """Make a command of a function: its docstring is the help page, with the examples `shown` at the end."""
+    return click.command(cls=Command, epilog=examples(*shown), **settings)
+
+
+def group(*shown: str) -> Callable[[Function], click.Group]:
+    """Make a command with commands of its own."""
+    return click.group(cls=Group, epilog=examples(*shown), no_args_is_help=False)
+
+
+def examples(*lines: str) -> str:
+    """The end of a help page. click keeps the line ends of a paragraph that begins with \\b."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def _named_trace(ctx: click.Context, option: click.Parameter, given: Path | None) -> Path | None:
+    """The folder that is named behind the command, else before it or in the environment."""
+    return given or ctx.find_root().params.get("trace")
+
+
+trace_option = click.option(
+    "--trace",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    callback=_named_trace,
+    help="The trace folder [default: $SESSIONTAP_TRACE, else ~/.sessiontap/trace].",
+)
+rules_option = click.option(
+    "--rules",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The rules file [default: $SESSIONTAP_RULES, else ./rules.yaml].",
+)
+json_option = click.option("--json", is_flag=True, help="Print JSON: a line each for lists, one object otherwise.")
+
+
+def limit_option(default: int) -> Callable[[Function], Function]:
+    """The option `--limit`."""
+    return click.option(
+        "--limit", "-n", metavar="N", type=click.IntRange(min=0), default=default, help="Show N at most, 0 for all."
+    )
+
+
+FILTER_OPTIONS = (
+    click.option("--name", metavar="GLOB", help="Sessions of this name."),
+    click.option("--since", metavar="WHEN", help="Calls since 2h or 3d ago, or since an ISO date or time."),
+    click.option("--process", metavar="GLOB", help="Calls of this process."),
+    click.option("--model", metavar="GLOB", help="Calls of this model."),
+    click.option("--property", metavar="K=V", multiple=True, help="Calls with this property; V is a glob. Repeatable."),
+    click.option("--error", is_flag=True, help="Calls that failed."),
+    click.option("--search", metavar="TEXT", help="Calls with this text in names, paths, models, prompts or replies."),
+)
+
+
+def filter_options(function: Function) -> Function:
+    """Add the filter options to a command. Its parameter `wanted` is given what they ask for."""
+
+    @wraps(function)
+    def run(
+        *,
+        name: str | None,
+        since: str | None,
+        process: str | None,
+        model: str | None,
+        property: tuple[str, ...],
+        error: bool,
+        search: str | None,
+        **others: Any,
+    ) -> None:
+        function(wanted=filters(name, since, process, model, property, error, search), **others)
+
+    for option in reversed(FILTER_OPTIONS):
+        run = option(run)
+    return run
+
+
+def filters(
+    name: str | None,
+    since: str | None,
+    process: str | None,
+    model: str | None,
+    property: tuple[str, ...],
+    error: bool,
+    search: str | None,
+) -> Filters:
+    """The filter that these options ask for: all that are given must hold. Raises Misuse for what can match nothing."""
+    from sessiontap.cli import units
+    from sessiontap.trace.index.filters import Filters
+
+    for wanted in property:
+        if not wanted.partition("=")[0]:
+            raise Misuse(f"--property {wanted!r} names no property", "write --property mode=test")
+    return Filters(name, units.since(since) if since else None, process, model, property, error, search)
+
+
+def trace_folder(named: Path | None) -> Path:
+    """The trace folder that is meant, as an absolute path. Raises Misuse."""
+    if named is None:
+        return private.home() / "trace"
     try:
-        return path.expanduser().absolute()
+        return named.expanduser().absolute()
     except RuntimeError:
-        raise Misuse(f"what ~ stands for in {path} is not known", "give the whole path: HOME is not set") from None
+        raise Misuse(f"what ~ stands for in {named} is not known", "give the whole path: HOME is not set") from None
 
 
-def open_trace(ctx: typer.Context, given: Path | None) -> Trace:
-    """The trace that is meant. Raises TraceError if there is none, which `main` tells."""
+def open_trace(named: Path | None) -> Trace:
+    """Open the trace that is meant. Raises TraceError if there is none, which `main` tells."""
     from sessiontap import trace
 
-    return trace.open(trace_folder(ctx, given), texts_of=_texts_of)
+    return trace.open(trace_folder(named), texts_of=_texts_of)
 
 
 def _texts_of(record: dict[str, Any], asked: bytes | None, answered: bytes | None) -> Iterable[str]:
@@ -78,60 +180,3 @@ def rules_file(given: Path | None, environ: Mapping[str, str] = os.environ) -> P
             return path
     local = Path("rules.yaml")
     return local if os.path.lexists(local) else None  # what is no file is refused in words when it is read
-
-
-Command = Callable[..., None]
-
-
-def filters(
-    name: Annotated[str | None, typer.Option("--name", metavar="GLOB", help="Sessions of this name.")] = None,
-    since: Annotated[
-        str | None,
-        typer.Option("--since", metavar="WHEN", help="Calls since 2h or 3d ago, or since an ISO date or time."),
-    ] = None,
-    process: Annotated[str | None, typer.Option("--process", metavar="GLOB", help="Calls of this process.")] = None,
-    model: Annotated[str | None, typer.Option("--model", metavar="GLOB", help="Calls of this model.")] = None,
-    property: Annotated[
-        list[str] | None,
-        typer.Option("--property", metavar="K=V", help="Calls with this property; V is a glob. Repeatable."),
-    ] = None,
-    error: Annotated[bool, typer.Option("--error", help="Calls that failed.")] = False,
-    search: Annotated[
-        str | None,
-        typer.Option(
-            "--search", metavar="TEXT", help="Calls with this text in names, paths, models, prompts or replies."
-        ),
-    ] = None,
-) -> Filters:
-    """The filter that these options ask for: all that are given must hold. Raises Misuse for what can match nothing."""
-    from sessiontap.cli.units import since as moment
-    from sessiontap.trace.index.filters import Filters
-
-    for wanted in property or ():
-        if not wanted.partition("=")[0]:
-            raise Misuse(f"--property {wanted!r} names no property", "write --property mode=test")
-    time = moment(since) if since else None
-    return Filters(name, time, process, model, tuple(property or ()), error, search)
-
-
-def filtered(command: Command) -> Command:
-    """`command` with the options of `filters` in the place of its parameter `wanted`, which is given what they ask."""
-    options = _parameters(filters)
-
-    def run(**given: object) -> None:
-        chosen: dict[str, Any] = {option.name: given.pop(option.name) for option in options}
-        command(**given, wanted=filters(**chosen))
-
-    own = _parameters(command)
-    parameters = [one for parameter in own for one in (options if parameter.name == "wanted" else [parameter])]
-    run.__name__, run.__doc__ = command.__name__, command.__doc__
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    return run
-
-
-def _parameters(function: Callable[..., object]) -> list[Parameter]:
-    """With their types; that of the index is not loaded for it."""
-    types = get_type_hints(function, localns={"Filters": object}, include_extras=True)
-    own = signature(function).parameters.values()
-    return [one.replace(annotation=types[one.name], kind=Parameter.KEYWORD_ONLY) for one in own]

@@ -1,4 +1,4 @@
-"""One module per command: its options, its examples, and the few lines that join the packages it needs.
+"""The commands, in modules of those that show the same thing: their options, and the lines that join the packages.
 
-Everything but typer and `cli` itself is imported inside the functions: a command pays only for what it uses.
+Everything but click and `cli` itself is imported inside the functions: a command pays only for what it uses.
 """

@@ -1,47 +1,219 @@
-"""`sessiontap calls`: calls."""
+"""`sessiontap calls`, `tail`, `cat` and `diff`: calls, one call, and the changes from one to the next."""
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from sessiontap.cli.options import JsonOption, LimitOption, RulesOption, TraceOption, filtered, open_trace
-from sessiontap.cli.output import note, progress, write_json_lines
+from sessiontap.cli.errors import Failure, Misuse, failure_of
+from sessiontap.cli.options import (
+    CALL_HELP,
+    command,
+    filter_options,
+    json_option,
+    limit_option,
+    open_trace,
+    rules_option,
+    trace_option,
+)
+from sessiontap.cli.output import (
+    flush,
+    note,
+    progress,
+    write,
+    write_bytes,
+    write_json,
+    write_json_lines,
+    write_line,
+    write_safe,
+)
 
 if TYPE_CHECKING:
+    from sessiontap.trace import RecordedCall, Trace
     from sessiontap.trace.index.filters import Filters
 
-EXAMPLES = (
+
+@command(
     "sessiontap calls --since 1h --error",
     "sessiontap calls --model 'gpt-4o*' --process node",
     "sessiontap calls --search 'course outline' -n 0 --json",
 )
-
-
-@filtered
-def calls(
-    ctx: typer.Context,
-    wanted: Filters,
-    limit: LimitOption = 50,
-    rules: RulesOption = None,
-    json: JsonOption = False,
-    trace: TraceOption = None,
-) -> None:
+@filter_options
+@limit_option(50)
+@rules_option
+@json_option
+@trace_option
+def calls(wanted: Filters, limit: int, rules: Path | None, json: bool, trace: Path | None) -> None:
     """List calls, newest first."""
     from sessiontap.cli import gaps, listing
     from sessiontap.cli.call_costs import Costs
-    from sessiontap.cli.listing import CALL_ID_LENGTH
     from sessiontap.trace.index.filters import Filters
 
     prices = Costs.by(rules).prices
-    log = open_trace(ctx, trace)
+    log = open_trace(trace)
     with progress("reading the trace") as log.progress:
         rows = log.query_calls(wanted, limit, prices)
     if json:
         write_json_lines(rows)
     elif rows:
-        listing.calls(rows, log.query_short_ids("calls", [row["id"] for row in rows], CALL_ID_LENGTH))
+        ids = [row["id"] for row in rows]
+        listing.calls(rows, log.query_short_ids("calls", ids, listing.CALL_ID_LENGTH))
     else:
         note(f"no call in {log.folder}" + ("" if wanted == Filters() else " fits the filter"))
     gaps.tell(log, wanted.since)
+
+
+@command("sessiontap tail -f", "sessiontap tail -f --process node --json", "sessiontap tail -n 5")
+@filter_options
+@click.option("--follow", "-f", is_flag=True, help="Go on with the calls that end from now on.")
+@limit_option(10)
+@rules_option
+@json_option
+@trace_option
+def tail(wanted: Filters, follow: bool, limit: int, rules: Path | None, json: bool, trace: Path | None) -> None:
+    """List the last calls, the newest at the end, and with -f those that follow."""
+    from sessiontap.cli.call_costs import Costs
+    from sessiontap.cli.listing import call_line
+
+    prices = Costs.by(rules).prices
+    log = open_trace(trace)
+    # `follow` begins here, so that no call is missed: one that ends meanwhile is in both.
+    coming = log.follow() if follow else ()
+    with progress("reading the trace") as log.progress:
+        latest = log.query_calls(wanted, limit, prices)[::-1]
+    shown = {row["id"] for row in latest}
+    later = (
+        row
+        for call in coming
+        if call.id not in shown
+        for row in log.query_calls(replace(wanted, ids=(call.id,)), prices=prices)
+    )
+    for row in chain(latest, later):
+        if json:
+            write_json(row)
+        else:
+            write_line(*call_line(row))
+        flush()
+
+
+@command(
+    "sessiontap cat @1",
+    "sessiontap cat 019a7c31-5e0b --request | jq .messages",
+    "sessiontap cat @1 --text",
+    "sessiontap cat @1 --curl",
+)
+@click.argument("call", metavar="CALL", help=CALL_HELP)
+@click.option("--request", is_flag=True, help="Write the request's stored body, byte for byte.")
+@click.option("--response", is_flag=True, help="Write the response's stored body, byte for byte.")
+@click.option("--text", is_flag=True, help="Show the prompt and the reply as text.")
+@click.option("--headers", is_flag=True, help="Show request line, status line and headers.")
+@click.option("--changes", is_flag=True, help="Show what was changed on the way, and by which rule.")
+@click.option("--curl", is_flag=True, help="Write a curl command that sends the app's own request again.")
+@rules_option
+@json_option
+@trace_option
+def cat(call: str, rules: Path | None, trace: Path | None, **parts: bool) -> None:
+    """Show one call in full, or one part of it."""
+    from sessiontap.cli import call_text
+    from sessiontap.cli.call_costs import Costs
+    from sessiontap.trace import BodyError
+
+    chosen = [part for part, given in parts.items() if given]
+    if len(chosen) > 1:
+        raise Misuse(f"{' and '.join(f'--{part}' for part in chosen)} do not go together", "ask for one of them")
+    costs = Costs.by(rules)
+    try:
+        found = open_trace(trace).call(call)
+        match chosen:
+            case ["request" | "response" as side]:
+                write_bytes(_body(found, side))
+            case ["curl"]:
+                _write_curl(found)
+            case ["json"]:
+                write_json(call_text.as_json(found, costs.of(found.record)))
+            case ["text"]:
+                write(call_text.dialogue(found))
+            case ["headers"]:
+                write(call_text.headers(found))
+            case ["changes"]:
+                call_text.show_changes(found)
+            case _:
+                write(call_text.whole(found, costs.of(found.record)))
+    except BodyError as error:
+        raise Failure(f"call {call}: {error}", "sessiontap cat --headers and --changes show the rest") from None
+
+
+def _body(call: RecordedCall, side: str) -> bytes:
+    """The stored bytes; empty if there was no body. Raises Failure if there was one that was not recorded."""
+    message = call.record.get(side)
+    if not message:
+        raise Failure(f"call {call.id} has no {side}: {call.record.get('outcome')}")
+    body = call.request_body() if side == "request" else call.response_body()
+    if body is None and message.get("body"):
+        raise Failure(f"the {side} body of call {call.id} was not recorded", "a rule says `capture: metadata`")
+    return body or b""
+
+
+def _write_curl(call: RecordedCall) -> None:
+    from sessiontap.cli import curl
+    from sessiontap.cli.recorded_facts import asked_request
+
+    if "websocket" in (call.record.get("flags") or ()):
+        said = f"call {call.id} was a turn of a WebSocket, which curl does not send"
+        raise Failure(said, "--request writes the message that asked")
+    request = asked_request(call)
+    command = curl.command(request, call.id)
+    if sys.stdout.isatty():
+        write_safe(command, "write the command to a file to run it")
+    else:
+        write(command)
+    if number := curl.redactions(request):
+        note(f"{number} of its headers {'is' if number == 1 else 'are'} redacted: put your own key in")
+
+
+@command(
+    "sessiontap diff @1",
+    "sessiontap diff @2 @1",
+    "sessiontap diff 019a7c31-5e0b 019a7c31-6f1c --json | jq .parameters",
+)
+@click.argument("call", metavar="CALL", help=CALL_HELP)
+@click.argument("other", metavar="[CALL]", required=False, help="The later one; without it CALL is, after its parent.")
+@json_option
+@trace_option
+def diff(call: str, other: str | None, json: bool, trace: Path | None) -> None:
+    """Show what changed from one request to the next: messages, system prompt, tools, parameters, headers."""
+    from sessiontap.cli import differences
+    from sessiontap.trace import BodyError
+
+    log = open_trace(trace)
+    with progress("reading the trace") as log.progress:
+        first = log.call(call)
+        before, after = (_parent(log, first), first) if other is None else (first, log.call(other))
+    try:
+        found = differences.differences(differences.asked(before), differences.asked(after))
+    except BodyError as error:
+        raise Failure(f"the request of call {before.id} or {after.id} cannot be read: {error}") from None
+    if json:
+        write_json(differences.as_json(found))
+        return
+    for text, style in differences.lines(found):
+        write_line(text, style)
+
+
+def _parent(log: Trace, call: RecordedCall) -> RecordedCall:
+    """The call that `call` continues. Raises Failure."""
+    from sessiontap.trace import TraceError
+
+    hint = "name the one to compare it with: sessiontap diff CALL CALL"
+    parent = call.record.get("parent")
+    if not parent:
+        raise Failure(f"call {call.id} goes on from no other call", hint)
+    try:
+        return log.call(parent)
+    except TraceError as error:
+        raise Failure(f"{failure_of(error).message}: the parent of call {call.id} is not there", hint) from None

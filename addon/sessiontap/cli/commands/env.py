@@ -4,38 +4,30 @@ from __future__ import annotations
 
 import os
 import sys
-from enum import StrEnum
-from typing import Annotated
 
-import typer
+import click
 
-from sessiontap.cli.options import JsonOption
+from sessiontap.cli.options import command, json_option
 from sessiontap.cli.output import note, write, write_json
-
-EXAMPLES = (
-    'eval "$(sessiontap env)"                                 # bash, zsh, sh',
-    "sessiontap env --shell fish | source",
-    "sessiontap env --shell pwsh | Out-String | Invoke-Expression",
-    'eval docker run "$(sessiontap env --shell docker)" IMAGE',
-)
 
 DEFAULT_PORT = 8080  # mitmproxy's
 _IN_CONTAINER = "/etc/sessiontap"
 
 
-class Shell(StrEnum):
-    bash = "bash"
-    fish = "fish"
-    pwsh = "pwsh"
-    docker = "docker"
-
-
-def env(
-    shell: Annotated[
-        Shell, typer.Option("--shell", help="The shell whose syntax is written; bash is for every POSIX shell.")
-    ] = Shell.bash,
-    json: JsonOption = False,
-) -> None:
+@command(
+    'eval "$(sessiontap env)"                                 # bash, zsh, sh',
+    "sessiontap env --shell fish | source",
+    "sessiontap env --shell pwsh | Out-String | Invoke-Expression",
+    'eval docker run "$(sessiontap env --shell docker)" IMAGE',
+)
+@click.option(
+    "--shell",
+    type=click.Choice(["bash", "fish", "pwsh", "docker"]),
+    default="bash",
+    help="The shell whose syntax is written; bash is for every POSIX shell.",
+)
+@json_option
+def env(shell: str, json: bool) -> None:
     """Print the proxy and CA variables for a shell: of the proxy that runs, else of one on its default port."""
     from sessiontap.cli import local_proxies
     from sessiontap.cli.environment import (
@@ -54,7 +46,7 @@ def env(
     surroundings = prepare(proxy.confdir if proxy else None, os.environ)
     url = proxy.url if proxy else local_proxies.url("127.0.0.1", DEFAULT_PORT)
 
-    if shell is Shell.docker and not json:
+    if shell == "docker" and not json:
         if proxy and proxy.host in ("127.0.0.1", "::1") and proxy.listens_on == proxy.host and sys.platform == "linux":
             note("the proxy listens on loopback, which containers do not reach: start it with --listen-host 172.17.0.1")
         pem, store = surroundings.bundle.pem, surroundings.bundle.truststore
@@ -71,4 +63,4 @@ def env(
     if json:
         write_json(found)
     else:
-        write(shell_script(shell.value, found))
+        write(shell_script(shell, found))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-import typer
+import click
 
 from sessiontap.cli.errors import Failure, Misuse
-from sessiontap.cli.options import RulesOption, TraceOption, filtered, open_trace
+from sessiontap.cli.options import command, filter_options, open_trace, rules_option, trace_option
 from sessiontap.cli.output import JsonOnTerminal, ReaderGone, Report, flush, line, note, progress
 from sessiontap.export import FORMATS
 
@@ -23,35 +22,37 @@ if TYPE_CHECKING:
     from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.queries import Place
 
-EXAMPLES = (
+SHOWN = 3
+"""Damaged bodies that are named."""
+
+
+@command(
     "sessiontap export --format jsonl | jq -r .request.body",
     "sessiontap export --format har @1 -o session.har",
     "sessiontap export --format flow --since 1h --error -o failed.flow && mitmweb -r failed.flow",
 )
-SHOWN = 3
-"""Damaged bodies that are named."""
-
-FormatName = StrEnum("FormatName", {name: name for name in FORMATS})  # type: ignore[misc]
-
-
-@filtered
+@click.option(
+    "--format",
+    "-f",
+    required=True,
+    type=click.Choice(list(FORMATS)),
+    help="; ".join(f"{name}: {one.summary}" for name, one in FORMATS.items()) + ".",
+)
+@click.argument(
+    "sessions", metavar="[SESSION]...", nargs=-1, help="Export only these: ids, prefixes of them, or @1, @2."
+)
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The private file to write, or - for stdout.",
+)
+@filter_options
+@rules_option
+@trace_option
 def export(
-    ctx: typer.Context,
-    *,
-    format: Annotated[
-        FormatName,
-        typer.Option("--format", "-f", help="; ".join(f"{name}: {one.summary}" for name, one in FORMATS.items()) + "."),
-    ],
-    sessions: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[SESSION]...", help="Export only these: ids, prefixes of them, or @1, @2."),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The private file to write, or - for stdout.")
-    ] = None,
-    wanted: Filters,
-    rules: RulesOption = None,
-    trace: TraceOption = None,
+    format: str, sessions: tuple[str, ...], output: Path | None, wanted: Filters, rules: Path | None, trace: Path | None
 ) -> None:
     """Write calls with their bodies, oldest first, in a format of other tools.
 
@@ -60,14 +61,14 @@ def export(
     """
     from sessiontap.cli.call_costs import Costs
 
-    chosen = FORMATS[format.value]
+    chosen = FORMATS[format]
     to_stdout = output is None or str(output) == "-"
     if to_stdout and not chosen.is_text and sys.stdout.isatty():
         raise Misuse(f"{chosen.name} is no text for a terminal", f"write it to a file: -o calls.{chosen.name}")
     costs = Costs.by(rules)
-    log = open_trace(ctx, trace)
+    log = open_trace(trace)
     with progress("reading the trace") as log.progress:
-        places = log.query_places(wanted, [log.query_session_id(prefix) for prefix in sessions or ()])
+        places = log.query_places(wanted, [log.query_session_id(prefix) for prefix in sessions])
     log.progress = None
     with progress("exporting") as report, _stdout() if output is None or to_stdout else _file(output) as out:
         calls = _Calls(log, places, costs, report)

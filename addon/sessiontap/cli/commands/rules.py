@@ -5,12 +5,21 @@ from __future__ import annotations
 import dataclasses
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from sessiontap.cli.errors import Failure, Misuse
-from sessiontap.cli.options import JsonOption, RulesOption, TraceOption, open_trace, rules_file
+from sessiontap.cli.options import (
+    CALL_HELP,
+    command,
+    group,
+    json_option,
+    open_trace,
+    rules_file,
+    rules_option,
+    trace_option,
+)
 from sessiontap.cli.output import line, note, write, write_json
 from sessiontap.cli.units import plural
 
@@ -19,21 +28,19 @@ if TYPE_CHECKING:
 
 CHECK_EXAMPLES = ("sessiontap rules check", "sessiontap rules check work.yaml --json")
 EXPLAIN_EXAMPLES = ("sessiontap rules explain @1", "sessiontap rules explain 019a7c31-5e0b --rules new.yaml")
-SCHEMA_EXAMPLES = ("sessiontap rules schema > rules.schema.json",)
-EXAMPLES = (*CHECK_EXAMPLES, *EXPLAIN_EXAMPLES, *SCHEMA_EXAMPLES)
+SCHEMA_EXAMPLE = "sessiontap rules schema > rules.schema.json"
 
 
-def group() -> None:
+@group(*CHECK_EXAMPLES, *EXPLAIN_EXAMPLES, SCHEMA_EXAMPLE)
+def rules() -> None:
     """Validate rules, explain what they do to a call, and help an editor complete them."""
 
 
-def check(
-    file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="Default: as --rules.", show_default=False)
-    ] = None,
-    rules: RulesOption = None,
-    json: JsonOption = False,
-) -> None:
+@command(*CHECK_EXAMPLES)
+@click.argument("file", metavar="[FILE]", required=False, type=click.Path(path_type=Path), help="Default: as --rules.")
+@rules_option
+@json_option
+def check(file: Path | None, rules: Path | None, json: bool) -> None:
     """Validate a rules file, and point at what probably does not mean what it says."""
     from sessiontap.rules import RulesError, lint, load_file
 
@@ -46,7 +53,7 @@ def check(
         if not json:
             raise Misuse("the rules do not validate\n" + "\n".join(map(line, str(error).splitlines()))) from None
         write_json(_report(path, None, error.problems, []))
-        raise typer.Exit(2) from None
+        click.get_current_context().exit(2)
     warnings = lint(loaded)
     if json:
         write_json(_report(path, loaded, (), warnings))
@@ -56,20 +63,19 @@ def check(
         note(line(f"warning: {warning}"))
 
 
-def explain(
-    ctx: typer.Context,
-    call: Annotated[str, typer.Argument(metavar="CALL", help="Its id, a unique prefix of it, or @1, @2, ...")],
-    rules: RulesOption = None,
-    json: JsonOption = False,
-    trace: TraceOption = None,
-) -> None:
+@command(*EXPLAIN_EXAMPLES)
+@click.argument("call", metavar="CALL", help=CALL_HELP)
+@rules_option
+@json_option
+@trace_option
+def explain(call: str, rules: Path | None, json: bool, trace: Path | None) -> None:
     """Explain what the rules as they are now would do to a recorded call: which match, which do not, and why."""
     from sessiontap.cli.recorded_facts import facts_of, session_of
     from sessiontap.rules import RulesError, default_rules, explain, load_file
     from sessiontap.trace import BodyError
 
     try:
-        found = open_trace(ctx, trace).call(call)
+        found = open_trace(trace).call(call)
         facts = facts_of(found)
     except BodyError as error:
         raise Failure(f"call {call}: {error}") from None
@@ -90,7 +96,9 @@ def explain(
         note(f"when it was recorded, other rules set something: {line(', '.join(recorded) or 'none')}")
 
 
-def schema(json: JsonOption = False) -> None:
+@command(SCHEMA_EXAMPLE)
+@json_option
+def schema(json: bool) -> None:
     """Print the JSON Schema by which an editor completes and checks rules.yaml; with --json on one line."""
     from sessiontap.rules import json_schema
 
@@ -100,7 +108,8 @@ def schema(json: JsonOption = False) -> None:
         write(dumps(json_schema(), indent=2, ensure_ascii=False) + "\n")
 
 
-COMMANDS = ((check, CHECK_EXAMPLES), (explain, EXPLAIN_EXAMPLES), (schema, SCHEMA_EXAMPLES))
+for _command in (check, explain, schema):
+    rules.add_command(_command)
 
 
 def _named(given: Path | None) -> Path:

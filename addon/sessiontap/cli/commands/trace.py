@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from sessiontap.cli.errors import Failure, Misuse
-from sessiontap.cli.options import JsonOption, TraceOption, open_trace, trace_folder
+from sessiontap.cli.options import command, group, json_option, open_trace, trace_folder, trace_option
 from sessiontap.cli.output import flush, line, note, progress, write, write_json
 from sessiontap.cli.units import UNKNOWN, age, count, day_and_clock, octets, plural, size
 
@@ -24,31 +24,37 @@ PRUNE_EXAMPLES = (
     "sessiontap trace prune --max-size 500MB --yes",
     "sessiontap trace prune --session @1",
 )
-REINDEX_EXAMPLES = ("sessiontap trace reindex",)
-EXAMPLES = (*INFO_EXAMPLES, *VERIFY_EXAMPLES, *PRUNE_EXAMPLES, *REINDEX_EXAMPLES)
+REINDEX_EXAMPLE = "sessiontap trace reindex"
 
 
-def group() -> None:
+@group(*INFO_EXAMPLES, *VERIFY_EXAMPLES, *PRUNE_EXAMPLES, REINDEX_EXAMPLE)
+def trace() -> None:
     """Look after the trace log: see what it holds, check it, remove old calls."""
 
 
-def info(ctx: typer.Context, json: JsonOption = False, trace: TraceOption = None) -> None:
+@command(*INFO_EXAMPLES)
+@json_option
+@trace_option
+def info(json: bool, trace: Path | None) -> None:
     """Show what the folder holds and how much space it takes."""
     from sessiontap.trace import maintenance
 
-    found = maintenance.info(trace_folder(ctx, trace))
+    found = maintenance.info(trace_folder(trace))
     if json:
         write_json(_info_json(found))
     else:
         write(_info_text(found))
 
 
-def verify(ctx: typer.Context, json: JsonOption = False, trace: TraceOption = None) -> None:
+@command(*VERIFY_EXAMPLES)
+@json_option
+@trace_option
+def verify(json: bool, trace: Path | None) -> None:
     """Read every record and body of the log and check it. Exit status 1 says that something is damaged."""
     from sessiontap.trace import maintenance
 
     with progress("verifying") as report:
-        found = maintenance.verify(trace_folder(ctx, trace), report)
+        found = maintenance.verify(trace_folder(trace), report)
     if json:
         write_json(
             {
@@ -65,26 +71,25 @@ def verify(ctx: typer.Context, json: JsonOption = False, trace: TraceOption = No
         verdict = plural(len(found.problems), "problem") if found.problems else "all sound"
         write(f"{read} in {plural(found.segments, 'segment')}: {verdict}\n")
     if found.problems:
-        raise typer.Exit(1)
+        click.get_current_context().exit(1)
 
 
+@command(*PRUNE_EXAMPLES)
+@click.option("--older-than", metavar="AGE", help="Segments of calls that began longer ago: 30d, 12h, a date.")
+@click.option("--max-size", metavar="SIZE", help="The oldest segments beyond so much log: 500MB, 2GB.")
+@click.option("--session", metavar="SESSION", help="All calls of a session: its id, a prefix, @1.")
+@click.option("--yes", "-y", is_flag=True, help="Remove without asking.")
+@click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
+@json_option
+@trace_option
 def prune(
-    ctx: typer.Context,
-    older_than: Annotated[
-        str | None,
-        typer.Option("--older-than", metavar="AGE", help="Segments of calls that began longer ago: 30d, 12h, a date."),
-    ] = None,
-    max_size: Annotated[
-        str | None,
-        typer.Option("--max-size", metavar="SIZE", help="The oldest segments beyond so much log: 500MB, 2GB."),
-    ] = None,
-    session: Annotated[
-        str | None, typer.Option("--session", metavar="SESSION", help="All calls of a session: its id, a prefix, @1.")
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without asking.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
-    json: JsonOption = False,
-    trace: TraceOption = None,
+    older_than: str | None,
+    max_size: str | None,
+    session: str | None,
+    yes: bool,
+    dry_run: bool,
+    json: bool,
+    trace: Path | None,
 ) -> None:
     """Remove old calls, or those of a session, from the log for good. Files that a proxy is writing to stay."""
     wishes: dict[str, Any] = {
@@ -100,7 +105,7 @@ def prune(
             "prune asks before it removes, and there is no terminal to ask on",
             "--dry-run says what would go, --yes removes it",
         )
-    log = open_trace(ctx, trace)
+    log = open_trace(trace)
     if session is not None:
         wishes["session"] = log.query_session_id(session)
     log.close()
@@ -126,24 +131,23 @@ def prune(
         note(said)
 
 
-def reindex(ctx: typer.Context, json: JsonOption = False, trace: TraceOption = None) -> None:
+@command(REINDEX_EXAMPLE)
+@json_option
+@trace_option
+def reindex(json: bool, trace: Path | None) -> None:
     """Make the index anew from the log. It is kept current by itself; this is for one that is in doubt."""
     from sessiontap.trace import maintenance
 
     with progress("indexing") as report:
-        found = maintenance.reindex(trace_folder(ctx, trace), report)
+        found = maintenance.reindex(trace_folder(trace), report)
     if json:
         write_json(_info_json(found))
     else:
         write(f"indexed {plural(found.calls, 'call')} in {plural(found.sessions, 'session')}\n")
 
 
-COMMANDS = (
-    (info, INFO_EXAMPLES),
-    (verify, VERIFY_EXAMPLES),
-    (prune, PRUNE_EXAMPLES),
-    (reindex, REINDEX_EXAMPLES),
-)
+for _command in (info, verify, prune, reindex):
+    trace.add_command(_command)
 
 
 def _prune(folder: Path, wishes: dict[str, Any], *, dry_run: bool) -> Pruned:

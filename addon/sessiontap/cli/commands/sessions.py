@@ -1,0 +1,152 @@
+"""`sessiontap ls`, `show` and `stats`: sessions, one session, and statistics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from sessiontap.cli.errors import Misuse
+from sessiontap.cli.options import (
+    CALL_HELP,
+    command,
+    filter_options,
+    json_option,
+    limit_option,
+    open_trace,
+    rules_option,
+    trace_option,
+)
+from sessiontap.cli.output import note, progress, write, write_json, write_json_lines
+
+if TYPE_CHECKING:
+    from sessiontap.trace.index import answers
+    from sessiontap.trace.index.filters import Filters
+
+SESSION_ORDERS = ("started", "ended", "name", "duration", "calls", "errors", "tokens", "cost")
+"""Orders of `ls`: all but names from the most down."""
+STATISTICS_ORDERS = ("value", "calls", "errors", "rate", "tokens", "cost", "duration")
+"""Orders of `stats`: values from the least up, all else from the most down."""
+
+
+@command(
+    "sessiontap ls --since 2h",
+    "sessiontap ls --name 'Context*' --error",
+    "sessiontap ls --property mode=test --sort cost -n 10",
+    "sessiontap ls --json | jq -r .id",
+)
+@filter_options
+@click.option("--sort", type=click.Choice(SESSION_ORDERS), help="Sort by this; newest first if it is not given.")
+@limit_option(50)
+@rules_option
+@json_option
+@trace_option
+def ls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: bool, trace: Path | None) -> None:
+    """List sessions, newest first. A filter keeps those in which one call fits all of it."""
+    from sessiontap.cli import gaps, listing
+    from sessiontap.cli.call_costs import Costs
+    from sessiontap.trace.index.filters import Filters
+
+    prices = Costs.by(rules).prices
+    log = open_trace(trace)
+    with progress("reading the trace") as log.progress:
+        rows = log.query_sessions(wanted, cast("answers.Sort | None", sort), limit, prices)
+    if json:
+        write_json_lines(rows)
+    elif rows:
+        ids = [row["id"] for row in rows]
+        listing.sessions(rows, log.query_short_ids("sessions", ids, listing.SESSION_ID_LENGTH))
+    else:
+        note(f"no session in {log.folder}" + ("" if wanted == Filters() else " fits the filter"))
+    gaps.tell(log, wanted.since)
+
+
+@command("sessiontap show @1", "sessiontap show 5f3a9c21 --timeline", "sessiontap show @1 --json | jq .tree")
+@click.argument("session", metavar="SESSION", help=CALL_HELP)
+@click.option("--timeline", is_flag=True, help="Draw to scale when each call ran.")
+@click.option("--flat", is_flag=True, help="List calls in their order, without the tree of paths.")
+@rules_option
+@json_option
+@trace_option
+def show(session: str, timeline: bool, flat: bool, rules: Path | None, json: bool, trace: Path | None) -> None:
+    """Show one session: its paths as a tree, with their calls, time, tokens and cost."""
+    from sessiontap.cli import gaps, listing, tree, units
+    from sessiontap.cli import timeline as picture
+    from sessiontap.cli.call_costs import Costs
+
+    prices = Costs.by(rules).prices
+    log = open_trace(trace)
+    with progress("reading the trace") as log.progress:
+        shown = log.query_session(session, prices)
+    if json:
+        write_json(shown)
+    else:
+        write(tree.heading(shown["session"]) + "\n")
+        if timeline:
+            picture.show(shown, flat=flat)
+        else:
+            ids = [row["id"] for row in shown["calls"]]
+            short = log.query_short_ids("calls", ids, listing.CALL_ID_LENGTH)
+            if flat:
+                listing.calls(shown["calls"], short)
+            else:
+                tree.show(shown, short)
+    gaps.tell(log, units.since(shown["session"]["started"]))
+
+
+@command(
+    "sessiontap stats --by model --since 1d",
+    "sessiontap stats --by step --name 'Course*'",
+    "sessiontap stats --by property:mode --sort cost",
+    "sessiontap stats --by path --json | jq '[.path, .duration_p95]'",
+)
+@click.option(
+    "--by",
+    metavar="WHAT",
+    default="name",
+    help="name, path, step, model, process, tool, property, property:KEY; also provider, operation, agent, "
+    "user, session, outcome.",
+)
+@filter_options
+@click.option(
+    "--sort",
+    type=click.Choice(STATISTICS_ORDERS),
+    help="Order by; most calls first without, steps in their order.",
+)
+@limit_option(50)
+@rules_option
+@json_option
+@trace_option
+def stats(
+    by: str, wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: bool, trace: Path | None
+) -> None:
+    """Sum up calls, errors, tokens, cost and durations by what calls have in common.
+
+    A call of several tools counts under each of them, and so do properties.
+    """
+    from sessiontap.cli import gaps, listing
+    from sessiontap.cli.call_costs import Costs
+    from sessiontap.cli.units import plural
+    from sessiontap.trace.index.filters import Filters
+    from sessiontap.trace.index.statistics import BYS, is_known
+
+    if not is_known(by):
+        raise Misuse(f"there are no statistics by {by!r}", f"choose one of {', '.join(BYS)}, property:KEY")
+    prices = Costs.by(rules).prices
+    log = open_trace(trace)
+    with progress("reading the trace") as log.progress:
+        rows = log.stats(by, wanted, prices)
+    order = sort or ("value" if by == "step" else None)
+    if order is not None:
+        listing.order_statistics(rows, by, order)
+    shown = rows[: limit or None]
+    if json:
+        write_json_lines(shown)
+    elif shown:
+        listing.statistics(shown, by)
+        if len(rows) > len(shown):
+            note(f"{plural(len(rows) - len(shown), 'row')} more: --limit 0 shows all")
+    else:
+        note(f"no call in {log.folder}" + ("" if wanted == Filters() else " fits the filter"))
+    gaps.tell(log, wanted.since)
