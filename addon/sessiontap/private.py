@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from pathlib import Path
 
 OTHERS_MAY_WRITE = 0o022
@@ -79,6 +78,8 @@ def is_made(folder: Path) -> bool:
 
 def stand_in() -> Path:
     """Return the folder that stands in for `~/.sessiontap`: the same for every process of this user."""
+    import tempfile  # 5 ms that a start with a usual home does not spend
+
     user = str(os.geteuid()) if os.name == "posix" else os.environ.get("USERNAME", "user")
     return Path(tempfile.gettempdir()) / f"sessiontap-{user}"
 

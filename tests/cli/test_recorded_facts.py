@@ -36,8 +36,8 @@ FORWARDED = Headers([("Host", "h"), ("Helicone-Session-Id", "ours"), ("X", "1")]
         ),
     ],
 )
-def test_unchanged(changes: list[list[Any]], expected: list[tuple[str, str]]) -> None:
-    assert list(recorded_facts.unchanged(FORWARDED, changes)) == expected
+def test_undone_changes(changes: list[list[Any]], expected: list[tuple[str, str]]) -> None:
+    assert list(recorded_facts.undo_changes(FORWARDED, changes)) == expected
 
 
 @pytest.fixture(scope="module")

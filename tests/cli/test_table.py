@@ -29,7 +29,12 @@ def test_plain(rows: list[list[str]], expected: str) -> None:
     assert plain(COLUMNS, [Row(cells) for cells in rows]) == expected
 
 
-FITTED = (Column("ID"), Column("NAME", give=True), Column("N", spare=True), Column("TEXT", give=True, spare=True))
+FITTED = (
+    Column("ID"),
+    Column("NAME", shrinks=True),
+    Column("N", optional=True),
+    Column("TEXT", shrinks=True, optional=True),
+)
 
 
 @pytest.mark.parametrize(

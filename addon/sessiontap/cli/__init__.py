@@ -1,15 +1,15 @@
 """The command `sessiontap`: reads what `trace` offers, starts the proxy, prints.
 
-    main.py, loading.py, options.py, errors.py   the command as a whole, and how it ends
-    commands/                                    one module per command
-    output.py, table.py, units.py                text, tables and figures for a terminal or a pipe
-    listing.py, tree.py, timeline.py             sessions, calls and statistics
-    call_text.py, curl.py, differences.py        one call, and two of them
-    recorded_facts.py, call_costs.py, gaps.py    a call as it was understood, its cost, what is missing
-    environment.py, ca_bundle.py                 the variables of a captured program
+    main.py, options.py, errors.py, completion.py   the command as a whole: what it takes, and how it ends
+    commands/                                       the commands
+    output.py, table.py, units.py                   text, tables and figures for a terminal or a pipe
+    listing.py, tree.py, timeline.py                sessions, calls and statistics
+    call_text.py, curl.py, differences.py           one call, and two of them
+    recorded_facts.py, call_costs.py, gaps.py       a call as it was understood, its cost, what is missing
+    environment.py, ca_bundle.py                    the variables of a captured program
     local_proxies.py, program.py, first_rule.py, summary.py   the proxy and the program of `exec`, and its result
 
-Everything heavier than typer is imported inside a command, so that `sessiontap ls` starts at once. The command may
+Everything heavier than click is imported inside a command, so that `sessiontap ls` starts at once. The command may
 import every package but the mitmproxy side, whose two entries (`proxy.runner.main`, `proxy.ca.ensure_ca`) are imported
-only by the commands that need them. typer and rich belong here and nowhere else.
+only by the commands that need them. click and rich belong here and nowhere else.
 """

@@ -1,8 +1,7 @@
 """The combined CA bundle: the system's roots, the user's own, the proxy's CA; for Java the same as PKCS #12.
 
-Files are written only when their content changes, and then replaced at once, so that a program that reads one never
-sees half of it. A bundle of other sources than the usual ones gets a name of its own: two shells with different roots
-do not take each other's away.
+A file is written only if its content changes, and is replaced whole, so that no program reads half of one. A bundle
+of other than the usual sources has a name of its own: two shells with different roots do not overwrite each other's.
 """
 
 from __future__ import annotations

@@ -31,9 +31,9 @@ class Costs:
 
     @classmethod
     def by(cls, given: Path | None) -> Costs:
-        """By the rules file that the command line names, which has to be valid; else by the usual one if it is.
+        """Costs by the rules file that the command line names, or by the usual one.
 
-        Raises Misuse.
+        Raises Misuse if a named one is not valid.
         """
         costs = cls(given)
         if given is not None:
@@ -54,7 +54,7 @@ class Costs:
 
     @cached_property
     def prices(self) -> Prices:
-        """For the index, which keeps what calls cost."""
+        """The costs as the index asks for them. It stores what calls cost."""
         from sessiontap.trace.index.on_demand import Prices
 
         return Prices(self.usd, self.version)
@@ -68,7 +68,7 @@ class Costs:
     @cached_property
     def _rules(self) -> Rules | None:
         try:
-            return _load(self._file) if _tells_prices(self._file) else None
+            return _load(self._file) if _may_have_prices(self._file) else None
         except Misuse as error:
             note(f"costs go without the prices of the rules: {error.message.splitlines()[-1]}")
             return None
@@ -99,7 +99,7 @@ def _as_rates(price: Price) -> Rates:
     )
 
 
-def _tells_prices(given: Path | None) -> bool:
+def _may_have_prices(given: Path | None) -> bool:
     """Return True if the rules file may have `prices:`; most have none and need no reading. Raises Misuse."""
     file = rules_file(given)
     if file is None:

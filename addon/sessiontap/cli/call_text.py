@@ -22,9 +22,9 @@ from sessiontap.trace.views import iso
 CHANGES = (
     Column("ACTION"),
     Column("HEADER", style="cyan"),
-    Column("OLD", give=True),
-    Column("NEW", give=True),
-    Column("RULE OR REASON", give=True),
+    Column("OLD", shrinks=True),
+    Column("NEW", shrinks=True),
+    Column("RULE OR REASON", shrinks=True),
 )
 
 COST_SOURCES = {
@@ -37,7 +37,7 @@ COST_SOURCES = {
 
 
 def whole(call: RecordedCall, cost: Cost) -> str:
-    """Everything, for a person: facts, changes, both messages with readable bodies."""
+    """The whole call for a person: facts, changes, both messages with readable bodies."""
     parts = [facts(call, cost)]
     if changed := change_rows(call):
         parts.append(table.plain(CHANGES, changed))
@@ -141,7 +141,7 @@ def dialogue(call: RecordedCall) -> str:
 
 
 def as_json(call: RecordedCall, cost: Cost) -> dict[str, Any]:
-    """The row of `calls --json`, and what it leaves out: whence the cost, caller, labels, changes, both messages."""
+    """The row of `calls --json`, and beside it the cost's source, caller, labels, changes and both messages."""
     record = call.record
     row = call_row(record, call.caller, lambda _: cost.usd)
     row["cost_source"], row["cost_reason"] = cost.source, cost.reason

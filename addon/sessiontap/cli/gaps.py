@@ -14,7 +14,7 @@ SHOWN = 3
 
 
 def tell(trace: Trace, since: int | None = None) -> None:
-    """Say what is missing, of notes those since `since` (Unix nanoseconds)."""
+    """Print what is missing from the trace; notes count since `since` (Unix nanoseconds)."""
     notes = trace.notes(since)
     for text in (*lost(notes), *uncaptured(notes), *protected(notes), *damaged(trace.problems)):
         note(line(text))
@@ -37,12 +37,12 @@ def lost(notes: Iterable[Mapping[str, Any]]) -> list[str]:
     why = ", ".join(f"{_REASONS.get(reason, reason)}: {number:,}" for reason, number in reasons.items())
     when = f"since {day_and_clock(min(times))}" if len(times) > 1 else f"at {day_and_clock(times[0])}"
     total = sum(reasons.values())
-    most = "up to " if "died" in reasons else ""  # what had just been written died as well, as far as anybody knows
+    most = "up to " if "died" in reasons else ""  # what was being written is lost as well, and nobody counted it
     return [f"{most}{plural(total, 'record')} {'was' if total == 1 else 'were'} lost {when} ({why})"]
 
 
 def uncaptured(notes: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Connections to LLM hosts that passed unseen, a sentence for each program."""
+    """Connections to LLM hosts that were not decrypted, a sentence for each program."""
     by_process: dict[str, list[Mapping[str, Any]]] = {}
     for one in notes:
         if one.get("kind") == "not_captured":

@@ -18,51 +18,51 @@ CALL_ID_LENGTH = 18
 FAILED = "red"
 SESSION_COLUMNS = (
     Column("ID", style="cyan"),
-    Column("NAME", style="bold", give=True),
+    Column("NAME", style="bold", shrinks=True),
     Column("STARTED"),
     Column("DURATION", right=True),
     Column("CALLS", right=True),
-    Column("ERRORS", right=True, spare=True),
-    Column("IN", right=True, spare=True),
-    Column("OUT", right=True, spare=True),
-    Column("COST", right=True, spare=True),
+    Column("ERRORS", right=True, optional=True),
+    Column("IN", right=True, optional=True),
+    Column("OUT", right=True, optional=True),
+    Column("COST", right=True, optional=True),
     Column("STATUS"),
-    Column("PROCESSES", give=True, spare=True),
-    Column("MODELS", give=True, spare=True),
+    Column("PROCESSES", shrinks=True, optional=True),
+    Column("MODELS", shrinks=True, optional=True),
 )
 CALL_COLUMNS = (
     Column("ID", style="cyan"),
-    Column("TIME", spare=True),
-    Column("SESSION", style="bold", give=True),
-    Column("PATH", give=True),
-    Column("STEP", right=True, spare=True),
-    Column("OPERATION", spare=True),
-    Column("MODEL", give=True),
+    Column("TIME", optional=True),
+    Column("SESSION", style="bold", shrinks=True),
+    Column("PATH", shrinks=True),
+    Column("STEP", right=True, optional=True),
+    Column("OPERATION", optional=True),
+    Column("MODEL", shrinks=True),
     Column("STATUS"),
     Column("DURATION", right=True),
-    Column("IN", right=True, spare=True),
-    Column("OUT", right=True, spare=True),
-    Column("COST", right=True, spare=True),
-    Column("RESULT", give=True),
+    Column("IN", right=True, optional=True),
+    Column("OUT", right=True, optional=True),
+    Column("COST", right=True, optional=True),
+    Column("RESULT", shrinks=True),
 )
 STATISTICS_COLUMNS = (
     Column("CALLS", right=True),
     Column("ERRORS", right=True),
     Column("RATE", right=True),
-    Column("SESSIONS", right=True, spare=True),
-    Column("IN", right=True, spare=True),
-    Column("OUT", right=True, spare=True),
+    Column("SESSIONS", right=True, optional=True),
+    Column("IN", right=True, optional=True),
+    Column("OUT", right=True, optional=True),
     Column("COST", right=True),
-    Column("PER SESSION", right=True, spare=True),
-    Column("P50", right=True, spare=True),
-    Column("P95", right=True, spare=True),
+    Column("PER SESSION", right=True, optional=True),
+    Column("P50", right=True, optional=True),
+    Column("P95", right=True, optional=True),
     Column("DURATION P50", right=True),
     Column("P95", right=True),
-    Column("P99", right=True, spare=True),
-    Column("1ST TOKEN P50", right=True, spare=True),
-    Column("P95", right=True, spare=True),
-    Column("SPAN P50", right=True, spare=True),
-    Column("P95", right=True, spare=True),
+    Column("P99", right=True, optional=True),
+    Column("1ST TOKEN P50", right=True, optional=True),
+    Column("P95", right=True, optional=True),
+    Column("SPAN P50", right=True, optional=True),
+    Column("P95", right=True, optional=True),
 )
 """Behind `PER SESSION`, the mean, stand its percentiles; a span is that of a session's calls of the row."""
 
@@ -185,7 +185,7 @@ def _order_key(row: Mapping[str, Any], by: str, wanted: str) -> tuple[bool, Any]
 
 def statistics(rows: Sequence[Mapping[str, Any]], by: str) -> None:
     """Print them."""
-    title = Column(by.removeprefix("property:").upper(), style="bold", give=True)
+    title = Column(by.removeprefix("property:").upper(), style="bold", shrinks=True)
     table.show((title, *STATISTICS_COLUMNS), [_statistic(row, by) for row in rows])
 
 

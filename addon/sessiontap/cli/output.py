@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class ReaderGone(Exception):
-    """Whoever read our stdout has had enough (`| head`): not a failure."""
+    """The reader of stdout has closed it (`| head`). That is no failure."""
 
 
 def json_line(value: Any) -> str:
@@ -68,7 +68,7 @@ def write_safe(text: str, instead: str) -> None:
 
 
 class JsonOnTerminal(io.RawIOBase):
-    """A terminal for those who write JSON as bytes."""
+    """A binary file for writers of JSON. It writes to the terminal, with control characters escaped."""
 
     def writable(self) -> bool:
         return True
@@ -93,7 +93,7 @@ def write_json(value: Any) -> None:
 
 
 def write_json_lines(rows: Iterable[Any]) -> None:
-    """A value a line."""
+    """Each value on a line."""
     for row in rows:
         write_json(row)
 
@@ -114,7 +114,7 @@ def on_terminal() -> bool:
 
 
 def console() -> Console:
-    """rich's, for a terminal; it knows NO_COLOR."""
+    """rich's console. It heeds NO_COLOR."""
     from rich.console import Console
 
     return Console(highlight=False, markup=False, emoji=False)
@@ -134,7 +134,7 @@ def safe(text: str) -> str:
 
 
 def line(text: str) -> str:
-    """The same on one line."""
+    """Recorded text as a terminal may show it on one line."""
     return text.translate(_ONE_LINE)
 
 
@@ -144,17 +144,17 @@ def json_safe(text: str) -> str:
 
 
 Report = Callable[[int, int], None]
-"""Told what is done and all that there is, in whatever unit."""
+"""Called with how much is done and how much there is, in any unit."""
 
 PATIENCE = 0.4
-"""Seconds without a bar."""
+"""Seconds until a bar is drawn."""
 
 
 @contextlib.contextmanager
 def progress(title: str) -> Iterator[Report]:
-    """Give a function that is called with how far the work is. The bar is gone at the end.
+    """Give a function that is called with how far the work is, and that draws a bar. At the end the bar is erased.
 
-    No bar is drawn if stdout goes to another program: it would be drawn over what that program shows.
+    No bar is drawn if stdout is a pipe: it would be drawn over what the other program shows.
     """
     if not sys.stderr.isatty() or _is_piped():
         yield _nothing
@@ -200,9 +200,9 @@ def _bar(title: str) -> Iterator[Report]:
 
 @contextmanager
 def out_file(path: Path) -> Iterator[BinaryIO]:
-    """Write `path`: 0600, under another name until its end is reached, so that a failure leaves what was there before.
+    """Write the file `path`, mode 0600. It has another name until it is whole, so a failure leaves the old file.
 
-    What is no plain file (`/dev/null`, a pipe) is written to as it is. Raises Failure if it cannot be written.
+    A device or a pipe is written to directly. Raises Failure if the file cannot be written.
     """
     import tempfile  # brings three modules of compression that a list does not need
 
@@ -226,7 +226,7 @@ def out_file(path: Path) -> Iterator[BinaryIO]:
         raise
     except OSError as error:
         if error.filename not in (None, name, str(target)) and name is not None:
-            raise  # of another file, that was read meanwhile
+            raise  # an error of another file, which the block read
         raise Failure(f"{path} cannot be written: {error.strerror}", "name another file with -o FILE") from None
 
 
@@ -238,5 +238,5 @@ def print_error(message: str, hint: str | None = None) -> None:
 
 
 def note(message: str) -> None:
-    """Print on stderr what the user should know although nothing failed."""
+    """Print on stderr a sentence that is no error."""
     print(f"sessiontap: {safe(message)}", file=sys.stderr)

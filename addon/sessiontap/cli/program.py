@@ -1,4 +1,4 @@
-"""RunningProxy the user's program as if nothing stood around it: its streams, its signals, its exit status."""
+"""Run the user's program with our own streams, pass signals on to it, and return its exit status."""
 
 from __future__ import annotations
 

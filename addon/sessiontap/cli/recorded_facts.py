@@ -1,4 +1,4 @@
-"""A recorded call as the plain values that it was made of: the readers of `llm/` and the rules can be asked again.
+"""A recorded call as the plain values that `llm/` and the rules read, so that both can be asked again.
 
 The log holds a request as it was forwarded and what was changed; `asked_request` undoes the changes.
 """
@@ -32,15 +32,15 @@ def asked_request(call: RecordedCall) -> Request:
         method=sent["method"],
         host=record.get("host") or url.host,
         target=url.target,
-        headers=unchanged(fields(sent), record.get("changes") or ()),
+        headers=undo_changes(fields(sent), record.get("changes") or ()),
         body=call.request_body(),
         scheme=url.scheme,
         port=port or (80 if url.scheme == "http" else 443),
     )
 
 
-def unchanged(headers: Headers, changes: Sequence[Sequence[Any]]) -> Headers:
-    """Headers without what was set, with what was taken out or written over."""
+def undo_changes(headers: Headers, changes: Sequence[Sequence[Any]]) -> Headers:
+    """The headers before the changes: without those that were set, with those that were removed or replaced."""
     kept = list(headers)
     for action, name, old, *_ in changes:
         if action not in ("set", "remove") or not isinstance(name, str):

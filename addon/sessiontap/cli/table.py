@@ -1,8 +1,8 @@
 """Tables: aligned plain text if stdout is piped, fitted and coloured on a terminal.
 
-Cells are text already; columns stand two spaces apart. Piped, nothing is cut. On a terminal that is too narrow, columns
-that can `give` are cut, and if that is not enough, the `spare` ones are left out from the right. rich's own table does
-not leave columns out, and a pipe does not need the 80 ms that it takes to import.
+Columns stand two spaces apart. In a pipe nothing is cut. On a terminal that is too narrow, columns that shrink are
+cut, and if that is not enough, optional ones are left out, from the right. rich's table cannot leave columns out, and
+takes 80 ms to import, which a pipe does not need.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from sessiontap.cli.output import console, line, on_terminal, write
 
 GAP = 2
-LEAST = 8
-"""The least width of a column that gives."""
+MIN_WIDTH = 8
+"""The width to which a column shrinks at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Column:
     title: str
     right: bool = False
     style: str = ""
-    give: bool = False
-    spare: bool = False
+    shrinks: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +63,22 @@ def fit(columns: Sequence[Column], natural: Sequence[int], room: int) -> dict[in
     kept = list(range(len(columns)))
 
     def least(index: int) -> int:
-        return min(natural[index], LEAST) if columns[index].give else natural[index]
+        return min(natural[index], MIN_WIDTH) if columns[index].shrinks else natural[index]
 
     def gaps() -> int:
         return GAP * (len(kept) - 1)
 
     while sum(map(least, kept)) + gaps() > room:
-        spare = [index for index in kept if columns[index].spare]
-        if not spare:
+        optional = [index for index in kept if columns[index].optional]
+        if not optional:
             break
-        kept.remove(spare[-1])
+        kept.remove(optional[-1])
     fitted = {index: natural[index] for index in kept}
     while sum(fitted.values()) + gaps() > room:
-        giving = [index for index in kept if fitted[index] > least(index)]
-        if not giving:
+        shrinking = [index for index in kept if fitted[index] > least(index)]
+        if not shrinking:
             break
-        widest = max(giving, key=fitted.__getitem__)
+        widest = max(shrinking, key=fitted.__getitem__)
         fitted[widest] -= 1
     return fitted
 

@@ -13,13 +13,13 @@ from sessiontap.cli.table import Column, Row
 from sessiontap.cli.units import UNKNOWN, count, dollars, duration, moment, plural
 
 COLUMNS = (
-    Column("PATH AND CALLS", give=True),
+    Column("PATH AND CALLS", shrinks=True),
     Column("ID", style="cyan"),
     Column("DURATION", right=True),
-    Column("IN", right=True, spare=True),
-    Column("OUT", right=True, spare=True),
-    Column("COST", right=True, spare=True),
-    Column("RESULT", give=True),
+    Column("IN", right=True, optional=True),
+    Column("OUT", right=True, optional=True),
+    Column("COST", right=True, optional=True),
+    Column("RESULT", shrinks=True),
 )
 
 

@@ -1,6 +1,6 @@
 """Times, durations, sizes and counts as people write and read them.
 
-Values come as in design: times ISO 8601 UTC, durations seconds, unknown None (shown as `-`).
+Times come as ISO 8601 in UTC, durations as seconds; what is unknown is None and shown as `-`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def since(text: str, now: int | None = None) -> int:
 
 
 def age(text: str, now: int | None = None) -> int:
-    """The same, for what is older than it: a point in time that is not to come. Raises Misuse."""
+    """As `since`, for what is older than it: a point in time that is over. Raises Misuse."""
     now = time.time_ns() if now is None else now
     try:
         then = since(text, now)
@@ -81,7 +81,7 @@ def day_and_clock(nanoseconds: int) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """`412ms`, `3.2s`, `4m05s`, `2h03m`, `3d04h`: three digits or so, whatever the size."""
+    """`412ms`, `3.2s`, `4m05s`, `2h03m`, `3d04h`."""
     if seconds is None:
         return UNKNOWN
     if seconds < 0.9995:
@@ -116,7 +116,7 @@ def count(number: int | None) -> str:
 
 
 def dollars(amount: float | None) -> str:
-    """`$0.0123`: four places below ten dollars, two above; a figure below them is never shown as nothing."""
+    """`$0.0123`: four places below ten dollars, two above. A small amount is never shown as zero."""
     if amount is None:
         return UNKNOWN
     if 0 < amount < 0.0001:
@@ -125,7 +125,7 @@ def dollars(amount: float | None) -> str:
 
 
 def exact_dollars(amount: float) -> str:
-    """`$0.00045`: as many places as it has, two at least."""
+    """`$0.00045`: all places, two at least."""
     whole, _, places = f"{amount:,.12f}".partition(".")
     return f"${whole}.{places.rstrip('0'):0<2}"
 
