@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sessiontap.exchange import Headers, Request, Response
-from sessiontap.llm import decode, hosts, read, routes
+from sessiontap.llm import content_encoding, hosts, read, routes
 from sessiontap.llm.call import Call
 from sessiontap.llm.history import History, ReplyFingerprint, fingerprint_of, history
 from sessiontap.sessions.conversations import Conversations
@@ -107,7 +107,7 @@ def _exchange(line: dict[str, Any]) -> Exchange | None:
     if call.endpoint.operation not in ("chat", "text_completion"):
         return None
     headers = Headers((name, value) for name, value in came["headers"])
-    body = decode.decode(_body(came), headers.get("content-encoding")).data
+    body = content_encoding.decode(_body(came), headers.get("content-encoding")).data
     reply = read.read_reply(call, request, Response(came["status"], headers, body))
     asked = history(call)
     return Exchange(

@@ -19,17 +19,18 @@ FAMILY = '''
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, Reply, Usage
-from sessiontap.llm.canonical import MessagePiece, TextPiece
-from sessiontap.llm.family import Family, MessageShape, FamilyRoute
+from sessiontap.llm.family import Family, FamilyRoute
+from sessiontap.llm.messages import ContentReader, MessagePiece, MessageShape, TextPiece
 from sessiontap.llm.pick import count, dicts, parse, text
 
 
 def asked(request: Request, body: Any) -> Asked:
     lines = list(dicts(body, "play"))
-    return Asked(model=text(body, "actor"), message=text(lines[-1], "line") if lines else None)
+    return Asked(model=text(body, "actor"), message=text(lines[-1], "says", 0, "line") if lines else None)
 
 
 def reply(call: Call, response: Response) -> Reply:
@@ -38,10 +39,10 @@ def reply(call: Call, response: Response) -> Reply:
     return Reply(response_model=text(body, "actor"), text=text(body, "line"), usage=usage)
 
 
-def messages(body: dict[str, Any]) -> Iterator[tuple[str, list[MessagePiece]]]:
+def messages(body: dict[str, Any], content: ContentReader) -> Iterator[tuple[str, list[MessagePiece]]]:
     for one in dicts(body, "play"):
         role = "assistant" if text(one, "by") == "actor" else "user"
-        yield role, [TextPiece(text(one, "line") or "")]
+        yield role, content.pieces(one.get("says"))
 
 
 FAMILY = Family(
@@ -50,6 +51,8 @@ FAMILY = Family(
     reply,
     routes=(FamilyRoute("POST", "/stage/{model}/speak", "chat"),),
     messages=(MessageShape(("play",), lambda body: isinstance(body.get("play"), list), messages),),
+    parts={"line": lambda part, content: [TextPiece(part["line"])]},
+    cache_marks=frozenset({"remembered"}),
 )
 '''
 
@@ -98,10 +101,15 @@ def test_a_made_up_family_and_agent_are_read_grouped_and_recorded(lab: Lab, entr
         "rules": [{"match": {"agent": "prompter", "operation": "chat"}, "session": {"name": "Play", "id": "native"}}],
     }
     proxy = lab.proxy(rules, entry=entry, environment={"PYTHONPATH": os.fspath(entry.parent)})
-    url, play = "https://llm.example/stage/garrick/speak", [{"by": "author", "line": "To be, or not to be?"}]
+    url = "https://llm.example/stage/garrick/speak"
+    play = [{"by": "author", "says": [{"line": "To be, or not to be?", "remembered": 1}]}]
     with proxy.client(headers={"x-stage": "left"}) as app:
         first = app.post(url, json={"play": play, "evening": "premiere"}).json()
-        play += [{"by": "actor", "line": first["line"]}, {"by": "author", "line": "That is the question."}]
+        del play[0]["says"][0]["remembered"]  # the mark moves
+        play += [
+            {"by": "actor", "says": [{"line": first["line"]}]},
+            {"by": "author", "says": [{"line": "That is the question.", "remembered": 1}]},
+        ]
         proxy.wait_calls(1)
         app.post(url, json={"play": play, "evening": "premiere"})
 

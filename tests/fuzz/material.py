@@ -16,8 +16,8 @@ from tests.fuzz.made_up import JSON, SOCKETS, STREAMED, WHOLE, lines
 from sessiontap.exchange import Headers, Request, Response
 from sessiontap.llm import hosts, read, routes
 from sessiontap.llm.call import Call
-from sessiontap.llm.decode import decode
-from sessiontap.llm.sniff import reply_kind
+from sessiontap.llm.content_encoding import decode
+from sessiontap.llm.streaming import reply_kind
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
 LARGEST = 60_000

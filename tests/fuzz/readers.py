@@ -26,9 +26,9 @@ from tests.fuzz.streams import Part, joined, parts_of, rewritten
 from sessiontap.exchange import Response
 from sessiontap.llm import call, compare, history, outline, read, usage
 from sessiontap.llm.call import Call, Reply
-from sessiontap.llm.limits import rate_limits, request_id
 from sessiontap.llm.pick import MOST, MOST_DOLLARS
 from sessiontap.llm.pick import parse as parsed
+from sessiontap.llm.response_facts import rate_limits, request_id
 
 Found = dict[str, Any]
 """What was read, by field; counts by names such as `usage.input`."""

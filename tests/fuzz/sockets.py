@@ -18,9 +18,9 @@ from tests.fuzz.rounds import Case, Make, Wrong
 
 from sessiontap.exchange import Headers, Request, Response
 from sessiontap.llm.call import Endpoint
-from sessiontap.llm.frames import SocketFrame
 from sessiontap.llm.read import read_reply, read_request
-from sessiontap.llm.turns import SocketTurn, SocketTurns
+from sessiontap.llm.socket_frames import SocketFrame
+from sessiontap.llm.socket_turns import SocketTurn, SocketTurns
 
 FAMILIES: tuple[tuple[str, str], ...] = (
     ("realtime", "/v1/realtime?model=m"), ("openai-responses", "/v1/responses"), ("other", "/v1/socket"),

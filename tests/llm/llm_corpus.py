@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from sessiontap.exchange import Headers, Request, Response
-from sessiontap.llm import decode, hosts, read, routes
+from sessiontap.llm import content_encoding, hosts, read, routes
 from sessiontap.llm.call import Call, Reply
 
 FOLDER = Path(__file__).parents[3] / "shared" / "corpus"
@@ -41,7 +41,7 @@ class Recorded:
         """The response, or as much of it as `length` bytes on the wire hold."""
         raw = self.response_raw if length is None else self.response_raw[:length]
         encodings = self.response_headers.get("content-encoding")
-        decoded = decode.decode(raw, encodings, complete=length is None)
+        decoded = content_encoding.decode(raw, encodings, complete=length is None)
         assert decoded.problem is None
         return Response(self.response_status, self.response_headers, decoded.data, complete=length is None)
 

@@ -10,7 +10,7 @@ from tests.llm.llm_frames import chunk, event, exception, received
 
 from sessiontap.exchange import Headers, Response
 from sessiontap.llm.call import CallError, Reply, ToolCall, Usage
-from sessiontap.llm.errors import error_of
+from sessiontap.llm.response_facts import error_of
 
 PATH = "/model/a.model-v1%3A0/invoke"
 STREAM = "/model/a.model-v1%3A0/invoke-with-response-stream"

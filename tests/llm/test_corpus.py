@@ -12,7 +12,7 @@ from tests.llm.llm_corpus import AGREEMENT, Recorded, needs_corpus, recorded
 from sessiontap.llm import hosts, routes
 from sessiontap.llm.call import CallError, Reply, Usage
 from sessiontap.llm.families import BY_NAME
-from sessiontap.llm.sniff import body_kind
+from sessiontap.llm.streaming import body_kind
 
 pytestmark = needs_corpus
 

@@ -10,7 +10,7 @@ from tests.support.call_spec import RequestSpec, call_record
 
 from sessiontap.exchange import Headers
 from sessiontap.llm.history import DelegatedPrompt, ReplyFingerprint
-from sessiontap.llm.limits import rate_limits
+from sessiontap.llm.response_facts import rate_limits
 from sessiontap.recording.record import caller_record
 from sessiontap.redaction import Redactor
 from sessiontap.redaction.metadata import CALLER as CALLER_FIELDS

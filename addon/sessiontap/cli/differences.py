@@ -12,11 +12,19 @@ from sessiontap.cli.errors import Failure
 from sessiontap.cli.output import line
 from sessiontap.cli.recorded_facts import asked_request, endpoint_of
 from sessiontap.cli.units import plural, size
-from sessiontap.llm.compare import Difference, Kind, MessageChange, PartChange, ValueChange, changed_values, compare
+from sessiontap.llm.compare import (
+    ChangeKind,
+    Difference,
+    MessageChange,
+    PartChange,
+    ValueChange,
+    changed_values,
+    compare,
+)
 from sessiontap.llm.read import read_request
 from sessiontap.trace import RecordedCall
 
-MARKS: dict[Kind, str] = {"same": "=", "added": "+", "removed": "-", "changed": "~"}
+MARKS: dict[ChangeKind, str] = {"same": "=", "added": "+", "removed": "-", "changed": "~"}
 STYLES: dict[str, str] = {"+": "green", "-": "red", "~": "yellow", "@": "cyan"}
 SHOWN = 12
 """Lines of what came or went, or changed, that a person is shown; --json has all."""
@@ -170,7 +178,7 @@ def _message(message: MessageChange) -> Iterator[Line]:
     yield from _text(message.change, message.lines)
 
 
-def _text(change: Kind, text: Sequence[str]) -> Iterator[Line]:
+def _text(change: ChangeKind, text: Sequence[str]) -> Iterator[Line]:
     for one in text[:SHOWN]:
         yield line(f"    {one}"), STYLES.get(one[:1], "") if change == "changed" else STYLES[MARKS[change]]
     if len(text) > SHOWN:

@@ -8,28 +8,30 @@ top-level counts nor ours.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
-from sessiontap.llm.errors import error_inside
 from sessiontap.llm.family import Family, FamilyRoute
-from sessiontap.llm.messages import CHAT
+from sessiontap.llm.messages import CHAT, CallPiece, silent
+from sessiontap.llm.newest_turn import MessageLayout, newest
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, counts, dicts, dig, items, names, parse, place, text
-from sessiontap.llm.streamed import Growing, StreamEvent, arguments_of, asked_for, pieces, streams
-from sessiontap.llm.turn import nameless
+from sessiontap.llm.response_facts import error_inside
+from sessiontap.llm.streaming import Growing, StreamEvent, arguments_of, asked_for, pieces, streams
 from sessiontap.llm.usage import billed_of
 
 _BILLING = "x-anthropic-billing-header"
 _REMINDER = "<system-reminder>"
 _PROVIDER_RUNS = ("server_tool_use", "mcp_tool_use")
+"""Blocks about tools that the provider ran within the reply, and those of their results."""
+_PROVIDER_RESULTS = ("web_search_tool_result", "mcp_tool_result", "code_execution_tool_result")
 
 
 def asked(request: Request, body: Any) -> Asked:
     """See `family.Family`."""
-    answered, results, message = _newest(items(body, "messages"))
+    turn = newest(items(body, "messages"), _LAYOUT)
     return Asked(
         model=text(body, "model"),
         stream=asked_for(body),
@@ -37,13 +39,13 @@ def asked(request: Request, body: Any) -> Asked:
         runs_tools=any((text(tool, "type") or "custom") != "custom" for tool in dicts(body, "tools"))
         if body is not None
         else None,
-        tool_results=names(results),
-        results=nameless([*zip(reversed(answered), results, strict=True)]),
-        message=message,
+        tool_results=turn.tool_results,
+        results=turn.results,
+        message=turn.message,
         prompt=_prompt(dig(body, "system")),
         user=text(body, "metadata", "user_id"),
         previous=names([text(body, "diagnostics", "previous_message_id")]),
-        answered=names(answered),
+        answered=turn.answered,
     )
 
 
@@ -54,44 +56,24 @@ def _prompt(system: Any) -> str | None:
     return content_text(system, "\n")
 
 
-def _newest(messages: list[Any]) -> tuple[list[str | None], list[str | None], str | None]:
-    """Tool-use ids answered behind the last assistant message, newest first; the tools' names in order; the user text.
-
-    A user message of nothing but tool results (and reminders that the client put in) is none of the user's own.
-    """
-    answered: list[str | None] = []
-    unnamed: set[str | None] = set()
-    found: dict[str | None, str] = {}
-    said: str | None = None
-    user_seen = False
-    behind = True
-    for message in reversed(messages):
-        role = dig(message, "role")
-        if role == "user":
-            results = [block for block in dicts(message, "content") if block.get("type") == "tool_result"]
-            if behind:
-                answered += [text(block, "tool_use_id") for block in reversed(results)]
-                unnamed.update(answered)
-            if not user_seen:
-                said = _user_text(message)
-                user_seen = said is not None or not results
-        elif role == "assistant":
-            behind = False
-            for block in dicts(message, "content") if unnamed else ():
-                call_id, name = text(block, "id"), text(block, "name")
-                if name and call_id in unnamed:
-                    found[call_id] = name
-                    unnamed.discard(call_id)
-        if user_seen and not behind and not unnamed:
-            break
-    return answered, [found.get(call_id) for call_id in reversed(answered)], said
+def _blocks(message: Any, kind: str) -> Iterator[dict[str, Any]]:
+    return (block for block in dicts(message, "content") if block.get("type") == kind)
 
 
 def _user_text(message: Any) -> str | None:
+    """Return a user message's text without the reminders that the client put in."""
     content = dig(message, "content")
     if isinstance(content, list):
         content = [part for part in content if not (text(part, "text") or "").lstrip().startswith(_REMINDER)]
     return content_text(content, "\n")
+
+
+_LAYOUT = MessageLayout(
+    role=lambda message: role if (role := dig(message, "role")) in ("user", "assistant") else None,
+    said=_user_text,
+    results=lambda message: [(text(block, "tool_use_id"), None) for block in _blocks(message, "tool_result")],
+    calls=lambda message: [(text(block, "id"), text(block, "name")) for block in _blocks(message, "tool_use")],
+)
 
 
 def usage_of(usage: Any) -> Usage | None:
@@ -236,6 +218,15 @@ FAMILY = Family(
     ),
     messages=(CHAT,),
     prompts=("system",),
+    prompt_noise=(_BILLING,),
     tools=(("tools",),),
+    parts={
+        "tool_use": lambda part, _: [CallPiece(text(part, "name") or "", part.get("input"), text(part, "id"))],
+        "tool_result": lambda part, content: [content.result(text(part, "tool_use_id"), part.get("content"))],
+        **dict.fromkeys(("thinking", "redacted_thinking"), silent),
+        **dict.fromkeys((*_PROVIDER_RUNS, *_PROVIDER_RESULTS), silent),
+    },
+    noise=frozenset({"signature"}),
+    cache_marks=frozenset({"cache_control"}),
     fields=("metadata", "content", "stop_reason", "usage"),
 )

@@ -6,18 +6,18 @@ made inclusive. The stream is event-stream frames; its last event, `metadata`, h
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from sessiontap.exchange import Request, Response
 from sessiontap.llm import eventstream
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
-from sessiontap.llm.errors import error_inside
 from sessiontap.llm.family import Family, FamilyRoute
-from sessiontap.llm.messages import CHAT
+from sessiontap.llm.messages import CHAT, CallPiece, ContentReader, MessagePiece, silent
+from sessiontap.llm.newest_turn import MessageLayout, newest
 from sessiontap.llm.pick import count, dicts, dig, first_count, in_range, items, names, parse, place, text, unreadable
-from sessiontap.llm.streamed import Growing, arguments_of
-from sessiontap.llm.turn import MessageFacts, newest
+from sessiontap.llm.response_facts import error_inside
+from sessiontap.llm.streaming import Growing, arguments_of
 from sessiontap.llm.usage import billed_of
 
 
@@ -25,7 +25,7 @@ def asked(request: Request, body: Any) -> Asked:
     """See `family.Family`. The model stands in the URL."""
     counted = dig(body, "input", "converse")  # count-tokens
     asks = counted if isinstance(counted, dict) else body
-    turn = newest(items(asks, "messages"), _look)
+    turn = newest(items(asks, "messages"), _LAYOUT)
     return Asked(
         stream=request.path.endswith("-stream"),
         tools_offered=names(
@@ -40,19 +40,20 @@ def asked(request: Request, body: Any) -> Asked:
     )
 
 
-def _look(message: Any) -> MessageFacts:
-    role = dig(message, "role")
-    blocks = list(dicts(message, "content"))
-    return MessageFacts(
-        role=role if role in ("user", "assistant") else None,
-        said=_said(blocks, "\n"),
-        results=tuple((text(block, "toolResult", "toolUseId"), None) for block in blocks if "toolResult" in block),
-        calls=tuple(
-            (text(block, "toolUse", "toolUseId"), text(block, "toolUse", "name"))
-            for block in blocks
-            if "toolUse" in block
-        ),
-    )
+def _blocks(message: Any, key: str) -> Iterator[Any]:
+    return (block[key] for block in dicts(message, "content") if key in block)
+
+
+def _tool_use(part: dict[str, Any], content: ContentReader) -> list[MessagePiece] | None:
+    use = part.get("toolUse")
+    if not isinstance(use, dict):
+        return None
+    return [CallPiece(text(use, "name") or "", use.get("input"), text(use, "toolUseId"))]
+
+
+def _tool_result(part: dict[str, Any], content: ContentReader) -> list[MessagePiece] | None:
+    found = part.get("toolResult")
+    return [content.result(text(found, "toolUseId"), found.get("content"))] if isinstance(found, dict) else None
 
 
 def _said(content: Any, joint: str = "") -> str | None:
@@ -64,6 +65,14 @@ def _said(content: Any, joint: str = "") -> str | None:
         parts.append(text(block, "text") or text(block, "guardContent", "text", "text"))
         parts += [text(cited, "text") for cited in dicts(block, "citationsContent", "content")]
     return joint.join(part for part in parts if part) or None
+
+
+_LAYOUT = MessageLayout(
+    role=lambda message: role if (role := dig(message, "role")) in ("user", "assistant") else None,
+    said=lambda message: _said(dig(message, "content"), "\n"),
+    results=lambda message: [(text(found, "toolUseId"), None) for found in _blocks(message, "toolResult")],
+    calls=lambda message: [(text(use, "toolUseId"), text(use, "name")) for use in _blocks(message, "toolUse")],
+)
 
 
 class Counts(NamedTuple):
@@ -198,4 +207,11 @@ FAMILY = Family(
     messages=(CHAT,),
     prompts=("system",),
     tools=(("toolConfig", "tools"),),
+    parts={
+        "toolUse": _tool_use,
+        "toolResult": _tool_result,
+        "reasoningContent": silent,
+        "cachePoint": silent,
+    },
+    cache_marks=frozenset({"cachePoint"}),
 )

@@ -21,11 +21,11 @@ from sessiontap.exchange import Headers, Request, Response
 from sessiontap.llm import anthropic_messages, bedrock_converse, cohere, eventstream, openai_chat
 from sessiontap.llm.bedrock_converse import Counts
 from sessiontap.llm.call import Asked, Call, CallError, Reply, Usage
-from sessiontap.llm.errors import error_inside
 from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import CHAT, PROMPT
 from sessiontap.llm.pick import count, dicts, dig, items, parse, text, unreadable
-from sessiontap.llm.streamed import StreamEvent
+from sessiontap.llm.response_facts import error_inside
+from sessiontap.llm.streaming import StreamEvent
 
 Path = tuple[str | int, ...]
 

@@ -94,7 +94,8 @@ class Call:
     json: Any = None
     """The parsed request body, None where there is none or it is no JSON."""
     partial: bool = False
-    """The body was too large to be read in full: what `json` lacks may be there all the same."""
+    """The body was too large to be read in full, or a frame of a socket's turn could not be read: what `json` lacks may
+    be there all the same."""
     misread: bool = False
     """A fault of ours ended the reading: what `asked` lacks may be there all the same."""
     inferred: str | None = None

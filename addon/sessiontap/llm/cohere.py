@@ -10,19 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from sessiontap.exchange import Request, Response
 from sessiontap.llm import openai_chat
 from sessiontap.llm.call import Asked, Billed, Call, CallError, Reply, ToolCall, Usage
-from sessiontap.llm.canonical import CallPiece, MessagePiece, pieces_of, result
-from sessiontap.llm.errors import error_inside
-from sessiontap.llm.family import Family, FamilyRoute, MessageShape
-from sessiontap.llm.messages import CHAT, role_of
+from sessiontap.llm.family import Family, FamilyRoute
+from sessiontap.llm.messages import CHAT, CallPiece, ContentReader, MessagePiece, MessageShape, role_of
+from sessiontap.llm.newest_turn import MessageLayout, newest
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, dicts, dig, items, names, parse, place, text
-from sessiontap.llm.streamed import Growing, StreamEvent, arguments_of, asked_for, pieces, streams
-from sessiontap.llm.turn import MessageFacts, newest
+from sessiontap.llm.response_facts import error_inside
+from sessiontap.llm.streaming import Growing, StreamEvent, arguments_of, asked_for, pieces, streams
 from sessiontap.llm.usage import billed_of
 
 
@@ -31,7 +30,7 @@ def asked(request: Request, body: Any) -> Asked:
     if dig(body, "messages") is not None:
         return openai_chat.asked(request, body)
     history = items(body, "chat_history")
-    turn = newest([*history, _this_turn(body)], _look)
+    turn = newest([*history, _this_turn(body)], _LAYOUT)
     texts = items(body, "texts") or items(body, "inputs")
     other = text(body, "prompt") or text(body, "query") or (_embedded(texts[-1]) if texts else None)
     return Asked(
@@ -51,13 +50,17 @@ def _this_turn(body: Any) -> dict[str, Any]:
     return {"role": role, "message": dig(body, "message"), "tool_results": dig(body, "tool_results")}
 
 
-def _look(message: Any) -> MessageFacts:
+def _role(message: Any) -> Literal["user", "assistant"] | None:
     role = (text(message, "role") or "").upper()
-    return MessageFacts(
-        role="assistant" if role == "CHATBOT" else "user" if role == "USER" else None,
-        said=text(message, "message"),
-        results=tuple((None, text(result, "call", "name")) for result in dicts(message, "tool_results")),
-    )
+    return "assistant" if role == "CHATBOT" else "user" if role == "USER" else None
+
+
+_LAYOUT = MessageLayout(
+    role=_role,
+    said=lambda message: text(message, "message"),
+    results=lambda message: [(None, text(result, "call", "name")) for result in dicts(message, "tool_results")],
+    calls=lambda message: (),
+)
 
 
 def _opening(history: list[Any]) -> str | None:
@@ -184,24 +187,24 @@ _GENERATED = ("tool-plan-delta", "tool-call-start", "tool-calls-chunk", "tool-ca
 # Messages of the conversation --------------------------------------------------------------------------------------
 
 
-def _messages(body: dict[str, Any]) -> Iterator[tuple[str, list[MessagePiece]]]:
+def _messages(body: dict[str, Any], content: ContentReader) -> Iterator[tuple[str, list[MessagePiece]]]:
     """v1: the history, then the newest message, then results that carry the calls they answer."""
     for message in dicts(body, "chat_history"):
-        found = pieces_of(message.get("message"))
+        found = content.pieces(message.get("message"))
         found += (
             CallPiece(text(call, "name") or "", dig(call, "parameters"), text(call, "id"))
             for call in dicts(message, "tool_calls")
         )
         role = role_of(message)
         if role == "tool":
-            found = [result(None, given.get("outputs")) for given in dicts(message, "tool_results")]
+            found = [content.result(None, given.get("outputs")) for given in dicts(message, "tool_results")]
         yield role, found
-    if found := pieces_of(body.get("message")):
+    if found := content.pieces(body.get("message")):
         yield "user", found
     if results := items(body, "tool_results"):
         calls = [given.get("call") for given in dicts(body, "tool_results")]
         yield "assistant", [CallPiece(text(call, "name") or "", dig(call, "parameters")) for call in calls]
-        yield "tool", [result(None, dig(given, "outputs")) for given in results]
+        yield "tool", [content.result(None, dig(given, "outputs")) for given in results]
 
 
 _HISTORY = MessageShape(

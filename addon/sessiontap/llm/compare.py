@@ -14,13 +14,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sessiontap.llm.canonical import CallPiece, ResultPiece
 from sessiontap.llm.families import MESSAGE_SHAPES, PROMPTS, TOOLS, WRAPPERS, messages_of
-from sessiontap.llm.family import MessageShape
+from sessiontap.llm.messages import CallPiece, MessageShape, ResultPiece
 from sessiontap.llm.outline import outline
 from sessiontap.llm.pick import dicts, text
 
-Kind = Literal["same", "added", "removed", "changed"]
+ChangeKind = Literal["same", "added", "removed", "changed"]
 
 CONTEXT = 2
 """Lines around a change."""
@@ -38,7 +37,7 @@ _TOOL_CONFIGS = tuple((path[0], path[1]) for path in TOOLS if len(path) == 2)
 class ValueChange:
     """A parameter that is not what it was; what it is not any more, or was not yet, is None."""
 
-    change: Kind
+    change: ChangeKind
     name: str
     before: Any = None
     after: Any = None
@@ -48,7 +47,7 @@ class ValueChange:
 class PartChange:
     """A system prompt or a tool. `lines`: all of it where it came or went, a unified diff where it changed."""
 
-    change: Kind
+    change: ChangeKind
     name: str
     lines: tuple[str, ...] = ()
 
@@ -60,7 +59,7 @@ class MessageChange:
     `before` and `after`: the position of the (first) one, from 0. `lines` as in `PartChange`.
     """
 
-    change: Kind
+    change: ChangeKind
     title: str
     before: int | None = None
     after: int | None = None

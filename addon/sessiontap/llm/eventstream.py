@@ -18,7 +18,7 @@ from uuid import UUID
 
 from sessiontap.exchange import Response
 from sessiontap.llm.pick import parse, text
-from sessiontap.llm.sniff import body_kind
+from sessiontap.llm.streaming import body_kind
 
 Value = bool | int | bytes | str
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
-from sessiontap.llm.canonical import MessagePiece, TextPiece, pieces_of
-from sessiontap.llm.family import Family, MessageShape, SocketGrammar
+from sessiontap.llm.family import Family, SocketGrammar
+from sessiontap.llm.messages import ContentReader, MessagePiece, MessageShape, TextPiece
 
 MODULES = (
     "anthropic_messages",
@@ -40,6 +40,13 @@ MESSAGES: tuple[str, ...] = tuple(dict.fromkeys(key for shape in MESSAGE_SHAPES 
 """Fields of a body that hold messages, in any family."""
 SAID = frozenset((*MESSAGES, *PROMPTS, "stream", "model"))
 """Fields of a body that hold what was said; all others are settings."""
+CACHE_MARKS: frozenset[str] = frozenset().union(*(family.cache_marks for family in FAMILIES))
+PROMPT_NOISE: tuple[str, ...] = tuple(begins for family in FAMILIES for begins in family.prompt_noise)
+CONTENT = ContentReader(
+    {kind: read for family in reversed(FAMILIES) for kind, read in family.parts.items()},
+    CACHE_MARKS.union(*(family.noise for family in FAMILIES)),
+)
+"""Reads the content of messages of all families. If two have a part of one name, the first one's reader counts."""
 
 
 def family_of(name: str) -> Family:
@@ -61,13 +68,15 @@ def shape_of(body: dict[str, Any]) -> MessageShape | None:
 def messages_of(body: dict[str, Any]) -> Iterator[tuple[str, list[MessagePiece]]]:
     """Yield (role, pieces) of each message or item of a body, in order."""
     shape = shape_of(body)
-    return shape.read(body) if shape else iter(())
+    return shape.read(body, CONTENT) if shape else iter(())
 
 
 def prompts_of(body: dict[str, Any]) -> Iterator[str]:
-    """Yield the system prompts that stand outside the messages."""
+    """Yield the system prompts that stand outside the messages, without what changes with every request."""
     for key in PROMPTS:
         content = body.get(key)
         if isinstance(content, dict) and isinstance(content.get("parts"), list):
             content = content["parts"]
-        yield from (piece.said for piece in pieces_of(content) if isinstance(piece, TextPiece))
+        for piece in CONTENT.pieces(content):
+            if isinstance(piece, TextPiece) and not piece.said.startswith(PROMPT_NOISE):
+                yield piece.said

@@ -8,14 +8,14 @@ A family's two readers get along with any input: they raise nothing on purpose, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Operation, Reply
-from sessiontap.llm.canonical import MessagePiece
-from sessiontap.llm.errors import error_of
+from sessiontap.llm.messages import MessageShape, PartReader
+from sessiontap.llm.response_facts import error_of
 
 
 class FamilyRoute(NamedTuple):
@@ -39,31 +39,28 @@ class FamilyRoute(NamedTuple):
 
 
 class SocketGrammar(NamedTuple):
-    """The frames of a WebSocket that begin and end a turn: a request and its reply."""
+    """The types of a WebSocket's frames, by which it is taken apart into turns: a request and its reply each."""
 
     starts: frozenset[str] = frozenset()
-    """Types of the client's frames that ask for a reply."""
+    """The client's frames that ask for a reply."""
     ends: frozenset[str] = frozenset()
-    """Types of the server's frames that end one."""
+    """The server's frames that end one."""
+    begins: str | None = None
+    """The server's frame that gives the oldest waiting turn its id."""
+    answers: str = "response."
+    """The server's frames that are part of a reply begin so."""
+    cancels: str | None = None
+    """The client's frame that is about the reply under way, although it names none."""
+    fails: str = "error"
+    """The server's frame that tells an error."""
+    busy: str | None = None
+    """The error's code if a turn asked for a reply while another one was under way."""
     unasked: bool = False
     """The server may begin a reply that no frame asked for."""
     settings: str | None = None
     """The client's frame whose `session` holds from then on."""
-
-
-class MessageShape(NamedTuple):
-    """The form of the messages in a request body. Families may share one."""
-
-    keys: tuple[str, ...]
-    """The fields of the body that hold messages, in the order of the conversation."""
-    fits: Callable[[dict[str, Any]], bool]
-    """Return whether a body has messages of this form."""
-    read: Callable[[dict[str, Any]], Iterator[tuple[str, list[MessagePiece]]]]
-    """Yield (role, pieces) of each message of a body that fits, in order."""
-    single: frozenset[str] = frozenset()
-    """Of the keys, those that hold one message and no list."""
-    results: frozenset[str] = frozenset()
-    """Of the keys, those that hold tool results."""
+    items: str | None = None
+    """The client's frame that adds its `item` to what the next turn asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +102,12 @@ class Family:
     """A call of the operation `other` brings an earlier reply once more, with the usage that was billed then."""
     fields: tuple[str, ...] = ()
     """Further top-level fields to read of a body that is too large to be read in full."""
+    parts: Mapping[str, PartReader] = field(default_factory=dict)
+    """The readers of parts of messages that are neither text nor media, by the part's `type` or by the key that holds
+    it. Families whose messages have the same form share theirs."""
+    noise: frozenset[str] = frozenset()
+    """Keys of a part that do not count in what it says: ids, signatures, states."""
+    cache_marks: frozenset[str] = frozenset()
+    """Keys that mark what the provider's cache keeps. They move with every turn, and say nothing."""
+    prompt_noise: tuple[str, ...] = ()
+    """Beginnings of texts in a system prompt that are another one in every request."""

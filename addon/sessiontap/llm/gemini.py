@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
-from sessiontap.llm.canonical import MessagePiece, pieces_of
-from sessiontap.llm.errors import error_inside
-from sessiontap.llm.family import Family, FamilyRoute, MessageShape
-from sessiontap.llm.messages import role_of
+from sessiontap.llm.family import Family, FamilyRoute
+from sessiontap.llm.messages import CallPiece, ContentReader, MessagePiece, MessageShape, role_of
+from sessiontap.llm.newest_turn import MessageLayout, Named, newest
 from sessiontap.llm.pick import count, counts, dicts, dig, items, names, parse, place, text
-from sessiontap.llm.streamed import arguments_of, pieces, streams
-from sessiontap.llm.turn import MessageFacts, newest
+from sessiontap.llm.response_facts import error_inside
+from sessiontap.llm.streaming import arguments_of, pieces, streams
 from sessiontap.llm.usage import billed_of
 
 _STREAMING = ":streamGenerateContent"
@@ -32,7 +31,7 @@ def asked(request: Request, body: Any) -> Asked:
     inner = dig(body, "request") if isinstance(dig(body, "request"), dict) else None
     asks = body if inner is None else inner
     asks = _either(asks, "generateContentRequest") or asks  # countTokens
-    turn = newest(items(asks, "contents"), _look)
+    turn = newest(items(asks, "contents"), _LAYOUT)
     return Asked(
         model=None if inner is None else text(body, "model"),
         stream=request.path.endswith(_STREAMING),
@@ -70,19 +69,6 @@ def _offered(asks: Any) -> Iterator[str | None]:
                 yield key
 
 
-def _look(content: Any) -> MessageFacts:
-    parts = list(dicts(content, "parts"))
-    answers = [answer for part in parts if (answer := _either(part, "functionResponse")) is not None]
-    calls = [call for part in parts if (call := _either(part, "functionCall")) is not None]
-    role = dig(content, "role")
-    return MessageFacts(
-        role="assistant" if role == "model" else "user" if role in ("user", None) and parts else None,
-        said=_said(parts, "\n"),
-        results=tuple((text(answer, "id"), text(answer, "name")) for answer in answers),
-        calls=tuple((text(call, "id"), text(call, "name")) for call in calls),
-    )
-
-
 def _system(instruction: Any) -> str | None:
     if isinstance(instruction, str):
         return instruction or None
@@ -92,6 +78,28 @@ def _system(instruction: Any) -> str | None:
 def _said(parts: list[dict[str, Any]], joint: str = "") -> str | None:
     """The text of parts without thoughts."""
     return joint.join(said for part in parts if not part.get("thought") and (said := text(part, "text"))) or None
+
+
+def _role(content: Any) -> Literal["user", "assistant"] | None:
+    role = dig(content, "role")
+    if role == "model":
+        return "assistant"
+    return "user" if role in ("user", None) and items(content, "parts") else None
+
+
+def _parts(content: Any, camel: str) -> Iterator[Named]:
+    """The calls or the answers in a message."""
+    for part in dicts(content, "parts"):
+        if (found := _either(part, camel)) is not None:
+            yield text(found, "id"), text(found, "name")
+
+
+_LAYOUT = MessageLayout(
+    role=_role,
+    said=lambda content: _said(list(dicts(content, "parts")), "\n"),
+    results=lambda content: _parts(content, "functionResponse"),
+    calls=lambda content: _parts(content, "functionCall"),
+)
 
 
 def usage_of(usage: Any) -> Usage | None:
@@ -226,13 +234,34 @@ def _tool_calls(parts: list[dict[str, Any]]) -> Iterator[ToolCall]:
             yield ToolCall(name, text(wanted, "id"), arguments_of(dig(wanted, "args")))
 
 
-def _contents(body: dict[str, Any]) -> Iterator[tuple[str, list[MessagePiece]]]:
+# Messages of the conversation ----------------------------------------------------------------------------------------
+
+
+def _contents(body: dict[str, Any], content: ContentReader) -> Iterator[tuple[str, list[MessagePiece]]]:
     contents = body["contents"]
-    for content in contents if isinstance(contents, list) else [contents]:
-        if isinstance(content, dict):
-            yield role_of(content), pieces_of(content.get("parts"))
+    for one in contents if isinstance(contents, list) else [contents]:
+        if isinstance(one, dict):
+            yield role_of(one), content.pieces(one.get("parts"))
         else:
-            yield "user", pieces_of(content)
+            yield "user", content.pieces(one)
+
+
+def _call_part(part: dict[str, Any], content: ContentReader) -> list[MessagePiece] | None:
+    found = _either(part, "functionCall")
+    if not isinstance(found, dict):
+        return None
+    return [CallPiece(text(found, "name") or "", found.get("args"), text(found, "id"))]
+
+
+def _response_part(part: dict[str, Any], content: ContentReader) -> list[MessagePiece] | None:
+    found = _either(part, "functionResponse")
+    if not isinstance(found, dict):
+        return None
+    return [content.result(text(found, "id"), [text(found, "name"), found.get("response")])]
+
+
+def _thought_part(part: dict[str, Any], content: ContentReader) -> list[MessagePiece] | None:
+    return [] if part["thought"] is True else None
 
 
 _CONTENTS = MessageShape(("contents",), lambda body: isinstance(body.get("contents"), list | dict | str), _contents)
@@ -260,5 +289,11 @@ FAMILY = Family(
     tools=(("tools",), ("toolConfig", "tools"), ("tool_config", "tools")),
     wrappers=("request", "generateContentRequest", "generate_content_request"),
     choices=(("generationConfig", "candidateCount"),),
+    parts={
+        "thought": _thought_part,
+        **dict.fromkeys(("functionCall", "function_call"), _call_part),
+        **dict.fromkeys(("functionResponse", "function_response"), _response_part),
+    },
+    noise=frozenset({"thoughtSignature", "thought_signature"}),
     fields=("generationConfig", "request", "project", "usageMetadata", "modelVersion", "responseId", "candidates"),
 )

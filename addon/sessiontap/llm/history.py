@@ -17,11 +17,15 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sessiontap.llm.call import Call, Reply
-from sessiontap.llm.canonical import (
+from sessiontap.llm.families import CHOICES, SAID, WRAPPERS, messages_of, prompts_of
+from sessiontap.llm.messages import (
+    AGENT,
+    ROLES,
     CallPiece,
     MediaPiece,
     MessagePiece,
     ResultPiece,
+    Role,
     TextPiece,
     digest,
     json_bytes,
@@ -30,16 +34,13 @@ from sessiontap.llm.canonical import (
     rough_digest,
     run_digest,
 )
-from sessiontap.llm.families import CHOICES, SAID, WRAPPERS, messages_of, prompts_of
-from sessiontap.llm.markers import Purpose, goes_on, purpose_of
-from sessiontap.llm.messages import AGENT, ROLES, Role
 from sessiontap.llm.pick import count, parse, text
+from sessiontap.llm.purpose import Purpose, goes_on, purpose_of
 
 START = b"\0" * 16
 """The chain of no message at all."""
 
 _SYSTEM = ("system", "developer")
-_BILLING = "x-anthropic-billing-header"
 _PASSING = (408, 409, 425, 429)
 """Statuses that are worth another try; all of 5xx are."""
 _PASSING_KINDS = re.compile(
@@ -169,7 +170,7 @@ def history(call: Call) -> History:
         return History()
     for key in WRAPPERS:
         body = inner if isinstance(inner := body.get(key), dict) else body
-    system: list[str] = [said for said in prompts_of(body) if not said.startswith(_BILLING)]
+    system: list[str] = [*prompts_of(body)]
     steps: list[Step] = []
     opening: str | None = None
     parts: tuple[str, ...] = ()

@@ -14,13 +14,13 @@ from typing import Any
 from sessiontap.exchange import Request, Response
 from sessiontap.llm import openai_chat
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
-from sessiontap.llm.errors import error_inside
 from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import CHAT, PROMPT
+from sessiontap.llm.newest_turn import MessageLayout, newest
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, dicts, dig, flag, items, parse, text
-from sessiontap.llm.streamed import arguments_of, pieces, streams
-from sessiontap.llm.turn import MessageFacts, Named, newest
+from sessiontap.llm.response_facts import error_inside
+from sessiontap.llm.streaming import arguments_of, pieces, streams
 
 
 def asked(request: Request, body: Any) -> Asked:
@@ -34,7 +34,7 @@ def asked(request: Request, body: Any) -> Asked:
         return Asked(
             model=text(body, "model"), stream=stream, message=text(body, "prompt"), prompt=text(body, "system")
         )
-    turn = newest(items(body, "messages"), _look)
+    turn = newest(items(body, "messages"), _LAYOUT)
     return replace(
         openai_chat.asked(request, body),
         stream=stream,
@@ -45,15 +45,16 @@ def asked(request: Request, body: Any) -> Asked:
     )
 
 
-def _look(message: Any) -> MessageFacts:
-    role = dig(message, "role")
-    result: Named = (text(message, "tool_call_id"), text(message, "tool_name") or text(message, "name"))
-    return MessageFacts(
-        role=role if role in ("user", "assistant") else None,
-        said=content_text(dig(message, "content"), "\n"),
-        results=(result,) if role == "tool" else (),
-        calls=tuple((call.id, call.name) for call in _tool_calls(message)),
-    )
+_LAYOUT = MessageLayout(
+    role=lambda message: role if (role := dig(message, "role")) in ("user", "assistant") else None,
+    said=lambda message: content_text(dig(message, "content"), "\n"),
+    results=lambda message: (
+        [(text(message, "tool_call_id"), text(message, "tool_name") or text(message, "name"))]
+        if dig(message, "role") == "tool"
+        else ()
+    ),
+    calls=lambda message: [(call.id, call.name) for call in _tool_calls(message)],
+)
 
 
 def _tool_calls(message: Any) -> Iterator[ToolCall]:

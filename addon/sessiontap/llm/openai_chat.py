@@ -12,12 +12,12 @@ from typing import Any
 
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall
-from sessiontap.llm.errors import error_inside
 from sessiontap.llm.family import Family, FamilyRoute
-from sessiontap.llm.messages import CHAT
+from sessiontap.llm.messages import CHAT, silent
+from sessiontap.llm.newest_turn import MessageLayout, newest
 from sessiontap.llm.pick import dicts, dig, items, names, parse, place, text
-from sessiontap.llm.streamed import Growing, StreamEvent, arguments_of, asked_for, pieces, streams
-from sessiontap.llm.turn import nameless
+from sessiontap.llm.response_facts import error_inside
+from sessiontap.llm.streaming import Growing, StreamEvent, arguments_of, asked_for, pieces, streams
 from sessiontap.llm.usage import billed_of, cost_of, usage_of
 
 _SYSTEM = ("system", "developer")
@@ -26,17 +26,17 @@ _SYSTEM = ("system", "developer")
 def asked(request: Request, body: Any) -> Asked:
     """See `family.Family`."""
     messages = items(body, "messages")
-    results, message = _newest(messages)
+    turn = newest(messages, _LAYOUT)
     return Asked(
         model=text(body, "model"),
         stream=asked_for(body),
         tools_offered=names(_tool_name(tool) for tool in [*dicts(body, "tools"), *dicts(body, "functions")]),
-        tool_results=names([name for _, name in results]),
-        results=nameless(results),
-        message=message,
+        tool_results=turn.tool_results,
+        results=turn.results,
+        message=turn.message,
         prompt=_prompt(messages),
         user=text(body, "user") or text(body, "safety_identifier"),
-        answered=names([call_id for call_id, _ in results])[::-1],
+        answered=turn.answered,
     )
 
 
@@ -56,36 +56,14 @@ def _tool_name(tool: dict[str, Any]) -> str | None:
     return text(tool, "function", "name") or text(tool, "custom", "name") or text(tool, "name") or text(tool, "type")
 
 
-def _newest(messages: list[Any]) -> tuple[list[tuple[str | None, str | None]], str | None]:
-    """Tool results behind the last assistant message, in order, as (call id, tool name), and the newest user text.
-
-    Looks from the end, no further than it must.
-    """
-    results: list[tuple[str | None, str | None]] = []
-    unnamed: set[str] = set()
-    found: dict[str, str] = {}
-    user: dict[str, Any] | None = None
-    behind = True
-    for message in reversed(messages):
-        role = dig(message, "role")
-        if role == "user":
-            user = user or message
-        elif behind and role in ("tool", "function"):
-            call_id, name = text(message, "tool_call_id"), text(message, "name")
-            results.append((call_id, name))
-            if call_id and not name:
-                unnamed.add(call_id)
-        elif role == "assistant":
-            behind = False
-            for call in dicts(message, "tool_calls") if unnamed else ():
-                call_id, name = text(call, "id"), _tool_name(call)
-                if name and call_id in unnamed:
-                    found[call_id] = name
-                    unnamed.discard(call_id)
-        if user and not behind and not unnamed:
-            break
-    named = [(call_id, name or found.get(call_id or "")) for call_id, name in reversed(results)]
-    return named, content_text(dig(user, "content"), "\n")
+_LAYOUT = MessageLayout(
+    role=lambda message: role if (role := dig(message, "role")) in ("user", "assistant") else None,
+    said=lambda message: content_text(dig(message, "content"), "\n"),
+    results=lambda message: (
+        [(text(message, "tool_call_id"), text(message, "name"))] if dig(message, "role") in ("tool", "function") else ()
+    ),
+    calls=lambda message: [(text(call, "id"), _tool_name(call)) for call in dicts(message, "tool_calls")],
+)
 
 
 def _prompt(messages: list[Any]) -> str | None:
@@ -149,7 +127,7 @@ def _tool_calls(message: Any) -> Iterator[ToolCall]:
         yield ToolCall(name, None, arguments_of(dig(message, "function_call", "arguments")))
 
 
-class _Calls:
+class _GrowingCalls:
     """Tool calls put together from deltas."""
 
     def __init__(self) -> None:
@@ -178,7 +156,7 @@ def streamed(chunks: Iterable[StreamEvent], complete: bool, problems: list[str])
     model = response_id = finish = tier = None
     error: CallError | None = None
     said: list[str] = []
-    calls, legacy = _Calls(), _Calls()
+    calls, legacy = _GrowingCalls(), _GrowingCalls()
     usage: Any = None
     at_end: Any = None
     open_choices: set[int] = set()
@@ -251,5 +229,7 @@ FAMILY = Family(
     messages=(CHAT,),
     tools=(("tools",), ("functions",)),
     choices=(("n",),),
+    parts=dict.fromkeys(("reasoning", "reasoning_content"), silent),
+    noise=frozenset({"id", "status", "annotations", "detail"}),
     fields=("n", "max_completion_tokens", "safety_identifier", "x_groq", "choices", "system_fingerprint"),
 )

@@ -6,12 +6,12 @@ from typing import Any
 
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Reply
-from sessiontap.llm.errors import error_inside
 from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import PROMPT
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import dicts, dig, items, parse, place, text
-from sessiontap.llm.streamed import asked_for, pieces, streams
+from sessiontap.llm.response_facts import error_inside
+from sessiontap.llm.streaming import asked_for, pieces, streams
 from sessiontap.llm.usage import cost_of, usage_of
 
 

@@ -13,14 +13,13 @@ from typing import Any
 
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
-from sessiontap.llm.canonical import CallPiece, MessagePiece, pieces_of, result
-from sessiontap.llm.errors import error_inside
-from sessiontap.llm.family import Family, FamilyRoute, MessageShape, SocketGrammar
-from sessiontap.llm.messages import AGENT, role_of
+from sessiontap.llm.family import Family, FamilyRoute, SocketGrammar
+from sessiontap.llm.messages import AGENT, CallPiece, ContentReader, MessagePiece, MessageShape, role_of, text_pieces
+from sessiontap.llm.newest_turn import nameless
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, dicts, dig, names, parse, place, text
-from sessiontap.llm.streamed import arguments_of, asked_for, pieces, streams
-from sessiontap.llm.turn import nameless
+from sessiontap.llm.response_facts import error_inside
+from sessiontap.llm.streaming import arguments_of, asked_for, pieces, streams
 from sessiontap.llm.usage import billed_of, cost_of
 
 CLIENT_CALLS: dict[str, str | None] = {
@@ -36,6 +35,8 @@ by the provider: `web_search_call`, `file_search_call`, `code_interpreter_call`,
 
 SOCKET = SocketGrammar(
     starts=frozenset({"response.create", "response.append"}),
+    begins="response.created",
+    cancels="response.cancel",
     ends=frozenset(f"response.{how}" for how in ("completed", "incomplete", "failed", "cancelled", "done")),
 )
 
@@ -147,7 +148,7 @@ def reply(call: Call, response: Response) -> Reply:
 
 
 @dataclass(slots=True)
-class _Item:
+class _OutputItem:
     """One output item, as far as it came."""
 
     kind: str | None = None
@@ -180,12 +181,12 @@ def _output_text(part: Any) -> str | None:
     return text(part, "text") if dig(part, "type") in ("output_text", "text") else None
 
 
-def _whole(body: Any, output: list[_Item] | None = None) -> Reply:
+def _whole(body: Any, output: list[_OutputItem] | None = None) -> Reply:
     """A response object; `output` stands in for its own where the stream's events built one."""
     if not output:
         output = []
         for item in dicts(body, "output"):
-            output.append(_Item())
+            output.append(_OutputItem())
             output[-1].learn(item, done=True)
     run_there = [item.kind for item in output if item.kind and item.kind.endswith("_call")]
     builtin = tuple(kind for kind in run_there if kind not in CLIENT_CALLS)
@@ -215,7 +216,7 @@ def _error(body: Any) -> CallError | None:
 
 def _streamed(response: Response) -> Reply:
     problems: list[str] = []
-    items: dict[int, _Item] = {}
+    items: dict[int, _OutputItem] = {}
     body: dict[str, Any] = {}
     ended: Any = None
     """The terminal event's response: before it, usage is null and the service tier the one that was asked for."""
@@ -230,11 +231,11 @@ def _streamed(response: Response) -> Reply:
             if kind in _TERMINAL:
                 ended = stated
         elif kind in ("response.output_item.added", "response.output_item.done"):
-            items.setdefault(at, _Item()).learn(event.get("item"), done=kind.endswith("done"))
+            items.setdefault(at, _OutputItem()).learn(event.get("item"), done=kind.endswith("done"))
         elif kind == "response.output_text.delta" and delta:
-            items.setdefault(at, _Item("message")).text.append(delta)
+            items.setdefault(at, _OutputItem("message")).text.append(delta)
         elif kind in ("response.function_call_arguments.delta", "response.custom_tool_call_input.delta") and delta:
-            items.setdefault(at, _Item()).arguments.append(delta)
+            items.setdefault(at, _OutputItem()).arguments.append(delta)
         elif kind == "error" or "error" in event:
             error = error or _error(event)
         if first_token is None and delta:
@@ -259,30 +260,36 @@ def _streamed(response: Response) -> Reply:
 # Messages of the conversation --------------------------------------------------------------------------------------
 
 
-def _messages(body: dict[str, Any]) -> Iterator[tuple[str, list[MessagePiece]]]:
+def _messages(body: dict[str, Any], content: ContentReader) -> Iterator[tuple[str, list[MessagePiece]]]:
     given = body["input"]
     for item in given if isinstance(given, list) else [given]:
-        yield _message(item)
+        yield _message(item, content)
 
 
-def _message(item: Any) -> tuple[str, list[MessagePiece]]:
+def _message(item: Any, content: ContentReader) -> tuple[str, list[MessagePiece]]:
     """An input item. Reasoning, references and calls of the provider's own tools count for nothing: they are not in the
     reply as it is read either."""
     if not isinstance(item, dict):
-        return "user", pieces_of(item)
+        return "user", content.pieces(item)
     kind = item.get("type")
     if kind == "agent_message":
-        return AGENT, pieces_of(item.get("content"))
+        return AGENT, content.pieces(item.get("content"))
     if not isinstance(kind, str) or kind == "message" or "role" in item:
-        return role_of(item), pieces_of(item.get("content"))
+        return role_of(item), content.pieces(item.get("content"))
     if kind.endswith("_call_output"):
-        return "tool", [result(text(item, "call_id"), item.get("output"))]
+        return "tool", [content.result(text(item, "call_id"), item.get("output"))]
     if kind.endswith("_call") and (call_id := text(item, "call_id")):
         given = next((item[key] for key in ("arguments", "input", "action", "operation") if key in item), None)
         return "assistant", [CallPiece(text(item, "name") or kind.removesuffix("_call"), given, call_id)]
     if kind.endswith("_call") or kind in ("reasoning", "item_reference", "mcp_list_tools"):
         return "assistant", []
-    return "user", pieces_of(item)
+    return "user", content.pieces(item)
+
+
+def _sealed(part: dict[str, Any], content: ContentReader) -> list[MessagePiece] | None:
+    """A text that an agent sends another one, as the tool was handed it."""
+    said = part.get("encrypted_content")
+    return text_pieces(said) if part.get("type") == "encrypted_content" and isinstance(said, str) else None
 
 
 INPUT = MessageShape(("input",), lambda body: "input" in body, _messages)
@@ -305,5 +312,6 @@ FAMILY = Family(
     prompts=("instructions",),
     tools=(("tools",),),
     other_repeats=True,
+    parts={"encrypted_content": _sealed},
     fields=("previous_response_id", "conversation", "max_output_tokens", "output", "status"),
 )

@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 from sessiontap.exchange import Request, Response
 from sessiontap.llm import openai_chat, openai_completions
 from sessiontap.llm.call import Asked, Call, Reply, Usage
-from sessiontap.llm.errors import error_inside
 from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import CHAT, PROMPT
 from sessiontap.llm.openai_responses import INPUT
 from sessiontap.llm.pick import count, counts, dig, flag, parse, text
-from sessiontap.llm.sniff import body_kind
-from sessiontap.llm.streamed import pieces, streams
+from sessiontap.llm.response_facts import error_inside
+from sessiontap.llm.streaming import body_kind, pieces, streams
 
 _SMALL = 1024 * 1024
 """Bytes beyond which a body of no known shape is not looked into."""

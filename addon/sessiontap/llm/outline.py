@@ -13,15 +13,17 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from sessiontap.llm.families import CACHE_MARKS
 from sessiontap.llm.pick import parse
 
-MARKS = frozenset(("cache_control", "cachePoint"))
 BARE = ("text", "content", "parts")
 _TEXT_TYPES = ("text", "input_text", "output_text")
 _WIDE = 160
 """Characters of a line that is not broken up at the ends of its sentences."""
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+(?=\S)")
 _MEDIA = re.compile(r"(?:data:[^,]{0,200},)?[A-Za-z0-9+/_=-]{512,}")
+_OF_PARTS = frozenset((*BARE, *CACHE_MARKS, "type"))
+"""A list's item with one of these keys is a part of a message."""
 _DEEPEST = 40
 
 
@@ -46,7 +48,7 @@ def _lines(value: Any, depth: int) -> Iterator[str]:
 
 def _map(value: dict[str, Any], depth: int) -> Iterator[str]:
     for key, inner in value.items():
-        if key in MARKS or (key == "type" and inner in _TEXT_TYPES and "text" in value):
+        if key in CACHE_MARKS or (key == "type" and inner in _TEXT_TYPES and "text" in value):
             continue
         if key in BARE and (isinstance(inner, str | list)):
             yield from _lines(inner, depth + 1)
@@ -71,7 +73,7 @@ def _item(item: Any, depth: int) -> Iterator[str]:
 
 
 def _is_part(item: Any) -> bool:
-    return isinstance(item, str) or (isinstance(item, dict) and not item.keys().isdisjoint((*BARE, *MARKS, "type")))
+    return isinstance(item, str) or (isinstance(item, dict) and not item.keys().isdisjoint(_OF_PARTS))
 
 
 def _parsed(value: Any) -> Any:

@@ -9,9 +9,9 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm.agents import agent_of
 from sessiontap.llm.call import Asked, Billed, Call, Endpoint, Reply
 from sessiontap.llm.families import family_of, socket_of
-from sessiontap.llm.frames import asking
 from sessiontap.llm.pick import parse
-from sessiontap.llm.sniff import STREAMS, body_kind, reply_kind
+from sessiontap.llm.socket_frames import turn_request
+from sessiontap.llm.streaming import STREAMS, body_kind, reply_kind
 
 _LOGIN = "oauth-"
 """In `anthropic-beta`: Claude Code sends it with a Claude login, and not with a key."""
@@ -21,7 +21,7 @@ _ENOUGH = 16
 
 def read_request(request: Request, endpoint: Endpoint) -> Call:
     """A request, understood. Its body is decoded, or None where it is not at hand: then only headers and path speak."""
-    body, problems = _json(request, endpoint)
+    body, problems, partial = _json(request, endpoint)
     asked, agent, misread = Asked(), None, False
     try:
         agent = agent_of(request.headers, body)
@@ -38,6 +38,7 @@ def read_request(request: Request, endpoint: Endpoint) -> Call:
         agent=agent,
         retry=_retry(request.headers.get("x-stainless-retry-count")),
         json=body,
+        partial=partial,
         misread=misread,
     )
 
@@ -76,21 +77,23 @@ def _is_stream(call: Call, response: Response) -> bool | None:
     return kind in STREAMS
 
 
-def _json(request: Request, endpoint: Endpoint) -> tuple[Any, tuple[str, ...]]:
-    """The request's JSON. A body of another declared type (a file, a form, protobuf) is no JSON and no problem.
+def _json(request: Request, endpoint: Endpoint) -> tuple[Any, tuple[str, ...], bool]:
+    """Return the request's JSON, the problems with it, and whether it may lack something.
 
-    Of a WebSocket's turn it is what `frames.asking` makes of its frames.
+    A body of another declared type (a file, a form, protobuf) is no JSON and no problem. A WebSocket's turn is what
+    `turn_request` makes of its frames.
     """
     body = request.body
     if not body:
-        return None, ()
+        return None, (), False
     kind = body_kind(request.headers.get("content-type"), body)
     if request.method == "GET" and (grammar := socket_of(endpoint.family)) is not None:
-        return asking(body, grammar), ()
+        value, problem = turn_request(body, grammar)
+        return value, (problem,) if problem else (), problem is not None
     if kind not in ("json", "text"):
-        return None, ()
+        return None, (), False
     value, problem = parse(body)
-    return value, (f"the request body is {problem}",) if problem and kind == "json" else ()
+    return value, (f"the request body is {problem}",) if problem and kind == "json" else (), False
 
 
 def _retry(value: str | None) -> int | None:

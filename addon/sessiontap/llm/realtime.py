@@ -12,12 +12,12 @@ from typing import Any
 
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
-from sessiontap.llm.errors import error_inside
 from sessiontap.llm.family import Family, FamilyRoute, SocketGrammar
+from sessiontap.llm.newest_turn import nameless
 from sessiontap.llm.openai_responses import INPUT, tool_name
 from sessiontap.llm.pick import count, dicts, dig, first_count, names, text
-from sessiontap.llm.streamed import pieces
-from sessiontap.llm.turn import nameless
+from sessiontap.llm.response_facts import error_inside
+from sessiontap.llm.streaming import pieces
 from sessiontap.llm.usage import billed_of
 
 _TEXT_DELTAS = frozenset(
@@ -34,7 +34,7 @@ _MODEL_PARAMETERS = ("model", "deployment")
 
 
 def asked(request: Request, body: Any) -> Asked:
-    """See `family.Family`. `body` is what `frames.asking` makes of the frames."""
+    """See `family.Family`. `body` is what `socket_frames.turn_request` makes of the frames."""
     session, wish = dig(body, "session"), dig(body, "response")
     items = list(dicts(body, "input"))
     answered = [text(item, "call_id") for item in items if item.get("type") == "function_call_output"]
@@ -61,7 +61,7 @@ def _said(item: Any) -> str | None:
 
 
 @dataclass(slots=True)
-class _Item:
+class _SpokenItem:
     """One output item, as far as it came."""
 
     kind: str | None = None
@@ -89,7 +89,7 @@ class _Item:
 def reply(call: Call, response: Response) -> Reply:
     """See `family.Family`."""
     problems: list[str] = []
-    items: dict[str, _Item] = {}
+    items: dict[str, _SpokenItem] = {}
     model = response_id = None
     ended: Any = None
     usage: Any = None
@@ -105,20 +105,20 @@ def reply(call: Call, response: Response) -> Reply:
             case "response.created":
                 response_id = text(event, "response", "id") or response_id
             case "response.output_item.added" | "response.output_item.done":
-                items.setdefault(key, _Item()).learn(event.get("item"), done=kind.endswith("done"))
+                items.setdefault(key, _SpokenItem()).learn(event.get("item"), done=kind.endswith("done"))
             case "response.done":
                 ended = event.get("response")
                 usage = dig(ended, "usage") or event.get("usage")
             case "error":
                 error = error_inside(event)
             case _ if delta and kind in _TEXT_DELTAS:
-                items.setdefault(key, _Item("message")).said.append(delta)
+                items.setdefault(key, _SpokenItem("message")).said.append(delta)
             case _ if delta and kind == _ARGUMENTS_DELTA:
-                items.setdefault(key, _Item("function_call")).arguments.append(delta)
+                items.setdefault(key, _SpokenItem("function_call")).arguments.append(delta)
         if first_token is None and delta and kind.startswith("response."):
             first_token = end
     for item in dicts(ended, "output"):
-        items.setdefault(text(item, "id") or "", _Item()).learn(item, done=True)
+        items.setdefault(text(item, "id") or "", _SpokenItem()).learn(item, done=True)
     status = text(ended, "status")
     return Reply(
         response_model=text(ended, "model") or model,
@@ -171,9 +171,13 @@ FAMILY = Family(
     ),
     socket=SocketGrammar(
         starts=frozenset({"response.create"}),
+        begins="response.created",
         ends=frozenset({"response.done"}),
+        cancels="response.cancel",
+        busy="conversation_already_has_active_response",
         unasked=True,
         settings="session.update",
+        items="conversation.item.create",
     ),
     messages=(INPUT,),
 )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sessiontap.exchange import Request
-from sessiontap.llm.bounded import is_too_long, readable
 from sessiontap.llm.call import Asked, Call
-from sessiontap.llm.decode import decode
+from sessiontap.llm.content_encoding import decode
 from sessiontap.llm.history import History, history
+from sessiontap.llm.large_bodies import is_too_long, readable
 from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.proxy.connections import Destination

@@ -19,9 +19,9 @@ from typing import NamedTuple
 from mitmproxy import http
 
 from sessiontap.callers import Caller
-from sessiontap.llm.frames import Lines, SocketFrame
 from sessiontap.llm.routes import endpoint_of
-from sessiontap.llm.turns import FRAME_OVERHEAD, SocketTurn, SocketTurns
+from sessiontap.llm.socket_frames import Lines, SocketFrame
+from sessiontap.llm.socket_turns import FRAME_OVERHEAD, SocketTurn, SocketTurns
 from sessiontap.proxy.calls import Calls
 from sessiontap.proxy.context import CallContext, SocketContext
 from sessiontap.proxy.finish import OVER_BUDGET, Bodies, CapturedBody, Heads
@@ -130,6 +130,7 @@ class Socket:
             if entry.call.call is None:
                 entry.call.socket = self._turn(entry)
                 self._calls.prepare(entry.call, entry.call.request.body)
+                _say_if_cut(entry)
             self._decide(entry)
 
     # -- on the loop, behind what they are about -----------------------------------------------------------------------
@@ -151,6 +152,7 @@ class Socket:
         has_room = missing <= 0 or self._lease.grow(missing + _AHEAD) or self._lease.grow(missing)
         self._refused = self._refused or not has_room
         self.turns.cap = self._calls.budget.most if has_room else 0
+
     def _close(self, at: int, how: Outcome, why: str, code: int | None) -> None:
         with self._calls.faults.guard("web socket"):
             for turn in self.turns.close():
@@ -205,6 +207,7 @@ class Socket:
             with self._calls.faults.guard("web socket turn"):
                 entry.call.socket = self._turn(entry)
                 await self._calls.prepare_aside(entry.call, entry.call.request.body)
+                _say_if_cut(entry)
                 await self._calls.wait_for_replies(entry.call, PATIENCE)
             if entry in self._unplanned:  # else the proxy has ended meanwhile
                 self._decide(entry)
@@ -287,6 +290,12 @@ class Socket:
             return
         bodies = self._bodies(asked, told, upgrade.started)
         self._calls.finished(upgrade, "websocket_closed", at - upgrade.started, self._heads, bodies)
+
+
+def _say_if_cut(entry: _TurnCall) -> None:
+    """If frames of a turn's request were left out, the call says that it was read in part."""
+    if entry.turn.request.cut and entry.call.call is not None:
+        entry.call.call = replace(entry.call.call, partial=True)
 
 
 def _body(lines: Lines, began: int, budget: Budget, *, chunks: bool = False) -> CapturedBody:

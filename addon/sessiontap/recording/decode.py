@@ -15,10 +15,10 @@ from typing import Any
 from sessiontap.exchange import Headers, Request, Response
 from sessiontap.faults import Faults
 from sessiontap.headers import trace_id
-from sessiontap.llm.bounded import read_bounded
 from sessiontap.llm.call import Reply
-from sessiontap.llm.decode import LIMIT, Decoded, decode, decode_chunks
+from sessiontap.llm.content_encoding import LIMIT, Decoded, decode, decode_chunks
 from sessiontap.llm.history import ReplyFingerprint, fingerprint_of
+from sessiontap.llm.large_bodies import read_bounded
 from sessiontap.recording.finished import BodyTransfer, Fields, FinishedCall, Outcome, PlannerUpdate
 from sessiontap.sessions.restorable_state import to_state
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from sessiontap.callers import Caller
 from sessiontap.llm.call import Asked, Call, Reply
-from sessiontap.llm.decode import HARMLESS, decode_chunks
-from sessiontap.llm.limits import rate_limits, request_id
+from sessiontap.llm.content_encoding import HARMLESS, decode_chunks
+from sessiontap.llm.response_facts import rate_limits, request_id
 from sessiontap.recording.decode import DecodedBody, DecodedExchange, DecodedMessage
 from sessiontap.recording.finished import FinishedCall, RecordedPlan
 from sessiontap.redaction import Redactor

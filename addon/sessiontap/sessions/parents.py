@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from sessiontap.llm.call import Asked
-from sessiontap.llm.canonical import digest
 from sessiontap.llm.history import History, ReplyFingerprint
+from sessiontap.llm.messages import digest
 from sessiontap.sessions.issued_ids import id_keys, issuer_of_reply, issuer_of_tool_call
 from sessiontap.sessions.known_calls import Key, KnownCall, KnownCalls
 from sessiontap.sessions.match_scope import MatchScope

@@ -21,7 +21,7 @@ from sessiontap.llm.call import Call, Reply
 from sessiontap.llm.families import FIELDS, MESSAGE_SHAPES, MESSAGES, PROMPTS, TOOLS
 from sessiontap.llm.pick import items
 from sessiontap.llm.read import read_reply
-from sessiontap.llm.sniff import STREAMS, Kind, body_kind, reply_kind
+from sessiontap.llm.streaming import STREAMS, BodyKind, body_kind, reply_kind
 
 MOST_VALUES = 500_000
 """Values of a body that is read in full."""
@@ -110,7 +110,7 @@ def read_bounded(call: Call, request: Request, response: Response) -> Reply:
     return _bounded(read_reply(call, request, response))
 
 
-def _too_many(body: bytes, kind: Kind) -> str | None:
+def _too_many(body: bytes, kind: BodyKind) -> str | None:
     """Return the reason why a stream is too large to be read, in words, or None."""
     if kind == "eventstream":
         ends = _frame_ends(body)

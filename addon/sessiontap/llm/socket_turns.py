@@ -2,15 +2,16 @@
 
 Sources: developers.openai.com/api/docs/guides/websocket-mode, platform.openai.com/docs/api-reference/realtime.
 
-A client's frame of one of the family's `starts` begins a turn, which then waits. The server's `response.created`
-gives the oldest waiting turn its response id; what names this id is its reply, up to one of the family's `ends`. So
+A client's frame of one of the family's `starts` begins a turn, which then waits. The server's frame of
+`begins` gives the oldest waiting turn its response id; what names this id is its reply, up to one of the `ends`. So
 several may be under way at a time. Responses' own deltas name no id: there a socket has one reply under way, and they
 are of the newest. In realtime a server that listens for itself begins replies that no frame asked for: what came since
 the turn before is their request.
 
 Frames of no turn go with the one they stand in. What comes between turns is held for the next one, bounded: the
-client's (items, audio, settings) ask for what follows. Realtime's settings hold for all later turns, so the ones in
-force stand first in each turn's request.
+client's (items, audio, settings) ask for what follows. Realtime's settings hold for all later turns, so those that were
+made before stand first in each turn's request. Once a frame that may have made settings could not be read, or there are
+too many of them, they are not known any more, and each later turn says so.
 
 `SocketGrammar` says what frames mean, `frames` what is kept of one: a turn is JSON lines, one a frame. All that one
 socket holds is bounded, whatever its turns do.
@@ -25,8 +26,8 @@ from typing import Any, Literal
 
 from sessiontap.llm.families import socket_of
 from sessiontap.llm.family import SocketGrammar
-from sessiontap.llm.frames import FrameSummary, Lines, SocketFrame, line_of, look, merged, settings_line
 from sessiontap.llm.pick import parse, text
+from sessiontap.llm.socket_frames import FrameSummary, Lines, SocketFrame, line_of, merged, settings_line, summary_of
 
 CAP = 100 * 1024 * 1024
 """Bytes that a socket's turns may hold at a time, all together."""
@@ -35,7 +36,7 @@ FRAME_OVERHEAD = 128
 BETWEEN_CAP = 1024 * 1024
 """Bytes that are held between turns, for each direction."""
 MOST_TURNS = 64
-"""SocketTurns under way; before the next one the oldest is given up."""
+"""Turns under way; before the next one the oldest is given up."""
 SETTINGS_CAP = 256 * 1024
 """Bytes of realtime settings that are put before each turn."""
 
@@ -43,7 +44,6 @@ Begun = Literal["begun", "over"]
 
 _OPAQUE = SocketGrammar()
 """A socket that is not taken apart: nothing begins a turn."""
-_BUSY = "conversation_already_has_active_response"
 
 
 @dataclass(slots=True, eq=False)
@@ -89,7 +89,10 @@ class SocketTurns:
         """The client's frames since the last turn began."""
         self.told = Lines()
         """The server's frames between turns."""
-        self.settings: dict[str, Any] = {}
+        self._settings: dict[str, Any] | None = {}
+        """Those in force; None if they are not known."""
+        self._earlier_settings: dict[str, Any] | None = {}
+        """Those in force when the last turn began."""
         self.cap = cap
         """May be lowered at any time: no more is kept then."""
         self._held = 0
@@ -104,16 +107,19 @@ class SocketTurns:
         return self._held + len(asked.data) + len(told.data) + times * FRAME_OVERHEAD
 
     def frame(self, frame: SocketFrame) -> Iterator[tuple[Begun, SocketTurn]]:
-        """Take in a frame; the turns that begin or are over with it."""
-        seen = look(frame)
+        """Take in a frame, and yield the turns that begin or are over with it."""
+        summary = summary_of(frame)
+        seen = summary or FrameSummary()
         line, by_size = line_of(frame, seen)
         if frame.from_client:
+            if summary is None and self.grammar.settings is not None:
+                self._settings = None
             yield from self._from_client(frame, seen, line, by_size)
         else:
             yield from self._from_server(frame, seen, line, by_size)
 
     def close(self) -> list[SocketTurn]:
-        """The turns that are still under way, oldest first."""
+        """Return the turns that are still under way, oldest first."""
         left = sorted((*self.waiting, *self.open.values()), key=lambda turn: turn.began)
         self.waiting.clear()
         self.open.clear()
@@ -136,7 +142,7 @@ class SocketTurns:
             return
         if kind is not None and kind == self.grammar.settings:
             self._set(parse(seen.session)[0])
-        turn_of = self._named(seen) or (self._newest() if kind == "response.cancel" else None)
+        turn_of = self._named(seen) or (self._newest() if kind is not None and kind == self.grammar.cancels else None)
         if turn_of is not None:
             self._keep(turn_of, turn_of.request, frame, line, by_size)
             return
@@ -146,8 +152,8 @@ class SocketTurns:
         self, frame: SocketFrame, seen: FrameSummary, line: bytes, by_size: bool
     ) -> Iterator[tuple[Begun, SocketTurn]]:
         kind, turn = seen.type or "", self._named(seen)
-        answers = kind.startswith("response.")
-        if turn is None and kind == "response.created" and seen.id:
+        answers = kind.startswith(self.grammar.answers)
+        if turn is None and kind == self.grammar.begins and seen.id:
             yield from self._give_up_failed()
             turn = self.waiting.popleft() if self.waiting else None
             if turn is None and self.grammar.unasked:
@@ -158,7 +164,7 @@ class SocketTurns:
                 turn.response_id = seen.id
                 self.open[seen.id] = turn
                 yield from self._make_room()
-        elif turn is None and kind == "error":
+        elif turn is None and kind == self.grammar.fails:
             turn = self._blamed(seen)
             answers = turn is not None
             if turn is not None:
@@ -189,16 +195,16 @@ class SocketTurns:
         return next(reversed(self.open.values()), None) or (self.waiting[0] if self.waiting else None)
 
     def _blamed(self, seen: FrameSummary) -> SocketTurn | None:
-        """The turn that an error ends or, where its reply has begun, makes fail.
+        """Return the turn that an error ends or, if its reply has begun, makes fail.
 
-        Realtime says which frame was at fault where that frame had an id of its own; most of its errors are about
-        frames that ask for nothing, and its replies end in `response.done` whatever happens.
+        Realtime says which frame was at fault if that frame had an id of its own; most of its errors are about frames
+        that ask for nothing, and its replies end in `response.done` whatever happens.
         """
         error, _ = parse(seen.error)
         at_fault = text(error, "event_id")
         if at_fault is not None:
             return next((turn for turn in self.waiting if turn.event_id == at_fault), None)
-        if self.waiting and text(error, "code") == _BUSY:
+        if self.waiting and self.grammar.busy is not None and text(error, "code") == self.grammar.busy:
             return self.waiting[-1]
         if self.open and not self.grammar.unasked:
             return next(iter(self.open.values()))
@@ -208,10 +214,11 @@ class SocketTurns:
 
     def _begin(self, at: int) -> SocketTurn:
         turn = SocketTurn(began=at, last=at)
-        if self.settings and b'"session.update"' not in self.asked.data:
-            line = settings_line(self.settings)
+        if self._earlier_settings != {}:
+            line = settings_line(self._earlier_settings, self.grammar)
             turn.request.data += line
             self._held += len(line)
+        self._earlier_settings = self._settings
         for lines, into in ((self.asked, turn.request), (self.told, turn.reply)):
             into.data += lines.data
             into.size += lines.size
@@ -233,7 +240,7 @@ class SocketTurns:
         yield "over", turn
 
     def _give_up_failed(self) -> Iterator[tuple[Begun, SocketTurn]]:
-        """SocketTurns that met an error, and whose reply did not come to its end before the next turn."""
+        """End the turns that met an error, and whose reply did not come to its end before the next turn."""
         for turn in [turn for turn in self.open.values() if turn.failed]:
             turn.ended = True
             yield from self._over(turn)
@@ -256,6 +263,6 @@ class SocketTurns:
         lines.by_size = lines.by_size or by_size
 
     def _set(self, session: Any) -> None:
-        if isinstance(session, dict):
-            settings = merged(self.settings, session)
-            self.settings = settings if len(settings_line(settings)) <= SETTINGS_CAP else {}
+        settings = merged(self._settings, session) if self._settings is not None and isinstance(session, dict) else None
+        is_small = settings is not None and len(settings_line(settings, self.grammar)) <= SETTINGS_CAP
+        self._settings = settings if is_small else None

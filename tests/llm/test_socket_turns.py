@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
-from sessiontap.llm import turns
-from sessiontap.llm.frames import SocketFrame
-from sessiontap.llm.turns import SocketTurn, SocketTurns
+from sessiontap.exchange import Headers, Request
+from sessiontap.llm import socket_turns
+from sessiontap.llm.call import Endpoint
+from sessiontap.llm.read import read_request
+from sessiontap.llm.socket_frames import SocketFrame
+from sessiontap.llm.socket_turns import SETTINGS_CAP, SocketTurn, SocketTurns
 
 RESPONSES: str = "openai-responses"
 REALTIME: str = "realtime"
@@ -176,13 +179,44 @@ def test_settings_hold_for_later_turns() -> None:
     later = '>{"type": "session.update", "session": {"tools": [{"name": "f"}], "audio": {"voice": "b"}}}'
     first = '>{"type": "session.update", "session": {"instructions": "Be kind.", "audio": {"rate": 1}}}'
     done = feed(socket, UPDATE, first, CREATE, CREATED, DONE, later, CREATE, CREATED, DONE, CREATE, CREATED, DONE)
-    assert [shown(turn)[0] for turn in done] == ["update update create", "update create", "update create"]
-    settings = json.loads(done[2].request.data.splitlines()[0])["session"]
-    assert settings == {
-        "instructions": "Be kind.",
-        "tools": [{"name": "f"}],
-        "audio": {"rate": 1, "voice": "b"},
-    }
+    assert [shown(turn)[0] for turn in done] == ["update update create", "update update create", "update create"]
+    before, now = {"instructions": "Be kind.", "audio": {"rate": 1}}, {"rate": 1, "voice": "b"}
+    in_force = [settings_of(turn) for turn in done]
+    assert in_force == [(before, False), *[({**before, "tools": [{"name": "f"}], "audio": now}, False)] * 2]
+
+
+def settings_of(turn: SocketTurn) -> tuple[Any, bool]:
+    """The settings of a turn's request, and whether it may lack some."""
+    request = Request("GET", "api.openai.com", "/v1/realtime", Headers(), bytes(turn.request.data))
+    call = read_request(request, Endpoint("openai", REALTIME, "realtime", "/v1/realtime"))
+    return call.json["session"], call.partial
+
+
+UNREAD = {
+    "damaged": '>{"type": "session.update", "session": {"instr',
+    "no settings in it": '>{"type": "session.update", "session": "Be kind."}',
+    "without a session": '>{"type": "session.update"}',
+}
+
+
+@pytest.mark.parametrize("frame", UNREAD.values(), ids=UNREAD)
+def test_settings_that_could_not_be_read_are_unknown_from_then_on(frame: str) -> None:
+    good = '>{"type": "session.update", "session": {"instructions": "Be kind."}}'
+    socket = SocketTurns(REALTIME)
+    done = feed(socket, good, CREATE, CREATED, DONE, frame, CREATE, CREATED, DONE, good, CREATE, CREATED, DONE)
+    assert [settings_of(turn)[1] for turn in done] == [False, True, True]
+
+
+def test_settings_beyond_the_cap_are_unknown_in_later_turns() -> None:
+    large = ">" + json.dumps({"type": "session.update", "session": {"instructions": "x" * SETTINGS_CAP}})
+    done = feed(SocketTurns(REALTIME), large, CREATE, CREATED, DONE, CREATE, CREATED, DONE)
+    assert [settings_of(turn)[1] for turn in done] == [False, True]
+
+
+def test_settings_beside_an_odd_key_are_read() -> None:
+    odd = '>{"type": "session.update", "event_id": 7, "session": {"instructions": "Be kind."}}'
+    done = feed(SocketTurns(REALTIME), odd, CREATE, CREATED, DONE, CREATE, CREATED, DONE)
+    assert [settings_of(turn) for turn in done] == [({"instructions": "Be kind."}, False)] * 2
 
 
 AUDIO = "UklGR" * 100
@@ -250,13 +284,13 @@ def test_what_stands_between_turns_is_bounded() -> None:
     frame = SocketFrame(0, True, b'"' + b"x" * 100_000 + b'"')
     for _ in range(30):
         list(socket.frame(frame))
-    assert len(socket.asked.data) == turns.BETWEEN_CAP
+    assert len(socket.asked.data) == socket_turns.BETWEEN_CAP
     assert (socket.asked.cut, socket.asked.frames, socket.asked.size) == (True, 30, 30 * len(frame.data))
 
 
 def test_turns_that_are_never_answered_are_bounded() -> None:
     socket = SocketTurns(RESPONSES)
-    given_up = feed(socket, *[CREATE] * (turns.MOST_TURNS + 2))
+    given_up = feed(socket, *[CREATE] * (socket_turns.MOST_TURNS + 2))
     assert [turn.began for turn in given_up] == [0, 1]
     assert not any(turn.ended for turn in given_up)
-    assert len(socket.close()) == turns.MOST_TURNS
+    assert len(socket.close()) == socket_turns.MOST_TURNS

@@ -11,7 +11,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessiontap.llm.decode import HARMLESS, RATIO, decode, decode_chunks
+from sessiontap.llm.content_encoding import HARMLESS, RATIO, decode, decode_chunks
 
 TEXT = b'{"text": "' + b"every word counts " * 300 + b'"}'
 

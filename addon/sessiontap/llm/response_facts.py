@@ -1,10 +1,16 @@
-"""The provider's own error, in the shapes of all providers.
+"""The facts of a response that are the same for all families: the provider's error, its id of the request, rate limits.
 
-{"error": {"type", "message", ...}}          OpenAI, Anthropic, Groq, OpenRouter (`code` a number, no `type`)
-{"error": {"status", "message", "code"}}     Google: the type is `status`
-{"error": "..."}                             Ollama, Hugging Face
-{"message", "type"?}                         Bedrock (type in `x-amzn-errortype`), Cohere, Mistral
-{"detail": "..." | {...} | [{"msg"}]}        FastAPI servers
+Errors come in these shapes:
+
+    {"error": {"type", "message", ...}}          OpenAI, Anthropic, Groq, OpenRouter (`code` a number, no `type`)
+    {"error": {"status", "message", "code"}}     Google: the type is `status`
+    {"error": "..."}                             Ollama, Hugging Face
+    {"message", "type"?}                         Bedrock (type in `x-amzn-errortype`), Cohere, Mistral
+    {"detail": "..." | {...} | [{"msg"}]}        FastAPI servers
+
+Header names are as the providers document them. If several stand in one response, the first of the table is the
+provider's own (a gateway adds another). Values stay text: units differ (`1s`, `6m0s`, Unix seconds, RFC 3339), and none
+is guessed.
 """
 
 from __future__ import annotations
@@ -14,8 +20,7 @@ from typing import Any
 from sessiontap.exchange import Headers, Response
 from sessiontap.llm.call import CallError
 from sessiontap.llm.pick import dicts, dig, parse, text, written
-from sessiontap.llm.sniff import body_kind
-from sessiontap.llm.streamed import server_sent_events
+from sessiontap.llm.streaming import body_kind, server_sent_events
 
 _LONGEST = 64 * 1024
 """Characters of a message that are kept."""
@@ -70,3 +75,43 @@ def _detail(value: Any) -> str | None:
         if said:
             return "; ".join(said)[:_LONGEST]
     return text(value, "message") or _message(value)
+
+
+# Headers -------------------------------------------------------------------------------------------------------------
+
+REQUEST_IDS = (
+    "request-id",  # Anthropic
+    "apim-request-id",  # Azure
+    "x-amzn-requestid",  # Bedrock
+    "mistral-correlation-id",
+    "x-debug-trace-id",  # Cohere
+    "x-groq-request-id",
+    "x-goog-request-id",
+    "x-request-id",  # OpenAI and most others
+    "x-amzn-request-id",
+)
+_LIMITS = ("x-ratelimit-", "anthropic-ratelimit-", "x-trial-endpoint-call-", "x-endpoint-monthly-call-")
+_ALSO = frozenset(("retry-after", "retry-after-ms"))
+MOST = 40
+"""Headers about limits that are kept."""
+LONGEST = 256
+"""Characters of a value."""
+
+
+def request_id(headers: Headers) -> str | None:
+    """The provider's own id of the request."""
+    for name in REQUEST_IDS:
+        value = headers.get(name)
+        if value and len(value) <= LONGEST and value.isprintable():
+            return value
+    return None
+
+
+def rate_limits(headers: Headers) -> dict[str, str]:
+    """Lower-case header name -> value, of every header about rate limits."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        key = name.lower()
+        if (key in _ALSO or key.startswith(_LIMITS)) and len(value) <= LONGEST and len(found) < MOST:
+            found.setdefault(key, value)
+    return found

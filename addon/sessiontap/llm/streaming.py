@@ -1,21 +1,84 @@
-"""A streamed reply as JSON values, one an event or line, and the tool calls that come in pieces of it.
+"""The kind of a body, and the events of one that is a stream.
 
-Server-sent events are as the WHATWG HTML standard has them (9.2.6), over a whole or cut body. One way is ours: an event
-that the body ends in the middle of is given too, marked incomplete, for servers that leave out the last empty line. The
-reader decides if it is to be trusted. JSON lines are one JSON value a line, with empty lines between them allowed.
+The kind is told by the content type, else by the first bytes. Server-sent events are as the WHATWG HTML standard has
+them (9.2.6), over a whole or cut body. One way is ours: an event that the body ends in the middle of is given too,
+marked incomplete, for servers that leave out the last empty line. The reader decides if it is to be trusted. JSON lines
+are one JSON value a line; empty lines may stand between them.
 """
 
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sessiontap.exchange import Response
 from sessiontap.llm.call import ToolCall
 from sessiontap.llm.pick import dig, flag, parse, written
-from sessiontap.llm.sniff import reply_kind
+
+# The kind of a body --------------------------------------------------------------------------------------------------
+
+BodyKind = Literal["json", "sse", "ndjson", "eventstream", "text", "binary", "empty"]
+
+STREAMS: frozenset[BodyKind] = frozenset({"sse", "ndjson", "eventstream"})
+
+CONTENT_TYPES: dict[str, BodyKind] = {
+    "application/json": "json",
+    "text/json": "json",
+    "text/event-stream": "sse",
+    "application/x-ndjson": "ndjson",
+    "application/ndjson": "ndjson",
+    "application/jsonl": "ndjson",
+    "application/x-jsonlines": "ndjson",
+    "application/stream+json": "ndjson",  # Cohere v1
+    "application/vnd.amazon.eventstream": "eventstream",
+}
+
+_SSE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?::|(?:data|event|id|retry)(?::|\r|\n))")
+_JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*[{\[]")
+
+
+def reply_kind(response: Response) -> BodyKind:
+    """The kind of a response's body. What follows a 101 is a turn of a WebSocket: its frames as JSON lines."""
+    if response.status == 101 and response.body:
+        return "ndjson"
+    return body_kind(response.headers.get("content-type"), response.body)
+
+
+def body_kind(content_type: str | None, body: bytes) -> BodyKind:
+    """The kind of `body`. A type that says JSON over a body that is SSE, or the other way round, is not believed."""
+    if not body:
+        return "empty"
+    media = (content_type or "").partition(";")[0].strip().lower()
+    said = CONTENT_TYPES.get(media) or ("json" if media.endswith("+json") else None)
+    if said is None:
+        return _look(body) if media in ("", "application/octet-stream") or media.startswith("text/") else "binary"
+    if said in ("json", "sse"):
+        seen = _look(body)
+        return seen if seen in ("json", "sse") else said
+    return said
+
+
+def _more_than_one(body: bytes) -> bool:
+    """The first line is a whole object and another one follows."""
+    body_start = len(body) - len(body.lstrip()) if body[:1].isspace() else 0
+    end = body.find(b"\n", body_start)
+    return end > 0 and body[body_start:end].rstrip().endswith(b"}") and body[end : end + 64].lstrip().startswith(b"{")
+
+
+def _look(body: bytes) -> BodyKind:
+    if _SSE.match(body):
+        return "sse"
+    if _JSON.match(body):
+        return "ndjson" if _more_than_one(body) else "json"
+    if len(body) >= 12 and zlib.crc32(body[:8]) == int.from_bytes(body[8:12]):  # an event-stream frame's prelude
+        return "eventstream"
+    return "binary" if b"\x00" in body[:512] else "text"
+
+
+# The events of a stream ----------------------------------------------------------------------------------------------
 
 _SAID = 3
 """Damaged events that are told one by one; a count for the rest."""

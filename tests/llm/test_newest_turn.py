@@ -1,10 +1,25 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import pytest
 
-from sessiontap.llm.turn import MessageFacts, NewestTurn, newest
+from sessiontap.llm.newest_turn import MessageLayout, Named, NewestTurn, newest
+
+
+class MessageFacts(NamedTuple):
+    role: Literal["user", "assistant"] | None = None
+    said: str | None = None
+    results: tuple[Named, ...] = ()
+    calls: tuple[Named, ...] = ()
+
+
+LAYOUT = MessageLayout(
+    role=lambda message: message.role,
+    said=lambda message: message.said,
+    results=lambda message: message.results,
+    calls=lambda message: message.calls,
+)
 
 ASK = MessageFacts("user", "do it")
 CALLS = MessageFacts("assistant", calls=(("1", "read"), ("2", "write")))
@@ -61,12 +76,25 @@ CASES: dict[str, tuple[list[MessageFacts], NewestTurn]] = {
 
 @pytest.mark.parametrize(("messages", "expected"), CASES.values(), ids=CASES)
 def test_the_newest_turn(messages: list[Any], expected: NewestTurn) -> None:
-    assert newest(messages, lambda message: message) == expected
+    assert newest(messages, LAYOUT) == expected
 
 
-def test_no_further_than_it_takes() -> None:
-    def look(message: Any) -> MessageFacts:
-        assert isinstance(message, MessageFacts), "looked too far"
-        return message
+def test_no_further_and_no_closer_than_it_takes() -> None:
+    looked: list[tuple[str, Any]] = []
 
-    assert newest([None, MessageFacts("assistant"), MessageFacts("user", "more")], look).message == "more"
+    def noted(what: str) -> Any:
+        def look(message: MessageFacts) -> Any:
+            looked.append((what, message))
+            return getattr(message, what)
+
+        return look
+
+    layout = MessageLayout(noted("role"), noted("said"), noted("results"), noted("calls"))
+    earlier, answer, question = MessageFacts("user", "hi"), MessageFacts("assistant"), MessageFacts("user", "more")
+    tool = MessageFacts(results=(("1", "read"),))
+    assert newest([earlier, answer, tool, question], layout).message == "more"
+    assert earlier not in [message for _, message in looked]
+    looked.clear()
+    assert newest([question, tool, answer, answer], layout).message == "more"
+    assert ("results", tool) not in looked
+    assert looked.count(("calls", answer)) == 1

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sessiontap.llm.call import Asked, Call, Endpoint, Operation
-from sessiontap.llm.markers import goes_on, purpose_of
+from sessiontap.llm.purpose import goes_on, purpose_of
 
 LOOK = ("look",)
 

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessiontap.llm.canonical import (
+from sessiontap.llm.families import CONTENT
+from sessiontap.llm.messages import (
     CallPiece,
     MediaPiece,
     ResultPiece,
     TextPiece,
     message_digest,
-    pieces_of,
     plain,
     rough_digest,
     run_digest,
@@ -77,15 +77,15 @@ def test_many_openings_without_an_end_cost_no_more_than_their_length() -> None:
             id="Gemini's call",
         ),
         pytest.param(None, [], id="nothing"),
-        pytest.param([None, 7, [], {}], [MediaPiece(pieces_of([{}])[0].digest)], id="nonsense"),  # type: ignore[union-attr]
+        pytest.param([None, 7, [], {}], [MediaPiece(CONTENT.pieces([{}])[0].digest)], id="nonsense"),
     ],
 )
 def test_pieces(content: Any, pieces: list[Any]) -> None:
-    assert pieces_of(content) == pieces
+    assert CONTENT.pieces(content) == pieces
 
 
 def result_of(part: dict[str, Any]) -> ResultPiece:
-    [found] = pieces_of([part])
+    [found] = CONTENT.pieces([part])
     assert isinstance(found, ResultPiece)
     return found
 
@@ -106,12 +106,12 @@ def test_a_tools_result_as_text_or_as_a_part_is_the_same() -> None:
     ],
 )
 def test_media_that_is_the_same(one: dict[str, Any], other: dict[str, Any]) -> None:
-    assert pieces_of([one]) == pieces_of([other])
+    assert CONTENT.pieces([one]) == CONTENT.pieces([other])
 
 
 def test_media_that_is_not() -> None:
     other = {**PNG, "source": {**PNG["source"], "data": "eW8="}}  # type: ignore[dict-item]
-    assert pieces_of([PNG]) != pieces_of([other])
+    assert CONTENT.pieces([PNG]) != CONTENT.pieces([other])
 
 
 SPOKEN = run_digest("Hello", [("look", {"a": 1, "b": "x"})])
@@ -180,7 +180,7 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_no_content_raises(content: Any) -> None:
-    pieces = pieces_of(content)
+    pieces = CONTENT.pieces(content)
     assert len(message_digest("user", pieces)) == 16
 
 

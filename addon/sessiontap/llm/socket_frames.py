@@ -78,23 +78,30 @@ class FrameSummary(msgspec.Struct, gc=False):
         return self.response_id or (self.response.id if self.response else None)
 
 
-def look(frame: SocketFrame) -> FrameSummary:
+def summary_of(frame: SocketFrame) -> FrameSummary | None:
+    """Return the summary of a frame; an empty one if it is binary or no object, None if it could not be read."""
     if not frame.is_text:
         return FrameSummary()
     try:
         return _DECODE(frame.data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
-    value, _ = parse(frame.data)  # no object, or a key of another type: what is right of it
+    value, problem = parse(frame.data)  # no object, or a key of another type: what is right of it
     if not isinstance(value, dict):
-        return FrameSummary()
+        return FrameSummary() if problem is None else None
     return FrameSummary(
         type=text(value, "type"),
         response_id=text(value, "response_id"),
         event_id=text(value, "event_id"),
         generate=flag(value, "generate"),
         response=_Response(text(value, "response", "id"), dig(value, "response", "conversation")),
+        error=_raw(value, "error"),
+        session=_raw(value, "session"),
     )
+
+
+def _raw(value: dict[str, Any], key: str) -> msgspec.Raw:
+    return msgspec.Raw((written(value[key]) or "").encode() if key in value else b"")
 
 
 _DECODE = msgspec.json.Decoder(FrameSummary).decode
@@ -106,7 +113,7 @@ _AUDIO_DELTAS = ("response.audio.delta", "response.output_audio.delta")
 
 
 def line_of(frame: SocketFrame, seen: FrameSummary) -> tuple[bytes, bool]:
-    """The frame as a line, and whether something is kept of it by its size alone."""
+    """Return the frame as a line, and whether something of it is kept by its size alone."""
     data = frame.data
     if not frame.is_text:
         return b'{"type":"binary","bytes":%d}\n' % len(data), True
@@ -125,16 +132,14 @@ def _measured(found: re.Match[bytes]) -> bytes:
 
 # Requests of turns ---------------------------------------------------------------------------------------------------
 
-_ITEM = "conversation.item.create"
 
-
-def settings_line(settings: dict[str, Any]) -> bytes:
-    """Settings as the client's frame that makes them."""
-    return (written({"type": "session.update", "session": settings}) or "{}").encode() + b"\n"
+def settings_line(settings: dict[str, Any] | None, grammar: SocketGrammar) -> bytes:
+    """Return settings as the client's frame that makes them; None stands for settings that are not known."""
+    return (written({"type": grammar.settings, "session": settings}) or "{").encode() + b"\n"
 
 
 def merged(before: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Settings with those that `new` gives in place of their own; the others stay."""
+    """Return settings with those that `new` gives in place of their own; the others stay."""
     settings = dict(before)
     for key, value in new.items():
         known = settings.get(key)
@@ -142,27 +147,41 @@ def merged(before: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def asking(lines: bytes, grammar: SocketGrammar) -> dict[str, Any] | None:
-    """Return a turn's request as one JSON object: the frame that asks, or None if none does.
+class TurnRequest(NamedTuple):
+    value: dict[str, Any] | None
+    """A turn's request as one JSON object: the frame that asks, or None if none does.
 
-    Where a socket has settings, it is that frame with these as `session` and with the items that were added before it
-    as `input`; there a request may do without an asking frame.
+    If the family's sockets have settings, it is that frame with these as `session` and with the items that were added
+    before it as `input`; then a request may do without an asking frame.
     """
+    problem: str | None
+    """The reason why the value may lack something, in words."""
+
+
+def turn_request(lines: bytes, grammar: SocketGrammar) -> TurnRequest:
+    """Return the request in a turn's lines."""
     found: dict[str, Any] | None = None
     session: dict[str, Any] = {}
     items: list[Any] = []
+    problem: str | None = None
     for line in lines.splitlines():
-        value, _ = parse(line)
+        value, fault = parse(line)
+        if fault is not None:
+            problem = problem or f"a frame of the request is {fault}"
         if not isinstance(value, dict):
             continue
         kind = text(value, "type")
         if kind in grammar.starts:
             found = value
-        elif kind == grammar.settings and isinstance(given := value.get("session"), dict):
-            session = merged(session, given)
-        elif kind == _ITEM:
+        elif kind is not None and kind == grammar.settings:
+            if isinstance(given := value.get("session"), dict):
+                session = merged(session, given)
+            else:
+                problem = problem or "the settings of the socket could not be read"
+        elif kind is not None and kind == grammar.items:
             items.append(value.get("item"))
     if grammar.settings is None:
-        return found
+        return TurnRequest(found, problem)
     instead = dig(found, "response", "input")
-    return {**(found or {}), "session": session, "input": instead if isinstance(instead, list) else items}
+    value = {**(found or {}), "session": session, "input": instead if isinstance(instead, list) else items}
+    return TurnRequest(value, problem)

@@ -1,10 +1,12 @@
+"""The provider's error, its id of the request, and rate limits."""
+
 from __future__ import annotations
 
 import pytest
 
 from sessiontap.exchange import Headers, Response
 from sessiontap.llm.call import CallError
-from sessiontap.llm.errors import error_of
+from sessiontap.llm.response_facts import LONGEST, MOST, error_of, rate_limits, request_id
 
 JSON = ("content-type", "application/json")
 
@@ -60,3 +62,46 @@ def test_awss_type_stands_in_a_header() -> None:
     headers = Headers([JSON, ("x-amzn-ErrorType", "ValidationException:http://internal.amazon.com/x")])
     found = error_of(Response(400, headers, b'{"message": "The model identifier is invalid."}'))
     assert found == CallError("ValidationException", "The model identifier is invalid.")
+
+
+@pytest.mark.parametrize(
+    ("headers", "found"),
+    [
+        pytest.param([("x-request-id", "req_1")], "req_1", id="OpenAI"),
+        pytest.param([("Request-Id", "req_011")], "req_011", id="Anthropic"),
+        pytest.param([("x-request-id", "gateway"), ("apim-request-id", "azure")], "azure", id="Azure's own, of two"),
+        pytest.param([("x-amzn-RequestId", "b-1")], "b-1", id="Bedrock"),
+        pytest.param([("mistral-correlation-id", "m-1")], "m-1", id="Mistral"),
+        pytest.param([("x-debug-trace-id", "c-1")], "c-1", id="Cohere"),
+        pytest.param([("content-type", "application/json")], None, id="none"),
+        pytest.param([("x-request-id", "")], None, id="an empty one"),
+        pytest.param([("x-request-id", "a" * (LONGEST + 1))], None, id="too long to be one"),
+    ],
+)
+def test_request_id(headers: list[tuple[str, str]], found: str | None) -> None:
+    assert request_id(Headers(headers)) == found
+
+
+def test_rate_limits_of_every_provider() -> None:
+    headers = Headers(
+        [
+            ("X-RateLimit-Remaining-Tokens", "149984"),
+            ("x-ratelimit-reset-requests", "8.64s"),
+            ("anthropic-ratelimit-output-tokens-reset", "2026-01-01T00:00:00Z"),
+            ("Retry-After", "20"),
+            ("x-trial-endpoint-call-remaining", "39"),
+            ("content-length", "9"),
+        ]
+    )
+    assert rate_limits(headers) == {
+        "x-ratelimit-remaining-tokens": "149984",
+        "x-ratelimit-reset-requests": "8.64s",
+        "anthropic-ratelimit-output-tokens-reset": "2026-01-01T00:00:00Z",
+        "retry-after": "20",
+        "x-trial-endpoint-call-remaining": "39",
+    }
+
+
+def test_rate_limits_are_bounded() -> None:
+    assert len(rate_limits(Headers((f"x-ratelimit-{n}", "1") for n in range(MOST * 2)))) == MOST
+    assert rate_limits(Headers([("x-ratelimit-a", "1" * (LONGEST + 1))])) == {}

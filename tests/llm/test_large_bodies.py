@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from sessiontap.exchange import Headers, Request, Response
-from sessiontap.llm import bounded
-from sessiontap.llm.bounded import is_too_long, read_bounded, readable, reduced
+from sessiontap.llm import large_bodies
 from sessiontap.llm.call import Asked, Call, Endpoint
+from sessiontap.llm.large_bodies import is_too_long, read_bounded, readable, reduced
 
 MANY = 600_000
 
@@ -74,8 +74,8 @@ def test_what_cannot_be_skipped_through_gives_nothing(body: bytes) -> None:
 
 
 def test_a_conversation_of_more_messages_than_are_followed() -> None:
-    assert is_too_long(call({"messages": [{}] * (bounded.MOST_MESSAGES + 1)}))
-    assert not is_too_long(call({"messages": [{}] * bounded.MOST_MESSAGES}))
+    assert is_too_long(call({"messages": [{}] * (large_bodies.MOST_MESSAGES + 1)}))
+    assert not is_too_long(call({"messages": [{}] * large_bodies.MOST_MESSAGES}))
     assert not is_too_long(call("text"))
 
 
@@ -122,5 +122,5 @@ def test_tool_calls_and_problems_are_as_many_as_anybody_reads() -> None:
     said = b'{"id":"c","function":{"name":"f","arguments":"{}"}}'
     body = b'{"choices":[{"index":0,"message":{"tool_calls":[%s]}}]}' % b",".join([said] * 5000)
     read = reply(body, "application/json")
-    assert len(read.tool_calls) == bounded.MOST_TOOLS
+    assert len(read.tool_calls) == large_bodies.MOST_TOOLS
     assert read.problems == ("of 5000 tool calls the first 1000 are kept",)
