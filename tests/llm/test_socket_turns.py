@@ -245,7 +245,7 @@ AUDIO = "UklGR" * 100
 def test_what_is_kept_of_a_frame(frame: SocketFrame, line: bytes) -> None:
     socket = SocketTurns(REALTIME)
     list(socket.frame(frame))
-    lines = socket.asked if frame.from_client else socket.told
+    lines = socket.client_lines if frame.from_client else socket.server_lines
     assert bytes(lines.data) == line + b"\n"
     assert lines.size == len(frame.data)
     assert lines.by_size == (b"characters" in line or b"binary" in line)
@@ -276,7 +276,7 @@ def test_a_turn_that_is_over_leaves_nothing_behind() -> None:
     socket = SocketTurns(RESPONSES, cap=400)
     done = [feed(socket, CREATE, created(f"r{n}"), DELTA, COMPLETED.replace("r1", f"r{n}"))[0] for n in range(50)]
     assert not any(turn.reply.cut for turn in done)
-    assert (socket.close(), len(socket.asked.data), len(socket.told.data)) == ([], 0, 0)
+    assert (socket.close(), len(socket.client_lines.data), len(socket.server_lines.data)) == ([], 0, 0)
 
 
 def test_what_stands_between_turns_is_bounded() -> None:
@@ -284,8 +284,9 @@ def test_what_stands_between_turns_is_bounded() -> None:
     frame = SocketFrame(0, True, b'"' + b"x" * 100_000 + b'"')
     for _ in range(30):
         list(socket.frame(frame))
-    assert len(socket.asked.data) == socket_turns.BETWEEN_CAP
-    assert (socket.asked.cut, socket.asked.frames, socket.asked.size) == (True, 30, 30 * len(frame.data))
+    lines = socket.client_lines
+    assert len(lines.data) == socket_turns.BETWEEN_CAP
+    assert (lines.cut, lines.frames, lines.size) == (True, 30, 30 * len(frame.data))
 
 
 def test_turns_that_are_never_answered_are_bounded() -> None:

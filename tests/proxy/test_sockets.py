@@ -135,6 +135,17 @@ async def test_a_warm_up_takes_no_step() -> None:
     assert first.call.plan.session.step == 0
 
 
+async def test_a_turn_of_which_the_request_was_cut_is_read_in_part() -> None:
+    wire = Wire()
+    wire.calls.budget.limit = 0
+    wire.ask("a question")
+    wire.answer("resp_1")
+    (cut,) = await wire.settle(1)
+    assert "request_cut" in cut.call.flags
+    assert cut.call.call is not None
+    assert cut.call.call.partial
+
+
 @pytest.mark.parametrize(
     ("by_client", "code", "outcome"),
     [(True, 1000, "client_gone"), (False, 1011, "upstream_gone"), (None, None, "websocket_closed")],

@@ -4,21 +4,22 @@ May import `sessiontap.exchange`, the standard library, msgspec, zstandard and b
 
     hosts.provider_of(host, port)              the table of LLM hosts
     routes.endpoint_of(method, host, path, p)  the families' routes: family, operation, model in the URL
+    content_encoding.decode(body, encodings)   content-encodings, whole, cut, or chunk by chunk
     read.read_request(request, endpoint)       -> Call
     read.read_reply(call, request, response)   -> Reply
-    limits.request_id(headers)                 with rate_limits: what response headers say beside the body
+    large_bodies.read_bounded(...)             the same of a reply that may be too large to be read in full
+    response_facts.request_id(headers)         with rate_limits: the facts of a response that no family differs in
     agents.agent_of(headers, body)             the known agents and their own session ids
     history.history(call)                      -> History: the conversation so far, as digests
     history.fingerprint_of(history, reply, status)     -> ReplyFingerprint: what the reply adds to it
     compare.compare(body, body)                -> Difference: from one request to the next, message by message
-    turns.Turns(family)                        a WebSocket's frames -> turns, which read like streams of JSON lines
-    decode.decode(body, encodings)             content-encodings, whole, cut, or chunk by chunk
+    socket_turns.SocketTurns(family)           a WebSocket's frames -> turns, which read like streams of JSON lines
 
 To add a wire family: write a module that ends in `FAMILY = Family(...)` (family.py says what belongs to it,
 openai_embeddings.py is a short one), and name it in `families.MODULES`. `pick` looks into JSON that may have any
-shape, `sniff`, `streamed` and `eventstream` take bodies apart, `turn` finds the newest turn of a message list.
-`read` sees to the JSON of the request, the model in the URL, statuses >= 400, `Reply.stream`, and to faults of the
-module.
+shape, `streaming` and `eventstream` take bodies apart, `newest_turn` finds the newest turn of a message list,
+`messages` has the forms of messages. `read` sees to the JSON of the request, the model in the URL, statuses >= 400,
+`Reply.stream`, and to faults of the module.
 
 To add an agent: a `KnownAgent` in known_agents.py, or in a module of its own that `agents.MODULES` names.
 """

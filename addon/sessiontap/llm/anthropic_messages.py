@@ -197,7 +197,7 @@ def _stated(usage: Any) -> dict[str, Any]:
 def _at_start(call: Call, usage: dict[str, Any]) -> Usage | None:
     """Usage of a stream that was cut or damaged: the input as stated at its start, the output unknown.
 
-    Not where it may have grown since (tools that the provider runs), nor where it is a placeholder (0, as compatible
+    Not if it may have grown since (tools that the provider runs), nor if it is a placeholder (0, as compatible
     servers send that know it only at the end).
     """
     found = usage_of({key: value for key, value in usage.items() if key != "output_tokens"})

@@ -34,7 +34,7 @@ class Endpoint:
     route: str
     """The path pattern, e.g. `/v1/chat/completions`, `/v1beta/models/{model}:generateContent`."""
     model: str | None = None
-    """The model, where the path names it (percent-decoded)."""
+    """The model if the path names it (percent-decoded)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Asked:
     """The request asks for a stream."""
     tools_offered: tuple[str, ...] = ()
     runs_tools: bool | None = None
-    """Among the tools offered is one that the provider runs itself (Anthropic alone says so); None where the request's
+    """Among the tools offered is one that the provider runs itself (Anthropic alone says so); None if the request's
     body is not known."""
     tool_results: tuple[str, ...] = ()
     """Names of the tools whose results stand after the last assistant message, in order, each once."""
@@ -79,7 +79,7 @@ class Asked:
     problems: tuple[str, ...] = ()
     """The parts that could not be read, in words."""
     results: tuple[tuple[str | None, str | None], ...] = ()
-    """The tool results in order as (call id, tool name), where the request itself does not name all of them."""
+    """The tool results in order as (call id, tool name) if the request itself does not name all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +90,16 @@ class Call:
     asked: Asked
     agent: Agent | None = None
     retry: int | None = None
-    """`x-stainless-retry-count`, where stated."""
+    """`x-stainless-retry-count` if stated."""
     json: Any = None
-    """The parsed request body, None where there is none or it is no JSON."""
+    """The parsed request body, None if there is none or it is no JSON."""
     partial: bool = False
     """The body was too large to be read in full, or a frame of a socket's turn could not be read: what `json` lacks may
     be there all the same."""
     misread: bool = False
     """A fault of ours ended the reading: what `asked` lacks may be there all the same."""
     inferred: str | None = None
-    """The sub-agent's type or name as its conversation tells it, where the client does not."""
+    """The sub-agent's type or name as its conversation tells it if the client does not."""
 
     @property
     def subagent(self) -> str | None:
@@ -123,7 +123,7 @@ class Billed:
     """The counts of a bill beside plain tokens, as far as they are stated (`usage.billed_of`)."""
 
     input: int | None = None
-    """Tokens of the bill, where they are others than those of `Usage`."""
+    """Tokens of the bill if they are others than those of `Usage`."""
     output: int | None = None
     cache_write_1h: int | None = None
     """Of `Usage.cache_write`: to be kept for an hour."""
@@ -143,7 +143,7 @@ class Billed:
     """The call came with a login that is paid by the month, not with a key."""
 
     def stated(self) -> dict[str, Any]:
-        """Its fields that are known; empty where all of them come to nothing."""
+        """Its fields that are known; empty if all of them come to nothing."""
         known = {name: value for name in self.__slots__ if (value := getattr(self, name)) not in (None, ())}
         return known if any(known.values()) else {}
 

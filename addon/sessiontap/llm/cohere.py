@@ -2,7 +2,7 @@
 
 Source: docs.cohere.com/reference/chat and /chat-v1. v2 is shaped much like OpenAI's chat and streams SSE; v1 has a
 `message` beside a `chat_history` and streams JSON lines as `application/stream+json`. Of the two counts `tokens` is the
-volume and `billed_units` the bill: the bill is taken only where no volume is stated. The plan that v2 gives before its
+volume and `billed_units` the bill: the bill is taken only if no volume is stated. The plan that v2 gives before its
 tool calls (`tool_plan`) is no text; v1 puts it into `text`.
 """
 
@@ -45,7 +45,7 @@ def asked(request: Request, body: Any) -> Asked:
 
 
 def _this_turn(body: Any) -> dict[str, Any]:
-    """v1's newest message, which stands outside of its history. It is empty where there are only tool results."""
+    """v1's newest message, which stands outside of its history. It is empty if there are only tool results."""
     role = "USER" if text(body, "message") else "TOOL"
     return {"role": role, "message": dig(body, "message"), "tool_results": dig(body, "tool_results")}
 
@@ -73,7 +73,7 @@ def _embedded(item: Any) -> str | None:
 
 
 def usage_of(meta: Any) -> Usage | None:
-    """v2's `usage`, v1's `meta`; None where it states no tokens (search units are none)."""
+    """v2's `usage`, v1's `meta`; None if it states no tokens (search units are none)."""
     for counts in (dig(meta, "tokens"), dig(meta, "billed_units")):
         given, made = count(counts, "input_tokens"), count(counts, "output_tokens")
         if (given, made) != (None, None):
@@ -215,18 +215,17 @@ _HISTORY = MessageShape(
     results=frozenset({"tool_results"}),
 )
 
-_PROVIDERS = ("cohere", None)
-
 FAMILY = Family(
     "cohere",
     asked,
     reply,
+    providers=("cohere", None),
     routes=(
-        FamilyRoute("POST", "**/v1/chat", "chat", _PROVIDERS),
-        FamilyRoute("POST", "**/v2/chat", "chat", _PROVIDERS),
-        FamilyRoute("POST", "**/v1/generate", "text_completion", _PROVIDERS),
-        FamilyRoute("POST", "**/v1/embed", "embeddings", _PROVIDERS),
-        FamilyRoute("POST", "**/v2/embed", "embeddings", _PROVIDERS),
+        FamilyRoute("POST", "**/v1/chat", "chat"),
+        FamilyRoute("POST", "**/v2/chat", "chat"),
+        FamilyRoute("POST", "**/v1/generate", "text_completion"),
+        FamilyRoute("POST", "**/v1/embed", "embeddings"),
+        FamilyRoute("POST", "**/v2/embed", "embeddings"),
         FamilyRoute("POST", "**/v1/rerank", "rerank", ("cohere",)),
         FamilyRoute("POST", "**/v2/rerank", "rerank", ("cohere",)),
     ),

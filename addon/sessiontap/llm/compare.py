@@ -45,7 +45,7 @@ class ValueChange:
 
 @dataclass(frozen=True, slots=True)
 class PartChange:
-    """A system prompt or a tool. `lines`: all of it where it came or went, a unified diff where it changed."""
+    """A system prompt or a tool. `lines`: all of it if it came or went, a unified diff if it changed."""
 
     change: ChangeKind
     name: str
@@ -226,7 +226,7 @@ def _tools(before: dict[str, list[str]], after: dict[str, list[str]]) -> tuple[i
 
 
 def _part(name: str, before: list[str] | None, after: list[str] | None) -> PartChange | None:
-    """None where it is the same."""
+    """None if it is the same."""
     if before == after:
         return None
     if not before:

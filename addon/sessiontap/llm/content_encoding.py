@@ -16,7 +16,7 @@ import brotli  # type: ignore[import-untyped]
 import zstandard
 
 LIMIT = 32 << 20
-"""Bytes that a body may become, where the caller says no other limit."""
+"""Bytes that a body may become if the caller says no other limit."""
 RATIO = 200
 """Bytes that a byte may stand for; JSON that repeats itself a lot reaches a tenth of it, gzip at most 1,032."""
 HARMLESS = 8 << 20

@@ -31,7 +31,8 @@ class FamilyRoute(NamedTuple):
     pattern: str
     operation: Operation
     providers: tuple[str | None, ...] = ()
-    """The providers for which alone the route holds; empty for all. Cohere and Writer both have a `/v1/chat`."""
+    """The providers for which alone the route holds; empty for those of the family. Cohere and Writer both have a
+    `/v1/chat`."""
     family: str = ""
     """Another family whose path this is, if it would else be taken for one of ours by a later route."""
     by_model: bool = False
@@ -80,6 +81,8 @@ class Family:
     `read_reply` fills in `Reply.stream`.
     """
     routes: tuple[FamilyRoute, ...] = ()
+    providers: tuple[str | None, ...] = ()
+    """The providers for which alone its routes hold; empty for all. None is a host that is not known."""
     provider: str | None = None
     """The provider of a call to a host that is not known."""
     error: Callable[[Response], CallError] = error_of

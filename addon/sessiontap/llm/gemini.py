@@ -103,7 +103,7 @@ _LAYOUT = MessageLayout(
 
 
 def usage_of(usage: Any) -> Usage | None:
-    """`usageMetadata`, normalised; None where it states no count (Vertex opens a stream with a traffic type alone)."""
+    """`usageMetadata`, normalised; None if it states no count (Vertex opens a stream with a traffic type alone)."""
     thought = count(usage, "thoughtsTokenCount")
     made = counts(usage, "candidatesTokenCount", "thoughtsTokenCount")
     if made is None and dig(usage, "candidatesTokenCount") is None:

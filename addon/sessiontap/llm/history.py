@@ -1,6 +1,6 @@
 """The conversation so far as digests, from a request, and the fingerprint that its reply adds.
 
-A request's messages are **steps**: a user's or a tool's message each, and an assistant's run (see `canonical`). The
+A request's messages are **steps**: a user's or a tool's message each, and an assistant's run (see `messages`). The
 **chain** is the rolling digest over them: `chain[0]` of none, `chain[i]` = digest(chain[i-1] + step i), so that one
 value stands for a whole history up to its step, and a later request that goes on from here has it in its own chain. A
 reply gives the value that the chain will have behind it. System prompts are apart, wherever they stand: they change on
@@ -70,7 +70,7 @@ class Step(NamedTuple):
 
     @property
     def gist(self) -> bytes:
-        """See `canonical.rough_digest`."""
+        """See `messages.rough_digest`."""
         return rough_digest(self.said, self.called)
 
 
@@ -133,7 +133,7 @@ class DelegatedPrompt:
 
     digest: bytes
     tool: str
-    """The sub-agent's type where the arguments tell it, else the tool's name."""
+    """The sub-agent's type if the arguments tell it, else the tool's name."""
     id: str | None = None
 
 
@@ -142,11 +142,11 @@ class ReplyFingerprint:
     """The traces of a reply by which a later request that goes on from it is recognised."""
 
     key: bytes | None = None
-    """The chain's value behind the reply; None where it said nothing that a later request would hold."""
+    """The chain's value behind the reply; None if it said nothing that a later request would hold."""
     gist: bytes | None = None
-    """See `canonical.rough_digest`; None where what will stand in the history may be another or a part of it."""
+    """See `messages.rough_digest`; None if what will stand in the history may be another or a part of it."""
     said: bytes | None = None
-    """Stands for the reply alone, where it is substantial."""
+    """Stands for the reply alone if it is substantial."""
     pair: bytes | None = None
     """The same with the request's last step."""
     response_id: str | None = None
@@ -164,7 +164,7 @@ class ReplyFingerprint:
 
 
 def history(call: Call) -> History:
-    """The history in a request's parsed JSON; an empty one where there is none."""
+    """The history in a request's parsed JSON; an empty one if there is none."""
     body = call.json
     if not isinstance(body, dict):
         return History()
@@ -266,7 +266,7 @@ def whole(end: bytes, system: bytes | None, settings: bytes | None) -> bytes:
 
 
 def reply_digest(reply: Reply) -> bytes | None:
-    """The digest of the assistant's run that a reply becomes in the next request; None where it says nothing."""
+    """The digest of the assistant's run that a reply becomes in the next request; None if it says nothing."""
     return run_digest(reply.text or "", ((tool.name, tool.arguments) for tool in reply.tool_calls))
 
 
@@ -296,7 +296,7 @@ def _handed(reply: Reply) -> Iterator[DelegatedPrompt]:
 
 
 def _run(pieces: Iterable[MessagePiece]) -> Iterator[Step]:
-    """The step of an assistant's run; nothing where it says nothing that counts."""
+    """The step of an assistant's run; nothing if it says nothing that counts."""
     pieces = list(pieces)
     calls = [piece for piece in pieces if isinstance(piece, CallPiece)]
     said = "".join(piece.said for piece in pieces if isinstance(piece, TextPiece))

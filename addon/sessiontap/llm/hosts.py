@@ -131,7 +131,7 @@ class Hosts:
         self._find = lru_cache(maxsize=4096)(self._look_up)
 
     def provider_of(self, host: str, port: int = 443) -> str | None:
-        """Who runs the service at `host`; None where that is not known. Whatever listens on Ollama's port is Ollama."""
+        """Who runs the service at `host`; None if that is not known. Whatever listens on Ollama's port is Ollama."""
         return self._find(host, port)[1]
 
     def is_llm_host(self, host: str, port: int = 443) -> bool:

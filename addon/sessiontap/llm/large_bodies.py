@@ -64,7 +64,7 @@ def is_large(body: bytes) -> bool:
 
 
 def reduced(body: bytes) -> bytes:
-    """JSON with the known top-level fields of `body` that are small; an empty object where it is no object."""
+    """JSON with the known top-level fields of `body` that are small; an empty object if it is no object."""
     try:
         fields = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -105,17 +105,16 @@ def reply(call: Call, response: Response) -> Reply:
     )
 
 
-_PROVIDERS = ("ollama", None)
-
 FAMILY = Family(
     "ollama",
     asked,
     reply,
+    providers=("ollama", None),
     routes=(
-        FamilyRoute("POST", "/api/chat", "chat", _PROVIDERS),
-        FamilyRoute("POST", "/api/generate", "text_completion", _PROVIDERS),
-        FamilyRoute("POST", "/api/embed", "embeddings", _PROVIDERS),
-        FamilyRoute("POST", "/api/embeddings", "embeddings", _PROVIDERS),
+        FamilyRoute("POST", "/api/chat", "chat"),
+        FamilyRoute("POST", "/api/generate", "text_completion"),
+        FamilyRoute("POST", "/api/embed", "embeddings"),
+        FamilyRoute("POST", "/api/embeddings", "embeddings"),
     ),
     provider="ollama",
     messages=(CHAT, PROMPT),

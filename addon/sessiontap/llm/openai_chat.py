@@ -109,7 +109,7 @@ def whole(body: Any) -> Reply:
 
 
 def _first(body: Any) -> dict[str, Any] | None:
-    """Choice 0, or the first where none is numbered."""
+    """Choice 0, or the first if none is numbered."""
     choices = list(dicts(body, "choices"))
     return next((choice for choice in choices if choice.get("index") == 0), choices[0] if choices else None)
 

@@ -1,7 +1,7 @@
 """OpenAI Responses: whole, as SSE, and as the same events over a WebSocket.
 
 Source: platform.openai.com/docs/api-reference/responses and responses-streaming. A stream's items are put together from
-their deltas and corrected by `output_item.done`; only where there were none (a retrieved response) the terminal event's
+their deltas and corrected by `output_item.done`; only if there were none (a retrieved response) the terminal event's
 own `output` is read. Usage stands in the terminal event alone.
 """
 
@@ -30,7 +30,7 @@ CLIENT_CALLS: dict[str, str | None] = {
     "shell_call": "shell",
     "apply_patch_call": "apply_patch",
 }
-"""Items that ask the app to run something, and the tool's name where the item has none. Other `*_call` items were run
+"""Items that ask the app to run something, and the tool's name if the item has none. Other `*_call` items were run
 by the provider: `web_search_call`, `file_search_call`, `code_interpreter_call`, `mcp_call`, ..."""
 
 SOCKET = SocketGrammar(
@@ -182,7 +182,7 @@ def _output_text(part: Any) -> str | None:
 
 
 def _whole(body: Any, output: list[_OutputItem] | None = None) -> Reply:
-    """A response object; `output` stands in for its own where the stream's events built one."""
+    """A response object; `output` stands in for its own if the stream's events built one."""
     if not output:
         output = []
         for item in dicts(body, "output"):
@@ -205,7 +205,7 @@ def _whole(body: Any, output: list[_OutputItem] | None = None) -> Reply:
 
 
 def _error(body: Any) -> CallError | None:
-    """`error: {code, message}` of a failed response, which has no `type`; or the event `error`, where they lie flat."""
+    """`error: {code, message}` of a failed response, which has no `type`; or the event `error` if they lie flat."""
     error = dig(body, "error")
     if isinstance(error, dict) and error:
         return CallError(text(error, "type") or text(error, "code"), text(error, "message"))

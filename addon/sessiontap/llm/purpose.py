@@ -3,7 +3,7 @@
 Agents and chat programs make calls beside the conversation: to find a title, to sum up what was said, to see whether a
 key works. They are told by the words of their prompts, which are tables here, and none of them is taken for one where
 the words are merely what somebody talks about: a title's prompt offers no tools and is the whole request, a summary's
-stands where the user's newest message would.
+stands in the place of the user's newest message.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ _ENOUGH = 16
 
 
 def read_request(request: Request, endpoint: Endpoint) -> Call:
-    """A request, understood. Its body is decoded, or None where it is not at hand: then only headers and path speak."""
+    """A request, understood. Its body is decoded, or None if it is not at hand: then only headers and path speak."""
     body, problems, partial = _json(request, endpoint)
     asked, agent, misread = Asked(), None, False
     try:

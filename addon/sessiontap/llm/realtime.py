@@ -1,4 +1,4 @@
-"""OpenAI realtime over a WebSocket, and those who speak it (Azure, xAI): one turn of the socket, as `turns` tells them.
+"""OpenAI realtime over a WebSocket, and those who speak it (Azure, xAI): a turn of the socket (`socket_turns`).
 
 Source: platform.openai.com/docs/api-reference/realtime-client-events and realtime-server-events. Older names of events
 (`response.text.delta`, `response.audio_transcript.delta`) are still in use. What is spoken appears as its transcript.

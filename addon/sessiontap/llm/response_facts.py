@@ -27,7 +27,7 @@ _LONGEST = 64 * 1024
 
 
 def error_inside(body: Any) -> CallError | None:
-    """The error that a JSON value states under `error`, as in a 200 or a stream's event; None where there is none."""
+    """The error that a JSON value states under `error`, as in a 200 or a stream's event; None if there is none."""
     error = dig(body, "error")
     if isinstance(error, list):  # Gemini's stream as an array, some proxies
         error = error[0] if error else None
@@ -40,7 +40,7 @@ def error_inside(body: Any) -> CallError | None:
 
 
 def error_of(response: Response) -> CallError:
-    """The error of a response with a status >= 400; type and message None where it states none."""
+    """The error of a response with a status >= 400; type and message None if it states none."""
     kind = body_kind(response.headers.get("content-type"), response.body)
     body: Any = None
     if kind == "sse":

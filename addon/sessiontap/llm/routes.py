@@ -1,8 +1,8 @@
-"""Wire family, operation and, where the URL names it, model of a path. Independent of the host.
+"""The wire family of a request, and its operation, by method and path alone. Independent of the host.
 
-The routes stand in the modules of their families (`family.Route`); the first that fits wins. A path that no route knows
-is family `other`, operation `other`. If its route says so, or if no route is found, a rule's own operation for the host
-takes the place of `other`.
+The routes stand in the modules of their families (`family.FamilyRoute`); the first that fits wins. A path that no route
+knows is family `other`, operation `other`. If its route says so, or if no route is found, a rule's own operation for
+the host takes the place of `other`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from sessiontap.llm.families import FAMILIES, family_of
 from sessiontap.llm.family import FamilyRoute
 
 ROUTES: tuple[FamilyRoute, ...] = tuple(
-    route._replace(family=route.family or family.name) for family in FAMILIES for route in family.routes
+    route._replace(family=route.family or family.name, providers=route.providers or family.providers)
+    for family in FAMILIES
+    for route in family.routes
 )
 """All routes, in the order in which they are asked."""
 
@@ -34,7 +36,7 @@ MODEL_OPERATIONS: tuple[tuple[str, Operation], ...] = (
 def endpoint_of(method: str, host: str, path: str, provider: str | None, *, operation: str | None = None) -> Endpoint:
     """Return the endpoint of `method` and `path`, without its query, at `provider`.
 
-    `operation` is what a rule says of the host; it counts where the path is none of the table's.
+    `operation` is what a rule says of the host; it counts if the path is none of the table's.
     """
     endpoint = _endpoint(method.upper(), path.partition("?")[0], provider)
     if provider is None and (by_default := family_of(endpoint.family).provider) is not None:

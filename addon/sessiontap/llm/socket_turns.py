@@ -85,9 +85,9 @@ class SocketTurns:
         """Asked for, oldest first; no reply has begun."""
         self.open: dict[str, SocketTurn] = {}
         """By response id, oldest first."""
-        self.asked = Lines()
+        self.client_lines = Lines()
         """The client's frames since the last turn began."""
-        self.told = Lines()
+        self.server_lines = Lines()
         """The server's frames between turns."""
         self._settings: dict[str, Any] | None = {}
         """Those in force; None if they are not known."""
@@ -101,10 +101,10 @@ class SocketTurns:
 
     @property
     def held(self) -> int:
-        """Bytes of memory that all frames take which are held."""
-        asked, told = self.asked, self.told
-        times = self._times + len(asked.arrivals) + len(told.arrivals)
-        return self._held + len(asked.data) + len(told.data) + times * FRAME_OVERHEAD
+        """Bytes of memory that the frames take which are held."""
+        between = (self.client_lines, self.server_lines)
+        times = self._times + sum(len(lines.arrivals) for lines in between)
+        return self._held + sum(len(lines.data) for lines in between) + times * FRAME_OVERHEAD
 
     def frame(self, frame: SocketFrame) -> Iterator[tuple[Begun, SocketTurn]]:
         """Take in a frame, and yield the turns that begin or are over with it."""
@@ -146,7 +146,7 @@ class SocketTurns:
         if turn_of is not None:
             self._keep(turn_of, turn_of.request, frame, line, by_size)
             return
-        self._hold(self.asked, frame, line, by_size)
+        self._hold(self.client_lines, frame, line, by_size)
 
     def _from_server(
         self, frame: SocketFrame, seen: FrameSummary, line: bytes, by_size: bool
@@ -174,7 +174,7 @@ class SocketTurns:
         if turn is None:
             stands_in = self._newest()
             if stands_in is None:
-                self._hold(self.told, frame, line, by_size)
+                self._hold(self.server_lines, frame, line, by_size)
             else:
                 self._keep(stands_in, stands_in.reply, frame, line, by_size)
             return
@@ -219,7 +219,7 @@ class SocketTurns:
             turn.request.data += line
             self._held += len(line)
         self._earlier_settings = self._settings
-        for lines, into in ((self.asked, turn.request), (self.told, turn.reply)):
+        for lines, into in ((self.client_lines, turn.request), (self.server_lines, turn.reply)):
             into.data += lines.data
             into.size += lines.size
             into.frames += lines.frames
@@ -227,7 +227,7 @@ class SocketTurns:
             into.arrivals = [(min(when, at), kept) for when, kept in lines.arrivals]
             self._held += len(lines.data)
             self._times += len(lines.arrivals)
-        self.asked, self.told = Lines(), Lines()
+        self.client_lines, self.server_lines = Lines(), Lines()
         return turn
 
     def _over(self, turn: SocketTurn) -> Iterator[tuple[Begun, SocketTurn]]:

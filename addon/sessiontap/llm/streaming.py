@@ -144,7 +144,7 @@ _EVENT_END = re.compile(rb"(?>\r\n|\r|\n)(?>\r\n|\r|\n)")
 class ServerSentEvent(NamedTuple):
     data: bytes
     name: str | None
-    """The `event` field; None where there is none."""
+    """The `event` field; None if there is none."""
     end: int
     """Offset in the body just behind the event."""
     complete: bool

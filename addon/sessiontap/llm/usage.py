@@ -43,7 +43,7 @@ _REASONING: tuple[tuple[str | int, ...], ...] = (
 
 
 def usage_of(usage: Any) -> Usage | None:
-    """Return the usage object, normalised; None where it states no count at all."""
+    """Return the usage object, normalised; None if it states no count at all."""
     if not isinstance(usage, dict):
         return None
     given, made = count(usage, "prompt_tokens"), count(usage, "completion_tokens")
@@ -88,7 +88,7 @@ TOOLS = frozenset(
 
 
 def billed_of(usage: Any, tools: Iterable[str] = ()) -> Billed | None:
-    """From a usage object of any family and the tools that the provider ran; None where it is plain tokens alone."""
+    """From a usage object of any family and the tools that the provider ran; None if it is plain tokens alone."""
     ran = [tool for tool in tools if tool in TOOLS]
     if not ran and (not isinstance(usage, dict) or _TELLING.isdisjoint(usage)):
         return None

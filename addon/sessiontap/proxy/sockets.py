@@ -157,7 +157,7 @@ class Socket:
         with self._calls.faults.guard("web socket"):
             for turn in self.turns.close():
                 self._over(turn, "ok" if turn.failed else how, turn.last if turn.failed else at)
-            left = self.turns.asked.frames + self.turns.told.frames
+            left = self.turns.client_lines.frames + self.turns.server_lines.frames
             if not self._first_taken:
                 self._record_upgrade(at)
                 left = 0
@@ -280,7 +280,7 @@ class Socket:
 
     def _record_upgrade(self, at: int) -> None:
         """A socket without turns is a call all the same, and what passed on it is its body."""
-        upgrade, asked, told = self._upgrade, self.turns.asked, self.turns.told
+        upgrade, asked, told = self._upgrade, self.turns.client_lines, self.turns.server_lines
         upgrade.flags += [WEBSOCKET, *([BY_SIZE] if asked.by_size or told.by_size else [])]
         upgrade.flags += [f"{which}_cut" for which, lines in (("request", asked), ("response", told)) if lines.cut]
         if self._refused and (asked.cut or told.cut):
