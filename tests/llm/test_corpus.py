@@ -51,7 +51,7 @@ def test_no_known_llm_host_is_passed_through() -> None:
         item.request.host
         for item in recorded()
         if item.expect["provider"] not in (None, "ollama")
-        and not hosts.is_llm_host(item.request.host, item.request.port)
+        and not hosts.is_llm_host(item.request.host)
     } == set()
 
 
@@ -59,7 +59,7 @@ def test_no_other_host_is_intercepted() -> None:
     assert {
         item.request.host
         for item in recorded()
-        if item.expect["provider"] is None and hosts.is_llm_host(item.request.host, item.request.port)
+        if item.expect["provider"] is None and hosts.is_llm_host(item.request.host)
     } == set()
 
 

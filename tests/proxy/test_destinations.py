@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sessiontap.proxy.connections import Destination, Destinations, destinations, is_address, proxy_user
-from sessiontap.rules import load_text
+from sessiontap.rules import Rules, load_text
 from sessiontap.trust import is_local
 
 RULES = load_text(
@@ -15,6 +15,7 @@ RULES = load_text(
     "rules:\n"
     "  - {match: {host: named.example}, session: {name: Named}}\n"
 )
+NAMES_IT = load_text("version: 1\nrules:\n  - {match: {host: openrouter.ai}, session: {name: Named}}\n")
 
 
 @pytest.mark.parametrize(
@@ -37,16 +38,34 @@ def test_the_names_of_a_destination(address: str, name: str | None, names: tuple
 @pytest.mark.parametrize(
     ("names", "port", "found"),
     [
-        pytest.param(("api.openai.com",), 443, Destination("api.openai.com", "openai"), id="an LLM host"),
+        pytest.param(
+            ("api.openai.com",), 443, Destination("api.openai.com", "openai", by_table=True), id="an LLM host"
+        ),
         pytest.param(("llm.corp.example",), 443, Destination("llm.corp.example", "openai"), id="one of `hosts:`"),
         pytest.param(("named.example",), 443, Destination("named.example", None), id="one that a rule names"),
         pytest.param(("bank.example",), 443, None, id="none of ours"),
-        pytest.param(("bank.example", "api.openai.com"), 443, Destination("api.openai.com", "openai"), id="by one"),
+        pytest.param(
+            ("bank.example", "api.openai.com"), 443, Destination("api.openai.com", "openai", by_table=True), id="by one"
+        ),
         pytest.param((), 443, None, id="no name"),
     ],
 )
 def test_which_destinations_concern_us(names: tuple[str, ...], port: int, found: Destination | None) -> None:
     assert Destinations(RULES).find(names, port) == found
+
+
+@pytest.mark.parametrize(
+    ("rules", "path", "concerns"),
+    [
+        pytest.param(RULES, "/api/v1/chat/completions", True, id="its API"),
+        pytest.param(RULES, "/rankings", False, id="its site"),
+        pytest.param(NAMES_IT, "/rankings", True, id="its site, if a rule names the host"),
+    ],
+)
+def test_of_a_host_that_serves_other_things_only_its_api_concerns_us(rules: Rules, path: str, concerns: bool) -> None:
+    destinations = Destinations(rules)
+    assert destinations.find(("openrouter.ai",), 443) is not None
+    assert (destinations.find_call(("openrouter.ai",), 443, path) is not None) is concerns
 
 
 @pytest.mark.parametrize(

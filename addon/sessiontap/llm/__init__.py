@@ -2,8 +2,9 @@
 
 May import `sessiontap.exchange`, the standard library, msgspec, zstandard and brotli.
 
-    hosts.provider_of(host, port)              the table of LLM hosts
+    hosts.provider_of(host, port)              the table of LLM hosts; `is_llm_host`, and `serves` by path
     routes.endpoint_of(method, host, path, p)  the families' routes: family, operation, model in the URL
+    recognition.recognised_family(host, method, path, headers, body)   a call at a host that nobody named
     content_encoding.decode(body, encodings)   content-encodings, whole, cut, or chunk by chunk
     read.read_request(request, endpoint)       -> Call
     read.read_reply(call, request, response)   -> Reply
@@ -21,5 +22,5 @@ shape, `streaming` and `eventstream` take bodies apart, `newest_turn` finds the 
 `messages` has the forms of messages. `read` sees to the JSON of the request, the model in the URL, statuses >= 400,
 `Reply.stream`, and to faults of the module.
 
-To add an agent: a `KnownAgent` in known_agents.py, or in a module of its own that `agents.MODULES` names.
+To add a host of the table: a line in hosts.txt. To add an agent: a `KnownAgent` in known_agents.py, or in a module of its own that `agents.MODULES` names.
 """

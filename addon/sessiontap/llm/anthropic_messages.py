@@ -14,7 +14,7 @@ from typing import Any
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.family import Family, FamilyRoute
-from sessiontap.llm.messages import CHAT, CallPiece, silent
+from sessiontap.llm.messages import CHAT, CallPiece, is_conversation, silent
 from sessiontap.llm.newest_turn import MessageLayout, newest
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, counts, dicts, dig, items, names, parse, place, text
@@ -204,10 +204,19 @@ def _at_start(call: Call, usage: dict[str, Any]) -> Usage | None:
     return None if call.asked.runs_tools is not False or found is None or not found.input else found
 
 
+def _is_request(body: dict[str, Any]) -> bool:
+    """`max_tokens` is required, but not to count tokens; Vertex has the version in place of the model."""
+    limited = count(body, "max_tokens") is not None or "anthropic_version" in body
+    named = text(body, "model") is not None
+    plain = {"model", "messages", "system", "tools", "tool_choice", "thinking"}
+    return is_conversation(body.get("messages")) and (limited or (named and plain.issuperset(body)))
+
+
 FAMILY = Family(
     "anthropic-messages",
     asked,
     reply,
+    is_request=_is_request,
     routes=(
         FamilyRoute("POST", "**/v1/messages", "chat"),
         FamilyRoute("POST", "**/v1/messages/count_tokens", "count_tokens"),

@@ -13,7 +13,7 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm import eventstream
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.family import Family, FamilyRoute
-from sessiontap.llm.messages import CHAT, CallPiece, ContentReader, MessagePiece, silent
+from sessiontap.llm.messages import CHAT, CallPiece, ContentReader, MessagePiece, is_conversation, silent
 from sessiontap.llm.newest_turn import MessageLayout, newest
 from sessiontap.llm.pick import count, dicts, dig, first_count, in_range, items, names, parse, place, text, unreadable
 from sessiontap.llm.response_facts import error_inside
@@ -199,6 +199,7 @@ FAMILY = Family(
     "bedrock-converse",
     asked,
     reply,
+    is_request=lambda body: is_conversation(body.get("messages")) or isinstance(dig(body, "input"), dict),
     routes=(
         FamilyRoute("POST", "**/model/{model}/converse", "chat"),
         FamilyRoute("POST", "**/model/{model}/converse-stream", "chat"),

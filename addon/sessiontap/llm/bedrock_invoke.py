@@ -22,7 +22,7 @@ from sessiontap.llm import anthropic_messages, bedrock_converse, cohere, eventst
 from sessiontap.llm.bedrock_converse import Counts
 from sessiontap.llm.call import Asked, Call, CallError, Reply, Usage
 from sessiontap.llm.family import Family, FamilyRoute
-from sessiontap.llm.messages import CHAT, PROMPT
+from sessiontap.llm.messages import CHAT, PROMPT, is_conversation
 from sessiontap.llm.pick import count, dicts, dig, items, parse, text, unreadable
 from sessiontap.llm.response_facts import error_inside
 from sessiontap.llm.streaming import StreamEvent
@@ -275,10 +275,13 @@ def _agreed(one: int | None, other: int | None) -> int | None:
     return _or(one, other)
 
 
+_ASKS = frozenset({"anthropic_version", "message", "prompt", "inputText", "inputPrompt", "texts", "inputs"})
+
 FAMILY = Family(
     "bedrock-invoke",
     asked,
     reply,
+    is_request=lambda body: is_conversation(body.get("messages")) or not _ASKS.isdisjoint(body),
     routes=(
         FamilyRoute("POST", "**/model/{model}/invoke", "chat", by_model=True),
         FamilyRoute("POST", "**/model/{model}/invoke-with-response-stream", "chat", by_model=True),

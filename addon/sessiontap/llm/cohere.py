@@ -16,7 +16,7 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm import openai_chat
 from sessiontap.llm.call import Asked, Billed, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.family import Family, FamilyRoute
-from sessiontap.llm.messages import CHAT, CallPiece, ContentReader, MessagePiece, MessageShape, role_of
+from sessiontap.llm.messages import CHAT, CallPiece, ContentReader, MessagePiece, MessageShape, is_conversation, role_of
 from sessiontap.llm.newest_turn import MessageLayout, newest
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, dicts, dig, items, names, parse, place, text
@@ -215,10 +215,30 @@ _HISTORY = MessageShape(
     results=frozenset({"tool_results"}),
 )
 
+def _is_request(body: dict[str, Any]) -> bool:
+    """v1's model may be left out, but a `message` alone is what any chat on the web sends."""
+    asks = is_conversation(body.get("messages")) or any(key in body for key in ("message", "prompt", "texts", "inputs"))
+    return asks and text(body, "model") is not None and _FIELDS.issuperset(body)
+
+
+_FIELDS = frozenset(
+    (
+        *("model", "message", "messages", "chat_history", "conversation_id", "preamble", "prompt", "texts", "inputs"),
+        *("stream", "tools", "tool_results", "tool_choice", "strict_tools", "documents", "connectors", "priority"),
+        *("search_queries_only", "citation_options", "citation_quality", "prompt_truncation", "response_format"),
+        *("safety_mode", "thinking", "max_tokens", "max_input_tokens", "stop_sequences", "temperature", "seed"),
+        *("k", "p", "logprobs", "frequency_penalty", "presence_penalty", "force_single_step", "raw_prompting"),
+        *("return_prompt", "num_generations", "truncate", "preset", "end_sequences", "return_likelihoods"),
+        *("images", "input_type", "embedding_types", "output_dimension", "is_search_query"),
+    )
+)
+"""All fields of its requests (docs.cohere.com/reference): its paths are those of many others."""
+
 FAMILY = Family(
     "cohere",
     asked,
     reply,
+    is_request=_is_request,
     providers=("cohere", None),
     routes=(
         FamilyRoute("POST", "**/v1/chat", "chat"),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sessiontap.exchange import Request, Response
+from sessiontap.exchange import Headers, Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Operation, Reply
 from sessiontap.llm.messages import MessageShape, PartReader
 from sessiontap.llm.response_facts import error_of
@@ -85,6 +85,11 @@ class Family:
     """The providers for which alone its routes hold; empty for all. None is a host that is not known."""
     provider: str | None = None
     """The provider of a call to a host that is not known."""
+    is_request: Callable[[dict[str, Any]], bool] | None = None
+    """Return whether a JSON body is plainly a request of this family: so are calls recognised at hosts that are not
+    known (`recognition`). None if no body is plain enough."""
+    is_upgrade: Callable[[str, Headers], bool] | None = None
+    """The same of a WebSocket's upgrade, by its path with the query and its headers."""
     error: Callable[[Response], CallError] = error_of
     """Return the error of a response with a status of 400 or more."""
     socket: SocketGrammar | None = None

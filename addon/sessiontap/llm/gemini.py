@@ -266,10 +266,19 @@ def _thought_part(part: dict[str, Any], content: ContentReader) -> list[MessageP
 
 _CONTENTS = MessageShape(("contents",), lambda body: isinstance(body.get("contents"), list | dict | str), _contents)
 
+def _is_request(body: dict[str, Any]) -> bool:
+    inner = next((found for key in _WRAPPERS if isinstance(found := body.get(key), dict)), body)
+    contents = inner.get("contents")
+    return isinstance(contents, list) and any(isinstance(dig(one, "parts"), list | dict) for one in contents)
+
+
+_WRAPPERS = ("request", "generateContentRequest", "generate_content_request")
+
 FAMILY = Family(
     "gemini",
     asked,
     reply,
+    is_request=_is_request,
     routes=(
         FamilyRoute("POST", "**/models/{model}:generateContent", "chat"),
         FamilyRoute("POST", "**/models/{model}:streamGenerateContent", "chat"),
@@ -287,7 +296,7 @@ FAMILY = Family(
     messages=(_CONTENTS,),
     prompts=("systemInstruction", "system_instruction"),
     tools=(("tools",), ("toolConfig", "tools"), ("tool_config", "tools")),
-    wrappers=("request", "generateContentRequest", "generate_content_request"),
+    wrappers=_WRAPPERS,
     choices=(("generationConfig", "candidateCount"),),
     parts={
         "thought": _thought_part,

@@ -48,6 +48,7 @@ ROLES: dict[str, Role] = {
     "tool": "tool",
     "function": "tool",
 }
+_STATED_ROLES = frozenset((*ROLES, "system", "developer"))
 AGENT = "agent"
 """The role of what another agent of the same team says (Codex)."""
 
@@ -57,6 +58,15 @@ def role_of(message: dict[str, Any]) -> str:
     role = message.get("role")
     role = role.lower() if isinstance(role, str) else "user"
     return ROLES.get(role, role)
+
+
+def is_conversation(messages: Any) -> bool:
+    """Return whether this is a list of messages of which each states a role that models know."""
+    return (
+        isinstance(messages, list)
+        and len(messages) > 0
+        and all(isinstance(one, dict) and text(one, "role") in _STATED_ROLES for one in messages)
+    )
 
 
 # Pieces --------------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm import openai_chat
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.family import Family, FamilyRoute
-from sessiontap.llm.messages import CHAT, PROMPT
+from sessiontap.llm.messages import CHAT, PROMPT, is_conversation
 from sessiontap.llm.newest_turn import MessageLayout, newest
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, dicts, dig, flag, items, parse, text
@@ -105,10 +105,25 @@ def reply(call: Call, response: Response) -> Reply:
     )
 
 
+def _is_request(body: dict[str, Any]) -> bool:
+    asks = is_conversation(body.get("messages")) or any(key in body for key in ("prompt", "input"))
+    return asks and text(body, "model") is not None and _FIELDS.issuperset(body)
+
+
+_FIELDS = frozenset(
+    (
+        *("model", "messages", "prompt", "input", "suffix", "images", "system", "template", "context", "raw", "stream"),
+        *("format", "options", "keep_alive", "tools", "think", "truncate", "shift", "logprobs", "top_logprobs"),
+        *("dimensions", "width", "height", "steps"),
+    )
+)
+"""All fields of its requests: its paths are those of many others."""
+
 FAMILY = Family(
     "ollama",
     asked,
     reply,
+    is_request=_is_request,
     providers=("ollama", None),
     routes=(
         FamilyRoute("POST", "/api/chat", "chat"),

@@ -13,7 +13,7 @@ from typing import Any
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall
 from sessiontap.llm.family import Family, FamilyRoute
-from sessiontap.llm.messages import CHAT, silent
+from sessiontap.llm.messages import CHAT, is_conversation, silent
 from sessiontap.llm.newest_turn import MessageLayout, newest
 from sessiontap.llm.pick import dicts, dig, items, names, parse, place, text
 from sessiontap.llm.response_facts import error_inside
@@ -212,6 +212,7 @@ FAMILY = Family(
     "openai-chat",
     asked,
     reply,
+    is_request=lambda body: text(body, "model") is not None and is_conversation(body.get("messages")),
     routes=(
         # Azure: the deployment stands for the model. One that is called `chat` is not the path of chats.
         FamilyRoute("POST", "**/openai/deployments/{model}/chat/completions", "chat"),

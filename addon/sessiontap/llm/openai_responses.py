@@ -292,6 +292,13 @@ def _sealed(part: dict[str, Any], content: ContentReader) -> list[MessagePiece] 
     return text_pieces(said) if part.get("type") == "encrypted_content" and isinstance(said, str) else None
 
 
+def _is_input(given: Any) -> bool:
+    """A text, or items of which each is a message or states its type."""
+    if isinstance(given, list):
+        return len(given) > 0 and all(text(item, "type") or text(item, "role") for item in given)
+    return isinstance(given, str)
+
+
 INPUT = MessageShape(("input",), lambda body: "input" in body, _messages)
 """Input items; of embeddings the texts."""
 
@@ -299,6 +306,8 @@ FAMILY = Family(
     "openai-responses",
     asked,
     reply,
+    is_request=lambda body: text(body, "model") is not None and _is_input(body.get("input")),
+    is_upgrade=lambda path, headers: "responses" in (headers.get("openai-beta") or ""),
     routes=(
         FamilyRoute("POST", "**/responses", "chat"),
         FamilyRoute("GET", "**/responses", "chat"),  # the WebSocket's upgrade

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
-from sessiontap.exchange import Request, Response
+from sessiontap.exchange import Headers, Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.family import Family, FamilyRoute, SocketGrammar
 from sessiontap.llm.newest_turn import nameless
@@ -161,10 +162,18 @@ def usage_of(usage: Any) -> Usage | None:
     return None if found == Usage() else found
 
 
+def _is_upgrade(path: str, headers: Headers) -> bool:
+    """By OpenAI's header or subprotocol, or by the model in the query."""
+    named = f"{headers.get('openai-beta') or ''} {headers.get('sec-websocket-protocol') or ''}"
+    parameters = dict(parse_qsl(path.partition("?")[2]))
+    return "realtime" in named or any(parameters.get(name) for name in _MODEL_PARAMETERS)
+
+
 FAMILY = Family(
     "realtime",
     asked,
     reply,
+    is_upgrade=_is_upgrade,
     routes=(
         FamilyRoute("GET", "**/openai/realtime", "realtime"),  # Azure
         FamilyRoute("GET", "**/realtime", "realtime"),

@@ -17,7 +17,7 @@ from functools import lru_cache
 
 from sessiontap.callers import Caller, Found, find, find_known, search, warm_up
 from sessiontap.callers.search import Question, Search
-from sessiontap.llm.hosts import is_llm_host, provider_of
+from sessiontap.llm.hosts import is_llm_host, provider_of, serves
 from sessiontap.rules import Rules
 from sessiontap.trust import host_name
 
@@ -185,13 +185,23 @@ class Destinations:
         self._rules = rules
         self.find = lru_cache(maxsize=4096)(self._find)
 
+    def find_call(self, names: tuple[str, ...], port: int, path: str) -> Destination | None:
+        """The same for a request: of a host that serves other things as well, only its LLM API concerns us. If the
+        rules name the host, all of it does."""
+        found = self.find(names, port)
+        if found is None or not found.by_table or serves(found.host, path):
+            return found
+        return None
+
     def _find(self, names: tuple[str, ...], port: int) -> Destination | None:
         for name in names:
             entry = self._rules.host_entry(name, port)
             if entry is not None:
                 return Destination(name, entry.provider or provider_of(name, port), entry.operation)
-            if is_llm_host(name, port) or self._rules.names_host(name):
+            if self._rules.names_host(name):
                 return Destination(name, provider_of(name, port))
+            if is_llm_host(name):
+                return Destination(name, provider_of(name, port), by_table=True)
         return None
 
 
@@ -202,6 +212,8 @@ class Destination:
     host: str
     provider: str | None
     operation: str | None = None
+    by_table: bool = False
+    """The table of LLM hosts alone says that it concerns us."""
 
 
 @lru_cache(maxsize=4096)

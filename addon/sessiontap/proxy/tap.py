@@ -180,7 +180,7 @@ class Tap:
         rules = await self.service.current_rules()
         sni = None if for_proxy else flow.client_conn.sni  # else it names the proxy
         names = destinations(flow.request.host, sni or flow.request.host_header)
-        destination = self.service.destinations.find(names, flow.request.port)
+        destination = self.service.destinations.find_call(names, flow.request.port, flow.request.path)
         if destination is not None:
             await self._settled(known)
             if known.tls_host is not None:
