@@ -22,5 +22,6 @@ shape, `streaming` and `eventstream` take bodies apart, `newest_turn` finds the 
 `messages` has the forms of messages. `read` sees to the JSON of the request, the model in the URL, statuses >= 400,
 `Reply.stream`, and to faults of the module.
 
-To add a host of the table: a line in hosts.txt. To add an agent: a `KnownAgent` in known_agents.py, or in a module of its own that `agents.MODULES` names.
+To add a host of the table: a line in hosts.txt. To add an agent: a `KnownAgent` in known_agents.py, or in a module of
+its own that `agents.MODULES` names.
 """
