@@ -13,7 +13,7 @@ from tests.llm.llm_frames import error, event
 
 from sessiontap.exchange import Headers
 from sessiontap.llm.eventstream import frames
-from sessiontap.redaction import RedactionError, Redactor, replacer, streams
+from sessiontap.redaction import RedactionError, Redactor, fragments, replacer
 
 KEY = b"k" * 32
 TOKEN = re.compile(r"\[redacted:([\w.-]+):([0-9a-f]{10})\]")
@@ -336,7 +336,7 @@ def sse(pieces: list[str], field: str = "content") -> bytes:
 
 
 @pytest.mark.parametrize("step", [1, 3, 7, 20])
-@pytest.mark.parametrize("field", streams.FIELDS)
+@pytest.mark.parametrize("field", fragments.FIELDS)
 def test_a_secret_that_a_stream_spells_out_is_found(redactor, field, step):
     secret = SHAPED["anthropic-key"]
     text = f"it is {secret}, ok?"
@@ -478,7 +478,9 @@ def test_own_credentials_of_urls_and_environments(redactor):
 
 @pytest.mark.parametrize("word", ["ollama", "not-needed", "sk-none", "theme-dark", "1234567890123456"])
 def test_a_placeholder_does_not_take_its_word_out_of_prompts(redactor, word):
-    knowing = redactor.with_credentials([("Authorization", f"Bearer {word}"), ("cookie", f"a={word}")], "https://h.example/")
+    knowing = redactor.with_credentials(
+        [("Authorization", f"Bearer {word}"), ("cookie", f"a={word}")], "https://h.example/"
+    )
 
     assert knowing.body(f"we run {word} here".encode()) == f"we run {word} here".encode()
 

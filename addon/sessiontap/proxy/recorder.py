@@ -23,7 +23,7 @@ from sessiontap.recording import wire
 from sessiontap.recording.budget import Shares
 from sessiontap.recording.finished import Event, Fault, FinishedCall, Note, PlannerUpdate, ReplyRead, Start, UserMessage
 from sessiontap.recording.handle import Handle, Receipt
-from sessiontap.redaction import Redactor, call_secrets, user_key
+from sessiontap.redaction import Redactor, by_name, user_key
 from sessiontap.rules import Rules
 from sessiontap.trace import TraceError
 from sessiontap.trace.files import secure
@@ -201,5 +201,5 @@ class _Clean(logging.Filter):
 
 def _patterns(rules: Rules) -> tuple[str, ...]:
     """The further patterns to redact: the rules' own, and the proxy's keys that the rules send."""
-    keys = [call_secrets.Credential("proxy-key", key.encode("utf-8", "replace")) for key in rules.keys(environment())]
-    return (*rules.redact_patterns, *(needle.text.decode("latin-1") for needle in call_secrets.needles(keys)))
+    keys = [by_name.Credential("proxy-key", key.encode("utf-8", "replace")) for key in rules.keys(environment())]
+    return (*rules.redact_patterns, *(needle.text.decode("latin-1") for needle in by_name.needles(keys)))

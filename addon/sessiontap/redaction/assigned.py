@@ -1,7 +1,7 @@
 r"""Values that a credential's name is given in a text: `.env` files, JSON, YAML, code, command lines, prose.
 
 Coding agents read such files all day. A search for a handful of words (`_WORD`) finds where a name may stand; what
-follows must be a separator (`_SEPARATOR`) and a value; `credential_names.py` tells the names, `values.py` the values.
+follows must be a separator (`_SEPARATOR`) and a value; `names_and_values.py` tells whether both are a credential's.
 Text may be JSON, and JSON within JSON: quotes and line ends are then written with backslashes, and a value ends at the
 end of its own string or of the one around it, so that JSON stays JSON.
 
@@ -13,13 +13,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
-import re2
-
-from sessiontap.redaction.credential_names import strength
-from sessiontap.redaction.patterns import Hit
-from sessiontap.redaction.values import Form, is_secret
+from sessiontap.redaction.names_and_values import Form, is_secret, strength
+from sessiontap.redaction.shape_search import Hit, linear_search
 
 LONGEST = 4096
 """Bytes of a value."""
@@ -44,8 +40,7 @@ _SEPARATOR = re.compile(
     # the password is value
     rb"|(?P<prose>[ \t]{1,4}+(?:is|was)(?::|[ \t]set[ \t]to)?[ \t]{1,4}+)"
     # --password value, PASSWORD 'value', setenv NAME value, login me password value
-    rb"|(?P<word>[ \t]{1,4}+)"
-    % {b"quote": _QUOTE, b"space": _SPACE, b"any_space": _ANY_SPACE, b"typed": _TYPED}
+    rb"|(?P<word>[ \t]{1,4}+)" % {b"quote": _QUOTE, b"space": _SPACE, b"any_space": _ANY_SPACE, b"typed": _TYPED}
 )
 _OPEN = re.compile(
     rb"(?:(?:Secret(?:Str|String)?|[Ss]tr(?:ing)?|bytes|Buffer\.from)\()?"
@@ -68,14 +63,7 @@ _WORD_BEFORE_KEY = re.compile(
 )
 
 
-def _linear(pattern: bytes) -> Any:
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1
-    options.log_errors = False
-    return re2.compile(pattern, options)
-
-
-_WORD = _linear(
+_WORD = linear_search(
     rb"(?i)(?:(?:key|token|pass|pwd|secret|auth)[\w-]{0,32}|(?:pat|pw)(?:[0-9_-][\w-]{0,31})?)"
     rb"(?:[\"'`\\\]:=?> \t|]|\r?\n[ \t]{0,24}value)"
 )

@@ -1,19 +1,25 @@
 """Credentials that their name tells: of a header, a cookie, a query parameter, a variable, an option.
 
-Where a name says that a value is a credential the whole value goes, whatever its shape; scheme words and the names of
-cookies stay. What is left goes by shape (replacer.py). The credentials themselves are given back, too, so that they are
-found wherever else the call leaves them (call_secrets.py).
+If a name says that a value is a credential, the whole value goes, whatever its shape; scheme words and the names of
+cookies stay. The rest goes by shape.
+
+The credentials themselves are returned, too: a key without a known shape (Azure's, Cohere's, a cookie) is then found
+(`needles`, `find_needles`) where a server repeats it in an error, a template puts it in a session's name, or a model
+says it.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
-from urllib.parse import unquote_to_bytes
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from urllib.parse import quote, unquote_to_bytes
 
-from sessiontap.redaction import call_secrets, patterns
-from sessiontap.redaction.credential_names import strength
-from sessiontap.redaction.replacer import SHORTEST, Replacer
-from sessiontap.redaction.values import is_secret
+from sessiontap.redaction.names_and_values import names_credential, strength
+from sessiontap.redaction.shape_search import SHORTEST, Hit
+from sessiontap.redaction.shape_search import find as find_shapes
 
 HEADERS = frozenset(
     {
@@ -26,46 +32,57 @@ HEADER_ENDS = (
     "-subscription-key", "-password", "-authorization", "-credential", "-credentials", "-jwt",
 )  # fmt: skip
 """Endings of the names of headers that hold credentials: the vendors' own ones."""
-NAMED = re.compile(
-    r"(?:api|access|secret|private|subscription|account|auth|master|signing|encryption)[_.-]?key(?:[_.-]?id)?$"
-    r"|(?:^|[_.-])(?:token|secret|password|passwd|passphrase|credentials?|pat|jwt|cookie|authorization|auth)$"
-    r"|(?:Token|Secret|Password)$|(?:access|refresh|auth|id|bot)token$|^apikey$|clientsecret$",
-    re.IGNORECASE,
-)
-"""A credential's name elsewhere: searched for in it."""
-_SURE = ("password", "key")
-
-
-def names_credential(name: str) -> bool:
-    """A variable, an option or a property of this name holds a credential."""
-    return NAMED.search(name) is not None or strength(name) in _SURE
-
-
-def given_credential(name: str, value: str) -> bool:
-    """A variable whose name may be a credential's (`MAILGUN_KEY`) has a value that looks like one."""
-    sure = strength(name)
-    return sure is not None and is_secret(value.encode("utf-8", "surrogatepass"), sure, "env")
-
-
+_QUERY_NAMES = frozenset(
+    {
+        "key", "apikey", "token", "accesstoken", "refreshtoken", "idtoken", "authtoken", "sessiontoken", "sig",
+        "signature", "secret", "clientsecret", "password", "passwd", "pwd", "auth", "authorization", "code",
+        "xamzsignature", "xamzcredential", "xamzsecuritytoken", "xgoogsignature", "xgoogcredential", "accesskey",
+        "secretkey", "subscriptionkey", "ocpapimsubscriptionkey", "awsaccesskeyid", "jwt", "assertion", "credential",
+    }
+)  # fmt: skip
+"""Query parameters whose value is a credential, in lower case, without `_` and `-`."""
 _SCHEME = re.compile(r"(Bearer|Basic|Token|Digest|ApiKey|Negotiate|GenieKey)\s+(.+)", re.IGNORECASE | re.DOTALL)
 _DONE = re.compile(r"\[redacted:[\w.*-]{1,80}:[0-9a-f]{10}\]")
 URL = re.compile(r"([a-z][a-z0-9+.-]*://)(?:([^/?#@]*)@)?([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.I | re.S)
 
-Credentials = tuple[call_secrets.Credential, ...]
-FoundCredentials = list[call_secrets.Credential]
+_SHORTEST_NEEDLE = 16
+"""Bytes. A shorter text, or one without digit or letter, may be a word that stands elsewhere with good reason."""
+_MOST_NEEDLES = 16
+_TELLING = re.compile(rb"(?=.*[0-9])(?=.*[A-Za-z])[!-~]+", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A credential and what it is called."""
+
+    kind: str
+    secret: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Needle:
+    """A way to write a credential."""
+
+    text: bytes
+    credential: Credential
+
+
+Credentials = tuple[Credential, ...]
+FoundCredentials = list[Credential]
 
 
 class NameRedactor:
-    """Takes out what is a credential by its name. `headers`: lower-case names of those that hold credentials."""
+    """Takes out what is a credential by its name. `headers`: lower-case names of those that hold credentials; `text`
+    returns a text without what has a credential's shape, `token` the token for a credential of a kind."""
 
-    def __init__(self, replacer: Replacer, headers: frozenset[str]) -> None:
+    def __init__(self, headers: frozenset[str], text: Callable[[str], str], token: Callable[[str, bytes], str]) -> None:
         self._headers = headers
-        self._text = replacer.text
-        self._token = replacer.token
+        self._text = text
+        self._token = token
 
     def names_credential(self, header: str) -> bool:
         """A header of this lower-case name holds a credential."""
-        return header in self._headers or header.endswith(HEADER_ENDS) or strength(header) in _SURE
+        return header in self._headers or header.endswith(HEADER_ENDS) or strength(header) in ("password", "key")
 
     def header(self, name: str, value: str) -> tuple[str, Credentials]:
         """A header's value without its credentials, and these."""
@@ -124,7 +141,7 @@ class NameRedactor:
         name, equals, value = parameter.partition("=")
         plain = unquote_to_bytes(name).decode("utf-8", "replace").lower()
         glued = plain.translate({ord("_"): None, ord("-"): None})
-        if value and (glued in patterns.QUERY_NAMES or names_credential(plain)):
+        if value and (glued in _QUERY_NAMES or names_credential(plain)):
             return f"{name}={self.whole(plain, value, found, unquote_to_bytes(value))}"
         return self._text(name) + equals + self._text(value)
 
@@ -138,10 +155,48 @@ class NameRedactor:
             return value
         data = stripped.encode("utf-8", "surrogatepass") if secret is None else secret
         kind = re.sub(r"[^\w.-]", "-", name)[:80]
-        for hit in patterns.find(data, 0, len(data), len(data)) if len(data) >= SHORTEST else ():
+        for hit in find_shapes(data, 0, len(data), len(data)) if len(data) >= SHORTEST else ():
             if (hit.start, hit.end) == (0, len(data)):
                 kind = hit.kind
                 break
         if found is not None:
-            found.append(call_secrets.Credential(kind, data))
+            found.append(Credential(kind, data))
         return self._token(kind, data)
+
+
+def needles(credentials: Iterable[Credential]) -> tuple[Needle, ...]:
+    """The texts to look for, longest first: each credential as it is, in a URL, and as some JSON writers escape it."""
+    found: dict[bytes, Needle] = {}
+    for credential in list(credentials)[:_MOST_NEEDLES]:
+        for one in (credential, *_inside(credential)):
+            if len(one.secret) >= _SHORTEST_NEEDLE and _TELLING.fullmatch(one.secret):
+                for text in _written(one.secret):
+                    found.setdefault(text, Needle(text, one))
+    return tuple(sorted(found.values(), key=lambda needle: -len(needle.text)))
+
+
+def find_needles(text: bytes, known: tuple[Needle, ...], start: int, end: int) -> Iterator[Hit]:
+    """Those that begin in text[start:end]."""
+    for needle in known:
+        until = end + len(needle.text) - 1
+        at = text.find(needle.text, start, until)
+        while at >= 0:
+            yield Hit(at, at + len(needle.text), needle.credential.kind, needle.credential.secret)
+            at = text.find(needle.text, at + len(needle.text), until)
+
+
+def _inside(credential: Credential) -> Iterator[Credential]:
+    """User name and password of basic authentication: the password alone."""
+    try:
+        decoded = base64.b64decode(credential.secret, validate=True)
+    except binascii.Error:
+        return
+    _, colon, password = decoded.partition(b":")
+    if colon:
+        yield Credential("password", password)
+
+
+def _written(secret: bytes) -> set[bytes]:
+    text = secret.decode("latin-1")
+    escaped = text.replace("/", "\\/").replace('"', '\\"')
+    return {secret, quote(text, safe="").encode(), escaped.encode("latin-1")}

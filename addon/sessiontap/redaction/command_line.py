@@ -1,21 +1,48 @@
-"""Find the arguments of a command line that are credentials, or hold one by a name.
+"""Credentials of command lines: the arguments of a process (`read`), and commands that stand in a text (`find`).
 
-`--api-key X`, `--token=X`, `-H 'Authorization: X'`, `NAME=X`, curl's `-u user:X` and `-d token=X`. Only said here; what
-becomes of each is redactor.py's.
+A process's arguments: `--api-key X`, `--token=X`, `-H 'Authorization: X'`, `NAME=X`, curl's `-u user:X` and
+`-d token=X`. `read` only says what each argument is; redactor.py says what becomes of it.
+
+In a text (shell transcripts, scripts, READMEs) `find` looks for the options of well-known programs that take a password
+without naming it: `curl -u me:PASSWORD`, `mysql -pPASSWORD`. The program must stand before the option on the same line.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from sessiontap.redaction import client_options
-from sessiontap.redaction.by_name import URL, names_credential
+from sessiontap.redaction.by_name import URL
+from sessiontap.redaction.names_and_values import is_secret, names_credential
+from sessiontap.redaction.shape_search import Hit
 
 ArgumentKind = Literal["whole", "form", "named", "header", "url", "text"]
 Argument = tuple[str, ArgumentKind, str, str]
 """The text that stays as it is, the kind of the rest, its name, the rest."""
+
+
+class ClientOption(NamedTuple):
+    """Options of some programs that take a password."""
+
+    programs: tuple[str, ...]
+    options: tuple[str, ...]
+    with_user: bool
+    """The value is `user:password`."""
+    apart: bool = True
+    """The value may be the next argument; glued to the option it always may."""
+
+
+_CLIENT_OPTIONS = (
+    ClientOption(("curl", "wget", "http", "https", "xh", "curlie"), ("-u", "--user", "-U", "--proxy-user"), True),
+    ClientOption(("http", "https", "xh"), ("-a", "--auth"), True),
+    ClientOption(("mysql", "mysqldump", "mysqladmin", "mariadb", "mariadb-dump"), ("-p",), False, apart=False),
+    ClientOption(("sshpass", "mongo", "mongosh", "mongodump", "mongorestore"), ("-p",), False),
+    ClientOption(("docker login", "podman login", "helm registry login", "az login", "oc login"), ("-p",), False),
+    ClientOption(("redis-cli",), ("-a",), False),
+    ClientOption(("ldapsearch", "ldapmodify", "ldapadd"), ("-w",), False),
+)
+"""From the programs' manuals."""
 
 _FLAG = re.compile(r"--?([A-Za-z][\w.-]*)(?:=(.*))?", re.DOTALL)
 _ASSIGNMENT = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
@@ -24,6 +51,26 @@ _FORM = re.compile(r"[\w.%-]+=[^{\[]*", re.DOTALL)
 _HEADER_LINE = re.compile(r"([\w-]+):\s*(.*)", re.DOTALL)
 _CLIENTS = ("curl", "wget", "http", "https", "xh")
 
+_SHORT = "".join(sorted({one[1] for entry in _CLIENT_OPTIONS for one in entry.options if not one.startswith("--")}))
+_LONG = "|".join(sorted({one[2:] for entry in _CLIENT_OPTIONS for one in entry.options if one.startswith("--")}))
+_PROGRAM = re.compile(
+    rb"(?:\A|[\s;&|(`\"'/]|\\[nt])("
+    + "|".join(sorted({one for entry in _CLIENT_OPTIONS for one in entry.programs}, key=len, reverse=True)).encode()
+    + rb")(?=[\s\"'\\])"
+)
+_OPTION = re.compile(
+    (
+        rf"-(?=[{_SHORT}]|-(?:{_LONG}))(?:(?<=[\s\"'`,]-)|(?<=\\[nt]-))(?P<option>[{_SHORT}]|-(?:{_LONG})(?![\w-]))"
+        r"(?P<between>=|[ \t]{1,4}+|\\{0,7}[\"'],?[ \t]{1,4}(?=\\{0,7}[\"'])|)(?P<quote>\\{0,7}[\"'])?"
+        r"(?P<value>[^\s\"'`\\<>|;]{3,512}+)"
+    ).encode()
+)
+_REACH = 640
+"""No option with its value is longer."""
+_LINE = 320
+"""How far before the option its program is looked for."""
+_LINE_END = re.compile(rb"(?<!\\)\n|(?<!\\)(?:\\\\)*\\n")
+
 
 def read(argv: Sequence[str]) -> Iterator[Argument]:
     """Each argument by what it is, in the light of the one before it."""
@@ -31,7 +78,7 @@ def read(argv: Sequence[str]) -> Iterator[Argument]:
     curl = bool(argv) and argv[0].rsplit("/", 1)[-1] in _CLIENTS
     for at, argument in enumerate(argv):
         option = _FLAG.fullmatch(argument)
-        if parts := client_options.split(argv, at):
+        if parts := _split(argv, at):
             yield parts[0], "whole", "password", parts[1]
             flag = ""
             continue
@@ -52,3 +99,73 @@ def _argument(argument: str, option: re.Match[str] | None, flag: str, curl: bool
     if "://" not in argument[:12] and (line := _HEADER_LINE.fullmatch(argument)):
         return argument[: line.start(2)], "header", line[1], line[2]
     return "", "url" if URL.fullmatch(argument) else "text", "", argument
+
+
+def find(text: bytes, start: int, end: int, reach: int) -> Iterator[Hit]:
+    """Passwords whose option begins in text[start:end]."""
+    if text.find(b"-", start, end) < 0:
+        return
+    for match in _OPTION.finditer(text, start, min(reach, end + _REACH)):
+        if match.start() >= end:
+            break
+        line = text[max(0, match.start() - _LINE) : match.start()]
+        ends = [one.end() for one in _LINE_END.finditer(line)]
+        programs = _PROGRAM.findall(line[ends[-1] if ends else 0 :])
+        if not programs:
+            continue
+        option = b"-" + match["option"]
+        entry = _entry_of(programs[-1].decode(), option.decode())
+        if entry is None or (match["between"] and match["between"] != b"=" and not entry.apart):
+            continue
+        if (hit := _password(match, entry)) is not None:
+            yield hit
+
+
+def _entry_of(program: str, option: str) -> ClientOption | None:
+    """The table's entry for an option of a program; None if there is none."""
+    for entry in _CLIENT_OPTIONS:
+        if program in entry.programs and option in entry.options:
+            return entry
+    return None
+
+
+def _split(argv: Sequence[str], at: int) -> tuple[str, str] | None:
+    """The text that stays and the password, if argv[at] is or holds the value of such an option. None: it is none."""
+    programs = _programs(argv)
+    argument = argv[at]
+    before = argv[at - 1] if at else ""
+    for program in programs:
+        if (entry := _entry_of(program, before)) is not None and entry.apart and not argument.startswith("-"):
+            return _parts("", argument, entry)
+        for option in (argument[:2], argument.partition("=")[0]):
+            if option != argument and (entry := _entry_of(program, option)) is not None:
+                stays = option + "=" if argument.startswith(option + "=") else option
+                return _parts(stays, argument[len(stays) :], entry)
+    return None
+
+
+def _parts(stays: str, value: str, entry: ClientOption) -> tuple[str, str] | None:
+    if not entry.with_user:
+        return stays, value
+    user, colon, password = value.partition(":")
+    return (f"{stays}{user}:", password) if colon and password else None
+
+
+def _programs(argv: Sequence[str]) -> tuple[str, ...]:
+    if not argv:
+        return ()
+    name = argv[0].rsplit("/", 1)[-1]
+    return tuple(" ".join([name, *argv[1:words]]) for words in (1, 2, 3))
+
+
+def _password(match: re.Match[bytes], entry: ClientOption) -> Hit | None:
+    value = match["value"]
+    at = match.start("value")
+    if entry.with_user:
+        user, colon, value = value.partition(b":")
+        if not colon or value.isdigit():
+            return None
+        at += len(user) + 1
+    if value.startswith(b"//") or not is_secret(value, "password", "env"):
+        return None
+    return Hit(at, at + len(value), "password")

@@ -1,31 +1,40 @@
 """Credentials taken out of everything that is kept, before it reaches the disk.
 
-A credential becomes `[redacted:KIND:DIGEST]`: the kind is that of its shape (patterns.py) or the name that it stood
-under, the digest is keyed by a secret outside the trace folder, so that equal credentials stay recognisable as equal
-and nobody can try guesses against a log.
+A credential becomes `[redacted:KIND:DIGEST]`: the kind is that of its shape or the name that it stood under, the digest
+is keyed by a secret outside the trace folder, so that equal credentials stay recognisable as equal and nobody can try
+guesses against a log.
 
 If a name says that a value is a credential, the whole value goes, whatever its shape: headers, query parameters,
 environment variables (by_name.py), options of a command line (command_line.py). Elsewhere (bodies, paths, error texts,
-other headers) known shapes go, values that a credential's name is given (`api_key=...`, `"client_secret": "..."`), and
-what the call's own headers and URL show to be a credential (call_secrets.py): replacer.py. A stream may spread one over
-several events (streams.py) or hold it in AWS's frames (aws_frames.py). docs/redaction.md says what is not found.
+other headers) replacer.py finds them. docs/redaction.md says what is not found.
 """
 
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sessiontap.redaction import call_secrets, command_line
-from sessiontap.redaction.by_name import HEADERS, Credentials, NameRedactor, given_credential, names_credential
+from sessiontap.linear_regex import BytesRegex, RegexError
+from sessiontap.redaction import command_line
+from sessiontap.redaction.by_name import HEADERS, Credential, Credentials, NameRedactor, needles
+from sessiontap.redaction.names_and_values import given_credential, names_credential
 from sessiontap.redaction.replacer import Replacer
 
 _REMEMBERED = 2048
 """Values of headers, URLs and short texts."""
 _CALLERS = 64
 """Sets of own credentials for which a redactor is kept."""
+
+
+class RedactionError(Exception):
+    """One sentence that says what is wrong and where; `hint` says what to do about it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class Redactor:
@@ -38,8 +47,8 @@ class Redactor:
 
     def __init__(self, key: bytes, header_names: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
         self._headers = HEADERS | {name.lower() for name in header_names}
-        self._replacer = Replacer(key, patterns)
-        self._named = NameRedactor(self._replacer, self._headers)
+        self._replacer = Replacer(key, map(_compiled, patterns))
+        self._named = NameRedactor(self._headers, self._replacer.text, self._replacer.token)
         # An app's calls repeat nearly all of their headers, URLs and labels.
         self._kept_header = lru_cache(_REMEMBERED)(self._named.header)
         self._kept_url = lru_cache(_REMEMBERED)(self._named.url)
@@ -55,23 +64,23 @@ class Redactor:
         self, headers: Iterable[tuple[str, str]], url: str = "", env: Mapping[str, str] | None = None
     ) -> Redactor:
         """One that also finds the credentials of these request headers, URL and environment, wherever they stand."""
-        found: dict[call_secrets.Credential, None] = {}
+        found: dict[Credential, None] = {}
         for name, value in headers:
             if named := self._kept_header(name, value)[1]:
                 found.update(dict.fromkeys(named))
         found.update(dict.fromkeys(self._kept_url(url)[1]))
         for name, value in (env or {}).items():
             if value and names_credential(name):
-                found[call_secrets.Credential(name.lower(), value.encode("utf-8", "surrogatepass"))] = None
+                found[Credential(name.lower(), value.encode("utf-8", "surrogatepass"))] = None
         return self._remembered_redactor(tuple(found)) if found else self
 
     def _with_credentials(self, credentials: Credentials) -> Redactor:
-        known = call_secrets.needles(credentials)
+        known = needles(credentials)
         if not known:
             return self
         other = copy.copy(self)
         other._replacer = self._replacer.with_credentials(known)
-        other._named = NameRedactor(other._replacer, self._headers)
+        other._named = NameRedactor(self._headers, other._replacer.text, other._replacer.token)
         other._remember()
         return other
 
@@ -139,3 +148,15 @@ class Redactor:
                 return self.header(name, text)
             case "form":
                 return self._named.query(text, [])
+
+
+def _compiled(pattern: str) -> BytesRegex | re.Pattern[bytes]:
+    if not pattern.startswith("re:"):
+        return re.compile(re.escape(pattern).encode())
+    try:
+        return BytesRegex(pattern.removeprefix("re:"))
+    except RegexError as error:
+        raise RedactionError(
+            f"the redaction pattern {pattern!r} cannot be used: {error.what}",
+            f"Under `redact: patterns:` in the rules write {error.expected}.",
+        ) from None

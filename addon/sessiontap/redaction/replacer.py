@@ -1,8 +1,9 @@
 """Credentials found in bytes and texts, and the tokens that stand in their place.
 
-A credential becomes `[redacted:KIND:DIGEST]`. Found are known shapes (patterns.py), the rules' own, the call's own
-credentials (call_secrets.py), and those that a stream spreads over several events (streams.py) or AWS's frames hold
-(aws_frames.py). Bodies are searched in windows, and what a window held is remembered by its hash.
+A credential becomes `[redacted:KIND:DIGEST]`. Found are known shapes (shape_search.py), values of a credential's name
+(assigned.py), options that take a password (command_line.py), the rules' own patterns, the call's own credentials
+(by_name.py), and those that a reply says in pieces (fragments.py) or in AWS's frames (aws_frames.py). Bodies are
+searched in windows, and what a window held is remembered by its hash.
 """
 
 from __future__ import annotations
@@ -15,13 +16,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
 
-from sessiontap.linear_regex import BytesRegex, RegexError
-from sessiontap.redaction import assigned, aws_frames, call_secrets, client_options, logprobs, patterns, streams
-from sessiontap.redaction.errors import RedactionError
-from sessiontap.redaction.patterns import LOOK_BACK, Hit
+from sessiontap.linear_regex import BytesRegex
+from sessiontap.redaction import assigned, aws_frames, command_line, fragments, shape_search
+from sessiontap.redaction.by_name import Needle, find_needles
+from sessiontap.redaction.shape_search import LOOK_BACK, SHORTEST, Hit
 
-SHORTEST = 12
-"""No known shape is shorter."""
 WINDOW = 1 << 14
 """Bodies are searched in pieces of at most so many bytes."""
 _OBJECT = b'{"'
@@ -46,20 +45,19 @@ _PAUSE = 1e-5
 class Replacer:
     """Finds what looks like a credential and puts a token in its place.
 
-    `key`: the secret behind the digests, at most 64 bytes. `patterns`: more shapes, `re:...` a regular expression,
-    anything else a literal text; if an expression has a group, that is the credential. Raises RedactionError for an
-    expression that is none. Bodies are for one thread at a time, the rest for any.
+    `key`: the secret behind the digests, at most 64 bytes. `patterns`: more shapes; if one has a group, that is the
+    credential. Bodies are for one thread at a time, the rest for any.
     """
 
-    def __init__(self, key: bytes, patterns: Iterable[str] = ()) -> None:
+    def __init__(self, key: bytes, patterns: Iterable[BytesRegex | re.Pattern[bytes]] = ()) -> None:
         self._key = key[:64]
-        self._patterns = tuple(_compiled(pattern) for pattern in patterns)
-        self._needles: tuple[call_secrets.Needle, ...] = ()
+        self._patterns = tuple(patterns)
+        self._needles: tuple[Needle, ...] = ()
         self._needle_texts: tuple[str, ...] = ()
         """The ways to write them."""
         self._windows = _Windows()
 
-    def with_credentials(self, known: tuple[call_secrets.Needle, ...]) -> Replacer:
+    def with_credentials(self, known: tuple[Needle, ...]) -> Replacer:
         """One that finds these, too."""
         other = copy.copy(self)
         other._needles = known
@@ -97,7 +95,7 @@ class Replacer:
         else:
             return text
         data = text.encode("utf-8", "surrogatepass")
-        hits = list(call_secrets.find(data, self._needles, 0, len(data)))
+        hits = list(find_needles(data, self._needles, 0, len(data)))
         return self._replaced(data, hits).decode("utf-8", "surrogatepass") if hits else text
 
     def _frames(self, apart: aws_frames.EventStreamBody, data: bytes) -> bytes:
@@ -106,26 +104,25 @@ class Replacer:
         hits = self._hits(flat, is_stream=True)
         if not hits:
             return data
-        texts, start = [], 0
+        texts, start, left = [], 0, _by_place(hits)
+        left.reverse()
         for text in apart.texts:
             end = start + len(text)
-            inside = [
-                replace(
-                    hit,
-                    start=max(hit.start, start) - start,
-                    end=min(hit.end, end) - start,
-                    secret=hit.secret or flat[hit.start : hit.end],
-                )
-                for hit in hits
-                if hit.start < end and hit.end > start
-            ]
+            inside, rests = [], []
+            while left and left[-1].start < end:
+                hit = left.pop()
+                hit = replace(hit, start=max(hit.start, start), secret=hit.secret or flat[hit.start : hit.end])
+                inside.append(replace(hit, start=hit.start - start, end=min(hit.end, end) - start))
+                if hit.end > end + 1:
+                    rests.append(replace(hit, start=end + 1))
+            left += reversed(rests)
             texts.append(self._replaced(text, inside))
             start = end + 1
         return apart.put_together(texts)
 
     def _hits(self, data: bytes, is_stream: bool | None = None) -> list[Hit]:
-        hits = list(streams.find(data, self._find, is_stream=is_stream))
-        hits += logprobs.find(data, self._find)
+        hits = list(fragments.in_stream(data, self._find, is_stream=is_stream))
+        hits += fragments.in_logprobs(data, self._find)
         if len(data) <= WINDOW:
             return hits + self._find(data)
         searched = end = 0
@@ -172,11 +169,11 @@ class Replacer:
     def _find(self, data: bytes, start: int = 0, end: int | None = None, reach: int = REACH) -> list[Hit]:
         end = len(data) if end is None else end
         reach = min(end + reach, len(data))
-        hits = list(patterns.find(data, start, end, reach))
+        hits = shape_search.find(data, start, end, reach)
         hits += assigned.find(data, start, end, reach)
-        hits += client_options.find(data, start, end, reach)
+        hits += command_line.find(data, start, end, reach)
         if self._needles:
-            hits += call_secrets.find(data, self._needles, start, end)
+            hits += find_needles(data, self._needles, start, end)
         for pattern in self._patterns:
             for match in pattern.finditer(data, start, reach):
                 if match.start() < end and match.end() > match.start():
@@ -190,7 +187,7 @@ class Replacer:
             return data
         pieces: list[bytes] = []
         done = 0
-        for hit in sorted(hits, key=lambda hit: (hit.start, -hit.end)):
+        for hit in _by_place(hits):
             if hit.start < done:
                 if hit.end > done:
                     done = hit.end
@@ -234,17 +231,10 @@ def _window_end(data: bytes, start: int) -> int:
     return end if end >= 0 else min(start + WINDOW, len(data))
 
 
+def _by_place(hits: list[Hit]) -> list[Hit]:
+    """By their start; of those that start together the longest first."""
+    return sorted(hits, key=lambda hit: (hit.start, -hit.end))
+
+
 def _moved(hit: Hit, by: int) -> Hit:
     return Hit(hit.start + by, hit.end + by, hit.kind, hit.secret, hit.instead)
-
-
-def _compiled(pattern: str) -> BytesRegex | re.Pattern[bytes]:
-    if not pattern.startswith("re:"):
-        return re.compile(re.escape(pattern).encode())
-    try:
-        return BytesRegex(pattern.removeprefix("re:"))
-    except RegexError as error:
-        raise RedactionError(
-            f"the redaction pattern {pattern!r} cannot be used: {error.what}",
-            f"Under `redact: patterns:` in the rules write {error.expected}.",
-        ) from None

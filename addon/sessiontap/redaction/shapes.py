@@ -1,4 +1,4 @@
-"""Shapes of credentials that begin in a fixed way, as a table; patterns.py searches for them.
+r"""Shapes of credentials, as tables; shape_search.py searches for them.
 
 Beginnings, lengths and alphabets are the vendors' own statements, and facts from the default rules of gitleaks (MIT,
 config/gitleaks.toml at b58d3f1) and the plugins of detect-secrets (Apache-2.0).
@@ -12,12 +12,12 @@ ESCAPE = r"(?:\\{1,7}(?:/|u00(?:2[BbFf]|3[Dd]))|%(?:2[BbFf]|3[Dd]))"
 """A `+`, `/` or `=` as some JSON writers spell it, also in JSON within JSON, and as URLs do."""
 
 PREFIXES: tuple[tuple[str, str, str], ...] = (
-    ("anthropic-key", "sk-", r"ant-[A-Za-z0-9_-]{12,256}"),
-    ("openrouter-key", "sk-", r"or-[A-Za-z0-9_-]{12,256}"),
-    ("helicone-key", "sk-", r"helicone-[A-Za-z0-9_-]{12,256}"),
-    ("helicone-key", "pk-", r"helicone-[A-Za-z0-9_-]{12,256}"),
-    ("langfuse-key", "sk-", r"lf-[A-Za-z0-9_-]{12,256}"),
-    ("langfuse-key", "pk-", r"lf-[A-Za-z0-9_-]{12,256}"),
+    ("anthropic-key", "sk-ant-", r"[A-Za-z0-9_-]{12,256}"),
+    ("openrouter-key", "sk-or-", r"[A-Za-z0-9_-]{12,256}"),
+    ("helicone-key", "sk-helicone-", r"[A-Za-z0-9_-]{12,256}"),
+    ("helicone-key", "pk-helicone-", r"[A-Za-z0-9_-]{12,256}"),
+    ("langfuse-key", "sk-lf-", r"[A-Za-z0-9_-]{12,256}"),
+    ("langfuse-key", "pk-lf-", r"[A-Za-z0-9_-]{12,256}"),
     ("openai-key", "sk-", rf"{_MIXED}[A-Za-z0-9_-]{{20,256}}"),
     ("helicone-key", "pk-", r"[a-z0-9]{7}(?:-[a-z0-9]{7}){3}"),
     ("nvidia-key", "nvapi-", r"[A-Za-z0-9_-]{20,128}"),
@@ -38,18 +38,19 @@ PREFIXES: tuple[tuple[str, str, str], ...] = (
     ("slack-token", "xapp-", r"[0-9]-[A-Za-z0-9-]{10,256}"),
     ("gitlab-token", "glpat-", r"[A-Za-z0-9_-]{20,128}"),
     ("google-secret", "GOCSPX-", r"[A-Za-z0-9_-]{20,64}"),
-    ("pypi-token", "pypi-", r"AgE[A-Za-z0-9_-]{50,512}"),
+    ("pypi-token", "pypi-AgE", r"[A-Za-z0-9_-]{50,512}"),
     ("groq-key", "gsk_", r"[A-Za-z0-9]{20,128}"),
     ("huggingface-token", "hf_", r"[A-Za-z0-9]{20,128}"),
     ("huggingface-token", "api_org_", r"[A-Za-z0-9]{20,128}"),
     ("replicate-token", "r8_", r"[A-Za-z0-9]{20,128}"),
     ("fireworks-key", "fw_", r"(?=[A-Za-z]*[0-9])[A-Za-z0-9]{20,64}"),
-    ("together-key", "tgp_", r"v1_[A-Za-z0-9_-]{20,128}"),
+    ("together-key", "tgp_v1_", r"[A-Za-z0-9_-]{20,128}"),
     ("vercel-key", "vck_", r"[A-Za-z0-9]{20,128}"),
     ("jina-key", "jina_", r"[A-Za-z0-9]{20,128}"),
     ("e2b-key", "e2b_", r"[0-9a-f]{32,64}"),
     ("pinecone-key", "pcsk_", r"[A-Za-z0-9_]{20,128}"),
-    ("langsmith-key", "lsv2_", r"(?:pt|sk)_[A-Za-z0-9_]{20,128}"),
+    ("langsmith-key", "lsv2_pt_", r"[A-Za-z0-9_]{20,128}"),
+    ("langsmith-key", "lsv2_sk_", r"[A-Za-z0-9_]{20,128}"),
     ("github-token", "ghp_", r"[A-Za-z0-9]{20,255}"),
     ("github-token", "gho_", r"[A-Za-z0-9]{20,255}"),
     ("github-token", "ghu_", r"[A-Za-z0-9]{20,255}"),
@@ -57,14 +58,17 @@ PREFIXES: tuple[tuple[str, str, str], ...] = (
     ("github-token", "ghr_", r"[A-Za-z0-9]{20,255}"),
     ("github-token", "github_pat_", r"[A-Za-z0-9_]{20,255}"),
     ("npm-token", "npm_", r"[A-Za-z0-9]{36}"),
-    ("stripe-key", "sk_", r"(?:live|test)_[A-Za-z0-9]{16,255}"),
-    ("stripe-key", "rk_", r"(?:live|test)_[A-Za-z0-9]{16,255}"),
+    ("stripe-key", "sk_live_", r"[A-Za-z0-9]{16,255}"),
+    ("stripe-key", "sk_test_", r"[A-Za-z0-9]{16,255}"),
+    ("stripe-key", "rk_live_", r"[A-Za-z0-9]{16,255}"),
+    ("stripe-key", "rk_test_", r"[A-Za-z0-9]{16,255}"),
     ("elevenlabs-key", "sk_", r"[0-9a-f]{48}"),
     ("novita-key", "sk_", rf"{_MIXED}[A-Za-z0-9_-]{{43}}"),
-    ("google-key", "A", r"Iza[A-Za-z0-9_-]{35}"),
-    ("google-key", "A", r"Q\.Ab[A-Za-z0-9_-]{40,128}"),
-    ("aws-key-id", "A", r"(?:KIA|SIA)[A-Z0-9]{16}"),
-    ("bedrock-key", "A", rf"BSK(?:[A-Za-z0-9+/]|{ESCAPE}){{60,256}}(?:=|{ESCAPE}){{0,2}}"),
+    ("google-key", "AIza", r"[A-Za-z0-9_-]{35}"),
+    ("google-key", "AQ.Ab", r"[A-Za-z0-9_-]{40,128}"),
+    ("aws-key-id", "AKIA", r"[A-Z0-9]{16}"),
+    ("aws-key-id", "ASIA", r"[A-Z0-9]{16}"),
+    ("bedrock-key", "ABSK", rf"(?:[A-Za-z0-9+/]|{ESCAPE}){{60,256}}(?:=|{ESCAPE}){{0,2}}"),
     ("gitlab-token", "gldt-", r"[A-Za-z0-9_-]{20,128}"),
     ("gitlab-token", "glft-", r"[A-Za-z0-9_-]{20,128}"),
     ("gitlab-token", "glsoat-", r"[A-Za-z0-9_-]{20,128}"),
@@ -77,14 +81,14 @@ PREFIXES: tuple[tuple[str, str, str], ...] = (
     ("sendinblue-key", "xkeysib-", r"[a-f0-9]{64}-[A-Za-z0-9]{16}"),
     ("postman-key", "PMAK-", r"[a-fA-F0-9]{24}-[a-fA-F0-9]{34}"),
     ("pulumi-token", "pul-", r"[a-f0-9]{40}"),
-    ("heroku-key", "HRKU-", r"AA[A-Za-z0-9_-]{58}"),
+    ("heroku-key", "HRKU-AA", r"[A-Za-z0-9_-]{58}"),
     ("scalingo-token", "tk-us-", r"[A-Za-z0-9_-]{48}"),
     ("frameio-token", "fio-u-", r"[A-Za-z0-9_=-]{64}"),
     ("square-token", "sq0atp-", r"[A-Za-z0-9_-]{22,60}"),
     ("square-secret", "sq0csp-", r"[A-Za-z0-9_-]{40,60}"),
     ("adobe-secret", "p8e-", r"[a-z0-9]{32}"),
     ("infracost-key", "ico-", r"[A-Za-z0-9]{32}"),
-    ("age-key", "AGE-SECRET-KEY-", r"1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}"),
+    ("age-key", "AGE-SECRET-KEY-1", r"[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}"),
     ("flutterwave-key", "FLWSECK_TEST-", r"[A-Za-z0-9]{12,64}(?:-X)?"),
     ("octopus-key", "API-", r"(?=[A-Z]*[0-9])[A-Z0-9]{26}"),
     ("digitalocean-token", "dop_v1_", r"[a-f0-9]{64}"),
@@ -103,7 +107,7 @@ PREFIXES: tuple[tuple[str, str, str], ...] = (
     ("supabase-token", "sbp_", r"[a-f0-9]{40}"),
     ("supabase-key", "sb_secret_", r"[A-Za-z0-9_-]{20,64}"),
     ("webhook-secret", "whsec_", rf"(?:[A-Za-z0-9+/]|{ESCAPE}){{24,96}}={{0,2}}"),
-    ("stripe-key", "sk_", r"prod_[A-Za-z0-9]{16,255}"),
+    ("stripe-key", "sk_prod_", r"[A-Za-z0-9]{16,255}"),
     ("planetscale-token", "pscale_tkn_", r"[A-Za-z0-9_=.-]{32,64}"),
     ("planetscale-token", "pscale_oauth_", r"[A-Za-z0-9_=.-]{32,64}"),
     ("planetscale-password", "pscale_pw_", r"[A-Za-z0-9_=.-]{32,64}"),
@@ -123,14 +127,15 @@ PREFIXES: tuple[tuple[str, str, str], ...] = (
     ("settlemint-token", "sm_pat_", r"[A-Za-z0-9]{16}"),
     ("settlemint-token", "sm_aat_", r"[A-Za-z0-9]{16}"),
     ("settlemint-token", "sm_sat_", r"[A-Za-z0-9]{16}"),
-    ("1password-token", "ops_", r"eyJ[A-Za-z0-9+/]{250,4096}={0,3}"),
+    ("1password-token", "ops_eyJ", r"[A-Za-z0-9+/]{250,4096}={0,3}"),
     ("docker-token", "dckr_pat_", r"[A-Za-z0-9_-]{24,64}"),
     ("docker-token", "dckr_oat_", r"[A-Za-z0-9_-]{24,64}"),
-    ("alibaba-key-id", "LTA", r"I[A-Za-z0-9]{20}"),
-    ("easypost-key", "EZA", r"K[A-Za-z0-9]{54}"),
-    ("jfrog-key", "A", r"KCp[A-Za-z0-9]{69}"),
-    ("atlassian-token", "A", r"TATT3[A-Za-z0-9_=-]{60,400}"),
-    ("facebook-token", "EA", r"A[MC][A-Za-z0-9]{100,400}"),
+    ("alibaba-key-id", "LTAI", r"[A-Za-z0-9]{20}"),
+    ("easypost-key", "EZAK", r"[A-Za-z0-9]{54}"),
+    ("jfrog-key", "AKCp", r"[A-Za-z0-9]{69}"),
+    ("atlassian-token", "ATATT3", r"[A-Za-z0-9_=-]{60,400}"),
+    ("facebook-token", "EAAM", r"[A-Za-z0-9]{100,400}"),
+    ("facebook-token", "EAAC", r"[A-Za-z0-9]{100,400}"),
     ("twilio-key", "SK", r"[0-9a-fA-F]{32}"),
     ("google-token", "ya29.", r"[A-Za-z0-9_-]{20,2048}"),
     ("sendgrid-key", "SG.", r"[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{32,64}"),
@@ -139,61 +144,70 @@ PREFIXES: tuple[tuple[str, str, str], ...] = (
     ("vault-token", "hvr.", r"[A-Za-z0-9_-]{24,256}"),
     ("dynatrace-token", "dt0c01.", r"[A-Za-z0-9]{24}\.[A-Za-z0-9]{64}"),
     ("cloudflare-key", "v1.0-", r"[a-f0-9]{24}-[a-f0-9]{146}"),
-    ("grafana-token", "eyJ", r"rIjoi[A-Za-z0-9+/]{60,400}={0,3}"),
+    ("grafana-token", "eyJrIjoi", r"[A-Za-z0-9+/]{60,400}={0,3}"),
     ("jwt", "eyJ", r"[\w-]{8,4096}\.[\w-]{0,8192}\.[\w-]{8,4096}(?:\.[\w-]{8,2048}){0,2}"),
-)
-"""Kind, fixed beginning up to and with its anchor (`-`, `_`, `.`, `A`, `J`, `K`), the rest."""
-
-_ALONE = r"(?:(?<![\w.~-])|(?<=\\[nrt]))"
-"""A place at which a word may begin: not in another one; the escape `\\n` ends in a letter."""
-
-OTHERS: dict[str, dict[str, tuple[tuple[str, str, int], ...]]] = {
-    ".": {
-        r"(?=[0-9a-f]{16})": (
-            ("airtable-token", r"(?<=pat[A-Za-z0-9]{14}\.)([0-9a-f]{64})(?![A-Za-z0-9])", 18),
-        ),
-        r"(?<=dp\.[ps]t\.)": (
-            ("doppler-token", r"((?:[a-z0-9_-]{2,35}\.)?[A-Za-z0-9]{40,44})(?![\w-])", 6),
-        ),
-        r"(?=atlasv1\.)": (
-            ("terraform-token", r"(?<=[A-Za-z0-9]{14}\.)(atlasv1\.[A-Za-z0-9_=-]{60,70})(?![\w-])", 15),
-        ),
-        r"(?=slack\.)(?<=hooks\.)": (
-            (
-                "slack-webhook",
-                r"slack\.com\\{0,7}/(?:services|workflows|triggers)\\{0,7}/"
-                r"([A-Za-z0-9]{6,64}(?:\\{0,7}/[A-Za-z0-9]{6,64}){1,4})",
-                0,
-            ),
-        ),
-        r"(?=[\w-]{6}\.[\w-]{27})": tuple(
-            ("discord-token", rf"(?<={_ALONE}[MNO][\w-]{{{size}}}\.)([\w-]{{6}}\.[\w-]{{27,40}})(?![\w-])", size + 2)
-            for size in (23, 24, 25, 26, 27)
-        ),
-    },
-    "-": {
-        r"(?=us[0-9])": (("mailchimp-key", rf"(?<={_ALONE}[0-9a-f]{{32}}-)(us[0-9]{{1,2}})(?![\w-])", 33),),
-    },
-    "~": {
-        r"(?<=[0-9]Q~)": (
-            ("azure-secret", rf"(?<={_ALONE}[\w~.-]{{3}}[0-9]Q~)([\w~.-]{{30,33}}[\w~-])(?![\w~-])", 6),
-        ),
-    },
-    "A": {
-        r"(?<=[0-9]:A)(?=A[\w-]{32})": tuple(
-            ("telegram-token", rf"(?<={_ALONE}[0-9]{{{size}}}:A)(A[\w-]{{32,34}})(?![\w-])", size + 2)
-            for size in (8, 9, 10)
-        ),
-    },
-}  # fmt: skip
-"""By anchor, and by what must stand around it: shapes without a fixed beginning of their own. Kind, pattern behind the
-anchor with one group, how many bytes before that group the credential begins."""
-
-PGPASS = ":5432:", r"[^:\s\"'\\]{1,64}:[^:\s\"'\\]{1,64}:([^\s\"'\\:]{4,256})"
-"""`host:5432:database:user:password`, a line of .pgpass: its fixed part, and the rest with the password as a group."""
-
-LITERALS = (
     ("databricks-token", "dapi", r"[a-f0-9]{32}(?:-[0-9])?"),
     ("google-refresh-token", "1//0", r"[A-Za-z0-9_-]{30,256}"),
 )
-"""Kind, beginning, rest: of shapes without a rare byte. Each costs a search of all text."""
+"""Kind, fixed beginning, rest. Such a credential is a word of its own (`shape_search.py`, `_BORDER`)."""
+
+_ALONE = r"(?:(?<![\w.~-])|(?<=\\[nrt]))"
+"""A place at which a word may begin: not in another one; the escape `\n` ends in a letter."""
+_VALUE = rf"(?=[A-Za-z0-9+/_.~=%-]{{0,256}}?[0-9])(?:[A-Za-z0-9+/_.~=%-]|{ESCAPE}){{16,4096}}"
+"""A value given to a credential's name in text: long, and with a digit, unlike `os.environ` or `YOUR_KEY_HERE`."""
+_BASIC = r"(?=[A-Za-z+/]{0,256}[0-9])(?=[a-z0-9+/]{0,256}[A-Z])[A-Za-z0-9+/]{16,1024}={0,2}(?![\w-])"
+_COOKIES = r"[\w.-]{1,64}=[^\s\"'\\;<>]{12,4096}(?:;\s?[\w.-]{1,64}=[^\s\"'\\;<>]{0,4096}){0,32}"
+_PEM = (
+    r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY(?: BLOCK)?-----"
+    r"(?:[A-Za-z0-9+/=:,. \r\n\t]|-(?!----)|\\[nrt/]|\\u00[0-9a-f]{2}){0,8192}"
+    r"(?:-----END [A-Z ]{0,32}PRIVATE KEY(?: BLOCK)?-----)?"
+)
+"""A private key in PEM, also one that JSON escapes or that ends early."""
+
+_IN_QUERY = (
+    "key", "sig", "token", "api_key", "apikey", "api-key", "access_token", "secret", "password", "client_secret",
+    "refresh_token", "X-Amz-Signature", "X-Amz-Security-Token", "X-Goog-Signature", "Signature", "subscription-key",
+)  # fmt: skip
+_FORM = r"(?=[\w.~%+/=-]*(?:&|\Z))"
+"""The text is a form (application/x-www-form-urlencoded) that begins with this parameter."""
+_QUERY_VALUE = r"[^&\s\"'#<>\\\[\]`|]{6,4096}"
+
+OTHERS: tuple[tuple[str, str, str, int], ...] = (
+    ("private-key", "-----BEGIN ", rf"({_PEM})", 0),
+    # Azure's keys of 84 letters
+    ("azure-key", "JQQJ99", r"(?<=[A-Za-z0-9]{52})(JQQJ99[A-Za-z0-9]{26})(?![A-Za-z0-9])", 52),
+    ("airtable-token", r"\.[0-9a-f]{16}", r"(?<=pat[A-Za-z0-9]{14})(\.[0-9a-f]{64})(?![A-Za-z0-9])", 17),
+    ("doppler-token", r"dp\.[ps]t\.", r"(dp\.[ps]t\.(?:[a-z0-9_-]{2,35}\.)?[A-Za-z0-9]{40,44})(?![\w-])", 0),
+    ("terraform-token", r"\.atlasv1\.", r"(?<=[A-Za-z0-9]{14})(\.atlasv1\.[A-Za-z0-9_=-]{60,70})(?![\w-])", 14),
+    (
+        "slack-webhook",
+        r"hooks\.slack\.com",
+        r"hooks\.slack\.com\\{0,7}/(?:services|workflows|triggers)\\{0,7}/"
+        r"([A-Za-z0-9]{6,64}(?:\\{0,7}/[A-Za-z0-9]{6,64}){1,4})",
+        0,
+    ),
+    *(
+        (
+            "discord-token",
+            r"\.[\w-]{6}\.[\w-]{27}",
+            rf"(?<={_ALONE}[MNO][\w-]{{{size}}})(\.[\w-]{{6}}\.[\w-]{{27,40}})(?![\w-])",
+            size + 1,
+        )
+        for size in (23, 24, 25, 26, 27)
+    ),
+    ("mailchimp-key", "-us[0-9]", rf"(?<={_ALONE}[0-9a-f]{{32}})(-us[0-9]{{1,2}})(?![\w-])", 32),
+    ("azure-secret", "Q~", rf"(?<={_ALONE}[\w~.-]{{3}}[0-9])(Q~[\w~.-]{{30,33}}[\w~-])(?![\w~-])", 4),
+    *(
+        ("telegram-token", ":AA", rf"(?<={_ALONE}[0-9]{{{size}}})(:AA[\w-]{{32,34}})(?![\w-])", size)
+        for size in (8, 9, 10)
+    ),
+    # host:5432:database:user:password, a line of .pgpass
+    ("password", ":5432:", r":5432:[^:\s\"'\\]{1,64}:[^:\s\"'\\]{1,64}:([^\s\"'\\:]{4,256})", 0),
+    ("bearer", r"Bearer\s", rf"Bearer\s({_VALUE})", 0),
+    ("bearer", r"Basic\s", rf"Basic\s({_BASIC})", 0),
+    ("cookie", r"Cookie:\s", rf"Cookie:\s({_COOKIES})", 0),
+    *(("credential", f"{name}=", rf"(?:(?<=[?&6]){name}=|\A{name}={_FORM})({_QUERY_VALUE})", 0) for name in _IN_QUERY),
+    ("credential", "Signature=", rf"(?<=[ ,])Signature=({_QUERY_VALUE})", 0),
+)
+"""Shapes without a fixed beginning of their own: kind, a part of it that is rare (for RE2), the pattern from that part
+on, whose group ends where the credential ends, and how many bytes before that group it begins."""

@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 
 from sessiontap import private
-from sessiontap.redaction.errors import RedactionError
+from sessiontap.redaction.redactor import RedactionError
 
 SIZE = 32
 

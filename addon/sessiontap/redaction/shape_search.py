@@ -1,0 +1,164 @@
+r"""The search for credentials of a known shape in text of any size.
+
+One RE2 expression finds all places at which some shape (shapes.py) may begin; RE2 searches for its hundred and more
+beginnings at once, in 1 to 2 ms a megabyte. Of each place the shapes that begin with its first byte are tried in full.
+
+A shape with a fixed beginning begins where no letter, digit, `_`, `-` or `+` stands before it, so that no run of base64
+holds one; the escapes `\n`, `\u0026` and `%3D` end in letters and count as borders. It ends at a border too and is of
+sane length. No shape's match holds a quote or half an escape: JSON stays JSON.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import re2
+
+from sessiontap.redaction.names_and_values import is_placeholder
+from sessiontap.redaction.shapes import OTHERS, PREFIXES
+
+SHORTEST = 12
+"""No known shape is shorter."""
+LOOK_BACK = 512
+"""Bytes that a shape sees before the place at which it is found."""
+_LONGEST_BEGINNING = 64
+_BORDER = r"(?:(?<![A-Za-z0-9_+-])|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2}))"
+"""No word runs into what begins here."""
+_DFA_MEMORY = 32 << 20
+"""Bytes. With less, text made for it would have RE2 build its states again and again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A credential in a text."""
+
+    start: int
+    end: int
+    kind: str
+    secret: bytes | None = None
+    """The whole credential, if this is a part of it; a part whose kind is empty just goes."""
+    instead: bytes = b""
+    """The text in the place of a part that goes."""
+
+
+class _ShapesOfByte(NamedTuple):
+    """The shapes that begin with one byte. A credential begins `backs` bytes before its group."""
+
+    pattern: re.Pattern[bytes]
+    kinds: tuple[str, ...]
+    backs: tuple[int, ...]
+
+
+def linear_search(pattern: bytes) -> Any:
+    """Compile an expression that RE2 searches for in bytes, in time that is linear in their number."""
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.log_errors = False
+    options.max_mem = _DFA_MEMORY
+    return re2.compile(pattern, options)
+
+
+def _beginning(head: str, rest: str) -> str:
+    """The fixed beginning of a shape and up to eight bytes of the rest, for RE2: `sk-` alone is in many words."""
+    letters = re.match(r"(?:\(\?=[^)]*\))?(\[[^\]]*\])\{(\d+)", rest)
+    return re.escape(head) + (f"{letters[1]}{{{min(int(letters[2]), 8)}}}" if letters else "")
+
+
+def _beginnings() -> Any:
+    parts = [_beginning(head, rest) for _, head, rest in PREFIXES] + [part for _, part, _, _ in OTHERS]
+    return linear_search("|".join(dict.fromkeys(parts)).encode())
+
+
+def _words() -> dict[int, _ShapesOfByte]:
+    """The shapes of PREFIXES by their first byte."""
+    rows: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    for kind, head, rest in PREFIXES:
+        rows[ord(head[0])].append((kind, f"({re.escape(head)}{rest})"))
+    return {
+        first: _ShapesOfByte(
+            re.compile(f"{_BORDER}(?:{'|'.join(pattern for _, pattern in found)})(?![A-Za-z0-9_-])".encode()),
+            tuple(kind for kind, _ in found),
+            (0,) * len(found),
+        )
+        for first, found in rows.items()
+    }
+
+
+def _others() -> dict[int, _ShapesOfByte]:
+    """The shapes of OTHERS by the first byte of their rare part."""
+    rows: dict[int, list[tuple[str, str, int]]] = defaultdict(list)
+    for kind, part, pattern, back in OTHERS:
+        rows[ord(part.lstrip("\\")[0])].append((kind, pattern, back))
+    return {
+        first: _ShapesOfByte(
+            re.compile("|".join(pattern for _, pattern, _ in found).encode()),
+            tuple(kind for kind, _, _ in found),
+            tuple(back for _, _, back in found),
+        )
+        for first, found in rows.items()
+    }
+
+
+_BEGINNINGS = _beginnings()
+_WORDS, _OTHERS = _words(), _others()
+_SENTRY = re.compile(rb"://([0-9a-f]{32})@")
+"""A data source name, whose user is a key."""
+_USERINFO = re.compile(rb"://[^\s/:@\"'\\<>]{0,128}:(?!\[redacted:)([^\s/@\"'\\<>]{1,256})@")
+
+
+def find(text: bytes, start: int, end: int, reach: int) -> list[Hit]:
+    """Credentials that begin in text[start:end]; a match may run on to `reach`. The more telling kinds come first.
+
+    What is found depends on text[start - LOOK_BACK : reach] and on whether that is where the text begins.
+    """
+    words = _Hits(_WORDS)
+    others = _Hits(_OTHERS)
+    at, until = start, min(reach, end + _LONGEST_BEGINNING)
+    while (beginning := _BEGINNINGS.search(text, at, until)) is not None:
+        at = beginning.start()
+        if at >= end:
+            break
+        words.add(text, at, reach)
+        others.add(text, at, reach)
+        at += 1
+    return [*words.hits, *others.hits, *_in_urls(text, start, end)]
+
+
+class _Hits:
+    """The hits of some shapes. Within a match the shapes of the same first byte are not tried again."""
+
+    def __init__(self, shapes: dict[int, _ShapesOfByte]) -> None:
+        self.hits: list[Hit] = []
+        self._shapes = shapes
+        self._ends: dict[int, int] = {}
+
+    def add(self, text: bytes, at: int, reach: int) -> None:
+        """Try the shapes at a place."""
+        first = text[at]
+        shapes = self._shapes.get(first)
+        if shapes is None or at < self._ends.get(first, 0):
+            return
+        if (match := shapes.pattern.match(text, at, reach)) is not None:
+            group = match.lastindex or 1
+            start = match.start(group) - shapes.backs[group - 1]
+            self.hits.append(Hit(start, match.end(group), shapes.kinds[group - 1]))
+            self._ends[first] = match.end()
+
+
+def _in_urls(text: bytes, start: int, end: int) -> Iterator[Hit]:
+    """Passwords between `://` and the first `@` behind it, if that is in text[start:end]."""
+    at, before = text.find(b"@", start, end), -1
+    while at >= 0:
+        scheme = text.rfind(b"://", max(0, at - 400), at)
+        if scheme > before:
+            before = scheme
+            if user := _USERINFO.match(text, scheme, at + 1):
+                if not is_placeholder(user[1], "password"):
+                    yield Hit(user.start(1), user.end(1), "password")
+            elif user := _SENTRY.match(text, scheme, at + 1):
+                yield Hit(user.start(1), user.end(1), "sentry-key")
+        at = text.find(b"@", at + 1, end)
