@@ -1,6 +1,6 @@
 r"""Values that a credential's name is given in a text: `.env` files, JSON, YAML, code, command lines, prose.
 
-Coding agents read such files all day. A search for a handful of words (`_WORD`) finds where a name may stand; what
+Coding agents read such files all day. A search for a handful of words (`NAMES`) finds where a name may stand; what
 follows must be a separator (`_SEPARATOR`) and a value; `names_and_values.py` tells whether both are a credential's.
 Text may be JSON, and JSON within JSON: quotes and line ends are then written with backslashes, and a value ends at the
 end of its own string or of the one around it, so that JSON stays JSON.
@@ -12,10 +12,9 @@ once, however many names stand in it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from sessiontap.redaction.names_and_values import Form, is_secret, strength
-from sessiontap.redaction.shape_search import Hit, linear_search
+from sessiontap.redaction.shape_search import Hit
 
 LONGEST = 4096
 """Bytes of a value."""
@@ -63,25 +62,37 @@ _WORD_BEFORE_KEY = re.compile(
 )
 
 
-_WORD = linear_search(
-    rb"(?i)(?:(?:key|token|pass|pwd|secret|auth)[\w-]{0,32}|(?:pat|pw)(?:[0-9_-][\w-]{0,31})?)"
+NAMES = (
+    rb"(?i:(?:key|token|pass|pwd|secret|auth)[\w-]{0,32}|(?:pat|pw)(?:[0-9_-][\w-]{0,31})?)"
     rb"(?:[\"'`\\\]:=?> \t|]|\r?\n[ \t]{0,24}value)"
 )
-"""The end of a name that has one of these words, with what may stand between a name and a value. By RE2, which searches
-for all of them at once."""
+"""An expression for RE2: the end of a name that has one of these words, with what may stand between a name and a
+value."""
+_NAME = re.compile(NAMES)
+_FIRST_LETTERS = frozenset(b"kKtTpPsSaA")
 _NAME_END = re.compile(rb"[\w-]{2,40}+")
 
 
-def find(text: bytes, start: int, end: int, reach: int) -> Iterator[Hit]:
-    """Values whose name's word begins in text[start:end]; a value may run on to `reach`."""
-    bare = _Bare(text, reach)
-    for word in _WORD.finditer(text[start : min(reach, end + _LONGEST_NAME)]):
-        found = start + word.start()
-        if found >= end:
-            break
-        name = _NAME_END.match(text, found, reach)
-        if name is not None and (hit := _hit(text, found, name.end(), bare)) is not None:
-            yield hit
+class AssignedFinder:
+    """Finds the values that a name is given whose word begins at places of a text; a value may run on to `reach`."""
+
+    def __init__(self, text: bytes, reach: int) -> None:
+        self.hits: list[Hit] = []
+        self._text = text
+        self._reach = reach
+        self._bare = _Bare(text, reach)
+        self._end_of_name = 0
+
+    def try_at(self, at: int) -> None:
+        """Try a place, each later than the one before."""
+        if at < self._end_of_name or self._text[at] not in _FIRST_LETTERS:
+            return
+        if (word := _NAME.match(self._text, at, self._reach)) is None:
+            return
+        self._end_of_name = word.end()
+        name = _NAME_END.match(self._text, at, self._reach)
+        if name is not None and (hit := _hit(self._text, at, name.end(), self._bare)) is not None:
+            self.hits.append(hit)
 
 
 class _Bare:
@@ -95,6 +106,7 @@ class _Bare:
         self._begin = self._end = -1
 
     def end(self, at: int) -> int:
+        """The end of the unquoted value that begins at `at`."""
         if not self._begin <= at < self._end:
             found = _BARE.match(self._text, at, self.reach)
             self._begin, self._end = at, found.end() if found else at

@@ -155,7 +155,7 @@ class NameRedactor:
             return value
         data = stripped.encode("utf-8", "surrogatepass") if secret is None else secret
         kind = re.sub(r"[^\w.-]", "-", name)[:80]
-        for hit in find_shapes(data, 0, len(data), len(data)) if len(data) >= SHORTEST else ():
+        for hit in find_shapes(data) if len(data) >= SHORTEST else ():
             if (hit.start, hit.end) == (0, len(data)):
                 kind = hit.kind
                 break

@@ -1,10 +1,11 @@
-"""Credentials of command lines: the arguments of a process (`read`), and commands that stand in a text (`find`).
+"""Credentials of command lines: the arguments of a process (`read`), and commands that stand in a text
+(`OptionFinder`).
 
 A process's arguments: `--api-key X`, `--token=X`, `-H 'Authorization: X'`, `NAME=X`, curl's `-u user:X` and
 `-d token=X`. `read` only says what each argument is; redactor.py says what becomes of it.
 
-In a text (shell transcripts, scripts, READMEs) `find` looks for the options of well-known programs that take a password
-without naming it: `curl -u me:PASSWORD`, `mysql -pPASSWORD`. The program must stand before the option on the same line.
+In a text (shell transcripts, scripts, READMEs) options of well-known programs are found that take a password without
+naming it: `curl -u me:PASSWORD`, `mysql -pPASSWORD`. The program must stand before the option on the same line.
 """
 
 from __future__ import annotations
@@ -65,8 +66,11 @@ _OPTION = re.compile(
         r"(?P<value>[^\s\"'`\\<>|;]{3,512}+)"
     ).encode()
 )
-_REACH = 640
-"""No option with its value is longer."""
+OPTIONS = rf"(?:\B|\\[nt])-(?:[{_SHORT}]|-(?:{_LONG}))".encode()
+"""An expression for RE2: all places at which an option may begin."""
+_LONGEST_OPTION = 640
+"""Bytes, with its value."""
+_BACKSLASH = ord("\\")
 _LINE = 320
 """How far before the option its program is looked for."""
 _LINE_END = re.compile(rb"(?<!\\)\n|(?<!\\)(?:\\\\)*\\n")
@@ -101,24 +105,36 @@ def _argument(argument: str, option: re.Match[str] | None, flag: str, curl: bool
     return "", "url" if URL.fullmatch(argument) else "text", "", argument
 
 
-def find(text: bytes, start: int, end: int, reach: int) -> Iterator[Hit]:
-    """Passwords whose option begins in text[start:end]."""
-    if text.find(b"-", start, end) < 0:
-        return
-    for match in _OPTION.finditer(text, start, min(reach, end + _REACH)):
-        if match.start() >= end:
-            break
-        line = text[max(0, match.start() - _LINE) : match.start()]
+class OptionFinder:
+    """Finds the passwords whose option begins at places of a text."""
+
+    def __init__(self, text: bytes, reach: int) -> None:
+        self.hits: list[Hit] = []
+        self._text = text
+        self._reach = reach
+        self._end_of_value = 0
+
+    def try_at(self, at: int) -> None:
+        """Try a place, each later than the one before."""
+        if self._text[at] == _BACKSLASH:
+            at += 2
+        if at < self._end_of_value or self._text[at : at + 1] != b"-":
+            return
+        match = _OPTION.match(self._text, at, min(self._reach, at + _LONGEST_OPTION))
+        if match is None:
+            return
+        self._end_of_value = match.end()
+        line = self._text[max(0, at - _LINE) : at]
         ends = [one.end() for one in _LINE_END.finditer(line)]
         programs = _PROGRAM.findall(line[ends[-1] if ends else 0 :])
         if not programs:
-            continue
+            return
         option = b"-" + match["option"]
         entry = _entry_of(programs[-1].decode(), option.decode())
         if entry is None or (match["between"] and match["between"] != b"=" and not entry.apart):
-            continue
+            return
         if (hit := _password(match, entry)) is not None:
-            yield hit
+            self.hits.append(hit)
 
 
 def _entry_of(program: str, option: str) -> ClientOption | None:

@@ -29,8 +29,6 @@ REACH = 1 << 14
 """How far behind a window a credential that begins in it may run."""
 _NEAR = 1 << 11
 """As `REACH`, of nearly all: what is found in a window is then known again though something changed soon behind it."""
-_LONG = (b"eyJ", b"-----BEGIN")
-"""How those begin that cannot be told before their end, which may be far."""
 _WINDOWS_REMEMBERED = 8192
 _HITS_REMEMBERED = 200_000
 """In all windows that are remembered: about 30 MB."""
@@ -128,11 +126,12 @@ class Replacer:
         searched = end = 0
         while end < len(data):
             start, end = end, _window_end(data, end)
-            found = self._remembered(data, start, end, _NEAR)
+            key = self._window_key(data, start, end, _NEAR)
+            found = self._windows.get(key)
             if found is _FAR:
-                found = self._remembered(data, start, end, REACH)
+                found = self._windows.get(self._window_key(data, start, end, REACH))
             if found is None:
-                found = self._search(data, start, end)
+                found = self._search(data, start, end, key)
                 searched += 1
                 if searched % _PAUSE_AFTER == 0:
                     time.sleep(_PAUSE)
@@ -142,23 +141,16 @@ class Replacer:
                 break
         return hits
 
-    def _search(self, data: bytes, start: int, end: int) -> tuple[Hit, ...]:
+    def _search(self, data: bytes, start: int, end: int, key: tuple[object, ...]) -> tuple[Hit, ...]:
         """The hits that begin in a window, as they are remembered: places are from the window's start on."""
-        far = bool(self._patterns) or any(data.find(mark, start, end + len(mark)) >= 0 for mark in _LONG)
-        found = [] if far else self._find(data, start, end, _NEAR)
-        if far or any(hit.end >= end + _NEAR for hit in found):
-            found = self._find(data, start, end, REACH)
-            self._remember(data, start, end, _NEAR, _FAR)
-            far = True
+        found, far = self._find_in(data, start, end, min(end + _NEAR, len(data)))
+        if far or self._patterns or any(hit.end >= end + _NEAR for hit in found):
+            found, _ = self._find_in(data, start, end, min(end + REACH, len(data)))
+            self._windows.put(key, _FAR)
+            key = self._window_key(data, start, end, REACH)
         moved = tuple(_moved(hit, -start) for hit in found)
-        self._remember(data, start, end, REACH if far else _NEAR, moved)
+        self._windows.put(key, moved)
         return moved
-
-    def _remembered(self, data: bytes, start: int, end: int, reach: int) -> tuple[Hit, ...] | None:
-        return self._windows.get(self._window_key(data, start, end, reach))
-
-    def _remember(self, data: bytes, start: int, end: int, reach: int, found: tuple[Hit, ...]) -> None:
-        self._windows.put(self._window_key(data, start, end, reach), found)
 
     def _window_key(self, data: bytes, start: int, end: int, reach: int) -> tuple[object, ...]:
         """All that decides what is found in a window."""
@@ -166,12 +158,14 @@ class Replacer:
         # Keyed at random in each process; a digest would take five times as long.
         return self._needles, start == 0, end - start, reach, len(piece), hash(piece)
 
-    def _find(self, data: bytes, start: int = 0, end: int | None = None, reach: int = REACH) -> list[Hit]:
-        end = len(data) if end is None else end
-        reach = min(end + reach, len(data))
-        hits = shape_search.find(data, start, end, reach)
-        hits += assigned.find(data, start, end, reach)
-        hits += command_line.find(data, start, end, reach)
+    def _find(self, data: bytes) -> list[Hit]:
+        """All credentials in a text."""
+        return self._find_in(data, 0, len(data), len(data))[0]
+
+    def _find_in(self, data: bytes, start: int, end: int, reach: int) -> tuple[list[Hit], bool]:
+        """Credentials that begin in data[start:end] and end before `reach`; whether one may end behind it."""
+        hits, may_run_on = _find_by_place(data, start, end, reach)
+        hits += shape_search.find_in_urls(data, start, end)
         if self._needles:
             hits += find_needles(data, self._needles, start, end)
         for pattern in self._patterns:
@@ -179,7 +173,7 @@ class Replacer:
                 if match.start() < end and match.end() > match.start():
                     group = 1 if pattern.groups and match.group(1) else 0
                     hits.append(Hit(match.start(group), match.end(group), "custom"))
-        return hits
+        return hits, may_run_on
 
     def _replaced(self, data: bytes, hits: list[Hit]) -> bytes:
         """`data` with a token for each hit; of two that overlap the first and longer one names the whole stretch."""
@@ -197,6 +191,27 @@ class Replacer:
             pieces.append(self.token(hit.kind, secret).encode() if hit.kind else hit.instead)
             done = hit.end
         return b"".join(chain(pieces, (data[done:],)))
+
+
+_PLACES = shape_search.linear_search(b"|".join((shape_search.BEGINNINGS, assigned.NAMES, command_line.OPTIONS)))
+"""All places at which a credential may begin: one search for all."""
+_LONGEST_PLACE = 128
+
+
+def _find_by_place(data: bytes, start: int, end: int, reach: int) -> tuple[list[Hit], bool]:
+    until = min(reach, end + _LONGEST_PLACE)
+    place = _PLACES.search(data, start, until)
+    if place is None:
+        return [], False
+    shapes = shape_search.ShapeFinder(data, reach)
+    values = assigned.AssignedFinder(data, reach)
+    options = command_line.OptionFinder(data, reach)
+    while place is not None and (at := place.start()) < end:
+        shapes.try_at(at)
+        values.try_at(at)
+        options.try_at(at)
+        place = _PLACES.search(data, at + 1, until)
+    return shapes.hits() + values.hits + options.hits, shapes.may_run_on
 
 
 class _Windows:

@@ -1,7 +1,8 @@
 r"""The search for credentials of a known shape in text of any size.
 
-One RE2 expression finds all places at which some shape (shapes.py) may begin; RE2 searches for its hundred and more
-beginnings at once, in 1 to 2 ms a megabyte. Of each place the shapes that begin with its first byte are tried in full.
+One RE2 expression (`BEGINNINGS`) finds all places at which some shape (shapes.py) may begin; RE2 searches for its
+hundred and more beginnings at once, in 1 to 2 ms a megabyte. At each place the shapes that begin with its first byte
+are tried in full.
 
 A shape with a fixed beginning begins where no letter, digit, `_`, `-` or `+` stands before it, so that no run of base64
 holds one; the escapes `\n`, `\u0026` and `%3D` end in letters and count as borders. It ends at a border too and is of
@@ -25,7 +26,6 @@ SHORTEST = 12
 """No known shape is shorter."""
 LOOK_BACK = 512
 """Bytes that a shape sees before the place at which it is found."""
-_LONGEST_BEGINNING = 64
 _BORDER = r"(?:(?<![A-Za-z0-9_+-])|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2}))"
 """No word runs into what begins here."""
 _DFA_MEMORY = 32 << 20
@@ -68,11 +68,6 @@ def _beginning(head: str, rest: str) -> str:
     return re.escape(head) + (f"{letters[1]}{{{min(int(letters[2]), 8)}}}" if letters else "")
 
 
-def _beginnings() -> Any:
-    parts = [_beginning(head, rest) for _, head, rest in PREFIXES] + [part for _, part, _, _ in OTHERS]
-    return linear_search("|".join(dict.fromkeys(parts)).encode())
-
-
 def _words() -> dict[int, _ShapesOfByte]:
     """The shapes of PREFIXES by their first byte."""
     rows: dict[int, list[tuple[str, str]]] = defaultdict(list)
@@ -103,41 +98,63 @@ def _others() -> dict[int, _ShapesOfByte]:
     }
 
 
-_BEGINNINGS = _beginnings()
+_RUN_ON = (b"eyJ", b"-----BEGIN")
+"""The beginnings of tokens and private keys, of up to 16 KB."""
+BEGINNINGS = "|".join(
+    dict.fromkeys([*(_beginning(head, rest) for _, head, rest in PREFIXES), *(part for _, part, _, _ in OTHERS)])
+).encode()
+"""An expression for RE2: all places at which some shape may begin."""
+_BEGINNINGS = linear_search(BEGINNINGS)
 _WORDS, _OTHERS = _words(), _others()
 _SENTRY = re.compile(rb"://([0-9a-f]{32})@")
 """A data source name, whose user is a key."""
 _USERINFO = re.compile(rb"://[^\s/:@\"'\\<>]{0,128}:(?!\[redacted:)([^\s/@\"'\\<>]{1,256})@")
 
 
-def find(text: bytes, start: int, end: int, reach: int) -> list[Hit]:
-    """Credentials that begin in text[start:end]; a match may run on to `reach`. The more telling kinds come first.
+def find(text: bytes) -> list[Hit]:
+    """All credentials of a known shape in a text."""
+    finder = ShapeFinder(text, len(text))
+    place = _BEGINNINGS.search(text)
+    while place is not None:
+        finder.try_at(place.start())
+        place = _BEGINNINGS.search(text, place.start() + 1)
+    return [*finder.hits(), *find_in_urls(text, 0, len(text))]
 
-    What is found depends on text[start - LOOK_BACK : reach] and on whether that is where the text begins.
+
+class ShapeFinder:
+    """Finds the credentials of a known shape that begin at places of a text; a match may run on to `reach`.
+
+    What is found at a place depends on `LOOK_BACK` bytes before it, and on whether the text begins there. Within a
+    match the shapes of the same first byte are not tried again.
     """
-    words = _Hits(_WORDS)
-    others = _Hits(_OTHERS)
-    at, until = start, min(reach, end + _LONGEST_BEGINNING)
-    while (beginning := _BEGINNINGS.search(text, at, until)) is not None:
-        at = beginning.start()
-        if at >= end:
-            break
-        words.add(text, at, reach)
-        others.add(text, at, reach)
-        at += 1
-    return [*words.hits, *others.hits, *_in_urls(text, start, end)]
+
+    def __init__(self, text: bytes, reach: int) -> None:
+        self._text = text
+        self._reach = reach
+        self._words = _Hits(_WORDS)
+        self._others = _Hits(_OTHERS)
+        self.may_run_on = False
+        """A shape began that cannot be told before its end, which may be far."""
+
+    def try_at(self, at: int) -> None:
+        """Try the shapes at a place, each later than the one before."""
+        if self._text.startswith(_RUN_ON, at):
+            self.may_run_on = True
+        self._words.add(self._text, at, self._reach)
+        self._others.add(self._text, at, self._reach)
+
+    def hits(self) -> list[Hit]:
+        """All that was found, the more telling kinds first."""
+        return self._words.found + self._others.found
 
 
 class _Hits:
-    """The hits of some shapes. Within a match the shapes of the same first byte are not tried again."""
-
     def __init__(self, shapes: dict[int, _ShapesOfByte]) -> None:
-        self.hits: list[Hit] = []
+        self.found: list[Hit] = []
         self._shapes = shapes
         self._ends: dict[int, int] = {}
 
     def add(self, text: bytes, at: int, reach: int) -> None:
-        """Try the shapes at a place."""
         first = text[at]
         shapes = self._shapes.get(first)
         if shapes is None or at < self._ends.get(first, 0):
@@ -145,11 +162,11 @@ class _Hits:
         if (match := shapes.pattern.match(text, at, reach)) is not None:
             group = match.lastindex or 1
             start = match.start(group) - shapes.backs[group - 1]
-            self.hits.append(Hit(start, match.end(group), shapes.kinds[group - 1]))
+            self.found.append(Hit(start, match.end(group), shapes.kinds[group - 1]))
             self._ends[first] = match.end()
 
 
-def _in_urls(text: bytes, start: int, end: int) -> Iterator[Hit]:
+def find_in_urls(text: bytes, start: int, end: int) -> Iterator[Hit]:
     """Passwords between `://` and the first `@` behind it, if that is in text[start:end]."""
     at, before = text.find(b"@", start, end), -1
     while at >= 0:
