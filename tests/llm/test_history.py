@@ -279,7 +279,7 @@ def test_a_retry_repeats_everything(change: dict[str, Any], same: bool) -> None:
 )
 def test_how_a_call_ended(reply: Reply | None, status: int | None, failed: bool, again: bool) -> None:
     found = fingerprint_of(told({"messages": SAID}), reply, status)
-    assert (found.failed, found.again) == (failed, again)
+    assert (found.failed, found.retryable) == (failed, again)
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def test_how_a_call_ended(reply: Reply | None, status: int | None, failed: bool,
 )
 def test_another_text_in_the_replys_place(asks: Any, reply: Reply, complete: bool, told_apart: bool) -> None:
     found = fingerprint_of(told({"messages": SAID, **asks}), reply, 200, complete=complete)
-    assert (found.gist is not None, found.cut) == (told_apart, not complete or reply.error is not None)
+    assert (found.outline is not None, found.incomplete) == (told_apart, not complete or reply.error is not None)
 
 
 def test_a_reply_goes_on_with_what_the_request_put_into_its_mouth() -> None:
@@ -307,7 +307,7 @@ def test_a_reply_goes_on_with_what_the_request_put_into_its_mouth() -> None:
 
 def test_a_reply_that_says_nothing_leaves_nothing_to_go_on_from() -> None:
     found = fingerprint_of(told({"messages": SAID}), Reply(response_id="r"), 200)
-    assert (found.key, found.gist, found.pair, found.response_id) == (None, None, None, "r")
+    assert (found.key, found.outline, found.pair, found.response_id) == (None, None, None, "r")
 
 
 @pytest.mark.parametrize(
@@ -342,7 +342,7 @@ def test_only_a_substantial_reply_is_known_by_itself(
 )
 def test_texts_handed_to_tools(arguments: Any, handed: list[DelegatedPrompt]) -> None:
     reply = Reply(tool_calls=(ToolCall("Task", "t1", json.dumps(arguments)),))
-    assert list(fingerprint_of(told({"messages": SAID}), reply, 200).handed) == handed
+    assert list(fingerprint_of(told({"messages": SAID}), reply, 200).delegated) == handed
 
 
 def test_the_lines_of_a_summary() -> None:

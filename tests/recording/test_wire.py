@@ -92,7 +92,7 @@ EVENTS: list[Event] = [
             "a",
             "s",
             5,
-            ReplyFingerprint(b"k", handed=(DelegatedPrompt(b"d", "Task", None),), lines=frozenset([b"l"])),
+            ReplyFingerprint(b"k", delegated=(DelegatedPrompt(b"d", "Task", None),), lines=frozenset([b"l"])),
             "t",
         ),
         "a line",

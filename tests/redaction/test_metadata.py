@@ -16,8 +16,8 @@ from sessiontap.redaction import Redactor
 from sessiontap.redaction.metadata import CALLER as CALLER_FIELDS
 from sessiontap.redaction.metadata import KEPT, NOT_CAPTURED, caller_of, metadata_of
 from sessiontap.rules.decision import Decision
+from sessiontap.sessions.conversations import to_state
 from sessiontap.sessions.match_scope import MatchScope
-from sessiontap.sessions.restorable_state import to_state
 
 REDACTOR = Redactor(b"k" * 32)
 SAID = "strictly-between-us"
@@ -30,10 +30,12 @@ def link() -> dict[str, object]:
     talk.ask("one", chat("s Be brief", "u Hello", prompt_cache_key="agents-sdk:run:one"))
     scope, call, history, _ = talk.asked["one"]
     values = {
-        field.name: b"digest" for field in fields(ReplyFingerprint) if field.name in ("key", "gist", "said", "pair")
+        field.name: b"digest"
+        for field in fields(ReplyFingerprint)
+        if field.name in ("key", "outline", "digest", "pair")
     }
     ending = ReplyFingerprint(
-        **values, handed=(DelegatedPrompt(b"digest", SAID, "call-1"),), failed=True, again=True, cut=True
+        **values, delegated=(DelegatedPrompt(b"digest", SAID, "call-1"),), failed=True, retryable=True, incomplete=True
     )
     kept = to_state(scope, call, replace(history, settings=b"s"), ending)
     return {"kind": "new", "root": "c", "lineage": [SAID]} | kept

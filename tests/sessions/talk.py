@@ -11,9 +11,8 @@ from sessiontap.llm.call import Call, Reply, ToolCall
 from sessiontap.llm.history import History, ReplyFingerprint, fingerprint_of, history
 from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
-from sessiontap.sessions.conversations import Conversations
+from sessiontap.sessions.conversations import Conversations, to_state
 from sessiontap.sessions.match_scope import MatchScope
-from sessiontap.sessions.restorable_state import to_state
 from sessiontap.sessions.session import Link
 
 HERE = MatchScope("process 1", "openai-chat")

@@ -721,7 +721,6 @@ def test_what_agents_tell_each_other_is_no_prompt() -> None:
     assert talk.ask("next", {"input": [*items, told]}, **CODEX).kind == "continue"
 
 
-
 def run(id: str, *said: Said) -> dict[str, Any]:
     """A request of the OpenAI Agents SDK within the run `id`, as `ask` takes it."""
     body = chat(*said, prompt_cache_key=f"agents-sdk:run:{id}")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sessiontap.cli.listing import CALL_ID_LENGTH as SHOWN
-from sessiontap.sessions.ids import CallIds, call_id, derived_id, is_verbatim
+from sessiontap.sessions.session import CallIds, call_id, derived_id, is_verbatim
 
 NOW = 1_763_700_000_123_456_789
 

@@ -27,7 +27,7 @@ def reachable(root: object) -> int:
 
 
 def delegating(text: str, tool_call_id: str | None) -> ReplyFingerprint:
-    return ReplyFingerprint(handed=(DelegatedPrompt(text_digest(text), "task", tool_call_id),))
+    return ReplyFingerprint(delegated=(DelegatedPrompt(text_digest(text), "task", tool_call_id),))
 
 
 @pytest.mark.parametrize(

@@ -276,9 +276,7 @@ def test_a_call_that_does_not_count_takes_no_step() -> None:
     [(0, {}, 0, 1), (2, {}, 0, 3), (0, {"process": "b"}, 0, 0), (2, {"process": "b"}, 0, 3)],
     ids=["its own", "its own, though others came", "another session: released", "another session, others came"],
 )
-def test_a_step_that_was_reserved_before_the_call(
-    between: int, run: dict[str, Any], step: int, next_step: int
-) -> None:
+def test_a_step_that_was_reserved_before_the_call(between: int, run: dict[str, Any], step: int, next_step: int) -> None:
     registry = Registry()
     reserved = assign(registry)
     for _ in range(between):

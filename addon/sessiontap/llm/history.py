@@ -69,7 +69,7 @@ class Step(NamedTuple):
     called: tuple[str, ...] = ()
 
     @property
-    def gist(self) -> bytes:
+    def outline(self) -> bytes:
         """See `messages.rough_digest`."""
         return rough_digest(self.said, self.called)
 
@@ -143,23 +143,23 @@ class ReplyFingerprint:
 
     key: bytes | None = None
     """The chain's value behind the reply; None if it said nothing that a later request would hold."""
-    gist: bytes | None = None
+    outline: bytes | None = None
     """See `messages.rough_digest`; None if what will stand in the history may be another or a part of it."""
-    said: bytes | None = None
+    digest: bytes | None = None
     """Stands for the reply alone if it is substantial."""
     pair: bytes | None = None
     """The same with the request's last step."""
     response_id: str | None = None
     tools: tuple[tuple[str, str | None], ...] = ()
     """(id, name) of the tool calls in it that have an id."""
-    handed: tuple[DelegatedPrompt, ...] = ()
+    delegated: tuple[DelegatedPrompt, ...] = ()
     lines: frozenset[bytes] = field(default=frozenset())
     """Of a summary: its lines, to find them where a compacted conversation begins."""
     failed: bool = False
     """There was no reply to go on from: an error, or nothing at all."""
-    again: bool = False
+    retryable: bool = False
     """It failed in a way that the same request may get over: no response, too many requests, a fault of the server."""
-    cut: bool = False
+    incomplete: bool = False
     """It did not come to its end: a part of it may be gone on from, or the request be sent again."""
 
 
@@ -227,7 +227,7 @@ def fingerprint_of(
     `reply` and `status` are None if none came; `complete`: all of it came.
     """
     if reply is None or status is None or status >= 400 or (reply.error and not reply.text and not reply.tool_calls):
-        return ReplyFingerprint(failed=True, again=_passes(reply, status))
+        return ReplyFingerprint(failed=True, retryable=_passes(reply, status))
     cut = not complete or reply.error is not None
     calls = [(tool.name, tool.arguments) for tool in reply.tool_calls]
     found, key = reply_digest(reply), None
@@ -240,15 +240,15 @@ def fingerprint_of(
     substantial = bool(reply.tool_calls) or len(reply.text or "") >= _SUBSTANTIAL
     return ReplyFingerprint(
         key=key,
-        gist=None if key is None or cut or asked.choices else rough_digest(said, (name for name, _ in calls)),
-        said=found if substantial else None,
+        outline=None if key is None or cut or asked.choices else rough_digest(said, (name for name, _ in calls)),
+        digest=found if substantial else None,
         pair=digest(last.digest, found) if found and substantial and last is not None else None,
         response_id=reply.response_id,
         tools=tuple((tool.id, tool.name) for tool in reply.tool_calls if tool.id),
-        handed=tuple(_handed(reply)),
+        delegated=tuple(_delegated(reply)),
         lines=frozenset(lines_of(reply.text)) if asked.purpose == "summary" else frozenset(),
-        again=not complete or _passes(reply, status),
-        cut=cut,
+        retryable=not complete or _passes(reply, status),
+        incomplete=cut,
     )
 
 
@@ -284,7 +284,7 @@ def lines_of(said: str | None) -> Iterator[bytes]:
 _KIND_OF_SUBAGENT = ("subagent_type", "agent_type", "agent_name", "agent", "recipient_name", "task_name")
 
 
-def _handed(reply: Reply) -> Iterator[DelegatedPrompt]:
+def _delegated(reply: Reply) -> Iterator[DelegatedPrompt]:
     for tool in reply.tool_calls:
         given, _ = parse(tool.arguments) if tool.arguments else (None, None)
         if not isinstance(given, dict):

@@ -24,8 +24,9 @@ from sessiontap.proxy.set_clock import SetClock
 from sessiontap.recording.finished import PlannerUpdate
 from sessiontap.rules import Decision, Facts, Labels, Matched, Rules, SessionFacts, decide, finish
 from sessiontap.sessions import ClientConnection, Link, Registry, Session, agent_path
-from sessiontap.sessions.conversations import Conversations, LinkedCall
+from sessiontap.sessions.conversations import Conversations
 from sessiontap.sessions.declared import conversation_id
+from sessiontap.sessions.links import LinkedCall
 from sessiontap.sessions.match_scope import MatchScope, match_scope_of
 from sessiontap.trace.restore import RestorableCall
 from sessiontap.trace.views import WARM_UP

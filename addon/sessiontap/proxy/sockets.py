@@ -29,7 +29,7 @@ from sessiontap.proxy.plan import socket_conversation
 from sessiontap.recording.budget import Budget, Lease
 from sessiontap.recording.finished import BodyTransfer, Outcome
 from sessiontap.sessions.declared import conversation_id
-from sessiontap.sessions.ids import call_id
+from sessiontap.sessions.session import call_id
 from sessiontap.trace.views import WARM_UP
 
 WEBSOCKET = "websocket"

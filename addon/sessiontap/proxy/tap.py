@@ -26,7 +26,7 @@ from sessiontap.proxy.sockets import Socket, how_closed
 from sessiontap.proxy.upstream import is_for_the_proxy, is_verified, upstream_of
 from sessiontap.recording.finished import Outcome
 from sessiontap.rules import Rules
-from sessiontap.sessions.ids import call_id
+from sessiontap.sessions.session import call_id
 
 logger = logging.getLogger("sessiontap")
 

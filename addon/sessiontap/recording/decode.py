@@ -20,7 +20,7 @@ from sessiontap.llm.content_encoding import LIMIT, Decoded, decode, decode_chunk
 from sessiontap.llm.history import ReplyFingerprint, fingerprint_of
 from sessiontap.llm.large_bodies import read_bounded
 from sessiontap.recording.finished import BodyTransfer, Fields, FinishedCall, Outcome, PlannerUpdate
-from sessiontap.sessions.restorable_state import to_state
+from sessiontap.sessions.conversations import to_state
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,29 +1,25 @@
 """The session of each call, its step there, its conversation, and the earlier call that it continues.
 
-    session.py           the values: `Session`, `Link`; a call's default path
-    ids.py               how ids of sessions and calls are made
-    id_sources.py        the evidence for a call's session, from the sources that the rules list
-    registry.py          the known sessions and their steps
+    session.py        the values: `Session`, `Link`; how ids of sessions and calls are made
+    id_sources.py     the evidence for a call's session, from the sources that the rules list
+    registry.py       the known sessions and their steps
 
-    match_scope.py       what two calls must share to be compared
-    declared.py          conversations that an agent or the server declares
-    known_calls.py       the calls that later ones may continue
-    issued_ids.py        the calls that issued the ids in a request
-    parents.py           the call that a request continues, by its history
-    quoted_texts.py      the call whose text a request opens with or quotes
-    conversations.py     puts these together: the link of each call
-    restorable_state.py  what a record holds so that its conversation goes on after a restart
+    match_scope.py    what two calls must share to be compared
+    declared.py       conversations that an agent or the server declares
+    known_calls.py    the calls that later ones may continue
+    parents.py        the call that a request continues, by ids and by its history
+    quoted_texts.py   the call whose text a request opens with or quotes
+    links.py          puts these together: the link of a call
+    conversations.py  remembers calls and their replies, and restores them from the log
 
 All memory is bounded, and restored from the log. May import `callers`, `llm` and `rules`.
 """
 
-from sessiontap.sessions.conversations import Conversations
+from sessiontap.sessions.conversations import Conversations, to_state
 from sessiontap.sessions.id_sources import ClientConnection, replaces
-from sessiontap.sessions.ids import call_id, derived_id, is_verbatim
 from sessiontap.sessions.match_scope import MatchScope, match_scope_of
 from sessiontap.sessions.registry import Registry
-from sessiontap.sessions.restorable_state import to_state
-from sessiontap.sessions.session import Link, Session, agent_path
+from sessiontap.sessions.session import Link, Session, agent_path, call_id, derived_id, is_verbatim
 
 __all__ = [
     "ClientConnection",

@@ -1,75 +1,30 @@
-"""Find the conversation that a call belongs to, and the earlier call that it continues, if the app does not say.
+"""The memory of conversations: the calls that later ones may continue, restored from the log after a restart.
 
-Most chat APIs keep nothing: each request holds the whole history. So an earlier call is recognised by its traces in
-the later request, the newest first. A link is only as good as its **evidence**:
-
-    declared  an id of the conversation: an agent's session and declaration, the server's own conversation
-    exact     an id that a recorded reply issued: the reply's own, or a tool call's that the history holds; or the
-              client says that it retries, and only one call can be meant
-    strong    the history holds a recorded reply at its place; or a sub-agent's first message is a text that a reply
-              delegated to a tool; or a compacted history opens with the lines of a recorded summary
-    weak      the history begins as a recorded request did, and nothing after it contradicts that
-    new       none of these
-
-In a declared conversation the parent keeps its evidence if that is exact or strong; else the link is `declared`.
-
-A false link is worse than none. So calls that merely begin alike are never joined: they must share the whole of the
-earlier request, and its reply, if that is known. Calls are compared only within one scope (see `match_scope`). If
-several conversations fit equally, none is taken. An id that a server counts anew in every reply (`call_0`) counts only
-if its request stands just before it.
-
-A conversation may tell more than its agent declares: a run of an agent that another run uses as a tool
-(`Agent.of_run`) joins the tree and the session of that one.
-
-A link's **kind** is the call's part in its conversation: `new`; `continue`; `retry` of a failed call, or of one that
-the client says it repeats; `branch`, if another call continues the same parent; `parallel`, if that call is still in
-flight; `compaction`, if a history was summed up or lost its beginning; `subagent` for a sub-agent's first call;
-`auxiliary` for a title, a summary, a token count, a probe, a warm-up, a request to no model. An auxiliary call joins
-its conversation, but nothing continues it: a call that names a warm-up as its parent gets the warm-up's parent.
-
-Memory is bounded (see `known_calls`) and restored from the log (see `restorable_state`).
+`links` finds the link of each call in it. A call's record holds the state by which its conversation goes on: `to_state`
+makes it, `Conversations.restore` takes it in. It stands in the record's `link` and holds digests of messages, never a
+text, and keyed digests of the scope. A field that an older version did not write is missing, and a damaged one counts
+as missing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-from sessiontap.llm.agents import KINDLESS
 from sessiontap.llm.call import Asked, Call
-from sessiontap.llm.history import START, History, ReplyFingerprint
-from sessiontap.sessions.declared import Declaration, DeclaredConversations, conversation_id, declaration_of
-from sessiontap.sessions.issued_ids import with_tool_names
+from sessiontap.llm.history import START, DelegatedPrompt, History, ReplyFingerprint
+from sessiontap.sessions.declared import DeclaredConversations, declaration_of
 from sessiontap.sessions.known_calls import MAX_CALLS, KnownCall, KnownCalls
+from sessiontap.sessions.links import LinkedCall, LinkFinder
 from sessiontap.sessions.match_scope import MatchScope, keyed_digest
-from sessiontap.sessions.parents import ParentMatch, parent_of, repeated_call, reply_keys, request_keys, whole_key
-from sessiontap.sessions.quoted_texts import OpenDelegation, QuotedTexts
-from sessiontap.sessions.restorable_state import from_state
-from sessiontap.sessions.session import Evidence, Kind, Link
-
-_CONVERSES = frozenset(("chat", "text_completion", "count_tokens", "realtime"))
-_CERTAIN = ("exact", "strong")
-
-
-@dataclass(frozen=True, slots=True)
-class LinkedCall:
-    """A call that begins, with its link. `Conversations` does not remember it yet."""
-
-    scope: MatchScope
-    call: Call
-    history: History
-    id: str
-    now: int
-    link: Link = field(default_factory=Link)
-    """Empty if no conversation is declared and the call has no messages: embeddings, or a body that is not at hand."""
-    declaration: Declaration | None = None
-    repeats: KnownCall | None = None
-    """The call that it repeats."""
+from sessiontap.sessions.parents import parent_of, reply_keys, request_keys, whole_key, with_tool_names
+from sessiontap.sessions.quoted_texts import QuotedTexts
+from sessiontap.sessions.session import Link
 
 
 class Conversations:
-    """Links calls. For one thread; times are Unix nanoseconds."""
+    """Links calls and remembers them. For one thread; times are Unix nanoseconds. Memory is bounded (`known_calls`)."""
 
     def __init__(self, max_calls: int = MAX_CALLS, key: bytes = b"") -> None:
         """`key` is the user's, for the digests of scopes (`MatchScope.pseudonymized`)."""
@@ -77,6 +32,7 @@ class Conversations:
         self._known = KnownCalls(max_calls)
         self._quoted = QuotedTexts()
         self._declared = DeclaredConversations()
+        self._links = LinkFinder(self._known, self._quoted, self._declared)
 
     def __len__(self) -> int:
         return len(self._known)
@@ -104,27 +60,20 @@ class Conversations:
         opens a WebSocket and has no messages.
         """
         self._known.forget_old(now)
-        scope = scope.pseudonymized(self.key)
-        declaration = declaration_of(call, history)
-        converses = call.endpoint.operation in _CONVERSES and not upgrade
-        has_messages = converses and bool(history.steps or call.asked.previous or history.purpose == "warmup")
-        linked = LinkedCall(scope, call, history, call_id, now, declaration=declaration)
-        if declaration is None and not has_messages:
-            return linked
-        own = conversation_id(conversation_key or f"call {call_id}")
-        if not converses:
-            assert declaration is not None
-            return replace(linked, link=self._within(declaration, history, None, None, auxiliary=True))
-        auxiliary = history.purpose is not None
-        declared = declaration is not None
-        if not auxiliary and (repeated := repeated_call(self._known, scope, history, call.retry, declared, now)):
-            linked = replace(linked, link=self._retry(repeated, call), repeats=repeated)
-        else:
-            linked = replace(linked, link=self._link(linked, own, auxiliary))
+        linked = self._links.find(
+            scope.pseudonymized(self.key),
+            call,
+            history,
+            call_id,
+            now,
+            conversation_key=conversation_key,
+            upgrade=upgrade,
+        )
         session = linked.link.session
         if session is None:
             return linked
-        return replace(linked, scope=replace(scope, session=keyed_digest(session, self.key), given_session=session))
+        keyed = keyed_digest(session, self.key)
+        return replace(linked, scope=replace(linked.scope, session=keyed, given_session=session))
 
     def remember(self, linked: LinkedCall) -> None:
         """Remember a call that `find_link` returned, so that later calls may continue it."""
@@ -138,7 +87,7 @@ class Conversations:
             self._add_new(linked)
 
     def knows_parent(self, scope: MatchScope, call: Call, history: History) -> bool:
-        """Whether the call that a request continues is known, by more than weak evidence."""
+        """Return True if the call that a request continues is known, by more than weak evidence."""
         declared = declaration_of(call, history) is not None
         found = parent_of(self._known, scope.pseudonymized(self.key), call.asked, history, declared)
         return found is not None and found.evidence != "weak"
@@ -147,144 +96,27 @@ class Conversations:
         """Return what is asked, with the names of the tools whose results it holds without their calls."""
         return with_tool_names(self._known, scope.pseudonymized(self.key), asked)
 
-    def note_reply(self, call_id: str, ending: ReplyFingerprint | None, now: int, trace_id: str | None = None) -> None:
+    def note_reply(self, call_id: str, reply: ReplyFingerprint | None, now: int, trace_id: str | None = None) -> None:
         """Take in the reply to a call, None if it could not be read. `trace_id` is the server's own id of the call."""
         known = self._known.get(call_id)
         if known is None:
             return
         self._known.use(known, now)
-        if ending is not None and ending.failed:
-            known.state, known.retryable = "failed", ending.again
+        if reply is not None and reply.failed:
+            known.state, known.retryable = "failed", reply.retryable
             return
         known.state, known.trace_id = "done", trace_id
-        if ending is not None and ending.cut:
-            known.incomplete, known.retryable = True, ending.again
+        if reply is not None and reply.incomplete:
+            known.incomplete, known.retryable = True, reply.retryable
         else:
             self._known.unindex(known, whole_key(known.scope, known.whole_request))
         if known.declared is not None and known.advances:
             self._declared.note(known)
-        if ending is not None:
-            known.reply_chain, known.reply_outline = ending.key, ending.gist
-            known.reply_digest, known.tools = ending.said, ending.tools
-            self._known.index(known, reply_keys(known.scope, ending, advances=known.advances))
-            self._quoted.note_reply(known.scope, ending, call_id, now)
-
-    # -- the link ------------------------------------------------------------------------------------------------------
-
-    def _link(self, linked: LinkedCall, own: str, auxiliary: bool) -> Link:
-        """Return the link of a call that repeats none; `own` is the id of the conversation that it may begin."""
-        scope, history, declaration = linked.scope, linked.history, linked.declaration
-        found = parent_of(self._known, scope, linked.call.asked, history, declaration is not None)
-        warm: KnownCall | None = None
-        if found is not None and found.call.warm_up:
-            warm, found = found.call, self._behind_warm_up(found.call, linked)
-        pending: OpenDelegation | None = None
-        if found is None and not auxiliary:
-            declared = declaration is not None and declaration.parent is not None
-            pending = self._quoted.delegation(scope, history, linked.now, declared=declared)
-        if found is None and pending is None:
-            found = self._by_quote(scope, history)
-        if declaration is not None:
-            return self._within(declaration, history, found, pending, auxiliary=auxiliary)
-        asker = self._known.get(pending.call) if pending else None
-        if pending is not None and asker is not None:
-            lineage = (*asker.lineage, pending.prompt.tool)
-            return Link(own, asker.id, "strong", _trace(asker), "subagent", asker.root, lineage)
-        if found is None:
-            own = warm.conversation if warm else own
-            return Link(own, None, "new", None, "auxiliary" if auxiliary else "new", own)
-        parent, evidence, _ = found
-        trace = _trace(parent) if evidence in _CERTAIN else None
-        kind = "auxiliary" if auxiliary else self._kind(found)
-        return Link(parent.conversation, parent.id, evidence, trace, kind, parent.root, parent.lineage)
-
-    def _behind_warm_up(self, warm_up: KnownCall, linked: LinkedCall) -> ParentMatch | None:
-        """Return the parent of a turn that names a warm-up: by its history, else the warm-up's own parent."""
-        asked = replace(linked.call.asked, previous=())
-        found = parent_of(self._known, linked.scope, asked, linked.history, linked.declaration is not None)
-        parent = self._known.get(warm_up.parent)
-        return found or (ParentMatch(parent, warm_up.evidence) if parent and warm_up.evidence else None)
-
-    def _within(
-        self,
-        declaration: Declaration,
-        history: History,
-        found: ParentMatch | None,
-        pending: OpenDelegation | None,
-        *,
-        auxiliary: bool,
-    ) -> Link:
-        """Return the link within a declared conversation; its parent is found by the messages, if they tell."""
-        seen = self._declared.get(declaration.conversation)
-        above = self._declared.get(conversation_id(declaration.parent)) if declaration.parent else None
-        conversation = seen.conversation if seen else declaration.conversation
-        root = seen.root if seen else above.root if above else declaration.root
-        lineage = seen.lineage if seen else above.lineage if above else ()
-        session = seen.session if seen else None
-        if seen is None and declaration.subagent is not None:
-            lineage = (*lineage, declaration.subagent)
-        begun = seen is not None and seen.begun
-        kind: Kind = "continue" if begun else "subagent" if lineage else "new"
-        parent: KnownCall | None = None
-        evidence: Evidence = "declared"
-        asker = self._known.get(pending.call) if pending else None
-        if found is not None and (found.evidence in _CERTAIN or found.call.root == root):
-            parent, evidence = found.call, found.evidence if found.evidence in _CERTAIN else "declared"
-            if declaration.of_run and seen is None:
-                conversation, root, lineage = parent.conversation, parent.root, parent.lineage
-            elif not declaration.distinct and parent.root == root:
-                # The session does not tell its sub-agents apart; the parent does.
-                conversation, lineage = parent.conversation, parent.lineage
-            if parent.conversation == conversation:
-                kind = self._kind(found)
-            elif begun or not lineage:
-                kind = "branch"
-        elif pending is not None and asker is not None and not (begun and declaration.distinct):
-            parent, evidence, kind = asker, "strong", "subagent"
-            if not declaration.distinct or declaration.of_run or declaration.subagent in (None, *KINDLESS):
-                lineage = (*asker.lineage, pending.prompt.tool)
-            if declaration.of_run:
-                root, session = asker.root, asker.scope.given_session
-            elif not declaration.distinct:
-                conversation = conversation_id(f"{declaration.key} {asker.id} {pending.prompt.digest.hex()}")
-        elif history.goes_on and seen:
-            kind = "compaction"
-        elif declaration.on_server and seen:
-            parent = self._known.get(seen.last)
-        kind = "auxiliary" if auxiliary else kind
-        certain = parent is not None and (evidence in _CERTAIN or declaration.on_server)
-        trace = _trace(parent) if parent is not None and certain else None
-        return Link(conversation, parent.id if parent else None, evidence, trace, kind, root, lineage, session)
-
-    def _retry(self, repeated: KnownCall, call: Call) -> Link:
-        """Return the link of a retry, which takes the place of the call that it repeats."""
-        before = self._known.get(repeated.parent)
-        evidence: Evidence = "exact" if call.retry else "weak"
-        if before is not None or repeated.declared is not None:
-            evidence = repeated.evidence or evidence
-        trace = _trace(before) if before and evidence in _CERTAIN else None
-        session = repeated.scope.given_session if repeated.of_run else None
-        root, lineage = repeated.root, repeated.lineage
-        return Link(repeated.conversation, repeated.parent, evidence, trace, "retry", root, lineage, session)
-
-    def _by_quote(self, scope: MatchScope, history: History) -> ParentMatch | None:
-        """Return the call whose text a request quotes: a title's conversation, or the summary that opens a history."""
-        if history.purpose is not None:
-            titled = self._known.get(self._quoted.titled(scope, history))
-            return ParentMatch(titled, "weak") if titled else None
-        summary = self._known.get(self._quoted.summary(scope, history))
-        return ParentMatch(summary, "strong", windowed=True) if summary else None
-
-    def _kind(self, found: ParentMatch) -> Kind:
-        """Return the kind of a call that continues `found`, by what other calls do."""
-        if found.windowed:
-            return "compaction"
-        sibling = self._known.get(found.call.child)
-        if sibling is None or sibling.state == "failed":
-            return "continue"
-        return "parallel" if sibling.state == "open" else "branch"
-
-    # -- memory --------------------------------------------------------------------------------------------------------
+        if reply is not None:
+            known.reply_chain, known.reply_outline = reply.key, reply.outline
+            known.reply_digest, known.tools = reply.digest, reply.tools
+            self._known.index(known, reply_keys(known.scope, reply, advances=known.advances))
+            self._quoted.note_reply(known.scope, reply, call_id, now)
 
     def _add_new(self, linked: LinkedCall) -> None:
         history, declaration, link = linked.history, linked.declaration, linked.link
@@ -342,14 +174,100 @@ class Conversations:
         calls, `session` the id that its app or agent gave. A damaged field counts as missing. Summaries and titles are
         not restored, since they link only calls that are close together in time.
         """
-        found = from_state(call_id, at, link, state, response_id, tools, warm_up)
+        found = _from_state(call_id, at, link, state, response_id, tools, warm_up)
         if found is not None:
-            known, ending = found
+            known, reply = found
             scope = known.scope if known.scope.is_pseudonymized else known.scope.pseudonymized(self.key)
             known.scope = replace(scope, given_session=session) if scope.session is not None else scope
             self._add(known, link)
-            self.note_reply(call_id, ending, at)
+            self.note_reply(call_id, reply, at)
 
 
-def _trace(call: KnownCall) -> str:
-    return call.trace_id or call.id
+def to_state(scope: MatchScope, call: Call, history: History, reply: ReplyFingerprint) -> dict[str, Any]:
+    """Return the state of a call that ended: plain values, about 200 bytes.
+
+    `Conversations.restore` also needs the record's link, and the ids of the reply and its tool calls.
+    """
+    declaration = declaration_of(call, history)
+    state: dict[str, Any] = {
+        "match_scope": [scope.process, scope.family, scope.name, scope.session],
+        "request_chain": history.end,
+        "system": history.system,
+        "settings": history.settings,
+        "declared": declaration.conversation if declaration else None,
+        "of_run": declaration is not None and declaration.of_run,
+        "reply_chain": reply.key,
+        "reply_outline": reply.outline,
+        "reply_digest": reply.digest,
+        "pair_digest": reply.pair,
+        "delegated": [[one.digest, one.tool, one.id] for one in reply.delegated],
+        "failed": reply.failed,
+        "retryable": reply.retryable,
+        "incomplete": reply.incomplete,
+    }
+    return {key: value for key, value in state.items() if value not in (None, [], False)}
+
+
+def _from_state(
+    call_id: str,
+    at: int,
+    link: Link,
+    state: Mapping[str, Any],
+    response_id: str | None,
+    tools: Iterable[tuple[str, str | None]],
+    warm_up: bool,
+) -> tuple[KnownCall, ReplyFingerprint] | None:
+    """Return a recorded call and its reply, None if the record does not say enough."""
+    scope = _scope(state.get("match_scope"))
+    request_chain = _bytes(state.get("request_chain"))
+    if link.conversation is None or scope is None or request_chain is None:
+        return None
+    declared = state.get("declared")
+    known = KnownCall(
+        id=call_id,
+        scope=scope,
+        at=at,
+        conversation=link.conversation,
+        root=link.root or link.conversation,
+        lineage=tuple(link.lineage),
+        request_chain=request_chain,
+        system=_bytes(state.get("system")),
+        settings=_bytes(state.get("settings")),
+        declared=declared if isinstance(declared, str) else None,
+        of_run=state.get("of_run") is True,
+        parent=link.parent,
+        advances=link.kind != "auxiliary",
+        evidence=link.evidence,
+        warm_up=warm_up,
+    )
+    reply = ReplyFingerprint(
+        key=_bytes(state.get("reply_chain")),
+        outline=_bytes(state.get("reply_outline")),
+        digest=_bytes(state.get("reply_digest")),
+        pair=_bytes(state.get("pair_digest")),
+        response_id=response_id,
+        tools=tuple(tools),
+        delegated=tuple(_delegated(state.get("delegated"))),
+        failed=state.get("failed") is True,
+        retryable=state.get("retryable") is True,
+        incomplete=state.get("incomplete") is True,
+    )
+    return known, reply
+
+
+def _bytes(value: object) -> bytes | None:
+    return value if isinstance(value, bytes) else None
+
+
+def _scope(value: object) -> MatchScope | None:
+    match value:
+        case [str(process), str(family), str(name), session]:
+            return MatchScope(process, family, name, session if isinstance(session, str) else None)
+    return None
+
+
+def _delegated(rows: object) -> Iterable[DelegatedPrompt]:
+    for row in rows if isinstance(rows, list | tuple) else ():
+        match row:
+            case [bytes(found), str(tool), str() | None as id]:
+                yield DelegatedPrompt(found, tool, id)

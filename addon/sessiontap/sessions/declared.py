@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from sessiontap.bounded import BoundedDict
 from sessiontap.llm.call import Call
 from sessiontap.llm.history import History
-from sessiontap.sessions.ids import derived_id
 from sessiontap.sessions.known_calls import KnownCall
+from sessiontap.sessions.session import derived_id
 
 MAX_CONVERSATIONS = 10_000
 

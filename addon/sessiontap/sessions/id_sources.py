@@ -6,7 +6,7 @@ that the rules list are tried in order, and the first that yields decides:
     native         the known client's own session id
     template       the rendered text; an empty one yields nothing
     literal        the word in the rules
-    conversation   the conversation that the call belongs to (see `conversations`)
+    conversation   the conversation that the call belongs to (see `links`)
     process        the process at the other end of the connection
     process-tree   the root of its process tree
     connection     the client's connection
@@ -89,12 +89,12 @@ def session_evidence(
 
 
 def replaces(decision: Decision, field: str) -> bool:
-    """Whether the rules' value replaces the app's own: `existing: replace`, and a rule set it. Defaults never do."""
+    """Return True if the rules' value replaces the app's own: `existing: replace`, and a rule (no default) set it."""
     return decision.existing == "replace" and field in decision.set_by
 
 
 def is_id(value: str) -> bool:
-    """Whether a client's id is valid: 1 to 256 characters, none of them a control character."""
+    """Return True if a client's id is valid: 1 to 256 characters, none of them a control character."""
     return 0 < len(value) <= MAX_ID_LENGTH and value.isprintable() and not value.isspace()
 
 

@@ -1,4 +1,4 @@
-"""The calls that later ones may continue, and an index to find them by. Bounded by number and age.
+"""The calls that later ones may continue, and an index of them. Bounded by number and age.
 
 `parents` makes the keys of the index: of a history's digest, or of an id that a reply issued.
 """

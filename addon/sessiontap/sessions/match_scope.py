@@ -71,7 +71,7 @@ class MatchScope:
         return (self.origin,) if self.session is None else (self.origin, ("", self.session))
 
     def shares_ids_with(self, other: MatchScope) -> bool:
-        """Whether an id that a server issued in the other scope is valid in this one."""
+        """Return True if an id that a server issued in the other scope is valid in this one."""
         return self.origin == other.origin or (self.session is not None and self.session == other.session)
 
 

@@ -1,18 +1,23 @@
-"""Find the known call that a request continues, by the request's history. `conversations` says what evidence means.
+"""Find the known call that a request continues. `links` says what evidence means.
 
-A history is searched from the newest step back, with one look-up per step. Every key except those of ids begins with
-the scope's prefix, so nothing outside the scope is found.
+It is found by an id that its reply issued (the reply's own, a tool call's): a request that holds such an id was made
+with that reply in hand. Some servers count ids anew in every reply (`call_0`); such an id says nothing by itself.
+
+Else it is found by the request's history. A history is searched from the newest step back, with one look-up per step.
+Every key except those of ids begins with the scope's prefix, so nothing outside the scope is found.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 from sessiontap.llm.call import Asked
-from sessiontap.llm.history import History, ReplyFingerprint
+from sessiontap.llm.history import START, History, ReplyFingerprint
 from sessiontap.llm.messages import digest
-from sessiontap.sessions.issued_ids import id_keys, issuer_of_reply, issuer_of_tool_call
+from sessiontap.llm.pick import names
 from sessiontap.sessions.known_calls import Key, KnownCall, KnownCalls
 from sessiontap.sessions.match_scope import MatchScope
 from sessiontap.sessions.session import Evidence
@@ -24,6 +29,9 @@ RETRY_WITHIN = 60 * 1_000_000_000
 
 # The kinds of keys: a request's history, the same with the reply, a whole request, a reply with the message before it.
 _REQUEST, _REPLY, _WHOLE, _PAIR = b"u", b"b", b"w", b"p"
+
+_COUNTED = re.compile(r"(?:.*[^A-Za-z0-9]|[A-Za-z]*)\d{1,4}\Z", re.DOTALL)
+"""`call_0`, `7`, `tool12`, `functions.search:3`."""
 
 
 class ParentMatch(NamedTuple):
@@ -45,13 +53,13 @@ def whole_key(scope: MatchScope, whole: bytes) -> Key:
     return _WHOLE + scope.key_prefix + whole
 
 
-def reply_keys(scope: MatchScope, ending: ReplyFingerprint, *, advances: bool) -> list[Key]:
+def reply_keys(scope: MatchScope, reply: ReplyFingerprint, *, advances: bool) -> list[Key]:
     """Return the keys of a reply; one of an auxiliary call is found only by its ids."""
-    keys = id_keys(ending)
-    if advances and ending.key is not None:
-        keys += (prefix + ending.key for prefix in _prefixes(_REPLY, scope))
-    if advances and ending.pair is not None:
-        keys += (prefix + ending.pair for prefix in _prefixes(_PAIR, scope))
+    keys = _id_keys(reply)
+    if advances and reply.key is not None:
+        keys += (prefix + reply.key for prefix in _prefixes(_REPLY, scope))
+    if advances and reply.pair is not None:
+        keys += (prefix + reply.pair for prefix in _prefixes(_PAIR, scope))
     return keys
 
 
@@ -60,7 +68,7 @@ def parent_of(
 ) -> ParentMatch | None:
     """Return the call that a request continues; `declared` says whether it declares a conversation."""
     for id in asked.previous:
-        if issuer := issuer_of_reply(known, scope, id):
+        if issuer := _issuer_of_reply(known, scope, id):
             return ParentMatch(issuer, "exact")
     certain, depth = _by_reply(known, scope, history)
     if certain is not None:
@@ -165,23 +173,24 @@ def _fitting(
 
 
 def _in_reach(one: KnownCall, scope: MatchScope, declared: bool) -> bool:
-    """Whether weak evidence may lead to a call: to another process only if an agent declares its conversation."""
+    """True if weak evidence may lead to a call: to another process only if an agent declares its conversation."""
     return declared or one.scope.origin == scope.origin
 
 
 def _may_continue(one: KnownCall, history: History, at: int) -> bool:
-    """Whether the history after its first `at` steps may continue a call. The call must have ended; if its reply is
-    known, the history holds that reply, perhaps rewritten, with no other ids; if it got none, the history has none."""
+    """Return True if the history after its first `at` steps may continue a call. The call must have ended; if its reply
+    is known, the history holds that reply, perhaps rewritten, with no other ids; if it got none, the history has none.
+    """
     step = history.steps[at]
     if step.role != "assistant" or one.state != "done":
         return step.role != "assistant" and one.state != "open"
     if step.issued and one.tools and not any(id in step.issued for id, _ in one.tools):
         return False
-    return one.reply_outline in (None, step.gist)
+    return one.reply_outline in (None, step.outline)
 
 
 def _alike(one: KnownCall, history: History, declared: bool) -> bool:
-    """Whether two requests may belong to one conversation if only their messages say so: they have the same system
+    """Return True if two requests may belong to one conversation by their messages alone: they have the same system
     prompt or the same settings, and both or neither declare a conversation."""
     if (one.declared is not None) != declared:
         return False
@@ -210,3 +219,81 @@ def _best(candidates: list[KnownCall], history: History) -> KnownCall | None:
         same = [one for one in same if one.settings == history.settings] or same
         candidates = [one for one in same if one.child is None] or same
     return candidates[-1] if len({one.conversation for one in candidates}) == 1 else None
+
+
+# -- ids that replies issue --------------------------------------------------------------------------------------------
+
+
+def _id_keys(reply: ReplyFingerprint) -> list[Key]:
+    """Return the keys under which a reply's ids are indexed."""
+    keys: list[Key] = [_tool_key(id) for id, _ in reply.tools]
+    if reply.response_id:
+        keys.append(_reply_key(reply.response_id))
+    return keys
+
+
+def _issuer_of_reply(known: KnownCalls, scope: MatchScope, id: str) -> KnownCall | None:
+    """Return the call whose reply has that id."""
+    return _issuer(known, scope, _reply_key(id), id, START, START)
+
+
+def issuer_of_tool_call(
+    known: KnownCalls, scope: MatchScope, id: str, before: bytes = START, after: bytes = START
+) -> KnownCall | None:
+    """Return the call whose reply issued the tool call `id`. `before` and `after` are the history's chain before and
+    after the step that holds the id, START if the request holds results alone."""
+    return _issuer(known, scope, _tool_key(id), id, before, after)
+
+
+def with_tool_names(known: KnownCalls, scope: MatchScope, asked: Asked) -> Asked:
+    """Return what is asked, with the names of the tools whose results it holds without their calls.
+
+    Over a WebSocket, and in any request that names the reply it continues, results come alone: a call's id and its
+    result. The tool's name stood in the reply that issued the id.
+    """
+    if not asked.results:
+        return asked
+    before = [one for id in asked.previous for one in _calls_under(known, scope, _reply_key(id))]
+    results = tuple((id, name or (_tool_name(known, scope, id, before) if id else None)) for id, name in asked.results)
+    return replace(asked, results=results, tool_results=names(name for _, name in results))
+
+
+def is_counted(id: str) -> bool:
+    """Return True if a tool call's id is one that its server counts anew in every reply."""
+    return _COUNTED.match(id) is not None
+
+
+def _issuer(known: KnownCalls, scope: MatchScope, key: Key, id: str, before: bytes, after: bytes) -> KnownCall | None:
+    """Return the call whose reply issued an id. If the id alone does not say it, the call's request must stand just
+    before it in the history."""
+    if not (indexed := known.under(key)):  # nearly always; this is asked of every id of a long history
+        return None
+    issuers = [one for one in indexed if scope.shares_ids_with(one.scope)]
+    adjacent = [one for one in issuers if one.request_chain == before != START or one.reply_chain == after != START]
+    if adjacent:
+        return adjacent[-1] if len({one.conversation for one in adjacent}) == 1 else None
+    return issuers[0] if len(issuers) == 1 and not is_counted(id) else None
+
+
+def _tool_name(known: KnownCalls, scope: MatchScope, id: str, before: list[KnownCall]) -> str | None:
+    """Return the name of the tool call `id`, by the replies that the request names, else by whoever issued the id."""
+    found = _tool_names(before, id)
+    if not found and not is_counted(id):
+        found = _tool_names(_calls_under(known, scope, _tool_key(id)), id)
+    return found.pop() if len(found) == 1 else None
+
+
+def _tool_names(calls: Iterable[KnownCall], id: str) -> set[str]:
+    return {name for one in calls for issued, name in one.tools if issued == id and name}
+
+
+def _calls_under(known: KnownCalls, scope: MatchScope, key: Key) -> list[KnownCall]:
+    return [one for one in known.under(key) if one.scope.process == scope.process or scope.shares_ids_with(one.scope)]
+
+
+def _tool_key(id: str) -> str:
+    return f"tool {id}"
+
+
+def _reply_key(id: str) -> str:
+    return f"reply {id}"

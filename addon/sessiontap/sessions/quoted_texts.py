@@ -53,11 +53,11 @@ class QuotedTexts:
         if history.opening is not None and len(history.opening) >= _MIN_OPENING:
             self._openings.append((scope.key_prefixes, history.opening[:_MAX_OPENING], call_id))
 
-    def note_reply(self, scope: MatchScope, ending: ReplyFingerprint, call_id: str, now: int) -> None:
+    def note_reply(self, scope: MatchScope, reply: ReplyFingerprint, call_id: str, now: int) -> None:
         """Remember the texts that a reply delegates to tools, and its lines, if it is a summary."""
-        if ending.lines:
-            self._summaries.append((scope.key_prefixes, ending.lines, call_id))
-        for prompt in ending.handed:
+        if reply.lines:
+            self._summaries.append((scope.key_prefixes, reply.lines, call_id))
+        for prompt in reply.delegated:
             keys = tuple((*origin, prompt.digest) for origin in scope.origins)
             for key in keys:
                 self._delegated.put(key, OpenDelegation(call_id, prompt, now))

@@ -1,9 +1,9 @@
 """The known sessions: their first name, their next step, the time of their last call.
 
-A session's id follows from the call alone (see `ids`), with one exception: after `idle` or `max_calls` ends a session
-of generated id, the next one of the same evidence and name needs another id. The first session keeps the plain id,
-which is the **key**; later ones add the time of their first call. So proxies that share nothing agree until a limit is
-reached, and `id`, `name`, `step`, `key` and end time of a recorded call restore all that is remembered.
+A session's id follows from the call alone (see `session`), with one exception: after `idle` or `max_calls` ends a
+session of generated id, the next one of the same evidence and name needs another id. The first session keeps the plain
+id, which is the **key**; later ones add the time of their first call. So proxies that share nothing agree until a limit
+is reached, and `id`, `name`, `step`, `key` and end time of a recorded call restore all that is remembered.
 
 Memory is bounded: the least recently used session is forgotten first. If it comes back, its steps begin again at 0; if
 it has a limit, a new session begins, because the old one may have ended.
@@ -18,8 +18,7 @@ from sessiontap.callers.caller import Caller
 from sessiontap.llm.call import Call
 from sessiontap.rules.decision import Decision
 from sessiontap.sessions.id_sources import ClientConnection, SessionEvidence, replaces, session_evidence
-from sessiontap.sessions.ids import derived_id, is_verbatim
-from sessiontap.sessions.session import Session
+from sessiontap.sessions.session import Session, derived_id, is_verbatim
 
 MAX_SESSIONS = 50_000
 """At about 300 bytes each."""
@@ -106,7 +105,7 @@ class Registry:
             state.steps -= 1
 
     def ended(self, session_id: str, now: int) -> None:
-        """Note that a call of the session ended: `idle` increments_step from here."""
+        """Note that a call of the session ended: `idle` counts from here."""
         if state := self._states.peek(session_id):
             state.last = max(state.last, now)
 
