@@ -40,7 +40,7 @@ ACME = """
 """
 LINES = {
     "dialects/__init__.py": (
-        ("from sessiontap.dialects import helicone, recognised, traceforge", "from sessiontap.dialects import acme"),
+        ("from sessiontap.dialects import helicone, traceforge", "from sessiontap.dialects import acme"),
         ("    traceforge.DIALECT,", "    acme.ACME,"),
     )
 }

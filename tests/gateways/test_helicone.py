@@ -8,7 +8,7 @@ import pytest
 
 from sessiontap.exchange import Headers
 from sessiontap.gateways import Direct, GatewayCall, Route, plan
-from sessiontap.gateways.helicone import LABELS
+from sessiontap.gateways.helicone_gateway import LABELS
 from sessiontap.trust import Upstream
 
 AUTH = "Bearer sk-helicone-abcdefg-abcdefg-abcdefg-abcdefg"

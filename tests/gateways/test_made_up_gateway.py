@@ -21,8 +21,8 @@ ACME = """
 """
 LINES = {
     "gateways/__init__.py": (
-        ("from sessiontap.gateways import helicone", "from sessiontap.gateways import acme"),
-        ("        helicone.KIND,", "        acme.KIND,"),
+        ("from sessiontap.gateways import helicone_gateway", "from sessiontap.gateways import acme"),
+        ("        helicone_gateway.KIND,", "        acme.KIND,"),
     )
 }
 

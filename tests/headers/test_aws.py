@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sessiontap.exchange import Headers
-from sessiontap.headers.aws import signed_headers
+from sessiontap.headers import signed_headers
 
 ALWAYS = {"authorization", "host", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"}
 CREDENTIAL = "Credential=AKIDEXAMPLE/20261121/us-east-1/bedrock/aws4_request"

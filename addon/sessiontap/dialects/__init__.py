@@ -3,7 +3,6 @@
     dialect.py       the descriptor, and what a dialect may say of a call
     helicone.py      Helicone's headers, and its key
     traceforge.py    TraceForge's headers, of requests and of replies
-    recognised.py    dialects whose session ids are recognised if an app sends them
     header_text.py   text as the value or the name of a header
 
 Imports nothing of ours but leaves, so that rules, headers and gateways can read the list.
@@ -11,19 +10,28 @@ Imports nothing of ours but leaves, so that rules, headers and gateways can read
 
 from collections.abc import Mapping
 
-from sessiontap.dialects import helicone, recognised, traceforge
+from sessiontap.dialects import helicone, traceforge
 from sessiontap.dialects.dialect import AppHeaders, Dialect, OwnKey, ProposedHeader, SessionInfo
 from sessiontap.exchange import Headers
 
 DIALECTS: tuple[Dialect, ...] = (
     helicone.DIALECT,
     traceforge.DIALECT,
-    recognised.LITELLM,
-    recognised.LANGFUSE,
-    recognised.OPENROUTER,
-    recognised.W3C,
+    Dialect("litellm", app=AppHeaders(id="x-litellm-session-id")),
+    Dialect("langfuse", app=AppHeaders(id="langfuse_session_id", baggage="langfuse_session_id")),
+    # Elsewhere anybody's `x-session-id` may mean anything.
+    Dialect(
+        "openrouter",
+        app=AppHeaders(id="x-session-id", hosts=("openrouter.ai", "openrouter.helicone.ai"), sent_by_agents=True),
+    ),
+    Dialect("w3c", app=AppHeaders(baggage="session.id")),
 )
-"""All dialects. If an app declares several sessions, the dialect that comes first here counts."""
+"""All dialects. If an app declares several sessions, the dialect that comes first here counts.
+
+Of those without a module of their own the session ids are recognised if an app sends them, and nothing is written.
+Trace ids (`x-litellm-trace-id`, `x-portkey-trace-id`, `traceparent`) are not recognised: many apps make a new one for
+each call, and each would end the session that the rules describe.
+"""
 
 NOT_YET = ("portkey", "cloudflare", "braintrust", "otel")
 """Words of the rules' language that this version knows nothing else of."""

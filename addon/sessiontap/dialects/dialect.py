@@ -55,8 +55,8 @@ class AppHeaders:
     """A key of W3C baggage whose value is a session's id."""
     hosts: tuple[str, ...] = ()
     """The id counts at these hosts alone; empty: everywhere."""
-    unless: tuple[str, ...] = ()
-    """The id does not count beside these headers."""
+    sent_by_agents: bool = False
+    """Known agents send the id's header, too, to all hosts: beside their own headers it is the agent's session."""
 
 
 class OwnKey(NamedTuple):

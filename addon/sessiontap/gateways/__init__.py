@@ -6,13 +6,13 @@ gateways know; the rules read the list.
 
 from collections.abc import Mapping
 
-from sessiontap.gateways import helicone
+from sessiontap.gateways import helicone_gateway
 from sessiontap.gateways.gateway import Direct, GatewayCall, GatewayKind, Route
 
 KINDS: Mapping[str, GatewayKind] = {
     kind.name: kind
     for kind in (
-        helicone.KIND,
+        helicone_gateway.KIND,
     )
 }
 """All kinds of gateways, by name."""

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from sessiontap.dialects import DIALECTS
 from sessiontap.exchange import Headers
+from sessiontap.llm.agents import AGENTS
 from sessiontap.sessions.id_sources import is_id
 
 
@@ -30,9 +31,9 @@ _NAMES = tuple((one.app.name, one.name) for one in DIALECTS if one.app.name is n
 _PATHS = tuple((one.app.path, one.name) for one in DIALECTS if one.app.path is not None)
 _BAGGAGE = tuple((one.app.baggage, one.name) for one in DIALECTS if one.app.baggage is not None)
 
-_WANTED = frozenset([name for name, _ in (*_IDS, *_NAMES, *_PATHS)] + ["baggage"]).union(
-    *(one.app.unless for one in DIALECTS)
-)
+_AGENTS = frozenset(name for agent in AGENTS for name in agent.beside_session_id)
+"""Headers of known agents that show that a session id beside them is the agent's."""
+_WANTED = _AGENTS.union(name for name, _ in (*_IDS, *_NAMES, *_PATHS)) | {"baggage"}
 
 
 def app_session(headers: Headers, host: str | None = None) -> AppSession | None:
@@ -56,7 +57,9 @@ def _id(sent: dict[str, str], host: str | None) -> tuple[str, str] | tuple[None,
     for name, dialect in _IDS:
         if (id := sent.get(name)) and is_id(id):
             app = dialect.app
-            if (not app.hosts or (host or "").lower() in app.hosts) and sent.keys().isdisjoint(app.unless):
+            if (not app.hosts or (host or "").lower() in app.hosts) and (
+                not app.sent_by_agents or sent.keys().isdisjoint(_AGENTS)
+            ):
                 return id, dialect.name
     if "baggage" in sent:
         members = _baggage(sent["baggage"])

@@ -12,16 +12,17 @@ For each header, in this order:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
+from urllib.parse import parse_qsl
 
 from sessiontap.dialects import DIALECTS, SESSION_PREFIXES, WRITTEN, ProposedHeader, SessionInfo, reads
 from sessiontap.dialects.header_text import ascii_text, is_token
 from sessiontap.exchange import Headers
 from sessiontap.header_edit import CONNECTION_HEADERS, Edit
-from sessiontap.headers.aws import signed_headers
 from sessiontap.rules.decision import Decision, Labels
 from sessiontap.rules.match_patterns import header_pattern
 from sessiontap.sessions.session import Link, Session
@@ -29,6 +30,9 @@ from sessiontap.sessions.session import Link, Session
 MOST_BYTES = 15 * 1024
 """Of all request headers together, ours included. Node refuses 16 KiB with a 431, the request line counted in."""
 
+_SIGNED_HEADERS = re.compile(r"\bSignedHeaders=([^,\s]+)", re.IGNORECASE)
+_ALWAYS = frozenset({"authorization", "host", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"})
+"""Headers of the signature itself, named in it or not."""
 
 _KEYS = tuple((name, one.own_key) for name, one in WRITTEN.items() if one.own_key is not None)
 _REQUEST_HEADERS = {one.name: one.request_headers for one in DIALECTS if one.request_headers is not None}
@@ -219,3 +223,26 @@ def _globs(globs: tuple[str, ...]) -> Callable[[str], bool]:
     """A function that returns True for a header's name that one of the globs matches."""
     patterns = tuple(header_pattern(glob) for glob in globs)
     return lambda name: any(pattern.find(name) is not None for pattern in patterns)
+
+
+def signed_headers(headers: Headers, target: str = "") -> frozenset[str]:
+    """The lower-case names of the headers that AWS signed (Signature Version 4); empty if the request is not signed.
+
+    They must reach the server as they are, or it refuses the call.
+
+    Signed requests name them in `Authorization: AWS4-HMAC-SHA256 Credential=..., SignedHeaders=a;b, Signature=...`
+    (Version 4A: AWS4-ECDSA-P256-SHA256), presigned URLs in the query parameter X-Amz-SignedHeaders. `target` is the
+    request's path and query.
+    """
+    names: list[str] = []
+    for value in headers.all("authorization"):
+        if value[:5].upper() == "AWS4-":
+            found = _SIGNED_HEADERS.search(value)
+            names += ["authorization", *(found[1].split(";") if found else ())]
+    if "x-amz-sign" in target.lower():
+        for name, value in parse_qsl(target.partition("?")[2], keep_blank_values=True):
+            if name.lower() == "x-amz-signedheaders":
+                names += ["host", *value.split(";")]
+            elif name.lower() == "x-amz-signature":
+                names.append("host")
+    return frozenset(name.strip().lower() for name in names if name.strip()) | _ALWAYS if names else frozenset()

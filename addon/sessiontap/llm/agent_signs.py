@@ -46,6 +46,8 @@ class KnownAgent:
     """See `Agent.of_run`."""
     kindless: tuple[str, ...] = ()
     """Words that it uses for sub-agents of any type."""
+    beside_session_id: tuple[str, ...] = ()
+    """Headers of its own that it sends beside `x-session-id`, a name that others use, too."""
 
 
 def usable(value: object) -> str | None:

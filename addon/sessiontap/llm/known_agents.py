@@ -134,6 +134,7 @@ AGENTS: tuple[KnownAgent, ...] = (
         ),
         parent_thread=(header("x-parent-session-id"),),
         subagent=(where(has(header("x-parent-session-id")), always(UNTYPED)),),
+        beside_session_id=("x-opencode-session-id", "x-opencode-session", "x-session-affinity"),
     ),
     KnownAgent(
         "gemini-cli",
