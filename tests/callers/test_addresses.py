@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sessiontap.callers.addresses import is_local, parse
+from sessiontap.callers.caller import is_local_address, parse_address
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from sessiontap.callers.addresses import is_local, parse
     ],
 )
 def test_parse(address: tuple[str, int], host: str) -> None:
-    assert parse(address).host == host
+    assert parse_address(address).host == host
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_parse(address: tuple[str, int], host: str) -> None:
 )
 def test_no_address(address: tuple[str, int]) -> None:
     with pytest.raises(ValueError, match="not a"):
-        parse(address)
+        parse_address(address)
 
 
 @pytest.mark.parametrize(
@@ -35,4 +35,4 @@ def test_no_address(address: tuple[str, int]) -> None:
      ("fe80::dead:beef:1", False)],
 )  # fmt: skip
 def test_is_local(host: str, local: bool) -> None:
-    assert is_local(parse((host, 1))) is local
+    assert is_local_address(parse_address((host, 1))) is local

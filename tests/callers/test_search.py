@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sessiontap.callers import Found, details, linux, portable, scan
+from sessiontap.callers import Found, linux, portable, procfs, scan
 from sessiontap.callers.search import Answer, Question, Search
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def test_a_walk_has_a_limit(stage: Stage, finder: linux.Finder, monkeypatch: pyt
 def test_a_user_without_a_name_yet_is_left_to_a_thread(
     stage: Stage, finder: linux.Finder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(details, "knows_user", lambda uid: False)
+    monkeypatch.setattr(procfs, "knows_user", lambda uid: False)
     search = finder.search()
     question = ask(search, stage.client(stage.listen()).accepted)
     assert finish(search) == [Answer(question, None)]

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from sessiontap.callers import socket_owner
-from sessiontap.callers.addresses import parse
+from sessiontap.callers.caller import parse_address
 from sessiontap.callers.socket_owner import Owner
 
 TABLE = """\
@@ -29,14 +29,15 @@ little_endian = pytest.mark.skipif(sys.byteorder != "little", reason="the table 
     ids=["connected", "closed: the uid is no longer known", "not there"],
 )
 def test_match(port: int, owner: Owner | None) -> None:
-    local = socket_owner.encode_address(parse(("127.0.0.1", port)), wide=False)
-    remote = socket_owner.encode_address(parse(("127.0.0.1", 8080)), wide=False)
+    local = socket_owner.encode_address(parse_address(("127.0.0.1", port)), wide=False)
+    remote = socket_owner.encode_address(parse_address(("127.0.0.1", 8080)), wide=False)
     assert socket_owner.match_row(TABLE, local, remote) == owner
 
 
 @little_endian
 def test_a_mapped_address_in_the_table_of_ipv6() -> None:
-    assert socket_owner.encode_address(parse(("127.0.0.1", 8080)), wide=True) == "0000000000000000FFFF00000100007F:1F90"
+    mapped = socket_owner.encode_address(parse_address(("127.0.0.1", 8080)), wide=True)
+    assert mapped == "0000000000000000FFFF00000100007F:1F90"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
@@ -47,6 +48,6 @@ def test_a_real_connection(host: str) -> None:
         socket.create_server((host, 0), family=family) as server,
         socket.create_connection(server.getsockname()[:2]) as client,
     ):
-        found = socket_owner.owner_by_table(parse(client.getsockname()), parse(server.getsockname()))
+        found = socket_owner.owner_by_table(parse_address(client.getsockname()), parse_address(server.getsockname()))
         assert found == Owner(os.fstat(client.fileno()).st_ino, os.geteuid())
         assert os.fstat(server.fileno()).st_ino in socket_owner.listening_by_table()

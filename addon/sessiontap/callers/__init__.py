@@ -1,6 +1,6 @@
 """Find the process behind a connection.
 
-Imports nothing of the project but its leaves; psutil only where there is no /proc. `find` is the one function behind
+Imports nothing of the project but its leaves; psutil only if there is no /proc. `find` is the one function behind
 which each platform has its module (`linux`, `portable`):
 
 - `find(client, proxy, env_names)`: the whole look-up, for a thread beside the event loop.
@@ -75,7 +75,7 @@ def warm_up() -> None:
 
 
 def listens(caller: Caller) -> bool | None:
-    """Whether the process has a listening TCP socket; None if that cannot be known (any more).
+    """Return True if the process has a listening TCP socket; None if that cannot be known (any more).
 
     Costs about 0.15 ms; an answer is kept for five seconds.
     """

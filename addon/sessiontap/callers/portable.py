@@ -17,9 +17,17 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from sessiontap.bounded import BoundedDict
-from sessiontap.callers import addresses, tree
-from sessiontap.callers.addresses import Address
-from sessiontap.callers.caller import Caller, Found, Process, machine, process_id
+from sessiontap.callers import process_tree
+from sessiontap.callers.caller import (
+    Address,
+    Caller,
+    Found,
+    Process,
+    is_local_address,
+    machine,
+    parse_address,
+    process_id,
+)
 from sessiontap.callers.names import Names, names
 from sessiontap.callers.procfs import text
 
@@ -41,7 +49,7 @@ class Finder:
         self._psutil = psutil
         self._whole_table = whole_table
         self._callers: BoundedDict[str, Caller] = BoundedDict(_CALLERS)
-        self._lately: BoundedDict[int, bool] = BoundedDict(_CALLERS)
+        self._found_before: BoundedDict[int, bool] = BoundedDict(_CALLERS)
         self._listing = Lock()
         self._listed: tuple[float, list[Any]] = (-1.0, [])
         """The last list of connections, and when it was begun (monotonic)."""
@@ -59,7 +67,7 @@ class Finder:
         return None
 
     def listens(self, caller: Caller) -> bool | None:
-        """Whether the process has a listening TCP socket; None if that cannot be known (any more)."""
+        """Return True if the process has a listening TCP socket; None if that cannot be known (any more)."""
         try:
             process = self._psutil.Process(caller.pid)
             if _id(process) != caller.id:
@@ -78,23 +86,23 @@ class Finder:
     def forget(self) -> None:
         """Empty all memory."""
         self._callers.clear()
-        self._lately.clear()
+        self._found_before.clear()
 
     def _find(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found:
         try:
-            ends = addresses.parse(client), addresses.parse(proxy)
+            ends = parse_address(client), parse_address(proxy)
         except ValueError as error:
             return Found(reason=str(error))
         if ends[0].family != ends[1].family:
             return Found(reason="addresses of two kinds")
-        if not addresses.is_local(ends[0]):
+        if not is_local_address(ends[0]):
             return Found(reason="remote client")
         try:
             holder = self._in_table(ends) if self._whole_table else self._search(ends)
             if holder is None:
                 return Found(reason="gone")
             opener = self._opener(holder, ends)
-            self._lately.put(opener.pid, True)
+            self._found_before.put(opener.pid, True)
             caller = self._describe(opener, env_names)
         except self._psutil.AccessDenied:
             return Found(reason="not permitted")
@@ -143,9 +151,9 @@ class Finder:
     def _candidates(self) -> Iterator[psutil.Process]:
         """Yield the processes found lately, then all others, the highest pids first; our own last."""
         us = os.getpid()
-        lately = [pid for pid, _ in self._lately.newest(_ASK_FIRST) if pid != us]
-        others = sorted(set(self._psutil.pids()).difference(lately, (us,)), reverse=True)
-        for pid in (*lately, *others, us):
+        known = [pid for pid, _ in self._found_before.newest(_ASK_FIRST) if pid != us]
+        others = sorted(set(self._psutil.pids()).difference(known, (us,)), reverse=True)
+        for pid in (*known, *others, us):
             with contextlib.suppress(self._psutil.Error):
                 yield self._psutil.Process(pid)
 
@@ -167,7 +175,7 @@ class Finder:
         if before is None:
             lineage = [self._member(each) for each in self._ask(process.parents) or ()]
             ancestors = tuple(each.process for each in lineage)
-            root = tree.root((self._member(process), *lineage))
+            root = process_tree.root((self._member(process), *lineage))
         else:
             ancestors, root = before.ancestors, before.tree
             if root is not None and root.id == key:  # exec: still the root, by its new name
@@ -193,11 +201,11 @@ class Finder:
         self._callers.put(key, caller)
         return caller
 
-    def _member(self, process: psutil.Process) -> tree.Member:
+    def _member(self, process: psutil.Process) -> process_tree.Member:
         """Return the process as a member of its tree. Raises psutil.Error if it has ended."""
         named, _, _ = self._named(process)
         value = Process(process.pid, named.name or "", _nanoseconds(process), named.all, _id(process))
-        return tree.Member(value, _leader("getsid", process.pid), _leader("getpgid", process.pid), named.shell)
+        return process_tree.Member(value, _leader("getsid", process.pid), _leader("getpgid", process.pid), named.shell)
 
     def _named(self, process: psutil.Process) -> tuple[Names, str | None, tuple[str, ...]]:
         exe, comm = self._ask(process.exe), self._ask(process.name)
@@ -220,7 +228,7 @@ def _holds(process: psutil.Process, ends: tuple[Address, Address]) -> bool:
 def _ends(local: tuple[str, int] | tuple[()], remote: tuple[str, int] | tuple[()]) -> tuple[Address, Address] | None:
     """Return both ends of a listed connection; None if it has no other end."""
     try:
-        return (addresses.parse(local), addresses.parse(remote)) if local and remote else None
+        return (parse_address(local), parse_address(remote)) if local and remote else None
     except ValueError:
         return None
 

@@ -12,6 +12,8 @@ import time
 from collections.abc import Container
 from dataclasses import dataclass
 
+from sessiontap.bounded import BoundedDict
+
 ARGV_LIMIT = 32 * 1024
 """Bytes of a command line that are kept; the last argument may be cut."""
 _ENVIRON_LIMIT = 4 * 1024 * 1024
@@ -21,6 +23,8 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)
 _CONTAINER_ID = re.compile(r"(?:^|[/:-])([0-9a-f]{64})(?:\.scope)?(?=/|$)")
 _CONTAINER_NAME = re.compile(r"/(?:lxc\.payload\.|lxc/)([^/]+)|/machine-([^/]+)\.scope(?=/|$)")
 _UNIT = re.compile(r"/([^/]+\.(?:service|scope))(?=/|$)")
+_USERS: BoundedDict[int, str] = BoundedDict(256)
+"""Names of accounts."""
 _MONITOR = ("conmon-", "libpod-conmon-", "crio-conmon-")
 
 
@@ -35,7 +39,7 @@ class Stat:
     session: int
     ticks: int
     stack: int = 0
-    """Where the stack starts: by address randomisation elsewhere after each exec(2); 0 where it may not be known."""
+    """The start of the stack: by address randomisation another one after each exec(2); 0 if it may not be known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +236,27 @@ def _container(path: str) -> str | None:
 def parse_socket(link: str) -> int | None:
     """`socket:[13084]` -> 13084; None for what is no socket."""
     return int(link[8:-1]) if link.startswith("socket:[") else None
+
+
+def knows_user(uid: int | None) -> bool:
+    """Return True if the account's name is at hand. Naming one may ask a directory service, over the network."""
+    return uid is None or _USERS.get(uid) is not None
+
+
+def user_name(uid: int | None) -> str | None:
+    """Return the account's name; None if it has none."""
+    import pwd  # not on Windows
+
+    if uid is None:
+        return None
+    known = _USERS.get(uid)
+    if known is None:
+        try:
+            known = text(pwd.getpwuid(uid).pw_name)
+        except (KeyError, OSError):
+            known = ""
+        _USERS.put(uid, known)
+    return known or None
 
 
 def started(ticks: int) -> int:

@@ -47,14 +47,14 @@ class Scan:
     def known(self, inode: int) -> ProcessFolder | None:
         """Return the holder, if it is one of those found lately; the caller of this closes the folder."""
         until = time.thread_time() + _AT_ONCE
-        lately = self._known.newest(_ASK_FIRST)
+        found_before = self._known.newest(_ASK_FIRST)
         target = f"socket:[{inode}]"
-        for pid, number in lately:
+        for pid, number in found_before:
             # The lowest free number is given: the one of the last connection again, or the next.
             for guess in (number, number + 1):
                 if _holds_at(pid, guess, target):
                     return self._pinned(pid, guess, inode)
-        for pid, _ in lately:
+        for pid, _ in found_before:
             try:
                 found = _number(pid, target, until)
             except FileNotFoundError:
@@ -201,7 +201,7 @@ def _is_of(pid: int, uid: int | None) -> bool:
 
 def _last_given() -> Iterator[int]:
     """The processes with the last numbers that were given, without listing /proc: that alone can take 0.5 ms."""
-    pidfd_open = getattr(os, "pidfd_open", None)  # missing where Python was built for an old kernel
+    pidfd_open = getattr(os, "pidfd_open", None)  # missing if Python was built for an old kernel
     if pidfd_open is None:
         return
     for number in range(last := _last_number(), max(last - _RECENT, 0), -1):
@@ -224,7 +224,7 @@ def _last_number() -> int:
 def _number(pid: int, target: str, until: float) -> int | None:
     """Return the descriptor at which the process holds the socket, the highest numbers tried first.
 
-    Raises OSError where they may not be seen, NotFound when this thread's time is `until`.
+    Raises OSError if they may not be seen, NotFound when this thread's time is `until`.
     """
     folder = f"/proc/{pid}/fd/"
     for count, name in enumerate(reversed(os.listdir(folder))):

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from sessiontap.callers import details, scan
+from sessiontap.callers import procfs, scan
 from sessiontap.callers.caller import Found
 from sessiontap.callers.scan import Held, Scan, Walk
 from sessiontap.callers.socket_owner import Owner
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Question:
-    """Whose connection is this? The arguments are those of `sessiontap.callers.find`."""
+    """A connection whose process is looked for. The arguments are those of `sessiontap.callers.find`."""
 
     client: tuple[str, int]
     proxy: tuple[str, int]
@@ -69,7 +69,7 @@ class Search:
 
     @property
     def pending(self) -> bool:
-        """Whether `step` has something to do."""
+        """True if `step` has something to do."""
         return bool(self._answers or self._waiting or self._joined)
 
     def ask(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Question:
@@ -146,12 +146,12 @@ class Search:
                 del wanted[held.inode]
 
     def _answer(self, waiting: _Waiting, held: Held) -> bool:
-        """Whether the holder is found by where its socket was seen."""
+        """Return True if the process that was seen with the socket still holds it: the question is answered."""
         folder = self._scan.holder(held)
         if folder is None:
             return False
         question, owner = waiting
-        if not details.knows_user(owner.uid):  # a directory service may be slow to name one
+        if not procfs.knows_user(owner.uid):  # a directory service may be slow to name one
             folder.close()
             self._answers.append(Answer(question, None))
             return True

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Lock
 
-from sessiontap.callers.addresses import Address
+from sessiontap.callers.caller import Address
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20

@@ -6,7 +6,7 @@ import pytest
 
 from sessiontap.callers.caller import Process
 from sessiontap.callers.names import Shell
-from sessiontap.callers.tree import Member, root
+from sessiontap.callers.process_tree import Member, root
 
 
 def member(
