@@ -50,6 +50,12 @@ class Connection:
     """TLS with a server was established for it without the server's certificate being verified."""
     tls_host: str | None = None
     """The host that its TLS is for, by the name that concerns us."""
+    sni: str | None = None
+    """The server name in its TLS."""
+    is_decided: bool = False
+    """Its TLS is decrypted: the client's hello was asked about already."""
+    may_reroute: bool = False
+    """A rule may send calls of its TLS elsewhere."""
     hello: str = ""
     """Fingerprint of the client's TLS, if its process is not known."""
     opened: float = 0.0

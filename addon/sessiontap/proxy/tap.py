@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from mitmproxy import connection, ctx, http, tls
 from mitmproxy.addonmanager import Loader
+from mitmproxy.proxy import layer
 
 from sessiontap import trust
 from sessiontap.exchange import Headers, Request
@@ -19,7 +20,7 @@ from sessiontap.faults import Faults
 from sessiontap.proxy import bodies, carry_out, finish, outcome, own_address
 from sessiontap.proxy.connections import Connection, Destination, destinations, proxy_user
 from sessiontap.proxy.context import CallContext
-from sessiontap.proxy.distrust import Distrust, failure_of, fingerprint
+from sessiontap.proxy.interception import Interception
 from sessiontap.proxy.plan import facts_of
 from sessiontap.proxy.service import Service
 from sessiontap.proxy.sockets import Socket, how_closed
@@ -44,7 +45,7 @@ class Tap:
         self.sockets: dict[str, Socket] = {}
         self.closed_sockets: list[Socket] = []
         """The last one, and those with turns that wait to be decided."""
-        self.distrust = Distrust()
+        self.interception = Interception(self.service)
 
     # -- the addon's life ----------------------------------------------------------------------------------------------
 
@@ -110,51 +111,24 @@ class Tap:
             if known is not None:
                 known.in_tunnel = True
 
+    async def next_layer(self, data: layer.NextLayer) -> None:
+        with self.faults.guard("next layer"):
+            if data.layer is None:
+                data.layer = await self.interception.next_layer(data)
+
     async def tls_clienthello(self, data: tls.ClientHelloData) -> None:
         if data.context.server.address is None:
             return  # TLS with the proxy itself, an `https://` one; what is in it comes to `requestheaders`
         by_another = data.ignore_connection
         data.ignore_connection = True  # what a fault leaves: who does not know our CA must not suffer from it
         with self.faults.guard("TLS client hello"):
-            data.ignore_connection = by_another or await self._passes(data)
-
-    async def _passes(self, data: tls.ClientHelloData) -> bool:
-        """Whether a connection passes undecrypted."""
-        server, client = data.context.server, data.context.client
-        address = server.address or ("", 443)
-        names = destinations(address[0], data.client_hello.sni)
-        destination = self.service.destinations.find(names, address[1])
-        if destination is None:
-            return True
-        known = self.service.connections.open.get(client.id)
-        if known is None:
-            return False
-        known.tls_host = destination.host
-        await self._settled(known)
-        if known.caller is None:
-            hello = data.client_hello
-            known.hello = fingerprint(hello.cipher_suites, (kind for kind, _ in hello.extensions), hello.alpn_protocols)
-        if self.distrust.passes(known.who, destination.host):
-            self.notices.not_captured(known, destination.host, "it did not trust the proxy's certificate before")
-            return True
-        view = self.service.rules.connection(facts_of(known, destination))
-        self.notices.not_covered(known, protects_by_process=self.service.rules.protects_by_process)
-        if view.protected is not None:
-            self.notices.protected(known, destination.host, view.protected)
-        if view.may_reroute and not view.ignore and b"http/1.1" in data.client_hello.alpn_protocols:
-            # Between an HTTP/2 client and an HTTP/1.1 gateway mitmproxy stalls at five streams.
-            client.alpn = b"http/1.1"
-        return view.ignore
+            data.ignore_connection = by_another or await self.interception.tls_clienthello(data)
 
     def tls_failed_client(self, data: tls.TlsData) -> None:
         with self.faults.guard("TLS failure"):
             known = self.service.connections.open.get(data.conn.id)
-            if known is None or known.tls_host is None:
-                return
-            host, error = known.tls_host, data.conn.error
-            verdict = self.distrust.failed(known.who, host, failure_of(error))
-            if verdict != "nothing":
-                self.notices.distrusted(known, host, verdict, error)
+            if known is not None:
+                self.interception.refused(known, data.conn.error)
 
     def tls_established_server(self, data: tls.TlsData) -> None:
         with self.faults.guard("upstream TLS"):
@@ -183,8 +157,7 @@ class Tap:
         destination = self.service.destinations.find_call(names, flow.request.port, flow.request.path)
         if destination is not None:
             await self._settled(known)
-            if known.tls_host is not None:
-                self.distrust.trusts(known.who, known.tls_host)
+            self.interception.accepted(known)
         if destination is None or self._is_left_alone(known, destination, rules):
             if has_body(flow.request) and not flow.request.stream:
                 flow.request.stream = True

@@ -1,0 +1,197 @@
+"""Which connections the proxy looks into: mitmproxy's hooks for a connection's next layer and for its TLS.
+
+A connection's protocol is told by its first bytes (first_bytes.py). TLS is decrypted if the host concerns us: it is in
+the table of LLM hosts, or a rule names it. Plain HTTP is read, whatever the host: an LLM call is recognised by its path
+and body. All else passes as raw bytes, and is counted (passed.py).
+
+If mitmproxy is told by an option of its own which hosts to leave alone (`ignore_hosts`, `allow_hosts`, `tcp_hosts`), it
+chooses the layers itself.
+"""
+
+from __future__ import annotations
+
+from mitmproxy import ctx, tls
+from mitmproxy.proxy import layer
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers import ClientTLSLayer, ServerTLSLayer, modes
+from mitmproxy.proxy.layers.http import HTTPMode
+from mitmproxy.proxy.layers.tls import HTTP_ALPNS, parse_client_hello
+from mitmproxy.proxy.mode_specs import ReverseMode
+from mitmproxy.tls import ClientHello
+
+from sessiontap.proxy.connections import Connection, destinations, is_address
+from sessiontap.proxy.distrust import Distrust, failure_of, fingerprint
+from sessiontap.proxy.first_bytes import kind_of
+from sessiontap.proxy.layers import Http, Raw, Undecided
+from sessiontap.proxy.passed import Passage, Passed, Why
+from sessiontap.proxy.plan import facts_of
+from sessiontap.proxy.service import Service
+
+_OWN_CHOICE = ("ignore_hosts", "allow_hosts", "tcp_hosts")
+
+
+class Interception:
+    """For the proxy's loop alone."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._notices = service.notices
+        self.distrust = Distrust()
+        self.passed = Passed()
+
+    # -- layers --------------------------------------------------------------------------------------------------------
+
+    async def next_layer(self, data: layer.NextLayer) -> layer.Layer | None:
+        """Return the layer for what a client has begun; None leaves it to mitmproxy."""
+        context = data.context
+        if context.client.transport_protocol != "tcp" or any(getattr(ctx.options, name) for name in _OWN_CHOICE):
+            return None
+        mode = context.layers[0]
+        if len(context.layers) == 1 and isinstance(mode, modes.HttpProxy | modes.HttpUpstreamProxy):
+            return self._for_proxy(context, data.data_client())
+        known = self._service.connections.open.get(context.client.id)
+        if known is None or context.server.address is None:
+            return None
+        if len(context.layers) == 1 and isinstance(mode, modes.ReverseProxy):
+            return self._for_fixed_server(context, data, known)
+        return await self._for_server(context, data, known)
+
+    def _for_proxy(self, context: Context, begun: bytes) -> layer.Layer:
+        """A request to the proxy itself."""
+        is_upstream = isinstance(context.layers[0], modes.HttpUpstreamProxy)
+        outer = ClientTLSLayer(context) if begun.startswith(b"\x16") else None
+        inner = Http(context, HTTPMode.upstream if is_upstream else HTTPMode.regular, self._may_concern)
+        if outer is None:
+            return inner
+        outer.child_layer = inner
+        return outer
+
+    def _for_fixed_server(self, context: Context, data: layer.NextLayer, known: Connection) -> layer.Layer | None:
+        """A client of a reverse proxy, whose server is given by the mode."""
+        mode = context.client.proxy_mode
+        if not isinstance(mode, ReverseMode) or mode.scheme not in ("http", "https"):
+            return None
+        begun = data.data_client()
+        kind = kind_of(begun, data.data_server())
+        if kind == "tls":
+            return None
+        if kind == "unclear" and not _is_final(data):
+            return Undecided(context, len(begun))
+        outer = ServerTLSLayer(context) if mode.scheme == "https" else None
+        if kind == "http":
+            inner: layer.Layer = Http(context, HTTPMode.transparent, self._may_concern)
+        else:
+            inner = self._raw(context, known, "http2" if kind == "http2" else "not_http")
+        if outer is None:
+            return inner
+        outer.child_layer = inner
+        return outer
+
+    async def _for_server(self, context: Context, data: layer.NextLayer, known: Connection) -> layer.Layer | None:
+        """What a client says to a server: in a tunnel, or decrypted."""
+        begun = data.data_client()
+        is_decrypted = isinstance(context.layers[-1], ClientTLSLayer)
+        if is_decrypted and begun:
+            self.accepted(known)
+        if is_decrypted and context.client.alpn in HTTP_ALPNS:
+            return Http(context, HTTPMode.transparent, self._may_concern)
+        kind = kind_of(begun, data.data_server())
+        if kind == "http":
+            return Http(context, HTTPMode.transparent, self._may_concern)
+        if kind == "tls" and not is_decrypted:
+            try:
+                hello = parse_client_hello(begun)
+            except ValueError:
+                return self._raw(context, known, "not_http")
+            if hello is not None:
+                why = await self.why_passed(context, known, hello)
+                known.is_decided = why is None
+                return self._raw(context, known, why) if why is not None else None
+            kind = "unclear"
+        if kind == "tls":
+            return None
+        if kind == "unclear" and not _is_final(data):
+            return Undecided(context, len(begun))
+        return self._raw(context, known, "http2" if kind == "http2" else "not_http")
+
+    def _raw(self, context: Context, known: Connection, why: Why) -> Raw:
+        return Raw(context, self._passage(context, known, why, counted=True))
+
+    def _passage(self, context: Context, known: Connection, why: Why, *, counted: bool) -> Passage:
+        address = context.server.address
+        assert address is not None
+        host = known.tls_host or (known.sni if known.sni and is_address(address[0]) else address[0])
+        return self.passed.connection(known, host, address[1], why, counted=counted)
+
+    def _may_concern(self, host: str, port: int) -> bool:
+        """Whether calls to a host may be of ours: its name says so, or it is an address, which TLS may name yet."""
+        return is_address(host) or self._service.destinations.find((host.lower(),), port) is not None
+
+    # -- TLS -----------------------------------------------------------------------------------------------------------
+
+    async def tls_clienthello(self, data: tls.ClientHelloData) -> bool:
+        """Return whether a connection passes undecrypted, and what the client may speak if not."""
+        context, hello = data.context, data.client_hello
+        known = self._service.connections.open.get(context.client.id)
+        if known is None:
+            return self._service.destinations.find(_names(context, hello), _port(context)) is None
+        if not known.is_decided:
+            why = await self.why_passed(context, known, hello)
+            if why is not None:
+                self._passage(context, known, why, counted=False)
+                return True
+        if known.may_reroute and b"http/1.1" in hello.alpn_protocols:
+            # Between an HTTP/2 client and an HTTP/1.1 gateway mitmproxy stalls at five streams.
+            context.client.alpn = b"http/1.1"
+        return False
+
+    async def why_passed(self, context: Context, known: Connection, hello: ClientHello) -> Why | None:
+        """Return why TLS is not decrypted; None if it is."""
+        known.sni = hello.sni
+        destination = self._service.destinations.find(_names(context, hello), _port(context))
+        if destination is None:
+            return "unknown_host"
+        known.tls_host = destination.host
+        rules = self._service.rules
+        if known.look is not None and rules.protects_by_process:
+            await self._service.connections.settled(known)
+        if known.caller is None:
+            kinds = (kind for kind, _ in hello.extensions)
+            known.hello = fingerprint(hello.cipher_suites, kinds, hello.alpn_protocols)
+        if self.distrust.passes(known.who, destination.host):
+            self._notices.not_captured(known, destination.host, "it did not trust the proxy's certificate before")
+            return "distrust"
+        view = rules.connection(facts_of(known, destination))
+        self._notices.not_covered(known, protects_by_process=rules.protects_by_process)
+        if view.protected is not None:
+            self._notices.protected(known, destination.host, view.protected)
+        known.may_reroute = view.may_reroute
+        return "ignore" if view.ignore else None
+
+    def refused(self, known: Connection, error: str | None) -> None:
+        """A TLS handshake with a client failed."""
+        host = known.tls_host
+        if host is None:
+            return
+        verdict = self.distrust.failed(known.who, host, failure_of(error))
+        if verdict != "nothing":
+            self._notices.distrusted(known, host, verdict, error)
+
+    def accepted(self, known: Connection) -> None:
+        """A client goes on in its TLS: it trusts."""
+        if known.tls_host is not None:
+            self.distrust.trusts(known.who, known.tls_host)
+
+
+def _names(context: Context, hello: ClientHello) -> tuple[str, ...]:
+    address = context.server.address
+    return destinations(address[0] if address else "", hello.sni)
+
+
+def _port(context: Context) -> int:
+    address = context.server.address
+    return address[1] if address else 443
+
+
+def _is_final(data: layer.NextLayer) -> bool:
+    return isinstance(data, Undecided) and data.is_final

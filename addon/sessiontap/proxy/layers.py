@@ -1,0 +1,240 @@
+"""mitmproxy's protocol layers where ours differ. `interception.py` puts them into place, in the hook `next_layer`.
+
+    Raw        bytes both ways, counted: what does not concern us
+    Undecided  waits for more bytes before the next layer is chosen
+    Http       mitmproxy's HTTP layer, which differs in three things:
+               - A tunnel to a host that does not concern us is connected at once, as any proxy does: its server may
+                 speak first, and a server that is not there is told of in the answer to CONNECT. Otherwise the
+                 connection waits for the request, which may be rerouted.
+               - In a tunnel each side may close its direction alone (a half-close).
+               - A request that was sent completely reaches its server, though its client has gone meanwhile. The reply
+                 is waited for, for `LINGER` seconds. mitmproxy drops such a request if it is not on its way yet.
+
+Layers are derived from, none of mitmproxy's is changed. With an underscore, only `_handle_event`, `_ask` and
+`_paused_event_queue` are used, which are there for layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mitmproxy import http
+from mitmproxy.connection import ConnectionState
+from mitmproxy.flow import Error
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers import TCPLayer
+from mitmproxy.proxy.layers.http import (  # type: ignore[attr-defined]
+    ErrorCode,
+    Http1Server,
+    Http2Server,
+    HttpLayer,
+    HTTPMode,
+    HttpStream,
+    ReceiveHttp,
+    RequestData,
+    RequestEndOfMessage,
+    RequestProtocolError,
+    ResponseProtocolError,
+    is_h3_alpn,
+)
+
+from sessiontap.proxy.passed import Passage
+
+LINGER = 1.5
+"""Seconds that the reply to a request is waited for after its client has gone."""
+
+Concerns = Callable[[str, int], bool]
+"""Tells whether a host and port may concern us."""
+
+
+class Raw(TCPLayer):
+    """Bytes both ways, and each direction closed by itself."""
+
+    def __init__(self, context: Context, passage: Passage) -> None:
+        super().__init__(context, ignore=True)
+        self._passage = passage
+
+    def relay_messages(self, event: events.Event) -> CommandGenerator[None]:
+        if not isinstance(event, events.DataReceived):
+            yield from super().relay_messages(event)
+        elif event.connection == self.context.client:
+            self._passage.sent += len(event.data)
+            yield commands.SendData(self.context.server, event.data)
+        else:
+            self._passage.received += len(event.data)
+            yield commands.SendData(self.context.client, event.data)
+
+
+class Undecided(layer.NextLayer):
+    """Asks `next_layer` again when there is more than it was made with. A client that closes is the last word."""
+
+    def __init__(self, context: Context, known: int) -> None:
+        """`known`: bytes that were looked at already; they are handed to it again."""
+        super().__init__(context)
+        self._known = known
+        self.is_final = False
+        """No more bytes will come."""
+
+    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        self.events.append(event)
+        if isinstance(event, events.DataReceived):
+            if len(self.data_client()) + len(self.data_server()) > self._known:  # type: ignore[no-untyped-call]
+                yield from self._ask()  # type: ignore[no-untyped-call]
+        elif isinstance(event, events.ConnectionClosed) and event.connection == self.context.client:
+            self.is_final = True
+            yield from self._ask()  # type: ignore[no-untyped-call]
+
+
+class _Http1Server(Http1Server):
+    """The client's side of HTTP/1. A client that closes behind a whole request may still be answered."""
+
+    def wait(self, event: events.Event) -> CommandGenerator[None]:
+        assert self.request is not None
+        if isinstance(event, events.ConnectionClosed) and self.request.method != "CONNECT":
+            yield ReceiveHttp(_left(self.stream_id))
+        else:
+            yield from super().wait(event)
+
+
+class _Http2Server(Http2Server):
+    """The client's side of HTTP/2: the same if its connection ends."""
+
+    def close_connection(self, msg: str) -> CommandGenerator[None]:
+        if self.conn.state is not ConnectionState.CAN_WRITE or not self.streams:
+            yield from super().close_connection(msg)
+            return
+        streams = list(self.streams)
+        self.streams.clear()
+        self._handle_event = self.done  # type: ignore[method-assign]
+        for stream_id in streams:
+            yield ReceiveHttp(_left(stream_id))
+
+
+def _left(stream_id: int) -> RequestProtocolError:
+    return RequestProtocolError(stream_id, "Client disconnected.", ErrorCode.CLIENT_DISCONNECTED)
+
+
+class Http(HttpLayer):
+    """mitmproxy's HTTP layer with our streams."""
+
+    def __init__(self, context: Context, mode: HTTPMode, concerns: Concerns) -> None:
+        super().__init__(context, mode)
+        self.concerns = concerns
+
+    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        client = self.context.client
+        if isinstance(event, events.Start) and not is_h3_alpn(client.alpn):
+            side = _Http2Server if client.alpn == b"h2" else _Http1Server
+            self.connections.setdefault(client, side(self.context.fork()))
+        self._handle_event = super()._handle_event  # type: ignore[method-assign]
+        yield from super()._handle_event(event)
+
+    def make_stream(self, stream_id: int) -> CommandGenerator[None]:
+        stream = self.streams[stream_id] = _Stream(self.context.fork(), stream_id, self)
+        yield from self.event_to_child(stream, events.Start())
+
+
+class _Stream(HttpStream):
+    """One request and its reply, or a tunnel."""
+
+    def __init__(self, context: Context, stream_id: int, parent: Http) -> None:
+        super().__init__(context, stream_id)
+        self._parent = parent
+        self._left: RequestProtocolError | None = None
+        """The client has gone, after its request had come whole."""
+
+    # -- tunnels -------------------------------------------------------------------------------------------------------
+
+    def handle_connect_regular(self) -> CommandGenerator[None]:
+        """As mitmproxy's, but for the moment at which the server is connected."""
+        server = self.context.server
+        assert server.address is not None
+        host, port = server.address[:2]
+        is_eager = self.context.options.connection_strategy == "eager"
+        if is_eager or self.flow.response or self._parent.concerns(host, port):
+            yield from super().handle_connect_regular()  # type: ignore[no-untyped-call]
+            return
+        error = yield commands.OpenConnection(server)
+        if error:
+            self.flow.response = http.Response.make(502, f"Cannot connect to {host}:{port}: {error}")
+        self.child_layer = Undecided(self.context, 0)
+        yield from self.handle_connect_finish()  # type: ignore[no-untyped-call]
+
+    def passthrough(self, event: events.Event) -> CommandGenerator[None]:
+        """As mitmproxy's, but for closed directions of a tunnel that HTTP/1 asked for."""
+        assert self.flow.response is not None
+        assert self.child_layer is not None
+        client = self.context.client
+        if isinstance(event, events.Wakeup):
+            if self._left is not None:
+                yield from self._give_up()
+            return
+        if self.flow.response.status_code == 101 or client.alpn in (b"h2", b"h3"):
+            yield from super().passthrough(event)
+            return
+        if isinstance(event, RequestData):
+            event = events.DataReceived(client, event.data)
+        elif isinstance(event, (RequestEndOfMessage, RequestProtocolError)):
+            event = events.ConnectionClosed(client)
+        yield from self.child_layer.handle_event(event)  # what it sends is for the connections as they are
+
+    # -- clients that have gone ----------------------------------------------------------------------------------------
+
+    def check_killed(self, emit_error_hook: bool) -> CommandGenerator[bool]:
+        """As mitmproxy's; but that a client has gone counts later if its request came whole: when it has been sent."""
+        if self._paused_event_queue and self._has_left_behind_a_whole_request():
+            error = self.flow.error
+            if error is None or error.msg != Error.KILLED_MESSAGE:
+                return False
+        return (yield from super().check_killed(emit_error_hook))
+
+    def _has_left_behind_a_whole_request(self) -> bool:
+        is_whole = self.client_state == self.state_done
+        for event in self._paused_event_queue:
+            if isinstance(event, RequestEndOfMessage):
+                is_whole = True
+            elif isinstance(event, RequestProtocolError):
+                return is_whole and event.code is ErrorCode.CLIENT_DISCONNECTED
+        return False
+
+    def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> CommandGenerator[None]:
+        """As mitmproxy's, which gives up at once if the client has gone; here the reply is waited for."""
+        if (
+            self._left is None
+            and isinstance(event, RequestProtocolError)
+            and event.code is ErrorCode.CLIENT_DISCONNECTED
+            and self.client_state == self.state_done
+            and self.server_state not in (self.state_done, self.state_errored)
+        ):
+            self._left = event
+            self._handle_event = self._handle_event_alone
+            yield commands.RequestWakeup(LINGER)
+            return
+        yield from super().handle_protocol_error(event)
+        if isinstance(event, RequestProtocolError) and event.code is ErrorCode.CLIENT_DISCONNECTED:
+            yield from self._close_client()
+
+    def _handle_event_alone(self, event: events.Event) -> CommandGenerator[None]:
+        """Go on without the client."""
+        if isinstance(event, events.Wakeup):
+            yield from self._give_up()
+        else:
+            yield from super()._handle_event(event)
+
+    def _give_up(self) -> CommandGenerator[None]:
+        """No reply came in time: do what mitmproxy does at once."""
+        if self._left is not None and self.flow.live:
+            yield from super().handle_protocol_error(self._left)
+        yield from self._close_client()
+
+    def flow_done(self) -> CommandGenerator[None]:
+        yield from super().flow_done()
+        if self._left is not None:
+            yield from self._close_client()
+
+    def _close_client(self) -> CommandGenerator[None]:
+        """Close what is left of the client's connection, if no other request of it is under way."""
+        if all(stream is self for stream in self._parent.streams.values()):
+            yield commands.CloseConnection(self.context.client)
