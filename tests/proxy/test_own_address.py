@@ -8,28 +8,48 @@ from collections.abc import Iterator
 import pytest
 
 from sessiontap.callers import Caller, Process
-from sessiontap.proxy.own_address import Answer, asked_pid, descends, recorded_url, when_recorded
+from sessiontap.proxy.own_address import (
+    Answer,
+    Question,
+    asked,
+    descends,
+    passed_url,
+    recorded_url,
+    when_recorded,
+)
 
 
 @pytest.mark.parametrize(
-    ("target", "pid"),
+    ("target", "question"),
     [
-        ("/recorded?pid=42", 42),
+        ("/recorded?pid=42", Question("recorded", 42)),
         ("/recorded", None),
         ("/recorded?pid=", None),
         ("/recorded?pid=x", None),
         ("/recorded?pid=-1", None),
         ("/recorded?pid=٣", None),
         ("/recorded?pid=1&pid=2", None),
+        ("/passed?pid=42", Question("passed", 42)),
+        ("/passed", Question("passed", None)),
+        ("/passed?pid=x", None),
+        ("/passed?pid=", None),
         ("/else?pid=42", None),
     ],
 )
-def test_what_is_asked(target: str, pid: int | None) -> None:
-    assert asked_pid(target) == pid
+def test_what_is_asked(target: str, question: Question | None) -> None:
+    assert asked(target) == question
 
 
-def test_the_question_is_understood() -> None:
-    assert asked_pid(recorded_url(7).removeprefix("http://sessiontap.invalid")) == 7
+@pytest.mark.parametrize(
+    ("url", "question"),
+    [
+        (recorded_url(7), Question("recorded", 7)),
+        (passed_url(7), Question("passed", 7)),
+        (passed_url(), Question("passed", None)),
+    ],
+)
+def test_the_questions_are_understood(url: str, question: Question) -> None:
+    assert asked(url.removeprefix("http://sessiontap.invalid")) == question
 
 
 @pytest.mark.parametrize(

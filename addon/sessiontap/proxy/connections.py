@@ -52,6 +52,8 @@ class Connection:
     """The host that its TLS is for, by the name that concerns us."""
     sni: str | None = None
     """The server name in its TLS."""
+    has_spoken: bool = False
+    """The client has said something behind the address that it wants."""
     is_decided: bool = False
     """Its TLS is decrypted: the client's hello was asked about already."""
     may_reroute: bool = False

@@ -10,23 +10,29 @@ chooses the layers itself.
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 from mitmproxy import ctx, tls
-from mitmproxy.proxy import layer
+from mitmproxy.connection import Client
+from mitmproxy.proxy import events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import ClientTLSLayer, ServerTLSLayer, modes
 from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.layers.tls import HTTP_ALPNS, parse_client_hello
-from mitmproxy.proxy.mode_specs import ReverseMode
+from mitmproxy.proxy.mode_specs import RegularMode, ReverseMode, UpstreamMode
 from mitmproxy.tls import ClientHello
 
 from sessiontap.proxy.connections import Connection, destinations, is_address
 from sessiontap.proxy.distrust import Distrust, failure_of, fingerprint
 from sessiontap.proxy.first_bytes import kind_of
-from sessiontap.proxy.layers import Http, Raw, Undecided
+from sessiontap.proxy.layers import Http, Raw, TlsToOpen, Undecided
 from sessiontap.proxy.passed import Passage, Passed, Why
 from sessiontap.proxy.plan import facts_of
 from sessiontap.proxy.service import Service
 
+SILENCES = (0.2, 1.0, 3.0)
+"""Seconds after which a client that has said nothing is taken to wait for its server. It may still be naming it."""
 _OWN_CHOICE = ("ignore_hosts", "allow_hosts", "tcp_hosts")
 
 
@@ -38,6 +44,7 @@ class Interception:
         self._notices = service.notices
         self.distrust = Distrust()
         self.passed = Passed()
+        self._waking: set[asyncio.Future[None]] = set()
 
     # -- layers --------------------------------------------------------------------------------------------------------
 
@@ -90,6 +97,7 @@ class Interception:
     async def _for_server(self, context: Context, data: layer.NextLayer, known: Connection) -> layer.Layer | None:
         """What a client says to a server: in a tunnel, or decrypted."""
         begun = data.data_client()
+        known.has_spoken = known.has_spoken or bool(begun)
         is_decrypted = isinstance(context.layers[-1], ClientTLSLayer)
         if is_decrypted and begun:
             self.accepted(known)
@@ -106,7 +114,9 @@ class Interception:
             if hello is not None:
                 why = await self.why_passed(context, known, hello)
                 known.is_decided = why is None
-                return self._raw(context, known, why) if why is not None else None
+                if why is not None:
+                    return self._raw(context, known, why)
+                return _tls_to_open(context) if context.server.connected else None
             kind = "unclear"
         if kind == "tls":
             return None
@@ -126,6 +136,31 @@ class Interception:
     def _may_concern(self, host: str, port: int) -> bool:
         """Whether calls to a host may be of ours: its name says so, or it is an address, which TLS may name yet."""
         return is_address(host) or self._service.destinations.find((host.lower(),), port) is not None
+
+    # -- servers that speak first --------------------------------------------------------------------------------------
+
+    def await_greeting(self, client: Client, *, in_tunnel: bool) -> None:
+        """Connect a client's server if the client is silent: it may wait for a greeting.
+
+        mitmproxy waits for the client's first bytes if connections are opened lazily. It is woken by no bytes at all.
+        """
+        known = self._service.connections.open.get(client.id)
+        waits_for_connect = not in_tunnel and isinstance(client.proxy_mode, RegularMode | UpstreamMode)
+        if known is None or waits_for_connect or client.transport_protocol != "tcp":
+            return
+        loop = asyncio.get_running_loop()
+        for seconds in SILENCES:
+            loop.call_later(seconds, self._wake, client, known)
+
+    def _wake(self, client: Client, known: Connection) -> None:
+        if known.has_spoken or self._service.connections.open.get(client.id) is not known:
+            return
+        proxyserver: Any = ctx.master.addons.get("proxyserver")
+        handler = proxyserver.connections.get(client.id)
+        if handler is not None:
+            task = asyncio.ensure_future(handler.server_event(events.DataReceived(client, b"")))
+            self._waking.add(task)
+            task.add_done_callback(self._waking.discard)
 
     # -- TLS -----------------------------------------------------------------------------------------------------------
 
@@ -181,6 +216,12 @@ class Interception:
         """A client goes on in its TLS: it trusts."""
         if known.tls_host is not None:
             self.distrust.trusts(known.who, known.tls_host)
+
+
+def _tls_to_open(context: Context) -> layer.Layer:
+    server = ServerTLSLayer(context)
+    server.child_layer = TlsToOpen(context)
+    return server
 
 
 def _names(context: Context, hello: ClientHello) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """mitmproxy's protocol layers where ours differ. `interception.py` puts them into place, in the hook `next_layer`.
 
     Raw        bytes both ways, counted: what does not concern us
-    Undecided  waits for more bytes before the next layer is chosen
+    Undecided  waits for more bytes before the next layer is chosen, and connects the server if the client is silent
+    TlsToOpen  a client's TLS in front of a server that was connected before
     Http       mitmproxy's HTTP layer, which differs in three things:
                - A tunnel to a host that does not concern us is connected at once, as any proxy does: its server may
                  speak first, and a server that is not there is told of in the answer to CONNECT. Otherwise the
@@ -24,7 +25,7 @@ from mitmproxy.flow import Error
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
-from mitmproxy.proxy.layers import TCPLayer
+from mitmproxy.proxy.layers import ClientTLSLayer, TCPLayer
 from mitmproxy.proxy.layers.http import (  # type: ignore[attr-defined]
     ErrorCode,
     Http1Server,
@@ -71,7 +72,8 @@ class Undecided(layer.NextLayer):
     """Asks `next_layer` again when there is more than it was made with. A client that closes is the last word."""
 
     def __init__(self, context: Context, known: int) -> None:
-        """`known`: bytes that were looked at already; they are handed to it again."""
+        """`known`: bytes that were looked at already; they are handed to it again. 0: the client is silent, so its
+        server, which may speak first, is connected."""
         super().__init__(context)
         self._known = known
         self.is_final = False
@@ -79,12 +81,24 @@ class Undecided(layer.NextLayer):
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         self.events.append(event)
-        if isinstance(event, events.DataReceived):
+        if isinstance(event, events.Start) and not self._known and self.context.server.timestamp_start is None:
+            if (yield commands.OpenConnection(self.context.server)):
+                yield commands.CloseConnection(self.context.client)
+        elif isinstance(event, events.DataReceived):
             if len(self.data_client()) + len(self.data_server()) > self._known:  # type: ignore[no-untyped-call]
                 yield from self._ask()  # type: ignore[no-untyped-call]
         elif isinstance(event, events.ConnectionClosed) and event.connection == self.context.client:
             self.is_final = True
             yield from self._ask()  # type: ignore[no-untyped-call]
+
+
+class TlsToOpen(ClientTLSLayer):
+    """Begins with the server's TLS: mitmproxy takes a server that is connected for one whose TLS stands, too."""
+
+    def start_tls(self) -> CommandGenerator[None]:
+        if not self.context.server.tls_established:
+            yield from self.start_server_tls()
+        yield from super().start_tls()
 
 
 class _Http1Server(Http1Server):

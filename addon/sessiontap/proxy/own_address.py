@@ -1,18 +1,37 @@
 """The address at which a proxy answers for itself, to programs of its machine: `http://sessiontap.invalid/`.
 
-`.invalid` is nobody's (RFC 6761): a request to it that goes through any other proxy ends there. There is one question:
+`.invalid` is nobody's (RFC 6761): a request to it that goes through any other proxy ends there. The questions:
 
     GET http://sessiontap.invalid/recorded?pid=PID    are the calls of process PID, and what it started, in the log?
+    GET http://sessiontap.invalid/passed?pid=PID      what of theirs went through unrecorded? Without a pid: of all?
 
-The answer comes when they are, or after `LIMIT` seconds: `{"recorded": BOOLEAN, "in_flight": NUMBER}`. `exec` asks it
-before it says what a program's run came to. Plain Python: the command line imports it, too.
+The answer to the first comes when they are, or after `LIMIT` seconds: `{"recorded": BOOLEAN, "in_flight": NUMBER}`.
+`exec` asks it before it says what a program's run came to. That to the second comes at once; unknown is null:
+
+    {"passed": [{"program": "app.py",        the name that a person uses; null if the process is not known
+                 "exe": "/usr/bin/python3",
+                 "pids": [4711],             of all processes of that program, also of those that have ended
+                 "client": null,             its address, if the process is not known
+                 "host": "api.example",
+                 "port": 443,
+                 "why": "unknown_host",      the reasons are listed in passed.py
+                 "connections": 3,
+                 "requests": 0,              of plain HTTP, which can be counted
+                 "sent": 1200,               bytes from the client; null if a connection's were not counted
+                 "received": 54000,
+                 "first": 1763712000.1,      Unix seconds
+                 "last": 1763712009.5}],
+     "forgotten": 0,                         entries that had to make room for others since the proxy started
+     "lost_records": 0}                      calls that could not be recorded since then
+
+Plain Python: the command line imports it, too.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from sessiontap.callers import Caller
@@ -23,7 +42,14 @@ LIMIT = 10.0
 ENDED_WITHIN = 2.0
 """Seconds of these for calls to end: a program's own do at once when it ends, those of what it left behind may not."""
 _BETWEEN = 0.01
-_RECORDED = "/recorded"
+_Asks = Literal["recorded", "passed"]
+
+
+class Question(NamedTuple):
+    """A question, and the process that it is about."""
+
+    asks: _Asks
+    pid: int | None
 
 
 class Answer(NamedTuple):
@@ -35,17 +61,28 @@ class Answer(NamedTuple):
 
 
 def recorded_url(pid: int) -> str:
-    """Return the address of the question about process `pid`."""
-    return f"http://{HOST}{_RECORDED}?pid={pid}"
+    """Return the address of the question whether the calls of process `pid` are in the log."""
+    return f"http://{HOST}/recorded?pid={pid}"
 
 
-def asked_pid(target: str) -> int | None:
-    """Return the process that a request's target asks about; None if it asks nothing that is answered."""
+def passed_url(pid: int | None = None) -> str:
+    """Return the address of the question what went through unrecorded: of process `pid`, or of all."""
+    return f"http://{HOST}/passed" + (f"?pid={pid}" if pid is not None else "")
+
+
+def asked(target: str) -> Question | None:
+    """Return what a request's target asks; None if it asks nothing that is answered."""
     parts = urlsplit(target)
-    given = parse_qs(parts.query).get("pid", [])
-    if parts.path != _RECORDED or len(given) != 1 or not given[0].isascii() or not given[0].isdigit():
+    given = parse_qs(parts.query, keep_blank_values=True).get("pid", [])
+    if not all(one.isascii() and one.isdigit() for one in given) or len(given) > 1:
         return None
-    return int(given[0])
+    pid = int(given[0]) if given else None
+    match parts.path:
+        case "/recorded" if pid is not None:
+            return Question("recorded", pid)
+        case "/passed":
+            return Question("passed", pid)
+    return None
 
 
 def descends(caller: Caller | None, pid: int) -> bool:

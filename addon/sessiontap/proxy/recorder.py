@@ -161,6 +161,11 @@ class Recorder:
         """Count a call that could not be made or queued."""
         self._handle.count("fault")
 
+    @property
+    def lost(self) -> int:
+        """Records that could not be written, as far as the proxy knows."""
+        return self._handle.lost
+
     def note(self, kind: str, text: str, **facts: Any) -> None:
         """Queue a note. What goes wrong in the last moment has been said on the terminal, and stands there alone."""
         if not self._closing:

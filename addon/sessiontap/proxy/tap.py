@@ -9,6 +9,7 @@ import json
 import logging
 import time
 from dataclasses import replace
+from typing import Any
 
 from mitmproxy import connection, ctx, http, tls
 from mitmproxy.addonmanager import Loader
@@ -80,6 +81,8 @@ class Tap:
         await self.service.current_rules()  # whether to intercept is decided before any request
         with self.faults.guard("caller look-up"):
             await self._connection(client)
+        with self.faults.guard("server that speaks first"):
+            self.interception.await_greeting(client, in_tunnel=False)
 
     async def _connection(self, client: connection.Client) -> Connection:
         connections, names = self.service.connections, self.service.rules.env_names
@@ -110,6 +113,7 @@ class Tap:
             known = self.service.connections.open.get(flow.client_conn.id)
             if known is not None:
                 known.in_tunnel = True
+                self.interception.await_greeting(flow.client_conn, in_tunnel=True)
 
     async def next_layer(self, data: layer.NextLayer) -> None:
         with self.faults.guard("next layer"):
@@ -201,10 +205,17 @@ class Tap:
 
     async def _answer(self, flow: http.HTTPFlow) -> None:
         """Answer what is asked of the proxy itself, by a program of this machine."""
-        pid, client = own_address.asked_pid(flow.request.path), flow.client_conn
-        if not trust.is_local(_host(client.peername), _host(client.sockname), False) or pid is None:
+        question, client = own_address.asked(flow.request.path), flow.client_conn
+        if not trust.is_local(_host(client.peername), _host(client.sockname), False) or question is None:
             flow.response = http.Response.make(404)
             return
+        if question.asks == "passed":
+            passed, recorder = self.interception.passed, self.calls.recorder
+            lost = recorder.lost if recorder is not None else None
+            found = {"passed": passed.about(question.pid), "forgotten": passed.forgotten, "lost_records": lost}
+            flow.response = _json(found)
+            return
+        pid = question.pid or 0
 
         def in_flight() -> int:
             callers = [socket.caller for socket in self.sockets.values()]
@@ -212,8 +223,7 @@ class Tap:
             return sum(own_address.descends(caller, pid) for caller in callers)
 
         answer = await own_address.when_recorded(in_flight, self.calls.receipt)
-        said = json.dumps(answer._asdict()).encode()
-        flow.response = http.Response.make(200, said, {"content-type": "application/json"})
+        flow.response = _json(answer._asdict())
 
     async def _plan_and_apply(self, flow: http.HTTPFlow, context: CallContext) -> None:
         """Plan the call and apply the plan: headers, route, and what mitmproxy's own tools show."""
@@ -338,6 +348,10 @@ def _as_asked(request: http.Request, host: str) -> Request:
         scheme=request.scheme,
         port=request.port,
     )
+
+
+def _json(value: dict[str, Any]) -> http.Response:
+    return http.Response.make(200, json.dumps(value).encode(), {"content-type": "application/json"})
 
 
 def _headers(message: http.Message) -> Headers:

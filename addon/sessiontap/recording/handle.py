@@ -94,6 +94,8 @@ class Handle:
         self._queued_bytes = 0
         self._dropped: Counter[str] = Counter()
         """By reason, until it is noted in the log."""
+        self.lost = 0
+        """Records that could not be handed over, all in all."""
         self._full_said = False
         self._hurry = threading.Event()
         self._closing = threading.Event()
@@ -142,6 +144,7 @@ class Handle:
         if number:
             with self._lock:
                 self._dropped[reason] += number
+                self.lost += number
 
     def hurry(self) -> None:
         """Have the queue sent and read at once. If it is full, the recorder hangs: do nothing."""
