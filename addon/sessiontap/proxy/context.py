@@ -89,6 +89,8 @@ class CallContext:
     request: Request
     """As the app sent it."""
     destination: Destination
+    is_likely: bool = False
+    """Nothing names its host: only its body will tell whether it is an LLM call."""
     upstream: Upstream = UNKNOWN
     """How it travels to its own host."""
     socket: SocketContext | None = None

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from mitmproxy import ctx, tls
+from mitmproxy import ctx, http, tls
 from mitmproxy.connection import Client
 from mitmproxy.proxy import events, layer
 from mitmproxy.proxy.context import Context
@@ -23,7 +23,12 @@ from mitmproxy.proxy.layers.tls import HTTP_ALPNS, parse_client_hello
 from mitmproxy.proxy.mode_specs import RegularMode, ReverseMode, UpstreamMode
 from mitmproxy.tls import ClientHello
 
-from sessiontap.proxy.connections import Connection, destinations, is_address
+from sessiontap.bounded import BoundedDict
+from sessiontap.llm.decode import decode
+from sessiontap.llm.hosts import provider_of
+from sessiontap.llm.unnamed_hosts import is_call, may_be_call
+from sessiontap.proxy import bodies
+from sessiontap.proxy.connections import Connection, Destination, destinations, is_address
 from sessiontap.proxy.distrust import Distrust, failure_of, fingerprint
 from sessiontap.proxy.first_bytes import kind_of
 from sessiontap.proxy.layers import Http, Raw, TlsToOpen, Undecided
@@ -33,6 +38,7 @@ from sessiontap.proxy.service import Service
 
 SILENCES = (0.2, 1.0, 3.0)
 """Seconds after which a client that has said nothing is taken to wait for its server. It may still be naming it."""
+MOST_PASSING = 4096
 _OWN_CHOICE = ("ignore_hosts", "allow_hosts", "tcp_hosts")
 
 
@@ -44,6 +50,8 @@ class Interception:
         self._notices = service.notices
         self.distrust = Distrust()
         self.passed = Passed()
+        self._passing: BoundedDict[str, Passage] = BoundedDict(MOST_PASSING)
+        """Requests whose replies have not come, by the ids of their flows."""
         self._waking: set[asyncio.Future[None]] = set()
 
     # -- layers --------------------------------------------------------------------------------------------------------
@@ -136,6 +144,39 @@ class Interception:
     def _may_concern(self, host: str, port: int) -> bool:
         """Whether calls to a host may be of ours: its name says so, or it is an address, which TLS may name yet."""
         return is_address(host) or self._service.destinations.find((host.lower(),), port) is not None
+
+    # -- plain HTTP ----------------------------------------------------------------------------------------------------
+
+    def likely_destination(self, request: http.Request, names: tuple[str, ...]) -> Destination | None:
+        """Return the destination of a request to a host that nothing names, if it may be an LLM call."""
+        headers = request.headers
+        is_plain = request.scheme == "http" and not request.stream and not bodies.upload_streams(
+            headers.get("content-type", ""), bodies.content_length(headers.get("content-length"))
+        )
+        if is_plain and may_be_call(request.method, names[0], request.path, headers.get("content-type")):
+            return Destination(names[0], provider_of(names[0], request.port))
+        return None
+
+    def is_llm_call(self, request: http.Request, host: str) -> bool:
+        """Return whether such a request is one, now that its body has come."""
+        body = decode(request.raw_content or b"", request.headers.get("content-encoding"))
+        return body.problem is None and is_call(request.method, host, request.path, body.data)
+
+    def lets_pass(self, flow: http.HTTPFlow, known: Connection, host: str, why: Why, *, streams: bool) -> None:
+        """Take in a request that passes unrecorded, and count its body. `streams`: it is yet to come."""
+        request = flow.request
+        passage = self.passed.request(known, host, request.port, why)
+        if not streams:
+            passage.count_sent(request.raw_content or b"")
+        elif not request.stream:
+            request.stream = passage.count_sent
+        self._passing.put(flow.id, passage)
+
+    def reply_passes(self, flow: http.HTTPFlow) -> None:
+        """Count the reply's body while it streams."""
+        passage, reply = self._passing.pop(flow.id, None), flow.response
+        if reply is not None and not reply.stream:
+            reply.stream = passage.count_received if passage is not None else True
 
     # -- servers that speak first --------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from sessiontap.proxy import bodies, carry_out, finish, outcome, own_address
 from sessiontap.proxy.connections import Connection, Destination, destinations, proxy_user
 from sessiontap.proxy.context import CallContext
 from sessiontap.proxy.interception import Interception
+from sessiontap.proxy.passed import Why
 from sessiontap.proxy.plan import facts_of
 from sessiontap.proxy.service import Service
 from sessiontap.proxy.sockets import Socket, how_closed
@@ -159,12 +160,17 @@ class Tap:
         sni = None if for_proxy else flow.client_conn.sni  # else it names the proxy
         names = destinations(flow.request.host, sni or flow.request.host_header)
         destination = self.service.destinations.find_call(names, flow.request.port, flow.request.path)
+        is_likely, has = False, has_body(flow.request)
+        if destination is None and has:
+            destination = self.interception.likely_destination(flow.request, names)
+            is_likely = destination is not None
         if destination is not None:
             await self._settled(known)
             self.interception.accepted(known)
         if destination is None or self._is_left_alone(known, destination, rules):
-            if has_body(flow.request) and not flow.request.stream:
-                flow.request.stream = True
+            unnamed: Why = "path" if flow.request.scheme == "http" else "unknown_host"
+            why = unnamed if destination is None else "ignore"
+            self.interception.lets_pass(flow, known, names[0], why, streams=has)
             return
         now = time.time_ns()
         context = CallContext(
@@ -174,6 +180,7 @@ class Tap:
             connection=known,
             request=_as_asked(flow.request, destination.host),
             destination=destination,
+            is_likely=is_likely,
             flow=flow,
         )
         self.in_flight[flow.id] = context
@@ -200,8 +207,13 @@ class Tap:
             return
         with self.faults.guard("request"):
             context = self.in_flight.get(flow.id)
-            if context is not None and context.request_tap is None:
-                await self._plan_and_apply(flow, context)
+            if context is None or context.request_tap is not None:
+                return
+            if context.is_likely and not self.interception.is_llm_call(flow.request, context.destination.host):
+                del self.in_flight[flow.id]
+                self.interception.lets_pass(flow, context.connection, context.destination.host, "body", streams=False)
+                return
+            await self._plan_and_apply(flow, context)
 
     async def _answer(self, flow: http.HTTPFlow) -> None:
         """Answer what is asked of the proxy itself, by a program of this machine."""
@@ -236,6 +248,7 @@ class Tap:
         plan = await self.calls.plan(context, None if context.flags else flow.request.raw_content)
         if plan.session is None:  # a rule says to leave it alone
             del self.in_flight[flow.id]
+            self.interception.lets_pass(flow, known, context.destination.host, "ignore", streams=False)
             return
         try:
             carry_out.on_request(plan, flow.request)
@@ -251,7 +264,7 @@ class Tap:
         if reply is None:
             return
         if context is None:
-            reply.stream = reply.stream or True
+            self.interception.reply_passes(flow)
             return
         context.first_byte = time.perf_counter_ns() - context.started
         with self.faults.guard("response body"):
@@ -295,10 +308,12 @@ class Tap:
     def websocket_message(self, flow: http.HTTPFlow) -> None:
         with self.faults.guard("web socket"):
             socket, data = self.sockets.get(flow.id), flow.websocket
-            if socket is None or data is None:
+            if data is None or (socket is None and self.service.flows_are_read):
                 return
             message = data.messages[-1]
             del data.messages[:-1]  # mitmproxy keeps them all
+            if socket is None:
+                return
             socket.message(
                 time.perf_counter_ns(), time.time_ns(), message.from_client, message.content, message.is_text
             )
