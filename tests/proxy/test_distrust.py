@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from sessiontap.proxy import distrust
-from sessiontap.proxy.distrust import EXPIRES, LONGEST, Distrust, Failure, failure_of, fingerprint
+from sessiontap.proxy.distrust import AT_ONCE, EXPIRES, LONGEST, Distrust, Failure, failure_of, fingerprint
 
 OPENSSL = "OpenSSL Error([('SSL routines', '', '{}')])"
 DISTRUST = "The client does not trust the proxy's certificate for api.openai.com (" + OPENSSL + ")"
@@ -34,16 +34,25 @@ class Desk:
         self.distrust = Distrust(self.clock)
 
     def after(self, events: str, who: str = "app", host: str = "llm.example") -> list[str]:
-        """`a`: an alert, `c`: closed, `o`: another failure, `t`: a request came through; a number: minutes pass."""
+        """`a`: an alert, `c`: a handshake that was closed, `o`: another failure, `t`: a connection came through, `u`:
+        one was closed at once behind its handshake, unused, `s`: the same after a while; a number: minutes pass."""
         said: list[str] = []
         kinds: dict[str, Failure] = {"a": "certificate", "c": "closed", "o": "other"}
         for event in events.split():
+            if event.isdigit():
+                self.clock.now += 60 * int(event)
+                continue
+            began = self.distrust.begins(who, host)
             if event == "t":
                 self.distrust.trusts(who, host)
-            elif event.isdigit():
-                self.clock.now += 60 * int(event)
+                self.distrust.ends(who, host, began, None)
+            elif event in "us":
+                stood = 0.1 if event == "u" else AT_ONCE + 1
+                self.clock.now += stood
+                said.append(self.distrust.ends(who, host, began, stood))
             else:
                 said.append(self.distrust.failed(who, host, kinds[event]))
+                self.distrust.ends(who, host, began, None)
         return said
 
     def passes(self, who: str = "app", host: str = "llm.example") -> bool:
@@ -73,20 +82,28 @@ def test_only_an_alert_about_the_certificate_counts(error: str | None, failure: 
     ("events", "passes"),
     [
         pytest.param("", False, id="nothing yet"),
-        pytest.param("a", False, id="one alert"),
-        pytest.param("a a", True, id="two in a row"),
-        pytest.param("a t a", False, id="a request came through between them"),
-        pytest.param("a a t", False, id="a request came through after them"),
-        pytest.param("a c a", True, id="a closed handshake between them says nothing"),
-        pytest.param("a 11 a", False, id="two that are far apart"),
+        pytest.param("a", True, id="an alert"),
+        pytest.param("t a", False, id="an alert of a program that came through"),
+        pytest.param("t a a", True, id="two of them"),
+        pytest.param("t a t a", False, id="another that came through between them"),
+        pytest.param("t 11 a", True, id="an alert long after it came through"),
+        pytest.param("a t", False, id="one that came through after it"),
         pytest.param("c c c c c c", False, id="closed handshakes alone"),
         pytest.param("o o o", False, id="other failures"),
-        pytest.param("a a 9", True, id="for a while"),
-        pytest.param("a a 10", False, id="then it expires"),
-        pytest.param("a a 10 a", True, id="after that one alert is enough"),
-        pytest.param("a a 10 a 19", True, id="and counts for twice as long"),
-        pytest.param("a a 10 a 20", False, id="which expires as well"),
-        pytest.param("a a 10 t a", False, id="unless a request came through"),
+        pytest.param("u", False, id="one that was not used"),
+        pytest.param("u u", True, id="two that were not used"),
+        pytest.param("u t u", False, id="one that came through between them"),
+        pytest.param("t u u u u", False, id="spare ones of a program that came through"),
+        pytest.param("s s s s", False, id="spare ones that were kept for a while"),
+        pytest.param("u s u", True, id="a spare one between two that were not used"),
+        pytest.param("u 11 u", False, id="two that are far apart"),
+        pytest.param("u a", True, id="one that was not used, and an alert"),
+        pytest.param("a 9", True, id="for a while"),
+        pytest.param("a 10", False, id="then it expires"),
+        pytest.param("a 10 u", True, id="after that one refusal is enough"),
+        pytest.param("a 10 a 19", True, id="and counts for twice as long"),
+        pytest.param("a 10 a 20", False, id="which expires as well"),
+        pytest.param("a 10 t a", False, id="unless one came through"),
     ],
 )
 def test_what_passes(events: str, passes: bool) -> None:
@@ -95,9 +112,31 @@ def test_what_passes(events: str, passes: bool) -> None:
     assert desk.passes() is passes
 
 
+@pytest.mark.parametrize("ends", ["the older first", "the newer first"])
+def test_spare_connections_that_are_open_beside_each_other_say_nothing(ends: str) -> None:
+    """As a pool opens them, or a browser that races two: none came through, and all are closed at once."""
+    desk = Desk()
+    for _ in range(5):
+        older = desk.distrust.begins("app", "llm.example")
+        desk.clock.now += 0.1
+        newer = desk.distrust.begins("app", "llm.example")
+        order = (older, newer) if ends == "the older first" else (newer, older)
+        assert [desk.distrust.ends("app", "llm.example", began, 0.1) for began in order] == ["nothing"] * 2
+    assert not desk.passes()
+
+
+def test_spare_connections_beside_one_that_is_used_say_nothing() -> None:
+    desk = Desk()
+    used = desk.distrust.begins("app", "llm.example")
+    desk.after("u u u")
+    desk.distrust.trusts("app", "llm.example")
+    desk.distrust.ends("app", "llm.example", used, None)
+    assert not desk.passes()
+
+
 def test_it_never_passes_for_longer_than_a_day() -> None:
     desk = Desk()
-    desk.after("a a")
+    desk.after("a")
     for _ in range(20):
         desk.clock.now += LONGEST
         assert not desk.passes()
@@ -110,10 +149,13 @@ def test_it_never_passes_for_longer_than_a_day() -> None:
 @pytest.mark.parametrize(
     ("events", "said"),
     [
-        pytest.param("a a", ["suspect", "distrusts"], id="alerts"),
+        pytest.param("a a", ["distrusts", "distrusts"], id="alerts"),
+        pytest.param("t a a", ["suspect", "distrusts"], id="alerts of a program that came through"),
+        pytest.param("u u", ["suspect", "distrusts"], id="two that were not used"),
+        pytest.param("t u u", ["nothing", "nothing"], id="spare ones"),
         pytest.param("c c c c", ["nothing", "nothing", "closes", "nothing"], id="closed handshakes, told of once"),
-        pytest.param("c c t c", ["nothing", "nothing", "nothing"], id="closed ones between requests that came through"),
-        pytest.param("o a o", ["nothing", "suspect", "nothing"], id="others"),
+        pytest.param("c c t c", ["nothing", "nothing", "nothing"], id="closed ones between some that came through"),
+        pytest.param("o a o", ["nothing", "distrusts", "nothing"], id="others"),
     ],
 )
 def test_what_is_said(events: str, said: list[str]) -> None:
@@ -122,9 +164,9 @@ def test_what_is_said(events: str, said: list[str]) -> None:
 
 def test_one_program_is_not_another_nor_one_host_another() -> None:
     desk = Desk()
-    desk.after("a a")
-    desk.after("a", who="other")
-    desk.after("a", host="other.example")
+    desk.after("u u")
+    desk.after("u", who="other")
+    desk.after("u", host="other.example")
     assert [desk.passes(), desk.passes(who="other"), desk.passes(host="other.example")] == [True, False, False]
 
 
@@ -132,7 +174,7 @@ def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distrust, "MOST", 2)
     desk = Desk()
     for who in ("first", "second", "third"):
-        desk.after("a a", who=who)
+        desk.after("a", who=who)
     assert [desk.passes(who) for who in ("first", "second", "third")] == [False, True, True]
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from sessiontap.callers import Caller, Found, find, find_known, search, warm_up
+from sessiontap.callers.program import program_of
 from sessiontap.callers.search import Question, Search
 from sessiontap.llm.hosts import is_llm_host, provider_of, serves
 from sessiontap.rules import Rules
@@ -50,6 +51,13 @@ class Connection:
     """TLS with a server was established for it without the server's certificate being verified."""
     tls_host: str | None = None
     """The host that its TLS is for, by the name that concerns us."""
+    tls_port: int = 443
+    program: str = ""
+    """`who`, when that was decided."""
+    tls_began: float | None = None
+    """When its TLS began that is decrypted, by the clock of `Distrust`."""
+    is_accepted: bool = False
+    """The client has sent something in its TLS."""
     sni: str | None = None
     """The server name in its TLS."""
     has_spoken: bool = False
@@ -71,9 +79,10 @@ class Connection:
 
     @property
     def who(self) -> str:
-        """The program, as far as it can be told from others: its process, else its address, proxy user and TLS."""
+        """The program, as far as it can be told from others; if its process is not known, by its address, proxy user
+        and TLS."""
         if self.caller is not None:
-            return self.caller.id
+            return program_of(self.caller)
         return "\n".join((self.client_ip or "", self.proxy_user or "", self.hello))
 
     @property

@@ -11,6 +11,7 @@ chooses the layers itself.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from mitmproxy import ctx, http, tls
@@ -29,7 +30,7 @@ from sessiontap.llm.hosts import provider_of
 from sessiontap.llm.unnamed_hosts import is_call, may_be_call
 from sessiontap.proxy import bodies
 from sessiontap.proxy.connections import Connection, Destination, destinations, is_address
-from sessiontap.proxy.distrust import Distrust, failure_of, fingerprint
+from sessiontap.proxy.distrust import Distrust, Verdict, failure_of, fingerprint
 from sessiontap.proxy.first_bytes import kind_of
 from sessiontap.proxy.layers import Http, Raw, TlsToOpen, Undecided
 from sessiontap.proxy.passed import Passage, Passed, Why
@@ -227,36 +228,55 @@ class Interception:
         destination = self._service.destinations.find(_names(context, hello), _port(context))
         if destination is None:
             return "unknown_host"
-        known.tls_host = destination.host
+        known.tls_host, known.tls_port = destination.host, _port(context)
         rules = self._service.rules
         if known.look is not None and rules.protects_by_process:
             await self._service.connections.settled(known)
         if known.caller is None:
             kinds = (kind for kind, _ in hello.extensions)
             known.hello = fingerprint(hello.cipher_suites, kinds, hello.alpn_protocols)
-        if self.distrust.passes(known.who, destination.host):
+        known.program = known.who
+        if self.distrust.passes(known.program, destination.host):
             self._notices.not_captured(known, destination.host, "it did not trust the proxy's certificate before")
             return "distrust"
         view = rules.connection(facts_of(known, destination))
         self._notices.not_covered(known, protects_by_process=rules.protects_by_process)
         if view.protected is not None:
             self._notices.protected(known, destination.host, view.protected)
+        if view.ignore:
+            return "ignore"
         known.may_reroute = view.may_reroute
-        return "ignore" if view.ignore else None
+        known.tls_began = self.distrust.begins(known.program, destination.host)
+        return None
 
     def refused(self, known: Connection, error: str | None) -> None:
         """A TLS handshake with a client failed."""
-        host = known.tls_host
-        if host is None:
-            return
-        verdict = self.distrust.failed(known.who, host, failure_of(error))
-        if verdict != "nothing":
-            self._notices.distrusted(known, host, verdict, error)
+        if known.tls_host is not None:
+            failure = failure_of(error)
+            verdict = self.distrust.failed(known.program, known.tls_host, failure)
+            self._tell(known, verdict, error or "no reason given", counts=failure == "certificate")
 
     def accepted(self, known: Connection) -> None:
         """A client goes on in its TLS: it trusts."""
-        if known.tls_host is not None:
-            self.distrust.trusts(known.who, known.tls_host)
+        if known.tls_host is not None and not known.is_accepted:
+            known.is_accepted = True
+            self.distrust.trusts(known.program, known.tls_host)
+
+    def ended(self, client: Client, known: Connection) -> None:
+        """A client's connection has ended, perhaps without a word behind its handshake."""
+        if known.tls_host is None or known.tls_began is None or ctx.master.should_exit.is_set():
+            return
+        stood = client.timestamp_tls_setup
+        established = time.time() - stood if stood is not None and not known.is_accepted else None
+        verdict = self.distrust.ends(known.program, known.tls_host, known.tls_began, established)
+        self._tell(known, verdict, "it closed the connection behind the handshake", counts=verdict != "nothing")
+
+    def _tell(self, known: Connection, verdict: Verdict, reason: str, *, counts: bool) -> None:
+        assert known.tls_host is not None
+        if counts:
+            self.passed.connection(known, known.tls_host, known.tls_port, "refused")
+        if verdict != "nothing":
+            self._notices.distrusted(known, known.tls_host, verdict, reason)
 
 
 def _tls_to_open(context: Context) -> layer.Layer:

@@ -7,9 +7,10 @@ from typing import Any
 
 from sessiontap.bounded import BoundedDict
 from sessiontap.proxy.connections import Connection
-from sessiontap.proxy.distrust import CLOSED_OFTEN, EXPIRES, IN_A_ROW, Verdict
+from sessiontap.proxy.distrust import CLOSED_OFTEN, EXPIRES, Verdict
 from sessiontap.proxy.finish import OVER_BUDGET
 from sessiontap.proxy.recorder import Recorder
+from sessiontap.proxy.runtimes import needs
 from sessiontap.recording.budget import DEFAULT
 from sessiontap.rules import Protection
 
@@ -79,23 +80,22 @@ class Notices:
                 "not covered",
             )
 
-    def distrusted(self, connection: Connection, host: str, verdict: Verdict, error: str | None) -> None:
+    def distrusted(self, connection: Connection, host: str, verdict: Verdict, reason: str) -> None:
         """A client did not accept the proxy's certificate, or may not: say so, with what to do."""
         who = connection.caller.name if connection.caller else connection.client_ip
-        reason = error or "no reason given"
-        remedy = "To see them, start it with the variables that `sessiontap env` prints."
         if verdict == "closes":
             self.once(
                 f"{who} has closed {CLOSED_OFTEN} connections to {host} in a row before TLS stood. If it fails, it may "
-                "not trust the proxy's certificate: start it with the variables that `sessiontap env` prints."
+                f"not trust the proxy's certificate. {needs(connection.caller)}."
             )
             self._handshake(connection, host, "handshakes are closed again and again")
         elif verdict == "suspect":
             self._handshake(connection, host, f"the proxy's certificate was refused, once so far: {reason}")
         else:
             self.once(
-                f"{who} does not trust the proxy's certificate, so its calls to {host} failed {IN_A_ROW} times and now "
-                f"pass unrecorded for {EXPIRES / 60:.0f} minutes or longer. {remedy}"
+                f"{who} does not trust the proxy's certificate, so a call to {host} failed. Its calls there pass "
+                f"unrecorded now, for {EXPIRES / 60:.0f} minutes or longer, or until the proxy is started again. "
+                f"To see them: {needs(connection.caller)}."
             )
             self.not_captured(connection, host, f"it does not trust the proxy's certificate: {reason}")
 

@@ -101,7 +101,9 @@ class Tap:
 
     def client_disconnected(self, client: connection.Client) -> None:
         with self.faults.guard("disconnect"):
-            self.service.connections.closed(client.id)
+            known = self.service.connections.closed(client.id)
+            if known is not None:
+                self.interception.ended(client, known)
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         with self.faults.guard("proxy user"):
