@@ -31,6 +31,8 @@ from sessiontap.sessions.match_scope import MatchScope, match_scope_of
 from sessiontap.trace.restore import RestorableCall
 from sessiontap.trace.views import WARM_UP
 
+_NOT_KNOWN = trust.why_exposed(trust.UNKNOWN, "")
+
 MOST_SET = 10_000
 """Calls in flight whose clock is remembered."""
 
@@ -122,10 +124,15 @@ class Planner:
             if connection.caller is not None:
                 found = self._conversation(context, client, call, history, begun)
                 call = _as_told(call, found.link)
-        facts = replace(
-            facts_of(connection, context.destination, context.request, call, context.time),
+        exposed = trust.why_exposed(context.upstream, context.destination.host)
+        facts = facts_of(
+            connection,
+            context.destination,
+            context.request,
+            call,
+            context.time,
             client_is_local=client.peer.local is True,
-            exposed=trust.why_exposed(context.upstream, context.destination.host),
+            exposed=exposed,
         )
         decision, matched = decide(rules, facts, self.environ)
         if decision.ignore:
@@ -144,7 +151,7 @@ class Planner:
             labels = labels.at_gateway
         if (path := _path(labels, decision, call, link, client.app)) != labels.path:
             labels = replace(labels, path=path)
-        outgoing = self._outgoing(context, client, matched, gateway)
+        outgoing = self._outgoing(context, client, matched, gateway, exposed)
         edits = headers.plan(decision, labels, session, link, outgoing)
         return Plan(
             decision,
@@ -223,22 +230,31 @@ class Planner:
         return gateways.plan(item.kind if item else name, call)
 
     def _outgoing(
-        self, context: CallContext, client: _Client, matched: Matched, gateway: Route | Direct | None
+        self,
+        context: CallContext,
+        client: _Client,
+        matched: Matched,
+        gateway: Route | Direct | None,
+        exposed: str | None,
     ) -> OutgoingCall:
-        """Return the call as it leaves the proxy: through the gateway if there is a way, else to its own host."""
-        host, provider, upstream = context.destination.host, context.destination.provider, context.upstream
+        """Return the call as it leaves the proxy: through the gateway if there is a way, else to its own host.
+
+        `exposed`: why a key may not travel to its own host.
+        """
+        host, provider = context.destination.host, context.destination.provider
         edits: tuple[Edit, ...] = ()
         if isinstance(gateway, Route):
             host, provider, edits = gateway.host, None, gateway.edits
-            upstream = upstream.rerouted(gateway.scheme, gateway.host, gateway.port)
-        named = matched.named_by(lambda rule: rule.sets_session)
+            exposed = trust.why_exposed(context.upstream.rerouted(gateway.scheme, host, gateway.port), host)
+        is_local = client.peer.local is True
+        named = not is_local and matched.named_by(lambda rule: rule.sets_session)
         return OutgoingCall(
             headers=context.request.headers,
             host=host,
             provider=provider,
             target=context.request.target,
             proxy_env=self.environ,
-            why_no_key=trust.why_not_for(client.peer.local is True, named) or trust.why_exposed(upstream, host),
+            why_no_key=trust.why_not_for(is_local, named) or exposed,
             gateway=edits,
         )
 
@@ -270,6 +286,9 @@ def facts_of(
     request: Request | None = None,
     call: Call | None = None,
     now: int | None = None,
+    *,
+    client_is_local: bool = False,
+    exposed: str | None = _NOT_KNOWN,
 ) -> Facts:
     """Return the facts that rules match; before any request, those of the connection."""
     return Facts(
@@ -282,6 +301,8 @@ def facts_of(
         request=request,
         call=call,
         time=now,
+        client_is_local=client_is_local,
+        exposed=exposed,
     )
 
 

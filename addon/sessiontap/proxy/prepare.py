@@ -31,7 +31,10 @@ def read(request: Request, destination: Destination, wire: bytes | None) -> tupl
     if wire is not None:
         decoded = decode(wire, request.headers.get("content-encoding"))
         is_beyond, problem = decoded.beyond, decoded.problem
-        request = replace(request, body=None if is_beyond else decoded.data)
+        body = None if is_beyond else decoded.data
+        request = Request(
+            request.method, request.host, request.target, request.headers, body, request.scheme, request.port
+        )
     host, provider = destination.host, destination.provider
     endpoint = endpoint_of(request.method, host, request.path, provider, operation=destination.operation)
     part = readable(request)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,7 @@ class RulesFile:
     ) -> None:
         """Raises RulesError."""
         self.path = path
+        self._name = str(path)
         self._changed = changed
         self._read = load
         self._stamp = self._look()
@@ -51,7 +53,7 @@ class RulesFile:
         if self.path is None:
             return ()
         try:
-            found = self.path.stat()
+            found = os.stat(self._name)  # Path.stat takes three times as long
         except OSError as error:
             return (error.errno or 0,)
         # The time of its status too: a file that may be read again is as old as before.

@@ -63,6 +63,8 @@ class Service:
         faults.tell = lambda kind, text: notices.note("fault", text, where=kind)
         self.calls = Calls(self.planner, self.notices, lambda: self.rules, faults)
         self.settings: Settings | None = None
+        self.verifies = True
+        """mitmproxy verifies the certificates of servers."""
         self.recorder: Recorder | None = None
         self._rules_file: RulesFile | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -81,6 +83,8 @@ class Service:
 
     def configure(self, updated: set[str]) -> None:
         """Start, or start again with other options. At first, what is wrong ends the proxy with a sentence."""
+        if "ssl_insecure" in updated:
+            self.verifies = not ctx.options.ssl_insecure  # each look at an option makes a copy of its value
         if only_prints() or updated.isdisjoint(option.name for option in OPTIONS):
             return
         try:
