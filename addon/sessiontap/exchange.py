@@ -5,7 +5,7 @@ Bodies here are decoded (no content-encoding). Header names keep the case they c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -23,9 +23,14 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """Return the first value of `name`, or None."""
+        return self.first.get(name.lower())
+
+    @property
+    def first(self) -> Mapping[str, str]:
+        """The first value of each name, by the name in lower case."""
         if self._first is None:
             self._first = {key.lower(): value for key, value in reversed(self.fields)}
-        return self._first.get(name.lower())
+        return self._first
 
     def all(self, name: str) -> list[str]:
         """Return every value of `name`, in order."""

@@ -192,3 +192,12 @@ async def test_who_is_asked(make: Any, caplog: pytest.LogCaptureFixture) -> None
     await addons.trigger_event(hooks.UpdateHook([flow]))
     assert called == ["plain", "in a script", "outer", "inner", "failing", "waiting", "halting"]
     assert [record.getMessage() for record in caplog.records] == ["Addon error: failing"]
+
+
+async def test_who_comes_to_the_chain_later_is_asked() -> None:
+    called: list[str] = []
+    master = made(addon(called, "tap"))
+    await master.addons.trigger_event(HttpRequestHook(tflow.tflow()))
+    master.addons.add(addon(called, "a script's own"))
+    await master.addons.trigger_event(HttpRequestHook(tflow.tflow()))
+    assert called == ["tap", "tap", "a script's own"]

@@ -38,6 +38,8 @@ _WANTED = _AGENTS.union(name for name, _ in (*_IDS, *_NAMES, *_PATHS)) | {"bagga
 
 def app_session(headers: Headers, host: str | None = None) -> AppSession | None:
     """The session that the request's own headers declare; None if none does."""
+    if _WANTED.isdisjoint(headers.first):
+        return None
     sent: dict[str, str] = {}
     for header, value in headers:
         key = header.lower()

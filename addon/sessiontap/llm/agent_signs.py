@@ -8,7 +8,7 @@ that is already recognised, never signs. Sources are tried in order; the first t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ UNTYPED = "subagent"
 class AgentRequest:
     """The parts of a request that signs and sources look at: header names in lower case, and the parsed body."""
 
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     body: Any
 
 

@@ -35,9 +35,7 @@ for _place, _agent in enumerate(AGENTS):
 
 def agent_of(headers: Headers, body: Any = None) -> Agent | None:
     """Return the known agent that sent this, or None. `body` is the request's parsed JSON."""
-    lowered: dict[str, str] = {}
-    for name, value in headers:
-        lowered.setdefault(name.lower(), value)
+    lowered = headers.first
     request = AgentRequest(lowered, body)
     # Of the signs, only those can hold whose header is there: a handful of some thirty.
     places = {place for name in lowered if name in _BY_HEADER for place, sign in _BY_HEADER[name] if sign(request)}

@@ -59,7 +59,7 @@ def decode(body: bytes, encodings: str | None, *, complete: bool = True, limit: 
     What is not encoded is given as it is, however long. What is encoded stops at `limit` bytes, and at `RATIO` times
     its own size: a bomb costs no more.
     """
-    if not _names(encodings):
+    if not encodings or not _names(encodings):
         return Decoded(body)
     decoded = decode_chunks((body,), encodings, complete=complete, limit=limit)
     return Decoded(decoded.data, decoded.problem, beyond=decoded.beyond)

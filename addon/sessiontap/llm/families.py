@@ -74,7 +74,8 @@ def messages_of(body: dict[str, Any]) -> Iterator[tuple[str, list[MessagePiece]]
 def prompts_of(body: dict[str, Any]) -> Iterator[str]:
     """Yield the system prompts that stand outside the messages, without what changes with every request."""
     for key in PROMPTS:
-        content = body.get(key)
+        if (content := body.get(key)) is None:
+            continue
         if isinstance(content, dict) and isinstance(content.get("parts"), list):
             content = content["parts"]
         for piece in CONTENT.pieces(content):

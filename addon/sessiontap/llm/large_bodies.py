@@ -19,7 +19,6 @@ import msgspec
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Call, Reply
 from sessiontap.llm.families import FIELDS, MESSAGE_SHAPES, MESSAGES, PROMPTS, TOOLS
-from sessiontap.llm.pick import items
 from sessiontap.llm.read import read_reply
 from sessiontap.llm.streaming import STREAMS, BodyKind, body_kind, reply_kind
 
@@ -93,10 +92,16 @@ def readable(request: Request) -> Request | None:
     return replace(request, body=reduced(body) if is_value else None)
 
 
+_LISTS = frozenset(key for shape in MESSAGE_SHAPES for key in shape.keys if key not in shape.single)
+"""Fields of a body that hold a list of messages."""
+
+
 def is_too_long(call: Call) -> bool:
     """The conversation in a request has more messages than are followed."""
-    lists = (key for shape in MESSAGE_SHAPES for key in shape.keys if key not in shape.single)
-    return any(len(items(call.json, key)) > MOST_MESSAGES for key in lists)
+    body = call.json
+    if not isinstance(body, dict):
+        return False
+    return any(isinstance(said := body[key], list) and len(said) > MOST_MESSAGES for key in _LISTS & body.keys())
 
 
 def read_bounded(call: Call, request: Request, response: Response) -> Reply:

@@ -10,6 +10,7 @@ An option that is set later puts its addon into its place then. Nobody else's mi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from inspect import isawaitable
 from typing import Any
 
 from mitmproxy import exceptions, hooks
@@ -64,22 +65,44 @@ class Addons(AddonManager):
     without that hook; and behind each event of a flow comes `update`, which outside of a user interface nobody has.
     """
 
+    def __init__(self, master: Master) -> None:
+        super().__init__(master)  # type: ignore[no-untyped-call]
+        self._known: tuple[list[Any], int] = self.chain, 0
+        """The chain that `_by_hook` is of, and its length then."""
+        self._by_hook: dict[str, list[Any]] = {}
+
     async def trigger_event(self, event: hooks.Hook) -> None:
         """Ask each addon of the chain that has the hook, in order."""
         name = event.name
-        for addon in self.chain:
-            if hasattr(addon, name) or (
-                hasattr(addon, "addons") and any(hasattr(inner, name) for inner in traverse(addon.addons))
-            ):
-                try:
-                    with safecall():
+        for addon in self._having(name):
+            hook = getattr(addon, name, None)
+            try:
+                if hasattr(addon, "addons"):
+                    if any(hasattr(one, name) for one in traverse([addon])):
                         await self.invoke_addon(addon, event)
-                except exceptions.AddonHalt:
-                    return
+                elif callable(hook) and (result := hook(*event.args())) is not None and isawaitable(result):
+                    await result
+            except exceptions.AddonHalt:
+                return
+            except Exception:
+                with safecall():  # it is told as mitmproxy tells it
+                    raise
+
+    def _having(self, name: str) -> list[Any]:
+        """The addons of the chain with that hook, or with addons inside, which scripts change at any time."""
+        chain = self.chain
+        if self._known[0] is not chain or self._known[1] != len(chain):
+            self._known = chain, len(chain)
+            self._by_hook = {}
+        found = self._by_hook.get(name)
+        if found is None:
+            found = [addon for addon in chain if hasattr(addon, name) or hasattr(addon, "addons")]
+            self._by_hook[name] = found
+        return found
 
 
 def _addons(master: Master) -> AddonManager:
-    return Addons(master)  # type: ignore[no-untyped-call]
+    return Addons(master)
 
 
 class TapMaster(Master):

@@ -206,7 +206,9 @@ class Tap:
 
     def _is_left_alone(self, known: Connection, destination: Destination, rules: Rules) -> bool:
         """Whether a rule ignores whatever comes on this connection."""
-        self.notices.not_covered(known, protects_by_process=self.service.rules.protects_by_process)
+        self.notices.not_covered(known, protects_by_process=rules.protects_by_process)
+        if not rules.ignores:
+            return False
         view = rules.connection(facts_of(known, destination))
         if view.protected is not None:
             self.notices.protected(known, destination.host, view.protected)

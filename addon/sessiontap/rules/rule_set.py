@@ -242,6 +242,11 @@ class Rules:
             mask ^= lowest
         return found
 
+    @cached_property
+    def ignores(self) -> bool:
+        """Some rule says to leave calls alone."""
+        return any(rule.ignore for rule in self.rules)
+
     def connection(self, facts: Facts) -> ConnectionView:
         """Return the answers that are certain before any request. Facts of a request count as undecided.
 

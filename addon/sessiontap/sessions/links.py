@@ -98,11 +98,9 @@ class LinkFinder:
             return replace(linked, link=self._within(declaration, history, None, None, auxiliary=True))
         auxiliary = history.purpose is not None
         declared = declaration is not None
-        if not auxiliary and (repeated := repeated_call(self._known, scope, history, call.retry, declared, now)):
-            linked = replace(linked, link=self._retry(repeated, call), repeats=repeated)
-        else:
-            linked = replace(linked, link=self._link(linked, own, auxiliary))
-        return linked
+        repeated = None if auxiliary else repeated_call(self._known, scope, history, call.retry, declared, now)
+        link = self._retry(repeated, call) if repeated is not None else self._link(linked, own, auxiliary)
+        return LinkedCall(scope, call, history, call_id, now, link, declaration, repeated)
 
     def _link(self, linked: LinkedCall, own: str, auxiliary: bool) -> Link:
         """Return the link of a call that repeats none; `own` is the id of the conversation that it may begin."""
