@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 
 from sessiontap.callers.caller import Caller
-from sessiontap.callers.interpreters import base, interpreter, script
+from sessiontap.callers.names import base, interpreter, script
 
 
 def program_of(caller: Caller) -> str:

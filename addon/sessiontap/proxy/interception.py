@@ -25,7 +25,7 @@ from mitmproxy.proxy.mode_specs import RegularMode, ReverseMode, UpstreamMode
 from mitmproxy.tls import ClientHello
 
 from sessiontap.bounded import BoundedDict
-from sessiontap.llm.decode import decode
+from sessiontap.llm.content_encoding import decode
 from sessiontap.llm.hosts import provider_of
 from sessiontap.llm.unnamed_hosts import is_call, may_be_call
 from sessiontap.proxy import bodies
