@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sessiontap.rules.kinds import duration
-from sessiontap.rules.problems import Wrong
+from sessiontap.rules.problems import BadValue
 
 
 @pytest.mark.parametrize(
@@ -16,11 +16,11 @@ def test_durations(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "30", "m", "30 m", "5m1h", "1.5h", "-5m", "0s", "30min", "٣m"])
 def test_what_is_no_duration(text: str) -> None:
-    with pytest.raises(Wrong):
+    with pytest.raises(BadValue):
         duration(text)
 
 
 def test_a_bare_number_gets_a_guess() -> None:
-    with pytest.raises(Wrong) as caught:
+    with pytest.raises(BadValue) as caught:
         duration("90")
     assert caught.value.guess == "90s"

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.support.extended import run_extended
 
 MATCH_KEY = """
-    MatchKey("referer", GLOB, "The page that asks.", lambda s: s.headers.get("referer"), "head", 4, telling=5,
+    MatchKey("referer", GLOB, "The page that asks.", lambda s: s.headers.get("referer"), "head", 4, selectivity=5,
              holds_prose=True),"""
 SET_KEYS = """
     SetKey("session.team", TEMPLATE, "The team's name.", TextLine, late=True),

@@ -20,7 +20,7 @@ from sessiontap.rules.match_patterns import (
     route_pattern,
     text_pattern,
 )
-from sessiontap.rules.problems import Wrong
+from sessiontap.rules.problems import BadValue
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_clients(client: str, address: str, expected: bool) -> None:
     ],
 )
 def test_what_is_refused(parse: object, text: str, message: str) -> None:
-    with pytest.raises(Wrong, match=message.replace("{", r"\{")):
+    with pytest.raises(BadValue, match=message.replace("{", r"\{")):
         parse(text)  # type: ignore[operator]
 
 
@@ -224,7 +224,7 @@ def test_no_pattern_freezes_the_proxy(parse: Any, glob: str, text: str) -> None:
 )
 def test_globs_of_endless_wildcards_are_refused(parse: Any, glob: str) -> None:
     started = time.process_time()
-    with pytest.raises(Wrong, match="too long for a glob"):
+    with pytest.raises(BadValue, match="too long for a glob"):
         parse(glob)
     assert time.process_time() - started < 2
 

@@ -13,7 +13,7 @@ from tests.rules.test_conditions import HOLDING, TABLE, as_match
 
 from sessiontap.exchange import Headers
 from sessiontap.rules import Decision, Facts, Protection, decide, explain, load_text
-from sessiontap.rules.conditions import AllOf, AnyOf, Condition, Not
+from sessiontap.rules.conditions import AllOf, AnyOf, MatchCondition, Not
 from sessiontap.rules.scope import Scope
 
 HERE = facts(caller=None)
@@ -49,7 +49,7 @@ class Fixed:
         return self.truth is None or self.truth is hold
 
 
-def truth(condition: Condition) -> bool | None:
+def truth(condition: MatchCondition) -> bool | None:
     """True or false for certain, else None."""
     scope = Scope(NOTHING_KNOWN)
     can, cannot = condition.may(scope, True), condition.may(scope, False)

@@ -8,7 +8,7 @@ import pytest
 from tests.rules.build import NOTHING_KNOWN, SESSION, call, facts, request
 
 from sessiontap.llm.call import Asked, Call, Endpoint
-from sessiontap.rules.problems import Wrong
+from sessiontap.rules.problems import BadValue
 from sessiontap.rules.scope import Scope
 from sessiontap.rules.template import FAMILIES, VARIABLES, TemplateContext, check_name, parse_template, printable
 
@@ -124,7 +124,7 @@ def test_a_session_always_gets_the_same_pick() -> None:
     ["${", "${}", "${host", "${a b}", "${.a}", "${a.}", "${host:-x", "${pick()}", "${pick(a,)}", "${a:b}", ""],
 )
 def test_what_is_no_template(template: str) -> None:
-    with pytest.raises(Wrong):
+    with pytest.raises(BadValue):
         parse_template(template)
 
 
@@ -141,7 +141,7 @@ def test_what_is_no_template(template: str) -> None:
 )
 def test_unknown_variables_get_a_guess(name: str, guess: str | None) -> None:
     (value,) = parse_template("${" + name + "}").values()
-    with pytest.raises(Wrong, match="unknown variable") as caught:
+    with pytest.raises(BadValue, match="unknown variable") as caught:
         check_name(value, frozenset({"ticket"}))
     assert guess is None or caught.value.guess == guess
 

@@ -19,7 +19,7 @@ import base64
 import ipaddress
 import re
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from email.message import Message
 from http import HTTPStatus
 from typing import Any, BinaryIO
@@ -29,9 +29,8 @@ import msgspec
 
 import sessiontap
 from sessiontap.exchange import UrlParts, in_url, with_brackets
-from sessiontap.export.exported_call import ExportedBody, ExportedCall, field, fields, turn_messages
+from sessiontap.export.exported_call import ExportedBody, ExportedCall, Record, field, fields, turn_messages
 
-Record = Mapping[str, Any]
 Json = dict[str, Any]
 
 LABELS = ("user", "properties", "tags", "state", "flags")

@@ -8,15 +8,13 @@ out: facts without a key of their own are in `session`, `link` and `llm`, as doc
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, BinaryIO
 
 import msgspec
 
-from sessiontap.export.exported_call import ExportedBody, ExportedCall
+from sessiontap.export.exported_call import ExportedBody, ExportedCall, Record
 from sessiontap.trace.views import iso, seconds
-
-Record = Mapping[str, Any]
 
 FACTS = ("client", "proxy_user", "user", "properties", "tags", "state", "flags", "session", "link", "llm")
 CHANGE = ("action", "header", "old", "new", "rule")

@@ -11,11 +11,11 @@ from typing import Any
 
 from sessiontap import gateways as gateway_kinds
 from sessiontap import trust
-from sessiontap.rules.conditions import AllOf, AnyOf, Condition, Leaf, Not, index_of, requires
+from sessiontap.rules.conditions import AllOf, AnyOf, Leaf, MatchCondition, Not, index_of, requires
 from sessiontap.rules.match_keys import BY_NAME, MatchKey
 from sessiontap.rules.match_patterns import Pattern, host_pattern, text_pattern
 from sessiontap.rules.node_reader import RulesReader
-from sessiontap.rules.problems import Wrong, closest, quoted
+from sessiontap.rules.problems import BadValue, closest, quoted
 from sessiontap.rules.rule_set import Gateway, HostEntry, Price, Rule, Rules
 from sessiontap.rules.set_keys import SET_KEYS, Setting, send_of
 from sessiontap.rules.template import Template, check_name
@@ -100,15 +100,15 @@ def _gateway(name: str, given: Mapping[str, Any], reader: RulesReader) -> Gatewa
     if key is not None:
         for value in key.values():
             if not value.name.startswith("proxy_env."):
-                wrong = Wrong(f"a gateway's key cannot depend on {quoted(value.name)}", "text or ${proxy_env.NAME}")
-                reader.problem(f"gateways.{name}.key", wrong, key.text)
+                bad = BadValue(f"a gateway's key cannot depend on {quoted(value.name)}", "text or ${proxy_env.NAME}")
+                reader.problem(f"gateways.{name}.key", bad, key.text)
     url = given.get("url")
     if url is not None and trust.is_plain_beyond_loopback(url):
-        wrong = Wrong(
+        bad = BadValue(
             f"{quoted(url)} would carry the apps' own keys and prompts over the network in clear",
             "https://HOST, or http:// on this machine (127.0.0.1, localhost, [::1])",
         )
-        reader.problem(f"gateways.{name}.url", wrong, url)
+        reader.problem(f"gateways.{name}.url", bad, url)
     return Gateway(name, given.get("kind", ""), url, key)
 
 
@@ -132,8 +132,8 @@ def _rule(number: int, given: Mapping[str, Any], reader: RulesReader, gateways: 
     )
     if rule.ignore and rule.settings:
         field = rule.settings[0].field.partition(".")[0]
-        wrong = Wrong("a rule with ignore: true leaves the call alone and cannot set anything")
-        reader.problem(f"{path}.{field}", wrong)
+        bad = BadValue("a rule with ignore: true leaves the call alone and cannot set anything")
+        reader.problem(f"{path}.{field}", bad)
     if gateway is not None:
         _check_gateway(f"{path}.gateway", gateway, gateways, reader)
     if not any(problem.path.startswith(f"{path}.match") for problem in reader.problems):
@@ -149,7 +149,7 @@ def _settings(given: Mapping[str, Any]) -> Iterator[Setting]:
             yield from key.settings(values[name])
 
 
-def conditions_of(maps: Iterable[Mapping[str, Any]]) -> tuple[Condition, ...]:
+def conditions_of(maps: Iterable[Mapping[str, Any]]) -> tuple[MatchCondition, ...]:
     """The conditions of a `match` as the reader gave it, cheapest first; all must hold."""
     alternatives = [_of_map(keys) for keys in maps]
     if len(alternatives) == 1:
@@ -157,8 +157,8 @@ def conditions_of(maps: Iterable[Mapping[str, Any]]) -> tuple[Condition, ...]:
     return (AnyOf(tuple(AllOf(items) for items in alternatives)),)
 
 
-def _of_map(keys: Mapping[str, Any]) -> tuple[Condition, ...]:
-    found: list[Condition] = []
+def _of_map(keys: Mapping[str, Any]) -> tuple[MatchCondition, ...]:
+    found: list[MatchCondition] = []
     for key, value in keys.items():
         if key == "not":
             inner = conditions_of(value)
@@ -170,10 +170,10 @@ def _of_map(keys: Mapping[str, Any]) -> tuple[Condition, ...]:
     return tuple(sorted(found, key=lambda condition: condition.cost))
 
 
-def _of_process(items: tuple[Pattern | Mapping[str, Any], ...]) -> list[Condition]:
+def _of_process(items: tuple[Pattern | Mapping[str, Any], ...]) -> list[MatchCondition]:
     """Names and maps: the names together are one condition."""
     names = tuple(item for item in items if isinstance(item, Pattern))
-    alternatives: list[tuple[Condition, ...]] = [tuple(_of_key("process.name", names))] if names else []
+    alternatives: list[tuple[MatchCondition, ...]] = [tuple(_of_key("process.name", names))] if names else []
     for item in items:
         if isinstance(item, Mapping):
             inner = [condition for key, value in item.items() for condition in _of_key(f"process.{key}", value)]
@@ -183,7 +183,7 @@ def _of_process(items: tuple[Pattern | Mapping[str, Any], ...]) -> list[Conditio
     return [AnyOf(tuple(one[0] if len(one) == 1 else AllOf(one) for one in alternatives), "process")]
 
 
-def _of_key(key: str, value: Any) -> list[Condition]:
+def _of_key(key: str, value: Any) -> list[MatchCondition]:
     entry = BY_NAME[key]
     if entry.is_map:
         return [_leaf(entry, patterns, name) for name, patterns in value.items()]
@@ -230,10 +230,10 @@ def _check_gateway(path: str, name: str, gateways: Mapping[str, Gateway], reader
         return
     known = (*gateway_kinds.KINDS, *gateways)
     if name in gateway_kinds.LATER:
-        wrong = Wrong(f"the gateway {quoted(name)} is not yet available in this version", "one of " + ", ".join(known))
+        bad = BadValue(f"the gateway {quoted(name)} is not yet available in this version", "one of " + ", ".join(known))
     else:
-        wrong = Wrong(f"there is no gateway {quoted(name)}", "one of " + ", ".join(known), closest(name, known))
-    reader.problem(path, wrong, name)
+        bad = BadValue(f"there is no gateway {quoted(name)}", "one of " + ", ".join(known), closest(name, known))
+    reader.problem(path, bad, name)
 
 
 def _check_templates(path: str, rule: Rule, reader: RulesReader) -> None:
@@ -250,15 +250,15 @@ def _check_template(
     for value in template.values():
         try:
             check_name(value, captured)
-        except Wrong as wrong:
-            reader.problem(place, wrong, template.text)
+        except BadValue as bad:
+            reader.problem(place, bad, template.text)
             continue
         if value.of_session and not setting.late:
             what = f"{quoted(value.name)} is known only once the session is, too late for {setting.field}"
-            reader.problem(place, Wrong(what), template.text)
+            reader.problem(place, BadValue(what), template.text)
     if template.is_secret and not rule.names_hosts and (rule.gateway is None or setting.field.startswith("session.")):
         what = f"{quoted(template.text)} would take a value of the proxy's own environment to any host"
         expected = "match.host to name the hosts that it is for (api.corp.example or *.corp.example)"
         if not setting.field.startswith("session."):
             expected += ", or a gateway in this rule"
-        reader.problem(place, Wrong(what, expected), template.text)
+        reader.problem(place, BadValue(what, expected), template.text)

@@ -23,7 +23,7 @@ from sessiontap.rules.match_patterns import NOTHING, REGEX_LIMIT, Captures, Patt
 from sessiontap.rules.scope import FactSource, Scope, Texts
 
 
-class Condition(Protocol):
+class MatchCondition(Protocol):
     @property
     def key(self) -> str: ...
     @property
@@ -98,7 +98,7 @@ class Leaf:
 class AllOf:
     """A map: every condition holds."""
 
-    items: tuple[Condition, ...]
+    items: tuple[MatchCondition, ...]
     key: str = "match"
 
     @property
@@ -135,7 +135,7 @@ class AllOf:
 class AnyOf:
     """A list: the first that holds."""
 
-    items: tuple[Condition, ...]
+    items: tuple[MatchCondition, ...]
     key: str = "match"
 
     @property
@@ -165,7 +165,7 @@ class AnyOf:
 class Not:
     """Holds if its condition does not. It captures nothing."""
 
-    item: Condition
+    item: MatchCondition
     key: str = "not"
 
     @property
@@ -201,8 +201,8 @@ def any_of(answers: Iterable[bool | None]) -> bool | None:
     return True if True in known else None if None in known else False
 
 
-def every_leaf(conditions: Iterable[Condition]) -> Iterator[Leaf]:
-    """Yield all leaves, also those within `not`, which `Condition.leaves` leaves out."""
+def every_leaf(conditions: Iterable[MatchCondition]) -> Iterator[Leaf]:
+    """Yield all leaves, also those within `not`, which `MatchCondition.leaves` leaves out."""
     for condition in conditions:
         match condition:
             case Leaf():
@@ -213,12 +213,12 @@ def every_leaf(conditions: Iterable[Condition]) -> Iterator[Leaf]:
                 yield from every_leaf((item,))
 
 
-def _actual(items: Iterable[Condition], scope: Scope) -> Texts | None:
+def _actual(items: Iterable[MatchCondition], scope: Scope) -> Texts | None:
     texts = tuple(text for item in items for text in item.actual(scope) or ())
     return texts or None
 
 
-def requires(conditions: Iterable[Condition], key: str, accept: Callable[[Leaf], bool]) -> bool:
+def requires(conditions: Iterable[MatchCondition], key: str, accept: Callable[[Leaf], bool]) -> bool:
     """Return True if the conditions hold only if a leaf of `key` that `accept` takes holds."""
     for condition in conditions:
         match condition:
@@ -266,12 +266,12 @@ class RuleIndex:
         return mask
 
 
-def index_of(rules: Iterable[tuple[Condition, ...]]) -> RuleIndex:
+def index_of(rules: Iterable[tuple[MatchCondition, ...]]) -> RuleIndex:
     """Return the index of rules, given as the conditions of each."""
     facts: dict[str, FactIndex] = {}
     rest = 0
     for position, conditions in enumerate(rules):
-        leaf = _telling(conditions)
+        leaf = _most_selective(conditions)
         if leaf is None:
             rest |= 1 << position
             continue
@@ -289,13 +289,13 @@ def index_of(rules: Iterable[tuple[Condition, ...]]) -> RuleIndex:
     return RuleIndex(tuple(facts.values()), rest)
 
 
-def _telling(conditions: tuple[Condition, ...]) -> Leaf | None:
-    """Return the most telling condition that can be indexed, or None."""
+def _most_selective(conditions: tuple[MatchCondition, ...]) -> Leaf | None:
+    """Return the most selective condition that can be indexed, or None."""
     leaves = [
         condition
         for condition in conditions
         if isinstance(condition, Leaf)
-        and condition.entry.telling
+        and condition.entry.selectivity
         and all(pattern.literal is not None or pattern.prefix or pattern.suffix for pattern in condition.patterns)
     ]
-    return max(leaves, key=lambda leaf: leaf.entry.telling, default=None)
+    return max(leaves, key=lambda leaf: leaf.entry.selectivity, default=None)

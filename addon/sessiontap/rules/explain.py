@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from sessiontap.rules.conditions import Condition, every_leaf
+from sessiontap.rules.conditions import MatchCondition, every_leaf
 from sessiontap.rules.decide import decide, finish
 from sessiontap.rules.decision import Decision, Labels, SessionFacts
 from sessiontap.rules.filling import SettingOutcome
@@ -106,7 +106,7 @@ def _ends(rule: Rule) -> Literal["final", "ignore"] | None:
     return "ignore" if rule.ignore else "final" if rule.final else None
 
 
-def _check(condition: Condition, scope: Scope) -> Check:
+def _check(condition: MatchCondition, scope: Scope) -> Check:
     try:
         holds = condition.holds(scope) is not None
         actual = condition.actual(scope)

@@ -18,7 +18,7 @@ from sessiontap.header_edit import CONNECTION_HEADERS
 from sessiontap.linear_regex import BytesRegex, RegexError
 from sessiontap.llm.call import OPERATIONS
 from sessiontap.rules.match_patterns import Pattern, header_pattern, host_pattern, text_pattern
-from sessiontap.rules.problems import Wrong, closest, quoted
+from sessiontap.rules.problems import BadValue, closest, quoted
 from sessiontap.rules.template import Template, parse_template
 
 
@@ -26,7 +26,7 @@ from sessiontap.rules.template import Template, parse_template
 class TextOf:
     """A scalar taken as text, whatever YAML would make of it (`No`, `1.10`), turned into its value by `parse`.
 
-    `parse` raises `Wrong`. `json` describes the text to editors.
+    `parse` raises `BadValue`. `json` describes the text to editors.
     """
 
     parse: Callable[[str], Any]
@@ -73,7 +73,7 @@ class ListOf:
 
 @dataclass(frozen=True, slots=True)
 class MapOf:
-    """Any keys with values of one kind. `key` checks a key (raises `Wrong`); `fold`: their case does not count."""
+    """Any keys with values of one kind. `key` checks a key (raises `BadValue`); `fold`: their case does not count."""
 
     value: ValueKind
     key: Callable[[str], Any] | None = None
@@ -130,7 +130,7 @@ ID_SOURCES = {
 
 def word(text: str) -> str:
     if not text.strip():
-        raise Wrong("nothing stands here", "a word")
+        raise BadValue("nothing stands here", "a word")
     return text
 
 
@@ -142,32 +142,33 @@ def id_source(text: str) -> Template | str:
         return parse_template(text)
     word(text)
     if text == "app":
-        raise Wrong("what the app itself sent always comes first", "one of " + ", ".join(ID_SOURCES) + "; or nothing")
+        expected = "one of " + ", ".join(ID_SOURCES) + "; or nothing"
+        raise BadValue("an id that the app itself sent always comes first", expected)
     plain = text.casefold().replace("_", "-").replace(" ", "-")
     for source in ID_SOURCES:
         if SequenceMatcher(None, plain, source).ratio() >= 0.8:
             what = f"{quoted(text)} is no source of an id, and too near one to be taken as a literal id"
-            raise Wrong(what, "one of " + ", ".join(ID_SOURCES) + ", a template or a literal id", source)
+            raise BadValue(what, "one of " + ", ".join(ID_SOURCES) + ", a template or a literal id", source)
     return text
 
 
 def operation_pattern(text: str) -> Pattern:
     pattern = text_pattern(text)
     if pattern.literal is not None and text not in OPERATIONS:
-        raise Wrong(f"{quoted(text)} is no operation", "one of " + ", ".join(OPERATIONS), closest(text, OPERATIONS))
+        raise BadValue(f"{quoted(text)} is no operation", "one of " + ", ".join(OPERATIONS), closest(text, OPERATIONS))
     return pattern
 
 
 def header_name(text: str) -> str:
-    """A field name of RFC 9110, 5.1. Raises `Wrong`."""
+    """A field name of RFC 9110, 5.1. Raises `BadValue`."""
     if re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", text) is None:
-        raise Wrong(f"{quoted(text)} cannot be a header's name", "letters, digits and - without spaces")
+        raise BadValue(f"{quoted(text)} cannot be a header's name", "letters, digits and - without spaces")
     return text
 
 
 def settable_header(text: str) -> str:
     if header_name(text).lower() in CONNECTION_HEADERS:
-        raise Wrong(f"{quoted(text)} belongs to the connection, and calls break if it is changed")
+        raise BadValue(f"{quoted(text)} belongs to the connection, and calls break if it is changed")
     return text
 
 
@@ -175,10 +176,10 @@ def host_with_port(text: str) -> str:
     host, _, port = text.rpartition(":")
     if port.isdigit() and ":" not in host:
         if re.fullmatch("[0-9]{1,5}", port) is None or not 0 < int(port) < 65_536:
-            raise Wrong(f"{quoted(port)} is no port", "a number from 1 to 65535")
+            raise BadValue(f"{quoted(port)} is no port", "a number from 1 to 65535")
         host_pattern(host)
     elif host_pattern(text).is_regex:
-        raise Wrong(f"{quoted(text)} is a regular expression", "a host glob such as *.corp.example")
+        raise BadValue(f"{quoted(text)} is a regular expression", "a host glob such as *.corp.example")
     return text.lower()
 
 
@@ -190,7 +191,7 @@ def header_glob(text: str) -> str:
 
 def one_header(text: str) -> str:
     if "*" in header_name(text):
-        raise Wrong(f"{quoted(text)} is a glob", "a header's name in full")
+        raise BadValue(f"{quoted(text)} is a glob", "a header's name in full")
     return text
 
 
@@ -200,21 +201,21 @@ def redacted(text: str) -> str:
         try:
             found = next(BytesRegex(text.removeprefix("re:")).finditer(b"", 0, 0), None)
         except RegexError as error:
-            raise Wrong(f"{quoted(text)} cannot be used: {error.what}", error.expected) from None
+            raise BadValue(f"{quoted(text)} cannot be used: {error.what}", error.expected) from None
         if found is not None:
-            raise Wrong(f"{quoted(text)} matches an empty text too, so it would redact everything", "a narrower one")
+            raise BadValue(f"{quoted(text)} matches an empty text too, so it would redact everything", "a narrower one")
     return word(text)
 
 
 def url(text: str) -> str:
     if re.fullmatch(r"https?://[^/\s?#]+[^\s?#]*", text) is None:
-        raise Wrong(f"{quoted(text)} is no URL", "http://HOST or https://HOST, with a port and a path if needed")
+        raise BadValue(f"{quoted(text)} is no URL", "http://HOST or https://HOST, with a port and a path if needed")
     return text
 
 
 def dollars(text: str) -> Decimal:
     if re.fullmatch(r"([0-9]{1,9}(\.[0-9]{0,12})?|\.[0-9]{1,12})([eE]-[0-9]{1,2})?", text) is None:
-        raise Wrong(f"{quoted(text)} is no price", "US dollars per million tokens, such as 0.15")
+        raise BadValue(f"{quoted(text)} is no price", "US dollars per million tokens, such as 0.15")
     return Decimal(text)
 
 
@@ -225,15 +226,15 @@ MOST_SECONDS = 3_650 * 86_400
 
 
 def duration(text: str) -> float:
-    """Seconds. Raises `Wrong` for anything but units in falling order with a sum above 0 and of at most ten years."""
+    """Seconds. Raises `BadValue` unless the units are in falling order, the sum above 0 and at most ten years."""
     length = seconds(text) if len(text) <= 60 and re.fullmatch(DURATION_SYNTAX, text) else None
     if length is None:
         guess = f"{text}s" if re.fullmatch("[0-9]{1,9}", text) and int(text) else None
-        raise Wrong(f"{quoted(text)} is no duration", DURATION_EXPECTED, guess)
+        raise BadValue(f"{quoted(text)} is no duration", DURATION_EXPECTED, guess)
     if length == 0:
-        raise Wrong("a duration of nothing", DURATION_EXPECTED)
+        raise BadValue("a duration of nothing", DURATION_EXPECTED)
     if length > MOST_SECONDS:
-        raise Wrong(f"{quoted(text)} is longer than ten years", DURATION_EXPECTED)
+        raise BadValue(f"{quoted(text)} is longer than ten years", DURATION_EXPECTED)
     return length
 
 

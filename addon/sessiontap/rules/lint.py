@@ -14,7 +14,7 @@ from typing import Any
 from sessiontap.dialects import reads
 from sessiontap.gateways import KINDS
 from sessiontap.linear_regex import BytesRegex
-from sessiontap.rules.conditions import AllOf, AnyOf, Condition, Leaf, Not, every_leaf
+from sessiontap.rules.conditions import AllOf, AnyOf, Leaf, MatchCondition, Not, every_leaf
 from sessiontap.rules.match_patterns import Pattern
 from sessiontap.rules.problems import quoted
 from sessiontap.rules.rule_set import Rule, Rules
@@ -173,7 +173,7 @@ def _covers(rule: Rule, other: Rule) -> bool:
     return all(_implied(condition, other.conditions) for condition in rule.conditions)
 
 
-def _implied(condition: Condition, given: Sequence[Condition]) -> bool:
+def _implied(condition: MatchCondition, given: Sequence[MatchCondition]) -> bool:
     """Return True if `condition` certainly holds when all of `given` do."""
     if isinstance(condition, AllOf):
         return all(_implied(item, given) for item in condition.items)
@@ -182,7 +182,7 @@ def _implied(condition: Condition, given: Sequence[Condition]) -> bool:
     return any(_implied_by(condition, one) for one in given)
 
 
-def _implied_by(condition: Condition, given: Condition) -> bool:
+def _implied_by(condition: MatchCondition, given: MatchCondition) -> bool:
     match given:
         case AllOf(items):
             return _implied(condition, items)
@@ -242,7 +242,7 @@ def _not_elsewhere(rules: Rules, rule: Rule) -> Iterator[str]:
         )
 
 
-def _may_match_elsewhere(condition: Condition, hold: bool) -> bool:
+def _may_match_elsewhere(condition: MatchCondition, hold: bool) -> bool:
     """Return True if it may hold (or fail, without `hold`) for a client without a process."""
     match condition:
         case Leaf():

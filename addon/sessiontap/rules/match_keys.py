@@ -66,8 +66,8 @@ class MatchKey:
     """Orders the checks of a rule: the cheap ones come first."""
     also_unsure: Callable[[Scope], bool] = _never
     """There may be further texts, though the source is known."""
-    telling: int = 0
-    """A rule stands in the index of its most telling key; 0: the key has no index."""
+    selectivity: int = 0
+    """A rule stands in the index of its most selective key; 0: the key has no index."""
     index_get: Callable[[Scope], Texts | None] | None = None
     """The texts that the index looks up, if they are not those of `get`."""
     is_variable: bool = False
@@ -135,71 +135,72 @@ def _unnamed(scope: Scope) -> bool:
 
 
 def _of_process(
-    name: str, kind: ValueKind, doc: str, get: Callable[[Scope], Texts | None], cost: int, telling: int = 0
+    name: str, kind: ValueKind, doc: str, get: Callable[[Scope], Texts | None], cost: int, selectivity: int = 0
 ) -> MatchKey:
     """A fact that the system may withhold of a process that is known."""
     unsure: Callable[[Scope], bool] = lambda scope: scope.facts.caller is not None and get(scope) is None  # noqa: E731
-    return MatchKey(f"process.{name}", kind, doc, get, "process", cost, unsure, telling)
+    return MatchKey(f"process.{name}", kind, doc, get, "process", cost, unsure, selectivity)
 
 
 def _of_body(
-    name: str, kind: ValueKind, doc: str, get: Callable[[Scope], Texts | None], telling: int = 0, **more: Any
+    name: str, kind: ValueKind, doc: str, get: Callable[[Scope], Texts | None], selectivity: int = 0, **more: Any
 ) -> MatchKey:
     """A fact that a body holds once at most: if it was found, the rest of the body says no other."""
     unsure: Callable[[Scope], bool] = lambda scope: get(scope) is None and scope.body_unknown  # noqa: E731
-    return MatchKey(name, kind, doc, get, "top", 1, unsure, telling, **more)
+    return MatchKey(name, kind, doc, get, "top", 1, unsure, selectivity, **more)
 
 
 _PATHS = one_or_more(path_pattern)
 
 MATCH_KEYS: tuple[MatchKey, ...] = (
     _of_process("name", GLOB, "Any of its names: comm, argv[0], the executable, an interpreter's script.",
-                lambda s: s.names, 2, telling=16),
+                lambda s: s.names, 2, selectivity=16),
     _of_process("exe", _PATHS, "The executable's path; ~ is the home folder, ** crosses slashes.",
-                _caller(lambda c: c.exe), 3, telling=6),
-    _of_process("argv", GLOB, "The command line, joined with spaces.", lambda s: _one(s.argv), 4, telling=4),
+                _caller(lambda c: c.exe), 3, selectivity=6),
+    _of_process("argv", GLOB, "The command line, joined with spaces.", lambda s: _one(s.argv), 4, selectivity=4),
     _of_process("cwd", _PATHS, "The working folder; ~ is the home folder, dir/** is also dir.",
-                _caller(lambda c: c.cwd), 3, telling=17),
-    _of_process("user", GLOB, "The user it runs as.", _caller(lambda c: c.user), 1, telling=3),
+                _caller(lambda c: c.cwd), 3, selectivity=17),
+    _of_process("user", GLOB, "The user it runs as.", _caller(lambda c: c.user), 1, selectivity=3),
     MatchKey("process.env", globs_by("variable"), "Variables of its environment as it was started.",
-             _env, "process", 3, _env_unread, telling=5),
+             _env, "process", 3, _env_unread, selectivity=5),
     MatchKey("process.ancestor", GLOB, "Any name of any of its parents.", _ancestors, "process", 4),
     MatchKey("client", ListOf(TextOf(client_pattern, {"description": "An IP address or a network."}), lone=True),
              "The client's address or network.", lambda s: _one(s.facts.client_ip), "connection", 4,
              lambda s: s.facts.client_ip is None, names_clients=True, examples=("127.0.0.1", "10.0.0.0/8")),
     MatchKey("proxy_user", GLOB, "The user name in HTTPS_PROXY=http://NAME:x@host:8080.",
-             lambda s: _one(s.facts.proxy_user), "connection", 1, telling=15, names_clients=True),
+             lambda s: _one(s.facts.proxy_user), "connection", 1, selectivity=15, names_clients=True),
     MatchKey("host", one_or_more(host_pattern), "The destination host as the app asked for it.",
-             lambda s: _one(s.host), "connection", 1, lambda s: s.host is None, telling=12,
+             lambda s: _one(s.host), "connection", 1, lambda s: s.host is None, selectivity=12,
              examples=("api.openai.com",)),
     MatchKey("route", ListOf(TextOf(route_pattern, {"description": "/path or METHOD /path."}), lone=True),
              "Path with or without a method; {name} captures a segment, /**/ is any prefix.",
-             lambda s: _one(s.route), "head", 3, telling=13, index_get=_route_or_path,
+             lambda s: _one(s.route), "head", 3, selectivity=13, index_get=_route_or_path,
              examples=("POST /v1/chat/completions", "/**/chat/completions")),
     MatchKey("query", globs_by("parameter"), "Query parameters.", lambda s, name: s.query.get(name), "head", 4,
-             telling=9),
-    MatchKey("provider", GLOB, "The provider.", lambda s: _one(s.provider), "head", 1, _unread, telling=2,
+             selectivity=9),
+    MatchKey("provider", GLOB, "The provider.", lambda s: _one(s.provider), "head", 1, _unread, selectivity=2,
              examples=("openai", "anthropic")),
     MatchKey("operation", one_or_more(operation_pattern, examples=list(OPERATIONS)), "The operation that is asked for.",
-             lambda s: _one(s.operation), "head", 1, _unread, telling=1, examples=("chat",)),
-    _of_body("model", GLOB, "The requested model.", lambda s: _one(s.model), telling=14, examples=("gpt-4*",)),
+             lambda s: _one(s.operation), "head", 1, _unread, selectivity=1, examples=("chat",)),
+    _of_body("model", GLOB, "The requested model.", lambda s: _one(s.model), selectivity=14, examples=("gpt-4*",)),
     _of_body("stream", Flag(), "The request asks for a stream.", _stream),
-    MatchKey("agent", GLOB, "A known client.", lambda s: _one(s.agent), "body", 1, telling=7,
+    MatchKey("agent", GLOB, "A known client.", lambda s: _one(s.agent), "body", 1, selectivity=7,
              examples=tuple(agent.name for agent in AGENTS)),
-    MatchKey("subagent", GLOB, "The known client's sub-agent type.", lambda s: _one(s.subagent), "body", 1, telling=18),
+    MatchKey("subagent", GLOB, "The known client's sub-agent type.", lambda s: _one(s.subagent), "body", 1,
+             selectivity=18),
     MatchKey("offers", GLOB, "A tool that the request offers.",
-             lambda s: s.asked.tools_offered if s.asked is not None else None, "body", 3, telling=8),
+             lambda s: s.asked.tools_offered if s.asked is not None else None, "body", 3, selectivity=8),
     MatchKey("tool_result", GLOB, "A tool whose result stands after the last assistant message.",
-             lambda s: s.asked.tool_results if s.asked is not None else None, "body", 2, _unnamed, telling=19,
+             lambda s: s.asked.tool_results if s.asked is not None else None, "body", 2, _unnamed, selectivity=19,
              is_variable=True),
     MatchKey("message", GLOB, "Text of the newest user message, as a whole: *word* finds a word.",
              lambda s: _one(s.asked.message) if s.asked is not None else None, "body", 8, holds_prose=True),
     MatchKey("prompt", GLOB, "Text of the system prompt, as a whole: *word* finds a word.",
              lambda s: _one(s.asked.prompt) if s.asked is not None else None, "body", 9, holds_prose=True),
     MatchKey("header", globs_by("header", header_name, fold=True), "Request headers.",
-             lambda s, name: s.headers.get(name.lower()), "head", 4, telling=11),
+             lambda s, name: s.headers.get(name.lower()), "head", 4, selectivity=11),
     MatchKey("body", globs_by("field"), "Fields of the JSON body by dotted path; -1 is the last item.",
-             _body, "body", 6, telling=10),
+             _body, "body", 6, selectivity=10),
 )  # fmt: skip
 
 BY_NAME: dict[str, MatchKey] = {key.name: key for key in MATCH_KEYS}

@@ -20,7 +20,7 @@ from types import MappingProxyType
 from urllib.parse import unquote
 
 from sessiontap.linear_regex import Regex, RegexError
-from sessiontap.rules.problems import Wrong, quoted
+from sessiontap.rules.problems import BadValue, quoted
 
 REGEX_LIMIT = 64 * 1024
 
@@ -57,7 +57,7 @@ def text_pattern(text: str) -> Pattern:
 
 
 def host_pattern(text: str) -> Pattern:
-    """Host names: case does not count, `*` crosses dots. Raises `Wrong` if it is more than a host."""
+    """Host names: case does not count, `*` crosses dots. Raises `BadValue` if it is more than a host."""
     if text.startswith("re:"):
         return _regex(text, ignore_case=True)
     if text.startswith("[") and text.endswith("]"):
@@ -66,7 +66,7 @@ def host_pattern(text: str) -> Pattern:
     if bare.count(":") == 1:
         bare = bare.partition(":")[0]
     if bare != text or not text:
-        raise Wrong(f"{quoted(text)} is more than a host", "a host name without scheme, port or path", bare or None)
+        raise BadValue(f"{quoted(text)} is more than a host", "a host name without scheme, port or path", bare or None)
     return _glob(text.rstrip("."), fold=True)
 
 
@@ -105,14 +105,14 @@ def route_pattern(text: str) -> Pattern:
         return _route_regex(text)
     parts = re.fullmatch(r"(?:([A-Za-z]+) +)?([/*]\S*)", text)
     if parts is None:
-        raise Wrong(f"{quoted(text)} is no route", "a path or METHOD /path, such as POST /v1/chat/completions")
+        raise BadValue(f"{quoted(text)} is no route", "a path or METHOD /path, such as POST /v1/chat/completions")
     method, path = parts.groups()
     names = re.findall(r"\{([^{}]*)\}", path)
     for name in names:
         if not name.isidentifier() or names.count(name) > 1:
-            raise Wrong(f"{{{name}}} in {quoted(text)}", "a different word in each pair of braces")
+            raise BadValue(f"{{{name}}} in {quoted(text)}", "a different word in each pair of braces")
     if set(re.sub(r"\{[^{}]*\}", "", path)) & set("{}"):
-        raise Wrong(f"{quoted(text)} has a brace without its partner", "{name} for each captured segment")
+        raise BadValue(f"{quoted(text)} has a brace without its partner", "{name} for each captured segment")
     verb = method.upper() if method else "[^ ]*"
     start = _literal_start(path)
     search = _whole(text, f"{verb} {_segments(path, captures=True)}", f"{verb} {start}" if method else "")
@@ -133,9 +133,9 @@ def client_pattern(text: str) -> Pattern:
     try:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise Wrong(f"{quoted(text)} is no address", "an IP address or a network such as 10.0.0.0/8") from None
+        raise BadValue(f"{quoted(text)} is no address", "an IP address or a network such as 10.0.0.0/8") from None
     if "/" in text and str(network.network_address) != str(ipaddress.ip_interface(text).ip):
-        raise Wrong(f"{quoted(text)} has bits beyond its network", "an IP address or a network", str(network))
+        raise BadValue(f"{quoted(text)} has bits beyond its network", "an IP address or a network", str(network))
 
     def find(value: str) -> Captures | None:
         address = parse_address(value)
@@ -195,14 +195,14 @@ def _runs(glob: str) -> list[str]:
 
 
 def _whole(text: str, source: str, start: str = "", *, ignore_case: bool = False) -> Callable[[str], Captures | None]:
-    """The search for texts that `source`, made from the glob `text`, matches as a whole. Raises `Wrong`.
+    """The search for texts that `source`, made from the glob `text`, matches as a whole. Raises `BadValue`.
 
     All of these texts begin with `start`.
     """
     try:
         search = Regex(rf"\A(?s:{source})\z", ignore_case=ignore_case).search
     except RegexError:
-        raise Wrong(f"{quoted(text)} is too long for a glob", "a shorter one, with fewer * and ?") from None
+        raise BadValue(f"{quoted(text)} is too long for a glob", "a shorter one, with fewer * and ?") from None
     return (lambda value: search(value) if value.startswith(start) else None) if start else search
 
 
@@ -239,11 +239,11 @@ def _segments(glob: str, captures: bool = False) -> str:
 
 
 def compile_regex(text: str, *, ignore_case: bool = False) -> Regex:
-    """`re:...` compiled. Raises `Wrong`."""
+    """`re:...` compiled. Raises `BadValue`."""
     try:
         return Regex(text.removeprefix("re:"), ignore_case=ignore_case)
     except RegexError as error:
-        raise Wrong(f"{quoted(text)} cannot be used: {error.what}", error.expected) from None
+        raise BadValue(f"{quoted(text)} cannot be used: {error.what}", error.expected) from None
 
 
 def _regex(text: str, *, ignore_case: bool = False) -> Pattern:

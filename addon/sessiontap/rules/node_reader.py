@@ -31,7 +31,7 @@ from sessiontap.rules.kinds import (
 )
 from sessiontap.rules.language import DEFINITIONS
 from sessiontap.rules.match_patterns import Pattern
-from sessiontap.rules.problems import LONGEST_VALUE, MOST_PROBLEMS, RulesProblem, Wrong, closest, quoted, shown
+from sessiontap.rules.problems import LONGEST_VALUE, MOST_PROBLEMS, BadValue, RulesProblem, closest, quoted, shown
 from sessiontap.rules.template import Template, parse_template
 
 STANDARD = "tag:yaml.org,2002:"
@@ -73,12 +73,12 @@ class RulesReader:
     expressions: int = 0
     """Instructions of all regular expressions so far."""
 
-    def problem(self, path: str, wrong: Wrong, value: str | None = None, node: Node | None = None) -> None:
+    def problem(self, path: str, bad: BadValue, value: str | None = None, node: Node | None = None) -> None:
         """Add a problem at `node`, or at the place of `path`. Raises ReadingEnds after the last."""
         line, column = _place(node) if node is not None else self.places.get(path, (1, 1))
         value = value if value is None or len(value) <= LONGEST_VALUE else shown(value, LONGEST_VALUE)
         path = path if len(path) <= LONGEST_VALUE else shown(path, LONGEST_VALUE)
-        problem = RulesProblem(self.filename, line, column, path, wrong.what, value, wrong.expected, wrong.guess)
+        problem = RulesProblem(self.filename, line, column, path, bad.what, value, bad.expected, bad.guess)
         self.problems.append(problem)
         if len(self.problems) >= MOST_PROBLEMS:
             raise ReadingEnds
@@ -86,7 +86,7 @@ class RulesReader:
     def _count(self, node: Node, path: str) -> None:
         self.nodes += 1
         if self.nodes > MAX_NODES:
-            self._refuse(node, path, Wrong(f"with its aliases the file has more than {MAX_NODES:,} values"))
+            self._refuse(node, path, BadValue(f"with its aliases the file has more than {MAX_NODES:,} values"))
             raise ReadingEnds
 
     def read(self, kind: ValueKind, node: Node, path: str = "", depth: int = 0) -> Any:
@@ -94,11 +94,11 @@ class RulesReader:
         self.places[path] = _place(node)
         self._count(node, path)
         if depth > MAX_DEPTH:  # aliases may nest what is not nested as written
-            return self._refuse(node, path, Wrong(f"this is nested more than {MAX_DEPTH} deep"))
+            return self._refuse(node, path, BadValue(f"this is nested more than {MAX_DEPTH} deep"))
         if not node.tag.startswith(STANDARD):
-            return self._refuse(node, path, Wrong(f"the tag {node.tag} means nothing here", "a plain value"))
+            return self._refuse(node, path, BadValue(f"the tag {node.tag} means nothing here", "a plain value"))
         if isinstance(node, ScalarNode) and node.tag == NULL and not node.value and not isinstance(kind, AnyJson):
-            return self._refuse(node, path, Wrong("nothing stands here", _expected(kind)))
+            return self._refuse(node, path, BadValue("nothing stands here", _expected(kind)))
         match kind:
             case Ref(name):
                 return self.read(DEFINITIONS[name], node, path, depth)
@@ -121,22 +121,22 @@ class RulesReader:
             case Either(text, record):
                 return self.read(record if isinstance(node, MappingNode) else text, node, path, depth)
 
-    def _refuse(self, node: Node, path: str, wrong: Wrong) -> Any:
-        self.problem(path, wrong, node.value if isinstance(node, ScalarNode) else None, node)
+    def _refuse(self, node: Node, path: str, bad: BadValue) -> Any:
+        self.problem(path, bad, node.value if isinstance(node, ScalarNode) else None, node)
         return INVALID
 
     def _text(self, parse: Any, node: Node, path: str, kind: ValueKind) -> Any:
         if not isinstance(node, ScalarNode):
-            return self._refuse(node, path, Wrong(f"{_noun(node)} stands here", _expected(kind)))
+            return self._refuse(node, path, BadValue(f"{_noun(node)} stands here", _expected(kind)))
         try:
             value = parse(node.value)
-        except Wrong as wrong:
-            return self._refuse(node, path, wrong)
+        except BadValue as bad:
+            return self._refuse(node, path, bad)
         if isinstance(value, Pattern) and value.size:
             before, self.expressions = self.expressions, self.expressions + value.size
             if before <= MOST_EXPRESSIONS < self.expressions:
                 what = "from this one on, the regular expressions of the file are too large together"
-                return self._refuse(node, path, Wrong(what, "globs, or fewer and smaller expressions"))
+                return self._refuse(node, path, BadValue(what, "globs, or fewer and smaller expressions"))
         if isinstance(value, Template):
             self.templates[id(value)] = (path, value)
         return value
@@ -146,12 +146,12 @@ class RulesReader:
             return node.value
         if isinstance(node, SequenceNode):
             if not node.value and not kind.may_be_empty:
-                return self._refuse(node, path, Wrong("the list is empty", "at least one item"))
+                return self._refuse(node, path, BadValue("the list is empty", "at least one item"))
             items = [self.read(kind.item, item, f"{path}[{n}]", depth + 1) for n, item in enumerate(node.value)]
         elif kind.lone:
             items = [self.read(kind.item, node, path, depth)]
         else:
-            return self._refuse(node, path, Wrong(f"{_noun(node)} stands here", _expected(kind)))
+            return self._refuse(node, path, BadValue(f"{_noun(node)} stands here", _expected(kind)))
         return tuple(item for item in items if item is not INVALID)
 
     def _map(self, kind: MapOf, node: Node, path: str, depth: int) -> Any:
@@ -160,8 +160,8 @@ class RulesReader:
             try:
                 if kind.key is not None:
                     kind.key(name)
-            except Wrong as wrong:
-                self.problem(_join(path, name), wrong, name, key)
+            except BadValue as bad:
+                self.problem(_join(path, name), bad, name, key)
                 continue
             got = self.read(kind.value, value, _join(path, name), depth + 1)
             if got is not INVALID:
@@ -180,19 +180,19 @@ class RulesReader:
                 values[name] = got
         if isinstance(node, MappingNode):
             for missing in (known.name for known in kind.fields if known.required and known.name not in seen):
-                self.problem(path, Wrong(f"the key {quoted(missing)} is missing"), None, node)
+                self.problem(path, BadValue(f"the key {quoted(missing)} is missing"), None, node)
         return values
 
     def _pairs(self, node: Node, path: str, kind: ValueKind, fold: bool = False) -> list[tuple[str, ScalarNode, Node]]:
         """Keys and values of a map, merge keys worked in; duplicates are problems."""
         if not isinstance(node, MappingNode):
-            self._refuse(node, path, Wrong(f"{_noun(node)} stands here", _expected(kind)))
+            self._refuse(node, path, BadValue(f"{_noun(node)} stands here", _expected(kind)))
             return []
         own: dict[str, tuple[str, ScalarNode, Node]] = {}
         merged: dict[str, tuple[str, ScalarNode, Node]] = {}
         for key, value in node.value:
             if not isinstance(key, ScalarNode):
-                self._refuse(key, path, Wrong(f"{_noun(key)} stands as a key", "a word"))
+                self._refuse(key, path, BadValue(f"{_noun(key)} stands as a key", "a word"))
                 continue
             if key.tag == MERGE:
                 for name, pair in self._merged(value, path).items():
@@ -201,7 +201,7 @@ class RulesReader:
             name = key.value.lower() if fold else key.value
             if name in own:
                 what = f"the key {quoted(key.value)} stands here again, first in line {_place(own[name][1])[0]}"
-                self._refuse(key, _join(path, key.value), Wrong(what))
+                self._refuse(key, _join(path, key.value), BadValue(what))
                 continue
             own[name] = (key.value, key, value)
         return list({**merged, **own}.values())
@@ -211,8 +211,8 @@ class RulesReader:
         pairs: dict[str, tuple[str, ScalarNode, Node]] = {}
         for source in node.value if isinstance(node, SequenceNode) else [node]:
             if not isinstance(source, MappingNode) or source in above or len(above) > MAX_DEPTH:
-                wrong = Wrong(f"{_noun(source)} cannot be merged here", "an alias of a map")
-                self._refuse(source, _join(path, "<<"), wrong)
+                bad = BadValue(f"{_noun(source)} cannot be merged here", "an alias of a map")
+                self._refuse(source, _join(path, "<<"), bad)
                 continue
             inherited = []
             for key, value in source.value:
@@ -240,7 +240,7 @@ class RulesReader:
                 if re.fullmatch(pattern, node.value):
                     value = value_of(node.value)
                     if value in (math.inf, -math.inf):
-                        return self._refuse(node, path, Wrong(f"{quoted(node.value)} is too large a number"))
+                        return self._refuse(node, path, BadValue(f"{quoted(node.value)} is too large a number"))
                     return value
         return self._text(parse_template, node, path, AnyJson()) if node.value.strip() else node.value
 
@@ -281,14 +281,14 @@ def _expected(kind: ValueKind) -> str:
             return "text"
 
 
-def _unknown(name: str, kind: KeyMap) -> Wrong:
+def _unknown(name: str, kind: KeyMap) -> BadValue:
     options = [known.name for known in kind.fields]
     guess = closest(name, options)
     if guess is None or guess.casefold() != name.casefold():
         # `name:` stands beside `session:` instead of in it.
         inside = [f"{outer.name}.{name}" for outer in kind.fields if _has(outer, name)]
         guess = inside[0] if inside else guess
-    return Wrong(f"unknown key {quoted(name)}", "one of " + ", ".join(options), guess)
+    return BadValue(f"unknown key {quoted(name)}", "one of " + ", ".join(options), guess)
 
 
 def _has(outer: Key, name: str) -> bool:
@@ -308,21 +308,21 @@ def _choose(kind: Choice, text: str) -> str:
     if text in kind.options:
         return text
     if text in kind.alone:
-        raise Wrong(f"{quoted(text)} stands alone, not in a list", "it without the brackets")
+        raise BadValue(f"{quoted(text)} stands alone, not in a list", "it without the brackets")
     if text in kind.later:
-        raise Wrong(f"{quoted(text)} is not yet available in this version", _expected(kind))
-    raise Wrong(f"{quoted(text)} is unknown", _expected(kind), closest(text, (*kind.options, *kind.alone)))
+        raise BadValue(f"{quoted(text)} is not yet available in this version", _expected(kind))
+    raise BadValue(f"{quoted(text)} is unknown", _expected(kind), closest(text, (*kind.options, *kind.alone)))
 
 
 def _flag(text: str) -> bool:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     guess = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(text.lower())
-    raise Wrong(f"{quoted(text)} is neither", "true or false", guess)
+    raise BadValue(f"{quoted(text)} is neither", "true or false", guess)
 
 
 def _whole(kind: Integer, text: str) -> int:
     number = int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
     if number is None or number < kind.least or (kind.only is not None and number != kind.only):
-        raise Wrong(f"{quoted(text)} cannot stand here", _expected(kind))
+        raise BadValue(f"{quoted(text)} cannot stand here", _expected(kind))
     return number

@@ -56,7 +56,7 @@ class RulesError(Exception):
         return "\n".join([*lines, f"and {more} more: sessiontap rules check shows them"] if more > 0 else lines)
 
 
-class Wrong(ValueError):
+class BadValue(ValueError):
     """A value that a parser refuses. The caller of the parser knows its place."""
 
     def __init__(self, what: str, expected: str | None = None, guess: str | None = None) -> None:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from sessiontap.dialects import OWN_KEYS
-from sessiontap.rules.conditions import Condition, Leaf, RuleIndex, all_of, any_of, every_leaf
+from sessiontap.rules.conditions import Leaf, MatchCondition, RuleIndex, all_of, any_of, every_leaf
 from sessiontap.rules.decision import CaptureEffect, Protection
 from sessiontap.rules.match_patterns import Pattern
 from sessiontap.rules.scope import Facts, Scope
@@ -24,7 +24,7 @@ class Rule:
     label: str
     """Its `rule:`, else `#n`."""
     line: int
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[MatchCondition, ...] = ()
     """All must hold; cheapest first."""
     early: tuple[Setting, ...] = ()
     """The settings that are filled in before the session is known."""

@@ -18,7 +18,7 @@ from pathlib import PurePath
 from sessiontap.callers import Caller
 from sessiontap.rules.decision import SessionFacts
 from sessiontap.rules.match_patterns import NOTHING, Captures
-from sessiontap.rules.problems import Wrong, closest, quoted
+from sessiontap.rules.problems import BadValue, closest, quoted
 from sessiontap.rules.scope import Scope, scalar_text
 
 
@@ -208,14 +208,14 @@ def printable(text: str) -> str:
 
 
 def parse_template(text: str) -> Template:
-    """Raises `Wrong` for what is no template; whether its variables exist is `check_name`'s to say."""
+    """Raises `BadValue` for what is no template; whether its variables exist is `check_name`'s to say."""
     if not text.strip():
-        raise Wrong("nothing stands here", "text")
+        raise BadValue("nothing stands here", "text")
     return Template(text, _parse(text, 0, depth=0)[0])
 
 
 def check_name(value: Placeholder, captured: frozenset[str]) -> None:
-    """Raises `Wrong` if `value` is neither a variable nor one of `captured`, the captures of the rule's match."""
+    """Raises `BadValue` if `value` is neither a variable nor one of `captured`, the captures of the rule's match."""
     if value.options or value.name in captured or value.variable is not None:
         return
     known = [*VARIABLES, *(f"{family}." for family in FAMILIES), "pick(a,b)", *sorted(captured)]
@@ -224,7 +224,8 @@ def check_name(value: Placeholder, captured: frozenset[str]) -> None:
     if rest and (near := closest(family, FAMILIES)):
         guess = f"{near}.{rest}"
     shown = ", ".join(name + "X" if name.endswith(".") else name for name in known)
-    raise Wrong(f"unknown variable {quoted(value.name)}", f"one of {shown} or a named group of the rule's match", guess)
+    expected = f"one of {shown} or a named group of the rule's match"
+    raise BadValue(f"unknown variable {quoted(value.name)}", expected, guess)
 
 
 def _parse(text: str, position: int, depth: int) -> tuple[tuple[str | Placeholder, ...], int]:
@@ -256,16 +257,16 @@ def _parse_value(text: str, start: int, depth: int) -> tuple[Placeholder, int]:
     if chosen is not None:
         options = tuple(option.strip() for option in chosen[1].split(","))
         if not all(options):
-            raise Wrong(f"{quoted(chosen[0])} has an empty choice", EXPECTED)
+            raise BadValue(f"{quoted(chosen[0])} has an empty choice", EXPECTED)
         return Placeholder(f"pick({','.join(options)})", options=options), chosen.end()
     head = _HEAD.match(text, start)
     if head is None or not all(head[1].split(".")):
-        raise Wrong(f"{quoted(text[start : start + 100])} is no variable", EXPECTED)
+        raise BadValue(f"{quoted(text[start : start + 100])} is no variable", EXPECTED)
     if head[2] == "}":
         return Placeholder(head[1]), head.end()
     if depth == MAX_NESTING:
-        raise Wrong(f"{quoted(text)} has more than {MAX_NESTING} defaults within defaults", EXPECTED)
+        raise BadValue(f"{quoted(text)} has more than {MAX_NESTING} defaults within defaults", EXPECTED)
     parts, end = _parse(text, head.end(), depth + 1)
     if end == len(text):
-        raise Wrong(f"{quoted(text[start : start + 100])} is not closed", "a closing brace")
+        raise BadValue(f"{quoted(text[start : start + 100])} is not closed", "a closing brace")
     return Placeholder(head[1], Template(text[head.end() : end], parts)), end + 1
