@@ -74,3 +74,9 @@ def test_a_log_of_many_calls_asks_the_list_once(monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(Unknown):
             catalogue.find("openai", ("gpt-99",), NANOSECONDS + number, None)
     assert len(asked) == 2
+
+
+def test_a_list_without_a_provider_that_another_version_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LISTS, "made-up", "no-such-provider")
+    with pytest.raises(Unknown, match="does not know the model gpt-4o of made-up"):
+        catalogue.find("made-up", ("gpt-4o",), 0, None)

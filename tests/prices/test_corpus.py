@@ -14,7 +14,7 @@ pytestmark = needs_corpus
 
 
 def record(item: Recorded) -> dict[str, Any]:
-    """What the log would hold, as far as prices look at it; all at a time when the old models were there."""
+    """The record as far as prices look at it; all at a time when the old models were there."""
     asked, reply = item.call(), item.reply()
     endpoint = asked.endpoint
     return {

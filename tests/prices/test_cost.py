@@ -1,4 +1,4 @@
-"""What calls cost, against figures worked out by hand from the providers' price pages."""
+"""Costs of calls, against figures worked out by hand from the providers' price pages."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def kept(tmp_path: Path) -> KeptTariffs:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What the list is asked from now on; its answer is a tariff of nothing."""
+    """The questions that the list gets from now on; its answer is a tariff of nothing."""
     asked: list[Any] = []
 
     def find(*question: Any) -> Tariff:

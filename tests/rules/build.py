@@ -92,5 +92,5 @@ def outcome(
 
 
 def matches(match: Any, given: Facts) -> bool:
-    """Whether a rule with this `match` matches."""
+    """Return True if a rule with this `match` matches."""
     return outcome(one_rule(match=match, user="hit"), given)[1].user == "hit"

@@ -87,7 +87,7 @@ def test_what_is_known_is_certain(key: str, value: Any, expected: bool) -> None:
 
 
 ABSENT = {"proxy_user", "header", "query"}
-"""What a call that is known does not have it does not have."""
+"""Keys whose facts are absent, not unknown, if the call is known."""
 
 
 @pytest.mark.parametrize("key", HOLDING)

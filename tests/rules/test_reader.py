@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - messages stand here as they are printed
-"""What a bad file is told: line, column, key path, what is wrong, what was expected, and a guess."""
+"""The problems of a bad file: line, column, key path, the fault, what was expected, and a guess."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a loaded file offers besides decisions: hosts, gateways, redaction, the view of a connection, the index."""
+"""A loaded file besides its decisions: hosts, gateways, redaction, the view of a connection, the index."""
 
 from __future__ import annotations
 

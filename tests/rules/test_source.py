@@ -1,4 +1,4 @@
-"""What may stand where the rules file should be: a file within bounds is read, all else is refused in one line."""
+"""A rules file within bounds is read; anything else at its path is refused in one line."""
 
 from __future__ import annotations
 

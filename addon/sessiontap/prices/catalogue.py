@@ -117,9 +117,9 @@ def look_up(of: str, name: str) -> ListedModel | None:
     from genai_prices.types import ModelPrice, TimeOfDateConstraint
 
     providers = data_snapshot.get_snapshot().providers
-    provider = next(one for one in providers if one.id == of)
-    model = provider.find_model(name, all_providers=providers)
-    if model is None:
+    provider = next((one for one in providers if one.id == of), None)  # another version may lack it
+    model = provider.find_model(name, all_providers=providers) if provider is not None else None
+    if provider is None or model is None:
         return None
     conditions = () if isinstance(model.prices, ModelPrice) else model.prices
     by_the_hour = any(isinstance(one.constraint, TimeOfDateConstraint) for one in conditions)
