@@ -110,13 +110,12 @@ class Either:
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """A kind by its name in `schema.DEFINITIONS`."""
+    """A kind by its name in `language.DEFINITIONS`."""
 
     name: str
 
 
 ValueKind = TextOf | Choice | Flag | Integer | AnyJson | ListOf | MapOf | KeyMap | Either | Ref
-
 
 ID_SOURCES = {
     "auto": "native, then conversation if the process is a server, else process",

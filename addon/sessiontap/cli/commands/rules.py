@@ -152,7 +152,10 @@ def _verdict(verdict: RuleVerdict) -> list[str]:
 def _result(explanation: Explanation) -> list[str]:
     decision, labels = explanation.decision, explanation.labels
     protected = decision.protected
-    why = f": {protected.rule} may match ({', '.join(protected.unknown)} not known)" if protected else ""
+    why = ""
+    if protected:
+        unknown = f" ({', '.join(protected.unknown)} not known)" if protected.unknown else ""
+        why = f": {protected.rule or 'a rule'} may match{unknown}"
     if decision.ignore:
         return [f"  the call is left alone{why}"]
     values = {
