@@ -24,7 +24,7 @@ MAX_SIZE = 1_500
 MAX_LENGTH = 4_000
 """Characters of one expression as written."""
 _MEMORY = 1 << 20
-"""Bytes that an expression may use while it is searched for: it then remembers where it has been."""
+"""Bytes that an expression may use while it is searched for: it remembers the places that it has tried."""
 
 SLOW = 0.005
 """Seconds of CPU time from which on a search counts as slow."""

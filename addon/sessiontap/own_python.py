@@ -36,6 +36,6 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_site(folder: Path) -> bool:
-    """Whether Python looks there anyway, behind its own modules."""
+    """Return True if Python looks there anyway, behind its own modules."""
     sites = [*site.getsitepackages(), site.getusersitepackages()]
     return folder in [Path(one).resolve() for one in sites]

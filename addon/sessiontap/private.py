@@ -102,7 +102,7 @@ def _is_writable(folder: Path) -> bool:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether it is a folder of this user, and no link that somebody else laid there."""
+    """Return True if it is a folder of this user, and no link that somebody else made."""
     try:
         found = folder.lstat()
     except OSError:

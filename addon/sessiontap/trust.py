@@ -49,7 +49,7 @@ UNKNOWN = Upstream("", "", 0, "", verifies=False)
 
 
 def why_exposed(upstream: Upstream, host: str) -> str | None:
-    """Why a key that is meant for `host` may not travel so; None if it may.
+    """Return why a key that is meant for `host` may not travel so; None if it may.
 
     The reasons hold no text of the client's: each is said to the user once.
     """
@@ -73,7 +73,7 @@ def why_exposed(upstream: Upstream, host: str) -> str | None:
 
 
 def why_not_for(client_is_local: bool, is_named: bool) -> str | None:
-    """Why a client may not use a rule's key; None if it may. `is_named`: that very rule names it by `match.client`."""
+    """Return why a client may not use a rule's key; None if it may. `is_named`: it is in `match.client`."""
     if client_is_local or is_named:
         return None
     return "the client is not known to be on this machine, and the rule has no match.client"

@@ -79,7 +79,7 @@ ScriptKind = Literal["path", "module", "class"]
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """How the words of one interpreter's command line are read."""
+    """The rules by which the words of one interpreter's command line are read."""
 
     values: frozenset[str] = frozenset()
     """Options whose value is the next word."""

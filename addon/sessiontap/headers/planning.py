@@ -4,7 +4,7 @@ For each header, in this order:
 
 1. what cannot be written is withheld, with the reason: names that are no tokens, headers that frame the message or
    belong to the connection, headers that AWS signed, and what would make the headers too many for a server;
-2. a session header that the app sent stays, but where `existing` is `replace` and a rule (no default) set its field;
+2. a session header that the app sent stays, unless `existing` is `replace` and a rule (no default) set its field;
 3. `headers.set` of the rules stands above the dialects;
 4. `headers.remove` takes out what the app sent; what is written anew instead is one `set`;
 5. what a gateway needs is written in any case, unless `headers.set` has another value for it.
@@ -40,7 +40,7 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class OutgoingCall(NamedTuple):
-    """A request on its way: as the app sent it, and where it goes."""
+    """A request on its way: as the app sent it, and its destination."""
 
     headers: Headers
     """The app's own."""

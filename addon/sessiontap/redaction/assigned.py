@@ -1,6 +1,6 @@
 r"""Values that a credential's name is given in a text: `.env` files, JSON, YAML, code, command lines, prose.
 
-Coding agents read such files all day. A search for a handful of words (`NAMES`) finds where a name may stand; what
+Coding agents read such files all day. A search for a handful of words (`NAMES`) finds the places of names; what
 follows must be a separator (`_SEPARATOR`) and a value; `names_and_values.py` tells whether both are a credential's.
 Text may be JSON, and JSON within JSON: quotes and line ends are then written with backslashes, and a value ends at the
 end of its own string or of the one around it, so that JSON stays JSON.
@@ -152,7 +152,7 @@ def _hit(text: bytes, found: int, name_end: int, bare: _Bare) -> Hit | None:
 
 
 def _name(text: bytes, found: int, end: int) -> tuple[str, int]:
-    """The name around `found`, and where it begins."""
+    """Return the name around `found`, and its beginning."""
     before = text[max(0, found - _LONGEST_NAME) : found]
     letters = len(before) - len(before.rstrip(_NAME_LETTERS))
     begin = found - letters
@@ -175,7 +175,7 @@ def _fits(how: str, name: str, before: bytes, text: bytes, end: int) -> bool:
 
 
 def _closing(text: bytes, at: int, quote: bytes, reach: int) -> int:
-    r"""The end of the value that `quote` opened: at its own quote, or where the string around it or its line ends.
+    r"""Return the end of a value that `quote` opened: its own quote, or the end of the string around it or of its line.
 
     A quote in a string within n strings is written with 2**n - 1 backslashes, one within that with more.
     """

@@ -1,8 +1,8 @@
 """AWS event-stream bodies taken apart into the texts in them, and put together again around changed ones.
 
 The format is that of `llm/eventstream.py`: length, length of headers, checksum | headers | payload | checksum. A text
-is a payload, what its `bytes` member holds in base64 where it has one (Bedrock's invoke stream), or a header's string
-(error messages). What no frame can be made of, such as a cut one at the end, is a text as it stands.
+is a payload, what its `bytes` member holds in base64 if it has one (Bedrock's invoke stream), or a header's string
+(error messages). The rest behind the last whole frame is a text as it stands.
 """
 
 from __future__ import annotations

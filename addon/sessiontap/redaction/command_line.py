@@ -72,7 +72,7 @@ _LONGEST_OPTION = 640
 """Bytes, with its value."""
 _BACKSLASH = ord("\\")
 _LINE = 320
-"""How far before the option its program is looked for."""
+"""Bytes before the option in which its program is looked for."""
 _LINE_END = re.compile(rb"(?<!\\)\n|(?<!\\)(?:\\\\)*\\n")
 
 
@@ -138,7 +138,7 @@ class OptionFinder:
 
 
 def _entry_of(program: str, option: str) -> ClientOption | None:
-    """The table's entry for an option of a program; None if there is none."""
+    """Return the table's entry for an option of a program; None if there is none."""
     for entry in _CLIENT_OPTIONS:
         if program in entry.programs and option in entry.options:
             return entry

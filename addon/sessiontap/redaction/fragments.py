@@ -80,7 +80,7 @@ def _is_stream(body: bytes) -> bool:
 
 
 def _suspicious(body: bytes, find: FindHits) -> bool:
-    """A joined text holds a credential: where they lie in the body is worth finding out."""
+    """Return True if a joined text holds a credential: then its places in the body are worth finding out."""
     texts: dict[bytes, list[bytes]] = {}
     for field, piece in _FIELD.findall(body):
         if field in texts:

@@ -21,8 +21,8 @@ from functools import lru_cache
 from typing import Literal
 
 Strength = Literal["password", "key", "weak", "basic"]
-"""How much of a value a name needs to see (see `values.py`): a password may be short and a word; a key has letters and
-digits; of a weak name the value must look random; basic is base64 of `user:password`."""
+"""The kind of a name: what a password's name is given may be short and a word; a key has letters and digits; the value
+of a weak name must look random; basic is base64 of `user:password`."""
 
 PASSWORDS = ("password", "passwd", "passphrase", "passcode", "pwd")
 """A name whose last word ends so is a password's: `pgpassword`, `sshpass` is not one."""
@@ -93,7 +93,7 @@ _NAME_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 @lru_cache(4096)
 def strength(name: str) -> Strength | None:
-    """How sure it is that what this name is given is a credential. None: it is no credential's name."""
+    """Return the kind of a name; None if it is no credential's."""
     words = [word.lower() for word in _NAME_WORDS.findall(name)]
     while len(words) > 1 and (words[-1].isdigit() or words[-1] in _AFTER):
         words.pop()
@@ -222,7 +222,7 @@ _SLUG_OF_LETTERS = re.compile(rb"[A-Za-z]+(?:[-_.:/][A-Za-z]+)*[.:!?,]?\Z")
 
 
 def is_placeholder(value: bytes, sure: Strength) -> bool:
-    """True if `value` stands where a credential goes, and is none: `your-key-here`, `${TOKEN}`, `string`, `****`."""
+    """Return True if `value` stands for a credential and is none: `your-key-here`, `${TOKEN}`, `string`, `****`."""
     lower = value.lower().strip()
     if lower in TYPES or lower.rstrip(b"?!.;") in TYPES:
         return True

@@ -41,7 +41,7 @@ class Redactor:
     """Knows what a credential is. One for a process; bodies are for one thread at a time, the rest for any.
 
     `key`: the secret behind the digests, at most 64 bytes. `header_names`: more headers that hold credentials.
-    `patterns`: more shapes, `re:...` a regular expression, anything else a literal text; where an expression has a
+    `patterns`: more shapes, `re:...` a regular expression, anything else a literal text; if an expression has a
     group, that is the credential. Raises RedactionError for an expression that is none.
     """
 
@@ -63,7 +63,7 @@ class Redactor:
     def with_credentials(
         self, headers: Iterable[tuple[str, str]], url: str = "", env: Mapping[str, str] | None = None
     ) -> Redactor:
-        """One that also finds the credentials of these request headers, URL and environment, wherever they stand."""
+        """Return a redactor that also finds the credentials of these request headers, URL and environment anywhere."""
         found: dict[Credential, None] = {}
         for name, value in headers:
             if named := self._kept_header(name, value)[1]:
@@ -85,47 +85,49 @@ class Redactor:
         return other
 
     def token(self, kind: str, secret: bytes) -> str:
-        """The token that stands for `secret`."""
+        """Return the token that stands for `secret`."""
         return self._replacer.token(kind, secret)
 
     def body(self, data: bytes) -> bytes:
-        """A body without its credentials; JSON stays JSON, frames of an AWS event stream stay such frames."""
+        """Return a body without its credentials; JSON stays JSON, frames of an AWS event stream stay such frames."""
         return self._replacer.body(data)
 
     def _any_header(self, name: str, value: str) -> str:
-        """A header's value: whole credentials by name (scheme words and cookie names stay), else by shape."""
+        """Return a header's value: whole credentials by name (scheme words and cookie names stay), else by shape."""
         return self._replacer.without_call_secrets(self._named.header(name, value)[0])
 
     def _any_url(self, url: str) -> str:
-        """A URL: its password, the query parameters that are credentials by name, known shapes anywhere."""
+        """Return a URL without its password, its credentials by name in the query, and known shapes anywhere."""
         return self._replacer.without_call_secrets(self._named.url(url)[0])
 
     def _any_text(self, text: str) -> str:
-        """A text without the credentials whose shape is known."""
+        """Return a text without its credentials."""
         return self._replacer.without_call_secrets(self._replacer.text(text))
 
     def headers(self, fields: Iterable[tuple[str, str]]) -> list[list[str]]:
+        """Return [name, redacted value] of each header."""
         return [[name, self.header(name, value)] for name, value in fields]
 
     def names_credential(self, header: str) -> bool:
-        """A header of this lower-case name holds a credential."""
+        """Return True if a header of this lower-case name holds a credential."""
         return self._named.names_credential(header)
 
     def named(self, name: str, value: str) -> str:
-        """A value that has a name (environment variable, property): whole if the name says credential."""
+        """Return the value of a variable or a property, redacted: all of it if the name says that it is a credential."""
         if value and (names_credential(name) or given_credential(name, value)):
             return self._named.whole(name.lower(), value)
         return self.url(value) if "://" in value else self.text(value)
 
     def mapping(self, values: Mapping[str, str]) -> dict[str, str]:
+        """Return named values, redacted."""
         return {self.text(name): self.named(name, value) for name, value in values.items()}
 
     def argv(self, argv: Sequence[str]) -> list[str]:
-        """A command line: `--api-key X`, `--token=X`, `-H 'Authorization: X'`, `NAME=X`, curl's `-u user:X`, shapes."""
+        """Return a command line, redacted: `--api-key X`, `--token=X`, `-H 'Authorization: X'`, `NAME=X`, shapes."""
         return [before + self._argument(how, name, rest) for before, how, name, rest in command_line.read(argv)]
 
     def value(self, value: Any, name: str = "") -> Any:
-        """Any JSON value, by the names of its keys and by shape."""
+        """Return any JSON value, redacted by the names of its keys and by shape."""
         if isinstance(value, str):
             return self.named(name, value)
         if isinstance(value, Mapping):

@@ -24,11 +24,11 @@ from sessiontap.redaction.shape_search import LOOK_BACK, SHORTEST, Hit
 WINDOW = 1 << 14
 """Bodies are searched in pieces of at most so many bytes."""
 _OBJECT = b'{"'
-"""How a JSON object begins: a message, a tool."""
+"""The beginning of a JSON object: of a message, of a tool."""
 REACH = 1 << 14
-"""How far behind a window a credential that begins in it may run."""
+"""Bytes behind a window up to which a credential that begins in it may run."""
 _NEAR = 1 << 11
-"""As `REACH`, of nearly all: what is found in a window is then known again though something changed soon behind it."""
+"""The same of nearly all: what was found in a window is then still known if something changed soon behind it."""
 _WINDOWS_REMEMBERED = 8192
 _HITS_REMEMBERED = 200_000
 """In all windows that are remembered: about 30 MB."""
@@ -56,18 +56,18 @@ class Replacer:
         self._windows = _Windows()
 
     def with_credentials(self, known: tuple[Needle, ...]) -> Replacer:
-        """One that finds these, too."""
+        """Return a replacer that finds these, too."""
         other = copy.copy(self)
         other._needles = known
         other._needle_texts = tuple(needle.text.decode("utf-8", "surrogatepass") for needle in known)
         return other
 
     def token(self, kind: str, secret: bytes) -> str:
-        """The token that stands for `secret`."""
+        """Return the token that stands for `secret`."""
         return f"[redacted:{kind}:{hashlib.blake2b(secret, digest_size=5, key=self._key).hexdigest()}]"
 
     def body(self, data: bytes) -> bytes:
-        """A body without its credentials; JSON stays JSON, frames of an AWS event stream stay such frames.
+        """Return a body without its credentials; JSON stays JSON, frames of an AWS event stream stay such frames.
 
         Goes through the body in windows, lets other threads run in between, and remembers what it found in each by
         its hash: agents send their whole history again with every call.
@@ -79,14 +79,14 @@ class Replacer:
         return self._replaced(data, self._hits(data))
 
     def text(self, text: str) -> str:
-        """A text without what looks like a credential."""
+        """Return a text without what looks like a credential."""
         if len(text) < SHORTEST and not self._patterns:
             return text
         data = text.encode("utf-8", "surrogatepass")
         return self._replaced(data, self._find(data)).decode("utf-8", "surrogatepass")
 
     def without_call_secrets(self, text: str) -> str:
-        """A text without the call's own credentials."""
+        """Return a text without the call's own credentials."""
         for written in self._needle_texts:
             if written in text:
                 break

@@ -4,9 +4,9 @@ One RE2 expression (`BEGINNINGS`) finds all places at which some shape (shapes.p
 hundred and more beginnings at once, in 1 to 2 ms a megabyte. At each place the shapes that begin with its first byte
 are tried in full.
 
-A shape with a fixed beginning begins where no letter, digit, `_`, `-` or `+` stands before it, so that no run of base64
-holds one; the escapes `\n`, `\u0026` and `%3D` end in letters and count as borders. It ends at a border too and is of
-sane length. No shape's match holds a quote or half an escape: JSON stays JSON.
+No letter, digit, `_`, `-` or `+` stands before a shape with a fixed beginning, so that no run of base64 holds one; the
+escapes `\n`, `\u0026` and `%3D` end in letters and count as borders. It ends at a border too and is of sane length. No
+shape's match holds a quote or half an escape: JSON stays JSON.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def linear_search(pattern: bytes) -> Any:
 
 
 def _beginning(head: str, rest: str) -> str:
-    """The fixed beginning of a shape and up to eight bytes of the rest, for RE2: `sk-` alone is in many words."""
+    """Return a shape's fixed beginning and up to eight bytes of the rest, for RE2: `sk-` alone is in many words."""
     letters = re.match(r"(?:\(\?=[^)]*\))?(\[[^\]]*\])\{(\d+)", rest)
     return re.escape(head) + (f"{letters[1]}{{{min(int(letters[2]), 8)}}}" if letters else "")
 

@@ -26,7 +26,7 @@ from sessiontap.sessions.id_sources import ClientConnection, connection_evidence
 
 @dataclass(frozen=True, slots=True)
 class MatchScope:
-    """What calls of one conversation share. `session` is an id that the app or its agent sent."""
+    """The scope that calls of one conversation share. `session` is an id that the app or its agent sent."""
 
     process: str
     family: str

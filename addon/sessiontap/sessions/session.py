@@ -52,7 +52,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """How a call is linked to earlier ones. `parent` is a call id, None if it is not certain."""
+    """The link of a call to earlier ones. `parent` is a call id, None if it is not certain."""
 
     conversation: str | None = None
     parent: str | None = None
