@@ -63,11 +63,12 @@ _WORD_BEFORE_KEY = re.compile(
 
 
 NAMES = (
-    rb"(?i:(?:key|token|pass|pwd|secret|auth)[\w-]{0,32}|(?:pat|pw)(?:[0-9_-][\w-]{0,31})?)"
+    rb"(?i:(?:key|token|secret)(?:[0-9a-rt-z_-][\w-]{0,31}|s[\w-]{1,31})?|(?:pass|pwd|auth)[\w-]{0,32}"
+    rb"|(?:pat|pw)(?:[0-9_-][\w-]{0,31})?)"
     rb"(?:[\"'`\\\]:=?> \t|]|\r?\n[ \t]{0,24}value)"
 )
 """An expression for RE2: the end of a name that has one of these words, with what may stand between a name and a
-value."""
+value. Plurals end no credential's name: replies are full of `prompt_tokens`."""
 _NAME = re.compile(NAMES)
 _FIRST_LETTERS = frozenset(b"kKtTpPsSaA")
 _NAME_END = re.compile(rb"[\w-]{2,40}+")

@@ -123,7 +123,7 @@ class Redactor:
         return {self.text(name): self.named(name, value) for name, value in values.items()}
 
     def argv(self, argv: Sequence[str]) -> list[str]:
-        """Return a command line, redacted: `--api-key X`, `--token=X`, `-H 'Authorization: X'`, `NAME=X`, shapes."""
+        """Return a command line, redacted by its options and variables (command_line.py) and by shape."""
         return [before + self._argument(how, name, rest) for before, how, name, rest in command_line.read(argv)]
 
     def value(self, value: Any, name: str = "") -> Any:
