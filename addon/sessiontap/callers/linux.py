@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from sessiontap.bounded import BoundedDict
+from sessiontap.bounded_dict import BoundedDict
 from sessiontap.callers import process_tree, procfs, socket_owner
 from sessiontap.callers.caller import (
     Address,

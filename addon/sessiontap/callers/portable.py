@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from sessiontap.bounded import BoundedDict
+from sessiontap.bounded_dict import BoundedDict
 from sessiontap.callers import process_tree
 from sessiontap.callers.caller import (
     Address,

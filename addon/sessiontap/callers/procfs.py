@@ -12,7 +12,7 @@ import time
 from collections.abc import Container
 from dataclasses import dataclass
 
-from sessiontap.bounded import BoundedDict
+from sessiontap.bounded_dict import BoundedDict
 
 ARGV_LIMIT = 32 * 1024
 """Bytes of a command line that are kept; the last argument may be cut."""

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
-from sessiontap.bounded import BoundedDict
+from sessiontap.bounded_dict import BoundedDict
 from sessiontap.callers import procfs
 from sessiontap.callers.procfs import ProcessFolder
 

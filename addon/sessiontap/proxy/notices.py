@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from sessiontap.bounded import BoundedDict
+from sessiontap.bounded_dict import BoundedDict
 from sessiontap.proxy.connections import Connection
 from sessiontap.proxy.distrust import CLOSED_OFTEN, EXPIRES, Verdict
 from sessiontap.proxy.finish import OVER_BUDGET

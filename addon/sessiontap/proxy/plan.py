@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from sessiontap import gateways, headers, trust
-from sessiontap.bounded import BoundedDict
+from sessiontap.bounded_dict import BoundedDict
 from sessiontap.callers import Caller, listens
 from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults

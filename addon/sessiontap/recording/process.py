@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sessiontap.bounded import BoundedDict
+from sessiontap.bounded_dict import BoundedDict
 from sessiontap.callers import Caller
 from sessiontap.faults import Faults
 from sessiontap.recording import wire

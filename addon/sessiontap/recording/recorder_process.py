@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from sessiontap import own_python
-from sessiontap.bounded import BoundedDict
+from sessiontap.bounded_dict import BoundedDict
 from sessiontap.callers import Caller
 from sessiontap.recording import wire
 from sessiontap.recording.finished import PlannerUpdate

@@ -113,7 +113,7 @@ class Redactor:
         return self._named.names_credential(header)
 
     def named(self, name: str, value: str) -> str:
-        """Return the value of a variable or a property, redacted: all of it if the name says that it is a credential."""
+        """Return the value of a variable or a property, redacted: all of it if its name is a credential's."""
         if value and (names_credential(name) or given_credential(name, value)):
             return self._named.whole(name.lower(), value)
         return self.url(value) if "://" in value else self.text(value)

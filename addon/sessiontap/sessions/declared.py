@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sessiontap.bounded import BoundedDict
+from sessiontap.bounded_dict import BoundedDict
 from sessiontap.llm.call import Call
 from sessiontap.llm.history import History
 from sessiontap.sessions.known_calls import KnownCall

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from sessiontap.bounded import BoundedDict
+from sessiontap.bounded_dict import BoundedDict
 from sessiontap.llm.history import whole
 from sessiontap.sessions.match_scope import MatchScope
 from sessiontap.sessions.session import Evidence

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from sessiontap.bounded import BoundedDict
+from sessiontap.bounded_dict import BoundedDict
 from sessiontap.llm.history import DelegatedPrompt, History, ReplyFingerprint, lines_of, text_digest
 from sessiontap.sessions.match_scope import MatchScope
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sessiontap.bounded import BoundedDict
+from sessiontap.bounded_dict import BoundedDict
 from sessiontap.callers.caller import Caller
 from sessiontap.llm.call import Call
 from sessiontap.rules.decision import Decision

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sessiontap.bounded import BoundedDict
+from sessiontap.bounded_dict import BoundedDict
 
 
 def filled(most: int, count: int) -> BoundedDict[int, str]:
