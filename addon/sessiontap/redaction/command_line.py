@@ -113,6 +113,8 @@ class OptionFinder:
         self._text = text
         self._reach = reach
         self._end_of_value = 0
+        self._last: tuple[int, bytes | None] = (-1, None)
+        """The place of the option before, and its program."""
 
     def try_at(self, at: int) -> None:
         """Try a place, each later than the one before."""
@@ -124,17 +126,26 @@ class OptionFinder:
         if match is None:
             return
         self._end_of_value = match.end()
-        line = self._text[max(0, at - _LINE) : at]
-        ends = [one.end() for one in _LINE_END.finditer(line)]
-        programs = _PROGRAM.findall(line[ends[-1] if ends else 0 :])
-        if not programs:
+        if (program := self._program_before(at)) is None:
             return
         option = b"-" + match["option"]
-        entry = _entry_of(programs[-1].decode(), option.decode())
+        entry = _entry_of(program.decode(), option.decode())
         if entry is None or (match["between"] and match["between"] != b"=" and not entry.apart):
             return
         if (hit := _password(match, entry)) is not None:
             self.hits.append(hit)
+
+    def _program_before(self, at: int) -> bytes | None:
+        """Return the last program before an option on its line; None if there is none."""
+        begin = max(0, self._last[0], at - _LINE)
+        program = self._last[1] if begin == self._last[0] else None
+        line = self._text[begin:at]
+        if ends := [one.end() for one in _LINE_END.finditer(line)]:
+            line, program = line[ends[-1] :], None
+        if programs := _PROGRAM.findall(line):
+            program = programs[-1]
+        self._last = at, program
+        return program
 
 
 def _entry_of(program: str, option: str) -> ClientOption | None:
