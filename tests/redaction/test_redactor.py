@@ -5,6 +5,8 @@ import gzip
 import json
 import random
 import re
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -545,3 +547,26 @@ def test_what_is_remembered_of_windows_is_bounded_by_what_they_hold(redactor, mo
         knowing.body(b" ".join(b"password=aB3dE%09d" % number for number in range(start, start + 2_000)))
         assert windows.hits == sum(map(len, windows._found.values())) <= 3_000
     assert windows.hits > 1_000
+
+
+@pytest.mark.parametrize(
+    "redact",
+    [
+        pytest.param(lambda redactor, text: redactor.text(text), id="texts"),
+        pytest.param(lambda redactor, text: redactor.header("x-long", text), id="headers"),
+        pytest.param(lambda redactor, text: redactor.url(f"https://host/{text}"), id="URLs"),
+        pytest.param(lambda redactor, text: redactor.url(f"https://host/?{text}=1"), id="names of parameters"),
+        pytest.param(lambda redactor, text: redactor.with_credentials([("x-long", text)]), id="headers of requests"),
+    ],
+)
+def test_long_values_are_not_remembered(redact: Callable[[Redactor, str], object]) -> None:
+    redactor = Redactor(b"k" * 32)
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            redact(redactor, f"{number}" + "x" * 50_000)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert held < 1_000_000

@@ -88,12 +88,17 @@ _NAMED = re.compile(
 )
 """Found in a credential's name, of a variable, an option or a property."""
 _SURE: tuple[Strength, ...] = ("password", "key")
+_LONGEST_NAME = 128
 _NAME_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
-@lru_cache(4096)
 def strength(name: str) -> Strength | None:
-    """Return the kind of a name; None if it is no credential's."""
+    """Return the kind of a name, by its end if it is long; None if it is no credential's."""
+    return _strength(name[-_LONGEST_NAME:])
+
+
+@lru_cache(4096)
+def _strength(name: str) -> Strength | None:
     words = [word.lower() for word in _NAME_WORDS.findall(name)]
     while len(words) > 1 and (words[-1].isdigit() or words[-1] in _AFTER):
         words.pop()

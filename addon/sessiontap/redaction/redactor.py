@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -24,9 +24,24 @@ from sessiontap.redaction.names_and_values import given_credential, names_creden
 from sessiontap.redaction.replacer import Replacer
 
 _REMEMBERED = 2048
-"""Values of headers, URLs and short texts."""
+"""Values of headers, URLs and texts."""
+_LONGEST_REMEMBERED = 1024
+"""Characters. An app's calls repeat nearly all of their short values; long ones would take the memory."""
 _CALLERS = 64
 """Sets of own credentials for which a redactor is kept."""
+_REMEMBERED_OF_CALLER = 256
+"""The same as `_REMEMBERED`, for each of these."""
+
+
+def _remembered[**P, T](find: Callable[P, T], most: int = _REMEMBERED) -> Callable[P, T]:
+    """Return `find` with a memory of its results for short arguments."""
+    remembered = lru_cache(most)(find)
+
+    def found(*texts: P.args, **named: P.kwargs) -> T:
+        short = len(str(texts[-1])) <= _LONGEST_REMEMBERED
+        return remembered(*texts) if short else find(*texts, **named)
+
+    return found
 
 
 class RedactionError(Exception):
@@ -49,16 +64,15 @@ class Redactor:
         self._headers = HEADERS | {name.lower() for name in header_names}
         self._replacer = Replacer(key, map(_compiled, patterns))
         self._named = NameRedactor(self._headers, self._replacer.text, self._replacer.token)
-        # An app's calls repeat nearly all of their headers, URLs and labels.
-        self._kept_header = lru_cache(_REMEMBERED)(self._named.header)
-        self._kept_url = lru_cache(_REMEMBERED)(self._named.url)
+        self._kept_header = _remembered(self._named.header)
+        self._kept_url = _remembered(self._named.url)
         self._remembered_redactor = lru_cache(_CALLERS)(self._with_credentials)
-        self._remember()
+        self._remember(_REMEMBERED)
 
-    def _remember(self) -> None:
-        self.header = lru_cache(_REMEMBERED)(self._any_header)
-        self.url = lru_cache(_REMEMBERED)(self._any_url)
-        self.text = lru_cache(_REMEMBERED)(self._any_text)
+    def _remember(self, most: int) -> None:
+        self.header = _remembered(self._any_header, most)
+        self.url = _remembered(self._any_url, most)
+        self.text = _remembered(self._any_text, most)
 
     def with_credentials(
         self, headers: Iterable[tuple[str, str]], url: str = "", env: Mapping[str, str] | None = None
@@ -81,7 +95,7 @@ class Redactor:
         other = copy.copy(self)
         other._replacer = self._replacer.with_credentials(known)
         other._named = NameRedactor(self._headers, other._replacer.text, other._replacer.token)
-        other._remember()
+        other._remember(_REMEMBERED_OF_CALLER)
         return other
 
     def token(self, kind: str, secret: bytes) -> str:
