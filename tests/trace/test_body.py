@@ -94,7 +94,7 @@ def test_a_delta_reaches_over_the_whole_of_a_large_base(size):
     [
         (BASE[::-1], {}, "sha256|damaged"),
         (BASE[:100], {}, "sha256|damaged"),
-        (BASE, {"size": 5}, "where its record says 5"),
+        (BASE, {"size": 5}, "and its record says 5"),
         (BASE, {"data": b"rubbish"}, "damaged"),
         (BASE, {"sha256": b"0" * 32}, "sha256"),
     ],

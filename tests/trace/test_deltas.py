@@ -9,7 +9,9 @@ from tests.trace.conftest import call_map
 from sessiontap import trace
 from sessiontap.trace import BodyError, frame
 from sessiontap.trace.body import Plain
+from sessiontap.trace.maintenance import verify
 from sessiontap.trace.pack import AS_IT_IS
+from sessiontap.trace.walk import walk
 
 
 def bodies(turns: int) -> list[bytes]:
@@ -105,6 +107,27 @@ def test_a_damaged_base_is_said_and_costs_only_what_leans_on_it(conversation, fo
     for call in oldest_first[10:]:
         with pytest.raises(BodyError, match=r"leans on that of call 0190a000-000a-.*, which cannot be read"):
             call.request_body()
+
+
+def test_a_segment_is_searched_once_whatever_leans_on_what_is_damaged(conversation, folder, monkeypatch):
+    (segment,) = folder.iterdir()
+    data = bytearray(segment.read_bytes())
+    with segment.open("rb") as file:
+        calls = [one for one in frame.scan(file) if frame.decode(one.payload)["type"] == "call"]
+    data[calls[10].offset + 30] ^= 1
+    segment.write_bytes(data)
+    searches = []
+
+    def counted(*given):
+        searches.append(given)
+        return walk(*given)
+
+    monkeypatch.setattr("sessiontap.trace.body.walk", counted)
+
+    found = verify(folder)
+
+    assert len([one for one in found.problems if "leans on" in one.text]) == 19
+    assert len(searches) == 1
 
 
 def test_a_base_is_found_by_its_id_where_it_was_moved(conversation, folder):

@@ -21,7 +21,7 @@ import hashlib
 import io
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -55,8 +55,6 @@ _PIECE = 1 << 20
 """Bytes that are made at once of a body whose size is only claimed."""
 _MOST_REACH = 2 * MAX_REACH
 """No writer of ours made a chain beyond this: its bodies are not unpacked."""
-_MOST_SEARCHES = 8
-"""Of a chain: other bytes may have come between its records in a few places."""
 _MOST_KNOWN = 8 << 20
 """Bytes of bodies that a reader remembers. More would be slower: fresh memory for body after body costs more than
 decoding a chain twice."""
@@ -223,13 +221,16 @@ class BodyReader:
 
     A delta is read by going back through the segment to a body that is whole, and forward again. Each step back is one
     read at a known place (`back` bytes before the record); only if that is not the named call (some other tool rewrote
-    the segment), the segment is searched. Reading call after call in either direction decodes each body about once.
+    the segment, or it is damaged), the segment is searched, once. Reading call after call in either direction decodes
+    each body about once.
     """
 
     def __init__(self, max_bytes: int = _MOST_KNOWN) -> None:
         self._max_bytes = max_bytes
         self._known: OrderedDict[_Place, bytes] = OrderedDict()
         self._bytes = 0
+        self._searched: tuple[Hashable, dict[str, int]] = None, {}
+        """The segment that was searched last, and the places of its calls by their ids."""
 
     def decode(self, path: Path, offset: int, side: str, stored: Record) -> bytes | None:
         """The bytes of the body `stored`, the `request` or `response` of the record at `offset` of the segment `path`.
@@ -258,7 +259,7 @@ class BodyReader:
         own = (side, *identity(file))
         steps: list[tuple[int, Record]] = []
         plain: bytes | None = None
-        reach = searches = 0
+        reach = 0
         while True:
             steps.append((offset, stored))
             if not is_delta(stored):
@@ -266,12 +267,11 @@ class BodyReader:
             reach += stored["size"] + STEP
             if reach > _MOST_REACH:
                 raise BodyError("the body leans on too many others")
-            base = _base(file, offset, side, stored)
+            call_id, back = stored.get("base"), stored.get("back")
+            base = _base(file, offset, offset - back, call_id, side) if back is not None else None
             if base is None:
-                searches += 1
-                base = _searched(file, offset, side, stored) if searches <= _MOST_SEARCHES else None
+                base = _base(file, offset, self._places(file).get(call_id or ""), call_id, side)
             if base is None:
-                call_id = stored.get("base")
                 raise BodyError(f"the body leans on that of call {call_id}, which cannot be read in its segment")
             offset, stored = base
             if (plain := self._recall((*own, offset))) is not None:
@@ -283,6 +283,17 @@ class BodyReader:
                 raise BodyError("the body leans on one that was not kept")
             self._keep((*own, offset), plain)
         return plain
+
+    def _places(self, file: SegmentFile) -> dict[str, int]:
+        """The offsets of the segment's calls by their ids."""
+        key = identity(file), file.size
+        if self._searched[0] != key:
+            places: dict[str, int] = {}
+            for one in walk(file):
+                if isinstance(one, StoredRecord) and one.kind == "call":
+                    places.setdefault(one.record["id"], one.offset)
+            self._searched = key, places
+        return self._searched[1]
 
     def _recall(self, place: _Place) -> bytes | None:
         plain = self._known.get(place)
@@ -297,22 +308,11 @@ class BodyReader:
             self._bytes -= len(self._known.popitem(last=False)[1])
 
 
-def _base(file: SegmentFile, offset: int, side: str, stored: Record) -> tuple[int, Record] | None:
-    """The place where the base's record should stand, and its body; None if it does not."""
-    back = stored.get("back")
-    if back is None or not 0 < back <= offset:
+def _base(
+    file: SegmentFile, offset: int, place: int | None, call_id: str | None, side: str
+) -> tuple[int, Record] | None:
+    """`place` and the body of the call `call_id` there; None if it does not stand there, before `offset`."""
+    if place is None or not 0 <= place < offset:
         return None
-    found = body_at(file, offset - back, stored.get("base"), side)
-    return (offset - back, found) if found is not None else None
-
-
-def _searched(file: SegmentFile, offset: int, side: str, stored: Record) -> tuple[int, Record] | None:
-    """The place of the base's record anywhere before `offset`, and its body."""
-    for one in walk(file):
-        if one.offset >= offset:
-            break
-        if isinstance(one, StoredRecord) and one.kind == "call" and one.record["id"] == stored.get("base"):
-            found = (one.record.get(side) or {}).get("body")
-            if found is not None:
-                return one.offset, found
-    return None
+    found = body_at(file, place, call_id, side)
+    return (place, found) if found is not None else None
