@@ -9,7 +9,9 @@ from tests.trace.conftest import CALLER, call_map
 
 from sessiontap import trace
 from sessiontap.trace import TraceError, body, frame
+from sessiontap.trace.closing import close_segment
 from sessiontap.trace.rotation import OpenSegment
+from sessiontap.trace.walk import walk
 
 
 def number(call: trace.RecordedCall) -> int:
@@ -233,6 +235,29 @@ def test_notes_come_oldest_first_whichever_segment_has_them(written, folder):
 
     opened = trace.open(folder)
     assert [note["kind"] for note in opened.notes()] == ["a", "b"]
+
+
+def test_following_reads_no_segment_that_does_not_change(writers, written, folder, monkeypatch):
+    for number in range(3):
+        written(CALLER, call_map(number))
+    for path in folder.glob("*.mpk"):
+        close_segment(path)
+    writer, stop, read = writers(), threading.Event(), []
+
+    def counted(file, start=0):
+        read.append(file)
+        return walk(file, start)
+
+    monkeypatch.setattr("sessiontap.trace.segment.walk", counted)
+    coming = trace.open(folder).follow(poll_seconds=0.001, stop=stop)
+    for number in range(10, 15):
+        writer.submit(lambda number=number: [call_map(number)], 1)
+        writer.flush()
+        assert next(coming).id == call_map(number)["id"]
+    stop.set()
+
+    assert list(coming) == []
+    assert {file.is_closed for file in read} == {False}
 
 
 def test_following_sees_each_new_call_once(writers, folder):

@@ -97,7 +97,7 @@ def info(folder: Path | str) -> Info:
             folder=trace.folder,
             segments=segments,
             bytes=sum(segment.size for segment in segments),
-            index_bytes=sum(path.stat().st_size for path in trace.folder.glob("index.sqlite*")),
+            index_bytes=sum(map(_size, trace.folder.glob("index.sqlite*"))),
             problems=len(trace.problems),
             **sums,
         )
@@ -234,6 +234,14 @@ def _is_held(file: SegmentFile) -> bool:
     """A writer has it, or is about to: one that has just made its file has not locked it yet."""
     status = os.fstat(file.fileno())
     return file.is_live or (status.st_size == 0 and time.time() - status.st_mtime < _MAKING_SECONDS)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 if it has gone: SQLite's companions come and go."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _delete(path: Path, dry_run: bool) -> int:

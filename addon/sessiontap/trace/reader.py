@@ -8,9 +8,12 @@ integers. A record that a writer is in the middle of is not seen yet; all other 
 from __future__ import annotations
 
 import heapq
+import sys
 import threading
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,19 +149,25 @@ class Trace(TraceQueries):
 
         Raises TraceError if the folder cannot be read.
         """
-        seen = {} if from_start else {path: self._update(path).end for path in self._paths()}
-        return self._follow(poll_seconds, stop or threading.Event(), seen)
+        files = {} if from_start else self._files()
+        # A closed segment gets no more calls: what is in it need not be known.
+        ends = {path: sys.maxsize if listed.closed else self._update(path).end for path, listed in files.items()}
+        return self._follow(poll_seconds, stop or threading.Event(), ends)
 
-    def _follow(self, poll_seconds: float, stop: threading.Event, seen: dict[Path, int]) -> Iterator[RecordedCall]:
+    def _follow(self, poll_seconds: float, stop: threading.Event, ends: dict[Path, int]) -> Iterator[RecordedCall]:
+        """Calls behind `ends` of each segment."""
+        read: dict[Path, FileStatus] = {}
         while True:
             ending = stop.is_set()
-            for path in self._paths():
+            for path, listed in self._files().items():
+                if listed == read.get(path) or ends.get(path) == sys.maxsize:
+                    continue
+                read[path] = listed
                 segment = self._update(path)
-                after = seen.get(path, 0)
-                seen[path] = segment.end
-                for _, offset in segment.calls:
-                    if offset >= after:
-                        yield from (call for call in self._load(segment, offset) if not is_warm_up(call.record))
+                after = ends.get(path, 0)
+                ends[path] = segment.end
+                for _, offset in segment.calls[bisect_left(segment.calls, after, key=itemgetter(1)) :]:
+                    yield from (call for call in self._load(segment, offset) if not is_warm_up(call.record))
             if ending:
                 return
             stop.wait(poll_seconds)
@@ -202,6 +211,7 @@ class Trace(TraceQueries):
                 segment.take_in(file)
                 if old is not None:
                     old.replaced_by(segment)
+            self._refused.pop(path, None)
         except FileNotFoundError:  # pruned meanwhile
             segment.calls = []
         except OSError as error:
