@@ -22,6 +22,8 @@ MOST_BYTES = 1 << 44
 _DEEPEST = 64
 """Levels of what users may put into the log themselves (`state`) or what older proxies kept (`link`)."""
 _MOST_INTEGER = 1 << 63
+_LONGEST_FREE = 1 << 20
+"""Bytes of what has no shape of its own: a note, a `state`, a `link`."""
 
 Id = Annotated[str, Meta(min_length=1, max_length=4096)]
 Time = Annotated[int, Meta(ge=0, lt=LATEST)]
@@ -34,7 +36,13 @@ Dollars = Any
 worth more than it."""
 Bytes = Annotated[int, Meta(ge=0, le=MOST_BYTES)]
 Pid = Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
+_MANY = Meta(max_length=1 << 20)
+"""Items of a list or map: few bytes may stand for so many that they fill the memory."""
+Texts = Annotated[list[str], _MANY]
+Optionals = Annotated[list[str | None], _MANY]
+TextMap = Annotated[dict[str, str], _MANY]
 Field = Annotated[list[str], Meta(min_length=2, max_length=2)]
+Fields = Annotated[list[Field], _MANY]
 Change = Annotated[list[str | None], Meta(min_length=5, max_length=5)]
 
 
@@ -70,15 +78,15 @@ class CallerShape(TypedDict):
     pid: Pid
     started: NotRequired[Time | None]
     name: NotRequired[str | None]
-    names: NotRequired[list[str]]
+    names: NotRequired[Texts]
     exe: NotRequired[str | None]
-    argv: NotRequired[list[str]]
+    argv: NotRequired[Texts]
     cwd: NotRequired[str | None]
     user: NotRequired[str | None]
     uid: NotRequired[Pid | None]
-    ancestors: NotRequired[list[AncestorShape]]
+    ancestors: NotRequired[Annotated[list[AncestorShape], _MANY]]
     container: NotRequired[str | None]
-    env: NotRequired[dict[str, str]]
+    env: NotRequired[TextMap]
 
 
 class SessionShape(TypedDict):
@@ -110,7 +118,7 @@ class BilledShape(TypedDict, total=False):
     image_output: Tokens
     web_searches: Tokens
     speed: str
-    tools: list[str]
+    tools: Texts
     subscription: bool
 
 
@@ -128,18 +136,18 @@ class LlmShape(TypedDict, total=False):
     response_id: str | None
     stream: bool | None
     finish_reason: str | None
-    tools_offered: list[str] | None
-    tool_calls: list[str] | None
-    tool_results: list[str | None] | None
-    tool_call_ids: list[str | None] | None
+    tools_offered: Texts | None
+    tool_calls: Texts | None
+    tool_results: Optionals | None
+    tool_call_ids: Optionals | None
     usage: UsageShape | None
     cost_reported: Dollars
     service_tier: str | None
     billed: BilledShape | None
     error: ErrorShape | None
     request_id: str | None
-    rate_limits: dict[str, str] | None
-    problems: list[str] | None
+    rate_limits: TextMap | None
+    problems: Texts | None
 
 
 class StoredBodyShape(TypedDict):
@@ -159,17 +167,17 @@ class RequestShape(TypedDict):
     method: str
     url: str
     http_version: NotRequired[str | None]
-    headers: NotRequired[list[Field] | None]
-    trailers: NotRequired[list[Field] | None]
+    headers: NotRequired[Fields | None]
+    trailers: NotRequired[Fields | None]
     body: NotRequired[StoredBodyShape | None]
 
 
 class ResponseShape(TypedDict):
     status: Annotated[int, Meta(ge=0, le=65535)]
     http_version: NotRequired[str | None]
-    headers: NotRequired[list[Field] | None]
-    trailers: NotRequired[list[Field] | None]
-    chunks: NotRequired[list[Bytes] | None]
+    headers: NotRequired[Fields | None]
+    trailers: NotRequired[Fields | None]
+    chunks: NotRequired[Annotated[list[Bytes], _MANY] | None]
     body: NotRequired[StoredBodyShape | None]
 
 
@@ -181,11 +189,11 @@ class CallShape(TypedDict):
     conversation: NotRequired[str | None]
     parent: NotRequired[Id | None]
     evidence: NotRequired[str | None]
-    link: NotRequired[dict[str, Any] | None]
+    link: NotRequired[msgspec.Raw]
     caller: NotRequired[Id | None]
     llm: NotRequired[LlmShape | None]
     outcome: NotRequired[str | None]
-    flags: NotRequired[list[str]]
+    flags: NotRequired[Texts]
     duration: NotRequired[Duration]
     time_to_first_byte: NotRequired[Duration]
     time_to_first_token: NotRequired[Duration]
@@ -194,14 +202,14 @@ class CallShape(TypedDict):
     agent: NotRequired[str | None]
     subagent: NotRequired[str | None]
     user: NotRequired[str | None]
-    properties: NotRequired[dict[str, str]]
-    tags: NotRequired[list[str]]
-    state: NotRequired[dict[str, Any] | None]
-    rules: NotRequired[list[str]]
+    properties: NotRequired[TextMap]
+    tags: NotRequired[Texts]
+    state: NotRequired[msgspec.Raw]
+    rules: NotRequired[Texts]
     host: NotRequired[str | None]
     forwarded_host: NotRequired[str | None]
     route: NotRequired[str | None]
-    changes: NotRequired[list[Change]]
+    changes: NotRequired[Annotated[list[Change], _MANY]]
     like: NotRequired[None]  # version 1 left out what another record said: such a call is none of ours
     request: RequestShape
     response: NotRequired[ResponseShape | None]
@@ -214,7 +222,7 @@ class NoteShape(TypedDict):
     time: Time
     kind: NotRequired[str]
     text: NotRequired[str]
-    dropped: NotRequired[dict[str, Count]]
+    dropped: NotRequired[Annotated[dict[str, Count], _MANY]]
     records: NotRequired[Count]
 
 
@@ -223,7 +231,7 @@ class LinkShape(TypedDict, total=False):
 
     kind: str | None
     root: str | None
-    lineage: list[str] | None
+    lineage: Texts | None
 
 
 class _Linked(TypedDict):
@@ -263,6 +271,7 @@ _decoders: dict[str, Callable[[bytes], Any]] = {
     "caller": msgspec.msgpack.Decoder(CallerShape).decode,
     "segment": msgspec.msgpack.Decoder(SegmentShape).decode,
 }
+_free_map = msgspec.msgpack.Decoder(dict[str, Any] | None).decode
 _body_decoders: dict[str, Callable[[bytes], Any]] = {
     "request": msgspec.msgpack.Decoder(_AskedShape).decode,
     "response": msgspec.msgpack.Decoder(_AnsweredShape).decode,
@@ -327,14 +336,27 @@ def _check_call(call: dict[str, Any]) -> None:
         if (billed := llm.get("billed")) is not None:
             told = {key: tokens(one) if key not in _NO_COUNTS else one for key, one in billed.items()}
             llm["billed"] = {key: one for key, one in told.items() if one is not None}
-    if (link := call.get("link")) is not None:
-        msgspec.convert({"link": link}, _Linked)
-        _check_plain(link, "$.link", binary=True)
-    if (state := call.get("state")) is not None:
-        _check_plain(state, "$.state")
+    for key in ("link", "state"):
+        if key in call:
+            call[key] = _free(call[key], key)
+
+
+def _free(raw: msgspec.Raw, key: str) -> dict[str, Any] | None:
+    """The map of a `link` or `state`. Raises _MisfitError or ValidationError."""
+    if len(memoryview(raw)) > _LONGEST_FREE:
+        raise _MisfitError(f"more than {_LONGEST_FREE} bytes - at `$.{key}`")
+    value: dict[str, Any] | None = _free_map(raw)
+    if value is None:
+        return None
+    if key == "link":
+        msgspec.convert({"link": value}, _Linked)
+    _check_plain(value, f"$.{key}", binary=key == "link")
+    return value
 
 
 def _note(payload: bytes) -> dict[str, Any]:
+    if len(payload) > _LONGEST_FREE:
+        raise _MisfitError(f"a note of more than {_LONGEST_FREE} bytes")
     record: dict[str, Any] = msgpack.unpackb(payload)
     _check_plain(record, "$")
     msgspec.convert(record, NoteShape)
