@@ -29,7 +29,7 @@ from hashlib import blake2b
 from time import monotonic
 from typing import Literal
 
-from sessiontap.bounded import BoundedDict
+from sessiontap.bounded_dict import BoundedDict
 
 IN_A_ROW = 2
 """Connections closed behind the handshake after which a program counts as distrusting; alerts, if it came through."""

@@ -24,7 +24,7 @@ from mitmproxy.proxy.layers.tls import HTTP_ALPNS, parse_client_hello
 from mitmproxy.proxy.mode_specs import RegularMode, ReverseMode, UpstreamMode
 from mitmproxy.tls import ClientHello
 
-from sessiontap.bounded import BoundedDict
+from sessiontap.bounded_dict import BoundedDict
 from sessiontap.llm.content_encoding import decode
 from sessiontap.llm.hosts import provider_of
 from sessiontap.llm.unnamed_hosts import is_call, may_be_call
