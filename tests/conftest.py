@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from tests.support.seed import IS_FIXED, SEED
 
-settings.register_profile("fixed", derandomize=True)
-settings.register_profile("drawn", derandomize=False, print_blob=True)
+# A busy machine is no fault: no test depends on how long an example takes.
+_UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fixed", _UNTIMED, derandomize=True)
+settings.register_profile("drawn", _UNTIMED, derandomize=False, print_blob=True)
 settings.load_profile("fixed" if IS_FIXED else "drawn")
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,8 @@ async def test_calls_wait_no_longer_than_the_first_of_them(path: Path, monkeypat
     load.free.clear()
     replace(path, BETTER)
     await file.current()
+    while time.monotonic() < file._since + rules_file.PATIENCE:
+        await asyncio.sleep(0)
     waits: list[Any] = []
     monkeypatch.setattr(asyncio, "wait", lambda *given, **named: waits.append(given))
     await file.current()
