@@ -138,3 +138,4 @@ class Response:
     headers: Headers = field(default_factory=Headers)
     body: bytes = b""
     complete: bool = True
+    trailers: Headers = field(default_factory=Headers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from sessiontap.llm.content_encoding import decode
 from sessiontap.llm.streaming import reply_kind
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
+GRPC_MESSAGES = Path(__file__).parents[1] / "llm" / "grpc_messages.json"
 LARGEST = 60_000
 """Bytes of a message: larger ones are left out, since each of them takes the time of many."""
 
@@ -95,7 +97,23 @@ def _made_up() -> tuple[Exchange, ...]:
     for name, path, sent, came in SOCKETS:
         asked = Request("GET", "api.openai.com", path, Headers([("upgrade", "websocket")]), lines(sent))
         found.append(Exchange(name, asked, Response(101, Headers([("upgrade", "websocket")]), lines(came))))
-    return tuple(found)
+    return (*found, *_by_grpc())
+
+
+def _by_grpc() -> Iterator[Exchange]:
+    """Gemini's, as Google's packages write them."""
+    written = {one["id"]: one for one in json.loads(GRPC_MESSAGES.read_text(encoding="utf-8"))}
+    headers = Headers([("content-type", "application/grpc")])
+    for service in sorted({one["service"] for one in written.values()}):
+        sent, first, last = (framed(written, f"{service} {name}") for name in ("a tool's result", "a call", "a reply"))
+        for method, body in (("GenerateContent", last), ("StreamGenerateContent", first + last)):
+            asked = Request("POST", "aiplatform.googleapis.com", f"/{service}/{method}", headers, sent)
+            yield Exchange(f"{service}/{method}", asked, Response(200, headers, body))
+
+
+def framed(written: dict[str, Any], name: str) -> bytes:
+    data = base64.b64decode(written[name]["data"])
+    return b"\0" + len(data).to_bytes(4) + data
 
 
 def _exchange(

@@ -40,7 +40,7 @@ class Part:
 
 
 def parts_of(kind: str, body: bytes) -> list[Part]:
-    """The parts of a body of a `sniff.Kind`; of one that is no stream, itself."""
+    """The parts of a body of a `streaming.BodyKind`; of one that is no stream, itself."""
     match kind:
         case "sse":
             return [_event(block + b"\n\n") for block in body.replace(b"\r\n", b"\n").split(b"\n\n") if block.strip()]

@@ -111,6 +111,17 @@ def test_which_uploads_stream(kind: str, length: int | None, streams: bool) -> N
 
 
 @pytest.mark.parametrize(
+    ("kind", "length", "streams"),
+    [("application/grpc", None, False), ("application/grpc", 64 * MIB, True), ("audio/wav", None, True)],
+    ids=["a call of one message", "too large to wait for", "another type"],
+)
+def test_a_request_that_is_whole_before_its_reply_begins_is_waited_for(
+    kind: str, length: int | None, streams: bool
+) -> None:
+    assert upload_streams(kind, length, asks_once=True) is streams
+
+
+@pytest.mark.parametrize(
     ("value", "length"), [("12", 12), (None, None), ("", None), ("-1", None), ("1e3", None), ("٣", None)]
 )
 def test_content_length(value: str | None, length: int | None) -> None:

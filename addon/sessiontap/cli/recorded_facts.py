@@ -60,7 +60,8 @@ def response_of(call: RecordedCall) -> Response | None:
     if not came:
         return None
     whole = record.get("outcome") in ("ok", "http_error") and "response_cut" not in (record.get("flags") or ())
-    return Response(came["status"], fields(came), call.response_body() or b"", whole)
+    trailers = Headers((name, value) for name, value in came.get("trailers") or ())
+    return Response(came["status"], fields(came), call.response_body() or b"", whole, trailers)
 
 
 def fields(message: Record) -> Headers:

@@ -12,6 +12,7 @@ from sessiontap.llm.messages import ContentReader, MessagePiece, MessageShape, T
 MODULES = (
     "anthropic_messages",
     "gemini",
+    "gemini_grpc",
     "openai_chat",
     "openai_responses",
     "bedrock_converse",

@@ -85,6 +85,11 @@ class Family:
     """The providers for which alone its routes hold; empty for all. None is a host that is not known."""
     provider: str | None = None
     """The provider of a call to a host that is not known."""
+    request_json: Callable[[Request], tuple[Any, str | None]] | None = None
+    """Return a request's body as the JSON that `asked` and `messages` read, and what was wrong with it, in words. None
+    if the body is JSON."""
+    asks_once: bool = False
+    """A request of a type in which both sides may take turns is whole before the reply begins: it is read as others."""
     is_request: Callable[[dict[str, Any]], bool] | None = None
     """Return whether a JSON body is plainly a request of this family: so are calls recognised at hosts that are not
     known (`recognition`). None if no body is plain enough."""

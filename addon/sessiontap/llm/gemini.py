@@ -10,7 +10,7 @@ candidates count beside a thoughts count is none. With `enum-encoding=int` a fin
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from sessiontap.exchange import Request, Response
@@ -146,7 +146,7 @@ def reply(call: Call, response: Response) -> Reply:
         if problem:
             return Reply(problems=(f"the response is {problem}",) if response.complete else ())
         chunks = iter([(body, None)])
-    return _put_together(chunks, response.complete, problems)
+    return put_together(chunks, response.complete, problems)
 
 
 def _elements(response: Response, problems: list[str]) -> Iterator[tuple[Any, int | None]]:
@@ -178,7 +178,8 @@ def _elements(response: Response, problems: list[str]) -> Iterator[tuple[Any, in
         problems.append("the response ends in the middle of an array")
 
 
-def _put_together(chunks: Iterator[tuple[Any, int | None]], complete: bool, problems: list[str]) -> Reply:
+def put_together(chunks: Iterable[tuple[Any, int | None]], complete: bool, problems: list[str]) -> Reply:
+    """A reply from its chunks, each with the offset behind it; gRPC's, too, once they are JSON."""
     model = response_id = finish = blocked = tier = None
     said: list[str] = []
     calls: list[ToolCall] = []

@@ -44,7 +44,7 @@ _SYSTEM = ("system", "developer")
 _PASSING = (408, 409, 425, 429)
 """Statuses that are worth another try; all of 5xx are."""
 _PASSING_KINDS = re.compile(
-    "overload|rate.?limit|time.?out|unavailable|throttl|internal|server|api_error", re.IGNORECASE
+    "overload|rate.?limit|time.?out|unavailable|throttl|internal|server|api_error|exhausted|deadline", re.IGNORECASE
 )
 """The same of an error inside a 200, by its type."""
 SHORTEST_PROMPT = 20

@@ -80,13 +80,16 @@ def _is_stream(call: Call, response: Response) -> bool | None:
 def _json(request: Request, endpoint: Endpoint) -> tuple[Any, tuple[str, ...], bool]:
     """Return the request's JSON, the problems with it, and whether it may lack something.
 
-    A body of another declared type (a file, a form, protobuf) is no JSON and no problem. A WebSocket's turn is what
+    A body of another declared type (a file, a form) is no JSON and no problem. A WebSocket's turn is what
     `turn_request` makes of its frames.
     """
     body = request.body
     if not body:
         return None, (), False
     kind = body_kind(request.headers.get("content-type"), body)
+    if (as_json := family_of(endpoint.family).request_json) is not None:
+        value, problem = as_json(request)
+        return value, (problem,) if problem else (), problem is not None
     if request.method == "GET" and (grammar := socket_of(endpoint.family)) is not None:
         value, problem = turn_request(body, grammar)
         return value, (problem,) if problem else (), problem is not None

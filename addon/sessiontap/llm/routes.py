@@ -46,6 +46,11 @@ def endpoint_of(method: str, host: str, path: str, provider: str | None, *, oper
     return endpoint
 
 
+def asks_once(method: str, path: str) -> bool:
+    """Return whether a request is whole before its reply begins, although its type lets both sides take turns."""
+    return family_of(_endpoint(method.upper(), path.partition("?")[0], None).family).asks_once
+
+
 def _with(endpoint: Endpoint, *, provider: str | None = None, operation: str | None = None) -> Endpoint:
     return Endpoint(
         provider or endpoint.provider,

@@ -118,10 +118,11 @@ SMALL_UPLOAD = 1024 * 1024
 SMALL_REPLY = 256 * 1024
 
 
-def upload_streams(content_type: str, length: int | None) -> bool:
-    """Whether a request body is passed on as it comes. `length` is the Content-Length, None if it is not stated."""
+def upload_streams(content_type: str, length: int | None, asks_once: bool = False) -> bool:
+    """Whether a request body is passed on as it comes. `length` is the Content-Length, None if it is not stated.
+    `asks_once`: the request is whole before its reply begins, whatever its type."""
     kind = content_type.strip().lower()
-    if kind.startswith(BIDIRECTIONAL):
+    if kind.startswith(BIDIRECTIONAL) and not asks_once:
         return True
     if kind.startswith(STREAMED_UPLOADS):
         return length is None or length > SMALL_UPLOAD

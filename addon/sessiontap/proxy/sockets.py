@@ -1,4 +1,4 @@
-"""A live WebSocket: its frames become turns (`llm.turns`), and each turn a call of its own.
+"""A live WebSocket: its frames become turns (`llm.socket_turns`), and each turn a call of its own.
 
 The upgrade is planned as any call is: its headers say what is known by then. The first turn that asks for something
 **is** this call: it takes its id, and its step if it leads to the same session. Later turns are calls of

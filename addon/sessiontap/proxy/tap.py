@@ -18,6 +18,7 @@ from mitmproxy.proxy import layer
 from sessiontap import trust
 from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
+from sessiontap.llm.routes import asks_once
 from sessiontap.proxy import bodies, carry_out, finish, outcome, own_address
 from sessiontap.proxy.connections import Connection, Destination, destinations, proxy_user
 from sessiontap.proxy.context import CallContext
@@ -198,7 +199,8 @@ class Tap:
         self.in_flight[flow.id] = context
         length = bodies.content_length(headers.get("content-length"))
         kind = headers.get("content-type") or ""
-        if has and (request.stream or bodies.upload_streams(kind, length)):
+        whole = asks_once(request.method, request.path)
+        if has and (request.stream or bodies.upload_streams(kind, length, whole)):
             inner = request.stream if callable(request.stream) else None
             context.request_tap = request.stream = bodies.BodyTap(inner, self.calls.budget)
             context.flags.append("streamed_request")

@@ -84,7 +84,8 @@ def decode_exchange(
     if call.call is not None and received is not None:
         request = Request(call.method, call.host, call.target, request_headers)
         is_whole = call.is_whole and "response_cut" not in flags
-        response = Response(received.status, response_headers, response_body.data, is_whole)
+        trailers = _headers(received.trailers)
+        response = Response(received.status, response_headers, response_body.data, is_whole, trailers)
         flags = (*flags, "unread")
         if response_body.beyond:
             reply = Reply(problems=(f"the reply's body was {response_body.problem}, and is not kept",))

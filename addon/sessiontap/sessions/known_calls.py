@@ -49,7 +49,7 @@ class KnownCall:
     reply_chain: bytes | None = None
     """The chain of the history that ends with its reply."""
     reply_outline: bytes | None = None
-    """The same for a reply that was rewritten (see `canonical`)."""
+    """The same for a reply that was rewritten (see `llm.messages`)."""
     reply_digest: bytes | None = None
     """The digest of its reply alone, if that is substantial."""
     trace_id: str | None = None
