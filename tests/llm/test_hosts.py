@@ -91,7 +91,7 @@ def test_hosts_that_serve_other_things_are_told_apart_by_path(host: str, path: s
 
 # The table -----------------------------------------------------------------------------------------------------------
 
-SOURCES = {"litellm", "models.dev", "catwalk", "vendor", "continue", "cline", "roo-code", "zed"}
+SOURCES = {"litellm", "models.dev", "catwalk", "vendor", "continue", "cline", "roo-code", "zed", "droid"}
 
 
 def test_no_line_stands_in_the_table_twice() -> None:

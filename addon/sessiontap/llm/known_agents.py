@@ -68,7 +68,21 @@ _CODEX_SPAWNED: Sign = lambda request: first_usable(request, _CODEX_KIND) == _SP
 # Codex's agents are called `/root/<task>/<task>`.
 _CODEX_NAME = tuple(last_level(in_json(turn, "agent_name")) for turn in _CODEX_TURN)
 
+# Hermes Agent takes other agents' names where a provider serves these alone: Codex's, and a Claude Code 0.1.0.
+
+_HERMES_AS_CLAUDE = r"claude-code/0\.1\.0$"
+
 AGENTS: tuple[KnownAgent, ...] = (
+    KnownAgent(
+        "hermes",
+        signs=(
+            sends("user-agent", "hermes-?agent/"),
+            sends("user-agent", r"codex_cli_rs/\S+ \(Hermes Agent\)"),
+            sends("user-agent", _HERMES_AS_CLAUDE),
+            sends("http-referer", r"https://hermes-agent\.nousresearch\.com"),
+        ),
+        session=(header("session_id"), header("x-grok-conv-id")),
+    ),
     KnownAgent(
         "claude-code",
         signs=(sends("x-claude-code-session-id"), sends("user-agent", "claude-(cli|code)/"), has(_claude_user_id)),
@@ -155,7 +169,7 @@ AGENTS: tuple[KnownAgent, ...] = (
     ),
     KnownAgent(
         "grok-cli",
-        signs=(sends("x-grok-session-id"), sends("x-grok-conv-id")),
+        signs=(sends("x-grok-session-id"),),  # the conversation's id is a part of xAI's API, for anybody
         session=(header("x-grok-session-id"), header("x-grok-conv-id")),
         thread=(header("x-grok-conv-id"),),
     ),
@@ -175,4 +189,36 @@ AGENTS: tuple[KnownAgent, ...] = (
         session=(_agents_sdk_key,),
         of_run=_is_run,
     ),
+    KnownAgent(
+        "qwen-code",
+        signs=(sends("user-agent", "QwenCode/"), sends("x-dashscope-useragent", "QwenCode/")),
+        session=(field("metadata", "sessionId"),),
+    ),
+    KnownAgent(
+        "kimi-cli",
+        signs=(sends("user-agent", "KimiCLI/"), sends("x-msh-platform", "kimi_cli$")),
+        session=(field("prompt_cache_key"),),
+    ),
+    KnownAgent(
+        "kimi-code",
+        signs=(sends("user-agent", "kimi-code-cli/"), sends("x-msh-platform", "kimi_code_cli$")),
+        session=(field("prompt_cache_key"), field("metadata", "user_id")),
+    ),
+    KnownAgent(
+        "goose",
+        signs=(
+            sends("goose-session-id"),
+            sends("agent-session-id", r"\d{8}_\d+$"),
+            sends("http-referer", r"https://(goose-docs\.ai|block\.github\.io/goose|github\.com/block/goose)"),
+        ),
+        session=(header("agent-session-id"), header("goose-session-id")),
+    ),
+    KnownAgent("crush", signs=(sends("user-agent", "Charm-Crush/"),)),
+    KnownAgent(
+        "openclaw",
+        signs=(sends("http-referer", r"https://openclaw\.ai"),),
+        session=(header("session_id"), header("x-session-affinity")),
+    ),
+    KnownAgent("qoder", signs=(sends("cosy-clienttype", "[56]$"),), session=(header("x-session-id"),)),
+    KnownAgent("droid", signs=(sends("user-agent", "factory-cli/"),), session=(header("x-session-id"),)),
 )
