@@ -97,13 +97,13 @@ def _made_up() -> tuple[Exchange, ...]:
     for name, path, sent, came in SOCKETS:
         asked = Request("GET", "api.openai.com", path, Headers([("upgrade", "websocket")]), lines(sent))
         found.append(Exchange(name, asked, Response(101, Headers([("upgrade", "websocket")]), lines(came))))
-    return (*found, *_by_grpc())
+    return (*found, *by_grpc())
 
 
-def _by_grpc() -> Iterator[Exchange]:
+def by_grpc() -> Iterator[Exchange]:
     """Gemini's, as Google's packages write them."""
     written = {one["id"]: one for one in json.loads(GRPC_MESSAGES.read_text(encoding="utf-8"))}
-    headers = Headers([("content-type", "application/grpc")])
+    headers = Headers([("content-type", "application/grpc"), ("grpc-encoding", "gzip")])
     for service in sorted({one["service"] for one in written.values()}):
         sent, first, last = (framed(written, f"{service} {name}") for name in ("a tool's result", "a call", "a reply"))
         for method, body in (("GenerateContent", last), ("StreamGenerateContent", first + last)):

@@ -27,6 +27,7 @@ class Target:
 TARGETS: dict[str, Target] = {
     "readers": Target("requests and replies of every wire family", "tests.fuzz.readers"),
     "sockets": Target("frames of WebSockets", "tests.fuzz.sockets"),
+    "grpc": Target("bodies of gRPC", "tests.fuzz.grpc_bodies"),
     "pipeline": Target("exchanges through the addon's hooks into a log and out of it", "tests.fuzz.pipeline"),
     "exporters": Target("recorded calls as jsonl, HAR and flow file, read back by mitmproxy", "tests.fuzz.exporters"),
     "rules": Target("rules files, loaded and asked", "tests.fuzz.rules_files"),

@@ -15,7 +15,7 @@ from tests.fuzz.rounds import Case, Failure, Make, Round, Wrong, run_case, run_r
 from tests.fuzz.targets import TARGETS
 
 SEED = 1
-CASES = {"readers": 500, "sockets": 300, "pipeline": 1, "exporters": 100, "rules": 200, "logs": 25}
+CASES = {"readers": 500, "sockets": 300, "grpc": 300, "pipeline": 1, "exporters": 100, "rules": 200, "logs": 25}
 
 
 @pytest.mark.parametrize("target", CASES)
