@@ -50,8 +50,7 @@ def test_no_known_llm_host_is_passed_through() -> None:
     assert {
         item.request.host
         for item in recorded()
-        if item.expect["provider"] not in (None, "ollama")
-        and not hosts.is_llm_host(item.request.host)
+        if item.expect["provider"] not in (None, "ollama") and not hosts.serves(item.request.host, item.request.target)
     } == set()
 
 
