@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from sessiontap.exchange import Headers, Request
 from sessiontap.llm import socket_turns
 from sessiontap.llm.call import Endpoint
+from sessiontap.llm.families import BY_NAME
+from sessiontap.llm.family import SocketGrammar
 from sessiontap.llm.read import read_request
 from sessiontap.llm.socket_frames import SocketFrame
 from sessiontap.llm.socket_turns import SETTINGS_CAP, SocketTurn, SocketTurns
@@ -217,6 +220,32 @@ def test_settings_beside_an_odd_key_are_read() -> None:
     odd = '>{"type": "session.update", "event_id": 7, "session": {"instructions": "Be kind."}}'
     done = feed(SocketTurns(REALTIME), odd, CREATE, CREATED, DONE, CREATE, CREATED, DONE)
     assert [settings_of(turn) for turn in done] == [({"instructions": "Be kind."}, False)] * 2
+
+
+def test_a_made_up_grammar(monkeypatch: pytest.MonkeyPatch) -> None:
+    grammar = SocketGrammar(
+        starts=frozenset({"speak"}), begins="curtain.up", answers="line.", ends=frozenset({"line.last"}),
+        cancels="stop", fails="boo", busy="occupied", settings="stage", items="prop",
+    )  # fmt: skip
+    theatre = replace(BY_NAME["other"], name="theatre", socket=grammar)
+    monkeypatch.setitem(BY_NAME, "theatre", theatre)
+    socket = SocketTurns("theatre")
+    done = feed(
+        socket,
+        '>{"type": "stage", "session": {"light": "dim"}}',
+        '>{"type": "prop", "item": "skull"}',
+        '>{"type": "speak"}',
+        '<{"type": "curtain.up", "response": {"id": "r1"}}',
+        '<{"type": "line.one"}',
+        '>{"type": "stop"}',
+        '<{"type": "line.last", "response": {"id": "r1"}}',
+        '>{"type": "speak"}',
+        '<{"type": "boo", "error": {"code": "forgot"}}',
+    )
+    assert [(turn.response_id, turn.failed) for turn in done] == [("r1", False), (None, True)]
+    request = Request("GET", "stage.example", "/stage", Headers(), bytes(done[0].request.data))
+    call = read_request(request, Endpoint(None, "theatre", "realtime", "/stage"))
+    assert (call.json["session"], call.json["input"]) == ({"light": "dim"}, ["skull"])
 
 
 AUDIO = "UklGR" * 100

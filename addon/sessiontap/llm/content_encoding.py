@@ -38,7 +38,7 @@ _ZSTD_WINDOW = 8 << 20
 class Decoded:
     data: bytes
     problem: str | None = None
-    """What was wrong, in words; `data` is then what could be read."""
+    """The fault, in words; `data` is then as much as could be read."""
     offsets: tuple[int, ...] = ()
     """Of a list of chunks: the decoded length after each of them."""
     beyond: bool = False

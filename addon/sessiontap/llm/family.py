@@ -3,7 +3,7 @@
 Each family has a module of its own, which ends in `FAMILY = Family(...)`. `families.MODULES` names the modules in the
 order in which they are asked; nothing else has to know of a new one. openai_embeddings.py is a short example.
 
-A family's two readers get along with any input: they raise nothing on purpose, and put what was wrong into `problems`.
+A family's two readers get along with any input: they raise nothing on purpose, and put faults in words into `problems`.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ class Family:
     provider: str | None = None
     """The provider of a call to a host that is not known."""
     request_json: Callable[[Request], tuple[Any, str | None]] | None = None
-    """Return a request's body as the JSON that `asked` and `messages` read, and what was wrong with it, in words. None
-    if the body is JSON."""
+    """Return a request's body as the JSON that `asked` and `messages` read, and its fault in words. None if the body is
+    JSON."""
     asks_once: bool = False
     """A request of a type in which both sides may take turns is whole before the reply begins: it is read as others."""
     is_request: Callable[[dict[str, Any]], bool] | None = None

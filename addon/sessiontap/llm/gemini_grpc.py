@@ -187,7 +187,7 @@ _G_RESPONSE = _schema(
 
 
 def request_json(request: Request) -> tuple[Any, str | None]:
-    """Return a request as JSON, and what was wrong. See `family.Family`."""
+    """Return a request as JSON, and its fault in words. See `family.Family`."""
     if request.body is None or not is_grpc(request.headers):
         return None, None
     counts = request.path.endswith("/CountTokens")

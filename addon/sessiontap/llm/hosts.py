@@ -72,7 +72,7 @@ def serves(host: str, path: str) -> bool:
 
 
 def _is_below(path: list[str], segments: list[str]) -> bool:
-    """Whether a path begins with these segments; of them `*` is any."""
+    """Return whether a path begins with these segments; of them `*` is any."""
     return len(path) >= len(segments) and all(known in ("*", one) for known, one in zip(segments, path, strict=False))
 
 

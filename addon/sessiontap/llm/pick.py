@@ -31,7 +31,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def parse(data: bytes | str | msgspec.Raw) -> tuple[Any, str | None]:
-    """The JSON value and None, or None and what was wrong with it."""
+    """Return the JSON value and None, or None and the fault in words."""
     if isinstance(data, bytes) and data.startswith(_BOM):
         data = data[len(_BOM) :]
     try:
@@ -115,7 +115,7 @@ def counts(value: Any, *paths: tuple[str | int, ...] | str) -> int | None:
 
 
 def unreadable(value: Any, *paths: tuple[str | int, ...]) -> bool:
-    """Whether one of `paths` states something that is no count."""
+    """Return whether one of `paths` states something that is no count."""
     return any(count(value, *path) is None and dig(value, *path) is not None for path in paths)
 
 
@@ -182,5 +182,5 @@ def written(value: Any) -> str | None:
 
 
 def names(found: Iterable[str | None]) -> tuple[str, ...]:
-    """What is there, in order, each once."""
+    """Return the names that are there, in order, each once."""
     return tuple(dict.fromkeys(name for name in found if name))

@@ -2,9 +2,9 @@
 
 Sources: developers.openai.com/api/docs/guides/websocket-mode, platform.openai.com/docs/api-reference/realtime.
 
-A client's frame of one of the family's `starts` begins a turn, which then waits. The server's frame of
-`begins` gives the oldest waiting turn its response id; what names this id is its reply, up to one of the `ends`. So
-several may be under way at a time. Responses' own deltas name no id: there a socket has one reply under way, and they
+A client's frame of one of the family's `starts` begins a turn, which then waits. The server's frame of `begins` gives
+the oldest waiting turn its response id; what names this id is its reply, up to one of the `ends`. So several may be
+under way at a time. Responses' own deltas name no id: there a socket has one reply under way, and they
 are of the newest. In realtime a server that listens for itself begins replies that no frame asked for: what came since
 the turn before is their request.
 
@@ -13,8 +13,8 @@ client's (items, audio, settings) ask for what follows. Realtime's settings hold
 made before stand first in each turn's request. Once a frame that may have made settings could not be read, or there are
 too many of them, they are not known any more, and each later turn says so.
 
-`SocketGrammar` says what frames mean, `frames` what is kept of one: a turn is JSON lines, one a frame. All that one
-socket holds is bounded, whatever its turns do.
+`SocketGrammar` says what frames mean, `socket_frames` what is kept of one: a turn is JSON lines, one a frame. All that
+one socket holds is bounded, whatever its turns do.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MOST_TURNS = 64
 SETTINGS_CAP = 256 * 1024
 """Bytes of realtime settings that are put before each turn."""
 
-Begun = Literal["begun", "over"]
+TurnChange = Literal["begun", "over"]
 
 _OPAQUE = SocketGrammar()
 """A socket that is not taken apart: nothing begins a turn."""
@@ -106,7 +106,7 @@ class SocketTurns:
         times = self._times + sum(len(lines.arrivals) for lines in between)
         return self._held + sum(len(lines.data) for lines in between) + times * FRAME_OVERHEAD
 
-    def frame(self, frame: SocketFrame) -> Iterator[tuple[Begun, SocketTurn]]:
+    def frame(self, frame: SocketFrame) -> Iterator[tuple[TurnChange, SocketTurn]]:
         """Take in a frame, and yield the turns that begin or are over with it."""
         summary = summary_of(frame)
         seen = summary or FrameSummary()
@@ -128,7 +128,7 @@ class SocketTurns:
 
     def _from_client(
         self, frame: SocketFrame, seen: FrameSummary, line: bytes, by_size: bool
-    ) -> Iterator[tuple[Begun, SocketTurn]]:
+    ) -> Iterator[tuple[TurnChange, SocketTurn]]:
         kind = seen.type
         if kind in self.grammar.starts:
             yield from self._give_up_failed()
@@ -150,7 +150,7 @@ class SocketTurns:
 
     def _from_server(
         self, frame: SocketFrame, seen: FrameSummary, line: bytes, by_size: bool
-    ) -> Iterator[tuple[Begun, SocketTurn]]:
+    ) -> Iterator[tuple[TurnChange, SocketTurn]]:
         kind, turn = seen.type or "", self._named(seen)
         answers = kind.startswith(self.grammar.answers)
         if turn is None and kind == self.grammar.begins and seen.id:
@@ -230,7 +230,7 @@ class SocketTurns:
         self.client_lines, self.server_lines = Lines(), Lines()
         return turn
 
-    def _over(self, turn: SocketTurn) -> Iterator[tuple[Begun, SocketTurn]]:
+    def _over(self, turn: SocketTurn) -> Iterator[tuple[TurnChange, SocketTurn]]:
         self._held -= turn.held
         self._times -= len(turn.request.arrivals) + len(turn.reply.arrivals)
         if turn.response_id is not None:
@@ -239,13 +239,13 @@ class SocketTurns:
             self.waiting.remove(turn)
         yield "over", turn
 
-    def _give_up_failed(self) -> Iterator[tuple[Begun, SocketTurn]]:
+    def _give_up_failed(self) -> Iterator[tuple[TurnChange, SocketTurn]]:
         """End the turns that met an error, and whose reply did not come to its end before the next turn."""
         for turn in [turn for turn in self.open.values() if turn.failed]:
             turn.ended = True
             yield from self._over(turn)
 
-    def _make_room(self) -> Iterator[tuple[Begun, SocketTurn]]:
+    def _make_room(self) -> Iterator[tuple[TurnChange, SocketTurn]]:
         if len(self.waiting) + len(self.open) > MOST_TURNS:
             yield from self._over(min((*self.waiting, *self.open.values()), key=lambda turn: turn.began))
 
