@@ -24,6 +24,8 @@ from sessiontap.llm.usage import billed_of
 
 _BILLING = "x-anthropic-billing-header"
 _REMINDER = "<system-reminder>"
+_LOGIN = "oauth-"
+"""In `anthropic-beta`: Claude Code sends it with a Claude login, and not with a key."""
 _PROVIDER_RUNS = ("server_tool_use", "mcp_tool_use")
 """Blocks about tools that the provider ran within the reply, and those of their results."""
 _PROVIDER_RESULTS = ("web_search_tool_result", "mcp_tool_result", "code_execution_tool_result")
@@ -217,6 +219,7 @@ FAMILY = Family(
     asked,
     reply,
     is_request=_is_request,
+    is_subscription=lambda headers: _LOGIN in (headers.get("anthropic-beta") or ""),
     routes=(
         FamilyRoute("POST", "**/v1/messages", "chat"),
         FamilyRoute("POST", "**/v1/messages/count_tokens", "count_tokens"),

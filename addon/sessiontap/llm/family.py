@@ -85,6 +85,8 @@ class Family:
     """The providers for which alone its routes hold; empty for all. None is a host that is not known."""
     provider: str | None = None
     """The provider of a call to a host that is not known."""
+    port: int | None = None
+    """Whatever listens there, on a host that is not known, is of this provider."""
     request_json: Callable[[Request], tuple[Any, str | None]] | None = None
     """Return a request's body as the JSON that `asked` and `messages` read, and its fault in words. None if the body is
     JSON."""
@@ -95,6 +97,8 @@ class Family:
     known (`recognition`). None if no body is plain enough."""
     is_upgrade: Callable[[str, Headers], bool] | None = None
     """The same of a WebSocket's upgrade, by its path with the query and its headers."""
+    is_subscription: Callable[[Headers], bool] | None = None
+    """Return whether a request came with a login that is paid by the month, not with a key."""
     error: Callable[[Response], CallError] = error_of
     """Return the error of a response with a status of 400 or more."""
     socket: SocketGrammar | None = None

@@ -13,10 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from sessiontap.llm.families import FAMILIES
+
 TABLE = Path(__file__).with_name("hosts.txt")
-
-_OLLAMA_PORT = 11434
-
 
 class HostRow(NamedTuple):
     """A line of the table."""
@@ -55,11 +54,10 @@ def is_llm_host(host: str) -> bool:
 
 
 def provider_of(host: str, port: int = 443) -> str | None:
-    """Return who runs the service at `host`; None if that is not known. Whatever listens on Ollama's port is Ollama."""
+    """Return who runs the service at `host`; None if that is not known. Of a host that is not in the table the port may
+    tell: whatever listens on Ollama's is Ollama."""
     found = _find(host)
-    if found is None:
-        return "ollama" if port == _OLLAMA_PORT else None
-    return found.provider
+    return _BY_PORT.get(port) if found is None else found.provider
 
 
 def serves(host: str, path: str) -> bool:
@@ -97,6 +95,7 @@ def _glob(pattern: str) -> str:
     return re.escape(pattern).replace(r"\*", ".*")
 
 
+_BY_PORT = {family.port: family.provider for family in FAMILIES if family.port is not None}
 _ALL = _by_host()
 _EXACT = {pattern: host for pattern, host in _ALL.items() if "*" not in pattern}
 _WILD_HOSTS = [host for pattern, host in _ALL.items() if "*" in pattern]

@@ -132,6 +132,7 @@ FAMILY = Family(
         FamilyRoute("POST", "/api/embeddings", "embeddings"),
     ),
     provider="ollama",
+    port=11434,
     messages=(CHAT, PROMPT),
     prompts=("system",),
     tools=(("tools",),),

@@ -13,8 +13,6 @@ from sessiontap.llm.pick import parse
 from sessiontap.llm.socket_frames import turn_request
 from sessiontap.llm.streaming import STREAMS, body_kind, reply_kind
 
-_LOGIN = "oauth-"
-"""In `anthropic-beta`: Claude Code sends it with a Claude login, and not with a key."""
 _ENOUGH = 16
 """Bytes that tell the kind of a body without a content type."""
 
@@ -56,7 +54,8 @@ def read_reply(call: Call, request: Request, response: Response) -> Reply:
         reply = family_of(call.endpoint.family).reply(call, response)
     except Exception as fault:
         return Reply(stream=stream, problems=(_fault(call.endpoint, "response", fault),))
-    if reply.usage and _LOGIN in (request.headers.get("anthropic-beta") or ""):
+    by_login = family_of(call.endpoint.family).is_subscription
+    if reply.usage and by_login is not None and by_login(request.headers):
         reply = replace(reply, billed=replace(reply.billed or Billed(), subscription=True))
     return replace(reply, stream=stream) if reply.stream is None else reply
 
