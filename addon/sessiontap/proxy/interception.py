@@ -40,6 +40,9 @@ from sessiontap.proxy.service import Service
 SILENCES = (0.2, 1.0, 3.0)
 """Seconds after which a client that has said nothing is taken to wait for its server. It may still be naming it."""
 MOST_PASSING = 4096
+LONGEST_CONNECT = 60.0
+"""Seconds that a server may take to be connected for a client that has gone."""
+BETWEEN = 0.02
 _OWN_CHOICE = ("ignore_hosts", "allow_hosts", "tcp_hosts")
 
 
@@ -53,6 +56,8 @@ class Interception:
         self.passed = Passed()
         self._passing: BoundedDict[str, Passage] = BoundedDict(MOST_PASSING)
         """Requests whose replies have not come, by the ids of their flows."""
+        self._layers: dict[str, list[Http]] = {}
+        """Of each client's connection, by its id."""
         self._waking: set[asyncio.Future[None]] = set()
 
     # -- layers --------------------------------------------------------------------------------------------------------
@@ -76,7 +81,7 @@ class Interception:
         """A request to the proxy itself."""
         is_upstream = isinstance(context.layers[0], modes.HttpUpstreamProxy)
         outer = ClientTLSLayer(context) if begun.startswith(b"\x16") else None
-        inner = Http(context, HTTPMode.upstream if is_upstream else HTTPMode.regular, self._may_concern)
+        inner = self._http(context, HTTPMode.upstream if is_upstream else HTTPMode.regular)
         if outer is None:
             return inner
         outer.child_layer = inner
@@ -95,7 +100,7 @@ class Interception:
             return Undecided(context, len(begun))
         outer = ServerTLSLayer(context) if mode.scheme == "https" else None
         if kind == "http":
-            inner: layer.Layer = Http(context, HTTPMode.transparent, self._may_concern)
+            inner: layer.Layer = self._http(context)
         else:
             inner = self._raw(context, known, "http2" if kind == "http2" else "not_http")
         if outer is None:
@@ -111,10 +116,10 @@ class Interception:
         if is_decrypted and begun:
             self.accepted(known)
         if is_decrypted and context.client.alpn in HTTP_ALPNS:
-            return Http(context, HTTPMode.transparent, self._may_concern)
+            return self._http(context)
         kind = kind_of(begun, data.data_server())
         if kind == "http":
-            return Http(context, HTTPMode.transparent, self._may_concern)
+            return self._http(context)
         if kind == "tls" and not is_decrypted:
             try:
                 hello = parse_client_hello(begun)
@@ -133,6 +138,11 @@ class Interception:
             return Undecided(context, len(begun))
         return self._raw(context, known, "http2" if kind == "http2" else "not_http")
 
+    def _http(self, context: Context, mode: HTTPMode = HTTPMode.transparent) -> Http:
+        made = Http(context, mode, self._may_concern)
+        self._layers.setdefault(context.client.id, []).append(made)
+        return made
+
     def _raw(self, context: Context, known: Connection, why: Why) -> Raw:
         return Raw(context, self._passage(context, known, why, counted=True))
 
@@ -145,6 +155,20 @@ class Interception:
     def _may_concern(self, host: str, port: int) -> bool:
         """Whether calls to a host may be of ours: its name says so, or it is an address, which TLS may name yet."""
         return is_address(host) or self._service.destinations.find((host.lower(),), port) is not None
+
+    # -- clients that have gone ----------------------------------------------------------------------------------------
+
+    async def when_answered(self, client: Client) -> None:
+        """Wait until what a client sent completely before it went has reached its server, and somewhat for the reply.
+
+        mitmproxy closes the client's servers as soon as this returns.
+        """
+        layers, until = self._layers.pop(client.id, ()), time.monotonic() + LONGEST_CONNECT
+        while not ctx.master.should_exit.is_set():
+            now = time.monotonic()
+            if now > until or not any(one.is_awaited(now) for one in layers):
+                return
+            await asyncio.sleep(BETWEEN)
 
     # -- plain HTTP ----------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ Layers are derived from, none of mitmproxy's is changed. With an underscore, onl
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 
 from mitmproxy import http
 from mitmproxy.connection import ConnectionState
@@ -145,6 +146,10 @@ class Http(HttpLayer):
         self._handle_event = super()._handle_event  # type: ignore[method-assign]
         yield from super()._handle_event(event)
 
+    def is_awaited(self, now: float) -> bool:
+        """Whether a request whose client has gone is on its way, or its reply is waited for. `now` is `monotonic`."""
+        return any(isinstance(stream, _Stream) and stream.is_awaited(now) for stream in self.streams.values())
+
     def make_stream(self, stream_id: int) -> CommandGenerator[None]:
         stream = self.streams[stream_id] = _Stream(self.context.fork(), stream_id, self)
         yield from self.event_to_child(stream, events.Start())
@@ -158,6 +163,8 @@ class _Stream(HttpStream):
         self._parent = parent
         self._left: RequestProtocolError | None = None
         """The client has gone, after its request had come whole."""
+        self._left_at = 0.0
+        """When that was seen; by then the request was sent."""
 
     # -- tunnels -------------------------------------------------------------------------------------------------------
 
@@ -181,9 +188,8 @@ class _Stream(HttpStream):
         assert self.flow.response is not None
         assert self.child_layer is not None
         client = self.context.client
-        if isinstance(event, events.Wakeup):
-            if self._left is not None:
-                yield from self._give_up()
+        if self._left is not None and isinstance(event, events.Wakeup):
+            yield from self._give_up()
             return
         if self.flow.response.status_code == 101 or client.alpn in (b"h2", b"h3"):
             yield from super().passthrough(event)
@@ -204,6 +210,12 @@ class _Stream(HttpStream):
                 return False
         return (yield from super().check_killed(emit_error_hook))
 
+    def is_awaited(self, now: float) -> bool:
+        """See `Http.is_awaited`."""
+        if self._left is not None:
+            return self.flow.live and now < self._left_at + LINGER
+        return bool(self._paused_event_queue) and self._has_left_behind_a_whole_request()
+
     def _has_left_behind_a_whole_request(self) -> bool:
         is_whole = self.client_state == self.state_done
         for event in self._paused_event_queue:
@@ -222,7 +234,7 @@ class _Stream(HttpStream):
             and self.client_state == self.state_done
             and self.server_state not in (self.state_done, self.state_errored)
         ):
-            self._left = event
+            self._left, self._left_at = event, monotonic()
             self._handle_event = self._handle_event_alone
             yield commands.RequestWakeup(LINGER)
             return

@@ -100,7 +100,9 @@ class Tap:
         if known.look is not None and self.service.rules.protects_by_process:
             await self.service.connections.settled(known)
 
-    def client_disconnected(self, client: connection.Client) -> None:
+    async def client_disconnected(self, client: connection.Client) -> None:
+        with self.faults.guard("clients that have gone"):
+            await self.interception.when_answered(client)
         with self.faults.guard("disconnect"):
             known = self.service.connections.closed(client.id)
             if known is not None:
@@ -302,6 +304,9 @@ class Tap:
         with self.faults.guard("response"):
             self._forget_replayed(flow)
             if flow.websocket is None and flow.response is not None:
+                context = self.in_flight.get(flow.id)
+                if context is not None and flow.client_conn.state is not connection.ConnectionState.OPEN:
+                    context.flags.append("client_gone")
                 self._end(flow, outcome.of_response(flow.response.status_code))
 
     def _forget_replayed(self, flow: http.HTTPFlow) -> None:
