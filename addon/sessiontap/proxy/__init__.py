@@ -5,7 +5,10 @@
     service.py      start, stop and reload of what runs behind the hooks
     settings.py     the options, and mitmproxy's own defaults if the user set none
     connections.py  what is known of a client connection: caller, proxy user, hosts
-    distrust.py     clients that do not accept the proxy's certificate
+    interception.py which connections are looked into; first_bytes.py: what a connection speaks
+    layers.py       mitmproxy's protocol layers where ours differ
+    passed.py       the list of what passed unrecorded
+    distrust.py     clients that do not accept the proxy's certificate; runtimes.py: what theirs needs
     upstream.py     how a call travels to its server
 
     context.py      a call in flight, and its plan
