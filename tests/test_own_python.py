@@ -48,7 +48,7 @@ def test_nothing_is_added_where_python_looks_anyway(monkeypatch: pytest.MonkeyPa
     ids=["a module", "code"],
 )
 def test_what_lies_in_the_working_directory_is_not_run(tmp_path: Path, how: tuple[str, ...]) -> None:
-    for name in ("yaml.py", "msgpack.py", "typer.py", "json.py", "sessiontap/__init__.py"):
+    for name in ("yaml.py", "msgpack.py", "click.py", "json.py", "sessiontap/__init__.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("raise SystemExit('a file of the working directory was run')")
     environment = own_python.environment({**os.environ, "PYTHONPATH": f".{os.pathsep}"})

@@ -18,9 +18,10 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     home.mkdir()
     monkeypatch.chdir(home)
     monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.setenv("PYTHONPATH", str(PACKAGE))
-    for name in ("SESSIONTAP_TRACE", "SESSIONTAP_RULES", "NO_COLOR"):
+    for name in ("SESSIONTAP_TRACE", "SESSIONTAP_RULES", "NO_COLOR", "SESSIONTAP_PROXY", "SESSIONTAP_SAVED"):
         monkeypatch.delenv(name, raising=False)
     time.tzset()
     yield home

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -43,7 +45,7 @@ def test_combined(parts: list[bytes], expected: bytes) -> None:
 
 
 def test_the_bundle_is_trusted_for_the_proxy_and_for_everyone_else(authority: Path, tmp_path: Path) -> None:
-    made = ca_bundle.write(tmp_path / "state", authority, {}, authority)
+    made = ca_bundle.write(tmp_path / "state", authority, {})
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(made.pem)
     names = [dict(pair[0] for pair in root["subject"]).get("commonName") for root in context.get_ca_certs()]  # type: ignore[arg-type, misc]
@@ -66,42 +68,76 @@ def test_java_finds_the_certificates_trusted(authority: Path, tmp_path: Path) ->
     assert "trustedCertEntry" in done.stdout
 
 
-def test_a_bundle_of_the_usual_sources_has_the_usual_name(authority: Path, tmp_path: Path) -> None:
-    assert ca_bundle.write(tmp_path, authority, {}, authority).pem == tmp_path / "ca-bundle.pem"
-
-
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"])
 def test_the_users_own_roots_are_kept(authority: Path, tmp_path: Path, variable: str) -> None:
     own = tmp_path / "corp.pem"
     own.write_bytes(A)
-    made = ca_bundle.write(tmp_path / "state", authority, {variable: str(own)}, authority)
+    made = ca_bundle.write(tmp_path / "state", authority, {variable: str(own)})
     assert A in made.pem.read_bytes()
-    assert made.pem.name != "ca-bundle.pem"  # a shell without that root shall not get it, nor take it away
+    usual = ca_bundle.write(tmp_path / "state", authority, {})
+    assert made.pem != usual.pem  # a shell without that root shall not get it, nor take it away
 
 
 def test_a_bundle_of_ours_is_no_source(authority: Path, tmp_path: Path) -> None:
-    first = ca_bundle.write(tmp_path, authority, {}, authority)
+    first = ca_bundle.write(tmp_path, authority, {})
     first.pem.write_bytes(first.pem.read_bytes() + A)
-    assert A not in ca_bundle.write(tmp_path, authority, {"SSL_CERT_FILE": str(first.pem)}, authority).pem.read_bytes()
+    assert A not in ca_bundle.write(tmp_path, authority, {"SSL_CERT_FILE": str(first.pem)}).pem.read_bytes()
 
 
-def test_an_unchanged_bundle_is_left_alone_and_a_stale_one_replaced(authority: Path, tmp_path: Path) -> None:
-    made = ca_bundle.write(tmp_path, authority, {}, authority)
+def test_an_unchanged_bundle_is_left_alone_and_a_damaged_one_replaced(authority: Path, tmp_path: Path) -> None:
+    made = ca_bundle.write(tmp_path, authority, {})
     before = made.pem.stat().st_ino, made.truststore.stat().st_ino
-    ca_bundle.write(tmp_path, authority, {}, authority)
+    ca_bundle.write(tmp_path, authority, {})
     assert (made.pem.stat().st_ino, made.truststore.stat().st_ino) == before
     made.pem.write_bytes(A)
-    ca_bundle.write(tmp_path, authority, {}, authority)
+    ca_bundle.write(tmp_path, authority, {})
     assert authority.read_bytes().strip() in made.pem.read_bytes()
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_every_user_can_read_it(authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, umask: int) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    before = os.umask(umask)
+    try:
+        folder = ca_bundle.public_folder()
+        made = ca_bundle.write(folder, authority, {})
+    finally:
+        os.umask(before)
+    files = made.pem, made.ca, made.truststore, made.wgetrc, made.php / "sessiontap.ini"
+    assert [file.stat().st_mode & 0o777 for file in (folder, made.php, *files)] == [0o755, 0o755, *[0o644] * 5]
+
+
+def test_a_folder_that_others_may_write_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    ca_bundle.public_folder().chmod(0o777)
+    assert ca_bundle.public_folder() == tmp_path / ".sessiontap"
+
+
+def test_wget_keeps_its_settings_and_php_its_folder(authority: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own-wgetrc"
+    own.write_text("tries = 3")
+    made = ca_bundle.write(tmp_path / "state", authority, {"SYSTEM_WGETRC": str(own)})
+    assert made.wgetrc.read_text() == f"tries = 3\nca_certificate = {made.pem}\n"
+    assert f'curl.cainfo="{made.pem}"\n' in (made.php / "sessiontap.ini").read_text()
+
+
+def test_files_that_nobody_asks_for_any_more_are_removed(authority: Path, tmp_path: Path) -> None:
+    old = tmp_path / "ca-bundle-0123456789abcdef.pem"
+    for name, age in ((old.name, ca_bundle.UNUSED_AFTER + 10), ("mine-1", ca_bundle.UNUSED_AFTER + 10)):
+        (tmp_path / name).write_text("x")
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    made = ca_bundle.write(tmp_path, authority, {})
+    assert (old.exists(), (tmp_path / "mine-1").exists(), made.pem.exists()) == (False, True, True)
 
 
 def test_a_folder_that_cannot_be_written_is_said(authority: Path, tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file")
     with pytest.raises(Failure, match="cannot be written"):
-        ca_bundle.write(tmp_path / "state", authority, {}, authority)
+        ca_bundle.write(tmp_path / "state", authority, {})
 
 
 def test_a_ca_without_a_certificate_is_said(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_bytes(KEY)
     with pytest.raises(Failure, match="holds no certificate"):
-        ca_bundle.write(tmp_path, tmp_path / "ca.pem", {}, tmp_path / "ca.pem")
+        ca_bundle.write(tmp_path, tmp_path / "ca.pem", {})

@@ -238,7 +238,7 @@ def test_env_says_that_no_proxy_runs(run: Run, own_place: Path) -> None:
     status, out, err = run("env")
     assert status == 0
     assert out.splitlines()[0] == "export HTTPS_PROXY=http://127.0.0.1:8080"
-    assert f"export SSL_CERT_FILE={own_place}/.sessiontap/ca-bundle" in out
+    assert f"export SSL_CERT_FILE={own_place.parent}/sessiontap-ca-{os.getuid()}/ca-bundle-" in out
     assert err.startswith("sessiontap: no proxy runs here")
 
 

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from sessiontap.cli.environment import docker_arguments, foreign_proxy, prepare, shell_script, variables
+from sessiontap.cli.environment import (
+    docker_arguments,
+    foreign_proxy,
+    original,
+    prepare,
+    shell_script,
+    undone,
+    variables,
+)
 
 URL, BUNDLE, CA = (
     "http://127.0.0.1:8080",
@@ -76,12 +84,77 @@ def test_what_was_set_is_added_to(environ: dict[str, str], name: str, value: str
     assert variables(URL, BUNDLE, CA, environ)[name] == value
 
 
-def test_nesting_changes_nothing() -> None:
-    once = variables(URL, BUNDLE, CA, {"JAVA_TOOL_OPTIONS": "-Xmx1g"}, "/t.p12")
-    assert once["JAVA_TOOL_OPTIONS"].startswith("-Xmx1g -Dhttp.proxyHost=127.0.0.1 ")
-    again = variables(URL, BUNDLE, CA, once, "/t.p12")
-    assert again["JAVA_TOOL_OPTIONS"] == once["JAVA_TOOL_OPTIONS"]
-    assert again["NO_PROXY"] == once["NO_PROXY"]
+@pytest.mark.parametrize(
+    ("given", "captured", "expected"),
+    [
+        pytest.param("", ["llm.corp.example"], "localhost,127.0.0.1,::1", id="another host"),
+        pytest.param("", ["localhost"], "", id="loopback by one of its names is loopback"),
+        pytest.param("a.example,127.0.0.1", ["127.0.0.1"], "a.example", id="also if the user excepts it"),
+        pytest.param("llm.example,b", ["LLM.example"], "b,localhost,127.0.0.1,::1", id="a host that the user excepts"),
+    ],
+)
+def test_a_captured_host_is_not_excepted(given: str, captured: list[str], expected: str) -> None:
+    assert variables(URL, BUNDLE, CA, {"NO_PROXY": given}, captured=captured)["NO_PROXY"] == expected
+
+
+def test_a_proxy_for_all_is_replaced_if_there_is_one() -> None:
+    assert variables(URL, BUNDLE, CA, {"ALL_PROXY": "http://corp:1"})["ALL_PROXY"] == URL
+    assert "ALL_PROXY" not in variables(URL, BUNDLE, CA)
+
+
+BEFORE = {
+    "PATH": "/bin",
+    "HTTPS_PROXY": "http://me:secret@corp:3128",
+    "NO_PROXY": "corp.example",
+    "JAVA_TOOL_OPTIONS": "-Xmx1g",
+    "SSL_CERT_FILE": "/corp.pem",
+}
+
+
+@pytest.fixture
+def captured(own_place: Path) -> dict[str, str]:
+    return BEFORE | prepare(None, BEFORE).variables(URL, BEFORE)
+
+
+def test_the_environment_before_ours_is_known(captured: dict[str, str]) -> None:
+    assert captured["HTTPS_PROXY"] == URL
+    assert original(captured) == BEFORE
+
+
+def test_nesting_changes_nothing(captured: dict[str, str]) -> None:
+    before = original(captured)
+    assert before | prepare(None, before).variables(URL, before) == captured
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "ALL_PROXY"])
+def test_a_proxy_that_the_user_named_since_stays(captured: dict[str, str], name: str) -> None:
+    assert original(captured | {name: "http://other:1"})[name] == "http://other:1"
+
+
+def test_a_damaged_note_of_what_was_before_breaks_nothing() -> None:
+    assert original({"X": "1", "SESSIONTAP_SAVED": "{"}) == {"X": "1"}
+    assert original({"X": "1", "SESSIONTAP_SAVED": "[1]"}) == {"X": "1"}
+
+
+def test_undoing_sets_back_what_was_there_and_removes_the_rest(captured: dict[str, str]) -> None:
+    back = undone(captured)
+    assert back["HTTPS_PROXY"] == "http://me:secret@corp:3128"
+    assert back["REQUESTS_CA_BUNDLE"] is None
+    assert "PATH" not in back
+    after = captured | {name: value for name, value in back.items() if value is not None}
+    assert {name: after[name] for name in after if back.get(name, "") is not None} == BEFORE
+
+
+def test_undoing_nothing_is_nothing() -> None:
+    assert undone(BEFORE) == {}
+
+
+@pytest.mark.parametrize(
+    ("shell", "expected"),
+    [("bash", "unset X"), ("fish", "set -e X"), ("pwsh", "Remove-Item Env:X -ErrorAction SilentlyContinue")],
+)
+def test_a_line_that_removes_a_variable(shell: str, expected: str) -> None:
+    assert shell_script(shell, {"X": None}) == expected + "\n"
 
 
 AWKWARD = {
@@ -141,20 +214,20 @@ def test_docker_gets_words_for_its_command_line() -> None:
 
 
 def test_the_ca_is_made_if_there_is_none(own_place: Path) -> None:
-    made = prepare(None, {})
-    assert made.ca == own_place / ".mitmproxy/mitmproxy-ca-cert.pem"
-    assert made.bundle.pem == own_place / ".sessiontap/ca-bundle.pem"
-    assert made.ca.read_bytes().strip() in made.bundle.pem.read_bytes()
+    bundle = prepare(None, {}).bundle
+    made = (own_place / ".mitmproxy/mitmproxy-ca-cert.pem").read_bytes().strip()
+    assert made in bundle.ca.read_bytes()
+    assert made in bundle.pem.read_bytes()
 
 
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
-        ({}, False),
-        ({"HTTPS_PROXY": ""}, False),
-        ({"HTTPS_PROXY": "http://127.0.0.1:8080/"}, False),
-        ({"https_proxy": "http://corp:3128"}, True),
+        ({}, None),
+        ({"HTTPS_PROXY": ""}, None),
+        ({"https_proxy": "http://corp:3128"}, "https_proxy"),
+        ({"ALL_PROXY": "socks5://corp:1080"}, "ALL_PROXY"),
     ],
 )
-def test_a_proxy_that_is_replaced_is_noticed(environ: dict[str, str], expected: bool) -> None:
-    assert foreign_proxy(environ, ["http://127.0.0.1:8080"]) is expected
+def test_a_proxy_of_the_user_is_noticed(environ: dict[str, str], expected: str | None) -> None:
+    assert foreign_proxy(environ) == expected

@@ -181,7 +181,7 @@ def test_a_signal_ends_the_program_and_the_proxy_and_the_calls_are_kept(
         (["--rules", "nosuch.yaml", "true"], 2, "sessiontap: there is no rules file nosuch.yaml"),
         (["--rules", "bad.yaml", "true"], 2, "bad.yaml:1:8: rules: "),
         (["--rules", "bad.yaml", "--name", "x", "true"], 2, "sessiontap: bad.yaml:1:8: rules: "),
-        (["--name", "${nosuch}", "true"], 2, "sessiontap: --name or --path: unknown variable 'nosuch'"),
+        (["--name", "${nosuch}", "true"], 2, "sessiontap: --name, --path or --host: unknown variable 'nosuch'"),
         ([], 2, "sessiontap: missing argument"),
     ],
 )
@@ -201,17 +201,120 @@ def test_a_program_that_makes_no_call_is_told_so(own_place: Path) -> None:
     assert done.stderr.endswith("sessiontap: no LLM call was seen\n")
 
 
-def test_a_proxy_does_not_outlive_an_exec_that_is_killed(own_place: Path, rules: Path, server: str) -> None:
+ASKS_AGAIN = APP + "print(ask(), flush=True); sys.stdin.readline(); print(ask(), flush=True); sys.stdin.read()"
+
+
+def test_a_proxy_outlives_an_exec_that_is_killed_as_long_as_its_program(
+    own_place: Path, rules: Path, server: str
+) -> None:
     if sys.platform != "linux":
         pytest.skip("only Linux tells a child that its parent died")
-    command = [sys.executable, "-m", "sessiontap.cli", "exec", "--", sys.executable, "-c", WAITS, server]
+    command = [sys.executable, "-m", "sessiontap.cli", "exec", "--", sys.executable, "-c", ASKS_AGAIN, server]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
         assert process.stdout is not None
         assert process.stdout.readline() == b"Hi.\n"
         (state,) = (own_place / ".sessiontap" / "run").glob("*.json")
         proxy = os.pidfd_open(json.loads(state.read_text())["pid"])
         process.kill()
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"Hi.\n"
+        process.stdin.close()
+        process.stdin = None
         wait_for_end(proxy)
+    assert len(recorded(own_place)) == 2
+
+
+DAEMON = """
+import os
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        for name in ("stdout", "stderr"):
+            os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), 1 if name == "stdout" else 2)
+        sys.stdin.readline()
+        print(ask(), flush=True)
+    os._exit(0)
+os.wait()
+sys.exit(5)
+"""
+
+
+def test_what_a_program_leaves_running_keeps_the_proxy_and_nobody_waits(
+    own_place: Path, rules: Path, server: str
+) -> None:
+    if sys.platform != "linux":
+        pytest.skip("other systems do not give orphans to us")
+    pipe = subprocess.PIPE
+    command = [*OWN, "exec", "--", sys.executable, "-c", APP + DAEMON, server]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        said = process.stderr.read()  # ends with exec: the daemon has files of its own
+        assert process.wait(60) == 5
+        (state,) = (own_place / ".sessiontap" / "run").glob("*.json")
+        proxy = os.pidfd_open(json.loads(state.read_text())["pid"])
+        process.stdin.write("\n")
+        process.stdin.flush()
+        wait_for_end(proxy)
+    assert "sessiontap: no LLM call was seen\nsessiontap: 1 process of it still runs (" in said
+    assert (own_place / "stdout").read_text() == "Hi.\n", (own_place / "stderr").read_text()
+    assert len(recorded(own_place)) == 1
+
+
+def test_the_private_proxy_of_one_exec_is_not_anothers(own_place: Path, rules: Path, server: str) -> None:
+    """Two terminals: the second would lose its proxy when the first program ends."""
+    first = [*OWN, "exec", "--", sys.executable, "-c", WAITS, server]
+    with subprocess.Popen(first, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"Hi.\n"
+        assert "no proxy runs here" in sessiontap("env").stderr
+        second = [*OWN, "exec", "--", sys.executable, "-c", ASKS_AGAIN, server]
+        with subprocess.Popen(second, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+            assert other.stdin is not None
+            assert other.stdout is not None
+            assert other.stdout.readline() == b"Hi.\n"
+            process.stdin.close()
+            process.stdin = None
+            assert process.wait(60) == 0
+            other.stdin.write(b"\n")
+            other.stdin.flush()
+            assert other.stdout.readline() == b"Hi.\n"
+
+
+def test_an_exec_within_an_exec_shares_its_proxy(own_place: Path, rules: Path, server: str) -> None:
+    done = sessiontap("exec", "--", *OWN, "exec", "--", sys.executable, "-c", SAYS, server)
+    assert (done.returncode, done.stdout) == (7, "Hi.\n")
+    assert done.stderr.count("sessiontap: 1 call in 1 session\n") == 2
+    assert len(recorded(own_place)) == 1
+
+
+KEEPS_NO_PROXY = APP.replace('for name in ("NO_PROXY", "no_proxy"):\n    os.environ.pop(name, None)\n', "")
+
+
+@pytest.mark.parametrize("by", ["--host", "hosts: of the rules", "nothing"])
+def test_a_server_of_this_machine_is_captured_if_it_is_named(own_place: Path, server: str, by: str) -> None:
+    """As the program finds it: nobody takes NO_PROXY away."""
+    if by == "hosts: of the rules":
+        (own_place / "rules.yaml").write_text("hosts: [{host: 127.0.0.1}]\n")
+    named = ["--host", server.removeprefix("http://")] if by == "--host" else []
+    done = sessiontap("exec", *named, "--", sys.executable, "-c", KEEPS_NO_PROXY + "print(ask())", server)
+    assert (done.returncode, done.stdout) == (0, "Hi.\n")
+    assert ("sessiontap: 1 call in 1 session" in done.stderr) is (by != "nothing")
+
+
+def test_a_proxy_in_another_mode_is_not_taken(own_place: Path, server: str) -> None:
+    mode = f"reverse:{server}@0"
+    command = [*OWN, "run", "--listen-host", "127.0.0.1", "--mode", mode]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as proxy:
+        try:
+            assert local_proxies.wait_until_ready(proxy, 60) is not None
+            assert "no proxy runs here" in sessiontap("env").stderr
+        finally:
+            proxy.send_signal(signal.SIGINT)
 
 
 def wait_for_end(pidfd: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -32,48 +31,28 @@ def test_a_file_that_is_no_program(tmp_path: Path) -> None:
     assert raised.value.status == 126
 
 
-TELLS = """
-import signal, sys
-def got(number, frame):
-    print(signal.Signals(number).name, flush=True)
-    sys.exit(7)
-for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-    signal.signal(number, got)
-print("ready", flush=True)
-sys.stdin.read()
-"""
-
-AROUND = f"""
-import os, signal, subprocess, sys
-from sessiontap.cli import program
-with program.held_back() as hand_over:
-    {{before}}
-    child = program.start([sys.executable, "-c", {TELLS!r}], os.environ)
-    hand_over(child)
-    sys.exit(program.status(child.wait()))
-"""
+@pytest.mark.parametrize(
+    ("text", "status", "said"),
+    [
+        pytest.param(b"echo $0 $1; exit 3\n", 3, b"{path} a\n", id="a script without #!"),
+        pytest.param(b"", 0, b"", id="an empty one"),
+    ],
+)
+def test_what_a_shell_runs_is_run(tmp_path: Path, text: bytes, status: int, said: bytes) -> None:
+    path = tmp_path / "script"
+    path.write_bytes(text)
+    path.chmod(0o755)
+    code = (
+        "import os, sys; from sessiontap.cli import program; sys.exit(program.start(sys.argv[1:], os.environ).wait())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path), "a"], capture_output=True)
+    assert (done.returncode, done.stdout) == (status, said.replace(b"{path}", os.fsencode(path)))
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_a_signal_goes_to_the_program_and_its_status_comes_back(name: str) -> None:
-    code = AROUND.format(before="pass")
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        process.send_signal(getattr(signal, name))
-        assert process.stdout.read() == f"{name}\n".encode()
-        assert process.wait() == 7
-
-
-def test_a_signal_that_comes_too_early_waits_for_the_program() -> None:
-    code = AROUND.format(before="os.kill(os.getpid(), signal.SIGTERM)")
-    done = subprocess.run([sys.executable, "-c", code], stdin=subprocess.PIPE, capture_output=True)
-    # It may reach the program before its own handler stands; either way it is the program that ends by it.
-    assert done.returncode in (7, 143)
-
-
-def test_handlers_are_put_back() -> None:
-    before = {number: signal.getsignal(number) for number in program.FORWARDED}
-    with program.held_back():
-        pass
-    assert {number: signal.getsignal(number) for number in program.FORWARDED} == before
+def test_what_no_shell_runs_is_not_run(tmp_path: Path) -> None:
+    path = tmp_path / "binary"
+    path.write_bytes(b"\0\1\2echo\n")
+    path.chmod(0o755)
+    with pytest.raises(Failure, match="cannot be run") as raised:
+        program.start([str(path)], os.environ)
+    assert raised.value.status == 126

@@ -193,11 +193,8 @@ def test_a_state_file_says_where_it_listens_for_as_long_as_it_does(lab: Lab) -> 
     state = home / ".sessiontap" / "run" / f"{proxy.process.pid}.json"
     wait_until(state.exists)
     found = json.loads(state.read_text())
-    assert (found["pid"], found["listen_host"], found["listen_port"]) == (
-        proxy.process.pid,
-        "127.0.0.1",
-        proxy.process.port,
-    )
+    assert found["listeners"] == [{"mode": "regular", "host": "127.0.0.1", "port": proxy.process.port}]
+    assert (found["pid"], found["uid"], found["private_to"]) == (proxy.process.pid, os.getuid(), None)
     assert (found["trace"], found["rules"]) == (str(proxy.trace_folder), str(proxy.rules_file))
     assert state.stat().st_mode & 0o777 == 0o600
     assert proxy.process.stop() == 0

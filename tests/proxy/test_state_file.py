@@ -21,7 +21,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_it_and_its_folders_are_its_users_under_any_umask(home: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
-        path = state_file.write({"listen_port": 8080})
+        path = state_file.write({"trace": "/log"})
     finally:
         os.umask(before)
     assert path == home / ".sessiontap" / "run" / f"{os.getpid()}.json"
@@ -39,10 +39,10 @@ def test_a_folder_that_an_earlier_version_left_open_is_closed_to_others(home: Pa
 
 
 def test_it_holds_what_was_given_and_replaces_an_older_one() -> None:
-    state_file.write({"listen_port": 1, "trace": "/old"})
-    path = state_file.write({"listen_port": 2})
+    state_file.write({"trace": "/old", "rules": None})
+    path = state_file.write({"trace": "/new"})
     found = json.loads(path.read_text())
-    assert (found["pid"], found["listen_port"], "trace" in found) == (os.getpid(), 2, False)
+    assert (found["pid"], found["uid"], found["trace"], "rules" in found) == (os.getpid(), os.getuid(), "/new", False)
     assert [one.name for one in path.parent.iterdir()] == [path.name]
 
 
@@ -57,3 +57,12 @@ def test_a_place_that_cannot_be_written_is_an_error(home: Path) -> None:
     (home / ".sessiontap").touch()
     with pytest.raises(OSError, match="Not a directory"):
         state_file.write({})
+
+
+@pytest.mark.parametrize(("told", "expected"), [(None, None), ("4711", 4711), ("", None), ("x", None)])
+def test_it_says_which_exec_it_belongs_to(
+    monkeypatch: pytest.MonkeyPatch, told: str | None, expected: int | None
+) -> None:
+    if told is not None:
+        monkeypatch.setenv(state_file.PRIVATE_TO, told)
+    assert json.loads(state_file.write({}).read_text())["private_to"] == expected

@@ -7,7 +7,9 @@
     call_text.py, curl.py, differences.py           one call, and two of them
     recorded_facts.py, call_costs.py, gaps.py       a call as it was understood, its cost, what is missing
     environment.py, ca_bundle.py                    the variables of a captured program
-    local_proxies.py, program.py, first_rule.py, summary.py   the proxy and the program of `exec`, and its result
+    local_proxies.py                                the proxies that run
+    private_proxy.py, exec_rules.py                 the proxy that `exec` starts, and its rules
+    supervisor.py, program.py, summary.py           the program of `exec`, and its result
 
 Everything heavier than click is imported inside a command, so that `sessiontap ls` starts at once. The command may
 import every package but the mitmproxy side, whose two entries (`proxy.runner.main`, `proxy.ca.ensure_ca`) are imported

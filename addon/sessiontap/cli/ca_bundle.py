@@ -1,16 +1,19 @@
-"""The combined CA bundle: the system's roots, the user's own, the proxy's CA; for Java the same as PKCS #12.
+"""The files by which programs trust the proxy: the combined CA bundle, its CA, and the same for Java, wget and PHP.
 
-A file is written only if its content changes, and is replaced whole, so that no program reads half of one. A bundle
-of other than the usual sources has a name of its own: two shells with different roots do not overwrite each other's.
+The bundle holds the system's roots, the user's own, and the proxy's CA. Certificates are public, so the files lie in a
+folder of their own that every user may read: a program started by `sudo -u nobody` finds them. A file is named by its
+content and written whole, so two shells with different roots do not overwrite each other's.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 import ssl
-import tempfile
+import stat
+import time
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -41,12 +44,25 @@ SYSTEM_FILES = (
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----\s.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
+UNUSED_AFTER = 90 * 86_400
+"""Seconds after which a file that nobody asked for is removed."""
+_SYSTEM_WGETRC = ("/etc/wgetrc", "/usr/local/etc/wgetrc", "/opt/homebrew/etc/wgetrc")
+
+
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """Files of one bundle."""
 
     pem: Path
+    """The combined bundle."""
+    ca: Path
+    """The proxy's CA alone."""
     truststore: Path
+    """The bundle as PKCS #12, for Java."""
+    wgetrc: Path
+    """wget's system-wide settings, and the bundle."""
+    php: Path
+    """A folder with PHP settings that name the bundle."""
 
 
 def certificates(text: bytes) -> list[bytes]:
@@ -84,31 +100,92 @@ def own_roots(environ: Mapping[str, str], folder: Path) -> list[bytes]:
     return [found for found in map(_read, files) if found and certificates(found)]
 
 
-def write(folder: Path, ca: Path, environ: Mapping[str, str], usual_ca: Path) -> Bundle:
-    """The bundle for `ca` in `folder`, written if it is missing or stale.
+def public_folder() -> Path:
+    """A folder that every user can read and only we can write; our own private one if none can be made.
+
+    It is in /var/tmp, which outlives a restart and is cleaned seldom, unless TMPDIR names another place.
+    """
+    above = Path(os.environ.get("TMPDIR") or "/var/tmp")
+    if not os.access(above, os.W_OK):
+        import tempfile
+
+        above = Path(tempfile.gettempdir())
+    folder = above / f"sessiontap-ca-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o755)
+        folder.chmod(0o755)  # a umask may have taken the right to read
+    try:
+        found = folder.lstat()
+    except OSError:
+        return private.home()
+    ours = stat.S_ISDIR(found.st_mode) and (
+        os.name != "posix" or (found.st_uid, found.st_mode & 0o022) == (os.getuid(), 0)
+    )
+    return folder if ours else private.home()
+
+
+def write(folder: Path, ca: Path, environ: Mapping[str, str]) -> Bundle:
+    """The bundle for `ca` in `folder`, written if it is missing. `environ`: names the user's own roots and settings.
 
     Raises Failure if the CA cannot be read or the folder cannot be written.
     """
     authority = _read(ca)
     if authority is None or not certificates(authority):
         raise Failure(f"{ca} holds no certificate", "remove the file; the proxy makes a new CA at its next start")
-    system, own = system_roots(), own_roots(environ, folder)
-    pem = combined([system, *own, authority])
-    usual = ca == usual_ca and pem == combined([system, authority])
-    stem = "ca-bundle" if usual else f"ca-bundle-{hashlib.sha256(pem).hexdigest()[:12]}"
-    bundle = Bundle(folder / f"{stem}.pem", folder / f"{stem}.p12")
+    pem = combined([system_roots(), *own_roots(environ, folder), authority])
+    stem = hashlib.sha256(pem).hexdigest()[:16]
+    path = folder / f"ca-bundle-{stem}.pem"
+    settings = _wgetrc(environ) + f"ca_certificate = {path}\n".encode()
+    digest = hashlib.sha256(settings).hexdigest()[:16]
+    bundle = Bundle(
+        path,
+        folder / f"ca-{stem}.pem",
+        folder / f"ca-bundle-{stem}.p12",
+        folder / f"wgetrc-{digest}",
+        folder / f"php-{stem}",
+    )
     try:
-        private.make(folder)
-        if _read(bundle.pem) != pem:
-            replace(bundle.pem, pem)
-            bundle.truststore.unlink(missing_ok=True)
+        if not folder.is_dir():
+            private.make(folder)
+        if not bundle.php.is_dir():
+            bundle.php.mkdir(mode=0o755)
+            bundle.php.chmod(0o755)
+        php = f'curl.cainfo="{path}"\nopenssl.cafile="{path}"\n'.encode()
+        for file, content in ((path, pem), (bundle.ca, combined([authority])), (bundle.wgetrc, settings)):
+            _put(file, content)
+        _put(bundle.php / "sessiontap.ini", php)
         if not bundle.truststore.exists():
-            replace(bundle.truststore, truststore(pem))
+            _put(bundle.truststore, truststore(pem))
+        _remove_unused(folder)
     except OSError as error:
         raise Failure(
             f"the CA bundle cannot be written to {folder}: {error.strerror or error}", "make the folder writable"
         ) from None
     return bundle
+
+
+def _wgetrc(environ: Mapping[str, str]) -> bytes:
+    """wget's system-wide settings, which a file named by SYSTEM_WGETRC replaces."""
+    given = environ.get("SYSTEM_WGETRC")
+    found = next(filter(None, (_read(Path(name)) for name in ((given,) if given else _SYSTEM_WGETRC))), b"")
+    return found if not found or found.endswith(b"\n") else found + b"\n"
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Write a file if it has another content, and say that it is in use."""
+    if _read(path) != content:
+        replace(path, content)
+    else:
+        os.utime(path)
+
+
+def _remove_unused(folder: Path) -> None:
+    """Remove files of bundles that nobody has asked for in a long time."""
+    oldest = time.time() - UNUSED_AFTER
+    for file in folder.glob("*-*"):
+        with contextlib.suppress(OSError):
+            if file.is_file() and file.name.startswith(("ca-", "wgetrc-")) and file.stat().st_mtime < oldest:
+                file.unlink()
 
 
 def truststore(pem: bytes) -> bytes:
@@ -129,6 +206,8 @@ def truststore(pem: bytes) -> bytes:
 
 def replace(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Write a file so that readers see the old content or the new, nothing between."""
+    import tempfile
+
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -2,12 +2,17 @@
 
 A variable that names a bundle usually replaces the program's own roots, so it gets the combined bundle: the system's
 roots, the user's own, the proxy's CA. The two that only add get the proxy's CA alone, unless the user had set them.
+
+What was set before is kept in a variable of its own (SAVED). So `env --undo` gives it back, and a second `env` or a
+nested `exec` starts from the user's own environment.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,28 +22,56 @@ from sessiontap import private
 from sessiontap.cli import ca_bundle
 from sessiontap.cli.ca_bundle import ADDING, REPLACING
 from sessiontap.cli.errors import Failure
+from sessiontap.cli.local_proxies import OURS
 from sessiontap.cli.output import note
 
 PROXY = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
+ALL_PROXY = ("ALL_PROXY", "all_proxy")
 NO_PROXY = ("NO_PROXY", "no_proxy")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+SAVED = "SESSIONTAP_SAVED"
+"""The variable with the values before ours, as JSON: name -> value, or null for one that was not set."""
 
 NODE_PROXY = "NODE_USE_ENV_PROXY"  # Node >= 22.21 / 24.5 ignores the proxy variables without it
 JAVA = "JAVA_TOOL_OPTIONS"  # the JVM reads neither the proxy's nor the CA's variables
 
 
+def original(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment as it was before `env` or `exec` set variables in it."""
+    found = dict(environ)
+    ours = found.pop(OURS, None)
+    try:
+        saved = json.loads(found.pop(SAVED, "{}"))
+    except ValueError:
+        saved = {}
+    for name, value in saved.items() if isinstance(saved, dict) else ():
+        if name in (*PROXY, *ALL_PROXY) and found.get(name) != ours:
+            continue  # the user has named another proxy since
+        if value is None:
+            found.pop(name, None)
+        else:
+            found[name] = str(value)
+    return found
+
+
 def variables(
-    proxy_url: str, bundle: str, ca: str, environ: Mapping[str, str] | None = None, truststore: str | None = None
+    proxy_url: str,
+    bundle: str,
+    ca: str,
+    environ: Mapping[str, str] | None = None,
+    truststore: str | None = None,
+    captured: Iterable[str] = (),
 ) -> dict[str, str]:
     """Name -> value.
 
     `bundle`, `ca`: PEM files of the combined bundle and of the proxy's CA; `truststore`: the bundle as a PKCS #12 file
     for Java, which is left alone without one. `environ`: what is set already; its NO_PROXY and JAVA_TOOL_OPTIONS are
-    kept and added to.
+    kept and added to. `captured`: hosts that must not stand in NO_PROXY.
     """
     environ = environ or {}
     found = dict.fromkeys(PROXY, proxy_url)
-    found |= dict.fromkeys(NO_PROXY, _no_proxy(environ))
+    found |= {name: proxy_url for name in ALL_PROXY if environ.get(name)}
+    found |= dict.fromkeys(NO_PROXY, _no_proxy(environ, captured))
     found |= dict.fromkeys(REPLACING, bundle)
     for name in ADDING:
         found[name] = bundle if environ.get(name) else ca
@@ -48,11 +81,17 @@ def variables(
     return found
 
 
-def _no_proxy(environ: Mapping[str, str]) -> str:
-    """The hosts that were excepted already, and loopback: a local service may not know the proxy's CA."""
+def _no_proxy(environ: Mapping[str, str], captured: Iterable[str]) -> str:
+    """The hosts that were excepted already, and loopback, since a local service may not know the proxy's CA.
+
+    Without those that are captured; if one of them is loopback, without all of loopback.
+    """
+    wanted = {host.lower() for host in captured}
     given = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
     hosts = [host.strip() for host in given.split(",") if host.strip()]
-    return ",".join(dict.fromkeys([*hosts, *LOOPBACK]))
+    if wanted & set(LOOPBACK):
+        wanted |= set(LOOPBACK)
+    return ",".join(host for host in dict.fromkeys([*hosts, *LOOPBACK]) if host.lower() not in wanted)
 
 
 def _java(proxy_url: str, truststore: str, given: str) -> str:
@@ -62,33 +101,44 @@ def _java(proxy_url: str, truststore: str, given: str) -> str:
     options = [f"-D{scheme}.proxy{key}={value}" for scheme in ("http", "https") for key, value in reached]
     options += [f"-Djavax.net.ssl.trustStore={truststore}", "-Djavax.net.ssl.trustStoreType=PKCS12"]
     quoted = [f'"{option}"' if " " in option else option for option in options]
-    ours = " ".join(quoted)
-    return f"{given.removesuffix(ours).strip()} {ours}".strip()
+    return f"{given.strip()} {' '.join(quoted)}".strip()
 
 
-def _bash(name: str, value: str) -> str:
-    return f"export {name}={shlex.quote(value)}"
+def _bash(name: str, value: str | None) -> str:
+    return f"unset {name}" if value is None else f"export {name}={shlex.quote(value)}"
 
 
-def _fish(name: str, value: str) -> str:
+def _fish(name: str, value: str | None) -> str:
+    if value is None:
+        return f"set -e {name}"
     # In fish's single quotes only \ and ' are special.
     quoted = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"set -gx {name} '{quoted}'"
 
 
-def _pwsh(name: str, value: str) -> str:
+def _pwsh(name: str, value: str | None) -> str:
+    if value is None:
+        return f"Remove-Item Env:{name} -ErrorAction SilentlyContinue"
     # PowerShell takes the typographic single quotes for quotes too.
     quoted = "".join(char * 2 if char in "'‘’‚‛" else char for char in value)
     return f"$env:{name} = '{quoted}'"
 
 
-SHELL_LINES: dict[str, Callable[[str, str], str]] = {"bash": _bash, "fish": _fish, "pwsh": _pwsh}
-"""A shell -> a line that sets and exports one variable. `bash` is every POSIX shell."""
+SHELL_LINES: dict[str, Callable[[str, str | None], str]] = {"bash": _bash, "fish": _fish, "pwsh": _pwsh}
+"""A shell -> a line that sets and exports one variable, or removes it. `bash` is every POSIX shell."""
 
 
-def shell_script(shell: str, variables: Mapping[str, str]) -> str:
+def shell_script(shell: str, variables: Mapping[str, str | None]) -> str:
     """Lines for `eval "$(...)"`, `| source`, `| Invoke-Expression`."""
     return "".join(f"{SHELL_LINES[shell](name, value)}\n" for name, value in variables.items())
+
+
+def undone(environ: Mapping[str, str]) -> dict[str, str | None]:
+    """What `env --undo` sets back: name -> the value before ours, None for a variable that was not set."""
+    before = original(environ)
+    return {name: before.get(name) for name in environ if before.get(name) != environ[name]} | {
+        name: value for name, value in before.items() if name not in environ
+    }
 
 
 def docker_arguments(variables: Mapping[str, str], mounts: Mapping[str, str]) -> str:
@@ -108,22 +158,32 @@ def docker_arguments(variables: Mapping[str, str], mounts: Mapping[str, str]) ->
 class ClientEnvironment:
     """The files that a program needs to trust the proxy."""
 
-    ca: Path
     bundle: ca_bundle.Bundle
 
-    def variables(self, proxy_url: str, environ: Mapping[str, str]) -> dict[str, str]:
-        """See `variables`."""
-        pem, truststore = str(self.bundle.pem), str(self.bundle.truststore)
-        return variables(proxy_url, pem, str(self.ca), environ, truststore)
+    def variables(self, proxy_url: str, environ: Mapping[str, str], captured: Iterable[str] = ()) -> dict[str, str]:
+        """The variables for a program of this machine, and what they replace. `environ`: without variables of ours."""
+        bundle = self.bundle
+        found = variables(proxy_url, str(bundle.pem), str(bundle.ca), environ, str(bundle.truststore), captured) | {
+            "SYSTEM_WGETRC": str(bundle.wgetrc),
+            # An empty part stands for the folder that PHP was built with.
+            "PHP_INI_SCAN_DIR": f"{environ.get('PHP_INI_SCAN_DIR', '')}{os.pathsep}{bundle.php}",
+        }
+        saved = json.dumps({name: environ.get(name) for name in found}, ensure_ascii=False)
+        return found | {OURS: proxy_url, SAVED: saved}
 
 
 def prepare(confdir: Path | None, environ: Mapping[str, str]) -> ClientEnvironment:
     """For the proxy whose mitmproxy folder is `confdir` (None: mitmproxy's default). Raises Failure."""
+    certificate = prepare_ca(confdir)
+    return ClientEnvironment(ca_bundle.write(ca_bundle.public_folder(), certificate, environ))
+
+
+def prepare_ca(confdir: Path | None) -> Path:
+    """The CA's certificate, made if there is none. Raises Failure."""
     from sessiontap.proxy.ca import default_confdir  # plain Python
 
     prepare_home()
-    usual = default_confdir()
-    folder = confdir or usual
+    folder = confdir or default_confdir()
     certificate = folder / "mitmproxy-ca-cert.pem"
     if not certificate.exists():
         from sessiontap.proxy.ca import ensure_ca  # imports mitmproxy: only if a CA has to be made
@@ -134,9 +194,7 @@ def prepare(confdir: Path | None, environ: Mapping[str, str]) -> ClientEnvironme
             raise Failure(
                 f"the proxy's CA cannot be made in {folder}: {error.strerror or error}", "make the folder writable"
             ) from None
-    return ClientEnvironment(
-        certificate, ca_bundle.write(private.home(), certificate, environ, usual / certificate.name)
-    )
+    return certificate
 
 
 @cache
@@ -153,6 +211,6 @@ def prepare_home() -> None:
         note(warning)
 
 
-def foreign_proxy(environ: Mapping[str, str], own: Collection[str]) -> bool:
-    """Return True if the environment names a proxy already that is none of `own`: calls will not go through it."""
-    return any(environ.get(name) and environ[name].rstrip("/") not in own for name in PROXY)
+def foreign_proxy(environ: Mapping[str, str]) -> str | None:
+    """The name of a variable with a proxy that is not ours. `environ`: without variables of ours."""
+    return next((name for name in (*PROXY, *ALL_PROXY) if environ.get(name)), None)

@@ -1,29 +1,50 @@
-"""The proxies of this machine: those that run, by the state files that they write, and one started for one program."""
+"""The proxies that run on this machine, by the state files that they write, and what one is asked.
+
+`env` and `exec` take a proxy of the same user that listens as a plain HTTP proxy (mode regular or upstream). A proxy
+that an `exec` started for its program is taken by descendants of that `exec` alone: it ends with them.
+"""
 
 from __future__ import annotations
 
 import http.client
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from sessiontap import own_python
 from sessiontap.cli.errors import Failure
 from sessiontap.proxy import own_address, state_file  # plain Python: no mitmproxy in them
 
 REACHABLE_WITHIN = 0.5
 """Seconds for a connection to a proxy of this machine."""
+PLAIN_MODES = ("regular", "upstream")
+"""mitmproxy's modes in which HTTPS_PROXY may name the listener."""
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """An address at which a proxy listens, and mitmproxy's name for how."""
+
+    mode: str
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """The URL by which a program of this machine reaches it."""
+        return url(self.local_host, self.port)
+
+    @property
+    def local_host(self) -> str:
+        """The address at which a program of this machine reaches it."""
+        return _EVERYWHERE.get(self.host, self.host)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +54,25 @@ class RunningProxy:
     pid: int
     started: float
     """Unix seconds."""
-    host: str
-    """The address at which a program of this machine reaches it."""
-    port: int
+    uid: int | None
+    """The user; None on a system without numbers for users."""
+    private_to: int | None
+    """The pid of the `exec` that started it for its program."""
+    listeners: tuple[Listener, ...]
     confdir: Path
     trace: Path
     rules: Path | None
-    listens_on: str
+
+    @property
+    def plain(self) -> Listener | None:
+        """The listener that HTTPS_PROXY may name."""
+        return next((one for one in self.listeners if one.mode in PLAIN_MODES), None)
 
     @property
     def url(self) -> str:
-        return url(self.host, self.port)
+        """The URL for HTTPS_PROXY. Only for a proxy with a plain listener."""
+        assert self.plain is not None
+        return self.plain.url
 
 
 def url(host: str, port: int) -> str:
@@ -55,16 +84,18 @@ def parse(text: str) -> RunningProxy | None:
     """A state file's content; None if it is not (yet) one, or if the proxy listens nowhere."""
     try:
         values: Any = json.loads(text)
-        host, rules = str(values["listen_host"] or ""), values["rules"]
+        listeners = tuple(Listener(str(one["mode"]), str(one["host"]), int(one["port"])) for one in values["listeners"])
+        if not listeners:
+            return None
         return RunningProxy(
             pid=int(values["pid"]),
             started=float(values["started"]),
-            host=_EVERYWHERE.get(host, host),
-            port=int(values["listen_port"]),
+            uid=values["uid"],
+            private_to=values["private_to"],
+            listeners=listeners,
             confdir=Path(values["confdir"]),
             trace=Path(values["trace"]),
-            rules=Path(rules) if rules else None,
-            listens_on=host,
+            rules=Path(values["rules"]) if values["rules"] else None,
         )
     except (ValueError, TypeError, KeyError):
         return None
@@ -78,17 +109,51 @@ def read(path: Path) -> RunningProxy | None:
         return None
 
 
-def newest(folder: Path | None = None) -> RunningProxy | None:
-    """The proxy that was started last and still answers."""
-    return next(running(folder), None)
-
-
 def running(folder: Path | None = None) -> Iterator[RunningProxy]:
-    """Every proxy that answers, newest first; files that dead ones left behind are passed over."""
+    """Every proxy that answers, newest first. Files that dead ones left behind are passed over."""
     found = [read(path) for path in (folder or state_file.folder()).glob("*.json")]
     for proxy in sorted((one for one in found if one), key=lambda one: one.started, reverse=True):
-        if _alive(proxy.pid) and _answers(proxy):
+        if _alive(proxy.pid) and answers(proxy.listeners[0].local_host, proxy.listeners[0].port):
             yield proxy
+
+
+def usable(folder: Path | None = None) -> Iterator[RunningProxy]:
+    """The proxies that `env` and `exec` may take: first those of an `exec` that we descend from; the newest first."""
+    found = [proxy for proxy in running(folder) if proxy.plain is not None and proxy.uid == _uid()]
+    above = ancestors() if any(proxy.private_to for proxy in found) else frozenset()
+    yield from (proxy for proxy in found if proxy.private_to in above)
+    yield from (proxy for proxy in found if proxy.private_to is None)
+
+
+def ancestors() -> frozenset[int]:
+    """The pids of our ancestors, and our own."""
+    if sys.platform != "linux":
+        import psutil
+
+        return frozenset((os.getpid(), *(one.pid for one in psutil.Process().parents())))
+    from sessiontap.callers.procfs import ProcessFolder
+
+    pids = [os.getpid()]
+    while pids[-1] > 0:
+        try:
+            with ProcessFolder(pids[-1]) as folder:
+                pids.append(folder.stat().ppid)
+        except (OSError, ValueError):
+            break
+    return frozenset(pids)
+
+
+def dead_proxy(environ: Mapping[str, str]) -> str | None:
+    """The URL of a proxy of ours that the environment names and that has ended: every call would fail there."""
+    found = environ.get(OURS)
+    if not found or environ.get("HTTPS_PROXY") != found:
+        return None
+    host, _, port = found.removeprefix("http://").rpartition(":")
+    return None if answers(host.strip("[]"), int(port)) else found
+
+
+OURS = "SESSIONTAP_PROXY"
+"""The variable with the URL of the proxy that `env` or `exec` set the others for."""
 
 
 def wait_until_ready(
@@ -99,7 +164,7 @@ def wait_until_ready(
     begun, earliest = time.monotonic(), time.time() - 60
     while time.monotonic() - begun < within:
         proxy = read(path)
-        if proxy is not None and proxy.started > earliest:  # an older one is a dead namesake's
+        if proxy is not None and proxy.started > earliest:  # an older one is of a dead proxy with the same pid
             return proxy
         try:
             process.wait(timeout=0.02)
@@ -116,15 +181,39 @@ def recorded(proxy: RunningProxy, pid: int) -> own_address.Answer | None:
 
     None if the proxy does not answer that: it is another version, or asks for a password.
     """
-    connection = http.client.HTTPConnection(proxy.host, proxy.port, timeout=own_address.LIMIT + 5)
+    answer = ask(proxy, own_address.recorded_url(pid))
     try:
-        connection.request("GET", own_address.recorded_url(pid))
-        answer = json.loads(connection.getresponse().read(1000))
         return own_address.Answer(answer["recorded"] is True, int(answer["in_flight"]))
-    except (OSError, http.client.HTTPException, ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def ask(proxy: RunningProxy, question: str) -> Any:
+    """The proxy's own answer to a question (see `own_address`); None if it gives none."""
+    if proxy.plain is None:
+        return None
+    connection = http.client.HTTPConnection(proxy.plain.local_host, proxy.plain.port, timeout=own_address.LIMIT + 5)
+    try:
+        connection.request("GET", question)
+        response = connection.getresponse()
+        return json.loads(response.read()) if response.status == 200 else None
+    except (OSError, http.client.HTTPException, ValueError):
         return None
     finally:
         connection.close()
+
+
+def answers(host: str, port: int) -> bool:
+    """Return True if something listens there."""
+    try:
+        with socket.create_connection((host, port), timeout=REACHABLE_WITHIN):
+            return True
+    except OSError:
+        return False
+
+
+def _uid() -> int | None:
+    return os.getuid() if hasattr(os, "getuid") else None
 
 
 def _alive(pid: int) -> bool:
@@ -135,77 +224,3 @@ def _alive(pid: int) -> bool:
     except OSError:
         return True  # another user's
     return True
-
-
-def _answers(proxy: RunningProxy) -> bool:
-    try:
-        with socket.create_connection((proxy.host, proxy.port), timeout=REACHABLE_WITHIN):
-            return True
-    except OSError:
-        return False
-
-
-READY_WITHIN = 30.0
-STOPPED_WITHIN = 15.0
-"""Seconds; what is queued for the log is written before it ends."""
-
-
-@contextmanager
-def own_proxy(rules: Path | None, trace: Path) -> Iterator[RunningProxy]:
-    """A proxy on loopback while the block runs. What it warned of is printed on stderr behind it.
-
-    Raises Failure with the proxy's own words if it does not start.
-    """
-    command = own_python.command("-m", "sessiontap.cli", "run", "--listen-host", "127.0.0.1", "-p", "0")
-    command += ["--set", f"session_trace={trace}", "--set", "termlog_verbosity=warn"]
-    if rules is not None:
-        command += ["--set", f"session_rules={rules}"]
-    with tempfile.TemporaryFile() as log:
-        # A session of its own: Ctrl-C is meant for the program, and the proxy outlives it.
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=own_python.environment(os.environ),
-            start_new_session=True,
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
-        )
-        try:
-            ready = wait_until_ready(process, READY_WITHIN)
-            if ready is None:
-                raise _did_not_start(_text(log), process.returncode)
-            yield ready
-        finally:
-            _stop(process)
-        sys.stderr.write(_text(log))
-
-
-def _end_with_parent() -> None:
-    """Even a parent that is killed leaves no proxy behind (prctl(2), PR_SET_PDEATHSIG)."""
-    import ctypes
-
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(STOPPED_WITHIN)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _text(file: IO[bytes]) -> str:
-    file.seek(0)
-    return file.read().decode("utf-8", "replace")
-
-
-def _did_not_start(log: str, returncode: int) -> Failure:
-    """The proxy's own sentence, or of a traceback its last line."""
-    words = log.strip().removeprefix("sessiontap: ")
-    if "Traceback (most recent call last)" in words:
-        return Failure(f"the proxy did not start: {words.splitlines()[-1]}", "`sessiontap run` shows more")
-    return Failure(words or f"the proxy ended at once with status {returncode}", status=2 if returncode == 2 else 1)

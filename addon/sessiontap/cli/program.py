@@ -1,15 +1,15 @@
-"""Run the user's program with our own streams, pass signals on to it, and return its exit status."""
+"""Start the user's program with our own streams, send signals on to it, and give its status as a shell does."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Mapping, Sequence
 
 from sessiontap.cli.errors import Failure
 
@@ -23,44 +23,35 @@ FROM_KEYS = {getattr(signal, name) for name in ("SIGINT", "SIGQUIT", "SIGWINCH",
 
 
 def find(name: str) -> None:
-    """See that there is such a program before anything is set up for it. Raises Failure (127)."""
+    """Check that there is such a program before anything is set up for it. Raises Failure (127)."""
     if shutil.which(name) is None and not os.path.exists(name):
         raise Failure(f"there is no program {name!r}", "give its path, or check PATH", status=127)
 
 
-def start(command: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start the program on our own streams. Raises Failure as a shell would: 127 not found, 126 not executable."""
+def start(command: Sequence[str], environ: Mapping[str, str], inherited: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+    """Start the program on our own streams, with the files `inherited` open.
+
+    Raises Failure as a shell would: 127 not found, 126 not executable.
+    """
     try:
-        return subprocess.Popen(command, env=dict(environ))
+        return subprocess.Popen(command, env=dict(environ), pass_fds=inherited)
     except FileNotFoundError:
         raise Failure(f"there is no program {command[0]!r}", "give its path, or check PATH", status=127) from None
     except OSError as error:
+        if error.errno == errno.ENOEXEC and (script := _script(command[0])):
+            return subprocess.Popen(["/bin/sh", script, *command[1:]], env=dict(environ), pass_fds=inherited)
         raise Failure(f"{command[0]!r} cannot be run: {error.strerror}", "is it executable?", status=126) from None
 
 
-@contextmanager
-def held_back() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
-    """Inside, signals do not end us: they wait for the program that is given to the function, and go to it."""
-    waiting: list[int] = []
-    program: list[subprocess.Popen[bytes]] = []
-
-    def receive(number: int, frame: FrameType | None) -> None:
-        if program:
-            _pass_on(program[0], number)
-        elif number != getattr(signal, "SIGWINCH", None):
-            waiting.append(number)
-
-    def hand_over(to: subprocess.Popen[bytes]) -> None:
-        program.append(to)
-        for number in waiting:
-            to.send_signal(number)
-
-    before = {number: signal.signal(number, receive) for number in FORWARDED}
+def _script(name: str) -> str | None:
+    """The path of a text without `#!`, which shells run as a shell script; None for a file that is no text."""
+    path = shutil.which(name) or name
     try:
-        yield hand_over
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        with open(path, "rb") as file:
+            first, _, _ = file.read(4096).partition(b"\n")
+    except OSError:
+        return None
+    return path if b"\0" not in first else None
 
 
 def status(returncode: int) -> int:
@@ -68,10 +59,11 @@ def status(returncode: int) -> int:
     return 128 - returncode if returncode < 0 else returncode
 
 
-def _pass_on(program: subprocess.Popen[bytes], number: int) -> None:
-    if number in FROM_KEYS and _in_foreground():
-        return  # the terminal has sent it to the program already
-    program.send_signal(number)
+def send_signal(pipe: int, number: int) -> None:
+    """Write a signal that we got into the pipe for the program, if a terminal has not sent it there already."""
+    if not (number in FROM_KEYS and _in_foreground()):
+        with contextlib.suppress(OSError):  # the reader has ended
+            os.write(pipe, bytes([number]))
 
 
 def _in_foreground() -> bool:

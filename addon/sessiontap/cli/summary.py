@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sessiontap import trace
@@ -18,6 +18,8 @@ from sessiontap.trace.restore import wait_for_orphans
 
 WRITTEN_WITHIN = 30.0
 """Seconds for the recorder of a proxy that has ended."""
+SHOWN = 3
+"""Processes that are named."""
 SETTLED = 0.3
 """Seconds without a new call after which a proxy that goes on has written what it had."""
 
@@ -65,6 +67,28 @@ def missing(answer: Answer | None) -> str:
     if answer.in_flight:
         return f"sessiontap: {plural(answer.in_flight, 'call')} had not ended yet and will be in the log\n"
     return "sessiontap: the proxy is still writing; sessiontap ls shows all calls in a moment\n"
+
+
+def still_running(pids: Sequence[int]) -> str:
+    """A line for what the program left running."""
+    from sessiontap.callers.procfs import ProcessFolder
+
+    names = []
+    for pid in pids[:SHOWN]:
+        try:
+            with ProcessFolder(pid) as folder:
+                names.append(f"{folder.stat().comm} {pid}")
+        except (OSError, ValueError):
+            names.append(str(pid))
+    more = ", ..." if len(pids) > SHOWN else ""
+    run = "runs" if len(pids) == 1 else "run"
+    return (
+        line(
+            f"sessiontap: {plural(len(pids), 'process', 'processes')} of it still {run} ({', '.join(names)}{more}); "
+            "the proxy stays until the last has ended"
+        )
+        + "\n"
+    )
 
 
 def descends(call: RecordedCall, pid: int) -> bool:

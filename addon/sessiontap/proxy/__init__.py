@@ -26,9 +26,10 @@
     notices.py      what the user and the log are told of calls and connections
     report.py       the proxy's terminal, where calls leave a line
     rules_file.py   the rules file, reloaded when it changes
-    state_file.py   where a running proxy says where it listens
+    state_file.py   where a running proxy says where it listens, how, and whose it is
     own_address.py  what a proxy answers for itself
     master.py       the master of `sessiontap run`; runner.py: that command
+    behind.py       behind another proxy, as `exec` starts it where one was set before
     ca.py           mitmproxy's certificate authority, made before the proxy starts
     flow_file.py    recorded calls as mitmproxy's flow file; no part of the proxy
 

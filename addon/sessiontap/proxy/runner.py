@@ -12,6 +12,7 @@ from mitmproxy.tools import cmdline
 from mitmproxy.tools.main import run
 
 from sessiontap.proxy import entry
+from sessiontap.proxy.behind import BehindProxy
 from sessiontap.proxy.ca import default_confdir
 from sessiontap.proxy.master import TapMaster
 from sessiontap.proxy.stopping import Drain, on_hang_up
@@ -26,9 +27,8 @@ class Master(TapMaster):
     """The one with our addon, as mitmproxy's `run` makes it."""
 
     def __init__(self, opts: Options) -> None:
-        taps = entry.addons()
-        super().__init__(opts, taps)
-        (self._tap,) = taps
+        (self._tap,) = entry.addons()
+        super().__init__(opts, [self._tap, BehindProxy()])
         self._drain = Drain(lambda: len(self._tap.in_flight), self._close_listeners, super().shutdown)
 
     async def run(self) -> None:

@@ -149,7 +149,11 @@ class Service:
     def running(self) -> None:
         """The proxy listens: say what is in force, and where."""
         assert self.settings is not None
-        listening = [address for server in _servers() for address in server.listen_addrs]
+        listeners = [
+            {"mode": server.mode.type_name, "host": address[0], "port": address[1]}
+            for server in _servers()
+            for address in server.listen_addrs
+        ]
         if self._rules_file and self._rules_file.path:
             logger.info(f"sessiontap: {self.rules.counted} from {self._rules_file.path}")
         else:
@@ -158,7 +162,7 @@ class Service:
                 "is added to any request. Make one with: sessiontap init"
             )
         logger.info(f"sessiontap: calls are written to {self.settings.trace}")
-        if any(address[0] in ("0.0.0.0", "::", "") for address in listening):
+        if any(one["host"] in ("0.0.0.0", "::", "") for one in listeners):
             logger.warning(
                 "sessiontap: the proxy listens on all interfaces, so other machines can use it. "
                 "To keep it to this one: --listen-host 127.0.0.1"
@@ -169,10 +173,8 @@ class Service:
                 f"sessiontap: the proxy may have {files} files open, which is enough for some "
                 f"{files // 4} clients at a time. For more, start it where `ulimit -n` says more."
             )
-        host, port = listening[0][:2] if listening else (None, None)
         values = {
-            "listen_host": host,
-            "listen_port": port,
+            "listeners": listeners,
             "confdir": os.path.abspath(os.path.expanduser(ctx.options.confdir)),
             "trace": str(self.settings.trace),
             "rules": str(self.settings.rules) if self.settings.rules else None,

@@ -1,4 +1,10 @@
-"""The file with a running proxy's address: `~/.sessiontap/run/PID.json`, read by `env`, `exec` and `doctor`."""
+"""The file with a running proxy's address: `~/.sessiontap/run/PID.json`, read by `env`, `exec` and `doctor`.
+
+pid, started, uid    of the proxy; `started` in Unix seconds
+private_to           the pid of the `exec` that started it for its program alone; else null
+listeners            [{"mode": "regular", "host": "127.0.0.1", "port": 8080}, ...], the mode as mitmproxy names it
+confdir, trace, rules
+"""
 
 from __future__ import annotations
 
@@ -11,9 +17,12 @@ from typing import Any
 
 from sessiontap import private
 
+PRIVATE_TO = "SESSIONTAP_PRIVATE_TO"
+"""The variable by which `exec` tells the proxy that it starts whose it is."""
+
 
 def folder() -> Path:
-    """The folder of state files."""
+    """Return the folder of state files."""
     return private.home() / "run"
 
 
@@ -26,11 +35,21 @@ def write(values: Mapping[str, Any]) -> Path:
     draft = path.with_suffix(".tmp")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:
-        json.dump({"pid": os.getpid(), "started": time.time(), **values}, file)
+        json.dump({**_process(), **values}, file)
     draft.rename(path)
     return path
 
 
 def remove(path: Path) -> None:
-    """Take the state file away; one that is gone already is no matter."""
+    """Remove the state file, if it is still there."""
     path.unlink(missing_ok=True)
+
+
+def _process() -> dict[str, Any]:
+    owner = os.environ.get(PRIVATE_TO, "")
+    return {
+        "pid": os.getpid(),
+        "started": time.time(),
+        "uid": os.getuid() if hasattr(os, "getuid") else None,
+        "private_to": int(owner) if owner.isascii() and owner.isdigit() else None,
+    }

@@ -7,7 +7,8 @@ import sys
 
 import click
 
-from sessiontap.cli.options import command, json_option
+from sessiontap.cli.errors import Misuse
+from sessiontap.cli.options import command, json_option, rules_file
 from sessiontap.cli.output import note, write, write_json
 
 DEFAULT_PORT = 8080  # mitmproxy's
@@ -16,6 +17,7 @@ _IN_CONTAINER = "/etc/sessiontap"
 
 @command(
     'eval "$(sessiontap env)"                                 # bash, zsh, sh',
+    'eval "$(sessiontap env --undo)"                          # as it was before',
     "sessiontap env --shell fish | source",
     "sessiontap env --shell pwsh | Out-String | Invoke-Expression",
     'eval docker run "$(sessiontap env --shell docker)" IMAGE',
@@ -26,40 +28,57 @@ _IN_CONTAINER = "/etc/sessiontap"
     default="bash",
     help="The shell whose syntax is written; bash is for every POSIX shell.",
 )
+@click.option("--undo", is_flag=True, help="Print the commands that set back what was set before.")
 @json_option
-def env(shell: str, json: bool) -> None:
+def env(shell: str, undo: bool, json: bool) -> None:
     """Print the proxy and CA variables for a shell: of the proxy that runs, else of one on its default port."""
     from sessiontap.cli import local_proxies
     from sessiontap.cli.environment import (
         docker_arguments,
         foreign_proxy,
+        original,
         prepare,
         prepare_home,
         shell_script,
+        undone,
         variables,
     )
+    from sessiontap.cli.exec_rules import captured_hosts
 
+    if undo:
+        if shell == "docker":
+            raise Misuse("a container's variables end with it", "name the shell with --shell")
+        back = undone(os.environ)
+        if json:
+            write_json(back)
+        else:
+            write(shell_script(shell, back))
+        return
     prepare_home()
-    proxy = local_proxies.newest()
+    proxy = next(local_proxies.usable(), None)
     if proxy is None:
         note(f"no proxy runs here; the variables are for one on its default port {DEFAULT_PORT} (sessiontap run)")
-    surroundings = prepare(proxy.confdir if proxy else None, os.environ)
-    url = proxy.url if proxy else local_proxies.url("127.0.0.1", DEFAULT_PORT)
+        if dead := local_proxies.dead_proxy(os.environ):
+            note(f"the proxy at {dead}, which this terminal's variables name, has ended; env --undo takes them back")
+    before = original(os.environ)
+    surroundings = prepare(proxy.confdir if proxy else None, before)
+    listener = proxy.plain if proxy else None
+    url = listener.url if listener else local_proxies.url("127.0.0.1", DEFAULT_PORT)
 
     if shell == "docker" and not json:
-        if proxy and proxy.host in ("127.0.0.1", "::1") and proxy.listens_on == proxy.host and sys.platform == "linux":
+        if listener and listener.host in ("127.0.0.1", "::1") and sys.platform == "linux":
             note("the proxy listens on loopback, which containers do not reach: start it with --listen-host 172.17.0.1")
-        pem, store = surroundings.bundle.pem, surroundings.bundle.truststore
-        mounts = {str(pem): f"{_IN_CONTAINER}/ca.pem", str(store): f"{_IN_CONTAINER}/ca.p12"}
-        inside = local_proxies.url("host.docker.internal", proxy.port if proxy else DEFAULT_PORT)
+        bundle = surroundings.bundle
+        mounts = {str(bundle.pem): f"{_IN_CONTAINER}/ca.pem", str(bundle.truststore): f"{_IN_CONTAINER}/ca.p12"}
+        inside = local_proxies.url("host.docker.internal", listener.port if listener else DEFAULT_PORT)
+        pem, store = mounts.values()
         # What is set on this machine says nothing about the container: only the new values go in.
-        found = variables(inside, mounts[str(pem)], mounts[str(pem)], {}, mounts[str(store)])
-        write(docker_arguments(found, mounts))
+        write(docker_arguments(variables(inside, pem, pem, {}, store), mounts))
         return
 
-    if foreign_proxy(os.environ, [url]):
-        note("the proxy that HTTPS_PROXY names is replaced; to go on through it: sessiontap run --mode upstream:URL")
-    found = surroundings.variables(url, os.environ)
+    if (name := foreign_proxy(before)) and (listener is None or listener.mode != "upstream"):
+        note(f"the proxy that {name} names is replaced; to go on through it: sessiontap run --mode upstream:URL")
+    found = surroundings.variables(url, before, captured_hosts(proxy.rules if proxy else rules_file(None)))
     if json:
         write_json(found)
     else:

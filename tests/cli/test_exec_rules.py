@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from sessiontap.cli import first_rule
+from sessiontap.cli import exec_rules
 
-FIRST = first_rule.rule("No: 'a' \"b\" #c\nü ${model}", None)
+FIRST = exec_rules.rule("No: 'a' \"b\" #c\nü ${model}", None)
 
 TEXTS = {
     "block list": "version: 1\nrules:\n  - rule: mine\n    session: {name: x}\n  - rule: other\n",
@@ -39,14 +39,14 @@ EMPTY = {
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_the_rule_stands_before_the_others(text: str) -> None:
-    before, after = yaml.safe_load(text), yaml.safe_load(first_rule.prepend(text, FIRST))
+    before, after = yaml.safe_load(text), yaml.safe_load(exec_rules.prepend(text, "rules", FIRST))
     assert after.pop("rules") == [yaml.safe_load(FIRST), *before.pop("rules")]
     assert after == before
 
 
 @pytest.mark.parametrize("text", EMPTY.values(), ids=EMPTY)
 def test_it_is_the_only_one_where_there_are_none(text: str) -> None:
-    assert yaml.safe_load(first_rule.prepend(text, FIRST))["rules"] == [yaml.safe_load(FIRST)]
+    assert yaml.safe_load(exec_rules.prepend(text, "rules", FIRST))["rules"] == [yaml.safe_load(FIRST)]
 
 
 @pytest.mark.parametrize(
@@ -58,4 +58,4 @@ def test_it_is_the_only_one_where_there_are_none(text: str) -> None:
     ],
 )
 def test_any_text_stays_what_it_is(name: str | None, path: str | None, session: dict[str, str]) -> None:
-    assert yaml.safe_load(first_rule.rule(name, path)) == {"rule": first_rule.LABEL, "session": session}
+    assert yaml.safe_load(exec_rules.rule(name, path)) == {"rule": exec_rules.LABEL, "session": session}

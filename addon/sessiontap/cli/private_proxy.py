@@ -1,0 +1,137 @@
+"""A proxy that `exec` starts for one program: on loopback, behind the proxy that was set before, if there was one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+from urllib.parse import unquote, urlsplit
+
+from sessiontap import own_python
+from sessiontap.cli.errors import Failure, Misuse
+from sessiontap.cli.local_proxies import RunningProxy, wait_until_ready
+from sessiontap.proxy import state_file
+
+READY_WITHIN = 30.0
+STOPPED_WITHIN = 15.0
+"""Seconds; the queue for the log is written before it ends."""
+UPSTREAM_AUTH = "SESSIONTAP_UPSTREAM_AUTH"
+"""The variable with `user:password` for the proxy behind ours (proxy/behind.py)."""
+_BEFORE = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy")
+"""Variables that name the proxy that calls went through before, the first one that is set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """The proxy behind ours."""
+
+    url: str
+    """Without user and password."""
+    auth: str | None = None
+    """`user:password`."""
+
+
+def upstream(environ: Mapping[str, str]) -> Upstream | None:
+    """The proxy that the environment names. Raises Misuse if mitmproxy cannot go on through it."""
+    name = next((name for name in _BEFORE if environ.get(name)), None)
+    if name is None:
+        return None
+    given = environ[name]
+    try:
+        parts = urlsplit(given if "://" in given else f"http://{given}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host:
+        raise Misuse(f"{name} names no proxy", "write it as http://HOST:PORT")
+    if parts.scheme not in ("http", "https"):
+        raise Misuse(
+            f"{name} names a {parts.scheme} proxy, and mitmproxy goes on through HTTP proxies alone",
+            "name an HTTP proxy in HTTPS_PROXY for `sessiontap exec`, or unset the variable",
+        )
+    auth = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
+    shown = f"[{host}]" if ":" in host else host
+    return Upstream(f"{parts.scheme}://{shown}:{port or (443 if parts.scheme == 'https' else 80)}", auth)
+
+
+class PrivateProxy:
+    """The process of such a proxy, from its start on."""
+
+    def __init__(self, rules: Path | None, trace: Path, behind: Upstream | None) -> None:
+        command = own_python.command("-m", "sessiontap.cli", "run", "--listen-host", "127.0.0.1", "-p", "0")
+        command += ["--set", f"session_trace={trace}", "--set", "termlog_verbosity=warn"]
+        if rules is not None:
+            command += ["--set", f"session_rules={rules}"]
+        environ = own_python.environment(os.environ) | {state_file.PRIVATE_TO: str(os.getpid())}
+        if behind is not None:
+            command += ["--mode", f"upstream:{behind.url}"]
+            environ |= {UPSTREAM_AUTH: behind.auth} if behind.auth else {}
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `private_proxy`)
+        # A session of its own: Ctrl-C is meant for the program, and the proxy outlives it.
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            env=environ,
+            start_new_session=True,
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+        )
+
+    def wait_until_ready(self) -> RunningProxy:
+        """Wait until it listens. Raises Failure with its own words if it does not start."""
+        ready = wait_until_ready(self.process, READY_WITHIN)
+        if ready is None:
+            raise self._did_not_start()
+        return ready
+
+    def stop(self) -> None:
+        """End it, when all that is queued for the log is written."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOPPED_WITHIN)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def warnings(self) -> str:
+        """The lines that it has written so far."""
+        self._log.seek(0)
+        return self._log.read().decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """End it, and remove its log."""
+        self.stop()
+        self._log.close()
+
+    def _did_not_start(self) -> Failure:
+        """The proxy's own sentence, or of a traceback its last line."""
+        words, returncode = self.warnings().strip().removeprefix("sessiontap: "), self.process.returncode
+        if "Traceback (most recent call last)" in words:
+            return Failure(f"the proxy did not start: {words.splitlines()[-1]}", "`sessiontap run` shows more")
+        return Failure(words or f"the proxy ended at once with status {returncode}", status=2 if returncode == 2 else 1)
+
+
+@contextmanager
+def private_proxy(rules: Path | None, trace: Path, behind: Upstream | None = None) -> Iterator[PrivateProxy]:
+    """Start a proxy, and end it at the end of the block."""
+    proxy = PrivateProxy(rules, trace, behind)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
+
+
+def _end_with_parent() -> None:
+    """Even a parent that is killed leaves no proxy behind (prctl(2), PR_SET_PDEATHSIG)."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
