@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
-import sys
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tests.e2e.lab import PYTHON, ROOT, SCRIPTS, Lab, Proxy, own_environment, wa
 from tests.support.llm_server import LlmService
 
 from sessiontap.demo.proxy_process import mitmdump
+from sessiontap.proxy import entry
 
 MAIN = ROOT / "addon" / "main.py"
 QUESTION = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Why?"}]}
@@ -111,25 +113,63 @@ def test_bad_input_is_one_sentence_and_no_proxy(
         assert word in said
 
 
-@pytest.mark.parametrize(("module", "distribution"), [("msgpack", "msgpack"), ("yaml", "PyYAML")])
-def test_a_package_that_is_missing(tmp_path: Path, confdir: Path, module: str, distribution: str) -> None:
-    site = tmp_path / "site"
-    site.mkdir()
-    (site / "sitecustomize.py").write_text(
-        f"""
-import sys
-class Missing:
+MISSING = """
+import importlib.abc, sys
+class Missing(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name == {module!r}:
+        if name in {modules!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Missing())
-""",
-        encoding="utf-8",
-    )
-    path = os.pathsep.join([str(site), own_environment()["PYTHONPATH"]])
-    said = complaint(start(tmp_path, confdir, environment={"PYTHONPATH": path}))
-    assert f"the package {module} is missing" in said
-    assert f"{sys.executable} -m pip install {distribution}" in said
+"""
+OLD = "import mitmproxy.version; mitmproxy.version.VERSION = '11.1.3'"
+
+
+@pytest.mark.parametrize(
+    ("site", "needs", "install"),
+    [
+        pytest.param(MISSING.format(modules=["msgpack"]), ["the package msgpack, which is missing"], "msgpack"),
+        pytest.param(
+            MISSING.format(modules=["yaml", "re2"]),
+            ["the package PyYAML", "the package google-re2"],
+            "PyYAML google-re2",
+        ),
+        pytest.param(OLD, ["mitmproxy 12.2.1 or newer, and 11.1.3 is installed"], "'mitmproxy>=12.2.1'"),
+        pytest.param(
+            OLD + MISSING.format(modules=["msgspec"]),
+            ["mitmproxy 12.2.1 or newer", "the package msgspec"],
+            "'mitmproxy>=12.2.1' msgspec",
+        ),
+    ],
+    ids=["a package", "two packages", "an old mitmproxy", "an old mitmproxy without a package"],
+)
+@pytest.mark.parametrize("how", ["mitmdump -s", "sessiontap run", "sessiontap exec"])
+def test_all_that_is_missing_or_too_old_is_one_sentence_and_nothing_runs(
+    tmp_path: Path, confdir: Path, site: str, needs: list[str], install: str, how: str
+) -> None:
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(site, encoding="utf-8")
+    environ = {"PYTHONPATH": os.pathsep.join([str(folder), own_environment()["PYTHONPATH"]]), "HOME": str(tmp_path)}
+    if how == "mitmdump -s":
+        done = start(tmp_path, confdir, environment=environ)
+    else:
+        command = [PYTHON, "-m", "sessiontap.cli", *how.split()[1:], *(["echo", "ran"] if "exec" in how else [])]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=own_environment() | environ, capture_output=True, text=True, check=False
+        )
+    said = complaint(done)
+    assert "ran" not in done.stdout.split()
+    for words in needs:
+        assert words in said
+    assert f"Install with: {PYTHON} -m pip install {install}" in said
+
+
+def test_the_versions_that_are_needed_are_those_of_the_package() -> None:
+    declared = tomllib.loads((MAIN.parents[1] / "pyproject.toml").read_text())["project"]["dependencies"]
+    oldest = dict(one.split(">=", 1) for one in declared if ">=" in one)
+    for _, distribution, version, _ in entry.NEEDS:
+        assert distribution in oldest
+        assert version is None or ".".join(map(str, version)) == oldest[distribution].partition(",")[0]
 
 
 def test_a_python_that_is_too_old(tmp_path: Path) -> None:

@@ -31,12 +31,17 @@ def failure_of(error: Exception) -> Failure:
 
 
 def as_failure(error: Exception) -> Failure | None:
-    """A usage error of click or an error of the trace as the command's own; None for any other."""
+    """A usage error of click, a missing package or an error of the trace as the command's own; None for any other."""
     if isinstance(error, click.ClickException):
         ctx = error.ctx if isinstance(error, click.UsageError) else None
         sentence = " ".join(error.format_message().split())
         path = ctx.command_path if ctx else "sessiontap"
         return Misuse(sentence[:1].lower() + sentence[1:].rstrip("."), f"{path} -h shows what it takes")
+    if isinstance(error, ImportError):
+        from sessiontap.proxy.entry import unmet  # plain Python
+
+        wrong = unmet()
+        return Failure(wrong, status=2) if wrong else None
     from sessiontap.trace import TraceError
 
     return failure_of(error) if isinstance(error, TraceError) else None

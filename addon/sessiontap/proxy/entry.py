@@ -1,39 +1,76 @@
 """Make the one addon object for addon/main.py, or say in one sentence why there is none.
 
 mitmproxy logs a script that fails to load and, at start, ends; but with a traceback. So what a user can mend is said in
-words here. The object outlives a reload of the script (mitmproxy reloads it when its file changes): its state must.
+words here: a Python, a mitmproxy or a package that is too old or missing, all of them at once. The object outlives a
+reload of the script (mitmproxy reloads it when its file changes): its state must.
 """
 
 # This module must be readable by the oldest Python that mitmproxy ever ran on: no new syntax, late imports.
 
+import importlib
 import sys
 from typing import Any
 
 OLDEST = (3, 12)
+NEEDS = (
+    # module, distribution, oldest version, attribute with the version that is here
+    ("mitmproxy.version", "mitmproxy", (12, 2, 1), "VERSION"),
+    ("yaml", "PyYAML", (6, 0, 1), "__version__"),
+    ("msgpack", "msgpack", (1, 0, 8), "version"),
+    ("msgspec", "msgspec", (0, 19), "__version__"),
+    ("re2", "google-re2", None, None),
+)
+"""The packages of the proxy, as pyproject.toml has them. re2 does not say its version."""
 _taps: "list[Any]" = []
-_DISTRIBUTIONS = {"yaml": "PyYAML"}
 
 
 def addons() -> "list[Any]":
     """The addons that mitmproxy is to run: one. Ends the process if it cannot be made."""
+    if not _taps:
+        wrong = unmet()
+        if wrong:
+            exit_with_error(wrong)
+        from sessiontap.proxy.tap import Tap
+
+        _taps.append(Tap())
+    return list(_taps)
+
+
+def unmet() -> "str | None":
+    """A sentence with all that is too old or missing, and how to install it; None if nothing is."""
     if sys.version_info < OLDEST:
-        exit_with_error(
+        # What is installed beside an old Python says nothing about a newer one.
+        return (
             "it needs Python 3.12 or newer, and this mitmproxy runs on {}.{}. "
             "Install mitmproxy into a newer Python, or run scripts/demo, which finds one.".format(*sys.version_info)
         )
-    if not _taps:
+    wrong, install = [], []
+    for module, distribution, oldest, attribute in NEEDS:
         try:
-            from sessiontap.proxy.tap import Tap
+            found = importlib.import_module(module)
         except ImportError as error:
-            if (error.name or "").startswith("sessiontap"):
-                raise
-            exit_with_error(
-                "the package {} is missing next to mitmproxy ({}). Install it with: {} -m pip install {}".format(
-                    error.name, error, sys.executable, _DISTRIBUTIONS.get(error.name or "", error.name)
-                )
-            )
-        _taps.append(Tap())
-    return list(_taps)
+            wrong.append(f"the package {distribution}, which is missing ({error})")
+            install.append(distribution)
+            continue
+        version = _version(getattr(found, attribute, None)) if attribute else None
+        if oldest is not None and version is not None and version < oldest:
+            needed, here = (".".join(map(str, one)) for one in (oldest, version))
+            wrong.append(f"{distribution} {needed} or newer, and {here} is installed")
+            install.append(f"'{distribution}>={needed}'")
+    if not wrong:
+        return None
+    return "it needs {}. Install with: {} -m pip install {}".format("; ".join(wrong), sys.executable, " ".join(install))
+
+
+def _version(given: Any) -> "tuple[int, ...] | None":
+    """A version as numbers; None if it says none."""
+    parts = given.split(".") if isinstance(given, str) else list(given or ())
+    numbers = []
+    for part in parts:
+        if not str(part).isdigit():
+            break
+        numbers.append(int(part))
+    return tuple(numbers) or None
 
 
 def exit_with_error(sentence: str) -> None:

@@ -22,12 +22,12 @@ from sessiontap.cli.output import write
 @click.pass_context
 def run(ctx: click.Context, trace: Path | None) -> None:
     """Start the proxy with the addon loaded. All of mitmdump's options are passed on to it; -h shows them."""
-    try:
-        from sessiontap.proxy.runner import main
-    except ImportError as error:
-        raise Failure(
-            f"the package {error.name} is missing", "install Sessiontap anew: pip install --force-reinstall sessiontap"
-        ) from None
+    from sessiontap.proxy.entry import exit_with_error, unmet
+
+    if wrong := unmet():
+        exit_with_error(wrong)
+    from sessiontap.proxy.runner import main
+
     try:
         main([*(["--set", f"session_trace={trace}"] if trace else []), *ctx.args])
     except SystemExit:
