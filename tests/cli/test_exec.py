@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +20,7 @@ import pytest
 
 from sessiontap import trace
 from sessiontap.cli import local_proxies
+from sessiontap.cli.direct_connections import LOCAL_SERVERS
 
 pytestmark = pytest.mark.e2e
 
@@ -304,6 +307,37 @@ def test_a_server_of_this_machine_is_captured_if_it_is_named(own_place: Path, se
     done = sessiontap("exec", *named, "--", sys.executable, "-c", KEEPS_NO_PROXY + "print(ask())", server)
     assert (done.returncode, done.stdout) == (0, "Hi.\n")
     assert ("sessiontap: 1 call in 1 session" in done.stderr) is (by != "nothing")
+
+
+CONNECTS = """
+import signal, socket, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1]))):
+    for _ in range(2):
+        signal.sigwait([signal.SIGUSR1])
+        print("got it", flush=True)
+"""
+
+
+def test_a_connection_past_the_proxy_is_told_at_the_end(own_place: Path) -> None:
+    if sys.platform != "linux":
+        pytest.skip("the tables are Linux's")
+    for port in LOCAL_SERVERS:
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)) as listening:
+            blocked = f"import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1]);{CONNECTS}"
+            command = [*OWN, "exec", "--", sys.executable, "-c", blocked, str(port)]
+            pipe = subprocess.PIPE
+            with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+                assert process.stdout is not None
+                listening.settimeout(60)
+                connection, _ = listening.accept()
+                for _ in range(2):  # between two signals that it passes on, the supervisor looks
+                    process.send_signal(signal.SIGUSR1)
+                    assert process.stdout.readline() == "got it\n"
+                _, said = process.communicate(timeout=60)
+                connection.close()
+            assert f"connects directly to localhost:{port}, the usual port of {LOCAL_SERVERS[port]}" in said
+            return
+    pytest.skip("programs use all of the usual ports here")
 
 
 def test_a_proxy_in_another_mode_is_not_taken(own_place: Path, server: str) -> None:

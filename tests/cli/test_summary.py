@@ -38,12 +38,17 @@ def test_calls_of_a_proxy_are_those_of_its_segments(tmp_path: Path) -> None:
 def test_text(tmp_path: Path) -> None:
     folder = recorded.write(tmp_path / "trace", recorded.calls())
     assert summary.summarize(summary.calls_of_proxy, folder, recorded.WRITER, 0) == (
-        "sessiontap: 5 calls in 2 sessions, 1 error\n"
-        f"  Course outline, 3 calls, 3.2s, 1,300 tokens in, 320 out, $0.0004+  (sessiontap show {recorded.COURSE})\n"
-        f"  Nightly report, 2 calls, 1.5s, 100 tokens in, 20 out, $0.0004+  (sessiontap show {recorded.REPORT})\n"
+        (
+            "sessiontap: 5 calls in 2 sessions, 1 error\n"
+            "  Course outline, 3 calls, 3.2s, 1,300 tokens in, 320 out, $0.0004+  "
+            f"(sessiontap show {recorded.COURSE})\n"
+            f"  Nightly report, 2 calls, 1.5s, 100 tokens in, 20 out, $0.0004+  (sessiontap show {recorded.REPORT})\n"
+        ),
+        5,
     )
 
 
 def test_a_trace_that_is_gone_is_said(tmp_path: Path) -> None:
-    told = summary.summarize(summary.calls_of_proxy, tmp_path / "gone", 1, 0)
+    told, calls = summary.summarize(summary.calls_of_proxy, tmp_path / "gone", 1, 0)
+    assert calls == 0
     assert told.startswith("sessiontap: its calls cannot be listed: there is no trace folder")

@@ -25,6 +25,7 @@ COMMANDS = {
     "init": "start",
     "env": "env",
     "exec": "exec",
+    "doctor": "doctor",
     "ls": "sessions",
     "show": "sessions",
     "calls": "calls",

@@ -99,12 +99,13 @@ def descends(call: RecordedCall, pid: int) -> bool:
 
 def summarize(
     find: Callable[[Path, int, int], list[RecordedCall]], folder: Path, pid: int, since: int, rules: Path | None = None
-) -> str:
-    """Return `text` of the calls that `find` gives, or why they cannot be listed: the program's status counts."""
+) -> tuple[str, int]:
+    """Return `text` of the calls that `find` gives, or why they cannot be listed, and how many they are."""
     try:
-        return text(folder, find(folder, pid, since), Costs(rules))
+        calls = find(folder, pid, since)
+        return text(folder, calls, Costs(rules)), len(calls)
     except (TraceError, OSError) as error:
-        return f"sessiontap: its calls cannot be listed: {line(str(error))}\n"
+        return f"sessiontap: its calls cannot be listed: {line(str(error))}\n", 0
 
 
 def text(folder: Path, calls: list[RecordedCall], costs: Costs) -> str:

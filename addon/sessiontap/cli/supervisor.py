@@ -16,13 +16,16 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain, repeat
 from types import FrameType
 from typing import NoReturn
 
 from sessiontap.cli.program import FORWARDED, send_signal, start, status
 
 _PR_SET_CHILD_SUBREAPER = 36
+LOOK_SOON, LOOK_LATER = 0.1, 1.0
+"""Seconds between two looks at the program's connections, at first and later."""
 _LOOK_AGAIN = 60.0
 """Seconds after which a supervisor looks for its children without being told that one ended."""
 
@@ -88,10 +91,12 @@ class Supervisor:
         if self._program is None and number not in _CHILD:
             self._early.append(number)
 
-    def run(self, command: Sequence[str], environ: Mapping[str, str], *, adopt: bool) -> int:
+    def run(
+        self, command: Sequence[str], environ: Mapping[str, str], *, adopt: bool, look: Callable[[int], None]
+    ) -> int:
         """Run the program and return its status. `adopt`: see what it leaves running.
 
-        Raises Failure if it cannot be started.
+        `look` is called with its pid now and then. Raises Failure if it cannot be started.
         """
         inherited: tuple[int, ...] = ()
         if adopt and not _adopt_orphans() and os.name == "posix":
@@ -102,9 +107,12 @@ class Supervisor:
             os.close(end)
         for number in self._early:
             self._program.send_signal(number)
+        pauses = chain(repeat(LOOK_SOON, 20), repeat(LOOK_LATER))
         while self._program.poll() is None:
-            self._wait(_LOOK_AGAIN)
+            self._wait(next(pauses))
             self._reap()
+            if self._program.poll() is None:
+                look(self._program.pid)
         return status(self._program.returncode)
 
     @property

@@ -60,6 +60,20 @@ def exec(
     It goes through the proxy that runs here. If none runs, or with --name, --path, --host, --rules or another trace
     folder, it gets a proxy of its own, until the last process that it started has ended.
     """
+    ctx.exit(run_captured(command, name=name, path=path, hosts=hosts, rules=rules, trace=trace))
+
+
+def run_captured(
+    command: tuple[str, ...],
+    *,
+    name: str | None = None,
+    path: str | None = None,
+    hosts: tuple[str, ...] = (),
+    rules: Path | None,
+    trace: Path | None,
+    whole: bool = False,
+) -> int:
+    """Run a program, print what was recorded of it, and return its status. `whole`: and all that was not."""
     from sessiontap.cli import local_proxies, program, supervisor
     from sessiontap.cli.environment import foreign_proxy, original, prepare_home
 
@@ -78,25 +92,31 @@ def exec(
         proxy = None
     process = supervisor.fork()
     if proxy is not None:
-        status = _through_running_proxy(process, command, proxy, before, rules)
-    else:
-        status = _through_own_proxy(process, command, before, name, path, hosts, rules, folder)
-    ctx.exit(status)
+        return _through_running_proxy(process, command, proxy, before, rules, whole)
+    return _through_own_proxy(process, command, before, name, path, hosts, rules, folder, whole)
 
 
 def _through_running_proxy(
-    process: Supervisor, command: tuple[str, ...], proxy: RunningProxy, before: dict[str, str], rules: Path | None
+    process: Supervisor,
+    command: tuple[str, ...],
+    proxy: RunningProxy,
+    before: dict[str, str],
+    rules: Path | None,
+    whole: bool,
 ) -> int:
-    from sessiontap.cli import local_proxies, summary
+    from sessiontap.cli import local_proxies, summary, unrecorded
+    from sessiontap.cli.direct_connections import DirectConnections
     from sessiontap.cli.environment import prepare
     from sessiontap.cli.exec_rules import captured_hosts
 
-    begun = time.time_ns()
+    begun, direct = time.time_ns(), DirectConnections(proxy)
     set_by_us = prepare(proxy.confdir, before).variables(proxy.url, before, captured_hosts(proxy.rules))
-    status = process.run(command, before | set_by_us, adopt=False)
+    status = process.run(command, before | set_by_us, adopt=False, look=direct.look)
     answer = local_proxies.recorded(proxy, process.pid)
     find = summary.calls_of_program if answer is None else summary.recorded_calls_of_program
-    sys.stderr.write(summary.summarize(find, proxy.trace, process.pid, begun, rules) + summary.missing(answer))
+    text, calls = summary.summarize(find, proxy.trace, process.pid, begun, rules)
+    missing = unrecorded.after_run(unrecorded.passed(proxy, process.pid), direct, calls=calls, whole=whole)
+    sys.stderr.write(text + summary.missing(answer) + unrecorded.text(missing))
     return status
 
 
@@ -109,8 +129,10 @@ def _through_own_proxy(
     hosts: tuple[str, ...],
     rules: Path | None,
     folder: Path,
+    whole: bool,
 ) -> int:
-    from sessiontap.cli import summary
+    from sessiontap.cli import local_proxies, summary, unrecorded
+    from sessiontap.cli.direct_connections import DirectConnections
     from sessiontap.cli.environment import prepare, prepare_ca
     from sessiontap.cli.exec_rules import captured_hosts, exec_rules, host_name
     from sessiontap.cli.private_proxy import private_proxy, upstream
@@ -121,20 +143,22 @@ def _through_own_proxy(
         process.proxy = own.process
         surroundings = prepare(None, before)  # while it starts
         proxy = own.wait_until_ready()
+        direct = DirectConnections(proxy)
         captured = [*map(host_name, hosts), *captured_hosts(proxy.rules)]
-        status = process.run(command, before | surroundings.variables(proxy.url, before, captured), adopt=True)
-        if left := process.left():
-            from sessiontap.cli import local_proxies
-
-            answer = local_proxies.recorded(proxy, process.pid)
-            result = summary.summarize(summary.recorded_calls_of_program, proxy.trace, process.pid, begun, rules)
-            sys.stderr.write(own.warnings() + result + summary.missing(answer) + summary.still_running(left))
+        variables = surroundings.variables(proxy.url, before, captured)
+        status = process.run(command, before | variables, adopt=True, look=direct.look)
+        left = process.left()
+        answer = local_proxies.recorded(proxy, os.getpid()) if left else None  # all that it runs descends from us
+        passed = unrecorded.passed(proxy)
+        if not left:
+            own.stop()
+        find = summary.recorded_calls_of_program if left else summary.calls_of_stopped_proxy
+        text, calls = summary.summarize(find, proxy.trace, os.getpid() if left else proxy.pid, begun, rules)
+        missing = unrecorded.after_run(passed, direct, calls=calls, whole=whole)
+        sys.stderr.write(own.warnings() + text + summary.missing(answer) + unrecorded.text(missing))
+        if left:
+            sys.stderr.write(summary.still_running(left))
             sys.stderr.flush()
             process.release(status)
             process.wait_for_the_last()
-            return status
-        own.stop()
-        warnings = own.warnings()
-    sys.stderr.write(warnings)
-    sys.stderr.write(summary.summarize(summary.calls_of_stopped_proxy, proxy.trace, proxy.pid, begun, rules))
     return status

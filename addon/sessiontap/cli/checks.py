@@ -1,0 +1,167 @@
+"""The checks of `sessiontap doctor`. Each gives a sentence, and says if something is wrong."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from sessiontap.cli import local_proxies, unrecorded
+from sessiontap.cli.environment import PROXY, original
+from sessiontap.cli.errors import Failure, Misuse
+from sessiontap.cli.local_proxies import OURS, RunningProxy
+from sessiontap.cli.options import rules_file
+from sessiontap.cli.output import line
+from sessiontap.cli.units import plural
+from sessiontap.proxy import own_address
+
+CALLS = 2000
+"""The newest calls that are asked which rules matched."""
+
+
+class Check(NamedTuple):
+    """The result of one check."""
+
+    about: str
+    text: str
+    is_wrong: bool = False
+
+
+def text(found: list[Check]) -> str:
+    """A line for each."""
+    return "".join(line(f"{'wrong' if one.is_wrong else 'ok':<6} {one.about}: {one.text}") + "\n" for one in found)
+
+
+def setup(rules: Path | None, trace: Path) -> Iterator[Check]:
+    """What has to be in order before a call can be recorded."""
+    proxies = list(local_proxies.running())
+    usable = next(local_proxies.usable(), None)
+    yield from _proxy(proxies, usable)
+    yield from _terminal(usable)
+    yield _rules(rules, usable)
+    yield _trace(usable.trace if usable else trace)
+    yield _ca(usable)
+
+
+def traffic(trace: Path, rules: Path | None) -> Iterator[Check]:
+    """What passed the proxy that runs, what the log lacks, and rules that matched nothing."""
+    usable = next(local_proxies.usable(), None)
+    if usable is not None:
+        answer = unrecorded.passed(usable)
+        for text in unrecorded.after_run(answer, (), calls=0, whole=True):
+            yield Check("passed", text)
+        trace = usable.trace
+    yield from _log(trace)
+    yield from _unmatched(trace, rules, usable)
+
+
+def _proxy(running: list[RunningProxy], usable: RunningProxy | None) -> Iterator[Check]:
+    for one in running:
+        if one is not usable and one != usable:
+            how = ", ".join(f"{listener.mode} at {listener.host}:{listener.port}" for listener in one.listeners)
+            why = f"it is private to exec {one.private_to}" if one.private_to else "env and exec do not take it"
+            yield Check("proxy", f"another one runs ({how}, pid {one.pid}); {why}")
+    if usable is None:
+        yield Check("proxy", "none runs; exec starts one for its program, `sessiontap run` one for all")
+        return
+    if local_proxies.ask(usable, own_address.recorded_url(os.getpid())) is None:
+        said = "it does not answer a request: it is of another version, or asks for a password"
+        yield Check("proxy", f"{usable.url} (pid {usable.pid}): {said}", True)
+    else:
+        yield Check("proxy", f"{usable.url} (pid {usable.pid}) answers, and records to {usable.trace}")
+
+
+def _terminal(usable: RunningProxy | None) -> Iterator[Check]:
+    if dead := local_proxies.dead_proxy(os.environ):
+        said = f"its variables name the proxy at {dead}, which has ended, so calls fail: env --undo, or env again"
+        yield Check("terminal", said, True)
+    elif OURS in os.environ:
+        named = os.environ.get("HTTPS_PROXY")
+        ours = named == os.environ[OURS]
+        said = f"programs go through {named}" if ours else f"HTTPS_PROXY was changed to {named} since env set it"
+        yield Check("terminal", said, not ours)
+    elif usable is not None:
+        before = original(os.environ)
+        other = next((name for name in PROXY if before.get(name)), None)
+        through = f"through the proxy that {other} names" if other else "directly"
+        yield Check("terminal", f'its programs call {through}, unless exec runs them or eval "$(sessiontap env)"')
+
+
+def _rules(given: Path | None, usable: RunningProxy | None) -> Check:
+    from sessiontap.rules import RulesError, load_file
+
+    try:
+        file = rules_file(given) if given or usable is None else usable.rules
+    except Misuse as error:
+        return Check("rules", error.message, True)
+    if file is None:
+        return Check("rules", "there is no rules.yaml: calls to known LLM hosts are recorded, a session each process")
+    try:
+        loaded = load_file(file)
+    except RulesError as error:
+        return Check("rules", f"not valid: {error}", True)
+    hosts = ", ".join(entry.host for entry in loaded.hosts)
+    return Check(
+        "rules", f"{file} is valid, {plural(len(loaded.rules), 'rule')}" + (f"; hosts: {hosts}" if hosts else "")
+    )
+
+
+def _trace(folder: Path) -> Check:
+    from sessiontap import private
+
+    try:
+        private.make(folder)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        return Check("log", f"{folder} cannot be written: {error.strerror or error}", True)
+    return Check("log", f"{folder} can be written")
+
+
+def _ca(usable: RunningProxy | None) -> Check:
+    from sessiontap.cli.environment import prepare
+
+    try:
+        bundle = prepare(usable.confdir if usable else None, original(os.environ)).bundle
+    except Failure as error:
+        return Check("CA", error.message, True)
+    return Check("CA", f"in place, with the system's roots: {bundle.pem}")
+
+
+def _log(folder: Path) -> Iterator[Check]:
+    from sessiontap import trace
+    from sessiontap.cli import gaps
+    from sessiontap.trace import TraceError
+
+    try:
+        notes = trace.open(folder).query_notes(None)
+    except (TraceError, OSError):
+        return  # there is none yet
+    for text in gaps.lost(notes):
+        yield Check("log", text, True)
+    for text in gaps.uncaptured(notes):
+        yield Check("passed", text)
+
+
+def _unmatched(folder: Path, given: Path | None, usable: RunningProxy | None) -> Iterator[Check]:
+    """Rules of which the newest calls show no match."""
+    from sessiontap import trace
+    from sessiontap.rules import RulesError, load_file
+    from sessiontap.trace import TraceError
+
+    try:
+        file = rules_file(given) if given or usable is None else usable.rules
+        labels = [rule.label for rule in load_file(file).rules] if file is not None else []
+        calls = list(islice(trace.open(folder).calls(), CALLS)) if labels else []
+    except (Misuse, RulesError, TraceError, OSError):
+        return  # `setup` says what is wrong
+    if not calls:
+        return
+    matched = {label for call in calls for label in call.record.get("rules") or ()}
+    idle = [label for label in labels if label not in matched]
+    if idle:
+        said = f"set nothing in the newest {plural(len(calls), 'call')}: {', '.join(idle)}"
+        yield Check("rules", f"{said}. `sessiontap rules explain CALL` says why")

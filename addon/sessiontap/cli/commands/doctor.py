@@ -1,0 +1,45 @@
+"""`sessiontap doctor`: why a call is not in the log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sessiontap.cli.options import command, json_option, rules_option, trace_folder, trace_option
+from sessiontap.cli.output import write, write_json
+
+
+@command(
+    "sessiontap doctor",
+    "sessiontap doctor -- python agent.py",
+    # Arguments after the program's name are the program's.
+    context_settings={"allow_interspersed_args": False},
+)
+@click.argument(
+    "command", metavar="[-- CMD...]", nargs=-1, type=click.Path(), help="A program to run and to tell all of."
+)
+@rules_option
+@json_option
+@trace_option
+@click.pass_context
+def doctor(ctx: click.Context, command: tuple[str, ...], rules: Path | None, json: bool, trace: Path | None) -> None:
+    """Say why a call is not there: what is wrong with the proxy, rules, log or CA, and what passed unrecorded.
+
+    With CMD, run it as `exec` does, and say all that was not recorded of it. Exit status 1 says that something is
+    wrong; with CMD it is the program's.
+    """
+    from sessiontap.cli import checks
+
+    if command and not json:
+        from sessiontap.cli.commands.exec import run_captured
+
+        wrong = [one for one in checks.setup(rules, trace_folder(trace)) if one.is_wrong]
+        write(checks.text(wrong))
+        ctx.exit(run_captured(command, rules=rules, trace=trace, whole=True))
+    found = [*checks.setup(rules, trace_folder(trace)), *checks.traffic(trace_folder(trace), rules)]
+    if json:
+        write_json([one._asdict() for one in found])
+    else:
+        write(checks.text(found))
+    ctx.exit(1 if any(one.is_wrong for one in found) else 0)
