@@ -1,0 +1,86 @@
+"""LLM servers of this machine behind a reverse proxy: the program is given its address, and no variables."""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+from tests.e2e.lab import Lab, Proxy
+
+from sessiontap.demo.proxy_process import SESSIONTAP_RUN
+
+pytestmark = pytest.mark.e2e
+
+OPENAI = {
+    "id": "c-1",
+    "object": "chat.completion",
+    "model": "m-1",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi."}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+}
+OLLAMA = {
+    "model": "m-1",
+    "created_at": "2025-01-01T00:00:00Z",
+    "message": {"role": "assistant", "content": "Hi."},
+    "done": True,
+    "done_reason": "stop",
+    "prompt_eval_count": 3,
+    "eval_count": 2,
+}
+
+
+class Model(BaseHTTPRequestHandler):
+    """Answers as Ollama does on its own path, and as all of them do on OpenAI's."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        body = json.dumps(OLLAMA if self.path == "/api/chat" else OPENAI).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Model) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield f"http://localhost:{http.server_port}"
+        http.shutdown()
+
+
+def ask(proxy: Proxy, path: str, **more: Any) -> Any:
+    body = {"model": "m-1", "messages": [{"role": "user", "content": "hello"}], **more}
+    url = f"http://127.0.0.1:{proxy.process.port}{path}"
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as reply:
+        return json.load(reply)
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "reply"),
+    [
+        pytest.param("/api/chat", {"stream": False}, OLLAMA, id="Ollama"),
+        pytest.param("/v1/chat/completions", {}, OPENAI, id="Ollama, LM Studio, llama.cpp and vLLM as OpenAI"),
+    ],
+)
+def test_a_reverse_proxy_records_a_local_model(
+    lab: Lab, server: str, path: str, more: dict[str, Any], reply: dict[str, Any]
+) -> None:
+    hosts = {"version": 1, "hosts": [{"host": server.removeprefix("http://")}]}
+    proxy = lab.proxy(hosts, program=SESSIONTAP_RUN, entry=None, options={"mode": f"reverse:{server}@127.0.0.1:0"})
+    assert ask(proxy, path, **more) == reply
+    # The lab's own question whether the proxy is up goes to the server, too.
+    (call,) = [one for one in proxy.stop() if one.record["request"]["method"] == "POST"]
+    assert call.record["llm"]["request_model"] == "m-1"
+    assert call.record["llm"]["usage"]["input"] == 3
+    assert call.record["llm"]["usage"]["output"] == 2
