@@ -23,7 +23,7 @@ def said(*items: dict[str, Any], calls: int = 0, whole: bool = False, lost: int 
 @pytest.mark.parametrize(
     ("why", "expected"),
     [
-        ("unknown_host", "not known as an LLM's host, so it was not decrypted. To record it: --host api.example:443"),
+        ("unknown_host", "not known as an LLM's host, so it was not decrypted. To record it: --host api.example, or "),
         ("distrust", "it refused the proxy's certificate before"),
         ("refused", "it refused the proxy's certificate, and that connection failed"),
         ("ignore", "a rule says `ignore`"),
@@ -38,6 +38,11 @@ def test_each_reason_is_told_with_who_and_how_much(why: str, expected: str) -> N
     (line,) = said(item(why))
     assert line.startswith("app.py (pid 7) to api.example:443, 3 connections, 55.2 KB: ")
     assert expected in line
+
+
+def test_a_port_that_is_not_usual_is_named() -> None:
+    (line,) = said(item("path", host="10.0.0.2", port=8000))
+    assert line.endswith("To record it: --host 10.0.0.2:8000, or `hosts: [{host: '10.0.0.2:8000'}]` in rules.yaml")
 
 
 def test_nothing_missing_is_nothing_said() -> None:

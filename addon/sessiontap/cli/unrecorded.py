@@ -20,7 +20,7 @@ SHOWN = 5
 """Lines of one kind."""
 FAILED = ("distrust", "refused")
 """Reasons for which calls to LLM hosts are missing, whatever else was recorded."""
-_NAME_IT = "To record it: --host {host}:{port}, or `hosts: [{{host: {host}:{port}}}]` in rules.yaml"
+_NAME_IT = "To record it: --host {named}, or `hosts: [{{host: '{named}'}}]` in rules.yaml"
 _TRUST = "The proxy says how the program can be made to trust it"
 _WHY = {
     "unknown_host": f"not known as an LLM's host, so it was not decrypted. {_NAME_IT}",
@@ -91,7 +91,9 @@ def _passage(item: Mapping[str, Any]) -> str:
     how_often = plural(number, "request" if item.get("requests") else "connection")
     amount = [one for one in (item.get("sent"), item.get("received")) if one is not None]
     how_much = f", {size(sum(amount))}" if amount else ""
-    why = _WHY.get(str(item.get("why")), str(item.get("why"))).format(host=host, port=port)
+    why = _WHY.get(str(item.get("why")), str(item.get("why"))).format(
+        named=host if port in (80, 443) else f"{host}:{port}"
+    )
     return f"{who} to {host}:{port}, {how_often}{how_much}: {why}"
 
 
