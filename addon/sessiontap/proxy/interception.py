@@ -28,7 +28,7 @@ from sessiontap.bounded_dict import BoundedDict
 from sessiontap.llm.content_encoding import decode
 from sessiontap.llm.hosts import provider_of
 from sessiontap.llm.unnamed_hosts import is_call, may_be_call
-from sessiontap.proxy import bodies
+from sessiontap.proxy import bodies, redirected
 from sessiontap.proxy.connections import Connection, Destination, destinations, is_address
 from sessiontap.proxy.distrust import Distrust, Verdict, failure_of, fingerprint
 from sessiontap.proxy.first_bytes import kind_of
@@ -65,6 +65,11 @@ class Interception:
     async def next_layer(self, data: layer.NextLayer) -> layer.Layer | None:
         """Return the layer for what a client has begun; None leaves it to mitmproxy."""
         context = data.context
+        if redirected.begins(data):
+            known = self._service.connections.open.get(context.client.id)
+            if known is not None:  # when it connected, its redirector held the socket, too
+                await self._service.connections.look_up(known, known.env_names)
+            return redirected.RedirectedLayer(context, self._proxy_http)
         if context.client.transport_protocol != "tcp" or any(getattr(ctx.options, name) for name in _OWN_CHOICE):
             return None
         mode = context.layers[0]
@@ -79,9 +84,8 @@ class Interception:
 
     def _for_proxy(self, context: Context, begun: bytes) -> layer.Layer:
         """A request to the proxy itself."""
-        is_upstream = isinstance(context.layers[0], modes.HttpUpstreamProxy)
         outer = ClientTLSLayer(context) if begun.startswith(b"\x16") else None
-        inner = self._http(context, HTTPMode.upstream if is_upstream else HTTPMode.regular)
+        inner = self._proxy_http(context)
         if outer is None:
             return inner
         outer.child_layer = inner
@@ -137,6 +141,10 @@ class Interception:
         if kind == "unclear" and not _is_final(data):
             return Undecided(context, len(begun))
         return self._raw(context, known, "http2" if kind == "http2" else "not_http")
+
+    def _proxy_http(self, context: Context) -> Http:
+        is_upstream = isinstance(context.layers[0], modes.HttpUpstreamProxy)
+        return self._http(context, HTTPMode.upstream if is_upstream else HTTPMode.regular)
 
     def _http(self, context: Context, mode: HTTPMode = HTTPMode.transparent) -> Http:
         made = Http(context, mode, self._may_concern)
