@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "sessions": {"callers", "llm", "rules"},
     "headers": {"dialects", "llm", "rules", "sessions"},
     "redaction": set(),
+    "capture": set(),
     "trace": set(),
     "proxy": {
         "callers", "llm", "rules", "sessions", "headers", "gateways", "redaction", "trace", "export", "recording",
@@ -34,7 +35,7 @@ MAY_IMPORT = {
     "export": {"trace"},
     "prices": {"llm"},
     "demo": {"cli", "trace"},
-    "cli": {"callers", "llm", "rules", "sessions", "headers", "trace", "export", "proxy", "prices", "demo"},
+    "cli": {"callers", "llm", "rules", "sessions", "headers", "trace", "export", "proxy", "prices", "demo", "capture"},
 }
 KNOW_MITMPROXY = {"proxy"}
 PROXY_PATH = {"mitmproxy", "yaml", "msgpack", "msgspec", "re2", "zstandard", "brotli"}

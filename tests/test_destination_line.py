@@ -40,7 +40,7 @@ def test_a_part_of_it_is_none_yet(length: int) -> None:
         b"SESSIONTAP-TO h\xc3\xb6st:443\r\n",
         b"SESSIONTAP-TO " + b"h" * 300,
     ],
-    ids=["another", "nothing", "no port", "empty port", "port 0", "port too high", "space", "control", "not ASCII", "endless"],
+    ids=["another", "nothing", "no port", "no number", "0", "too high", "space", "control", "not ASCII", "endless"],
 )
 def test_what_is_no_such_line_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):

@@ -1,15 +1,15 @@
 """A connection that a program meant for its server and that `capture/` redirected to this proxy.
 
 It begins with a line that names the server (`destination_line.py`) and that nobody answers. For mitmproxy the line
-becomes a CONNECT request: what follows is the same tunnel as any other client's, with the same hooks, options and rights.
-The reply to CONNECT stays here, because the program did not ask. If it is not 200, the connection is closed.
+becomes a CONNECT request: what follows is the same tunnel as any other client's, with the same hooks, options and
+rights. The reply to CONNECT stays here, because the program did not ask. If it is not 200, the connection is closed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy import commands, context, events, layer
 from mitmproxy.proxy.layers import modes
 
 from sessiontap import destination_line
@@ -30,10 +30,10 @@ def begins(next_layer: layer.NextLayer) -> bool:
 class RedirectedLayer(layer.Layer):
     """Stands between the client and mitmproxy's HTTP layer until the tunnel is open."""
 
-    def __init__(self, context: layer.Context) -> None:
-        super().__init__(context)
-        upstream = isinstance(context.layers[0], modes.HttpUpstreamProxy)
-        self._http = HttpLayer(context, HTTPMode.upstream if upstream else HTTPMode.regular)
+    def __init__(self, known: context.Context) -> None:
+        super().__init__(known)
+        upstream = isinstance(known.layers[0], modes.HttpUpstreamProxy)
+        self._http = HttpLayer(known, HTTPMode.upstream if upstream else HTTPMode.regular)
         self._received = b""
         """What the client has sent and the tunnel has not got."""
         self._asked = False
@@ -69,6 +69,6 @@ class RedirectedLayer(layer.Layer):
         if self._reply.split(b" ", 2)[1] != b"200":
             yield commands.CloseConnection(self.context.client)
             return
-        self._handle_event = self._http.handle_event  # type: ignore[method-assign,assignment]
+        self._handle_event = self._http.handle_event  # type: ignore[method-assign]
         if self._received:
             yield from self._http.handle_event(events.DataReceived(self.context.client, self._received))

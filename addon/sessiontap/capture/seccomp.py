@@ -1,0 +1,176 @@
+"""Linux's seccomp user notification (seccomp_unotify(2)), for the one system call that opens connections: connect(2).
+
+A process that calls `trap_connect` waits in each of its connect calls, and so does every process that it starts, until
+whoever holds the descriptor that it returned has answered. All other system calls are as quick as before.
+
+Nothing but the kernel's interface is here; `supervisor.py` decides what to answer.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import platform
+import struct
+from typing import NamedTuple
+
+_USER_NOTIF, _ALLOW = 0x7FC00000, 0x7FFF0000
+_SET_MODE_FILTER = 1
+_SPEC_ALLOW, _NEW_LISTENER, _WAIT_KILLABLE = 1 << 2, 1 << 3, 1 << 5
+_CONTINUE = 1
+_SET_NO_NEW_PRIVS = 38
+_PIDFD_GETFD = 438
+_RECEIVE, _SEND, _IS_VALID = 0xC0502100, 0xC0182101, 0x40082102
+_NOTIFICATION = struct.Struct("=QIIiIQ6Q")
+_RESPONSE = struct.Struct("=QqiI")
+
+
+class _Numbers(NamedTuple):
+    """Of a processor: the value of seccomp_data.arch, and two system calls."""
+
+    arch: int
+    connect: int
+    seccomp: int
+
+
+_PROCESSORS = {"x86_64": _Numbers(0xC000003E, 42, 317), "aarch64": _Numbers(0xC00000B7, 203, 277)}
+
+
+class Call(NamedTuple):
+    """A connect call that waits for an answer."""
+
+    id: int
+    thread: int
+    descriptor: int
+    address: int
+    """Where the socket address is in the memory of the thread's process."""
+    length: int
+
+
+def is_known_here() -> bool:
+    """Whether the numbers of this processor are in the table."""
+    return platform.machine() in _PROCESSORS and ctypes.sizeof(ctypes.c_void_p) == 8
+
+
+class Trap:
+    """What a process needs to trap its connect calls, made before the process is: after fork(2) little may be done."""
+
+    def __init__(self) -> None:
+        """Raises KeyError for a processor that is not in the table."""
+        self._numbers = _PROCESSORS[platform.machine()]
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        program = b"".join(
+            (
+                _statement(0x20, 4),  # load seccomp_data.arch
+                _jump(self._numbers.arch, 0, 3),
+                _statement(0x20, 0),  # load seccomp_data.nr
+                _jump(self._numbers.connect, 0, 1),
+                _statement(0x06, _USER_NOTIF),
+                _statement(0x06, _ALLOW),
+            )
+        )
+        self._instructions = ctypes.create_string_buffer(program, len(program))
+        self._program = struct.pack("@HP", len(program) // 8, ctypes.addressof(self._instructions))
+
+    def trap_connect(self) -> int:
+        """Trap the connect calls of this process from now on. Return the descriptor to answer them. Raises OSError.
+
+        A process without the right to do so gives up setuid programs first (no_new_privs).
+        """
+        try:
+            return self._install()
+        except PermissionError:
+            self._libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+            return self._install()
+
+    def _install(self) -> int:
+        flags = _SPEC_ALLOW | _NEW_LISTENER
+        try:
+            return self._seccomp(flags | _WAIT_KILLABLE)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # before Linux 5.19, a signal may interrupt a call that waits
+                raise
+        return self._seccomp(flags)
+
+    def _seccomp(self, flags: int) -> int:
+        descriptor: int = self._libc.syscall(self._numbers.seccomp, _SET_MODE_FILTER, flags, self._program)
+        if descriptor < 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        return descriptor
+
+
+def receive(listener: int) -> Call | None:
+    """Return the next call that waits; None if it has gone. Raises OSError."""
+    buffer = bytearray(_NOTIFICATION.size)
+    try:
+        fcntl.ioctl(listener, _RECEIVE, buffer)
+    except FileNotFoundError:  # it was interrupted, or its process killed
+        return None
+    id, thread, _, _, _, _, descriptor, address, length, *_ = _NOTIFICATION.unpack(buffer)
+    return Call(id, thread, descriptor & 0xFFFFFFFF, address, length & 0xFFFFFFFF)
+
+
+def still_waits(listener: int, call: Call) -> bool:
+    """Whether the call waits still: if so, what was read of its thread meanwhile was that thread's."""
+    try:
+        fcntl.ioctl(listener, _IS_VALID, struct.pack("=Q", call.id))
+    except OSError:
+        return False
+    return True
+
+
+def answer(listener: int, call: Call, error: int = 0) -> None:
+    """Let the call return 0, or fail by an error number, without having been made."""
+    _respond(listener, _RESPONSE.pack(call.id, 0, -error, 0))
+
+
+def let_through(listener: int, call: Call) -> None:
+    """Let the call be made as if nobody had looked."""
+    _respond(listener, _RESPONSE.pack(call.id, 0, 0, _CONTINUE))
+
+
+def read_address(call: Call) -> bytes:
+    """Return the socket address that the call names. Raises OSError if its process may not be looked into."""
+    memory = os.open(f"/proc/{call.thread}/mem", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.pread(memory, min(call.length, 128), call.address)
+    finally:
+        os.close(memory)
+
+
+def duplicate_socket(call: Call) -> int:
+    """Return a descriptor of our own for the call's socket. Raises OSError if it may not be had."""
+    process = os.pidfd_open(_process_of(call.thread))
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        found: int = libc.syscall(_PIDFD_GETFD, process, call.descriptor, 0)
+        if found < 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        return found
+    finally:
+        os.close(process)
+
+
+def _process_of(thread: int) -> int:
+    with open(f"/proc/{thread}/status", "rb") as file:
+        for line in file:
+            if line.startswith(b"Tgid:"):
+                return int(line[5:])
+    raise ProcessLookupError(errno.ESRCH, "the thread has no process")
+
+
+def _respond(listener: int, response: bytes) -> None:
+    try:
+        fcntl.ioctl(listener, _SEND, response)
+    except FileNotFoundError:  # nobody waits for it any more
+        pass
+
+
+def _statement(code: int, value: int) -> bytes:
+    return struct.pack("=HBBI", code, 0, 0, value)
+
+
+def _jump(value: int, equal: int, other: int) -> bytes:
+    return struct.pack("=HBBI", 0x15, equal, other, value)

@@ -1,0 +1,136 @@
+"""Answer the connect calls of a program on Linux, so that its connections lead to the proxy. No root is needed.
+
+For each connect call (`seccomp.py`) a thread of `exec` takes the socket (pidfd_getfd(2)) and connects it to the proxy
+in the program's stead. Then it writes the destination line and answers the call. The socket stays the program's own:
+the proxy finds its process, and what the program does on this machine (loopback, Unix sockets, listening, DNS) is not
+touched. If anything fails, the program's own call is made.
+
+The line is handed to the kernel with MSG_MORE, so that it leaves with the program's first bytes. By then this process
+has closed its copy of the socket, and whoever looks for the holder of the socket finds the program alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import select
+import socket
+import threading
+from collections.abc import Callable
+
+from sessiontap import destination_line
+from sessiontap.capture import destinations, seccomp
+from sessiontap.capture.destinations import Destination
+from sessiontap.capture.seccomp import Call
+
+_ACCEPTED_WITHIN = 5000
+"""Milliseconds. The proxy is on this machine: it takes part of one, unless its queue is full."""
+_TCP = (socket.IPPROTO_TCP, 262)  # 262: MPTCP
+
+
+class Supervisor:
+    """Serves one program and all that it starts, on a thread, until it is closed."""
+
+    def __init__(self, proxy: tuple[str, int], is_redirected: Callable[[Destination], bool]) -> None:
+        """Raises OSError. `proxy`: an IP address and a port."""
+        self._proxy = proxy
+        self._is_redirected = is_redirected
+        self._trap = seccomp.Trap()
+        self._ours, self._programs = socket.socketpair()
+        self._thread = threading.Thread(target=self._serve, name="sessiontap-connect", daemon=True)
+        self._thread.start()
+
+    def before_exec(self) -> None:
+        """Run in the program's process before the program does: trap its connect calls. Raises OSError."""
+        listener = self._trap.trap_connect()
+        socket.send_fds(self._programs, [b"\0"], [listener])
+        os.close(listener)
+
+    def close(self) -> None:
+        """Stop. A program that is still there cannot open connections any more."""
+        with contextlib.suppress(OSError):
+            self._ours.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._ours.close()
+        self._programs.close()
+
+    def _serve(self) -> None:
+        try:
+            _, descriptors, _, _ = socket.recv_fds(self._ours, 1, 1)
+        except OSError:
+            return
+        if not descriptors:
+            return
+        listener = descriptors[0]
+        try:
+            waiting = select.poll()
+            waiting.register(listener, select.POLLIN)
+            waiting.register(self._ours, select.POLLIN)
+            while True:
+                ready = dict(waiting.poll())
+                if self._ours.fileno() in ready or ready.get(listener, 0) & (select.POLLHUP | select.POLLERR):
+                    return  # closed, or no process is left
+                call = seccomp.receive(listener)
+                if call is not None:
+                    self._answer(listener, call)
+        except OSError:
+            return
+        finally:
+            os.close(listener)
+
+    def _answer(self, listener: int, call: Call) -> None:
+        try:
+            error = self._redirect(listener, call)
+        except (OSError, ValueError):
+            error = None
+        if error is None:
+            seccomp.let_through(listener, call)
+        else:
+            seccomp.answer(listener, call, error)
+
+    def _redirect(self, listener: int, call: Call) -> int | None:
+        """Connect the call's socket to the proxy. Return the error number to answer; None: let the call through."""
+        to = destinations.of_socket_address(seccomp.read_address(call))
+        if to is None or not self._is_redirected(to):
+            return None
+        with socket.socket(fileno=seccomp.duplicate_socket(call)) as copy:
+            if copy.type != socket.SOCK_STREAM or copy.proto not in _TCP or not seccomp.still_waits(listener, call):
+                return None
+            if _is_connected(copy) or copy.getsockopt(socket.IPPROTO_TCP, _FASTOPEN_CONNECT):
+                return None
+            waits = not fcntl.fcntl(copy, fcntl.F_GETFL) & os.O_NONBLOCK
+            try:
+                copy.connect(self._reached_by(copy))
+            except BlockingIOError:
+                if not _is_writable(copy):
+                    return errno.ETIMEDOUT
+                if failed := copy.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                    return failed
+            copy.send(destination_line.write(str(to.address), to.port), socket.MSG_MORE | socket.MSG_NOSIGNAL)
+        return 0 if waits else errno.EINPROGRESS
+
+    def _reached_by(self, copy: socket.socket) -> tuple[str, int]:
+        host, port = self._proxy
+        if copy.family == socket.AF_INET6 and ":" not in host:
+            copy.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            return f"::ffff:{host}", port
+        return host, port
+
+
+_FASTOPEN_CONNECT = 30
+
+
+def _is_connected(copy: socket.socket) -> bool:
+    try:
+        copy.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+def _is_writable(copy: socket.socket) -> bool:
+    waiting = select.poll()
+    waiting.register(copy, select.POLLOUT)
+    return bool(waiting.poll(_ACCEPTED_WITHIN))
