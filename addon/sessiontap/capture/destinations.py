@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 type _Address = IPv4Address | IPv6Address
 
-OTHER_PROTOCOLS = frozenset(
-    # FTP, SSH, Telnet, mail, DNS, POP, NTP, SMB, IMAP, LDAP, printing, SQL Server, Oracle, NFS, MySQL, RDP, PostgreSQL,
-    # AMQP, VNC, Redis, Cassandra, Kafka, git, memcached, MongoDB
-    (21, 22, 23, 25, 53, 110, 123, 139, 143, 389, 445, 465, 587, 631, 636, 853, 993, 995, 1433, 1521, 2049, 3306, 3389)
-    + (5432, 5671, 5672, 5900, 6379, 9042, 9092, 9418, 11211, 27017)
-)
+_OTHER_PROTOCOLS = """
+    ftp 21  ssh 22  telnet 23  smtp 25 465 587  dns 53 853  pop 110 995  ntp 123  smb 139 445  imap 143 993
+    ldap 389 636  ipp 631  sql-server 1433  oracle 1521  nfs 2049  mysql 3306  rdp 3389  postgres 5432  amqp 5671 5672
+    vnc 5900  redis 6379  cassandra 9042  kafka 9092  git 9418  memcached 11211  mongodb 27017
+"""
+OTHER_PROTOCOLS = frozenset(int(word) for word in _OTHER_PROTOCOLS.split() if word.isdigit())
 """Ports of protocols that carry no HTTP. Connections there are not redirected."""
 
 

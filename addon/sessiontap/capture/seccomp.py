@@ -8,6 +8,7 @@ Nothing but the kernel's interface is here; `supervisor.py` decides what to answ
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -162,10 +163,8 @@ def _process_of(thread: int) -> int:
 
 
 def _respond(listener: int, response: bytes) -> None:
-    try:
+    with contextlib.suppress(FileNotFoundError):  # nobody waits for it any more
         fcntl.ioctl(listener, _SEND, response)
-    except FileNotFoundError:  # nobody waits for it any more
-        pass
 
 
 def _statement(code: int, value: int) -> bytes:

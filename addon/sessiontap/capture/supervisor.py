@@ -106,8 +106,8 @@ class Supervisor:
             except BlockingIOError:
                 if not _is_writable(copy):
                     return errno.ETIMEDOUT
-                if failed := copy.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                    return failed
+                if copy.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                    return None  # there is no proxy
             copy.send(destination_line.write(str(to.address), to.port), socket.MSG_MORE | socket.MSG_NOSIGNAL)
         return 0 if waits else errno.EINPROGRESS
 
