@@ -1,11 +1,9 @@
-"""`exec --force`: capture a program whatever library it uses. Choose the way that this machine allows.
+"""`exec --force`: capture a program whatever library it uses, in the first of these ways that works on this machine.
 
-    supervised     Linux: the program's connect calls are answered by `exec` (`supervisor.py`). It catches every program,
-                   those without libc too, and needs no right but to look into one's own processes
-    proxychains4   a library that is loaded before libc (LD_PRELOAD), from the system's packages. It cannot catch what
-                   makes its system calls itself: Go, and whatever is linked statically
-
-The first that works is taken; which one, and why none does, is said in words.
+    seccomp        Linux: `exec` answers the program's connect calls (`redirector.py`). It catches every program, also
+                   one without libc, and needs no more rights than a debugger
+    proxychains4   a library of the system's packages that is loaded before libc (LD_PRELOAD). It misses what makes its
+                   system calls itself: Go, and whatever is linked statically
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ from pathlib import Path
 from sessiontap import destination_line
 from sessiontap.capture import seccomp
 from sessiontap.capture.destinations import Destination, Redirected
-from sessiontap.capture.supervisor import Supervisor
+from sessiontap.capture.redirector import Redirector
 
 _NOBODYS = Destination(IPv4Address("192.0.2.1"), 443)  # for documentation (RFC 5737)
 _TRIED_WITHIN = 5.0
@@ -59,26 +57,25 @@ def forced(proxy: tuple[str, int], environ: Mapping[str, str]) -> Iterator[Way]:
 
     `proxy`: IP address and port; `environ`: the program's environment, of which NO_PROXY counts.
     """
-    why = why_not_supervised()
+    why = why_not_seccomp()
     if why is None:
-        supervisor = Supervisor(proxy, Redirected(proxy, environ))
+        redirector = Redirector(proxy, Redirected(proxy, environ))
         try:
-            yield Way("supervised", before_exec=supervisor.before_exec)
+            yield Way("seccomp", before_exec=redirector.before_exec)
         finally:
-            supervisor.close()
+            redirector.close()
         return
-    if sys.platform == "darwin":
-        raise CannotForce("macOS lets nobody redirect another program's connections", "sessiontap run --mode local:NAME")
     program = shutil.which("proxychains4")
     if program is None:
-        raise CannotForce(f"{why}, and proxychains4 is not installed", "install your system's package proxychains4")
+        hint = "install it" if sys.platform == "linux" else "`sessiontap run --mode local:NAME` may capture the program"
+        raise CannotForce(f"{why}, and proxychains4 is not installed", hint)
     with tempfile.TemporaryDirectory(prefix="sessiontap-") as folder:
         configuration = Path(folder) / "proxychains.conf"
         configuration.write_text(proxychains_configuration(*proxy))
         yield Way(
             "proxychains4",
             [program, "-q", "-f", str(configuration)],
-            misses=f"{why}, so proxychains4 is used: Go programs and static ones are not captured",
+            misses=f"{why}, so proxychains4 is used: programs in Go and static ones are not captured",
         )
 
 
@@ -96,47 +93,43 @@ http {host} {port}
 """
 
 
-def why_not_supervised() -> str | None:
-    """Try it on a process of our own. Return why it does not work here; None if it does."""
+def why_not_seccomp() -> str | None:
+    """Try it on a process of our own. Return why it does not work here; None if it does. Takes 20 ms."""
     if sys.platform != "linux":
-        return "only Linux can supervise connections"
+        return "connections can be redirected on Linux alone"
     if not seccomp.is_known_here():
-        return "connections cannot be supervised on this processor"
+        return "connections cannot be redirected on this processor"
     with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.settimeout(_TRIED_WITHIN)
+        redirector = Redirector(proxy.getsockname(), lambda to: to == _NOBODYS)
         try:
-            supervisor = Supervisor(proxy.getsockname(), lambda to: to == _NOBODYS)
-        except OSError as error:
-            return f"connections cannot be supervised here ({error.strerror})"
-        try:
-            error = _try_out(supervisor)
-            proxy.settimeout(_TRIED_WITHIN)
-            if not error and _received(proxy) == destination_line.write(str(_NOBODYS.address), _NOBODYS.port):
+            failed = _open_a_connection(redirector)
+            if not failed and _received(proxy) == destination_line.write(str(_NOBODYS.address), _NOBODYS.port):
                 return None
         except OSError:
-            error = 0
+            failed = 0
         finally:
-            supervisor.close()
-    if error == errno.EBUSY:
-        return "the program is supervised already, by the exec around this one"
-    return f"connections cannot be supervised here ({os.strerror(error) if error else 'sockets cannot be taken over'})"
+            redirector.close()
+    if failed == errno.EBUSY:
+        return "an exec around this one redirects the program's connections already"
+    return f"connections cannot be redirected here: {os.strerror(failed) if failed else 'sockets cannot be taken over'}"
 
 
-def _try_out(supervisor: Supervisor) -> int:
-    """Open a connection to nobody in a supervised process. Return 0, or the number of the error that this met."""
+def _open_a_connection(redirector: Redirector) -> int:
+    """Open a connection to nobody, in a process whose connections are redirected. Return 0, or an error's number."""
     process = os.fork()
     if process:
         return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    error = errno.EIO
+    failed = errno.EIO
     try:
-        supervisor.before_exec()
+        redirector.before_exec()
         with socket.socket() as program:
             program.setblocking(False)
-            error = program.connect_ex((str(_NOBODYS.address), _NOBODYS.port))
-            error = 0 if error == errno.EINPROGRESS else error
-    except OSError as failed:
-        error = failed.errno or errno.EIO
+            failed = program.connect_ex((str(_NOBODYS.address), _NOBODYS.port))
+    except OSError as error:
+        failed = error.errno or errno.EIO
     finally:
-        os._exit(error)
+        os._exit(0 if failed == errno.EINPROGRESS else failed)
 
 
 def _received(proxy: socket.socket) -> bytes:

@@ -3,7 +3,7 @@
 A process that calls `trap_connect` waits in each of its connect calls, and so does every process that it starts, until
 whoever holds the descriptor that it returned has answered. All other system calls are as quick as before.
 
-Nothing but the kernel's interface is here; `supervisor.py` decides what to answer.
+Nothing but the kernel's interface is here; `redirector.py` decides what to answer.
 """
 
 from __future__ import annotations

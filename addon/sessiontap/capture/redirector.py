@@ -30,7 +30,7 @@ _ACCEPTED_WITHIN = 5000
 _TCP = (socket.IPPROTO_TCP, 262)  # 262: MPTCP
 
 
-class Supervisor:
+class Redirector:
     """Serves one program and all that it starts, on a thread, until it is closed."""
 
     def __init__(self, proxy: tuple[str, int], is_redirected: Callable[[Destination], bool]) -> None:
@@ -39,7 +39,7 @@ class Supervisor:
         self._is_redirected = is_redirected
         self._trap = seccomp.Trap()
         self._ours, self._programs = socket.socketpair()
-        self._thread = threading.Thread(target=self._serve, name="sessiontap-connect", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="redirector", daemon=True)
         self._thread.start()
 
     def before_exec(self) -> None:
