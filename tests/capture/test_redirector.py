@@ -1,4 +1,4 @@
-"""Programs whose connect calls are answered: their connections lead to the proxy (here a relay), all else is as before."""
+"""Programs whose connect calls are answered: their connections lead to the proxy, and all else is as before."""
 
 from __future__ import annotations
 
