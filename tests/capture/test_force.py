@@ -105,7 +105,7 @@ def test_a_trial_tells_if_the_kernel_lets_us(what: str, error: int, why: str) ->
 def test_an_exec_within_an_exec_is_redirected_already() -> None:
     if reason := force.why_not_seccomp():
         pytest.skip(reason)
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import sessiontap.capture.force as f; print(f.why_not_seccomp())"
+    code = "import sys; sys.path[:0] = sys.argv[1:]; import sessiontap.capture.force as f; print(f.why_not_seccomp())"
     with force.forced(PROXY, {}) as way:
         command = [sys.executable, "-c", code, str(Path(force.__file__).parents[2])]
         done = subprocess.run(command, preexec_fn=way.before_exec, capture_output=True, text=True, timeout=30)
@@ -115,13 +115,13 @@ def test_an_exec_within_an_exec_is_redirected_already() -> None:
 class Proxy(BaseHTTPRequestHandler):
     """Answers requests in a tunnel by itself."""
 
-    protocol_version = "HTTP/1.1"
     asked: list[str]
 
     def do_CONNECT(self) -> None:
         self.asked.append(self.path)
         self.send_response_only(200)
         self.end_headers()
+        self.close_connection = False
 
     def do_GET(self) -> None:
         self.send_response(200)
