@@ -12,7 +12,7 @@ from threading import Thread
 
 import pytest
 
-from sessiontap.capture import force
+from sessiontap.capture import force, seccomp
 
 PROXY = ("127.0.0.1", 8080)
 
@@ -65,7 +65,7 @@ def test_if_there_is_no_way_the_reasons_are_said(monkeypatch: pytest.MonkeyPatch
 )
 def test_seccomp_is_linuxs(monkeypatch: pytest.MonkeyPatch, platform: str, known: bool, why: str) -> None:
     monkeypatch.setattr(force.sys, "platform", platform)
-    monkeypatch.setattr(force.seccomp, "is_known_here", lambda: known)
+    monkeypatch.setattr(seccomp, "is_known_here", lambda: known)
     assert force.why_not_seccomp() == why
 
 

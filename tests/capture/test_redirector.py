@@ -26,8 +26,11 @@ SERVER = "203.0.113.7"  # for documentation (RFC 5737): nobody's
 SERVER6 = "2001:db8::7"
 NO_PROXY = {"NO_PROXY": "localhost,127.0.0.1,::1"}
 
-if why := force.why_not_seccomp():
-    pytest.skip(why, allow_module_level=True)
+
+@pytest.fixture(scope="module", autouse=True)
+def _allowed_here() -> None:
+    if why := force.why_not_seccomp():
+        pytest.skip(why)
 
 
 class Hello(BaseHTTPRequestHandler):

@@ -123,3 +123,12 @@ def test_a_proxy_that_asks_for_a_password_lets_nothing_through(shared_lab: Lab, 
     with connect(proxy, destination_line.write("api.openai.com", 443), b"\x16\x03\x01") as raw:
         assert is_closed(raw)
     assert upstream.connections == before
+
+
+def test_behind_another_proxy_the_way_on_is_through_that(shared_lab: Lab, proxy: Proxy) -> None:
+    behind = shared_lab.proxy(RULES, arguments=["--mode", f"upstream:{proxy.url}"], options={"ssl_insecure": "true"})
+    raw = connect(behind, destination_line.write("api.openai.com", 443))
+    with trusting(behind.ca).wrap_socket(raw, server_hostname="api.openai.com") as tls:
+        assert ask(tls, "api.openai.com")[0] == 200
+    (first,), (second,) = behind.take(), proxy.take()
+    assert first.record["request"]["url"] == second.record["request"]["url"]

@@ -19,11 +19,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sessiontap import destination_line
-from sessiontap.capture import seccomp
 from sessiontap.capture.destinations import Destination, Redirected
-from sessiontap.capture.redirector import Redirector
+
+if TYPE_CHECKING:
+    from sessiontap.capture.redirector import Redirector
 
 _NOBODYS = Destination(IPv4Address("192.0.2.1"), 443)  # for documentation (RFC 5737)
 _TRIED_WITHIN = 5.0
@@ -59,6 +61,8 @@ def forced(proxy: tuple[str, int], environ: Mapping[str, str]) -> Iterator[Way]:
     """
     why = why_not_seccomp()
     if why is None:
+        from sessiontap.capture.redirector import Redirector  # Linux's alone
+
         redirector = Redirector(proxy, Redirected(proxy, environ))
         try:
             yield Way("seccomp", before_exec=redirector.before_exec)
@@ -97,6 +101,9 @@ def why_not_seccomp() -> str | None:
     """Try it on a process of our own. Return why it does not work here; None if it does. Takes 20 ms."""
     if sys.platform != "linux":
         return "connections can be redirected on Linux alone"
+    from sessiontap.capture import seccomp
+    from sessiontap.capture.redirector import Redirector
+
     if not seccomp.is_known_here():
         return "connections cannot be redirected on this processor"
     with socket.create_server(("127.0.0.1", 0)) as proxy:

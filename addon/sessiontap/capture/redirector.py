@@ -1,9 +1,9 @@
 """Answer the connect calls of a program on Linux, so that its connections lead to the proxy. No root is needed.
 
-For each connect call (`seccomp.py`) a thread of `exec` takes the socket (pidfd_getfd(2)) and connects it to the proxy
-in the program's stead. Then it writes the destination line and answers the call. The socket stays the program's own:
-the proxy finds its process, and what the program does on this machine (loopback, Unix sockets, listening, DNS) is not
-touched. If anything fails, the program's own call is made.
+For each connect call (`seccomp.py`) `exec` takes the socket (pidfd_getfd(2)) and connects it to the proxy in the
+program's stead. Then it writes the destination line and answers the call. The socket stays the program's own: the proxy
+finds its process, and what the program does on this machine (loopback, Unix sockets, listening, DNS) is not touched. If
+anything fails, the program's own call is made.
 
 The line is handed to the kernel with MSG_MORE, so that it leaves with the program's first bytes. By then this process
 has closed its copy of the socket, and whoever looks for the holder of the socket finds the program alone.
@@ -19,6 +19,7 @@ import select
 import socket
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from sessiontap import destination_line
 from sessiontap.capture import destinations, seccomp
@@ -27,11 +28,13 @@ from sessiontap.capture.seccomp import Call
 
 _ACCEPTED_WITHIN = 5000
 """Milliseconds. The proxy is on this machine: it takes part of one, unless its queue is full."""
+_THREADS = 16
+"""Connect calls that are answered at the same time: a proxy that is slow to accept one holds up no other."""
 _TCP = (socket.IPPROTO_TCP, 262)  # 262: MPTCP
 
 
 class Redirector:
-    """Serves one program and all that it starts, on a thread, until it is closed."""
+    """Serves one program and all that it starts, on threads, until it is closed."""
 
     def __init__(self, proxy: tuple[str, int], is_redirected: Callable[[Destination], bool]) -> None:
         """Raises OSError. `proxy`: an IP address and a port."""
@@ -39,6 +42,7 @@ class Redirector:
         self._is_redirected = is_redirected
         self._trap = seccomp.Trap()
         self._ours, self._programs = socket.socketpair()
+        self._answering = ThreadPoolExecutor(_THREADS, thread_name_prefix="redirector")
         self._thread = threading.Thread(target=self._serve, name="redirector", daemon=True)
         self._thread.start()
 
@@ -74,10 +78,11 @@ class Redirector:
                     return  # closed, or no process is left
                 call = seccomp.receive(listener)
                 if call is not None:
-                    self._answer(listener, call)
+                    self._answering.submit(self._answer, listener, call)
         except OSError:
             return
         finally:
+            self._answering.shutdown()
             os.close(listener)
 
     def _answer(self, listener: int, call: Call) -> None:
@@ -85,10 +90,11 @@ class Redirector:
             error = self._redirect(listener, call)
         except (OSError, ValueError):
             error = None
-        if error is None:
-            seccomp.let_through(listener, call)
-        else:
-            seccomp.answer(listener, call, error)
+        with contextlib.suppress(OSError):
+            if error is None:
+                seccomp.let_through(listener, call)
+            else:
+                seccomp.answer(listener, call, error)
 
     def _redirect(self, listener: int, call: Call) -> int | None:
         """Connect the call's socket to the proxy. Return the error number to answer; None: let the call through."""
