@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -201,6 +202,30 @@ def test_a_program_that_is_given_another_proxy_or_none_goes_its_own_way(
         environ = environment(authority, relay) | dict(changed)
         assert run([node, "-e", tell], environ) == "200\nexit status 0"
     assert relay.destinations == []
+
+
+def test_a_file_that_other_users_cannot_read_is_copied_to_where_they_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    public, private = tmp_path / "public", tmp_path / "private"
+    public.mkdir()
+    private.mkdir(mode=0o700)
+    (private / "node.cjs").write_text("'use strict';")
+    monkeypatch.setattr(node_preload, "FILE", private / "node.cjs")
+    copy = node_preload.readable_file(public)
+    assert (copy.parent, copy.read_text(), copy.stat().st_mode & 0o777) == (public, "'use strict';", 0o644)
+    assert node_preload.readable_file(public) == copy
+    assert list(public.iterdir()) == [copy]
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o711])
+def test_a_file_that_everybody_can_read_is_used_where_it_is(mode: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(mode)
+        monkeypatch.setattr(node_preload, "FILE", folder / "node.cjs")
+        (folder / "node.cjs").touch(mode=0o644)
+        assert node_preload.readable_file(folder / "nowhere") == folder / "node.cjs"
 
 
 def test_the_users_own_options_of_node_are_kept(
