@@ -137,7 +137,7 @@ def _log(folder: Path) -> Iterator[Check]:
     from sessiontap.trace import TraceError
 
     try:
-        notes = trace.open(folder).query_notes(None)
+        notes = trace.open(folder).notes(None)
     except (TraceError, OSError):
         return  # there is none yet
     for text in gaps.lost(notes):

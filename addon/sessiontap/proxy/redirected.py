@@ -30,10 +30,10 @@ def begins(next_layer: layer.NextLayer) -> bool:
 class RedirectedLayer(layer.Layer):
     """Stands between the client and mitmproxy's HTTP layer until the tunnel is open."""
 
-    def __init__(self, known: context.Context) -> None:
+    def __init__(self, known: context.Context, http: Callable[[context.Context], layer.Layer]) -> None:
+        """`http` makes the layer for a request to the proxy itself."""
         super().__init__(known)
-        upstream = isinstance(known.layers[0], modes.HttpUpstreamProxy)
-        self._http = HttpLayer(known, HTTPMode.upstream if upstream else HTTPMode.regular)
+        self._http = http(known)
         self._received = b""
         """What the client has sent and the tunnel has not got."""
         self._asked = False
