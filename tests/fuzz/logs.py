@@ -78,7 +78,7 @@ def prepare(corpus: Path | None) -> Make:
 
 
 def _sound(folder: Path) -> Sound:
-    """A log whose bodies lean on each other, with notes, and calls of every kind."""
+    """A log whose bodies are deltas of each other, with notes, and calls of every kind."""
     seen = recorded.calls()
     long = [{"role": "user", "content": f"{number} " + "Plan a course. " * 300} for number in range(6)]
     for number in range(6):

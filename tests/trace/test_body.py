@@ -36,7 +36,7 @@ def test_a_body_comes_back_byte_for_byte(data, enc):
         ({"data": b"x" * 300, "enc": "raw"}, "sha256"),
         ({"data": b"\x28\xb5\x2f\xfd rubbish"}, "zstd data is damaged"),
         ({"enc": "zstd-2"}, "'zstd-2', which this version cannot read"),
-        ({"enc": "zstd-delta", "base": "c1"}, "leans on that of call c1, which is not at hand"),
+        ({"enc": "zstd-delta", "base": "c1"}, "is a delta of that of call c1, which is not at hand"),
         ({"size": None}, "lacks"),
         ({"data": None}, "lacks"),
         ({"size": 299}, "300 bytes, and its record says 299"),

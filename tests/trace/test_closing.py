@@ -31,7 +31,7 @@ TEXT = os.urandom(3000).hex()
 
 
 def call(number: int) -> dict[str, Any]:
-    """A turn whose bodies lean on those before."""
+    """A turn whose bodies are deltas of those before."""
     request = json.dumps({"messages": [TEXT, *(f"turn {n} {os.urandom(1000).hex()}" for n in range(3)), number]})
     return call_map(number, host="h", route="/r", request={"body": Plain(request.encode())},
                     response={"body": Plain(b'{"answer": "forty-two"}' * 30)})  # fmt: skip

@@ -30,7 +30,7 @@ TOOLS = [{"name": f"tool-{number}", "description": "does what it says"} for numb
 
 
 def call(number: int) -> dict[str, Any]:
-    """A turn of one of two conversations, whose bodies lean on each other and whose headers repeat."""
+    """A turn of one of two conversations, whose bodies are deltas of each other and whose headers repeat."""
     turns = [f"turn {n}: {'what is new? ' * 5}" for n in range(number + 1)]
     request = json.dumps({"messages": [TEXT, *turns], "of": number % 2}).encode()
     reply = json.dumps({"answer": number, "text": "It follows from what was said before. " * 60}).encode()
@@ -130,7 +130,7 @@ def chance() -> random.Random:
 
 
 def test_flipped_bits(sound: Sound, chance: random.Random) -> None:
-    """One to three, anywhere in a segment: frames, maps, shared values, bodies that others lean on."""
+    """One to three, anywhere in a segment: frames, maps, shared values, bodies that others are deltas of."""
     for number in range(FLIPS):
         data = bytearray(sound.data)
         flips = {(chance.randrange(len(data)), chance.randrange(8)) for _ in range(chance.choice((1, 1, 1, 2, 3)))}

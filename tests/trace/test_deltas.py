@@ -77,7 +77,7 @@ def test_replies_share_their_form(written, folder):
     assert sum(sizes[:-1]) / 19 < sizes[-1] / 2
 
 
-def test_no_segment_leans_on_another(writers, folder):
+def test_no_segment_is_a_delta_of_another(writers, folder):
     writer = writers(rotate_bytes=3000)
     sent = bodies(12)
     for number, data in enumerate(sent):
@@ -92,7 +92,7 @@ def test_no_segment_leans_on_another(writers, folder):
     assert [call.request_body() for call in trace.open(folder).calls()] == sent[::-1][: len(encodings(folder))]
 
 
-def test_a_damaged_base_is_said_and_costs_only_what_leans_on_it(conversation, folder):
+def test_a_damaged_base_is_said_and_costs_only_its_deltas(conversation, folder):
     (segment,) = folder.iterdir()
     data = bytearray(segment.read_bytes())
     with segment.open("rb") as file:
@@ -105,11 +105,11 @@ def test_a_damaged_base_is_said_and_costs_only_what_leans_on_it(conversation, fo
     assert [call.request_body() for call in oldest_first[:10]] == conversation[:10]
     assert len(oldest_first) == 29
     for call in oldest_first[10:]:
-        with pytest.raises(BodyError, match=r"leans on that of call 0190a000-000a-.*, which cannot be read"):
+        with pytest.raises(BodyError, match=r"is a delta of that of call 0190a000-000a-.*, which cannot be read"):
             call.request_body()
 
 
-def test_a_segment_is_searched_once_whatever_leans_on_what_is_damaged(conversation, folder, monkeypatch):
+def test_a_segment_is_searched_once_however_many_deltas_of_what_is_damaged(conversation, folder, monkeypatch):
     (segment,) = folder.iterdir()
     data = bytearray(segment.read_bytes())
     with segment.open("rb") as file:
@@ -126,7 +126,7 @@ def test_a_segment_is_searched_once_whatever_leans_on_what_is_damaged(conversati
 
     found = verify(folder)
 
-    assert len([one for one in found.problems if "leans on" in one.text]) == 19
+    assert len([one for one in found.problems if "is a delta of" in one.text]) == 19
     assert len(searches) == 1
 
 
@@ -142,7 +142,7 @@ def test_a_base_is_found_by_its_id_where_it_was_moved(conversation, folder):
 
 
 def test_a_record_that_was_never_written_is_no_base(writers, folder, monkeypatch):
-    """The write of the third turn fails; the fourth leans on what is there."""
+    """The write of the third turn fails; the fourth is a delta of what is there."""
     writer = writers(retry_seconds=0)
     sent = bodies(5)
     real, calls = os.write, 0

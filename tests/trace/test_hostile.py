@@ -336,8 +336,8 @@ def test_a_segment_that_would_be_denser_than_is_read_stays_plain(tmp_path: Path,
     assert "good" in {one.session_id for one in trace.open(folder).calls()}
 
 
-def test_bodies_that_lean_on_one_another_for_ever_are_refused(tmp_path: Path) -> None:
-    """Each says that it leans on one before; and each is large."""
+def test_bodies_that_are_deltas_of_one_another_for_ever_are_refused(tmp_path: Path) -> None:
+    """Each says that it is a delta of one before; and each is large."""
     records, offset = [HEADER, CALLER], sum(len(framed(one)) for one in (HEADER, CALLER))
     stored = body.encode(b"x" * 300)
     for number in range(1500):
@@ -349,7 +349,7 @@ def test_bodies_that_lean_on_one_another_for_ever_are_refused(tmp_path: Path) ->
     folder = segment(tmp_path / "trace", *records)
 
     newest = next(iter(trace.open(folder).calls()))
-    with pytest.raises(trace.BodyError, match="leans on too many others"):
+    with pytest.raises(trace.BodyError, match="is a delta of too many others"):
         newest.request_body()
 
 

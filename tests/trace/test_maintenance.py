@@ -36,7 +36,7 @@ def call(number: int, session: str):
 
 @pytest.fixture
 def mixed(written, folder):
-    """Two segments of the sessions a, b, c in turn; most bodies lean on those of another session."""
+    """Two segments of the sessions a, b, c in turn; most bodies are deltas of those of another session."""
     for first in (0, 9):
         written(CALLER, *[call(number, "abc"[number % 3]) for number in range(first, first + 9)])
     return folder

@@ -6,7 +6,7 @@ No body is unpacked beyond `LARGEST`, whatever its record says.
 
 Agents send their whole history again with every turn. `zstd-delta` is one zstd frame with another body as its
 raw-content dictionary: the request body of the call `base`, which stands `back` bytes earlier in the same segment.
-Replies lean on replies in the same way: what they share is their form.
+Replies are deltas of replies in the same way: what they share is their form.
 
 Level 3 for bodies on their own, as measured: an agent request of 600 KB becomes 141 KB in 1.7 ms (level 1: 154 KB in
 1.2 ms, level 9: 126 KB in 11.5 ms). Level 7 for deltas: 200 turns that grow to 620 KB, 70 MB in all, become 143 KB at
@@ -115,7 +115,7 @@ def is_delta(body: Mapping[str, Any]) -> bool:
 
 
 def decode(body: Mapping[str, Any], base: bytes | None = None, *, check: bool = True) -> bytes | None:
-    """The body's bytes, None if it was not kept; `base` is what a delta leans on. Raises BodyError.
+    """The body's bytes, None if it was not kept; `base` is the body that a delta refers to. Raises BodyError.
 
     `check` False leaves out the sha256: for bodies that only lead to the one that is asked for.
     """
@@ -199,7 +199,7 @@ def _decompress(data: bytes, size: int) -> bytes:
 
 def _decompress_after(base: bytes | None, data: bytes, size: int, base_id: object) -> bytes:
     if base is None:
-        raise BodyError(f"the body leans on that of call {base_id}, which is not at hand")
+        raise BodyError(f"the body is a delta of that of call {base_id}, which is not at hand")
     try:
         stated = zstandard.frame_content_size(data)
         if stated != size:
@@ -253,7 +253,8 @@ class BodyReader:
             with open_segment(path) as file:
                 return self._follow(file, offset, side, stored)
         except OSError as error:
-            raise BodyError(f"the body leans on others in {path}, which cannot be read: {error.strerror}") from None
+            text = f"the body is a delta of others in {path}, which cannot be read: {error.strerror}"
+            raise BodyError(text) from None
 
     def _follow(self, file: SegmentFile, offset: int, side: str, stored: Record) -> bytes | None:
         own = (side, *identity(file))
@@ -266,13 +267,13 @@ class BodyReader:
                 break
             reach += stored["size"] + STEP
             if reach > _MOST_REACH:
-                raise BodyError("the body leans on too many others")
+                raise BodyError("the body is a delta of too many others")
             call_id, back = stored.get("base"), stored.get("back")
             base = _base(file, offset, offset - back, call_id, side) if back is not None else None
             if base is None:
                 base = _base(file, offset, self._places(file).get(call_id or ""), call_id, side)
             if base is None:
-                raise BodyError(f"the body leans on that of call {call_id}, which cannot be read in its segment")
+                raise BodyError(f"the body is a delta of that of call {call_id}, which cannot be read in its segment")
             offset, stored = base
             if (plain := self._recall((*own, offset))) is not None:
                 break
@@ -280,7 +281,7 @@ class BodyReader:
             offset, stored = steps.pop()
             plain = decode(stored, plain, check=not steps)
             if plain is None:
-                raise BodyError("the body leans on one that was not kept")
+                raise BodyError("the body is a delta of one that was not kept")
             self._keep((*own, offset), plain)
         return plain
 

@@ -27,7 +27,7 @@ Record = dict[str, Any]
 
 AS_IT_IS = 2048
 """Bytes up to which a body is not packed: the segment that is closed, compressed as a whole, is smaller for it (calls
-of two bodies of 0.8 KB: 480 bytes each, 570 if they lean on others at nine times the CPU time), and any msgpack
+of two bodies of 0.8 KB: 480 bytes each, 570 if they are deltas of others at nine times the CPU time), and any msgpack
 reader reads them."""
 MAX_BYTES = 64 << 20
 MAX_BODIES = 2_000
@@ -44,7 +44,7 @@ class Packer:
     """Packs the calls of one segment in the order in which they are written: `at`, then `written`, for each."""
 
     def __init__(self, index_bytes: int = 72 << 20) -> None:
-        """`index_bytes`: what the bodies may take that later ones lean on; a ninth of it is for replies."""
+        """`index_bytes`: the bytes of bodies that later ones may be deltas of; a ninth of it is for replies."""
         replies = index_bytes // 9
         self._bases = {
             "request": Bases(max_bytes=index_bytes - replies),
@@ -79,7 +79,7 @@ class Packer:
         return call | packed
 
     def written(self) -> None:
-        """The call of the last `at` is in the segment: later ones may lean on it."""
+        """The call of the last `at` is in the segment: later ones may be deltas of it."""
         for bases, call, data, offset, base in self._pending:
             bases.remember(call, data, offset, base)
         self._pending.clear()
@@ -113,7 +113,7 @@ class Bases:
         self._bytes = 0
 
     def choose(self, call: dict[str, Any], data: bytes) -> Base | None:
-        """The body that `data`, a body of the call record `call`, had best lean on."""
+        """The body that `data`, a body of the call record `call`, had best be a delta of."""
         if not SMALL < len(data) <= LARGEST_DELTA:
             return None
         best: Base | None = None
@@ -136,7 +136,7 @@ class Bases:
         if not SMALL < len(data) <= min(LARGEST_DELTA, self._max_bytes) or not isinstance(call_id, str):
             return
         if base is not None and (self._replies or common_prefix(base.data, data) >= len(base.data) * _OWN):
-            self._forget(base.call)  # whatever leans on it can as well lean on this one
+            self._forget(base.call)  # whatever is a delta of it can as well be a delta of this one
         reach = len(data) + STEP + (base.reach if base is not None else 0)
         keys = tuple(_keys(call))
         self._forget(call_id)

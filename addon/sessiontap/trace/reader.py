@@ -42,7 +42,7 @@ class RecordedCall:
     def __init__(
         self, record: Record, caller: Record | None, decode: Callable[[str, Record], bytes | None]
     ) -> None:
-        """`decode(side, body)` gives the bytes of a stored body: it knows where those that lean on others find them."""
+        """`decode(side, body)` gives the bytes of a stored body: it knows where deltas find their base."""
         self.record = record
         self._decode = decode
         self.caller = caller

@@ -48,10 +48,9 @@ class Writer:
 
     `writer_info`: pid, host, versions, for the segment's header. `fsync_seconds`: at most this much is lost when the
     machine fails (0: every record is synced, None: left to the system; a killed process alone never loses what was
-    written). `index_bytes`: what earlier bodies may take that later ones lean on. `on_fault(kind, text)` is called on
-    the writer's thread (for a full queue: on the one that submits), at most every ten minutes for each kind; `on_idle`
-    there, too, as often as all that was submitted has been seen to, and `on_left` with each segment that is
-    written to no more.
+    written). `index_bytes`: the bytes of earlier bodies that later ones may be deltas of. `on_fault(kind, text)` is
+    called on the writer's thread (for a full queue: on the one that submits), at most every ten minutes for each kind.
+    The writer's thread calls `on_idle` whenever its queue is empty, and `on_left` with each segment that it has left.
     """
 
     def __init__(
