@@ -16,7 +16,7 @@ compared and written to the log (`MatchScope.pseudonymized`).
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from sessiontap.callers.caller import Caller
@@ -37,9 +37,9 @@ class MatchScope:
 
     def pseudonymized(self, key: bytes) -> MatchScope:
         """Return the scope with keyed digests in place of process, name and session; digests are digested again."""
-        return replace(
-            self,
+        return MatchScope(
             process=keyed_digest(self.process, key),
+            family=self.family,
             name=keyed_digest(self.name, key) if self.name else "",
             session=keyed_digest(self.session, key) if self.session is not None else None,
             given_session=self.given_session if self.given_session is not None else self.session,
@@ -58,7 +58,7 @@ class MatchScope:
     @property
     def key_prefixes(self) -> tuple[bytes, ...]:
         """The prefix of the process, then that of the session, if one was given."""
-        return _key_prefixes(self)
+        return _key_prefixes(self.process, self.name, self.family, self.session)
 
     @property
     def origin(self) -> tuple[str, str]:
@@ -82,9 +82,9 @@ def keyed_digest(text: str, key: bytes) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _key_prefixes(scope: MatchScope) -> tuple[bytes, ...]:
-    own = scope.key_prefix
-    return (own,) if scope.session is None else (own, _key_prefix("", scope.session, "session", scope.family))
+def _key_prefixes(process: str, name: str, family: str, session: str | None) -> tuple[bytes, ...]:
+    own = _key_prefix(process, name, family)
+    return (own,) if session is None else (own, _key_prefix("", session, "session", family))
 
 
 @lru_cache(maxsize=4096)
