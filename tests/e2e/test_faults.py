@@ -94,7 +94,7 @@ FAULTS = {
     "deciding": undecided("sessiontap.proxy.plan:decide"),
     "giving a session": undecided("sessiontap.sessions:Registry.assign"),
     "planning headers": undecided("sessiontap.headers:plan"),
-    "writing headers": Fault("sessiontap.proxy.carry_out:on_request", "in request", told=False),
+    "writing headers": Fault("sessiontap.proxy.flows:apply_plan", "in request", told=False),
     "planning the reply's headers": Fault("sessiontap.proxy.plan:Planner.plan_reply", "in response headers"),
     "a body's copy": Fault("sessiontap.proxy.bodies:BodyTap.__init__", "in response body", flags=["response_unseen"]),
     "copying a body": Fault("sessiontap.proxy.bodies:BodyTap._copy", "in copying a body", flags=["response_cut"]),

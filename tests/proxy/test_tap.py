@@ -14,7 +14,8 @@ from sessiontap.callers import Found
 from sessiontap.exchange import Headers
 from sessiontap.proxy import tap as module
 from sessiontap.proxy.connections import Connection
-from sessiontap.proxy.tap import Tap, has_body
+from sessiontap.proxy.flows import has_body
+from sessiontap.proxy.tap import Tap
 
 
 @pytest.mark.parametrize("ends", [Tap.response, Tap.error], ids=["with a response", "with an error"])
@@ -22,7 +23,7 @@ from sessiontap.proxy.tap import Tap, has_body
 def test_the_connection_of_a_request_that_is_sent_again_is_forgotten_with_it(
     monkeypatch: pytest.MonkeyPatch, ends: Callable[[Tap, HTTPFlow], None], replayed: bool
 ) -> None:
-    monkeypatch.setattr(module.outcome, "of_error", lambda flow: "upstream_gone")
+    monkeypatch.setattr(module.flows, "outcome_of_error", lambda flow: "upstream_gone")
     tap, flow = Tap(), tflow.tflow(resp=True)
     flow.error = Error("x")
     flow.is_replay = "request" if replayed else None

@@ -3,6 +3,7 @@
     entry.py        what addon/main.py loads: checks, then the one addon object
     tap.py          that object: mitmproxy's hooks, each a few lines around a function of another module
     service.py      start, stop and reload of what runs behind the hooks
+    flows.py        mitmproxy's messages in plain values, a plan applied to them, and the way a flow ended
     settings.py     the options, and mitmproxy's own defaults if the user set none
     connections.py  what is known of a client connection: caller, proxy user, hosts
     interception.py which connections are looked into; first_bytes.py: what a connection speaks
@@ -13,18 +14,15 @@
 
     context.py      a call in flight, and its plan
     calls.py        its way through the stages: prepare, wait for replies, plan, finish
-    prepare.py      read the request and the conversation in it
+    prepare.py      read the request, the conversation in it, and what its client says of itself
     replies.py      replies that the recorder reads, and waiting for those that a new call may go on from
     plan.py         facts -> decision -> session -> headers -> route, each package asked in turn
-    carry_out.py    the plan, on mitmproxy's messages
     bodies.py       copying bodies as they stream
     sockets.py      a live WebSocket, whose turns are calls
-    outcome.py      how a call ended
     finish.py       the one value that it becomes: `FinishedCall`, and its bodies
-    recorder.py     that, on its way to the recorder's process (recording/), and what comes back
+    recorder.py     that, on its way to the recorder's process (recording/), and what comes back: lines and faults
 
     notices.py      what the user and the log are told of calls and connections
-    report.py       the proxy's terminal, where calls leave a line
     rules_file.py   the rules file, reloaded when it changes
     state_file.py   where a running proxy says where it listens, how, and whose it is
     own_address.py  what a proxy answers for itself

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
 from sessiontap import gateways, headers, trust
 from sessiontap.bounded_dict import BoundedDict
@@ -19,15 +18,13 @@ from sessiontap.llm.call import Call
 from sessiontap.llm.history import History
 from sessiontap.proxy.connections import Connection, Destination
 from sessiontap.proxy.context import NO_LINK, CallContext, Plan
-from sessiontap.proxy.prepare import history_of
-from sessiontap.proxy.set_clock import SetClock
+from sessiontap.proxy.prepare import Client, history_of
 from sessiontap.recording.finished import PlannerUpdate
 from sessiontap.rules import Decision, Facts, Labels, Matched, Rules, SessionFacts, decide, finish
-from sessiontap.sessions import ClientConnection, Link, Registry, Session, agent_path
+from sessiontap.sessions import Link, Registry, Session, agent_path
 from sessiontap.sessions.conversations import Conversations
 from sessiontap.sessions.declared import conversation_id
 from sessiontap.sessions.links import LinkedCall
-from sessiontap.sessions.match_scope import MatchScope, match_scope_of
 from sessiontap.trace.restore import RestorableCall
 from sessiontap.trace.views import WARM_UP
 
@@ -35,40 +32,6 @@ _NOT_KNOWN = trust.why_exposed(trust.UNKNOWN, "")
 
 MOST_SET = 10_000
 """Calls in flight whose clock is remembered."""
-
-
-class _Client(NamedTuple):
-    """The client's side of a plan: who asks, and the session and conversation that the request itself names."""
-
-    peer: ClientConnection
-    app: AppSession | None
-    """The session that the app itself sent in headers."""
-    session: str | None
-    """The session id that the app itself sent, else its agent."""
-    conversation_key: str | None
-    """The name of a conversation that begins with the call if a WebSocket names it; None: the call's own id does."""
-    is_upgrade: bool
-    """It asks for a WebSocket."""
-
-    @classmethod
-    def of(cls, context: CallContext) -> _Client:
-        """Return that of a call whose request was read."""
-        call, socket = context.call, context.socket
-        assert call is not None
-        app = headers.app_session(context.request.headers, context.destination.host)
-        agent_session = call.agent.session if call.agent else None
-        is_upgrade = socket is None and opens_socket(context.request)
-        key: str | None = None
-        if socket is not None:
-            key = socket_conversation(call, socket.upgrade) if socket.is_fresh else None
-        elif is_upgrade and call.endpoint.operation != "other":
-            key = socket_conversation(call, context.id)
-        return cls(_peer(context.connection), app, app.id if app and app.id else agent_session, key, is_upgrade)
-
-    def scope(self, context: CallContext, name: str = "") -> MatchScope:
-        """Return the scope within which the call's conversation is looked for."""
-        assert context.call is not None
-        return match_scope_of(context.call.endpoint.family, context.connection.caller, self.peer, name, self.session)
 
 
 class Planner:
@@ -114,7 +77,7 @@ class Planner:
         """Return the plan of a call whose request was read. Remembers the call, but not if a rule ignores it."""
         assert context.call is not None
         call, history, connection = context.call, context.history, context.connection
-        client = _Client.of(context)
+        client = Client.of(context)
         begun = self._begun(context.id, context.time)
         found: LinkedCall | None = None
         with self.faults.guard("conversations"):
@@ -171,16 +134,16 @@ class Planner:
         call, history = context.call, context.history
         if call is None or history is None:
             return False
-        return self.conversations.knows_parent(_Client.of(context).scope(context), call, history)
+        return self.conversations.knows_parent(Client.of(context).scope(context), call, history)
 
-    def _results_named(self, call: Call, context: CallContext, client: _Client) -> Call:
+    def _results_named(self, call: Call, context: CallContext, client: Client) -> Call:
         """Return the call, with the names of the tools whose results it holds without them."""
         if not call.asked.results:
             return call
         return replace(call, asked=self.conversations.with_tool_names(client.scope(context), call.asked))
 
     def _conversation(
-        self, context: CallContext, client: _Client, call: Call, history: History, begun: int, name: str = ""
+        self, context: CallContext, client: Client, call: Call, history: History, begun: int, name: str = ""
     ) -> LinkedCall:
         """Find the conversation of a call and its place in it; `name` is the session's if it is compared."""
         scope, key = client.scope(context, name), client.conversation_key
@@ -189,7 +152,7 @@ class Planner:
         )
 
     def _session(
-        self, context: CallContext, client: _Client, call: Call, decision: Decision, link: Link, begun: int
+        self, context: CallContext, client: Client, call: Call, decision: Decision, link: Link, begun: int
     ) -> Session:
         socket, app, caller, key = context.socket, client.app, context.connection.caller, client.conversation_key
         return self.registry.assign(
@@ -207,7 +170,7 @@ class Planner:
         )
 
     def _gateway(
-        self, context: CallContext, rules: Rules, decision: Decision, matched: Matched, client: _Client
+        self, context: CallContext, rules: Rules, decision: Decision, matched: Matched, client: Client
     ) -> Route | Direct | None:
         """Return the way through the gateway that a rule asks for, or why there is none; None if no rule asks."""
         if (name := decision.gateway) is None:
@@ -232,7 +195,7 @@ class Planner:
     def _outgoing(
         self,
         context: CallContext,
-        client: _Client,
+        client: Client,
         matched: Matched,
         gateway: Route | Direct | None,
         exposed: str | None,
@@ -306,12 +269,6 @@ def facts_of(
     )
 
 
-def _peer(connection: Connection) -> ClientConnection:
-    proxy = connection.proxy[0] if connection.proxy else None
-    local = trust.is_local(connection.client_ip, proxy, connection.caller is not None)
-    return ClientConnection(connection.id, connection.client_ip, connection.proxy_user, local)
-
-
 def _warnings(
     decision: Decision, labels: Labels, gateway: Route | Direct | None, edits: Iterable[Edit]
 ) -> Iterator[str]:
@@ -356,11 +313,24 @@ def _as_told(call: Call, link: Link) -> Call:
     return replace(call, agent=agent, inferred=inferred) if inferred or agent is not call.agent else call
 
 
-def opens_socket(request: Request) -> bool:
-    """Whether a request asks for a WebSocket."""
-    return (request.headers.get("upgrade") or "").strip().lower() == "websocket"
+class SetClock:
+    """How far the time of day was set since the proxy started: by hand, by a time server.
+
+    Silence is measured between times of day, since those are what the log has. Were a clock set back by hours, nothing
+    would end for as long; were it set forwards, everything would at once.
+    """
+
+    def __init__(self) -> None:
+        self._first = time.time_ns() - _running()
+
+    def by(self) -> int:
+        """Nanoseconds; 0 for what is under a second: clocks drift and are corrected."""
+        by = time.time_ns() - _running() - self._first
+        return by if abs(by) >= 1_000_000_000 else 0
 
 
-def socket_conversation(call: Call, upgrade: str) -> str:
-    """Return the name of the first conversation on a WebSocket: the server is told of it in the upgrade."""
-    return f"{call.endpoint.provider or '-'} socket {upgrade}"
+def _running() -> int:
+    """A clock that nobody sets and that goes on while the machine sleeps, if there is one."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return time.monotonic_ns()

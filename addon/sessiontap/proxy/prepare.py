@@ -1,18 +1,26 @@
-"""Read a request: decode its body, find what it asks for, and the conversation in it. Plain values, no hook."""
+"""Read a request: decode its body, find what it asks for, the conversation in it, and what its client says of itself.
+
+Plain values: mitmproxy is not asked.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
+from sessiontap import headers, trust
 from sessiontap.exchange import Request
+from sessiontap.headers import AppSession
 from sessiontap.llm.call import Asked, Call
 from sessiontap.llm.content_encoding import decode
 from sessiontap.llm.history import History, history
 from sessiontap.llm.large_bodies import is_too_long, readable
 from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
-from sessiontap.proxy.connections import Destination
+from sessiontap.proxy.connections import Connection, Destination
 from sessiontap.proxy.context import CallContext, Plan
+from sessiontap.sessions import ClientConnection
+from sessiontap.sessions.match_scope import MatchScope, match_scope_of
 
 LIGHT, HEAVY = 1 << 16, 1 << 20
 """Bytes of a request that is always, and of one that is never, read on the loop."""
@@ -69,3 +77,53 @@ def slimmed(context: CallContext, plan: Plan) -> Plan:
     context.call = replace(plan.call, json=None)
     context.history = context.history.tail() if context.history is not None else None
     return replace(plan, call=context.call, history=plan.history.tail() if plan.history is not None else None)
+
+
+class Client(NamedTuple):
+    """The client's side of a plan: who asks, and the session and conversation that the request itself names."""
+
+    peer: ClientConnection
+    app: AppSession | None
+    """The session that the app itself sent in headers."""
+    session: str | None
+    """The session id that the app itself sent, else its agent."""
+    conversation_key: str | None
+    """The name of a conversation that begins with the call if a WebSocket names it; None: the call's own id does."""
+    is_upgrade: bool
+    """It asks for a WebSocket."""
+
+    @classmethod
+    def of(cls, context: CallContext) -> Client:
+        """Return that of a call whose request was read."""
+        call, socket = context.call, context.socket
+        assert call is not None
+        app = headers.app_session(context.request.headers, context.destination.host)
+        agent_session = call.agent.session if call.agent else None
+        is_upgrade = socket is None and opens_socket(context.request)
+        key: str | None = None
+        if socket is not None:
+            key = socket_conversation(call, socket.upgrade) if socket.is_fresh else None
+        elif is_upgrade and call.endpoint.operation != "other":
+            key = socket_conversation(call, context.id)
+        return cls(_peer(context.connection), app, app.id if app and app.id else agent_session, key, is_upgrade)
+
+    def scope(self, context: CallContext, name: str = "") -> MatchScope:
+        """Return the scope within which the call's conversation is looked for."""
+        assert context.call is not None
+        return match_scope_of(context.call.endpoint.family, context.connection.caller, self.peer, name, self.session)
+
+
+def _peer(connection: Connection) -> ClientConnection:
+    proxy = connection.proxy[0] if connection.proxy else None
+    local = trust.is_local(connection.client_ip, proxy, connection.caller is not None)
+    return ClientConnection(connection.id, connection.client_ip, connection.proxy_user, local)
+
+
+def opens_socket(request: Request) -> bool:
+    """Whether a request asks for a WebSocket."""
+    return (request.headers.get("upgrade") or "").strip().lower() == "websocket"
+
+
+def socket_conversation(call: Call, upgrade: str) -> str:
+    """Return the name of the first conversation on a WebSocket: the server is told of it in the upgrade."""
+    return f"{call.endpoint.provider or '-'} socket {upgrade}"

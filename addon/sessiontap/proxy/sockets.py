@@ -25,7 +25,7 @@ from sessiontap.llm.socket_turns import FRAME_OVERHEAD, SocketTurn, SocketTurns
 from sessiontap.proxy.calls import Calls
 from sessiontap.proxy.context import CallContext, SocketContext
 from sessiontap.proxy.finish import OVER_BUDGET, Bodies, CapturedBody, Heads
-from sessiontap.proxy.plan import socket_conversation
+from sessiontap.proxy.prepare import socket_conversation
 from sessiontap.recording.budget import Budget, Lease
 from sessiontap.recording.finished import BodyTransfer, Outcome
 from sessiontap.sessions.declared import conversation_id

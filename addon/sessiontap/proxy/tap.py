@@ -5,22 +5,19 @@ Every hook runs under a guard: a fault of ours is counted and told, and the call
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from dataclasses import replace
-from typing import Any
 
 from mitmproxy import connection, ctx, http, tls
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import layer
 
 from sessiontap import trust
-from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
 from sessiontap.llm.routes import asks_once
-from sessiontap.proxy import bodies, carry_out, finish, outcome, own_address
-from sessiontap.proxy.connections import Connection, Destination, destinations, proxy_user
+from sessiontap.proxy import bodies, finish, flows, own_address
+from sessiontap.proxy.connections import Connection, Destination, destinations
 from sessiontap.proxy.context import CallContext
 from sessiontap.proxy.interception import Interception
 from sessiontap.proxy.passed import Why
@@ -65,17 +62,21 @@ class Tap:
     def done(self) -> None:
         with self.faults.guard("stop"):
             if ctx.master.should_exit.is_set():
-                for socket in self.closed_sockets:
-                    socket.decide_rest()
-                for socket in self.sockets.values():
-                    socket.stopped(time.perf_counter_ns())
-                self.sockets.clear()
-                for context in list(self.in_flight.values()):  # what is under way is cut, by nobody but the proxy
-                    if context.flow is not None:
-                        context.flags.append("proxy_stopped")
-                        self._end(context.flow, "proxy_stopped")
+                self._cut_all()
         with self.faults.guard("stop"):
             self.service.done()
+
+    def _cut_all(self) -> None:
+        """The proxy ends: calls under way are cut, by nobody but the proxy."""
+        for socket in self.closed_sockets:
+            socket.decide_rest()
+        for socket in self.sockets.values():
+            socket.stopped(time.perf_counter_ns())
+        self.sockets.clear()
+        for context in list(self.in_flight.values()):
+            if context.flow is not None:
+                context.flags.append("proxy_stopped")
+                self._end(context.flow, "proxy_stopped")
 
     # -- connections ---------------------------------------------------------------------------------------------------
 
@@ -90,7 +91,8 @@ class Tap:
         connections, names = self.service.connections, self.service.rules.env_names
         known = connections.open.get(client.id)
         if known is None:
-            return await connections.opened(client.id, _address(client.peername), _address(client.sockname), names)
+            ends = flows.address_of(client.peername), flows.address_of(client.sockname)
+            return await connections.opened(client.id, *ends, names)
         if not names <= known.env_names:
             await connections.look_up(known, names)
         return known
@@ -113,7 +115,7 @@ class Tap:
             known = self.service.connections.open.get(flow.client_conn.id)
             if known is not None:
                 for_proxy = is_for_the_proxy(flow.client_conn, in_tunnel=known.in_tunnel)
-                known.proxy_user = _proxy_user(flow, for_proxy) or known.proxy_user
+                known.proxy_user = flows.proxy_user_of(flow, for_proxy) or known.proxy_user
 
     def http_connected(self, flow: http.HTTPFlow) -> None:
         with self.faults.guard("tunnel"):
@@ -150,15 +152,14 @@ class Tap:
     # -- calls ---------------------------------------------------------------------------------------------------------
 
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
-        if flow.request.host == own_address.HOST:
-            return
-        with self.faults.guard("request headers"):
-            await self._request_headers(flow)
+        if flow.request.host != own_address.HOST:
+            with self.faults.guard("request headers"):
+                await self._request_headers(flow)
 
     async def _request_headers(self, flow: http.HTTPFlow) -> None:
         known = await self._connection(flow.client_conn)
         for_proxy = is_for_the_proxy(flow.client_conn, in_tunnel=known.in_tunnel)
-        known.proxy_user = _proxy_user(flow, for_proxy) or known.proxy_user
+        known.proxy_user = flows.proxy_user_of(flow, for_proxy) or known.proxy_user
         if for_proxy:
             # Plain HTTP carries the proxy's user on every request, and it is for the proxy alone.
             flow.request.headers.pop("proxy-authorization", None)
@@ -167,8 +168,8 @@ class Tap:
         names = destinations(flow.request.host, sni or flow.request.host_header)
         destination = self.service.destinations.find_call(names, flow.request.port, flow.request.path)
         request = flow.request
-        headers = _headers(request)
-        is_likely, has = False, has_body(request, headers)
+        headers = flows.headers_of(request)
+        is_likely, has = False, flows.has_body(request, headers)
         if destination is None and has:
             destination = self.interception.likely_destination(flow.request, names)
             is_likely = destination is not None
@@ -186,14 +187,7 @@ class Tap:
             time=now,
             started=time.perf_counter_ns(),
             connection=known,
-            request=Request(
-                method=request.method,
-                host=destination.host,
-                target=request.path,
-                headers=headers,
-                scheme=request.scheme,
-                port=request.port,
-            ),
+            request=flows.request_of(request, destination.host, headers),
             destination=destination,
             is_likely=is_likely,
             flow=flow,
@@ -203,8 +197,7 @@ class Tap:
         kind = headers.get("content-type") or ""
         whole = asks_once(request.method, request.path)
         if has and (request.stream or bodies.upload_streams(kind, length, whole)):
-            inner = request.stream if callable(request.stream) else None
-            context.request_tap = request.stream = bodies.BodyTap(inner, self.calls.budget)
+            context.request_tap = flows.tap_body(request, self.calls.budget)
             context.flags.append("streamed_request")
             await self._plan_and_apply(flow, context)
 
@@ -236,14 +229,15 @@ class Tap:
     async def _answer(self, flow: http.HTTPFlow) -> None:
         """Answer what is asked of the proxy itself, by a program of this machine."""
         question, client = own_address.asked(flow.request.path), flow.client_conn
-        if not trust.is_local(_host(client.peername), _host(client.sockname), False) or question is None:
+        is_local = trust.is_local(flows.host_of(client.peername), flows.host_of(client.sockname), False)
+        if not is_local or question is None:
             flow.response = http.Response.make(404)
             return
         if question.asks == "passed":
             passed, recorder = self.interception.passed, self.calls.recorder
             lost = recorder.lost if recorder is not None else None
             found = {"passed": passed.about(question.pid), "forgotten": passed.forgotten, "lost_records": lost}
-            flow.response = _json(found)
+            flow.response = flows.json_response(found)
             return
         pid = question.pid or 0
 
@@ -253,7 +247,7 @@ class Tap:
             return sum(own_address.descends(caller, pid) for caller in callers)
 
         answer = await own_address.when_recorded(in_flight, self.calls.receipt)
-        flow.response = _json(answer._asdict())
+        flow.response = flows.json_response(answer._asdict())
 
     async def _plan_and_apply(self, flow: http.HTTPFlow, context: CallContext) -> None:
         """Plan the call and apply the plan: headers, route, and what mitmproxy's own tools show."""
@@ -269,7 +263,7 @@ class Tap:
             self.interception.lets_pass(flow, known, context.destination.host, "ignore", streams=False)
             return
         try:
-            carry_out.on_request(plan, flow.request)
+            flows.apply_plan(plan, flow.request)
             context.plan = plan
         except Exception:
             context.plan = replace(plan, edits=(), gateway=None)
@@ -279,26 +273,25 @@ class Tap:
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         context, reply = self.in_flight.get(flow.id), flow.response
-        if reply is None:
-            return
-        if context is None:
+        if reply is not None and context is not None:
+            with self.faults.guard("response headers"):
+                self._response_headers(context, reply)
+        elif reply is not None:
             self.interception.reply_passes(flow)
-            return
+
+    def _response_headers(self, context: CallContext, reply: http.Response) -> None:
         context.first_byte = time.perf_counter_ns() - context.started
-        with self.faults.guard("response headers"):
-            headers = _headers(reply)
-            with self.faults.guard("response body"):
-                length = bodies.content_length(headers.get("content-length"))
-                kind = headers.get("content-type") or ""
-                if reply.status_code != 101 and (reply.stream or bodies.reply_streams(kind, length)):
-                    inner = reply.stream if callable(reply.stream) else None
-                    reply.stream = reply.stream or True  # it streams, whatever comes of the copy
-                    context.reply_tap = reply.stream = bodies.BodyTap(inner, self.calls.budget)
-            if context.plan is not None:
-                plan = self.calls.planner.plan_reply(context.plan, headers, context.id)
-                if plan is not context.plan:
-                    carry_out.edit(reply, plan.reply_edits)
-                    context.plan = plan
+        headers = flows.headers_of(reply)
+        with self.faults.guard("response body"):
+            length = bodies.content_length(headers.get("content-length"))
+            kind = headers.get("content-type") or ""
+            if reply.status_code != 101 and (reply.stream or bodies.reply_streams(kind, length)):
+                context.reply_tap = flows.tap_body(reply, self.calls.budget)
+        if context.plan is not None:
+            plan = self.calls.planner.plan_reply(context.plan, headers, context.id)
+            if plan is not context.plan:
+                flows.edit_headers(reply, plan.reply_edits)
+                context.plan = plan
 
     def response(self, flow: http.HTTPFlow) -> None:
         with self.faults.guard("response"):
@@ -307,7 +300,7 @@ class Tap:
                 context = self.in_flight.get(flow.id)
                 if context is not None and flow.client_conn.state is not connection.ConnectionState.OPEN:
                     context.flags.append("client_gone")
-                self._end(flow, outcome.of_response(flow.response.status_code))
+                self._end(flow, flows.outcome_of_response(flow.response.status_code))
 
     def _forget_replayed(self, flow: http.HTTPFlow) -> None:
         """A request that mitmproxy sends again has a connection of its own, whose end no hook tells."""
@@ -318,8 +311,8 @@ class Tap:
         with self.faults.guard("error"):
             self._forget_replayed(flow)
             if flow.id in self.sockets:
-                self._close_socket(flow, outcome.of_error(flow), "by an error")
-            self._end(flow, outcome.of_error(flow))
+                self._close_socket(flow, flows.outcome_of_error(flow), "by an error")
+            self._end(flow, flows.outcome_of_error(flow))
 
     def websocket_start(self, flow: http.HTTPFlow) -> None:
         with self.faults.guard("web socket"):
@@ -333,13 +326,10 @@ class Tap:
             socket, data = self.sockets.get(flow.id), flow.websocket
             if data is None or (socket is None and self.service.flows_are_read):
                 return
-            message = data.messages[-1]
+            said = data.messages[-1]
             del data.messages[:-1]  # mitmproxy keeps them all
-            if socket is None:
-                return
-            socket.message(
-                time.perf_counter_ns(), time.time_ns(), message.from_client, message.content, message.is_text
-            )
+            if socket is not None:
+                socket.message(time.perf_counter_ns(), time.time_ns(), said.from_client, said.content, said.is_text)
 
     def websocket_end(self, flow: http.HTTPFlow) -> None:
         data = flow.websocket
@@ -367,35 +357,3 @@ class Tap:
         if whole and flow.response is not None and self.service.flows_are_read:
             flow.response.raw_content = captured.response.data  # it is not sent again
         self.calls.finished(context, how, duration, heads, captured)
-
-
-def has_body(request: http.Request, headers: Headers) -> bool:
-    """Whether a body follows, or may: HTTP/2 need not say. If none does then, mitmproxy streams nothing."""
-    length = headers.get("content-length")
-    if length is not None:
-        return length.strip() != "0"
-    return "transfer-encoding" in headers or (request.is_http2 and request.method not in ("GET", "HEAD"))
-
-
-def _json(value: dict[str, Any]) -> http.Response:
-    return http.Response.make(200, json.dumps(value).encode(), {"content-type": "application/json"})
-
-
-def _headers(message: http.Message) -> Headers:
-    """The header fields in plain values. A look-up there takes a tenth of one in mitmproxy's."""
-    return Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in message.headers.fields])
-
-
-def _address(address: tuple[str, int] | tuple[str, int, int, int] | None) -> tuple[str, int] | None:
-    return (address[0], address[1]) if address else None
-
-
-def _host(address: tuple[str, int] | tuple[str, int, int, int] | None) -> str | None:
-    return address[0] if address else None
-
-
-def _proxy_user(flow: http.HTTPFlow, for_proxy: bool) -> str | None:
-    given = flow.metadata.get("proxyauth")  # mitmproxy's own option has read and removed the header
-    if given:
-        return str(given[0])
-    return proxy_user(flow.request.headers.get("proxy-authorization")) if for_proxy else None

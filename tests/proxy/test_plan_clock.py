@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from sessiontap.proxy import set_clock
-from sessiontap.proxy.set_clock import SetClock
+from sessiontap.proxy import plan
+from sessiontap.proxy.plan import SetClock
 
 SECOND = 1_000_000_000
 HOUR = 3600 * SECOND
@@ -19,7 +19,7 @@ class Clocks:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.day, self.running = 1_750_000_000 * SECOND, 77 * SECOND
         monkeypatch.setattr(time, "time_ns", lambda: self.day)
-        monkeypatch.setattr(set_clock, "_running", lambda: self.running)
+        monkeypatch.setattr(plan, "_running", lambda: self.running)
 
     def pass_by(self, nanoseconds: int) -> None:
         self.day += nanoseconds

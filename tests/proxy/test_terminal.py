@@ -10,7 +10,7 @@ from io import StringIO
 import pytest
 from mitmproxy import ctx, options
 
-from sessiontap.proxy.report import Terminal
+from sessiontap.proxy.recorder import Terminal
 
 LINE = re.compile(r"\[\d\d:\d\d:\d\d\.\d{3}\] (.*)")
 

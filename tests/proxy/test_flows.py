@@ -1,4 +1,4 @@
-"""How a call ended, by what mitmproxy says of it."""
+"""mitmproxy's messages: a plan's edits and route on them, and how a call ended by what mitmproxy says of it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,78 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from mitmproxy import ctx
+from mitmproxy import ctx, http
 from mitmproxy.connection import ConnectionState
 from mitmproxy.flow import Error
 from mitmproxy.http import HTTPFlow
-from mitmproxy.test import tflow
+from mitmproxy.test import tflow, tutils
+from tests.rules.build import call
 
-from sessiontap.proxy import outcome
+from sessiontap.gateways import Route
+from sessiontap.headers import Edit
+from sessiontap.proxy import flows
+from sessiontap.proxy.plan import Plan
+from sessiontap.rules.decision import Decision, Labels
+
+FIELDS = ((b"X-Case", b"1"), (b"accept", b"a"), (b"Accept", b"b"), (b"x-raw", b"\xff\xe9"), (b"Gone", b"x"))
+
+
+def request(version: str = "HTTP/1.1") -> http.Request:
+    made = tutils.treq(http_version=version.encode())
+    made.headers = http.Headers(FIELDS)
+    return made
+
+
+def edit(name: str, value: str | None) -> Edit:
+    return Edit("remove" if value is None else "set", name, new=value)
+
+
+@pytest.mark.parametrize(
+    ("edits", "fields"),
+    [
+        ([], FIELDS),
+        ([edit("x-new", "n")], (*FIELDS, (b"x-new", b"n"))),
+        ([edit("gone", None)], FIELDS[:-1]),
+        ([edit("never-there", None)], FIELDS),
+    ],
+    ids=["none", "one more", "one less", "none to take out"],
+)
+def test_other_fields_keep_order_case_and_bytes(edits: list[Edit], fields: tuple[tuple[bytes, bytes], ...]) -> None:
+    made = request()
+    flows.edit_headers(made, edits)
+    assert made.headers.fields == fields
+
+
+@pytest.mark.parametrize(("version", "name"), [("HTTP/1.1", b"X-New"), ("HTTP/2.0", b"x-new"), ("HTTP/3", b"x-new")])
+def test_names_are_lower_case_where_the_protocol_wants_it(version: str, name: bytes) -> None:
+    made = request(version)
+    flows.edit_headers(made, [edit("X-New", "n")])
+    assert (name, b"n") in made.headers.fields
+
+
+def test_an_edit_that_was_only_considered_changes_nothing() -> None:
+    made = request()
+    flows.edit_headers(made, [Edit("keep", "Gone", new="other"), Edit("withhold", "X-Key", new="secret")])
+    assert made.headers.fields == FIELDS
+
+
+@pytest.mark.parametrize(
+    ("route", "host"),
+    [
+        (Route("https", "oai.helicone.ai", 443), "oai.helicone.ai"),
+        (Route("http", "127.0.0.1", 8585), "127.0.0.1:8585"),
+        (Route("http", "::1", 8585), "[::1]:8585"),
+        (Route("https", "fd00::1", 443), "[fd00::1]"),
+    ],
+)
+def test_a_gateway_is_named_in_host_as_urls_name_it(route: Route, host: str) -> None:
+    request = http.Request.make("POST", "https://api.openai.com/v1", headers={"Host": "api.openai.com"})
+    flows.apply_plan(Plan(Decision(), Labels(), call(), gateway=route), request)
+    assert (request.scheme, request.host, request.port) == (route.scheme, route.host, route.port)
+    assert request.headers["host"] == host
+
+
+# -- how it ended ----------------------------------------------------------------------------------------------------
 
 
 class Master:
@@ -51,7 +116,7 @@ def failed(
 
 @pytest.mark.parametrize(("status", "how"), [(200, "ok"), (302, "ok"), (400, "http_error"), (529, "http_error")])
 def test_a_response(status: int, how: str) -> None:
-    assert outcome.of_response(status) == how
+    assert flows.outcome_of_response(status) == how
 
 
 RESET = "stream reset by client (CANCEL)"
@@ -75,7 +140,7 @@ REFUSED = "stream reset by client (REFUSED_STREAM)"
     ],
 )
 def test_an_error(master: Master, flow: Any, how: str) -> None:
-    assert outcome.of_error(flow()) == how
+    assert flows.outcome_of_error(flow()) == how
 
 
 @pytest.mark.parametrize(("held", "how"), [(True, "upstream_gone"), (False, "client_gone")])
@@ -87,9 +152,9 @@ def test_a_reset_between_two_of_http_2_is_the_side_s_whose_connection_let_go(
     layer = SimpleNamespace(streams={7: SimpleNamespace(flow=flow)}, connections={flow.client_conn: client})
     handler = SimpleNamespace(layer=SimpleNamespace(context=SimpleNamespace(layers=[object(), layer])))
     master.addons["proxyserver"] = SimpleNamespace(connections={flow.client_conn.id: handler})
-    assert outcome.of_error(flow) == how
+    assert flows.outcome_of_error(flow) == how
 
 
 def test_a_proxy_that_stops_closes_connections_itself(master: Master) -> None:
     master.should_exit.set()
-    assert outcome.of_error(failed("Client disconnected.")) == "proxy_stopped"
+    assert flows.outcome_of_error(failed("Client disconnected.")) == "proxy_stopped"
