@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sessiontap.exchange import Request, Response
-from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
+from sessiontap.llm.call import Asked, Call, CallError, Operation, Reply, ToolCall, Usage
 from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import CHAT, CallPiece, is_conversation, silent
 from sessiontap.llm.newest_turn import MessageLayout, newest
@@ -206,12 +206,12 @@ def _at_start(call: Call, usage: dict[str, Any]) -> Usage | None:
     return None if call.asked.runs_tools is not False or found is None or not found.input else found
 
 
-def _is_request(body: dict[str, Any]) -> bool:
-    """`max_tokens` is required, but not to count tokens; Vertex has the version in place of the model."""
+def _is_request(operation: Operation, body: dict[str, Any]) -> bool:
+    """A chat must limit its tokens. Vertex has the version in place of the model."""
+    if operation == "count_tokens":
+        return is_conversation(body.get("messages")) and text(body, "model") is not None
     limited = count(body, "max_tokens") is not None or "anthropic_version" in body
-    named = text(body, "model") is not None
-    plain = {"model", "messages", "system", "tools", "tool_choice", "thinking"}
-    return is_conversation(body.get("messages")) and (limited or (named and plain.issuperset(body)))
+    return limited and is_conversation(body.get("messages"))
 
 
 FAMILY = Family(

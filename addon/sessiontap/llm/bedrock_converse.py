@@ -199,7 +199,7 @@ FAMILY = Family(
     "bedrock-converse",
     asked,
     reply,
-    is_request=lambda body: is_conversation(body.get("messages")) or isinstance(dig(body, "input"), dict),
+    is_request=lambda _, body: is_conversation(body.get("messages")) or isinstance(dig(body, "input"), dict),
     routes=(
         FamilyRoute("POST", "**/model/{model}/converse", "chat"),
         FamilyRoute("POST", "**/model/{model}/converse-stream", "chat"),

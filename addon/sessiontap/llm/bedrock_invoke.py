@@ -281,7 +281,7 @@ FAMILY = Family(
     "bedrock-invoke",
     asked,
     reply,
-    is_request=lambda body: is_conversation(body.get("messages")) or not _ASKS.isdisjoint(body),
+    is_request=lambda _, body: is_conversation(body.get("messages")) or not _ASKS.isdisjoint(body),
     routes=(
         FamilyRoute("POST", "**/model/{model}/invoke", "chat", by_model=True),
         FamilyRoute("POST", "**/model/{model}/invoke-with-response-stream", "chat", by_model=True),

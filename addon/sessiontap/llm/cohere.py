@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from sessiontap.exchange import Request, Response
 from sessiontap.llm import openai_chat
-from sessiontap.llm.call import Asked, Billed, Call, CallError, Reply, ToolCall, Usage
+from sessiontap.llm.call import Asked, Billed, Call, CallError, Operation, Reply, ToolCall, Usage
 from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import CHAT, CallPiece, ContentReader, MessagePiece, MessageShape, is_conversation, role_of
 from sessiontap.llm.newest_turn import MessageLayout, newest
@@ -215,7 +215,7 @@ _HISTORY = MessageShape(
     results=frozenset({"tool_results"}),
 )
 
-def _is_request(body: dict[str, Any]) -> bool:
+def _is_request(operation: Operation, body: dict[str, Any]) -> bool:
     """v1's model may be left out, but a `message` alone is what any chat on the web sends."""
     asks = is_conversation(body.get("messages")) or any(key in body for key in ("message", "prompt", "texts", "inputs"))
     return asks and text(body, "model") is not None and _FIELDS.issuperset(body)

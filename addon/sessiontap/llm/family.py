@@ -92,9 +92,9 @@ class Family:
     JSON."""
     asks_once: bool = False
     """A request of a type in which both sides may take turns is whole before the reply begins: it is read as others."""
-    is_request: Callable[[dict[str, Any]], bool] | None = None
-    """Return whether a JSON body is plainly a request of this family: so are calls recognised at hosts that are not
-    known (`recognition`). None if no body is plain enough."""
+    is_request: Callable[[Operation, dict[str, Any]], bool] | None = None
+    """Return whether a JSON body is plainly a request for this operation: so are calls recognised at hosts that are not
+    known (`unnamed_hosts`). None if no body is plain enough."""
     is_upgrade: Callable[[str, Headers], bool] | None = None
     """The same of a WebSocket's upgrade, by its path with the query and its headers."""
     is_subscription: Callable[[Headers], bool] | None = None

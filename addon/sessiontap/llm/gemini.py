@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from sessiontap.exchange import Request, Response
-from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
+from sessiontap.llm.call import Asked, Call, CallError, Operation, Reply, ToolCall, Usage
 from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import CallPiece, ContentReader, MessagePiece, MessageShape, role_of
 from sessiontap.llm.newest_turn import MessageLayout, Named, newest
@@ -267,7 +267,7 @@ def _thought_part(part: dict[str, Any], content: ContentReader) -> list[MessageP
 
 _CONTENTS = MessageShape(("contents",), lambda body: isinstance(body.get("contents"), list | dict | str), _contents)
 
-def _is_request(body: dict[str, Any]) -> bool:
+def _is_request(operation: Operation, body: dict[str, Any]) -> bool:
     inner = next((found for key in _WRAPPERS if isinstance(found := body.get(key), dict)), body)
     contents = inner.get("contents")
     return isinstance(contents, list) and any(isinstance(dig(one, "parts"), list | dict) for one in contents)

@@ -13,7 +13,7 @@ from typing import Any
 
 from sessiontap.exchange import Request, Response
 from sessiontap.llm import openai_chat
-from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
+from sessiontap.llm.call import Asked, Call, CallError, Operation, Reply, ToolCall, Usage
 from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import CHAT, PROMPT, is_conversation
 from sessiontap.llm.newest_turn import MessageLayout, newest
@@ -105,7 +105,7 @@ def reply(call: Call, response: Response) -> Reply:
     )
 
 
-def _is_request(body: dict[str, Any]) -> bool:
+def _is_request(operation: Operation, body: dict[str, Any]) -> bool:
     asks = is_conversation(body.get("messages")) or any(key in body for key in ("prompt", "input"))
     return asks and text(body, "model") is not None and _FIELDS.issuperset(body)
 

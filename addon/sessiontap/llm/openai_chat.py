@@ -212,7 +212,7 @@ FAMILY = Family(
     "openai-chat",
     asked,
     reply,
-    is_request=lambda body: text(body, "model") is not None and is_conversation(body.get("messages")),
+    is_request=lambda _, body: is_conversation(body.get("messages")),  # local servers may do without a model
     routes=(
         # Azure: the deployment stands for the model. One that is called `chat` is not the path of chats.
         FamilyRoute("POST", "**/openai/deployments/{model}/chat/completions", "chat"),

@@ -79,7 +79,7 @@ FAMILY = Family(
     "openai-completions",
     asked,
     reply,
-    is_request=lambda body: text(body, "model") is not None and isinstance(body.get("prompt"), str | list),
+    is_request=lambda _, body: text(body, "model") is not None and isinstance(body.get("prompt"), str | list),
     routes=(
         FamilyRoute("POST", "**/fim/completions", "text_completion"),
         FamilyRoute("POST", "**/completions", "text_completion"),

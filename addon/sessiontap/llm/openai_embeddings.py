@@ -47,7 +47,7 @@ FAMILY = Family(
     "openai-embeddings",
     asked,
     reply,
-    is_request=lambda body: text(body, "model") is not None and isinstance(body.get("input"), str | list),
+    is_request=lambda _, body: text(body, "model") is not None and isinstance(body.get("input"), str | list),
     routes=(
         FamilyRoute("POST", "**/openai/deployments/{model}/embeddings", "embeddings"),  # Azure
         FamilyRoute("POST", "/ml/{version}/text/embeddings", "embeddings", family="other"),  # watsonx

@@ -306,7 +306,7 @@ FAMILY = Family(
     "openai-responses",
     asked,
     reply,
-    is_request=lambda body: text(body, "model") is not None and _is_input(body.get("input")),
+    is_request=lambda _, body: text(body, "model") is not None and _is_input(body.get("input")),
     is_upgrade=lambda path, headers: "responses" in (headers.get("openai-beta") or ""),
     routes=(
         FamilyRoute("POST", "**/responses", "chat"),

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sessiontap.exchange import Request, Response
 from sessiontap.llm import openai_chat, openai_completions
-from sessiontap.llm.call import Asked, Call, Reply, Usage
+from sessiontap.llm.call import Asked, Call, Operation, Reply, Usage
 from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import CHAT, PROMPT
 from sessiontap.llm.openai_responses import INPUT
@@ -163,10 +163,28 @@ def _streamed(call: Call, response: Response) -> Reply:
     )
 
 
+def _is_request(operation: Operation, body: dict[str, Any]) -> bool:
+    """The model is named, since all other fields are words of the web; text-embeddings-inference reranks without it."""
+    if operation == "rerank":
+        ranked = next((body[key] for key in ("documents", "texts") if key in body), None)
+        named = text(body, "model") is not None or "texts" in body
+        return named and text(body, "query") is not None and isinstance(ranked, list)
+    wanted = _FIELDS.get(operation)
+    return wanted is not None and all(text(body, key) is not None for key in ("model", *wanted))
+
+
+_FIELDS: dict[Operation, tuple[str, ...]] = {
+    "image": ("prompt",),
+    "audio": ("input", "voice"),
+    "moderation": ("input",),
+}
+"""The texts that a request for an operation has beside its model."""
+
 FAMILY = Family(
     "other",
     asked,
     reply,
+    is_request=_is_request,
     routes=(
         # Azure
         FamilyRoute("POST", "**/openai/deployments/{model}/images/{action}", "image"),

@@ -61,6 +61,12 @@ def body_kind(content_type: str | None, body: bytes) -> BodyKind:
     return said
 
 
+def may_be_json(content_type: str | None) -> bool:
+    """Return whether a body of this type may be a JSON value, as far as the type tells."""
+    media = (content_type or "").partition(";")[0].strip().lower()
+    return media in ("", "application/json", "text/json", "text/plain") or media.endswith("+json")
+
+
 def _more_than_one(body: bytes) -> bool:
     """The first line is a whole object and another one follows."""
     body_start = len(body) - len(body.lstrip()) if body[:1].isspace() else 0

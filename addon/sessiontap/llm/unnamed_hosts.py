@@ -1,76 +1,55 @@
-"""LLM calls in plain HTTP to hosts that neither the table of LLM hosts nor a rule names: vLLM, llama.cpp, LM Studio.
+"""Recognise a call of an LLM API at a host that nobody named: plain HTTP to vLLM, llama.cpp, a gateway of one's own.
 
-Recognised in two steps: by method and path when a request begins, so that all else passes at once, then by its body.
-Both are needed: `/embeddings` may be a page of anybody's, and a list of messages anybody's, too.
+Many web services have paths such as `/v1/messages`, `/api/chat` or `/responses`. So a request is a call only if its
+path is a route of a wire family and its body is plainly a request of this family (`Family.is_request`). A body that is
+not at hand, or is no JSON, makes no call: to record what is none would be worse than to miss one.
+
+The proxy asks twice: `may_be_call` when a request begins, so that all else passes at once, `is_call` with its body.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import msgspec
-
-from sessiontap.llm.call import Endpoint, Operation
+from sessiontap.exchange import Headers
+from sessiontap.llm.families import family_of
+from sessiontap.llm.hosts import provider_of
+from sessiontap.llm.large_bodies import is_large, reduced
+from sessiontap.llm.pick import parse
 from sessiontap.llm.routes import endpoint_of
+from sessiontap.llm.streaming import body_kind, may_be_json
 
-_NAMES = (
-    "model", "messages", "message", "contents", "input", "inputs", "prompt", "query", "documents", "texts", "voice",
-)  # fmt: skip
-_Fields = msgspec.defstruct("_Fields", [(name, msgspec.Raw, msgspec.Raw()) for name in _NAMES])
-_decode = msgspec.json.Decoder(_Fields).decode
-
-# What the body of an operation holds: one of these sets of fields, and each of them in a form that fits it. A list of
-# messages is sign enough; the other fields are common words, so the model must be named, in the body or by the path.
-_SIGNS: Mapping[Operation, tuple[tuple[str, ...], ...]] = {
-    "chat": (
-        ("messages",),
-        ("contents",),
-        ("model", "input"),
-        ("model", "message"),
-    ),
-    "text_completion": (("model", "prompt"),),
-    "embeddings": (("model", "input"), ("model", "texts"), ("model", "prompt"), ("model", "inputs")),
-    "rerank": (("model", "query", "documents"), ("query", "texts")),
-    "count_tokens": (("messages",), ("contents",), ("model", "input")),
-    "moderation": (("model", "input"),),
-    "image": (("model", "prompt"),),
-    "audio": (("model", "input", "voice"),),
-}
+OPERATIONS = frozenset(
+    {"chat", "text_completion", "embeddings", "rerank", "count_tokens", "image", "audio", "moderation"}
+)
+"""Those that a request of plain HTTP is recognised by; the others are files, lists and jobs."""
 
 
 def may_be_call(method: str, host: str, path: str, content_type: str | None) -> bool:
-    """Return whether a request may be an LLM call, by what is known before its body."""
-    media = (content_type or "").partition(";")[0].strip().lower()
-    if method != "POST" or not (media in ("", "application/json", "text/plain") or media.endswith("+json")):
+    """Return whether a request may be a call, by what is known before its body. Costs a look at a table."""
+    if method.upper() != "POST" or not may_be_json(content_type):
         return False
-    return endpoint_of(method, host, path, None).operation in _SIGNS
+    endpoint = endpoint_of(method, host, path, provider_of(host))
+    return endpoint.operation in OPERATIONS and family_of(endpoint.family).is_request is not None
 
 
 def is_call(method: str, host: str, path: str, body: bytes) -> bool:
-    """Return whether such a request is an LLM call, by its body without its encoding."""
-    endpoint = endpoint_of(method, host, path, None)
-    try:
-        fields = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return any(
-        all(_fits(name, bytes(getattr(fields, name)), endpoint) for name in names)
-        for names in _SIGNS.get(endpoint.operation, ())
-    )
+    """Return whether a request that may be a call is one, by its body without its encoding."""
+    return recognised_family(host, method, path, Headers(), body) is not None
 
 
-def _fits(name: str, raw: bytes, endpoint: Endpoint) -> bool:
-    """Whether a field has the form that it has in LLM calls. Unset, it is empty."""
-    raw = raw.strip()
-    match name:
-        case "model":
-            return endpoint.model is not None or (raw.startswith(b'"') and raw != b'""')
-        case "messages":
-            return raw.startswith(b"[") and b'"role"' in raw
-        case "contents":
-            return raw.startswith((b"[", b"{")) and b'"parts"' in raw
-        case "documents" | "texts":
-            return raw.startswith(b"[")
-        case "message" | "query" | "voice":
-            return raw.startswith(b'"')
-    return raw.startswith((b'"', b"["))
+def recognised_family(host: str, method: str, path: str, headers: Headers, body: bytes | None) -> str | None:
+    """Return the wire family of a request, or None if it is not plainly a call of an LLM API.
+
+    `path` may have a query. `body` is decoded; None if it is not at hand. If the path is a route, that costs little
+    more than parsing the body.
+    """
+    endpoint = endpoint_of(method, host, path, provider_of(host))
+    family = family_of(endpoint.family)
+    if (headers.get("upgrade") or "").lower() == "websocket":
+        return family.name if family.is_upgrade is not None and family.is_upgrade(path, headers) else None
+    content_type = headers.get("content-type")
+    if family.is_request is None or not body or not may_be_call(method, host, path, content_type):
+        return None
+    if body_kind(content_type, body) != "json":
+        return None
+    value, _ = parse(reduced(body) if is_large(body) else body)
+    return family.name if isinstance(value, dict) and family.is_request(endpoint.operation, value) else None
