@@ -195,7 +195,7 @@ class Tap:
         self.in_flight[flow.id] = context
         length = bodies.content_length(headers.get("content-length"))
         kind = headers.get("content-type") or ""
-        whole = asks_once(request.method, request.path)
+        whole = kind.startswith("application/grpc") and asks_once(request.method, request.path)
         if has and (request.stream or bodies.upload_streams(kind, length, whole)):
             context.request_tap = flows.tap_body(request, self.calls.budget)
             context.flags.append("streamed_request")
