@@ -16,12 +16,14 @@ from typing import Any
 
 import pytest
 from tests.e2e.lab import Lab, Proxy
+from tests.support.dialogue import Request, Respond
 from tests.support.gate import PATIENCE
 from tests.support.raw_server import RawServer, read_all, read_exactly
 
 from sessiontap.demo.certs import Authority
 from sessiontap.demo.proxy_process import MITMDUMP, SESSIONTAP_RUN
 from sessiontap.demo.redirect import Redirect
+from sessiontap.exchange import Headers
 from sessiontap.proxy.own_address import passed_url
 
 HOST, PORT = "raw.example", 7000
@@ -308,3 +310,19 @@ def test_a_server_that_is_not_there_is_told_of_in_the_answer(lab: Lab) -> None:
     with socket.create_connection(("127.0.0.1", proxy.process.port), PATIENCE) as wire:
         wire.sendall(b"CONNECT nobody.example:443 HTTP/1.1\r\nHost: nobody.example:443\r\n\r\n")
         assert read_exactly(wire, 12) == b"HTTP/1.1 502"
+
+
+def test_of_a_host_with_a_site_beside_its_api_only_the_api_is_recorded(lab: Lab, program: dict[str, Any]) -> None:
+    async def greet(request: Request, respond: Respond) -> None:
+        await request.body()
+        await respond.whole(200, b"{}", Headers([("content-type", "application/json")]))
+
+    lab.upstream(greet, ["openrouter.ai"])
+    proxy = lab.proxy({"version": 1, "rules": []}, **program)
+    with proxy.client() as app:
+        assert app.get("https://openrouter.ai/rankings").status_code == 200
+        assert app.post("https://openrouter.ai/api/v1/chat/completions", json={}).status_code == 200
+    (call,) = proxy.wait_calls(1)
+    assert (call.record["route"], call.record["llm"]["provider"]) == ("/api/v1/chat/completions", "openrouter")
+    (entry,) = asked(proxy, os.getpid())
+    assert (entry["host"], entry["why"], entry["requests"]) == ("openrouter.ai", "path", 1)

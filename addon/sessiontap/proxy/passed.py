@@ -10,7 +10,8 @@ Reasons (`Why`):
     distrust       the program refused the proxy's certificate before
     refused        the program refused the proxy's certificate: that connection failed
     ignore         a rule says `ignore`
-    path           plain HTTP to a host that nothing names, with a path of no LLM API
+    path           a request with a path of no LLM API: plain HTTP to a host that nothing names, or one to a known host
+                   that serves other things as well
     body           the same, with such a path, but the body is no LLM call's
     http2          HTTP/2 without TLS (prior knowledge), such as plain gRPC
     not_http       another protocol

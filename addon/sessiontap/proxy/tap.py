@@ -177,7 +177,8 @@ class Tap:
             await self._settled(known)
             self.interception.accepted(known)
         if destination is None or self._is_left_alone(known, destination, rules):
-            unnamed: Why = "path" if request.scheme == "http" else "unknown_host"
+            is_known = self.service.destinations.find(names, request.port) is not None
+            unnamed: Why = "path" if is_known or request.scheme == "http" else "unknown_host"
             why = unnamed if destination is None else "ignore"
             self.interception.lets_pass(flow, known, names[0], why, streams=has)
             return
