@@ -75,7 +75,11 @@ class HeaderSign:
 
     def __call__(self, request: AgentRequest) -> bool:
         value = request.headers.get(self.name)
-        return value is not None and self.begins.match(value) is not None
+        return value is not None and self.holds(value)
+
+    def holds(self, value: str) -> bool:
+        """Return whether it holds for a header of that value."""
+        return self.begins.match(value) is not None
 
 
 def sends(name: str, pattern: str = "") -> HeaderSign:

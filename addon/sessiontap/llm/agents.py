@@ -6,11 +6,12 @@ is the one.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
 from sessiontap.exchange import Headers
-from sessiontap.llm.agent_signs import UNTYPED, AgentRequest, HeaderSign, KnownAgent, Sign, first_usable
+from sessiontap.llm.agent_signs import LONGEST_ID, UNTYPED, AgentRequest, HeaderSign, KnownAgent, Sign, first_usable
 from sessiontap.llm.call import Agent
 
 MODULES = (
@@ -24,13 +25,29 @@ AGENTS: tuple[KnownAgent, ...] = tuple(
 KINDLESS: tuple[str, ...] = (UNTYPED, *(word for agent in AGENTS for word in agent.kindless))
 """Words that say no more than that it is a sub-agent."""
 
-_BY_HEADER: dict[str, list[tuple[int, Sign]]] = {}
+_BY_HEADER: dict[str, list[tuple[int, HeaderSign]]] = {}
 """Header name -> the signs that look at it, each with its agent's place in `AGENTS`."""
 _BY_BODY: list[tuple[int, Sign]] = []
 
 for _place, _agent in enumerate(AGENTS):
     for _sign in _agent.signs:
-        (_BY_HEADER.setdefault(_sign.name, []) if isinstance(_sign, HeaderSign) else _BY_BODY).append((_place, _sign))
+        if isinstance(_sign, HeaderSign):
+            _BY_HEADER.setdefault(_sign.name, []).append((_place, _sign))
+        else:
+            _BY_BODY.append((_place, _sign))
+
+
+def _places(name: str, value: str) -> tuple[int, ...]:
+    """Return the places of the agents of which a sign holds for a header. Clients send the same values again and again,
+    and most signs look at one header; long values are not remembered."""
+    return _known_places(name, value) if len(value) <= LONGEST_ID else _find_places(name, value)
+
+
+def _find_places(name: str, value: str) -> tuple[int, ...]:
+    return tuple(place for place, sign in _BY_HEADER[name] if sign.holds(value))
+
+
+_known_places = lru_cache(maxsize=1024)(_find_places)
 
 
 def agent_of(headers: Headers, body: Any = None) -> Agent | None:
@@ -38,7 +55,7 @@ def agent_of(headers: Headers, body: Any = None) -> Agent | None:
     lowered = headers.first
     request = AgentRequest(lowered, body)
     # Of the signs, only those can hold whose header is there: a handful of some thirty.
-    places = {place for name in lowered if name in _BY_HEADER for place, sign in _BY_HEADER[name] if sign(request)}
+    places = {place for name in lowered if name in _BY_HEADER for place in _places(name, lowered[name])}
     places.update(place for place, sign in _BY_BODY if sign(request))
     if not places:
         return None
