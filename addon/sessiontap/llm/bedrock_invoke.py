@@ -6,7 +6,7 @@ Cohere's, and Converse's for Nova. The rest is in `SHAPES`. A body's shape tells
 ARN. A stream is event-stream frames of `{"bytes": base64 of the model's chunk}`.
 
 Counts are stated twice, by the model in its body and by Bedrock in headers (`x-amzn-bedrock-input-token-count`, ...) or
-the last chunk (`amazon-bedrock-invocationMetrics`). Where both are there and differ nobody knows: then None.
+the last chunk (`amazon-bedrock-invocationMetrics`). If both are there and differ, neither is taken.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ _CODEX_SPAWNED: Sign = lambda request: first_usable(request, _CODEX_KIND) == _SP
 # Codex's agents are called `/root/<task>/<task>`.
 _CODEX_NAME = tuple(last_level(in_json(turn, "agent_name")) for turn in _CODEX_TURN)
 
-# Hermes Agent takes other agents' names where a provider serves these alone: Codex's, and a Claude Code 0.1.0.
+# If a provider serves other agents alone, Hermes Agent takes their names: Codex's, and that of a Claude Code 0.1.0.
 
 _HERMES_AS_CLAUDE = r"claude-code/0\.1\.0$"
 

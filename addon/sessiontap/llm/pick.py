@@ -78,7 +78,7 @@ def _without_surrogates(value: Any) -> Any:
 
 
 def dig(value: Any, *keys: str | int) -> Any:
-    """`value[k1][k2]...`, None where anything on the way is missing or of another shape."""
+    """`value[k1][k2]...`, None if anything on the way is missing or of another shape."""
     for key in keys:
         if isinstance(value, dict):
             value = value.get(key)

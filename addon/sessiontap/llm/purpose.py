@@ -1,7 +1,7 @@
 """Recognise requests beside the conversation itself by their words, and those that open with a compacted history.
 
 Agents and chat programs make calls beside the conversation: to find a title, to sum up what was said, to see whether a
-key works. They are told by the words of their prompts, which are tables here, and none of them is taken for one where
+key works. They are told by the words of their prompts, which are tables here, and none of them is taken for one if
 the words are merely what somebody talks about: a title's prompt offers no tools and is the whole request, a summary's
 stands in the place of the user's newest message.
 """

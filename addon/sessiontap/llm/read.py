@@ -61,7 +61,7 @@ def read_reply(call: Call, request: Request, response: Response) -> Reply:
 
 
 def _is_stream(call: Call, response: Response) -> bool | None:
-    """SSE, JSON lines or event-stream frames; None where too little came to tell (JSON may be the first of many lines).
+    """SSE, JSON lines or event-stream frames; None if too little came to tell (JSON may be the first of many lines).
 
     Nor can a JSON array be told from a whole reply if the family's streams may come as one.
     """
