@@ -16,7 +16,8 @@ def websocket_message(flow: http.HTTPFlow) -> None:
     assert flow.websocket is not None
     socket = tap.sockets[flow.id]
     turns = [*socket.turns.waiting, *socket.turns.open.values()]
-    held = [socket.turns.asked, socket.turns.told, *(lines for turn in turns for lines in (turn.request, turn.reply))]
+    held = [socket.turns.client_lines, socket.turns.server_lines]
+    held += [lines for turn in turns for lines in (turn.request, turn.reply)]
     now = {
         "mitmproxy": len(flow.websocket.messages),
         "turns": len(turns) + len(socket._under_way),
