@@ -30,6 +30,8 @@ from sessiontap.proxy.first_bytes import LONGEST_LINE, Kind, kind_of
         pytest.param(b"\x00\x00\x00\x08\x04\xd2\x16\x2f", b"", "other", id="PostgreSQL"),
         pytest.param(b"SSH-2.0-x\r\n", b"", "other", id="SSH"),
         pytest.param(b"", b"220 mail ready\r\n", "other", id="a server that speaks first"),
+        pytest.param(b"", bytes.fromhex("000006040000000000000300000064"), "http2", id="a server's HTTP/2 settings"),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\n", b"x", "http2", id="HTTP/2 of a server that spoke before"),
         pytest.param(b"GET / HTTP/1.1\r\n", b"hello", "other", id="a server that spoke before the client"),
     ],
 )

@@ -23,16 +23,18 @@ METHODS = (
 """Methods by which a request is known before its first line has come whole."""
 
 _REQUEST_LINE = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,32} \S+ HTTP/1\.[01]\r?\n")
+_SETTINGS = re.compile(rb"\x00[\x00-\xff]{2}\x04\x00\x00\x00\x00\x00", re.DOTALL)
+"""The head of a server's first frame in HTTP/2 (RFC 9113, 4.1 and 6.5)."""
 _BEGINNINGS = (PREFACE, *(f"{method} ".encode() for method in METHODS.split()))
 
 
 def kind_of(client: bytes, server: bytes = b"") -> Kind:
     """Return the protocol of what the client has sent so far. `server`: what its server has sent before.
 
-    A server of HTTP or TLS never speaks first.
+    A server of HTTP/1 or TLS never speaks first; one of HTTP/2 may, with its settings.
     """
     if server:
-        return "other"
+        return "http2" if client.startswith(PREFACE) or _SETTINGS.match(server) else "other"
     if not client:
         return "unclear"
     if client[0] == 0x16:  # a TLS record with a handshake; its version follows
