@@ -168,7 +168,7 @@ def test_a_fault_in_the_last_moment_is_said_as_what_it_is(lab: Lab) -> None:
 def test_a_fault_in_what_decides_on_decrypting_lets_others_pass(lab: Lab) -> None:
     """A client that does not know the proxy's CA must not suffer from a fault of ours."""
     lab.upstream(Upstream(), ["other.example"])
-    proxy = lab.proxy(scripts=[SCRIPTS / "break_one.py"], environment={"BREAK": "sessiontap.proxy.tap:destinations"})
+    proxy = lab.proxy(scripts=[SCRIPTS / "break_one.py"], environment={"BREAK": BROKEN})
     proxy.process.wait_line(lambda line: line.startswith("BROKEN "))
     done = proxy.run([PYTHON, "-c", OUTSIDER, lab.authority.pem, "https://other.example/"])
     assert done.stdout == "200\n"
@@ -176,6 +176,7 @@ def test_a_fault_in_what_decides_on_decrypting_lets_others_pass(lab: Lab) -> Non
     assert sum("a fault of its own in TLS client hello" in line for line in proxy.process.lines) == 1
 
 
+BROKEN = "sessiontap.proxy.interception:destinations"
 OUTSIDER = """
 import ssl, sys
 import httpx2

@@ -145,7 +145,7 @@ async def _pass(tap: Tap, one: Passing) -> str | None:
         tap.error(flow)
     else:
         tap.response(flow)
-    tap.client_disconnected(flow.client_conn)
+    await tap.client_disconnected(flow.client_conn)
     await asyncio.sleep(0)
     told: dict[str, Any] = flow.metadata.get("sessiontap", {})
     return told.get("call")

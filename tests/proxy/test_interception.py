@@ -12,7 +12,7 @@ import pytest
 from mitmproxy.connection import Client, ConnectionState, Server
 from mitmproxy.proxy import events, layer
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layers import ClientTLSLayer, ServerTLSLayer, modes
+from mitmproxy.proxy.layers import ClientTLSLayer, ServerTLSLayer, TCPLayer, modes
 from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons
@@ -27,6 +27,7 @@ from sessiontap.rules import load_text
 RULES = load_text("version: 1\nrules: [{match: {process: private.py}, ignore: true}]")
 ADDRESS = "203.0.113.7"
 REQUEST = b"POST /v1/chat/completions HTTP/1.1\r\n"
+NO_HELLO = b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
@@ -88,7 +89,7 @@ def options() -> Iterator[Any]:
         pytest.param(hello("other.example"), b"", ADDRESS, Raw, ["unknown_host"], id="TLS of another host"),
         pytest.param(hello("other.example")[:99], b"", ADDRESS, Undecided, [], id="the beginning of a hello"),
         pytest.param(hello("api.openai.com"), b"", ADDRESS, type(None), [], id="TLS of an LLM host, by SNI"),
-        pytest.param(b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00", b"", ADDRESS, Raw, ["not_http"], id="a hello that is none"),
+        pytest.param(NO_HELLO, b"", ADDRESS, Raw, ["not_http"], id="a hello that is none"),
     ],
 )
 def test_the_layer(
@@ -134,6 +135,14 @@ def test_a_server_that_is_connected_already_gets_its_tls_first(options: Any) -> 
     question.events = [events.DataReceived(desk.client, hello("api.openai.com"))]
     found: Any = asyncio.run(desk.interception.next_layer(question))
     assert (type(found), type(found.child_layer)) == (ServerTLSLayer, TlsToOpen)
+
+
+def test_a_user_interface_that_is_to_show_what_passes_does(options: Any) -> None:
+    options.update(show_ignored_hosts=True)
+    desk = Desk(options)
+    assert type(desk.begins(modes.TransparentProxy, b"\x00")) is TCPLayer
+    (entry,) = desk.interception.passed.about(None)
+    assert entry["sent"] is None
 
 
 @pytest.mark.parametrize("option", ["ignore_hosts", "allow_hosts", "tcp_hosts"])

@@ -18,7 +18,7 @@ from mitmproxy import ctx, http, tls
 from mitmproxy.connection import Client
 from mitmproxy.proxy import events, layer
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layers import ClientTLSLayer, ServerTLSLayer, modes
+from mitmproxy.proxy.layers import ClientTLSLayer, ServerTLSLayer, TCPLayer, modes
 from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.layers.tls import HTTP_ALPNS, parse_client_hello
 from mitmproxy.proxy.mode_specs import RegularMode, ReverseMode, UpstreamMode
@@ -35,6 +35,7 @@ from sessiontap.proxy.first_bytes import kind_of
 from sessiontap.proxy.layers import Http, Raw, TlsToOpen, Undecided
 from sessiontap.proxy.passed import Passage, Passed, Why
 from sessiontap.proxy.plan import facts_of
+from sessiontap.proxy.prepare import is_heavy
 from sessiontap.proxy.service import Service
 
 SILENCES = (0.2, 1.0, 3.0)
@@ -64,18 +65,18 @@ class Interception:
 
     async def next_layer(self, data: layer.NextLayer) -> layer.Layer | None:
         """Return the layer for what a client has begun; None leaves it to mitmproxy."""
-        context = data.context
+        context, mode = data.context, data.context.layers[0]
+        known = self._service.connections.open.get(context.client.id)
         if redirected.begins(data):
-            known = self._service.connections.open.get(context.client.id)
             if known is not None:  # when it connected, its redirector held the socket, too
                 await self._service.connections.look_up(known, known.env_names)
             return redirected.RedirectedLayer(context, self._proxy_http)
+        if known is not None and context.server.address is not None and data.data_client():
+            known.has_spoken = True
         if context.client.transport_protocol != "tcp" or any(getattr(ctx.options, name) for name in _OWN_CHOICE):
             return None
-        mode = context.layers[0]
         if len(context.layers) == 1 and isinstance(mode, modes.HttpProxy | modes.HttpUpstreamProxy):
             return self._for_proxy(context, data.data_client())
-        known = self._service.connections.open.get(context.client.id)
         if known is None or context.server.address is None:
             return None
         if len(context.layers) == 1 and isinstance(mode, modes.ReverseProxy):
@@ -101,7 +102,7 @@ class Interception:
         if kind == "tls":
             return None
         if kind == "unclear" and not _is_final(data):
-            return Undecided(context, len(begun))
+            return Undecided(context, len(begun), opens=not begun)
         outer = ServerTLSLayer(context) if mode.scheme == "https" else None
         if kind == "http":
             inner: layer.Layer = self._http(context)
@@ -115,7 +116,6 @@ class Interception:
     async def _for_server(self, context: Context, data: layer.NextLayer, known: Connection) -> layer.Layer | None:
         """What a client says to a server: in a tunnel, or decrypted."""
         begun = data.data_client()
-        known.has_spoken = known.has_spoken or bool(begun)
         is_decrypted = isinstance(context.layers[-1], ClientTLSLayer)
         if is_decrypted and begun:
             self.accepted(known)
@@ -139,7 +139,9 @@ class Interception:
         if kind == "tls":
             return None
         if kind == "unclear" and not _is_final(data):
-            return Undecided(context, len(begun))
+            host, port = context.server.address or ("", 0)
+            is_ours = self._service.destinations.find((host.lower(),), port) is not None
+            return Undecided(context, len(begun), opens=not begun and not is_ours)
         return self._raw(context, known, "http2" if kind == "http2" else "not_http")
 
     def _proxy_http(self, context: Context) -> Http:
@@ -151,8 +153,10 @@ class Interception:
         self._layers.setdefault(context.client.id, []).append(made)
         return made
 
-    def _raw(self, context: Context, known: Connection, why: Why) -> Raw:
-        return Raw(context, self._passage(context, known, why, counted=True))
+    def _raw(self, context: Context, known: Connection, why: Why) -> TCPLayer:
+        is_shown = bool(ctx.options.show_ignored_hosts)  # by mitmproxy's user interface
+        passage = self._passage(context, known, why, counted=not is_shown)
+        return TCPLayer(context) if is_shown else Raw(context, passage)
 
     def _passage(self, context: Context, known: Connection, why: Why, *, counted: bool) -> Passage:
         address = context.server.address
@@ -190,10 +194,15 @@ class Interception:
             return Destination(names[0], provider_of(names[0], request.port))
         return None
 
-    def is_llm_call(self, request: http.Request, host: str) -> bool:
+    async def is_llm_call(self, request: http.Request, host: str) -> bool:
         """Return whether such a request is one, now that its body has come."""
-        body = decode(request.raw_content or b"", request.headers.get("content-encoding"))
-        return body.problem is None and is_call(request.method, host, request.path, body.data)
+        wire, encoding = request.raw_content or b"", request.headers.get("content-encoding")
+
+        def look() -> bool:
+            body = decode(wire, encoding)
+            return body.problem is None and is_call(request.method, host, request.path, body.data)
+
+        return await asyncio.to_thread(look) if is_heavy(wire, encoding) else look()
 
     def lets_pass(self, flow: http.HTTPFlow, known: Connection, host: str, why: Why, *, streams: bool) -> None:
         """Take in a request that passes unrecorded, and count its body. `streams`: it is yet to come."""

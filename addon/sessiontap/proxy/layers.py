@@ -72,17 +72,18 @@ class Raw(TCPLayer):
 class Undecided(layer.NextLayer):
     """Asks `next_layer` again when there is more than it was made with. A client that closes is the last word."""
 
-    def __init__(self, context: Context, known: int) -> None:
-        """`known`: bytes that were looked at already; they are handed to it again. 0: the client is silent, so its
-        server, which may speak first, is connected."""
+    def __init__(self, context: Context, known: int, *, opens: bool = False) -> None:
+        """`known`: bytes that were looked at already; they are handed to it again. `opens`: connect the server, which
+        may speak first."""
         super().__init__(context)
         self._known = known
+        self._opens = opens
         self.is_final = False
         """No more bytes will come."""
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         self.events.append(event)
-        if isinstance(event, events.Start) and not self._known and self.context.server.timestamp_start is None:
+        if isinstance(event, events.Start) and self._opens and self.context.server.timestamp_start is None:
             if (yield commands.OpenConnection(self.context.server)):
                 yield commands.CloseConnection(self.context.client)
         elif isinstance(event, events.DataReceived):

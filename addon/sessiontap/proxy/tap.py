@@ -221,7 +221,7 @@ class Tap:
             context = self.in_flight.get(flow.id)
             if context is None or context.request_tap is not None:
                 return
-            if context.is_likely and not self.interception.is_llm_call(flow.request, context.destination.host):
+            if context.is_likely and not await self.interception.is_llm_call(flow.request, context.destination.host):
                 del self.in_flight[flow.id]
                 self.interception.lets_pass(flow, context.connection, context.destination.host, "body", streams=False)
                 return
