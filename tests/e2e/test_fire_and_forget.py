@@ -7,6 +7,7 @@ import json
 import socket
 import ssl
 import struct
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,30 @@ def test_a_server_that_does_not_answer_a_client_that_has_gone_is_let_go(
     (call,) = proxy.wait_calls(1)
     assert len(server.requests) == 1
     assert (call.record["outcome"], call.record["response"]) == ("client_gone", None)
+
+
+@WAYS
+def test_a_stream_that_has_begun_is_cancelled_with_its_client(
+    lab: Lab, program: dict[str, Any], version: str, how: str
+) -> None:
+    cancelled = threading.Event()
+
+    async def think(request: Request, respond: Respond) -> None:
+        await request.body()
+        await respond.start(200, [("content-type", "text/event-stream")])
+        await respond.send(b"data: {}\n\n")
+        await respond.gone.wait()
+        cancelled.set()
+
+    lab.upstream(think, [HOST])
+    proxy = lab.proxy(scripts=[SCRIPTS / "long_linger.py"], **program)
+    wire = send(proxy, version, question())
+    while b"data:" not in wire.recv(4096):
+        pass
+    hang_up(wire, how)
+    assert cancelled.wait(PATIENCE)
+    (call,) = proxy.wait_calls(1)
+    assert call.record["outcome"] == "client_gone"
 
 
 def test_in_plain_http(lab: Lab, upstream: Upstream, program: dict[str, Any]) -> None:

@@ -9,7 +9,8 @@
                  connection waits for the request, which may be rerouted.
                - In a tunnel each side may close its direction alone (a half-close).
                - A request that was sent completely reaches its server, though its client has gone meanwhile. The reply
-                 is waited for, for `LINGER` seconds. mitmproxy drops such a request if it is not on its way yet.
+                 is waited for, for `LINGER` seconds, but not if it is a stream that has begun. mitmproxy drops such a
+                 request if it is not on its way yet.
 
 Layers are derived from, none of mitmproxy's is changed. With an underscore, only `_handle_event`, `_ask` and
 `_paused_event_queue` are used, which are there for layers.
@@ -234,6 +235,7 @@ class _Stream(HttpStream):
             and event.code is ErrorCode.CLIENT_DISCONNECTED
             and self.client_state == self.state_done
             and self.server_state not in (self.state_done, self.state_errored)
+            and not (self.flow.response is not None and self.flow.response.stream)  # begun: it is cancelled, then
         ):
             self._left, self._left_at = event, monotonic()
             self._handle_event = self._handle_event_alone
