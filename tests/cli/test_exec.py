@@ -309,6 +309,28 @@ def test_a_server_of_this_machine_is_captured_if_it_is_named(own_place: Path, se
     assert ("sessiontap: 1 call in 1 session" in done.stderr) is (by != "nothing")
 
 
+POSTS = (
+    APP.replace("/v1/chat/completions", "/ask")
+    + """
+try:
+    ask()
+except KeyError:  # no LLM's reply
+    pass
+"""
+)
+
+
+def test_what_passed_the_proxy_is_told_at_the_end(own_place: Path, server: str) -> None:
+    done = sessiontap("exec", "--", sys.executable, "-c", POSTS.replace("choices", "no such key"), server)
+    host = server.removeprefix("http://")
+    assert "sessiontap: not recorded: " in done.stderr
+    assert f" to {host}, 1 request, " in done.stderr
+    assert f"To record it: --host {host}, or " in done.stderr
+    named = sessiontap("exec", "--host", host, "--", sys.executable, "-c", POSTS, server)
+    assert "sessiontap: 1 call in 1 session" in named.stderr
+    assert "not recorded" not in named.stderr
+
+
 CONNECTS = """
 import signal, socket, sys
 with socket.create_connection(("127.0.0.1", int(sys.argv[1]))):

@@ -28,7 +28,7 @@ import os, signal, sys
 from sessiontap.cli import supervisor
 process = supervisor.fork()
 {before}
-status = process.run([sys.executable, "-c", {program!r}], os.environ, adopt=True)
+status = process.run([sys.executable, "-c", {program!r}], os.environ, adopt=True, look=lambda pid: None)
 {after}
 sys.exit(status)
 """

@@ -76,8 +76,7 @@ def ask(proxy: Proxy, path: str, **more: Any) -> Any:
 def test_a_reverse_proxy_records_a_local_model(
     lab: Lab, server: str, path: str, more: dict[str, Any], reply: dict[str, Any]
 ) -> None:
-    hosts = {"version": 1, "hosts": [{"host": server.removeprefix("http://")}]}
-    proxy = lab.proxy(hosts, program=SESSIONTAP_RUN, entry=None, options={"mode": f"reverse:{server}@127.0.0.1:0"})
+    proxy = lab.proxy(program=SESSIONTAP_RUN, entry=None, options={"mode": f"reverse:{server}@127.0.0.1:0"})
     assert ask(proxy, path, **more) == reply
     # The lab's own question whether the proxy is up goes to the server, too.
     (call,) = [one for one in proxy.stop() if one.record["request"]["method"] == "POST"]
