@@ -42,7 +42,6 @@ class Redirector:
         self._is_redirected = is_redirected
         self._trap = seccomp.Trap()
         self._ours, self._programs = socket.socketpair()
-        self._answering = ThreadPoolExecutor(_THREADS, thread_name_prefix="redirector")
         self._thread = threading.Thread(target=self._serve, name="redirector", daemon=True)
         self._thread.start()
 
@@ -61,29 +60,28 @@ class Redirector:
         self._programs.close()
 
     def _serve(self) -> None:
-        try:
-            _, descriptors, _, _ = socket.recv_fds(self._ours, 1, 1)
-        except OSError:
-            return
-        if not descriptors:
-            return
-        listener = descriptors[0]
-        try:
-            waiting = select.poll()
-            waiting.register(listener, select.POLLIN)
-            waiting.register(self._ours, select.POLLIN)
-            while True:
-                ready = dict(waiting.poll())
-                if self._ours.fileno() in ready or ready.get(listener, 0) & (select.POLLHUP | select.POLLERR):
-                    return  # closed, or no process is left
-                call = seccomp.receive(listener)
-                if call is not None:
-                    self._answering.submit(self._answer, listener, call)
-        except OSError:
-            return
-        finally:
-            self._answering.shutdown()
-            os.close(listener)
+        """Serve one process after the other: a shell script without `#!` is started a second time."""
+        with contextlib.suppress(OSError):
+            while received := socket.recv_fds(self._ours, 1, 1)[1]:
+                listener = received[0]
+                try:
+                    with ThreadPoolExecutor(_THREADS, thread_name_prefix="redirector") as answering:
+                        self._serve_process(listener, answering)
+                finally:
+                    os.close(listener)
+
+    def _serve_process(self, listener: int, answering: ThreadPoolExecutor) -> None:
+        """Serve a process and what it starts, until none is left or another one comes."""
+        waiting = select.poll()
+        waiting.register(listener, select.POLLIN)
+        waiting.register(self._ours, select.POLLIN)
+        while True:
+            ready = dict(waiting.poll())
+            if self._ours.fileno() in ready or ready.get(listener, 0) & (select.POLLHUP | select.POLLERR):
+                return
+            call = seccomp.receive(listener)
+            if call is not None:
+                answering.submit(self._answer, listener, call)
 
     def _answer(self, listener: int, call: Call) -> None:
         try:

@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sessiontap.cli.errors import Failure
 
@@ -28,18 +28,24 @@ def find(name: str) -> None:
         raise Failure(f"there is no program {name!r}", "give its path, or check PATH", status=127)
 
 
-def start(command: Sequence[str], environ: Mapping[str, str], inherited: Sequence[int] = ()) -> subprocess.Popen[bytes]:
-    """Start the program on our own streams, with the files `inherited` open.
+def start(
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    inherited: Sequence[int] = (),
+    before_exec: Callable[[], None] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start the program on our own streams, with the files `inherited` open. `before_exec` runs in its process.
 
     Raises Failure as a shell would: 127 not found, 126 not executable.
     """
     try:
-        return subprocess.Popen(command, env=dict(environ), pass_fds=inherited)
+        return subprocess.Popen(command, env=dict(environ), pass_fds=inherited, preexec_fn=before_exec)
     except FileNotFoundError:
         raise Failure(f"there is no program {command[0]!r}", "give its path, or check PATH", status=127) from None
     except OSError as error:
         if error.errno == errno.ENOEXEC and (script := _script(command[0])):
-            return subprocess.Popen(["/bin/sh", script, *command[1:]], env=dict(environ), pass_fds=inherited)
+            command = ["/bin/sh", script, *command[1:]]
+            return subprocess.Popen(command, env=dict(environ), pass_fds=inherited, preexec_fn=before_exec)
         raise Failure(f"{command[0]!r} cannot be run: {error.strerror}", "is it executable?", status=126) from None
 
 

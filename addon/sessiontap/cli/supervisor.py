@@ -92,17 +92,24 @@ class Supervisor:
             self._early.append(number)
 
     def run(
-        self, command: Sequence[str], environ: Mapping[str, str], *, adopt: bool, look: Callable[[int], None]
+        self,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        *,
+        adopt: bool,
+        look: Callable[[int], None],
+        before_exec: Callable[[], None] | None = None,
     ) -> int:
         """Run the program and return its status. `adopt`: see what it leaves running.
 
-        `look` is called with its pid now and then. Raises Failure if it cannot be started.
+        `look` is called with its pid now and then, `before_exec` in its process before it starts. Raises Failure if it
+        cannot be started.
         """
         inherited: tuple[int, ...] = ()
         if adopt and not _adopt_orphans() and os.name == "posix":
             self._held, end = os.pipe()
             inherited = (end,)
-        self._program = start(command, environ, inherited)
+        self._program = start(command, environ, inherited, before_exec)
         for end in inherited:
             os.close(end)
         for number in self._early:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     "sessiontap exec --name 'Nightly run' --path /eval -- claude -p 'fix the tests'",
     "sessiontap exec --host localhost:11434 -- python ask_ollama.py",
     "sessiontap exec --rules work.yaml -- npm start",
+    "sessiontap exec --force -- ./agent-in-go",
     # Arguments after the program's name are the program's.
     context_settings={"allow_interspersed_args": False},
 )
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
     multiple=True,
     help="Capture calls to this host, too, also one of this machine. Repeatable.",
 )
+@click.option(
+    "--force", is_flag=True, help="Capture programs that ignore HTTPS_PROXY, too (docs/capture.md). For Linux."
+)
 @rules_option
 @trace_option
 @click.pass_context
@@ -52,6 +57,7 @@ def exec(
     name: str | None,
     path: str | None,
     hosts: tuple[str, ...],
+    force: bool,
     rules: Path | None,
     trace: Path | None,
 ) -> None:
@@ -60,7 +66,7 @@ def exec(
     It goes through the proxy that runs here. If none runs, or with --name, --path, --host, --rules or another trace
     folder, it gets a proxy of its own, until the last process that it started has ended.
     """
-    ctx.exit(run_captured(command, name=name, path=path, hosts=hosts, rules=rules, trace=trace))
+    ctx.exit(run_captured(command, name=name, path=path, hosts=hosts, force=force, rules=rules, trace=trace))
 
 
 def run_captured(
@@ -69,6 +75,7 @@ def run_captured(
     name: str | None = None,
     path: str | None = None,
     hosts: tuple[str, ...] = (),
+    force: bool = False,
     rules: Path | None,
     trace: Path | None,
     whole: bool = False,
@@ -88,12 +95,14 @@ def run_captured(
         behind = foreign_proxy(before) is not None
         found = local_proxies.usable()
         proxy = next((one for one in found if not behind or (one.plain and one.plain.mode == "upstream")), None)
+        if proxy is not None and force and "[" in proxy.url:
+            proxy = None  # sockets of IPv4 cannot be connected to it
     if proxy is not None and trace is not None and proxy.trace != folder:
         proxy = None
     process = supervisor.fork()
     if proxy is not None:
-        return _through_running_proxy(process, command, proxy, before, rules, whole)
-    return _through_own_proxy(process, command, before, name, path, hosts, rules, folder, whole)
+        return _through_running_proxy(process, command, proxy, before, force, rules, whole)
+    return _through_own_proxy(process, command, before, name, path, hosts, force, rules, folder, whole)
 
 
 def _through_running_proxy(
@@ -101,6 +110,7 @@ def _through_running_proxy(
     command: tuple[str, ...],
     proxy: RunningProxy,
     before: dict[str, str],
+    force: bool,
     rules: Path | None,
     whole: bool,
 ) -> int:
@@ -108,15 +118,22 @@ def _through_running_proxy(
     from sessiontap.cli.direct_connections import DirectConnections
     from sessiontap.cli.environment import prepare
     from sessiontap.cli.exec_rules import captured_hosts
+    from sessiontap.cli.program_start import program_start
 
     begun, direct = time.time_ns(), DirectConnections(proxy)
     set_by_us = prepare(proxy.confdir, before).variables(proxy.url, before, captured_hosts(proxy.rules))
-    status = process.run(command, before | set_by_us, adopt=False, look=direct.look)
-    answer = local_proxies.recorded(proxy, process.pid)
-    find = summary.calls_of_program if answer is None else summary.recorded_calls_of_program
-    text, calls = summary.summarize(find, proxy.trace, process.pid, begun, rules)
-    missing = unrecorded.after_run(unrecorded.passed(proxy, process.pid), direct, calls=calls, whole=whole)
-    sys.stderr.write(text + summary.missing(answer) + unrecorded.text(missing))
+    with program_start(command, before | set_by_us, proxy, force) as start:
+        status = process.run(start.command, start.environ, adopt=force, look=direct.look, before_exec=start.before_exec)
+        left = process.left() if force else []
+        answer = local_proxies.recorded(proxy, process.pid)
+        find = summary.calls_of_program if answer is None else summary.recorded_calls_of_program
+        text, calls = summary.summarize(find, proxy.trace, process.pid, begun, rules)
+        missing = unrecorded.after_run(unrecorded.passed(proxy, process.pid), direct, calls=calls, whole=whole)
+        sys.stderr.write(text + summary.missing(answer) + unrecorded.text(missing))
+        if left:  # their connections are opened by us
+            sys.stderr.flush()
+            process.release(status)
+            process.wait_for_the_last()
     return status
 
 
@@ -127,6 +144,7 @@ def _through_own_proxy(
     name: str | None,
     path: str | None,
     hosts: tuple[str, ...],
+    force: bool,
     rules: Path | None,
     folder: Path,
     whole: bool,
@@ -136,17 +154,21 @@ def _through_own_proxy(
     from sessiontap.cli.environment import prepare, prepare_ca
     from sessiontap.cli.exec_rules import captured_hosts, exec_rules, host_name
     from sessiontap.cli.private_proxy import private_proxy, upstream
+    from sessiontap.cli.program_start import program_start
 
     begun = time.time_ns()
     prepare_ca(None)  # first: a proxy that finds one does not make its own
-    with exec_rules(rules, name, path, hosts) as file, private_proxy(file, folder, upstream(before)) as own:
+    with ExitStack() as in_block:
+        file = in_block.enter_context(exec_rules(rules, name, path, hosts))
+        own = in_block.enter_context(private_proxy(file, folder, upstream(before)))
         process.proxy = own.process
         surroundings = prepare(None, before)  # while it starts
         proxy = own.wait_until_ready()
         direct = DirectConnections(proxy)
         captured = [*map(host_name, hosts), *captured_hosts(proxy.rules)]
         variables = surroundings.variables(proxy.url, before, captured)
-        status = process.run(command, before | variables, adopt=True, look=direct.look)
+        start = in_block.enter_context(program_start(command, before | variables, proxy, force))
+        status = process.run(start.command, start.environ, adopt=True, look=direct.look, before_exec=start.before_exec)
         left = process.left()
         answer = local_proxies.recorded(proxy, os.getpid()) if left else None  # all that it runs descends from us
         passed = unrecorded.passed(proxy)
