@@ -138,4 +138,5 @@ class CallSpec:
 
 def call_record(spec: CallSpec, redactor: Redactor) -> dict[str, Any]:
     """Return its record, as the recorder makes it."""
-    return record.call_record(spec.finished, spec.exchange, redactor, spec.caller, spec.link_state)
+    of_call = record.knowing(spec.finished, spec.exchange, spec.caller, redactor)
+    return record.call_record(spec.finished, spec.exchange, of_call, spec.caller, spec.link_state)

@@ -150,12 +150,13 @@ class Recording:
                 self._events.send(ReplyRead(update, None))
         try:
             caller, redactor = self._callers.get(call.caller or ""), self._redactor
-            line = knowing(call, exchange, caller, redactor).text(call_line(call, exchange))
+            of_call = knowing(call, exchange, caller, redactor)
+            line = of_call.text(call_line(call, exchange))
             held = exchange.decoded_size
             if held > size:
                 self._budget.force((held - size) * COPIES)
                 lease.size = held * COPIES
-            make = partial(self._records, call, exchange, caller, link_state, redactor, lease)
+            make = partial(self._records, call, exchange, caller, link_state, redactor, of_call, lease)
             self._writer.submit(make, lease.size + 2048)
         except Exception as error:
             self._faults.caught("recording", error)
@@ -180,12 +181,16 @@ class Recording:
         caller: Caller | None,
         link_state: dict[str, Any],
         redactor: Redactor,
+        of_call: Redactor,
         lease: Lease,
     ) -> Iterable[dict[str, Any]]:
-        """The records of a call. Its `lease` ends with the writer's hold on it."""
+        """The records of a call. Its `lease` ends with the writer's hold on it.
+
+        `of_call` is `redactor`, and knows the call's own credentials: the caller's record is shared by other calls.
+        """
         if not is_kept(call):
             return []
-        record = call_record(call, exchange, redactor, caller, link_state)
+        record = call_record(call, exchange, of_call, caller, link_state)
         if caller is None:
             return [record]
         found = self._caller(caller, redactor)

@@ -46,15 +46,15 @@ def call_record(
 ) -> Record:
     """Return the `call` map, redacted, bodies as `body.Plain`.
 
-    With `capture: metadata` only what is metadata (redaction/metadata.py) is left, and of bodies their size.
-    `link_state` is what the conversation is restored from after a restart, in plain values.
+    `redactor` knows the call's own credentials (`knowing`). With `capture: metadata` only what is metadata
+    (redaction/metadata.py) is left, and of bodies their size. `link_state` is what the conversation is restored from
+    after a restart, in plain values.
     """
     plan, reply, asked = call.plan, exchange.reply, call.call
     labels = plan.labels if plan else Labels()
     link = plan.link if plan else Link()
     rules = [*(plan.rules if plan else ()), *labels.rules]
     is_full = call.capture == "full"
-    redactor = knowing(call, exchange, caller, redactor)
     bodies = [exchange.request.body, exchange.response.body if exchange.response else None]
     flags = list(dict.fromkeys(exchange.flags))
     if any(one is not None and one.undecodable for one in bodies) and "undecodable" not in flags:
