@@ -18,6 +18,8 @@ CLAUDE_CODE = "@anthropic-ai/claude-code@2.1.197"
 CODEX = "@openai/codex@0.169.0"
 OPENCODE = "opencode-ai@1.18.33"
 GEMINI_CLI = "@google/gemini-cli@0.61.0"
+KIMI_CODE = "@moonshot-ai/kimi-code@2.1.0"
+QWEN_CODE = "@qwen-code/qwen-code@0.24.4"
 VERCEL_AI = ("ai@6.0.326", "@ai-sdk/openai@3.0.141", "undici@7.30.2")
 OPENAI_AGENTS = "openai-agents==0.24.0"
 LANGCHAIN = "langchain-openai==1.7.3"
