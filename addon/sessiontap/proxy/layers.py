@@ -193,7 +193,7 @@ class _Stream(HttpStream):
         if self._left is not None and isinstance(event, events.Wakeup):
             yield from self._give_up()
             return
-        if self.flow.response.status_code == 101 or client.alpn in (b"h2", b"h3"):
+        if self.flow.response.status_code == 101 or self.flow.request.is_http2 or self.flow.request.is_http3:
             yield from super().passthrough(event)
             return
         if isinstance(event, RequestData):
