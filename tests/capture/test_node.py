@@ -242,3 +242,18 @@ def test_the_users_own_options_of_node_are_kept(
         assert run([node, "-e", tell], environ) == "--max-old-space-size=99\nexit status 0"
     assert environ["NODE_OPTIONS"].count("--require") == 1
     assert relay.destinations == [f"127.0.0.1:{secure.port}"]
+
+
+WARNS = """
+if (parseInt(process.versions.node) < 22) process.emitWarning('as Node 22 at its start', { code: 'UNDICI-EHPA' });
+setTimeout(() => process.emitWarning('the own one', { code: 'UNDICI-EHPA' }));
+"""
+
+
+def test_node_does_not_warn_of_a_variable_that_the_program_did_not_set(node: str, authority: Authority) -> None:
+    with Relay() as relay:
+        said = run([node, "-e", WARNS], environment(authority, relay, {"NODE_USE_ENV_PROXY": "1"}))
+        assert said.count("UNDICI-EHPA") == 1
+        assert "the own one" in said
+        untouched = run([node, "-e", WARNS], environment(authority, relay))
+    assert untouched.count("UNDICI-EHPA") == 2 or "as Node 22" not in untouched

@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from sessiontap import trace
+from sessiontap.capture import force
 from sessiontap.cli import local_proxies
 from sessiontap.cli.direct_connections import LOCAL_SERVERS
 
@@ -307,6 +308,42 @@ def test_a_server_of_this_machine_is_captured_if_it_is_named(own_place: Path, se
     done = sessiontap("exec", *named, "--", sys.executable, "-c", KEEPS_NO_PROXY + "print(ask())", server)
     assert (done.returncode, done.stdout) == (0, "Hi.\n")
     assert ("sessiontap: 1 call in 1 session" in done.stderr) is (by != "nothing")
+
+
+FORCED = """
+import http.client, json, os, sys
+def ask():
+    connection = http.client.HTTPConnection(sys.argv[1].removeprefix("http://"))  # it knows no proxy
+    body = json.dumps({"model": "m-1", "messages": [{"role": "user", "content": "hello"}]})
+    connection.request("POST", "/v1/chat/completions", body, {"content-type": "application/json"})
+    return json.load(connection.getresponse())["choices"][0]["message"]["content"]
+"""
+
+
+@pytest.mark.parametrize(
+    "program", ["print(ask()); sys.exit(5)", DAEMON], ids=["the program", "what it leaves running"]
+)
+def test_a_program_that_knows_no_proxy_is_captured_by_force(
+    own_place: Path, rules: Path, server: str, program: str
+) -> None:
+    if why := force.why_not_seccomp():
+        pytest.skip(why)
+    pipe = subprocess.PIPE
+    host = server.removeprefix("http://")
+    command = [*OWN, "exec", "--force", "--host", host, "--", sys.executable, "-c", FORCED + program, server]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        said = process.stderr.read()
+        assert process.wait(60) == 5, said
+        if program is DAEMON:
+            (state,) = (own_place / ".sessiontap" / "run").glob("*.json")
+            proxy = os.pidfd_open(json.loads(state.read_text())["pid"])
+            process.stdin.write("\n")
+            process.stdin.flush()
+            wait_for_end(proxy)
+            assert (own_place / "stdout").read_text() == "Hi.\n", (own_place / "stderr").read_text()
+    assert len(recorded(own_place)) == 1, said
 
 
 POSTS = (

@@ -157,7 +157,25 @@
     require('module').syncBuiltinESMExports(); // for `import { connect } from 'node:tls'`
   }
 
+  // Node 22 warns once, at its start, that it reads the proxy's variables (which Bun needs). The program did not ask for
+  // that, and is not told. A warning of its own comes later.
+  function keepQuiet() {
+    if (!process.env.NODE_USE_ENV_PROXY) return;
+    const emit = process.emit;
+    function restore() {
+      if (process.emit === quiet) process.emit = emit;
+    }
+    function quiet(name, warning) {
+      if (name !== 'warning' || !warning || warning.code !== 'UNDICI-EHPA') return emit.apply(this, arguments);
+      restore();
+      return true;
+    }
+    process.emit = quiet;
+    setImmediate(restore).unref();
+  }
+
   try {
+    keepQuiet();
     install();
   } catch (error) {
     // The program runs as it would without this file.

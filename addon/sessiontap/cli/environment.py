@@ -9,6 +9,7 @@ nested `exec` starts from the user's own environment.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -19,6 +20,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sessiontap import private
+from sessiontap.capture import node as node_capture
 from sessiontap.cli import ca_bundle
 from sessiontap.cli.ca_bundle import ADDING, REPLACING
 from sessiontap.cli.errors import Failure
@@ -160,15 +162,24 @@ class ClientEnvironment:
 
     bundle: ca_bundle.Bundle
 
-    def variables(self, proxy_url: str, environ: Mapping[str, str], captured: Iterable[str] = ()) -> dict[str, str]:
-        """The variables for a program of this machine, and what they replace. `environ`: without variables of ours."""
+    def variables(
+        self, proxy_url: str, environ: Mapping[str, str], captured: Iterable[str] = (), *, node: bool = False
+    ) -> dict[str, str]:
+        """The variables for a program of this machine, and what they replace. `environ`: without variables of ours.
+
+        `node`: Node loads a file first that captures what its variables do not.
+        """
         bundle = self.bundle
         found = variables(proxy_url, str(bundle.pem), str(bundle.ca), environ, str(bundle.truststore), captured) | {
             "SYSTEM_WGETRC": str(bundle.wgetrc),
             # An empty part stands for the folder that PHP was built with.
             "PHP_INI_SCAN_DIR": f"{environ.get('PHP_INI_SCAN_DIR', '')}{os.pathsep}{bundle.php}",
         }
-        saved = json.dumps({name: environ.get(name) for name in found}, ensure_ascii=False)
+        if node:
+            with contextlib.suppress(OSError):  # its calls are captured as far as Node itself knows the variables
+                file = node_capture.readable_file(bundle.pem.parent)
+                found |= node_capture.environment(proxy_url, environ, file)
+        saved = json.dumps({name: environ.get(name) for name in found if name != OURS}, ensure_ascii=False)
         return found | {OURS: proxy_url, SAVED: saved}
 
 

@@ -1,4 +1,4 @@
-"""How `exec` starts a program whose calls would not come to the proxy by its variables (`capture/`)."""
+"""How `exec` starts a program: by itself, or so that all of its connections come to the proxy (`capture/`)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ class ProgramStart:
     """What the program is started with."""
 
     command: Sequence[str]
-    environ: Mapping[str, str]
     before_exec: Callable[[], None] | None = None
     """Run in its process before it starts."""
 
@@ -30,11 +29,10 @@ def program_start(
 ) -> Iterator[ProgramStart]:
     """The start of a program that runs, with all that it leaves behind, within the block.
 
-    `environ`: with the proxy's variables. Raises Failure if `force` does not work here.
+    `environ`: the program's. Raises Failure if `force` does not work here.
     """
-    environ = _with_node(environ, proxy.url)
     if not force:
-        yield ProgramStart(command, environ)
+        yield ProgramStart(command)
         return
     from sessiontap.capture.force import CannotForce, forced
 
@@ -43,16 +41,6 @@ def program_start(
         with forced((proxy.plain.local_host, proxy.plain.port), environ) as way:
             if way.misses is not None:
                 note(way.misses)
-            yield ProgramStart([*way.prefix, *command], environ, way.before_exec)
+            yield ProgramStart([*way.prefix, *command], way.before_exec)
     except CannotForce as error:
         raise Failure(f"--force does not work here: {error}", error.hint) from None
-
-
-def _with_node(environ: Mapping[str, str], proxy_url: str) -> Mapping[str, str]:
-    from sessiontap.capture import node
-    from sessiontap.cli.ca_bundle import public_folder
-
-    try:
-        return {**environ, **node.environment(proxy_url, environ, node.readable_file(public_folder()))}
-    except OSError:  # its calls are captured as far as Node itself knows the variables
-        return environ

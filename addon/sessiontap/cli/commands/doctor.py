@@ -19,11 +19,19 @@ from sessiontap.cli.output import write, write_json
 @click.argument(
     "command", metavar="[-- CMD...]", nargs=-1, type=click.Path(), help="A program to run and to tell all of."
 )
+@click.option("--force", is_flag=True, help="With CMD, as `exec --force`.")
 @rules_option
 @json_option
 @trace_option
 @click.pass_context
-def doctor(ctx: click.Context, command: tuple[str, ...], rules: Path | None, json: bool, trace: Path | None) -> None:
+def doctor(
+    ctx: click.Context,
+    command: tuple[str, ...],
+    force: bool,
+    rules: Path | None,
+    json: bool,
+    trace: Path | None,
+) -> None:
     """Say why a call is not there: what is wrong with the proxy, rules, log or CA, and what passed unrecorded.
 
     With CMD, run it as `exec` does, and say all that was not recorded of it. Exit status 1 says that something is
@@ -32,11 +40,11 @@ def doctor(ctx: click.Context, command: tuple[str, ...], rules: Path | None, jso
     from sessiontap.cli import checks
 
     if command and not json:
-        from sessiontap.cli.commands.exec import run_captured
+        from sessiontap.cli.commands.exec import Run, run_captured
 
         wrong = [one for one in checks.setup(rules, trace_folder(trace)) if one.is_wrong]
         write(checks.text(wrong))
-        ctx.exit(run_captured(command, rules=rules, trace=trace, whole=True))
+        ctx.exit(run_captured(Run(command, force=force, rules=rules, whole=True), trace=trace))
     found = [*checks.setup(rules, trace_folder(trace)), *checks.traffic(trace_folder(trace), rules)]
     if json:
         write_json([one._asdict() for one in found])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     help="Capture calls to this host, too, also one of this machine. Repeatable.",
 )
 @click.option(
-    "--force", is_flag=True, help="Capture programs that ignore HTTPS_PROXY, too (docs/capture.md). For Linux."
+    "--force", is_flag=True, help="Capture programs that ignore the proxy's variables, too (Linux; docs/capture.md)."
 )
 @rules_option
 @trace_option
@@ -66,54 +67,52 @@ def exec(
     It goes through the proxy that runs here. If none runs, or with --name, --path, --host, --rules or another trace
     folder, it gets a proxy of its own, until the last process that it started has ended.
     """
-    ctx.exit(run_captured(command, name=name, path=path, hosts=hosts, force=force, rules=rules, trace=trace))
+    run = Run(command, force=force, rules=rules)
+    ctx.exit(run_captured(run, name=name, path=path, hosts=hosts, trace=trace))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A program to run, and what is to be said of it."""
+
+    command: tuple[str, ...]
+    force: bool = False
+    """Its connections are captured whatever library it uses."""
+    rules: Path | None = None
+    """The rules file that the user named."""
+    whole: bool = False
+    """All that was not recorded is said."""
 
 
 def run_captured(
-    command: tuple[str, ...],
-    *,
-    name: str | None = None,
-    path: str | None = None,
-    hosts: tuple[str, ...] = (),
-    force: bool = False,
-    rules: Path | None,
-    trace: Path | None,
-    whole: bool = False,
+    run: Run, *, name: str | None = None, path: str | None = None, hosts: tuple[str, ...] = (), trace: Path | None
 ) -> int:
-    """Run a program, print what was recorded of it, and return its status. `whole`: and all that was not."""
+    """Run a program, print what was recorded of it, and return its status."""
     from sessiontap.cli import local_proxies, program, supervisor
     from sessiontap.cli.environment import foreign_proxy, original, prepare_home
 
-    program.find(command[0])
+    program.find(run.command[0])
     prepare_home()
     folder = trace_folder(trace)
     before = original(os.environ)
     if dead := local_proxies.dead_proxy(os.environ):
         note(f"the proxy at {dead}, which this terminal's variables name, has ended; another is used")
     proxy = None
-    if name is None and path is None and rules is None and not hosts:
+    if name is None and path is None and run.rules is None and not hosts:
         behind = foreign_proxy(before) is not None
         found = local_proxies.usable()
         proxy = next((one for one in found if not behind or (one.plain and one.plain.mode == "upstream")), None)
-        if proxy is not None and force and "[" in proxy.url:
+        if proxy is not None and run.force and "[" in proxy.url:
             proxy = None  # sockets of IPv4 cannot be connected to it
     if proxy is not None and trace is not None and proxy.trace != folder:
         proxy = None
     process = supervisor.fork()
     if proxy is not None:
-        return _through_running_proxy(process, command, proxy, before, force, rules, whole)
-    return _through_own_proxy(process, command, before, name, path, hosts, force, rules, folder, whole)
+        return _through_running_proxy(process, run, proxy, before)
+    return _through_own_proxy(process, run, before, name, path, hosts, folder)
 
 
-def _through_running_proxy(
-    process: Supervisor,
-    command: tuple[str, ...],
-    proxy: RunningProxy,
-    before: dict[str, str],
-    force: bool,
-    rules: Path | None,
-    whole: bool,
-) -> int:
+def _through_running_proxy(process: Supervisor, run: Run, proxy: RunningProxy, before: dict[str, str]) -> int:
     from sessiontap.cli import local_proxies, summary, unrecorded
     from sessiontap.cli.direct_connections import DirectConnections
     from sessiontap.cli.environment import prepare
@@ -121,33 +120,29 @@ def _through_running_proxy(
     from sessiontap.cli.program_start import program_start
 
     begun, direct = time.time_ns(), DirectConnections(proxy)
-    set_by_us = prepare(proxy.confdir, before).variables(proxy.url, before, captured_hosts(proxy.rules))
-    with program_start(command, before | set_by_us, proxy, force) as start:
-        status = process.run(start.command, start.environ, adopt=force, look=direct.look, before_exec=start.before_exec)
-        left = process.left() if force else []
+    captured = captured_hosts(proxy.rules)
+    environ = before | prepare(proxy.confdir, before).variables(proxy.url, before, captured, node=True)
+    with program_start(run.command, environ, proxy, run.force) as start:
+        # A program that is captured by force needs us as long as it runs.
+        status = process.run(start.command, environ, adopt=run.force, look=direct.look, before_exec=start.before_exec)
         answer = local_proxies.recorded(proxy, process.pid)
         find = summary.calls_of_program if answer is None else summary.recorded_calls_of_program
-        text, calls = summary.summarize(find, proxy.trace, process.pid, begun, rules)
-        missing = unrecorded.after_run(unrecorded.passed(proxy, process.pid), direct, calls=calls, whole=whole)
+        text, calls = summary.summarize(find, proxy.trace, process.pid, begun, run.rules)
+        missing = unrecorded.after_run(unrecorded.passed(proxy, process.pid), direct, calls=calls, whole=run.whole)
         sys.stderr.write(text + summary.missing(answer) + unrecorded.text(missing))
-        if left:  # their connections are opened by us
-            sys.stderr.flush()
-            process.release(status)
-            process.wait_for_the_last()
+        if run.force and (left := process.left()):
+            _stay(process, status, left)
     return status
 
 
 def _through_own_proxy(
     process: Supervisor,
-    command: tuple[str, ...],
+    run: Run,
     before: dict[str, str],
     name: str | None,
     path: str | None,
     hosts: tuple[str, ...],
-    force: bool,
-    rules: Path | None,
     folder: Path,
-    whole: bool,
 ) -> int:
     from sessiontap.cli import local_proxies, summary, unrecorded
     from sessiontap.cli.direct_connections import DirectConnections
@@ -158,29 +153,34 @@ def _through_own_proxy(
 
     begun = time.time_ns()
     prepare_ca(None)  # first: a proxy that finds one does not make its own
-    with ExitStack() as in_block:
-        file = in_block.enter_context(exec_rules(rules, name, path, hosts))
-        own = in_block.enter_context(private_proxy(file, folder, upstream(before)))
+    with exec_rules(run.rules, name, path, hosts) as file, private_proxy(file, folder, upstream(before)) as own:
         process.proxy = own.process
         surroundings = prepare(None, before)  # while it starts
         proxy = own.wait_until_ready()
         direct = DirectConnections(proxy)
         captured = [*map(host_name, hosts), *captured_hosts(proxy.rules)]
-        variables = surroundings.variables(proxy.url, before, captured)
-        start = in_block.enter_context(program_start(command, before | variables, proxy, force))
-        status = process.run(start.command, start.environ, adopt=True, look=direct.look, before_exec=start.before_exec)
-        left = process.left()
-        answer = local_proxies.recorded(proxy, os.getpid()) if left else None  # all that it runs descends from us
-        passed = unrecorded.passed(proxy)
-        if not left:
-            own.stop()
-        find = summary.recorded_calls_of_program if left else summary.calls_of_stopped_proxy
-        text, calls = summary.summarize(find, proxy.trace, os.getpid() if left else proxy.pid, begun, rules)
-        missing = unrecorded.after_run(passed, direct, calls=calls, whole=whole)
-        sys.stderr.write(own.warnings() + text + summary.missing(answer) + unrecorded.text(missing))
-        if left:
-            sys.stderr.write(summary.still_running(left))
-            sys.stderr.flush()
-            process.release(status)
-            process.wait_for_the_last()
+        environ = before | surroundings.variables(proxy.url, before, captured, node=True)
+        with program_start(run.command, environ, proxy, run.force) as start:
+            status = process.run(start.command, environ, adopt=True, look=direct.look, before_exec=start.before_exec)
+            left = process.left()
+            answer = local_proxies.recorded(proxy, os.getpid()) if left else None  # all that it runs descends from us
+            passed = unrecorded.passed(proxy)
+            if not left:
+                own.stop()
+            find = summary.recorded_calls_of_program if left else summary.calls_of_stopped_proxy
+            text, calls = summary.summarize(find, proxy.trace, os.getpid() if left else proxy.pid, begun, run.rules)
+            missing = unrecorded.after_run(passed, direct, calls=calls, whole=run.whole)
+            sys.stderr.write(own.warnings() + text + summary.missing(answer) + unrecorded.text(missing))
+            if left:
+                _stay(process, status, left)
     return status
+
+
+def _stay(process: Supervisor, status: int, left: Sequence[int]) -> None:
+    """Let `exec` end for its caller, and wait for what its program left running."""
+    from sessiontap.cli import summary
+
+    sys.stderr.write(summary.still_running(left))
+    sys.stderr.flush()
+    process.release(status)
+    process.wait_for_the_last()
