@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from sessiontap.cli.environment import (
     docker_arguments,
+    excepting,
     foreign_proxy,
     original,
     prepare,
@@ -228,7 +231,43 @@ def test_the_ca_is_made_if_there_is_none(own_place: Path) -> None:
         ({"HTTPS_PROXY": ""}, None),
         ({"https_proxy": "http://corp:3128"}, "https_proxy"),
         ({"ALL_PROXY": "socks5://corp:1080"}, "ALL_PROXY"),
+        ({"HTTP_PROXY": "http://corp:3128"}, None),
     ],
 )
 def test_a_proxy_of_the_user_is_noticed(environ: dict[str, str], expected: str | None) -> None:
     assert foreign_proxy(environ) == expected
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "expected"),
+    [
+        ("", None),
+        ("other.example, corp.example", "corp.example"),
+        (".Corp.example", ".Corp.example"),
+        ("*.corp.example", "*.corp.example"),
+        ("*", "*"),
+        ("p.example", None),
+        ("llm.corp.example.org", None),
+    ],
+)
+def test_what_excepts_a_host_is_known(no_proxy: str, expected: str | None) -> None:
+    assert excepting(no_proxy, "llm.corp.example") == expected
+
+
+def test_a_shell_takes_the_variables_and_gives_them_back(own_place: Path) -> None:
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("there is no bash")
+    code = """
+    export HTTPS_PROXY=http://corp:3128 NO_PROXY="a b"
+    sessiontap() { "$PYTHON" -m sessiontap.cli "$@"; }
+    env -0 | sort -z > before
+    eval "$(sessiontap env)" && test "$HTTPS_PROXY" = http://127.0.0.1:8080 || exit 1
+    eval "$(sessiontap env)"  # twice is once
+    eval "$(sessiontap env --undo)"
+    env -0 | sort -z > after
+    """
+    environ = {"PATH": os.environ["PATH"], "HOME": str(own_place), "TMPDIR": str(own_place)}
+    environ |= {"PYTHON": sys.executable, "PYTHONPATH": os.environ["PYTHONPATH"]}
+    subprocess.run([bash, "-c", code], env=environ, check=True, capture_output=True)
+    assert Path("after").read_bytes() == Path("before").read_bytes()

@@ -399,6 +399,20 @@ def test_a_connection_past_the_proxy_is_told_at_the_end(own_place: Path) -> None
     pytest.skip("programs use all of the usual ports here")
 
 
+def test_what_the_environment_says_against_a_capture_is_told(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        dead = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    monkeypatch.setenv("SESSIONTAP_PROXY", dead)
+    monkeypatch.setenv("HTTPS_PROXY", dead)
+    monkeypatch.setenv("SESSIONTAP_SAVED", json.dumps({"HTTPS_PROXY": None}))
+    monkeypatch.setenv("NO_PROXY", ".corp.example")
+    done = sessiontap("exec", "--host", "llm.corp.example", "true")
+    assert done.returncode == 0
+    assert f"the proxy at {dead}, which this terminal's variables name, has ended; another is used" in done.stderr
+    assert "NO_PROXY excepts llm.corp.example by '.corp.example'" in done.stderr
+    assert f"the proxy at {dead}, which this terminal's variables name, has ended" in sessiontap("env").stderr
+
+
 def test_a_proxy_in_another_mode_is_not_taken(own_place: Path, server: str) -> None:
     mode = f"reverse:{server}@0"
     command = [*OWN, "run", "--listen-host", "127.0.0.1", "--mode", mode]

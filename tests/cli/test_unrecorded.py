@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from sessiontap.cli import unrecorded
 from sessiontap.cli.direct_connections import Direct
+from sessiontap.proxy.passed import Why
 
 
 def item(why: str, **more: Any) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def said(*items: dict[str, Any], calls: int = 0, whole: bool = False, lost: int 
         ("distrust", "it refused the proxy's certificate before"),
         ("refused", "it refused the proxy's certificate, and that connection failed"),
         ("ignore", "a rule says `ignore`"),
-        ("path", "plain HTTP with a path of no LLM API"),
+        ("path", "a path of no LLM API that is known"),
         ("body", "its body is no LLM call's"),
         ("http2", "HTTP/2 without TLS"),
         ("not_http", "another protocol than HTTP"),
@@ -38,6 +39,10 @@ def test_each_reason_is_told_with_who_and_how_much(why: str, expected: str) -> N
     (line,) = said(item(why))
     assert line.startswith("app.py (pid 7) to api.example:443, 3 connections, 55.2 KB: ")
     assert expected in line
+
+
+def test_every_reason_of_the_proxy_has_its_words() -> None:
+    assert set(unrecorded._WHY) == set(get_args(Why))
 
 
 def test_a_port_that_is_not_usual_is_named() -> None:

@@ -223,5 +223,18 @@ def prepare_home() -> None:
 
 
 def foreign_proxy(environ: Mapping[str, str]) -> str | None:
-    """The name of a variable with a proxy that is not ours. `environ`: without variables of ours."""
-    return next((name for name in (*PROXY, *ALL_PROXY) if environ.get(name)), None)
+    """The variable that names the proxy of HTTPS calls. `environ`: without variables of ours.
+
+    HTTP_PROXY alone says nothing of them: without us they go directly.
+    """
+    return next((name for name in ("HTTPS_PROXY", "https_proxy", *ALL_PROXY) if environ.get(name)), None)
+
+
+def excepting(no_proxy: str, host: str) -> str | None:
+    """The entry of NO_PROXY by which clients call this host past the proxy; None if there is none."""
+    host = host.lower()
+    for entry in (one.strip() for one in no_proxy.split(",")):
+        name = entry.lower().removeprefix("*").removeprefix(".")
+        if entry == "*" or (name and (host == name or host.endswith(f".{name}"))):
+            return entry
+    return None

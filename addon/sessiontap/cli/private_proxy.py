@@ -15,6 +15,7 @@ from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from sessiontap import own_python
+from sessiontap.cli.environment import foreign_proxy
 from sessiontap.cli.errors import Failure, Misuse
 from sessiontap.cli.local_proxies import RunningProxy, wait_until_ready
 from sessiontap.proxy import state_file
@@ -24,8 +25,6 @@ STOPPED_WITHIN = 15.0
 """Seconds; the queue for the log is written before it ends."""
 UPSTREAM_AUTH = "SESSIONTAP_UPSTREAM_AUTH"
 """The variable with `user:password` for the proxy behind ours (proxy/behind.py)."""
-_BEFORE = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy")
-"""Variables that name the proxy that calls went through before, the first one that is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class Upstream:
 
 def upstream(environ: Mapping[str, str]) -> Upstream | None:
     """The proxy that the environment names. Raises Misuse if mitmproxy cannot go on through it."""
-    name = next((name for name in _BEFORE if environ.get(name)), None)
+    name = foreign_proxy(environ)
     if name is None:
         return None
     given = environ[name]

@@ -74,10 +74,13 @@ class Supervisor:
         """The end of the pipe whose other end descendants hold, on a system without subreapers."""
         self.proxy: subprocess.Popen[bytes] | None = None
         """A child that is no descendant of the program."""
-        self._wake, wake = os.pipe()
-        for end in (self._wake, wake):
-            os.set_blocking(end, False)
-        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        self._wake: int | None = None
+        """Readable after a signal. None on Windows, where nothing waits for a pipe."""
+        if os.name == "posix":
+            self._wake, wake = os.pipe()
+            for end in (self._wake, wake):
+                os.set_blocking(end, False)
+            signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         self._early: list[int] = []
         """Signals from before the program's start."""
         for number in (*FORWARDED, *_CHILD):
@@ -160,6 +163,11 @@ class Supervisor:
 
     def _wait(self, seconds: float) -> None:
         """Wait for a signal, a child's end or the time to pass, and pass the front's signals on."""
+        if self._wake is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                if self._program is not None:
+                    self._program.wait(seconds)
+            return
         watched = [self._wake, *([self._signals] if self._signals is not None else [])]
         ready, _, _ = select.select(watched, [], [], seconds)
         if self._wake in ready:

@@ -27,7 +27,7 @@ _WHY = {
     "distrust": f"it refused the proxy's certificate before, so its calls pass unrecorded for a while. {_TRUST}",
     "refused": f"it refused the proxy's certificate, and that connection failed. {_TRUST}",
     "ignore": "a rule says `ignore`",
-    "path": f"plain HTTP with a path of no LLM API. {_NAME_IT}",
+    "path": f"a path of no LLM API that is known. {_NAME_IT}",
     "body": f"plain HTTP, and its body is no LLM call's. {_NAME_IT}",
     "http2": "HTTP/2 without TLS, which cannot be read",
     "not_http": "another protocol than HTTP",
@@ -36,8 +36,7 @@ _WHY = {
 
 def passed(proxy: RunningProxy, pid: int | None = None) -> Mapping[str, Any]:
     """The proxy's answer: what of process `pid` and its children went through it unrecorded. Empty if it gives none."""
-    about = f"?pid={pid}" if pid is not None else ""
-    answer = ask(proxy, f"http://{own_address.HOST}/passed{about}")
+    answer = ask(proxy, own_address.passed_url(pid))
     return answer if isinstance(answer, dict) else {}
 
 

@@ -146,7 +146,7 @@ def _through_own_proxy(
 ) -> int:
     from sessiontap.cli import local_proxies, summary, unrecorded
     from sessiontap.cli.direct_connections import DirectConnections
-    from sessiontap.cli.environment import prepare, prepare_ca
+    from sessiontap.cli.environment import excepting, prepare, prepare_ca
     from sessiontap.cli.exec_rules import captured_hosts, exec_rules, host_name
     from sessiontap.cli.private_proxy import private_proxy, upstream
     from sessiontap.cli.program_start import program_start
@@ -160,6 +160,9 @@ def _through_own_proxy(
         direct = DirectConnections(proxy)
         captured = [*map(host_name, hosts), *captured_hosts(proxy.rules)]
         environ = before | surroundings.variables(proxy.url, before, captured, node=True)
+        for host in map(host_name, hosts):
+            if entry := excepting(environ["NO_PROXY"], host):
+                note(f"NO_PROXY excepts {host} by {entry!r}: programs that heed it call the host past the proxy")
         with program_start(run.command, environ, proxy, run.force) as start:
             status = process.run(start.command, environ, adopt=True, look=direct.look, before_exec=start.before_exec)
             left = process.left()
