@@ -117,7 +117,7 @@ class Supervisor:
             os.close(end)
         for number in self._early:
             self._program.send_signal(number)
-        pauses = chain(repeat(LOOK_SOON, 20), repeat(LOOK_LATER))
+        pauses = chain([0.0], repeat(LOOK_SOON, 20), repeat(LOOK_LATER))
         while self._program.poll() is None:
             self._wait(next(pauses))
             self._reap()

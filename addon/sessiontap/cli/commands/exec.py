@@ -113,18 +113,26 @@ def run_captured(
 
 
 def _through_running_proxy(process: Supervisor, run: Run, proxy: RunningProxy, before: dict[str, str]) -> int:
-    from sessiontap.cli import local_proxies, summary, unrecorded
+    from sessiontap.cli import local_proxies
     from sessiontap.cli.direct_connections import DirectConnections
     from sessiontap.cli.environment import prepare
     from sessiontap.cli.exec_rules import captured_hosts
     from sessiontap.cli.program_start import program_start
 
     begun, direct = time.time_ns(), DirectConnections(proxy)
+
+    def meanwhile(pid: int) -> None:
+        from sessiontap.cli import summary, unrecorded  # noqa: F401 (for the end; nobody waits for it now)
+
+        direct.look(pid)
+
     captured = captured_hosts(proxy.rules)
     environ = before | prepare(proxy.confdir, before).variables(proxy.url, before, captured, node=True)
     with program_start(run.command, environ, proxy, run.force) as start:
         # A program that is captured by force needs us as long as it runs.
-        status = process.run(start.command, environ, adopt=run.force, look=direct.look, before_exec=start.before_exec)
+        status = process.run(start.command, environ, adopt=run.force, look=meanwhile, before_exec=start.before_exec)
+        from sessiontap.cli import summary, unrecorded
+
         answer = local_proxies.recorded(proxy, process.pid)
         find = summary.calls_of_program if answer is None else summary.recorded_calls_of_program
         text, calls = summary.summarize(find, proxy.trace, process.pid, begun, run.rules)
@@ -144,7 +152,7 @@ def _through_own_proxy(
     hosts: tuple[str, ...],
     folder: Path,
 ) -> int:
-    from sessiontap.cli import local_proxies, summary, unrecorded
+    from sessiontap.cli import local_proxies
     from sessiontap.cli.direct_connections import DirectConnections
     from sessiontap.cli.environment import excepting, prepare, prepare_ca
     from sessiontap.cli.exec_rules import captured_hosts, exec_rules, host_name
@@ -155,7 +163,10 @@ def _through_own_proxy(
     prepare_ca(None)  # first: a proxy that finds one does not make its own
     with exec_rules(run.rules, name, path, hosts) as file, private_proxy(file, folder, upstream(before)) as own:
         process.proxy = own.process
-        surroundings = prepare(None, before)  # while it starts
+        # While it starts:
+        from sessiontap.cli import summary, unrecorded
+
+        surroundings = prepare(None, before)
         proxy = own.wait_until_ready()
         direct = DirectConnections(proxy)
         captured = [*map(host_name, hosts), *captured_hosts(proxy.rules)]
