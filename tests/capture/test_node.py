@@ -10,6 +10,7 @@ import asyncio
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -24,7 +25,8 @@ from sessiontap.capture import node as node_preload
 from sessiontap.demo.certs import Authority
 
 PROGRAMS = Path(__file__).parent / "programs"
-SCENARIOS = re.findall(r"^  async '([^']+)'\(", (PROGRAMS / "behaviour.cjs").read_text(), re.MULTILINE)
+_TEXT = (PROGRAMS / "behaviour.cjs").read_text()
+SCENARIOS = [name for name in re.findall(r"^  async '([^']+)'\(", _TEXT, re.MULTILINE) if name != "refused"]
 UNTOUCHED = {
     "sockets that are no calls",
     "a Unix socket",
@@ -122,6 +124,20 @@ def test_a_program_cannot_tell_the_difference(
     destinations = {one for one in relay.destinations if one}  # without the aborted ones, which sent nothing
     assert destinations <= {f"127.0.0.1:{secure.port}", f"127.0.0.1:{plain.port}"}
     assert bool(destinations) == (scenario not in UNTOUCHED)
+
+
+def test_a_proxy_that_has_gone_refuses_connections_as_a_server_that_has_gone(node: str, authority: Authority) -> None:
+    if run([node, "--version"], dict(os.environ)).startswith("v18."):
+        pytest.skip("Node 18 forgets TLS over a socket that cannot be connected")
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    command = [node, str(PROGRAMS / "behaviour.cjs"), "refused", f"https://127.0.0.1:{port}", f"http://127.0.0.1:{port}"]
+    alone = run(command, environment(authority, None))
+    proxy = {"HTTPS_PROXY": f"http://127.0.0.1:{port}"}
+    environ = environment(authority, None) | proxy | node_preload.environment(proxy["HTTPS_PROXY"], {})
+    command[-2:] = ["https://llm.example:8443", "http://llm.example:8000"]
+    assert run(command, environ) == alone
+    assert alone.count("ECONNREFUSED") == 6
 
 
 def test_an_es_module_with_named_imports_is_redirected(

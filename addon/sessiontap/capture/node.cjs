@@ -114,6 +114,11 @@
           });
           raw.write(way.line);
           const secure = connectTls.call(this, Object.assign(options, { socket: raw }), callbackOf(args));
+          raw.removeAllListeners('error'); // Node would report a failure to connect twice
+          raw.on('error', function (error) {
+            if (!secure.destroyed) secure.emit('error', error);
+            secure.destroy();
+          });
           if (options.timeout) secure.setTimeout(options.timeout); // Node leaves it to whoever gives a socket
           return secure;
         }

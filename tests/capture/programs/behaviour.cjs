@@ -209,6 +209,17 @@ const SCENARIOS = {
     say(String(execFileSync(process.execPath, ['-e', text])).trim());
     await new Promise((resolve) => fork(__filename, ['https global agent', secureUrl, plainUrl]).on('exit', resolve));
   },
+  async 'refused'() {
+    const { hostname: host, port } = secure;
+    await ask(secureUrl, { agent: new https.Agent() });
+    await ask(plainUrl, { agent: new http.Agent() });
+    await fetch(secureUrl).catch(wrong);
+    await fetch(plainUrl).catch(wrong);
+    const session = http2.connect(secureUrl).on('error', wrong);
+    await new Promise((resolve) => session.on('close', () => resolve(say('session closed'))));
+    const socket = tls.connect({ host, port }).on('error', wrong);
+    await new Promise((resolve) => socket.on('close', () => resolve(say('socket closed'))));
+  },
   async 'what a program can see of it'() {
     say(typeof tls.connect, tls.connect.name, net.connect === net.createConnection);
     say(process.execArgv, Object.keys(globalThis).filter((key) => /tap/i.test(key)), Object.keys(process).filter((key) => /tap/i.test(key)));
