@@ -99,7 +99,8 @@ def test_lost_records_are_told() -> None:
     [
         (
             Direct("node", 4711, "192.0.2.7", 443),
-            "node (pid 4711) connects directly to 192.0.2.7:443: it ignores HTTPS_PROXY (try --force), or NO_PROXY ",
+            "node (pid 4711) connects directly to 192.0.2.7:443: it ignores HTTPS_PROXY (`exec --force` captures it), "
+            "or NO_PROXY excepts the host",
         ),
         (Direct("node", 4711, "2001:db8::1", 443), "node (pid 4711) connects directly to [2001:db8::1]:443: "),
         (Direct("node", 1, "127.0.0.1", 11434), "the usual port of Ollama. To record it: --host localhost:11434"),

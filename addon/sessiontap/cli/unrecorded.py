@@ -78,7 +78,7 @@ def _direct(one: Direct, name: str | None) -> str:
     if ipaddress.ip_address(one.address).is_loopback:
         server = LOCAL_SERVERS[one.port]
         return f"{who}, the usual port of {server}. To record it: --host localhost:{one.port}"
-    return f"{who}: it ignores HTTPS_PROXY (try --force), or NO_PROXY excepts the host"
+    return f"{who}: it ignores HTTPS_PROXY (`exec --force` captures it), or NO_PROXY excepts the host"
 
 
 def _passage(item: Mapping[str, Any]) -> str:
