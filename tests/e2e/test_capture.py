@@ -31,6 +31,14 @@ if len(sys.argv) > 2:
     subprocess.run([sys.executable, __file__, sys.argv[2]])
 sys.exit(7)
 """
+LEAVES_IT_BEHIND = """
+import subprocess, sys
+nowhere = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+subprocess.Popen([sys.executable, "-c", "import os, sys, time, runpy\\n"
+    "while not os.path.exists(sys.argv[2]): time.sleep(0.01)\\n"
+    "path = sys.argv[1]; sys.argv[1:] = ['1']; runpy.run_path(path)", *sys.argv[1:]], start_new_session=True, **nowhere)
+sys.exit(7)
+"""
 
 
 @pytest.fixture
@@ -70,3 +78,14 @@ def test_http_client_is_missed_without(stage: ExecStage, tmp_path: Path) -> None
     with pytest.raises(AssertionError, match="ended with 1"):
         stage.run([PYTHON, tmp_path / "ask.py", "1"])
     assert stage.calls() == []
+
+
+def test_what_a_program_leaves_running_is_captured_by_force_too(stage: ExecStage, tmp_path: Path) -> None:
+    if why := force.why_not_seccomp():
+        pytest.skip(why)
+    (tmp_path / "ask.py").write_text(PYTHON_CLIENT)
+    stage.run([PYTHON, "-c", LEAVES_IT_BEHIND, tmp_path / "ask.py", tmp_path / "go"], "--force")
+    assert stage.calls() == []
+    (tmp_path / "go").touch()
+    (call,) = stage.proxy.wait_calls(1)
+    assert call.record["llm"]["request_model"] == "gpt-4o"
