@@ -67,6 +67,7 @@ class RedirectedLayer(layer.Layer):
         if _HEAD_END not in self._reply:
             return
         if self._reply.split(b" ", 2)[1] != b"200":
+            self._reply = b""
             yield commands.CloseConnection(self.context.client)
             return
         self._handle_event = self._http.handle_event  # type: ignore[method-assign]
