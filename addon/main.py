@@ -1,4 +1,4 @@
-"""What `mitmdump -s addon/main.py` loads (a file: mitmproxy takes no folder)."""
+"""The file that `mitmdump -s addon/main.py` loads (mitmproxy takes no folder)."""
 
 from sessiontap.proxy import entry
 

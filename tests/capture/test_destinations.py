@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from sessiontap.capture.destinations import Destination, Redirected, of_socket_address
+from sessiontap.capture.destinations import Redirected, ServerAddress, of_socket_address
 
 LOOPBACK = "localhost,127.0.0.1,::1"
 PROXY = ("127.0.0.1", 8080)
@@ -33,7 +33,7 @@ def ipv6(address: str, port: int) -> bytes:
     ids=["IPv4", "IPv6", "IPv4 in IPv6", "a file", "IPv6 cut short", "IPv4 cut short", "disconnect", "nothing"],
 )
 def test_a_destination_is_read_as_the_kernel_has_it(data: bytes, to: tuple[str, int] | None) -> None:
-    assert of_socket_address(data) == (to and Destination(ip_address(to[0]), to[1]))
+    assert of_socket_address(data) == (to and ServerAddress(ip_address(to[0]), to[1]))
 
 
 @pytest.mark.parametrize(
@@ -69,4 +69,4 @@ def test_a_destination_is_read_as_the_kernel_has_it(data: bytes, to: tuple[str, 
 )
 def test_http_beyond_this_machine_is_redirected(address: str, port: int, no_proxy: str, redirected: bool) -> None:
     is_redirected = Redirected(PROXY, {"no_proxy": no_proxy})
-    assert is_redirected(Destination(ip_address(address), port)) == redirected
+    assert is_redirected(ServerAddress(ip_address(address), port)) == redirected

@@ -19,7 +19,7 @@ import pytest
 from tests.capture.relay import Relay
 
 from sessiontap.capture import force
-from sessiontap.capture.destinations import Destination, Redirected
+from sessiontap.capture.destinations import Redirected, ServerAddress
 from sessiontap.capture.redirector import Redirector
 
 SERVER = "203.0.113.7"  # for documentation (RFC 5737): nobody's
@@ -222,7 +222,7 @@ def test_without_a_proxy_the_programs_own_call_is_made(port: int) -> None:
 
 def test_a_program_that_is_killed_while_it_connects_leaves_nothing(relay: Relay) -> None:
     text = "import socket\nwhile True: socket.create_connection(('203.0.113.7', 80)).close()"
-    redirector = Redirector(("127.0.0.1", relay.port), lambda to: to == Destination(ip_address(SERVER), 80))
+    redirector = Redirector(("127.0.0.1", relay.port), lambda to: to == ServerAddress(ip_address(SERVER), 80))
     with subprocess.Popen([sys.executable, "-c", text], preexec_fn=redirector.before_exec) as program:
         while len(relay.destinations) < 20:
             assert program.poll() is None

@@ -19,23 +19,23 @@ OTHER_PROTOCOLS = frozenset(int(word) for word in _OTHER_PROTOCOLS.split() if wo
 """Ports of protocols that carry no HTTP. Connections there are not redirected."""
 
 
-class Destination(NamedTuple):
+class ServerAddress(NamedTuple):
     """Where a connection is going."""
 
     address: _Address
     port: int
 
 
-def of_socket_address(data: bytes) -> Destination | None:
+def of_socket_address(data: bytes) -> ServerAddress | None:
     """Return the destination in a `struct sockaddr` of IPv4 or IPv6; None for any other."""
     if len(data) < 8:
         return None
     (family,), (port,) = struct.unpack_from("=H", data), struct.unpack_from("!H", data, 2)
     if family == socket.AF_INET:
-        return Destination(IPv4Address(data[4:8]), port)
+        return ServerAddress(IPv4Address(data[4:8]), port)
     if family == socket.AF_INET6 and len(data) >= 24:
         address = IPv6Address(data[8:24])
-        return Destination(address.ipv4_mapped or address, port)
+        return ServerAddress(address.ipv4_mapped or address, port)
     return None
 
 
@@ -56,7 +56,7 @@ class Redirected:
             for entry, network in zip(given, map(_network, given), strict=True)
         )
 
-    def __call__(self, to: Destination) -> bool:
+    def __call__(self, to: ServerAddress) -> bool:
         address = to.address
         if self._all or to.port in OTHER_PROTOCOLS or to.port == 0:
             return False

@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sessiontap import destination_line
-from sessiontap.capture.destinations import Destination, Redirected
+from sessiontap.capture.destinations import Redirected, ServerAddress
 
 if TYPE_CHECKING:
     from sessiontap.capture.redirector import Redirector
 
-_NOBODYS = Destination(IPv4Address("192.0.2.1"), 443)  # for documentation (RFC 5737)
+_NOBODYS = ServerAddress(IPv4Address("192.0.2.1"), 443)  # for documentation (RFC 5737)
 _TRIED_WITHIN = 5.0
 """Seconds for a trial; it takes some milliseconds."""
 

@@ -50,7 +50,7 @@ def readable_file(public: Path) -> Path:
 
 
 def _is_public(file: Path) -> bool:
-    """Whether every user can read the file, as far as modes tell."""
+    """True if every user can read the file, as far as modes tell."""
     if os.name != "posix":
         return True
     return bool(file.stat().st_mode & 0o004) and all(folder.stat().st_mode & 0o001 for folder in file.resolve().parents)

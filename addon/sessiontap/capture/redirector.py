@@ -23,8 +23,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sessiontap import destination_line
 from sessiontap.capture import destinations, seccomp
-from sessiontap.capture.destinations import Destination
-from sessiontap.capture.seccomp import Call
+from sessiontap.capture.destinations import ServerAddress
+from sessiontap.capture.seccomp import ConnectCall
 
 _ACCEPTED_WITHIN = 5000
 """Milliseconds. The proxy is on this machine: it takes part of one, unless its queue is full."""
@@ -36,7 +36,7 @@ _TCP = (socket.IPPROTO_TCP, 262)  # 262: MPTCP
 class Redirector:
     """Serves one program and all that it starts, on threads, until it is closed."""
 
-    def __init__(self, proxy: tuple[str, int], is_redirected: Callable[[Destination], bool]) -> None:
+    def __init__(self, proxy: tuple[str, int], is_redirected: Callable[[ServerAddress], bool]) -> None:
         """Raises OSError. `proxy`: an IP address and a port."""
         self._proxy = proxy
         self._is_redirected = is_redirected
@@ -83,7 +83,7 @@ class Redirector:
             if call is not None:
                 answering.submit(self._answer, listener, call)
 
-    def _answer(self, listener: int, call: Call) -> None:
+    def _answer(self, listener: int, call: ConnectCall) -> None:
         try:
             error = self._redirect(listener, call)
         except (OSError, ValueError):
@@ -94,7 +94,7 @@ class Redirector:
             else:
                 seccomp.answer(listener, call, error)
 
-    def _redirect(self, listener: int, call: Call) -> int | None:
+    def _redirect(self, listener: int, call: ConnectCall) -> int | None:
         """Connect the call's socket to the proxy. Return the error number to answer; None: let the call through."""
         to = destinations.of_socket_address(seccomp.read_address(call))
         if to is None or not self._is_redirected(to):

@@ -39,7 +39,7 @@ class _Numbers(NamedTuple):
 _PROCESSORS = {"x86_64": _Numbers(0xC000003E, 42, 317), "aarch64": _Numbers(0xC00000B7, 203, 277)}
 
 
-class Call(NamedTuple):
+class ConnectCall(NamedTuple):
     """A connect call that waits for an answer."""
 
     id: int
@@ -51,12 +51,12 @@ class Call(NamedTuple):
 
 
 def is_known_here() -> bool:
-    """Whether the numbers of this processor are in the table."""
+    """True if the numbers of this processor are in the table."""
     return platform.machine() in _PROCESSORS and ctypes.sizeof(ctypes.c_void_p) == 8
 
 
 class Trap:
-    """What a process needs to trap its connect calls, made before the process is: after fork(2) little may be done."""
+    """Traps the connect calls of a process. It is made before the process is: after fork(2) little may be done."""
 
     def __init__(self) -> None:
         """Raises KeyError for a processor that is not in the table."""
@@ -102,7 +102,7 @@ class Trap:
         return descriptor
 
 
-def receive(listener: int) -> Call | None:
+def receive(listener: int) -> ConnectCall | None:
     """Return the next call that waits; None if it has gone. Raises OSError."""
     buffer = bytearray(_NOTIFICATION.size)
     try:
@@ -110,11 +110,11 @@ def receive(listener: int) -> Call | None:
     except FileNotFoundError:  # it was interrupted, or its process killed
         return None
     id, thread, _, _, _, _, descriptor, address, length, *_ = _NOTIFICATION.unpack(buffer)
-    return Call(id, thread, descriptor & 0xFFFFFFFF, address, length & 0xFFFFFFFF)
+    return ConnectCall(id, thread, descriptor & 0xFFFFFFFF, address, length & 0xFFFFFFFF)
 
 
-def still_waits(listener: int, call: Call) -> bool:
-    """Whether the call waits still: if so, what was read of its thread meanwhile was that thread's."""
+def still_waits(listener: int, call: ConnectCall) -> bool:
+    """True if the call waits still: if so, what was read of its thread meanwhile was that thread's."""
     try:
         fcntl.ioctl(listener, _IS_VALID, struct.pack("=Q", call.id))
     except OSError:
@@ -122,17 +122,17 @@ def still_waits(listener: int, call: Call) -> bool:
     return True
 
 
-def answer(listener: int, call: Call, error: int = 0) -> None:
+def answer(listener: int, call: ConnectCall, error: int = 0) -> None:
     """Let the call return 0, or fail by an error number, without having been made."""
     _respond(listener, _RESPONSE.pack(call.id, 0, -error, 0))
 
 
-def let_through(listener: int, call: Call) -> None:
+def let_through(listener: int, call: ConnectCall) -> None:
     """Let the call be made as if nobody had looked."""
     _respond(listener, _RESPONSE.pack(call.id, 0, 0, _CONTINUE))
 
 
-def read_address(call: Call) -> bytes:
+def read_address(call: ConnectCall) -> bytes:
     """Return the socket address that the call names. Raises OSError if its process may not be looked into."""
     memory = os.open(f"/proc/{call.thread}/mem", os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -141,7 +141,7 @@ def read_address(call: Call) -> bytes:
         os.close(memory)
 
 
-def duplicate_socket(call: Call) -> int:
+def duplicate_socket(call: ConnectCall) -> int:
     """Return a descriptor of our own for the call's socket. Raises OSError if it may not be had."""
     process = os.pidfd_open(_process_of(call.thread))
     try:

@@ -119,7 +119,7 @@ SMALL_REPLY = 256 * 1024
 
 
 def upload_streams(content_type: str, length: int | None, asks_once: bool = False) -> bool:
-    """Whether a request body is passed on as it comes. `length` is the Content-Length, None if it is not stated.
+    """True if a request body is passed on as it comes. `length` is the Content-Length, None if it is not stated.
     `asks_once`: the request is whole before its reply begins, whatever its type."""
     kind = content_type.strip().lower()
     if kind.startswith(BIDIRECTIONAL) and not asks_once:
@@ -130,7 +130,7 @@ def upload_streams(content_type: str, length: int | None, asks_once: bool = Fals
 
 
 def reply_streams(content_type: str, length: int | None) -> bool:
-    """Whether a response body is passed on as it comes."""
+    """True if a response body is passed on as it comes."""
     kind = content_type.partition(";")[0].strip().lower()
     whole = kind in ("application/json", "text/plain", "text/html") or kind.endswith("+json")
     if kind == "application/stream+json":

@@ -255,7 +255,7 @@ def proxy_user(header: str | None) -> str | None:
 
 
 def is_address(name: str) -> bool:
-    """Whether a destination is given as an IP address."""
+    """True if a destination is given as an IP address."""
     try:
         ipaddress.ip_address(name)
     except ValueError:

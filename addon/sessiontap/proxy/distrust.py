@@ -100,7 +100,7 @@ class Distrust:
         self._states: BoundedDict[tuple[str, str], _State] = BoundedDict(MOST)
 
     def passes(self, program: str, host: str) -> bool:
-        """Whether its connections to the host pass undecrypted."""
+        """True if its connections to the host pass undecrypted."""
         state = self._states.get((program, host))
         return state is not None and self._clock() < state.until
 

@@ -35,7 +35,7 @@ def request_of(request: http.Request, host: str, headers: Headers) -> Request:
 
 
 def has_body(request: http.Request, headers: Headers) -> bool:
-    """Whether a body follows, or may: HTTP/2 need not say. If none does then, mitmproxy streams nothing."""
+    """True if a body follows, or may: HTTP/2 need not say. If none does then, mitmproxy streams nothing."""
     length = headers.get("content-length")
     if length is not None:
         return length.strip() != "0"

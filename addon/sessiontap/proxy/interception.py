@@ -165,7 +165,7 @@ class Interception:
         return self.passed.connection(known, host, address[1], why, counted=counted)
 
     def _may_concern(self, host: str, port: int) -> bool:
-        """Whether calls to a host may be of ours: its name says so, or it is an address, which TLS may name yet."""
+        """True if calls to a host may be of ours: its name says so, or it is an address, which TLS may name yet."""
         return is_address(host) or self._service.destinations.find((host.lower(),), port) is not None
 
     # -- clients that have gone ----------------------------------------------------------------------------------------

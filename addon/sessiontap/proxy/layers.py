@@ -149,7 +149,7 @@ class Http(HttpLayer):
         yield from super()._handle_event(event)
 
     def is_awaited(self, now: float) -> bool:
-        """Whether a request whose client has gone is on its way, or its reply is waited for. `now` is `monotonic`."""
+        """True if a request whose client has gone is on its way, or its reply is waited for. `now` is `monotonic`."""
         return any(isinstance(stream, _Stream) and stream.is_awaited(now) for stream in self.streams.values())
 
     def make_stream(self, stream_id: int) -> CommandGenerator[None]:

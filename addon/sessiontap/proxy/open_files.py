@@ -39,7 +39,7 @@ def raise_limit() -> int | None:
 
 
 def none_left() -> bool:
-    """Whether no file can be opened at the moment."""
+    """True if no file can be opened at the moment."""
     try:
         os.close(os.dup(2))
     except OSError as error:

@@ -86,7 +86,7 @@ def asked(target: str) -> Question | None:
 
 
 def descends(caller: Caller | None, pid: int) -> bool:
-    """Whether a caller is the process `pid`, or one that it started."""
+    """True if a caller is the process `pid`, or one that it started."""
     return caller is not None and (caller.pid == pid or any(one.pid == pid for one in caller.ancestors))
 
 

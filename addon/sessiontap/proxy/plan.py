@@ -130,7 +130,7 @@ class Planner:
         )
 
     def knows_parent(self, context: CallContext) -> bool:
-        """Whether it is already known for certain what a request goes on from."""
+        """True if it is already known for certain what a request goes on from."""
         call, history = context.call, context.history
         if call is None or history is None:
             return False

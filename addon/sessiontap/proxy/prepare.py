@@ -120,7 +120,7 @@ def _peer(connection: Connection) -> ClientConnection:
 
 
 def opens_socket(request: Request) -> bool:
-    """Whether a request asks for a WebSocket."""
+    """True if a request asks for a WebSocket."""
     return (request.headers.get("upgrade") or "").strip().lower() == "websocket"
 
 

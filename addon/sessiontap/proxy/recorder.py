@@ -101,7 +101,7 @@ class Recorder:
 
     @property
     def is_closing(self) -> bool:
-        """Whether `close_aside` is still at work."""
+        """True if `close_aside` is still at work."""
         return self._closer is not None and self._closer.is_alive()
 
     def wait_closed(self, seconds: float) -> None:

@@ -18,7 +18,7 @@ _HEAD_END = b"\r\n\r\n"
 
 
 def begins(next_layer: layer.NextLayer) -> bool:
-    """Whether a client's connection to an HTTP proxy begins with a destination line."""
+    """True if a client's connection to an HTTP proxy begins with a destination line."""
     outermost = next_layer.context.layers[0]
     return (
         isinstance(outermost, modes.HttpProxy | modes.HttpUpstreamProxy)

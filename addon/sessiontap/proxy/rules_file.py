@@ -60,7 +60,7 @@ class RulesFile:
         return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_mode
 
     def is_current(self) -> bool:
-        """Whether the file is the one that was read last, and nothing is being read."""
+        """True if the file is the one that was read last, and nothing is being read."""
         return self._loading is None and self._look() == self._stamp
 
     async def current(self) -> Rules:

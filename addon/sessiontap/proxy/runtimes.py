@@ -1,4 +1,4 @@
-"""What a runtime needs so that it trusts the proxy's certificate: a sentence for the user whose program does not.
+"""The steps by which a runtime trusts the proxy's certificate: a sentence for the user whose program does not.
 
 Nearly all take the variables that `sessiontap env` prints. Here are those that take another, or a setting in code.
 """

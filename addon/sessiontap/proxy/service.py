@@ -222,7 +222,7 @@ class Service:
 
     @property
     def flows_are_read(self) -> bool:
-        """Whether somebody else looks at flows that are over: a user interface, a file, another script."""
+        """True if somebody else looks at flows that are over: a user interface, a file, another script."""
         options = ctx.options
         others = [script for script in options.scripts if not script.replace("\\", "/").endswith("addon/main.py")]
         files = (getattr(options, name, None) for name in ("save_stream_file", "hardump"))

@@ -153,7 +153,7 @@ def _memory(text: str) -> int:
 
 
 def user_set(name: str, arguments: list[str], confdir: str) -> bool:
-    """Whether the user gave mitmproxy's option `name` a value: even its default, which mitmproxy cannot tell apart."""
+    """True if the user gave mitmproxy's option `name` a value: even its default, which mitmproxy cannot tell apart."""
     flag = _ARGUMENTS.get(name)
     for argument in arguments:
         if argument.removeprefix("--set=").startswith(f"{name}=") or (flag and argument.startswith(flag)):

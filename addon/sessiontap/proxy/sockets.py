@@ -117,7 +117,7 @@ class Socket:
 
     @property
     def waits(self) -> bool:
-        """Whether turns wait to be decided."""
+        """True if turns wait to be decided."""
         return bool(self._unplanned)
 
     def decide_rest(self) -> None:

@@ -203,7 +203,7 @@ class Tap:
             await self._plan_and_apply(flow, context)
 
     def _is_left_alone(self, known: Connection, destination: Destination, rules: Rules) -> bool:
-        """Whether a rule ignores whatever comes on this connection."""
+        """True if a rule ignores whatever comes on this connection."""
         self.notices.not_covered(known, protects_by_process=rules.protects_by_process)
         if not rules.ignores:
             return False

@@ -36,11 +36,11 @@ def upstream_of(flow: http.HTTPFlow, *, for_proxy: bool, verifies: bool) -> Upst
 
 
 def is_for_the_proxy(client: Client, *, in_tunnel: bool) -> bool:
-    """Whether a client's requests are addressed to the proxy itself: in a tunnel, or if the mode fixes the destination,
+    """True if a client's requests are addressed to the proxy itself: in a tunnel, or if the mode fixes the destination,
     they are the server's, with all their headers."""
     return not in_tunnel and isinstance(client.proxy_mode, RegularMode | UpstreamMode)
 
 
 def is_verified(data: tls.TlsData) -> bool:
-    """Whether TLS with a server was established with its certificate verified."""
+    """True if TLS with a server was established with its certificate verified."""
     return data.ssl_conn is not None and bool(data.ssl_conn.get_verify_mode() & Verify.VERIFY_PEER.value)

@@ -218,7 +218,7 @@ def _body(decoded: DecodedBody | None, redactor: Redactor, is_full: bool) -> bod
 
 
 def _hides_credential(damaged: DecodedBody, redactor: Redactor) -> bool:
-    """Whether the part of a damaged body that can be decoded holds one; it is tried to the last bytes before the
+    """True if the part of a damaged body that can be decoded holds one; it is tried to the last bytes before the
     damage."""
     looked_at = damaged.data[:MOST_DAMAGED]
     pieces = (looked_at[at : at + 16] for at in range(0, len(looked_at), 16))

@@ -43,7 +43,7 @@ FROM ({_PER_SESSION}) GROUP BY k
 
 
 def is_known(by: str) -> bool:
-    """Whether there are statistics by it: one of `BYS`, or `property:` and a name."""
+    """True if there are statistics by it: one of `BYS`, or `property:` and a name."""
     return by in BYS or (by.startswith(PROPERTY) and len(by) > len(PROPERTY))
 
 
@@ -104,7 +104,7 @@ def percentile[N: (int, float)](ordered: Sequence[N], percent: int) -> N | None:
 
 
 def _grouping(database: sqlite3.Connection, by: str) -> tuple[str, str]:
-    """What calls are grouped by, and the tables that it takes."""
+    """A grouping of calls, and the tables that it takes."""
     if by == "tool":
         _spread(database, "tool_calls", lambda tools: map(str, tools))
         return "spread.key", "calls JOIN spread ON spread.string = calls.tool_calls"
