@@ -10,6 +10,7 @@
     local_proxies.py                                the proxies that run
     private_proxy.py, exec_rules.py                 the proxy that `exec` starts, and its rules
     supervisor.py, program.py, summary.py           the program of `exec`, and its result
+    checks.py, unrecorded.py, direct_connections.py why a call is not there
 
 Everything heavier than click is imported inside a command, so that `sessiontap ls` starts at once. The command may
 import every package but the mitmproxy side, whose two entries (`proxy.runner.main`, `proxy.ca.ensure_ca`) are imported

@@ -117,7 +117,7 @@ def _through_running_proxy(process: Supervisor, run: Run, proxy: RunningProxy, b
     from sessiontap.cli.direct_connections import DirectConnections
     from sessiontap.cli.environment import prepare
     from sessiontap.cli.exec_rules import captured_hosts
-    from sessiontap.cli.program_start import program_start
+    from sessiontap.cli.program import program_start
 
     begun, direct = time.time_ns(), DirectConnections(proxy)
 
@@ -157,7 +157,7 @@ def _through_own_proxy(
     from sessiontap.cli.environment import excepting, prepare, prepare_ca
     from sessiontap.cli.exec_rules import captured_hosts, exec_rules, host_name
     from sessiontap.cli.private_proxy import private_proxy, upstream
-    from sessiontap.cli.program_start import program_start
+    from sessiontap.cli.program import program_start
 
     begun = time.time_ns()
     prepare_ca(None)  # first: a proxy that finds one does not make its own
