@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sessiontap.callers import Found, linux, portable, procfs, scan
-from sessiontap.callers.search import Answer, Question, Search
+from sessiontap.callers.search import LookUp, LookUpResult, Search
 
 if TYPE_CHECKING:
     from conftest import Stage
@@ -33,18 +33,18 @@ def finder() -> linux.Finder:
     return finder
 
 
-def ask(search: Search, accepted: socket.socket) -> Question:
+def ask(search: Search, accepted: socket.socket) -> LookUp:
     return search.ask(accepted.getpeername(), accepted.getsockname(), NONE)
 
 
-def finish(search: Search, seconds: float = LONG) -> list[Answer]:
-    answers: list[Answer] = []
+def finish(search: Search, seconds: float = LONG) -> list[LookUpResult]:
+    answers: list[LookUpResult] = []
     while search.pending:
         answers += search.step(seconds)
     return answers
 
 
-def pids(answers: list[Answer]) -> dict[Question, int | None]:
+def pids(answers: list[LookUpResult]) -> dict[LookUp, int | None]:
     return {
         answer.question: answer.found.caller.pid if answer.found and answer.found.caller else None
         for answer in answers
@@ -95,7 +95,7 @@ def test_what_needs_no_search_is_answered_by_the_next_step(stage: Stage, finder:
     search = finder.search()
     question = search.ask(("203.0.113.9", 40000), stage.listen().getsockname(), NONE)
     assert search.pending
-    assert search.step(LONG) == [Answer(question, Found(reason="remote client"))]
+    assert search.step(LONG) == [LookUpResult(question, Found(reason="remote client"))]
     assert not search.pending
 
 
@@ -114,7 +114,7 @@ def test_a_user_without_a_name_yet_is_left_to_a_thread(
     monkeypatch.setattr(procfs, "knows_user", lambda uid: False)
     search = finder.search()
     question = ask(search, stage.client(stage.listen()).accepted)
-    assert finish(search) == [Answer(question, None)]
+    assert finish(search) == [LookUpResult(question, None)]
 
 
 def test_without_sock_diag_it_is_left_to_a_thread(
@@ -126,7 +126,7 @@ def test_without_sock_diag_it_is_left_to_a_thread(
     monkeypatch.setattr("sessiontap.callers.socket_owner.SockDiag._send", refused)
     search = finder.search()
     question = ask(search, stage.client(stage.listen()).accepted)
-    assert finish(search) == [Answer(question, None)]
+    assert finish(search) == [LookUpResult(question, None)]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sessiontap.cli import direct_connections
-from sessiontap.cli.direct_connections import Direct, DirectConnections, descendants, host_names
+from sessiontap.cli.direct_connections import DirectConnection, DirectConnections, descendants, host_names
 from sessiontap.cli.local_proxies import Listener, RunningProxy
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the tables are Linux's")
@@ -130,4 +130,4 @@ def test_one_line_stands_for_a_programs_connections_to_an_address(server: int, m
         seen.look(os.getpid())
         seen.look(os.getpid())
     (found,) = seen
-    assert found == Direct(found.program, os.getpid(), "127.0.0.1", server)
+    assert found == DirectConnection(found.program, os.getpid(), "127.0.0.1", server)

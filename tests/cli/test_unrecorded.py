@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from sessiontap.cli import unrecorded
-from sessiontap.cli.direct_connections import Direct
+from sessiontap.cli.direct_connections import DirectConnection
 from sessiontap.proxy.passed import Why
 
 
@@ -98,16 +98,16 @@ def test_lost_records_are_told() -> None:
     ("direct", "expected"),
     [
         (
-            Direct("node", 4711, "192.0.2.7", 443),
+            DirectConnection("node", 4711, "192.0.2.7", 443),
             "node (pid 4711) connects directly to 192.0.2.7:443: it ignores HTTPS_PROXY (`exec --force` captures it), "
             "or NO_PROXY excepts the host",
         ),
-        (Direct("node", 4711, "2001:db8::1", 443), "node (pid 4711) connects directly to [2001:db8::1]:443: "),
-        (Direct("node", 1, "127.0.0.1", 11434), "the usual port of Ollama. To record it: --host localhost:11434"),
+        (DirectConnection("node", 4711, "2001:db8::1", 443), "node (pid 4711) connects directly to [2001:db8::1]:443"),
+        (DirectConnection("node", 1, "127.0.0.1", 11434), "usual port of Ollama. To record it: --host localhost:11434"),
     ],
     ids=["an address", "IPv6", "a server of this machine"],
 )
-def test_a_connection_past_the_proxy(direct: Direct, expected: str) -> None:
+def test_a_connection_past_the_proxy(direct: DirectConnection, expected: str) -> None:
     (line,) = unrecorded.after_run({}, [direct], calls=3, whole=False)
     assert expected in line
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Question:
+class LookUp:
     """A connection whose process is looked for. The arguments are those of `sessiontap.callers.find`."""
 
     client: tuple[str, int]
@@ -37,15 +37,15 @@ class Question:
     env_names: frozenset[str]
 
 
-class Answer(NamedTuple):
+class LookUpResult(NamedTuple):
     """`found` is None if only `find`, on a thread, can tell: it may have to wait for another machine."""
 
-    question: Question
+    question: LookUp
     found: Found | None
 
 
 class _Waiting(NamedTuple):
-    question: Question
+    question: LookUp
     owner: Owner
 
 
@@ -55,7 +55,7 @@ class Search:
     def __init__(self, finder: Finder, processes: Scan) -> None:
         self._finder = finder
         self._scan = processes
-        self._answers: list[Answer] = []
+        self._answers: list[LookUpResult] = []
         self._waiting: dict[int, list[_Waiting]] = {}
         """By the inode of the socket: what this walk looks for from its start."""
         self._joined: dict[int, list[_Waiting]] = {}
@@ -72,16 +72,16 @@ class Search:
         """True if `step` has something to do."""
         return bool(self._answers or self._waiting or self._joined)
 
-    def ask(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Question:
+    def ask(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> LookUp:
         """Take up a question. A later `step` answers it."""
-        question = Question(client, proxy, env_names)
+        question = LookUp(client, proxy, env_names)
         try:
             owner = self._finder.owner(client, proxy)
         except OSError:  # no sock_diag here
-            self._answers.append(Answer(question, None))
+            self._answers.append(LookUpResult(question, None))
             return question
         if isinstance(owner, Found):
-            self._answers.append(Answer(question, owner))
+            self._answers.append(LookUpResult(question, owner))
             return question
         waiting = _Waiting(question, owner)
         passed = self._passed.get(owner.inode)
@@ -90,7 +90,7 @@ class Search:
         self._joined.setdefault(owner.inode, []).append(waiting)
         return question
 
-    def step(self, seconds: float) -> list[Answer]:
+    def step(self, seconds: float) -> list[LookUpResult]:
         """Search for about this long; the answers that are there by then."""
         began = time.thread_time()
         try:
@@ -153,16 +153,16 @@ class Search:
         question, owner = waiting
         if not procfs.knows_user(owner.uid):  # a directory service may be slow to name one
             folder.close()
-            self._answers.append(Answer(question, None))
+            self._answers.append(LookUpResult(question, None))
             return True
         found = self._finder.described(folder, owner, question.env_names)
-        self._answers.append(Answer(question, found or Found(uid=owner.uid, reason="gone")))
+        self._answers.append(LookUpResult(question, found or Found(uid=owner.uid, reason="gone")))
         return True
 
     def _give_up(self, why: str) -> None:
-        """Answer those for whom this whole walk was made; the others stay for the next one."""
+        """LookUpResult those for whom this whole walk was made; the others stay for the next one."""
         waiting, self._waiting = self._waiting, {}
         for asked in waiting.values():
             for question, owner in asked:
                 found = self._finder.without(question.client, question.proxy, owner, why)
-                self._answers.append(Answer(question, found))
+                self._answers.append(LookUpResult(question, found))

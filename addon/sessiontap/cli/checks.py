@@ -22,7 +22,7 @@ CALLS = 2000
 """The newest calls that are asked which rules matched."""
 
 
-class Check(NamedTuple):
+class Finding(NamedTuple):
     """The result of one check."""
 
     about: str
@@ -30,12 +30,12 @@ class Check(NamedTuple):
     is_wrong: bool = False
 
 
-def text(found: list[Check]) -> str:
+def text(found: list[Finding]) -> str:
     """A line for each."""
     return "".join(line(f"{'wrong' if one.is_wrong else 'ok':<6} {one.about}: {one.text}") + "\n" for one in found)
 
 
-def setup(rules: Path | None, trace: Path) -> Iterator[Check]:
+def setup(rules: Path | None, trace: Path) -> Iterator[Finding]:
     """What has to be in order before a call can be recorded."""
     proxies = list(local_proxies.running())
     usable = next(local_proxies.usable(), None)
@@ -46,70 +46,70 @@ def setup(rules: Path | None, trace: Path) -> Iterator[Check]:
     yield _ca(usable)
 
 
-def traffic(trace: Path, rules: Path | None) -> Iterator[Check]:
+def traffic(trace: Path, rules: Path | None) -> Iterator[Finding]:
     """What passed the proxy that runs, what the log lacks, and rules that matched nothing."""
     usable = next(local_proxies.usable(), None)
     if usable is not None:
         answer = unrecorded.passed(usable)
         for text in unrecorded.after_run(answer, (), calls=0, whole=True):
-            yield Check("passed", text)
+            yield Finding("passed", text)
         trace = usable.trace
     yield from _log(trace)
     yield from _unmatched(trace, rules, usable)
 
 
-def _proxy(running: list[RunningProxy], usable: RunningProxy | None) -> Iterator[Check]:
+def _proxy(running: list[RunningProxy], usable: RunningProxy | None) -> Iterator[Finding]:
     for one in running:
         if one is not usable and one != usable:
             how = ", ".join(f"{listener.mode} at {listener.host}:{listener.port}" for listener in one.listeners)
             why = f"it is private to exec {one.private_to}" if one.private_to else "env and exec do not take it"
-            yield Check("proxy", f"another one runs ({how}, pid {one.pid}); {why}")
+            yield Finding("proxy", f"another one runs ({how}, pid {one.pid}); {why}")
     if usable is None:
-        yield Check("proxy", "none runs; exec starts one for its program, `sessiontap run` one for all")
+        yield Finding("proxy", "none runs; exec starts one for its program, `sessiontap run` one for all")
         return
     if local_proxies.ask(usable, own_address.recorded_url(os.getpid())) is None:
         said = "it does not answer a request: it is of another version, or asks for a password"
-        yield Check("proxy", f"{usable.url} (pid {usable.pid}): {said}", True)
+        yield Finding("proxy", f"{usable.url} (pid {usable.pid}): {said}", True)
     else:
-        yield Check("proxy", f"{usable.url} (pid {usable.pid}) answers, and records to {usable.trace}")
+        yield Finding("proxy", f"{usable.url} (pid {usable.pid}) answers, and records to {usable.trace}")
 
 
-def _terminal(usable: RunningProxy | None) -> Iterator[Check]:
+def _terminal(usable: RunningProxy | None) -> Iterator[Finding]:
     if dead := local_proxies.dead_proxy(os.environ):
         said = f"its variables name the proxy at {dead}, which has ended, so calls fail: env --undo, or env again"
-        yield Check("terminal", said, True)
+        yield Finding("terminal", said, True)
     elif OURS in os.environ:
         named = os.environ.get("HTTPS_PROXY")
         ours = named == os.environ[OURS]
         said = f"programs go through {named}" if ours else f"HTTPS_PROXY was changed to {named} since env set it"
-        yield Check("terminal", said, not ours)
+        yield Finding("terminal", said, not ours)
     elif usable is not None:
         before = original(os.environ)
         other = next((name for name in PROXY if before.get(name)), None)
         through = f"through the proxy that {other} names" if other else "directly"
-        yield Check("terminal", f'its programs call {through}, unless exec runs them or eval "$(sessiontap env)"')
+        yield Finding("terminal", f'its programs call {through}, unless exec runs them or eval "$(sessiontap env)"')
 
 
-def _rules(given: Path | None, usable: RunningProxy | None) -> Check:
+def _rules(given: Path | None, usable: RunningProxy | None) -> Finding:
     from sessiontap.rules import RulesError, load_file
 
     try:
         file = rules_file(given) if given or usable is None else usable.rules
     except Misuse as error:
-        return Check("rules", error.message, True)
+        return Finding("rules", error.message, True)
     if file is None:
-        return Check("rules", "there is no rules.yaml: calls to known LLM hosts are recorded, a session each process")
+        return Finding("rules", "there is no rules.yaml: calls to known LLM hosts are recorded, a session each process")
     try:
         loaded = load_file(file)
     except RulesError as error:
-        return Check("rules", f"not valid: {error}", True)
+        return Finding("rules", f"not valid: {error}", True)
     hosts = ", ".join(entry.host for entry in loaded.hosts)
-    return Check(
+    return Finding(
         "rules", f"{file} is valid, {plural(len(loaded.rules), 'rule')}" + (f"; hosts: {hosts}" if hosts else "")
     )
 
 
-def _trace(folder: Path) -> Check:
+def _trace(folder: Path) -> Finding:
     from sessiontap import private
 
     try:
@@ -117,21 +117,21 @@ def _trace(folder: Path) -> Check:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        return Check("log", f"{folder} cannot be written: {error.strerror or error}", True)
-    return Check("log", f"{folder} can be written")
+        return Finding("log", f"{folder} cannot be written: {error.strerror or error}", True)
+    return Finding("log", f"{folder} can be written")
 
 
-def _ca(usable: RunningProxy | None) -> Check:
+def _ca(usable: RunningProxy | None) -> Finding:
     from sessiontap.cli.environment import prepare
 
     try:
         bundle = prepare(usable.confdir if usable else None, original(os.environ)).bundle
     except Failure as error:
-        return Check("CA", error.message, True)
-    return Check("CA", f"in place, with the system's roots: {bundle.pem}")
+        return Finding("CA", error.message, True)
+    return Finding("CA", f"in place, with the system's roots: {bundle.pem}")
 
 
-def _log(folder: Path) -> Iterator[Check]:
+def _log(folder: Path) -> Iterator[Finding]:
     from sessiontap import trace
     from sessiontap.cli import gaps
     from sessiontap.trace import TraceError
@@ -141,12 +141,12 @@ def _log(folder: Path) -> Iterator[Check]:
     except (TraceError, OSError):
         return  # there is none yet
     for text in gaps.lost(notes):
-        yield Check("log", text, True)
+        yield Finding("log", text, True)
     for text in gaps.uncaptured(notes):
-        yield Check("passed", text)
+        yield Finding("passed", text)
 
 
-def _unmatched(folder: Path, given: Path | None, usable: RunningProxy | None) -> Iterator[Check]:
+def _unmatched(folder: Path, given: Path | None, usable: RunningProxy | None) -> Iterator[Finding]:
     """Rules of which the newest calls show no match."""
     from sessiontap import trace
     from sessiontap.rules import RulesError, load_file
@@ -164,4 +164,4 @@ def _unmatched(folder: Path, given: Path | None, usable: RunningProxy | None) ->
     idle = [label for label in labels if label not in matched]
     if idle:
         said = f"set nothing in the newest {plural(len(calls), 'call')}: {', '.join(idle)}"
-        yield Check("rules", f"{said}. `sessiontap rules explain CALL` says why")
+        yield Finding("rules", f"{said}. `sessiontap rules explain CALL` says why")

@@ -31,7 +31,7 @@ _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 
 
 @dataclass(frozen=True, slots=True)
-class Direct:
+class DirectConnection:
     """Connections of one program to one address."""
 
     program: str
@@ -46,9 +46,9 @@ class DirectConnections:
 
     def __init__(self, proxy: RunningProxy) -> None:
         self._proxy_ports = {one.port for one in proxy.listeners}
-        self._found: dict[tuple[str, str, int], Direct] = {}
+        self._found: dict[tuple[str, str, int], DirectConnection] = {}
 
-    def __iter__(self) -> Iterator[Direct]:
+    def __iter__(self) -> Iterator[DirectConnection]:
         return iter(self._found.values())
 
     def look(self, root: int) -> None:
@@ -74,7 +74,7 @@ class DirectConnections:
                         address, port = remote[inode]
                         name = _name(folder)
                         if len(self._found) < MOST:
-                            self._found.setdefault((name, address, port), Direct(name, pid, address, port))
+                            self._found.setdefault((name, address, port), DirectConnection(name, pid, address, port))
             except (OSError, ValueError):
                 continue
 

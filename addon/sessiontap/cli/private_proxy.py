@@ -28,7 +28,7 @@ UPSTREAM_AUTH = "SESSIONTAP_UPSTREAM_AUTH"
 
 
 @dataclass(frozen=True, slots=True)
-class Upstream:
+class ProxyBefore:
     """The proxy behind ours."""
 
     url: str
@@ -37,7 +37,7 @@ class Upstream:
     """`user:password`."""
 
 
-def upstream(environ: Mapping[str, str]) -> Upstream | None:
+def upstream(environ: Mapping[str, str]) -> ProxyBefore | None:
     """The proxy that the environment names. Raises Misuse if mitmproxy cannot go on through it."""
     name = foreign_proxy(environ)
     if name is None:
@@ -57,13 +57,13 @@ def upstream(environ: Mapping[str, str]) -> Upstream | None:
         )
     auth = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
     shown = f"[{host}]" if ":" in host else host
-    return Upstream(f"{parts.scheme}://{shown}:{port or (443 if parts.scheme == 'https' else 80)}", auth)
+    return ProxyBefore(f"{parts.scheme}://{shown}:{port or (443 if parts.scheme == 'https' else 80)}", auth)
 
 
 class PrivateProxy:
     """The process of such a proxy, from its start on."""
 
-    def __init__(self, rules: Path | None, trace: Path, behind: Upstream | None) -> None:
+    def __init__(self, rules: Path | None, trace: Path, behind: ProxyBefore | None) -> None:
         command = own_python.command("-m", "sessiontap.cli", "run", "--listen-host", "127.0.0.1", "-p", "0")
         command += ["--set", f"session_trace={trace}", "--set", "termlog_verbosity=warn"]
         if rules is not None:
@@ -120,7 +120,7 @@ class PrivateProxy:
 
 
 @contextmanager
-def private_proxy(rules: Path | None, trace: Path, behind: Upstream | None = None) -> Iterator[PrivateProxy]:
+def private_proxy(rules: Path | None, trace: Path, behind: ProxyBefore | None = None) -> Iterator[PrivateProxy]:
     """Start a proxy, and end it at the end of the block."""
     proxy = PrivateProxy(rules, trace, behind)
     try:

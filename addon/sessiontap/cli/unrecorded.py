@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sessiontap.cli.direct_connections import LOCAL_SERVERS, Direct, host_names
+from sessiontap.cli.direct_connections import LOCAL_SERVERS, DirectConnection, host_names
 from sessiontap.cli.local_proxies import RunningProxy, ask
 from sessiontap.cli.output import line
 from sessiontap.cli.units import plural, size
@@ -40,7 +40,7 @@ def passed(proxy: RunningProxy, pid: int | None = None) -> Mapping[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def after_run(answer: Mapping[str, Any], direct: Iterable[Direct], *, calls: int, whole: bool) -> list[str]:
+def after_run(answer: Mapping[str, Any], direct: Iterable[DirectConnection], *, calls: int, whole: bool) -> list[str]:
     """The lines at the end of `exec`, none if nothing that matters is missing; with `whole` all there is to say."""
     items = answer.get("passed") or []
     failed = [item for item in items if item.get("why") in FAILED]
@@ -65,14 +65,14 @@ def text(lines: Iterable[str]) -> str:
     return "".join(f"sessiontap: not recorded: {line(one)}\n" for one in lines)
 
 
-def directly(found: Iterable[Direct]) -> list[str]:
+def directly(found: Iterable[DirectConnection]) -> list[str]:
     """A line for each program and address that it is connected to past the proxy."""
     found = list(found)
     names = host_names(one.address for one in found)
     return [_direct(one, names.get(one.address)) for one in found]
 
 
-def _direct(one: Direct, name: str | None) -> str:
+def _direct(one: DirectConnection, name: str | None) -> str:
     host = name or (f"[{one.address}]" if ":" in one.address else one.address)
     who = f"{one.program} (pid {one.pid}) connects directly to {host}:{one.port}"
     if ipaddress.ip_address(one.address).is_loopback:

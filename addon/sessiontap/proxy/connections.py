@@ -17,7 +17,7 @@ from functools import lru_cache
 
 from sessiontap.callers import Caller, Found, find, find_known, search, warm_up
 from sessiontap.callers.program import program_of
-from sessiontap.callers.search import Question, Search
+from sessiontap.callers.search import LookUp, Search
 from sessiontap.llm.hosts import is_llm_host, provider_of, serves
 from sessiontap.rules import Rules
 from sessiontap.trust import host_name
@@ -102,7 +102,7 @@ class Connections:
         self.open: dict[str, Connection] = {}
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="sessiontap-callers")
         self._search: Search | None = None
-        self._asked: dict[Question, asyncio.Future[Found | None]] = {}
+        self._asked: dict[LookUp, asyncio.Future[Found | None]] = {}
         self._searching: asyncio.Task[None] | None = None
 
     def warm_up(self) -> None:
