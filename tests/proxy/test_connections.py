@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from sessiontap.callers import Caller, Found
-from sessiontap.callers.search import Answer, Question
+from sessiontap.callers.search import LookUp, LookUpResult
 from sessiontap.proxy import connections
 from sessiontap.proxy.connections import Connection, Connections
 
@@ -22,22 +22,22 @@ class Search:
     """A search that answers what the test lets it."""
 
     def __init__(self) -> None:
-        self.questions: list[Question] = []
-        self.answers: list[Answer] = []
+        self.questions: list[LookUp] = []
+        self.answers: list[LookUpResult] = []
 
     @property
     def pending(self) -> bool:
         return bool(self.questions or self.answers)
 
-    def ask(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Question:
-        question = Question(client, proxy, env_names)
+    def ask(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> LookUp:
+        question = LookUp(client, proxy, env_names)
         self.questions.append(question)
         return question
 
     def answer(self, found: Found | None, number: int = 0) -> None:
-        self.answers.append(Answer(self.questions.pop(number), found))
+        self.answers.append(LookUpResult(self.questions.pop(number), found))
 
-    def step(self, seconds: float) -> list[Answer]:
+    def step(self, seconds: float) -> list[LookUpResult]:
         answers, self.answers = self.answers, []
         return answers
 
