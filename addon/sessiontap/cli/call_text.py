@@ -17,7 +17,7 @@ from sessiontap.cli.units import UNKNOWN, count, duration, exact_dollars, moment
 from sessiontap.exchange import UrlParts
 from sessiontap.prices import Cost
 from sessiontap.trace import RecordedCall, call_row
-from sessiontap.trace.views import iso
+from sessiontap.trace.views import changes_of, process_of
 
 CHANGES = (
     Column("ACTION"),
@@ -147,19 +147,11 @@ def as_json(call: RecordedCall, cost: Cost) -> dict[str, Any]:
     row["cost_source"], row["cost_reason"] = cost.source, cost.reason
     for key in ("client", "proxy_user", "user", "properties", "tags", "state", "flags"):
         row[key] = record.get(key)
-    keys = ("action", "header", "old", "new", "rule")
-    row["changes"] = [dict(zip(keys, change, strict=False)) for change in record.get("changes") or ()]
-    row["caller"] = _caller(call.caller) if call.caller else None
+    row["changes"] = changes_of(record)
+    row["caller"] = process_of(call.caller)
     row["request"] = _message(record.get("request"), call.request_body(), ("method", "url", "http_version"))
     row["response"] = _message(record.get("response"), call.response_body(), ("status", "http_version"))
     return row
-
-
-def _caller(record: Mapping[str, Any]) -> dict[str, Any]:
-    caller = {key: value for key, value in record.items() if key != "type"}
-    caller["started"] = iso(caller.get("started"))
-    caller["ancestors"] = [one | {"started": iso(one.get("started"))} for one in caller.get("ancestors") or ()]
-    return caller
 
 
 def _message(message: Mapping[str, Any] | None, body: bytes | None, keys: tuple[str, ...]) -> dict[str, Any] | None:

@@ -56,12 +56,12 @@ def undo_changes(headers: Headers, changes: Sequence[Sequence[Any]]) -> Headers:
 def response_of(call: RecordedCall) -> Response | None:
     """The response, as far as it came; None if none did. Raises BodyError."""
     record = call.record
-    came = record.get("response")
-    if not came:
+    recorded = record.get("response")
+    if not recorded:
         return None
     whole = record.get("outcome") in ("ok", "http_error") and "response_cut" not in (record.get("flags") or ())
-    trailers = Headers((name, value) for name, value in came.get("trailers") or ())
-    return Response(came["status"], fields(came), call.response_body() or b"", whole, trailers)
+    trailers = Headers((name, value) for name, value in recorded.get("trailers") or ())
+    return Response(recorded["status"], fields(recorded), call.response_body() or b"", whole, trailers)
 
 
 def fields(message: Record) -> Headers:
@@ -82,25 +82,25 @@ def endpoint_of(call: RecordedCall) -> Endpoint:
 
 
 def read(call: RecordedCall) -> tuple[Call, Reply | None]:
-    """The call, understood once more from its bodies. Raises BodyError."""
+    """Read the call again from its bodies. Raises BodyError."""
     request = asked_request(call)
-    understood = _understood(call, request)
+    found = _read_request(call, request)
     response = response_of(call)
-    return understood, read_reply(understood, request, response) if response else None
+    return found, read_reply(found, request, response) if response else None
 
 
 def facts_of(call: RecordedCall) -> Facts:
     """The facts that the rules may look at. Raises BodyError."""
     record, request = call.record, asked_request(call)
-    understood = _understood(call, request)
+    read_call = _read_request(call, request)
     facts = Facts(
         host=request.host,
         caller=caller_of(call),
         client_ip=record.get("client"),
         proxy_user=record.get("proxy_user"),
-        provider=understood.endpoint.provider,
+        provider=read_call.endpoint.provider,
         request=request,
-        call=understood,
+        call=read_call,
         time=record.get("time"),
         client_is_local=trust.is_local(record.get("client"), None, call.caller is not None),
         # The log does not say whether certificates were verified. What was withheld stands in its changes.
@@ -112,8 +112,8 @@ def facts_of(call: RecordedCall) -> Facts:
     return replace(facts, is_remote=facts.client_ip is not None and not facts.client_is_local)
 
 
-def _understood(call: RecordedCall, request: Request) -> Call:
-    """The request as it reads, with what its conversation told of it when it was recorded."""
+def _read_request(call: RecordedCall, request: Request) -> Call:
+    """Read the request again, with the facts that its conversation gave when it was recorded."""
     found, record = read_request(request, endpoint_of(call)), call.record
     if found.asked.results:
         results = tuple(name for name in (record.get("llm") or {}).get("tool_results") or () if name)

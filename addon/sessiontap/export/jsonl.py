@@ -14,10 +14,9 @@ from typing import Any, BinaryIO
 import msgspec
 
 from sessiontap.export.exported_call import ExportedBody, ExportedCall, Record
-from sessiontap.trace.views import iso, seconds
+from sessiontap.trace.views import changes_of, process_of, seconds
 
 FACTS = ("client", "proxy_user", "user", "properties", "tags", "state", "flags", "session", "link", "llm")
-CHANGE = ("action", "header", "old", "new", "rule")
 
 
 def write(calls: Iterable[ExportedCall], out: BinaryIO) -> None:
@@ -30,23 +29,14 @@ def write(calls: Iterable[ExportedCall], out: BinaryIO) -> None:
 def as_json(call: ExportedCall) -> dict[str, Any]:
     """Return the value of a call's line."""
     record = call.record
-    changes = [dict(zip(CHANGE, change, strict=False)) for change in record.get("changes") or ()]
     return {
         **call.row,
         **{key: record.get(key) for key in FACTS},
-        "changes": changes,
-        "caller": _caller(call.caller),
+        "changes": changes_of(record),
+        "caller": process_of(call.caller),
         "request": _message(call.request, call.request_body, ("method", "url", "http_version")),
         "response": _response(call),
     }
-
-
-def _caller(caller: Record | None) -> dict[str, Any] | None:
-    if caller is None:
-        return None
-    known = {key: value for key, value in caller.items() if key != "type"} | {"started": iso(caller.get("started"))}
-    ancestors = [{**one, "started": iso(one.get("started"))} for one in caller.get("ancestors") or ()]
-    return known | {"ancestors": ancestors}
 
 
 def _response(call: ExportedCall) -> dict[str, Any] | None:

@@ -119,8 +119,8 @@ def unified(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Written:
-    """A message as it stands in a request."""
+class _Message:
+    """A message of a request, and its lines as text."""
 
     title: str
     role: str
@@ -130,9 +130,9 @@ class _Written:
 
 @dataclass(slots=True)
 class _Request:
-    """A body, taken apart."""
+    """A request body in the parts that are compared."""
 
-    messages: list[_Written] = field(default_factory=list)
+    messages: list[_Message] = field(default_factory=list)
     system: list[str] = field(default_factory=list)
     tools: dict[str, list[str]] = field(default_factory=dict)
     rest: Any = None
@@ -156,15 +156,15 @@ class _Request:
                 definitions += _defined(config.get(inner_key))
                 rest[key] = {name: value for name, value in config.items() if name != inner_key}
         return cls(
-            messages=_all_written(shape, body) if shape else [],
+            messages=_all_messages(shape, body) if shape else [],
             system=[line for key in PROMPTS if key in body for line in outline({"content": _bare(body[key])})],
             tools=_named(definitions),
             rest=rest,
         )
 
 
-def _all_written(shape: MessageShape, body: dict[str, Any]) -> list[_Written]:
-    return [_written(shape, key, item) for key in shape.keys if key in body for item in _items(body[key])]
+def _all_messages(shape: MessageShape, body: dict[str, Any]) -> list[_Message]:
+    return [_message(shape, key, item) for key in shape.keys if key in body for item in _items(body[key])]
 
 
 def _items(value: Any) -> list[Any]:
@@ -178,7 +178,7 @@ def _bare(content: Any) -> Any:
     return [content] if isinstance(content, dict) else content
 
 
-def _written(shape: MessageShape, key: str, item: Any) -> _Written:
+def _message(shape: MessageShape, key: str, item: Any) -> _Message:
     """With a title such as `assistant → web_search`."""
     place = item if key in shape.single else [item]
     role, pieces = next(iter(messages_of({key: place})), ("tool" if key in shape.results else "user", []))
@@ -190,7 +190,7 @@ def _written(shape: MessageShape, key: str, item: Any) -> _Written:
         item = {name: value for name, value in item.items() if name != "role"}
         title = title if pieces else text(item, "type") or title
     lines = outline(item if isinstance(item, dict | list) else [item])
-    return _Written(title, role, tuple(lines), item)
+    return _Message(title, role, tuple(lines), item)
 
 
 def _defined(tools: Any) -> list[dict[str, Any]]:
@@ -248,7 +248,7 @@ def _leaves(value: Any, name: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def _messages(before: list[_Written], after: list[_Written]) -> Iterator[MessageChange]:
+def _messages(before: list[_Message], after: list[_Message]) -> Iterator[MessageChange]:
     old, new = ([(one.role, one.lines) for one in messages] for messages in (before, after))
     for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag == "equal":
@@ -259,7 +259,7 @@ def _messages(before: list[_Written], after: list[_Written]) -> Iterator[Message
             yield from _block(before, range(i1, i2), after, range(j1, j2))
 
 
-def _block(before: list[_Written], old: range, after: list[_Written], new: range) -> Iterator[MessageChange]:
+def _block(before: list[_Message], old: range, after: list[_Message], new: range) -> Iterator[MessageChange]:
     """A stretch in which nothing is the same: new versions of messages, and what came and went between them."""
     at = new.start
     for i in old:
@@ -274,7 +274,7 @@ def _block(before: list[_Written], old: range, after: list[_Written], new: range
     yield from (MessageChange("added", after[j].title, after=j, lines=after[j].lines) for j in range(at, new.stop))
 
 
-def _is_version(before: _Written, after: _Written) -> bool:
+def _is_version(before: _Message, after: _Message) -> bool:
     if before.role != after.role:
         return False
     old, new = ({word for line in one.lines for word in line.split()} for one in (before, after))

@@ -82,7 +82,7 @@ class _Url:
 
     @classmethod
     def of(cls, text: str, host: str) -> _Url:
-        """If the text is no URL, as good as it can be: to `host`."""
+        """Return the parts of `text`. If it is no URL, the host is `host`."""
         url = UrlParts.of(text, host)
         scheme = url.scheme if url.scheme in PORTS else "https"
         default = PORTS[scheme]
@@ -93,7 +93,7 @@ class _Url:
 
 
 def _sent_to(call: ExportedCall, url: _Url) -> tuple[str, int]:
-    """A gateway's own scheme and port stand in the change that led there."""
+    """Return the address that the call was sent to. For a gateway it stands in the change that led there."""
     for change in call.record.get("changes") or ():
         if change[0] == "route":
             gateway = _Url.of(str(change[3]), url.host)
@@ -174,7 +174,7 @@ def _error(call: ExportedCall) -> flow.Error | None:
 
 
 def _metadata(call: ExportedCall) -> dict[str, Any]:
-    """As the addon leaves it on a live flow, and more; what is not known has no key."""
+    """Return the facts that the addon leaves on a live flow, and more. An unknown fact has no key."""
     known = {"call": call.id, **call.row, **{key: call.record.get(key) for key in LABELS}}
     facts = {key: value for key, value in known.items() if value is not None}
     for side, body in (("request", call.request_body), ("response", call.response_body)):

@@ -252,3 +252,18 @@ def _node(nodes: dict[tuple[str, ...], _Totals], levels: tuple[str, ...]) -> dic
         "cost_usd": totals.cost,
         "children": _children(nodes, levels) if levels else [],
     }
+
+
+def changes_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the changes that were made to a call on its way, each with its parts by name."""
+    keys = ("action", "header", "old", "new", "rule")
+    return [dict(zip(keys, change, strict=False)) for change in record.get("changes") or ()]
+
+
+def process_of(caller: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return a caller's record with its times in ISO 8601."""
+    if caller is None:
+        return None
+    known = {key: value for key, value in caller.items() if key != "type"} | {"started": iso(caller.get("started"))}
+    ancestors = [{**one, "started": iso(one.get("started"))} for one in caller.get("ancestors") or ()]
+    return known | {"ancestors": ancestors}
