@@ -106,6 +106,15 @@ def test_a_program_runs_on_a_proxy_of_its_own(own_place: Path, rules: Path, serv
     assert list((own_place / ".sessiontap" / "run").iterdir()) == []  # no proxy is left behind
 
 
+def test_the_environment_names_the_trace_folder(
+    own_place: Path, rules: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SESSIONTAP_TRACE", str(own_place / "mine"))
+    done = sessiontap("exec", "--", sys.executable, "-c", SAYS, server)
+    assert (done.returncode, done.stdout) == (7, "Hi.\n"), done.stderr
+    assert len(list(trace.open(own_place / "mine").calls())) == 1
+
+
 def test_name_and_path_come_before_the_users_rules(own_place: Path, rules: Path, server: str) -> None:
     arguments = ["exec", "--name", "No: 1 #x", "--path", "/eval/${model}", sys.executable, "-c", SAYS, server]
     assert sessiontap(*arguments).returncode == 7

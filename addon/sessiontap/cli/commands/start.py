@@ -29,11 +29,17 @@ def run(ctx: click.Context, trace: Path | None) -> None:
     from sessiontap.proxy.runner import main
 
     try:
-        main([*(["--set", f"session_trace={trace}"] if trace else []), *ctx.args])
+        main([*_trace_option(trace, ctx.args), *ctx.args])
     except SystemExit:
         if {"-h", "--help"} & set(ctx.args):  # mitmproxy counts its own help as a failure
             ctx.exit()
         raise
+
+
+def _trace_option(trace: Path | None, arguments: list[str]) -> list[str]:
+    """Return mitmproxy's option for the folder, unless the user gives it: mitmproxy refuses a second one."""
+    given = any(one.removeprefix("--set=").startswith("session_trace=") for one in arguments)
+    return ["--set", f"session_trace={trace}"] if trace is not None and not given else []
 
 
 @command("sessiontap demo")
