@@ -43,7 +43,6 @@ def server() -> Iterator[int]:
 def test_a_connection_of_the_program_or_what_it_started_is_seen(
     server: int, who: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(direct_connections, "LOCAL_SERVERS", {server: "a server"})
     command = [sys.executable, "-c", CONNECTS, who, str(server), CONNECTS]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
         assert program.stdout is not None
@@ -60,7 +59,6 @@ def test_a_connection_of_the_program_or_what_it_started_is_seen(
 
 
 def test_a_connection_of_another_program_is_not(server: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(direct_connections, "LOCAL_SERVERS", {server: "a server"})
     with (
         subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other,
         socket.create_connection(("127.0.0.1", server)),
@@ -124,7 +122,6 @@ def test_only_this_machines_own_table_names_an_address(tmp_path: Path) -> None:
 
 
 def test_one_line_stands_for_a_programs_connections_to_an_address(server: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(direct_connections, "LOCAL_SERVERS", {server: "a server"})
     with socket.create_connection(("127.0.0.1", server)), socket.create_connection(("127.0.0.1", server)):
         seen = DirectConnections(proxy(1))
         seen.look(os.getpid())

@@ -112,5 +112,20 @@ def test_a_connection_past_the_proxy(direct: DirectConnection, expected: str) ->
     assert expected in line
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "192.0.2.7"], ids=["this machine", "another machine"])
+@pytest.mark.parametrize(
+    ("calls", "whole", "lines"),
+    [(0, False, 1), (3, False, 0), (3, True, 1)],
+    ids=["no call was seen", "calls were recorded", "doctor"],
+)
+def test_a_connection_to_an_unusual_port_is_told_if_it_may_explain_what_is_missing(
+    address: str, calls: int, whole: bool, lines: int
+) -> None:
+    direct = DirectConnection("app.py", 7, address, 9011)
+    found = unrecorded.after_run({}, [direct], calls=calls, whole=whole)
+    assert len(found) == lines
+    assert all("app.py (pid 7) connects directly to " in line for line in found)
+
+
 def test_control_characters_do_not_reach_the_terminal() -> None:
     assert "\x1b" not in unrecorded.text(["\x1b]0;owned\x07"])

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sessiontap.capture.destinations import OTHER_PROTOCOLS
+
 if TYPE_CHECKING:
     from sessiontap.callers.procfs import ProcessFolder
     from sessiontap.cli.local_proxies import RunningProxy
 
-WEB_PORTS = {443, 80}
-"""Ports on which an API of another machine is expected."""
 LOCAL_SERVERS = {11434: "Ollama", 1234: "LM Studio", 8080: "llama.cpp", 8000: "vLLM"}
 """The usual ports of LLM servers on this machine."""
 MOST = 500
@@ -79,9 +79,8 @@ class DirectConnections:
                 continue
 
     def _counts(self, address: str, port: int) -> bool:
-        if ipaddress.ip_address(address).is_loopback:
-            return port in LOCAL_SERVERS and port not in self._proxy_ports
-        return port in WEB_PORTS
+        is_proxy = port in self._proxy_ports and ipaddress.ip_address(address).is_loopback
+        return port not in OTHER_PROTOCOLS and not is_proxy
 
 
 def descendants(root: int) -> Iterator[int]:

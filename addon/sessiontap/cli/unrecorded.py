@@ -16,6 +16,8 @@ from sessiontap.cli.output import line
 from sessiontap.cli.units import plural, size
 from sessiontap.proxy import own_address
 
+WEB_PORTS = (80, 443)
+"""Ports on which an API of another machine is expected."""
 SHOWN = 5
 """Lines of one kind."""
 FAILED = ("distrust", "refused")
@@ -46,7 +48,7 @@ def after_run(answer: Mapping[str, Any], direct: Iterable[DirectConnection], *, 
     failed = [item for item in items if item.get("why") in FAILED]
     others = [item for item in items if item.get("why") not in FAILED]
     lines = _limited([*map(_passage, failed)], SHOWN)
-    lines += _limited(directly(direct), SHOWN)
+    lines += _limited(directly(direct, everything=whole or not calls), SHOWN)
     if whole or not calls:
         lines += _limited([*map(_passage, others)], SHOWN if not whole else len(others))
     else:
@@ -65,9 +67,12 @@ def text(lines: Iterable[str]) -> str:
     return "".join(f"sessiontap: not recorded: {line(one)}\n" for one in lines)
 
 
-def directly(found: Iterable[DirectConnection]) -> list[str]:
-    """A line for each program and address that it is connected to past the proxy."""
-    found = list(found)
+def directly(connections: Iterable[DirectConnection], *, everything: bool) -> list[str]:
+    """A line for each program and address that it is connected to past the proxy.
+
+    If calls were recorded, only those to ports on which an LLM API is expected; `everything`: to any.
+    """
+    found = [one for one in connections if everything or one.port in (LOCAL_SERVERS if _is_local(one) else WEB_PORTS)]
     names = host_names(one.address for one in found)
     return [_direct(one, names.get(one.address)) for one in found]
 
@@ -75,10 +80,15 @@ def directly(found: Iterable[DirectConnection]) -> list[str]:
 def _direct(one: DirectConnection, name: str | None) -> str:
     host = name or (f"[{one.address}]" if ":" in one.address else one.address)
     who = f"{one.program} (pid {one.pid}) connects directly to {host}:{one.port}"
-    if ipaddress.ip_address(one.address).is_loopback:
-        server = LOCAL_SERVERS[one.port]
-        return f"{who}, the usual port of {server}. To record it: --host localhost:{one.port}"
+    if _is_local(one):
+        known = LOCAL_SERVERS.get(one.port)
+        server = f", the usual port of {known}" if known else ""
+        return f"{who}{server}. To record it: --host localhost:{one.port}"
     return f"{who}: it ignores HTTPS_PROXY (`exec --force` captures it), or NO_PROXY excepts the host"
+
+
+def _is_local(one: DirectConnection) -> bool:
+    return ipaddress.ip_address(one.address).is_loopback
 
 
 def _passage(item: Mapping[str, Any]) -> str:
