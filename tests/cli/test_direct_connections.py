@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from sessiontap.cli import direct_connections
 from sessiontap.cli.direct_connections import DirectConnection, DirectConnections, descendants, host_names
 from sessiontap.cli.local_proxies import Listener, RunningProxy
 
@@ -40,9 +39,7 @@ def server() -> Iterator[int]:
 
 
 @pytest.mark.parametrize("who", ["self", "child"])
-def test_a_connection_of_the_program_or_what_it_started_is_seen(
-    server: int, who: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_connection_of_the_program_or_what_it_started_is_seen(server: int, who: str) -> None:
     command = [sys.executable, "-c", CONNECTS, who, str(server), CONNECTS]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
         assert program.stdout is not None
@@ -58,7 +55,7 @@ def test_a_connection_of_the_program_or_what_it_started_is_seen(
         program.communicate()
 
 
-def test_a_connection_of_another_program_is_not(server: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_of_another_program_is_not(server: int) -> None:
     with (
         subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other,
         socket.create_connection(("127.0.0.1", server)),
