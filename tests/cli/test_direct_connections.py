@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sessiontap.cli import direct_connections
 from sessiontap.cli.direct_connections import DirectConnection, DirectConnections, descendants, host_names
 from sessiontap.cli.local_proxies import Listener, RunningProxy
 
