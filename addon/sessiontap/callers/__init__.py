@@ -11,6 +11,7 @@ which each platform has its module (`linux`, `portable`):
 - `search()`: look-ups that need the long search share one, a little at a time, on the loop; None if each needs a
   thread. A burst of connections costs one walk over all processes, not one each.
 - `warm_up()`: before the first look-up, so that the first takes no longer than others.
+- `expect(pid)`: another process of ours has found that caller; the look-up of its connection begins there.
 - `listens(caller)`: tells whether the process is a server.
 - `forget()`: empties the memory, which is bounded anyway.
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from sessiontap.callers import linux, portable
     from sessiontap.callers.search import Search
 
-__all__ = ["Caller", "Found", "Process", "find", "find_known", "forget", "listens", "search", "warm_up"]
+__all__ = ["Caller", "Found", "Process", "expect", "find", "find_known", "forget", "listens", "search", "warm_up"]
 
 
 def find(client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found:
@@ -72,6 +73,12 @@ def warm_up() -> None:
     """Load the platform's module and what every look-up needs. Takes milliseconds; call it before the proxy listens."""
     with contextlib.suppress(Exception):
         _finder().warm_up()
+
+
+def expect(pid: int) -> None:
+    """Begin the next look-ups with the process `pid`, which is likely to hold the connection."""
+    with contextlib.suppress(Exception):
+        _finder().expect(pid)
 
 
 def listens(caller: Caller) -> bool | None:

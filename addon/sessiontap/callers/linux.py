@@ -66,6 +66,10 @@ class Finder:
         with contextlib.suppress(OSError):
             self._sockets.listening()  # opens the netlink socket
 
+    def expect(self, pid: int) -> None:
+        """Begin the next look-ups with this process."""
+        self._scan.expect(pid)
+
     def search(self) -> Search:
         """Return a search that look-ups share."""
         return Search(self, self._scan)

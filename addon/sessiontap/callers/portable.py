@@ -76,6 +76,10 @@ class Finder:
         except Exception:
             return None
 
+    def expect(self, pid: int) -> None:
+        """Begin the next look-ups with this process."""
+        self._found_before.put(pid, True)
+
     def warm_up(self) -> None:
         """Do what would make the first look-up slow."""
         machine()

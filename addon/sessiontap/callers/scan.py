@@ -68,6 +68,13 @@ class Scan:
                 return self._pinned(pid, found, inode)
         return None
 
+    def expect(self, pid: int) -> None:
+        """Take the process `pid` for one that was found lately."""
+        if pid in self._known:
+            self._known.use(pid)
+        else:
+            self._known.put(pid, 0)
+
     def newest(self, inode: int, uid: int | None) -> ProcessFolder | None:
         """Return the holder, if it is one of its user's newest processes; the caller of this closes it."""
         until = time.thread_time() + _AT_ONCE

@@ -11,14 +11,13 @@ import asyncio
 import base64
 import binascii
 import ipaddress
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from sessiontap.callers import Caller, Found, find, find_known, search, warm_up
+from sessiontap.callers import Caller, Found, find_known
 from sessiontap.callers.program import program_of
-from sessiontap.callers.search import LookUp, Search
 from sessiontap.llm.hosts import is_llm_host, provider_of, serves
+from sessiontap.proxy.look_ups import LookUps
 from sessiontap.rules import Rules
 from sessiontap.trust import host_name
 
@@ -26,10 +25,6 @@ PATIENCE = 0.1
 """Seconds that a client waits for the look-up at most; it takes about a millisecond."""
 PROTECTING_PATIENCE = 1.0
 """The same if a rule by its process may keep its calls out of the log: from when the connection was opened."""
-SLICE = 0.004
-"""Seconds of the loop that a search takes at a time: in a burst each turn of the loop is long, and clients wait."""
-_THREADS = 16
-"""For look-ups that wait for the system or for another machine."""
 _REMOTE = "remote client"
 _NOT_YET = "not found in time"
 
@@ -100,15 +95,11 @@ class Connections:
 
     def __init__(self) -> None:
         self.open: dict[str, Connection] = {}
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="sessiontap-callers")
-        self._search: Search | None = None
-        self._asked: dict[LookUp, asyncio.Future[Found | None]] = {}
-        self._searching: asyncio.Task[None] | None = None
+        self._look_ups = LookUps()
 
     def warm_up(self) -> None:
         """Before the proxy listens: the first client is found as quickly as any other."""
-        warm_up()
-        self._search = search()
+        self._look_ups.warm_up()
 
     async def opened(
         self, id: str, client: tuple[str, int] | None, proxy: tuple[str, int] | None, env_names: frozenset[str]
@@ -131,7 +122,7 @@ class Connections:
             connection.look = None
             connection.found = _newer(connection.found, known)
             return
-        look = asyncio.create_task(self._find(connection.client, connection.proxy, env_names))
+        look = asyncio.create_task(self._look_ups.find(connection.client, connection.proxy, env_names))
         connection.look = look
         look.add_done_callback(lambda done: _adopt(connection, done))
         await asyncio.wait([look], timeout=PATIENCE)
@@ -144,36 +135,6 @@ class Connections:
         if look is not None and not look.done():
             left = connection.opened + PROTECTING_PATIENCE - asyncio.get_running_loop().time()
             await asyncio.wait([look], timeout=max(left, 0.0))
-
-    async def _find(self, client: tuple[str, int], proxy: tuple[str, int], env_names: frozenset[str]) -> Found:
-        """The caller, however long that takes."""
-        loop = asyncio.get_running_loop()
-        found: Found | None = None
-        if self._search is not None:
-            answer: asyncio.Future[Found | None] = loop.create_future()
-            self._asked[self._search.ask(client, proxy, env_names)] = answer
-            if self._searching is None:
-                self._searching = asyncio.create_task(self._run(self._search))
-            found = await answer
-        if found is None:
-            found = await loop.run_in_executor(self._threads, find, client, proxy, env_names)
-        return found
-
-    async def _run(self, search: Search) -> None:
-        """Answer all that wait, and those that come meanwhile."""
-        try:
-            while search.pending:
-                for question, found in search.step(SLICE):
-                    answer = self._asked.pop(question, None)
-                    if answer is not None and not answer.done():
-                        answer.set_result(found)
-                await asyncio.sleep(0)
-        finally:
-            self._searching = None
-            for answer in self._asked.values():  # a fault: each is looked up by itself
-                if not answer.done():
-                    answer.set_result(None)
-            self._asked.clear()
 
     def closed(self, id: str) -> Connection | None:
         """Forget a connection."""

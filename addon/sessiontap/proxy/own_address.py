@@ -4,6 +4,7 @@
 
     GET http://sessiontap.invalid/recorded?pid=PID    are the calls of process PID, and what it started, in the log?
     GET http://sessiontap.invalid/passed?pid=PID      what of theirs went through unrecorded? Without a pid: of all?
+    GET http://sessiontap.invalid/health              does the proxy record?
 
 The answer to the first comes when they are, or after `LIMIT` seconds: `{"recorded": BOOLEAN, "in_flight": NUMBER}`.
 `exec` asks it before it says what a program's run came to. That to the second comes at once; unknown is null:
@@ -22,7 +23,19 @@ The answer to the first comes when they are, or after `LIMIT` seconds: `{"record
                  "first": 1763712000.1,      Unix seconds
                  "last": 1763712009.5}],
      "forgotten": 0,                         entries that had to make room for others since the proxy started
-     "lost_records": 0}                      calls that could not be recorded since then
+     "lost_records": 0}                      records that could not be written since then
+
+The third is answered within a few seconds, with status 200, or 503 if records cannot be written now:
+
+    {"ok": true,
+     "listening": ["127.0.0.1:8080"],
+     "rules": {"file": "/etc/rules.yaml",    null: there is none, the built-in defaults are in force
+               "in_force": 3,                rules
+               "error": null},               why the file as it stands is not in force; the last good rules are then
+     "recorder": true,                       its process runs and has written what it was given
+     "lost_records": 0,
+     "trace": {"folder": "/var/trace", "writable": true, "error": null},
+     "workers": {"running": 1, "of": 1}}     of `--workers`
 
 Plain Python: the command line imports it, too.
 """
@@ -42,7 +55,7 @@ LIMIT = 10.0
 ENDED_WITHIN = 2.0
 """Seconds of these for calls to end: a program's own do at once when it ends, those of what it left behind may not."""
 _BETWEEN = 0.01
-_Asks = Literal["recorded", "passed"]
+_Asks = Literal["recorded", "passed", "health"]
 
 
 class Question(NamedTuple):
@@ -70,6 +83,11 @@ def passed_url(pid: int | None = None) -> str:
     return f"http://{HOST}/passed" + (f"?pid={pid}" if pid is not None else "")
 
 
+def health_url() -> str:
+    """Return the address of the question whether the proxy records."""
+    return f"http://{HOST}/health"
+
+
 def asked(target: str) -> Question | None:
     """Return what a request's target asks; None if it asks nothing that is answered."""
     parts = urlsplit(target)
@@ -82,6 +100,8 @@ def asked(target: str) -> Question | None:
             return Question("recorded", pid)
         case "/passed":
             return Question("passed", pid)
+        case "/health" if pid is None:
+            return Question("health", None)
     return None
 
 

@@ -97,7 +97,7 @@ class Passed:
         passages = [one for _, one in self._passages.items()]
         if pid is not None:
             passages = [one for one in passages if descends(one.connection.caller, pid)]
-        return sorted(_together(passages), key=lambda item: item["last"], reverse=True)
+        return _newest_first(_together(passages))
 
     def _passage(self, connection: Connection, host: str, port: int, why: Why) -> Passage:
         key = (_source(connection), host, port, why)
@@ -128,6 +128,30 @@ def _together(passages: Iterable[Passage]) -> list[dict[str, Any]]:
         program = (caller.name, caller.exe, None) if caller else (None, None, one.connection.client_ip)
         found.setdefault((*program, one.host, one.port, one.why), []).append(one)
     return [_item(key, ones) for key, ones in found.items()]
+
+
+def put_together(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Several proxies' answers as one: items of one program, host and reason are added up."""
+    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for one in items:
+        key = tuple(one[name] for name in ("program", "exe", "client", "host", "port", "why"))
+        found.setdefault(key, []).append(one)
+    return _newest_first([_sum(ones) for ones in found.values()])
+
+
+def _sum(ones: list[dict[str, Any]]) -> dict[str, Any]:
+    counts = {name: [one[name] for one in ones] for name in ("connections", "requests", "sent", "received")}
+    return {
+        **ones[0],
+        "pids": sorted({pid for one in ones for pid in one["pids"]}),
+        **{name: None if None in values else sum(values) for name, values in counts.items()},
+        "first": min(one["first"] for one in ones),
+        "last": max(one["last"] for one in ones),
+    }
+
+
+def _newest_first(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(items, key=lambda item: item["last"], reverse=True)
 
 
 def _item(key: tuple[Any, ...], ones: list[Passage]) -> dict[str, Any]:

@@ -168,6 +168,16 @@ class Recorder:
         """Records that could not be written, as far as the proxy knows."""
         return self._handle.lost
 
+    @property
+    def failing(self) -> str | None:
+        """Why records cannot be written at the moment, if the recorder says so."""
+        return self._handle.failing
+
+    @property
+    def is_alive(self) -> bool:
+        """Its process runs."""
+        return self._handle.is_alive
+
     def note(self, kind: str, text: str, **facts: Any) -> None:
         """Queue a note. What goes wrong in the last moment has been said on the terminal, and stands there alone."""
         if not self._closing:

@@ -26,21 +26,22 @@ def main(arguments: Sequence[str]) -> None:
 class Master(TapMaster):
     """The one with our addon, as mitmproxy's `run` makes it."""
 
-    def __init__(self, opts: Options) -> None:
-        (self._tap,) = entry.addons()
-        super().__init__(opts, [self._tap, BehindProxy()])
-        self._drain = Drain(lambda: len(self._tap.in_flight), self._close_listeners, super().shutdown)
+    def __init__(self, opts: Options, more: Sequence[Any] = ()) -> None:
+        """`more` addons stand behind ours."""
+        (self.tap,) = entry.addons()
+        super().__init__(opts, [self.tap, BehindProxy(), *more])
+        self._drain = Drain(lambda: len(self.tap.in_flight), self._close_listeners, super().shutdown)
 
     async def run(self) -> None:
         """Run until told to stop. The addon learns its options first, as scripts do, before any server listens."""
         self.configure_taps()
         self._choose_confdir()
-        on_hang_up(self._tap.service.read_rules, super().shutdown)
+        on_hang_up(self.tap.service.read_rules, super().shutdown)
         await super().run()
 
     def shutdown(self) -> None:
         """End when the calls in flight have ended. mitmproxy calls it at SIGTERM; from any thread."""
-        settings = self._tap.service.settings
+        settings = self.tap.service.settings
         self.event_loop.call_soon_threadsafe(self._drain.begin, settings.drain if settings is not None else 0.0)
 
     def prompt_for_exit(self) -> None:

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
@@ -42,6 +42,9 @@ from sessiontap.redaction import RedactionError
 from sessiontap.rules import Rules, RulesError
 from sessiontap.trace.files import TraceError
 
+if TYPE_CHECKING:
+    from sessiontap.proxy.worker import Worker
+
 logger = logging.getLogger("sessiontap")
 
 RESTORE_SECONDS = 1.0
@@ -66,7 +69,9 @@ class Service:
         self.verifies = True
         """mitmproxy verifies the certificates of servers."""
         self.recorder: Recorder | None = None
-        self._rules_file: RulesFile | None = None
+        self.rules_file: RulesFile | None = None
+        self.worker: Worker | None = None
+        """Of `sessiontap run --workers`, if this process is one."""
         self._reading: asyncio.Task[None] | None = None
         self._state: Path | None = None
         self._home: str | None = None
@@ -91,7 +96,7 @@ class Service:
             self._refuse_unknown_options()
             self._home = prepare_home()
             values = {option.name: getattr(ctx.options, option.name) for option in OPTIONS}
-            settings = parse(values, self.environ, Path.cwd())
+            settings = parse(values, self.environ, Path.cwd(), self.worker.count if self.worker is not None else 1)
             if settings != self.settings or self.recorder is None:
                 self._start(settings)
         except (SettingsError, RulesError, TraceError, RedactionError) as error:
@@ -112,7 +117,7 @@ class Service:
         recorder = Recorder(settings, rules_file.rules, self.calls.replies.read, self.faults)
         if self.recorder is not None:
             self._close_aside(self.recorder)
-        self._rules_file, first = rules_file, self.settings is None
+        self.rules_file, first = rules_file, self.settings is None
         self.record_with(recorder)
         self.destinations = Destinations(rules_file.rules)
         self.settings = settings
@@ -146,52 +151,64 @@ class Service:
             self.planner.registry.gaps = True
             recorder.note("restore", restored.note)
 
-    def running(self) -> None:
-        """The proxy listens: say what is in force, and where."""
-        assert self.settings is not None
-        listeners = [
+    def listeners(self) -> list[dict[str, Any]]:
+        """The addresses at which the proxy listens, as in the state file."""
+        if self.worker is not None:
+            return self.worker.listeners
+        return [
             {"mode": server.mode.type_name, "host": address[0], "port": address[1]}
             for server in _servers()
             for address in server.listen_addrs
         ]
-        if self._rules_file and self._rules_file.path:
-            logger.info(f"sessiontap: {self.rules.counted} from {self._rules_file.path}")
+
+    def running(self) -> None:
+        """The proxy listens: say what is in force, and where. A worker leaves that to the first one and the front."""
+        assert self.settings is not None
+        if self.worker is None or self.worker.is_first:
+            self._say_what_is_in_force()
+        self._publish()
+        # Freeze what is here to stay: a full garbage collection then takes 50 ms less.
+        gc.collect()
+        gc.freeze()
+
+    def _say_what_is_in_force(self) -> None:
+        assert self.settings is not None
+        if self.rules_file and self.rules_file.path:
+            logger.info(f"sessiontap: {self.rules.counted} from {self.rules_file.path}")
         else:
             logger.warning(
                 "sessiontap: there is no rules.yaml here, so every call goes into a session of its process and nothing "
                 "is added to any request. Make one with: sessiontap init"
             )
         logger.info(f"sessiontap: calls are written to {self.settings.trace}")
-        if any(one["host"] in ("0.0.0.0", "::", "") for one in listeners):
-            logger.warning(
-                "sessiontap: the proxy listens on all interfaces, so other machines can use it. "
-                "To keep it to this one: --listen-host 127.0.0.1"
-            )
+        if any(one["host"] in ("0.0.0.0", "::") for one in self.listeners()):
+            logger.warning(state_file.ON_ALL_INTERFACES)
         files = self.notices.open_files
         if files is not None and files < open_files.FEW:
             logger.warning(
                 f"sessiontap: the proxy may have {files} files open, which is enough for some "
                 f"{files // 4} clients at a time. For more, start it where `ulimit -n` says more."
             )
+        if self._home is not None:
+            logger.warning(f"sessiontap: {self._home}")
+            self.notices.note("home", self._home)
+
+    def _publish(self) -> None:
+        """Write the state file; a worker tells the front what belongs into it."""
+        assert self.settings is not None
         values = {
-            "listeners": listeners,
+            "listeners": self.listeners(),
             "confdir": os.path.abspath(os.path.expanduser(ctx.options.confdir)),
             "trace": str(self.settings.trace),
             "rules": str(self.settings.rules) if self.settings.rules else None,
         }
-        if self._home is not None:
-            logger.warning(f"sessiontap: {self._home}")
-            self.notices.note("home", self._home)
+        if self.worker is not None:
+            self.worker.ready(values)
+            return
         try:
             self._state = state_file.write(values)
         except OSError as error:
-            logger.warning(
-                f"sessiontap: `sessiontap env` and `exec` will not find this proxy: {state_file.folder()} cannot be "
-                f"written ({error.strerror or error})"
-            )
-        # Freeze what is here to stay: a full garbage collection then takes 50 ms less.
-        gc.collect()
-        gc.freeze()
+            logger.warning(state_file.not_written(error))
 
     def done(self) -> None:
         """The addon is taken out: the proxy ends, the entry script is being reloaded, or it has vanished."""
@@ -233,21 +250,21 @@ class Service:
     @property
     def rules(self) -> Rules:
         """The rules in force."""
-        assert self._rules_file is not None
-        return self._rules_file.rules
+        assert self.rules_file is not None
+        return self.rules_file.rules
 
     def read_rules(self) -> None:
         """Read the rules file now, without waiting for a call, and say what is in force."""
         self._reading = asyncio.get_running_loop().create_task(self._say_rules())
 
     async def _say_rules(self) -> None:
-        rules, file = await self.current_rules(), self._rules_file
+        rules, file = await self.current_rules(), self.rules_file
         if file is not None and file.error is None:
             logger.info(f"sessiontap: {len(rules.rules)} rules are in force")
 
     async def current_rules(self) -> Rules:
         """The rules for this call: a changed file is read first."""
-        file = self._rules_file
+        file = self.rules_file
         assert file is not None
         with self.faults.guard("rules file"):
             if not file.is_current():
@@ -256,7 +273,7 @@ class Service:
 
     def _rules_changed(self, file: RulesFile) -> None:
         """The file was read: its rules are in force from here on, or what is wrong with it is noted."""
-        if file is not self._rules_file:
+        if file is not self.rules_file:
             return  # that of earlier options
         with self.faults.guard("rules file"):
             if file.error is not None:

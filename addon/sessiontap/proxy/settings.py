@@ -85,13 +85,13 @@ class Settings:
     """Seconds that calls in flight may take to end after SIGTERM."""
 
 
-def parse(options: Mapping[str, str], environ: Mapping[str, str], cwd: Path) -> Settings:
-    """The settings that options and environment make. Raises SettingsError."""
+def parse(options: Mapping[str, str], environ: Mapping[str, str], cwd: Path, workers: int = 1) -> Settings:
+    """The settings that options and environment make, for each of so many workers. Raises SettingsError."""
     return Settings(
         rules=_rules(options["session_rules"], environ, cwd),
         trace=_path(options["session_trace"] or environ.get("SESSIONTAP_TRACE") or str(private.home() / "trace"), cwd),
         fsync=_fsync(options["session_fsync"]),
-        memory=_memory(options["session_memory"]),
+        memory=_memory(options["session_memory"], workers),
         drain=_drain(options["session_drain"]),
     )
 
@@ -140,16 +140,18 @@ def _drain(text: str) -> float:
     )
 
 
-def _memory(text: str) -> int:
+def _memory(text: str, workers: int) -> int:
     match = _SIZE.fullmatch(text.strip())
     size = int(float(match[1]) * _SIZES[match[2].upper()]) if match else None
     if size is None:
         raise SettingsError(
             f"session_memory={text!r} is not understood. Give a size such as '256MB' or '1GB'."
         )
-    if size < budget.LEAST:
-        raise SettingsError(f"session_memory={text!r} is too small. Give at least '{budget.LEAST >> 20}MB'.")
-    return size
+    if size < budget.LEAST * workers:
+        whom = f" for {workers} workers" if workers > 1 else ""
+        least = f"{budget.LEAST * workers >> 20}MB"
+        raise SettingsError(f"session_memory={text!r} is too small{whom}. Give at least '{least}'.")
+    return size // workers
 
 
 def user_set(name: str, arguments: list[str], confdir: str) -> bool:

@@ -19,6 +19,10 @@ from sessiontap import private
 
 PRIVATE_TO = "SESSIONTAP_PRIVATE_TO"
 """The variable by which `exec` tells the proxy that it starts whose it is."""
+ON_ALL_INTERFACES = (
+    "sessiontap: the proxy listens on all interfaces, so other machines can use it. "
+    "To keep it to this one: --listen-host 127.0.0.1"
+)
 
 
 def folder() -> Path:
@@ -38,6 +42,14 @@ def write(values: Mapping[str, Any]) -> Path:
         json.dump({**_process(), **values}, file)
     draft.rename(path)
     return path
+
+
+def not_written(error: OSError) -> str:
+    """Return the sentence for a user whose proxy cannot write its state file."""
+    return (
+        f"sessiontap: `sessiontap env` and `exec` will not find this proxy: {folder()} cannot be "
+        f"written ({error.strerror or error})"
+    )
 
 
 def remove(path: Path) -> None:

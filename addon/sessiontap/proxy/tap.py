@@ -14,9 +14,11 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import layer
 
 from sessiontap import trust
+from sessiontap.callers import Caller
 from sessiontap.faults import Faults
 from sessiontap.llm.routes import asks_once
 from sessiontap.proxy import bodies, finish, flows, own_address
+from sessiontap.proxy.answers import Answers
 from sessiontap.proxy.connections import Connection, Destination, destinations
 from sessiontap.proxy.context import CallContext
 from sessiontap.proxy.interception import Interception
@@ -46,6 +48,7 @@ class Tap:
         self.closed_sockets: list[Socket] = []
         """The last one, and those with turns that wait to be decided."""
         self.interception = Interception(self.service)
+        self.answers = Answers(self.service, self._callers_in_flight, self.interception.passed)
 
     # -- the addon's life ----------------------------------------------------------------------------------------------
 
@@ -234,21 +237,14 @@ class Tap:
         if not is_local or question is None:
             flow.response = http.Response.make(404)
             return
-        if question.asks == "passed":
-            passed, recorder = self.interception.passed, self.calls.recorder
-            lost = recorder.lost if recorder is not None else None
-            found = {"passed": passed.about(question.pid), "forgotten": passed.forgotten, "lost_records": lost}
-            flow.response = flows.json_response(found)
-            return
-        pid = question.pid or 0
+        status, answer = await self.answers.to(question, flow.request.path)
+        flow.response = flows.json_response(answer)
+        flow.response.status_code = status
 
-        def in_flight() -> int:
-            callers = [socket.caller for socket in self.sockets.values()]
-            callers += [context.connection.caller for context in self.in_flight.values()]
-            return sum(own_address.descends(caller, pid) for caller in callers)
-
-        answer = await own_address.when_recorded(in_flight, self.calls.receipt)
-        flow.response = flows.json_response(answer._asdict())
+    def _callers_in_flight(self) -> list[Caller | None]:
+        """The caller of each call that has not ended."""
+        callers = [socket.caller for socket in self.sockets.values()]
+        return callers + [context.connection.caller for context in self.in_flight.values()]
 
     async def _plan_and_apply(self, flow: http.HTTPFlow, context: CallContext) -> None:
         """Plan the call and apply the plan: headers, route, and what mitmproxy's own tools show."""

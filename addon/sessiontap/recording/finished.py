@@ -194,6 +194,10 @@ class Handled(msgspec.Struct, tag=True, array_like=True, frozen=True):
     """The number of messages, in all, that are written or counted as dropped."""
 
     count: int
+    dropped: int = 0
+    """Records, in all, that the recorder could not write."""
+    failing: str | None = None
+    """Why none can be written at the moment: the disk's fault."""
 
 
 Event = ReplyRead | Fault | UserMessage | Handled

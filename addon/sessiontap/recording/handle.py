@@ -94,8 +94,9 @@ class Handle:
         self._queued_bytes = 0
         self._dropped: Counter[str] = Counter()
         """By reason, until it is noted in the log."""
-        self.lost = 0
-        """Records that could not be handed over, all in all."""
+        self._not_handed_over = 0
+        self._not_written = 0
+        """The same by the recorders."""
         self._full_said = False
         self._hurry = threading.Event()
         self._closing = threading.Event()
@@ -129,6 +130,7 @@ class Handle:
             if self._closing.is_set():
                 return False
             self._dropped["queue"] += 1
+            self._not_handed_over += 1
             first, self._full_said = not self._full_said, True
         if first:
             self._on_fault("queue", "records are lost: the queue to the recorder is full")
@@ -144,7 +146,7 @@ class Handle:
         if number:
             with self._lock:
                 self._dropped[reason] += number
-                self.lost += number
+                self._not_handed_over += number
 
     def hurry(self) -> None:
         """Have the queue sent and read at once. If it is full, the recorder hangs: do nothing."""
@@ -175,6 +177,23 @@ class Handle:
         if self._sender.is_alive():
             return False
         return process is None or process.wait(deadline - time.monotonic())
+
+    @property
+    def lost(self) -> int:
+        """Records that could not be handed over, or not be written, all in all."""
+        return self._not_handed_over + self._not_written
+
+    @property
+    def failing(self) -> str | None:
+        """Why the recorder cannot write records at the moment, as far as it says; None if it can."""
+        process = self._process
+        return process.failing if process is not None else None
+
+    @property
+    def is_alive(self) -> bool:
+        """The recorder's process runs."""
+        process = self._process
+        return process is not None and not process.is_over
 
     @property
     def pid(self) -> int | None:
@@ -296,7 +315,10 @@ class Handle:
                 if isinstance(event, ReplyRead):
                     process.unread.pop(event.update.call_id)
                 elif isinstance(event, Handled):
-                    process.handled = event.count
+                    process.handled, process.failing = event.count, event.failing
+                    with self._lock:
+                        self._not_written += event.dropped - process.dropped
+                    process.dropped = event.dropped
             try:
                 self._on_events(events)
             except Exception as error:  # ours; the recorder is heard all the same
@@ -320,8 +342,8 @@ class Handle:
         lost = max(0, process.sent - process.handled)
         for number, before in process.drop_notes:
             if number > process.handled:  # the log was not told after all
-                for reason, records in before.items():
-                    self.count(reason, records)
+                with self._lock:
+                    self._dropped.update(before)
                 lost -= 1
         self.count("died", lost)
         what = f"records are lost (up to {lost})" if lost else "no record is lost"

@@ -216,7 +216,8 @@ class Recording:
         self._events.send(self._handled())
 
     def _handled(self) -> Handled:
-        return Handled(self._taken - self._writer.stats().queued)
+        stats = self._writer.stats()
+        return Handled(self._taken - stats.queued, sum(stats.dropped.values()), stats.failing)
 
 
 def call_line(call: FinishedCall, exchange: DecodedExchange) -> str:

@@ -43,6 +43,10 @@ class RecorderProcess:
         self.began = time.monotonic()
         self.sent = self.handled = 0
         """Messages, a call's caller not counted."""
+        self.failing: str | None = None
+        """Why it cannot write records at the moment."""
+        self.dropped = 0
+        """Records that it could not write."""
         self.callers: BoundedDict[str, Caller] = BoundedDict(_MOST_CALLERS)
         """Those that it knows: both sides forget in the order of use, this one earlier."""
         self.unread: BoundedDict[str, PlannerUpdate] = BoundedDict(_MOST_UNREAD)

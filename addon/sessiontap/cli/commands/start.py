@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
-from sessiontap.cli.errors import Failure
+from sessiontap.cli.errors import Failure, Misuse
 from sessiontap.cli.options import command, trace_option
 from sessiontap.cli.output import write
+
+_PRINTS = {"-h", "--help", "--version", "--options", "--commands"}
+"""Arguments of mitmdump's by which it prints something and ends."""
 
 
 @command(
     "sessiontap run",
     "sessiontap run --listen-host 127.0.0.1 -p 8080",
     "sessiontap run --set session_rules=work.yaml --set session_trace=/tmp/trace",
+    "sessiontap run --workers 4 -p 8080",
     # All of the arguments are mitmdump's: its options, its -h, its --.
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )
+@click.option(
+    "--workers",
+    metavar="N",
+    type=click.IntRange(1, 64),
+    default=1,
+    help="So many proxy processes behind the port, for a machine with as many cores to spare.",
+)
 @trace_option
 @click.pass_context
-def run(ctx: click.Context, trace: Path | None) -> None:
+def run(ctx: click.Context, workers: int, trace: Path | None) -> None:
     """Start the proxy with the addon loaded. All of mitmdump's options are passed on to it; -h shows them."""
     from sessiontap.proxy.entry import exit_with_error, unmet
 
     if wrong := unmet():
         exit_with_error(wrong)
+    arguments = [*_trace_option(trace, ctx.args), *ctx.args]
+    if workers > 1 and _PRINTS.isdisjoint(ctx.args):
+        if os.name != "posix":
+            raise Misuse("--workers needs a system that can hand sockets to other processes", "leave --workers out")
+        from sessiontap.proxy import front
+
+        ctx.exit(front.main(workers, arguments))
     from sessiontap.proxy.runner import main
 
     try:
-        main([*_trace_option(trace, ctx.args), *ctx.args])
+        main(arguments)
     except SystemExit:
         if {"-h", "--help"} & set(ctx.args):  # mitmproxy counts its own help as a failure
             ctx.exit()

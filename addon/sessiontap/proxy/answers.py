@@ -1,0 +1,145 @@
+"""The answers that a proxy gives for itself (own_address.py): what this process knows, and all workers together.
+
+A worker that is asked asks the others through the front (front.py), and puts the answers together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sessiontap.callers import Caller
+from sessiontap.proxy import own_address
+from sessiontap.proxy.own_address import Question
+from sessiontap.proxy.passed import Passed, put_together
+
+if TYPE_CHECKING:
+    from sessiontap.proxy.service import Service
+
+HEALTH_SECONDS = 2.0
+"""For the recorder to write what it has, and for the folder of the log."""
+_PROBE = b"\0" * 4096
+
+
+class Answers:
+    """For the loop alone."""
+
+    def __init__(
+        self, service: Service, callers_in_flight: Callable[[], Iterable[Caller | None]], passed: Passed
+    ) -> None:
+        """`callers_in_flight` returns the caller of each call that has not ended."""
+        self._service = service
+        self._callers_in_flight = callers_in_flight
+        self._passed = passed
+        self.ask_others: Callable[[str], Awaitable[list[Any]]] | None = None
+        """Returns what the other workers answer to a request's target; None for one that does not."""
+
+    async def to(self, question: Question, target: str) -> tuple[int, dict[str, Any]]:
+        """Return the status and the JSON that answer a question, which is a request's `target`."""
+        if self.ask_others is None:
+            answers: list[Any] = [await self.own(question)]
+        else:
+            answer, others = await asyncio.gather(self.own(question), self.ask_others(target))
+            answers = [answer, *others]
+        match question.asks:
+            case "recorded":
+                return 200, all_recorded(answers)
+            case "passed":
+                return 200, all_passed(answers)
+            case "health":
+                found = whole_health(answers)
+                return 200 if found["ok"] else 503, found
+
+    async def own(self, question: Question) -> dict[str, Any]:
+        """Return the answer of this process alone."""
+        match question.asks:
+            case "recorded":
+                return await self._recorded(question.pid or 0)
+            case "passed":
+                recorder = self._service.recorder
+                return {
+                    "passed": self._passed.about(question.pid),
+                    "forgotten": self._passed.forgotten,
+                    "lost_records": recorder.lost if recorder is not None else None,
+                }
+            case "health":
+                return await self._health()
+
+    async def _recorded(self, pid: int) -> dict[str, Any]:
+        def in_flight() -> int:
+            return sum(own_address.descends(caller, pid) for caller in self._callers_in_flight())
+
+        return (await own_address.when_recorded(in_flight, self._service.calls.receipt))._asdict()
+
+    async def _health(self) -> dict[str, Any]:
+        service = self._service
+        settings, recorder = service.settings, service.recorder
+        assert settings is not None
+        loop = asyncio.get_running_loop()
+        probe = loop.run_in_executor(None, why_not_writable, settings.trace)
+        answer = await own_address.when_recorded(lambda: 0, service.calls.receipt, HEALTH_SECONDS)
+        done, _ = await asyncio.wait([probe], timeout=HEALTH_SECONDS)
+        error = probe.result() if done else f"{settings.trace} does not answer"
+        if recorder is not None and recorder.failing is not None:
+            error = error or recorder.failing
+        rules = service.rules_file
+        return {
+            "listening": [f"{one['host']}:{one['port']}" for one in service.listeners()],
+            "rules": {
+                "file": str(rules.path) if rules is not None and rules.path else None,
+                "in_force": len(service.rules.rules),
+                "error": rules.error if rules is not None else None,
+            },
+            "recorder": recorder is not None and recorder.is_alive and answer.recorded,
+            "lost_records": recorder.lost if recorder is not None else None,
+            "trace": {"folder": str(settings.trace), "writable": error is None, "error": error},
+        }
+
+
+def why_not_writable(folder: Path) -> str | None:
+    """Return why no record can be written in `folder`; None if one can."""
+    try:
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            file.write(_PROBE)
+    except OSError as error:
+        return f"{folder} cannot be written: {error.strerror or error}"
+    return None
+
+
+def all_recorded(answers: list[Any]) -> dict[str, Any]:
+    """Put the answers of all workers together. Of one that gives none nothing is known to be recorded."""
+    given = [one for one in answers if one is not None]
+    recorded = len(given) == len(answers) and all(one["recorded"] for one in given)
+    return {"recorded": recorded, "in_flight": sum(one["in_flight"] for one in given)}
+
+
+def all_passed(answers: list[Any]) -> dict[str, Any]:
+    """The same of what passed unrecorded."""
+    given = [one for one in answers if one is not None]
+    lost = [one["lost_records"] for one in given]
+    return {
+        "passed": put_together([item for one in given for item in one["passed"]]),
+        "forgotten": sum(one["forgotten"] for one in given),
+        "lost_records": sum(lost) if len(given) == len(answers) and None not in lost else None,
+    }
+
+
+def whole_health(answers: list[Any]) -> dict[str, Any]:
+    """The same of their health: it is ok if all can write records."""
+    given: list[Mapping[str, Any]] = [one for one in answers if one is not None]
+    first = given[0]
+    lost = [one["lost_records"] for one in given]
+    bad = next((one for one in given if not one["trace"]["writable"]), first)
+    recorder = len(given) == len(answers) and all(one["recorder"] for one in given)
+    return {
+        "ok": recorder and bool(bad["trace"]["writable"]) and bool(first["listening"]),
+        "listening": first["listening"],
+        "rules": next((one["rules"] for one in given if one["rules"]["error"]), first["rules"]),
+        "recorder": recorder,
+        "lost_records": sum(lost) if None not in lost else None,
+        "trace": bad["trace"],
+        "workers": {"running": len(given), "of": len(answers)},
+    }
