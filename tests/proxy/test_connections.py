@@ -9,7 +9,7 @@ import pytest
 
 from sessiontap.callers import Caller, Found
 from sessiontap.callers.search import LookUp, LookUpResult
-from sessiontap.proxy import connections
+from sessiontap.proxy import connections, look_ups
 from sessiontap.proxy.connections import Connection, Connections
 
 APP = Found(Caller(id="app", pid=1, started=1, name="app.py"))
@@ -51,7 +51,7 @@ def nothing_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def search(monkeypatch: pytest.MonkeyPatch) -> Search:
     search = Search()
-    monkeypatch.setattr(connections, "search", lambda: search)
+    monkeypatch.setattr(look_ups, "search", lambda: search)
     return search
 
 
@@ -130,7 +130,7 @@ def test_what_may_wait_for_another_machine_waits_on_a_thread(
         threads.append(threading.current_thread())
         return APP
 
-    monkeypatch.setattr(connections, "find", find)
+    monkeypatch.setattr(look_ups, "find", find)
 
     async def run() -> None:
         connection = await open_connections.opened("1", CLIENT, PROXY, NONE)
@@ -170,7 +170,7 @@ def test_an_older_look_up_does_not_replace_a_newer_one(search: Search, open_conn
         search.answer(newer, 1)
         await until_found(connection)
         search.answer(APP)
-        searching = open_connections._searching
+        searching = open_connections._look_ups._searching
         assert searching is not None
         await searching
         await asyncio.sleep(0)

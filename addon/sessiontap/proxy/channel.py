@@ -126,3 +126,9 @@ class Channel:
         if self._is_open:
             self.close()
             self._ended()
+
+
+def wait_for_message(end: socket.socket) -> bool:
+    """Wait for the first message on a socket that has no channel yet. False: the other side is gone."""
+    size = int.from_bytes(end.recv(4, socket.MSG_WAITALL))
+    return bool(size and end.recv(size, socket.MSG_WAITALL))

@@ -77,7 +77,9 @@ class Front:
         state: Path | None = None
         try:
             # The first makes what all share: the CA, the key, the folder of the log. Then the others.
-            if not await self._start(self._workers[:1]) or not await self._start(self._workers[1:]):
+            for worker in self._workers:
+                worker.start()
+            if not await self._up(self._workers[:1]) or not await self._up(self._workers[1:]):
                 return await self._ended()
             if not self._listen():
                 self._end(signal.SIGTERM)
@@ -92,10 +94,10 @@ class Front:
             if state is not None:
                 state_file.remove(state)
 
-    async def _start(self, workers: Sequence[WorkerProcess]) -> bool:
-        """Start workers, and wait until they are up. False: one of them has ended, and said why; or all are told to."""
+    async def _up(self, workers: Sequence[WorkerProcess]) -> bool:
+        """Wait until these workers are up. False: one of them has ended, and said why; or all are told to."""
         for worker in workers:
-            worker.start()
+            worker.begin()
         for worker in workers:
             waiting = [asyncio.ensure_future(event.wait()) for event in (worker.up, worker.over)]
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

@@ -24,7 +24,7 @@ from mitmproxy.tools.main import run
 
 from sessiontap import callers
 from sessiontap.proxy import own_address
-from sessiontap.proxy.channel import Channel
+from sessiontap.proxy.channel import Channel, wait_for_message
 from sessiontap.proxy.entry import exit_with_error
 from sessiontap.proxy.runner import Master, filters
 from sessiontap.proxy.tap import Tap
@@ -194,6 +194,8 @@ def main() -> None:
     """The program: descriptor of the channel, number, count, then mitmdump's command line."""
     end = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(end.fileno(), False)
+    if not wait_for_message(end):  # `begin`
+        return
     worker = Worker(end, int(sys.argv[2]), int(sys.argv[3]))
     del sys.argv[1:4]  # the rest is read as that of `sessiontap run` is
     run(lambda opts: WorkerMaster(opts, worker), cmdline.mitmdump, sys.argv[1:], filters)  # type: ignore[arg-type]

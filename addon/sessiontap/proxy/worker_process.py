@@ -56,7 +56,7 @@ class WorkerProcess:
         """Process trees, and addresses of clients, that are its."""
 
     def start(self) -> None:
-        """Start its process. Raises OSError."""
+        """Start its process, which loads its modules and waits for `begin`. Raises OSError."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
             # Of the arguments the first are the worker's own.
@@ -70,6 +70,10 @@ class WorkerProcess:
             )
         self._began = time.monotonic()
         self._channel = Channel(ours, self._hear, self._gone)
+
+    def begin(self) -> None:
+        """Let it read its options and get ready."""
+        self.send({"kind": "begin"})
 
     @property
     def pid(self) -> int | None:
@@ -136,5 +140,6 @@ class WorkerProcess:
             return
         try:
             self.start()
+            self.begin()
         except OSError:
             asyncio.get_running_loop().call_later(_AGAIN_SECONDS[-1], self._start_again)

@@ -1,0 +1,370 @@
+"""`sessiontap run --workers 2`: two proxies behind one port, and a log that looks as if one had written it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+import pytest
+from tests.e2e.lab import PYTHON, Lab, Proxy, own_environment, wait_until
+from tests.support.dialogue import Request, Respond
+from tests.support.gate import PATIENCE, Gate
+from tests.support.llm_server import LlmService
+
+from sessiontap.cli import local_proxies
+from sessiontap.demo.proxy_process import SESSIONTAP_RUN
+from sessiontap.proxy.own_address import health_url
+from sessiontap.trace import RecordedCall
+from sessiontap.trace.files import open_segment
+from sessiontap.trace.walk import StoredRecord, walk
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds the workers, and their clients, by /proc")
+
+URL = "https://api.openai.com/v1/chat/completions"
+PROGRAMS = 20
+TURNS = 6
+RULES: Any = {
+    "version": 1,
+    "rules": [{"session": {"name": "App", "id": "process-tree", "path": "/${process.name}"}}],
+}
+APP = """
+import json, ssl, sys
+import httpx2
+
+trust = ssl.create_default_context()
+said = []
+
+def ask(app, text):
+    said.append({"role": "user", "content": text})
+    reply = app.post(URL, json={"model": "gpt-4o-mini", "messages": said}, headers={"authorization": "Bearer sk-test"})
+    reply.raise_for_status()
+    said.append({"role": "assistant", "content": reply.json()["choices"][0]["message"]["content"]})
+
+with httpx2.Client(verify=trust, timeout=60) as kept:
+    for turn in range(TURNS):
+        text = f"{sys.argv[1]} asks for the {turn}. time"
+        if turn % 2:
+            ask(kept, text)
+        else:
+            with httpx2.Client(verify=trust, timeout=60) as new:
+                ask(new, text)
+print("done", flush=True)
+sys.stdin.read()
+""".replace("URL", repr(URL)).replace("TURNS", str(TURNS))
+
+
+def run(lab: Lab, *arguments: str, **options: Any) -> Proxy:
+    return lab.proxy(program=SESSIONTAP_RUN, entry=None, arguments=["--workers", "2", *arguments], **options)
+
+
+def workers(proxy: Proxy) -> list[int]:
+    """The pids of the workers, the first one first."""
+    found = [one for one in psutil.Process(proxy.process.pid).children() if "sessiontap.proxy.worker" in one.cmdline()]
+    return [one.pid for one in sorted(found, key=lambda one: one.cmdline()[6])]
+
+
+def calls_by_worker(proxy: Proxy) -> dict[int, list[dict[str, Any]]]:
+    """The calls in the log, by the pid of the proxy that wrote them."""
+    found: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for segment in proxy.trace.segments():
+        assert segment.header is not None
+        with open_segment(segment.path) as file:
+            records = [one.record for one in walk(file) if isinstance(one, StoredRecord)]
+        found[segment.header["writer"]["pid"]] += [one for one in records if one["type"] == "call"]
+    return found
+
+
+def start(proxy: Proxy, *command: str | Path) -> subprocess.Popen[str]:
+    """Start a program as a process tree of its own."""
+    return subprocess.Popen(
+        [PYTHON, *command],
+        env=proxy.environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def end(app: subprocess.Popen[str]) -> str:
+    """Let a program that waits for its standard input end; what it said."""
+    said, _ = app.communicate("", timeout=PATIENCE)
+    assert app.returncode == 0
+    return said
+
+
+def by_session(calls: list[RecordedCall]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for call in calls:
+        found[str(call.session_id)].append(call.record)
+    return found
+
+
+def app_file(lab: Lab) -> Path:
+    file = lab.folder / "app.py"
+    file.write_text(APP, encoding="utf-8")
+    return file
+
+
+def test_each_program_has_one_session_with_all_steps_and_parents_whatever_connections_it_opens(lab: Lab) -> None:
+    lab.upstream(LlmService())
+    proxy = run(lab, rules=RULES)
+    pids = workers(proxy)
+    file = app_file(lab)
+    apps = [start(proxy, file, f"program {number}") for number in range(PROGRAMS)]
+    assert [end(app) for app in apps] == ["done\n"] * PROGRAMS
+    proxy.stop()
+
+    sessions = by_session(list(proxy.trace.calls(newest_first=False)))
+    assert len(sessions) == PROGRAMS
+    for calls in sessions.values():
+        assert [call["session"]["step"] for call in calls] == list(range(TURNS))
+        assert [call["parent"] for call in calls] == [None, *(call["id"] for call in calls[:-1])]
+        assert len({call["conversation"] for call in calls}) == 1
+    written = calls_by_worker(proxy)
+    assert set(written) == set(pids)
+    for one, other in (pids, reversed(pids)):
+        assert {call["caller"] for call in written[one]}.isdisjoint(call["caller"] for call in written[other])
+
+
+def test_the_processes_of_one_tree_share_a_session_without_gaps(lab: Lab) -> None:
+    lab.upstream(LlmService())
+    proxy = run(lab, rules=RULES)
+    file = app_file(lab)
+    tree = lab.folder / "tree.py"
+    tree.write_text(
+        "import subprocess, sys\n"
+        f"apps = [subprocess.Popen([sys.executable, {str(file)!r}, f'part {{n}}'], stdin=subprocess.DEVNULL)"
+        " for n in range(4)]\n"
+        "sys.exit(any([app.wait() for app in apps]))\n",
+        encoding="utf-8",
+    )
+    end(start(proxy, tree))
+    proxy.stop()
+    (calls,) = by_session(list(proxy.trace.calls(newest_first=False))).values()
+    assert sorted(call["session"]["step"] for call in calls) == list(range(4 * TURNS))
+    assert len({call["caller"] for call in calls}) == 4
+
+
+STEP_BY_STEP = """
+import ssl, sys
+import httpx2
+
+trust = ssl.create_default_context()
+for line in sys.stdin:
+    with httpx2.Client(verify=trust, timeout=60) as app:
+        body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": line}]}
+        reply = app.post(URL, json=body, headers={"authorization": "Bearer sk-test"})
+        print(reply.status_code, flush=True)
+""".replace("URL", repr(URL))
+
+
+def test_a_worker_that_is_killed_is_started_again_and_its_sessions_go_on(lab: Lab) -> None:
+    lab.upstream(LlmService())
+    proxy = run(lab, rules=RULES)
+    file = lab.folder / "asks.py"
+    file.write_text(STEP_BY_STEP, encoding="utf-8")
+    apps = [start(proxy, file) for _ in range(4)]
+
+    def all_ask(text: str) -> None:
+        for app in apps:
+            assert app.stdin is not None
+            app.stdin.write(f"{text}\n")
+            app.stdin.flush()
+        for app in apps:
+            assert app.stdout is not None
+            assert app.stdout.readline() == "200\n"
+
+    all_ask("before")
+    all_ask("still before")
+    before = workers(proxy)
+    proxy.wait_calls(8)
+    mine = {call["session"]["id"] for call in calls_by_worker(proxy)[before[1]]}
+    assert len(mine) == 2  # two programs each
+    os.kill(before[1], signal.SIGKILL)
+    proxy.process.wait_line(lambda line: "worker 2 was ended by signal 9" in line and "started again" in line)
+    all_ask("after")
+    all_ask("still after")
+    for app in apps:
+        end(app)
+    after = workers(proxy)
+    assert (after[0] == before[0], after[1] == before[1]) == (True, False)
+    assert [note["text"] for note in proxy.wait_notes("worker")][0].startswith("worker 2 was ended by signal 9")
+    proxy.stop()
+    sessions = by_session(list(proxy.trace.calls(newest_first=False)))
+    assert {id: [call["session"]["step"] for call in calls] for id, calls in sessions.items()} == {
+        id: [0, 1, 2, 3] for id in sessions
+    }
+    assert len(sessions) == 4
+    assert {call["session"]["id"] for call in calls_by_worker(proxy)[after[1]]} == mine
+
+
+def test_exec_goes_through_it_and_says_all_that_was_recorded(lab: Lab, tmp_path: Path) -> None:
+    lab.upstream(LlmService())
+    home = tmp_path / "home"
+    home.mkdir()
+    proxy = run(lab, rules=RULES, home=str(home))
+    state = local_proxies.read(home / ".sessiontap" / "run" / f"{proxy.process.pid}.json")
+    assert state is not None
+    assert [(one.mode, one.host, one.port) for one in state.listeners] == [("regular", "127.0.0.1", proxy.process.port)]
+    assert len(list((home / ".sessiontap" / "run").iterdir())) == 1
+
+    # Each command of the program is a process tree of its own, so both workers serve it.
+    file, program = app_file(lab), tmp_path / "program.py"
+    program.write_text(
+        "import subprocess, sys\n"
+        "for number in range(4):\n"
+        f"    command = [sys.executable, {str(file)!r}, f'part {{number}}']\n"
+        "    subprocess.run(command, stdin=subprocess.DEVNULL, check=True, start_new_session=True)\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [PYTHON, "-P", "-m", "sessiontap.cli", "exec", "--", PYTHON, str(program)],
+        cwd=home,
+        env={**own_environment(), "HOME": str(home)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "not recorded" not in done.stderr
+    assert f"{4 * TURNS} calls" in done.stderr
+    counts = Counter({pid: len(calls) for pid, calls in calls_by_worker(proxy).items()})
+    assert counts == {pid: 2 * TURNS for pid in workers(proxy)}
+    proxy.stop()
+    assert not list((home / ".sessiontap" / "run").iterdir())
+
+
+class HalfReply:
+    """Sends one event, and the second when the test opens the gate."""
+
+    def __init__(self) -> None:
+        self.gate = Gate()
+
+    async def __call__(self, request: Request, respond: Respond) -> None:
+        await request.body()
+        await respond.start(200, [("content-type", "text/event-stream")])
+        await respond.send(b"data: one\n\n")
+        await self.gate.passed()
+        await respond.send(b"data: two\n\n")
+        await respond.end()
+
+
+ASKS_SLOWLY = """
+import ssl
+import httpx2
+
+with httpx2.Client(verify=ssl.create_default_context(), timeout=60) as app:
+    print(app.post(URL, json={"model": "gpt-4o", "stream": True, "messages": []}).text, flush=True)
+""".replace("URL", repr(URL))
+
+
+def test_sigterm_lets_the_calls_of_all_workers_end(lab: Lab) -> None:
+    upstream = HalfReply()
+    lab.upstream(upstream)
+    proxy = run(lab, options={"session_drain": "60s"})
+    file = lab.folder / "slow.py"
+    file.write_text(ASKS_SLOWLY, encoding="utf-8")
+    app = start(proxy, file)
+    upstream.gate.wait_reached()
+    os.kill(proxy.process.pid, signal.SIGTERM)
+    proxy.process.wait_line(lambda line: "1 call is in flight" in line)
+    wait_until(lambda: not local_proxies.answers("127.0.0.1", proxy.process.port))
+    upstream.gate.open()
+    assert end(app).split() == ["data:", "one", "data:", "two"]
+    (call,) = proxy.stop()
+    assert call.record["outcome"] == "ok"
+
+
+def test_sighup_is_passed_on(lab: Lab) -> None:
+    proxy = run(lab)
+    proxy.write_rules(RULES)
+    os.kill(proxy.process.pid, signal.SIGHUP)
+
+    def notes() -> int:
+        return len([note for note in proxy.notes("rules") if "in force" in note["text"]])
+
+    wait_until(lambda: notes() == 2, lambda: proxy.process.output)
+    assert proxy.process.stop() == 0
+
+
+def test_the_workers_end_with_a_front_that_is_killed(lab: Lab) -> None:
+    proxy = run(lab)
+    found = [psutil.Process(pid) for pid in workers(proxy)]
+    os.kill(proxy.process.pid, signal.SIGKILL)
+    gone, alive = psutil.wait_procs(found, timeout=PATIENCE)
+    assert (len(gone), alive) == (2, [])
+
+
+def test_a_request_to_the_proxy_itself_is_refused(lab: Lab) -> None:
+    proxy = run(lab)
+    with httpx2.Client(proxy=proxy.url, trust_env=False, timeout=PATIENCE) as app:
+        reply = app.get(f"{proxy.url}/v1/models")
+    assert reply.status_code == 502
+    assert "Unable to figure out where this request should be forwarded to" in reply.text
+
+
+def test_the_health_of_all_workers(lab: Lab) -> None:
+    proxy = run(lab, rules=RULES)
+    with httpx2.Client(proxy=proxy.url, trust_env=False, timeout=PATIENCE) as app:
+        reply = app.get(health_url())
+    assert reply.status_code == 200
+    found = reply.json()
+    assert found["workers"] == {"running": 2, "of": 2}
+    assert found["listening"] == [f"127.0.0.1:{proxy.process.port}"]
+
+
+def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`sessiontap run` that ends by itself."""
+    return subprocess.run(
+        [PYTHON, "-P", "-m", "sessiontap.cli", "run", "--workers", "2", *arguments],
+        cwd=folder,
+        env={**own_environment(), "HOME": str(folder)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["--mode", "reverse:http://localhost:11434"], 2, "--workers does not go with --mode reverse:"),
+        (["-w", "flows"], 2, "--workers does not go with -w"),
+        (["--set", "session_memory=16MB"], 2, "is too small for 2 workers. Give at least '32MB'"),
+        (["--set", "session_rules=none.yaml"], 2, "does not exist"),
+        (["--modify-headers", "/~nonsense/a/b"], 1, "Cannot parse modify_headers option"),
+        (["--options"], 0, "session_rules:"),
+    ],
+    ids=["another mode", "one file for all", "too little memory", "no rules file", "mitmdump's own", "it only prints"],
+)
+def test_what_it_refuses_is_said_once(tmp_path: Path, arguments: list[str], status: int, words: str) -> None:
+    done = command(tmp_path, *arguments)
+    assert (done.returncode, done.stdout.count(words)) == (status, 1), done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_port_that_is_taken_is_one_sentence(lab: Lab, tmp_path: Path, confdir: Path) -> None:
+    other = run(lab)
+    port = str(other.process.port)
+    done = command(tmp_path, "--listen-host", "127.0.0.1", "-p", port, "--set", f"confdir={confdir}")
+    assert done.returncode == 1
+    assert f"failed to listen on 127.0.0.1:{port}" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_the_front_loads_no_mitmproxy() -> None:
+    code = "import sys, sessiontap.proxy.front; sys.exit('mitmproxy.proxy' in sys.modules)"
+    subprocess.run([PYTHON, "-c", code], env=own_environment(), check=True, timeout=PATIENCE)
