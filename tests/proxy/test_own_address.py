@@ -13,6 +13,7 @@ from sessiontap.proxy.own_address import (
     Question,
     asked,
     descends,
+    health_url,
     passed_url,
     recorded_url,
     when_recorded,
@@ -33,6 +34,8 @@ from sessiontap.proxy.own_address import (
         ("/passed", Question("passed", None)),
         ("/passed?pid=x", None),
         ("/passed?pid=", None),
+        ("/health", Question("health", None)),
+        ("/health?pid=42", None),
         ("/else?pid=42", None),
     ],
 )
@@ -46,6 +49,7 @@ def test_what_is_asked(target: str, question: Question | None) -> None:
         (recorded_url(7), Question("recorded", 7)),
         (passed_url(7), Question("passed", 7)),
         (passed_url(), Question("passed", None)),
+        (health_url(), Question("health", None)),
     ],
 )
 def test_the_questions_are_understood(url: str, question: Question) -> None:

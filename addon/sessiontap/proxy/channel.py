@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import errno
 import json
+import os
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -22,7 +23,6 @@ _MOST_SOCKETS = 16
 _BUSY = (errno.ETOOMANYREFS, errno.ENOBUFS, errno.EMFILE)
 """There are too many sockets under way: it works again when the other side has taken some."""
 _BUSY_SECONDS = 0.01
-_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 Received = Callable[[dict[str, Any], socket.socket | None], None]
 
@@ -94,11 +94,13 @@ class Channel:
 
     def _read(self) -> None:
         try:
-            data, descriptors, flags, _ = socket.recv_fds(self._end, _READ, _MOST_SOCKETS, _CLOSE_ON_EXEC)
+            data, descriptors, flags, _ = socket.recv_fds(self._end, _READ, _MOST_SOCKETS)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
             data, descriptors, flags = b"", [], 0
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
         self._sockets.extend(descriptors)
         if flags & socket.MSG_CTRUNC:
             self._sockets.append(None)

@@ -55,7 +55,8 @@ class Front:
         self._ready: dict[str, Any] = {}
         """The first worker's words about where to listen, and what belongs into the state file."""
         self._listeners: list[dict[str, Any]] = []
-        self._sockets: list[socket.socket] = []
+        self._sockets: list[list[socket.socket]] = []
+        """The listening ones of each mode."""
         self._keys: BoundedDict[str, WorkerProcess] = BoundedDict(MOST_KEYS, self._forget)
         self._look_ups = LookUps()
         self._routing: set[asyncio.Task[None]] = set()
@@ -79,12 +80,15 @@ class Front:
             # The first makes what all share: the CA, the key, the folder of the log. Then the others.
             for worker in self._workers:
                 worker.start()
-            if not await self._up(self._workers[:1]) or not await self._up(self._workers[1:]):
+            if not await self._up(self._workers[:1]):
                 return await self._ended()
-            if not self._listen():
+            if not self._bind():
                 self._end(signal.SIGTERM)
                 await self._ended()
                 return 1
+            if not await self._up(self._workers[1:]):
+                return await self._ended()
+            self._listen()
             try:
                 state = state_file.write({**self._ready["values"], "listeners": self._listeners})
             except OSError as error:
@@ -121,7 +125,7 @@ class Front:
         """Accept no more connections, and have the workers end as this signal says."""
         is_first, self._is_ending = not self._is_ending, True
         if is_first:
-            for one in self._sockets:
+            for one in itertools.chain(*self._sockets):
                 asyncio.get_running_loop().remove_reader(one)
                 one.close()
             self._sockets.clear()
@@ -134,32 +138,32 @@ class Front:
 
     # -- connections ---------------------------------------------------------------------------------------------------
 
-    def _listen(self) -> bool:
-        """Listen where the first worker says. False: it cannot be done, which is said."""
-        loop = asyncio.get_running_loop()
-        self._look_ups.warm_up()
-        said = []
-        for number, mode in enumerate(self._ready["modes"]):
+    def _bind(self) -> bool:
+        """Take the addresses that the first worker says. False: they cannot be had, which is said."""
+        for mode in self._ready["modes"]:
             try:
-                sockets = bind(mode["host"], mode["port"])
+                self._sockets.append(bind(mode["host"], mode["port"]))
             except OSError as error:
                 where = f"{mode['host'] or '*'}:{mode['port']}"
                 logger.error(f"{mode['description']} failed to listen on {where} with {error}")
                 return False
-            for one in sockets:
-                self._sockets.append(one)
-                loop.add_reader(one, self._accept, one, number)
+            for one in self._sockets[-1]:
                 host, port = one.getsockname()[:2]
                 self._listeners.append({"mode": mode["mode"], "host": host, "port": port})
-            shown = " and ".join(_shown(*one.getsockname()[:2]) for one in sockets)
-            said.append(f"{mode['description']} listening at {shown}, {len(self._workers)} workers.")
+        return True
+
+    def _listen(self) -> None:
+        """Accept connections, and say so."""
+        self._look_ups.warm_up()
         for worker in self._workers:
             worker.send({"kind": "listening", "listeners": self._listeners})
-        for line in said:
-            logger.info(line)
+        for number, (mode, sockets) in enumerate(zip(self._ready["modes"], self._sockets, strict=True)):
+            for one in sockets:
+                asyncio.get_running_loop().add_reader(one, self._accept, one, number)
+            shown = " and ".join(_shown(*one.getsockname()[:2]) for one in sockets)
+            logger.info(f"{mode['description']} listening at {shown}, {len(self._workers)} workers.")
         if any(one["host"] in ("0.0.0.0", "::") for one in self._listeners):
             logger.warning(state_file.ON_ALL_INTERFACES)
-        return True
 
     def _accept(self, listener: socket.socket, mode: int) -> None:
         loop = asyncio.get_running_loop()
