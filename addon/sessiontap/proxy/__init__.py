@@ -25,8 +25,11 @@
     notices.py      what the user and the log are told of calls and connections
     rules_file.py   the rules file, reloaded when it changes
     state_file.py   where a running proxy says where it listens, how, and whose it is
-    own_address.py  what a proxy answers for itself
+    own_address.py  what a proxy is asked about itself; answers.py: its answers
     master.py       the master of `sessiontap run`; runner.py: that command
+    front.py        `sessiontap run --workers`: accepts connections for several proxies; it loads no mitmproxy
+                    (listening.py, look_ups.py, worker_process.py; channel.py: what it and its workers say)
+    worker.py       such a proxy
     behind.py       behind another proxy, as `exec` starts it where one was set before
     ca.py           mitmproxy's certificate authority, made before the proxy starts
     flow_file.py    recorded calls as mitmproxy's flow file; no part of the proxy
