@@ -65,7 +65,8 @@ async def measure(bench: Bench, given: argparse.Namespace) -> None:
             shares = sorted((after[pid] - before.get(pid, 0.0) for pid in after), reverse=True)
             by_process = "  ".join(f"{share / given.requests * 1000:.2f}" for share in shares)
             print(f"{shown(way, rates[way][-1], cpu[way][-1])}   by process: {by_process}", flush=True)
-    print(f"\n{given.clients} clients, {CONNECTIONS} connections each, {given.rounds} rounds of {given.requests} requests")
+    clients_are = f"{given.clients} clients, {CONNECTIONS} connections each"
+    print(f"\n{clients_are}, {given.rounds} rounds of {given.requests} requests")
     for way in ways:
         print(shown(way, median(rates[way]), median(cpu[way])))
     rate, work = ratio(rates, "workers", "one"), ratio(cpu, "workers", "one")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
 import sys
 from typing import Any
 
 import httpx2
 import psutil
 import pytest
-from tests.e2e.lab import Lab, Proxy, wait_until
+from tests.e2e.lab import PYTHON, ROOT, Lab, Proxy, wait_until
 from tests.support.gate import PATIENCE
 from tests.support.llm_server import LlmService
 
@@ -79,3 +82,13 @@ def test_records_that_the_recorder_could_not_write_are_counted(proxy: Proxy) -> 
     recorder.rlimit(psutil.RLIMIT_FSIZE, before)
     wait_until(lambda: health(proxy).status_code == 200)  # it notices by itself
     assert health(proxy).json()["lost_records"] > 0
+
+
+def test_the_images_health_check_asks_it(proxy: Proxy) -> None:
+    recipe = (ROOT / "docs/deployment/Dockerfile").read_text(encoding="utf-8")
+    (check,) = re.findall(r"^HEALTHCHECK .* CMD (\[.*\])$", recipe, re.MULTILINE)
+    _, *arguments = json.loads(check.replace("8080", str(proxy.process.port)))
+    assert subprocess.run([PYTHON, *arguments], check=False, timeout=PATIENCE).returncode == 0
+    proxy.trace_folder.rename(proxy.trace_folder.with_name("away"))
+    proxy.trace_folder.write_text("no folder")
+    assert subprocess.run([PYTHON, *arguments], check=False, timeout=PATIENCE).returncode == 1
