@@ -297,7 +297,8 @@ def test_sigterm_lets_the_calls_of_all_workers_end(lab: Lab) -> None:
     proxy = run(lab, options={"session_drain": "60s"})
     app = start(proxy, script(lab, "once.py", ASKS_ONCE))
     upstream.gate.wait_reached()
-    os.kill(proxy.process.pid, signal.SIGTERM)
+    for pid in (proxy.process.pid, *workers(proxy)):  # as a service manager does
+        os.kill(pid, signal.SIGTERM)
     proxy.process.wait_line(lambda line: "1 call is in flight" in line)
     wait_until(lambda: not local_proxies.answers("127.0.0.1", proxy.process.port))
     upstream.gate.open()

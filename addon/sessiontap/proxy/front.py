@@ -70,10 +70,10 @@ class Front:
     async def run(self) -> int:
         """Run until told to end. Returns the exit status."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._end, signal.SIGTERM)
-        loop.add_signal_handler(signal.SIGINT, self._end, signal.SIGINT)
+        loop.add_signal_handler(signal.SIGTERM, self._end)
+        loop.add_signal_handler(signal.SIGINT, self._end, True)
         has_terminal = sys.stdin is not None and sys.stdin.isatty()
-        loop.add_signal_handler(signal.SIGHUP, *((self._end, signal.SIGINT) if has_terminal else (self._reload,)))
+        loop.add_signal_handler(signal.SIGHUP, *((self._end, True) if has_terminal else (self._reload,)))
         open_files.raise_limit()
         state: Path | None = None
         try:
@@ -83,7 +83,7 @@ class Front:
             if not await self._up(self._workers[:1]):
                 return await self._ended()
             if not self._bind():
-                self._end(signal.SIGTERM)
+                self._end()
                 await self._ended()
                 return 1
             if not await self._up(self._workers[1:]):
@@ -108,7 +108,7 @@ class Front:
             for one in waiting:
                 one.cancel()
         if any(worker.over.is_set() for worker in workers):
-            self._end(signal.SIGTERM)
+            self._end()
             return False
         return True
 
@@ -121,8 +121,8 @@ class Front:
 
     # -- signals -------------------------------------------------------------------------------------------------------
 
-    def _end(self, number: int) -> None:
-        """Accept no more connections, and have the workers end as this signal says."""
+    def _end(self, at_once: bool = False) -> None:
+        """Accept no more connections, and have the workers end when their calls have ended; if told twice, at once."""
         is_first, self._is_ending = not self._is_ending, True
         if is_first:
             for one in itertools.chain(*self._sockets):
@@ -130,7 +130,7 @@ class Front:
                 one.close()
             self._sockets.clear()
         for worker in self._workers:
-            worker.end(number)
+            worker.end(at_once=at_once)
 
     def _reload(self) -> None:
         for worker in self._workers:
@@ -274,7 +274,7 @@ class Front:
             self._take_answer(worker, number, None)
         if delay is None:
             if not self._is_ending:
-                self._end(signal.SIGTERM)
+                self._end()
             return
         how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
         then = "at once" if not delay else f"in {delay:g} s"

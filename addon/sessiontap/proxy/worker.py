@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import signal
 import socket
 import sys
 from collections.abc import Mapping
@@ -119,6 +120,9 @@ class Worker:
                     if message["pid"] is not None:
                         callers.expect(message["pid"])
                     self._begin(self._serve(handed, self._handlers[message["mode"]]))
+                case "end":
+                    master: Any = ctx.master
+                    (master.prompt_for_exit if message["at_once"] else master.shutdown)()
                 case "listening":
                     self.listeners = message["listeners"]
                 case "note":
@@ -185,6 +189,10 @@ class WorkerMaster(Master):
 
     async def run(self) -> None:
         """Run until told to stop, or until the front has gone."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # The front says when to end. A service manager signals all processes, and two signals would end it at once.
+            asyncio.get_running_loop().remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
         self._worker.check(self.options)
         self.options.update(server=False)
         await super().run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -95,12 +96,15 @@ class WorkerProcess:
         if self._popen is not None and self._popen.poll() is None:
             self._popen.send_signal(number)
 
-    def end(self, number: int) -> None:
-        """Have it end by a signal, and not be started again."""
+    def end(self, *, at_once: bool) -> None:
+        """Have it end, as soon as its calls have ended or at once, and not be started again."""
         self._is_ending = True
-        self.signal(number)
         if self._channel is None:  # it waits to be started again
             self.over.set()
+            return
+        self.send({"kind": "end", "at_once": at_once})
+        if not self.up.is_set():  # it may not read yet, and then has no calls
+            self.signal(signal.SIGTERM)
 
     def _hear(self, message: dict[str, Any], handed: socket.socket | None) -> None:
         if handed is not None:
