@@ -28,7 +28,8 @@
     own_address.py  what a proxy is asked about itself; answers.py: its answers
     master.py       the master of `sessiontap run`; runner.py: that command
     front.py        `sessiontap run --workers`: accepts connections for several proxies; it loads no mitmproxy
-                    (listening.py, look_ups.py, worker_process.py; channel.py: what it and its workers say)
+                    (listening.py, look_ups.py, assignment.py, worker_process.py)
+    channel.py      what it and its workers say to each other
     worker.py       such a proxy
     behind.py       behind another proxy, as `exec` starts it where one was set before
     ca.py           mitmproxy's certificate authority, made before the proxy starts

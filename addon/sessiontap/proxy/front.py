@@ -4,7 +4,8 @@ All connections of a process tree go to one worker, and so do those of a client 
 sessions and parents need what that worker remembers. The front reads nothing of a connection, and imports no mitmproxy:
 the first worker reads the command line and says where to listen.
 
-    front.py            accept, find the caller, choose the worker, hand the socket over; signals
+    front.py            accept, find the caller, hand the socket over; signals
+    assignment.py       which worker serves whom
     worker_process.py   a worker's process, started again if it dies
     channel.py          what front and workers say to each other
     worker.py           the worker's side: a proxy that listens nowhere
@@ -23,21 +24,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sessiontap.bounded_dict import BoundedDict
 from sessiontap.callers import Found, find_known
 from sessiontap.proxy import open_files, own_address, state_file
+from sessiontap.proxy.assignment import Assignment
 from sessiontap.proxy.listening import bind
 from sessiontap.proxy.look_ups import LookUps
 from sessiontap.proxy.worker_process import WorkerProcess
 
 logger = logging.getLogger("sessiontap")
 
-MOST_KEYS = 50_000
-"""Process trees and addresses whose worker is remembered: as many as a worker remembers sessions."""
 PATIENCE = 1.0
 """Seconds that a connection waits for its caller, to go to the worker of its process tree. It takes milliseconds."""
-RESTART_PATIENCE = 10.0
-"""Seconds that a connection waits for its worker to be started again, before another one takes its process tree."""
 _NO_FILES_SECONDS = 1.0
 """Before connections are accepted again, if no file could be opened."""
 _AT_ONCE = 64
@@ -57,7 +54,7 @@ class Front:
         self._listeners: list[dict[str, Any]] = []
         self._sockets: list[list[socket.socket]] = []
         """The listening ones of each mode."""
-        self._keys: BoundedDict[str, WorkerProcess] = BoundedDict(MOST_KEYS, self._forget)
+        self._assignment = Assignment(self._workers)
         self._look_ups = LookUps()
         self._routing: set[asyncio.Task[None]] = set()
         self._questions: dict[int, dict[WorkerProcess, Any]] = {}
@@ -199,8 +196,8 @@ class Front:
         handed = False
         try:
             key, pid = await self._key((address[0], address[1]), client.getsockname()[:2])
-            worker = await self._worker(key)
-            if worker is not None:
+            worker = await self._assignment.worker(key)
+            if not self._is_ending:
                 handed = True
                 worker.take(client, mode, pid)
         except OSError:
@@ -221,36 +218,6 @@ class Front:
         if caller is None:
             return client[0], None
         return (caller.tree.id if caller.tree is not None else None) or caller.id, caller.pid
-
-    async def _worker(self, key: str) -> WorkerProcess | None:
-        """Return the worker of a key, up; None if the proxy ends.
-
-        A worker that is being started again reads its sessions from the log, so its process trees wait for it.
-        """
-        worker = self._keys.get(key)
-        if worker is None:
-            worker = self._assign(key)
-        until = time.monotonic() + RESTART_PATIENCE
-        while not worker.up.is_set() and not self._is_ending:
-            try:
-                await asyncio.wait_for(worker.up.wait(), max(until - time.monotonic(), 0.05))
-            except TimeoutError:
-                now = self._keys.get(key)
-                worker = self._assign(key) if now is worker or now is None else now
-        return None if self._is_ending else worker
-
-    def _assign(self, key: str) -> WorkerProcess:
-        """Give a key to the worker with the fewest open connections, of several to the one with the fewest keys."""
-        before = self._keys.pop(key)
-        if before is not None:
-            before.keys -= 1
-        worker = min(self._workers, key=lambda one: (not one.up.is_set(), one.connections, one.keys))
-        worker.keys += 1
-        self._keys.put(key, worker)
-        return worker
-
-    def _forget(self, key: str, worker: WorkerProcess) -> None:
-        worker.keys -= 1
 
     # -- workers -------------------------------------------------------------------------------------------------------
 
