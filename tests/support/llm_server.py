@@ -43,15 +43,17 @@ class LlmService:
     async def __call__(self, request: Request, respond: Respond) -> None:
         asked = ReceivedRequest(request.method, request.path, request.host, request.headers, await request.body())
         if self._websockets and (serve := self._socket(request)):
-            await serve(await respond.websocket(_headers(asked, self._ids)))
+            offered = request.headers.get("sec-websocket-protocol") or ""
+            chosen = [("sec-websocket-protocol", "realtime")] if "realtime" in offered else []
+            await serve(await respond.websocket([*self._headers(asked), *chosen]))
             return
         try:
             reply = self._reply(asked)
         except BadRequest as bad:
             reply = bad.reply
-        headers = _headers(asked, self._ids)
+        headers = self._headers(asked)
         if isinstance(reply, StreamedReply):
-            await respond.start(200, [("content-type", "text/event-stream; charset=utf-8"), *headers])
+            await respond.start(200, [("content-type", reply.content_type), *headers])
             for number, event in enumerate(reply.events):
                 if number and self._delay:
                     await asyncio.sleep(self._delay)
@@ -77,6 +79,9 @@ class LlmService:
             return partial(socket_wire.serve_realtime, name=name, ids=self._ids)
         return None
 
+    def _headers(self, asked: ReceivedRequest) -> HeaderList:
+        return gateway_headers(asked.host) if _GEMINI.search(asked.path) else reply_headers(asked, self._ids)
+
     def _reply(self, asked: ReceivedRequest) -> WholeReply | StreamedReply:
         if asked.is_anthropic:
             return reply_to(asked, self._ids)
@@ -100,6 +105,3 @@ def _gemini(asked: ReceivedRequest, name: str, method: str, ids: Ids) -> WholeRe
         raise BadRequest(gemini_wire.error(400, "Invalid JSON payload received.")) from None
     return gemini_wire.generate(name, method, body, ids)
 
-
-def _headers(asked: ReceivedRequest, ids: Ids) -> HeaderList:
-    return gateway_headers(asked.host) if _GEMINI.search(asked.path) else reply_headers(asked, ids)

@@ -26,9 +26,10 @@ class WholeReply:
 
 @dataclass(frozen=True, slots=True)
 class StreamedReply:
-    """A reply as server-sent events, each as its bytes on the wire."""
+    """A reply in pieces: server-sent events or what `content_type` says, each as its bytes on the wire."""
 
     events: Iterator[bytes]
+    content_type: str = "text/event-stream; charset=utf-8"
 
 
 class BadRequest(Exception):
