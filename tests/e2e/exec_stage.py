@@ -6,7 +6,6 @@ that nobody has (RFC 5737): a connection that is not captured gets no answer fro
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -17,14 +16,12 @@ from typing import Any
 
 import pytest
 from tests.e2e.lab import Lab, own_environment
-from tests.support.dialogue import Request, Respond
-from tests.support.llm_server import LlmService
+from tests.support.all_providers import BEDROCK, AllProviders
 
 from sessiontap.demo.proxy_process import SESSIONTAP_RUN
 from sessiontap.trace import RecordedCall
 
 ADDRESS = "203.0.113.7"  # for documentation (RFC 5737): nobody's
-BEDROCK = "bedrock-runtime.us-east-1.amazonaws.com"
 NAMES = ("api.openai.com", BEDROCK)
 RULES: Any = {"version": 1, "rules": [{"rule": "all", "session": {"name": "${process.name}", "path": "/${operation}"}}]}
 KEYS = {
@@ -37,26 +34,9 @@ LIMIT = 120.0
 """Seconds for a program; Java compiles itself first."""
 
 
-class Providers(LlmService):
-    """OpenAI and, in one reply, Bedrock."""
-
-    async def __call__(self, request: Request, respond: Respond) -> None:
-        if not request.host.startswith(BEDROCK):
-            await super().__call__(request, respond)
-            return
-        await request.body()
-        reply = {
-            "output": {"message": {"role": "assistant", "content": [{"text": "Because."}]}},
-            "stopReason": "end_turn",
-            "usage": {"inputTokens": 4, "outputTokens": 2, "totalTokens": 6},
-            "metrics": {"latencyMs": 5},
-        }
-        await respond.whole(200, json.dumps(reply).encode(), [("content-type", "application/json")])
-
-
 class ExecStage:
     def __init__(self, lab: Lab, folder: Path) -> None:
-        self.upstream = lab.upstream(Providers(websockets=True), (*NAMES, ADDRESS))
+        self.upstream = lab.upstream(AllProviders(websockets=True), (*NAMES, ADDRESS))
         self._home = folder / "home"
         self._home.mkdir()
         self.proxy = lab.proxy(RULES, program=SESSIONTAP_RUN, entry=None, home=str(self._home))
@@ -68,7 +48,7 @@ class ExecStage:
     def run(self, command: Sequence[str | Path], *options: str, more: Mapping[str, str] | None = None) -> str:
         """Run a program by `sessiontap exec` to its end, which must be status 7, and return its standard output."""
         done = subprocess.run(
-            [*_with_hosts(self._hosts), sys.executable, "-P", "-m", "sessiontap.cli", "exec", *options, "--"]
+            [*with_hosts(self._hosts), sys.executable, "-P", "-m", "sessiontap.cli", "exec", *options, "--"]
             + [str(word) for word in command],
             cwd=self._home,
             env={**own_environment(), "HOME": str(self._home), **KEYS, **(more or {})},
@@ -86,7 +66,7 @@ class ExecStage:
         return list(self.proxy.trace.calls(newest_first=False))
 
 
-def _with_hosts(hosts: Path) -> list[str]:
+def with_hosts(hosts: Path) -> list[str]:
     """The words before a command that is to have this /etc/hosts; skips the test if that cannot be."""
     unshare = shutil.which("unshare")
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]

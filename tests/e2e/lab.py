@@ -144,6 +144,10 @@ class Proxy:
         assert len(calls) == number, [call.record for call in calls]
         return calls
 
+    def new_calls(self) -> list[RecordedCall]:
+        """The calls that are in the log now and that nobody has taken, oldest first."""
+        return [call for call in self.trace.calls(newest_first=False) if call.id not in self._taken]
+
     def pass_over(self) -> None:
         """Leave to nobody what a test before has not taken: it may have failed."""
         self._taken |= {call.id for call in self.trace.calls()}
