@@ -5,6 +5,7 @@ Pinned: these are the versions whose traffic was looked at. Where one cannot be 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -25,6 +26,8 @@ OPENAI_AGENTS = "openai-agents==0.24.0"
 LANGCHAIN = "langchain-openai==1.7.3"
 
 LIMIT = 300.0  # seconds for an installation; the largest is half a gigabyte
+LONGEST_NAME = 200
+"""Characters of a folder's name; file systems take 255 bytes."""
 _DONE = "installed"
 
 
@@ -63,7 +66,10 @@ def python(*specs: str) -> Path:
 
 def _place(specs: Sequence[str]) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sessiontap-tests"
-    return cache / "+".join(spec.replace("/", "_") for spec in specs)
+    name = "+".join(spec.replace("/", "_") for spec in specs)
+    if len(name) > LONGEST_NAME:
+        name = f"{name[:80]}+{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    return cache / name
 
 
 def _install(place: Path, specs: Sequence[str], commands: Sequence[Sequence[str]]) -> None:

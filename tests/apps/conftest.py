@@ -1,4 +1,4 @@
-"""Programs that ignore the proxy's variables, unmodified: only `scripts/test --apps` runs them.
+"""Programs with each LLM package and HTTP library, unmodified: only `scripts/test --apps` runs them.
 
 What they are written with is installed once, outside the clone; a run needs no network but loopback.
 """

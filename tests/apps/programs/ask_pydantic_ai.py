@@ -1,0 +1,3 @@
+from pydantic_ai import Agent
+
+print(Agent("openai-chat:gpt-4o").run_sync("Why?").output)
