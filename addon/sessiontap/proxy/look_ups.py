@@ -43,7 +43,7 @@ class LookUps:
         return found
 
     async def _run(self, search: Search) -> None:
-        """LookUpResult all that wait, and those that come meanwhile."""
+        """Answer all that wait, and those that come meanwhile."""
         try:
             while search.pending:
                 for question, found in search.step(SLICE):
