@@ -32,6 +32,7 @@ from sessiontap.recording.finished import (
     Start,
 )
 from sessiontap.recording.handle import Handle
+from sessiontap.recording.recorder_process import RecorderProcess
 from sessiontap.trace.restore import wait_for_orphans
 
 PATIENCE = 20
@@ -171,6 +172,28 @@ def test_a_recorder_that_is_killed_gives_way_to_another(held: Callable[..., Held
     assert one.pid != killed
     assert one.handle.close(PATIENCE)
     assert recorded(one.folder)[-1] == finished(2).id
+
+
+def test_a_recorder_that_is_killed_before_it_begins_is_told_as_one_that_was_killed(
+    held: Callable[..., Held], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = held()
+    one.submit(1)
+    one.wait_read(1)
+    begin = RecorderProcess.send
+
+    def die(process: RecorderProcess, pieces: list[bytes]) -> None:
+        monkeypatch.undo()
+        process.popen.kill()
+        process.popen.wait()
+        begin(process, pieces)
+
+    os.kill(one.pid, signal.SIGKILL)
+    assert "was ended by signal 9" in one.said.get(timeout=PATIENCE)
+    monkeypatch.setattr(RecorderProcess, "send", die)
+    one.submit(2)
+    assert "was ended by signal 9" in one.said.get(timeout=PATIENCE)
+    one.wait_read(1)
 
 
 def test_calls_that_died_with_the_recorder_are_counted_and_nobody_waits_for_them(held: Callable[..., Held]) -> None:

@@ -104,6 +104,7 @@ class Handle:
         """When the last process was found dead."""
         self._early_deaths = 0
         self._process: RecorderProcess | None = self._start_process()
+        self._process.send(wire.message(wire.START, start()))
         self._sender = threading.Thread(target=self._send_all, name="sessiontap-send", daemon=True)
         self._sender.start()
 
@@ -300,11 +301,15 @@ class Handle:
                 self._ended = time.monotonic()
                 self._early_deaths += 1
                 self._on_fault("recorder", f"the recorder cannot be started: {error}")
+                return None
+            try:
+                self._process.send(wire.message(wire.START, self._start()))
+            except OSError:  # it has died at once
+                self._reap(self._process)
         return self._process
 
     def _start_process(self) -> RecorderProcess:
         process = RecorderProcess(self._read_events)
-        process.send(wire.message(wire.START, self._start()))
         process.listener.start()
         return process
 
