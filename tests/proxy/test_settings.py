@@ -62,6 +62,10 @@ def test_memory(folder: Path, text: str, size: int) -> None:
     assert parse(DEFAULTS | {"session_memory": text}, {}, folder).memory == size
 
 
+def test_workers_share_the_memory(folder: Path) -> None:
+    assert parse(DEFAULTS | {"session_memory": "64MB"}, {}, folder, workers=4).memory == 16 << 20
+
+
 @pytest.mark.parametrize(
     ("options", "environ", "said"),
     [

@@ -230,6 +230,7 @@ def test_a_recorder_that_hangs_fills_the_queue_and_holds_nobody_up(held: Callabl
     assert len(recorded(one.folder)) == sum(taken) + 1
     dropped = [note["dropped"] for note in trace.open(one.folder).notes() if note["kind"] == "dropped"]
     assert dropped == [{"queue": 30 - sum(taken)}]
+    assert one.handle.lost == 30 - sum(taken)
 
 
 def test_what_could_not_be_put_into_a_message_is_noted(held: Callable[..., Held]) -> None:
