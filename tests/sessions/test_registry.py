@@ -9,15 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sessiontap.callers import Caller
-from sessiontap.llm.call import Agent, Asked, Call, Endpoint
+from sessiontap.llm.call import Agent
 from sessiontap.rules.decision import Decision, IdSource
-from sessiontap.sessions import ClientConnection, Registry, Session, derived_id
+from sessiontap.sessions import ClientConnection, Registry, Session, derived_id, session_evidence
 
 SECOND = 1_000_000_000
 T0 = 1_763_700_000 * SECOND
-ENDPOINT = Endpoint("openai", "openai-chat", "chat", "/v1/chat/completions")
 PROCESS = (IdSource("process"),)
-OTHERS = ("app_id", "app_name", "increments_step", "reserved_session")
+OTHERS = ("app_name", "increments_step", "reserved_session")
 
 
 def caller(id: str = "process-1") -> Caller:
@@ -25,19 +24,25 @@ def caller(id: str = "process-1") -> Caller:
 
 
 def assign(
-    registry: Registry, at: float = 0, *, process: str = "process-1", agent: str | None = None, **given: Any
+    registry: Registry,
+    at: float = 0,
+    *,
+    process: str = "process-1",
+    agent: str | None = None,
+    app_id: str | None = None,
+    **given: Any,
 ) -> Session:
     """A call `at` seconds after the start; `given`: fields of the decision, and the arguments in OTHERS."""
     others = {key: given.pop(key) for key in OTHERS if key in given}
     decision = Decision(**{"name": "bot", "id_sources": PROCESS, **given})
-    return registry.assign(
+    evidence = session_evidence(
         decision,
-        **others,
-        call=Call(ENDPOINT, Asked(), Agent("claude-code", session=agent) if agent else None),
+        app_id=app_id,
+        agent=Agent("claude-code", session=agent) if agent else None,
         caller=caller(process),
         connection=ClientConnection("conn-1", "127.0.0.1"),
-        now=T0 + round(at * SECOND),
     )
+    return registry.assign(decision, evidence, **others, now=T0 + round(at * SECOND))
 
 
 def test_a_generated_id_needs_no_memory() -> None:
@@ -173,7 +178,9 @@ def test_a_client_without_a_process_starts_anew_after_a_silence() -> None:
     def call(minutes: float) -> str:
         connection = ClientConnection(f"conn-{minutes}", "10.0.0.9")
         now = T0 + round(minutes * 60 * SECOND)
-        return registry.assign(Decision(name="n"), call=None, caller=None, connection=connection, now=now).id
+        decision = Decision(name="n")
+        evidence = session_evidence(decision, app_id=None, agent=None, caller=None, connection=connection)
+        return registry.assign(decision, evidence, now=now).id
 
     assert call(0) == call(29) != call(60)
 

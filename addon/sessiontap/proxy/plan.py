@@ -21,7 +21,7 @@ from sessiontap.proxy.context import NO_LINK, CallContext, Plan
 from sessiontap.proxy.prepare import Client, history_of
 from sessiontap.recording.finished import PlannerUpdate
 from sessiontap.rules import Decision, Facts, Labels, Matched, Rules, SessionFacts, decide, finish
-from sessiontap.sessions import Link, Registry, Session, agent_path
+from sessiontap.sessions import Link, Registry, Session, agent_path, session_evidence
 from sessiontap.sessions.conversations import Conversations
 from sessiontap.sessions.declared import conversation_id
 from sessiontap.sessions.links import LinkedCall
@@ -155,18 +155,22 @@ class Planner:
         self, context: CallContext, client: Client, call: Call, decision: Decision, link: Link, begun: int
     ) -> Session:
         socket, app, caller, key = context.socket, client.app, context.connection.caller, client.conversation_key
-        return self.registry.assign(
+        evidence = session_evidence(
             decision,
             app_id=app.id if app else None,
-            app_name=app.name if app else None,
-            call=call,
+            agent=call.agent,
             caller=caller,
             connection=client.peer,
+            conversation=link.root or (conversation_id(key) if key is not None else None),
+            is_server=_listens(decision, call, caller),
+        )
+        return self.registry.assign(
+            decision,
+            evidence,
+            app_name=app.name if app else None,
             now=begun,
             increments_step=socket is None or socket.increments_step,
             reserved_session=socket.reserved_session if socket is not None else None,
-            conversation=link.root or (conversation_id(key) if key is not None else None),
-            is_server=_listens(decision, call, caller),
         )
 
     def _gateway(

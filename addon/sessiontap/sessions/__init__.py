@@ -16,7 +16,7 @@ All memory is bounded, and restored from the log. May import `callers`, `llm` an
 """
 
 from sessiontap.sessions.conversations import Conversations, to_state
-from sessiontap.sessions.id_sources import ClientConnection, replaces
+from sessiontap.sessions.id_sources import ClientConnection, replaces, session_evidence
 from sessiontap.sessions.match_scope import MatchScope, match_scope_of
 from sessiontap.sessions.registry import Registry
 from sessiontap.sessions.session import Link, Session, agent_path, call_id, derived_id, is_verbatim
@@ -34,5 +34,6 @@ __all__ = [
     "is_verbatim",
     "match_scope_of",
     "replaces",
+    "session_evidence",
     "to_state",
 ]

@@ -168,7 +168,8 @@ class Conversations:
         warm_up: bool = False,
         session: str | None = None,
     ) -> None:
-        """Take in a recorded call; call it for the oldest first.
+        """Take in a recorded call; call it for the oldest first. Its parameters are fields of a record, whose form
+        this package does not know: so they are eight.
 
         `at` is when the call ended, `state` what `to_state` returned, `tools` the ids and names of its reply's tool
         calls, `session` the id that its app or agent gave. A damaged field counts as missing. Summaries and titles are

@@ -14,10 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sessiontap.bounded_dict import BoundedDict
-from sessiontap.callers.caller import Caller
-from sessiontap.llm.call import Call
 from sessiontap.rules.decision import Decision
-from sessiontap.sessions.id_sources import ClientConnection, SessionEvidence, replaces, session_evidence
+from sessiontap.sessions.id_sources import SessionEvidence, replaces
 from sessiontap.sessions.session import Session, derived_id, is_verbatim
 
 MAX_SESSIONS = 50_000
@@ -49,34 +47,20 @@ class Registry:
     def assign(
         self,
         decision: Decision,
+        evidence: SessionEvidence,
         *,
-        app_id: str | None = None,
         app_name: str | None = None,
-        call: Call | None,
-        caller: Caller | None,
-        connection: ClientConnection,
         now: int,
-        conversation: str | None = None,
-        is_server: bool | None = None,
         increments_step: bool = True,
         reserved_session: Session | None = None,
     ) -> Session:
         """Return the session of a call that begins `now` (Unix nanoseconds), with the call's step in it.
 
-        `app_id` and `app_name` come from the app's own session headers; for `conversation` and `is_server` see
-        `id_sources.session_evidence`. The next call gets the next step, unless `increments_step` is False.
-        `reserved_session` was assigned to a WebSocket's upgrade, before the call's messages were known: the call takes
-        its step if it belongs to the same session; else the step is released.
+        `evidence` is what `session_evidence` returns for the call, `app_name` comes from the app's own session headers.
+        The next call gets the next step, unless `increments_step` is False. `reserved_session` was assigned to a
+        WebSocket's upgrade, before the call's messages were known: the call takes its step if it belongs to the same
+        session; else the step is released.
         """
-        evidence = session_evidence(
-            decision,
-            app_id=app_id,
-            agent=call.agent if call else None,
-            caller=caller,
-            connection=connection,
-            conversation=conversation,
-            is_server=is_server,
-        )
         name = app_name if app_name and not replaces(decision, "session.name") else decision.name
         key = None
         if evidence.given:

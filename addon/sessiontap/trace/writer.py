@@ -50,6 +50,8 @@ class Writer:
     machine fails (0: every record is synced, None: left to the system; a killed process alone never loses what was
     written). `index_bytes`: the bytes of earlier bodies that later ones may be deltas of. `on_fault(kind, text)` is
     called on the writer's thread (for a full queue: on the one that submits), at most every ten minutes for each kind.
+    Its limits are parameters, so that tests reach them with little data.
+
     The writer's thread calls `on_idle` whenever its queue is empty and when the disk works again, and `on_left` with
     each segment that it has left.
     """

@@ -51,9 +51,7 @@ if TYPE_CHECKING:
 )
 @rules_option
 @trace_option
-@click.pass_context
 def exec(
-    ctx: click.Context,
     command: tuple[str, ...],
     name: str | None,
     path: str | None,
@@ -68,7 +66,7 @@ def exec(
     folder, it gets a proxy of its own, until the last process that it started has ended.
     """
     run = Run(command, force=force, rules=rules)
-    ctx.exit(run_captured(run, name=name, path=path, hosts=hosts, trace=trace))
+    click.get_current_context().exit(run_captured(run, name=name, path=path, hosts=hosts, trace=trace))
 
 
 @dataclass(frozen=True, slots=True)
