@@ -67,8 +67,8 @@ class Recorder:
             raise TraceError(
                 f"the recorder's process cannot be started: {error}", f"Can {sys.executable} be run?"
             ) from None
-        self._clean = _Clean(self)
-        logger.addFilter(self._clean)
+        self._filter = _WithoutCredentials(self)
+        logger.addFilter(self._filter)
 
     def _start(self) -> Start:
         info = {
@@ -91,7 +91,7 @@ class Recorder:
                 logger.warning(
                     f"sessiontap: process {self._handle.pid} is still writing the last calls; it goes on by itself"
                 )
-        logger.removeFilter(self._clean)
+        logger.removeFilter(self._filter)
 
     def close_aside(self) -> None:
         """Have what is queued written, and end, while the proxy goes on: another recorder is there."""
@@ -234,7 +234,7 @@ class Terminal:
                 sys.stdout.flush()
 
 
-class _Clean(logging.Filter):
+class _WithoutCredentials(logging.Filter):
     """No credential on the terminal: a fault may quote what it failed on."""
 
     def __init__(self, recorder: Recorder) -> None:
