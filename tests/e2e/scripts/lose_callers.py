@@ -9,14 +9,14 @@ from typing import Any
 
 from sessiontap.callers import Found
 from sessiontap.proxy import connections
-from sessiontap.proxy.connections import Connections
+from sessiontap.proxy.look_ups import LookUps
 
 HOW = os.environ["CALLERS"]
 LONG = 20.0
-find = Connections._find
+find = LookUps.find
 
 
-async def find_late(self: Connections, *asked: Any) -> Found:
+async def find_late(self: LookUps, *asked: Any) -> Found:
     if HOW == "not in time":
         await asyncio.sleep(LONG)
     return await find(self, *asked)
@@ -28,6 +28,6 @@ elif HOW == "waited for":
     connections.PROTECTING_PATIENCE = LONG
 else:
     connections.find_known = lambda *_: None
-    Connections._find = find_late  # type: ignore[method-assign]
+    LookUps.find = find_late  # type: ignore[method-assign]
     connections.PATIENCE = 0.0
     connections.PROTECTING_PATIENCE = LONG if HOW == "late" else 0.0
