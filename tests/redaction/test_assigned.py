@@ -50,7 +50,7 @@ def test_each_name_is_found_in_each_form(form: str) -> None:
         ('{"auths": {"h": {"auth": "bWU6aHVudGVyMg=="}}}', '{"auths": {"h": {"auth": "[...]"}}}'),
         ("machine h login me password hunter2", "machine h login me password [...]"),
         ("db.example:5432:app:me:hunter2\n", "db.example:5432:app:me:[...]\n"),
-        ("//registry.npmjs.org/:_authToken=abcdef123456", "//registry.npmjs.org/:_authToken=[...]"),
+        ("//packages.example/:_authToken=abcdef123456", "//packages.example/:_authToken=[...]"),
         ("ALTER USER me WITH PASSWORD 'hunter2';", "ALTER USER me WITH PASSWORD '[...]';"),
         ("define( 'DB_PASSWORD', 'hunter2' );", "define( 'DB_PASSWORD', '[...]' );"),
         ("SENTRY_DSN=https://0123456789abcdef0123456789abcdef@o1.ingest.sentry.io/1",
