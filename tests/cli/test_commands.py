@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import jsonschema
 import pytest
 import yaml
@@ -20,11 +21,13 @@ from tests.cli import recorded
 import sessiontap
 from sessiontap import trace as log
 from sessiontap.cli import commands
+from sessiontap.cli.commands import start
 from sessiontap.cli.commands.start import starter_rules
-from sessiontap.cli.main import COMMANDS, main
+from sessiontap.cli.main import COMMANDS, app, main
 from sessiontap.rules import lint, load_text
 
 Run = Callable[..., tuple[int, str, str]]
+CONTEXT = click.Context(app)
 
 
 @pytest.fixture
@@ -57,10 +60,59 @@ def test_help_of_a_command_has_examples(run: Run, arguments: list[str], option: 
     assert f"\n  Examples:\n    sessiontap {' '.join(arguments)}" in out.replace('eval "$(sessiontap', "sessiontap")
 
 
-def test_help_of_run_is_mitmdumps() -> None:
-    done = subprocess.run([sys.executable, "-m", "sessiontap.cli", "run", "-h"], capture_output=True, text=True)
+NAMED = {name: app.get_command(CONTEXT, name) for name in COMMANDS}
+UNDER = [[name, under] for name, one in NAMED.items() if isinstance(one, click.Group) for under in one.commands]
+LISTED = [*([name] for name in COMMANDS), *UNDER]
+"""Every command, by the words that name it."""
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+@pytest.mark.parametrize("page", [[], *LISTED], ids=" ".join)
+def test_a_help_page_says_everything_in_the_columns_there_are(
+    run: Run, page: list[str], columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    _, out, _ = run(*page, "--help")
+    text, _, _ = out.partition("Examples:")
+    assert max(map(len, text.splitlines())) <= columns
+
+
+@pytest.mark.parametrize("words", LISTED, ids=" ".join)
+def test_the_list_of_commands_gives_each_a_whole_sentence_on_a_line(
+    run: Run, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    _, page, _ = run(*words, "--help")
+    sentence = page.split("\n\n")[1].strip()
+    _, out, _ = run(*words[:-1], "--help")
+    (line,) = [line for line in out.splitlines() if line.startswith(f"  {words[-1]} ")]
+    assert line.split(maxsplit=1)[1] == sentence.partition(". ")[0].rstrip(".") + "."
+
+
+def test_the_help_of_run_names_what_people_need_and_where_the_rest_is(run: Run) -> None:
+    status, out, _ = run("run", "-h")
+    assert status == 0
+    needed = ("--listen-port", "--mode", "--rules", "--trace", "--workers", "-w,", "--set", "--help-all", "--options")
+    assert [name for name in needed if name not in out] == []
+
+
+def test_all_options_of_mitmdump_are_a_page_of_their_own() -> None:
+    done = subprocess.run([sys.executable, "-m", "sessiontap.cli", "run", "--help-all"], capture_output=True, text=True)
     assert done.returncode == 0
-    assert "--listen-port" in done.stdout
+    assert "--map-local" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "arguments", "expected"),
+    [
+        pytest.param({"session_rules": Path("a")}, [], ["--set", "session_rules=a"], id="one"),
+        pytest.param({"session_rules": None}, [], [], id="none"),
+        pytest.param({"session_rules": Path("a")}, ["--set", "session_rules=b"], [], id="set as well"),
+        pytest.param({"session_trace": Path("a")}, ["--set=session_trace=b"], [], id="set as well, in one word"),
+    ],
+)
+def test_options_of_run_become_mitmproxys(given: Any, arguments: list[str], expected: list[str]) -> None:
+    assert list(start._settings(given, arguments)) == expected
 
 
 COMPLETIONS = {

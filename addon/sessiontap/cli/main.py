@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,25 +19,34 @@ from sessiontap.cli.errors import Failure, as_failure
 from sessiontap.cli.options import Group, examples
 from sessiontap.cli.output import ReaderGone, flush, print_error, write
 
-COMMANDS = {
-    "run": "start",
-    "demo": "start",
-    "init": "start",
-    "env": "env",
-    "exec": "exec",
-    "doctor": "doctor",
-    "ls": "sessions",
-    "show": "sessions",
-    "calls": "calls",
-    "cat": "calls",
-    "diff": "calls",
-    "tail": "calls",
-    "stats": "sessions",
-    "export": "export",
-    "rules": "rules",
-    "trace": "trace",
+SECTIONS = {
+    "Start": {
+        "run": "start",
+        "exec": "exec",
+        "env": "env",
+        "init": "start",
+        "demo": "start",
+        "doctor": "doctor",
+    },
+    "Read": {
+        "ls": "sessions",
+        "show": "sessions",
+        "calls": "calls",
+        "cat": "calls",
+        "tail": "calls",
+        "export": "export",
+    },
+    "Analyse": {
+        "stats": "sessions",
+        "diff": "calls",
+    },
+    "Maintain": {
+        "rules": "rules",
+        "trace": "trace",
+    },
 }
-"""Command -> its module in `commands/`, in the order of the help page."""
+"""The parts of the help page: a task -> its commands, each with its module in `commands/`."""
+COMMANDS = {name: module for commands in SECTIONS.values() for name, module in commands.items()}
 
 
 class LazyCommands(Group):
@@ -50,6 +59,9 @@ class LazyCommands(Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
+
+    def sections(self, ctx: click.Context) -> Mapping[str, Iterable[str]]:
+        return SECTIONS
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:

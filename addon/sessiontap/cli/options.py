@@ -42,15 +42,38 @@ class Command(_NamesItsCommand, click.Command):
     """A command."""
 
 
+class NumberOption(click.Option):
+    """An option whose bounds are not on the help page: `x>=0` says nothing that its text does not."""
+
+    def get_help_extra(self, ctx: click.Context) -> click.types.OptionHelpExtra:
+        extra = super().get_help_extra(ctx)
+        extra.pop("range", None)
+        return extra
+
+
 class Group(_NamesItsCommand, click.Group):
     """A command that has commands of its own."""
 
     command_class = Command
 
+    def sections(self, ctx: click.Context) -> Mapping[str, Iterable[str]]:
+        """The parts of the list of commands on the help page: title -> names."""
+        return {"Commands": self.list_commands(ctx)}
 
-def command(*shown: str, **settings: Any) -> Callable[[Function], click.Command]:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List each command with the whole first sentence of its help, which click would cut to one line."""
+        longest = max(map(len, self.list_commands(ctx)))
+        for title, names in self.sections(ctx).items():
+            found = [(name, self.get_command(ctx, name)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(f"{name:<{longest}}", one.get_short_help_str(1000)) for name, one in found if one is not None]
+                )
+
+
+def command(*shown: str, cls: type[Command] = Command, **settings: Any) -> Callable[[Function], click.Command]:
     """Make a command of a function: its docstring is the help page, with the examples `shown` at the end."""
-    return click.command(cls=Command, epilog=examples(*shown), **settings)
+    return click.command(cls=cls, epilog=examples(*shown), **settings)
 
 
 def group(*shown: str) -> Callable[[Function], click.Group]:
@@ -87,7 +110,13 @@ json_option = click.option("--json", is_flag=True, help="Print JSON: a line each
 def limit_option(default: int) -> Callable[[Function], Function]:
     """The option `--limit`."""
     return click.option(
-        "--limit", "-n", metavar="N", type=click.IntRange(min=0), default=default, help="Show N at most, 0 for all."
+        "--limit",
+        "-n",
+        metavar="N",
+        cls=NumberOption,
+        type=click.IntRange(min=0),
+        default=default,
+        help="Show N at most, 0 for all.",
     )
 
 

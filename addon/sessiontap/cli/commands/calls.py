@@ -76,7 +76,10 @@ def calls(wanted: Filters, limit: int, rules: Path | None, json: bool, trace: Pa
 @json_option
 @trace_option
 def tail(wanted: Filters, follow: bool, limit: int, rules: Path | None, json: bool, trace: Path | None) -> None:
-    """List the last calls, the newest at the end, and with -f those that follow."""
+    """List the last calls, and with -f those that follow.
+
+    The newest is at the end.
+    """
     from sessiontap.cli.call_costs import Costs
     from sessiontap.cli.listing import call_line
 
@@ -118,7 +121,7 @@ def tail(wanted: Filters, follow: bool, limit: int, rules: Path | None, json: bo
 @json_option
 @trace_option
 def cat(call: str, rules: Path | None, trace: Path | None, **parts: bool) -> None:
-    """Show one call in full, or one part of it."""
+    """Show a call: what was asked, what came back, what was changed."""
     from sessiontap.cli import call_text
     from sessiontap.cli.call_costs import Costs
     from sessiontap.trace import BodyError
@@ -186,7 +189,10 @@ def _write_curl(call: RecordedCall) -> None:
 @json_option
 @trace_option
 def diff(call: str, other: str | None, json: bool, trace: Path | None) -> None:
-    """Show what changed from one request to the next: messages, system prompt, tools, parameters, headers."""
+    """Show what changed from one request to another.
+
+    It compares messages, system prompt, tools, parameters and headers.
+    """
     from sessiontap.cli import differences
     from sessiontap.trace import BodyError
 

@@ -32,7 +32,9 @@ def doctor(
     json: bool,
     trace: Path | None,
 ) -> None:
-    """Say why a call is not there: what is wrong with the proxy, rules, log or CA, and what passed unrecorded.
+    """Say why a call is not in the log.
+
+    It tells what is wrong with the proxy, the rules, the log or the CA, and what passed unrecorded.
 
     With CMD, run it as `exec` does, and say all that was not recorded of it. Exit status 1 says that something is
     wrong; with CMD it is the program's.

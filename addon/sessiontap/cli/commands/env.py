@@ -24,14 +24,18 @@ _IN_CONTAINER = "/etc/sessiontap"
 )
 @click.option(
     "--shell",
+    metavar="SHELL",
     type=click.Choice(["bash", "fish", "pwsh", "docker"]),
     default="bash",
-    help="The shell whose syntax is written; bash is for every POSIX shell.",
+    help="The syntax to write: bash (every POSIX shell), fish, pwsh or docker.",
 )
 @click.option("--undo", is_flag=True, help="Print the commands that set back what was set before.")
 @json_option
 def env(shell: str, undo: bool, json: bool) -> None:
-    """Print the proxy and CA variables for a shell: of the proxy that runs, else of one on its default port."""
+    """Print the variables that take programs through the proxy.
+
+    They name the proxy that runs, else one on its default port, and its CA for each runtime that has a variable for it.
+    """
     from sessiontap.cli import local_proxies
     from sessiontap.cli.environment import (
         docker_arguments,

@@ -60,7 +60,9 @@ def exec(
     rules: Path | None,
     trace: Path | None,
 ) -> None:
-    """Run a program and capture its LLM calls. Its sessions are listed on stderr, and its exit status is passed on.
+    """Run a program and capture its LLM calls.
+
+    Its sessions are listed on stderr, and its exit status is passed on.
 
     It goes through the proxy that runs here. If none runs, or with --name, --path, --host, --rules or another trace
     folder, it gets a proxy of its own, until the last process that it started has ended.

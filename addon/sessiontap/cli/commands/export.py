@@ -34,6 +34,7 @@ SHOWN = 3
 @click.option(
     "--format",
     "-f",
+    metavar="FORMAT",
     required=True,
     type=click.Choice(list(FORMATS)),
     help="; ".join(f"{name}: {one.summary}" for name, one in FORMATS.items()) + ".",
@@ -54,10 +55,11 @@ SHOWN = 3
 def export(
     format: str, sessions: tuple[str, ...], output: Path | None, wanted: Filters, rules: Path | None, trace: Path | None
 ) -> None:
-    """Write calls with their bodies, oldest first, in a format of other tools.
+    """Write calls with their bodies in a format of other tools.
 
-    Bodies are written as the log has them: decoded, with credentials redacted. Exit status 1 says that a body could
-    not be read any more; the rest of its call is written.
+    The oldest comes first. Bodies are written as the log has them: decoded, with credentials redacted.
+
+    Exit status 1 says that a body could not be read any more; the rest of its call is written.
     """
     from sessiontap.cli.call_costs import Costs
 

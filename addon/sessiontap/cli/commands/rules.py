@@ -33,15 +33,21 @@ SCHEMA_EXAMPLE = "sessiontap rules schema > rules.schema.json"
 
 @group(*CHECK_EXAMPLES, *EXPLAIN_EXAMPLES, SCHEMA_EXAMPLE)
 def rules() -> None:
-    """Validate rules, explain what they do to a call, and help an editor complete them."""
+    """Check rules, and explain what they do to a call."""
 
 
 @command(*CHECK_EXAMPLES)
-@click.argument("file", metavar="[FILE]", required=False, type=click.Path(path_type=Path), help="Default: as --rules.")
+@click.argument(
+    "file",
+    metavar="[FILE]",
+    required=False,
+    type=click.Path(path_type=Path),
+    help="The file to check [default: as --rules].",
+)
 @rules_option
 @json_option
 def check(file: Path | None, rules: Path | None, json: bool) -> None:
-    """Validate a rules file, and point at what probably does not mean what it says."""
+    """Validate a rules file, and warn of what is probably not meant."""
     from sessiontap.rules import RulesError, lint, load_file
 
     if file is not None and rules is not None:
@@ -69,7 +75,10 @@ def check(file: Path | None, rules: Path | None, json: bool) -> None:
 @json_option
 @trace_option
 def explain(call: str, rules: Path | None, json: bool, trace: Path | None) -> None:
-    """Explain what the rules as they are now would do to a recorded call: which match, which do not, and why."""
+    """Explain what the rules do to a recorded call, and why.
+
+    The rules are taken as they are now: which match, which do not, and what each sets.
+    """
     from sessiontap.cli.recorded_facts import facts_of, session_of
     from sessiontap.rules import RulesError, default_rules, explain, load_file
     from sessiontap.trace import BodyError
@@ -99,7 +108,10 @@ def explain(call: str, rules: Path | None, json: bool, trace: Path | None) -> No
 @command(SCHEMA_EXAMPLE)
 @json_option
 def schema(json: bool) -> None:
-    """Print the JSON Schema by which an editor completes and checks rules.yaml; with --json on one line."""
+    """Print the JSON Schema of rules.yaml, for editors.
+
+    An editor completes and checks the file by it. With --json it is on one line.
+    """
     from sessiontap.rules import json_schema
 
     if json:

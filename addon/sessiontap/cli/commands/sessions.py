@@ -37,7 +37,12 @@ STATISTICS_ORDERS = ("value", "calls", "errors", "rate", "tokens", "cost", "dura
     "sessiontap ls --json | jq -r .id",
 )
 @filter_options
-@click.option("--sort", type=click.Choice(SESSION_ORDERS), help="Sort by this; newest first if it is not given.")
+@click.option(
+    "--sort",
+    metavar="KEY",
+    type=click.Choice(SESSION_ORDERS),
+    help=f"Sort by {', '.join(SESSION_ORDERS)}; newest first if it is not given.",
+)
 @limit_option(50)
 @rules_option
 @json_option
@@ -70,7 +75,10 @@ def ls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: 
 @json_option
 @trace_option
 def show(session: str, timeline: bool, flat: bool, rules: Path | None, json: bool, trace: Path | None) -> None:
-    """Show one session: its paths as a tree, with their calls, time, tokens and cost."""
+    """Show a session: the tree of its paths and calls.
+
+    Each has its time, tokens and cost.
+    """
     from sessiontap.cli import gaps, listing, tree, units
     from sessiontap.cli import timeline as picture
     from sessiontap.cli.call_costs import Costs
@@ -111,8 +119,9 @@ def show(session: str, timeline: bool, flat: bool, rules: Path | None, json: boo
 @filter_options
 @click.option(
     "--sort",
+    metavar="KEY",
     type=click.Choice(STATISTICS_ORDERS),
-    help="Order by; most calls first without, steps in their order.",
+    help=f"Sort by {', '.join(STATISTICS_ORDERS)}; most calls first if it is not given, steps in their order.",
 )
 @limit_option(50)
 @rules_option
@@ -121,9 +130,10 @@ def show(session: str, timeline: bool, flat: bool, rules: Path | None, json: boo
 def stats(
     by: str, wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: bool, trace: Path | None
 ) -> None:
-    """Sum up calls, errors, tokens, cost and durations by what calls have in common.
+    """Sum up calls, errors, tokens, cost and durations.
 
-    A call of several tools counts under each of them, and so do properties.
+    There is a row for each value of what --by names. A call of several tools counts under each of them, and so do
+    properties.
     """
     from sessiontap.cli import gaps, listing
     from sessiontap.cli.call_costs import Costs

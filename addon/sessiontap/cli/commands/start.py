@@ -3,43 +3,83 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from sessiontap.cli.errors import Failure, Misuse
-from sessiontap.cli.options import command, trace_option
+from sessiontap.cli.options import Command, NumberOption, command, rules_option, trace_option
 from sessiontap.cli.output import write
 
 _PRINTS = {"-h", "--help", "--version", "--options", "--commands"}
 """Arguments of mitmdump's by which it prints something and ends."""
+PASSED_ON = (
+    ("-p, --listen-port PORT", "Listen at this port [default: 8080, or the next free one]."),
+    ("--listen-host HOST", "Listen at this address, such as 127.0.0.1 [default: all interfaces]."),
+    (
+        "-m, --mode MODE",
+        "regular, upstream:URL (go on through another proxy), reverse:URL@PORT (stand in for a server), transparent, "
+        "socks5. Repeatable [default: regular].",
+    ),
+    ("-w, --save-stream-file FILE", "Write the flows to this file, too, for mitmweb -r."),
+    ("-s, --scripts FILE", "Load another addon of mitmproxy. Repeatable."),
+    (
+        "--set NAME=VALUE",
+        "Set any option: session_memory=1GB, session_fsync=always, session_drain=80s, ssl_insecure, ... Repeatable.",
+    ),
+    ("-q, --quiet", "Print nothing."),
+    ("--options", "List all options that --set takes, with their defaults."),
+    ("-h, --help", "Show this message and exit."),
+)
+"""mitmdump's options that people need, and ours that its parser would take for its own."""
+
+
+class _RunCommand(Command):
+    """Its arguments are mitmdump's, and its help page names those of them that people need."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        own = [record for one in self.get_params(ctx) if (record := one.get_help_record(ctx)) is not None]
+        with formatter.section("Options"):
+            formatter.write_dl([*own, *PASSED_ON])
 
 
 @command(
     "sessiontap run",
     "sessiontap run --listen-host 127.0.0.1 -p 8080",
-    "sessiontap run --set session_rules=work.yaml --set session_trace=/tmp/trace",
-    "sessiontap run --workers 4 -p 8080",
-    # All of the arguments are mitmdump's: its options, its -h, its --.
+    "sessiontap run --rules work.yaml --trace /tmp/trace",
+    "sessiontap run --mode reverse:http://localhost:11434@11500",
+    "sessiontap run --workers 4",
+    cls=_RunCommand,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )
 @click.option(
     "--workers",
     metavar="N",
+    cls=NumberOption,
     type=click.IntRange(1, 64),
     default=1,
-    help="So many proxy processes behind the port, for a machine with as many cores to spare.",
+    help="Run so many proxy processes behind the port, if the machine has cores to spare.",
 )
+@rules_option
 @trace_option
+@click.option("--help-all", is_flag=True, help="Show all options of mitmdump, which are taken as well, and exit.")
 @click.pass_context
-def run(ctx: click.Context, workers: int, trace: Path | None) -> None:
-    """Start the proxy with the addon loaded. All of mitmdump's options are passed on to it; -h shows them."""
+def run(ctx: click.Context, workers: int, rules: Path | None, trace: Path | None, help_all: bool) -> None:
+    """Start the proxy.
+
+    Programs go through it with `sessiontap exec` or `sessiontap env`. It takes all options of mitmdump; Ctrl-C ends it.
+    """
+    if {"-h", "--help"} & set(ctx.args):
+        write(ctx.get_help() + "\n")
+        return
     from sessiontap.proxy.entry import exit_with_error, unmet
 
     if wrong := unmet():
         exit_with_error(wrong)
-    arguments = [*_trace_option(trace, ctx.args), *ctx.args]
-    if workers > 1 and _PRINTS.isdisjoint(ctx.args):
+    given = {"session_rules": rules, "session_trace": trace}
+    arguments = ["--help"] if help_all else [*_settings(given, ctx.args), *ctx.args]
+    if workers > 1 and _PRINTS.isdisjoint(arguments):
         if os.name != "posix":
             raise Misuse("--workers needs a system that can hand sockets to other processes", "leave --workers out")
         from sessiontap.proxy import front
@@ -50,20 +90,24 @@ def run(ctx: click.Context, workers: int, trace: Path | None) -> None:
     try:
         main(arguments)
     except SystemExit:
-        if {"-h", "--help"} & set(ctx.args):  # mitmproxy counts its own help as a failure
+        if help_all:  # mitmproxy counts its own help as a failure
             ctx.exit()
         raise
 
 
-def _trace_option(trace: Path | None, arguments: list[str]) -> list[str]:
-    """Return mitmproxy's option for the folder, unless the user gives it: mitmproxy refuses a second one."""
-    given = any(one.removeprefix("--set=").startswith("session_trace=") for one in arguments)
-    return ["--set", f"session_trace={trace}"] if trace is not None and not given else []
+def _settings(given: Mapping[str, Path | None], arguments: Sequence[str]) -> Iterator[str]:
+    """Yield mitmproxy's options for these, but for those that the user sets as well: mitmproxy refuses a second one."""
+    for name, value in given.items():
+        if value is not None and not any(one.removeprefix("--set=").startswith(f"{name}=") for one in arguments):
+            yield from ("--set", f"{name}={value}")
 
 
 @command("sessiontap demo")
 def demo() -> None:
-    """Try it without keys or network: a small local LLM server, unmodified clients, their session trees."""
+    """Try it without keys or network.
+
+    A small LLM server of this machine answers two unmodified programs, and their sessions are shown.
+    """
     from sessiontap.demo.run_demo import run_demo
 
     run_demo()
@@ -72,7 +116,7 @@ def demo() -> None:
 @command("sessiontap init", "sessiontap init --force")
 @click.option("--force", is_flag=True, help="Overwrite a rules.yaml that is there.")
 def init(force: bool) -> None:
-    """Write a rules.yaml with comments into this folder."""
+    """Write a first rules.yaml, with comments, into this folder."""
     path = Path("rules.yaml")
     if path.exists() and not path.is_file():
         raise Failure(f"{path.absolute()} is there already, and is no file", "move it away")

@@ -29,14 +29,14 @@ REINDEX_EXAMPLE = "sessiontap trace reindex"
 
 @group(*INFO_EXAMPLES, *VERIFY_EXAMPLES, *PRUNE_EXAMPLES, REINDEX_EXAMPLE)
 def trace() -> None:
-    """Look after the trace log: see what it holds, check it, remove old calls."""
+    """Look after the log: its size, its soundness, old calls."""
 
 
 @command(*INFO_EXAMPLES)
 @json_option
 @trace_option
 def info(json: bool, trace: Path | None) -> None:
-    """Show what the folder holds and how much space it takes."""
+    """Show what the log holds and how much space it takes."""
     from sessiontap.trace import maintenance
 
     found = maintenance.info(trace_folder(trace))
@@ -50,7 +50,10 @@ def info(json: bool, trace: Path | None) -> None:
 @json_option
 @trace_option
 def verify(json: bool, trace: Path | None) -> None:
-    """Read every record and body of the log and check it. Exit status 1 says that something is damaged."""
+    """Check every record and body of the log.
+
+    Exit status 1 says that something is damaged.
+    """
     from sessiontap.trace import maintenance
 
     with progress("verifying") as report:
@@ -91,7 +94,10 @@ def prune(
     json: bool,
     trace: Path | None,
 ) -> None:
-    """Remove old calls, or those of a session, from the log for good. Files that a proxy is writing to stay."""
+    """Remove old calls, or a session, from the log for good.
+
+    Files that a proxy is writing to stay.
+    """
     wishes: dict[str, Any] = {
         "older_than": age(older_than) if older_than is not None else None,
         "max_bytes": octets(max_size) if max_size is not None else None,
@@ -135,7 +141,10 @@ def prune(
 @json_option
 @trace_option
 def reindex(json: bool, trace: Path | None) -> None:
-    """Make the index anew from the log. It is kept current by itself; this is for one that is in doubt."""
+    """Make the index anew from the log.
+
+    It is kept current by itself; this is for one that is in doubt.
+    """
     from sessiontap.trace import maintenance
 
     with progress("indexing") as report:
