@@ -212,8 +212,15 @@ def test_a_caller():
     assert caller_record(CALLER, REDACTOR) == {
         "type": "caller", "id": "caller-1", "pid": 7, "started": 5, "name": "bot.py",
         "names": [], "exe": "/usr/bin/python3", "argv": ["python3", "bot.py"], "cwd": "/srv", "user": "me", "uid": 1000,
-        "ancestors": [{"pid": 1, "name": "init", "started": None}], "container": None, "env": {"RUN_ID": "r1"},
+        "ancestors": [{"pid": 1, "name": "init", "started": None}], "tree": None, "container": None,
+        "env": {"RUN_ID": "r1"},
     }  # fmt: skip
+
+
+def test_a_caller_names_the_root_of_its_process_tree():
+    caller = replace(CALLER, tree=Process(3, "agent.sh", 1, ("agent.sh",), "caller-0"))
+
+    assert caller_record(caller, REDACTOR)["tree"] == {"id": "caller-0", "pid": 3}
 
 
 def test_a_note_keeps_its_own_keys():

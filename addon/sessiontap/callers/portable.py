@@ -70,7 +70,7 @@ class Finder:
         """Return True if the process has a listening TCP socket; None if that cannot be known (any more)."""
         try:
             process = self._psutil.Process(caller.pid)
-            if _id(process) != caller.id:
+            if identity(process) != caller.id:
                 return None  # the number is another process's by now
             return any(item.status == self._psutil.CONN_LISTEN for item in process.net_connections("tcp"))
         except Exception:
@@ -170,7 +170,7 @@ class Finder:
 
     def _describe(self, process: psutil.Process, env_names: frozenset[str]) -> Caller:
         """Return the caller as it is now, its ancestors as first seen. Raises psutil.Error if it has ended."""
-        key = _id(process)
+        key = identity(process)
         before = self._callers.get(key)
         named, exe, argv = self._named(process)
         environ = self._ask(process.environ) if env_names else {}
@@ -208,7 +208,7 @@ class Finder:
     def _member(self, process: psutil.Process) -> process_tree.Member:
         """Return the process as a member of its tree. Raises psutil.Error if it has ended."""
         named, _, _ = self._named(process)
-        value = Process(process.pid, named.name or "", _nanoseconds(process), named.all, _id(process))
+        value = Process(process.pid, named.name or "", _nanoseconds(process), named.all, identity(process))
         return process_tree.Member(value, _leader("getsid", process.pid), _leader("getpgid", process.pid), named.shell)
 
     def _named(self, process: psutil.Process) -> tuple[Names, str | None, tuple[str, ...]]:
@@ -237,7 +237,7 @@ def _ends(local: tuple[str, int] | tuple[()], remote: tuple[str, int] | tuple[()
         return None
 
 
-def _id(process: psutil.Process) -> str:
+def identity(process: psutil.Process) -> str:
     return process_id(machine(), process.pid, f"{process.create_time():.6f}")
 
 

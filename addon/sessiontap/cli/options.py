@@ -186,7 +186,7 @@ def open_trace(named: Path | None) -> Trace:
     """Open the trace that is meant. Raises TraceError if there is none, which `main` tells."""
     from sessiontap import trace
 
-    return trace.open(trace_folder(named), texts_of=_texts_of)
+    return trace.open(trace_folder(named), texts_of=_texts_of, is_running=_is_running)
 
 
 def _texts_of(record: dict[str, Any], asked: bytes | None, answered: bytes | None) -> Iterable[str]:
@@ -194,6 +194,13 @@ def _texts_of(record: dict[str, Any], asked: bytes | None, answered: bytes | Non
     from sessiontap.llm.searched_text import searched_text
 
     return searched_text(record, asked, answered)
+
+
+def _is_running(where: str, pid: int, id: str) -> bool | None:
+    """`callers` is loaded for a session of the last minutes alone."""
+    from sessiontap.callers.running import is_running
+
+    return is_running(where, pid, id)
 
 
 def rules_file(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path | None:

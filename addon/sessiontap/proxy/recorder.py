@@ -18,6 +18,7 @@ from mitmproxy.addons.termlog import TermLogHandler
 
 import sessiontap
 from sessiontap.callers import Caller
+from sessiontap.callers.caller import machine
 from sessiontap.faults import Faults
 from sessiontap.proxy.finish import Bodies
 from sessiontap.proxy.settings import Settings, environment
@@ -74,6 +75,7 @@ class Recorder:
         info = {
             "pid": os.getpid(),
             "host": platform.node(),
+            "machine": machine(),
             "sessiontap": sessiontap.__version__,
             "mitmproxy": mitmproxy.version.VERSION,
         }

@@ -111,6 +111,7 @@ def caller_record(caller: Caller, redactor: Redactor) -> Record:
         "ancestors": [
             {"pid": one.pid, "name": _text(one.name, redactor), "started": one.started} for one in caller.ancestors
         ],
+        "tree": {"id": caller.tree.id, "pid": caller.tree.pid} if caller.tree and caller.tree.id else None,
         "container": caller.container,
         "env": redactor.mapping(caller.env),
     }

@@ -111,7 +111,9 @@ HEADERS = frozenset(
 HEADER_BEGINNINGS = ("anthropic-ratelimit-", "x-ratelimit-", "x-stainless-", "x-amzn-bedrock-")
 """Headers whose values are kept: of the transport, of limits, of the client library. Of all others the name is."""
 
-CALLER = frozenset({"type", "id", "pid", "started", "name", "names", "exe", "user", "uid", "ancestors", "container"})
+CALLER = frozenset(
+    {"type", "id", "pid", "started", "name", "names", "exe", "user", "uid", "ancestors", "tree", "container"}
+)
 """The fields that are kept of a caller all of whose calls are metadata: not its command line, folder and variables."""
 
 

@@ -12,6 +12,7 @@ from sessiontap.trace.segment import Unreadable
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
+    from sessiontap.trace.index.activity import IsRunning
     from sessiontap.trace.index.answers import Sort
     from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.index.index import Index
@@ -34,6 +35,8 @@ class TraceQueries:
     folder: Path
     texts_of: TextsOf | None = None
     """The reader of bodies for searches; without it there is no search."""
+    is_running: IsRunning | None = None
+    """Tells whether a process of the log still runs; without it only time tells whether a session is active."""
     progress: Callable[[int, int], None] | None = None
     _refused: dict[Path, Unreadable]
     """Segments that could not be opened to read calls, though the index may know them from before."""
@@ -53,7 +56,9 @@ class TraceQueries:
         from sessiontap.trace.index import answers
 
         wanted = filters or _none()
-        return self._ask(lambda database: answers.sessions(database, wanted, sort, limit, prices), wanted, prices)
+        return self._ask(
+            lambda database: answers.sessions(database, wanted, sort, limit, prices, self.is_running), wanted, prices
+        )
 
     def query_calls(
         self, filters: Filters | None = None, limit: int = 0, prices: Prices | None = None
@@ -68,7 +73,9 @@ class TraceQueries:
         """One session as `show --json` gives it: by its id, a unique prefix of it, or `@1` the newest."""
         from sessiontap.trace.index import answers
 
-        return self._ask(lambda database: answers.session(database, prefix, self.folder, prices), prices=prices)
+        return self._ask(
+            lambda database: answers.session(database, prefix, self.folder, prices, self.is_running), prices=prices
+        )
 
     def query_session_id(self, prefix: str) -> str:
         """The whole id of a session: by a unique prefix of it, or `@1` the newest. Raises TraceError."""

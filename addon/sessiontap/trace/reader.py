@@ -25,6 +25,7 @@ from sessiontap.trace.views import is_warm_up
 from sessiontap.trace.walk import read_at
 
 if TYPE_CHECKING:
+    from sessiontap.trace.index.activity import IsRunning
     from sessiontap.trace.index.on_demand import TextsOf
 
 Record = dict[str, Any]
@@ -87,9 +88,12 @@ class RecordedSession:
 class Trace(TraceQueries):
     """A trace folder. One object may be asked again and again: it takes in what was written meanwhile."""
 
-    def __init__(self, folder: Path, texts_of: TextsOf | None = None) -> None:
+    def __init__(
+        self, folder: Path, texts_of: TextsOf | None = None, is_running: IsRunning | None = None
+    ) -> None:
         self.folder = folder
         self.texts_of = texts_of
+        self.is_running = is_running
         self._refused = {}
         self._segments: dict[Path, Segment] = {}
         self._bodies = BodyReader()
@@ -270,11 +274,16 @@ class Trace(TraceQueries):
                 yield new, moved[offset]
 
 
-def open(folder: Path | str, *, texts_of: TextsOf | None = None) -> Trace:
-    """The trace in `folder`. `texts_of` reads prompts and replies for searches (`llm.searched_text`).
+def open(
+    folder: Path | str, *, texts_of: TextsOf | None = None, is_running: IsRunning | None = None
+) -> Trace:
+    """The trace in `folder`.
+
+    `texts_of` reads prompts and replies for searches (`llm.searched_text`). `is_running` tells if a process still runs
+    (`callers.running`).
 
     Raises TraceError if there is no such folder.
     """
-    trace = Trace(Path(folder).expanduser(), texts_of)
+    trace = Trace(Path(folder).expanduser(), texts_of, is_running)
     trace._paths()
     return trace

@@ -49,6 +49,7 @@ Change = Annotated[list[str | None], Meta(min_length=5, max_length=5)]
 class WriterShape(TypedDict, total=False):
     pid: Pid
     host: str
+    machine: str
     sessiontap: str
     mitmproxy: str
 
@@ -70,6 +71,13 @@ class AncestorShape(TypedDict):
     started: NotRequired[Time | None]
 
 
+class TreeShape(TypedDict):
+    """The root of a process tree."""
+
+    id: Id
+    pid: Pid
+
+
 class CallerShape(TypedDict):
     """The process behind calls."""
 
@@ -85,6 +93,7 @@ class CallerShape(TypedDict):
     user: NotRequired[str | None]
     uid: NotRequired[Pid | None]
     ancestors: NotRequired[Annotated[list[AncestorShape], _MANY]]
+    tree: NotRequired[TreeShape | None]
     container: NotRequired[str | None]
     env: NotRequired[TextMap]
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sessiontap.trace.files import TraceError
+from sessiontap.trace.index.activity import IsRunning, active_sessions
 from sessiontap.trace.index.filters import Filters, condition
 from sessiontap.trace.index.on_demand import Prices
 from sessiontap.trace.index.rows import COLUMNS, JSONS, TEXTS, call_of
-from sessiontap.trace.views import ACTIVE_SECONDS, Record, call_row, exact, iso, seconds, session_tree
+from sessiontap.trace.views import Record, call_row, exact, iso, seconds, session_tree
 
 Row = dict[str, Any]
 Sort = Literal["started", "ended", "name", "duration", "calls", "errors", "tokens", "cost"]
@@ -38,7 +39,12 @@ _CALL = ", ".join(f'calls."{name}"' for name in COLUMNS)
 
 
 def sessions(
-    database: sqlite3.Connection, filters: Filters, sort: Sort | None, limit: int, prices: Prices | None
+    database: sqlite3.Connection,
+    filters: Filters,
+    sort: Sort | None,
+    limit: int,
+    prices: Prices | None,
+    is_running: IsRunning | None = None,
 ) -> list[Row]:
     """Lines of `ls --json`."""
     where, values = "calls > 0", list[Any]()  # none are left of one whose calls were refused
@@ -46,10 +52,13 @@ def sessions(
         asked, values = condition(database, filters)
         where = f"n IN (SELECT calls.session FROM calls WHERE {asked})"
     order = _ORDERS[sort]
-    return _session_rows(database, f"WHERE {where} ORDER BY {order} LIMIT ?", [*values, limit or -1], prices)
+    chosen = f"WHERE {where} ORDER BY {order} LIMIT ?"
+    return _session_rows(database, chosen, [*values, limit or -1], prices, is_running)
 
 
-def _session_rows(database: sqlite3.Connection, where: str, values: list[Any], prices: Prices | None) -> list[Row]:
+def _session_rows(
+    database: sqlite3.Connection, where: str, values: list[Any], prices: Prices | None, is_running: IsRunning | None
+) -> list[Row]:
     found = database.execute(
         "SELECT n, id, (SELECT text FROM strings WHERE strings.n = sessions.name), started, ended, calls, errors, "
         f"input, output, cache_read, last_failed FROM sessions {where}",
@@ -78,11 +87,10 @@ def _session_rows(database: sqlite3.Connection, where: str, values: list[Any], p
             (numbers,),
         ):
             paid[session] = round(usd, 12), number
-    now = time.time_ns()
+    active = active_sessions(database, {n: ended for n, _, _, _, ended, *_ in found}, time.time_ns(), is_running)
     rows = []
     for n, session_id, name, started, ended, calls, errors, asked, answered, cached, failed in found:
         cost, known = paid.get(n, (None, 0))
-        active = now - (ended or 0) < ACTIVE_SECONDS * 1_000_000_000
         rows.append(
             {
                 "id": session_id,
@@ -99,7 +107,7 @@ def _session_rows(database: sqlite3.Connection, where: str, values: list[Any], p
                 "cache_read_tokens": exact(cached),
                 "cost_usd": cost,
                 "cost_unknown_calls": calls - known,
-                "status": "failed" if failed else "active" if active else "completed",
+                "status": "failed" if failed else "active" if n in active else "completed",
             }
         )
     return rows
@@ -171,12 +179,14 @@ def _strings(database: sqlite3.Connection, numbers: Iterable[int | None]) -> dic
     return dict(database.execute("SELECT n, text FROM strings WHERE n IN (SELECT value FROM json_each(?))", (chosen,)))
 
 
-def session(database: sqlite3.Connection, prefix: str, folder: Path, prices: Prices | None) -> Row:
+def session(
+    database: sqlite3.Connection, prefix: str, folder: Path, prices: Prices | None, is_running: IsRunning | None = None
+) -> Row:
     """`show --json`."""
     number = _session_number(database, prefix, folder)
     pairs = _pairs(database, "WHERE calls.session = ? ORDER BY calls.time, calls.id", [number], prices)
     return {
-        "session": _session_rows(database, "WHERE n = ?", [number], prices)[0],
+        "session": _session_rows(database, "WHERE n = ?", [number], prices, is_running)[0],
         "tree": session_tree((call for call, _ in pairs), _usd),
         "calls": [call_row(call, process, _usd) for call, process in pairs],
     }

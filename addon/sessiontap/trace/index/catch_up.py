@@ -39,6 +39,7 @@ class _Indexed:
     size: int
     changed: int
     end: int
+    machine: str | None = None
 
 
 class CatchUp:
@@ -120,6 +121,7 @@ class CatchUp:
             with open_segment(segment.path) as file:
                 header = header_of(file)
                 header_id = str(header.get("id")) if header is not None else None
+                segment.machine = (header.get("writer") or {}).get("machine") if header is not None else None
                 if segment.end and not self._goes_on(segment, listed, file.size, header_id):
                     self._remove([segment.n])  # another segment of the same name, or one that was changed in place
                     restarted = self._begin(segment.path.name)
@@ -132,8 +134,9 @@ class CatchUp:
             self._trouble(segment, 0, 0, f"cannot be read: {error.strerror or error}")
             segment.size, segment.changed, taken = UNFINISHED, listed.changed, 0
         self._database.execute(
-            'UPDATE segments SET id = ?, closed = ?, size = ?, changed = ?, "end" = ? WHERE n = ?',
-            (segment.id, segment.closed, segment.size, segment.changed, segment.end, segment.n),
+            'UPDATE segments SET id = ?, machine = coalesce(?, machine), closed = ?, size = ?, changed = ?, "end" = ? '
+            "WHERE n = ?",
+            (segment.id, segment.machine, segment.closed, segment.size, segment.changed, segment.end, segment.n),
         )
         return taken
 

@@ -37,6 +37,7 @@ CREATE TABLE segments(
     n INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
     id TEXT,                        -- of its header
+    machine TEXT,                   -- on which its writer saw its callers
     closed INTEGER NOT NULL,
     size INTEGER NOT NULL,          -- of the file when all of it had been taken in; -1: there is more
     changed INTEGER NOT NULL,       -- the file's last change
@@ -46,7 +47,7 @@ CREATE TABLE strings(n INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE facets(column TEXT, string INTEGER, PRIMARY KEY(column, string)) WITHOUT ROWID;
 CREATE TABLE callers(
     n INTEGER PRIMARY KEY, segment INTEGER NOT NULL, id TEXT NOT NULL, name TEXT, process TEXT NOT NULL,
-    names TEXT NOT NULL, "offset" INTEGER NOT NULL, UNIQUE(segment, id)
+    names TEXT NOT NULL, tree TEXT, "offset" INTEGER NOT NULL, UNIQUE(segment, id)
 );
 CREATE TABLE calls(
     n INTEGER PRIMARY KEY AUTOINCREMENT,
