@@ -157,7 +157,8 @@ def test_mistakes_are_said(run: Run, arguments: tuple[str, ...], status: int, wo
 def test_an_export_without_calls_says_so(run: Run) -> None:
     status, out, err = run("-f", "har", "--model", "nothing")
     assert (status, json.loads(out)["log"]["entries"]) == (0, [])
-    assert "fits: the export is empty" in err
+    assert "fits the filter\nsessiontap: no model 'nothing'; there are: " in err
+    assert err.endswith("\nsessiontap: the export is empty\n")
 
 
 def damage(folder: Path, number: int) -> None:

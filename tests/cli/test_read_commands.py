@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from tests.cli import recorded
 from tests.cli.recorded import COURSE, REPORT, call_id
 
 from sessiontap.cli import listing
-from sessiontap.cli.main import main
+from sessiontap.cli.main import app, main
+from sessiontap.cli.options import FILTER_OPTIONS
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,48 @@ def test_ls_filters(run: Run, options: list[str], expected: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--property", "moed"], "no property 'moed'; there is: mode"),
+        (["--property", "mode=bach"], "no property 'mode=bach'; there are: mode=batch, mode=context mode"),
+        (["--tag", "night"], "no tag 'night'; there is: nightly"),
+        (["--tool", "Bash"], "no tool called 'Bash'; there is: web_search"),
+        (["--path", "/outlin"], "no path '/outlin'; there are: /outline, /outline/research, /report"),
+        (["--user", "ad"], "no user 'ad'; there is: ada"),
+        (["--agent", "claude*"], "no agent 'claude*': no call has one"),
+        (["--status", "5xx"], "no HTTP status '5xx'; there are: 200, 429"),
+        (["--session", "nobody"], f"no session 'nobody'; there are: {REPORT}, {COURSE}"),
+        (["--until", "2025-11-20"], "no call before: the first began at 2025-11-21 05:00:01"),
+        (["--since", "2025-11-22"], "no call since then: the last began at 2025-11-21 05:00:05"),
+        (["--search", "nowhere"], "no call has the text 'nowhere'"),
+        (["--error", "--tool", "web*"], "each of the filters fits calls, but no call fits all of them"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+@pytest.mark.parametrize("command", [["ls"], ["calls", "--json"], ["stats"], ["tail"]], ids=" ".join)
+def test_a_filter_that_fits_nothing_says_what_there_is(
+    run: Run, folder: Path, command: list[str], options: list[str], said: str
+) -> None:
+    what = "session" if command == ["ls"] else "call"
+    expected = f"sessiontap: no {what} in {folder} fits the filter\nsessiontap: {said}\n"
+    assert run(*command, *options) == Said(0, "", expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (["--since", "2999-01-01"], "'2999-01-01' is out of range"),
+        (["--until", "0001-01-01"], "'0001-01-01' is out of range"),
+        (["--status", "4000"], "'4000' is no HTTP status"),
+    ],
+)
+def test_a_filter_that_cannot_be_meant(run: Run, options: list[str], error: str) -> None:
+    said = run("ls", *options)
+    assert (said.status, said.out) == (2, "")
+    assert said.err.startswith(f"sessiontap: {error}\nhint: write ")
+
+
+@pytest.mark.parametrize(
     ("options", "expected"),
     [
         ([], [5, 4, 3, 2, 1]),
@@ -135,6 +179,10 @@ def test_ls_filters(run: Run, options: list[str], expected: list[str]) -> None:
         (["--error"], [5]),
         (["--process", "node", "-n", "1"], [3]),
         (["--search", "sourdough"], [1]),
+        (["--sort", "tokens", "-n", "1"], [2]),
+        (["--session", "@2", "--path", "/outline/**", "--status", "2xx"], [3, 2, 1]),
+        (["--tool", "WEB*", "--user", "ada", "--tag", "nightly", "--provider", "openai", "--outcome", "ok"], [1]),
+        (["--rule", "course*", "--until", "2025-11-21T05:00:02Z"], [1]),
     ],
 )
 def test_calls_come_newest_first(run: Run, options: list[str], expected: list[int]) -> None:
@@ -453,3 +501,12 @@ def test_tail_follows_what_fits_the_filters(tmp_path: Path) -> None:
             assert json.loads(tail.stdout.readline())["id"] == call_id(7)
         finally:
             tail.terminate()
+
+
+def test_the_page_of_filters_names_each_option() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "filters.md").read_text("utf-8")
+    documented = re.findall(r"^\| `(--[a-z]+)[ `]", page, re.MULTILINE)
+    command = app.get_command(click.Context(app), "calls")
+    assert command is not None
+    offered = [option.opts[0] for option in command.params if option.name in FILTER_OPTIONS]
+    assert documented == offered

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -28,6 +29,26 @@ NOW = 1_750_000_000 * 10**9  # 2025-06-15T15:06:40Z
 )
 def test_since(text: str, expected: int) -> None:
     assert units.since(text, now=NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("2h", NOW - 7200 * 10**9, id="hours ago"),
+        pytest.param("2025-06-15T15:06:40Z", NOW, id="a time"),
+        pytest.param("2025-06-15", 1_750_032_000 * 10**9, id="a day is over at its end"),
+        pytest.param("20250615", 1_750_032_000 * 10**9, id="a day without dashes"),
+    ],
+)
+def test_until(text: str, expected: int) -> None:
+    assert units.until(text, now=NOW) == expected
+
+
+@pytest.mark.parametrize("text", ["2999-01-01", "0001-01-01", "9999-12-31", "1969-12-30", "1000000d"])
+@pytest.mark.parametrize("read", [units.since, units.until])
+def test_a_time_out_of_range_is_refused(read: Callable[..., int], text: str) -> None:
+    with pytest.raises(Misuse, match="is out of range"):
+        read(text, now=NOW)
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2", "h", "2 hours ago", "2025-13-01", "-2h"])

@@ -12,10 +12,11 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from sessiontap.trace import Unreadable
+from sessiontap.trace import Filters, Unreadable
 from sessiontap.trace.files import file_of, open_segment, segments
 from sessiontap.trace.views import CostOf, Record, call_row, exact, is_error, iso, part, seconds, session_tree, tokens
 from sessiontap.trace.walk import Trouble, walk
@@ -151,6 +152,62 @@ def session_view(calls: list[Pair], now: int | None = None, cost_of: CostOf = la
         "tree": session_tree((call for call, _ in ordered), cost_of),
         "calls": [call_row(call, caller, cost_of) for call, caller in ordered],
     }
+
+
+def fits(call: Record, caller: Record | None, filters: Filters) -> bool:
+    """The same as the condition of `filters` on the index, but for a search and `@N`."""
+    session, llm = part(call, "session"), part(call, "llm")
+    started = int(call.get("time") or 0)
+    status = part(call, "response").get("status")
+    names = [caller.get("name"), *(caller.get("names") or ())] if caller is not None else []
+    properties = part(call, "properties")
+    among = {
+        "session": str(session.get("id") or "").startswith(filters.session or ""),
+        "name": _any_fits(filters.name, session.get("name")),
+        "path": filters.path is None or _path_fits(filters.path.lower(), str(session.get("path") or "").lower()),
+        "process": _any_fits(filters.process, *names),
+        "user": _any_fits(filters.user, call.get("user")),
+        "provider": _any_fits(filters.provider, llm.get("provider")),
+        "model": _any_fits(filters.model, llm.get("request_model"), llm.get("response_model")),
+        "agent": _any_fits(filters.agent, call.get("agent"), call.get("subagent")),
+        "tool": _any_fits(filters.tool, *(llm.get("tool_calls") or ()), *(llm.get("tool_results") or ())),
+        "rule": _any_fits(filters.rule, *(call.get("rules") or ())),
+        "tags": all(_any_fits(tag, *(call.get("tags") or ())) for tag in filters.tags),
+        "properties": all(_has(properties, *one.partition("=")) for one in filters.properties),
+        "status": filters.status is None
+        or (
+            status is not None
+            and all(x in (y, "x") for x, y in zip(filters.status.lower(), str(status), strict=True))
+        ),
+        "outcome": _any_fits(filters.outcome, call.get("outcome")),
+        "error": not filters.error or is_error(call),
+        "since": filters.since is None or started + int(call.get("duration") or 0) >= filters.since,
+        "until": filters.until is None or started < filters.until,
+        "ids": not filters.ids or call.get("id") in filters.ids,
+    }
+    assert set(among) == set(Filters.__slots__) - {"search"}, "a new filter needs its line here"
+    return all(among.values())
+
+
+def _any_fits(glob: str | None, *texts: str | None) -> bool:
+    return glob is None or any(fnmatchcase(text.lower(), glob.lower()) for text in texts if text is not None)
+
+
+def _has(properties: Record, key: str, equals: str, value: str) -> bool:
+    return key in properties and (not equals or _any_fits(value, str(properties[key])))
+
+
+def _path_fits(glob: str, path: str) -> bool:
+    """By levels: `*` and `?` are within one, `**` as a level is any number of them."""
+    return _levels_fit(glob.split("/"), path.split("/"))
+
+
+def _levels_fit(glob: list[str], path: list[str]) -> bool:
+    if not glob:
+        return not path
+    if glob[0] == "**":
+        return any(_levels_fit(glob[1:], path[at:]) for at in range(len(path) + 1))
+    return bool(path) and fnmatchcase(path[0], glob[0]) and _levels_fit(glob[1:], path[1:])
 
 
 def unreadable(folder: Path) -> list[Unreadable]:

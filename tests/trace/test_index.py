@@ -174,6 +174,30 @@ def test_sessions_by(sample, sort, first):
     assert row["id"] == getattr(recorded, first)
 
 
+@pytest.mark.parametrize(
+    ("sort", "numbers"),
+    [
+        (None, [5, 4, 3, 2, 1]),
+        ("time", [5, 4, 3, 2, 1]),
+        ("duration", [2, 5, 4, 3, 1]),
+        ("tokens", [2, 4, 1, 5, 3]),
+        ("cost", [4, 2, 1, 5, 3]),
+    ],
+)
+def test_calls_by(sample, sort, numbers):
+    usd = {recorded.call_id(4): 1.0, recorded.call_id(2): 0.2, recorded.call_id(1): 0.1}
+    prices = Prices(lambda call: usd.get(call["id"]), "1")
+
+    assert ids(open_log(sample).query_calls(prices=prices, sort=sort)) == [recorded.call_id(one) for one in numbers]
+
+
+def test_calls_by_their_first_token(written, folder):
+    written(*(call_map(number, time_to_first_token=delay) for number, delay in ((1, 5), (2, None), (3, 7))))
+
+    found = ids(open_log(folder).query_calls(sort="first_token"))
+    assert found == [call_map(number)["id"] for number in (3, 1, 2)]
+
+
 def test_a_search_needs_a_reader_of_texts(sample):
     with pytest.raises(TraceError, match="without a reader of them") as refused:
         trace.open(sample).search("week one")
@@ -247,7 +271,44 @@ def test_a_call_with_its_bodies_by_the_index(sample):
 
 
 @pytest.mark.parametrize(
-    ("prefix", "words"), [("ffff", "no call's id"), ("", "no call's id"), ("@9", "no call @9"), ("0", "more than one")]
+    ("place", "number"),
+    [("@1/0", 4), ("@1/1", 5), ("@2/1", 2), ("@2/-1", 3), ("@2/-3", 1), ("7d3c/2", 3), (f"{recorded.COURSE}/0", 1)],
+)
+def test_a_call_by_its_session_and_step(sample, place, number):
+    assert open_log(sample).call(place).id == recorded.call_id(number)
+
+
+def test_a_session_whose_id_has_slashes(written, folder):
+    written(call_map(1, session={"id": "run/2025/1", "step": 7}), call_map(2, session={"id": "run/2025", "step": 1}))
+    log = open_log(folder)
+
+    assert log.call("run/2025/1/7").id == call_map(1)["id"]
+    assert log.call("run/2025/1").id == call_map(2)["id"]
+
+
+def test_two_calls_of_one_step_are_told_apart_by_their_ids_alone(written, folder):
+    written(*(call_map(number, session={"id": "s", "step": 3}) for number in (1, 2)))
+
+    with pytest.raises(TraceError, match="session s has more than one call of step 3"):
+        open_log(folder).call("s/3")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "words"),
+    [
+        ("ffff", "no call's id"),
+        ("", "no call's id"),
+        ("@9", "no call @9"),
+        ("0", "more than one"),
+        ("@" + "9" * 30, "no call @9999"),
+        ("@2/3", "session @2 has no call 3"),
+        ("@2/-4", "session @2 has no call -4"),
+        ("@9/0", "no session @9"),
+        ("nobody/0", "no session's id begins with 'nobody'"),
+        ("@2/x", "no call's id begins with '@2/x'"),
+        ("@2/", "no call's id begins with '@2/'"),
+        ("/1", "no call's id begins with '/1'"),
+    ],
 )
 def test_a_call_that_cannot_be_told(sample, prefix, words):
     with pytest.raises(TraceError, match=words):

@@ -18,12 +18,13 @@ from sessiontap.cli.errors import Misuse
 
 if TYPE_CHECKING:
     from sessiontap.trace import Trace
-    from sessiontap.trace.index.filters import Filters
 
 type Function = Callable[..., None]
 
-CALL_HELP = "Its id, a unique prefix of it, or @1, @2, ..."
-"""Help of the argument that names a call or a session."""
+SESSION_HELP = "Its id, a unique prefix of it, or @1, @2, ... from the newest."
+"""Help of the argument that names a session."""
+CALL_HELP = "Its id, a unique prefix of it, @1, @2, ... from the newest, or SESSION/STEP: @1/3, @1/-1 for its last."
+"""Help of the argument that names a call."""
 
 
 class _NamesItsCommand:
@@ -120,56 +121,87 @@ def limit_option(default: int) -> Callable[[Function], Function]:
     )
 
 
-FILTER_OPTIONS = (
-    click.option("--name", metavar="GLOB", help="Sessions of this name."),
-    click.option("--since", metavar="WHEN", help="Calls since 2h or 3d ago, or since an ISO date or time."),
-    click.option("--process", metavar="GLOB", help="Calls of this process."),
-    click.option("--model", metavar="GLOB", help="Calls of this model."),
-    click.option("--property", metavar="K=V", multiple=True, help="Calls with this property; V is a glob. Repeatable."),
-    click.option("--error", is_flag=True, help="Calls that failed."),
-    click.option("--search", metavar="TEXT", help="Calls with this text in names, paths, models, prompts or replies."),
-)
+def _time_of(name: str) -> Callable[[click.Context, click.Parameter, str | None], int | None]:
+    """The callback of an option that takes a point in time, by a function of `units`."""
+
+    def read(ctx: click.Context, option: click.Parameter, given: str | None) -> int | None:
+        from sessiontap.cli import units
+
+        read_time: Callable[[str], int] = getattr(units, name)
+        return read_time(given) if given else None
+
+    return read
 
 
-def filter_options(function: Function) -> Function:
-    """Add the filter options to a command. Its parameter `wanted` is given what they ask for."""
+def _known_status(ctx: click.Context, option: click.Parameter, given: str | None) -> str | None:
+    from sessiontap.trace.index.filters import is_status
+
+    if given is not None and not is_status(given):
+        raise Misuse(f"{given!r} is no HTTP status", "write --status 429 or --status 4xx")
+    return given
+
+
+def _named_properties(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    for one in given:
+        if not one.partition("=")[0]:
+            raise Misuse(f"--property {one!r} names no property", "write --property mode=test")
+    return given
+
+
+FILTER_OPTIONS = {
+    "session": click.option("--session", metavar="SESSION", help="Calls of this session: its id, a prefix of it, @1."),
+    "name": click.option("--name", metavar="GLOB", help="Sessions of this name."),
+    "path": click.option(
+        "--path", metavar="GLOB", help="Calls at this path; * stops at /, and /course/** is /course and all below it."
+    ),
+    "since": click.option(
+        "--since", metavar="WHEN", callback=_time_of("since"), help="Calls since 2h or 3d ago, or an ISO date or time."
+    ),
+    "until": click.option(
+        "--until", metavar="WHEN", callback=_time_of("until"), help="Calls that began before; a date is all of its day."
+    ),
+    "process": click.option("--process", metavar="GLOB", help="Calls of this process."),
+    "user": click.option("--user", metavar="GLOB", help="Calls of this user."),
+    "agent": click.option("--agent", metavar="GLOB", help="Calls of this agent or sub-agent."),
+    "provider": click.option("--provider", metavar="GLOB", help="Calls of this provider."),
+    "model": click.option("--model", metavar="GLOB", help="Calls of this model, asked for or answering."),
+    "tool": click.option("--tool", metavar="GLOB", help="Calls whose reply calls this tool, or that bring its result."),
+    "tags": click.option("--tag", "tags", metavar="GLOB", multiple=True, help="Calls with this tag. Repeatable."),
+    "properties": click.option(
+        "--property",
+        "properties",
+        metavar="K=V",
+        multiple=True,
+        callback=_named_properties,
+        help="Calls with this property; V is a glob. Repeatable.",
+    ),
+    "rule": click.option("--rule", metavar="GLOB", help="Calls of which this rule set something."),
+    "status": click.option(
+        "--status", metavar="STATUS", callback=_known_status, help="Calls with this HTTP status: 429, or 4xx for any."
+    ),
+    "outcome": click.option("--outcome", metavar="GLOB", help="Calls that ended so: ok, http_error, client_gone, ..."),
+    "error": click.option("--error", is_flag=True, help="Calls that failed."),
+    "search": click.option(
+        "--search", metavar="TEXT", help="Calls with this text in names, paths, models, prompts or replies."
+    ),
+}
+"""Field of `trace.Filters` -> the option of it. All that are given must hold."""
+
+
+def filter_options(function: Function, without: Iterable[str] = ()) -> Function:
+    """Add the filter options, but for those `without`. The command's parameter `wanted` is the `Filters` they make."""
+    options = {field: option for field, option in FILTER_OPTIONS.items() if field not in set(without)}
 
     @wraps(function)
-    def run(
-        *,
-        name: str | None,
-        since: str | None,
-        process: str | None,
-        model: str | None,
-        property: tuple[str, ...],
-        error: bool,
-        search: str | None,
-        **others: Any,
-    ) -> None:
-        function(wanted=filters(name, since, process, model, property, error, search), **others)
+    def run(**given: Any) -> None:
+        from sessiontap.trace.index.filters import Filters
 
-    for option in reversed(FILTER_OPTIONS):
+        wanted = Filters(**{field: given.pop(field) for field in options})
+        function(wanted=wanted, **given)
+
+    for option in reversed(options.values()):
         run = option(run)
     return run
-
-
-def filters(
-    name: str | None,
-    since: str | None,
-    process: str | None,
-    model: str | None,
-    property: tuple[str, ...],
-    error: bool,
-    search: str | None,
-) -> Filters:
-    """The filter that these options ask for: all that are given must hold. Raises Misuse for what can match nothing."""
-    from sessiontap.cli import units
-    from sessiontap.trace.index.filters import Filters
-
-    for wanted in property:
-        if not wanted.partition("=")[0]:
-            raise Misuse(f"--property {wanted!r} names no property", "write --property mode=test")
-    return Filters(name, units.since(since) if since else None, process, model, property, error, search)
 
 
 def trace_folder(named: Path | None) -> Path:

@@ -7,25 +7,37 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sessiontap.cli.errors import Misuse
 from sessiontap.duration import seconds
 
 UNKNOWN = "-"
 
+_LATEST = 1 << 62
+"""Unix nanoseconds: until 2116, as in the log."""
+_DAY = re.compile(r"\d{4}-?\d{2}-?\d{2}|\d{4}-?W\d{2}(-?\d)?")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*((?:[kmgt]i?)?b?)", re.IGNORECASE)
 
 
 def since(text: str, now: int | None = None) -> int:
     """A point in time, Unix nanoseconds: `2h`, `1h30m` ago, or an ISO date or time, local unless it says otherwise.
 
-    Raises Misuse if it is neither.
+    Raises Misuse if it is neither, or out of range.
     """
+    return _point(text, now, days=0)
+
+
+def until(text: str, now: int | None = None) -> int:
+    """As `since`; a date is the end of its day."""
+    return _point(text, now, days=1 if _DAY.fullmatch(text.strip()) else 0)
+
+
+def _point(text: str, now: int | None, days: int) -> int:
     wanted = text.strip()
     ago = seconds(wanted)
     if ago is not None:
-        return (time.time_ns() if now is None else now) - round(ago * 1e9)
+        return _in_range((time.time_ns() if now is None else now) - round(ago * 1e9), text)
     try:
         then = datetime.fromisoformat(wanted)
     except ValueError:
@@ -33,10 +45,16 @@ def since(text: str, now: int | None = None) -> int:
             f"{text!r} is no point in time", "write `2h`, `1h30m`, `3d`, `2025-06-01` or `2025-06-01T14:30:00Z`"
         ) from None
     try:
-        whole = then.replace(microsecond=0).timestamp()
+        whole = (then.replace(microsecond=0) + timedelta(days=days)).timestamp()
     except (OverflowError, OSError, ValueError):
-        raise Misuse(f"{text!r} is out of range", "write a date from this century") from None
-    return int(whole) * 10**9 + then.microsecond * 1000
+        whole = -1
+    return _in_range(int(whole) * 10**9 + then.microsecond * 1000, text)
+
+
+def _in_range(nanoseconds: int, text: str) -> int:
+    if not 0 <= nanoseconds < _LATEST:
+        raise Misuse(f"{text!r} is out of range", "write a time between the years 1970 and 2115")
+    return nanoseconds
 
 
 def age(text: str, now: int | None = None) -> int:

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from sqlite3 import Connection
 
     from sessiontap.trace.index.activity import IsRunning
-    from sessiontap.trace.index.answers import Sort
+    from sessiontap.trace.index.answers import CallSort, Sort
     from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.index.index import Index
     from sessiontap.trace.index.on_demand import Prices, TextsOf
+    from sessiontap.trace.index.unmatched import Unmatched
 
 Row = dict[str, Any]
 Place = tuple[Path, int]
@@ -61,13 +62,20 @@ class TraceQueries:
         )
 
     def query_calls(
-        self, filters: Filters | None = None, limit: int = 0, prices: Prices | None = None
+        self,
+        filters: Filters | None = None,
+        limit: int = 0,
+        prices: Prices | None = None,
+        sort: CallSort | None = None,
     ) -> list[Row]:
-        """Calls that fit `filters`, newest first, as `calls --json` gives them. `limit` 0: all."""
+        """Calls that fit `filters`, as `calls --json` gives them: newest first, or by `sort` with the most first.
+
+        What is unknown comes last. `limit` 0: all.
+        """
         from sessiontap.trace.index import answers
 
         wanted = filters or _none()
-        return self._ask(lambda database: answers.calls(database, wanted, limit, prices), wanted, prices)
+        return self._ask(lambda database: answers.calls(database, wanted, sort, limit, prices), wanted, prices)
 
     def query_session(self, prefix: str, prices: Prices | None = None) -> Row:
         """One session as `show --json` gives it: by its id, a unique prefix of it, or `@1` the newest."""
@@ -79,9 +87,9 @@ class TraceQueries:
 
     def query_session_id(self, prefix: str) -> str:
         """The whole id of a session: by a unique prefix of it, or `@1` the newest. Raises TraceError."""
-        from sessiontap.trace.index import answers
+        from sessiontap.trace.index import addresses
 
-        return self._ask(lambda database: answers.session_id(database, prefix, self.folder))
+        return self._ask(lambda database: addresses.session_id(database, prefix, self.folder))
 
     def query_places(self, filters: Filters | None = None, sessions: Iterable[str] = ()) -> list[Place]:
         """The places of the calls that fit `filters`, oldest first: `Trace.calls_at` reads them one by one.
@@ -97,10 +105,10 @@ class TraceQueries:
 
     def query_short_ids(self, of: Literal["sessions", "calls"], ids: Iterable[str], least: int) -> dict[str, str]:
         """Each id -> its shortest prefix of `least` characters or more that no other id begins with."""
-        from sessiontap.trace.index import answers
+        from sessiontap.trace.index import addresses
 
         wanted = list(ids)
-        return self._ask(lambda database: answers.short_ids(database, of, wanted, least))
+        return self._ask(lambda database: addresses.short_ids(database, of, wanted, least))
 
     def search(self, text: str, limit: int = 0) -> list[Row]:
         """Calls with `text`, without case, in prompt, reply, names, paths, models, tools or errors, newest first."""
@@ -128,6 +136,12 @@ class TraceQueries:
             return stats(database, by, condition(database, wanted), prices is not None)
 
         return self._ask(answer, wanted, prices)
+
+    def query_unmatched(self, filters: Filters) -> list[Unmatched]:
+        """The filters that fit no call by themselves, each with values that would; empty if all of them fit some."""
+        from sessiontap.trace.index.unmatched import unmatched
+
+        return self._ask(lambda database: unmatched(database, filters), filters)
 
     def query_sums(self) -> Row:
         """`calls`, `sessions`, `first` and `last` start (Unix nanoseconds), `body_bytes` as they went by."""
@@ -167,7 +181,7 @@ class TraceQueries:
         self._opened().compact()
 
     def place(self, prefix: str) -> Place:
-        """Segment and offset of the call whose id begins with `prefix`, or of `@N`. Raises TraceError."""
+        """Segment and offset of a call by its id, a unique prefix of it, `@N` or `SESSION/STEP`. Raises TraceError."""
         _, path, offset, _ = self._found(prefix)
         return path, offset
 
@@ -179,16 +193,10 @@ class TraceQueries:
 
     def _found(self, prefix: str) -> tuple[str, Path, int, int | None]:
         """The call's id, its place, and the offset of its caller, None if that is unknown. Raises TraceError."""
-        from sessiontap.trace.index import answers
+        from sessiontap.trace.index import addresses
 
-        found = self._ask(lambda database: answers.place(database, prefix.lower()))
-        if len(found) > 1:
-            raise TraceError(f"more than one call's id begins with {prefix!r}", "Give more of it.")
-        if not found:
-            what = f"there is no call {prefix}" if prefix.startswith("@") else f"no call's id begins with {prefix!r}"
-            raise TraceError(f"{what} in {self.folder}", "List them with `sessiontap calls`.")
-        (call_id, name, offset, caller), *_ = found
-        return call_id, self.folder / name, offset, caller
+        found = self._ask(lambda database: addresses.call_place(database, prefix, self.folder))
+        return found.id, self.folder / found.segment, found.offset, found.caller
 
     def _ask[T](
         self, answer: Callable[[Connection], T], filters: Filters | None = None, prices: Prices | None = None

@@ -26,6 +26,7 @@ from sessiontap.trace.walk import read_at
 
 if TYPE_CHECKING:
     from sessiontap.trace.index.activity import IsRunning
+    from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.index.on_demand import TextsOf
 
 Record = dict[str, Any]
@@ -98,12 +99,18 @@ class Trace(TraceQueries):
         self._segments: dict[Path, Segment] = {}
         self._bodies = BodyReader()
 
-    def calls(self, newest_first: bool = True, *, warm_ups: bool = False) -> Iterator[RecordedCall]:
-        """Every call by its start. Newest first reads only as many segments as it is asked for calls.
+    def calls(
+        self, newest_first: bool = True, *, filters: Filters | None = None, warm_ups: bool = False
+    ) -> Iterator[RecordedCall]:
+        """Every call, or those that fit `filters`, by its start. Without filters, newest first reads only as many
+        segments as it is asked for calls; with filters the index finds them.
 
         Damage raises nothing: it is in `problems`. Raises TraceError if the folder cannot be read.
-        `warm_ups`: those, too; they count as no calls.
+        `warm_ups`: those, too, if there are no filters; they count as no calls.
         """
+        if filters is not None:
+            places = self.query_places(filters)
+            return self.calls_at(reversed(places) if newest_first else places)
         calls = self._calls(newest_first)
         return calls if warm_ups else (call for call in calls if not is_warm_up(call.record))
 

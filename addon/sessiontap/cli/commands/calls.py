@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -35,36 +35,41 @@ from sessiontap.cli.output import (
 
 if TYPE_CHECKING:
     from sessiontap.trace import RecordedCall, Trace
+    from sessiontap.trace.index import answers
     from sessiontap.trace.index.filters import Filters
+
+CALL_ORDERS = ("time", "duration", "first_token", "tokens", "cost")
+"""Orders of `calls`."""
 
 
 @command(
     "sessiontap calls --since 1h --error",
     "sessiontap calls --model 'gpt-4o*' --process node",
+    "sessiontap calls --tool Bash --status 4xx --sort duration",
     "sessiontap calls --search 'course outline' -n 0 --json",
 )
 @filter_options
+@click.option("--sort", type=click.Choice(CALL_ORDERS), help="Sort by this, the most first; without, newest first.")
 @limit_option(50)
 @rules_option
 @json_option
 @trace_option
-def calls(wanted: Filters, limit: int, rules: Path | None, json: bool, trace: Path | None) -> None:
+def calls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: bool, trace: Path | None) -> None:
     """List calls, newest first."""
-    from sessiontap.cli import gaps, listing
+    from sessiontap.cli import gaps, listing, nothing_fits
     from sessiontap.cli.call_costs import Costs
-    from sessiontap.trace.index.filters import Filters
 
     prices = Costs.by(rules).prices
     log = open_trace(trace)
     with progress("reading the trace") as log.progress:
-        rows = log.query_calls(wanted, limit, prices)
+        rows = log.query_calls(wanted, limit, prices, cast("answers.CallSort | None", sort))
     if json:
         write_json_lines(rows)
     elif rows:
         ids = [row["id"] for row in rows]
         listing.calls(rows, log.query_short_ids("calls", ids, listing.CALL_ID_LENGTH))
-    else:
-        note(f"no call in {log.folder}" + ("" if wanted == Filters() else " fits the filter"))
+    if not rows:
+        nothing_fits.tell(log, wanted, "call")
     gaps.tell(log, wanted.since)
 
 
@@ -80,6 +85,7 @@ def tail(wanted: Filters, follow: bool, limit: int, rules: Path | None, json: bo
 
     The newest is at the end.
     """
+    from sessiontap.cli import nothing_fits
     from sessiontap.cli.call_costs import Costs
     from sessiontap.cli.listing import call_line
 
@@ -96,6 +102,8 @@ def tail(wanted: Filters, follow: bool, limit: int, rules: Path | None, json: bo
         if call.id not in shown
         for row in log.query_calls(replace(wanted, ids=(call.id,)), prices=prices)
     )
+    if not latest and not follow:
+        nothing_fits.tell(log, wanted)
     for row in chain(latest, later):
         if json:
             write_json(row)

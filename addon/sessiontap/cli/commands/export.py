@@ -75,7 +75,7 @@ def export(
     with progress("exporting") as report, _stdout() if output is None or to_stdout else _file(output) as out:
         calls = _Calls(log, places, costs, report)
         chosen.load()(calls, out)
-    _tell(log, calls, None if to_stdout else output, wanted.since)
+    _tell(log, calls, None if to_stdout else output, wanted)
 
 
 class _Calls:
@@ -128,18 +128,19 @@ def _file(output: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def _tell(log: Trace, calls: _Calls, output: Path | None, since: int | None) -> None:
+def _tell(log: Trace, calls: _Calls, output: Path | None, wanted: Filters) -> None:
     """Say on stderr what was written and what is missing. Raises Failure if bodies could not be read."""
-    from sessiontap.cli import gaps
+    from sessiontap.cli import gaps, nothing_fits
     from sessiontap.cli.units import plural
 
     if not calls.number:
-        note(f"no call in {log.folder} fits: the export is empty")
+        nothing_fits.tell(log, wanted)
+        note("the export is empty")
     elif output is not None:
         note(f"{plural(calls.number, 'call')} in {output}")
     if calls.gone:
         note(f"{plural(calls.gone, 'call')} went away with {'its' if calls.gone == 1 else 'their'} segment meanwhile")
-    lost = gaps.lost(log.notes(since))
+    lost = gaps.lost(log.notes(wanted.since))
     damaged = gaps.damaged(log.problems)
     for text in (*lost, *damaged, *calls.damage[:SHOWN]):
         note(line(text))

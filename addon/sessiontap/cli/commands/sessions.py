@@ -9,7 +9,7 @@ import click
 
 from sessiontap.cli.errors import Misuse
 from sessiontap.cli.options import (
-    CALL_HELP,
+    SESSION_HELP,
     command,
     filter_options,
     json_option,
@@ -49,9 +49,8 @@ STATISTICS_ORDERS = ("value", "calls", "errors", "rate", "tokens", "cost", "dura
 @trace_option
 def ls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: bool, trace: Path | None) -> None:
     """List sessions, newest first. A filter keeps those in which one call fits all of it."""
-    from sessiontap.cli import gaps, listing
+    from sessiontap.cli import gaps, listing, nothing_fits
     from sessiontap.cli.call_costs import Costs
-    from sessiontap.trace.index.filters import Filters
 
     prices = Costs.by(rules).prices
     log = open_trace(trace)
@@ -62,13 +61,13 @@ def ls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: 
     elif rows:
         ids = [row["id"] for row in rows]
         listing.sessions(rows, log.query_short_ids("sessions", ids, listing.SESSION_ID_LENGTH))
-    else:
-        note(f"no session in {log.folder}" + ("" if wanted == Filters() else " fits the filter"))
+    if not rows:
+        nothing_fits.tell(log, wanted, "session")
     gaps.tell(log, wanted.since)
 
 
 @command("sessiontap show @1", "sessiontap show 5f3a9c21 --timeline", "sessiontap show @1 --json | jq .tree")
-@click.argument("session", metavar="SESSION", help=CALL_HELP)
+@click.argument("session", metavar="SESSION", help=SESSION_HELP)
 @click.option("--timeline", is_flag=True, help="Draw to scale when each call ran.")
 @click.option("--flat", is_flag=True, help="List calls in their order, without the tree of paths.")
 @rules_option
@@ -135,10 +134,9 @@ def stats(
     There is a row for each value of what --by names. A call of several tools counts under each of them, and so do
     properties.
     """
-    from sessiontap.cli import gaps, listing
+    from sessiontap.cli import gaps, listing, nothing_fits
     from sessiontap.cli.call_costs import Costs
     from sessiontap.cli.units import plural
-    from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.index.statistics import BYS, is_known
 
     if not is_known(by):
@@ -157,6 +155,6 @@ def stats(
         listing.statistics(shown, by)
         if len(rows) > len(shown):
             note(f"{plural(len(rows) - len(shown), 'row')} more: --limit 0 shows all")
-    else:
-        note(f"no call in {log.folder}" + ("" if wanted == Filters() else " fits the filter"))
+    if not rows:
+        nothing_fits.tell(log, wanted, "call")
     gaps.tell(log, wanted.since)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import sys
 import time
 from collections.abc import Iterable
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
-from sessiontap.trace.files import TraceError
 from sessiontap.trace.index.activity import IsRunning, active_sessions
+from sessiontap.trace.index.addresses import session_number
 from sessiontap.trace.index.filters import Filters, condition
 from sessiontap.trace.index.on_demand import Prices
 from sessiontap.trace.index.rows import COLUMNS, JSONS, TEXTS, call_of
@@ -33,6 +31,16 @@ _ORDERS = {
     "tokens": "coalesce(input, 0) + coalesce(output, 0) DESC, input IS NULL AND output IS NULL, last_time DESC",
     "cost": "(SELECT sum(usd) FROM calls JOIN costs ON costs.call = calls.n WHERE calls.session = sessions.n) DESC, "
     "last_time DESC",
+}
+CallSort = Literal["time", "duration", "first_token", "tokens", "cost"]
+_NEWEST = "calls.time DESC, calls.n DESC"
+_CALL_ORDERS = {
+    None: _NEWEST,
+    "time": _NEWEST,
+    "duration": f"calls.duration DESC, {_NEWEST}",
+    "first_token": f"calls.first_token DESC, {_NEWEST}",
+    "tokens": f"coalesce(calls.input + calls.output, calls.input, calls.output) DESC, {_NEWEST}",
+    "cost": f"(SELECT usd FROM costs WHERE costs.call = calls.n) DESC, {_NEWEST}",
 }
 _LISTS = ("paths", "models", "providers", "agents", "processes", "users", "tags")
 _CALL = ", ".join(f'calls."{name}"' for name in COLUMNS)
@@ -113,11 +121,13 @@ def _session_rows(
     return rows
 
 
-def calls(database: sqlite3.Connection, filters: Filters, limit: int, prices: Prices | None) -> list[Row]:
+def calls(
+    database: sqlite3.Connection, filters: Filters, sort: CallSort | None, limit: int, prices: Prices | None
+) -> list[Row]:
     """Lines of `calls --json`."""
     where, values = condition(database, filters)
-    newest = f"WHERE {where} ORDER BY calls.time DESC, calls.n DESC LIMIT ?"
-    found = _pairs(database, newest, [*values, limit or -1], prices)
+    ordered = f"WHERE {where} ORDER BY {_CALL_ORDERS[sort]} LIMIT ?"
+    found = _pairs(database, ordered, [*values, limit or -1], prices)
     return [call_row(call, process, _usd) for call, process in found]
 
 
@@ -183,80 +193,13 @@ def session(
     database: sqlite3.Connection, prefix: str, folder: Path, prices: Prices | None, is_running: IsRunning | None = None
 ) -> Row:
     """`show --json`."""
-    number = _session_number(database, prefix, folder)
+    number = session_number(database, prefix, folder)
     pairs = _pairs(database, "WHERE calls.session = ? ORDER BY calls.time, calls.id", [number], prices)
     return {
         "session": _session_rows(database, "WHERE n = ?", [number], prices, is_running)[0],
         "tree": session_tree((call for call, _ in pairs), _usd),
         "calls": [call_row(call, process, _usd) for call, process in pairs],
     }
-
-
-def session_id(database: sqlite3.Connection, prefix: str, folder: Path) -> str:
-    """The whole id of the session that `prefix` or `@N` means. Raises TraceError."""
-    number = _session_number(database, prefix, folder)
-    (found,) = database.execute("SELECT id FROM sessions WHERE n = ?", (number,)).fetchone()
-    return str(found)
-
-
-def _session_number(database: sqlite3.Connection, prefix: str, folder: Path) -> int:
-    number = position(prefix)
-    known = "SELECT n, id FROM sessions WHERE calls > 0"
-    if number:
-        found = database.execute(f"{known} ORDER BY last_time DESC LIMIT 1 OFFSET ?", (number - 1,))
-    elif prefix:
-        within = prefix, prefix + chr(sys.maxunicode)
-        found = database.execute(f"{known} AND id >= ? AND id < ?", within)
-    else:
-        found = database.execute("SELECT n, id FROM sessions LIMIT 0")
-    rows = found.fetchall()
-    rows = [row for row in rows if row[1] == prefix] or rows
-    if len(rows) > 1:
-        raise TraceError(f"more than one session's id begins with {prefix!r}", "Give more of it.")
-    if not rows:
-        what = f"there is no session {prefix}" if number else f"no session's id begins with {prefix!r}"
-        raise TraceError(f"{what} in {folder}", "List them with `sessiontap ls`.")
-    return int(rows[0][0])
-
-
-def short_ids(database: sqlite3.Connection, of: str, ids: Iterable[str], least: int) -> dict[str, str]:
-    """Each id -> its shortest prefix of `least` characters or more that no other id of the table `of` begins with."""
-    near = f"SELECT (SELECT max(id) FROM {of} WHERE id < :id), (SELECT min(id) FROM {of} WHERE id > :id)"
-    short = {}
-    for one in ids:
-        neighbours = filter(None, database.execute(near, {"id": one}).fetchone())
-        needed = max((_common(one, other) + 1 for other in neighbours), default=0)
-        short[one] = one[: max(least, needed)]
-    return short
-
-
-def _common(one: str, other: str) -> int:
-    """The number of characters that two texts begin with in common."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
-
-
-def position(prefix: str) -> int:
-    """N of `@N`, else 0."""
-    return int(prefix[1:]) if prefix.startswith("@") and prefix[1:].isdecimal() else 0
-
-
-def place(database: sqlite3.Connection, prefix: str) -> list[tuple[str, str, int, int | None]]:
-    """(call id, segment name, offset, offset of its caller) of the calls whose id begins with `prefix`, at most two; of
-    `@N` the one."""
-    called = (
-        'SELECT calls.id AS found, segments.name, calls."offset", callers."offset" FROM calls '
-        "JOIN segments ON segments.n = calls.segment LEFT JOIN callers ON callers.n = caller"
-    )
-    warmed = 'SELECT warm_ups.id AS found, name, "offset", NULL FROM warm_ups JOIN segments ON segments.n = segment'
-    if number := position(prefix):
-        newest = f"{called} ORDER BY time DESC, calls.n DESC LIMIT 1 OFFSET ?"
-        return database.execute(newest, (number - 1,)).fetchall()
-    if not prefix:
-        return []
-    found = " UNION ".join(f"{one} WHERE found >= :first AND found < :end" for one in (called, warmed))
-    within = {"first": prefix, "end": prefix + chr(sys.maxunicode)}
-    rows = database.execute(f"{found} LIMIT 2", within).fetchall()
-    return [row for row in rows if row[0] == prefix] or rows
 
 
 def sums(database: sqlite3.Connection) -> Row:

@@ -1,7 +1,7 @@
-"""The filters of `ls`, `calls` and `stats` as a condition on the index.
+"""The filters of `ls`, `calls`, `stats` and others as a condition on the index.
 
-Names, processes, models and property values are globs without case. They are matched against the few distinct texts
-that the index holds, so that the condition on rows is one of numbers.
+Texts are globs without case. They are matched against the few distinct texts that the index holds, so that the
+condition on rows is one of numbers. A new filter is a field of `Filters`, and a line of `TEXTS` or of `_TERMS`.
 """
 
 from __future__ import annotations
@@ -14,24 +14,47 @@ from dataclasses import dataclass
 from fnmatch import translate
 from typing import Any
 
+from sessiontap.trace.index.addresses import sessions_named
 from sessiontap.trace.index.on_demand import containing
+from sessiontap.trace.index.rows import JSONS
+from sessiontap.trace.views import LATEST
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
     """All that are given must hold of a call; a session is meant if one of its calls is."""
 
+    session: str | None = None
+    """Its id, the beginning of it, or `@N`."""
     name: str | None = None
     """Of the session, a glob."""
-    since: int | None = None
-    """Unix nanoseconds: the call was still running then, or began later."""
+    path: str | None = None
+    """In the session, a glob: `*` and `?` stop at `/`, `**` does not, `/course/**` is `/course` and all below it."""
     process: str | None = None
     """Any of the process's names, a glob."""
+    user: str | None = None
+    provider: str | None = None
     model: str | None = None
     """Asked for or answering, a glob."""
+    agent: str | None = None
+    """The agent or the sub-agent, a glob."""
+    tool: str | None = None
+    """Called by the reply, or the request brings its result: a glob. A tool that is only offered does not count."""
+    rule: str | None = None
+    """That set something of the call, a glob."""
+    tags: tuple[str, ...] = ()
+    """Globs; a call has a tag for each of them."""
     properties: tuple[str, ...] = ()
     """`K=V` with a glob V, or `K`: has it."""
+    status: str | None = None
+    """Of HTTP: `429`, or a class of them: `4xx`, `50x`."""
+    outcome: str | None = None
+    """`ok`, `http_error`, ..., a glob."""
     error: bool = False
+    since: int | None = None
+    """Unix nanoseconds: the call was still running then, or began later."""
+    until: int | None = None
+    """Unix nanoseconds: the call began before."""
     search: str | None = None
     """Text in names, paths, models, tools, errors, prompts or replies, without case."""
     ids: tuple[str, ...] = ()
@@ -40,50 +63,122 @@ class Filters:
 
 Condition = tuple[str, list[Any]]
 """An SQL expression over `calls`, and its values."""
+Holds = Callable[[str], bool]
 
-_SEARCHED = ("session_name", "path", "request_model", "response_model", "user")
-_SEARCHED_LISTS = ("tools_offered", "tool_calls", "tags", "properties")
+TEXTS = {
+    "name": ("session_name",),
+    "path": ("path",),
+    "user": ("user",),
+    "provider": ("provider",),
+    "model": ("request_model", "response_model"),
+    "agent": ("agent", "subagent"),
+    "tool": ("tool_calls", "tool_results"),
+    "rule": ("rules",),
+    "tags": ("tags",),
+    "outcome": ("outcome",),
+}
+"""Filter -> the columns of `calls` with its texts, or with lists of them: one of them fits."""
+
+_STATUS = re.compile("[1-9](?:[0-9]{2}|[0-9]x|xx)", re.IGNORECASE)
+REPEATED = ("tags", "properties")
+"""Filters that may be given several times: all must hold."""
+_SEARCHED = (
+    "session_name", "path", "request_model", "response_model", "user", "tools_offered", "tool_calls", "tags",
+    "properties",
+)  # fmt: skip
 
 
 def condition(database: sqlite3.Connection, filters: Filters) -> Condition:
     """The condition of `filters` on a row of `calls`; `1` if they ask nothing."""
-    terms: list[Condition] = []
-    if filters.ids:
-        terms.append(("calls.id IN (SELECT value FROM json_each(?))", [json.dumps(filters.ids)]))
-    if filters.since is not None:
-        terms.append(("calls.time + coalesce(calls.duration, 0) >= ?", [filters.since]))
-    if filters.error:
-        terms.append(("calls.failed", []))
-    if filters.name is not None:
-        terms.append(_among("session_name", _matching(database, "session_name", _glob(filters.name))))
-    if filters.model is not None:
-        glob = _glob(filters.model)
-        terms.append(_any([_among(one, _matching(database, one, glob)) for one in ("request_model", "response_model")]))
-    if filters.process is not None:
-        glob = _glob(filters.process)
-        rows = database.execute("SELECT n, names FROM callers")
-        terms.append(_among("caller", [n for n, names in rows if any(map(glob, json.loads(names)))]))
-    for wanted in filters.properties:
-        terms.append(_among("properties", _matching(database, "properties", _property(wanted))))
-    if filters.search is not None:
-        terms.append(_search(database, filters.search))
+    terms = [_term(database, name, one) for name, one in given(filters)]
     return " AND ".join(sql for sql, _ in terms) or "1", [value for _, values in terms for value in values]
 
 
-def _glob(pattern: str) -> Callable[[str], bool]:
+def given(filters: Filters) -> list[tuple[str, Any]]:
+    """The filters that ask something, by name; one that may be given several times comes several times."""
+    found: list[tuple[str, Any]] = []
+    for name in Filters.__slots__:
+        asked = getattr(filters, name)
+        found += [(name, one) for one in asked] if name in REPEATED else [(name, asked)]
+    return [(name, asked) for name, asked in found if asked not in (None, False, ())]
+
+
+def is_status(text: str) -> bool:
+    """Return True if `text` names an HTTP status or a class of them: `429`, `4xx`."""
+    return _STATUS.fullmatch(text) is not None
+
+
+def glob(pattern: str) -> Holds:
+    """The test of a text by a glob, without case."""
     match = re.compile(translate(pattern), re.IGNORECASE).match
     return lambda text: match(text) is not None
 
 
-def _property(wanted: str) -> Callable[[str], bool]:
-    key, equals, value = wanted.partition("=")
-    glob = _glob(value)
+def path_glob(pattern: str) -> Holds:
+    """The same of a path: `*` and `?` stop at `/`, `**` does not; `/a/**` is `/a`, too, and `/**/` a single `/`."""
+    pieces = re.findall(r"/\*\*$|(?<![^/])\*\*/|\*\*+|.", pattern, re.DOTALL)
+    meaning = {"/**": "(?:/.*)?", "**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
+    source = "".join(meaning.get(one) or (".*" if one.startswith("**") else re.escape(one)) for one in pieces)
+    match = re.compile(source, re.IGNORECASE | re.DOTALL).fullmatch
+    return lambda text: match(text) is not None
 
-    def holds(text: str) -> bool:
-        properties = json.loads(text)
-        return key in properties and (not equals or glob(str(properties[key])))
 
-    return holds
+def texts_in(database: sqlite3.Connection, column: str) -> Iterable[tuple[int, list[str]]]:
+    """The numbers of what ever stood in `column`, with the text, or all texts of the list, that each stands for."""
+    rows = database.execute("SELECT n, text FROM strings JOIN facets ON string = n WHERE column = ?", (column,))
+    return ((n, list(_values(text)) if column in JSONS else [text]) for n, text in rows)
+
+
+def _term(database: sqlite3.Connection, name: str, asked: Any) -> Condition:
+    if name in TEXTS:
+        holds = path_glob(asked) if name == "path" else glob(asked)
+        return _any([_among(column, _matching(database, column, holds)) for column in TEXTS[name]])
+    return _TERMS[name](database, asked)
+
+
+def _session(database: sqlite3.Connection, asked: str) -> Condition:
+    return _among("session", sessions_named(database, asked))
+
+
+def _process(database: sqlite3.Connection, asked: str) -> Condition:
+    holds = glob(asked)
+    rows = database.execute("SELECT n, names FROM callers")
+    return _among("caller", [n for n, names in rows if any(map(holds, json.loads(names)))])
+
+
+def _property(database: sqlite3.Connection, asked: str) -> Condition:
+    key, equals, value = asked.partition("=")
+    holds = glob(value)
+    rows = database.execute("SELECT n, text FROM strings JOIN facets ON string = n WHERE column = 'properties'")
+    found = ((n, json.loads(text)) for n, text in rows)
+    return _among("properties", [n for n, has in found if key in has and (not equals or holds(str(has[key])))])
+
+
+def _status(database: sqlite3.Connection, asked: str) -> Condition:
+    if not is_status(asked):
+        return "0", []
+    return "calls.status BETWEEN ? AND ?", [int(asked.lower().replace("x", digit)) for digit in "09"]
+
+
+def _since(database: sqlite3.Connection, asked: int) -> Condition:
+    return "calls.time + coalesce(calls.duration, 0) >= ?", [_in_range(asked)]
+
+
+def _until(database: sqlite3.Connection, asked: int) -> Condition:
+    return "calls.time < ?", [_in_range(asked)]
+
+
+def _in_range(time: int) -> int:
+    """A time that SQLite can hold: no call began before 1970 or after `LATEST`."""
+    return max(-1, min(time, 2 * LATEST - 1))
+
+
+def _error(database: sqlite3.Connection, asked: bool) -> Condition:
+    return "calls.failed", []
+
+
+def _ids(database: sqlite3.Connection, asked: tuple[str, ...]) -> Condition:
+    return "calls.id IN (SELECT value FROM json_each(?))", [json.dumps(asked)]
 
 
 def _search(database: sqlite3.Connection, text: str) -> Condition:
@@ -93,9 +188,6 @@ def _search(database: sqlite3.Connection, text: str) -> Condition:
         return wanted in found.casefold()
 
     terms = [_among(one, _matching(database, one, within)) for one in _SEARCHED]
-    terms += [
-        _among(one, _matching(database, one, lambda found: any(map(within, _values(found))))) for one in _SEARCHED_LISTS
-    ]
     sessions = [n for n, one in database.execute("SELECT n, id FROM sessions") if within(one)]
     errors = database.execute("SELECT n, error FROM calls WHERE error IS NOT NULL")
     terms += [
@@ -109,6 +201,20 @@ def _search(database: sqlite3.Connection, text: str) -> Condition:
     return _any(terms)
 
 
+_TERMS: dict[str, Callable[[sqlite3.Connection, Any], Condition]] = {
+    "session": _session,
+    "process": _process,
+    "properties": _property,
+    "status": _status,
+    "error": _error,
+    "since": _since,
+    "until": _until,
+    "search": _search,
+    "ids": _ids,
+}
+"""The condition of each filter that is not in `TEXTS`."""
+
+
 def _values(text: str) -> Iterable[str]:
     """The values of a list or map in JSON, as text."""
     found = json.loads(text)
@@ -116,10 +222,9 @@ def _values(text: str) -> Iterable[str]:
     return (str(value) for value in values if value is not None)
 
 
-def _matching(database: sqlite3.Connection, column: str, holds: Callable[[str], bool]) -> list[int]:
-    """Numbers of the texts that ever stood in `column` and for which `holds`."""
-    rows = database.execute("SELECT n, text FROM strings JOIN facets ON string = n WHERE column = ?", (column,))
-    return [n for n, text in rows if holds(text)]
+def _matching(database: sqlite3.Connection, column: str, holds: Holds) -> list[int]:
+    """Numbers of the texts, or lists with a text, that ever stood in `column` and for which `holds`."""
+    return [n for n, texts in texts_in(database, column) if any(map(holds, texts))]
 
 
 def _among(column: str, numbers: list[int]) -> Condition:

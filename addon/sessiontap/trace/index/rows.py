@@ -24,7 +24,7 @@ TEXTS = (
     "service_tier",
 )  # fmt: skip
 """Columns that hold the number of a text."""
-JSONS = ("properties", "tags", "tools_offered", "tool_calls", "rules", "billed")
+JSONS = ("properties", "tags", "tools_offered", "tool_calls", "tool_results", "rules", "billed")
 """Columns that hold the number of a list or map as JSON."""
 PLAIN = (
     "time", "duration", "first_byte", "first_token", "session", "caller", "step", "stream", "status", "failed",
@@ -62,6 +62,7 @@ def row_of(
         get("tags"),
         asked("tools_offered"),
         asked("tool_calls"),
+        asked("tool_results"),
         get("rules"),
         asked("billed"),
     )
@@ -119,6 +120,7 @@ def call_of(row: Mapping[str, Any], strings: Mapping[int, str], session_id: str 
             "finish_reason": text("finish_reason"),
             "tools_offered": structure("tools_offered"),
             "tool_calls": structure("tool_calls"),
+            "tool_results": structure("tool_results"),
             "usage": {name: row[name] for name in USAGE} if row["has_usage"] else None,
             "cost_reported": row["cost_reported"],
             "service_tier": text("service_tier"),

@@ -1,0 +1,131 @@
+"""Look-ups of one session or call by what a user writes for it.
+
+A session is its id, a unique prefix of it, or `@N`: the N-th by the start of its last call, `@1` the newest. A call is
+its id, a unique prefix of it, `@N` (the N-th by its start), or `SESSION/STEP` as `show` numbers them: `@1/3` is the
+call of step 3 of the newest session, `@1/-1` its last call by start.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import sys
+from collections.abc import Iterable
+from itertools import takewhile
+from pathlib import Path
+from typing import NamedTuple
+
+from sessiontap.trace.files import TraceError
+
+_STEP = re.compile("(.+)/(-?[0-9]{1,18})", re.DOTALL)
+_END = chr(sys.maxunicode)
+"""Behind every other text that begins with the same prefix."""
+_CALLS = (
+    'SELECT calls.id AS found, segments.name, calls."offset", callers."offset" FROM calls '
+    "JOIN segments ON segments.n = calls.segment LEFT JOIN callers ON callers.n = caller"
+)
+_WARM_UPS = 'SELECT warm_ups.id AS found, name, "offset", NULL FROM warm_ups JOIN segments ON segments.n = segment'
+
+
+class CallPlace(NamedTuple):
+    """The place of a call in the log. `caller`: the offset of its caller's record, None if that is unknown."""
+
+    id: str
+    segment: str
+    offset: int
+    caller: int | None
+
+
+def position(text: str) -> int:
+    """N of `@N`, else 0."""
+    return int(text[1:19]) if text.startswith("@") and text[1:].isdecimal() else 0
+
+
+def sessions_named(database: sqlite3.Connection, asked: str) -> list[int]:
+    """The numbers of the session whose id is `asked`, else of those that begin with it; of `@N` the one."""
+    known = "SELECT n, id FROM sessions WHERE calls > 0"
+    if number := position(asked):
+        found = database.execute(f"{known} ORDER BY last_time DESC LIMIT 1 OFFSET ?", (number - 1,))
+    elif asked:
+        found = database.execute(f"{known} AND id >= ? AND id < ?", (asked, asked + _END))
+    else:
+        return []
+    rows = found.fetchall()
+    return [n for n, one in rows if one == asked] or [n for n, _ in rows]
+
+
+def session_number(database: sqlite3.Connection, asked: str, folder: Path) -> int:
+    """The number of the one session that `asked` means. Raises TraceError."""
+    found = sessions_named(database, asked)
+    if len(found) > 1:
+        raise TraceError(f"more than one session's id begins with {asked!r}", "Give more of it.")
+    if not found:
+        what = f"there is no session {asked}" if position(asked) else f"no session's id begins with {asked!r}"
+        raise TraceError(f"{what} in {folder}", "List them with `sessiontap ls`.")
+    return found[0]
+
+
+def session_id(database: sqlite3.Connection, asked: str, folder: Path) -> str:
+    """The whole id of a session. Raises TraceError."""
+    number = session_number(database, asked, folder)
+    (found,) = database.execute("SELECT id FROM sessions WHERE n = ?", (number,)).fetchone()
+    return str(found)
+
+
+def call_place(database: sqlite3.Connection, asked: str, folder: Path) -> CallPlace:
+    """The place of the one call that `asked` means. Raises TraceError."""
+    if in_session := _STEP.fullmatch(asked):
+        return _of_step(database, in_session[1], int(in_session[2]), folder)
+    if number := position(asked):
+        newest = f"{_CALLS} ORDER BY time DESC, calls.n DESC LIMIT 1 OFFSET ?"
+        rows = database.execute(newest, (number - 1,)).fetchall()
+    else:
+        rows = _by_prefix(database, asked.lower())
+    if len(rows) > 1:
+        raise TraceError(f"more than one call's id begins with {asked!r}", "Give more of it.")
+    if not rows:
+        what = f"there is no call {asked}" if position(asked) else f"no call's id begins with {asked!r}"
+        raise TraceError(f"{what} in {folder}", "List them with `sessiontap calls`.")
+    return CallPlace(*rows[0])
+
+
+def _by_prefix(database: sqlite3.Connection, prefix: str) -> list[tuple[str, str, int, int | None]]:
+    """The calls whose id begins with `prefix`, at most two; the one whose id it is."""
+    if not prefix:
+        return []
+    found = " UNION ".join(f"{one} WHERE found >= :first AND found < :end" for one in (_CALLS, _WARM_UPS))
+    rows = database.execute(f"{found} LIMIT 2", {"first": prefix, "end": prefix + _END}).fetchall()
+    return [row for row in rows if row[0] == prefix] or rows
+
+
+def _of_step(database: sqlite3.Connection, session: str, step: int, folder: Path) -> CallPlace:
+    number = session_number(database, session, folder)
+    if step < 0:
+        last = f"{_CALLS} WHERE calls.session = ? ORDER BY time DESC, calls.id DESC LIMIT 1 OFFSET ?"
+        rows = database.execute(last, (number, -step - 1)).fetchall()
+    else:
+        rows = database.execute(f"{_CALLS} WHERE calls.session = ? AND step = ? LIMIT 2", (number, step)).fetchall()
+    if len(rows) > 1:
+        raise TraceError(
+            f"session {session} has more than one call of step {step}",
+            f"Name one by its id: `sessiontap show {session} --flat` lists them.",
+        )
+    if not rows:
+        raise TraceError(f"session {session} has no call {step}", f"List them with `sessiontap show {session}`.")
+    return CallPlace(*rows[0])
+
+
+def short_ids(database: sqlite3.Connection, of: str, ids: Iterable[str], least: int) -> dict[str, str]:
+    """Each id -> its shortest prefix of `least` characters or more that no other id of the table `of` begins with."""
+    near = f"SELECT (SELECT max(id) FROM {of} WHERE id < :id), (SELECT min(id) FROM {of} WHERE id > :id)"
+    short = {}
+    for one in ids:
+        neighbours = filter(None, database.execute(near, {"id": one}).fetchone())
+        needed = max((_common(one, other) + 1 for other in neighbours), default=0)
+        short[one] = one[: max(least, needed)]
+    return short
+
+
+def _common(one: str, other: str) -> int:
+    """The number of characters that two texts begin with in common."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
