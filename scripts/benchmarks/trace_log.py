@@ -272,8 +272,8 @@ def _process(folder: Path, question: str) -> float:
     filters = "from sessiontap.trace.index.filters import Filters; " if "Filters" in question else ""
     given = ""
     if "search" in question:
-        filters += "from sessiontap.llm.searched_text import searched_text; "
-        given = ", texts_of=searched_text"
+        filters += "from sessiontap.llm.recorded_parts import recorded_parts; "
+        given = ", parts_of=recorded_parts"
     code = f"import sys; from sessiontap import trace; {filters}log = trace.open(sys.argv[1]{given}); {question}"
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", code, str(folder)], check=True)

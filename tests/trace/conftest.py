@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sessiontap import trace
-from sessiontap.llm.searched_text import searched_text
+from sessiontap.llm.recorded_parts import recorded_parts
 from sessiontap.trace import Trace, Writer
 
 INFO = {"pid": 1, "host": "here", "sessiontap": "0", "mitmproxy": "0"}
@@ -41,7 +41,7 @@ CALLER = {"type": "caller", "id": "caller-1", "pid": 7, "name": "bot.py"}
 
 def open_log(folder: Path) -> Trace:
     """The trace in `folder`, with all that a search needs."""
-    return trace.open(folder, texts_of=searched_text)
+    return trace.open(folder, parts_of=recorded_parts)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from tests.trace.conftest import CALLER, call_map, open_log
 from tests.trace.oracle import session_rows, session_view, unreadable
 
 from sessiontap import trace
+from sessiontap.part import CallParts, Part
 from sessiontap.trace import TraceError, frame
 from sessiontap.trace.index import catch_up, database
 from sessiontap.trace.index.filters import Filters
@@ -198,20 +199,20 @@ def test_calls_by_their_first_token(written, folder):
     assert found == [call_map(number)["id"] for number in (3, 1, 2)]
 
 
-def test_a_search_needs_a_reader_of_texts(sample):
+def test_a_search_needs_a_reader_of_bodies(sample):
     with pytest.raises(TraceError, match="without a reader of them") as refused:
         trace.open(sample).search("week one")
 
-    assert "texts_of=sessiontap.llm.searched_text.searched_text" in refused.value.hint
+    assert "parts_of=sessiontap.llm.recorded_parts.recorded_parts" in refused.value.hint
 
 
-def test_a_reader_of_texts_that_fails_costs_that_call_alone(sample):
-    def texts_of(record, asked, answered):
+def test_a_reader_of_bodies_that_fails_costs_that_call_alone(sample):
+    def parts_of(record, asked, answered):
         if record["id"] == recorded.call_id(2):
             raise ValueError("no text at all")
-        yield "in every call"
+        return CallParts([], [Part("text", "assistant", None, "in every call", 13)])
 
-    assert ids(trace.open(sample, texts_of=texts_of).search("in every")) == [
+    assert ids(trace.open(sample, parts_of=parts_of).search("in every")) == [
         recorded.call_id(number) for number in (5, 4, 3, 1)
     ]
 
@@ -431,7 +432,7 @@ def test_what_is_gone_from_the_log_is_not_found_in_the_index_file(sample):
     assert log.search("Brotb") == []
     log.close()
     left = sqlite3.connect(index_file(sample))
-    assert left.execute("SELECT count(*) FROM texts").fetchone() == (0,)
+    assert left.execute("SELECT count(*) FROM parts").fetchone() == (0,)
     left.close()
 
 

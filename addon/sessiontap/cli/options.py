@@ -17,6 +17,7 @@ from sessiontap import private
 from sessiontap.cli.errors import Misuse
 
 if TYPE_CHECKING:
+    from sessiontap.part import CallParts
     from sessiontap.trace import Trace
 
 type Function = Callable[..., None]
@@ -218,14 +219,14 @@ def open_trace(named: Path | None) -> Trace:
     """Open the trace that is meant. Raises TraceError if there is none, which `main` tells."""
     from sessiontap import trace
 
-    return trace.open(trace_folder(named), texts_of=_texts_of, is_running=_is_running)
+    return trace.open(trace_folder(named), parts_of=_parts_of, is_running=_is_running)
 
 
-def _texts_of(record: dict[str, Any], asked: bytes | None, answered: bytes | None) -> Iterable[str]:
+def _parts_of(record: Mapping[str, Any], asked: bytes | None, answered: bytes | None) -> CallParts:
     """`llm` is loaded for the first search alone."""
-    from sessiontap.llm.searched_text import searched_text
+    from sessiontap.llm.recorded_parts import recorded_parts
 
-    return searched_text(record, asked, answered)
+    return recorded_parts(record, asked, answered)
 
 
 def _is_running(where: str, pid: int, id: str) -> bool | None:

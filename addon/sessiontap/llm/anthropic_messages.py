@@ -14,10 +14,10 @@ from typing import Any
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Operation, Reply, ToolCall, Usage
 from sessiontap.llm.family import Family, FamilyRoute
-from sessiontap.llm.messages import CHAT, CallPiece, is_conversation, silent
+from sessiontap.llm.messages import CHAT, CallPiece, ContentReader, MessagePiece, ToolOutput, is_conversation, reasoning
 from sessiontap.llm.newest_turn import MessageLayout, newest
 from sessiontap.llm.openai_chat import content_text
-from sessiontap.llm.pick import count, counts, dicts, dig, items, names, parse, place, text
+from sessiontap.llm.pick import count, counts, dicts, dig, flag, items, names, parse, place, text
 from sessiontap.llm.response_facts import error_inside
 from sessiontap.llm.streaming import Growing, StreamEvent, arguments_of, asked_for, pieces, streams
 from sessiontap.llm.usage import billed_of
@@ -206,6 +206,20 @@ def _at_start(call: Call, usage: dict[str, Any]) -> Usage | None:
     return None if call.asked.runs_tools is not False or found is None or not found.input else found
 
 
+def _tool_use(part: dict[str, Any], content: ContentReader) -> list[MessagePiece]:
+    return [CallPiece(text(part, "name") or "", part.get("input"), text(part, "id"))]
+
+
+def _tool_result(part: dict[str, Any], content: ContentReader) -> list[MessagePiece]:
+    given = part.get("content")
+    return [content.result(text(part, "tool_use_id"), given, ToolOutput(given, error=_failed(part)))]
+
+
+def _failed(part: dict[str, Any]) -> bool | None:
+    """`is_error`; a tool that the provider ran has an error code in its content."""
+    return flag(part, "is_error") if text(part, "content", "error_code") is None else True
+
+
 def _is_request(operation: Operation, body: dict[str, Any]) -> bool:
     """A chat must limit its tokens. Vertex has the version in place of the model."""
     if operation == "count_tokens":
@@ -233,10 +247,13 @@ FAMILY = Family(
     prompt_noise=(_BILLING,),
     tools=(("tools",),),
     parts={
-        "tool_use": lambda part, _: [CallPiece(text(part, "name") or "", part.get("input"), text(part, "id"))],
-        "tool_result": lambda part, content: [content.result(text(part, "tool_use_id"), part.get("content"))],
-        **dict.fromkeys(("thinking", "redacted_thinking"), silent),
-        **dict.fromkeys((*_PROVIDER_RUNS, *_PROVIDER_RESULTS), silent),
+        "tool_use": _tool_use,
+        "tool_result": _tool_result,
+    },
+    uncounted={
+        **dict.fromkeys(("thinking", "redacted_thinking"), reasoning),
+        **dict.fromkeys(_PROVIDER_RUNS, _tool_use),
+        **dict.fromkeys(_PROVIDER_RESULTS, _tool_result),
     },
     noise=frozenset({"signature"}),
     cache_marks=frozenset({"cache_control"}),

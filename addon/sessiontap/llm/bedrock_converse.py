@@ -13,7 +13,16 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm import eventstream
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.family import Family, FamilyRoute
-from sessiontap.llm.messages import CHAT, CallPiece, ContentReader, MessagePiece, is_conversation, silent
+from sessiontap.llm.messages import (
+    CHAT,
+    CallPiece,
+    ContentReader,
+    MessagePiece,
+    ToolOutput,
+    is_conversation,
+    reasoning,
+    silent,
+)
 from sessiontap.llm.newest_turn import MessageLayout, newest
 from sessiontap.llm.pick import count, dicts, dig, first_count, in_range, items, names, parse, place, text, unreadable
 from sessiontap.llm.response_facts import error_inside
@@ -53,7 +62,22 @@ def _tool_use(part: dict[str, Any], content: ContentReader) -> list[MessagePiece
 
 def _tool_result(part: dict[str, Any], content: ContentReader) -> list[MessagePiece] | None:
     found = part.get("toolResult")
-    return [content.result(text(found, "toolUseId"), found.get("content"))] if isinstance(found, dict) else None
+    if not isinstance(found, dict):
+        return None
+    given, failed = found.get("content"), _FAILED.get(text(found, "status") or "")
+    return [content.result(text(found, "toolUseId"), given, ToolOutput(given, error=failed))]
+
+
+_FAILED = {"error": True, "success": False}
+"""By the status of a result."""
+
+
+def _reasoning(part: dict[str, Any], content: ContentReader) -> list[MessagePiece] | None:
+    found = part.get("reasoningContent")
+    if not isinstance(found, dict):
+        return None
+    told = found.get("reasoningText")
+    return reasoning(told if isinstance(told, dict) else found, content)
 
 
 def _said(content: Any, joint: str = "") -> str | None:
@@ -211,8 +235,8 @@ FAMILY = Family(
     parts={
         "toolUse": _tool_use,
         "toolResult": _tool_result,
-        "reasoningContent": silent,
         "cachePoint": silent,
     },
+    uncounted={"reasoningContent": _reasoning},
     cache_marks=frozenset({"cachePoint"}),
 )

@@ -173,6 +173,8 @@ class Reply:
     response_model: str | None = None
     response_id: str | None = None
     text: str | None = None
+    reasoning: str | None = None
+    """As far as it is shown: often a summary, or nothing."""
     tool_calls: tuple[ToolCall, ...] = ()
     builtin_tool_calls: tuple[str, ...] = ()
     """Tools that the provider ran itself."""

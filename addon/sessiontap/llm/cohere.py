@@ -16,7 +16,17 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm import openai_chat
 from sessiontap.llm.call import Asked, Billed, Call, CallError, Operation, Reply, ToolCall, Usage
 from sessiontap.llm.family import Family, FamilyRoute
-from sessiontap.llm.messages import CHAT, CallPiece, ContentReader, MessagePiece, MessageShape, is_conversation, role_of
+from sessiontap.llm.messages import (
+    CHAT,
+    CallPiece,
+    ContentReader,
+    MessagePiece,
+    MessageShape,
+    ResultPiece,
+    ToolOutput,
+    is_conversation,
+    role_of,
+)
 from sessiontap.llm.newest_turn import MessageLayout, newest
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, dicts, dig, items, names, parse, place, text
@@ -197,14 +207,19 @@ def _messages(body: dict[str, Any], content: ContentReader) -> Iterator[tuple[st
         )
         role = role_of(message)
         if role == "tool":
-            found = [content.result(None, given.get("outputs")) for given in dicts(message, "tool_results")]
+            found = [_result(given, content) for given in dicts(message, "tool_results")]
         yield role, found
     if found := content.pieces(body.get("message")):
         yield "user", found
     if results := items(body, "tool_results"):
         calls = [given.get("call") for given in dicts(body, "tool_results")]
         yield "assistant", [CallPiece(text(call, "name") or "", dig(call, "parameters")) for call in calls]
-        yield "tool", [content.result(None, dig(given, "outputs")) for given in results]
+        yield "tool", [_result(given, content) for given in results]
+
+
+def _result(given: Any, content: ContentReader) -> ResultPiece:
+    outputs = dig(given, "outputs")
+    return content.result(None, outputs, ToolOutput(outputs, text(given, "call", "name")))
 
 
 _HISTORY = MessageShape(

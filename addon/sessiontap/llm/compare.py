@@ -14,10 +14,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sessiontap.llm.families import MESSAGE_SHAPES, PROMPTS, TOOLS, WRAPPERS, messages_of
+from sessiontap.llm.families import MESSAGE_SHAPES, PROMPTS, TOOLS, WRAPPERS, definitions_in, messages_of
 from sessiontap.llm.messages import CallPiece, MessageShape, ResultPiece
 from sessiontap.llm.outline import outline
-from sessiontap.llm.pick import dicts, text
+from sessiontap.llm.pick import text
 
 ChangeKind = Literal["same", "added", "removed", "changed"]
 
@@ -150,10 +150,10 @@ class _Request:
         keys = shape.keys if shape else ()
         taken = {*keys, *PROMPTS, *_TOOLS}
         rest = outer | {key: value for key, value in body.items() if key not in taken}
-        definitions = [tool for key in _TOOLS for tool in _defined(body.get(key))]
+        definitions = [tool for key in _TOOLS for tool in definitions_in(body.get(key))]
         for key, inner_key in _TOOL_CONFIGS:
             if isinstance(config := body.get(key), dict):
-                definitions += _defined(config.get(inner_key))
+                definitions += definitions_in(config.get(inner_key))
                 rest[key] = {name: value for name, value in config.items() if name != inner_key}
         return cls(
             messages=_all_messages(shape, body) if shape else [],
@@ -191,18 +191,6 @@ def _message(shape: MessageShape, key: str, item: Any) -> _Message:
         title = title if pieces else text(item, "type") or title
     lines = outline(item if isinstance(item, dict | list) else [item])
     return _Message(title, role, tuple(lines), item)
-
-
-def _defined(tools: Any) -> list[dict[str, Any]]:
-    """Definitions of tools, each by itself: Gemini groups them, others wrap them."""
-    found: list[dict[str, Any]] = []
-    for tool in dicts({"tools": tools}, "tools"):
-        grouped = next((tool[key] for key in ("functionDeclarations", "function_declarations") if key in tool), None)
-        if isinstance(grouped, list):
-            found += dicts({"tools": grouped}, "tools")
-        else:
-            found.append(next((tool[key] for key in ("function", "toolSpec") if isinstance(tool.get(key), dict)), tool))
-    return found
 
 
 def _named(definitions: list[dict[str, Any]]) -> dict[str, list[str]]:

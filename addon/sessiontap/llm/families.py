@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import Any
 
 from sessiontap.llm.family import Family, SocketGrammar
-from sessiontap.llm.messages import ContentReader, MessagePiece, MessageShape, TextPiece
+from sessiontap.llm.messages import ContentReader, MessagePiece, MessageShape, PartReader, TextPiece, quiet
+from sessiontap.llm.pick import dicts, dig
 
 MODULES = (
     "anthropic_messages",
@@ -43,11 +44,22 @@ SAID = frozenset((*MESSAGES, *PROMPTS, "stream", "model"))
 """Fields of a body that hold what was said; all others are settings."""
 CACHE_MARKS: frozenset[str] = frozenset().union(*(family.cache_marks for family in FAMILIES))
 PROMPT_NOISE: tuple[str, ...] = tuple(begins for family in FAMILIES for begins in family.prompt_noise)
+NOISE: frozenset[str] = CACHE_MARKS.union(*(family.noise for family in FAMILIES))
+PARTS: dict[str, PartReader] = {
+    kind: read for family in reversed(FAMILIES) for kind, read in (*family.parts.items(), *family.uncounted.items())
+}
+"""Readers of all parts. If two families have a part of one name, the first one's reader counts."""
 CONTENT = ContentReader(
-    {kind: read for family in reversed(FAMILIES) for kind, read in family.parts.items()},
-    CACHE_MARKS.union(*(family.noise for family in FAMILIES)),
-)
-"""Reads the content of messages of all families. If two have a part of one name, the first one's reader counts."""
+    {
+        kind: read
+        for family in reversed(FAMILIES)
+        for kind, read in (
+            *family.parts.items(), *((kind, quiet(uncounted)) for kind, uncounted in family.uncounted.items())
+        )
+    },
+    NOISE,
+)  # fmt: skip
+"""Reads the content of messages of all families, for comparing what they say."""
 
 
 def family_of(name: str) -> Family:
@@ -68,17 +80,48 @@ def shape_of(body: dict[str, Any]) -> MessageShape | None:
 
 def messages_of(body: dict[str, Any]) -> Iterator[tuple[str, list[MessagePiece]]]:
     """Yield (role, pieces) of each message or item of a body, in order."""
+    return read_messages(body, CONTENT)
+
+
+def read_messages(body: dict[str, Any], reader: ContentReader) -> Iterator[tuple[str, list[MessagePiece]]]:
+    """The same by another reader of their content."""
     shape = shape_of(body)
-    return shape.read(body, CONTENT) if shape else iter(())
+    return shape.read(body, reader) if shape else iter(())
 
 
 def prompts_of(body: dict[str, Any]) -> Iterator[str]:
     """Yield the system prompts that stand outside the messages, without what changes with every request."""
+    for piece in prompt_pieces(body, CONTENT):
+        if isinstance(piece, TextPiece):
+            yield piece.said
+
+
+def prompt_pieces(body: dict[str, Any], reader: ContentReader) -> Iterator[MessagePiece]:
+    """Yield the pieces of those prompts."""
     for key in PROMPTS:
         if (content := body.get(key)) is None:
             continue
         if isinstance(content, dict) and isinstance(content.get("parts"), list):
             content = content["parts"]
-        for piece in CONTENT.pieces(content):
-            if isinstance(piece, TextPiece) and not piece.said.startswith(PROMPT_NOISE):
-                yield piece.said
+        for piece in reader.pieces(content):
+            if not (isinstance(piece, TextPiece) and piece.said.startswith(PROMPT_NOISE)):
+                yield piece
+
+
+def definitions_in(tools: Any) -> list[dict[str, Any]]:
+    """Definitions of tools, each by itself: Gemini groups them, others wrap them."""
+    found: list[dict[str, Any]] = []
+    for tool in dicts({"tools": tools}, "tools"):
+        grouped = next((tool[key] for key in ("functionDeclarations", "function_declarations") if key in tool), None)
+        if isinstance(grouped, list):
+            found += dicts({"tools": grouped}, "tools")
+        else:
+            found.append(next((tool[key] for key in ("function", "toolSpec") if isinstance(tool.get(key), dict)), tool))
+    return found
+
+
+def tool_lists(body: dict[str, Any]) -> Iterator[Any]:
+    """Yield the lists of tools that a body offers."""
+    for path in TOOLS:
+        if (tools := dig(body, *path)) is not None:
+            yield tools

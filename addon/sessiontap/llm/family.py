@@ -122,6 +122,9 @@ class Family:
     parts: Mapping[str, PartReader] = field(default_factory=dict)
     """The readers of parts of messages that are neither text nor media, by the part's `type` or by the key that holds
     it. Families whose messages have the same form share theirs."""
+    uncounted: Mapping[str, PartReader] = field(default_factory=dict)
+    """The same of parts that do not count in what a message says: reasoning, and tools that the provider ran within the
+    reply."""
     noise: frozenset[str] = frozenset()
     """Keys of a part that do not count in what it says: ids, signatures, states."""
     cache_marks: frozenset[str] = frozenset()

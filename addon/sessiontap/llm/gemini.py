@@ -16,7 +16,15 @@ from typing import Any, Literal
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Operation, Reply, ToolCall, Usage
 from sessiontap.llm.family import Family, FamilyRoute
-from sessiontap.llm.messages import CallPiece, ContentReader, MessagePiece, MessageShape, role_of
+from sessiontap.llm.messages import (
+    CallPiece,
+    ContentReader,
+    MessagePiece,
+    MessageShape,
+    ReasoningPiece,
+    ToolOutput,
+    role_of,
+)
 from sessiontap.llm.newest_turn import MessageLayout, Named, newest
 from sessiontap.llm.pick import count, counts, dicts, dig, items, names, parse, place, text
 from sessiontap.llm.response_facts import error_inside
@@ -258,11 +266,13 @@ def _response_part(part: dict[str, Any], content: ContentReader) -> list[Message
     found = _either(part, "functionResponse")
     if not isinstance(found, dict):
         return None
-    return [content.result(text(found, "id"), [text(found, "name"), found.get("response")])]
+    name, given = text(found, "name"), found.get("response")
+    failed = True if isinstance(given, dict) and given.keys() == {"error"} else None
+    return [content.result(text(found, "id"), [name, given], ToolOutput(given, name, failed))]
 
 
 def _thought_part(part: dict[str, Any], content: ContentReader) -> list[MessagePiece] | None:
-    return [] if part["thought"] is True else None
+    return [ReasoningPiece(text(part, "text"))] if part["thought"] is True else None
 
 
 _CONTENTS = MessageShape(("contents",), lambda body: isinstance(body.get("contents"), list | dict | str), _contents)
@@ -299,8 +309,8 @@ FAMILY = Family(
     tools=(("tools",), ("toolConfig", "tools"), ("tool_config", "tools")),
     wrappers=_WRAPPERS,
     choices=(("generationConfig", "candidateCount"),),
+    uncounted={"thought": _thought_part},
     parts={
-        "thought": _thought_part,
         **dict.fromkeys(("functionCall", "function_call"), _call_part),
         **dict.fromkeys(("functionResponse", "function_response"), _response_part),
     },

@@ -10,6 +10,7 @@ A **run** is what an assistant said between two messages of others, however many
 as: its text, in which blanks do not count, then its calls. A reply gives the same digest as the run that it becomes.
 
 Families bring the forms of their messages (`MessageShape`) and the kinds of parts that only they have (`PartReader`).
+`parts` reads the same forms, and keeps all that they hold.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ PASSING = ("system-reminder", "environment_context")
 """Elements that a client puts into a text for one request."""
 THOUGHT = ("think", "thinking")
 """Elements that open a text with reasoning, which some clients keep and others cut off."""
+
+REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
+"""Fields of an assistant's message, in a request or a reply: DeepSeek, OpenRouter, Ollama."""
 
 _TEXTS = ("text", "input_text", "output_text")
 _DEEPEST = 8
@@ -82,16 +86,43 @@ class CallPiece(NamedTuple):
     id: str | None = None
 
 
+class ToolOutput(NamedTuple):
+    """The result of a tool as it was sent."""
+
+    content: Any
+    name: str | None = None
+    """The tool's name if the result itself states it."""
+    error: bool | None = None
+    """The result states that it is an error, or that it is none."""
+
+
 class ResultPiece(NamedTuple):
     id: str | None
     digest: bytes
+    output: ToolOutput | None = None
+    """For readers of whole parts (`parts`); comparing messages needs the digest alone."""
 
 
 class MediaPiece(NamedTuple):
     digest: bytes
+    sent: Any = None
+    """For readers of whole parts."""
 
 
-MessagePiece = TextPiece | CallPiece | ResultPiece | MediaPiece
+class ReasoningPiece(NamedTuple):
+    said: str | None
+    """None if it is encrypted."""
+    size: int = 0
+    """Bytes of what is encrypted."""
+
+
+class ToolsPiece(NamedTuple):
+    """Tools that are offered within the messages."""
+
+    tools: Any
+
+
+MessagePiece = TextPiece | CallPiece | ResultPiece | MediaPiece | ReasoningPiece | ToolsPiece
 
 PartReader = Callable[[dict[str, Any], "ContentReader"], list[MessagePiece] | None]
 """Return the pieces of a part of one kind; None if it is not of that kind after all."""
@@ -110,12 +141,12 @@ class ContentReader:
     def __init__(self, parts: dict[str, PartReader], noise: frozenset[str], levels: int = _DEEPEST) -> None:
         self._parts = parts
         self._noise = noise
-        self._inner = ContentReader(parts, noise, levels - 1) if levels else None
+        self._inner = type(self)(parts, noise, levels - 1) if levels else None
 
     def pieces(self, content: Any) -> list[MessagePiece]:
         """Return the pieces of a content, in order."""
         if isinstance(content, str):
-            return text_pieces(content)
+            return self.text(content)
         if isinstance(content, list) and self._inner is not None:
             pieces: list[MessagePiece] = []
             for part in content:
@@ -123,8 +154,19 @@ class ContentReader:
             return pieces
         return self._part(content) if isinstance(content, dict) else []
 
-    def result(self, call_id: str | None, content: Any) -> ResultPiece:
-        """Return a tool's result. It may itself hold parts, of which a single text is the same as a string."""
+    def text(self, said: str) -> list[MessagePiece]:
+        """Return a text as a piece; none if it says nothing."""
+        return [TextPiece(said)] if (said := plain(said)) else []
+
+    def uncounted(self, part: dict[str, Any]) -> list[MessagePiece]:
+        """Return the pieces of what does not count in what a message says: none, but for readers of whole parts."""
+        return []
+
+    def result(self, call_id: str | None, content: Any, output: ToolOutput | None = None) -> ResultPiece:
+        """Return a tool's result. It may itself hold parts, of which a single text is the same as a string.
+
+        `output` tells readers of whole parts more of it; without it the content is all.
+        """
         if isinstance(content, list) and self._inner is not None and all(map(_typed, content)):
             pieces = self._inner.pieces(content)
             if len(pieces) != 1 or not isinstance(pieces[0], TextPiece):
@@ -139,7 +181,7 @@ class ContentReader:
     def _part(self, part: dict[str, Any]) -> list[MessagePiece]:
         kind, said = text(part, "type"), part.get("text")
         if kind in _TEXTS and isinstance(said, str):
-            return text_pieces(said)
+            return self.text(said)
         if kind is not None and (read := self._parts.get(kind)) and (pieces := read(part, self)) is not None:
             return pieces
         if not self._parts.keys().isdisjoint(part):
@@ -147,18 +189,47 @@ class ContentReader:
                 if (read := self._parts.get(key)) and (pieces := read(part, self)) is not None:
                     return pieces
         if kind is None and isinstance(said, str):
-            return text_pieces(said)
-        told = {key: value for key, value in part.items() if key not in self._noise}
-        return [MediaPiece(digest(json_bytes(told)))]
+            return self.text(said)
+        return [self.media(part)]
 
+    def tools(self, part: dict[str, Any]) -> list[MessagePiece]:
+        """Return a part that offers tools, in `tools`."""
+        return [self.media(part)]
 
-def text_pieces(said: str) -> list[MessagePiece]:
-    """Return a text as a piece; none if it says nothing."""
-    return [TextPiece(said)] if (said := plain(said)) else []
+    def media(self, part: dict[str, Any]) -> MediaPiece:
+        """Return a part that is neither text nor known to a family."""
+        return MediaPiece(digest(json_bytes({key: value for key, value in part.items() if key not in self._noise})))
 
 
 def silent(part: dict[str, Any], content: ContentReader) -> list[MessagePiece]:
-    """Read a part that says nothing: reasoning, marks, tools that the provider ran within the reply."""
+    """Read a part that says nothing, such as a mark."""
+    return []
+
+
+def quiet(read: PartReader) -> PartReader:
+    """Return a reader that takes what `read` takes, and gives no pieces."""
+    return lambda part, content: None if read(part, content) is None else []
+
+
+_SAID_OF_REASONING = ("thinking", "reasoning_content", "reasoning", "text")
+_SEALED = ("data", "encrypted_content", "redactedContent", "reasoning_encrypted")
+
+
+def reasoning(part: dict[str, Any], content: ContentReader) -> list[MessagePiece]:
+    """Read reasoning: a text, texts of a summary or content, or what only the provider can read."""
+    said = next((value for key in _SAID_OF_REASONING if (value := text(part, key))), None)
+    if said is None:
+        texts = [text(one, "text") for key in ("summary", "content") for one in dicts(part, key)]
+        said = "\n".join(one for one in texts if one) or None
+    size = sum(len(sealed) for key in _SEALED if (sealed := text(part, key)))
+    return [ReasoningPiece(said, size)]
+
+
+def reasoning_fields(message: dict[str, Any], content: ContentReader) -> list[MessagePiece]:
+    """Return the reasoning that a chat's message holds beside its content; one, if it stands there twice."""
+    for key in REASONING_FIELDS:
+        if text(message, key):
+            return content.uncounted({"type": "reasoning", key: message[key]})
     return []
 
 
@@ -300,8 +371,12 @@ def _message(message: dict[str, Any], content: ContentReader) -> tuple[str, list
     role = role_of(message)
     said = message.get("content")
     if role == "tool":
-        return role, [content.result(text(message, "tool_call_id"), said if said is not None else "")]
+        said = said if said is not None else ""
+        output = ToolOutput(said, text(message, "tool_name") or text(message, "name"))
+        return role, [content.result(text(message, "tool_call_id"), said, output)]
     pieces = content.pieces(said)
+    if role == "assistant":
+        pieces = reasoning_fields(message, content) + pieces
     if "tool_calls" in message:
         for call in dicts(message, "tool_calls"):
             named = next((inner for key in ("function", "custom") if isinstance(inner := call.get(key), dict)), call)
@@ -310,7 +385,7 @@ def _message(message: dict[str, Any], content: ContentReader) -> tuple[str, list
     if "function_call" in message and (name := text(message, "function_call", "name")):
         pieces.append(CallPiece(name, dig(message, "function_call", "arguments")))
     if images := message.get("images"):
-        pieces.append(MediaPiece(digest(json_bytes(images))))  # Ollama
+        pieces.append(MediaPiece(digest(json_bytes(images)), images))  # Ollama
     return role, pieces
 
 

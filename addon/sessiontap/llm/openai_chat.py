@@ -13,7 +13,7 @@ from typing import Any
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall
 from sessiontap.llm.family import Family, FamilyRoute
-from sessiontap.llm.messages import CHAT, is_conversation, silent
+from sessiontap.llm.messages import CHAT, is_conversation, reasoning
 from sessiontap.llm.newest_turn import MessageLayout, newest
 from sessiontap.llm.pick import dicts, dig, items, names, parse, place, text
 from sessiontap.llm.response_facts import error_inside
@@ -230,7 +230,7 @@ FAMILY = Family(
     messages=(CHAT,),
     tools=(("tools",), ("functions",)),
     choices=(("n",),),
-    parts=dict.fromkeys(("reasoning", "reasoning_content"), silent),
+    uncounted=dict.fromkeys(("reasoning", "reasoning_content"), reasoning),
     noise=frozenset({"id", "status", "annotations", "detail"}),
     fields=("n", "max_completion_tokens", "safety_identifier", "x_groq", "choices", "system_fingerprint"),
 )

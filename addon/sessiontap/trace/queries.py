@@ -12,11 +12,13 @@ from sessiontap.trace.segment import Unreadable
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
+    from sessiontap.part import PartsOf
     from sessiontap.trace.index.activity import IsRunning
     from sessiontap.trace.index.answers import CallSort, Sort
     from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.index.index import Index
-    from sessiontap.trace.index.on_demand import Prices, TextsOf
+    from sessiontap.trace.index.on_demand import Prices
+    from sessiontap.trace.index.turns import Turn
     from sessiontap.trace.index.unmatched import Unmatched
 
 Row = dict[str, Any]
@@ -34,8 +36,8 @@ class TraceQueries:
     """
 
     folder: Path
-    texts_of: TextsOf | None = None
-    """The reader of bodies for searches; without it there is no search."""
+    parts_of: PartsOf | None = None
+    """The reader of bodies; without it there is no search, and no turns."""
     is_running: IsRunning | None = None
     """Tells whether a process of the log still runs; without it only time tells whether a session is active."""
     progress: Callable[[int, int], None] | None = None
@@ -84,6 +86,22 @@ class TraceQueries:
         return self._ask(
             lambda database: answers.session(database, prefix, self.folder, prices, self.is_running), prices=prices
         )
+
+    def query_turns(self, session: str, prices: Prices | None = None) -> list[Turn]:
+        """The turns of a session, oldest first: each call in parts, and which of them are new (`index.turns.Turn`).
+
+        The session is named by its id, a unique prefix of it, or `@1` the newest. Raises TraceError.
+        """
+        from sessiontap.trace.index import addresses, answers
+        from sessiontap.trace.index.index import read_session
+        from sessiontap.trace.index.turns import turns
+
+        def answer(database: Connection) -> list[Turn]:
+            number = addresses.session_number(database, session, self.folder)
+            return turns(database, answers.session_calls(database, number, prices))
+
+        parts_of = self._reader_of("turns are made of prompts and replies")
+        return self._opened().ask(answer, prices, read_session(self.folder, parts_of, session, self._told))
 
     def query_session_id(self, prefix: str) -> str:
         """The whole id of a session: by a unique prefix of it, or `@1` the newest. Raises TraceError."""
@@ -201,19 +219,30 @@ class TraceQueries:
     def _ask[T](
         self, answer: Callable[[Connection], T], filters: Filters | None = None, prices: Prices | None = None
     ) -> T:
-        searched = self.texts_of if filters is not None and filters.search is not None else None
-        if filters is not None and filters.search is not None and searched is None:
+        prepare = None
+        if filters is not None and filters.search is not None:
+            from sessiontap.trace.index.index import read_all
+
+            prepare = read_all(self.folder, self._reader_of("a search reads prompts and replies"), self._told)
+        return self._opened().ask(answer, prices, prepare)
+
+    def _reader_of(self, why: str) -> PartsOf:
+        if self.parts_of is None:
             raise TraceError(
-                "a search reads prompts and replies, and this trace was opened without a reader of them",
-                "Open it with texts_of=sessiontap.llm.searched_text.searched_text.",
+                f"{why}, and this trace was opened without a reader of them",
+                "Open it with parts_of=sessiontap.llm.recorded_parts.recorded_parts.",
             )
-        return self._opened().ask(answer, searched, prices)
+        return self.parts_of
+
+    def _told(self, done: int, total: int) -> None:
+        if self.progress is not None:
+            self.progress(done, total)
 
     def _opened(self) -> Index:
         if self._index is None:
             from sessiontap.trace.index.index import Index
 
-            self._index = Index(self.folder, lambda done, total: self.progress and self.progress(done, total))
+            self._index = Index(self.folder, self._told)
         return self._index
 
 

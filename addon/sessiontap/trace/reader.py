@@ -25,9 +25,9 @@ from sessiontap.trace.views import is_warm_up
 from sessiontap.trace.walk import read_at
 
 if TYPE_CHECKING:
+    from sessiontap.part import PartsOf
     from sessiontap.trace.index.activity import IsRunning
     from sessiontap.trace.index.filters import Filters
-    from sessiontap.trace.index.on_demand import TextsOf
 
 Record = dict[str, Any]
 
@@ -90,10 +90,10 @@ class Trace(TraceQueries):
     """A trace folder. One object may be asked again and again: it takes in what was written meanwhile."""
 
     def __init__(
-        self, folder: Path, texts_of: TextsOf | None = None, is_running: IsRunning | None = None
+        self, folder: Path, parts_of: PartsOf | None = None, is_running: IsRunning | None = None
     ) -> None:
         self.folder = folder
-        self.texts_of = texts_of
+        self.parts_of = parts_of
         self.is_running = is_running
         self._refused = {}
         self._segments: dict[Path, Segment] = {}
@@ -282,15 +282,15 @@ class Trace(TraceQueries):
 
 
 def open(
-    folder: Path | str, *, texts_of: TextsOf | None = None, is_running: IsRunning | None = None
+    folder: Path | str, *, parts_of: PartsOf | None = None, is_running: IsRunning | None = None
 ) -> Trace:
     """The trace in `folder`.
 
-    `texts_of` reads prompts and replies for searches (`llm.searched_text`). `is_running` tells if a process still runs
-    (`callers.running`).
+    `parts_of` reads prompts and replies, for searches and turns (`llm.recorded_parts`). `is_running` tells if a process
+    still runs (`callers.running`).
 
     Raises TraceError if there is no such folder.
     """
-    trace = Trace(Path(folder).expanduser(), texts_of, is_running)
+    trace = Trace(Path(folder).expanduser(), parts_of, is_running)
     trace._paths()
     return trace

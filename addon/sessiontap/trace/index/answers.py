@@ -202,6 +202,18 @@ def session(
     }
 
 
+def session_calls(
+    database: sqlite3.Connection, number: int, prices: Prices | None
+) -> list[tuple[int, Row]]:
+    """The calls of a session, oldest first, by their numbers and as lines of `calls --json`."""
+    found = _records(database, "WHERE calls.session = ? ORDER BY calls.time, calls.n", [number])
+    paid: dict[int, float] = {}
+    if prices is not None:
+        chosen = "SELECT call, usd FROM costs WHERE call IN (SELECT n FROM calls WHERE session = ?)"
+        paid = dict(database.execute(chosen, (number,)))
+    return [(n, call_row(call | {"usd": paid.get(n)}, process, _usd)) for n, call, process in found]
+
+
 def sums(database: sqlite3.Connection) -> Row:
     """`calls`, `sessions`, `first` and `last` start (Unix nanoseconds), `body_bytes`."""
     question = (

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sessiontap.trace.files import FileStatus, SegmentFile, open_segment, segments
+from sessiontap.trace.index import parts
 from sessiontap.trace.index.database import writing
 from sessiontap.trace.index.rows import COLUMNS, Callers, Strings, process_number, row_of
 from sessiontap.trace.index.sums import Sums
@@ -217,9 +218,8 @@ class CatchUp:
         touched = json.dumps(
             [n for (n,) in database.execute(f"SELECT DISTINCT session FROM calls WHERE {within}", (chosen,)) if n]
         )
-        database.execute(f"DELETE FROM call_texts WHERE call IN (SELECT n FROM calls WHERE {within})", (chosen,))
+        parts.remove(database, f"SELECT n FROM calls WHERE {within}", chosen)
         database.execute(f"DELETE FROM costs WHERE call IN (SELECT n FROM calls WHERE {within})", (chosen,))
-        database.execute("DELETE FROM texts WHERE n NOT IN (SELECT text FROM call_texts)")
         for table in ("calls", "callers", "notes", "problems", "warm_ups"):
             database.execute(f"DELETE FROM {table} WHERE {within}", (chosen,))
         database.execute("DELETE FROM segments WHERE n IN (SELECT value FROM json_each(?))", (chosen,))

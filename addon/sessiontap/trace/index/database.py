@@ -78,13 +78,26 @@ CREATE TABLE notes(n INTEGER PRIMARY KEY, segment INTEGER NOT NULL, time INTEGER
 CREATE TABLE problems(segment INTEGER, offset INTEGER, size INTEGER, text TEXT, PRIMARY KEY(segment, offset));
 CREATE TABLE costs(call INTEGER PRIMARY KEY, usd REAL NOT NULL);  -- US dollars, of calls whose cost is known
 CREATE TABLE state(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE texts(n INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL UNIQUE, text TEXT NOT NULL);
-CREATE TABLE call_texts(text INTEGER, call INTEGER, PRIMARY KEY(text, call)) WITHOUT ROWID;
-CREATE VIRTUAL TABLE trigrams USING fts5(text, content='texts', content_rowid='n', tokenize='trigram', detail=none);
-CREATE TRIGGER texts_added AFTER INSERT ON texts BEGIN
+CREATE TABLE parts(
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    digest BLOB NOT NULL UNIQUE, kind TEXT NOT NULL, role TEXT, name INTEGER, id TEXT, error INTEGER,
+    bytes INTEGER NOT NULL, text TEXT
+);
+CREATE TABLE call_parts(
+    call INTEGER PRIMARY KEY,       -- of a call that was read
+    base INTEGER, shared INTEGER    -- its request begins with so many parts of the request of the call `base`
+);
+CREATE INDEX call_parts_by_base ON call_parts(base) WHERE base IS NOT NULL;
+CREATE TABLE added_parts(           -- the other parts of the request, and those of the reply
+    call INTEGER, reply INTEGER, position INTEGER, part INTEGER NOT NULL, message INTEGER,
+    PRIMARY KEY(call, reply, position)
+) WITHOUT ROWID;
+CREATE INDEX added_parts_by_part ON added_parts(part);
+CREATE VIRTUAL TABLE trigrams USING fts5(text, content='parts', content_rowid='n', tokenize='trigram', detail=none);
+CREATE TRIGGER parts_added AFTER INSERT ON parts WHEN new.text IS NOT NULL BEGIN
     INSERT INTO trigrams(rowid, text) VALUES (new.n, new.text);
 END;
-CREATE TRIGGER texts_removed AFTER DELETE ON texts BEGIN
+CREATE TRIGGER parts_removed AFTER DELETE ON parts WHEN old.text IS NOT NULL BEGIN
     INSERT INTO trigrams(trigrams, rowid, text) VALUES ('delete', old.n, old.text);
 END;
 """
@@ -149,6 +162,7 @@ def compact(connection: sqlite3.Connection) -> None:
     """Leave nothing in the file of what was taken out of it."""
     used = " UNION ".join(f'SELECT "{column}" FROM calls' for column in (*TEXTS, *JSONS))
     used += " UNION SELECT string FROM session_values UNION SELECT key FROM session_properties"
+    used += " UNION SELECT name FROM parts"
     with writing(connection):
         unused = "n NOT IN (SELECT n FROM used WHERE n NOT NULL)"
         connection.execute(f"WITH used(n) AS ({used}) DELETE FROM strings WHERE {unused}")

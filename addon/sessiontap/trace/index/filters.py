@@ -15,7 +15,7 @@ from fnmatch import translate
 from typing import Any
 
 from sessiontap.trace.index.addresses import sessions_named
-from sessiontap.trace.index.on_demand import containing
+from sessiontap.trace.index.parts import containing
 from sessiontap.trace.index.rows import JSONS
 from sessiontap.trace.views import LATEST
 
@@ -194,10 +194,10 @@ def _search(database: sqlite3.Connection, text: str) -> Condition:
         _among("session", sessions),
         _among("n", [n for n, error in errors if any(map(within, _values(error)))]),
     ]
-    texts = containing(database, text)
-    if texts:
-        holding = "calls.n IN (SELECT call FROM call_texts WHERE text IN (SELECT value FROM json_each(?)))"
-        terms.append((holding, [json.dumps(texts)]))
+    parts = containing(database, text)
+    if parts:
+        holding = "calls.n IN (SELECT call FROM added_parts WHERE part IN (SELECT value FROM json_each(?)))"
+        terms.append((holding, [json.dumps(parts)]))
     return _any(terms)
 
 

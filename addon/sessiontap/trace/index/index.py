@@ -6,13 +6,19 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+from sessiontap.part import PartsOf
 from sessiontap.trace.files import TraceError, exclusive_lock, unreadable
-from sessiontap.trace.index import answers, on_demand
+from sessiontap.trace.index import addresses, answers, on_demand
 from sessiontap.trace.index import database as files
 from sessiontap.trace.index.catch_up import CatchUp, Progress
-from sessiontap.trace.index.on_demand import Prices, TextsOf
+from sessiontap.trace.index.on_demand import Prices
+from sessiontap.trace.index.parts import PartsReader
 
 _ODD = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
+
+
+Prepare = Callable[[sqlite3.Connection], None]
+"""Brings the index further than its rows; it commits what it writes."""
 
 
 class Index:
@@ -30,16 +36,19 @@ class Index:
             self._database = None
 
     def ask[T](
-        self, answer: Callable[[sqlite3.Connection], T], texts_of: TextsOf | None = None, prices: Prices | None = None
+        self,
+        answer: Callable[[sqlite3.Connection], T],
+        prices: Prices | None = None,
+        prepare: Prepare | None = None,
     ) -> T:
         """Return what `answer` makes of the index as it is now, all of it of one state. Raises TraceError.
 
-        With `texts_of` the texts of all calls are in it, with `prices` their costs. An index that turns out to be
+        With `prices` the costs of all calls are in it, and what `prepare` puts there. An index that turns out to be
         useless is made anew and asked again; one that cannot be written is made in memory.
         """
         foreign = False
         try:
-            return self._answer(answer, texts_of, prices)
+            return self._answer(answer, prices, prepare)
         except sqlite3.DatabaseError as error:
             self.close()
             foreign = files.has_other_tables(error)
@@ -58,7 +67,7 @@ class Index:
                     files.remove(self._folder)
             elif self._database is None:
                 files.discard(self._folder)
-            return self._answer(answer, texts_of, prices)
+            return self._answer(answer, prices, prepare)
         except (sqlite3.DatabaseError, OSError) as error:
             raise _unusable(self._folder, error) from None
 
@@ -84,13 +93,13 @@ class Index:
             raise _unusable(self._folder, error) from None
 
     def _answer[T](
-        self, answer: Callable[[sqlite3.Connection], T], texts_of: TextsOf | None, prices: Prices | None
+        self, answer: Callable[[sqlite3.Connection], T], prices: Prices | None, prepare: Prepare | None
     ) -> T:
         if self._database is None:
             self._database = files.open_index(self._folder)
         CatchUp(self._database, self._folder).run(self._progress)
-        if texts_of is not None:
-            on_demand.add_texts(self._database, self._folder, texts_of, self._progress)
+        if prepare is not None:
+            prepare(self._database)
         if prices is not None:
             on_demand.add_costs(self._database, prices, answers.numbered, self._progress)
         self._database.execute("BEGIN")  # all of the answer from one state
@@ -99,6 +108,31 @@ class Index:
         finally:
             if self._database.in_transaction:
                 self._database.execute("COMMIT")
+
+
+def read_all(folder: Path, parts_of: PartsOf, progress: Progress | None) -> Prepare:
+    """Read the parts of all calls."""
+
+    def prepare(database: sqlite3.Connection) -> None:
+        reader = PartsReader(database, folder, parts_of)
+        while True:
+            done, newest = reader.read_newest()
+            if progress is not None and newest:
+                progress(done, newest)
+            if done >= newest:
+                return
+
+    return prepare
+
+
+def read_session(folder: Path, parts_of: PartsOf, prefix: str, progress: Progress | None) -> Prepare:
+    """Read the parts of a session's calls."""
+
+    def prepare(database: sqlite3.Connection) -> None:
+        number = addresses.session_number(database, prefix, folder)
+        PartsReader(database, folder, parts_of).read_session(number, progress)
+
+    return prepare
 
 
 def _unusable(folder: Path, error: Exception) -> TraceError:

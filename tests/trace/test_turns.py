@@ -1,0 +1,89 @@
+"""The turns of a session: the parts of each call, and those that are new in it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from tests.trace.conftest import call_map, open_log
+
+from sessiontap import trace
+from sessiontap.trace import TraceError
+from sessiontap.trace.body import encode
+
+TOOLS = [{"type": "function", "function": {"name": "Bash"}}]
+ASK = {"role": "user", "content": "Run the tests."}
+RUN = {
+    "role": "assistant",
+    "content": "I run them.",
+    "tool_calls": [{"id": "t1", "type": "function", "function": {"name": "Bash", "arguments": '{"cmd":"pytest"}'}}],
+}
+RESULT = {"role": "tool", "tool_call_id": "t1", "content": "2 FAILED tests"}
+END = {"role": "assistant", "content": "Two failed."}
+
+
+def turn(number: int, messages: list[Any], reply: Any, parent: int | None = None, **changes: Any) -> dict[str, Any]:
+    """A chat completion in one session."""
+    asked = json.dumps({"tools": TOOLS, "messages": messages}).encode()
+    answered = json.dumps({"choices": [{"index": 0, "message": reply}]}).encode()
+    return call_map(
+        number,
+        route="/v1/chat/completions",
+        parent=None if parent is None else call_map(parent)["id"],
+        llm={"provider": "openai", "family": "openai-chat", "operation": "chat"},
+        request={"body": encode(asked)},
+        response={"body": encode(answered)},
+        **changes,
+    )
+
+
+def said(parts: Any) -> list[str | None]:
+    return [part.text for part in parts]
+
+
+def test_a_turn_brings_what_stood_neither_in_the_request_nor_in_the_reply_before(written, folder):
+    written(turn(1, [ASK], RUN), turn(2, [ASK, RUN, RESULT], END, parent=1))
+
+    first, second = open_log(folder).query_turns("session-0")
+
+    assert (first.based_on, first.first_new) == (None, 0)
+    assert said(first.new) == ['{"name":"Bash"}', "Run the tests."]
+    assert said(first.reply) == ["I run them.", '{"cmd":"pytest"}']
+    assert second.based_on == first.call["id"]
+    assert said(second.request) == [*said(first.request), *said(first.reply), "2 FAILED tests"]
+    assert said(second.new) == ["2 FAILED tests"]
+    assert second.new[0].name == "Bash"
+    assert said(second.reply) == ["Two failed."]
+    assert second.request[0] is first.request[0]
+
+
+def test_a_changed_system_prompt_makes_all_behind_it_new(written, folder):
+    system = {"role": "system", "content": "It is five."}
+    later = {"role": "system", "content": "It is six."}
+    written(turn(1, [system, ASK], RUN), turn(2, [later, ASK, RUN, RESULT], END, parent=1))
+
+    _, second = open_log(folder).query_turns("@1")
+
+    assert second.first_new == 1
+    assert said(second.new)[:2] == ["It is six.", "Run the tests."]
+
+
+def test_a_result_is_named_by_the_call_in_an_earlier_reply(written, folder):
+    written(turn(1, [ASK], RUN), turn(2, [RESULT], END, parent=1))
+
+    _, second = open_log(folder).query_turns("session-0")
+
+    assert [(part.kind, part.name) for part in second.new] == [("tool_result", "Bash")]
+
+
+def test_turns_of_a_session_that_is_not_there(written, folder):
+    written(turn(1, [ASK], RUN))
+    with pytest.raises(TraceError, match="no session's id begins with 'x'"):
+        open_log(folder).query_turns("x")
+
+
+def test_turns_need_a_reader_of_bodies(written, folder):
+    written(turn(1, [ASK], RUN))
+    with pytest.raises(TraceError, match="without a reader"):
+        trace.open(folder).query_turns("@1")
