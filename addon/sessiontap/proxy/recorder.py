@@ -134,6 +134,11 @@ class Recorder:
         """The user's, behind the digests in the log."""
         return self._key
 
+    @property
+    def redactor(self) -> Redactor:
+        """The redactor by the rules in force."""
+        return self._redactor
+
     def redacted(self, text: str) -> str:
         """Return `text` without credentials. From any thread."""
         return self._redactor.text(text)
