@@ -112,6 +112,7 @@ def test_whole() -> None:
         response_model="claude-1",
         response_id="msg_2",
         text="Let me see.",
+        reasoning="hm",
         tool_calls=(ToolCall("Read", "t1", '{"path":"ä"}'),),
         builtin_tool_calls=("web_search",),
         finish_reason="tool_use",

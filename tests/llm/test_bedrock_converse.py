@@ -122,6 +122,7 @@ def test_a_whole_answer() -> None:
         stream=False,
         response_model="arn:aws:bedrock:x",
         text="Hello",
+        reasoning="hmm",
         tool_calls=(ToolCall("read", "t1", '{"x":1}'),),
         builtin_tool_calls=("nova_grounding",),
         finish_reason="tool_use",
@@ -154,6 +155,7 @@ FRAMES = [
 TRUTH = Reply(
     stream=True,
     text="Hello",
+    reasoning="hmm",
     tool_calls=(ToolCall("read", "t1", '{"x":1}'),),
     builtin_tool_calls=("nova_grounding",),
     finish_reason="tool_use",

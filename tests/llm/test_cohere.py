@@ -131,7 +131,7 @@ def test_a_whole_answer_v2() -> None:
         },
         "finish_reason": "COMPLETE",
     }
-    assert reply(V2, body) == Reply(stream=False, response_id="r1", text="Hi", finish_reason="COMPLETE")
+    assert reply(V2, body) == Reply(stream=False, response_id="r1", text="Hi", reasoning="hm", finish_reason="COMPLETE")
 
 
 def test_the_plan_is_no_text_and_tool_calls_v2() -> None:

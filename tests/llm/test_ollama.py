@@ -91,6 +91,7 @@ def test_a_stream() -> None:
         stream=True,
         response_model="llama",
         text="Hello",
+        reasoning="hmm",
         finish_reason="stop",
         usage=Usage(3, 2),
         first_token=len(lines(say(thinking="hmm"))),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.llm.llm_exchanges import call, reply
+from tests.llm.llm_corpus import Recorded, needs_corpus, recorded
+from tests.llm.llm_exchanges import call, reply, streamed
 
 from sessiontap.llm.parts import reply_parts, request_parts
 from sessiontap.part import Part
@@ -316,3 +317,85 @@ def test_parts_of_a_reply() -> None:
 )
 def test_the_server_of_a_tool(name: str | None, server: str | None) -> None:
     assert Part("tool_call", "assistant", None, None, 0, name).server == server
+
+
+THOUGHTS: dict[str, tuple[str, Any]] = {
+    "anthropic": ("/v1/messages", {"content": [{"type": "thinking", "thinking": "Hm."}]}),
+    "openai-chat, DeepSeek": ("/v1/chat/completions", {"choices": [{"message": {"reasoning_content": "Hm."}}]}),
+    "openai-chat, OpenRouter": ("/v1/chat/completions", {"choices": [{"message": {"reasoning": "Hm."}}]}),
+    "openai-responses": ("/v1/responses", {"output": [{"type": "reasoning", "summary": [{"text": "Hm."}]}]}),
+    "gemini": (
+        "/v1beta/models/m:generateContent",
+        {"candidates": [{"content": {"parts": [{"thought": True, "text": "Hm."}]}}]},
+    ),
+    "bedrock-converse": (
+        "/model/m/converse",
+        {"output": {"message": {"content": [{"reasoningContent": {"reasoningText": {"text": "Hm."}}}]}}},
+    ),
+    "cohere": ("/v2/chat", {"message": {"content": [{"type": "thinking", "thinking": "Hm."}]}}),
+    "ollama": ("/api/chat", {"message": {"thinking": "Hm."}}),
+}
+
+
+@pytest.mark.parametrize(("path", "body"), THOUGHTS.values(), ids=THOUGHTS)
+def test_the_reasoning_of_a_reply(path: str, body: Any) -> None:
+    found = reply_parts(call(path, {}), reply(path, body))
+    assert [told(part) for part in found] == [("reasoning", "assistant", None, "Hm.", None, None, None)]
+
+
+STREAMED_THOUGHTS: dict[str, tuple[str, list[Any]]] = {
+    "anthropic": (
+        "/v1/messages",
+        [
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": said}}
+            for said in ("H", "m.")
+        ],
+    ),
+    "openai-chat": (
+        "/v1/chat/completions",
+        [{"choices": [{"index": 0, "delta": {"reasoning_content": said}}]} for said in ("H", "m.")],
+    ),
+    "openai-responses": (
+        "/v1/responses",
+        [
+            {"type": "response.reasoning_summary_text.delta", "output_index": 0, "delta": said}
+            for said in ("H", "m.")
+        ],
+    ),
+    "gemini": (
+        "/v1beta/models/m:streamGenerateContent",
+        [{"candidates": [{"content": {"parts": [{"thought": True, "text": said}]}}]} for said in ("H", "m.")],
+    ),
+    "cohere": (
+        "/v2/chat",
+        [
+            {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"thinking": said}}}}
+            for said in ("H", "m.")
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("path", "events"), STREAMED_THOUGHTS.values(), ids=STREAMED_THOUGHTS)
+def test_the_reasoning_of_a_stream(path: str, events: list[Any]) -> None:
+    found = streamed(path, events)
+    assert (found.reasoning, found.text) == ("Hm.", None)
+
+
+@needs_corpus
+@pytest.mark.parametrize("one", recorded(), ids=lambda one: one.id)
+def test_recorded_exchanges(one: Recorded) -> None:
+    """What the reply says and calls is as expected; no text or tool of the request is missing."""
+    asked = one.call()
+    sent, came = request_parts(asked), reply_parts(asked, one.reply())
+    expect = one.expect
+    if expect["family"] not in (None, "other"):
+        calls = [part.name for part in came if part.kind == "tool_call"]
+        assert [part.text for part in came if part.kind == "text"] == ([expect["text"]] if expect["text"] else [])
+        assert calls == [*(expect["tool_calls"] or ()), *(expect["builtin_tool_calls"] or ())]
+    told = asked.asked
+    assert {part.name for part in sent if part.kind == "tool_definition"} >= set(told.tools_offered)
+    assert {part.name for part in sent if part.kind == "tool_result"} >= set(told.tool_results)
+    whole = "\n".join(part.text for part in sent if part.text and part.kind in ("text", "system"))
+    assert (told.message or "") in whole
+    assert (told.prompt or "") in whole

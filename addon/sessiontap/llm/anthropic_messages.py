@@ -110,6 +110,7 @@ def whole(body: Any) -> Reply:
         response_model=text(body, "model"),
         response_id=text(body, "id"),
         text="".join(text(block, "text") or "" for block in blocks if block.get("type") == "text") or None,
+        reasoning="\n".join(said for block in blocks if (said := text(block, "thinking"))) or None,
         tool_calls=tuple(
             ToolCall(name, text(block, "id"), arguments_of(block.get("input")))
             for block in blocks
@@ -132,6 +133,7 @@ def streamed(call: Call, events: Iterable[StreamEvent], complete: bool, problems
     usage: dict[str, Any] = {}
     stopped = False
     said: list[str] = []
+    thought: list[str] = []
     calls: list[Growing] = []
     open_calls: dict[int, Growing] = {}
     inputs: dict[int, Any] = {}
@@ -160,6 +162,8 @@ def streamed(call: Call, events: Iterable[StreamEvent], complete: bool, problems
             delta = event.get("delta")
             if dig(delta, "type") == "text_delta":
                 said.append(text(delta, "text") or "")
+            elif dig(delta, "type") == "thinking_delta":
+                thought.append(text(delta, "thinking") or "")
             elif dig(delta, "type") == "input_json_delta" and at in open_calls:
                 open_calls[at].parts.append(text(delta, "partial_json") or "")
             first_token = end if first_token is None else first_token
@@ -179,6 +183,7 @@ def streamed(call: Call, events: Iterable[StreamEvent], complete: bool, problems
         response_model=text(message, "model"),
         response_id=text(message, "id"),
         text="".join(said) or None,
+        reasoning="".join(thought) or None,
         tool_calls=tuple(call.done() for call in calls),
         builtin_tool_calls=tuple(builtin),
         finish_reason=finish,

@@ -18,6 +18,7 @@ from sessiontap.llm.messages import (
     CallPiece,
     ContentReader,
     MessagePiece,
+    TextPiece,
     ToolOutput,
     is_conversation,
     reasoning,
@@ -66,6 +67,12 @@ def _tool_result(part: dict[str, Any], content: ContentReader) -> list[MessagePi
         return None
     given, failed = found.get("content"), _FAILED.get(text(found, "status") or "")
     return [content.result(text(found, "toolUseId"), given, ToolOutput(given, error=failed))]
+
+
+def _said_inside(part: dict[str, Any], content: ContentReader) -> list[MessagePiece] | None:
+    """A text that is guarded, or has citations."""
+    said = _said([part])
+    return content.whole(part, TextPiece(said)) if said is not None else None
 
 
 _FAILED = {"error": True, "success": False}
@@ -148,6 +155,7 @@ def whole(body: Any) -> Reply:
     return Reply(
         response_model=_routed(body),
         text=_said(blocks),
+        reasoning="\n".join(one for block in blocks if (one := text(block, *_REASONING_TEXT))) or None,
         tool_calls=tuple(
             ToolCall(name, text(use, "toolUseId"), arguments_of(use.get("input")))
             for use in uses
@@ -160,6 +168,9 @@ def whole(body: Any) -> Reply:
         service_tier=text(body, "serviceTier", "type"),
         error=error_inside(body),
     )
+
+
+_REASONING_TEXT = ("reasoningContent", "reasoningText", "text")
 
 
 def _routed(body: Any) -> str | None:
@@ -175,6 +186,7 @@ def _builtin(use: Any) -> bool:
 def streamed(events: Iterable[eventstream.EventStreamMessage], problems: list[str]) -> Reply:
     """A stream's events; Nova's own, too, once they are taken out of their chunks."""
     said: list[str] = []
+    thought: list[str] = []
     calls: list[Growing] = []
     growing: dict[int, Growing] = {}
     builtin: list[str] = []
@@ -197,6 +209,7 @@ def streamed(events: Iterable[eventstream.EventStreamMessage], problems: list[st
         elif event.kind == "contentBlockDelta":
             delta = dig(event.value, "delta")
             said.append(text(delta, "text") or "")
+            thought.append(text(delta, "reasoningContent", "text") or "")
             if at in growing:
                 growing[at].parts.append(arguments_of(dig(delta, "toolUse", "input")) or "")
             first_token = event.end if delta and first_token is None else first_token
@@ -207,6 +220,7 @@ def streamed(events: Iterable[eventstream.EventStreamMessage], problems: list[st
     return Reply(
         response_model=_routed(metadata),
         text="".join(said) or None,
+        reasoning="".join(thought) or None,
         tool_calls=tuple(call.done() for call in calls),
         builtin_tool_calls=tuple(builtin),
         finish_reason=finish,
@@ -236,6 +250,7 @@ FAMILY = Family(
         "toolUse": _tool_use,
         "toolResult": _tool_result,
         "cachePoint": silent,
+        **dict.fromkeys(("guardContent", "citationsContent"), _said_inside),
     },
     uncounted={"reasoningContent": _reasoning},
     cache_marks=frozenset({"cachePoint"}),

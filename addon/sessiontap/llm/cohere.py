@@ -116,6 +116,7 @@ def whole(body: Any) -> Reply:
     return Reply(
         response_id=text(body, "response_id") or text(body, "id"),
         text=content_text(dig(message, "content")) or text(body, "text") or text(first, "text"),
+        reasoning="\n".join(one for part in dicts(message, "content") if (one := text(part, "thinking"))) or None,
         tool_calls=tuple(_tool_calls(message if isinstance(message, dict) else body)),
         finish_reason=text(body, "finish_reason") or text(first, "finish_reason"),
         usage=usage_of(dig(body, "usage")) or usage_of(dig(body, "meta")),
@@ -137,6 +138,7 @@ def streamed(events: Iterable[StreamEvent], problems: list[str]) -> Reply:
     """A stream of any of them."""
     response_id = finish = None
     said: list[str] = []
+    thought: list[str] = []
     growing: list[Growing] = []
     by_place: dict[int, Growing] = {}
     calls: tuple[ToolCall, ...] = ()
@@ -154,6 +156,7 @@ def streamed(events: Iterable[StreamEvent], problems: list[str]) -> Reply:
             response_id = text(event, "id")
         elif kind in ("content-start", "content-delta"):
             part = text(delta, "message", "content", "text")
+            thought.append(text(delta, "message", "content", "thinking") or "")
         elif kind == "tool-call-start":
             call = dig(delta, "message", "tool_calls")
             if name := text(call, "function", "name"):
@@ -181,6 +184,7 @@ def streamed(events: Iterable[StreamEvent], problems: list[str]) -> Reply:
     return Reply(
         response_id=response_id or (last.response_id if last else None),
         text="".join(said) or (last.text if last else None),
+        reasoning="".join(thought) or None,
         tool_calls=done or calls or (last.tool_calls if last else ()),
         finish_reason=finish,
         usage=usage or (last.usage if last else None),
@@ -266,6 +270,7 @@ FAMILY = Family(
     ),
     messages=(CHAT, _HISTORY),
     prompts=("preamble",),
+    texts=("texts", "inputs", "query", "documents"),
     tools=(("tools",),),
     choices=(("num_generations",),),
     fields=("meta", "response_id", "generation_id"),

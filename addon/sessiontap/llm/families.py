@@ -34,6 +34,7 @@ MESSAGE_SHAPES: tuple[MessageShape, ...] = tuple(
     dict.fromkeys(shape for family in FAMILIES for shape in family.messages),
 )
 PROMPTS: tuple[str, ...] = tuple(dict.fromkeys(key for family in FAMILIES for key in family.prompts))
+TEXTS: tuple[str, ...] = tuple(dict.fromkeys(key for family in FAMILIES for key in family.texts))
 TOOLS: tuple[tuple[str, ...], ...] = tuple(dict.fromkeys(path for family in FAMILIES for path in family.tools))
 WRAPPERS: tuple[str, ...] = tuple(dict.fromkeys(key for family in FAMILIES for key in family.wrappers))
 CHOICES: tuple[tuple[str, ...], ...] = tuple(dict.fromkeys(path for family in FAMILIES for path in family.choices))

@@ -109,6 +109,8 @@ class Family:
     """Forms of its messages. Bodies are told apart by their keys, in the order of the families."""
     prompts: tuple[str, ...] = ()
     """Fields of a body that hold the system prompt."""
+    texts: tuple[str, ...] = ()
+    """Fields of a body that hold texts which are no messages: what is to be embedded, or ranked."""
     tools: tuple[tuple[str, ...], ...] = ()
     """Paths, of one or two keys, to the lists of tools that are offered."""
     wrappers: tuple[str, ...] = ()

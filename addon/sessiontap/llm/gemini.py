@@ -190,6 +190,7 @@ def put_together(chunks: Iterable[tuple[Any, int | None]], complete: bool, probl
     """A reply from its chunks, each with the offset behind it; gRPC's, too, once they are JSON."""
     model = response_id = finish = blocked = tier = None
     said: list[str] = []
+    thought: list[str] = []
     calls: list[ToolCall] = []
     error: CallError | None = None
     stated: Any = None
@@ -211,6 +212,7 @@ def put_together(chunks: Iterable[tuple[Any, int | None]], complete: bool, probl
         parts = list(dicts(candidate, "content", "parts"))
         first_token = end if parts and first_token is None else first_token
         said.append(_said(parts) or "")
+        thought += (text(part, "text") or "" for part in parts if part.get("thought") is True)
         calls += _tool_calls(parts)
         finish = text(candidate, "finishReason") or finish
         searched = searched or bool(items(candidate, "groundingMetadata", "webSearchQueries"))
@@ -225,6 +227,7 @@ def put_together(chunks: Iterable[tuple[Any, int | None]], complete: bool, probl
         response_model=model,
         response_id=response_id,
         text="".join(said) or None,
+        reasoning="".join(thought) or None,
         tool_calls=tuple(calls),
         finish_reason=finish or blocked,
         usage=usage_of(stated),

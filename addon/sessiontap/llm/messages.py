@@ -192,8 +192,8 @@ class ContentReader:
             return self.text(said)
         return [self.media(part)]
 
-    def tools(self, part: dict[str, Any]) -> list[MessagePiece]:
-        """Return a part that offers tools, in `tools`."""
+    def whole(self, part: dict[str, Any], *pieces: MessagePiece) -> list[MessagePiece]:
+        """Return a part that counts as a whole, whatever it holds; readers of whole parts get its `pieces`."""
         return [self.media(part)]
 
     def media(self, part: dict[str, Any]) -> MediaPiece:

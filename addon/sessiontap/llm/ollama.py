@@ -76,6 +76,7 @@ def reply(call: Call, response: Response) -> Reply:
         lines = iter([(body, None)])
     model = finish = None
     said: list[str] = []
+    thought: list[str] = []
     calls: list[ToolCall] = []
     usage = Usage()
     error: CallError | None = None
@@ -86,6 +87,7 @@ def reply(call: Call, response: Response) -> Reply:
         part = text(message, "content") or text(line, "response")
         wanted = list(_tool_calls(message))
         said.append(part or "")
+        thought.append(text(message, "thinking") or text(line, "thinking") or "")
         calls += wanted
         if first_token is None and (part or wanted or text(message, "thinking") or text(line, "thinking")):
             first_token = end
@@ -96,6 +98,7 @@ def reply(call: Call, response: Response) -> Reply:
     return Reply(
         response_model=model,
         text="".join(said) or None,
+        reasoning="".join(thought) or None,
         tool_calls=tuple(calls),
         finish_reason=finish,
         usage=None if usage == Usage() else usage,

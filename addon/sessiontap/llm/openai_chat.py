@@ -13,7 +13,7 @@ from typing import Any
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall
 from sessiontap.llm.family import Family, FamilyRoute
-from sessiontap.llm.messages import CHAT, is_conversation, reasoning
+from sessiontap.llm.messages import CHAT, REASONING_FIELDS, is_conversation, reasoning
 from sessiontap.llm.newest_turn import MessageLayout, newest
 from sessiontap.llm.pick import dicts, dig, items, names, parse, place, text
 from sessiontap.llm.response_facts import error_inside
@@ -98,6 +98,7 @@ def whole(body: Any) -> Reply:
         response_model=text(body, "model"),
         response_id=text(body, "id"),
         text=content_text(dig(message, "content")),
+        reasoning=reasoning_said(message),
         tool_calls=tuple(_tool_calls(message)),
         finish_reason=text(choice, "finish_reason"),
         usage=usage_of(dig(body, "usage")) or usage_of(dig(body, "x_groq", "usage")),
@@ -156,6 +157,7 @@ def streamed(chunks: Iterable[StreamEvent], complete: bool, problems: list[str])
     model = response_id = finish = tier = None
     error: CallError | None = None
     said: list[str] = []
+    thought: list[str] = []
     calls, legacy = _GrowingCalls(), _GrowingCalls()
     usage: Any = None
     at_end: Any = None
@@ -174,6 +176,7 @@ def streamed(chunks: Iterable[StreamEvent], complete: bool, problems: list[str])
             if number == 0:
                 finish = text(choice, "finish_reason") or finish
                 said.append(content_text(dig(delta, "content")) or "")
+                thought.append(reasoning_said(delta) or "")
                 for call in dicts(delta, "tool_calls"):
                     calls.add(call)
                 if legacy_call := dig(delta, "function_call"):
@@ -189,6 +192,7 @@ def streamed(chunks: Iterable[StreamEvent], complete: bool, problems: list[str])
         response_model=model,
         response_id=response_id,
         text="".join(said) or None,
+        reasoning="".join(thought) or None,
         tool_calls=tuple(call.done() for call in [*calls.growing, *legacy.growing]),
         finish_reason=finish,
         usage=usage_of(usage),
@@ -199,6 +203,11 @@ def streamed(chunks: Iterable[StreamEvent], complete: bool, problems: list[str])
         first_token=first_token,
         problems=tuple(problems),
     )
+
+
+def reasoning_said(message: Any) -> str | None:
+    """The reasoning beside the content of a message, or of a part of a stream; once, if it stands there twice."""
+    return next((said for key in REASONING_FIELDS if (said := text(message, key))), None)
 
 
 _GENERATED = ("content", "tool_calls", "function_call", "reasoning_content", "reasoning", "refusal", "audio")

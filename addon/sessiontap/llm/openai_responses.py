@@ -14,7 +14,16 @@ from typing import Any
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.family import Family, FamilyRoute, SocketGrammar
-from sessiontap.llm.messages import AGENT, CallPiece, ContentReader, MessagePiece, MessageShape, ToolOutput, role_of
+from sessiontap.llm.messages import (
+    AGENT,
+    CallPiece,
+    ContentReader,
+    MessagePiece,
+    MessageShape,
+    ToolOutput,
+    ToolsPiece,
+    role_of,
+)
 from sessiontap.llm.newest_turn import nameless
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, dicts, dig, flag, names, parse, place, text
@@ -41,6 +50,9 @@ SOCKET = SocketGrammar(
 )
 
 _TERMINAL = ("response.completed", "response.incomplete", "response.failed", "response.done", "response.cancelled")
+
+
+_REASONING_DELTAS = ("response.reasoning_summary_text.delta", "response.reasoning_text.delta")
 
 
 def asked(request: Request, body: Any) -> Asked:
@@ -155,6 +167,7 @@ class _OutputItem:
     name: str | None = None
     id: str | None = None
     text: list[str] = field(default_factory=list)
+    """Of reasoning, too."""
     arguments: list[str] = field(default_factory=list)
 
     def learn(self, item: Any, *, done: bool) -> None:
@@ -166,6 +179,9 @@ class _OutputItem:
             return
         if self.kind == "message":
             self.text = [part for piece in dicts(item, "content") if (part := _output_text(piece))] or self.text
+        elif self.kind == "reasoning":
+            texts = [text(one, "text") for key in ("summary", "content") for one in dicts(item, key)]
+            self.text = [one for one in texts if one] or self.text
         elif self.kind in CLIENT_CALLS:
             said = next((item[key] for key in ("arguments", "input", "action", "operation") if key in item), None)
             if said is not None:
@@ -193,7 +209,8 @@ def _whole(body: Any, output: list[_OutputItem] | None = None) -> Reply:
     return Reply(
         response_model=text(body, "model"),
         response_id=text(body, "id"),
-        text="".join(part for item in output for part in item.text) or None,
+        text="".join(part for item in output if item.kind != "reasoning" for part in item.text) or None,
+        reasoning="\n".join("".join(item.text) for item in output if item.kind == "reasoning" and item.text) or None,
         tool_calls=tuple(call for item in output if (call := item.call())),
         builtin_tool_calls=builtin,
         usage=usage_of(dig(body, "usage")),
@@ -236,6 +253,8 @@ def _streamed(response: Response) -> Reply:
             items.setdefault(at, _OutputItem("message")).text.append(delta)
         elif kind in ("response.function_call_arguments.delta", "response.custom_tool_call_input.delta") and delta:
             items.setdefault(at, _OutputItem()).arguments.append(delta)
+        elif kind in _REASONING_DELTAS and delta:
+            items.setdefault(at, _OutputItem("reasoning")).text.append(delta)
         elif kind == "error" or "error" in event:
             error = error or _error(event)
         if first_token is None and delta:
@@ -245,6 +264,7 @@ def _streamed(response: Response) -> Reply:
         response_model=found.response_model,
         response_id=found.response_id,
         text=found.text,
+        reasoning=found.reasoning,
         tool_calls=found.tool_calls,
         builtin_tool_calls=found.builtin_tool_calls,
         usage=usage_of(dig(ended, "usage")),
@@ -309,7 +329,7 @@ def _sealed(part: dict[str, Any], content: ContentReader) -> list[MessagePiece] 
 
 
 def _tools_part(part: dict[str, Any], content: ContentReader) -> list[MessagePiece]:
-    return content.tools(part)
+    return content.whole(part, ToolsPiece(part.get("tools")))
 
 
 def _provider_ran(part: dict[str, Any], content: ContentReader) -> list[MessagePiece]:

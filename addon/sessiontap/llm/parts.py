@@ -16,6 +16,7 @@ from sessiontap.llm.call import Call, Reply
 from sessiontap.llm.families import (
     NOISE,
     PARTS,
+    TEXTS,
     WRAPPERS,
     definitions_in,
     prompt_pieces,
@@ -85,8 +86,8 @@ class _WholeContent(ContentReader):
     def result(self, call_id: str | None, content: Any, output: ToolOutput | None = None) -> ResultPiece:
         return ResultPiece(call_id, b"", output or ToolOutput(content))
 
-    def tools(self, part: dict[str, Any]) -> list[MessagePiece]:
-        return [ToolsPiece(part.get("tools"))]
+    def whole(self, part: dict[str, Any], *pieces: MessagePiece) -> list[MessagePiece]:
+        return list(pieces)
 
     def media(self, part: dict[str, Any]) -> MediaPiece:
         return MediaPiece(b"", part)
@@ -125,6 +126,9 @@ def _request_parts(body: dict[str, Any]) -> Iterator[Part]:
     for offered in tool_lists(body):
         yield from _definitions(offered, None)
     yield from _parts("system", None, prompt_pieces(body, _CONTENT), tools)
+    for key in TEXTS:
+        for said in body[key] if isinstance(body.get(key), list) else [body.get(key)]:
+            yield from _parts("user", None, _CONTENT.pieces(said), tools)
     for number, (role, pieces) in enumerate(read_messages(body, _CONTENT)):
         yield from _parts(_ROLES.get(role, role), number, pieces, tools)
 

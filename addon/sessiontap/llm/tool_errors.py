@@ -25,6 +25,7 @@ class ExitForm(NamedTuple):
     pattern: re.Pattern[str]
     """Its group is the status."""
     at_end: bool = False
+    """It stands behind the output."""
 
 
 FORMS: tuple[ExitForm, ...] = (
@@ -32,6 +33,13 @@ FORMS: tuple[ExitForm, ...] = (
     ExitForm("claude-code", frozenset({"Bash"}), re.compile(r"\A(?:Error: )?Exit code (\d+)\b")),
     # codex-rs/core/src/tools/mod.rs, format_exec_output_for_model_freeform
     ExitForm("codex", frozenset({"shell", "shell_command", "local_shell"}), re.compile(r"\AExit code: (-?\d+)\n")),
+    # packages/core/src/tools/shell.ts of gemini-cli, which qwen-code has, too; newer versions leave out a status of 0
+    ExitForm(
+        "gemini-cli",
+        frozenset({"run_shell_command"}),
+        re.compile(r"(?m)^Exit Code: (-?\d+)(?:\n(?:Signal|Background PIDs|Process Group PGID): [^\n]*)*\Z"),
+        at_end=True,
+    ),
     # codex-rs/core/src/tools/context.rs, ExecCommandToolOutput::response_text
     ExitForm("codex", frozenset({"exec_command", "write_stdin"}), re.compile(r"(?m)^Process exited with code (-?\d+)")),
 )
