@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from sessiontap.cli.table import Column, Row, fit, plain
+from sessiontap.cli.table import Column, Row, cut, fit, fitted, in_place, plain, width
+from sessiontap.cli.units import short_count
 
 COLUMNS = (Column("NAME"), Column("N", right=True), Column("LAST"))
 
@@ -51,3 +54,56 @@ FITTED = (
 )
 def test_fit(natural: list[int], room: int, expected: dict[int, int]) -> None:
     assert fit(FITTED, natural, room) == expected
+
+
+@pytest.mark.parametrize(
+    ("cell", "to", "where", "expected"),
+    [
+        pytest.param("short", 8, "middle", "short", id="room enough"),
+        pytest.param("claude-sonnet-4-5-20250929", 12, "end", "claude-sonn…", id="at the end"),
+        pytest.param("claude-sonnet-4-5-20250929", 12, "middle", "claude-s…929", id="in the middle"),
+        pytest.param("日本語のセッション名です", 11, "middle", "日本語 …す ", id="wide characters are not halved"),
+        pytest.param("a.py, b.py, c.py, d.py", 14, "list", "a.py, b.py, +2", id="a list tells how many more there are"),
+        pytest.param("agent_of_ada.py, b.py", 12, "list", "agent…py, +1", id="not even the first has room"),
+        pytest.param("one item of a list", 8, "list", "one i…st", id="a list of one"),
+    ],
+)
+def test_cut(cell: str, to: int, where: Any, expected: str) -> None:
+    found = cut(cell, to, where)
+    assert found.rstrip() == expected.rstrip()
+    assert width(found) <= to
+
+
+PRIORITIES = (
+    Column("ID", most=10, cut="middle"),
+    Column("ERRORS", optional=True),
+    Column("IN", optional=True, spare=2, shorter=short_count),
+    Column("OUT", optional=True, spare=1, shorter=short_count),
+    Column("COST"),
+)
+LONG = Row(["an-id-of-thirty-characters-0001", "", "1,234,567", "12,345", "$0.0123"])
+
+
+@pytest.mark.parametrize(
+    ("room", "expected", "cells"),
+    [
+        pytest.param(80, {0: 31, 1: 6, 2: 9, 3: 6, 4: 7}, ["1,234,567", "12,345"], id="all in full"),
+        pytest.param(40, {0: 10, 1: 6, 2: 4, 3: 3, 4: 7}, ["1.2M", "12k"], id="short forms, and the id cut"),
+        pytest.param(31, {0: 10, 2: 4, 3: 3, 4: 7}, ["1.2M", "12k"], id="a column without a value goes first"),
+        pytest.param(25, {0: 10, 3: 3, 4: 7}, ["1.2M", "12k"], id="then the one that is spared most easily"),
+        pytest.param(15, {0: 10, 4: 7}, ["1.2M", "12k"], id="then the other; the rest stays"),
+    ],
+)
+def test_a_table_is_fitted_into_its_room(room: int, expected: dict[int, int], cells: list[str]) -> None:
+    kept, (row,) = fitted(PRIORITIES, [LONG], room)
+    assert (kept, list(row.cells[2:4])) == (expected, cells)
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [("plain", "plain"), ("über", "über"), ("שלום", "שלום\u200e"), ("مرحبا 12", "مرحبا 12\u200e")],
+    ids=["ASCII", "left to right", "Hebrew", "Arabic"],
+)
+def test_text_from_right_to_left_does_not_move_the_next_cell(cell: str, expected: str) -> None:
+    assert in_place(cell) == expected
+    assert width(in_place(cell)) == width(cell)

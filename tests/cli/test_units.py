@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import date
 
 import pytest
 
@@ -116,3 +117,35 @@ def test_times_are_shown_in_local_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert units.moment("2025-06-15T15:06:40.123456Z") == "2025-06-15 17:06:40"
     assert units.clock("2025-06-15T15:06:40.123456Z") == "17:06:40.123"
     assert units.moment(None) == "-"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2025-11-21 14:02:59", "14:02"),
+        ("2025-11-20 14:02:59", "Nov 20"),
+        ("2025-03-04 14:02:59", "Mar  4"),
+        ("2024-11-21 14:02:59", "2024-11-21"),
+        ("-", "-"),
+    ],
+    ids=["today", "this year", "a day of one digit", "another year", "unknown"],
+)
+def test_a_short_time_says_what_tells_it_from_others(text: str, expected: str) -> None:
+    assert units.short_moment(text, date(2025, 11, 21)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("-", "-"),
+        ("9,999", "9,999"),
+        ("12,345", "12k"),
+        ("999,499", "999k"),
+        ("999,500", "1.0M"),
+        ("1,234,567", "1.2M"),
+        ("99,949,999", "100M"),
+        ("5,000,000,000", "5.0G"),
+    ],
+)
+def test_a_short_count_has_four_characters_or_so(text: str, expected: str) -> None:
+    assert units.short_count(text) == expected

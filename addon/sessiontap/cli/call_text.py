@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sessiontap.cli import table
+from sessiontap.cli.characters import shown
 from sessiontap.cli.listing import result
 from sessiontap.cli.output import line, safe
 from sessiontap.cli.recorded_facts import read
@@ -76,7 +77,7 @@ def facts(call: RecordedCall, cost: Cost) -> str:
         "flags": ", ".join(record.get("flags") or ()),
         "not read": "; ".join((record.get("llm") or {}).get("problems") or ()),
     }
-    return "".join(f"{title:<11}{line(str(text))}\n" for title, text in lines.items() if text)
+    return "".join(f"{title:<11}{shown(line(str(text)))}\n" for title, text in lines.items() if text)
 
 
 def _cost(cost: Cost) -> str:

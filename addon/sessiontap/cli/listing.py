@@ -7,8 +7,8 @@ from typing import Any
 
 from sessiontap.cli import table
 from sessiontap.cli.output import line
-from sessiontap.cli.table import Column, Row, cut
-from sessiontap.cli.units import UNKNOWN, clock, count, dollars, duration, moment, plural
+from sessiontap.cli.table import Column, Row
+from sessiontap.cli.units import UNKNOWN, clock, count, dollars, duration, moment, short_count, short_moment
 from sessiontap.trace.views import ERRORS
 
 SESSION_ID_LENGTH = 8
@@ -16,36 +16,33 @@ SESSION_ID_LENGTH = 8
 CALL_ID_LENGTH = 18
 """The same of a call's: a UUIDv7 up to its milliseconds and 12 bits more, by which calls differ as a rule."""
 FAILED = "red"
-LONGEST_TITLE = 48
-"""Characters of a title in a list."""
 SESSION_COLUMNS = (
-    Column("ID", style="cyan"),
-    Column("NAME", style="bold", shrinks=True),
-    Column("TITLE", shrinks=True),
-    Column("STARTED"),
+    Column("ID", style="cyan", most=14, cut="middle"),
+    Column("NAME", style="bold", shrinks=True, least=10, cut="middle"),
+    Column("STARTED", shorter=short_moment),
     Column("DURATION", right=True),
-    Column("CALLS", right=True),
-    Column("ERRORS", right=True, optional=True),
-    Column("IN", right=True, optional=True),
-    Column("OUT", right=True, optional=True),
-    Column("COST", right=True, optional=True),
-    Column("STATUS"),
-    Column("PROCESSES", shrinks=True, optional=True),
-    Column("MODELS", shrinks=True, optional=True),
+    Column("CALLS", right=True, shorter=short_count),
+    Column("ERRORS", right=True, optional=True, spare=1),
+    Column("IN", right=True, optional=True, spare=3, shorter=short_count),
+    Column("OUT", right=True, optional=True, spare=3, shorter=short_count),
+    Column("COST", right=True),
+    Column("STATUS", optional=True, spare=2),
+    Column("PROCESSES", shrinks=True, optional=True, spare=4, least=12, cut="list"),
+    Column("MODELS", shrinks=True, optional=True, least=10, cut="list"),
 )
 CALL_COLUMNS = (
-    Column("ID", style="cyan"),
-    Column("TIME", optional=True),
-    Column("SESSION", style="bold", shrinks=True),
-    Column("PATH", shrinks=True),
-    Column("STEP", right=True, optional=True),
-    Column("OPERATION", optional=True),
-    Column("MODEL", shrinks=True),
+    Column("ID", style="cyan", most=24, cut="middle"),
+    Column("TIME", optional=True, spare=1, shorter=short_moment),
+    Column("SESSION", style="bold", shrinks=True, cut="middle"),
+    Column("PATH", shrinks=True, optional=True, cut="middle"),
+    Column("STEP", right=True, optional=True, spare=3),
+    Column("OPERATION", optional=True, spare=4),
+    Column("MODEL", shrinks=True, least=10, cut="middle"),
     Column("STATUS"),
     Column("DURATION", right=True),
-    Column("IN", right=True, optional=True),
-    Column("OUT", right=True, optional=True),
-    Column("COST", right=True, optional=True),
+    Column("IN", right=True, optional=True, spare=2, shorter=short_count),
+    Column("OUT", right=True, optional=True, spare=2, shorter=short_count),
+    Column("COST", right=True),
     Column("RESULT", shrinks=True),
 )
 STATISTICS_COLUMNS = (
@@ -53,7 +50,6 @@ STATISTICS_COLUMNS = (
     Column("ERRORS", right=True),
     Column("RATE", right=True),
     Column("SESSIONS", right=True, optional=True),
-    Column("SUCCESS", right=True, optional=True),
     Column("IN", right=True, optional=True),
     Column("OUT", right=True, optional=True),
     Column("COST", right=True),
@@ -81,10 +77,9 @@ def session(row: Mapping[str, Any], short: Mapping[str, str]) -> Row:
     cells = [
         short.get(row["id"], row["id"]),
         row["name"] or UNKNOWN,
-        cut(row["title"] or UNKNOWN, LONGEST_TITLE),
         moment(row["started"]),
         duration(row["duration"]),
-        count(row["calls"]) if row["calls"] else plural(row["errands"], "errand"),
+        count(row["calls"]),
         count(row["errors"]) if row["errors"] else "",
         count(row["input_tokens"]),
         count(row["output_tokens"]),
@@ -202,7 +197,6 @@ def _statistic(row: Mapping[str, Any], by: str) -> Row:
         count(row["errors"]) if row["errors"] else "",
         rate(row["error_rate"]) if row["errors"] else "",
         count(row["sessions"]),
-        UNKNOWN if row["success_rate"] is None else rate(row["success_rate"]),
         count(row["input_tokens"]),
         count(row["output_tokens"]),
         cost(row["cost_usd"], row["cost_unknown_calls"]),

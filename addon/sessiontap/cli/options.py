@@ -15,6 +15,7 @@ import click
 
 from sessiontap import private
 from sessiontap.cli.errors import Misuse
+from sessiontap.cli.output import write
 
 if TYPE_CHECKING:
     from sessiontap.part import CallParts
@@ -28,8 +29,18 @@ CALL_HELP = "Its id, a unique prefix of it, @1, @2, ... from the newest, or SESS
 """Help of the argument that names a call."""
 
 
-class _NamesItsCommand:
-    """A usage error of the parser knows its command, so that the hint names the right help page."""
+class _OurParsing:
+    """What differs from click's own commands.
+
+    A usage error of the parser knows its command, so that the hint names the right help page. The help page is written
+    as all else is: click ends with status 1 if its reader has gone.
+    """
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        option: click.Option | None = super().get_help_option(ctx)  # type: ignore[misc]
+        if option is not None:
+            option.callback = _show_help
+        return option
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
@@ -40,7 +51,13 @@ class _NamesItsCommand:
         return rest
 
 
-class Command(_NamesItsCommand, click.Command):
+def _show_help(ctx: click.Context, option: click.Parameter, given: bool) -> None:
+    if given and not ctx.resilient_parsing:
+        write(ctx.get_help() + "\n")
+        ctx.exit()
+
+
+class Command(_OurParsing, click.Command):
     """A command."""
 
 
@@ -53,7 +70,7 @@ class NumberOption(click.Option):
         return extra
 
 
-class Group(_NamesItsCommand, click.Group):
+class Group(_OurParsing, click.Group):
     """A command that has commands of its own."""
 
     command_class = Command
@@ -149,18 +166,6 @@ def _named_properties(ctx: click.Context, option: click.Parameter, given: tuple[
     return given
 
 
-all_option = click.option(
-    "--all",
-    "-a",
-    "without_errands",
-    flag_value=False,
-    is_flag=True,
-    default=True,
-    show_default=False,
-    help="With agents' errands: settings, telemetry, token counts.",
-)
-"""Lists and sums leave agents' errands out; `hidden_errands` says how many."""
-
 FILTER_OPTIONS = {
     "session": click.option("--session", metavar="SESSION", help="Calls of this session: its id, a prefix of it, @1."),
     "name": click.option("--name", metavar="GLOB", help="Sessions of this name."),
@@ -194,7 +199,6 @@ FILTER_OPTIONS = {
     ),
     "outcome": click.option("--outcome", metavar="GLOB", help="Calls that ended so: ok, http_error, client_gone, ..."),
     "error": click.option("--error", is_flag=True, help="Calls that failed."),
-    "without_errands": all_option,
     "search": click.option(
         "--search", metavar="TEXT", help="Calls with this text in names, paths, models, prompts or replies."
     ),
@@ -232,7 +236,7 @@ def open_trace(named: Path | None) -> Trace:
     """Open the trace that is meant. Raises TraceError if there is none, which `main` tells."""
     from sessiontap import trace
 
-    return trace.open(trace_folder(named), parts_of=_parts_of, headings_of=_headings_of, is_running=_is_running)
+    return trace.open(trace_folder(named), parts_of=_parts_of, is_running=_is_running)
 
 
 def _parts_of(record: Mapping[str, Any], asked: bytes | None, answered: bytes | None) -> CallParts:
@@ -240,15 +244,6 @@ def _parts_of(record: Mapping[str, Any], asked: bytes | None, answered: bytes | 
     from sessiontap.llm.recorded_parts import recorded_parts
 
     return recorded_parts(record, asked, answered)
-
-
-def _headings_of(
-    record: Mapping[str, Any], asked: bytes | None, answered: bytes | None
-) -> tuple[str | None, str | None, str | None]:
-    """`llm` is loaded for sessions alone whose heading is not in the index yet."""
-    from sessiontap.llm.headings import heading
-
-    return heading(record, asked, answered)
 
 
 def _is_running(where: str, pid: int, id: str) -> bool | None:

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from sessiontap.cli.characters import encodable, shown
 from sessiontap.cli.errors import Failure
 
 if TYPE_CHECKING:
@@ -31,18 +32,18 @@ class ReaderGone(Exception):
 
 def json_line(value: Any) -> str:
     """A value as JSON that a terminal may show: the same to every reader."""
-    return json_safe(json.dumps(value, ensure_ascii=False))
+    text = json_safe(json.dumps(value, ensure_ascii=False))
+    return text if text == encodable(text, sys.stdout.encoding) else json_safe(json.dumps(value))
 
 
 def write(text: str) -> None:
-    """Text to stdout. Raises ReaderGone."""
+    """Text to stdout; characters that it cannot take are escaped. Raises ReaderGone."""
     try:
         sys.stdout.write(text)
     except BrokenPipeError:
         raise ReaderGone from None
-    except UnicodeEncodeError:  # a terminal or locale that knows less than Unicode, or a lone surrogate
-        encoding = sys.stdout.encoding or "ascii"
-        write(text.encode(encoding, "backslashreplace").decode(encoding))
+    except UnicodeEncodeError:
+        write(encodable(text, sys.stdout.encoding))
 
 
 def write_bytes(data: bytes) -> None:
@@ -75,7 +76,8 @@ class JsonOnTerminal(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         """Raises ReaderGone."""
-        write(json_safe(bytes(data).decode("utf-8", "backslashreplace")))
+        text = json_safe(bytes(data).decode("utf-8", "backslashreplace"))
+        write("".join(map(_escaped, text)) if encodable(text, sys.stdout.encoding) != text else text)
         return len(data)
 
 
@@ -100,6 +102,7 @@ def write_json_lines(rows: Iterable[Any]) -> None:
 
 def write_line(text: str, style: str = "") -> None:
     """One line, coloured on a terminal; `style` is rich's."""
+    text = shown(text)
     if style and on_terminal():
         from rich.text import Text
 
@@ -136,6 +139,11 @@ def safe(text: str) -> str:
 def line(text: str) -> str:
     """Recorded text as a terminal may show it on one line."""
     return text.translate(_ONE_LINE)
+
+
+def _escaped(character: str) -> str:
+    """A character of JSON text, in JSON's own escapes if it is beyond ASCII."""
+    return character if character.isascii() else json.dumps(character)[1:-1]
 
 
 def json_safe(text: str) -> str:
@@ -232,11 +240,17 @@ def out_file(path: Path) -> Iterator[BinaryIO]:
 
 def print_error(message: str, hint: str | None = None) -> None:
     """Print an error and its hint on stderr."""
-    print(f"sessiontap: {safe(message)}", file=sys.stderr)
+    _say(f"sessiontap: {safe(message)}")
     if hint:
-        print(f"hint: {safe(hint)}", file=sys.stderr)
+        _say(f"hint: {safe(hint)}")
 
 
 def note(message: str) -> None:
     """Print on stderr a sentence that is no error."""
-    print(f"sessiontap: {safe(message)}", file=sys.stderr)
+    _say(f"sessiontap: {safe(message)}")
+
+
+def _say(text: str) -> None:
+    """A line on stderr. If nobody reads it any more, the command goes on."""
+    with contextlib.suppress(BrokenPipeError):
+        print(shown(text, sys.stderr), file=sys.stderr, flush=True)

@@ -1,20 +1,26 @@
 """Tables: aligned plain text if stdout is piped, fitted and coloured on a terminal.
 
-Columns stand two spaces apart. In a pipe nothing is cut. On a terminal that is too narrow, columns that shrink are
-cut, and if that is not enough, optional ones are left out, from the right. rich's table cannot leave columns out, and
-takes 80 ms to import, which a pipe does not need.
+Columns stand two spaces apart. In a pipe nothing is cut. On a terminal that is too narrow, optional columns without a
+value go first, cells take their short forms, long ids are cut, columns that shrink are cut, and if that is not enough,
+optional ones are left out. rich's table cannot do that, and takes 80 ms to import, which a pipe does not need.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
+from sessiontap.cli.characters import ellipsis, shown
 from sessiontap.cli.output import console, line, on_terminal, write
 
 GAP = 2
 MIN_WIDTH = 8
 """The width to which a column shrinks at most."""
+_RIGHT_TO_LEFT = ("R", "AL", "RLE", "RLO", "RLI")
+_LEFT_TO_RIGHT_MARK = "\u200e"
+"""It takes no column. Behind text that is written from right to left it keeps the next cell in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,16 @@ class Column:
     style: str = ""
     shrinks: bool = False
     optional: bool = False
+    spare: int = 0
+    """Of the optional columns that with the largest number goes first; of equal ones the last."""
+    least: int = MIN_WIDTH
+    """The width to which it shrinks at most."""
+    most: int | None = None
+    """The width of a column that does not shrink, if there is no room for all."""
+    cut: Literal["end", "middle", "list"] = "end"
+    """The place where a cell is cut. Of a list (`a, b, c`) the last items go: `a, +2`."""
+    shorter: Callable[[str], str] | None = None
+    """Returns a cell's short form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +54,7 @@ class Row:
 
 def show(columns: Sequence[Column], rows: Iterable[Row]) -> None:
     """Print a table to stdout."""
-    cleaned = [Row([line(cell) for cell in row.cells], row.style) for row in rows]
+    cleaned = [Row([shown(line(cell)) for cell in row.cells], row.style) for row in rows]
     if on_terminal():
         _coloured(columns, cleaned)
     else:
@@ -58,12 +74,39 @@ def widths(columns: Sequence[Column], rows: Sequence[Row]) -> list[int]:
     return [max(width(cells[index]) for cells in lines) for index in range(len(columns))]
 
 
-def fit(columns: Sequence[Column], natural: Sequence[int], room: int) -> dict[int, int]:
-    """The columns that are shown in `room`, by their position, with their widths."""
+def fitted(columns: Sequence[Column], rows: Sequence[Row], room: int) -> tuple[dict[int, int], Sequence[Row]]:
+    """The columns that are shown in `room`, by their position, with their widths; and the rows in the form for that."""
+    natural = widths(columns, rows)
+    if sum(natural) + GAP * (len(columns) - 1) <= room:
+        return dict(enumerate(natural)), rows
+    short = [
+        replace(
+            row,
+            cells=[
+                column.shorter(cell) if column.shorter else cell
+                for column, cell in zip(columns, row.cells, strict=True)
+            ],
+        )
+        for row in rows
+    ]
+    natural = [min(one, column.most or one) for one, column in zip(widths(columns, short), columns, strict=True)]
+    empty = {
+        index
+        for index, column in enumerate(columns)
+        if column.optional and not any(row.cells[index].strip("-") for row in rows)
+    }
+    return fit(columns, natural, room, empty), short
+
+
+def fit(
+    columns: Sequence[Column], natural: Sequence[int], room: int, empty: Iterable[int] = ()
+) -> dict[int, int]:
+    """The columns that are shown in `room`, by their position, with their widths; those of `empty` go first."""
     kept = list(range(len(columns)))
+    without_value = set(empty)
 
     def least(index: int) -> int:
-        return min(natural[index], MIN_WIDTH) if columns[index].shrinks else natural[index]
+        return min(natural[index], columns[index].least) if columns[index].shrinks else natural[index]
 
     def gaps() -> int:
         return GAP * (len(kept) - 1)
@@ -72,15 +115,15 @@ def fit(columns: Sequence[Column], natural: Sequence[int], room: int) -> dict[in
         optional = [index for index in kept if columns[index].optional]
         if not optional:
             break
-        kept.remove(optional[-1])
-    fitted = {index: natural[index] for index in kept}
-    while sum(fitted.values()) + gaps() > room:
-        shrinking = [index for index in kept if fitted[index] > least(index)]
+        kept.remove(max(optional, key=lambda index: (index in without_value, columns[index].spare, index)))
+    found = {index: natural[index] for index in kept}
+    while sum(found.values()) + gaps() > room:
+        shrinking = [index for index in kept if found[index] > least(index)]
         if not shrinking:
             break
-        widest = max(shrinking, key=fitted.__getitem__)
-        fitted[widest] -= 1
-    return fitted
+        widest = max(shrinking, key=found.__getitem__)
+        found[widest] -= 1
+    return found
 
 
 def width(text: str) -> int:
@@ -96,7 +139,7 @@ def _padded(columns: Sequence[Column], kept: Mapping[int, int], cells: Sequence[
     """The cells of the kept columns, each cut or filled to its width, gaps included."""
     last = max(kept)
     return [
-        fill(cut(cells[index], to), to, columns[index].right) + " " * (GAP if index != last else 0)
+        fill(cut(cells[index], to, columns[index].cut), to, columns[index].right) + " " * (GAP if index != last else 0)
         for index, to in kept.items()
     ]
 
@@ -107,25 +150,56 @@ def fill(cell: str, to: int, right: bool) -> str:
     return space + cell if right else cell + space
 
 
-def cut(cell: str, to: int) -> str:
+def cut(cell: str, to: int, where: Literal["end", "middle", "list"] = "end") -> str:
     """A cell of a width at most."""
     if width(cell) <= to:
         return cell
     from rich.cells import set_cell_size
 
-    return set_cell_size(cell, max(to - 1, 0)) + "…"
+    items = cell.split(", ") if where == "list" else [cell]
+    if len(items) > 1:
+        return _fewer(items, to)
+    mark = ellipsis()
+    room = max(to - len(mark), 0)
+    tail = room // 3 if where != "end" else 0
+    return set_cell_size(cell, room - tail) + mark + _end(cell, tail)
+
+
+def _fewer(items: Sequence[str], to: int) -> str:
+    """As many items as there is room for, one at least, and how many more there are."""
+    for number in range(len(items) - 1, 0, -1):
+        text = f"{', '.join(items[:number])}, +{len(items) - number}"
+        if width(text) <= to:
+            return text
+    more = f", +{len(items) - 1}"
+    return cut(items[0], max(to - len(more), 0), "middle") + more
+
+
+def _end(cell: str, size: int) -> str:
+    """The end of a text, of a width at most."""
+    start = len(cell)
+    while start and width(cell[start - 1 :]) <= size:
+        start -= 1
+    return cell[start:]
+
+
+def in_place(cell: str) -> str:
+    """A cell that does not move the next one on a terminal that turns right-to-left text round."""
+    if cell.isascii() or not any(unicodedata.bidirectional(character) in _RIGHT_TO_LEFT for character in cell):
+        return cell
+    return cell + _LEFT_TO_RIGHT_MARK
 
 
 def _coloured(columns: Sequence[Column], rows: Sequence[Row]) -> None:
     from rich.text import Text
 
     out = console()
-    kept = fit(columns, widths(columns, rows), out.width)
-    shown = [columns[index] for index in kept]
+    kept, rows = fitted(columns, rows, out.width)
+    chosen = [columns[index] for index in kept]
     titles = Row([column.title for column in columns], "bold")
     for row in (titles, *rows):
         text = Text(style=row.style, no_wrap=True, overflow="ignore", end="\n")
-        for column, cell in zip(shown, _padded(columns, kept, row.cells), strict=True):
-            text.append(cell, column.style if row is not titles else "")
+        for column, cell in zip(chosen, _padded(columns, kept, row.cells), strict=True):
+            text.append(in_place(cell), column.style if row is not titles else "")
         text.rstrip()
         out.print(text, crop=False, soft_wrap=True)

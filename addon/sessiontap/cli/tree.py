@@ -10,15 +10,15 @@ from sessiontap.cli import table
 from sessiontap.cli.listing import FAILED, cost, failed, model, result
 from sessiontap.cli.output import line
 from sessiontap.cli.table import Column, Row
-from sessiontap.cli.units import UNKNOWN, count, dollars, duration, moment, plural
+from sessiontap.cli.units import UNKNOWN, count, dollars, duration, moment, plural, short_count
 
 COLUMNS = (
-    Column("PATH AND CALLS", shrinks=True),
-    Column("ID", style="cyan"),
+    Column("PATH AND CALLS", shrinks=True, least=16, cut="middle"),
+    Column("ID", style="cyan", most=24, cut="middle"),
     Column("DURATION", right=True),
-    Column("IN", right=True, optional=True),
-    Column("OUT", right=True, optional=True),
-    Column("COST", right=True, optional=True),
+    Column("IN", right=True, optional=True, shorter=short_count),
+    Column("OUT", right=True, optional=True, shorter=short_count),
+    Column("COST", right=True),
     Column("RESULT", shrinks=True),
 )
 
@@ -28,13 +28,10 @@ def heading(session: Mapping[str, Any]) -> str:
     errors = f", {plural(session['errors'], 'error')}" if session["errors"] else ""
     tokens = f"{count(session['input_tokens'])} tokens in, {count(session['output_tokens'])} out"
     facts = [
-        ("title", session["title"] or ""),
         ("session", session["id"]),
         ("started", f"{moment(session['started'])}, {session['status']}"),
         ("calls", f"{session['calls']:,}{errors} in {duration(session['duration'])}, {tokens}"),
-        ("errands", f"{session['errands']:,} of its agent, not counted" if session["errands"] else ""),
         ("cost", _cost(session)),
-        ("last reply", session["last_reply"] or ""),
         ("models", ", ".join(session["models"] or ())),
         ("processes", ", ".join(session["processes"] or ())),
         ("agents", ", ".join(session["agents"] or ())),

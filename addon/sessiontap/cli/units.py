@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from sessiontap.cli.errors import Misuse
 from sessiontap.duration import seconds
 
 UNKNOWN = "-"
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 _LATEST = 1 << 62
 """Unix nanoseconds: until 2116, as in the log."""
@@ -86,6 +87,18 @@ def moment(iso: str | None) -> str:
     return datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def short_moment(text: str, today: date | None = None) -> str:
+    """The short form of `moment`'s text: `14:02` if it is of today, else `Nov 20`, or `2024-11-20` of another year."""
+    try:
+        then = datetime.strptime(text, "%Y-%m-%d %H:%M:%S")
+    except ValueError:
+        return text
+    now = today or date.today()
+    if then.date() == now:
+        return f"{then:%H:%M}"
+    return f"{_MONTHS[then.month - 1]} {then.day:2}" if then.year == now.year else f"{then:%Y-%m-%d}"
+
+
 def clock(iso: str | None) -> str:
     """An ISO time as local time of day, to the millisecond."""
     if iso is None:
@@ -131,6 +144,19 @@ def size(octets: int | None) -> str:
 def count(number: int | None) -> str:
     """`1,234`."""
     return UNKNOWN if number is None else f"{number:,}"
+
+
+def short_count(text: str) -> str:
+    """The short form of `count`'s text: `12k`, `1.2M`. Below ten thousand it stays."""
+    digits = text.replace(",", "")
+    if not digits.isdigit() or int(digits) < 10_000:
+        return text
+    value = int(digits) / 1000
+    for unit in "kMG":
+        if value < 999.5 or unit == "G":
+            return f"{value:.1f}{unit}" if value < 9.95 else f"{value:,.0f}{unit}"
+        value /= 1000
+    raise AssertionError("unreachable")
 
 
 def dollars(amount: float | None) -> str:

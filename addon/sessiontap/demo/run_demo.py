@@ -14,6 +14,7 @@ import sessiontap
 from sessiontap import own_python
 from sessiontap.cli.environment import variables
 from sessiontap.cli.errors import Failure
+from sessiontap.cli.output import flush, write
 from sessiontap.demo import redirect
 from sessiontap.demo.certs import Authority
 from sessiontap.demo.provider_server import HOSTS, ReceivedRequest, Server
@@ -173,4 +174,5 @@ def is_session_header(name: str) -> bool:
 
 def _say(*lines: str) -> None:
     for line in lines:
-        print(line, flush=True)
+        write(f"{line}\n")
+    flush()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -50,7 +49,7 @@ SHOWN = 3
     type=click.Path(path_type=Path),
     help="The private file to write, or - for stdout.",
 )
-@partial(filter_options, without=["without_errands"])  # an export leaves out nothing
+@filter_options
 @rules_option
 @trace_option
 def export(

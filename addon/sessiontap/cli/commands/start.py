@@ -10,7 +10,7 @@ import click
 
 from sessiontap.cli.errors import Failure, Misuse
 from sessiontap.cli.options import Command, NumberOption, command, rules_option, trace_option
-from sessiontap.cli.output import write
+from sessiontap.cli.output import ReaderGone, write
 
 _PRINTS = {"-h", "--help", "--version", "--options", "--commands"}
 """Arguments of mitmdump's by which it prints something and ends."""
@@ -89,6 +89,8 @@ def run(ctx: click.Context, workers: int, rules: Path | None, trace: Path | None
 
     try:
         main(arguments)
+    except BrokenPipeError:
+        raise ReaderGone from None
     except SystemExit:
         if help_all:  # mitmproxy counts its own help as a failure
             ctx.exit()

@@ -1,0 +1,95 @@
+"""On terminals of several widths what people look for is there, and no line is wrapped. In a pipe nothing is cut."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.cli import recorded
+
+from sessiontap.cli.table import width
+
+STYLES = re.compile("\x1b\\[[0-9;?]*[A-Za-z]")
+WIDTHS = (80, 100, 120, 200)
+MODEL = "claude-sonnet-4-5-20250929"
+NAMES = (
+    "Nightly evaluation of the course generator, all languages, second run",
+    "日本語のとても長いセッションの名前です",
+    "שיחה על אפייה",
+)
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sessions with long ids that begin alike, long names, paths, models and process names."""
+    caller = replace(recorded.NODE, name="generate_all_the_lessons_of_a_course.py")
+    calls = [
+        recorded.chat(
+            n,
+            session=(f"course-generator-2026-11-run-{n // 3:04}", NAMES[n // 3], f"/course/lessons/week-{n}/plan", n),
+            caller=caller,
+            model=MODEL,
+            usage=(1_234_567, 23_456),
+        )
+        for n in range(9)
+    ]
+    return recorded.write(tmp_path_factory.mktemp("log") / "trace", calls)
+
+
+def on_a_terminal(log: Path, columns: int, *arguments: str) -> list[str]:
+    """The lines that a terminal of so many columns gets."""
+    parent, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    environ = {**os.environ, "TERM": "xterm", "LANG": "C.UTF-8", "SESSIONTAP_TRACE": str(log)}
+    environ.pop("COLUMNS", None)
+    command = [sys.executable, "-m", "sessiontap.cli", *arguments]
+    done = subprocess.Popen(command, stdin=child, stdout=child, stderr=subprocess.PIPE, env=environ)
+    os.close(child)
+    parts = []
+    while True:
+        try:
+            data = os.read(parent, 65_536)
+        except OSError:
+            break
+        if not data:
+            break
+        parts.append(data)
+    os.close(parent)
+    assert done.stderr is not None
+    assert (done.stderr.read(), done.wait()) == (b"", 0)
+    return STYLES.sub("", b"".join(parts).decode()).replace("\r\n", "\n").splitlines()
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+@pytest.mark.parametrize(
+    ("command", "titles"),
+    [
+        ("ls", ["ID", "NAME", "STARTED", "CALLS", "COST", "MODELS"]),
+        ("calls", ["ID", "SESSION", "MODEL", "STATUS", "DURATION", "COST", "RESULT"]),
+        ("show @1", ["PATH AND CALLS", "ID", "DURATION", "COST", "RESULT"]),
+        ("show @1 --flat", ["ID", "SESSION", "MODEL", "COST", "RESULT"]),
+        ("stats --by session", ["SESSION", "CALLS", "COST"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_people_look_for_is_there(log: Path, columns: int, command: str, titles: list[str]) -> None:
+    lines = on_a_terminal(log, columns, *command.split())
+    begin = next(number for number, line in enumerate(lines) if titles[0] in line and "COST" in line)
+    assert [title for title in titles if title not in lines[begin]] == []
+    assert [line for line in lines[begin:] if width(line.rstrip()) > columns] == []
+
+
+def test_a_pipe_gets_all_of_it(log: Path) -> None:
+    environ = {**os.environ, "SESSIONTAP_TRACE": str(log)}
+    done = subprocess.run([sys.executable, "-m", "sessiontap.cli", "ls"], env=environ, capture_output=True, check=True)
+    text = done.stdout.decode()
+    assert [name for name in (*NAMES, MODEL, "2025-11-21 05:00:00", "3,703,701", "run-0002") if name not in text] == []
