@@ -75,3 +75,16 @@ def test_what_its_conversation_told_of_a_call_is_told_again(tmp_path: Path) -> N
     understood = recorded_facts.facts_of(call).call
     assert understood is not None
     assert (understood.asked.tool_results, understood.subagent) == (("find",), "explore")
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        (None, None),
+        ("gone", "it closed the connection, or ended, before it was found"),
+        ("look-up failed: OSError: x", "look-up failed: OSError: x"),
+    ],
+    ids=["not said", "a known reason", "a fault's text"],
+)
+def test_why_a_process_is_not_known(reason: str | None, said: str | None) -> None:
+    assert recorded_facts.why_unknown(reason) == said

@@ -80,11 +80,15 @@ def test_without_a_call_the_first_are_told_and_with_whole_all() -> None:
     ("more", "expected"),
     [
         ({"program": None, "pids": [], "client": "10.0.0.9"}, "a program at 10.0.0.9 whose process is not known to "),
+        (
+            {"program": None, "pids": [], "client": "10.0.0.9", "process_unknown": "remote client"},
+            "whose process is not known (the program runs on another machine, or in another container) to ",
+        ),
         ({"pids": [7, 8]}, "app.py (pid 7, ...) to "),
         ({"sent": None, "received": None}, "3 connections: "),
         ({"requests": 1}, "1 request, 55.2 KB: "),
     ],
-    ids=["unknown process", "several processes", "not counted", "plain HTTP"],
+    ids=["unknown process", "and why", "several processes", "not counted", "plain HTTP"],
 )
 def test_what_is_unknown_is_not_guessed(more: dict[str, Any], expected: str) -> None:
     assert expected in said(item("ignore", **more))[0]

@@ -37,6 +37,7 @@ def test_connections_of_one_process_to_one_host_are_one_entry() -> None:
             "program": "app.py",
             "exe": "/usr/bin/python3",
             "pids": [10],
+            "process_unknown": None,
             "client": None,
             "host": "other.example",
             "port": 443,

@@ -50,6 +50,7 @@ SEEN = CallSpec(
     host="api.openai.com",
     forwarded_host="oai.helicone.ai",
     caller=CALLER,
+    caller_unknown="gone",
     client="127.0.0.1",
     proxy_user="team-a",
     call=Call(
@@ -89,7 +90,7 @@ def test_a_call_in_full():
         "conversation": "conversation-1",
         "parent": "call-0",
         "evidence": "exact", "link": None,
-        "caller": "caller-1",
+        "caller": "caller-1", "caller_unknown": None,
         "llm": {
             "provider": "openai", "family": "openai-chat", "operation": "chat", "request_model": "gpt-4o",
             "response_model": "gpt-4o-2024", "response_id": "chatcmpl-1", "stream": True, "finish_reason": "stop",
@@ -147,7 +148,7 @@ def test_a_call_of_which_nothing_is_known_is_nil_throughout():
 
     assert record["llm"]["usage"] is None
     assert {key for key, value in record.items() if value is None} == {
-        "session", "conversation", "parent", "evidence", "link", "caller", "time_to_first_byte",
+        "session", "conversation", "parent", "evidence", "link", "caller", "caller_unknown", "time_to_first_byte",
         "time_to_first_token", "client", "proxy_user", "agent", "subagent", "user", "state", "route",
         "response",
     }  # fmt: skip
@@ -206,6 +207,13 @@ def test_a_body_that_was_cut_says_how_long_it_was():
     stored = Packer().at(call_record(seen, REDACTOR), 0)["request"]["body"]
 
     assert (stored["size"], stored["total"]) == (3, 1000)
+
+
+def test_a_call_whose_caller_is_not_known_says_why():
+    key = "sk-proj-" + "k4Jq" * 10
+    record = call_record(replace(SEEN, caller=None, caller_unknown=f"look-up failed: {key}"), REDACTOR)
+    assert record["caller"] is None
+    assert record["caller_unknown"].startswith("look-up failed: [redacted:")
 
 
 def test_a_caller():

@@ -65,6 +65,7 @@ class CallSpec:
     host: str = "h.example"
     forwarded_host: str = "h.example"
     caller: Caller | None = None
+    caller_unknown: str | None = None
     client: str | None = None
     proxy_user: str | None = None
     call: Call | None = None
@@ -116,6 +117,7 @@ class CallSpec:
             time_to_first_byte=self.time_to_first_byte,
             flags=self.flags,
             caller=self.caller.id if self.caller else None,
+            caller_unknown=self.caller_unknown,
             client=self.client,
             proxy_user=self.proxy_user,
             call=self.call,

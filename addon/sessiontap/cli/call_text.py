@@ -12,7 +12,7 @@ from sessiontap.cli import table
 from sessiontap.cli.characters import shown
 from sessiontap.cli.listing import result
 from sessiontap.cli.output import line, safe
-from sessiontap.cli.recorded_facts import read
+from sessiontap.cli.recorded_facts import read, why_unknown
 from sessiontap.cli.table import Column, Row
 from sessiontap.cli.units import UNKNOWN, count, duration, exact_dollars, moment, size
 from sessiontap.exchange import UrlParts
@@ -60,7 +60,9 @@ def facts(call: RecordedCall, cost: Cost) -> str:
         "first": f"byte {duration(row['time_to_first_byte'])}, token {duration(row['time_to_first_token'])}",
         "session": f"{row['session_name']} ({row['session_id']}, by {row['source']})" if row["session_id"] else None,
         "path": f"{row['path']} step {row['step']}" if row["session_id"] else None,
-        "process": f"{process['name']} (pid {process['pid']}) in {process['cwd'] or UNKNOWN}" if process else "unknown",
+        "process": f"{process['name']} (pid {process['pid']}) in {process['cwd'] or UNKNOWN}"
+        if process
+        else _nobody(record),
         "agent": " / ".join(filter(None, (row["agent"], row["subagent"]))),
         "parent": row["parent"],
         "user": record.get("user"),
@@ -141,12 +143,17 @@ def dialogue(call: RecordedCall) -> str:
     return "\n".join(f"--- {line(title)}\n{safe(text).rstrip()}\n" for title, text in parts if text is not None)
 
 
+def _nobody(record: Mapping[str, Any]) -> str:
+    why = why_unknown(record.get("caller_unknown"))
+    return f"unknown: {why}" if why else "unknown"
+
+
 def as_json(call: RecordedCall, cost: Cost) -> dict[str, Any]:
     """The row of `calls --json`, and beside it the cost's source, caller, labels, changes and both messages."""
     record = call.record
     row = call_row(record, call.caller, lambda _: cost.usd)
     row["cost_source"], row["cost_reason"] = cost.source, cost.reason
-    for key in ("client", "proxy_user", "user", "properties", "tags", "state", "flags"):
+    for key in ("client", "proxy_user", "user", "properties", "tags", "state", "flags", "caller_unknown"):
         row[key] = record.get(key)
     row["changes"] = changes_of(record)
     row["caller"] = process_of(call.caller)

@@ -133,6 +133,21 @@ def process_names(record: Record) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, (record.get("name"), *(record.get("names") or ())))))
 
 
+UNKNOWN_PROCESS = {
+    "remote client": "the program runs on another machine, or in another container",
+    "gone": "it closed the connection, or ended, before it was found",
+    "not permitted": "it is another user's, which only a proxy of that user or of root may see",
+    "not visible": "no process that the proxy sees holds the connection, such as one in another container",
+    "not found in time": "the search took too long on a busy machine",
+}
+"""Why a process is not known, by the reason of its look-up (`callers.find`)."""
+
+
+def why_unknown(reason: str | None) -> str | None:
+    """Return why a process is not known, in a sentence's words; None if the log does not say."""
+    return UNKNOWN_PROCESS.get(reason, reason) if reason else None
+
+
 def caller_of(call: RecordedCall) -> Caller | None:
     """The process that made the call."""
     record = call.caller

@@ -13,6 +13,7 @@ from typing import Any
 from sessiontap.cli.direct_connections import LOCAL_SERVERS, DirectConnection, host_names
 from sessiontap.cli.local_proxies import RunningProxy, ask
 from sessiontap.cli.output import line
+from sessiontap.cli.recorded_facts import why_unknown
 from sessiontap.cli.units import plural, size
 from sessiontap.proxy import own_address
 
@@ -92,7 +93,9 @@ def _is_local(one: DirectConnection) -> bool:
 
 
 def _passage(item: Mapping[str, Any]) -> str:
-    who = item.get("program") or f"a program at {item.get('client')} whose process is not known"
+    unknown = why_unknown(item.get("process_unknown"))
+    nobody = f"a program at {item.get('client')} whose process is not known" + (f" ({unknown})" if unknown else "")
+    who = item.get("program") or nobody
     pids = item.get("pids") or []
     who += f" (pid {pids[0]}{', ...' if len(pids) > 1 else ''})" if pids else ""
     host, port = item.get("host"), item.get("port")

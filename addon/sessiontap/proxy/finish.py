@@ -107,6 +107,7 @@ def finished_call(context: CallContext, outcome: Outcome, duration: int, heads: 
         time_to_first_byte=context.first_byte,
         flags=context.flags,
         caller=context.caller_id,
+        caller_unknown=connection.found.reason if connection.caller is None else None,
         client=connection.client_ip,
         proxy_user=connection.proxy_user,
         call=call,

@@ -161,6 +161,7 @@ def _item(key: tuple[Any, ...], ones: list[Passage]) -> dict[str, Any]:
         "program": name,
         "exe": exe,
         "pids": sorted({one.connection.caller.pid for one in ones if one.connection.caller}),
+        "process_unknown": ones[0].connection.found.reason if name is None else None,
         "client": client,
         "host": host,
         "port": port,

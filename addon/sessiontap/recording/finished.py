@@ -113,6 +113,8 @@ class FinishedCall(msgspec.Struct, array_like=True, frozen=True):
     flags: Sequence[str] = ()
     caller: str | None = None
     """The id of a caller that was sent before."""
+    caller_unknown: str | None = None
+    """Why there is none."""
     client: str | None = None
     proxy_user: str | None = None
     call: Call | None = None

@@ -69,6 +69,7 @@ def call_record(
         "evidence": link.evidence,
         "link": dict(link_state or {}) or None,
         "caller": caller.id if caller else None,
+        "caller_unknown": None if caller else _text(call.caller_unknown, redactor),
         "llm": _llm(asked, reply, exchange.response, redactor),
         "outcome": exchange.outcome,
         "flags": flags,

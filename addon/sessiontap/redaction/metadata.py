@@ -41,6 +41,7 @@ KEPT: dict[str, How] = {
     "link.retryable": "out",
     "link.incomplete": "out",
     "caller": "keep",
+    "caller_unknown": "keep",
     "llm": "keep",
     "llm.provider": "keep",
     "llm.family": "keep",

@@ -200,6 +200,7 @@ class CallShape(TypedDict):
     evidence: NotRequired[str | None]
     link: NotRequired[msgspec.Raw]
     caller: NotRequired[Id | None]
+    caller_unknown: NotRequired[str | None]
     llm: NotRequired[LlmShape | None]
     outcome: NotRequired[str | None]
     flags: NotRequired[Texts]
