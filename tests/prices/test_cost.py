@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from sessiontap.prices import Cost, Rates, cost_of, version
+from sessiontap.prices import Cost, Rates, cost_of, rates_for, version
+from sessiontap.prices.tariff import NOTHING
 
 PACKAGE = Path(__file__).parents[2] / "addon"
 
@@ -288,3 +289,40 @@ def test_the_list_is_loaded_only_where_it_is_needed(record: dict[str, Any]) -> N
 
 def test_the_version_names_that_of_the_list() -> None:
     assert version().endswith(f" genai-prices {metadata.version('genai-prices')}")
+
+
+SEVEN = Rates(input=Decimal(7), output=Decimal(9))
+
+
+@pytest.mark.parametrize(
+    ("record", "own", "rates"),
+    [
+        pytest.param(call("anthropic", "claude-haiku-4-5"), None, ("1", "0.1", "1.25", "2"), id="the list's"),
+        pytest.param(call("anthropic", "claude-haiku-4-5"), SEVEN, ("7", None, None, None), id="the user's own"),
+        pytest.param(call(None, "llama", host="localhost"), None, ("0", "0", "0", "0"), id="a local host"),
+        pytest.param(call(None, "llama", host="localhost"), SEVEN, ("7", None, None, None), id="a local one, own"),
+        pytest.param(call("anthropic", "claude-none"), None, None, id="a model that the list does not know"),
+        pytest.param(call("openai", "gpt-4o", host="chatgpt.com"), None, None, id="a subscription"),
+        pytest.param(call("anthropic", "claude-haiku-4-5", usage=None), None, None, id="no usage"),
+    ],
+)
+def test_the_rates_of_a_call(record: dict[str, Any], own: Rates | None, rates: tuple[str | None, ...] | None) -> None:
+    found = rates_for(record, lambda model: own)
+    wanted = ("input", "cache_read", "cache_write", "cache_write_1h")
+
+    assert rates == (
+        None if found is None else tuple(None if (one := getattr(found, name)) is None else str(one) for name in wanted)
+    )
+
+
+def test_nobody_charges_for_counting_tokens() -> None:
+    record = call("anthropic", "claude-haiku-4-5")
+    record["llm"]["operation"] = "count_tokens"
+    assert rates_for(record) is NOTHING
+
+
+def test_the_rates_are_those_by_the_size_of_the_input() -> None:
+    small, large = (rates_for(call("google", "gemini-2.5-pro", usage=(size, 1))) for size in (1_000, 300_000))
+    assert small is not None
+    assert large is not None
+    assert (str(small.input), str(large.input)) == ("1.25", "2.5")

@@ -9,10 +9,11 @@ cannot be known is None with the reason in words, never 0.
 
     cost_of(record)                 # Cost(usd=0.000123, source='genai-prices', reason=None)
     cost_of(record, rates_of)       # a model's own rates first (`prices:` of rules.yaml)
+    rates_for(record)               # Rates(input=Decimal('3'), ...): what a part of its tokens cost
 """
 
 from sessiontap.prices.catalogue import KeptTariffs
-from sessiontap.prices.cost import Cost, RatesOf, Source, cost_of, version
+from sessiontap.prices.cost import Cost, RatesOf, Source, cost_of, rates_for, version
 from sessiontap.prices.tariff import Rates
 
-__all__ = ["Cost", "KeptTariffs", "Rates", "RatesOf", "Source", "cost_of", "version"]
+__all__ = ["Cost", "KeptTariffs", "Rates", "RatesOf", "Source", "cost_of", "rates_for", "version"]

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sessiontap.prices import catalogue
-from sessiontap.prices.tariff import Rates, Tariff, Unknown, input_tokens, total
+from sessiontap.prices.tariff import NOTHING, Rates, Tariff, Unknown, input_tokens, total
 
 Source = Literal["reported", "free", "rules", "local", "genai-prices"]
 
@@ -103,37 +103,80 @@ def cost_of(
         return Cost(None, reason=str(why))
 
 
+def rates_for(
+    call: Mapping[str, Any], rates_of: RatesOf = no_rates, tariff_of: TariffOf = catalogue.find
+) -> Rates | None:
+    """Return the rates at which the tokens of the call of this record are paid; None if they are not known.
+
+    They are all 0 if nobody charges for the call. A provider's own figure says nothing of its rates: the list does.
+    """
+    llm = call.get("llm") or {}
+    usage, billed = llm.get("usage"), llm.get("billed") or {}
+    if _is_free(llm):
+        return NOTHING
+    if (own := _own_rates(llm, rates_of)) is not None:
+        return own
+    if _is_own_host(call, llm):
+        return NOTHING
+    if not usage:
+        return None
+    try:
+        _check_paid_by_the_token(call, llm)
+        return _listed(call, llm, tariff_of).at(input_tokens(usage, billed))
+    except Unknown:
+        return None
+
+
 def _cost(call: Mapping[str, Any], llm: Mapping[str, Any], rates_of: RatesOf, tariff_of: TariffOf) -> Cost:
     reported = llm.get("cost_reported")
     if reported is not None:
         return Cost(float(reported), "reported")
-    provider, operation = llm.get("provider"), llm.get("operation")
-    if any(operation == free and of in (None, provider) for free, of in FREE):
+    if _is_free(llm):
         return Cost(0.0, "free")
-    usage, billed = llm.get("usage"), llm.get("billed") or {}
+    operation, usage, billed = llm.get("operation"), llm.get("usage"), llm.get("billed") or {}
     repeats = bool(usage) and _repeats(llm)
-    if usage and not repeats:
-        for name in _names(llm):
-            if (rates := rates_of(name)) is not None:
-                return Cost(float(total(usage, billed, rates, operation)), "rules")
-    host, route = call.get("host") or "", call.get("route") or ""
-    # A rule may say by `hosts:` that a local host passes its calls on to a provider.
-    if is_local(host) and not catalogue.has_list(provider):
+    if usage and not repeats and (rates := _own_rates(llm, rates_of)) is not None:
+        return Cost(float(total(usage, billed, rates, operation)), "rules")
+    if _is_own_host(call, llm):
         return Cost(0.0, "local")
-    if billed.get("subscription") or is_subscription(host, route):
-        raise Unknown(f"subscription: {host} is not paid for by the call")
-    if operation == "batch":
-        raise Unknown("the calls of a batch are billed with the batch")
+    _check_paid_by_the_token(call, llm)
     if not usage:
         raise Unknown(_without_usage(call, llm))
     if repeats:
         raise Unknown("a response that is fetched again is billed where it was asked for")
     if tools := billed.get("tools"):
         raise Unknown(f"the provider also bills for {', '.join(tools)}")
-    moment, tier = int(call.get("time") or 0), llm.get("service_tier")
-    tariff = tariff_of(provider, _model(llm), moment, tier, billed.get("speed"))
-    rates = tariff.at(input_tokens(usage, billed))
+    rates = _listed(call, llm, tariff_of).at(input_tokens(usage, billed))
     return Cost(float(total(usage, billed, rates, operation)), "genai-prices")
+
+
+def _is_free(llm: Mapping[str, Any]) -> bool:
+    return any(llm.get("operation") == free and of in (None, llm.get("provider")) for free, of in FREE)
+
+
+def _own_rates(llm: Mapping[str, Any], rates_of: RatesOf) -> Rates | None:
+    """Return the user's own rates for the model."""
+    return next((rates for name in _names(llm) if (rates := rates_of(name)) is not None), None)
+
+
+def _is_own_host(call: Mapping[str, Any], llm: Mapping[str, Any]) -> bool:
+    """Return True for a host of the user's own. A rule may say by `hosts:` that it passes calls on to a provider."""
+    return is_local(call.get("host") or "") and not catalogue.has_list(llm.get("provider"))
+
+
+def _check_paid_by_the_token(call: Mapping[str, Any], llm: Mapping[str, Any]) -> None:
+    """Raise `Unknown` for a subscription and for a batch."""
+    host, route = call.get("host") or "", call.get("route") or ""
+    if (llm.get("billed") or {}).get("subscription") or is_subscription(host, route):
+        raise Unknown(f"subscription: {host} is not paid for by the call")
+    if llm.get("operation") == "batch":
+        raise Unknown("the calls of a batch are billed with the batch")
+
+
+def _listed(call: Mapping[str, Any], llm: Mapping[str, Any], tariff_of: TariffOf) -> Tariff:
+    """Return the list's tariff of the call. Raises `Unknown`."""
+    moment, speed = int(call.get("time") or 0), (llm.get("billed") or {}).get("speed")
+    return tariff_of(llm.get("provider"), _model(llm), moment, llm.get("service_tier"), speed)
 
 
 def _repeats(llm: Mapping[str, Any]) -> bool:

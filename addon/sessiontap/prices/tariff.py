@@ -44,6 +44,11 @@ class Rates:
     """Each call, whatever its tokens."""
 
 
+_ZERO = Decimal(0)
+NOTHING = Rates(**dict.fromkeys(Rates.__slots__, _ZERO))
+"""The rates of what costs nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tariff:
     """Rates by the size of the whole input: a call pays the last of them whose start its input exceeds, for all."""
