@@ -34,8 +34,12 @@ MAY_IMPORT = {
     "recording": {"callers", "llm", "rules", "sessions", "headers", "gateways", "redaction", "trace"},
     "export": {"trace"},
     "prices": {"llm"},
+    "analysis": {"trace", "llm", "prices"},
     "demo": {"cli", "trace"},
-    "cli": {"callers", "llm", "rules", "sessions", "headers", "trace", "export", "proxy", "prices", "demo", "capture"},
+    "cli": {
+        "callers", "llm", "rules", "sessions", "headers", "trace", "export", "proxy", "prices", "analysis", "demo",
+        "capture",
+    },
 }
 KNOW_MITMPROXY = {"proxy"}
 PROXY_PATH = {"mitmproxy", "yaml", "msgpack", "msgspec", "re2", "zstandard", "brotli"}

@@ -1,0 +1,17 @@
+"""Answers about sessions, made of their turns: what fills a context, what tools did, why a cache missed, what is waste.
+
+Every function is pure. It takes `Turn`s of a session (`Trace.query_turns`), oldest first, and the `InputTerms` of its
+calls, and returns one plain structure, which `--json` prints whole and commands draw.
+
+    part_tokens.py   the tokens of each part of a request, estimated: a provider states their sum alone
+    part_costs.py    the cost of each part, by the provider's count of what was read from and written to its cache
+    tool_runs.py     calls of tools and their results, brought together
+    tools.py         each tool: calls, errors, time, results
+    context.py       the content of each request by kind, tool, file and MCP server; the biggest blocks: blocks.py
+    cache.py         hits and misses of the provider's cache, with their reasons (cache_changes.py) by the
+                     provider's terms (cache_terms.py)
+    waste.py         tools never called, results never referred to (references.py), content sent twice
+
+Tokens of parts are estimates and said to be: their names end in `_estimated`, or a field `estimated` stands beside
+them. Unknown is None.
+"""

@@ -1,0 +1,125 @@
+"""The content of each request: how many tokens are the system prompt, tool definitions, history, results of tools.
+
+The total is the provider's own count. Its split is estimated (`part_tokens`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sessiontap.analysis.blocks import CATEGORIES, blocks, category
+from sessiontap.analysis.part_costs import UNKNOWN, Terms, range_cost
+from sessiontap.analysis.part_tokens import estimate
+from sessiontap.analysis.tool_runs import ResultKey, ToolRun, result_key, runs_by_result
+
+if TYPE_CHECKING:
+    from sessiontap.part import Part
+    from sessiontap.trace.index.turns import Turn
+
+
+
+def context(turns: Sequence[Turn], terms: Terms, step: int | None = None) -> dict[str, Any]:
+    """Return what fills the context in these turns, in more detail that of one: of this step, else the fullest.
+
+    `blocks` are those that took the most tokens over all turns. The answer has no detail if there is no such step, or
+    no turn has a count.
+    """
+    tokens = estimate(turns)
+    runs = runs_by_result(turns)
+    rows = [_row(one, tokens[at], terms) for at, one in enumerate(turns)]
+    counted = [at for at, row in enumerate(rows) if row["split_estimated"] is not None]
+    if step is None:
+        chosen = max(counted, key=lambda at: rows[at]["input_tokens"], default=None)
+    else:
+        chosen = next((at for at, row in enumerate(rows) if row["step"] == step), None)
+    return {
+        "turns": rows,
+        "detail": None if chosen is None else _detail(rows[chosen], turns[chosen], tokens[chosen], runs),
+        "blocks": blocks(turns, tokens, terms, runs),
+    }
+
+
+def _row(turn: Turn, tokens: Sequence[float] | None, terms: Terms) -> dict[str, Any]:
+    call, usage = turn.call, turn.call["usage"] or {}
+    split: dict[str, float] | None = None
+    if tokens is not None:
+        split = dict.fromkeys(CATEGORIES, 0.0)
+        for part, number in zip(turn.request, tokens, strict=True):
+            split[category(part)] += number
+    return {
+        "step": call["step"],
+        "call": call["id"],
+        "time": call["time"],
+        "path": call["path"],
+        "model": call["response_model"] or call["request_model"],
+        "input_tokens": usage.get("input"),
+        "cache_read_tokens": usage.get("cache_read"),
+        "new_tokens_estimated": None if tokens is None else round(sum(tokens[turn.first_new :])),
+        "input_cost_usd": range_cost(usage, 0, usage.get("input") or 0, terms.get(call["id"], UNKNOWN)),
+        "split_estimated": None if split is None else {name: round(number) for name, number in split.items()},
+    }
+
+
+# One request ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Group:
+    """Parts that are told together, and what is within them."""
+
+    parts: int = 0
+    bytes: int = 0
+    tokens: float = 0.0
+    within: dict[str, _Group] = field(default_factory=dict)
+
+    def add(self, part: Part, tokens: float, path: Sequence[str]) -> None:
+        self.parts += 1
+        self.bytes += part.bytes
+        self.tokens += tokens
+        if path:
+            self.within.setdefault(path[0], _Group()).add(part, tokens, path[1:])
+
+    def told(self, name: str, total: float) -> dict[str, Any]:
+        within = sorted(self.within.items(), key=lambda item: -item[1].tokens)
+        return {
+            "name": name,
+            "parts": self.parts,
+            "bytes": self.bytes,
+            "tokens_estimated": round(self.tokens),
+            "share_estimated": round(self.tokens / total, 4) if total else None,
+            "within": [group.told(key, total) for key, group in within],
+        }
+
+
+def _detail(
+    row: dict[str, Any],
+    turn: Turn,
+    tokens: Sequence[float] | None,
+    runs: dict[ResultKey, ToolRun],
+) -> dict[str, Any]:
+    whole = _Group()
+    if tokens is not None:
+        for part, number in zip(turn.request, tokens, strict=True):
+            whole.add(part, number, (category(part), *_place(part, runs)))
+    told = whole.told("request", row["input_tokens"] or 0)
+    return {key: row[key] for key in ("step", "call", "input_tokens", "cache_read_tokens")} | {
+        "categories": told["within"]
+    }
+
+
+def _place(part: Part, runs: dict[ResultKey, ToolRun]) -> tuple[str, ...]:
+    """The names under which a part is told within its category."""
+    if part.kind == "tool_definition":
+        return (f"MCP server {part.server}" if part.server else "built in", part.name or "unnamed")
+    if part.kind == "tool_result":
+        run = runs.get(result_key(part))
+        tool = part.name or (run.tool if run else None) or "unknown tool"
+        argument = run.argument if run else None
+        return (tool, argument) if argument else (tool,)
+    if part.kind == "tool_call":
+        return (part.name or "unknown tool",)
+    if part.kind == "media":
+        return (part.name or "media",)
+    return ()

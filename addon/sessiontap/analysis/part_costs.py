@@ -1,0 +1,76 @@
+"""The cost of each part of a request, by its place: the provider reads a beginning from its cache, writes what follows
+up to a mark, and takes the rest as plain input, each at a price of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sessiontap.prices import Rates
+
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class InputTerms:
+    """The terms on which the input of a call was taken."""
+
+    rates: Rates | None = None
+    """None if they are not known."""
+    written_1h: int = 0
+    """Of the tokens that were written to the cache: to be kept for an hour."""
+
+
+Terms = Mapping[str, InputTerms]
+"""By the id of the call. A call that is missing has unknown ones."""
+
+UNKNOWN = InputTerms()
+
+
+def part_costs(usage: Mapping[str, Any] | None, tokens: Sequence[float], terms: InputTerms) -> list[float | None]:
+    """Return the cost of each part of a request in US dollars, in their order; None if a price is not known."""
+    found: list[float | None] = []
+    at = 0.0
+    for number in tokens:
+        found.append(range_cost(usage, at, at + number, terms))
+        at += number
+    return found
+
+
+def range_cost(usage: Mapping[str, Any] | None, begin: float, end: float, terms: InputTerms) -> float | None:
+    """Return the cost of the tokens of a request from `begin` to `end` in US dollars; None if a price is not known."""
+    rates = terms.rates
+    if rates is None or usage is None:
+        return None
+    read, written = usage.get("cache_read") or 0, usage.get("cache_write") or 0
+    hour = min(terms.written_1h, written)
+    dollars = 0.0
+    start = 0.0
+    borders = (
+        (read, rates.cache_read),
+        (read + hour, rates.cache_write_1h),  # what is kept longer stands before what is kept shorter
+        (read + written, rates.cache_write),
+        (float("inf"), rates.input),
+    )
+    for border, rate in borders:
+        within = min(end, border) - max(begin, start)
+        if within > 0:
+            if rate is None:
+                return None
+            dollars += within * float(rate)
+        start = border
+    return dollars / _MILLION
+
+
+def read_cost(tokens: float, terms: InputTerms) -> float | None:
+    """Return the cost of so many tokens if they were read from the cache; None if the price is not known."""
+    rate: Decimal | None = terms.rates.cache_read if terms.rates is not None else None
+    return None if rate is None else tokens * float(rate) / _MILLION
+
+
+def total_cost(costs: Sequence[float | None]) -> float | None:
+    """Return the sum of those that are known; None if none is."""
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if known else None

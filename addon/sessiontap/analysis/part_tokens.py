@@ -1,0 +1,133 @@
+"""The tokens of each part of a request, estimated so that they add up to the provider's own count of the whole.
+
+Of a request that continues another one whose count is known, only the new parts are estimated: the provider's two
+counts say how many tokens they have together. Within that, parts share by weight, which is the number of tokens that
+a tokenizer would make of their text, guessed from its words, numbers, signs and blanks (docs/reading.md has the error).
+
+Media have no text. Their tokens are what is left of the count when the text has its weight, else a usual image's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sessiontap.part import Part
+    from sessiontap.trace.index.turns import Turn
+
+_PIECE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d{1,3}| (?=\d)|[^\S\n]*\n\s*|[^\S\n]{2,}|[^\w\s]+|_+|[^\x00-\x7f]+")
+"""The pieces by which tokenizers go: words (and each hump of a camelCase one), numbers, line ends with the indentation
+behind them, runs of signs."""
+_WORD, _REST = 8, 5
+"""Letters of a word that are one token, and those of each further one."""
+_LETTER, _SIGN = 0.4, 0.75
+"""Tokens of a Greek, Cyrillic, Arabic, ... letter; of a Chinese sign, an accented letter, a dash."""
+_FRAME = 3
+"""Tokens around a part: the role, the borders of a message or a definition."""
+_SAMPLED, _SLICES = 60_000, 6
+"""Of a longer text only slices are weighed, a sixth of so many characters each."""
+MEDIA = 1_300
+"""Tokens of an image if nothing says more: Anthropic's of a megapixel, between OpenAI's of low and of high detail."""
+_LEAST_MEDIA, _MOST_MEDIA = 50, 60_000
+"""Tokens that one image or document may have."""
+_OPAQUE = 5
+"""Bytes per token of what has no text and is no media, such as encrypted reasoning."""
+
+
+def weight(text: str) -> float:
+    """Return roughly the number of tokens of a text."""
+    if len(text) <= _SAMPLED:
+        return _weight(text)
+    size, step = _SAMPLED // _SLICES, len(text) // _SLICES
+    sampled = sum(_weight(text[at : at + size]) for at in range(0, step * _SLICES, step))
+    return sampled * len(text) / _SAMPLED
+
+
+def _weight(text: str) -> float:
+    total = 0.0
+    for piece in _PIECE.findall(text):
+        first, size = piece[0], len(piece)
+        if first > "\x7f":
+            total += (_LETTER if "\u0370" <= first < "\u2e80" else _SIGN) * size
+        elif piece[-1].islower():
+            total += 1 if size <= _WORD else 1 + (size - _WORD) / _REST
+        elif first == "_":
+            total += 0.5
+        elif first.isdigit() or first.isspace():
+            total += 1
+        else:
+            total += -(-size // 3)
+    return total
+
+
+def estimate(turns: Sequence[Turn]) -> list[list[float] | None]:
+    """Return, for each turn, the tokens of each part of its request, which add up to the provider's count.
+
+    None for a turn of which the provider stated no count.
+    """
+    weights: dict[int, float] = {}
+    found: dict[str, list[float] | None] = {}
+    requests = {turn.call["id"]: turn.request for turn in turns}
+    for turn in turns:
+        total = (turn.call["usage"] or {}).get("input")
+        if not total or not turn.request:  # 0 is what servers state that do not count
+            found[turn.call["id"]] = None
+            continue
+        before = found.get(turn.based_on or "") or []
+        known = _known(turn, requests.get(turn.based_on or "", ()), before)
+        found[turn.call["id"]] = _split(total, known, turn.request, weights)
+    return [found[turn.call["id"]] for turn in turns]
+
+
+def _known(turn: Turn, request: Sequence[Part], tokens: Sequence[float]) -> list[float | None]:
+    """The tokens of each part of a turn as they were in the request that it continues; None of a new part."""
+    if not tokens:
+        return [None] * len(turn.request)
+    common = min(turn.first_new, len(request))
+    known: list[float | None] = [*tokens[:common]]
+    if common == len(request):
+        return known + [None] * (len(turn.request) - common)
+    moved: defaultdict[tuple[Any, ...], list[float]] = defaultdict(list)
+    for part, number in zip(request[common:], tokens[common:], strict=True):
+        moved[part.kind, part.role, part.id, part.text, part.bytes].append(number)
+    for part in turn.request[common:]:
+        numbers = moved[part.kind, part.role, part.id, part.text, part.bytes]
+        known.append(numbers.pop() if numbers else None)
+    return known
+
+
+def _split(
+    total: int, known: Sequence[float | None], request: Sequence[Part], weights: dict[int, float]
+) -> list[float]:
+    """The tokens of each part of a request; `known` are those of parts that were there before."""
+    new = [at for at, number in enumerate(known) if number is None]
+    found = [_guess(part, weights) if number is None else number for part, number in zip(request, known, strict=True)]
+    guessed = sum(found[at] for at in new)
+    left = total - (sum(found) - guessed)
+    media = [at for at in new if request[at].kind == "media"]
+    text = guessed - MEDIA * len(media)
+    if media and _LEAST_MEDIA <= (left - text) / len(media) <= _MOST_MEDIA:
+        for at in media:
+            found[at] = (left - text) / len(media)
+    elif new and 0.5 * guessed - 20 <= left <= 2 * guessed + 100 and left > 0:
+        for at in new:
+            found[at] *= left / guessed
+    else:
+        # The parts that were there before have not the tokens that they had: the provider left some out.
+        factor = total / sum(found)
+        found = [number * factor for number in found]
+    return found
+
+
+def _guess(part: Part, weights: dict[int, float]) -> float:
+    known = weights.get(id(part))
+    if known is None:
+        if part.text is not None:
+            known = _FRAME + weight(part.text) + (weight(part.name) if part.name else 0)
+        else:
+            known = MEDIA if part.kind == "media" else _FRAME + part.bytes / _OPAQUE
+        weights[id(part)] = known
+    return known
