@@ -12,9 +12,10 @@ from sessiontap import private
 from sessiontap.cli.errors import Misuse
 from sessiontap.cli.options import rules_file
 from sessiontap.cli.output import line, note
-from sessiontap.prices import Cost, KeptTariffs, Rates, cost_of, version
+from sessiontap.prices import Cost, KeptTariffs, Rates, cost_of, rates_for, version
 
 if TYPE_CHECKING:
+    from sessiontap.analysis.part_costs import InputTerms
     from sessiontap.rules import Price, Rules
     from sessiontap.trace.index.on_demand import Prices
 
@@ -47,6 +48,13 @@ class Costs:
     def usd(self, call: Mapping[str, Any]) -> float | None:
         """The cost of the call of this record in US dollars."""
         return self.of(call).usd
+
+    def terms(self, call: Mapping[str, Any]) -> InputTerms:
+        """The terms on which the input of the call of this record was taken."""
+        from sessiontap.analysis.part_costs import InputTerms
+
+        hour = ((call.get("llm") or {}).get("billed") or {}).get("cache_write_1h")
+        return InputTerms(rates_for(call, self._rates, self._tariffs.find), hour or 0)
 
     @cached_property
     def _tariffs(self) -> KeptTariffs:

@@ -39,6 +39,10 @@ SECTIONS = {
     "Analyse": {
         "stats": "sessions",
         "diff": "calls",
+        "tools": "analysis",
+        "context": "analysis",
+        "cache": "analysis",
+        "waste": "analysis",
     },
     "Maintain": {
         "rules": "rules",

@@ -159,6 +159,11 @@ def short_count(text: str) -> str:
     raise AssertionError("unreachable")
 
 
+def estimated(number: int | None) -> str:
+    """`~1,234`: a number that nobody counted."""
+    return UNKNOWN if number is None else f"~{number:,}"
+
+
 def dollars(amount: float | None) -> str:
     """`$0.0123`: four places below ten dollars, two above. A small amount is never shown as zero."""
     if amount is None:

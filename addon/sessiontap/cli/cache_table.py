@@ -1,0 +1,106 @@
+"""Hits and misses of the provider's cache as a table, each miss with its reason in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sessiontap.cli import table
+from sessiontap.cli.listing import rate
+from sessiontap.cli.output import note, write
+from sessiontap.cli.table import Column, Row
+from sessiontap.cli.units import UNKNOWN, count, dollars, duration, plural
+
+COLUMNS = (
+    Column("STEP", right=True),
+    Column("ID", style="cyan"),
+    Column("INPUT", right=True),
+    Column("READ", right=True),
+    Column("VERDICT", style="bold"),
+    Column("LOST", right=True),
+    Column("EXTRA", right=True),
+    Column("WHY", shrinks=True),
+)
+STYLES = {"miss": "red", "partly": "yellow"}
+
+
+def show(found: Mapping[str, Any], short: Mapping[str, str], limit: int) -> None:
+    """Print the answer of `analysis.cache`; of the turns the last `limit`, 0 for all. `short`: id -> what is shown."""
+    if not found["turns"]:
+        note(f"session {found['session_id']} has no call that a cache is for")
+        return
+    rows = found["turns"][-limit:] if limit else found["turns"]
+    table.show(COLUMNS, [_row(row, short) for row in rows])
+    if len(rows) < len(found["turns"]):
+        note(f"{plural(len(found['turns']) - len(rows), 'earlier turn')}: --limit 0 shows all")
+    write("\n" + _sum(found["sum"]) + "\n")
+
+
+def _row(row: Mapping[str, Any], short: Mapping[str, str]) -> Row:
+    cells = [
+        UNKNOWN if row["step"] is None else str(row["step"]),
+        short.get(row["call"], row["call"]),
+        count(row["input_tokens"]),
+        count(row["read_tokens"]),
+        row["verdict"] or UNKNOWN,
+        count(row["lost_tokens"]) if row["lost_tokens"] else "",
+        dollars(row["extra_cost_usd"]) if row["lost_tokens"] else "",
+        "; ".join(map(reason, row["reasons"])),
+    ]
+    return Row(cells, STYLES.get(row["verdict"], ""))
+
+
+def _sum(total: Mapping[str, Any]) -> str:
+    verdicts = ", ".join(f"{total[key]} {key}" for key in ("hit", "partly", "miss", "unknown") if total[key])
+    if total["input_tokens"] is None:
+        return f"{verdicts}: the provider states no cached tokens"
+    share = rate(total["read_tokens"] / total["input_tokens"]) if total["input_tokens"] else UNKNOWN
+    extra = dollars(total["extra_cost_usd"]) + ("+" if total["extra_cost_unknown_calls"] else "")
+    return (
+        f"{verdicts}. Of {count(total['input_tokens'])} tokens {count(total['read_tokens'])} ({share}) were read from "
+        f"the cache; {count(total['lost_tokens'])} more could have been, which cost {extra} extra"
+    )
+
+
+def reason(one: Mapping[str, Any]) -> str:
+    """A reason in words."""
+    match one["reason"]:
+        case "first":
+            return "no call before begins so"
+        case "never_written":
+            return "the call before left nothing in the cache: it marked nothing, or too short a beginning"
+        case "too_short":
+            return "too short for a cache"
+        case "model":
+            return f"another model: {one['was']} -> {one['now']}"
+        case "tools":
+            return "tools " + _tools(one)
+        case "system":
+            return f"system prompt changed: {_change(one)}"
+        case "message":
+            said = " ".join(filter(None, (one["role"], one["kind"].replace("_", " "), one["name"])))
+            return f"message {one['message']} ({said}) " + ("is gone" if one["removed"] else f"changed: {_change(one)}")
+        case "idle":
+            perhaps = "" if one["certain"] else "perhaps "
+            return f"{perhaps}idle too long: {duration(one['seconds'])}, kept for {duration(one['kept_seconds'])}"
+        case "in_flight":
+            return "the call that writes it had no reply yet"
+        case "lookback":
+            return f"perhaps {one['parts']} parts at once: the provider looks back over 20"
+    return "unknown: nothing changed, and it was in time"
+
+
+def _tools(one: Mapping[str, Any]) -> str:
+    told = [
+        f"{how} {_few(one[how])}" for how in ("added", "removed", "changed") if one[how]
+    ] or (["in another order"] if one["reordered"] else ["changed"])
+    return ", ".join(told)
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _change(one: Mapping[str, Any]) -> str:
+    was, now = (UNKNOWN if one[key] is None else f'"{one[key]}"' for key in ("was", "is"))
+    return f"{was} -> {now}"

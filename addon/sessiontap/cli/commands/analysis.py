@@ -1,0 +1,145 @@
+"""`sessiontap tools`, `context`, `cache` and `waste`: answers about a session, made of its turns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sessiontap.cli.errors import Failure
+from sessiontap.cli.options import (
+    SESSION_HELP,
+    command,
+    json_option,
+    limit_option,
+    open_trace,
+    rules_option,
+    trace_option,
+)
+from sessiontap.cli.output import progress, write_json
+
+if TYPE_CHECKING:
+    from sessiontap.analysis.part_costs import InputTerms
+    from sessiontap.trace import Trace
+    from sessiontap.trace.index.turns import Turn
+
+session_argument = click.argument("session", metavar="SESSION", help=SESSION_HELP)
+
+
+@command("sessiontap tools @1", "sessiontap tools @1 --name Bash", "sessiontap tools @1 --name 'mcp__*' --json")
+@session_argument
+@click.option("--name", metavar="GLOB", help="Show each call of these tools, its arguments and its result.")
+@limit_option(50)
+@json_option
+@trace_option
+def tools(session: str, name: str | None, limit: int, json: bool, trace: Path | None) -> None:
+    """Show what tools did: calls, errors, time, results.
+
+    The time is inferred: from the reply that asked for the tool to the request that brought its result.
+    """
+    from sessiontap.analysis.tools import runs_of, tools
+    from sessiontap.cli import tool_tables
+    from sessiontap.trace.index.filters import glob
+
+    log = open_trace(trace)
+    turns = _turns(log, session)
+    if name is None:
+        found = _session(turns) | tools(turns)
+        write_json(found) if json else tool_tables.show_tools(found)
+        return
+    wanted = glob(name)
+    found = _session(turns) | runs_of(turns, lambda tool: wanted(tool))
+    if not found["calls"] and not json:
+        names = ", ".join(row["tool"] or "?" for row in tools(turns)["tools"]) or "none"
+        raise Failure(f"session {found['session_id']} calls no tool {name}", f"it calls {names}")
+    write_json(found) if json else tool_tables.show_runs(found, limit)
+
+
+@command("sessiontap context @1", "sessiontap context @1 --turn 12", "sessiontap context @1 --json | jq .blocks")
+@session_argument
+@click.option("--turn", metavar="STEP", type=click.IntRange(min=0), help="Take this one apart, not the fullest.")
+@limit_option(50)
+@rules_option
+@json_option
+@trace_option
+def context(
+    session: str, turn: int | None, limit: int, rules: Path | None, json: bool, trace: Path | None
+) -> None:
+    """Show what fills the context window, turn by turn.
+
+    Totals are the provider's. Their split is estimated, and marked by ~.
+    """
+    from sessiontap.analysis.context import context
+    from sessiontap.cli import context_tables
+
+    log = open_trace(trace)
+    turns = _turns(log, session)
+    found = _session(turns) | context(turns, _terms(log, turns, rules), turn)
+    if turn is not None and found["detail"] is None:
+        raise Failure(f"session {found['session_id']} has no step {turn}", "sessiontap show lists its steps")
+    write_json(found) if json else context_tables.show(found, limit)
+
+
+@command("sessiontap cache @1", "sessiontap cache @1 --json | jq .sum")
+@session_argument
+@limit_option(50)
+@rules_option
+@json_option
+@trace_option
+def cache(session: str, limit: int, rules: Path | None, json: bool, trace: Path | None) -> None:
+    """Show where the provider's cache was hit, where it was not, and why.
+
+    The reason is found by comparing the requests. EXTRA is what the tokens cost beyond reading them.
+    """
+    from sessiontap.analysis.cache import cache
+    from sessiontap.cli import cache_table, listing
+
+    log = open_trace(trace)
+    turns = _turns(log, session)
+    found = _session(turns) | cache(turns, _terms(log, turns, rules))
+    if json:
+        write_json(found)
+        return
+    ids = [row["call"] for row in found["turns"]]
+    cache_table.show(found, log.query_short_ids("calls", ids, listing.CALL_ID_LENGTH), limit)
+
+
+@command("sessiontap waste @1", "sessiontap waste @1 --json | jq .repeated")
+@session_argument
+@limit_option(10)
+@rules_option
+@json_option
+@trace_option
+def waste(session: str, limit: int, rules: Path | None, json: bool, trace: Path | None) -> None:
+    """Show what was sent without need.
+
+    That is tools that were never called, results that nothing refers to, and content that was sent twice at once.
+    """
+    from sessiontap.analysis.waste import waste
+    from sessiontap.cli import waste_tables
+
+    log = open_trace(trace)
+    turns = _turns(log, session)
+    found = _session(turns) | waste(turns, _terms(log, turns, rules))
+    write_json(found) if json else waste_tables.show(found, limit)
+
+
+def _turns(log: Trace, session: str) -> list[Turn]:
+    with progress("reading the trace") as log.progress:
+        return log.query_turns(session)
+
+
+def _terms(log: Trace, turns: list[Turn], rules: Path | None) -> dict[str, InputTerms]:
+    """The terms of the session's calls, by their ids. Raises Misuse if a named rules file is not valid."""
+    from sessiontap.cli.call_costs import Costs
+
+    costs = Costs.by(rules)
+    sessions = {turn.call["session_id"] for turn in turns}
+    return {call.id: costs.terms(call.record) for call in log.calls_at(log.query_places(sessions=sessions))}
+
+
+def _session(turns: list[Turn]) -> dict[str, Any]:
+    """The session that an answer is about."""
+    call = turns[0].call
+    return {"session_id": call["session_id"], "session_name": call["session_name"]}
