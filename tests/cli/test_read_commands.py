@@ -58,12 +58,12 @@ def run(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
 
 def test_ls(run: Run) -> None:
     assert run("ls").out == (
-        "ID        NAME            STARTED              DURATION  CALLS  ERRORS     IN  OUT      COST"
-        "  STATUS     PROCESSES  MODELS\n"
-        "nightly-  Nightly report  2025-11-21 05:00:04      1.5s      2       1    100   20  $0.0004+"
-        "  failed     report.py  gpt-4o-2024-07-18, gpt-4o\n"
-        "7d3c1a52  Course outline  2025-11-21 05:00:01      3.2s      3          1,300  320  $0.0004+"
-        "  completed  agent.mjs  gpt-4o-mini-2024-07-18\n"
+        "ID        NAME            TITLE                           STARTED              DURATION  CALLS  ERRORS"
+        "     IN  OUT      COST  STATUS     PROCESSES  MODELS\n"
+        "nightly-  Nightly report  hello                           2025-11-21 05:00:04      1.5s      2       1"
+        "    100   20  $0.0004+  failed     report.py  gpt-4o-2024-07-18, gpt-4o\n"
+        "7d3c1a52  Course outline  Plan a course on Brotbäckerei.  2025-11-21 05:00:01      3.2s      3        "
+        "  1,300  320  $0.0004+  completed  agent.mjs  gpt-4o-mini-2024-07-18\n"
     )
 
 
@@ -73,11 +73,14 @@ def test_ls_json_is_one_object_a_line(run: Run) -> None:
     assert rows[1] == {
         "id": COURSE,
         "name": "Course outline",
+        "title": "Plan a course on Brotbäckerei.",
+        "last_reply": "Week one: \x1b[31mflour.",
         "started": "2025-11-21T05:00:01.000000Z",
         "ended": "2025-11-21T05:00:04.250000Z",
         "duration": 3.25,
         "calls": 3,
         "errors": 0,
+        "errands": 0,
         "paths": ["/outline", "/outline/research"],
         "models": ["gpt-4o-mini-2024-07-18"],
         "providers": ["openai"],
@@ -91,6 +94,7 @@ def test_ls_json_is_one_object_a_line(run: Run) -> None:
         "cache_read_tokens": None,
         "cost_usd": 0.000387,
         "cost_unknown_calls": 1,
+        "success": True,
         "status": "completed",
     }
 
@@ -203,10 +207,12 @@ def test_calls(run: Run) -> None:
 def test_show(run: Run) -> None:
     assert run("show", "7d3c").out == (
         "Course outline\n"
+        "  title      Plan a course on Brotbäckerei.\n"
         f"  session    {COURSE}\n"
         "  started    2025-11-21 05:00:01, completed\n"
         "  calls      3 in 3.2s, 1,300 tokens in, 320 out\n"
         "  cost       $0.0004+, without 1 call of unknown cost\n"
+        "  last reply Week one: \\x1b[31mflour.\n"
         "  models     gpt-4o-mini-2024-07-18\n"
         "  processes  agent.mjs\n"
         "  users      ada\n"
@@ -454,9 +460,9 @@ def test_a_terminal_gets_colour_and_lines_that_fit(folder: Path) -> None:
     assert "\x1b[3" not in plain
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in plain.splitlines()]
     assert lines == [
-        "ID        NAME         STARTED     DURATION  CALLS  ERRORS      COST  MODELS",
-        "nightly-  Nightly…ort  2025-11-21      1.5s      2       1  $0.0004+  gpt-…18, +1",
-        "7d3c1a52  Course …ine  2025-11-21      3.2s      3          $0.0004+  gpt-4o-…-18",
+        "ID        NAME            TITLE             STARTED     DURATION  CALLS      COST",
+        "nightly-  Nightly report  hello             2025-11-21      1.5s      2  $0.0004+",
+        "7d3c1a52  Course outline  Plan a course o…  2025-11-21      3.2s      3  $0.0004+",
     ]
 
 

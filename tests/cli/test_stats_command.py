@@ -41,11 +41,11 @@ def rows(run: Run, *arguments: str) -> list[dict[str, Any]]:
 
 def test_the_table(run: Run) -> None:
     assert run()[1] == (
-        "NAME            CALLS  ERRORS  RATE  SESSIONS     IN  OUT      COST  PER SESSION       P50       P95"
+        "NAME            CALLS  ERRORS  RATE  SESSIONS  SUCCESS     IN  OUT      COST  PER SESSION       P50       P95"
         "  DURATION P50    P95    P99  1ST TOKEN P50  P95  SPAN P50   P95\n"
-        "Course outline      3                       1  1,300  320  $0.0004+     $0.0004+  $0.0004+  $0.0004+"
+        "Course outline      3                       1     100%  1,300  320  $0.0004+     $0.0004+  $0.0004+  $0.0004+"
         "         500ms   2.2s   2.2s              -    -      3.2s  3.2s\n"
-        "Nightly report      2       1   50%         1    100   20  $0.0004+     $0.0004+  $0.0004+  $0.0004+"
+        "Nightly report      2       1   50%         1       0%    100   20  $0.0004+     $0.0004+  $0.0004+  $0.0004+"
         "         500ms  500ms  500ms              -    -      1.5s  1.5s\n"
     )
 
@@ -54,7 +54,8 @@ def test_json_keys(run: Run) -> None:
     row = rows(run, "--by", "name")[0]
 
     assert list(row) == [
-        "name", "calls", "errors", "error_rate", "sessions", "input_tokens", "output_tokens", "cache_read_tokens",
+        "name", "calls", "errors", "error_rate", "sessions", "sessions_succeeded",
+        "sessions_failed", "success_rate", "input_tokens", "output_tokens", "cache_read_tokens",
         "cost_usd", "cost_unknown_calls", "session_cost_usd_mean", "session_cost_usd_p50", "session_cost_usd_p95",
         "session_cost_partial", "session_cost_unknown", "session_duration_p50", "session_duration_p95", "duration_p50",
         "duration_p95", "duration_p99", "time_to_first_token_p50", "time_to_first_token_p95",
@@ -147,7 +148,9 @@ def test_by_what_there_is_not(run: Run, by: str) -> None:
 
 
 def test_nothing_fits(run: Run, folder: Path) -> None:
-    assert run("--name", "nosuch") == (0, "", f"sessiontap: no call in {folder} fits the filter\n")
+    status, out, err = run("--name", "nosuch")
+    assert (status, out) == (0, "")
+    assert err.startswith(f"sessiontap: no call in {folder} fits the filter\n")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sessiontap.proxy.answers import all_passed, all_recorded, whole_health
+from sessiontap.proxy.answers import all_in_flight, all_passed, all_recorded, whole_health
 
 
 @pytest.mark.parametrize(
@@ -104,3 +104,9 @@ def test_health(answers: list[Any], ok: bool) -> None:
 def test_health_counts_what_all_lost() -> None:
     found = whole_health([health(), health()])
     assert (found["lost_records"], found["workers"]) == (2, {"running": 2, "of": 2})
+
+
+def test_the_calls_in_flight_of_all_workers_come_in_the_order_of_their_starts() -> None:
+    first, second, third = ({"id": str(time), "time": time} for time in (1, 2, 3))
+    answers = [{"calls": [second]}, None, {"calls": [first, third]}]
+    assert all_in_flight(answers) == {"calls": [first, second, third]}

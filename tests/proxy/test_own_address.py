@@ -14,6 +14,7 @@ from sessiontap.proxy.own_address import (
     asked,
     descends,
     health_url,
+    in_flight_url,
     passed_url,
     recorded_url,
     when_recorded,
@@ -36,6 +37,9 @@ from sessiontap.proxy.own_address import (
         ("/passed?pid=", None),
         ("/health", Question("health", None)),
         ("/health?pid=42", None),
+        ("/in-flight?token=a-b_c", Question("in_flight", None, "a-b_c")),
+        ("/in-flight?token=", Question("in_flight", None, "")),
+        ("/in-flight", None),
         ("/else?pid=42", None),
     ],
 )
@@ -50,6 +54,7 @@ def test_what_is_asked(target: str, question: Question | None) -> None:
         (passed_url(7), Question("passed", 7)),
         (passed_url(), Question("passed", None)),
         (health_url(), Question("health", None)),
+        (in_flight_url("a&b"), Question("in_flight", None, "a&b")),
     ],
 )
 def test_the_questions_are_understood(url: str, question: Question) -> None:

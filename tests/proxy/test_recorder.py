@@ -7,6 +7,7 @@ import queue
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from mitmproxy import ctx, options
 from tests.recording.test_handle import PATIENCE, REPLY, REQUEST, finished
@@ -125,3 +126,17 @@ def test_a_folder_that_cannot_be_written_is_said_before_the_proxy_starts(
     with pytest.raises(TraceError, match="cannot be written") as raised:
         held()
     assert "session_trace" in raised.value.hint
+
+
+def test_what_died_with_the_recorder_at_the_end_is_told_in_the_log(
+    held: Callable[..., Held], caplog: pytest.LogCaptureFixture
+) -> None:
+    one = held()
+    (process,) = psutil.Process().children()
+    one.recorder.wait_ready()
+    process.suspend()
+    one.recorder.note("made_up", "never written")
+    one.recorder.close(0.2)
+    process.kill()
+    assert one.notes()[-1] == "records were lost at the end (died 1)"
+    assert "records were lost at the end" in caplog.text

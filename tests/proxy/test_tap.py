@@ -58,6 +58,19 @@ def test_the_proxy_answers_for_itself_to_its_own_machine_alone(peer: str, path: 
 
 
 @pytest.mark.parametrize(
+    ("right", "status"), [(True, 200), (False, 404)], ids=["the token of the state file", "a guess"]
+)
+def test_calls_in_flight_are_told_to_who_has_the_token(right: bool, status: int) -> None:
+    tap, flow = Tap(), tflow.tflow()
+    token = tap.service.token if right else "guess"
+    flow.request.host, flow.request.path = "sessiontap.invalid", f"/in-flight?token={token}"
+    flow.client_conn.peername, flow.client_conn.sockname = ("127.0.0.1", 5), ("127.0.0.1", 8080)
+    asyncio.run(tap.request(flow))
+    assert flow.response is not None
+    assert (flow.response.status_code, flow.response.json()) == (status, {"calls": []} if right else {})
+
+
+@pytest.mark.parametrize(
     ("method", "version", "headers", "has"),
     [
         ("POST", "HTTP/1.1", {"content-length": "5"}, True),

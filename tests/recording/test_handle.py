@@ -242,6 +242,46 @@ def test_what_could_not_be_put_into_a_message_is_noted(held: Callable[..., Held]
     assert [note["dropped"] for note in trace.open(one.folder).notes()] == [{"fault": 1}]
 
 
+def test_what_is_lost_behind_the_last_call_is_noted_as_well(held: Callable[..., Held]) -> None:
+    one = held()
+    one.submit(1)
+    one.wait_read(1)
+    one.handle.count("fault", 2)
+    assert one.handle.close(PATIENCE)
+    assert [note["dropped"] for note in trace.open(one.folder).notes()] == [{"fault": 2}]
+    assert one.handle.untold() == {}
+
+
+def test_calls_that_died_with_the_last_recorder_are_known_though_the_log_does_not_tell(
+    held: Callable[..., Held],
+) -> None:
+    one = held(linger_seconds=0)
+    os.kill(one.pid, signal.SIGSTOP)
+    one.handle.count("fault", 2)
+    for number in range(3):
+        one.submit(number)
+    while one.handle.waiting:
+        threading.Event().wait(0.01)
+    assert not one.handle.close(0.1)
+    assert one.handle.untold() == {}  # it may still write them
+    os.kill(one.pid, signal.SIGKILL)
+    assert one.handle.close(PATIENCE)
+    assert one.handle.untold() == {"died": 3, "fault": 2}
+
+
+def test_calls_that_could_not_be_sent_in_time_are_known(held: Callable[..., Held]) -> None:
+    one = held(linger_seconds=0)
+    os.kill(one.pid, signal.SIGSTOP)
+    assert one.handle.submit(wire.message(wire.NOTE, Note("big", "x"), whole(bytes(4 << 20), b"")))
+    for number in range(3):
+        one.submit(number)
+    assert not one.handle.close(0.1)
+    assert one.handle.untold() == {"closed": 4}
+    os.kill(one.pid, signal.SIGCONT)
+    assert one.handle.close(PATIENCE)
+    assert one.handle.untold() == {}
+
+
 def test_signals_are_for_the_proxy(held: Callable[..., Held]) -> None:
     one = held()
     one.submit(1)

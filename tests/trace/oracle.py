@@ -1,7 +1,8 @@
 """The index's answers made of the records themselves, in memory: `ls --json` and `show --json`, as their oracle.
 
-A session is what shares a session id. Its status: `failed` where its last call (by start) was an error, else `active`
-where its last call ended less than five minutes ago, else `completed`. Errors are those of `views.is_error`. Sums of
+A session is what shares a session id. It succeeded if its last main call (by start) ended well. Its status: `failed`
+where it did not, else `active` where its last call ended less than five minutes ago, else `completed`. Agents' errands
+are counted by themselves. Errors are those of `views.is_error`. Sums of
 tokens are over the calls that reported them, None where none did; so are those of costs over the calls whose cost is
 known, with the number of the others beside them.
 """
@@ -18,7 +19,23 @@ from typing import Any
 
 from sessiontap.trace import Filters, Unreadable
 from sessiontap.trace.files import file_of, open_segment, segments
-from sessiontap.trace.views import CostOf, Record, call_row, exact, is_error, iso, part, seconds, session_tree, tokens
+from sessiontap.trace.views import (
+    STATEMENTS,
+    CostOf,
+    Record,
+    call_row,
+    ended_well,
+    exact,
+    is_errand,
+    is_error,
+    is_main,
+    iso,
+    part,
+    seconds,
+    session_tree,
+    stated_success,
+    tokens,
+)
 from sessiontap.trace.walk import Trouble, walk
 
 ACTIVE_SECONDS = 300
@@ -33,6 +50,7 @@ class _Totals:
 
     calls: int = 0
     errors: int = 0
+    errands: int = 0
     started: int | None = None
     ended: int | None = None
     tokens: dict[str, int | None] = field(default_factory=lambda: {"input": None, "output": None, "cache_read": None})
@@ -40,14 +58,17 @@ class _Totals:
     """Of the calls whose cost is known."""
 
     def add(self, call: Record, cost: float | None) -> None:
-        if cost is not None:
-            self.costs.append(cost)
-        self.calls += 1
-        self.errors += is_error(call)
         started = int(call.get("time") or 0)
         ended = started + int(call.get("duration") or 0)
         self.started = started if self.started is None else min(started, self.started)
         self.ended = ended if self.ended is None else max(ended, self.ended)
+        if is_errand(call):
+            self.errands += 1
+            return
+        if cost is not None:
+            self.costs.append(cost)
+        self.calls += 1
+        self.errors += is_error(call)
         usage = part(part(call, "llm"), "usage")
         for key, total in self.tokens.items():
             if (value := tokens(usage.get(key))) is not None:
@@ -71,8 +92,10 @@ class _Session:
     id: str
     totals: _Totals = field(default_factory=_Totals)
     first: tuple[int, str | None] = (0, None)
-    last: tuple[int, bool] = (-1, False)
-    """Start of the last call, and whether it failed."""
+    last: int = -1
+    """Start of the last call."""
+    judged: tuple[int, int, bool | None] = (-1, 0, None)
+    """Of the call that tells how it ended: 2 a main one, 0 an errand; its start; whether it ended well."""
     seen: dict[str, dict[str, int]] = field(default_factory=lambda: {name: {} for name in _LISTS})
     """Of each list the values with the start of the first call that has them."""
     properties: dict[str, tuple[int, Any]] = field(default_factory=dict)
@@ -80,10 +103,12 @@ class _Session:
     def add(self, call: Record, caller: Record | None, cost: float | None) -> None:
         session, llm = part(call, "session"), part(call, "llm")
         started = int(call.get("time") or 0)
-        if not self.totals.calls or started < self.first[0]:
+        if self.totals.started is None or started < self.first[0]:
             self.first = (started, session.get("name"))
-        if started >= self.last[0]:
-            self.last = (started, is_error(call))
+        self.last = max(self.last, started)
+        rank = 0 if is_errand(call) else 2 if is_main(call) else 1
+        if (rank, started) >= self.judged[:2]:
+            self.judged = (rank, started, ended_well(call) if rank else None)
         self.totals.add(call, cost)
         for name, value in (
             ("paths", session.get("path")),
@@ -103,15 +128,21 @@ class _Session:
 
     def row(self, now: int) -> dict[str, Any]:
         totals = self.totals
+        stated = {key.lower(): stated_success(value) for key, (_, value) in self.properties.items()}
+        known = [stated[name] for name in STATEMENTS if stated.get(name) is not None]
+        success = known[0] if known else self.judged[2]
         active = now - (totals.ended or 0) < ACTIVE_SECONDS * 1_000_000_000
         return {
             "id": self.id,
             "name": self.first[1],
+            "title": None,  # without a reader of bodies
+            "last_reply": None,
             "started": iso(totals.started),
             "ended": iso(totals.ended),
             "duration": totals.duration,
             "calls": totals.calls,
             "errors": totals.errors,
+            "errands": totals.errands,
             **{name: sorted(seen, key=seen.__getitem__) for name, seen in self.seen.items()},
             "properties": {key: value for key, (_, value) in self.properties.items()},
             "input_tokens": exact(totals.tokens["input"]),
@@ -119,7 +150,8 @@ class _Session:
             "cache_read_tokens": exact(totals.tokens["cache_read"]),
             "cost_usd": totals.cost,
             "cost_unknown_calls": totals.calls - len(totals.costs),
-            "status": "failed" if self.last[1] else "active" if active else "completed",
+            "success": success,
+            "status": "failed" if success is False else "active" if active else "completed",
         }
 
 
@@ -139,7 +171,7 @@ def session_rows(
                 session = sessions[session_id] = _Session(session_id)
             session.add(call, caller, cost_of(call))
     now = time.time_ns() if now is None else now
-    newest = sorted(sessions.values(), key=lambda session: session.last[0], reverse=True)
+    newest = sorted(sessions.values(), key=lambda session: session.last, reverse=True)
     return [session.row(now) for session in newest]
 
 

@@ -39,8 +39,9 @@ def test_a_row(sample):
     rows = {row["name"]: row for row in trace.open(sample).stats("name")}
 
     assert rows["Course outline"] == {
-        "name": "Course outline", "calls": 3, "errors": 0, "error_rate": 0.0, "sessions": 1, "input_tokens": 1300,
-        "output_tokens": 320, "cache_read_tokens": None, "cost_usd": None, "cost_unknown_calls": 3,
+        "name": "Course outline", "calls": 3, "errors": 0, "error_rate": 0.0, "sessions": 1,
+        "sessions_succeeded": 1, "sessions_failed": 0, "success_rate": 1.0, "input_tokens": 1300, "output_tokens": 320,
+        "cache_read_tokens": None, "cost_usd": None, "cost_unknown_calls": 3,
         "session_cost_usd_mean": None, "session_cost_usd_p50": None, "session_cost_usd_p95": None,
         "session_cost_partial": 0, "session_cost_unknown": 1, "session_duration_p50": 3.25,
         "session_duration_p95": 3.25, "duration_p50": 0.5, "duration_p95": 2.25, "duration_p99": 2.25,

@@ -19,6 +19,8 @@ CALL_KEYS = [
     "evidence",
     "conversation",
     "parent",
+    "kind",
+    "errand",
     "process",
     "agent",
     "subagent",
@@ -50,11 +52,14 @@ CALL_KEYS = [
 SESSION_KEYS = [
     "id",
     "name",
+    "title",
+    "last_reply",
     "started",
     "ended",
     "duration",
     "calls",
     "errors",
+    "errands",
     "paths",
     "models",
     "providers",
@@ -68,6 +73,7 @@ SESSION_KEYS = [
     "cache_read_tokens",
     "cost_usd",
     "cost_unknown_calls",
+    "success",
     "status",
 ]
 
@@ -102,7 +108,8 @@ def test_a_call_of_which_nothing_is_known_is_null_throughout():
     row = call_row({"type": "call"}, None)
 
     assert list(row) == CALL_KEYS
-    assert {key for key, value in row.items() if value is not None} == {"tools_offered", "tool_calls", "rules"}
+    known = {key for key, value in row.items() if value is not None}
+    assert known == {"errand", "tools_offered", "tool_calls", "rules"}
 
 
 @pytest.mark.parametrize(
@@ -129,11 +136,12 @@ def test_a_session_sums_up_its_calls():
 
     assert list(row) == SESSION_KEYS
     assert row == {
-        "id": "s", "name": "Demo", "started": "1970-01-01T00:00:01.000000Z", "ended": "1970-01-01T00:00:05.000000Z",
-        "duration": 4.0, "calls": 3, "errors": 1, "paths": ["/a", "/b"], "models": ["m1", "m2"],
+        "id": "s", "name": "Demo", "title": None, "last_reply": None,
+        "started": "1970-01-01T00:00:01.000000Z", "ended": "1970-01-01T00:00:05.000000Z",
+        "duration": 4.0, "calls": 3, "errors": 1, "errands": 0, "paths": ["/a", "/b"], "models": ["m1", "m2"],
         "providers": ["openai"], "agents": ["codex"], "processes": ["bot.py"], "users": ["u"], "tags": ["t", "s"],
         "properties": {"k": "new", "l": "x"}, "input_tokens": 20, "output_tokens": 4, "cache_read_tokens": None,
-        "cost_usd": None, "cost_unknown_calls": 3, "status": "completed",
+        "cost_usd": None, "cost_unknown_calls": 3, "success": True, "status": "completed",
     }  # fmt: skip
 
 

@@ -7,8 +7,18 @@ from typing import Any
 
 from sessiontap.cli import table
 from sessiontap.cli.output import line
-from sessiontap.cli.table import Column, Row
-from sessiontap.cli.units import UNKNOWN, clock, count, dollars, duration, moment, short_count, short_moment
+from sessiontap.cli.table import Column, Row, cut
+from sessiontap.cli.units import (
+    UNKNOWN,
+    clock,
+    count,
+    dollars,
+    duration,
+    moment,
+    plural,
+    short_count,
+    short_moment,
+)
 from sessiontap.trace.views import ERRORS
 
 SESSION_ID_LENGTH = 8
@@ -16,9 +26,12 @@ SESSION_ID_LENGTH = 8
 CALL_ID_LENGTH = 18
 """The same of a call's: a UUIDv7 up to its milliseconds and 12 bits more, by which calls differ as a rule."""
 FAILED = "red"
+LONGEST_TITLE = 48
+"""Characters of a title in a list."""
 SESSION_COLUMNS = (
     Column("ID", style="cyan", most=14, cut="middle"),
     Column("NAME", style="bold", shrinks=True, least=10, cut="middle"),
+    Column("TITLE", shrinks=True, least=12),
     Column("STARTED", shorter=short_moment),
     Column("DURATION", right=True),
     Column("CALLS", right=True, shorter=short_count),
@@ -50,6 +63,7 @@ STATISTICS_COLUMNS = (
     Column("ERRORS", right=True),
     Column("RATE", right=True),
     Column("SESSIONS", right=True, optional=True),
+    Column("SUCCESS", right=True, optional=True),
     Column("IN", right=True, optional=True),
     Column("OUT", right=True, optional=True),
     Column("COST", right=True),
@@ -77,9 +91,10 @@ def session(row: Mapping[str, Any], short: Mapping[str, str]) -> Row:
     cells = [
         short.get(row["id"], row["id"]),
         row["name"] or UNKNOWN,
+        cut(row["title"] or UNKNOWN, LONGEST_TITLE),
         moment(row["started"]),
         duration(row["duration"]),
-        count(row["calls"]),
+        count(row["calls"]) if row["calls"] else plural(row["errands"], "errand"),
         count(row["errors"]) if row["errors"] else "",
         count(row["input_tokens"]),
         count(row["output_tokens"]),
@@ -197,6 +212,7 @@ def _statistic(row: Mapping[str, Any], by: str) -> Row:
         count(row["errors"]) if row["errors"] else "",
         rate(row["error_rate"]) if row["errors"] else "",
         count(row["sessions"]),
+        UNKNOWN if row["success_rate"] is None else rate(row["success_rate"]),
         count(row["input_tokens"]),
         count(row["output_tokens"]),
         cost(row["cost_usd"], row["cost_unknown_calls"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sessiontap.cli.output import line, note, progress
@@ -26,6 +27,7 @@ def tell(log: Trace, wanted: Filters, what: str = "call") -> None:
     """Print that no call, session or `what` else was found, and why."""
     from sessiontap.trace.index.filters import given
 
+    wanted = replace(wanted, without_errands=False)  # `hidden_errands` says how many these are
     if not given(wanted):
         note(f"no {what} in {log.folder}")
         return

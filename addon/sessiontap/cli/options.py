@@ -166,6 +166,18 @@ def _named_properties(ctx: click.Context, option: click.Parameter, given: tuple[
     return given
 
 
+all_option = click.option(
+    "--all",
+    "-a",
+    "without_errands",
+    flag_value=False,
+    is_flag=True,
+    default=True,
+    show_default=False,
+    help="With agents' errands: settings, telemetry, token counts.",
+)
+"""Lists and sums leave agents' errands out; `hidden_errands` says how many."""
+
 FILTER_OPTIONS = {
     "session": click.option("--session", metavar="SESSION", help="Calls of this session: its id, a prefix of it, @1."),
     "name": click.option("--name", metavar="GLOB", help="Sessions of this name."),
@@ -199,6 +211,7 @@ FILTER_OPTIONS = {
     ),
     "outcome": click.option("--outcome", metavar="GLOB", help="Calls that ended so: ok, http_error, client_gone, ..."),
     "error": click.option("--error", is_flag=True, help="Calls that failed."),
+    "without_errands": all_option,
     "search": click.option(
         "--search", metavar="TEXT", help="Calls with this text in names, paths, models, prompts or replies."
     ),
@@ -236,7 +249,7 @@ def open_trace(named: Path | None) -> Trace:
     """Open the trace that is meant. Raises TraceError if there is none, which `main` tells."""
     from sessiontap import trace
 
-    return trace.open(trace_folder(named), parts_of=_parts_of, is_running=_is_running)
+    return trace.open(trace_folder(named), parts_of=_parts_of, headings_of=_headings_of, is_running=_is_running)
 
 
 def _parts_of(record: Mapping[str, Any], asked: bytes | None, answered: bytes | None) -> CallParts:
@@ -244,6 +257,15 @@ def _parts_of(record: Mapping[str, Any], asked: bytes | None, answered: bytes | 
     from sessiontap.llm.recorded_parts import recorded_parts
 
     return recorded_parts(record, asked, answered)
+
+
+def _headings_of(
+    record: Mapping[str, Any], asked: bytes | None, answered: bytes | None
+) -> tuple[str | None, str | None, str | None]:
+    """`llm` is loaded for sessions alone whose heading is not in the index yet."""
+    from sessiontap.llm.headings import heading
+
+    return heading(record, asked, answered)
 
 
 def _is_running(where: str, pid: int, id: str) -> bool | None:

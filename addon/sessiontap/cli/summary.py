@@ -14,6 +14,7 @@ from sessiontap.cli.output import line
 from sessiontap.cli.units import count, duration, plural
 from sessiontap.proxy.own_address import Answer
 from sessiontap.trace import RecordedCall, TraceError
+from sessiontap.trace.errands import is_errand
 from sessiontap.trace.restore import wait_for_orphans
 
 WRITTEN_WITHIN = 30.0
@@ -116,7 +117,7 @@ def text(folder: Path, calls: list[RecordedCall], costs: Costs) -> str:
         return "sessiontap: no LLM call was seen\n"
     log = trace.open(folder)
     try:
-        found = log.stats("session", Filters(ids=tuple(call.id for call in calls)), costs.prices)
+        found = log.stats("session", Filters(ids=tuple(call.id for call in calls), without_errands=True), costs.prices)
     finally:
         log.close()
     oldest_first = sorted(calls, key=lambda call: call.record["time"])
@@ -125,7 +126,8 @@ def text(folder: Path, calls: list[RecordedCall], costs: Costs) -> str:
     rows = sorted((row for row in found if row["session"] is not None), key=lambda row: last[row["session"]])
     errors = sum(row["errors"] for row in rows)
     failed = f", {plural(errors, 'error')}" if errors else ""
-    lines = [f"sessiontap: {plural(len(calls), 'call')} in {plural(len(rows), 'session')}{failed}"]
+    number = sum(not is_errand(call.record) for call in calls)
+    lines = [f"sessiontap: {plural(number, 'call')} in {plural(len(rows), 'session')}{failed}"]
     for row in rows:
         tokens = f"{count(row['input_tokens'])} tokens in, {count(row['output_tokens'])} out"
         span = duration(row["session_duration_p50"])  # of one session: its own

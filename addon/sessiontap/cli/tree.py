@@ -28,10 +28,13 @@ def heading(session: Mapping[str, Any]) -> str:
     errors = f", {plural(session['errors'], 'error')}" if session["errors"] else ""
     tokens = f"{count(session['input_tokens'])} tokens in, {count(session['output_tokens'])} out"
     facts = [
+        ("title", session["title"] or ""),
         ("session", session["id"]),
         ("started", f"{moment(session['started'])}, {session['status']}"),
         ("calls", f"{session['calls']:,}{errors} in {duration(session['duration'])}, {tokens}"),
+        ("errands", f"{session['errands']:,} of its agent, not counted" if session["errands"] else ""),
         ("cost", _cost(session)),
+        ("last reply", session["last_reply"] or ""),
         ("models", ", ".join(session["models"] or ())),
         ("processes", ", ".join(session["processes"] or ())),
         ("agents", ", ".join(session["agents"] or ())),

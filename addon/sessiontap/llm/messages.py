@@ -249,12 +249,13 @@ def plain(said: str) -> str:
     """A text without what its client put in for one request, and without the blanks around it."""
     if "<" in said:
         for name in PASSING:
-            said = _without(said, f"<{name}>", f"</{name}>")
+            said = without_element(said, name)
     return said.strip()
 
 
-def _without(said: str, start: str, end: str) -> str:
+def without_element(said: str, name: str) -> str:
     """Elements cut out; one that does not end stays. Linear, whatever the text."""
+    start, end = f"<{name}>", f"</{name}>"
     at = said.find(start)
     if at < 0:
         return said

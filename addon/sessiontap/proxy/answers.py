@@ -6,13 +6,16 @@ A worker that is asked asks the others through the front (front.py), and puts th
 from __future__ import annotations
 
 import asyncio
+import hmac
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sessiontap.callers import Caller
-from sessiontap.proxy import own_address
+from sessiontap.proxy import in_flight, own_address
+from sessiontap.proxy.context import CallContext
+from sessiontap.proxy.in_flight import Progress
 from sessiontap.proxy.own_address import Question
 from sessiontap.proxy.passed import Passed, put_together
 
@@ -28,17 +31,26 @@ class Answers:
     """For the loop alone."""
 
     def __init__(
-        self, service: Service, callers_in_flight: Callable[[], Iterable[Caller | None]], passed: Passed
+        self,
+        service: Service,
+        callers_in_flight: Callable[[], Iterable[Caller | None]],
+        calls_in_flight: Callable[[], Iterable[tuple[CallContext, Progress | None]]],
+        passed: Passed,
     ) -> None:
-        """`callers_in_flight` returns the caller of each call that has not ended."""
+        """`callers_in_flight` returns the caller of each call that has not ended, and of each WebSocket."""
         self._service = service
         self._callers_in_flight = callers_in_flight
+        self._calls_in_flight = calls_in_flight
         self._passed = passed
         self.ask_others: Callable[[str], Awaitable[list[Any]]] | None = None
         """Returns what the other workers answer to a request's target; None for one that does not."""
 
     async def to(self, question: Question, target: str) -> tuple[int, dict[str, Any]]:
         """Return the status and the JSON that answer a question, which is a request's `target`."""
+        if question.asks == "in_flight" and not hmac.compare_digest(
+            (question.token or "").encode(), self._service.token.encode()
+        ):
+            return 404, {}
         if self.ask_others is None:
             answers: list[Any] = [await self.own(question)]
         else:
@@ -52,6 +64,8 @@ class Answers:
             case "health":
                 found = whole_health(answers)
                 return 200 if found["ok"] else 503, found
+            case "in_flight":
+                return 200, all_in_flight(answers)
 
     async def own(self, question: Question) -> dict[str, Any]:
         """Return the answer of this process alone."""
@@ -67,12 +81,18 @@ class Answers:
                 }
             case "health":
                 return await self._health()
+            case "in_flight":
+                return {"calls": await self._in_flight()}
 
     async def _recorded(self, pid: int) -> dict[str, Any]:
         def in_flight() -> int:
             return sum(own_address.descends(caller, pid) for caller in self._callers_in_flight())
 
         return (await own_address.when_recorded(in_flight, self._service.calls.receipt))._asdict()
+
+    async def _in_flight(self) -> list[dict[str, Any]]:
+        recorder = self._service.recorder
+        return await in_flight.records(self._calls_in_flight(), recorder.redactor) if recorder is not None else []
 
     async def _health(self) -> dict[str, Any]:
         service = self._service
@@ -125,6 +145,12 @@ def all_passed(answers: list[Any]) -> dict[str, Any]:
         "forgotten": sum(one["forgotten"] for one in given),
         "lost_records": sum(lost) if len(given) == len(answers) and None not in lost else None,
     }
+
+
+def all_in_flight(answers: list[Any]) -> dict[str, Any]:
+    """The same of the calls in flight, oldest first."""
+    calls = [call for one in answers if one is not None for call in one["calls"]]
+    return {"calls": sorted(calls, key=lambda call: (call["time"], call["id"]))}
 
 
 def whole_health(answers: list[Any]) -> dict[str, Any]:

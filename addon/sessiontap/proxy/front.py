@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import secrets
 import signal
 import socket
 import sys
@@ -51,6 +52,7 @@ class Front:
         ]
         self._ready: dict[str, Any] = {}
         """The first worker's words about where to listen, and what belongs into the state file."""
+        self._token = secrets.token_urlsafe()
         self._listeners: list[dict[str, Any]] = []
         self._sockets: list[list[socket.socket]] = []
         """The listening ones of each mode."""
@@ -87,7 +89,8 @@ class Front:
                 return await self._ended()
             self._listen()
             try:
-                state = state_file.write({**self._ready["values"], "listeners": self._listeners})
+                values = {**self._ready["values"], "listeners": self._listeners, "token": self._token}
+                state = state_file.write(values)
             except OSError as error:
                 logger.warning(state_file.not_written(error))
             return await self._ended()
@@ -153,7 +156,7 @@ class Front:
         """Accept connections, and say so."""
         self._look_ups.warm_up()
         for worker in self._workers:
-            worker.send({"kind": "listening", "listeners": self._listeners})
+            worker.send({"kind": "listening", "listeners": self._listeners, "token": self._token})
         for number, (mode, sockets) in enumerate(zip(self._ready["modes"], self._sockets, strict=True)):
             for one in sockets:
                 asyncio.get_running_loop().add_reader(one, self._accept, one, number)
@@ -227,7 +230,7 @@ class Front:
                 if not self._ready:
                     self._ready = message
                     say_as(message["verbosity"])
-                worker.send({"kind": "listening", "listeners": self._listeners})
+                worker.send({"kind": "listening", "listeners": self._listeners, "token": self._token})
                 worker.up.set()
             case "question":
                 task = asyncio.get_running_loop().create_task(self._ask(worker, message["id"], message["target"]))
@@ -259,10 +262,11 @@ class Front:
         answers: dict[WorkerProcess, Any] = {}
         self._questions[number] = answers
         self._answered[number] = waiting = asyncio.get_running_loop().create_future()
+        question = own_address.asked(target)
         for one in asked:
             one.send({"kind": "question", "id": number, "target": target})
         try:
-            async with asyncio.timeout(own_address.LIMIT + 1):
+            async with asyncio.timeout(question.others_within if question is not None else 0):
                 while len(answers) < len(asked):
                     await waiting
                     self._answered[number] = waiting = asyncio.get_running_loop().create_future()

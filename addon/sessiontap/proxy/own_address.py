@@ -5,6 +5,7 @@
     GET http://sessiontap.invalid/recorded?pid=PID    are the calls of process PID, and what it started, in the log?
     GET http://sessiontap.invalid/passed?pid=PID      what of theirs went through unrecorded? Without a pid: of all?
     GET http://sessiontap.invalid/health              does the proxy record?
+    GET http://sessiontap.invalid/in-flight?token=TOKEN    which calls have not ended?
 
 The answer to the first comes when they are, or after `LIMIT` seconds: `{"recorded": BOOLEAN, "in_flight": NUMBER}`.
 `exec` asks it before it says what a program's run came to. That to the second comes at once; unknown is null:
@@ -37,6 +38,16 @@ The third is answered within a few seconds, with status 200, or 503 if records c
      "trace": {"folder": "/var/trace", "writable": true, "error": null},
      "workers": {"running": 1, "of": 1}}     of `--workers`
 
+The fourth is answered at once, to whoever has the token that stands in the state file (state_file.py): only the proxy's
+user does. Each call has the keys of its record (docs/trace-format.md), as far as they are known; its caller stands in
+it, and its bodies are the bytes that went by so far. `ignore` and `capture: none` keep a call out of it (in_flight.py):
+
+    {"calls": [{"id", "time", "session", "conversation", "parent", "evidence", "llm", "time_to_first_byte", "agent",
+                "subagent", "user", "properties", "tags", "rules", "host", "forwarded_host", "route",
+                "caller": {"id", "pid", "started", "name", "names", "cwd"},
+                "request": {"method", "body": {"size"}},
+                "response": {"status", "body": {"size"}}}]}     null until its headers come
+
 Plain Python: the command line imports it, too.
 """
 
@@ -45,7 +56,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import Literal, NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from sessiontap.callers import Caller
 
@@ -55,14 +66,23 @@ LIMIT = 10.0
 ENDED_WITHIN = 2.0
 """Seconds of these for calls to end: a program's own do at once when it ends, those of what it left behind may not."""
 _BETWEEN = 0.01
-_Asks = Literal["recorded", "passed", "health"]
+OTHERS_WITHIN = 0.1
+"""Seconds that a worker waits for what the others have in flight: who asks does not wait long."""
+_Asks = Literal["recorded", "passed", "health", "in_flight"]
 
 
 class Question(NamedTuple):
     """A question, and the process that it is about."""
 
     asks: _Asks
-    pid: int | None
+    pid: int | None = None
+    token: str | None = None
+    """Of whoever asks for calls in flight."""
+
+    @property
+    def others_within(self) -> float:
+        """Seconds that other workers' answers are waited for."""
+        return OTHERS_WITHIN if self.asks == "in_flight" else LIMIT + 1
 
 
 class Answer(NamedTuple):
@@ -88,10 +108,18 @@ def health_url() -> str:
     return f"http://{HOST}/health"
 
 
+def in_flight_url(token: str) -> str:
+    """Return the address of the question which calls are in flight."""
+    return f"http://{HOST}/in-flight?token={quote(token)}"
+
+
 def asked(target: str) -> Question | None:
     """Return what a request's target asks; None if it asks nothing that is answered."""
     parts = urlsplit(target)
-    given = parse_qs(parts.query, keep_blank_values=True).get("pid", [])
+    query = parse_qs(parts.query, keep_blank_values=True)
+    if parts.path == "/in-flight":
+        return Question("in_flight", token=query["token"][0]) if "token" in query else None
+    given = query.get("pid", [])
     if not all(one.isascii() and one.isdigit() for one in given) or len(given) > 1:
         return None
     pid = int(given[0]) if given else None
@@ -101,7 +129,7 @@ def asked(target: str) -> Question | None:
         case "/passed":
             return Question("passed", pid)
         case "/health" if pid is None:
-            return Question("health", None)
+            return Question("health")
     return None
 
 

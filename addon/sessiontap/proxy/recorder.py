@@ -31,7 +31,7 @@ from sessiontap.rules import Rules
 from sessiontap.trace import TraceError
 from sessiontap.trace.files import secure
 from sessiontap.trace.restore import Restored, restore, wait_for_orphans
-from sessiontap.trace.writer import check
+from sessiontap.trace.writer import Writer, check
 
 logger = logging.getLogger("sessiontap")
 
@@ -71,17 +71,19 @@ class Recorder:
         self._filter = _WithoutCredentials(self)
         logger.addFilter(self._filter)
 
-    def _start(self) -> Start:
-        info = {
+    def _info(self) -> dict[str, Any]:
+        return {
             "pid": os.getpid(),
             "host": platform.node(),
             "machine": machine(),
             "sessiontap": sessiontap.__version__,
             "mitmproxy": mitmproxy.version.VERSION,
         }
+
+    def _start(self) -> Start:
         patterns = self._rules.secret_headers, _patterns(self._rules)
         memory = self._settings.memory
-        return Start(str(self._settings.trace), info, self._settings.fsync, self._key, *patterns, memory=memory)
+        return Start(str(self._settings.trace), self._info(), self._settings.fsync, self._key, *patterns, memory=memory)
 
     def close(self, seconds: float = CLOSING_SECONDS) -> None:
         """Write what is queued, then end: wait for it at most so long, which is said if it is felt."""
@@ -93,7 +95,20 @@ class Recorder:
                 logger.warning(
                     f"sessiontap: process {self._handle.pid} is still writing the last calls; it goes on by itself"
                 )
+        self._tell_losses(self._handle.untold())
         logger.removeFilter(self._filter)
+
+    def _tell_losses(self, lost: dict[str, int]) -> None:
+        """Note in the log what no recorder is left to note."""
+        if not lost:
+            return
+        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(lost.items()))
+        text = f"records were lost at the end ({reasons})"
+        logger.warning(f"sessiontap: {text}")
+        writer = Writer(self._settings.trace, writer_info=self._info())
+        writer.start()
+        writer.note("dropped", text, dropped=lost)
+        writer.close(SILENT_SECONDS)
 
     def close_aside(self) -> None:
         """Have what is queued written, and end, while the proxy goes on: another recorder is there."""
@@ -133,6 +148,11 @@ class Recorder:
     def key(self) -> bytes:
         """The user's, behind the digests in the log."""
         return self._key
+
+    @property
+    def redactor(self) -> Redactor:
+        """The redactor by the rules in force."""
+        return self._redactor
 
     def redacted(self, text: str) -> str:
         """Return `text` without credentials. From any thread."""

@@ -9,6 +9,7 @@ import asyncio
 import gc
 import logging
 import os
+import secrets
 import sys
 import time
 from pathlib import Path
@@ -72,6 +73,7 @@ class Service:
         self.rules_file: RulesFile | None = None
         self.worker: Worker | None = None
         """Of `sessiontap run --workers`, if this process is one."""
+        self._token = secrets.token_urlsafe()
         self._reading: asyncio.Task[None] | None = None
         self._state: Path | None = None
         self._home: str | None = None
@@ -161,6 +163,11 @@ class Service:
             for address in server.listen_addrs
         ]
 
+    @property
+    def token(self) -> str:
+        """The secret of the state file, by which the proxy's user may ask for calls in flight."""
+        return self._token if self.worker is None else self.worker.token
+
     def running(self) -> None:
         """The proxy listens: say what is in force, and where. A worker leaves that to the first one and the front."""
         assert self.settings is not None
@@ -201,6 +208,7 @@ class Service:
             "confdir": os.path.abspath(os.path.expanduser(ctx.options.confdir)),
             "trace": str(self.settings.trace),
             "rules": str(self.settings.rules) if self.settings.rules else None,
+            "token": self.token,
         }
         if self.worker is not None:
             self.worker.ready(values)

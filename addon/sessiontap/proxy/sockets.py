@@ -25,6 +25,7 @@ from sessiontap.llm.socket_turns import FRAME_OVERHEAD, SocketTurn, SocketTurns
 from sessiontap.proxy.calls import Calls
 from sessiontap.proxy.context import CallContext, SocketContext
 from sessiontap.proxy.finish import OVER_BUDGET, Bodies, CapturedBody, Heads
+from sessiontap.proxy.in_flight import Progress
 from sessiontap.proxy.prepare import socket_conversation
 from sessiontap.recording.budget import Budget, Lease
 from sessiontap.recording.finished import BodyTransfer, Outcome
@@ -114,6 +115,23 @@ class Socket:
     def caller(self) -> Caller | None:
         """The process that opened it."""
         return self._upgrade.connection.caller
+
+    def in_flight(self) -> list[tuple[CallContext, Progress | None]]:
+        """The turns that have not ended, and how far they are."""
+        host, received = self._heads.sent.host, self._heads.received
+        return [
+            (
+                entry.call,
+                Progress(
+                    host,
+                    received.status if received is not None else None,
+                    turn.request.size,
+                    turn.reply.size,
+                    turn.first - turn.began if turn.first is not None and turn.asked else None,
+                ),
+            )
+            for turn, entry in self._under_way.items()
+        ]
 
     @property
     def waits(self) -> bool:

@@ -1,9 +1,11 @@
-"""The file with a running proxy's address: `~/.sessiontap/run/PID.json`, read by `env`, `exec` and `doctor`.
+"""The file with a running proxy's address: `~/.sessiontap/run/PID.json`, read by `env`, `exec`, `doctor`
+and the commands that list calls.
 
 pid, started, uid    of the proxy; `started` in Unix seconds
 private_to           the pid of the `exec` that started it for its program alone; else null
 listeners            [{"mode": "regular", "host": "127.0.0.1", "port": 8080}, ...], the mode as mitmproxy names it
 confdir, trace, rules
+token                opens the list of calls in flight (own_address.py)
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from sessiontap.proxy import bodies, finish, flows, own_address
 from sessiontap.proxy.answers import Answers
 from sessiontap.proxy.connections import Connection, Destination, destinations
 from sessiontap.proxy.context import CallContext
+from sessiontap.proxy.in_flight import Progress, progress_of
 from sessiontap.proxy.interception import Interception
 from sessiontap.proxy.passed import Why
 from sessiontap.proxy.plan import facts_of
@@ -48,7 +49,9 @@ class Tap:
         self.closed_sockets: list[Socket] = []
         """The last one, and those with turns that wait to be decided."""
         self.interception = Interception(self.service)
-        self.answers = Answers(self.service, self._callers_in_flight, self.interception.passed)
+        self.answers = Answers(
+            self.service, self._callers_in_flight, self._calls_in_flight, self.interception.passed
+        )
 
     # -- the addon's life ----------------------------------------------------------------------------------------------
 
@@ -245,6 +248,11 @@ class Tap:
         """The caller of each call that has not ended."""
         callers = [socket.caller for socket in self.sockets.values()]
         return callers + [context.connection.caller for context in self.in_flight.values()]
+
+    def _calls_in_flight(self) -> list[tuple[CallContext, Progress | None]]:
+        """Each call that has not ended, and how far it is."""
+        over_http = [(context, progress_of(context)) for context in self.in_flight.values()]
+        return over_http + [turn for socket in self.sockets.values() for turn in socket.in_flight()]
 
     async def _plan_and_apply(self, flow: http.HTTPFlow, context: CallContext) -> None:
         """Plan the call and apply the plan: headers, route, and what mitmproxy's own tools show."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -58,6 +59,8 @@ class Worker:
         self._handlers: list[Any] = []
         self.listeners: list[dict[str, Any]] = []
         """The addresses at which the front listens, as in the state file."""
+        self.token = secrets.token_urlsafe()
+        """As `Service.token`: the front's, once it has said it."""
         self._numbers = itertools.count(1)
         self._asked: dict[int, asyncio.Future[list[Any]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -124,7 +127,7 @@ class Worker:
                     master: Any = ctx.master
                     (master.prompt_for_exit if message["at_once"] else master.shutdown)()
                 case "listening":
-                    self.listeners = message["listeners"]
+                    self.listeners, self.token = message["listeners"], message["token"]
                 case "note":
                     self._tap.notices.note("worker", message["text"])
                 case "question":

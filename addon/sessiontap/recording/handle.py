@@ -179,6 +179,20 @@ class Handle:
             return False
         return process is None or process.wait(deadline - time.monotonic())
 
+    def untold(self) -> dict[str, int]:
+        """Return the records, by reason, that are lost and that the log will not tell of. For after `close`.
+
+        `closed` counts messages that could not be sent in time; the last of them may have been.
+        """
+        process = self._process
+        with self._lock:
+            lost = self._dropped.copy()
+            if self._sender.is_alive():
+                lost["closed"] += self._queued
+        if process is not None and process.is_over:
+            lost.update(process.lost())
+        return dict(+lost)
+
     @property
     def lost(self) -> int:
         """Records that could not be handed over, or not be written, all in all."""
@@ -227,8 +241,9 @@ class Handle:
                 self._hurry.wait(self._linger)
                 self._hurry.clear()
         if self._process is not None:
-            with contextlib.suppress(OSError):
-                self._process.send(wire.message(wire.END))
+            with contextlib.suppress(OSError, ValueError):
+                last = self._dropped_note(self._process) if self._dropped else []
+                self._process.send([*last, *wire.message(wire.END)])
             with contextlib.suppress(OSError):
                 self._process.into.close()
 
@@ -344,13 +359,11 @@ class Handle:
         how = process.reap()
         self._process, self._ended = None, time.monotonic()
         self._early_deaths = self._early_deaths + 1 if self._ended - process.began < _SOON_SECONDS else 0
-        lost = max(0, process.sent - process.handled)
-        for number, before in process.drop_notes:
-            if number > process.handled:  # the log was not told after all
-                with self._lock:
-                    self._dropped.update(before)
-                lost -= 1
-        self.count("died", lost)
-        what = f"records are lost (up to {lost})" if lost else "no record is lost"
+        lost = process.lost()
+        died = lost.pop("died", 0)
+        with self._lock:
+            self._dropped.update(lost)  # the log was not told after all
+        self.count("died", died)
+        what = f"records are lost (up to {died})" if died else "no record is lost"
         self._on_fault("recorder", f"the recorder {how}; {what}. It is started again with the next call")
         self._on_events([ReplyRead(update, None) for _, update in process.unread.items()])

@@ -39,7 +39,7 @@ LINGER_SECONDS = 0.25
 NICE = 5
 """The proxy and its clients come first; on an idle machine it makes no difference. It cannot be taken back under load:
 a process without privileges may only raise its nice value."""
-CLOSING_SECONDS = 10.0
+CLOSING_SECONDS = 60.0
 """For writing the queued records after the pipe has ended."""
 COMPRESSING_SECONDS = 1.5
 """For compressing the last segment after that. If it takes longer, the next start does it."""

@@ -7,6 +7,7 @@ import os
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from sessiontap import own_python
@@ -73,6 +74,15 @@ class RecorderProcess:
             return False
         self.listener.join(1.0)
         return True
+
+    def lost(self) -> Counter[str]:
+        """The records by reason that are lost with it, now that it is over: those that it had not written, and those
+        of which it had not noted yet that they were lost."""
+        untold = [before for number, before in self.drop_notes if number > self.handled]
+        lost = Counter({"died": max(0, self.sent - self.handled - len(untold))})
+        for before in untold:
+            lost.update(before)
+        return lost
 
     def reap(self) -> str:
         """Return how it ended, in words, once it closed its end of the pipe."""

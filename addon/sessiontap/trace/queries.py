@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sessiontap.trace.index.activity import IsRunning
     from sessiontap.trace.index.answers import CallSort, Sort
     from sessiontap.trace.index.filters import Filters
+    from sessiontap.trace.index.headings import HeadingOf
     from sessiontap.trace.index.index import Index
     from sessiontap.trace.index.on_demand import Prices
     from sessiontap.trace.index.turns import Turn
@@ -38,6 +39,8 @@ class TraceQueries:
     folder: Path
     parts_of: PartsOf | None = None
     """The reader of bodies; without it there is no search, and no turns."""
+    headings_of: HeadingOf | None = None
+    """The reader of bodies for titles and last replies; without it there are none."""
     is_running: IsRunning | None = None
     """Tells whether a process of the log still runs; without it only time tells whether a session is active."""
     progress: Callable[[int, int], None] | None = None
@@ -55,13 +58,15 @@ class TraceQueries:
         """Sessions in which one call fits `filters`, as `ls --json` gives them.
 
         Newest first (by their last call), or by `sort` with the most first (names from a to z). `limit` 0: all.
+        Titles and last replies of at most 500 more sessions are read for one question.
         """
         from sessiontap.trace.index import answers
 
         wanted = filters or _none()
-        return self._ask(
+        rows = self._ask(
             lambda database: answers.sessions(database, wanted, sort, limit, prices, self.is_running), wanted, prices
         )
+        return self._with_headings(rows)
 
     def query_calls(
         self,
@@ -79,13 +84,19 @@ class TraceQueries:
         wanted = filters or _none()
         return self._ask(lambda database: answers.calls(database, wanted, sort, limit, prices), wanted, prices)
 
-    def query_session(self, prefix: str, prices: Prices | None = None) -> Row:
-        """One session as `show --json` gives it: by its id, a unique prefix of it, or `@1` the newest."""
+    def query_session(self, prefix: str, prices: Prices | None = None, errands: bool = True) -> Row:
+        """One session as `show --json` gives it: by its id, a unique prefix of it, or `@1` the newest.
+
+        `errands` False: without the calls that are agents' errands, if there are others.
+        """
         from sessiontap.trace.index import answers
 
-        return self._ask(
-            lambda database: answers.session(database, prefix, self.folder, prices, self.is_running), prices=prices
-        )
+        def answer(database: Connection) -> Row:
+            return answers.session(database, prefix, self.folder, prices, self.is_running, errands)
+
+        found = self._ask(answer, prices=prices)
+        self._with_headings([found["session"]])
+        return found
 
     def query_turns(self, session: str, prices: Prices | None = None) -> list[Turn]:
         """The turns of a session, oldest first: each call in parts, and which of them are new (`index.turns.Turn`).
@@ -128,6 +139,13 @@ class TraceQueries:
         wanted = list(ids)
         return self._ask(lambda database: addresses.short_ids(database, of, wanted, least))
 
+    def query_errands(self, filters: Filters | None = None) -> Row:
+        """The agents' errands that fit `filters`: how many `calls`, and how many `sessions` hold nothing else."""
+        from sessiontap.trace.index import answers
+
+        wanted = filters or _none()
+        return self._ask(lambda database: answers.errands(database, wanted), wanted)
+
     def search(self, text: str, limit: int = 0) -> list[Row]:
         """Calls with `text`, without case, in prompt, reply, names, paths, models, tools or errors, newest first."""
         from sessiontap.trace.index.filters import Filters
@@ -138,7 +156,8 @@ class TraceQueries:
         """Statistics of calls by name, path, model, process, tool, property and more (`index.statistics.BYS`), or by
         the values of one property: `property:KEY`.
 
-        A row for each value, most calls first: `{by: value, calls, errors, error_rate, sessions, input_tokens,
+        A row for each value, most calls first: `{by: value, calls, errors, error_rate, sessions,
+        sessions_succeeded, sessions_failed, success_rate, input_tokens,
         output_tokens, cache_read_tokens, cost_usd, cost_unknown_calls, session_cost_usd_mean, ..._p50, ..._p95,
         session_cost_partial, session_cost_unknown, session_duration_p50, ..._p95, duration_p50, ..._p95, ..._p99,
         time_to_first_token_p50, ..._p95, ..._p99}`, durations in seconds, what is unknown None.
@@ -237,6 +256,21 @@ class TraceQueries:
     def _told(self, done: int, total: int) -> None:
         if self.progress is not None:
             self.progress(done, total)
+
+    def _with_headings(self, rows: list[Row]) -> list[Row]:
+        """The rows of sessions with their titles and last replies, as far as they are read."""
+        if self.headings_of is None or not rows:
+            return rows
+        from sessiontap.trace.index.headings import headings
+        from sessiontap.trace.index.index import read_headings
+
+        ids = [row["id"] for row in rows]
+        prepare = read_headings(self.folder, self.headings_of, ids, self._told)
+        found = self._opened().ask(lambda database: headings(database, ids), prepare=prepare)
+        for row in rows:
+            if row["id"] in found:
+                row["title"], row["last_reply"] = found[row["id"]]
+        return rows
 
     def _opened(self) -> Index:
         if self._index is None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sessiontap.part import PartsOf
     from sessiontap.trace.index.activity import IsRunning
     from sessiontap.trace.index.filters import Filters
+    from sessiontap.trace.index.headings import HeadingOf
 
 Record = dict[str, Any]
 
@@ -90,10 +91,15 @@ class Trace(TraceQueries):
     """A trace folder. One object may be asked again and again: it takes in what was written meanwhile."""
 
     def __init__(
-        self, folder: Path, parts_of: PartsOf | None = None, is_running: IsRunning | None = None
+        self,
+        folder: Path,
+        parts_of: PartsOf | None = None,
+        is_running: IsRunning | None = None,
+        headings_of: HeadingOf | None = None,
     ) -> None:
         self.folder = folder
         self.parts_of = parts_of
+        self.headings_of = headings_of
         self.is_running = is_running
         self._refused = {}
         self._segments: dict[Path, Segment] = {}
@@ -282,15 +288,19 @@ class Trace(TraceQueries):
 
 
 def open(
-    folder: Path | str, *, parts_of: PartsOf | None = None, is_running: IsRunning | None = None
+    folder: Path | str,
+    *,
+    parts_of: PartsOf | None = None,
+    headings_of: HeadingOf | None = None,
+    is_running: IsRunning | None = None,
 ) -> Trace:
     """The trace in `folder`.
 
-    `parts_of` reads prompts and replies, for searches and turns (`llm.recorded_parts`). `is_running` tells if a process
-    still runs (`callers.running`).
+    `parts_of` reads prompts and replies, for searches and turns (`llm.recorded_parts`), `headings_of` for the titles of
+    sessions (`llm.headings`). `is_running` tells if a process still runs (`callers.running`).
 
     Raises TraceError if there is no such folder.
     """
-    trace = Trace(Path(folder).expanduser(), parts_of, is_running)
+    trace = Trace(Path(folder).expanduser(), parts_of, is_running, headings_of)
     trace._paths()
     return trace

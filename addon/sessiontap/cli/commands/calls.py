@@ -56,7 +56,7 @@ CALL_ORDERS = ("time", "duration", "first_token", "tokens", "cost")
 @trace_option
 def calls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: bool, trace: Path | None) -> None:
     """List calls, newest first."""
-    from sessiontap.cli import gaps, listing, nothing_fits
+    from sessiontap.cli import gaps, hidden_errands, listing, nothing_fits
     from sessiontap.cli.call_costs import Costs
 
     prices = Costs.by(rules).prices
@@ -70,6 +70,7 @@ def calls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, jso
         listing.calls(rows, log.query_short_ids("calls", ids, listing.CALL_ID_LENGTH))
     if not rows:
         nothing_fits.tell(log, wanted, "call")
+    hidden_errands.tell_calls(log, wanted)
     gaps.tell(log, wanted.since)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -49,7 +50,7 @@ SHOWN = 3
     type=click.Path(path_type=Path),
     help="The private file to write, or - for stdout.",
 )
-@filter_options
+@partial(filter_options, without=["without_errands"])  # an export leaves out nothing
 @rules_option
 @trace_option
 def export(

@@ -10,6 +10,7 @@ import click
 from sessiontap.cli.errors import Misuse
 from sessiontap.cli.options import (
     SESSION_HELP,
+    all_option,
     command,
     filter_options,
     json_option,
@@ -49,7 +50,7 @@ STATISTICS_ORDERS = ("value", "calls", "errors", "rate", "tokens", "cost", "dura
 @trace_option
 def ls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: bool, trace: Path | None) -> None:
     """List sessions, newest first. A filter keeps those in which one call fits all of it."""
-    from sessiontap.cli import gaps, listing, nothing_fits
+    from sessiontap.cli import gaps, hidden_errands, listing, nothing_fits
     from sessiontap.cli.call_costs import Costs
 
     prices = Costs.by(rules).prices
@@ -63,6 +64,7 @@ def ls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: 
         listing.sessions(rows, log.query_short_ids("sessions", ids, listing.SESSION_ID_LENGTH))
     if not rows:
         nothing_fits.tell(log, wanted, "session")
+    hidden_errands.tell_sessions(log, wanted)
     gaps.tell(log, wanted.since)
 
 
@@ -70,10 +72,19 @@ def ls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: 
 @click.argument("session", metavar="SESSION", help=SESSION_HELP)
 @click.option("--timeline", is_flag=True, help="Draw to scale when each call ran.")
 @click.option("--flat", is_flag=True, help="List calls in their order, without the tree of paths.")
+@all_option
 @rules_option
 @json_option
 @trace_option
-def show(session: str, timeline: bool, flat: bool, rules: Path | None, json: bool, trace: Path | None) -> None:
+def show(
+    session: str,
+    timeline: bool,
+    flat: bool,
+    without_errands: bool,
+    rules: Path | None,
+    json: bool,
+    trace: Path | None,
+) -> None:
     """Show a session: the tree of its paths and calls.
 
     Each has its time, tokens and cost.
@@ -85,7 +96,7 @@ def show(session: str, timeline: bool, flat: bool, rules: Path | None, json: boo
     prices = Costs.by(rules).prices
     log = open_trace(trace)
     with progress("reading the trace") as log.progress:
-        shown = log.query_session(session, prices)
+        shown = log.query_session(session, prices, errands=not without_errands)
     if json:
         write_json(shown)
     else:
@@ -134,7 +145,7 @@ def stats(
     There is a row for each value of what --by names. A call of several tools counts under each of them, and so do
     properties.
     """
-    from sessiontap.cli import gaps, listing, nothing_fits
+    from sessiontap.cli import gaps, hidden_errands, listing, nothing_fits
     from sessiontap.cli.call_costs import Costs
     from sessiontap.cli.units import plural
     from sessiontap.trace.index.statistics import BYS, is_known
@@ -157,4 +168,5 @@ def stats(
             note(f"{plural(len(rows) - len(shown), 'row')} more: --limit 0 shows all")
     if not rows:
         nothing_fits.tell(log, wanted, "call")
+    hidden_errands.tell_calls(log, wanted)
     gaps.tell(log, wanted.since)

@@ -43,11 +43,12 @@ def position(text: str) -> int:
 
 def sessions_named(database: sqlite3.Connection, asked: str) -> list[int]:
     """The numbers of the session whose id is `asked`, else of those that begin with it; of `@N` the one."""
-    known = "SELECT n, id FROM sessions WHERE calls > 0"
     if number := position(asked):
+        known = "SELECT n, id FROM sessions WHERE calls > 0"  # a list leaves out what holds nothing but errands
         found = database.execute(f"{known} ORDER BY last_time DESC LIMIT 1 OFFSET ?", (number - 1,))
     elif asked:
-        found = database.execute(f"{known} AND id >= ? AND id < ?", (asked, asked + _END))
+        known = "SELECT n, id FROM sessions WHERE calls + errands > 0 AND id >= ? AND id < ?"
+        found = database.execute(known, (asked, asked + _END))
     else:
         return []
     rows = found.fetchall()
@@ -77,7 +78,7 @@ def call_place(database: sqlite3.Connection, asked: str, folder: Path) -> CallPl
     if in_session := _STEP.fullmatch(asked):
         return _of_step(database, in_session[1], int(in_session[2]), folder)
     if number := position(asked):
-        newest = f"{_CALLS} ORDER BY time DESC, calls.n DESC LIMIT 1 OFFSET ?"
+        newest = f"{_CALLS} WHERE NOT errand ORDER BY time DESC, calls.n DESC LIMIT 1 OFFSET ?"
         rows = database.execute(newest, (number - 1,)).fetchall()
     else:
         rows = _by_prefix(database, asked.lower())
@@ -101,7 +102,7 @@ def _by_prefix(database: sqlite3.Connection, prefix: str) -> list[tuple[str, str
 def _of_step(database: sqlite3.Connection, session: str, step: int, folder: Path) -> CallPlace:
     number = session_number(database, session, folder)
     if step < 0:
-        last = f"{_CALLS} WHERE calls.session = ? ORDER BY time DESC, calls.id DESC LIMIT 1 OFFSET ?"
+        last = f"{_CALLS} WHERE calls.session = ? AND NOT errand ORDER BY time DESC, calls.id DESC LIMIT 1 OFFSET ?"
         rows = database.execute(last, (number, -step - 1)).fetchall()
     else:
         rows = database.execute(f"{_CALLS} WHERE calls.session = ? AND step = ? LIMIT 2", (number, step)).fetchall()

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,8 +56,9 @@ def sessions(
     is_running: IsRunning | None = None,
 ) -> list[Row]:
     """Lines of `ls --json`."""
-    where, values = "calls > 0", list[Any]()  # none are left of one whose calls were refused
-    if filters != Filters():
+    # None are left of one whose calls were refused.
+    where, values = "calls > 0" if filters.without_errands else "calls + errands > 0", list[Any]()
+    if replace(filters, without_errands=False) != Filters():
         asked, values = condition(database, filters)
         where = f"n IN (SELECT calls.session FROM calls WHERE {asked})"
     order = _ORDERS[sort]
@@ -69,7 +71,7 @@ def _session_rows(
 ) -> list[Row]:
     found = database.execute(
         "SELECT n, id, (SELECT text FROM strings WHERE strings.n = sessions.name), started, ended, calls, errors, "
-        f"input, output, cache_read, last_failed FROM sessions {where}",
+        f"input, output, cache_read, errands, coalesce(stated, well) FROM sessions {where}",
         values,
     ).fetchall()
     numbers = json.dumps([row[0] for row in found])
@@ -91,23 +93,26 @@ def _session_rows(
     if prices is not None:
         for session, usd, number in database.execute(
             "SELECT calls.session, sum(usd), count(usd) FROM calls JOIN costs ON costs.call = calls.n "
-            f"WHERE calls.{within} GROUP BY calls.session",
+            f"WHERE NOT calls.errand AND calls.{within} GROUP BY calls.session",
             (numbers,),
         ):
             paid[session] = round(usd, 12), number
     active = active_sessions(database, {n: ended for n, _, _, _, ended, *_ in found}, time.time_ns(), is_running)
     rows = []
-    for n, session_id, name, started, ended, calls, errors, asked, answered, cached, failed in found:
+    for n, session_id, name, started, ended, calls, errors, asked, answered, cached, errands, success in found:
         cost, known = paid.get(n, (None, 0))
         rows.append(
             {
                 "id": session_id,
                 "name": name,
+                "title": None,
+                "last_reply": None,
                 "started": iso(started),
                 "ended": iso(ended),
                 "duration": seconds(ended - started),
                 "calls": calls,
                 "errors": errors,
+                "errands": errands,
                 **{kind: lists.get((n, kind), []) for kind in _LISTS},
                 "properties": properties.get(n, {}),
                 "input_tokens": exact(asked),
@@ -115,7 +120,8 @@ def _session_rows(
                 "cache_read_tokens": exact(cached),
                 "cost_usd": cost,
                 "cost_unknown_calls": calls - known,
-                "status": "failed" if failed else "active" if n in active else "completed",
+                "success": None if success is None else bool(success),
+                "status": "failed" if success == 0 else "active" if n in active else "completed",
             }
         )
     return rows
@@ -129,6 +135,17 @@ def calls(
     ordered = f"WHERE {where} ORDER BY {_CALL_ORDERS[sort]} LIMIT ?"
     found = _pairs(database, ordered, [*values, limit or -1], prices)
     return [call_row(call, process, _usd) for call, process in found]
+
+
+def errands(database: sqlite3.Connection, filters: Filters) -> Row:
+    """`calls` and `sessions` of agents' errands that fit."""
+    where, values = condition(database, replace(filters, without_errands=False))
+    found = database.execute(
+        "SELECT count(*), count(DISTINCT session) FILTER (WHERE session IN (SELECT n FROM sessions WHERE calls = 0)) "
+        f"FROM calls WHERE calls.errand AND {where}",
+        values,
+    )
+    return dict(zip(("calls", "sessions"), found.fetchone(), strict=True))
 
 
 def places(database: sqlite3.Connection, filters: Filters, sessions: Iterable[str]) -> list[tuple[str, int]]:
@@ -190,13 +207,20 @@ def _strings(database: sqlite3.Connection, numbers: Iterable[int | None]) -> dic
 
 
 def session(
-    database: sqlite3.Connection, prefix: str, folder: Path, prices: Prices | None, is_running: IsRunning | None = None
+    database: sqlite3.Connection,
+    prefix: str,
+    folder: Path,
+    prices: Prices | None,
+    is_running: IsRunning | None = None,
+    errands: bool = True,
 ) -> Row:
-    """`show --json`."""
+    """`show --json`. `errands` False: without them, unless the session holds nothing else."""
     number = session_number(database, prefix, folder)
-    pairs = _pairs(database, "WHERE calls.session = ? ORDER BY calls.time, calls.id", [number], prices)
+    shown = _session_rows(database, "WHERE n = ?", [number], prices, is_running)[0]
+    where = "WHERE calls.session = ?" + ("" if errands or not shown["calls"] else " AND NOT calls.errand")
+    pairs = _pairs(database, f"{where} ORDER BY calls.time, calls.id", [number], prices)
     return {
-        "session": _session_rows(database, "WHERE n = ?", [number], prices, is_running)[0],
+        "session": shown,
         "tree": session_tree((call for call, _ in pairs), _usd),
         "calls": [call_row(call, process, _usd) for call, process in pairs],
     }

@@ -224,18 +224,19 @@ class CatchUp:
             database.execute(f"DELETE FROM {table} WHERE {within}", (chosen,))
         database.execute("DELETE FROM segments WHERE n IN (SELECT value FROM json_each(?))", (chosen,))
         again = "IN (SELECT value FROM json_each(?))"
-        database.execute(f"DELETE FROM session_values WHERE session {again}", (touched,))
-        database.execute(f"DELETE FROM session_properties WHERE session {again}", (touched,))
+        for table in ("session_values", "session_properties", "headings"):
+            database.execute(f"DELETE FROM {table} WHERE session {again}", (touched,))
         database.execute(
-            "UPDATE sessions SET calls = 0, errors = 0, started = NULL, ended = NULL, input = NULL, output = NULL, "
-            f"cache_read = NULL, first_time = NULL, name = NULL, last_time = NULL, last_failed = NULL WHERE n {again}",
+            "UPDATE sessions SET calls = 0, errors = 0, errands = 0, started = NULL, ended = NULL, input = NULL, "
+            "output = NULL, cache_read = NULL, first_time = NULL, name = NULL, last_time = NULL, rank = NULL, "
+            f"judged = NULL, well = NULL, stated = NULL WHERE n {again}",
             (touched,),
         )
         columns = ", ".join(f'"{name}"' for name in COLUMNS)
         for row in database.execute(f"SELECT {columns} FROM calls WHERE session {again} ORDER BY n", (touched,)):
             self._sums.add(row)
         self._sums.write(database)
-        database.execute("DELETE FROM sessions WHERE calls = 0")
+        database.execute("DELETE FROM sessions WHERE calls = 0 AND errands = 0")
         self._strings.forget()
         self._processes.clear()
 

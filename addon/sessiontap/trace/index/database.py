@@ -56,15 +56,19 @@ CREATE TABLE calls(
 CREATE INDEX calls_by_time ON calls(time);
 CREATE INDEX calls_by_session ON calls(session, time);
 CREATE INDEX calls_by_id ON calls(id);
+CREATE INDEX errands ON calls(session) WHERE errand;
 CREATE TABLE warm_ups(id TEXT NOT NULL, segment INTEGER NOT NULL, "offset" INTEGER NOT NULL);  -- no calls: by id alone
 CREATE INDEX warm_ups_by_id ON warm_ups(id);
 CREATE TABLE sessions(
     n INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     calls INTEGER NOT NULL DEFAULT 0, errors INTEGER NOT NULL DEFAULT 0,
+    errands INTEGER NOT NULL DEFAULT 0,  -- they count as no calls
     started INTEGER, ended INTEGER, input INTEGER, output INTEGER, cache_read INTEGER,
     first_time INTEGER, name INTEGER,
-    last_time INTEGER, last_failed INTEGER
+    last_time INTEGER,
+    rank INTEGER, judged INTEGER, well INTEGER,  -- of the call that tells how it ended: 2 a main one, 0 an errand
+    stated INTEGER                               -- how it ended, by its properties
 );
 CREATE INDEX sessions_by_last ON sessions(last_time);
 CREATE TABLE session_values(
@@ -74,6 +78,11 @@ CREATE TABLE session_values(
 CREATE TABLE session_properties(
     session INTEGER, key INTEGER, value TEXT, time INTEGER, PRIMARY KEY(session, key)
 ) WITHOUT ROWID;
+CREATE TABLE headings(
+    session INTEGER PRIMARY KEY,
+    calls INTEGER NOT NULL,         -- of the session when they were read, errands included
+    title TEXT, last_reply TEXT
+);
 CREATE TABLE notes(n INTEGER PRIMARY KEY, segment INTEGER NOT NULL, time INTEGER NOT NULL, record TEXT NOT NULL);
 CREATE TABLE problems(segment INTEGER, offset INTEGER, size INTEGER, text TEXT, PRIMARY KEY(segment, offset));
 CREATE TABLE costs(call INTEGER PRIMARY KEY, usd REAL NOT NULL);  -- US dollars, of calls whose cost is known

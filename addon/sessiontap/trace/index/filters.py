@@ -59,6 +59,8 @@ class Filters:
     """Text in names, paths, models, tools, errors, prompts or replies, without case."""
     ids: tuple[str, ...] = ()
     """Of calls; one of these, if there are any."""
+    without_errands: bool = False
+    """Agents' errands are left out (`trace.errands`)."""
 
 
 Condition = tuple[str, list[Any]]
@@ -201,6 +203,10 @@ def _search(database: sqlite3.Connection, text: str) -> Condition:
     return _any(terms)
 
 
+def _without_errands(database: sqlite3.Connection, asked: bool) -> Condition:
+    return "NOT calls.errand", []
+
+
 _TERMS: dict[str, Callable[[sqlite3.Connection, Any], Condition]] = {
     "session": _session,
     "process": _process,
@@ -211,6 +217,7 @@ _TERMS: dict[str, Callable[[sqlite3.Connection, Any], Condition]] = {
     "until": _until,
     "search": _search,
     "ids": _ids,
+    "without_errands": _without_errands,
 }
 """The condition of each filter that is not in `TEXTS`."""
 

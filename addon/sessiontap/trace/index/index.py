@@ -11,6 +11,7 @@ from sessiontap.trace.files import TraceError, exclusive_lock, unreadable
 from sessiontap.trace.index import addresses, answers, on_demand
 from sessiontap.trace.index import database as files
 from sessiontap.trace.index.catch_up import CatchUp, Progress
+from sessiontap.trace.index.headings import HeadingOf, add_headings
 from sessiontap.trace.index.on_demand import Prices
 from sessiontap.trace.index.parts import PartsReader
 
@@ -123,6 +124,11 @@ def read_all(folder: Path, parts_of: PartsOf, progress: Progress | None) -> Prep
                 return
 
     return prepare
+
+
+def read_headings(folder: Path, heading_of: HeadingOf, ids: list[str], progress: Progress | None) -> Prepare:
+    """Read the titles and last replies of these sessions, the most wanted first."""
+    return lambda database: add_headings(database, folder, heading_of, ids, progress)
 
 
 def read_session(folder: Path, parts_of: PartsOf, prefix: str, progress: Progress | None) -> Prepare:

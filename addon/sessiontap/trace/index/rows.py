@@ -14,14 +14,15 @@ from typing import Any
 
 import msgspec
 
-from sessiontap.trace.views import body_size, is_error
+from sessiontap.trace.errands import is_errand
+from sessiontap.trace.views import body_size, ended_well, is_error, is_main
 
 Record = dict[str, Any]
 
 TEXTS = (
-    "session_name", "path", "source", "evidence", "agent", "subagent", "user", "provider", "family", "operation",
-    "host", "forwarded_host", "method", "route", "request_model", "response_model", "outcome", "finish_reason",
-    "service_tier",
+    "session_name", "path", "source", "evidence", "kind", "agent", "subagent", "user", "provider", "family",
+    "operation", "host", "forwarded_host", "method", "route", "request_model", "response_model", "outcome",
+    "finish_reason", "service_tier",
 )  # fmt: skip
 """Columns that hold the number of a text."""
 JSONS = ("properties", "tags", "tools_offered", "tool_calls", "tool_results", "rules", "billed")
@@ -29,7 +30,7 @@ JSONS = ("properties", "tags", "tools_offered", "tool_calls", "tool_results", "r
 PLAIN = (
     "time", "duration", "first_byte", "first_token", "session", "caller", "step", "stream", "status", "failed",
     "input", "output", "cache_read", "cache_write", "reasoning", "has_usage", "cost_reported", "request_bytes",
-    "response_bytes", "segment", "offset", "id", "conversation", "parent", "error",
+    "response_bytes", "segment", "offset", "id", "conversation", "parent", "error", "errand", "main", "well",
 )  # fmt: skip
 COLUMNS = (*PLAIN, *TEXTS, *JSONS)
 USAGE = ("input", "output", "cache_read", "cache_write", "reasoning")
@@ -51,7 +52,8 @@ def row_of(
     usage, error = asked("usage"), asked("error")
     count = (usage or _NOTHING).get
     texts = (
-        session_of("name"), session_of("path"), session_of("source"), get("evidence"), get("agent"), get("subagent"),
+        session_of("name"), session_of("path"), session_of("source"), get("evidence"),
+        (get("link") or _NOTHING).get("kind"), get("agent"), get("subagent"),
         get("user"),
         asked("provider"), asked("family"), asked("operation"), get("host"), get("forwarded_host"),
         request.get("method"), get("route"), asked("request_model"), asked("response_model"), get("outcome"),
@@ -72,7 +74,7 @@ def row_of(
         session_of("step"), asked("stream"), response.get("status"), is_error(call), count("input"), count("output"),
         count("cache_read"), count("cache_write"), count("reasoning"), usage is not None, asked("cost_reported"),
         body_size(request), body_size(response), segment, offset, get("id"), get("conversation"), get("parent"),
-        _json(error) if error else None,
+        _json(error) if error else None, is_errand(call), is_main(call), ended_well(call),
         *[
             None if text is None else known[text] if text in known else number(column, text)
             for text, column, known in zip(texts, TEXTS, strings.known(TEXTS), strict=True)
@@ -110,6 +112,7 @@ def call_of(row: Mapping[str, Any], strings: Mapping[int, str], session_id: str 
         "conversation": row["conversation"],
         "parent": row["parent"],
         "evidence": text("evidence"),
+        "link": {"kind": text("kind")},
         "llm": {
             "provider": text("provider"),
             "family": text("family"),

@@ -30,14 +30,16 @@ _TEXT = ("name", "path", "model", "provider", "operation", "agent", "user", "out
 _PER_SESSION = """
 SELECT {key} AS k, calls.session, count(*) AS n, sum(failed) AS failed, sum(input + 0.0) AS input,
     sum(output + 0.0) AS output, sum(cache_read + 0.0) AS cache_read, sum(usd) AS usd, count(usd) AS priced,
-    max(time + coalesce(duration, 0)) - min(time) AS span
+    max(time + coalesce(duration, 0)) - min(time) AS span,
+    (SELECT coalesce(stated, well) FROM sessions WHERE sessions.n = calls.session) AS success
 FROM {table} {costs} WHERE {where} GROUP BY calls.session, k
 """
 _SUMS = f"""
 SELECT k, sum(n), sum(failed), sum(input), sum(output), sum(cache_read), sum(usd), sum(priced), count(session),
     json_group_array(usd) FILTER (WHERE session IS NOT NULL AND priced > 0),
     count(*) FILTER (WHERE session IS NOT NULL AND priced BETWEEN 1 AND n - 1),
-    json_group_array(span) FILTER (WHERE session IS NOT NULL)
+    json_group_array(span) FILTER (WHERE session IS NOT NULL),
+    coalesce(sum(success), 0), count(success)
 FROM ({_PER_SESSION}) GROUP BY k
 """
 
@@ -52,6 +54,7 @@ def stats(database: sqlite3.Connection, by: str, wanted: Condition, priced: bool
     `property` for each of its properties as `key=value`, with `property:KEY` for its value of that one, None where it
     has none. `priced`: the index knows what calls cost.
 
+    A session succeeds or fails as a whole, whichever of its calls a row has.
     `session_...` are of what a session's calls of that row come to: their cost (of sessions where it is known for one
     at least; `partial`: not for all of them, so that it cost more), and the time from the first one's start to the end
     of the last."""
@@ -74,7 +77,7 @@ def stats(database: sqlite3.Connection, by: str, wanted: Condition, priced: bool
 
 
 def _row(sums: Sequence[Any], durations: list[int], first_tokens: list[int]) -> dict[str, Any]:
-    calls, errors, asked, answered, cached, usd, priced, sessions, session_costs, partial, spans = sums
+    calls, errors, asked, answered, cached, usd, priced, sessions, session_costs, partial, spans, well, judged = sums
     paid, spans = sorted(json.loads(session_costs)), sorted(json.loads(spans))
     durations.sort()
     first_tokens.sort()
@@ -83,6 +86,9 @@ def _row(sums: Sequence[Any], durations: list[int], first_tokens: list[int]) -> 
         "errors": errors,
         "error_rate": errors / calls,
         "sessions": sessions,
+        "sessions_succeeded": well,
+        "sessions_failed": judged - well,
+        "success_rate": well / judged if judged else None,
         "input_tokens": exact(asked),
         "output_tokens": exact(answered),
         "cache_read_tokens": exact(cached),

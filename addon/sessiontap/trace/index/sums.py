@@ -1,4 +1,8 @@
-"""The sums over the calls of each session: counts, first and last, the values that they had."""
+"""The sums over the calls of each session: counts, first and last, the values that they had.
+
+Agents' errands are counted by themselves, and nothing else of them is summed. How a session ended is told by its last
+call: by one of its main agent, if there is any, else by another that is no errand.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sessiontap.trace.index.rows import COLUMNS
-from sessiontap.trace.views import EXACT
+from sessiontap.trace.views import EXACT, STATEMENTS, stated_success
 
 Row = tuple[Any, ...]
 _AT = {name: position for position, name in enumerate(COLUMNS)}
@@ -19,27 +23,31 @@ _LISTS = (
     ("users", _AT["user"]),
 )
 (_SESSION, _TIME, _DURATION, _FAILED, _INPUT, _OUTPUT, _CACHE_READ, _NAME, _ASKED, _ANSWERED, _CALLER, _TAGS,
- _PROPS) = (
+ _PROPS, _ERRAND, _MAIN, _WELL) = (
     _AT[name]
     for name in (
         "session", "time", "duration", "failed", "input", "output", "cache_read", "session_name", "request_model",
-        "response_model", "caller", "tags", "properties",
+        "response_model", "caller", "tags", "properties", "errand", "main", "well",
     )
 )  # fmt: skip
 
 _NAMES = (
-    "n", "calls", "errors", "started", "ended", "input", "output", "cache_read", "first", "name", "last", "failed"
+    "n", "calls", "errors", "started", "ended", "input", "output", "cache_read", "first", "name", "last", "errands",
+    "rank", "judged", "well",
 )  # fmt: skip
 _ADD = """
 UPDATE sessions SET
-    calls = calls + :calls, errors = errors + :errors,
+    calls = calls + :calls, errors = errors + :errors, errands = errands + :errands,
     started = min(coalesce(started, :started), :started), ended = max(coalesce(ended, :ended), :ended),
     input = min(coalesce(input + :input, input, :input), :most),
     output = min(coalesce(output + :output, output, :output), :most),
     cache_read = min(coalesce(cache_read + :cache_read, cache_read, :cache_read), :most),
     name = CASE WHEN first_time IS NULL OR :first < first_time THEN :name ELSE name END,
     first_time = min(coalesce(first_time, :first), :first),
-    last_failed = CASE WHEN last_time IS NULL OR :last >= last_time THEN :failed ELSE last_failed END,
+    well = CASE WHEN (:rank, :judged) >= (coalesce(rank, -1), coalesce(judged, 0)) THEN :well ELSE well END,
+    judged = CASE WHEN :rank > coalesce(rank, -1) THEN :judged WHEN :rank = rank THEN max(judged, :judged)
+        ELSE judged END,
+    rank = max(coalesce(rank, -1), :rank),
     last_time = max(coalesce(last_time, :last), :last)
 WHERE n = :n
 """
@@ -73,25 +81,30 @@ class Sums:
         if session is None:
             return
         end = time + (row[_DURATION] or 0)
-        name, failed = row[_NAME], row[_FAILED]
+        name, errand = row[_NAME], row[_ERRAND]
         sums = self._sessions.get(session)
         if sums is None:
-            self._sessions[session] = [
-                1, int(failed), time, end, row[_INPUT], row[_OUTPUT], row[_CACHE_READ], time, name, time, failed
-            ]  # fmt: skip
+            sums = self._sessions[session] = [0, 0, time, end, None, None, None, time, name, time, 0, -1, 0, None]
         else:
-            sums[0] += 1
-            sums[1] += failed
             if end > sums[3]:
                 sums[3] = end
-            for at, column in ((4, _INPUT), (5, _OUTPUT), (6, _CACHE_READ)):
-                if row[column] is not None:
-                    sums[at] = min((sums[at] or 0) + row[column], BEYOND)
             if time < sums[7]:
                 sums[2] = sums[7] = time
                 sums[8] = name
-            if time >= sums[9]:
-                sums[9], sums[10] = time, failed
+            if time > sums[9]:
+                sums[9] = time
+        if errand:
+            sums[10] += 1
+            rank = 0
+        else:
+            sums[0] += 1
+            sums[1] += row[_FAILED]
+            for at, column in ((4, _INPUT), (5, _OUTPUT), (6, _CACHE_READ)):
+                if row[column] is not None:
+                    sums[at] = min((sums[at] or 0) + row[column], BEYOND)
+            rank = 2 if row[_MAIN] else 1
+        if rank > sums[11] or (rank == sums[11] and time >= sums[12]):
+            sums[11:] = rank, time, None if errand else row[_WELL]
         values = self._values
         model = row[_ASKED] if row[_ANSWERED] is None else row[_ANSWERED]
         process = None if row[_CALLER] is None else self._process(row[_CALLER])
@@ -149,7 +162,19 @@ class Sums:
             "SET value = excluded.value, time = excluded.time WHERE excluded.time >= time",
             [(session, key, value, time) for (session, key), (time, value) in self._properties.items()],
         )
+        stating = {session for session, key in self._properties if self._text(key).lower() in STATEMENTS}
+        database.executemany(
+            "UPDATE sessions SET stated = ? WHERE n = ?", [(self._stated(database, one), one) for one in stating]
+        )
         self.forget()
+
+    def _stated(self, database: sqlite3.Connection, session: int) -> bool | None:
+        """The success that the properties of a session state; None if they state none."""
+        rows = database.execute(
+            "SELECT text, value FROM session_properties JOIN strings ON strings.n = key WHERE session = ?", (session,)
+        )
+        stated = {name.lower(): stated_success(json.loads(value)) for name, value in rows}
+        return next((known for name in STATEMENTS if (known := stated.get(name)) is not None), None)
 
     def forget(self) -> None:
         """After a transaction that was taken back, or is over."""

@@ -1,0 +1,102 @@
+"""Agents' errands: which calls are, and that lists and sums leave them out until they are asked for."""
+
+import pytest
+from tests.trace.conftest import call_map
+from tests.trace.oracle import session_rows, session_view
+
+from sessiontap import trace
+from sessiontap.trace.errands import is_errand
+from sessiontap.trace.index.filters import Filters
+
+CLAUDE, CHATGPT, CURSOR = "api.anthropic.com", "chatgpt.com", "api2.cursor.sh"
+ASKED = {"operation": "chat", "request_model": "claude-opus-4-8", "usage": {"input": 9, "output": 1}}
+BESIDE = {"kind": "auxiliary"}
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ({"agent": "claude-code", "host": CLAUDE, "route": "/api/claude_code/settings", "llm": {"operation": "other"}},
+         True),
+        ({"agent": None, "host": CLAUDE, "route": "/api/eval/sdk-zAZe", "llm": {"operation": "other"}}, True),
+        ({"agent": None, "host": CLAUDE, "route": "/v1/complete", "llm": {"operation": "other"}}, False),
+        ({"agent": "codex", "host": CHATGPT, "route": "/backend-api/codex/models", "llm": {"operation": "other"}},
+         True),
+        ({"agent": None, "host": CURSOR, "route": "/aiserver.v1.AnalyticsService/Batch",
+          "llm": {"operation": "other"}}, True),
+        ({"agent": None, "host": CURSOR, "route": "/aiserver.v1.ChatService/StreamUnifiedChat",
+          "llm": {"operation": "other"}}, False),
+        ({"agent": None, "host": "api.openai.com", "route": "/v1/models", "llm": {"operation": "other"}}, False),
+        ({"agent": "amp", "route": "/api/x", "llm": {"operation": "other", "request_model": "m"}}, False),
+        ({"agent": "amp", "route": "/api/x", "llm": {"operation": "other", "usage": {"input": 1}}}, False),
+        ({"agent": "claude-code", "llm": {"operation": "count_tokens", "request_model": "m"}}, True),
+        ({"agent": None, "llm": {"operation": "count_tokens", "request_model": "m"}}, False),
+        ({"agent": "claude-code", "link": BESIDE, "llm": ASKED}, True),
+        ({"agent": "claude-code", "link": {"kind": "new"}, "llm": ASKED}, False),
+        ({"agent": None, "link": BESIDE, "llm": ASKED}, False),
+        ({"agent": "claude-code", "link": BESIDE, "llm": ASKED | {"usage": {"input": 9, "output": 30}}}, False),
+        ({"agent": "codex", "link": BESIDE, "request": {"method": "GET"}, "llm": {"operation": "chat"}}, True),
+        ({"agent": "codex", "link": {"kind": "new"}, "request": {"method": "POST"}, "llm": {"operation": "chat"}},
+         False),
+        ({}, False),
+    ],
+    ids=[
+        "settings", "no sign of the agent, at its own path", "the API itself", "list of models", "Cursor's telemetry",
+        "Cursor's chat", "a program's own list of models", "a model is named", "tokens were used", "token count",
+        "a program's own token count", "quota check", "a reply of one token", "a program's own probe", "title",
+        "a socket that was refused", "a chat that could not be read", "nothing known",
+    ],
+)  # fmt: skip
+def test_what_is_an_errand(call, expected):
+    assert is_errand(call) is expected
+
+
+SETTINGS = {"agent": "claude-code", "llm": {"operation": "other"}, "outcome": "http_error", "host": CLAUDE}
+
+
+def main(number, session="s-1", **changes):
+    llm = {"operation": "chat", "request_model": "m", "finish_reason": "end_turn"} | changes.pop("llm", {})
+    return call_map(number, session={"id": session, "name": "Demo", "path": "/", "step": number}, llm=llm, **changes)
+
+
+def errand(number, session="s-1"):
+    return call_map(number, session={"id": session, "name": "Demo", "path": "/", "step": number}, **SETTINGS)
+
+
+@pytest.fixture
+def log(written, folder):
+    written(main(1), errand(2), main(3), errand(4), errand(5, "s-2"), errand(6, "s-2"))
+    return trace.open(folder)
+
+
+def test_a_session_counts_them_by_themselves(log):
+    first, second = sorted(log.query_sessions(), key=lambda row: row["id"])
+
+    assert (first["calls"], first["errors"], first["errands"], first["success"]) == (2, 0, 2, True)
+    assert (second["calls"], second["errors"], second["errands"], second["success"]) == (0, 0, 2, None)
+    assert [row["status"] for row in (first, second)] == ["completed", "completed"]
+
+
+def test_sums_are_those_of_the_log(log):
+    calls = [(call.record, call.caller) for call in log.calls()]
+
+    assert log.query_sessions() == session_rows(calls)
+    assert log.query_session("s-2") == session_view([pair for pair in calls if pair[0]["session"]["id"] == "s-2"])
+
+
+def test_they_are_left_out_on_request(log):
+    without = Filters(without_errands=True)
+
+    assert [row["id"] for row in log.query_sessions(without)] == ["s-1"]
+    assert [row["errand"] for row in log.query_calls(without)] == [False, False]
+    assert [row["calls"] for row in log.stats("session", without)] == [2]
+    assert [row["errand"] for row in log.query_session("s-1", errands=False)["calls"]] == [False, False]
+
+
+def test_the_newest_session_and_call_are_none(log):
+    assert log.query_session_id("@1") == "s-1"
+    assert log.call("@1").id == main(3)["id"]
+
+
+def test_a_session_of_nothing_else_is_found_by_its_id_and_shown_whole(log):
+    assert len(log.query_session("s-2", errands=False)["calls"]) == 2
