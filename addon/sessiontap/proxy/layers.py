@@ -3,10 +3,11 @@
     Raw        bytes both ways, counted: what does not concern us
     Undecided  waits for more bytes before the next layer is chosen, and connects the server if the client is silent
     TlsToOpen  a client's TLS in front of a server that was connected before
-    Http       mitmproxy's HTTP layer, which differs in three things:
+    Http       mitmproxy's HTTP layer, which differs in four things:
                - A tunnel to a host that does not concern us is connected at once, as any proxy does: its server may
                  speak first, and a server that is not there is told of in the answer to CONNECT. Otherwise the
                  connection waits for the request, which may be rerouted.
+               - A head and its body go together: one packet and one record of TLS, not two (`joined`).
                - In a tunnel each side may close its direction alone (a half-close).
                - A request that was sent completely reaches its server, though its client has gone meanwhile. The reply
                  is waited for, for `LINGER` seconds, but not if it is a stream that has begun. mitmproxy drops such a
@@ -18,7 +19,7 @@ Layers are derived from, none of mitmproxy's is changed. With an underscore, onl
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic
 
 from mitmproxy import http
@@ -47,6 +48,9 @@ from sessiontap.proxy.passed import Passage
 
 LINGER = 1.5
 """Seconds that the reply to a request is waited for after its client has gone."""
+
+MOST_JOINED = 1 << 16
+"""Bytes that are joined: more would be copied for less."""
 
 Concerns = Callable[[str, int], bool]
 """Tells whether a host and port may concern us."""
@@ -133,6 +137,37 @@ def _left(stream_id: int) -> RequestProtocolError:
     return RequestProtocolError(stream_id, "Client disconnected.", ErrorCode.CLIENT_DISCONNECTED)
 
 
+def joined(commands_: Iterable[commands.Command]) -> CommandGenerator[None]:
+    """Join what goes to one connection in a row, such as a head and its body: each is a system call, a packet, and in
+    TLS a record. A line for the log may come behind it.
+    """
+    held: commands.SendData | None = None
+    lines: list[commands.Command] = []
+    for command in commands_:
+        if type(command) is commands.SendData:
+            if held is None:
+                held = command
+                continue
+            if held.connection is command.connection and len(held.data) + len(command.data) <= MOST_JOINED:
+                held.data += command.data
+                continue
+            yield held
+            held = command
+        elif held is None:
+            yield command
+        elif type(command) is commands.Log:
+            lines.append(command)
+        else:
+            yield held
+            held = None
+            yield from lines
+            lines.clear()
+            yield command
+    if held is not None:
+        yield held
+        yield from lines
+
+
 class Http(HttpLayer):
     """mitmproxy's HTTP layer with our streams."""
 
@@ -145,8 +180,11 @@ class Http(HttpLayer):
         if isinstance(event, events.Start) and not is_h3_alpn(client.alpn):
             side = _Http2Server if client.alpn == b"h2" else _Http1Server
             self.connections.setdefault(client, side(self.context.fork()))
-        self._handle_event = super()._handle_event  # type: ignore[method-assign]
+        self._handle_event = self._handle_joined  # type: ignore[method-assign]
         yield from super()._handle_event(event)
+
+    def _handle_joined(self, event: events.Event) -> CommandGenerator[None]:
+        return joined(super()._handle_event(event))
 
     def is_awaited(self, now: float) -> bool:
         """True if a request whose client has gone is on its way, or its reply is waited for. `now` is `monotonic`."""
