@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -256,3 +257,54 @@ def test_two_requests_of_600_kb_in_less_than_a_second() -> None:
 
     assert time.process_time() - began < 1
     assert found.messages[0].count == 200
+
+
+def test_messages_of_the_request_that_is_continued_are_left_out() -> None:
+    first = {"messages": [{"role": "user", "content": "plan bread"}]}
+    other = {"messages": [{"role": "user", "content": "plan rye", "cache_control": {"type": "ephemeral"}}]}
+    asked = {"messages": [{"role": "user", "content": "plan bread"}, {"role": "user", "content": "go on"}]}
+    again = {"messages": [{"role": "user", "content": "plan rye"}, {"role": "user", "content": "stop"}]}
+
+    changes = compare(asked, again, known_before=first, known_after=other).messages
+
+    assert [(one.change, one.before, one.after, one.lines) for one in changes] == [
+        ("removed", 1, None, ("go on",)),
+        ("added", None, 1, ("stop",)),
+    ]
+
+
+def test_a_request_that_continues_another_and_says_no_more_has_nothing_new() -> None:
+    one = {"messages": [{"role": "user", "content": "plan bread"}]}
+
+    assert compare(one, one, known_before=one, known_after=one).messages == ()
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        lambda name: [
+            {"role": "assistant", "content": [{"type": "tool_use", "id": name, "name": "Read", "input": {"id": 7}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": name, "content": "bread"}]},
+        ],
+        lambda name: [
+            {"role": "assistant", "tool_calls": [{"id": name, "function": {"name": "Read", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": name, "content": "bread"},
+        ],
+        lambda name: [{"role": "assistant", "content": [{"type": "thinking", "thinking": "hm", "signature": name}]}],
+    ],
+    ids=["anthropic", "openai", "a signature"],
+)
+def test_ids_of_a_run_do_not_count_if_they_need_not(messages: Callable[[str], list[Any]]) -> None:
+    one, other = ({"messages": messages(name)} for name in ("a1", "b2"))
+
+    assert not compare(one, other).is_empty
+    assert compare(one, other, by_ids=False).is_empty
+
+
+def test_an_id_that_a_tool_is_called_with_counts() -> None:
+    one, other = (
+        {"messages": [{"role": "assistant", "content": [{"type": "tool_use", "name": "Read", "input": {"id": n}}]}]}
+        for n in (1, 2)
+    )
+
+    assert not compare(one, other, by_ids=False).is_empty

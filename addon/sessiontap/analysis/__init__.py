@@ -11,6 +11,7 @@ calls, and returns one plain structure, which `--json` prints whole and commands
     cache.py         hits and misses of the provider's cache, with their reasons (cache_changes.py) by the
                      provider's terms (cache_terms.py)
     waste.py         tools never called, results never referred to (references.py), content sent twice
+    compare_sessions.py  two sessions beside each other, their calls in pairs
 
 Tokens of parts are estimates and said to be: their names end in `_estimated`, or a field `estimated` stands beside
 them. Unknown is None.

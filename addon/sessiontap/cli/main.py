@@ -38,7 +38,7 @@ SECTIONS = {
     },
     "Analyse": {
         "stats": "sessions",
-        "diff": "calls",
+        "diff": "diff",
         "tools": "analysis",
         "context": "analysis",
         "cache": "analysis",

@@ -10,8 +10,10 @@ The shapes of all families are told apart by their keys, as in `families.message
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 from sessiontap.llm.families import MESSAGE_SHAPES, PROMPTS, TOOLS, WRAPPERS, definitions_in, messages_of
@@ -29,6 +31,14 @@ _DEEPEST = 40
 """Levels of a value that are compared one by one."""
 _NEAR = 20
 """Messages among which the new version of one is looked for."""
+_IDS = frozenset((
+    "id", "tool_use_id", "tool_call_id", "call_id", "toolUseId", "signature", "encrypted_content", "thoughtSignature",
+    "thought_signature",
+))  # fmt: skip
+"""Keys of a message and its parts whose values are new in every run."""
+_ARGUMENTS = frozenset(("input", "arguments", "args", "parameters"))
+_Place = tuple[str, Any]
+"""A message as it stands in a body, and the key under which it stands."""
 _TOOLS = tuple(path[0] for path in TOOLS if len(path) == 1)
 _TOOL_CONFIGS = tuple((path[0], path[1]) for path in TOOLS if len(path) == 2)
 
@@ -86,12 +96,19 @@ class Difference:
         return not (told or self.system or self.tools or self.parameters)
 
 
-def compare(before: Any, after: Any) -> Difference:
-    """Two request bodies as parsed JSON."""
-    old, new = _Request.of(before), _Request.of(after)
+def compare(
+    before: Any, after: Any, *, known_before: Any = None, known_after: Any = None, by_ids: bool = True
+) -> Difference:
+    """Two request bodies as parsed JSON.
+
+    `known_before` and `known_after`: the bodies of the requests that they continue. The messages that a request
+    begins with in common with that one are left out of the comparison. Without `by_ids`, ids of tool calls and the
+    like, which are new in every run, do not count.
+    """
+    old, new = _Request.of(before, known_before, by_ids), _Request.of(after, known_after, by_ids)
     same, tools = _tools(old.tools, new.tools)
     return Difference(
-        messages=tuple(_messages(old.messages, new.messages)),
+        messages=tuple(_numbered(change, old.known, new.known) for change in _messages(old.messages, new.messages)),
         system=_part("system prompt", old.system, new.system),
         tools=tools,
         tools_same=same,
@@ -136,18 +153,18 @@ class _Request:
     system: list[str] = field(default_factory=list)
     tools: dict[str, list[str]] = field(default_factory=dict)
     rest: Any = None
+    known: int = 0
+    """Messages that were left out: they stand in the request that this one continues."""
 
     @classmethod
-    def of(cls, body: Any) -> _Request:
+    def of(cls, body: Any, continued: Any = None, by_ids: bool = True) -> _Request:
         if not isinstance(body, dict):
             return cls(rest=body)
-        outer: dict[str, Any] = {}
-        for key in WRAPPERS:
-            if isinstance(inner := body.get(key), dict):
-                outer, body = {name: value for name, value in body.items() if name != key}, inner
-                break
-        shape = next((shape for shape in MESSAGE_SHAPES if any(key in body for key in shape.keys)), None)
+        outer, body = _unwrapped(body)
+        shape = _shape_of(body)
         keys = shape.keys if shape else ()
+        places = _places(shape, body)
+        known = _known(shape, places, _places(shape, _unwrapped(continued)[1])) if isinstance(continued, dict) else 0
         taken = {*keys, *PROMPTS, *_TOOLS}
         rest = outer | {key: value for key, value in body.items() if key not in taken}
         definitions = [tool for key in _TOOLS for tool in definitions_in(body.get(key))]
@@ -156,15 +173,63 @@ class _Request:
                 definitions += definitions_in(config.get(inner_key))
                 rest[key] = {name: value for name, value in config.items() if name != inner_key}
         return cls(
-            messages=_all_messages(shape, body) if shape else [],
-            system=[line for key in PROMPTS if key in body for line in outline({"content": _bare(body[key])})],
+            messages=[_message(shape, *place, by_ids) for place in places[known:]] if shape else [],
+            system=[line for key in PROMPTS if key in body for line in _outlined({"content": _bare(body[key])})],
             tools=_named(definitions),
             rest=rest,
+            known=known,
         )
 
 
-def _all_messages(shape: MessageShape, body: dict[str, Any]) -> list[_Message]:
-    return [_message(shape, key, item) for key in shape.keys if key in body for item in _items(body[key])]
+def _unwrapped(body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What stands around a wrapped request, and the request."""
+    for key in WRAPPERS:
+        if isinstance(inner := body.get(key), dict):
+            return {name: value for name, value in body.items() if name != key}, inner
+    return {}, body
+
+
+def _shape_of(body: dict[str, Any]) -> MessageShape | None:
+    return next((shape for shape in MESSAGE_SHAPES if any(key in body for key in shape.keys)), None)
+
+
+def _places(shape: MessageShape | None, body: dict[str, Any]) -> list[_Place]:
+    """The messages of a request."""
+    keys = shape.keys if shape else ()
+    return [(key, item) for key in keys if key in body for item in _items(body[key])]
+
+
+def _known(shape: MessageShape | None, places: list[_Place], continued: list[_Place]) -> int:
+    """The number of messages that two requests of one shape begin with in common, by what they say."""
+    number = 0
+    for one, other in zip(places, continued, strict=False):
+        if one != other and (shape is None or _said(_message(shape, *one)) != _said(_message(shape, *other))):
+            break
+        number += 1
+    return number
+
+
+def _said(message: _Message) -> tuple[str, tuple[str, ...]]:
+    return message.role, message.lines
+
+
+def _numbered(change: MessageChange, known_before: int, known_after: int) -> MessageChange:
+    """The change with positions in whole requests."""
+    return replace(
+        change,
+        before=None if change.before is None else change.before + known_before,
+        after=None if change.after is None else change.after + known_after,
+    )
+
+
+def _outlined(value: Any) -> tuple[str, ...]:
+    """As `outline`, of what comes again with every request of a session: system prompts, tools."""
+    return _outline_of_json(json.dumps(value))
+
+
+@lru_cache(maxsize=256)
+def _outline_of_json(text: str) -> tuple[str, ...]:
+    return tuple(outline(json.loads(text)))
 
 
 def _items(value: Any) -> list[Any]:
@@ -178,7 +243,7 @@ def _bare(content: Any) -> Any:
     return [content] if isinstance(content, dict) else content
 
 
-def _message(shape: MessageShape, key: str, item: Any) -> _Message:
+def _message(shape: MessageShape, key: str, item: Any, by_ids: bool = True) -> _Message:
     """With a title such as `assistant → web_search`."""
     place = item if key in shape.single else [item]
     role, pieces = next(iter(messages_of({key: place})), ("tool" if key in shape.results else "user", []))
@@ -189,8 +254,22 @@ def _message(shape: MessageShape, key: str, item: Any) -> _Message:
     if isinstance(item, dict):
         item = {name: value for name, value in item.items() if name != "role"}
         title = title if pieces else text(item, "type") or title
-    lines = outline(item if isinstance(item, dict | list) else [item])
+    shown = item if by_ids else _without_ids(item)
+    lines = outline(shown if isinstance(shown, dict | list) else [shown])
     return _Message(title, role, tuple(lines), item)
+
+
+def _without_ids(value: Any, depth: int = 0) -> Any:
+    """A message, or a part of it, without the ids and signatures of one run; arguments of tools stay as they are."""
+    if isinstance(value, list) and depth < _DEEPEST:
+        return [_without_ids(one, depth + 1) for one in value]
+    if isinstance(value, dict) and depth < _DEEPEST:
+        return {
+            key: inner if key in _ARGUMENTS else _without_ids(inner, depth + 1)
+            for key, inner in value.items()
+            if key not in _IDS
+        }
+    return value
 
 
 def _named(definitions: list[dict[str, Any]]) -> dict[str, list[str]]:
@@ -203,7 +282,7 @@ def _named(definitions: list[dict[str, Any]]) -> dict[str, list[str]]:
         while known in named:
             number += 1
             known = f"{name} #{number}"
-        named[known] = outline(tool)
+        named[known] = list(_outlined(tool))
     return named
 
 
@@ -237,7 +316,7 @@ def _leaves(value: Any, name: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
 
 
 def _messages(before: list[_Message], after: list[_Message]) -> Iterator[MessageChange]:
-    old, new = ([(one.role, one.lines) for one in messages] for messages in (before, after))
+    old, new = ([_said(one) for one in messages] for messages in (before, after))
     for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag == "equal":
             pairs = zip(before[i1:i2], after[j1:j2], strict=True)

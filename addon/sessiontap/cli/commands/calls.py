@@ -1,4 +1,4 @@
-"""`sessiontap calls`, `tail`, `cat` and `diff`: calls, one call, and the changes from one to the next."""
+"""`sessiontap calls`, `tail` and `cat`: calls, and one call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from sessiontap.cli.errors import Failure, Misuse, failure_of
+from sessiontap.cli.errors import Failure, Misuse
 from sessiontap.cli.options import (
     CALL_HELP,
     command,
@@ -34,7 +34,7 @@ from sessiontap.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from sessiontap.trace import RecordedCall, Trace
+    from sessiontap.trace import RecordedCall
     from sessiontap.trace.index import answers
     from sessiontap.trace.index.filters import Filters
 
@@ -186,49 +186,3 @@ def _write_curl(call: RecordedCall) -> None:
         write(command)
     if number := curl.redactions(request):
         note(f"{number} of its headers {'is' if number == 1 else 'are'} redacted: put your own key in")
-
-
-@command(
-    "sessiontap diff @1",
-    "sessiontap diff @2 @1",
-    "sessiontap diff 019a7c31-5e0b 019a7c31-6f1c --json | jq .parameters",
-)
-@click.argument("call", metavar="CALL", help=CALL_HELP)
-@click.argument("other", metavar="[CALL]", required=False, help="The later one; without it CALL is, after its parent.")
-@json_option
-@trace_option
-def diff(call: str, other: str | None, json: bool, trace: Path | None) -> None:
-    """Show what changed from one request to another.
-
-    It compares messages, system prompt, tools, parameters and headers.
-    """
-    from sessiontap.cli import differences
-    from sessiontap.trace import BodyError
-
-    log = open_trace(trace)
-    with progress("reading the trace") as log.progress:
-        first = log.call(call)
-        before, after = (_parent(log, first), first) if other is None else (first, log.call(other))
-    try:
-        found = differences.differences(differences.asked(before), differences.asked(after))
-    except BodyError as error:
-        raise Failure(f"the request of call {before.id} or {after.id} cannot be read: {error}") from None
-    if json:
-        write_json(differences.as_json(found))
-        return
-    for text, style in differences.lines(found):
-        write_line(text, style)
-
-
-def _parent(log: Trace, call: RecordedCall) -> RecordedCall:
-    """The call that `call` continues. Raises Failure."""
-    from sessiontap.trace import TraceError
-
-    hint = "name the one to compare it with: sessiontap diff CALL CALL"
-    parent = call.record.get("parent")
-    if not parent:
-        raise Failure(f"call {call.id} goes on from no other call", hint)
-    try:
-        return log.call(parent)
-    except TraceError as error:
-        raise Failure(f"{failure_of(error).message}: the parent of call {call.id} is not there", hint) from None
