@@ -28,6 +28,8 @@ def call(name: str, path: str | None = "/a", **more: Any) -> dict[str, Any]:
         "path": path,
         "operation": "chat",
         "subagent": None,
+        "conversation": "c",
+        "time": "2025-11-21T05:00:00.000000Z",
         "tool_calls": [],
         "request_model": "small",
         "response_model": None,

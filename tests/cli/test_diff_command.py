@@ -222,8 +222,8 @@ def test_two_sessions(run: Run, runs: Path) -> None:
 
     assert (status, err) == (0, "")
     assert out == (
-        "- run-a  Planner  2025-11-21 05:00:01\n"
-        "+ run-b  Planner  2025-11-21 05:00:03\n"
+        "- run-a  Planner  2025-11-21 05:00:01  Plan bread.\n"
+        "+ run-b  Planner  2025-11-21 05:00:03  Plan rye.\n"
         "\n"
         "                                BEFORE    AFTER  CHANGE\n"
         "calls                                2        3      +1\n"

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
+from sessiontap.analysis.tool_runs import tool_runs
 from sessiontap.llm.compare import Difference
 from sessiontap.trace.views import ERRORS
 
@@ -257,26 +258,14 @@ def _models(before: Sequence[Row], after: Sequence[Row]) -> tuple[ComparedNumber
 
 def _tools(before: Sequence[Turn], after: Sequence[Turn]) -> tuple[ComparedTool, ...]:
     called = [Counter(tool for turn in turns for tool in turn.call["tool_calls"]) for turns in (before, after)]
-    failed = [failed_results(turns) for turns in (before, after)]
+    failed = [
+        Counter(run.tool for run in tool_runs(turns) if run.tool and run.result is not None and run.result.error)
+        for turns in (before, after)
+    ]
     return tuple(
         ComparedTool(tool, called[0][tool], called[1][tool], failed[0][tool], failed[1][tool])
         for tool in dict.fromkeys(tool for counts in (*called, *failed) for tool in counts)
     )
-
-
-def failed_results(turns: Sequence[Turn]) -> Counter[str]:
-    """How many results of each tool say that they are errors; one that is sent again counts once."""
-    seen: set[str] = set()
-    found: Counter[str] = Counter()
-    for turn in turns:
-        for part in turn.request[turn.first_new :]:
-            if part.kind != "tool_result" or (part.id is not None and part.id in seen):
-                continue
-            if part.id is not None:
-                seen.add(part.id)
-            if part.error and part.name is not None:
-                found[part.name] += 1
-    return found
 
 
 def _properties(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[ComparedLabel, ...]:

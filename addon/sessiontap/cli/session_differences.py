@@ -87,8 +87,8 @@ def _reader(log: Trace) -> Callable[[Mapping[str, Any], Mapping[str, Any]], Diff
 def show(found: ComparedSessions, *, full: bool = False) -> None:
     """Print the comparison: sums, then the calls in pairs, then what they ask differently."""
     for mark, session in (("-", found.before), ("+", found.after)):
-        shown = f"{mark} {session['id']}  {session['name'] or UNKNOWN}  {moment(session['started'])}"
-        write_line(line(shown), STYLES[mark])
+        shown = [session["id"], session["name"] or UNKNOWN, moment(session["started"]), session["title"]]
+        write_line(line(f"{mark} {'  '.join(filter(None, shown))}"), STYLES[mark])
     write("\n")
     table.show(_SUMS, list(_sum_rows(found)))
     write("\n")
