@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def diff(
     before: str, after: str | None, calls: bool, full: bool, rules: Path | None, json: bool, trace: Path | None
 ) -> None:
-    """Show what changed from one session to another, or from one request to another.
+    """Show what changed between two sessions or two requests.
 
     Two sessions are compared by their sums, models, tools, labels and calls, in pairs by path and step; two calls by
     messages, system prompt, tools, parameters and headers. Names that mean both (@1) are taken as sessions.
