@@ -79,6 +79,8 @@ def test_ls_json_is_one_object_a_line(run: Run) -> None:
         "ended": "2025-11-21T05:00:04.250000Z",
         "duration": 3.25,
         "calls": 3,
+        "calls_in_flight": 0,
+        "in_flight_since": None,
         "errors": 0,
         "errands": 0,
         "paths": ["/outline", "/outline/research"],

@@ -82,6 +82,7 @@ def test_it_is_what_its_record_will_say() -> None:
         "conversation": context.plan.link.conversation,
         "parent": None,
         "evidence": "new",
+        "link": {"kind": "new"},
         "llm": {
             "provider": "openai", "family": "openai-chat", "operation": "chat", "request_model": "gpt-5",
             "response_model": None, "response_id": None, "stream": None, "finish_reason": None, "tools_offered": [],

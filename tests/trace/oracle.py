@@ -141,6 +141,8 @@ class _Session:
             "ended": iso(totals.ended),
             "duration": totals.duration,
             "calls": totals.calls,
+            "calls_in_flight": 0,
+            "in_flight_since": None,
             "errors": totals.errors,
             "errands": totals.errands,
             **{name: sorted(seen, key=seen.__getitem__) for name, seen in self.seen.items()},

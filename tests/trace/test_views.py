@@ -36,6 +36,7 @@ CALL_KEYS = [
     "stream",
     "status",
     "outcome",
+    "in_flight",
     "error",
     "finish_reason",
     "tools_offered",
@@ -58,6 +59,8 @@ SESSION_KEYS = [
     "ended",
     "duration",
     "calls",
+    "calls_in_flight",
+    "in_flight_since",
     "errors",
     "errands",
     "paths",
@@ -109,7 +112,7 @@ def test_a_call_of_which_nothing_is_known_is_null_throughout():
 
     assert list(row) == CALL_KEYS
     known = {key for key, value in row.items() if value is not None}
-    assert known == {"errand", "tools_offered", "tool_calls", "rules"}
+    assert known == {"errand", "in_flight", "tools_offered", "tool_calls", "rules"}
 
 
 @pytest.mark.parametrize(
@@ -138,7 +141,8 @@ def test_a_session_sums_up_its_calls():
     assert row == {
         "id": "s", "name": "Demo", "title": None, "last_reply": None,
         "started": "1970-01-01T00:00:01.000000Z", "ended": "1970-01-01T00:00:05.000000Z",
-        "duration": 4.0, "calls": 3, "errors": 1, "errands": 0, "paths": ["/a", "/b"], "models": ["m1", "m2"],
+        "duration": 4.0, "calls": 3, "calls_in_flight": 0, "in_flight_since": None, "errors": 1, "errands": 0,
+        "paths": ["/a", "/b"], "models": ["m1", "m2"],
         "providers": ["openai"], "agents": ["codex"], "processes": ["bot.py"], "users": ["u"], "tags": ["t", "s"],
         "properties": {"k": "new", "l": "x"}, "input_tokens": 20, "output_tokens": 4, "cache_read_tokens": None,
         "cost_usd": None, "cost_unknown_calls": 3, "success": True, "status": "completed",
@@ -193,8 +197,9 @@ def test_a_tree_has_a_node_for_every_level():
     tree = session_tree(calls)
 
     assert list(tree[0]) == (
-        ["path", "calls", "errors", "started", "duration", "input_tokens", "output_tokens", "cost_usd", "children"]
-    )
+        ["path", "calls", "calls_in_flight", "errors", "started", "duration", "input_tokens", "output_tokens",
+         "cost_usd", "children"]
+    )  # fmt: skip
     assert [shape(node) for node in tree] == [
         ("/plan", 3, 1, 12.0, 5, [
             ("/plan/outline", 2, 1, 3.0, 5, [("/plan/outline/search", 1, 1, 2.0, 5, [])]),

@@ -14,10 +14,12 @@ from sessiontap.cli.units import (
     count,
     dollars,
     duration,
+    elapsed,
     moment,
     plural,
     short_count,
     short_moment,
+    size,
 )
 from sessiontap.trace.views import ERRORS
 
@@ -99,7 +101,7 @@ def session(row: Mapping[str, Any], short: Mapping[str, str]) -> Row:
         count(row["input_tokens"]),
         count(row["output_tokens"]),
         cost(row["cost_usd"], row["cost_unknown_calls"]),
-        row["status"],
+        status(row),
         _joined(row["processes"]),
         _joined(row["models"]),
     ]
@@ -123,13 +125,26 @@ def call(row: Mapping[str, Any], short: Mapping[str, str]) -> Row:
         row["operation"] or UNKNOWN,
         model(row),
         UNKNOWN if row["status"] is None else str(row["status"]),
-        duration(row["duration"]),
+        took(row),
         count(usage.get("input")),
         count(usage.get("output")),
         dollars(row["cost_usd"]),
         result(row),
     ]
     return Row(cells, FAILED if failed(row) else "")
+
+
+def took(row: Mapping[str, Any]) -> str:
+    """A call's duration; of one in flight its age, with a `+`."""
+    return f"{duration(elapsed(row['time']))}+" if row["in_flight"] else duration(row["duration"])
+
+
+def status(row: Mapping[str, Any]) -> str:
+    """A session's status; if calls are in flight, how many, and the age of the first."""
+    if not row["calls_in_flight"]:
+        return str(row["status"])
+    number = f"{row['calls_in_flight']} " if row["calls_in_flight"] > 1 else ""
+    return f"{number}running {duration(elapsed(row['in_flight_since']))}"
 
 
 def call_line(row: Mapping[str, Any]) -> tuple[str, str]:
@@ -141,7 +156,7 @@ def call_line(row: Mapping[str, Any]) -> tuple[str, str]:
         f"{row['session_name'] or UNKNOWN} {row['path'] or ''} #{UNKNOWN if row['step'] is None else row['step']}",
         model(row),
         UNKNOWN if row["status"] is None else str(row["status"]),
-        duration(row["duration"]),
+        took(row),
         f"{count(usage.get('input'))} in, {count(usage.get('output'))} out",
         result(row),
     ]
@@ -161,6 +176,8 @@ def failed(row: Mapping[str, Any]) -> bool:
 
 def result(row: Mapping[str, Any]) -> str:
     """The end of a call in a few words: its error, the tools it asks for, or why the model stopped."""
+    if row["in_flight"]:
+        return f"running, {_so_far(row)}"
     error = row["error"] or {}
     if failed(row):
         how = "error" if row["outcome"] == "ok" else row["outcome"]
@@ -170,6 +187,12 @@ def result(row: Mapping[str, Any]) -> str:
     if row["tool_calls"]:
         return f"→ {_joined(row['tool_calls'])}"
     return row["finish_reason"] or row["outcome"] or UNKNOWN
+
+
+def _so_far(row: Mapping[str, Any]) -> str:
+    if row["status"] is None:
+        return "no reply yet"
+    return "the reply has begun" if row["response_bytes"] is None else f"{size(row['response_bytes'])} so far"
 
 
 def cost(amount: float | None, unknown_calls: int | None) -> str:

@@ -61,6 +61,8 @@ class RunningProxy:
     confdir: Path
     trace: Path
     rules: Path | None
+    token: str | None = None
+    """Opens its list of calls in flight; None of an older version."""
 
     @property
     def plain(self) -> Listener | None:
@@ -95,6 +97,7 @@ def parse(text: str) -> RunningProxy | None:
             confdir=Path(values["confdir"]),
             trace=Path(values["trace"]),
             rules=Path(values["rules"]) if values["rules"] else None,
+            token=values["token"] if isinstance(values.get("token"), str) else None,
         )
     except (ValueError, TypeError, KeyError):
         return None
@@ -112,7 +115,7 @@ def running(folder: Path | None = None) -> Iterator[RunningProxy]:
     """Every proxy that answers, newest first. Files that dead ones left behind are passed over."""
     found = [read(path) for path in (folder or state_file.folder()).glob("*.json")]
     for proxy in sorted((one for one in found if one), key=lambda one: one.started, reverse=True):
-        if _alive(proxy.pid) and answers(proxy.listeners[0].local_host, proxy.listeners[0].port):
+        if is_alive(proxy.pid) and answers(proxy.listeners[0].local_host, proxy.listeners[0].port):
             yield proxy
 
 
@@ -217,7 +220,8 @@ def _uid() -> int | None:
     return os.getuid() if hasattr(os, "getuid") else None
 
 
-def _alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Return True if there is such a process."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -249,7 +249,14 @@ def open_trace(named: Path | None) -> Trace:
     """Open the trace that is meant. Raises TraceError if there is none, which `main` tells."""
     from sessiontap import trace
 
-    return trace.open(trace_folder(named), parts_of=_parts_of, headings_of=_headings_of, is_running=_is_running)
+    folder = trace_folder(named)
+    return trace.open(
+        folder,
+        parts_of=_parts_of,
+        headings_of=_headings_of,
+        is_running=_is_running,
+        in_flight=lambda: _in_flight(folder),
+    )
 
 
 def _parts_of(record: Mapping[str, Any], asked: bytes | None, answered: bytes | None) -> CallParts:
@@ -266,6 +273,17 @@ def _headings_of(
     from sessiontap.llm.headings import heading
 
     return heading(record, asked, answered)
+
+
+def _in_flight(folder: Path) -> list[dict[str, Any]]:
+    """Proxies are asked if one has left word that it runs."""
+    from sessiontap.proxy import state_file
+
+    if next(state_file.folder().glob("*.json"), None) is None:
+        return []
+    from sessiontap.cli import in_flight
+
+    return in_flight.calls(folder)
 
 
 def _is_running(where: str, pid: int, id: str) -> bool | None:

@@ -17,7 +17,7 @@ from sessiontap.cli import tree
 from sessiontap.cli.listing import FAILED, failed
 from sessiontap.cli.output import console, line, on_terminal, write_line
 from sessiontap.cli.table import GAP, cut, fill, width
-from sessiontap.cli.units import duration, plural
+from sessiontap.cli.units import duration, elapsed, plural
 
 PIPED = 100
 """Columns if no terminal says how many."""
@@ -116,7 +116,8 @@ def _span(branch: tree.Branch) -> Span:
         start = _time(branch.node["started"])
         return Span(branch.label, start, start + _micros(branch.node["duration"] or 0), is_call=False)
     call = branch.call
-    start, took, first = _time(call["time"]), call["duration"], call["time_to_first_token"]
+    start, first = _time(call["time"]), call["time_to_first_token"]
+    took = elapsed(call["time"]) if call["in_flight"] else call["duration"]  # it runs until now
     return Span(
         branch.label,
         start,

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sessiontap.cli import table
-from sessiontap.cli.listing import FAILED, cost, failed, model, result
+from sessiontap.cli.listing import FAILED, cost, failed, model, result, took
 from sessiontap.cli.output import line
 from sessiontap.cli.table import Column, Row
-from sessiontap.cli.units import UNKNOWN, count, dollars, duration, moment, plural, short_count
+from sessiontap.cli.units import UNKNOWN, count, dollars, duration, elapsed, moment, plural, short_count
 
 COLUMNS = (
     Column("PATH AND CALLS", shrinks=True, least=16, cut="middle"),
@@ -33,6 +33,7 @@ def heading(session: Mapping[str, Any]) -> str:
         ("started", f"{moment(session['started'])}, {session['status']}"),
         ("calls", f"{session['calls']:,}{errors} in {duration(session['duration'])}, {tokens}"),
         ("errands", f"{session['errands']:,} of its agent, not counted" if session["errands"] else ""),
+        ("in flight", _in_flight(session)),
         ("cost", _cost(session)),
         ("last reply", session["last_reply"] or ""),
         ("models", ", ".join(session["models"] or ())),
@@ -127,17 +128,30 @@ def _folder_row(branch: Branch, by_path: Mapping[str | None, Sequence[Mapping[st
             count(node["input_tokens"]),
             count(node["output_tokens"]),
             cost(node["cost_usd"], _unpriced(node["path"], by_path)),
-            f"{plural(node['calls'], 'call')}{errors}",
+            _calls(node) + errors,
         ],
         "bold",
     )
+
+
+def _calls(node: Mapping[str, Any]) -> str:
+    running = f"{node['calls_in_flight']:,} running" if node["calls_in_flight"] else ""
+    ended = plural(node["calls"], "call") if node["calls"] or not running else ""
+    return ", ".join(filter(None, (ended, running)))
+
+
+def _in_flight(session: Mapping[str, Any]) -> str:
+    number = session["calls_in_flight"]
+    if not number:
+        return ""
+    return f"{plural(number, 'call')}, the first for {duration(elapsed(session['in_flight_since']))}"
 
 
 def _unpriced(path: str, by_path: Mapping[str | None, Sequence[Mapping[str, Any]]]) -> int:
     """The number of calls at `path` and below it whose cost is unknown."""
     below = path + "/" if path != "/" else None
     calls = [calls for at, calls in by_path.items() if at == path or (below and at and at.startswith(below))]
-    return sum(call["cost_usd"] is None for group in calls for call in group)
+    return sum(call["cost_usd"] is None and not call["in_flight"] for group in calls for call in group)
 
 
 def _call_row(branch: Branch, call: Mapping[str, Any], short: Mapping[str, str]) -> Row:
@@ -146,7 +160,7 @@ def _call_row(branch: Branch, call: Mapping[str, Any], short: Mapping[str, str])
         [
             branch.label,
             short.get(call["id"], call["id"]),
-            duration(call["duration"]),
+            took(call),
             count(usage.get("input")),
             count(usage.get("output")),
             dollars(call["cost_usd"]),

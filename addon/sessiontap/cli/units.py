@@ -127,6 +127,11 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86_400}d{whole % 86_400 // 3600:02}h"
 
 
+def elapsed(iso: str, now: float | None = None) -> float:
+    """The seconds since an ISO time, 0 if it is to come; `now` in Unix seconds."""
+    return max((time.time() if now is None else now) - datetime.fromisoformat(iso).timestamp(), 0.0)
+
+
 def size(octets: int | None) -> str:
     """`812 B`, `3.4 KB`, `1.2 MB`: powers of 1000."""
     if octets is None:

@@ -25,7 +25,8 @@
     notices.py      what the user and the log are told of calls and connections
     rules_file.py   the rules file, reloaded when it changes
     state_file.py   where a running proxy says where it listens, how, and whose it is
-    own_address.py  what a proxy is asked about itself; answers.py: its answers
+    own_address.py  what a proxy is asked about itself; answers.py: its answers;
+                    in_flight.py: the calls that have not ended, for whoever asks
     master.py       the master of `sessiontap run`; runner.py: that command
     front.py        `sessiontap run --workers`: accepts connections for several proxies; it loads no mitmproxy
                     (listening.py, look_ups.py, assignment.py, worker_process.py)

@@ -87,6 +87,7 @@ def record_of(context: CallContext, progress: Progress, redactor: Redactor) -> d
     record = call_record(call, exchange, own, caller)
     told = {key: record[key] for key in TOLD}
     told["session"] = {key: record["session"][key] for key in TOLD_OF_SESSION}
+    told["link"] = {"kind": plan.link.kind}
     told["time_to_first_byte"] = progress.first_byte
     told["request"] = {"method": record["request"]["method"], "body": {"size": progress.request_bytes}}
     told["response"] = None

@@ -42,8 +42,9 @@ The fourth is answered at once, to whoever has the token that stands in the stat
 user does. Each call has the keys of its record (docs/trace-format.md), as far as they are known; its caller stands in
 it, and its bodies are the bytes that went by so far. `ignore` and `capture: none` keep a call out of it (in_flight.py):
 
-    {"calls": [{"id", "time", "session", "conversation", "parent", "evidence", "llm", "time_to_first_byte", "agent",
-                "subagent", "user", "properties", "tags", "rules", "host", "forwarded_host", "route",
+    {"calls": [{"id", "time", "session", "conversation", "parent", "evidence", "link": {"kind"}, "llm",
+                "time_to_first_byte", "agent", "subagent", "user", "properties", "tags", "rules",
+                "host", "forwarded_host", "route",
                 "caller": {"id", "pid", "started", "name", "names", "cwd"},
                 "request": {"method", "body": {"size"}},
                 "response": {"status", "body": {"size"}}}]}     null until its headers come

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from sessiontap.trace.index.answers import CallSort, Sort
     from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.index.headings import HeadingOf
+    from sessiontap.trace.index.in_flight import CallsInFlight
     from sessiontap.trace.index.index import Index
     from sessiontap.trace.index.on_demand import Prices
     from sessiontap.trace.index.turns import Turn
@@ -25,6 +28,10 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 Place = tuple[Path, int]
 """A call's segment, by its name, and its offset in it."""
+InFlight = Callable[[], list[Row]]
+"""Returns the calls of a log that have not ended, in maps of `shape.CallInFlightShape`."""
+_ASKED_AGAIN = 1.0
+"""Seconds for which an answer about calls in flight holds."""
 
 
 class TraceQueries:
@@ -43,10 +50,14 @@ class TraceQueries:
     """The reader of bodies for titles and last replies; without it there are none."""
     is_running: IsRunning | None = None
     """Tells whether a process of the log still runs; without it only time tells whether a session is active."""
+    in_flight: InFlight | None = None
+    """Tells the calls in flight; without it lists show those of the log alone."""
     progress: Callable[[int, int], None] | None = None
     _refused: dict[Path, Unreadable]
     """Segments that could not be opened to read calls, though the index may know them from before."""
     _index: Index | None = None
+    _told_in_flight: tuple[float, CallsInFlight | None] = (0.0, None)
+    """When they were asked for, and the answer; None if there was none."""
 
     def query_sessions(
         self,
@@ -58,14 +69,29 @@ class TraceQueries:
         """Sessions in which one call fits `filters`, as `ls --json` gives them.
 
         Newest first (by their last call), or by `sort` with the most first (names from a to z). `limit` 0: all.
-        Titles and last replies of at most 500 more sessions are read for one question.
+        Without `sort`, sessions with calls in flight come before others. Titles and last replies of at most 500 more
+        sessions are read for one question.
         """
         from sessiontap.trace.index import answers
 
-        wanted = filters or _none()
-        rows = self._ask(
-            lambda database: answers.sessions(database, wanted, sort, limit, prices, self.is_running), wanted, prices
-        )
+        running, wanted = self._calls_in_flight(), self._addressed(filters)
+
+        def ask(wanted: Filters, limit: int) -> list[Row]:
+            return self._ask(
+                lambda database: answers.sessions(database, wanted, sort, limit, prices, self.is_running),
+                wanted,
+                prices,
+            )
+
+        rows = ask(wanted, limit)
+        if running is not None:
+            from sessiontap.trace.index.filters import Filters
+            from sessiontap.trace.index.in_flight import with_sessions
+
+            def find(id: str) -> Row | None:
+                return next((row for row in ask(Filters(session=id), 1) if row["id"] == id), None)
+
+            rows = with_sessions(rows, running, wanted, sort, limit, find)
         return self._with_headings(rows)
 
     def query_calls(
@@ -81,8 +107,13 @@ class TraceQueries:
         """
         from sessiontap.trace.index import answers
 
-        wanted = filters or _none()
-        return self._ask(lambda database: answers.calls(database, wanted, sort, limit, prices), wanted, prices)
+        running, wanted = self._calls_in_flight(), self._addressed(filters)
+        rows = self._ask(lambda database: answers.calls(database, wanted, sort, limit, prices), wanted, prices)
+        if running is None:
+            return rows
+        from sessiontap.trace.index.in_flight import with_calls
+
+        return with_calls(rows, running.calls(wanted), sort, limit)
 
     def query_session(self, prefix: str, prices: Prices | None = None, errands: bool = True) -> Row:
         """One session as `show --json` gives it: by its id, a unique prefix of it, or `@1` the newest.
@@ -91,12 +122,16 @@ class TraceQueries:
         """
         from sessiontap.trace.index import answers
 
+        running, asked = self._calls_in_flight(), self._address(prefix)
+        if running is not None and (alone := running.alone(asked)) is not None and not self._has_session(asked):
+            return alone
+
         def answer(database: Connection) -> Row:
-            return answers.session(database, prefix, self.folder, prices, self.is_running, errands)
+            return answers.session(database, asked, self.folder, prices, self.is_running, errands)
 
         found = self._ask(answer, prices=prices)
         self._with_headings([found["session"]])
-        return found
+        return running.added(found) if running is not None else found
 
     def query_turns(self, session: str, prices: Prices | None = None) -> list[Turn]:
         """The turns of a session, oldest first: each call in parts, and which of them are new (`index.turns.Turn`).
@@ -111,6 +146,7 @@ class TraceQueries:
             number = addresses.session_number(database, session, self.folder)
             return turns(database, answers.session_calls(database, number, prices))
 
+        session = self._address(session)
         parts_of = self._reader_of("turns are made of prompts and replies")
         return self._opened().ask(answer, prices, read_session(self.folder, parts_of, session, self._told))
 
@@ -118,7 +154,8 @@ class TraceQueries:
         """The whole id of a session: by a unique prefix of it, or `@1` the newest. Raises TraceError."""
         from sessiontap.trace.index import addresses
 
-        return self._ask(lambda database: addresses.session_id(database, prefix, self.folder))
+        asked = self._address(prefix)
+        return self._ask(lambda database: addresses.session_id(database, asked, self.folder))
 
     def query_places(self, filters: Filters | None = None, sessions: Iterable[str] = ()) -> list[Place]:
         """The places of the calls that fit `filters`, oldest first: `Trace.calls_at` reads them one by one.
@@ -127,7 +164,7 @@ class TraceQueries:
         """
         from sessiontap.trace.index import answers
 
-        wanted, ids = filters or _none(), list(sessions)
+        wanted, ids = self._addressed(filters), list(sessions)
         files: dict[str, Path] = {}
         found = self._ask(lambda database: answers.places(database, wanted, ids), wanted)
         return [(files.setdefault(name, self.folder / name), offset) for name, offset in found]
@@ -167,7 +204,7 @@ class TraceQueries:
 
         if not is_known(by):
             raise TraceError(f"there are no statistics by {by!r}", f"Choose one of {', '.join(BYS)}, property:KEY.")
-        wanted = filters or _none()
+        wanted = self._addressed(filters)
 
         def answer(database: Connection) -> list[Row]:
             return stats(database, by, condition(database, wanted), prices is not None)
@@ -232,7 +269,8 @@ class TraceQueries:
         """The call's id, its place, and the offset of its caller, None if that is unknown. Raises TraceError."""
         from sessiontap.trace.index import addresses
 
-        found = self._ask(lambda database: addresses.call_place(database, prefix, self.folder))
+        asked = self._address(prefix) if "/" in prefix else prefix
+        found = self._ask(lambda database: addresses.call_place(database, asked, self.folder))
         return found.id, self.folder / found.segment, found.offset, found.caller
 
     def _ask[T](
@@ -244,6 +282,43 @@ class TraceQueries:
 
             prepare = read_all(self.folder, self._reader_of("a search reads prompts and replies"), self._told)
         return self._opened().ask(answer, prices, prepare)
+
+    def _calls_in_flight(self) -> CallsInFlight | None:
+        """The calls in flight that are not in the log; None if there are none."""
+        if self.in_flight is None:
+            return None
+        asked, known = self._told_in_flight
+        if not asked or time.monotonic() - asked > _ASKED_AGAIN:
+            told, known = self.in_flight(), None
+            if told:  # asked before the log is: a call that ends meanwhile is in both
+                from sessiontap.trace.index.in_flight import CallsInFlight, recorded
+
+                ended = self._ask(lambda database: recorded(database, (one["id"] for one in told)))
+                left = [one for one in told if one["id"] not in ended]
+                known = CallsInFlight(left, time.time_ns()) if left else None
+            self._told_in_flight = time.monotonic(), known
+        return known
+
+    def _address(self, asked: str) -> str:
+        """`@N` and `@N/STEP` with the session's id in place of `@N`, if calls are in flight: as a list shows them."""
+        running = self._calls_in_flight()
+        if running is None or not asked.startswith("@"):
+            return asked
+        place, slash, step = asked.partition("/")
+        from sessiontap.trace.index import addresses
+
+        id = self._ask(lambda database: addresses.listed(database, place, running.session_ids))
+        return asked if id is None else f"{id}{slash}{step}"
+
+    def _has_session(self, asked: str) -> bool:
+        from sessiontap.trace.index import addresses
+
+        return bool(self._ask(lambda database: addresses.sessions_named(database, asked)))
+
+    def _addressed(self, filters: Filters | None) -> Filters:
+        """The filters, with a session of `@N` as `_address` gives it."""
+        wanted = filters or _none()
+        return replace(wanted, session=self._address(wanted.session)) if wanted.session is not None else wanted
 
     def _reader_of(self, why: str) -> PartsOf:
         if self.parts_of is None:

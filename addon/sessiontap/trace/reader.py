@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from sessiontap.trace.body import BodyError, BodyReader
 from sessiontap.trace.files import FileStatus, TraceError, file_of, open_segment, segments, unreadable
-from sessiontap.trace.queries import Place, TraceQueries
+from sessiontap.trace.queries import InFlight, Place, TraceQueries
 from sessiontap.trace.segment import Segment, SegmentInfo, Unreadable, segment_info
 from sessiontap.trace.views import is_warm_up
 from sessiontap.trace.walk import read_at
@@ -96,11 +96,13 @@ class Trace(TraceQueries):
         parts_of: PartsOf | None = None,
         is_running: IsRunning | None = None,
         headings_of: HeadingOf | None = None,
+        in_flight: InFlight | None = None,
     ) -> None:
         self.folder = folder
         self.parts_of = parts_of
         self.headings_of = headings_of
         self.is_running = is_running
+        self.in_flight = in_flight
         self._refused = {}
         self._segments: dict[Path, Segment] = {}
         self._bodies = BodyReader()
@@ -293,14 +295,16 @@ def open(
     parts_of: PartsOf | None = None,
     headings_of: HeadingOf | None = None,
     is_running: IsRunning | None = None,
+    in_flight: InFlight | None = None,
 ) -> Trace:
     """The trace in `folder`.
 
     `parts_of` reads prompts and replies, for searches and turns (`llm.recorded_parts`), `headings_of` for the titles of
-    sessions (`llm.headings`). `is_running` tells if a process still runs (`callers.running`).
+    sessions (`llm.headings`). `is_running` tells if a process still runs (`callers.running`). `in_flight` returns the
+    calls that have not ended, which lists then show as well.
 
     Raises TraceError if there is no such folder.
     """
-    trace = Trace(Path(folder).expanduser(), parts_of, is_running, headings_of)
+    trace = Trace(Path(folder).expanduser(), parts_of, is_running, headings_of, in_flight)
     trace._paths()
     return trace

@@ -225,6 +225,59 @@ class CallShape(TypedDict):
     response: NotRequired[ResponseShape | None]
 
 
+class CallerInFlightShape(TypedDict):
+    id: Id
+    pid: Pid
+    started: NotRequired[Time | None]
+    name: NotRequired[str | None]
+    names: NotRequired[Texts]
+    cwd: NotRequired[str | None]
+
+
+class LinkInFlightShape(TypedDict):
+    kind: NotRequired[str | None]
+
+
+class BodyInFlightShape(TypedDict):
+    size: Bytes | None
+
+
+class RequestInFlightShape(TypedDict):
+    method: str
+    body: BodyInFlightShape
+
+
+class ResponseInFlightShape(TypedDict):
+    status: Annotated[int, Meta(ge=0, le=65535)]
+    body: BodyInFlightShape
+
+
+class CallInFlightShape(TypedDict):
+    """A call that has not ended, as its proxy tells it (proxy/own_address.py)."""
+
+    id: Id
+    time: Time
+    session: NotRequired[SessionShape | None]
+    conversation: NotRequired[str | None]
+    parent: NotRequired[Id | None]
+    evidence: NotRequired[str | None]
+    link: NotRequired[LinkInFlightShape | None]
+    llm: NotRequired[LlmShape | None]
+    time_to_first_byte: NotRequired[Annotated[int, Meta(ge=0, lt=LATEST)] | None]
+    agent: NotRequired[str | None]
+    subagent: NotRequired[str | None]
+    user: NotRequired[str | None]
+    properties: NotRequired[TextMap]
+    tags: NotRequired[Texts]
+    rules: NotRequired[Texts]
+    host: NotRequired[str | None]
+    forwarded_host: NotRequired[str | None]
+    route: NotRequired[str | None]
+    caller: NotRequired[CallerInFlightShape | None]
+    request: RequestInFlightShape
+    response: NotRequired[ResponseInFlightShape | None]
+
+
 class NoteShape(TypedDict):
     """A note has more keys than these: facts, each kind its own."""
 
@@ -310,6 +363,15 @@ def read(payload: bytes) -> dict[str, Any] | Misfit:
         return Misfit(f"holds a record whose values are not what they should be: {error}")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, OverflowError):
         return Misfit("holds a value that is no record")
+
+
+def read_in_flight(value: Any) -> dict[str, Any] | None:
+    """The call in flight that a proxy told in JSON; None if it does not fit."""
+    try:
+        call: dict[str, Any] = msgspec.convert(value, CallInFlightShape)
+    except (msgspec.ValidationError, RecursionError):
+        return None
+    return call
 
 
 def read_body(payload: bytes, call_id: str | None, side: str) -> dict[str, Any] | None:

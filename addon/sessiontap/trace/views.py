@@ -200,6 +200,7 @@ def call_row(call: Record, caller: Record | None, cost_of: CostOf = unknown_cost
         "stream": llm.get("stream"),
         "status": response.get("status"),
         "outcome": call.get("outcome"),
+        "in_flight": bool(call.get("in_flight")),
         "error": llm.get("error") or None,
         "finish_reason": llm.get("finish_reason"),
         "tools_offered": list(llm.get("tools_offered") or ()),
@@ -244,6 +245,8 @@ class _Totals:
     """The sums over calls, in whatever order they come."""
 
     calls: int = 0
+    in_flight: int = 0
+    """Calls that have not ended, which are in no sum."""
     errors: int = 0
     started: int | None = None
     ended: int | None = None
@@ -252,6 +255,10 @@ class _Totals:
     """Of the calls whose cost is known."""
 
     def add(self, call: Record, cost: float | None) -> None:
+        if call.get("in_flight"):
+            self.in_flight += 1
+            self.started = min(call["time"], self.started or call["time"])
+            return
         if cost is not None:
             self.costs.append(cost)
         self.calls += 1
@@ -292,6 +299,7 @@ def _node(nodes: dict[tuple[str, ...], _Totals], levels: tuple[str, ...]) -> dic
     return {
         "path": "/" + "/".join(levels),
         "calls": totals.calls,
+        "calls_in_flight": totals.in_flight,
         "errors": totals.errors,
         "started": iso(totals.started),
         "duration": totals.duration,

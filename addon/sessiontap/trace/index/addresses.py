@@ -7,10 +7,11 @@ call of step 3 of the newest session, `@1/-1` its last call by start.
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
@@ -53,6 +54,17 @@ def sessions_named(database: sqlite3.Connection, asked: str) -> list[int]:
         return []
     rows = found.fetchall()
     return [n for n, one in rows if one == asked] or [n for n, _ in rows]
+
+
+def listed(database: sqlite3.Connection, asked: str, first: Sequence[str]) -> str | None:
+    """The id of session `@N` if those of `first` come before all others; None if there is none, or it is no `@N`."""
+    number = position(asked)
+    if number <= len(first):
+        return first[number - 1] if number else None
+    known = "SELECT id FROM sessions WHERE calls > 0 AND id NOT IN (SELECT value FROM json_each(?))"
+    values = json.dumps(list(first)), number - len(first) - 1
+    row = database.execute(f"{known} ORDER BY last_time DESC LIMIT 1 OFFSET ?", values).fetchone()
+    return None if row is None else str(row[0])
 
 
 def session_number(database: sqlite3.Connection, asked: str, folder: Path) -> int:

@@ -111,6 +111,8 @@ def _session_rows(
                 "ended": iso(ended),
                 "duration": seconds(ended - started),
                 "calls": calls,
+                "calls_in_flight": 0,
+                "in_flight_since": None,
                 "errors": errors,
                 "errands": errands,
                 **{kind: lists.get((n, kind), []) for kind in _LISTS},

@@ -1,0 +1,79 @@
+"""Ask the proxies that write to a trace folder which calls are in flight.
+
+They are found by their state files, which only their user can read, and each is asked at its own address. One that does
+not answer soon enough is passed over: nothing is shown that nobody vouches for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+from sessiontap.cli.local_proxies import RunningProxy, is_alive, read
+from sessiontap.proxy import own_address, state_file
+from sessiontap.trace.shape import read_in_flight
+
+WITHIN = 0.2
+"""Seconds for the answers of all proxies together."""
+_LEAST = 0.001
+"""Seconds to read an answer that may be there already."""
+
+
+def calls(folder: Path) -> list[dict[str, Any]]:
+    """Return the calls in flight of the trace `folder`, in maps of `shape.CallInFlightShape`, oldest first."""
+    told = [call for answer in _answers(list(writers(folder))) for call in answer]
+    found = [call for one in told if (call := read_in_flight(one)) is not None]
+    return sorted(found, key=lambda call: (call["time"], call["id"]))
+
+
+def writers(folder: Path) -> Iterator[RunningProxy]:
+    """The running proxies of this user that write to the trace `folder` and can be asked."""
+    place = os.path.realpath(folder)
+    for path in state_file.folder().glob("*.json"):
+        proxy = read(path)
+        if proxy is None or proxy.token is None or proxy.plain is None:
+            continue
+        if os.path.realpath(proxy.trace) == place and is_alive(proxy.pid):
+            yield proxy
+
+
+def _answers(proxies: list[RunningProxy]) -> Iterator[list[Any]]:
+    """What each proxy tells. All are asked before the first answer is read."""
+    end = time.monotonic() + WITHIN
+    asked = [one for proxy in proxies if (one := _ask(proxy, end)) is not None]
+    for connection in asked:
+        yield _answer(connection, end)
+
+
+def _ask(proxy: RunningProxy, end: float) -> HTTPConnection | None:
+    assert proxy.plain is not None
+    assert proxy.token is not None
+    connection = HTTPConnection(proxy.plain.local_host, proxy.plain.port, timeout=_left(end))
+    try:
+        connection.request("GET", own_address.in_flight_url(proxy.token), headers={"Connection": "close"})
+    except (OSError, HTTPException):
+        connection.close()
+        return None
+    return connection
+
+
+def _answer(connection: HTTPConnection, end: float) -> list[Any]:
+    try:
+        connection.sock.settimeout(_left(end))
+        response = connection.getresponse()
+        told = json.loads(response.read()) if response.status == 200 else None
+    except (OSError, HTTPException, ValueError):
+        return []
+    finally:
+        connection.close()
+    found = told.get("calls") if isinstance(told, dict) else None
+    return found if isinstance(found, list) else []
+
+
+def _left(end: float) -> float:
+    return max(end - time.monotonic(), _LEAST)
