@@ -21,7 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_command_shows_what_it_says() -> None:
-    assert len(SHOWN) == PAGE.count("```sh") == 5
+    assert len(SHOWN) == PAGE.count("```sh") == 6
 
 
 @pytest.mark.parametrize(("command", "said"), SHOWN, ids=[command for command, _ in SHOWN])

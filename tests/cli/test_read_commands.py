@@ -282,6 +282,7 @@ def test_cat_writes_the_bodies_byte_for_byte(folder: Path) -> None:
 
 def test_cat_text(run: Run) -> None:
     assert run("cat", call_id(1), "--text").out == (
+        "--- 1 tool offered\nweb_search\n\n"
         "--- system\nYou plan courses.\n\n"
         "--- user\nPlan a course on Brotbäckerei.\n\n"
         '--- tool call web_search\n{"q": "sourdough"}\n'

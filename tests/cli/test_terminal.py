@@ -15,7 +15,10 @@ import pytest
 from tests.cli import recorded
 from tests.support.call_spec import RequestSpec, ResponseSpec
 
+from sessiontap import trace
 from sessiontap.exchange import Headers
+from sessiontap.llm.headings import heading
+from sessiontap.llm.recorded_parts import recorded_parts
 from sessiontap.recording.decode import DecodedBody
 from sessiontap.rules.decision import Labels
 from sessiontap.sessions.session import Session
@@ -35,7 +38,12 @@ RAW = f"no JSON {EVIL}".encode()
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Calls in which all that is text drives a terminal."""
-    return recorded.write(tmp_path_factory.mktemp("evil") / "trace", [evil(1, BODY), evil(2, RAW)])
+    folder = recorded.write(tmp_path_factory.mktemp("evil") / "trace", [evil(1, BODY), evil(2, RAW)])
+    known = trace.open(folder, parts_of=recorded_parts, headings_of=heading)  # so that no bar is drawn later
+    for row in known.query_sessions():
+        known.query_turns(row["id"])
+    known.close()
+    return folder
 
 
 def evil(number: int, body: bytes) -> object:
@@ -92,6 +100,8 @@ COMMANDS = (
         "cat @1 --response",
         "cat @2 --request",
         "cat @1 --text",
+        "show @1 --conversation",
+        "show @1 --conversation --full",
         "cat @1 --curl",
     ),
     *(

@@ -1,4 +1,5 @@
-"""Answers about sessions, made of their turns: what fills a context, what tools did, why a cache missed, what is waste.
+"""Answers about sessions, made of their turns: what fills a context, what tools did, why a cache missed, what is waste,
+what was said.
 
 Every function is pure. It takes `Turn`s of a session (`Trace.query_turns`), oldest first, and the `InputTerms` of its
 calls, and returns one plain structure, which `--json` prints whole and commands draw.
@@ -12,6 +13,7 @@ calls, and returns one plain structure, which `--json` prints whole and commands
                      provider's terms (cache_terms.py)
     waste.py         tools never called, results never referred to (references.py), content sent twice
     compare_sessions.py  two sessions beside each other, their calls in pairs
+    conversation.py  what was said, by whom, each thing once; sub-agents in place
 
 Tokens of parts are estimates and said to be: their names end in `_estimated`, or a field `estimated` stands beside
 them. Unknown is None.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sessiontap.cli import table
@@ -14,8 +14,10 @@ from sessiontap.cli.listing import result
 from sessiontap.cli.output import line, safe
 from sessiontap.cli.recorded_facts import read, why_unknown
 from sessiontap.cli.table import Column, Row
-from sessiontap.cli.units import UNKNOWN, count, duration, exact_dollars, moment, size
+from sessiontap.cli.units import UNKNOWN, count, duration, exact_dollars, moment, plural, size
 from sessiontap.exchange import UrlParts
+from sessiontap.llm.parts import reply_parts, request_parts
+from sessiontap.part import Part
 from sessiontap.prices import Cost
 from sessiontap.trace import RecordedCall, call_row
 from sessiontap.trace.views import changes_of, process_of
@@ -129,18 +131,35 @@ def show_changes(call: RecordedCall) -> None:
 
 
 def dialogue(call: RecordedCall) -> str:
-    """The system prompt, the newest user message, the reply and the tools it asks for."""
+    """All that was said in the call: tools offered, prompts and messages, tool calls and results, and the reply."""
     understood, reply = read(call)
-    asked = understood.asked
-    parts = [("system", asked.prompt), ("user", asked.message)]
-    if asked.tool_results:
-        parts.append(("tool results", ", ".join(asked.tool_results)))
+    said = [*_dialogue(request_parts(understood), "assistant")]
     if reply is not None:
-        parts.append(("reply", reply.text))
-        parts += [(f"tool call {tool.name}", tool.arguments or "") for tool in reply.tool_calls]
+        said += _dialogue(reply_parts(understood, reply), "reply")
         if reply.error is not None:
-            parts.append(("error", ": ".join(filter(None, (reply.error.type, reply.error.message)))))
-    return "\n".join(f"--- {line(title)}\n{safe(text).rstrip()}\n" for title, text in parts if text is not None)
+            said.append(("error", ": ".join(filter(None, (reply.error.type, reply.error.message)))))
+    return "\n".join(f"--- {line(title)}\n{safe(text).rstrip()}\n" for title, text in said)
+
+
+def _dialogue(parts: Sequence[Part], assistant: str) -> Iterator[tuple[str, str]]:
+    """The titles and texts of parts; texts of the assistant have the title `assistant`. Tools offered are named."""
+    if tools := [part.name or UNKNOWN for part in parts if part.kind == "tool_definition"]:
+        yield f"{plural(len(tools), 'tool')} offered", ", ".join(tools)
+    for part in parts:
+        match part.kind:
+            case "tool_definition":
+                continue
+            case "text":
+                title = assistant if part.role == "assistant" else part.role or "user"
+            case "tool_call":
+                title = f"tool call {part.name or UNKNOWN}"
+            case "tool_result":
+                title = f"tool result {part.name or UNKNOWN}{' (error)' if part.error else ''}"
+            case "media":
+                title = f"media {part.name or 'of unknown type'}"
+            case _:
+                title = part.kind
+        yield title, f"({size(part.bytes)} that are no text)" if part.text is None else part.text
 
 
 def _nobody(record: Mapping[str, Any]) -> str:

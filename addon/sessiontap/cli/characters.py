@@ -23,6 +23,7 @@ FORMS = {
     "▏": "|",
     "…": "...",
     "→": "->",
+    "←": "<-",
     "µ": "u",
 }
 """Each character that the commands draw with, and its form in ASCII."""

@@ -122,7 +122,7 @@ def tail(wanted: Filters, follow: bool, limit: int, rules: Path | None, json: bo
 @click.argument("call", metavar="CALL", help=CALL_HELP)
 @click.option("--request", is_flag=True, help="Write the request's stored body, byte for byte.")
 @click.option("--response", is_flag=True, help="Write the response's stored body, byte for byte.")
-@click.option("--text", is_flag=True, help="Show the prompt and the reply as text.")
+@click.option("--text", is_flag=True, help="Show all that was said as text: prompts, messages, tool results, reply.")
 @click.option("--headers", is_flag=True, help="Show request line, status line and headers.")
 @click.option("--changes", is_flag=True, help="Show what was changed on the way, and by which rule.")
 @click.option("--curl", is_flag=True, help="Write a curl command that sends the app's own request again.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -19,9 +20,10 @@ from sessiontap.cli.options import (
     rules_option,
     trace_option,
 )
-from sessiontap.cli.output import note, progress, write, write_json, write_json_lines
+from sessiontap.cli.output import note, progress, write, write_json, write_json_lines, write_line
 
 if TYPE_CHECKING:
+    from sessiontap.analysis.conversation import AgentConversation
     from sessiontap.trace.index import answers
     from sessiontap.trace.index.filters import Filters
 
@@ -68,10 +70,19 @@ def ls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: 
     gaps.tell(log, wanted.since)
 
 
-@command("sessiontap show @1", "sessiontap show 5f3a9c21 --timeline", "sessiontap show @1 --json | jq .tree")
+@command(
+    "sessiontap show @1",
+    "sessiontap show @1 --conversation",
+    "sessiontap show 5f3a9c21 --timeline",
+    "sessiontap show @1 --json | jq .tree",
+)
 @click.argument("session", metavar="SESSION", help=SESSION_HELP)
 @click.option("--timeline", is_flag=True, help="Draw to scale when each call ran.")
 @click.option("--flat", is_flag=True, help="List calls in their order, without the tree of paths.")
+@click.option(
+    "--conversation", "-c", is_flag=True, help="Show what was said: prompts, replies, tools and their results."
+)
+@click.option("--full", "-v", is_flag=True, help="With --conversation: fold and cut nothing.")
 @all_option
 @rules_option
 @json_option
@@ -80,6 +91,8 @@ def show(
     session: str,
     timeline: bool,
     flat: bool,
+    conversation: bool,
+    full: bool,
     without_errands: bool,
     rules: Path | None,
     json: bool,
@@ -89,19 +102,27 @@ def show(
 
     Each has its time, tokens and cost.
     """
+    from sessiontap.analysis.conversation import conversations
     from sessiontap.cli import gaps, listing, tree, units
     from sessiontap.cli import timeline as picture
     from sessiontap.cli.call_costs import Costs
 
+    if conversation and (timeline or flat):
+        raise Misuse("--conversation goes with neither --timeline nor --flat", "give one of them")
+    if full and not conversation:
+        raise Misuse("--full unfolds a conversation", "give --conversation, too")
     prices = Costs.by(rules).prices
     log = open_trace(trace)
     with progress("reading the trace") as log.progress:
         shown = log.query_session(session, prices, errands=not without_errands)
+        said = conversations(log.query_turns(shown["session"]["id"], prices)) if conversation else None
     if json:
-        write_json(shown)
+        write_json(shown if said is None else {"session": shown["session"], "conversations": list(map(asdict, said))})
     else:
         write(tree.heading(shown["session"]) + "\n")
-        if timeline:
+        if said is not None:
+            _converse(said, full)
+        elif timeline:
             picture.show(shown, flat=flat)
         else:
             ids = [row["id"] for row in shown["calls"]]
@@ -111,6 +132,17 @@ def show(
             else:
                 tree.show(shown, short)
     gaps.tell(log, units.since(shown["session"]["started"]))
+
+
+def _converse(said: list[AgentConversation], full: bool) -> None:
+    """Print the conversations of a session."""
+    from sessiontap.cli import conversation_text
+
+    if not conversation_text.has_words(said):
+        note("nothing of what was said is recorded: a rule says `capture: metadata`, or no call has a body")
+        return
+    for text, style in conversation_text.lines(said, full=full):
+        write_line(text, style)
 
 
 @command(
