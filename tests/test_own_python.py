@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -56,3 +59,70 @@ def test_what_lies_in_the_working_directory_is_not_run(tmp_path: Path, how: tupl
         own_python.command(*how), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+# -- without assertions ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mitmproxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of a mitmproxy whose byte code is cached beside it."""
+    folder = tmp_path / "mitmproxy"
+    folder.mkdir()
+    monkeypatch.setattr(sys, "pycache_prefix", None)
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    spec = ModuleSpec("mitmproxy", None, origin=str(folder / "__init__.py"))
+    monkeypatch.setattr(own_python, "find_spec", lambda name: spec)
+    own_python.keeps_optimized_code.cache_clear()
+    yield folder
+    own_python.keeps_optimized_code.cache_clear()
+
+
+def test_its_byte_code_is_cached_at_the_first_start(mitmproxy: Path) -> None:
+    assert own_python.keeps_optimized_code()
+    assert own_python.command("x")[1:] == ["-P", "-O", "x"]
+
+
+@pytest.mark.parametrize("is_cached", [True, False], ids=["cached", "not cached"])
+@pytest.mark.parametrize("why", ["a folder that cannot be written", "PYTHONDONTWRITEBYTECODE"])
+def test_where_it_cannot_be_cached_assertions_stay(
+    mitmproxy: Path, monkeypatch: pytest.MonkeyPatch, why: str, is_cached: bool
+) -> None:
+    if is_cached:
+        file = mitmproxy / "__pycache__" / f"__init__.{sys.implementation.cache_tag}.opt-1.pyc"
+        file.parent.mkdir()
+        file.write_bytes(b"")
+    if why == "PYTHONDONTWRITEBYTECODE":
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    else:
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+
+    assert own_python.keeps_optimized_code() is is_cached
+    assert ("-O" in own_python.command("x")) is is_cached
+
+
+def test_without_mitmproxy_there_is_nothing_to_cache(monkeypatch: pytest.MonkeyPatch, mitmproxy: Path) -> None:
+    monkeypatch.setattr(own_python, "find_spec", lambda name: None)
+    assert not own_python.keeps_optimized_code()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a process is replaced")
+@pytest.mark.parametrize("given", [[], ["-O"]], ids=["with them", "without them already"])
+def test_a_process_goes_on_without_assertions_with_all_it_was_given(tmp_path: Path, given: list[str]) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, sys\n"
+        "from sessiontap import own_python\n"
+        "own_python.keeps_optimized_code = lambda: True\n"
+        "first = os.environ.setdefault('FIRST', str(os.getpid()))\n"
+        "own_python.go_on_without_assertions()\n"
+        "print(__debug__, sys.argv[1:], sys.flags.utf8_mode, int(first) == os.getpid())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, *given, "-X", "utf8", str(script), "--set", "a=b c"],
+        env=own_python.environment(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("False ['--set', 'a=b c'] 1 True\n", "")

@@ -10,6 +10,7 @@ import pytest
 from mitmproxy import exceptions, hooks, options
 from mitmproxy.addons import modifyheaders
 from mitmproxy.http import HTTPFlow
+from mitmproxy.log import AddLogHook, LogEntry
 from mitmproxy.proxy.layers.http._hooks import HttpRequestHook, HttpResponseHook
 from mitmproxy.test import tflow
 from mitmproxy.tools.dump import DumpMaster
@@ -201,3 +202,32 @@ async def test_who_comes_to_the_chain_later_is_asked() -> None:
     master.addons.add(addon(called, "a script's own"))
     await master.addons.trigger_event(HttpRequestHook(tflow.tflow()))
     assert called == ["tap", "tap", "a script's own"]
+
+
+@pytest.mark.parametrize("inner", [False, True], ids=["an addon", "a script's"])
+async def test_an_update_of_a_flow_reaches_who_has_the_hook(inner: bool) -> None:
+    updated: list[Any] = []
+    one = SimpleNamespace(name="shows flows", update=updated.extend)
+    master = made(SimpleNamespace(name="outer", addons=[one]) if inner else one)
+    flow = tflow.tflow()
+    await master.addons.handle_lifecycle(HttpRequestHook(flow))
+    assert updated == [flow]
+
+
+async def test_a_line_of_the_log_reaches_an_old_script() -> None:
+    lines: list[str] = []
+    master = made(SimpleNamespace(name="old", add_log=lambda entry: lines.append(entry.msg)))
+    master.addons.trigger(AddLogHook(LogEntry("a line", "info")))
+    assert lines == ["a line"]
+
+
+async def test_an_event_that_nobody_has_makes_no_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    triggered: list[str] = []
+    master = made()
+
+    async def note(event: hooks.Hook) -> None:
+        triggered.append(event.name)
+
+    monkeypatch.setattr(master.addons, "trigger_event", note)
+    await master.addons.handle_lifecycle(HttpRequestHook(tflow.tflow()))
+    assert triggered == ["request"]

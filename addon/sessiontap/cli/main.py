@@ -150,7 +150,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv` (without the program's name). Return the exit status."""
     try:
         try:
-            status = app.main(argv, prog_name="sessiontap", standalone_mode=False)
+            # The commands' `obj` says whether the command line is this process's own.
+            status = app.main(argv, prog_name="sessiontap", standalone_mode=False, obj=argv is None)
         finally:
             flush()
         return status if isinstance(status, int) else 0

@@ -21,6 +21,7 @@ from mitmproxy.addons.errorcheck import ErrorCheck
 from mitmproxy.addons.keepserving import KeepServing
 from mitmproxy.addons.readfile import ReadFileStdin
 from mitmproxy.addons.termlog import TermLog
+from mitmproxy.flow import Flow
 from mitmproxy.master import Master
 from mitmproxy.options import Options
 
@@ -62,7 +63,8 @@ class Addons(AddonManager):
     """Passes over addons that lack a hook.
 
     mitmproxy's own makes a coroutine, two generators and a context manager for each addon at each event, also for those
-    without that hook; and behind each event of a flow comes `update`, which outside of a user interface nobody has.
+    without that hook. Two of the events mostly have nobody: `update`, behind each event of a flow, is for user
+    interfaces; `add_log`, at each line of the log, is deprecated.
     """
 
     def __init__(self, master: Master) -> None:
@@ -71,16 +73,29 @@ class Addons(AddonManager):
         """The chain that `_by_hook` is of, and its length then."""
         self._by_hook: dict[str, list[Any]] = {}
 
+    async def handle_lifecycle(self, event: hooks.Hook) -> None:
+        """As mitmproxy's; `update` is triggered only if an addon has it."""
+        await self.trigger_event(event)
+        if self._asked("update") and isinstance(flow := event.args()[0], Flow):
+            await self.trigger_event(hooks.UpdateHook([flow]))
+
+    def trigger(self, event: hooks.Hook) -> None:
+        """As mitmproxy's; it is called for each line of the log, for the hook of old scripts."""
+        if self._asked(event.name):
+            super().trigger(event)
+
     async def trigger_event(self, event: hooks.Hook) -> None:
         """Ask each addon of the chain that has the hook, in order."""
         name = event.name
-        for addon in self._having(name):
-            hook = getattr(addon, name, None)
+        asked = self._asked(name)
+        arguments = event.args() if asked else []
+        for addon in asked:
             try:
                 if hasattr(addon, "addons"):
-                    if any(hasattr(one, name) for one in traverse([addon])):
-                        await self.invoke_addon(addon, event)
-                elif callable(hook) and (result := hook(*event.args())) is not None and isawaitable(result):
+                    await self.invoke_addon(addon, event)
+                    continue
+                hook = getattr(addon, name, None)
+                if callable(hook) and (result := hook(*arguments)) is not None and isawaitable(result):
                     await result
             except exceptions.AddonHalt:
                 return
@@ -88,8 +103,17 @@ class Addons(AddonManager):
                 with safecall():  # it is told as mitmproxy tells it
                     raise
 
+    def _asked(self, name: str) -> list[Any]:
+        """The addons of the chain with that hook, or with an addon inside that has it. Scripts change theirs at any
+        time."""
+        return [
+            addon
+            for addon in self._having(name)
+            if not hasattr(addon, "addons") or any(hasattr(one, name) for one in traverse([addon]))
+        ]
+
     def _having(self, name: str) -> list[Any]:
-        """The addons of the chain with that hook, or with addons inside, which scripts change at any time."""
+        """The addons of the chain with that hook, or with addons inside."""
         chain = self.chain
         if self._known[0] is not chain or self._known[1] != len(chain):
             self._known = chain, len(chain)

@@ -73,6 +73,7 @@ def run(ctx: click.Context, workers: int, rules: Path | None, trace: Path | None
     if {"-h", "--help"} & set(ctx.args):
         write(ctx.get_help() + "\n")
         return
+    from sessiontap import own_python
     from sessiontap.proxy.entry import exit_with_error, unmet
 
     if wrong := unmet():
@@ -85,6 +86,8 @@ def run(ctx: click.Context, workers: int, rules: Path | None, trace: Path | None
         from sessiontap.proxy import front
 
         ctx.exit(front.main(workers, arguments))
+    if ctx.obj and _PRINTS.isdisjoint(ctx.args):
+        own_python.go_on_without_assertions()
     from sessiontap.proxy.runner import main
 
     try:
