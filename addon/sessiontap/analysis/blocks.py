@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,16 +38,21 @@ class _Block:
     name: str | None
     argument: str | None
     excerpt: str | None
-    first: int | None
-    """The step that sent it first."""
-    bytes: int
-    last: int | None = None
-    sent: int = 0
-    tokens: float = 0.0
-    total: float = 0.0
+    opened: int
+    """The turn that sent it first, by its position."""
+    bytes: int = 0
+    at: int = -1
+    """The turn that sent it last."""
+    turns: int = 0
     counted: int = 0
+    """Of those, the turns whose tokens are known."""
+    tokens: float = 0.0
+    """In the last of them."""
+    total: float = 0.0
     cost: float = 0.0
     unpriced: int = 0
+    """Turns in which the price of a part of it is not known."""
+    unpriced_at: int = -1
 
 
 def blocks(
@@ -57,30 +61,39 @@ def blocks(
     terms: Terms,
     runs: dict[ResultKey, ToolRun],
 ) -> list[dict[str, Any]]:
-    """The content that took the most tokens over all turns. Definitions of one MCP server are one block."""
+    """The content that took the most tokens over all turns. Definitions of one MCP server are one block.
+
+    A session of a thousand turns has millions of parts, nearly all of them seen before: for these the loop does little.
+    """
     found: dict[tuple[Any, ...], _Block] = {}
+    of_part: dict[int, _Block] = {}
     for at, turn in enumerate(turns):
         numbers = tokens[at]
-        costs = (
-            None
-            if numbers is None
-            else part_costs(turn.call["usage"], numbers, terms.get(turn.call["id"], UNKNOWN))
-        )
-        in_turn: defaultdict[tuple[Any, ...], list[int]] = defaultdict(list)
+        costs = part_costs(turn.call["usage"], numbers, terms.get(turn.call["id"], UNKNOWN)) if numbers else ()
         for place, part in enumerate(turn.request):
-            in_turn[_block_key(part)].append(place)
-        for key, places in in_turn.items():
-            block = found.get(key)
+            block = of_part.get(id(part))
             if block is None:
-                block = found[key] = _new_block(turn, places, runs)
-            block.sent += 1
-            block.last = turn.call["step"]
-            if numbers is not None and costs is not None:
-                block.tokens = sum(numbers[place] for place in places)
-                block.total += block.tokens
-                block.counted += 1
-                _add_costs(block, (costs[place] for place in places))
-    rows = [_told(block) for block in found.values()]
+                key = _block_key(part)
+                block = found.get(key) or found.setdefault(key, _new_block(part, at, runs))
+                of_part[id(part)] = block
+            if block.at != at:
+                block.at = at
+                block.turns += 1
+                block.counted += numbers is not None
+                block.tokens = 0.0
+            if block.opened == at:
+                block.bytes += part.bytes
+            if numbers is None:
+                continue
+            number, cost = numbers[place], costs[place]
+            block.tokens += number
+            block.total += number
+            if cost is not None:
+                block.cost += cost
+            elif block.unpriced_at != at:
+                block.unpriced_at = at
+                block.unpriced += 1
+    rows = [_told(block, turns) for block in found.values()]
     rows.sort(key=lambda row: (-(row["tokens_sent_estimated"] or 0), -row["bytes"] * row["turns"]))
     return rows[:MOST]
 
@@ -93,43 +106,29 @@ def _block_key(part: Part) -> tuple[Any, ...]:
     return (part.kind, part.role, part.id, part.text)
 
 
-def _new_block(
-    turn: Turn,
-    places: Sequence[int],
-    runs: dict[ResultKey, ToolRun],
-) -> _Block:
-    part, first = turn.request[places[0]], turn.call["step"]
-    size = sum(turn.request[place].bytes for place in places)
+def _new_block(part: Part, at: int, runs: dict[ResultKey, ToolRun]) -> _Block:
     kind = category(part)
     if part.kind == "tool_definition":
-        return _Block(kind, part.server, None, None, first, size)
+        return _Block(kind, part.server, None, None, at)
     run = runs.get(result_key(part)) if part.kind == "tool_result" else None
     name = part.name or (run.tool if run else None)
-    return _Block(kind, name, run.argument if run else None, excerpt(part.text), first, size)
+    return _Block(kind, name, run.argument if run else None, excerpt(part.text), at)
 
 
-def _add_costs(block: _Block, costs: Iterable[float | None]) -> None:
-    known = list(costs)
-    if None in known:
-        block.unpriced += 1
-    else:
-        block.cost += sum(cost for cost in known if cost is not None)
-
-
-def _told(block: _Block) -> dict[str, Any]:
+def _told(block: _Block, turns: Sequence[Turn]) -> dict[str, Any]:
     return {
         "kind": block.kind,
         "name": block.name,
         "argument": block.argument,
         "excerpt": block.excerpt,
         "bytes": block.bytes,
-        "first_step": block.first,
-        "last_step": block.last,
-        "turns": block.sent,
+        "first_step": turns[block.opened].call["step"],
+        "last_step": turns[block.at].call["step"],
+        "turns": block.turns,
         "tokens_estimated": round(block.tokens) if block.counted else None,
         "tokens_sent_estimated": round(block.total) if block.counted else None,
         "cost_usd_estimated": round(block.cost, 9) if block.counted > block.unpriced else None,
-        "cost_unknown_turns": block.sent - block.counted + block.unpriced,
+        "cost_unknown_turns": block.turns - block.counted + block.unpriced,
     }
 
 

@@ -3,7 +3,7 @@ up to a mark, and takes the rest as plain input, each at a price of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -31,43 +31,57 @@ UNKNOWN = InputTerms()
 
 def part_costs(usage: Mapping[str, Any] | None, tokens: Sequence[float], terms: InputTerms) -> list[float | None]:
     """Return the cost of each part of a request in US dollars, in their order; None if a price is not known."""
+    if terms.rates is None or usage is None:
+        return [None] * len(tokens)
+    borders = iter(_borders(usage, terms, terms.rates))
+    border, rate = next(borders)
     found: list[float | None] = []
     at = 0.0
     for number in tokens:
-        found.append(range_cost(usage, at, at + number, terms))
-        at += number
+        end = at + number
+        while at >= border:
+            border, rate = next(borders)
+        if end <= border:
+            found.append(None if rate is None else number * rate)
+        else:
+            found.append(range_cost(usage, at, end, terms))
+        at = end
     return found
 
 
 def range_cost(usage: Mapping[str, Any] | None, begin: float, end: float, terms: InputTerms) -> float | None:
     """Return the cost of the tokens of a request from `begin` to `end` in US dollars; None if a price is not known."""
-    rates = terms.rates
-    if rates is None or usage is None:
+    if terms.rates is None or usage is None:
         return None
-    read, written = usage.get("cache_read") or 0, usage.get("cache_write") or 0
-    hour = min(terms.written_1h, written)
-    dollars = 0.0
-    start = 0.0
-    borders = (
-        (read, rates.cache_read),
-        (read + hour, rates.cache_write_1h),  # what is kept longer stands before what is kept shorter
-        (read + written, rates.cache_write),
-        (float("inf"), rates.input),
-    )
-    for border, rate in borders:
+    dollars, start = 0.0, 0.0
+    for border, rate in _borders(usage, terms, terms.rates):
         within = min(end, border) - max(begin, start)
         if within > 0:
             if rate is None:
                 return None
-            dollars += within * float(rate)
+            dollars += within * rate
         start = border
-    return dollars / _MILLION
+    return dollars
+
+
+def _borders(usage: Mapping[str, Any], terms: InputTerms, rates: Rates) -> Iterator[tuple[float, float | None]]:
+    """The ends of what was read, written for an hour, written, and taken as it is; with the price of a token there."""
+    read, written = usage.get("cache_read") or 0, usage.get("cache_write") or 0
+    hour = min(terms.written_1h, written)
+    yield read, _each(rates.cache_read)
+    yield read + hour, _each(rates.cache_write_1h)  # what is kept longer stands before what is kept shorter
+    yield read + written, _each(rates.cache_write)
+    yield float("inf"), _each(rates.input)
+
+
+def _each(rate: Decimal | None) -> float | None:
+    return None if rate is None else float(rate) / _MILLION
 
 
 def read_cost(tokens: float, terms: InputTerms) -> float | None:
     """Return the cost of so many tokens if they were read from the cache; None if the price is not known."""
-    rate: Decimal | None = terms.rates.cache_read if terms.rates is not None else None
-    return None if rate is None else tokens * float(rate) / _MILLION
+    rate = _each(terms.rates.cache_read) if terms.rates is not None else None
+    return None if rate is None else tokens * rate
 
 
 def total_cost(costs: Sequence[float | None]) -> float | None:

@@ -76,9 +76,13 @@ def estimate(turns: Sequence[Turn]) -> list[list[float] | None]:
         if not total or not turn.request:  # 0 is what servers state that do not count
             found[turn.call["id"]] = None
             continue
-        before = found.get(turn.based_on or "") or []
-        known = _known(turn, requests.get(turn.based_on or "", ()), before)
-        found[turn.call["id"]] = _split(total, known, turn.request, weights)
+        before, request = found.get(turn.based_on or "") or [], requests.get(turn.based_on or "", ())
+        if before and turn.first_new >= len(request):
+            added = _split_new(total - sum(before), turn.request[len(request) :], weights)
+            if added is not None:
+                found[turn.call["id"]] = before + added
+                continue
+        found[turn.call["id"]] = _split(total, _known(turn, request, before), turn.request, weights)
     return [found[turn.call["id"]] for turn in turns]
 
 
@@ -103,23 +107,30 @@ def _split(
     total: int, known: Sequence[float | None], request: Sequence[Part], weights: dict[int, float]
 ) -> list[float]:
     """The tokens of each part of a request; `known` are those of parts that were there before."""
-    new = [at for at, number in enumerate(known) if number is None]
+    new = [part for part, number in zip(request, known, strict=True) if number is None]
+    added = _split_new(total - sum(number for number in known if number is not None), new, weights)
+    if added is not None:
+        numbers = iter(added)
+        return [next(numbers) if number is None else number for number in known]
+    # The parts that were there before have not the tokens that they had: the provider left some out.
     found = [_guess(part, weights) if number is None else number for part, number in zip(request, known, strict=True)]
-    guessed = sum(found[at] for at in new)
-    left = total - (sum(found) - guessed)
-    media = [at for at in new if request[at].kind == "media"]
+    factor = total / sum(found)
+    return [number * factor for number in found]
+
+
+def _split_new(total: float, new: Sequence[Part], weights: dict[int, float]) -> list[float] | None:
+    """The tokens of each of the parts `new`, which have `total` together; None if it is too much or too little."""
+    found = [_guess(part, weights) for part in new]
+    guessed = sum(found)
+    media = [at for at, part in enumerate(new) if part.kind == "media"]
     text = guessed - MEDIA * len(media)
-    if media and _LEAST_MEDIA <= (left - text) / len(media) <= _MOST_MEDIA:
+    if media and _LEAST_MEDIA <= (total - text) / len(media) <= _MOST_MEDIA:
         for at in media:
-            found[at] = (left - text) / len(media)
-    elif new and 0.5 * guessed - 20 <= left <= 2 * guessed + 100 and left > 0:
-        for at in new:
-            found[at] *= left / guessed
-    else:
-        # The parts that were there before have not the tokens that they had: the provider left some out.
-        factor = total / sum(found)
-        found = [number * factor for number in found]
-    return found
+            found[at] = (total - text) / len(media)
+        return found
+    if new and 0.5 * guessed - 20 <= total <= 2 * guessed + 100 and total > 0:
+        return [number * total / guessed for number in found]
+    return None
 
 
 def _guess(part: Part, weights: dict[int, float]) -> float:

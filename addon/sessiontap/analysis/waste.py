@@ -106,9 +106,10 @@ def _not_referred_to(session: _Session, runs: Sequence[ToolRun]) -> list[dict[st
     sent: defaultdict[tuple[str | None, str | None, str | None], _Sent] = defaultdict(_Sent)
     for at, turn in enumerate(session.turns):
         for place, part in enumerate(turn.request):
-            key = (turn.call["conversation"], part.id, part.text)
-            if part.kind == "tool_result" and key in judged:
-                session.add(sent[key], at, [place])
+            if part.kind == "tool_result":
+                key = (turn.call["conversation"], part.id, part.text)
+                if key in judged:
+                    session.add(sent[key], at, [place])
     rows = []
     for key, one in judged.items():
         run = by_result.get((one.turn, one.place))
