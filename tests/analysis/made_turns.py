@@ -86,12 +86,12 @@ class Session:
         before = self.turns[-1].call["id"] if self.turns else None
         base = before if based_on == "" else based_on
         continued = next((turn for turn in self.turns if turn.call["id"] == base), None)
-        turn = Turn(row | self._call | call, request, _common(continued, request), reply, base)
+        turn = Turn(row | self._call | call, request, common(continued, request), reply, base)
         self.turns.append(turn)
         return turn
 
 
-def _common(before: Turn | None, request: tuple[Part, ...]) -> int:
+def common(before: Turn | None, request: tuple[Part, ...]) -> int:
     if before is None:
         return 0
     known = [_content(one) for one in (*before.request, *before.reply)]

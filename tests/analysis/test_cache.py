@@ -256,3 +256,13 @@ def test_a_sub_agents_first_call_continues_nothing() -> None:
     session.ask(tool("Search"), system("You search."), user("Look."), input=1500, read=0, conversation="sub")
     row = cache(session.turns, TERMS)["turns"][1]
     assert judged(row) == ("miss", [("first", True)])
+
+
+def test_an_opening_that_failed_is_not_compared_with() -> None:
+    session = Session()
+    session.ask(*START)
+    session.ask(*START, input=4000, read=0, written=4000, based_on=None)
+    assert [judged(row) for row in cache(session.turns, TERMS)["turns"]] == [
+        (None, []),
+        ("miss", [("first", True)]),
+    ]

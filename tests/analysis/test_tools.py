@@ -129,3 +129,14 @@ def test_a_tool_that_the_provider_ran_within_its_reply() -> None:
 )
 def test_the_argument_that_tells_most(arguments: str | None, told: str | None) -> None:
     assert main_argument(arguments) == told
+
+
+def test_calls_without_ids_in_a_history_whose_replies_were_not_recorded() -> None:
+    session = Session(provider="google", family="gemini")
+    looks = (asks("look", message=1, where="north"), asks("look", message=1, where="south"))
+    session.ask(QUESTION, *looks, result("snow", name="look"), result("sand", name="look"), input=30)
+    calls = runs_of(session.turns, lambda name: True)["calls"]
+    assert [(call["arguments"], call["result"]) for call in calls] == [
+        ('{"where": "north"}', "snow"),
+        ('{"where": "south"}', "sand"),
+    ]

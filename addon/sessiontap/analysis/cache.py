@@ -78,9 +78,16 @@ def _find_earlier(turns: Sequence[Turn], tokens: Sequence[Sequence[float] | None
             one = _Earlier(latest.get(opening, opening), common, continued=False) if opening is not None else None
             if one is not None and _is_short(turn, tokens[at], common):
                 one = None
-        latest[opened[at]] = at
+        if _size(turn) is not None:
+            latest[opened[at]] = at
         found.append(one)
     return found
+
+
+def _size(turn: Turn) -> int | None:
+    """The input tokens of a call; None if it failed, or its provider states none."""
+    size: int | None = (turn.call["usage"] or {}).get("input")
+    return size
 
 
 def _continued(at: int, turns: Sequence[Turn], places: dict[str, int]) -> _Earlier | None:
@@ -94,7 +101,7 @@ def _continued(at: int, turns: Sequence[Turn], places: dict[str, int]) -> _Earli
             return None
         common = min(common, turn.first_new, len(turns[before].request))
         turn = turns[before]
-        if (turn.call["usage"] or {}).get("input") is not None:
+        if _size(turn) is not None:
             return _Earlier(before, common, continued=True)
     return None
 
@@ -110,7 +117,8 @@ def _alike(at: int, turn: Turn, openings: dict[int, int]) -> tuple[int | None, i
         known = openings.get(chain)
         if known is not None and common == number:
             best, common = known, number + 1
-        openings[chain] = at
+        if _size(turn) is not None:
+            openings[chain] = at
     return best, common
 
 

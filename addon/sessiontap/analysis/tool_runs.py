@@ -77,16 +77,18 @@ def tool_runs(turns: Sequence[Turn]) -> list[ToolRun]:
     for at, turn in enumerate(turns):
         known = conversations[turn.call["conversation"]]
         brought: list[ToolRun] = []
+        unasked: list[ToolRun] = []
         for place, part in _new_results(turn):
             run = _asked_for(part, known, by_id)
             if run is None:
-                run = ToolRun(part.name, part.id, *_in_history(turn, part))
-                runs.append(run)
+                run = ToolRun(part.name, part.id, _in_history(turn, place))
+                unasked.append(run)
                 _remember(run, known, by_id)
             if run.result is None:
                 run.tool = run.tool or part.name
                 run.result, run.answered, run.place = part, at, place
                 brought.append(run)
+        runs += reversed(unasked)
         for run in brought:
             run.beside = len(brought) - 1
             if run.asked is not None:
@@ -144,10 +146,19 @@ def _asked_for(part: Part, known: _Open, by_id: dict[str, ToolRun]) -> ToolRun |
     return waiting[-1] if waiting else None
 
 
-def _in_history(turn: Turn, result: Part) -> tuple[str | None]:
-    """The arguments of a call that stands in the history, if its reply was not recorded."""
-    calls = (part for part in turn.request if part.kind == "tool_call" and part.id and part.id == result.id)
-    return (next((part.text for part in calls), None),)
+def _in_history(turn: Turn, place: int) -> str | None:
+    """The arguments of the call whose result stands at `place`, if its reply was not recorded.
+
+    Without ids the last result of a tool belongs to its last call, the one before it to the call before.
+    """
+    result = turn.request[place]
+    calls = [part for part in turn.request if part.kind == "tool_call" and part.id == result.id]
+    if result.id:
+        return calls[0].text if calls else None
+    calls = [part for part in calls if part.name == result.name]
+    behind = turn.request[place:]
+    from_end = sum(part.kind == "tool_result" and (part.id, part.name) == (None, result.name) for part in behind)
+    return calls[-from_end].text if from_end <= len(calls) else None
 
 
 def between(asked: dict[str, Any], answered: dict[str, Any]) -> float | None:
