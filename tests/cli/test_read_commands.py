@@ -20,6 +20,7 @@ from tests.cli.recorded import COURSE, REPORT, call_id
 from sessiontap.cli import listing
 from sessiontap.cli.main import app, main
 from sessiontap.cli.options import FILTER_OPTIONS
+from sessiontap.rules.decision import Labels
 
 
 @dataclass(frozen=True)
@@ -519,3 +520,13 @@ def test_the_page_of_filters_names_each_option() -> None:
     assert command is not None
     offered = [option.opts[0] for option in command.params if option.name in FILTER_OPTIONS]
     assert documented == offered
+
+
+def test_show_names_all_values_of_a_property(run: Run, tmp_path: Path) -> None:
+    session = (COURSE, "Course", "/course", 0)
+    seen = [
+        recorded.chat(n, session=session, caller=None, labels=Labels(path="/course", properties={"mode": f"m{n}"}))
+        for n in range(7)
+    ]
+    trace = recorded.write(tmp_path / "trace", seen)
+    assert "properties mode=m0|m1|m2|m3|m4|2 more\n" in run("show", "@1", trace=trace).out

@@ -127,5 +127,5 @@ def test_sighup_reads_the_rules_again(lab: Lab) -> None:
     proxy = run(lab, "5s")
     proxy.write_rules(RULES)
     os.kill(proxy.process.pid, signal.SIGHUP)
-    proxy.process.wait_line(lambda line: "1 rules are in force" in line or "1 rule is in force" in line)
+    proxy.process.wait_line(lambda line: "1 rule in force" in line)
     assert proxy.stop() == []

@@ -31,6 +31,7 @@ from sessiontap.trace.views import (
     is_main,
     iso,
     part,
+    property_values,
     seconds,
     session_tree,
     stated_success,
@@ -183,6 +184,7 @@ def session_view(calls: list[Pair], now: int | None = None, cost_of: CostOf = la
     rows = session_rows(ordered, now, cost_of)
     return {
         "session": rows[0] if rows else None,
+        "properties": property_values(call for call, _ in ordered),
         "tree": session_tree((call for call, _ in ordered), cost_of),
         "calls": [call_row(call, caller, cost_of) for call, caller in ordered],
     }

@@ -237,7 +237,7 @@ def test_a_segment_of_the_older_version_is_said_and_can_be_removed(tmp_path: Pat
     assert "trace prune --older-than" in said
     restored = trace.restore(folder)
     assert list(restored) == []
-    assert restored.note == "1 of 1 segments are of another version of the format, and were not read"
+    assert restored.note == "segments of another version of the format, which were not read: 1 of 1"
     assert prune(folder, session="good").segments == prune(folder, session="good").rewritten == ()
     assert prune(folder, older_than=path.stat().st_mtime_ns + 1).segments == (path,)
     assert not path.exists()

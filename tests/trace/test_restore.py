@@ -48,7 +48,7 @@ def test_a_budget_that_is_used_up_is_noted(written, folder):
     restored = Restored(folder, 14, clock=lambda: float(next(clock)))
 
     assert numbers(restored) == [9, 8, 7]
-    assert restored.note == "restoring stopped after 14 s and 3 calls, in segment 1 of 1"
+    assert restored.note == "restoring stopped after 14 s (calls so far: 3), in segment 1 of 1"
 
 
 @pytest.mark.parametrize("damage", ["a flipped length", "a flipped bit", "torn", "foreign bytes before"])

@@ -5,7 +5,7 @@ from tests.trace.conftest import call_map
 from tests.trace.oracle import session_rows, session_view
 
 from sessiontap.trace import call_row
-from sessiontap.trace.views import iso, session_tree
+from sessiontap.trace.views import iso, property_values, session_tree
 
 SECOND = 1_000_000_000
 CALL_KEYS = [
@@ -217,7 +217,7 @@ def test_calls_at_the_root_have_a_node_beside_the_others():
 def test_show_is_session_tree_and_calls_in_order():
     view = session_view([(call(2), None), (call(1), None)])
 
-    assert list(view) == ["session", "tree", "calls"]
+    assert list(view) == ["session", "properties", "tree", "calls"]
     assert view["session"]["calls"] == 2
     assert [row["step"] for row in view["calls"]] == [1, 2]
 
@@ -243,3 +243,17 @@ def test_a_sum_of_costs_is_no_artefact_of_binary_fractions():
     calls = [(call(number, llm={"usage": {"input": tokens}}), None) for number, tokens in enumerate((10, 20), 1)]
 
     assert session_rows(calls, cost_of=cents)[0]["cost_usd"] == 0.3
+
+
+@pytest.mark.parametrize(
+    ("properties", "values"),
+    [
+        ([{}], {}),
+        ([{"mode": "a"}, {"mode": "a", "n": 1}], {"mode": ["a"], "n": [1]}),
+        ([{"mode": "b"}, {"mode": "a"}, {"mode": "b"}], {"mode": ["b", "a"]}),
+        ([{"deep": {"a": [1]}}, {"deep": {"a": [2]}}], {"deep": [{"a": [1]}, {"a": [2]}]}),
+    ],
+    ids=["none", "one value each", "two values, in the calls' order", "values that are JSON"],
+)
+def test_a_property_has_all_the_values_of_the_calls(properties, values):
+    assert property_values({"properties": one} for one in properties) == values

@@ -238,6 +238,26 @@ def out_file(path: Path) -> Iterator[BinaryIO]:
         raise Failure(f"{path} cannot be written: {error.strerror}", "name another file with -o FILE") from None
 
 
+def may_overwrite(path: Path) -> None:
+    """Ask on the terminal if the file may be overwritten. Raises Failure if not, or if there is no terminal."""
+    path = path.expanduser()
+    if not path.is_file():
+        return
+    hint = "--force overwrites it"
+    if not sys.stdin.isatty() or not sys.stderr.isatty():
+        raise Failure(f"{path} is there already", hint)
+    if not agreed(f"{path} is there already.", "Overwrite it?"):
+        raise Failure("nothing was written", hint)
+
+
+def agreed(message: str, question: str) -> bool:
+    """Ask on the terminal; what is not yes is no."""
+    flush()
+    print(shown(line(message), sys.stderr), file=sys.stderr)
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def print_error(message: str, hint: str | None = None) -> None:
     """Print an error and its hint on stderr."""
     _say(f"sessiontap: {safe(message)}")

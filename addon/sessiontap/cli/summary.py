@@ -11,7 +11,7 @@ from sessiontap import trace
 from sessiontap.cli.call_costs import Costs
 from sessiontap.cli.listing import cost
 from sessiontap.cli.output import line
-from sessiontap.cli.units import count, duration, plural
+from sessiontap.cli.units import count, duration, plural, tokens_in
 from sessiontap.proxy.own_address import Answer
 from sessiontap.trace import RecordedCall, TraceError
 from sessiontap.trace.errands import is_errand
@@ -129,7 +129,7 @@ def text(folder: Path, calls: list[RecordedCall], costs: Costs) -> str:
     number = sum(not is_errand(call.record) for call in calls)
     lines = [f"sessiontap: {plural(number, 'call')} in {plural(len(rows), 'session')}{failed}"]
     for row in rows:
-        tokens = f"{count(row['input_tokens'])} tokens in, {count(row['output_tokens'])} out"
+        tokens = f"{tokens_in(row['input_tokens'])}, {count(row['output_tokens'])} out"
         span = duration(row["session_duration_p50"])  # of one session: its own
         parts = [names[row["session"]], plural(row["calls"], "call"), span, tokens]
         if row["cost_usd"] is not None:

@@ -10,7 +10,7 @@ from sessiontap.cli import table
 from sessiontap.cli.listing import FAILED, cost, failed, model, result, took
 from sessiontap.cli.output import line
 from sessiontap.cli.table import Column, Row
-from sessiontap.cli.units import UNKNOWN, count, dollars, duration, elapsed, moment, plural, short_count
+from sessiontap.cli.units import UNKNOWN, count, dollars, duration, elapsed, moment, plural, short_count, tokens_in
 
 COLUMNS = (
     Column("PATH AND CALLS", shrinks=True, least=16, cut="middle"),
@@ -23,10 +23,14 @@ COLUMNS = (
 )
 
 
+VALUES = 5
+"""Values of a property that are named."""
+
+
 def heading(session: Mapping[str, Any]) -> str:
-    """The facts of the session in a few lines."""
+    """The facts of the session in a few lines; its `properties` with all of their values."""
     errors = f", {plural(session['errors'], 'error')}" if session["errors"] else ""
-    tokens = f"{count(session['input_tokens'])} tokens in, {count(session['output_tokens'])} out"
+    tokens = f"{tokens_in(session['input_tokens'])}, {count(session['output_tokens'])} out"
     facts = [
         ("title", session["title"] or ""),
         ("session", session["id"]),
@@ -41,7 +45,7 @@ def heading(session: Mapping[str, Any]) -> str:
         ("agents", ", ".join(session["agents"] or ())),
         ("users", ", ".join(session["users"] or ())),
         ("tags", ", ".join(session["tags"] or ())),
-        ("properties", ", ".join(f"{key}={_value(value)}" for key, value in (session["properties"] or {}).items())),
+        ("properties", ", ".join(f"{key}={_values(values)}" for key, values in (session["properties"] or {}).items())),
     ]
     lines = [session["name"] or UNKNOWN, *(f"  {title:<11}{text}" for title, text in facts if text)]
     return "".join(line(one) + "\n" for one in lines)
@@ -184,5 +188,7 @@ def _cost(session: Mapping[str, Any]) -> str:
     return cost(session["cost_usd"], unknown) + left_out
 
 
-def _value(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+def _values(values: Sequence[Any]) -> str:
+    """All values of a property, or the first and how many more there are."""
+    more = [f"{len(values) - VALUES} more"] if len(values) > VALUES else []
+    return "|".join([*map(str, values[:VALUES]), *more])

@@ -184,6 +184,11 @@ def exact_dollars(amount: float) -> str:
     return f"${whole}.{places.rstrip('0'):0<2}"
 
 
+def tokens_in(number: int | None) -> str:
+    """`1 token in`, `1,234 tokens in`."""
+    return f"{count(number)} token{'' if number == 1 else 's'} in"
+
+
 def plural(number: int, one: str, many: str | None = None) -> str:
     """`1 call`, `3 calls`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"

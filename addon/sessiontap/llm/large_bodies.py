@@ -155,7 +155,7 @@ def _bounded(reply: Reply) -> Reply:
     if len(tools) > MOST_TOOLS:
         problems = (f"of {len(tools)} tool calls the first {MOST_TOOLS} are kept", *problems)
     if len(problems) > MOST_PROBLEMS:
-        problems = (*problems[:MOST_PROBLEMS], f"{len(problems) - MOST_PROBLEMS} more problems")
+        problems = (*problems[:MOST_PROBLEMS], f"and more problems: {len(problems) - MOST_PROBLEMS}")
     if problems is reply.problems:
         return reply
     return replace(reply, tool_calls=tools[:MOST_TOOLS], problems=problems)

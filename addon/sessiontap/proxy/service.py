@@ -268,7 +268,7 @@ class Service:
     async def _say_rules(self) -> None:
         rules, file = await self.current_rules(), self.rules_file
         if file is not None and file.error is None:
-            logger.info(f"sessiontap: {len(rules.rules)} rules are in force")
+            logger.info(f"sessiontap: {rules.counted} in force")
 
     async def current_rules(self) -> Rules:
         """The rules for this call: a changed file is read first."""

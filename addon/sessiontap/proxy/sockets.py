@@ -181,7 +181,7 @@ class Socket:
                 left = 0
             self._calls.notices.note(
                 "websocket",
-                f"a WebSocket was closed {why} after {self.counts['turns']} turns",
+                f"a WebSocket was closed {why}; turns before: {self.counts['turns']}",
                 host=self._upgrade.request.host,
                 path=self._path,
                 call=self._upgrade.id,

@@ -89,7 +89,8 @@ class Losses:
         count = sum(lost.values())
         reasons = ", ".join(f"{reason} {number}" for reason, number in sorted(lost.items()))
         try:
-            write(note_record("dropped", f"{count} records were lost ({reasons})", dropped=lost))
+            were = "record was" if count == 1 else "records were"
+            write(note_record("dropped", f"{count} {were} lost ({reasons})", dropped=lost))
         except BaseException:
             with self._lock:
                 self._untold.update(lost)

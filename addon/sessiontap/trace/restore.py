@@ -72,7 +72,7 @@ class Restored:
                     for record in walk_back(file):
                         if self._clock() > deadline:
                             self.note = (
-                                f"restoring stopped after {self._budget:g} s and {count} calls, "
+                                f"restoring stopped after {self._budget:g} s (calls so far: {count}), "
                                 f"in segment {position + 1} of {len(paths)}"
                             )
                             return
@@ -82,7 +82,7 @@ class Restored:
             except OSError:
                 continue
         if refused:
-            self.note = f"{refused} of {len(paths)} segments are of another version of the format, and were not read"
+            self.note = f"segments of another version of the format, which were not read: {refused} of {len(paths)}"
 
 
 def restore(folder: Path, budget_seconds: float = 1.0) -> Restored:

@@ -225,6 +225,17 @@ def body_size(message: Record) -> int | None:
     return size
 
 
+def property_values(calls: Iterable[Record]) -> dict[str, list[Any]]:
+    """The `properties` of `show --json`: each property of the calls with all of its values, in the calls' order."""
+    found: dict[str, list[Any]] = {}
+    for call in calls:
+        for key, value in part(call, "properties").items():
+            values = found.setdefault(key, [])
+            if value not in values:
+                values.append(value)
+    return found
+
+
 def session_tree(calls: Iterable[Record], cost_of: CostOf = unknown_cost) -> list[dict[str, Any]]:
     """The `tree` of `show --json`: a node for every level of every path, in the order of their first calls.
 

@@ -13,7 +13,7 @@ import click
 
 from sessiontap.cli.errors import Failure, Misuse
 from sessiontap.cli.options import command, filter_options, open_trace, rules_option, trace_option
-from sessiontap.cli.output import JsonOnTerminal, ReaderGone, Report, flush, line, note, progress
+from sessiontap.cli.output import JsonOnTerminal, ReaderGone, Report, flush, line, may_overwrite, note, progress
 from sessiontap.export import FORMATS
 
 if TYPE_CHECKING:
@@ -50,11 +50,18 @@ SHOWN = 3
     type=click.Path(path_type=Path),
     help="The private file to write, or - for stdout.",
 )
+@click.option("--force", is_flag=True, help="Overwrite FILE if it is there, without asking.")
 @partial(filter_options, without=["without_errands"])  # an export leaves out nothing
 @rules_option
 @trace_option
 def export(
-    format: str, sessions: tuple[str, ...], output: Path | None, wanted: Filters, rules: Path | None, trace: Path | None
+    format: str,
+    sessions: tuple[str, ...],
+    output: Path | None,
+    force: bool,
+    wanted: Filters,
+    rules: Path | None,
+    trace: Path | None,
 ) -> None:
     """Write calls with their bodies in a format of other tools.
 
@@ -68,6 +75,8 @@ def export(
     to_stdout = output is None or str(output) == "-"
     if to_stdout and not chosen.is_text and sys.stdout.isatty():
         raise Misuse(f"{chosen.name} is no text for a terminal", f"write it to a file: -o calls.{chosen.name}")
+    if output is not None and not to_stdout and not force:
+        may_overwrite(output)
     costs = Costs.by(rules)
     log = open_trace(trace)
     with progress("reading the trace") as log.progress:

@@ -10,7 +10,8 @@ import click
 
 from sessiontap.cli.errors import Failure, Misuse
 from sessiontap.cli.options import Command, NumberOption, command, rules_option, trace_option
-from sessiontap.cli.output import ReaderGone, write
+from sessiontap.cli.output import ReaderGone, may_overwrite, note, write
+from sessiontap.cli.rules_in_use import in_use
 
 _PRINTS = {"-h", "--help", "--version", "--options", "--commands"}
 """Arguments of mitmdump's by which it prints something and ends."""
@@ -119,20 +120,20 @@ def demo() -> None:
 
 
 @command("sessiontap init", "sessiontap init --force")
-@click.option("--force", is_flag=True, help="Overwrite a rules.yaml that is there.")
+@click.option("--force", is_flag=True, help="Overwrite a rules.yaml that is there, without asking.")
 def init(force: bool) -> None:
     """Write a first rules.yaml, with comments, into this folder."""
-    path = Path("rules.yaml")
+    path = Path("rules.yaml").absolute()
     if path.exists() and not path.is_file():
-        raise Failure(f"{path.absolute()} is there already, and is no file", "move it away")
+        raise Failure(f"{path} is there already, and is no file", "move it away")
+    if not force:
+        may_overwrite(path)
     try:
-        with path.open("w" if force else "x", encoding="utf-8") as file:
-            file.write(starter_rules())
-    except FileExistsError:
-        raise Failure(f"{path.absolute()} is there already", "sessiontap init --force overwrites it") from None
+        path.write_text(starter_rules(), encoding="utf-8")
     except OSError as error:
-        raise Failure(f"{path.absolute()} cannot be written: {error.strerror}", "go to a folder of your own") from None
-    write(f"Wrote {path.absolute()}.\nEdit it, then check it with: sessiontap rules check\n")
+        raise Failure(f"{path} cannot be written: {error.strerror}", "go to a folder of your own") from None
+    write(f"Wrote {path}.\nEdit it, then check it with: sessiontap rules check\n")
+    note(in_use(path))
 
 
 def starter_rules() -> str:

@@ -10,7 +10,7 @@ import click
 
 from sessiontap.cli.errors import Failure, Misuse
 from sessiontap.cli.options import command, group, json_option, open_trace, trace_folder, trace_option
-from sessiontap.cli.output import flush, line, note, progress, write, write_json
+from sessiontap.cli.output import agreed, line, note, progress, write, write_json
 from sessiontap.cli.units import UNKNOWN, age, count, day_and_clock, octets, plural, size
 
 if TYPE_CHECKING:
@@ -167,11 +167,8 @@ def _prune(folder: Path, wishes: dict[str, Any], *, dry_run: bool) -> Pruned:
 
 
 def _agreed(pruned: Pruned, folder: Path) -> bool:
-    """Ask on the terminal; what is not yes is no. Raises Failure."""
-    flush()
-    print(f"This removes {_what(pruned)} from {line(str(folder))}, for good.", file=sys.stderr)
-    print("Remove? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    """Ask on the terminal. Raises Failure if the answer is no."""
+    if not agreed(f"This removes {_what(pruned)} from {folder}, for good.", "Remove?"):
         raise Failure("nothing was removed")
     return True
 

@@ -15,7 +15,7 @@ from sessiontap.trace.index.addresses import session_number
 from sessiontap.trace.index.filters import Filters, condition
 from sessiontap.trace.index.on_demand import Prices
 from sessiontap.trace.index.rows import COLUMNS, JSONS, TEXTS, call_of
-from sessiontap.trace.views import Record, call_row, exact, iso, seconds, session_tree
+from sessiontap.trace.views import Record, call_row, exact, iso, property_values, seconds, session_tree
 
 Row = dict[str, Any]
 Sort = Literal["started", "ended", "name", "duration", "calls", "errors", "tokens", "cost"]
@@ -223,6 +223,7 @@ def session(
     pairs = _pairs(database, f"{where} ORDER BY calls.time, calls.id", [number], prices)
     return {
         "session": shown,
+        "properties": property_values(call for call, _ in pairs),
         "tree": session_tree((call for call, _ in pairs), _usd),
         "calls": [call_row(call, process, _usd) for call, process in pairs],
     }
