@@ -20,9 +20,10 @@ from tests.cli import recorded
 
 import sessiontap
 from sessiontap import trace as log
-from sessiontap.cli import commands
+from sessiontap.cli import commands, local_proxies
 from sessiontap.cli.commands import start
 from sessiontap.cli.commands.start import starter_rules
+from sessiontap.cli.local_proxies import Listener, RunningProxy
 from sessiontap.cli.main import COMMANDS, app, main
 from sessiontap.rules import lint, load_text
 
@@ -248,7 +249,8 @@ def test_init_writes_a_file_that_validates(run: Run, own_place: Path) -> None:
     assert status == 0
     assert str(own_place / "rules.yaml") in out
     assert (own_place / "rules.yaml").read_text() == starter_rules()
-    assert run("rules", "check")[::2] == (0, "")
+    status, _, err = run("rules", "check")
+    assert (status, "warning" in err) == (0, False)
 
 
 def test_the_starter_is_valid_in_every_example_of_its_comments() -> None:
@@ -280,7 +282,7 @@ def test_init_does_not_overwrite(run: Run, own_place: Path) -> None:
     (own_place / "rules.yaml").write_text("mine")
     status, out, err = run("init")
     assert (status, out) == (1, "")
-    assert err.splitlines()[1] == "hint: sessiontap init --force overwrites it"
+    assert err.splitlines()[1] == "hint: --force overwrites it"
     assert (own_place / "rules.yaml").read_text() == "mine"
     assert run("init", "--force")[0] == 0
     assert (own_place / "rules.yaml").read_text() == starter_rules()
@@ -325,7 +327,9 @@ rules:
 
 def test_rules_check(run: Run, own_place: Path) -> None:
     (own_place / "rules.yaml").write_text(RULES)
-    assert run("rules", "check") == (0, "rules.yaml: 2 rules, valid\n", "")
+    status, out, err = run("rules", "check")
+    assert (status, out) == (0, "rules.yaml: 2 rules, valid\n")
+    assert err == f"sessiontap: no proxy runs here; one that is started in {own_place} takes this file\n"
 
 
 @pytest.mark.parametrize("how", ["argument", "--rules", "SESSIONTAP_RULES"])
@@ -391,7 +395,10 @@ def test_rules_explain(run: Run, own_place: Path, trace: Path) -> None:
         "  send                 none\n"
         "  capture              full\n"
     )
-    assert err == "sessiontap: when it was recorded, other rules set something: course generator\n"
+    assert err == (
+        "sessiontap: when it was recorded, other rules set something: course generator\n"
+        f"sessiontap: no proxy runs here; one that is started in {own_place} takes this file\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -448,12 +455,34 @@ def test_rules_explain_takes_a_key_of_the_proxys_as_set(
     assert "  =    headers.set.X-Key ${proxy_env.CORP_KEY}\n" in out
     assert "  headers.set.X-Key    ${proxy_env.CORP_KEY}   by #1\n" in out
     assert out.endswith(
-        "  assumed: CORP_KEY is set in the proxy's environment\n"
+        "  assumed: CORP_KEY is set in the proxy's environment: no proxy runs here that could be asked\n"
         "  assumed: the server's certificate is verified (no ssl_insecure)\n"
     )
     explained = run("rules", "explain", "@1", "--json")[1]
-    assert json.loads(explained)["assumed"][0] == "CORP_KEY is set in the proxy's environment"
+    assert json.loads(explained)["proxy_env"] == {"CORP_KEY": None}
+    assert json.loads(explained)["assumed"][0].startswith("CORP_KEY is set in the proxy's environment")
     assert "corp-key" not in out + explained
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("PATH", "PATH is set"), ("NO_SUCH_KEY", "NO_SUCH_KEY is not set, so what uses it is left out")],
+)
+def test_rules_explain_asks_the_running_proxy_which_keys_it_has(
+    run: Run, own_place: Path, trace: Path, name: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = next(iter(log.open(trace).calls())).record["host"]
+    file = own_place / "elsewhere.yaml"
+    file.write_text(
+        f"rules: [{{match: {{host: {host}}}, headers: {{set: {{X-Key: '${{proxy_env.{name}}}'}}}}}}]"
+    )
+    listener = Listener("regular", "127.0.0.1", 8080)
+    proxy = RunningProxy(os.getpid(), 0.0, None, None, (listener,), own_place, trace, file)
+    monkeypatch.setattr(local_proxies, "usable", lambda: iter([proxy]))
+    _, out, err = run("rules", "explain", "@1")
+    assert f"  proxy: {expected}\n" in out
+    assert os.environ["PATH"] not in out
+    assert f"sessiontap: the proxy that runs (pid {os.getpid()}) uses this file" in err
 
 
 def test_rules_explain_shows_values_in_plain_words(run: Run, own_place: Path, trace: Path) -> None:

@@ -248,3 +248,28 @@ def test_every_key_of_jsonl_is_there() -> None:
     line = jsonl.as_json(turn())
     keys = (set(line) - set(call().row)) | set(line["request"]) | set(line["response"])
     assert [key for key in sorted(keys) if f"`{key}`" not in section] == []
+
+
+def test_a_file_that_is_there_stays_unless_it_is_forced(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    path.write_text("mine")
+    status, out, err = run("--format", "jsonl", "-o", str(path))
+    assert (status, out, err) == (1, "", f"sessiontap: {path} is there already\nhint: --force overwrites it\n")
+    assert path.read_text() == "mine"
+    assert run("--format", "jsonl", "-o", str(path), "--force")[0] == 0
+    assert len(lines(path.read_text())) == 5
+
+
+@pytest.mark.parametrize(("answer", "overwritten"), [(b"y\n", True), (b"\n", False)], ids=["yes", "not yes"])
+def test_on_a_terminal_it_is_asked(folder: Path, tmp_path: Path, answer: bytes, overwritten: bool) -> None:
+    path = tmp_path / "calls.jsonl"
+    path.write_text("mine")
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "sessiontap.cli", "export", "--format", "jsonl", "-o", str(path)]
+    environ = os.environ | {"SESSIONTAP_TRACE": str(folder)}
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environ) as process:
+        os.write(ours, answer)
+        status = process.wait()
+    os.close(ours)
+    os.close(theirs)
+    assert (status, path.read_text() != "mine") == (0 if overwritten else 1, overwritten)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -243,3 +245,19 @@ def test_what_can_never_win_never_matches_alone(earlier: Any, later: Any, calls:
     for model, cwd in calls:
         given = facts(call=call(model=model), caller=replace(CALLER, cwd=cwd))
         assert outcome(rules, given)[1].user != "second"
+
+
+def test_what_is_said_of_several_rules_is_said_once() -> None:
+    rules = load_text("version: 1\nrules:\n- session: {name: x}\n- user: x\n- session: {path: /x}\n", "r.yaml")
+    (warning,) = lint(rules)
+    assert warning.startswith("r.yaml:3: rule #1 sends helicone session headers to any LLM host")
+    assert warning.endswith(" (also the rules in lines 5)")
+
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_the_first_rule_of_the_readme_is_clean() -> None:
+    first = re.search("the smallest useful one is\n\n```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert first is not None
+    assert lint(load_text(first[1], "rules.yaml")) == []

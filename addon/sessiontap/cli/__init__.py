@@ -2,12 +2,12 @@
 
     main.py, options.py, errors.py, completion.py   the command as a whole: what it takes, and how it ends
     commands/                                       the commands
-    output.py, table.py, units.py                   text, tables and figures for a terminal or a pipe
+    output.py, table.py, units.py, characters.py    text, tables and figures for a terminal or a pipe
     listing.py, tree.py, timeline.py                sessions, calls and statistics
     call_text.py, curl.py, differences.py           one call, and two of them
     recorded_facts.py, call_costs.py, gaps.py       a call as it was understood, its cost, what is missing
     environment.py, ca_bundle.py                    the variables of a captured program
-    local_proxies.py                                the proxies that run
+    local_proxies.py, rules_in_use.py               the proxies that run, and their rules
     private_proxy.py, exec_rules.py                 the proxy that `exec` starts, and its rules
     supervisor.py, program.py, summary.py           the program of `exec`, and its result
     checks.py, unrecorded.py, direct_connections.py why a call is not there

@@ -207,6 +207,20 @@ def ask(proxy: RunningProxy, question: str) -> Any:
         connection.close()
 
 
+def has_variable(proxy: RunningProxy | None, name: str) -> bool | None:
+    """Return True if the variable was set when the proxy was started; None if that is not known. Its value is not read
+    any further: it may be a secret.
+    """
+    if proxy is None:
+        return None
+    import psutil  # 30 ms that other commands do not spend
+
+    try:
+        return name in psutil.Process(proxy.pid).environ()
+    except (psutil.Error, OSError):
+        return None
+
+
 def answers(host: str, port: int) -> bool:
     """Return True if something listens there."""
     try:

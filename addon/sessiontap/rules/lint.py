@@ -34,7 +34,7 @@ def lint(rules: Rules) -> list[str]:
     for rule in rules.rules:
         labels.setdefault(rule.label, rule.number)
     found = [
-        f"{rules.filename}:{rule.line}: {_name(rule)} {warning}"
+        (rule, warning)
         for rule in rules.rules
         for covering in [coverage.of(rule)]
         for warning in (
@@ -46,12 +46,25 @@ def lint(rules: Rules) -> list[str]:
             *_not_elsewhere(rules, rule),
         )
     ]
+    found = _grouped(found)
     redacted = (text for text in rules.redact_patterns if text.startswith("re:"))
-    return found + [
+    return [f"{rules.filename}:{rule.line}: {_name(rule)} {warning}" for rule, warning in found] + [
         f"{rules.filename}: under redact {quoted(text)} {warning}"
         for text in redacted
         for warning in _doubts(text, BytesRegex(text.removeprefix("re:")).size)
     ]
+
+
+def _grouped(found: Sequence[tuple[Rule, str]]) -> list[tuple[Rule, str]]:
+    """The warnings, each once: at the first of the rules that have it, with the lines of the others."""
+    lines: dict[str, list[int]] = {}
+    for rule, warning in found:
+        lines.setdefault(warning, []).append(rule.line)
+    grouped: dict[str, tuple[Rule, str]] = {}
+    for rule, warning in found:
+        others = ", ".join(map(str, lines[warning][1:]))
+        grouped.setdefault(warning, (rule, f"{warning} (also the rules in lines {others})" if others else warning))
+    return list(grouped.values())
 
 
 def _name(rule: Rule) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from sessiontap.cli.options import (
     rules_option,
     trace_option,
 )
-from sessiontap.cli.output import line, note, write, write_json
+from sessiontap.cli.output import flush, line, note, write, write_json
 from sessiontap.cli.units import plural
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def rules() -> None:
 @json_option
 def check(file: Path | None, rules: Path | None, json: bool) -> None:
     """Validate a rules file, and warn of what is probably not meant."""
+    from sessiontap.cli.rules_in_use import in_use
     from sessiontap.rules import RulesError, lint, load_file
 
     if file is not None and rules is not None:
@@ -65,8 +67,10 @@ def check(file: Path | None, rules: Path | None, json: bool) -> None:
         write_json(_report(path, loaded, (), warnings))
         return
     write(f"{path}: {plural(len(loaded.rules), 'rule')}, valid\n")
+    flush()
     for warning in warnings:
         note(line(f"warning: {warning}"))
+    note(in_use(path))
 
 
 @command(*EXPLAIN_EXAMPLES)
@@ -79,7 +83,9 @@ def explain(call: str, rules: Path | None, json: bool, trace: Path | None) -> No
 
     The rules are taken as they are now: which match, which do not, and what each sets.
     """
+    from sessiontap.cli import local_proxies
     from sessiontap.cli.recorded_facts import facts_of, session_of
+    from sessiontap.cli.rules_in_use import in_use
     from sessiontap.rules import RulesError, default_rules, explain, load_file
     from sessiontap.trace import BodyError
 
@@ -88,21 +94,25 @@ def explain(call: str, rules: Path | None, json: bool, trace: Path | None) -> No
         facts = facts_of(found)
     except BodyError as error:
         raise Failure(f"call {call}: {error}") from None
-    path = rules_file(rules)
+    proxy = next(local_proxies.usable(), None)
+    path = rules_file(rules) or (proxy.rules if proxy is not None else None)
     try:
         loaded = load_file(path) if path else default_rules()
     except RulesError as error:
         raise Misuse("the rules do not validate\n" + "\n".join(map(line, str(error).splitlines()))) from None
     explanation = explain(loaded, facts, session_of(found))
+    variables = {name: local_proxies.has_variable(proxy, name) for name in explanation.proxy_variables}
     if json:
-        told = {**dataclasses.asdict(explanation), "assumed": _assumed(explanation)}
+        told = {**dataclasses.asdict(explanation), "proxy_env": variables, "assumed": _assumed(explanation, variables)}
         write_json({"call": found.id, "file": loaded.filename, **told})
         return
-    write(f"call {found.id} by {loaded.filename}\n\n{_explained(explanation)}")
+    write(f"call {found.id} by {loaded.filename}\n\n{_explained(explanation, variables)}")
+    flush()
     recorded = list(found.record.get("rules") or ())
     now = list(dict.fromkeys((*explanation.decision.rules, *explanation.labels.rules)))
     if recorded != now:
         note(f"when it was recorded, other rules set something: {line(', '.join(recorded) or 'none')}")
+    note(in_use(path))
 
 
 @command(SCHEMA_EXAMPLE)
@@ -141,10 +151,13 @@ def _report(path: Path, rules: Rules | None, problems: tuple[RulesProblem, ...],
     }
 
 
-def _explained(explanation: Explanation) -> str:
-    """Every rule with its checks and settings, then what all of them come to."""
+def _explained(explanation: Explanation, variables: Mapping[str, bool | None]) -> str:
+    """Every rule with its checks and settings, then what all of them come to.
+
+    `variables`: those of the proxy's environment that rules use, and if they are set there; None if nobody knows.
+    """
     lines = [text for verdict in explanation.rules for text in _verdict(verdict)]
-    lines += ["result", *_result(explanation)]
+    lines += ["result", *_result(explanation, variables)]
     return "".join(line(text) + "\n" for text in lines)
 
 
@@ -156,12 +169,17 @@ def _verdict(verdict: RuleVerdict) -> list[str]:
         answer = "yes" if check.holds else "may" if check.unknown and verdict.outcome == "may match" else "no"
         lines.append(f"  {answer:<5}{check.key}: {check.expected}   was {actual}")
     for effect in verdict.effects:
-        told = _value(effect.value) if effect.outcome == "set" else f"{effect.outcome}: {effect.reason}"
+        told = _effect(effect.field, effect.value) if effect.outcome == "set" else f"{effect.outcome}: {effect.reason}"
         lines.append(f"  {'=' if effect.outcome == 'set' else '-':<5}{effect.field} {told}")
     return [*lines, ""]
 
 
-def _result(explanation: Explanation) -> list[str]:
+def _effect(field: str, value: Any) -> str:
+    """The value of a setting, in the words of `_result`."""
+    return f"{value:g} s" if field == "session.idle" else _value(value)
+
+
+def _result(explanation: Explanation, variables: Mapping[str, bool | None]) -> list[str]:
     decision, labels = explanation.decision, explanation.labels
     protected = decision.protected
     why = ""
@@ -196,16 +214,25 @@ def _result(explanation: Explanation) -> list[str]:
         if value is not None
     ]
     lines += [f"  protected{why}"] if protected else []
-    lines += [f"  assumed: {text}" for text in _assumed(explanation)]
+    lines += [
+        f"  proxy: {name} is {'set' if is_set else 'not set, so what uses it is left out'}"
+        for name, is_set in variables.items()
+        if is_set is not None
+    ]
+    lines += [f"  assumed: {text}" for text in _assumed(explanation, variables)]
     return lines + [f"  problem: {problem}" for problem in (*decision.problems, *labels.problems)]
 
 
-def _assumed(explanation: Explanation) -> list[str]:
-    """Return the assumptions behind the explanation: this command knows neither the proxy's environment nor its TLS."""
-    found = [f"{name} is set in the proxy's environment" for name in explanation.proxy_variables]
+def _assumed(explanation: Explanation, variables: Mapping[str, bool | None]) -> list[str]:
+    """Return the assumptions behind the explanation: this command does not know the proxy's TLS options.
+
+    Of its environment it knows which variables are set, if the proxy runs here.
+    """
+    unknown = [name for name, is_set in variables.items() if is_set is None]
+    found = [f"{name} is set in the proxy's environment: no proxy runs here that could be asked" for name in unknown]
     if (gateway := explanation.decision.gateway) is not None:
         found.append(f"the proxy can use the gateway {gateway}: it has its key")
-    return [*found, "the server's certificate is verified (no ssl_insecure)"] if found else []
+    return [*found, "the server's certificate is verified (no ssl_insecure)"] if found or variables else []
 
 
 def _value(value: Any) -> str:

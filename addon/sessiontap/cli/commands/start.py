@@ -11,7 +11,6 @@ import click
 from sessiontap.cli.errors import Failure, Misuse
 from sessiontap.cli.options import Command, NumberOption, command, rules_option, trace_option
 from sessiontap.cli.output import ReaderGone, may_overwrite, note, write
-from sessiontap.cli.rules_in_use import in_use
 
 _PRINTS = {"-h", "--help", "--version", "--options", "--commands"}
 """Arguments of mitmdump's by which it prints something and ends."""
@@ -123,6 +122,8 @@ def demo() -> None:
 @click.option("--force", is_flag=True, help="Overwrite a rules.yaml that is there, without asking.")
 def init(force: bool) -> None:
     """Write a first rules.yaml, with comments, into this folder."""
+    from sessiontap.cli.rules_in_use import in_use
+
     path = Path("rules.yaml").absolute()
     if path.exists() and not path.is_file():
         raise Failure(f"{path} is there already, and is no file", "move it away")
