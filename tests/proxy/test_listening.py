@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from sessiontap.proxy.listening import bind
+from sessiontap.proxy.listening import bind, bind_from
 
 
 def answers(host: str, port: int) -> bool:
@@ -42,3 +42,20 @@ def test_a_free_port_is_the_same_on_all_addresses(host: str, hosts: set[str]) ->
 def test_a_port_that_is_taken_is_an_error_and_leaves_nothing_open() -> None:
     with closing(bind("127.0.0.1", 0)[0]) as taken, pytest.raises(OSError, match="in use"):
         bind("127.0.0.1", taken.getsockname()[1])
+
+
+def test_the_next_free_port_is_taken_instead() -> None:
+    with closing(bind("127.0.0.1", 0)[0]) as first:
+        port = first.getsockname()[1]
+        (found,) = bind_from("127.0.0.1", port)
+        with closing(found):
+            chosen = found.getsockname()[1]
+    assert port < chosen < port + 100
+
+
+def test_a_port_that_is_free_is_taken() -> None:
+    with closing(bind("127.0.0.1", 0)[0]) as first:
+        port = first.getsockname()[1]
+    (found,) = bind_from("127.0.0.1", port)
+    with closing(found):
+        assert found.getsockname()[1] == port

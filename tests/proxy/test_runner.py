@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from mitmproxy.options import Options
@@ -29,3 +30,20 @@ async def test_the_filter_behind_the_options(arguments: Sequence[str], options: 
     master = TapMaster(Options(), [], with_termlog=False)
     parser: ArgumentParser = cmdline.mitmdump(master.options)
     assert runner.filters(parser.parse_args(arguments)) == options
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param({}, 8080, id="nothing is named"),
+        pytest.param({"mode": ["upstream:http://proxy.example:3128"]}, 8080, id="another mode of a plain proxy"),
+        pytest.param({"listen_port": 8080}, None, id="the option"),
+        pytest.param({"mode": ["regular@8080"]}, None, id="in the mode"),
+        pytest.param({"mode": ["regular", "socks5"]}, None, id="several modes"),
+        pytest.param({"mode": ["reverse:http://localhost:11434"]}, None, id="a mode whose address programs are given"),
+    ],
+)
+async def test_a_port_is_chosen_only_if_nobody_names_one(given: dict[str, Any], expected: int | None) -> None:
+    options = TapMaster(Options(), [], with_termlog=False).options
+    options.update(**given)
+    assert runner.unnamed_port(options) == expected

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import sessiontap
-from sessiontap import own_python
-from sessiontap.cli.environment import variables
+from sessiontap import own_python, private
+from sessiontap.cli.environment import prepare_home, variables
 from sessiontap.cli.errors import Failure
 from sessiontap.cli.output import flush, write
 from sessiontap.demo import redirect
@@ -34,14 +36,15 @@ FOREIGN = ("OPENAI_", "ANTHROPIC_", "HELICONE_", "SESSIONTAP_")
 def run_demo(rules: Path | None = None) -> None:
     """Run the client programs through a proxy of its own, then print their sessions and what the server received.
 
-    Takes a few seconds, and leaves nothing behind. `rules`: by default the project's own rules.yaml.
+    Takes a few seconds, and leaves its trace behind, in the place of that of the last demo. `rules`: by default the
+    project's own rules.yaml.
 
     :raises Failure: a part of it did not start, or a program failed.
     """
+    trace = _own_trace()
     with tempfile.TemporaryDirectory(prefix="sessiontap-demo-") as name:
         folder = Path(name)
         rules = rules or _default_rules()
-        trace = folder / "trace"
         try:
             received = _run_programs(folder, rules, trace)
         except ProxyFailed as error:
@@ -50,6 +53,19 @@ def run_demo(rules: Path | None = None) -> None:
             raise Failure(f"the demo could not run: {error}") from None
         _print_sessions(trace)
         _print_received(received)
+        _print_next_steps(trace)
+
+
+def _own_trace() -> Path:
+    """Return the empty folder of the demo's trace, in the user's folder of ours: it is there to be looked at."""
+    prepare_home()
+    trace = private.home() / "demo"
+    try:
+        if trace.exists():
+            shutil.rmtree(trace)
+    except OSError as error:
+        raise Failure(f"the last demo's trace cannot be removed: {error}", f"remove {trace}") from None
+    return trace
 
 
 def checkout() -> Path | None:
@@ -121,8 +137,7 @@ def _run_all(environment: Mapping[str, str]) -> None:
                 raise Failure(f"{name} did not end within {LIMIT:g} s") from None
             if process.returncode:
                 last = complaint.strip().splitlines()[-1:] or ["it did not say why"]
-                hint = "pip install 'sessiontap[demo]'" if "No module named 'openai'" in complaint else None
-                raise Failure(f"{name} failed: {last[0]}", hint)
+                raise Failure(f"{name} failed: {last[0]}")
             _say(*(f"  {name}: {line}" for line in said.splitlines()))
     finally:
         for _, process in started:
@@ -165,6 +180,24 @@ def _print_received(requests: Sequence[ReceivedRequest]) -> None:
         _say(*(f"    {name}: {value}" for name, value in shown))
         if not shown:
             _say("    none")
+
+
+def _print_next_steps(trace: Path) -> None:
+    command = "sessiontap"
+    if shutil.which(command) is None:  # as in a clone
+        command = os.path.relpath(Path(sys.executable).parent / command)
+    there = f"--trace {shlex.quote(str(trace))}"
+    _say(
+        "",
+        f"The trace is in {trace} until the next demo. Look around in it:",
+        f"    {command} ls {there}",
+        f"    {command} show @1 --timeline {there}",
+        f"    {command} cat @1 --text {there}",
+        "",
+        "Your own program, with its sessions in your own trace:",
+        f"    {command} exec -- python my_agent.py",
+        f"    {command} show @1",
+    )
 
 
 def is_session_header(name: str) -> bool:

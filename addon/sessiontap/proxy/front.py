@@ -28,7 +28,7 @@ from typing import Any
 from sessiontap.callers import Found, find_known
 from sessiontap.proxy import open_files, own_address, state_file
 from sessiontap.proxy.assignment import Assignment
-from sessiontap.proxy.listening import bind
+from sessiontap.proxy.listening import bind, bind_from, taken
 from sessiontap.proxy.look_ups import LookUps
 from sessiontap.proxy.worker_process import WorkerProcess
 
@@ -142,7 +142,8 @@ class Front:
         """Take the addresses that the first worker says. False: they cannot be had, which is said."""
         for mode in self._ready["modes"]:
             try:
-                self._sockets.append(bind(mode["host"], mode["port"]))
+                take = bind if mode["port_is_named"] else bind_from
+                self._sockets.append(take(mode["host"], mode["port"]))
             except OSError as error:
                 where = f"{mode['host'] or '*'}:{mode['port']}"
                 logger.error(f"{mode['description']} failed to listen on {where} with {error}")
@@ -150,6 +151,8 @@ class Front:
             for one in self._sockets[-1]:
                 host, port = one.getsockname()[:2]
                 self._listeners.append({"mode": mode["mode"], "host": host, "port": port})
+            if mode["port"] not in (0, port):
+                logger.warning(taken(mode["port"], port))
         return True
 
     def _listen(self) -> None:

@@ -8,6 +8,8 @@ import os
 import socket
 
 _BACKLOG = 128
+_PORTS = 100
+"""Ports that are tried from the default one on."""
 _TRIES = 5
 """For a port that is free on all addresses."""
 
@@ -21,6 +23,25 @@ def bind(host: str, port: int) -> list[socket.socket]:
             if port or error.errno != errno.EADDRINUSE or not left:
                 raise
     raise AssertionError
+
+
+def bind_from(host: str, port: int) -> list[socket.socket]:
+    """Listen as `bind` does, at `port` or at the next one above it that is not taken. Raises OSError."""
+    for candidate in range(port, port + _PORTS):
+        try:
+            return bind(host, candidate)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+    raise OSError(errno.EADDRINUSE, f"the ports {port} to {port + _PORTS - 1} are all taken")
+
+
+def taken(port: int, instead: int) -> str:
+    """The sentence for a user whose proxy listens at another port than usual."""
+    return (
+        f"sessiontap: port {port} is taken, so the proxy listens at {instead}. `sessiontap env` and `exec` find it "
+        "there; to choose a port: -p PORT"
+    )
 
 
 def _bind(host: str, port: int) -> list[socket.socket]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mitmproxy.options import Options
+from mitmproxy.proxy.mode_specs import ProxyMode, RegularMode, UpstreamMode
 from mitmproxy.tools import cmdline
 from mitmproxy.tools.main import run
 
 from sessiontap.proxy import entry
 from sessiontap.proxy.behind import BehindProxy
 from sessiontap.proxy.ca import default_confdir
+from sessiontap.proxy.listening import bind_from, taken
 from sessiontap.proxy.master import TapMaster
 from sessiontap.proxy.stopping import Drain, on_hang_up
+
+logger = logging.getLogger("sessiontap")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -36,6 +41,7 @@ class Master(TapMaster):
         """Run until told to stop. The addon learns its options first, as scripts do, before any server listens."""
         self.configure_taps()
         self._choose_confdir()
+        self._choose_port()
         on_hang_up(self.tap.service.read_rules, super().shutdown)
         await super().run()
 
@@ -51,12 +57,37 @@ class Master(TapMaster):
     def _close_listeners(self) -> None:
         self.options.update(server=False)
 
+    def _choose_port(self) -> None:
+        """Take the next free port if the default one is taken, and the user has named none."""
+        port = unnamed_port(self.options) if self.options.server else None
+        if port is None:
+            return
+        (mode,) = self.options.mode
+        try:
+            sockets = bind_from(ProxyMode.parse(mode).listen_host(self.options.listen_host), port)
+        except OSError:
+            return  # mitmproxy says what is wrong
+        chosen = sockets[0].getsockname()[1]
+        for one in sockets:
+            one.close()
+        if chosen != port:
+            self.options.update(listen_port=chosen)
+            logger.warning(taken(port, chosen))
+
     def _choose_confdir(self) -> None:
         """Take another folder if the user names none and mitmproxy's own cannot be made."""
         if not self.options.has_changed("confdir"):
             folder = default_confdir()
             if folder != Path(os.path.expanduser(self.options.confdir)):
                 self.options.update(confdir=str(folder))
+
+
+def unnamed_port(options: Options) -> int | None:
+    """The default port of a proxy whose port nobody has named; None if it is named, or if there are several modes."""
+    modes = [ProxyMode.parse(text) for text in options.mode]
+    if options.listen_port is not None or len(modes) != 1 or not isinstance(modes[0], RegularMode | UpstreamMode):
+        return None
+    return modes[0].listen_port() if modes[0].custom_listen_port is None else None
 
 
 def filters(args: Any) -> dict[str, str]:

@@ -28,7 +28,7 @@ from sessiontap import callers
 from sessiontap.proxy import own_address
 from sessiontap.proxy.channel import Channel, wait_for_message
 from sessiontap.proxy.entry import exit_with_error
-from sessiontap.proxy.runner import Master, filters
+from sessiontap.proxy.runner import Master, filters, unnamed_port
 from sessiontap.proxy.tap import Tap
 
 _ONE_FILE = {
@@ -105,7 +105,14 @@ class Worker:
 
     def _described(self, mode: ProxyMode) -> dict[str, Any]:
         host, port = mode.listen_host(ctx.options.listen_host), mode.listen_port(ctx.options.listen_port)
-        return {"mode": mode.type_name, "description": mode.description, "host": host, "port": port}
+        is_named = unnamed_port(ctx.options) is None
+        return {
+            "mode": mode.type_name,
+            "description": mode.description,
+            "host": host,
+            "port": port,
+            "port_is_named": is_named,
+        }
 
     def server_connect(self, data: ServerConnectionHookData) -> None:
         """Refuse a connection to the proxy itself: mitmproxy's own check knows the servers of this process alone."""
