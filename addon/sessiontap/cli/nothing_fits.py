@@ -29,7 +29,7 @@ def tell(log: Trace, wanted: Filters, what: str = "call") -> None:
 
     wanted = replace(wanted, without_errands=False)  # `hidden_errands` says how many these are
     if not given(wanted):
-        note(f"no {what} in {log.folder}")
+        note(f"no {what} in {log.folder}; `sessiontap exec -- PROGRAM` records the calls of a program")
         return
     note(f"no {what} in {log.folder} fits the filter")
     with progress("reading the trace") as log.progress:

@@ -44,12 +44,16 @@ class TraceError(Exception):
         self.hint = hint
 
 
+HOW_TO_RECORD = "`sessiontap exec -- PROGRAM` records a program's calls; --trace DIR names another trace."
+"""The hint for a trace without calls."""
+
+
 def unreadable(folder: Path, error: OSError) -> TraceError:
     """The error of a trace folder that cannot be listed."""
-    hint = "Run the proxy first, or name another with --trace DIR."
     if isinstance(error, FileNotFoundError):
-        return TraceError(f"there is no trace folder {folder}", hint)
-    return TraceError(f"the trace folder {folder} cannot be read: {error.strerror or error}", hint)
+        return TraceError(f"there is no trace folder {folder}", HOW_TO_RECORD)
+    said = f"the trace folder {folder} cannot be read: {error.strerror or error}"
+    return TraceError(said, "Name another with --trace DIR.")
 
 
 class PlainFile:

@@ -16,7 +16,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
-from sessiontap.trace.files import TraceError
+from sessiontap.trace.files import HOW_TO_RECORD, TraceError
 
 _STEP = re.compile("(.+)/(-?[0-9]{1,18})", re.DOTALL)
 _END = chr(sys.maxunicode)
@@ -74,8 +74,14 @@ def session_number(database: sqlite3.Connection, asked: str, folder: Path) -> in
         raise TraceError(f"more than one session's id begins with {asked!r}", "Give more of it.")
     if not found:
         what = f"there is no session {asked}" if position(asked) else f"no session's id begins with {asked!r}"
-        raise TraceError(f"{what} in {folder}", "List them with `sessiontap ls`.")
+        raise _missing(database, f"{what} in {folder}", "List them with `sessiontap ls`.")
     return found[0]
+
+
+def _missing(database: sqlite3.Connection, sentence: str, hint: str) -> TraceError:
+    """The error for a session or call that is not there; `hint` is for a log that holds others."""
+    is_empty = database.execute("SELECT 1 FROM calls LIMIT 1").fetchone() is None
+    return TraceError(sentence, HOW_TO_RECORD if is_empty else hint)
 
 
 def session_id(database: sqlite3.Connection, asked: str, folder: Path) -> str:
@@ -98,7 +104,7 @@ def call_place(database: sqlite3.Connection, asked: str, folder: Path) -> CallPl
         raise TraceError(f"more than one call's id begins with {asked!r}", "Give more of it.")
     if not rows:
         what = f"there is no call {asked}" if position(asked) else f"no call's id begins with {asked!r}"
-        raise TraceError(f"{what} in {folder}", "List them with `sessiontap calls`.")
+        raise _missing(database, f"{what} in {folder}", "List them with `sessiontap calls`.")
     return CallPlace(*rows[0])
 
 
