@@ -182,8 +182,8 @@ def result(row: Mapping[str, Any]) -> str:
     if failed(row):
         how = "error" if row["outcome"] == "ok" else row["outcome"]
         return ": ".join(part for part in (how, error.get("type"), error.get("message")) if part)
-    if row["outcome"] not in ("ok", None):
-        return str(row["outcome"])
+    if row["outcome"] != "ok":
+        return "its end is not in the log" if row["outcome"] is None else str(row["outcome"])
     if row["tool_calls"]:
         return f"→ {_joined(row['tool_calls'])}"
     return row["finish_reason"] or row["outcome"] or UNKNOWN

@@ -89,6 +89,24 @@ def flush() -> None:
         raise ReaderGone from None
 
 
+def pause(seconds: float) -> None:
+    """Wait. Raises ReaderGone as soon as nobody reads stdout any more."""
+    import select
+
+    poll = getattr(select, "poll", None)  # Windows has none
+    try:
+        watched = sys.stdout.fileno() if poll is not None else None
+    except (OSError, ValueError):  # no file at all
+        watched = None
+    if watched is None or poll is None:
+        time.sleep(seconds)
+        return
+    waiting = poll()
+    waiting.register(watched, 0)  # errors and the end are told unasked
+    if waiting.poll(seconds * 1000):
+        raise ReaderGone
+
+
 def write_json(value: Any) -> None:
     """One value on one line."""
     write(json_line(value) + "\n")

@@ -115,6 +115,11 @@ class TraceQueries:
 
         return with_calls(rows, running.calls(wanted), sort, limit)
 
+    def query_in_flight(self, filters: Filters | None = None) -> list[Row]:
+        """The calls in flight that fit `filters`, oldest first, as `calls --json` gives them."""
+        running = self._calls_in_flight()
+        return running.calls(self._addressed(filters))[::-1] if running is not None else []
+
     def query_session(self, prefix: str, prices: Prices | None = None, errands: bool = True) -> Row:
         """One session as `show --json` gives it: by its id, a unique prefix of it, or `@1` the newest.
 

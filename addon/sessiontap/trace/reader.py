@@ -168,16 +168,20 @@ class Trace(TraceQueries):
 
         Raises TraceError if the folder cannot be read.
         """
+        news = self.news(from_start=from_start)  # from this moment, not from the first call that is asked for
+        return _follow(news, poll_seconds, stop or threading.Event())
+
+    def news(self, *, from_start: bool = False) -> Callable[[], Iterator[RecordedCall]]:
+        """Return a function that gives, each time, the calls that were written since the last time.
+
+        At first those since this moment, or all. Raises TraceError if the folder cannot be read.
+        """
         files = {} if from_start else self._files()
         # A closed segment gets no more calls: what is in it need not be known.
         ends = {path: sys.maxsize if listed.closed else self._update(path).end for path, listed in files.items()}
-        return self._follow(poll_seconds, stop or threading.Event(), ends)
-
-    def _follow(self, poll_seconds: float, stop: threading.Event, ends: dict[Path, int]) -> Iterator[RecordedCall]:
-        """Calls behind `ends` of each segment."""
         read: dict[Path, FileStatus] = {}
-        while True:
-            ending = stop.is_set()
+
+        def written() -> Iterator[RecordedCall]:
             for path, listed in self._files().items():
                 if listed == read.get(path) or ends.get(path) == sys.maxsize:
                     continue
@@ -187,9 +191,8 @@ class Trace(TraceQueries):
                 ends[path] = segment.end
                 for _, offset in segment.calls[bisect_left(segment.calls, after, key=itemgetter(1)) :]:
                     yield from (call for call in self._load(segment, offset) if not is_warm_up(call.record))
-            if ending:
-                return
-            stop.wait(poll_seconds)
+
+        return written
 
     def _newest(self) -> Iterator[tuple[Segment, int]]:
         """Calls by descending start. A segment is read when a call in it may be newer than the best one at hand: no
@@ -287,6 +290,17 @@ class Trace(TraceQueries):
             new, moved = segment.successor
             if offset in moved:
                 yield new, moved[offset]
+
+
+def _follow(
+    news: Callable[[], Iterator[RecordedCall]], poll_seconds: float, stop: threading.Event
+) -> Iterator[RecordedCall]:
+    while True:
+        ending = stop.is_set()
+        yield from news()
+        if ending:
+            return
+        stop.wait(poll_seconds)
 
 
 def open(

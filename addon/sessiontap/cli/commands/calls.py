@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -24,6 +23,7 @@ from sessiontap.cli.options import (
 from sessiontap.cli.output import (
     flush,
     note,
+    pause,
     progress,
     write,
     write_bytes,
@@ -76,7 +76,7 @@ def calls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, jso
 
 @command("sessiontap tail -f", "sessiontap tail -f --process node --json", "sessiontap tail -n 5")
 @filter_options
-@click.option("--follow", "-f", is_flag=True, help="Go on with the calls that end from now on.")
+@click.option("--follow", "-f", is_flag=True, help="Go on with calls as they begin and end.")
 @limit_option(10)
 @rules_option
 @json_option
@@ -86,23 +86,17 @@ def tail(wanted: Filters, follow: bool, limit: int, rules: Path | None, json: bo
 
     The newest is at the end.
     """
-    from sessiontap.cli import nothing_fits
+    from sessiontap.cli import following, nothing_fits
     from sessiontap.cli.call_costs import Costs
     from sessiontap.cli.listing import call_line
 
     prices = Costs.by(rules).prices
     log = open_trace(trace)
-    # `follow` begins here, so that no call is missed: one that ends meanwhile is in both.
-    coming = log.follow() if follow else ()
+    # `news` begin here, so that no call is missed: one that ends meanwhile is in both.
+    news = log.news() if follow else None
     with progress("reading the trace") as log.progress:
         latest = log.query_calls(wanted, limit, prices)[::-1]
-    shown = {row["id"] for row in latest}
-    later = (
-        row
-        for call in coming
-        if call.id not in shown
-        for row in log.query_calls(replace(wanted, ids=(call.id,)), prices=prices)
-    )
+    later = following.follow(log, wanted, prices, latest, news, pause) if news is not None else ()
     if not latest and not follow:
         nothing_fits.tell(log, wanted)
     for row in chain(latest, later):
