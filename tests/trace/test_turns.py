@@ -23,7 +23,9 @@ RESULT = {"role": "tool", "tool_call_id": "t1", "content": "2 FAILED tests"}
 END = {"role": "assistant", "content": "Two failed."}
 
 
-def turn(number: int, messages: list[Any], reply: Any, parent: int | None = None, **changes: Any) -> dict[str, Any]:
+def turn(
+    number: int, messages: list[Any], reply: Any, parent: int | None = None, error: str | None = None, **changes: Any
+) -> dict[str, Any]:
     """A chat completion in one session."""
     asked = json.dumps({"tools": TOOLS, "messages": messages}).encode()
     answered = json.dumps({"choices": [{"index": 0, "message": reply}]}).encode()
@@ -31,7 +33,8 @@ def turn(number: int, messages: list[Any], reply: Any, parent: int | None = None
         number,
         route="/v1/chat/completions",
         parent=None if parent is None else call_map(parent)["id"],
-        llm={"provider": "openai", "family": "openai-chat", "operation": "chat"},
+        llm={"provider": "openai", "family": "openai-chat", "operation": "chat"}
+        | ({"error": {"type": error, "message": None}} if error else {}),
         request={"body": encode(asked)},
         response={"body": encode(answered)},
         **changes,

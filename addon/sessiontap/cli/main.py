@@ -34,6 +34,7 @@ SECTIONS = {
         "calls": "calls",
         "cat": "calls",
         "tail": "calls",
+        "search": "search",
         "export": "export",
     },
     "Analyse": {

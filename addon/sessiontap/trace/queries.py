@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from sessiontap.trace.index.in_flight import CallsInFlight
     from sessiontap.trace.index.index import Index
     from sessiontap.trace.index.on_demand import Prices
+    from sessiontap.trace.index.search import Hit, Unsearched
     from sessiontap.trace.index.turns import Turn
     from sessiontap.trace.index.unmatched import Unmatched
 
 Row = dict[str, Any]
+_SEARCHES = "a search reads prompts and replies"
 Place = tuple[Path, int]
 """A call's segment, by its name, and its offset in it."""
 InFlight = Callable[[], list[Row]]
@@ -149,7 +151,8 @@ class TraceQueries:
 
         def answer(database: Connection) -> list[Turn]:
             number = addresses.session_number(database, session, self.folder)
-            return turns(database, answers.session_calls(database, number, prices))
+            ordered = "WHERE calls.session = ? ORDER BY calls.time, calls.n"
+            return turns(database, answers.numbered_rows(database, ordered, [number], prices))
 
         session = self._address(session)
         parts_of = self._reader_of("turns are made of prompts and replies")
@@ -187,6 +190,27 @@ class TraceQueries:
 
         wanted = filters or _none()
         return self._ask(lambda database: answers.errands(database, wanted), wanted)
+
+    def query_hits(
+        self, text: str, filters: Filters | None = None, limit: int = 0, seconds: float | None = None
+    ) -> tuple[list[Hit], Unsearched]:
+        """The places of `text`, without case, in calls that fit `filters`: those of the latest calls first.
+
+        Calls that nobody has read yet are read first, the newest first, for about so many seconds, None until all are.
+        Calls that are still left are told, too; the next question goes on with them. `limit` 0: all places.
+        """
+        from sessiontap.trace.index.index import read_parts
+        from sessiontap.trace.index.search import hits, unsearched
+
+        wanted = filters or _none()
+        until = None if seconds is None else time.monotonic() + seconds
+        prepare = read_parts(self.folder, self._reader_of(_SEARCHES), until, self._told)
+
+        def answer(database: Connection) -> tuple[list[Hit], Unsearched]:
+            return hits(database, text, wanted, limit), unsearched(database, index.is_behind)
+
+        index = self._opened()
+        return index.ask(answer, None, prepare, until)
 
     def search(self, text: str, limit: int = 0) -> list[Row]:
         """Calls with `text`, without case, in prompt, reply, names, paths, models, tools or errors, newest first."""
@@ -283,9 +307,9 @@ class TraceQueries:
     ) -> T:
         prepare = None
         if filters is not None and filters.search is not None:
-            from sessiontap.trace.index.index import read_all
+            from sessiontap.trace.index.index import read_parts
 
-            prepare = read_all(self.folder, self._reader_of("a search reads prompts and replies"), self._told)
+            prepare = read_parts(self.folder, self._reader_of(_SEARCHES), None, self._told)
         return self._opened().ask(answer, prices, prepare)
 
     def _calls_in_flight(self) -> CallsInFlight | None:

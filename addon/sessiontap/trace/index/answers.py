@@ -229,15 +229,15 @@ def session(
     }
 
 
-def session_calls(
-    database: sqlite3.Connection, number: int, prices: Prices | None
+def numbered_rows(
+    database: sqlite3.Connection, where: str, values: list[Any], prices: Prices | None = None
 ) -> list[tuple[int, Row]]:
-    """The calls of a session, oldest first, by their numbers and as lines of `calls --json`."""
-    found = _records(database, "WHERE calls.session = ? ORDER BY calls.time, calls.n", [number])
+    """Lines of `calls --json` with the calls' numbers, of those that the condition `where` chooses."""
+    found = _records(database, where, values)
     paid: dict[int, float] = {}
     if prices is not None:
-        chosen = "SELECT call, usd FROM costs WHERE call IN (SELECT n FROM calls WHERE session = ?)"
-        paid = dict(database.execute(chosen, (number,)))
+        chosen = "SELECT call, usd FROM costs WHERE call IN (SELECT value FROM json_each(?))"
+        paid = dict(database.execute(chosen, (json.dumps([n for n, _, _ in found]),)))
     return [(n, call_row(call | {"usd": paid.get(n)}, process, _usd)) for n, call, process in found]
 
 

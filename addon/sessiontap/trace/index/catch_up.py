@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,8 +54,11 @@ class CatchUp:
         self._version: int | None = None
         self._sums = Sums(self._strings.number, self._strings.text, self._process)
 
-    def run(self, progress: Progress | None = None) -> None:
-        """Take in all that is new. Raises sqlite3.OperationalError if the database is busy for too long."""
+    def run(self, progress: Progress | None = None, until: float | None = None) -> bool:
+        """Take in what is new, the newest segments first, until the monotonic clock says `until`.
+
+        Return False if there is more to do. Raises sqlite3.OperationalError if the database is busy for too long.
+        """
         while self._is_behind():
             try:
                 with writing(self._database):
@@ -69,7 +73,10 @@ class CatchUp:
             if progress is not None:
                 progress(done, total)
             if not more:
-                return
+                return True
+            if until is not None and time.monotonic() >= until:
+                return False
+        return True
 
     def _forget_if_changed(self) -> None:
         """Empty the caches if another process has changed the index."""
@@ -100,7 +107,7 @@ class CatchUp:
             self._remove([segment.n for segment in gone])
         left = self._batch
         done = total = 0
-        for name in sorted(files):
+        for name in sorted(files, reverse=True):
             file = files[name]
             segment = known.get(name) or self._begin(name)
             total += file.size

@@ -99,9 +99,19 @@ CREATE TABLE call_parts(
 CREATE INDEX call_parts_by_base ON call_parts(base) WHERE base IS NOT NULL;
 CREATE TABLE added_parts(           -- the other parts of the request, and those of the reply
     call INTEGER, reply INTEGER, position INTEGER, part INTEGER NOT NULL, message INTEGER,
+    sent_back INTEGER NOT NULL,     -- it stood in the reply of the base
     PRIMARY KEY(call, reply, position)
 ) WITHOUT ROWID;
 CREATE INDEX added_parts_by_part ON added_parts(part);
+CREATE TABLE orphans(parent TEXT, call INTEGER, PRIMARY KEY(parent, call)) WITHOUT ROWID;  -- read before their parent
+CREATE INDEX orphans_by_call ON orphans(call);
+CREATE TABLE unread_calls(time INTEGER, call INTEGER, PRIMARY KEY(time, call)) WITHOUT ROWID;
+CREATE TRIGGER calls_added AFTER INSERT ON calls BEGIN
+    INSERT INTO unread_calls VALUES (new.time, new.n);
+END;
+CREATE TRIGGER calls_removed AFTER DELETE ON calls BEGIN
+    DELETE FROM unread_calls WHERE time = old.time AND call = old.n;
+END;
 CREATE VIRTUAL TABLE trigrams USING fts5(text, content='parts', content_rowid='n', tokenize='trigram', detail=none);
 CREATE TRIGGER parts_added AFTER INSERT ON parts WHEN new.text IS NOT NULL BEGIN
     INSERT INTO trigrams(rowid, text) VALUES (new.n, new.text);

@@ -198,8 +198,8 @@ def _search(database: sqlite3.Connection, text: str) -> Condition:
     ]
     parts = containing(database, text)
     if parts:
-        holding = "calls.n IN (SELECT call FROM added_parts WHERE part IN (SELECT value FROM json_each(?)))"
-        terms.append((holding, [json.dumps(parts)]))
+        bringing = "SELECT call FROM added_parts WHERE part IN (SELECT value FROM json_each(?)) AND NOT sent_back"
+        terms.append((f"calls.n IN ({bringing})", [json.dumps(parts)]))
     return _any(terms)
 
 

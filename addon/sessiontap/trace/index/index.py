@@ -13,7 +13,7 @@ from sessiontap.trace.index import database as files
 from sessiontap.trace.index.catch_up import CatchUp, Progress
 from sessiontap.trace.index.headings import HeadingOf, add_headings
 from sessiontap.trace.index.on_demand import Prices
-from sessiontap.trace.index.parts import PartsReader
+from sessiontap.trace.index.parts_reader import PartsReader
 
 _ODD = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
 
@@ -29,6 +29,8 @@ class Index:
         self._folder = folder
         self._progress = progress
         self._database: sqlite3.Connection | None = None
+        self.is_behind = False
+        """The last answer was one of an index that lacks calls of the log."""
 
     def close(self) -> None:
         """Let go of the file."""
@@ -41,15 +43,17 @@ class Index:
         answer: Callable[[sqlite3.Connection], T],
         prices: Prices | None = None,
         prepare: Prepare | None = None,
+        until: float | None = None,
     ) -> T:
         """Return what `answer` makes of the index as it is now, all of it of one state. Raises TraceError.
 
-        With `prices` the costs of all calls are in it, and what `prepare` puts there. An index that turns out to be
-        useless is made anew and asked again; one that cannot be written is made in memory.
+        With `prices` the costs of all calls are in it, and what `prepare` puts there. It is brought up to date until
+        the monotonic clock says `until`, the newest calls first: `is_behind` says if that was not enough. An index that
+        turns out to be useless is made anew and asked again; one that cannot be written is made in memory.
         """
         foreign = False
         try:
-            return self._answer(answer, prices, prepare)
+            return self._answer(answer, prices, prepare, until)
         except sqlite3.DatabaseError as error:
             self.close()
             foreign = files.has_other_tables(error)
@@ -68,7 +72,7 @@ class Index:
                     files.remove(self._folder)
             elif self._database is None:
                 files.discard(self._folder)
-            return self._answer(answer, prices, prepare)
+            return self._answer(answer, prices, prepare, until)
         except (sqlite3.DatabaseError, OSError) as error:
             raise _unusable(self._folder, error) from None
 
@@ -94,11 +98,15 @@ class Index:
             raise _unusable(self._folder, error) from None
 
     def _answer[T](
-        self, answer: Callable[[sqlite3.Connection], T], prices: Prices | None, prepare: Prepare | None
+        self,
+        answer: Callable[[sqlite3.Connection], T],
+        prices: Prices | None,
+        prepare: Prepare | None,
+        until: float | None,
     ) -> T:
         if self._database is None:
             self._database = files.open_index(self._folder)
-        CatchUp(self._database, self._folder).run(self._progress)
+        self.is_behind = not CatchUp(self._database, self._folder).run(self._progress, until)
         if prepare is not None:
             prepare(self._database)
         if prices is not None:
@@ -111,19 +119,9 @@ class Index:
                 self._database.execute("COMMIT")
 
 
-def read_all(folder: Path, parts_of: PartsOf, progress: Progress | None) -> Prepare:
-    """Read the parts of all calls."""
-
-    def prepare(database: sqlite3.Connection) -> None:
-        reader = PartsReader(database, folder, parts_of)
-        while True:
-            done, newest = reader.read_newest()
-            if progress is not None and newest:
-                progress(done, newest)
-            if done >= newest:
-                return
-
-    return prepare
+def read_parts(folder: Path, parts_of: PartsOf, until: float | None, progress: Progress | None) -> Prepare:
+    """Read the parts of calls, the newest first, until all are read or the monotonic clock says `until`."""
+    return lambda database: PartsReader(database, folder, parts_of).read(until, progress)
 
 
 def read_headings(folder: Path, heading_of: HeadingOf, ids: list[str], progress: Progress | None) -> Prepare:

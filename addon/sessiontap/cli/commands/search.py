@@ -1,0 +1,101 @@
+"""`sessiontap search`: where a text stands in prompts, replies, tool results and names."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sessiontap.cli.errors import Misuse
+from sessiontap.cli.options import command, filter_options, json_option, limit_option, open_trace, trace_option
+from sessiontap.cli.output import console, line, note, on_terminal, progress, write, write_json_lines
+from sessiontap.cli.units import UNKNOWN, count, day_and_clock, moment, plural
+
+if TYPE_CHECKING:
+    from sessiontap.trace.index.filters import Filters
+    from sessiontap.trace.index.search import Hit, Unsearched
+
+SECONDS = 0.5
+"""Seconds for which calls that nobody has read yet are read, before the first answer."""
+_PLACES = {"tool_call": "call", "tool_result": "result", "tool_definition": "definition", "system": "system prompt"}
+
+
+@command(
+    "sessiontap search 'FAILED tests'",
+    "sessiontap search --session @1 'permission denied'",
+    "sessiontap search --tool Bash --since 2h timeout -n 0 --json",
+)
+@click.argument("text", help="The text, in any case.")
+@partial(filter_options, without=["search"])
+@click.option("--whole", is_flag=True, help="Read all calls that no search has read yet, however long it takes.")
+@limit_option(20)
+@json_option
+@trace_option
+def search(text: str, wanted: Filters, whole: bool, limit: int, json: bool, trace: Path | None) -> None:
+    """Find a text in prompts, replies, reasoning, tool calls and their results, errors and names.
+
+    Each place is shown once, at the call that first had it, the latest first. Calls are read when they are recorded, or
+    by the first search: it shows the newest ones at once, and the next search goes on from there.
+    """
+    from sessiontap.cli.listing import CALL_ID_LENGTH
+
+    if not text.strip():
+        raise Misuse("the text is empty", "write sessiontap search 'FAILED tests'")
+    log = open_trace(trace)
+    with progress("reading the trace") as log.progress:
+        found, unsearched = log.query_hits(text, wanted, limit, None if whole else SECONDS)
+    if json:
+        write_json_lines(hit.row() for hit in found)
+    else:
+        short = log.query_short_ids("calls", [hit.call["id"] for hit in found], CALL_ID_LENGTH)
+        for hit in found:
+            _show(hit, short[hit.call["id"]])
+    if not found:
+        note(line(f"no call has the text {text!r}" + (" so far" if unsearched else "")))
+    if unsearched:
+        note(left(unsearched))
+
+
+def left(unsearched: Unsearched) -> str:
+    """What the search has not seen, as a sentence."""
+    told = []
+    if unsearched.calls and unsearched.newest is not None:
+        told.append(f"{plural(unsearched.calls, 'call')} up to {day_and_clock(unsearched.newest)}")
+    if unsearched.behind:
+        told.append("what is older in the log")
+    return f"not searched yet: {' and '.join(told)}; search again to go on, or add --whole to search all"
+
+
+def where(hit: Hit) -> str:
+    """The place in words: `result of Bash, an error`, `reply, reasoning`."""
+    place = _PLACES.get(hit.place, hit.place)
+    if hit.tool is not None:
+        place = f"{place} of {hit.tool}"
+    elif hit.place == "text":
+        place = "reply" if hit.reply else hit.role or "text"
+    elif hit.reply:
+        place = f"reply, {place}"
+    more = ", an error" if hit.error else ""
+    return f"{place}{more}" + (f", in {count(hit.calls)} calls" if hit.calls > 1 else "")
+
+
+def _show(hit: Hit, call_id: str) -> None:
+    """Two lines: whose call and where in it; the text, marked on a terminal."""
+    call = hit.call
+    step = "" if call["step"] is None else f" #{call['step']}"
+    whose = f"{call['session_name'] or UNKNOWN} {call['path'] or ''}{step}".strip()
+    head = (call_id, moment(call["time"]), line(whose), line(where(hit)))
+    start, end = hit.match
+    pieces = [line(piece) for piece in (hit.snippet[:start], hit.snippet[start:end], hit.snippet[end:])]
+    if not on_terminal():
+        write("  ".join(head) + "\n    " + "".join(pieces) + "\n")
+        return
+    from rich.text import Text
+
+    shown = Text("  ").join([Text(head[0], "cyan"), Text(head[1]), Text(head[2], "bold"), Text(head[3])])
+    shown.append("\n    ")
+    for piece, style in zip(pieces, ("", "bold reverse", ""), strict=True):
+        shown.append(piece, style)
+    console().print(shown, soft_wrap=True)
