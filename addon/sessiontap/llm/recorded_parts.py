@@ -45,4 +45,4 @@ def recorded_parts(record: Mapping[str, Any], asked: bytes | None, answered: byt
 
 
 def _headers(message: Mapping[str, Any]) -> Headers:
-    return Headers((str(name), str(value)) for name, value in message.get("headers") or ())
+    return Headers(map(tuple, message.get("headers") or ()))

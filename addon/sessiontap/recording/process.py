@@ -25,6 +25,7 @@ from sessiontap.recording import wire
 from sessiontap.recording.budget import COPIES, Budget, Lease, Shares
 from sessiontap.recording.decode import DecodedExchange, decode_exchange, planner_update
 from sessiontap.recording.finished import Event, Fault, FinishedCall, Handled, Note, ReplyRead, Start, UserMessage
+from sessiontap.recording.reading import IdleReading
 from sessiontap.recording.record import call_record, caller_record, is_kept, knowing
 from sessiontap.redaction import Redactor
 from sessiontap.redaction.metadata import caller_of
@@ -101,11 +102,14 @@ class Recording:
             on_idle=self._on_idle,
             on_left=self._closer.left,
         )
+        self._reading = IdleReading(Path(start.folder))
         self._writer.start()
         self._closer.start()
+        self._reading.start()
 
     def take(self, messages: Iterable[wire.Message]) -> None:
         """Read the messages, queue their records for the writer, and send the events back."""
+        self._reading.touch()
         found: list[Event] = []
         for message in messages:
             try:
@@ -132,6 +136,7 @@ class Recording:
         """Write what is queued, then end."""
         if proxy_is_gone:
             self._writer.note("proxy_gone", "the proxy ended without a word; what was under way then is not recorded")
+        self._reading.close()
         self._writer.close(CLOSING_SECONDS)
         self._on_idle()
         self._closer.close(COMPRESSING_SECONDS)

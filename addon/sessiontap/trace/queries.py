@@ -212,6 +212,19 @@ class TraceQueries:
         index = self._opened()
         return index.ask(answer, None, prepare, until)
 
+    def read_parts(self, seconds: float) -> bool:
+        """Read calls that nobody has read yet, for about so many seconds: searches then find them read.
+
+        Return True if there are more.
+        """
+        from sessiontap.trace.index.index import read_parts
+        from sessiontap.trace.index.search import unsearched
+
+        until = time.monotonic() + seconds
+        prepare = read_parts(self.folder, self._reader_of(_SEARCHES), until, self._told)
+        index = self._opened()
+        return bool(index.ask(lambda database: unsearched(database, index.is_behind), None, prepare, until))
+
     def search(self, text: str, limit: int = 0) -> list[Row]:
         """Calls with `text`, without case, in prompt, reply, names, paths, models, tools or errors, newest first."""
         from sessiontap.trace.index.filters import Filters

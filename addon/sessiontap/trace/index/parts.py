@@ -13,7 +13,11 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from sessiontap.part import Part
+
+_encode = msgspec.msgpack.Encoder().encode
 
 Placed = tuple[int, int | None]
 """A part's number, and the position of its message."""
@@ -21,11 +25,12 @@ Placed = tuple[int, int | None]
 
 def digest_of(part: Part) -> bytes:
     """The digest of all that is stored of a part, wherever it stands."""
-    hashed = hashlib.blake2b(digest_size=16)
-    for value in (part.kind, part.role, part.name, part.id, part.error, part.bytes, part.text):
-        told = b"\0" if value is None else str(value).encode("utf-8", "surrogatepass")
-        hashed.update(len(told).to_bytes(8) + (b"n" if value is None else b"v") + told)
-    return hashed.digest()
+    told = (part.kind, part.role, part.name, part.id, part.error, part.bytes, part.text)
+    try:
+        written = _encode(told)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        written = repr(told).encode()
+    return hashlib.blake2b(written, digest_size=16).digest()
 
 
 def common(one: Sequence[Any], other: Sequence[Any]) -> int:

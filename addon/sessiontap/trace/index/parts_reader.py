@@ -7,6 +7,7 @@ from there. `unread_calls` names those that are left.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import time
@@ -27,7 +28,7 @@ Record = dict[str, Any]
 Progress = Callable[[int, int], None]
 """Called with the calls that are done and all that there are."""
 
-SLICE = 50
+SLICE = 20
 """Calls in one transaction."""
 LONGEST = 1_000_000
 """Characters of a text that is kept and searched."""
@@ -35,6 +36,8 @@ MOST_TEXT = 16 << 20
 """Characters of new texts of one call that are kept: a body of a few bytes may stand for many."""
 _MOST_LISTED = 1_000_000
 """Parts of calls that are remembered while others are read."""
+_MOST_NUMBERS = 200_000
+"""Parts whose numbers are remembered."""
 _NOTHING = CallParts([], [])
 
 
@@ -46,20 +49,23 @@ class PartsReader:
         self._bodies = BodyReader()
         self._lists: OrderedDict[int, list[Placed]] = OrderedDict()
         self._listed = 0
+        self._numbers: dict[bytes, int] = {}
+        """Of parts, by their digests."""
+        self._version: int | None = None
 
     def read_session(self, session: int, progress: Progress | None = None) -> None:
         """Read the calls of a session that were not read yet."""
         calls = "SELECT n, calls.time FROM calls JOIN unread_calls ON call = n AND unread_calls.time = calls.time"
         unread = self._database.execute(f"{calls} WHERE session = ? ORDER BY 2, 1", (session,)).fetchall()
         for at in range(0, len(unread), SLICE):
-            with writing(self._database):
+            with self._slice():
                 self._read([n for n, _ in unread[at : at + SLICE]])
             if progress is not None:
                 progress(min(at + SLICE, len(unread)), len(unread))
 
     def read_newest(self) -> bool:
         """Read a slice of the newest calls that were not read yet. Return False if there were none."""
-        with writing(self._database):
+        with self._slice():
             newest = "SELECT call FROM unread_calls ORDER BY time DESC, call DESC LIMIT ?"
             calls = [n for (n,) in self._database.execute(newest, (SLICE,))]
             self._read(calls)
@@ -85,15 +91,30 @@ class PartsReader:
             "AND NOT EXISTS (SELECT 1 FROM call_parts WHERE call = calls.n) ORDER BY calls.time, calls.n",
             (json.dumps(calls),),
         ).fetchall()
-        try:
-            for row, found in self._found(rows):
-                self._store(row[0], row[3], found)
-        except BaseException:
-            self._lists.clear()
-            self._listed = 0
-            raise
+        for row, found in self._found(rows):
+            self._store(row[0], row[3], found)
         read = [(time, n) for n, _, _, _, time in rows]
         self._database.executemany("DELETE FROM unread_calls WHERE time = ? AND call = ?", read)
+
+    @contextlib.contextmanager
+    def _slice(self) -> Iterator[None]:
+        """A transaction. The caches are emptied if it is taken back, and if another process has changed the index: it
+        may have removed what they name."""
+        try:
+            with writing(self._database):
+                (version,) = self._database.execute("PRAGMA data_version").fetchone()
+                if version != self._version:
+                    self._version = version
+                    self._forget()
+                yield
+        except BaseException:
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        self._lists.clear()
+        self._listed = 0
+        self._numbers.clear()
 
     def _found(self, rows: list[tuple[Any, ...]]) -> Iterator[tuple[tuple[Any, ...], CallParts]]:
         """Calls with their parts; none of those whose file is gone or damaged."""
@@ -155,6 +176,8 @@ class PartsReader:
     def _number(self, part: Part, room: _Room) -> int:
         """The number of a part; it is stored if it is new."""
         digest = digest_of(part)
+        if (known := self._numbers.get(digest)) is not None:
+            return known
         found = self._database.execute("SELECT n FROM parts WHERE digest = ?", (digest,)).fetchone()
         if found is None:
             name = None if part.name is None else _string(self._database, part.name)
@@ -163,7 +186,10 @@ class PartsReader:
                 "RETURNING n",
                 (digest, part.kind, part.role, name, _utf8(part.id), part.error, part.bytes, room.take(part.text)),
             ).fetchone()
-        return int(found[0])
+        if len(self._numbers) >= _MOST_NUMBERS:
+            self._numbers.clear()
+        self._numbers[digest] = number = int(found[0])
+        return number
 
     def _base(self, parent: str | None, request: list[Placed]) -> tuple[int | None, int]:
         """The call that the request is stored as a change of, and the number of parts that both begin with."""
