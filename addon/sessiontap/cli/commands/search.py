@@ -36,8 +36,9 @@ _PLACES = {"tool_call": "call", "tool_result": "result", "tool_definition": "def
 def search(text: str, wanted: Filters, whole: bool, limit: int, json: bool, trace: Path | None) -> None:
     """Find a text in prompts, replies, tool results and names.
 
-    Reasoning, arguments of tools, errors, paths and properties are searched, too. Each place is shown once, at the call that first had it, the latest first. Calls are read when they are recorded, or
-    by the first search: it shows the newest ones at once, and the next search goes on from there.
+    Reasoning, arguments of tools, errors, paths and properties are searched, too. Each place is shown once, at the call
+    that first had it, the latest first. Calls are read soon after they were recorded, or else by the first search: it
+    shows the newest ones at once, and the next search goes on from there.
     """
     from sessiontap.cli.listing import CALL_ID_LENGTH
 
