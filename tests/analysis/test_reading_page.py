@@ -43,9 +43,10 @@ def test_every_reason_is_in_the_table() -> None:
     assert set(get_args(Reason)) <= table
 
 
-def test_the_readme_shows_lines_of_the_page() -> None:
+@pytest.mark.parametrize(("command", "number"), [("cache @1", 5), ("show @1 --conversation", 7)])
+def test_the_readme_shows_lines_of_the_page(command: str, number: int) -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    (shown,) = re.findall(r"```\n\$ sessiontap cache @1\n(.*?)```", readme, re.DOTALL)
+    (shown,) = re.findall(rf"```\n\$ sessiontap {command}\n(.*?)```", readme, re.DOTALL)
     lines = [line for line in shown.splitlines() if line != "..."]
-    assert len(lines) == 5
+    assert len(lines) == number
     assert [line for line in lines if line not in PAGE.splitlines()] == []
