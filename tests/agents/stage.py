@@ -24,6 +24,8 @@ RULES: Any = {
         {"rule": "all", "session": {"id": "auto"}},
     ],
 }
+EVERYTHING: Any = {"version": 1, "rules": [{"rule": "all", "session": {"id": "auto"}}]}
+"""What a user's own first rules record: errands, too."""
 LIMIT = 90.0  # seconds; the slowest takes ten
 AGENT_KEYS = KEYS | {"CODEX_API_KEY": "sk-test-0000", "GEMINI_API_KEY": "test-0000"}
 
@@ -43,10 +45,10 @@ class Turn:
 
 
 class Stage:
-    def __init__(self, lab: Lab, folder: Path, *, websockets: bool = False) -> None:
+    def __init__(self, lab: Lab, folder: Path, *, websockets: bool = False, rules: Any = RULES) -> None:
         # chatgpt.com: what Codex asks there is answered at once rather than tried again.
         self.upstream = lab.upstream(LlmService(websockets=websockets), (*HOSTS, "chatgpt.com"))
-        self.proxy = lab.proxy(RULES)
+        self.proxy = lab.proxy(rules)
         self.home, self.project = folder / "home", folder / "project"
         self.home.mkdir()
         self.project.mkdir()
