@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +104,14 @@ def test_sessions_without_tools_or_a_cache(run: Run, tmp_path: Path) -> None:
     assert "2 unknown: the provider states no cached tokens" in out
     waste = run("waste", report, trace=folder)[1]
     assert waste.count(": none\n") == 3
+
+
+@pytest.mark.parametrize("command", ["tools", "context", "cache", "waste"])
+def test_a_session_without_bodies(run: Run, tmp_path: Path, command: str) -> None:
+    (seen, *_) = recorded.calls()
+    bare = replace(seen, request=replace(seen.request, body=None), response=None)
+    folder = recorded.write(tmp_path / "trace", [bare])
+    status, out, err = run(command, "@1", trace=folder)
+    assert (status, out) == (1, "")
+    assert "has no request that can be read" in err
+    assert "capture: metadata" in err

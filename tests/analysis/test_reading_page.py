@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,15 @@ def test_the_commands_of_the_page(
     program, *arguments = shlex.split(command)
     assert (program, main(arguments)) == ("sessiontap", 0)
     assert capsys.readouterr().out == said
+
+
+def test_the_program_of_the_page(folder: Path) -> None:
+    ((program, said),) = re.findall(r"```python\n(.*?)```\n\n```\n(.*?)```", PAGE, re.DOTALL)
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2] / "addon"), "PYTHONUTF8": "1"}
+    ran = subprocess.run(
+        [sys.executable, "-c", program, str(folder)], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert (ran.stderr, ran.stdout) == ("", said)
 
 
 def test_every_reason_is_in_the_table() -> None:

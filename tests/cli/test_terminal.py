@@ -114,6 +114,7 @@ COMMANDS = (
         "diff @2 @1 --json",
     ),
     *("stats", "stats --by path", "stats --by tool", "stats --by property", "stats --by model --json", "trace info"),
+    *("tools @2", f"tools @2 --name {EVIL}", "context @1", "context @2", "cache @2", "waste @2", "waste @2 --json"),
     *("trace verify", "rules explain @1", "rules explain @1 --json", "export --format jsonl", "export --format har"),
     *(f"show {EVIL}", f"cat {EVIL}", f"stats --by {EVIL}", f"calls --since {EVIL}", f"export --format {EVIL}"),
     *(f"rules check {EVIL}", f"calls --json --name {EVIL}", f"export --format jsonl {EVIL}"),

@@ -13,13 +13,13 @@ from sessiontap.cli.units import UNKNOWN, count, dollars, duration, plural
 
 COLUMNS = (
     Column("STEP", right=True),
-    Column("ID", style="cyan"),
+    Column("ID", style="cyan", optional=True),
     Column("INPUT", right=True),
     Column("READ", right=True),
     Column("VERDICT", style="bold"),
     Column("LOST", right=True),
     Column("EXTRA", right=True),
-    Column("WHY", shrinks=True),
+    Column("WHY", shrinks=True, least=48),
 )
 STYLES = {"miss": "red", "partly": "yellow"}
 

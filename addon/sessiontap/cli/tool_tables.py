@@ -8,7 +8,7 @@ from typing import Any
 
 from sessiontap.cli import table
 from sessiontap.cli.listing import FAILED
-from sessiontap.cli.output import note, safe, write, write_line
+from sessiontap.cli.output import line, note, safe, write, write_line
 from sessiontap.cli.table import Column, Row
 from sessiontap.cli.units import UNKNOWN, count, duration, estimated, plural, size
 
@@ -78,7 +78,7 @@ def _title(run: Mapping[str, Any]) -> str:
         else f"{size(run['result_bytes'])}, {estimated(run['result_tokens_estimated'])} tokens",
         "error" if run["error"] else "",
     ]
-    return safe("  ".join(part for part in parts if part))
+    return line("  ".join(part for part in parts if part))
 
 
 def _arguments(text: str | None) -> str | None:
@@ -98,7 +98,7 @@ def _block(title: str, text: str | None) -> None:
         return
     lines = text.splitlines()
     write(f"  {title}\n")
-    for line in lines[:SHOWN_LINES]:
-        write(f"    {safe(line)}\n")
+    for one in lines[:SHOWN_LINES]:
+        write(f"    {safe(one)}\n")
     if len(lines) > SHOWN_LINES:
         write(f"    ... {plural(len(lines) - SHOWN_LINES, 'more line')}\n")
