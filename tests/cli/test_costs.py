@@ -43,12 +43,16 @@ def rows(out: str) -> list[dict[str, Any]]:
 
 
 def test_calls_have_their_price(run: Run) -> None:
-    assert [row["cost_usd"] for row in rows(run("calls", "--json")[1])] == [None, 0.00045, None, 0.00036, 0.000027]
+    assert [row["cost_usd"] for row in rows(run("calls", "--json")[1])] == [0.0, 0.00045, None, 0.00036, 0.000027]
 
 
 def test_sessions_and_paths_sum_them_up_and_say_what_is_left_out(run: Run) -> None:
     shown = json.loads(run("show", COURSE, "--json")[1])
     assert (shown["session"]["cost_usd"], shown["session"]["cost_unknown_calls"]) == (0.000387, 1)
+    assert shown["cost_unknown"] == {"no usage was reported": 1}
+    assert shown["session"]["cost_parts"] == {
+        "input": 0.000195, "cache_read": 0.0, "cache_write": 0.0, "output": 0.000192, "other": 0.0
+    }  # fmt: skip
     assert shown["tree"][0]["cost_usd"] == 0.000387
     assert shown["tree"][0]["children"][0]["cost_usd"] == 0.00036
 
@@ -58,16 +62,25 @@ def test_sessions_are_sorted_by_cost(run: Run) -> None:
 
 
 def test_tail_says_it_too(run: Run) -> None:
-    assert [row["cost_usd"] for row in rows(run("tail", "-n", "2", "--json")[1])] == [0.00045, None]
+    assert [row["cost_usd"] for row in rows(run("tail", "-n", "2", "--json")[1])] == [0.00045, 0.0]
 
 
 @pytest.mark.parametrize(
     ("call", "told", "known"),
     [
-        (4, "cost       $0.00045 (by genai-prices)\n", (0.00045, "genai-prices", None)),
+        (
+            4,
+            "cost       $0.00045 (by genai-prices; input $0.0003, output $0.0002)\n",
+            (0.00045, "genai-prices", None),
+        ),
         (3, "cost       unknown: no usage was reported\n", (None, None, "no usage was reported")),
+        (
+            5,
+            "cost       $0.00 (the call was refused before a model ran)\n",
+            (0.0, "not charged", "the call was refused before a model ran"),
+        ),
     ],
-    ids=["known", "unknown"],
+    ids=["known", "unknown", "not charged"],
 )
 def test_cat_says_whence_a_cost_comes_or_why_it_is_unknown(
     run: Run, call: int, told: str, known: tuple[Any, ...]

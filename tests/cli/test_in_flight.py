@@ -273,7 +273,7 @@ def test_how_far_a_call_is(response: dict[str, Any] | None, text: str) -> None:
 def test_the_calls_of_a_path(calls: int, running: int, text: str) -> None:
     node: dict[str, Any] = {
         "path": "/a", "calls": calls, "calls_in_flight": running, "errors": 0, "started": iso(NOW), "duration": None,
-        "input_tokens": None, "output_tokens": None, "cost_usd": None, "children": [],
+        "input_tokens": None, "output_tokens": None, "cost_usd": None, "cost_unknown_calls": 0, "children": [],
     }  # fmt: skip
     (row,) = tree.rows({"tree": [node], "calls": []}, {})
     assert isinstance(row, Row)

@@ -62,7 +62,7 @@ def test_ls(run: Run) -> None:
         "ID        NAME            TITLE                           STARTED              DURATION  CALLS  ERRORS"
         "     IN  OUT      COST  STATUS     PROCESSES  MODELS\n"
         "nightly-  Nightly report  hello                           2025-11-21 05:00:04      1.5s      2       1"
-        "    100   20  $0.0004+  failed     report.py  gpt-4o-2024-07-18, gpt-4o\n"
+        "    100   20   $0.0004  failed     report.py  gpt-4o-2024-07-18, gpt-4o\n"
         "7d3c1a52  Course outline  Plan a course on Brotbäckerei.  2025-11-21 05:00:01      3.2s      3        "
         "  1,300  320  $0.0004+  completed  agent.mjs  gpt-4o-mini-2024-07-18\n"
     )
@@ -96,6 +96,7 @@ def test_ls_json_is_one_object_a_line(run: Run) -> None:
         "output_tokens": 320,
         "cache_read_tokens": None,
         "cost_usd": 0.000387,
+        "cost_parts": {"input": 0.000195, "cache_read": 0.0, "cache_write": 0.0, "output": 0.000192, "other": 0.0},
         "cost_unknown_calls": 1,
         "success": True,
         "status": "completed",
@@ -201,7 +202,7 @@ def test_calls(run: Run) -> None:
         "ID                  TIME                 SESSION         PATH     STEP  OPERATION  MODEL              STATUS"
         "  DURATION   IN  OUT     COST  RESULT\n"
         "019aa4c8-a808-7000  2025-11-21 05:00:05  Nightly report  /report     1  chat       gpt-4o             429"
-        "        500ms    -    -        -  http_error: rate_limit_error: Slow down, please.\n"
+        "        500ms    -    -  $0.0000  http_error: rate_limit_error: Slow down, please.\n"
         "019aa4c8-a420-7000  2025-11-21 05:00:04  Nightly report  /report     0  chat       gpt-4o-2024-07-18  200"
         "        500ms  100   20  $0.0004  stop\n"
     )
@@ -214,7 +215,8 @@ def test_show(run: Run) -> None:
         f"  session    {COURSE}\n"
         "  started    2025-11-21 05:00:01, completed\n"
         "  calls      3 in 3.2s, 1,300 tokens in, 320 out\n"
-        "  cost       $0.0004+, without 1 call of unknown cost\n"
+        "  cost       $0.0004+, without 1 call of unknown cost (input $0.0002, output $0.0002)\n"
+        "  unknown    1 call: no usage was reported\n"
         "  last reply Week one: \\x1b[31mflour.\n"
         "  models     gpt-4o-mini-2024-07-18\n"
         "  processes  agent.mjs\n"
@@ -465,7 +467,7 @@ def test_a_terminal_gets_colour_and_lines_that_fit(folder: Path) -> None:
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in plain.splitlines()]
     assert lines == [
         "ID        NAME            TITLE             STARTED     DURATION  CALLS      COST",
-        "nightly-  Nightly report  hello             2025-11-21      1.5s      2  $0.0004+",
+        "nightly-  Nightly report  hello             2025-11-21      1.5s      2   $0.0004",
         "7d3c1a52  Course outline  Plan a course o…  2025-11-21      3.2s      3  $0.0004+",
     ]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from sessiontap.export.exported_call import ExportedCall, export_call
 from sessiontap.trace import RecordedCall, body
+from sessiontap.trace.views import CallCost
 
 START = 1_795_237_563_000_001_000  # 2026-11-21T05:06:03.000001Z
 ID = "01a1fce0-ea05-7202-8000-000000000001"
@@ -55,13 +56,14 @@ def call(
         },
         **more,
     }
-    return export_call(RecordedCall(record, CALLER, lambda _, stored: body.decode(stored)), lambda _: 0.25)
+    recorded = RecordedCall(record, CALLER, lambda _, stored: body.decode(stored))
+    return export_call(recorded, lambda _: CallCost(0.25, (0.1, 0.0, 0.0, 0.15, 0.0)))
 
 
 def unanswered(outcome: str = "upstream_unreachable") -> ExportedCall:
     """A call to which nothing came back."""
     record = {**call(outcome=outcome).record, "response": None, "time_to_first_byte": None}
-    return export_call(RecordedCall(record, CALLER, lambda _, stored: body.decode(stored)), lambda _: None)
+    return export_call(RecordedCall(record, CALLER, lambda _, stored: body.decode(stored)))
 
 
 def turn(*, outcome: str = "ok", **told: Any) -> ExportedCall:

@@ -10,7 +10,7 @@ from genai_prices.types import PriceCalculation
 
 from sessiontap.prices import catalogue
 from sessiontap.prices.catalogue import LISTS
-from sessiontap.prices.tariff import Unknown, total
+from sessiontap.prices.tariff import Unknown, parts_of
 
 MOMENT = datetime(2026, 11, 1, 12, tzinfo=UTC)
 NANOSECONDS = int(MOMENT.timestamp()) * 10**9
@@ -44,7 +44,8 @@ def test_every_model_costs_what_the_list_says(usage: tuple[int, int, int, int]) 
     wrong, compared = [], 0
     for provider, model in MODELS:
         try:
-            ours = total(counts, {}, catalogue.find(provider, (model,), NANOSECONDS, None).at(given), "chat")
+            rates = catalogue.find(provider, (model,), NANOSECONDS, None).at(given)
+            ours = sum(parts_of(counts, {}, rates, "chat").values())
         except Unknown:
             continue  # a price that is missing: theirs would take the plain one, or none
         compared += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from importlib import metadata
@@ -12,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from sessiontap.prices import Cost, Rates, cost_of, rates_for, version
+from sessiontap.prices import Cost, Parts, Rates, cost_of, rates_for, version
 from sessiontap.prices.tariff import NOTHING
+from sessiontap.prices.uncharged import ROWS, Row, find
 
 PACKAGE = Path(__file__).parents[2] / "addon"
 
@@ -33,6 +35,8 @@ def call(
     time: int = at(2026, 11, 1),
     route: str = "/v1/chat/completions",
     outcome: str = "ok",
+    request: dict[str, Any] | None = None,
+    response: dict[str, Any] | None = None,
     **llm: Any,
 ) -> dict[str, Any]:
     """A call's record; of `llm` what a case adds. `read`, `written`, `thought`: parts of the usage."""
@@ -49,6 +53,8 @@ def call(
         "route": route,
         "time": time,
         "outcome": outcome,
+        "request": request,
+        "response": response,
         "llm": {
             "provider": provider,
             "family": "openai-chat",
@@ -138,7 +144,11 @@ PRICED = {
 
 @pytest.mark.parametrize(("record", "usd"), PRICED.values(), ids=PRICED)
 def test_the_list_prices_a_call(record: dict[str, Any], usd: float) -> None:
-    assert cost_of(record) == Cost(usd, "genai-prices")
+    cost = cost_of(record)
+
+    assert (cost.usd, cost.source, cost.reason) == (usd, "genai-prices", None)
+    assert cost.parts is not None
+    assert sum(cost.parts) == pytest.approx(usd, abs=1e-15)
 
 
 UNKNOWN = {
@@ -147,7 +157,19 @@ UNKNOWN = {
         call(usage=None, error={"type": "x", "message": "y"}), "an error came instead of usage",
     ),
     "no usage, a failed call": (
-        call(usage=None, outcome="http_error"), "the call ended with http_error, and no usage was reported",
+        call(usage=None, outcome="http_error", response={"status": 500}),
+        "the call failed (500), and no usage was reported",
+    ),
+    "no usage, a cut stream": (
+        call(usage=None, outcome="client_gone", response={"status": 200}),
+        "the reply was cut (client_gone), and no usage was reported",
+    ),
+    "no usage, no reply": (
+        call(usage=None, outcome="upstream_gone"), "no reply came (upstream_gone), and no usage was reported",
+    ),
+    "Azure, refused as malformed": (
+        call("azure", usage=None, outcome="http_error", response={"status": 400}),
+        "the call failed (400), and no usage was reported",
     ),
     "no input": (call(usage=(None, 5)), "the input tokens were not reported"),
     "no output": (call(usage=(5, None)), "the output tokens were not reported"),
@@ -198,10 +220,12 @@ UNKNOWN = {
     "tools that the provider ran": (
         call(billed={"tools": ["web_search_call"]}), "the provider also bills for web_search_call",
     ),
-    "a batch": (call(operation="batch", usage=None), "the calls of a batch are billed with the batch"),
-    "a response fetched again": (
-        call(family="openai-responses", operation="other"),
-        "a response that is fetched again is billed where it was asked for",
+    "a batch": (
+        call(operation="batch", usage=None, request={"method": "POST"}),
+        "the calls of a batch are billed with the batch",
+    ),
+    "a model of no known operation": (
+        call("google", "veo-3", operation="other", usage=None, request={"method": "POST"}), "no usage was reported",
     ),
     "ChatGPT": (call(host="chatgpt.com", model="gpt-5"), "subscription: chatgpt.com is not paid for by the call"),
     "Copilot": (
@@ -216,13 +240,102 @@ UNKNOWN = {
         call("anthropic", SONNET_4_5, host="api.anthropic.com", billed={"subscription": True}),
         "subscription: api.anthropic.com is not paid for by the call",
     ),
-    "no LLM call at all": ({"host": "api.example.com"}, "no usage was reported"),
+    "nothing known": ({"host": "api.example.com"}, "no usage was reported"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("record", "reason"), UNKNOWN.values(), ids=UNKNOWN)
 def test_an_unknown_cost_is_none_with_its_reason(record: dict[str, Any], reason: str) -> None:
-    assert cost_of(record) == Cost(None, None, reason)
+    cost = cost_of(record)
+
+    assert cost == Cost(None, None, reason)
+    assert cost.is_unknown
+
+
+def failed(status: int, provider: str | None = "openai", **llm: Any) -> dict[str, Any]:
+    return call(provider, usage=None, outcome="http_error", response={"status": status}, **llm)
+
+
+def other(provider: str | None, method: str, route: str, operation: str = "other", **record: Any) -> dict[str, Any]:
+    """A call that names no model and reports no usage."""
+    return call(provider, None, operation=operation, usage=None, route=route, request={"method": method}, **record)
+
+
+REFUSED = "the call was refused before a model ran"
+UNCHARGED = {
+    "counting tokens": (call("anthropic", operation="count_tokens", usage=None), "free"),
+    "moderation at OpenAI": (call(operation="moderation", usage=None), "free"),
+    "a file at OpenAI": (other("openai", "POST", "/v1/files", "file"), "free"),
+    "a list of batches": (other("anthropic", "GET", "/v1/messages/batches", "batch"), "free"),
+    "the result of a batch": (other("openai", "GET", "/v1/batches/{id}", "batch"), "free"),
+    "a batch is cancelled": (other("anthropic", "POST", "/v1/messages/batches/{id}/cancel", "batch"), "free"),
+    "a response fetched again": (call(family="openai-responses", operation="other"), "free"),
+    "no connection": (call(usage=None, outcome="upstream_unreachable"), "not charged"),
+    "no key": (failed(401), "not charged"),
+    "no such model": (failed(404, "mistral"), "not charged"),
+    "too many calls": (failed(429, "azure"), "not charged"),
+    "malformed, at OpenAI": (failed(400), "not charged"),
+    "malformed, at Anthropic": (failed(400, "anthropic"), "not charged"),
+    "overloaded, at Anthropic": (failed(529, "anthropic"), "not charged"),
+    "a fault of Gemini's": (failed(500, "google"), "not charged"),
+    "a vector database": (other("qdrant", "POST", "/collections/x/points/search", "vector_search"), "no model call"),
+    "a file elsewhere": (other("groq", "POST", "/openai/v1/files", "file"), "no model call"),
+    "an MCP server": (other(None, "POST", "/mcp", host="mcp.example.com"), "no model call"),
+    "a list of models": (other("openai", "GET", "/v1/models"), "no model call"),
+    "a thread": (other("openai", "POST", "/v1/threads"), "no model call"),
+    "a message of a thread": (other("openai", "POST", "/v1/threads/{id}/messages"), "no model call"),
+    "Claude Code's telemetry": (other("anthropic", "POST", "/api/event_logging/batch"), "no model call"),
+}
+
+
+@pytest.mark.parametrize(("record", "source"), UNCHARGED.values(), ids=UNCHARGED)
+def test_a_call_that_nobody_charges_by_the_token_says_why(record: dict[str, Any], source: str) -> None:
+    cost = cost_of(record)
+
+    assert (cost.usd, cost.source) == (None if source == "no model call" else 0.0, source)
+    assert cost.reason
+    assert not cost.is_unknown
+
+
+def test_the_rows_of_the_table_have_ids_of_their_own() -> None:
+    assert len({row.id for row in ROWS}) == len(ROWS)
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=row.id) for row in ROWS])
+def test_each_row_of_the_table_is_reached(row: Row) -> None:
+    found = find(
+        {
+            "outcome": row.outcome or "ok",
+            "request": {"method": row.methods[0] if row.methods else "PUT"},
+            "response": {"status": row.statuses[-1] if row.statuses else 200},
+            "route": row.route.replace("*", "x") if row.route else "/x",
+        },
+        {"operation": row.operation or "chat", "provider": row.providers[0] if row.providers else "azure"},
+    )
+
+    assert found == row
+
+
+PARTS = {
+    # 600 x 0.15, 400 x 0.075, 200 x 0.60
+    "OpenAI": (call(usage=(1000, 200), read=400), Parts(0.00009, 0.00003, 0.0, 0.00012)),
+    # 1000 x 3, 6000 x 0.30, 3000 x 3.75, 500 x 15
+    "Anthropic": (
+        call("anthropic", SONNET_4_5, usage=(10_000, 500), read=6000, written=3000),
+        Parts(0.003, 0.0018, 0.01125, 0.0075),
+    ),
+    "two web searches": (
+        call("anthropic", SONNET_4_5, usage=(1000, 100), billed={"web_searches": 2}),
+        Parts(0.003, 0.0, 0.0, 0.0015, 0.02),
+    ),
+    "stated as a whole": (call("openrouter", cost_reported=0.5), Parts(other=0.5)),
+    "free": (call(operation="moderation"), None),
+}
+
+
+@pytest.mark.parametrize(("record", "parts"), PARTS.values(), ids=PARTS)
+def test_a_cost_is_told_by_what_it_was_paid_for(record: dict[str, Any], parts: Parts | None) -> None:
+    assert cost_of(record).parts == parts
 
 
 @pytest.mark.parametrize(
@@ -230,15 +343,13 @@ def test_an_unknown_cost_is_none_with_its_reason(record: dict[str, Any], reason:
     [
         pytest.param(call("openrouter", cost_reported=0.0012), Cost(0.0012, "reported"), id="reported"),
         pytest.param(call("openrouter", "x:free", cost_reported=0), Cost(0.0, "reported"), id="reported: nothing"),
-        pytest.param(call("anthropic", operation="count_tokens", usage=None), Cost(0.0, "free"), id="counting tokens"),
-        pytest.param(call(operation="moderation", usage=None), Cost(0.0, "free"), id="moderation at OpenAI"),
         pytest.param(call("ollama", "llama3.2", host="127.0.0.1"), Cost(0.0, "local"), id="on this machine"),
         pytest.param(call("vllm", host="10.1.2.3", usage=None), Cost(0.0, "local"), id="in a private network"),
         pytest.param(call(host="localhost"), Cost(0.00021, "genai-prices"), id="a local gateway to a named provider"),
     ],
 )
 def test_what_does_not_come_from_a_list(record: dict[str, Any], cost: Cost) -> None:
-    assert cost_of(record) == cost
+    assert replace(cost_of(record), parts=None) == cost
 
 
 OWN = Rates(input=Decimal("0.5"), output=Decimal(2), cache_read=Decimal("0.1"))
@@ -260,13 +371,13 @@ OWN = Rates(input=Decimal("0.5"), output=Decimal(2), cache_read=Decimal("0.1"))
         pytest.param(call(usage=(5, None)), Cost(None, None, "the output tokens were not reported"), id="no output"),
         pytest.param(
             call(family="openai-responses", operation="other"),
-            Cost(None, None, "a response that is fetched again is billed where it was asked for"),
+            Cost(0.0, "free", "a response that is fetched again is billed where it was asked for"),
             id="not twice for a response that is fetched again",
         ),
     ],
 )
 def test_own_rates(record: dict[str, Any], cost: Cost) -> None:
-    assert cost_of(record, {"gpt-4o-mini": OWN}.get) == cost
+    assert replace(cost_of(record, {"gpt-4o-mini": OWN}.get), parts=None) == cost
 
 
 @pytest.mark.parametrize(

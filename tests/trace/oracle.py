@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -21,9 +22,11 @@ from sessiontap.trace import Filters, Unreadable
 from sessiontap.trace.files import file_of, open_segment, segments
 from sessiontap.trace.views import (
     STATEMENTS,
+    CallCost,
     CostOf,
     Record,
     call_row,
+    cost_parts,
     ended_well,
     exact,
     is_errand,
@@ -36,6 +39,7 @@ from sessiontap.trace.views import (
     session_tree,
     stated_success,
     tokens,
+    unknown_cost,
 )
 from sessiontap.trace.walk import Trouble, walk
 
@@ -57,8 +61,10 @@ class _Totals:
     tokens: dict[str, int | None] = field(default_factory=lambda: {"input": None, "output": None, "cache_read": None})
     costs: list[float] = field(default_factory=list)
     """Of the calls whose cost is known."""
+    parts: list[tuple[float, ...]] = field(default_factory=list)
+    unpriced: int = 0
 
-    def add(self, call: Record, cost: float | None) -> None:
+    def add(self, call: Record, cost: CallCost) -> None:
         started = int(call.get("time") or 0)
         ended = started + int(call.get("duration") or 0)
         self.started = started if self.started is None else min(started, self.started)
@@ -66,8 +72,11 @@ class _Totals:
         if is_errand(call):
             self.errands += 1
             return
-        if cost is not None:
-            self.costs.append(cost)
+        if cost.usd is not None:
+            self.costs.append(cost.usd)
+        if cost.parts is not None:
+            self.parts.append(cost.parts)
+        self.unpriced += cost.unknown is not None
         self.calls += 1
         self.errors += is_error(call)
         usage = part(part(call, "llm"), "usage")
@@ -101,7 +110,7 @@ class _Session:
     """Of each list the values with the start of the first call that has them."""
     properties: dict[str, tuple[int, Any]] = field(default_factory=dict)
 
-    def add(self, call: Record, caller: Record | None, cost: float | None) -> None:
+    def add(self, call: Record, caller: Record | None, cost: CallCost) -> None:
         session, llm = part(call, "session"), part(call, "llm")
         started = int(call.get("time") or 0)
         if self.totals.started is None or started < self.first[0]:
@@ -152,14 +161,15 @@ class _Session:
             "output_tokens": exact(totals.tokens["output"]),
             "cache_read_tokens": exact(totals.tokens["cache_read"]),
             "cost_usd": totals.cost,
-            "cost_unknown_calls": totals.calls - len(totals.costs),
+            "cost_parts": cost_parts([math.fsum(part) for part in zip(*totals.parts, strict=True)] or None),
+            "cost_unknown_calls": totals.unpriced,
             "success": success,
             "status": "failed" if success is False else "active" if active else "completed",
         }
 
 
 def session_rows(
-    calls: Iterable[Pair], now: int | None = None, cost_of: CostOf = lambda call: None
+    calls: Iterable[Pair], now: int | None = None, cost_of: CostOf = unknown_cost
 ) -> list[dict[str, Any]]:
     """Lines of `ls --json`, the session with the newest call first; the calls may come in any order.
 
@@ -178,13 +188,15 @@ def session_rows(
     return [session.row(now) for session in newest]
 
 
-def session_view(calls: list[Pair], now: int | None = None, cost_of: CostOf = lambda call: None) -> dict[str, Any]:
+def session_view(calls: list[Pair], now: int | None = None, cost_of: CostOf = unknown_cost) -> dict[str, Any]:
     """`show --json` of one session's calls."""
     ordered = sorted(calls, key=lambda pair: (pair[0].get("time") or 0, str(pair[0].get("id"))))
     rows = session_rows(ordered, now, cost_of)
+    unknown = Counter(why for call, _ in ordered if (why := cost_of(call).unknown) and not is_errand(call))
     return {
         "session": rows[0] if rows else None,
         "properties": property_values(call for call, _ in ordered),
+        "cost_unknown": dict(unknown.most_common()),
         "tree": session_tree((call for call, _ in ordered), cost_of),
         "calls": [call_row(call, caller, cost_of) for call, caller in ordered],
     }
@@ -220,6 +232,7 @@ def fits(call: Record, caller: Record | None, filters: Filters) -> bool:
         "since": filters.since is None or started + int(call.get("duration") or 0) >= filters.since,
         "until": filters.until is None or started < filters.until,
         "ids": not filters.ids or call.get("id") in filters.ids,
+        "without_errands": not filters.without_errands or not is_errand(call),
     }
     assert set(among) == set(Filters.__slots__) - {"search"}, "a new filter needs its line here"
     return all(among.values())
@@ -244,6 +257,18 @@ def _levels_fit(glob: list[str], path: list[str]) -> bool:
     if glob[0] == "**":
         return any(_levels_fit(glob[1:], path[at:]) for at in range(len(path) + 1))
     return bool(path) and fnmatchcase(path[0], glob[0]) and _levels_fit(glob[1:], path[1:])
+
+
+def cost_of(usd: Callable[[Record], float | None]) -> CostOf:
+    """A reader's opinion: these dollars, a quarter of them for what a cache gave, or unknown."""
+
+    def opinion(call: Record) -> CallCost:
+        known = usd(call)
+        if known is None:
+            return CallCost(None, unknown="it was not told")
+        return CallCost(known, (known * 0.75, known * 0.25, 0.0, 0.0, 0.0))
+
+    return opinion
 
 
 def unreadable(folder: Path) -> list[Unreadable]:

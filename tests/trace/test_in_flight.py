@@ -203,7 +203,7 @@ def test_a_session_is_shown_with_its_calls_in_flight(log: Path) -> None:
 
 def test_a_session_of_which_nothing_has_ended(log: Path) -> None:
     shown = opened(log, running(9, "new", "/")).query_session("ne")
-    assert list(shown) == ["session", "tree", "calls"]
+    assert list(shown) == ["session", "cost_unknown", "tree", "calls"]
     assert (shown["session"]["id"], shown["session"]["calls"]) == ("new", 0)
     assert [(node["path"], node["calls_in_flight"]) for node in shown["tree"]] == [("/", 1)]
     assert numbers(shown["calls"]) == [9]

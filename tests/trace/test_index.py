@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from tests.cli import recorded
 from tests.trace.conftest import CALLER, call_map, open_log
-from tests.trace.oracle import session_rows, session_view, unreadable
+from tests.trace.oracle import cost_of, session_rows, session_view, unreadable
 
 from sessiontap import trace
 from sessiontap.part import CallParts, Part
 from sessiontap.trace import TraceError, frame
 from sessiontap.trace.index import catch_up, database
+from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.filters import Filters
-from sessiontap.trace.index.on_demand import Prices
 from sessiontap.trace.views import call_row
 
 ADDON = Path(__file__).parents[2] / "addon"
@@ -187,7 +187,7 @@ def test_sessions_by(sample, sort, first):
 )
 def test_calls_by(sample, sort, numbers):
     usd = {recorded.call_id(4): 1.0, recorded.call_id(2): 0.2, recorded.call_id(1): 0.1}
-    prices = Prices(lambda call: usd.get(call["id"]), "1")
+    prices = Prices(cost_of(lambda call: usd.get(call["id"])), "1")
 
     assert ids(open_log(sample).query_calls(prices=prices, sort=sort)) == [recorded.call_id(one) for one in numbers]
 
@@ -230,12 +230,12 @@ def test_search_finds_what_came_since(writers, folder):
 def priced(version="1", each=0.25):
     """A quarter of a dollar for every call that reported usage; `priced.asked` counts."""
 
-    def cost_of(call):
+    def usd(call):
         priced.asked += 1
         return each if call["llm"]["usage"] else None
 
     priced.asked = 0
-    return Prices(cost_of, version)
+    return Prices(cost_of(usd), version)
 
 
 def test_costs_are_those_of_the_log(sample):
@@ -401,7 +401,7 @@ def test_the_index_grows_with_the_log(writers, folder):
 def test_small_batches_come_to_the_same(sample, monkeypatch):
     expected = open_log(sample).query_sessions(), open_log(sample).query_calls()
     database.remove(sample)
-    monkeypatch.setattr(catch_up.CatchUp.__init__, "__defaults__", (1,))
+    monkeypatch.setattr(catch_up.CatchUp.__init__, "__defaults__", (1, None))
 
     assert (open_log(sample).query_sessions(), open_log(sample).query_calls()) == expected
 

@@ -14,10 +14,11 @@ from tests.trace.conftest import CALLER, call_map, open_log
 from tests.trace.oracle import session_rows
 
 from sessiontap import trace
-from sessiontap.trace import TraceError, frame
+from sessiontap.trace import TraceError, files, frame, maintenance
 from sessiontap.trace.body import Plain
 from sessiontap.trace.index.database import NAME
 from sessiontap.trace.maintenance import info, prune, reindex, verify
+from sessiontap.trace.walk import StoredRecord, walk
 
 ADDON = Path(__file__).parents[2] / "addon"
 TEXT = os.urandom(2000).hex()
@@ -68,6 +69,69 @@ def test_a_session_is_taken_out_and_the_rest_is_whole(mixed):
         assert one.record["request"]["headers"] == [["x-agent", "one of them"]]
     assert verify(mixed).problems == ()
     assert {path.stat().st_mode & 0o777 for path in segments(mixed)} == {0o600}
+
+
+def test_segments_without_the_session_are_not_touched(mixed, written):
+    written(call(40, "d"))
+    written(call(41, "e"))
+    before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in segments(mixed)}
+
+    pruned = prune(mixed, session="d")
+
+    assert (len(pruned.segments), pruned.rewritten) == (1, ())
+    assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in segments(mixed)} == {
+        path: known for path, known in before.items() if path not in pruned.segments
+    }
+
+
+def test_what_stays_is_copied_as_it_stands(written, folder):
+    """Only what was a change of a call that goes is packed again."""
+    written(CALLER, call(1, "gone"), call(2, "kept"), call(3, "kept"), call(4, "gone"), call(5, "kept"))
+    before = {one.id: one.record for one in trace.open(folder).calls()}
+
+    prune(folder, session="gone")
+
+    after = {one.id: one.record for one in trace.open(folder).calls()}
+    second, third, fifth = (call_map(number)["id"] for number in (2, 3, 5))
+    assert before[second]["request"]["body"]["base"] == call_map(1)["id"]
+    assert "base" not in after[second]["request"]["body"]
+    assert after[third]["request"]["body"]["base"] == second
+    assert after[third]["request"]["body"]["data"] == before[third]["request"]["body"]["data"]
+    assert after[fifth]["request"]["body"]["base"] in (second, third)
+    assert verify(folder).problems == ()
+
+
+@pytest.mark.parametrize("wish", [{"session": "a"}, {"older_than": call_map(9)["time"]}], ids=["session", "age"])
+def test_what_is_written_while_a_prune_looks_stays(written, folder, monkeypatch, wish):
+    """The index knew the segment before its writer added a call of another session, and left it."""
+    written(call(1, "a"))
+    (path,) = segments(folder)
+
+    def grown(name: Path) -> files.SegmentFile:
+        if len(numbers_in(path)) == 1:
+            with path.open("ab") as file:
+                file.write(frame.encode(call_map(20, session={"id": "b", "name": "b", "path": "/", "step": 0})))
+        return files.open_segment(name)
+
+    monkeypatch.setattr(maintenance, "open_segment", grown)
+    prune(folder, **wish)
+
+    assert 20 in numbers(folder)
+
+
+def numbers_in(path: Path) -> list[str]:
+    with files.open_segment(path) as file:
+        return [one.record["id"] for one in walk(file) if isinstance(one, StoredRecord) and one.kind == "call"]
+
+
+def test_warm_ups_of_a_session_go_with_it(written, folder):
+    written(call(1, "a"), call(2, "b") | {"flags": ["warm_up"]}, call(3, "b"))
+
+    pruned = prune(folder, session="b")
+
+    assert pruned.calls == 1
+    assert [one.id for one in trace.open(folder).calls(warm_ups=True)] == [call_map(1)["id"]]
+    assert info(folder).sessions == 1
 
 
 def test_the_last_session_of_a_segment_takes_it_along(written, folder):

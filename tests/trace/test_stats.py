@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from tests.cli import recorded
 from tests.trace.conftest import CALLER, call_map
-from tests.trace.oracle import session_rows
+from tests.trace.oracle import cost_of, session_rows
 
 from sessiontap import trace
 from sessiontap.llm import pick
 from sessiontap.trace import TraceError, views
+from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.filters import Filters
-from sessiontap.trace.index.on_demand import Prices
 from sessiontap.trace.index.statistics import percentile
 
 
@@ -29,10 +29,10 @@ def told(log, by, *keys, **options):
 
 def charged(call):
     """A quarter of a dollar for every call that reported usage."""
-    return 0.25 if call["llm"]["usage"] else None
+    return 0.25 if call["llm"].get("usage") else None
 
 
-QUARTERS = Prices(charged, "1")
+QUARTERS = Prices(cost_of(charged), "1")
 
 
 def test_a_row(sample):
@@ -41,7 +41,7 @@ def test_a_row(sample):
     assert rows["Course outline"] == {
         "name": "Course outline", "calls": 3, "errors": 0, "error_rate": 0.0, "sessions": 1,
         "sessions_succeeded": 1, "sessions_failed": 0, "success_rate": 1.0, "input_tokens": 1300, "output_tokens": 320,
-        "cache_read_tokens": None, "cost_usd": None, "cost_unknown_calls": 3,
+        "cache_read_tokens": None, "cost_usd": None, "cost_parts": None, "cost_unknown_calls": 3,
         "session_cost_usd_mean": None, "session_cost_usd_p50": None, "session_cost_usd_p95": None,
         "session_cost_partial": 0, "session_cost_unknown": 1, "session_duration_p50": 3.25,
         "session_duration_p95": 3.25, "duration_p50": 0.5, "duration_p95": 2.25, "duration_p99": 2.25,
@@ -128,7 +128,7 @@ def test_percentiles_of_calls_and_sessions_are_exact(written, folder):
         for number in range(500)
     ]
     written(CALLER, *calls)
-    prices = Prices(lambda call: call["llm"]["usage"]["input"] / 1000, "1")
+    prices = Prices(cost_of(lambda call: call["llm"]["usage"]["input"] / 1000), "1")
 
     rows = trace.open(folder).stats("path", prices=prices)
 
@@ -216,7 +216,7 @@ def test_a_duration_out_of_range_is_unknown(written, folder, duration):
 def test_a_cost_out_of_range_is_unknown(written, folder, reported):
     written(call_map(1, llm={"cost_reported": reported}))
     log = trace.open(folder)
-    prices = Prices(lambda call: call["llm"]["cost_reported"], "1")
+    prices = Prices(cost_of(lambda call: call["llm"]["cost_reported"]), "1")
     assert told(log, "outcome", "cost_usd", "cost_unknown_calls", prices=prices) == {"ok": (None, 1)}
 
 

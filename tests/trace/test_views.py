@@ -2,7 +2,7 @@
 
 import pytest
 from tests.trace.conftest import call_map
-from tests.trace.oracle import session_rows, session_view
+from tests.trace.oracle import cost_of, session_rows, session_view
 
 from sessiontap.trace import call_row
 from sessiontap.trace.views import iso, property_values, session_tree
@@ -43,6 +43,8 @@ CALL_KEYS = [
     "tool_calls",
     "usage",
     "cost_usd",
+    "cost_parts",
+    "cost_unknown",
     "duration",
     "time_to_first_byte",
     "time_to_first_token",
@@ -75,6 +77,7 @@ SESSION_KEYS = [
     "output_tokens",
     "cache_read_tokens",
     "cost_usd",
+    "cost_parts",
     "cost_unknown_calls",
     "success",
     "status",
@@ -112,7 +115,7 @@ def test_a_call_of_which_nothing_is_known_is_null_throughout():
 
     assert list(row) == CALL_KEYS
     known = {key for key, value in row.items() if value is not None}
-    assert known == {"errand", "in_flight", "tools_offered", "tool_calls", "rules"}
+    assert known == {"errand", "in_flight", "tools_offered", "tool_calls", "rules", "cost_unknown"}
 
 
 @pytest.mark.parametrize(
@@ -145,7 +148,7 @@ def test_a_session_sums_up_its_calls():
         "paths": ["/a", "/b"], "models": ["m1", "m2"],
         "providers": ["openai"], "agents": ["codex"], "processes": ["bot.py"], "users": ["u"], "tags": ["t", "s"],
         "properties": {"k": "new", "l": "x"}, "input_tokens": 20, "output_tokens": 4, "cache_read_tokens": None,
-        "cost_usd": None, "cost_unknown_calls": 3, "success": True, "status": "completed",
+        "cost_usd": None, "cost_parts": None, "cost_unknown_calls": 3, "success": True, "status": "completed",
     }  # fmt: skip
 
 
@@ -198,7 +201,7 @@ def test_a_tree_has_a_node_for_every_level():
 
     assert list(tree[0]) == (
         ["path", "calls", "calls_in_flight", "errors", "started", "duration", "input_tokens", "output_tokens",
-         "cost_usd", "children"]
+         "cost_usd", "cost_parts", "cost_unknown_calls", "children"]
     )  # fmt: skip
     assert [shape(node) for node in tree] == [
         ("/plan", 3, 1, 12.0, 5, [
@@ -217,13 +220,14 @@ def test_calls_at_the_root_have_a_node_beside_the_others():
 def test_show_is_session_tree_and_calls_in_order():
     view = session_view([(call(2), None), (call(1), None)])
 
-    assert list(view) == ["session", "properties", "tree", "calls"]
+    assert list(view) == ["session", "properties", "cost_unknown", "tree", "calls"]
     assert view["session"]["calls"] == 2
     assert [row["step"] for row in view["calls"]] == [1, 2]
 
 
+@cost_of
 def cents(record):
-    """The reader's opinion: a cent for each token of input."""
+    """A cent for each token of input."""
     usage = record["llm"].get("usage")
     return usage and usage["input"] / 100
 

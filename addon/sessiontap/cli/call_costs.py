@@ -13,11 +13,12 @@ from sessiontap.cli.errors import Misuse
 from sessiontap.cli.options import rules_file
 from sessiontap.cli.output import line, note
 from sessiontap.prices import Cost, KeptTariffs, Rates, cost_of, rates_for, version
+from sessiontap.trace.views import CallCost
 
 if TYPE_CHECKING:
     from sessiontap.analysis.part_costs import InputTerms
     from sessiontap.rules import Price, Rules
-    from sessiontap.trace.index.on_demand import Prices
+    from sessiontap.trace.index.costs import Prices
 
 
 class Costs:
@@ -45,9 +46,9 @@ class Costs:
         """The cost of the call of this record and its source, or why it is not known."""
         return cost_of(call, self._rates, self._tariffs.find)
 
-    def usd(self, call: Mapping[str, Any]) -> float | None:
-        """The cost of the call of this record in US dollars."""
-        return self.of(call).usd
+    def in_trace(self, call: Mapping[str, Any]) -> CallCost:
+        """The same as rows and the index of a trace take it."""
+        return in_trace(self.of(call))
 
     def terms(self, call: Mapping[str, Any]) -> InputTerms:
         """The terms on which the input of the call of this record was taken."""
@@ -63,9 +64,9 @@ class Costs:
     @cached_property
     def prices(self) -> Prices:
         """The costs as the index asks for them. It stores what calls cost."""
-        from sessiontap.trace.index.on_demand import Prices
+        from sessiontap.trace.index.costs import Prices
 
-        return Prices(self.usd, self.version)
+        return Prices(self.in_trace, self.version)
 
     @cached_property
     def version(self) -> str:
@@ -86,6 +87,11 @@ class Costs:
             price = self._rules.price(model) if self._rules is not None else None
             self._known[model] = price if price is None else _as_rates(price)
         return self._known[model]
+
+
+def in_trace(cost: Cost) -> CallCost:
+    """A cost as rows and the index of a trace take it."""
+    return CallCost(cost.usd, cost.parts, cost.reason if cost.is_unknown else None)
 
 
 def _amounts(price: Price) -> tuple[str, ...]:

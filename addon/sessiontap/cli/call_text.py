@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sessiontap.cli import table
+from sessiontap.cli.call_costs import in_trace
 from sessiontap.cli.characters import shown
-from sessiontap.cli.listing import result
+from sessiontap.cli.listing import costs_by_part, result
 from sessiontap.cli.output import line, safe
 from sessiontap.cli.recorded_facts import read, why_unknown
 from sessiontap.cli.table import Column, Row
@@ -20,7 +21,7 @@ from sessiontap.llm.parts import reply_parts, request_parts
 from sessiontap.part import Part
 from sessiontap.prices import Cost
 from sessiontap.trace import RecordedCall, call_row
-from sessiontap.trace.views import changes_of, process_of
+from sessiontap.trace.views import changes_of, cost_parts, process_of
 
 CHANGES = (
     Column("ACTION"),
@@ -32,7 +33,6 @@ CHANGES = (
 
 COST_SOURCES = {
     "reported": "as the provider reported",
-    "free": "nobody charges for it",
     "rules": "by the rules' prices",
     "local": "a host of your own",
     "genai-prices": "by genai-prices",
@@ -85,9 +85,13 @@ def facts(call: RecordedCall, cost: Cost) -> str:
 
 
 def _cost(cost: Cost) -> str:
-    if cost.usd is None or cost.source is None:
+    if cost.is_unknown:
         return f"unknown: {cost.reason}"
-    return f"{exact_dollars(cost.usd)} ({COST_SOURCES[cost.source]})"
+    if cost.usd is None:
+        return f"none by the token: {cost.reason}"
+    why = cost.reason or COST_SOURCES[str(cost.source)]
+    told = costs_by_part(cost_parts(cost.parts))
+    return f"{exact_dollars(cost.usd)} ({why}{'; ' + told if told else ''})"
 
 
 def headers(call: RecordedCall) -> str:
@@ -170,7 +174,7 @@ def _nobody(record: Mapping[str, Any]) -> str:
 def as_json(call: RecordedCall, cost: Cost) -> dict[str, Any]:
     """The row of `calls --json`, and beside it the cost's source, caller, labels, changes and both messages."""
     record = call.record
-    row = call_row(record, call.caller, lambda _: cost.usd)
+    row = call_row(record, call.caller, lambda _: in_trace(cost))
     row["cost_source"], row["cost_reason"] = cost.source, cost.reason
     for key in ("client", "proxy_user", "user", "properties", "tags", "state", "flags", "caller_unknown"):
         row[key] = record.get(key)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sessiontap.trace import RecordedCall, Trace
+    from sessiontap.trace.index.costs import Prices
     from sessiontap.trace.index.filters import Filters
-    from sessiontap.trace.index.on_demand import Prices
 
 Row = dict[str, Any]
 

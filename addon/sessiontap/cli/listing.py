@@ -79,6 +79,10 @@ STATISTICS_COLUMNS = (
     Column("P95", right=True, optional=True),
     Column("SPAN P50", right=True, optional=True),
     Column("P95", right=True, optional=True),
+    Column("COST IN", right=True, optional=True),
+    Column("CACHE READ", right=True, optional=True),
+    Column("CACHE WRITE", right=True, optional=True),
+    Column("COST OUT", right=True, optional=True),
 )
 """Behind `PER SESSION`, the mean, stand its percentiles; a span is that of a session's calls of the row."""
 
@@ -200,6 +204,21 @@ def cost(amount: float | None, unknown_calls: int | None) -> str:
     return dollars(amount) + ("+" if amount is not None and unknown_calls else "")
 
 
+PART_NAMES = {
+    "input": "input",
+    "cache_read": "read from cache",
+    "cache_write": "written to cache",
+    "output": "output",
+    "other": "other",
+}
+
+
+def costs_by_part(parts: Mapping[str, float] | None) -> str:
+    """`input $0.01, output $0.02`: the parts of a cost that are not 0; empty if it is but one amount."""
+    told = [f"{PART_NAMES[name]} {dollars(usd)}" for name, usd in (parts or {}).items() if usd]
+    return ", ".join(told) if len(told) > 1 else ""
+
+
 def _joined(values: Sequence[str] | None) -> str:
     return ", ".join(str(value) for value in values or ()) or UNKNOWN
 
@@ -243,8 +262,16 @@ def _statistic(row: Mapping[str, Any], by: str) -> Row:
         *(duration(row[f"duration_p{p}"]) for p in (50, 95, 99)),
         *(duration(row[f"time_to_first_token_p{p}"]) for p in (50, 95)),
         *(duration(row[f"session_duration_p{p}"]) for p in (50, 95)),
+        *(_part(row["cost_parts"], name) for name in ("input", "cache_read", "cache_write", "output")),
     ]
     return Row(cells)
+
+
+def _part(parts: Mapping[str, float] | None, name: str) -> str:
+    """A part of a cost; empty if nothing was paid for it."""
+    if parts is None:
+        return UNKNOWN
+    return dollars(parts[name]) if parts[name] else ""
 
 
 def rate(share: float) -> str:

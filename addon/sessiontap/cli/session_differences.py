@@ -27,7 +27,7 @@ from sessiontap.llm.compare import Difference, compare
 from sessiontap.trace import BodyError, Trace, TraceError
 
 if TYPE_CHECKING:
-    from sessiontap.trace.index.on_demand import Prices
+    from sessiontap.trace.index.costs import Prices
 
 SHOWN = 5
 """Calls whose requests are shown; --full and --json have all."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sessiontap.cli import table
-from sessiontap.cli.listing import FAILED, cost, failed, model, result, took
+from sessiontap.cli.listing import FAILED, cost, costs_by_part, failed, model, result, took
 from sessiontap.cli.output import line
 from sessiontap.cli.table import Column, Row
 from sessiontap.cli.units import UNKNOWN, count, dollars, duration, elapsed, moment, plural, short_count, tokens_in
@@ -27,8 +27,9 @@ VALUES = 5
 """Values of a property that are named."""
 
 
-def heading(session: Mapping[str, Any]) -> str:
-    """The facts of the session in a few lines; its `properties` with all of their values."""
+def heading(shown: Mapping[str, Any]) -> str:
+    """The facts of the session in a few lines, from the value that `show --json` prints."""
+    session = shown["session"]
     errors = f", {plural(session['errors'], 'error')}" if session["errors"] else ""
     tokens = f"{tokens_in(session['input_tokens'])}, {count(session['output_tokens'])} out"
     facts = [
@@ -39,13 +40,14 @@ def heading(session: Mapping[str, Any]) -> str:
         ("errands", f"{session['errands']:,} of its agent, not counted" if session["errands"] else ""),
         ("in flight", _in_flight(session)),
         ("cost", _cost(session)),
+        *(("" if number else "unknown", text) for number, text in enumerate(_unknown(shown["cost_unknown"]))),
         ("last reply", session["last_reply"] or ""),
         ("models", ", ".join(session["models"] or ())),
         ("processes", ", ".join(session["processes"] or ())),
         ("agents", ", ".join(session["agents"] or ())),
         ("users", ", ".join(session["users"] or ())),
         ("tags", ", ".join(session["tags"] or ())),
-        ("properties", ", ".join(f"{key}={_values(values)}" for key, values in (session["properties"] or {}).items())),
+        ("properties", ", ".join(f"{key}={_values(values)}" for key, values in (shown["properties"] or {}).items())),
     ]
     lines = [session["name"] or UNKNOWN, *(f"  {title:<11}{text}" for title, text in facts if text)]
     return "".join(line(one) + "\n" for one in lines)
@@ -80,9 +82,8 @@ def branches(shown: Mapping[str, Any]) -> list[Branch]:
 
 def rows(shown: Mapping[str, Any], short: Mapping[str, str]) -> list[Row]:
     """The tree as rows of a table; `short`: id -> what is shown of it."""
-    by_path = _by_path(shown)
     return [
-        _folder_row(branch, by_path) if branch.call is None else _call_row(branch, branch.call, short)
+        _folder_row(branch) if branch.call is None else _call_row(branch, branch.call, short)
         for branch in branches(shown)
     ]
 
@@ -121,7 +122,7 @@ def _folder(
             yield from _folder(item, node["path"], below + branch, below + trunk, by_path)
 
 
-def _folder_row(branch: Branch, by_path: Mapping[str | None, Sequence[Mapping[str, Any]]]) -> Row:
+def _folder_row(branch: Branch) -> Row:
     node = branch.node
     errors = f", {plural(node['errors'], 'error')}" if node["errors"] else ""
     return Row(
@@ -131,7 +132,7 @@ def _folder_row(branch: Branch, by_path: Mapping[str | None, Sequence[Mapping[st
             duration(node["duration"]),
             count(node["input_tokens"]),
             count(node["output_tokens"]),
-            cost(node["cost_usd"], _unpriced(node["path"], by_path)),
+            cost(node["cost_usd"], node["cost_unknown_calls"]),
             _calls(node) + errors,
         ],
         "bold",
@@ -149,13 +150,6 @@ def _in_flight(session: Mapping[str, Any]) -> str:
     if not number:
         return ""
     return f"{plural(number, 'call')}, the first for {duration(elapsed(session['in_flight_since']))}"
-
-
-def _unpriced(path: str, by_path: Mapping[str | None, Sequence[Mapping[str, Any]]]) -> int:
-    """The number of calls at `path` and below it whose cost is unknown."""
-    below = path + "/" if path != "/" else None
-    calls = [calls for at, calls in by_path.items() if at == path or (below and at and at.startswith(below))]
-    return sum(call["cost_usd"] is None and not call["in_flight"] for group in calls for call in group)
 
 
 def _call_row(branch: Branch, call: Mapping[str, Any], short: Mapping[str, str]) -> Row:
@@ -183,9 +177,15 @@ def _nodes(nodes: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
 def _cost(session: Mapping[str, Any]) -> str:
     unknown = session["cost_unknown_calls"]
     if session["cost_usd"] is None:
-        return "unknown"
+        return "unknown" if unknown else ""
     left_out = f", without {plural(unknown, 'call')} of unknown cost" if unknown else ""
-    return cost(session["cost_usd"], unknown) + left_out
+    told = costs_by_part(session["cost_parts"])
+    return cost(session["cost_usd"], unknown) + left_out + (f" ({told})" if told else "")
+
+
+def _unknown(reasons: Mapping[str, int]) -> list[str]:
+    """Why costs are unknown, a line for each reason, the most frequent first."""
+    return [f"{plural(number, 'call')}: {why}" for why, number in reasons.items()]
 
 
 def _values(values: Sequence[Any]) -> str:

@@ -1,12 +1,13 @@
 """The cost of a call, by the first of these that tells it.
 
 1. The provider's own figure.
-2. Operations that nobody charges for.
+2. The table of calls that nobody charges for (uncharged.py): free operations, calls that failed before a model ran.
 3. The user's own rates for the model.
-4. The place that the call went to: the user's own hosts cost nothing, a subscription is not paid by the call.
+4. The place that the call went to: the user's own hosts cost nothing, a subscription is not paid by the call. A call
+   that asks no model has no price per token.
 5. The list of genai-prices.
 
-A call is known by its record (docs/trace-format.md): `llm`, `host`, `route`, `time`.
+A call is known by its record (docs/trace-format.md): `llm`, `outcome`, `host`, `route`, `time`, method and status.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from sessiontap.prices import catalogue
-from sessiontap.prices.tariff import NOTHING, Rates, Tariff, Unknown, input_tokens, total
+from sessiontap.prices import catalogue, uncharged
+from sessiontap.prices.tariff import NOTHING, Paid, Parts, Rates, Tariff, Unknown, input_tokens, parts_of
 
-Source = Literal["reported", "free", "rules", "local", "genai-prices"]
+Source = Literal["reported", "free", "not charged", "no model call", "rules", "local", "genai-prices"]
 
 RatesOf = Callable[[str], Rates | None]
 """A model's name -> the user's own rates for it."""
@@ -31,15 +33,8 @@ RatesOf = Callable[[str], Rates | None]
 TariffOf = Callable[[str | None, tuple[str, ...], int, str | None, str | None], Tariff]
 """As `catalogue.find`: provider, the model's names, time, tier, speed. Raises `Unknown`."""
 
-_ANSWERS = 2
+_ANSWERS = 3
 """Raise it by one when the same record and the same list get another answer than before."""
-
-FREE: tuple[tuple[str, str | None], ...] = (
-    # operation, provider (None: every one)
-    ("count_tokens", None),
-    ("moderation", "openai"),
-)
-"""Operations without a price, as their providers' price pages say."""
 
 SUBSCRIPTIONS: tuple[tuple[str, str], ...] = (
     # host, start of the route
@@ -63,11 +58,23 @@ _DIRECT = frozenset(("foundation-model", "inference-profile"))
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """US dollars and who says so, or None and why it is not known."""
+    """US dollars and who says so; or None, and why.
+
+    `source` "no model call": the call has no price per token, and no sum misses it. No source: it cost something, and
+    nobody knows how much.
+    """
 
     usd: float | None
     source: Source | None = None
     reason: str | None = None
+    """Why it is 0, or why it is not known."""
+    parts: Parts | None = None
+    """The amount by what was paid for; None if there is none."""
+
+    @property
+    def is_unknown(self) -> bool:
+        """Sums that leave it out are too small."""
+        return self.usd is None and self.source is None
 
 
 def version() -> str:
@@ -112,7 +119,8 @@ def rates_for(
     """
     llm = call.get("llm") or {}
     usage, billed = llm.get("usage"), llm.get("billed") or {}
-    if _is_free(llm):
+    row = uncharged.find(call, llm)
+    if row is not None and row.verdict == "free":
         return NOTHING
     if (own := _own_rates(llm, rates_of)) is not None:
         return own
@@ -130,28 +138,31 @@ def rates_for(
 def _cost(call: Mapping[str, Any], llm: Mapping[str, Any], rates_of: RatesOf, tariff_of: TariffOf) -> Cost:
     reported = llm.get("cost_reported")
     if reported is not None:
-        return Cost(float(reported), "reported")
-    if _is_free(llm):
-        return Cost(0.0, "free")
+        return Cost(float(reported), "reported", parts=Parts(other=float(reported)))
     operation, usage, billed = llm.get("operation"), llm.get("usage"), llm.get("billed") or {}
-    repeats = bool(usage) and _repeats(llm)
-    if usage and not repeats and (rates := _own_rates(llm, rates_of)) is not None:
-        return Cost(float(total(usage, billed, rates, operation)), "rules")
+    row = uncharged.find(call, llm)
+    if row is not None and (row.verdict == "free" or (row.verdict == "not charged" and not usage)):
+        return Cost(0.0, row.verdict, row.reason)
+    if usage:
+        if _repeats(llm):
+            return Cost(0.0, "free", "a response that is fetched again is billed where it was asked for")
+        if (rates := _own_rates(llm, rates_of)) is not None:
+            return _priced(parts_of(usage, billed, rates, operation), "rules")
     if _is_own_host(call, llm):
         return Cost(0.0, "local")
+    if row is not None and not usage:
+        return Cost(None, row.verdict, row.reason)
     _check_paid_by_the_token(call, llm)
     if not usage:
         raise Unknown(_without_usage(call, llm))
-    if repeats:
-        raise Unknown("a response that is fetched again is billed where it was asked for")
     if tools := billed.get("tools"):
         raise Unknown(f"the provider also bills for {', '.join(tools)}")
     rates = _listed(call, llm, tariff_of).at(input_tokens(usage, billed))
-    return Cost(float(total(usage, billed, rates, operation)), "genai-prices")
+    return _priced(parts_of(usage, billed, rates, operation), "genai-prices")
 
 
-def _is_free(llm: Mapping[str, Any]) -> bool:
-    return any(llm.get("operation") == free and of in (None, llm.get("provider")) for free, of in FREE)
+def _priced(parts: Mapping[Paid, Decimal], source: Source) -> Cost:
+    return Cost(float(sum(parts.values())), source, parts=Parts(**{name: float(usd) for name, usd in parts.items()}))
 
 
 def _own_rates(llm: Mapping[str, Any], rates_of: RatesOf) -> Rates | None:
@@ -189,8 +200,13 @@ def _repeats(llm: Mapping[str, Any]) -> bool:
 
 
 def _without_usage(call: Mapping[str, Any], llm: Mapping[str, Any]) -> str:
-    if call.get("outcome") not in (None, "ok"):
-        return f"the call ended with {call['outcome']}, and no usage was reported"
+    outcome = call.get("outcome")
+    if outcome == "http_error":
+        status = (call.get("response") or {}).get("status")
+        return f"the call failed ({status or outcome}), and no usage was reported"
+    if outcome not in (None, "ok"):
+        cut = "the reply was cut" if call.get("response") else "no reply came"
+        return f"{cut} ({outcome}), and no usage was reported"
     return "an error came instead of usage" if llm.get("error") else "no usage was reported"
 
 

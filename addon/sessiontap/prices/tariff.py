@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 MILLION = 1_000_000
 
@@ -19,6 +19,22 @@ WITHOUT_OUTPUT = frozenset(("embeddings", "rerank", "moderation"))
 
 class Unknown(Exception):
     """The cost cannot be known; the text says why."""
+
+
+Paid = Literal["input", "cache_read", "cache_write", "output", "other"]
+
+
+class Parts(NamedTuple):
+    """US dollars by what they were paid for; together they are the cost."""
+
+    input: float = 0.0
+    """Of all kinds, without what a cache gave or took."""
+    cache_read: float = 0.0
+    cache_write: float = 0.0
+    output: float = 0.0
+    """Of all kinds, reasoning too."""
+    other: float = 0.0
+    """Fees per call and per search, and a figure that the provider states as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +85,10 @@ def input_tokens(usage: Mapping[str, Any], billed: Mapping[str, Any]) -> int:
     return int(given)
 
 
-def total(usage: Mapping[str, Any], billed: Mapping[str, Any], rates: Rates, operation: str | None) -> Decimal:
-    """US dollars for `usage`. `billed`: what the bill counts otherwise, or apart. Raises `Unknown`."""
+def parts_of(
+    usage: Mapping[str, Any], billed: Mapping[str, Any], rates: Rates, operation: str | None
+) -> dict[Paid, Decimal]:
+    """US dollars for `usage`, by `Parts`. `billed`: what the bill counts otherwise, or apart. Raises `Unknown`."""
     given = input_tokens(usage, billed)
     made = billed.get("output", usage.get("output"))
     if made is None:
@@ -88,30 +106,32 @@ def total(usage: Mapping[str, Any], billed: Mapping[str, Any], rates: Rates, ope
     spoken_before = spoken_before or 0
     spoken, drawn = billed.get("audio_output") or 0, billed.get("image_output") or 0
     thought = (usage.get("reasoning") or 0) if rates.reasoning is not None else 0
-    paid = (
-        (given - (read - spoken_before) - written - audio - images, rates.input, "input tokens"),
-        (read - spoken_before, rates.cache_read, "tokens read from a cache"),
-        (written - written_1h, rates.cache_write, "tokens written to a cache"),
-        (written_1h, rates.cache_write_1h, "tokens written to a cache for an hour"),
-        (audio - spoken_before, rates.audio_input, "input of audio"),
-        (spoken_before, rates.audio_cache_read, "audio read from a cache"),
-        (images, rates.image_input, "input of images"),
-        (made - spoken - drawn - thought, rates.output, "output tokens"),
-        (spoken, rates.audio_output, "output of audio"),
-        (drawn, rates.image_output, "output of images"),
-        (thought, rates.reasoning, "reasoning"),
+    paid: tuple[tuple[Paid, int, Decimal | None, str], ...] = (
+        ("input", given - (read - spoken_before) - written - audio - images, rates.input, "input tokens"),
+        ("cache_read", read - spoken_before, rates.cache_read, "tokens read from a cache"),
+        ("cache_write", written - written_1h, rates.cache_write, "tokens written to a cache"),
+        ("cache_write", written_1h, rates.cache_write_1h, "tokens written to a cache for an hour"),
+        ("input", audio - spoken_before, rates.audio_input, "input of audio"),
+        ("cache_read", spoken_before, rates.audio_cache_read, "audio read from a cache"),
+        ("input", images, rates.image_input, "input of images"),
+        ("output", made - spoken - drawn - thought, rates.output, "output tokens"),
+        ("output", spoken, rates.audio_output, "output of audio"),
+        ("output", drawn, rates.image_output, "output of images"),
+        ("output", thought, rates.reasoning, "reasoning"),
     )
-    dollars = rates.call
-    tokens = Decimal(0)
-    for number, rate, what in paid:
+    parts: dict[Paid, Decimal] = {}
+    for part, number, rate, what in paid:
         if number < 0:
             raise Unknown(f"the parts of the {'output' if what.startswith('output') else 'input'} exceed the whole")
         if number:
             if rate is None:
                 raise Unknown(f"the price of {what} is not known")
-            tokens += rate * number
+            parts[part] = parts.get(part, _ZERO) + rate * number / MILLION
+    if rates.call:
+        parts["other"] = rates.call
     if searches := billed.get("web_searches") or 0:
         if rates.web_search is None:
             raise Unknown("the price of a web search is not known")
-        dollars += rates.web_search * searches
-    return dollars + tokens / MILLION
+        parts["other"] = parts.get("other", _ZERO) + rates.web_search * searches
+    return parts
+

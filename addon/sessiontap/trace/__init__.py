@@ -15,7 +15,7 @@ Its modules by subject:
     bodies                   body; pack, which makes changes of earlier ones
     reading                  frame, shape, walk; segment, reader; restore; views
     queries                  queries, and the SQLite index behind them in index/
-    looking after it         maintenance
+    looking after it         maintenance, rewriting
 
 Times are Unix nanoseconds, durations nanoseconds, unknown is None; `open` and look-ups raise TraceError, bodies
 BodyError. docs/python.md shows what it is used for.

@@ -81,6 +81,11 @@ def encode(record: dict[str, Any]) -> bytes:
         raise FrameError(f"a record cannot be written as msgpack: {error}") from None
     if len(payload) > MAX_RECORD:
         raise FrameError(f"a record of {len(payload)} bytes is larger than {MAX_RECORD}")
+    return framed(payload)
+
+
+def framed(payload: bytes) -> bytes:
+    """A map's msgpack with its frame before it."""
     return MARK + _NUMBERS.pack(len(payload), zlib.crc32(payload)) + payload
 
 

@@ -10,14 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sessiontap.trace import closing, frame
-from sessiontap.trace.body import BodyError, BodyReader, Plain
+from sessiontap.trace.body import BodyError, BodyReader
 from sessiontap.trace.files import (
     FORMAT,
     SegmentFile,
@@ -28,12 +26,10 @@ from sessiontap.trace.files import (
     open_segment,
     plain_name,
 )
-from sessiontap.trace.pack import Packer
 from sessiontap.trace.reader import Trace, open
-from sessiontap.trace.seekable import most_plain
-from sessiontap.trace.segment import SegmentInfo, Unreadable
-from sessiontap.trace.views import is_warm_up
-from sessiontap.trace.walk import StoredRecord, Trouble, walk
+from sessiontap.trace.rewriting import remove_session
+from sessiontap.trace.segment import SegmentContents, SegmentInfo, Unreadable
+from sessiontap.trace.walk import Trouble, walk
 
 Record = dict[str, Any]
 Progress = Callable[[int, int], None]
@@ -162,7 +158,7 @@ def prune(
         size = 0
         with exclusive_lock(trace.folder):
             for path in plan.rewritten if session is not None else ():
-                size += _without(plain_name(path), session or "", dry_run)
+                size += remove_session(plain_name(path), session or "", dry_run)
             for path in plan.deleted:
                 size += _delete(plain_name(path), dry_run)
         if not dry_run and (plan.deleted or plan.rewritten):
@@ -187,10 +183,13 @@ class _Plan:
 def _plan(
     trace: Trace, older_than: int | None, max_bytes: int | None, session: str | None, progress: Progress | None
 ) -> _Plan:
+    """The segments that are to go, by what the index knows of them: none is read."""
+    trace.progress = progress
+    contents = trace.query_segments(session)
     segments = [one for one in trace.segments() if one.header is None or one.header["format"] == FORMAT]
     doomed: set[Path] = set()
     if older_than is not None:
-        doomed |= {one.path for one in segments if _newest(one) < older_than}
+        doomed |= {one.path for one in segments if _newest(one, contents.get(_name(one))) < older_than}
     if max_bytes is not None:
         left = sum(one.size for one in segments if one.live or one.path not in doomed)
         for one in segments:
@@ -198,36 +197,33 @@ def _plan(
                 doomed.add(one.path)
                 left -= 0 if one.live else one.size
     plan = _Plan()
-    for number, one in enumerate(segments, 1):
-        if one.path in doomed or (session is not None and one.readable):
+    for one in segments:
+        found = contents.get(_name(one))
+        if one.path in doomed or (found is not None and one.readable and found.records_of_session):
             with contextlib.suppress(FileNotFoundError):
-                _consider(plan, one.path, one.path in doomed, session)
-        if progress is not None:
-            progress(number, len(segments))
+                _consider(plan, one.path, one.path in doomed, found)
     return plan
 
 
-def _consider(plan: _Plan, path: Path, doomed: bool, session: str | None) -> None:
-    """Add a segment to the plan: all of it goes, some of it, nothing, or nothing because it is being written."""
+def _name(segment: SegmentInfo) -> str:
+    return plain_name(segment.path).name
+
+
+def _consider(plan: _Plan, path: Path, doomed: bool, found: SegmentContents | None) -> None:
+    """Add a segment to the plan: all of it goes, some of it, or nothing because it is being written."""
     with open_segment(path) as file:
-        held = _is_held(file)
-        if doomed and held:
+        if _is_held(file):
             plan.live.append(path)
             return
-        going = staying = calls = 0
-        for found in walk(file):
-            if isinstance(found, StoredRecord) and found.kind == "call":
-                goes = doomed or _session(found) == session
-                staying += not goes
-                going += goes
-                calls += goes and not is_warm_up(found.record)
-                if goes and held:
-                    plan.live.append(path)
-                    return
-        if not doomed and not going:
-            return
-        plan.calls += calls
-        (plan.rewritten if staying else plan.deleted).append(path)
+        known = found is not None and (found.closed, found.size) == (file.is_closed, os.fstat(file.fileno()).st_size)
+    if found is None or (doomed and not known):
+        return  # it has grown since the index looked at it: what is in it is too new to go
+    if doomed or (known and found.records == found.records_of_session):
+        plan.calls += found.calls
+        plan.deleted.append(path)
+    else:
+        plan.calls += found.calls_of_session
+        plan.rewritten.append(path)
 
 
 def _is_held(file: SegmentFile) -> bool:
@@ -256,93 +252,12 @@ def _delete(path: Path, dry_run: bool) -> int:
     return size
 
 
-def _without(path: Path, session: str, dry_run: bool) -> int:
-    """Take a session out of the segment of the name `path`. The bytes that it becomes smaller by."""
-    if not dry_run:
-        with contextlib.suppress(FileNotFoundError):
-            closing.settle(path)
-        draft_name(path).unlink(missing_ok=True)  # of a closing: it holds what is to go
-    draft = path.with_name(f".{path.name}.draft")
-    draft.unlink(missing_ok=True)  # left by one that was stopped
-    packed = path.with_name(f".{path.name}.packed.draft")
-    packed.unlink(missing_ok=True)
+def _newest(segment: SegmentInfo, found: SegmentContents | None) -> int:
+    """When the last call of a segment began; if it has none, when the file was last changed."""
+    if found is not None and found.newest is not None:
+        return found.newest
     try:
-        with open_segment(path) as file:
-            old = closed_name(path) if file.is_closed else path
-            _rewrite(path, file, draft, session)
-        place, new = path, draft
-        if old != path and _packed(draft, packed):
-            place, new = old, packed
-        gained = old.stat().st_size - new.stat().st_size
-        if not dry_run:
-            os.replace(new, place)
-            if old != place:
-                old.unlink()
-        return gained
-    except FileNotFoundError:
-        return 0
-    finally:
-        draft.unlink(missing_ok=True)
-        packed.unlink(missing_ok=True)
-
-
-def _packed(draft: Path, packed: Path) -> bool:
-    """Compress `draft` into `packed`. False: it would be denser than readers accept, and is to stay plain."""
-    with draft.open("rb") as plain, os.fdopen(_made(packed), "wb") as out:
-        return closing.compress(plain, out) <= most_plain(out.tell())
-
-
-def _made(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-
-
-def _rewrite(path: Path, file: SegmentFile, draft: Path, session: str) -> None:
-    """Everything but the calls of `session` into `draft`. Notes, callers, and what is of no known type stay."""
-    bodies_of, packer = BodyReader(), Packer()
-    with os.fdopen(_made(draft), "wb") as out:
-        for found in walk(file):
-            if not isinstance(found, StoredRecord) or _session(found) == session:
-                continue
-            record = frame.decode(found.payload)
-            if record is None:
-                continue
-            if found.kind == "segment":
-                record["id"] = str(uuid.uuid4())  # for who knows the old one by it
-            elif found.kind == "call":
-                record = packer.at(_plain(path, found, record, bodies_of), out.tell())
-            out.write(frame.encode(record))
-            packer.written()
-        out.flush()
-        os.fsync(out.fileno())
-
-
-def _plain(path: Path, found: StoredRecord, call: Record, bodies_of: BodyReader) -> Record:
-    """The call with its bodies as they were; one that cannot be read is left as it is, and says so when asked for."""
-    for side in ("request", "response"):
-        stored = (found.record.get(side) or {}).get("body")
-        if stored is not None:
-            with contextlib.suppress(BodyError):
-                data = bodies_of.decode(path, found.offset, side, stored)
-                if data is not None:
-                    packing = ("size", "sha256", "enc", "base", "back", "wire", "data")
-                    extra = {key: value for key, value in call[side]["body"].items() if key not in packing}
-                    call = call | {side: call[side] | {"body": Plain(data, stored.get("wire"), extra)}}
-    return call
-
-
-def _session(found: StoredRecord) -> str | None:
-    """The id of a call's session."""
-    session = found.record.get("session") if found.kind == "call" else None
-    return session["id"] if session is not None else None
-
-
-def _newest(segment: SegmentInfo) -> int:
-    """When the last call of a segment began, at the latest when the file was last changed."""
-    try:
-        with open_segment(segment.path) as file:
-            calls = (one for one in walk(file) if isinstance(one, StoredRecord) and one.kind == "call")
-            newest = max((one.record["time"] for one in calls), default=0)
-            return newest or os.fstat(file.fileno()).st_mtime_ns
+        return segment.path.stat().st_mtime_ns
     except OSError:
         return time.time_ns()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sessiontap.trace.files import TraceError, file_of
-from sessiontap.trace.segment import Unreadable
+from sessiontap.trace.segment import SegmentContents, Unreadable
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from sessiontap.part import PartsOf
     from sessiontap.trace.index.activity import IsRunning
     from sessiontap.trace.index.answers import CallSort, Sort
+    from sessiontap.trace.index.costs import Prices
     from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.index.headings import HeadingOf
     from sessiontap.trace.index.in_flight import CallsInFlight
     from sessiontap.trace.index.index import Index
-    from sessiontap.trace.index.on_demand import Prices
     from sessiontap.trace.index.search import Hit, Unsearched
     from sessiontap.trace.index.turns import Turn
     from sessiontap.trace.index.unmatched import Unmatched
@@ -281,6 +281,12 @@ class TraceQueries:
         known = {(one.path, one.offset) for one in found}
         found += [one for one in self._refused.values() if (one.path, one.offset) not in known]
         return sorted(found, key=lambda one: (one.path, one.offset))
+
+    def query_segments(self, session: str | None = None) -> dict[str, SegmentContents]:
+        """The contents of each segment, by its name; `session`: the id of one that is looked for in it."""
+        from sessiontap.trace.index import answers
+
+        return self._ask(lambda database: answers.segments(database, session))
 
     def count_sessions_within(self, files: list[str], session: str | None, others: list[str]) -> int:
         """Sessions whose calls all stand in segments named `files`; those of `session` may stand in `others`, too."""

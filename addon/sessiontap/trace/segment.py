@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sessiontap.trace.files import SegmentFile, file_of, identity, open_segment
 from sessiontap.trace.walk import StoredRecord, header_of, read_at, refusal, walk
@@ -40,6 +40,21 @@ class SegmentInfo:
     live: bool
     """It is being written."""
     readable: bool
+
+
+class SegmentContents(NamedTuple):
+    """The contents of a segment as the index knows them, when its file was so large."""
+
+    closed: bool
+    size: int
+    newest: int | None
+    """The start of its last call or warm-up, Unix nanoseconds; None if there is none."""
+    records: int
+    """Calls and warm-ups."""
+    calls: int
+    records_of_session: int
+    """Of the session that was asked for."""
+    calls_of_session: int
 
 
 @dataclass(slots=True)

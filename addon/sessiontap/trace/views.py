@@ -10,13 +10,26 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sessiontap.trace.errands import is_errand
 
 Record = Mapping[str, Any]
-CostOf = Callable[[Record], float | None]
-"""The cost of a call in US dollars; None if it is unknown. It is the reader's opinion, so views are given it."""
+COST_PARTS = ("input", "cache_read", "cache_write", "output", "other")
+"""The things that a cost is made of."""
+
+
+class CallCost(NamedTuple):
+    """The cost of a call in US dollars. It is the reader's opinion, so views are given it."""
+
+    usd: float | None = None
+    """None: unknown, or, if `unknown` does not say why, the call has no price."""
+    parts: tuple[float, ...] | None = None
+    """By `COST_PARTS`; together they are `usd`. None if there is nothing to tell apart: it is 0, or not known."""
+    unknown: str | None = None
+
+
+CostOf = Callable[[Record], CallCost]
 
 ERRORS = frozenset(("http_error", "stream_error", "upstream_gone", "upstream_unreachable"))
 """Outcomes that are errors. `client_gone` is the app's own decision."""
@@ -164,14 +177,26 @@ def part(record: Record, key: str) -> Record:
     return value if isinstance(value, dict | Mapping) else {}
 
 
-def unknown_cost(call: Record) -> None:
+UNPRICED = CallCost(None, unknown="no prices are at hand")
+
+
+def unknown_cost(call: Record) -> CallCost:
     """No opinion on costs."""
+    return UNPRICED
+
+
+def cost_parts(parts: Sequence[float | None] | None) -> dict[str, float] | None:
+    """Sums of `COST_PARTS` as they are told, rounded where binary fractions are no further to be trusted."""
+    if parts is None or all(part is None for part in parts):
+        return None
+    return {name: round(part or 0.0, 12) for name, part in zip(COST_PARTS, parts, strict=True)}
 
 
 def call_row(call: Record, caller: Record | None, cost_of: CostOf = unknown_cost) -> dict[str, Any]:
     """A line of `calls --json`."""
     session, llm = part(call, "session"), part(call, "llm")
     request, response = part(call, "request"), part(call, "response")
+    cost = cost_of(call)
     return {
         "id": call.get("id"),
         "time": iso(call.get("time")),
@@ -206,7 +231,9 @@ def call_row(call: Record, caller: Record | None, cost_of: CostOf = unknown_cost
         "tools_offered": list(llm.get("tools_offered") or ()),
         "tool_calls": list(llm.get("tool_calls") or ()),
         "usage": llm.get("usage"),
-        "cost_usd": cost_of(call),
+        "cost_usd": cost.usd,
+        "cost_parts": cost_parts(cost.parts),
+        "cost_unknown": cost.unknown,
         "duration": seconds(call.get("duration")),
         "time_to_first_byte": seconds(call.get("time_to_first_byte")),
         "time_to_first_token": seconds(call.get("time_to_first_token")),
@@ -264,14 +291,20 @@ class _Totals:
     tokens: dict[str, int | None] = field(default_factory=lambda: {"input": None, "output": None, "cache_read": None})
     costs: list[float] = field(default_factory=list)
     """Of the calls whose cost is known."""
+    parts: list[tuple[float, ...]] = field(default_factory=list)
+    unpriced: int = 0
+    """Calls whose cost is unknown."""
 
-    def add(self, call: Record, cost: float | None) -> None:
+    def add(self, call: Record, cost: CallCost) -> None:
         if call.get("in_flight"):
             self.in_flight += 1
             self.started = min(call["time"], self.started or call["time"])
             return
-        if cost is not None:
-            self.costs.append(cost)
+        if cost.usd is not None:
+            self.costs.append(cost.usd)
+        if cost.parts is not None:
+            self.parts.append(cost.parts)
+        self.unpriced += cost.unknown is not None
         self.calls += 1
         self.errors += is_error(call)
         started, ended = int(call.get("time") or 0), end(call)
@@ -317,6 +350,8 @@ def _node(nodes: dict[tuple[str, ...], _Totals], levels: tuple[str, ...]) -> dic
         "input_tokens": exact(totals.tokens["input"]),
         "output_tokens": exact(totals.tokens["output"]),
         "cost_usd": totals.cost,
+        "cost_parts": cost_parts([math.fsum(part) for part in zip(*totals.parts, strict=True)] or None),
+        "cost_unknown_calls": totals.unpriced,
         "children": _children(nodes, levels) if levels else [],
     }
 

@@ -108,7 +108,7 @@ class _Calls:
         from sessiontap.export.exported_call import export_call
 
         for call in self._log.calls_at(self._told()):
-            one = export_call(call, self._costs.usd)
+            one = export_call(call, self._costs.in_trace)
             self.number += 1
             self.damage += one.damage
             yield one

@@ -119,7 +119,7 @@ def show(
     if json:
         write_json(shown if said is None else {"session": shown["session"], "conversations": list(map(asdict, said))})
     else:
-        write(tree.heading(shown["session"] | {"properties": shown["properties"]}) + "\n")
+        write(tree.heading(shown) + "\n")
         if said is not None:
             _converse(said, full)
         elif timeline:

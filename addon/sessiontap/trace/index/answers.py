@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,22 @@ from typing import Any, Literal
 
 from sessiontap.trace.index.activity import IsRunning, active_sessions
 from sessiontap.trace.index.addresses import session_number
+from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.filters import Filters, condition
-from sessiontap.trace.index.on_demand import Prices
-from sessiontap.trace.index.rows import COLUMNS, JSONS, TEXTS, call_of
-from sessiontap.trace.views import Record, call_row, exact, iso, property_values, seconds, session_tree
+from sessiontap.trace.index.rows import COLUMNS, COST_COLUMNS, JSONS, TEXTS, call_of
+from sessiontap.trace.segment import SegmentContents
+from sessiontap.trace.views import (
+    UNPRICED,
+    CallCost,
+    Record,
+    call_row,
+    cost_parts,
+    exact,
+    iso,
+    property_values,
+    seconds,
+    session_tree,
+)
 
 Row = dict[str, Any]
 Sort = Literal["started", "ended", "name", "duration", "calls", "errors", "tokens", "cost"]
@@ -30,8 +43,7 @@ _ORDERS = {
     "calls": "calls DESC, last_time DESC",
     "errors": "errors DESC, last_time DESC",
     "tokens": "coalesce(input, 0) + coalesce(output, 0) DESC, input IS NULL AND output IS NULL, last_time DESC",
-    "cost": "(SELECT sum(usd) FROM calls JOIN costs ON costs.call = calls.n WHERE calls.session = sessions.n) DESC, "
-    "last_time DESC",
+    "cost": "usd DESC, last_time DESC",
 }
 CallSort = Literal["time", "duration", "first_token", "tokens", "cost"]
 _NEWEST = "calls.time DESC, calls.n DESC"
@@ -71,7 +83,8 @@ def _session_rows(
 ) -> list[Row]:
     found = database.execute(
         "SELECT n, id, (SELECT text FROM strings WHERE strings.n = sessions.name), started, ended, calls, errors, "
-        f"input, output, cache_read, errands, coalesce(stated, well) FROM sessions {where}",
+        "input, output, cache_read, errands, coalesce(stated, well), unpriced, usd, "
+        f"{', '.join(COST_COLUMNS)} FROM sessions {where}",
         values,
     ).fetchall()
     numbers = json.dumps([row[0] for row in found])
@@ -89,18 +102,10 @@ def _session_rows(
         (numbers,),
     ):
         properties.setdefault(session, {})[key] = json.loads(value)
-    paid: dict[int, tuple[float | None, int]] = {}
-    if prices is not None:
-        for session, usd, number in database.execute(
-            "SELECT calls.session, sum(usd), count(usd) FROM calls JOIN costs ON costs.call = calls.n "
-            f"WHERE NOT calls.errand AND calls.{within} GROUP BY calls.session",
-            (numbers,),
-        ):
-            paid[session] = round(usd, 12), number
     active = active_sessions(database, {n: ended for n, _, _, _, ended, *_ in found}, time.time_ns(), is_running)
     rows = []
-    for n, session_id, name, started, ended, calls, errors, asked, answered, cached, errands, success in found:
-        cost, known = paid.get(n, (None, 0))
+    for n, session_id, name, started, ended, calls, errors, asked, answered, cached, errands, success, *costs in found:
+        unpriced, usd, *parts = costs if prices is not None else (calls, None)
         rows.append(
             {
                 "id": session_id,
@@ -120,8 +125,9 @@ def _session_rows(
                 "input_tokens": exact(asked),
                 "output_tokens": exact(answered),
                 "cache_read_tokens": exact(cached),
-                "cost_usd": cost,
-                "cost_unknown_calls": calls - known,
+                "cost_usd": None if usd is None else round(usd, 12),
+                "cost_parts": cost_parts(parts or None),
+                "cost_unknown_calls": unpriced,
                 "success": None if success is None else bool(success),
                 "status": "failed" if success == 0 else "active" if n in active else "completed",
             }
@@ -136,7 +142,7 @@ def calls(
     where, values = condition(database, filters)
     ordered = f"WHERE {where} ORDER BY {_CALL_ORDERS[sort]} LIMIT ?"
     found = _pairs(database, ordered, [*values, limit or -1], prices)
-    return [call_row(call, process, _usd) for call, process in found]
+    return [call_row(call, process, _cost) for call, process in found]
 
 
 def errands(database: sqlite3.Connection, filters: Filters) -> Row:
@@ -163,10 +169,10 @@ def places(database: sqlite3.Connection, filters: Filters, sessions: Iterable[st
     return [(names[segment], offset) for segment, offset in found]
 
 
-def _usd(call: Record) -> float | None:
+def _cost(call: Record) -> CallCost:
     """The cost of a call of `_pairs`."""
-    usd: float | None = call["usd"]
-    return usd
+    cost: CallCost = call["cost"]
+    return cost
 
 
 def _records(database: sqlite3.Connection, where: str, values: list[Any]) -> list[tuple[int, Row, Row | None]]:
@@ -188,14 +194,24 @@ def _records(database: sqlite3.Connection, where: str, values: list[Any]) -> lis
 def _pairs(
     database: sqlite3.Connection, where: str, values: list[Any], prices: Prices | None
 ) -> list[tuple[Row, Row | None]]:
-    """Records and processes of calls; in `usd` what is known of their costs."""
+    """Records and processes of calls; in `cost` what they cost."""
     found = _records(database, where, values)
-    paid: dict[int, float] = {}
+    costs: dict[int, CallCost] = {}
     if prices is not None:
-        numbers = json.dumps([n for n, _, _ in found])
-        chosen = "SELECT call, usd FROM costs WHERE call IN (SELECT value FROM json_each(?))"
-        paid = dict(database.execute(chosen, (numbers,)))
-    return [(call | {"usd": paid.get(n)}, process) for n, call, process in found]
+        costs = _costs(database, [n for n, _, _ in found])
+    return [(call | {"cost": costs.get(n, UNPRICED)}, process) for n, call, process in found]
+
+
+def _costs(database: sqlite3.Connection, calls: list[int]) -> dict[int, CallCost]:
+    """The costs of calls, by their numbers."""
+    found = database.execute(
+        f"SELECT call, text, usd, {', '.join(COST_COLUMNS)} FROM costs LEFT JOIN cost_reasons ON n = reason "
+        "WHERE call IN (SELECT value FROM json_each(?))",
+        (json.dumps(calls),),
+    )
+    return {
+        n: CallCost(usd, None if parts[0] is None else tuple(parts), reason) for n, reason, usd, *parts in found
+    }
 
 
 def numbered(database: sqlite3.Connection, where: str, values: list[Any]) -> list[tuple[int, Row]]:
@@ -221,11 +237,14 @@ def session(
     shown = _session_rows(database, "WHERE n = ?", [number], prices, is_running)[0]
     where = "WHERE calls.session = ?" + ("" if errands or not shown["calls"] else " AND NOT calls.errand")
     pairs = _pairs(database, f"{where} ORDER BY calls.time, calls.id", [number], prices)
+    rows = [call_row(call, process, _cost) for call, process in pairs]
+    unknown = Counter(row["cost_unknown"] for row in rows if row["cost_unknown"] and not row["errand"])
     return {
         "session": shown,
         "properties": property_values(call for call, _ in pairs),
-        "tree": session_tree((call for call, _ in pairs), _usd),
-        "calls": [call_row(call, process, _usd) for call, process in pairs],
+        "cost_unknown": dict(unknown.most_common()),
+        "tree": session_tree((call for call, _ in pairs), _cost),
+        "calls": rows,
     }
 
 
@@ -234,21 +253,30 @@ def numbered_rows(
 ) -> list[tuple[int, Row]]:
     """Lines of `calls --json` with the calls' numbers, of those that the condition `where` chooses."""
     found = _records(database, where, values)
-    paid: dict[int, float] = {}
-    if prices is not None:
-        chosen = "SELECT call, usd FROM costs WHERE call IN (SELECT value FROM json_each(?))"
-        paid = dict(database.execute(chosen, (json.dumps([n for n, _, _ in found]),)))
-    return [(n, call_row(call | {"usd": paid.get(n)}, process, _usd)) for n, call, process in found]
+    costs = _costs(database, [n for n, _, _ in found]) if prices is not None else {}
+    return [(n, call_row(call | {"cost": costs.get(n, UNPRICED)}, process, _cost)) for n, call, process in found]
 
 
 def sums(database: sqlite3.Connection) -> Row:
     """`calls`, `sessions`, `first` and `last` start (Unix nanoseconds), `body_bytes`."""
     question = (
-        "SELECT count(*), (SELECT count(*) FROM sessions), min(time), max(time), "
-        "coalesce(sum(coalesce(request_bytes, 0) + coalesce(response_bytes, 0)), 0) FROM calls"
+        "SELECT coalesce(sum(calls), 0), (SELECT count(*) FROM sessions WHERE calls > 0), min(first_time), "
+        "max(last_time), CAST(total(body_bytes) AS INTEGER) FROM segments"
     )
     names = ("calls", "sessions", "first", "last", "body_bytes")
     return dict(zip(names, database.execute(question).fetchone(), strict=True))
+
+
+def segments(database: sqlite3.Connection, session: str | None) -> dict[str, SegmentContents]:
+    """The contents of each segment, by its name; `session`: the id of one that is looked for in it."""
+    found = database.execute(
+        "SELECT name, closed, size, newest, segments.calls + segments.warm_ups, segments.calls, "
+        "coalesce(here.calls + here.warm_ups, 0), coalesce(here.calls, 0) "
+        "FROM segments LEFT JOIN session_segments AS here ON segment = segments.n "
+        "AND session = (SELECT n FROM sessions WHERE id = ?)",
+        (session,),
+    )
+    return {name: SegmentContents(bool(closed), *numbers) for name, closed, *numbers in found}
 
 
 def count_sessions_within(
@@ -256,8 +284,9 @@ def count_sessions_within(
 ) -> int:
     """Sessions whose calls all stand in segments named `files`; those of `session` may stand in `others`, too."""
     question = (
-        "SELECT count(*) FROM sessions WHERE NOT EXISTS (SELECT 1 FROM calls JOIN segments ON segments.n = segment "
-        "WHERE calls.session = sessions.n AND name NOT IN (SELECT value FROM json_each(?)) "
+        "SELECT count(*) FROM sessions WHERE calls > 0 AND NOT EXISTS (SELECT 1 FROM session_segments AS here "
+        "JOIN segments ON segments.n = segment WHERE here.session = sessions.n AND here.calls > 0 "
+        "AND name NOT IN (SELECT value FROM json_each(?)) "
         "AND NOT (sessions.id IS ? AND name IN (SELECT value FROM json_each(?))))"
     )
     values = json.dumps(files), session, json.dumps(others)

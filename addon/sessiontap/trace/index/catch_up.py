@@ -10,16 +10,18 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sessiontap.trace.files import FileStatus, SegmentFile, open_segment, segments
 from sessiontap.trace.index import parts
+from sessiontap.trace.index.costs import Costs, Prices, sum_again
 from sessiontap.trace.index.database import writing
 from sessiontap.trace.index.rows import COLUMNS, Callers, Strings, process_number, row_of
+from sessiontap.trace.index.segment_sums import SegmentSums
 from sessiontap.trace.index.sums import Sums
-from sessiontap.trace.views import is_warm_up
+from sessiontap.trace.views import CallCost, is_warm_up
 from sessiontap.trace.walk import StoredRecord, Trouble, header_of, walk
 
 Record = dict[str, Any]
@@ -44,15 +46,29 @@ class _Indexed:
     machine: str | None = None
 
 
+@dataclass(slots=True)
+class _Batch:
+    """The calls of one segment that go into the index together."""
+
+    sums: SegmentSums
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    costs: list[CallCost] = field(default_factory=list)
+
+
 class CatchUp:
     """Brings the index of `folder` up to date. The folder's files are read; nothing but the database is written."""
 
-    def __init__(self, database: sqlite3.Connection, folder: Path, batch: int = BATCH) -> None:
+    def __init__(
+        self, database: sqlite3.Connection, folder: Path, batch: int = BATCH, prices: Prices | None = None
+    ) -> None:
         self._database, self._folder, self._batch = database, folder, batch
         self._strings = Strings(database)
         self._processes: dict[int, int | None] = {}
         self._version: int | None = None
         self._sums = Sums(self._strings.number, self._strings.text, self._process)
+        self._cost_of = prices.cost_of if prices is not None else None
+        self._costs = Costs(database, prices) if prices is not None else None
+        self._prices_now = False
 
     def run(self, progress: Progress | None = None, until: float | None = None) -> bool:
         """Take in what is new, the newest segments first, until the monotonic clock says `until`.
@@ -63,12 +79,15 @@ class CatchUp:
             try:
                 with writing(self._database):
                     self._forget_if_changed()
+                    self._prices_now = self._costs is not None and self._costs.is_current()
                     done, total, more = self._step()
                     self._sums.write(self._database)
             except BaseException:
                 self._strings.forget()
                 self._sums.forget()
                 self._processes.clear()
+                if self._costs is not None:
+                    self._costs.forget()
                 raise
             if progress is not None:
                 progress(done, total)
@@ -85,6 +104,8 @@ class CatchUp:
             self._version = version
             self._strings.forget()
             self._processes.clear()
+            if self._costs is not None:
+                self._costs.forget()
 
     def _is_behind(self) -> bool:
         rows = self._rows("name, closed, size, changed")
@@ -157,7 +178,7 @@ class CatchUp:
     def _walk(self, segment: _Indexed, file: SegmentFile, size: int, most: int) -> int:
         self._database.execute("DELETE FROM problems WHERE segment = ? AND offset >= ?", (segment.n, segment.end))
         callers = Callers(self._database, segment.n, self._strings)
-        rows: list[tuple[Any, ...]] = []
+        batch = _Batch(SegmentSums(segment.n))
         taken = 0
         complete = True
         for found in walk(file, segment.end):
@@ -171,24 +192,31 @@ class CatchUp:
                 complete = False
                 break
             taken += 1
-            self._record(segment, found, callers, rows)
+            self._record(segment, found, callers, batch)
             segment.end = found.end
-        self._database.executemany(_INSERT, rows)
+        self._write(batch)
         whole = segment.closed or segment.end <= size  # a plain one may grow while it is read
         segment.size = size if complete and whole else UNFINISHED
         return taken
 
-    def _record(
-        self, segment: _Indexed, found: StoredRecord, callers: Callers, rows: list[tuple[Any, ...]]
-    ) -> None:
+    def _write(self, batch: _Batch) -> None:
+        self._database.executemany(_INSERT, batch.rows)
+        (last,) = self._database.execute("SELECT last_insert_rowid()").fetchone()
+        batch.sums.write(self._database, last)
+        if self._costs is not None and self._prices_now:
+            self._costs.add(last - len(batch.rows) + 1, batch.costs)
+
+    def _record(self, segment: _Indexed, found: StoredRecord, callers: Callers, batch: _Batch) -> None:
         record = found.record
         if found.kind == "call":
+            session = record.get("session")
             if is_warm_up(record):
                 self._database.execute(
                     "INSERT INTO warm_ups VALUES (?, ?, ?)", (record["id"], segment.n, found.offset)
                 )
+                number = self._strings.session(session["id"]) if session is not None else None
+                batch.sums.add_warm_up(number, record["time"])
                 return
-            session = record.get("session")
             row = row_of(
                 record,
                 segment=segment.n,
@@ -197,8 +225,11 @@ class CatchUp:
                 caller=callers.numbers.get(record.get("caller") or ""),
                 strings=self._strings,
             )
-            rows.append(row)
+            batch.rows.append(row)
+            batch.sums.add(row)
             self._sums.add(row)
+            if self._cost_of is not None and self._prices_now:
+                batch.costs.append(self._cost_of(record))
         elif found.kind == "caller":
             callers.add(record, found.offset)
             self._processes.clear()
@@ -223,16 +254,30 @@ class CatchUp:
         within = "segment IN (SELECT value FROM json_each(?))"
         database = self._database
         touched = json.dumps(
-            [n for (n,) in database.execute(f"SELECT DISTINCT session FROM calls WHERE {within}", (chosen,)) if n]
+            [n for (n,) in database.execute(f"SELECT DISTINCT session FROM session_segments WHERE {within}", (chosen,))]
         )
-        parts.remove(database, f"SELECT n FROM calls WHERE {within}", chosen)
-        database.execute(f"DELETE FROM costs WHERE call IN (SELECT n FROM calls WHERE {within})", (chosen,))
-        for table in ("calls", "callers", "notes", "problems", "warm_ups"):
+        between = "SELECT min(first_call), max(last_call) FROM segments WHERE n IN (SELECT value FROM json_each(?))"
+        first, last = database.execute(between, (chosen,)).fetchone()
+        if first is not None:
+            calls = f"SELECT n FROM calls WHERE n BETWEEN {int(first)} AND {int(last)} AND {within}"
+            parts.remove(database, calls, chosen)
+            database.execute(f"DELETE FROM costs WHERE call IN ({calls})", (chosen,))
+            database.execute(f"DELETE FROM calls WHERE n IN ({calls})", (chosen,))
+        for table in ("callers", "notes", "problems", "warm_ups", "session_segments", "segment_strings"):
             database.execute(f"DELETE FROM {table} WHERE {within}", (chosen,))
         database.execute("DELETE FROM segments WHERE n IN (SELECT value FROM json_each(?))", (chosen,))
+        self._sum_again(touched)
+        self._strings.forget()
+        self._processes.clear()
+
+    def _sum_again(self, touched: str) -> None:
+        """Make the sums of these sessions (their numbers as JSON) anew from the calls that are left."""
+        database = self._database
         again = "IN (SELECT value FROM json_each(?))"
+        left = f"n {again} AND NOT EXISTS (SELECT 1 FROM session_segments WHERE session = sessions.n)"
         for table in ("session_values", "session_properties", "headings"):
             database.execute(f"DELETE FROM {table} WHERE session {again}", (touched,))
+        database.execute(f"DELETE FROM sessions WHERE {left}", (touched,))
         database.execute(
             "UPDATE sessions SET calls = 0, errors = 0, errands = 0, started = NULL, ended = NULL, input = NULL, "
             "output = NULL, cache_read = NULL, first_time = NULL, name = NULL, last_time = NULL, rank = NULL, "
@@ -243,9 +288,7 @@ class CatchUp:
         for row in database.execute(f"SELECT {columns} FROM calls WHERE session {again} ORDER BY n", (touched,)):
             self._sums.add(row)
         self._sums.write(database)
-        database.execute("DELETE FROM sessions WHERE calls = 0 AND errands = 0")
-        self._strings.forget()
-        self._processes.clear()
+        sum_again(database, touched)
 
 
 def _files(folder: Path) -> dict[str, FileStatus]:

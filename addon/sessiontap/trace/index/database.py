@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sessiontap.trace.files import exclusive_lock
-from sessiontap.trace.index.rows import COLUMNS, JSONS, TEXTS
+from sessiontap.trace.index.rows import COLUMNS, COST_COLUMNS
 
 NAME = "index.sqlite"
 BUSY_SECONDS = 10.0
@@ -41,8 +41,17 @@ CREATE TABLE segments(
     closed INTEGER NOT NULL,
     size INTEGER NOT NULL,          -- of the file when all of it had been taken in; -1: there is more
     changed INTEGER NOT NULL,       -- the file's last change
-    "end" INTEGER NOT NULL          -- behind the last intact record
+    "end" INTEGER NOT NULL,         -- behind the last intact record
+    calls INTEGER NOT NULL DEFAULT 0, warm_ups INTEGER NOT NULL DEFAULT 0, body_bytes INTEGER NOT NULL DEFAULT 0,
+    first_time INTEGER, last_time INTEGER,       -- starts of its calls
+    newest INTEGER,                              -- the last start, of warm-ups, too
+    first_call INTEGER, last_call INTEGER        -- the calls' numbers stand between these
 );
+CREATE TABLE session_segments(                   -- how many calls, and warm-ups, of a session stand in a segment
+    session INTEGER, segment INTEGER, calls INTEGER NOT NULL, warm_ups INTEGER NOT NULL, PRIMARY KEY(session, segment)
+) WITHOUT ROWID;
+CREATE INDEX session_segments_by_segment ON session_segments(segment);
+CREATE TABLE segment_strings(segment INTEGER, string INTEGER, PRIMARY KEY(segment, string)) WITHOUT ROWID;
 CREATE TABLE strings(n INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE facets(column TEXT, string INTEGER, PRIMARY KEY(column, string)) WITHOUT ROWID;
 CREATE TABLE callers(
@@ -68,7 +77,9 @@ CREATE TABLE sessions(
     first_time INTEGER, name INTEGER,
     last_time INTEGER,
     rank INTEGER, judged INTEGER, well INTEGER,  -- of the call that tells how it ended: 2 a main one, 0 an errand
-    stated INTEGER                               -- how it ended, by its properties
+    stated INTEGER,                              -- how it ended, by its properties
+    usd REAL, {cost_parts},                      -- of the calls whose cost is known
+    unpriced INTEGER NOT NULL DEFAULT 0          -- calls whose cost is unknown
 );
 CREATE INDEX sessions_by_last ON sessions(last_time);
 CREATE TABLE session_values(
@@ -85,7 +96,10 @@ CREATE TABLE headings(
 );
 CREATE TABLE notes(n INTEGER PRIMARY KEY, segment INTEGER NOT NULL, time INTEGER NOT NULL, record TEXT NOT NULL);
 CREATE TABLE problems(segment INTEGER, offset INTEGER, size INTEGER, text TEXT, PRIMARY KEY(segment, offset));
-CREATE TABLE costs(call INTEGER PRIMARY KEY, usd REAL NOT NULL);  -- US dollars, of calls whose cost is known
+CREATE TABLE costs(                              -- US dollars; `reason`: why it is unknown, else it is no model's call
+    call INTEGER PRIMARY KEY, usd REAL, {cost_parts}, reason INTEGER
+);
+CREATE TABLE cost_reasons(n INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE state(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE parts(
     n INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -121,7 +135,10 @@ CREATE TRIGGER parts_removed AFTER DELETE ON parts WHEN old.text IS NOT NULL BEG
 END;
 """
 
-_MADE = _TABLES.format(columns=",\n    ".join(f'"{name}"' for name in COLUMNS))
+_MADE = _TABLES.format(
+    columns=",\n    ".join(f'"{name}"' for name in COLUMNS),
+    cost_parts=", ".join(f"{name} REAL" for name in COST_COLUMNS),
+)
 _VERSION = zlib.crc32(f"{_MEANING} {_MADE}".encode()) >> 1
 """`PRAGMA user_version`: a change to a table is a new version of itself."""
 
@@ -179,13 +196,14 @@ def discard(folder: Path) -> None:
 
 def compact(connection: sqlite3.Connection) -> None:
     """Leave nothing in the file of what was taken out of it."""
-    used = " UNION ".join(f'SELECT "{column}" FROM calls' for column in (*TEXTS, *JSONS))
-    used += " UNION SELECT string FROM session_values UNION SELECT key FROM session_properties"
-    used += " UNION SELECT name FROM parts"
+    tables = ("SELECT string FROM segment_strings", "SELECT string FROM session_values")
+    names = ("SELECT key FROM session_properties", "SELECT name FROM sessions", "SELECT name FROM parts")
+    used = " UNION ".join((*tables, *names))
     with writing(connection):
         unused = "n NOT IN (SELECT n FROM used WHERE n NOT NULL)"
         connection.execute(f"WITH used(n) AS ({used}) DELETE FROM strings WHERE {unused}")
         connection.execute("DELETE FROM facets WHERE string NOT IN (SELECT n FROM strings)")
+        connection.execute("DELETE FROM cost_reasons WHERE n NOT IN (SELECT reason FROM costs WHERE reason NOT NULL)")
         connection.execute("INSERT INTO trigrams(trigrams) VALUES ('optimize')")
     connection.execute("VACUUM")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

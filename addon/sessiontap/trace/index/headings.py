@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple
 
 from sessiontap.trace.body import BodyError, BodyReader
 from sessiontap.trace.files import open_segment
+from sessiontap.trace.index.costs import Progress, Record
 from sessiontap.trace.index.database import writing
-from sessiontap.trace.index.on_demand import Progress, Record
 from sessiontap.trace.walk import read_at
 
 HeadingOf = Callable[[Record, bytes | None, bytes | None], tuple[str | None, str | None, str | None]]

@@ -16,7 +16,7 @@ from sessiontap.trace.index import database as files
 from sessiontap.trace.index.filters import Filters, condition
 from sessiontap.trace.index.rows import COLUMNS, Callers, Strings, process_number, row_of
 from sessiontap.trace.index.sums import Sums
-from sessiontap.trace.views import call_row, iso, session_tree
+from sessiontap.trace.views import CallCost, call_row, iso, session_tree
 
 Record = dict[str, Any]
 Row = dict[str, Any]
@@ -53,7 +53,8 @@ class CallsInFlight:
     def alone(self, prefix: str) -> Row | None:
         """What `show --json` gives of a session of which nothing has ended; None if no one has such an id."""
         rows = self.sessions(Filters(session=prefix))
-        return self.added({"session": rows[0], "tree": [], "calls": []}) if len(rows) == 1 else None
+        shown = {"session": rows[0], "cost_unknown": {}, "tree": [], "calls": []} if len(rows) == 1 else None
+        return self.added(shown) if shown is not None else None
 
     def marked(self, session: Row) -> Row:
         """The row of a session, which says how many of its calls are in flight."""
@@ -77,7 +78,7 @@ class CallsInFlight:
 
     def _row(self, id: str) -> Row:
         record = self._records[id]
-        return call_row(record, record.get("caller"))
+        return call_row(record, record.get("caller"), lambda _: CallCost())  # nobody can know it yet
 
     def _take_in(self, now: int) -> None:
         database = self._database

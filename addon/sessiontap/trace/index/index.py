@@ -8,11 +8,11 @@ from pathlib import Path
 
 from sessiontap.part import PartsOf
 from sessiontap.trace.files import TraceError, exclusive_lock, unreadable
-from sessiontap.trace.index import addresses, answers, on_demand
+from sessiontap.trace.index import addresses, answers
 from sessiontap.trace.index import database as files
 from sessiontap.trace.index.catch_up import CatchUp, Progress
+from sessiontap.trace.index.costs import Prices, add_costs
 from sessiontap.trace.index.headings import HeadingOf, add_headings
-from sessiontap.trace.index.on_demand import Prices
 from sessiontap.trace.index.parts_reader import PartsReader
 
 _ODD = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
@@ -106,11 +106,11 @@ class Index:
     ) -> T:
         if self._database is None:
             self._database = files.open_index(self._folder)
-        self.is_behind = not CatchUp(self._database, self._folder).run(self._progress, until)
+        self.is_behind = not CatchUp(self._database, self._folder, prices=prices).run(self._progress, until)
         if prepare is not None:
             prepare(self._database)
         if prices is not None:
-            on_demand.add_costs(self._database, prices, answers.numbered, self._progress)
+            add_costs(self._database, prices, answers.numbered, self._progress)
         self._database.execute("BEGIN")  # all of the answer from one state
         try:
             return answer(self._database)

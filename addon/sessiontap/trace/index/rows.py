@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from sessiontap.trace.errands import is_errand
-from sessiontap.trace.views import body_size, ended_well, is_error, is_main
+from sessiontap.trace.views import COST_PARTS, body_size, ended_well, is_error, is_main
 
 Record = dict[str, Any]
 
@@ -33,6 +33,8 @@ PLAIN = (
     "response_bytes", "segment", "offset", "id", "conversation", "parent", "error", "errand", "main", "well",
 )  # fmt: skip
 COLUMNS = (*PLAIN, *TEXTS, *JSONS)
+COST_COLUMNS = tuple(f"usd_{name}" for name in COST_PARTS)
+"""Columns of `costs` and `sessions`."""
 USAGE = ("input", "output", "cache_read", "cache_write", "reasoning")
 
 _MANY = 200_000

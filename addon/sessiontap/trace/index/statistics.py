@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 from sessiontap.trace.index.filters import Condition
-from sessiontap.trace.views import exact, seconds
+from sessiontap.trace.index.rows import COST_COLUMNS
+from sessiontap.trace.views import cost_parts, exact, seconds
 
 By = Literal[
     "name", "path", "model", "process", "provider", "operation", "agent", "user", "session", "step", "outcome", "tool",
@@ -30,18 +31,26 @@ _TEXT = ("name", "path", "model", "provider", "operation", "agent", "user", "out
 _PER_SESSION = """
 SELECT {key} AS k, calls.session, count(*) AS n, sum(failed) AS failed, sum(input + 0.0) AS input,
     sum(output + 0.0) AS output, sum(cache_read + 0.0) AS cache_read, sum(usd) AS usd, count(usd) AS priced,
+    {unpriced} AS unpriced, {parts},
     max(time + coalesce(duration, 0)) - min(time) AS span,
     (SELECT coalesce(stated, well) FROM sessions WHERE sessions.n = calls.session) AS success
 FROM {table} {costs} WHERE {where} GROUP BY calls.session, k
 """
 _SUMS = f"""
-SELECT k, sum(n), sum(failed), sum(input), sum(output), sum(cache_read), sum(usd), sum(priced), count(session),
+SELECT k, sum(n), sum(failed), sum(input), sum(output), sum(cache_read), sum(usd), sum(unpriced), count(session),
     json_group_array(usd) FILTER (WHERE session IS NOT NULL AND priced > 0),
-    count(*) FILTER (WHERE session IS NOT NULL AND priced BETWEEN 1 AND n - 1),
+    count(*) FILTER (WHERE session IS NOT NULL AND priced > 0 AND unpriced > 0),
+    count(*) FILTER (WHERE session IS NOT NULL AND priced = 0 AND unpriced > 0),
     json_group_array(span) FILTER (WHERE session IS NOT NULL),
-    coalesce(sum(success), 0), count(success)
+    coalesce(sum(success), 0), count(success),
+    {', '.join(f'sum({name})' for name in COST_COLUMNS)}
 FROM ({_PER_SESSION}) GROUP BY k
 """
+
+
+_PRICED = "LEFT JOIN costs ON costs.call = calls.n", "count(reason)"
+_NO_COSTS = ", ".join(f"NULL AS {name}" for name in ("usd", "reason", *COST_COLUMNS))
+_UNPRICED = f"LEFT JOIN (SELECT {_NO_COSTS}) ON 1", "count(*)"
 
 
 def is_known(by: str) -> bool:
@@ -60,8 +69,10 @@ def stats(database: sqlite3.Connection, by: str, wanted: Condition, priced: bool
     of the last."""
     where, values = wanted
     key, table = _grouping(database, by)
-    costs = "LEFT JOIN costs ON costs.call = calls.n" if priced else "LEFT JOIN (SELECT NULL AS usd) ON 1"
-    summed = database.execute(_SUMS.format(key=key, table=table, costs=costs, where=where), values).fetchall()
+    costs, unpriced = _PRICED if priced else _UNPRICED
+    parts = ", ".join(f"sum({name}) AS {name}" for name in COST_COLUMNS)
+    question = _SUMS.format(key=key, table=table, costs=costs, where=where, unpriced=unpriced, parts=parts)
+    summed = database.execute(question, values).fetchall()
     durations: dict[Any, list[int]] = {name: [] for name, *_ in summed}
     first_tokens: dict[Any, list[int]] = {name: [] for name, *_ in summed}
     for name, duration, first_token in database.execute(
@@ -77,7 +88,8 @@ def stats(database: sqlite3.Connection, by: str, wanted: Condition, priced: bool
 
 
 def _row(sums: Sequence[Any], durations: list[int], first_tokens: list[int]) -> dict[str, Any]:
-    calls, errors, asked, answered, cached, usd, priced, sessions, session_costs, partial, spans, well, judged = sums
+    calls, errors, asked, answered, cached, usd, unpriced, sessions, session_costs, *rest = sums
+    partial, unknown, spans, well, judged, *parts = rest
     paid, spans = sorted(json.loads(session_costs)), sorted(json.loads(spans))
     durations.sort()
     first_tokens.sort()
@@ -93,11 +105,12 @@ def _row(sums: Sequence[Any], durations: list[int], first_tokens: list[int]) -> 
         "output_tokens": exact(answered),
         "cache_read_tokens": exact(cached),
         "cost_usd": _usd(usd),
-        "cost_unknown_calls": calls - priced,
+        "cost_parts": cost_parts(parts),
+        "cost_unknown_calls": unpriced,
         "session_cost_usd_mean": _usd(math.fsum(paid) / len(paid)) if paid else None,
         **{f"session_cost_usd_p{p}": _usd(percentile(paid, p)) for p in (50, 95)},
         "session_cost_partial": partial,
-        "session_cost_unknown": sessions - len(paid),
+        "session_cost_unknown": unknown,
         **{f"session_duration_p{p}": seconds(percentile(spans, p)) for p in (50, 95)},
         **{f"duration_p{p}": seconds(percentile(durations, p)) for p in (50, 95, 99)},
         **{f"time_to_first_token_p{p}": seconds(percentile(first_tokens, p)) for p in (50, 95, 99)},

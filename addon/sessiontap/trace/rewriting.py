@@ -1,0 +1,131 @@
+"""A segment written anew without the calls of a session, beside it, and put in its place in one step.
+
+What stays is copied as it stands. Only a body that was stored as a change of one that goes is packed again; if its base
+has moved, its record says where to. So it takes the time of reading the segment once, and the memory of the bodies that
+are packed again, of which a `Packer` holds a bounded number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from sessiontap.trace import body, closing, frame
+from sessiontap.trace.body import BodyError, BodyReader, Plain
+from sessiontap.trace.files import SegmentFile, closed_name, draft_name, open_segment
+from sessiontap.trace.pack import Packer
+from sessiontap.trace.seekable import most_plain
+from sessiontap.trace.walk import StoredRecord, walk
+
+Record = dict[str, Any]
+_PACKING = ("size", "sha256", "enc", "base", "back", "wire", "data")
+
+
+def remove_session(path: Path, session: str, dry_run: bool) -> int:
+    """Take a session out of the segment of the name `path`. The bytes that it becomes smaller by."""
+    if not dry_run:
+        with contextlib.suppress(FileNotFoundError):
+            closing.settle(path)
+        draft_name(path).unlink(missing_ok=True)  # of a closing: it holds what is to go
+    draft = path.with_name(f".{path.name}.draft")
+    draft.unlink(missing_ok=True)  # left by one that was stopped
+    packed = path.with_name(f".{path.name}.packed.draft")
+    packed.unlink(missing_ok=True)
+    try:
+        with open_segment(path) as file:
+            old = closed_name(path) if file.is_closed else path
+            with os.fdopen(_made(draft), "wb") as out:
+                _Copy(path, out, session).write(file)
+                out.flush()
+                os.fsync(out.fileno())
+        place, new = path, draft
+        if old != path and _packed(draft, packed):
+            place, new = old, packed
+        gained = old.stat().st_size - new.stat().st_size
+        if not dry_run:
+            os.replace(new, place)
+            if old != place:
+                old.unlink()
+        return gained
+    except FileNotFoundError:
+        return 0
+    finally:
+        draft.unlink(missing_ok=True)
+        packed.unlink(missing_ok=True)
+
+
+class _Copy:
+    """Writes everything but the calls of `session`. Notes, callers, and what is of no known type stay."""
+
+    def __init__(self, path: Path, out: BinaryIO, session: str) -> None:
+        self._path, self._out, self._session = path, out, session
+        self._bodies, self._packer = BodyReader(), Packer()
+        self._moved: dict[int, tuple[int, str]] = {}
+        """Of calls that stay: where they stood -> where they stand, and their ids."""
+
+    def write(self, file: SegmentFile) -> None:
+        for found in walk(file):
+            if not isinstance(found, StoredRecord) or _session_of(found) == self._session:
+                continue
+            if found.kind == "call":
+                self._call(found)
+            elif found.kind == "segment":
+                header = frame.decode(found.payload) or {}
+                self._out.write(frame.encode(header | {"id": str(uuid.uuid4())}))  # for who knows the old one by it
+            else:
+                self._out.write(frame.framed(found.payload))
+
+    def _call(self, found: StoredRecord) -> None:
+        offset = self._out.tell()
+        new = {side: self._changed(found, side, offset) for side in ("request", "response")}
+        call = frame.decode(found.payload) if any(one is not None for one in new.values()) else None
+        if call is None:
+            self._out.write(frame.framed(found.payload))
+        else:
+            call |= {side: _with_body(call[side], one) for side, one in new.items() if one is not None}
+            self._out.write(frame.encode(self._packer.at(call, offset)))
+            self._packer.written()
+        self._moved[found.offset] = offset, found.record["id"]
+
+    def _changed(self, found: StoredRecord, side: str, offset: int) -> int | bytes | None:
+        """How far back the body's base stands now, or the body itself if its base goes; None if nothing changes.
+
+        One that cannot be read is left as it is, and says so when it is asked for.
+        """
+        stored = (found.record.get(side) or {}).get("body")
+        if stored is None or not body.is_delta(stored):
+            return None
+        base, call_id = self._moved.get(found.offset - (stored.get("back") or 0), (None, None))
+        if base is not None and call_id == stored.get("base"):
+            return offset - base if offset - base != stored["back"] else None
+        with contextlib.suppress(BodyError):
+            return self._bodies.decode(self._path, found.offset, side, stored)
+        return None
+
+
+def _with_body(message: Record, new: int | bytes) -> Record:
+    """The message with its body packed otherwise; `new` as `_Copy._changed` gives it."""
+    stored = message["body"]
+    if isinstance(new, int):
+        return message | {"body": stored | {"back": new}}
+    extra = {key: value for key, value in stored.items() if key not in _PACKING}
+    return message | {"body": Plain(new, stored.get("wire"), extra)}
+
+
+def _session_of(found: StoredRecord) -> str | None:
+    """The id of a call's session."""
+    session = found.record.get("session") if found.kind == "call" else None
+    return session["id"] if session is not None else None
+
+
+def _packed(draft: Path, packed: Path) -> bool:
+    """Compress `draft` into `packed`. False: it would be denser than readers accept, and is to stay plain."""
+    with draft.open("rb") as plain, os.fdopen(_made(packed), "wb") as out:
+        return closing.compress(plain, out) <= most_plain(out.tell())
+
+
+def _made(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
