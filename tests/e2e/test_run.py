@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +19,7 @@ from tests.support.llm_server import LlmService
 
 from sessiontap import own_python
 from sessiontap.cli import local_proxies
-from sessiontap.demo.proxy_process import SESSIONTAP_RUN
+from sessiontap.demo.proxy_process import SESSIONTAP_RUN, ProxyProcess
 
 CHAT = "https://api.openai.com/v1/chat/completions"
 QUESTION: Any = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Why?"}]}
@@ -184,3 +186,33 @@ def test_without_a_home_that_can_be_written_it_starts_and_says_where_its_files_a
     assert ask(proxy).status_code == 200
     assert len(proxy.stop()) == 1
     assert instead.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("more", [[], ["--workers", "2"]], ids=["one process", "workers"])
+def test_if_the_default_port_is_taken_the_next_free_one_is_said_and_found(tmp_path: Path, more: list[str]) -> None:
+    environ = own_environment() | {"HOME": str(tmp_path)}
+    command = [*own_python.command(*SESSIONTAP_RUN), "--listen-host", "127.0.0.1", *more]
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):  # another program may have it
+            taken.bind(("127.0.0.1", 8080))
+            taken.listen()
+        with ProxyProcess(command, tmp_path, environment=environ) as proxy:
+            proxy.wait_line(lambda line: f"port 8080 is taken, so the proxy listens at {proxy.port}." in line)
+            (state,) = (tmp_path / ".sessiontap" / "run").glob("*.json")
+            found = local_proxies.read(state)
+    assert proxy.port > 8080
+    assert found is not None
+    assert found.url == f"http://127.0.0.1:{proxy.port}"
+
+
+def test_a_port_that_is_named_and_taken_ends_the_start(tmp_path: Path) -> None:
+    environ = own_environment() | {"HOME": str(tmp_path)}
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        command = [*own_python.command(*SESSIONTAP_RUN), "--listen-host", "127.0.0.1", "-p", port]
+        done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert f"failed to listen on 127.0.0.1:{port}" in done.stdout + done.stderr

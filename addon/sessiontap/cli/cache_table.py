@@ -51,7 +51,8 @@ def _row(row: Mapping[str, Any], short: Mapping[str, str]) -> Row:
 
 
 def _sum(total: Mapping[str, Any]) -> str:
-    verdicts = ", ".join(f"{total[key]} {key}" for key in ("hit", "partly", "miss", "unknown") if total[key])
+    words = {"hit": ("hit", "hits"), "partly": ("partly",) * 2, "miss": ("miss", "misses"), "unknown": ("unknown",) * 2}
+    verdicts = ", ".join(plural(total[key], one, many) for key, (one, many) in words.items() if total[key])
     if total["input_tokens"] is None:
         return f"{verdicts}: the provider states no cached tokens"
     share = rate(total["read_tokens"] / total["input_tokens"]) if total["input_tokens"] else UNKNOWN

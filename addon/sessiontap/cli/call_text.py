@@ -25,10 +25,10 @@ from sessiontap.trace.views import changes_of, cost_parts, process_of
 
 CHANGES = (
     Column("ACTION"),
-    Column("HEADER", style="cyan"),
-    Column("OLD", shrinks=True),
-    Column("NEW", shrinks=True),
-    Column("RULE OR REASON", shrinks=True),
+    Column("HEADER", style="cyan", shrinks=True, least=16, cut="middle"),
+    Column("OLD", shrinks=True, cut="middle"),
+    Column("NEW", shrinks=True, cut="middle"),
+    Column("RULE OR REASON", shrinks=True, least=16),
 )
 
 COST_SOURCES = {
@@ -43,7 +43,7 @@ def whole(call: RecordedCall, cost: Cost) -> str:
     """The whole call for a person: facts, changes, both messages with readable bodies."""
     parts = [facts(call, cost)]
     if changed := change_rows(call):
-        parts.append(table.plain(CHANGES, changed))
+        parts.append(table.text(CHANGES, changed))
     for side, body in (("request", call.request_body()), ("response", call.response_body())):
         message = call.record.get(side)
         if message:

@@ -242,7 +242,7 @@ def _order_key(row: Mapping[str, Any], by: str, wanted: str) -> tuple[bool, Any]
 
 def statistics(rows: Sequence[Mapping[str, Any]], by: str) -> None:
     """Print them."""
-    title = Column(by.removeprefix("property:").upper(), style="bold", shrinks=True)
+    title = Column(by.removeprefix("property:").upper(), style="bold", shrinks=True, least=16, cut="middle")
     table.show((title, *STATISTICS_COLUMNS), [_statistic(row, by) for row in rows])
 
 

@@ -58,7 +58,18 @@ def _show_help(ctx: click.Context, option: click.Parameter, given: bool) -> None
 
 
 class Command(_OurParsing, click.Command):
-    """A command."""
+    """A command. If it takes the filters, they are a part of their own on its help page."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        found = [one for one in self.get_params(ctx) if isinstance(one, click.Option)]
+        filters = [one for one in found if one.name in FILTER_OPTIONS]
+        if len(filters) == 1:  # another option of that name
+            filters = []
+        parts = {"Options": [one for one in found if one not in filters], FILTERS_TITLE: filters}
+        for title, options in parts.items():
+            if options:
+                with formatter.section(title):
+                    formatter.write_dl([record for one in options if (record := one.get_help_record(ctx)) is not None])
 
 
 class NumberOption(click.Option):
@@ -178,6 +189,7 @@ all_option = click.option(
 )
 """Lists and sums leave agents' errands out; `hidden_errands` says how many."""
 
+FILTERS_TITLE = "Filters, which must all hold"
 FILTER_OPTIONS = {
     "session": click.option("--session", metavar="SESSION", help="Calls of this session: its id, a prefix of it, @1."),
     "name": click.option("--name", metavar="GLOB", help="Sessions of this name."),

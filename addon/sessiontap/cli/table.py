@@ -63,7 +63,18 @@ def show(columns: Sequence[Column], rows: Iterable[Row]) -> None:
 
 def plain(columns: Sequence[Column], rows: Sequence[Row]) -> str:
     """The table as text, a line a row, under a line of titles."""
-    kept = dict(enumerate(widths(columns, rows)))
+    return _lines(columns, dict(enumerate(widths(columns, rows))), rows)
+
+
+def text(columns: Sequence[Column], rows: Sequence[Row]) -> str:
+    """The table as text within other text: fitted to the terminal, if stdout is one."""
+    if not on_terminal():
+        return plain(columns, rows)
+    kept, rows = fitted(columns, rows, console().width)
+    return _lines(columns, kept, rows)
+
+
+def _lines(columns: Sequence[Column], kept: Mapping[int, int], rows: Sequence[Row]) -> str:
     lines = [[column.title for column in columns], *(row.cells for row in rows)]
     return "".join("".join(_padded(columns, kept, cells)).rstrip() + "\n" for cells in lines)
 

@@ -49,7 +49,12 @@ CALL_ORDERS = ("time", "duration", "first_token", "tokens", "cost")
     "sessiontap calls --search 'course outline' -n 0 --json",
 )
 @filter_options
-@click.option("--sort", type=click.Choice(CALL_ORDERS), help="Sort by this, the most first; without, newest first.")
+@click.option(
+    "--sort",
+    metavar="KEY",
+    type=click.Choice(CALL_ORDERS),
+    help=f"Sort by {', '.join(CALL_ORDERS)}, the most first; newest first if it is not given.",
+)
 @limit_option(50)
 @rules_option
 @json_option
