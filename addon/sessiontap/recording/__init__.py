@@ -6,6 +6,7 @@
     record.py     a call and its caller as records
     line.py       a call as a line on the terminal
     process.py    the process: messages in, records out
+    spawn.py      its start
     recorder_process.py  the process as its parent sees it, from start to end
     handle.py     a queue towards it, and another process if it dies
     budget.py     the memory that all of this may hold

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 
-from sessiontap import own_python
 from sessiontap.bounded_dict import BoundedDict
 from sessiontap.callers import Caller
-from sessiontap.recording import wire
+from sessiontap.recording import spawn, wire
 from sessiontap.recording.finished import PlannerUpdate
 
-_BOOT = "import sys; from sessiontap.recording.process import main; sys.exit(main())"
 _PIPE_BYTES = 1 << 20
 _MOST_CALLERS = 1024
 """Fewer than the recorder remembers."""
@@ -29,14 +26,7 @@ class RecorderProcess:
 
     def __init__(self, read_events: Callable[[RecorderProcess], None]) -> None:
         """Start it; its listener will run `read_events`. Raises OSError."""
-        popen = subprocess.Popen(
-            own_python.command("-c", _BOOT),
-            env=own_python.environment(os.environ),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            start_new_session=True,  # a key pressed in the terminal is for the proxy
-        )
+        popen = spawn.started()
         assert popen.stdin is not None
         assert popen.stdout is not None
         self.popen = popen

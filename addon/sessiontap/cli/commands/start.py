@@ -86,12 +86,13 @@ def run(ctx: click.Context, workers: int, rules: Path | None, trace: Path | None
         from sessiontap.proxy import front
 
         ctx.exit(front.main(workers, arguments))
-    if ctx.obj and _PRINTS.isdisjoint(ctx.args):
+    records = _PRINTS.isdisjoint(ctx.args)
+    if ctx.obj and records:
         own_python.go_on_without_assertions()
-    from sessiontap.proxy.runner import main
+    from sessiontap.proxy import start_up
 
     try:
-        main(arguments)
+        start_up.run(arguments, records=records)
     except BrokenPipeError:
         raise ReaderGone from None
     except SystemExit:
