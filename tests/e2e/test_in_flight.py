@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.e2e.lab import PYTHON, Lab, Proxy, wait_until
+from tests.e2e.lab import PYTHON, Lab, Proxy, own_environment, wait_until
 from tests.support.dialogue import Request, Respond
 from tests.support.gate import PATIENCE, Gate
 
@@ -247,3 +247,35 @@ def test_the_calls_of_all_workers(lab: Lab, upstream: Held, start: Start, read: 
         said(app)
     proxy.wait_calls(4)
     assert [row["in_flight"] for row in read(proxy, "calls")] == [False] * 4
+
+
+def test_tail_follows_from_one_proxy_to_the_next(lab: Lab, upstream: Held, start: Start) -> None:
+    first = run(lab)
+    home = str(first.rules_file.parent)
+    environ = {**own_environment(), "HOME": home, "SESSIONTAP_TRACE": str(first.trace_folder)}
+    words = [PYTHON, "-P", "-m", "sessiontap.cli", "tail", "-f", "-n", "0", "--json"]
+    with subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, text=True) as tail:
+        assert tail.stdout is not None
+
+        def comes() -> tuple[int, bool, str | None]:
+            assert tail.stdout is not None
+            row = json.loads(tail.stdout.readline())
+            return row["process"]["pid"], row["in_flight"], row["outcome"]
+
+        one = start(first)
+        assert comes() == (one.pid, True, None)
+        for gate in (upstream.begins, upstream.ends):
+            gate.open()
+        assert comes() == (one.pid, False, "ok")
+        first.stop()
+        second = lab.proxy(
+            RULES, program=SESSIONTAP_RUN, entry=None, home=home, options={"session_trace": first.trace_folder}
+        )
+        two = start(second)
+        found = comes()
+        if found[1]:  # it was seen before it ended
+            assert found == (two.pid, True, None)
+            found = comes()
+        assert found == (two.pid, False, "ok")
+        tail.stdout.close()
+        assert tail.wait(PATIENCE) == 0

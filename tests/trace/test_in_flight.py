@@ -215,6 +215,17 @@ def test_a_call_without_a_session_or_caller(log: Path) -> None:
     assert [row["id"] for row in found.query_sessions()] == ["second", "first"]
 
 
+def test_a_call_that_has_not_ended_cannot_be_read(log: Path) -> None:
+    found = opened(log, running(9, "first"))
+    for prefix in (id_of(9), id_of(9)[:13].upper()):
+        with pytest.raises(TraceError, match=f"call {id_of(9)} has not ended yet"):
+            found.call(prefix)
+    assert found.call("@1").id == id_of(3)
+    assert found.call(id_of(1)).id == id_of(1)
+    with pytest.raises(TraceError, match="no call's id begins with '7'"):
+        found.call("7")
+
+
 def test_statistics_are_of_calls_that_have_ended(log: Path) -> None:
     (row,) = opened(log, running(9, "first")).stats("provider")
     assert row["calls"] == 3

@@ -318,7 +318,13 @@ class TraceQueries:
         from sessiontap.trace.index import addresses
 
         asked = self._address(prefix) if "/" in prefix else prefix
-        found = self._ask(lambda database: addresses.call_place(database, asked, self.folder))
+        try:
+            found = self._ask(lambda database: addresses.call_place(database, asked, self.folder))
+        except TraceError:
+            running = self._calls_in_flight()
+            if running is not None and (call := running.id_of(asked.lower())) is not None:
+                raise TraceError(f"call {call} has not ended yet", "`sessiontap tail -f` shows when it has.") from None
+            raise
         return found.id, self.folder / found.segment, found.offset, found.caller
 
     def _ask[T](

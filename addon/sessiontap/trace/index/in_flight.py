@@ -40,6 +40,11 @@ class CallsInFlight:
         chosen = f"SELECT id FROM calls WHERE {where} ORDER BY time DESC, n DESC"
         return [self._row(id) for (id,) in self._database.execute(chosen, values)]
 
+    def id_of(self, prefix: str) -> str | None:
+        """The id of the one call whose id begins so; None if there is none, or several."""
+        found = [id for id in self._records if prefix and id.startswith(prefix)]
+        return found[0] if len(found) == 1 else None
+
     def sessions(self, filters: Filters) -> list[Row]:
         """The sessions of those that fit, newest first, as if nothing else was known of them."""
         rows = answers.sessions(self._database, filters, None, 0, None)
