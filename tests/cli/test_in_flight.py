@@ -226,6 +226,14 @@ def test_ls(show: Show) -> None:
     assert out.splitlines()[1].startswith(COURSE[:8])
 
 
+def test_ls_of_a_session_of_which_nothing_has_ended(show: Show) -> None:
+    session = {"id": "a-new-session", "name": "New", "path": "/", "step": 0}
+    new = show("ls", calls=[told(9, session=session)]).splitlines()[1]
+    assert new.split()[:3] == ["a-new-se", "New", "-"]
+    assert "  0  " in new
+    assert "running 9.0s" in new
+
+
 def test_calls(show: Show) -> None:
     line = show("calls", calls=[told(9)]).splitlines()[1]
     assert line.startswith(call_id(9)[:18])

@@ -100,7 +100,7 @@ def session(row: Mapping[str, Any], short: Mapping[str, str]) -> Row:
         cut(row["title"] or UNKNOWN, LONGEST_TITLE),
         moment(row["started"]),
         duration(row["duration"]),
-        count(row["calls"]) if row["calls"] else plural(row["errands"], "errand"),
+        plural(row["errands"], "errand") if row["errands"] and not row["calls"] else count(row["calls"]),
         count(row["errors"]) if row["errors"] else "",
         count(row["input_tokens"]),
         count(row["output_tokens"]),
