@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,7 @@ from typing import Any
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, Reply, Usage
 from sessiontap.llm.family import Family, FamilyRoute
-from sessiontap.llm.messages import ContentReader, MessagePiece, MessageShape, TextPiece
+from sessiontap.llm.messages import ContentReader, MessagePiece, MessageShape, ReasoningPiece, TextPiece
 from sessiontap.llm.pick import count, dicts, parse, text
 
 
@@ -52,6 +54,8 @@ FAMILY = Family(
     routes=(FamilyRoute("POST", "/stage/{model}/speak", "chat"),),
     messages=(MessageShape(("play",), lambda body: isinstance(body.get("play"), list), messages),),
     parts={"line": lambda part, content: [TextPiece(part["line"])]},
+    uncounted={"whisper": lambda part, content: [ReasoningPiece(part["whisper"])]},
+    tools=(("props",),),
     cache_marks=frozenset({"remembered"}),
 )
 '''
@@ -107,11 +111,11 @@ def test_a_made_up_family_and_agent_are_read_grouped_and_recorded(lab: Lab, entr
         first = app.post(url, json={"play": play, "evening": "premiere"}).json()
         del play[0]["says"][0]["remembered"]  # the mark moves
         play += [
-            {"by": "actor", "says": [{"line": first["line"]}]},
+            {"by": "actor", "says": [{"line": first["line"]}, {"whisper": "Which line was it?"}]},
             {"by": "author", "says": [{"line": "That is the question.", "remembered": 1}]},
         ]
         proxy.wait_calls(1)
-        app.post(url, json={"play": play, "evening": "premiere"})
+        app.post(url, json={"play": play, "evening": "premiere", "props": [{"name": "skull", "of": "Yorick"}]})
 
     one, two = (call.record for call in proxy.wait_calls(2))
     llm = two["llm"]
@@ -125,3 +129,16 @@ def test_a_made_up_family_and_agent_are_read_grouped_and_recorded(lab: Lab, entr
         ("prompter", "premiere", "native"),
     ]
     assert (two["conversation"], two["parent"], two["evidence"]) == (one["conversation"], one["id"], "strong")
+    for said, place in (("question", "text"), ("Which line", "reasoning"), ("Yorick", "tool_definition")):
+        assert places(proxy.trace_folder, entry, said) == [(place, two["id"])]
+
+
+def places(trace: Path, entry: Path, said: str) -> list[tuple[str, str]]:
+    """Where a search by the copy finds a text: the kind of the part, and the id of its call."""
+    found = subprocess.run(
+        [sys.executable, "-m", "sessiontap.cli", "search", said, "--json", "--trace", os.fspath(trace)],
+        env={**os.environ, "PYTHONPATH": os.fspath(entry.parent)},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return [(row["place"], row["call"]["id"]) for row in map(json.loads, found.stdout.splitlines())]
