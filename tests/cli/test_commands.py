@@ -146,7 +146,7 @@ def test_bash_itself_completes() -> None:
     sessiontap() { "$PYTHON" -m sessiontap.cli "$@"; }
     export -f sessiontap
     eval "$(sessiontap --show-completion bash)"
-    COMP_WORDS=(sessiontap tr); COMP_CWORD=1
+    COMP_LINE='sessiontap tr'; COMP_POINT=${#COMP_LINE}
     _sessiontap_completion sessiontap_command
     echo "${COMPREPLY[*]}"
     """

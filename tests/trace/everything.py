@@ -18,6 +18,7 @@ from sessiontap.faults import Faults
 from sessiontap.proxy.plan import Planner
 from sessiontap.trace import frame
 from sessiontap.trace.maintenance import info, verify
+from sessiontap.trace.restore import restore
 
 
 def segment(folder: Path, *records: Any, name: str = "20260101T000000.000000Z-1-aaaaaa.mpk") -> Path:
@@ -61,7 +62,7 @@ def read_all(folder: Path) -> set[str]:
         log.query_session(session["id"])
     log.close()
     planner = Planner({}, Faults())
-    for head in trace.restore(folder):
+    for head in restore(folder):
         planner.restore(head)
     info(folder)
     found = verify(folder)

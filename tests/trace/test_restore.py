@@ -5,9 +5,8 @@ import itertools
 import pytest
 from tests.trace.conftest import CALLER, call_map
 
-from sessiontap import trace
 from sessiontap.trace import frame
-from sessiontap.trace.restore import RestorableCall, Restored
+from sessiontap.trace.restore import RestorableCall, Restored, restore
 
 
 def numbers(restored: Restored) -> list[int]:
@@ -17,7 +16,7 @@ def numbers(restored: Restored) -> list[int]:
 def test_heads_come_from_the_call_written_last_back(written, folder):
     written(CALLER, *map(call_map, (0, 1)))
     written(CALLER, *map(call_map, (2, 3)))
-    restored = trace.restore(folder)
+    restored = restore(folder)
 
     assert numbers(restored) == [3, 2, 1, 0]
     assert restored.note is None
@@ -26,7 +25,7 @@ def test_heads_come_from_the_call_written_last_back(written, folder):
 def test_a_head_holds_what_state_is_made_of(written, folder):
     written(call_map(12, session={"id": "s", "step": 2, "key": "k"}, conversation="c", parent="p", evidence="exact"))
 
-    assert list(trace.restore(folder)) == [
+    assert list(restore(folder)) == [
         RestorableCall(
             id=call_map(12)["id"],
             time=call_map(12)["time"],
@@ -72,13 +71,13 @@ def test_damage_costs_the_damaged_call_alone(written, folder, damage):
         lost = set()
     path.write_bytes(data)
 
-    assert numbers(trace.restore(folder)) == [n for n in (3, 2, 1, 0) if n not in lost]
+    assert numbers(restore(folder)) == [n for n in (3, 2, 1, 0) if n not in lost]
 
 
 def test_other_versions_and_missing_folders_restore_nothing(folder):
-    assert numbers(trace.restore(folder)) == []
+    assert numbers(restore(folder)) == []
     folder.mkdir()
     header = {"type": "segment", "format": "sessiontap-trace", "version": 1}
     (folder / "a.mpk").write_bytes(frame.encode(header) + frame.encode(call_map(1)))
 
-    assert numbers(trace.restore(folder)) == []
+    assert numbers(restore(folder)) == []

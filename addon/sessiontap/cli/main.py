@@ -147,8 +147,14 @@ def app(ctx: click.Context, trace: Path | None) -> None:
         write(ctx.get_help() + "\n")
 
 
+COMPLETE = "_SESSIONTAP_COMPLETE"
+"""Set by the script of a shell that asks for candidates."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv` (without the program's name). Return the exit status."""
+    if COMPLETE in os.environ:
+        from sessiontap.cli import completion  # noqa: F401 - it registers the shells
     try:
         try:
             # The commands' `obj` says whether the command line is this process's own.

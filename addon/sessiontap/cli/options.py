@@ -18,10 +18,13 @@ from sessiontap.cli.errors import Misuse
 from sessiontap.cli.output import write
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from sessiontap.part import CallParts
     from sessiontap.trace import Trace
 
 type Function = Callable[..., None]
+type FilterOption = Callable[[Function], Function]
 
 SESSION_HELP = "Its id, a unique prefix of it, or @1, @2, ... from the newest."
 """Help of the argument that names a session."""
@@ -150,6 +153,17 @@ def limit_option(default: int) -> Callable[[Function], Function]:
     )
 
 
+def completes(what: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem[str]]]:
+    """The completion of an argument or an option, by a name of `completing`. It is loaded when a shell asks."""
+
+    def complete(ctx: click.Context, option: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+        from sessiontap.cli import completing
+
+        return completing.candidates(what, ctx, incomplete)
+
+    return complete
+
+
 def _time_of(name: str) -> Callable[[click.Context, click.Parameter, str | None], int | None]:
     """The callback of an option that takes a point in time, by a function of `units`."""
 
@@ -189,43 +203,58 @@ all_option = click.option(
 )
 """Lists and sums leave agents' errands out; `hidden_errands` says how many."""
 
+def _filter(option: str, metavar: str, help: str, *, completed: bool = True, **settings: Any) -> FilterOption:
+    """The option of a filter; its values are `completed` by those that the log has."""
+    if completed:
+        settings["shell_complete"] = completes(option.removeprefix("--"))
+    return click.option(option, settings.pop("field", None) or option[2:], metavar=metavar, help=help, **settings)
+
+
 FILTERS_TITLE = "Filters, which must all hold"
-FILTER_OPTIONS = {
-    "session": click.option("--session", metavar="SESSION", help="Calls of this session: its id, a prefix of it, @1."),
-    "name": click.option("--name", metavar="GLOB", help="Sessions of this name."),
-    "path": click.option(
-        "--path", metavar="GLOB", help="Calls at this path; * stops at /, and /course/** is /course and all below it."
+FILTER_OPTIONS: dict[str, FilterOption] = {
+    "session": _filter("--session", "SESSION", "Calls of this session: its id, a prefix of it, @1."),
+    "name": _filter("--name", "GLOB", "Sessions of this name."),
+    "path": _filter(
+        "--path", "GLOB", "Calls at this path; * stops at /, and /course/** is /course and all below it."
     ),
-    "since": click.option(
-        "--since", metavar="WHEN", callback=_time_of("since"), help="Calls since 2h or 3d ago, or an ISO date or time."
+    "since": _filter(
+        "--since",
+        "WHEN",
+        "Calls since 2h or 3d ago, or an ISO date or time.",
+        completed=False,
+        callback=_time_of("since"),
     ),
-    "until": click.option(
-        "--until", metavar="WHEN", callback=_time_of("until"), help="Calls that began before; a date is all of its day."
+    "until": _filter(
+        "--until",
+        "WHEN",
+        "Calls that began before; a date is all of its day.",
+        completed=False,
+        callback=_time_of("until"),
     ),
-    "process": click.option("--process", metavar="GLOB", help="Calls of this process."),
-    "user": click.option("--user", metavar="GLOB", help="Calls of this user."),
-    "agent": click.option("--agent", metavar="GLOB", help="Calls of this agent or sub-agent."),
-    "provider": click.option("--provider", metavar="GLOB", help="Calls of this provider."),
-    "model": click.option("--model", metavar="GLOB", help="Calls of this model, asked for or answering."),
-    "tool": click.option("--tool", metavar="GLOB", help="Calls whose reply calls this tool, or that bring its result."),
-    "tags": click.option("--tag", "tags", metavar="GLOB", multiple=True, help="Calls with this tag. Repeatable."),
-    "properties": click.option(
+    "process": _filter("--process", "GLOB", "Calls of this process."),
+    "user": _filter("--user", "GLOB", "Calls of this user."),
+    "agent": _filter("--agent", "GLOB", "Calls of this agent or sub-agent."),
+    "provider": _filter("--provider", "GLOB", "Calls of this provider."),
+    "model": _filter("--model", "GLOB", "Calls of this model, asked for or answering."),
+    "tool": _filter("--tool", "GLOB", "Calls whose reply calls this tool, or that bring its result."),
+    "tags": _filter("--tag", "GLOB", "Calls with this tag. Repeatable.", field="tags", multiple=True),
+    "properties": _filter(
         "--property",
-        "properties",
-        metavar="K=V",
+        "K=V",
+        "Calls with this property; V is a glob. Repeatable.",
+        field="properties",
         multiple=True,
         callback=_named_properties,
-        help="Calls with this property; V is a glob. Repeatable.",
     ),
-    "rule": click.option("--rule", metavar="GLOB", help="Calls of which this rule set something."),
-    "status": click.option(
-        "--status", metavar="STATUS", callback=_known_status, help="Calls with this HTTP status: 429, or 4xx for any."
+    "rule": _filter("--rule", "GLOB", "Calls of which this rule set something."),
+    "status": _filter(
+        "--status", "STATUS", "Calls with this HTTP status: 429, or 4xx for any.", callback=_known_status
     ),
-    "outcome": click.option("--outcome", metavar="GLOB", help="Calls that ended so: ok, http_error, client_gone, ..."),
+    "outcome": _filter("--outcome", "GLOB", "Calls that ended so: ok, http_error, client_gone, ..."),
     "error": click.option("--error", is_flag=True, help="Calls that failed."),
     "without_errands": all_option,
-    "search": click.option(
-        "--search", metavar="TEXT", help="Calls with this text in names, paths, models, prompts or replies."
+    "search": _filter(
+        "--search", "TEXT", "Calls with this text in names, paths, models, prompts or replies.", completed=False
     ),
 }
 """Field of `trace.Filters` -> the option of it. All that are given must hold."""
@@ -242,9 +271,10 @@ def filter_options(function: Function, without: Iterable[str] = ()) -> Function:
         wanted = Filters(**{field: given.pop(field) for field in options})
         function(wanted=wanted, **given)
 
+    wrapped: Function = run
     for option in reversed(options.values()):
-        run = option(run)
-    return run
+        wrapped = option(wrapped)
+    return wrapped
 
 
 def trace_folder(named: Path | None) -> Path:

@@ -11,6 +11,7 @@ from sessiontap.cli.errors import Failure
 from sessiontap.cli.options import (
     SESSION_HELP,
     command,
+    completes,
     json_option,
     limit_option,
     open_trace,
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from sessiontap.trace import Trace
     from sessiontap.trace.index.turns import Turn
 
-session_argument = click.argument("session", metavar="SESSION", help=SESSION_HELP)
+session_argument = click.argument(
+    "session", metavar="SESSION", help=SESSION_HELP, shell_complete=completes("session")
+)
 
 
 @command("sessiontap tools @1", "sessiontap tools @1 --name Bash", "sessiontap tools @1 --name 'mcp__*' --json")

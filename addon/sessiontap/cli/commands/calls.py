@@ -13,6 +13,7 @@ from sessiontap.cli.errors import Failure, Misuse
 from sessiontap.cli.options import (
     CALL_HELP,
     command,
+    completes,
     filter_options,
     json_option,
     limit_option,
@@ -118,7 +119,7 @@ def tail(wanted: Filters, follow: bool, limit: int, rules: Path | None, json: bo
     "sessiontap cat @1 --text",
     "sessiontap cat @1 --curl",
 )
-@click.argument("call", metavar="CALL", help=CALL_HELP)
+@click.argument("call", metavar="CALL", help=CALL_HELP, shell_complete=completes("call"))
 @click.option("--request", is_flag=True, help="Write the request's stored body, byte for byte.")
 @click.option("--response", is_flag=True, help="Write the response's stored body, byte for byte.")
 @click.option("--text", is_flag=True, help="Show all that was said as text: prompts, messages, tool results, reply.")

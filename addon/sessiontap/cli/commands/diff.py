@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sessiontap.cli.errors import Failure, failure_of
-from sessiontap.cli.options import CALL_HELP, command, json_option, open_trace, rules_option, trace_option
+from sessiontap.cli.options import CALL_HELP, command, completes, json_option, open_trace, rules_option, trace_option
 from sessiontap.cli.output import note, progress, write_json, write_line
 
 if TYPE_CHECKING:
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     "sessiontap diff @2/3 @1/3 --full",
     "sessiontap diff 019a7c31-5e0b 019a7c31-6f1c --json | jq .parameters",
 )
-@click.argument("before", metavar="CALL|SESSION", help=CALL_HELP)
+@click.argument("before", metavar="CALL|SESSION", help=CALL_HELP, shell_complete=completes("call or session"))
 @click.argument(
     "after",
     metavar="[CALL|SESSION]",
     required=False,
+    shell_complete=completes("call or session"),
     help="The later one. Without it, the first CALL is the later one, and its parent the earlier.",
 )
 @click.option("--calls", is_flag=True, help="Compare calls, though both names mean sessions, too.")

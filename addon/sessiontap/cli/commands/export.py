@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from sessiontap.cli.errors import Failure, Misuse
-from sessiontap.cli.options import command, filter_options, open_trace, rules_option, trace_option
+from sessiontap.cli.options import command, completes, filter_options, open_trace, rules_option, trace_option
 from sessiontap.cli.output import JsonOnTerminal, ReaderGone, Report, flush, line, may_overwrite, note, progress
 from sessiontap.export import FORMATS
 
@@ -41,7 +41,11 @@ SHOWN = 3
     help="; ".join(f"{name}: {one.summary}" for name, one in FORMATS.items()) + ".",
 )
 @click.argument(
-    "sessions", metavar="[SESSION]...", nargs=-1, help="Export only these: ids, prefixes of them, or @1, @2."
+    "sessions",
+    metavar="[SESSION]...",
+    nargs=-1,
+    shell_complete=completes("session"),
+    help="Export only these: ids, prefixes of them, or @1, @2.",
 )
 @click.option(
     "--output",

@@ -14,6 +14,7 @@ from sessiontap.cli.errors import Failure, Misuse
 from sessiontap.cli.options import (
     CALL_HELP,
     command,
+    completes,
     group,
     json_option,
     open_trace,
@@ -74,7 +75,7 @@ def check(file: Path | None, rules: Path | None, json: bool) -> None:
 
 
 @command(*EXPLAIN_EXAMPLES)
-@click.argument("call", metavar="CALL", help=CALL_HELP)
+@click.argument("call", metavar="CALL", help=CALL_HELP, shell_complete=completes("call"))
 @rules_option
 @json_option
 @trace_option

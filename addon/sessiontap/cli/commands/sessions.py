@@ -13,6 +13,7 @@ from sessiontap.cli.options import (
     SESSION_HELP,
     all_option,
     command,
+    completes,
     filter_options,
     json_option,
     limit_option,
@@ -76,7 +77,7 @@ def ls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: 
     "sessiontap show 5f3a9c21 --timeline",
     "sessiontap show @1 --json | jq .tree",
 )
-@click.argument("session", metavar="SESSION", help=SESSION_HELP)
+@click.argument("session", metavar="SESSION", help=SESSION_HELP, shell_complete=completes("session"))
 @click.option("--timeline", is_flag=True, help="Draw to scale when each call ran.")
 @click.option("--flat", is_flag=True, help="List calls in their order, without the tree of paths.")
 @click.option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sessiontap.cli.errors import Failure, Misuse
-from sessiontap.cli.options import command, group, json_option, open_trace, trace_folder, trace_option
+from sessiontap.cli.options import command, completes, group, json_option, open_trace, trace_folder, trace_option
 from sessiontap.cli.output import agreed, line, note, progress, write, write_json
 from sessiontap.cli.units import UNKNOWN, age, count, day_and_clock, octets, plural, size
 
@@ -80,7 +80,12 @@ def verify(json: bool, trace: Path | None) -> None:
 @command(*PRUNE_EXAMPLES)
 @click.option("--older-than", metavar="AGE", help="Segments of calls that began longer ago: 30d, 12h, a date.")
 @click.option("--max-size", metavar="SIZE", help="The oldest segments beyond so much log: 500MB, 2GB.")
-@click.option("--session", metavar="SESSION", help="All calls of a session: its id, a prefix, @1.")
+@click.option(
+    "--session",
+    metavar="SESSION",
+    shell_complete=completes("session"),
+    help="All calls of a session: its id, a prefix, @1.",
+)
 @click.option("--yes", "-y", is_flag=True, help="Remove without asking.")
 @click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
 @json_option
