@@ -118,6 +118,13 @@ def test_a_trace_that_is_named_before_the_command_is_meant(folder: Path, tmp_pat
     assert candidates(f"sessiontap show --trace {folder} ") == ["@1", "@2"]
 
 
+def test_a_folder_may_have_any_name(own_place: Path) -> None:
+    folder = recorded.write(own_place / "50% of what? #1", recorded.calls())
+    log.open(folder).query_sums()
+
+    assert candidates(f"sessiontap show --trace '{folder}' ") == ["@1", "@2"]
+
+
 def test_few_modules_are_loaded_to_complete(folder: Path) -> None:
     code = "import sys; from sessiontap.cli.main import main; main(); print(*sys.modules, file=sys.stderr)"
     environ = {
