@@ -47,3 +47,13 @@ async def test_a_port_is_chosen_only_if_nobody_names_one(given: dict[str, Any], 
     options = TapMaster(Options(), [], with_termlog=False).options
     options.update(**given)
     assert runner.unnamed_port(options) == expected
+
+
+async def test_what_the_command_line_does_not_know_is_a_sentence_and_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    options = TapMaster(Options(), [], with_termlog=False).options
+    with pytest.raises(SystemExit) as ended:
+        runner.command_line(options).parse_args(["--lisen-port", "8080"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        "sessiontap: unrecognized arguments: --lisen-port\nhint: sessiontap run -h shows what it takes\n"
+    )

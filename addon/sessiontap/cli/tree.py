@@ -13,7 +13,7 @@ from sessiontap.cli.table import Column, Row
 from sessiontap.cli.units import UNKNOWN, count, dollars, duration, elapsed, moment, plural, short_count, tokens_in
 
 COLUMNS = (
-    Column("PATH AND CALLS", shrinks=True, least=16, cut="middle"),
+    Column("PATH AND CALLS", shrinks=True, least=28),
     Column("ID", style="cyan", most=24, cut="middle"),
     Column("DURATION", right=True),
     Column("IN", right=True, optional=True, shorter=short_count),

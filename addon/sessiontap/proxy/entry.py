@@ -9,7 +9,7 @@ reload of the script (mitmproxy reloads it when its file changes): its state mus
 
 import importlib
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 OLDEST = (3, 12)
 NEEDS = (
@@ -73,7 +73,7 @@ def _version(given: Any) -> "tuple[int, ...] | None":
     return tuple(numbers) or None
 
 
-def exit_with_error(sentence: str) -> None:
+def exit_with_error(sentence: str) -> "NoReturn":
     """Say why the proxy does not start, and end it: exit status 2."""
     print("sessiontap: " + sentence, file=sys.stderr, flush=True)
     raise SystemExit(2)

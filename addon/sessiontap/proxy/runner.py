@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from mitmproxy.options import Options
 from mitmproxy.proxy.mode_specs import ProxyMode, RegularMode, UpstreamMode
@@ -25,7 +26,19 @@ logger = logging.getLogger("sessiontap")
 
 def main(arguments: Sequence[str]) -> None:
     """Run the proxy until it is told to stop. `arguments` are mitmdump's own."""
-    run(Master, cmdline.mitmdump, arguments, filters)
+    run(Master, command_line, arguments, filters)
+
+
+def command_line(options: Options) -> ArgumentParser:
+    """mitmdump's parser. What it does not know is refused as by the other commands."""
+    parser: ArgumentParser = cmdline.mitmdump(options)
+    parser.prog = "sessiontap run"
+    parser.error = _refuse  # type: ignore[method-assign]
+    return parser
+
+
+def _refuse(message: str) -> NoReturn:
+    entry.exit_with_error(f"{message}\nhint: sessiontap run -h shows what it takes")
 
 
 class Master(TapMaster):

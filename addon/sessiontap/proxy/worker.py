@@ -21,14 +21,13 @@ from mitmproxy.options import Options
 from mitmproxy.proxy.mode_servers import ServerInstance
 from mitmproxy.proxy.mode_specs import ProxyMode, RegularMode, UpstreamMode
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
-from mitmproxy.tools import cmdline
 from mitmproxy.tools.main import run
 
 from sessiontap import callers
 from sessiontap.proxy import own_address
 from sessiontap.proxy.channel import Channel, wait_for_message
 from sessiontap.proxy.entry import exit_with_error
-from sessiontap.proxy.runner import Master, filters, unnamed_port
+from sessiontap.proxy.runner import Master, command_line, filters, unnamed_port
 from sessiontap.proxy.tap import Tap
 
 _ONE_FILE = {
@@ -216,7 +215,7 @@ def main() -> None:
         return
     worker = Worker(end, int(sys.argv[2]), int(sys.argv[3]))
     del sys.argv[1:4]  # the rest is read as that of `sessiontap run` is
-    run(lambda opts: WorkerMaster(opts, worker), cmdline.mitmdump, sys.argv[1:], filters)  # type: ignore[arg-type]
+    run(lambda opts: WorkerMaster(opts, worker), command_line, sys.argv[1:], filters)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":
