@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sessiontap.cli import table
+from sessiontap.cli import characters, table
 from sessiontap.cli.listing import FAILED, cost, costs_by_part, failed, model, result, took
 from sessiontap.cli.output import line
 from sessiontap.cli.table import Column, Row
@@ -50,7 +50,7 @@ def heading(shown: Mapping[str, Any]) -> str:
         ("properties", ", ".join(f"{key}={_values(values)}" for key, values in (shown["properties"] or {}).items())),
     ]
     lines = [session["name"] or UNKNOWN, *(f"  {title:<11}{text}" for title, text in facts if text)]
-    return "".join(line(one) + "\n" for one in lines)
+    return "".join(characters.shown(line(one)) + "\n" for one in lines)
 
 
 @dataclass(frozen=True, slots=True)
