@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.agents.packages import CLAUDE_CODE, CODEX, program
+from tests.agents.packages import CLAUDE_CODE, CODEX, GEMINI_CLI, OPENCODE, program
 from tests.agents.stage import Stage
 
 from sessiontap import trace
@@ -90,6 +90,37 @@ def test_codex(stage: Stage) -> None:
     assert all(split[name] > 0 for name in ("system", "tool_definitions", "user", "tool_calls", "tool_results"))
     assert "exec" in names_of_tools(waste(turns, {})["tools_never_called"])
     assert "wait_agent" not in names_of_tools(waste(turns, {})["tools_never_called"])
+
+
+def test_gemini_cli_gives_ids_to_calls_that_came_without(stage: Stage) -> None:
+    gemini = program(GEMINI_CLI, "gemini")
+    file = stage.project / "a.py"
+    file.write_text(FILE)
+    task = f'call read_file with {json.dumps({"file_path": str(file)})}'
+    stage.run([gemini, "--skip-trust", "--yolo", "-m", "gemini-2.5-flash", "-o", "json", "-p", task])
+    stage.calls(2)
+    turns = recorded_turns(stage, "@1")
+
+    assert by_tool(turns) == {"read_file": (1, 1, 0)}
+    (read,) = runs_of(turns, lambda name: True)["calls"]
+    assert json.loads(read["arguments"])["file_path"] == str(file)
+    assert "def f(x):" in read["result"]
+    assert read["seconds_inferred"] is not None
+
+
+def test_opencode(stage: Stage) -> None:
+    file = stage.project / "a.py"
+    file.write_text(FILE)
+    run = [program(OPENCODE, "opencode"), "run", "--format", "json", "--model", "openai/gpt-4o"]
+    stage.run(run, stdin=f'call read with {json.dumps({"filePath": str(file)})}')
+    stage.calls(3)
+    turns = recorded_turns(stage, "@1")
+
+    assert by_tool(turns) == {"read": (1, 1, 0)}
+    assert runs_of(turns, lambda name: True)["calls"][0]["seconds_inferred"] is not None
+    detail = context(turns, {})["detail"]
+    results = next(group for group in detail["categories"] if group["name"] == "tool_results")
+    assert [group["name"] for group in results["within"][0]["within"]] == [str(file)]
 
 
 def names_of_tools(rows: list[dict[str, Any]]) -> set[str]:

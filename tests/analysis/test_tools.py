@@ -140,3 +140,18 @@ def test_calls_without_ids_in_a_history_whose_replies_were_not_recorded() -> Non
         ('{"where": "north"}', "snow"),
         ('{"where": "south"}', "sand"),
     ]
+
+
+def test_a_client_that_gives_ids_to_calls_that_came_without() -> None:
+    session = Session(provider="google", family="gemini")
+    session.ask(QUESTION, reply=(asks("read_file", file_path="/a"),), input=10)
+    again = asks("read_file", "read_file_1", message=1, file_path="/a")
+    brought = result("A", "read_file_1", name="read_file")
+    session.ask(QUESTION, again, brought, reply=(asks("read_file", file_path="/b"),), input=20)
+    more = asks("read_file", "read_file_2", message=3, file_path="/b"), result("B", "read_file_2", 4, name="read_file")
+    session.ask(QUESTION, again, brought, *more, input=30)
+    calls = runs_of(session.turns, lambda name: True)["calls"]
+    assert [(call["arguments"], call["result"], call["seconds_inferred"]) for call in calls] == [
+        ('{"file_path": "/a"}', "A", 1.0),
+        ('{"file_path": "/b"}', "B", 1.0),
+    ]

@@ -149,3 +149,10 @@ def test_a_short_time_says_what_tells_it_from_others(text: str, expected: str) -
 )
 def test_a_short_count_has_four_characters_or_so(text: str, expected: str) -> None:
     assert units.short_count(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"), [(None, "-"), (0.0123, "~$0.0123"), (0.00001, "<$0.0001"), (0.0, "~$0.0000")]
+)
+def test_estimated_dollars(amount: float | None, shown: str) -> None:
+    assert units.estimated_dollars(amount) == shown

@@ -66,7 +66,7 @@ class _Open:
 
     by_id: dict[str, ToolRun] = field(default_factory=dict)
     by_name: defaultdict[str | None, list[ToolRun]] = field(default_factory=lambda: defaultdict(list))
-    """Runs without an id, oldest first."""
+    """Runs by their tool, oldest first."""
 
 
 def tool_runs(turns: Sequence[Turn]) -> list[ToolRun]:
@@ -86,6 +86,9 @@ def tool_runs(turns: Sequence[Turn]) -> list[ToolRun]:
                 _remember(run, known, by_id)
             if run.result is None:
                 run.tool = run.tool or part.name
+                if part.id and not run.id:
+                    run.id = part.id
+                    known.by_id[part.id] = by_id[part.id] = run
                 run.result, run.answered, run.place = part, at, place
                 brought.append(run)
         runs += reversed(unasked)
@@ -117,10 +120,9 @@ def runs_by_result(turns: Sequence[Turn]) -> dict[ResultKey, ToolRun]:
 
 
 def _remember(run: ToolRun, known: _Open, by_id: dict[str, ToolRun]) -> None:
+    known.by_name[run.tool].append(run)
     if run.id:
         known.by_id[run.id] = by_id[run.id] = run
-    else:
-        known.by_name[run.tool].append(run)
 
 
 def _new_results(turn: Turn) -> Iterable[tuple[int, Part]]:
@@ -139,11 +141,12 @@ def _new_results(turn: Turn) -> Iterable[tuple[int, Part]]:
 
 def _asked_for(part: Part, known: _Open, by_id: dict[str, ToolRun]) -> ToolRun | None:
     """The run whose result this is; one that has a result already if it is that one again."""
-    if part.id:
-        return known.by_id.get(part.id) or by_id.get(part.id)
-    waiting = [run for run in known.by_name[part.name] if run.result is None]
-    # The newest result comes first, so it belongs to the last of the runs that wait.
-    return waiting[-1] if waiting else None
+    if part.id and (run := known.by_id.get(part.id) or by_id.get(part.id)) is not None:
+        return run
+    # Gemini's clients give ids to calls that came without one. The newest result comes first, so it belongs to the last
+    # of the runs that wait.
+    waiting = (run for run in reversed(known.by_name[part.name]) if run.result is None)
+    return next((run for run in waiting if not (run.id and part.id)), None)
 
 
 def _in_history(turn: Turn, place: int) -> str | None:

@@ -56,11 +56,11 @@ def _sum(total: Mapping[str, Any]) -> str:
     if total["input_tokens"] is None:
         return f"{verdicts}: the provider states no cached tokens"
     share = rate(total["read_tokens"] / total["input_tokens"]) if total["input_tokens"] else UNKNOWN
+    read = f"Of {count(total['input_tokens'])} tokens {count(total['read_tokens'])} ({share}) were read from the cache"
+    if not total["lost_tokens"]:
+        return f"{verdicts}. {read}; no more could have been"
     extra = dollars(total["extra_cost_usd"]) + ("+" if total["extra_cost_unknown_calls"] else "")
-    return (
-        f"{verdicts}. Of {count(total['input_tokens'])} tokens {count(total['read_tokens'])} ({share}) were read from "
-        f"the cache; {count(total['lost_tokens'])} more could have been, which cost {extra} extra"
-    )
+    return f"{verdicts}. {read}; {count(total['lost_tokens'])} more could have been, which cost {extra} extra"
 
 
 def reason(one: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from sessiontap.cli import table
 from sessiontap.cli.listing import rate
 from sessiontap.cli.output import note, write
 from sessiontap.cli.table import Column, Row
-from sessiontap.cli.units import UNKNOWN, count, dollars, estimated, plural, size
+from sessiontap.cli.units import UNKNOWN, count, dollars, estimated, estimated_dollars, plural, size
 
 CATEGORIES = {
     "system": "SYSTEM", "tool_definitions": "TOOLS", "user": "USER", "assistant": "ASSISTANT",
@@ -100,16 +100,14 @@ def _groups(groups: Sequence[Mapping[str, Any]], lead: str) -> Iterator[list[str
 
 def _block(block: Mapping[str, Any]) -> Row:
     first, last = block["first_step"], block["last_step"]
-    cost = dollars(block["cost_usd_estimated"])
+    cost = estimated_dollars(block["cost_usd_estimated"])
     return Row(
         [
             estimated(block["tokens_sent_estimated"]),
             estimated(block["tokens_estimated"]),
             count(block["turns"]),
             _step(first) if first == last else f"{_step(first)}-{_step(last)}",
-            ("~" if block["cost_usd_estimated"] is not None else "")
-            + cost
-            + ("+" if block["cost_unknown_turns"] and block["cost_usd_estimated"] is not None else ""),
+            cost + ("+" if block["cost_unknown_turns"] and block["cost_usd_estimated"] is not None else ""),
             block_name(block),
         ]
     )

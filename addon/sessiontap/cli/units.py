@@ -178,6 +178,12 @@ def dollars(amount: float | None) -> str:
     return f"${amount:.4f}" if amount < 10 else f"${amount:,.2f}"
 
 
+def estimated_dollars(amount: float | None) -> str:
+    """`~$0.0123`: an amount of which a share was estimated."""
+    shown = dollars(amount)
+    return f"~{shown}" if shown.startswith("$") else shown
+
+
 def exact_dollars(amount: float) -> str:
     """`$0.00045`: all places, two at least."""
     whole, _, places = f"{amount:,.12f}".partition(".")

@@ -8,7 +8,7 @@ from typing import Any
 from sessiontap.cli import table
 from sessiontap.cli.output import write
 from sessiontap.cli.table import Column, Row
-from sessiontap.cli.units import UNKNOWN, count, dollars, estimated, plural
+from sessiontap.cli.units import UNKNOWN, count, estimated, estimated_dollars, plural
 
 SENT = (Column("SENT", right=True), Column("COST", right=True), Column("TURNS", right=True))
 NEVER_CALLED = (*SENT, Column("TOOL", style="bold", shrinks=True), Column("SERVER", shrinks=True, optional=True))
@@ -57,7 +57,7 @@ def _sent(row: Mapping[str, Any]) -> list[str]:
     partly = "+" if cost is not None and row["cost_unknown_turns"] else ""
     return [
         estimated(row["tokens_sent_estimated"]),
-        UNKNOWN if cost is None else f"~{dollars(cost)}{partly}",
+        estimated_dollars(cost) + partly,
         count(row["turns"]),
     ]
 
