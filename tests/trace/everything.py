@@ -58,8 +58,10 @@ def read_all(folder: Path) -> set[str]:
     rows = log.query_calls(), log.query_sessions(), log.notes(), log.search("nowhere"), log.query_sums()
     rows += tuple(log.stats(by) for by in ("name", "model", "tool", "property", "process", "step", "outcome"))
     json.dumps(rows, allow_nan=False)
+    json.dumps([hit.row() for text in ("e", "nowhere") for hit in log.query_hits(text)[0]], allow_nan=False)
     for session in log.query_sessions():
         log.query_session(session["id"])
+        assert all(turn.first_new <= len(turn.request) for turn in log.query_turns(session["id"]))
     log.close()
     planner = Planner({}, Faults())
     for head in restore(folder):
@@ -73,7 +75,7 @@ def read_all(folder: Path) -> set[str]:
 
 COMMANDS = (
     ["ls"], ["ls", "--json"], ["calls"], ["calls", "--json"], ["tail", "-n", "50"], ["stats", "--by", "model"],
-    ["show", "@1"], ["show", "@1", "--timeline"], ["trace", "info"], ["trace", "verify"],
+    ["show", "@1"], ["show", "@1", "--timeline"], ["search", "e"], ["trace", "info"], ["trace", "verify"],
     ["export", "--format", "jsonl"], ["export", "--format", "har"],
 )  # fmt: skip
 OF_A_CALL = ([], ["--json"], ["--text"], ["--headers"], ["--changes"], ["--curl"], ["--request"], ["--response"])
