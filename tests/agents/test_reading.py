@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.agents import test_claude_code, test_codex, test_gemini_cli, test_opencode
-from tests.agents.packages import CLAUDE_CODE, CODEX, GEMINI_CLI, OPENCODE, program
+from tests.agents import test_claude_code, test_codex, test_gemini_cli, test_kimi_code, test_opencode, test_qwen_code
+from tests.agents.packages import CLAUDE_CODE, CODEX, GEMINI_CLI, KIMI_CODE, OPENCODE, QWEN_CODE, program
 from tests.agents.stage import EVERYTHING, Stage
 from tests.e2e.lab import wait_until
 
@@ -71,6 +71,33 @@ def test_a_session(
     assert " ".join(words[0].split()).startswith(title)
     results = [part.name for call in main.calls for part in call.heard if part.kind == "tool_result"]
     assert begun_by in results
+
+
+def test_a_title_of_qwen_code(new_stage: Callable[..., Stage]) -> None:
+    stage = new_stage(rules=EVERYTHING)
+    service = {"OPENAI_BASE_URL": "https://api.openai.com/v1", "OPENAI_MODEL": "gpt-4o-mini"}
+    command = [program(QWEN_CODE, "qwen"), "--auth-type", "openai", "--approval-mode", "yolo", "-p"]
+    stage.run([*command, test_qwen_code.TASK], more=service)
+
+    assert only_title(stage) == test_qwen_code.TASK
+
+
+def test_a_title_of_kimi_code(new_stage: Callable[..., Stage]) -> None:
+    stage = new_stage(rules=EVERYTHING)
+    (stage.home / ".kimi-code").mkdir()
+    (stage.home / ".kimi-code" / "config.toml").write_text(test_kimi_code.CONFIG)
+    stage.run([program(KIMI_CODE, "kimi"), "-p", "What is water?"])
+
+    assert only_title(stage) == "What is water?"
+
+
+def only_title(stage: Stage) -> str | None:
+    """The title of the one session of a stage."""
+    log = trace.open(stage.proxy.trace.folder, headings_of=heading)
+    wait_until(lambda: ended(log), lambda: str(log.query_calls()))
+    (row,) = log.query_sessions(Filters(without_errands=True))
+    title: str | None = row["title"]
+    return title
 
 
 def ended(log: Trace) -> bool:

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -283,6 +283,47 @@ def test_cat_writes_the_bodies_byte_for_byte(folder: Path) -> None:
         assert (done.stdout, done.stderr, done.returncode) == (data, b"", 0)
 
 
+def test_show_conversation(run: Run) -> None:
+    out = run("show", COURSE, "--conversation").out
+    heading, _, said = out.partition("\n\n")
+    assert heading.startswith("Course outline\n  title      Plan a course on Brotbäckerei.\n")
+    assert said == (
+        "tools      web_search (21 B)\n"
+        "system     You plan courses.\n"
+        "user       Plan a course on Brotbäckerei.\n"
+        "#0, gpt-4o-mini-2024-07-18, 500ms\n"
+        '→ web_search(q: "sourdough")\n'
+        "\n"
+        "user       hello\n"
+        "#1, gpt-4o-mini-2024-07-18, 2.2s\n"
+        "assistant  Hi there.\n"
+        "\n"
+        "user       hello\n"
+        "#2, gpt-4o-mini-2024-07-18, 500ms\n"
+        "assistant  Week one:\n"
+        "           \\x1b[31mflour.\n"
+    )
+
+
+def test_show_conversation_json(run: Run) -> None:
+    (shown,) = run("show", REPORT, "--conversation", "--json").rows
+    assert shown["session"]["id"] == REPORT
+    calls = [call for one in shown["conversations"] for call in one["calls"]]
+    assert [(call["step"], call["failed"], [part["text"] for part in call["said"]]) for call in calls] == [
+        (0, False, ["Hi there."]),
+        (1, True, []),
+    ]
+    assert calls[1]["error"] == {"type": "rate_limit_error", "message": "Slow down, please."}
+
+
+def test_a_conversation_of_which_nothing_is_recorded(run: Run, tmp_path: Path) -> None:
+    (call,) = (one for one in recorded.calls() if one.id == call_id(4))
+    bare = replace(call, request=replace(call.request, body=None), response=None)
+    said = run("show", "@1", "--conversation", trace=recorded.write(tmp_path / "trace", [bare]))
+    assert "title" not in said.out
+    assert "nothing of what was said is recorded" in said.err
+
+
 def test_cat_text(run: Run) -> None:
     assert run("cat", call_id(1), "--text").out == (
         "--- 1 tool offered\nweb_search\n\n"
@@ -381,6 +422,8 @@ def test_tail_follows_what_is_written(tmp_path: Path) -> None:
         (["cat", "@9"], 1, "sessiontap: there is no call @9"),
         (["cat", "019aa4c8"], 1, "sessiontap: more than one call's id begins with '019aa4c8'"),
         (["cat", "@1", "--request", "--text"], 2, "sessiontap: --request and --text do not go together"),
+        (["show", "@1", "--full"], 2, "sessiontap: --full unfolds a conversation"),
+        (["show", "@1", "--conversation", "--flat"], 2, "sessiontap: --conversation goes with neither"),
         (["ls", "--since", "soon"], 2, "sessiontap: 'soon' is no point in time"),
         (["ls", "--property", "=x"], 2, "sessiontap: --property '=x' names no property"),
         (["ls", "--sort", "size"], 2, "sessiontap: invalid value for '--sort': 'size' is not one of"),

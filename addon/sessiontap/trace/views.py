@@ -144,9 +144,13 @@ def ended_well(call: Record) -> bool | None:
     return None if llm.get("tool_calls") or finish in _GOES_ON else True
 
 
+AUXILIARY = "auxiliary"
+"""The kind of a call beside the conversation."""
+
+
 def is_main(call: Record) -> bool:
     """The call is the session's own work: no sub-agent's, none beside the conversation, no errand."""
-    return call.get("subagent") is None and part(call, "link").get("kind") != "auxiliary" and not is_errand(call)
+    return call.get("subagent") is None and part(call, "link").get("kind") != AUXILIARY and not is_errand(call)
 
 
 STATEMENTS = ("success", "outcome")

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from sessiontap.trace.errands import is_errand
-from sessiontap.trace.views import COST_PARTS, body_size, ended_well, is_error, is_main
+from sessiontap.trace.views import AUXILIARY, COST_PARTS, body_size, ended_well, is_error
 
 Record = dict[str, Any]
 
@@ -52,10 +52,12 @@ def row_of(
     request, response = get("request") or {}, get("response") or {}
     asked, session_of = llm.get, own.get
     usage, error = asked("usage"), asked("error")
+    kind, errand = (get("link") or _NOTHING).get("kind"), is_errand(call)
+    main = not errand and kind != AUXILIARY and get("subagent") is None  # `views.is_main`
     count = (usage or _NOTHING).get
     texts = (
         session_of("name"), session_of("path"), session_of("source"), get("evidence"),
-        (get("link") or _NOTHING).get("kind"), get("agent"), get("subagent"),
+        kind, get("agent"), get("subagent"),
         get("user"),
         asked("provider"), asked("family"), asked("operation"), get("host"), get("forwarded_host"),
         request.get("method"), get("route"), asked("request_model"), asked("response_model"), get("outcome"),
@@ -76,7 +78,7 @@ def row_of(
         session_of("step"), asked("stream"), response.get("status"), is_error(call), count("input"), count("output"),
         count("cache_read"), count("cache_write"), count("reasoning"), usage is not None, asked("cost_reported"),
         body_size(request), body_size(response), segment, offset, get("id"), get("conversation"), get("parent"),
-        _json(error) if error else None, is_errand(call), is_main(call), ended_well(call),
+        _json(error) if error else None, errand, main, ended_well(call),
         *[
             None if text is None else known[text] if text in known else number(column, text)
             for text, column, known in zip(texts, TEXTS, strings.known(TEXTS), strict=True)
