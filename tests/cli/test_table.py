@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from sessiontap.cli.table import Column, Row, cut, fit, fitted, in_place, plain, width
+from sessiontap.cli.table import Column, Row, cut, fit, fitted, in_place, plain, show_each, width
 from sessiontap.cli.units import short_count
 
 COLUMNS = (Column("NAME"), Column("N", right=True), Column("LAST"))
@@ -107,3 +108,18 @@ def test_a_table_is_fitted_into_its_room(room: int, expected: dict[int, int], ce
 def test_text_from_right_to_left_does_not_move_the_next_cell(cell: str, expected: str) -> None:
     assert in_place(cell) == expected
     assert width(in_place(cell)) == width(cell)
+
+
+def test_rows_that_come_in_batches_are_written_at_once_and_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    columns = (Column("NAME"), Column("CALLS", right=True))
+    written: list[str] = []
+
+    def batches() -> Iterator[list[Row]]:
+        yield [Row(["short", "1"])]
+        written.append(capsys.readouterr().out)
+        yield [Row(["a longer one", "22"]), Row(["b", "3"])]
+
+    show_each(columns, batches())
+
+    assert written == ["NAME   CALLS\nshort      1\n"]
+    assert capsys.readouterr().out == "a longer one     22\nb          3\n"

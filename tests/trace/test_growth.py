@@ -138,3 +138,21 @@ def test_a_question_that_grows_with_the_square_is_found(logs: tuple[trace.Trace,
     small, large = (steps(log, squared) for log in logs)
 
     assert large > small * TIMES * 3
+
+
+def test_a_list_in_batches_is_the_list(logs: tuple[trace.Trace, trace.Trace]) -> None:
+    _, log = logs
+
+    assert [row for rows in log.each_call(prices=PRICES, sort="cost") for row in rows] == log.query_calls(
+        prices=PRICES, sort="cost"
+    )
+    assert [row for rows in log.each_session(prices=PRICES) for row in rows] == log.query_sessions(prices=PRICES)
+
+
+def test_the_first_rows_of_a_list_without_a_limit_do_not_wait_for_the_others(
+    logs: tuple[trace.Trace, trace.Trace],
+) -> None:
+    """They take the numbers of all calls, and the rows of a batch."""
+    _, log = logs
+
+    assert steps(log, lambda log: next(log.each_call(prices=PRICES))) * 3 < steps(log, LINEAR["all calls"])

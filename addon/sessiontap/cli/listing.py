@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sessiontap.cli import table
@@ -90,6 +90,30 @@ STATISTICS_COLUMNS = (
 def sessions(rows: Iterable[Mapping[str, Any]], short: Mapping[str, str]) -> None:
     """Print session rows; `short`: id -> what is shown of it."""
     table.show(SESSION_COLUMNS, [session(row, short) for row in rows])
+
+
+def session_batches(
+    batches: Iterable[Sequence[Mapping[str, Any]]], short: Callable[[list[str]], Mapping[str, str]]
+) -> None:
+    """Print session rows as they come; `short` returns what is shown of ids."""
+    table.show_each(SESSION_COLUMNS, _lines(batches, short, session))
+
+
+def call_batches(
+    batches: Iterable[Sequence[Mapping[str, Any]]], short: Callable[[list[str]], Mapping[str, str]]
+) -> None:
+    """Print call rows as they come."""
+    table.show_each(CALL_COLUMNS, _lines(batches, short, call))
+
+
+def _lines(
+    batches: Iterable[Sequence[Mapping[str, Any]]],
+    short: Callable[[list[str]], Mapping[str, str]],
+    line_of: Callable[[Mapping[str, Any], Mapping[str, str]], Row],
+) -> Iterator[list[Row]]:
+    for rows in batches:
+        known = short([row["id"] for row in rows])
+        yield [line_of(row, known) for row in rows]
 
 
 def session(row: Mapping[str, Any], short: Mapping[str, str]) -> Row:

@@ -112,6 +112,13 @@ def write_json(value: Any) -> None:
     write(json_line(value) + "\n")
 
 
+def write_json_batches(batches: Iterable[Iterable[Any]]) -> None:
+    """Each value on a line, and each batch at once."""
+    for rows in batches:
+        write_json_lines(rows)
+        flush()
+
+
 def write_json_lines(rows: Iterable[Any]) -> None:
     """Each value on a line."""
     for row in rows:

@@ -54,16 +54,31 @@ class Row:
 
 def show(columns: Sequence[Column], rows: Iterable[Row]) -> None:
     """Print a table to stdout."""
-    cleaned = [Row([shown(line(cell)) for cell in row.cells], row.style) for row in rows]
-    if on_terminal():
-        _coloured(columns, cleaned)
-    else:
-        write(plain(columns, cleaned))
+    show_each(columns, [rows])
+
+
+def show_each(columns: Sequence[Column], batches: Iterable[Iterable[Row]]) -> None:
+    """Print a table whose rows come in batches, each as soon as it is there.
+
+    The first batch tells the widths. A cell of a later one that is wider is cut on a terminal; elsewhere it stands out.
+    """
+    titles = _titles(columns)
+    layout: _Layout | None = None
+    for rows in batches:
+        cleaned = [Row([shown(line(cell)) for cell in row.cells], row.style) for row in rows]
+        first = layout is None
+        if layout is None:
+            layout = _layout(columns, cleaned) if on_terminal() else _Layout(dict(enumerate(widths(columns, cleaned))))
+        if on_terminal():
+            _coloured(columns, layout, cleaned, titles if first else None)
+        else:
+            write(_plain_lines(columns, layout.kept, [titles, *cleaned] if first else cleaned))
 
 
 def plain(columns: Sequence[Column], rows: Sequence[Row]) -> str:
     """The table as text, a line a row, under a line of titles."""
-    return _lines(columns, dict(enumerate(widths(columns, rows))), rows)
+    kept = dict(enumerate(widths(columns, rows)))
+    return _plain_lines(columns, kept, [_titles(columns), *rows])
 
 
 def text(columns: Sequence[Column], rows: Sequence[Row]) -> str:
@@ -71,12 +86,20 @@ def text(columns: Sequence[Column], rows: Sequence[Row]) -> str:
     if not on_terminal():
         return plain(columns, rows)
     kept, rows = fitted(columns, rows, console().width)
-    return _lines(columns, kept, rows)
+    lines = [_titles(columns), *rows]
+    return "".join("".join(_padded(columns, kept, row.cells)).rstrip() + "\n" for row in lines)
 
 
-def _lines(columns: Sequence[Column], kept: Mapping[int, int], rows: Sequence[Row]) -> str:
-    lines = [[column.title for column in columns], *(row.cells for row in rows)]
-    return "".join("".join(_padded(columns, kept, cells)).rstrip() + "\n" for cells in lines)
+def _titles(columns: Sequence[Column]) -> Row:
+    return Row([column.title for column in columns], "bold")
+
+
+def _plain_lines(columns: Sequence[Column], kept: Mapping[int, int], rows: Sequence[Row]) -> str:
+    """Lines in which no cell is cut."""
+    return "".join(
+        (" " * GAP).join(fill(row.cells[index], to, columns[index].right) for index, to in kept.items()).rstrip() + "\n"
+        for row in rows
+    )
 
 
 def widths(columns: Sequence[Column], rows: Sequence[Row]) -> list[int]:
@@ -90,16 +113,7 @@ def fitted(columns: Sequence[Column], rows: Sequence[Row], room: int) -> tuple[d
     natural = widths(columns, rows)
     if sum(natural) + GAP * (len(columns) - 1) <= room:
         return dict(enumerate(natural)), rows
-    short = [
-        replace(
-            row,
-            cells=[
-                column.shorter(cell) if column.shorter else cell
-                for column, cell in zip(columns, row.cells, strict=True)
-            ],
-        )
-        for row in rows
-    ]
+    short = [_shorter(columns, row) for row in rows]
     natural = [min(one, column.most or one) for one, column in zip(widths(columns, short), columns, strict=True)]
     empty = {
         index
@@ -107,6 +121,12 @@ def fitted(columns: Sequence[Column], rows: Sequence[Row], room: int) -> tuple[d
         if column.optional and not any(row.cells[index].strip("-") for row in rows)
     }
     return fit(columns, natural, room, empty), short
+
+
+def _shorter(columns: Sequence[Column], row: Row) -> Row:
+    """The row in short forms."""
+    pairs = zip(columns, row.cells, strict=True)
+    return replace(row, cells=[column.shorter(cell) if column.shorter else cell for column, cell in pairs])
 
 
 def fit(
@@ -201,16 +221,28 @@ def in_place(cell: str) -> str:
     return cell + _LEFT_TO_RIGHT_MARK
 
 
-def _coloured(columns: Sequence[Column], rows: Sequence[Row]) -> None:
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The columns that are shown, by their position, with their widths; and whether cells are shown in short forms."""
+
+    kept: dict[int, int]
+    short: bool = False
+
+
+def _layout(columns: Sequence[Column], rows: Sequence[Row]) -> _Layout:
+    kept, shortened = fitted(columns, rows, console().width)
+    return _Layout(kept, shortened is not rows)
+
+
+def _coloured(columns: Sequence[Column], layout: _Layout, rows: Sequence[Row], titles: Row | None) -> None:
     from rich.text import Text
 
     out = console()
-    kept, rows = fitted(columns, rows, out.width)
-    chosen = [columns[index] for index in kept]
-    titles = Row([column.title for column in columns], "bold")
-    for row in (titles, *rows):
+    chosen = [columns[index] for index in layout.kept]
+    for row in (*([titles] if titles else ()), *rows):
+        cells = _shorter(columns, row).cells if layout.short and row is not titles else row.cells
         text = Text(style=row.style, no_wrap=True, overflow="ignore", end="\n")
-        for column, cell in zip(chosen, _padded(columns, kept, row.cells), strict=True):
+        for column, cell in zip(chosen, _padded(columns, layout.kept, cells), strict=True):
             text.append(in_place(cell), column.style if row is not titles else "")
         text.rstrip()
         out.print(text, crop=False, soft_wrap=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -32,6 +33,8 @@ Place = tuple[Path, int]
 """A call's segment, by its name, and its offset in it."""
 InFlight = Callable[[], list[Row]]
 """Returns the calls of a log that have not ended, in maps of `shape.CallInFlightShape`."""
+_SOME = 500
+"""Rows that are made at a time of a list without a limit."""
 _ASKED_AGAIN = 1.0
 """Seconds for which an answer about calls in flight holds."""
 
@@ -96,6 +99,34 @@ class TraceQueries:
             rows = with_sessions(rows, running, wanted, sort, limit, find)
         return self._with_headings(rows)
 
+    def each_session(
+        self, filters: Filters | None = None, sort: Sort | None = None, prices: Prices | None = None
+    ) -> Iterator[list[Row]]:
+        """All sessions as `query_sessions` gives them, some at a time: a list of any length takes no more memory.
+
+        Titles and last replies are read for the first of them; of the others they are told if they are known.
+        """
+        from sessiontap.trace.index import answers
+
+        running, wanted = self._calls_in_flight(), self._addressed(filters)
+        numbers = self._ask(lambda database: answers.session_numbers(database, wanted, sort), wanted, prices)
+        apart: list[Row] = []
+        if running is not None:
+            apart = self.query_sessions(replace(wanted, ids=tuple(running.ids)), sort, 0, prices)
+            apart = apart if sort is None else [row for row in apart if not row["calls"]]
+        shown = {row["id"] for row in apart}
+        if apart and sort is None:
+            yield apart
+        for at in range(0, len(numbers), _SOME):
+            some = numbers[at : at + _SOME]
+            rows = self._ask(partial(answers.sessions_numbered, numbers=some, sort=sort, prices=prices,
+                                     is_running=self.is_running), prices=prices)  # fmt: skip
+            left = [row for row in rows if row["id"] not in shown]
+            marked = left if running is None else [running.marked(row) for row in left]
+            yield self._with_headings(marked, read=at == 0)
+        if apart and sort is not None:
+            yield apart
+
     def query_calls(
         self,
         filters: Filters | None = None,
@@ -116,6 +147,26 @@ class TraceQueries:
         from sessiontap.trace.index.in_flight import with_calls
 
         return with_calls(rows, running.calls(wanted), sort, limit)
+
+    def each_call(
+        self, filters: Filters | None = None, prices: Prices | None = None, sort: CallSort | None = None
+    ) -> Iterator[list[Row]]:
+        """All calls as `query_calls` gives them, some at a time: a list of any length takes no more memory.
+
+        Those in flight come first, or last by a `sort` that nothing is known of them to sort by.
+        """
+        from sessiontap.trace.index import answers
+
+        running, wanted = self._calls_in_flight(), self._addressed(filters)
+        numbers = self._ask(lambda database: answers.call_numbers(database, wanted, sort), wanted, prices)
+        apart = running.calls(wanted) if running is not None else []
+        if apart and sort in (None, "time"):
+            yield apart
+        for at in range(0, len(numbers), _SOME):
+            some = numbers[at : at + _SOME]
+            yield self._ask(partial(answers.calls_numbered, numbers=some, prices=prices), prices=prices)
+        if apart and sort not in (None, "time"):
+            yield apart
 
     def query_in_flight(self, filters: Filters | None = None) -> list[Row]:
         """The calls in flight that fit `filters`, oldest first, as `calls --json` gives them."""
@@ -386,15 +437,15 @@ class TraceQueries:
         if self.progress is not None:
             self.progress(done, total)
 
-    def _with_headings(self, rows: list[Row]) -> list[Row]:
-        """The rows of sessions with their titles and last replies, as far as they are read."""
+    def _with_headings(self, rows: list[Row], read: bool = True) -> list[Row]:
+        """The rows of sessions with their titles and last replies, as far as they are read, now or (`read`) before."""
         if self.headings_of is None or not rows:
             return rows
         from sessiontap.trace.index.headings import headings
         from sessiontap.trace.index.index import read_headings
 
         ids = [row["id"] for row in rows]
-        prepare = read_headings(self.folder, self.headings_of, ids, self._told)
+        prepare = read_headings(self.folder, self.headings_of, ids, self._told) if read else None
         found = self._opened().ask(lambda database: headings(database, ids), prepare=prepare)
         for row in rows:
             if row["id"] in found:

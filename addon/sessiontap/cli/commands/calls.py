@@ -29,7 +29,7 @@ from sessiontap.cli.output import (
     write,
     write_bytes,
     write_json,
-    write_json_lines,
+    write_json_batches,
     write_line,
     write_safe,
 )
@@ -67,13 +67,15 @@ def calls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, jso
 
     prices = Costs.by(rules).prices
     log = open_trace(trace)
+    order = cast("answers.CallSort | None", sort)
     with progress("reading the trace") as log.progress:
-        rows = log.query_calls(wanted, limit, prices, cast("answers.CallSort | None", sort))
+        rest = iter(()) if limit else log.each_call(wanted, prices, order)
+        rows = log.query_calls(wanted, limit, prices, order) if limit else next(rest, [])
+    batches = chain([rows], rest) if rows else iter(())
     if json:
-        write_json_lines(rows)
+        write_json_batches(batches)
     elif rows:
-        ids = [row["id"] for row in rows]
-        listing.calls(rows, log.query_short_ids("calls", ids, listing.CALL_ID_LENGTH))
+        listing.call_batches(batches, lambda ids: log.query_short_ids("calls", ids, listing.CALL_ID_LENGTH))
     if not rows:
         nothing_fits.tell(log, wanted, "call")
     hidden_errands.tell_calls(log, wanted)

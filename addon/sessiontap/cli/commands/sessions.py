@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -21,7 +22,7 @@ from sessiontap.cli.options import (
     rules_option,
     trace_option,
 )
-from sessiontap.cli.output import note, progress, write, write_json, write_json_lines, write_line
+from sessiontap.cli.output import note, progress, write, write_json, write_json_batches, write_json_lines, write_line
 
 if TYPE_CHECKING:
     from sessiontap.analysis.conversation import AgentConversation
@@ -58,13 +59,17 @@ def ls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: 
 
     prices = Costs.by(rules).prices
     log = open_trace(trace)
+    order = cast("answers.Sort | None", sort)
     with progress("reading the trace") as log.progress:
-        rows = log.query_sessions(wanted, cast("answers.Sort | None", sort), limit, prices)
+        rest = iter(()) if limit else log.each_session(wanted, order, prices)
+        rows = log.query_sessions(wanted, order, limit, prices) if limit else next(rest, [])
+    batches = chain([rows], rest) if rows else iter(())
     if json:
-        write_json_lines(rows)
+        write_json_batches(batches)
     elif rows:
-        ids = [row["id"] for row in rows]
-        listing.sessions(rows, log.query_short_ids("sessions", ids, listing.SESSION_ID_LENGTH))
+        listing.session_batches(
+            batches, lambda ids: log.query_short_ids("sessions", ids, listing.SESSION_ID_LENGTH)
+        )
     if not rows:
         nothing_fits.tell(log, wanted, "session")
     hidden_errands.tell_sessions(log, wanted)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from typing import Any, Literal
 from sessiontap.trace.index.activity import IsRunning, active_sessions
 from sessiontap.trace.index.addresses import session_number
 from sessiontap.trace.index.costs import Prices
-from sessiontap.trace.index.filters import Filters, condition
+from sessiontap.trace.index.filters import Condition, Filters, condition
 from sessiontap.trace.index.rows import COLUMNS, COST_COLUMNS, JSONS, TEXTS, call_of
 from sessiontap.trace.segment import SegmentContents
 from sessiontap.trace.views import (
@@ -68,14 +69,39 @@ def sessions(
     is_running: IsRunning | None = None,
 ) -> list[Row]:
     """Lines of `ls --json`."""
-    # None are left of one whose calls were refused.
-    where, values = "calls > 0" if filters.without_errands else "calls + errands > 0", list[Any]()
+    where, values = _sessions_that_fit(database, filters)
+    chosen = f"WHERE {where} ORDER BY {_ORDERS[sort]} LIMIT ?"
+    return _session_rows(database, chosen, [*values, limit or -1], prices, is_running)
+
+
+def _sessions_that_fit(database: sqlite3.Connection, filters: Filters) -> Condition:
     if replace(filters, without_errands=False) != Filters():
         asked, values = condition(database, filters)
-        where = f"n IN (SELECT calls.session FROM calls WHERE {asked})"
-    order = _ORDERS[sort]
-    chosen = f"WHERE {where} ORDER BY {order} LIMIT ?"
-    return _session_rows(database, chosen, [*values, limit or -1], prices, is_running)
+        return f"n IN (SELECT calls.session FROM calls WHERE {asked})", values
+    # None are left of one whose calls were refused.
+    return "calls > 0" if filters.without_errands else "calls + errands > 0", []
+
+
+def session_numbers(database: sqlite3.Connection, filters: Filters, sort: Sort | None) -> array[int]:
+    """The numbers of all sessions that fit, in their order: `sessions_numbered` makes lines of some at a time."""
+    where, values = _sessions_that_fit(database, filters)
+    return _numbers(database, f"SELECT n FROM sessions WHERE {where} ORDER BY {_ORDERS[sort]}", values)
+
+
+def sessions_numbered(
+    database: sqlite3.Connection,
+    numbers: Sequence[int],
+    sort: Sort | None,
+    prices: Prices | None,
+    is_running: IsRunning | None = None,
+) -> list[Row]:
+    """Lines of `ls --json` of sessions that stand one after the other in the order of `sort`."""
+    chosen = f"WHERE n IN (SELECT value FROM json_each(?)) ORDER BY {_ORDERS[sort]}"
+    return _session_rows(database, chosen, [json.dumps(list(numbers))], prices, is_running)
+
+
+def _numbers(database: sqlite3.Connection, question: str, values: list[Any]) -> array[int]:
+    return array("q", (n for (n,) in database.execute(question, values)))
 
 
 def _session_rows(
@@ -154,6 +180,19 @@ def errands(database: sqlite3.Connection, filters: Filters) -> Row:
         values,
     )
     return dict(zip(("calls", "sessions"), found.fetchone(), strict=True))
+
+
+def call_numbers(database: sqlite3.Connection, filters: Filters, sort: CallSort | None) -> array[int]:
+    """The numbers of all calls that fit, in their order: `calls_numbered` makes lines of some at a time."""
+    where, values = condition(database, filters)
+    return _numbers(database, f"SELECT calls.n FROM calls WHERE {where} ORDER BY {_CALL_ORDERS[sort]}", values)
+
+
+def calls_numbered(database: sqlite3.Connection, numbers: Sequence[int], prices: Prices | None) -> list[Row]:
+    """Lines of `calls --json` of these calls."""
+    chosen = "WHERE calls.n IN (SELECT value FROM json_each(?))"
+    rows = dict(numbered_rows(database, chosen, [json.dumps(list(numbers))], prices))
+    return [rows[n] for n in numbers if n in rows]
 
 
 def places(database: sqlite3.Connection, filters: Filters, sessions: Iterable[str]) -> list[tuple[str, int]]:

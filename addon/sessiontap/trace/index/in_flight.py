@@ -51,6 +51,11 @@ class CallsInFlight:
         return [self.marked(row | _NOT_YET) for row in rows]
 
     @property
+    def ids(self) -> list[str]:
+        """Of the calls."""
+        return list(self._records)
+
+    @property
     def session_ids(self) -> list[str]:
         """Of all of them, in the order of `sessions`."""
         return [row["id"] for row in answers.sessions(self._database, Filters(without_errands=True), None, 0, None)]
