@@ -17,17 +17,28 @@ from pathlib import Path
 from statistics import median
 
 ADDON = Path(__file__).resolve().parents[2] / "addon"
-RUNS = 7
+RUNS = 5
 COMMANDS: dict[str, tuple[list[str], int | None]] = {
     # what is shown: (its arguments, the goal in milliseconds)
     "sessiontap --version": (["--version"], None),
     "ls": (["ls"], 300),
     "ls --name": (["ls", "--name", "Session 7"], None),
+    **{
+        f"ls --sort {key}": (["ls", "--sort", key], 500)
+        for key in ("started", "ended", "name", "duration", "calls", "errors", "tokens", "cost")
+    },
+    "ls -n 0": (["ls", "-n", "0"], None),
     "show": (["show", "@7"], 200),
     "show --timeline": (["show", "@7", "--timeline"], None),
     "calls --limit 50": (["calls", "--limit", "50"], None),
+    **{
+        f"calls --sort {key}": (["calls", "--sort", key], None) for key in ("duration", "first_token", "tokens", "cost")
+    },
     "cat": (["cat", "@7", "--json"], None),
-    "stats --by model": (["stats", "--by", "model"], 1000),
+    **{f"stats --by {key}": (["stats", "--by", key], 2000) for key in ("name", "model", "path", "session")},
+    "trace info": (["trace", "info"], None),
+    "prune by age, dry": (["trace", "prune", "--older-than", "2026-09-25", "--dry-run"], 2000),
+    "prune by size, dry": (["trace", "prune", "--max-size", "1MB", "--dry-run"], 2000),
     "calls --search": (["calls", "--search", "in one word"], None),
 }
 CATCH_UP, CATCH_UP_GOAL = "ls after 1,000 new calls", 300

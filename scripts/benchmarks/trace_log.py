@@ -186,6 +186,8 @@ def _rebuild(folder: Path, record: dict[str, Any], expected: bytes) -> float:
     return median(took)
 
 
+BATCH = 5_000
+"""Calls that are written at once: the writer may begin a new segment between two batches."""
 MODELS = ("gpt-5", "gpt-5-mini", "gpt-4o", "o4-mini", "gpt-4.1")
 PATHS = ("/plan", "/plan/search", "/write", "/write/review", "/check")
 
@@ -221,10 +223,11 @@ def small_calls(count: int, first: int = 0) -> Iterator[dict[str, Any]]:
 
 
 def write(folder: Path, count: int, first: int = 0) -> None:
-    """A log of `count` small calls."""
+    """A log of `count` small calls, in segments of the size at which a recorder begins a new one."""
     writer = Writer(folder, writer_info=INFO, fsync_seconds=None, max_queue_records=1 << 30)
     writer.start()
-    writer.submit(lambda: small_calls(count, first), 0)
+    for at in range(first, first + count, BATCH) or (first,):
+        writer.submit(lambda at=at: small_calls(min(BATCH, first + count - at), at), 0)  # type: ignore[misc]
     writer.close(3600)
     for path in folder.glob("*.mpk"):
         close_segment(path)
