@@ -205,7 +205,9 @@ def compact(connection: sqlite3.Connection) -> None:
         connection.execute("DELETE FROM facets WHERE string NOT IN (SELECT n FROM strings)")
         connection.execute("DELETE FROM cost_reasons WHERE n NOT IN (SELECT reason FROM costs WHERE reason NOT NULL)")
         connection.execute("INSERT INTO trigrams(trigrams) VALUES ('optimize')")
+    connection.execute("PRAGMA temp_store = FILE")  # it makes a copy, which need not fit in memory
     connection.execute("VACUUM")
+    connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
