@@ -86,7 +86,7 @@ def run(ctx: click.Context, workers: int, rules: Path | None, trace: Path | None
         from sessiontap.proxy import front
 
         ctx.exit(front.main(workers, arguments))
-    records = _PRINTS.isdisjoint(ctx.args)
+    records = _PRINTS.isdisjoint(arguments)
     if ctx.obj and records:
         own_python.go_on_without_assertions()
     from sessiontap.proxy import start_up
