@@ -14,7 +14,7 @@ from tests.cli import recorded
 COMMANDS = (
     *("", "ls --help", "run --help", "run --help-all", "run --options", "--version", "--show-completion bash"),
     *("ls", "ls --json", "show @1", "show @1 --flat", "show @1 --timeline", "show @1 --json", "stats", "stats --json"),
-    *("calls", "calls --json", "tail", "tail --json", "diff @2 @1", "diff @2 @1 --json"),
+    *("calls", "calls --json", "tail", "tail --json", "diff @2 @1 --calls", "diff @2 @1 --calls --json"),
     *("cat @1", "cat @1 --json", "cat @1 --request", "cat @1 --text", "cat @1 --headers", "cat @1 --curl"),
     *("export --format jsonl", "export --format har", "export --format flow"),
     *("rules schema", "rules explain @1", "rules explain @1 --json", "trace info", "trace verify", "trace info --json"),
