@@ -35,6 +35,7 @@ GEMINI = Asked("google", "gemini", "gemini-2.5-flash")
 MISTRAL = replace(CHAT, provider="mistral", model="mistral-small-latest")
 GROQ = replace(CHAT, provider="groq", model="llama-3.3-70b-versatile")
 COHERE = Asked("cohere", "cohere", "command-a-03-2025", input=4 + PREAMBLE_TOKENS)
+SEARCH = Asked("pinecone", "other", None, "vector_search", input=None, output=None)
 NOVA = Asked("bedrock", "bedrock-converse", "amazon.nova-lite-v1:0")
 CLAUDE_ON_BEDROCK = Asked("bedrock", "bedrock-invoke", "anthropic.claude-haiku-4-5-20251001-v1:0")
 
@@ -129,6 +130,7 @@ NODE_PROGRAMS = (
     App("node @google/genai", node24, "ask_genai.mjs", (GEMINI, streamed(GEMINI))),
     App("node groq-sdk", node24, "ask_groq.mjs", (GROQ,)),
     App("node cohere-ai", node24, "ask_cohere.mjs", (COHERE,)),
+    App("node pinecone", node24, "ask_pinecone.mjs", (SEARCH, SEARCH), stdout="vec1 vec2\n"),
     App("node langchain", node24, "ask_langchain.mjs", (CHAT, STREAM)),
     App("node bedrock", node24, "ask_bedrock.mjs", (NOVA,)),
     App("node ws", node24, "ask_ws.mjs", (REALTIME,), stdout="completed\n"),

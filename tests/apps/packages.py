@@ -26,6 +26,7 @@ NODE = (
     *("openai6@npm:openai@6.49.0", "openai4@npm:openai@4.104.0", "@anthropic-ai/sdk@1.12.0", "@google/genai@3.1.0"),
     *("groq-sdk@1.6.0", "cohere-ai@8.1.0", "@aws-sdk/client-bedrock-runtime@3.1163.0", "@langchain/openai@1.6.0"),
     *("axios@1.21.1", "got@11.8.6", "node-fetch@3.3.2", "undici@7.30.2", "ws@8.23.0", "https-proxy-agent@7.0.6"),
+    "@pinecone-database/pinecone@9.0.0",
 )
 NODE_VERSIONS = (18, 20, 22, 24)
 BUN = "bun@1.4.5"

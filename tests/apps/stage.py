@@ -28,7 +28,11 @@ from sessiontap.demo.proxy_process import SESSIONTAP_RUN
 from sessiontap.demo.redirect import Redirect
 from sessiontap.trace import RecordedCall
 
-RULES: Any = {"version": 1, "rules": [{"rule": "all", "session": {"name": "${process.name}", "path": "/${operation}"}}]}
+RULES: Any = {
+    "version": 1,
+    "rules": [{"rule": "all", "session": {"name": "${process.name}", "path": "/${operation}"}}],
+    "hosts": [{"host": "*.pinecone.io", "provider": "pinecone", "operation": "vector_search"}],
+}
 KEYS = {
     "OPENAI_API_KEY": "sk-test-0000",
     "ANTHROPIC_API_KEY": "sk-ant-test-0000",
@@ -38,6 +42,7 @@ KEYS = {
     "GROQ_API_KEY": "gsk_test0000",
     "HF_TOKEN": "hf_test0000",
     "OPENROUTER_API_KEY": "sk-or-test-0000",
+    "PINECONE_API_KEY": "test-0000",
     "AZURE_OPENAI_API_KEY": "test-0000",
     "AZURE_OPENAI_ENDPOINT": f"https://{AZURE}",
     "AWS_ACCESS_KEY_ID": "AKIATEST",

@@ -1,10 +1,10 @@
-"""`LlmService`, and Azure, Bedrock, Cohere, Groq, Mistral and Ollama, each in its own shape: told by host and path."""
+"""`LlmService`, and Azure, Bedrock, Cohere, Groq, Mistral, Ollama and Pinecone, told by host and path."""
 
 from __future__ import annotations
 
 import json
 
-from tests.support import bedrock_wire, cohere_wire, ollama_wire, openai_variants
+from tests.support import bedrock_wire, cohere_wire, ollama_wire, openai_variants, pinecone_wire
 from tests.support.llm_server import LlmService
 
 from sessiontap.demo.provider_replies import BadRequest, HeaderList, StreamedReply, WholeReply
@@ -12,6 +12,7 @@ from sessiontap.demo.provider_server import ReceivedRequest, check_openai_key, o
 
 AZURE = "my-resource.openai.azure.com"
 BEDROCK = "bedrock-runtime.us-east-1.amazonaws.com"
+PINECONE = "docs-a1b2c3d.svc.aped-4627-b74a.pinecone.io"
 HOSTS = (
     "api.openai.com",
     "api.anthropic.com",
@@ -23,6 +24,7 @@ HOSTS = (
     "openrouter.ai",
     AZURE,
     BEDROCK,
+    PINECONE,
 )
 
 
@@ -34,6 +36,10 @@ class AllProviders(LlmService):
             if not (asked.headers.get("authorization") or "").startswith("Bearer "):
                 raise BadRequest(cohere_wire.error(401, "no api key supplied"))
             return cohere_wire.chat(json.loads(asked.body))
+        if asked.host == PINECONE:
+            if "api-key" not in asked.headers:
+                raise BadRequest(pinecone_wire.error(401, "Unauthorized"))
+            return pinecone_wire.answer(asked.path, asked.body)
         if asked.path in ("/api/chat", "/api/generate"):
             return ollama_wire.ask(asked.path.removeprefix("/api/"), json.loads(asked.body))
         if asked.host == AZURE:
