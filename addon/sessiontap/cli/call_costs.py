@@ -12,7 +12,7 @@ from sessiontap import private
 from sessiontap.cli.errors import Misuse
 from sessiontap.cli.options import rules_file
 from sessiontap.cli.output import line, note
-from sessiontap.prices import Cost, KeptTariffs, Rates, cost_of, rates_for, version
+from sessiontap.prices import Cost, KeptTariffs, Rates, RememberedCosts, rates_for, version
 from sessiontap.trace.views import CallCost
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Costs:
 
     def of(self, call: Mapping[str, Any]) -> Cost:
         """The cost of the call of this record and its source, or why it is not known."""
-        return cost_of(call, self._rates, self._tariffs.find)
+        return self._remembered.of(call)
 
     def in_trace(self, call: Mapping[str, Any]) -> CallCost:
         """The same as rows and the index of a trace take it."""
@@ -56,6 +56,10 @@ class Costs:
 
         hour = ((call.get("llm") or {}).get("billed") or {}).get("cache_write_1h")
         return InputTerms(rates_for(call, self._rates, self._tariffs.find), hour or 0)
+
+    @cached_property
+    def _remembered(self) -> RememberedCosts:
+        return RememberedCosts(self._rates, self._tariffs.find)
 
     @cached_property
     def _tariffs(self) -> KeptTariffs:

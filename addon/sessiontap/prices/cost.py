@@ -15,7 +15,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from importlib.util import find_spec
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sessiontap.prices import catalogue, uncharged
-from sessiontap.prices.tariff import NOTHING, Paid, Parts, Rates, Tariff, Unknown, input_tokens, parts_of
+from sessiontap.prices.tariff import NOTHING, Parts, Rates, Tariff, Unknown, input_tokens, parts_of
 
 Source = Literal["reported", "free", "not charged", "no model call", "rules", "local", "genai-prices"]
 
@@ -130,7 +129,7 @@ def rates_for(
         return None
     try:
         _check_paid_by_the_token(call, llm)
-        return _listed(call, llm, tariff_of).at(input_tokens(usage, billed))
+        return _listed(call, llm, _model(llm), tariff_of).at(input_tokens(usage, billed))
     except Unknown:
         return None
 
@@ -139,7 +138,17 @@ def _cost(call: Mapping[str, Any], llm: Mapping[str, Any], rates_of: RatesOf, ta
     reported = llm.get("cost_reported")
     if reported is not None:
         return Cost(float(reported), "reported", parts=Parts(other=float(reported)))
-    operation, usage, billed = llm.get("operation"), llm.get("usage"), llm.get("billed") or {}
+    terms = terms_of(call, llm, rates_of)
+    return terms if isinstance(terms, Cost) else priced(terms, call, llm, tariff_of)
+
+
+Terms = Cost | Rates | tuple[str, ...]
+"""The cost of a call; or the user's own rates for it; or the names of its model that the list may know."""
+
+
+def terms_of(call: Mapping[str, Any], llm: Mapping[str, Any], rates_of: RatesOf) -> Terms:
+    """Return what decides the cost of a call without its tokens and its time. Raises `Unknown`."""
+    usage = llm.get("usage")
     row = uncharged.find(call, llm)
     if row is not None and (row.verdict == "free" or (row.verdict == "not charged" and not usage)):
         return Cost(0.0, row.verdict, row.reason)
@@ -147,7 +156,7 @@ def _cost(call: Mapping[str, Any], llm: Mapping[str, Any], rates_of: RatesOf, ta
         if _repeats(llm):
             return Cost(0.0, "free", "a response that is fetched again is billed where it was asked for")
         if (rates := _own_rates(llm, rates_of)) is not None:
-            return _priced(parts_of(usage, billed, rates, operation), "rules")
+            return rates
     if _is_own_host(call, llm):
         return Cost(0.0, "local")
     if row is not None and not usage:
@@ -155,14 +164,24 @@ def _cost(call: Mapping[str, Any], llm: Mapping[str, Any], rates_of: RatesOf, ta
     _check_paid_by_the_token(call, llm)
     if not usage:
         raise Unknown(_without_usage(call, llm))
-    if tools := billed.get("tools"):
+    if tools := (llm.get("billed") or {}).get("tools"):
         raise Unknown(f"the provider also bills for {', '.join(tools)}")
-    rates = _listed(call, llm, tariff_of).at(input_tokens(usage, billed))
-    return _priced(parts_of(usage, billed, rates, operation), "genai-prices")
+    return _model(llm)
 
 
-def _priced(parts: Mapping[Paid, Decimal], source: Source) -> Cost:
-    return Cost(float(sum(parts.values())), source, parts=Parts(**{name: float(usd) for name, usd in parts.items()}))
+def priced(
+    terms: Rates | tuple[str, ...], call: Mapping[str, Any], llm: Mapping[str, Any], tariff_of: TariffOf
+) -> Cost:
+    """Return the cost of a call that used tokens, on its terms. Raises `Unknown`."""
+    usage, billed = llm["usage"], llm.get("billed") or {}
+    source: Source = "rules"
+    if isinstance(terms, Rates):
+        rates = terms
+    else:
+        source, rates = "genai-prices", _listed(call, llm, terms, tariff_of).at(input_tokens(usage, billed))
+    parts = parts_of(usage, billed, rates, llm.get("operation"))
+    amounts: dict[str, float] = {name: float(usd) for name, usd in parts.items()}
+    return Cost(float(sum(parts.values())), source, parts=Parts(**amounts))
 
 
 def _own_rates(llm: Mapping[str, Any], rates_of: RatesOf) -> Rates | None:
@@ -184,10 +203,10 @@ def _check_paid_by_the_token(call: Mapping[str, Any], llm: Mapping[str, Any]) ->
         raise Unknown("the calls of a batch are billed with the batch")
 
 
-def _listed(call: Mapping[str, Any], llm: Mapping[str, Any], tariff_of: TariffOf) -> Tariff:
+def _listed(call: Mapping[str, Any], llm: Mapping[str, Any], names: tuple[str, ...], tariff_of: TariffOf) -> Tariff:
     """Return the list's tariff of the call. Raises `Unknown`."""
     moment, speed = int(call.get("time") or 0), (llm.get("billed") or {}).get("speed")
-    return tariff_of(llm.get("provider"), _model(llm), moment, llm.get("service_tier"), speed)
+    return tariff_of(llm.get("provider"), names, moment, llm.get("service_tier"), speed)
 
 
 def _repeats(llm: Mapping[str, Any]) -> bool:

@@ -6,7 +6,7 @@ includes reasoning. Each token is paid for once: a part that has a rate of its o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
@@ -85,6 +85,35 @@ def input_tokens(usage: Mapping[str, Any], billed: Mapping[str, Any]) -> int:
     return int(given)
 
 
+def _plain_parts(usage: Mapping[str, Any], given: int, made: int, rates: Rates) -> dict[Paid, Decimal]:
+    """`parts_of` a call whose bill counts nothing apart, which is nearly any."""
+    read, written = usage.get("cache_read") or 0, usage.get("cache_write") or 0
+    thought = (usage.get("reasoning") or 0) if rates.reasoning is not None else 0
+    paid: tuple[tuple[Paid, int, Decimal | None, str], ...] = (
+        ("input", given - read - written, rates.input, "input tokens"),
+        ("cache_read", read, rates.cache_read, "tokens read from a cache"),
+        ("cache_write", written, rates.cache_write, "tokens written to a cache"),
+        ("output", made - thought, rates.output, "output tokens"),
+        ("output", thought, rates.reasoning, "reasoning"),
+    )
+    return _priced(paid, rates)
+
+
+def _priced(paid: Iterable[tuple[Paid, int, Decimal | None, str]], rates: Rates) -> dict[Paid, Decimal]:
+    parts: dict[Paid, Decimal] = {}
+    for part, number, rate, what in paid:
+        if number:
+            if number < 0:
+                raise Unknown(f"the parts of the {'output' if part == 'output' else 'input'} exceed the whole")
+            if rate is None:
+                raise Unknown(f"the price of {what} is not known")
+            usd = rate * number / MILLION
+            parts[part] = parts[part] + usd if part in parts else usd
+    if rates.call:
+        parts["other"] = rates.call
+    return parts
+
+
 def parts_of(
     usage: Mapping[str, Any], billed: Mapping[str, Any], rates: Rates, operation: str | None
 ) -> dict[Paid, Decimal]:
@@ -95,6 +124,8 @@ def parts_of(
         if operation not in WITHOUT_OUTPUT:
             raise Unknown("the output tokens were not reported")
         made = 0
+    if not billed:
+        return _plain_parts(usage, given, made, rates)
     whole_bill = "input" in billed
     read = 0 if whole_bill else usage.get("cache_read") or 0
     written = 0 if whole_bill else usage.get("cache_write") or 0
@@ -119,16 +150,7 @@ def parts_of(
         ("output", drawn, rates.image_output, "output of images"),
         ("output", thought, rates.reasoning, "reasoning"),
     )
-    parts: dict[Paid, Decimal] = {}
-    for part, number, rate, what in paid:
-        if number < 0:
-            raise Unknown(f"the parts of the {'output' if what.startswith('output') else 'input'} exceed the whole")
-        if number:
-            if rate is None:
-                raise Unknown(f"the price of {what} is not known")
-            parts[part] = parts.get(part, _ZERO) + rate * number / MILLION
-    if rates.call:
-        parts["other"] = rates.call
+    parts = _priced(paid, rates)
     if searches := billed.get("web_searches") or 0:
         if rates.web_search is None:
             raise Unknown("the price of a web search is not known")

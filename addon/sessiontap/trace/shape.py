@@ -190,7 +190,7 @@ class ResponseShape(TypedDict):
     body: NotRequired[StoredBodyShape | None]
 
 
-class CallShape(TypedDict):
+class _CallFields(TypedDict):
     type: str
     id: Id
     time: Time
@@ -198,7 +198,6 @@ class CallShape(TypedDict):
     conversation: NotRequired[str | None]
     parent: NotRequired[Id | None]
     evidence: NotRequired[str | None]
-    link: NotRequired[msgspec.Raw]
     caller: NotRequired[Id | None]
     caller_unknown: NotRequired[str | None]
     llm: NotRequired[LlmShape | None]
@@ -214,7 +213,6 @@ class CallShape(TypedDict):
     user: NotRequired[str | None]
     properties: NotRequired[TextMap]
     tags: NotRequired[Texts]
-    state: NotRequired[msgspec.Raw]
     rules: NotRequired[Texts]
     host: NotRequired[str | None]
     forwarded_host: NotRequired[str | None]
@@ -223,6 +221,18 @@ class CallShape(TypedDict):
     like: NotRequired[None]  # version 1 left out what another record said: such a call is none of ours
     request: RequestShape
     response: NotRequired[ResponseShape | None]
+
+
+class CallShape(_CallFields):
+    link: NotRequired[msgspec.Raw]
+    state: NotRequired[msgspec.Raw]
+
+
+class _ShortCallShape(_CallFields):
+    """Of a record that is too short for a `link` or `state` to be too long: it is read in one pass."""
+
+    link: NotRequired[dict[str, Any] | None]
+    state: NotRequired[dict[str, Any] | None]
 
 
 class CallerInFlightShape(TypedDict):
@@ -334,6 +344,7 @@ _decoders: dict[str, Callable[[bytes], Any]] = {
     "caller": msgspec.msgpack.Decoder(CallerShape).decode,
     "segment": msgspec.msgpack.Decoder(SegmentShape).decode,
 }
+_short_call: Callable[[bytes], Any] = msgspec.msgpack.Decoder(_ShortCallShape).decode
 _free_map = msgspec.msgpack.Decoder(dict[str, Any] | None).decode
 _body_decoders: dict[str, Callable[[bytes], Any]] = {
     "request": msgspec.msgpack.Decoder(_AskedShape).decode,
@@ -353,6 +364,8 @@ def read(payload: bytes) -> dict[str, Any] | Misfit:
         decode = _decoders.get(kind) if kind is not None else None
         if decode is None:
             return {"type": kind}
+        if kind == "call" and len(payload) <= _LONGEST_FREE:
+            decode = _short_call
         record: dict[str, Any] = decode(payload)
         if record["type"] != kind:
             return Misfit("holds a record of two types")
@@ -409,21 +422,23 @@ def _check_call(call: dict[str, Any]) -> None:
             told = {key: tokens(one) if key not in _NO_COUNTS else one for key, one in billed.items()}
             llm["billed"] = {key: one for key, one in told.items() if one is not None}
     for key in ("link", "state"):
-        if key in call:
+        if call.get(key) is not None:
             call[key] = _free(call[key], key)
 
 
-def _free(raw: msgspec.Raw, key: str) -> dict[str, Any] | None:
-    """The map of a `link` or `state`. Raises _MisfitError or ValidationError."""
-    if len(memoryview(raw)) > _LONGEST_FREE:
-        raise _MisfitError(f"more than {_LONGEST_FREE} bytes - at `$.{key}`")
-    value: dict[str, Any] | None = _free_map(raw)
+def _free(value: Any, key: str) -> dict[str, Any] | None:
+    """The map of a `link` or `state`, of itself or of its msgpack. Raises _MisfitError or ValidationError."""
+    if isinstance(value, msgspec.Raw):
+        if len(memoryview(value)) > _LONGEST_FREE:
+            raise _MisfitError(f"more than {_LONGEST_FREE} bytes - at `$.{key}`")
+        value = _free_map(value)
     if value is None:
         return None
     if key == "link":
         msgspec.convert({"link": value}, _Linked)
     _check_plain(value, f"$.{key}", binary=key == "link")
-    return value
+    free: dict[str, Any] = value
+    return free
 
 
 def _note(payload: bytes) -> dict[str, Any]:

@@ -178,7 +178,7 @@ def end(call: Record) -> int:
 def part(record: Record, key: str) -> Record:
     """A map within a record; empty if there is none."""
     value = record.get(key)
-    return value if isinstance(value, dict | Mapping) else {}
+    return value if type(value) is dict or isinstance(value, Mapping) else {}
 
 
 UNPRICED = CallCost(None, unknown="no prices are at hand")
