@@ -18,8 +18,10 @@ import pytest
 CLAUDE_CODE = "@anthropic-ai/claude-code@2.1.197"
 CODEX = "@openai/codex@0.169.0"
 OPENCODE = "opencode-ai@1.18.33"
+CONTINUE = "@continuedev/cli@1.5.47"
 GEMINI_CLI = "@google/gemini-cli@0.61.0"
 KIMI_CODE = "@moonshot-ai/kimi-code@2.1.0"
+PI = "@mariozechner/pi-coding-agent@0.73.1"
 QWEN_CODE = "@qwen-code/qwen-code@0.24.4"
 VERCEL_AI = ("ai@6.0.326", "@ai-sdk/openai@3.0.141", "undici@7.30.2")
 OPENAI_AGENTS = "openai-agents==0.24.0"

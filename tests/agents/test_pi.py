@@ -1,0 +1,34 @@
+"""pi with an OpenAI key: it does not say its name, and its `session_id` is no sign without one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.agents.packages import PI, program
+from tests.agents.stage import Stage, Turn, asked_as_told, one_session, turns
+
+TASK = 'call read with {"path": "README.md"}'
+
+
+@pytest.fixture(scope="module")
+def pi() -> Path:
+    return program(PI, "pi")
+
+
+def test_a_run_is_one_session_of_its_process(stage: Stage, pi: Path) -> None:
+    (stage.project / "README.md").write_text("Water is wet.\n")
+    assert "The tool says: Water is wet." in stage.run([pi, "--model", "openai/gpt-4o-mini", "-p", TASK])
+    calls = stage.calls(2)
+    session = one_session(calls)
+    assert (session["name"], session["source"]) == ("pi", "process")
+    assert turns(calls) == [
+        Turn("/chat", called=("read",), evidence="new"),
+        Turn("/chat", results=("read",), after=("read",), evidence="exact"),
+    ]
+    assert {call.caller["name"] for call in calls if call.caller} == {"pi"}
+    assert {call.record["llm"]["request_model"] for call in calls} == {"gpt-4o-mini"}
+    assert {(call.record["llm"]["family"], call.record["llm"]["stream"]) for call in calls} == {
+        ("openai-responses", True)
+    }
+    assert asked_as_told(stage, calls)
