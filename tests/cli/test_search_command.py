@@ -9,8 +9,8 @@ import pytest
 from tests.cli import recorded
 from tests.trace.everything import run
 
-from sessiontap.cli.commands import search
-from sessiontap.trace.index import parts_reader
+from sessiontap.cli import unread
+from sessiontap.trace.index import index, parts_reader
 
 
 @pytest.fixture
@@ -50,10 +50,38 @@ def test_an_empty_text_is_refused(folder: Path) -> None:
 
 def test_what_is_not_searched_yet_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts_reader, "SLICE", 1)
-    monkeypatch.setattr(search, "SECONDS", 0.0)
+    monkeypatch.setattr(unread, "SECONDS", 0.0)
 
     _, _, complained = run(folder, "search", "nowhere")
     assert "no call has the text 'nowhere' so far" in complained
     assert "not searched yet: 4 calls up to 2025-11-21" in complained
     _, _, complained = run(folder, "search", "nowhere", "--whole")
     assert complained == "sessiontap: no call has the text 'nowhere'\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "sums"), [("calls", ""), ("ls", ", and sums lack these calls")], ids=["calls", "ls"]
+)
+def test_a_list_with_a_search_reads_no_longer_either_and_goes_on_when_asked_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, command: str, sums: str
+) -> None:
+    monkeypatch.setattr(index, "SMALL_BATCH", 6)  # records, with those of their callers
+    monkeypatch.setattr(parts_reader, "SLICE", 1)
+    monkeypatch.setattr(unread, "SECONDS", 0.0)
+
+    _, _, complained = run(folder, command, "--search", "nowhere")
+    assert f"not searched yet: more of the log{sums}; ask again to go on" in complained
+    assert "fits the filter so far" in complained
+    for _ in range(8):
+        _, _, complained = run(folder, command, "--search", "nowhere")
+    assert "not searched yet" not in complained
+    assert complained.endswith("no call has the text 'nowhere'\n")
+
+
+def test_without_a_search_a_list_is_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "SMALL_BATCH", 1)
+    monkeypatch.setattr(unread, "SECONDS", 0.0)
+
+    _, said, complained = run(folder, "calls", "--json")
+    assert len(said.splitlines()) == 5
+    assert "not searched yet" not in complained

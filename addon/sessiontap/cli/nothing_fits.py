@@ -31,11 +31,12 @@ def tell(log: Trace, wanted: Filters, what: str = "call") -> None:
     if not given(wanted):
         note(f"no {what} in {log.folder}; `sessiontap exec -- PROGRAM` records the calls of a program")
         return
-    note(f"no {what} in {log.folder} fits the filter")
+    so_far = " so far" if wanted.search is not None and log.query_unread() else ""
+    note(f"no {what} in {log.folder} fits the filter{so_far}")
     with progress("reading the trace") as log.progress:
         found = log.query_unmatched(wanted)
     for one in found:
-        note(line(sentence(one)))
+        note(line(sentence(one) + so_far))
     if not found and len(given(wanted)) > 1:
         note("each of the filters fits calls, but no call fits all of them")
 

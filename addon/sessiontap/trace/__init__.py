@@ -14,7 +14,7 @@ Its modules by subject:
     writing                  writer, rotation, notes; closed and compressed: closing, seekable
     bodies                   body; pack, which makes changes of earlier ones
     reading                  frame, shape, walk; segment, reader; restore; views
-    queries                  queries, and the SQLite index behind them in index/
+    queries                  queries, search, in_flight; indexed, and the SQLite index behind it in index/
     looking after it         maintenance, rewriting
 
 Times are Unix nanoseconds, durations nanoseconds, unknown is None; `open` and look-ups raise TraceError, bodies

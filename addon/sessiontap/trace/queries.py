@@ -1,68 +1,47 @@
-"""Lists, trees, search and statistics of a trace folder, by its index: no segment is read that it knows already."""
+"""Lists, trees and statistics of a trace folder, by its index: no segment is read that it knows already."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sessiontap.trace.files import TraceError, file_of
+from sessiontap.trace.search import SearchQueries
 from sessiontap.trace.segment import SegmentContents, Unreadable
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
-    from sessiontap.part import PartsOf
     from sessiontap.trace.index.activity import IsRunning
     from sessiontap.trace.index.answers import CallSort, Sort
     from sessiontap.trace.index.costs import Prices
     from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.index.headings import HeadingOf
-    from sessiontap.trace.index.in_flight import CallsInFlight
-    from sessiontap.trace.index.index import Index
-    from sessiontap.trace.index.search import Hit, Unsearched
     from sessiontap.trace.index.turns import Turn
     from sessiontap.trace.index.unmatched import Unmatched
 
 Row = dict[str, Any]
-_SEARCHES = "a search reads prompts and replies"
 Place = tuple[Path, int]
 """A call's segment, by its name, and its offset in it."""
-InFlight = Callable[[], list[Row]]
-"""Returns the calls of a log that have not ended, in maps of `shape.CallInFlightShape`."""
 _SOME = 500
 """Rows that are made at a time of a list without a limit."""
-_ASKED_AGAIN = 1.0
-"""Seconds for which an answer about calls in flight holds."""
 
 
-class TraceQueries:
+class TraceQueries(SearchQueries):
     """The queries of a `Trace`. Every one first brings the index up to date with what was written meanwhile.
 
-    `prices` say what calls cost; without them costs are unknown. `progress(done, total)` is called during a long
-    catch-up. All raise TraceError if the index cannot be used.
-
-    sqlite3 and `index/` are imported by the first query: the proxy imports this module, and asks nothing.
+    `prices` say what calls cost; without them costs are unknown. All raise TraceError if the index cannot be used.
     """
 
-    folder: Path
-    parts_of: PartsOf | None = None
-    """The reader of bodies; without it there is no search, and no turns."""
     headings_of: HeadingOf | None = None
     """The reader of bodies for titles and last replies; without it there are none."""
     is_running: IsRunning | None = None
     """Tells whether a process of the log still runs; without it only time tells whether a session is active."""
-    in_flight: InFlight | None = None
-    """Tells the calls in flight; without it lists show those of the log alone."""
-    progress: Callable[[int, int], None] | None = None
     _refused: dict[Path, Unreadable]
     """Segments that could not be opened to read calls, though the index may know them from before."""
-    _index: Index | None = None
-    _told_in_flight: tuple[float, CallsInFlight | None] = (0.0, None)
-    """When they were asked for, and the answer; None if there was none."""
 
     def query_sessions(
         self,
@@ -168,11 +147,6 @@ class TraceQueries:
         if apart and sort not in (None, "time"):
             yield apart
 
-    def query_in_flight(self, filters: Filters | None = None) -> list[Row]:
-        """The calls in flight that fit `filters`, oldest first, as `calls --json` gives them."""
-        running = self._calls_in_flight()
-        return running.calls(self._addressed(filters))[::-1] if running is not None else []
-
     def query_session(self, prefix: str, prices: Prices | None = None, errands: bool = True) -> Row:
         """One session as `show --json` gives it: by its id, a unique prefix of it, or `@1` the newest.
 
@@ -207,7 +181,7 @@ class TraceQueries:
 
         session = self._address(session)
         parts_of = self._reader_of("turns are made of prompts and replies")
-        return self._opened().ask(answer, prices, read_session(self.folder, parts_of, session, self._told))
+        return self._ask(answer, prices=prices, prepare=read_session(self.folder, parts_of, session, self._told))
 
     def query_session_id(self, prefix: str) -> str:
         """The whole id of a session: by a unique prefix of it, or `@1` the newest. Raises TraceError."""
@@ -241,40 +215,6 @@ class TraceQueries:
 
         wanted = filters or _none()
         return self._ask(lambda database: answers.errands(database, wanted), wanted)
-
-    def query_hits(
-        self, text: str, filters: Filters | None = None, limit: int = 0, seconds: float | None = None
-    ) -> tuple[list[Hit], Unsearched]:
-        """The places of `text`, without case, in calls that fit `filters`: those of the latest calls first.
-
-        Calls that nobody has read yet are read first, the newest first, for about so many seconds, None until all are.
-        Calls that are still left are told, too; the next question goes on with them. `limit` 0: all places.
-        """
-        from sessiontap.trace.index.index import read_parts
-        from sessiontap.trace.index.search import hits, unsearched
-
-        wanted = filters or _none()
-        until = None if seconds is None else time.monotonic() + seconds
-        prepare = read_parts(self.folder, self._reader_of(_SEARCHES), until, self._told)
-
-        def answer(database: Connection) -> tuple[list[Hit], Unsearched]:
-            return hits(database, text, wanted, limit), unsearched(database, index.is_behind)
-
-        index = self._opened()
-        return index.ask(answer, None, prepare, until)
-
-    def read_parts(self, seconds: float) -> bool:
-        """Read calls that nobody has read yet, for about so many seconds: searches then find them read.
-
-        Return True if there are more.
-        """
-        from sessiontap.trace.index.index import read_parts
-        from sessiontap.trace.index.search import unsearched
-
-        until = time.monotonic() + seconds
-        prepare = read_parts(self.folder, self._reader_of(_SEARCHES), until, self._told)
-        index = self._opened()
-        return bool(index.ask(lambda database: unsearched(database, index.is_behind), None, prepare, until))
 
     def search(self, text: str, limit: int = 0) -> list[Row]:
         """Calls with `text`, without case, in prompt, reply, names, paths, models, tools or errors, newest first."""
@@ -345,24 +285,10 @@ class TraceQueries:
 
         return self._ask(lambda database: answers.count_sessions_within(database, files, session, others))
 
-    def rebuild_index(self) -> None:
-        """Make the index anew: what other processes ask it meanwhile they are answered."""
-        self._opened().rebuild()
-
-    def compact_index(self) -> None:
-        """Bring the index up to date and leave nothing in its file of what is gone from the log."""
-        self._opened().compact()
-
     def place(self, prefix: str) -> Place:
         """Segment and offset of a call by its id, a unique prefix of it, `@N` or `SESSION/STEP`. Raises TraceError."""
         _, path, offset, _ = self._found(prefix)
         return path, offset
-
-    def close(self) -> None:
-        """Let go of the index's file."""
-        if self._index is not None:
-            self._index.close()
-            self._index = None
 
     def _found(self, prefix: str) -> tuple[str, Path, int, int | None]:
         """The call's id, its place, and the offset of its caller, None if that is unknown. Raises TraceError."""
@@ -378,65 +304,6 @@ class TraceQueries:
             raise
         return found.id, self.folder / found.segment, found.offset, found.caller
 
-    def _ask[T](
-        self, answer: Callable[[Connection], T], filters: Filters | None = None, prices: Prices | None = None
-    ) -> T:
-        prepare = None
-        if filters is not None and filters.search is not None:
-            from sessiontap.trace.index.index import read_parts
-
-            prepare = read_parts(self.folder, self._reader_of(_SEARCHES), None, self._told)
-        return self._opened().ask(answer, prices, prepare)
-
-    def _calls_in_flight(self) -> CallsInFlight | None:
-        """The calls in flight that are not in the log; None if there are none."""
-        if self.in_flight is None:
-            return None
-        asked, known = self._told_in_flight
-        if not asked or time.monotonic() - asked > _ASKED_AGAIN:
-            told, known = self.in_flight(), None
-            if told:  # asked before the log is: a call that ends meanwhile is in both
-                from sessiontap.trace.index.in_flight import CallsInFlight, recorded
-
-                ended = self._ask(lambda database: recorded(database, (one["id"] for one in told)))
-                left = [one for one in told if one["id"] not in ended]
-                known = CallsInFlight(left, time.time_ns()) if left else None
-            self._told_in_flight = time.monotonic(), known
-        return known
-
-    def _address(self, asked: str) -> str:
-        """`@N` and `@N/STEP` with the session's id in place of `@N`, if calls are in flight: as a list shows them."""
-        running = self._calls_in_flight()
-        if running is None or not asked.startswith("@"):
-            return asked
-        place, slash, step = asked.partition("/")
-        from sessiontap.trace.index import addresses
-
-        id = self._ask(lambda database: addresses.listed(database, place, running.session_ids))
-        return asked if id is None else f"{id}{slash}{step}"
-
-    def _has_session(self, asked: str) -> bool:
-        from sessiontap.trace.index import addresses
-
-        return bool(self._ask(lambda database: addresses.sessions_named(database, asked)))
-
-    def _addressed(self, filters: Filters | None) -> Filters:
-        """The filters, with a session of `@N` as `_address` gives it."""
-        wanted = filters or _none()
-        return replace(wanted, session=self._address(wanted.session)) if wanted.session is not None else wanted
-
-    def _reader_of(self, why: str) -> PartsOf:
-        if self.parts_of is None:
-            raise TraceError(
-                f"{why}, and this trace was opened without a reader of them",
-                "Open it with parts_of=sessiontap.llm.recorded_parts.recorded_parts.",
-            )
-        return self.parts_of
-
-    def _told(self, done: int, total: int) -> None:
-        if self.progress is not None:
-            self.progress(done, total)
-
     def _with_headings(self, rows: list[Row], read: bool = True) -> list[Row]:
         """The rows of sessions with their titles and last replies, as far as they are read, now or (`read`) before."""
         if self.headings_of is None or not rows:
@@ -446,18 +313,12 @@ class TraceQueries:
 
         ids = [row["id"] for row in rows]
         prepare = read_headings(self.folder, self.headings_of, ids, self._told) if read else None
-        found = self._opened().ask(lambda database: headings(database, ids), prepare=prepare)
+        found = self._ask(lambda database: headings(database, ids), prepare=prepare)
         for row in rows:
             if row["id"] in found:
                 row["title"], row["last_reply"] = found[row["id"]]
         return rows
 
-    def _opened(self) -> Index:
-        if self._index is None:
-            from sessiontap.trace.index.index import Index
-
-            self._index = Index(self.folder, self._told)
-        return self._index
 
 
 def _none() -> Filters:

@@ -62,11 +62,12 @@ CALL_ORDERS = ("time", "duration", "first_token", "tokens", "cost")
 @trace_option
 def calls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: bool, trace: Path | None) -> None:
     """List calls, newest first."""
-    from sessiontap.cli import gaps, hidden_errands, listing, nothing_fits
+    from sessiontap.cli import gaps, hidden_errands, listing, nothing_fits, unread
     from sessiontap.cli.call_costs import Costs
 
     prices = Costs.by(rules).prices
     log = open_trace(trace)
+    unread.limit(log, wanted)
     order = cast("answers.CallSort | None", sort)
     with progress("reading the trace") as log.progress:
         rest = iter(()) if limit else log.each_call(wanted, prices, order)
@@ -79,6 +80,7 @@ def calls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, jso
     if not rows:
         nothing_fits.tell(log, wanted, "call")
     hidden_errands.tell_calls(log, wanted)
+    unread.tell(log, wanted)
     gaps.tell(log, wanted.since)
 
 

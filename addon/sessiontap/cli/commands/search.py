@@ -11,14 +11,12 @@ import click
 from sessiontap.cli.errors import Misuse
 from sessiontap.cli.options import command, filter_options, json_option, limit_option, open_trace, trace_option
 from sessiontap.cli.output import console, line, note, on_terminal, progress, write, write_json_lines
-from sessiontap.cli.units import UNKNOWN, count, day_and_clock, moment, plural
+from sessiontap.cli.units import UNKNOWN, count, moment
 
 if TYPE_CHECKING:
     from sessiontap.trace.index.filters import Filters
-    from sessiontap.trace.index.search import Hit, Unsearched
+    from sessiontap.trace.index.search import Hit
 
-SECONDS = 0.5
-"""Seconds for which calls that nobody has read yet are read, before the first answer."""
 _PLACES = {"tool_call": "call", "tool_result": "result", "tool_definition": "definition", "system": "system prompt"}
 
 
@@ -40,13 +38,16 @@ def search(text: str, wanted: Filters, whole: bool, limit: int, json: bool, trac
     that first had it, the latest first. Calls are read soon after they were recorded, or else by the first search: it
     shows the newest ones at once, and the next search goes on from there.
     """
+    from sessiontap.cli import unread
     from sessiontap.cli.listing import CALL_ID_LENGTH
 
     if not text.strip():
         raise Misuse("the text is empty", "write sessiontap search 'FAILED tests'")
     log = open_trace(trace)
+    if not whole:
+        log.read_for(unread.SECONDS)
     with progress("reading the trace") as log.progress:
-        found, unsearched = log.query_hits(text, wanted, limit, None if whole else SECONDS)
+        found, unsearched = log.query_hits(text, wanted, limit)
     if json:
         write_json_lines(hit.row() for hit in found)
     else:
@@ -56,17 +57,7 @@ def search(text: str, wanted: Filters, whole: bool, limit: int, json: bool, trac
     if not found:
         note(line(f"no call has the text {text!r}" + (" so far" if unsearched else "")))
     if unsearched:
-        note(left(unsearched))
-
-
-def left(unsearched: Unsearched) -> str:
-    """What the search has not seen, as a sentence."""
-    told = []
-    if unsearched.calls and unsearched.newest is not None:
-        told.append(f"{plural(unsearched.calls, 'call')} up to {day_and_clock(unsearched.newest)}")
-    if unsearched.behind:
-        told.append("what is older in the log")
-    return f"not searched yet: {' and '.join(told)}; search again to go on, or add --whole to search all"
+        note(f"{unread.sentence(unsearched)}; search again to go on, or add --whole to search all")
 
 
 def where(hit: Hit) -> str:

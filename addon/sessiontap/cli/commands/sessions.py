@@ -54,11 +54,12 @@ STATISTICS_ORDERS = ("value", "calls", "errors", "rate", "tokens", "cost", "dura
 @trace_option
 def ls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: bool, trace: Path | None) -> None:
     """List sessions, newest first. A filter keeps those in which one call fits all of it."""
-    from sessiontap.cli import gaps, hidden_errands, listing, nothing_fits
+    from sessiontap.cli import gaps, hidden_errands, listing, nothing_fits, unread
     from sessiontap.cli.call_costs import Costs
 
     prices = Costs.by(rules).prices
     log = open_trace(trace)
+    unread.limit(log, wanted)
     order = cast("answers.Sort | None", sort)
     with progress("reading the trace") as log.progress:
         rest = iter(()) if limit else log.each_session(wanted, order, prices)
@@ -73,6 +74,7 @@ def ls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: 
     if not rows:
         nothing_fits.tell(log, wanted, "session")
     hidden_errands.tell_sessions(log, wanted)
+    unread.tell(log, wanted, ", and sums lack these calls")
     gaps.tell(log, wanted.since)
 
 

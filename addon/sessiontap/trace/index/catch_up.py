@@ -30,6 +30,8 @@ Progress = Callable[[int, int], None]
 
 BATCH = 10_000
 """Records in one transaction."""
+SMALL_BATCH = 1_000
+"""The same if there is little time."""
 UNFINISHED = -1
 _INSERT = f"INSERT INTO calls({', '.join(f'"{name}"' for name in COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 

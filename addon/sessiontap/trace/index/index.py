@@ -10,7 +10,7 @@ from sessiontap.part import PartsOf
 from sessiontap.trace.files import TraceError, exclusive_lock, unreadable
 from sessiontap.trace.index import addresses, answers
 from sessiontap.trace.index import database as files
-from sessiontap.trace.index.catch_up import CatchUp, Progress
+from sessiontap.trace.index.catch_up import BATCH, SMALL_BATCH, CatchUp, Progress
 from sessiontap.trace.index.costs import Prices, add_costs
 from sessiontap.trace.index.headings import HeadingOf, add_headings
 from sessiontap.trace.index.parts_reader import PartsReader
@@ -44,16 +44,18 @@ class Index:
         prices: Prices | None = None,
         prepare: Prepare | None = None,
         until: float | None = None,
+        catch_up: bool = True,
     ) -> T:
         """Return what `answer` makes of the index as it is now, all of it of one state. Raises TraceError.
 
         With `prices` the costs of all calls are in it, and what `prepare` puts there. It is brought up to date until
-        the monotonic clock says `until`, the newest calls first: `is_behind` says if that was not enough. An index that
-        turns out to be useless is made anew and asked again; one that cannot be written is made in memory.
+        the monotonic clock says `until`, the newest segments first: `is_behind` says if that was not enough. Without
+        `catch_up` it is asked as the last question left it. An index that turns out to be useless is made anew and
+        asked again; one that cannot be written is made in memory.
         """
         foreign = False
         try:
-            return self._answer(answer, prices, prepare, until)
+            return self._answer(answer, prices, prepare, until, catch_up)
         except sqlite3.DatabaseError as error:
             self.close()
             foreign = files.has_other_tables(error)
@@ -72,7 +74,7 @@ class Index:
                     files.remove(self._folder)
             elif self._database is None:
                 files.discard(self._folder)
-            return self._answer(answer, prices, prepare, until)
+            return self._answer(answer, prices, prepare, until, True)
         except (sqlite3.DatabaseError, OSError) as error:
             raise _unusable(self._folder, error) from None
 
@@ -103,10 +105,14 @@ class Index:
         prices: Prices | None,
         prepare: Prepare | None,
         until: float | None,
+        catch_up: bool,
     ) -> T:
         if self._database is None:
-            self._database = files.open_index(self._folder)
-        self.is_behind = not CatchUp(self._database, self._folder, prices=prices).run(self._progress, until)
+            self._database, catch_up = files.open_index(self._folder), True
+        if catch_up:
+            batch = BATCH if until is None else SMALL_BATCH
+            reader = CatchUp(self._database, self._folder, batch, prices)
+            self.is_behind = not reader.run(self._progress, until)
         if prepare is not None:
             prepare(self._database)
         if prices is not None:

@@ -1,0 +1,99 @@
+"""A trace folder with its index: every question is answered by it, brought up to date with the log first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sessiontap.trace.files import TraceError
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+    from sessiontap.part import PartsOf
+    from sessiontap.trace.index.costs import Prices
+    from sessiontap.trace.index.filters import Filters
+    from sessiontap.trace.index.index import Index, Prepare
+
+
+class IndexedTrace:
+    """What all queries share. `progress(done, total)` is called during a long catch-up.
+
+    sqlite3 and `index/` are imported by the first query: the proxy imports this module, and asks nothing.
+    """
+
+    folder: Path
+    parts_of: PartsOf | None = None
+    """The reader of bodies; without it there is no search, and no turns."""
+    progress: Callable[[int, int], None] | None = None
+    _index: Index | None = None
+    _until: float | None = None
+    """The monotonic time until which the log is read; None: as long as it takes."""
+    _has_read: bool = False
+    """Some of the log was read since the time was limited: at least a batch is, however little time there is."""
+
+    def read_for(self, seconds: float) -> None:
+        """Answer from what is read within about so many seconds from now: for a question that looks into bodies.
+
+        The newest is read first, and what was read before need not be read again. Later questions of this object are
+        answered from the same. `query_unread` says what is left; another object goes on from there.
+        """
+        self._until, self._has_read = time.monotonic() + seconds, False
+
+    def rebuild_index(self) -> None:
+        """Make the index anew: what other processes ask it meanwhile they are answered."""
+        self._opened().rebuild()
+
+    def compact_index(self) -> None:
+        """Bring the index up to date and leave nothing in its file of what is gone from the log."""
+        self._opened().compact()
+
+    def close(self) -> None:
+        """Let go of the index's file."""
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+
+    def _ask[T](
+        self,
+        answer: Callable[[Connection], T],
+        filters: Filters | None = None,
+        prices: Prices | None = None,
+        prepare: Prepare | None = None,
+        until: float | None = None,
+    ) -> T:
+        """Ask the index. Without `prepare`, what `filters` search is read first. `until`: instead of `_until`."""
+        until = self._until if until is None else until
+        if prepare is None and filters is not None and filters.search is not None:
+            prepare = self._read_parts(until)
+        now = time.monotonic()
+        catch_up = until is None or until is not self._until or now < until or not self._has_read
+        self._has_read = True
+        half = None if until is None else (now + until) / 2  # the rest is for bodies
+        return self._opened().ask(answer, prices, prepare, half, catch_up)
+
+    def _read_parts(self, until: float | None) -> Prepare:
+        from sessiontap.trace.index.index import read_parts
+
+        return read_parts(self.folder, self._reader_of("a search reads prompts and replies"), until, self._told)
+
+    def _reader_of(self, why: str) -> PartsOf:
+        if self.parts_of is None:
+            raise TraceError(
+                f"{why}, and this trace was opened without a reader of them",
+                "Open it with parts_of=sessiontap.llm.recorded_parts.recorded_parts.",
+            )
+        return self.parts_of
+
+    def _told(self, done: int, total: int) -> None:
+        if self.progress is not None:
+            self.progress(done, total)
+
+    def _opened(self) -> Index:
+        if self._index is None:
+            from sessiontap.trace.index.index import Index
+
+            self._index = Index(self.folder, self._told)
+        return self._index
