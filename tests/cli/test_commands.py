@@ -232,6 +232,17 @@ def test_nothing_heavy_is_loaded_before_a_command_asks_for_it() -> None:
     assert {"mitmproxy", "msgpack", "yaml", "sessiontap.trace", "sessiontap.llm", "rich.table"} & set(loaded) == set()
 
 
+def test_exec_loads_nothing_heavy_for_a_program_without_calls() -> None:
+    code = (
+        "import sys; from sessiontap.cli import direct_connections, environment, local_proxies, summary, unrecorded;"
+        "summary.summarize(summary.no_calls, None, 1, 0); unrecorded.after_run({}, (), calls=0, whole=False);"
+        "print(*sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"msgpack", "zstandard", "yaml", "http.client", "sessiontap.llm", "sessiontap.rules", "sessiontap.prices"}
+    assert heavy & set(loaded) == set()
+
+
 def test_a_command_loads_no_others_module() -> None:
     code = "import sys; from sessiontap.cli.main import main; main(['init', '-h']); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

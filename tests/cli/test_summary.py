@@ -52,3 +52,16 @@ def test_a_trace_that_is_gone_is_said(tmp_path: Path) -> None:
     told, calls = summary.summarize(summary.calls_of_proxy, tmp_path / "gone", 1, 0)
     assert calls == 0
     assert told.startswith("sessiontap: its calls cannot be listed: there is no trace folder")
+
+
+def test_a_log_whose_files_have_grown_has_more_calls(tmp_path: Path) -> None:
+    folder = recorded.write(tmp_path / "trace", recorded.calls()[:2])
+    before = summary.segment_sizes(folder)
+    (folder / "index.sqlite").write_bytes(b"")
+    assert summary.segment_sizes(folder) == before != {}
+    recorded.write(folder, recorded.calls()[2:], writer=2)
+    assert summary.segment_sizes(folder) != before
+
+
+def test_a_folder_that_is_not_there_has_no_files(tmp_path: Path) -> None:
+    assert summary.segment_sizes(tmp_path / "gone") == {}

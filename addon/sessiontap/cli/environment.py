@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from sessiontap import private
 from sessiontap.capture import node as node_capture
@@ -98,6 +97,8 @@ def _no_proxy(environ: Mapping[str, str], captured: Iterable[str]) -> str:
 
 def _java(proxy_url: str, truststore: str, given: str) -> str:
     """JVM options; the last of a repeated one wins, so ours stand behind the user's. Loopback is excepted anyway."""
+    from urllib.parse import urlsplit
+
     url = urlsplit(proxy_url)
     reached = (("Host", url.hostname), ("Port", url.port))
     options = [f"-D{scheme}.proxy{key}={value}" for scheme in ("http", "https") for key, value in reached]

@@ -6,14 +6,13 @@ not answer soon enough is passed over: nothing is shown that nobody vouches for.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterator
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
+from sessiontap.cli.asking import Asking
 from sessiontap.cli.local_proxies import RunningProxy, is_alive, read
 from sessiontap.proxy import own_address, state_file
 from sessiontap.trace.shape import read_in_flight
@@ -46,33 +45,20 @@ def _answers(proxies: list[RunningProxy]) -> Iterator[list[Any]]:
     """What each proxy tells. All are asked before the first answer is read."""
     end = time.monotonic() + WITHIN
     asked = [one for proxy in proxies if (one := _ask(proxy, end)) is not None]
-    for connection in asked:
-        yield _answer(connection, end)
+    for one in asked:
+        told = one.answer(_left(end))
+        found = told.get("calls") if isinstance(told, dict) else None
+        yield found if isinstance(found, list) else []
 
 
-def _ask(proxy: RunningProxy, end: float) -> HTTPConnection | None:
+def _ask(proxy: RunningProxy, end: float) -> Asking | None:
     assert proxy.plain is not None
     assert proxy.token is not None
-    connection = HTTPConnection(proxy.plain.local_host, proxy.plain.port, timeout=_left(end))
+    question = own_address.in_flight_url(proxy.token)
     try:
-        connection.request("GET", own_address.in_flight_url(proxy.token), headers={"Connection": "close"})
-    except (OSError, HTTPException):
-        connection.close()
+        return Asking(proxy.plain.local_host, proxy.plain.port, question, _left(end))
+    except OSError:
         return None
-    return connection
-
-
-def _answer(connection: HTTPConnection, end: float) -> list[Any]:
-    try:
-        connection.sock.settimeout(_left(end))
-        response = connection.getresponse()
-        told = json.loads(response.read()) if response.status == 200 else None
-    except (OSError, HTTPException, ValueError):
-        return []
-    finally:
-        connection.close()
-    found = told.get("calls") if isinstance(told, dict) else None
-    return found if isinstance(found, list) else []
 
 
 def _left(end: float) -> float:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sessiontap.cli.asking import Asking
 from sessiontap.cli.errors import Failure
 from sessiontap.proxy import own_address, state_file  # plain Python: no mitmproxy in them
 
@@ -194,17 +195,11 @@ def ask(proxy: RunningProxy, question: str) -> Any:
     """The proxy's own answer to a question (see `own_address`); None if it gives none."""
     if proxy.plain is None:
         return None
-    import http.client  # 15 ms that the start of a program does not spend
-
-    connection = http.client.HTTPConnection(proxy.plain.local_host, proxy.plain.port, timeout=own_address.LIMIT + 5)
+    within = own_address.LIMIT + 5
     try:
-        connection.request("GET", question)
-        response = connection.getresponse()
-        return json.loads(response.read()) if response.status == 200 else None
-    except (OSError, http.client.HTTPException, ValueError):
+        return Asking(proxy.plain.local_host, proxy.plain.port, question, within).answer(within)
+    except OSError:
         return None
-    finally:
-        connection.close()
 
 
 def has_variable(proxy: RunningProxy | None, name: str) -> bool | None:

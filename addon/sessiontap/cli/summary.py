@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sessiontap import trace
-from sessiontap.cli.call_costs import Costs
-from sessiontap.cli.listing import cost
 from sessiontap.cli.output import line
 from sessiontap.cli.units import count, duration, plural, tokens_in
-from sessiontap.proxy.own_address import Answer
-from sessiontap.trace import RecordedCall, TraceError
-from sessiontap.trace.errands import is_errand
-from sessiontap.trace.restore import wait_for_orphans
+
+if TYPE_CHECKING:
+    from sessiontap.proxy.own_address import Answer
+    from sessiontap.trace import RecordedCall
 
 WRITTEN_WITHIN = 30.0
 """Seconds for the recorder of a proxy that has ended."""
@@ -27,6 +26,8 @@ SETTLED = 0.3
 
 def calls_of_proxy(folder: Path, pid: int, since: int) -> list[RecordedCall]:
     """Every call that the proxy `pid` wrote since `since` (Unix nanoseconds): its own segments hold nothing else."""
+    import tempfile
+
     with tempfile.TemporaryDirectory() as own:
         for segment in trace.open(folder).segments():
             header = segment.header or {}
@@ -37,8 +38,11 @@ def calls_of_proxy(folder: Path, pid: int, since: int) -> list[RecordedCall]:
 
 def calls_of_stopped_proxy(folder: Path, pid: int, since: int) -> list[RecordedCall]:
     """As `calls_of_proxy`, of one that has ended: waits for its recorder. Raises TraceError if that takes too long."""
+    from sessiontap.trace.restore import wait_for_orphans
+
     if not wait_for_orphans(folder, WRITTEN_WITHIN):
-        raise TraceError(f"they are still being written after {WRITTEN_WITHIN:.0f} seconds", "sessiontap ls shows them")
+        late = f"they are still being written after {WRITTEN_WITHIN:.0f} seconds"
+        raise trace.TraceError(late, "sessiontap ls shows them")
     return calls_of_proxy(folder, pid, since)
 
 
@@ -59,6 +63,23 @@ def recorded_calls_of_program(folder: Path, pid: int, since: int) -> list[Record
         if descends(call, pid):
             found.append(call)
     return found
+
+
+def segment_sizes(folder: Path) -> dict[str, int]:
+    """Return the size of each file of the trace `folder`'s segments; nothing if it cannot be read.
+
+    Two that are equal tell that nothing was written between them, without loading what reads a log.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return {one.name: one.stat().st_size for one in entries if one.name.endswith((".mpk", ".mpk.zst"))}
+    except OSError:
+        return {}
+
+
+def no_calls(folder: Path, pid: int, since: int) -> list[RecordedCall]:
+    """The calls of a program during whose run nothing was written."""
+    return []
 
 
 def missing(answer: Answer | None) -> str:
@@ -104,20 +125,24 @@ def summarize(
     """Return `text` of the calls that `find` gives, or why they cannot be listed, and how many they are."""
     try:
         calls = find(folder, pid, since)
-        return text(folder, calls, Costs(rules)), len(calls)
-    except (TraceError, OSError) as error:
+        return text(folder, calls, rules), len(calls)
+    except (trace.TraceError, OSError) as error:
         return f"sessiontap: its calls cannot be listed: {line(str(error))}\n", 0
 
 
-def text(folder: Path, calls: list[RecordedCall], costs: Costs) -> str:
+def text(folder: Path, calls: list[RecordedCall], rules: Path | None) -> str:
     """A line for all, and one for each session: the one with the oldest last call first."""
-    from sessiontap.trace.index.filters import Filters
-
     if not calls:
         return "sessiontap: no LLM call was seen\n"
+    from sessiontap.cli.call_costs import Costs
+    from sessiontap.cli.listing import cost
+    from sessiontap.trace.errands import is_errand
+    from sessiontap.trace.index.filters import Filters
+
     log = trace.open(folder)
     try:
-        found = log.stats("session", Filters(ids=tuple(call.id for call in calls), without_errands=True), costs.prices)
+        wanted = Filters(ids=tuple(call.id for call in calls), without_errands=True)
+        found = log.stats("session", wanted, Costs(rules).prices)
     finally:
         log.close()
     oldest_first = sorted(calls, key=lambda call: call.record["time"])

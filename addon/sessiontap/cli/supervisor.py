@@ -24,8 +24,8 @@ from typing import NoReturn
 from sessiontap.cli.program import FORWARDED, send_signal, start, status
 
 _PR_SET_CHILD_SUBREAPER = 36
-LOOK_SOON, LOOK_LATER = 0.1, 1.0
-"""Seconds between two looks at the program's connections, at first and later."""
+LOOK_FIRST, LOOK_SOON, LOOK_LATER = 0.02, 0.1, 1.0
+"""Seconds until the first look at the program's connections, and between two, at first and later."""
 _LOOK_AGAIN = 60.0
 """Seconds after which a supervisor looks for its children without being told that one ended."""
 
@@ -117,7 +117,7 @@ class Supervisor:
             os.close(end)
         for number in self._early:
             self._program.send_signal(number)
-        pauses = chain([0.0], repeat(LOOK_SOON, 20), repeat(LOOK_LATER))
+        pauses = chain([LOOK_FIRST], repeat(LOOK_SOON, 20), repeat(LOOK_LATER))
         while self._program.poll() is None:
             self._wait(next(pauses))
             self._reap()

@@ -13,7 +13,6 @@ from typing import Any
 from sessiontap.cli.direct_connections import LOCAL_SERVERS, DirectConnection, host_names
 from sessiontap.cli.local_proxies import RunningProxy, ask
 from sessiontap.cli.output import line
-from sessiontap.cli.recorded_facts import why_unknown
 from sessiontap.cli.units import plural, size
 from sessiontap.proxy import own_address
 
@@ -93,6 +92,8 @@ def _is_local(one: DirectConnection) -> bool:
 
 
 def _passage(item: Mapping[str, Any]) -> str:
+    from sessiontap.cli.recorded_facts import why_unknown  # it loads `llm` and the rules
+
     unknown = why_unknown(item.get("process_unknown"))
     nobody = f"a program at {item.get('client')} whose process is not known" + (f" ({unknown})" if unknown else "")
     who = item.get("program") or nobody

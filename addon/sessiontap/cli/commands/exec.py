@@ -71,6 +71,10 @@ def exec(
     click.get_current_context().exit(run_captured(run, name=name, path=path, hosts=hosts, trace=trace))
 
 
+LONG_RUN = 300_000_000
+"""Nanoseconds after which modules for the end of a run are loaded beside it. A short program waits for none of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """A program to run, and what is to be said of it."""
@@ -113,28 +117,29 @@ def run_captured(
 
 
 def _through_running_proxy(process: Supervisor, run: Run, proxy: RunningProxy, before: dict[str, str]) -> int:
-    from sessiontap.cli import local_proxies
+    from sessiontap.cli import local_proxies, summary, unrecorded
     from sessiontap.cli.direct_connections import DirectConnections
     from sessiontap.cli.environment import prepare
     from sessiontap.cli.exec_rules import captured_hosts
     from sessiontap.cli.program import program_start
 
+    before_run = summary.segment_sizes(proxy.trace)
     begun, direct = time.time_ns(), DirectConnections(proxy)
 
     def meanwhile(pid: int) -> None:
-        from sessiontap.cli import summary, unrecorded  # noqa: F401 (for the end; nobody waits for it now)
-
         direct.look(pid)
+        if time.time_ns() - begun > LONG_RUN:
+            from sessiontap.cli import call_costs, listing  # noqa: F401 (for the end, while nobody waits)
 
     captured = captured_hosts(proxy.rules)
     environ = before | prepare(proxy.confdir, before).variables(proxy.url, before, captured, node=True)
     with program_start(run.command, environ, proxy, run.force) as start:
         # A program that is captured by force needs us as long as it runs.
         status = process.run(start.command, environ, adopt=run.force, look=meanwhile, before_exec=start.before_exec)
-        from sessiontap.cli import summary, unrecorded
-
         answer = local_proxies.recorded(proxy, process.pid)
         find = summary.calls_of_program if answer is None else summary.recorded_calls_of_program
+        if answer is not None and before_run and summary.segment_sizes(proxy.trace) == before_run:
+            find = summary.no_calls
         text, calls = summary.summarize(find, proxy.trace, process.pid, begun, run.rules)
         missing = unrecorded.after_run(unrecorded.passed(proxy, process.pid), direct, calls=calls, whole=run.whole)
         sys.stderr.write(text + summary.missing(answer) + unrecorded.text(missing))
