@@ -16,6 +16,7 @@ from tests.cli import recorded
 from tests.cli.recorded import COURSE, call_id
 
 from sessiontap.cli import in_flight, listing, options, tree, units
+from sessiontap.cli.asking import Asking
 from sessiontap.cli.main import main
 from sessiontap.cli.table import Row
 from sessiontap.trace.views import iso
@@ -164,18 +165,20 @@ def test_a_wrong_answer_is_none(leave: Leave, answer: bytes) -> None:
 def test_one_that_hangs_hides_nothing_of_the_others(leave: Leave, monkeypatch: pytest.MonkeyPatch) -> None:
     hung, well = leave(None), leave(reply({"calls": [told()]}))
     connections: list[Any] = []
-    answer, ask = in_flight._answer, in_flight._ask
+    hanging: list[Asking] = []
+    answer, ask = Asking.answer, in_flight._ask
 
-    def hangs_first(connection: Any, end: float) -> Any:
-        if connection.port == hung.port:
-            return answer(connection, 0.0)  # its time is over
-        return answer(connection, end)
+    def hangs_first(one: Asking, within: float) -> Any:
+        return answer(one, 0.0 if one in hanging else within)  # its time is over
 
-    def asked(proxy: Any, end: float) -> Any:
+    def asked(proxy: Any, end: float) -> Asking | None:
         connections.append(proxy.plain.port)
-        return ask(proxy, end)
+        one = ask(proxy, end)
+        if one is not None and proxy.plain.port == hung.port:
+            hanging.append(one)
+        return one
 
-    monkeypatch.setattr(in_flight, "_answer", hangs_first)
+    monkeypatch.setattr(Asking, "answer", hangs_first)
     monkeypatch.setattr(in_flight, "_ask", asked)
     assert ids() == [call_id(9)]
     assert set(connections) == {hung.port, well.port}
