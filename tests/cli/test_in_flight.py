@@ -19,7 +19,7 @@ from sessiontap.cli import in_flight, listing, options, tree, units
 from sessiontap.cli.asking import Asking
 from sessiontap.cli.main import main
 from sessiontap.cli.table import Row
-from sessiontap.trace.views import iso
+from sessiontap.trace.values import iso
 
 NOW = recorded.START + 100 * recorded.SECOND
 LOG = "/log"

@@ -2,7 +2,7 @@
 
 A session is what shares a session id. It succeeded if its last main call (by start) ended well. Its status: `failed`
 where it did not, else `active` where its last call ended less than five minutes ago, else `completed`. Agents' errands
-are counted by themselves. Errors are those of `views.is_error`. Sums of
+are counted by themselves. Errors are those of `outcomes.is_error`. Sums of
 tokens are over the calls that reported them, None where none did; so are those of costs over the calls whose cost is
 known, with the number of the others beside them.
 """
@@ -20,25 +20,17 @@ from typing import Any
 
 from sessiontap.trace import Filters, Unreadable
 from sessiontap.trace.files import file_of, open_segment, segments
+from sessiontap.trace.outcomes import STATEMENTS, ended_well, is_error, is_main, part, stated_success
+from sessiontap.trace.values import exact, iso, seconds, tokens
 from sessiontap.trace.views import (
-    STATEMENTS,
     CallCost,
     CostOf,
     Record,
     call_row,
     cost_parts,
-    ended_well,
-    exact,
     is_errand,
-    is_error,
-    is_main,
-    iso,
-    part,
     property_values,
-    seconds,
     session_tree,
-    stated_success,
-    tokens,
     unknown_cost,
 )
 from sessiontap.trace.walk import Trouble, walk

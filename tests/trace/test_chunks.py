@@ -2,7 +2,7 @@
 
 import pytest
 
-from sessiontap.trace.views import MAX_CHUNKS, pack_chunks, unpack_chunks
+from sessiontap.trace.values import MAX_CHUNKS, pack_chunks, unpack_chunks
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.cli import recorded
 from tests.trace.conftest import CALLER, call_map
 
 from sessiontap import trace
-from sessiontap.trace import body, frame, shape
+from sessiontap.trace import body, frame, record_shapes
 from sessiontap.trace.closing import close_segment
 
 PAGE = Path(__file__).parents[2] / "docs" / "trace-format.md"
@@ -58,12 +58,12 @@ UNTOLD = {("Call", "like"), ("Session", "key")}
 """What version 1 had; what only a restart of ours understands."""
 
 
-@pytest.mark.parametrize("kind", shape.SHAPES)
+@pytest.mark.parametrize("kind", record_shapes.SHAPES)
 def test_the_page_tells_of_every_key_that_is_read(kind):
     page = PAGE.read_text()
     told = set(re.findall(r"[`\"](\w+)[`\"]", page.partition("## Frames")[0]))
 
-    keys = set(keys_of(shape.SHAPES[kind])) - UNTOLD
+    keys = set(keys_of(record_shapes.SHAPES[kind])) - UNTOLD
 
     assert {(name, key) for name, key in keys if key not in told} == set()
     assert len(keys) > 3
@@ -74,7 +74,7 @@ def test_every_key_of_a_call_in_the_page_is_read():
     told = [key for row in rows for key in re.findall(r"`(\w+)`", row)]
 
     assert len(told) > 20
-    assert set(told) == set(get_type_hints(shape.CallShape)) - {"type", "like"}
+    assert set(told) == set(get_type_hints(record_shapes.CallShape)) - {"type", "like"}
 
 
 def test_the_mark_of_the_page_is_the_one_written():

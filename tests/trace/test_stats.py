@@ -11,7 +11,7 @@ from tests.trace.oracle import cost_of, session_rows
 
 from sessiontap import trace
 from sessiontap.llm import pick
-from sessiontap.trace import TraceError, views
+from sessiontap.trace import TraceError, values
 from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.filters import Filters
 from sessiontap.trace.index.statistics import percentile
@@ -221,4 +221,4 @@ def test_a_cost_out_of_range_is_unknown(written, folder, reported):
 
 
 def test_counts_have_one_range_where_they_are_read_and_where_they_are_summed():
-    assert (pick.MOST, pick.MOST_DOLLARS) == (views.MOST_TOKENS, views.MOST_DOLLARS)
+    assert (pick.MOST, pick.MOST_DOLLARS) == (values.MOST_TOKENS, values.MOST_DOLLARS)

@@ -5,7 +5,7 @@ from tests.trace.conftest import call_map
 from tests.trace.oracle import session_rows
 
 from sessiontap import trace
-from sessiontap.trace.views import ended_well, stated_success
+from sessiontap.trace.outcomes import ended_well, stated_success
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from tests.trace.conftest import call_map
 from tests.trace.oracle import cost_of, session_rows, session_view
 
 from sessiontap.trace import call_row
-from sessiontap.trace.views import iso, property_values, session_tree
+from sessiontap.trace.values import iso
+from sessiontap.trace.views import property_values, session_tree
 
 SECOND = 1_000_000_000
 CALL_KEYS = [

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sessiontap.analysis.tool_runs import tool_runs
 from sessiontap.llm.compare import Difference
-from sessiontap.trace.views import ERRORS
+from sessiontap.trace.outcomes import ERRORS
 
 if TYPE_CHECKING:
     from sessiontap.trace.index.turns import Turn

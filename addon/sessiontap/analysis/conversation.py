@@ -13,7 +13,7 @@ from sessiontap.llm.pick import parse
 from sessiontap.llm.wrappers import user_words
 from sessiontap.part import Part
 from sessiontap.trace.index.turns import Turn
-from sessiontap.trace.views import ERRORS
+from sessiontap.trace.outcomes import ERRORS
 
 MARKED = ("retry", "auxiliary", "compaction", "branch", "parallel")
 """Kinds of calls that a reader is told of."""

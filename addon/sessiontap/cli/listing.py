@@ -21,7 +21,7 @@ from sessiontap.cli.units import (
     short_moment,
     size,
 )
-from sessiontap.trace.views import ERRORS
+from sessiontap.trace.outcomes import ERRORS
 
 SESSION_ID_LENGTH = 8
 """Characters of an id that are shown at least; the index says if more are needed to tell it from all others."""

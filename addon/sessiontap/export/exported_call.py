@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sessiontap.trace import BodyError, RecordedCall, call_row
-from sessiontap.trace.views import CostOf, part, unknown_cost
+from sessiontap.trace.outcomes import part
+from sessiontap.trace.views import CostOf, unknown_cost
 
 Record = Mapping[str, Any]
 HeaderFields = list[tuple[str, str]]
@@ -161,7 +162,7 @@ def _lines(body: bytes | None) -> list[bytes]:
 
 def _arrivals(call: ExportedCall) -> list[tuple[int, int]]:
     """Return (nanoseconds since the call's start, bytes) of each chunk."""
-    from sessiontap.trace.views import unpack_chunks  # brings the value types of every package
+    from sessiontap.trace.values import unpack_chunks  # brings the value types of every package
 
     return unpack_chunks((call.response or {}).get("chunks") or ())
 

@@ -14,7 +14,8 @@ from typing import Any, BinaryIO
 import msgspec
 
 from sessiontap.export.exported_call import ExportedBody, ExportedCall, Record
-from sessiontap.trace.views import changes_of, process_of, seconds
+from sessiontap.trace.values import seconds
+from sessiontap.trace.views import changes_of, process_of
 
 FACTS = ("client", "proxy_user", "user", "properties", "tags", "state", "flags", "session", "link", "llm")
 

@@ -17,7 +17,7 @@ from sessiontap.recording.decode import DecodedExchange, DecodedMessage
 from sessiontap.recording.finished import BodyTransfer, ReceivedResponse, SentRequest
 from sessiontap.recording.record import call_record, caller_record, knowing
 from sessiontap.redaction import Redactor
-from sessiontap.trace.views import WARM_UP
+from sessiontap.trace.outcomes import WARM_UP
 
 AT_ONCE = 16
 """Calls that are told before others have their turn on the loop."""

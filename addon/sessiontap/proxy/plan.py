@@ -25,8 +25,8 @@ from sessiontap.sessions import Link, Registry, Session, agent_path, session_evi
 from sessiontap.sessions.conversations import Conversations
 from sessiontap.sessions.declared import conversation_id
 from sessiontap.sessions.links import LinkedCall
+from sessiontap.trace.outcomes import WARM_UP
 from sessiontap.trace.restore import RestorableCall
-from sessiontap.trace.views import WARM_UP
 
 _NOT_KNOWN = trust.why_exposed(trust.UNKNOWN, "")
 

@@ -31,7 +31,7 @@ from sessiontap.recording.budget import Budget, Lease
 from sessiontap.recording.finished import BodyTransfer, Outcome
 from sessiontap.sessions.declared import conversation_id
 from sessiontap.sessions.session import call_id
-from sessiontap.trace.views import WARM_UP
+from sessiontap.trace.outcomes import WARM_UP
 
 WEBSOCKET = "websocket"
 UNFINISHED = "unfinished"

@@ -31,7 +31,7 @@ from sessiontap.redaction import Redactor
 from sessiontap.redaction.metadata import caller_of
 from sessiontap.trace.closing import Closer
 from sessiontap.trace.notes import note_record
-from sessiontap.trace.views import WARM_UP
+from sessiontap.trace.outcomes import WARM_UP
 from sessiontap.trace.writer import Writer
 
 MOST_CALLERS = 4096

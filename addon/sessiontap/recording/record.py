@@ -19,7 +19,8 @@ from sessiontap.redaction.metadata import metadata_of
 from sessiontap.rules.decision import Labels
 from sessiontap.sessions.session import Link
 from sessiontap.trace import body
-from sessiontap.trace.views import WARM_UP, dollars, pack_chunks, tokens
+from sessiontap.trace.outcomes import WARM_UP
+from sessiontap.trace.values import dollars, pack_chunks, tokens
 
 Record = dict[str, Any]
 

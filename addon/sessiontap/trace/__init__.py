@@ -13,7 +13,8 @@ Its modules by subject:
     the folder and its files files
     writing                  writer, rotation, notes; closed and compressed: closing, seekable
     bodies                   body; pack, which makes changes of earlier ones
-    reading                  frame, shape, walk; segment, reader; restore; views
+    reading                  frame, walk; record_shapes, shape; segment, reader; restore
+    telling calls            views, outcomes, values
     queries                  queries, search, in_flight; indexed, and the SQLite index behind it in index/
     looking after it         maintenance, rewriting
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 InFlight = Callable[[], list[Row]]
-"""Returns the calls of a log that have not ended, in maps of `shape.CallInFlightShape`."""
+"""Returns the calls of a log that have not ended, in maps of `record_shapes.CallInFlightShape`."""
 _ASKED_AGAIN = 1.0
 """Seconds for which an answer about calls in flight holds."""
 

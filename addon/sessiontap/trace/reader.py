@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from sessiontap.trace.body import BodyError, BodyReader
 from sessiontap.trace.files import FileStatus, TraceError, file_of, open_segment, segments, unreadable
 from sessiontap.trace.in_flight import InFlight
+from sessiontap.trace.outcomes import is_warm_up
 from sessiontap.trace.queries import Place, TraceQueries
 from sessiontap.trace.segment import Segment, SegmentInfo, Unreadable, segment_info
-from sessiontap.trace.views import is_warm_up
 from sessiontap.trace.walk import read_at
 
 if TYPE_CHECKING:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from sessiontap.trace.errands import is_errand
+from sessiontap.trace.outcomes import end, is_error, part
+from sessiontap.trace.values import exact, iso, seconds, tokens
 
 Record = Mapping[str, Any]
 COST_PARTS = ("input", "cache_read", "cache_write", "output", "other")
@@ -30,156 +31,6 @@ class CallCost(NamedTuple):
 
 
 CostOf = Callable[[Record], CallCost]
-
-ERRORS = frozenset(("http_error", "stream_error", "upstream_gone", "upstream_unreachable"))
-"""Outcomes that are errors. `client_gone` is the app's own decision."""
-
-MOST_TOKENS = 10**12
-"""The largest count of tokens of a call; what is beyond is unknown."""
-MOST_DOLLARS = 10**9
-"""The largest cost of a call."""
-LATEST = 1 << 62
-"""Nanoseconds: until 2116."""
-EXACT = 2**53 - 1
-"""The largest sum that is told: up to it 64-bit floats, and so every reader of JSON, are exact (RFC 8259, 6)."""
-
-WARM_UP = "warm_up"
-"""The flag of a request that prepares a later one and generates nothing: recorded, and no call of its session's."""
-
-ACTIVE_SECONDS = 300
-"""A session is active for this long after the end of its last call."""
-MAX_CHUNKS = 1024
-"""A stream of more chunks has neighbours put together until it fits."""
-
-
-def iso(time: int | None) -> str | None:
-    """Unix nanoseconds -> 2026-11-21T05:06:03.000001Z."""
-    if time is None:
-        return None
-    seconds, nanos = divmod(time, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanos // 1000:06}Z"
-
-
-def seconds(nanoseconds: int | None) -> float | None:
-    return None if nanoseconds is None else nanoseconds / 1_000_000_000
-
-
-def tokens(value: Any) -> int | None:
-    """A count of tokens, None if it is none or out of range."""
-    known = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS
-    return value if known else None
-
-
-def span(value: Any) -> int | None:
-    """Nanoseconds, since 1970 or for how long, None out of range: the sum of two is to fit 64 bits and be a date."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < LATEST else None
-
-
-def dollars(value: Any) -> float | None:
-    """The cost of a call as its provider stated it; None if it is no amount or out of range."""
-    known = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST_DOLLARS
-    return float(value) if known else None
-
-
-def exact(total: float | None) -> int | None:
-    """A sum of counts, None beyond `EXACT`."""
-    return None if total is None or total > EXACT else int(total)
-
-
-def pack_chunks(chunks: Sequence[tuple[int, int]]) -> list[int]:
-    """[delay, size, delay, size, ...]: microseconds since the chunk before or the call's start, and bytes."""
-    pairs = list(chunks)
-    while len(pairs) > MAX_CHUNKS:
-        pairs = [
-            (pair[0][0], sum(size for _, size in pair)) for pair in (pairs[i : i + 2] for i in range(0, len(pairs), 2))
-        ]
-    packed: list[int] = []
-    before = 0
-    for arrived, size in pairs:
-        micros = max(before, arrived // 1000)
-        packed += (micros - before, size)
-        before = micros
-    return packed
-
-
-def unpack_chunks(packed: Sequence[int]) -> list[tuple[int, int]]:
-    """`pack_chunks` backwards: (nanoseconds since the call's start, bytes)."""
-    chunks = []
-    now = 0
-    for delay, size in zip(packed[::2], packed[1::2], strict=False):
-        now += delay
-        chunks.append((now * 1000, size))
-    return chunks
-
-
-def is_error(call: Record) -> bool:
-    """The call failed, or a reply that looked fine brought an error."""
-    return call.get("outcome") in ERRORS or bool(part(call, "llm").get("error"))
-
-
-CUT_OFF = frozenset(
-    (
-        "length", "max_tokens", "max_output_tokens", "model_context_window_exceeded", "incomplete",
-        "content_filter", "content_filtered", "guardrail_intervened", "refusal", "safety", "recitation", "blocklist",
-        "prohibited_content", "spii", "image_safety", "language", "malformed_function_call", "unexpected_tool_call",
-        "error", "error_limit", "error_toxic",
-    )
-)  # fmt: skip
-"""Finish reasons, in lower case, of replies that did not come to their own end."""
-_GOES_ON = frozenset(("tool_calls", "tool_use", "tool_call", "function_call", "pause_turn"))
-"""Finish reasons of replies after which somebody is expected to do something."""
-
-
-def ended_well(call: Record) -> bool | None:
-    """False if a call failed, or its reply was cut off; None if nobody can know: the app did not wait for the end, or
-    the reply asks for a tool."""
-    if is_error(call):
-        return False
-    llm = part(call, "llm")
-    finish = str(llm.get("finish_reason") or "").lower()
-    if call.get("outcome") != "ok":
-        return None
-    if finish in CUT_OFF:
-        return False
-    return None if llm.get("tool_calls") or finish in _GOES_ON else True
-
-
-AUXILIARY = "auxiliary"
-"""The kind of a call beside the conversation."""
-
-
-def is_main(call: Record) -> bool:
-    """The call is the session's own work: no sub-agent's, none beside the conversation, no errand."""
-    return call.get("subagent") is None and part(call, "link").get("kind") != AUXILIARY and not is_errand(call)
-
-
-STATEMENTS = ("success", "outcome")
-"""Properties by which a session says itself how it ended, in any case of letters; the first counts."""
-_SUCCEEDED = frozenset(("true", "yes", "1", "success", "succeeded", "ok", "pass", "passed", "completed", "solved"))
-_FAILED = frozenset(("false", "no", "0", "failure", "failed", "fail", "error", "incomplete", "aborted", "unsolved"))
-
-
-def stated_success(value: Any) -> bool | None:
-    """What the value of such a property says; None if it is another word."""
-    word = str(value).strip().lower()
-    return True if word in _SUCCEEDED else False if word in _FAILED else None
-
-
-def is_warm_up(call: Record) -> bool:
-    """Lists and sums leave it out."""
-    return WARM_UP in (call.get("flags") or ())
-
-
-def end(call: Record) -> int:
-    """When the call was over, Unix nanoseconds."""
-    return int(call.get("time") or 0) + int(call.get("duration") or 0)
-
-
-def part(record: Record, key: str) -> Record:
-    """A map within a record; empty if there is none."""
-    value = record.get(key)
-    return value if type(value) is dict or isinstance(value, Mapping) else {}
-
 
 UNPRICED = CallCost(None, unknown="no prices are at hand")
 

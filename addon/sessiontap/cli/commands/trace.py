@@ -202,7 +202,7 @@ def _problem(problem: Unreadable) -> dict[str, Any]:
 
 
 def _info_json(found: Info) -> dict[str, Any]:
-    from sessiontap.trace.views import iso
+    from sessiontap.trace.values import iso
 
     return {
         "folder": str(found.folder),

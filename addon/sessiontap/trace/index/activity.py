@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 
-from sessiontap.trace.views import ACTIVE_SECONDS
+from sessiontap.trace.outcomes import ACTIVE_SECONDS
 
 IsRunning = Callable[[str, int, str], bool | None]
 """Of a process by the machine that saw it, its pid there and its id; None if it cannot be known."""

@@ -18,18 +18,8 @@ from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.filters import Condition, Filters, condition
 from sessiontap.trace.index.rows import COLUMNS, COST_COLUMNS, JSONS, TEXTS, call_of
 from sessiontap.trace.segment import SegmentContents
-from sessiontap.trace.views import (
-    UNPRICED,
-    CallCost,
-    Record,
-    call_row,
-    cost_parts,
-    exact,
-    iso,
-    property_values,
-    seconds,
-    session_tree,
-)
+from sessiontap.trace.values import exact, iso, seconds
+from sessiontap.trace.views import UNPRICED, CallCost, Record, call_row, cost_parts, property_values, session_tree
 
 Row = dict[str, Any]
 Sort = Literal["started", "ended", "name", "duration", "calls", "errors", "tokens", "cost"]

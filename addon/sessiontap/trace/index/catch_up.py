@@ -21,7 +21,8 @@ from sessiontap.trace.index.database import writing
 from sessiontap.trace.index.rows import COLUMNS, Callers, Strings, process_number, row_of
 from sessiontap.trace.index.segment_sums import SegmentSums
 from sessiontap.trace.index.sums import Sums
-from sessiontap.trace.views import CallCost, is_warm_up
+from sessiontap.trace.outcomes import is_warm_up
+from sessiontap.trace.views import CallCost
 from sessiontap.trace.walk import StoredRecord, Trouble, header_of, walk
 
 Record = dict[str, Any]

@@ -17,7 +17,7 @@ from typing import Any
 from sessiontap.trace.index.addresses import sessions_named
 from sessiontap.trace.index.parts import containing
 from sessiontap.trace.index.rows import JSONS
-from sessiontap.trace.views import LATEST
+from sessiontap.trace.values import LATEST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,8 @@ from sessiontap.trace.index import database as files
 from sessiontap.trace.index.filters import Filters, condition
 from sessiontap.trace.index.rows import COLUMNS, Callers, Strings, process_number, row_of
 from sessiontap.trace.index.sums import Sums
-from sessiontap.trace.views import CallCost, call_row, iso, session_tree
+from sessiontap.trace.values import iso
+from sessiontap.trace.views import CallCost, call_row, session_tree
 
 Record = dict[str, Any]
 Row = dict[str, Any]

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 
 from sessiontap.trace.errands import is_errand
-from sessiontap.trace.views import AUXILIARY, COST_PARTS, body_size, ended_well, is_error
+from sessiontap.trace.outcomes import AUXILIARY, ended_well, is_error
+from sessiontap.trace.views import COST_PARTS, body_size
 
 Record = dict[str, Any]
 
@@ -53,7 +54,7 @@ def row_of(
     asked, session_of = llm.get, own.get
     usage, error = asked("usage"), asked("error")
     kind, errand = (get("link") or _NOTHING).get("kind"), is_errand(call)
-    main = not errand and kind != AUXILIARY and get("subagent") is None  # `views.is_main`
+    main = not errand and kind != AUXILIARY and get("subagent") is None  # `outcomes.is_main`
     count = (usage or _NOTHING).get
     texts = (
         session_of("name"), session_of("path"), session_of("source"), get("evidence"),

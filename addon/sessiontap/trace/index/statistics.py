@@ -2,7 +2,7 @@
 
 Percentiles are exact, nearest-rank: of n sorted values the one at ceil(p * n). Unknown durations, tokens and costs are
 left out, never taken as 0; what is known of nothing is None. SQLite makes the sums, of tokens in floats: they do not
-overflow and are exact up to `views.EXACT`. Durations are sorted here, in half of the time that its ORDER BY takes.
+overflow and are exact up to `values.EXACT`. Durations are sorted here, in half of the time that its ORDER BY takes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any, Literal, get_args
 
 from sessiontap.trace.index.filters import Condition
 from sessiontap.trace.index.rows import COST_COLUMNS
-from sessiontap.trace.views import cost_parts, exact, seconds
+from sessiontap.trace.values import exact, seconds
+from sessiontap.trace.views import cost_parts
 
 By = Literal[
     "name", "path", "model", "process", "provider", "operation", "agent", "user", "session", "step", "outcome", "tool",

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from sessiontap.trace.index.rows import COLUMNS
-from sessiontap.trace.views import EXACT, STATEMENTS, stated_success
+from sessiontap.trace.outcomes import STATEMENTS, stated_success
+from sessiontap.trace.values import EXACT
 
 Row = tuple[Any, ...]
 _AT = {name: position for position, name in enumerate(COLUMNS)}

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from sessiontap.trace.index.filters import REPEATED, TEXTS, Filters, condition, given, texts_in
-from sessiontap.trace.views import iso
+from sessiontap.trace.values import iso
 
 NAMED = 8
 """Values that are named, at most."""
