@@ -139,6 +139,20 @@ def test_a_log_that_cannot_be_written_is_wrong(run: Run, own_place: Path) -> Non
     assert "wrong  log: " in out
 
 
+def test_a_log_that_is_not_there_yet_is_not_made(run: Run, own_place: Path) -> None:
+    folder = own_place / "logs" / "trace"
+    _, out = run("--trace", str(folder))
+    assert f"ok     log: {folder} is not there yet" in out
+    assert not folder.parent.exists()
+
+
+def test_a_log_that_cannot_be_made_is_wrong(run: Run, own_place: Path) -> None:
+    (own_place / "file").write_text("")
+    status, out = run("--trace", str(own_place / "file" / "trace"))
+    assert status == 1
+    assert f"wrong  log: {own_place / 'file' / 'trace'} cannot be made: {own_place / 'file'} is not a folder" in out
+
+
 def test_rules_that_set_nothing_are_named(run: Run, own_place: Path) -> None:
     recorded.write(own_place / ".sessiontap" / "trace", recorded.calls()[:1])
     (own_place / "rules.yaml").write_text("rules: [{rule: course generator, user: a}, {rule: idle, user: b}]\n")

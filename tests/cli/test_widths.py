@@ -88,6 +88,21 @@ def test_what_people_look_for_is_there(log: Path, columns: int, command: str, ti
     assert [line for line in lines[begin:] if width(line.rstrip()) > columns] == []
 
 
+@pytest.mark.parametrize("columns", [40, *WIDTHS])
+def test_a_line_of_tail_fits(log: Path, columns: int) -> None:
+    lines = on_a_terminal(log, columns, "tail")
+    assert len(lines) == 9
+    assert [line for line in lines if width(line) > columns] == []
+    assert [line for line in lines if not line.endswith("ok") and not line.endswith("stop")] == []
+
+
+def test_a_line_of_tail_is_whole_in_a_pipe(log: Path) -> None:
+    environ = {**os.environ, "SESSIONTAP_TRACE": str(log)}
+    command = [sys.executable, "-m", "sessiontap.cli", "tail"]
+    done = subprocess.run(command, env=environ, capture_output=True, check=True)
+    assert f"{NAMES[0]} /course/lessons/week-0/plan #0  {MODEL}" in done.stdout.decode()
+
+
 def test_a_pipe_gets_all_of_it(log: Path) -> None:
     environ = {**os.environ, "SESSIONTAP_TRACE": str(log)}
     done = subprocess.run([sys.executable, "-m", "sessiontap.cli", "ls"], env=environ, capture_output=True, check=True)

@@ -110,15 +110,24 @@ def _rules(given: Path | None, usable: RunningProxy | None) -> Finding:
 
 
 def _trace(folder: Path) -> Finding:
-    from sessiontap import private
-
+    if not os.path.lexists(folder):
+        return _future_trace(folder)
     try:
-        private.make(folder)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         return Finding("log", f"{folder} cannot be written: {error.strerror or error}", True)
     return Finding("log", f"{folder} can be written")
+
+
+def _future_trace(folder: Path) -> Finding:
+    """A folder that is not there yet is not made: it is asked if the one above it would allow that."""
+    above = next(one for one in folder.parents if os.path.lexists(one))
+    if not above.is_dir():
+        return Finding("log", f"{folder} cannot be made: {above} is not a folder", True)
+    if not os.access(above, os.W_OK | os.X_OK):
+        return Finding("log", f"{folder} cannot be made: {above} cannot be written", True)
+    return Finding("log", f"{folder} is not there yet; the first proxy makes it")
 
 
 def _ca(usable: RunningProxy | None) -> Finding:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sessiontap.cli import table
+from sessiontap.cli.characters import shown
 from sessiontap.cli.output import line
 from sessiontap.cli.table import Column, Row, cut
 from sessiontap.cli.units import (
@@ -28,6 +29,7 @@ SESSION_ID_LENGTH = 8
 CALL_ID_LENGTH = 18
 """The same of a call's: a UUIDv7 up to its milliseconds and 12 bits more, by which calls differ as a rule."""
 FAILED = "red"
+GAP = "  "
 LONGEST_TITLE = 48
 """Characters of a title in a list."""
 SESSION_COLUMNS = (
@@ -175,10 +177,16 @@ def status(row: Mapping[str, Any]) -> str:
     return f"{number}running {duration(elapsed(row['in_flight_since']))}"
 
 
-def call_line(row: Mapping[str, Any]) -> tuple[str, str]:
-    """One call as a line of its own, if no table can be laid out, and its style."""
+SHRINKING = (2, 3, 7)
+"""The cells of a call's line that are cut if it is too long: session and path, model, result."""
+LEAST_SHOWN = 12
+"""Characters of such a cell that stay."""
+
+
+def call_line(row: Mapping[str, Any], room: int | None = None) -> tuple[str, str]:
+    """One call as a line of its own, if no table can be laid out, and its style. `room`: columns of the terminal."""
     usage = row["usage"] or {}
-    parts = [
+    cells = [
         clock(row["time"]),
         row["id"][:CALL_ID_LENGTH],
         f"{row['session_name'] or UNKNOWN} {row['path'] or ''} #{UNKNOWN if row['step'] is None else row['step']}",
@@ -188,7 +196,17 @@ def call_line(row: Mapping[str, Any]) -> tuple[str, str]:
         f"{count(usage.get('input'))} in, {count(usage.get('output'))} out",
         result(row),
     ]
-    return line("  ".join(parts)), FAILED if failed(row) else ""
+    cells = [shown(line(cell)) for cell in cells]
+    return (GAP.join(cells) if room is None else _fitted(cells, room)), FAILED if failed(row) else ""
+
+
+def _fitted(cells: list[str], room: int) -> str:
+    """The cells on one line of `room` columns, cut in their middle."""
+    for index in SHRINKING:
+        excess = table.width(GAP.join(cells)) - room
+        if excess > 0:
+            cells[index] = cut(cells[index], max(table.width(cells[index]) - excess, LEAST_SHOWN), "middle")
+    return cut(GAP.join(cells), room, "middle")
 
 
 def model(row: Mapping[str, Any]) -> str:

@@ -22,8 +22,10 @@ from sessiontap.cli.options import (
     trace_option,
 )
 from sessiontap.cli.output import (
+    console,
     flush,
     note,
+    on_terminal,
     pause,
     progress,
     write,
@@ -113,7 +115,7 @@ def tail(wanted: Filters, follow: bool, limit: int, rules: Path | None, json: bo
         if json:
             write_json(row)
         else:
-            write_line(*call_line(row))
+            write_line(*call_line(row, console().width if on_terminal() else None))
         flush()
 
 
