@@ -105,6 +105,7 @@ FRAMEWORKS = (
     App("smolagents", python(*packages.SMALL_FRAMEWORKS), "ask_smolagents.py"),
     App("haystack", python(*packages.HAYSTACK), "ask_haystack.py"),
     App("ag2", python(*packages.AG2), "ask_ag2.py", (replace(CHAT, input=7),)),  # with an empty system message
+    App("crewai", python(*packages.CREWAI), "ask_crewai.py"),
     App("autogen", python(*packages.AUTOGEN), "ask_autogen.py"),
     App("llm", python_command(*packages.SMALL_FRAMEWORKS), "llm", (STREAM,), arguments=("-m", "gpt-4o", "Why?")),
 )

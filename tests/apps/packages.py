@@ -20,6 +20,7 @@ SMALL_FRAMEWORKS = ("instructor==1.17.0", "llm==0.36", "smolagents[openai]==1.26
 PYDANTIC_AI = ("pydantic-ai-slim[openai]==2.68.0",)
 LLAMA_INDEX = ("llama-index-llms-openai==0.8.3",)
 HAYSTACK = ("haystack-ai==3.4.0",)
+CREWAI = ("crewai==1.15.30",)
 AG2 = ("ag2[openai]==1.2.1",)
 AUTOGEN = ("autogen-agentchat==0.7.5", "autogen-ext[openai]==0.7.5")
 NODE = (

@@ -1,0 +1,3 @@
+from crewai import LLM
+
+print(LLM(model="gpt-4o").call("Why?"))
