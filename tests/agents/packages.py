@@ -24,9 +24,13 @@ KIMI_CODE = "@moonshot-ai/kimi-code@2.1.0"
 PI = "@mariozechner/pi-coding-agent@0.73.1"
 QWEN_CODE = "@qwen-code/qwen-code@0.24.4"
 VERCEL_AI = ("ai@6.0.326", "@ai-sdk/openai@3.0.141", "undici@7.30.2")
+AIDER = "aider-chat==0.86.2"
+AIDER_PYTHON = "3.12"
+"""It takes no newer one."""
 OPENAI_AGENTS = "openai-agents==0.24.0"
 LANGCHAIN = "langchain-openai==1.7.3"
 
+OWN_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 LIMIT = 300.0  # seconds for an installation; the largest is half a gigabyte
 LONGEST_NAME = 200
 """Characters of a folder's name; file systems take 255 bytes."""
@@ -56,14 +60,27 @@ def program(spec: str, name: str) -> Path:
     return path
 
 
-def python(*specs: str) -> Path:
+def python(*specs: str, version: str = OWN_PYTHON) -> Path:
     """The Python of a virtual environment with these packages; skips the test where it cannot be had."""
-    place = _place((*specs, f"python{sys.version_info.major}.{sys.version_info.minor}"))
+    place = _place((*specs, f"python{version}"))
     interpreter = place / "bin" / "python"
     if not (place / _DONE).exists():
+        base = sys.executable if version == OWN_PYTHON else _found_python(version)
         pip = [str(interpreter), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-        _install(place, specs, [[sys.executable, "-m", "venv", str(place)], pip])
+        _install(place, specs, [[base, "-m", "venv", str(place)], pip])
     return interpreter
+
+
+def _found_python(version: str) -> str:
+    """A Python of this machine or of pyenv; skips the test if there is none."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    named = shutil.which(f"python{version}")
+    for candidate in [*([named] if named else []), *map(str, sorted(pyenv.glob(f"versions/{version}.*/bin/python")))]:
+        # A shim of pyenv's exists for versions that are not active, too, and fails.
+        tried = subprocess.run([candidate, "-c", "import ensurepip, venv"], capture_output=True, check=False)
+        if tried.returncode == 0:
+            return candidate
+    pytest.skip(f"Python {version} is not installed")
 
 
 def _place(specs: Sequence[str]) -> Path:
