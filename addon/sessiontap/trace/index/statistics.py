@@ -49,6 +49,8 @@ FROM ({_PER_SESSION}) GROUP BY k
 """
 
 
+_ALL = "json_group_array({0}) FILTER (WHERE {0} IS NOT NULL)"
+"""Half of the time that it takes to fetch the values one by one."""
 _PRICED = "LEFT JOIN costs ON costs.call = calls.n", "count(reason)"
 _NO_COSTS = ", ".join(f"NULL AS {name}" for name in ("usd", "reason", *COST_COLUMNS))
 _UNPRICED = f"LEFT JOIN (SELECT {_NO_COSTS}) ON 1", "count(*)"
@@ -74,26 +76,30 @@ def stats(database: sqlite3.Connection, by: str, wanted: Condition, priced: bool
     parts = ", ".join(f"sum({name}) AS {name}" for name in COST_COLUMNS)
     question = _SUMS.format(key=key, table=table, costs=costs, where=where, unpriced=unpriced, parts=parts)
     summed = database.execute(question, values).fetchall()
-    durations: dict[Any, list[int]] = {name: [] for name, *_ in summed}
-    first_tokens: dict[Any, list[int]] = {name: [] for name, *_ in summed}
-    for name, duration, first_token in database.execute(
-        f"SELECT {key}, duration, first_token FROM {table} WHERE {where}", values
-    ):
-        if duration is not None:
-            durations[name].append(duration)
-        if first_token is not None:
-            first_tokens[name].append(first_token)
+    times = {
+        name: (_sorted(durations), _sorted(first_tokens))
+        for name, durations, first_tokens in database.execute(
+            f"SELECT {key} AS k, {_ALL.format('duration')}, {_ALL.format('first_token')} FROM {table} WHERE {where} "
+            "GROUP BY k",
+            values,
+        )
+    }
     names = _names(database, by, [name for name, *_ in summed])
-    rows = [{by: names.get(name, name), **_row(sums, durations[name], first_tokens[name])} for name, *sums in summed]
+    rows = [{by: names.get(name, name), **_row(sums, *times.get(name, ([], [])))} for name, *sums in summed]
     return sorted(rows, key=lambda row: (-row["calls"], str(row[by])))
+
+
+def _sorted(values: str) -> list[Any]:
+    """The numbers of a JSON array, from the smallest."""
+    numbers: list[Any] = json.loads(values)
+    numbers.sort()
+    return numbers
 
 
 def _row(sums: Sequence[Any], durations: list[int], first_tokens: list[int]) -> dict[str, Any]:
     calls, errors, asked, answered, cached, usd, unpriced, sessions, session_costs, *rest = sums
     partial, unknown, spans, well, judged, *parts = rest
-    paid, spans = sorted(json.loads(session_costs)), sorted(json.loads(spans))
-    durations.sort()
-    first_tokens.sort()
+    paid, spans = _sorted(session_costs), _sorted(spans)
     return {
         "calls": calls,
         "errors": errors,
