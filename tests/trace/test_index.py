@@ -1,5 +1,6 @@
 """The index answers what the log would, keeps up with it, and is made again when it is of no use."""
 
+import gc
 import os
 import shutil
 import sqlite3
@@ -651,3 +652,13 @@ def test_a_copied_folder_brings_its_index_along(sample, tmp_path):
     shutil.copytree(sample, copy)
 
     assert len(open_log(copy).query_calls()) == 5
+
+
+@pytest.mark.parametrize("enabled", [True, False], ids=["on", "off"])
+def test_garbage_collection_is_as_it_was(sample: Path, enabled: bool) -> None:
+    (gc.enable if enabled else gc.disable)()
+    try:
+        trace.open(sample).query_sessions()
+        assert gc.isenabled() == enabled
+    finally:
+        gc.enable()

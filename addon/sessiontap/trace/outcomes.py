@@ -42,12 +42,14 @@ _GOES_ON = frozenset(("tool_calls", "tool_use", "tool_call", "function_call", "p
 def ended_well(call: Record) -> bool | None:
     """False if a call failed, or its reply was cut off; None if nobody can know: the app did not wait for the end, or
     the reply asks for a tool."""
-    if is_error(call):
-        return False
-    llm = part(call, "llm")
-    finish = str(llm.get("finish_reason") or "").lower()
-    if call.get("outcome") != "ok":
+    return False if is_error(call) else came_to_an_end(call.get("outcome"), part(call, "llm"))
+
+
+def came_to_an_end(outcome: str | None, llm: Record) -> bool | None:
+    """`ended_well` of a call that did not fail."""
+    if outcome != "ok":
         return None
+    finish = str(llm.get("finish_reason") or "").lower()
     if finish in CUT_OFF:
         return False
     return None if llm.get("tool_calls") or finish in _GOES_ON else True

@@ -6,6 +6,8 @@ interrupted, or finds that another was quicker, goes on from there.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import sqlite3
 import time
@@ -80,7 +82,7 @@ class CatchUp:
         """
         while self._is_behind():
             try:
-                with writing(self._database):
+                with _without_collections(), writing(self._database):
                     self._forget_if_changed()
                     self._prices_now = self._costs is not None and self._costs.is_current()
                     done, total, more = self._step()
@@ -292,6 +294,19 @@ class CatchUp:
             self._sums.add(row)
         self._sums.write(database)
         sum_again(database, touched)
+
+
+@contextlib.contextmanager
+def _without_collections() -> Iterator[None]:
+    """Let no garbage collection run meanwhile. Records hold no cycles, and so many of them that they would cause one
+    after the other: an eighth of the time of a batch."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _files(folder: Path) -> dict[str, FileStatus]:

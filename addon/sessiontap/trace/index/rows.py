@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from sessiontap.trace.errands import is_errand
-from sessiontap.trace.outcomes import AUXILIARY, ended_well, is_error
+from sessiontap.trace.outcomes import AUXILIARY, ERRORS, came_to_an_end
 from sessiontap.trace.views import COST_PARTS, body_size
 
 Record = dict[str, Any]
@@ -40,6 +40,8 @@ USAGE = ("input", "output", "cache_read", "cache_write", "reasoning")
 
 _MANY = 200_000
 """Texts that are cached, at most."""
+_MANY_TOGETHER = 20_000
+"""Calls' texts that are cached together, at most."""
 _NOTHING: dict[str, Any] = {}
 _encode = msgspec.json.Encoder().encode
 
@@ -54,6 +56,8 @@ def row_of(
     asked, session_of = llm.get, own.get
     usage, error = asked("usage"), asked("error")
     kind, errand = (get("link") or _NOTHING).get("kind"), is_errand(call)
+    outcome = get("outcome")
+    failed = outcome in ERRORS or bool(error)  # `outcomes.is_error`
     main = not errand and kind != AUXILIARY and get("subagent") is None  # `outcomes.is_main`
     count = (usage or _NOTHING).get
     texts = (
@@ -61,7 +65,7 @@ def row_of(
         kind, get("agent"), get("subagent"),
         get("user"),
         asked("provider"), asked("family"), asked("operation"), get("host"), get("forwarded_host"),
-        request.get("method"), get("route"), asked("request_model"), asked("response_model"), get("outcome"),
+        request.get("method"), get("route"), asked("request_model"), asked("response_model"), outcome,
         asked("finish_reason"), asked("service_tier"),
     )  # fmt: skip
     structures = (
@@ -74,16 +78,15 @@ def row_of(
         asked("billed"),
     )
     number = strings.number
+    # `views.ended_well`
+    well = False if failed else came_to_an_end(outcome, llm)
     return (
         get("time"), get("duration"), get("time_to_first_byte"), get("time_to_first_token"), session, caller,
-        session_of("step"), asked("stream"), response.get("status"), is_error(call), count("input"), count("output"),
+        session_of("step"), asked("stream"), response.get("status"), failed, count("input"), count("output"),
         count("cache_read"), count("cache_write"), count("reasoning"), usage is not None, asked("cost_reported"),
         body_size(request), body_size(response), segment, offset, get("id"), get("conversation"), get("parent"),
-        _json(error) if error else None, errand, main, ended_well(call),
-        *[
-            None if text is None else known[text] if text in known else number(column, text)
-            for text, column, known in zip(texts, TEXTS, strings.known(TEXTS), strict=True)
-        ],
+        _json(error) if error else None, errand, main, well,
+        *strings.together(texts),
         *[
             number(column, _json(value)) if value else None
             for value, column in zip(structures, JSONS, strict=True)
@@ -163,7 +166,7 @@ class Strings:
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
         self._numbers: dict[str, dict[str, int]] = defaultdict(dict)
-        self._known: dict[tuple[str, ...], list[dict[str, int]]] = {}
+        self._together: dict[tuple[str | None, ...], list[int | None]] = {}
         self._texts: dict[int, str] = {}
         self._sessions: dict[str, int] = {}
 
@@ -171,14 +174,22 @@ class Strings:
         """After a transaction that was taken back."""
         for known in self._numbers.values():
             known.clear()
+        self._together.clear()
         self._texts.clear()
         self._sessions.clear()
 
-    def known(self, columns: tuple[str, ...]) -> list[dict[str, int]]:
-        """The cached texts of each of `columns`, with their numbers."""
-        if columns not in self._known:
-            self._known[columns] = [self._numbers[column] for column in columns]
-        return self._known[columns]
+    def together(self, texts: tuple[str | None, ...]) -> list[int | None]:
+        """The numbers of the texts of `TEXTS` of a call: most calls have them all in common with another."""
+        known = self._together.get(texts)
+        if known is None:
+            known = [
+                None if text is None else self.number(column, text)
+                for text, column in zip(texts, TEXTS, strict=True)
+            ]
+            if len(self._together) >= _MANY_TOGETHER:
+                self._together.clear()
+            self._together[texts] = known
+        return known
 
     def number(self, column: str, text: Any) -> int:
         """The number of `text`, which stands in `column`; what is no text is taken as one."""
