@@ -113,6 +113,14 @@ def test_a_search_shows_the_newest_at_once_and_the_next_one_goes_on(written, fol
     assert seen == [([5, 4], 3, True), ([5, 4, 3, 2], 1, True), ([5, 4, 3, 2, 1], 0, False)]
 
 
+def test_with_little_time_few_calls_are_read_first(written, folder):
+    written(*(turn(number, [{"role": "user", "content": f"needle {number}"}], END) for number in range(1, 8)))
+
+    found, unsearched = open_log(folder).query_hits("needle", seconds=0)
+    assert [place[0] for place in places(found)] == [7, 6, 5, 4]
+    assert unsearched.calls == 3
+
+
 def test_what_an_interrupted_search_has_read_is_kept(written, folder, monkeypatch):
     monkeypatch.setattr(parts_reader, "SLICE", 2)
     written(*(turn(number, [{"role": "user", "content": f"needle {number}"}], END) for number in range(1, 6)))

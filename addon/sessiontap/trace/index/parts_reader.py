@@ -30,6 +30,8 @@ Progress = Callable[[int, int], None]
 
 SLICE = 20
 """Calls in one transaction."""
+FIRST_SLICE = 4
+"""The same of the first one if there is little time: an agent's bodies take a while."""
 LONGEST = 1_000_000
 """Characters of a text that is kept and searched."""
 MOST_TEXT = 16 << 20
@@ -63,21 +65,21 @@ class PartsReader:
             if progress is not None:
                 progress(min(at + SLICE, len(unread)), len(unread))
 
-    def read_newest(self) -> bool:
-        """Read a slice of the newest calls that were not read yet. Return False if there were none."""
+    def _read_newest(self, most: int) -> int:
+        """Read the newest calls that were not read yet, at most so many, as a slice. Return how many there were."""
         with self._slice():
             newest = "SELECT call FROM unread_calls ORDER BY time DESC, call DESC LIMIT ?"
-            calls = [n for (n,) in self._database.execute(newest, (SLICE,))]
+            calls = [n for (n,) in self._database.execute(newest, (most,))]
             self._read(calls)
-        return bool(calls)
+        return len(calls)
 
     def read(self, until: float | None = None, progress: Progress | None = None) -> None:
         """Read calls slice by slice, at least one, until all are read or the monotonic clock says `until`."""
         if not (left := unread_calls(self._database)):
             return
-        total = left
-        while self.read_newest():
-            left = max(0, left - SLICE)
+        total, most = left, SLICE if until is None else min(FIRST_SLICE, SLICE)
+        while read := self._read_newest(most):
+            left, most = max(0, left - read), SLICE
             if progress is not None:
                 progress(total - left, total)
             if until is not None and time.monotonic() >= until:
