@@ -233,6 +233,36 @@ def test_show(run: Run) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("session", "filters", "steps"),
+    [
+        (COURSE, "--path /outline/research", [1]),
+        (COURSE, "--tool web_search", [0]),
+        (COURSE, "--path /outline/** --process node", [0, 1, 2]),
+        (COURSE, "--status 4xx", []),
+        (REPORT, "--status 429", [1]),
+        (REPORT, "--error", [1]),
+        (REPORT, "--property mode=batch", [0]),
+    ],
+)
+def test_show_with_filters_shows_the_calls_that_fit(run: Run, session: str, filters: str, steps: list[int]) -> None:
+    (shown,) = run("show", session, *filters.split(), "--json").rows
+    assert [call["step"] for call in shown["calls"]] == steps
+    assert sum(node["calls"] for node in shown["tree"]) == len(steps)
+    assert shown["session"] == run("ls", "--session", session, "--json").rows[0]
+
+
+def test_show_says_why_no_call_fits(run: Run) -> None:
+    done = run("show", COURSE, "--model", "nothing")
+    assert done.out.startswith("Course outline\n")
+    assert "no model 'nothing'; there " in done.err
+
+
+def test_a_conversation_is_whole(run: Run) -> None:
+    done = run("show", COURSE, "--conversation", "--error")
+    assert (done.status, "--conversation goes with no filter" in done.err) == (2, True)
+
+
 def test_show_flat_lists_the_calls_in_their_order(run: Run) -> None:
     lines = run("show", COURSE, "--flat").out.splitlines()
     assert [line.split()[0] for line in lines[-3:]] == [f"019aa4c8-{part}-7000" for part in ("9868", "9c50", "a038")]

@@ -260,6 +260,10 @@ FILTER_OPTIONS: dict[str, FilterOption] = {
 """Field of `trace.Filters` -> the option of it. All that are given must hold."""
 
 
+OF_SESSIONS = ("session", "name", "search", "without_errands")
+"""Fields of `trace.Filters` that do not tell calls of one session apart, or that cost a search through its bodies."""
+
+
 def filter_options(function: Function, without: Iterable[str] = ()) -> Function:
     """Add the filter options, but for those `without`. The command's parameter `wanted` is the `Filters` they make."""
     options = {field: option for field, option in FILTER_OPTIONS.items() if field not in set(without)}

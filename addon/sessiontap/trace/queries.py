@@ -147,23 +147,27 @@ class TraceQueries(SearchQueries):
         if apart and sort not in (None, "time"):
             yield apart
 
-    def query_session(self, prefix: str, prices: Prices | None = None, errands: bool = True) -> Row:
+    def query_session(
+        self, prefix: str, prices: Prices | None = None, errands: bool = True, filters: Filters | None = None
+    ) -> Row:
         """One session as `show --json` gives it: by its id, a unique prefix of it, or `@1` the newest.
 
-        `errands` False: without the calls that are agents' errands, if there are others.
+        `errands` False: without the calls that are agents' errands, if there are others. `filters`: only its calls that
+        fit are in `calls` and `tree`; `session` stays as it is.
         """
         from sessiontap.trace.index import answers
 
         running, asked = self._calls_in_flight(), self._address(prefix)
-        if running is not None and (alone := running.alone(asked)) is not None and not self._has_session(asked):
+        alone = running.alone(asked, filters) if running is not None else None
+        if alone is not None and not self._has_session(asked):
             return alone
 
         def answer(database: Connection) -> Row:
-            return answers.session(database, asked, self.folder, prices, self.is_running, errands)
+            return answers.session(database, asked, self.folder, prices, self.is_running, errands, filters)
 
         found = self._ask(answer, prices=prices)
         self._with_headings([found["session"]])
-        return running.added(found) if running is not None else found
+        return running.added(found, filters) if running is not None else found
 
     def query_turns(self, session: str, prices: Prices | None = None) -> list[Turn]:
         """The turns of a session, oldest first: each call in parts, and which of them are new (`index.turns.Turn`).

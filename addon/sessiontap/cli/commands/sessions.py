@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -11,6 +12,7 @@ import click
 
 from sessiontap.cli.errors import Misuse
 from sessiontap.cli.options import (
+    OF_SESSIONS,
     SESSION_HELP,
     all_option,
     command,
@@ -22,7 +24,16 @@ from sessiontap.cli.options import (
     rules_option,
     trace_option,
 )
-from sessiontap.cli.output import note, progress, write, write_json, write_json_batches, write_json_lines, write_line
+from sessiontap.cli.output import (
+    flush,
+    note,
+    progress,
+    write,
+    write_json,
+    write_json_batches,
+    write_json_lines,
+    write_line,
+)
 
 if TYPE_CHECKING:
     from sessiontap.analysis.conversation import AgentConversation
@@ -82,6 +93,7 @@ def ls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: 
     "sessiontap show @1",
     "sessiontap show @1 --conversation",
     "sessiontap show 5f3a9c21 --timeline",
+    "sessiontap show @1 --tool Bash --error",
     "sessiontap show @1 --json | jq .tree",
 )
 @click.argument("session", metavar="SESSION", help=SESSION_HELP, shell_complete=completes("session"))
@@ -91,11 +103,13 @@ def ls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: 
     "--conversation", "-c", is_flag=True, help="Show what was said: prompts, replies, tools and their results."
 )
 @click.option("--full", "-v", is_flag=True, help="With --conversation: fold and cut nothing.")
+@partial(filter_options, without=OF_SESSIONS)
 @all_option
 @rules_option
 @json_option
 @trace_option
 def show(
+    wanted: Filters,
     session: str,
     timeline: bool,
     flat: bool,
@@ -108,13 +122,16 @@ def show(
 ) -> None:
     """Show a session: the tree of its paths and calls.
 
-    Each has its time, tokens and cost.
+    Each has its time, tokens and cost. Filters choose among its calls; the figures above them are the whole session's.
     """
     from sessiontap.analysis.conversation import conversations
-    from sessiontap.cli import gaps, listing, tree, units
+    from sessiontap.cli import gaps, listing, nothing_fits, tree, units
     from sessiontap.cli import timeline as picture
     from sessiontap.cli.call_costs import Costs
+    from sessiontap.trace.index.filters import given
 
+    if conversation and given(wanted):
+        raise Misuse("--conversation goes with no filter", "`sessiontap show SESSION` lists the calls that fit")
     if conversation and (timeline or flat):
         raise Misuse("--conversation goes with neither --timeline nor --flat", "give one of them")
     if full and not conversation:
@@ -122,7 +139,7 @@ def show(
     prices = Costs.by(rules).prices
     log = open_trace(trace)
     with progress("reading the trace") as log.progress:
-        shown = log.query_session(session, prices, errands=not without_errands)
+        shown = log.query_session(session, prices, errands=not without_errands, filters=wanted)
         said = conversations(log.query_turns(shown["session"]["id"], prices)) if conversation else None
     if json:
         write_json(shown if said is None else {"session": shown["session"], "conversations": list(map(asdict, said))})
@@ -130,6 +147,9 @@ def show(
         write(tree.heading(shown) + "\n")
         if said is not None:
             _converse(said, full)
+        elif not shown["calls"] and given(wanted):
+            flush()
+            nothing_fits.tell(log, replace(wanted, session=shown["session"]["id"]))
         elif timeline:
             picture.show(shown, flat=flat)
         else:

@@ -260,12 +260,14 @@ def session(
     prices: Prices | None,
     is_running: IsRunning | None = None,
     errands: bool = True,
+    filters: Filters | None = None,
 ) -> Row:
-    """`show --json`. `errands` False: without them, unless the session holds nothing else."""
+    """`show --json`. `errands` False: without them, unless the session holds nothing else. `filters`: of its calls."""
     number = session_number(database, prefix, folder)
     shown = _session_rows(database, "WHERE n = ?", [number], prices, is_running)[0]
     where = "WHERE calls.session = ?" + ("" if errands or not shown["calls"] else " AND NOT calls.errand")
-    pairs = _pairs(database, f"{where} ORDER BY calls.time, calls.id", [number], prices)
+    fitting, values = condition(database, filters or Filters())
+    pairs = _pairs(database, f"{where} AND {fitting} ORDER BY calls.time, calls.id", [number, *values], prices)
     rows = [call_row(call, process, _cost) for call, process in pairs]
     unknown = Counter(row["cost_unknown"] for row in rows if row["cost_unknown"] and not row["errand"])
     return {

@@ -61,11 +61,11 @@ class CallsInFlight:
         """Of all of them, in the order of `sessions`."""
         return [row["id"] for row in answers.sessions(self._database, Filters(without_errands=True), None, 0, None)]
 
-    def alone(self, prefix: str) -> Row | None:
+    def alone(self, prefix: str, filters: Filters | None = None) -> Row | None:
         """What `show --json` gives of a session of which nothing has ended; None if no one has such an id."""
         rows = self.sessions(Filters(session=prefix))
         shown = {"session": rows[0], "cost_unknown": {}, "tree": [], "calls": []} if len(rows) == 1 else None
-        return self.added(shown) if shown is not None else None
+        return self.added(shown, filters) if shown is not None else None
 
     def marked(self, session: Row) -> Row:
         """The row of a session, which says how many of its calls are in flight."""
@@ -74,9 +74,10 @@ class CallsInFlight:
             return session
         return session | {"calls_in_flight": len(times), "in_flight_since": iso(min(times)), "status": "active"}
 
-    def added(self, shown: Row) -> Row:
-        """What `show --json` gives of a session, with its calls in flight."""
-        own = self._of(shown["session"]["id"])
+    def added(self, shown: Row, filters: Filters | None = None) -> Row:
+        """What `show --json` gives of a session, with its calls in flight that fit."""
+        fitting = {row["id"] for row in self.calls(filters or Filters())}
+        own = [one for one in self._of(shown["session"]["id"]) if one["id"] in fitting]
         rows = [self._row(one["id"]) for one in own]
         return shown | {
             "session": self.marked(shown["session"]),
