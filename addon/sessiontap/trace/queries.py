@@ -216,8 +216,9 @@ class TraceQueries(SearchQueries):
     def query_errands(self, filters: Filters | None = None) -> Row:
         """The agents' errands that fit `filters`: how many `calls`, and how many `sessions` hold nothing else."""
         from sessiontap.trace.index import answers
+        from sessiontap.trace.index.filters import Filters
 
-        wanted = filters or _none()
+        wanted = filters or Filters()
         return self._ask(lambda database: answers.errands(database, wanted), wanted)
 
     def search(self, text: str, limit: int = 0) -> list[Row]:
@@ -322,10 +323,3 @@ class TraceQueries(SearchQueries):
             if row["id"] in found:
                 row["title"], row["last_reply"] = found[row["id"]]
         return rows
-
-
-
-def _none() -> Filters:
-    from sessiontap.trace.index.filters import Filters
-
-    return Filters()
