@@ -182,10 +182,11 @@ def _put(path: Path, content: bytes) -> None:
 def _remove_unused(folder: Path) -> None:
     """Remove files of bundles that nobody has asked for in a long time."""
     oldest = time.time() - UNUSED_AFTER
-    for file in folder.glob("*-*"):
-        with contextlib.suppress(OSError):
-            if file.is_file() and file.name.startswith(("ca-", "wgetrc-")) and file.stat().st_mtime < oldest:
-                file.unlink()
+    with os.scandir(folder) as files:
+        for file in files:
+            with contextlib.suppress(OSError):
+                if file.name.startswith(("ca-", "wgetrc-")) and file.is_file() and file.stat().st_mtime < oldest:
+                    os.unlink(file)
 
 
 def truststore(pem: bytes) -> bytes:

@@ -66,7 +66,8 @@ LIMIT = 10.0
 """Seconds that an answer takes at most."""
 ENDED_WITHIN = 2.0
 """Seconds of these for calls to end: a program's own do at once when it ends, those of what it left behind may not."""
-_BETWEEN = 0.01
+_BETWEEN_FIRST, _BETWEEN = 0.001, 0.01
+"""Seconds between two looks: a recorder that has nothing to do answers within a millisecond."""
 OTHERS_WITHIN = 0.1
 """Seconds that a worker waits for what the others have in flight: who asks does not wait long."""
 _Asks = Literal["recorded", "passed", "health", "in_flight"]
@@ -161,9 +162,11 @@ async def _wait(holds: Callable[[], bool], until: float) -> bool:
     """Ask until it holds, or it is `until`: what tells it is another process and another thread."""
     import asyncio  # here: the command line does without
 
+    pause = _BETWEEN_FIRST
     while True:
         if holds():
             return True
         if time.monotonic() >= until:
             return False
-        await asyncio.sleep(_BETWEEN)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _BETWEEN)
