@@ -177,9 +177,11 @@ def _time_of(name: str) -> Callable[[click.Context, click.Parameter, str | None]
 
 
 def _known_status(ctx: click.Context, option: click.Parameter, given: str | None) -> str | None:
-    from sessiontap.trace.index.filters import is_status
+    if given is None:
+        return None
+    from sessiontap.trace.index.filters import is_status  # a shell that completes does without
 
-    if given is not None and not is_status(given):
+    if not is_status(given):
         raise Misuse(f"{given!r} is no HTTP status", "write --status 429 or --status 4xx")
     return given
 
