@@ -42,7 +42,7 @@ def test_text(tmp_path: Path) -> None:
             "sessiontap: 5 calls in 2 sessions, 1 error\n"
             "  Course outline, 3 calls, 3.2s, 1,300 tokens in, 320 out, $0.0004+  "
             f"(sessiontap show {recorded.COURSE})\n"
-            f"  Nightly report, 2 calls, 1.5s, 100 tokens in, 20 out, $0.0004+  (sessiontap show {recorded.REPORT})\n"
+            f"  Nightly report, 2 calls, 1.5s, 100 tokens in, 20 out, $0.0004  (sessiontap show {recorded.REPORT})\n"
         ),
         5,
     )

@@ -150,13 +150,14 @@ def test_prune_says_what_went(run: Run) -> None:
     [
         ([], "nothing says what may go"),
         (["--older-than", "30x", "--yes"], "'30x' is no age"),
-        (["--older-than", "2999-01-01", "--yes"], "'2999-01-01' is still to come"),
+        (["--older-than", "2099-01-01", "--yes"], "'2099-01-01' is still to come"),
+        (["--older-than", "2999-01-01", "--yes"], "'2999-01-01' is no age"),
         (["--max-size", "5 apples", "--yes"], "'5 apples' is no size"),
         (["--max-size", "-5MB", "--yes"], "'-5MB' is no size"),
         (["--max-size", "0", "--yes", "--dry-run"], "--yes and --dry-run do not go together"),
         (["--max-size", "0"], "prune asks before it removes, and there is no terminal to ask on"),
     ],
-    ids=["nothing", "age", "future", "size", "negative", "both", "no terminal"],
+    ids=["nothing", "age", "future", "far future", "size", "negative", "both", "no terminal"],
 )
 def test_a_prune_that_is_not_meant_so_removes_nothing(run: Run, folder: Path, arguments: list[str], words: str) -> None:
     status, out, err = run("prune", *arguments)
