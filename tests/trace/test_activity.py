@@ -21,15 +21,17 @@ OLD = {"type": "caller", "id": "old", "pid": 9, "name": "old.py"}
 
 
 def call(number: int, caller: str, *, ago: int = 10, source: str = "process", **more: Any) -> dict[str, Any]:
+    """Its time is `ago`, less than 0, until it is written: the tables below are made long before their tests run."""
     session = {"id": "session", "name": "Demo", "path": "/a", "step": number, "source": source}
-    start = time.time_ns() - ago * SECOND
-    return call_map(number, time=start, duration=SECOND, caller=caller, session=session, **more)
+    return call_map(number, time=-ago * SECOND, duration=SECOND, caller=caller, session=session, **more)
 
 
 def write(folder: Path, machine: str | None, *records: dict[str, Any]) -> None:
     writer = Writer(folder, writer_info=INFO | ({"machine": machine} if machine is not None else {}))
+    now = time.time_ns()
+    timed = [one | {"time": now + one["time"]} if one["type"] == "call" else one for one in records]
     writer.start()
-    writer.submit(lambda: records, 0)
+    writer.submit(lambda: timed, 0)
     assert writer.close(5)
 
 
