@@ -73,7 +73,8 @@ const SCENARIOS = {
       const request = https.get(secureUrl, { agent: new https.Agent() }, (reply) => { reply.resume(); reply.on('end', resolve); });
       request.on('socket', (socket) => {
         say('socket', socket.connecting, socket instanceof tls.TLSSocket, socket.encrypted);
-        order(socket, ['connect', 'secureConnect', 'data', 'end', 'close']);
+        // Not 'end': the server's may come before this side closes, or not.
+        order(socket, ['connect', 'secureConnect', 'data', 'close']);
       });
       request.on('response', () => say('response'));
       request.on('close', () => say('request closed'));
