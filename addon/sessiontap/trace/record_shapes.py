@@ -178,24 +178,16 @@ class ResponseShape(TypedDict):
     body: NotRequired[StoredBodyShape | None]
 
 
-class _CallFields(TypedDict):
-    type: str
+class _KnownOfCall(TypedDict):
+    """Of a call that has ended, and of one in flight."""
+
     id: Id
     time: Time
     session: NotRequired[SessionShape | None]
     conversation: NotRequired[str | None]
     parent: NotRequired[Id | None]
     evidence: NotRequired[str | None]
-    caller: NotRequired[Id | None]
-    caller_unknown: NotRequired[str | None]
     llm: NotRequired[LlmShape | None]
-    outcome: NotRequired[str | None]
-    flags: NotRequired[Texts]
-    duration: NotRequired[Duration]
-    time_to_first_byte: NotRequired[Duration]
-    time_to_first_token: NotRequired[Duration]
-    client: NotRequired[str | None]
-    proxy_user: NotRequired[str | None]
     agent: NotRequired[str | None]
     subagent: NotRequired[str | None]
     user: NotRequired[str | None]
@@ -205,6 +197,19 @@ class _CallFields(TypedDict):
     host: NotRequired[str | None]
     forwarded_host: NotRequired[str | None]
     route: NotRequired[str | None]
+
+
+class _CallFields(_KnownOfCall):
+    type: str
+    caller: NotRequired[Id | None]
+    caller_unknown: NotRequired[str | None]
+    outcome: NotRequired[str | None]
+    flags: NotRequired[Texts]
+    duration: NotRequired[Duration]
+    time_to_first_byte: NotRequired[Duration]
+    time_to_first_token: NotRequired[Duration]
+    client: NotRequired[str | None]
+    proxy_user: NotRequired[str | None]
     changes: NotRequired[Annotated[list[Change], _MANY]]
     like: NotRequired[None]  # version 1 left out what another record said: such a call is none of ours
     request: RequestShape
@@ -250,27 +255,11 @@ class ResponseInFlightShape(TypedDict):
     body: BodyInFlightShape
 
 
-class CallInFlightShape(TypedDict):
+class CallInFlightShape(_KnownOfCall):
     """A call that has not ended, as its proxy tells it (proxy/own_address.py)."""
 
-    id: Id
-    time: Time
-    session: NotRequired[SessionShape | None]
-    conversation: NotRequired[str | None]
-    parent: NotRequired[Id | None]
-    evidence: NotRequired[str | None]
     link: NotRequired[LinkInFlightShape | None]
-    llm: NotRequired[LlmShape | None]
     time_to_first_byte: NotRequired[Annotated[int, Meta(ge=0, lt=LATEST)] | None]
-    agent: NotRequired[str | None]
-    subagent: NotRequired[str | None]
-    user: NotRequired[str | None]
-    properties: NotRequired[TextMap]
-    tags: NotRequired[Texts]
-    rules: NotRequired[Texts]
-    host: NotRequired[str | None]
-    forwarded_host: NotRequired[str | None]
-    route: NotRequired[str | None]
     caller: NotRequired[CallerInFlightShape | None]
     request: RequestInFlightShape
     response: NotRequired[ResponseInFlightShape | None]
