@@ -21,28 +21,16 @@ if TYPE_CHECKING:
 NEWEST = 9
 """Sessions or calls that are offered as `@1`, `@2`, ..."""
 
-_COLUMNS = {
-    "name": ("session_name",),
-    "path": ("path",),
-    "user": ("user",),
-    "provider": ("provider",),
-    "model": ("request_model", "response_model"),
-    "agent": ("agent", "subagent"),
-    "tool": ("tool_calls", "tool_results"),
-    "rule": ("rules",),
-    "tag": ("tags",),
-    "outcome": ("outcome",),
-}
-"""What is completed -> the columns of the index that have it."""
-
 
 def candidates(what: str, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
-    """The candidates for one of `_COLUMNS` or `_OTHERS`; none if there is no log, or it cannot be read."""
+    """The candidates for one of `FILTER_COLUMNS` or `_OTHERS`; none if there is no log, or it cannot be read."""
     from sessiontap.trace.index.completion import IndexAsItStands
+    from sessiontap.trace.index.filter_columns import FILTER_COLUMNS
 
     try:
         with closing(IndexAsItStands(_folder(ctx))) as index:
-            found = index.texts(_COLUMNS[what]) if what in _COLUMNS else _OTHERS[what](index, incomplete)
+            texts = FILTER_COLUMNS.get(what)
+            found = index.texts(texts) if texts is not None else _OTHERS[what](index, incomplete)
             fitting = [one for one in found if one.text.startswith(incomplete)]
     except Exception:
         return []
@@ -97,7 +85,7 @@ _OTHERS: dict[str, Callable[[IndexAsItStands, str], Iterable[Candidate]]] = {
     "session": _sessions,
     "call": _calls,
     "call or session": _either,
-    "property": lambda index, incomplete: index.properties(incomplete),
+    "properties": lambda index, incomplete: index.properties(incomplete),
     "process": lambda index, _: index.processes(),
     "status": lambda index, _: index.statuses(),
 }

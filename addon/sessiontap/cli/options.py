@@ -205,11 +205,13 @@ all_option = click.option(
 )
 """Lists and sums leave agents' errands out; `hidden_errands` says how many."""
 
+
 def _filter(option: str, metavar: str, help: str, *, completed: bool = True, **settings: Any) -> FilterOption:
     """The option of a filter; its values are `completed` by those that the log has."""
+    field = settings.pop("field", option.removeprefix("--"))
     if completed:
-        settings["shell_complete"] = completes(option.removeprefix("--"))
-    return click.option(option, settings.pop("field", None) or option[2:], metavar=metavar, help=help, **settings)
+        settings["shell_complete"] = completes(field)
+    return click.option(option, field, metavar=metavar, help=help, **settings)
 
 
 FILTERS_TITLE = "Filters, which must all hold"

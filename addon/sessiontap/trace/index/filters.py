@@ -1,7 +1,8 @@
 """The filters of `ls`, `calls`, `stats` and others as a condition on the index.
 
 Texts are globs without case. They are matched against the few distinct texts that the index holds, so that the
-condition on rows is one of numbers. A new filter is a field of `Filters`, and a line of `TEXTS` or of `_TERMS`.
+condition on rows is one of numbers. A new filter is a field of `Filters`, and a line of `FILTER_COLUMNS` or of
+`_TERMS`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from fnmatch import translate
 from typing import Any
 
 from sessiontap.trace.index.addresses import sessions_named
+from sessiontap.trace.index.filter_columns import FILTER_COLUMNS
 from sessiontap.trace.index.parts import containing
 from sessiontap.trace.index.rows import JSONS
 from sessiontap.trace.values import LATEST
@@ -67,20 +69,6 @@ Condition = tuple[str, list[Any]]
 """An SQL expression over `calls`, and its values."""
 Holds = Callable[[str], bool]
 
-TEXTS = {
-    "name": ("session_name",),
-    "path": ("path",),
-    "user": ("user",),
-    "provider": ("provider",),
-    "model": ("request_model", "response_model"),
-    "agent": ("agent", "subagent"),
-    "tool": ("tool_calls", "tool_results"),
-    "rule": ("rules",),
-    "tags": ("tags",),
-    "outcome": ("outcome",),
-}
-"""Filter -> the columns of `calls` with its texts, or with lists of them: one of them fits."""
-
 _STATUS = re.compile("[1-9](?:[0-9]{2}|[0-9]x|xx)", re.IGNORECASE)
 REPEATED = ("tags", "properties")
 """Filters that may be given several times: all must hold."""
@@ -132,9 +120,9 @@ def texts_in(database: sqlite3.Connection, column: str) -> Iterable[tuple[int, l
 
 
 def _term(database: sqlite3.Connection, name: str, asked: Any) -> Condition:
-    if name in TEXTS:
+    if name in FILTER_COLUMNS:
         holds = path_glob(asked) if name == "path" else glob(asked)
-        return _any([_among(column, _matching(database, column, holds)) for column in TEXTS[name]])
+        return _any([_among(column, _matching(database, column, holds)) for column in FILTER_COLUMNS[name]])
     return _TERMS[name](database, asked)
 
 
@@ -219,7 +207,7 @@ _TERMS: dict[str, Callable[[sqlite3.Connection, Any], Condition]] = {
     "ids": _ids,
     "without_errands": _without_errands,
 }
-"""The condition of each filter that is not in `TEXTS`."""
+"""The condition of each filter that is not in `FILTER_COLUMNS`."""
 
 
 def _values(text: str) -> Iterable[str]:

@@ -11,7 +11,8 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from sessiontap.trace.index.filters import REPEATED, TEXTS, Filters, condition, given, texts_in
+from sessiontap.trace.index.filter_columns import FILTER_COLUMNS
+from sessiontap.trace.index.filters import REPEATED, Filters, condition, given, texts_in
 from sessiontap.trace.values import iso
 
 NAMED = 8
@@ -79,7 +80,7 @@ def _known(database: sqlite3.Connection, name: str, asked: Any) -> Iterable[str]
             which = "max" if name == "since" else "min"
             return filter(None, [iso(database.execute(f"SELECT {which}(time) FROM calls").fetchone()[0])])
         case _:
-            columns = TEXTS.get(name, ())
+            columns = FILTER_COLUMNS.get(name, ())
             return (text for column in columns for _, texts in texts_in(database, column) for text in texts)
 
 
