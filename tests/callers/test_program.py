@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sessiontap.callers import Caller
-from sessiontap.callers.program import program_of
+from sessiontap.callers.names import program_of
 
 PYTHON = "/usr/bin/python3.13"
 

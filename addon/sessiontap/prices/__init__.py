@@ -1,10 +1,9 @@
 """The cost of a call in US dollars: an opinion of readers, made from its record and never written to it.
 
-    cost.py        asks the sources of a cost in order
-    remembered.py  the costs of many calls, each source asked once for calls that agree
-    uncharged.py   the calls that cost nothing, and those that ask no model: a table
-    catalogue.py   the list of genai-prices, and its answers kept in a file
-    tariff.py      rates, and the arithmetic over a call's tokens
+    cost.py       asks the sources of a cost in order; for many calls, once for those that agree
+    uncharged.py  the calls that cost nothing, and those that ask no model: a table
+    catalogue.py  the list of genai-prices, and its answers kept in a file
+    tariff.py     rates, and the arithmetic over a call's tokens
 
 genai-prices is imported at the first call that needs its list (0.17 s, 37 MB), never on the proxy's path. A cost that
 cannot be known is None with the reason in words, never 0; one that is 0 has its reason, too.
@@ -15,8 +14,7 @@ cannot be known is None with the reason in words, never 0; one that is 0 has its
 """
 
 from sessiontap.prices.catalogue import KeptTariffs
-from sessiontap.prices.cost import Cost, RatesOf, Source, cost_of, rates_for, version
-from sessiontap.prices.remembered import RememberedCosts
+from sessiontap.prices.cost import Cost, RatesOf, RememberedCosts, Source, cost_of, rates_for, version
 from sessiontap.prices.tariff import Parts, Rates
 
 __all__ = [

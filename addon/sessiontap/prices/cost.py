@@ -32,6 +32,8 @@ RatesOf = Callable[[str], Rates | None]
 TariffOf = Callable[[str | None, tuple[str, ...], int, str | None, str | None], Tariff]
 """As `catalogue.find`: provider, the model's names, time, tier, speed. Raises `Unknown`."""
 
+_MOST_TERMS = 4096
+"""Terms that are remembered."""
 _ANSWERS = 3
 """Raise it by one when the same record and the same list get another answer than before."""
 
@@ -287,3 +289,38 @@ def is_subscription(host: str, route: str) -> bool:
     """Return True if calls there are part of a subscription."""
     name = host.lower().rstrip(".")
     return any(fnmatchcase(name, pattern) and route.startswith(start) for pattern, start in SUBSCRIPTIONS)
+
+
+class RememberedCosts:
+    """The costs of many calls, as `cost_of` gives them by these rates and tariffs, which stay what they are.
+
+    Most calls of a log go to a few models at a few places, and differ in their tokens and their time: the terms are
+    found once for all calls that agree in what decides them.
+    """
+
+    def __init__(self, rates_of: RatesOf, tariff_of: TariffOf) -> None:
+        self._rates_of, self._tariff_of = rates_of, tariff_of
+        self._known: dict[tuple[Any, ...], Terms] = {}
+
+    def of(self, call: Mapping[str, Any]) -> Cost:
+        """Return the cost of the call of this record. Never raises."""
+        llm = call.get("llm") or {}
+        asked = llm.get
+        usage, billed = asked("usage"), asked("billed") or {}
+        if not usage or asked("cost_reported") is not None or billed.get("tools"):
+            return cost_of(call, self._rates_of, self._tariff_of)
+        operation = asked("operation")
+        facts = (
+            asked("provider"), asked("response_model"), asked("request_model"), operation, asked("family"),
+            billed.get("subscription"), call.get("host"), call.get("route"), call.get("outcome"),
+            (call.get("request") or {}).get("method"), (call.get("response") or {}).get("status"),
+        )  # fmt: skip
+        try:
+            terms = self._known.get(facts)
+            if terms is None:
+                if len(self._known) >= _MOST_TERMS:
+                    self._known.clear()
+                terms = self._known[facts] = terms_of(call, llm, self._rates_of)
+            return terms if isinstance(terms, Cost) else priced(terms, call, llm, self._tariff_of)
+        except Unknown as why:
+            return Cost(None, reason=str(why))

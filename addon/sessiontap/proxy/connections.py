@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from sessiontap.callers import Caller, Found, find_known
-from sessiontap.callers.program import program_of
+from sessiontap.callers.names import program_of
 from sessiontap.llm.hosts import is_llm_host, provider_of, serves
 from sessiontap.proxy.look_ups import LookUps
 from sessiontap.rules import Rules

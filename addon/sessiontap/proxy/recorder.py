@@ -25,7 +25,8 @@ from sessiontap.proxy.settings import Settings, environment
 from sessiontap.recording import wire
 from sessiontap.recording.budget import Shares
 from sessiontap.recording.finished import Event, Fault, FinishedCall, Note, PlannerUpdate, ReplyRead, Start, UserMessage
-from sessiontap.recording.handle import Handle, Receipt
+from sessiontap.recording.handle import Handle
+from sessiontap.recording.recorder_process import Receipt
 from sessiontap.redaction import Redactor, by_name, user_key
 from sessiontap.rules import Rules
 from sessiontap.trace import TraceError

@@ -24,7 +24,7 @@ from sessiontap.callers import Caller
 from sessiontap.recording import wire
 from sessiontap.recording.budget import Lease, Shares
 from sessiontap.recording.finished import Event, Handled, Note, PlannerUpdate, ReplyRead, Start
-from sessiontap.recording.recorder_process import RecorderProcess
+from sessiontap.recording.recorder_process import Receipt, RecorderProcess
 
 _BATCH = 256
 _HURRY = wire.message(wire.HURRY)
@@ -47,25 +47,7 @@ class _Item(NamedTuple):
     counts: bool = True
     """Something of it is written."""
     receipt: Receipt | None = None
-    """Is told when all before it is sent."""
-
-
-class Receipt:
-    """Calling it returns True once everything that was submitted before it is written."""
-
-    def __init__(self) -> None:
-        self._sent: tuple[RecorderProcess | None, int] | None = None
-
-    def sent(self, process: RecorderProcess | None) -> None:
-        """Everything before it has been sent to `process`."""
-        self._sent = process, process.sent if process is not None else 0
-
-    def __call__(self) -> bool:
-        """True if it is written, or never will be: the recorder has died."""
-        if self._sent is None:
-            return False
-        process, number = self._sent
-        return process is None or process.is_over or process.handled >= number
+    """It learns when all before it is sent."""
 
 
 class Handle:

@@ -86,3 +86,21 @@ class RecorderProcess:
             self.popen.kill()
             status = self.popen.wait()
         return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+
+
+class Receipt:
+    """Calling it returns True once everything that was submitted before it is written."""
+
+    def __init__(self) -> None:
+        self._sent: tuple[RecorderProcess | None, int] | None = None
+
+    def sent(self, process: RecorderProcess | None) -> None:
+        """Everything before it has been sent to `process`."""
+        self._sent = process, process.sent if process is not None else 0
+
+    def __call__(self) -> bool:
+        """True if it is written, or never will be: the recorder has died."""
+        if self._sent is None:
+            return False
+        process, number = self._sent
+        return process is None or process.is_over or process.handled >= number
