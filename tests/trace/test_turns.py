@@ -90,3 +90,46 @@ def test_turns_need_a_reader_of_bodies(written, folder):
     written(turn(1, [ASK], RUN))
     with pytest.raises(TraceError, match="without a reader"):
         trace.open(folder).query_turns("@1")
+
+
+def test_turns_of_some_calls_read_no_others(written, folder):
+    calls = [turn(1, [ASK], RUN), turn(2, [ASK, RUN, RESULT], END, parent=1), turn(3, [ASK], END)]
+    written(*calls)
+    log = open_log(folder)
+
+    (second,) = log.query_turns("session-0", calls=[calls[1]["id"]])
+
+    assert said(second.request) == [
+        '{"name":"Bash"}',
+        "Run the tests.",
+        "I run them.",
+        '{"cmd":"pytest"}',
+        "2 FAILED tests",
+    ]
+    assert log.query_unread().calls == 2
+
+
+def test_turns_are_the_same_however_many_are_asked_for(written, folder):
+    calls = [turn(1, [ASK], RUN), turn(2, [ASK, RUN, RESULT], END, parent=1)]
+    written(*calls)
+    log = open_log(folder)
+
+    found = [log.query_turns("session-0", calls=[one["id"]]) for one in reversed(calls)]
+    log.query_turns("session-0", calls=[calls[1]["id"]])
+
+    assert found[1] == log.query_turns("session-0")[:1]
+    assert [log.query_turns("session-0", calls=[calls[1]["id"]])] == [log.query_turns("session-0")[1:]]
+
+
+def test_links_say_where_calls_belong(written, folder):
+    written(
+        turn(1, [ASK], RUN, conversation="main"),
+        turn(2, [ASK, RUN, RESULT], END, parent=1, conversation="sub", subagent="Explore", link={"kind": "subagent"}),
+    )
+
+    assert open_log(folder).query_links("@1") == [
+        {"id": call_map(1)["id"], "step": 1, "conversation": "main", "parent": None, "errand": False, "kind": None,
+         "subagent": None},
+        {"id": call_map(2)["id"], "step": 2, "conversation": "sub", "parent": call_map(1)["id"], "errand": False,
+         "kind": "subagent", "subagent": "Explore"},
+    ]  # fmt: skip

@@ -13,7 +13,8 @@ calls, and returns one plain structure, which `--json` prints whole and commands
                      provider's terms (cache_terms.py)
     waste.py         tools never called, results never referred to (references.py), content sent twice
     compare_sessions.py  two sessions beside each other, their calls in pairs
-    conversation.py  what was said, by whom, each thing once; sub-agents in place
+    conversation.py  what was said, by whom, each thing once; sub-agents in place; a stretch of a long
+                     session: conversation_page.py
 
 Tokens of parts are estimates and said to be: their names end in `_estimated`, or a field `estimated` stands beside
 them. Unknown is None.

@@ -5,8 +5,8 @@ them, retries and calls beside the conversation marked. Pure functions over the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sessiontap.llm.pick import parse
@@ -71,54 +71,80 @@ class AgentConversation:
     calls: tuple[ReadCall, ...]
 
 
+class ConversationOrder:
+    """The calls of a session by conversation, and the calls that began sub-agents.
+
+    `links` are rows of the session's calls, oldest first, with the keys of `Trace.query_links`. Agents' errands are
+    left out.
+    """
+
+    def __init__(self, links: Iterable[Mapping[str, Any]]) -> None:
+        self.calls: dict[str, Mapping[str, Any]] = {row["id"]: row for row in links if not row["errand"]}
+        self.groups: dict[str, list[str]] = {}
+        """Ids of calls by their conversation; a call without one is a group of its own."""
+        for id in self.calls:
+            self.groups.setdefault(self.group_of(id), []).append(id)
+        self._place = {id: at for at, id in enumerate(self.calls)}
+        self.begun: dict[str, list[str]] = {}
+        """The groups of sub-agents by the call whose reply began them."""
+        for group in self.groups:
+            if (parent := self.begun_by(group)) is not None:
+                self.begun.setdefault(parent, []).append(group)
+
+    def group_of(self, call: str) -> str:
+        """The group of a call."""
+        return str(self.calls[call]["conversation"] or call)
+
+    def begun_by(self, group: str) -> str | None:
+        """The id of the call whose reply began this sub-agent's conversation; None if it is a main agent's."""
+        rows = [self.calls[id] for id in self.groups[group]]
+        parent = next((row["parent"] for row in rows if row["kind"] == "subagent"), None)
+        # Only an earlier call begins another: so nothing is its own sub-agent's.
+        if parent not in self._place or self._place[parent] >= self._place[rows[0]["id"]]:
+            return None
+        return str(parent)
+
+    def agent(self, group: str) -> str | None:
+        """The sub-agent's type or name; None for a main agent."""
+        return next((row["subagent"] for id in self.groups[group] if (row := self.calls[id])["subagent"]), None)
+
+    def main_groups(self) -> list[str]:
+        """The groups that no call of the session began, by their first calls."""
+        return [group for group in self.groups if self.begun_by(group) is None]
+
+
 def conversations(turns: Sequence[Turn]) -> list[AgentConversation]:
     """Return the conversations of a session by their first calls, each with its sub-agents in place.
 
     `turns` are those of the session, oldest first. Agents' errands are left out.
     """
-    reader = _Reader([turn for turn in turns if not turn.call["errand"]])
-    return [reader.conversation(group, None) for group in reader.groups if reader.begun_by(group) is None]
+    order = ConversationOrder(turn.call for turn in turns)
+    reader = CallReader(order, turns)
+
+    def conversation(group: str, begun_by: str | None) -> AgentConversation:
+        calls = []
+        for id in order.groups[group]:
+            agents = (conversation(one, reader.tool_call(id, one)) for one in order.begun.get(id, ()))
+            calls.append(replace(reader.call(id), agents=tuple(agents)))
+        name = order.calls[order.groups[group][0]]["conversation"]
+        return AgentConversation(order.agent(group), name, begun_by, tuple(calls))
+
+    return [conversation(group, None) for group in order.main_groups()]
 
 
-class _Reader:
-    """The turns of a session by conversation, and the calls that began sub-agents."""
+class CallReader:
+    """Reads calls of a session as a person does. `turns`: those that are read, and those that they go on from."""
 
-    def __init__(self, turns: Sequence[Turn]) -> None:
+    def __init__(self, order: ConversationOrder, turns: Iterable[Turn]) -> None:
+        self._order = order
         self._turns = {turn.call["id"]: turn for turn in turns}
-        self._order = {turn.call["id"]: at for at, turn in enumerate(turns)}
-        self.groups: dict[str, list[Turn]] = {}
-        for turn in turns:
-            self.groups.setdefault(turn.call["conversation"] or turn.call["id"], []).append(turn)
-        self._children: dict[str, list[str]] = {}
-        for group in self.groups:
-            if (parent := self.begun_by(group)) is not None:
-                self._children.setdefault(parent, []).append(group)
 
-    def begun_by(self, group: str) -> str | None:
-        """The id of the call whose reply began this sub-agent's conversation; None if it is a main agent's."""
-        turns = self.groups[group]
-        first = next((turn for turn in turns if turn.call["kind"] == "subagent"), None)
-        parent = first.call["parent"] if first is not None else None
-        # Only an earlier call begins another: so nothing is its own sub-agent's.
-        if parent not in self._order or self._order[parent] >= self._order[turns[0].call["id"]]:
-            return None
-        return str(parent)
-
-    def conversation(self, group: str, begun_by: str | None) -> AgentConversation:
-        turns = self.groups[group]
-        known = (turn.call["subagent"] for turn in turns if turn.call["subagent"])
-        return AgentConversation(
-            agent=next(known, None),
-            conversation=turns[0].call["conversation"],
-            begun_by=begun_by,
-            calls=tuple(self._call(turn, turns[:at]) for at, turn in enumerate(turns)),
-        )
-
-    def _call(self, turn: Turn, earlier: Sequence[Turn]) -> ReadCall:
+    def call(self, id: str) -> ReadCall:
+        """A call with what is new in it; its sub-agents are left out."""
+        turn = self._turns[id]
         row = turn.call
         mark = row["kind"] if row["kind"] in MARKED else None
-        repeated = _repeated(turn, earlier) if mark == "retry" else None
-        agents = (self.conversation(one, self._tool_call(turn, one)) for one in self._children.get(row["id"], ()))
+        repeated = self._repeated(turn) if mark == "retry" else None
         return ReadCall(
             id=row["id"],
             step=row["step"],
@@ -126,15 +152,31 @@ class _Reader:
             duration=row["duration"],
             model=row["response_model"] or row["request_model"],
             mark=mark,
-            repeats=repeated.call["id"] if repeated is not None else None,
+            repeats=repeated,
             failed=row["outcome"] in ERRORS or bool(row["error"]),
             outcome=row["outcome"],
             error=row["error"],
             finish_reason=row["finish_reason"],
             heard=() if repeated is not None else tuple(map(_said, self._new(turn))),
             said=tuple(map(_said, turn.reply)),
-            agents=tuple(agents),
+            agents=(),
         )
+
+    def needs(self, id: str) -> set[str]:
+        """The ids of the calls that are read together with this one: those that it goes on from, repeats or began."""
+        row, group = self._order.calls[id], self._order.groups[self._order.group_of(id)]
+        needed = {id, *(self._order.groups[one][0] for one in self._order.begun.get(id, ()))}
+        if row["parent"] in self._order.calls:
+            needed.add(row["parent"])
+        if row["kind"] == "retry":
+            needed.update(one for one in group if self._order.calls[one]["parent"] == row["parent"])
+        return needed
+
+    def _repeated(self, turn: Turn) -> str | None:
+        """The id of the latest call before with the same request."""
+        group = self._order.groups[self._order.group_of(turn.call["id"])]
+        earlier = (self._turns.get(id) for id in reversed(group[: group.index(turn.call["id"])]))
+        return next((one.call["id"] for one in earlier if one is not None and one.request == turn.request), None)
 
     def _new(self, turn: Turn) -> Iterator[Part]:
         """The parts of a request that did not stand in the one that it goes on from, nor in its reply."""
@@ -151,18 +193,14 @@ class _Reader:
             elif part.kind != "reasoning" or part.role != "assistant":  # clients send it back in another form
                 yield part
 
-    def _tool_call(self, turn: Turn, group: str) -> str | None:
-        """The tool call of a reply that a sub-agent's first words stand in."""
-        opening = next((part.text for part in _opening(self.groups[group][0])), None)
+    def tool_call(self, call: str, group: str) -> str | None:
+        """The tool call of a reply that the first words of a sub-agent's group stand in: its id, or else its tool."""
+        turn, first = self._turns[call], self._turns[self._order.groups[group][0]]
+        opening = next((part.text for part in _opening(first)), None)
         called = [part for part in turn.reply if part.kind == "tool_call"]
         found = next((part for part in called if opening is not None and _hands_over(part, opening)), None)
         found = found or (called[0] if len(called) == 1 else None)
         return (found.id or found.name) if found is not None else None
-
-
-def _repeated(turn: Turn, earlier: Sequence[Turn]) -> Turn | None:
-    """The latest call before with the same request."""
-    return next((one for one in reversed(earlier) if one.request == turn.request), None)
 
 
 def _opening(turn: Turn) -> Iterator[Part]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -169,23 +170,43 @@ class TraceQueries(SearchQueries):
         self._with_headings([found["session"]])
         return running.added(found, filters) if running is not None else found
 
-    def query_turns(self, session: str, prices: Prices | None = None) -> list[Turn]:
+    def query_turns(
+        self, session: str, prices: Prices | None = None, calls: Collection[str] | None = None
+    ) -> list[Turn]:
         """The turns of a session, oldest first: each call in parts, and which of them are new (`index.turns.Turn`).
 
-        The session is named by its id, a unique prefix of it, or `@1` the newest. Raises TraceError.
+        The session is named by its id, a unique prefix of it, or `@1` the newest. `calls`: the ids of those that are
+        wanted; only these are read. Raises TraceError.
         """
         from sessiontap.trace.index import addresses, answers
         from sessiontap.trace.index.index import read_session
         from sessiontap.trace.index.turns import turns
 
+        wanted = None if calls is None else json.dumps(list(calls))
+
         def answer(database: Connection) -> list[Turn]:
+            values: list[Any]
             number = addresses.session_number(database, session, self.folder)
-            ordered = "WHERE calls.session = ? ORDER BY calls.time, calls.n"
-            return turns(database, answers.numbered_rows(database, ordered, [number], prices))
+            where, values = "WHERE calls.session = ?", [number]
+            if wanted is not None:
+                where, values = f"{where} AND calls.id IN (SELECT value FROM json_each(?))", [number, wanted]
+            ordered = f"{where} ORDER BY calls.time, calls.n"
+            return turns(database, answers.numbered_rows(database, ordered, values, prices))
 
         session = self._address(session)
         parts_of = self._reader_of("turns are made of prompts and replies")
-        return self._ask(answer, prices=prices, prepare=read_session(self.folder, parts_of, session, self._told))
+        prepare = read_session(self.folder, parts_of, session, self._told, wanted)
+        return self._ask(answer, prices=prices, prepare=prepare)
+
+    def query_links(self, session: str) -> list[Row]:
+        """The calls of a session, oldest first, with the keys of `calls --json` that say where each belongs: `id`,
+        `step`, `conversation`, `parent`, `kind`, `subagent`, `errand`. No body is read for it. Raises TraceError.
+        """
+        from sessiontap.trace.index import addresses
+        from sessiontap.trace.index.turns import links
+
+        asked = self._address(session)
+        return self._ask(lambda database: links(database, addresses.session_number(database, asked, self.folder)))
 
     def query_session_id(self, prefix: str) -> str:
         """The whole id of a session: by a unique prefix of it, or `@1` the newest. Raises TraceError."""

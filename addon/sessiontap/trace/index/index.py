@@ -135,12 +135,14 @@ def read_headings(folder: Path, heading_of: HeadingOf, ids: list[str], progress:
     return lambda database: add_headings(database, folder, heading_of, ids, progress)
 
 
-def read_session(folder: Path, parts_of: PartsOf, prefix: str, progress: Progress | None) -> Prepare:
-    """Read the parts of a session's calls."""
+def read_session(
+    folder: Path, parts_of: PartsOf, prefix: str, progress: Progress | None, calls: str | None = None
+) -> Prepare:
+    """Read the parts of a session's calls. `calls`: the ids of those that are wanted, as a JSON list."""
 
     def prepare(database: sqlite3.Connection) -> None:
         number = addresses.session_number(database, prefix, folder)
-        PartsReader(database, folder, parts_of).read_session(number, progress)
+        PartsReader(database, folder, parts_of).read_session(number, progress, calls)
 
     return prepare
 

@@ -55,10 +55,13 @@ class PartsReader:
         """Of parts, by their digests."""
         self._version: int | None = None
 
-    def read_session(self, session: int, progress: Progress | None = None) -> None:
-        """Read the calls of a session that were not read yet."""
+    def read_session(self, session: int, progress: Progress | None = None, wanted: str | None = None) -> None:
+        """Read the calls of a session that were not read yet. `wanted`: the ids of some, as a JSON list."""
+        where, values = "WHERE session = :session", {"session": session, "wanted": wanted}
+        if wanted is not None:
+            where += " AND id IN (SELECT value FROM json_each(:wanted))"
         calls = "SELECT n, calls.time FROM calls JOIN unread_calls ON call = n AND unread_calls.time = calls.time"
-        unread = self._database.execute(f"{calls} WHERE session = ? ORDER BY 2, 1", (session,)).fetchall()
+        unread = self._database.execute(f"{calls} {where} ORDER BY 2, 1", values).fetchall()
         for at in range(0, len(unread), SLICE):
             with self._slice():
                 self._read([n for n, _ in unread[at : at + SLICE]])
