@@ -11,6 +11,7 @@ from sessiontap.exchange import Headers
 from sessiontap.llm.agents import AGENTS, agent_of
 from sessiontap.llm.call import Agent
 
+UUID7 = "019aa4c8-9480-7000-8706-050403020100"
 UUID = "0f0e0d0c-0b0a-4908-8706-050403020100"
 TURN = json.dumps({"turn_id": "t", "thread_id": "child", "agent_name": "reviewer"})
 
@@ -125,6 +126,16 @@ CASES: dict[str, tuple[dict[str, str], Any, Agent]] = {
     "grok cli": ({"x-grok-session-id": "s", "x-grok-conv-id": "c"}, {}, Agent("grok-cli", session="s", thread="c")),
     "amp": ({"X-Amp-Thread-Id": "T-1"}, {}, Agent("amp", session="T-1")),
     "pi": ({"originator": "pi", "session-id": "s"}, {}, Agent("pi", session="s")),
+    "pi at OpenAI": (
+        {"User-Agent": "OpenAI/JS 6.26.0", "session_id": UUID7, "x-client-request-id": UUID7},
+        {"prompt_cache_key": UUID7},
+        Agent("pi", session=UUID7),
+    ),
+    "codex, with equal ids in pi's headers": (
+        {"originator": "codex_cli_rs", "session_id": UUID7, "x-client-request-id": UUID7},
+        {},
+        Agent("codex", session=UUID7),
+    ),
     "cline": ({"User-Agent": "Cline/3.1", "X-Task-ID": "17"}, {}, Agent("cline", session="17")),
     "hermes": ({"User-Agent": "HermesAgent/0.19.0"}, {}, Agent("hermes")),
     "hermes, by OpenRouter": (
@@ -195,6 +206,11 @@ def test_known_client(headers: dict[str, str], body: Any, expected: Agent) -> No
         ({"session-id": "s", "thread-id": "t"}, {}),
         ({"x-session-id": "s", "x-parent-session-id": "p"}, {}),
         ({"User-Agent": "python-httpx/0.28", "session_id": "s"}, {"session_id": "s"}),
+        ({"User-Agent": "OpenAI/JS 6.26.0", "session_id": UUID7, "x-client-request-id": UUID7[::-1]}, {}),
+        ({"User-Agent": "OpenAI/JS 6.26.0", "session_id": UUID, "x-client-request-id": UUID}, {}),
+        ({"User-Agent": "OpenAI/Python 2.1", "session_id": UUID7, "x-client-request-id": UUID7}, {}),
+        ({"User-Agent": "OpenAI/JS 6.26.0", "x-client-request-id": UUID7}, {"prompt_cache_key": UUID7}),
+        ({"User-Agent": "OpenAI/JS 6.26.0", "originator": "x", "session_id": UUID7, "x-client-request-id": UUID7}, {}),
         ({"User-Agent": "pip/25.0"}, {}),
         ({}, {"prompt_cache_key": "agents-sdk:run"}),
         ({}, {"metadata": {"user_id": "user_1"}}),

@@ -27,14 +27,15 @@ KINDLESS: tuple[str, ...] = (UNTYPED, *(word for agent in AGENTS for word in age
 
 _BY_HEADER: dict[str, list[tuple[int, HeaderSign]]] = {}
 """Header name -> the signs that look at it, each with its agent's place in `AGENTS`."""
-_BY_BODY: list[tuple[int, Sign]] = []
+_BY_REQUEST: list[tuple[int, Sign]] = []
+"""The signs that look at the body, or at several headers."""
 
 for _place, _agent in enumerate(AGENTS):
     for _sign in _agent.signs:
         if isinstance(_sign, HeaderSign):
             _BY_HEADER.setdefault(_sign.name, []).append((_place, _sign))
         else:
-            _BY_BODY.append((_place, _sign))
+            _BY_REQUEST.append((_place, _sign))
 
 
 def _places(name: str, value: str) -> tuple[int, ...]:
@@ -56,7 +57,7 @@ def agent_of(headers: Headers, body: Any = None) -> Agent | None:
     request = AgentRequest(lowered, body)
     # Of the signs, only those can hold whose header is there: a handful of some thirty.
     places = {place for name in lowered if name in _BY_HEADER for place in _places(name, lowered[name])}
-    places.update(place for place, sign in _BY_BODY if sign(request))
+    places.update(place for place, sign in _BY_REQUEST if sign(request))
     if not places:
         return None
     known = AGENTS[min(places)]

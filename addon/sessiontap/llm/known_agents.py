@@ -53,6 +53,23 @@ def _is_run(request: AgentRequest) -> bool:
     return found is not None and found[1] == "run"
 
 
+# pi: at OpenAI's API it does not say its name. Its session manager makes a UUIDv7, which its OpenAI client, the SDK for
+# JavaScript, sends under two names. Others that are built on pi's library have ids of their own form; Codex says its name.
+
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+def _is_pi_at_openai(request: AgentRequest) -> bool:
+    session = request.headers.get("session_id")
+    return (
+        session is not None
+        and session == request.headers.get("x-client-request-id")
+        and _UUID7.fullmatch(session) is not None
+        and request.headers.get("user-agent", "").startswith("OpenAI/JS ")
+        and "originator" not in request.headers
+    )
+
+
 _CLAUDE_MAIN = sends("x-claude-code-request-class", "main$")
 _CODEX_TURN = (header("x-codex-turn-metadata"), field("client_metadata", "x-codex-turn-metadata"))
 _CODEX_PARENT = (
@@ -176,7 +193,7 @@ AGENTS: tuple[KnownAgent, ...] = (
     KnownAgent("amp", signs=(sends("x-amp-thread-id"),), session=(header("x-amp-thread-id"),)),
     KnownAgent(
         "pi",
-        signs=(sends("user-agent", r"pi([ /(]|$)"), sends("originator", "pi$")),
+        signs=(sends("user-agent", r"pi([ /(]|$)"), sends("originator", "pi$"), _is_pi_at_openai),
         session=(header("session-id"), header("session_id"), field("prompt_cache_key")),
     ),
     KnownAgent("cline", signs=(sends("user-agent", "cline/"),), session=(header("x-task-id"),)),
