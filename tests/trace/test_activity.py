@@ -16,8 +16,6 @@ SECOND = 10**9
 HERE = "this boot pid:[1]"
 MAIN = {"type": "caller", "id": "main", "pid": 7, "name": "bot.py", "tree": {"id": "main", "pid": 7}}
 HELPER = {"type": "caller", "id": "helper", "pid": 8, "name": "tool.js", "tree": {"id": "main", "pid": 7}}
-OLD = {"type": "caller", "id": "old", "pid": 9, "name": "old.py"}
-"""As a log has it that was written before trees were."""
 
 
 def call(number: int, caller: str, *, ago: int = 10, source: str = "process", **more: Any) -> dict[str, Any]:
@@ -61,12 +59,12 @@ HELPER_ENDED = {(HERE, 8, "helper"): False}
         pytest.param([call(1, "main"), call(2, "helper")], MAIN_ENDED | HELPER_ENDED, "completed", id="both ended"),
         pytest.param([call(1, "main", ago=900), call(2, "helper")], MAIN_RUNS | HELPER_ENDED, "completed",
                      id="the one that runs has not called lately"),
-        pytest.param([call(1, "helper", source="process-tree")], MAIN_RUNS | HELPER_ENDED, "active",
-                     id="the root of the tree runs"),
-        pytest.param([call(1, "helper", source="process-tree")], MAIN_ENDED | HELPER_ENDED, "completed",
-                     id="the root of the tree has ended"),
-        pytest.param([call(1, "old", source="process-tree")], {(HERE, 9, "old"): False}, "active",
-                     id="the root of the tree is not told"),
+        pytest.param([call(1, "helper", source="process-tree")], MAIN_RUNS | HELPER_ENDED, "completed",
+                     id="of a process tree only its root runs, a shell that made no call"),
+        pytest.param([call(1, "helper", source="process-tree")], MAIN_ENDED | {(HERE, 8, "helper"): True}, "active",
+                     id="of a process tree the one that called runs"),
+        pytest.param([call(1, "main", ago=200, source="process-tree"), call(2, "helper", source="process-tree")],
+                     MAIN_RUNS | HELPER_ENDED, "active", id="an agent between turns, whose helper has ended"),
         pytest.param([call(1, "nobody")], MAIN_ENDED, "active", id="the caller is not known"),
         pytest.param([call(1, "main"), call(2, "nobody")], MAIN_ENDED, "active", id="one of two callers is not known"),
         pytest.param([call(n, "main", ago=300 - n) for n in range(1, 280)], MAIN_ENDED, "completed", id="many calls"),
@@ -78,7 +76,7 @@ def test_status(
     processes: dict[tuple[str, int, str], bool | None] | None,
     expected: str,
 ) -> None:
-    write(tmp_path, HERE, MAIN, HELPER, OLD, *calls)
+    write(tmp_path, HERE, MAIN, HELPER, *calls)
     assert status(tmp_path, processes) == expected
 
 

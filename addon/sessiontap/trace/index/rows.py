@@ -235,12 +235,11 @@ class Callers:
         told = record.get("name")
         every = list(dict.fromkeys((*filter(None, [told]), *(record.get("names") or ()))))
         process = {key: record.get(key) for key in ("pid", "name", "cwd")}
-        tree = json.dumps(record["tree"]) if record.get("tree") else None
         (self.numbers[record["id"]],) = self._database.execute(
-            'INSERT INTO callers(segment, id, name, process, names, tree, "offset") VALUES (?, ?, ?, ?, ?, ?, ?) '
+            'INSERT INTO callers(segment, id, name, process, names, "offset") VALUES (?, ?, ?, ?, ?, ?) '
             "ON CONFLICT DO UPDATE SET name = excluded.name, process = excluded.process, names = excluded.names, "
-            'tree = excluded.tree, "offset" = excluded."offset" RETURNING n',
-            (self._segment, record["id"], told, json.dumps(process), json.dumps(every), tree, offset),
+            '"offset" = excluded."offset" RETURNING n',
+            (self._segment, record["id"], told, json.dumps(process), json.dumps(every), offset),
         ).fetchone()
 
 
