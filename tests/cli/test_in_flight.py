@@ -263,17 +263,19 @@ def test_tail_has_it_last(show: Show) -> None:
 
 
 @pytest.mark.parametrize(
-    ("response", "text"),
+    ("response", "first", "text"),
     [
-        (None, "running, no reply yet"),
-        ({"status": 200, "body": {"size": None}}, "running, the reply has begun"),
-        ({"status": 200, "body": {"size": 0}}, "running, 0 B so far"),
-        ({"status": 200, "body": {"size": 4200}}, "running, 4.2 KB so far"),
+        (None, None, "running, no reply yet"),
+        ({"status": 200, "body": {"size": None}}, None, "running, the reply has begun"),
+        ({"status": 200, "body": {"size": None}}, 0.412, "running, first byte after 412ms"),
+        ({"status": 200, "body": {"size": 0}}, 1.2, "running, 0 B so far, first byte after 1.2s"),
+        ({"status": 200, "body": {"size": 4200}}, 1.2, "running, 4.2 KB so far, first byte after 1.2s"),
     ],
 )
-def test_how_far_a_call_is(response: dict[str, Any] | None, text: str) -> None:
+def test_how_far_a_call_is(response: dict[str, Any] | None, first: float | None, text: str) -> None:
     size = response["body"]["size"] if response else None
-    row = {"in_flight": True, "status": response and response["status"], "response_bytes": size}
+    status = response and response["status"]
+    row = {"in_flight": True, "status": status, "response_bytes": size, "time_to_first_byte": first}
     assert listing.result(row) == text
 
 

@@ -223,7 +223,7 @@ def failed(row: Mapping[str, Any]) -> bool:
 def result(row: Mapping[str, Any]) -> str:
     """The end of a call in a few words: its error, the tools it asks for, or why the model stopped."""
     if row["in_flight"]:
-        return f"running, {_so_far(row)}"
+        return f"running, {so_far(row)}"
     error = row["error"] or {}
     if failed(row):
         how = "error" if row["outcome"] == "ok" else row["outcome"]
@@ -235,10 +235,14 @@ def result(row: Mapping[str, Any]) -> str:
     return row["finish_reason"] or row["outcome"] or UNKNOWN
 
 
-def _so_far(row: Mapping[str, Any]) -> str:
+def so_far(row: Mapping[str, Any]) -> str:
+    """How far a call in flight is: the bytes of its reply, and how long the first one took."""
     if row["status"] is None:
         return "no reply yet"
-    return "the reply has begun" if row["response_bytes"] is None else f"{size(row['response_bytes'])} so far"
+    first = f"first byte after {duration(row['time_to_first_byte'])}"
+    if row["time_to_first_byte"] is None:
+        first = "the reply has begun"
+    return first if row["response_bytes"] is None else f"{size(row['response_bytes'])} so far, {first}"
 
 
 def cost(amount: float | None, unknown_calls: int | None) -> str:

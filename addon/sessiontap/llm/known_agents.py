@@ -53,8 +53,8 @@ def _is_run(request: AgentRequest) -> bool:
     return found is not None and found[1] == "run"
 
 
-# pi: at OpenAI's API it does not say its name. Its session manager makes a UUIDv7, which its OpenAI client, the SDK for
-# JavaScript, sends under two names. Others that are built on pi's library have ids of their own form; Codex says its name.
+# pi: at OpenAI's API it does not say its name. Its session manager makes a UUIDv7, and the SDK for JavaScript sends it
+# under two names. Others that are built on pi's library have ids of their own form; Codex says its name.
 
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 

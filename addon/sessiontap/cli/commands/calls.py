@@ -26,7 +26,6 @@ from sessiontap.cli.output import (
     flush,
     note,
     on_terminal,
-    pause,
     progress,
     write,
     write_bytes,
@@ -96,11 +95,12 @@ def calls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, jso
 def tail(wanted: Filters, follow: bool, limit: int, rules: Path | None, json: bool, trace: Path | None) -> None:
     """List the last calls, and with -f those that follow.
 
-    The newest is at the end.
+    The newest is at the end. On a terminal a last line says what is in flight, and for how long.
     """
     from sessiontap.cli import following, nothing_fits
     from sessiontap.cli.call_costs import Costs
     from sessiontap.cli.listing import call_line
+    from sessiontap.cli.live_line import LiveLine
 
     prices = Costs.by(rules).prices
     log = open_trace(trace)
@@ -108,15 +108,17 @@ def tail(wanted: Filters, follow: bool, limit: int, rules: Path | None, json: bo
     news = log.news() if follow else None
     with progress("reading the trace") as log.progress:
         latest = log.query_calls(wanted, limit, prices)[::-1]
-    later = following.follow(log, wanted, prices, latest, news, pause) if news is not None else ()
     if not latest and not follow:
         nothing_fits.tell(log, wanted)
-    for row in chain(latest, later):
-        if json:
-            write_json(row)
-        else:
-            write_line(*call_line(row, console().width if on_terminal() else None))
-        flush()
+    with LiveLine(lambda: log.query_in_flight(wanted), wanted=on_terminal() and not json) as live:
+        later = following.follow(log, wanted, prices, latest, news, live.pause) if news is not None else ()
+        for row in chain(latest, later):
+            live.clear()
+            if json:
+                write_json(row)
+            else:
+                write_line(*call_line(row, console().width if on_terminal() else None))
+            flush()
 
 
 @command(
