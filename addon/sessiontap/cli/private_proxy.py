@@ -24,7 +24,7 @@ READY_WITHIN = 30.0
 STOPPED_WITHIN = 15.0
 """Seconds; the queue for the log is written before it ends."""
 UPSTREAM_AUTH = "SESSIONTAP_UPSTREAM_AUTH"
-"""The variable with `user:password` for the proxy behind ours (proxy/behind.py)."""
+"""The variable with `user:password` for the proxy behind ours (proxy/upstream.py)."""
 
 
 @dataclass(frozen=True, slots=True)

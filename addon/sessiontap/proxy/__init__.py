@@ -1,6 +1,6 @@
 """The mitmproxy side, and the only package that knows mitmproxy.
 
-    entry.py        what addon/main.py loads: checks, then the one addon object
+    entry.py        the beginning, before mitmproxy is loaded: checks, then the one addon object
     tap.py          that object: mitmproxy's hooks, each a few lines around a function of another module
     service.py      start, stop and reload of what runs behind the hooks
     flows.py        mitmproxy's messages in plain values, a plan applied to them, and the way a flow ended
@@ -10,7 +10,7 @@
     layers.py       mitmproxy's protocol layers where ours differ
     passed.py       the list of what passed unrecorded
     distrust.py     clients that do not accept the proxy's certificate; runtimes.py: what theirs needs
-    upstream.py     how a call travels to its server
+    upstream.py     the way of a call to its server, also through another proxy
 
     context.py      a call in flight, and its plan
     calls.py        its way through the stages: prepare, wait for replies, plan, finish
@@ -27,12 +27,11 @@
     state_file.py   where a running proxy says where it listens, how, and whose it is
     own_address.py  what a proxy is asked about itself; answers.py: its answers;
                     in_flight.py: the calls that have not ended, for whoever asks
-    master.py       the master of `sessiontap run`; runner.py: that command; start_up.py: its beginning
+    master.py       the master of `sessiontap run`; runner.py: that command; stopping.py: its end
     front.py        `sessiontap run --workers`: accepts connections for several proxies; it loads no mitmproxy
                     (listening.py, look_ups.py, assignment.py, worker_process.py)
     channel.py      what it and its workers say to each other
     worker.py       such a proxy
-    behind.py       behind another proxy, as `exec` starts it where one was set before
     ca.py           mitmproxy's certificate authority, made before the proxy starts
     flow_file.py    recorded calls as mitmproxy's flow file; no part of the proxy
 

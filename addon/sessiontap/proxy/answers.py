@@ -8,19 +8,22 @@ from __future__ import annotations
 import asyncio
 import hmac
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sessiontap.callers import Caller
-from sessiontap.proxy import in_flight, own_address
+from mitmproxy import http
+
+from sessiontap import trust
+from sessiontap.proxy import flows, in_flight, own_address
 from sessiontap.proxy.context import CallContext
-from sessiontap.proxy.in_flight import Progress
+from sessiontap.proxy.in_flight import progress_of
 from sessiontap.proxy.own_address import Question
 from sessiontap.proxy.passed import Passed, put_together
 
 if TYPE_CHECKING:
     from sessiontap.proxy.service import Service
+    from sessiontap.proxy.sockets import Socket
 
 HEALTH_SECONDS = 2.0
 """For the recorder to write what it has, and for the folder of the log."""
@@ -33,17 +36,28 @@ class Answers:
     def __init__(
         self,
         service: Service,
-        callers_in_flight: Callable[[], Iterable[Caller | None]],
-        calls_in_flight: Callable[[], Iterable[tuple[CallContext, Progress | None]]],
+        calls: Mapping[str, CallContext],
+        sockets: Mapping[str, Socket],
         passed: Passed,
     ) -> None:
-        """`callers_in_flight` returns the caller of each call that has not ended, and of each WebSocket."""
+        """`calls` are those over HTTP that have not ended, `sockets` the WebSockets that are open."""
         self._service = service
-        self._callers_in_flight = callers_in_flight
-        self._calls_in_flight = calls_in_flight
+        self._calls = calls
+        self._sockets = sockets
         self._passed = passed
         self.ask_others: Callable[[str], Awaitable[list[Any]]] | None = None
         """Returns what the other workers answer to a request's target; None for one that does not."""
+
+    async def reply(self, flow: http.HTTPFlow) -> None:
+        """Reply to a request to the proxy itself, if a program of this machine sent it."""
+        question, client = own_address.asked(flow.request.path), flow.client_conn
+        is_local = trust.is_local(flows.host_of(client.peername), flows.host_of(client.sockname), False)
+        if not is_local or question is None:
+            flow.response = http.Response.make(404)
+            return
+        status, answer = await self.to(question, flow.request.path)
+        flow.response = flows.json_response(answer)
+        flow.response.status_code = status
 
     async def to(self, question: Question, target: str) -> tuple[int, dict[str, Any]]:
         """Return the status and the JSON that answer a question, which is a request's `target`."""
@@ -86,13 +100,19 @@ class Answers:
 
     async def _recorded(self, pid: int) -> dict[str, Any]:
         def in_flight() -> int:
-            return sum(own_address.descends(caller, pid) for caller in self._callers_in_flight())
+            callers = [socket.caller for socket in self._sockets.values()]
+            callers += [context.connection.caller for context in self._calls.values()]
+            return sum(own_address.descends(caller, pid) for caller in callers)
 
         return (await own_address.when_recorded(in_flight, self._service.calls.receipt))._asdict()
 
     async def _in_flight(self) -> list[dict[str, Any]]:
         recorder = self._service.recorder
-        return await in_flight.records(self._calls_in_flight(), recorder.redactor) if recorder is not None else []
+        if recorder is None:
+            return []
+        told = [(context, progress_of(context)) for context in self._calls.values()]
+        told += [turn for socket in self._sockets.values() for turn in socket.in_flight()]
+        return await in_flight.records(told, recorder.redactor)
 
     async def _health(self) -> dict[str, Any]:
         service = self._service

@@ -1,4 +1,6 @@
-"""Make the one addon object for addon/main.py, or say in one sentence why there is none.
+"""The beginning of a proxy, before mitmproxy is loaded: of `mitmdump -s addon/main.py`, and of `sessiontap run`.
+
+`addons` makes the one addon object, or the process ends with one sentence that says why there is none.
 
 mitmproxy logs a script that fails to load and, at start, ends; but with a traceback. So what a user can mend is said in
 words here: a Python, a mitmproxy or a package that is too old or missing, all of them at once. The object outlives a
@@ -9,6 +11,7 @@ reload of the script (mitmproxy reloads it when its file changes): its state mus
 
 import importlib
 import sys
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 OLDEST = (3, 12)
@@ -60,6 +63,22 @@ def unmet() -> "str | None":
     if not wrong:
         return None
     return "it needs {}. Install with: {} -m pip install {}".format("; ".join(wrong), sys.executable, " ".join(install))
+
+
+def run(arguments: "Sequence[str]", *, records: bool) -> None:
+    """Run the proxy until it is told to stop. `arguments` are mitmdump's own.
+
+    Loading mitmproxy takes most of the start, so the recorder's process loads its modules beside it. `records` is False
+    if the arguments only make mitmdump print something.
+    """
+    from sessiontap import own_python
+    from sessiontap.recording import spawn
+
+    if records:
+        spawn.start_early()
+    with own_python.loading():
+        from sessiontap.proxy.runner import main
+    main(arguments)
 
 
 def _version(given: Any) -> "tuple[int, ...] | None":

@@ -15,11 +15,11 @@ from mitmproxy.tools import cmdline
 from mitmproxy.tools.main import run
 
 from sessiontap.proxy import entry
-from sessiontap.proxy.behind import BehindProxy
 from sessiontap.proxy.ca import default_confdir
 from sessiontap.proxy.listening import bind_from, taken
 from sessiontap.proxy.master import TapMaster
 from sessiontap.proxy.stopping import Drain, on_hang_up
+from sessiontap.proxy.upstream import BehindProxy
 
 logger = logging.getLogger("sessiontap")
 

@@ -13,15 +13,12 @@ from mitmproxy import connection, ctx, http, tls
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import layer
 
-from sessiontap import trust
-from sessiontap.callers import Caller
 from sessiontap.faults import Faults
 from sessiontap.llm.routes import asks_once
 from sessiontap.proxy import bodies, finish, flows, own_address
 from sessiontap.proxy.answers import Answers
 from sessiontap.proxy.connections import Connection, Destination, destinations
 from sessiontap.proxy.context import CallContext
-from sessiontap.proxy.in_flight import Progress, progress_of
 from sessiontap.proxy.interception import Interception
 from sessiontap.proxy.passed import Why
 from sessiontap.proxy.plan import facts_of
@@ -49,9 +46,7 @@ class Tap:
         self.closed_sockets: list[Socket] = []
         """The last one, and those with turns that wait to be decided."""
         self.interception = Interception(self.service)
-        self.answers = Answers(
-            self.service, self._callers_in_flight, self._calls_in_flight, self.interception.passed
-        )
+        self.answers = Answers(self.service, self.in_flight, self.sockets, self.interception.passed)
 
     # -- the addon's life ----------------------------------------------------------------------------------------------
 
@@ -221,7 +216,7 @@ class Tap:
     async def request(self, flow: http.HTTPFlow) -> None:
         if flow.request.host == own_address.HOST:
             with self.faults.guard("own address"):
-                await self._answer(flow)
+                await self.answers.reply(flow)
             return
         with self.faults.guard("request"):
             context = self.in_flight.get(flow.id)
@@ -232,27 +227,6 @@ class Tap:
                 self.interception.lets_pass(flow, context.connection, context.destination.host, "body", streams=False)
                 return
             await self._plan_and_apply(flow, context)
-
-    async def _answer(self, flow: http.HTTPFlow) -> None:
-        """Answer what is asked of the proxy itself, by a program of this machine."""
-        question, client = own_address.asked(flow.request.path), flow.client_conn
-        is_local = trust.is_local(flows.host_of(client.peername), flows.host_of(client.sockname), False)
-        if not is_local or question is None:
-            flow.response = http.Response.make(404)
-            return
-        status, answer = await self.answers.to(question, flow.request.path)
-        flow.response = flows.json_response(answer)
-        flow.response.status_code = status
-
-    def _callers_in_flight(self) -> list[Caller | None]:
-        """The caller of each call that has not ended."""
-        callers = [socket.caller for socket in self.sockets.values()]
-        return callers + [context.connection.caller for context in self.in_flight.values()]
-
-    def _calls_in_flight(self) -> list[tuple[CallContext, Progress | None]]:
-        """Each call that has not ended, and how far it is."""
-        over_http = [(context, progress_of(context)) for context in self.in_flight.values()]
-        return over_http + [turn for socket in self.sockets.values() for turn in socket.in_flight()]
 
     async def _plan_and_apply(self, flow: http.HTTPFlow, context: CallContext) -> None:
         """Plan the call and apply the plan: headers, route, and what mitmproxy's own tools show."""

@@ -36,7 +36,7 @@ _SOON_SECONDS = 60.0
 
 class _Item(NamedTuple):
     pieces: list[bytes]
-    """Of a message; none: only to wake the one who sends."""
+    """Of a message; empty: only to wake the thread that sends."""
     size: int
     """Bytes without the bodies."""
     leases: Sequence[Lease]
@@ -51,7 +51,10 @@ class _Item(NamedTuple):
 
 
 class Handle:
-    """A recorder. `on_events` and `on_fault(kind, text)` are called on threads of its own."""
+    """A recorder. `start` returns the settings of a new process.
+
+    `on_events` and `on_fault(kind, text)` are called on threads of its own.
+    """
 
     def __init__(
         self,
@@ -63,7 +66,6 @@ class Handle:
         max_bytes: int = Shares().heads,
         linger_seconds: float = 0.02,
     ) -> None:
-        """`start` returns the settings of a new process."""
         self._start = start
         self._on_events = on_events
         self._on_fault = on_fault
@@ -214,7 +216,7 @@ class Handle:
                 for item in batch:
                     if item.receipt is not None:
                         item.receipt.sent(self._process)
-            except Exception as error:  # of ours; what comes next is sent all the same
+            except Exception as error:  # of ours; later items are sent all the same
                 self.count("fault", sum(item.counts for item in batch))
                 self._on_fault("recorder", f"records are lost: {type(error).__name__}: {error}")
             finally:

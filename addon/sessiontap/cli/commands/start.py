@@ -75,6 +75,7 @@ def run(ctx: click.Context, workers: int, rules: Path | None, trace: Path | None
         return
     from sessiontap import own_python
     from sessiontap.proxy.entry import exit_with_error, unmet
+    from sessiontap.proxy.entry import run as run_proxy
 
     if wrong := unmet():
         exit_with_error(wrong)
@@ -89,10 +90,8 @@ def run(ctx: click.Context, workers: int, rules: Path | None, trace: Path | None
     records = _PRINTS.isdisjoint(arguments)
     if ctx.obj and records:
         own_python.go_on_without_assertions()
-    from sessiontap.proxy import start_up
-
     try:
-        start_up.run(arguments, records=records)
+        run_proxy(arguments, records=records)
     except BrokenPipeError:
         raise ReaderGone from None
     except SystemExit:
