@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "addon" / "sessiontap"
 
 LEAVES = {
     "bounded_dict", "destination_line", "duration", "exchange", "faults", "header_edit", "linear_regex", "own_python",
-    "part", "private", "trust",
+    "part", "plain_text", "private", "trust",
 }  # fmt: skip
 """Modules that every package may import, and that import none of ours."""
 MAY_IMPORT = {

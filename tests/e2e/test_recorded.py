@@ -14,7 +14,7 @@ from tests.e2e.lab import Lab, Proxy
 from tests.llm.llm_corpus import Recorded, needs_corpus, recorded
 from tests.support.dialogue import Request, Respond
 
-from sessiontap.cli.recorded_facts import read
+from sessiontap.analysis.recorded_call import read
 from sessiontap.demo.redirect import Redirect
 from sessiontap.trace import RecordedCall, call_row
 

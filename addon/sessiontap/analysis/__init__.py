@@ -13,6 +13,8 @@ calls, and returns one plain structure, which `--json` prints whole and commands
                      provider's terms (cache_terms.py)
     waste.py         tools never called, results never referred to (references.py), content sent twice
     compare_sessions.py  two sessions beside each other, their calls in pairs
+    compare_recorded.py  two calls or two sessions of a log beside each other
+    recorded_call.py     a recorded call as `llm/` reads it, so that it can be read again
     conversation.py  what was said, by whom, each thing once; sub-agents in place; a stretch of a long
                      session: conversation_page.py
 

@@ -107,7 +107,11 @@ class ComparedSessions:
 
 
 class NotComparedError(Exception):
-    """Two requests cannot be compared: the sentence says why."""
+    """Two requests cannot be compared: the sentence says why, `hint` what it comes from."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 def compare_sessions(

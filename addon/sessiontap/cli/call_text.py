@@ -8,12 +8,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from sessiontap.analysis.recorded_call import read, why_unknown
 from sessiontap.cli import table
 from sessiontap.cli.call_costs import in_trace
 from sessiontap.cli.characters import shown
 from sessiontap.cli.listing import costs_by_part, result
 from sessiontap.cli.output import line, safe
-from sessiontap.cli.recorded_facts import read, why_unknown
 from sessiontap.cli.table import Column, Row
 from sessiontap.cli.units import UNKNOWN, count, duration, exact_dollars, moment, plural, size
 from sessiontap.exchange import UrlParts

@@ -1,16 +1,13 @@
-"""The changes from one recorded request to another, as lines for a person and as JSON. Raises BodyError, Failure."""
+"""The changes from one recorded request to another as lines for a person."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
-from sessiontap.cli.errors import Failure
+from sessiontap.analysis.compare_recorded import RequestDifferences
 from sessiontap.cli.output import line
-from sessiontap.cli.recorded_facts import asked_request, endpoint_of
 from sessiontap.cli.units import plural, size
 from sessiontap.llm.compare import (
     ChangeKind,
@@ -18,11 +15,7 @@ from sessiontap.llm.compare import (
     MessageChange,
     PartChange,
     ValueChange,
-    changed_values,
-    compare,
 )
-from sessiontap.llm.read import read_request
-from sessiontap.trace import RecordedCall
 
 MARKS: dict[ChangeKind, str] = {"same": "=", "added": "+", "removed": "-", "changed": "~"}
 STYLES: dict[str, str] = {"+": "green", "-": "red", "~": "yellow", "@": "cyan"}
@@ -30,83 +23,9 @@ SHOWN = 12
 """Lines of what came or went, or changed, that a person is shown; --full and --json have all."""
 _LONGEST = 120
 """Characters of a parameter's value."""
-_FOLLOWS = "content-length"
-"""A header that says nothing of its own."""
 
 Line = tuple[str, str]
 """A line and its style."""
-
-
-@dataclass(frozen=True, slots=True)
-class ComparedRequest:
-    """A request to compare. `json` is None if the body is not JSON."""
-
-    id: str
-    body: bytes
-    json: Any
-    line: dict[str, Any]
-    """Method, URL and headers."""
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.body).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class RequestDifferences:
-    """Two requests; `body` is None if one of them is not JSON: they are then compared as bytes."""
-
-    before: ComparedRequest
-    after: ComparedRequest
-    request: tuple[ValueChange, ...]
-    body: Difference | None
-
-    @property
-    def identical(self) -> bool:
-        """The bodies are, byte for byte."""
-        return self.before.body == self.after.body
-
-
-def asked(call: RecordedCall) -> ComparedRequest:
-    """A recorded call's own request, as its app sent it."""
-    request = asked_request(call)
-    if request.body is None and (call.record.get("request") or {}).get("body"):
-        raise Failure(f"the request body of call {call.id} was not recorded", "a rule says `capture: metadata`")
-    headers: dict[str, str] = {}
-    for name, value in request.headers:
-        if name.lower() != _FOLLOWS:
-            headers[name.lower()] = ", ".join(filter(None, (headers.get(name.lower()), value)))
-    understood = read_request(request, endpoint_of(call))
-    return ComparedRequest(
-        call.id,
-        request.body or b"",
-        understood.json,
-        {"method": request.method, "url": request.url, "headers": headers},
-    )
-
-
-def differences(before: ComparedRequest, after: ComparedRequest) -> RequestDifferences:
-    """From one to the other."""
-    both = before.json is not None and after.json is not None
-    return RequestDifferences(
-        before, after, changed_values(before.line, after.line), compare(before.json, after.json) if both else None
-    )
-
-
-def as_json(found: RequestDifferences) -> dict[str, Any]:
-    """One object; `messages`, `system`, `tools` and `parameters` are null if a body is not JSON."""
-    body = asdict(found.body) if found.body is not None else dict.fromkeys(Difference.__slots__)
-    return {
-        "before": _side(found.before),
-        "after": _side(found.after),
-        "identical": found.identical,
-        "request": [asdict(value) for value in found.request],
-        **body,
-    }
-
-
-def _side(one: ComparedRequest) -> dict[str, Any]:
-    return {"id": one.id, "bytes": len(one.body), "sha256": one.sha256}
 
 
 def lines(found: RequestDifferences, *, full: bool = False) -> Iterator[Line]:

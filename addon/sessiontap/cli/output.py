@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sessiontap.cli.characters import encodable, shown
 from sessiontap.cli.errors import Failure
+from sessiontap.plain_text import line as line
+from sessiontap.plain_text import safe as safe
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -148,22 +150,8 @@ def console() -> Console:
     return Console(highlight=False, markup=False, emoji=False)
 
 
-_BIDI = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))  # overrides that make text read other than it is
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
-_CONTROLS |= {code: f"\\u{code:04x}" for code in _BIDI}
 _IN_JSON = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Characters that JSON need not escape, and may. `translate` takes ten times as long to find nothing."""
-_ONE_LINE = _CONTROLS | {ord("\n"): "\\n", ord("\t"): "\\t"}
-
-
-def safe(text: str) -> str:
-    """Recorded text as a terminal may show it: control characters spelled out, lines kept."""
-    return text.translate(_CONTROLS)
-
-
-def line(text: str) -> str:
-    """Recorded text as a terminal may show it on one line."""
-    return text.translate(_ONE_LINE)
 
 
 def _escaped(character: str) -> str:

@@ -1,38 +1,27 @@
-"""Two sessions compared: the requests of their calls read from the log, and the answer drawn."""
+"""Two sessions compared, as text."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sessiontap.analysis.compare_sessions import (
     CallPair,
     ComparedNumber,
     ComparedPath,
     ComparedSessions,
-    NotComparedError,
-    compare_sessions,
     is_failed,
 )
 from sessiontap.cli import table
-from sessiontap.cli.differences import STYLES, ComparedRequest, Line, asked, body_lines
-from sessiontap.cli.errors import Failure
+from sessiontap.cli.differences import STYLES, Line, body_lines
 from sessiontap.cli.listing import FAILED, cost, model, result
 from sessiontap.cli.output import line, write, write_line
 from sessiontap.cli.table import Column, Row
 from sessiontap.cli.units import UNKNOWN, count, dollars, duration, moment, plural
-from sessiontap.llm.compare import Difference, compare
-from sessiontap.trace import BodyError, Trace, TraceError
-
-if TYPE_CHECKING:
-    from sessiontap.trace.index.costs import Prices
 
 SHOWN = 5
 """Calls whose requests are shown; --full and --json have all."""
-_READ = 12
-"""Requests that are kept parsed: those of a pair, the ones that they continue, and some for the next pairs."""
 _SUMS = (Column("", style="bold", shrinks=True), Column("BEFORE", right=True), Column("AFTER", right=True),
          Column("CHANGE", right=True))  # fmt: skip
 _CALLS = (
@@ -45,43 +34,6 @@ _CALLS = (
     Column("RESULT", shrinks=True),
     Column("ASKS", shrinks=True),
 )
-
-
-def compared(log: Trace, before: str, after: str, prices: Prices) -> ComparedSessions:
-    """Compare the sessions of these ids. Raises TraceError."""
-    rows = [log.query_session(session, prices)["session"] for session in (before, after)]
-    turns = [log.query_turns(session, prices) for session in (before, after)]
-    return compare_sessions(rows[0], rows[1], turns[0], turns[1], _reader(log))
-
-
-def _reader(log: Trace) -> Callable[[Mapping[str, Any], Mapping[str, Any]], Difference]:
-    """Compare the requests of two calls, without the messages that stand in what each continues."""
-
-    @lru_cache(_READ)
-    def read(call: str) -> ComparedRequest:
-        try:
-            return asked(log.call(call))
-        except (BodyError, TraceError, Failure) as error:
-            raise NotComparedError(str(error)) from None
-
-    def known(call: Mapping[str, Any]) -> Any:
-        try:
-            return read(call["parent"]).json if call["parent"] else None
-        except NotComparedError:
-            return None
-
-    def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Difference:
-        old, new = read(before["id"]), read(after["id"])
-        if old.body == new.body:
-            return Difference()
-        if old.json is None or new.json is None:
-            raise NotComparedError("a request is not JSON")
-        known_old, known_new = known(before), known(after)
-        if known_old is None or known_new is None:
-            return compare(old.json, new.json, by_ids=False)
-        return compare(old.json, new.json, known_before=known_old, known_after=known_new, by_ids=False)
-
-    return difference
 
 
 def show(found: ComparedSessions, *, full: bool = False) -> None:

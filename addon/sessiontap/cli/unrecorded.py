@@ -92,7 +92,7 @@ def _is_local(one: DirectConnection) -> bool:
 
 
 def _passage(item: Mapping[str, Any]) -> str:
-    from sessiontap.cli.recorded_facts import why_unknown  # it loads `llm` and the rules
+    from sessiontap.analysis.recorded_call import why_unknown  # it loads `llm` and the rules
 
     unknown = why_unknown(item.get("process_unknown"))
     nobody = f"a program at {item.get('client')} whose process is not known" + (f" ({unknown})" if unknown else "")

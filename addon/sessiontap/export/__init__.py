@@ -5,6 +5,7 @@ format is a line in it and a module with a function `write(calls, out)`; describ
 
     exported_call.py   the call that a format is given: plain values, and the messages of a WebSocket's turn
     jsonl.py, har.py   one module a format; mitmproxy's own is `proxy/flow_file.py`, in the package that knows mitmproxy
+    curl.py            one request as a curl command
 
 A format's module is imported when the format is asked for, so that the command's help costs nothing. This package
 imports `trace` alone.

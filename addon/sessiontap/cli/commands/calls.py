@@ -180,8 +180,8 @@ def _body(call: RecordedCall, side: str) -> bytes:
 
 
 def _write_curl(call: RecordedCall) -> None:
-    from sessiontap.cli import curl
-    from sessiontap.cli.recorded_facts import asked_request
+    from sessiontap.analysis.recorded_call import asked_request
+    from sessiontap.export import curl
 
     if "websocket" in (call.record.get("flags") or ()):
         said = f"call {call.id} was a turn of a WebSocket, which curl does not send"

@@ -106,12 +106,13 @@ def _call(log: Trace, name: str) -> RecordedCall | None:
 
 
 def _diff_sessions(log: Trace, before: str, after: str, rules: Path | None, *, full: bool, json: bool) -> None:
+    from sessiontap.analysis.compare_recorded import compare_recorded_sessions
     from sessiontap.cli import session_differences
     from sessiontap.cli.call_costs import Costs
 
     prices = Costs.by(rules).prices
     with progress("comparing") as log.progress:
-        found = session_differences.compared(log, before, after, prices)
+        found = compare_recorded_sessions(log, before, after, prices)
     if json:
         write_json(asdict(found))
     else:
@@ -119,15 +120,19 @@ def _diff_sessions(log: Trace, before: str, after: str, rules: Path | None, *, f
 
 
 def _diff_calls(before: RecordedCall, after: RecordedCall, *, full: bool, json: bool) -> None:
+    from sessiontap.analysis import compare_recorded
+    from sessiontap.analysis.compare_sessions import NotComparedError
     from sessiontap.cli import differences
     from sessiontap.trace import BodyError
 
     try:
-        found = differences.differences(differences.asked(before), differences.asked(after))
+        found = compare_recorded.differences(compare_recorded.asked(before), compare_recorded.asked(after))
+    except NotComparedError as error:
+        raise Failure(str(error), error.hint) from None
     except BodyError as error:
         raise Failure(f"the request of call {before.id} or {after.id} cannot be read: {error}") from None
     if json:
-        write_json(differences.as_json(found))
+        write_json(compare_recorded.as_json(found))
         return
     for text, style in differences.lines(found, full=full):
         write_line(text, style)

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from sessiontap.cli import curl
 from sessiontap.exchange import Headers, Request
+from sessiontap.export import curl
 
 
 def request(method: str = "POST", headers: tuple[tuple[str, str], ...] = (), body: bytes | None = b"{}") -> Request:

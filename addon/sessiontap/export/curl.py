@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import shlex
 
-from sessiontap.cli.output import safe
 from sessiontap.exchange import Request
+from sessiontap.plain_text import safe
 
 LEFT_OUT = frozenset(
     {
