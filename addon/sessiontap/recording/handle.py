@@ -23,7 +23,7 @@ from typing import NamedTuple
 from sessiontap.callers import Caller
 from sessiontap.recording import wire
 from sessiontap.recording.budget import Lease, Shares
-from sessiontap.recording.finished import Event, Handled, Note, PlannerUpdate, ReplyRead, Start
+from sessiontap.recording.finished import Event, Handled, PlannerUpdate, ReplyRead, Start
 from sessiontap.recording.recorder_process import Receipt, RecorderProcess
 
 _BATCH = 256
@@ -279,12 +279,7 @@ class Handle:
     def _dropped_note(self, process: RecorderProcess) -> list[bytes]:
         with self._lock:
             lost, self._dropped, self._full_said = dict(self._dropped), Counter(), False
-        reasons = ", ".join(f"{reason} {number}" for reason, number in sorted(lost.items()))
-        text = f"records were lost ({reasons})"
-        process.sent += 1
-        process.drop_notes = [(number, before) for number, before in process.drop_notes if number > process.handled]
-        process.drop_notes.append((process.sent, lost))
-        return wire.message(wire.NOTE, Note("dropped", text, {"dropped": lost}))
+        return process.drop_note(lost)
 
     # -- the process: all but `_read_events` is for the thread that sends ----------------------------------------------
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from sessiontap.bounded_dict import BoundedDict
 from sessiontap.callers import Caller
 from sessiontap.recording import spawn, wire
-from sessiontap.recording.finished import PlannerUpdate
+from sessiontap.recording.finished import Note, PlannerUpdate
 
 _PIPE_BYTES = 1 << 20
 _MOST_CALLERS = 1024
@@ -55,6 +55,14 @@ class RecorderProcess:
     def send(self, pieces: list[bytes]) -> None:
         """Write all of it into its pipe. Raises OSError, ValueError: it is gone."""
         wire.write(self.into.fileno(), pieces)
+
+    def drop_note(self, lost: dict[str, int]) -> list[bytes]:
+        """Return the message of a note that these records were lost, by reason, which is sent next."""
+        reasons = ", ".join(f"{reason} {number}" for reason, number in sorted(lost.items()))
+        self.sent += 1
+        self.drop_notes = [(number, before) for number, before in self.drop_notes if number > self.handled]
+        self.drop_notes.append((self.sent, lost))
+        return wire.message(wire.NOTE, Note("dropped", f"records were lost ({reasons})", {"dropped": lost}))
 
     def wait(self, timeout: float) -> bool:
         """Wait until it has ended, and all that it said is heard; at most about `timeout` seconds."""
