@@ -16,7 +16,7 @@ from tests.cli import recorded
 from tests.cli.recorded import COURSE, call_id
 
 from sessiontap.cli import in_flight, listing, options, tree, units
-from sessiontap.cli.asking import Asking
+from sessiontap.cli.local_proxies import Asking
 from sessiontap.cli.main import main
 from sessiontap.cli.table import Row
 from sessiontap.trace.values import iso

@@ -9,7 +9,7 @@ import pytest
 from tests.cli import recorded
 from tests.trace.everything import run
 
-from sessiontap.cli import unread
+from sessiontap.cli import left_out
 from sessiontap.trace.index import index, parts_reader
 
 
@@ -50,7 +50,7 @@ def test_an_empty_text_is_refused(folder: Path) -> None:
 
 def test_what_is_not_searched_yet_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts_reader, "SLICE", 1)
-    monkeypatch.setattr(unread, "SECONDS", 0.0)
+    monkeypatch.setattr(left_out, "SEARCH_SECONDS", 0.0)
 
     _, _, complained = run(folder, "search", "nowhere")
     assert "no call has the text 'nowhere' so far" in complained
@@ -67,7 +67,7 @@ def test_a_list_with_a_search_reads_no_longer_either_and_goes_on_when_asked_agai
 ) -> None:
     monkeypatch.setattr(index, "SMALL_BATCH", 6)  # records, with those of their callers
     monkeypatch.setattr(parts_reader, "SLICE", 1)
-    monkeypatch.setattr(unread, "SECONDS", 0.0)
+    monkeypatch.setattr(left_out, "SEARCH_SECONDS", 0.0)
 
     _, _, complained = run(folder, command, "--search", "nowhere")
     assert f"not searched yet: more of the log{sums}; ask again to go on" in complained
@@ -80,7 +80,7 @@ def test_a_list_with_a_search_reads_no_longer_either_and_goes_on_when_asked_agai
 
 def test_without_a_search_a_list_is_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index, "SMALL_BATCH", 1)
-    monkeypatch.setattr(unread, "SECONDS", 0.0)
+    monkeypatch.setattr(left_out, "SEARCH_SECONDS", 0.0)
 
     _, said, complained = run(folder, "calls", "--json")
     assert len(said.splitlines()) == 5

@@ -5,9 +5,10 @@
     output.py, table.py, units.py, characters.py    text, tables and figures for a terminal or a pipe
     listing.py, tree.py, timeline.py                sessions, calls and statistics
     call_text.py, curl.py, differences.py           one call, and two of them
-    recorded_facts.py, call_costs.py, gaps.py       a call as it was understood, its cost, what is missing
+    recorded_facts.py, call_costs.py                a call as it was understood, its cost
+    gaps.py, left_out.py                            what the log lacks, and what a list leaves out
     environment.py, ca_bundle.py                    the variables of a captured program
-    local_proxies.py, rules_in_use.py, asking.py    the proxies that run, their rules, what they answer
+    local_proxies.py, rules_in_use.py               the proxies that run, what they answer, their rules
     private_proxy.py, exec_rules.py                 the proxy that `exec` starts, and its rules
     supervisor.py, program.py, summary.py           the program of `exec`, and its result
     checks.py, unrecorded.py, direct_connections.py why a call is not there

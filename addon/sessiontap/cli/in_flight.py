@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sessiontap.cli.asking import Asking
-from sessiontap.cli.local_proxies import RunningProxy, is_alive, read
+from sessiontap.cli.local_proxies import Asking, RunningProxy, is_alive, read
 from sessiontap.proxy import own_address, state_file
 from sessiontap.trace.shape import read_in_flight
 

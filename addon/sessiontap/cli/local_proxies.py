@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sessiontap.cli.asking import Asking
 from sessiontap.cli.errors import Failure
 from sessiontap.proxy import own_address, state_file  # plain Python: no mitmproxy in them
 
 REACHABLE_WITHIN = 0.5
 """Seconds for a connection to a proxy of this machine."""
+_AT_ONCE = 65536
+"""Bytes that are read of an answer at a time."""
 PLAIN_MODES = ("regular", "upstream")
 """mitmproxy's modes in which HTTPS_PROXY may name the listener."""
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}
@@ -200,6 +201,46 @@ def ask(proxy: RunningProxy, question: str) -> Any:
         return Asking(proxy.plain.local_host, proxy.plain.port, question, within).answer(within)
     except OSError:
         return None
+
+
+class Asking:
+    """A question to a proxy, and its answer in JSON (see `own_address`).
+
+    The exchange is made on the socket itself: http.client would load modules of mail and TLS first, which takes longer
+    than the proxy's answer.
+    """
+
+    def __init__(self, host: str, port: int, question: str, within: float) -> None:
+        """Send the question. Raises OSError if the proxy cannot be reached `within` seconds."""
+        self._socket = socket.create_connection((host, port), timeout=within)
+        authority = question.removeprefix("http://").partition("/")[0]
+        request = f"GET {question} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n"
+        try:
+            self._socket.sendall(request.encode("ascii"))
+        except OSError:
+            self._socket.close()
+            raise
+
+    def answer(self, within: float) -> Any:
+        """Return the value that the proxy gives `within` seconds; None if it gives none. It may be called once."""
+        end = time.monotonic() + within
+        received = b""
+        try:
+            with self._socket:
+                while True:
+                    self._socket.settimeout(max(end - time.monotonic(), 0.001))
+                    more = self._socket.recv(_AT_ONCE)
+                    if not more:
+                        break
+                    received += more
+        except OSError:
+            return None
+        head, _, body = received.partition(b"\r\n\r\n")
+        status = head.split(b" ", 2)[1:2]
+        try:
+            return json.loads(body) if status == [b"200"] else None
+        except ValueError:
+            return None
 
 
 def has_variable(proxy: RunningProxy | None, name: str) -> bool | None:

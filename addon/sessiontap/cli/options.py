@@ -203,7 +203,7 @@ all_option = click.option(
     show_default=False,
     help="With agents' errands: settings, telemetry, token counts.",
 )
-"""Lists and sums leave agents' errands out; `hidden_errands` says how many."""
+"""Lists and sums leave agents' errands out; `left_out` says how many."""
 
 
 def _filter(option: str, metavar: str, help: str, *, completed: bool = True, **settings: Any) -> FilterOption:

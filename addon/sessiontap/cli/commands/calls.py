@@ -63,12 +63,12 @@ CALL_ORDERS = ("time", "duration", "first_token", "tokens", "cost")
 @trace_option
 def calls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: bool, trace: Path | None) -> None:
     """List calls, newest first."""
-    from sessiontap.cli import gaps, hidden_errands, listing, nothing_fits, unread
+    from sessiontap.cli import gaps, left_out, listing
     from sessiontap.cli.call_costs import Costs
 
     prices = Costs.by(rules).prices
     log = open_trace(trace)
-    unread.limit(log, wanted)
+    left_out.limit_reading(log, wanted)
     order = cast("answers.CallSort | None", sort)
     with progress("reading the trace") as log.progress:
         rest = iter(()) if limit else log.each_call(wanted, prices, order)
@@ -79,9 +79,9 @@ def calls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, jso
     elif rows:
         listing.call_batches(batches, lambda ids: log.query_short_ids("calls", ids, listing.CALL_ID_LENGTH))
     if not rows:
-        nothing_fits.tell(log, wanted, "call")
-    hidden_errands.tell_calls(log, wanted)
-    unread.tell(log, wanted)
+        left_out.tell_nothing_fits(log, wanted, "call")
+    left_out.tell_errands(log, wanted)
+    left_out.tell_unread(log, wanted)
     gaps.tell(log, wanted.since)
 
 
@@ -97,7 +97,7 @@ def tail(wanted: Filters, follow: bool, limit: int, rules: Path | None, json: bo
 
     The newest is at the end. On a terminal a last line says what is in flight, and for how long.
     """
-    from sessiontap.cli import following, nothing_fits
+    from sessiontap.cli import following, left_out
     from sessiontap.cli.call_costs import Costs
     from sessiontap.cli.listing import call_line
     from sessiontap.cli.live_line import LiveLine
@@ -109,7 +109,7 @@ def tail(wanted: Filters, follow: bool, limit: int, rules: Path | None, json: bo
     with progress("reading the trace") as log.progress:
         latest = log.query_calls(wanted, limit, prices)[::-1]
     if not latest and not follow:
-        nothing_fits.tell(log, wanted)
+        left_out.tell_nothing_fits(log, wanted)
     with LiveLine(lambda: log.query_in_flight(wanted), wanted=on_terminal() and not json) as live:
         later = following.follow(log, wanted, prices, latest, news, live.pause) if news is not None else ()
         for row in chain(latest, later):

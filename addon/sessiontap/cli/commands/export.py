@@ -144,11 +144,11 @@ def _file(output: Path) -> Iterator[BinaryIO]:
 
 def _tell(log: Trace, calls: _Calls, output: Path | None, wanted: Filters) -> None:
     """Say on stderr what was written and what is missing. Raises Failure if bodies could not be read."""
-    from sessiontap.cli import gaps, nothing_fits
+    from sessiontap.cli import gaps, left_out
     from sessiontap.cli.units import plural
 
     if not calls.number:
-        nothing_fits.tell(log, wanted)
+        left_out.tell_nothing_fits(log, wanted)
         note("the export is empty")
     elif output is not None:
         note(f"{plural(calls.number, 'call')} in {output}")

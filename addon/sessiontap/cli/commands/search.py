@@ -38,14 +38,14 @@ def search(text: str, wanted: Filters, whole: bool, limit: int, json: bool, trac
     that first had it, the latest first. Calls are read soon after they were recorded, or else by the first search: it
     shows the newest ones at once, and the next search goes on from there.
     """
-    from sessiontap.cli import unread
+    from sessiontap.cli import left_out
     from sessiontap.cli.listing import CALL_ID_LENGTH
 
     if not text.strip():
         raise Misuse("the text is empty", "write sessiontap search 'FAILED tests'")
     log = open_trace(trace)
     if not whole:
-        log.read_for(unread.SECONDS)
+        log.read_for(left_out.SEARCH_SECONDS)
     with progress("reading the trace") as log.progress:
         found, unsearched = log.query_hits(text, wanted, limit)
     if json:
@@ -57,7 +57,7 @@ def search(text: str, wanted: Filters, whole: bool, limit: int, json: bool, trac
     if not found:
         note(line(f"no call has the text {text!r}" + (" so far" if unsearched else "")))
     if unsearched:
-        note(f"{unread.sentence(unsearched)}; search again to go on, or add --whole to search all")
+        note(f"{left_out.unread(unsearched)}; search again to go on, or add --whole to search all")
 
 
 def where(hit: Hit) -> str:

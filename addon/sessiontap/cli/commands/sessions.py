@@ -65,12 +65,12 @@ STATISTICS_ORDERS = ("value", "calls", "errors", "rate", "tokens", "cost", "dura
 @trace_option
 def ls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: bool, trace: Path | None) -> None:
     """List sessions, newest first. A filter keeps those in which one call fits all of it."""
-    from sessiontap.cli import gaps, hidden_errands, listing, nothing_fits, unread
+    from sessiontap.cli import gaps, left_out, listing
     from sessiontap.cli.call_costs import Costs
 
     prices = Costs.by(rules).prices
     log = open_trace(trace)
-    unread.limit(log, wanted)
+    left_out.limit_reading(log, wanted)
     order = cast("answers.Sort | None", sort)
     with progress("reading the trace") as log.progress:
         rest = iter(()) if limit else log.each_session(wanted, order, prices)
@@ -83,9 +83,9 @@ def ls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: 
             batches, lambda ids: log.query_short_ids("sessions", ids, listing.SESSION_ID_LENGTH)
         )
     if not rows:
-        nothing_fits.tell(log, wanted, "session")
-    hidden_errands.tell_sessions(log, wanted)
-    unread.tell(log, wanted, ", and sums lack these calls")
+        left_out.tell_nothing_fits(log, wanted, "session")
+    left_out.tell_sessions_of_errands(log, wanted)
+    left_out.tell_unread(log, wanted, ", and sums lack these calls")
     gaps.tell(log, wanted.since)
 
 
@@ -125,7 +125,7 @@ def show(
     Each has its time, tokens and cost. Filters choose among its calls; the figures above them are the whole session's.
     """
     from sessiontap.analysis.conversation import conversations
-    from sessiontap.cli import gaps, listing, nothing_fits, tree, units
+    from sessiontap.cli import gaps, left_out, listing, tree, units
     from sessiontap.cli import timeline as picture
     from sessiontap.cli.call_costs import Costs
     from sessiontap.trace.index.filters import given
@@ -149,7 +149,7 @@ def show(
             _converse(said, full)
         elif not shown["calls"] and given(wanted):
             flush()
-            nothing_fits.tell(log, replace(wanted, session=shown["session"]["id"]))
+            left_out.tell_nothing_fits(log, replace(wanted, session=shown["session"]["id"]))
         elif timeline:
             picture.show(shown, flat=flat)
         else:
@@ -205,7 +205,7 @@ def stats(
     There is a row for each value of what --by names. A call of several tools counts under each of them, and so do
     properties.
     """
-    from sessiontap.cli import gaps, hidden_errands, listing, nothing_fits
+    from sessiontap.cli import gaps, left_out, listing
     from sessiontap.cli.call_costs import Costs
     from sessiontap.cli.units import plural
     from sessiontap.trace.index.statistics import BYS, is_known
@@ -227,6 +227,6 @@ def stats(
         if len(rows) > len(shown):
             note(f"{plural(len(rows) - len(shown), 'row')} more: --limit 0 shows all")
     if not rows:
-        nothing_fits.tell(log, wanted, "call")
-    hidden_errands.tell_calls(log, wanted)
+        left_out.tell_nothing_fits(log, wanted, "call")
+    left_out.tell_errands(log, wanted)
     gaps.tell(log, wanted.since)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sessiontap.cli.asking import Asking
+from sessiontap.cli.local_proxies import Asking
 
 JSON = b'HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\n{"calls": []}'
 
