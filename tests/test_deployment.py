@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sessiontap import duration
+from sessiontap import units
 from sessiontap.proxy.settings import OPTIONS
 
 ROOT = Path(__file__).parents[1]
@@ -36,8 +36,8 @@ def test_calls_may_end_before_it_is_killed(file: Path, killed_after: str | None)
     drain = re.search(r"session_drain=(\w+)", text)
     assert drain is not None
     limit = re.search(killed_after, text) if killed_after is not None else None
-    seconds = duration.seconds(limit[1]) if limit is not None else 10.0
-    assert duration.seconds(drain[1]) < seconds
+    seconds = units.seconds(limit[1]) if limit is not None else 10.0
+    assert units.seconds(drain[1]) < seconds
 
 
 def test_the_image_is_built_of_files_that_exist_and_of_all_that_the_package_needs() -> None:

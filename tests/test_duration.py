@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sessiontap.duration import seconds
+from sessiontap.units import seconds
 
 
 @pytest.mark.parametrize(

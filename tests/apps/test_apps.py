@@ -14,8 +14,8 @@ from tests.e2e.lab import Lab
 from tests.support.all_providers import AllProviders
 
 from sessiontap import trace
-from sessiontap.cli.units import plural
 from sessiontap.demo.certs import Authority
+from sessiontap.units import plural
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ import pytest
 from tests.cli import recorded
 from tests.cli.recorded import COURSE, call_id
 
-from sessiontap.cli import in_flight, listing, options, tree, units
+from sessiontap import units
+from sessiontap.cli import in_flight, listing, options, tree
 from sessiontap.cli.local_proxies import Asking
 from sessiontap.cli.main import main
 from sessiontap.cli.table import Row

@@ -11,7 +11,8 @@ import pytest
 from tests.cli import recorded
 from tests.cli.recorded import COURSE, NODE, call_id
 
-from sessiontap.cli import live_line, options, units
+from sessiontap import units
+from sessiontap.cli import live_line, options
 from sessiontap.cli.main import main
 from sessiontap.cli.output import ReaderGone
 

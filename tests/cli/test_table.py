@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sessiontap.cli.table import Column, Row, cut, fit, fitted, in_place, plain, show_each, width
-from sessiontap.cli.units import short_count
+from sessiontap.units import short_count
 
 COLUMNS = (Column("NAME"), Column("N", right=True), Column("LAST"))
 

@@ -2,7 +2,7 @@
 
     main.py, options.py, errors.py, completion.py   the command as a whole: what it takes, and how it ends
     commands/                                       the commands
-    output.py, table.py, units.py, characters.py    text, tables and figures for a terminal or a pipe
+    output.py, table.py, characters.py              text, tables and figures for a terminal or a pipe
     listing.py, tree.py, timeline.py                sessions, calls and statistics
     call_text.py, curl.py, differences.py           one call, and two of them
     recorded_facts.py, call_costs.py                a call as it was understood, its cost

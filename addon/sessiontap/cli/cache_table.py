@@ -9,7 +9,7 @@ from sessiontap.cli import table
 from sessiontap.cli.listing import rate
 from sessiontap.cli.output import note, write
 from sessiontap.cli.table import Column, Row
-from sessiontap.cli.units import UNKNOWN, count, dollars, duration, plural
+from sessiontap.units import UNKNOWN, count, dollars, duration, plural
 
 COLUMNS = (
     Column("STEP", right=True),

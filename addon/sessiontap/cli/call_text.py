@@ -15,13 +15,13 @@ from sessiontap.cli.characters import shown
 from sessiontap.cli.listing import costs_by_part, result
 from sessiontap.cli.output import line, safe
 from sessiontap.cli.table import Column, Row
-from sessiontap.cli.units import UNKNOWN, count, duration, exact_dollars, moment, plural, size
 from sessiontap.exchange import UrlParts
 from sessiontap.llm.parts import reply_parts, request_parts
 from sessiontap.part import Part
 from sessiontap.prices import Cost
 from sessiontap.trace import RecordedCall, call_row
 from sessiontap.trace.views import changes_of, cost_parts, process_of
+from sessiontap.units import UNKNOWN, count, duration, exact_dollars, moment, plural, size
 
 CHANGES = (
     Column("ACTION"),

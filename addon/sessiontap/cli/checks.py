@@ -15,8 +15,8 @@ from sessiontap.cli.errors import Failure, Misuse
 from sessiontap.cli.local_proxies import OURS, RunningProxy
 from sessiontap.cli.options import rules_file
 from sessiontap.cli.output import line
-from sessiontap.cli.units import plural
 from sessiontap.proxy import own_address
+from sessiontap.units import plural
 
 CALLS = 2000
 """The newest calls that are asked which rules matched."""

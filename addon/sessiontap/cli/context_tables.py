@@ -9,7 +9,7 @@ from sessiontap.cli import table
 from sessiontap.cli.listing import rate
 from sessiontap.cli.output import note, write
 from sessiontap.cli.table import Column, Row
-from sessiontap.cli.units import UNKNOWN, count, dollars, estimated, estimated_dollars, plural, size
+from sessiontap.units import UNKNOWN, count, dollars, estimated, estimated_dollars, plural, size
 
 CATEGORIES = {
     "system": "SYSTEM", "tool_definitions": "TOOLS", "user": "USER", "assistant": "ASSISTANT",

@@ -10,8 +10,8 @@ from sessiontap.analysis.conversation import AgentConversation, ReadCall, Said
 from sessiontap.cli.characters import ellipsis
 from sessiontap.cli.output import line
 from sessiontap.cli.table import cut
-from sessiontap.cli.units import duration, plural, size
 from sessiontap.llm.pick import parse
+from sessiontap.units import duration, plural, size
 
 Line = tuple[str, str]
 """A line and its style."""

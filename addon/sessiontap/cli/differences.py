@@ -8,7 +8,6 @@ from typing import Any
 
 from sessiontap.analysis.compare_recorded import RequestDifferences
 from sessiontap.cli.output import line
-from sessiontap.cli.units import plural, size
 from sessiontap.llm.compare import (
     ChangeKind,
     Difference,
@@ -16,6 +15,7 @@ from sessiontap.llm.compare import (
     PartChange,
     ValueChange,
 )
+from sessiontap.units import plural, size
 
 MARKS: dict[ChangeKind, str] = {"same": "=", "added": "+", "removed": "-", "changed": "~"}
 STYLES: dict[str, str] = {"+": "green", "-": "red", "~": "yellow", "@": "cyan"}

@@ -31,7 +31,7 @@ def failure_of(error: Exception) -> Failure:
 
 
 def as_failure(error: Exception) -> Failure | None:
-    """A usage error of click, a missing package or an error of the trace as the command's own; None for any other."""
+    """The command's own error for one of click, the trace or a unit, or for a missing package; None for any other."""
     if isinstance(error, click.ClickException):
         ctx = error.ctx if isinstance(error, click.UsageError) else None
         sentence = " ".join(error.format_message().split())
@@ -43,5 +43,9 @@ def as_failure(error: Exception) -> Failure | None:
         wrong = unmet()
         return Failure(wrong, status=2) if wrong else None
     from sessiontap.trace import TraceError
+    from sessiontap.units import UnitError
+
+    if isinstance(error, UnitError):
+        return Misuse(error.message, error.hint)
 
     return failure_of(error) if isinstance(error, TraceError) else None

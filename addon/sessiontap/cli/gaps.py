@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sessiontap.cli.output import line, note
-from sessiontap.cli.units import day_and_clock, plural
 from sessiontap.trace import Trace, Unreadable
+from sessiontap.units import day_and_clock, plural
 
 SHOWN = 3
 """Places of damage that are named."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sessiontap.cli.output import line, note, progress
-from sessiontap.cli.units import count, day_and_clock, moment, plural
+from sessiontap.units import count, day_and_clock, moment, plural
 
 if TYPE_CHECKING:
     from sessiontap.trace import Trace

@@ -9,7 +9,8 @@ from sessiontap.cli import table
 from sessiontap.cli.characters import shown
 from sessiontap.cli.output import line
 from sessiontap.cli.table import Column, Row, cut
-from sessiontap.cli.units import (
+from sessiontap.trace.outcomes import ERRORS
+from sessiontap.units import (
     UNKNOWN,
     clock,
     count,
@@ -22,7 +23,6 @@ from sessiontap.cli.units import (
     short_moment,
     size,
 )
-from sessiontap.trace.outcomes import ERRORS
 
 SESSION_ID_LENGTH = 8
 """Characters of an id that are shown at least; the index says if more are needed to tell it from all others."""

@@ -14,7 +14,7 @@ from sessiontap.cli.characters import shown
 from sessiontap.cli.listing import model, so_far
 from sessiontap.cli.output import ReaderGone, flush, line, pause, write
 from sessiontap.cli.table import cut
-from sessiontap.cli.units import duration, elapsed
+from sessiontap.units import duration, elapsed
 
 _CLEAR = "\r\x1b[2K"
 """Back to the line's begin, and erase it."""

@@ -34,6 +34,7 @@ SECTIONS = {
         "calls": "calls",
         "cat": "calls",
         "tail": "calls",
+        "ui": "ui",
         "search": "search",
         "export": "export",
     },

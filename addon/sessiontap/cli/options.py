@@ -168,7 +168,7 @@ def _time_of(name: str) -> Callable[[click.Context, click.Parameter, str | None]
     """The callback of an option that takes a point in time, by a function of `units`."""
 
     def read(ctx: click.Context, option: click.Parameter, given: str | None) -> int | None:
-        from sessiontap.cli import units
+        from sessiontap import units
 
         read_time: Callable[[str], int] = getattr(units, name)
         return read_time(given) if given else None

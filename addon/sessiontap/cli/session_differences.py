@@ -18,7 +18,7 @@ from sessiontap.cli.differences import STYLES, Line, body_lines
 from sessiontap.cli.listing import FAILED, cost, model, result
 from sessiontap.cli.output import line, write, write_line
 from sessiontap.cli.table import Column, Row
-from sessiontap.cli.units import UNKNOWN, count, dollars, duration, moment, plural
+from sessiontap.units import UNKNOWN, count, dollars, duration, moment, plural
 
 SHOWN = 5
 """Calls whose requests are shown; --full and --json have all."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sessiontap import trace
 from sessiontap.cli.output import line
-from sessiontap.cli.units import count, duration, plural, tokens_in
+from sessiontap.units import count, duration, plural, tokens_in
 
 if TYPE_CHECKING:
     from sessiontap.proxy.own_address import Answer

@@ -17,7 +17,7 @@ from sessiontap.cli import tree
 from sessiontap.cli.listing import FAILED, failed
 from sessiontap.cli.output import console, line, on_terminal, write_line
 from sessiontap.cli.table import GAP, cut, fill, width
-from sessiontap.cli.units import duration, elapsed, plural
+from sessiontap.units import duration, elapsed, plural
 
 PIPED = 100
 """Columns if no terminal says how many."""

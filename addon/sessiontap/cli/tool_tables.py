@@ -10,7 +10,7 @@ from sessiontap.cli import table
 from sessiontap.cli.listing import FAILED
 from sessiontap.cli.output import line, note, safe, write, write_line
 from sessiontap.cli.table import Column, Row
-from sessiontap.cli.units import UNKNOWN, count, duration, estimated, plural, size
+from sessiontap.units import UNKNOWN, count, duration, estimated, plural, size
 
 COLUMNS = (
     Column("TOOL", style="bold", shrinks=True),

@@ -10,7 +10,7 @@ from sessiontap.cli import characters, table
 from sessiontap.cli.listing import FAILED, cost, costs_by_part, failed, model, result, took
 from sessiontap.cli.output import line
 from sessiontap.cli.table import Column, Row
-from sessiontap.cli.units import UNKNOWN, count, dollars, duration, elapsed, moment, plural, short_count, tokens_in
+from sessiontap.units import UNKNOWN, count, dollars, duration, elapsed, moment, plural, short_count, tokens_in
 
 COLUMNS = (
     Column("PATH AND CALLS", shrinks=True, least=28),

@@ -13,8 +13,8 @@ from typing import Any
 from sessiontap.cli.direct_connections import LOCAL_SERVERS, DirectConnection, host_names
 from sessiontap.cli.local_proxies import RunningProxy, ask
 from sessiontap.cli.output import line
-from sessiontap.cli.units import plural, size
 from sessiontap.proxy import own_address
+from sessiontap.units import plural, size
 
 WEB_PORTS = (80, 443)
 """Ports on which an API of another machine is expected."""

@@ -8,7 +8,7 @@ from typing import Any
 from sessiontap.cli import table
 from sessiontap.cli.output import write
 from sessiontap.cli.table import Column, Row
-from sessiontap.cli.units import UNKNOWN, count, estimated, estimated_dollars, plural
+from sessiontap.units import UNKNOWN, count, estimated, estimated_dollars, plural
 
 SENT = (Column("SENT", right=True), Column("COST", right=True), Column("TURNS", right=True))
 NEVER_CALLED = (*SENT, Column("TOOL", style="bold", shrinks=True), Column("SERVER", shrinks=True, optional=True))

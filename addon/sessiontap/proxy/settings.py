@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from sessiontap import duration, private
+from sessiontap import private, units
 from sessiontap.recording import budget
 
 
@@ -123,7 +123,7 @@ def _fsync(text: str) -> float | None:
         return 0.0
     if text == "never":
         return None
-    if (delay := duration.seconds(text)) is not None:
+    if (delay := units.seconds(text)) is not None:
         return delay
     raise SettingsError(
         f"session_fsync={text!r} is not understood. Give 'always', 'never' or a duration such as '1s' or '500ms'."
@@ -133,7 +133,7 @@ def _fsync(text: str) -> float | None:
 def _drain(text: str) -> float:
     if text == "never":
         return 0.0
-    if (delay := duration.seconds(text)) is not None:
+    if (delay := units.seconds(text)) is not None:
         return delay
     raise SettingsError(
         f"session_drain={text!r} is not understood. Give 'never' or a duration such as '5s' or '2m'."

@@ -13,13 +13,13 @@ from decimal import Decimal
 from difflib import SequenceMatcher
 from typing import Any
 
-from sessiontap.duration import seconds
 from sessiontap.header_edit import CONNECTION_HEADERS
 from sessiontap.linear_regex import BytesRegex, RegexError
 from sessiontap.llm.call import OPERATIONS
 from sessiontap.rules.match_patterns import Pattern, header_pattern, host_pattern, text_pattern
 from sessiontap.rules.problems import BadValue, closest, quoted
 from sessiontap.rules.template import Template, parse_template
+from sessiontap.units import seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,7 @@ def _file(output: Path) -> Iterator[BinaryIO]:
 def _tell(log: Trace, calls: _Calls, output: Path | None, wanted: Filters) -> None:
     """Say on stderr what was written and what is missing. Raises Failure if bodies could not be read."""
     from sessiontap.cli import gaps, left_out
-    from sessiontap.cli.units import plural
+    from sessiontap.units import plural
 
     if not calls.number:
         left_out.tell_nothing_fits(log, wanted)

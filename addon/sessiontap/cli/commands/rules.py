@@ -23,7 +23,7 @@ from sessiontap.cli.options import (
     trace_option,
 )
 from sessiontap.cli.output import flush, line, note, write, write_json
-from sessiontap.cli.units import plural
+from sessiontap.units import plural
 
 if TYPE_CHECKING:
     from sessiontap.rules import Explanation, Rules, RulesProblem, RuleVerdict

@@ -11,7 +11,7 @@ import click
 from sessiontap.cli.errors import Misuse
 from sessiontap.cli.options import command, filter_options, json_option, limit_option, open_trace, trace_option
 from sessiontap.cli.output import console, line, note, on_terminal, progress, write, write_json_lines
-from sessiontap.cli.units import UNKNOWN, count, moment
+from sessiontap.units import UNKNOWN, count, moment
 
 if TYPE_CHECKING:
     from sessiontap.trace.index.filters import Filters

@@ -124,8 +124,9 @@ def show(
 
     Each has its time, tokens and cost. Filters choose among its calls; the figures above them are the whole session's.
     """
+    from sessiontap import units
     from sessiontap.analysis.conversation import conversations
-    from sessiontap.cli import gaps, left_out, listing, tree, units
+    from sessiontap.cli import gaps, left_out, listing, tree
     from sessiontap.cli import timeline as picture
     from sessiontap.cli.call_costs import Costs
     from sessiontap.trace.index.filters import given
@@ -207,8 +208,8 @@ def stats(
     """
     from sessiontap.cli import gaps, left_out, listing
     from sessiontap.cli.call_costs import Costs
-    from sessiontap.cli.units import plural
     from sessiontap.trace.index.statistics import BYS, is_known
+    from sessiontap.units import plural
 
     if not is_known(by):
         raise Misuse(f"there are no statistics by {by!r}", f"choose one of {', '.join(BYS)}, property:KEY")

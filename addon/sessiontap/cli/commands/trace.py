@@ -11,7 +11,7 @@ import click
 from sessiontap.cli.errors import Failure, Misuse
 from sessiontap.cli.options import command, completes, group, json_option, open_trace, trace_folder, trace_option
 from sessiontap.cli.output import agreed, line, note, progress, write, write_json
-from sessiontap.cli.units import UNKNOWN, age, count, day_and_clock, octets, plural, size
+from sessiontap.units import UNKNOWN, age, count, day_and_clock, octets, plural, size
 
 if TYPE_CHECKING:
     from sessiontap.trace import Unreadable

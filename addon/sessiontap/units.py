@@ -1,4 +1,4 @@
-"""Times, durations, sizes and counts as people write and read them.
+"""Times, durations, sizes and counts as people write and read them: on a terminal, on a page, in a rules file.
 
 Times come as ISO 8601 in UTC, durations as seconds; what is unknown is None and shown as `-`.
 """
@@ -9,22 +9,37 @@ import re
 import time
 from datetime import UTC, date, datetime, timedelta
 
-from sessiontap.cli.errors import Misuse
-from sessiontap.duration import seconds
-
 UNKNOWN = "-"
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_PART = r"([0-9]+(?:\.[0-9]+)?)\s*(ms|[smhdw])"
 _LATEST = 1 << 62
 """Unix nanoseconds: until 2116, as in the log."""
 _DAY = re.compile(r"\d{4}-?\d{2}-?\d{2}|\d{4}-?W\d{2}(-?\d)?")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*((?:[kmgt]i?)?b?)", re.IGNORECASE)
 
 
+class UnitError(ValueError):
+    """A text that is no time, age or size; `hint` says how one is written."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def seconds(text: str) -> float | None:
+    """A duration as `500ms`, `90s`, `1h30m`, `1.5d`: the sum of its parts; None if the text is none."""
+    if re.fullmatch(rf"(?:{_PART}\s*)+", text) is None:
+        return None
+    return sum(float(number) * _SECONDS[unit] for number, unit in re.findall(_PART, text))
+
+
 def since(text: str, now: int | None = None) -> int:
     """A point in time, Unix nanoseconds: `2h`, `1h30m` ago, or an ISO date or time, local unless it says otherwise.
 
-    Raises Misuse if it is neither, or out of range.
+    Raises UnitError if it is neither, or out of range.
     """
     return _point(text, now, days=0)
 
@@ -42,7 +57,7 @@ def _point(text: str, now: int | None, days: int) -> int:
     try:
         then = datetime.fromisoformat(wanted)
     except ValueError:
-        raise Misuse(
+        raise UnitError(
             f"{text!r} is no point in time", "write `2h`, `1h30m`, `3d`, `2025-06-01` or `2025-06-01T14:30:00Z`"
         ) from None
     try:
@@ -54,27 +69,27 @@ def _point(text: str, now: int | None, days: int) -> int:
 
 def _in_range(nanoseconds: int, text: str) -> int:
     if not 0 <= nanoseconds < _LATEST:
-        raise Misuse(f"{text!r} is out of range", "write a time between the years 1970 and 2115")
+        raise UnitError(f"{text!r} is out of range", "write a time between the years 1970 and 2115")
     return nanoseconds
 
 
 def age(text: str, now: int | None = None) -> int:
-    """As `since`, for what is older than it: a point in time that is over. Raises Misuse."""
+    """As `since`, for what is older than it: a point in time that is over. Raises UnitError."""
     now = time.time_ns() if now is None else now
     try:
         then = since(text, now)
-    except Misuse as error:
-        raise Misuse(f"{text!r} is no age", error.hint) from None
+    except UnitError as error:
+        raise UnitError(f"{text!r} is no age", error.hint) from None
     if then > now:
-        raise Misuse(f"{text!r} is still to come", "write how long ago, such as `30d`, or a date that is over")
+        raise UnitError(f"{text!r} is still to come", "write how long ago, such as `30d`, or a date that is over")
     return then
 
 
 def octets(text: str) -> int:
-    """Bytes: `500MB`, `1.5 GB`, `64KiB`, `1000`. Raises Misuse."""
+    """Bytes: `500MB`, `1.5 GB`, `64KiB`, `1000`. Raises UnitError."""
     found = _SIZE.fullmatch(text.strip())
     if found is None:
-        raise Misuse(f"{text!r} is no size", "write `500MB`, `2GB`, `64KiB` or a number of bytes")
+        raise UnitError(f"{text!r} is no size", "write `500MB`, `2GB`, `64KiB` or a number of bytes")
     number, unit = found.groups()
     power = "kmgt".find(unit[:1].lower()) + 1 if unit else 0
     return round(float(number) * (1024.0 if "i" in unit.lower() else 1000.0) ** power)

@@ -8,8 +8,8 @@ from datetime import date
 
 import pytest
 
-from sessiontap.cli import units
-from sessiontap.cli.errors import Misuse
+from sessiontap import units
+from sessiontap.units import UnitError
 
 NOW = 1_750_000_000 * 10**9  # 2025-06-15T15:06:40Z
 
@@ -48,13 +48,13 @@ def test_until(text: str, expected: int) -> None:
 @pytest.mark.parametrize("text", ["2999-01-01", "0001-01-01", "9999-12-31", "1969-12-30", "1000000d"])
 @pytest.mark.parametrize("read", [units.since, units.until])
 def test_a_time_out_of_range_is_refused(read: Callable[..., int], text: str) -> None:
-    with pytest.raises(Misuse, match="is out of range"):
+    with pytest.raises(UnitError, match="is out of range"):
         read(text, now=NOW)
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2", "h", "2 hours ago", "2025-13-01", "-2h"])
 def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(Misuse, match="is no point in time"):
+    with pytest.raises(UnitError, match="is no point in time"):
         units.since(text, now=NOW)
 
 

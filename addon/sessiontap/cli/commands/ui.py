@@ -1,0 +1,45 @@
+"""`sessiontap ui`: the sessions in a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sessiontap.cli.options import NumberOption, command, rules_option, trace_option
+
+if TYPE_CHECKING:
+    from sessiontap.ui.reading import Reading
+
+
+@command("sessiontap ui", "sessiontap ui --port 9000 --no-browser", "sessiontap ui --unix ~/sessiontap.sock")
+@click.option(
+    "--port",
+    metavar="PORT",
+    cls=NumberOption,
+    type=click.IntRange(0, 65535),
+    help="Listen at this port of 127.0.0.1 [default: 8420, or the next free one].",
+)
+@click.option("--unix", metavar="PATH", type=click.Path(path_type=Path), help="Listen at this Unix socket instead.")
+@click.option("--no-browser", is_flag=True, help="Open no browser, only print the address.")
+@rules_option
+@trace_option
+def ui(port: int | None, unix: Path | None, no_browser: bool, rules: Path | None, trace: Path | None) -> None:
+    """Show the sessions in a browser.
+
+    The page is served to this machine alone, and only reads the log. Ctrl-C ends it.
+    """
+    from sessiontap.cli import page_server
+
+    page_server.run(lambda: open_reading(rules, trace), port, unix, browser=not no_browser)
+
+
+def open_reading(rules: Path | None, trace: Path | None) -> Reading:
+    """The log and the prices as a page asks them."""
+    from sessiontap.cli.call_costs import Costs
+    from sessiontap.cli.options import open_trace
+    from sessiontap.ui.reading import Reading
+
+    costs = Costs.by(rules)
+    return Reading(open_trace(trace), costs.prices, costs.terms)

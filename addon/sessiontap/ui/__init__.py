@@ -1,0 +1,15 @@
+"""The page: sessions in a browser, made on this machine from the log, and the same answers as JSON.
+
+    page.py           a page's descriptor, and how its parameters are read
+    pages/            the pages: one module each, and the list of them
+    reading.py        what a page may ask: the log, prices, the state of the proxies
+    filters.py        the filters of lists as parameters
+    rendering.py      templates/, drawn with the figures and links of one hand
+    static_files.py   static/: style sheet and scripts, by their content
+    guard.py          which requests are answered
+    server.py         the tornado application of all that, on this machine alone
+
+A page's `data` is a function of a `Reading` and of plain parameters. Its answer is the JSON of the page; the template
+draws it and asks nothing else. `cli/page_server.py` starts it, in a process of its own that only reads. tornado and
+Jinja2 come with mitmproxy; Jinja2 is imported here alone.
+"""

@@ -1,0 +1,136 @@
+"""A page: its address, its parameters, the function that answers it and the template that draws the answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from sessiontap.units import UnitError, since, until
+
+if TYPE_CHECKING:
+    from sessiontap.ui.reading import Reading
+
+Kind = Literal["text", "integer", "choice", "flag", "time"]
+Data = dict[str, Any]
+
+_PLACES = re.compile(r"\{(\w+)\}")
+_YES, _NO = ("", "1", "true", "yes", "on"), ("0", "false", "no", "off")
+MOST = 1 << 31
+"""Whole numbers are below it."""
+
+
+class PageError(Exception):
+    """A question that has no answer: a sentence, what to do, and the status of HTTP."""
+
+    status = 500
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class NotFound(PageError):
+    """There is no such page, session or call."""
+
+    status = 404
+
+
+class BadParameter(PageError):
+    """A parameter is not known, or has a value that it cannot have."""
+
+    status = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A query parameter. An empty value is that of a form's empty field: it is not given."""
+
+    name: str
+    description: str
+    kind: Kind = "text"
+    choices: tuple[str, ...] = ()
+    repeated: bool = False
+    """Its value is a tuple: empty if it is not given."""
+    default: Any = None
+    minimum: int = 0
+    """Of an integer."""
+    ends_day: bool = False
+    """Of a time: a date stands for the end of its day."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A page of the site and its JSON twin, which is at the same path with `.json` behind it."""
+
+    path: str
+    """`/sessions/{session}/context`: what stands in braces is a parameter, percent-encoded in the address."""
+    title: str
+    description: str
+    template: str
+    data: Callable[[Reading, Mapping[str, Any]], Data]
+    """Returns the JSON twin. It has all parameters, those that were not given by their default. Raises PageError, or
+    TraceError if the log has no such session or call."""
+    parameters: tuple[Parameter, ...] = ()
+    schema: dict[str, Any] = field(default_factory=dict)
+    """The JSON schema of what `data` returns."""
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The names of the parameters in the path."""
+        return tuple(_PLACES.findall(self.path))
+
+
+def read_parameters(page: Page, places: Mapping[str, str], query: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The parameters of a request: of the path, and of the query by name. Raises BadParameter."""
+    known = {one.name: one for one in page.parameters}
+    for name in query:
+        if name not in known:
+            takes = ", ".join(known) or "none"
+            raise BadParameter(f"{page.title} has no parameter {name!r}", f"It takes: {takes}.")
+    found = {name: _read(one, query.get(name, ())) for name, one in known.items()}
+    return {**found, **places}
+
+
+def _read(parameter: Parameter, given: Sequence[str]) -> Any:
+    if parameter.kind == "flag":
+        return _read_flag(parameter, given[-1]) if given else bool(parameter.default)
+    values = [_read_one(parameter, one) for one in given if one != ""]
+    if parameter.repeated:
+        return tuple(values)
+    if len(values) > 1:
+        raise BadParameter(f"{parameter.name} is given {len(values)} times", "Give it once.")
+    return values[0] if values else parameter.default
+
+
+def _read_flag(parameter: Parameter, text: str) -> bool:
+    if text.lower() not in (*_YES, *_NO):
+        raise BadParameter(
+            f"{parameter.name}={text!r} is neither yes nor no", f"Write {parameter.name}=1, or leave it out."
+        )
+    return text.lower() in _YES
+
+
+def _read_one(parameter: Parameter, text: str) -> Any:
+    match parameter.kind:
+        case "integer":
+            if re.fullmatch(r"-?[0-9]{1,10}", text) is None or not parameter.minimum <= int(text) < MOST:
+                said = f"Write a whole number, {parameter.minimum} or more."
+                raise BadParameter(f"{parameter.name}={text!r} is not understood", said)
+            return int(text)
+        case "choice":
+            if text not in parameter.choices:
+                raise BadParameter(
+                    f"there is no {parameter.name} {text!r}", f"Choose one of {', '.join(parameter.choices)}."
+                )
+            return text
+        case "time":
+            try:
+                return until(text) if parameter.ends_day else since(text)
+            except UnitError as error:
+                raise BadParameter(
+                    f"{parameter.name}: {error.message}", f"{error.hint[:1].upper()}{error.hint[1:]}."
+                ) from None
+    return text

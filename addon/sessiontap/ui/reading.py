@@ -1,0 +1,49 @@
+"""What a page may ask: the log, prices, what the proxies and the rules say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sessiontap.ui.page import NotFound
+
+if TYPE_CHECKING:
+    from sessiontap.analysis.part_costs import InputTerms
+    from sessiontap.trace import Trace
+    from sessiontap.trace.index.costs import Prices
+    from sessiontap.trace.index.turns import Turn
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The log as one request sees it. A request has it alone while it is answered."""
+
+    trace: Trace
+    prices: Prices | None = None
+    """The costs of calls; without them costs are unknown."""
+    terms_of_call: Callable[[Record], InputTerms] | None = None
+    """The terms on which the input of a call's record was taken."""
+    findings: Callable[[], list[dict[str, Any]]] = list
+    """The findings of `sessiontap doctor`, as its `--json` gives them."""
+
+    def turns(self, session: str) -> list[Turn]:
+        """The turns of a session with their costs, oldest first. Raises NotFound if no request of it can be read, and
+        TraceError if there is no such session."""
+        turns = self.trace.query_turns(session, self.prices)
+        if not any(turn.request for turn in turns):
+            name = turns[0].call["session_id"] if turns else session
+            raise NotFound(
+                f"session {name} has no request that can be read",
+                "A rule may say `capture: metadata`, or no call has a body.",
+            )
+        return turns
+
+    def terms(self, turns: list[Turn]) -> dict[str, InputTerms]:
+        """The terms of the turns' calls by their ids, as `analysis` takes them."""
+        if self.terms_of_call is None:
+            return {}
+        places = self.trace.query_places(sessions={turn.call["session_id"] for turn in turns})
+        return {call.id: self.terms_of_call(call.record) for call in self.trace.calls_at(places)}

@@ -1,0 +1,133 @@
+"""Templates drawn with the figures of `units`, and with links that hold for any name.
+
+What was recorded is text: everything is escaped, and a name that is not there is an error, never an empty place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from sessiontap import units
+from sessiontap.ui.page import Page
+from sessiontap.ui.static_files import StaticFile
+
+Given = Mapping[str, Sequence[str]]
+"""The query of a request: name -> its values, as they stand in the address."""
+SITE_BAR = {"/": "Sessions", "/search": "Search", "/stats": "Statistics", "/doctor": "Doctor"}
+"""The pages in the bar above all, if they are there."""
+SESSION_BAR = {
+    "": "Overview",
+    "conversation": "Conversation",
+    "timeline": "Timeline",
+    "context": "Context",
+    "cache": "Cache",
+    "tools": "Tools",
+}
+"""The same above the pages of a session."""
+
+
+class Renderer:
+    """Draws the pages of `folder`."""
+
+    def __init__(self, folder: str, pages: Iterable[Page], static: Callable[[], Mapping[str, StaticFile]]) -> None:
+        self._jinja = Environment(
+            loader=FileSystemLoader(folder),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        paths = {page.path for page in pages}
+        self._jinja.filters |= FILTERS
+        self._jinja.globals |= {
+            "link": link,
+            "site_bar": {path: name for path, name in SITE_BAR.items() if path in paths},
+            "session_bar": {end: name for end, name in SESSION_BAR.items() if _session_path(end) in paths},
+            "static": lambda name: static()[name].url,
+        }
+
+    def draw(self, page: Page, data: Mapping[str, Any], given: Given) -> str:
+        """The HTML of a page. Beside its data a template has `page`, and `given` and `here` of the request."""
+        return self._jinja.get_template(page.template).render(
+            {**data, "page": page, "given": given, "here": lambda **changes: here(given, **changes)}
+        )
+
+    def draw_error(self, status: int, message: str, hint: str) -> str:
+        """The HTML of a page that says what is wrong and what to do."""
+        template = self._jinja.get_template("error.html")
+        return template.render(status=status, message=message, hint=hint, given={})
+
+
+def _session_path(end: str) -> str:
+    return f"/sessions/{{session}}/{end}" if end else "/sessions/{session}"
+
+
+def link(*places: str, **query: Any) -> str:
+    """`link("sessions", id, "context", turn=3)`: the address of a page of the site."""
+    path = "/" + "/".join(map(_place, places))
+    return path + _query(query)
+
+
+def here(given: Given, **changes: Any) -> str:
+    """The query of the present page with these parameters changed, or left out (None); the page's first part again."""
+    kept = {name: list(values) for name, values in given.items() if name != "after"} | changes
+    return _query(kept) or "?"
+
+
+def _place(text: str) -> str:
+    coded = quote(text, safe="")
+    return coded.removesuffix(".json") + "%2Ejson" if coded.endswith(".json") else coded
+
+
+def _query(parameters: Mapping[str, Any]) -> str:
+    pairs: list[tuple[str, str]] = []
+    for name, value in parameters.items():
+        values = value if isinstance(value, list | tuple) else [value]
+        pairs += [(name, _value(one)) for one in values if one not in (None, False, "")]
+    return "?" + urlencode(pairs) if pairs else ""
+
+
+def _value(value: Any) -> str:
+    return "1" if value is True else str(value)
+
+
+def short_time(iso: str | None) -> str:
+    """`14:02:11` if it is of today, else `Nov 20 14:02`, or the date if it is of another year; local time."""
+    if iso is None:
+        return units.UNKNOWN
+    then, now = datetime.fromisoformat(iso).astimezone(), datetime.now().astimezone()
+    if then.date() == now.date():
+        return f"{then:%H:%M:%S}"
+    return (
+        f"{units.short_moment(f'{then:%Y-%m-%d} 00:00:00')} {then:%H:%M}"
+        if then.year == now.year
+        else f"{then:%Y-%m-%d}"
+    )
+
+
+def percent(share: float | None) -> str:
+    """`42%`, `0.4%`."""
+    if share is None:
+        return units.UNKNOWN
+    return f"{share * 100:.0f}%" if share >= 0.1 or share == 0 else f"{share * 100:.1f}%"
+
+
+FILTERS: dict[str, Callable[..., str]] = {
+    "duration": units.duration,
+    "count": units.count,
+    "tokens": units.count,
+    "money": units.dollars,
+    "bytes": units.size,
+    "time": units.moment,
+    "short_time": short_time,
+    "clock": units.clock,
+    "plural": units.plural,
+    "percent": percent,
+    "estimated": units.estimated,
+}
+"""Numbers and times in a template: unknown is `-`."""

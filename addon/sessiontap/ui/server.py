@@ -1,0 +1,227 @@
+"""The web server of the pages: a tornado application on 127.0.0.1 or a Unix socket, which only reads."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import queue
+import re
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+from typing import Any
+
+import tornado.httpserver
+import tornado.netutil
+import tornado.web
+
+from sessiontap.trace import TraceError
+from sessiontap.ui import guard
+from sessiontap.ui.guard import Access, Refused
+from sessiontap.ui.page import Data, NotFound, Page, PageError, read_parameters
+from sessiontap.ui.pages import PAGES
+from sessiontap.ui.reading import Reading
+from sessiontap.ui.rendering import Renderer
+from sessiontap.ui.static_files import StaticFile, static_files
+
+HOST = "127.0.0.1"
+THREADS = 3
+"""Pages that are made at once. Each has the log for itself."""
+_PLACE = re.compile(r"\\\{(\w+)\\\}")
+
+
+class Site:
+    """What all requests share."""
+
+    def __init__(
+        self, open_reading: Callable[[], Reading], access: Access | None, pages: Iterable[Page] = PAGES
+    ) -> None:
+        """`open_reading` opens the log once more; `access` None: the socket's permissions say who may ask."""
+        self.pages = tuple(pages)
+        self.access = access
+        self.static: Mapping[str, StaticFile] = static_files()
+        folder = str(files("sessiontap.ui").joinpath("templates"))
+        self.renderer = Renderer(folder, self.pages, lambda: self.static)
+        self._open = open_reading
+        self._free: queue.LifoQueue[Reading] = queue.LifoQueue()
+        self._threads = ThreadPoolExecutor(THREADS, "page")
+
+    def application(self) -> tornado.web.Application:
+        """The routes: each page and its twin, the static files, and a page for all else."""
+        routes: list[Any] = [
+            (route(page.path), PageHandler, {"site": self, "page": page}, page.title) for page in self.pages
+        ]
+        routes.append((r"/static/([^/]+)", StaticHandler, {"site": self}))
+        return tornado.web.Application(
+            routes, default_handler_class=NoPageHandler, default_handler_args={"site": self}, log_function=_log_nothing
+        )
+
+    async def answer(self, page: Page, parameters: Mapping[str, Any]) -> Data:
+        """The data of a page, made on a thread. Raises PageError and TraceError."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, page, parameters)
+
+    def _answer(self, page: Page, parameters: Mapping[str, Any]) -> Data:
+        try:
+            reading = self._free.get_nowait()
+        except queue.Empty:
+            reading = self._open()
+        try:
+            return page.data(reading, parameters)
+        finally:
+            self._free.put(reading)
+
+    def close(self) -> None:
+        """End the threads and let go of the log."""
+        self._threads.shutdown()
+        while not self._free.empty():
+            self._free.get_nowait().trace.close()
+
+
+def route(path: str) -> str:
+    """The regular expression of a page's path and its twin's."""
+    return _PLACE.sub(r"(?P<\1>[^/]+?)", re.escape(path)) + r"(?P<_twin>\.json)?"
+
+
+class Handler(tornado.web.RequestHandler):
+    """A request: it is checked first, and every error of it is a page, or JSON for who asked for that."""
+
+    site: Site
+
+    def initialize(self, site: Site) -> None:
+        self.site = site
+
+    def set_default_headers(self) -> None:
+        self.clear_header("Server")
+        for name, value in guard.HEADERS.items():
+            self.set_header(name, value)
+        self.set_header("Cache-Control", "no-store")
+
+    def prepare(self) -> None:
+        guard.check_origin(self.request.method or "", self.request.headers)
+        if self.site.access is not None:
+            self._let_in(self.site.access)
+
+    def _let_in(self, access: Access) -> None:
+        cookie = self.get_cookie(access.cookie_name)
+        token = self.get_query_argument(guard.TOKEN, None)
+        if token is not None:
+            opened = access.cookie_for(token, cookie)
+            if opened is None:
+                raise Refused(
+                    "this address has been used", "Each address works once. Start `sessiontap ui` again for a new one."
+                )
+            self.set_cookie(access.cookie_name, opened, httponly=True, samesite="Strict", path="/")
+            left = [(k, v) for k, values in self._query().items() if k != guard.TOKEN for v in values]
+            self.redirect(tornado.httputil.url_concat(self.request.path, left), status=303)
+        elif not access.is_open(cookie):
+            raise Refused(
+                "this browser has not been let in",
+                "Open the address that `sessiontap ui` printed; if it was started again, the new one.",
+            )
+
+    def _query(self) -> dict[str, list[str]]:
+        return {name: self.get_query_arguments(name, strip=False) for name in self.request.query_arguments}
+
+    @property
+    def wants_json(self) -> bool:
+        """Return True if an error is to be told in JSON."""
+        return self.request.path.endswith(".json") or self.request.path.startswith("/api/")
+
+    def write_json(self, value: Any) -> None:
+        self.set_header("Content-Type", "application/json; charset=utf-8")
+        self.write(json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        message, hint = "something went wrong here", "The terminal of `sessiontap ui` says more."
+        if isinstance(error, PageError):
+            status_code, message, hint = error.status, error.message, error.hint
+        elif isinstance(error, TraceError):
+            status_code, message, hint = (404 if self.path_kwargs.keys() - {"_twin"} else 500), str(error), error.hint
+        elif isinstance(error, tornado.web.HTTPError):
+            message, hint = error.log_message or self._reason, "Check the address."
+        self.set_status(status_code)
+        if status_code == 405:
+            self.set_header("Allow", ", ".join(guard.METHODS))
+        if self.wants_json:
+            self.write_json({"error": message, "hint": hint})
+        else:
+            self.set_header("Content-Type", "text/html; charset=utf-8")
+            self.write(self.site.renderer.draw_error(status_code, message, hint))
+        self.finish()
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        if not isinstance(value, PageError | TraceError | tornado.web.HTTPError):
+            super().log_exception(typ, value, tb)
+
+
+class PageHandler(Handler):
+    """A page, or its twin."""
+
+    page: Page
+
+    def initialize(self, site: Site, page: Page) -> None:  # type: ignore[override]
+        super().initialize(site)
+        self.page = page
+
+    async def get(self, _twin: str | None = None, **places: str) -> None:
+        given = self._query()
+        data = await self.site.answer(self.page, read_parameters(self.page, places, given))
+        if _twin:
+            self.write_json(data)
+        else:
+            self.set_header("Content-Type", "text/html; charset=utf-8")
+            self.write(self.site.renderer.draw(self.page, data, given).encode("utf-8", "backslashreplace"))
+
+    head = get
+
+
+class StaticHandler(Handler):
+    """A static file. It is nobody's secret, and an error's page needs it."""
+
+    def _let_in(self, access: Access) -> None:
+        pass
+
+    def get(self, name: str) -> None:
+        file = self.site.static.get(name)
+        if file is None:
+            raise NotFound(f"there is no file {name}", "The page itself is at /.")
+        self.set_header("Content-Type", file.type)
+        self.set_header("Cache-Control", "private, no-cache")
+        self.set_header("ETag", f'"{file.digest}"')
+        if self.check_etag_header():
+            self.set_status(304)
+        else:
+            self.write(file.content)
+
+    head = get
+
+
+class NoPageHandler(Handler):
+    """Any other path."""
+
+    def get(self, *args: str, **kwargs: str) -> None:
+        raise NotFound(f"there is no page {self.request.path}", "The list of sessions is at /.")
+
+    head = get
+
+
+def _log_nothing(handler: tornado.web.RequestHandler) -> None:
+    pass
+
+
+def bind(port: int) -> list[socket.socket]:
+    """Listen at this port of this machine, 0 for any. Raises OSError if it is taken."""
+    return tornado.netutil.bind_sockets(port, HOST)
+
+
+async def serve(site: Site, sockets: Iterable[socket.socket]) -> None:
+    """Answer until this is cancelled."""
+    server = tornado.httpserver.HTTPServer(site.application(), max_header_size=65536, max_body_size=65536)
+    server.add_sockets(sockets)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        server.stop()
+        site.close()
