@@ -28,6 +28,8 @@ HOST, PORT = "api.openai.com", 443
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4}
 REPLY = json.dumps({"id": "x", "model": "m", "choices": [], "usage": USAGE}).encode()
 JSON = [("content-type", "application/json")]
+PATIENT = [SCRIPTS / "long_linger.py"]
+"""For what ends well: on a busy machine a reply may take longer than a proxy waits for it."""
 
 
 class Upstream:
@@ -72,24 +74,41 @@ def http1(target: str, body: bytes) -> bytes:
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-def http2(target: str, body: bytes) -> bytes:
+def http2(target: str, *bodies: bytes) -> bytes:
     connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
     connection.initiate_connection()
     pseudo = [(":method", "POST"), (":scheme", "https"), (":authority", HOST), (":path", target)]
-    connection.send_headers(1, [*pseudo, *JSON])
-    connection.send_data(1, body, end_stream=True)
+    for body in bodies:
+        stream = connection.get_next_available_stream_id()
+        connection.send_headers(stream, [*pseudo, *JSON])
+        connection.send_data(stream, body, end_stream=True)
     return connection.data_to_send()
 
 
-def send(proxy: Proxy, version: str, body: bytes) -> socket.socket:
-    """Send a whole request in TLS, and return its socket."""
+def send(proxy: Proxy, version: str, *bodies: bytes) -> socket.socket:
+    """Send a whole request in TLS, of HTTP/2 any number, and return the socket."""
     context = ssl.create_default_context(cafile=proxy.ca)
     context.maximum_version = ssl.TLSVersion.TLSv1_2  # nothing follows the handshake
     if version == "HTTP/2":
         context.set_alpn_protocols(["h2"])
     tls = context.wrap_socket(connect(proxy, HOST, PORT), server_hostname=HOST)
-    tls.sendall((http2 if version == "HTTP/2" else http1)("/v1/chat/completions", body))
+    tls.settimeout(PATIENCE)
+    tls.sendall((http2 if version == "HTTP/2" else http1)("/v1/chat/completions", *bodies))
     return tls
+
+
+def read_until(wire: socket.socket, end: bytes) -> None:
+    said = b""
+    while end not in said:
+        received = wire.recv(4096)
+        assert received, "the connection was closed"
+        said += received
+
+
+def wait_closed(wire: socket.socket) -> None:
+    """Read until the proxy closes the connection."""
+    while wire.recv(4096):
+        pass
 
 
 def hang_up(wire: socket.socket, how: str) -> None:
@@ -112,7 +131,7 @@ def test_a_client_that_goes_at_once(
     lab: Lab, server: Server, upstream: Upstream, program: dict[str, Any], version: str
 ) -> None:
     upstream.gate.open()
-    proxy = lab.proxy(**program)
+    proxy = lab.proxy(scripts=PATIENT, **program)
     hang_up(send(proxy, version, question()), "close")
     server.wait_for(lambda requests: any(one.whole for one in requests))
     (call,) = proxy.wait_calls(1)
@@ -128,7 +147,8 @@ def test_a_client_that_goes_before_the_server_is_connected(
 ) -> None:
     upstream.gate.open()
     connected = tmp_path / "connected"
-    proxy = lab.proxy(scripts=[SCRIPTS / "slow_connect.py"], environment={"CONNECT_WHEN": str(connected)}, **program)
+    scripts = [SCRIPTS / "slow_connect.py", *PATIENT]
+    proxy = lab.proxy(scripts=scripts, environment={"CONNECT_WHEN": str(connected)}, **program)
     wire = send(proxy, version, question())
     proxy.process.wait_line(lambda line: "CONNECTING" in line)
     hang_up(wire, how)
@@ -146,7 +166,7 @@ def test_a_client_that_goes_before_the_server_is_connected(
 def test_a_client_that_goes_while_its_server_thinks(
     lab: Lab, server: Server, upstream: Upstream, program: dict[str, Any], version: str, how: str
 ) -> None:
-    proxy = lab.proxy(**program)
+    proxy = lab.proxy(scripts=PATIENT, **program)
     wire = send(proxy, version, question())
     upstream.gate.wait_reached()
     hang_up(wire, how)
@@ -183,7 +203,7 @@ def test_a_stream_that_has_begun_is_cancelled_with_its_client(
         cancelled.set()
 
     lab.upstream(think, [HOST])
-    proxy = lab.proxy(scripts=[SCRIPTS / "long_linger.py"], **program)
+    proxy = lab.proxy(scripts=PATIENT, **program)
     wire = send(proxy, version, question())
     while b"data:" not in wire.recv(4096):
         pass
@@ -197,7 +217,7 @@ def test_in_plain_http(lab: Lab, upstream: Upstream, program: dict[str, Any]) ->
     upstream.gate.open()
     server = lab.upstream(upstream, [], tls=False)
     lab.redirect(Redirect("vllm", 8000, server.port))
-    proxy = lab.proxy(**program)
+    proxy = lab.proxy(scripts=PATIENT, **program)
     with socket.create_connection(("127.0.0.1", proxy.process.port), PATIENCE) as wire:
         wire.sendall(http1("http://vllm:8000/v1/chat/completions", question()))
     (call,) = proxy.wait_calls(1)
@@ -220,7 +240,7 @@ def test_a_request_that_was_not_finished_is_not_sent(
 
 def test_each_of_many_is_sent_once(lab: Lab, server: Server, upstream: Upstream, program: dict[str, Any]) -> None:
     upstream.gate.open()
-    proxy = lab.proxy(**program)
+    proxy = lab.proxy(scripts=PATIENT, **program)
     for number in range(40):
         hang_up(send(proxy, ("HTTP/1.1", "HTTP/2")[number % 2], question(number)), "close")
     calls = proxy.wait_calls(40)
@@ -242,3 +262,33 @@ def test_a_client_that_closes_its_direction_alone_gets_the_reply(
         while piece := wire.recv(4096):
             said += piece
     assert said.endswith(REPLY)
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
+def test_a_connection_ends_with_a_client_that_has_its_reply(
+    lab: Lab, server: Server, upstream: Upstream, version: str
+) -> None:
+    upstream.gate.open()
+    wire = send(lab.proxy(), version, question())
+    read_until(wire, REPLY)
+    hang_up(wire, "close")
+    wait_closed(wire)
+
+
+def test_a_connection_ends_with_the_last_reply_to_a_client_that_has_gone(lab: Lab) -> None:
+    gate = Gate()
+
+    async def answer(request: Request, respond: Respond) -> None:
+        if await request.body() == question(2):
+            await gate.passed()
+        await respond.whole(200, REPLY, JSON)
+
+    lab.upstream(answer, [HOST])
+    proxy = lab.proxy(scripts=PATIENT)
+    wire = send(proxy, "HTTP/2", question(1), question(2))
+    read_until(wire, REPLY)
+    gate.wait_reached()
+    hang_up(wire, "close")
+    gate.open()
+    wait_closed(wire)
+    assert [call.record["outcome"] for call in proxy.wait_calls(2)] == ["ok", "ok"]

@@ -123,10 +123,10 @@ class _Http2Server(Http2Server):
     """The client's side of HTTP/2: the same if its connection ends."""
 
     def close_connection(self, msg: str) -> CommandGenerator[None]:
-        if self.conn.state is not ConnectionState.CAN_WRITE or not self.streams:
+        streams = [stream_id for stream_id in self.streams if not self.is_closed(stream_id)]  # answered ones stay there
+        if self.conn.state is not ConnectionState.CAN_WRITE or not streams:
             yield from super().close_connection(msg)
             return
-        streams = list(self.streams)
         self.streams.clear()
         self._handle_event = self.done  # type: ignore[method-assign]
         for stream_id in streams:
