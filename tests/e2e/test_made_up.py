@@ -26,7 +26,8 @@ from typing import Any
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, Reply, Usage
 from sessiontap.llm.family import Family, FamilyRoute
-from sessiontap.llm.messages import ContentReader, MessagePiece, MessageShape, ReasoningPiece, TextPiece
+from sessiontap.llm.message_pieces import MessagePiece, ReasoningPiece, TextPiece
+from sessiontap.llm.messages import ContentReader, MessageShape
 from sessiontap.llm.pick import count, dicts, parse, text
 
 

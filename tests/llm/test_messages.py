@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sessiontap.llm.families import CONTENT
-from sessiontap.llm.messages import (
+from sessiontap.llm.message_pieces import (
     CallPiece,
     MediaPiece,
     ResultPiece,

@@ -19,8 +19,8 @@ May import `sessiontap.exchange`, the standard library, msgspec, zstandard and b
 To add a wire family: write a module that ends in `FAMILY = Family(...)` (family.py says what belongs to it,
 openai_embeddings.py is a short one), and name it in `families.MODULES`. `pick` looks into JSON that may have any
 shape, `streaming` and `eventstream` take bodies apart, `newest_turn` finds the newest turn of a message list,
-`messages` has the forms of messages. `read` sees to the JSON of the request, the model in the URL, statuses >= 400,
-`Reply.stream`, and to faults of the module.
+`messages` has the forms of messages, `message_pieces` the pieces that they are read as. `read` sees to the JSON of the
+request, the model in the URL, statuses >= 400, `Reply.stream`, and to faults of the module.
 
 To add a host of the table: a line in hosts.txt. To add an agent: a `KnownAgent` in known_agents.py, or in a module of
 its own that `agents.MODULES` names.

@@ -14,7 +14,8 @@ from typing import Any
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Operation, Reply, ToolCall, Usage
 from sessiontap.llm.family import Family, FamilyRoute
-from sessiontap.llm.messages import CHAT, CallPiece, ContentReader, MessagePiece, ToolOutput, is_conversation, reasoning
+from sessiontap.llm.message_pieces import CallPiece, MessagePiece, ToolOutput
+from sessiontap.llm.messages import CHAT, ContentReader, is_conversation, reasoning
 from sessiontap.llm.newest_turn import MessageLayout, newest
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, counts, dicts, dig, flag, items, names, parse, place, text

@@ -13,17 +13,8 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm import eventstream
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.family import Family, FamilyRoute
-from sessiontap.llm.messages import (
-    CHAT,
-    CallPiece,
-    ContentReader,
-    MessagePiece,
-    TextPiece,
-    ToolOutput,
-    is_conversation,
-    reasoning,
-    silent,
-)
+from sessiontap.llm.message_pieces import CallPiece, MessagePiece, TextPiece, ToolOutput
+from sessiontap.llm.messages import CHAT, ContentReader, is_conversation, reasoning, silent
 from sessiontap.llm.newest_turn import MessageLayout, newest
 from sessiontap.llm.pick import count, dicts, dig, first_count, in_range, items, names, parse, place, text, unreadable
 from sessiontap.llm.response_facts import error_inside

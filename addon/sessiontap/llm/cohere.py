@@ -16,17 +16,8 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm import openai_chat
 from sessiontap.llm.call import Asked, Billed, Call, CallError, Operation, Reply, ToolCall, Usage
 from sessiontap.llm.family import Family, FamilyRoute
-from sessiontap.llm.messages import (
-    CHAT,
-    CallPiece,
-    ContentReader,
-    MessagePiece,
-    MessageShape,
-    ResultPiece,
-    ToolOutput,
-    is_conversation,
-    role_of,
-)
+from sessiontap.llm.message_pieces import CallPiece, MessagePiece, ResultPiece, ToolOutput
+from sessiontap.llm.messages import CHAT, ContentReader, MessageShape, is_conversation, role_of
 from sessiontap.llm.newest_turn import MessageLayout, newest
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, dicts, dig, items, names, parse, place, text

@@ -17,7 +17,8 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from sessiontap.llm.families import MESSAGE_SHAPES, PROMPTS, TOOLS, WRAPPERS, definitions_in, messages_of
-from sessiontap.llm.messages import CallPiece, MessageShape, ResultPiece
+from sessiontap.llm.message_pieces import CallPiece, ResultPiece
+from sessiontap.llm.messages import MessageShape
 from sessiontap.llm.outline import outline
 from sessiontap.llm.pick import text
 

@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import Any
 
 from sessiontap.llm.family import Family, SocketGrammar
-from sessiontap.llm.messages import ContentReader, MessagePiece, MessageShape, PartReader, TextPiece, quiet
+from sessiontap.llm.message_pieces import MessagePiece, TextPiece
+from sessiontap.llm.messages import ContentReader, MessageShape, PartReader, quiet
 from sessiontap.llm.pick import dicts, dig
 
 MODULES = (

@@ -16,15 +16,8 @@ from typing import Any, Literal
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Operation, Reply, ToolCall, Usage
 from sessiontap.llm.family import Family, FamilyRoute
-from sessiontap.llm.messages import (
-    CallPiece,
-    ContentReader,
-    MessagePiece,
-    MessageShape,
-    ReasoningPiece,
-    ToolOutput,
-    role_of,
-)
+from sessiontap.llm.message_pieces import CallPiece, MessagePiece, ReasoningPiece, ToolOutput
+from sessiontap.llm.messages import ContentReader, MessageShape, role_of
 from sessiontap.llm.newest_turn import MessageLayout, Named, newest
 from sessiontap.llm.pick import count, counts, dicts, dig, items, names, parse, place, text
 from sessiontap.llm.response_facts import error_inside

@@ -15,7 +15,8 @@ from sessiontap.exchange import Headers, Request, Response
 from sessiontap.llm.call import Call, Endpoint
 from sessiontap.llm.families import WRAPPERS, messages_of
 from sessiontap.llm.history import history
-from sessiontap.llm.messages import AGENT, THOUGHT, TextPiece, without_element
+from sessiontap.llm.message_pieces import THOUGHT, TextPiece, without_element
+from sessiontap.llm.messages import AGENT
 from sessiontap.llm.read import read_reply, read_request
 from sessiontap.llm.wrappers import user_words
 

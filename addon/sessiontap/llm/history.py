@@ -18,14 +18,11 @@ from typing import NamedTuple
 
 from sessiontap.llm.call import Call, Reply
 from sessiontap.llm.families import CHOICES, SAID, WRAPPERS, messages_of, prompts_of
-from sessiontap.llm.messages import (
-    AGENT,
-    ROLES,
+from sessiontap.llm.message_pieces import (
     CallPiece,
     MediaPiece,
     MessagePiece,
     ResultPiece,
-    Role,
     TextPiece,
     digest,
     json_bytes,
@@ -34,6 +31,7 @@ from sessiontap.llm.messages import (
     rough_digest,
     run_digest,
 )
+from sessiontap.llm.messages import AGENT, ROLES, Role
 from sessiontap.llm.pick import count, parse, text
 from sessiontap.llm.purpose import Purpose, goes_on, purpose_of
 
@@ -70,7 +68,7 @@ class Step(NamedTuple):
 
     @property
     def outline(self) -> bytes:
-        """See `messages.rough_digest`."""
+        """See `message_pieces.rough_digest`."""
         return rough_digest(self.said, self.called)
 
 
@@ -144,7 +142,7 @@ class ReplyFingerprint:
     key: bytes | None = None
     """The chain's value behind the reply; None if it said nothing that a later request would hold."""
     outline: bytes | None = None
-    """See `messages.rough_digest`; None if what will stand in the history may be another or a part of it."""
+    """See `message_pieces.rough_digest`; None if what will stand in the history may be another or a part of it."""
     digest: bytes | None = None
     """Stands for the reply alone if it is substantial."""
     pair: bytes | None = None

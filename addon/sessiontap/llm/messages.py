@@ -1,45 +1,35 @@
-"""The messages of a request in one form, whatever family they are of: pieces, and digests of what they say.
-
-A conversation is recognised by its messages coming back, but they do not come back as they were. A string becomes a
-list with one text part; cache marks, ids, states, signatures and reasoning come and go; arguments of tools are JSON
-text that is written anew; clients put reminders in that hold for one request; and a reply that came in pieces, or as
-several items, is one assistant message in the next request. So of a message count its role, its text, the tools it
-calls with parsed arguments, the tool results it carries, and its media; nothing else.
-
-A **run** is what an assistant said between two messages of others, however many messages, items or parts it is written
-as: its text, in which blanks do not count, then its calls. A reply gives the same digest as the run that it becomes.
+"""The messages of a request in one form, whatever family they are of.
 
 Families bring the forms of their messages (`MessageShape`) and the kinds of parts that only they have (`PartReader`).
-`parts` reads the same forms, and keeps all that they hold.
+`history` makes digests of the pieces that they are read as (message_pieces.py); `parts` reads the same forms, and keeps
+all that they hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from hashlib import blake2b
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
-import msgspec
-
-from sessiontap.llm.pick import dicts, dig, parse, text
-
-SIZE = 16
-"""Bytes of a digest."""
-
-PASSING = ("system-reminder", "environment_context")
-"""Elements that a client puts into a text for one request."""
-THOUGHT = ("think", "thinking")
-"""Elements that open a text with reasoning, which some clients keep and others cut off."""
+from sessiontap.llm.message_pieces import (
+    DEEPEST,
+    CallPiece,
+    MediaPiece,
+    MessagePiece,
+    ReasoningPiece,
+    ResultPiece,
+    TextPiece,
+    ToolOutput,
+    digest,
+    json_bytes,
+    message_digest,
+    plain,
+)
+from sessiontap.llm.pick import dicts, dig, text
 
 REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
 """Fields of an assistant's message, in a request or a reply: DeepSeek, OpenRouter, Ollama."""
 
 _TEXTS = ("text", "input_text", "output_text")
-_DEEPEST = 8
-_GIST, _GIST_OF = 48, 256
-"""Letters, and the characters among which they are looked for."""
-
-_encode = msgspec.json.Encoder(order="deterministic").encode
 
 Role = Literal["user", "assistant", "tool"]
 
@@ -73,57 +63,6 @@ def is_conversation(messages: Any) -> bool:
     )
 
 
-# Pieces --------------------------------------------------------------------------------------------------------------
-
-
-class TextPiece(NamedTuple):
-    said: str
-
-
-class CallPiece(NamedTuple):
-    name: str
-    arguments: Any
-    id: str | None = None
-
-
-class ToolOutput(NamedTuple):
-    """The result of a tool as it was sent."""
-
-    content: Any
-    name: str | None = None
-    """The tool's name if the result itself states it."""
-    error: bool | None = None
-    """The result states that it is an error, or that it is none."""
-
-
-class ResultPiece(NamedTuple):
-    id: str | None
-    digest: bytes
-    output: ToolOutput | None = None
-    """For readers of whole parts (`parts`); comparing messages needs the digest alone."""
-
-
-class MediaPiece(NamedTuple):
-    digest: bytes
-    sent: Any = None
-    """For readers of whole parts."""
-
-
-class ReasoningPiece(NamedTuple):
-    said: str | None
-    """None if it is encrypted."""
-    size: int = 0
-    """Bytes of what is encrypted."""
-
-
-class ToolsPiece(NamedTuple):
-    """Tools that are offered within the messages."""
-
-    tools: Any
-
-
-MessagePiece = TextPiece | CallPiece | ResultPiece | MediaPiece | ReasoningPiece | ToolsPiece
-
 PartReader = Callable[[dict[str, Any], "ContentReader"], list[MessagePiece] | None]
 """Return the pieces of a part of one kind; None if it is not of that kind after all."""
 
@@ -138,7 +77,7 @@ class ContentReader:
 
     __slots__ = ("_inner", "_noise", "_parts")
 
-    def __init__(self, parts: dict[str, PartReader], noise: frozenset[str], levels: int = _DEEPEST) -> None:
+    def __init__(self, parts: dict[str, PartReader], noise: frozenset[str], levels: int = DEEPEST) -> None:
         self._parts = parts
         self._noise = noise
         self._inner = type(self)(parts, noise, levels - 1) if levels else None
@@ -235,113 +174,6 @@ def reasoning_fields(message: dict[str, Any], content: ContentReader) -> list[Me
 
 def _typed(part: Any) -> bool:
     return isinstance(part, dict) and "type" in part
-
-
-# Digests -------------------------------------------------------------------------------------------------------------
-
-
-def digest(*parts: bytes) -> bytes:
-    """blake2b over the parts; the caller sees to it that they do not run together."""
-    return blake2b(b"".join(parts), digest_size=SIZE).digest()
-
-
-def plain(said: str) -> str:
-    """A text without what its client put in for one request, and without the blanks around it."""
-    if "<" in said:
-        for name in PASSING:
-            said = without_element(said, name)
-    return said.strip()
-
-
-def without_element(said: str, name: str) -> str:
-    """Elements cut out; one that does not end stays. Linear, whatever the text."""
-    start, end = f"<{name}>", f"</{name}>"
-    at = said.find(start)
-    if at < 0:
-        return said
-    kept, behind = [], 0
-    while at >= 0:
-        close = said.find(end, at)
-        if close < 0:
-            break
-        kept.append(said[behind:at])
-        behind = close + len(end)
-        at = said.find(start, behind)
-    return "".join((*kept, said[behind:]))
-
-
-def spoken(said: str) -> str:
-    """An assistant's text without blanks, and without the reasoning that it may open with."""
-    said = said.strip()
-    for name in THOUGHT if said.startswith("<") else ():
-        if said.startswith(f"<{name}>"):
-            _, end, rest = said.partition(f"</{name}>")
-            said = rest if end else said
-            break
-    return "".join(said.split())
-
-
-def run_digest(said: str, calls: Iterable[tuple[str, Any]]) -> bytes | None:
-    """Return the digest of an assistant's run, in a request or a reply; None if it says nothing."""
-    said = spoken(said)
-    written = [name.encode("utf-8", "surrogatepass") + b"\0" + _arguments(given) for name, given in calls]
-    if not said and not written:
-        return None
-    return digest(b"assistant\0", said.encode("utf-8", "surrogatepass"), *(b"\0call\0" + call for call in written))
-
-
-def rough_digest(said: str, names: Iterable[str]) -> bytes:
-    """The part of a run that stays when a framework writes it anew (`{"a": 1}` as `{'a': 1}`, other fences and signs):
-    the tools that it calls, else the letters that it begins with. It tells answers to one question apart."""
-    names = tuple(names)
-    letters = "" if names else "".join(filter(str.isalnum, spoken(said)[:_GIST_OF]))[:_GIST].lower()
-    return digest("\0".join((letters, *names)).encode("utf-8", "surrogatepass"))[:8]
-
-
-def message_digest(role: str, pieces: Iterable[MessagePiece]) -> bytes:
-    """Return the digest of any other message."""
-    hashed = blake2b(role.encode(), digest_size=SIZE)
-    for piece in pieces:
-        match piece:
-            case TextPiece(said):
-                hashed.update(b"\0text\0" + said.encode("utf-8", "surrogatepass"))
-            case CallPiece(name, given):
-                hashed.update(b"\0call\0" + name.encode("utf-8", "surrogatepass") + b"\0" + _arguments(given))
-            case ResultPiece(_, found):
-                hashed.update(b"\0result\0" + found)
-            case MediaPiece(found):
-                hashed.update(b"\0media\0" + found)
-    return hashed.digest()
-
-
-def _arguments(given: Any) -> bytes:
-    """Arguments as one JSON text; none is the same as an empty object."""
-    if isinstance(given, str):
-        value, problem = parse(given) if given.strip() else (None, None)
-        if problem is not None:
-            return given.strip().encode("utf-8", "surrogatepass")
-        given = value
-    return json_bytes(given if given not in (None, "") else {})
-
-
-def json_bytes(value: Any) -> bytes:
-    """A JSON value with its keys in order; 1.0 is 1, because a client's language may not know the difference."""
-    try:
-        written = _encode(value)
-        return _encode(_whole_numbers(value, 0)) if b".0" in written else written
-    except (TypeError, ValueError, RecursionError, UnicodeEncodeError):
-        return repr(value).encode("utf-8", "surrogatepass")
-
-
-def _whole_numbers(value: Any, depth: int) -> Any:
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else value
-    if depth < _DEEPEST:
-        if isinstance(value, dict):
-            return {key: _whole_numbers(inner, depth + 1) for key, inner in value.items()}
-        if isinstance(value, list):
-            return [_whole_numbers(inner, depth + 1) for inner in value]
-    return value
 
 
 # Forms that several families share ------------------------------------------------------------------------------------

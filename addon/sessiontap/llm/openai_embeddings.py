@@ -7,7 +7,7 @@ from typing import Any
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, Reply, Usage
 from sessiontap.llm.family import Family, FamilyRoute
-from sessiontap.llm.openai_responses import INPUT
+from sessiontap.llm.openai_input import INPUT
 from sessiontap.llm.pick import count, dig, items, parse, text
 from sessiontap.llm.response_facts import error_inside
 from sessiontap.llm.usage import cost_of, usage_of

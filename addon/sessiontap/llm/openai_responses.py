@@ -14,19 +14,10 @@ from typing import Any
 from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.family import Family, FamilyRoute, SocketGrammar
-from sessiontap.llm.messages import (
-    AGENT,
-    CallPiece,
-    ContentReader,
-    MessagePiece,
-    MessageShape,
-    ToolOutput,
-    ToolsPiece,
-    role_of,
-)
 from sessiontap.llm.newest_turn import nameless
 from sessiontap.llm.openai_chat import content_text
-from sessiontap.llm.pick import count, dicts, dig, flag, names, parse, place, text
+from sessiontap.llm.openai_input import INPUT, PARTS, UNCOUNTED, is_input
+from sessiontap.llm.pick import count, dicts, dig, names, parse, place, text
 from sessiontap.llm.response_facts import error_inside
 from sessiontap.llm.streaming import arguments_of, asked_for, pieces, streams
 from sessiontap.llm.usage import billed_of, cost_of
@@ -50,8 +41,6 @@ SOCKET = SocketGrammar(
 )
 
 _TERMINAL = ("response.completed", "response.incomplete", "response.failed", "response.done", "response.cancelled")
-
-
 _REASONING_DELTAS = ("response.reasoning_summary_text.delta", "response.reasoning_text.delta")
 
 
@@ -277,85 +266,11 @@ def _streamed(response: Response) -> Reply:
     )
 
 
-# Messages of the conversation --------------------------------------------------------------------------------------
-
-
-def _messages(body: dict[str, Any], content: ContentReader) -> Iterator[tuple[str, list[MessagePiece]]]:
-    given = body["input"]
-    for item in given if isinstance(given, list) else [given]:
-        yield _message(item, content)
-
-
-def _message(item: Any, content: ContentReader) -> tuple[str, list[MessagePiece]]:
-    """An input item. Reasoning, references and calls of the provider's own tools count for nothing: they are not in the
-    reply as it is read either."""
-    if not isinstance(item, dict):
-        return "user", content.pieces(item)
-    kind = item.get("type")
-    if kind == "agent_message":
-        return AGENT, content.pieces(item.get("content"))
-    if not isinstance(kind, str) or kind == "message" or "role" in item:
-        return role_of(item), [*content.pieces(item.get("content")), *_offered_there(item, content)]
-    if kind.endswith("_call_output"):
-        given = item.get("output")
-        return "tool", [content.result(text(item, "call_id"), given, ToolOutput(given, error=_failed(item)))]
-    if kind.endswith("_call") and (call_id := text(item, "call_id")):
-        given = next((item[key] for key in ("arguments", "input", "action", "operation") if key in item), None)
-        return "assistant", [CallPiece(text(item, "name") or kind.removesuffix("_call"), given, call_id)]
-    if kind.endswith("_call") or kind in ("reasoning", "item_reference", "mcp_list_tools"):
-        return "assistant", content.uncounted(item)
-    return "user", content.pieces(item)
-
-
-def _failed(item: dict[str, Any]) -> bool | None:
-    """`success` of Codex's outputs; the outcome of a shell call's last command."""
-    output = item.get("output")
-    stated = next((flag(one, "success") for one in (item, output) if flag(one, "success") is not None), None)
-    if stated is not None:
-        return not stated
-    codes = [dig(one, "outcome", "exit_code") for one in dicts(item, "output")]
-    return any(codes) if codes and all(isinstance(code, int) for code in codes) else None
-
-
-def _offered_there(item: dict[str, Any], content: ContentReader) -> list[MessagePiece]:
-    """Codex offers tools within the input; they do not count in what is said."""
-    return content.uncounted(item) if item.get("type") == "additional_tools" else []
-
-
-def _sealed(part: dict[str, Any], content: ContentReader) -> list[MessagePiece] | None:
-    """A text that an agent sends another one, as the tool was handed it."""
-    said = part.get("encrypted_content")
-    return content.text(said) if part.get("type") == "encrypted_content" and isinstance(said, str) else None
-
-
-def _tools_part(part: dict[str, Any], content: ContentReader) -> list[MessagePiece]:
-    return content.whole(part, ToolsPiece(part.get("tools")))
-
-
-def _provider_ran(part: dict[str, Any], content: ContentReader) -> list[MessagePiece]:
-    """A tool that the provider ran: the call with what came of it."""
-    kind = text(part, "type") or ""
-    given = next((part[key] for key in ("arguments", "action", "queries", "code") if part.get(key) is not None), None)
-    return [CallPiece(text(part, "name") or kind.removesuffix("_call"), given, text(part, "id"))]
-
-
-def _is_input(given: Any) -> bool:
-    """A text, or items of which each is a message or states its type."""
-    if isinstance(given, list):
-        return len(given) > 0 and all(text(item, "type") or text(item, "role") for item in given)
-    return isinstance(given, str)
-
-
-_PROVIDER_CALLS = ("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call")
-
-INPUT = MessageShape(("input",), lambda body: "input" in body, _messages)
-"""Input items; of embeddings the texts."""
-
 FAMILY = Family(
     "openai-responses",
     asked,
     reply,
-    is_request=lambda _, body: text(body, "model") is not None and _is_input(body.get("input")),
+    is_request=lambda _, body: text(body, "model") is not None and is_input(body.get("input")),
     is_upgrade=lambda path, headers: "responses" in (headers.get("openai-beta") or ""),
     routes=(
         FamilyRoute("POST", "**/responses", "chat"),
@@ -370,7 +285,7 @@ FAMILY = Family(
     prompts=("instructions",),
     tools=(("tools",),),
     other_repeats=True,
-    parts={"encrypted_content": _sealed, "additional_tools": _tools_part},
-    uncounted=dict.fromkeys(_PROVIDER_CALLS, _provider_ran),
+    parts=PARTS,
+    uncounted=UNCOUNTED,
     fields=("previous_response_id", "conversation", "max_output_tokens", "output", "status"),
 )

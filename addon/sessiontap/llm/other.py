@@ -13,7 +13,7 @@ from sessiontap.llm import openai_chat, openai_completions
 from sessiontap.llm.call import Asked, Call, Operation, Reply, Usage
 from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import CHAT, PROMPT
-from sessiontap.llm.openai_responses import INPUT
+from sessiontap.llm.openai_input import INPUT
 from sessiontap.llm.pick import count, counts, dig, flag, parse, text
 from sessiontap.llm.response_facts import error_inside
 from sessiontap.llm.streaming import body_kind, pieces, streams

@@ -23,10 +23,8 @@ from sessiontap.llm.families import (
     read_messages,
     tool_lists,
 )
-from sessiontap.llm.messages import (
-    AGENT,
+from sessiontap.llm.message_pieces import (
     CallPiece,
-    ContentReader,
     MediaPiece,
     MessagePiece,
     ReasoningPiece,
@@ -35,6 +33,7 @@ from sessiontap.llm.messages import (
     ToolOutput,
     ToolsPiece,
 )
+from sessiontap.llm.messages import AGENT, ContentReader
 from sessiontap.llm.pick import dicts, text, written
 from sessiontap.llm.streaming import arguments_of
 from sessiontap.llm.tool_errors import states_error

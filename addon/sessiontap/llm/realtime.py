@@ -15,7 +15,8 @@ from sessiontap.exchange import Headers, Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall, Usage
 from sessiontap.llm.family import Family, FamilyRoute, SocketGrammar
 from sessiontap.llm.newest_turn import nameless
-from sessiontap.llm.openai_responses import INPUT, tool_name
+from sessiontap.llm.openai_input import INPUT
+from sessiontap.llm.openai_responses import tool_name
 from sessiontap.llm.pick import count, dicts, dig, first_count, names, text
 from sessiontap.llm.response_facts import error_inside
 from sessiontap.llm.streaming import pieces

@@ -1,13 +1,13 @@
 """The words that agents put around what their user said, and the user's own words without them.
 
 Agents send surroundings, reminders and instructions as a user's message, or inside one. A title is made of what the
-user said. Elements are recognised by their tags, whole messages by their beginnings. Other than `messages.PASSING`,
-which holds what comes and goes from one request to the next, nothing depends on this table but what people are shown.
+user said. Elements are recognised by their tags, whole messages by their beginnings. Nothing depends on this table but
+the words that people are shown; `message_pieces.PASSING` holds what comes and goes from one request to the next.
 """
 
 from __future__ import annotations
 
-from sessiontap.llm.messages import without_element
+from sessiontap.llm.message_pieces import without_element
 
 ASKED: tuple[tuple[str, str], ...] = (
     ("cursor", "user_query"),

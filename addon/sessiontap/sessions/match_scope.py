@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from sessiontap.callers.caller import Caller
-from sessiontap.llm.messages import digest
+from sessiontap.llm.message_pieces import digest
 from sessiontap.sessions.id_sources import ClientConnection, connection_evidence
 
 

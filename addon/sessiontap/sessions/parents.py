@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from sessiontap.llm.call import Asked
 from sessiontap.llm.history import START, History, ReplyFingerprint
-from sessiontap.llm.messages import digest
+from sessiontap.llm.message_pieces import digest
 from sessiontap.llm.pick import names
 from sessiontap.sessions.known_calls import Key, KnownCall, KnownCalls
 from sessiontap.sessions.match_scope import MatchScope
