@@ -15,7 +15,7 @@ Its modules by subject:
     bodies                   body; pack, which makes changes of earlier ones
     reading                  frame, walk; record_shapes, shape; segment, reader; restore
     telling calls            views, outcomes, values
-    queries                  queries, search, in_flight; indexed, and the SQLite index behind it in index/
+    queries                  queries, in_flight; indexed, and the SQLite index behind it in index/
     looking after it         maintenance, rewriting
 
 Times are Unix nanoseconds, durations nanoseconds, unknown is None; `open` and look-ups raise TraceError, bodies

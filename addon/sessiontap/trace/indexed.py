@@ -1,4 +1,7 @@
-"""A trace folder with its index: every question is answered by it, brought up to date with the log first."""
+"""A trace folder with its index: every question is answered by it, brought up to date with the log first.
+
+Questions that look into prompts, replies, tool results and names have the index read these, too, for a limited time.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from sessiontap.trace.index.costs import Prices
     from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.index.index import Index, Prepare
+    from sessiontap.trace.index.search import Hit, Unsearched
 
 
 class IndexedTrace:
@@ -41,6 +45,45 @@ class IndexedTrace:
         answered from the same. `query_unread` says what is left; another object goes on from there.
         """
         self._until, self._has_read = time.monotonic() + seconds, False
+
+    def query_hits(
+        self, text: str, filters: Filters | None = None, limit: int = 0, seconds: float | None = None
+    ) -> tuple[list[Hit], Unsearched]:
+        """Return the places of `text`, without case, in calls that fit `filters`: those of the latest calls first.
+
+        Calls that nobody has read yet are read for about so many seconds, None until all are. Calls that are still left
+        are told, too; the next question goes on with them. `limit` 0: all places.
+        """
+        from sessiontap.trace.index.filters import Filters
+        from sessiontap.trace.index.search import hits, unsearched
+
+        wanted = filters or Filters()
+        until = self._until if seconds is None else time.monotonic() + seconds
+
+        def answer(database: Connection) -> tuple[list[Hit], Unsearched]:
+            return hits(database, text, wanted, limit), unsearched(database, self._opened().is_behind)
+
+        return self._ask(answer, prepare=self._read_parts(until), until=until)
+
+    def read_parts(self, seconds: float) -> bool:
+        """Read calls that nobody has read yet, for about so many seconds: searches then find them read.
+
+        Return True if there are more.
+        """
+        from sessiontap.trace.index.search import unsearched
+
+        until = time.monotonic() + seconds
+
+        def answer(database: Connection) -> Unsearched:
+            return unsearched(database, self._opened().is_behind)
+
+        return bool(self._ask(answer, prepare=self._read_parts(until), until=until))
+
+    def query_unread(self) -> Unsearched:
+        """Return the calls that no search has read yet."""
+        from sessiontap.trace.index.search import unsearched
+
+        return self._ask(lambda database: unsearched(database, self._opened().is_behind))
 
     def rebuild_index(self) -> None:
         """Make the index anew: what other processes ask it meanwhile they are answered."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sessiontap.trace.files import TraceError, file_of
-from sessiontap.trace.search import SearchQueries
+from sessiontap.trace.in_flight import InFlightQueries
 from sessiontap.trace.segment import SegmentContents, Unreadable
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _SOME = 500
 """Rows that are made at a time of a list without a limit."""
 
 
-class TraceQueries(SearchQueries):
+class TraceQueries(InFlightQueries):
     """The queries of a `Trace`. Every one first brings the index up to date with what was written meanwhile.
 
     `prices` say what calls cost; without them costs are unknown. All raise TraceError if the index cannot be used.
