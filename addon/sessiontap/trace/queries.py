@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sessiontap.trace.index.costs import Prices
     from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.index.headings import HeadingOf
+    from sessiontap.trace.index.spans import CallSpan
     from sessiontap.trace.index.turns import Turn
     from sessiontap.trace.index.unmatched import Unmatched
 
@@ -169,6 +171,39 @@ class TraceQueries(InFlightQueries):
         found = self._ask(answer, prices=prices)
         self._with_headings([found["session"]])
         return running.added(found, filters) if running is not None else found
+
+    def query_spans(
+        self, prefix: str, prices: Prices | None = None, errands: bool = True, filters: Filters | None = None
+    ) -> tuple[Row, list[CallSpan]]:
+        """The line of a session in `ls --json`, and the spans of those of its calls that fit, oldest first.
+
+        The session and `errands` as in `query_session`. Raises TraceError.
+        """
+        from sessiontap.trace.index import addresses, answers
+        from sessiontap.trace.index.filters import Filters
+        from sessiontap.trace.index.spans import span_of, spans
+
+        running, asked = self._calls_in_flight(), self._address(prefix)
+        wanted = filters or Filters()
+        alone = running.alone(asked, filters) if running is not None else None
+
+        def answer(database: Connection) -> tuple[Row, list[CallSpan]]:
+            number = addresses.session_number(database, asked, self.folder)
+            row = answers.session_row(database, number, prices, self.is_running)
+            shown = replace(wanted, without_errands=not errands and row["calls"] > 0)
+            return row, spans(database, number, shown, priced=prices is not None)
+
+        if alone is not None and not self._has_session(asked):
+            session, found = alone["session"], []
+        else:
+            session, found = self._ask(answer, prices=prices)
+            self._with_headings([session])
+        if running is None:
+            return session, found
+        rows = running.calls(replace(wanted, session=session["id"]))
+        now = time.time_ns()
+        mixed = [*found, *(span_of(row, now) for row in rows)]
+        return running.marked(session), sorted(mixed, key=lambda one: (one.start, one.id))
 
     def query_turns(
         self, session: str, prices: Prices | None = None, calls: Collection[str] | None = None

@@ -264,7 +264,7 @@ def session(
 ) -> Row:
     """`show --json`. `errands` False: without them, unless the session holds nothing else. `filters`: of its calls."""
     number = session_number(database, prefix, folder)
-    shown = _session_rows(database, "WHERE n = ?", [number], prices, is_running)[0]
+    shown = session_row(database, number, prices, is_running)
     where = "WHERE calls.session = ?" + ("" if errands or not shown["calls"] else " AND NOT calls.errand")
     fitting, values = condition(database, filters or Filters())
     pairs = _pairs(database, f"{where} AND {fitting} ORDER BY calls.time, calls.id", [number, *values], prices)
@@ -277,6 +277,13 @@ def session(
         "tree": session_tree((call for call, _ in pairs), _cost),
         "calls": rows,
     }
+
+
+def session_row(
+    database: sqlite3.Connection, number: int, prices: Prices | None, is_running: IsRunning | None = None
+) -> Row:
+    """The line of `ls --json` of the session of this number."""
+    return _session_rows(database, "WHERE n = ?", [number], prices, is_running)[0]
 
 
 def numbered_rows(
