@@ -13,7 +13,9 @@ from datetime import datetime
 from typing import Any
 
 from sessiontap.trace.index.filters import Filters, condition
+from sessiontap.trace.index.rows import COST_COLUMNS
 from sessiontap.trace.outcomes import ERRORS
+from sessiontap.trace.views import COST_PARTS
 
 Row = dict[str, Any]
 _TEXTS = (
@@ -24,7 +26,7 @@ _PLAIN = (
     "input", "output",
 )  # fmt: skip
 _COSTS = "LEFT JOIN costs ON costs.call = calls.n"
-_NO_COSTS = "LEFT JOIN (SELECT NULL AS usd, 1 AS reason) ON 1"
+_NO_COSTS = f"LEFT JOIN (SELECT NULL AS usd, {', '.join(f'NULL AS {name}' for name in COST_COLUMNS)}, 1 AS reason) ON 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class CallSpan:
     input: int | None
     output: int | None
     cost_usd: float | None
+    cost_parts: tuple[float, ...] | None
+    """By `views.COST_PARTS`; None if there is nothing to tell apart."""
     cost_unknown: bool
     errand: bool = False
     in_flight: bool = False
@@ -70,7 +74,7 @@ def spans(database: sqlite3.Connection, session: int, filters: Filters, *, price
     fitting, values = condition(database, filters)
     columns = ", ".join(f"calls.{name}" for name in (*_PLAIN, *_TEXTS, "tool_calls"))
     found = database.execute(
-        f"SELECT callers.name, usd, reason, {columns} FROM calls "
+        f"SELECT {', '.join(COST_COLUMNS)}, callers.name, usd, reason, {columns} FROM calls "
         f"LEFT JOIN callers ON callers.n = calls.caller {_COSTS if priced else _NO_COSTS} "
         f"WHERE calls.session = ? AND {fitting} ORDER BY calls.time, calls.id",
         [session, *values],
@@ -85,7 +89,8 @@ def spans(database: sqlite3.Connection, session: int, filters: Filters, *, price
 
 
 def _span(row: tuple[Any, ...], texts: Mapping[int | None, str], tools: Mapping[int, tuple[str, ...]]) -> CallSpan:
-    process, usd, reason, id, time, duration, first_byte, first_token, step, conversation, parent, *more = row
+    parts = row[: len(COST_COLUMNS)]
+    process, usd, reason, id, time, duration, first_byte, first_token, step, conversation, parent, *more = row[len(COST_COLUMNS) :]
     failed, errand, asked, answered, path, operation, asked_model, model, agent, subagent, kind, *rest = more
     outcome, finish_reason, tool_calls = rest
     get = texts.get
@@ -112,6 +117,7 @@ def _span(row: tuple[Any, ...], texts: Mapping[int | None, str], tools: Mapping[
         input=asked,
         output=answered,
         cost_usd=usd,
+        cost_parts=None if parts[0] is None else parts,
         cost_unknown=reason is not None,
         errand=bool(errand),
     )
@@ -144,6 +150,7 @@ def span_of(row: Mapping[str, Any], now: int) -> CallSpan:
         input=usage.get("input"),
         output=usage.get("output"),
         cost_usd=row["cost_usd"],
+        cost_parts=None if row["cost_parts"] is None else tuple(row["cost_parts"][name] for name in COST_PARTS),
         cost_unknown=row["cost_unknown"] is not None,
         errand=row["errand"],
         in_flight=row["in_flight"],
