@@ -1,0 +1,58 @@
+"""Bars within the cells of a table: a share of the largest, and percentiles on one logarithmic axis of times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from sessiontap import units
+from sessiontap.ui.drawing.svg import number, tag
+from sessiontap.ui.drawing.ticks import log_place, log_ticks
+
+LEAST_LABEL = 0.2
+"""The share of a cell's width that a label of its axis takes."""
+
+
+def share(value: float | None, top: float, name: str = "c0") -> Markup:
+    """Return a bar of this share of `top`; nothing for what is unknown or nothing."""
+    if not value or top <= 0:
+        return Markup("")
+    width = f"{number(max(100 * min(value / top, 1.0), 0.5))}%"
+    return tag("svg", tag("rect", class_=name, width=width, height="100%"), class_="share", aria_hidden="true")
+
+
+class Times:
+    """A logarithmic axis of times that has room for all values of a column."""
+
+    def __init__(self, values: Sequence[float | None]) -> None:
+        self._marks = log_ticks([one for one in values if one])
+
+    def axis(self) -> Markup:
+        """Return the marks, as far as there is room for them."""
+        texts, free = [], 0.0
+        last = len(self._marks) - 1
+        for at, mark in enumerate(self._marks):
+            place = log_place(mark, self._marks)
+            if at not in (0, last) and (place < free or place > 1 - LEAST_LABEL):
+                continue
+            anchor = "start" if at == 0 else "end" if at == last else "middle"
+            texts.append(tag("text", units.duration(mark), x=f"{number(place * 100)}%", y=10, text_anchor=anchor))
+            free = place + LEAST_LABEL
+        return tag("svg", *texts, class_="axis", aria_hidden="true")
+
+    def range(self, percentiles: Sequence[float | None]) -> Markup:
+        """Return a line from the first percentile to the last, with a mark at each; nothing if they are unknown."""
+        known = [one for one in percentiles if one is not None]
+        if not known:
+            return Markup("")
+        places = [100 * log_place(one, self._marks) for one in known]
+        shapes = [tag("line", class_="span", x1=_percent(places[0]), x2=_percent(places[-1]), y1="50%", y2="50%")]
+        for at, place in enumerate(places):
+            name = "middle" if at == 0 else "mark"
+            shapes.append(tag("line", class_=name, x1=_percent(place), x2=_percent(place), y1="15%", y2="85%"))
+        return tag("svg", *shapes, class_="range", aria_hidden="true")
+
+
+def _percent(place: float) -> str:
+    return f"{number(min(max(place, 0.5), 99.5))}%"
