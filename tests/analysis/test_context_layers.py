@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.analysis.made_turns import Session, asks, part, result, said, system, tool, user
 
-from sessiontap.analysis.context_layers import MOST_LAYERS, Split, layers
+from sessiontap.analysis.context_layers import MOST_COLUMNS, MOST_LAYERS, Split, layers
 from sessiontap.analysis.tool_runs import runs_by_result
 
 TOOLS = (tool("Read"), tool("mcp__docs__search"))
@@ -20,7 +20,7 @@ def agent() -> Session:
     first = (asks("Read", "r1", path="a"), asks("Read", "r2", path="b"))
     session.ask(*START, reply=first, input=1)
     second = (*START, *first, result("x" * 300, "r1", name="Read"), result("y" * 70, "r2", name="Read"))
-    session.ask(*second, reply=(said("d" * 10),), input=1)
+    session.ask(*second, reply=(said("d" * 10),), input=700, read=400)
     session.ask(*second, said("d" * 10), user("v" * 5), part("media", None, "user", 6, bytes=40), input=1)
     return session
 
@@ -70,12 +70,45 @@ CALLS = sum(one.bytes for one in (asks("Read", "r1", path="a"), asks("Read", "r2
     ],
 )  # fmt: skip
 def test_layers(by: Split, names: list[str], tokens: list[list[int]]) -> None:
-    assert split(agent(), by) == {"split": by, "layers": names, "tokens_estimated": tokens}
+    found = split(agent(), by)
+    assert found["layers"] == names
+    assert [one["tokens_estimated"] for one in found["columns"]] == tokens
 
 
-def test_a_turn_without_a_count_has_none() -> None:
-    found = split(agent(), "kind", uncounted=1)["tokens_estimated"]
-    assert [one is None for one in found] == [False, True, False]
+def test_a_column_has_the_providers_counts() -> None:
+    assert split(agent(), "kind")["columns"][1] | {"tokens_estimated": []} == {
+        "step": 1,
+        "call": "call-2",
+        "input_tokens": 700,
+        "cache_read_tokens": 400,
+        "tokens_estimated": [],
+    }
+
+
+def test_a_turn_without_a_count_has_no_column() -> None:
+    assert [one["step"] for one in split(agent(), "kind", uncounted=1)["columns"]] == [0, 2]
+
+
+def test_a_column_of_a_long_session_is_the_fullest_of_several_turns() -> None:
+    session = Session()
+    for at in range(2 * MOST_COLUMNS + 1):
+        session.ask(user("u"), input=1000 + at * (-1) ** at, based_on=None)
+    found = split(session, "kind")
+    assert found["turns_in_column"] == 3
+    assert [one["step"] for one in found["columns"]][:3] == [2, 4, 8]
+
+
+def test_nothing_is_counted() -> None:
+    found = split(agent(), "kind", uncounted=0)
+    assert len(found["columns"]) == 2
+    session = Session()
+    session.ask(user("u"))
+    assert layers(session.turns, [None], {}, "turn") == {
+        "split": "turn",
+        "layers": [],
+        "turns_in_column": 1,
+        "columns": [],
+    }
 
 
 def test_of_many_tools_the_small_ones_are_one_layer() -> None:
@@ -85,4 +118,4 @@ def test_of_many_tools_the_small_ones_are_one_layer() -> None:
     found = split(session, "tool")
     assert found["layers"] == ["(rest)", *(f"tool{at}" for at in (11, 10, 9, 8, 7, 6)), "(others)"]
     assert len(found["layers"]) == MOST_LAYERS
-    assert found["tokens_estimated"] == [[1, 12, 11, 10, 9, 8, 7, sum(range(1, 7))]]
+    assert found["columns"][0]["tokens_estimated"] == [1, 12, 11, 10, 9, 8, 7, sum(range(1, 7))]

@@ -11,7 +11,9 @@ import pytest
 from tests.cli import recorded
 
 from sessiontap.cli import listing
+from sessiontap.cli.commands.sessions import STATISTICS_ORDERS
 from sessiontap.cli.main import main
+from sessiontap.trace.index.statistics import ORDERS, order_rows
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -126,9 +128,9 @@ def test_sort(run: Run, sort: str, expected: list[str]) -> None:
 def test_unknown_values_are_sorted_last() -> None:
     rows: list[dict[str, Any]] = [{"m": None, "cost_usd": None}, {"m": "b", "cost_usd": 1.0}, {"m": "a", "cost_usd": 2}]
 
-    listing.order_statistics(rows, "m", "value")
+    order_rows(rows, "m", "value")
     assert [row["m"] for row in rows] == ["a", "b", None]
-    listing.order_statistics(rows, "m", "cost")
+    order_rows(rows, "m", "cost")
     assert [row["cost_usd"] for row in rows] == [2, 1.0, None]
 
 
@@ -160,3 +162,7 @@ def test_nothing_fits(run: Run, folder: Path) -> None:
 )
 def test_rate(share: float, expected: str) -> None:
     assert listing.rate(share) == expected
+
+
+def test_the_orders_of_the_command_are_those_of_the_statistics() -> None:
+    assert STATISTICS_ORDERS == ORDERS

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from sessiontap.part import Part
     from sessiontap.trace.index.turns import Turn
 
-CATEGORIES = (
-    "system", "tool_definitions", "user", "assistant", "reasoning", "tool_calls", "tool_results", "media", "other",
-)  # fmt: skip
-"""What a part counts as; every part is in one of them."""
+TITLES = {
+    "system": "system", "tool_definitions": "tools", "user": "user", "assistant": "assistant",
+    "reasoning": "reasoning", "tool_calls": "calls", "tool_results": "results", "media": "media", "other": "other",
+}  # fmt: skip
+"""What a part counts as -> the word for it; every part is in one of them."""
+CATEGORIES = tuple(TITLES)
 MOST = 20
 EXCERPT = 120
 """Characters of a block's text that are shown."""
@@ -138,3 +140,12 @@ def excerpt(text: str | None) -> str | None:
         return None
     short = " ".join(text[: 4 * EXCERPT].split())
     return short if len(short) <= EXCERPT and len(text) <= 4 * EXCERPT else short[: EXCERPT - 1] + "…"
+
+
+def block_name(block: dict[str, Any]) -> str:
+    """Return a block, as `blocks` gives it, in a few words: what it is, and what it begins with."""
+    kind = TITLES.get(block["kind"], block["kind"])
+    if block["kind"] == "tool_definitions":
+        return f"tools of MCP server {block['name']}" if block["name"] else "tools, built in"
+    named = " ".join(filter(None, (kind, block["name"], block["argument"])))
+    return named if block["argument"] else f"{named}: {block['excerpt']}" if block["excerpt"] else named

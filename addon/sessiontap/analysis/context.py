@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sessiontap.analysis.blocks import CATEGORIES, blocks, category
+from sessiontap.analysis.context_layers import Split, layers
 from sessiontap.analysis.part_costs import UNKNOWN, Terms, range_cost
 from sessiontap.analysis.part_tokens import estimate
 from sessiontap.analysis.tool_runs import ResultKey, ToolRun, result_key, runs_by_result
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
 
 
 
-def context(turns: Sequence[Turn], terms: Terms, step: int | None = None) -> dict[str, Any]:
+def context(
+    turns: Sequence[Turn], terms: Terms, step: int | None = None, split: Split | None = None
+) -> dict[str, Any]:
     """Return what fills the context in these turns, in more detail that of one: of this step, else the fullest.
 
     `blocks` are those that took the most tokens over all turns. The answer has no detail if there is no such step, or
-    no turn has a count.
+    no turn has a count. `split`: it has the `layers` of a picture, too.
     """
     tokens = estimate(turns)
     runs = runs_by_result(turns)
@@ -38,7 +41,7 @@ def context(turns: Sequence[Turn], terms: Terms, step: int | None = None) -> dic
         "turns": rows,
         "detail": None if chosen is None else _detail(rows[chosen], turns[chosen], tokens[chosen], runs),
         "blocks": blocks(turns, tokens, terms, runs),
-    }
+    } | ({} if split is None else {"layers": layers(turns, tokens, runs, split)})
 
 
 def _row(turn: Turn, tokens: Sequence[float] | None, terms: Terms) -> dict[str, Any]:

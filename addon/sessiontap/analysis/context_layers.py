@@ -22,6 +22,7 @@ Split = Literal["turn", "kind", "server", "tool", "file"]
 SPLITS: tuple[str, ...] = get_args(Split)
 MOST_LAYERS = 8
 """Layers that are told apart, the last of them of others."""
+MOST_COLUMNS = 100
 OTHERS, REST = "(others)", "(rest)"
 """Layers of what is too small to be told apart, and of what a split does not look at. No tool has such a name."""
 _BY_TURN = ("tool_definitions", "system", "history", "tool_results", "media", "current")
@@ -34,21 +35,23 @@ def layers(
     runs: dict[ResultKey, ToolRun],
     split: Split,
 ) -> dict[str, Any]:
-    """Return the names of the layers, from the bottom, and the tokens of each in each turn; None of a turn of which
-    the provider stated no count.
+    """Return the names of the layers, from the bottom, and their tokens in each turn of which the provider stated a
+    count. Of a long session a column is the fullest of several turns.
 
     `tokens`: see `part_tokens.estimate`; `runs`: see `tool_runs.runs_by_result`.
     """
+    counted = [at for at, numbers in enumerate(tokens) if numbers is not None]
+    together = -(-len(counted) // MOST_COLUMNS) or 1
+    chosen = [
+        max(counted[at : at + together], key=lambda place: turns[place].call["usage"]["input"])
+        for at in range(0, len(counted), together)
+    ]
     name_of = _NAMES[split]
     known: dict[int, str] = {}
-    sums: list[dict[str, float] | None] = []
-    for at, turn in enumerate(turns):
-        numbers = tokens[at]
-        if numbers is None:
-            sums.append(None)
-            continue
-        found: defaultdict[str, float] = defaultdict(float)
-        for place, (part, number) in enumerate(zip(turn.request, numbers, strict=True)):
+    sums: list[dict[str, float]] = []
+    for at in chosen:
+        turn, found = turns[at], defaultdict[str, float](float)
+        for place, (part, number) in enumerate(zip(turn.request, tokens[at] or (), strict=True)):
             name = known.get(id(part))
             if name is None:
                 name = known[id(part)] = name_of(part, runs)
@@ -57,11 +60,17 @@ def layers(
             found[name] += number
         sums.append(found)
     names = _ordered(sums, split)
-    return {
-        "split": split,
-        "layers": names,
-        "tokens_estimated": [None if one is None else _told(one, names) for one in sums],
-    }
+    columns = [
+        {
+            "step": turns[at].call["step"],
+            "call": turns[at].call["id"],
+            "input_tokens": turns[at].call["usage"]["input"],
+            "cache_read_tokens": turns[at].call["usage"].get("cache_read"),
+            "tokens_estimated": _told(one, names),
+        }
+        for at, one in zip(chosen, sums, strict=True)
+    ]
+    return {"split": split, "layers": names, "turns_in_column": together, "columns": columns}
 
 
 def _told(sums: dict[str, float], names: Sequence[str]) -> list[int]:
@@ -72,11 +81,11 @@ def _told(sums: dict[str, float], names: Sequence[str]) -> list[int]:
     return shown
 
 
-def _ordered(sums: Sequence[dict[str, float] | None], split: Split) -> list[str]:
+def _ordered(sums: Sequence[dict[str, float]], split: Split) -> list[str]:
     """The names of the layers that there are."""
     total: defaultdict[str, float] = defaultdict(float)
     for one in sums:
-        for name, number in (one or {}).items():
+        for name, number in one.items():
             total[name] += number
     if split in ("turn", "kind"):
         fixed = _BY_TURN if split == "turn" else _BY_KIND

@@ -197,5 +197,17 @@ def main_argument(arguments: str | None) -> str | None:
     return _shortened(json.dumps(given, ensure_ascii=False)) if given else None
 
 
+def argument_lines(text: str | None) -> str | None:
+    """Return arguments in JSON as lines, one for each, texts as they are; what is no JSON as it is."""
+    try:
+        given = json.loads(text or "")
+    except ValueError:
+        return text
+    if not isinstance(given, dict):
+        return text
+    told = ((name, one if isinstance(one, str) else json.dumps(one, ensure_ascii=False)) for name, one in given.items())
+    return "\n".join(f"{name}: {value}" for name, value in told)
+
+
 def _shortened(text: str) -> str:
     return text if len(text) <= SHORT else text[: SHORT - 1] + "…"

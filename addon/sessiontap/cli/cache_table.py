@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sessiontap.analysis.cache_reasons import in_words
 from sessiontap.cli import table
 from sessiontap.cli.listing import rate
 from sessiontap.cli.output import note, write
 from sessiontap.cli.table import Column, Row
-from sessiontap.units import UNKNOWN, count, dollars, duration, plural
+from sessiontap.units import UNKNOWN, count, dollars, plural
 
 COLUMNS = (
     Column("STEP", right=True),
@@ -45,7 +46,7 @@ def _row(row: Mapping[str, Any], short: Mapping[str, str]) -> Row:
         row["verdict"] or UNKNOWN,
         count(row["lost_tokens"]) if row["lost_tokens"] else "",
         dollars(row["extra_cost_usd"]) if row["lost_tokens"] else "",
-        "; ".join(map(reason, row["reasons"])),
+        "; ".join(map(in_words, row["reasons"])),
     ]
     return Row(cells, STYLES.get(row["verdict"], ""))
 
@@ -61,47 +62,3 @@ def _sum(total: Mapping[str, Any]) -> str:
         return f"{verdicts}. {read}; no more could have been"
     extra = dollars(total["extra_cost_usd"]) + ("+" if total["extra_cost_unknown_calls"] else "")
     return f"{verdicts}. {read}; {count(total['lost_tokens'])} more could have been, which cost {extra} extra"
-
-
-def reason(one: Mapping[str, Any]) -> str:
-    """A reason in words."""
-    match one["reason"]:
-        case "first":
-            return "no call before begins so"
-        case "never_written":
-            return "the call before left nothing in the cache: it marked nothing, or too short a beginning"
-        case "too_short":
-            return "too short for a cache"
-        case "model":
-            return f"another model: {one['was']} -> {one['now']}"
-        case "tools":
-            return "tools " + _tools(one)
-        case "system":
-            return f"system prompt changed: {_change(one)}"
-        case "message":
-            said = " ".join(filter(None, (one["role"], one["kind"].replace("_", " "), one["name"])))
-            return f"message {one['message']} ({said}) " + ("is gone" if one["removed"] else f"changed: {_change(one)}")
-        case "idle":
-            perhaps = "" if one["certain"] else "perhaps "
-            return f"{perhaps}idle too long: {duration(one['seconds'])}, kept for {duration(one['kept_seconds'])}"
-        case "in_flight":
-            return "the call that writes it had no reply yet"
-        case "lookback":
-            return f"perhaps {one['parts']} parts at once: the provider looks back over 20"
-    return "unknown: nothing changed, and it was in time"
-
-
-def _tools(one: Mapping[str, Any]) -> str:
-    told = [
-        f"{how} {_few(one[how])}" for how in ("added", "removed", "changed") if one[how]
-    ] or (["in another order"] if one["reordered"] else ["changed"])
-    return ", ".join(told)
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _change(one: Mapping[str, Any]) -> str:
-    was, now = (UNKNOWN if one[key] is None else f'"{one[key]}"' for key in ("was", "is"))
-    return f"{was} -> {now}"

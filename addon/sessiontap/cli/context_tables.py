@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from sessiontap.analysis.blocks import TITLES, block_name
 from sessiontap.cli import table
 from sessiontap.cli.listing import rate
 from sessiontap.cli.output import note, write
 from sessiontap.cli.table import Column, Row
 from sessiontap.units import UNKNOWN, count, dollars, estimated, estimated_dollars, plural, size
 
-CATEGORIES = {
-    "system": "SYSTEM", "tool_definitions": "TOOLS", "user": "USER", "assistant": "ASSISTANT",
-    "reasoning": "REASONING", "tool_calls": "CALLS", "tool_results": "RESULTS", "media": "MEDIA", "other": "OTHER",
-}  # fmt: skip
-"""Category -> the title of its column."""
 DETAIL = (
     Column("TOKENS", right=True),
     Column("SHARE", right=True),
@@ -39,14 +35,14 @@ MOST_WITHIN = 8
 def show(found: Mapping[str, Any], limit: int) -> None:
     """Print the answer of `analysis.context`; of the turns the last `limit`, 0 for all."""
     rows = found["turns"][-limit:] if limit else found["turns"]
-    used = [name for name in CATEGORIES if any((row["split_estimated"] or {}).get(name) for row in found["turns"])]
+    used = [name for name in TITLES if any((row["split_estimated"] or {}).get(name) for row in found["turns"])]
     columns = (
         Column("STEP", right=True),
         Column("PATH", shrinks=True, optional=True),
         Column("INPUT", right=True, style="bold"),
         Column("CACHED", right=True),
         Column("NEW", right=True),
-        *(Column(CATEGORIES[name], right=True) for name in used),
+        *(Column(TITLES[name].upper(), right=True) for name in used),
         Column("COST", right=True, optional=True),
     )
     table.show(columns, [_turn(row, used) for row in rows])
@@ -83,7 +79,7 @@ def _groups(groups: Sequence[Mapping[str, Any]], lead: str) -> Iterator[list[str
     """Each group and what is within it; of many the largest."""
     for group in groups[:MOST_WITHIN]:
         share = group["share_estimated"]
-        name = CATEGORIES.get(group["name"], group["name"]).lower() if not lead else group["name"]
+        name = TITLES.get(group["name"], group["name"]) if not lead else group["name"]
         yield [
             estimated(group["tokens_estimated"]),
             UNKNOWN if share is None else rate(share),
@@ -111,15 +107,6 @@ def _block(block: Mapping[str, Any]) -> Row:
             block_name(block),
         ]
     )
-
-
-def block_name(block: Mapping[str, Any]) -> str:
-    """A block in a few words: what it is, and what it begins with."""
-    kind = CATEGORIES.get(block["kind"], block["kind"]).lower()
-    if block["kind"] == "tool_definitions":
-        return f"tools of MCP server {block['name']}" if block["name"] else "tools, built in"
-    named = " ".join(filter(None, (kind, block["name"], block["argument"])))
-    return named if block["argument"] else f"{named}: {block['excerpt']}" if block["excerpt"] else named
 
 
 def _step(step: int | None) -> str:

@@ -269,23 +269,6 @@ def _joined(values: Sequence[str] | None) -> str:
     return ", ".join(str(value) for value in values or ()) or UNKNOWN
 
 
-def order_statistics(rows: list[dict[str, Any]], by: str, wanted: str) -> None:
-    """Sort rows by `value` (from the least up), or by one of the others from the most down; unknown ones come last."""
-    rows.sort(key=lambda row: _order_key(row, by, wanted))
-
-
-def _order_key(row: Mapping[str, Any], by: str, wanted: str) -> tuple[bool, Any]:
-    if wanted == "value":
-        return row[by] is None, row[by] if row[by] is not None else ""
-    if wanted == "tokens":
-        known = [row[key] for key in ("input_tokens", "output_tokens") if row[key] is not None]
-        value = sum(known) if known else None
-    else:
-        keys = {"rate": "error_rate", "cost": "cost_usd", "duration": "duration_p95"}
-        value = row[keys.get(wanted, wanted)]
-    return value is None, -value if value is not None else 0
-
-
 def statistics(rows: Sequence[Mapping[str, Any]], by: str) -> None:
     """Print them."""
     title = Column(by.removeprefix("property:").upper(), style="bold", shrinks=True, least=16, cut="middle")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from sessiontap.analysis.tool_runs import argument_lines
 from sessiontap.cli import table
 from sessiontap.cli.listing import FAILED
 from sessiontap.cli.output import line, note, safe, write, write_line
@@ -60,7 +60,7 @@ def show_runs(found: Mapping[str, Any], limit: int) -> None:
         if number:
             write("\n")
         write_line(_title(run), FAILED if run["error"] else "bold")
-        _block("arguments", _arguments(run["arguments"]))
+        _block("arguments", argument_lines(run["arguments"]))
         _block("result", run["result"])
     if len(runs) < len(found["calls"]):
         note(f"{plural(len(found['calls']) - len(runs), 'earlier call')}: --limit 0 shows all")
@@ -79,18 +79,6 @@ def _title(run: Mapping[str, Any]) -> str:
         "error" if run["error"] else "",
     ]
     return line("  ".join(part for part in parts if part))
-
-
-def _arguments(text: str | None) -> str | None:
-    """JSON arguments, each on a line, texts as they are."""
-    try:
-        given = json.loads(text or "")
-    except ValueError:
-        return text
-    if not isinstance(given, dict):
-        return text
-    told = ((name, one if isinstance(one, str) else json.dumps(one, ensure_ascii=False)) for name, one in given.items())
-    return "\n".join(f"{name}: {value}" for name, value in told)
 
 
 def _block(title: str, text: str | None) -> None:

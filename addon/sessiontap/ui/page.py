@@ -56,7 +56,8 @@ class Parameter:
     """Its value is a tuple: empty if it is not given."""
     default: Any = None
     minimum: int = 0
-    """Of an integer."""
+    """Of an integer, as is the next."""
+    maximum: int = MOST - 1
     ends_day: bool = False
     """Of a time: a date stands for the end of its day."""
 
@@ -116,8 +117,9 @@ def _read_flag(parameter: Parameter, text: str) -> bool:
 def _read_one(parameter: Parameter, text: str) -> Any:
     match parameter.kind:
         case "integer":
-            if re.fullmatch(r"-?[0-9]{1,10}", text) is None or not parameter.minimum <= int(text) < MOST:
-                said = f"Write a whole number, {parameter.minimum} or more."
+            lowest, highest = parameter.minimum, parameter.maximum
+            if re.fullmatch(r"-?[0-9]{1,10}", text) is None or not lowest <= int(text) <= highest:
+                said = f"Write a whole number, {lowest} or more" + (f", {highest} at most." if highest < MOST - 1 else ".")
                 raise BadParameter(f"{parameter.name}={text!r} is not understood", said)
             return int(text)
         case "choice":

@@ -13,6 +13,11 @@ from urllib.parse import quote, urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sessiontap import units
+from sessiontap.analysis.blocks import TITLES, block_name
+from sessiontap.analysis.cache_reasons import in_words
+from sessiontap.analysis.tool_runs import argument_lines
+from sessiontap.ui.drawing import DRAWINGS
+from sessiontap.ui.drawing.plots import LAYERS
 from sessiontap.ui.page import Page
 from sessiontap.ui.static_files import StaticFile
 
@@ -44,8 +49,11 @@ class Renderer:
         )
         paths = {page.path for page in pages}
         self._jinja.filters |= FILTERS
+        self._jinja.globals |= DRAWINGS
         self._jinja.globals |= {
             "link": link,
+            "titles": TITLES,
+            "layer_titles": LAYERS,
             "site_bar": {path: name for path, name in SITE_BAR.items() if path in paths},
             "session_bar": {end: name for end, name in SESSION_BAR.items() if _session_path(end) in paths},
             "static": lambda name: static()[name].url,
@@ -88,7 +96,7 @@ def _query(parameters: Mapping[str, Any]) -> str:
     pairs: list[tuple[str, str]] = []
     for name, value in parameters.items():
         values = value if isinstance(value, list | tuple) else [value]
-        pairs += [(name, _value(one)) for one in values if one not in (None, False, "")]
+        pairs += [(name, _value(one)) for one in values if not (one is None or one is False or one == "")]
     return "?" + urlencode(pairs) if pairs else ""
 
 
@@ -129,5 +137,9 @@ FILTERS: dict[str, Callable[..., str]] = {
     "plural": units.plural,
     "percent": percent,
     "estimated": units.estimated,
+    "estimated_money": units.estimated_dollars,
+    "reason": in_words,
+    "block_name": block_name,
+    "argument_lines": argument_lines,
 }
 """Numbers and times in a template: unknown is `-`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -44,15 +44,16 @@ def tools(session: str, name: str | None, limit: int, json: bool, trace: Path | 
     from sessiontap.analysis.tools import runs_of, tools
     from sessiontap.cli import tool_tables
     from sessiontap.trace.index.filters import glob
+    from sessiontap.trace.index.turns import session_of
 
     log = open_trace(trace)
     turns = _turns(log, session)
     if name is None:
-        found = _session(turns) | tools(turns)
+        found = session_of(turns) | tools(turns)
         write_json(found) if json else tool_tables.show_tools(found)
         return
     wanted = glob(name)
-    found = _session(turns) | runs_of(turns, lambda tool: wanted(tool))
+    found = session_of(turns) | runs_of(turns, lambda tool: wanted(tool))
     if not found["calls"] and not json:
         names = ", ".join(row["tool"] or "?" for row in tools(turns)["tools"]) or "none"
         raise Failure(f"session {found['session_id']} calls no tool {name}", f"it calls {names}")
@@ -75,10 +76,11 @@ def context(
     """
     from sessiontap.analysis.context import context
     from sessiontap.cli import context_tables
+    from sessiontap.trace.index.turns import session_of
 
     log = open_trace(trace)
     turns = _turns(log, session)
-    found = _session(turns) | context(turns, _terms(log, turns, rules), turn)
+    found = session_of(turns) | context(turns, _terms(log, turns, rules), turn)
     if turn is not None and found["detail"] is None:
         raise Failure(f"session {found['session_id']} has no step {turn}", "sessiontap show lists its steps")
     write_json(found) if json else context_tables.show(found, limit)
@@ -97,10 +99,11 @@ def cache(session: str, limit: int, rules: Path | None, json: bool, trace: Path 
     """
     from sessiontap.analysis.cache import cache
     from sessiontap.cli import cache_table, listing
+    from sessiontap.trace.index.turns import session_of
 
     log = open_trace(trace)
     turns = _turns(log, session)
-    found = _session(turns) | cache(turns, _terms(log, turns, rules))
+    found = session_of(turns) | cache(turns, _terms(log, turns, rules))
     if json:
         write_json(found)
         return
@@ -121,10 +124,11 @@ def waste(session: str, limit: int, rules: Path | None, json: bool, trace: Path 
     """
     from sessiontap.analysis.waste import waste
     from sessiontap.cli import waste_tables
+    from sessiontap.trace.index.turns import session_of
 
     log = open_trace(trace)
     turns = _turns(log, session)
-    found = _session(turns) | waste(turns, _terms(log, turns, rules))
+    found = session_of(turns) | waste(turns, _terms(log, turns, rules))
     write_json(found) if json else waste_tables.show(found, limit)
 
 
@@ -145,9 +149,3 @@ def _terms(log: Trace, turns: list[Turn], rules: Path | None) -> dict[str, Input
     costs = Costs.by(rules)
     sessions = {turn.call["session_id"] for turn in turns}
     return {call.id: costs.terms(call.record) for call in log.calls_at(log.query_places(sessions=sessions))}
-
-
-def _session(turns: list[Turn]) -> dict[str, Any]:
-    """The session that an answer is about."""
-    call = turns[0].call
-    return {"session_id": call["session_id"], "session_name": call["session_name"]}

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 SESSION_ORDERS = ("started", "ended", "name", "duration", "calls", "errors", "tokens", "cost")
 """Orders of `ls`: all but names from the most down."""
 STATISTICS_ORDERS = ("value", "calls", "errors", "rate", "tokens", "cost", "duration")
-"""Orders of `stats`: values from the least up, all else from the most down."""
+"""Orders of `stats`, as `trace.index.statistics.ORDERS`, which a shell that completes does without."""
 
 
 @command(
@@ -208,7 +208,7 @@ def stats(
     """
     from sessiontap.cli import gaps, left_out, listing
     from sessiontap.cli.call_costs import Costs
-    from sessiontap.trace.index.statistics import BYS, is_known
+    from sessiontap.trace.index.statistics import BYS, is_known, order_rows
     from sessiontap.units import plural
 
     if not is_known(by):
@@ -219,7 +219,7 @@ def stats(
         rows = log.stats(by, wanted, prices)
     order = sort or ("value" if by == "step" else None)
     if order is not None:
-        listing.order_statistics(rows, by, order)
+        order_rows(rows, by, order)
     shown = rows[: limit or None]
     if json:
         write_json_lines(shown)

@@ -23,6 +23,8 @@ By = Literal[
     "property",
 ]  # fmt: skip
 BYS: tuple[str, ...] = get_args(By)
+ORDERS = ("value", "calls", "errors", "rate", "tokens", "cost", "duration")
+"""Orders of rows: values from the least up, all else from the most down."""
 PROPERTY = "property:"
 """Before a property's name: by the values of that property alone."""
 
@@ -87,6 +89,23 @@ def stats(database: sqlite3.Connection, by: str, wanted: Condition, priced: bool
     names = _names(database, by, [name for name, *_ in summed])
     rows = [{by: names.get(name, name), **_row(sums, *times.get(name, ([], [])))} for name, *sums in summed]
     return sorted(rows, key=lambda row: (-row["calls"], str(row[by])))
+
+
+def order_rows(rows: list[dict[str, Any]], by: str, wanted: str) -> None:
+    """Sort rows of `stats` by `value`, from the least up, or by another of `ORDERS`; unknown ones come last."""
+    rows.sort(key=lambda row: _order_key(row, by, wanted))
+
+
+def _order_key(row: dict[str, Any], by: str, wanted: str) -> tuple[bool, Any]:
+    if wanted == "value":
+        return row[by] is None, row[by] if row[by] is not None else ""
+    if wanted == "tokens":
+        known = [row[key] for key in ("input_tokens", "output_tokens") if row[key] is not None]
+        value = sum(known) if known else None
+    else:
+        keys = {"rate": "error_rate", "cost": "cost_usd", "duration": "duration_p95"}
+        value = row[keys.get(wanted, wanted)]
+    return value is None, -value if value is not None else 0
 
 
 def _sorted(values: str) -> list[Any]:

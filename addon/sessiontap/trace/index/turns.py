@@ -34,6 +34,12 @@ class Turn:
         return self.request[self.first_new :]
 
 
+def session_of(turns: Sequence[Turn]) -> Row:
+    """The session that an answer about these turns, one at least, is about."""
+    call = turns[0].call
+    return {"session_id": call["session_id"], "session_name": call["session_name"]}
+
+
 def turns(database: sqlite3.Connection, calls: Sequence[tuple[int, Row]]) -> list[Turn]:
     """The turns of calls with their numbers, in the order given: a call comes behind the one that it continues."""
     lists = _Lists(database)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from markupsafe import Markup
@@ -149,7 +150,7 @@ def bar(found: Mapping[str, Any], row: Mapping[str, Any], view: View) -> Markup:
         borders.append(borders[-1] if after is None else min(max(start + after, borders[-1]), end))
     borders.append(end)
     phases = ("wait", "first", "stream")
-    for phase, begins, ends in zip(phases, borders, borders[1:], strict=True):
+    for phase, (begins, ends) in zip(phases, pairwise(borders), strict=True):
         if ends > begins:
             x, y, width, height = _box(view, begins, ends, 1, 8, view.width)
             shapes.append(tag("rect", class_=f"{name} {phase}", x=x, y=y, width=width, height=height))

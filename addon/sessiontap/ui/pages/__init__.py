@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from sessiontap.ui.page import Page
+from sessiontap.ui.pages.cache import PAGE as CACHE
+from sessiontap.ui.pages.context import PAGE as CONTEXT
 from sessiontap.ui.pages.session import PAGE as SESSION
 from sessiontap.ui.pages.sessions import PAGE as SESSIONS
+from sessiontap.ui.pages.stats import PAGE as STATISTICS
+from sessiontap.ui.pages.timeline import PAGE as TIMELINE
+from sessiontap.ui.pages.tools import PAGE as TOOLS
 
 PAGES: tuple[Page, ...] = (
     SESSIONS,
     SESSION,
+    TIMELINE,
+    CONTEXT,
+    CACHE,
+    TOOLS,
+    STATISTICS,
 )

@@ -1,0 +1,75 @@
+"""What a session cost, where the provider's cache was missed and why, and what was sent without need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sessiontap.analysis.cache import cache
+from sessiontap.analysis.spending import BYS, spending
+from sessiontap.analysis.waste import waste
+from sessiontap.trace.index.turns import session_of
+from sessiontap.ui.page import Page, Parameter
+from sessiontap.ui.pages.cut import cut
+from sessiontap.ui.reading import Reading
+
+ROWS, MISSES = 50, ("miss", "partly")
+WASTE = ("tools_never_called", "results_not_referred_to", "repeated")
+MOST_WASTE = 50
+"""Lines of each kind of waste."""
+
+
+def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The answers of `cache --json` and `waste --json`, of long lists a part, and the cost over the calls."""
+    turns = reading.turns(parameters["session"])
+    terms = reading.terms(turns)
+    judged, wasted = cache(turns, terms), waste(turns, terms)
+    rows = [row for row in judged["turns"] if not parameters["misses"] or row["verdict"] in MISSES]
+    session, spans = reading.trace.query_spans(turns[0].call["session_id"], reading.prices, errands=False)
+    kinds = {name: wasted[name][:MOST_WASTE] for name in WASTE}
+    return {
+        **session_of(turns),
+        "cost_usd": session["cost_usd"],
+        "cost_unknown_calls": session["cost_unknown_calls"],
+        "spending": spending(spans, parameters["by"]),
+        **cut(rows, parameters, "turns"),
+        "sum": judged["sum"],
+        "judged_by": wasted["judged_by"],
+        **kinds,
+        "waste_left_out": {name: len(wasted[name]) - len(kinds[name]) for name in WASTE},
+    }
+
+
+PAGE = Page(
+    path="/sessions/{session}/cache",
+    title="Cost and cache",
+    description="What a session cost over its calls, why the provider's cache was missed, what was sent without need.",
+    template="cache.html",
+    data=data,
+    parameters=(
+        Parameter("by", "Costs by model, agent, path or by what was paid for.", "choice", BYS, default="model"),
+        Parameter("misses", "The turns that did not read all that they could have.", "flag"),
+        Parameter("after", "Leave out so many turns at the beginning; the last ones are shown else.", "integer"),
+        Parameter("limit", "Turns in the table, 500 at most.", "integer", default=ROWS, minimum=1, maximum=500),
+    ),
+    schema={
+        "type": "object",
+        "properties": {
+            "session_id": {"type": "string"},
+            "session_name": {"type": ["string", "null"]},
+            "cost_usd": {"type": ["number", "null"], "description": "Of the session."},
+            "cost_unknown_calls": {"type": "integer"},
+            "spending": {"type": "object", "description": "The cost of each group, and over the calls."},
+            "turns": {"type": "array", "items": {"type": "object"}, "description": "As `sessiontap cache --json`."},
+            "first": {"type": "integer", "description": "The place of the first of these turns."},
+            "matching": {"type": "integer", "description": "Turns that there are."},
+            "sum": {"type": "object", "description": "Of all turns."},
+            "judged_by": {"type": "string"},
+            **dict.fromkeys(
+                WASTE, {"type": "array", "items": {"type": "object"}, "description": "As `sessiontap waste --json`."}
+            ),
+            "waste_left_out": {"type": "object", "description": "Lines of each kind that are left out."},
+        },
+        "required": ["session_id", "spending", "turns", "first", "matching", "sum", *WASTE],
+    },
+)

@@ -1,0 +1,56 @@
+"""What fills the context window of a session, turn by turn, and one of its turns taken apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sessiontap.analysis.context import context
+from sessiontap.analysis.context_layers import SPLITS
+from sessiontap.trace.index.turns import session_of
+from sessiontap.ui.page import NotFound, Page, Parameter
+from sessiontap.ui.pages.cut import cut
+from sessiontap.ui.reading import Reading
+
+ROWS = 50
+
+
+def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer of `context --json`, some of its turns, and the layers of all of them."""
+    turns = reading.turns(parameters["session"])
+    found = context(turns, reading.terms(turns), parameters["turn"], parameters["split"])
+    if parameters["turn"] is not None and found["detail"] is None:
+        raise NotFound(
+            f"session {turns[0].call['session_id']} has no step {parameters['turn']}",
+            "Its context page lists the steps that it has.",
+        )
+    return session_of(turns) | found | cut(found["turns"], parameters, "turns")
+
+
+PAGE = Page(
+    path="/sessions/{session}/context",
+    title="Context",
+    description="What fills the context window in each turn. Totals are the provider's, their split is estimated.",
+    template="context.html",
+    data=data,
+    parameters=(
+        Parameter("turn", "Take the request of this step apart, not the fullest.", "integer"),
+        Parameter("split", "The layers of the picture.", "choice", SPLITS, default="turn"),
+        Parameter("after", "Leave out so many turns at the beginning; the last ones are shown else.", "integer"),
+        Parameter("limit", "Turns in the table, 500 at most.", "integer", default=ROWS, minimum=1, maximum=500),
+    ),
+    schema={
+        "type": "object",
+        "properties": {
+            "session_id": {"type": "string"},
+            "session_name": {"type": ["string", "null"]},
+            "turns": {"type": "array", "items": {"type": "object"}, "description": "As `sessiontap context --json`."},
+            "first": {"type": "integer", "description": "The place of the first of these turns."},
+            "matching": {"type": "integer", "description": "Turns that there are."},
+            "detail": {"type": ["object", "null"], "description": "One request by kind, tool, file and MCP server."},
+            "blocks": {"type": "array", "items": {"type": "object"}, "description": "What took the most tokens."},
+            "layers": {"type": "object", "description": "The tokens of each layer in each turn, estimated."},
+        },
+        "required": ["session_id", "turns", "first", "matching", "detail", "blocks", "layers"],
+    },
+)
