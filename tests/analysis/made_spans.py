@@ -16,7 +16,8 @@ def span(id: str, start: float, duration: float | None = 1.0, **more: Any) -> Ca
     known: dict[str, Any] = {
         "step": None, "path": "/main", "operation": "chat", "model": "m", "agent": None, "subagent": None,
         "process": "agent.py", "conversation": "main", "parent": None, "kind": "continue", "outcome": "ok",
-        "failed": False, "finish_reason": None, "tool_calls": (), "input": None, "output": None, "cost_usd": None, "cost_parts": None,
+        "failed": False, "finish_reason": None, "tool_calls": (), "input": None, "output": None, "cost_usd": None,
+        "cost_parts": None,
         "cost_unknown": False,
     }  # fmt: skip
     return CallSpan(id=id, start=BEGIN + round(start * 10**9), duration=_nanoseconds(duration), **times, **known | more)

@@ -79,7 +79,7 @@ def test_a_session_that_is_not_there(course: Trace) -> None:
         course.query_spans("nobody")
 
 
-def test_calls_in_flight_are_among_them(log: Path) -> None:  # noqa: F811
+def test_calls_in_flight_are_among_them(log: Path) -> None:
     session, spans = opened(log, running(9, "first", "/a/c")).query_spans("first")
     assert [(one.in_flight, one.path) for one in spans] == [(False, "/a"), (False, "/a/b"), (True, "/a/c")]
     assert session["calls_in_flight"] == 1
@@ -87,6 +87,6 @@ def test_calls_in_flight_are_among_them(log: Path) -> None:  # noqa: F811
     assert age > time.time_ns() - spans[-1].start - 60 * 10**9
 
 
-def test_a_session_of_which_nothing_has_ended(log: Path) -> None:  # noqa: F811
+def test_a_session_of_which_nothing_has_ended(log: Path) -> None:
     session, (only,) = opened(log, running(9, "new")).query_spans("new")
     assert (session["id"], session["calls"], only.in_flight) == ("new", 0, True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +142,7 @@ def excerpt(text: str | None) -> str | None:
     return short if len(short) <= EXCERPT and len(text) <= 4 * EXCERPT else short[: EXCERPT - 1] + "…"
 
 
-def block_name(block: dict[str, Any]) -> str:
+def block_name(block: Mapping[str, Any]) -> str:
     """Return a block, as `blocks` gives it, in a few words: what it is, and what it begins with."""
     kind = TITLES.get(block["kind"], block["kind"])
     if block["kind"] == "tool_definitions":

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 MOST_SQUEEZED = 100
@@ -59,7 +60,7 @@ def time_scale(busy: Sequence[tuple[float, float]], *, squeeze: bool) -> TimeSca
     most = _longest_drawn(busy) if squeeze else float("inf")
     times: list[tuple[float, float, float, bool]] = []
     begin = busy[0][0]
-    for (_, before), (after, _) in zip(busy, busy[1:], strict=False):
+    for (_, before), (after, _) in pairwise(busy):
         if after - before > most:
             times += [(begin, before, before - begin, False), (before, after, most, True)]
             begin = after
@@ -76,7 +77,7 @@ def time_scale(busy: Sequence[tuple[float, float]], *, squeeze: bool) -> TimeSca
 def _longest_drawn(busy: Sequence[tuple[float, float]]) -> float:
     """The length beyond which pauses are squeezed, by which all of them take as long as the calls."""
     worked = sum(end - start for start, end in busy)
-    pauses = sorted(after - before for (_, before), (after, _) in zip(busy, busy[1:], strict=False))
+    pauses = sorted(after - before for (_, before), (after, _) in pairwise(busy))
     if sum(pauses) <= worked or not worked:
         return float("inf")
     left = worked

@@ -139,6 +139,10 @@ def _time(
 # Lanes ---------------------------------------------------------------------------------------------------------------
 
 
+_Key = tuple[str | None, str | None, str | None]
+"""Agent, sub-agent and process."""
+
+
 @dataclass(slots=True)
 class _Lane:
     """The calls of one agent in one process."""
@@ -175,10 +179,10 @@ class _Lane:
 
 def _lanes(spans: Sequence[CallSpan], begin: int, scale: TimeScale) -> list[_Lane]:
     """The lanes in the order of their first calls, with the times in which calls ran, as far as they can be seen."""
-    by_key: dict[tuple[str | None, ...], list[CallSpan]] = {}
+    by_key: dict[_Key, list[CallSpan]] = {}
     for one in spans:
         by_key.setdefault((one.agent, one.subagent, one.process), []).append(one)
-    groups = [(key, found, 0) for key, found in by_key.items()]
+    groups: list[tuple[_Key, list[CallSpan], int]] = [(key, found, 0) for key, found in by_key.items()]
     if len(groups) > MOST_LANES:
         rest = groups[MOST_LANES - 1 :]
         together = sorted((one for _, found, _ in rest for one in found), key=lambda one: one.start)
@@ -186,10 +190,9 @@ def _lanes(spans: Sequence[CallSpan], begin: int, scale: TimeScale) -> list[_Lan
     return [_lane(key, found, others, begin, scale) for key, found, others in groups]
 
 
-def _lane(
-    key: tuple[str | None, ...], spans: Sequence[CallSpan], others: int, begin: int, scale: TimeScale
-) -> _Lane:
-    lane = _Lane(*key, others=others, ids=[one.id for one in spans])  # type: ignore[misc]
+def _lane(key: _Key, spans: Sequence[CallSpan], others: int, begin: int, scale: TimeScale) -> _Lane:
+    agent, subagent, process = key
+    lane = _Lane(agent, subagent, process, others, ids=[one.id for one in spans])
     for one in spans:
         if one.in_flight:
             continue

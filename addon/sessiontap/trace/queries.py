@@ -181,7 +181,7 @@ class TraceQueries(InFlightQueries):
         """
         from sessiontap.trace.index import addresses, answers
         from sessiontap.trace.index.filters import Filters
-        from sessiontap.trace.index.spans import span_of, spans
+        from sessiontap.trace.index.spans import CallSpan, span_of, spans
 
         running, asked = self._calls_in_flight(), self._address(prefix)
         wanted = filters or Filters()
@@ -194,7 +194,7 @@ class TraceQueries(InFlightQueries):
             return row, spans(database, number, shown, priced=prices is not None)
 
         if alone is not None and not self._has_session(asked):
-            session, found = alone["session"], []
+            session, found = alone["session"], list[CallSpan]()
         else:
             session, found = self._ask(answer, prices=prices)
             self._with_headings([session])

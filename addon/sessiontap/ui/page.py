@@ -119,7 +119,8 @@ def _read_one(parameter: Parameter, text: str) -> Any:
         case "integer":
             lowest, highest = parameter.minimum, parameter.maximum
             if re.fullmatch(r"-?[0-9]{1,10}", text) is None or not lowest <= int(text) <= highest:
-                said = f"Write a whole number, {lowest} or more" + (f", {highest} at most." if highest < MOST - 1 else ".")
+                at_most = f", {highest} at most" if highest < MOST - 1 else ""
+                said = f"Write a whole number, {lowest} or more{at_most}."
                 raise BadParameter(f"{parameter.name}={text!r} is not understood", said)
             return int(text)
         case "choice":

@@ -125,7 +125,7 @@ def percent(share: float | None) -> str:
     return f"{share * 100:.0f}%" if share >= 0.1 or share == 0 else f"{share * 100:.1f}%"
 
 
-FILTERS: dict[str, Callable[..., str]] = {
+FILTERS: dict[str, Callable[..., str | None]] = {
     "duration": units.duration,
     "count": units.count,
     "tokens": units.count,

@@ -90,7 +90,8 @@ def spans(database: sqlite3.Connection, session: int, filters: Filters, *, price
 
 def _span(row: tuple[Any, ...], texts: Mapping[int | None, str], tools: Mapping[int, tuple[str, ...]]) -> CallSpan:
     parts = row[: len(COST_COLUMNS)]
-    process, usd, reason, id, time, duration, first_byte, first_token, step, conversation, parent, *more = row[len(COST_COLUMNS) :]
+    process, usd, reason, id, time, duration, first_byte, first_token, step, *more = row[len(COST_COLUMNS) :]
+    conversation, parent, *more = more
     failed, errand, asked, answered, path, operation, asked_model, model, agent, subagent, kind, *rest = more
     outcome, finish_reason, tool_calls = rest
     get = texts.get

@@ -54,7 +54,7 @@ def context_plot(layers: Mapping[str, Any], chosen: int | None, here: Href) -> M
     plot = Plot(
         name="context",
         title="What fills the context window in each turn",
-        text=f"{units.plural(len(rows), 'column')}, {units.count(most)} tokens at most. The table below has the numbers.",
+        text=f"{units.plural(len(rows), 'column')}, {units.count(most)} tokens at most. The table has the numbers.",
         unit=_short,
         colours=layer_classes(layers["layers"], layers["split"]),
         line=levels if any(levels) else (),
@@ -101,7 +101,8 @@ def group_classes(spending: Mapping[str, Any]) -> list[str]:
 
 
 def _cost_title(one: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], key: str) -> str:
-    which = f"step {_step(one['step'])}" if one["calls"] == 1 else f"{one['calls']} calls from step {_step(one['step'])}"
+    begin = f"step {_step(one['step'])}"
+    which = begin if one["calls"] == 1 else f"{one['calls']} calls from {begin}"
     parts = [f"{group['name']} {units.dollars(usd)}" for group, usd in zip(groups, one[key], strict=True) if usd]
     return "\n".join([f"{which}: {units.dollars(sum(one[key]))}", *parts])
 

@@ -94,7 +94,7 @@ def _box(
 
 
 def axis(found: Mapping[str, Any]) -> Markup:
-    """Return the times above the bars, since the session's first call, with the length of each pause that is squeezed."""
+    """Return the times above the bars, since the session's first call, and the length of each squeezed pause."""
     view = View(found)
     texts = [
         tag("text", label, x=f"{number(place * 100)}%", y=12, class_="cut" if squeezed else None)

@@ -65,9 +65,10 @@ PAGE = Page(
             "matching": {"type": "integer", "description": "Turns that there are."},
             "sum": {"type": "object", "description": "Of all turns."},
             "judged_by": {"type": "string"},
-            **dict.fromkeys(
-                WASTE, {"type": "array", "items": {"type": "object"}, "description": "As `sessiontap waste --json`."}
-            ),
+            **{
+                kind: {"type": "array", "items": {"type": "object"}, "description": "As `sessiontap waste --json`."}
+                for kind in WASTE
+            },
             "waste_left_out": {"type": "object", "description": "Lines of each kind that are left out."},
         },
         "required": ["session_id", "spending", "turns", "first", "matching", "sum", *WASTE],

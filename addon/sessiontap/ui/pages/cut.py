@@ -1,4 +1,4 @@
-"""The part of a long list that a page shows: so many rows behind the first `after`, the last ones if it is not given."""
+"""The part of a long list that a page shows: so many rows behind the first `after`, else the last ones."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ PAGE = Page(
     parameters=(
         Parameter("from", "Calls that ran at or after so many seconds since the session's begin: 12.5."),
         Parameter("to", "Calls that began at or before so many seconds since the session's begin."),
-        Parameter("idle", "Long pauses squeezed, or drawn to scale.", "choice", ("squeezed", "whole"), default="squeezed"),
+        Parameter("idle", "Long pauses squeezed, or to scale.", "choice", ("squeezed", "whole"), default="squeezed"),
         Parameter("order", "Rows by time, or by another figure from the most down.", "choice", ORDERS, default="time"),
         *(one for one in FILTERS if one.name not in OF_SESSIONS),
         Parameter("after", "Leave out so many rows at the beginning.", "integer", default=0),
@@ -83,7 +83,7 @@ PAGE = Page(
                 "items": {
                     "type": "object",
                     "properties": {
-                        **dict.fromkeys(("from", "to", "at", "size"), {"type": "number"}),
+                        **{name: {"type": "number"} for name in ("from", "to", "at", "size")},
                         "squeezed": {"type": "boolean"},
                     },
                 },
@@ -91,7 +91,7 @@ PAGE = Page(
             "time": {
                 "type": "object",
                 "description": "Seconds in which calls ran, else tools (inferred), else nothing.",
-                "properties": dict.fromkeys(("calls", "tools_inferred", "idle"), {"type": "number"}),
+                "properties": {name: {"type": "number"} for name in ("calls", "tools_inferred", "idle")},
             },
             "lanes": {"type": "array", "items": {"type": "object"}, "description": "Agents by their processes."},
             "paths": {"type": "array", "items": {"type": "object"}, "description": "Paths, those below behind theirs."},
