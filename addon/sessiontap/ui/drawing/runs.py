@@ -95,16 +95,15 @@ def _box(
 
 def axis(found: Mapping[str, Any]) -> Markup:
     """Return the times above the bars, since the session's first call, and the length of each squeezed pause."""
-    view = View(found)
     texts = [
-        tag("text", label, x=f"{number(place * 100)}%", y=12, class_="cut" if squeezed else None)
-        for place, label, squeezed in _marks(view)
+        tag("text", label, x=f"{number(place * 100)}%", y=12, class_=name)
+        for place, label, name in sorted(_marks(View(found)))
     ]
     return tag("svg", *texts, class_="times", aria_hidden="true")
 
 
-def _marks(view: View) -> list[tuple[float, str, bool]]:
-    """Places from 0 to 1, labels, and True of a squeezed pause."""
+def _marks(view: View) -> list[tuple[float, str, str]]:
+    """Places from 0 to 1, labels, and the class of the label of a squeezed pause, which stands in its middle."""
     pieces = [
         one
         for one in view.scale.pieces
@@ -114,20 +113,25 @@ def _marks(view: View) -> list[tuple[float, str, bool]]:
     seconds = sum(one.end - one.begin for one in drawn) or 1.0
     share = sum(one.size for one in drawn) * WIDTH / view.width or 1.0
     step = time_step(LABEL * seconds / share)
-    found: list[tuple[float, str, bool]] = []
-    free = 0.0
-    for piece in pieces:
+    found: list[tuple[float, str, str]] = []
+    taken: list[tuple[float, float]] = []
+
+    def add(begin: float, at: float, label: str, name: str) -> None:
+        """Add a label from `begin` on if it has room."""
+        end = begin + LABEL
+        if begin >= 0 and end <= 1 + LABEL / 2 and all(end <= one or begin >= other for one, other in taken):
+            taken.append((begin, end))
+            found.append((at, label, name))
+
+    for piece in sorted(pieces, key=lambda one: not one.squeezed):  # the lengths of pauses come first
         if piece.squeezed:
-            times = [piece.begin]
-        else:
-            first = -(-piece.begin // step)
-            times = [piece.begin, *(step * at for at in range(int(first), int(piece.end // step) + 1))]
-        for time in times:
+            middle = ((piece.at + piece.size / 2) * WIDTH - view.x) / view.width
+            add(middle - LABEL / 2, middle, f"┊ {units.duration(piece.end - piece.begin)}", "cut")
+            continue
+        first = -(-piece.begin // step)
+        for time in (piece.begin, *(step * at for at in range(int(first), int(piece.end // step) + 1))):
             place = (view.place(time) - view.x) / view.width
-            label = f"┊ {units.duration(piece.end - piece.begin)}" if piece.squeezed else _time(time)
-            if max(free, 0.0) <= place <= 1 - LABEL / 2:
-                found.append((place, label, piece.squeezed))
-                free = place + LABEL
+            add(place, place, _time(time), "clock")
     return found
 
 
