@@ -52,6 +52,7 @@ def test_what_the_call_before_left_was_read() -> None:
         pytest.param((*TOOLS, QUESTION, *BEHIND), {}, [("system", True)], id="no system prompt"),
         pytest.param((*TOOLS, SYSTEM, user("Why?"), *BEHIND), {}, [("message", True)], id="a message"),
         pytest.param((*START, *BEHIND), {"wait": 297}, [("unknown", False)], id="nothing, within five minutes"),
+        pytest.param((*START, *BEHIND), {"wait": 299.5}, [("idle", True)], id="nothing, five minutes after its start"),
         pytest.param((*START, *BEHIND), {"wait": 301}, [("idle", True)], id="nothing, later"),
         pytest.param(
             (tool("Run"), *START, *BEHIND),

@@ -151,6 +151,10 @@ def test_the_list_prices_a_call(record: dict[str, Any], usd: float) -> None:
     assert sum(cost.parts) == pytest.approx(usd, abs=1e-15)
 
 
+def failed(status: int, provider: str | None = "openai", **llm: Any) -> dict[str, Any]:
+    return call(provider, usage=None, outcome="http_error", response={"status": status}, **llm)
+
+
 UNKNOWN = {
     "no usage": (call(usage=None), "no usage was reported"),
     "no usage, an error": (
@@ -171,6 +175,11 @@ UNKNOWN = {
         call("azure", usage=None, outcome="http_error", response={"status": 400}),
         "the call failed (400), and no usage was reported",
     ),
+    "malformed, at OpenAI": (failed(400), "the call failed (400), and no usage was reported"),
+    "malformed, at Anthropic": (failed(422, "anthropic"), "the call failed (422), and no usage was reported"),
+    "overloaded, at Anthropic": (failed(529, "anthropic"), "the call failed (529), and no usage was reported"),
+    "overloaded, at Gemini": (failed(503, "google"), "the call failed (503), and no usage was reported"),
+    "forbidden, where that may cost a fee": (failed(403, "xai"), "the call failed (403), and no usage was reported"),
     "no input": (call(usage=(None, 5)), "the input tokens were not reported"),
     "no output": (call(usage=(5, None)), "the output tokens were not reported"),
     "a model that the list lacks": (call(model="gpt-99"), "genai-prices does not know the model gpt-99 of openai"),
@@ -252,10 +261,6 @@ def test_an_unknown_cost_is_none_with_its_reason(record: dict[str, Any], reason:
     assert cost.is_unknown
 
 
-def failed(status: int, provider: str | None = "openai", **llm: Any) -> dict[str, Any]:
-    return call(provider, usage=None, outcome="http_error", response={"status": status}, **llm)
-
-
 def other(provider: str | None, method: str, route: str, operation: str = "other", **record: Any) -> dict[str, Any]:
     """A call that names no model and reports no usage."""
     return call(provider, None, operation=operation, usage=None, route=route, request={"method": method}, **record)
@@ -265,19 +270,22 @@ REFUSED = "the call was refused before a model ran"
 UNCHARGED = {
     "counting tokens": (call("anthropic", operation="count_tokens", usage=None), "free"),
     "moderation at OpenAI": (call(operation="moderation", usage=None), "free"),
-    "a file at OpenAI": (other("openai", "POST", "/v1/files", "file"), "free"),
-    "a list of batches": (other("anthropic", "GET", "/v1/messages/batches", "batch"), "free"),
-    "the result of a batch": (other("openai", "GET", "/v1/batches/{id}", "batch"), "free"),
-    "a batch is cancelled": (other("anthropic", "POST", "/v1/messages/batches/{id}/cancel", "batch"), "free"),
+    "a file at Anthropic": (other("anthropic", "POST", "/v1/files", "file"), "free"),
+    "a file at OpenAI": (other("openai", "POST", "/v1/files", "file"), "no model call"),
+    "a list of batches": (other("anthropic", "GET", "/v1/messages/batches", "batch"), "no model call"),
+    "the result of a batch": (other("openai", "GET", "/v1/batches/{id}", "batch"), "no model call"),
+    "a batch is cancelled": (other("anthropic", "POST", "/v1/messages/batches/{id}/cancel", "batch"), "no model call"),
     "a response fetched again": (call(family="openai-responses", operation="other"), "free"),
     "no connection": (call(usage=None, outcome="upstream_unreachable"), "not charged"),
     "no key": (failed(401), "not charged"),
     "no such model": (failed(404, "mistral"), "not charged"),
     "too many calls": (failed(429, "azure"), "not charged"),
-    "malformed, at OpenAI": (failed(400), "not charged"),
-    "malformed, at Anthropic": (failed(400, "anthropic"), "not charged"),
-    "overloaded, at Anthropic": (failed(529, "anthropic"), "not charged"),
+    "no balance": (failed(402, "deepseek"), "not charged"),
+    "no permission": (failed(403), "not charged"),
+    "malformed, at Gemini": (failed(400, "google"), "not charged"),
     "a fault of Gemini's": (failed(500, "google"), "not charged"),
+    "overloaded, at Vertex": (failed(503, "vertex"), "not charged"),
+    "counting tokens where no price is told": (call("xai", operation="count_tokens", usage=None), "no model call"),
     "a vector database": (other("qdrant", "POST", "/collections/x/points/search", "vector_search"), "no model call"),
     "a file elsewhere": (other("groq", "POST", "/openai/v1/files", "file"), "no model call"),
     "an MCP server": (other(None, "POST", "/mcp", host="mcp.example.com"), "no model call"),

@@ -97,11 +97,12 @@ class CachingProvider:
         return True
 
     def _write(self, digest: int, now: float, first_byte: float, kept: float) -> None:
+        """It can be read once the reply begins, and is kept from the start of the request that uses it."""
         entry = self.entries.get(digest)
         if entry is None or now > entry.until:
-            self.entries[digest] = Entry(first_byte, first_byte + kept, kept)
+            self.entries[digest] = Entry(first_byte, now + kept, kept)
         elif entry.since <= now:
-            entry.until = max(entry.until, first_byte + entry.kept)
+            entry.until = max(entry.until, now + entry.kept)
 
 
 def _blocks(body: dict[str, Any]) -> Iterator[tuple[str, float | None]]:

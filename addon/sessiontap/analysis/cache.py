@@ -223,11 +223,9 @@ def _readable(
 
 
 def _idle(before: Turn, turn: Turn) -> float | None:
-    """Seconds from the first byte of the reply before, when the cache was written or read, to this request."""
+    """Seconds from the start of the request before, when its entry was used last, to the start of this one."""
     begin, end = started(before.call), started(turn.call)
-    if begin is None or end is None:
-        return None
-    return round(end - begin - float(before.call["time_to_first_byte"] or 0), 6)
+    return None if begin is None or end is None else round(end - begin, 6)
 
 
 def _reasons(
@@ -242,12 +240,12 @@ def _reasons(
     if earlier.continued and earlier.common < len(before.request):
         changed, facts = first_change(before.request, turn.request, earlier.common)
         found.append(_reason(changed, **facts))
-    idle = _idle(before, turn)
-    if idle is not None and idle < 0:
-        found.append(_reason("in_flight"))
-    elif idle is not None and idle > (kept or terms.kept):
+    idle, for_seconds = _idle(before, turn), kept or terms.kept
+    if idle is not None and idle < float(before.call["time_to_first_byte"] or 0):
+        found.append(_reason("in_flight"))  # an entry can be read once the reply to its request has begun
+    elif idle is not None and for_seconds is not None and idle > for_seconds:
         sure = kept is not None or (terms.kept_at_most is not None and idle > terms.kept_at_most)
-        found.append(_reason("idle", certain=sure, seconds=idle, kept_seconds=kept or terms.kept))
+        found.append(_reason("idle", certain=sure, seconds=idle, kept_seconds=for_seconds))
     if not found and terms.marked and len(turn.request) - len(before.request) > LOOKBACK:
         found.append(_reason("lookback", certain=False, parts=len(turn.request) - len(before.request)))
     return found or [_reason("unknown", certain=False)]

@@ -1,13 +1,23 @@
-"""The terms of providers' prompt caches, as their documentation states them: what is cached, from which length, for
-how long.
+"""The terms of providers' prompt caches, as their documents state them: from which length, and for how long.
 
-All of them cache a beginning of the request: tool definitions, then the system prompt, then the messages.
+All of them cache a beginning of the request: tool definitions, then the system prompt, then the messages. What a token
+costs that was read or written is a matter of `prices`. Documents as of autumn 2026, each row with its section:
 
-    platform.claude.com/docs/en/build-with-claude/prompt-caching    Anthropic; Bedrock and Vertex have its models
-    developers.openai.com/docs/guides/prompt-caching                OpenAI: cleared after 5 to 10 minutes without use,
-                                                                    or kept for up to 24 hours, by model and account
-    ai.google.dev/gemini-api/docs/caching                           Gemini, implicit: no stated time
-    api-docs.deepseek.com/guides/kv_cache                           DeepSeek: kept for hours to days
+    Anthropic   platform.claude.com/docs/en/build-with-claude/prompt-caching: "Cache limitations" (least), "How prompt
+                caching works" and "1-hour cache duration" (five minutes, refreshed by each use, from the start of the
+                request that writes or reads). The least holds "on every platform where each model is available".
+    Bedrock     docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html: "How it works" (the same least, and a
+                time to live that each hit resets), its table of models (Nova: 1,024 tokens, five minutes)
+    OpenAI      developers.openai.com/api/docs/guides/prompt-caching: "How caching works" (least), "Cache lifetime" and
+                "Summary of model differences" (lifetimes, multiples of 128). Of models before GPT-5.6 it states 2,048
+                tokens, and that some cache shorter beginnings, from 1,024 as it stated before: that is taken.
+    Azure       learn.microsoft.com/azure/foundry/openai/how-to/prompt-caching: "Getting started", "Prompt cache
+                retention": as OpenAI; from memory within an hour, 24 hours by default only of models after GPT-5.4
+    Gemini      ai.google.dev/gemini-api/docs/caching, "Implicit caching": the least by model, no time
+    DeepSeek    api-docs.deepseek.com/guides/kv_cache, "Additional Notes": cleared "within a few hours to a few days";
+                no least is stated any more, formerly units of 64 tokens
+    Groq        console.groq.com/docs/prompt-caching: "How It Works" (two hours without use), "Caching Requirements"
+                (128 to 1,024 tokens, by model)
 """
 
 from __future__ import annotations
@@ -28,42 +38,57 @@ class CacheTerms:
     """Tokens that a beginning must have to be cached."""
     step: int = 1
     """Tokens by which what is read is rounded down."""
-    kept: float = 5 * MINUTE
-    """Seconds without use for which an entry is kept."""
+    kept: float | None = 5 * MINUTE
+    """Seconds without use for which an entry is kept; None if the provider states none."""
     kept_at_most: float | None = None
     """Seconds after which it is surely gone; None if the provider states none."""
 
 
 _MARKED = CacheTerms(marked=True, kept_at_most=5 * MINUTE)
-_PROVIDERS = {
-    "anthropic": _MARKED,
-    "bedrock": _MARKED,
-    "openai": CacheTerms(step=128, kept_at_most=24 * HOUR),
-    "azure": CacheTerms(step=128, kept_at_most=24 * HOUR),
-    "google": CacheTerms(),
-    "vertex": CacheTerms(),
-    "deepseek": CacheTerms(least=64, step=64, kept=2 * HOUR),
-    "groq": CacheTerms(least=128, kept=2 * HOUR, kept_at_most=2 * HOUR),
-}
-_LEAST = (
-    # pattern of the model's name, tokens; the first that fits
-    ("*opus-4-[5-9]*", 4096),
-    ("*haiku-4-5*", 4096),
-    ("*sonnet-4-6*", 2048),
-    ("*3-haiku*", 2048),
-    ("*3-5-haiku*", 2048),
-    ("gemini-2.5-pro*", 4096),
-    ("gemini-3*-pro*", 4096),
+_OTHER = CacheTerms(least=0, kept=None)
+_ROWS: tuple[tuple[tuple[str, ...], str, CacheTerms], ...] = (
+    # providers, pattern of the model's name, terms; the first that fits
+    (("openai", "azure"), "gpt-5.[6-9]*", CacheTerms(kept=30 * MINUTE)),
+    (("openai", "azure"), "gpt-[6-9]*", CacheTerms(kept=30 * MINUTE)),
+    (("openai", "azure"), "gpt-5*", CacheTerms(step=128, kept_at_most=24 * HOUR)),
+    (("openai", "azure"), "gpt-4.1*", CacheTerms(step=128, kept_at_most=24 * HOUR)),
+    (("openai",), "*", CacheTerms(step=128, kept_at_most=HOUR)),
+    (("azure",), "*", CacheTerms(step=128, kept_at_most=24 * HOUR)),  # a deployment may have any name
+    (("google", "vertex"), "gemini-2.5-*", CacheTerms(least=2048, kept=None)),
+    (("google", "vertex"), "gemini-3-flash*", CacheTerms(kept=None)),
+    (("google", "vertex"), "gemini-[3-9]*", CacheTerms(least=4096, kept=None)),
+    (("google", "vertex"), "*", CacheTerms(kept=None)),
+    (("deepseek",), "*", CacheTerms(least=0, step=64, kept=2 * HOUR)),
+    (("groq",), "*", CacheTerms(least=128, kept=2 * HOUR, kept_at_most=2 * HOUR)),
 )
-_OTHER = CacheTerms(least=0)
+_LEAST_OF_CLAUDE = (
+    # pattern of the model's name, tokens; the first that fits, else `CacheTerms.least`
+    ("*fable-5*", 512),
+    ("*mythos-5*", 512),
+    ("*opus-5*", 512),
+    ("*sonnet-5-5*", 512),
+    ("*haiku-5*", 512),
+    ("*mythos-preview*", 2048),
+    ("*opus-4-7*", 2048),
+    ("*opus-4-[56]*", 4096),
+    ("*haiku-4-5*", 4096),
+    ("*3-5-haiku*", 2048),
+    ("*3-haiku*", 2048),
+)
 
 
 def cache_terms(provider: str | None, family: str | None, model: str | None) -> CacheTerms:
     """Return the terms of a call's cache; of an unknown provider what holds for most."""
-    known = _PROVIDERS.get(provider or "")
-    if known is None:
-        return _MARKED if provider is None and family == "anthropic-messages" else _OTHER
-    if family == "anthropic-messages":
-        known = _MARKED  # Vertex has models of Anthropic's
-    least = next((least for pattern, least in _LEAST if fnmatchcase((model or "").lower(), pattern)), known.least)
-    return CacheTerms(known.marked, least, known.step, known.kept, known.kept_at_most)
+    name = (model or "").lower()
+    if family == "anthropic-messages" and provider in (None, "anthropic", "bedrock", "vertex"):
+        return _of_claude(name)
+    if provider in ("anthropic", "bedrock"):
+        return _of_claude(name)
+    fitting = (terms for providers, pattern, terms in _ROWS if provider in providers and fnmatchcase(name, pattern))
+    return next(fitting, _OTHER)
+
+
+def _of_claude(name: str) -> CacheTerms:
+    """The terms of Anthropic's models, wherever they are; Bedrock's own have the same."""
+    least = next((least for pattern, least in _LEAST_OF_CLAUDE if fnmatchcase(name, pattern)), _MARKED.least)
+    return CacheTerms(_MARKED.marked, least, _MARKED.step, _MARKED.kept, _MARKED.kept_at_most)

@@ -34,7 +34,7 @@ TariffOf = Callable[[str | None, tuple[str, ...], int, str | None, str | None], 
 
 _MOST_TERMS = 4096
 """Terms that are remembered."""
-_ANSWERS = 3
+_ANSWERS = 4
 """Raise it by one when the same record and the same list get another answer than before."""
 
 SUBSCRIPTIONS: tuple[tuple[str, str], ...] = (

@@ -1,10 +1,16 @@
 """The calls that cost nothing, and those that ask no model: a table by operation, provider, route and outcome.
 
-A row stands here only if the provider's own documents say so, or if the call cannot have reached a model. All else is
-unknown until usage and a price say what it cost. The first row that fits counts; what a row leaves out fits every call.
+A row stands here only if a document says so, which its comment names, or if the call cannot have reached a model. All
+else is unknown until usage and a price say what it cost. The first row that fits counts; what a row leaves out fits
+every call.
 
 `free` and `not charged` cost 0. `no model call` has no price per token: it costs what its service asks for, which no
 record tells, and its cost is neither 0 nor counted among the unknown.
+
+What is not here, because no document of the provider says it: 400, 422 and 5xx of Anthropic and OpenAI (529, too), and
+502 to 504 of Gemini. Azure charges for 400 and 408 if its filter or model has begun (learn.microsoft.com, "Plan and
+manage costs", section "HTTP Error response code and billing status"). xAI charges a fee for requests that break its
+guidelines, which it refuses by 403 (docs.x.ai, "Pricing", section "Usage Guidelines Violation Fee").
 """
 
 from __future__ import annotations
@@ -20,8 +26,10 @@ Verdict = Literal["free", "not charged", "no model call"]
 _READS = ("GET", "HEAD", "OPTIONS", "DELETE")
 """Methods that ask no model: models are asked by POST. A realtime call, whose socket is opened by GET, is one of its
 own operation."""
-_REFUSED = (401, 402, 403, 404, 405, 411, 413, 415, 429)
-"""Statuses of a request that was refused before a model ran: for its key, account, address, size, or a limit."""
+_REFUSED = (401, 404, 405, 411, 413, 415, 429)
+"""Statuses of a request that was refused for its key, address, form or size, or for a limit, before its content was
+looked at: RFC 9110, section 15.5 (401, 404, 405, 411, 413, 415), and RFC 6585, section 4 (429). Azure says so of 401
+and 429 ("HTTP Error response code and billing status")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,36 +54,54 @@ ROWS: tuple[Row, ...] = (
     Row("never reached", "not charged", "the provider was never reached", outcome="upstream_unreachable"),
     Row("refused", "not charged", "the call was refused before a model ran", outcome="http_error", statuses=_REFUSED),
     Row(
-        # ai.google.dev/gemini-api/docs/billing: a request that fails with 400 or 500 is not charged
-        "Gemini: failed", "not charged", "the provider does not charge for failed calls",
-        providers=("google",), outcome="http_error", statuses=tuple(range(400, 600)),
+        # platform.claude.com/docs/en/api/errors, "HTTP errors" (billing_error); api-docs.deepseek.com, "Error Codes"
+        # (Insufficient Balance); openrouter.ai/docs, "Errors and Debugging", "Error Codes" (insufficient credits)
+        "no balance", "not charged", "the call was refused for want of balance",
+        providers=("anthropic", "deepseek", "openrouter"), outcome="http_error", statuses=(402,),
     ),
     Row(
-        # docs.anthropic.com/en/api/errors; Azure charges for such a call if its filter read the prompt
-        "malformed", "not charged", "the call was refused as malformed before a model ran",
-        providers=("anthropic", "openai"), outcome="http_error", statuses=(400, 422),
+        # platform.claude.com/docs/en/api/errors, "HTTP errors" (permission_error); developers.openai.com, "Error
+        # codes", "API errors" (country not supported); ai.google.dev/gemini-api/docs/troubleshooting, "Error codes"
+        # (PERMISSION_DENIED); Azure as above: "If the service doesn't perform processing, you aren't charged"
+        "no permission", "not charged", "the key has no right to what was asked for",
+        providers=("anthropic", "azure", "google", "openai"), outcome="http_error", statuses=(403,),
     ),
     Row(
-        "Anthropic: overloaded", "not charged", "the call was refused before a model ran",
-        providers=("anthropic",), outcome="http_error", statuses=(529,),
+        # ai.google.dev/gemini-api/docs/billing, "Am I charged for failed requests?": not for 400 and 500
+        "Gemini: failed", "not charged", "the provider does not charge for calls that fail so",
+        providers=("google",), outcome="http_error", statuses=(400, 500),
     ),
-    Row("counting tokens", "free", "counting tokens costs nothing", operation="count_tokens"),
     Row(
+        # cloud.google.com/vertex-ai/generative-ai/pricing: charged are only requests that return 200; no 4xx, no 5xx
+        "Vertex: failed", "not charged", "the provider charges only for calls that succeed",
+        providers=("vertex",), outcome="http_error", statuses=tuple(range(400, 600)),
+    ),
+    Row(
+        # platform.claude.com/docs/en/build-with-claude/token-counting, "Pricing and rate limits"; Gemini's billing
+        # page, "Is GetTokens billed?"; Vertex, "Count tokens", "Pricing and quota"; docs.aws.amazon.com/bedrock,
+        # "Monitor your token usage by counting tokens", its first note
+        "counting tokens", "free", "counting tokens costs nothing there",
+        operation="count_tokens", providers=("anthropic", "bedrock", "google", "vertex"),
+    ),
+    Row("counting tokens elsewhere", "no model call", "tokens are counted, and no model is asked", "count_tokens"),
+    Row(
+        # developers.openai.com/api/docs/guides/moderation: "The moderation endpoint is free to use"
         "moderation at OpenAI", "free", "moderation costs nothing at openai",
         operation="moderation", providers=("openai",),
     ),
     Row(
-        # docs.anthropic.com/en/docs/build-with-claude/files, ai.google.dev/gemini-api/docs/files, OpenAI's price page
+        # platform.claude.com/docs/en/build-with-claude/files, "Usage and billing"; ai.google.dev/gemini-api/docs/files,
+        # "Usage info": at no cost in all regions
         "files", "free", "managing files costs nothing there",
-        operation="file", providers=("anthropic", "google", "openai"),
+        operation="file", providers=("anthropic", "google"),
     ),
     Row("files elsewhere", "no model call", "a file is managed, and no model is asked", operation="file"),
     Row(
-        "asking after a batch", "free", "a batch is billed for its calls, not for asking after it",
+        "asking after a batch", "no model call", "a batch is asked after, and no model is",
         operation="batch", methods=_READS,
     ),
     Row(
-        "a batch is cancelled", "free", "a batch is billed for its calls, not for being cancelled",
+        "a batch is cancelled", "no model call", "a batch is cancelled, and no model is asked",
         operation="batch", methods=("POST",), route="*/cancel",
     ),
     Row("vector database", "no model call", "a vector database is searched, and no model is asked", "vector_search"),
