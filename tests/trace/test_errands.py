@@ -100,3 +100,73 @@ def test_the_newest_session_and_call_are_none(log):
 
 def test_a_session_of_nothing_else_is_found_by_its_id_and_shown_whole(log):
     assert len(log.query_session("s-2", errands=False)["calls"]) == 2
+
+
+# -- whose errands they are --------------------------------------------------------------------------------------------
+
+
+def caller(id):
+    return {"type": "caller", "id": id, "pid": 7, "name": "claude"}
+
+
+def by(process, call, **changes):
+    return call | {"caller": process} | changes
+
+
+def errands_of(log):
+    """Of each session of work, how many errands it has; then the sessions of errands that are listed by themselves."""
+    rows = log.query_sessions()
+    alone = sorted(row["id"] for row in rows if not row["calls"])
+    return {row["id"]: row["errands"] for row in rows if row["calls"]}, alone
+
+
+@pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        ([by("p", main(2)), by("p", errand(1, "e")), by("p", errand(3, "e"))], ({"s-1": 2}, [])),
+        ([by("p", main(2)), by("p", errand(3)), by("p", errand(4, "e"))], ({"s-1": 2}, [])),
+        ([by("p", main(2)), by("q", errand(3, "e"))], ({"s-1": 0}, ["e"])),
+        ([by("p", main(2)), errand(3, "e")], ({"s-1": 0}, ["e"])),
+        ([by("p", main(2)), by("p", main(5)), by("p", main(6, "s-2")), by("p", main(8, "s-2")),
+          by("p", errand(3, "e"))],
+         ({"s-1": 1, "s-2": 0}, [])),
+        ([by("p", main(2)), by("p", main(6, "s-2")), by("p", errand(4, "e"))], ({"s-1": 0, "s-2": 0}, ["e"])),
+        ([by("p", main(2)), by("p", main(7)), by("p", main(3, "s-2")), by("p", main(6, "s-2")),
+          by("p", errand(5, "e"))],
+         ({"s-1": 0, "s-2": 0}, ["e"])),
+        ([by("p", main(2)), by("q", main(3, "s-2")), by("p", errand(4, "e")), by("q", errand(5, "e"))],
+         ({"s-1": 0, "s-2": 0}, ["e"])),
+        ([by("p", main(2)), by("p", errand(3, "e")), by("p", errand(4, "f"))], ({"s-1": 2}, [])),
+    ],
+    ids=[
+        "before and after the only session of the process", "beside its own", "of another process",
+        "of an unknown process", "in the time of one session of the process", "between two sessions", "while two run",
+        "of two processes with a session each", "two sessions of errands",
+    ],
+)  # fmt: skip
+def test_errands_belong_to_the_session_of_their_process_if_one_is_certain(written, folder, records, expected):
+    written(caller("p"), caller("q"), *records)
+    assert errands_of(trace.open(folder)) == expected
+
+
+def test_a_session_shows_the_errands_that_belong_to_it_when_asked(written, folder):
+    written(caller("p"), by("p", errand(1, "e")), by("p", main(2)))
+    log = trace.open(folder)
+    shown = log.query_session("s-1")
+
+    assert [(call["errand"], call["session_id"]) for call in shown["calls"]] == [(True, "e"), (False, "s-1")]
+    assert [call["errand"] for call in log.query_session("s-1", errands=False)["calls"]] == [False]
+    assert (shown["session"]["calls"], shown["session"]["errands"]) == (1, 1)
+    assert (log.query_errands()["calls"], log.query_errands()["sessions"]) == (1, 0)
+    assert [call["errand"] for call in log.query_session("e")["calls"]] == [True]
+
+
+def test_errands_belong_to_nobody_any_more_when_the_session_is_gone(written, folder):
+    written(caller("p"), by("p", main(2)))
+    (segment,) = trace.files.segments(folder)
+    written(caller("p"), by("p", errand(3, "e")))
+    log = trace.open(folder)
+    assert errands_of(log) == ({"s-1": 1}, [])
+    segment.unlink()
+    log = trace.open(folder)
+    assert errands_of(log) == ({}, ["e"])

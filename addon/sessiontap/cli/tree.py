@@ -37,7 +37,7 @@ def heading(shown: Mapping[str, Any]) -> str:
         ("session", session["id"]),
         ("started", f"{moment(session['started'])}, {session['status']}"),
         ("calls", f"{session['calls']:,}{errors} in {duration(session['duration'])}, {tokens}"),
-        ("errands", f"{session['errands']:,} of its agent, not counted" if session["errands"] else ""),
+        ("errands", _errands(session, shown["calls"])),
         ("in flight", _in_flight(session)),
         ("cost", _cost(session)),
         *(("" if number else "unknown", text) for number, text in enumerate(_unknown(shown["cost_unknown"]))),
@@ -51,6 +51,14 @@ def heading(shown: Mapping[str, Any]) -> str:
     ]
     lines = [session["name"] or UNKNOWN, *(f"  {title:<11}{text}" for title, text in facts if text)]
     return "".join(characters.shown(line(one)) + "\n" for one in lines)
+
+
+def _errands(session: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> str:
+    """How many errands the session's agent made; `--all` is named if they are not shown."""
+    if not session["errands"]:
+        return ""
+    hidden = "" if any(call["errand"] for call in calls) else "; --all shows them"
+    return f"{session['errands']:,} of its agent (settings, telemetry, ...), not counted{hidden}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from sessiontap.trace.index.activity import IsRunning, active_sessions
 from sessiontap.trace.index.addresses import session_number
 from sessiontap.trace.index.costs import Prices
+from sessiontap.trace.index.errand_sessions import belonging_to, with_a_home
 from sessiontap.trace.index.filters import Condition, Filters, condition
 from sessiontap.trace.index.rows import COLUMNS, COST_COLUMNS, JSONS, TEXTS, call_of
 from sessiontap.trace.segment import SegmentContents
@@ -67,9 +68,12 @@ def sessions(
 def _sessions_that_fit(database: sqlite3.Connection, filters: Filters) -> Condition:
     if replace(filters, without_errands=False) != Filters():
         asked, values = condition(database, filters)
-        return f"n IN (SELECT calls.session FROM calls WHERE {asked})", values
-    # None are left of one whose calls were refused.
-    return "calls > 0" if filters.without_errands else "calls + errands > 0", []
+        where = f"n IN (SELECT calls.session FROM calls WHERE {asked})"
+    else:
+        where, values = "calls + errands > 0", []  # none are left of one whose calls were refused
+    if filters.without_errands:
+        return f"{where} AND calls > 0", values
+    return f"{where} AND n NOT IN (SELECT value FROM json_each(?))", [*values, json.dumps(with_a_home(database))]
 
 
 def session_numbers(database: sqlite3.Connection, filters: Filters, sort: Sort | None) -> array[int]:
@@ -108,7 +112,7 @@ def _session_rows(
     within = "session IN (SELECT value FROM json_each(?))"
     for session, kind, text in database.execute(
         "SELECT session, kind, text FROM session_values JOIN strings ON strings.n = string "
-        f"WHERE {within} ORDER BY first, session_values.n",
+        f"WHERE {within} AND kind <> 'callers' ORDER BY first, session_values.n",
         (numbers,),
     ):
         lists.setdefault((session, kind), []).append(text)
@@ -119,6 +123,7 @@ def _session_rows(
     ):
         properties.setdefault(session, {})[key] = json.loads(value)
     active = active_sessions(database, {n: ended for n, _, _, _, ended, *_ in found}, time.time_ns(), is_running)
+    folded = _folded_errands(database, [row[0] for row in found])
     rows = []
     for n, session_id, name, started, ended, calls, errors, asked, answered, cached, errands, success, *costs in found:
         unpriced, usd, *parts = costs if prices is not None else (calls, None)
@@ -135,7 +140,7 @@ def _session_rows(
                 "calls_in_flight": 0,
                 "in_flight_since": None,
                 "errors": errors,
-                "errands": errands,
+                "errands": errands + folded.get(n, 0),
                 **{kind: lists.get((n, kind), []) for kind in _LISTS},
                 "properties": properties.get(n, {}),
                 "input_tokens": exact(asked),
@@ -151,6 +156,15 @@ def _session_rows(
     return rows
 
 
+def _folded_errands(database: sqlite3.Connection, sessions: list[int]) -> dict[int, int]:
+    """How many errands each of these sessions has in sessions of errands that belong to it."""
+    found = {}
+    for session, others in belonging_to(database, sessions).items():
+        count = "SELECT sum(errands) FROM sessions WHERE n IN (SELECT value FROM json_each(?))"
+        (found[session],) = database.execute(count, (json.dumps(others),)).fetchone()
+    return found
+
+
 def calls(
     database: sqlite3.Connection, filters: Filters, sort: CallSort | None, limit: int, prices: Prices | None
 ) -> list[Row]:
@@ -162,12 +176,13 @@ def calls(
 
 
 def errands(database: sqlite3.Connection, filters: Filters) -> Row:
-    """`calls` and `sessions` of agents' errands that fit."""
+    """Agents' errands that fit: `calls`, and `sessions` that hold nothing else and belong to no other."""
     where, values = condition(database, replace(filters, without_errands=False))
+    alone = "SELECT n FROM sessions WHERE calls = 0 AND n NOT IN (SELECT value FROM json_each(?))"
     found = database.execute(
-        "SELECT count(*), count(DISTINCT session) FILTER (WHERE session IN (SELECT n FROM sessions WHERE calls = 0)) "
+        f"SELECT count(*), count(DISTINCT session) FILTER (WHERE session IN ({alone})) "
         f"FROM calls WHERE calls.errand AND {where}",
-        values,
+        [json.dumps(with_a_home(database)), *values],
     )
     return dict(zip(("calls", "sessions"), found.fetchone(), strict=True))
 
@@ -262,12 +277,19 @@ def session(
     errands: bool = True,
     filters: Filters | None = None,
 ) -> Row:
-    """`show --json`. `errands` False: without them, unless the session holds nothing else. `filters`: of its calls."""
+    """`show --json`. `errands` False: without them, unless the session holds nothing else. `filters`: of its calls.
+
+    Errands are those of other sessions, too, that belong to it (`errand_sessions`).
+    """
     number = session_number(database, prefix, folder)
     shown = session_row(database, number, prices, is_running)
-    where = "WHERE calls.session = ?" + ("" if errands or not shown["calls"] else " AND NOT calls.errand")
+    within = [number, *belonging_to(database, [number]).get(number, ())] if errands else [number]
+    where = "calls.session IN (SELECT value FROM json_each(?))"
+    if not errands and shown["calls"]:
+        where += " AND NOT calls.errand"
     fitting, values = condition(database, filters or Filters())
-    pairs = _pairs(database, f"{where} AND {fitting} ORDER BY calls.time, calls.id", [number, *values], prices)
+    ordered = f"WHERE {where} AND {fitting} ORDER BY calls.time, calls.id"
+    pairs = _pairs(database, ordered, [json.dumps(within), *values], prices)
     rows = [call_row(call, process, _cost) for call, process in pairs]
     unknown = Counter(row["cost_unknown"] for row in rows if row["cost_unknown"] and not row["errand"])
     return {

@@ -20,7 +20,7 @@ from sessiontap.trace.files import FileStatus, SegmentFile, open_segment, segmen
 from sessiontap.trace.index import parts
 from sessiontap.trace.index.costs import Costs, Prices, sum_again
 from sessiontap.trace.index.database import writing
-from sessiontap.trace.index.rows import COLUMNS, Callers, Strings, process_number, row_of
+from sessiontap.trace.index.rows import COLUMNS, Callers, Strings, process_numbers, row_of
 from sessiontap.trace.index.segment_sums import SegmentSums
 from sessiontap.trace.index.sums import Sums
 from sessiontap.trace.outcomes import is_warm_up
@@ -68,7 +68,7 @@ class CatchUp:
     ) -> None:
         self._database, self._folder, self._batch = database, folder, batch
         self._strings = Strings(database)
-        self._processes: dict[int, int | None] = {}
+        self._processes: dict[int, tuple[int, int | None]] = {}
         self._version: int | None = None
         self._sums = Sums(self._strings.number, self._strings.text, self._process)
         self._cost_of = prices.cost_of if prices is not None else None
@@ -244,9 +244,9 @@ class CatchUp:
                 (segment.n, record["time"], json.dumps(record)),
             )
 
-    def _process(self, caller: int) -> int | None:
+    def _process(self, caller: int) -> tuple[int, int | None]:
         if caller not in self._processes:
-            self._processes[caller] = process_number(self._database, self._strings, caller)
+            self._processes[caller] = process_numbers(self._database, self._strings, caller)
         return self._processes[caller]
 
     def _trouble(self, segment: _Indexed, offset: int, size: int, text: str) -> None:

@@ -86,6 +86,7 @@ CREATE TABLE session_values(
     n INTEGER PRIMARY KEY, session INTEGER NOT NULL, kind TEXT NOT NULL, string INTEGER NOT NULL, first INTEGER,
     UNIQUE(session, kind, string)
 );
+CREATE INDEX session_values_by_caller ON session_values(string, session) WHERE kind = 'callers';
 CREATE TABLE session_properties(
     session INTEGER, key INTEGER, value TEXT, time INTEGER, PRIMARY KEY(session, key)
 ) WITHOUT ROWID;

@@ -14,7 +14,7 @@ from typing import Any
 from sessiontap.trace.index import answers
 from sessiontap.trace.index import database as files
 from sessiontap.trace.index.filters import Filters, condition
-from sessiontap.trace.index.rows import COLUMNS, Callers, Strings, process_number, row_of
+from sessiontap.trace.index.rows import COLUMNS, Callers, Strings, process_numbers, row_of
 from sessiontap.trace.index.sums import Sums
 from sessiontap.trace.values import iso
 from sessiontap.trace.views import CallCost, call_row, session_tree
@@ -95,7 +95,7 @@ class CallsInFlight:
     def _take_in(self, now: int) -> None:
         database = self._database
         strings = Strings(database)
-        sums = Sums(strings.number, strings.text, lambda caller: process_number(database, strings, caller))
+        sums = Sums(strings.number, strings.text, lambda caller: process_numbers(database, strings, caller))
         callers = Callers(database, 0, strings)
         for number, record in enumerate(self._records.values()):
             caller, session = record.get("caller"), record.get("session")

@@ -243,10 +243,10 @@ class Callers:
         ).fetchone()
 
 
-def process_number(database: sqlite3.Connection, strings: Strings, caller: int) -> int | None:
-    """The number of the process name of a caller."""
-    (name,) = database.execute("SELECT name FROM callers WHERE n = ?", (caller,)).fetchone()
-    return None if name is None else strings.number("process", str(name))
+def process_numbers(database: sqlite3.Connection, strings: Strings, caller: int) -> tuple[int, int | None]:
+    """The numbers of the id of a caller's process, and of its name."""
+    id, name = database.execute("SELECT id, name FROM callers WHERE n = ?", (caller,)).fetchone()
+    return strings.number("caller_id", id), None if name is None else strings.number("process", str(name))
 
 
 def _number(database: sqlite3.Connection, table: str, column: str, text: str) -> int:

@@ -59,15 +59,15 @@ BEYOND = EXACT + 1
 class Sums:
     """Gathers what a batch of rows adds, then writes it in one go.
 
-    `number(column, text)` numbers a text, `text(number)` is its way back; `process(caller)` is the number of the name
-    of a caller's process.
+    `number(column, text)` numbers a text, `text(number)` is its way back; `process(caller)` are the numbers of the id
+    and of the name of a caller's process.
     """
 
     def __init__(
         self,
         number: Callable[[str, str], int],
         text: Callable[[int], str],
-        process: Callable[[int], int | None],
+        process: Callable[[int], tuple[int, int | None]],
     ) -> None:
         self._number, self._text, self._process = number, text, process
         self._sessions: dict[int, list[Any]] = {}
@@ -108,9 +108,9 @@ class Sums:
             sums[11:] = rank, time, None if errand else row[_WELL]
         values = self._values
         model = row[_ASKED] if row[_ANSWERED] is None else row[_ANSWERED]
-        process = None if row[_CALLER] is None else self._process(row[_CALLER])
+        caller, process = (None, None) if row[_CALLER] is None else self._process(row[_CALLER])
         for kind, string in (
-            *((kind, row[at]) for kind, at in _LISTS), ("models", model), ("processes", process)
+            *((kind, row[at]) for kind, at in _LISTS), ("models", model), ("processes", process), ("callers", caller)
         ):  # fmt: skip
             if string is not None:
                 key = session, kind, string
