@@ -32,6 +32,8 @@ class IndexedTrace:
     parts_of: PartsOf | None = None
     """The reader of bodies; without it there is no search, and no turns."""
     progress: Callable[[int, int], None] | None = None
+    cache_bytes: int | None = None
+    """The memory that the index may keep pages of its file in; None: its usual 64 MB."""
     _index: Index | None = None
     _until: float | None = None
     """The monotonic time until which the log is read; None: as long as it takes."""
@@ -84,6 +86,11 @@ class IndexedTrace:
         from sessiontap.trace.index.search import unsearched
 
         return self._ask(lambda database: unsearched(database, self._opened().is_behind))
+
+    @property
+    def is_behind(self) -> bool:
+        """The last answer lacks calls of the log: there was not the time to read them (`read_for`)."""
+        return self._index is not None and self._index.is_behind
 
     def rebuild_index(self) -> None:
         """Make the index anew: what other processes ask it meanwhile they are answered."""
@@ -138,5 +145,5 @@ class IndexedTrace:
         if self._index is None:
             from sessiontap.trace.index.index import Index
 
-            self._index = Index(self.folder, self._told)
+            self._index = Index(self.folder, self._told, self.cache_bytes)
         return self._index

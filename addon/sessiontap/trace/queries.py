@@ -81,6 +81,33 @@ class TraceQueries(InFlightQueries):
             rows = with_sessions(rows, running, wanted, sort, limit, find)
         return self._with_headings(rows)
 
+    def query_sessions_after(
+        self,
+        last: str,
+        filters: Filters | None = None,
+        sort: Sort | None = None,
+        limit: int = 0,
+        prices: Prices | None = None,
+    ) -> list[Row]:
+        """The sessions that follow the one with the id `last` in the list of `query_sessions`: its next page.
+
+        Sessions with calls in flight are left out if the list begins with them. Raises TraceError if there is no
+        session `last`.
+        """
+        from sessiontap.trace.index import addresses, answers
+
+        running, wanted = self._calls_in_flight(), self._addressed(filters)
+        first = set(running.session_ids) if running is not None and sort is None else set()
+
+        def answer(database: Connection) -> list[Row]:
+            number = addresses.session_number(database, last, self.folder)
+            numbers = answers.session_numbers(database, wanted, sort, number)[: limit + len(first) if limit else None]
+            return answers.sessions_numbered(database, numbers, sort, prices, self.is_running)
+
+        rows = [row for row in self._ask(answer, wanted, prices) if row["id"] not in first]
+        marked = rows if running is None else [running.marked(row) for row in rows]
+        return self._with_headings(marked[: limit or None])
+
     def each_session(
         self, filters: Filters | None = None, sort: Sort | None = None, prices: Prices | None = None
     ) -> Iterator[list[Row]]:

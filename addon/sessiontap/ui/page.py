@@ -95,6 +95,13 @@ def read_parameters(page: Page, places: Mapping[str, str], query: Mapping[str, S
     return {**found, **places}
 
 
+def without_empty(page: Page, query: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """The query without the empty fields of a form."""
+    flags = {one.name for one in page.parameters if one.kind == "flag"}
+    left = {name: [one for one in values if one or name in flags] for name, values in query.items()}
+    return {name: values for name, values in left.items() if values}
+
+
 def _read(parameter: Parameter, given: Sequence[str]) -> Any:
     if parameter.kind == "flag":
         return _read_flag(parameter, given[-1]) if given else bool(parameter.default)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -16,10 +17,12 @@ from sessiontap import units
 from sessiontap.analysis.blocks import TITLES, block_name
 from sessiontap.analysis.cache_reasons import in_words
 from sessiontap.analysis.tool_runs import argument_lines
+from sessiontap.trace.outcomes import ERRORS
 from sessiontap.ui.drawing import DRAWINGS
 from sessiontap.ui.drawing.plots import LAYERS
 from sessiontap.ui.page import Page
 from sessiontap.ui.static_files import StaticFile
+from sessiontap.ui.tree_lines import tree_lines, with_calls
 
 Given = Mapping[str, Sequence[str]]
 """The query of a request: name -> its values, as they stand in the address."""
@@ -35,6 +38,14 @@ SESSION_BAR = {
 }
 """The same above the pages of a session."""
 
+PART_NAMES = {
+    "input": "input",
+    "cache_read": "read from cache",
+    "cache_write": "written to cache",
+    "output": "output",
+    "other": "other",
+}
+
 
 class Renderer:
     """Draws the pages of `folder`."""
@@ -49,9 +60,12 @@ class Renderer:
         )
         paths = {page.path for page in pages}
         self._jinja.filters |= FILTERS
+        self._jinja.tests["failed"] = is_failed
         self._jinja.globals |= DRAWINGS
         self._jinja.globals |= {
             "link": link,
+            "tree_lines": tree_lines,
+            "with_calls": with_calls,
             "titles": TITLES,
             "layer_titles": LAYERS,
             "site_bar": {path: name for path, name in SITE_BAR.items() if path in paths},
@@ -59,16 +73,18 @@ class Renderer:
             "static": lambda name: static()[name].url,
         }
 
-    def draw(self, page: Page, data: Mapping[str, Any], given: Given) -> str:
-        """The HTML of a page. Beside its data a template has `page`, and `given` and `here` of the request."""
-        return self._jinja.get_template(page.template).render(
-            {**data, "page": page, "given": given, "here": lambda **changes: here(given, **changes)}
-        )
+    def draw(self, page: Page, data: Mapping[str, Any], given: Given, is_behind: bool = False) -> str:
+        """The HTML of a page. Beside its data a template has `page`, and `given` and `here` of the request.
+
+        `is_behind`: calls of the log are not among the data yet, which the page says.
+        """
+        more = {"page": page, "given": given, "here": partial(here, given), "is_behind": is_behind}
+        return self._jinja.get_template(page.template).render({**data, **more})
 
     def draw_error(self, status: int, message: str, hint: str) -> str:
         """The HTML of a page that says what is wrong and what to do."""
         template = self._jinja.get_template("error.html")
-        return template.render(status=status, message=message, hint=hint, given={})
+        return template.render(status=status, message=message, hint=hint, given={}, is_behind=False)
 
 
 def _session_path(end: str) -> str:
@@ -118,6 +134,33 @@ def short_time(iso: str | None) -> str:
     )
 
 
+def short_count(number: int | None) -> str:
+    """`1,234`, `12k`, `1.2M`."""
+    return units.short_count(units.count(number))
+
+
+def age(iso: str) -> str:
+    """The time since then, as a duration."""
+    return units.duration(units.elapsed(iso))
+
+
+def model(call: Mapping[str, Any]) -> str:
+    """The model that answered a call, else the one that was asked, or the route if it asks none."""
+    route = call["route"] if call["operation"] == "other" else None
+    return call["response_model"] or call["request_model"] or route or units.UNKNOWN
+
+
+def is_failed(call: Mapping[str, Any]) -> bool:
+    """Return True if a call counts as an error."""
+    return call["outcome"] in ERRORS or bool(call["error"])
+
+
+def cost_parts(parts: Mapping[str, float] | None) -> str:
+    """`input $0.01, output $0.02`: the parts of a cost that are not 0; empty if it is but one amount."""
+    told = [f"{PART_NAMES[name]} {units.dollars(usd)}" for name, usd in (parts or {}).items() if usd]
+    return ", ".join(told) if len(told) > 1 else ""
+
+
 def percent(share: float | None) -> str:
     """`42%`, `0.4%`."""
     if share is None:
@@ -128,7 +171,7 @@ def percent(share: float | None) -> str:
 FILTERS: dict[str, Callable[..., str | None]] = {
     "duration": units.duration,
     "count": units.count,
-    "tokens": units.count,
+    "tokens": short_count,
     "money": units.dollars,
     "bytes": units.size,
     "time": units.moment,
@@ -136,6 +179,9 @@ FILTERS: dict[str, Callable[..., str | None]] = {
     "clock": units.clock,
     "plural": units.plural,
     "percent": percent,
+    "age": age,
+    "model": model,
+    "cost_parts": cost_parts,
     "estimated": units.estimated,
     "estimated_money": units.estimated_dollars,
     "reason": in_words,

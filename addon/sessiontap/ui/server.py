@@ -19,15 +19,19 @@ import tornado.web
 from sessiontap.trace import TraceError
 from sessiontap.ui import guard
 from sessiontap.ui.guard import Access, Refused
-from sessiontap.ui.page import Data, NotFound, Page, PageError, read_parameters
+from sessiontap.ui.page import Data, NotFound, Page, PageError, read_parameters, without_empty
 from sessiontap.ui.pages import PAGES
 from sessiontap.ui.reading import Reading
-from sessiontap.ui.rendering import Renderer
+from sessiontap.ui.rendering import Renderer, here
 from sessiontap.ui.static_files import StaticFile, static_files
 
 HOST = "127.0.0.1"
-THREADS = 3
+SECONDS = 2.0
+"""Seconds for which a page reads calls that the index lacks; it says if that was not enough."""
+THREADS = 2
 """Pages that are made at once. Each has the log for itself."""
+CACHE = 16 << 20
+"""Bytes of the index's file that each of them keeps in memory."""
 _PLACE = re.compile(r"\\\{(\w+)\\\}")
 
 
@@ -57,17 +61,22 @@ class Site:
             routes, default_handler_class=NoPageHandler, default_handler_args={"site": self}, log_function=_log_nothing
         )
 
-    async def answer(self, page: Page, parameters: Mapping[str, Any]) -> Data:
-        """The data of a page, made on a thread. Raises PageError and TraceError."""
+    async def answer(self, page: Page, parameters: Mapping[str, Any]) -> tuple[Data, bool]:
+        """The data of a page, made on a thread, and True if calls of the log are not among it yet.
+
+        Raises PageError and TraceError.
+        """
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, page, parameters)
 
-    def _answer(self, page: Page, parameters: Mapping[str, Any]) -> Data:
+    def _answer(self, page: Page, parameters: Mapping[str, Any]) -> tuple[Data, bool]:
         try:
             reading = self._free.get_nowait()
         except queue.Empty:
             reading = self._open()
+            reading.trace.cache_bytes = CACHE
         try:
-            return page.data(reading, parameters)
+            reading.trace.read_for(SECONDS)
+            return page.data(reading, parameters), reading.trace.is_behind
         finally:
             self._free.put(reading)
 
@@ -167,12 +176,15 @@ class PageHandler(Handler):
 
     async def get(self, _twin: str | None = None, **places: str) -> None:
         given = self._query()
-        data = await self.site.answer(self.page, read_parameters(self.page, places, given))
+        if not _twin and (left := without_empty(self.page, given)) != given:
+            self.redirect(self.request.path + here(left), status=303)
+            return
+        data, is_behind = await self.site.answer(self.page, read_parameters(self.page, places, given))
         if _twin:
             self.write_json(data)
         else:
             self.set_header("Content-Type", "text/html; charset=utf-8")
-            self.write(self.site.renderer.draw(self.page, data, given).encode("utf-8", "backslashreplace"))
+            self.write(self.site.renderer.draw(self.page, data, given, is_behind).encode("utf-8", "backslashreplace"))
 
     head = get
 

@@ -76,10 +76,18 @@ def _sessions_that_fit(database: sqlite3.Connection, filters: Filters) -> Condit
     return f"{where} AND n NOT IN (SELECT value FROM json_each(?))", [*values, json.dumps(with_a_home(database))]
 
 
-def session_numbers(database: sqlite3.Connection, filters: Filters, sort: Sort | None) -> array[int]:
-    """The numbers of all sessions that fit, in their order: `sessions_numbered` makes lines of some at a time."""
+def session_numbers(
+    database: sqlite3.Connection, filters: Filters, sort: Sort | None, after: int | None = None
+) -> array[int]:
+    """The numbers of all sessions that fit, in their order: `sessions_numbered` makes lines of some at a time.
+
+    `after`: of those behind this one, whether it fits or not.
+    """
     where, values = _sessions_that_fit(database, filters)
-    return _numbers(database, f"SELECT n FROM sessions WHERE {where} ORDER BY {_ORDERS[sort]}", values)
+    if after is not None:
+        where, values = f"({where} OR n = ?)", [*values, after]
+    found = _numbers(database, f"SELECT n FROM sessions WHERE {where} ORDER BY {_ORDERS[sort]}", values)
+    return found if after is None else found[found.index(after) + 1 :]
 
 
 def sessions_numbered(

@@ -25,8 +25,9 @@ Prepare = Callable[[sqlite3.Connection], None]
 class Index:
     """The index of one trace folder. `progress(done, total)` is told how far a long catch-up is."""
 
-    def __init__(self, folder: Path, progress: Progress | None = None) -> None:
+    def __init__(self, folder: Path, progress: Progress | None = None, cache_bytes: int | None = None) -> None:
         self._folder = folder
+        self._cache_bytes = cache_bytes
         self._progress = progress
         self._database: sqlite3.Connection | None = None
         self.is_behind = False
@@ -109,6 +110,8 @@ class Index:
     ) -> T:
         if self._database is None:
             self._database, catch_up = files.open_index(self._folder), True
+            if self._cache_bytes is not None:
+                self._database.execute(f"PRAGMA cache_size = -{self._cache_bytes // 1024}")
         if catch_up:
             batch = BATCH if until is None else SMALL_BATCH
             reader = CatchUp(self._database, self._folder, batch, prices)

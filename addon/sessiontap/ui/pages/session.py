@@ -5,13 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sessiontap.ui.page import Page, Parameter
+from sessiontap.ui.page import BadParameter, Page, Parameter
 from sessiontap.ui.reading import Reading
+from sessiontap.ui.tree_lines import tree_lines
+
+LIMIT = 120
+"""Calls on a page: with its paths they are fewer than 2,000 elements."""
+MOST = 1000
 
 
 def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The session as `show --json` gives it."""
-    return reading.trace.query_session(parameters["session"], reading.prices, errands=parameters["all"])
+    """The session as `show --json` gives it, with some of its calls, in the order of its tree."""
+    shown = reading.trace.query_session(parameters["session"], reading.prices, errands=parameters["all"])
+    calls = [line.call for line in tree_lines(shown["tree"], shown["calls"]) if line.call is not None]
+    first, limit = 0, min(parameters["limit"], MOST)
+    if (after := parameters["after"]) is not None:
+        first = next((number for number, call in enumerate(calls, 1) if call["id"] == after), 0)
+        if not first:
+            raise BadParameter(f"session {shown['session']['id']} has no call {after!r}", "Leave `after` out.")
+    some = calls[first : first + limit]
+    return shown | {"calls": some, "after": some[-1]["id"] if first + limit < len(calls) else None}
 
 
 PAGE = Page(
@@ -20,7 +33,11 @@ PAGE = Page(
     description="A session: facts, sums, and the tree of its paths with their calls.",
     template="session.html",
     data=data,
-    parameters=(Parameter("all", "With agents' errands: settings, telemetry, token counts.", "flag"),),
+    parameters=(
+        Parameter("all", "With agents' errands: settings, telemetry, token counts.", "flag"),
+        Parameter("limit", f"Calls on a page, {MOST} at most.", "integer", default=LIMIT, minimum=1),
+        Parameter("after", "The id of a call: those that follow it in the tree, as `after` of a page names it."),
+    ),
     schema={
         "type": "object",
         "properties": {
@@ -31,9 +48,10 @@ PAGE = Page(
             "calls": {
                 "type": "array",
                 "items": {"type": "object"},
-                "description": "Rows of `sessiontap calls --json`.",
+                "description": "Some calls in the order of the tree, as `sessiontap calls --json`.",
             },
+            "after": {"type": ["string", "null"], "description": "What `after` is on the next page; null on the last."},
         },
-        "required": ["session", "tree", "calls"],
+        "required": ["session", "tree", "calls", "after"],
     },
 )

@@ -41,6 +41,48 @@ const KEYS = {
   "/": () => document.querySelector("main [data-find], .find input")?.focus(),
 };
 
+const HELP = [
+  ["j, k", "next row, row before"],
+  ["Enter", "open it"],
+  ["], [", "next turn, turn before"],
+  ["e, E", "next error, error before"],
+  ["d", "differences"],
+  ["/", "find"],
+  ["?", "this help"],
+];
+
+function help() {
+  let dialog = document.getElementById("keys-help");
+  if (!dialog) {
+    dialog = document.createElement("dialog");
+    dialog.id = "keys-help";
+    dialog.setAttribute("aria-labelledby", "keys-title");
+    const title = document.createElement("h2");
+    title.id = "keys-title";
+    title.textContent = "Keys";
+    const list = document.createElement("dl");
+    for (const [keys, text] of HELP) {
+      const term = document.createElement("dt");
+      const code = document.createElement("kbd");
+      code.textContent = keys;
+      term.append(code);
+      const told = document.createElement("dd");
+      told.textContent = text;
+      list.append(term, told);
+    }
+    const close = document.createElement("button");
+    close.textContent = "Close";
+    close.addEventListener("click", () => dialog.close());
+    dialog.append(title, list, close);
+    document.body.append(dialog);
+  }
+  if (dialog.open) dialog.close();
+  else dialog.showModal();
+}
+
+KEYS["?"] = help;
+document.querySelector("[data-keys]")?.addEventListener("click", help);
+
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
   if (typing(event.target)) {
