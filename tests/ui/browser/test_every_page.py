@@ -1,0 +1,55 @@
+"""Every page, with and without JavaScript, light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.resources import files
+
+import pytest
+from playwright.sync_api import Browser
+from tests.ui.browser.addresses import ADDRESSES, IDS
+from tests.ui.browser.conftest import Visitor, visit
+from tests.ui.served import Client
+
+AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text()
+KINDS = {"with scripts": {}, "without scripts": {"java_script_enabled": False}}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def visitor(request: pytest.FixtureRequest, chromium: Browser, site: Client) -> Iterator[Visitor]:
+    found = visit(chromium, site, **KINDS[request.param])
+    yield found
+    found.context.close()
+
+
+@pytest.mark.parametrize("address", ADDRESSES, ids=IDS)
+def test_a_page_says_something_and_nothing_goes_wrong(visitor: Visitor, address: str) -> None:
+    visitor.faults.clear()
+    assert visitor.open(address) == 200
+    assert len(visitor.page.locator("main").inner_text().split()) >= 3
+    assert visitor.faults == []
+    assert visitor.page.locator("html[data-ran]").count() == 0
+
+
+@pytest.fixture(scope="module", params=["light", "dark"])
+def schemed(request: pytest.FixtureRequest, chromium: Browser, site: Client) -> Iterator[Visitor]:
+    found = visit(chromium, site, color_scheme=request.param, bypass_csp=True)
+    yield found
+    found.context.close()
+
+
+@pytest.mark.parametrize("address", ADDRESSES, ids=IDS)
+def test_axe_finds_no_fault(schemed: Visitor, address: str) -> None:
+    schemed.open(address)
+    schemed.page.evaluate(AXE)
+    found = schemed.page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+    told = [f"{one['id']}: {node['html'][:120]}" for one in found["violations"] for node in one["nodes"][:3]]
+    assert told == []
+
+
+@pytest.mark.parametrize("address", ["/nothing", "/sessions/nobody", "/?sort=colour", "/?unknown=1"])
+def test_a_wrong_address_gets_a_page_that_says_what_to_do(chromium: Browser, site: Client, address: str) -> None:
+    visitor = visit(chromium, site)
+    assert visitor.open(address) >= 400
+    assert len(visitor.page.locator("main p").all()) >= 1
+    visitor.context.close()
