@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sessiontap.llm.compare import Difference, MessageChange, PartChange, ValueChange, changed_values, compare
+from sessiontap.llm.compare import Difference, MessageChange, PartChange, ValueChange, changed_values, compare, unified
 
 SAME = MessageChange("same", "user", 0, 0, 1)
 
@@ -308,3 +308,39 @@ def test_an_id_that_a_tool_is_called_with_counts() -> None:
     )
 
     assert not compare(one, other, by_ids=False).is_empty
+
+
+def applied(before: list[str], changes: tuple[str, ...]) -> list[str]:
+    """The text that a unified diff makes of another."""
+    found: list[str] = []
+    at = 0
+    for one in changes:
+        if one.startswith("@@"):
+            start, _, size = one.split()[1].removeprefix("-").partition(",")
+            begin = int(start) - (size != "0")
+            found, at = [*found, *before[at:begin]], begin
+        elif one[0] == "+":
+            found.append(one[1:])
+        else:
+            assert before[at] == one[1:]
+            found += before[at : at + 1] if one[0] == " " else []
+            at += 1
+    return [*found, *before[at:]]
+
+
+def test_long_texts_that_differ_here_and_there() -> None:
+    """Lines that stand once are aligned first: difflib alone takes seconds for a text of 1 MB."""
+    before = [f"line {n} of the text" if n % 7 else "" for n in range(20_000)]
+    after = [f"{one} changed" if n % 100 == 3 else one for n, one in enumerate(before) if n % 500]
+    after[50:50] = ["", "new", ""]
+
+    changes = unified(before, after)
+
+    assert applied(before, changes) == after
+    assert sum(one[0] in "+-" and not one.startswith("@@") for one in changes) < 600
+
+
+def test_long_texts_with_nothing_in_common() -> None:
+    before, after = [f"a {n}" for n in range(5_000)], [f"b {n}" for n in range(5_000)]
+
+    assert applied(before, unified(before, after)) == after

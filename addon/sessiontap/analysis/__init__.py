@@ -14,6 +14,8 @@ calls, and returns one plain structure, which `--json` prints whole and commands
     waste.py         tools never called, results never referred to (references.py), content sent twice
     compare_sessions.py  two sessions beside each other, their calls in pairs
     compare_recorded.py  two calls or two sessions of a log beside each other
+    compare_words.py     the words that changed in the lines of a diff
+    call_facts.py        headers as asked and as sent, times, parts of one call; its bodies as trees: json_tree.py
     recorded_call.py     a recorded call as `llm/` reads it, so that it can be read again
     conversation.py  what was said, by whom, each thing once; sub-agents in place; a stretch of a long
                      session: conversation_page.py

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -96,14 +97,20 @@ def _side(one: ComparedRequest) -> dict[str, Any]:
     return {"id": one.id, "bytes": len(one.body), "sha256": one.sha256}
 
 
-def compare_recorded_sessions(log: Trace, before: str, after: str, prices: Prices | None) -> ComparedSessions:
-    """Compare the sessions of these ids. Raises TraceError."""
+def compare_recorded_sessions(
+    log: Trace, before: str, after: str, prices: Prices | None, seconds: float | None = None
+) -> ComparedSessions:
+    """Compare the sessions of these ids. `seconds`: the time for requests; those behind it are not compared, and said
+    so. Raises TraceError.
+    """
     rows = [log.query_session(session, prices)["session"] for session in (before, after)]
     turns = [log.query_turns(session, prices) for session in (before, after)]
-    return compare_sessions(rows[0], rows[1], turns[0], turns[1], _reader(log))
+    return compare_sessions(rows[0], rows[1], turns[0], turns[1], _reader(log, seconds))
 
 
-def _reader(log: Trace) -> Callable[[Mapping[str, Any], Mapping[str, Any]], Difference]:
+def _reader(
+    log: Trace, seconds: float | None
+) -> Callable[[Mapping[str, Any], Mapping[str, Any]], Difference]:
     """Compare the requests of two calls, without the messages that stand in what each continues."""
 
     @lru_cache(_READ)
@@ -119,7 +126,11 @@ def _reader(log: Trace) -> Callable[[Mapping[str, Any], Mapping[str, Any]], Diff
         except NotComparedError:
             return None
 
+    until = None if seconds is None else time.monotonic() + seconds
+
     def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Difference:
+        if until is not None and time.monotonic() > until:
+            raise NotComparedError("not compared yet: time was up")
         old, new = read(before["id"]), read(after["id"])
         if old.body == new.body:
             return Difference()

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from sessiontap.analysis.call_facts import readable
 from sessiontap.analysis.conversation import CallReader, ConversationOrder, ReadCall, Said
 
 if TYPE_CHECKING:
@@ -173,6 +174,7 @@ def _told(
     ]  # fmt: skip
     return facts | {
         "lane": place.lane,
+        "continues": row["parent"] if row["parent"] in order.calls else None,
         "usage": row["usage"],
         "cost_usd": row["cost_usd"],
         "time_to_first_token": row["time_to_first_token"],
@@ -198,7 +200,7 @@ def _parts(call: ReadCall, side: str, links: _Links, view: str, room: _Room) -> 
             found[-1]["names"].append(part.name)
             found[-1]["bytes"] += part.bytes
             continue
-        text, words = room.cut(part.text), None
+        text, words, shown = room.cut(part.text), None, readable(part.kind, part.text)
         if part.words is not None and part.words != part.text:
             words = part.words[: len(text or "")]
         found.append(
@@ -206,6 +208,7 @@ def _parts(call: ReadCall, side: str, links: _Links, view: str, room: _Room) -> 
             | {
                 "text": text,
                 "words": words,
+                "shown": None if shown is None else room.cut(shown),
                 "is_cut": len(text or "") < len(part.text or ""),
                 "lines": (part.text or "").count("\n") + 1 if part.text else 0,
                 "anchor": anchor(call.id, side, at),

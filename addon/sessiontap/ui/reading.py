@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sessiontap.trace import BodyError
 from sessiontap.ui.page import NotFound
 
 if TYPE_CHECKING:
@@ -47,3 +48,17 @@ class Reading:
             return {}
         places = self.trace.query_places(sessions={turn.call["session_id"] for turn in turns})
         return {call.id: self.terms_of_call(call.record) for call in self.trace.calls_at(places)}
+
+
+def stored_body(reading: Reading, name: str, side: str) -> tuple[bytes, str]:
+    """The bytes of a call's `request` or `response` as they are in the log, and the call's id. Raises NotFound."""
+    call = reading.trace.call(name)
+    try:
+        body = call.body(side)
+    except BodyError as error:
+        raise NotFound(f"the {side} of call {call.id} cannot be read: {error}", "Its page has all else.") from None
+    if body is None:
+        recorded = ((call.record.get(side) or {}).get("body") or {}).get("size")
+        why = "A rule says `capture: metadata`." if recorded else "It went by without one."
+        raise NotFound(f"call {call.id} has no body of its {side}", why)
+    return body, call.id

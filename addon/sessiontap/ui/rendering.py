@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -17,6 +17,7 @@ from sessiontap import units
 from sessiontap.analysis.blocks import TITLES, block_name
 from sessiontap.analysis.cache_reasons import in_words
 from sessiontap.analysis.tool_runs import argument_lines
+from sessiontap.plain_text import line, safe
 from sessiontap.trace.outcomes import ERRORS
 from sessiontap.ui.drawing import DRAWINGS
 from sessiontap.ui.drawing.plots import LAYERS
@@ -59,7 +60,7 @@ class Renderer:
             lstrip_blocks=True,
         )
         paths = {page.path for page in pages}
-        self._jinja.filters |= FILTERS
+        self._jinja.filters |= FILTERS | {"fold": fold}
         self._jinja.tests["failed"] = is_failed
         self._jinja.globals |= DRAWINGS
         self._jinja.globals |= {
@@ -161,6 +162,32 @@ def cost_parts(parts: Mapping[str, float] | None) -> str:
     return ", ".join(told) if len(told) > 1 else ""
 
 
+class Folded(NamedTuple):
+    """A text whose end is folded away."""
+
+    head: str
+    rest: str
+    """Empty if all of it is shown."""
+    lines: int
+    """Of the rest."""
+
+
+def fold(text: str, lines: int = 12, characters: int = 1_600) -> Folded:
+    """A text of which so many lines and characters are shown. What is hardly longer is not folded."""
+    end = 0
+    for _ in range(lines):
+        found = text.find("\n", end)
+        if found < 0 or found >= characters:
+            end = len(text) if found < 0 else end
+            break
+        end = found + 1
+    end = min(end or characters, characters)
+    if len(text) - end < characters // 8 and text.count("\n", end) < 4:
+        end = len(text)
+    rest = text[end:]
+    return Folded(text[:end], rest, rest.count("\n") + (not rest.endswith("\n")) if rest else 0)
+
+
 def percent(share: float | None) -> str:
     """`42%`, `0.4%`."""
     if share is None:
@@ -187,5 +214,7 @@ FILTERS: dict[str, Callable[..., str | None]] = {
     "reason": in_words,
     "block_name": block_name,
     "argument_lines": argument_lines,
+    "spelled": safe,
+    "one_line": line,
 }
 """Numbers and times in a template: unknown is `-`."""

@@ -21,7 +21,7 @@ from sessiontap.ui import guard
 from sessiontap.ui.guard import Access, Refused
 from sessiontap.ui.page import Data, NotFound, Page, PageError, read_parameters, without_empty
 from sessiontap.ui.pages import PAGES
-from sessiontap.ui.reading import Reading
+from sessiontap.ui.reading import Reading, stored_body
 from sessiontap.ui.rendering import Renderer, here
 from sessiontap.ui.static_files import StaticFile, static_files
 
@@ -56,6 +56,7 @@ class Site:
         routes: list[Any] = [
             (route(page.path), PageHandler, {"site": self, "page": page}, page.title) for page in self.pages
         ]
+        routes.append((r"/calls/(?P<call>[^/]+)/(?P<side>request|response)\.bin", BodyHandler, {"site": self}))
         routes.append((r"/static/([^/]+)", StaticHandler, {"site": self}))
         return tornado.web.Application(
             routes, default_handler_class=NoPageHandler, default_handler_args={"site": self}, log_function=_log_nothing
@@ -66,9 +67,13 @@ class Site:
 
         Raises PageError and TraceError.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, page, parameters)
+        return await self.ask(lambda reading: (page.data(reading, parameters), reading.trace.is_behind))
 
-    def _answer(self, page: Page, parameters: Mapping[str, Any]) -> tuple[Data, bool]:
+    async def ask[T](self, question: Callable[[Reading], T]) -> T:
+        """The answer to a question about the log, made on a thread. Raises PageError and TraceError."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, question)
+
+    def _answer[T](self, question: Callable[[Reading], T]) -> T:
         try:
             reading = self._free.get_nowait()
         except queue.Empty:
@@ -76,7 +81,7 @@ class Site:
             reading.trace.cache_bytes = CACHE
         try:
             reading.trace.read_for(SECONDS)
-            return page.data(reading, parameters), reading.trace.is_behind
+            return question(reading)
         finally:
             self._free.put(reading)
 
@@ -185,6 +190,18 @@ class PageHandler(Handler):
         else:
             self.set_header("Content-Type", "text/html; charset=utf-8")
             self.write(self.site.renderer.draw(self.page, data, given, is_behind).encode("utf-8", "backslashreplace"))
+
+    head = get
+
+
+class BodyHandler(Handler):
+    """The body of a call as it was recorded, to be saved: whatever it holds, no browser shows it as a page of ours."""
+
+    async def get(self, call: str, side: str) -> None:
+        body, name = await self.site.ask(lambda reading: stored_body(reading, call, side))
+        self.set_header("Content-Type", "application/octet-stream")
+        self.set_header("Content-Disposition", f'attachment; filename="{name}-{side}.bin"')
+        self.write(body)
 
     head = get
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.index.search import Hit
 
-_PLACES = {"tool_call": "call", "tool_result": "result", "tool_definition": "definition", "system": "system prompt"}
-
 
 @command(
     "sessiontap search 'FAILED tests'",
@@ -61,16 +59,8 @@ def search(text: str, wanted: Filters, whole: bool, limit: int, json: bool, trac
 
 
 def where(hit: Hit) -> str:
-    """The place in words: `result of Bash, an error`, `reply, reasoning`."""
-    place = _PLACES.get(hit.place, hit.place)
-    if hit.tool is not None:
-        place = f"{place} of {hit.tool}"
-    elif hit.place == "text":
-        place = "reply" if hit.reply else hit.role or "text"
-    elif hit.reply:
-        place = f"reply, {place}"
-    more = ", an error" if hit.error else ""
-    return f"{place}{more}" + (f", in {count(hit.calls)} calls" if hit.calls > 1 else "")
+    """The place in words, and the calls that brought it."""
+    return hit.where + (f", in {count(hit.calls)} calls" if hit.calls > 1 else "")
 
 
 def _show(hit: Hit, call_id: str) -> None:

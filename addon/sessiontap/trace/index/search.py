@@ -36,6 +36,8 @@ _NAMES = {
     "properties": "property",
 }
 """Columns that are searched, and what stands there."""
+_PLACES = {"tool_call": "call", "tool_result": "result", "tool_definition": "definition", "system": "system prompt"}
+"""Kinds of parts in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,20 @@ class Hit:
     """Of a tool's result."""
     calls: int = 1
     """Calls that brought it."""
+    position: int | None = None
+    """The position of the part in the request, or in the reply."""
+
+    @property
+    def where(self) -> str:
+        """The place in words: `result of Bash, an error`, `reply, reasoning`."""
+        place = _PLACES.get(self.place, self.place)
+        if self.tool is not None:
+            place = f"{place} of {self.tool}"
+        elif self.place == "text":
+            place = "reply" if self.reply else self.role or "text"
+        elif self.reply:
+            place = f"reply, {place}"
+        return f"{place}, an error" if self.error else place
 
     def row(self) -> Row:
         """A line of `search --json`."""
@@ -119,19 +135,19 @@ def _in_parts(database: sqlite3.Connection, text: str, fits: Condition) -> Itera
         )
         parts = list({*parts, *(n for (n,) in those)})
     found = database.execute(
-        "SELECT part, calls.n, reply, message, min(calls.time), count(*) FROM added_parts "
+        "SELECT part, calls.n, reply, message, min(calls.time), count(*), position FROM added_parts "
         "JOIN calls ON calls.n = added_parts.call "
         f"WHERE part IN (SELECT value FROM json_each(?)) AND NOT sent_back AND ({where}) "
         "GROUP BY part ORDER BY 5 DESC, 2 DESC, 4 DESC",
         (json.dumps(parts), *values),
     ).fetchall()
-    for number, call, reply, message, time, calls in found:
+    for number, call, reply, message, time, calls, position in found:
         part = load(database, [number])[number]
         place = _place(part.text or "", text)
         if place is not None:
             tool = part.name if part.kind.startswith("tool_") else None
             yield time, Hit(
-                {"n": call}, part.kind, *place, part.role, tool, bool(reply), message, part.error, calls
+                {"n": call}, part.kind, *place, part.role, tool, bool(reply), message, part.error, calls, position
             )
 
 

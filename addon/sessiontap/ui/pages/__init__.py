@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from sessiontap.ui.page import Page
 from sessiontap.ui.pages.cache import PAGE as CACHE
+from sessiontap.ui.pages.call import PAGE as CALL
+from sessiontap.ui.pages.compare import PAGE as COMPARE
 from sessiontap.ui.pages.context import PAGE as CONTEXT
+from sessiontap.ui.pages.conversation import PAGE as CONVERSATION
+from sessiontap.ui.pages.search import PAGE as SEARCH
 from sessiontap.ui.pages.session import PAGE as SESSION
 from sessiontap.ui.pages.sessions import PAGE as SESSIONS
 from sessiontap.ui.pages.stats import PAGE as STATISTICS
@@ -19,4 +23,8 @@ PAGES: tuple[Page, ...] = (
     CACHE,
     TOOLS,
     STATISTICS,
+    CONVERSATION,
+    CALL,
+    COMPARE,
+    SEARCH,
 )

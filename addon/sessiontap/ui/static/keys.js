@@ -37,7 +37,7 @@ const KEYS = {
   "[": () => go("turn", -1),
   e: () => go("error", 1),
   E: () => go("error", -1),
-  d: () => document.querySelector("[data-diff]")?.click(),
+  d: () => (current?.querySelector("[data-diff]") ?? document.querySelector("[data-diff]"))?.click(),
   "/": () => document.querySelector("main [data-find], .find input")?.focus(),
 };
 
