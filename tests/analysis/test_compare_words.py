@@ -4,6 +4,8 @@ import pytest
 
 from sessiontap.analysis.compare_words import BUDGET, LONGEST, MOST_WORDS, WordAligner
 
+SHARED = "begin " * LONGEST
+
 
 def told(diff, **bounds):
     """The lines with what changed in brackets."""
@@ -45,9 +47,9 @@ def test_the_words_that_changed(diff, expected):
     ids=["too many words", "too many characters"],
 )
 def test_long_lines_are_told_by_what_they_share(middle):
-    lines, not_aligned = told([f"-begin {middle} end", f"+begin {middle.replace('x', 'y')} end"])
+    lines, not_aligned = told([f"-{SHARED} {middle} end", f"+{SHARED} {middle.replace('x', 'y')} end"])
 
-    assert lines[0] == f"-begin [{middle}] end"
+    assert lines[0] == f"-{SHARED} [{middle}] end"
     assert not_aligned == 1
 
 

@@ -90,9 +90,9 @@ class WordAligner:
 
 
 def _changed(text: str, first: int, last: int) -> tuple[Piece, ...]:
-    """A line of which all is changed but what it begins and ends with in common with the other."""
+    """A line of which all is changed but what it begins and ends with in common with the other, if that is much."""
     inner = text[first : len(text) - last]
-    return _framed(text, first, last, [(inner, bool(first or last))])
+    return _framed(text, first, last, [(inner, first + last >= _ALIKE * len(text))])
 
 
 def _framed(text: str, first: int, last: int, inner: list[Piece]) -> tuple[Piece, ...]:
