@@ -12,7 +12,7 @@ from sessiontap.trace.index.filters import Filters
 from sessiontap.ui.page import NotFound, Page, Parameter
 from sessiontap.ui.reading import Reading
 
-LIMIT, MOST = 25, 200
+LIMIT, MOST = 20, 200
 """Calls of a stretch: if no limit is given, and at most."""
 MOST_PARTS = 160
 """Parts of a stretch; it ends with the call that goes beyond."""
