@@ -75,6 +75,15 @@ def test_layers(by: Split, names: list[str], tokens: list[list[int]]) -> None:
     assert [one["tokens_estimated"] for one in found["columns"]] == tokens
 
 
+def test_a_tool_more_makes_no_message_new() -> None:
+    session = Session()
+    session.ask(*START, reply=(said("d" * 10),), input=1)
+    session.ask(tool("Edit"), *START, said("d" * 10), user("v" * 5), input=1)
+    found = split(session, "turn")
+    assert found["layers"] == ["tool_definitions", "system", "history", "current"]
+    assert found["columns"][1]["tokens_estimated"] == [tool("Edit").bytes + READ + SEARCH, 50, 30, 5]
+
+
 def test_a_column_has_the_providers_counts() -> None:
     assert split(agent(), "kind")["columns"][1] | {"tokens_estimated": []} == {
         "step": 1,

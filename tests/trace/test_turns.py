@@ -51,12 +51,12 @@ def test_a_turn_brings_what_stood_neither_in_the_request_nor_in_the_reply_before
     first, second = open_log(folder).query_turns("session-0")
 
     assert (first.based_on, first.first_new) == (None, 0)
-    assert said(first.new) == ['{"name":"Bash"}', "Run the tests."]
+    assert said(first.request[first.first_new :]) == ['{"name":"Bash"}', "Run the tests."]
     assert said(first.reply) == ["I run them.", '{"cmd":"pytest"}']
     assert second.based_on == first.call["id"]
     assert said(second.request) == [*said(first.request), *said(first.reply), "2 FAILED tests"]
-    assert said(second.new) == ["2 FAILED tests"]
-    assert second.new[0].name == "Bash"
+    assert said(second.request[second.first_new :]) == ["2 FAILED tests"]
+    assert second.request[second.first_new :][0].name == "Bash"
     assert said(second.reply) == ["Two failed."]
     assert second.request[0] is first.request[0]
 
@@ -69,7 +69,7 @@ def test_a_changed_system_prompt_makes_all_behind_it_new(written, folder):
     _, second = open_log(folder).query_turns("@1")
 
     assert second.first_new == 1
-    assert said(second.new)[:2] == ["It is six.", "Run the tests."]
+    assert said(second.request[second.first_new :])[:2] == ["It is six.", "Run the tests."]
 
 
 def test_a_result_is_named_by_the_call_in_an_earlier_reply(written, folder):
@@ -77,7 +77,7 @@ def test_a_result_is_named_by_the_call_in_an_earlier_reply(written, folder):
 
     _, second = open_log(folder).query_turns("session-0")
 
-    assert [(part.kind, part.name) for part in second.new] == [("tool_result", "Bash")]
+    assert [(part.kind, part.name) for part in second.request[second.first_new :]] == [("tool_result", "Bash")]
 
 
 def test_turns_of_a_session_that_is_not_there(written, folder):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sessiontap.analysis.blocks import CATEGORIES, blocks, category
 from sessiontap.analysis.context_layers import Split, layers
+from sessiontap.analysis.new_parts import new_places
 from sessiontap.analysis.part_costs import UNKNOWN, Terms, range_cost
 from sessiontap.analysis.part_tokens import estimate
 from sessiontap.analysis.tool_runs import ResultKey, ToolRun, result_key, runs_by_result
@@ -31,7 +32,8 @@ def context(
     """
     tokens = estimate(turns)
     runs = runs_by_result(turns)
-    rows = [_row(one, tokens[at], terms) for at, one in enumerate(turns)]
+    by_id = {turn.call["id"]: turn for turn in turns}
+    rows = [_row(one, by_id.get(one.based_on or ""), tokens[at], terms) for at, one in enumerate(turns)]
     counted = [at for at, row in enumerate(rows) if row["split_estimated"] is not None]
     if step is None:
         chosen = max(counted, key=lambda at: rows[at]["input_tokens"], default=None)
@@ -44,10 +46,12 @@ def context(
     } | ({} if split is None else {"layers": layers(turns, tokens, runs, split)})
 
 
-def _row(turn: Turn, tokens: Sequence[float] | None, terms: Terms) -> dict[str, Any]:
+def _row(turn: Turn, base: Turn | None, tokens: Sequence[float] | None, terms: Terms) -> dict[str, Any]:
     call, usage = turn.call, turn.call["usage"] or {}
     split: dict[str, float] | None = None
+    new: float | None = None
     if tokens is not None:
+        new = sum(tokens[place] for place in new_places(turn, base))
         split = dict.fromkeys(CATEGORIES, 0.0)
         for part, number in zip(turn.request, tokens, strict=True):
             split[category(part)] += number
@@ -59,7 +63,7 @@ def _row(turn: Turn, tokens: Sequence[float] | None, terms: Terms) -> dict[str, 
         "model": call["response_model"] or call["request_model"],
         "input_tokens": usage.get("input"),
         "cache_read_tokens": usage.get("cache_read"),
-        "new_tokens_estimated": None if tokens is None else round(sum(tokens[turn.first_new :])),
+        "new_tokens_estimated": None if new is None else round(new),
         "input_cost_usd": range_cost(usage, 0, usage.get("input") or 0, terms.get(call["id"], UNKNOWN)),
         "split_estimated": None if split is None else {name: round(number) for name, number in split.items()},
     }

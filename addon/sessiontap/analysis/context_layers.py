@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sessiontap.analysis.blocks import CATEGORIES, category
+from sessiontap.analysis.new_parts import new_places
 from sessiontap.analysis.tool_runs import ResultKey, ToolRun, result_key
 
 if TYPE_CHECKING:
@@ -47,15 +48,17 @@ def layers(
         for at in range(0, len(counted), together)
     ]
     name_of = _NAMES[split]
+    by_id = {turn.call["id"]: turn for turn in turns}
     known: dict[int, str] = {}
     sums: list[dict[str, float]] = []
     for at in chosen:
         turn, found = turns[at], defaultdict[str, float](float)
+        new = set(new_places(turn, by_id.get(turn.based_on or ""))) if split == "turn" else ()
         for place, (part, number) in enumerate(zip(turn.request, tokens[at] or (), strict=True)):
             name = known.get(id(part))
             if name is None:
                 name = known[id(part)] = name_of(part, runs)
-            if split == "turn" and place >= turn.first_new and name not in ("tool_definitions", "system"):
+            if place in new and name not in ("tool_definitions", "system"):
                 name = "current"
             found[name] += number
         sums.append(found)

@@ -4,11 +4,11 @@ them, retries and calls beside the conversation marked. Pure functions over the 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sessiontap.analysis.new_parts import new_places
 from sessiontap.llm.pick import parse
 from sessiontap.llm.wrappers import user_words
 from sessiontap.part import Part
@@ -184,14 +184,8 @@ class CallReader:
         if base is None or base.call["conversation"] != turn.call["conversation"] or turn.call["kind"] == "auxiliary":
             yield from turn.request
             return
-        # Behind a change of a tool or a system prompt parts are known by what they say, not by their place.
-        known = Counter(map(_key, (*base.request[turn.first_new :], *base.reply)))
-        for part in turn.new:
-            key = _key(part)
-            if known[key]:
-                known[key] -= 1
-            elif part.kind != "reasoning" or part.role != "assistant":  # clients send it back in another form
-                yield part
+        for place in new_places(turn, base):
+            yield turn.request[place]
 
     def tool_call(self, call: str, group: str) -> str | None:
         """The tool call of a reply that the first words of a sub-agent's group stand in: its id, or else its tool."""
@@ -215,14 +209,6 @@ def _hands_over(call: Part, opening: str) -> bool:
     values = given.values() if isinstance(given, dict) else ()
     texts = (one.strip() for one in values if isinstance(one, str))
     return any(len(one) >= _SHORTEST_PROMPT and one in opening for one in texts)
-
-
-def _key(part: Part) -> tuple[Any, ...]:
-    """A part by what it says. The ids of tool calls are left out, since clients make their own for replies without."""
-    said = part.text or ""
-    if part.role == "assistant":
-        return part.kind, part.name, "".join(said.split())
-    return part.kind, part.role, part.name, part.id, part.bytes, said
 
 
 def _said(part: Part) -> Said:

@@ -28,11 +28,6 @@ class Turn:
     based_on: str | None
     """The id of that call; None if it continues none that is known."""
 
-    @property
-    def new(self) -> tuple[Part, ...]:
-        """The parts that the request brings anew."""
-        return self.request[self.first_new :]
-
 
 def session_of(turns: Sequence[Turn]) -> Row:
     """The session that an answer about these turns, one at least, is about."""
