@@ -61,7 +61,15 @@ def test_content_that_is_sent_twice_in_one_request() -> None:
 @pytest.mark.parametrize(
     ("brought", "said_later", "referred"),
     [
-        pytest.param("alpha bravo charlie delta foxtrot", "The word is charlie.", True, id="one of its words"),
+        pytest.param("alpha bravo charlie delta foxtrot", "Charlie and delta.", True, id="two of its words"),
+        pytest.param("alpha bravo charlie delta foxtrot", "The word is charlie.", False, id="one of its words"),
+        pytest.param("alpha bravo charlie delta fox_trot", "It is fox_trot.", True, id="one of its names"),
+        pytest.param("alpha bravo test_charlie delta foxtrot", "Open charlie.py.", True, id="a piece of a name in one"),
+        pytest.param("alpha bravo parseCharlie delta foxtrot", "In a_charlie.", True, id="a piece of another form"),
+        pytest.param("alpha bravo charlie delta foxtrot", "Open charlie.py.", False, id="a word in a name"),
+        pytest.param("alpha bravo charlie delta 4711", "It is 4711.", True, id="a long number"),
+        pytest.param("alpha bravo charlie delta 42", "There are 42.", False, id="a short number"),
+        pytest.param("alpha bravo charlie delta foxtrot with that", "With that, well.", False, id="common words"),
         pytest.param("alpha bravo charlie delta foxtrot", "Nothing of use.", False, id="none of them"),
         pytest.param("see /src/deep/module.py", "module.py is broken.", True, id="a part of a path"),
         pytest.param("it is Parser.py again, all of it", "Parser.py it is.", None, id="too few words of its own"),

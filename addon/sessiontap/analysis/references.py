@@ -1,8 +1,9 @@
 """Is a tool's result referred to later? Judged by its own words.
 
-The words of a result are the ones that stand nowhere before it in the conversation, not in the call's arguments
-either: names, numbers, paths. If the assistant writes one of them later, in text, reasoning or a tool's arguments, the
-result is referred to. A result with few words of its own cannot be judged, nor can one behind which nothing was said.
+The words of a result are the names, numbers and other words that stand nowhere before it in the conversation, not in
+the call's arguments either. If the assistant writes one of its names later, or two of the other words, in text,
+reasoning or a tool's arguments, the result is referred to. One other word is not enough: `support` or `42` may stand
+anywhere. A result with few words of its own cannot be judged, nor can one behind which nothing was said.
 
 A result may help without being quoted: tests that passed end a search. So a result without reference is no proof of
 waste, and what was found is told along with the verdict.
@@ -20,12 +21,29 @@ if TYPE_CHECKING:
     from sessiontap.part import Part
     from sessiontap.trace.index.turns import Turn
 
-_WORD = re.compile(r"[^\W_][\w.\-/]*[^\W_]")
+_WORD = re.compile(r"[^\W_](?:[\w.\-/]*[^\W_])?")
+_PIECE = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+|\d+")
+"""A piece of a name: of `test_weekNumber/v2.py` these are test, week, Number, v, 2 and py."""
 LEAST_LETTERS = 4
 """Characters of a word that counts."""
+LEAST_DIGITS = 2
+"""Digits of a number that counts."""
+LONG_NUMBER = 4
+"""Digits of a number that is as good as a name: a shorter one may be a line's or a count."""
 LEAST_WORDS = 5
 """Words of its own by which a result can be judged."""
+ENOUGH = 2
+"""Words in a later reply that are a reference, if none of them is a name."""
 EXAMPLES = 5
+_COMMON_WORDS = """
+    about after also another based because been before being below both cannot could does done each either every
+    find first following from given gives have having here however into itself just like made make many more most much
+    must need needs none only other over please same see set should since some such sure take than that their them
+    then there these they this those through under until used uses using very want were what when where which while
+    will with within without would your
+"""
+COMMON = frozenset(_COMMON_WORDS.split())
+"""English words that refer to nothing."""
 
 
 @dataclass(slots=True)
@@ -40,8 +58,8 @@ class Reference:
     """Words of its own."""
     replies: int = 0
     """Later replies of its conversation."""
-    first: int | None = None
-    """The turn whose reply first has one of its words."""
+    named: bool = False
+    """A later reply has one of its names."""
     found: list[str] = field(default_factory=list)
     """The words that a later reply has, a few of them."""
     examples: list[str] = field(default_factory=list)
@@ -50,7 +68,7 @@ class Reference:
     @property
     def referred(self) -> bool | None:
         """None if it cannot be judged."""
-        if self.found:
+        if self.named or len(self.found) >= ENOUGH:
             return True
         return None if self.words < LEAST_WORDS or not self.replies else False
 
@@ -58,8 +76,8 @@ class Reference:
 @dataclass(slots=True)
 class _Conversation:
     seen: set[str] = field(default_factory=set)
-    waiting: defaultdict[str, list[Reference]] = field(default_factory=lambda: defaultdict(list))
-    """A word -> the results that have brought it."""
+    waiting: defaultdict[str, list[tuple[Reference, bool]]] = field(default_factory=lambda: defaultdict(list))
+    """A word -> the results that have brought it, and whether it stood in a name there."""
     results: list[Reference] = field(default_factory=list)
 
 
@@ -77,41 +95,47 @@ def references(turns: Sequence[Turn]) -> list[Reference]:
                 known.add(key)
                 found.append(_take(part, at, place, own))
             elif part.text and part.kind != "tool_result":
-                own.seen.update(words(part.text))
+                own.seen.update(word for word, _ in words(part.text))
         if turn.reply:
-            _hear(at, turn.reply, own)
+            _hear(turn.reply, own)
     return found
 
 
 def _take(part: Part, at: int, place: int, own: _Conversation) -> Reference:
-    told = dict.fromkeys(word for word in words(part.text or "") if word not in own.seen)
+    told = {word: is_name for word, is_name in words(part.text or "") if word not in own.seen}
     own.seen.update(told)
     reference = Reference(at, place, part, len(told), examples=sorted(told, key=len)[-EXAMPLES:])
-    for word in told:
-        own.waiting[word].append(reference)
+    for word, is_name in told.items():
+        own.waiting[word].append((reference, is_name))
     own.results.append(reference)
     return reference
 
 
-def _hear(at: int, reply: Sequence[Part], own: _Conversation) -> None:
+def _hear(reply: Sequence[Part], own: _Conversation) -> None:
     for reference in own.results:
         reference.replies += 1
     for part in reply:
-        for word in words(part.text or ""):
+        for word, is_name in words(part.text or ""):
             own.seen.add(word)
-            for reference in own.waiting.pop(word, ()):
-                if reference.first is None:
-                    reference.first = at
+            for reference, was_name in own.waiting.pop(word, ()):
+                reference.named = reference.named or (is_name and was_name)
                 if len(reference.found) < EXAMPLES:
                     reference.found.append(word)
 
 
-def words(text: str) -> Iterator[str]:
-    """Yield the words of a text without case, and the words within a path or a dotted name."""
+def words(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield the words of a text without case, also the pieces of paths and names, each with whether it is a name or a
+    piece of one."""
     for found in _WORD.finditer(text):
-        word = found[0].lower()
-        if len(word) >= LEAST_LETTERS:
-            yield word
-        for part in re.split(r"[./\-]", word) if not word.isalnum() else ():
-            if len(part) >= LEAST_LETTERS:
-                yield part
+        word, is_name = found[0], _is_name(found[0])
+        pieces = _PIECE.findall(word)
+        for piece in (word, *pieces) if len(pieces) > 1 else (word,):
+            lowered = piece.lower()
+            if len(piece) >= (LEAST_DIGITS if piece.isdecimal() else LEAST_LETTERS) and lowered not in COMMON:
+                yield lowered, is_name and not (piece.isdecimal() and len(piece) < LONG_NUMBER)
+
+
+def _is_name(word: str) -> bool:
+    """A number, or a word with digits, the signs of a path, or with capitals and small letters behind its first one."""
+    rest = word[1:]
+    return any(sign.isdecimal() or sign in "_./" for sign in word) or not (rest.islower() or rest.isupper())

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 LEAST_BYTES = 200
 """Bytes of a content whose repetition is told."""
 JUDGED_BY = (
-    f"none of the words that the result brought ({LEAST_WORDS} or more) stands in a later reply of its conversation; "
-    "it may have helped all the same"
+    f"of the words that the result brought ({LEAST_WORDS} or more) later replies of its conversation have none of the "
+    "names, and of the others one at most; it may have helped all the same"
 )
 
 
