@@ -267,3 +267,13 @@ def test_an_opening_that_failed_is_not_compared_with() -> None:
         (None, []),
         ("miss", [("first", True)]),
     ]
+
+
+def test_an_agents_errands_are_left_out() -> None:
+    session = Session()
+    session.ask(user("quota"), input=None, errand=True)
+    session.ask(*START, input=4000, read=0, written=4000, based_on=None)
+    session.ask(*START, *BEHIND, input=4100, read=4000, written=100)
+    found = cache(session.turns, TERMS)
+    assert [row["step"] for row in found["turns"]] == [1, 2]
+    assert (found["sum"]["hit"], found["sum"]["unknown"]) == (1, 0)

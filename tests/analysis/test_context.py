@@ -121,3 +121,12 @@ def test_media_and_reasoning_have_their_own_categories() -> None:
     session.ask(QUESTION, image, thought, said("A cat.", 1), input=1500)
     split = context(session.turns, {})["turns"][0]["split_estimated"]
     assert {name for name, number in split.items() if number} == {"user", "media", "reasoning", "assistant"}
+
+
+def test_an_agents_errands_are_left_out() -> None:
+    session = Session()
+    session.ask(user("quota"), input=9, errand=True)
+    session.ask(system("You help."), user("Why is grass green?"), input=90, based_on=None)
+    found = context(session.turns, {})
+    assert [row["step"] for row in found["turns"]] == [1]
+    assert "quota" not in str(found)

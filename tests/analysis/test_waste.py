@@ -101,3 +101,10 @@ def test_another_conversations_reply_refers_to_nothing() -> None:
     session.ask(*START, read, result(CONFIG, "r1", name="Read"), reply=(said("Hm."),), input=150)
     session.ask(user("Other"), reply=(said("exponential backoff"),), based_on=None, conversation="other", input=9)
     assert [one.referred for one in references(session.turns)] == [False]
+
+
+def test_what_an_errand_sends_is_no_waste() -> None:
+    session = Session()
+    session.ask(tool("Count"), user("quota"), input=9, errand=True)
+    session.ask(*START, reply=(said("Well."),), input=100, based_on=None)
+    assert "Count" not in [row["tool"] for row in waste(session.turns, {})["tools_never_called"]]

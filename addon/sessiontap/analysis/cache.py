@@ -19,7 +19,7 @@ from sessiontap.analysis.cache_changes import first_change
 from sessiontap.analysis.cache_terms import HOUR, CacheTerms, cache_terms
 from sessiontap.analysis.part_costs import UNKNOWN, InputTerms, Terms, range_cost, read_cost
 from sessiontap.analysis.part_tokens import estimate
-from sessiontap.analysis.tool_runs import started
+from sessiontap.analysis.tool_runs import started, without_errands
 
 if TYPE_CHECKING:
     from sessiontap.trace.index.turns import Turn
@@ -51,6 +51,7 @@ class _Earlier:
 
 def cache(turns: Sequence[Turn], terms: Terms) -> dict[str, Any]:
     """Return, for each turn, how much of its input was read from the cache, how much could have been, and why not."""
+    turns = without_errands(turns)
     tokens = estimate(turns)
     earlier = _find_earlier(turns, tokens)
     kept = _kept(turns, terms, earlier)

@@ -14,7 +14,7 @@ from sessiontap.analysis.context_layers import Split, layers
 from sessiontap.analysis.new_parts import new_places
 from sessiontap.analysis.part_costs import UNKNOWN, Terms, range_cost
 from sessiontap.analysis.part_tokens import estimate
-from sessiontap.analysis.tool_runs import ResultKey, ToolRun, result_key, runs_by_result
+from sessiontap.analysis.tool_runs import ResultKey, ToolRun, result_key, runs_by_result, without_errands
 
 if TYPE_CHECKING:
     from sessiontap.part import Part
@@ -30,6 +30,7 @@ def context(
     `blocks` are those that took the most tokens over all turns. The answer has no detail if there is no such step, or
     no turn has a count. `split`: it has the `layers` of a picture, too.
     """
+    turns = without_errands(turns)
     tokens = estimate(turns)
     runs = runs_by_result(turns)
     by_id = {turn.call["id"]: turn for turn in turns}

@@ -173,6 +173,11 @@ def between(asked: dict[str, Any], answered: dict[str, Any]) -> float | None:
     return round(seconds, 6) if seconds >= 0 else None
 
 
+def without_errands(turns: Sequence[Turn]) -> list[Turn]:
+    """Return the turns that are part of a session's work, without those by which its agent looks after itself."""
+    return [turn for turn in turns if not turn.call.get("errand")]
+
+
 def started(call: dict[str, Any]) -> float | None:
     """Unix seconds of a call's start."""
     return datetime.fromisoformat(call["time"]).timestamp() if call["time"] else None

@@ -11,7 +11,7 @@ from sessiontap.analysis.blocks import excerpt
 from sessiontap.analysis.part_costs import UNKNOWN, Terms, part_costs
 from sessiontap.analysis.part_tokens import estimate
 from sessiontap.analysis.references import LEAST_WORDS, references
-from sessiontap.analysis.tool_runs import ToolRun, tool_runs
+from sessiontap.analysis.tool_runs import ToolRun, tool_runs, without_errands
 
 if TYPE_CHECKING:
     from sessiontap.part import Part
@@ -74,6 +74,7 @@ class _Session:
 
 def waste(turns: Sequence[Turn], terms: Terms) -> dict[str, Any]:
     """Return the three kinds of waste of a session, in each what took the most tokens first."""
+    turns = without_errands(turns)
     session = _Session(turns, terms)
     runs = tool_runs(turns)
     return {
