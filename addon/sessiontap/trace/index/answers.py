@@ -120,7 +120,7 @@ def _session_rows(
     within = "session IN (SELECT value FROM json_each(?))"
     for session, kind, text in database.execute(
         "SELECT session, kind, text FROM session_values JOIN strings ON strings.n = string "
-        f"WHERE {within} AND kind <> 'callers' ORDER BY first, session_values.n",
+        f"WHERE {within} AND kind NOT IN ('callers', 'errand_callers') ORDER BY first, session_values.n",
         (numbers,),
     ):
         lists.setdefault((session, kind), []).append(text)

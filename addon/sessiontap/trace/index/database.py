@@ -86,7 +86,9 @@ CREATE TABLE session_values(
     n INTEGER PRIMARY KEY, session INTEGER NOT NULL, kind TEXT NOT NULL, string INTEGER NOT NULL, first INTEGER,
     UNIQUE(session, kind, string)
 );
-CREATE INDEX session_values_by_caller ON session_values(string, session) WHERE kind = 'callers';
+CREATE INDEX session_callers ON session_values(string, session) WHERE kind = 'callers';
+CREATE INDEX errand_callers ON session_values(string, session) WHERE kind = 'errand_callers';
+CREATE INDEX errand_sessions ON sessions(n) WHERE calls = 0 AND errands > 0;
 CREATE TABLE session_properties(
     session INTEGER, key INTEGER, value TEXT, time INTEGER, PRIMARY KEY(session, key)
 ) WITHOUT ROWID;

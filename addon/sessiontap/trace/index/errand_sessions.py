@@ -16,18 +16,16 @@ _NOTHING_ELSE = "calls = 0 AND errands > 0"
 _WITH_PROCESSES = """
 SELECT errand.n, here.string, errand.started, errand.ended, work.n, work.started, work.ended
 FROM sessions AS errand
-JOIN session_values AS here ON here.session = errand.n AND here.kind = 'callers'
-LEFT JOIN session_values AS there ON there.string = here.string AND there.kind = 'callers' AND there.session IN (
-    SELECT n FROM sessions WHERE calls > 0
-)
+JOIN session_values AS here ON here.session = errand.n AND here.kind = 'errand_callers'
+LEFT JOIN session_values AS there ON there.kind = 'callers' AND there.string = here.string
 LEFT JOIN sessions AS work ON work.n = there.session
-WHERE errand.n IN (SELECT value FROM json_each(?)) AND errand.calls = 0
+WHERE errand.n IN (SELECT value FROM json_each(?))
 """
-_OF_SAME_PROCESSES = f"""
-SELECT DISTINCT there.session FROM session_values AS here
-JOIN session_values AS there ON there.string = here.string AND there.kind = 'callers'
+_OF_SAME_PROCESSES = """
+SELECT DISTINCT errand.n FROM session_values AS here
+JOIN session_values AS there ON there.kind = 'errand_callers' AND there.string = here.string
+JOIN sessions AS errand ON errand.n = there.session AND errand.calls = 0
 WHERE here.kind = 'callers' AND here.session IN (SELECT value FROM json_each(?))
-    AND there.session IN (SELECT n FROM sessions WHERE {_NOTHING_ELSE})
 """
 Span = tuple[int, int]
 

@@ -110,7 +110,8 @@ class Sums:
         model = row[_ASKED] if row[_ANSWERED] is None else row[_ANSWERED]
         caller, process = (None, None) if row[_CALLER] is None else self._process(row[_CALLER])
         for kind, string in (
-            *((kind, row[at]) for kind, at in _LISTS), ("models", model), ("processes", process), ("callers", caller)
+            *((kind, row[at]) for kind, at in _LISTS), ("models", model), ("processes", process),
+            ("errand_callers" if errand else "callers", caller),
         ):  # fmt: skip
             if string is not None:
                 key = session, kind, string
