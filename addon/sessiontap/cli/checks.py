@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sessiontap.cli import local_proxies, unrecorded
 from sessiontap.cli.environment import PROXY, original
@@ -56,6 +57,34 @@ def traffic(trace: Path, rules: Path | None) -> Iterator[Finding]:
         trace = usable.trace
     yield from _log(trace)
     yield from _unmatched(trace, rules, usable)
+
+
+def rules_in_force(trace: Path, given: Path | None) -> dict[str, Any]:
+    """The rules that the proxy uses, or that one would use: `file`, and `rules` with the number of the newest `calls`
+    of which each set something, and the start of the `newest` of them."""
+    usable = next(local_proxies.usable(), None)
+    return _matched(usable.trace if usable else trace, given, usable)
+
+
+def _matched(folder: Path, given: Path | None, usable: RunningProxy | None) -> dict[str, Any]:
+    from sessiontap import trace
+    from sessiontap.rules import RulesError, load_file
+    from sessiontap.trace import TraceError
+    from sessiontap.trace.values import iso
+
+    file, labels, calls = None, [], []
+    with suppress(Misuse, RulesError, TraceError, OSError):  # `setup` says what is wrong
+        file = rules_file(given) if given or usable is None else usable.rules
+        labels = [rule.label for rule in load_file(file).rules] if file is not None else []
+        calls = list(islice(trace.open(folder).calls(), CALLS)) if labels else []
+    times: dict[str, list[int]] = {label: [] for label in labels}
+    for call in calls:
+        for label in call.record.get("rules") or ():
+            times.setdefault(label, []).append(call.record["time"])
+    rules = [
+        {"rule": label, "calls": len(times[label]), "newest": iso(max(times[label], default=None))} for label in labels
+    ]
+    return {"file": str(file) if file is not None else None, "calls": len(calls), "rules": rules}
 
 
 def _proxy(running: list[RunningProxy], usable: RunningProxy | None) -> Iterator[Finding]:
@@ -157,20 +186,8 @@ def _log(folder: Path) -> Iterator[Finding]:
 
 def _unmatched(folder: Path, given: Path | None, usable: RunningProxy | None) -> Iterator[Finding]:
     """Rules of which the newest calls show no match."""
-    from sessiontap import trace
-    from sessiontap.rules import RulesError, load_file
-    from sessiontap.trace import TraceError
-
-    try:
-        file = rules_file(given) if given or usable is None else usable.rules
-        labels = [rule.label for rule in load_file(file).rules] if file is not None else []
-        calls = list(islice(trace.open(folder).calls(), CALLS)) if labels else []
-    except (Misuse, RulesError, TraceError, OSError):
-        return  # `setup` says what is wrong
-    if not calls:
-        return
-    matched = {label for call in calls for label in call.record.get("rules") or ()}
-    idle = [label for label in labels if label not in matched]
-    if idle:
-        said = f"set nothing in the newest {plural(len(calls), 'call')}: {', '.join(idle)}"
+    found = _matched(folder, given, usable)
+    idle = [one["rule"] for one in found["rules"] if not one["calls"]]
+    if found["calls"] and idle:
+        said = f"set nothing in the newest {plural(found['calls'], 'call')}: {', '.join(idle)}"
         yield Finding("rules", f"{said}. `sessiontap rules explain CALL` says why")

@@ -277,6 +277,13 @@ class TraceQueries(InFlightQueries):
         asked = self._address(prefix)
         return self._ask(lambda database: addresses.session_id(database, asked, self.folder))
 
+    def count_sessions(self, filters: Filters | None = None) -> int:
+        """The number of sessions in the log in which one call fits `filters`."""
+        from sessiontap.trace.index import answers
+
+        wanted = self._addressed(filters)
+        return self._ask(lambda database: answers.count_sessions(database, wanted), wanted)
+
     def query_places(self, filters: Filters | None = None, sessions: Iterable[str] = ()) -> list[Place]:
         """The places of the calls that fit `filters`, oldest first: `Trace.calls_at` reads them one by one.
 

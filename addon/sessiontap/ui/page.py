@@ -71,6 +71,7 @@ class Page:
     title: str
     description: str
     template: str
+    """Empty: it answers in JSON alone, at its path, and has no twin."""
     data: Callable[[Reading, Mapping[str, Any]], Data]
     """Returns the JSON twin. It has all parameters, those that were not given by their default. Raises PageError, or
     TraceError if the log has no such session or call."""

@@ -29,6 +29,9 @@ class Reading:
     """The terms on which the input of a call's record was taken."""
     findings: Callable[[], list[dict[str, Any]]] = list
     """The findings of `sessiontap doctor`, as its `--json` gives them."""
+    rules: Callable[[], dict[str, Any]] = lambda: {"file": None, "calls": 0, "rules": []}
+    """The rules in force: `file`, the number of the newest `calls` that were looked at, and of which each rule set
+    something."""
 
     def turns(self, session: str) -> list[Turn]:
         """The turns of a session with their costs, oldest first. Raises NotFound if no request of it can be read, and

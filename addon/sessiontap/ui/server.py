@@ -19,6 +19,7 @@ import tornado.web
 from sessiontap.trace import TraceError
 from sessiontap.ui import guard
 from sessiontap.ui.guard import Access, Refused
+from sessiontap.ui.openapi import openapi
 from sessiontap.ui.page import Data, NotFound, Page, PageError, read_parameters, without_empty
 from sessiontap.ui.pages import PAGES
 from sessiontap.ui.reading import Reading, stored_body
@@ -54,7 +55,8 @@ class Site:
     def application(self) -> tornado.web.Application:
         """The routes: each page and its twin, the static files, and a page for all else."""
         routes: list[Any] = [
-            (route(page.path), PageHandler, {"site": self, "page": page}, page.title) for page in self.pages
+            (r"/api/openapi\.json", DescriptionHandler, {"site": self}),
+            *((route(page), PageHandler, {"site": self, "page": page}) for page in self.pages),
         ]
         routes.append((r"/calls/(?P<call>[^/]+)/(?P<side>request|response)\.bin", BodyHandler, {"site": self}))
         routes.append((r"/static/([^/]+)", StaticHandler, {"site": self}))
@@ -92,9 +94,10 @@ class Site:
             self._free.get_nowait().trace.close()
 
 
-def route(path: str) -> str:
+def route(page: Page) -> str:
     """The regular expression of a page's path and its twin's."""
-    return _PLACE.sub(r"(?P<\1>[^/]+?)", re.escape(path)) + r"(?P<_twin>\.json)?"
+    path = _PLACE.sub(r"(?P<\1>[^/]+?)", re.escape(page.path))
+    return path + r"(?P<_twin>\.json)?" if page.template else path
 
 
 class Handler(tornado.web.RequestHandler):
@@ -181,11 +184,12 @@ class PageHandler(Handler):
 
     async def get(self, _twin: str | None = None, **places: str) -> None:
         given = self._query()
-        if not _twin and (left := without_empty(self.page, given)) != given:
+        in_json = bool(_twin) or not self.page.template
+        if not in_json and (left := without_empty(self.page, given)) != given:
             self.redirect(self.request.path + here(left), status=303)
             return
         data, is_behind = await self.site.answer(self.page, read_parameters(self.page, places, given))
-        if _twin:
+        if in_json:
             self.write_json(data)
         else:
             self.set_header("Content-Type", "text/html; charset=utf-8")
@@ -202,6 +206,15 @@ class BodyHandler(Handler):
         self.set_header("Content-Type", "application/octet-stream")
         self.set_header("Content-Disposition", f'attachment; filename="{name}-{side}.bin"')
         self.write(body)
+
+    head = get
+
+
+class DescriptionHandler(Handler):
+    """The description of all answers in JSON."""
+
+    def get(self) -> None:
+        self.write_json(openapi(self.site.pages))
 
     head = get
 

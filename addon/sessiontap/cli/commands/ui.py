@@ -37,9 +37,16 @@ def ui(port: int | None, unix: Path | None, no_browser: bool, rules: Path | None
 
 def open_reading(rules: Path | None, trace: Path | None) -> Reading:
     """The log and the prices as a page asks them."""
+    from sessiontap.cli import checks
     from sessiontap.cli.call_costs import Costs
-    from sessiontap.cli.options import open_trace
+    from sessiontap.cli.options import open_trace, trace_folder
     from sessiontap.ui.reading import Reading
 
-    costs = Costs.by(rules)
-    return Reading(open_trace(trace), costs.prices, costs.terms)
+    costs, folder = Costs.by(rules), trace_folder(trace)
+    return Reading(
+        open_trace(trace),
+        costs.prices,
+        costs.terms,
+        findings=lambda: [one._asdict() for one in (*checks.setup(rules, folder), *checks.traffic(folder, rules))],
+        rules=lambda: checks.rules_in_force(folder, rules),
+    )

@@ -76,6 +76,13 @@ def _sessions_that_fit(database: sqlite3.Connection, filters: Filters) -> Condit
     return f"{where} AND n NOT IN (SELECT value FROM json_each(?))", [*values, json.dumps(with_a_home(database))]
 
 
+def count_sessions(database: sqlite3.Connection, filters: Filters) -> int:
+    """The number of sessions that fit."""
+    where, values = _sessions_that_fit(database, filters)
+    (number,) = database.execute(f"SELECT count(*) FROM sessions WHERE {where}", values).fetchone()
+    return int(number)
+
+
 def session_numbers(
     database: sqlite3.Connection, filters: Filters, sort: Sort | None, after: int | None = None
 ) -> array[int]:

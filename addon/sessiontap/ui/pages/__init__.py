@@ -8,12 +8,14 @@ from sessiontap.ui.pages.call import PAGE as CALL
 from sessiontap.ui.pages.compare import PAGE as COMPARE
 from sessiontap.ui.pages.context import PAGE as CONTEXT
 from sessiontap.ui.pages.conversation import PAGE as CONVERSATION
+from sessiontap.ui.pages.doctor import PAGE as DOCTOR
 from sessiontap.ui.pages.search import PAGE as SEARCH
 from sessiontap.ui.pages.session import PAGE as SESSION
 from sessiontap.ui.pages.sessions import PAGE as SESSIONS
 from sessiontap.ui.pages.stats import PAGE as STATISTICS
 from sessiontap.ui.pages.timeline import PAGE as TIMELINE
 from sessiontap.ui.pages.tools import PAGE as TOOLS
+from sessiontap.ui.pages.traceforge import PAGES as TRACEFORGE
 
 PAGES: tuple[Page, ...] = (
     SESSIONS,
@@ -27,4 +29,6 @@ PAGES: tuple[Page, ...] = (
     CALL,
     COMPARE,
     SEARCH,
+    DOCTOR,
+    *TRACEFORGE,
 )
