@@ -8,18 +8,16 @@ integers. A record that a writer is in the middle of is not seen yet; all other 
 from __future__ import annotations
 
 import heapq
-import sys
 import threading
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sessiontap.trace.body import BodyError, BodyReader
 from sessiontap.trace.files import FileStatus, TraceError, file_of, open_segment, segments, unreadable
 from sessiontap.trace.in_flight import InFlight
+from sessiontap.trace.news import News
 from sessiontap.trace.outcomes import is_warm_up
 from sessiontap.trace.queries import Place, TraceQueries
 from sessiontap.trace.segment import Segment, SegmentInfo, Unreadable, segment_info
@@ -172,28 +170,13 @@ class Trace(TraceQueries):
         news = self.news(from_start=from_start)  # from this moment, not from the first call that is asked for
         return _follow(news, poll_seconds, stop or threading.Event())
 
-    def news(self, *, from_start: bool = False) -> Callable[[], Iterator[RecordedCall]]:
+    def news(self, *, from_start: bool = False, position: str | None = None) -> News:
         """Return a function that gives, each time, the calls that were written since the last time.
 
-        At first those since this moment, or all. Raises TraceError if the folder cannot be read.
+        At first those since this moment, since the `position` of other news, or all. Raises TraceError if the folder
+        cannot be read.
         """
-        files = {} if from_start else self._files()
-        # A closed segment gets no more calls: what is in it need not be known.
-        ends = {path: sys.maxsize if listed.closed else self._update(path).end for path, listed in files.items()}
-        read: dict[Path, FileStatus] = {}
-
-        def written() -> Iterator[RecordedCall]:
-            for path, listed in self._files().items():
-                if listed == read.get(path) or ends.get(path) == sys.maxsize:
-                    continue
-                read[path] = listed
-                segment = self._update(path)
-                after = ends.get(path, 0)
-                ends[path] = segment.end
-                for _, offset in segment.calls[bisect_left(segment.calls, after, key=itemgetter(1)) :]:
-                    yield from (call for call in self._load(segment, offset) if not is_warm_up(call.record))
-
-        return written
+        return News(self._files, self._update, self._load, from_start=from_start, position=position)
 
     def _newest(self) -> Iterator[tuple[Segment, int]]:
         """Calls by descending start. A segment is read when a call in it may be newer than the best one at hand: no

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import queue
 import re
@@ -13,11 +14,12 @@ from importlib.resources import files
 from typing import Any
 
 import tornado.httpserver
+import tornado.iostream
 import tornado.netutil
 import tornado.web
 
 from sessiontap.trace import TraceError
-from sessiontap.ui import guard
+from sessiontap.ui import guard, live
 from sessiontap.ui.guard import Access, Refused
 from sessiontap.ui.openapi import openapi
 from sessiontap.ui.page import Data, NotFound, Page, PageError, read_parameters, without_empty
@@ -29,6 +31,8 @@ from sessiontap.ui.static_files import StaticFile, static_files
 HOST = "127.0.0.1"
 SECONDS = 2.0
 """Seconds for which a page reads calls that the index lacks; it says if that was not enough."""
+ALIVE_EVERY = 15.0
+"""Seconds after which a page hears something if nothing happens."""
 THREADS = 2
 """Pages that are made at once. Each has the log for itself."""
 CACHE = 16 << 20
@@ -51,10 +55,13 @@ class Site:
         self._open = open_reading
         self._free: queue.LifoQueue[Reading] = queue.LifoQueue()
         self._threads = ThreadPoolExecutor(THREADS, "page")
+        self.watched = 0
+        """Pages that are told what happens."""
 
     def application(self) -> tornado.web.Application:
         """The routes: each page and its twin, the static files, and a page for all else."""
         routes: list[Any] = [
+            (r"/live", LiveHandler, {"site": self}),
             (r"/api/openapi\.json", DescriptionHandler, {"site": self}),
             *((route(page), PageHandler, {"site": self, "page": page}) for page in self.pages),
         ]
@@ -73,14 +80,23 @@ class Site:
 
     async def ask[T](self, question: Callable[[Reading], T]) -> T:
         """The answer to a question about the log, made on a thread. Raises PageError and TraceError."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, question)
+        return await self.on_thread(lambda: self._ask(question))
 
-    def _answer[T](self, question: Callable[[Reading], T]) -> T:
+    async def on_thread[T](self, work: Callable[[], T]) -> T:
+        """Do what may take long."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def open(self) -> Reading:
+        """Open the log once more."""
+        reading = self._open()
+        reading.trace.cache_bytes = CACHE
+        return reading
+
+    def _ask[T](self, question: Callable[[Reading], T]) -> T:
         try:
             reading = self._free.get_nowait()
         except queue.Empty:
-            reading = self._open()
-            reading.trace.cache_bytes = CACHE
+            reading = self.open()
         try:
             reading.trace.read_for(SECONDS)
             return question(reading)
@@ -208,6 +224,52 @@ class BodyHandler(Handler):
         self.write(body)
 
     head = get
+
+
+class LiveHandler(Handler):
+    """Server-sent events, until the page is closed."""
+
+    async def get(self) -> None:
+        if self.site.watched >= live.MOST:
+            raise Refused(
+                "too many pages are open", "Close some: they are told what happens as long as they are open.", 503
+            )
+        self._is_gone = asyncio.Event()
+        self.set_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.site.watched += 1
+        try:
+            await self._tell()
+        except tornado.iostream.StreamClosedError:
+            pass
+        finally:
+            self.site.watched -= 1
+
+    def on_connection_close(self) -> None:
+        self._is_gone.set()
+
+    async def _tell(self) -> None:
+        site, now = self.site, asyncio.get_running_loop().time
+        position = self.request.headers.get("Last-Event-ID") or self.get_query_argument("after", None)
+        reading = await site.on_thread(site.open)
+        told = live.Live(reading.trace, position, self.get_query_argument("session", None))
+        await self._send(await site.on_thread(told.start))
+        asked = said = now()
+        while not self._is_gone.is_set():
+            texts = [await site.on_thread(told.ended)]
+            if now() - asked >= live.ASK_EVERY:
+                texts.append(told.in_flight(await site.ask(lambda reading: live.calls_in_flight(reading.trace))))
+                asked = now()
+            if now() - said >= ALIVE_EVERY:
+                texts.append(":\n\n")
+            for text in filter(None, texts):
+                await self._send(text)
+                said = now()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._is_gone.wait(), live.LOOK_EVERY)
+
+    async def _send(self, text: str) -> None:
+        self.write(text)
+        await self.flush()
 
 
 class DescriptionHandler(Handler):

@@ -19,3 +19,89 @@ function age() {
 }
 
 setInterval(() => document.hidden || age(), 1000);
+
+// A page that says where news are told: data-live, and data-session for those of one session alone.
+const place = document.querySelector("[data-live]");
+const ended = new Set();
+let calls = 0;
+let began = new Map();
+let position = null;
+let source = null;
+
+function tell() {
+  const sessions = new Set([...ended, ...began.keys()]);
+  if (!calls && !began.size) return;
+  const started = [...began.values()].reduce((sum, one) => sum + one, 0);
+  const number = Math.max(calls, started);
+  const where = place.dataset.session || sessions.size < 2 ? "" : ` in ${sessions.size} sessions`;
+  let button = place.querySelector("button");
+  if (!button) {
+    button = document.createElement("button");
+    button.type = "button";
+    button.addEventListener("click", () => location.reload());
+    place.append(button);
+  }
+  button.textContent = `${number} new ${number === 1 ? "call" : "calls"}${where}`;
+  place.hidden = false;
+}
+
+// The state of sessions that the page shows; nothing is moved.
+function mark(sessions) {
+  for (const row of document.querySelectorAll("tr[data-row]")) {
+    const cell = row.querySelector(".status");
+    if (!cell) continue;
+    const running = sessions[row.dataset.row];
+    if (running) {
+      cell.className = "status running";
+      const since = document.createElement("span");
+      since.dataset.since = running.since;
+      cell.replaceChildren(`${running.calls > 1 ? `${running.calls} ` : ""}running `, since);
+    } else if (cell.classList.contains("running")) {
+      cell.className = "status";
+      cell.textContent = "ended";
+    }
+  }
+  age();
+}
+
+function listen() {
+  if (source || document.hidden) return;
+  const asked = new URLSearchParams();
+  if (place.dataset.session) asked.set("session", place.dataset.session);
+  if (position) asked.set("after", position);
+  source = new EventSource(`/live?${asked}`);
+  const on = (name, act) =>
+    source.addEventListener(name, (event) => {
+      position = event.lastEventId;
+      act(JSON.parse(event.data));
+    });
+  on("position", () => {});
+  on("ended", ({ sessions }) => {
+    for (const [session, number] of Object.entries(sessions)) {
+      ended.add(session);
+      calls += number;
+    }
+    tell();
+  });
+  on("running", (told) => {
+    const shown = new Set([...document.querySelectorAll("[data-row]")].map((row) => row.dataset.row));
+    for (const [session, number] of Object.entries(told.began)) {
+      if (place.dataset.session || !shown.has(session)) began.set(session, (began.get(session) || 0) + number);
+    }
+    mark(told.sessions);
+    tell();
+  });
+}
+
+// A browser opens few connections to one server: a page that nobody looks at keeps none.
+function rest() {
+  source?.close();
+  source = null;
+}
+
+if (place && "EventSource" in window) {
+  document.addEventListener("visibilitychange", () => (document.hidden ? rest() : listen()));
+  window.addEventListener("pagehide", rest);
+  window.addEventListener("pageshow", listen);
+  listen();
+}
