@@ -137,6 +137,7 @@ rules_option = click.option(
     type=click.Path(path_type=Path),
     help="The rules file [default: $SESSIONTAP_RULES, else ./rules.yaml].",
 )
+ui_option = click.option("--ui", "with_page", is_flag=True, help="Open the page of the sessions, too (sessiontap ui).")
 json_option = click.option("--json", is_flag=True, help="Print JSON: a line each for lists, one object otherwise.")
 
 

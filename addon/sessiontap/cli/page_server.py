@@ -8,28 +8,42 @@ import errno
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sessiontap import private
 from sessiontap.cli.errors import Failure
+from sessiontap.cli.local_proxies import is_alive
 from sessiontap.cli.output import flush, note, write
+from sessiontap.proxy import page_port
 
 if TYPE_CHECKING:
     from sessiontap.ui.reading import Reading
+    from sessiontap.ui.server import Site
 
 PORT = 8420
+LOOK_EVERY = 0.5
+"""Seconds between two looks if the process still runs that the page ends with."""
 TRIES = 100
 """Ports that are tried after it."""
 
 
-def run(open_reading: Callable[[], Reading], port: int | None, unix: Path | None, *, browser: bool) -> None:
-    """Serve the page until Ctrl-C. Raises Failure, and TraceError if there is no log."""
+def run(
+    open_reading: Callable[[], Reading],
+    port: int | None,
+    unix: Path | None,
+    *,
+    browser: bool,
+    beside: int | None = None,
+) -> None:
+    """Serve the page until Ctrl-C, or until the process `beside` has ended. Raises Failure."""
     from sessiontap.ui.guard import Access
     from sessiontap.ui.server import Site
 
-    open_reading().trace.close()
+    left: Path | None = unix
     if unix is not None:
         sockets, access = [_unix_socket(unix)], None
         write(f"sessiontap: the page is at the Unix socket {unix}\n")
@@ -37,6 +51,8 @@ def run(open_reading: Callable[[], Reading], port: int | None, unix: Path | None
         sockets = _listen(port)
         found = sockets[0].getsockname()[1]
         access = Access(f"sessiontap-{found}")
+        with contextlib.suppress(OSError):  # without it a proxy may lead there, and the page asks for its token
+            left = page_port.announce(found)
         write(f"sessiontap: the page is at {_address(found, access.token())}\n")
         if browser and may_open_browser():
             import webbrowser
@@ -44,23 +60,50 @@ def run(open_reading: Callable[[], Reading], port: int | None, unix: Path | None
             webbrowser.open(_address(found, access.token()))
     flush()
     try:
-        asyncio.run(_serve(Site(open_reading, access), sockets))
+        asyncio.run(_serve(Site(open_reading, access), sockets, beside))
     finally:
-        if unix is not None:
+        if left is not None:
             with contextlib.suppress(OSError):
-                unix.unlink()
+                left.unlink()
 
 
-async def _serve(site: object, sockets: list[socket.socket]) -> None:
-    from sessiontap.ui.server import Site, serve
+def start_beside(trace: Path, rules: Path | None) -> None:
+    """Start the page as a process of its own, which prints its line on stderr and ends with this process.
 
-    assert isinstance(site, Site)
+    It is no part of the terminal's foreground: Ctrl-C is for the program that runs there.
+    """
+    from sessiontap import own_python
+
+    private.make(trace)
+    command = own_python.command("-m", "sessiontap.cli", "--trace", str(trace), "ui", "--beside", str(os.getpid()))
+    subprocess.Popen(
+        [*command, *(["--rules", str(rules.absolute())] if rules is not None else [])],
+        env=own_python.environment(os.environ),
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr,
+        start_new_session=True,
+    )
+
+
+async def _serve(site: Site, sockets: list[socket.socket], beside: int | None) -> None:
+    from sessiontap.ui.server import serve
+
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     for one in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(one, task.cancel)
+    watching = loop.create_task(_end_with(beside, task.cancel)) if beside is not None else None
     with contextlib.suppress(asyncio.CancelledError):
         await serve(site, sockets)
+    if watching is not None:
+        watching.cancel()
+
+
+async def _end_with(process: int, end: Callable[[], object]) -> None:
+    """Call `end` once the process that started this one has ended."""
+    while os.getppid() == process and is_alive(process):  # noqa: ASYNC110 (the system tells no child of it)
+        await asyncio.sleep(LOOK_EVERY)
+    end()
 
 
 def _address(port: int, token: str) -> str:

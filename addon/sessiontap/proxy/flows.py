@@ -54,6 +54,11 @@ def json_response(value: Mapping[str, Any]) -> http.Response:
     return http.Response.make(200, json.dumps(value).encode(), {"content-type": "application/json"})
 
 
+def text_response(status: int, text: str) -> http.Response:
+    """A reply of the proxy's own, for people."""
+    return http.Response.make(status, text.encode(), {"content-type": "text/plain; charset=utf-8"})
+
+
 _Address = tuple[str, int] | tuple[str, int, int, int] | None
 
 

@@ -15,7 +15,7 @@ from mitmproxy.proxy import layer
 
 from sessiontap.faults import Faults
 from sessiontap.llm.routes import asks_once
-from sessiontap.proxy import bodies, finish, flows, own_address
+from sessiontap.proxy import bodies, finish, flows, own_address, page_port
 from sessiontap.proxy.answers import Answers
 from sessiontap.proxy.connections import Connection, Destination, destinations
 from sessiontap.proxy.context import CallContext
@@ -117,6 +117,13 @@ class Tap:
             if known is not None:
                 for_proxy = is_for_the_proxy(flow.client_conn, in_tunnel=known.in_tunnel)
                 known.proxy_user = flows.proxy_user_of(flow, for_proxy) or known.proxy_user
+        self._refuse_page(flow)
+
+    def _refuse_page(self, flow: http.HTTPFlow) -> None:
+        """Answer instead of the page of `sessiontap ui`: it is for this machine's browser, not for who uses a proxy."""
+        with self.faults.guard("the page's port"):
+            if flow.response is None and page_port.leads_to_page(flow.request.host, flow.request.port):
+                flow.response = flows.text_response(403, page_port.REFUSED)
 
     def http_connected(self, flow: http.HTTPFlow) -> None:
         with self.faults.guard("tunnel"):
@@ -154,6 +161,9 @@ class Tap:
 
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
         if flow.request.host != own_address.HOST:
+            self._refuse_page(flow)
+            if flow.response is not None:
+                return
             with self.faults.guard("request headers"):
                 await self._request_headers(flow)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sessiontap.cli.options import command, rules_option, trace_folder, trace_option
+from sessiontap.cli.options import command, rules_option, trace_folder, trace_option, ui_option
 from sessiontap.cli.output import note
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 @click.option(
     "--force", is_flag=True, help="Capture programs that ignore the proxy's variables, too (Linux; docs/capture.md)."
 )
+@ui_option
 @rules_option
 @trace_option
 def exec(
@@ -57,6 +58,7 @@ def exec(
     path: str | None,
     hosts: tuple[str, ...],
     force: bool,
+    with_page: bool,
     rules: Path | None,
     trace: Path | None,
 ) -> None:
@@ -67,7 +69,7 @@ def exec(
     It goes through the proxy that runs here. If none runs, or with --name, --path, --host, --rules or another trace
     folder, it gets a proxy of its own, until the last process that it started has ended.
     """
-    run = Run(command, force=force, rules=rules)
+    run = Run(command, force=force, rules=rules, page=with_page)
     click.get_current_context().exit(run_captured(run, name=name, path=path, hosts=hosts, trace=trace))
 
 
@@ -86,6 +88,8 @@ class Run:
     """The rules file that the user named."""
     whole: bool = False
     """All that was not recorded is said."""
+    page: bool = False
+    """The page is opened beside it."""
 
 
 def run_captured(
@@ -110,6 +114,10 @@ def run_captured(
             proxy = None  # sockets of IPv4 cannot be connected to it
     if proxy is not None and trace is not None and proxy.trace != folder:
         proxy = None
+    if run.page:
+        from sessiontap.cli.page_server import start_beside
+
+        start_beside(proxy.trace if proxy is not None else folder, run.rules)
     process = supervisor.fork()
     if proxy is not None:
         return _through_running_proxy(process, run, proxy, before)

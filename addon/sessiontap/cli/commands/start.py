@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from sessiontap.cli.errors import Failure, Misuse
-from sessiontap.cli.options import Command, NumberOption, command, rules_option, trace_option
+from sessiontap.cli.options import Command, NumberOption, command, rules_option, trace_folder, trace_option, ui_option
 from sessiontap.cli.output import ReaderGone, may_overwrite, note, write
 
 _PRINTS = {"-h", "--help", "--version", "--options", "--commands"}
@@ -61,11 +61,14 @@ class _RunCommand(Command):
     default=1,
     help="Run so many proxy processes behind the port, if the machine has cores to spare.",
 )
+@ui_option
 @rules_option
 @trace_option
 @click.option("--help-all", is_flag=True, help="Show all options of mitmdump, which are taken as well, and exit.")
 @click.pass_context
-def run(ctx: click.Context, workers: int, rules: Path | None, trace: Path | None, help_all: bool) -> None:
+def run(
+    ctx: click.Context, workers: int, with_page: bool, rules: Path | None, trace: Path | None, help_all: bool
+) -> None:
     """Start the proxy.
 
     Programs go through it with `sessiontap exec` or `sessiontap env`. It takes all options of mitmdump; Ctrl-C ends it.
@@ -86,10 +89,14 @@ def run(ctx: click.Context, workers: int, rules: Path | None, trace: Path | None
             raise Misuse("--workers needs a system that can hand sockets to other processes", "leave --workers out")
         from sessiontap.proxy import front
 
+        if with_page:
+            _start_page(trace, rules)
         ctx.exit(front.main(workers, arguments))
     records = _PRINTS.isdisjoint(arguments)
     if ctx.obj and records:
         own_python.go_on_without_assertions()
+    if with_page and records:
+        _start_page(trace, rules)
     try:
         run_proxy(arguments, records=records)
     except BrokenPipeError:
@@ -98,6 +105,12 @@ def run(ctx: click.Context, workers: int, rules: Path | None, trace: Path | None
         if help_all:  # mitmproxy counts its own help as a failure
             ctx.exit()
         raise
+
+
+def _start_page(trace: Path | None, rules: Path | None) -> None:
+    from sessiontap.cli.page_server import start_beside
+
+    start_beside(trace_folder(trace), rules)
 
 
 def _settings(given: Mapping[str, Path | None], arguments: Sequence[str]) -> Iterator[str]:

@@ -23,16 +23,21 @@ if TYPE_CHECKING:
 )
 @click.option("--unix", metavar="PATH", type=click.Path(path_type=Path), help="Listen at this Unix socket instead.")
 @click.option("--no-browser", is_flag=True, help="Open no browser, only print the address.")
+@click.option("--beside", metavar="PID", type=int, hidden=True, help="End with this process, which started it.")
 @rules_option
 @trace_option
-def ui(port: int | None, unix: Path | None, no_browser: bool, rules: Path | None, trace: Path | None) -> None:
+def ui(
+    port: int | None, unix: Path | None, no_browser: bool, beside: int | None, rules: Path | None, trace: Path | None
+) -> None:
     """Show the sessions in a browser.
 
     The page is served to this machine alone, and only reads the log. Ctrl-C ends it.
     """
     from sessiontap.cli import page_server
 
-    page_server.run(lambda: open_reading(rules, trace), port, unix, browser=not no_browser)
+    if trace is not None or rules is not None:
+        open_reading(rules, trace).trace.close()  # what is named must be there; the usual log may be still to come
+    page_server.run(lambda: open_reading(rules, trace), port, unix, browser=not no_browser, beside=beside)
 
 
 def open_reading(rules: Path | None, trace: Path | None) -> Reading:
