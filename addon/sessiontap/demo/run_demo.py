@@ -193,6 +193,7 @@ def _print_next_steps(trace: Path) -> None:
         f"    {command} ls {there}",
         f"    {command} show @1 --timeline {there}",
         f"    {command} cat @1 --text {there}",
+        f"    {command} ui {there}    # in a browser",
         "",
         "Your own program, with its sessions in your own trace:",
         f"    {command} exec -- python my_agent.py",
