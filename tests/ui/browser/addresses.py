@@ -41,5 +41,6 @@ def _id(address: str) -> str:
     return address
 
 
-ADDRESSES = [address for page in PAGES for address in addresses(page)]
+ADDRESSES = [address for page in PAGES if page.template for address in addresses(page)]
+"""Of those that have a template; the others answer in JSON alone."""
 IDS = [_id(address) for address in ADDRESSES]
