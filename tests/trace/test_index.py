@@ -569,14 +569,14 @@ def test_an_index_that_cannot_be_kept_is_held_in_memory(sample):
 
 def test_a_disk_that_is_full_for_the_index_is_read_past(sample, monkeypatch):
     """The file may not grow beyond a few pages: the answer comes from an index in memory."""
-    settle = database._settle
+    settle = database.settle
 
     def cramped(connection):
         settle(connection)
         if connection.execute("PRAGMA database_list").fetchone()[2]:
             connection.execute("PRAGMA max_page_count = 40")
 
-    monkeypatch.setattr(database, "_settle", cramped)
+    monkeypatch.setattr(database, "settle", cramped)
     many = [recorded.chat(number, session=(f"s{number}", "n" * 5000 + str(number), "/", 0), caller=None)
             for number in range(10, 60)]  # fmt: skip
     recorded.write(sample, many)

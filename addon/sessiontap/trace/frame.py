@@ -19,7 +19,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgpack  # type: ignore[import-untyped]
 
@@ -48,8 +48,7 @@ class FrameError(ValueError):
     """A value that cannot be written as a record."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """A record whose CRC was right. `size` counts the frame too; `payload` is the map's msgpack."""
 
     offset: int

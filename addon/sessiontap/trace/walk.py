@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sessiontap.trace import frame, shape
 from sessiontap.trace.files import FORMAT, VERSION, SegmentFile
@@ -27,8 +27,7 @@ _CUT = "the compressed segment holds more than any segment of its size does; wha
 _HEADLESS = f"has lost its header; its records are read as version {VERSION}"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRecord:
+class StoredRecord(NamedTuple):
     """A record and its place, `size` with its frame."""
 
     offset: int

@@ -17,15 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from sessiontap.trace.files import FileStatus, SegmentFile, open_segment, segments
-from sessiontap.trace.index import parts
+from sessiontap.trace.index import first_build, parts
 from sessiontap.trace.index.costs import Costs, Prices, sum_again
 from sessiontap.trace.index.database import writing
+from sessiontap.trace.index.findings import Finding, ReadAhead, findings
 from sessiontap.trace.index.rows import COLUMNS, Callers, Strings, process_numbers, row_of
 from sessiontap.trace.index.segment_sums import SegmentSums
 from sessiontap.trace.index.sums import Sums
-from sessiontap.trace.outcomes import is_warm_up
-from sessiontap.trace.views import CallCost
-from sessiontap.trace.walk import StoredRecord, Trouble, header_of, walk
+from sessiontap.trace.walk import header_of
 
 Record = dict[str, Any]
 Progress = Callable[[int, int], None]
@@ -35,7 +34,10 @@ BATCH = 10_000
 """Records in one transaction."""
 SMALL_BATCH = 1_000
 """The same if there is little time."""
+_TOGETHER = 1_000
+"""Calls that are inserted at once."""
 UNFINISHED = -1
+_STATE = 'name, closed, size, changed, "end"'
 _INSERT = f"INSERT INTO calls({', '.join(f'"{name}"' for name in COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 
 
@@ -57,7 +59,7 @@ class _Batch:
 
     sums: SegmentSums
     rows: list[tuple[Any, ...]] = field(default_factory=list)
-    costs: list[CallCost] = field(default_factory=list)
+    costs: list[Any] = field(default_factory=list)
 
 
 class CatchUp:
@@ -74,12 +76,32 @@ class CatchUp:
         self._cost_of = prices.cost_of if prices is not None else None
         self._costs = Costs(database, prices) if prices is not None else None
         self._prices_now = False
+        self._last_call = 0
+        self._ahead: ReadAhead | None = None
+        self._ahead_prices = False
+        self._ahead_segment: int | None = None
+        """The segment of which another process has given records."""
 
     def run(self, progress: Progress | None = None, until: float | None = None) -> bool:
         """Take in what is new, the newest segments first, until the monotonic clock says `until`.
 
         Return False if there is more to do. Raises sqlite3.OperationalError if the database is busy for too long.
         """
+        if until is not None:
+            first_build.finish(self._database)
+        elif not self._rows("n").fetchone() and self._bytes() > first_build.LARGE:
+            first_build.begin(self._database)
+        try:
+            complete = self._take_all(progress, until)
+        finally:
+            self._stop_reading_ahead()
+        if complete:
+            first_build.finish(self._database)
+        return complete
+
+    def _take_all(self, progress: Progress | None, until: float | None) -> bool:
+        if until is None and self._is_behind():
+            self._read_ahead()
         while self._is_behind():
             try:
                 with _without_collections(), writing(self._database):
@@ -117,8 +139,29 @@ class CatchUp:
         known = {name: FileStatus(bool(closed), *rest) for name, closed, *rest in rows}
         return known != _files(self._folder)
 
-    def _rows(self, columns: str) -> Iterator[tuple[Any, ...]]:
-        return iter(self._database.execute(f"SELECT {columns} FROM segments"))
+    def _bytes(self) -> int:
+        return sum(file.size for file in _files(self._folder).values())
+
+    def _read_ahead(self) -> None:
+        """Have another process read what is new, if that is much."""
+        known = {name: (FileStatus(bool(closed), *rest), end) for name, closed, *rest, end in self._rows(_STATE)}
+        new = {
+            name: file
+            for name, file in sorted(_files(self._folder).items(), reverse=True)
+            if name not in known or known[name][0] != file
+        }
+        if sum(file.size for file in new.values()) > first_build.LARGE and ReadAhead.is_possible():
+            self._ahead_prices = self._costs is not None and self._costs.is_current()
+            places = [(self._folder / name, known[name][1] if name in known else 0) for name in new]
+            self._ahead = ReadAhead(places, self._cost_of if self._ahead_prices else None)
+
+    def _stop_reading_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
+
+    def _rows(self, columns: str) -> sqlite3.Cursor:
+        return self._database.execute(f"SELECT {columns} FROM segments")
 
     def _step(self) -> tuple[int, int, bool]:
         """One batch. Bytes that are done and bytes in all, and whether there is more to do."""
@@ -181,68 +224,95 @@ class CatchUp:
         return segment.closed != listed.closed or segment.size != listed.size
 
     def _walk(self, segment: _Indexed, file: SegmentFile, size: int, most: int) -> int:
-        self._database.execute("DELETE FROM problems WHERE segment = ? AND offset >= ?", (segment.n, segment.end))
+        source = self._source(segment, file)
         callers = Callers(self._database, segment.n, self._strings)
         batch = _Batch(SegmentSums(segment.n))
         taken = 0
         complete = True
-        for found in walk(file, segment.end):
-            if isinstance(found, Trouble):
-                if found.growing:
+        for found in source:
+            kind, offset, end, told = found
+            if kind == "trouble":
+                size_of, text, growing = told
+                if growing:
                     complete = False
                 else:
-                    self._trouble(segment, found.offset, found.size, found.text)
+                    self._trouble(segment, offset, size_of, text)
                 continue
             if taken >= most:
                 complete = False
                 break
             taken += 1
             self._record(segment, found, callers, batch)
-            segment.end = found.end
-        self._write(batch)
+            segment.end = end
+            if len(batch.rows) == _TOGETHER:
+                self._insert(batch)
+        self._insert(batch)
+        batch.sums.write(self._database, self._last_call)
         whole = segment.closed or segment.end <= size  # a plain one may grow while it is read
         segment.size = size if complete and whole else UNFINISHED
         return taken
 
-    def _write(self, batch: _Batch) -> None:
-        self._database.executemany(_INSERT, batch.rows)
-        (last,) = self._database.execute("SELECT last_insert_rowid()").fetchone()
-        batch.sums.write(self._database, last)
-        if self._costs is not None and self._prices_now:
-            self._costs.add(last - len(batch.rows) + 1, batch.costs)
+    def _source(self, segment: _Indexed, file: SegmentFile) -> Iterator[Finding]:
+        """The findings of a segment that are not taken in yet."""
+        ahead = self._ahead
+        if ahead is None or self._ahead_prices != self._prices_now or not ahead.has(segment.path, file, segment.end):
+            return self._findings(segment, file)
+        if self._ahead_segment != segment.n:
+            self._forget_problems(segment)
+            self._ahead_segment = segment.n
+        return self._findings_ahead(ahead, segment, file)
 
-    def _record(self, segment: _Indexed, found: StoredRecord, callers: Callers, batch: _Batch) -> None:
-        record = found.record
-        if found.kind == "call":
-            session = record.get("session")
-            if is_warm_up(record):
-                self._database.execute(
-                    "INSERT INTO warm_ups VALUES (?, ?, ?)", (record["id"], segment.n, found.offset)
-                )
-                number = self._strings.session(session["id"]) if session is not None else None
-                batch.sums.add_warm_up(number, record["time"])
-                return
+    def _findings_ahead(self, ahead: ReadAhead, segment: _Indexed, file: SegmentFile) -> Iterator[Finding]:
+        try:
+            yield from ahead.findings()
+        except EOFError:  # somebody has ended that process
+            self._stop_reading_ahead()
+            yield from self._findings(segment, file)
+
+    def _findings(self, segment: _Indexed, file: SegmentFile) -> Iterator[Finding]:
+        self._forget_problems(segment)
+        yield from findings(file, segment.end, self._cost_of if self._prices_now else None)
+
+    def _forget_problems(self, segment: _Indexed) -> None:
+        self._database.execute("DELETE FROM problems WHERE segment = ? AND offset >= ?", (segment.n, segment.end))
+
+    def _insert(self, batch: _Batch) -> None:
+        if not batch.rows:
+            return
+        self._database.executemany(_INSERT, batch.rows)
+        (self._last_call,) = self._database.execute("SELECT last_insert_rowid()").fetchone()
+        if self._costs is not None and self._prices_now:
+            self._costs.add(self._last_call - len(batch.rows) + 1, batch.costs)
+        batch.rows.clear()
+        batch.costs.clear()
+
+    def _record(self, segment: _Indexed, found: Finding, callers: Callers, batch: _Batch) -> None:
+        kind, offset, _, told = found
+        if kind == "call":
+            values, cost = told
+            session, caller = values[3], values[4]
             row = row_of(
-                record,
+                values,
                 segment=segment.n,
-                offset=found.offset,
-                session=self._strings.session(session["id"]) if session is not None else None,
-                caller=callers.numbers.get(record.get("caller") or ""),
+                offset=offset,
+                session=self._strings.session(session) if session is not None else None,
+                caller=callers.numbers.get(caller or ""),
                 strings=self._strings,
             )
             batch.rows.append(row)
             batch.sums.add(row)
             self._sums.add(row)
-            if self._cost_of is not None and self._prices_now:
-                batch.costs.append(self._cost_of(record))
-        elif found.kind == "caller":
-            callers.add(record, found.offset)
+            if cost is not None:
+                batch.costs.append(cost)
+        elif kind == "warm_up":
+            id, session, time = told
+            self._database.execute("INSERT INTO warm_ups VALUES (?, ?, ?)", (id, segment.n, offset))
+            batch.sums.add_warm_up(self._strings.session(session) if session is not None else None, time)
+        elif kind == "caller":
+            callers.add(told, offset)
             self._processes.clear()
-        elif found.kind == "note":
-            self._database.execute(
-                "INSERT INTO notes(segment, time, record) VALUES (?, ?, ?)",
-                (segment.n, record["time"], json.dumps(record)),
-            )
+        elif kind == "note":
+            self._database.execute("INSERT INTO notes(segment, time, record) VALUES (?, ?, ?)", (segment.n, *told))
 
     def _process(self, caller: int) -> tuple[int, int | None]:
         if caller not in self._processes:

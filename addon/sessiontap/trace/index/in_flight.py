@@ -14,7 +14,7 @@ from typing import Any
 from sessiontap.trace.index import answers
 from sessiontap.trace.index import database as files
 from sessiontap.trace.index.filters import Filters, condition
-from sessiontap.trace.index.rows import COLUMNS, Callers, Strings, process_numbers, row_of
+from sessiontap.trace.index.rows import COLUMNS, Callers, Strings, process_numbers, row_of, values_of
 from sessiontap.trace.index.sums import Sums
 from sessiontap.trace.values import iso
 from sessiontap.trace.views import CallCost, call_row, session_tree
@@ -102,7 +102,7 @@ class CallsInFlight:
             if caller is not None:
                 callers.add(caller, number)
             row = row_of(
-                record | {"duration": max(now - record["time"], 0)},  # it still runs
+                values_of(record | {"duration": max(now - record["time"], 0)}),  # it still runs
                 segment=0,
                 offset=number,
                 session=strings.session(session["id"]) if session is not None else None,

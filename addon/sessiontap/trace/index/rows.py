@@ -1,7 +1,8 @@
 """A call as a row of the index and back: all of its record that lists, trees and statistics show.
 
-`call_of` gives a call record again, without what only the log holds (headers, bodies, changes); `views` makes of it
-what it makes of the whole record. `Strings` and `Callers` number the texts and callers that rows name again and again.
+`values_of` takes from a record what a row holds, `row_of` numbers its texts. `call_of` gives a call record again,
+without what only the log holds (headers, bodies, changes); `views` makes of it what it makes of the whole record.
+`Strings` and `Callers` number the texts and callers that rows name again and again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -28,12 +29,12 @@ TEXTS = (
 """Columns that hold the number of a text."""
 JSONS = ("properties", "tags", "tools_offered", "tool_calls", "tool_results", "rules", "billed")
 """Columns that hold the number of a list or map as JSON."""
-PLAIN = (
-    "time", "duration", "first_byte", "first_token", "session", "caller", "step", "stream", "status", "failed",
-    "input", "output", "cache_read", "cache_write", "reasoning", "has_usage", "cost_reported", "request_bytes",
-    "response_bytes", "segment", "offset", "id", "conversation", "parent", "error", "errand", "main", "well",
+_OF_RECORD = (
+    "time", "duration", "first_byte", "first_token", "step", "stream", "status", "failed", "input", "output",
+    "cache_read", "cache_write", "reasoning", "has_usage", "cost_reported", "request_bytes", "response_bytes", "id",
+    "conversation", "parent", "error", "errand", "main", "well",
 )  # fmt: skip
-COLUMNS = (*PLAIN, *TEXTS, *JSONS)
+COLUMNS = ("session", "caller", "segment", "offset", *_OF_RECORD, *TEXTS, *JSONS)
 COST_COLUMNS = tuple(f"usd_{name}" for name in COST_PARTS)
 """Columns of `costs` and `sessions`."""
 USAGE = ("input", "output", "cache_read", "cache_write", "reasoning")
@@ -46,10 +47,23 @@ _NOTHING: dict[str, Any] = {}
 _encode = msgspec.json.Encoder().encode
 
 
-def row_of(
-    call: dict[str, Any], *, segment: int, offset: int, session: int | None, caller: int | None, strings: Strings
-) -> tuple[Any, ...]:
-    """The values of `COLUMNS` of a record that fits its shape."""
+class CallValues(NamedTuple):
+    """What a row holds of a record, before its texts are numbered."""
+
+    plain: tuple[Any, ...]
+    """In the order of `_OF_RECORD`."""
+    texts: tuple[str | None, ...]
+    """In the order of `TEXTS`."""
+    jsons: tuple[str | None, ...]
+    """In the order of `JSONS`."""
+    session: str | None
+    """The session's id."""
+    caller: str | None
+    """The caller's id."""
+
+
+def values_of(call: dict[str, Any]) -> CallValues:
+    """The values of a record that fits its shape."""
     get = call.get
     own, llm = get("session") or {}, get("llm") or {}
     request, response = get("request") or {}, get("response") or {}
@@ -77,20 +91,28 @@ def row_of(
         get("rules"),
         asked("billed"),
     )
-    number = strings.number
     # `views.ended_well`
     well = False if failed else came_to_an_end(outcome, llm)
-    return (
-        get("time"), get("duration"), get("time_to_first_byte"), get("time_to_first_token"), session, caller,
+    plain = (
+        get("time"), get("duration"), get("time_to_first_byte"), get("time_to_first_token"),
         session_of("step"), asked("stream"), response.get("status"), failed, count("input"), count("output"),
         count("cache_read"), count("cache_write"), count("reasoning"), usage is not None, asked("cost_reported"),
-        body_size(request), body_size(response), segment, offset, get("id"), get("conversation"), get("parent"),
+        body_size(request), body_size(response), get("id"), get("conversation"), get("parent"),
         _json(error) if error else None, errand, main, well,
-        *strings.together(texts),
-        *[
-            number(column, _json(value)) if value else None
-            for value, column in zip(structures, JSONS, strict=True)
-        ],
+    )  # fmt: skip
+    jsons = tuple([_json(value) if value else None for value in structures])
+    return CallValues(plain, texts, jsons, session_of("id"), get("caller"))
+
+
+def row_of(
+    values: CallValues, *, segment: int, offset: int, session: int | None, caller: int | None, strings: Strings
+) -> tuple[Any, ...]:
+    """The values of `COLUMNS`; `session` and `caller` are numbers."""
+    plain, texts, jsons, *_ = values
+    number = strings.number
+    return (
+        session, caller, segment, offset, *plain, *strings.together(texts),
+        *[None if value is None else number(column, value) for value, column in zip(jsons, JSONS, strict=True)],
     )  # fmt: skip
 
 

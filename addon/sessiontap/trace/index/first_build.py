@@ -1,0 +1,53 @@
+"""The first build of a large index: rows alone, and at the end, each at once, what finds calls in them.
+
+Keeping `tables.LOOK_UPS` up to date with each call takes longer than all else that SQLite does for it. An index that is
+without some of them is right, and slow: whoever finds one, because its build was stopped, makes them first or goes on
+with the build. Nothing is synced meanwhile: an index that a power failure damages is built again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from sessiontap.trace.index.database import settle, writing
+from sessiontap.trace.index.tables import LOOK_UPS
+
+LARGE = 4 << 20
+"""Bytes of segment files: building an index of less takes a moment in any way."""
+_CHECKPOINT_PAGES = 16_384
+"""Pages of SQLite's log, 64 MB, until they are copied into the file."""
+
+
+def begin(database: sqlite3.Connection) -> None:
+    """Take away what finds calls, if there are none."""
+    database.execute("PRAGMA synchronous = OFF")
+    database.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+    with writing(database):
+        if database.execute("SELECT 1 FROM calls LIMIT 1").fetchone() is None:
+            for name, statement in LOOK_UPS.items():
+                database.execute(f"DROP {statement.split()[1]} IF EXISTS {name}")
+
+
+def finish(database: sqlite3.Connection) -> None:
+    """Make what is missing, one after the other: other processes that write come between."""
+    if not _missing(database):
+        return
+    while _make_one(database):
+        pass
+    settle(database)
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # synced, and the log of it is small again
+
+
+def _make_one(database: sqlite3.Connection) -> bool:
+    with writing(database):
+        missing = _missing(database)
+        if missing:
+            database.execute(LOOK_UPS[missing[0]])
+        if missing == ["calls_added"]:
+            database.execute("INSERT OR IGNORE INTO unread_calls SELECT time, n FROM calls ORDER BY time, n")
+    return len(missing) > 1
+
+
+def _missing(database: sqlite3.Connection) -> list[str]:
+    present = {name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE tbl_name = 'calls'")}
+    return [name for name in LOOK_UPS if name not in present]
