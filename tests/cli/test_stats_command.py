@@ -116,6 +116,7 @@ def test_filters(run: Run, options: list[str], calls: int) -> None:
         ("calls", ["/outline", "/report", "/outline/research"]),
         ("errors", ["/report", "/outline", "/outline/research"]),
         ("rate", ["/report", "/outline", "/outline/research"]),
+        ("success", ["/outline", "/outline/research", "/report"]),
         ("tokens", ["/outline/research", "/outline", "/report"]),
         ("cost", ["/report", "/outline/research", "/outline"]),
         ("duration", ["/outline/research", "/outline", "/report"]),
@@ -132,6 +133,15 @@ def test_unknown_values_are_sorted_last() -> None:
     assert [row["m"] for row in rows] == ["a", "b", None]
     order_rows(rows, "m", "cost")
     assert [row["cost_usd"] for row in rows] == [2, 1.0, None]
+
+
+def test_by_the_rate_of_success() -> None:
+    rates = {"a": None, "b": 0.5, "c": 1.0, "d": 0.0}
+    rows: list[dict[str, Any]] = [{"m": name, "success_rate": rate} for name, rate in rates.items()]
+
+    order_rows(rows, "m", "success")
+
+    assert [row["m"] for row in rows] == ["c", "b", "d", "a"]
 
 
 def test_what_is_left_out_is_said(run: Run) -> None:

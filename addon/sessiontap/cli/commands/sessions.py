@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 SESSION_ORDERS = ("started", "ended", "name", "duration", "calls", "errors", "tokens", "cost")
 """Orders of `ls`: all but names from the most down."""
-STATISTICS_ORDERS = ("value", "calls", "errors", "rate", "tokens", "cost", "duration")
+STATISTICS_ORDERS = ("value", "calls", "errors", "rate", "success", "tokens", "cost", "duration")
 """Orders of `stats`, as `trace.index.statistics.ORDERS`, which a shell that completes does without."""
 
 

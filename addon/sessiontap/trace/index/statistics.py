@@ -23,7 +23,7 @@ By = Literal[
     "property",
 ]  # fmt: skip
 BYS: tuple[str, ...] = get_args(By)
-ORDERS = ("value", "calls", "errors", "rate", "tokens", "cost", "duration")
+ORDERS = ("value", "calls", "errors", "rate", "success", "tokens", "cost", "duration")
 """Orders of rows: values from the least up, all else from the most down."""
 PROPERTY = "property:"
 """Before a property's name: by the values of that property alone."""
@@ -103,7 +103,7 @@ def _order_key(row: dict[str, Any], by: str, wanted: str) -> tuple[bool, Any]:
         known = [row[key] for key in ("input_tokens", "output_tokens") if row[key] is not None]
         value = sum(known) if known else None
     else:
-        keys = {"rate": "error_rate", "cost": "cost_usd", "duration": "duration_p95"}
+        keys = {"rate": "error_rate", "success": "success_rate", "cost": "cost_usd", "duration": "duration_p95"}
         value = row[keys.get(wanted, wanted)]
     return value is None, -value if value is not None else 0
 
