@@ -1,6 +1,6 @@
 """The trace log: how small it is, how quick to read, what it costs to write; each figure with what it is compared to.
 
-    scripts/bench trace [--turns N] [--calls N ...]
+    scripts/bench trace [--turns N] [--calls N ...] [--commands]
 
 The conversation is an agent's: every turn sends all of the history again with a tool's result of 2.4 KB more, to a
 context of about 640 KB, and gets a streamed reply. The text is Python source, which compresses like real prompts do.
@@ -287,12 +287,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=200)
     parser.add_argument("--calls", type=int, nargs="*", default=[20_000, 200_000], help="sizes of the indexed logs")
+    parser.add_argument("--commands", action="store_true", help="measure the commands alone")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sessiontap-bench-") as name:
-        conversation(Path(name) / "conversation", given.turns)
-        if given.calls:
-            index(Path(name), given.calls)
-            logs = {count: Path(name) / f"calls-{count}" for count in given.calls}
+        logs = {count: Path(name) / f"calls-{count}" for count in sorted(given.calls)}
+        if given.commands:
+            for count, log in logs.items():
+                write(log, count)
+        else:
+            conversation(Path(name) / "conversation", given.turns)
+            if given.calls:
+                index(Path(name), given.calls)
+        if logs:
             questions.ask(logs, lambda log, first: write(log, 1_000, first))
 
 
