@@ -29,7 +29,7 @@ FLAT: dict[str, Question] = {
     "a call's place": lambda log: log.place("@7"),
     "short ids": lambda log: log.query_short_ids("calls", [call_map(number)["id"] for number in range(20)], 8),
     "info": lambda log: log.query_sums(),
-    "what a pruning takes": lambda log: log.query_segments("s7"),
+    "what a pruning takes": lambda log: log.query_segments(Filters(session="s7")),
     "problems": lambda log: log.problems,
     "notes": lambda log: log.notes(),
 }
@@ -51,7 +51,7 @@ LINEAR: dict[str, Question] = {
     "calls --error": lambda log: log.query_calls(Filters(error=True), limit=50, prices=PRICES),
     "all sessions": lambda log: log.query_sessions(prices=PRICES),
     "all calls": lambda log: log.query_calls(prices=PRICES),
-    "sessions within segments": lambda log: log.count_sessions_within([], None, []),
+    "sessions within segments": lambda log: log.count_sessions_within([]),
 }
 """They look at every session or call, each a bounded number of times."""
 

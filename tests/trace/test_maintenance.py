@@ -14,13 +14,16 @@ from tests.trace.conftest import CALLER, call_map, open_log
 from tests.trace.oracle import session_rows
 
 from sessiontap import trace
-from sessiontap.trace import TraceError, files, frame, maintenance
+from sessiontap.llm.recorded_parts import recorded_parts
+from sessiontap.trace import Filters, TraceError, files, frame, maintenance
 from sessiontap.trace.body import Plain
+from sessiontap.trace.closing import close_segment
 from sessiontap.trace.index.database import NAME
 from sessiontap.trace.maintenance import info, prune, reindex, verify
 from sessiontap.trace.walk import StoredRecord, walk
 
 ADDON = Path(__file__).parents[2] / "addon"
+SESSION_A = Filters(session="a")
 TEXT = os.urandom(2000).hex()
 
 
@@ -58,7 +61,7 @@ def segments(folder) -> list[Path]:
 def test_a_session_is_taken_out_and_the_rest_is_whole(mixed):
     assert sum(one.record["request"]["body"]["enc"] == "zstd-delta" for one in trace.open(mixed).calls()) == 16
 
-    pruned = prune(mixed, session="a")
+    pruned = prune(mixed, filters=SESSION_A)
 
     assert (pruned.calls, pruned.rewritten, pruned.segments) == (6, tuple(segments(mixed)), ())
     assert numbers(mixed) == [number for number in range(18) if number % 3]
@@ -76,7 +79,7 @@ def test_segments_without_the_session_are_not_touched(mixed, written):
     written(call(41, "e"))
     before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in segments(mixed)}
 
-    pruned = prune(mixed, session="d")
+    pruned = prune(mixed, filters=Filters(session="d"))
 
     assert (len(pruned.segments), pruned.rewritten) == (1, ())
     assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in segments(mixed)} == {
@@ -89,7 +92,7 @@ def test_what_stays_is_copied_as_it_stands(written, folder):
     written(CALLER, call(1, "gone"), call(2, "kept"), call(3, "kept"), call(4, "gone"), call(5, "kept"))
     before = {one.id: one.record for one in trace.open(folder).calls()}
 
-    prune(folder, session="gone")
+    prune(folder, filters=Filters(session="gone"))
 
     after = {one.id: one.record for one in trace.open(folder).calls()}
     second, third, fifth = (call_map(number)["id"] for number in (2, 3, 5))
@@ -101,7 +104,7 @@ def test_what_stays_is_copied_as_it_stands(written, folder):
     assert verify(folder).problems == ()
 
 
-@pytest.mark.parametrize("wish", [{"session": "a"}, {"older_than": call_map(9)["time"]}], ids=["session", "age"])
+@pytest.mark.parametrize("wish", [{"filters": SESSION_A}, {"older_than": call_map(9)["time"]}], ids=["session", "age"])
 def test_what_is_written_while_a_prune_looks_stays(written, folder, monkeypatch, wish):
     """The index knew the segment before its writer added a call of another session, and left it."""
     written(call(1, "a"))
@@ -127,7 +130,7 @@ def numbers_in(path: Path) -> list[str]:
 def test_warm_ups_of_a_session_go_with_it(written, folder):
     written(call(1, "a"), call(2, "b") | {"flags": ["warm_up"]}, call(3, "b"))
 
-    pruned = prune(folder, session="b")
+    pruned = prune(folder, filters=Filters(session="b"))
 
     assert pruned.calls == 1
     assert [one.id for one in trace.open(folder).calls(warm_ups=True)] == [call_map(1)["id"]]
@@ -137,7 +140,7 @@ def test_warm_ups_of_a_session_go_with_it(written, folder):
 def test_the_last_session_of_a_segment_takes_it_along(written, folder):
     written(call(1, "a"), call(2, "a"))
 
-    pruned = prune(folder, session="a")
+    pruned = prune(folder, filters=SESSION_A)
 
     assert (len(pruned.segments), pruned.calls, segments(folder)) == (1, 2, [])
 
@@ -152,7 +155,7 @@ def test_what_was_pruned_is_in_no_file(mixed, written):
     assert len(log.search(secret)) == 1
     log.close()
 
-    prune(mixed, session="z")
+    prune(mixed, filters=Filters(session="z"))
 
     left = {path.name: secret.encode() in path.read_bytes() for path in mixed.iterdir()}
     assert NAME in left
@@ -179,24 +182,33 @@ def test_by_size_the_oldest_go_first(mixed):
 def test_a_dry_run_says_the_same_and_changes_nothing(mixed):
     before = {path: path.read_bytes() for path in segments(mixed)}
 
-    said = [prune(mixed, session="a", dry_run=True), prune(mixed, max_bytes=0, dry_run=True)]
+    said = [prune(mixed, filters=SESSION_A, dry_run=True), prune(mixed, max_bytes=0, dry_run=True)]
 
     assert {path: path.read_bytes() for path in mixed.iterdir() if not path.name.startswith(NAME)} == before
-    assert said[0] == prune(mixed, session="a")
+    assert said[0] == prune(mixed, filters=SESSION_A)
     assert (said[1].calls, said[1].sessions, len(said[1].segments)) == (18, 3, 2)
 
 
 @pytest.mark.parametrize(
     ("wish", "sessions"),
-    [({"session": "a"}, 1), ({"older_than": call_map(9)["time"]}, 0), ({"max_bytes": 0}, 3), ({"session": "z"}, 0)],
-    ids=["a session", "the older half of three", "everything", "none"],
+    [
+        ({"filters": SESSION_A}, 1),
+        ({"older_than": call_map(9)["time"]}, 0),
+        ({"max_bytes": 0}, 3),
+        ({"filters": Filters(session="z")}, 0),
+        ({"filters": Filters(name="[ab]")}, 2),
+        ({"filters": Filters(until=call_map(17)["time"])}, 2),
+        ({"filters": SESSION_A, "older_than": call_map(9)["time"]}, 1),
+    ],
+    ids=["a session", "the older half of three", "everything", "none", "names", "a time", "a session and by age"],
 )
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_sessions_of_which_nothing_is_left_are_counted(mixed, wish, sessions, dry_run):
     assert prune(mixed, **wish, dry_run=dry_run).sessions == sessions
 
 
-@pytest.mark.parametrize("wish", [{"max_bytes": 0}, {"session": "session-0"}], ids=["by size", "a session"])
+@pytest.mark.parametrize("wish", [{"max_bytes": 0}, {"filters": Filters(session="session-0")}],
+                         ids=["by size", "a session"])  # fmt: skip
 def test_warm_ups_go_and_are_no_calls(written, folder, wish):
     """Also one in a segment of its own."""
     written(call_map(1))
@@ -236,7 +248,7 @@ def test_a_segment_that_is_being_written_stays(writers, folder):
     writer.flush()
     live = writer.stats().segment
 
-    for wish in ({"session": "a"}, {"max_bytes": 0}, {"older_than": call_map(99)["time"]}):
+    for wish in ({"filters": SESSION_A}, {"max_bytes": 0}, {"older_than": call_map(99)["time"]}):
         pruned = prune(folder, **wish)
         assert (pruned.kept_live, pruned.segments, pruned.rewritten) == ((live,), (), ())
     writer.submit(lambda: [call(2, "a")], 1)
@@ -249,13 +261,13 @@ def test_the_index_follows(mixed):
     log = trace.open(mixed)
     log.query_sessions()
 
-    prune(mixed, session="b")
+    prune(mixed, filters=Filters(session="b"))
 
     assert log.query_sessions() == session_rows((one.record, one.caller) for one in trace.open(mixed).calls())
     assert [row["id"] for row in log.query_calls()] == [one.id for one in trace.open(mixed).calls()]
 
 
-@pytest.mark.parametrize("wish", [{"session": "a"}, {"older_than": call_map(9)["time"]}, {"max_bytes": 0}])
+@pytest.mark.parametrize("wish", [{"filters": SESSION_A}, {"older_than": call_map(9)["time"]}, {"max_bytes": 0}])
 def test_what_the_index_says_after_a_prune_is_what_the_log_says(mixed, wish):
     """To a reader that had it open, and to one that comes later."""
     before = trace.open(mixed)
@@ -272,11 +284,63 @@ def test_what_the_index_says_after_a_prune_is_what_the_log_says(mixed, wish):
             log.call(call_map(0)["id"])
 
 
+def everything_indexed(folder):
+    log = open_log(folder)
+    try:
+        answers = (
+            log.query_sessions(), log.query_calls(), log.stats("path"), log.query_sums(), log.problems, log.notes(),
+            log.query_segments(SESSION_A), [log.call(row["id"]).caller for row in log.query_calls()],
+            sorted(hit.row()["snippet"] for hit in log.query_hits("turn 1")[0]),
+        )  # fmt: skip
+        return json.loads(json.dumps(answers, default=str))
+    finally:
+        log.close()
+
+
+FITTING = {
+    "a session": SESSION_A,
+    "sessions by their name": Filters(name="[bc]"),
+    "calls of a time": Filters(until=call_map(11)["time"]),
+    "a call": Filters(ids=(call_map(4)["id"],)),
+    "what has a text": Filters(search="turn 12"),
+    "nothing": Filters(name="nowhere"),
+}
+
+
+@pytest.mark.parametrize("filters", FITTING.values(), ids=FITTING)
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "plain"])
+def test_what_moves_in_a_segment_is_not_read_again(mixed, written, filters, closed, monkeypatch):
+    """The index has in the end what one has that is made anew, and the calls that stay are not added again."""
+    written(CALLER, *[call(number, "abc"[number % 3]) | {"flags": ["warm_up"]} for number in range(20, 24)])
+    for path in segments(mixed) if closed else ():
+        close_segment(path)
+    everything_indexed(mixed)
+    with monkeypatch.context() as patch:
+        patch.setattr("sessiontap.trace.index.catch_up.row_of", None)
+        pruned = prune(mixed, filters=filters, parts_of=recorded_parts)
+        found = everything_indexed(mixed)
+    index_file = mixed / NAME
+    index_file.unlink()
+
+    assert found == everything_indexed(mixed)
+    assert pruned.calls == 18 - len(found[1])
+    assert verify(mixed).problems == ()
+
+
+def test_warm_ups_stay_while_a_call_of_their_session_does(written, folder):
+    written(*[call(number, "a") for number in range(3)], call(3, "a") | {"flags": ["warm_up"]})
+
+    for which in ((0, 1), (2,)):
+        prune(folder, filters=Filters(ids=tuple(call_map(number)["id"] for number in which)))
+        left = len(list(trace.open(folder).calls(warm_ups=True)))
+        assert left == (2 if which == (0, 1) else 0)
+
+
 def test_a_damaged_index_does_not_stand_in_the_way_of_a_prune(mixed):
     info(mixed)
     (mixed / NAME).write_bytes(b"no database" * 1000)
 
-    assert prune(mixed, session="a").sessions == 1
+    assert prune(mixed, filters=SESSION_A).sessions == 1
     assert info(mixed).sessions == 2
 
 
@@ -286,7 +350,7 @@ def test_a_reader_in_the_middle_goes_on(mixed, newest_first):
     calls = trace.open(mixed).calls(newest_first)
     seen = [next(calls), next(calls)]
 
-    prune(mixed, session="a")
+    prune(mixed, filters=SESSION_A)
     seen += calls
 
     expected = [number for number in range(18) if number % 3]
@@ -300,6 +364,7 @@ def test_a_reader_in_the_middle_goes_on(mixed, newest_first):
 READER = """
 import sys
 from sessiontap import trace
+from sessiontap.llm.recorded_parts import recorded_parts
 log = trace.open(sys.argv[1])
 seen = []
 while not seen or seen[-1] < 400:
@@ -326,7 +391,7 @@ def test_readers_and_a_writer_while_sessions_are_pruned(writers, folder):
 
     def prune_on() -> None:
         while not stop.is_set():
-            prune(folder, session="gone")
+            prune(folder, filters=Filters(session="gone"))
 
     pruning = threading.Thread(target=prune_on)
     pruning.start()
@@ -339,7 +404,7 @@ def test_readers_and_a_writer_while_sessions_are_pruned(writers, folder):
     stop.set()
     pruning.join(60)
     writer.close(5)
-    prune(folder, session="gone")
+    prune(folder, filters=Filters(session="gone"))
 
     assert [int(one) for one in done] == [400, 400]
     assert numbers(folder, "gone") == []
@@ -421,7 +486,7 @@ def test_an_empty_folder(folder):
 
     assert (info(folder).calls, info(folder).first) == (0, None)
     assert verify(folder).records == 0
-    assert prune(folder, older_than=1, max_bytes=0, session="a").calls == 0
+    assert prune(folder, older_than=1, max_bytes=0, filters=SESSION_A).calls == 0
 
 
 @pytest.mark.parametrize("ask", [info, verify, prune, reindex])

@@ -6,7 +6,7 @@ Questions that look into prompts, replies, tool results and names have the index
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.index.index import Index, Prepare
     from sessiontap.trace.index.search import Hit, Unsearched
+    from sessiontap.trace.rewriting import Rewritten
 
 
 class IndexedTrace:
@@ -95,6 +96,10 @@ class IndexedTrace:
     def rebuild_index(self) -> None:
         """Make the index anew: what other processes ask it meanwhile they are answered."""
         self._opened().rebuild()
+
+    def follow_rewriting(self, rewritten: Iterable[Rewritten]) -> None:
+        """Tell the index where the records of segments stand now: it need not read them again."""
+        self._opened().follow(rewritten)
 
     def compact_index(self) -> None:
         """Bring the index up to date and leave nothing in its file of what is gone from the log."""

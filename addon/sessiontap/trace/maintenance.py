@@ -1,8 +1,9 @@
 """Looking after a trace folder: what it holds, whether it is sound, its index made anew, and what of it may go.
 
 Pruning never touches a segment that a writer has open (it holds a lock on it). Others go as a whole, by age or size,
-oldest first; a session is taken out of a segment by writing the rest of it anew beside it and putting that in its place
-in one step, so that readers see the one or the other; a closed segment stays closed. The index follows by itself.
+oldest first; chosen calls are taken out of a segment by writing the rest of it anew beside it and putting that in its
+place in one step, so that readers see the one or the other; a closed segment stays closed. The index is told what has
+moved; if it is not, it follows by itself, in more time.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sessiontap.trace.body import BodyError, BodyReader
 from sessiontap.trace.files import (
@@ -27,9 +28,13 @@ from sessiontap.trace.files import (
     plain_name,
 )
 from sessiontap.trace.reader import Trace, open
-from sessiontap.trace.rewriting import remove_session
+from sessiontap.trace.rewriting import Rewritten, remove_calls
 from sessiontap.trace.segment import SegmentContents, SegmentInfo, Unreadable
 from sessiontap.trace.walk import Trouble, walk
+
+if TYPE_CHECKING:
+    from sessiontap.part import PartsOf
+    from sessiontap.trace.index.filters import Filters
 
 Record = dict[str, Any]
 Progress = Callable[[int, int], None]
@@ -138,30 +143,37 @@ def prune(
     *,
     older_than: int | None = None,
     max_bytes: int | None = None,
-    session: str | None = None,
+    filters: Filters | None = None,
     dry_run: bool = False,
     progress: Progress | None = None,
+    parts_of: PartsOf | None = None,
 ) -> Pruned:
-    """Take away calls that began before `older_than` (Unix nanoseconds), the oldest segments beyond `max_bytes`, or one
-    session (its whole id). With several of them all that any asks for goes. Raises TraceError.
+    """Take away calls that began before `older_than` (Unix nanoseconds), the oldest segments beyond `max_bytes`, or the
+    calls that fit `filters`. With several of them all that any asks for goes. Raises TraceError.
 
     By age and size segments go as a whole: by age when the last of their calls is too old; so do those of another
     version of the format, by when they were written last. Segments that are being written stay: what they take counts
-    towards `max_bytes`.
+    towards `max_bytes`. `parts_of` reads prompts and replies, for `filters` that search them.
     """
-    trace = open(folder)
+    trace = open(folder, parts_of=parts_of)
     try:
-        plan = _plan(trace, older_than, max_bytes, session, progress)
+        plan = _plan(trace, older_than, max_bytes, filters, progress)
         names = [[plain_name(path).name for path in paths] for paths in (plan.deleted, plan.rewritten)]
         # Before the lock: an index that turns out to be damaged is replaced under the same one.
-        sessions = trace.count_sessions_within(names[0], session, names[1])
+        sessions = trace.count_sessions_within(names[0], filters, names[1])
+        going = trace.query_fitting(filters, names[1]) if filters is not None and plan.rewritten else {}
+        rewritten: list[Rewritten] = []
         size = 0
         with exclusive_lock(trace.folder):
-            for path in plan.rewritten if session is not None else ():
-                size += remove_session(plain_name(path), session or "", dry_run)
+            for done, path in enumerate(plan.rewritten):
+                rewritten.append(remove_calls(plain_name(path), going[plain_name(path).name], dry_run))
+                if progress is not None:
+                    progress(done + 1, len(plan.rewritten))
             for path in plan.deleted:
                 size += _delete(plain_name(path), dry_run)
+        size += sum(one.gained for one in rewritten)
         if not dry_run and (plan.deleted or plan.rewritten):
+            trace.follow_rewriting(rewritten)
             trace.compact_index()
     except OSError as error:
         raise TraceError(f"the trace folder {trace.folder} cannot be pruned: {error.strerror or error}") from None
@@ -181,11 +193,11 @@ class _Plan:
 
 
 def _plan(
-    trace: Trace, older_than: int | None, max_bytes: int | None, session: str | None, progress: Progress | None
+    trace: Trace, older_than: int | None, max_bytes: int | None, filters: Filters | None, progress: Progress | None
 ) -> _Plan:
     """The segments that are to go, by what the index knows of them: none is read."""
     trace.progress = progress
-    contents = trace.query_segments(session)
+    contents = trace.query_segments(filters)
     segments = [one for one in trace.segments() if one.header is None or one.header["format"] == FORMAT]
     doomed: set[Path] = set()
     if older_than is not None:
@@ -199,7 +211,7 @@ def _plan(
     plan = _Plan()
     for one in segments:
         found = contents.get(_name(one))
-        if one.path in doomed or (found is not None and one.readable and found.records_of_session):
+        if one.path in doomed or (found is not None and one.readable and found.records_that_fit):
             with contextlib.suppress(FileNotFoundError):
                 _consider(plan, one.path, one.path in doomed, found)
     return plan
@@ -218,11 +230,11 @@ def _consider(plan: _Plan, path: Path, doomed: bool, found: SegmentContents | No
         known = found is not None and (found.closed, found.size) == (file.is_closed, os.fstat(file.fileno()).st_size)
     if found is None or (doomed and not known):
         return  # it has grown since the index looked at it: what is in it is too new to go
-    if doomed or (known and found.records == found.records_of_session):
+    if doomed or (known and found.records == found.records_that_fit):
         plan.calls += found.calls
         plan.deleted.append(path)
     else:
-        plan.calls += found.calls_of_session
+        plan.calls += found.calls_that_fit
         plan.rewritten.append(path)
 
 

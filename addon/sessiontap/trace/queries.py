@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sessiontap.trace.files import TraceError, file_of
 from sessiontap.trace.in_flight import InFlightQueries
-from sessiontap.trace.segment import SegmentContents, Unreadable
+from sessiontap.trace.segment import FittingCalls, SegmentContents, Unreadable
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -368,17 +368,27 @@ class TraceQueries(InFlightQueries):
         found += [one for one in self._refused.values() if (one.path, one.offset) not in known]
         return sorted(found, key=lambda one: (one.path, one.offset))
 
-    def query_segments(self, session: str | None = None) -> dict[str, SegmentContents]:
-        """The contents of each segment, by its name; `session`: the id of one that is looked for in it."""
+    def query_segments(self, filters: Filters | None = None) -> dict[str, SegmentContents]:
+        """Return the contents of each segment, by its name; `filters`: of calls that are looked for in it."""
         from sessiontap.trace.index import answers
 
-        return self._ask(lambda database: answers.segments(database, session))
+        return self._ask(lambda database: answers.segments(database, filters), filters)
 
-    def count_sessions_within(self, files: list[str], session: str | None, others: list[str]) -> int:
-        """Sessions whose calls all stand in segments named `files`; those of `session` may stand in `others`, too."""
+    def query_fitting(self, filters: Filters, files: Iterable[str]) -> dict[str, FittingCalls]:
+        """Return the calls of these segments that fit, by the segments' names."""
         from sessiontap.trace.index import answers
 
-        return self._ask(lambda database: answers.count_sessions_within(database, files, session, others))
+        return self._ask(lambda database: answers.fitting(database, filters, list(files)), filters)
+
+    def count_sessions_within(
+        self, files: list[str], filters: Filters | None = None, others: Iterable[str] = ()
+    ) -> int:
+        """Return how many sessions have all their calls in segments named `files`; those that fit `filters` may stand
+        in `others`, too."""
+        from sessiontap.trace.index import answers
+
+        also = list(others)
+        return self._ask(lambda database: answers.count_sessions_within(database, files, filters, also), filters)
 
     def place(self, prefix: str) -> Place:
         """Segment and offset of a call by its id, a unique prefix of it, `@N` or `SESSION/STEP`. Raises TraceError."""

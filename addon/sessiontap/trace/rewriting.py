@@ -1,4 +1,4 @@
-"""A segment written anew without the calls of a session, beside it, and put in its place in one step.
+"""A segment written anew without some of its calls, beside it, and put in its place in one step.
 
 What stays is copied as it stands. Only a body that was stored as a change of one that goes is packed again; if its base
 has moved, its record says where to. So it takes the time of reading the segment once, and the memory of the bodies that
@@ -10,12 +10,15 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
+from collections.abc import Container
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from sessiontap.trace import body, closing, frame
 from sessiontap.trace.body import BodyError, BodyReader, Plain
-from sessiontap.trace.files import SegmentFile, closed_name, draft_name, open_segment
+from sessiontap.trace.files import FileStatus, SegmentFile, closed_name, draft_name, open_segment
+from sessiontap.trace.outcomes import is_warm_up
 from sessiontap.trace.pack import Packer
 from sessiontap.trace.seekable import most_plain
 from sessiontap.trace.walk import StoredRecord, walk
@@ -24,8 +27,31 @@ Record = dict[str, Any]
 _PACKING = ("size", "sha256", "enc", "base", "back", "wire", "data")
 
 
-def remove_session(path: Path, session: str, dry_run: bool) -> int:
-    """Take a session out of the segment of the name `path`. The bytes that it becomes smaller by."""
+@dataclass(slots=True)
+class Rewritten:
+    """What has become of a segment."""
+
+    path: Path
+    """Its name."""
+    gained: int = 0
+    """Bytes that it has become smaller by."""
+    before: FileStatus | None = None
+    after: FileStatus | None = None
+    """None if it is as it was."""
+    old_id: str | None = None
+    new_id: str | None = None
+    """Of its header."""
+    end: int = 0
+    """Behind its last record."""
+    moved: dict[int, int] = field(default_factory=dict)
+    """Where its calls and callers stood -> where they stand; those that are gone are missing."""
+    warm_ups: list[tuple[str, str | None, int, int]] = field(default_factory=list)
+    """Those that stay: id, id of the session, time, place."""
+
+
+def remove_calls(path: Path, going: Container[object], dry_run: bool) -> Rewritten:
+    """Take the calls whose records are in `going` out of the segment of the name `path`."""
+    rewritten = Rewritten(path)
     if not dry_run:
         with contextlib.suppress(FileNotFoundError):
             closing.settle(path)
@@ -37,46 +63,57 @@ def remove_session(path: Path, session: str, dry_run: bool) -> int:
     try:
         with open_segment(path) as file:
             old = closed_name(path) if file.is_closed else path
+            rewritten.before = _status(old, file.is_closed)
             with os.fdopen(_made(draft), "wb") as out:
-                _Copy(path, out, session).write(file)
+                _Copy(rewritten, out, going).write(file)
                 out.flush()
                 os.fsync(out.fileno())
         place, new = path, draft
         if old != path and _packed(draft, packed):
             place, new = old, packed
-        gained = old.stat().st_size - new.stat().st_size
+        rewritten.gained = old.stat().st_size - new.stat().st_size
         if not dry_run:
             os.replace(new, place)
             if old != place:
                 old.unlink()
-        return gained
+            rewritten.after = _status(place, place == old and place != path)
+        return rewritten
     except FileNotFoundError:
-        return 0
+        return rewritten
     finally:
         draft.unlink(missing_ok=True)
         packed.unlink(missing_ok=True)
 
 
-class _Copy:
-    """Writes everything but the calls of `session`. Notes, callers, and what is of no known type stay."""
+def _status(path: Path, closed: bool) -> FileStatus:
+    status = path.stat()
+    return FileStatus(closed, status.st_size, status.st_mtime_ns)
 
-    def __init__(self, path: Path, out: BinaryIO, session: str) -> None:
-        self._path, self._out, self._session = path, out, session
+
+class _Copy:
+    """Writes everything but what is `going`. Notes, callers, and what is of no known type stay."""
+
+    def __init__(self, rewritten: Rewritten, out: BinaryIO, going: Container[object]) -> None:
+        self._rewritten, self._path, self._out, self._going = rewritten, rewritten.path, out, going
         self._bodies, self._packer = BodyReader(), Packer()
         self._moved: dict[int, tuple[int, str]] = {}
         """Of calls that stay: where they stood -> where they stand, and their ids."""
 
     def write(self, file: SegmentFile) -> None:
         for found in walk(file):
-            if not isinstance(found, StoredRecord) or _session_of(found) == self._session:
+            if not isinstance(found, StoredRecord) or (found.kind == "call" and found.record in self._going):
                 continue
             if found.kind == "call":
                 self._call(found)
             elif found.kind == "segment":
                 header = frame.decode(found.payload) or {}
-                self._out.write(frame.encode(header | {"id": str(uuid.uuid4())}))  # for who knows the old one by it
+                new_id = str(uuid.uuid4())  # for who knows the old one by its own
+                self._rewritten.old_id, self._rewritten.new_id = header.get("id"), new_id
+                self._out.write(frame.encode(header | {"id": new_id}))
             else:
+                self._rewritten.moved[found.offset] = self._out.tell()
                 self._out.write(frame.framed(found.payload))
+        self._rewritten.end = self._out.tell()
 
     def _call(self, found: StoredRecord) -> None:
         offset = self._out.tell()
@@ -89,6 +126,10 @@ class _Copy:
             self._out.write(frame.encode(self._packer.at(call, offset)))
             self._packer.written()
         self._moved[found.offset] = offset, found.record["id"]
+        self._rewritten.moved[found.offset] = offset
+        if is_warm_up(found.record):
+            session = (found.record.get("session") or {}).get("id")
+            self._rewritten.warm_ups.append((found.record["id"], session, found.record["time"], offset))
 
     def _changed(self, found: StoredRecord, side: str, offset: int) -> int | bytes | None:
         """How far back the body's base stands now, or the body itself if its base goes; None if nothing changes.
@@ -113,12 +154,6 @@ def _with_body(message: Record, new: int | bytes) -> Record:
         return message | {"body": stored | {"back": new}}
     extra = {key: value for key, value in stored.items() if key not in _PACKING}
     return message | {"body": Plain(new, stored.get("wire"), extra)}
-
-
-def _session_of(found: StoredRecord) -> str | None:
-    """The id of a call's session."""
-    session = found.record.get("session") if found.kind == "call" else None
-    return session["id"] if session is not None else None
 
 
 def _packed(draft: Path, packed: Path) -> bool:

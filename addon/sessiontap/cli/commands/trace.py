@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sessiontap.cli.errors import Failure, Misuse
-from sessiontap.cli.options import command, completes, group, json_option, open_trace, trace_folder, trace_option
+from sessiontap.cli.options import command, filter_options, group, json_option, open_trace, trace_folder, trace_option
 from sessiontap.cli.output import agreed, line, note, progress, write, write_json
 from sessiontap.units import UNKNOWN, age, count, day_and_clock, octets, plural, size
 
 if TYPE_CHECKING:
     from sessiontap.trace import Unreadable
+    from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.maintenance import Info, Pruned
 
 INFO_EXAMPLES = ("sessiontap trace info", "sessiontap trace info --json | jq .calls")
@@ -23,6 +26,7 @@ PRUNE_EXAMPLES = (
     "sessiontap trace prune --older-than 30d --dry-run",
     "sessiontap trace prune --max-size 500MB --yes",
     "sessiontap trace prune --session @1",
+    "sessiontap trace prune --name 'Test*' --until 2026-01-01 --dry-run",
 )
 REINDEX_EXAMPLE = "sessiontap trace reindex"
 
@@ -80,35 +84,35 @@ def verify(json: bool, trace: Path | None) -> None:
 @command(*PRUNE_EXAMPLES)
 @click.option("--older-than", metavar="AGE", help="Segments of calls that began longer ago: 30d, 12h, a date.")
 @click.option("--max-size", metavar="SIZE", help="The oldest segments beyond so much log: 500MB, 2GB.")
-@click.option(
-    "--session",
-    metavar="SESSION",
-    shell_complete=completes("session"),
-    help="All calls of a session: its id, a prefix, @1.",
-)
+@partial(filter_options, without=["without_errands"])
 @click.option("--yes", "-y", is_flag=True, help="Remove without asking.")
 @click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
 @json_option
 @trace_option
 def prune(
+    wanted: Filters,
     older_than: str | None,
     max_size: str | None,
-    session: str | None,
     yes: bool,
     dry_run: bool,
     json: bool,
     trace: Path | None,
 ) -> None:
-    """Remove old calls, or a session, from the log for good.
+    """Remove old calls, or those that fit filters, from the log for good.
 
-    Files that a proxy is writing to stay.
+    Files that a proxy is writing to stay. Agents' errands are calls as all others here.
     """
+    from sessiontap.cli import left_out
+    from sessiontap.trace.index.filters import Filters
+
     wishes: dict[str, Any] = {
         "older_than": age(older_than) if older_than is not None else None,
         "max_bytes": octets(max_size) if max_size is not None else None,
     }
-    if older_than is None and max_size is None and session is None:
-        raise Misuse("nothing says what may go", "give --older-than 30d, --max-size 500MB or --session ID")
+    chosen = wanted != Filters()
+    if older_than is None and max_size is None and not chosen:
+        hint = "give --older-than 30d, --max-size 500MB, --session ID or another filter"
+        raise Misuse("nothing says what may go", hint)
     if yes and dry_run:
         raise Misuse("--yes and --dry-run do not go together", "give one of them")
     if not (yes or dry_run or sys.stdin.isatty()):
@@ -117,9 +121,9 @@ def prune(
             "--dry-run says what would go, --yes removes it",
         )
     log = open_trace(trace)
-    if session is not None:
-        wishes["session"] = log.query_session_id(session)
-    log.close()
+    if wanted.session is not None:
+        wanted = replace(wanted, session=log.query_session_id(wanted.session))
+    wishes |= {"filters": wanted if chosen else None, "parts_of": log.parts_of}
     folder = log.folder
     done = not dry_run
     if yes:
@@ -135,9 +139,12 @@ def prune(
         write(f"{'removed' if done else 'would remove'} {_what(pruned)}\n")
     else:
         write("nothing to remove\n")
+        if chosen and older_than is None and max_size is None and not pruned.kept_live:
+            left_out.tell_nothing_fits(log, wanted)
+    log.close()
     if pruned.kept_live:
         said = f"{plural(len(pruned.kept_live), 'segment')} with calls that should go stay: a proxy is writing to them"
-        if session is not None:
+        if chosen:
             raise Failure(said, "end the proxy, or wait until it begins a new segment, and prune again")
         note(said)
 

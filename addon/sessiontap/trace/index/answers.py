@@ -18,7 +18,7 @@ from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.errand_sessions import belonging_to, with_a_home
 from sessiontap.trace.index.filters import Condition, Filters, condition
 from sessiontap.trace.index.rows import COLUMNS, COST_COLUMNS, JSONS, TEXTS, call_of
-from sessiontap.trace.segment import SegmentContents
+from sessiontap.trace.segment import FittingCalls, SegmentContents
 from sessiontap.trace.values import exact, iso, seconds
 from sessiontap.trace.views import UNPRICED, CallCost, Record, call_row, cost_parts, property_values, session_tree
 
@@ -342,30 +342,65 @@ def sums(database: sqlite3.Connection) -> Row:
     return dict(zip(names, database.execute(question).fetchone(), strict=True))
 
 
-def segments(database: sqlite3.Connection, session: str | None) -> dict[str, SegmentContents]:
-    """The contents of each segment, by its name; `session`: the id of one that is looked for in it."""
-    found = database.execute(
-        "SELECT name, closed, size, newest, segments.calls + segments.warm_ups, segments.calls, "
-        "coalesce(here.calls + here.warm_ups, 0), coalesce(here.calls, 0) "
-        "FROM segments LEFT JOIN session_segments AS here ON segment = segments.n "
-        "AND session = (SELECT n FROM sessions WHERE id = ?)",
-        (session,),
-    )
-    return {name: SegmentContents(bool(closed), *numbers) for name, closed, *numbers in found}
+def segments(database: sqlite3.Connection, filters: Filters | None) -> dict[str, SegmentContents]:
+    """The contents of each segment, by its name; `filters`: of calls that are looked for in it."""
+    where, values = condition(database, filters) if filters is not None else ("0", [])
+    fitting = dict(database.execute(f"SELECT segment, count(*) FROM calls WHERE {where} GROUP BY segment", values))
+    warm_ups: dict[int, int] = {}
+    if fitting:
+        warm_ups = dict(
+            database.execute(
+                "SELECT segment, sum(warm_ups) FROM session_segments WHERE warm_ups > 0 AND session IN "
+                f"({_WHOLE.format(where=where)}) GROUP BY segment",
+                values,
+            )
+        )
+    found = database.execute("SELECT n, name, closed, size, newest, calls + warm_ups, calls FROM segments")
+    return {
+        name: SegmentContents(
+            bool(closed), size, newest, records, calls, fitting.get(n, 0) + warm_ups.get(n, 0), fitting.get(n, 0)
+        )
+        for n, name, closed, size, newest, records, calls in found
+    }
+
+
+_WHOLE = """
+SELECT n FROM (SELECT session, count(*) AS fitting FROM calls WHERE {where} GROUP BY session) AS fit
+JOIN sessions ON sessions.n = fit.session WHERE fitting = sessions.calls + sessions.errands
+"""
+"""The sessions of which all calls fit."""
+
+
+def fitting(database: sqlite3.Connection, filters: Filters, files: list[str]) -> dict[str, FittingCalls]:
+    """The calls of the segments named `files` that fit, by these names."""
+    where, values = condition(database, filters)
+    whole = database.execute(f"SELECT id FROM sessions WHERE n IN ({_WHOLE.format(where=where)})", values)
+    sessions = frozenset(id for (id,) in whole)
+    found = {}
+    for name in files:
+        of = database.execute("SELECT first_call, last_call, n FROM segments WHERE name = ?", (name,)).fetchone()
+        within = f"SELECT id FROM calls WHERE calls.n BETWEEN ? AND ? AND segment = ? AND {where}"
+        ids = database.execute(within, [*of, *values]) if of is not None else ()
+        found[name] = FittingCalls(frozenset(id for (id,) in ids), sessions)
+    return found
 
 
 def count_sessions_within(
-    database: sqlite3.Connection, files: list[str], session: str | None, others: list[str]
+    database: sqlite3.Connection, files: list[str], filters: Filters | None, others: list[str]
 ) -> int:
-    """Sessions whose calls all stand in segments named `files`; those of `session` may stand in `others`, too."""
-    question = (
-        "SELECT count(*) FROM sessions WHERE calls > 0 AND NOT EXISTS (SELECT 1 FROM session_segments AS here "
-        "JOIN segments ON segments.n = segment WHERE here.session = sessions.n AND here.calls > 0 "
-        "AND name NOT IN (SELECT value FROM json_each(?)) "
-        "AND NOT (sessions.id IS ? AND name IN (SELECT value FROM json_each(?))))"
-    )
-    values = json.dumps(files), session, json.dumps(others)
-    return int(database.execute(question, values).fetchone()[0])
+    """Sessions whose calls all stand in segments named `files`; those that fit `filters` may stand in `others`, too."""
+    if filters is None:
+        question = (
+            "SELECT count(*) FROM sessions WHERE calls > 0 AND NOT EXISTS (SELECT 1 FROM session_segments AS here "
+            "JOIN segments ON segments.n = segment WHERE here.session = sessions.n AND here.calls > 0 "
+            "AND name NOT IN (SELECT value FROM json_each(?)))"
+        )
+        return int(database.execute(question, (json.dumps(files),)).fetchone()[0])
+    where, values = condition(database, filters)
+    named = "calls.segment IN (SELECT n FROM segments WHERE name IN (SELECT value FROM json_each(?)))"
+    question = _WHOLE.format(where=f"{named} OR ({named} AND {where})")
+    question = f"SELECT count(*) FROM ({question} AND sessions.calls > 0)"
+    return int(database.execute(question, [json.dumps(files), json.dumps(others), *values]).fetchone()[0])
 
 
 def notes(database: sqlite3.Connection, since: int) -> list[Row]:

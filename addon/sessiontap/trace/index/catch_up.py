@@ -24,6 +24,7 @@ from sessiontap.trace.index.findings import Finding, ReadAhead, findings
 from sessiontap.trace.index.rows import COLUMNS, Callers, Strings, process_numbers, row_of
 from sessiontap.trace.index.segment_sums import SegmentSums
 from sessiontap.trace.index.sums import Sums
+from sessiontap.trace.rewriting import Rewritten
 from sessiontap.trace.walk import header_of
 
 Record = dict[str, Any]
@@ -335,15 +336,65 @@ class CatchUp:
         first, last = database.execute(between, (chosen,)).fetchone()
         if first is not None:
             calls = f"SELECT n FROM calls WHERE n BETWEEN {int(first)} AND {int(last)} AND {within}"
-            parts.remove(database, calls, chosen)
-            database.execute(f"DELETE FROM costs WHERE call IN ({calls})", (chosen,))
-            database.execute(f"DELETE FROM calls WHERE n IN ({calls})", (chosen,))
+            self._forget_calls(calls, chosen)
         for table in ("callers", "notes", "problems", "warm_ups", "session_segments", "segment_strings"):
             database.execute(f"DELETE FROM {table} WHERE {within}", (chosen,))
         database.execute("DELETE FROM segments WHERE n IN (SELECT value FROM json_each(?))", (chosen,))
         self._sum_again(touched)
         self._strings.forget()
         self._processes.clear()
+
+    def follow(self, one: Rewritten) -> None:
+        """Forget the calls that a segment has lost, and know the others where they stand now."""
+        if one.before is None or one.after is None:
+            return
+        with _without_collections(), writing(self._database):
+            known = "name = ? AND id IS ? AND closed = ? AND size = ? AND changed = ?"
+            found = self._database.execute(
+                f"SELECT n, first_call, last_call FROM segments WHERE {known}",
+                (one.path.name, one.old_id, *one.before),
+            ).fetchone()
+            if found is not None:
+                self._forget_if_changed()
+                self._move(one, *found)
+
+    def _move(self, one: Rewritten, segment: int, first: int | None, last: int | None) -> None:
+        database = self._database
+        within = "calls.n BETWEEN ? AND ? AND calls.segment = ?"
+        places = (first or 0, last or 0, segment)
+        rows = database.execute(f'SELECT n, "offset", session FROM calls WHERE {within}', places).fetchall()
+        gone = json.dumps([n for n, offset, _ in rows if offset not in one.moved])
+        touched = json.dumps(sorted({session for _, offset, session in rows if session and offset not in one.moved}))
+        self._forget_calls("SELECT value FROM json_each(?)", gone)
+        moved = [(one.moved[offset], n) for n, offset, _ in rows if one.moved.get(offset, offset) != offset]
+        database.executemany('UPDATE calls SET "offset" = ? WHERE n = ?', moved)
+        callers = database.execute('SELECT n, "offset" FROM callers WHERE segment = ?', (segment,)).fetchall()
+        database.executemany(
+            'UPDATE callers SET "offset" = ? WHERE n = ?', [(one.moved.get(offset, offset), n) for n, offset in callers]
+        )
+        for table in ("problems", "warm_ups", "session_segments", "segment_strings"):
+            database.execute(f"DELETE FROM {table} WHERE segment = ?", (segment,))
+        sums = SegmentSums(segment)
+        columns = ", ".join(f'"{name}"' for name in COLUMNS)
+        for row in database.execute(f"SELECT {columns} FROM calls WHERE {within}", places):
+            sums.add(row)
+        for id, session, began, offset in one.warm_ups:
+            database.execute("INSERT INTO warm_ups VALUES (?, ?, ?)", (id, segment, offset))
+            sums.add_warm_up(self._strings.session(session) if session is not None else None, began)
+        database.execute(
+            "UPDATE segments SET calls = 0, warm_ups = 0, body_bytes = 0, first_time = NULL, last_time = NULL, "
+            'newest = NULL, id = ?, closed = ?, size = ?, changed = ?, "end" = ? WHERE n = ?',
+            (one.new_id, *(one.after or ()), one.end, segment),
+        )
+        sums.write(database, last or 0)
+        self._sum_again(touched)
+        self._strings.forget()
+
+    def _forget_calls(self, which: str, chosen: str) -> None:
+        """Forget the calls that the question `which` names, with `chosen` as its value."""
+        parts.remove(self._database, which, chosen)
+        self._database.execute(f"DELETE FROM costs WHERE call IN ({which})", (chosen,))
+        self._database.execute(f"DELETE FROM calls WHERE n IN ({which})", (chosen,))
 
     def _sum_again(self, touched: str) -> None:
         """Make the sums of these sessions (their numbers as JSON) anew from the calls that are left."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from sessiontap.part import PartsOf
@@ -14,6 +14,7 @@ from sessiontap.trace.index.catch_up import BATCH, SMALL_BATCH, CatchUp, Progres
 from sessiontap.trace.index.costs import Prices, add_costs
 from sessiontap.trace.index.headings import HeadingOf, add_headings
 from sessiontap.trace.index.parts_reader import PartsReader
+from sessiontap.trace.rewriting import Rewritten
 
 _ODD = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
 
@@ -90,6 +91,17 @@ class Index:
             if not files.is_useless(error):
                 raise _unusable(self._folder, error) from None
         self.ask(answers.sums)
+
+    def follow(self, rewritten: Iterable[Rewritten]) -> None:
+        """Take in what has become of these segments; of one that the index knows otherwise it finds out by itself."""
+        if self._database is None:
+            return
+        reader = CatchUp(self._database, self._folder)
+        try:
+            for one in rewritten:
+                reader.follow(one)
+        except (sqlite3.DatabaseError, *_ODD):  # the next question says so, or makes the index anew
+            self.close()
 
     def compact(self) -> None:
         """Take in what went away, and leave nothing of it in the file."""
