@@ -188,6 +188,21 @@ def test_nothing_is_kept_of_what_is_gone(conversation):
         assert stored(conversation, f"SELECT count(*) FROM {table}") == [(0,)], table
 
 
+def test_a_long_text_is_stored_compressed(written, folder):
+    said = "All work and no play makes Jack a dull boy.\n" * 200 + "A needle, büyük."
+    written(turn(1, [{"role": "user", "content": said}], END))
+
+    assert search(folder, "BÜYÜK") == [(1, "text", None, False, "A needle, büyük.")]
+    assert said in [part.text for part in open_log(folder).query_turns("session-0")[0].request]
+    ((kind, size),) = stored(folder, "SELECT typeof(text), length(text) FROM parts ORDER BY bytes DESC LIMIT 1")
+    assert (kind, size < 200) == ("blob", True)
+
+    for segment in folder.glob("*.mpk*"):
+        segment.unlink()
+    assert search(folder, "BÜYÜK") == []
+    assert stored(folder, "SELECT rowid FROM trigrams WHERE trigrams MATCH 'dul'") == []
+
+
 def test_of_a_call_that_brings_too_much_the_beginning_is_kept(written, folder, monkeypatch):
     monkeypatch.setattr(parts_reader, "LONGEST", 10)
     monkeypatch.setattr(parts_reader, "MOST_TEXT", 15)

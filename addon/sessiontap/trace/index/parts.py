@@ -3,6 +3,8 @@
 A part that comes again (agents repeat theirs with every turn) is stored once, by its digest. A call's request is stored
 as the number of parts that it begins with in common with an earlier call's, and those behind them. That earlier call,
 its `base`, is a matter of storage alone: the call that another one continues is its `parent`.
+
+Texts are compressed one by one: a search reads few of them. What agents say and are told becomes a third of its size.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import zstandard
 
 from sessiontap.part import Part
 
@@ -21,6 +24,36 @@ _encode = msgspec.msgpack.Encoder().encode
 
 Placed = tuple[int, int | None]
 """A part's number, and the position of its message."""
+
+_SHORT = 100
+"""Bytes of a text up to which compressing it does not pay."""
+_LEVEL = 3
+
+
+def packed(text: str | None) -> str | bytes | None:
+    """A text as it is stored: compressed if that is smaller."""
+    if text is None or len(text) <= _SHORT:
+        return text
+    plain = text.encode()
+    small: bytes = zstandard.ZstdCompressor(level=_LEVEL).compress(plain)
+    return small if len(small) < len(plain) else text
+
+
+def unpacked(stored: str | bytes | None) -> str | None:
+    """`packed` backwards. Raises ValueError."""
+    if not isinstance(stored, bytes):
+        return stored
+    try:
+        plain: bytes = zstandard.ZstdDecompressor().decompress(stored)
+    except zstandard.ZstdError as error:
+        raise ValueError(str(error)) from None
+    return plain.decode()
+
+
+def add_text(database: sqlite3.Connection, part: int, text: str | None) -> None:
+    """Have searches find the part by its text."""
+    if text is not None:
+        database.execute("INSERT INTO trigrams(rowid, text) VALUES (?, ?)", (part, text))
 
 
 def digest_of(part: Part) -> bytes:
@@ -73,7 +106,7 @@ def load(database: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, Part
         (json.dumps(list(numbers)),),
     )
     return {
-        n: Part(kind, role, None, text, size, name, call_id, None if error is None else bool(error))
+        n: Part(kind, role, None, unpacked(text), size, name, call_id, None if error is None else bool(error))
         for n, kind, role, text, size, name, call_id, error in found
     }
 
@@ -83,7 +116,7 @@ def containing(database: sqlite3.Connection, text: str) -> list[int]:
     wanted = text.casefold()
     question, values = _candidates(text)
     rows = database.execute(f"SELECT n, text FROM parts WHERE n IN ({question})", values)
-    return [n for n, found in rows if wanted in found.casefold()]
+    return [n for n, found in rows if wanted in (unpacked(found) or "").casefold()]
 
 
 def candidates(database: sqlite3.Connection, text: str, most: int) -> list[int]:
@@ -124,8 +157,8 @@ def remove(database: sqlite3.Connection, gone: str, chosen: str) -> None:
     database.execute(f"DELETE FROM added_parts WHERE call {within}", (chosen,))
     database.execute(f"DELETE FROM call_parts WHERE call {within}", (chosen,))
     database.execute(f"DELETE FROM orphans WHERE call {within}", (chosen,))
-    database.execute(
-        "DELETE FROM parts WHERE n IN (SELECT value FROM json_each(?)) "
-        "AND NOT EXISTS (SELECT 1 FROM added_parts WHERE part = parts.n)",
-        (json.dumps(parts),),
-    )
+    unused = "n IN (SELECT value FROM json_each(?)) AND NOT EXISTS (SELECT 1 FROM added_parts WHERE part = parts.n)"
+    gone_texts = database.execute(f"SELECT n, text FROM parts WHERE text NOT NULL AND {unused}", (json.dumps(parts),))
+    forget = "INSERT INTO trigrams(trigrams, rowid, text) VALUES ('delete', ?, ?)"
+    database.executemany(forget, ((n, unpacked(text)) for n, text in gone_texts.fetchall()))
+    database.execute(f"DELETE FROM parts WHERE {unused}", (json.dumps(parts),))

@@ -21,7 +21,7 @@ from sessiontap.part import CallParts, Part, PartsOf
 from sessiontap.trace.body import BodyError, BodyReader
 from sessiontap.trace.files import open_segment
 from sessiontap.trace.index.database import writing
-from sessiontap.trace.index.parts import Placed, common, digest_of, reply_list, request_list
+from sessiontap.trace.index.parts import Placed, add_text, common, digest_of, packed, reply_list, request_list
 from sessiontap.trace.walk import read_at
 
 Record = dict[str, Any]
@@ -186,11 +186,13 @@ class PartsReader:
         found = self._database.execute("SELECT n FROM parts WHERE digest = ?", (digest,)).fetchone()
         if found is None:
             name = None if part.name is None else _string(self._database, part.name)
+            text = room.take(part.text)
             found = self._database.execute(
                 "INSERT INTO parts(digest, kind, role, name, id, error, bytes, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
                 "RETURNING n",
-                (digest, part.kind, part.role, name, _utf8(part.id), part.error, part.bytes, room.take(part.text)),
+                (digest, part.kind, part.role, name, _utf8(part.id), part.error, part.bytes, packed(text)),
             ).fetchone()
+            add_text(self._database, found[0], text)
         if len(self._numbers) >= _MOST_NUMBERS:
             self._numbers.clear()
         self._numbers[digest] = number = int(found[0])

@@ -86,7 +86,7 @@ CREATE TABLE state(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE parts(
     n INTEGER PRIMARY KEY AUTOINCREMENT,
     digest BLOB NOT NULL UNIQUE, kind TEXT NOT NULL, role TEXT, name INTEGER, id TEXT, error INTEGER,
-    bytes INTEGER NOT NULL, text TEXT
+    bytes INTEGER NOT NULL, text                 -- a longer one compressed (`parts.packed`)
 );
 CREATE TABLE call_parts(
     call INTEGER PRIMARY KEY,       -- of a call that was read
@@ -105,13 +105,7 @@ CREATE TABLE unread_calls(time INTEGER, call INTEGER, PRIMARY KEY(time, call)) W
 CREATE TRIGGER calls_removed AFTER DELETE ON calls BEGIN
     DELETE FROM unread_calls WHERE time = old.time AND call = old.n;
 END;
-CREATE VIRTUAL TABLE trigrams USING fts5(text, content='parts', content_rowid='n', tokenize='trigram', detail=none);
-CREATE TRIGGER parts_added AFTER INSERT ON parts WHEN new.text IS NOT NULL BEGIN
-    INSERT INTO trigrams(rowid, text) VALUES (new.n, new.text);
-END;
-CREATE TRIGGER parts_removed AFTER DELETE ON parts WHEN old.text IS NOT NULL BEGIN
-    INSERT INTO trigrams(trigrams, rowid, text) VALUES ('delete', old.n, old.text);
-END;
+CREATE VIRTUAL TABLE trigrams USING fts5(text, content='', tokenize='trigram', detail=none);  -- of the texts of parts
 """
 
 _MADE = _TABLES.format(
