@@ -88,8 +88,6 @@ COMMANDS: dict[str, Asked] = {
     "search": _shown("search", "in one word", goal=1000),
     "calls --search": Asked(["calls", "--search", "in one word"]),
 }  # fmt: skip
-CATCH_UP = "ls after 1,000 new calls"
-PRUNE = "prune --session"
 
 
 class Took(NamedTuple):
@@ -106,6 +104,14 @@ class Took(NamedTuple):
 def ask(logs: dict[int, Path], add: Callable[[Path, int], None]) -> None:
     """Ask each of `logs`, by how many calls they hold. `add(log, first)` writes 1,000 more, numbered from `first`."""
     took: dict[str, list[Took]] = {}
+    times, last = max(logs) / min(logs), max(logs)
+    grown: list[str] = []
+
+    def tell(name: str, asked: Asked, found: Took) -> None:
+        took.setdefault(name, []).append(found)
+        if count == last and not show(name, asked, took[name], times):
+            grown.append(name)
+
     print(f"\nthe commands, on logs of {' and '.join(f'{count:,}' for count in logs)} small calls, 20 to a session")
     for count, log in logs.items():
         (log.parent / ".sessiontap").mkdir(exist_ok=True)  # a user's own, where a proxy has run
@@ -117,16 +123,13 @@ def ask(logs: dict[int, Path], add: Callable[[Path, int], None]) -> None:
         searched = run(log, ["search", "in one word"])
         print(f"    search     {searched.clock:>6.1f} s (CPU {searched.cpu:.1f} s)", flush=True)
         for name, asked in COMMANDS.items():
-            took.setdefault(name, []).append(repeated(log, asked.arguments))
+            tell(name, asked, repeated(log, asked.arguments))
         caught: list[Took] = []
         for number in range(3):
             add(log, 2 * count + 1_000 * number)
             caught.append(run(log, ["ls"]))
-        took.setdefault(CATCH_UP, []).append(middle(caught))
-        took.setdefault(PRUNE, []).append(run(log, ["trace", "prune", "--session", "@7", "--yes"]))
-    asked = COMMANDS | {CATCH_UP: _shown("ls", goal=300), PRUNE: Asked([])}
-    times = max(logs) / min(logs)
-    grown = [name for name, figures in took.items() if not show(name, asked[name], figures, times)]
+        tell("ls after 1,000 new calls", _shown(goal=300), middle(caught))
+        tell("prune --session", Asked([]), run(log, ["trace", "prune", "--session", "@7", "--yes"]))
     if grown:
         raise SystemExit(f"bench: these take longer than their output grows: {', '.join(grown)}")
 
