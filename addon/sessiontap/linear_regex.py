@@ -122,6 +122,13 @@ class Regex:
         }
 
 
+    def replaced(self, text: str, by: str) -> str:
+        """The text with `by` in the place of each match that is not empty."""
+        data, told = text.encode("utf-8", "replace"), by.encode()
+        replaced: bytes = self._compiled.sub(lambda match: told if match.group() else b"", data)
+        return text if replaced == data else replaced.decode("utf-8", "replace")
+
+
 class BytesRegex:
     """Finds an expression in bytes of any encoding: each byte is a character."""
 

@@ -224,7 +224,7 @@ def test_one_file_and_one_line_add_a_format(run: Run) -> None:
 @pytest.mark.usefixtures("made_up")
 def test_the_help_and_the_errors_name_an_added_format(run: Run) -> None:
     assert "costs: id, session and cost a line" in " ".join(run("--help")[1].split())
-    assert "'har', 'flow', 'costs'" in run("--format", "cost")[2]
+    assert "'flow', 'html', 'markdown', 'costs'" in run("--format", "cost")[2]
 
 
 COMMANDS = re.findall(r"^sessiontap (export .*)$", PAGE, re.MULTILINE)

@@ -89,7 +89,14 @@ def needed(order: ConversationOrder, calls: Iterable[str]) -> set[str]:
     return {one for id in wanted | behind for one in reader.needs(id)}
 
 
-def page(order: ConversationOrder, places: Sequence[Place], turns: Sequence[Turn], view: str) -> list[dict[str, Any]]:
+def page(
+    order: ConversationOrder,
+    places: Sequence[Place],
+    turns: Sequence[Turn],
+    view: str,
+    longest: int = LONGEST,
+    most_text: int = MOST_TEXT,
+) -> list[dict[str, Any]]:
     """The calls at these places with what is new in each, as plain values: the keys are those of `ReadCall`.
 
     A part has its `anchor`, and the `links` of a tool's call, result and definition to each other.
@@ -98,7 +105,7 @@ def page(order: ConversationOrder, places: Sequence[Place], turns: Sequence[Turn
     reader = CallReader(order, turns)
     told = {id: reader.call(id) for id in known}
     links = _Links(told, known)
-    room = _Room(MOST_TEXT)
+    room = _Room(longest, most_text)
     return [_told(told[place.id], known[place.id], place, order, reader, links, view, room) for place in places
             if place.id in told]  # fmt: skip
 
@@ -142,14 +149,14 @@ class _Links:
 class _Room:
     """The room that a stretch has for texts."""
 
-    def __init__(self, size: int) -> None:
-        self._left = size
+    def __init__(self, longest: int, size: int) -> None:
+        self._longest, self._left = longest, size
 
     def cut(self, text: str | None) -> str | None:
         """As much of a text as is told."""
         if text is None:
             return None
-        told = text[: min(LONGEST, max(self._left, BEGINNING))]
+        told = text[: min(self._longest, max(self._left, BEGINNING))]
         self._left -= len(told)
         return told
 

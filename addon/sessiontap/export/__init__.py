@@ -37,6 +37,8 @@ class ExportFormat:
     """The module with the function `write`. It is imported when the format is used, so that the help imports none."""
     is_text: bool = True
     """A terminal can show the format."""
+    is_document: bool = False
+    """It is one document of all calls, which are held together while it is made; others are written call by call."""
 
     def load(self) -> Write:
         """Return the format's `write`. Raises ImportError if a package that it needs is not installed."""
@@ -50,5 +52,7 @@ FORMATS = {
         ExportFormat("jsonl", "JSON, a call a line", "sessiontap.export.jsonl"),
         ExportFormat("har", "HTTP Archive 1.2, for browsers' developer tools", "sessiontap.export.har"),
         ExportFormat("flow", "mitmproxy's flow file, for mitmweb -r", "sessiontap.proxy.flow_file", is_text=False),
+        ExportFormat("html", "one page that opens without a network", "sessiontap.ui.one_file", is_document=True),
+        ExportFormat("markdown", "the conversation as Markdown", "sessiontap.ui.markdown", is_document=True),
     )
 }

@@ -5,7 +5,7 @@ The log keeps the messages of a WebSocket's turn in its bodies, one a line. `tur
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from sessiontap.trace.outcomes import part
 from sessiontap.trace.views import CostOf, unknown_cost
 
 Record = Mapping[str, Any]
+Replace = Callable[[str], str]
 HeaderFields = list[tuple[str, str]]
 
 NOT_RECORDED = "not recorded: a rule says `capture: metadata`"
@@ -49,6 +50,8 @@ class ExportedCall:
     caller: Record | None
     request_body: ExportedBody
     response_body: ExportedBody
+    redact: Replace | None = None
+    """Further redaction: a format that puts a text together of pieces, such as a stream's, asks it again."""
 
     @property
     def id(self) -> str:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from importlib.resources import files
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from sessiontap import units
 from sessiontap.analysis.blocks import TITLES, block_name
@@ -25,6 +26,7 @@ from sessiontap.ui.page import Page
 from sessiontap.ui.static_files import StaticFile
 from sessiontap.ui.tree_lines import tree_lines, with_calls
 
+TEMPLATES = str(files("sessiontap.ui").joinpath("templates"))
 Given = Mapping[str, Sequence[str]]
 """The query of a request: name -> its values, as they stand in the address."""
 SITE_BAR = {"/": "Sessions", "/search": "Search", "/stats": "Statistics", "/doctor": "Doctor"}
@@ -52,16 +54,8 @@ class Renderer:
     """Draws the pages of `folder`."""
 
     def __init__(self, folder: str, pages: Iterable[Page], static: Callable[[], Mapping[str, StaticFile]]) -> None:
-        self._jinja = Environment(
-            loader=FileSystemLoader(folder),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self._jinja = _environment(folder)
         paths = {page.path for page in pages}
-        self._jinja.filters |= FILTERS | {"fold": fold}
-        self._jinja.tests["failed"] = is_failed
         self._jinja.globals |= DRAWINGS
         self._jinja.globals |= {
             "link": link,
@@ -86,6 +80,24 @@ class Renderer:
         """The HTML of a page that says what is wrong and what to do."""
         template = self._jinja.get_template("error.html")
         return template.render(status=status, message=message, hint=hint, given={}, is_behind=False)
+
+
+def _environment(folder: str) -> Environment:
+    found = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= FILTERS | {"fold": fold}
+    found.tests["failed"] = is_failed
+    return found
+
+
+def template(name: str) -> Template:
+    """A template that is no page of the site, with the same filters."""
+    return _environment(TEMPLATES).get_template(name)
 
 
 def _session_path(end: str) -> str:

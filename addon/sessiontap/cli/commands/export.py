@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ import click
 
 from sessiontap.cli.errors import Failure, Misuse
 from sessiontap.cli.options import command, completes, filter_options, open_trace, rules_option, trace_option
-from sessiontap.cli.output import JsonOnTerminal, ReaderGone, Report, flush, line, may_overwrite, note, progress
+from sessiontap.cli.output import JsonOnTerminal, ReaderGone, Report, flush, line, may_overwrite, note, progress, write
 from sessiontap.export import FORMATS
 
 if TYPE_CHECKING:
@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 
 SHOWN = 3
 """Damaged bodies that are named."""
+REDACTED = "[redacted]"
+"""In the place of what `--redact` finds."""
 
 
 @command(
     "sessiontap export --format jsonl | jq -r .request.body",
     "sessiontap export --format har @1 -o session.har",
+    "sessiontap export --format html @1 --preview",
+    "sessiontap export --format html @1/0..@1/1 --redact 'acme-[a-z]+' -o session.html",
     "sessiontap export --format flow --since 1h --error -o failed.flow && mitmweb -r failed.flow",
 )
 @click.option(
@@ -42,10 +46,10 @@ SHOWN = 3
 )
 @click.argument(
     "sessions",
-    metavar="[SESSION]...",
+    metavar="[SESSION|CALL..CALL]...",
     nargs=-1,
     shell_complete=completes("session"),
-    help="Export only these: ids, prefixes of them, or @1, @2.",
+    help="Export only these: ids, prefixes of them, or @1, @2; or calls of a session: @1/3..@1/9.",
 )
 @click.option(
     "--output",
@@ -54,6 +58,14 @@ SHOWN = 3
     type=click.Path(path_type=Path),
     help="The private file to write, or - for stdout.",
 )
+@click.option("--preview", is_flag=True, help="Write nothing: list what would leave, by counts, names and sizes.")
+@click.option(
+    "--redact",
+    metavar="PATTERN",
+    multiple=True,
+    help="Replace what this regular expression (RE2) finds, in every text. Repeatable.",
+)
+@click.option("--no-content", is_flag=True, help="Leave out what was said: bodies, errors, properties.")
 @click.option("--force", is_flag=True, help="Overwrite FILE if it is there, without asking.")
 @partial(filter_options, without=["without_errands"])  # an export leaves out nothing
 @rules_option
@@ -62,6 +74,9 @@ def export(
     format: str,
     sessions: tuple[str, ...],
     output: Path | None,
+    preview: bool,
+    redact: tuple[str, ...],
+    no_content: bool,
     force: bool,
     wanted: Filters,
     rules: Path | None,
@@ -76,30 +91,90 @@ def export(
     from sessiontap.cli.call_costs import Costs
 
     chosen = FORMATS[format]
+    change = _redaction(redact)
     to_stdout = output is None or str(output) == "-"
     if to_stdout and not chosen.is_text and sys.stdout.isatty():
         raise Misuse(f"{chosen.name} is no text for a terminal", f"write it to a file: -o calls.{chosen.name}")
-    if output is not None and not to_stdout and not force:
+    if output is not None and not to_stdout and not force and not preview:
         may_overwrite(output)
     costs = Costs.by(rules)
     log = open_trace(trace)
     with progress("reading the trace") as log.progress:
-        places = log.query_places(wanted, [log.query_session_id(prefix) for prefix in sessions])
+        places = _places(log, sessions, wanted)
     log.progress = None
+    if preview:
+        from sessiontap.cli import leaving_text
+
+        with progress("reading calls") as report:
+            calls = _Calls(log, places, costs, report, change, no_content)
+            told = leaving_text.text(calls)
+        write(told)
+        return
     with progress("exporting") as report, _stdout() if output is None or to_stdout else _file(output) as out:
-        calls = _Calls(log, places, costs, report)
+        calls = _Calls(log, places, costs, report, change, no_content)
         chosen.load()(calls, out)
     _tell(log, calls, None if to_stdout else output, wanted)
+
+
+def _redaction(patterns: tuple[str, ...]) -> Callable[[str], str] | None:
+    """The change that `--redact` asks for. Raises Misuse."""
+    from sessiontap.linear_regex import Regex, RegexError
+
+    found = []
+    for pattern in patterns:
+        try:
+            found.append(Regex(pattern))
+        except RegexError as error:
+            raise Misuse(f"--redact {pattern!r}: {error.what}", f"write {error.expected}") from None
+
+    def change(text: str) -> str:
+        for one in found:
+            text = one.replaced(text, REDACTED)
+        return text
+
+    return change if found else None
+
+
+def _places(log: Trace, named: tuple[str, ...], wanted: Filters) -> list[Place]:
+    """The places of the calls that are named and fit, oldest first. Raises TraceError, Misuse."""
+    slices = [name.partition("..") for name in named if ".." in name]
+    whole = [log.query_session_id(name) for name in named if ".." not in name]
+    places = log.query_places(wanted, whole) if whole or not slices else []
+    for first, _, last in slices:
+        places += _slice(log, first, last, wanted)
+    return list(dict.fromkeys(places))
+
+
+def _slice(log: Trace, first: str, last: str, wanted: Filters) -> list[Place]:
+    """The calls of a session from one to another, by time."""
+    ends = [log.call(name) for name in (first, last)]
+    session = ends[0].session_id
+    if session is None or ends[1].session_id != session:
+        raise Misuse(f"{first} and {last} are not of one session", "name two calls of a session: @1/3..@1/9")
+    ids = [row["id"] for row in log.query_links(session)]
+    from_, to = sorted(ids.index(one.id) for one in ends)
+    fitting = set(log.query_places(wanted, [session]))
+    return [place for id in ids[from_ : to + 1] if (place := log.place(id)) in fitting]
 
 
 class _Calls:
     """The calls at these places, read when they are asked for, and what was wrong with them."""
 
-    def __init__(self, log: Trace, places: list[Place], costs: Costs, report: Report) -> None:
+    def __init__(
+        self,
+        log: Trace,
+        places: list[Place],
+        costs: Costs,
+        report: Report,
+        change: Callable[[str], str] | None,
+        no_content: bool,
+    ) -> None:
         self._log = log
         self._places = places
         self._costs = costs
         self._report = report
+        self._change = change
+        self._no_content = no_content
         self.number = 0
         self.damage: list[str] = []
 
@@ -110,12 +185,14 @@ class _Calls:
 
     def __iter__(self) -> Iterator[ExportedCall]:
         from sessiontap.export.exported_call import export_call
+        from sessiontap.export.leaving import redacted, without_content
 
         for call in self._log.calls_at(self._told()):
             one = export_call(call, self._costs.in_trace)
             self.number += 1
             self.damage += one.damage
-            yield one
+            one = without_content(one) if self._no_content else one
+            yield redacted(one, self._change) if self._change is not None else one
 
     def _told(self) -> Iterator[Place]:
         for done, place in enumerate(self._places):

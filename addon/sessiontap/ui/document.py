@@ -1,0 +1,96 @@
+"""Exported calls as one document: by session, each call with what is new in it, as on the page of a conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from sessiontap.analysis.conversation import ConversationOrder
+from sessiontap.analysis.conversation_page import lanes, page
+from sessiontap.export.exported_call import ExportedCall
+from sessiontap.llm.recorded_parts import recorded_parts
+from sessiontap.part import CallParts, Part
+from sessiontap.trace.index.parts import common
+from sessiontap.trace.index.turns import Turn, answered
+from sessiontap.trace.outcomes import ERRORS
+
+LONGEST, MOST_TEXT = 1_000_000, 200_000_000
+"""Characters of a text, and of all texts of a session, that a document holds."""
+_ODD = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentSession:
+    """A session, or the calls without one: `calls` and `lanes` are those of the page of a conversation."""
+
+    id: str | None
+    name: str | None
+    started: str | None
+    calls: list[dict[str, Any]]
+    lanes: list[dict[str, Any]]
+    errors: int
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+
+
+def sessions(calls: Iterable[ExportedCall]) -> list[DocumentSession]:
+    """The sessions of calls, oldest first, by their first calls. All of their parts are held, each text once."""
+    reader = _Reader()
+    groups: dict[str | None, list[Turn]] = {}
+    for call in calls:
+        groups.setdefault(call.row["session_id"], []).append(reader.turn(call))
+    return [_session(id, turns) for id, turns in groups.items()]
+
+
+def _session(id: str | None, turns: list[Turn]) -> DocumentSession:
+    order = ConversationOrder(turn.call for turn in turns)
+    agents, places = lanes(order)
+    rows = [turn.call for turn in turns if not turn.call["errand"]]
+    usages = [row["usage"] or {} for row in rows]
+    return DocumentSession(
+        id=id,
+        name=next((row["session_name"] for row in rows if row["session_name"]), None),
+        started=rows[0]["time"] if rows else None,
+        calls=page(order, places, turns, "everything", LONGEST, MOST_TEXT),
+        lanes=[asdict(lane) for lane in agents],
+        errors=sum(row["outcome"] in ERRORS or bool(row["error"]) for row in rows),
+        input_tokens=_sum(usage.get("input") for usage in usages),
+        output_tokens=_sum(usage.get("output") for usage in usages),
+        cost_usd=_sum(row["cost_usd"] for row in rows),
+    )
+
+
+def _sum(numbers: Iterable[Any]) -> Any:
+    known = [one for one in numbers if one is not None]
+    return sum(known) if known else None
+
+
+class _Reader:
+    """Makes turns of exported calls, oldest first."""
+
+    def __init__(self) -> None:
+        self._turns: dict[str, Turn] = {}
+        self._parts: dict[Part, Part] = {}
+
+    def turn(self, call: ExportedCall) -> Turn:
+        try:
+            found = recorded_parts(call.record, call.request_body.data, call.response_body.data)
+        except _ODD:
+            found = CallParts([], [])
+        request, reply = (tuple(self._kept(part, call.redact) for part in parts) for parts in found)
+        base = self._turns.get(call.row["parent"] or "")
+        first = 0
+        if base is not None:
+            first = common(request, base.request)
+            if first == len(base.request):
+                first += answered(request[first:], base.reply)
+        turn = Turn(call.row, request, first, reply, base.call["id"] if base is not None else None)
+        self._turns[call.id] = turn
+        return turn
+
+    def _kept(self, part: Part, redact: Callable[[str], str] | None) -> Part:
+        if redact is not None and part.text is not None:
+            part = replace(part, text=redact(part.text))
+        return self._parts.setdefault(part, part)
