@@ -10,6 +10,7 @@ import base64
 import io
 import json
 from dataclasses import dataclass
+from html.parser import HTMLParser
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -229,4 +230,26 @@ def _shown(one: HTTPFlow) -> None:
     _ = one.response and one.response.get_text(strict=False)
 
 
-READ = {"jsonl": _jsonl, "har": _har, "flow": _flow}
+def _markdown(written: bytes, odd: Odd) -> None:
+    found = {one for one in written.decode() if ord(one) < 32 and one not in "\n\t"}
+    if found:
+        raise Wrong(f"control characters in the document: {found}")
+
+
+class _Elements(HTMLParser):
+    """Refuses elements and attributes that only something recorded can have brought."""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        odd = [name for name, value in attrs if name.startswith("on") or name in ("src", "style", "srcdoc")]
+        if tag in ("img", "svg", "iframe", "object", "embed", "base", "form") or odd:
+            raise Wrong(f"the page has an element {tag} with {attrs}")
+
+
+def _html(written: bytes, odd: Odd) -> None:
+    _markdown(written, odd)
+    reader = _Elements()
+    reader.feed(written.decode())
+    reader.close()
+
+
+READ = {"jsonl": _jsonl, "har": _har, "flow": _flow, "html": _html, "markdown": _markdown}
