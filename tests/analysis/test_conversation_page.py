@@ -78,7 +78,7 @@ def test_a_tools_call_result_and_definition_know_each_other():
     calls = {call["id"]: call for call in told()}
 
     (_, ask), (given,) = calls["1"]["said"], calls["4"]["heard"]
-    assert ask["links"] == {"result": ("4", given["anchor"]), "definition": 0}
+    assert ask["links"] == {"result": ("4", given["anchor"]), "definition": 0, "agent": ("2", "2")}
     assert given["links"] == {"call": ("1", ask["anchor"])}
 
 

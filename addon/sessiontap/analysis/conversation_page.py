@@ -99,7 +99,7 @@ def page(
 ) -> list[dict[str, Any]]:
     """The calls at these places with what is new in each, as plain values: the keys are those of `ReadCall`.
 
-    A part has its `anchor`, and the `links` of a tool's call, result and definition to each other.
+    A part has its `anchor`, and the `links` of a tool's call, result, definition and sub-agent to each other.
     """
     known = {turn.call["id"]: turn for turn in turns}
     reader = CallReader(order, turns)
@@ -179,6 +179,11 @@ def _told(
          "begun_by": reader.tool_call(call.id, group), "first": order.groups[group][0]}
         for group in order.begun.get(call.id, ())
     ]  # fmt: skip
+    said = _parts(call, "said", links, view, room)
+    for part in said:
+        if part["kind"] == "tool_call":
+            begun = [one["first"] for one in agents if one["begun_by"] == (part["id"] or part["name"])]
+            part["links"] |= {"agent": (begun[0], begun[0])} if begun else {}
     return facts | {
         "lane": place.lane,
         "continues": row["parent"] if row["parent"] in order.calls else None,
@@ -186,7 +191,7 @@ def _told(
         "cost_usd": row["cost_usd"],
         "time_to_first_token": row["time_to_first_token"],
         "heard": _parts(call, "heard", links, view, room),
-        "said": _parts(call, "said", links, view, room),
+        "said": said,
         "agents": agents,
         "prompt": {"parts": len(turn.request), "bytes": sum(part.bytes for part in turn.request)},
     }
