@@ -1,10 +1,11 @@
-"""Recorded calls in formats of other tools: JSON Lines, HAR, mitmproxy's flow files.
+"""Recorded calls in formats of other tools: JSON Lines, HAR, mitmproxy's flow files, HTML, Markdown.
 
 `FORMATS` lists the formats. The command, its help, the documentation's test and the format tests read this list. A new
 format is a line in it and a module with a function `write(calls, out)`; describe it in docs/exports.md under its name.
 
     exported_call.py   the call that a format is given: plain values, and the messages of a WebSocket's turn
     jsonl.py, har.py   one module a format; mitmproxy's own is `proxy/flow_file.py`, in the package that knows mitmproxy
+    leaving.py         further redaction, content left out, and a list of what leaves
     curl.py            one request as a curl command
 
 A format's module is imported when the format is asked for, so that the command's help costs nothing. This package

@@ -6,6 +6,7 @@
     filters.py        the filters of lists as parameters
     rendering.py      templates/, drawn with the figures and links of one hand
     static_files.py   static/: style sheet and scripts, by their content
+    document.py       exported calls as one document: one_file.py writes it as HTML, markdown.py as Markdown
     guard.py          which requests are answered
     server.py         the tornado application of all that, on this machine alone
 
