@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.fuzz.made_up import JSON, SOCKETS, STREAMED, WHOLE, lines
+from tests.fuzz.made_up import SOCKETS, STREAMED, WHOLE
+from tests.fuzz.made_up_values import JSON, lines
 
 from sessiontap.exchange import Headers, Request, Response
 from sessiontap.llm import hosts, read, routes

@@ -16,6 +16,11 @@ from sessiontap.sessions.match_scope import MatchScope
 from sessiontap.sessions.session import Link
 
 HERE = MatchScope("process 1", "openai-chat")
+CLAUDE = {"x_claude_code_session_id": "c1a0de00-session"}
+ANTHROPIC = MatchScope("process 1", "anthropic-messages")
+RESPONSES = MatchScope("process 1", "openai-responses")
+ANSWER = "An answer long enough to be told from others by itself."
+TASK = "Find every place where the parser drops a comment."
 _SECOND = 1_000_000_000
 _ROLES = {"s": "system", "u": "user", "a": "assistant"}
 
@@ -115,3 +120,25 @@ class Talk:
                 id, at, link, kept, came.response_id, came.tools, warm_up=warm_up, session=session
             )
         return after
+
+
+def opened(*, tools: tuple[tuple[str | None, str, dict[str, Any]], ...] = ()) -> Talk:
+    """One call, `Where is it?`, that has its reply: `Over there.` or tool calls."""
+    talk = Talk()
+    talk.turn("first", chat("u Where is it?"), None if tools else "Over there.", tools=tools)
+    return talk
+
+
+def outcome(link: Link) -> tuple[str | None, str | None, str | None]:
+    return link.parent, link.evidence, link.kind
+
+
+def delegated(**arguments: str) -> Talk:
+    talk = Talk()
+    talk.turn("main", chat("u Clean up."), tools=(("call_aBcD1eF", "Task", {"prompt": TASK, **arguments}),))
+    return talk
+
+
+def claude(*said: str, previous: str | None = None) -> dict[str, Any]:
+    body = chat(*said, max_tokens=100)
+    return body | ({"diagnostics": {"previous_message_id": previous}} if previous else {})
