@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,7 @@ from typing import Any
 import pytest
 from tests.analysis import coding_session
 from tests.cli import recorded
-
-from sessiontap.cli.main import main
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.cli.command import Run, runner
 
 
 @pytest.fixture(scope="module")
@@ -24,13 +20,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    def run(*arguments: str, trace: Path = folder) -> tuple[int, str, str]:
-        monkeypatch.setenv("SESSIONTAP_TRACE", str(trace))
-        status = main(arguments)
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return run
+    return runner(capsys, monkeypatch, trace=folder)
 
 
 def answer(run: Run, *arguments: str) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.cli import recorded
+from tests.cli.command import Run, runner
 
 PACKAGE = Path(__file__).resolve().parents[2] / "addon"
 
@@ -27,3 +29,15 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     yield home
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The log of `recorded.calls`. A module that needs another one has its own."""
+    return recorded.write(tmp_path_factory.mktemp("recorded") / "trace", recorded.calls())
+
+
+@pytest.fixture
+def run(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The command on that log, in this process."""
+    return runner(capsys, monkeypatch, trace=folder)

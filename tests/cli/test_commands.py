@@ -17,6 +17,7 @@ import jsonschema
 import pytest
 import yaml
 from tests.cli import recorded
+from tests.cli.command import Run, runner
 
 import sessiontap
 from sessiontap import trace as log
@@ -24,21 +25,15 @@ from sessiontap.cli import commands, local_proxies
 from sessiontap.cli.commands import start
 from sessiontap.cli.commands.start import starter_rules
 from sessiontap.cli.local_proxies import Listener, RunningProxy
-from sessiontap.cli.main import COMMANDS, app, main
+from sessiontap.cli.main import COMMANDS, app
 from sessiontap.rules import lint, load_text
 
-Run = Callable[..., tuple[int, str, str]]
 CONTEXT = click.Context(app)
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*arguments: str) -> tuple[int, str, str]:
-        status = main(arguments)
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return run
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    return runner(capsys, monkeypatch)
 
 
 def test_version(run: Run) -> None:

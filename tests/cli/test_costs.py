@@ -5,37 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.cli import recorded
+from tests.cli.command import Run
 from tests.cli.recorded import COURSE, REPORT, call_id
 
 from sessiontap.cli.call_costs import Costs
-from sessiontap.cli.main import main
 
 PRICES = "prices: {'gpt-4o-*': {input: 1000, output: 2000}}\n"
 BROKEN = "prices: {m: {input: 1}}\n"
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return recorded.write(tmp_path_factory.mktemp("costs") / "trace", recorded.calls())
-
-
-@pytest.fixture
-def run(folder: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*arguments: str) -> tuple[int, str, str]:
-        status = main(["--trace", str(folder), *arguments])
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return run
 
 
 def rows(out: str) -> list[dict[str, Any]]:

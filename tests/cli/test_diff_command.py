@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.cli import recorded
+from tests.cli.command import Run, runner
 from tests.cli.recorded import call_id
 from tests.support.call_spec import CallSpec
 
-from sessiontap.cli.main import main
 from sessiontap.exchange import Headers
 from sessiontap.recording.decode import DecodedBody
 from sessiontap.sessions.session import Link
 
-Run = Callable[..., tuple[int, str, str]]
 SESSION = ("s", "Session", "/", 0)
 HISTORY = [{"role": ("user", "assistant")[n % 2], "content": f"turn {n}"} for n in range(10)]
 ANSWER = {"role": "assistant", "content": "An answer.\n" * 30}
@@ -58,14 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("SESSIONTAP_TRACE", str(folder))
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        status = main(["diff", *arguments])
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return run
+    return runner(capsys, monkeypatch, "diff", trace=folder)
 
 
 def test_what_changed(run: Run) -> None:

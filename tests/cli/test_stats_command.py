@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli import recorded
+from tests.cli.command import Run, runner
 
 from sessiontap.cli import listing
 from sessiontap.cli.commands.sessions import STATISTICS_ORDERS
-from sessiontap.cli.main import main
 from sessiontap.trace.index.statistics import ORDERS, order_rows
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return recorded.write(tmp_path_factory.mktemp("stats") / "trace", recorded.calls())
 
 
 @pytest.fixture
 def run(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("SESSIONTAP_TRACE", str(folder))
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        status = main(["stats", *arguments])
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return run
+    return runner(capsys, monkeypatch, "stats", trace=folder)
 
 
 def rows(run: Run, *arguments: str) -> list[dict[str, Any]]:

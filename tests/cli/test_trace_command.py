@@ -8,18 +8,16 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.cli import recorded
+from tests.cli.command import Run, runner
 from tests.cli.recorded import COURSE, REPORT
 
 from sessiontap.cli.main import main
 from sessiontap.trace import Writer
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -33,15 +31,8 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """`sessiontap trace ...` on that folder, without a terminal."""
-    monkeypatch.setenv("SESSIONTAP_TRACE", str(folder))
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        status = main(["trace", *arguments])
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return run
+    return runner(capsys, monkeypatch, "trace", trace=folder)
 
 
 def segments(folder: Path) -> list[Path]:
