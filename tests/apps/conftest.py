@@ -9,23 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.e2e import authorities
 from tests.e2e.exec_stage import ExecStage
 from tests.e2e.lab import Lab
 
 from sessiontap.demo.certs import Authority
-from sessiontap.proxy.ca import ensure_ca
 
-
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("upstream-ca"), "Upstream test CA")
-
-
-@pytest.fixture(scope="session")
-def confdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("mitmproxy")
-    ensure_ca(folder)
-    return folder
+authority, confdir = authorities.authority, authorities.confdir
 
 
 @pytest.fixture

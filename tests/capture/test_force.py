@@ -6,11 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
 import pytest
+from tests.support.small_server import SmallHandler
 
 from sessiontap.capture import force, seccomp
 
@@ -112,7 +113,7 @@ def test_an_exec_within_an_exec_is_redirected_already() -> None:
     assert done.stdout == "an exec around this one redirects the program's connections already\n", done.stderr
 
 
-class Proxy(BaseHTTPRequestHandler):
+class Proxy(SmallHandler):
     """Answers requests in a tunnel by itself."""
 
     asked: list[str]
@@ -124,13 +125,7 @@ class Proxy(BaseHTTPRequestHandler):
         self.close_connection = False
 
     def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("content-length", "5")
-        self.end_headers()
-        self.wfile.write(b"hello")
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        pass
+        self.answer(b"hello")
 
 
 def test_by_proxychains_the_proxy_is_given_names(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,13 +10,14 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from ipaddress import ip_address
 from threading import Thread
 
 import psutil
 import pytest
 from tests.capture.relay import Relay
+from tests.support.small_server import SmallHandler
 
 from sessiontap.capture import force
 from sessiontap.capture.destinations import Redirected, ServerAddress
@@ -33,15 +34,9 @@ def _allowed_here() -> None:
         pytest.skip(why)
 
 
-class Hello(BaseHTTPRequestHandler):
+class Hello(SmallHandler):
     def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("content-length", "5")
-        self.end_headers()
-        self.wfile.write(b"hello")
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        pass
+        self.answer(b"hello")
 
 
 @pytest.fixture(scope="module")

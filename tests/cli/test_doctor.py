@@ -8,12 +8,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.cli import recorded
+from tests.support.small_server import SmallHandler
 
 from sessiontap.cli.main import main
 
@@ -32,20 +33,13 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     return run
 
 
-class Proxy(BaseHTTPRequestHandler):
+class Proxy(SmallHandler):
     """Answers for itself as a proxy does."""
 
     def do_GET(self) -> None:
         answers: dict[str, Any] = self.server.answers  # type: ignore[attr-defined]
         found = next((answer for path, answer in answers.items() if f"invalid{path}" in self.path), None)
-        body = json.dumps(found).encode()
-        self.send_response(404 if found is None else 200)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+        self.answer(json.dumps(found).encode(), 404 if found is None else 200)
 
 
 @pytest.fixture

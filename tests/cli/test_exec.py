@@ -12,11 +12,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import HTTPServer
 from pathlib import Path
 
 import psutil
 import pytest
+from tests.support.small_server import SmallHandler, serving
 
 from sessiontap import trace
 from sessiontap.capture import force
@@ -52,30 +53,20 @@ SAYS = APP + "print(ask()); sys.exit(7)"
 WAITS = APP + "print(ask(), flush=True); sys.stdin.read()"
 
 
-class Model(BaseHTTPRequestHandler):
+class Model(SmallHandler):
     """Answers every call."""
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
+        self.body()
         message = {"index": 0, "message": {"role": "assistant", "content": "Hi."}, "finish_reason": "stop"}
         usage = {"prompt_tokens": 3, "completion_tokens": 2}
-        reply = json.dumps({"id": "c-1", "model": "m-1", "choices": [message], "usage": usage}).encode()
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(reply)))
-        self.end_headers()
-        self.wfile.write(reply)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+        self.answer(json.dumps({"id": "c-1", "model": "m-1", "choices": [message], "usage": usage}).encode())
 
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), Model) as http:
-        threading.Thread(target=http.serve_forever, daemon=True).start()
+    with serving(HTTPServer(("127.0.0.1", 0), Model)) as http:
         yield f"http://127.0.0.1:{http.server_port}"
-        http.shutdown()
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.e2e import authorities
 from tests.e2e.lab import Lab
 
 from sessiontap.demo.certs import Authority
-from sessiontap.proxy.ca import ensure_ca
 
+authority, confdir = authorities.authority, authorities.confdir
 UNDICI = "undici@7"
 """Node's fetch goes through a proxy by its ProxyAgent; the major version that runs on Node 20 and later."""
 
@@ -21,20 +22,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker("e2e")
-
-
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """The CA that every upstream's certificate comes from."""
-    return Authority(tmp_path_factory.mktemp("upstream-ca"), "Upstream test CA")
-
-
-@pytest.fixture(scope="session")
-def confdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """mitmproxy's configuration folder with its CA, shared: making the CA takes longer than a test."""
-    folder = tmp_path_factory.mktemp("mitmproxy")
-    ensure_ca(folder)
-    return folder
 
 
 @pytest.fixture

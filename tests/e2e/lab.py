@@ -20,11 +20,11 @@ from tests.support.gate import PATIENCE
 from tests.support.http_server import Server
 
 import sessiontap
-from sessiontap import trace
+from sessiontap import own_python, trace
 from sessiontap.cli.environment import variables
 from sessiontap.demo import redirect
 from sessiontap.demo.certs import ALPN, Authority
-from sessiontap.demo.proxy_process import MITMDUMP, ProxyProcess, mitmdump
+from sessiontap.demo.proxy_process import MITMDUMP, SESSIONTAP_RUN, ProxyProcess, mitmdump
 from sessiontap.demo.redirect import Redirect
 from sessiontap.trace import RecordedCall
 
@@ -260,3 +260,18 @@ def own_environment() -> dict[str, str]:
         if not name.startswith(foreign) and name.lower() not in proxies
     }
     return own | {"PYTHONPATH": os.pathsep.join([str(ROOT / "addon"), *filter(None, [own.get("PYTHONPATH")])])}
+
+
+def run_to_its_end(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a `sessiontap run` that ends by itself."""
+    return subprocess.run(
+        own_python.command(*SESSIONTAP_RUN, *arguments),
+        cwd=folder,
+        env={**own_environment(), "HOME": str(folder), **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    )

@@ -10,10 +10,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from tests.support.small_server import SmallHandler, serving
 
 from sessiontap import trace
 
@@ -30,14 +30,14 @@ def ask(url):
 """
 
 
-class Company(BaseHTTPRequestHandler):
+class Company(SmallHandler):
     """A proxy that wants user and password. It answers for every host behind it, and opens tunnels to an echo."""
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
+        self.body()
         if self._may_pass():
             message = {"index": 0, "message": {"role": "assistant", "content": "Hi."}, "finish_reason": "stop"}
-            self._answer(200, json.dumps({"id": "c-1", "model": "m-1", "choices": [message]}).encode())
+            self.answer(json.dumps({"id": "c-1", "model": "m-1", "choices": [message]}).encode())
 
     def do_CONNECT(self) -> None:
         if self._may_pass():
@@ -51,18 +51,8 @@ class Company(BaseHTTPRequestHandler):
         passes = self.headers.get("proxy-authorization") == expected
         self.server.seen.append((self.command, self.path, passes))  # type: ignore[attr-defined]
         if not passes:
-            self._answer(407, b"")
+            self.answer(b"", 407)
         return passes
-
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -75,10 +65,8 @@ class Server(socketserver.ThreadingTCPServer):
 
 @pytest.fixture
 def company() -> Iterator[Server]:
-    with Server() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving(Server()) as server:
         yield server
-        server.shutdown()
 
 
 @pytest.fixture

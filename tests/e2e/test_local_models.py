@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import HTTPServer
 from typing import Any
 
 import pytest
 from tests.e2e.lab import Lab, Proxy
+from tests.support.small_server import SmallHandler, serving
 
 from sessiontap.demo.proxy_process import SESSIONTAP_RUN
 
@@ -34,28 +34,18 @@ OLLAMA = {
 }
 
 
-class Model(BaseHTTPRequestHandler):
+class Model(SmallHandler):
     """Answers as Ollama does on its own path, and as all of them do on OpenAI's."""
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
-        body = json.dumps(OLLAMA if self.path == "/api/chat" else OPENAI).encode()
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+        self.body()
+        self.answer(json.dumps(OLLAMA if self.path == "/api/chat" else OPENAI).encode())
 
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), Model) as http:
-        threading.Thread(target=http.serve_forever, daemon=True).start()
+    with serving(HTTPServer(("127.0.0.1", 0), Model)) as http:
         yield f"http://localhost:{http.server_port}"
-        http.shutdown()
 
 
 def ask(proxy: Proxy, path: str, **more: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from mitmproxy.io import FlowReader
-from tests.e2e.lab import SCRIPTS, Lab, Proxy, own_environment
+from tests.e2e.lab import SCRIPTS, Lab, Proxy, own_environment, run_to_its_end
 from tests.support.dialogue import Request, Respond
 from tests.support.llm_server import LlmService
 
@@ -74,7 +74,7 @@ def test_flows_are_saved_filtered_shown_and_read_again(lab: Lab, tmp_path: Path)
     assert CHAT in shown[0]
 
     again = tmp_path / "again"
-    done = command(tmp_path, "-n", "-r", str(flows), "-w", str(again))
+    done = run_to_its_end(tmp_path, "-n", "-r", str(flows), "-w", str(again))
     assert done.returncode == 0, done.stdout
     assert hosts_in(again) == ["api.openai.com"]
 
@@ -140,21 +140,6 @@ def test_quiet_is_quiet(tmp_path: Path, confdir: Path) -> None:
         assert process.wait(60) == 0
 
 
-def command(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """`sessiontap run` that ends by itself."""
-    return subprocess.run(
-        own_python.command(*SESSIONTAP_RUN, *arguments),
-        cwd=folder,
-        env={**own_environment(), "HOME": str(folder), **environment},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
@@ -165,7 +150,7 @@ def command(folder: Path, *arguments: str, **environment: str) -> subprocess.Com
     ids=["options", "a bad value", "a bad filter"],
 )
 def test_what_it_prints_and_refuses(tmp_path: Path, arguments: Sequence[str], status: int, words: list[str]) -> None:
-    done = command(tmp_path, *arguments)
+    done = run_to_its_end(tmp_path, *arguments)
     assert done.returncode == status, done.stdout
     for word in words:
         assert word in done.stdout

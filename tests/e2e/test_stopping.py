@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.lab import Lab, Proxy, wait_until
-from tests.support.dialogue import Request, Respond
-from tests.support.gate import Gate
+from tests.support.gate import HalfReply
 
 from sessiontap.demo.proxy_process import SESSIONTAP_RUN
 
@@ -22,21 +21,6 @@ FIRST, SECOND = (b'data: {"choices":[{"index":0,"delta":{"content":"%s"}}]}\n\n'
 RULES: Any = {"version": 1, "rules": [{"match": {"route": "/v1/**"}, "session": {"name": "Second"}}]}
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-
-
-class HalfReply:
-    """Sends one event, and the second when the test opens the gate."""
-
-    def __init__(self) -> None:
-        self.gate = Gate()
-
-    async def __call__(self, request: Request, respond: Respond) -> None:
-        await request.body()
-        await respond.start(200, [("content-type", "text/event-stream")])
-        await respond.send(FIRST)
-        await self.gate.passed()
-        await respond.send(SECOND)
-        await respond.end()
 
 
 def run(lab: Lab, drain: str) -> Proxy:
@@ -67,7 +51,7 @@ def listens(proxy: Proxy) -> bool:
 
 
 def test_sigterm_waits_for_a_reply_under_way_and_accepts_no_other(lab: Lab) -> None:
-    upstream = HalfReply()
+    upstream = HalfReply(FIRST, SECOND)
     lab.upstream(upstream)
     proxy = run(lab, "60s")
     with ThreadPoolExecutor(1) as app:
@@ -94,7 +78,7 @@ def send_it_again(proxy: Proxy) -> None:
 def test_a_reply_that_does_not_end_is_recorded_as_far_as_it_came(
     lab: Lab, drain: str, then: Callable[[Proxy], None]
 ) -> None:
-    upstream = HalfReply()
+    upstream = HalfReply(FIRST, SECOND)
     lab.upstream(upstream)
     proxy = run(lab, drain)
     with ThreadPoolExecutor(1) as app:
@@ -110,7 +94,7 @@ def test_a_reply_that_does_not_end_is_recorded_as_far_as_it_came(
 
 
 def test_ctrl_c_ends_it_at_once(lab: Lab) -> None:
-    upstream = HalfReply()
+    upstream = HalfReply(FIRST, SECOND)
     lab.upstream(upstream)
     proxy = run(lab, "60s")
     with ThreadPoolExecutor(1) as app:

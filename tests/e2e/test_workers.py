@@ -13,9 +13,8 @@ from typing import Any
 import httpx2
 import psutil
 import pytest
-from tests.e2e.lab import PYTHON, Lab, Proxy, own_environment, wait_until
-from tests.support.dialogue import Request, Respond
-from tests.support.gate import PATIENCE, Gate
+from tests.e2e.lab import PYTHON, Lab, Proxy, own_environment, run_to_its_end, wait_until
+from tests.support.gate import PATIENCE, HalfReply
 from tests.support.llm_server import LlmService
 
 from sessiontap.cli import local_proxies
@@ -236,7 +235,8 @@ def test_the_health_of_all_workers(proxy: Proxy) -> None:
 
 def test_a_port_that_is_taken_is_one_sentence(proxy: Proxy, tmp_path: Path, confdir: Path) -> None:
     port = str(proxy.process.port)
-    done = command(tmp_path, "--listen-host", "127.0.0.1", "-p", port, "--set", f"confdir={confdir}")
+    listen = ["--listen-host", "127.0.0.1", "-p", port]
+    done = run_to_its_end(tmp_path, "--workers", "2", *listen, "--set", f"confdir={confdir}")
     assert done.returncode == 1
     assert f"failed to listen on 127.0.0.1:{port}" in done.stdout
     assert "Traceback" not in done.stdout
@@ -277,21 +277,6 @@ def test_a_worker_that_is_killed_is_started_again_and_its_sessions_go_on(lab: La
     assert {call["session"]["id"] for call in calls_by_worker(proxy)[after[1]]} == mine
 
 
-class HalfReply:
-    """Sends one event, and the second when the test opens the gate."""
-
-    def __init__(self) -> None:
-        self.gate = Gate()
-
-    async def __call__(self, request: Request, respond: Respond) -> None:
-        await request.body()
-        await respond.start(200, [("content-type", "text/event-stream")])
-        await respond.send(b"data: one\n\n")
-        await self.gate.passed()
-        await respond.send(b"data: two\n\n")
-        await respond.end()
-
-
 def test_sigterm_lets_the_calls_of_all_workers_end(lab: Lab) -> None:
     upstream = HalfReply()
     lab.upstream(upstream)
@@ -328,21 +313,6 @@ def test_the_workers_end_with_a_front_that_is_killed(lab: Lab) -> None:
     assert (len(gone), alive) == (2, [])
 
 
-def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`sessiontap run` that ends by itself."""
-    return subprocess.run(
-        [PYTHON, "-P", "-m", "sessiontap.cli", "run", "--workers", "2", *arguments],
-        cwd=folder,
-        env={**own_environment(), "HOME": str(folder)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
@@ -356,7 +326,7 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     ids=["another mode", "one file for all", "too little memory", "no rules file", "mitmdump's own", "it only prints"],
 )
 def test_what_it_refuses_is_said_once(tmp_path: Path, arguments: list[str], status: int, words: str) -> None:
-    done = command(tmp_path, *arguments)
+    done = run_to_its_end(tmp_path, "--workers", "2", *arguments)
     assert (done.returncode, done.stdout.count(words)) == (status, 1), done.stdout
     assert "Traceback" not in done.stdout
 

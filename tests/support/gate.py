@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.support.dialogue import Request, Respond
 
 PATIENCE = 20.0  # seconds; only a failing test waits this long
 
@@ -41,3 +45,19 @@ class Gate:
         """
         if not self._reached.wait(timeout):
             raise TimeoutError("no handler came to the gate")
+
+
+class HalfReply:
+    """A handler that sends one event, and the second one when the test opens the gate."""
+
+    def __init__(self, first: bytes = b"data: one\n\n", second: bytes = b"data: two\n\n") -> None:
+        self.gate = Gate()
+        self._first, self._second = first, second
+
+    async def __call__(self, request: Request, respond: Respond) -> None:
+        await request.body()
+        await respond.start(200, [("content-type", "text/event-stream")])
+        await respond.send(self._first)
+        await self.gate.passed()
+        await respond.send(self._second)
+        await respond.end()
