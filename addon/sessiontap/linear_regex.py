@@ -59,7 +59,7 @@ class Match(Protocol):
 
 @dataclass
 class Meter:
-    """How long slow searches took: they may take `share` of each `period`, both in seconds."""
+    """The time of slow searches: they may take `share` of each `period`, both in seconds."""
 
     share: float = SLOW_SHARE
     period: float = 1.0

@@ -22,7 +22,7 @@ _LOCALHOST = ("127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """How a call travels, as far as it decides whether it may carry a key."""
+    """The way of a call, as far as it decides whether the call may carry a key."""
 
     scheme: str
     address: str

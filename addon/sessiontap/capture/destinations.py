@@ -1,4 +1,4 @@
-"""Which connections of a program are redirected, by their address alone: the program has resolved the name already."""
+"""Decide by the address alone if a connection is redirected: the program has resolved the name already."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OTHER_PROTOCOLS = frozenset(int(word) for word in _OTHER_PROTOCOLS.split() if wo
 
 
 class ServerAddress(NamedTuple):
-    """Where a connection is going."""
+    """The address to which a connection is opened."""
 
     address: _Address
     port: int

@@ -46,7 +46,7 @@ class ConnectCall(NamedTuple):
     thread: int
     descriptor: int
     address: int
-    """Where the socket address is in the memory of the thread's process."""
+    """The place of the socket address in the memory of the thread's process."""
     length: int
 
 

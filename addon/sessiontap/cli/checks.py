@@ -37,7 +37,7 @@ def text(found: list[Finding]) -> str:
 
 
 def setup(rules: Path | None, trace: Path) -> Iterator[Finding]:
-    """What has to be in order before a call can be recorded."""
+    """Yield the findings about all that must be in order before a call can be recorded."""
     proxies = list(local_proxies.running())
     usable = next(local_proxies.usable(), None)
     yield from _proxy(proxies, usable)
@@ -48,7 +48,7 @@ def setup(rules: Path | None, trace: Path) -> Iterator[Finding]:
 
 
 def traffic(trace: Path, rules: Path | None) -> Iterator[Finding]:
-    """What passed the proxy that runs, what the log lacks, and rules that matched nothing."""
+    """Yield the findings about traffic: what passed unrecorded, gaps of the log, rules that matched nothing."""
     usable = next(local_proxies.usable(), None)
     if usable is not None:
         answer = unrecorded.passed(usable)

@@ -42,7 +42,7 @@ class DirectConnection:
 
 
 class DirectConnections:
-    """What was seen so far of a program and its descendants."""
+    """The connections that were seen so far of a program and its descendants."""
 
     def __init__(self, proxy: RunningProxy) -> None:
         self._proxy_ports = {one.port for one in proxy.listeners}

@@ -137,7 +137,7 @@ def shell_script(shell: str, variables: Mapping[str, str | None]) -> str:
 
 
 def undone(environ: Mapping[str, str]) -> dict[str, str | None]:
-    """What `env --undo` sets back: name -> the value before ours, None for a variable that was not set."""
+    """Return the variables that `env --undo` sets back: name -> the value before ours, None if it was not set."""
     before = original(environ)
     return {name: before.get(name) for name in environ if before.get(name) != environ[name]} | {
         name: value for name, value in before.items() if name not in environ

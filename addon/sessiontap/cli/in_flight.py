@@ -41,7 +41,7 @@ def writers(folder: Path) -> Iterator[RunningProxy]:
 
 
 def _answers(proxies: list[RunningProxy]) -> Iterator[list[Any]]:
-    """What each proxy tells. All are asked before the first answer is read."""
+    """Yield the answer of each proxy. All are asked before the first answer is read."""
     end = time.monotonic() + WITHIN
     asked = [one for proxy in proxies if (one := _ask(proxy, end)) is not None]
     for one in asked:

@@ -236,7 +236,7 @@ def result(row: Mapping[str, Any]) -> str:
 
 
 def so_far(row: Mapping[str, Any]) -> str:
-    """How far a call in flight is: the bytes of its reply, and how long the first one took."""
+    """Return the progress of a call in flight: the bytes of its reply, and the time to the first one."""
     if row["status"] is None:
         return "no reply yet"
     first = f"first byte after {duration(row['time_to_first_byte'])}"

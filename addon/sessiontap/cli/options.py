@@ -1,4 +1,4 @@
-"""What the commands share: how a command is made, its options, and the filters of `ls`, `calls`, `tail` and others.
+"""The parts that commands share: a command's making, its options, and the filters of `ls`, `calls`, `tail` and others.
 
 Names, processes and models are globs without case, as in the rules. A filter that is not given lets everything through.
 """

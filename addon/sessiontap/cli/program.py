@@ -69,7 +69,7 @@ def _script(name: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class ProgramStart:
-    """What the program is started with."""
+    """The start of a program: its command, and what its process does first."""
 
     command: Sequence[str]
     before_exec: Callable[[], None] | None = None

@@ -184,7 +184,7 @@ def asks(pair: CallPair) -> str:
 
 
 def asked_lines(found: ComparedSessions, *, full: bool = False) -> Iterator[Line]:
-    """What the calls of pairs ask differently, in the order of the pairs."""
+    """Yield the differences in the requests of pairs, in the order of the pairs."""
     different = [pair for pair in found.calls if pair.asked is not None and not pair.asked.is_empty]
     for pair in different if full else different[:SHOWN]:
         assert pair.before is not None

@@ -33,7 +33,7 @@ class GatewayCall:
     signed: bool = False
     """AWS signed the request."""
     upstream: Upstream = UNKNOWN
-    """How the call would travel to its own host."""
+    """The way that the call would take to its own host."""
     why_not_client: str | None = "it is not known who asks"
     """Why the client may not use the gateway's key; None if it may."""
 

@@ -256,7 +256,7 @@ class _Request:
 
 
 def _unwrapped(body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What stands around a wrapped request, and the request."""
+    """Return the wrapper of a request, and the request in it."""
     for key in WRAPPERS:
         if isinstance(inner := body.get(key), dict):
             return {name: value for name, value in body.items() if name != key}, inner

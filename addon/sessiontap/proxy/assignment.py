@@ -1,4 +1,4 @@
-"""Which worker serves whom: all connections of one key, a process tree or a client's address, go to one worker."""
+"""Assign connections to workers: all of one key, a process tree or a client's address, go to one worker."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _AGAIN = 0.1
 
 
 class Worker(Protocol):
-    """A worker as far as it decides."""
+    """The part of a worker by which one is chosen."""
 
     up: asyncio.Event
     """It takes connections."""
     connections: int
-    """Open ones that it was given."""
+    """Open connections that it was given."""
     keys: int
-    """Keys that are its; counted here."""
+    """Keys that are assigned to it; counted here."""
 
 
 class Assignment[W: Worker]:

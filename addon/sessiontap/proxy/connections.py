@@ -157,7 +157,7 @@ def _newer(before: Found, now: Found) -> Found:
 
 
 class Destinations:
-    """Which destinations concern us, by the table of LLM hosts and the rules. One for each `Rules`: it remembers."""
+    """The destinations that concern us, by the table of LLM hosts and the rules. One for each `Rules`: it remembers."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules

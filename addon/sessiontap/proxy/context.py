@@ -92,7 +92,7 @@ class CallContext:
     is_likely: bool = False
     """Nothing names its host: only its body will tell whether it is an LLM call."""
     upstream: Upstream = UNKNOWN
-    """How it travels to its own host."""
+    """Its way to its own host."""
     socket: SocketContext | None = None
     """None if it is no turn of a WebSocket."""
     call: Call | None = None
@@ -106,7 +106,7 @@ class CallContext:
     first_byte: int | None = None
     """Nanoseconds from the start to the reply's headers."""
     capture_without_plan: Literal["full", "metadata", "none"] = "full"
-    """How much of it is recorded if planning failed."""
+    """The capture that holds if planning failed."""
     flags: list[str] = field(default_factory=list)
     flow: http.HTTPFlow | None = None
     """While it is in flight, for a proxy that stops."""

@@ -1,4 +1,4 @@
-"""Which programs do not trust the proxy's certificate: their connections to a host pass undecrypted, for a while.
+"""Programs that do not trust the proxy's certificate: their connections to a host pass undecrypted, for a while.
 
 A program that distrusts would fail for ever if its calls were not let through, and one that does not must not lose its
 capture because a connection ended early. The evidence, for a program and a host:

@@ -130,7 +130,7 @@ def outcome_of_error(flow: http.HTTPFlow) -> Outcome:
 
 
 def _reset_by_client(flow: http.HTTPFlow, message: str) -> bool:
-    """Which side reset the stream: the client's if its own HTTP/2 connection has let go of it.
+    """Return True if the client reset the stream: its own HTTP/2 connection has let go of it.
 
     mitmproxy does not say (both sides' connections word it alike), so its layers are asked; if they are not as
     expected, CANCEL is taken for the client's: that is the code with which clients give up (RFC 9113, 7).

@@ -32,10 +32,10 @@ _NO_BODIES = Bodies(CapturedBody((), 0, BodyTransfer()), CapturedBody((), 0, Bod
 
 
 class Progress(NamedTuple):
-    """How far a call is. Unknown is None."""
+    """The progress of a call. Unknown is None."""
 
     host: str
-    """Where it is sent."""
+    """The host that it is sent to."""
     status: int | None = None
     """Of the reply; None: its headers have not come."""
     request_bytes: int | None = None

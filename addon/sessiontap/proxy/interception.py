@@ -1,4 +1,4 @@
-"""Which connections the proxy looks into: mitmproxy's hooks for a connection's next layer and for its TLS.
+"""Choose the connections that the proxy looks into, by mitmproxy's hooks for a connection's next layer and for its TLS.
 
 A connection's protocol is told by its first bytes (first_bytes.py). TLS is decrypted if the host concerns us: it is in
 the table of LLM hosts, or a rule names it. Plain HTTP is read, whatever the host: an LLM call is recognised by its path
@@ -84,7 +84,7 @@ class Interception:
         return await self._for_server(context, data, known)
 
     def _for_proxy(self, context: Context, begun: bytes) -> layer.Layer:
-        """A request to the proxy itself."""
+        """Return the layer for a request to the proxy itself."""
         outer = ClientTLSLayer(context) if begun.startswith(b"\x16") else None
         inner = self._proxy_http(context)
         if outer is None:
@@ -114,7 +114,7 @@ class Interception:
         return outer
 
     async def _for_server(self, context: Context, data: layer.NextLayer, known: Connection) -> layer.Layer | None:
-        """What a client says to a server: in a tunnel, or decrypted."""
+        """Return the layer for the bytes of a client to a server: in a tunnel, or decrypted."""
         begun = data.data_client()
         is_decrypted = isinstance(context.layers[-1], ClientTLSLayer)
         if is_decrypted and begun:
@@ -165,7 +165,7 @@ class Interception:
         return self.passed.connection(known, host, address[1], why, counted=counted)
 
     def _may_concern(self, host: str, port: int) -> bool:
-        """True if calls to a host may be of ours: its name says so, or it is an address, which TLS may name yet."""
+        """Return True if calls to a host may concern us: by its name, or it is an address, which TLS may name yet."""
         return is_address(host) or self._service.destinations.find((host.lower(),), port) is not None
 
     # -- clients that have gone ----------------------------------------------------------------------------------------

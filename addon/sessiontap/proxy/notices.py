@@ -35,7 +35,7 @@ class Notices:
         self.memory = DEFAULT
         """Bytes that recording may hold."""
         self.open_files: int | None = None
-        """How many there may be."""
+        """The largest number of them."""
         self._told: BoundedDict[str, bool] = BoundedDict(MOST_TOLD)
 
     def note(self, kind: str, text: str, **facts: Any) -> None:

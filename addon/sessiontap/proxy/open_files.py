@@ -1,4 +1,4 @@
-"""How many files the proxy may have open: raised as far as it may be, and told if that is little.
+"""The limit of open files: it is raised as far as the system allows, and told if it is low.
 
 A client takes two sockets, and finding its process a few more for a moment. Systems give a program 1,024 at first,
 macOS 256, and let it have more if it asks. If there are none left, mitmproxy refuses connections until there are, and a
@@ -22,7 +22,7 @@ FEW = 1024
 
 
 def raise_limit() -> int | None:
-    """Have as many as may be had, within reason. The limit then in force; None if there is none."""
+    """Raise the limit, within reason. Return the one that is then in force; None if there is none."""
     if resource is None:
         return None
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -39,7 +39,7 @@ def raise_limit() -> int | None:
 
 
 def none_left() -> bool:
-    """True if no file can be opened at the moment."""
+    """Return True if no file can be opened at the moment."""
     try:
         os.close(os.dup(2))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What went through the proxy unrecorded: who, whereto, why, how much. Bounded, and kept in memory alone.
+"""Passages: connections that went through unrecorded, with program, host, reason and bytes. Bounded, in memory alone.
 
 The proxy answers it at its own address (own_address.py), so that `exec` and `doctor` can say what is missing in a log.
 One passage stands for all connections of one process (or of one address, if the process is not known) to one host that

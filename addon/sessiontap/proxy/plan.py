@@ -318,7 +318,7 @@ def _as_told(call: Call, link: Link) -> Call:
 
 
 class SetClock:
-    """How far the time of day was set since the proxy started: by hand, by a time server.
+    """The distance by which the clock was set since the proxy started: by hand, by a time server.
 
     Silence is measured between times of day, since those are what the log has. Were a clock set back by hours, nothing
     would end for as long; were it set forwards, everything would at once.

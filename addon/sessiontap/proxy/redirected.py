@@ -18,7 +18,7 @@ _HEAD_END = b"\r\n\r\n"
 
 
 def begins(next_layer: layer.NextLayer) -> bool:
-    """True if a client's connection to an HTTP proxy begins with a destination line."""
+    """Return True if a client's connection to an HTTP proxy begins with a destination line."""
     outermost = next_layer.context.layers[0]
     return (
         isinstance(outermost, modes.HttpProxy | modes.HttpUpstreamProxy)
@@ -35,7 +35,7 @@ class RedirectedLayer(layer.Layer):
         super().__init__(known)
         self._http = http(known)
         self._received = b""
-        """What the client has sent and the tunnel has not got."""
+        """Bytes that the client has sent and the tunnel has not got."""
         self._asked = False
         self._reply = b""
 

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sessiontap")
 
 RESTORE_SECONDS = 1.0
-"""How long a start may read the trace log to go on with its sessions."""
+"""Seconds for which a start may read the trace log to go on with its sessions."""
 UNLOADED_AFTER = 1.5
 """Seconds without the addon after which it is gone, not being reloaded."""
 

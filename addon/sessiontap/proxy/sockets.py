@@ -46,7 +46,7 @@ _AHEAD = 1 << 16
 
 
 class _End(NamedTuple):
-    """How a turn ended."""
+    """The outcome of a turn."""
 
     outcome: Outcome
     duration: int

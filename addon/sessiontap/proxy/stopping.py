@@ -1,4 +1,4 @@
-"""How `sessiontap run` ends: at once, or when the calls in flight have ended.
+"""The end of `sessiontap run`: at once, or when the calls in flight have ended.
 
     Ctrl-C               at once; calls in flight are recorded as far as they came (`proxy_stopped`)
     SIGTERM              no new connections; calls in flight may end, within `session_drain`; the second one: at once

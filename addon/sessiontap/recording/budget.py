@@ -20,12 +20,12 @@ DEFAULT = 256 << 20
 LEAST = 16 << 20
 """Less holds no request of an agent."""
 COPIES = 4
-"""How often the recorder holds a body while it is redacted, compressed and written."""
+"""Copies of a body that the recorder holds while it is redacted, compressed and written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How `total` bytes are divided."""
+    """The division of `total` bytes."""
 
     total: int = DEFAULT
 

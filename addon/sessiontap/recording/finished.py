@@ -121,11 +121,11 @@ class FinishedCall(msgspec.Struct, array_like=True, frozen=True):
     plan: RecordedPlan | None = None
     """None if planning failed."""
     capture_without_plan: Literal["full", "metadata", "none"] = "full"
-    """How much is recorded if planning failed."""
+    """The capture that holds if planning failed."""
 
     @property
     def capture(self) -> Literal["full", "metadata", "none"]:
-        """How much of the call is recorded."""
+        """Return the part of the call that is recorded."""
         return self.plan.capture if self.plan is not None else self.capture_without_plan
 
     @property

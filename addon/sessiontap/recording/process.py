@@ -36,7 +36,7 @@ from sessiontap.trace.writer import Writer
 
 MOST_CALLERS = 4096
 LINGER_SECONDS = 0.25
-"""How long calls are gathered under load."""
+"""The time for which calls are gathered under load."""
 NICE = 5
 """The proxy and its clients come first; on an idle machine it makes no difference. It cannot be taken back under load:
 a process without privileges may only raise its nice value."""

@@ -1,4 +1,4 @@
-"""How calls ended, and which of them count for how their session did.
+"""The ends of calls, and the calls that count for the success of their session.
 
 A call is judged by its record alone.
 """
@@ -22,7 +22,7 @@ ACTIVE_SECONDS = 300
 
 
 def is_error(call: Record) -> bool:
-    """The call failed, or a reply that looked fine brought an error."""
+    """Return True if the call failed, or a reply with a good status brought an error."""
     return call.get("outcome") in ERRORS or bool(part(call, "llm").get("error"))
 
 
@@ -40,8 +40,8 @@ _GOES_ON = frozenset(("tool_calls", "tool_use", "tool_call", "function_call", "p
 
 
 def ended_well(call: Record) -> bool | None:
-    """False if a call failed, or its reply was cut off; None if nobody can know: the app did not wait for the end, or
-    the reply asks for a tool."""
+    """Return False if a call failed, or its reply was cut off; None if that is unknown: the app did not wait for the
+    end, or the reply asks for a tool."""
     return False if is_error(call) else came_to_an_end(call.get("outcome"), part(call, "llm"))
 
 
@@ -60,7 +60,7 @@ AUXILIARY = "auxiliary"
 
 
 def is_main(call: Record) -> bool:
-    """The call is the session's own work: no sub-agent's, none beside the conversation, no errand."""
+    """Return True if the call is the session's own work: no sub-agent's, none beside the conversation, no errand."""
     return call.get("subagent") is None and part(call, "link").get("kind") != AUXILIARY and not is_errand(call)
 
 
@@ -71,22 +71,22 @@ _FAILED = frozenset(("false", "no", "0", "failure", "failed", "fail", "error", "
 
 
 def stated_success(value: Any) -> bool | None:
-    """What the value of such a property says; None if it is another word."""
+    """Return the success that the value of such a property states; None if it is another word."""
     word = str(value).strip().lower()
     return True if word in _SUCCEEDED else False if word in _FAILED else None
 
 
 def is_warm_up(call: Record) -> bool:
-    """Lists and sums leave it out."""
+    """Return True for a warm-up, which lists and sums leave out."""
     return WARM_UP in (call.get("flags") or ())
 
 
 def end(call: Record) -> int:
-    """When the call was over, Unix nanoseconds."""
+    """Return the time at which the call was over, in Unix nanoseconds."""
     return int(call.get("time") or 0) + int(call.get("duration") or 0)
 
 
 def part(record: Record, key: str) -> Record:
-    """A map within a record; empty if there is none."""
+    """Return a map within a record; an empty one if there is none."""
     value = record.get(key)
     return value if type(value) is dict or isinstance(value, Mapping) else {}

@@ -132,7 +132,7 @@ class _Copy:
             self._rewritten.warm_ups.append((found.record["id"], session, found.record["time"], offset))
 
     def _changed(self, found: StoredRecord, side: str, offset: int) -> int | bytes | None:
-        """How far back the body's base stands now, or the body itself if its base goes; None if nothing changes.
+        """Return the distance to the body's base now, or the body itself if its base goes; None if nothing changes.
 
         One that cannot be read is left as it is, and says so when it is asked for.
         """
