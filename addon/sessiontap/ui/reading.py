@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sessiontap.trace import BodyError
-from sessiontap.ui.page import NotFound
+from sessiontap.trace import BodyError, TraceError
+from sessiontap.ui.page import BadParameter, NotFound
 
 if TYPE_CHECKING:
     from sessiontap.analysis.part_costs import InputTerms
     from sessiontap.trace import Trace
+    from sessiontap.trace.index.answers import Sort
     from sessiontap.trace.index.costs import Prices
+    from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.index.turns import Turn
 
 Record = Mapping[str, Any]
@@ -32,6 +34,15 @@ class Reading:
     rules: Callable[[], dict[str, Any]] = lambda: {"file": None, "calls": 0, "rules": []}
     """The rules in force: `file`, the number of the newest `calls` that were looked at, and of which each rule set
     something."""
+
+    def sessions_after(
+        self, last: str, filters: Filters, sort: Sort | None, limit: int, prices: Prices | None = None
+    ) -> list[dict[str, Any]]:
+        """The sessions that follow `last` in a list. Raises BadParameter if the log has no such session."""
+        try:
+            return self.trace.query_sessions_after(last, filters, sort, limit, prices)
+        except TraceError as error:
+            raise BadParameter(f"after={last!r}: {error}", "Leave `after` out: the list begins anew.") from None
 
     def turns(self, session: str) -> list[Turn]:
         """The turns of a session with their costs, oldest first. Raises NotFound if no request of it can be read, and

@@ -29,7 +29,7 @@ def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
     if after is None:
         rows = log.query_sessions(wanted, sort, limit + 1, reading.prices)
     else:
-        rows = log.query_sessions_after(after, wanted, sort, limit + 1, reading.prices)
+        rows = reading.sessions_after(after, wanted, sort, limit + 1, reading.prices)
     shown = rows[:limit]
     return {
         "sessions": shown,

@@ -32,7 +32,7 @@ def list_sessions(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, 
     if (after := parameters["after"]) is None:
         rows = log.query_sessions(wanted, None, limit)
     else:
-        rows = log.query_sessions_after(after, wanted, None, limit)
+        rows = reading.sessions_after(after, wanted, None, limit)
     return {"sessions": [_session(row) for row in rows], "total": log.count_sessions(wanted)}
 
 
