@@ -194,6 +194,26 @@ def test_a_window_says_how_many_fit_it() -> None:
     assert (found["matching"], found["calls"], len(found["rows"])) == (4, 5, 1)
 
 
+@pytest.mark.parametrize(
+    ("window", "view"),
+    [
+        (Window(), (0, 46)),
+        (Window(begin=11, end=30), (11, 30)),
+        (Window(begin=11), (11, 46)),
+        (Window(end=30), (0, 30)),
+        (Window(after=1, limit=2), (10, 24)),
+        (Window(begin=11, end=23, limit=2), (11, 23)),
+        (Window(begin=11, end=31, limit=2), (11, 24)),
+        (Window(after=1, limit=2, order="cost"), (0, 46)),
+        (Window(begin=100), (100, 46)),
+    ],
+    ids=["all", "a range", "from", "to", "a page of rows", "all of a range", "some of a range", "another order", "nothing"],
+)
+def test_bars_show_the_range_or_else_the_time_of_the_rows(window: Window, view: tuple[float, float]) -> None:
+    found = made(*FIVE, window=window)["view"]
+    assert (found["from"], found["to"]) == view
+
+
 def test_filters_choose_rows_and_leave_the_picture_whole() -> None:
     found = made(*FIVE, fitting={"c1", "c4"})
     assert calls(found) == ["c1", "c4"]

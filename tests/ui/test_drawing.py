@@ -46,7 +46,7 @@ def test_marks_of_times_are_those_of_clocks(least: float, expected: float) -> No
 
 @pytest.mark.parametrize(
     ("values", "expected"),
-    [([0.2, 8.0], [0.1, 1.0, 10.0]), ([1.0], [1.0, 10.0]), ([], [0.001, 360_000.0]), ([1e-9, 1e9], None)],
+    [([0.2, 8.0], [0.1, 0.3, 1.0, 3.0, 10.0]), ([1.0], [1.0, 3.0]), ([], [0.001, 360_000.0]), ([1e-9, 1e9], None)],
 )
 def test_marks_of_a_logarithmic_axis(values: list[float], expected: list[float] | None) -> None:
     found = log_ticks(values)
@@ -66,7 +66,7 @@ def test_all_that_is_written_is_escaped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.0, "0"), (12.0, "12"), (1.25, "1.25"), (0.001, "0"), (100.0, "100"), (1234.5678, "1234.57")]
+    ("value", "text"), [(0.0, "0"), (12.0, "12"), (1.25, "1.25"), (0.0001, "0"), (100.0, "100"), (1234.5678, "1234.568")]
 )
 def test_places_are_short(value: float, text: str) -> None:
     assert number(value) == text
@@ -189,8 +189,8 @@ SQUEEZED = [
 ]
 
 
-def shown(scale: list[dict[str, Any]], begin: float | None = None, end: float | None = None) -> dict[str, Any]:
-    return {"scale": scale, "from": begin, "to": end}
+def shown(scale: list[dict[str, Any]], begin: float = 0.0, end: float = 1000.0) -> dict[str, Any]:
+    return {"scale": scale, "view": {"from": begin, "to": end}, "from": begin or None, "to": end if end < 1000 else None}
 
 
 def row(**more: Any) -> dict[str, Any]:
@@ -214,8 +214,8 @@ def rects(svg: str) -> list[tuple[str, float, float]]:
         ({"time_to_first_byte": None, "time_to_first_token": None}, [("c0 stream", 2000, 4000)]),
         ({"time_to_first_byte": 9.0}, [("c0 wait", 2000, 4000)]),
         ({"failed": True, "time_to_first_byte": None, "time_to_first_token": None}, [("failed stream", 2000, 4000)]),
-        ({"duration": None}, [("c0 open", 2000, 14.29)]),
-        ({"lane": 99, "duration": 0.001}, [("c7 wait", 2000, 14.29)]),
+        ({"duration": None}, [("c0 open", 2000, 14.286)]),
+        ({"lane": 99, "duration": 0.001}, [("c7 wait", 2000, 14.286)]),
         (
             {"tools_before": {"tools": ["Bash"], "seconds_inferred": 1.5}, "time_to_first_byte": 4.0},
             [("tools", 500, 1500), ("c0 wait", 2000, 4000)],
@@ -234,9 +234,21 @@ def test_a_zoom_shows_a_part() -> None:
 
 
 def test_the_axis_says_how_long_a_squeezed_pause_is() -> None:
-    found = re.findall(r'<text x="([\d.]+)%" y="12" class="(\w+)">([^<]+)</text>', runs.axis(shown(SQUEEZED)))
+    found = re.findall(r'<text x="([\d.]+)%" y="12" class="(\w+)[^"]*">([^<]+)</text>', runs.axis(shown(SQUEEZED)))
     assert ("50", "cut", "5m00s") in [(x, name, text.removeprefix("┊ ")) for x, name, text in found]
-    assert [text for _, name, text in found if name == "clock"] == ["0", "5.0s", "5m10s", "5m15s"]
+    assert [text for _, name, text in found if name == "clock"] == ["0", "5s", "5:10", "5:15"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "step", "text"),
+    [
+        (0.0, 1.0, "0"), (0.25, 0.05, "250ms"), (0.0005, 0.0005, "0.50ms"), (5.0, 1.0, "5s"), (12.5, 0.5, "12.5s"),
+        (59.96, 1.0, "1:00"), (435.6, 5.0, "7:16"), (436.25, 0.05, "7:16.25"), (51_690.0, 15.0, "14:21:30"),
+        (100_800.0, 3600.0, "28:00:00"),
+    ],
+)  # fmt: skip
+def test_marks_are_as_exact_as_their_distance(seconds: float, step: float, text: str) -> None:
+    assert runs.mark(seconds, step) == text
 
 
 def test_phases_in_words() -> None:
@@ -255,7 +267,7 @@ def test_the_strip_has_a_line_for_each_lane() -> None:
     drawn = dict(paths(runs.strip(shown(TO_SCALE, 0.0, 5.0) | {"lanes": lanes, "seconds": 10.0})))
     assert drawn["c0"] == "M0 3h5000v10h-5000z"
     assert drawn["c1"] == "M4000 19h6000v10h-6000z"
-    assert drawn["failed"] == "M4000 17h14.29v14h-14.29z"
+    assert drawn["failed"] == "M4000 17h14.286v14h-14.286z"
     assert drawn["outside"] == "M0 0h0v32h0zM5000 0h5000v32h-5000z"
 
 

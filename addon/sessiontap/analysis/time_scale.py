@@ -28,12 +28,12 @@ class Piece:
     squeezed: bool = False
 
     def told(self) -> dict[str, Any]:
-        """Return it as plain values, places rounded to a millionth."""
+        """Return it as plain values, rounded."""
         return {
             "from": round(self.begin, 6),
             "to": round(self.end, 6),
-            "at": round(self.at, 6),
-            "size": round(self.size, 6),
+            "at": round(self.at, 9),
+            "size": round(self.size, 9),
             "squeezed": self.squeezed,
         }
 

@@ -70,6 +70,7 @@ def timeline(
         "calls": len(spans),
         "from": window.begin,
         "to": window.end,
+        "view": _view(window, rows, len(chosen), begin, whole),
         "squeezed": squeeze,
         "scale": [piece.told() for piece in scale.pieces],
         "time": _time(busy, [(gap.begin, gap.end) for gap in tools.values()], begin),
@@ -334,6 +335,17 @@ def _row(one: CallSpan, begin: int, lane: int, tools: ToolTime | None) -> dict[s
             "asked_by": tools.asked_by,
         },
     }
+
+
+def _view(
+    window: Window, rows: Sequence[CallSpan], matching: int, begin: int, whole: float
+) -> dict[str, float]:
+    """The time that the bars of the rows show: that of the window, or of the rows if they are some of many."""
+    first, last = window.begin or 0.0, whole if window.end is None else window.end
+    if rows and window.order == "time" and len(rows) < matching:
+        first = max(first, _seconds(rows[0], begin)[0])
+        last = min(last, max(_seconds(one, begin)[1] for one in rows))
+    return {"from": round(first, 6), "to": round(last, 6)}
 
 
 def _of_nanoseconds(duration: int | None) -> float | None:

@@ -61,6 +61,7 @@ class Renderer:
             "link": link,
             "tree_lines": tree_lines,
             "with_calls": with_calls,
+            "has_page": paths.__contains__,
             "titles": TITLES,
             "layer_titles": LAYERS,
             "site_bar": {path: name for path, name in SITE_BAR.items() if path in paths},

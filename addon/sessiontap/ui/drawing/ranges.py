@@ -10,7 +10,7 @@ from sessiontap import units
 from sessiontap.ui.drawing.svg import number, tag
 from sessiontap.ui.drawing.ticks import log_place, log_ticks
 
-LEAST_LABEL = 0.2
+LEAST_LABEL = 0.32
 """The share of a cell's width that a label of its axis takes."""
 
 

@@ -19,7 +19,7 @@ LANE = 16.0
 """Pixels of a lane's height."""
 PIXELS = 700.0
 """A usual width of a picture: what would be narrower than one of these is drawn as wide."""
-LABEL = 0.09
+LABEL = 0.12
 """The share of the width that a label of the axis takes."""
 
 
@@ -30,10 +30,8 @@ class View:
         """`found`: an answer of `analysis.timeline`."""
         pieces = [Piece(one["from"], one["to"], one["at"], one["size"], one["squeezed"]) for one in found["scale"]]
         self.scale = TimeScale(pieces)
-        begin, end = found["from"], found["to"]
-        self.x = 0.0 if begin is None else self.place(begin)
-        right = WIDTH if end is None else self.place(end)
-        self.width = max(right - self.x, WIDTH / 1_000_000)
+        self.x = self.place(found["view"]["from"])
+        self.width = max(self.place(found["view"]["to"]) - self.x, WIDTH / 100_000)
 
     def place(self, time: float) -> float:
         return self.scale.place(time) * WIDTH
@@ -44,7 +42,7 @@ class View:
 
 
 def strip(found: Mapping[str, Any]) -> Markup:
-    """Return the whole session, a line for each lane, with what a zoom leaves out dimmed."""
+    """Return the whole session, a line for each lane. What a zoom leaves out is dimmed, what rows show is marked."""
     view = View(found)
     lanes = found["lanes"]
     height = LANE * max(len(lanes), 1)
@@ -56,10 +54,12 @@ def strip(found: Mapping[str, Any]) -> Markup:
         shapes.append(tag("path", class_=colour(at), d=boxes(runs)))
         if failures:
             shapes.append(tag("path", class_="failed", d=boxes(failures)))
-    if found["from"] is not None or found["to"] is not None:
-        right = view.x + view.width
-        outside = [(0.0, 0.0, view.x, height), (right, 0.0, WIDTH - right, height)]
-        shapes.append(tag("path", class_="outside", d=boxes(outside)))
+    left = view.place(found["from"] or 0.0)
+    right = WIDTH if found["to"] is None else view.place(found["to"])
+    outside = [(0.0, 0.0, left, height), (right, 0.0, WIDTH - right, height)]
+    shapes.append(tag("path", class_="outside", d=boxes(outside)))
+    width = max(view.width, WIDTH / PIXELS)
+    shapes.append(tag("rect", class_="seen", x=view.x, y=0.0, width=width, height=height))
     return tag(
         "svg",
         tag("title", "The whole session", id="strip-title"),
@@ -96,8 +96,8 @@ def _box(
 def axis(found: Mapping[str, Any]) -> Markup:
     """Return the times above the bars, since the session's first call, and the length of each squeezed pause."""
     texts = [
-        tag("text", label, x=f"{number(place * 100)}%", y=12, class_=name)
-        for place, label, name in sorted(_marks(View(found)))
+        tag("text", label, x=f"{number(place * 100)}%", y=12, class_=name if at % 3 == 0 else f"{name} wide")
+        for at, (place, label, name) in enumerate(sorted(_marks(View(found))))
     ]
     return tag("svg", *texts, class_="times", aria_hidden="true")
 
@@ -131,12 +131,23 @@ def _marks(view: View) -> list[tuple[float, str, str]]:
         first = -(-piece.begin // step)
         for time in (piece.begin, *(step * at for at in range(int(first), int(piece.end // step) + 1))):
             place = (view.place(time) - view.x) / view.width
-            add(place, place, _time(time), "clock")
+            add(place, place, mark(time, step), "clock")
     return found
 
 
-def _time(seconds: float) -> str:
-    return units.duration(seconds) if seconds > 0 else "0"
+def mark(seconds: float, step: float) -> str:
+    """Return a mark of an axis with so many seconds between two: `250ms`, `12.5s`, `7:16`, `14:21:30`."""
+    digits = 0 if step >= 1 else 1 if step >= 0.1 else 2 if step >= 0.01 else 3
+    if round(seconds, 6) <= 0:
+        return "0"
+    if seconds < 1:
+        return f"{seconds * 1000:.{0 if step >= 0.001 else 2}f}ms"
+    if round(seconds, digits) < 60:
+        return f"{seconds:.{digits}f}s"
+    minutes, rest = divmod(round(seconds, digits), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    clock = f"{rest:0{digits + 3 if digits else 2}.{digits}f}"
+    return f"{hours}:{minutes:02}:{clock}" if hours else f"{minutes}:{clock}"
 
 
 def bar(found: Mapping[str, Any], row: Mapping[str, Any], view: View) -> Markup:
@@ -176,7 +187,7 @@ def phases(row: Mapping[str, Any]) -> str:
     parts = []
     if (tools := row["tools_before"]) is not None:
         parts.append(f"{', '.join(tools['tools'])} {units.duration(tools['seconds_inferred'])} before (inferred)")
-    parts.append(f"begins at {_time(row['start'])}")
+    parts.append(f"begins at {mark(row['start'], 0.1)}")
     for key, words in (("time_to_first_byte", "first byte after"), ("time_to_first_token", "first token after")):
         if row[key] is not None:
             parts.append(f"{words} {units.duration(row[key])}")

@@ -9,7 +9,10 @@ _TIMES = [digit * 10.0**power for power in range(-6, 0) for digit in (1, 2, 5)] 
     1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 21_600.0, 43_200.0,
 ]  # fmt: skip
 _DAY = 86_400.0
-_DECADES = (0.001, 0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3600.0, 36_000.0, 360_000.0)
+_LOGARITHMIC = (
+    0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0, 10_800.0, 36_000.0,
+    108_000.0, 360_000.0,
+)  # fmt: skip
 """Marks on a logarithmic axis of times."""
 
 
@@ -30,10 +33,10 @@ def time_step(least: float) -> float:
 def log_ticks(values: Sequence[float]) -> list[float]:
     """Return the times between which all of these (more than 0 seconds) lie, each mark a round one."""
     if not values:
-        return [_DECADES[0], _DECADES[-1]]
-    first = max((at for at, one in enumerate(_DECADES) if one <= min(values)), default=0)
-    last = next((at for at, one in enumerate(_DECADES) if one >= max(values)), len(_DECADES) - 1)
-    return list(_DECADES[first : max(last, first + 1) + 1])
+        return [_LOGARITHMIC[0], _LOGARITHMIC[-1]]
+    first = max((at for at, one in enumerate(_LOGARITHMIC) if one <= min(values)), default=0)
+    last = next((at for at, one in enumerate(_LOGARITHMIC) if one >= max(values)), len(_LOGARITHMIC) - 1)
+    return list(_LOGARITHMIC[first : max(last, first + 1) + 1])
 
 
 def log_place(value: float, marks: Sequence[float]) -> float:

@@ -76,6 +76,11 @@ PAGE = Page(
             "calls": _COUNT,
             "from": _NUMBER,
             "to": _NUMBER,
+            "view": {
+                "type": "object",
+                "description": "The time that the rows' bars show.",
+                "properties": {name: {"type": "number"} for name in ("from", "to")},
+            },
             "squeezed": {"type": "boolean"},
             "scale": {
                 "type": "array",
