@@ -66,7 +66,7 @@ def test_all_that_is_written_is_escaped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.0, "0"), (12.0, "12"), (1.25, "1.25"), (0.0001, "0"), (100.0, "100"), (1234.5678, "1234.568")]
+    ("value", "text"), [(0.0, "0"), (12.0, "12"), (1.25, "1.25"), (0.0001, "0"), (100.0, "100"), (12.34567, "12.346")]
 )
 def test_places_are_short(value: float, text: str) -> None:
     assert number(value) == text
@@ -190,7 +190,8 @@ SQUEEZED = [
 
 
 def shown(scale: list[dict[str, Any]], begin: float = 0.0, end: float = 1000.0) -> dict[str, Any]:
-    return {"scale": scale, "view": {"from": begin, "to": end}, "from": begin or None, "to": end if end < 1000 else None}
+    given = {"from": begin or None, "to": end if end < 1000 else None}
+    return {"scale": scale, "view": {"from": begin, "to": end}, **given}
 
 
 def row(**more: Any) -> dict[str, Any]:
