@@ -208,7 +208,8 @@ def test_a_window_says_how_many_fit_it() -> None:
         (Window(begin=100), (100, 46)),
     ],
     ids=[
-        "all", "a range", "from", "to", "a page of rows", "all of a range", "some of a range", "another order", "nothing",
+        "all", "a range", "from", "to", "a page of rows", "all of a range", "some of a range", "another order",
+        "nothing",
     ],
 )
 def test_bars_show_the_range_or_else_the_time_of_the_rows(window: Window, view: tuple[float, float]) -> None:
