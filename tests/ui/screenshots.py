@@ -18,12 +18,12 @@ from tests.ui.served import served
 PICTURES = {
     "sessions": "/",
     "conversation": "/sessions/fix-parse-week/conversation",
-    "timeline": f"/sessions/{long_session.SESSION}/timeline?from=0&to=150",
+    "timeline": f"/sessions/{long_session.SESSION}/timeline?from=0&to=100",
     "context": "/sessions/fix-parse-week/context",
     "cache": "/sessions/fix-parse-week/cache?by=part",
 }
 """The name of each picture, and the address of its page."""
-SIZE = {"width": 1200, "height": 700}
+SIZE = {"width": 1200, "height": 620}
 MOST_BYTES = 150_000
 CALLS = 120
 

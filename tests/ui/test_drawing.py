@@ -210,11 +210,11 @@ def rects(svg: str) -> list[tuple[str, float, float]]:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({}, [("c0 wait", 2000, 1000), ("c0 first", 3000, 1000), ("c0 stream", 4000, 2000)]),
-        ({"time_to_first_token": None}, [("c0 wait", 2000, 1000), ("c0 stream", 3000, 3000)]),
-        ({"time_to_first_byte": None, "time_to_first_token": None}, [("c0 stream", 2000, 4000)]),
+        ({}, [("c0 wait", 2000, 1000), ("c0 first", 3000, 1000), ("c0 receives", 4000, 2000)]),
+        ({"time_to_first_token": None}, [("c0 wait", 2000, 1000), ("c0 receives", 3000, 3000)]),
+        ({"time_to_first_byte": None, "time_to_first_token": None}, [("c0 receives", 2000, 4000)]),
         ({"time_to_first_byte": 9.0}, [("c0 wait", 2000, 4000)]),
-        ({"failed": True, "time_to_first_byte": None, "time_to_first_token": None}, [("failed stream", 2000, 4000)]),
+        ({"failed": True, "time_to_first_byte": None, "time_to_first_token": None}, [("failed receives", 2000, 4000)]),
         ({"duration": None}, [("c0 open", 2000, 14.286)]),
         ({"lane": 99, "duration": 0.001}, [("c7 wait", 2000, 14.286)]),
         (

@@ -164,14 +164,14 @@ def bar(found: Mapping[str, Any], row: Mapping[str, Any], view: View) -> Markup:
         after = row[key]
         borders.append(borders[-1] if after is None else min(max(start + after, borders[-1]), end))
     borders.append(end)
-    phases = ("wait", "first", "stream")
+    phases = ("wait", "first", "receives")
     for phase, (begins, ends) in zip(phases, pairwise(borders), strict=True):
         if ends > begins:
             x, y, width, height = _box(view, begins, ends, 1, 8, view.width)
             shapes.append(tag("rect", class_=f"{name} {phase}", x=x, y=y, width=width, height=height))
     if end <= start:
         x, y, width, height = _box(view, start, start, 1, 8, view.width)
-        shapes.append(tag("rect", class_=f"{name} {'open' if took is None else 'stream'}", x=x, y=y, width=width,
+        shapes.append(tag("rect", class_=f"{name} {'open' if took is None else 'receives'}", x=x, y=y, width=width,
                           height=height))  # fmt: skip
     return tag("svg", *shapes, class_="run", aria_hidden="true", viewBox=view.box, preserveAspectRatio="none")
 
