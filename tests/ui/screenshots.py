@@ -18,7 +18,7 @@ from tests.ui.served import served
 PICTURES = {
     "sessions": "/",
     "conversation": "/sessions/fix-parse-week/conversation",
-    "timeline": f"/sessions/{long_session.SESSION}/timeline?from=0&to=100",
+    "timeline": f"/sessions/{long_session.SESSION}/timeline?from=0&to=85",
     "context": "/sessions/fix-parse-week/context",
     "cache": "/sessions/fix-parse-week/cache?by=part",
 }
