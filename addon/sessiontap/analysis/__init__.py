@@ -8,10 +8,13 @@ calls, and returns one plain structure, which `--json` prints whole and commands
     part_costs.py    the cost of each part, by the provider's count of what was read from and written to its cache
     tool_runs.py     calls of tools and their results, brought together
     tools.py         each tool: calls, errors, time, results
-    context.py       the content of each request by kind, tool, file and MCP server; the biggest blocks: blocks.py
+    context.py       the content of each request by kind, tool, file and MCP server; the biggest blocks: blocks.py;
+                     in layers for a picture: context_layers.py
     cache.py         hits and misses of the provider's cache, with their reasons (cache_changes.py) by the
-                     provider's terms (cache_terms.py)
+                     provider's terms (cache_terms.py), and in words (cache_reasons.py)
     waste.py         tools never called, results never referred to (references.py), content sent twice
+    spending.py      the cost over the calls by model, agent, path or by what was paid for
+    timeline.py      lanes, paths and tools in time, on a scale that squeezes pauses (time_scale.py)
     compare_sessions.py  two sessions beside each other, their calls in pairs
     compare_recorded.py  two calls or two sessions of a log beside each other
     compare_words.py     the words that changed in the lines of a diff

@@ -5,6 +5,7 @@
     reading.py        what a page may ask: the log, prices, the state of the proxies
     filters.py        the filters of lists as parameters
     rendering.py      templates/, drawn with the figures and links of one hand
+    drawing/          pictures in SVG, which templates ask for
     static_files.py   static/: style sheet and scripts, by their content
     document.py       exported calls as one document: one_file.py writes it as HTML, markdown.py as Markdown
     guard.py          which requests are answered
