@@ -13,6 +13,7 @@ from datetime import datetime
 from math import ceil
 from typing import Any
 
+from sessiontap.analysis.time_scale import united
 from sessiontap.cli import tree
 from sessiontap.cli.listing import FAILED, failed
 from sessiontap.cli.output import console, line, on_terminal, write_line
@@ -167,13 +168,7 @@ def scale(spans: Sequence[Span], columns: int) -> Scale:
 
 def _united(spans: Sequence[Span]) -> list[tuple[int, int]]:
     """The times in which calls ran, overlaps joined, in their order."""
-    found: list[tuple[int, int]] = []
-    for start, end in sorted((one.start, one.start if one.end is None else one.end) for one in spans if one.is_call):
-        if found and start <= found[-1][1]:
-            found[-1] = found[-1][0], max(found[-1][1], end)
-        else:
-            found.append((start, end))
-    return found
+    return united((one.start, one.start if one.end is None else one.end) for one in spans if one.is_call)
 
 
 def _cuts(busy: Sequence[tuple[int, int]], most: int) -> set[int]:
