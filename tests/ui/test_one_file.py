@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.analysis import coding_session
-from tests.cli.recorded import call_id
+from tests.cli.recorded import call_id, calls, write
 from tests.ui import hostile
 from tests.ui.test_hostile import Elements
 
@@ -102,6 +102,17 @@ def test_content_can_be_left_out(coding: Path, name: str) -> None:
     assert b"claude-sonnet-4-5" in told
     assert b"The test of parse_week" not in told
     assert b"fromisoformat" not in told
+
+
+def test_a_command_line_is_content(tmp_path: Path) -> None:
+    folder = write(tmp_path / "trace", calls())
+    out = tmp_path / "calls.jsonl"
+    assert main(["export", "--format", "jsonl", "--trace", str(folder), "-o", str(out), "--no-content"]) == 0
+    told = out.read_text()
+    assert "agent.mjs" in told
+    assert "/srv/agent.mjs" not in told
+    assert "context mode" not in told
+    assert "Slow down" not in told
 
 
 def test_a_stream_is_redacted_once_its_words_are_together(coding: Path) -> None:

@@ -12,8 +12,10 @@ from sessiontap.export.exported_call import ExportedBody, ExportedCall, Replace
 
 LEFT_OUT = "left out of this export"
 _REDACTED = "[redacted:"
-_OF_CONTENT = ("error", "state", "properties")
+_OF_CONTENT = ("state", "properties", "link")
 """Keys of a record that may quote what was said."""
+_OF_COMMAND = ("argv", "env")
+"""The same of a caller: a prompt may stand on its command line."""
 
 
 def redacted(call: ExportedCall, change: Replace) -> ExportedCall:
@@ -33,7 +35,7 @@ def redacted(call: ExportedCall, change: Replace) -> ExportedCall:
 
 
 def without_content(call: ExportedCall) -> ExportedCall:
-    """The call without its bodies, errors and properties: names, times, tokens and sizes are left."""
+    """The call without its bodies, errors, properties and command line: names, times, tokens and sizes are left."""
     llm = call.record.get("llm")
     record = {key: value for key, value in call.record.items() if key not in _OF_CONTENT}
     if isinstance(llm, Mapping):
@@ -43,7 +45,8 @@ def without_content(call: ExportedCall) -> ExportedCall:
         for body in (call.request_body, call.response_body)
     ]
     row = call.row | ({"error": {"type": None, "message": LEFT_OUT}} if call.row.get("error") else {})
-    return replace(call, row=row, record=record, request_body=bodies[0], response_body=bodies[1])
+    caller = call.caller and {key: value for key, value in call.caller.items() if key not in _OF_COMMAND}
+    return replace(call, row=row, record=record, caller=caller, request_body=bodies[0], response_body=bodies[1])
 
 
 def _changed(value: Any, change: Replace) -> Any:

@@ -65,7 +65,7 @@ REDACTED = "[redacted]"
     multiple=True,
     help="Replace what this regular expression (RE2) finds, in every text. Repeatable.",
 )
-@click.option("--no-content", is_flag=True, help="Leave out what was said: bodies, errors, properties.")
+@click.option("--no-content", is_flag=True, help="Leave out what was said: bodies, errors, properties, command lines.")
 @click.option("--force", is_flag=True, help="Overwrite FILE if it is there, without asking.")
 @partial(filter_options, without=["without_errands"])  # an export leaves out nothing
 @rules_option
