@@ -45,15 +45,28 @@ class Calls:
         self._rules = rules
         self._reader = ThreadPoolExecutor(1, "sessiontap-read")
 
+    def plan_at_once(self, context: CallContext, wire: bytes | None) -> Plan | None:
+        """Return the plan of a call; None if something must be waited for first, which `plan` does.
+
+        `wire` is the request's body as sent, None if it streams past.
+        """
+        if _is_large(context, wire):
+            return None
+        self.prepare(context, wire)
+        if self._awaited(context):
+            return None
+        return slimmed(context, self.decide(context))
+
     async def plan(self, context: CallContext, wire: bytes | None) -> Plan:
-        """Return the plan of a call. `wire` is the request's body as sent, None if it streams past."""
-        await self.prepare_aside(context, wire)
+        """Return the plan of a call for which `plan_at_once` had none."""
+        if context.call is None:
+            await self.prepare_aside(context, wire)
         await self.wait_for_replies(context)
         return slimmed(context, self.decide(context))
 
     async def prepare_aside(self, context: CallContext, wire: bytes | None) -> None:
         """As `prepare`; a large request is read on another thread, one at a time, while others come and go."""
-        if wire is None or not is_heavy(wire, context.request.headers.get("content-encoding")):
+        if not _is_large(context, wire):
             self.prepare(context, wire)
             return
         await asyncio.get_running_loop().run_in_executor(self._reader, self.prepare, context, wire)
@@ -75,19 +88,25 @@ class Calls:
 
     async def wait_for_replies(self, context: CallContext, patience: float = PATIENCE) -> None:
         """Wait, at most `patience` seconds, for the replies that a request may go on from and that are not read yet."""
+        awaited, recorder = self._awaited(context), self.recorder
+        if awaited and recorder is not None:
+            with self.faults.guard("conversations"):
+                await self.replies.wait(awaited, recorder.hurry, patience)
+
+    def _awaited(self, context: CallContext) -> set[str]:
+        """Take in the replies that have been read. Return the calls whose replies a request has to wait for."""
         self.replies.settle()
-        call, history, recorder = context.call, context.history, self.recorder
-        if call is None or history is None or recorder is None:
-            return
+        call, history = context.call, context.history
+        if call is None or history is None or self.recorder is None:
+            return set()
         with self.faults.guard("conversations"):
-            awaited = self.replies.awaited(
+            return self.replies.awaited(
                 context.caller_id,
                 history,
                 names_replies=bool(call.asked.previous or call.asked.answered),
                 is_settled=lambda: self.planner.knows_parent(context),
             )
-            if awaited:
-                await self.replies.wait(awaited, recorder.hurry, patience)
+        return set()
 
     def decide(self, context: CallContext) -> Plan:
         """Return the plan of a call whose request was read, and say what it withholds or protects."""
@@ -154,3 +173,7 @@ class Calls:
     def _take_update(self, update: PlannerUpdate) -> None:
         with self.faults.guard("conversations"):
             self.planner.update(update)
+
+
+def _is_large(context: CallContext, wire: bytes | None) -> bool:
+    return wire is not None and is_heavy(wire, context.request.headers.get("content-encoding"))

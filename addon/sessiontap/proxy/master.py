@@ -9,7 +9,7 @@ An option that is set later puts its addon into its place then. Nobody else's mi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
 from inspect import isawaitable
 from typing import Any
 
@@ -25,6 +25,7 @@ from mitmproxy.flow import Flow
 from mitmproxy.master import Master
 from mitmproxy.options import Options
 
+from sessiontap.proxy.handler import handles
 from sessiontap.proxy.settings import MITMPROXY_DEFAULTS
 
 ON_DEMAND: Mapping[str, tuple[str, ...]] = {
@@ -86,22 +87,57 @@ class Addons(AddonManager):
 
     async def trigger_event(self, event: hooks.Hook) -> None:
         """Ask each addon of the chain that has the hook, in order."""
-        name = event.name
-        asked = self._asked(name)
-        arguments = event.args() if asked else []
+        if asked := self._asked(event.name):
+            await self._ask(event, asked, event.args())
+
+    def begin(self, event: hooks.Hook, value: Any) -> Coroutine[Any, Any, None] | None:
+        """As `handle_lifecycle`, as far as it goes without waiting. Return the rest of it; None: that was all.
+
+        `value` is what the hook carries.
+        """
+        asked = self._asked(event.name)
+        is_told = isinstance(value, Flow) and self._asked("update")
+        for at, addon in enumerate(asked):
+            if hasattr(addon, "addons"):
+                return self._go_on(event, asked[at:], None, value)
+            hook = getattr(addon, event.name, None)
+            try:
+                if callable(hook) and (result := hook(value)) is not None and isawaitable(result):
+                    return self._go_on(event, asked[at + 1 :], result, value)
+            except exceptions.AddonHalt:
+                break
+            except Exception:
+                _tell()
+        return self._go_on(event, [], None, value) if is_told else None
+
+    async def _go_on(
+        self, event: hooks.Hook, asked: Sequence[Any], under_way: Awaitable[None] | None, value: Any
+    ) -> None:
+        """Wait for the hook that is `under_way`, then for the others that are `asked`."""
+        try:
+            if under_way is not None:
+                await under_way
+        except exceptions.AddonHalt:
+            asked = ()
+        except Exception:
+            _tell()
+        await self._ask(event, asked, [value])
+        if isinstance(value, Flow) and self._asked("update"):
+            await self.trigger_event(hooks.UpdateHook([value]))
+
+    async def _ask(self, event: hooks.Hook, asked: Sequence[Any], arguments: Sequence[Any]) -> None:
         for addon in asked:
             try:
                 if hasattr(addon, "addons"):
                     await self.invoke_addon(addon, event)
                     continue
-                hook = getattr(addon, name, None)
+                hook = getattr(addon, event.name, None)
                 if callable(hook) and (result := hook(*arguments)) is not None and isawaitable(result):
                     await result
             except exceptions.AddonHalt:
                 return
             except Exception:
-                with safecall():  # it is told as mitmproxy tells it
-                    raise
+                _tell()
 
     def _asked(self, name: str) -> list[Any]:
         """The addons of the chain with that hook, or with an addon inside that has it. Scripts change theirs at any
@@ -123,6 +159,12 @@ class Addons(AddonManager):
             found = [addon for addon in chain if hasattr(addon, name) or hasattr(addon, "addons")]
             self._by_hook[name] = found
         return found
+
+
+def _tell() -> None:
+    """Log the exception that is being handled as mitmproxy logs that of an addon."""
+    with safecall():
+        raise
 
 
 def _addons(master: Master) -> AddonManager:
@@ -152,6 +194,8 @@ class TapMaster(Master):
             else:
                 self.addons.add(addon)
         self.options.changed.connect(self._options_changed)
+        proxyserver: Any = self.addons.get("proxyserver")
+        proxyserver.servers.changed.connect(self._servers_changed)
         self.options.update(**MITMPROXY_DEFAULTS)  # the user's own values come later, and win
 
     def configure_taps(self) -> None:
@@ -197,6 +241,12 @@ class TapMaster(Master):
                 self.addons.invoke_addon_sync(addon, hooks.ConfigureHook(updated | so_far))
                 if self._is_running:
                     self.addons.invoke_addon_sync(addon, hooks.RunningHook())
+
+    def _servers_changed(self) -> None:
+        """mitmproxy calls it before it starts a server."""
+        proxyserver: Any = self.addons.get("proxyserver")
+        for server in proxyserver.servers:
+            handles(server)
 
     def _is_asked_for(self, name: str) -> bool:
         return any(

@@ -22,7 +22,7 @@ from sessiontap import private
 from sessiontap.faults import Faults
 from sessiontap.proxy import open_files, state_file
 from sessiontap.proxy.calls import Calls
-from sessiontap.proxy.connections import Connections, Destinations
+from sessiontap.proxy.connections import Connection, Connections, Destinations
 from sessiontap.proxy.entry import exit_with_error
 from sessiontap.proxy.notices import Notices
 from sessiontap.proxy.plan import Planner
@@ -278,6 +278,15 @@ class Service:
             if not file.is_current():
                 await file.current()
         return self.rules
+
+    def has_current_rules_for(self, connection: Connection) -> bool:
+        """True if the rules in force are those of the file as it stands, and all is known that they ask of a process."""
+        file = self.rules_file
+        assert file is not None
+        with self.faults.guard("rules file"):
+            if not file.is_current():
+                return False
+        return file.rules.env_names <= connection.env_names
 
     def _rules_changed(self, file: RulesFile) -> None:
         """The file was read: its rules are in force from here on, or what is wrong with it is noted."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Awaitable
 from dataclasses import replace
 
 from mitmproxy import connection, ctx, http, tls
@@ -18,7 +19,7 @@ from sessiontap.llm.routes import asks_once
 from sessiontap.proxy import bodies, finish, flows, own_address, page_port
 from sessiontap.proxy.answers import Answers
 from sessiontap.proxy.connections import Connection, Destination, destinations
-from sessiontap.proxy.context import CallContext
+from sessiontap.proxy.context import CallContext, Plan
 from sessiontap.proxy.interception import Interception
 from sessiontap.proxy.passed import Why
 from sessiontap.proxy.plan import facts_of
@@ -98,11 +99,6 @@ class Tap:
             await connections.look_up(known, names)
         return known
 
-    async def _settled(self, known: Connection) -> None:
-        """Wait somewhat longer for the process of a connection whose protection may go by it."""
-        if known.look is not None and self.service.rules.protects_by_process:
-            await self.service.connections.settled(known)
-
     async def client_disconnected(self, client: connection.Client) -> None:
         with self.faults.guard("clients that have gone"):
             await self.interception.when_answered(client)
@@ -159,22 +155,41 @@ class Tap:
 
     # -- calls ---------------------------------------------------------------------------------------------------------
 
-    async def requestheaders(self, flow: http.HTTPFlow) -> None:
-        if flow.request.host != own_address.HOST:
-            self._refuse_page(flow)
-            if flow.response is not None:
-                return
-            with self.faults.guard("request headers"):
-                await self._request_headers(flow)
+    # What need not wait is done when the hook returns: a coroutine costs, and under `sessiontap run` a task.
 
-    async def _request_headers(self, flow: http.HTTPFlow) -> None:
-        known = await self._connection(flow.client_conn)
+    def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        if flow.request.host == own_address.HOST:
+            return None
+        self._refuse_page(flow)
+        if flow.response is not None:
+            return None
+        with self.faults.guard("request headers"):
+            known = self.service.connections.open.get(flow.client_conn.id)
+            if known is None or not self.service.has_current_rules_for(known):
+                return self._request_headers_later(flow)
+            return self._request_headers(flow, known)
+        return None
+
+    async def _request_headers_later(self, flow: http.HTTPFlow, *, settled: bool = False) -> None:
+        """The same, once all is known that it needs. `settled`: also the process, as far as it is waited for."""
+        with self.faults.guard("request headers"):
+            known = await self._connection(flow.client_conn)
+            await self.service.current_rules()
+            if settled:
+                await self.service.connections.settled(known)
+            rest = self._request_headers(flow, known, settled=settled)
+            if rest is not None:
+                await rest
+
+    def _request_headers(
+        self, flow: http.HTTPFlow, known: Connection, *, settled: bool = False
+    ) -> Awaitable[None] | None:
         for_proxy = is_for_the_proxy(flow.client_conn, in_tunnel=known.in_tunnel)
         known.proxy_user = flows.proxy_user_of(flow, for_proxy) or known.proxy_user
         if for_proxy:
             # Plain HTTP carries the proxy's user on every request, and it is for the proxy alone.
             flow.request.headers.pop("proxy-authorization", None)
-        rules = await self.service.current_rules()
+        rules = self.service.rules
         sni = None if for_proxy else flow.client_conn.sni  # else it names the proxy
         names = destinations(flow.request.host, sni or flow.request.host_header)
         destination = self.service.destinations.find_call(names, flow.request.port, flow.request.path)
@@ -185,14 +200,15 @@ class Tap:
             destination = self.interception.likely_destination(flow.request, names)
             is_likely = destination is not None
         if destination is not None:
-            await self._settled(known)
+            if known.look is not None and rules.protects_by_process and not settled:
+                return self._request_headers_later(flow, settled=True)
             self.interception.accepted(known)
         if destination is None or self._is_left_alone(known, destination, rules):
             is_known = self.service.destinations.find(names, request.port) is not None
             unnamed: Why = "path" if is_known or request.scheme == "http" else "unknown_host"
             why = unnamed if destination is None else "ignore"
             self.interception.lets_pass(flow, known, names[0], why, streams=has)
-            return
+            return None
         now = time.time_ns()
         context = CallContext(
             id=call_id(now),
@@ -211,7 +227,8 @@ class Tap:
         if has and (request.stream or bodies.upload_streams(kind, length, whole)):
             context.request_tap = flows.tap_body(request, self.calls.budget)
             context.flags.append("streamed_request")
-            await self._plan_and_apply(flow, context)
+            return self._plan_and_apply(flow, context)
+        return None
 
     def _is_left_alone(self, known: Connection, destination: Destination, rules: Rules) -> bool:
         """True if a rule ignores whatever comes on this connection."""
@@ -223,22 +240,34 @@ class Tap:
             self.notices.protected(known, destination.host, view.protected)
         return view.ignore
 
-    async def request(self, flow: http.HTTPFlow) -> None:
+    def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         if flow.request.host == own_address.HOST:
-            with self.faults.guard("own address"):
-                await self.answers.reply(flow)
-            return
+            return self._answer(flow)
         with self.faults.guard("request"):
             context = self.in_flight.get(flow.id)
             if context is None or context.request_tap is not None:
-                return
-            if context.is_likely and not await self.interception.is_llm_call(flow.request, context.destination.host):
+                return None
+            if context.is_likely:
+                return self._likely_request(flow, context)
+            return self._plan_and_apply(flow, context)
+        return None
+
+    async def _likely_request(self, flow: http.HTTPFlow, context: CallContext) -> None:
+        """A request that only its body tells from others."""
+        with self.faults.guard("request"):
+            if not await self.interception.is_llm_call(flow.request, context.destination.host):
                 del self.in_flight[flow.id]
                 self.interception.lets_pass(flow, context.connection, context.destination.host, "body", streams=False)
                 return
-            await self._plan_and_apply(flow, context)
+            rest = self._plan_and_apply(flow, context)
+            if rest is not None:
+                await rest
 
-    async def _plan_and_apply(self, flow: http.HTTPFlow, context: CallContext) -> None:
+    async def _answer(self, flow: http.HTTPFlow) -> None:
+        with self.faults.guard("own address"):
+            await self.answers.reply(flow)
+
+    def _plan_and_apply(self, flow: http.HTTPFlow, context: CallContext) -> Awaitable[None] | None:
         """Plan the call and apply the plan: headers, route, and what mitmproxy's own tools show."""
         known = context.connection
         context.upstream = upstream_of(
@@ -246,10 +275,23 @@ class Tap:
             for_proxy=is_for_the_proxy(flow.client_conn, in_tunnel=known.in_tunnel),
             verifies=self.service.verifies and not known.unverified,
         )
-        plan = await self.calls.plan(context, None if context.flags else flow.request.raw_content)
+        wire = None if context.flags else flow.request.raw_content
+        plan = self.calls.plan_at_once(context, wire)
+        if plan is None:
+            return self._plan_and_apply_later(flow, context, wire)
+        self._apply(flow, context, plan)
+        return None
+
+    async def _plan_and_apply_later(self, flow: http.HTTPFlow, context: CallContext, wire: bytes | None) -> None:
+        with self.faults.guard("request"):
+            self._apply(flow, context, await self.calls.plan(context, wire))
+
+    def _apply(self, flow: http.HTTPFlow, context: CallContext, plan: Plan) -> None:
         if plan.session is None:  # a rule says to leave it alone
             del self.in_flight[flow.id]
-            self.interception.lets_pass(flow, known, context.destination.host, "ignore", streams=False)
+            self.interception.lets_pass(
+                flow, context.connection, context.destination.host, "ignore", streams=False
+            )
             return
         try:
             flows.apply_plan(plan, flow.request)

@@ -27,6 +27,7 @@ from sessiontap import callers
 from sessiontap.proxy import own_address
 from sessiontap.proxy.channel import Channel, wait_for_message
 from sessiontap.proxy.entry import exit_with_error
+from sessiontap.proxy.handler import handles
 from sessiontap.proxy.runner import Master, command_line, filters, unnamed_port
 from sessiontap.proxy.tap import Tap
 
@@ -91,7 +92,10 @@ class Worker:
     def ready(self, values: Mapping[str, Any]) -> None:
         """The proxy runs: take connections from here on. `values` are for the state file."""
         servers: Any = ctx.master.addons.get("proxyserver")
-        self._handlers = [ServerInstance.make(mode, servers).handle_stream for mode in self._modes]
+        made: list[ServerInstance[Any]] = [ServerInstance.make(mode, servers) for mode in self._modes]
+        for server in made:
+            handles(server)
+        self._handlers = [server.handle_stream for server in made]
         self._channel = Channel(self._end, self._received, ctx.master.shutdown)
         self._channel.send(
             {
