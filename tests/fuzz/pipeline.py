@@ -126,11 +126,13 @@ async def _pass(tap: Tap, one: Passing) -> str | None:
     flow.request = http.Request.make(request.method, request.url, one.asked or b"", _fields(request.headers.fields))
     flow.request.host, flow.request.port, flow.request.scheme = request.host, request.port, request.scheme
     await tap.client_connected(flow.client_conn)
-    await tap.requestheaders(flow)
+    if (rest := tap.requestheaders(flow)) is not None:
+        await rest
     if callable(flow.request.stream):
         flow.request.stream(one.asked or b"")
         flow.request.stream(b"")
-    await tap.request(flow)
+    if (rest := tap.request(flow)) is not None:
+        await rest
     headers = [pair for pair in _fields(response.headers.fields) if pair[0].lower() not in (b"content-encoding",)]
     flow.response = http.Response.make(response.status, one.told, http.Headers(headers))
     tap.responseheaders(flow)

@@ -12,7 +12,7 @@ import pytest
 from mitmproxy.connection import Client, ConnectionState, Server
 from mitmproxy.proxy import events, layer
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layers import ClientTLSLayer, ServerTLSLayer, TCPLayer, modes
+from mitmproxy.proxy.layers import ClientTLSLayer, TCPLayer, modes
 from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons
@@ -20,7 +20,7 @@ from mitmproxy.test import taddons
 from sessiontap.callers import Caller, Found
 from sessiontap.proxy.connections import Connection, Connections, Destinations
 from sessiontap.proxy.interception import Interception
-from sessiontap.proxy.layers import Http, Raw, TlsToOpen, Undecided
+from sessiontap.proxy.layers import Http, Raw, ServerTls, TlsToOpen, Undecided
 from sessiontap.proxy.notices import Notices
 from sessiontap.rules import load_text
 
@@ -88,7 +88,7 @@ def options() -> Iterator[Any]:
         pytest.param(b"", b"220 mail\r\n", "any.example", Raw, ["not_http"], id="a server that speaks first"),
         pytest.param(hello("other.example"), b"", ADDRESS, Raw, ["unknown_host"], id="TLS of another host"),
         pytest.param(hello("other.example")[:99], b"", ADDRESS, Undecided, [], id="the beginning of a hello"),
-        pytest.param(hello("api.openai.com"), b"", ADDRESS, type(None), [], id="TLS of an LLM host, by SNI"),
+        pytest.param(hello("api.openai.com"), b"", ADDRESS, ServerTls, [], id="TLS of an LLM host, by SNI"),
         pytest.param(NO_HELLO, b"", ADDRESS, Raw, ["not_http"], id="a hello that is none"),
     ],
 )
@@ -134,7 +134,7 @@ def test_a_server_that_is_connected_already_gets_its_tls_first(options: Any) -> 
     question = layer.NextLayer(desk.context)
     question.events = [events.DataReceived(desk.client, hello("api.openai.com"))]
     found: Any = asyncio.run(desk.interception.next_layer(question))
-    assert (type(found), type(found.child_layer)) == (ServerTLSLayer, TlsToOpen)
+    assert (type(found), type(found.child_layer)) == (ServerTls, TlsToOpen)
 
 
 def test_a_user_interface_that_is_to_show_what_passes_does(options: Any) -> None:

@@ -12,24 +12,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable
-from dataclasses import fields
 from typing import Any
 
-import mitmproxy_rs
 from mitmproxy import ctx
 from mitmproxy.connection import Connection
-from mitmproxy.flow import Flow
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler, ServerInstance
 from mitmproxy.proxy.mode_specs import RegularMode, ReverseMode, Socks5Mode, UpstreamMode
 from mitmproxy.proxy.server import ConnectionIO
 from mitmproxy.utils import asyncio_utils
-
-Stream = asyncio.StreamReader | asyncio.StreamWriter | mitmproxy_rs.Stream
-
-_arguments: dict[type[commands.StartHook], str] = {}
-"""The name of the one value that a hook carries."""
 
 
 def handles(server: ServerInstance[Any]) -> None:
@@ -51,7 +42,7 @@ class Handler(ProxyConnectionHandler):
     transports: dict[Connection, ConnectionIO]
 
     def __init__(self, *values: Any) -> None:
-        super().__init__(*values)
+        super().__init__(*values)  # type: ignore[no-untyped-call]
         self._events: deque[events.Event] = deque()
         self._is_at_work = False
 
@@ -111,42 +102,19 @@ class Handler(ProxyConnectionHandler):
         else:
             raise RuntimeError(f"Unexpected command: {command}")
 
-    # -- hooks ---------------------------------------------------------------------------------------------------------
-
     def _start_hook(self, hook: commands.StartHook) -> None:
         addons: Any = self.master.addons
-        name = _arguments.get(type(hook))
-        if name is None:
-            (field,) = fields(hook)  # type: ignore[arg-type]
-            name = _arguments[type(hook)] = field.name
-        value = getattr(hook, name)
-        rest: Awaitable[None] | None = addons.begin(hook, value)
-        if rest is not None or (isinstance(value, Flow) and value.intercepted):
+        if not addons.call(hook):
             asyncio_utils.create_task(
-                self._finish_hook(hook, value, rest),
-                name=f"handle_hook({hook.name})",
-                keep_ref=True,
-                client=self.client.peername,
+                self.hook_task(hook), name=f"handle_hook({hook.name})", keep_ref=True, client=self.client.peername
             )
         elif hook.blocking:
             self._events.append(events.HookCompleted(hook))
 
-    async def _finish_hook(self, hook: commands.StartHook, value: object, rest: Awaitable[None] | None) -> None:
-        """Wait for a hook, and for a user who has stopped the flow."""
-        with self.timeout_watchdog.disarm():
-            if rest is not None:
-                await rest
-            if isinstance(value, Flow):
-                await value.wait_for_resume()
-        if hook.blocking:
-            await self.server_event(events.HookCompleted(hook))
-
-    # -- back pressure -------------------------------------------------------------------------------------------------
-
     async def drain_writers(self) -> None:
         """As mitmproxy's: wait while what was written is not sent yet. Mostly there is nothing left."""
         if not all(map(_is_drained, self.transports.values())):
-            await super().drain_writers()
+            await super().drain_writers()  # type: ignore[no-untyped-call]
 
 
 def _is_drained(io: ConnectionIO) -> bool:

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 from mitmproxy import ctx, http, tls
 from mitmproxy.connection import Client
 from mitmproxy.proxy import events, layer
+from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import ClientTLSLayer, ServerTLSLayer, TCPLayer, modes
 from mitmproxy.proxy.layers.http import HTTPMode
@@ -32,7 +34,7 @@ from sessiontap.proxy import bodies, redirected
 from sessiontap.proxy.connections import Connection, Destination, destinations, is_address
 from sessiontap.proxy.distrust import Distrust, Verdict, failure_of, fingerprint
 from sessiontap.proxy.first_bytes import kind_of
-from sessiontap.proxy.layers import Http, Raw, TlsToOpen, Undecided
+from sessiontap.proxy.layers import ClientTls, Http, HttpSettings, Raw, ServerTls, TlsToOpen, Undecided
 from sessiontap.proxy.passed import Passage, Passed, Why
 from sessiontap.proxy.plan import facts_of
 from sessiontap.proxy.prepare import is_heavy
@@ -57,11 +59,16 @@ class Interception:
         self.passed = Passed()
         self._passing: BoundedDict[str, Passage] = BoundedDict(MOST_PASSING)
         """Requests whose replies have not come, by the ids of their flows."""
+        self._http_settings = HttpSettings(self._may_concern, lambda: service.limits_bodies)
         self._layers: dict[str, list[Http]] = {}
         """Of each client's connection, by its id."""
         self._waking: set[asyncio.Future[None]] = set()
 
     # -- layers --------------------------------------------------------------------------------------------------------
+
+    def call_hooks_by(self, call: Callable[[StartHook], bool]) -> None:
+        """From here on, have the HTTP layers call hooks: see `HttpSettings.call`."""
+        self._http_settings = self._http_settings._replace(call=call)
 
     async def next_layer(self, data: layer.NextLayer) -> layer.Layer | None:
         """Return the layer for what a client has begun; None leaves it to mitmproxy."""
@@ -134,7 +141,7 @@ class Interception:
                 known.is_decided = why is None
                 if why is not None:
                     return self._raw(context, known, why)
-                return _tls_to_open(context) if context.server.connected else None
+                return _tls(context)
             kind = "unclear"
         if kind == "tls":
             return None
@@ -149,7 +156,7 @@ class Interception:
         return self._http(context, HTTPMode.upstream if is_upstream else HTTPMode.regular)
 
     def _http(self, context: Context, mode: HTTPMode = HTTPMode.transparent) -> Http:
-        made = Http(context, mode, self._may_concern)
+        made = Http(context, mode, self._http_settings)
         self._layers.setdefault(context.client.id, []).append(made)
         return made
 
@@ -320,9 +327,10 @@ class Interception:
             self._notices.distrusted(known, known.tls_host, verdict, reason)
 
 
-def _tls_to_open(context: Context) -> layer.Layer:
-    server = ServerTLSLayer(context)
-    server.child_layer = TlsToOpen(context)
+def _tls(context: Context) -> layer.Layer:
+    """TLS in a tunnel: the client's in front of the server's."""
+    server = ServerTls(context)
+    server.child_layer = TlsToOpen(context) if context.server.connected else ClientTls(context)
     return server
 
 

@@ -2,25 +2,28 @@
 
     Raw        bytes both ways, counted: what does not concern us
     Undecided  waits for more bytes before the next layer is chosen, and connects the server if the client is silent
+    ServerTls, ClientTls  mitmproxy's TLS, with less work for what only passes
     TlsToOpen  a client's TLS in front of a server that was connected before
-    Http       mitmproxy's HTTP layer, which differs in four things:
+    Http       mitmproxy's HTTP layer, which differs in five things:
                - A tunnel to a host that does not concern us is connected at once, as any proxy does: its server may
                  speak first, and a server that is not there is told of in the answer to CONNECT. Otherwise the
                  connection waits for the request, which may be rerouted.
                - A head and its body go together: one packet and one record of TLS, not two (`joined`).
+               - What goes through an open tunnel is handed to the layer in it at once, not as the body of a request.
                - In a tunnel each side may close its direction alone (a half-close).
                - A request that was sent completely reaches its server, though its client has gone meanwhile. The reply
                  is waited for, for `LINGER` seconds, but not if it is a stream that has begun. mitmproxy drops such a
                  request if it is not on its way yet.
 
-Layers are derived from, none of mitmproxy's is changed. With an underscore, only `_handle_event`, `_ask` and
-`_paused_event_queue` are used, which are there for layers.
+Layers are derived from, none of mitmproxy's is changed. With an underscore, only `_handle_event`, `_handle_command`,
+`_ask` and `_paused_event_queue` are used, which are there for layers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from time import monotonic
+from typing import Any, NamedTuple
 
 from mitmproxy import http
 from mitmproxy.connection import ConnectionState
@@ -28,7 +31,7 @@ from mitmproxy.flow import Error
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
-from mitmproxy.proxy.layers import ClientTLSLayer, TCPLayer
+from mitmproxy.proxy.layers import ClientTLSLayer, ServerTLSLayer, TCPLayer
 from mitmproxy.proxy.layers.http import (  # type: ignore[attr-defined]
     ErrorCode,
     Http1Server,
@@ -43,6 +46,7 @@ from mitmproxy.proxy.layers.http import (  # type: ignore[attr-defined]
     ResponseProtocolError,
     is_h3_alpn,
 )
+from mitmproxy.proxy.tunnel import TunnelLayer, TunnelState
 
 from sessiontap.proxy.passed import Passage
 
@@ -52,8 +56,17 @@ LINGER = 1.5
 MOST_JOINED = 1 << 16
 """Bytes that are joined: more would be copied for less."""
 
-Concerns = Callable[[str, int], bool]
-"""Tells whether a host and port may concern us."""
+
+class HttpSettings(NamedTuple):
+    """What the HTTP layers ask of the addon."""
+
+    may_concern: Callable[[str, int], bool]
+    """Tells whether a host and port may concern us."""
+    limits_bodies: Callable[[], bool]
+    """Tells whether an option of mitmproxy's limits bodies, or makes large ones stream."""
+    call: Callable[[commands.StartHook], bool] | None = None
+    """Calls a hook at once. False: it waits for something, and its command goes the usual way to whoever knows of it.
+    None: all hooks go that way, from the stream through all layers to the connection's handler and back."""
 
 
 class Raw(TCPLayer):
@@ -99,7 +112,35 @@ class Undecided(layer.NextLayer):
             yield from self._ask()  # type: ignore[no-untyped-call]
 
 
-class TlsToOpen(ClientTLSLayer):
+class ServerTls(ServerTLSLayer):
+    """TLS with a server. Commands for other connections pass without a generator for each."""
+
+    def event_to_child(self, event: events.Event) -> CommandGenerator[None]:
+        if self.wait_for_clienthello or self.tunnel_state is TunnelState.ESTABLISHING:
+            return super().event_to_child(event)
+        return _passing(self, event)
+
+
+class ClientTls(ClientTLSLayer):
+    """TLS with a client, likewise."""
+
+    def event_to_child(self, event: events.Event) -> CommandGenerator[None]:
+        if self.tunnel_state is TunnelState.ESTABLISHING:
+            return super().event_to_child(event)
+        return _passing(self, event)
+
+
+def _passing(tunnel: TunnelLayer, event: events.Event) -> CommandGenerator[None]:
+    """As mitmproxy's `event_to_child`."""
+    conn = tunnel.conn
+    for command in tunnel.child_layer.handle_event(event):
+        if isinstance(command, commands.ConnectionCommand) and command.connection == conn:
+            yield from tunnel._handle_command(command)
+        else:
+            yield command
+
+
+class TlsToOpen(ClientTls):
     """Begins with the server's TLS: mitmproxy takes a server that is connected for one whose TLS stands, too."""
 
     def start_tls(self) -> CommandGenerator[None]:
@@ -137,6 +178,10 @@ def _left(stream_id: int) -> RequestProtocolError:
     return RequestProtocolError(stream_id, "Client disconnected.", ErrorCode.CLIENT_DISCONNECTED)
 
 
+class Flush(commands.Command):
+    """What was joined so far is to be sent before what comes next is begun."""
+
+
 def joined(commands_: Iterable[commands.Command]) -> CommandGenerator[None]:
     """Join what goes to one connection in a row, such as a head and its body: each is a system call, a packet, and in
     TLS a record. A line for the log may come behind it.
@@ -153,6 +198,12 @@ def joined(commands_: Iterable[commands.Command]) -> CommandGenerator[None]:
                 continue
             yield held
             held = command
+        elif type(command) is Flush:
+            if held is not None:
+                yield held
+                held = None
+                yield from lines
+                lines.clear()
         elif held is None:
             yield command
         elif type(command) is commands.Log:
@@ -171,9 +222,26 @@ def joined(commands_: Iterable[commands.Command]) -> CommandGenerator[None]:
 class Http(HttpLayer):
     """mitmproxy's HTTP layer with our streams."""
 
-    def __init__(self, context: Context, mode: HTTPMode, concerns: Concerns) -> None:
+    def __init__(self, context: Context, mode: HTTPMode, settings: HttpSettings) -> None:
         super().__init__(context, mode)
-        self.concerns = concerns
+        self.settings = settings
+        self._tunnel: layer.Layer | None = None
+        """The layer in the tunnel that the only request on this connection has opened."""
+
+    def tunnels(self, inner: layer.Layer) -> None:
+        """All that comes from here on is for the layer in an open tunnel, but for the end of the client's data."""
+        if self.debug is None:
+            self._tunnel = inner
+
+    def handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        tunnel = self._tunnel
+        if tunnel is None or (
+            isinstance(event, events.ConnectionClosed) and event.connection == self.context.client
+        ):
+            return super().handle_event(event)
+        if isinstance(event, events.CommandCompleted):
+            self.command_sources.pop(event.command, None)  # of before
+        return tunnel.handle_event(event)
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         client = self.context.client
@@ -191,8 +259,37 @@ class Http(HttpLayer):
         return any(isinstance(stream, _Stream) and stream.is_awaited(now) for stream in self.streams.values())
 
     def make_stream(self, stream_id: int) -> CommandGenerator[None]:
-        stream = self.streams[stream_id] = _Stream(self.context.fork(), stream_id, self)
+        stream = self.streams[stream_id] = _Stream(_forked(self.context), stream_id, self)
         yield from self.event_to_child(stream, events.Start())
+
+
+def _forked(context: Context) -> Context:
+    """As `Context.fork`, which first makes a server with an id of its own, and throws it away."""
+    fork = Context.__new__(Context)
+    fork.client, fork.options, fork.server = context.client, context.options, context.server
+    fork.layers = context.layers.copy()
+    return fork
+
+
+def _calling(generator: CommandGenerator[None], call: Callable[[commands.StartHook], bool]) -> CommandGenerator[None]:
+    """Call the hooks of a stream here, but for those that wait."""
+    reply: Any = None
+    while True:
+        try:
+            command = generator.send(reply)
+        except StopIteration:
+            return
+        reply = None
+        if command.blocking is True and isinstance(command, commands.StartHook):
+            yield Flush()
+            if call(command):
+                continue
+        reply = yield command
+
+
+def _no() -> CommandGenerator[bool]:
+    yield from ()
+    return False
 
 
 class _Stream(HttpStream):
@@ -201,10 +298,20 @@ class _Stream(HttpStream):
     def __init__(self, context: Context, stream_id: int, parent: Http) -> None:
         super().__init__(context, stream_id)
         self._parent = parent
+        self.__dict__["mode"] = parent.mode  # mitmproxy searches for it
         self._left: RequestProtocolError | None = None
         """The client has gone, after its request had come whole."""
         self._left_at = 0.0
         """When that was seen; by then the request was sent."""
+
+    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        call = self._parent.settings.call
+        done = super()._handle_event(event)
+        return done if call is None else _calling(done, call)
+
+    def check_body_size(self, request: bool) -> CommandGenerator[bool]:
+        """As mitmproxy's, which copies two options to find that none is set: four times a call."""
+        return super().check_body_size(request) if self._parent.settings.limits_bodies() else _no()
 
     # -- tunnels -------------------------------------------------------------------------------------------------------
 
@@ -214,7 +321,7 @@ class _Stream(HttpStream):
         assert server.address is not None
         host, port = server.address[:2]
         is_eager = self.context.options.connection_strategy == "eager"
-        if is_eager or self.flow.response or self._parent.concerns(host, port):
+        if is_eager or self.flow.response or self._parent.settings.may_concern(host, port):
             yield from super().handle_connect_regular()  # type: ignore[no-untyped-call]
             return
         error = yield commands.OpenConnection(server)
@@ -235,6 +342,7 @@ class _Stream(HttpStream):
             yield from super().passthrough(event)
             return
         if isinstance(event, RequestData):
+            self._parent.tunnels(self.child_layer)
             event = events.DataReceived(client, event.data)
         elif isinstance(event, (RequestEndOfMessage, RequestProtocolError)):
             event = events.ConnectionClosed(client)
@@ -276,7 +384,7 @@ class _Stream(HttpStream):
             and not (self.flow.response is not None and self.flow.response.stream)  # begun: it is cancelled, then
         ):
             self._left, self._left_at = event, monotonic()
-            self._handle_event = self._handle_event_alone
+            self._handle_event = self._handle_event_alone  # type: ignore[method-assign]
             yield commands.RequestWakeup(LINGER)
             return
         yield from super().handle_protocol_error(event)

@@ -10,6 +10,7 @@ An option that is set later puts its addon into its place then. Nobody else's mi
 from __future__ import annotations
 
 from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import fields
 from inspect import isawaitable
 from typing import Any
 
@@ -19,9 +20,11 @@ from mitmproxy.addons import default_addons
 from mitmproxy.addons.dumper import Dumper
 from mitmproxy.addons.errorcheck import ErrorCheck
 from mitmproxy.addons.keepserving import KeepServing
+from mitmproxy.addons.onboarding import Onboarding
 from mitmproxy.addons.readfile import ReadFileStdin
 from mitmproxy.addons.termlog import TermLog
 from mitmproxy.flow import Flow
+from mitmproxy.http import HTTPFlow
 from mitmproxy.master import Master
 from mitmproxy.options import Options
 
@@ -73,9 +76,17 @@ class Addons(AddonManager):
         self._known: tuple[list[Any], int] = self.chain, 0
         """The chain that `_by_hook` is of, and its length then."""
         self._by_hook: dict[str, list[Any]] = {}
+        self._under_way: dict[hooks.Hook, Awaitable[None] | None] = {}
+        """Hooks that were called and wait, and what is left of them."""
+        self._arguments: dict[type[hooks.Hook], str] = {}
 
     async def handle_lifecycle(self, event: hooks.Hook) -> None:
         """As mitmproxy's; `update` is triggered only if an addon has it."""
+        if event in self._under_way:
+            rest = self._under_way.pop(event)
+            if rest is not None:
+                await rest
+            return
         await self.trigger_event(event)
         if self._asked("update") and isinstance(flow := event.args()[0], Flow):
             await self.trigger_event(hooks.UpdateHook([flow]))
@@ -90,13 +101,30 @@ class Addons(AddonManager):
         if asked := self._asked(event.name):
             await self._ask(event, asked, event.args())
 
-    def begin(self, event: hooks.Hook, value: Any) -> Coroutine[Any, Any, None] | None:
-        """As `handle_lifecycle`, as far as it goes without waiting. Return the rest of it; None: that was all.
+    def call(self, event: hooks.Hook) -> bool:
+        """Do at once what `handle_lifecycle` does with the hook of a connection. False: it waits for something, and
+        `handle_lifecycle` goes on with it."""
+        if event in self._under_way:
+            return False
+        value = getattr(event, self._argument(event))
+        rest = self._begin(event, value)
+        if rest is None and not (isinstance(value, Flow) and value.intercepted):
+            return True
+        self._under_way[event] = rest
+        return False
 
-        `value` is what the hook carries.
-        """
+    def _argument(self, event: hooks.Hook) -> str:
+        """The name of the one value that the hook of a connection carries."""
+        name = self._arguments.get(type(event))
+        if name is None:
+            (field,) = fields(event)  # type: ignore[arg-type]
+            name = self._arguments[type(event)] = field.name
+        return name
+
+    def _begin(self, event: hooks.Hook, value: Any) -> Coroutine[Any, Any, None] | None:
+        """Ask the addons as far as that goes without waiting. Return the rest of it; None: that was all."""
         asked = self._asked(event.name)
-        is_told = isinstance(value, Flow) and self._asked("update")
+        is_told = isinstance(value, Flow) and bool(self._asked("update"))
         for at, addon in enumerate(asked):
             if hasattr(addon, "addons"):
                 return self._go_on(event, asked[at:], None, value)
@@ -167,8 +195,11 @@ def _tell() -> None:
         raise
 
 
-def _addons(master: Master) -> AddonManager:
-    return Addons(master)
+class _Onboarding(Onboarding):
+    """mitmproxy's own pages, at mitm.it. A request to another host need not wait for them."""
+
+    def request(self, flow: HTTPFlow) -> Any:
+        return super().request(flow) if flow.request.pretty_host == self.host else None  # type: ignore[no-untyped-call]
 
 
 class TapMaster(Master):
@@ -176,11 +207,12 @@ class TapMaster(Master):
 
     def __init__(self, opts: Options, taps: Iterable[Any], *, with_termlog: bool = True) -> None:
         super().__init__(opts)
-        self.addons = _addons(self)
+        self.addons: Addons = Addons(self)
         self._term_log = TermLog() if with_termlog else None
         self._taps = list(taps)
         self._is_running = False
-        others = [*default_addons(), Dumper(), KeepServing(), ReadFileStdin(), ErrorCheck()]
+        theirs: list[Any] = [_Onboarding() if isinstance(one, Onboarding) else one for one in default_addons()]  # type: ignore[no-untyped-call]
+        others = [*theirs, Dumper(), KeepServing(), ReadFileStdin(), ErrorCheck()]
         behind_scripts = 1 + [name_of(addon) for addon in others].index("scriptloader")
         self._all = [
             *filter(None, [self._term_log]),
@@ -190,12 +222,12 @@ class TapMaster(Master):
         ]
         for addon in self._all:
             if name_of(addon) in ON_DEMAND:
-                self.addons.register(addon)
+                self.addons.register(addon)  # type: ignore[no-untyped-call]
             else:
-                self.addons.add(addon)
+                self.addons.add(addon)  # type: ignore[no-untyped-call]
         self.options.changed.connect(self._options_changed)
-        proxyserver: Any = self.addons.get("proxyserver")
-        proxyserver.servers.changed.connect(self._servers_changed)
+        self._proxyserver: Any = self.addons.get("proxyserver")  # type: ignore[no-untyped-call]
+        self._proxyserver.servers.changed.connect(self._servers_changed)
         self.options.update(**MITMPROXY_DEFAULTS)  # the user's own values come later, and win
 
     def configure_taps(self) -> None:
@@ -244,8 +276,7 @@ class TapMaster(Master):
 
     def _servers_changed(self) -> None:
         """mitmproxy calls it before it starts a server."""
-        proxyserver: Any = self.addons.get("proxyserver")
-        for server in proxyserver.servers:
+        for server in self._proxyserver.servers:
             handles(server)
 
     def _is_asked_for(self, name: str) -> bool:

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("sessiontap")
 
+LIMITS = frozenset({"stream_large_bodies", "body_size_limit"})
+"""Options of mitmproxy's that each body is held against."""
 RESTORE_SECONDS = 1.0
 """Seconds for which a start may read the trace log to go on with its sessions."""
 UNLOADED_AFTER = 1.5
@@ -69,6 +71,8 @@ class Service:
         self.settings: Settings | None = None
         self.verifies = True
         """mitmproxy verifies the certificates of servers."""
+        self.limits_bodies = True
+        """mitmproxy limits bodies, or has large ones stream."""
         self.recorder: Recorder | None = None
         self.rules_file: RulesFile | None = None
         self.worker: Worker | None = None
@@ -92,6 +96,8 @@ class Service:
         """Start, or start again with other options. At first, what is wrong ends the proxy with a sentence."""
         if "ssl_insecure" in updated:
             self.verifies = not ctx.options.ssl_insecure  # each look at an option makes a copy of its value
+        if not LIMITS.isdisjoint(updated):
+            self.limits_bodies = any(getattr(ctx.options, name) for name in LIMITS)
         if only_prints() or updated.isdisjoint(option.name for option in OPTIONS):
             return
         try:
@@ -280,7 +286,7 @@ class Service:
         return self.rules
 
     def has_current_rules_for(self, connection: Connection) -> bool:
-        """True if the rules in force are those of the file as it stands, and all is known that they ask of a process."""
+        """True if the rules are those of the file as it stands, and all is known that they ask of a process."""
         file = self.rules_file
         assert file is not None
         with self.faults.guard("rules file"):
