@@ -182,17 +182,72 @@ def chain(called: list[str]) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("make", [mitmdump, made], ids=["mitmdump", "ours"])
-async def test_who_is_asked(make: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def triggered(addons: Any, event: hooks.Hook) -> None:
+    await addons.trigger_event(event)
+
+
+async def called_at_once(addons: Any, event: hooks.Hook) -> None:
+    if not addons.call(event):
+        await addons.handle_lifecycle(event)
+
+
+@pytest.mark.parametrize(
+    ("make", "ask"),
+    [(mitmdump, triggered), (made, triggered), (made, called_at_once)],
+    ids=["mitmdump", "ours", "ours, at once"],
+)
+async def test_who_is_asked(make: Any, ask: Any, caplog: pytest.LogCaptureFixture) -> None:
     called: list[str] = []
     addons = make().addons
     addons.chain = chain(called)
     flow = tflow.tflow()
-    await addons.trigger_event(HttpRequestHook(flow))
-    await addons.trigger_event(HttpResponseHook(flow))
-    await addons.trigger_event(hooks.UpdateHook([flow]))
+    await ask(addons, HttpRequestHook(flow))
+    await ask(addons, HttpResponseHook(flow))
+    await triggered(addons, hooks.UpdateHook([flow]))
     assert called == ["plain", "in a script", "outer", "inner", "failing", "waiting", "halting"]
     assert [record.getMessage() for record in caplog.records] == ["Addon error: failing"]
+
+
+@pytest.mark.parametrize(
+    ("one", "at_once"),
+    [
+        pytest.param({}, True, id="one that does not wait"),
+        pytest.param({"fails": True}, True, id="one that fails"),
+        pytest.param({"halts": True}, True, id="one that halts"),
+        pytest.param({"waits": True}, False, id="one that may wait"),
+        pytest.param({"waits": True, "fails": True}, False, id="one that fails later"),
+    ],
+)
+async def test_a_hook_is_called_once_whether_it_waits_or_not(one: dict[str, bool], at_once: bool) -> None:
+    called: list[str] = []
+    addons = made(addon(called, "tap", **one)).addons
+    event = HttpRequestHook(tflow.tflow())
+    assert addons.call(event) is at_once
+    if not at_once:
+        assert addons.call(event) is False  # again, on its way to whoever waits for it
+        await addons.handle_lifecycle(event)
+    assert called == ["tap"]
+    assert not addons._under_way
+
+
+async def test_a_flow_that_the_user_has_stopped_is_waited_for() -> None:
+    called: list[str] = []
+    addons, flow = made(addon(called, "tap")).addons, tflow.tflow()
+    flow.intercept()
+    event = HttpRequestHook(flow)
+    assert addons.call(event) is False
+    await addons.handle_lifecycle(event)
+    assert called == ["tap"]
+
+
+@pytest.mark.parametrize(("host", "waits"), [("mitm.it", True), ("api.openai.com", False)])
+async def test_only_a_request_for_mitmproxys_own_pages_waits_for_them(host: str, waits: bool) -> None:
+    flow = tflow.tflow()
+    flow.request.host = host
+    rest = made().addons.get("onboarding").request(flow)
+    assert (rest is not None) is waits
+    if waits:
+        rest.close()
 
 
 async def test_who_comes_to_the_chain_later_is_asked() -> None:
@@ -211,7 +266,8 @@ async def test_an_update_of_a_flow_reaches_who_has_the_hook(inner: bool) -> None
     master = made(SimpleNamespace(name="outer", addons=[one]) if inner else one)
     flow = tflow.tflow()
     await master.addons.handle_lifecycle(HttpRequestHook(flow))
-    assert updated == [flow]
+    await called_at_once(master.addons, HttpRequestHook(flow))
+    assert updated == [flow, flow]
 
 
 async def test_a_line_of_the_log_reaches_an_old_script() -> None:
