@@ -14,6 +14,7 @@ from mitmproxy.proxy.layers.http._hooks import HttpRequestHook, HttpResponseHook
 from mitmproxy.proxy.mode_servers import ServerInstance
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import tflow
+from mitmproxy.utils import asyncio_utils
 
 from sessiontap.proxy.handler import Handler, handles
 from sessiontap.proxy.master import TapMaster
@@ -25,6 +26,7 @@ class Writer:
     def __init__(self) -> None:
         self.sent: list[bytes] = []
         self.is_all_sent = asyncio.Event()
+        self.is_closed = False
 
     def write(self, data: bytes) -> None:
         self.sent.append(data)
@@ -32,7 +34,10 @@ class Writer:
             self.is_all_sent.set()
 
     def is_closing(self) -> bool:
-        return False
+        return self.is_closed
+
+    def close(self) -> None:
+        self.is_closed = True
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return {"peername": ("127.0.0.1", 5), "sockname": ("127.0.0.1", 8080)}.get(name, default)
@@ -174,6 +179,22 @@ async def test_what_is_sent_to_a_connection_that_is_closed_is_dropped(master: Ta
     one, writer = handler(master, script)
     await one.server_event(events.DataReceived(one.client, b"a"))
     assert writer.sent == [b"y"]
+
+
+async def test_a_client_that_has_gone_before_it_is_heard_is_let_go(
+    master: TapMaster, caplog: pytest.LogCaptureFixture
+) -> None:
+    def script(one: layer.Layer, heard: events.Event) -> Any:
+        if isinstance(heard, events.ConnectionClosed):
+            yield commands.CloseConnection(one.context.client)
+
+    one, writer = handler(master, script)
+    reader: Any = one.transports[one.client].reader
+    reader.feed_eof()
+    with asyncio_utils.set_eager_task_factory():  # as mitmproxy runs
+        await asyncio.wait_for(one.handle_client(), 5)
+    assert writer.is_closed
+    assert "mitmproxy has crashed!" not in [record.getMessage() for record in caplog.records]
 
 
 @pytest.mark.parametrize(

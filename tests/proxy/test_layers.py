@@ -8,7 +8,7 @@ import pytest
 from mitmproxy.connection import Client, Server
 from mitmproxy.proxy import commands
 
-from sessiontap.proxy.layers import MOST_JOINED, Flush, joined
+from sessiontap.proxy.layers import MOST_JOINED, joined
 
 CLIENT = Client(peername=("127.0.0.1", 40_000), sockname=("127.0.0.1", 8080), timestamp_start=0.0)
 SERVER = Server(address=("api.openai.com", 443))
@@ -21,8 +21,6 @@ def command_of(name: str, data: bytes) -> commands.Command:
             return commands.SendData(CLIENT, data)
         case "server":
             return commands.SendData(SERVER, data)
-        case "flush":
-            return Flush()
         case "close":
             return commands.CloseConnection(CLIENT)
         case _:
@@ -59,11 +57,6 @@ def shown(found: Iterable[commands.Command]) -> list[tuple[str, bytes]]:
             [("log", b"1"), ("client", b"a"), ("log", b"2"), ("client", b"b"), ("close", b"")],
             [("log", b"1"), ("client", b"ab"), ("log", b"2"), ("close", b"")],
             id="a line for the log comes behind",
-        ),
-        pytest.param(
-            [("flush", b""), ("client", b"a"), ("log", b"1"), ("flush", b""), ("client", b"b")],
-            [("client", b"a"), ("log", b"1"), ("client", b"b")],
-            id="before and behind a hook",
         ),
         pytest.param([("client", b"a"), ("log", b"1")], [("client", b"a"), ("log", b"1")], id="a line at the end"),
         pytest.param(

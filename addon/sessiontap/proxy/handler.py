@@ -111,6 +111,13 @@ class Handler(ProxyConnectionHandler):
         elif hook.blocking:
             self._events.append(events.HookCompleted(hook))
 
+    async def handle_connection(self, connection: Connection) -> None:
+        """As mitmproxy's. The client's task begins before it is made known, and what it reads at once, such as the end
+        of a connection, may have to cancel it."""
+        if self.transports[connection].handler is None:
+            await asyncio.sleep(0)
+        await super().handle_connection(connection)
+
     async def drain_writers(self) -> None:
         """As mitmproxy's: wait while what was written is not sent yet. Mostly there is nothing left."""
         if not all(map(_is_drained, self.transports.values())):

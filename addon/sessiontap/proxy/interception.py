@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import Any
 
 from mitmproxy import ctx, http, tls
 from mitmproxy.connection import Client
 from mitmproxy.proxy import events, layer
-from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import ClientTLSLayer, ServerTLSLayer, TCPLayer, modes
 from mitmproxy.proxy.layers.http import HTTPMode
@@ -65,10 +63,6 @@ class Interception:
         self._waking: set[asyncio.Future[None]] = set()
 
     # -- layers --------------------------------------------------------------------------------------------------------
-
-    def call_hooks_by(self, call: Callable[[StartHook], bool]) -> None:
-        """From here on, have the HTTP layers call hooks: see `HttpSettings.call`."""
-        self._http_settings = self._http_settings._replace(call=call)
 
     async def next_layer(self, data: layer.NextLayer) -> layer.Layer | None:
         """Return the layer for what a client has begun; None leaves it to mitmproxy."""

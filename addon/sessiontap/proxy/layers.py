@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mitmproxy import http
 from mitmproxy.connection import ConnectionState
@@ -64,9 +64,6 @@ class HttpSettings(NamedTuple):
     """Tells whether a host and port may concern us."""
     limits_bodies: Callable[[], bool]
     """Tells whether an option of mitmproxy's limits bodies, or makes large ones stream."""
-    call: Callable[[commands.StartHook], bool] | None = None
-    """Calls a hook at once. False: it waits for something, and its command goes the usual way to whoever knows of it.
-    None: all hooks go that way, from the stream through all layers to the connection's handler and back."""
 
 
 class Raw(TCPLayer):
@@ -132,9 +129,8 @@ class ClientTls(ClientTLSLayer):
 
 def _passing(tunnel: TunnelLayer, event: events.Event) -> CommandGenerator[None]:
     """As mitmproxy's `event_to_child`."""
-    conn = tunnel.conn
     for command in tunnel.child_layer.handle_event(event):
-        if isinstance(command, commands.ConnectionCommand) and command.connection == conn:
+        if isinstance(command, commands.ConnectionCommand) and command.connection == tunnel.conn:
             yield from tunnel._handle_command(command)
         else:
             yield command
@@ -178,10 +174,6 @@ def _left(stream_id: int) -> RequestProtocolError:
     return RequestProtocolError(stream_id, "Client disconnected.", ErrorCode.CLIENT_DISCONNECTED)
 
 
-class Flush(commands.Command):
-    """What was joined so far is to be sent before what comes next is begun."""
-
-
 def joined(commands_: Iterable[commands.Command]) -> CommandGenerator[None]:
     """Join what goes to one connection in a row, such as a head and its body: each is a system call, a packet, and in
     TLS a record. A line for the log may come behind it.
@@ -198,12 +190,6 @@ def joined(commands_: Iterable[commands.Command]) -> CommandGenerator[None]:
                 continue
             yield held
             held = command
-        elif type(command) is Flush:
-            if held is not None:
-                yield held
-                held = None
-                yield from lines
-                lines.clear()
         elif held is None:
             yield command
         elif type(command) is commands.Log:
@@ -271,22 +257,6 @@ def _forked(context: Context) -> Context:
     return fork
 
 
-def _calling(generator: CommandGenerator[None], call: Callable[[commands.StartHook], bool]) -> CommandGenerator[None]:
-    """Call the hooks of a stream here, but for those that wait."""
-    reply: Any = None
-    while True:
-        try:
-            command = generator.send(reply)
-        except StopIteration:
-            return
-        reply = None
-        if command.blocking is True and isinstance(command, commands.StartHook):
-            yield Flush()
-            if call(command):
-                continue
-        reply = yield command
-
-
 def _no() -> CommandGenerator[bool]:
     yield from ()
     return False
@@ -303,11 +273,6 @@ class _Stream(HttpStream):
         """The client has gone, after its request had come whole."""
         self._left_at = 0.0
         """When that was seen; by then the request was sent."""
-
-    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        call = self._parent.settings.call
-        done = super()._handle_event(event)
-        return done if call is None else _calling(done, call)
 
     def check_body_size(self, request: bool) -> CommandGenerator[bool]:
         """As mitmproxy's, which copies two options to find that none is set: four times a call."""
@@ -384,7 +349,7 @@ class _Stream(HttpStream):
             and not (self.flow.response is not None and self.flow.response.stream)  # begun: it is cancelled, then
         ):
             self._left, self._left_at = event, monotonic()
-            self._handle_event = self._handle_event_alone  # type: ignore[method-assign]
+            self._handle_event = self._handle_event_alone
             yield commands.RequestWakeup(LINGER)
             return
         yield from super().handle_protocol_error(event)

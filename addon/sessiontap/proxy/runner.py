@@ -48,7 +48,6 @@ class Master(TapMaster):
         """`more` addons stand behind ours."""
         (self.tap,) = entry.addons()
         super().__init__(opts, [self.tap, BehindProxy(), *more])
-        self.tap.interception.call_hooks_by(self.addons.call)
         self._drain = Drain(lambda: len(self.tap.in_flight), self._close_listeners, super().shutdown)
 
     async def run(self) -> None:
