@@ -131,7 +131,7 @@ class ProxyProcess:
                 if fits(line):
                     return line
         happened = "ended" if self._ended else f"did not get there in {timeout:g} s"
-        raise ProxyFailed(f"the proxy {happened}; it said: {self._complaint()}")
+        raise ProxyFailed(f"the proxy {happened}; it said: {self._last_words()}")
 
     def stop(self) -> int:
         """End it by SIGTERM, after a while by SIGKILL. Return its exit status."""
@@ -158,9 +158,9 @@ class ProxyProcess:
             pass
         if self._reader is not None:
             self._reader.join(STOP_LIMIT)  # for its last words
-        raise ProxyFailed(f"the proxy ended at its start; it said: {self._complaint()}")
+        raise ProxyFailed(f"the proxy ended at its start; it said: {self._last_words()}")
 
-    def _complaint(self) -> str:
+    def _last_words(self) -> str:
         """Return the lines that the addon wrote for people; without any, all of its output."""
         to_people = [line.removeprefix("sessiontap: ") for line in self.lines if line.startswith("sessiontap: ")]
         return "\n".join(to_people) or self.output.strip() or "nothing"

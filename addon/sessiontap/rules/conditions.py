@@ -95,19 +95,31 @@ class Leaf:
 
 
 @dataclass(frozen=True, slots=True)
-class AllOf:
-    """A map: every condition holds."""
+class _Several:
+    """Several conditions in one."""
 
     items: tuple[MatchCondition, ...]
     key: str = "match"
 
     @property
-    def expected(self) -> str:
-        return ", ".join(f"{item.key}: {item.expected}" for item in self.items) or "anything"
-
-    @property
     def cost(self) -> int:
         return sum(item.cost for item in self.items)
+
+    def actual(self, scope: Scope) -> Texts | None:
+        return _actual(self.items, scope)
+
+    def leaves(self) -> Iterable[Leaf]:
+        for item in self.items:
+            yield from item.leaves()
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf(_Several):
+    """A map: every condition holds."""
+
+    @property
+    def expected(self) -> str:
+        return ", ".join(f"{item.key}: {item.expected}" for item in self.items) or "anything"
 
     def holds(self, scope: Scope) -> Captures | None:
         captures = NOTHING
@@ -123,28 +135,14 @@ class AllOf:
         answers = [item.may(scope, hold) for item in self.items]
         return all_of(answers) if hold else any_of(answers)
 
-    def actual(self, scope: Scope) -> Texts | None:
-        return _actual(self.items, scope)
-
-    def leaves(self) -> Iterable[Leaf]:
-        for item in self.items:
-            yield from item.leaves()
-
 
 @dataclass(frozen=True, slots=True)
-class AnyOf:
+class AnyOf(_Several):
     """A list: the first that holds."""
-
-    items: tuple[MatchCondition, ...]
-    key: str = "match"
 
     @property
     def expected(self) -> str:
         return " or ".join(item.expected for item in self.items)
-
-    @property
-    def cost(self) -> int:
-        return sum(item.cost for item in self.items)
 
     def holds(self, scope: Scope) -> Captures | None:
         return next((found for item in self.items if (found := item.holds(scope)) is not None), None)
@@ -152,13 +150,6 @@ class AnyOf:
     def may(self, scope: Scope, hold: bool) -> bool | None:
         answers = [item.may(scope, hold) for item in self.items]
         return any_of(answers) if hold else all_of(answers)
-
-    def actual(self, scope: Scope) -> Texts | None:
-        return _actual(self.items, scope)
-
-    def leaves(self) -> Iterable[Leaf]:
-        for item in self.items:
-            yield from item.leaves()
 
 
 @dataclass(frozen=True, slots=True)
