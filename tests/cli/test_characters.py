@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli import recorded
+from tests.support import warm
 
 import sessiontap
 from sessiontap.cli.characters import FORMS, encodable, takes_drawing
@@ -59,9 +60,8 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(log: Path, command: str, **environ: str) -> bytes:
     """What the command writes, stderr included."""
-    words = [sys.executable, "-m", "sessiontap.cli", *command.split()]
     ours = {**os.environ, "SESSIONTAP_TRACE": str(log), **environ}
-    return subprocess.run(words, env=ours, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False).stdout
+    return warm.sessiontap().run(command.split(), ours, stderr=subprocess.STDOUT).stdout
 
 
 PICTURES = (
@@ -87,7 +87,17 @@ def test_all_that_the_commands_draw_has_an_ascii_form(source: Path) -> None:
     assert drawn - known == set()
 
 
-@pytest.mark.parametrize("environ", [{"LANG": "C"}, {"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}])
+PLAIN: tuple[dict[str, str], ...] = ({"LANG": "C"}, {"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"})
+
+
+@pytest.mark.parametrize("environ", [{"LANG": "C.UTF-8"}, *PLAIN])
+def test_a_python_that_starts_by_itself_writes_the_same(log: Path, environ: dict[str, str]) -> None:
+    words = [sys.executable, "-m", "sessiontap.cli", "show", "@2"]
+    ours = {**os.environ, "SESSIONTAP_TRACE": str(log), **environ}
+    assert subprocess.run(words, env=ours, capture_output=True).stdout == run(log, "show @2", **environ)
+
+
+@pytest.mark.parametrize("environ", PLAIN)
 @pytest.mark.parametrize("command", PICTURES)
 def test_drawings_have_ascii_forms(log: Path, command: str, environ: dict[str, str]) -> None:
     encoding = environ.get("PYTHONIOENCODING", "utf-8")

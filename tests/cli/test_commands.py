@@ -18,6 +18,7 @@ import pytest
 import yaml
 from tests.cli import recorded
 from tests.cli.command import Run, runner
+from tests.support import warm
 
 import sessiontap
 from sessiontap import trace as log
@@ -127,10 +128,10 @@ def test_a_shell_completes(shell: str, line: str, expected: list[str], monkeypat
     monkeypatch.setenv("_SESSIONTAP_COMPLETE", f"{shell}_complete")
     monkeypatch.setenv("COMP_WORDS", line)
     monkeypatch.setenv("COMP_CWORD", words[-1] if shell == "fish" else str(len(words) - 1))
-    done = subprocess.run([sys.executable, "-m", "sessiontap.cli"], capture_output=True, text=True)
-    lines = done.stdout.splitlines()
+    done = warm.sessiontap().run([], os.environ)
+    lines = done.stdout.decode().splitlines()
     found = lines[1::3] if shell == "zsh" else [each.split(",")[1].split("\t")[0] for each in lines]
-    assert (found, done.stderr) == (expected, "")
+    assert (found, done.stderr) == (expected, b"")
 
 
 def test_bash_itself_completes() -> None:

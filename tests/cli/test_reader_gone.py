@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli import recorded
+from tests.support import warm
 
 COMMANDS = (
     *("", "ls --help", "run --help", "run --help-all", "run --options", "--version", "--show-completion bash"),
@@ -38,9 +39,7 @@ def closed() -> Iterator[int]:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_it_ends_well(log: Path, closed: int, command: str) -> None:
-    words = [sys.executable, "-m", "sessiontap.cli", *command.split()]
-    environ = {**os.environ, "SESSIONTAP_TRACE": str(log)}
-    done = subprocess.run(words, env=environ, stdin=subprocess.DEVNULL, stdout=closed, stderr=subprocess.PIPE)
+    done = warm.sessiontap().run(command.split(), {**os.environ, "SESSIONTAP_TRACE": str(log)}, stdout=closed)
     said = [line for line in done.stderr.decode().splitlines() if "no proxy runs here" not in line]
     assert (done.returncode, said) == (0, [])
 
@@ -49,9 +48,8 @@ def test_it_ends_well(log: Path, closed: int, command: str) -> None:
 def test_without_a_reader_of_errors_either_it_ends_as_it_would(log: Path, closed: int, command: str) -> None:
     words = [sys.executable, "-m", "sessiontap.cli", *command.split()]
     environ = {**os.environ, "SESSIONTAP_TRACE": str(log)}
-    alone = subprocess.run(words, env=environ, capture_output=True)
     done = subprocess.run(words, env=environ, stdout=closed, stderr=closed)
-    assert done.returncode == alone.returncode
+    assert done.returncode == warm.sessiontap().run(command.split(), environ).returncode
 
 
 def test_in_the_middle_of_a_list(tmp_path: Path) -> None:

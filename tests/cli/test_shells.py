@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from tests.cli import recorded
 from tests.cli.recorded import COURSE, REPORT, call_id
+from tests.support import warm
 
 from sessiontap import trace as log
 
@@ -38,9 +39,9 @@ def candidates(line: str, shell: str = "bash", **more: str) -> list[str]:
         "COMP_CWORD": str(len(line.split(" ")) - 1),
         **more,
     }
-    done = subprocess.run([sys.executable, "-m", "sessiontap.cli"], env=environ, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    return [each.removeprefix("plain,") for each in done.stdout.splitlines() if each]
+    done = warm.sessiontap().run([], environ)
+    assert (done.returncode, done.stderr) == (0, b"")
+    return [each.removeprefix("plain,") for each in done.stdout.decode().splitlines() if each]
 
 
 CANDIDATES = {

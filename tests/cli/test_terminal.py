@@ -6,13 +6,12 @@ import json
 import os
 import pty
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.cli import recorded
+from tests.support import warm
 from tests.support.call_spec import RequestSpec, ResponseSpec
 
 from sessiontap import trace
@@ -74,9 +73,7 @@ def on_a_terminal(log: Path, *arguments: str) -> tuple[int, str]:
     """Exit status, and all that a terminal of 200 columns gets, errors included."""
     parent, child = pty.openpty()
     environ = {**os.environ, "TERM": "xterm", "COLUMNS": "200", "SESSIONTAP_TRACE": str(log)}
-    done = subprocess.Popen(
-        [sys.executable, "-m", "sessiontap.cli", *arguments], stdin=child, stdout=child, stderr=child, env=environ
-    )
+    done = warm.sessiontap().start(arguments, environ, stdin=child, stdout=child, stderr=child)
     os.close(child)
     parts = []
     while True:
@@ -140,6 +137,5 @@ def test_a_body_is_shown_on_a_terminal_with_its_controls_spelled_out(log: Path) 
 @pytest.mark.parametrize(("call", "body"), [("@1", RAW), ("@2", BODY)], ids=["no JSON", "JSON"])
 @pytest.mark.parametrize("side", ["--request", "--response"])
 def test_into_a_pipe_a_body_goes_as_it_is(log: Path, call: str, body: bytes, side: str) -> None:
-    command = [sys.executable, "-m", "sessiontap.cli", "cat", call, side]
-    done = subprocess.run(command, env={**os.environ, "SESSIONTAP_TRACE": str(log)}, capture_output=True, check=True)
-    assert done.stdout == body
+    done = warm.sessiontap().run(["cat", call, side], {**os.environ, "SESSIONTAP_TRACE": str(log)})
+    assert (done.returncode, done.stdout) == (0, body)

@@ -7,14 +7,14 @@ import os
 import pty
 import re
 import struct
-import subprocess
-import sys
 import termios
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pytest
 from tests.cli import recorded
+from tests.support import warm
 
 from sessiontap.cli.table import width
 
@@ -51,21 +51,22 @@ def on_a_terminal(log: Path, columns: int, *arguments: str) -> list[str]:
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     environ = {**os.environ, "TERM": "xterm", "LANG": "C.UTF-8", "SESSIONTAP_TRACE": str(log)}
     environ.pop("COLUMNS", None)
-    command = [sys.executable, "-m", "sessiontap.cli", *arguments]
-    done = subprocess.Popen(command, stdin=child, stdout=child, stderr=subprocess.PIPE, env=environ)
-    os.close(child)
-    parts = []
-    while True:
-        try:
-            data = os.read(parent, 65_536)
-        except OSError:
-            break
-        if not data:
-            break
-        parts.append(data)
-    os.close(parent)
-    assert done.stderr is not None
-    assert (done.stderr.read(), done.wait()) == (b"", 0)
+    with TemporaryFile() as errors:
+        done = warm.sessiontap().start(arguments, environ, stdin=child, stdout=child, stderr=errors)
+        os.close(child)
+        parts = []
+        while True:
+            try:
+                data = os.read(parent, 65_536)
+            except OSError:
+                break
+            if not data:
+                break
+            parts.append(data)
+        os.close(parent)
+        status = done.wait()
+        errors.seek(0)
+        assert (errors.read(), status) == (b"", 0)
     return STYLES.sub("", b"".join(parts).decode()).replace("\r\n", "\n").splitlines()
 
 
@@ -98,13 +99,11 @@ def test_a_line_of_tail_fits(log: Path, columns: int) -> None:
 
 def test_a_line_of_tail_is_whole_in_a_pipe(log: Path) -> None:
     environ = {**os.environ, "SESSIONTAP_TRACE": str(log)}
-    command = [sys.executable, "-m", "sessiontap.cli", "tail"]
-    done = subprocess.run(command, env=environ, capture_output=True, check=True)
+    done = warm.sessiontap().run(["tail"], environ)
     assert f"{NAMES[0]} /course/lessons/week-0/plan #0  {MODEL}" in done.stdout.decode()
 
 
 def test_a_pipe_gets_all_of_it(log: Path) -> None:
     environ = {**os.environ, "SESSIONTAP_TRACE": str(log)}
-    done = subprocess.run([sys.executable, "-m", "sessiontap.cli", "ls"], env=environ, capture_output=True, check=True)
-    text = done.stdout.decode()
+    text = warm.sessiontap().run(["ls"], environ).stdout.decode()
     assert [name for name in (*NAMES, MODEL, "2025-11-21 05:00:00", "3,703,701", "run-0002") if name not in text] == []

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx2
 import yaml
+from tests.support import warm
 from tests.support.dialogue import Handler, Request, Respond
 from tests.support.gate import PATIENCE
 from tests.support.http_server import Server
@@ -158,6 +159,20 @@ class Proxy:
         return list(trace.open(self.trace_folder).calls(newest_first=False))
 
 
+class WarmProcess(ProxyProcess):
+    """A mitmdump that is forked from a process which has imported it."""
+
+    def _start(self) -> Any:
+        arguments = self._command[self._command.index(MITMDUMP[-1]) + 1 :]
+        read, write = os.pipe()
+        try:
+            process = warm.mitmdump().start(arguments, self._environment, self._folder, stdout=write, stderr=write)
+        finally:
+            os.close(write)
+        process.stdout = os.fdopen(read, errors="replace")
+        return process
+
+
 class Lab:
     """Makes the parts, wires them up, and takes them away again."""
 
@@ -193,15 +208,16 @@ class Lab:
         addon: bool = True,
         entry: Path | None = ROOT / "addon" / "main.py",
         scripts: Sequence[Path] = (),
-        program: Sequence[str] = MITMDUMP,
+        program: Sequence[str] | None = None,
         arguments: Sequence[str] = (),
         home: str | None = None,
     ) -> Proxy:
         """A proxy on a free port, with a rules file and a trace folder of its own.
 
         `rules` None: there is no rules file. `addon` False: bare mitmdump. `scripts` are loaded after the addon.
-        `options` None: without this option of the lab's. `program`: another one of mitmproxy's, or `sessiontap run`,
-        which needs no `entry`. `home`: see `ProxyProcess`.
+        `options` None: without this option of the lab's. `program`: None is a mitmdump that has been imported before
+        (`tests.support.warm`), unless the environment changes Python's start. Others start by themselves: mitmdump,
+        another one of mitmproxy's, or `sessiontap run`, which needs no `entry`. `home`: see `ProxyProcess`.
         """
         self._proxies += 1
         folder = self.folder / f"proxy-{self._proxies}"
@@ -219,8 +235,9 @@ class Lab:
             loaded[:0] = [entry] if entry is not None else []
         settings |= options or {}
         given = {name: value for name, value in settings.items() if value is not None}
-        process = ProxyProcess(
-            [*mitmdump(*loaded, options=given, program=program), *arguments],
+        changes_the_start = any(name.startswith(("PYTHON", "LD_")) for name in environment or {})
+        process = (WarmProcess if program is None and not changes_the_start else ProxyProcess)(
+            [*mitmdump(*loaded, options=given, program=program or MITMDUMP), *arguments],
             folder,
             redirects=self._redirects,
             environment={**own_environment(), **(environment or {})},

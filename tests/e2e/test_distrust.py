@@ -13,7 +13,7 @@ from tests.e2e.lab import PYTHON, Lab, Proxy
 from tests.e2e.test_pass_through import asked
 from tests.support.dialogue import Request, Respond
 
-from sessiontap.demo.proxy_process import MITMDUMP, SESSIONTAP_RUN
+from sessiontap.demo.proxy_process import SESSIONTAP_RUN
 
 HOST = "api.openai.com"
 URL = f"https://{HOST}/v1/models"
@@ -83,8 +83,8 @@ async def greet(request: Request, respond: Respond) -> None:
 @pytest.fixture(params=["mitmdump", "run"])
 def proxy(lab: Lab, request: pytest.FixtureRequest) -> Proxy:
     lab.upstream(greet, [HOST])
-    program: dict[str, Any] = {"program": MITMDUMP}
-    return lab.proxy(**(program if request.param == "mitmdump" else {"program": SESSIONTAP_RUN, "entry": None}))
+    program: dict[str, Any] = {} if request.param == "mitmdump" else {"program": SESSIONTAP_RUN, "entry": None}
+    return lab.proxy(**program)
 
 
 def run(proxy: Proxy, command: Sequence[str | Path]) -> str:

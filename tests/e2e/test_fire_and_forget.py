@@ -21,7 +21,7 @@ from tests.support.dialogue import Request, Respond
 from tests.support.gate import PATIENCE, Gate
 from tests.support.http_server import Server
 
-from sessiontap.demo.proxy_process import MITMDUMP, SESSIONTAP_RUN
+from sessiontap.demo.proxy_process import SESSIONTAP_RUN
 from sessiontap.demo.redirect import Redirect
 
 HOST, PORT = "api.openai.com", 443
@@ -52,7 +52,7 @@ class Upstream:
 
 @pytest.fixture(params=["mitmdump", "run"])
 def program(request: pytest.FixtureRequest) -> dict[str, Any]:
-    return {"program": MITMDUMP} if request.param == "mitmdump" else {"program": SESSIONTAP_RUN, "entry": None}
+    return {} if request.param == "mitmdump" else {"program": SESSIONTAP_RUN, "entry": None}
 
 
 @pytest.fixture

@@ -125,7 +125,7 @@ def test_connections_that_are_redirected_but_the_proxys_are_recorded(
         try:
             server = lab.upstream(LlmService())
             lab.redirect(Redirect(ADDRESS, 443, server.port))
-            proxy = lab.proxy(RULES, arguments=("--mode", "regular", "--mode", f"transparent@{PORT}"))
+            proxy = lab.proxy(RULES, program=MITMDUMP, arguments=("--mode", "regular", "--mode", f"transparent@{PORT}"))
             rule = f"add rule ip nat output meta skuid != 0 tcp dport 443 redirect to :{PORT}"
             for line in (
                 "add table ip nat",

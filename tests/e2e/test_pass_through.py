@@ -21,7 +21,7 @@ from tests.support.gate import PATIENCE
 from tests.support.raw_server import RawServer, read_all, read_exactly
 
 from sessiontap.demo.certs import Authority
-from sessiontap.demo.proxy_process import MITMDUMP, SESSIONTAP_RUN
+from sessiontap.demo.proxy_process import SESSIONTAP_RUN
 from sessiontap.demo.redirect import Redirect
 from sessiontap.exchange import Headers
 from sessiontap.proxy.own_address import passed_url
@@ -145,7 +145,7 @@ def socks(proxy: Proxy, host: str = HOST, port: int = PORT) -> socket.socket:
 
 @pytest.fixture(scope="module", params=["mitmdump", "run"])
 def program(request: pytest.FixtureRequest) -> dict[str, Any]:
-    return {"program": MITMDUMP} if request.param == "mitmdump" else {"program": SESSIONTAP_RUN, "entry": None}
+    return {} if request.param == "mitmdump" else {"program": SESSIONTAP_RUN, "entry": None}
 
 
 class Way:

@@ -15,7 +15,7 @@ from tests.support.http_server import Server
 from tests.support.llm_server import LlmService
 from tests.support.raw_server import read_all
 
-from sessiontap.demo.proxy_process import MITMDUMP, SESSIONTAP_RUN
+from sessiontap.demo.proxy_process import SESSIONTAP_RUN
 from sessiontap.demo.redirect import Redirect
 
 PORT = 8000
@@ -36,7 +36,7 @@ class Net:
 
 @pytest.fixture(scope="module", params=["mitmdump", "run"])
 def net(request: pytest.FixtureRequest, shared_lab: Lab) -> Net:
-    program = {"program": MITMDUMP} if request.param == "mitmdump" else {"program": SESSIONTAP_RUN, "entry": None}
+    program = {} if request.param == "mitmdump" else {"program": SESSIONTAP_RUN, "entry": None}
     return Net(shared_lab, program)
 
 

@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.lab import PYTHON, ROOT, SCRIPTS, Lab, Proxy, own_environment, wait_until
 from tests.support.llm_server import LlmService
 
-from sessiontap.demo.proxy_process import mitmdump
+from sessiontap.demo.proxy_process import MITMDUMP, mitmdump
 from sessiontap.proxy import entry
 
 MAIN = ROOT / "addon" / "main.py"
@@ -207,7 +207,7 @@ def says(*words: str) -> Callable[[str], bool]:
 
 def test_without_any_rules_it_works_and_says_so(lab: Lab) -> None:
     server = lab.upstream(LlmService())
-    proxy = lab.proxy(rules=None)
+    proxy = lab.proxy(rules=None, program=MITMDUMP)
     proxy.process.wait_line(says("there is no rules.yaml here", "sessiontap init"))
     assert ask(proxy) == 200
     (call,) = proxy.stop()
@@ -216,18 +216,18 @@ def test_without_any_rules_it_works_and_says_so(lab: Lab) -> None:
 
 
 def test_listening_on_all_interfaces_is_warned_about(lab: Lab) -> None:
-    proxy = lab.proxy(options={"mode": "regular@0.0.0.0:0"})
+    proxy = lab.proxy(options={"mode": "regular@0.0.0.0:0"}, program=MITMDUMP)
     assert proxy.process.wait_line(says("listens on all interfaces", "--listen-host 127.0.0.1"))
 
 
 def test_listening_here_alone_is_not(lab: Lab) -> None:
-    proxy = lab.proxy()
+    proxy = lab.proxy(program=MITMDUMP)
     proxy.stop()
     assert "interfaces" not in proxy.process.output
 
 
 def test_a_state_file_says_where_it_listens_for_as_long_as_it_does(lab: Lab) -> None:
-    proxy = lab.proxy()
+    proxy = lab.proxy(program=MITMDUMP)
     home = proxy.rules_file.parent
     state = home / ".sessiontap" / "run" / f"{proxy.process.pid}.json"
     wait_until(state.exists)
@@ -246,7 +246,7 @@ def options_in_force(proxy: Proxy) -> Any:
 
 
 def test_mitmproxys_own_options_suit_llm_calls(lab: Lab) -> None:
-    proxy = lab.proxy(scripts=[SCRIPTS / "say_options.py"])
+    proxy = lab.proxy(scripts=[SCRIPTS / "say_options.py"], program=MITMDUMP)
     assert options_in_force(proxy) == {"connection_strategy": "lazy", "tcp_timeout": 7200, "flow_detail": 0}
 
 
@@ -255,7 +255,7 @@ def test_but_what_the_user_set_stays(lab: Lab, confdir: Path, tmp_path: Path) ->
     shutil.copytree(confdir, own)
     (own / "config.yaml").write_text("tcp_timeout: 600\n", encoding="utf-8")  # mitmproxy's own default
     options = {"connection_strategy": "eager", "flow_detail": "1", "confdir": own}
-    proxy = lab.proxy(options=options, scripts=[SCRIPTS / "say_options.py"])
+    proxy = lab.proxy(options=options, scripts=[SCRIPTS / "say_options.py"], program=MITMDUMP)
     assert options_in_force(proxy) == {"connection_strategy": "eager", "tcp_timeout": 600, "flow_detail": 1}
 
 
@@ -263,7 +263,7 @@ def test_an_entry_script_that_changes_or_vanishes(lab: Lab, tmp_path: Path) -> N
     lab.upstream(LlmService())
     entry = tmp_path / "main.py"
     shutil.copy(MAIN, entry)
-    proxy = lab.proxy({"version": 1, "rules": [{"session": {"id": "process"}}]}, entry=entry)
+    proxy = lab.proxy({"version": 1, "rules": [{"session": {"id": "process"}}]}, entry=entry, program=MITMDUMP)
     assert ask(proxy) == 200
     proxy.take()
 

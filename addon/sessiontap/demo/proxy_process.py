@@ -78,16 +78,7 @@ class ProxyProcess:
 
         :raises ProxyFailed: it does not.
         """
-        self._process = subprocess.Popen(
-            self._command,
-            cwd=self._folder,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
+        self._process = self._start()
         self._reader = threading.Thread(target=self._read, name="proxy-output", daemon=True)
         self._reader.start()
         try:
@@ -146,6 +137,18 @@ class ProxyProcess:
         if self._reader is not None:
             self._reader.join(STOP_LIMIT)
         return status
+
+    def _start(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self._command,
+            cwd=self._folder,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
 
     def _see_it_answer(self) -> None:
         """Raise ProxyFailed if it does not answer: it listens before its scripts load, and ends if they do not."""

@@ -17,6 +17,8 @@ from tests.e2e.faults.test_recorder import recorder_of
 from tests.e2e.lab import Lab, Proxy
 from tests.support.dialogue import Request, Respond
 
+from sessiontap.demo.proxy_process import MITMDUMP
+
 MIB = 1 << 20
 HOST = "llm.example"
 URL = f"http://{HOST}/v1/chat/completions"
@@ -59,7 +61,7 @@ def downloads(lab: Lab, number: int, size: int, memory: str | None) -> tuple[Pro
         await respond.end()
 
     lab.upstream(answer, [HOST], tls=False)
-    proxy = lab.proxy(RULES, options={} if memory is None else {"session_memory": memory})
+    proxy = lab.proxy(RULES, program=MITMDUMP, options={} if memory is None else {"session_memory": memory})
     growth = Growth(proxy)
 
     def download(n: int) -> None:
@@ -111,7 +113,7 @@ def test_bombs_cost_neither_memory_nor_time_and_pass_as_they_are(lab: Lab) -> No
         await respond.whole(200, body if coding else REPLY, [JSON, *([("content-encoding", coding)] if coding else [])])
 
     lab.upstream(echo, [HOST], tls=False)
-    proxy = lab.proxy(RULES)
+    proxy = lab.proxy(RULES, program=MITMDUMP)
     growth = Growth(proxy)
     with proxy.client() as app:
         for coding, bomb in bombs.items():
