@@ -103,11 +103,31 @@ def test_a_trial_tells_if_the_kernel_lets_us(what: str, error: int, why: str) ->
     assert (done.stdout, done.returncode) == (f"{why}\n", 0), done.stderr
 
 
+STARTS = """
+import subprocess, sys
+sys.path.insert(0, sys.argv[1])
+from sessiontap.capture import force
+with force.forced(("127.0.0.1", 8080), {}) as way:
+    with subprocess.Popen([sys.executable, "-c", "print('started')"], preexec_fn=way.before_exec):
+        way.after_start()
+"""
+
+
+def test_processes_are_forked_before_there_are_threads() -> None:
+    """Else a lock that another thread holds is never released in them; Python warns of it."""
+    if reason := force.why_not_seccomp():
+        pytest.skip(reason)
+    command = [sys.executable, "-W", "always", "-c", STARTS, str(Path(force.__file__).parents[2])]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.stdout, done.stderr) == ("started\n", "")
+
+
 def test_an_exec_within_an_exec_is_redirected_already() -> None:
     if reason := force.why_not_seccomp():
         pytest.skip(reason)
     code = "import sys; sys.path[:0] = sys.argv[1:]; import sessiontap.capture.force as f; print(f.why_not_seccomp())"
     with force.forced(PROXY, {}) as way:
+        way.after_start()
         command = [sys.executable, "-c", code, str(Path(force.__file__).parents[2])]
         done = subprocess.run(command, preexec_fn=way.before_exec, capture_output=True, text=True, timeout=30)
     assert done.stdout == "an exec around this one redirects the program's connections already\n", done.stderr

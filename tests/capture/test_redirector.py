@@ -57,6 +57,7 @@ def relay(port: int) -> Iterator[Relay]:
 def run(relay: Relay, text: str, *arguments: str) -> str:
     """What a Python program says whose connections are redirected."""
     redirector = Redirector(("127.0.0.1", relay.port), Redirected(("127.0.0.1", relay.port), NO_PROXY))
+    redirector.start()
     try:
         done = subprocess.run(
             [sys.executable, "-c", textwrap.dedent(text), *arguments],
@@ -207,6 +208,7 @@ def test_without_a_proxy_the_programs_own_call_is_made(port: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         nobody = gone.getsockname()
     redirector = Redirector(nobody, lambda to: to.port == port)
+    redirector.start()
     text = f"import urllib.request as r; print(r.urlopen('http://127.0.0.1:{port}/').read())"
     try:
         done = subprocess.run([sys.executable, "-c", text], preexec_fn=redirector.before_exec, capture_output=True)
@@ -218,6 +220,7 @@ def test_without_a_proxy_the_programs_own_call_is_made(port: int) -> None:
 def test_a_program_that_is_killed_while_it_connects_leaves_nothing(relay: Relay) -> None:
     text = "import socket\nwhile True: socket.create_connection(('203.0.113.7', 80)).close()"
     redirector = Redirector(("127.0.0.1", relay.port), lambda to: to == ServerAddress(ip_address(SERVER), 80))
+    redirector.start()
     with subprocess.Popen([sys.executable, "-c", text], preexec_fn=redirector.before_exec) as program:
         while len(relay.destinations) < 20:
             assert program.poll() is None

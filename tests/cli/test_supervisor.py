@@ -26,9 +26,10 @@ sys.stdin.read()
 AROUND = """
 import os, signal, sys
 from sessiontap.cli import supervisor
+from sessiontap.cli.program import ProgramStart
 process = supervisor.fork()
 {before}
-status = process.run([sys.executable, "-c", {program!r}], os.environ, adopt=True, look=lambda pid: None)
+status = process.run(ProgramStart([sys.executable, "-c", {program!r}]), os.environ, adopt=True, look=lambda pid: None)
 {after}
 sys.exit(status)
 """

@@ -49,6 +49,8 @@ class Way:
     """Words before its command."""
     before_exec: Callable[[], None] | None = None
     """Run in its process before it starts."""
+    after_start: Callable[[], None] = lambda: None
+    """Run in ours once it has started."""
     misses: str | None = None
     """A sentence on what this way cannot catch."""
 
@@ -65,7 +67,7 @@ def forced(proxy: tuple[str, int], environ: Mapping[str, str]) -> Iterator[Way]:
 
         redirector = Redirector(proxy, Redirected(proxy, environ))
         try:
-            yield Way("seccomp", before_exec=redirector.before_exec)
+            yield Way("seccomp", before_exec=redirector.before_exec, after_start=redirector.start)
         finally:
             redirector.close()
         return
@@ -126,6 +128,7 @@ def _open_a_connection(redirector: Redirector) -> int:
     """Open a connection to nobody, in a process whose connections are redirected. Return 0, or an error's number."""
     process = os.fork()
     if process:
+        redirector.start()
         return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     failed = errno.EIO
     try:

@@ -34,7 +34,11 @@ _TCP = (socket.IPPROTO_TCP, 262)  # 262: MPTCP
 
 
 class Redirector:
-    """Serves one program and all that it starts, on threads, until it is closed."""
+    """Serves one program and all that it starts, on threads, until it is closed.
+
+    The threads begin with `start`, once the program has been forked: a lock that a thread held at that moment would
+    never be released in the program's process. Until then its connect calls wait.
+    """
 
     def __init__(self, proxy: tuple[str, int], is_redirected: Callable[[ServerAddress], bool]) -> None:
         """Raises OSError. `proxy`: an IP address and a port."""
@@ -42,8 +46,7 @@ class Redirector:
         self._is_redirected = is_redirected
         self._trap = seccomp.Trap()
         self._ours, self._programs = socket.socketpair()
-        self._thread = threading.Thread(target=self._serve, name="redirector", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
 
     def before_exec(self) -> None:
         """Run in the program's process before the program does: trap its connect calls. Raises OSError."""
@@ -51,11 +54,17 @@ class Redirector:
         socket.send_fds(self._programs, [b"\0"], [listener])
         os.close(listener)
 
+    def start(self) -> None:
+        """Answer the connect calls."""
+        self._thread = threading.Thread(target=self._serve, name="redirector", daemon=True)
+        self._thread.start()
+
     def close(self) -> None:
         """Stop. A program that is still there cannot open connections any more."""
         with contextlib.suppress(OSError):
             self._ours.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
         self._ours.close()
         self._programs.close()
 

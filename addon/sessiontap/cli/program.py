@@ -74,6 +74,8 @@ class ProgramStart:
     command: Sequence[str]
     before_exec: Callable[[], None] | None = None
     """Run in its process before it starts."""
+    after_start: Callable[[], None] = lambda: None
+    """Run in ours once it has started."""
 
 
 @contextmanager
@@ -94,7 +96,7 @@ def program_start(
         with forced((proxy.plain.local_host, proxy.plain.port), environ) as way:
             if way.misses is not None:
                 note(way.misses)
-            yield ProgramStart([*way.prefix, *command], way.before_exec)
+            yield ProgramStart([*way.prefix, *command], way.before_exec, way.after_start)
     except CannotForce as error:
         raise Failure(f"--force does not work here: {error}", error.hint) from None
 

@@ -16,12 +16,12 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, repeat
 from types import FrameType
 from typing import NoReturn
 
-from sessiontap.cli.program import FORWARDED, send_signal, start, status
+from sessiontap.cli.program import FORWARDED, ProgramStart, send_signal, start, status
 
 _PR_SET_CHILD_SUBREAPER = 36
 LOOK_FIRST, LOOK_SOON, LOOK_LATER = 0.02, 0.1, 1.0
@@ -96,23 +96,22 @@ class Supervisor:
 
     def run(
         self,
-        command: Sequence[str],
+        program: ProgramStart,
         environ: Mapping[str, str],
         *,
         adopt: bool,
         look: Callable[[int], None],
-        before_exec: Callable[[], None] | None = None,
     ) -> int:
         """Run the program and return its status. `adopt`: see what it leaves running.
 
-        `look` is called with its pid now and then, `before_exec` in its process before it starts. Raises Failure if it
-        cannot be started.
+        `look` is called with its pid now and then. Raises Failure if it cannot be started.
         """
         inherited: tuple[int, ...] = ()
         if adopt and not _adopt_orphans() and os.name == "posix":
             self._held, end = os.pipe()
             inherited = (end,)
-        self._program = start(command, environ, inherited, before_exec)
+        self._program = start(program.command, environ, inherited, program.before_exec)
+        program.after_start()
         for end in inherited:
             os.close(end)
         for number in self._early:

@@ -143,7 +143,7 @@ def _through_running_proxy(process: Supervisor, run: Run, proxy: RunningProxy, b
     environ = before | prepare(proxy.confdir, before).variables(proxy.url, before, captured, node=True)
     with program_start(run.command, environ, proxy, run.force) as start:
         # A program that is captured by force needs us as long as it runs.
-        status = process.run(start.command, environ, adopt=run.force, look=meanwhile, before_exec=start.before_exec)
+        status = process.run(start, environ, adopt=run.force, look=meanwhile)
         answer = local_proxies.recorded(proxy, process.pid)
         find = summary.calls_of_program if answer is None else summary.recorded_calls_of_program
         if answer is not None and before_run and summary.segment_sizes(proxy.trace) == before_run:
@@ -188,7 +188,7 @@ def _through_own_proxy(
             if entry := excepting(environ["NO_PROXY"], host):
                 note(f"NO_PROXY excepts {host} by {entry!r}: programs that heed it call the host past the proxy")
         with program_start(run.command, environ, proxy, run.force) as start:
-            status = process.run(start.command, environ, adopt=True, look=direct.look, before_exec=start.before_exec)
+            status = process.run(start, environ, adopt=True, look=direct.look)
             left = process.left()
             answer = local_proxies.recorded(proxy, os.getpid()) if left else None  # all that it runs descends from us
             passed = unrecorded.passed(proxy)
