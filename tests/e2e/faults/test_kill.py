@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import random
+import re
+import select
+import signal
 import struct
 import threading
+import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +23,8 @@ import pytest
 import yaml
 import zstandard
 from tests.e2e.faults.load import RULES, Crowd, serve
-from tests.e2e.faults.warm import Warm
 from tests.e2e.lab import ROOT, Lab, own_environment
+from tests.support import warm
 from tests.support.seed import SEED
 
 from sessiontap import trace
@@ -94,14 +99,65 @@ class Follower:
         return self.seen
 
 
+LISTENING = re.compile(rb"proxy listening at \S*:(\d+)")
+START_LIMIT = 30.0
+"""Seconds."""
+
+
+class Victim:
+    """A proxy that starts at once, and of which nothing is known but its pid and what it says."""
+
+    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
+        self._output, theirs = os.pipe()
+        try:
+            home = {**environment, "HOME": str(folder)}
+            self._process = warm.mitmdump().start(arguments, home, folder, stdout=theirs, stderr=theirs)
+        finally:
+            os.close(theirs)
+        self.said = b""
+
+    def port(self) -> int:
+        """Where it listens, once it does.
+
+        :raises AssertionError: it never did.
+        """
+        while (found := LISTENING.search(self.said)) is None:
+            assert self._read(), f"the proxy did not start; it said: {self.said.decode(errors='replace') or 'nothing'}"
+        return int(found[1])
+
+    def pass_time(self, seconds: float) -> None:
+        """Wait, while what it says is read."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and self._read(left):
+            pass
+
+    def kill(self, helpers: bool) -> None:
+        """End it at once, its helper processes with it or not, and wait until nobody holds its output."""
+        pid = self._process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children")
+        others = [int(one) for one in children.read_text().split()] if helpers and children.exists() else []
+        for one in (pid, *others):
+            with suppress(ProcessLookupError):
+                os.kill(one, signal.SIGKILL)
+        while self._read():
+            pass
+        os.close(self._output)
+        self._process.wait(START_LIMIT)
+
+    def _read(self, patience: float = START_LIMIT) -> bool:
+        if not select.select([self._output], [], [], patience)[0]:
+            return False
+        said = os.read(self._output, 65536)
+        self.said += said
+        return bool(said)
+
+
 @pytest.fixture
-def warm(lab: Lab) -> Iterator[Warm]:
-    table = {redirect.VARIABLE: format_table(serve(lab)), "PYTHONUNBUFFERED": "1"}
-    with Warm({**own_environment(), **table}) as warm:
-        yield warm
+def environment(lab: Lab) -> dict[str, str]:
+    return {**own_environment(), redirect.VARIABLE: format_table(serve(lab)), "PYTHONUNBUFFERED": "1"}
 
 
-def kill_on(warm: Warm, lab: Lab, confdir: Path, number: int) -> Counter[str]:
+def kill_on(environment: Mapping[str, str], lab: Lab, confdir: Path, number: int) -> Counter[str]:
     """One folder's kills; what was found in it."""
     chance = random.Random(SEED * FOLDERS + number)
     place = lab.folder / f"folder-{number}"
@@ -119,7 +175,7 @@ def kill_on(warm: Warm, lab: Lab, confdir: Path, number: int) -> Counter[str]:
     crowd = Crowd.of(f"run-{number}", "abc", confdir / "mitmproxy-ca-cert.pem")
     follower, log, lost = Follower(folder), trace.open(folder), set()
     for _ in range(KILLS // FOLDERS):
-        proxy = warm.mitmdump(arguments, place)
+        proxy = Victim(arguments, environment, place)
         if chance.random() < STARTING:
             proxy.pass_time(chance.uniform(0, 0.1))
             proxy.kill(helpers=chance.random() < TOGETHER)
@@ -168,10 +224,13 @@ def checked(folder: Path, crowd: Crowd, follower: Follower, lost: set[str]) -> C
     )
 
 
-def test_what_reached_the_disk_is_read_back_and_gone_on_from(warm: Warm, lab: Lab, confdir: Path) -> None:
+def test_what_reached_the_disk_is_read_back_and_gone_on_from(
+    environment: dict[str, str], lab: Lab, confdir: Path
+) -> None:
     print(f"to repeat: SESSIONTAP_SEED={SEED}")
     with ThreadPoolExecutor(LANES) as lanes:
-        found = sum(lanes.map(lambda number: kill_on(warm, lab, confdir, number), range(FOLDERS)), Counter[str]())
+        each = lanes.map(lambda number: kill_on(environment, lab, confdir, number), range(FOLDERS))
+        found = sum(each, Counter[str]())
     print(dict(found))
     for what in ("calls", "deltas", "streams"):
         assert found[what] > KILLS // 4, f"{what}: this was no load"
