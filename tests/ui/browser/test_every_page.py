@@ -1,4 +1,4 @@
-"""Every page, with and without JavaScript, light and dark."""
+"""Every page, with and without JavaScript, light and dark, on a phone."""
 
 from __future__ import annotations
 
@@ -45,6 +45,20 @@ def test_axe_finds_no_fault(schemed: Visitor, address: str) -> None:
     found = schemed.page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
     told = [f"{one['id']}: {node['html'][:120]}" for one in found["violations"] for node in one["nodes"][:3]]
     assert told == []
+
+
+@pytest.fixture(scope="module")
+def phone(chromium: Browser, site: Client) -> Iterator[Visitor]:
+    found = visit(chromium, site, viewport={"width": 390, "height": 800})
+    yield found
+    found.context.close()
+
+
+@pytest.mark.parametrize("address", ADDRESSES, ids=IDS)
+def test_a_phone_scrolls_in_one_direction(phone: Visitor, address: str) -> None:
+    phone.open(address)
+    wide = phone.page.evaluate("() => document.scrollingElement.scrollWidth")
+    assert wide <= 390
 
 
 @pytest.mark.parametrize("address", ["/nothing", "/sessions/nobody", "/?sort=colour", "/?unknown=1"])

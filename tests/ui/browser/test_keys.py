@@ -41,6 +41,15 @@ def test_e_goes_to_the_next_error(visitor: Visitor) -> None:
     assert visitor.page.locator(".current[data-error]").count() == 1
 
 
+def test_a_question_mark_tells_the_keys_and_escape_closes_it(visitor: Visitor) -> None:
+    page = visitor.page
+    page.keyboard.press("?")
+    help_ = page.locator("dialog[open]")
+    expect(help_).to_contain_text("next")
+    page.keyboard.press("Escape")
+    expect(help_).to_have_count(0)
+
+
 def test_tab_reaches_the_content_past_the_bars(visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(f"/sessions/{COURSE}")
