@@ -114,6 +114,7 @@ def test_no_path_leaves_the_log_or_the_static_files(client: Client, path: str) -
         ("/nothing", 404),
         ("/sessions/none", 404),
         ("/sessions/@99", 404),
+        ("/compare?a=none&b=@1", 404),
         ("/?sort=colour", 400),
         ("/?unknown=1", 400),
         ("/?after=none", 400),
@@ -168,7 +169,8 @@ def test_a_log_that_is_not_there_yet_is_told(tmp_path: Path) -> None:
     folder = tmp_path / "trace"
     with served(lambda: Reading(open_trace(folder))) as client:
         client.let_in()
-        assert "hint" in client.get("/.json").json()
+        answer = client.get("/.json")
+        assert (answer.status, "hint" in answer.json()) == (503, True)
         folder.mkdir()
         assert client.get("/.json").json()["sessions"] == []
 

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sessiontap.trace.body import BodyError
-    from sessiontap.trace.files import TraceError
+    from sessiontap.trace.files import NotInTrace, TraceError
     from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.notes import note_record
     from sessiontap.trace.reader import RecordedCall, RecordedSession, Trace, open
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BodyError",
     "Filters",
+    "NotInTrace",
     "RecordedCall",
     "RecordedSession",
     "SegmentInfo",
@@ -61,6 +62,7 @@ _ON_DEMAND = {
     "SegmentInfo": "segment",
     "Stats": "writer",
     "Trace": "reader",
+    "NotInTrace": "files",
     "TraceError": "files",
     "Unreadable": "segment",
     "Writer": "writer",

@@ -44,6 +44,10 @@ class TraceError(Exception):
         self.hint = hint
 
 
+class NotInTrace(TraceError):
+    """No session or call, or more than one, is what was asked for; the log itself can be read."""
+
+
 HOW_TO_RECORD = "`sessiontap exec -- PROGRAM` records a program's calls; --trace DIR names another trace."
 """The hint for a trace without calls."""
 

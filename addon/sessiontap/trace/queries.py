@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sessiontap.trace.files import TraceError, file_of
+from sessiontap.trace.files import NotInTrace, TraceError, file_of
 from sessiontap.trace.in_flight import InFlightQueries
 from sessiontap.trace.segment import FittingCalls, SegmentContents, Unreadable
 
@@ -331,7 +331,7 @@ class TraceQueries(InFlightQueries):
         from sessiontap.trace.index.statistics import BYS, is_known, stats
 
         if not is_known(by):
-            raise TraceError(f"there are no statistics by {by!r}", f"Choose one of {', '.join(BYS)}, property:KEY.")
+            raise NotInTrace(f"there are no statistics by {by!r}", f"Choose one of {', '.join(BYS)}, property:KEY.")
         wanted = self._addressed(filters)
 
         def answer(database: Connection) -> list[Row]:
@@ -405,7 +405,7 @@ class TraceQueries(InFlightQueries):
         except TraceError:
             running = self._calls_in_flight()
             if running is not None and (call := running.id_of(asked.lower())) is not None:
-                raise TraceError(f"call {call} has not ended yet", "`sessiontap tail -f` shows when it has.") from None
+                raise NotInTrace(f"call {call} has not ended yet", "`sessiontap tail -f` shows when it has.") from None
             raise
         return found.id, self.folder / found.segment, found.offset, found.caller
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sessiontap.trace.body import BodyError, BodyReader
-from sessiontap.trace.files import FileStatus, TraceError, file_of, open_segment, segments, unreadable
+from sessiontap.trace.files import FileStatus, NotInTrace, file_of, open_segment, segments, unreadable
 from sessiontap.trace.in_flight import InFlight
 from sessiontap.trace.news import News
 from sessiontap.trace.outcomes import is_warm_up
@@ -144,7 +144,7 @@ class Trace(TraceQueries):
             return found
         for call in self._load(self._update(path), offset):  # another file has come in the place of that one
             return call
-        raise TraceError(f"call {prefix} went away with its segment {path}", "List calls with `sessiontap calls`.")
+        raise NotInTrace(f"call {prefix} went away with its segment {path}", "List calls with `sessiontap calls`.")
 
     def calls_at(self, places: Iterable[Place]) -> Iterator[RecordedCall]:
         """The calls at these places (`query_places`), one at a time; none for one that went away meanwhile."""

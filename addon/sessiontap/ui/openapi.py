@@ -25,6 +25,7 @@ _FAILURES = {
     "400": "A parameter is not known or has a value that it cannot have.",
     "403": "The client was not let in.",
     "404": "There is no such session or call.",
+    "503": "The log cannot be read, or is not there yet.",
 }
 
 

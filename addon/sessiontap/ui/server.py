@@ -18,7 +18,7 @@ import tornado.iostream
 import tornado.netutil
 import tornado.web
 
-from sessiontap.trace import TraceError
+from sessiontap.trace import NotInTrace, TraceError
 from sessiontap.ui import guard, live
 from sessiontap.ui.guard import Access, Refused
 from sessiontap.ui.openapi import openapi
@@ -171,7 +171,7 @@ class Handler(tornado.web.RequestHandler):
         if isinstance(error, PageError):
             status_code, message, hint = error.status, error.message, error.hint
         elif isinstance(error, TraceError):
-            status_code, message, hint = (404 if self.path_kwargs.keys() - {"_twin"} else 500), str(error), error.hint
+            status_code, message, hint = (404 if isinstance(error, NotInTrace) else 503), str(error), error.hint
         elif isinstance(error, tornado.web.HTTPError):
             message, hint = error.log_message or self._reason, "Check the address."
         self.set_status(status_code)

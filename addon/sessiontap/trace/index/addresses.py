@@ -16,7 +16,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
-from sessiontap.trace.files import HOW_TO_RECORD, TraceError
+from sessiontap.trace.files import HOW_TO_RECORD, NotInTrace
 
 _STEP = re.compile("(.+)/(-?[0-9]{1,18})", re.DOTALL)
 _END = chr(sys.maxunicode)
@@ -68,31 +68,31 @@ def listed(database: sqlite3.Connection, asked: str, first: Sequence[str]) -> st
 
 
 def session_number(database: sqlite3.Connection, asked: str, folder: Path) -> int:
-    """The number of the one session that `asked` means. Raises TraceError."""
+    """The number of the one session that `asked` means. Raises NotInTrace."""
     found = sessions_named(database, asked)
     if len(found) > 1:
-        raise TraceError(f"more than one session's id begins with {asked!r}", "Give more of it.")
+        raise NotInTrace(f"more than one session's id begins with {asked!r}", "Give more of it.")
     if not found:
         what = f"there is no session {asked}" if position(asked) else f"no session's id begins with {asked!r}"
         raise _missing(database, f"{what} in {folder}", "List them with `sessiontap ls`.")
     return found[0]
 
 
-def _missing(database: sqlite3.Connection, sentence: str, hint: str) -> TraceError:
+def _missing(database: sqlite3.Connection, sentence: str, hint: str) -> NotInTrace:
     """The error for a session or call that is not there; `hint` is for a log that holds others."""
     is_empty = database.execute("SELECT 1 FROM calls LIMIT 1").fetchone() is None
-    return TraceError(sentence, HOW_TO_RECORD if is_empty else hint)
+    return NotInTrace(sentence, HOW_TO_RECORD if is_empty else hint)
 
 
 def session_id(database: sqlite3.Connection, asked: str, folder: Path) -> str:
-    """The whole id of a session. Raises TraceError."""
+    """The whole id of a session. Raises NotInTrace."""
     number = session_number(database, asked, folder)
     (found,) = database.execute("SELECT id FROM sessions WHERE n = ?", (number,)).fetchone()
     return str(found)
 
 
 def call_place(database: sqlite3.Connection, asked: str, folder: Path) -> CallPlace:
-    """The place of the one call that `asked` means. Raises TraceError."""
+    """The place of the one call that `asked` means. Raises NotInTrace."""
     if in_session := _STEP.fullmatch(asked):
         return _of_step(database, in_session[1], int(in_session[2]), folder)
     if number := position(asked):
@@ -101,7 +101,7 @@ def call_place(database: sqlite3.Connection, asked: str, folder: Path) -> CallPl
     else:
         rows = _by_prefix(database, asked.lower())
     if len(rows) > 1:
-        raise TraceError(f"more than one call's id begins with {asked!r}", "Give more of it.")
+        raise NotInTrace(f"more than one call's id begins with {asked!r}", "Give more of it.")
     if not rows:
         what = f"there is no call {asked}" if position(asked) else f"no call's id begins with {asked!r}"
         raise _missing(database, f"{what} in {folder}", "List them with `sessiontap calls`.")
@@ -125,12 +125,12 @@ def _of_step(database: sqlite3.Connection, session: str, step: int, folder: Path
     else:
         rows = database.execute(f"{_CALLS} WHERE calls.session = ? AND step = ? LIMIT 2", (number, step)).fetchall()
     if len(rows) > 1:
-        raise TraceError(
+        raise NotInTrace(
             f"session {session} has more than one call of step {step}",
             f"Name one by its id: `sessiontap show {session} --flat` lists them.",
         )
     if not rows:
-        raise TraceError(f"session {session} has no call {step}", f"List them with `sessiontap show {session}`.")
+        raise NotInTrace(f"session {session} has no call {step}", f"List them with `sessiontap show {session}`.")
     return CallPlace(*rows[0])
 
 
