@@ -23,12 +23,14 @@ from sessiontap.trace import seekable
 from sessiontap.trace.body import Plain
 from sessiontap.trace.closing import Closer, close_segment, tidy
 from sessiontap.trace.files import closed_name, draft_name, open_segment, segments
+from sessiontap.trace.index.filters import Filters
 from sessiontap.trace.maintenance import info, prune, verify
 from sessiontap.trace.restore import restore
 
 ADDON = Path(__file__).parents[2] / "addon"
 CALLS = 60
 TEXT = os.urandom(3000).hex()
+OF_SESSION_0, OF_SESSION_3 = Filters(session="session-0"), Filters(session="session-3")
 
 
 def call(number: int) -> dict[str, Any]:
@@ -319,7 +321,7 @@ def test_two_who_close_one_segment(plain: Path, folder: Path) -> None:
     assert close_segment(plain)
 
 
-@pytest.mark.parametrize("wish", [{"max_bytes": 0}, {"session": "session-0"}], ids=["by size", "a session"])
+@pytest.mark.parametrize("wish", [{"max_bytes": 0}, {"filters": OF_SESSION_0}], ids=["by size", "a session"])
 def test_what_is_pruned_while_it_is_closed_does_not_come_back(
     plain: Path, folder: Path, wish: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -343,7 +345,7 @@ def test_a_session_is_taken_out_of_a_closed_segment(plain: Path, folder: Path) -
     close_segment(plain)
     before = closed_name(plain).stat().st_size
 
-    pruned = prune(folder, session="session-3")
+    pruned = prune(folder, filters=Filters(session="session-3"))
 
     assert (pruned.calls, pruned.rewritten) == (10, (closed_name(plain),))
     assert pruned.bytes == before - closed_name(plain).stat().st_size > 0
@@ -352,7 +354,7 @@ def test_a_session_is_taken_out_of_a_closed_segment(plain: Path, folder: Path) -
     assert len(trace.open(folder).query_calls()) == len(list(trace.open(folder).calls())) == CALLS - 10
 
 
-@pytest.mark.parametrize("wish", [{"max_bytes": 0}, {"session": "session-3"}], ids=["by size", "a session"])
+@pytest.mark.parametrize("wish", [{"max_bytes": 0}, {"filters": OF_SESSION_3}], ids=["by size", "a session"])
 def test_nothing_pruned_is_left_where_a_closing_was_killed(plain: Path, folder: Path, wish: dict[str, Any]) -> None:
     """Both files are there, and a draft."""
     data = plain.read_bytes()
@@ -425,6 +427,6 @@ def test_a_call_that_was_asked_for_has_its_bodies_when_its_segment_was_written_a
     wanted = trace.open(folder).call(call_map(CALLS - 1)["id"])
     kept = trace.open(folder).call(call_map(CALLS - 1)["id"]).request_body()
 
-    prune(folder, session="session-0")
+    prune(folder, filters=Filters(session="session-0"))
 
     assert wanted.request_body() == kept

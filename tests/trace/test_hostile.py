@@ -24,6 +24,7 @@ from tests.trace.everything import framed, read_all, run, run_all, segment
 from sessiontap import trace
 from sessiontap.trace import body, frame, seekable, shape
 from sessiontap.trace.closing import close_segment
+from sessiontap.trace.index.filters import Filters
 from sessiontap.trace.maintenance import prune, verify
 from sessiontap.trace.restore import restore
 
@@ -239,7 +240,8 @@ def test_a_segment_of_the_older_version_is_said_and_can_be_removed(tmp_path: Pat
     restored = restore(folder)
     assert list(restored) == []
     assert restored.note == "segments of another version of the format, which were not read: 1 of 1"
-    assert prune(folder, session="good").segments == prune(folder, session="good").rewritten == ()
+    pruned = prune(folder, filters=Filters(session="good"))
+    assert pruned.segments == pruned.rewritten == ()
     assert prune(folder, older_than=path.stat().st_mtime_ns + 1).segments == (path,)
     assert not path.exists()
 
@@ -329,7 +331,7 @@ def test_a_segment_that_would_be_denser_than_is_read_stays_plain(tmp_path: Path,
 
     if how == "pruning":
         assert close_segment(path), "it is not so dense yet"
-        assert prune(folder, session="other").calls == 1
+        assert prune(folder, filters=Filters(session="other")).calls == 1
     assert not close_segment(path)
 
     assert [one.name for one in folder.iterdir() if "mpk" in one.name] == [path.name]
