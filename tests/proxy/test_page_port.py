@@ -46,13 +46,13 @@ def test_a_page_that_has_ended_counts_for_nothing() -> None:
     assert not page_port.leads_to_page("localhost", 8420)
 
 
-async def test_a_proxy_refuses_to_lead_to_a_page() -> None:
+def test_a_proxy_refuses_to_lead_to_a_page() -> None:
     page_port.announce(8420)
     tap = Tap()
     plain, tunnel = tflow.tflow(), tflow.tflow()
     for flow in (plain, tunnel):
         flow.request.host, flow.request.port = "127.0.0.1", 8420
-    await tap.requestheaders(plain)
+    tap.requestheaders(plain)
     tap.http_connect(tunnel)
     for flow in (plain, tunnel):
         assert flow.response is not None

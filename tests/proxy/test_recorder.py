@@ -131,8 +131,9 @@ def test_a_folder_that_cannot_be_written_is_said_before_the_proxy_starts(
 def test_what_died_with_the_recorder_at_the_end_is_told_in_the_log(
     held: Callable[..., Held], caplog: pytest.LogCaptureFixture
 ) -> None:
+    before = set(psutil.Process().children())
     one = held()
-    (process,) = psutil.Process().children()
+    (process,) = set(psutil.Process().children()) - before
     one.recorder.wait_ready()
     process.suspend()
     one.recorder.note("made_up", "never written")
