@@ -7,10 +7,19 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
 UNKNOWN = "-"
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_PART_NAMES = {
+    "input": "input",
+    "cache_read": "read from cache",
+    "cache_write": "written to cache",
+    "output": "output",
+    "other": "other",
+}
+"""The parts of a cost, as `trace.views.COST_PARTS` has them."""
 
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _PART = r"([0-9]+(?:\.[0-9]+)?)\s*(ms|[smhdw])"
@@ -191,6 +200,12 @@ def dollars(amount: float | None) -> str:
     if 0 < amount < 0.0001:
         return "<$0.0001"
     return f"${amount:.4f}" if amount < 10 else f"${amount:,.2f}"
+
+
+def dollars_by_part(parts: Mapping[str, float] | None) -> str:
+    """`input $0.01, output $0.02`: the parts of a cost that are not 0; empty if it is but one amount."""
+    told = [f"{_PART_NAMES[name]} {dollars(usd)}" for name, usd in (parts or {}).items() if usd]
+    return ", ".join(told) if len(told) > 1 else ""
 
 
 def estimated_dollars(amount: float | None) -> str:

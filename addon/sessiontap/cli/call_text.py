@@ -12,7 +12,7 @@ from sessiontap.analysis.recorded_call import read, why_unknown
 from sessiontap.cli import table
 from sessiontap.cli.call_costs import in_trace
 from sessiontap.cli.characters import shown
-from sessiontap.cli.listing import costs_by_part, result
+from sessiontap.cli.listing import result
 from sessiontap.cli.output import line, safe
 from sessiontap.cli.table import Column, Row
 from sessiontap.exchange import UrlParts
@@ -21,7 +21,7 @@ from sessiontap.part import Part
 from sessiontap.prices import Cost
 from sessiontap.trace import RecordedCall, call_row
 from sessiontap.trace.views import changes_of, cost_parts, process_of
-from sessiontap.units import UNKNOWN, count, duration, exact_dollars, moment, plural, size
+from sessiontap.units import UNKNOWN, count, dollars_by_part, duration, exact_dollars, moment, plural, size
 
 CHANGES = (
     Column("ACTION"),
@@ -90,7 +90,7 @@ def _cost(cost: Cost) -> str:
     if cost.usd is None:
         return f"none by the token: {cost.reason}"
     why = cost.reason or COST_SOURCES[str(cost.source)]
-    told = costs_by_part(cost_parts(cost.parts))
+    told = dollars_by_part(cost_parts(cost.parts))
     return f"{exact_dollars(cost.usd)} ({why}{'; ' + told if told else ''})"
 
 

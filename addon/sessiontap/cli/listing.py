@@ -250,21 +250,6 @@ def cost(amount: float | None, unknown_calls: int | None) -> str:
     return dollars(amount) + ("+" if amount is not None and unknown_calls else "")
 
 
-PART_NAMES = {
-    "input": "input",
-    "cache_read": "read from cache",
-    "cache_write": "written to cache",
-    "output": "output",
-    "other": "other",
-}
-
-
-def costs_by_part(parts: Mapping[str, float] | None) -> str:
-    """`input $0.01, output $0.02`: the parts of a cost that are not 0; empty if it is but one amount."""
-    told = [f"{PART_NAMES[name]} {dollars(usd)}" for name, usd in (parts or {}).items() if usd]
-    return ", ".join(told) if len(told) > 1 else ""
-
-
 def _joined(values: Sequence[str] | None) -> str:
     return ", ".join(str(value) for value in values or ()) or UNKNOWN
 

@@ -7,10 +7,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sessiontap.cli import characters, table
-from sessiontap.cli.listing import FAILED, cost, costs_by_part, failed, model, result, took
+from sessiontap.cli.listing import FAILED, cost, failed, model, result, took
 from sessiontap.cli.output import line
 from sessiontap.cli.table import Column, Row
-from sessiontap.units import UNKNOWN, count, dollars, duration, elapsed, moment, plural, short_count, tokens_in
+from sessiontap.units import (
+    UNKNOWN,
+    count,
+    dollars,
+    dollars_by_part,
+    duration,
+    elapsed,
+    moment,
+    plural,
+    short_count,
+    tokens_in,
+)
 
 COLUMNS = (
     Column("PATH AND CALLS", shrinks=True, least=28),
@@ -187,7 +198,7 @@ def _cost(session: Mapping[str, Any]) -> str:
     if session["cost_usd"] is None:
         return "unknown" if unknown else ""
     left_out = f", without {plural(unknown, 'call')} of unknown cost" if unknown else ""
-    told = costs_by_part(session["cost_parts"])
+    told = dollars_by_part(session["cost_parts"])
     return cost(session["cost_usd"], unknown) + left_out + (f" ({told})" if told else "")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from functools import lru_cache
 from pathlib import Path
 
 from sessiontap import private
@@ -46,6 +47,7 @@ def leads_to_page(host: str, port: int) -> bool:
     return True
 
 
+@lru_cache(maxsize=256)  # each request asks
 def _is_here(host: str) -> bool:
     if host.lower().rstrip(".") == "localhost" or host.lower().endswith(".localhost"):
         return True

@@ -41,14 +41,6 @@ SESSION_BAR = {
 }
 """The same above the pages of a session."""
 
-PART_NAMES = {
-    "input": "input",
-    "cache_read": "read from cache",
-    "cache_write": "written to cache",
-    "output": "output",
-    "other": "other",
-}
-
 
 class Renderer:
     """Draws the pages of `folder`."""
@@ -169,12 +161,6 @@ def is_failed(call: Mapping[str, Any]) -> bool:
     return call["outcome"] in ERRORS or bool(call["error"])
 
 
-def cost_parts(parts: Mapping[str, float] | None) -> str:
-    """`input $0.01, output $0.02`: the parts of a cost that are not 0; empty if it is but one amount."""
-    told = [f"{PART_NAMES[name]} {units.dollars(usd)}" for name, usd in (parts or {}).items() if usd]
-    return ", ".join(told) if len(told) > 1 else ""
-
-
 class Folded(NamedTuple):
     """A text whose end is folded away."""
 
@@ -221,7 +207,7 @@ FILTERS: dict[str, Callable[..., str | None]] = {
     "percent": percent,
     "age": age,
     "model": model,
-    "cost_parts": cost_parts,
+    "cost_parts": units.dollars_by_part,
     "estimated": units.estimated,
     "estimated_money": units.estimated_dollars,
     "reason": in_words,
