@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "llm": set(),
     "dialects": set(),
     "gateways": {"dialects"},
-    "rules": {"callers", "llm", "dialects", "gateways"},
+    "rules": {"callers", "llm", "dialects", "gateways", "push"},
     "sessions": {"callers", "llm", "rules"},
     "headers": {"dialects", "llm", "rules", "sessions"},
     "redaction": set(),
@@ -33,6 +33,7 @@ MAY_IMPORT = {
     },
     "recording": {"callers", "llm", "rules", "sessions", "headers", "gateways", "redaction", "trace"},
     "export": {"trace"},
+    "push": {"trace", "export", "analysis", "llm", "prices", "redaction"},
     "prices": {"llm"},
     "analysis": {"trace", "llm", "prices"},
     "ui": {"trace", "analysis", "llm", "prices", "rules", "export"},
@@ -40,6 +41,7 @@ MAY_IMPORT = {
     "cli": {
         "callers", "llm", "rules", "sessions", "headers", "trace", "export", "proxy", "prices", "analysis", "demo",
         "capture",
+        "push",
         "ui",
     },
 }
@@ -106,7 +108,7 @@ def test_only_the_proxy_package_knows_mitmproxy(package: str) -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize("package", [package for package in MAY_IMPORT if package not in {"cli", "demo", "ui"}])
+@pytest.mark.parametrize("package", [package for package in MAY_IMPORT if package not in {"cli", "demo", "push", "ui"}])
 def test_the_proxys_path_imports_few_packages(package: str) -> None:
     wrong = [
         f"{file.relative_to(PACKAGE)} imports {module}"

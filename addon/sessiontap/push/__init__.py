@@ -1,0 +1,21 @@
+"""Recorded calls for other readers: a process of its own reads the log and sends what is new in it.
+
+    target.py        a target's descriptor, and what a module of `targets/` has to offer
+    targets/         one module a target
+    http.py          the one HTTP client
+
+`TARGETS` lists them. To add one: a module with a function `open_sender(settings)`, and a line in the list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sessiontap.push.target import Target
+
+_ALL: tuple[Target, ...] = ()
+
+TARGETS: Mapping[str, Target] = {one.name: one for one in _ALL}
+"""All targets, by name."""
+
+__all__ = ["TARGETS", "Target"]

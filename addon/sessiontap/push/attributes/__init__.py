@@ -1,0 +1,1 @@
+"""The attributes of spans: one module for each convention, of pure functions."""

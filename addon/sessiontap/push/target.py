@@ -1,0 +1,145 @@
+"""A push target: a reader of sessions that recorded calls are sent to.
+
+`Target` is the descriptor, a line in the list of `push/__init__.py`. Its module has a function
+`open_sender(settings: Settings) -> Sender`, which is imported when the target is used. A sender makes `Item`s of calls
+and of complete turns, and sends several of them as one request. It decides nothing about retries, batches or what has
+been sent: `delivery.py` does, by the sender's `Answer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from sessiontap.export.exported_call import ExportedCall
+    from sessiontap.part import CallParts
+    from sessiontap.push.http import Http
+
+
+@dataclass(frozen=True, slots=True)
+class PushedCall:
+    """A recorded call, and its place among the others."""
+
+    call: ExportedCall
+    """Its record, its row of `calls --json` (tokens, cost, step, ...) and its bodies. Redacted."""
+    turn: str
+    """The id of the call with which its turn begins. A turn is a user's message and all that follows until the reply
+    that calls no tool; an agent's sub-agents are in it. Equal to the call's own id: it is that call."""
+    number: int | None
+    """The turn's place in its session, from 0; None: not known."""
+    parts: CallParts | None
+    """What the call sent and got, in parts; None if content is not sent, or cannot be read."""
+    first_new: int
+    """`parts.request[:first_new]` was sent before, by the call that this one goes on from."""
+    title: str | None
+    """The session's title; None without one, and if content is not sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn that is complete: its calls have ended and the last reply asked for no tool, or its session is over."""
+
+    id: str
+    """The id of its first call."""
+    calls: tuple[PushedCall, ...]
+    """By the time at which they began. Of a very long turn those in the middle have no parts."""
+
+    @property
+    def first(self) -> PushedCall:
+        return self.calls[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that is sent: a span, a log entry."""
+
+    call: str
+    """The id of the call that it tells of; of a turn's root, the turn's id."""
+    data: Any
+    """As the sender's `send` takes it."""
+    size: int
+    """Bytes that it adds to a request."""
+
+
+AnswerKind = Literal["accepted", "later", "too_much", "refused", "misconfigured"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a target answered a request."""
+
+    kind: AnswerKind
+    """`accepted`; `later`: it is down or busy, the same request may be sent again; `too_much`: the request is too large
+    (413); `refused`: something in it is wrong (400), so it is split until that stands alone; `misconfigured`: no
+    request would be taken: the credentials or the address are wrong (401, 403, 404)."""
+    reason: str = ""
+    """In words, for people; never a credential. Empty if accepted."""
+    after: float | None = None
+    """Seconds to wait at least before the next request, as the target asked (Retry-After)."""
+    rejected: Mapping[int, str] = field(default_factory=dict)
+    """Of an accepted request: the positions of items that were not taken, and why."""
+
+
+class Sender(Protocol):
+    """What a target's module makes of its settings."""
+
+    max_bytes: int
+    """Of one request's items together, at most."""
+    max_items: int
+
+    def call_items(self, call: PushedCall) -> Iterable[Item]:
+        """Return what is sent as soon as a call has ended."""
+        ...
+
+    def turn_items(self, turn: Turn) -> Iterable[Item]:
+        """Return what is sent when a turn is complete."""
+        ...
+
+    def send(self, items: Sequence[Item]) -> Answer:
+        """Send the items as one request, and wait for its answer. A connection that fails is `later`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A target as the user wants it."""
+
+    endpoint: str
+    """Its address, without a slash at its end; of a target that writes files, the folder."""
+    credentials: Mapping[str, str]
+    """The values of the target's `variables` that are set."""
+    content: bool
+    """Prompts, replies, tools' arguments and results are sent, too."""
+    http: Http
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """More headers of each request, as the user gave them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """All that a push target is."""
+
+    name: str
+    """As `sessiontap push` and `push` in the rules name it."""
+    summary: str
+    """A few words for the command's help."""
+    module: str
+    """With `open_sender`."""
+    endpoint: str | None = None
+    """Its usual address; None: the user must name one."""
+    endpoint_variable: str | None = None
+    """The environment variable that names its address, as the target's own SDK reads it."""
+    variables: tuple[str, ...] = ()
+    """The environment variables of its credentials."""
+    required: tuple[str, ...] = ()
+    """Those of them without which it cannot be used."""
+    package: str | None = None
+    """The extra that installs what it needs: `sessiontap[otlp]`."""
+
+    def open_sender(self, settings: Settings) -> Sender:
+        """Return its sender. Raises ImportError if a package that it needs is not installed."""
+        made: Sender = import_module(self.module).open_sender(settings)
+        return made
