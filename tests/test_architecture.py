@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "addon" / "sessiontap"
 
 LEAVES = {
     "bounded_dict", "destination_line", "exchange", "faults", "header_edit", "linear_regex", "own_python",
-    "part", "plain_text", "private", "trust", "units",
+    "part", "plain_text", "private", "span_ids", "trust", "units",
 }  # fmt: skip
 """Modules that every package may import, and that import none of ours."""
 MAY_IMPORT = {
