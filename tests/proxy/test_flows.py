@@ -76,6 +76,14 @@ def test_a_gateway_is_named_in_host_as_urls_name_it(route: Route, host: str) -> 
     flows.apply_plan(Plan(Decision(), Labels(), call(), gateway=route), request)
     assert (request.scheme, request.host, request.port) == (route.scheme, route.host, route.port)
     assert request.headers["host"] == host
+    assert request.path == "/v1"
+
+
+def test_a_gateway_gets_the_path_that_it_needs() -> None:
+    request = http.Request.make("POST", "https://api.openai.com/v1/chat/completions?a=1")
+    route = Route("https", "gateway.example", 443, target="/openai/chat/completions?a=1")
+    flows.apply_plan(Plan(Decision(), Labels(), call(), gateway=route), request)
+    assert request.url == "https://gateway.example/openai/chat/completions?a=1"
 
 
 # -- how it ended ----------------------------------------------------------------------------------------------------

@@ -1,12 +1,14 @@
 """The gateways: the list of their kinds, and the way of a call through one of them.
 
-`gateway.py` is the descriptor; each kind has a module of its own. May import `dialects`, whose headers and keys the
-gateways know; the rules read the list.
+`gateway.py` is the descriptor, `failure.py` the classes of failures behind a gateway; each kind has a module of its
+own. May import `dialects`, whose headers and keys the gateways know; the rules read the list.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sessiontap.gateways import helicone_gateway
+from sessiontap.gateways.failure import Failure
 from sessiontap.gateways.gateway import Direct, GatewayCall, GatewayKind, Route
 
 KINDS: Mapping[str, GatewayKind] = {
@@ -26,7 +28,8 @@ def plan(kind: str, call: GatewayCall) -> Route | Direct:
     gateway = KINDS.get(kind)
     if gateway is None:
         return Direct(f"There is no gateway {kind!r}: calls go to their own hosts")
-    return gateway.plan(call)
+    way = gateway.plan(call)
+    return replace(way, kind=kind) if isinstance(way, Route) else way
 
 
-__all__ = ["KINDS", "LATER", "Direct", "GatewayCall", "GatewayKind", "Route", "plan"]
+__all__ = ["KINDS", "LATER", "Direct", "Failure", "GatewayCall", "GatewayKind", "Route", "plan"]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from sessiontap.exchange import Headers
+from sessiontap.gateways.failure import ReadFailure, unsigned
 from sessiontap.header_edit import Edit
 from sessiontap.trust import UNKNOWN, Upstream
 
@@ -23,6 +24,8 @@ class GatewayCall:
     port: int
     headers: Headers
     """The app's own."""
+    target: str = "/"
+    """Path and query, as the app sent them."""
     provider: str | None = None
     """The host's."""
     url: str | None = None
@@ -49,6 +52,10 @@ class Route:
     """Headers that the gateway needs: its auth, its target."""
     notes: tuple[str, ...] = ()
     """Things that the user should know, though the call goes."""
+    target: str | None = None
+    """Path and query as the gateway needs them; None: the app's own."""
+    kind: str = ""
+    """The kind of the gateway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +76,5 @@ class GatewayKind:
     """Return the way of a call through it, or why it goes to its own host."""
     reads: frozenset[str] = frozenset()
     """Names of the dialects that it reads."""
+    failure: ReadFailure = unsigned
+    """Return whose failure a reply is that came through it."""

@@ -21,6 +21,7 @@ from sessiontap import trust
 from sessiontap.dialects.helicone import KEY_HEADER, KEY_SHAPE, KEY_VARIABLE, bearer, is_helicone
 from sessiontap.dialects.helicone import NAME as HELICONE
 from sessiontap.exchange import Headers
+from sessiontap.gateways.failure import PROVIDER_ERROR, Failure, inner, json_body, word
 from sessiontap.gateways.gateway import Direct, GatewayCall, GatewayKind, Route
 from sessiontap.header_edit import Edit
 
@@ -45,6 +46,7 @@ LABELS: Mapping[str, str] = {
 }
 """Provider's host -> label of its host under helicone.ai."""
 GENERIC = "gateway"
+_BLOCKS = ("PROMPT_THREAT_DETECTED", "PROMPT_FLAGGED_FOR_MODERATION")
 _AZURE = ".openai.azure.com"
 _DEFAULT_PORT = {"https": 443, "http": 80}
 _LOCAL_NAMES = ("localhost", "local", "internal", "lan", "home.arpa", "intranet")
@@ -168,4 +170,16 @@ def _is_private(host: str) -> bool:
         return "." not in host or any(host == name or host.endswith(f".{name}") for name in _LOCAL_NAMES)
 
 
-KIND = GatewayKind("helicone", plan, frozenset({HELICONE}))
+def failure(status: int, headers: Headers, body_start: bytes) -> Failure | None:
+    """Helicone's own failures: a fault of its worker, its rate limit, and prompts that it blocks."""
+    if status < 400:
+        return None
+    if (headers.get("helicone-error") or "").lower() == "true":
+        return Failure("gateway_refused", "helicone-error")
+    if status == 429 and (headers.get("helicone-ratelimit-remaining") or "").strip() == "0":
+        return Failure("policy", "rate_limited")
+    code = word(inner(json_body(body_start), "error").get("code"))
+    return Failure("policy", code) if code in _BLOCKS else PROVIDER_ERROR
+
+
+KIND = GatewayKind("helicone", plan, frozenset({HELICONE}), failure)

@@ -90,6 +90,8 @@ def apply_plan(plan: Plan, request: http.Request) -> None:
         request.scheme, request.host, request.port = plan.gateway.scheme, plan.gateway.host, plan.gateway.port
         if ":" in plan.gateway.host and request.host_header:  # mitmproxy writes an IPv6 address without its brackets
             request.host_header = request.host_header.replace(plan.gateway.host, f"[{plan.gateway.host}]", 1)
+        if plan.gateway.target is not None:
+            request.path = plan.gateway.target
 
 
 def edit_headers(message: http.Message, edits: Iterable[Edit]) -> None:

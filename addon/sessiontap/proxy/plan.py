@@ -186,6 +186,7 @@ class Planner:
             host=destination.host,
             port=request.port,
             headers=request.headers,
+            target=request.target,
             provider=destination.provider,
             url=item.url if item else None,
             key=item.key_from(self.environ) if item else None,
