@@ -3,6 +3,8 @@
     target.py        a target's descriptor, and what a module of `targets/` has to offer
     targets/         one module a target
     http.py          the one HTTP client
+    spans.py         a call and a turn as spans, for the targets that take these; tools as observed, kinds of calls
+    attributes/      the spans' attributes, one module a convention
 
 `TARGETS` lists them. To add one: a module with a function `open_sender(settings)`, and a line in the list.
 """
