@@ -187,7 +187,9 @@ def _rebuild(folder: Path, record: dict[str, Any], expected: bytes) -> float:
 
 
 BATCH = 5_000
-"""Calls that are written at once: the writer may begin a new segment between two batches."""
+"""Calls that are written at once."""
+SEGMENT = 20_000
+"""Calls of a segment but the oldest: the newest one is as large in a small log as in a large one."""
 MODELS = ("gpt-5", "gpt-5-mini", "gpt-4o", "o4-mini", "gpt-4.1")
 PATHS = ("/plan", "/plan/search", "/write", "/write/review", "/check")
 
@@ -223,11 +225,19 @@ def small_calls(count: int, first: int = 0) -> Iterator[dict[str, Any]]:
 
 
 def write(folder: Path, count: int, first: int = 0) -> None:
-    """A log of `count` small calls, in segments of the size at which a recorder begins a new one."""
+    """A log of `count` small calls, in segments about as large as a recorder's."""
+    last = first + count
+    oldest = last - max(count - 1, 0) // SEGMENT * SEGMENT
+    for end in range(oldest, last + 1, SEGMENT):
+        _write_segment(folder, first, end)
+        first = end
+
+
+def _write_segment(folder: Path, first: int, end: int) -> None:
     writer = Writer(folder, writer_info=INFO, fsync_seconds=None, max_queue_records=1 << 30)
     writer.start()
-    for at in range(first, first + count, BATCH) or (first,):
-        writer.submit(lambda at=at: small_calls(min(BATCH, first + count - at), at), 0)  # type: ignore[misc]
+    for at in range(first, end, BATCH) or (first,):
+        writer.submit(lambda at=at: small_calls(min(BATCH, end - at), at), 0)  # type: ignore[misc]
     writer.close(3600)
     for path in folder.glob("*.mpk"):
         close_segment(path)

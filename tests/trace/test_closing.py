@@ -53,7 +53,7 @@ def everything(folder: Path) -> list[Any]:
     log = open_log(folder)
     calls = [(one.record, one.caller, one.request_body(), one.response_body()) for one in log.calls()]
     rows = log.query_calls(), log.query_sessions(), log.search("turn 2"), log.stats("path")
-    places = [(path.name, offset) for path, offset in log.query_places()]
+    places = [(path.name, offset) for path, offset, *_ in log.query_places()]
     restored = list(restore(folder))
     log.close()
     return [calls, *rows, places, restored]

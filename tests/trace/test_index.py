@@ -20,6 +20,8 @@ from sessiontap.trace import TraceError, frame
 from sessiontap.trace.index import catch_up, database
 from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.filters import Filters
+from sessiontap.trace.maintenance import prune
+from sessiontap.trace.segment import Segment
 from sessiontap.trace.views import call_row
 
 ADDON = Path(__file__).parents[2] / "addon"
@@ -349,6 +351,27 @@ def test_a_call_that_went_away_meanwhile_is_passed_over(sample):
     segment.unlink()
 
     assert list(log.calls_at(places)) == []
+
+
+def test_calls_are_read_without_a_look_at_the_rest_of_their_segments(sample, monkeypatch):
+    log = open_log(sample)
+    (place, *_) = log.query_places(Filters(error=True))
+    monkeypatch.delattr(Segment, "take_in")
+
+    assert [call.id for call in log.calls_at([place])] == [place.id]
+
+
+def test_calls_whose_segment_is_written_anew_meanwhile_are_read_where_they_are(written, folder):
+    calls = [call_map(number, session={"id": "gone" if number % 2 else "left"}) for number in range(6)]
+    written(*calls)
+    log = open_log(folder)
+    found = log.calls_at(log.query_places())
+    first = next(found)
+    prune(folder, filters=Filters(session="gone"))
+
+    left = [first, *found]
+
+    assert [call.id for call in left] == [calls[number]["id"] for number in (0, 2, 4)]
 
 
 def test_ids_are_cut_to_what_tells_them_from_all_others(written, folder):

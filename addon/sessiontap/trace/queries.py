@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sessiontap.trace.files import NotInTrace, TraceError, file_of
 from sessiontap.trace.in_flight import InFlightQueries
-from sessiontap.trace.segment import FittingCalls, SegmentContents, Unreadable
+from sessiontap.trace.segment import FittingCalls, Place, SegmentContents, Unreadable
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from sessiontap.trace.index.unmatched import Unmatched
 
 Row = dict[str, Any]
-Place = tuple[Path, int]
-"""A call's segment, by its name, and its offset in it."""
 _SOME = 500
 """Rows that are made at a time of a list without a limit."""
 
@@ -292,9 +290,7 @@ class TraceQueries(InFlightQueries):
         from sessiontap.trace.index import answers
 
         wanted, ids = self._addressed(filters), list(sessions)
-        files: dict[str, Path] = {}
-        found = self._ask(lambda database: answers.places(database, wanted, ids), wanted)
-        return [(files.setdefault(name, self.folder / name), offset) for name, offset in found]
+        return self._ask(lambda database: answers.places(database, self.folder, wanted, ids), wanted)
 
     def query_short_ids(self, of: Literal["sessions", "calls"], ids: Iterable[str], least: int) -> dict[str, str]:
         """Each id -> its shortest prefix of `least` characters or more that no other id begins with."""
@@ -391,23 +387,17 @@ class TraceQueries(InFlightQueries):
         return self._ask(lambda database: answers.count_sessions_within(database, files, filters, also), filters)
 
     def place(self, prefix: str) -> Place:
-        """Segment and offset of a call by its id, a unique prefix of it, `@N` or `SESSION/STEP`. Raises TraceError."""
-        _, path, offset, _ = self._found(prefix)
-        return path, offset
-
-    def _found(self, prefix: str) -> tuple[str, Path, int, int | None]:
-        """The call's id, its place, and the offset of its caller, None if that is unknown. Raises TraceError."""
+        """The place of a call by its id, a unique prefix of it, `@N` or `SESSION/STEP`. Raises TraceError."""
         from sessiontap.trace.index import addresses
 
         asked = self._address(prefix) if "/" in prefix else prefix
         try:
-            found = self._ask(lambda database: addresses.call_place(database, asked, self.folder))
+            return self._ask(lambda database: addresses.call_place(database, asked, self.folder))
         except TraceError:
             running = self._calls_in_flight()
             if running is not None and (call := running.id_of(asked.lower())) is not None:
                 raise NotInTrace(f"call {call} has not ended yet", "`sessiontap tail -f` shows when it has.") from None
             raise
-        return found.id, self.folder / found.segment, found.offset, found.caller
 
     def _with_headings(self, rows: list[Row], read: bool = True) -> list[Row]:
         """The rows of sessions with their titles and last replies, as far as they are read, now or (`read`) before."""

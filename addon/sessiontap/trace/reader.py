@@ -11,6 +11,8 @@ import heapq
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +21,8 @@ from sessiontap.trace.files import FileStatus, NotInTrace, file_of, open_segment
 from sessiontap.trace.in_flight import InFlight
 from sessiontap.trace.news import News
 from sessiontap.trace.outcomes import is_warm_up
-from sessiontap.trace.queries import Place, TraceQueries
-from sessiontap.trace.segment import Segment, SegmentInfo, Unreadable, segment_info
+from sessiontap.trace.queries import TraceQueries
+from sessiontap.trace.segment import Place, Segment, SegmentInfo, Unreadable, segment_info
 from sessiontap.trace.walk import read_at
 
 if TYPE_CHECKING:
@@ -139,21 +141,23 @@ class Trace(TraceQueries):
 
         The index has its place; only the call itself is read, and its caller.
         """
-        call_id, path, offset, caller = self._found(prefix)
-        if (found := self._read_alone(call_id, path, offset, caller)) is not None:
-            return found
-        for call in self._load(self._update(path), offset):  # another file has come in the place of that one
+        place = self.place(prefix)
+        for call in self.calls_at([place]):
             return call
-        raise NotInTrace(f"call {prefix} went away with its segment {path}", "List calls with `sessiontap calls`.")
+        said = f"call {prefix} went away with its segment {place.path}"
+        raise NotInTrace(said, "List calls with `sessiontap calls`.")
 
     def calls_at(self, places: Iterable[Place]) -> Iterator[RecordedCall]:
-        """The calls at these places (`query_places`), one at a time; none for one that went away meanwhile."""
-        known: set[Path] = set()
-        for path, offset in places:
-            if path not in known:
-                self._update(path)
-                known.add(path)
-            yield from self._load(self._segments[path], offset)
+        """The calls at these places (`query_places`), one at a time; none for one that went away meanwhile.
+
+        Of their segments nothing else is read but callers.
+        """
+        for _, here in groupby(places, key=attrgetter("path")):
+            callers: dict[int | None, Record | None] = {None: None}
+            for place in here:
+                call = self._read(place, callers) or self._moved(place)
+                if call is not None:
+                    yield call
 
     def session(self, prefix: str) -> RecordedSession:
         """The session whose id begins with `prefix`, `@1` the one with the newest call. Raises TraceError."""
@@ -221,31 +225,49 @@ class Trace(TraceQueries):
         except FileNotFoundError:  # pruned meanwhile
             segment.calls = []
         except OSError as error:
-            self._refused[path] = Unreadable(file_of(path), 0, 0, f"cannot be read: {error.strerror or error}")
+            self._refuse(path, error)
         return segment
 
-    def _read_alone(self, call_id: str, path: Path, offset: int, caller_offset: int | None) -> RecordedCall | None:
-        """The call at `offset` without a look at what else the segment holds; None if it does not stand there."""
+    def _refuse(self, path: Path, error: OSError) -> None:
+        self._refused[path] = Unreadable(file_of(path), 0, 0, f"cannot be read: {error.strerror or error}")
+
+    def _read(self, place: Place, callers: dict[int | None, Record | None]) -> RecordedCall | None:
+        """The call at `place`; None if it does not stand there. `callers`: those of its segment that were read."""
         try:
-            with open_segment(path) as file:
-                call = read_at(file, offset)
-                caller = read_at(file, caller_offset) if caller_offset is not None else None
-        except OSError:
+            with open_segment(place.path) as file:
+                call = read_at(file, place.offset)
+                if place.caller not in callers:
+                    callers[place.caller] = read_at(file, place.caller or 0)
+        except FileNotFoundError:  # pruned meanwhile
             return None
-        if call is None or call["type"] != "call" or call["id"] != call_id:
+        except OSError as error:
+            self._refuse(place.path, error)
+            return None
+        caller = callers[place.caller]
+        if call is None or call["type"] != "call" or call["id"] != place.id:
             return None
         if caller is not None and (caller["type"] != "caller" or caller["id"] != call.get("caller")):
             return None
 
         def decode(side: str, stored: Record) -> bytes | None:
             try:
-                return self._bodies.decode(path, offset, side, stored)
+                return self._bodies.decode(place.path, place.offset, side, stored)
             except BodyError:
-                if self.place(call_id) == (path, offset):
+                if (moved := self._moved(place)) is None:
                     raise
-                return self.call(call_id).body(side)  # its segment was written anew meanwhile
+                return moved.body(side)
 
         return RecordedCall(call, caller, decode)
+
+    def _moved(self, place: Place) -> RecordedCall | None:
+        """A call that stood at `place`, if its segment was written anew meanwhile."""
+        try:
+            found = self.place(place.id)
+        except NotInTrace:
+            return None
+        if found == place:
+            return None
+        return self._read(found, {None: None})
 
     def _load(self, segment: Segment, offset: int) -> Iterator[RecordedCall]:
         """The call at `offset`; none if the file, or the call in it, went away meanwhile."""

@@ -17,6 +17,18 @@ from sessiontap.trace.walk import StoredRecord, header_of, read_at, refusal, wal
 Record = dict[str, Any]
 
 
+class Place(NamedTuple):
+    """The place of a call in the log."""
+
+    path: Path
+    """Its segment, by its name."""
+    offset: int
+    id: str
+    """The call's: another record may have come to stand there."""
+    caller: int | None
+    """The offset of its caller's record; None if that is unknown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unreadable:
     """A stretch that cannot be read: `offset` and `size` in bytes of the plain segment, `text` in words."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sessiontap.export.exported_call import ExportedCall
     from sessiontap.trace import Trace
     from sessiontap.trace.index.filters import Filters
-    from sessiontap.trace.queries import Place
+    from sessiontap.trace.segment import Place
 
 SHOWN = 3
 """Damaged bodies that are named."""

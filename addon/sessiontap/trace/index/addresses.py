@@ -14,9 +14,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import NamedTuple
 
 from sessiontap.trace.files import HOW_TO_RECORD, NotInTrace
+from sessiontap.trace.segment import Place
 
 _STEP = re.compile("(.+)/(-?[0-9]{1,18})", re.DOTALL)
 _END = chr(sys.maxunicode)
@@ -26,15 +26,6 @@ _CALLS = (
     "JOIN segments ON segments.n = calls.segment LEFT JOIN callers ON callers.n = caller"
 )
 _WARM_UPS = 'SELECT warm_ups.id AS found, name, "offset", NULL FROM warm_ups JOIN segments ON segments.n = segment'
-
-
-class CallPlace(NamedTuple):
-    """The place of a call in the log. `caller`: the offset of its caller's record, None if that is unknown."""
-
-    id: str
-    segment: str
-    offset: int
-    caller: int | None
 
 
 def position(text: str) -> int:
@@ -91,7 +82,7 @@ def session_id(database: sqlite3.Connection, asked: str, folder: Path) -> str:
     return str(found)
 
 
-def call_place(database: sqlite3.Connection, asked: str, folder: Path) -> CallPlace:
+def call_place(database: sqlite3.Connection, asked: str, folder: Path) -> Place:
     """The place of the one call that `asked` means. Raises NotInTrace."""
     if in_session := _STEP.fullmatch(asked):
         return _of_step(database, in_session[1], int(in_session[2]), folder)
@@ -105,7 +96,11 @@ def call_place(database: sqlite3.Connection, asked: str, folder: Path) -> CallPl
     if not rows:
         what = f"there is no call {asked}" if position(asked) else f"no call's id begins with {asked!r}"
         raise _missing(database, f"{what} in {folder}", "List them with `sessiontap calls`.")
-    return CallPlace(*rows[0])
+    return _place(folder, *rows[0])
+
+
+def _place(folder: Path, id: str, segment: str, offset: int, caller: int | None) -> Place:
+    return Place(folder / segment, offset, id, caller)
 
 
 def _by_prefix(database: sqlite3.Connection, prefix: str) -> list[tuple[str, str, int, int | None]]:
@@ -117,7 +112,7 @@ def _by_prefix(database: sqlite3.Connection, prefix: str) -> list[tuple[str, str
     return [row for row in rows if row[0] == prefix] or rows
 
 
-def _of_step(database: sqlite3.Connection, session: str, step: int, folder: Path) -> CallPlace:
+def _of_step(database: sqlite3.Connection, session: str, step: int, folder: Path) -> Place:
     number = session_number(database, session, folder)
     if step < 0:
         last = f"{_CALLS} WHERE calls.session = ? AND NOT errand ORDER BY time DESC, calls.id DESC LIMIT 1 OFFSET ?"
@@ -131,7 +126,7 @@ def _of_step(database: sqlite3.Connection, session: str, step: int, folder: Path
         )
     if not rows:
         raise NotInTrace(f"session {session} has no call {step}", f"List them with `sessiontap show {session}`.")
-    return CallPlace(*rows[0])
+    return _place(folder, *rows[0])
 
 
 def short_ids(database: sqlite3.Connection, of: str, ids: Iterable[str], least: int) -> dict[str, str]:

@@ -18,7 +18,7 @@ from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.errand_sessions import belonging_to, with_a_home
 from sessiontap.trace.index.filters import Condition, Filters, condition
 from sessiontap.trace.index.rows import COLUMNS, COST_COLUMNS, JSONS, TEXTS, call_of
-from sessiontap.trace.segment import FittingCalls, SegmentContents
+from sessiontap.trace.segment import FittingCalls, Place, SegmentContents
 from sessiontap.trace.values import exact, iso, seconds
 from sessiontap.trace.views import UNPRICED, CallCost, Record, call_row, cost_parts, property_values, session_tree
 
@@ -215,17 +215,18 @@ def calls_numbered(database: sqlite3.Connection, numbers: Sequence[int], prices:
     return [rows[n] for n in numbers if n in rows]
 
 
-def places(database: sqlite3.Connection, filters: Filters, sessions: Iterable[str]) -> list[tuple[str, int]]:
-    """File name and offset of the calls that fit, oldest first; of these sessions alone if there are any."""
+def places(database: sqlite3.Connection, folder: Path, filters: Filters, sessions: Iterable[str]) -> list[Place]:
+    """The places of the calls that fit, oldest first; of these sessions alone if there are any."""
     where, values = condition(database, filters)
     if wanted := list(sessions):
         where = f"({where}) AND session IN (SELECT n FROM sessions WHERE id IN (SELECT value FROM json_each(?)))"
         values = [*values, json.dumps(wanted)]
-    names = dict(database.execute("SELECT n, name FROM segments"))
+    paths = {n: folder / name for n, name in database.execute("SELECT n, name FROM segments")}
+    callers = dict(database.execute('SELECT n, "offset" FROM callers'))
     found = database.execute(
-        f'SELECT calls.segment, calls."offset" FROM calls WHERE {where} ORDER BY calls.time, calls.n', values
+        f'SELECT segment, "offset", id, caller FROM calls WHERE {where} ORDER BY time, n', values
     )
-    return [(names[segment], offset) for segment, offset in found]
+    return [Place(paths[segment], offset, id, callers.get(caller)) for segment, offset, id, caller in found]
 
 
 def _cost(call: Record) -> CallCost:
