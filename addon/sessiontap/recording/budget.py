@@ -1,13 +1,14 @@
 """The memory that recording may hold: one size for the proxy and its recorder together, and how it is divided.
 
-    half            the proxy: bodies of calls in flight, frames of WebSockets, and the queue to the recorder
-    three eighths   the recorder: calls from when they are read until they are written, their working copies included
-    an eighth       the recorder's index: earlier bodies that new ones are stored as changes of
+    6 sixteenths   the proxy: bodies of calls in flight, frames of WebSockets, and the queue to the recorder
+    5 sixteenths   the recorder: calls from when they are read until they are written, their working copies included
+    2 sixteenths   the recorder's index: earlier bodies that new ones are stored as changes of
+    3 sixteenths   nobody: the memory that was freed and that the allocator keeps, and what waits for the collector
 
 Whoever holds bytes has a `Lease` of a `Budget`. A lease that may not grow cuts its body: the call passes untouched, its
 record stays, and its flags say which body is not whole.
 
-A body may grow to as much as is still free for others. So one download takes half at most, sixteen at a time a
+A body may grow to as much as is still free for others. So one download takes half of that at most, sixteen at a time a
 seventeenth each, and the small bodies of other calls always find room.
 """
 
@@ -32,7 +33,7 @@ class Shares:
     @property
     def proxy(self) -> int:
         """Bytes of bodies that the proxy holds."""
-        return self.total // 2 - self.heads
+        return self.total * 6 // 16 - self.heads
 
     @property
     def heads(self) -> int:
@@ -41,7 +42,7 @@ class Shares:
 
     @property
     def recorder(self) -> int:
-        return self.total * 3 // 8
+        return self.total * 5 // 16
 
     @property
     def index(self) -> int:
