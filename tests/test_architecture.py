@@ -33,7 +33,7 @@ MAY_IMPORT = {
     },
     "recording": {"callers", "llm", "rules", "sessions", "headers", "gateways", "redaction", "trace"},
     "export": {"trace"},
-    "push": {"trace", "export", "analysis", "llm", "prices", "redaction"},
+    "push": {"trace", "export", "analysis", "llm", "prices", "redaction", "dialects"},
     "prices": {"llm"},
     "analysis": {"trace", "llm", "prices"},
     "ui": {"trace", "analysis", "llm", "prices", "rules", "export"},

@@ -2,6 +2,7 @@
 
     target.py        a target's descriptor, and what a module of `targets/` has to offer
     targets/         one module a target
+    chat_form.py     a call as OpenAI's chat API would have it, for targets that read that form alone
     http.py          the one HTTP client
     spans.py         a call and a turn as spans, for the targets that take these; tools as observed, kinds of calls
     attributes/      the spans' attributes, one module a convention
@@ -15,7 +16,22 @@ from collections.abc import Mapping
 
 from sessiontap.push.target import Target
 
-_ALL: tuple[Target, ...] = ()
+_ALL: tuple[Target, ...] = (
+    Target(
+        "helicone",
+        "Helicone's asynchronous log",
+        "sessiontap.push.targets.helicone",
+        endpoint="https://api.worker.helicone.ai",
+        variables=("HELICONE_API_KEY",),
+        required=("HELICONE_API_KEY",),
+    ),
+    Target(
+        "traceforge",
+        "TraceForge's trace files, in a folder",
+        "sessiontap.push.targets.traceforge",
+        endpoint_variable="TRACEFORGE_TRACES_DIR",
+    ),
+)
 
 TARGETS: Mapping[str, Target] = {one.name: one for one in _ALL}
 """All targets, by name."""
