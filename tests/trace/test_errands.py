@@ -3,6 +3,7 @@
 import pytest
 from tests.trace.conftest import call_map
 from tests.trace.oracle import session_rows, session_view
+from tests.trace.test_growth import steps
 
 from sessiontap import trace
 from sessiontap.trace.errands import is_errand
@@ -170,3 +171,40 @@ def test_errands_belong_to_nobody_any_more_when_the_session_is_gone(written, fol
     segment.unlink()
     log = trace.open(folder)
     assert errands_of(log) == ({}, ["e"])
+
+
+def test_a_session_takes_errands_as_soon_as_it_alone_is_left(written, folder):
+    written(caller("p"), by("p", main(2)))
+    first = set(trace.files.segments(folder))
+    written(caller("p"), by("p", main(6, "s-2")))
+    (second,) = set(trace.files.segments(folder)) - first
+    written(caller("p"), by("p", errand(4, "e")))
+    log = trace.open(folder)
+    assert errands_of(log) == ({"s-1": 0, "s-2": 0}, ["e"])
+    second.unlink()
+    assert errands_of(log) == ({"s-1": 1}, [])
+
+
+def test_a_session_that_comes_later_leaves_errands_to_nobody(written, folder):
+    written(caller("p"), by("p", errand(4, "e")), by("p", main(2)))
+    log = trace.open(folder)
+    assert errands_of(log) == ({"s-1": 1}, [])
+    written(caller("p"), by("p", main(6, "s-2")))
+    assert errands_of(log) == ({"s-1": 0, "s-2": 0}, ["e"])
+
+
+def test_a_session_of_errands_that_begins_to_work_belongs_to_itself(written, folder):
+    written(caller("p"), by("p", errand(1, "e")), by("p", main(2)))
+    log = trace.open(folder)
+    assert errands_of(log) == ({"s-1": 1}, [])
+    written(caller("p"), by("p", main(3, "e")))
+    assert errands_of(log) == ({"e": 1, "s-1": 0}, [])
+
+
+def test_hidden_sessions_are_counted_without_a_look_at_their_processes(written, folder):
+    many = 500
+    written(*(record for n in range(many) for record in (caller(f"p{n}"), by(f"p{n}", errand(n, f"e{n}")))))
+    log = trace.open(folder)
+
+    assert log.query_errands()["sessions"] == many
+    assert steps(log, lambda log: log.query_errands()) < 20 * many

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from sessiontap.trace.index.activity import IsRunning, active_sessions
 from sessiontap.trace.index.addresses import session_number
 from sessiontap.trace.index.costs import Prices
-from sessiontap.trace.index.errand_sessions import belonging_to, with_a_home
+from sessiontap.trace.index.errand_sessions import NOTHING_ELSE, belonging_to
 from sessiontap.trace.index.filters import Condition, Filters, condition
 from sessiontap.trace.index.rows import COLUMNS, COST_COLUMNS, JSONS, TEXTS, call_of
 from sessiontap.trace.segment import FittingCalls, Place, SegmentContents
@@ -73,7 +73,7 @@ def _sessions_that_fit(database: sqlite3.Connection, filters: Filters) -> Condit
         where, values = "calls + errands > 0", []  # none are left of one whose calls were refused
     if filters.without_errands:
         return f"{where} AND calls > 0", values
-    return f"{where} AND n NOT IN (SELECT value FROM json_each(?))", [*values, json.dumps(with_a_home(database))]
+    return f"{where} AND home IS NULL", values
 
 
 def count_sessions(database: sqlite3.Connection, filters: Filters) -> int:
@@ -192,14 +192,14 @@ def calls(
 
 def errands(database: sqlite3.Connection, filters: Filters) -> Row:
     """Agents' errands that fit: `calls`, and `sessions` that hold nothing else and belong to no other."""
-    where, values = condition(database, replace(filters, without_errands=False))
-    alone = "SELECT n FROM sessions WHERE calls = 0 AND n NOT IN (SELECT value FROM json_each(?))"
-    found = database.execute(
-        f"SELECT count(*), count(DISTINCT session) FILTER (WHERE session IN ({alone})) "
-        f"FROM calls WHERE calls.errand AND {where}",
-        [json.dumps(with_a_home(database)), *values],
-    )
-    return dict(zip(("calls", "sessions"), found.fetchone(), strict=True))
+    wanted = replace(filters, without_errands=False)
+    where, values = condition(database, wanted)
+    alone = f"SELECT n FROM sessions WHERE {NOTHING_ELSE} AND home IS NULL"
+    fitting = f"FROM calls WHERE calls.errand AND {where}"
+    (calls,) = database.execute(f"SELECT count(*) {fitting}", values).fetchone()
+    of_those = f"{alone} AND n IN (SELECT calls.session {fitting})" if wanted != Filters() else alone
+    (sessions,) = database.execute(f"SELECT count(*) FROM ({of_those})", values).fetchone()
+    return {"calls": calls, "sessions": sessions}
 
 
 def call_numbers(database: sqlite3.Connection, filters: Filters, sort: CallSort | None) -> array[int]:

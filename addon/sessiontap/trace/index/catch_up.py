@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sessiontap.trace.files import FileStatus, SegmentFile, open_segment, segments
-from sessiontap.trace.index import first_build, parts
+from sessiontap.trace.index import errand_sessions, first_build, parts
 from sessiontap.trace.index.costs import Costs, Prices, sum_again
 from sessiontap.trace.index.database import writing
 from sessiontap.trace.index.findings import Finding, ReadAhead, findings
@@ -401,6 +401,7 @@ class CatchUp:
         database = self._database
         again = "IN (SELECT value FROM json_each(?))"
         left = f"n {again} AND NOT EXISTS (SELECT 1 FROM session_segments WHERE session = sessions.n)"
+        near = errand_sessions.near(database, json.loads(touched))
         for table in ("session_values", "session_properties", "headings"):
             database.execute(f"DELETE FROM {table} WHERE session {again}", (touched,))
         database.execute(f"DELETE FROM sessions WHERE {left}", (touched,))
@@ -414,6 +415,7 @@ class CatchUp:
         for row in database.execute(f"SELECT {columns} FROM calls WHERE session {again} ORDER BY n", (touched,)):
             self._sums.add(row)
         self._sums.write(database)
+        errand_sessions.find_homes(database, near)
         sum_again(database, touched)
 
 

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
+from sessiontap.trace.index import errand_sessions
 from sessiontap.trace.index.rows import COLUMNS
 from sessiontap.trace.outcomes import STATEMENTS, stated_success
 from sessiontap.trace.values import EXACT
@@ -168,6 +169,7 @@ class Sums:
         database.executemany(
             "UPDATE sessions SET stated = ? WHERE n = ?", [(self._stated(database, one), one) for one in stating]
         )
+        errand_sessions.find_homes(database, {*self._sessions, *errand_sessions.near(database, self._sessions)})
         self.forget()
 
     def _stated(self, database: sqlite3.Connection, session: int) -> bool | None:

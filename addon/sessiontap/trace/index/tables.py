@@ -58,7 +58,8 @@ CREATE TABLE sessions(
     rank INTEGER, judged INTEGER, well INTEGER,  -- of the call that tells how it ended: 2 a main one, 0 an errand
     stated INTEGER,                              -- how it ended, by its properties
     usd REAL, {cost_parts},                      -- of the calls whose cost is known
-    unpriced INTEGER NOT NULL DEFAULT 0          -- calls whose cost is unknown
+    unpriced INTEGER NOT NULL DEFAULT 0,         -- calls whose cost is unknown
+    home INTEGER                                 -- of one of nothing but errands: the session that it belongs to
 );
 CREATE INDEX sessions_by_last ON sessions(last_time);
 CREATE TABLE session_values(
@@ -67,7 +68,8 @@ CREATE TABLE session_values(
 );
 CREATE INDEX session_callers ON session_values(string, session) WHERE kind = 'callers';
 CREATE INDEX errand_callers ON session_values(string, session) WHERE kind = 'errand_callers';
-CREATE INDEX errand_sessions ON sessions(n) WHERE calls = 0 AND errands > 0;
+CREATE INDEX errand_sessions ON sessions(home) WHERE calls = 0 AND errands > 0;
+CREATE INDEX sessions_by_home ON sessions(home) WHERE home NOT NULL;
 CREATE TABLE session_properties(
     session INTEGER, key INTEGER, value TEXT, time INTEGER, PRIMARY KEY(session, key)
 ) WITHOUT ROWID;
