@@ -37,6 +37,7 @@ SECTIONS = {
         "ui": "ui",
         "search": "search",
         "export": "export",
+        "push": "push",
     },
     "Analyse": {
         "stats": "sessions",

@@ -3,9 +3,14 @@
     target.py        a target's descriptor, and what a module of `targets/` has to offer
     targets/         one module a target
     chat_form.py     a call as OpenAI's chat API would have it, for targets that read that form alone
-    http.py          the one HTTP client
     spans.py         a call and a turn as spans, for the targets that take these; tools as observed, kinds of calls
     attributes/      the spans' attributes, one module a convention
+    pusher.py        the loop: read what is new, make items of it, deliver them, note how far it has come
+    turns.py         which turn a call belongs to, and when a turn is complete
+    delivery.py      requests of a bounded size, tries, what is set aside
+    cursor.py        how far a target has come: a private file in the log's folder
+    http.py          the one HTTP client
+    header_names.py  headers that may not be written where others read
 
 `TARGETS` lists them. To add one: a module with a function `open_sender(settings)`, and a line in the list.
 """

@@ -1,11 +1,34 @@
-"""The one HTTP client of push targets."""
+"""The one HTTP client of push targets.
+
+It keeps connections open, follows no redirect and repeats nothing: `delivery.py` decides what is sent again. It trusts
+the system's certificate authorities and certifi's, or those of SSL_CERT_FILE alone. No text of it holds a credential.
+"""
 
 from __future__ import annotations
 
+import gzip
+import os
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol
+from urllib.parse import urlsplit
 
+import certifi
+import urllib3
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ProxyError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from sessiontap import __version__
 from sessiontap.exchange import Headers
 from sessiontap.push.target import Answer, AnswerKind
 
@@ -30,6 +53,111 @@ class Http(Protocol):
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> HttpReply:
         """Send a request and wait for its reply. Follows no redirect. Raises NotReached."""
         ...
+
+
+CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
+MOST_READ = 64 << 10
+"""Bytes of a reply that are read: a connection with more to come is closed."""
+_SMALL = 1024
+"""Bytes up to which compressing does not pay."""
+
+
+class HttpClient:
+    """The real client behind `Http`: a pool of connections for each host."""
+
+    def __init__(
+        self,
+        proxy: str | None = None,
+        proxy_auth: str | None = None,
+        *,
+        connect_seconds: float = CONNECT_SECONDS,
+        read_seconds: float = READ_SECONDS,
+    ) -> None:
+        """`proxy`: the URL of a proxy that the target is reached through; `proxy_auth`: `user:password` for it."""
+        settings: dict[str, Any] = {
+            "ssl_context": _tls(),
+            "timeout": urllib3.Timeout(connect=connect_seconds, read=read_seconds),
+            "retries": False,
+            "maxsize": 2,
+        }
+        self._pools: urllib3.PoolManager
+        if proxy is None:
+            self._pools = urllib3.PoolManager(**settings)
+        else:
+            headers = urllib3.make_headers(proxy_basic_auth=proxy_auth) if proxy_auth else None
+            self._pools = urllib3.ProxyManager(proxy, proxy_headers=headers, **settings)
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> HttpReply:
+        """Send a request and wait for its reply. Follows no redirect. Raises NotReached."""
+        try:
+            reply = self._pools.request(
+                "POST",
+                url,
+                body=body,
+                headers={"User-Agent": f"sessiontap/{__version__}", **headers},
+                redirect=False,
+                preload_content=False,
+            )
+            try:
+                data = reply.read(MOST_READ, decode_content=True)
+                whole = not reply.read(1)
+            finally:
+                reply.release_conn()
+            if not whole:
+                reply.close()
+        except (HTTPError, OSError, ValueError) as error:
+            raise NotReached(f"{_place(url)} {_why(error)}") from None
+        return HttpReply(reply.status, Headers(list(reply.headers.items())), data)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pools.clear()
+
+
+def gzipped(body: bytes, headers: Mapping[str, str]) -> tuple[bytes, dict[str, str]]:
+    """Return a body compressed, and the headers that say so, for a target that takes it. Small ones stay plain."""
+    if len(body) <= _SMALL:
+        return body, dict(headers)
+    return gzip.compress(body, 5), {**headers, "Content-Encoding": "gzip"}
+
+
+def _tls() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if not os.environ.get("SSL_CERT_FILE"):
+        context.load_verify_locations(certifi.where())
+    return context
+
+
+def _place(url: str) -> str:
+    """The host and port of a URL: what else is in it may be a credential."""
+    try:
+        at = urlsplit(url)
+        return f"{at.hostname}:{at.port}" if at.port is not None else str(at.hostname)
+    except ValueError:
+        return "the endpoint"
+
+
+def _why(error: Exception) -> str:
+    """The reason in words. An exception's own text may hold the URL or the proxy's credentials."""
+    if isinstance(error, ProxyError):
+        return "could not be reached through the proxy of HTTPS_PROXY"
+    if isinstance(error, NameResolutionError):
+        return "could not be found: its name is not known"
+    if isinstance(error, ConnectTimeoutError) and not isinstance(error, NewConnectionError):
+        return "could not be reached in time"
+    if isinstance(error, ReadTimeoutError):
+        return "did not answer in time"
+    if isinstance(error, SSLError | ssl.SSLError):
+        inner = error.args[0] if error.args and isinstance(error.args[0], ssl.SSLError) else error
+        said = getattr(inner, "verify_message", "") or getattr(inner, "reason", "") or "TLS failed"
+        return f"could not be trusted: {said}"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"could not be reached: {cause.strerror}"
+        within = next((one for one in cause.args if isinstance(one, BaseException)), None)
+        cause = cause.__cause__ or cause.__context__ or within
+    return "could not be reached" if isinstance(error, NewConnectionError) else f"broke off ({type(error).__name__})"
 
 
 _KINDS: Mapping[int, AnswerKind] = {
@@ -64,7 +192,14 @@ def answer_of(reply: HttpReply) -> Answer:
     return Answer(kind, f"{reply.status} {text}".strip(), retry_after(reply.headers))
 
 
-def retry_after(headers: Headers) -> float | None:
-    """Return the seconds of Retry-After (RFC 9110, 10.2.3); None without one, and if it is no number."""
+def retry_after(headers: Headers, now: datetime | None = None) -> float | None:
+    """Return the seconds of Retry-After (RFC 9110, 10.2.3), a number or a date; None for what is neither."""
     value = (headers.get("retry-after") or "").strip()
-    return float(value) if value.isascii() and value.isdigit() else None
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        at = parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
+    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return max((at - (now or datetime.now(UTC))).total_seconds(), 0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sessiontap.trace.index.activity import IsRunning
     from sessiontap.trace.index.answers import CallSort, Sort
+    from sessiontap.trace.index.behind import Behind
     from sessiontap.trace.index.costs import Prices
     from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.index.headings import HeadingOf
@@ -334,6 +335,12 @@ class TraceQueries(InFlightQueries):
             return stats(database, by, condition(database, wanted), prices is not None)
 
         return self._ask(answer, wanted, prices)
+
+    def count_behind(self, position: Mapping[str, Any], since: int | None = None) -> Behind:
+        """Return how many calls are behind a position (`backlog.Backlog`), and when the oldest of them began."""
+        from sessiontap.trace.index.behind import behind
+
+        return self._ask(lambda database: behind(database, position, since or 0))
 
     def query_unmatched(self, filters: Filters) -> list[Unmatched]:
         """The filters that fit no call by themselves, each with values that would; empty if all of them fit some."""

@@ -1,0 +1,249 @@
+"""`sessiontap push`: recorded calls for other readers."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sessiontap.cli.errors import Failure, failure_of
+from sessiontap.cli.options import (
+    Command,
+    Group,
+    command,
+    examples,
+    json_option,
+    open_trace,
+    rules_option,
+    trace_folder,
+    trace_option,
+)
+from sessiontap.cli.output import note, write, write_json
+from sessiontap.push import TARGETS, Target
+from sessiontap.units import plural
+
+if TYPE_CHECKING:
+    from sessiontap.push.pusher import Pusher
+    from sessiontap.trace import Trace
+
+STATUS_EXAMPLES = ("sessiontap push status", "sessiontap push status --json | jq .behind")
+_LOOK_FOR_LOG = 1.0
+
+
+class Targets(Group):
+    """A command for each target, and `status`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*TARGETS, "status"]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name in TARGETS and name not in self.commands:
+            self.add_command(_command_of(TARGETS[name]), name)
+        return self.commands.get(name)
+
+
+@click.group(cls=Targets, epilog=examples(*STATUS_EXAMPLES), no_args_is_help=False)
+def push() -> None:
+    """Send recorded calls to other readers of sessions.
+
+    Each target goes on where it stopped, and a call that is sent again is no second one. Credentials come from the
+    environment or from a private file. docs/push.md tells of each target.
+    """
+
+
+def _command_of(target: Target) -> click.Command:
+    """The command that pushes to one target."""
+
+    def run(**given: Any) -> None:
+        _push(target, **given)
+
+    usual = f" [default: {target.endpoint}]" if target.endpoint else ""
+    variable = f" [env: {target.endpoint_variable}]" if target.endpoint_variable else ""
+    run.__doc__ = f"{target.summary[:1].upper()}{target.summary[1:].rstrip('.')}.\n\n" + _more(target)
+    options = [
+        click.option("--endpoint", metavar="URL", help=f"Its address.{usual}{variable}"),
+        click.option("--follow", is_flag=True, help="Go on with calls as they are recorded, until Ctrl-C."),
+        click.option("--content", is_flag=True, help="Send prompts, replies, tools' arguments and results, too."),
+        click.option(
+            "--header",
+            "headers",
+            metavar="'K: V'",
+            multiple=True,
+            help="A header of each request, nothing secret: all users can list it. Repeatable.",
+        ),
+        click.option(
+            "--credentials",
+            metavar="FILE",
+            type=click.Path(path_type=Path),
+            help="A file with lines NAME=value that only you can read, instead of the environment.",
+        ),
+        click.option(
+            "--since",
+            metavar="WHEN",
+            callback=_since,
+            help="If nothing was sent there yet: only calls since 2h or 3d ago, or an ISO date or time.",
+        ),
+        click.option("--beside", metavar="PID", type=int, hidden=True, help="End with this process, which started it."),
+        rules_option,
+        trace_option,
+    ]
+    for option in reversed(options):
+        run = option(run)
+    shown = (f"sessiontap push {target.name}", f"sessiontap push {target.name} --follow --content")
+    return command(*shown, cls=Command, name=target.name)(run)
+
+
+def _since(ctx: click.Context, option: click.Parameter, given: str | None) -> int | None:
+    from sessiontap.units import since
+
+    return since(given) if given else None
+
+
+def _more(target: Target) -> str:
+    """The help page's sentences on credentials."""
+    needed = " and ".join(target.required)
+    other = [name for name in target.variables if name not in target.required]
+    told = [f"It needs {needed}."] if needed else []
+    told += [f"It reads {', '.join(other)} if set."] if other else []
+    return " ".join([*told, "Exit status 1 says that something was not sent."])
+
+
+def _push(
+    target: Target,
+    endpoint: str | None,
+    follow: bool,
+    content: bool,
+    headers: tuple[str, ...],
+    credentials: Path | None,
+    since: int | None,
+    beside: int | None,
+    rules: Path | None,
+    trace: Path | None,
+) -> None:
+    from sessiontap.cli import push_settings
+    from sessiontap.cli.call_costs import Costs
+    from sessiontap.push.cursor import CursorError
+    from sessiontap.push.delivery import NotDelivered
+    from sessiontap.push.pusher import Pusher, cursor_of
+
+    address = push_settings.endpoint_of(target, endpoint)
+    sender = push_settings.open_sender(
+        target,
+        address,
+        push_settings.credentials_of(target, credentials),
+        push_settings.headers_of(headers),
+        content,
+    )
+    stop = _stop_by_signals() if follow else threading.Event()
+    folder, costs = trace_folder(trace), Costs.by(rules)
+    log = _log(trace, stop, beside) if follow else open_trace(trace)
+    if log is None:
+        return
+    try:
+        file, cursor = cursor_of(folder, target.name, address, since)
+        with file.held():
+            cursor = file.read() or cursor
+            before = _counts(cursor)
+            pusher = Pusher(
+                log,
+                sender,
+                file,
+                cursor,
+                content=content,
+                pause=_pause(stop, beside),
+                tell=note,
+                follow=follow,
+                cost_of=costs.in_trace,
+                is_running=log.is_running,
+            )
+            try:
+                pusher.run()
+            except NotDelivered as error:
+                hint = "its address and its credentials are to be looked at" if error.is_misconfigured else None
+                raise Failure(f"{target.name} did not take the calls: {error.reason}", hint) from None
+            finally:
+                if not follow:
+                    _summarize(target, pusher, before)
+    except CursorError as error:
+        raise failure_of(error) from None
+    if not follow and cursor.set_aside_count > before[3]:
+        raise Failure(
+            f"{plural(cursor.set_aside_count - before[3], 'item')} could not be sent",
+            "sessiontap push status tells which, and why",
+        )
+
+
+def _counts(cursor: Any) -> tuple[int, int, int, int]:
+    return cursor.calls, cursor.turns_sent, cursor.items, cursor.set_aside_count
+
+
+def _summarize(target: Target, pusher: Pusher, before: tuple[int, int, int, int]) -> None:
+    calls, turns, _, _ = (now - then for now, then in zip(_counts(pusher.cursor), before, strict=True))
+    open_turns = f"; {plural(pusher.open_turns, 'turn')} still open" if pusher.open_turns else ""
+    write(f"{plural(calls, 'call')} and {plural(turns, 'complete turn')} sent to {target.name}{open_turns}\n")
+
+
+def _stop_by_signals() -> threading.Event:
+    """Set by Ctrl-C and by SIGTERM. The second Ctrl-C ends at once."""
+    stop = threading.Event()
+
+    def end(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        stop.set()
+
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, end)
+    return stop
+
+
+def _pause(stop: threading.Event, beside: int | None) -> Any:
+    """A function that waits, and returns False if all is to end: by a signal, or with the process `beside`."""
+    import os
+    import time
+
+    def pause(seconds: float) -> bool:
+        until = time.monotonic() + seconds
+        while not stop.is_set() and (beside is None or os.getppid() == beside):
+            left = until - time.monotonic()
+            if left <= 0:
+                return True
+            stop.wait(min(left, 1.0))
+        return False
+
+    return pause
+
+
+def _log(trace: Path | None, stop: threading.Event, beside: int | None) -> Trace | None:
+    """The log, once there is one; None if all is to end before."""
+    from sessiontap.trace import TraceError
+
+    pause = _pause(stop, beside)
+    while True:
+        try:
+            return open_trace(trace)
+        except TraceError:
+            if trace_folder(trace).exists():
+                raise
+        if not pause(_LOOK_FOR_LOG):
+            return None
+
+
+@command(*STATUS_EXAMPLES)
+@json_option
+@trace_option
+def status(json: bool, trace: Path | None) -> None:
+    """Show how far each target is: what waits, what was set aside and why, what failed last."""
+    from sessiontap.cli.push_status import rows, text
+
+    found = rows(open_trace(trace))
+    if json:
+        for row in found:
+            write_json(row)
+    else:
+        write(text(found))
+
+
+push.add_command(status)

@@ -1,0 +1,371 @@
+"""Push a log to one target: read what is new, have the sender make items of it, deliver them, note how far it has come.
+
+What is read waits in memory until it fills a request, or nothing else is in the log. The cursor moves when all of that
+is accepted or set aside: a process that is killed sends it once more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sessiontap.export.exported_call import ExportedBody, ExportedCall, export_call
+from sessiontap.llm.recorded_parts import recorded_parts
+from sessiontap.part import CallParts
+from sessiontap.push.cursor import Cursor, CursorFile, path_of
+from sessiontap.push.delivery import Delivery, Journal, NotDelivered, Stopped
+from sessiontap.push.target import Item, PushedCall, Sender, Turn
+from sessiontap.push.turns import CallLink, OpenTurn, Process, TurnPlace, Turns, link_of
+from sessiontap.trace import RecordedCall, Trace, TraceError
+from sessiontap.trace.backlog import Backlog, CallOrigin
+from sessiontap.trace.errands import is_errand
+from sessiontap.trace.index.filters import Filters
+from sessiontap.trace.index.turns import answered
+from sessiontap.trace.outcomes import end
+from sessiontap.trace.views import CostOf, unknown_cost
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks at the log, in `follow`."""
+PROCESSES_EVERY = 10.0
+"""Seconds between two looks at the processes of open turns."""
+SAVE_EVERY = 5.0
+"""Seconds between two notes of how far it has come, while nothing had to be sent."""
+TRIES = 4
+"""Of a request, if not `follow`."""
+TURN_BYTES = 16 << 20
+"""Bodies of a turn's calls that are held together: the first and the last ones have theirs."""
+RECENT_BYTES = 16 << 20
+"""Bodies of the latest calls, which need not be read again for their turn."""
+_RECENT = 2_000
+_READ_TOGETHER = 2_000
+"""Calls that are read before what they gave is sent, however little that is."""
+_LEFT_OUT = "left out: the turn is very long"
+IsRunning = Callable[[str, int, str], bool | None]
+
+
+class Pusher:
+    """Pushes `log` by `sender`, from where `cursor` stands."""
+
+    def __init__(
+        self,
+        log: Trace,
+        sender: Sender,
+        file: CursorFile,
+        cursor: Cursor,
+        *,
+        content: bool,
+        pause: Callable[[float], bool],
+        tell: Callable[[str], None],
+        follow: bool = False,
+        cost_of: CostOf = unknown_cost,
+        is_running: IsRunning | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """`pause` waits for so many seconds and returns False if all is to end; `tell` says a sentence to the user."""
+        self._log, self._sender, self._file, self.cursor = log, sender, file, cursor
+        self._content, self._pause, self._tell, self._follow = content, pause, tell, follow
+        self._cost_of, self._is_running, self._clock = cost_of, is_running, clock
+        self._now = now
+        self._backlog = Backlog(log.folder, cursor.position, cursor.since)
+        self._turns = Turns(self._find, cursor.turns)
+        self._recent = _Recent()
+        self._titles: OrderedDict[str, tuple[str, str | None]] = OrderedDict()
+        """Session -> the turn in which it had this title."""
+        self._told: set[str] = set()
+        journal = Journal(self._accepted, self._set_aside, self._failed, self._misconfigured)
+        self._delivery = Delivery(
+            sender, journal, pause, tries=None if follow else TRIES, has_delivered=cursor.items > 0
+        )
+        self._waiting: list[Item] = []
+        self._waiting_bytes = 0
+        self._read = 0
+        """Calls that were read since the cursor was written."""
+        self._turns_waiting = 0
+        self._saved = self._looked = clock()
+
+    @property
+    def open_turns(self) -> int:
+        return len(self._turns)
+
+    def run(self) -> None:
+        """Push what there is; `follow`: and what comes, until `pause` returns False.
+
+        Raises NotDelivered, TraceError, CursorError.
+        """
+        with contextlib.suppress(Stopped):
+            while True:
+                try:
+                    self._push()
+                except NotDelivered:
+                    if not self._follow:
+                        raise
+                    self._again()  # what was read waits
+                if not self._follow or not self._pause(LOOK_EVERY):
+                    return
+
+    def _again(self) -> None:
+        """Wait, and send what is waiting: a target that takes nothing may be put right meanwhile."""
+        while self._pause(300.0):
+            with contextlib.suppress(NotDelivered):
+                self._flush()
+                return
+        raise Stopped
+
+    def _push(self) -> None:
+        for recorded, origin in self._backlog:
+            self._add(recorded, origin)
+            if self._waiting_bytes >= self._delivery.max_bytes or self._read >= _READ_TOGETHER:
+                self._flush()
+        self._note_gone()
+        if not self._follow:
+            self._add_turns(self._turns.complete(None))
+        self._add_turns(self._turns.complete(self._now()))
+        if not self._follow or self._clock() - self._looked >= PROCESSES_EVERY:
+            self._looked = self._clock()
+            self._add_turns(self._turns.complete_of_ended(self._has_ended))
+        if self._waiting or (self._read and (not self._follow or self._clock() - self._saved >= SAVE_EVERY)):
+            self._flush()
+
+    def _add(self, recorded: RecordedCall, origin: CallOrigin) -> None:
+        self._read += 1
+        record = recorded.record
+        self.cursor.last_time = max(self.cursor.last_time or 0, end(record))
+        if is_errand(record):
+            return
+        link = link_of(record, _process(recorded, origin), origin)
+        self._add_turns(self._turns.complete(link.begin))
+        place = self._turns.add(link)
+        with self._guarded(link.id):
+            call = self._pushed(recorded, place)
+            self._recent.put(call)
+            self._wait_for(list(self._sender.call_items(call)))
+
+    def _add_turns(self, turns: Iterable[OpenTurn]) -> None:
+        for one in turns:
+            with self._guarded(one.id):
+                turn = self._turn(one)
+                if turn is not None:
+                    self._wait_for(list(self._sender.turn_items(turn)))
+                    self._turns_waiting += 1
+
+    @contextlib.contextmanager
+    def _guarded(self, id: str) -> Any:
+        """What cannot be told of one call is set aside, and the others go on."""
+        try:
+            yield
+        except (TraceError, OSError):
+            raise
+        except Exception as error:
+            self._set_aside(Item(id, None, 0), f"it could not be read: {type(error).__name__}")
+
+    def _wait_for(self, items: list[Item]) -> None:
+        self._waiting += items
+        self._waiting_bytes += sum(item.size for item in items)
+
+    def _flush(self) -> None:
+        """Deliver what is waiting and write the cursor. Raises NotDelivered, Stopped, CursorError."""
+        try:
+            self._delivery.send(self._waiting)
+        except NotDelivered as error:
+            self.cursor.failed(error.reason)
+            self._save_state()
+            raise
+        if self._waiting:
+            self.cursor.succeeded()
+        self._waiting, self._waiting_bytes = [], 0
+        self.cursor.calls += self._read
+        self.cursor.turns_sent += self._turns_waiting
+        self._read = self._turns_waiting = 0
+        self.cursor.position, self.cursor.turns = self._backlog.position, self._turns.to_state()
+        self._save_state()
+
+    def _save_state(self) -> None:
+        self._file.write(self.cursor)
+        self._saved = self._clock()
+
+    def _pushed(self, recorded: RecordedCall, place: TurnPlace) -> PushedCall:
+        exported = export_call(recorded, self._cost_of)
+        parts = _parts(exported) if self._content else None
+        return PushedCall(
+            call=exported,
+            turn=place.turn,
+            number=place.number,
+            parts=parts,
+            first_new=self._first_new(recorded.record.get("parent"), parts),
+            title=self._title(recorded.session_id, place.turn) if self._content else None,
+        )
+
+    def _first_new(self, parent: str | None, parts: CallParts | None) -> int:
+        before = self._parts_of(parent) if parts is not None and parent is not None else None
+        if parts is None or before is None:
+            return 0
+        first = 0
+        for one, other in zip(parts.request, before.request, strict=False):
+            if one != other:
+                break
+            first += 1
+        return first + answered(parts.request[first:], before.reply) if first == len(before.request) else first
+
+    def _parts_of(self, id: str) -> CallParts | None:
+        known = self._recent.get(id)
+        if known is not None:
+            return known.parts
+        try:
+            return _parts(export_call(self._log.call(id)))
+        except TraceError:
+            return None
+
+    def _title(self, session: str | None, turn: str) -> str | None:
+        if session is None:
+            return None
+        known = self._titles.pop(session, None)
+        if known is None or known[0] != turn:  # a session gets another title now and then
+            try:
+                found = self._log.query_sessions(Filters(session=session), limit=1)
+            except TraceError:
+                found = []
+            known = turn, found[0].get("title") if found else None
+        self._titles[session] = known
+        if len(self._titles) > _RECENT:
+            self._titles.popitem(last=False)
+        return known[1]
+
+    def _turn(self, turn: OpenTurn) -> Turn | None:
+        """The turn with its calls, read again if need be. Bodies are those of its first and last calls."""
+        ordered = sorted(turn.calls)
+        found: dict[int, PushedCall] = {}
+        left = TURN_BYTES
+        for at in _from_both_ends(len(ordered)):
+            one = ordered[at]
+            call = self._recent.get(one.id) or self._read_again(one.id, one.origin, TurnPlace(turn.id, turn.number))
+            if call is None:
+                continue
+            left -= _bytes(call)
+            found[at] = call if left > 0 or at in (0, len(ordered) - 1) else _bare(call)
+        calls = tuple(found[at] for at in sorted(found))
+        return Turn(turn.id, calls) if calls else None
+
+    def _read_again(self, id: str, origin: Any, place: TurnPlace) -> PushedCall | None:
+        recorded = self._backlog.at(CallOrigin(*origin), id)
+        if recorded is None:
+            try:
+                recorded = self._log.call(id)
+            except TraceError:
+                return None
+        return self._pushed(recorded, place)
+
+    def _find(self, id: str) -> CallLink | None:
+        try:
+            return link_of(self._log.call(id).record)
+        except TraceError:
+            return None
+
+    def _has_ended(self, process: Process) -> bool:
+        return self._is_running is not None and self._is_running(*process) is False
+
+    def _note_gone(self) -> None:
+        gone = self._backlog.gone
+        if gone:
+            self.cursor.lost(gone)
+            self._tell(
+                f"{len(gone)} segment{'s' * (len(gone) > 1)} of the log went away before all calls in "
+                f"{'them' if len(gone) > 1 else 'it'} were sent"
+            )
+            self._backlog.gone = []
+
+    # The journal of the delivery.
+
+    def _accepted(self, items: int, size: int) -> None:
+        self.cursor.items += items
+        self.cursor.bytes += size
+        self._told.clear()
+
+    def _set_aside(self, item: Item, reason: str) -> None:
+        self.cursor.put_aside(item.call, reason)
+        self._tell(f"call {item.call} was set aside: {reason}")
+
+    def _failed(self, reason: str, wait: float | None) -> None:
+        self.cursor.failed(reason)
+        if self._follow:
+            self._save_state()
+            self._tell_once(f"{reason}; it is tried again until it goes")
+
+    def _misconfigured(self, reason: str) -> None:
+        self.cursor.failed(reason)
+        self._save_state()
+        if self._follow:
+            self._tell_once(f"the target takes no requests: {reason}; it is tried again every five minutes")
+
+    def _tell_once(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self._tell(text)
+
+
+class _Recent:
+    """The latest calls, of bounded size."""
+
+    def __init__(self) -> None:
+        self._calls: OrderedDict[str, PushedCall] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, id: str) -> PushedCall | None:
+        return self._calls.get(id)
+
+    def put(self, call: PushedCall) -> None:
+        old = self._calls.pop(call.call.id, None)
+        self._bytes += _bytes(call) - (_bytes(old) if old is not None else 0)
+        self._calls[call.call.id] = call
+        while self._calls and (self._bytes > RECENT_BYTES or len(self._calls) > _RECENT):
+            self._bytes -= _bytes(self._calls.popitem(last=False)[1])
+
+
+def _parts(call: ExportedCall) -> CallParts | None:
+    try:
+        return recorded_parts(call.record, call.request_body.data, call.response_body.data)
+    except (ValueError, LookupError, RecursionError):
+        return None
+
+
+def _bytes(call: PushedCall) -> int:
+    return len(call.call.request_body.data or b"") + len(call.call.response_body.data or b"")
+
+
+def _bare(call: PushedCall) -> PushedCall:
+    """The call without its bodies."""
+    bodies = [_bare_body(one) for one in (call.call.request_body, call.call.response_body)]
+    exported = replace(call.call, request_body=bodies[0], response_body=bodies[1])
+    return replace(call, call=exported, parts=None, first_new=0)
+
+
+def _bare_body(body: ExportedBody) -> ExportedBody:
+    return body if body.data is None else replace(body, data=None, missing=_LEFT_OUT)
+
+
+def _from_both_ends(count: int) -> Iterable[int]:
+    for step in range((count + 1) // 2):
+        yield step
+        if count - 1 - step != step:
+            yield count - 1 - step
+
+
+def _process(call: RecordedCall, origin: CallOrigin) -> Process | None:
+    caller = call.caller
+    if caller is None or origin.machine is None:
+        return None
+    return origin.machine, caller["pid"], caller["id"]
+
+
+def cursor_of(trace: Path, target: str, endpoint: str, since: int | None) -> tuple[CursorFile, Cursor]:
+    """Return the file and the cursor of a target. Raises CursorError.
+
+    `since`: Unix nanoseconds; a target to which nothing was pushed yet gets no older calls.
+    """
+    file = CursorFile(path_of(trace, target, endpoint))
+    return file, file.read() or Cursor(target, endpoint, since)

@@ -1,0 +1,136 @@
+"""The loop of pushing, on logs as the recorder writes them, with a sender of the test's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.push.logs import ACCEPTED, SECOND, START, Log, ScriptedSender, call, log_of
+
+from sessiontap import trace
+from sessiontap.push.cursor import Cursor
+from sessiontap.push.delivery import NotDelivered
+from sessiontap.push.pusher import Pusher, cursor_of
+from sessiontap.push.target import Answer
+
+LOOP = [
+    call("c1", 0, conversation="v", asks=["search"]),
+    call("c2", 1, conversation="v", parent="c1", results=["search"], step=1),
+    call("c3", 60, conversation="v", parent="c2", step=2),
+]
+"""A user's message, a tool, the reply; then the next message."""
+
+
+def push(folder: Path, sender: ScriptedSender, told: list[str] | None = None, **more: object) -> Cursor:
+    """Push what there is, and return the cursor as it was written."""
+    file, cursor = cursor_of(folder, "made-up", "http://h", more.pop("since", None))  # type: ignore[arg-type]
+    pusher = Pusher(
+        trace.open(folder),
+        sender,
+        file,
+        cursor,
+        content=bool(more.pop("content", False)),
+        pause=lambda seconds: True,
+        tell=(told if told is not None else []).append,
+        now=lambda: START + 70 * SECOND,
+        **more,  # type: ignore[arg-type]
+    )
+    with file.held():
+        pusher.run()
+    written = file.read()
+    assert written is not None
+    return written
+
+
+def test_each_call_is_sent_and_then_each_complete_turn(tmp_path: Path) -> None:
+    sender = ScriptedSender()
+    push(log_of(tmp_path, *LOOP), sender)
+    assert sender.taken == ["c1", "c2", "turn c1", "c3", "turn c3"]
+    assert [[one.call.id for one in turn.calls] for turn in sender.turns] == [["c1", "c2"], ["c3"]]
+    assert [(one.turn, one.number) for one in sender.calls] == [("c1", 0), ("c1", 0), ("c3", 1)]
+
+
+def test_a_second_push_sends_only_what_is_new(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    log.write(LOOP[:1])
+    log.close()
+    first = ScriptedSender()
+    cursor = push(tmp_path, first)
+    assert (first.taken, len(cursor.turns["open"])) == (["c1"], 1)
+    log = Log(tmp_path)
+    log.write(LOOP[1:])
+    log.close()
+    second = ScriptedSender()
+    push(tmp_path, second)
+    assert second.taken == ["c2", "turn c1", "c3", "turn c3"]
+    assert [one.call.id for one in second.turns[0].calls] == ["c1", "c2"]
+
+
+def test_content_is_parts_and_how_many_of_them_were_sent_before(tmp_path: Path) -> None:
+    begun = b'{"model": "m", "messages": [{"role": "user", "content": "hello"}]}'
+    went_on = (
+        b'{"model": "m", "messages": [{"role": "user", "content": "hello"}, '
+        b'{"role": "assistant", "content": "Hi."}, {"role": "user", "content": "and now?"}]}'
+    )
+    log_of(tmp_path, call("c1", conversation="v", asked=begun), call("c2", 9, parent="c1", conversation="v", asked=went_on))
+    sender = ScriptedSender()
+    push(tmp_path, sender, content=True)
+    second = sender.calls[1]
+    assert second.parts is not None
+    assert [part.text for part in second.parts.request[second.first_new :]] == ["and now?"]
+    plain = ScriptedSender()
+    (tmp_path / "push").rename(tmp_path / "other")
+    push(tmp_path, plain)
+    assert [(one.parts, one.title) for one in plain.calls] == [(None, None)] * 2
+
+
+def test_a_target_that_is_down_keeps_the_cursor_where_it_is(tmp_path: Path) -> None:
+    log_of(tmp_path, *LOOP)
+    down = ScriptedSender(lambda sent: Answer("later", "503 down"))
+    with pytest.raises(NotDelivered, match="503 down"):
+        push(tmp_path, down)
+    assert down.taken == []
+    back = ScriptedSender()
+    cursor = push(tmp_path, back)
+    assert back.taken == ["c1", "c2", "turn c1", "c3", "turn c3"]
+    assert (cursor.calls, cursor.last_error) == (3, None)
+
+
+def test_one_item_that_is_refused_is_set_aside_alone(tmp_path: Path) -> None:
+    log_of(tmp_path, *(call(f"c{n}", n) for n in range(20)))
+    told: list[str] = []
+    sender = ScriptedSender(lambda sent: Answer("refused", "400 bad id") if "c7" in sent else ACCEPTED)
+    cursor = push(tmp_path, sender, told)
+    assert [(one["call"], one["reason"]) for one in cursor.set_aside] == [("c7", "400 bad id")]
+    assert set(sender.taken) == {f"c{n}" for n in range(20) if n != 7} | {f"turn c{n}" for n in range(20)}
+    assert told == ["call c7 was set aside: 400 bad id"]
+
+
+def test_a_call_that_its_target_cannot_make_items_of_is_set_aside(tmp_path: Path) -> None:
+    class Faulty(ScriptedSender):
+        def call_items(self, call):  # type: ignore[no-untyped-def]
+            if call.call.id == "c1":
+                raise KeyError("x")
+            return super().call_items(call)
+
+    log_of(tmp_path, call("c1"), call("c2", 5))
+    sender = Faulty()
+    cursor = push(tmp_path, sender)
+    assert sender.taken == ["turn c1", "c2", "turn c2"]
+    assert cursor.set_aside[0]["reason"] == "it could not be read: KeyError"
+
+
+def test_errands_of_agents_are_not_sent(tmp_path: Path) -> None:
+    count = call("c1", agent="claude-code")
+    count["llm"]["operation"] = "count_tokens"
+    sender = ScriptedSender()
+    push(log_of(tmp_path, count, call("c2", 1)), sender)
+    assert sender.taken == ["c2", "turn c2"]
+
+
+def test_since_leaves_out_older_calls_for_good(tmp_path: Path) -> None:
+    log_of(tmp_path, *LOOP)
+    sender = ScriptedSender()
+    push(tmp_path, sender, since=LOOP[2]["time"])
+    push(tmp_path, sender)
+    assert sender.taken == ["c3", "turn c3"]
