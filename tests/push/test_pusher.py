@@ -72,7 +72,8 @@ def test_content_is_parts_and_how_many_of_them_were_sent_before(tmp_path: Path) 
         b'{"model": "m", "messages": [{"role": "user", "content": "hello"}, '
         b'{"role": "assistant", "content": "Hi."}, {"role": "user", "content": "and now?"}]}'
     )
-    log_of(tmp_path, call("c1", conversation="v", asked=begun), call("c2", 9, parent="c1", conversation="v", asked=went_on))
+    first = call("c1", conversation="v", asked=begun)
+    log_of(tmp_path, first, call("c2", 9, parent="c1", conversation="v", asked=went_on))
     sender = ScriptedSender()
     push(tmp_path, sender, content=True)
     second = sender.calls[1]

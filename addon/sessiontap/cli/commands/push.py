@@ -235,7 +235,7 @@ def _log(trace: Path | None, stop: threading.Event, beside: int | None) -> Trace
 @json_option
 @trace_option
 def status(json: bool, trace: Path | None) -> None:
-    """Show how far each target is: what waits, what was set aside and why, what failed last."""
+    """Show what each target lacks, and what failed."""
     from sessiontap.cli.push_status import rows, text
 
     found = rows(open_trace(trace))

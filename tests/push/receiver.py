@@ -1,0 +1,112 @@
+"""A push target of the tests: a server that takes lists of ids as JSON, and the target's module."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import ThreadingHTTPServer
+from typing import NamedTuple
+
+from tests.support.small_server import SmallHandler, serving
+
+from sessiontap.push import Target
+from sessiontap.push.http import NotReached, answer_of, gzipped
+from sessiontap.push.target import Answer, Item, PushedCall, Settings, Turn
+
+TARGET = Target(
+    "receiver",
+    "the receiver of the tests",
+    "tests.push.receiver",
+    endpoint_variable="RECEIVER_URL",
+    variables=("RECEIVER_KEY",),
+)
+
+
+class Sender:
+    """Sends the ids of calls and turns."""
+
+    max_bytes = 8 << 20
+    max_items = 500
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def call_items(self, call: PushedCall) -> Iterable[Item]:
+        return [Item(call.call.id, call.call.id, 200)]
+
+    def turn_items(self, turn: Turn) -> Iterable[Item]:
+        return [Item(turn.id, f"turn {turn.id}", 200)]
+
+    def send(self, items: Sequence[Item]) -> Answer:
+        key = self._settings.credentials.get("RECEIVER_KEY")
+        headers = {**self._settings.headers, **({"Authorization": f"Bearer {key}"} if key else {})}
+        body, headers = gzipped(json.dumps([item.data for item in items]).encode(), headers)
+        try:
+            return answer_of(self._settings.http.post(f"{self._settings.endpoint}/v1/ids", body, headers))
+        except NotReached as error:
+            return Answer("later", str(error))
+
+
+def open_sender(settings: Settings) -> Sender:
+    return Sender(settings)
+
+
+class Reply(NamedTuple):
+    status: int = 200
+    headers: Mapping[str, str] = {}
+
+
+@dataclass
+class Received:
+    """What a receiver got."""
+
+    url: str
+    ids: list[str] = field(default_factory=list)
+    """Of requests that it accepted."""
+    requests: list[list[str]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    came: threading.Condition = field(default_factory=threading.Condition)
+
+    def wait_for(self, wanted: Callable[[Received], bool], seconds: float = 30.0) -> bool:
+        """Wait until `wanted` holds; it is asked after each request."""
+        with self.came:
+            return self.came.wait_for(lambda: wanted(self), seconds)
+
+
+@contextmanager
+def receiver(answer: Callable[[list[str]], Reply] = lambda ids: Reply(), port: int = 0) -> Iterator[Received]:
+    """A receiver that answers as the test says."""
+    import gzip
+
+    class Handler(SmallHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.body()
+            if self.headers.get("content-encoding") == "gzip":
+                body = gzip.decompress(body)
+            ids = json.loads(body)
+            reply = answer(ids)
+            with received.came:
+                received.requests.append(ids)
+                received.headers.append({name.lower(): value for name, value in self.headers.items()})
+                if reply.status == 200:
+                    received.ids += ids
+                received.came.notify_all()
+            self.send_response(reply.status)
+            for name, value in reply.headers.items():
+                self.send_header(name, value)
+            self.send_header("content-length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+    server = Server(("127.0.0.1", port), Handler)
+    received = Received(f"http://127.0.0.1:{server.server_address[1]}")
+    with serving(server):
+        yield received
