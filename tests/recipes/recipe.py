@@ -99,11 +99,12 @@ def shown(text: str) -> list[tuple[str, str]]:
     return re.findall(r"^```\n\$ (sessiontap .*?)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
-def said(command: str, trace: Path) -> str:
-    """The output of a command of ours on this log."""
+def said(command: str, recipe: str, trace: Path) -> str:
+    """The output of a command of ours on this log, with the recipe's rules."""
     program, *arguments = shlex.split(command)
     assert program == "sessiontap"
-    environ = {**os.environ, "SESSIONTAP_TRACE": str(trace), "COLUMNS": "200"}
+    rules = FOLDER / recipe / "rules.yaml"
+    environ = {**os.environ, "SESSIONTAP_TRACE": str(trace), "SESSIONTAP_RULES": str(rules)}
     done = warm.sessiontap().run(arguments, environ)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode()

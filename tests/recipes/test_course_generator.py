@@ -193,7 +193,7 @@ def test_the_failing_step_is_tracked_and_breaks_nothing(run: Run) -> None:
         (f"{AGENT}/knowledge", 3)
     ] * 3
     assert {record["outcome"] for record in failed} == {"http_error"}
-    listed = [json.loads(line) for line in said("sessiontap ls --json", run.trace).splitlines()]
+    listed = [json.loads(line) for line in said("sessiontap ls --json", NAME, run.trace).splitlines()]
     assert [(row["calls"], row["errors"], row["status"], row["success"]) for row in listed] == [
         (9, 1, "completed", True)
     ] * 3
@@ -213,7 +213,7 @@ def test_the_page_shows_what_is_said(run: Run) -> None:
     commands = shown(page(NAME))
     assert [command.split()[1] for command, _ in commands] == ["ls", "show", "cat", "calls"]
     for command, text in commands:
-        assert missing_lines(one_arm(text), one_arm(said(command, run.trace))) == []
+        assert missing_lines(one_arm(text), one_arm(said(command, NAME, run.trace))) == []
 
 
 def one_arm(text: str) -> str:

@@ -61,7 +61,7 @@ def test_nothing_is_added_to_what_it_sends(run: Run) -> None:
 
 
 def test_the_tools_of_a_job_are_in_its_session(run: Run) -> None:
-    (tool,) = json.loads(said("sessiontap tools @1 --json", run.trace))["tools"]
+    (tool,) = json.loads(said("sessiontap tools @1 --json", NAME, run.trace))["tools"]
     assert (tool["tool"], tool["calls"], tool["results"]) == ("read_file", 2, 2)
 
 
@@ -69,4 +69,4 @@ def test_the_page_shows_what_is_said(run: Run) -> None:
     commands = shown(page(NAME))
     assert [command.split()[1] for command, _ in commands] == ["ls", "show", "tools"]
     for command, text in commands:
-        assert missing_lines(text, said(command, run.trace)) == []
+        assert missing_lines(text, said(command, NAME, run.trace)) == []
