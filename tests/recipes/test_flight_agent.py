@@ -110,9 +110,8 @@ def test_after_the_idle_time_a_new_session_begins(minutes: int, sessions: int) -
     assert len(ids) == sessions
 
 
-def test_the_record_has_the_servers_own_trace_ids_and_the_tokens(run: Run) -> None:
+def test_the_records_have_the_tokens(run: Run) -> None:
     records = [one.record for one in run.calls]
-    assert [record["link"]["trace_id"] for record in records] == [one["trace"] for one in run.traces]
     assert all(record["llm"]["usage"]["input"] > 0 for record in records)
     assert {record["llm"]["provider"] for record in records} == {"traceforge"}
 

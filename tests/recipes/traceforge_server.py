@@ -11,6 +11,7 @@ from tests.support.dialogue import Request, Respond
 
 WORDS = ("session-id", "step-index", "state", "parent-trace-id")
 _FLIGHT = "TP 762"
+_DAYS, _ANY_DAY = ("01", "03"), ("01", "02", "11", "12", "21", "23")
 
 
 class TraceForge:
@@ -39,10 +40,7 @@ def _next(messages: list[dict[str, str]]) -> str:
     newest, looked = messages[-1]["content"], sum("search_flights" in one["content"] for one in messages[2:]) // 2
     if newest.startswith("RESULT book: "):
         return newest.removeprefix("RESULT book: ").capitalize()
-    days = 6 if "any day" in messages[1]["content"] else 2
-    if looked < days:
-        day = (
-            ("2026-03-01", "2026-03-03") if days == 2 else tuple(f"2026-03-{day:02}" for day in (1, 2, 11, 12, 21, 23))
-        )
-        return f'ACTION search_flights {{"day": "{day[looked]}"}}'
+    days = _ANY_DAY if "any day" in messages[1]["content"] else _DAYS
+    if looked < len(days):
+        return f'ACTION search_flights {{"day": "2026-03-{days[looked]}"}}'
     return f'ACTION book {{"flight": "{_FLIGHT}"}}'

@@ -35,7 +35,9 @@ def ask(messages: list[dict[str, str]]) -> str:
         {"content-type": "application/json", "authorization": f"Bearer {os.environ['OPENAI_API_KEY']}"},
     )
     with urllib.request.urlopen(request, timeout=60) as reply:
-        told = {name.lower(): value for name, value in reply.headers.items() if name.lower().startswith("x-traceforge-")}
+        told = {
+            name.lower(): value for name, value in reply.headers.items() if name.lower().startswith("x-traceforge-")
+        }
         print(json.dumps(told), file=sys.stderr)
         body: Any = json.load(reply)
     return str(body["choices"][0]["message"]["content"])
