@@ -31,7 +31,8 @@ ACME = """
         "acme",
         request_headers,
         prefixes=("acme-",),
-        reads=lambda host, headers, provider: host == "llm.acme.example",
+        hosts=("llm.acme.example",),
+        signs=("acme-app",),
         reply_headers=reply_headers,
         trace_id="Acme-Trace",
         app=AppHeaders(id="acme-run"),
@@ -40,7 +41,7 @@ ACME = """
 """
 LINES = {
     "dialects/__init__.py": (
-        ("from sessiontap.dialects import helicone, traceforge", "from sessiontap.dialects import acme"),
+        ("from sessiontap.exchange import Headers", "from sessiontap.dialects import acme"),
         ("    traceforge.DIALECT,", "    acme.ACME,"),
     )
 }

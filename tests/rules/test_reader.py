@@ -66,7 +66,38 @@ BAD = {
     ),
     "dialect": (
         "send: helicon\n",
-        ["1:7: send: 'helicon' is unknown; expected one of helicone, traceforge, none, auto; did you mean 'helicone'?"],
+        [
+            "1:7: send: 'helicon' is unknown; expected one of helicone, traceforge, litellm, openrouter, portkey, "
+            "cloudflare, traceparent, baggage, none, auto; did you mean 'helicone'?"
+        ],
+    ),
+    "dialect of the file": (
+        "send: [acne, acme]\ndialects: {acme: {X-Acme: '${session.id}'}}\n",
+        [
+            "1:8: send[0]: 'acne' is unknown; expected one of helicone, traceforge, litellm, openrouter, portkey, "
+            "cloudflare, traceparent, baggage, acme, none, auto; did you mean 'acme'?"
+        ],
+    ),
+    "dialect of the file, its name": (
+        "dialects: {baggage: {X-Acme: x}, auto: {X-Acme: x}}\n",
+        [
+            "1:12: dialects.baggage: 'baggage' has a meaning already; expected another name",
+            "1:34: dialects.auto: 'auto' has a meaning already; expected another name",
+        ],
+    ),
+    "dialect of the file, its headers": (
+        "dialects: {acme: {Host: x, 'X Y': x, X-A: '${proxy_env.KEY}', X-B: '${session.pat}', X-C: '${pick(a,b)}'}}\n",
+        [
+            "1:19: dialects.acme.Host: 'Host' belongs to the connection, and calls break if it is changed",
+            "1:28: dialects.acme.X Y: 'X Y' cannot be a header's name; expected letters, digits and - without spaces",
+            "1:43: dialects.acme.X-A: 'proxy_env.KEY' is no variable of a dialect; expected one of session.id, "
+            "session.name, session.path, session.step, user, tags, call.id, trace.id, span.id, properties.NAME; set a "
+            "property in a rule to say more",
+            "1:68: dialects.acme.X-B: 'session.pat' is no variable of a dialect; expected one of session.id, "
+            "session.name, session.path, session.step, user, tags, call.id, trace.id, span.id, properties.NAME; set a "
+            "property in a rule to say more; did you mean 'session.path'?",
+            "1:91: dialects.acme.X-C: 'pick(a,b)' cannot stand in a dialect; expected a property whose value it is",
+        ],
     ),
     "word that stands alone": (
         "send: [none]\n",
@@ -170,7 +201,7 @@ BAD = {
         "rules:\n  - send: [langfuse]\n",
         [
             "2:12: rules[0].send[0]: 'langfuse' is not yet available in this version; expected one of helicone, "
-            "traceforge, none, auto"
+            "traceforge, litellm, openrouter, portkey, cloudflare, traceparent, baggage, none, auto"
         ],
     ),
     "not yet: a kind of gateway": (
@@ -204,7 +235,7 @@ BAD = {
         ["2:14: rules[0].session: the value 'x' stands here; expected a map with name, id, path, idle, max_calls"],
     ),
     "list where text is meant": ("rules:\n  - user: [x]\n", ["2:11: rules[0].user: a list stands here; expected text"]),
-    "no map": ("- x\n", ["1:1: a list stands here; expected a map with version, send, rules, hosts, gateways, redact, prices"]),
+    "no map": ("- x\n", ["1:1: a list stands here; expected a map with version, send, rules, hosts, gateways, dialects, redact, prices"]),
     "empty": ("", ["1:1: the file is empty; expected a map with the key rules"]),
     "only a comment": ("# rules:\n", ["1:1: the file is empty; expected a map with the key rules"]),
     "a tag": ("rules: !include x\n", ["1:8: rules: the tag !include means nothing here; expected a plain value"]),

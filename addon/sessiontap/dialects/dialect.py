@@ -6,11 +6,12 @@ The descriptor holds all that a dialect is. To add one: a module with a `Dialect
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from sessiontap.dialects.members import Member, MemberSet
 from sessiontap.exchange import Headers
 from sessiontap.header_edit import Edit
 
@@ -32,16 +33,29 @@ class SessionInfo(NamedTuple):
     """The rules' field that set the state, or a part of it."""
     parent_trace: str | None = None
     """The server's own id of the call that this one goes on from, if that is certain."""
+    tags: tuple[str, ...] = ()
+    call: str = ""
+    """The call's id."""
+    turn: str = ""
+    """The id of the call with which its turn began, as far as that is known."""
+
+
+def property_members(info: SessionInfo) -> Iterator[Member]:
+    """The properties as members of a header, under their own names."""
+    return (Member(key, value, f"properties.{key}") for key, value in info.properties.items())
 
 
 class ProposedHeader(NamedTuple):
-    """A header that a dialect would write; `value` None: it cannot be, for `reason`."""
+    """A header that a dialect would write. It cannot be, for `reason`, if it has neither a value nor members."""
 
     header: str
     value: str | None
     field: str
     """The rules' field that it comes from, as in `Decision.set_by` and `Labels.set_by`."""
     reason: str | None = None
+    """Also why the value says less than it might, such as a cut text."""
+    members: MemberSet | None = None
+    """In place of a value: members, which are added to those that the app sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +84,6 @@ class OwnKey(NamedTuple):
     the proxy's key (None: it may). Returns the edit; None if the call needs none."""
 
 
-def _nobody(host: str, headers: Headers, provider: str | None) -> bool:
-    return False
-
-
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """All that a dialect is; only `name` is required."""
@@ -84,9 +94,10 @@ class Dialect:
     """The headers of a request, the most needed first. None: the dialect is recognised and cannot be written."""
     prefixes: tuple[str, ...] = ()
     """The beginnings of its session headers, in lower case: `existing` decides on those."""
-    reads: Callable[[str, Headers, str | None], bool] = _nobody
-    """Takes a destination's host, the app's headers and the host's provider. Returns True if the destination is known
-    to read the dialect."""
+    hosts: tuple[str, ...] = ()
+    """The hosts that are known to read it; `*.NAME` stands for all beneath a name."""
+    signs: tuple[str, ...] = ()
+    """The beginnings of headers, in lower case: an app that sends one talks to a server that reads the dialect."""
     reply_headers: Callable[[tuple[Edit, ...], Headers, int, str], Iterable[Edit]] | None = None
     """Takes the edits of the request, the response's headers, the session's step and the call's id. Returns the edits
     of the response's headers."""

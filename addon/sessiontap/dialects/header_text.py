@@ -38,18 +38,25 @@ def ascii_text(text: str) -> str:
     return "".join(map(_ascii_char, composed)).strip(" ")
 
 
-def header_text(text: str) -> str:
-    """`text` as a header's value, cut to `LONGEST_TEXT`."""
+def header_text(text: str, longest: int = LONGEST_TEXT) -> tuple[str, str | None]:
+    """Return `text` as a header's value of at most `longest` characters, and why it is cut, if it is."""
     value = ascii_text(text)
-    if len(value) <= LONGEST_TEXT:
-        return value
-    return _CUT_ESCAPE.sub("", value[:LONGEST_TEXT]).rstrip(" ")
+    if len(value) <= longest:
+        return value, None
+    value, reason = cut_to(value, longest)
+    return _CUT_ESCAPE.sub("", value).rstrip(" "), reason
 
 
-def path_text(path: str) -> str:
-    """`path` as a header's value: a slash first and none at the end, no empty level."""
+def path_text(path: str) -> tuple[str, str | None]:
+    """Return `path` as a header's value (a slash first and none at the end, no empty level), and why it is cut."""
     levels = [ascii_text(level).replace("/", "-") for level in path.split("/")]
-    return header_text("/" + "/".join(level for level in levels if level)).rstrip("/ ") or "/"
+    text, reason = header_text("/" + "/".join(level for level in levels if level))
+    return text.rstrip("/ ") or "/", reason
+
+
+def cut_to(text: str, longest: int) -> tuple[str, str | None]:
+    """Return the first `longest` characters of `text`, and the reason why there are no more, if there are."""
+    return (text, None) if len(text) <= longest else (text[:longest], f"cut to {longest:,} of {len(text):,} characters")
 
 
 def name_part(text: str) -> str:

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 
 from sessiontap.dialects.dialect import AppHeaders, Dialect, OwnKey, ProposedHeader, SessionInfo
 from sessiontap.dialects.header_text import header_text, name_part, path_text
-from sessiontap.exchange import Headers
 from sessiontap.header_edit import Edit
 
 NAME = "helicone"
@@ -20,28 +19,28 @@ KEY_HEADER = "Helicone-Auth"
 KEY_VARIABLE = "HELICONE_API_KEY"
 KEY_SHAPE = re.compile(r"[sp]k(-helicone)?(-eu)?(-cp)?-\w{7}-\w{7}-\w{7}-\w{7}\Z", re.ASCII)
 
+DOMAIN = "helicone.ai"
 _OWN_KEYS = frozenset({"ai-gateway.helicone.ai", "api.helicone.ai"})
 """They take a Helicone key as the call's own Authorization."""
 
 
 def is_helicone(host: str) -> bool:
     """True if `host` is of Helicone's cloud."""
-    return host.lower().rstrip(".").endswith(".helicone.ai")
-
-
-def reads(host: str, headers: Headers, provider: str | None) -> bool:
-    """True for its own hosts, for what the rules' `hosts` say is one, and if the app itself sends Helicone's key."""
-    return is_helicone(host) or provider == NAME or "helicone-auth" in headers
+    return host.lower().rstrip(".").endswith(f".{DOMAIN}")
 
 
 def request_headers(info: SessionInfo) -> Iterator[ProposedHeader]:
     """Session-Id, -Path, -Name, User-Id and one Property-* for each property."""
     yield ProposedHeader("Helicone-Session-Id", info.id, "session.id")
-    yield ProposedHeader("Helicone-Session-Path", path_text(info.path), "session.path")
-    if name := header_text(info.name):
-        yield ProposedHeader("Helicone-Session-Name", name, "session.name")
-    if info.user and (user := header_text(info.user)):
-        yield ProposedHeader("Helicone-User-Id", user, "user")
+    path, cut = path_text(info.path)
+    yield ProposedHeader("Helicone-Session-Path", path, "session.path", cut)
+    name, cut = header_text(info.name)
+    if name:
+        yield ProposedHeader("Helicone-Session-Name", name, "session.name", cut)
+    if info.user:
+        user, cut = header_text(info.user)
+        if user:
+            yield ProposedHeader("Helicone-User-Id", user, "user", cut)
     written: set[str] = set()
     for key, value in info.properties.items():
         suffix = name_part(key)
@@ -50,11 +49,13 @@ def request_headers(info: SessionInfo) -> Iterator[ProposedHeader]:
             yield ProposedHeader(header, None, field, "no letter or digit of its name fits a header's name")
         elif suffix.lower() in written:
             yield ProposedHeader(header, None, field, "another property has this header's name")
-        elif text := header_text(value):
-            written.add(suffix.lower())
-            yield ProposedHeader(header, text, field)
         else:
-            yield ProposedHeader(header, None, field, "an empty value is none")
+            text, cut = header_text(value)
+            if text:
+                written.add(suffix.lower())
+                yield ProposedHeader(header, text, field, cut)
+            else:
+                yield ProposedHeader(header, None, field, "an empty value is none")
 
 
 def bearer(proxy_env: Mapping[str, str]) -> str | None:
@@ -82,7 +83,8 @@ DIALECT = Dialect(
     NAME,
     request_headers,
     prefixes=("helicone-session-", "helicone-user-id", "helicone-property-"),
-    reads=reads,
+    hosts=(f"*.{DOMAIN}",),
+    signs=("helicone-auth",),
     app=AppHeaders("helicone-session-id", "helicone-session-name", "helicone-session-path"),
     own_key=OwnKey(KEY_HEADER, "Helicone", auth),
 )

@@ -30,16 +30,16 @@ LONGEST_STATE = 10_240
 _STEP = re.compile(r"[0-9]{1,15}\Z")
 
 
-def reads(host: str, headers: Headers, provider: str | None) -> bool:
-    return provider == NAME or any(name.lower().startswith(PREFIX) for name, _ in headers)
-
-
 def request_headers(info: SessionInfo) -> Iterator[ProposedHeader]:
     """Session-ID, Step-Index, Parent-Trace-ID if it is certain, State if the rules gave one."""
     yield ProposedHeader(SESSION_ID, info.id, "session.id")
     yield ProposedHeader(STEP_INDEX, str(info.step), "session.id")
-    if info.parent_trace and (parent := header_text(info.parent_trace)):
-        yield ProposedHeader(PARENT_TRACE_ID, parent, "session.id")
+    if info.parent_trace:
+        parent, cut = header_text(info.parent_trace)
+        if cut:
+            yield ProposedHeader(PARENT_TRACE_ID, None, "session.id", "it is too long for a header")
+        elif parent:
+            yield ProposedHeader(PARENT_TRACE_ID, parent, "session.id")
     if info.state is not None:
         yield _state(info)
 
@@ -80,7 +80,7 @@ DIALECT = Dialect(
     NAME,
     request_headers,
     prefixes=(PREFIX,),
-    reads=reads,
+    signs=(PREFIX,),
     reply_headers=reply_headers,
     trace_id=TRACE_ID,
     app=AppHeaders("x-traceforge-session-id"),

@@ -4,7 +4,8 @@ For each header, in this order:
 
 1. what cannot be written is withheld, with the reason: names that are no tokens, headers that frame the message or
    belong to the connection, headers that AWS signed, and what would make the headers too many for a server;
-2. a session header that the app sent stays, unless `existing` is `replace` and a rule (no default) set its field;
+2. a session header that the app sent stays, unless `existing` is `replace` and a rule (no default) set its field; to
+   one that holds members (`baggage`, metadata) ours are added, and the same goes for each member;
 3. `headers.set` of the rules stands above the dialects;
 4. `headers.remove` takes out what the app sent; what is written anew instead is one `set`;
 5. what a gateway needs is written in any case, unless `headers.set` has another value for it.
@@ -19,7 +20,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
-from sessiontap.dialects import DIALECTS, SESSION_PREFIXES, WRITTEN, ProposedHeader, SessionInfo, reads
+from sessiontap.dialects import DIALECTS, SESSION_PREFIXES, WRITTEN, Dialect, ProposedHeader, SessionInfo, reads
 from sessiontap.dialects.header_text import ascii_text, is_token
 from sessiontap.exchange import Headers
 from sessiontap.header_edit import CONNECTION_HEADERS, Edit
@@ -35,8 +36,8 @@ _ALWAYS = frozenset({"authorization", "host", "x-amz-date", "x-amz-security-toke
 """Headers of the signature itself, named in it or not."""
 
 _KEYS = tuple((name, one.own_key) for name, one in WRITTEN.items() if one.own_key is not None)
-_REQUEST_HEADERS = {one.name: one.request_headers for one in DIALECTS if one.request_headers is not None}
 _NOTHING: Mapping[str, str] = MappingProxyType({})
+_NO_DIALECTS: Mapping[str, Dialect] = MappingProxyType({})
 
 
 class OutgoingCall(NamedTuple):
@@ -55,6 +56,12 @@ class OutgoingCall(NamedTuple):
     """Why the call may not carry the proxy's own key; None if it may."""
     gateway: tuple[Edit, ...] = ()
     """The edits that the way through a gateway needs."""
+    id: str = ""
+    """The call's id."""
+    turn: str = ""
+    """The id of the call with which its turn began, as far as that is known."""
+    dialects: Mapping[str, Dialect] = _NO_DIALECTS
+    """The rules' own dialects."""
 
 
 def plan(decision: Decision, labels: Labels, session: Session, link: Link, call: OutgoingCall) -> tuple[Edit, ...]:
@@ -63,10 +70,11 @@ def plan(decision: Decision, labels: Labels, session: Session, link: Link, call:
     proposed: dict[str, ProposedHeader] = {}
     refused: list[ProposedHeader] = []
     if decision.wants_session:
-        info = _info(session, link, labels)
-        for name in _dialects(decision, call, needed):
-            for header in _REQUEST_HEADERS[name](info):
-                if header.value is None:
+        info = _info(session, link, labels, call)
+        for dialect in _dialects(decision, call, needed):
+            assert dialect.request_headers is not None
+            for header in dialect.request_headers(info):
+                if header.value is None and header.members is None:
                     refused.append(header)
                 else:
                     proposed.setdefault(header.header.lower(), header)
@@ -109,7 +117,7 @@ def trace_id(headers: Headers) -> str | None:
     return None
 
 
-def _info(session: Session, link: Link, labels: Labels) -> SessionInfo:
+def _info(session: Session, link: Link, labels: Labels, call: OutgoingCall) -> SessionInfo:
     field = "state"
     if labels.state is not None:
         field = next((key for key in labels.set_by if key == field or key.startswith("state.")), field)
@@ -123,6 +131,9 @@ def _info(session: Session, link: Link, labels: Labels) -> SessionInfo:
         labels.state,
         field,
         link.parent_trace,
+        labels.tags,
+        call.id,
+        call.turn,
     )
 
 
@@ -142,16 +153,19 @@ def _sends(decision: Decision, dialect: str) -> bool:
     return decision.send == "auto" or dialect in decision.send
 
 
-def _dialects(decision: Decision, call: OutgoingCall, needed: Mapping[str, Edit]) -> list[str]:
+def _dialects(decision: Decision, call: OutgoingCall, needed: Mapping[str, Edit]) -> list[Dialect]:
     """The dialects to write."""
     if decision.send != "auto":
-        return [name for name in decision.send if name in WRITTEN]
+        return [known for name in decision.send if (known := WRITTEN.get(name) or call.dialects.get(name)) is not None]
     provider = call.provider
     if provider is None:
         # Whoever is given a dialect's key reads its headers, be it a gateway of one's own.
         provider = next((name for name, key in _KEYS if key.header.lower() in needed), None)
     read = reads(call.host, call.headers, provider)
-    return [name for name in WRITTEN if name in read]
+    found = [WRITTEN[name] for name in WRITTEN if name in read] if read else []
+    if provider is not None and provider in call.dialects:
+        found.append(call.dialects[provider])
+    return found
 
 
 def _edits(
@@ -171,22 +185,35 @@ def _edits(
             present[key] = (name, f"{present[key][1]}, {sent}") if key in present else (name, sent)
     removes = _globs(labels.headers_remove)
 
+    def replaces(field: str) -> bool:
+        return decision.existing == "replace" and (field in decision.set_by or field in labels.set_by)
+
     written: set[str] = set()
-    for key, (header, value, source, _) in proposed.items():
-        if key in needed or value is None:
+    for key, (header, value, field, cut, members) in proposed.items():
+        if key in needed or (value is None and members is None):
             continue
         old = present[key][1] if key in present else None
-        more = _size(header, value) - (_size(header, old) if old is not None else 0)
+        stays = bool(old) and not removes(key)
+        if members is not None:
+            value, cut = members.value(old if stays else None, replaces)
+        elif stays:
+            # A header that a rule sets by name replaces the app's, if it is no session header.
+            is_session = not field.startswith("headers.set.") or key.startswith(SESSION_PREFIXES)
+            stays = is_session and not replaces(field)
+        label = decision.set_by.get(field) or labels.set_by.get(field) or "default"
+        if cut is not None:
+            label = f"{label}; {cut}"
+        more = _size(header, value or "") - (_size(header, old) if old is not None else 0)
         if reason := _why_not(header, key, signed):
             yield Edit("withhold", header, old, value, reason)
-        elif old and not removes(key) and _stays(key, source, decision, labels):
-            yield Edit("keep", header, old, value, _label(source, decision, labels))
+        elif value is None or (stays and members is None):
+            yield Edit("keep" if stays else "withhold", header, old, value, label)
         elif more > max(room, 0):
             yield Edit("withhold", header, old, value, f"with it the headers would be over {MOST_BYTES:,} bytes")
         else:
             room -= more
             written.add(key)
-            yield Edit("set", header, old, value, _label(source, decision, labels))
+            yield Edit("set", header, old, value, label)
 
     remover = labels.set_by.get("headers.remove")
     for key, (name, old) in present.items():
@@ -201,17 +228,6 @@ def _why_not(header: str, key: str, signed: frozenset[str]) -> str | None:
     if key in CONNECTION_HEADERS:
         return "it belongs to the connection or frames the message"
     return "AWS signed it" if key in signed else None
-
-
-def _stays(key: str, field: str, decision: Decision, labels: Labels) -> bool:
-    """True if a header that the app sent stays. What is no session header is the rule's to set."""
-    if not key.startswith(SESSION_PREFIXES):
-        return False
-    return decision.existing == "keep" or not (field in decision.set_by or field in labels.set_by)
-
-
-def _label(field: str, decision: Decision, labels: Labels) -> str:
-    return decision.set_by.get(field) or labels.set_by.get(field) or "default"
 
 
 def _size(name: str, value: str) -> int:

@@ -114,7 +114,7 @@ class Planner:
             labels = labels.at_gateway
         if (path := _path(labels, decision, call, link, client.app)) != labels.path:
             labels = replace(labels, path=path)
-        outgoing = self._outgoing(context, client, matched, gateway, exposed)
+        outgoing = self._outgoing(context, client, rules, matched, gateway, exposed)
         edits = headers.plan(decision, labels, session, link, outgoing)
         return Plan(
             decision,
@@ -201,6 +201,7 @@ class Planner:
         self,
         context: CallContext,
         client: Client,
+        rules: Rules,
         matched: Matched,
         gateway: Route | Direct | None,
         exposed: str | None,
@@ -224,6 +225,9 @@ class Planner:
             proxy_env=self.environ,
             why_no_key=trust.why_not_for(is_local, named) or exposed,
             gateway=edits,
+            id=context.id,
+            turn=self.conversations.turn_of(context.id),
+            dialects=rules.dialects,
         )
 
     def plan_reply(self, plan: Plan, reply: Headers, call_id: str) -> Plan:

@@ -9,6 +9,7 @@ The language is data:
     kinds.py              the kinds of value, each with how it is checked
     match_keys.py         the keys that look at a call; match_patterns.py: their globs and regular expressions
     set_keys.py           the keys that set something; template.py: their templates and variables
+    own_dialects.py       dialects that a file defines
     language.py           the whole language of these, and its JSON Schema
 
 A file becomes `Rules` in three steps:

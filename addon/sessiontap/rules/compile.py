@@ -15,6 +15,7 @@ from sessiontap.rules.conditions import AllOf, AnyOf, Leaf, MatchCondition, Not,
 from sessiontap.rules.match_keys import BY_NAME, MatchKey
 from sessiontap.rules.match_patterns import Pattern, host_pattern, text_pattern
 from sessiontap.rules.node_reader import RulesReader
+from sessiontap.rules.own_dialects import own_dialect
 from sessiontap.rules.problems import BadValue, closest, quoted
 from sessiontap.rules.rule_set import Gateway, HostEntry, Price, Rule, Rules
 from sessiontap.rules.set_keys import SET_KEYS, Setting, send_of
@@ -40,6 +41,7 @@ def compile_file(values: Mapping[str, Any], reader: RulesReader, digest: str) ->
         hosts=tuple(_host(given) for given in values.get("hosts", ()) if "host" in given),
         host_patterns=tuple(pattern for leaf in hosts for pattern in leaf.patterns if _names_hosts(pattern)),
         gateways=gateways,
+        dialects={name: own_dialect(name, headers) for name, headers in values.get("dialects", {}).items()},
         env_names=frozenset(_env_names(values.get("rules", ()), rules)),
         proxy_env_names=frozenset(_proxy_env_names(rules, gateways.values())),
         redact_headers=tuple(name.lower() for name in redact.get("headers", ())),

@@ -36,11 +36,12 @@ class TextOf:
 @dataclass(frozen=True, slots=True)
 class Choice:
     """One of some words. `later`: known words that this version cannot do yet. `alone`: as an item of a list, further
-    words that may stand instead of the whole list."""
+    words that may stand instead of the whole list. `section`: the file's own section whose keys are options, too."""
 
     options: tuple[str, ...]
     later: tuple[str, ...] = ()
     alone: tuple[str, ...] = ()
+    section: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ from sessiontap.rules.kinds import (
 )
 from sessiontap.rules.match_keys import MATCH_KEYS
 from sessiontap.rules.match_patterns import text_pattern
+from sessiontap.rules.own_dialects import OWN_DIALECTS
 from sessiontap.rules.set_keys import GATEWAY_KINDS, SECTIONS, SEND, SET_KEYS
 from sessiontap.rules.template import parse_template
 
@@ -114,6 +115,8 @@ FILE = KeyMap((
     Key("rules", ListOf(RULE, may_be_empty=True), "Read in order: each sets the fields that no earlier one has set."),
     Key("hosts", ListOf(HOST, may_be_empty=True), "More hosts that are intercepted and recorded."),
     Key("gateways", MapOf(GATEWAY), "Gateways by name."),
+    Key("dialects", OWN_DIALECTS, "Dialects of one's own by name: templates by header.",
+          examples=({"acme": {"X-Acme-Session": "${session.id}", "X-Acme-Path": "${session.path}"}},)),
     Key("redact", REDACT, "More secrets to redact in the trace."),
     Key("prices", MapOf(PRICE, model_pattern, noun="model"), "Prices of models, by name or glob, per million tokens.",
           examples=({"my-model": {"input": 0.5, "output": 1.5}},)),
@@ -147,6 +150,8 @@ def _schema(kind: ValueKind) -> Schema:
             return {"$ref": f"#/definitions/{name}"}
         case TextOf(_, json):
             return {"type": "string" if "pattern" in json else ["string", "number", "boolean"], **json}
+        case Choice(options, alone=alone, section=str()):
+            return {"anyOf": [{"enum": list(options)}, {"type": "string", "not": {"enum": list(alone)}}]}
         case Choice(options):
             return {"enum": list(options)}
         case Flag():

@@ -89,10 +89,18 @@ def _unread_headers(rules: Rules, rule: Rule, covering: Sequence[Rule]) -> Itera
         yield f"sends {' and '.join(send)} session headers to any LLM host, whether it reads them or not; {advice}"
         return
     for pattern in (pattern for leaf in hosts for pattern in leaf.patterns):
-        host = pattern.text.lower().replace("*", "x").replace("?", "x")
-        unread = sorted(set(send) - reads(host)) if not pattern.is_regex else []
+        unread = sorted(set(send) - _read_by_host(rules, pattern.text)) if not pattern.is_regex else []
         if unread:
             yield f"sends {' and '.join(unread)} session headers to {pattern.text}, which does not read them; {advice}"
+
+
+def _read_by_host(rules: Rules, glob: str) -> frozenset[str]:
+    """Return the dialects that hosts read: those that are known to, and that of the provider under `hosts:`."""
+    host = glob.lower().replace("*", "x").replace("?", "x")
+    entry = rules.host_entry(host)
+    provider = entry.provider if entry is not None else None
+    own = {provider} if provider is not None and provider in rules.dialects else set()
+    return reads(host, provider=provider) | own
 
 
 def _read_by_gateway(rules: Rules, name: str) -> frozenset[str]:

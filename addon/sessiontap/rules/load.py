@@ -62,7 +62,7 @@ def _load(text: str, filename: str) -> Rules:
     rules = None
     root = compose(text.removeprefix("\ufeff"), filename)
     with suppress(ReadingEnds):
-        values = reader.read(FILE, root)
+        values = reader.read_file(FILE, root)
         if values is not INVALID:
             rules = compile_file(values, reader, hashlib.sha256(text.encode("utf-8", "replace")).hexdigest())
     if reader.problems or rules is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -69,6 +69,8 @@ class RulesReader:
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
     templates: dict[int, tuple[str, Template]] = field(default_factory=dict)
     """Identity of a template -> its key path, and the template."""
+    defined: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Section of the file -> the names that it defines."""
     nodes: int = 0
     expressions: int = 0
     """Instructions of all regular expressions so far."""
@@ -89,6 +91,13 @@ class RulesReader:
             self._refuse(node, path, BadValue(f"with its aliases the file has more than {MAX_NODES:,} values"))
             raise ReadingEnds
 
+    def read_file(self, kind: KeyMap, root: Node) -> Any:
+        """Return the value of a whole file, as `read`. Names that it defines may stand before their definition."""
+        for key, value in root.value if isinstance(root, MappingNode) else ():
+            if isinstance(key, ScalarNode) and isinstance(value, MappingNode):
+                self.defined[key.value] = tuple(one.value for one, _ in value.value if isinstance(one, ScalarNode))
+        return self.read(kind, root)
+
     def read(self, kind: ValueKind, node: Node, path: str = "", depth: int = 0) -> Any:
         """Return the value of `node`, or `INVALID` if it is not of this kind. Raises ReadingEnds."""
         self.places[path] = _place(node)
@@ -105,7 +114,7 @@ class RulesReader:
             case TextOf(parse):
                 return self._text(parse, node, path, kind)
             case Choice():
-                return self._text(lambda text: _choose(kind, text), node, path, kind)
+                return self._text(lambda text: _choose(self._options(kind), text), node, path, kind)
             case Flag():
                 return self._text(_flag, node, path, kind)
             case Integer():
@@ -120,6 +129,11 @@ class RulesReader:
                 return self._record(kind, node, path, depth)
             case Either(text, record):
                 return self.read(record if isinstance(node, MappingNode) else text, node, path, depth)
+
+    def _options(self, kind: Choice) -> Choice:
+        """Return the choice with the names that the file defines."""
+        names = self.defined.get(kind.section, ()) if kind.section is not None else ()
+        return replace(kind, options=tuple(dict.fromkeys((*kind.options, *names)))) if names else kind
 
     def _refuse(self, node: Node, path: str, bad: BadValue) -> Any:
         self.problem(path, bad, node.value if isinstance(node, ScalarNode) else None, node)

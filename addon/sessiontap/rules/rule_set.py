@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from sessiontap.dialects import OWN_KEYS
+from sessiontap.dialects import OWN_KEYS, Dialect
 from sessiontap.rules.conditions import Leaf, MatchCondition, RuleIndex, all_of, any_of, every_leaf
 from sessiontap.rules.decision import CaptureEffect, Protection
 from sessiontap.rules.match_patterns import Pattern
@@ -141,6 +141,8 @@ class Rules:
     host_patterns: tuple[Pattern, ...] = ()
     """The hosts that rules name under `match.host` without a leading wildcard."""
     gateways: Mapping[str, Gateway] = field(default_factory=dict)
+    dialects: Mapping[str, Dialect] = field(default_factory=dict)
+    """The dialects of `dialects:`, by name."""
     env_names: frozenset[str] = frozenset()
     """Variables of the calling process's environment that rules name."""
     proxy_env_names: frozenset[str] = frozenset()

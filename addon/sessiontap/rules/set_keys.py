@@ -39,6 +39,7 @@ from sessiontap.rules.kinds import (
     header_name,
     settable_header,
 )
+from sessiontap.rules.own_dialects import ALONE
 from sessiontap.rules.scope import Scope
 from sessiontap.rules.template import MAX_TEXT, Template, TemplateContext, printable
 
@@ -245,7 +246,9 @@ def send_of(given: tuple[str, ...] | str) -> Send:
     return "auto" if given == "auto" else ()
 
 
-SEND = ListOf(Choice(tuple(dialects.WRITTEN), dialects.LATER, alone=("none", "auto")), lone=True, may_be_empty=True)
+SEND = ListOf(
+    Choice(tuple(dialects.WRITTEN), dialects.LATER, alone=ALONE, section="dialects"), lone=True, may_be_empty=True
+)
 GATEWAY_KINDS = tuple(gateways.KINDS)
 
 SET_KEYS: tuple[SetKey, ...] = (

@@ -96,6 +96,14 @@ class Conversations:
         """Return what is asked, with the names of the tools whose results it holds without their calls."""
         return with_tool_names(self._known, scope.pseudonymized(self.key), asked)
 
+    def turn_of(self, call_id: str) -> str:
+        """Return the id of the call with which a call's turn began, as far as is known; else its own.
+
+        A turn is a user's message and all that follows until the reply that calls no tool, sub-agents included.
+        """
+        known = self._known.get(call_id)
+        return known.turn if known is not None else call_id
+
     def note_reply(self, call_id: str, reply: ReplyFingerprint | None, now: int, trace_id: str | None = None) -> None:
         """Take in the reply to a call, None if it could not be read. `trace_id` is the server's own id of the call."""
         known = self._known.get(call_id)
@@ -137,17 +145,24 @@ class Conversations:
             evidence=link.evidence,
             warm_up=history.purpose == "warmup",
         )
-        self._add(known, link)
+        asked = linked.call.asked
+        self._add(known, link, goes_on=bool(asked.answered or asked.tool_results))
+        if linked.repeats is not None:
+            known.turn = linked.repeats.turn
         if link.kind in ("new", "subagent"):
             self._quoted.note_opening(linked.scope, history, linked.id)
 
-    def _add(self, known: KnownCall, link: Link) -> None:
+    def _add(self, known: KnownCall, link: Link, *, goes_on: bool = False) -> None:
+        """Remember a call. `goes_on`: it holds results of tools that its parent's reply called."""
         self._known.add(known)
         if known.declared is not None:
             self._declared.note(known)
         parent = self._known.get(link.parent)
+        known.turn = known.id
         if parent is not None:
             self._known.use(parent, known.at)
+            if goes_on or parent.tools or link.kind == "subagent":
+                known.turn = parent.turn
         if not known.advances:
             return
         if parent is not None and link.kind not in ("subagent", "retry"):

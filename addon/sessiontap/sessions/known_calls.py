@@ -41,6 +41,8 @@ class KnownCall:
     declared: str | None = None
     """The id of the conversation that it declares."""
     parent: str | None = None
+    turn: str = ""
+    """The id of the call with which its turn began."""
     advances: bool = True
     """False for an auxiliary call, such as one that asks for a title: nothing continues it."""
     state: Literal["open", "done", "failed"] = "open"
