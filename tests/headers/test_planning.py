@@ -17,6 +17,7 @@ from sessiontap.headers import Edit, OutgoingCall, apply, plan, reply_plan
 from sessiontap.headers.planning import MOST_BYTES
 from sessiontap.rules.decision import Decision, Labels, Withheld
 from sessiontap.sessions import Link, Session
+from sessiontap.span_ids import span_id, trace_id
 
 ID = "0b7c9b3e-2f5e-5a63-9d55-6a9d2f0b1c11"
 SESSION = Session(ID, "Course Plan", 3, "process")
@@ -52,6 +53,12 @@ def forwarded(edits: tuple[Edit, ...], sent: list[tuple[str, str]] | None = None
 
 def only(edits: tuple[Edit, ...], action: str) -> dict[str, str | None]:
     return {edit.header: edit.rule for edit in edits if edit.action == action}
+
+
+W3C = replace(HELICONE, send=("traceparent", "baggage"), set_by={"session.name": "course", "send": "course"})
+CALL = {"id": "019a0000-0000-7000-8000-000000000002", "turn": "019a0000-0000-7000-8000-000000000001"}
+OURS = f"00-{trace_id(CALL['turn'])}-{span_id(CALL['id'])}-01"
+THEIRS = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 
 
 # What is sent where ------------------------------------------------------------------------------------------------
@@ -513,3 +520,119 @@ def test_an_unreadable_step_has_no_next() -> None:
 def test_other_clients_are_told_nothing() -> None:
     assert told(planned(HELICONE)) == {}
     assert told(()) == {}
+
+
+# An app's own trace, baggage and metadata --------------------------------------------------------------------------
+
+
+def test_traceparent_and_baggage_are_sent_together() -> None:
+    members = f"session.id={ID},session.name=Course%20Plan,session.path=/outline"
+    assert forwarded(planned(W3C, **CALL)) == {"traceparent": OURS, "baggage": members}
+
+
+@pytest.mark.parametrize(
+    ("decision", "action", "value"),
+    [
+        pytest.param(W3C, "keep", THEIRS, id="keep"),
+        pytest.param(replace(W3C, existing="replace"), "set", OURS, id="replace"),
+        pytest.param(
+            replace(W3C, existing="replace", set_by={"session.name": "course"}),
+            "keep",
+            THEIRS,
+            id="replace, and the file's default says what is sent",
+        ),
+    ],
+)
+def test_an_apps_own_trace_goes_on_unless_a_rule_replaces_it(decision: Decision, action: str, value: str) -> None:
+    sent = [("traceparent", THEIRS)]
+    edits = planned(replace(decision, send=("traceparent",)), sent=sent, **CALL)
+    assert [(edit.action, edit.old, edit.new) for edit in edits] == [(action, THEIRS, OURS)]
+    assert forwarded(edits, sent) == {"traceparent": value}
+
+
+@pytest.mark.parametrize(
+    ("existing", "members"),
+    [
+        ("keep", "session.id=mine,a=1;p,session.name=Course%20Plan,session.path=/outline"),
+        ("replace", "session.id=mine,a=1;p,session.name=Course%20Plan,session.path=/outline"),
+    ],
+)
+def test_an_apps_own_member_stays_unless_a_rule_set_that_field(existing: Any, members: str) -> None:
+    sent = [("Baggage", "session.id=mine, a=1;p")]
+    decision = replace(W3C, send=("baggage",), existing=existing)
+    assert forwarded(planned(decision, sent=sent), sent) == {"Baggage": members}
+
+
+def test_a_rules_id_replaces_the_member_of_the_app() -> None:
+    sent = [("baggage", "session.id=mine,a=1")]
+    decision = replace(W3C, send=("baggage",), existing="replace", set_by={"session.id": "course"})
+    assert forwarded(planned(decision, sent=sent), sent)["baggage"].startswith(f"session.id={ID},a=1,")
+
+
+def test_several_fields_of_baggage_become_one() -> None:
+    sent = [("baggage", "a=1"), ("accept", "*/*"), ("baggage", "b=2")]
+    result = apply(planned(replace(W3C, send=("baggage",)), sent=sent), sent)
+    assert [value.partition(",session.id")[0] for name, value in result if name == "baggage"] == ["a=1,b=2"]
+
+
+def test_a_rule_that_removes_the_apps_baggage_lets_ours_be_written() -> None:
+    sent = [("baggage", "a=1")]
+    edits = planned(replace(W3C, send=("baggage",)), Labels(path="/", headers_remove=("baggage",)), sent)
+    assert forwarded(edits, sent)["baggage"].startswith(f"session.id={ID}")
+
+
+def test_metadata_that_cannot_be_read_stays_and_the_reason_is_recorded() -> None:
+    sent = [("x-portkey-metadata", "team=a")]
+    edits = planned(replace(HELICONE, send=("portkey",)), sent=sent, **CALL)
+    assert forwarded(edits, sent)["x-portkey-metadata"] == "team=a"
+    assert only(edits, "keep") == {"x-portkey-metadata": "course; the app's own is no JSON object"}
+
+
+def test_the_reason_of_a_cut_stands_behind_the_rule() -> None:
+    edits = planned(session=replace(SESSION, name="n" * 1025))
+    assert only(edits, "set")["Helicone-Session-Name"] == "course; cut to 1,024 of 1,025 characters"
+
+
+def test_members_that_find_no_room_are_recorded() -> None:
+    labels = Labels(path="/outline", properties={"a": "1", "b": "2", "c": "3"}, set_by={"properties.a": "more"})
+    edits = planned(replace(HELICONE, send=("cloudflare",)), labels)
+    assert only(edits, "set") == {"cf-aig-metadata": "default; c left out: 5 members at most"}
+
+
+@pytest.mark.parametrize(
+    ("host", "provider", "sent", "told"),
+    [
+        pytest.param("openrouter.ai", "openrouter", [], {"x-session-id"}, id="OpenRouter"),
+        pytest.param("gateway.ai.cloudflare.com", None, [], {"cf-aig-metadata"}, id="Cloudflare"),
+        pytest.param(
+            "api.portkey.ai",
+            None,
+            [],
+            {"x-portkey-trace-id", "x-portkey-span-name", "x-portkey-metadata"},
+            id="Portkey",
+        ),
+        pytest.param(
+            "localhost",
+            None,
+            [("x-litellm-timeout", "9")],
+            {"x-litellm-session-id", "x-litellm-spend-logs-metadata"},
+            id="an app that talks LiteLLM",
+        ),
+        pytest.param(
+            "localhost",
+            "litellm",
+            [],
+            {"x-litellm-session-id", "x-litellm-spend-logs-metadata"},
+            id="a host that the rules call LiteLLM",
+        ),
+        pytest.param(
+            "api.openai.com", "openai", [("traceparent", THEIRS), ("baggage", "a=1")], set(), id="a traced app"
+        ),
+        pytest.param("evil-openrouter.ai", None, [], set(), id="another's host"),
+    ],
+)
+def test_auto_sends_what_the_destination_is_known_to_read(
+    host: str, provider: str | None, sent: list[tuple[str, str]], told: set[str]
+) -> None:
+    edits = planned(replace(HELICONE, send="auto"), sent=sent, host=host, provider=provider)
+    assert {edit.header for edit in edits} == told

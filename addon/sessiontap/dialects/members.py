@@ -75,7 +75,7 @@ class MemberSet:
         places: dict[str, int] = {}
         for at, (key, _) in enumerate(present):
             places.setdefault(key, at)
-        size = sum(map(len, texts)) + len(texts) + len(form.ends[0]) + len(form.ends[1])
+        size = sum(map(len, texts)) + len(texts) - 1 + len(form.ends[0]) + len(form.ends[1])
         ours: set[str] = set()
         reasons: dict[str, list[str]] = {}
         for key, value, field in self.members:
@@ -147,9 +147,11 @@ def json_object(longest: int = _LONGEST_VALUE, most: int | None = None) -> Membe
 def _read_json(sent: str) -> list[tuple[str, str]] | None:
     try:
         found = json.loads(sent, parse_constant=_refuse)
+        if not isinstance(found, dict):
+            return None
+        return [(key, f"{_json(key)}:{_json(value)}") for key, value in found.items()]
     except (ValueError, RecursionError):
         return None
-    return [(key, f"{_json(key)}:{_json(value)}") for key, value in found.items()] if isinstance(found, dict) else None
 
 
 def _refuse(constant: str) -> Any:
