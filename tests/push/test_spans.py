@@ -132,6 +132,11 @@ def test_status(more: dict[str, Any], status: str, message: str, kind: str | Non
     assert (root.status, root.message) == (status, message)
 
 
+def test_a_providers_own_message_is_content() -> None:
+    call = pushed("a", outcome="http_error", status=529, content=False, **FAILED)
+    assert call_span(call).message == "overloaded_error"
+
+
 def test_a_turn_ends_as_its_main_agents_last_call_did() -> None:
     beside = pushed("b", 3, turn="a", outcome="http_error", status=500, link={"kind": "auxiliary"})
     assert turn_spans(turn_of(pushed("a"), beside))[-1].status == "ok"

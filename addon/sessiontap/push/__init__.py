@@ -5,6 +5,7 @@
     chat_form.py     a call as OpenAI's chat API would have it, for targets that read that form alone
     spans.py         a call and a turn as spans, for the targets that take these; tools as observed, kinds of calls
     attributes/      the spans' attributes, one module a convention
+    otlp_http.py     spans over OTLP/HTTP, for the targets that take these
     pusher.py        the loop: read what is new, make items of it, deliver them, note how far it has come
     turns.py         which turn a call belongs to, and when a turn is complete
     delivery.py      requests of a bounded size, tries, what is set aside
@@ -22,6 +23,33 @@ from collections.abc import Mapping
 from sessiontap.push.target import Target
 
 _ALL: tuple[Target, ...] = (
+    Target(
+        "otlp",
+        "any collector or reader of OTLP",
+        "sessiontap.push.targets.otlp",
+        endpoint="http://127.0.0.1:4318",
+        endpoint_variable="OTEL_EXPORTER_OTLP_ENDPOINT",
+        variables=("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"),
+        package="sessiontap[otlp]",
+    ),
+    Target(
+        "phoenix",
+        "Arize Phoenix",
+        "sessiontap.push.targets.phoenix",
+        endpoint="http://127.0.0.1:6006",
+        endpoint_variable="PHOENIX_COLLECTOR_ENDPOINT",
+        variables=("PHOENIX_API_KEY",),
+        package="sessiontap[otlp]",
+    ),
+    Target(
+        "mlflow",
+        "MLflow",
+        "sessiontap.push.targets.mlflow",
+        endpoint="http://127.0.0.1:5000",
+        endpoint_variable="MLFLOW_TRACKING_URI",
+        variables=("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"),
+        package="sessiontap[otlp]",
+    ),
     Target(
         "helicone",
         "Helicone's asynchronous log",

@@ -104,9 +104,8 @@ def call_span(call: PushedCall) -> Span:
     """Return the span of a call that has ended."""
     row, record = call.call.row, call.call.record
     start = int(record["time"])
-    error = row["error"] or {}
     failed = is_error(record)
-    message = (error.get("message") or error.get("type") or _outcome_words(call)) if failed else ""
+    message = _error_words(call) if failed else ""
     return Span(
         trace_id(call.turn),
         span_id(call.call.id),
@@ -345,8 +344,12 @@ def _root_name(turn: Turn) -> str:
     return str(row["session_name"] or (row["process"] or {}).get("name") or "turn")
 
 
-def _outcome_words(call: PushedCall) -> str:
+def _error_words(call: PushedCall) -> str:
+    """Why a call failed. The provider's own message may quote what was said, so it is content."""
     row = call.call.row
+    error = row["error"] or {}
+    if stated := (error.get("message") if call.parts is not None else None) or error.get("type"):
+        return str(stated)
     return f"HTTP status {row['status']}" if row["outcome"] == "http_error" else str(row["outcome"]).replace("_", " ")
 
 
