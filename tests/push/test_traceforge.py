@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cli.command import Run, runner
 from tests.export.calls import ID, call, unanswered
+from tests.push import logs
 from tests.push.pushed_calls import CHAT, MESSAGES, chat, pushed
 
 from sessiontap.exchange import Headers
@@ -204,3 +206,43 @@ def test_headers_are_in_no_file() -> None:
     one = chat(asked={"headers": [["authorization", "Bearer x"]]}, told={"headers": list(Headers([("x-a", "SECRET")]))})
     assert b"SECRET" not in trace_file(one).content
     assert b"Bearer" not in trace_file(one).content
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.delenv("TRACEFORGE_TRACES_DIR", raising=False)
+    folder = logs.log_of(tmp_path / "log", logs.call("c1"), logs.call("c2", 5))
+    return runner(capsys, monkeypatch, "push", trace=folder)
+
+
+def test_the_command_writes_each_call_once_wherever_it_is_started(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = run("traceforge", "--endpoint", "traces")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    again = run("traceforge", "--endpoint", "../traces")
+    monkeypatch.setenv("TRACEFORGE_TRACES_DIR", str(tmp_path / "traces"))
+    assert (first.status, first.out) == (0, "2 calls and 2 complete turns sent to traceforge\n")
+    assert again.out == run("traceforge").out == "0 calls and 0 complete turns sent to traceforge\n"
+    assert len(list((tmp_path / "traces").glob("*.json"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "traceforge has no usual folder"),
+        (["--endpoint", "http://localhost:3001"], "traceforge writes files: the endpoint is a folder, no URL"),
+    ],
+)
+def test_a_folder_must_be_named(run: Run, arguments: list[str], said: str) -> None:
+    status, _, err = run("traceforge", *arguments)
+    assert (status, said in err) == (2, True)
+
+
+def test_the_help_asks_for_a_folder_and_no_credentials(run: Run) -> None:
+    out = run("traceforge", "--help").out
+    assert "--endpoint FOLDER" in out
+    assert "TRACEFORGE_TRACES_DIR" in out
+    assert "--credentials" not in out

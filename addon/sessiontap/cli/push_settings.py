@@ -25,17 +25,18 @@ if TYPE_CHECKING:
 def endpoint_of(target: Target, given: str | None, environ: Mapping[str, str] = os.environ) -> str:
     """The address of a target: of the command line, of the variable that its own SDK reads, or the usual one.
 
-    Raises Misuse.
+    A folder's is absolute: how far the target has come goes by its address. Raises Misuse.
     """
     by_variable = environ.get(target.endpoint_variable) if target.endpoint_variable else None
     found = given or by_variable or target.endpoint
     if not found:
         variable = f", or set {target.endpoint_variable}" if target.endpoint_variable else ""
-        raise Misuse(f"{target.name} has no usual address", f"name it: --endpoint URL{variable}")
-    if "://" not in found:
-        if target.endpoint is not None and "://" in target.endpoint:
-            raise Misuse("the endpoint is no URL", "write it as https://HOST/PATH")
-        return found.rstrip("/") or "/"
+        kind, place = ("folder", "FOLDER") if target.is_folder else ("address", "URL")
+        raise Misuse(f"{target.name} has no usual {kind}", f"name it: --endpoint {place}{variable}")
+    if target.is_folder:
+        if "://" in found:
+            raise Misuse(f"{target.name} writes files: the endpoint is a folder, no URL", "name it: --endpoint FOLDER")
+        return str(Path(found).expanduser().resolve())
     try:
         at = urlsplit(found)
         host, _ = at.hostname, at.port

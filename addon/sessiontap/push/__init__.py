@@ -63,6 +63,7 @@ _ALL: tuple[Target, ...] = (
         "TraceForge's trace files, in a folder",
         "sessiontap.push.targets.traceforge",
         endpoint_variable="TRACEFORGE_TRACES_DIR",
+        is_folder=True,
     ),
 )
 

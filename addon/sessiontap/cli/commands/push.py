@@ -64,7 +64,11 @@ def _command_of(target: Target) -> click.Command:
     variable = f" [env: {target.endpoint_variable}]" if target.endpoint_variable else ""
     run.__doc__ = f"{target.summary[:1].upper()}{target.summary[1:].rstrip('.')}.\n\n" + _more(target)
     options = [
-        click.option("--endpoint", metavar="URL", help=f"Its address.{usual}{variable}"),
+        click.option(
+            "--endpoint",
+            metavar="FOLDER" if target.is_folder else "URL",
+            help=f"{'The folder of its files' if target.is_folder else 'Its address'}.{usual}{variable}",
+        ),
         click.option("--follow", is_flag=True, help="Go on with calls as they are recorded, until Ctrl-C."),
         click.option("--content", is_flag=True, help="Send prompts, replies, tools' arguments and results, too."),
         click.option(
@@ -72,12 +76,14 @@ def _command_of(target: Target) -> click.Command:
             "headers",
             metavar="'K: V'",
             multiple=True,
+            hidden=target.is_folder,
             help="A header of each request, nothing secret: all users can list it. Repeatable.",
         ),
         click.option(
             "--credentials",
             metavar="FILE",
             type=click.Path(path_type=Path),
+            hidden=not target.variables,
             help="A file with lines NAME=value that only you can read, instead of the environment.",
         ),
         click.option(
