@@ -123,9 +123,9 @@ def test_a_terminal_gets_colour_and_lines_that_fit(folder: Path) -> None:
     assert "\x1b[3" not in plain
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in plain.splitlines()]
     assert lines == [
-        "ID        NAME            TITLE             STARTED     DURATION  CALLS      COST",
-        "nightly-  Nightly report  hello             2025-11-21      1.5s      2   $0.0004",
-        "7d3c1a52  Course outline  Plan a course o…  2025-11-21      3.2s      3  $0.0004+",
+        "ID        NAME            TITLE                 STARTED     TOOK  CALLS      COST",
+        "nightly-  Nightly report  hello                 2025-11-21  1.5s      2   $0.0004",
+        "7d3c1a52  Course outline  Plan a course on Br…  2025-11-21  3.2s      3  $0.0004+",
     ]
 
 

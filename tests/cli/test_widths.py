@@ -74,10 +74,10 @@ def on_a_terminal(log: Path, columns: int, *arguments: str) -> list[str]:
 @pytest.mark.parametrize(
     ("command", "titles"),
     [
-        ("ls", ["ID", "NAME", "STARTED", "CALLS", "COST", "MODELS"]),
-        ("calls", ["ID", "SESSION", "MODEL", "STATUS", "DURATION", "COST", "RESULT"]),
-        ("show @1", ["PATH AND CALLS", "ID", "DURATION", "COST", "RESULT"]),
-        ("show @1 --flat", ["ID", "SESSION", "MODEL", "COST", "RESULT"]),
+        ("ls", ["ID", "NAME", "TITLE", "STARTED", "CALLS", "COST"]),
+        ("calls", ["ID", "SESSION", "MODEL", "COST", "RESULT"]),
+        ("show @1", ["PATH AND CALLS", "ID", "COST", "RESULT"]),
+        ("show @1 --flat", ["ID", "PATH", "MODEL", "COST", "RESULT"]),
         ("stats --by session", ["SESSION", "CALLS", "COST"]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -87,6 +87,43 @@ def test_what_people_look_for_is_there(log: Path, columns: int, command: str, ti
     begin = next(number for number, line in enumerate(lines) if titles[0] in line and "COST" in line)
     assert [title for title in titles if title not in lines[begin]] == []
     assert [line for line in lines[begin:] if width(line.rstrip()) > columns] == []
+
+
+TITLE = "Is it going to be a good day for bread?"
+FAILURE = {"type": "rate_limit_error", "message": "this request would exceed your limit"}
+
+
+@pytest.fixture(scope="module")
+def everyday_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sessions with names, titles and models as most have them; some calls fail."""
+    calls = [
+        recorded.chat(
+            n,
+            session=(f"{n:08x}-run", f"Course Generator {n}", f"/course/part-{n}", n),
+            caller=recorded.NODE,
+            model=MODEL,
+            messages=[{"role": "user", "content": TITLE}],
+            status=429 if n % 2 else 200,
+            error=FAILURE if n % 2 else None,
+        )
+        for n in range(4)
+    ]
+    return recorded.write(tmp_path_factory.mktemp("log") / "trace", calls)
+
+
+@pytest.mark.parametrize(
+    ("command", "title", "least"),
+    [("ls", "TITLE", 30), ("ls", "NAME", 16), ("calls", "MODEL", 14), ("calls", "RESULT", 16), ("calls", "PATH", 12)],
+)
+def test_a_hundred_columns_have_room_for_what_is_read(everyday_log: Path, command: str, title: str, least: int) -> None:
+    titles, first, *_ = on_a_terminal(everyday_log, 100, command)  # the newest, which failed
+    begin = titles.index(title)
+    assert len(re.split(" {2,}", first[begin:])[0]) >= least
+
+
+def test_a_column_that_is_the_same_in_all_rows_makes_room(everyday_log: Path) -> None:
+    whole, narrow = (on_a_terminal(everyday_log, columns, "show", "@1", "--flat")[-2] for columns in (200, 80))
+    assert ("SESSION" in whole, "SESSION" in narrow) == (True, False)
 
 
 @pytest.mark.parametrize("columns", [40, *WIDTHS])

@@ -1,8 +1,9 @@
 """Tables: aligned plain text if stdout is piped, fitted and coloured on a terminal.
 
-Columns stand two spaces apart. In a pipe nothing is cut. On a terminal that is too narrow, optional columns without a
-value go first, cells take their short forms, long ids are cut, columns that shrink are cut, and if that is not enough,
-optional ones are left out. rich's table cannot do that, and takes 80 ms to import, which a pipe does not need.
+Columns stand two spaces apart. In a pipe nothing is cut. On a terminal that is too narrow, titles and cells take their
+short forms, long ids are cut, and columns that shrink are cut to the width that they wish for. Optional columns for
+which there is no room then are left out, those first that tell no row from another. If that is not enough, the others
+shrink further. rich's table cannot do that, and takes 80 ms to import, which a pipe does not need.
 """
 
 from __future__ import annotations
@@ -33,9 +34,13 @@ class Column:
     shrinks: bool = False
     optional: bool = False
     spare: int = 0
-    """Of the optional columns that with the largest number goes first; of equal ones the last."""
+    """Of the optional columns that with the smallest number comes first; of equal ones each only with those before."""
     least: int = MIN_WIDTH
     """The width to which it shrinks at most."""
+    wish: int = 0
+    """The width for the sake of which optional columns are left out."""
+    short_title: str | None = None
+    """Its title where cells take their short forms."""
     most: int | None = None
     """The width of a column that does not shrink, if there is no room for all."""
     cut: Literal["end", "middle", "list"] = "end"
@@ -62,7 +67,7 @@ def show_each(columns: Sequence[Column], batches: Iterable[Iterable[Row]]) -> No
 
     The first batch tells the widths. A cell of a later one that is wider is cut on a terminal; elsewhere it stands out.
     """
-    titles = _titles(columns)
+    titles = Row(_titles(columns), "bold")
     layout: _Layout | None = None
     for rows in batches:
         cleaned = [Row([shown(line(cell)) for cell in row.cells], row.style) for row in rows]
@@ -78,20 +83,20 @@ def show_each(columns: Sequence[Column], batches: Iterable[Iterable[Row]]) -> No
 def plain(columns: Sequence[Column], rows: Sequence[Row]) -> str:
     """The table as text, a line a row, under a line of titles."""
     kept = dict(enumerate(widths(columns, rows)))
-    return _plain_lines(columns, kept, [_titles(columns), *rows])
+    return _plain_lines(columns, kept, [Row(_titles(columns)), *rows])
 
 
 def text(columns: Sequence[Column], rows: Sequence[Row]) -> str:
     """The table as text within other text: fitted to the terminal, if stdout is one."""
     if not on_terminal():
         return plain(columns, rows)
-    kept, rows = fitted(columns, rows, console().width)
-    lines = [_titles(columns), *rows]
+    kept, found = fitted(columns, rows, console().width)
+    lines = [Row(_titles(columns, short=found is not rows)), *found]
     return "".join("".join(_padded(columns, kept, row.cells)).rstrip() + "\n" for row in lines)
 
 
-def _titles(columns: Sequence[Column]) -> Row:
-    return Row([column.title for column in columns], "bold")
+def _titles(columns: Sequence[Column], *, short: bool = False) -> list[str]:
+    return [(short and column.short_title) or column.title for column in columns]
 
 
 def _plain_lines(columns: Sequence[Column], kept: Mapping[int, int], rows: Sequence[Row]) -> str:
@@ -102,9 +107,9 @@ def _plain_lines(columns: Sequence[Column], kept: Mapping[int, int], rows: Seque
     )
 
 
-def widths(columns: Sequence[Column], rows: Sequence[Row]) -> list[int]:
-    """The width of each column uncut."""
-    lines = [[column.title for column in columns], *(row.cells for row in rows)]
+def widths(columns: Sequence[Column], rows: Sequence[Row], *, short: bool = False) -> list[int]:
+    """The width of each column uncut. `short`: its title is, as the cells are."""
+    lines = [_titles(columns, short=short), *(row.cells for row in rows)]
     return [max(width(cells[index]) for cells in lines) for index in range(len(columns))]
 
 
@@ -114,13 +119,16 @@ def fitted(columns: Sequence[Column], rows: Sequence[Row], room: int) -> tuple[d
     if sum(natural) + GAP * (len(columns) - 1) <= room:
         return dict(enumerate(natural)), rows
     short = [_shorter(columns, row) for row in rows]
-    natural = [min(one, column.most or one) for one, column in zip(widths(columns, short), columns, strict=True)]
-    empty = {
-        index
-        for index, column in enumerate(columns)
-        if column.optional and not any(row.cells[index].strip("-") for row in rows)
-    }
+    wide = widths(columns, short, short=True)
+    natural = [min(one, column.most or one) for one, column in zip(wide, columns, strict=True)]
+    empty = {index for index, column in enumerate(columns) if column.optional and _tells_nothing(rows, index)}
     return fit(columns, natural, room, empty), short
+
+
+def _tells_nothing(rows: Sequence[Row], index: int) -> bool:
+    """No row has a value there, or all have the same."""
+    values = {row.cells[index] for row in rows}
+    return not any(value.strip("-") for value in values) or (len(rows) > 1 and len(values) == 1)
 
 
 def _shorter(columns: Sequence[Column], row: Row) -> Row:
@@ -132,28 +140,33 @@ def _shorter(columns: Sequence[Column], row: Row) -> Row:
 def fit(
     columns: Sequence[Column], natural: Sequence[int], room: int, empty: Iterable[int] = ()
 ) -> dict[int, int]:
-    """The columns that are shown in `room`, by their position, with their widths; those of `empty` go first."""
-    kept = list(range(len(columns)))
+    """The columns that are shown in `room`, by their position, with their widths; those of `empty` come last."""
     without_value = set(empty)
+    least = [min(one, column.least) if column.shrinks else one for one, column in zip(natural, columns, strict=True)]
+    wished = [
+        min(one, max(column.wish, column.least)) if column.shrinks else one
+        for one, column in zip(natural, columns, strict=True)
+    ]
 
-    def least(index: int) -> int:
-        return min(natural[index], columns[index].least) if columns[index].shrinks else natural[index]
+    def size(of: Mapping[int, int]) -> int:
+        return sum(of.values()) + GAP * (len(of) - 1)
 
-    def gaps() -> int:
-        return GAP * (len(kept) - 1)
-
-    while sum(map(least, kept)) + gaps() > room:
-        optional = [index for index in kept if columns[index].optional]
-        if not optional:
-            break
-        kept.remove(max(optional, key=lambda index: (index in without_value, columns[index].spare, index)))
-    found = {index: natural[index] for index in kept}
-    while sum(found.values()) + gaps() > room:
-        shrinking = [index for index in kept if found[index] > least(index)]
-        if not shrinking:
-            break
-        widest = max(shrinking, key=found.__getitem__)
-        found[widest] -= 1
+    kept = {index: wished[index] for index, column in enumerate(columns) if not column.optional}
+    ranks = {index: (index in without_value, column.spare) for index, column in enumerate(columns) if column.optional}
+    full: set[tuple[bool, int]] = set()
+    for index in sorted(ranks, key=lambda index: (*ranks[index], index)):
+        if ranks[index] not in full and size(kept | {index: wished[index]}) <= room:
+            kept[index] = wished[index]
+        else:
+            full.add(ranks[index])
+    found = {index: natural[index] for index in sorted(kept)}
+    for bound in (wished, least):
+        while size(found) > room:
+            shrinking = [index for index in found if found[index] > bound[index]]
+            if not shrinking:
+                break
+            widest = max(shrinking, key=found.__getitem__)
+            found[widest] -= 1
     return found
 
 
@@ -239,6 +252,8 @@ def _coloured(columns: Sequence[Column], layout: _Layout, rows: Sequence[Row], t
 
     out = console()
     chosen = [columns[index] for index in layout.kept]
+    if titles is not None:
+        titles = Row(_titles(columns, short=layout.short), titles.style)
     for row in (*([titles] if titles else ()), *rows):
         cells = _shorter(columns, row).cells if layout.short and row is not titles else row.cells
         text = Text(style=row.style, no_wrap=True, overflow="ignore", end="\n")

@@ -26,11 +26,11 @@ from sessiontap.units import (
 COLUMNS = (
     Column("PATH AND CALLS", shrinks=True, least=28),
     Column("ID", style="cyan", most=24, cut="middle"),
-    Column("DURATION", right=True),
+    Column("DURATION", right=True, short_title="TOOK"),
     Column("IN", right=True, optional=True, shorter=short_count),
     Column("OUT", right=True, optional=True, shorter=short_count),
     Column("COST", right=True),
-    Column("RESULT", shrinks=True),
+    Column("RESULT", shrinks=True, wish=16),
 )
 
 
