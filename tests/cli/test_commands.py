@@ -86,6 +86,16 @@ def test_the_list_of_commands_gives_each_a_whole_sentence_on_a_line(
     assert line.split(maxsplit=1)[1] == sentence.partition(". ")[0].rstrip(".") + "."
 
 
+@pytest.mark.parametrize(
+    ("page", "has_them"), [(["ls"], True), (["trace", "prune"], True), (["exec"], False), (["waste"], False)]
+)
+def test_filters_stand_apart_on_the_help_page_of_a_command_that_takes_them(
+    run: Run, page: list[str], has_them: bool
+) -> None:
+    _, out, _ = run(*page, "--help")
+    assert ("Filters, which must all hold:" in out) is has_them
+
+
 def test_the_help_of_run_names_what_people_need_and_where_the_rest_is(run: Run) -> None:
     status, out, _ = run("run", "-h")
     assert status == 0

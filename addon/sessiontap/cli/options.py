@@ -65,14 +65,18 @@ class Command(_OurParsing, click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         found = [one for one in self.get_params(ctx) if isinstance(one, click.Option)]
-        filters = [one for one in found if one.name in FILTER_OPTIONS]
-        if len(filters) == 1:  # another option of that name
+        filters = [one for one in found if isinstance(one, Filter)]
+        if len(filters) == 1:  # `--all` of a command without the others
             filters = []
         parts = {"Options": [one for one in found if one not in filters], FILTERS_TITLE: filters}
         for title, options in parts.items():
             if options:
                 with formatter.section(title):
                     formatter.write_dl([record for one in options if (record := one.get_help_record(ctx)) is not None])
+
+
+class Filter(click.Option):
+    """An option that chooses among calls."""
 
 
 class NumberOption(click.Option):
@@ -198,11 +202,12 @@ all_option = click.option(
     "--all",
     "-a",
     "without_errands",
+    cls=Filter,
     flag_value=False,
     is_flag=True,
     default=True,
     show_default=False,
-    help="With agents' errands: settings, telemetry, token counts.",
+    help="Include agents' errands: settings, telemetry, token counts.",
 )
 """Lists and sums leave agents' errands out; `left_out` says how many."""
 
@@ -212,7 +217,7 @@ def _filter(option: str, metavar: str, help: str, *, completed: bool = True, **s
     field = settings.pop("field", option.removeprefix("--"))
     if completed:
         settings["shell_complete"] = completes(field)
-    return click.option(option, field, metavar=metavar, help=help, **settings)
+    return click.option(option, field, cls=Filter, metavar=metavar, help=help, **settings)
 
 
 FILTERS_TITLE = "Filters, which must all hold"
@@ -232,7 +237,7 @@ FILTER_OPTIONS: dict[str, FilterOption] = {
     "until": _filter(
         "--until",
         "WHEN",
-        "Calls that began before; a date is all of its day.",
+        "Calls that began before this; a date includes its whole day.",
         completed=False,
         callback=_time_of("until"),
     ),
@@ -240,7 +245,7 @@ FILTER_OPTIONS: dict[str, FilterOption] = {
     "user": _filter("--user", "GLOB", "Calls of this user."),
     "agent": _filter("--agent", "GLOB", "Calls of this agent or sub-agent."),
     "provider": _filter("--provider", "GLOB", "Calls of this provider."),
-    "model": _filter("--model", "GLOB", "Calls of this model, asked for or answering."),
+    "model": _filter("--model", "GLOB", "Calls with this model, in the request or in the reply."),
     "tool": _filter("--tool", "GLOB", "Calls whose reply calls this tool, or that bring its result."),
     "tags": _filter("--tag", "GLOB", "Calls with this tag. Repeatable.", field="tags", multiple=True),
     "properties": _filter(
@@ -251,12 +256,12 @@ FILTER_OPTIONS: dict[str, FilterOption] = {
         multiple=True,
         callback=_named_properties,
     ),
-    "rule": _filter("--rule", "GLOB", "Calls of which this rule set something."),
+    "rule": _filter("--rule", "GLOB", "Calls for which this rule set something."),
     "status": _filter(
         "--status", "STATUS", "Calls with this HTTP status: 429, or 4xx for any.", callback=_known_status
     ),
-    "outcome": _filter("--outcome", "GLOB", "Calls that ended so: ok, http_error, client_gone, ..."),
-    "error": click.option("--error", is_flag=True, help="Calls that failed."),
+    "outcome": _filter("--outcome", "GLOB", "Calls with this outcome: ok, http_error, client_gone, ..."),
+    "error": click.option("--error", cls=Filter, is_flag=True, help="Calls that failed."),
     "without_errands": all_option,
     "search": _filter(
         "--search", "TEXT", "Calls with this text in names, paths, models, prompts or replies.", completed=False

@@ -34,7 +34,7 @@ PAGE = Page(
     template="session.html",
     data=data,
     parameters=(
-        Parameter("all", "With agents' errands: settings, telemetry, token counts.", "flag"),
+        Parameter("all", "Include agents' errands: settings, telemetry, token counts.", "flag"),
         Parameter("limit", f"Calls on a page, {MOST} at most.", "integer", default=LIMIT, minimum=1),
         Parameter("after", "The id of a call: those that follow it in the tree, as `after` of a page names it."),
     ),
