@@ -60,7 +60,7 @@ def test_if_there_is_no_way_the_reasons_are_said(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("platform", "known", "why"),
     [
-        ("darwin", True, "connections can be redirected on Linux alone"),
+        ("darwin", True, "connections can be redirected only on Linux"),
         ("linux", False, "connections cannot be redirected on this processor"),
     ],
 )

@@ -289,7 +289,7 @@ def test_init_leaves_alone_what_is_no_file(run: Run, own_place: Path, make: Call
     make(own_place / "rules.yaml")
     status, _, err = run("init", "--force")
     assert status == 1
-    assert "is there already, and is no file" in err
+    assert "exists and is not a file" in err
     status, _, err = run("rules", "check")
     assert status == 2
     assert "expected a file" in err

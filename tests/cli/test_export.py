@@ -122,7 +122,7 @@ def test_flows_are_not_written_to_a_terminal(folder: Path) -> None:
         os.close(own)
     assert (done.returncode, done.stderr) == (
         2,
-        "sessiontap: flow is no text for a terminal\nhint: write it to a file: -o calls.flow\n",
+        "sessiontap: flow cannot be shown on a terminal\nhint: write it to a file: -o calls.flow\n",
     )
 
 

@@ -66,7 +66,7 @@ def test_show_says_why_no_call_fits(run: Run) -> None:
 
 def test_a_conversation_is_whole(run: Run) -> None:
     done = run("show", COURSE, "--conversation", "--error")
-    assert (done.status, "--conversation goes with no filter" in done.err) == (2, True)
+    assert (done.status, "--conversation takes no filter" in done.err) == (2, True)
 
 
 def test_show_flat_lists_the_calls_in_their_order(run: Run) -> None:

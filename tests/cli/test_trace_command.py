@@ -145,7 +145,7 @@ def test_prune_says_what_went(run: Run) -> None:
         (["--older-than", "2999-01-01", "--yes"], "'2999-01-01' is no age"),
         (["--max-size", "5 apples", "--yes"], "'5 apples' is no size"),
         (["--max-size", "-5MB", "--yes"], "'-5MB' is no size"),
-        (["--max-size", "0", "--yes", "--dry-run"], "--yes and --dry-run do not go together"),
+        (["--max-size", "0", "--yes", "--dry-run"], "--yes and --dry-run cannot be combined"),
         (["--max-size", "0"], "prune asks before it removes, and there is no terminal to ask on"),
     ],
     ids=["nothing", "age", "future", "far future", "size", "negative", "both", "no terminal"],

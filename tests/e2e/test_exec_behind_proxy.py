@@ -141,7 +141,7 @@ print(open(f"/proc/{state['pid']}/cmdline").read().replace("\\0", " "))
     [
         (
             "socks5://127.0.0.1:1080",
-            "HTTPS_PROXY names a socks5 proxy, and mitmproxy goes on through HTTP proxies alone",
+            "HTTPS_PROXY names a socks5 proxy, and mitmproxy goes on only through HTTP proxies",
         ),
         ("http://:3128", "HTTPS_PROXY names no proxy"),
         ("http://[::1:3128", "HTTPS_PROXY names no proxy"),

@@ -198,7 +198,8 @@ def test_a_client_whose_requests_are_cancelled_is_still_looked_into(proxy: Proxy
     before = len(proxy.notes("not_captured"))
     for _ in range(4):
         cancel(proxy, "api.openai.com")
-    proxy.process.wait_line(lambda line: "has closed 3 connections to api.openai.com in a row before TLS stood" in line)
+    told = "has closed 3 connections to api.openai.com in a row before TLS was set up"
+    proxy.process.wait_line(lambda line: told in line)
     with proxy.client() as app:
         assert app.post(CHAT, json={}).status_code == 200
     (call,) = proxy.take()

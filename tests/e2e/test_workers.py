@@ -316,8 +316,8 @@ def test_the_workers_end_with_a_front_that_is_killed(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["--mode", "reverse:http://localhost:11434"], 2, "--workers does not go with --mode reverse:"),
-        (["-w", "flows"], 2, "--workers does not go with -w"),
+        (["--mode", "reverse:http://localhost:11434"], 2, "--workers cannot be combined with --mode reverse:"),
+        (["-w", "flows"], 2, "--workers cannot be combined with -w"),
         (["--set", "session_memory=16MB"], 2, "is too small for 2 workers. Give at least '32MB'"),
         (["--set", "session_rules=none.yaml"], 2, "does not exist"),
         (["--modify-headers", "/~nonsense/a/b"], 1, "Cannot parse modify_headers option"),

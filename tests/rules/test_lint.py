@@ -38,7 +38,7 @@ CASES = {
         "[{match: {message: 're:\\bдеплой\\b'}, user: x}]",
         [
             "rule #1 has 're:\\bдеплой\\b', which has letters beyond ASCII, but \\b, \\d, \\s and \\w know "
-            "those of ASCII alone"
+            "only those of ASCII"
         ],
     ),
     "an expression for everything": (
@@ -107,7 +107,7 @@ CASES = {
 }
 
 ELSEWHERE = (
-    "rule #1 protects programs on this machine alone: the process of a client on another one cannot be known; "
+    "rule #1 protects only programs on this machine: the process of a client on another one cannot be known; "
     "match those by client or proxy_user, or say client: 127.0.0.1 if this is meant"
 )
 CASES |= {

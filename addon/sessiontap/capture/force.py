@@ -102,7 +102,7 @@ http {host} {port}
 def why_not_seccomp() -> str | None:
     """Try it on a process of our own. Return why it does not work here; None if it does. Takes 20 ms."""
     if sys.platform != "linux":
-        return "connections can be redirected on Linux alone"
+        return "connections can be redirected only on Linux"
     from sessiontap.capture import seccomp
     from sessiontap.capture.redirector import Redirector
 

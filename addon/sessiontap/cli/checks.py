@@ -127,7 +127,8 @@ def _rules(given: Path | None, usable: RunningProxy | None) -> Finding:
     except Misuse as error:
         return Finding("rules", error.message, True)
     if file is None:
-        return Finding("rules", "there is no rules.yaml: calls to known LLM hosts are recorded, a session each process")
+        text = "there is no rules.yaml: calls to known LLM hosts are recorded, one session for each process"
+        return Finding("rules", text)
     try:
         loaded = load_file(file)
     except RulesError as error:

@@ -57,7 +57,7 @@ def show(found: Mapping[str, Any], limit: int) -> None:
     if found["blocks"]:
         write("\nBiggest blocks over all turns\n\n")
         table.show(BLOCKS, [_block(block) for block in found["blocks"][:SHOWN_BLOCKS]])
-    write("\n~ is estimated: the provider counts the whole alone. COST is that of the input.\n")
+    write("\n~ is estimated: the provider counts only the whole. COST is that of the input.\n")
 
 
 def _turn(row: Mapping[str, Any], used: Sequence[str]) -> Row:

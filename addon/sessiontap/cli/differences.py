@@ -40,7 +40,7 @@ def lines(found: RequestDifferences, *, full: bool = False) -> Iterator[Line]:
         return
     yield from body_lines(found.body, full=full)
     if found.body.is_empty and not found.request:
-        how = "byte for byte" if found.identical else "what differs is how it is written"
+        how = "byte for byte" if found.identical else "it differs only in how it is written"
         yield from (("", ""), (f"both say the same: {how}", ""))
 
 

@@ -40,7 +40,7 @@ def tell_errands(trace: Trace, wanted: Filters) -> None:
 def tell_sessions_of_errands(trace: Trace, wanted: Filters) -> None:
     """Print how many sessions a list left out because they hold nothing but errands."""
     if wanted.without_errands and (number := trace.query_errands(wanted)["sessions"]):
-        _tell_hidden(f"{plural(number, 'session')} of nothing but agents' errands", number)
+        _tell_hidden(f"{plural(number, 'session')} with nothing but agents' errands", number)
 
 
 def _tell_hidden(what: str, number: int) -> None:

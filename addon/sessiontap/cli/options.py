@@ -65,7 +65,7 @@ class Command(_OurParsing, click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         found = [one for one in self.get_params(ctx) if isinstance(one, click.Option)]
-        filters = [one for one in found if isinstance(one, Filter)]
+        filters: list[click.Option] = [one for one in found if isinstance(one, Filter)]
         if len(filters) == 1:  # `--all` of a command without the others
             filters = []
         parts = {"Options": [one for one in found if one not in filters], FILTERS_TITLE: filters}

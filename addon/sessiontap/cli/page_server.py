@@ -128,7 +128,7 @@ def _listen(port: int | None) -> list[socket.socket]:
                 raise
             continue
         if tried != PORT:
-            note(f"port {PORT} is in use; the page takes {tried}")
+            note(f"port {PORT} is in use; the page uses {tried}")
         return sockets
     raise Failure(f"no port from {PORT} to {PORT + TRIES - 1} is free", "name one with --port")
 

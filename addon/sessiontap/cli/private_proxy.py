@@ -52,7 +52,7 @@ def upstream(environ: Mapping[str, str]) -> ProxyBefore | None:
         raise Misuse(f"{name} names no proxy", "write it as http://HOST:PORT")
     if parts.scheme not in ("http", "https"):
         raise Misuse(
-            f"{name} names a {parts.scheme} proxy, and mitmproxy goes on through HTTP proxies alone",
+            f"{name} names a {parts.scheme} proxy, and mitmproxy goes on only through HTTP proxies",
             "name an HTTP proxy in HTTPS_PROXY for `sessiontap exec`, or unset the variable",
         )
     auth = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None

@@ -31,7 +31,7 @@ def show(found: Mapping[str, Any], limit: int) -> None:
         write(f"Judged so: {found['judged_by']}.\n")
     write("\n")
     _section("The same content twice in a request", REPEATED, found["repeated"], _repeated, limit)
-    write("\nSENT is in tokens over all turns. ~ is estimated: the provider counts the whole request alone.\n")
+    write("\nSENT is in tokens over all turns. ~ is estimated: the provider counts only the whole request.\n")
 
 
 def _section(

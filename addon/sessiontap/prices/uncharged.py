@@ -97,7 +97,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("files elsewhere", "no model call", "a file is managed, and no model is asked", operation="file"),
     Row(
-        "asking after a batch", "no model call", "a batch is asked after, and no model is",
+        "asking after a batch", "no model call", "the state of a batch is asked for, and no model is",
         operation="batch", methods=_READS,
     ),
     Row(

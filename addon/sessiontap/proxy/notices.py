@@ -85,8 +85,8 @@ class Notices:
         who = connection.caller.name if connection.caller else connection.client_ip
         if verdict == "closes":
             self.once(
-                f"{who} has closed {CLOSED_OFTEN} connections to {host} in a row before TLS stood. If it fails, it may "
-                f"not trust the proxy's certificate. {needs(connection.caller)}."
+                f"{who} has closed {CLOSED_OFTEN} connections to {host} in a row before TLS was set up. If it "
+                f"fails, it may not trust the proxy's certificate. {needs(connection.caller)}."
             )
             self._handshake(connection, host, "handshakes are closed again and again")
         elif verdict == "suspect":

@@ -77,12 +77,14 @@ class Worker:
         for mode in self._modes:
             if not isinstance(mode, RegularMode | UpstreamMode):
                 exit_with_error(
-                    f"--workers does not go with --mode {mode.full_spec}: workers serve the modes regular and "
+                    f"--workers cannot be combined with --mode {mode.full_spec}: workers serve the modes regular and "
                     "upstream. Leave --workers out."
                 )
         for option, flag in _ONE_FILE.items():
             if getattr(options, option, None):
-                exit_with_error(f"--workers does not go with {flag}: each worker would use that file. Leave one out.")
+                exit_with_error(
+                    f"--workers cannot be combined with {flag}: each worker would use that file. Leave one out."
+                )
 
     @property
     def is_first(self) -> bool:

@@ -135,7 +135,7 @@ class Recording:
     def close(self, proxy_is_gone: bool) -> None:
         """Write what is queued, then end."""
         if proxy_is_gone:
-            self._writer.note("proxy_gone", "the proxy ended without a word; what was under way then is not recorded")
+            self._writer.note("proxy_gone", "the proxy ended without notice; what was under way then is not recorded")
         self._reading.close()
         self._writer.close(CLOSING_SECONDS)
         self._on_idle()

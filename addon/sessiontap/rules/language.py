@@ -93,7 +93,11 @@ HOST = KeyMap((
 
 GATEWAY = KeyMap((
     Key("kind", Choice(GATEWAY_KINDS, gateways.LATER), "The kind of gateway.", True),
-    Key("url", TextOf(url, {"format": "uri"}), "Its address, if not the usual: https://, or http:// on this machine."),
+    Key(
+        "url",
+        TextOf(url, {"format": "uri"}),
+        "Its address, if it is not the usual one: https://, or http:// on this machine.",
+    ),
     Key("key", TEMPLATE, "Its key.", examples=("${proxy_env.HELICONE_API_KEY}",)),
 ))
 
@@ -104,7 +108,7 @@ REDACT = KeyMap((
 
 PRICE = KeyMap((
     Key("input", DOLLARS, "A million input tokens.", True, examples=(0.15,)),
-    Key("output", DOLLARS, "A million output tokens, those of reasoning too.", True, examples=(0.6,)),
+    Key("output", DOLLARS, "A million output tokens, reasoning included.", True, examples=(0.6,)),
     Key("cache_read", DOLLARS, "A million input tokens read from a cache. Default: as other input."),
     Key("cache_write", DOLLARS, "A million input tokens written to a cache. Default: as other input."),
 ))

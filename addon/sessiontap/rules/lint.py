@@ -249,7 +249,7 @@ def _doubts(text: str, size: int) -> Iterator[str]:
     if size > LARGE:
         yield "is large: a text made for it takes up to a second; smaller repetitions (.* for .{0,100}) make it quick"
     if not text.isascii() and re.search(r"\\[bBdDsSwW]", text):
-        yield "has letters beyond ASCII, but \\b, \\d, \\s and \\w know those of ASCII alone"
+        yield "has letters beyond ASCII, but \\b, \\d, \\s and \\w know only those of ASCII"
 
 
 def _not_elsewhere(rules: Rules, rule: Rule) -> Iterator[str]:
@@ -258,7 +258,7 @@ def _not_elsewhere(rules: Rules, rule: Rule) -> Iterator[str]:
         return
     if any(leaf.entry.names_clients for one in rules.rules for leaf in every_leaf(one.conditions)):
         yield (
-            "protects programs on this machine alone: the process of a client on another one cannot be known; "
+            "protects only programs on this machine: the process of a client on another one cannot be known; "
             "match those by client or proxy_user, or say client: 127.0.0.1 if this is meant"
         )
 

@@ -286,7 +286,7 @@ SET_KEYS: tuple[SetKey, ...] = (
 )  # fmt: skip
 
 SECTIONS = {
-    "session": "The session that the call belongs to: the wish to send it.",
+    "session": "The session that the call belongs to. Without this key nothing is added to the request.",
     "headers": "Any other request header.",
 }
 """The maps of keys."""

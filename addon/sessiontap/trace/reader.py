@@ -144,7 +144,7 @@ class Trace(TraceQueries):
         place = self.place(prefix)
         for call in self.calls_at([place]):
             return call
-        said = f"call {prefix} went away with its segment {place.path}"
+        said = f"call {prefix} was removed with its segment {place.path}"
         raise NotInTrace(said, "List calls with `sessiontap calls`.")
 
     def calls_at(self, places: Iterable[Place]) -> Iterator[RecordedCall]:

@@ -62,7 +62,12 @@ def tools(session: str, name: str | None, limit: int, json: bool, trace: Path | 
 
 @command("sessiontap context @1", "sessiontap context @1 --turn 12", "sessiontap context @1 --json | jq .blocks")
 @session_argument
-@click.option("--turn", metavar="STEP", type=click.IntRange(min=0), help="Take this one apart, not the fullest.")
+@click.option(
+    "--turn",
+    metavar="STEP",
+    type=click.IntRange(min=0),
+    help="Show what this turn's context holds [default: the fullest turn].",
+)
 @limit_option(50)
 @rules_option
 @json_option

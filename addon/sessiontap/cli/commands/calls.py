@@ -145,7 +145,7 @@ def cat(call: str, rules: Path | None, trace: Path | None, **parts: bool) -> Non
 
     chosen = [part for part, given in parts.items() if given]
     if len(chosen) > 1:
-        raise Misuse(f"{' and '.join(f'--{part}' for part in chosen)} do not go together", "ask for one of them")
+        raise Misuse(f"{' and '.join(f'--{part}' for part in chosen)} cannot be combined", "ask for one of them")
     costs = Costs.by(rules)
     try:
         found = open_trace(trace).call(call)

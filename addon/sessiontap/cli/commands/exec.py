@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     type=click.Path(),  # a shell completes file names
     help="The program and its arguments.",
 )
-@click.option("--name", metavar="TEXT", help="Session name of all its calls, a template.")
-@click.option("--path", metavar="TEXT", help="Session path of all its calls, a template.")
+@click.option("--name", metavar="TEXT", help="The session name of all its calls, a template.")
+@click.option("--path", metavar="TEXT", help="The session path of all its calls, a template.")
 @click.option(
     "--host",
     "hosts",

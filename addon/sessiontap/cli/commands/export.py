@@ -94,7 +94,7 @@ def export(
     change = _redaction(redact)
     to_stdout = output is None or str(output) == "-"
     if to_stdout and not chosen.is_text and sys.stdout.isatty():
-        raise Misuse(f"{chosen.name} is no text for a terminal", f"write it to a file: -o calls.{chosen.name}")
+        raise Misuse(f"{chosen.name} cannot be shown on a terminal", f"write it to a file: -o calls.{chosen.name}")
     if output is not None and not to_stdout and not force and not preview:
         may_overwrite(output)
     costs = Costs.by(rules)
@@ -237,4 +237,4 @@ def _tell(log: Trace, calls: _Calls, output: Path | None, wanted: Filters) -> No
         note(line(text))
     if calls.damage:
         bodies = plural(len(calls.damage), "body", "bodies")
-        raise Failure(f"{bodies} could not be read", "the export has all else of these calls, and why in their place")
+        raise Failure(f"{bodies} could not be read", "the export has the rest of these calls, and says why")

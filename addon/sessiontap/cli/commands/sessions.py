@@ -132,9 +132,9 @@ def show(
     from sessiontap.trace.index.filters import given
 
     if conversation and given(wanted):
-        raise Misuse("--conversation goes with no filter", "`sessiontap show SESSION` lists the calls that fit")
+        raise Misuse("--conversation takes no filter", "`sessiontap show SESSION` lists the calls that fit")
     if conversation and (timeline or flat):
-        raise Misuse("--conversation goes with neither --timeline nor --flat", "give one of them")
+        raise Misuse("--conversation cannot be combined with --timeline or --flat", "give one of them")
     if full and not conversation:
         raise Misuse("--full unfolds a conversation", "give --conversation, too")
     prices = Costs.by(rules).prices

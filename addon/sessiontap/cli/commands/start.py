@@ -59,7 +59,7 @@ class _RunCommand(Command):
     cls=NumberOption,
     type=click.IntRange(1, 64),
     default=1,
-    help="Run so many proxy processes behind the port, if the machine has cores to spare.",
+    help="Run N proxy processes behind the port, if the machine has cores to spare.",
 )
 @ui_option
 @rules_option
@@ -139,7 +139,7 @@ def init(force: bool) -> None:
 
     path = Path("rules.yaml").absolute()
     if path.exists() and not path.is_file():
-        raise Failure(f"{path} is there already, and is no file", "move it away")
+        raise Failure(f"{path} exists and is not a file", "move it away")
     if not force:
         may_overwrite(path)
     try:

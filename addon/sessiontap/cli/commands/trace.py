@@ -82,8 +82,10 @@ def verify(json: bool, trace: Path | None) -> None:
 
 
 @command(*PRUNE_EXAMPLES)
-@click.option("--older-than", metavar="AGE", help="Segments of calls that began longer ago: 30d, 12h, a date.")
-@click.option("--max-size", metavar="SIZE", help="The oldest segments beyond so much log: 500MB, 2GB.")
+@click.option(
+    "--older-than", metavar="AGE", help="Remove the segments whose calls all began longer ago: 30d, 12h, a date."
+)
+@click.option("--max-size", metavar="SIZE", help="Remove the oldest segments until the log is no larger: 500MB, 2GB.")
 @partial(filter_options, without=["without_errands"])
 @click.option("--yes", "-y", is_flag=True, help="Remove without asking.")
 @click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
@@ -114,7 +116,7 @@ def prune(
         hint = "give --older-than 30d, --max-size 500MB, --session ID or another filter"
         raise Misuse("nothing says what may go", hint)
     if yes and dry_run:
-        raise Misuse("--yes and --dry-run do not go together", "give one of them")
+        raise Misuse("--yes and --dry-run cannot be combined", "give one of them")
     if not (yes or dry_run or sys.stdin.isatty()):
         raise Misuse(
             "prune asks before it removes, and there is no terminal to ask on",

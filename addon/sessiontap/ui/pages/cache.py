@@ -49,7 +49,7 @@ PAGE = Page(
     parameters=(
         Parameter("by", "Costs by model, agent, path or by what was paid for.", "choice", BYS, default="model"),
         Parameter("misses", "The turns that did not read all that they could have.", "flag"),
-        Parameter("after", "Leave out so many turns at the beginning; the last ones are shown else.", "integer"),
+        Parameter("after", "Skip this many turns at the beginning; the last ones are shown else.", "integer"),
         Parameter("limit", "Turns in the table, 500 at most.", "integer", default=ROWS, minimum=1, maximum=500),
     ),
     schema={

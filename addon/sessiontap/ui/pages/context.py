@@ -34,9 +34,9 @@ PAGE = Page(
     template="context.html",
     data=data,
     parameters=(
-        Parameter("turn", "Take the request of this step apart, not the fullest.", "integer"),
+        Parameter("turn", "Show what the request of this step holds; without it, of the fullest one.", "integer"),
         Parameter("split", "The layers of the picture.", "choice", SPLITS, default="turn"),
-        Parameter("after", "Leave out so many turns at the beginning; the last ones are shown else.", "integer"),
+        Parameter("after", "Skip this many turns at the beginning; the last ones are shown else.", "integer"),
         Parameter("limit", "Turns in the table, 500 at most.", "integer", default=ROWS, minimum=1, maximum=500),
     ),
     schema={

@@ -45,7 +45,7 @@ PAGE = Page(
     data=data,
     parameters=(
         Parameter("q", "The text, in any case."),
-        Parameter("after", "Leave out so many places.", "integer", default=0),
+        Parameter("after", "Skip this many places.", "integer", default=0),
         Parameter("limit", f"Places at most, up to {MOST}.", "integer", default=LIMIT, minimum=1),
         *(one for one in FILTERS if one.name != "search"),
     ),

@@ -65,7 +65,7 @@ PAGE = Page(
         Parameter("by", f"{', '.join(BYS)}, or property:KEY.", default="name"),
         *FILTERS,
         Parameter("sort", "Most calls first if it is not given, steps in their order.", "choice", ORDERS),
-        Parameter("after", "Leave out so many lines at the beginning.", "integer", default=0),
+        Parameter("after", "Skip this many lines at the beginning.", "integer", default=0),
         Parameter("limit", "Lines on a page, 1000 at most.", "integer", default=ROWS, minimum=1, maximum=1000),
     ),
     schema={

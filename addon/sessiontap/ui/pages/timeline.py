@@ -63,7 +63,7 @@ PAGE = Page(
         Parameter("idle", "Long pauses squeezed, or to scale.", "choice", ("squeezed", "whole"), default="squeezed"),
         Parameter("order", "Rows by time, or by another figure from the most down.", "choice", ORDERS, default="time"),
         *(one for one in FILTERS if one.name not in OF_SESSIONS),
-        Parameter("after", "Leave out so many rows at the beginning.", "integer", default=0),
+        Parameter("after", "Skip this many rows at the beginning.", "integer", default=0),
         Parameter("limit", "Rows on a page, 500 at most.", "integer", default=ROWS, minimum=1, maximum=500),
     ),
     schema={

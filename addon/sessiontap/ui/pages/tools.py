@@ -52,7 +52,7 @@ PAGE = Page(
     data=data,
     parameters=(
         Parameter("name", "Show the calls of the tools of this name, a glob."),
-        Parameter("after", "Leave out so many calls at the beginning.", "integer", default=0),
+        Parameter("after", "Skip this many calls at the beginning.", "integer", default=0),
         Parameter("limit", "Calls on a page, 200 at most.", "integer", default=ROWS, minimum=1, maximum=200),
     ),
     schema={

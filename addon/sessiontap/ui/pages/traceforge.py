@@ -160,7 +160,7 @@ _TRACE = _STEP | {
     "replay": {"type": ["object", "null"], "description": "What to send to repeat it; credentials are redacted."},
 }
 _LIMIT = Parameter("limit", "Of them, at most.", "integer", default=100, minimum=1)
-_SKIP = Parameter("skip", "Leave out so many of the first steps.", "integer", default=0)
+_SKIP = Parameter("skip", "Skip this many of the first steps.", "integer", default=0)
 
 PAGES = (
     Page(
