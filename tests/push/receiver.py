@@ -20,7 +20,7 @@ TARGET = Target(
     "receiver",
     "the receiver of the tests",
     "tests.push.receiver",
-    endpoint_variable="RECEIVER_URL",
+    endpoint_variables=("RECEIVER_URL",),
     variables=("RECEIVER_KEY",),
 )
 

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 def endpoint_of(target: Target, given: str | None, environ: Mapping[str, str] = os.environ) -> str:
-    """The address of a target: of the command line, of the variable that its own SDK reads, or the usual one.
+    """The address of a target: of the command line, of a variable that its own SDKs read, or the usual one.
 
     A folder's is absolute: how far the target has come goes by its address. Raises Misuse.
     """
-    by_variable = environ.get(target.endpoint_variable) if target.endpoint_variable else None
+    by_variable = next((value for name in target.endpoint_variables if (value := environ.get(name))), None)
     found = given or by_variable or target.endpoint
     if not found:
-        variable = f", or set {target.endpoint_variable}" if target.endpoint_variable else ""
+        variable = f", or set {target.endpoint_variables[0]}" if target.endpoint_variables else ""
         kind, place = ("folder", "FOLDER") if target.is_folder else ("address", "URL")
         raise Misuse(f"{target.name} has no usual {kind}", f"name it: --endpoint {place}{variable}")
     if target.is_folder:

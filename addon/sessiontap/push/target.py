@@ -130,8 +130,8 @@ class Target:
     """With `open_sender`."""
     endpoint: str | None = None
     """Its usual address; None: the user must name one."""
-    endpoint_variable: str | None = None
-    """The environment variable that names its address, as the target's own SDK reads it."""
+    endpoint_variables: tuple[str, ...] = ()
+    """The environment variables that name its address, as the target's own SDKs read them; the first that is set."""
     variables: tuple[str, ...] = ()
     """The environment variables of its credentials."""
     required: tuple[str, ...] = ()

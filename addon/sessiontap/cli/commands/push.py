@@ -61,7 +61,7 @@ def _command_of(target: Target) -> click.Command:
         _push(target, **given)
 
     usual = f" [default: {target.endpoint}]" if target.endpoint else ""
-    variable = f" [env: {target.endpoint_variable}]" if target.endpoint_variable else ""
+    variable = f" [env: {', '.join(target.endpoint_variables)}]" if target.endpoint_variables else ""
     run.__doc__ = f"{target.summary[:1].upper()}{target.summary[1:].rstrip('.')}.\n\n" + _more(target)
     options = [
         click.option(
