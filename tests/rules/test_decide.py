@@ -88,6 +88,7 @@ FILL_IN: dict[str, tuple[Any, Any, Any, Any]] = {
     "send": ("none", ["traceforge"], lambda d, _: d.send, ()),
     "existing": ("replace", "keep", lambda d, _: d.existing, "replace"),
     "gateway": ("helicone", "mine", lambda d, _: d.gateway, "helicone"),
+    "fail": ("closed", "open", lambda d, _: d.more.get("fail"), "closed"),
     "capture": ("none", "full", lambda d, _: d.capture, "none"),
 }
 

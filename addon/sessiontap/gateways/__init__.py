@@ -1,12 +1,14 @@
 """The gateways: the list of their kinds, and the way of a call through one of them.
 
-`gateway.py` is the descriptor, `failure.py` the classes of failures behind a gateway; each kind has a module of its
-own. May import `dialects`, whose headers and keys the gateways know; the rules read the list.
+`gateway.py` is the descriptor, `failure.py` the classes of failures behind a gateway; `failing_open.py` and
+`breaker.py` say which calls then go to their own hosts. Each kind has a module of its own. May import `dialects`, whose
+headers and keys the gateways know; the rules read the list.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 
+from sessiontap.exchange import Headers
 from sessiontap.gateways import helicone_gateway
 from sessiontap.gateways.failure import Failure
 from sessiontap.gateways.gateway import Direct, GatewayCall, GatewayKind, Route
@@ -32,4 +34,10 @@ def plan(kind: str, call: GatewayCall) -> Route | Direct:
     return replace(way, kind=kind) if isinstance(way, Route) else way
 
 
-__all__ = ["KINDS", "LATER", "Direct", "Failure", "GatewayCall", "GatewayKind", "Route", "plan"]
+def failure_of(kind: str, status: int, headers: Headers, body_start: bytes) -> Failure | None:
+    """Return whose failure a reply is that came through a gateway of this kind; None if it is none."""
+    gateway = KINDS.get(kind)
+    return gateway.failure(status, headers, body_start) if gateway is not None else None
+
+
+__all__ = ["KINDS", "LATER", "Direct", "Failure", "GatewayCall", "GatewayKind", "Route", "failure_of", "plan"]

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from mitmproxy import http
 
 from sessiontap.exchange import Request
 from sessiontap.gateways import Direct, Route
+from sessiontap.gateways.failing_open import GatewayUse
 from sessiontap.headers import Edit
 from sessiontap.llm.call import Call
 from sessiontap.llm.history import History
@@ -21,6 +22,9 @@ from sessiontap.rules import Decision, Labels
 from sessiontap.sessions import Link, Session
 from sessiontap.sessions.match_scope import MatchScope
 from sessiontap.trust import UNKNOWN, Upstream
+
+if TYPE_CHECKING:
+    from sessiontap.proxy.failover import Attempt
 
 NO_LINK = Link()
 
@@ -42,6 +46,13 @@ class SocketContext(NamedTuple):
     """The session assigned at the upgrade: its step is reused or released."""
 
 
+class Fallback(NamedTuple):
+    """The part of a plan that is another one if the call goes to its own host, since its gateway fails."""
+
+    labels: Labels
+    edits: tuple[Edit, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The changes to a call, and why they are made. `session` is None only if the call is ignored."""
@@ -58,6 +69,10 @@ class Plan:
     """Of the request's headers, the gateway's own among them."""
     gateway: Route | Direct | None = None
     """If a rule asks for a gateway: the way there, or why the call goes to its own host."""
+    use: GatewayUse | None = None
+    """Of the gateway, if the call goes there."""
+    fallback: Fallback | None = None
+    """For its own host; None if it may not go there should its gateway fail."""
     reply_edits: tuple[Edit, ...] = ()
     """Of the response's headers, once it has come."""
     warnings: tuple[str, ...] = ()
@@ -101,6 +116,8 @@ class CallContext:
     """The conversation so far, as the request tells it."""
     plan: Plan | None = None
     """None before planning, and if it failed."""
+    attempt: Attempt | None = None
+    """At its gateway, while that has not answered."""
     request_tap: BodyTap | None = None
     reply_tap: BodyTap | None = None
     first_byte: int | None = None

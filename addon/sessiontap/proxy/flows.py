@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from mitmproxy import ctx, http
 from mitmproxy.connection import ConnectionState
@@ -92,6 +92,36 @@ def apply_plan(plan: Plan, request: http.Request) -> None:
             request.host_header = request.host_header.replace(plan.gateway.host, f"[{plan.gateway.host}]", 1)
         if plan.gateway.target is not None:
             request.path = plan.gateway.target
+
+
+class OriginalRequest(NamedTuple):
+    """A request's destination and header fields, before a plan was applied to it."""
+
+    scheme: bytes
+    host: str
+    port: int
+    authority: bytes
+    path: bytes
+    fields: tuple[tuple[bytes, bytes], ...]
+
+    @classmethod
+    def of(cls, request: http.Request) -> OriginalRequest:
+        """Return those of a request as it is."""
+        data = request.data
+        return cls(data.scheme, data.host, data.port, data.authority, data.path, data.headers.fields)
+
+    def restore(self, request: http.Request, applied: Plan) -> None:
+        """Take a plan out of a request again. What others have changed in its header since stays."""
+        data = request.data
+        names = {edit.header.lower().encode("latin-1") for edit in applied.edits if edit.action in ("set", "remove")}
+        names.add(b"host")  # mitmproxy sets it with the host
+        now = [field for field in data.headers.fields if field[0].lower() not in names]
+        if now == [field for field in self.fields if field[0].lower() not in names]:
+            data.headers.fields = self.fields
+        else:
+            data.headers.fields = (*(one for one in self.fields if one[0].lower() in names), *now)
+        data.scheme, data.host, data.port = self.scheme, self.host, self.port
+        data.authority, data.path = self.authority, self.path
 
 
 def edit_headers(message: http.Message, edits: Iterable[Edit]) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 from mitmproxy import ctx, http, tls
@@ -32,6 +33,7 @@ from sessiontap.proxy import bodies, redirected
 from sessiontap.proxy.connections import Connection, Destination, destinations, is_address
 from sessiontap.proxy.distrust import Distrust, Verdict, failure_of, fingerprint
 from sessiontap.proxy.first_bytes import kind_of
+from sessiontap.proxy.gateway_stream import GatewayAttempt
 from sessiontap.proxy.layers import ClientTls, Http, HttpSettings, Raw, ServerTls, TlsToOpen, Undecided
 from sessiontap.proxy.passed import Passage, Passed, Why
 from sessiontap.proxy.plan import facts_of
@@ -50,14 +52,17 @@ _OWN_CHOICE = ("ignore_hosts", "allow_hosts", "tcp_hosts")
 class Interception:
     """For the proxy's loop alone."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(
+        self, service: Service, attempt_of: Callable[[http.HTTPFlow], GatewayAttempt | None] = lambda flow: None
+    ) -> None:
+        """`attempt_of`: see `GatewayHttp`."""
         self._service = service
         self._notices = service.notices
         self.distrust = Distrust()
         self.passed = Passed()
         self._passing: BoundedDict[str, Passage] = BoundedDict(MOST_PASSING)
         """Requests whose replies have not come, by the ids of their flows."""
-        self._http_settings = HttpSettings(self._may_concern, lambda: service.limits_bodies)
+        self._http_settings = HttpSettings(self._may_concern, lambda: service.limits_bodies, attempt_of)
         self._layers: dict[str, list[Http]] = {}
         """Of each client's connection, by its id."""
         self._waking: set[asyncio.Future[None]] = set()

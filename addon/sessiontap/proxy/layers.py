@@ -4,7 +4,7 @@
     Undecided  waits for more bytes before the next layer is chosen, and connects the server if the client is silent
     ServerTls, ClientTls  mitmproxy's TLS, with less work for what only passes
     TlsToOpen  a client's TLS in front of a server that was connected before
-    Http       mitmproxy's HTTP layer, which differs in five things:
+    Http       mitmproxy's HTTP layer, which differs in six things:
                - A tunnel to a host that does not concern us is connected at once, as any proxy does: its server may
                  speak first, and a server that is not there is told of in the answer to CONNECT. Otherwise the
                  connection waits for the request, which may be rerouted.
@@ -14,6 +14,7 @@
                - A request that was sent completely reaches its server, though its client has gone meanwhile. The reply
                  is waited for, for `LINGER` seconds, but not if it is a stream that has begun. mitmproxy drops such a
                  request if it is not on its way yet.
+               - A call whose gateway fails goes to its own host (gateway_stream.py).
 
 Layers are derived from, none of mitmproxy's is changed. With an underscore, only `_handle_event`, `_handle_command`,
 `_ask` and `_paused_event_queue` are used, which are there for layers.
@@ -36,9 +37,7 @@ from mitmproxy.proxy.layers.http import (  # type: ignore[attr-defined]
     ErrorCode,
     Http1Server,
     Http2Server,
-    HttpLayer,
     HTTPMode,
-    HttpStream,
     ReceiveHttp,
     RequestData,
     RequestEndOfMessage,
@@ -48,6 +47,7 @@ from mitmproxy.proxy.layers.http import (  # type: ignore[attr-defined]
 )
 from mitmproxy.proxy.tunnel import TunnelLayer, TunnelState
 
+from sessiontap.proxy.gateway_stream import GatewayAttempt, GatewayHttp, GatewayStream
 from sessiontap.proxy.passed import Passage
 
 LINGER = 1.5
@@ -64,6 +64,8 @@ class HttpSettings(NamedTuple):
     """Tells whether a host and port may concern us."""
     limits_bodies: Callable[[], bool]
     """Tells whether an option of mitmproxy's limits bodies, or makes large ones stream."""
+    attempt_of: Callable[[http.HTTPFlow], GatewayAttempt | None]
+    """See `GatewayHttp.attempt_of`."""
 
 
 class Raw(TCPLayer):
@@ -205,7 +207,7 @@ def joined(commands_: Iterable[commands.Command]) -> CommandGenerator[None]:
         yield from lines
 
 
-class Http(HttpLayer):
+class Http(GatewayHttp):
     """mitmproxy's HTTP layer with our streams."""
 
     def __init__(self, context: Context, mode: HTTPMode, settings: HttpSettings) -> None:
@@ -213,6 +215,10 @@ class Http(HttpLayer):
         self.settings = settings
         self._tunnel: layer.Layer | None = None
         """The layer in the tunnel that the only request on this connection has opened."""
+
+    def attempt_of(self, flow: http.HTTPFlow) -> GatewayAttempt | None:
+        """See `GatewayHttp.attempt_of`."""
+        return self.settings.attempt_of(flow)
 
     def tunnels(self, inner: layer.Layer) -> None:
         """All that comes from here on is for the layer in an open tunnel, but for the end of the client's data."""
@@ -262,12 +268,12 @@ def _no() -> CommandGenerator[bool]:
     return False
 
 
-class _Stream(HttpStream):
+class _Stream(GatewayStream):
     """One request and its reply, or a tunnel."""
 
     def __init__(self, context: Context, stream_id: int, parent: Http) -> None:
         super().__init__(context, stream_id)
-        self._parent = parent
+        self._parent = self._gateways = parent
         self.__dict__["mode"] = parent.mode  # mitmproxy searches for it
         self._left: RequestProtocolError | None = None
         """The client has gone, after its request had come whole."""

@@ -12,12 +12,14 @@ from sessiontap.callers import Caller, listens
 from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
 from sessiontap.gateways import Direct, GatewayCall, Route
+from sessiontap.gateways.breaker import Breakers, GatewayAddress
+from sessiontap.gateways.failing_open import GatewayUse, why_skipped
 from sessiontap.headers import AppSession, Edit, OutgoingCall
 from sessiontap.llm.agents import KINDLESS
 from sessiontap.llm.call import Call
 from sessiontap.llm.history import History
 from sessiontap.proxy.connections import Connection, Destination
-from sessiontap.proxy.context import NO_LINK, CallContext, Plan
+from sessiontap.proxy.context import NO_LINK, CallContext, Fallback, Plan
 from sessiontap.proxy.prepare import Client, history_of
 from sessiontap.recording.finished import PlannerUpdate
 from sessiontap.rules import Decision, Facts, Labels, Matched, Rules, SessionFacts, decide, finish
@@ -42,6 +44,7 @@ class Planner:
         self.faults = faults
         self.registry = Registry()
         self.conversations = Conversations()
+        self.breakers = Breakers(time.monotonic)
         self._clock = SetClock()
         self._started = time.time_ns()
         self._set: BoundedDict[str, int] = BoundedDict(MOST_SET)
@@ -109,16 +112,25 @@ class Planner:
         link = found.link if found is not None else NO_LINK
         session = self._session(context, client, call, decision, link, begun)
         labels = finish(matched, facts, SessionFacts(session.id, session.name, session.step), self.environ)
+
+        def written(gateway: Route | Direct | None) -> Fallback:
+            """The labels and edits of the call on this way."""
+            found = labels.at_gateway or labels if isinstance(gateway, Route) else labels
+            if (path := _path(found, decision, call, link, client.app)) != found.path:
+                found = replace(found, path=path)
+            outgoing = self._outgoing(context, client, rules, matched, gateway, exposed)
+            return Fallback(found, headers.plan(decision, found, session, link, outgoing))
+
         gateway = self._gateway(context, rules, decision, matched, client)
-        if isinstance(gateway, Route) and labels.at_gateway is not None:
-            labels = labels.at_gateway
-        if (path := _path(labels, decision, call, link, client.app)) != labels.path:
-            labels = replace(labels, path=path)
-        outgoing = self._outgoing(context, client, rules, matched, gateway, exposed)
-        edits = headers.plan(decision, labels, session, link, outgoing)
+        warned, use = gateway, None
+        if isinstance(gateway, Route) and context.socket is None:
+            use = _use(gateway, decision, rules)
+            if use.fail_open and not self.breakers.admits(use.gateway):
+                gateway, warned, use = Direct(why_skipped(use)), None, None  # its breaker was told of when it opened
+        written_labels, edits = written(gateway)
         return Plan(
             decision,
-            labels,
+            written_labels,
             call,
             session,
             link,
@@ -126,7 +138,9 @@ class Planner:
             found.scope if found else None,
             edits,
             gateway,
-            warnings=tuple(_warnings(decision, labels, gateway, edits)),
+            use,
+            written(None) if use is not None and use.fail_open else None,
+            warnings=tuple(_warnings(decision, written_labels, warned, edits)),
         )
 
     def knows_parent(self, context: CallContext) -> bool:
@@ -275,6 +289,19 @@ def facts_of(
         time=now,
         client_is_local=client_is_local,
         exposed=exposed,
+    )
+
+
+def _use(route: Route, decision: Decision, rules: Rules) -> GatewayUse:
+    """Return a call's use of its gateway. A rule's `fail` stands above the gateway's."""
+    assert decision.gateway is not None
+    item = rules.gateways.get(decision.gateway)
+    address = GatewayAddress(decision.gateway, f"{route.scheme}://{route.host}:{route.port}")
+    fail = decision.more.get("fail", item.fail if item else "open")
+    if item is None:
+        return GatewayUse(address, route.kind, fail == "open")
+    return GatewayUse(
+        address, route.kind, fail == "open", item.retry_unanswered, item.connect_timeout, item.answer_timeout
     )
 
 

@@ -20,6 +20,7 @@ from sessiontap.proxy import bodies, finish, flows, own_address, page_port
 from sessiontap.proxy.answers import Answers
 from sessiontap.proxy.connections import Connection, Destination, destinations
 from sessiontap.proxy.context import CallContext, Plan
+from sessiontap.proxy.failover import Attempt, Failover
 from sessiontap.proxy.interception import Interception
 from sessiontap.proxy.passed import Why
 from sessiontap.proxy.plan import facts_of
@@ -46,7 +47,8 @@ class Tap:
         self.sockets: dict[str, Socket] = {}
         self.closed_sockets: list[Socket] = []
         """The last one, and those with turns that wait to be decided."""
-        self.interception = Interception(self.service)
+        self.failover = Failover(self.service.planner.breakers, self.notices, self.faults)
+        self.interception = Interception(self.service, self._attempt_of)
         self.answers = Answers(self.service, self.in_flight, self.sockets, self.interception.passed)
 
     # -- the addon's life ----------------------------------------------------------------------------------------------
@@ -294,13 +296,22 @@ class Tap:
             )
             return
         try:
+            original = flows.OriginalRequest.of(flow.request) if plan.use is not None else None
             flows.apply_plan(plan, flow.request)
             context.plan = plan
+            if original is not None:
+                context.attempt = self.failover.attempt(flow, context, original)
         except Exception:
             context.plan = replace(plan, edits=(), gateway=None)
             raise
         flow.comment = flow.comment or f"{plan.session.name} {plan.labels.path}"
         flow.metadata["sessiontap"] = {"call": context.id, **plan.summary()}
+
+    def _attempt_of(self, flow: http.HTTPFlow) -> Attempt | None:
+        """Return a call's attempt at its gateway, if it may go elsewhere."""
+        context = self.in_flight.get(flow.id)
+        attempt = context.attempt if context is not None else None
+        return attempt if attempt is not None and attempt.fails_open else None
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         context, reply = self.in_flight.get(flow.id), flow.response
@@ -312,6 +323,9 @@ class Tap:
 
     def _response_headers(self, context: CallContext, reply: http.Response) -> None:
         context.first_byte = time.perf_counter_ns() - context.started
+        if context.attempt is not None:
+            context.attempt.seen(reply)
+            context.attempt = None
         headers = flows.headers_of(reply)
         with self.faults.guard("response body"):
             length = bodies.content_length(headers.get("content-length"))
@@ -341,9 +355,14 @@ class Tap:
     def error(self, flow: http.HTTPFlow) -> None:
         with self.faults.guard("error"):
             self._forget_replayed(flow)
+            context = self.in_flight.get(flow.id)
+            outcome = flows.outcome_of_error(flow)
+            if context is not None and context.attempt is not None and outcome.startswith("upstream_"):
+                context.attempt.broke(flow.error.msg if flow.error else outcome)
+                context.attempt = None
             if flow.id in self.sockets:
-                self._close_socket(flow, flows.outcome_of_error(flow), "by an error")
-            self._end(flow, flows.outcome_of_error(flow))
+                self._close_socket(flow, outcome, "by an error")
+            self._end(flow, outcome)
 
     def websocket_start(self, flow: http.HTTPFlow) -> None:
         with self.faults.guard("web socket"):

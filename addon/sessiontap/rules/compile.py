@@ -23,6 +23,8 @@ from sessiontap.rules.template import Template, check_name
 
 PRICED = {"input", "output"}
 """The keys that every price has; one without is a problem already."""
+GATEWAY_OPTIONS = ("fail", "retry_unanswered", "connect_timeout", "answer_timeout")
+"""Keys of a gateway whose values are taken as they are."""
 
 
 def compile_file(values: Mapping[str, Any], reader: RulesReader, digest: str) -> Rules:
@@ -111,7 +113,8 @@ def _gateway(name: str, given: Mapping[str, Any], reader: RulesReader) -> Gatewa
             "https://HOST, or http:// on this machine (127.0.0.1, localhost, [::1])",
         )
         reader.problem(f"gateways.{name}.url", bad, url)
-    return Gateway(name, given.get("kind", ""), url, key)
+    options = {option: given[option] for option in GATEWAY_OPTIONS if option in given}
+    return Gateway(name, given.get("kind", ""), url, key, **options)
 
 
 def _rule(number: int, given: Mapping[str, Any], reader: RulesReader, gateways: Mapping[str, Gateway]) -> Rule:

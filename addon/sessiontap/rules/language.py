@@ -16,6 +16,7 @@ from sessiontap import gateways
 from sessiontap.llm.call import OPERATIONS
 from sessiontap.rules.kinds import (
     DOLLARS,
+    DURATION,
     GLOB_SCHEMA,
     TEMPLATE,
     TEMPLATE_SCHEMA,
@@ -41,7 +42,7 @@ from sessiontap.rules.kinds import (
 from sessiontap.rules.match_keys import MATCH_KEYS
 from sessiontap.rules.match_patterns import text_pattern
 from sessiontap.rules.own_dialects import OWN_DIALECTS
-from sessiontap.rules.set_keys import GATEWAY_KINDS, SECTIONS, SEND, SET_KEYS
+from sessiontap.rules.set_keys import FAIL, GATEWAY_KINDS, SECTIONS, SEND, SET_KEYS
 from sessiontap.rules.template import parse_template
 
 VERSION = 1
@@ -99,6 +100,11 @@ GATEWAY = KeyMap((
         "Its address, if it is not the usual one: https://, or http:// on this machine.",
     ),
     Key("key", TEMPLATE, "Its key.", examples=("${proxy_env.HELICONE_API_KEY}",)),
+    Key("fail", FAIL, "If it fails, its calls go to their own hosts (open, the default) or fail (closed)."),
+    Key("retry_unanswered", Flag(),
+          "A call that it got and did not answer is made once more, to its own host: it may cost twice."),
+    Key("connect_timeout", DURATION, "A call goes direct if the gateway is not connected by then. Default: 3s."),
+    Key("answer_timeout", DURATION, "It counts as failing if no reply has begun by then. Default: 2m."),
 ))
 
 REDACT = KeyMap((

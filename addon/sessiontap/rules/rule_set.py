@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from sessiontap.dialects import OWN_KEYS, Dialect
+from sessiontap.gateways.failing_open import ANSWER_TIMEOUT, CONNECT_TIMEOUT
 from sessiontap.rules.conditions import Leaf, MatchCondition, RuleIndex, all_of, any_of, every_leaf
 from sessiontap.rules.decision import CaptureEffect, Protection
 from sessiontap.rules.match_patterns import Pattern
@@ -101,6 +102,11 @@ class Gateway:
     kind: str
     url: str | None
     key: Template | None
+    fail: Literal["open", "closed"] = "open"
+    retry_unanswered: bool = False
+    connect_timeout: float = CONNECT_TIMEOUT
+    """Seconds, as the next."""
+    answer_timeout: float = ANSWER_TIMEOUT
 
     def key_from(self, proxy_env: Mapping[str, str]) -> str | None:
         """Return its key, filled in from the proxy's environment, or None."""

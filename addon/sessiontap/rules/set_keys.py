@@ -250,6 +250,7 @@ SEND = ListOf(
     Choice(tuple(dialects.WRITTEN), dialects.LATER, alone=ALONE, section="dialects"), lone=True, may_be_empty=True
 )
 GATEWAY_KINDS = tuple(gateways.KINDS)
+FAIL = Choice(("open", "closed"))
 
 SET_KEYS: tuple[SetKey, ...] = (
     SetKey("session.name", TEMPLATE,
@@ -281,6 +282,8 @@ SET_KEYS: tuple[SetKey, ...] = (
            Constant, is_more=False),
     SetKey("gateway", WORD, f"Reroute the call: {', '.join(GATEWAY_KINDS)}, or one named under gateways.", Constant,
            is_more=False, examples=GATEWAY_KINDS),
+    SetKey("fail", FAIL, "If the gateway fails, the call goes to its own host (open, the default) or fails (closed).",
+           Constant),
     SetKey("capture", Choice(("full", "metadata", "none")), "How much of the call is recorded.", Constant,
            is_more=False),
 )  # fmt: skip
