@@ -81,6 +81,7 @@ def health(**more: Any) -> dict[str, Any]:
         "recorder": True,
         "lost_records": 1,
         "trace": {"folder": "/t", "writable": True, "error": None},
+        "gateways": [],
         **more,
     }
 
@@ -104,6 +105,17 @@ def test_health(answers: list[Any], ok: bool) -> None:
 def test_health_counts_what_all_lost() -> None:
     found = whole_health([health(), health()])
     assert (found["lost_records"], found["workers"]) == (2, {"running": 2, "of": 2})
+
+
+def test_a_gateway_that_fails_is_told_once_for_all_workers() -> None:
+    mine = {"name": "mine", "origin": "https://a.example:443"}
+    other = {"name": "other", "origin": "https://b.example:443"}
+    first = health(gateways=[{**other, "seconds": 9.0, "skipped": 0}, {**mine, "seconds": 2.5, "skipped": 3}])
+    second = health(gateways=[{**mine, "seconds": 40.0, "skipped": 4}])
+    assert whole_health([first, None, second])["gateways"] == [
+        {**mine, "seconds": 40.0, "skipped": 7},
+        {**other, "seconds": 9.0, "skipped": 0},
+    ]
 
 
 def test_the_calls_in_flight_of_all_workers_come_in_the_order_of_their_starts() -> None:

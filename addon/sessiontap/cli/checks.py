@@ -17,7 +17,7 @@ from sessiontap.cli.local_proxies import OURS, RunningProxy
 from sessiontap.cli.options import rules_file
 from sessiontap.cli.output import line
 from sessiontap.proxy import own_address
-from sessiontap.units import plural
+from sessiontap.units import duration, plural
 
 CALLS = 2000
 """The newest calls that are asked which rules matched."""
@@ -101,6 +101,16 @@ def _proxy(running: list[RunningProxy], usable: RunningProxy | None) -> Iterator
         yield Finding("proxy", f"{usable.url} (pid {usable.pid}): {said}", True)
     else:
         yield Finding("proxy", f"{usable.url} (pid {usable.pid}) answers, and records to {usable.trace}")
+        yield from _gateways(usable)
+
+
+def _gateways(usable: RunningProxy) -> Iterator[Finding]:
+    """The gateways that the proxy leaves alone because they fail."""
+    health = local_proxies.ask(usable, own_address.health_url()) or {}
+    for one in health.get("gateways", ()):
+        said = f"{one['name']} at {one['origin']} fails, for {duration(one['seconds'])} now; its calls go to their own"
+        skipped = plural(one["skipped"], "call")
+        yield Finding("gateway", f"{said} hosts, {skipped} so far. It is tried again now and then", True)
 
 
 def _terminal(usable: RunningProxy | None) -> Iterator[Finding]:

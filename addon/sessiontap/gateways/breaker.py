@@ -2,8 +2,9 @@
 
 A breaker is closed while its gateway works. It opens after `FAILURES` within `WINDOW` seconds, if that is at least half
 of what was heard of the gateway in that time. While it is open no call goes there, but for one probe at a time: the
-first after `FIRST_PAUSE` seconds, each later one after twice the pause before, up to `LONGEST_PAUSE`. An answer closes
-it. Of a probe that is never heard of again, another takes the place after the same pause.
+first after `FIRST_PAUSE` seconds, each later one after twice the pause before, up to `LONGEST_PAUSE`. A probe's answer
+closes it; a call that was on its way when it opened does not. If a probe is never heard of again, another takes its
+place after the same pause.
 
 Pure: times are handed in, seconds of a clock that nobody sets.
 """
@@ -57,7 +58,7 @@ class Breaker:
     def failed(self, begun: float, now: float) -> bool:
         """Take in a failure of a call that began at `begun`. Return True if the breaker has opened by it."""
         if self._opened is not None:
-            if begun >= self._opened:  # else it was on its way when the breaker opened
+            if begun >= self._opened:
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
                 self._probe_at = now + self._pause
             return False
@@ -68,11 +69,11 @@ class Breaker:
         self._opened, self._pause, self._probe_at, self.skipped = now, FIRST_PAUSE, now + FIRST_PAUSE, 0
         return True
 
-    def answered(self, now: float) -> bool:
-        """Take in an answer. Return True if the breaker has closed by it."""
+    def answered(self, begun: float, now: float) -> bool:
+        """Take in the answer to such a call. Return True if the breaker has closed by it."""
         self._roll(now)
         self._answers += 1
-        if self._opened is None:
+        if self._opened is None or begun < self._opened:
             return False
         self._opened, self._failures = None, 0
         return True

@@ -136,6 +136,10 @@ class Answers:
             "recorder": recorder is not None and recorder.is_alive and answer.recorded,
             "lost_records": recorder.lost if recorder is not None else None,
             "trace": {"folder": str(settings.trace), "writable": error is None, "error": error},
+            "gateways": [
+                {**one.gateway._asdict(), "seconds": round(one.seconds, 1), "skipped": one.skipped}
+                for one in service.planner.breakers.open_ones()
+            ],
         }
 
 
@@ -173,6 +177,16 @@ def all_in_flight(answers: list[Any]) -> dict[str, Any]:
     return {"calls": sorted(calls, key=lambda call: (call["time"], call["id"]))}
 
 
+def _all_gateways(given: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Put the gateways together that are left alone: each has a breaker in every worker."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in (gateway for answer in given for gateway in answer["gateways"]):
+        known = found.setdefault((one["name"], one["origin"]), {**one, "seconds": 0.0, "skipped": 0})
+        known["seconds"] = max(known["seconds"], one["seconds"])
+        known["skipped"] += one["skipped"]
+    return sorted(found.values(), key=lambda one: -float(one["seconds"]))
+
+
 def whole_health(answers: list[Any]) -> dict[str, Any]:
     """The same of their health: it is ok if all can write records."""
     given: list[Mapping[str, Any]] = [one for one in answers if one is not None]
@@ -187,5 +201,6 @@ def whole_health(answers: list[Any]) -> dict[str, Any]:
         "recorder": recorder,
         "lost_records": sum(lost) if None not in lost else None,
         "trace": bad["trace"],
+        "gateways": _all_gateways(given),
         "workers": {"running": len(given), "of": len(answers)},
     }

@@ -59,10 +59,10 @@ class Failover:
             logger.warning(f"sessiontap: {text}")
             self.note(text, use)
 
-    def answered(self, use: GatewayUse) -> None:
+    def answered(self, use: GatewayUse, begun: float) -> None:
         """Tell the breaker of an answer, and the user if it closes."""
         breaker = self.breakers.of(use.gateway)
-        if use.fail_open and breaker.answered(self.breakers.clock()):
+        if use.fail_open and breaker.answered(begun, self.breakers.clock()):
             text = f"the gateway {use.gateway} answers again; {breaker.skipped} calls went to their own hosts meanwhile"
             logger.warning(f"sessiontap: {text}")
             self.note(text, use)
@@ -161,7 +161,7 @@ class Attempt:
 
     def _answered(self) -> None:
         self._has_answered = True
-        self._failover.answered(self._use)
+        self._failover.answered(self._use, self._begun)
 
     def _fails(self, failure: FailureKind, why: str) -> None:
         if self._has_failed:

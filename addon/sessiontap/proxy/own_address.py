@@ -36,6 +36,10 @@ The third is answered within a few seconds, with status 200, or 503 if records c
      "recorder": true,                       its process runs and has written what it was given
      "lost_records": 0,
      "trace": {"folder": "/var/trace", "writable": true, "error": null},
+     "gateways": [{"name": "mine",           those that fail, so that calls go to their own hosts
+                   "origin": "http://127.0.0.1:8585",
+                   "seconds": 41.2,          for which they have
+                   "skipped": 17}],          calls that did not go there in that time
      "workers": {"running": 1, "of": 1}}     of `--workers`
 
 The fourth is answered at once, to whoever has the token that stands in the state file (state_file.py): only the proxy's
