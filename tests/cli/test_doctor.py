@@ -85,6 +85,16 @@ def test_a_proxy_that_does_not_answer_is_wrong(run: Run, proxy: HTTPServer) -> N
     assert f"wrong  proxy: http://127.0.0.1:{proxy.server_port}" in out
 
 
+def test_a_gateway_that_fails_is_wrong(run: Run, proxy: HTTPServer) -> None:
+    gateway = {"name": "mine", "origin": "https://gateway.example:443", "seconds": 95.0, "skipped": 7}
+    proxy.answers["/health"] = {"gateways": [gateway]}  # type: ignore[attr-defined]
+    status, out = run()
+    (line,) = (line for line in out.splitlines() if "gateway:" in line)
+    assert status == 1
+    assert line.startswith("wrong  gateway: mine at https://gateway.example:443 fails, for 1m35s now; its calls go")
+    assert "7 calls so far" in line
+
+
 def test_what_passed_is_told(run: Run, proxy: HTTPServer) -> None:
     item = {"program": "app.py", "pids": [7], "host": "llm.corp.example", "port": 443, "why": "unknown_host"}
     proxy.answers["/passed"] = {"passed": [item | {"connections": 2, "sent": 1, "received": 1}]}  # type: ignore[attr-defined]

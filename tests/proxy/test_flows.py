@@ -166,3 +166,37 @@ def test_a_reset_between_two_of_http_2_is_the_side_s_whose_connection_let_go(
 def test_a_proxy_that_stops_closes_connections_itself(master: Master) -> None:
     master.should_exit.set()
     assert flows.outcome_of_error(failed("Client disconnected.")) == "proxy_stopped"
+
+
+GATEWAY_EDITS = (edit("Gateway-Auth", "key"), edit("X-Gone", None), edit("X-Name", "b"))
+SENT = ((b"Host", b"api.openai.com"), (b"X-Gone", b"1"), (b"X-Name", b"a"), (b"x-last", b"z"))
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "expected"),
+    [
+        pytest.param((), SENT, id="as it was, in its order"),
+        pytest.param(
+            ((b"X-Other", b"1"),), (SENT[0], SENT[1], SENT[2], SENT[3], (b"X-Other", b"1")), id="others' headers stay"
+        ),
+    ],
+)
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2.0"])
+def test_a_plan_is_taken_out_of_a_request_again(
+    meanwhile: tuple[tuple[bytes, bytes], ...], expected: tuple[tuple[bytes, bytes], ...], version: str
+) -> None:
+    authority = b"api.openai.com" if version == "HTTP/2.0" else b""
+    sent = tutils.treq(
+        host="api.openai.com", port=443, scheme=b"https", authority=authority, path=b"/v1/chat",
+        http_version=version.encode(), headers=http.Headers(SENT),
+    )  # fmt: skip
+    before = flows.OriginalRequest.of(sent)
+    route = Route("http", "127.0.0.1", 8585, GATEWAY_EDITS, target="/elsewhere")
+    plan = Plan(Decision(), Labels(), call(), edits=GATEWAY_EDITS, gateway=route)
+    flows.apply_plan(plan, sent)
+    assert (sent.host, sent.path, sent.headers["gateway-auth"]) == ("127.0.0.1", "/elsewhere", "key")
+    sent.headers.fields = (*sent.headers.fields, *meanwhile)
+    before.restore(sent, plan)
+    assert sent.headers.fields == expected
+    assert (sent.scheme, sent.host, sent.port, sent.path) == ("https", "api.openai.com", 443, "/v1/chat")
+    assert sent.data.authority == authority

@@ -11,7 +11,9 @@ import pytest
 from sessiontap.callers import Caller, Found
 from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
-from sessiontap.gateways import Route
+from sessiontap.gateways import Direct, Route
+from sessiontap.gateways.breaker import FAILURES, GatewayAddress
+from sessiontap.gateways.failing_open import GatewayUse
 from sessiontap.llm.call import Reply, ToolCall
 from sessiontap.llm.history import fingerprint_of
 from sessiontap.proxy.connections import Connection, Destination
@@ -195,6 +197,61 @@ def test_helicones_key_is_for_those_that_the_sessions_rule_names(rules: str, goe
     assert [warning for warning in plan.warnings if "Helicone-Auth" in warning] == (
         [] if goes else [f"Helicone-Auth is withheld from Helicone: {edit.rule}"]
     )
+
+
+def through_gateway(options: str = "", rule: str = "") -> str:
+    mine = f"{{kind: helicone, url: 'http://127.0.0.1:8585', key: own-key{options}}}"
+    return f"gateways: {{mine: {mine}}}\nrules: [{{session: {{name: App}}, send: none, gateway: mine{rule}}}]"
+
+
+ADDRESS = GatewayAddress("mine", "http://127.0.0.1:8585")
+
+
+def test_a_plan_has_both_ways_and_the_gateways_headers_are_in_one_of_them() -> None:
+    rule = ", headers: {set: {X-Gateway: '${proxy_env.WORD}', X-Both: 'to both'}}"
+    desk = Desk(through_gateway(rule=rule), environ={"WORD": "secret"})
+    plan = desk.ask("call", said("Why?"), upstream=VERIFIED)
+    assert plan.fallback is not None
+    there = {edit.header: edit.new for edit in plan.edits if edit.action == "set"}
+    direct = {edit.header: edit.new for edit in plan.fallback.edits if edit.action == "set"}
+    assert there.keys() == {"X-Gateway", "X-Both", "Helicone-Auth", "Helicone-Target-URL"}
+    assert direct == {"X-Both": "to both"}
+    assert "secret" not in str(plan.fallback.edits)
+
+
+@pytest.mark.parametrize(
+    ("options", "rule", "expected"),
+    [
+        pytest.param("", "", GatewayUse(ADDRESS, "helicone"), id="defaults"),
+        pytest.param(
+            ", retry_unanswered: true, connect_timeout: 1s, answer_timeout: 5m",
+            "",
+            GatewayUse(ADDRESS, "helicone", True, True, 1.0, 300.0),
+            id="the gateway's own",
+        ),
+        pytest.param(", fail: closed", "", GatewayUse(ADDRESS, "helicone", False), id="a gateway that fails closed"),
+        pytest.param("", ", fail: closed", GatewayUse(ADDRESS, "helicone", False), id="a rule that does"),
+        pytest.param(", fail: closed", ", fail: open", GatewayUse(ADDRESS, "helicone"), id="a rule stands above it"),
+    ],
+)
+def test_the_use_of_a_gateway(options: str, rule: str, expected: GatewayUse) -> None:
+    plan = Desk(through_gateway(options, rule)).ask("call", said("Why?"), upstream=VERIFIED)
+    assert plan.use == expected
+    assert (plan.fallback is not None) is expected.fail_open
+
+
+@pytest.mark.parametrize(("fail", "skipped"), [("open", True), ("closed", False)])
+def test_a_gateway_whose_breaker_is_open_is_not_tried(fail: str, skipped: bool) -> None:
+    desk = Desk(through_gateway(rule=f", fail: {fail}"))
+    breaker, now = desk.planner.breakers.of(ADDRESS), desk.planner.breakers.clock()
+    for _ in range(FAILURES):
+        breaker.failed(now, now)
+    plan = desk.ask("call", said("Why?"), upstream=VERIFIED)
+    assert isinstance(plan.gateway, Direct if skipped else Route)
+    assert (plan.use is None, plan.warnings) == (skipped, ())
+    if isinstance(plan.gateway, Direct):
+        assert plan.gateway.reason.startswith("gateway_skipped: the gateway mine at http://127.0.0.1:8585 ")
+        assert [edit for edit in plan.edits if edit.action == "set"] == []
 
 
 CONVERSATION = "version: 1\nrules: [{session: {id: conversation}}]"

@@ -10,7 +10,7 @@ import pytest
 from sessiontap.rules import RulesError, load_file, load_text
 
 RULE_KEYS = (
-    "rule, match, session, user, properties, tags, state, headers, send, existing, gateway, capture, final, ignore"
+    "rule, match, session, user, properties, tags, state, headers, send, existing, gateway, fail, capture, final, ignore"
 )
 
 BAD = {
