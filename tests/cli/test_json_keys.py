@@ -14,6 +14,7 @@ from tests.analysis import coding_session
 from tests.cli import recorded
 
 from sessiontap.cli.main import main
+from sessiontap.push.cursor import Cursor, CursorFile, path_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "json.md"
 RULES = "version: 1\nrules:\n  - {match: {operation: '*'}, session: {name: Bot, path: /ask}}\n"
@@ -38,6 +39,7 @@ COMMANDS = {
     "`sessiontap trace info`": ("trace info", "both"),
     "`sessiontap trace verify`": ("trace verify", "both"),
     "`sessiontap trace prune`": ("trace prune --older-than 1d --dry-run", "both"),
+    "`sessiontap push status`": ("push status", "recorded"),
     "`sessiontap rules check`": ("rules check", "both"),
     "`sessiontap rules explain`": ("rules explain @1", "both"),
 }
@@ -101,10 +103,17 @@ def paths(value: Any, at: str = "") -> Iterator[str]:
 @pytest.fixture(scope="module")
 def traces(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("traces")
-    return {
+    traces = {
         "coding": coding_session.write(folder / "coding"),
         "recorded": recorded.write(folder / "recorded", recorded.calls()),
     }
+    cursor = Cursor("otlp", "http://127.0.0.1:4318")
+    cursor.put_aside(recorded.call_id(1), "400 bad id")
+    cursor.failed("503 down")
+    file = CursorFile(path_of(traces["recorded"], cursor.target, cursor.endpoint))
+    with file.held():
+        file.write(cursor)
+    return traces
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.rules.build import CALLER, facts, outcome
 from sessiontap import dialects, gateways
 from sessiontap.rules import json_schema, load_text
 from sessiontap.rules.kinds import ID_SOURCES, Either, KeyMap
-from sessiontap.rules.language import DEFINITIONS, FILE, GATEWAY, HOST, MATCH, PRICE, REDACT, RULE, SESSION
+from sessiontap.rules.language import DEFINITIONS, FILE, GATEWAY, HOST, MATCH, PRICE, PUSH, REDACT, RULE, SESSION
 from sessiontap.rules.template import FAMILIES, VARIABLES
 
 REFERENCE = (Path(__file__).parents[2] / "docs" / "rules.md").read_text("utf-8")
@@ -34,7 +34,7 @@ def process() -> KeyMap:
     return kind.record
 
 
-@pytest.mark.parametrize("record", [FILE, RULE, MATCH, SESSION, HOST, GATEWAY, REDACT, PRICE, process()])
+@pytest.mark.parametrize("record", [FILE, RULE, MATCH, SESSION, HOST, GATEWAY, REDACT, PRICE, PUSH, process()])
 def test_every_key_is_there(record: KeyMap) -> None:
     names = [field.name for field in record.fields]
     assert [name for name in names if not re.search(rf"[`.{{\s]{name}[`:\s]", REFERENCE)] == []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sessiontap.push import TARGETS
 from sessiontap.rules import RulesError, load_file, load_text
 
 RULE_KEYS = (
@@ -197,6 +198,32 @@ BAD = {
             "1:10: prices.re:(: 're:(' cannot be used: missing ): (; expected a regular expression in the syntax of RE2"
         ],
     ),
+    "push to nobody known": (
+        "push: [{to: helicon}]\n",
+        ["1:13: push[0].to: 'helicon' is unknown; expected one of " + ", ".join(TARGETS) + "; did you mean 'helicone'?"],
+    ),
+    "push with a password in the address": (
+        "push: [{to: helicone, endpoint: 'https://ada:pw@h'}]\n",
+        [
+            "1:33: push[0].endpoint: the address holds a user or a password; expected the variables of the target, or credentials: FILE"
+        ],
+    ),
+    "push with credentials in clear": (
+        "push: [{to: helicone, endpoint: 'http://h.example'}]\n",
+        [
+            "1:33: push[0].endpoint: 'http://h.example' would carry credentials over the network in clear; expected https://HOST, or http:// on this machine (127.0.0.1, localhost, [::1])"
+        ],
+    ),
+    "push with a key among its headers": (
+        "push: [{to: helicone, headers: {X-Api-Key: k}}]\n",
+        [
+            "1:33: push[0].headers.X-Api-Key: 'X-Api-Key' holds a credential; expected the variables of the target, or a private file: credentials: FILE"
+        ],
+    ),
+    "push twice": (
+        "push: [{to: helicone}, {to: helicone}]\n",
+        ["1:24: push[1]: helicone is there twice, at one address"],
+    ),
     "not yet: a dialect": (
         "rules:\n  - send: [langfuse]\n",
         [
@@ -235,7 +262,7 @@ BAD = {
         ["2:14: rules[0].session: the value 'x' stands here; expected a map with name, id, path, idle, max_calls"],
     ),
     "list where text is meant": ("rules:\n  - user: [x]\n", ["2:11: rules[0].user: a list stands here; expected text"]),
-    "no map": ("- x\n", ["1:1: a list stands here; expected a map with version, send, rules, hosts, gateways, dialects, redact, prices"]),
+    "no map": ("- x\n", ["1:1: a list stands here; expected a map with version, send, rules, hosts, gateways, dialects, redact, prices, push"]),
     "empty": ("", ["1:1: the file is empty; expected a map with the key rules"]),
     "only a comment": ("# rules:\n", ["1:1: the file is empty; expected a map with the key rules"]),
     "a tag": ("rules: !include x\n", ["1:8: rules: the tag !include means nothing here; expected a plain value"]),

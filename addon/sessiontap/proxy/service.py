@@ -26,6 +26,7 @@ from sessiontap.proxy.connections import Connection, Connections, Destinations
 from sessiontap.proxy.entry import exit_with_error
 from sessiontap.proxy.notices import Notices
 from sessiontap.proxy.plan import Planner
+from sessiontap.proxy.pushes import Pushes
 from sessiontap.proxy.recorder import CLOSING_SECONDS, Recorder
 from sessiontap.proxy.rules_file import RulesFile
 from sessiontap.proxy.settings import (
@@ -75,6 +76,7 @@ class Service:
         """mitmproxy limits bodies, or has large ones stream."""
         self.recorder: Recorder | None = None
         self.rules_file: RulesFile | None = None
+        self.pushes: Pushes | None = None
         self.worker: Worker | None = None
         """Of `sessiontap run --workers`, if this process is one."""
         self._token = secrets.token_urlsafe()
@@ -127,6 +129,7 @@ class Service:
             self._close_aside(self.recorder)
         self.rules_file, first = rules_file, self.settings is None
         self.record_with(recorder)
+        self._push_from(settings)
         self.destinations = Destinations(rules_file.rules)
         self.settings = settings
         shares = Shares(settings.memory)
@@ -144,6 +147,16 @@ class Service:
                 continue
             if not user_set(name, sys.argv[1:], ctx.options.confdir):
                 ctx.options.update(**{name: value})
+
+    def _push_from(self, settings: Settings) -> None:
+        """Push from the log of these settings; of several workers the first one does. It begins with `running`."""
+        if self.pushes is not None:
+            self.pushes.close_aside()
+        self.pushes = None
+        if self.worker is None or self.worker.is_first:
+            self.pushes = Pushes(settings.trace, settings.rules)
+            if self.settings is not None:
+                self.pushes.want(self.rules.pushes)
 
     def record_with(self, recorder: Recorder | None) -> None:
         """Hand calls and notes to this recorder from here on."""
@@ -180,6 +193,8 @@ class Service:
         if self.worker is None or self.worker.is_first:
             self._say_what_is_in_force()
         self._publish()
+        if self.pushes is not None:
+            self.pushes.want(self.rules.pushes)
         # Freeze what is here to stay: a full garbage collection then takes 50 ms less.
         gc.collect()
         gc.freeze()
@@ -237,6 +252,10 @@ class Service:
             recorder.close()
             for one in self._closed:
                 one.wait_closed(end - time.monotonic())
+        if self.pushes is not None and ctx.master.should_exit.is_set():
+            self.pushes.close()
+        elif self.pushes is not None:
+            self.pushes.close_aside()
         if not ctx.master.should_exit.is_set():
             asyncio.get_running_loop().call_later(UNLOADED_AFTER, self._say_if_unloaded)
 
@@ -306,6 +325,8 @@ class Service:
             self.destinations = Destinations(rules)
             if self.recorder is not None:
                 self.recorder.rules_changed(rules)
+            if self.pushes is not None:
+                self.pushes.want(rules.pushes)
             text = f"{rules.counted} in force"
             self.notices.note("rules", text, file=str(file.path), digest=rules.digest)
 

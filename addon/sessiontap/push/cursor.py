@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ MOST_SET_ASIDE = 100
 """Items that are named; all are counted."""
 MOST_GONE = 100
 _LONGEST_REASON = 300
+_WAIT = 5.0
+"""Seconds between two tries to be that process."""
 _TRIES, _BETWEEN_TRIES = 5, 0.02
 
 
@@ -100,15 +102,20 @@ class CursorFile:
         self.path = path
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Be the one process that pushes there. Raises CursorError if another one is."""
+    def held(self, wait: Callable[[float], bool] | None = None) -> Iterator[None]:
+        """Be the one process that pushes there. Raises CursorError if another one is.
+
+        With `wait` it is waited for, until `wait` returns False.
+        """
         try:
             private.make(self.path.parent)
             handle = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise _unwritable(self.path, error) from None
         try:
-            if not _is_locked(handle):
+            while not (locked := _is_locked(handle)) and wait is not None and wait(_WAIT):
+                pass
+            if not locked:
                 holder = self.holder()
                 who = f"process {holder}" if holder else "another process"
                 raise CursorError(f"{who} pushes there already", "`sessiontap push status` shows how far it is.")

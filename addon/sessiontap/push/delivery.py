@@ -67,7 +67,8 @@ class Delivery:
         `has_delivered`: the target has accepted something before.
         """
         self._sender, self._journal, self._pause = sender, journal, pause
-        self._tries, self._chance = tries, chance
+        self._chance = chance
+        self.tries = tries
         self._has_delivered = has_delivered
         self._refused: list[tuple[Item, str]] = []
         """Those that were refused before anything was accepted."""
@@ -123,12 +124,12 @@ class Delivery:
             tried += 1
             if answer.kind == "misconfigured":
                 self._journal.misconfigured(answer.reason)
-                if self._tries is not None:
+                if self.tries is not None:
                     raise NotDelivered(answer.reason, is_misconfigured=True)
                 self._wait(MISCONFIGURED_PAUSE)
             elif answer.kind == "later":
                 wait = max(self._backoff(tried), answer.after or 0.0)
-                if self._tries is not None and tried >= self._tries:
+                if self.tries is not None and tried >= self.tries:
                     self._journal.failed(answer.reason, None)
                     raise NotDelivered(answer.reason)
                 self._journal.failed(answer.reason, wait)

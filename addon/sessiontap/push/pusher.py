@@ -35,6 +35,8 @@ PROCESSES_EVERY = 10.0
 """Seconds between two looks at the processes of open turns."""
 SAVE_EVERY = 5.0
 """Seconds between two notes of how far it has come, while nothing had to be sent."""
+LAST_SECONDS = 5.0
+"""For what is new in the log when it is to end."""
 TRIES = 4
 """Of a request, if not `follow`."""
 TURN_BYTES = 16 << 20
@@ -88,6 +90,8 @@ class Pusher:
         """Calls that were read since the cursor was written."""
         self._turns_waiting = 0
         self._saved = self._looked = clock()
+        self._until: float | None = None
+        """When it has to be over, if it is to end."""
 
     @property
     def open_turns(self) -> int:
@@ -107,7 +111,16 @@ class Pusher:
                         raise
                     self._again()  # what was read waits
                 if not self._follow or not self._pause(LOOK_EVERY):
-                    return
+                    break
+        if self._follow:
+            self._end()
+
+    def _end(self) -> None:
+        """It is to end: send once what the log has by now, for some seconds at most."""
+        self._follow, self._until = False, self._clock() + LAST_SECONDS
+        self._delivery.tries = 1
+        with contextlib.suppress(NotDelivered, Stopped):
+            self._push()
 
     def _again(self) -> None:
         """Wait, and send what is waiting: a target that takes nothing may be put right meanwhile."""
@@ -120,6 +133,8 @@ class Pusher:
     def _push(self) -> None:
         for recorded, origin in self._backlog:
             self._add(recorded, origin)
+            if self._until is not None and self._clock() > self._until:
+                break
             if self._waiting_bytes >= self._delivery.max_bytes or self._read >= _READ_TOGETHER:
                 self._flush()
         self._note_gone()

@@ -11,13 +11,14 @@ from typing import Any
 
 from sessiontap import gateways as gateway_kinds
 from sessiontap import trust
+from sessiontap.push import TARGETS
 from sessiontap.rules.conditions import AllOf, AnyOf, Leaf, MatchCondition, Not, index_of, requires
 from sessiontap.rules.match_keys import BY_NAME, MatchKey
 from sessiontap.rules.match_patterns import Pattern, host_pattern, text_pattern
 from sessiontap.rules.node_reader import RulesReader
 from sessiontap.rules.own_dialects import own_dialect
 from sessiontap.rules.problems import BadValue, closest, quoted
-from sessiontap.rules.rule_set import Gateway, HostEntry, Price, Rule, Rules
+from sessiontap.rules.rule_set import Gateway, HostEntry, Price, PushEntry, Rule, Rules
 from sessiontap.rules.set_keys import SET_KEYS, Setting, send_of
 from sessiontap.rules.template import Template, check_name
 
@@ -49,6 +50,7 @@ def compile_file(values: Mapping[str, Any], reader: RulesReader, digest: str) ->
         redact_headers=tuple(name.lower() for name in redact.get("headers", ())),
         redact_patterns=redact.get("patterns", ()),
         prices=tuple(_price(name, given) for name, given in values.get("prices", {}).items() if given.keys() >= PRICED),
+        pushes=tuple(_pushes(values.get("push", ()), reader)),
         index=index_of(rule.conditions for rule in rules),
     )
 
@@ -97,6 +99,28 @@ def _host(given: Mapping[str, Any]) -> HostEntry:
 
 def _price(model: str, given: Mapping[str, Any]) -> Price:
     return Price(text_pattern(model), **{"cache_read": given["input"], "cache_write": given["input"], **given})
+
+
+def _pushes(given: Iterable[Mapping[str, Any]], reader: RulesReader) -> Iterator[PushEntry]:
+    known: set[tuple[str, str | None]] = set()
+    for at, one in enumerate(given):
+        target = TARGETS.get(one.get("to", ""))
+        if target is None:
+            continue  # a problem already
+        endpoint = one.get("endpoint")
+        if endpoint is None and target.endpoint is None and target.endpoint_variable is None:
+            reader.problem(f"push[{at}]", BadValue(f"{target.name} has no usual address", "endpoint: with one"))
+        if endpoint is not None and target.variables and "://" in endpoint and trust.is_plain_beyond_loopback(endpoint):
+            bad = BadValue(
+                f"{quoted(endpoint)} would carry credentials over the network in clear",
+                "https://HOST, or http:// on this machine (127.0.0.1, localhost, [::1])",
+            )
+            reader.problem(f"push[{at}].endpoint", bad, endpoint)
+        if (target.name, endpoint) in known:
+            reader.problem(f"push[{at}]", BadValue(f"{target.name} is there twice, at one address"))
+        known.add((target.name, endpoint))
+        headers = tuple(one.get("headers", {}).items())
+        yield PushEntry(target.name, endpoint, one.get("content", False), headers, one.get("credentials"))
 
 
 def _gateway(name: str, given: Mapping[str, Any], reader: RulesReader) -> Gateway:

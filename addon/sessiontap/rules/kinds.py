@@ -16,6 +16,7 @@ from typing import Any
 from sessiontap.header_edit import CONNECTION_HEADERS
 from sessiontap.linear_regex import BytesRegex, RegexError
 from sessiontap.llm.call import OPERATIONS
+from sessiontap.push.header_names import holds_credential
 from sessiontap.rules.match_patterns import Pattern, header_pattern, host_pattern, text_pattern
 from sessiontap.rules.problems import BadValue, closest, quoted
 from sessiontap.rules.template import Template, parse_template
@@ -210,6 +211,23 @@ def redacted(text: str) -> str:
 def url(text: str) -> str:
     if re.fullmatch(r"https?://[^/\s?#]+[^\s?#]*", text) is None:
         raise BadValue(f"{quoted(text)} is no URL", "http://HOST or https://HOST, with a port and a path if needed")
+    return text
+
+
+def push_endpoint(text: str) -> str:
+    """A URL, or a folder. Credentials have no place in the file."""
+    if "://" not in text:
+        return word(text)
+    if "@" in url(text).partition("://")[2].partition("/")[0]:
+        raise BadValue("the address holds a user or a password", "the variables of the target, or credentials: FILE")
+    return text.rstrip("/")
+
+
+def push_header(text: str) -> str:
+    if holds_credential(settable_header(text)):
+        raise BadValue(
+            f"{quoted(text)} holds a credential", "the variables of the target, or a private file: credentials: FILE"
+        )
     return text
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sessiontap import gateways
+from sessiontap import gateways, push
 from sessiontap.llm.call import OPERATIONS
 from sessiontap.rules.kinds import (
     DOLLARS,
@@ -36,6 +36,8 @@ from sessiontap.rules.kinds import (
     host_with_port,
     model_pattern,
     one_header,
+    push_endpoint,
+    push_header,
     redacted,
     url,
 )
@@ -119,6 +121,14 @@ PRICE = KeyMap((
     Key("cache_write", DOLLARS, "A million input tokens written to a cache. Default: as other input."),
 ))
 
+PUSH = KeyMap((
+    Key("to", Choice(tuple(push.TARGETS)), "The reader that calls are sent to.", True),
+    Key("endpoint", TextOf(push_endpoint), "Its address, if not the usual; of a target of files a folder."),
+    Key("content", Flag(), "Prompts, replies, tools' arguments and results are sent, too."),
+    Key("headers", MapOf(WORD, push_header, fold=True, noun="header"), "Headers of each request, nothing secret."),
+    Key("credentials", WORD, "A private file with lines NAME=value, if the proxy's environment has no credentials."),
+))
+
 FILE = KeyMap((
     Key("version", Integer(1, only=VERSION), "The language's version: 1."),
     Key("send", SEND, "Dialects that rules write unless they say otherwise. Default: helicone."),
@@ -130,6 +140,7 @@ FILE = KeyMap((
     Key("redact", REDACT, "More secrets to redact in the trace."),
     Key("prices", MapOf(PRICE, model_pattern, noun="model"), "Prices of models, by name or glob, per million tokens.",
           examples=({"my-model": {"input": 0.5, "output": 1.5}},)),
+    Key("push", ListOf(PUSH, may_be_empty=True), "Readers that recorded calls are sent to while the proxy runs."),
 ))
 
 DEFINITIONS: dict[str, ValueKind] = {

@@ -125,6 +125,19 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True)
+class PushEntry:
+    """An item of `push:`: recorded calls are sent there while the proxy runs."""
+
+    target: str
+    endpoint: str | None
+    """None: the target's usual one, or that of its variable."""
+    content: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
+    credentials: str | None = None
+    """A private file, instead of the proxy's environment."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionView:
     """The answers that are certain when only host, caller, client and proxy user are known."""
 
@@ -158,6 +171,7 @@ class Rules:
     redact_patterns: tuple[str, ...] = ()
     """As written: `re:` and a regular expression, or text as it stands."""
     prices: tuple[Price, ...] = ()
+    pushes: tuple[PushEntry, ...] = ()
     index: RuleIndex = field(default=RuleIndex(), repr=False)
 
     @property

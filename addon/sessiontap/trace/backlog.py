@@ -135,7 +135,7 @@ class Backlog:
                 self._done.add(path.name)
                 continue
             reading = self._readings.setdefault(path.name, _Reading(path))
-            if reading.listed != status:
+            if reading.listed != status or not reading.complete:
                 reading.listed, reading.complete = status, False
                 found.append(reading)
         return found

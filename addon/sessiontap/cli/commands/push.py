@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from pathlib import Path
@@ -135,6 +136,8 @@ def _push(
     from sessiontap.push.delivery import NotDelivered
     from sessiontap.push.pusher import Pusher, cursor_of
 
+    if beside is not None and hasattr(os, "nice"):
+        os.nice(19)  # the proxy comes first
     address = push_settings.endpoint_of(target, endpoint)
     sender = push_settings.open_sender(
         target,
@@ -150,7 +153,7 @@ def _push(
         return
     try:
         file, cursor = cursor_of(folder, target.name, address, since)
-        with file.held():
+        with file.held(_pause(stop, beside) if beside is not None else None):
             cursor = file.read() or cursor
             before = _counts(cursor)
             pusher = Pusher(
@@ -207,7 +210,6 @@ def _stop_by_signals() -> threading.Event:
 
 def _pause(stop: threading.Event, beside: int | None) -> Any:
     """A function that waits, and returns False if all is to end: by a signal, or with the process `beside`."""
-    import os
     import time
 
     def pause(seconds: float) -> bool:
