@@ -220,6 +220,12 @@ BAD = {
             "1:33: push[0].headers.X-Api-Key: 'X-Api-Key' holds a credential; expected the variables of the target, or a private file: credentials: FILE"
         ],
     ),
+    "push to an address that is none": (
+        "push: [{to: helicone, endpoint: h.example}]\n",
+        [
+            "1:33: push[0].endpoint: helicone is at an address; expected https://HOST, or http:// on this machine"
+        ],
+    ),
     "push twice": (
         "push: [{to: helicone}, {to: helicone}]\n",
         ["1:24: push[1]: helicone is there twice, at one address"],

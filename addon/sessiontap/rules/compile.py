@@ -108,9 +108,18 @@ def _pushes(given: Iterable[Mapping[str, Any]], reader: RulesReader) -> Iterator
         if target is None:
             continue  # a problem already
         endpoint = one.get("endpoint")
-        if endpoint is None and target.endpoint is None and target.endpoint_variable is None:
+        if endpoint is None and target.endpoint is None and not target.endpoint_variables:
             reader.problem(f"push[{at}]", BadValue(f"{target.name} has no usual address", "endpoint: with one"))
-        if endpoint is not None and target.variables and "://" in endpoint and trust.is_plain_beyond_loopback(endpoint):
+        if endpoint is not None and target.is_folder != ("://" not in endpoint):
+            what = f"{target.name} {'writes files into a folder' if target.is_folder else 'is at an address'}"
+            expected = "a path" if target.is_folder else "https://HOST, or http:// on this machine"
+            reader.problem(f"push[{at}].endpoint", BadValue(what, expected), endpoint)
+        elif (
+            endpoint is not None
+            and not target.is_folder
+            and (target.required or "credentials" in one)  # others are looked at when it starts
+            and trust.is_plain_beyond_loopback(endpoint)
+        ):
             bad = BadValue(
                 f"{quoted(endpoint)} would carry credentials over the network in clear",
                 "https://HOST, or http:// on this machine (127.0.0.1, localhost, [::1])",
