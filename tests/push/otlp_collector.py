@@ -82,15 +82,15 @@ def partly(rejected: int, message: str) -> HttpReply:
 
 
 @contextmanager
-def served(collector: Collector) -> Iterator[str]:
-    """The collector behind HTTP on a port of this machine; yields its address."""
+def served(collector: Collector, port: int = 0) -> Iterator[str]:
+    """The collector behind HTTP on a port of this machine, 0: a free one; yields its address."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            reply = collector.post(self.path, body, {**dict(self.headers.items())})
+            reply = collector.post(self.path, body, {name.title(): value for name, value in self.headers.items()})
             self.send_response(reply.status)
             for name, value in reply.headers:
                 self.send_header(name, value)
@@ -101,7 +101,7 @@ def served(collector: Collector) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

@@ -12,6 +12,7 @@ from tests.export.calls import ID, START, call, turn, unanswered
 from tests.push.pushed_calls import CHAT, GEMINI, MESSAGES, OTHER, chat, pushed
 
 from sessiontap.exchange import Headers
+from sessiontap.push.delivery import Delivery, Journal
 from sessiontap.push.http import HttpReply, NotReached
 from sessiontap.push.target import Answer, PushedCall, Settings
 from sessiontap.push.targets import helicone
@@ -265,16 +266,16 @@ def test_answers(reply: HttpReply | NotReached, answer: Answer) -> None:
     assert sender.send(list(sender.call_items(chat()))) == answer
 
 
-def test_an_entry_that_is_too_large_is_not_sent() -> None:
+def test_an_entry_that_is_too_large_is_set_aside_before_it_is_sent() -> None:
     receiver = Receiver()
+    aside: list[str] = []
+    journal = Journal(lambda *_: None, lambda item, reason: aside.append(reason), lambda *_: None, lambda _: None)
     sender = open_sender(settings(receiver))
     large = b'{"model": "m", "messages": [{"role": "user", "content": "%s"}]}' % (b"x" * MOST_BYTES)
-    (item,) = sender.call_items(pushed(call(large, llm=CHAT)))
-    assert item.size > MOST_BYTES
-    answer = sender.send([item])
-    assert answer.kind == "too_much"
-    assert "10,485,760" in answer.reason
-    assert receiver.posted == []
+    items = [*sender.call_items(pushed(call(large, llm=CHAT))), *sender.call_items(chat())]
+    Delivery(sender, journal, lambda seconds: True).send(items)
+    assert len(receiver.posted) == 1
+    assert aside == [f"its {items[0].size:,} bytes are more than the target takes in a request"]
 
 
 @pytest.mark.parametrize("body", [b'{"x": NaN}', b'"text"', b"", b"[" * 100_000], ids=["NaN", "text", "none", "deep"])

@@ -81,6 +81,8 @@ def test_another_family_is_turned_into_openais_form() -> None:
     asked = {
         "model": "claude-sonnet-4-5",
         "system": "Be brief",
+        "max_tokens": 100,
+        "stop_sequences": ["###"],
         "tools": [{"name": "look_up", "description": "Looks up", "input_schema": {"type": "object"}}],
         "messages": [
             {"role": "user", "content": "How old?"},
@@ -105,6 +107,7 @@ def test_another_family_is_turned_into_openais_form() -> None:
         {"role": "function", "content": "36", "tool_call_id": "t1", "name": "look_up"},
         {"role": "user", "content": "Well?"},
     ]
+    assert (found["request"]["max_tokens"], found["request"]["stop"]) == (100, ["###"])
     definition = {"name": "look_up", "description": "Looks up", "parameters": {"type": "object"}}
     assert found["request"]["tools"] == [{"type": "function", "function": definition}]
     assert found["response"]["choices"][0]["message"]["content"] == "36."

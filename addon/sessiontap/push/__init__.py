@@ -51,6 +51,16 @@ _ALL: tuple[Target, ...] = (
         package="sessiontap[otlp]",
     ),
     Target(
+        "langfuse",
+        "Langfuse",
+        "sessiontap.push.targets.langfuse",
+        endpoint="https://cloud.langfuse.com",
+        endpoint_variables=("LANGFUSE_BASE_URL", "LANGFUSE_HOST"),
+        variables=("LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"),
+        required=("LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"),
+        package="sessiontap[otlp]",
+    ),
+    Target(
         "helicone",
         "Helicone's asynchronous log",
         "sessiontap.push.targets.helicone",

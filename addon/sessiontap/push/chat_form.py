@@ -12,14 +12,30 @@ from typing import Any
 
 from sessiontap.export.exported_call import Record
 from sessiontap.part import Part
+from sessiontap.push.attributes.request_settings import request_settings
 from sessiontap.push.target import PushedCall
 
 Json = dict[str, Any]
 
+_SETTINGS: Mapping[str, str] = {
+    "max_tokens": "max_tokens",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "seed": "seed",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
+    "stop_sequences": "stop",
+    "choice_count": "n",
+    "reasoning_level": "reasoning_effort",
+    "dimensions": "dimensions",
+}
+"""Our names of a request's settings, and OpenAI's."""
+
 
 def request_form(call: PushedCall) -> Json:
-    """Return the request: its model, and with content its messages and the tools that it offers."""
-    asked: Json = {}
+    """Return the request: its model and settings, and with content its messages and the tools that it offers."""
+    known = request_settings(call).known
+    asked: Json = {name: known[key] for key, name in _SETTINGS.items() if key in known}
     if model := model_asked(call):
         asked["model"] = model
     if call.parts is None:
@@ -28,7 +44,7 @@ def request_form(call: PushedCall) -> Json:
         asked["input"] = [part.text for part in call.parts.request if part.text]
     else:
         asked["messages"] = messages(call.parts.request)
-        if tools := [tool for part in call.parts.request if (tool := _definition(part))]:
+        if tools := tool_definitions(call.parts.request):
             asked["tools"] = tools
     return asked
 
@@ -109,14 +125,22 @@ def messages(parts: Iterable[Part]) -> list[Json]:
     return found
 
 
+def reply_message(parts: Iterable[Part]) -> Json:
+    """Return a reply's parts as one message."""
+    message: Json = {"role": "assistant", "content": ""}
+    for part in parts:
+        _add(message, part)
+    return message
+
+
+def tool_definitions(parts: Iterable[Part]) -> list[Json]:
+    """Return the tools that a request offers."""
+    return [tool for part in parts if (tool := _definition(part))]
+
+
 def _choice(call: PushedCall) -> Json:
     choice: Json = {"index": 0, "finish_reason": call.call.row["finish_reason"]}
-    if call.parts is not None:
-        message: Json = {"role": "assistant", "content": ""}
-        for part in call.parts.reply:
-            _add(message, part)
-        choice["message"] = message
-    return choice
+    return choice if call.parts is None else choice | {"message": reply_message(call.parts.reply)}
 
 
 def _add(message: Json, part: Part) -> None:

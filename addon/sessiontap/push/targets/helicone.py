@@ -90,8 +90,6 @@ class HeliconeSender:
     def send(self, items: Sequence[Item]) -> Answer:
         (item,) = items
         entry: Entry = item.data
-        if len(entry.body) > MOST_BYTES:
-            return Answer("too_much", f"{len(entry.body):,} bytes of JSON: Helicone takes {MOST_BYTES:,} at most")
         headers = {
             "content-type": "application/json",
             "authorization": f"Bearer {self._settings.credentials[KEY_VARIABLE].removeprefix('Bearer ').strip()}",
