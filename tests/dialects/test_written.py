@@ -185,9 +185,9 @@ LONG = "x" * 5000
         ),
         pytest.param(
             "baggage",
-            BARE._replace(name='a,b;c\\d"e é%'),
+            BARE._replace(name='a,b;c\\d"e é%+'),
             "baggage",
-            f"session.id={ID},session.name=a%2Cb%3Bc%5Cd%22e%20%C3%A9%25,session.path=/outline",
+            f"session.id={ID},session.name=a%2Cb%3Bc%5Cd%22e%20%C3%A9%25%2B,session.path=/outline",
             None,
             id="baggage, signs that are encoded",
         ),

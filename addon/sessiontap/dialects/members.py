@@ -16,8 +16,9 @@ from sessiontap.dialects.header_text import ascii_text, cut_to, is_token
 
 MOST_BYTES = 8192
 """Of one such header. W3C baggage promises no more, and servers limit all headers together."""
-_BAGGAGE_OCTETS = "!#$&'()*+-./:<=>?@[]^_`{|}~"
-"""The signs that stand for themselves in a value (W3C Baggage, 3.2.1.3); `%` is ours to write."""
+_BAGGAGE_OCTETS = "!#$&'()*-./:<=>?@[]^_`{|}~"
+"""The signs that stand for themselves in a value (W3C Baggage, 3.2.1.3); `%` is ours to write. A `+` might, too, but
+OpenTelemetry for Python reads it as a space."""
 _LONGEST_VALUE = 1024
 _MOST_NAMED = 5
 """Members that a reason names."""
