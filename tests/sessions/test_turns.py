@@ -44,6 +44,13 @@ def test_sub_agents_belong_to_the_turn_that_asked_for_them() -> None:
     assert [talk.conversations.turn_of(id) for id in ("main", "sub", "sub-2")] == ["main", "main", "main"]
 
 
+def test_so_does_a_sub_agent_that_is_asked_again() -> None:
+    talk = delegated()
+    talk.turn("sub", chat(f"u {TASK}"), "Which parser?")
+    talk.ask("sub-2", chat(f"u {TASK}", "a Which parser?", "u The old one."))
+    assert talk.conversations.turn_of("sub-2") == "main"
+
+
 def test_a_retry_belongs_to_the_turn_of_the_call_that_it_repeats() -> None:
     talk = Talk()
     talk.turn("first", ASKED, tools=((*TOOL, {}),))

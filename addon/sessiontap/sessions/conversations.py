@@ -161,7 +161,7 @@ class Conversations:
         known.turn = known.id
         if parent is not None:
             self._known.use(parent, known.at)
-            if goes_on or parent.tools or link.kind == "subagent":
+            if goes_on or parent.tools or link.lineage or link.kind == "auxiliary":
                 known.turn = parent.turn
         if not known.advances:
             return
