@@ -198,6 +198,23 @@ class TraceQueries(InFlightQueries):
         self._with_headings([found["session"]])
         return running.added(found, filters) if running is not None else found
 
+    def query_overview(self, prefix: str, prices: Prices | None = None, errands: bool = True) -> Row:
+        """The same as `query_session`, but of each call only its `id`, `path` and `time`: `query_calls` gives the rest.
+
+        Calls in flight are given whole.
+        """
+        from sessiontap.trace.index.overview import overview
+
+        running, asked = self._calls_in_flight(), self._address(prefix)
+        alone = running.alone(asked) if running is not None else None
+        if alone is not None and not self._has_session(asked):
+            return alone
+        found = self._ask(
+            lambda database: overview(database, asked, self.folder, prices, self.is_running, errands), prices=prices
+        )
+        self._with_headings([found["session"]])
+        return running.added(found) if running is not None else found
+
     def query_spans(
         self, prefix: str, prices: Prices | None = None, errands: bool = True, filters: Filters | None = None
     ) -> tuple[Row, list[CallSpan]]:
@@ -239,7 +256,7 @@ class TraceQueries(InFlightQueries):
         The session is named by its id, a unique prefix of it, or `@1` the newest. `calls`: the ids of those that are
         wanted; only these are read. Raises TraceError.
         """
-        from sessiontap.trace.index import addresses, answers
+        from sessiontap.trace.index import addresses, records
         from sessiontap.trace.index.index import read_session
         from sessiontap.trace.index.turns import turns
 
@@ -252,12 +269,24 @@ class TraceQueries(InFlightQueries):
             if wanted is not None:
                 where, values = f"{where} AND calls.id IN (SELECT value FROM json_each(?))", [number, wanted]
             ordered = f"{where} ORDER BY calls.time, calls.n"
-            return turns(database, answers.numbered_rows(database, ordered, values, prices))
+            return turns(database, records.numbered_rows(database, ordered, values, prices))
 
         session = self._address(session)
         parts_of = self._reader_of("turns are made of prompts and replies")
         prepare = read_session(self.folder, parts_of, session, self._told, wanted)
         return self._ask(answer, prices=prices, prepare=prepare)
+
+    def query_billing(self, session: str) -> dict[str, Row]:
+        """What decides the price of the tokens of each call of a session, by the calls' ids (`index.records.billing`).
+
+        Raises TraceError.
+        """
+        from sessiontap.trace.index import addresses, records
+
+        asked = self._address(session)
+        return self._ask(
+            lambda database: records.billing(database, addresses.session_number(database, asked, self.folder))
+        )
 
     def query_links(self, session: str) -> list[Row]:
         """The calls of a session, oldest first, with the keys of `calls --json` that say where each belongs: `id`,

@@ -124,17 +124,24 @@ def session_tree(calls: Iterable[Record], cost_of: CostOf = unknown_cost) -> lis
     A node counts the calls at its path and below; its duration is the last end minus the first start of all of them.
     Calls at the path `/` have a node of their own beside the others.
     """
-    nodes: dict[tuple[str, ...], _Totals] = {}
+    totals: dict[str, Totals] = {}
     for call in calls:
-        cost = cost_of(call)
-        levels = tuple(level for level in str(part(call, "session").get("path") or "/").split("/") if level)
+        totals.setdefault(str(part(call, "session").get("path") or "/"), Totals()).add(call, cost_of(call))
+    return tree(totals)
+
+
+def tree(totals: Mapping[str, Totals]) -> list[dict[str, Any]]:
+    """The same of the sums over the calls at each path."""
+    nodes: dict[tuple[str, ...], Totals] = {}
+    for path, own in totals.items():
+        levels = tuple(level for level in path.split("/") if level)
         for depth in range(1, len(levels) + 1) if levels else (0,):
-            nodes.setdefault(levels[:depth], _Totals()).add(call, cost)
+            nodes.setdefault(levels[:depth], Totals()).include(own)
     return _children(nodes, (), include_root=True)
 
 
 @dataclass(slots=True)
-class _Totals:
+class Totals:
     """The sums over calls, in whatever order they come."""
 
     calls: int = 0
@@ -170,6 +177,22 @@ class _Totals:
             if (value := tokens(usage.get(key))) is not None:
                 self.tokens[key] = (total or 0) + value
 
+    def include(self, other: Totals) -> None:
+        """The sums over further calls."""
+        self.calls += other.calls
+        self.in_flight += other.in_flight
+        self.errors += other.errors
+        self.costs += other.costs
+        self.parts += other.parts
+        self.unpriced += other.unpriced
+        if other.started is not None:
+            self.started = other.started if self.started is None else min(other.started, self.started)
+        if other.ended is not None:
+            self.ended = other.ended if self.ended is None else max(other.ended, self.ended)
+        for key, value in other.tokens.items():
+            if value is not None:
+                self.tokens[key] = (self.tokens[key] or 0) + value
+
     @property
     def cost(self) -> float | None:
         """Rounded where sums of binary fractions are no further to be trusted."""
@@ -181,7 +204,7 @@ class _Totals:
 
 
 def _children(
-    nodes: dict[tuple[str, ...], _Totals], parent: tuple[str, ...], include_root: bool = False
+    nodes: dict[tuple[str, ...], Totals], parent: tuple[str, ...], include_root: bool = False
 ) -> list[dict[str, Any]]:
     depth = len(parent) + 1
     found = [
@@ -193,7 +216,7 @@ def _children(
     return [_node(nodes, levels) for levels in found]
 
 
-def _node(nodes: dict[tuple[str, ...], _Totals], levels: tuple[str, ...]) -> dict[str, Any]:
+def _node(nodes: dict[tuple[str, ...], Totals], levels: tuple[str, ...]) -> dict[str, Any]:
     totals = nodes[levels]
     return {
         "path": "/" + "/".join(levels),

@@ -57,11 +57,11 @@ class Reading:
         return turns
 
     def terms(self, turns: list[Turn]) -> dict[str, InputTerms]:
-        """The terms of the turns' calls by their ids, as `analysis` takes them."""
+        """The terms of the calls of the turns' session by their ids, as `analysis` takes them."""
         if self.terms_of_call is None:
             return {}
-        places = self.trace.query_places(sessions={turn.call["session_id"] for turn in turns})
-        return {call.id: self.terms_of_call(call.record) for call in self.trace.calls_at(places)}
+        billing = self.trace.query_billing(turns[0].call["session_id"])
+        return {id: self.terms_of_call(record) for id, record in billing.items()}
 
 
 def stored_body(reading: Reading, name: str, side: str) -> tuple[bytes, str]:

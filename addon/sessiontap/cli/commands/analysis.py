@@ -152,5 +152,5 @@ def _terms(log: Trace, turns: list[Turn], rules: Path | None) -> dict[str, Input
     from sessiontap.cli.call_costs import Costs
 
     costs = Costs.by(rules)
-    sessions = {turn.call["session_id"] for turn in turns}
-    return {call.id: costs.terms(call.record) for call in log.calls_at(log.query_places(sessions=sessions))}
+    billing = log.query_billing(turns[0].call["session_id"])
+    return {id: costs.terms(record) for id, record in billing.items()}

@@ -12,15 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from sessiontap.trace.index import records
 from sessiontap.trace.index.activity import IsRunning, active_sessions
 from sessiontap.trace.index.addresses import session_number
 from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.errand_sessions import NOTHING_ELSE, belonging_to
 from sessiontap.trace.index.filters import Condition, Filters, condition
-from sessiontap.trace.index.rows import COLUMNS, COST_COLUMNS, JSONS, TEXTS, call_of
+from sessiontap.trace.index.rows import COST_COLUMNS
 from sessiontap.trace.segment import FittingCalls, Place, SegmentContents
 from sessiontap.trace.values import exact, iso, seconds
-from sessiontap.trace.views import UNPRICED, CallCost, Record, call_row, cost_parts, property_values, session_tree
+from sessiontap.trace.views import call_row, cost_parts, property_values, session_tree
 
 Row = dict[str, Any]
 Sort = Literal["started", "ended", "name", "duration", "calls", "errors", "tokens", "cost"]
@@ -48,7 +49,6 @@ _CALL_ORDERS = {
     "cost": f"(SELECT usd FROM costs WHERE costs.call = calls.n) DESC, {_NEWEST}",
 }
 _LISTS = ("paths", "models", "providers", "agents", "processes", "users", "tags")
-_CALL = ", ".join(f'calls."{name}"' for name in COLUMNS)
 
 
 def sessions(
@@ -186,8 +186,8 @@ def calls(
     """Lines of `calls --json`."""
     where, values = condition(database, filters)
     ordered = f"WHERE {where} ORDER BY {_CALL_ORDERS[sort]} LIMIT ?"
-    found = _pairs(database, ordered, [*values, limit or -1], prices)
-    return [call_row(call, process, _cost) for call, process in found]
+    found = records.pairs(database, ordered, [*values, limit or -1], prices)
+    return [call_row(call, process, records.cost) for call, process in found]
 
 
 def errands(database: sqlite3.Connection, filters: Filters) -> Row:
@@ -211,7 +211,7 @@ def call_numbers(database: sqlite3.Connection, filters: Filters, sort: CallSort 
 def calls_numbered(database: sqlite3.Connection, numbers: Sequence[int], prices: Prices | None) -> list[Row]:
     """Lines of `calls --json` of these calls."""
     chosen = "WHERE calls.n IN (SELECT value FROM json_each(?))"
-    rows = dict(numbered_rows(database, chosen, [json.dumps(list(numbers))], prices))
+    rows = dict(records.numbered_rows(database, chosen, [json.dumps(list(numbers))], prices))
     return [rows[n] for n in numbers if n in rows]
 
 
@@ -229,61 +229,6 @@ def places(database: sqlite3.Connection, folder: Path, filters: Filters, session
     return [Place(paths[segment], offset, id, callers.get(caller)) for segment, offset, id, caller in found]
 
 
-def _cost(call: Record) -> CallCost:
-    """The cost of a call of `_pairs`."""
-    cost: CallCost = call["cost"]
-    return cost
-
-
-def _records(database: sqlite3.Connection, where: str, values: list[Any]) -> list[tuple[int, Row, Row | None]]:
-    """Calls' numbers, their records, and their processes."""
-    found = database.execute(
-        f"SELECT calls.n, sessions.id, process, {_CALL} FROM calls LEFT JOIN sessions ON sessions.n = calls.session "
-        f"LEFT JOIN callers ON callers.n = caller {where}",
-        values,
-    ).fetchall()
-    rows = [(n, session, process, dict(zip(COLUMNS, rest, strict=True))) for n, session, process, *rest in found]
-    numbers = {row[column] for *_, row in rows for column in (*TEXTS, *JSONS)}
-    strings = _strings(database, numbers)
-    return [
-        (n, call_of(row, strings, session), json.loads(process) if process is not None else None)
-        for n, session, process, row in rows
-    ]
-
-
-def _pairs(
-    database: sqlite3.Connection, where: str, values: list[Any], prices: Prices | None
-) -> list[tuple[Row, Row | None]]:
-    """Records and processes of calls; in `cost` what they cost."""
-    found = _records(database, where, values)
-    costs: dict[int, CallCost] = {}
-    if prices is not None:
-        costs = _costs(database, [n for n, _, _ in found])
-    return [(call | {"cost": costs.get(n, UNPRICED)}, process) for n, call, process in found]
-
-
-def _costs(database: sqlite3.Connection, calls: list[int]) -> dict[int, CallCost]:
-    """The costs of calls, by their numbers."""
-    found = database.execute(
-        f"SELECT call, text, usd, {', '.join(COST_COLUMNS)} FROM costs LEFT JOIN cost_reasons ON n = reason "
-        "WHERE call IN (SELECT value FROM json_each(?))",
-        (json.dumps(calls),),
-    )
-    return {
-        n: CallCost(usd, None if parts[0] is None else tuple(parts), reason) for n, reason, usd, *parts in found
-    }
-
-
-def numbered(database: sqlite3.Connection, where: str, values: list[Any]) -> list[tuple[int, Row]]:
-    """The records of the calls that the condition `where` chooses, with their numbers."""
-    return [(n, call) for n, call, _ in _records(database, where, values)]
-
-
-def _strings(database: sqlite3.Connection, numbers: Iterable[int | None]) -> dict[int, str]:
-    chosen = json.dumps([number for number in numbers if number is not None])
-    return dict(database.execute("SELECT n, text FROM strings WHERE n IN (SELECT value FROM json_each(?))", (chosen,)))
-
-
 def session(
     database: sqlite3.Connection,
     prefix: str,
@@ -299,22 +244,29 @@ def session(
     """
     number = session_number(database, prefix, folder)
     shown = session_row(database, number, prices, is_running)
-    within = [number, *belonging_to(database, [number]).get(number, ())] if errands else [number]
-    where = "calls.session IN (SELECT value FROM json_each(?))"
-    if not errands and shown["calls"]:
-        where += " AND NOT calls.errand"
-    fitting, values = condition(database, filters or Filters())
-    ordered = f"WHERE {where} AND {fitting} ORDER BY calls.time, calls.id"
-    pairs = _pairs(database, ordered, [json.dumps(within), *values], prices)
-    rows = [call_row(call, process, _cost) for call, process in pairs]
+    where, values = calls_of_session(database, number, shown, errands, filters)
+    pairs = records.pairs(database, f"WHERE {where} ORDER BY calls.time, calls.id", values, prices)
+    rows = [call_row(call, process, records.cost) for call, process in pairs]
     unknown = Counter(row["cost_unknown"] for row in rows if row["cost_unknown"] and not row["errand"])
     return {
         "session": shown,
         "properties": property_values(call for call, _ in pairs),
         "cost_unknown": dict(unknown.most_common()),
-        "tree": session_tree((call for call, _ in pairs), _cost),
+        "tree": session_tree((call for call, _ in pairs), records.cost),
         "calls": rows,
     }
+
+
+def calls_of_session(
+    database: sqlite3.Connection, number: int, row: Row, errands: bool, filters: Filters | None
+) -> Condition:
+    """The condition on the calls that `session` shows of the session of this number and `row`."""
+    within = [number, *belonging_to(database, [number]).get(number, ())] if errands else [number]
+    where = "calls.session IN (SELECT value FROM json_each(?))"
+    if not errands and row["calls"]:
+        where += " AND NOT calls.errand"
+    fitting, values = condition(database, filters or Filters())
+    return f"{where} AND {fitting}", [json.dumps(within), *values]
 
 
 def session_row(
@@ -322,15 +274,6 @@ def session_row(
 ) -> Row:
     """The line of `ls --json` of the session of this number."""
     return _session_rows(database, "WHERE n = ?", [number], prices, is_running)[0]
-
-
-def numbered_rows(
-    database: sqlite3.Connection, where: str, values: list[Any], prices: Prices | None = None
-) -> list[tuple[int, Row]]:
-    """Lines of `calls --json` with the calls' numbers, of those that the condition `where` chooses."""
-    found = _records(database, where, values)
-    costs = _costs(database, [n for n, _, _ in found]) if prices is not None else {}
-    return [(n, call_row(call | {"cost": costs.get(n, UNPRICED)}, process, _cost)) for n, call, process in found]
 
 
 def sums(database: sqlite3.Connection) -> Row:

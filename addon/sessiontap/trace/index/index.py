@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sessiontap.part import PartsOf
 from sessiontap.trace.files import TraceError, exclusive_lock, unreadable
-from sessiontap.trace.index import addresses, answers
+from sessiontap.trace.index import addresses, answers, records
 from sessiontap.trace.index import database as files
 from sessiontap.trace.index.catch_up import BATCH, SMALL_BATCH, CatchUp, Progress
 from sessiontap.trace.index.costs import Prices, add_costs
@@ -131,7 +131,7 @@ class Index:
         if prepare is not None:
             prepare(self._database)
         if prices is not None:
-            add_costs(self._database, prices, answers.numbered, self._progress)
+            add_costs(self._database, prices, records.numbered, self._progress)
         self._database.execute("BEGIN")  # all of the answer from one state
         try:
             return answer(self._database)

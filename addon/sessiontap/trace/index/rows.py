@@ -116,15 +116,14 @@ def row_of(
     )  # fmt: skip
 
 
-def call_of(row: Mapping[str, Any], strings: Mapping[int, str], session_id: str | None) -> dict[str, Any]:
-    """A call record of a row by column."""
-
-    def text(column: str) -> str | None:
-        return None if row[column] is None else strings[row[column]]
-
-    def structure(column: str) -> Any:
-        return None if row[column] is None else json.loads(strings[row[column]])
-
+def call_of(
+    row: Mapping[str, Any],
+    strings: Mapping[int | None, str],
+    structures: Mapping[int | None, Any],
+    session_id: str | None,
+) -> dict[str, Any]:
+    """A call record of a row by column. `structures`: what the numbers of `JSONS` stand for; records share them."""
+    text, structure = strings.get, structures.get
     stream = row["stream"]
     came = row["status"] is not None or row["response_bytes"] is not None
     return {
@@ -134,46 +133,46 @@ def call_of(row: Mapping[str, Any], strings: Mapping[int, str], session_id: str 
         if session_id is None
         else {
             "id": session_id,
-            "name": text("session_name"),
-            "path": text("path"),
+            "name": text(row["session_name"]),
+            "path": text(row["path"]),
             "step": row["step"],
-            "source": text("source"),
+            "source": text(row["source"]),
         },
         "conversation": row["conversation"],
         "parent": row["parent"],
-        "evidence": text("evidence"),
-        "link": {"kind": text("kind")},
+        "evidence": text(row["evidence"]),
+        "link": {"kind": text(row["kind"])},
         "llm": {
-            "provider": text("provider"),
-            "family": text("family"),
-            "operation": text("operation"),
-            "request_model": text("request_model"),
-            "response_model": text("response_model"),
+            "provider": text(row["provider"]),
+            "family": text(row["family"]),
+            "operation": text(row["operation"]),
+            "request_model": text(row["request_model"]),
+            "response_model": text(row["response_model"]),
             "stream": None if stream is None else bool(stream),
-            "finish_reason": text("finish_reason"),
-            "tools_offered": structure("tools_offered"),
-            "tool_calls": structure("tool_calls"),
-            "tool_results": structure("tool_results"),
+            "finish_reason": text(row["finish_reason"]),
+            "tools_offered": structure(row["tools_offered"]),
+            "tool_calls": structure(row["tool_calls"]),
+            "tool_results": structure(row["tool_results"]),
             "usage": {name: row[name] for name in USAGE} if row["has_usage"] else None,
             "cost_reported": row["cost_reported"],
-            "service_tier": text("service_tier"),
-            "billed": structure("billed"),
+            "service_tier": text(row["service_tier"]),
+            "billed": structure(row["billed"]),
             "error": json.loads(row["error"]) if row["error"] else None,
         },
-        "outcome": text("outcome"),
+        "outcome": text(row["outcome"]),
         "duration": row["duration"],
         "time_to_first_byte": row["first_byte"],
         "time_to_first_token": row["first_token"],
-        "agent": text("agent"),
-        "subagent": text("subagent"),
-        "user": text("user"),
-        "properties": structure("properties") or {},
-        "tags": structure("tags") or [],
-        "rules": structure("rules") or [],
-        "host": text("host"),
-        "forwarded_host": text("forwarded_host"),
-        "route": text("route"),
-        "request": {"method": text("method"), "body": {"size": row["request_bytes"]}},
+        "agent": text(row["agent"]),
+        "subagent": text(row["subagent"]),
+        "user": text(row["user"]),
+        "properties": structure(row["properties"]) or {},
+        "tags": structure(row["tags"]) or [],
+        "rules": structure(row["rules"]) or [],
+        "host": text(row["host"]),
+        "forwarded_host": text(row["forwarded_host"]),
+        "route": text(row["route"]),
+        "request": {"method": text(row["method"]), "body": {"size": row["request_bytes"]}},
         "response": {"status": row["status"], "body": {"size": row["response_bytes"]}} if came else None,
     }
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from sessiontap.trace.index.answers import numbered_rows
 from sessiontap.trace.index.filters import Condition, Filters, condition, texts_in
 from sessiontap.trace.index.parts import candidates, load
+from sessiontap.trace.index.records import numbered_rows
 
 Row = dict[str, Any]
 

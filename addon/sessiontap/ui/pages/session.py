@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sessiontap.trace.index.filters import Filters
 from sessiontap.ui.page import BadParameter, Page, Parameter
 from sessiontap.ui.reading import Reading
 from sessiontap.ui.tree_lines import tree_lines
@@ -16,15 +17,18 @@ MOST = 1000
 
 def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The session as `show --json` gives it, with some of its calls, in the order of its tree."""
-    shown = reading.trace.query_session(parameters["session"], reading.prices, errands=parameters["all"])
+    log = reading.trace
+    shown = log.query_overview(parameters["session"], reading.prices, errands=parameters["all"])
     calls = [line.call for line in tree_lines(shown["tree"], shown["calls"]) if line.call is not None]
     first, limit = 0, min(parameters["limit"], MOST)
     if (after := parameters["after"]) is not None:
         first = next((number for number, call in enumerate(calls, 1) if call["id"] == after), 0)
         if not first:
             raise BadParameter(f"session {shown['session']['id']} has no call {after!r}", "Leave `after` out.")
-    some = calls[first : first + limit]
-    return shown | {"calls": some, "after": some[-1]["id"] if first + limit < len(calls) else None}
+    ids = [call["id"] for call in calls[first : first + limit]]
+    rows = {row["id"]: row for row in log.query_calls(Filters(ids=tuple(ids)), prices=reading.prices)} if ids else {}
+    some = [rows[id] for id in ids if id in rows]
+    return shown | {"calls": some, "after": ids[-1] if first + limit < len(calls) else None}
 
 
 PAGE = Page(

@@ -1,0 +1,128 @@
+"""Calls' records out of the index, with what they cost, and the rows that lists show of them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from sessiontap.trace.index.costs import Prices
+from sessiontap.trace.index.rows import COLUMNS, COST_COLUMNS, JSONS, TEXTS, USAGE, call_of
+from sessiontap.trace.views import UNPRICED, CallCost, Record, call_row
+
+Row = dict[str, Any]
+_CALL = ", ".join(f'calls."{name}"' for name in COLUMNS)
+_BEFORE = 3
+"""Values in a row of `_records` before those of `COLUMNS`."""
+_BILLED_TEXTS = (
+    "outcome", "host", "route", "method", "provider", "family", "operation", "request_model", "response_model",
+    "service_tier", "billed",
+)  # fmt: skip
+_TEXTS, _JSONS = ([_BEFORE + COLUMNS.index(name) for name in names] for names in (TEXTS, JSONS))
+
+
+def cost(call: Record) -> CallCost:
+    """The cost of a call of `pairs`."""
+    known: CallCost = call["cost"]
+    return known
+
+
+def _records(database: sqlite3.Connection, where: str, values: list[Any]) -> list[tuple[int, Row, Row | None]]:
+    """Calls' numbers, their records, and their processes."""
+    found = database.execute(
+        f"SELECT calls.n, sessions.id, process, {_CALL} FROM calls LEFT JOIN sessions ON sessions.n = calls.session "
+        f"LEFT JOIN callers ON callers.n = caller {where}",
+        values,
+    ).fetchall()
+    texts = _strings(database, found, _TEXTS)
+    structures = {n: json.loads(text) for n, text in _strings(database, found, _JSONS).items()}
+    return [
+        (
+            n,
+            call_of(dict(zip(COLUMNS, rest, strict=True)), texts, structures, session),
+            json.loads(process) if process is not None else None,
+        )
+        for n, session, process, *rest in found
+    ]
+
+
+def pairs(
+    database: sqlite3.Connection, where: str, values: list[Any], prices: Prices | None
+) -> list[tuple[Row, Row | None]]:
+    """Records and processes of calls; in `cost` what they cost."""
+    found = _records(database, where, values)
+    costs: dict[int, CallCost] = {}
+    if prices is not None:
+        costs = _costs(database, [n for n, _, _ in found])
+    return [(call | {"cost": costs.get(n, UNPRICED)}, process) for n, call, process in found]
+
+
+def _costs(database: sqlite3.Connection, calls: list[int]) -> dict[int, CallCost]:
+    """The costs of calls, by their numbers."""
+    found = database.execute(
+        f"SELECT call, text, usd, {', '.join(COST_COLUMNS)} FROM costs LEFT JOIN cost_reasons ON n = reason "
+        "WHERE call IN (SELECT value FROM json_each(?))",
+        (json.dumps(calls),),
+    )
+    return {
+        n: CallCost(usd, None if parts[0] is None else tuple(parts), reason) for n, reason, usd, *parts in found
+    }
+
+
+def numbered(database: sqlite3.Connection, where: str, values: list[Any]) -> list[tuple[int, Row]]:
+    """The records of the calls that the condition `where` chooses, with their numbers."""
+    return [(n, call) for n, call, _ in _records(database, where, values)]
+
+
+def _strings(
+    database: sqlite3.Connection, rows: Sequence[tuple[Any, ...]], columns: Sequence[int]
+) -> dict[int | None, str]:
+    """The texts that the numbers in these columns of `rows` stand for."""
+    numbers = {row[column] for column in columns for row in rows} - {None}
+    question = "SELECT n, text FROM strings WHERE n IN (SELECT value FROM json_each(?))"
+    return dict(database.execute(question, (json.dumps(list(numbers)),)))
+
+
+def numbered_rows(
+    database: sqlite3.Connection, where: str, values: list[Any], prices: Prices | None = None
+) -> list[tuple[int, Row]]:
+    """Lines of `calls --json` with the calls' numbers, of those that the condition `where` chooses."""
+    found = _records(database, where, values)
+    costs = _costs(database, [n for n, _, _ in found]) if prices is not None else {}
+    return [(n, call_row(call | {"cost": costs.get(n, UNPRICED)}, process, cost)) for n, call, process in found]
+
+
+def billing(database: sqlite3.Connection, session: int) -> dict[str, Row]:
+    """Of each call of a session, by its id: what decides the price of its tokens, in the shape of its record.
+
+    A tenth of what whole records take.
+    """
+    columns = ", ".join(("id", "time", "status", "has_usage", *USAGE, *_BILLED_TEXTS))
+    rows = database.execute(f"SELECT {columns} FROM calls WHERE session = ?", (session,)).fetchall()
+    first = 4 + len(USAGE)
+    text = _strings(database, rows, range(first, first + len(_BILLED_TEXTS))).get
+    billed = {n: json.loads(text(n) or "null") for n in {row[-1] for row in rows}}
+    found = {}
+    for id, time, status, has_usage, *more in rows:
+        counts, names = more[: len(USAGE)], more[len(USAGE) :]
+        outcome, host, route, method, provider, family, operation, asked, answered, tier, bill = names
+        found[id] = {
+            "time": time,
+            "host": text(host),
+            "route": text(route),
+            "outcome": text(outcome),
+            "request": {"method": text(method)},
+            "response": {"status": status},
+            "llm": {
+                "provider": text(provider),
+                "family": text(family),
+                "operation": text(operation),
+                "request_model": text(asked),
+                "response_model": text(answered),
+                "service_tier": text(tier),
+                "billed": billed[bill],
+                "usage": dict(zip(USAGE, counts, strict=True)) if has_usage else None,
+            },
+        }
+    return found
