@@ -125,8 +125,25 @@ def test_errands_of_agents_are_not_sent(tmp_path: Path) -> None:
     count = call("c1", agent="claude-code")
     count["llm"]["operation"] = "count_tokens"
     sender = ScriptedSender()
-    push(log_of(tmp_path, count, call("c2", 1)), sender)
+    cursor = push(log_of(tmp_path, count, call("c2", 1)), sender)
     assert sender.taken == ["c2", "turn c2"]
+    assert cursor.calls == 1
+
+
+def test_a_call_that_a_target_passes_over_is_not_counted_as_sent(tmp_path: Path) -> None:
+    class Choosy(ScriptedSender):
+        def call_items(self, call):  # type: ignore[no-untyped-def]
+            return [] if call.call.id == "c1" else super().call_items(call)
+
+    cursor = push(log_of(tmp_path, call("c1"), call("c2", 5)), Choosy())
+    assert cursor.calls == 1
+
+
+def test_a_target_of_calls_alone_is_asked_for_no_turns(tmp_path: Path) -> None:
+    sender = ScriptedSender()
+    cursor = push(log_of(tmp_path, *LOOP), sender, has_turns=False)
+    assert sender.taken == ["c1", "c2", "c3"]
+    assert (sender.turns, cursor.turns_sent) == ([], 0)
 
 
 def test_since_leaves_out_older_calls_for_good(tmp_path: Path) -> None:

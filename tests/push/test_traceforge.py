@@ -227,9 +227,10 @@ def test_the_command_writes_each_call_once_wherever_it_is_started(
     monkeypatch.chdir(tmp_path / "elsewhere")
     again = run("traceforge", "--endpoint", "../traces")
     monkeypatch.setenv("TRACEFORGE_TRACES_DIR", str(tmp_path / "traces"))
-    assert (first.status, first.out) == (0, "2 calls and 2 complete turns sent to traceforge\n")
-    assert again.out == run("traceforge").out == "0 calls and 0 complete turns sent to traceforge\n"
+    assert (first.status, first.out) == (0, "2 calls sent to traceforge\n")
+    assert again.out == run("traceforge").out == "0 calls sent to traceforge\n"
     assert len(list((tmp_path / "traces").glob("*.json"))) == 2
+    assert "turn" not in run("status").out, "it is told calls alone"
 
 
 @pytest.mark.parametrize(

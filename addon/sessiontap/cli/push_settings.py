@@ -58,9 +58,10 @@ def credentials_of(target: Target, file: Path | None, environ: Mapping[str, str]
     found = {name: value for name in target.variables if (value := given.get(name) or environ.get(name))}
     missing = [name for name in target.required if name not in found]
     if missing:
+        them = "it" if len(missing) == 1 else "them"
         raise Misuse(
             f"{target.name} takes no calls without {' and '.join(missing)}",
-            "set it in the environment, or in a file that only you can read: --credentials FILE",
+            f"set {them} in the environment, or in a file that only you can read: --credentials FILE",
         )
     return found
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from sessiontap.cli.output import line
+from sessiontap.push import TARGETS
 from sessiontap.units import UNKNOWN, count, moment, plural
 
 if TYPE_CHECKING:
@@ -75,11 +76,13 @@ def text(found: Iterable[Row]) -> str:
 def _text(row: Row) -> str:
     waits = f", the oldest of {moment(row['oldest_unsent'])}" if row["behind"] else ""
     error = row["last_error"]
+    has_turns = row["target"] not in TARGETS or TARGETS[row["target"]].has_turns
+    turns = {"turns": f"{count(row['turns'])} complete, {count(row['open_turns'])} open"} if has_turns else {}
     facts = {
         "running": f"process {row['pid']}" if row["pid"] is not None else "no",
         "behind": f"{plural(row['behind'], 'call')}{waits}",
-        "sent": f"{plural(row['calls'], 'call')}, {plural(row['turns'], 'complete turn')}",
-        "open": plural(row["open_turns"], "turn"),
+        "sent": plural(row["calls"], "call"),
+        **turns,
         "last sent": moment(row["last_success"]) if row["last_success"] else UNKNOWN,
         "last error": f"{moment(error['time'])}: {error['text']}" if error else UNKNOWN,
         "set aside": plural(row["set_aside_count"], "item"),

@@ -52,7 +52,7 @@ _ALL: tuple[Target, ...] = (
     ),
     Target(
         "langfuse",
-        "Langfuse",
+        "Langfuse, its cloud or one of your own",
         "sessiontap.push.targets.langfuse",
         endpoint="https://cloud.langfuse.com",
         endpoint_variables=("LANGFUSE_BASE_URL", "LANGFUSE_HOST"),
@@ -67,12 +67,14 @@ _ALL: tuple[Target, ...] = (
         endpoint="https://api.worker.helicone.ai",
         variables=("HELICONE_API_KEY",),
         required=("HELICONE_API_KEY",),
+        has_turns=False,
     ),
     Target(
         "traceforge",
         "TraceForge's trace files, in a folder",
         "sessiontap.push.targets.traceforge",
         endpoint_variables=("TRACEFORGE_TRACES_DIR",),
+        has_turns=False,
         is_folder=True,
     ),
 )

@@ -61,6 +61,7 @@ class Pusher:
         cursor: Cursor,
         *,
         content: bool,
+        has_turns: bool = True,
         pause: Callable[[float], bool],
         tell: Callable[[str], None],
         follow: bool = False,
@@ -69,8 +70,12 @@ class Pusher:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`pause` waits for so many seconds and returns False if all is to end; `tell` says a sentence to the user."""
+        """`pause` waits for so many seconds and returns False if all is to end; `tell` says a sentence to the user.
+
+        `has_turns`: the target is told turns, too.
+        """
         self._log, self._sender, self._file, self.cursor = log, sender, file, cursor
+        self._has_turns = has_turns
         self._content, self._pause, self._tell, self._follow = content, pause, tell, follow
         self._cost_of, self._is_running, self._clock = cost_of, is_running, clock
         self._now = now
@@ -88,7 +93,7 @@ class Pusher:
         self._waiting_bytes = 0
         self._read = 0
         """Calls that were read since the cursor was written."""
-        self._turns_waiting = 0
+        self._calls_waiting = self._turns_waiting = 0
         self._saved = self._looked = clock()
         self._until: float | None = None
         """When it has to be over, if it is to end."""
@@ -159,15 +164,16 @@ class Pusher:
         with self._guarded(link.id):
             call = self._pushed(recorded, place)
             self._recent.put(call)
-            self._wait_for(list(self._sender.call_items(call)))
+            self._calls_waiting += self._wait_for(list(self._sender.call_items(call)))
 
     def _add_turns(self, turns: Iterable[OpenTurn]) -> None:
+        if not self._has_turns:
+            return
         for one in turns:
             with self._guarded(one.id):
                 turn = self._turn(one)
                 if turn is not None:
-                    self._wait_for(list(self._sender.turn_items(turn)))
-                    self._turns_waiting += 1
+                    self._turns_waiting += self._wait_for(list(self._sender.turn_items(turn)))
 
     @contextlib.contextmanager
     def _guarded(self, id: str) -> Any:
@@ -179,9 +185,11 @@ class Pusher:
         except Exception as error:
             self._set_aside(Item(id, None, 0), f"it could not be read: {type(error).__name__}")
 
-    def _wait_for(self, items: list[Item]) -> None:
+    def _wait_for(self, items: list[Item]) -> bool:
+        """Keep items until they are sent; returns whether there are any."""
         self._waiting += items
         self._waiting_bytes += sum(item.size for item in items)
+        return bool(items)
 
     def _flush(self) -> None:
         """Deliver what is waiting and write the cursor. Raises NotDelivered, Stopped, CursorError."""
@@ -194,9 +202,9 @@ class Pusher:
         if self._waiting:
             self.cursor.succeeded()
         self._waiting, self._waiting_bytes = [], 0
-        self.cursor.calls += self._read
+        self.cursor.calls += self._calls_waiting
         self.cursor.turns_sent += self._turns_waiting
-        self._read = self._turns_waiting = 0
+        self._read = self._calls_waiting = self._turns_waiting = 0
         self.cursor.position, self.cursor.turns = self._backlog.position, self._turns.to_state()
         self._save_state()
 

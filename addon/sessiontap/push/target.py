@@ -136,6 +136,8 @@ class Target:
     """The environment variables of its credentials."""
     required: tuple[str, ...] = ()
     """Those of them without which it cannot be used."""
+    has_turns: bool = True
+    """It is told complete turns, too; False: calls alone."""
     is_folder: bool = False
     """Its address is a folder that it writes files into."""
     package: str | None = None

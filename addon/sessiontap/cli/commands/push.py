@@ -162,6 +162,7 @@ def _push(
                 file,
                 cursor,
                 content=content,
+                has_turns=target.has_turns,
                 pause=_pause(stop, beside),
                 tell=note,
                 follow=follow,
@@ -191,8 +192,9 @@ def _counts(cursor: Any) -> tuple[int, int, int, int]:
 
 def _summarize(target: Target, pusher: Pusher, before: tuple[int, int, int, int]) -> None:
     calls, turns, _, _ = (now - then for now, then in zip(_counts(pusher.cursor), before, strict=True))
-    open_turns = f"; {plural(pusher.open_turns, 'turn')} still open" if pusher.open_turns else ""
-    write(f"{plural(calls, 'call')} and {plural(turns, 'complete turn')} sent to {target.name}{open_turns}\n")
+    told = f" and {plural(turns, 'complete turn')}" if target.has_turns else ""
+    still = f"; {plural(pusher.open_turns, 'turn')} still open" if target.has_turns and pusher.open_turns else ""
+    write(f"{plural(calls, 'call')}{told} sent to {target.name}{still}\n")
 
 
 def _stop_by_signals() -> threading.Event:
