@@ -9,7 +9,7 @@ import ssl
 import struct
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -30,6 +30,8 @@ CALLS = 50
 PROVIDER = "llm.example"
 SECURE = "api.openai.com"
 PATH = "/v1/chat/completions"
+TLS_GATEWAY = "gateway.example"
+"""Speaks HTTP/2, too."""
 SILENT = "silent.gateway.example"
 """Takes connections, and says nothing in TLS."""
 APP_KEY = "Bearer sk-the-apps-own"
@@ -131,6 +133,8 @@ class Stage:
         match where:
             case "closed":
                 return f"http://127.0.0.1:{self.closed_port}"
+            case "by TLS":
+                return f"https://{TLS_GATEWAY}"
             case "silent":
                 return f"https://{SILENT}"
             case "resetting":
@@ -150,7 +154,8 @@ def stage(shared_lab: Lab) -> Iterator[Stage]:
     provider = shared_lab.upstream(provide, [PROVIDER], tls=False)
     secure = shared_lab.upstream(provide, [SECURE])
     provider.requests = secure.requests  # one list: they stand for one provider
-    server = shared_lab.upstream(gateway, ["gateway.example"], tls=False)
+    server = shared_lab.upstream(gateway, [], tls=False)
+    shared_lab.upstream(gateway, [TLS_GATEWAY])
     with socket.create_server(("127.0.0.1", 0)) as taken:
         closed_port = taken.getsockname()[1]
     with RawServer(reset_at_once) as resetting, RawServer(say_nothing) as silent:
@@ -172,6 +177,8 @@ def fresh(stage: Stage, proxy: Proxy) -> Iterator[None]:
     stage.provider.requests.clear()
     yield
     gateway.gate.open()
+    assert "has crashed" not in proxy.process.output
+    assert "fault of its own" not in proxy.process.output
 
 
 def through(proxy: Proxy, url: str, **options: Any) -> str:
@@ -309,8 +316,13 @@ def test_fifty_calls_at_once_through_a_gateway_that(
 SAVED = [
     pytest.param("closed", "", {}, id="cannot be reached"),
     pytest.param("silent", "", {"connect_timeout": "1s"}, id="hangs before it is connected"),
-    pytest.param("open", "fails by itself, without end", {}, id="fails by itself"),
-    pytest.param("open", "says nothing", {"retry_unanswered": True, "answer_timeout": "1s"}, id="says nothing"),
+    pytest.param("open", "fails by itself", {}, id="fails by itself"),
+    pytest.param("by TLS", "fails by itself", {}, id="fails by itself, by TLS"),
+    pytest.param("by TLS", "fails by itself, without end", {}, id="fails by itself without end, by TLS"),
+    pytest.param("by TLS", "resets", {"retry_unanswered": True}, id="resets, by TLS"),
+    pytest.param(
+        "by TLS", "says nothing", {"retry_unanswered": True, "answer_timeout": "1s"}, id="says nothing, by TLS"
+    ),
 ]
 
 
@@ -329,6 +341,20 @@ def test_clients_and_servers_of_both_versions(
     assert (request.host, request.headers.get("authorization")) == (SECURE, APP_KEY)
     assert [name for name, _ in request.headers if name.lower().startswith("helicone")] == []
     assert GATEWAY_KEY not in str(list(request.headers))
+
+
+def test_a_gateway_that_comes_back_is_used_by_the_very_client_that_it_failed(proxy: Proxy, stage: Stage) -> None:
+    """mitmproxy remembers a failed connection as long as the client's lasts."""
+    gateway = Gateway("works")
+    through(proxy, stage.url("closed"))
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Why?"}]}
+    with proxy.client() as app:
+        ask_again: Callable[[], str] = lambda: app.post(f"http://{PROVIDER}{PATH}", json=body).text  # noqa: E731
+        assert "from the provider" in ask_again()
+        with Server(gateway, port=stage.closed_port):
+            assert "from the gateway" in ask_again()
+        assert "from the provider" in ask_again()
+    proxy.take(3)
 
 
 def test_the_gateways_own_secrets_stay_there(stage: Stage) -> None:
