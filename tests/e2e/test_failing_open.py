@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -355,6 +356,41 @@ def test_a_gateway_that_comes_back_is_used_by_the_very_client_that_it_failed(pro
             assert "from the gateway" in ask_again()
         assert "from the provider" in ask_again()
     proxy.take(3)
+
+
+@pytest.mark.parametrize(
+    ("where", "does"), [("closed", ""), ("open", "fails by itself")], ids=["cannot be reached", "fails by itself"]
+)
+def test_a_call_whose_client_does_not_wait_for_its_reply(proxy: Proxy, stage: Stage, where: str, does: str) -> None:
+    stage.gateway.does = does
+    through(proxy, stage.url(where))
+    address = urlsplit(proxy.url)
+    for number in range(4):
+        body = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": f"call {number}"}]}).encode()
+        head = f"POST http://{PROVIDER}{PATH} HTTP/1.1\r\nHost: {PROVIDER}\r\nContent-Type: application/json\r\n"
+        with socket.create_connection((address.hostname or "", address.port or 0), PATIENCE) as wire:
+            wire.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    stage.provider.wait_for(lambda requests: sum(one.whole for one in requests) == 4)
+    proxy.take(4)
+    assert stage.provider_got() == Counter(f"call {number}" for number in range(4))
+
+
+@pytest.mark.parametrize(
+    ("where", "does"),
+    [("silent", ""), ("open", "says nothing"), ("open", "fails by itself, without end")],
+    ids=["before it is connected", "before it answers", "while its error is held"],
+)
+def test_a_client_that_gives_up_breaks_nothing(proxy: Proxy, stage: Stage, where: str, does: str) -> None:
+    stage.gateway.does = does
+    through(proxy, stage.url(where), answer_timeout="1s", connect_timeout="1s", retry_unanswered=True)
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Why?"}]}
+    with proxy.client("HTTP/2") as app, pytest.raises(httpx2.TimeoutException):
+        app.post(f"https://{SECURE}{PATH}", json=body, timeout=httpx2.Timeout(PATIENCE, read=0.3))
+    stage.gateway.does = "works"
+    through(proxy, stage.url("open"))
+    assert [one.status for one in ask_all(proxy, 3)] == [200] * 3
+    proxy.wait_calls(lambda calls: len(calls) >= 4)
+    proxy.pass_over()
 
 
 def test_the_gateways_own_secrets_stay_there(stage: Stage) -> None:
