@@ -127,6 +127,7 @@ class Stage:
     provider: Server
     gateway: Gateway
     server: Server
+    by_tls: Server
     resetting: RawServer
     closed_port: int
 
@@ -156,12 +157,12 @@ def stage(shared_lab: Lab) -> Iterator[Stage]:
     secure = shared_lab.upstream(provide, [SECURE])
     provider.requests = secure.requests  # one list: they stand for one provider
     server = shared_lab.upstream(gateway, [], tls=False)
-    shared_lab.upstream(gateway, [TLS_GATEWAY])
+    by_tls = shared_lab.upstream(gateway, [TLS_GATEWAY])
     with socket.create_server(("127.0.0.1", 0)) as taken:
         closed_port = taken.getsockname()[1]
     with RawServer(reset_at_once) as resetting, RawServer(say_nothing) as silent:
         shared_lab.redirect(Redirect(SILENT, 443, silent.port))
-        yield Stage(shared_lab, provider, gateway, server, resetting, closed_port)
+        yield Stage(shared_lab, provider, gateway, server, by_tls, resetting, closed_port)
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +177,7 @@ def fresh(stage: Stage, proxy: Proxy) -> Iterator[None]:
     gateway.does, gateway.gate, gateway.seen = "", Gate(), 0
     gateway.forwarded.clear()
     stage.provider.requests.clear()
+    stage.by_tls.requests.clear()
     yield
     gateway.gate.open()
     assert "has crashed" not in proxy.process.output
@@ -220,7 +222,7 @@ async def ask(app: httpx2.AsyncClient, url: str, text: str) -> Result:
 def ask_all(
     proxy: Proxy, number: int = CALLS, host: str = PROVIDER, version: str = "HTTP/1.1", meanwhile: Any = None
 ) -> list[Result]:
-    """Make that many calls at once."""
+    """Make that many calls at once; by HTTP/2 on one connection."""
     secure = host == SECURE
     options: dict[str, Any] = {
         "proxy": proxy.url,
@@ -229,7 +231,7 @@ def ask_all(
         "timeout": PATIENCE,
         "http2": version == "HTTP/2",
         "http1": version != "HTTP/2",
-        "limits": httpx2.Limits(max_connections=number),
+        "limits": httpx2.Limits(max_connections=1 if version == "HTTP/2" else number),
     }
 
     async def ask_together() -> list[Result]:
@@ -338,6 +340,8 @@ def test_clients_and_servers_of_both_versions(
     assert {(one.status, "from the provider" in one.text) for one in results} == {(200, True)}
     assert stage.provider_got() == Counter(f"call {number}" for number in range(4))
     proxy.take(4)
+    if where == "by TLS":
+        assert {one.http_version for one in stage.by_tls.requests} == {version}
     (request, *_) = stage.provider.requests
     assert (request.host, request.headers.get("authorization")) == (SECURE, APP_KEY)
     assert [name for name, _ in request.headers if name.lower().startswith("helicone")] == []
