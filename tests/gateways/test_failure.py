@@ -21,7 +21,11 @@ PROVIDERS = {"error": {"message": "Rate limit reached for gpt-4o", "type": "requ
 """An error as OpenAI words it."""
 
 
-@pytest.mark.parametrize("kind", KINDS)
+PASS_ON = sorted(KINDS.keys() - {"litellm", "openrouter"})
+"""The kinds through which a provider's error comes as it is. The others word it anew."""
+
+
+@pytest.mark.parametrize("kind", PASS_ON)
 @pytest.mark.parametrize("body", [b"", b"<html>Bad Gateway</html>", b'{"error":', b"[1]", b"\xff\xfe", PROVIDERS])
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_reply_without_a_signature_is_the_providers(kind: str, status: int, body: Any) -> None:
@@ -63,8 +67,171 @@ HELICONE: list[Any] = [
 
 
 @pytest.mark.parametrize(("status", "headers", "body", "expected"), HELICONE)
-def test_helicone(status: int, headers: dict[str, str], body: Any, expected: Failure) -> None:
-    assert failure("helicone", status, headers, body) == expected
+@pytest.mark.parametrize("kind", ["helicone", "helicone-selfhosted"])
+def test_helicone(kind: str, status: int, headers: dict[str, str], body: Any, expected: Failure) -> None:
+    assert failure(kind, status, headers, body) == expected
+
+
+REFUSED, PROVIDER = "gateway_refused", "provider_error"
+NO_HEADERS: dict[str, str] = {}
+
+
+def litellm(message: str, kind: str | None, code: int, **more: Any) -> Any:
+    return {"error": {"message": message, "type": kind, "param": None, "code": str(code)} | more}
+
+
+def cloudflare(code: int) -> Any:
+    return {"success": False, "result": [], "messages": [], "error": [{"code": code, "message": "..."}]}
+
+
+GUARDRAIL = {"provider_specific_fields": {"guardrail_name": "words", "guardrail_mode": "pre_call"}}
+ANSWERED = {"llm_provider-x-request-id": "req_1", "x-litellm-call-id": "c"}
+FALLBACK = "\n\nLiteLLM: model group 'm' failed with the error above. No fallback was attempted."
+UPSTREAM = {"x-portkey-last-used-option-index": "config", "x-portkey-provider": "openai"}
+EXCEPTION = {"x-portkey-gateway-exception": "true"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "headers", "body", "expected"),
+    [
+        # LiteLLM 1.106 and Portkey 1.15: as these answered (tests/gateways_real).
+        pytest.param(
+            *("litellm", 422, NO_HEADERS, litellm("Budget has been exceeded!", "budget_exceeded", 422)),
+            Failure("policy", "budget_exceeded"),
+            id="LiteLLM: a budget",
+        ),
+        pytest.param(
+            *("litellm", 401, NO_HEADERS, litellm("key not allowed to access model.", "key_model_access_denied", 401)),
+            Failure("policy", "key_model_access_denied"),
+            id="LiteLLM: a model that a key may not use",
+        ),
+        pytest.param(
+            *("litellm", 401, NO_HEADERS, litellm("Authentication Error, Invalid", "token_not_found_in_db", 401)),
+            Failure("policy", "token_not_found_in_db"),
+            id="LiteLLM: a wrong key",
+        ),
+        pytest.param(
+            *("litellm", 400, NO_HEADERS, litellm("No connected db.", "no_db_connection", 400)),
+            Failure("policy", "no_db_connection"),
+            id="LiteLLM: a wrong key, and it knows of none but its master key",
+        ),
+        pytest.param(
+            *("litellm", 503, NO_HEADERS, litellm("Service Unavailable", "no_db_connection", 503)),
+            Failure(REFUSED, "no_db_connection"),
+            id="LiteLLM: its database is down",
+        ),
+        pytest.param(
+            *("litellm", 400, NO_HEADERS, litellm("Content blocked", "invalid_request_error", 400, **GUARDRAIL)),
+            Failure("policy", "guardrail"),
+            id="LiteLLM: a guardrail",
+        ),
+        pytest.param(
+            *("litellm", 429, NO_HEADERS, litellm("No deployments available.", "internal_server_error", 429)),
+            Failure("policy", "internal_server_error"),
+            id="LiteLLM: its limit of a model",
+        ),
+        pytest.param(
+            *("litellm", 400, NO_HEADERS, litellm("Invalid model name passed in", "invalid_request_error", 400)),
+            Failure(REFUSED, "invalid_request_error"),
+            id="LiteLLM: a model that it does not know",
+        ),
+        pytest.param(
+            *("litellm", 429, ANSWERED, litellm("litellm.RateLimitError: ..." + FALLBACK, "throttling_error", 429)),
+            Failure(PROVIDER),
+            id="LiteLLM: the provider's limit",
+        ),
+        pytest.param(
+            *("litellm", 500, NO_HEADERS),
+            litellm("litellm.InternalServerError: InternalServerError: OpenAIException - Connection error.", None, 500),
+            Failure(PROVIDER),
+            id="LiteLLM: the provider is down",
+        ),
+        pytest.param("litellm", 500, NO_HEADERS, b"Internal Server Error", Failure(REFUSED), id="LiteLLM: it crashed"),
+        pytest.param("litellm", 404, NO_HEADERS, {"detail": "Not Found"}, Failure(REFUSED), id="LiteLLM: no such path"),
+        pytest.param(
+            *("portkey", 400, NO_HEADERS, {"status": "failure", "message": "Invalid provider passed"}),
+            Failure(REFUSED),
+            id="Portkey: a provider that it does not know",
+        ),
+        pytest.param(
+            *("portkey", 500, EXCEPTION, {"status": "failure", "message": "Something went wrong"}),
+            Failure(REFUSED),
+            id="Portkey: an exception of its own",
+        ),
+        pytest.param(
+            *("portkey", 401, NO_HEADERS, {"status": "failure", "message": "Invalid API Key"}),
+            Failure("policy"),
+            id="Portkey: a wrong key",
+        ),
+        pytest.param(
+            *("portkey", 446, UPSTREAM, {"error": {"message": "The guardrail checks", "type": "hooks_failed"}}),
+            Failure("policy", "hooks_failed"),
+            id="Portkey: a guardrail",
+        ),
+        pytest.param("portkey", 412, NO_HEADERS, {}, Failure("policy"), id="Portkey: a budget"),
+        pytest.param(
+            *("portkey", 404, NO_HEADERS, {"message": "Not Found", "ok": False}),
+            Failure(REFUSED),
+            id="Portkey: no such path",
+        ),
+        pytest.param(
+            *("portkey", 500, UPSTREAM, {"html-message": "Message: fetch failed Cause: Error: connect ECONNREFUSED"}),
+            Failure(PROVIDER),
+            id="Portkey: the provider is down",
+        ),
+        # The others: as their documentation words it.
+        pytest.param(
+            *("openrouter", 402, NO_HEADERS, {"error": {"code": 402, "message": "Insufficient credits"}}),
+            Failure("policy", "402"),
+            id="OpenRouter: no credit",
+        ),
+        pytest.param(
+            *("openrouter", 503, NO_HEADERS, {"error": {"code": 503, "message": "No available model provider"}}),
+            Failure(REFUSED, "503"),
+            id="OpenRouter: no provider for the call",
+        ),
+        pytest.param(
+            *("openrouter", 429, NO_HEADERS, {"error": {"code": 429, "metadata": {"provider_name": "Groq"}}}),
+            Failure(PROVIDER),
+            id="OpenRouter: the provider's limit",
+        ),
+        pytest.param(
+            *("openrouter", 502, NO_HEADERS, {"error": {"code": 502, "message": "Provider returned error"}}),
+            Failure(PROVIDER),
+            id="OpenRouter: the model is down",
+        ),
+        pytest.param("cloudflare", 400, NO_HEADERS, cloudflare(2005), Failure(PROVIDER, "2005"), id="Cloudflare: 2005"),
+        pytest.param(
+            *("cloudflare", 400, NO_HEADERS, cloudflare(2016), Failure("policy", "2016")), id="Cloudflare: a guardrail"
+        ),
+        pytest.param(
+            *("cloudflare", 401, NO_HEADERS, cloudflare(2009), Failure("policy", "2009")), id="Cloudflare: unauthorized"
+        ),
+        pytest.param(
+            *("cloudflare", 429, NO_HEADERS, cloudflare(2003), Failure("policy", "2003")), id="Cloudflare: its limit"
+        ),
+        pytest.param(
+            *("cloudflare", 400, NO_HEADERS, cloudflare(2001), Failure(REFUSED, "2001")), id="Cloudflare: no gateway"
+        ),
+        pytest.param(
+            *("cloudflare", 500, NO_HEADERS, {"name": "AiGatewayError", "internalCode": 7001}),
+            Failure(REFUSED, "7001"),
+            id="Cloudflare: an error of its own",
+        ),
+        pytest.param(
+            *("traceforge", 403, {"X-TraceForge-Policy-Blocked": "true"}, {"error": "blocked"}),
+            Failure("policy", "blocked"),
+            id="TraceForge: a policy",
+        ),
+        pytest.param(
+            *("helicone-selfhosted", 400, NO_HEADERS, {"message": "Invalid provider"}),
+            Failure(REFUSED),
+            id="Helicone of one's own: no such provider",
+        ),
+    ],
+)
+def test_kinds(kind: str, status: int, headers: dict[str, str], body: Any, expected: Failure) -> None:
+    assert failure(kind, status, headers, body) == expected
 
 
 def test_a_gateway_without_signatures_fails_as_its_provider() -> None:

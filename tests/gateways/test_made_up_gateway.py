@@ -21,7 +21,7 @@ ACME = """
 """
 LINES = {
     "gateways/__init__.py": (
-        ("from sessiontap.gateways import helicone_gateway", "from sessiontap.gateways import acme"),
+        ("    custom_gateway,", "    acme,"),
         ("        helicone_gateway.KIND,", "        acme.KIND,"),
     )
 }

@@ -71,7 +71,7 @@ SEEN = CallSpec(
     session=Session("session-1", "Demo", 3, "app", renamed_to="Other", key="k"),
     link=Link("conversation-1", "call-0", "exact"),
     edits=(Edit("set", "Helicone-Session-Id", None, "session-1", "one"),),
-    gateway=Route("https", "oai.helicone.ai", 443),
+    gateway=Route("https", "oai.helicone.ai", 443, kind="helicone", name="mine"),
     flags=("streamed_request", "streamed_request"),
 )  # fmt: skip
 
@@ -121,6 +121,7 @@ def test_a_call_in_full():
             ["set", "Helicone-Session-Id", None, "session-1", "one"],
             ["route", None, "api.openai.com", "https://oai.helicone.ai:443", "one"],
         ],
+        "gateway": {"kind": "helicone", "name": "mine"},
         "request": {
             "method": "POST", "url": "https://api.openai.com/v1/chat/completions", "http_version": "HTTP/1.1",
             "headers": [["Host", "api.openai.com"]], "trailers": None, "body": Plain(b'{"model": "gpt-4o"}'),
@@ -150,8 +151,24 @@ def test_a_call_of_which_nothing_is_known_is_nil_throughout():
     assert {key for key, value in record.items() if value is None} == {
         "session", "conversation", "parent", "evidence", "link", "caller", "caller_unknown", "time_to_first_byte",
         "time_to_first_token", "client", "proxy_user", "agent", "subagent", "user", "state", "route",
-        "response",
+        "gateway", "response",
     }  # fmt: skip
+
+
+def test_what_a_gateway_says_of_a_call_is_recorded():
+    route = Route("http", "127.0.0.1", 4000, target="/v1/chat/completions?key=secret", kind="litellm", name="mine")
+    headers = Headers([("x-litellm-call-id", "c-1"), ("x-litellm-attempted-retries", "2"), ("x-litellm-response-cost",
+                       "1.95e-06"), ("x-litellm-attempted-fallbacks", "none")])  # fmt: skip
+    body = b'{"error": {"message": "Budget has been exceeded!", "type": "budget_exceeded", "code": "422"}}'
+    response = replace(SEEN.response, status=422, headers=headers, body=DecodedBody(body))
+
+    record = call_record(replace(SEEN, gateway=route, response=response), REDACTOR)
+
+    assert record["gateway"] == {
+        "kind": "litellm", "name": "mine", "id": "c-1", "retries": 2, "cost": 1.95e-06,
+        "failure": "policy", "failure_code": "budget_exceeded",
+    }  # fmt: skip
+    assert record["changes"][-1][3] == "http://127.0.0.1:4000/v1/chat/completions"
 
 
 def test_a_call_that_went_directly_says_why():

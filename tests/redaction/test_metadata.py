@@ -21,7 +21,9 @@ from sessiontap.sessions.match_scope import MatchScope
 
 REDACTOR = Redactor(b"k" * 32)
 SAID = "strictly-between-us"
-BELONGS_TO_ITS_PARENT = ("session.", "llm.usage.", "llm.billed.", "llm.rate_limits.", "request.body.", "response.body.")
+BELONGS_TO_ITS_PARENT = (
+    *("session.", "gateway.", "llm.usage.", "llm.billed.", "llm.rate_limits.", "request.body.", "response.body."),
+)
 
 
 def link() -> dict[str, object]:

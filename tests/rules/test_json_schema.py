@@ -22,6 +22,8 @@ OF_THE_READER_ALONE = {
     *("source of an id, nearly", "source of an id, another spelling", "operation", "host with more", "key twice"),
     *("regular expression", "template", "header that a call needs", "property's name", "header twice in another case"),
     *("headers to remove", "headers to redact", "URL of a gateway", "glob of hosts that is none"),
+    *("a gateway without an address", "an item without an address", "a key where none is taken"),
+    *("a path of a kind that has its own", "a secret in a gateway's path"),
     *("not yet: a gateway", "unknown gateway", "flag", "price of no model", "price for a broken pattern"),
     *("dialect", "dialect of the file", "dialect of the file, its name", "dialect of the file, its headers"),
     "not yet: a dialect",

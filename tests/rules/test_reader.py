@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from sessiontap import gateways
 from sessiontap.push import TARGETS
 from sessiontap.rules import RulesError, load_file, load_text
+
+KINDS = ", ".join(gateways.KINDS)
 
 RULE_KEYS = (
     "rule, match, session, user, properties, tags, state, headers, send, existing, gateway, fail, capture, final, ignore"
@@ -238,18 +241,51 @@ BAD = {
         ],
     ),
     "not yet: a kind of gateway": (
-        "gateways:\n  mine: {kind: portkey}\n",
-        ["2:16: gateways.mine.kind: 'portkey' is not yet available in this version; expected one of helicone"],
+        "gateways:\n  mine: {kind: braintrust}\n",
+        [f"2:16: gateways.mine.kind: 'braintrust' is not yet available in this version; expected one of {KINDS}"],
     ),
     "not yet: a gateway": (
-        "rules:\n  - gateway: portkey\n",
+        "rules:\n  - gateway: langfuse\n",
         [
-            "2:14: rules[0].gateway: the gateway 'portkey' is not yet available in this version; expected one of helicone"
+            "2:14: rules[0].gateway: the gateway 'langfuse' is not yet available in this version; "
+            f"expected one of {KINDS}"
+        ],
+    ),
+    "a gateway without an address": (
+        "rules:\n  - gateway: litellm\n",
+        [
+            "2:14: rules[0].gateway: a gateway of kind litellm has no address of its own; expected the name of one "
+            "under gateways: {NAME: {kind: litellm, url: ...}}"
+        ],
+    ),
+    "an item without an address": (
+        "gateways:\n  mine: {kind: cloudflare}\n",
+        ["2:9: gateways.mine: a gateway of kind cloudflare needs a url"],
+    ),
+    "a key where none is taken": (
+        "gateways:\n  mine: {kind: traceforge, key: x}\n",
+        [
+            "2:33: gateways.mine.key: a gateway of kind traceforge takes no key; "
+            "expected a header for it, under headers"
+        ],
+    ),
+    "a path of a kind that has its own": (
+        "gateways:\n  mine: {kind: portkey, path: /x}\n",
+        [
+            "2:31: gateways.mine.path: a gateway of kind portkey has paths of its own; "
+            "expected no path, or kind: custom"
+        ],
+    ),
+    "a secret in a gateway's path": (
+        'gateways:\n  mine: {kind: custom, url: "https://a.example", path: "/${proxy_env.KEY}"}\n',
+        [
+            "2:56: gateways.mine.path: a gateway's path is no place for a value of the proxy's own environment; "
+            "expected a header for it"
         ],
     ),
     "unknown gateway": (
         "rules:\n  - gateway: mien\ngateways:\n  mine: {kind: helicone}\n",
-        ["2:14: rules[0].gateway: there is no gateway 'mien'; expected one of helicone, mine; did you mean 'mine'?"],
+        [f"2:14: rules[0].gateway: there is no gateway 'mien'; expected one of {KINDS}, mine; did you mean 'mine'?"],
     ),
     "missing key": ("hosts:\n  - {provider: x}\n", ["2:5: hosts[0]: the key 'host' is missing"]),
     "version": ("version: 2\n", ["1:10: version: '2' cannot stand here; expected 1"]),

@@ -29,6 +29,8 @@ SAID = [
     ("proxy_env.KEY", "k-1"),
     ("host", "api.openai.com"),
     ("provider", "openai"),
+    ("origin", "https://api.openai.com"),
+    ("path", "/v1/chat/completions"),
     ("operation", "chat"),
     ("model", "openai/gpt-4o"),
     ("agent", "claude-code"),

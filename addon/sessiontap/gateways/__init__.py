@@ -9,19 +9,35 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sessiontap.exchange import Headers
-from sessiontap.gateways import helicone_gateway
+from sessiontap.gateways import (
+    cloudflare_gateway,
+    custom_gateway,
+    helicone_gateway,
+    helicone_selfhosted_gateway,
+    litellm_gateway,
+    openrouter_gateway,
+    portkey_gateway,
+    traceforge_gateway,
+)
 from sessiontap.gateways.failure import Failure
-from sessiontap.gateways.gateway import Direct, GatewayCall, GatewayKind, Route
+from sessiontap.gateways.gateway import Direct, GatewayCall, GatewayKind, Route, as_fact
 
 KINDS: Mapping[str, GatewayKind] = {
     kind.name: kind
     for kind in (
         helicone_gateway.KIND,
+        helicone_selfhosted_gateway.KIND,
+        litellm_gateway.KIND,
+        portkey_gateway.KIND,
+        openrouter_gateway.KIND,
+        cloudflare_gateway.KIND,
+        traceforge_gateway.KIND,
+        custom_gateway.KIND,
     )
 }
 """All kinds of gateways, by name."""
 
-LATER = ("helicone-selfhosted", "langfuse", "litellm", "portkey", "openrouter", "cloudflare", "braintrust")
+LATER = ("langfuse", "braintrust")
 """Words of the rules' language that this version knows nothing else of."""
 
 
@@ -31,13 +47,35 @@ def plan(kind: str, call: GatewayCall) -> Route | Direct:
     if gateway is None:
         return Direct(f"There is no gateway {kind!r}: calls go to their own hosts")
     way = gateway.plan(call)
-    return replace(way, kind=kind) if isinstance(way, Route) else way
+    return replace(way, kind=kind, name=call.name or kind) if isinstance(way, Route) else way
 
 
 def failure_of(kind: str, status: int, headers: Headers, body_start: bytes) -> Failure | None:
-    """Return whose failure a reply is that came through a gateway of this kind; None if it is none."""
+    """Return whose failure a reply through a gateway of this kind is; None if it is none. `body_start` is decoded."""
     gateway = KINDS.get(kind)
     return gateway.failure(status, headers, body_start) if gateway is not None else None
 
 
-__all__ = ["KINDS", "LATER", "Direct", "Failure", "GatewayCall", "GatewayKind", "Route", "failure_of", "plan"]
+def gateway_facts(kind: str, headers: Headers) -> dict[str, str | int | float]:
+    """Return what a gateway of this kind states of a call in its reply's headers, of the facts in `FACTS`."""
+    gateway = KINDS.get(kind)
+    found: dict[str, str | int | float] = {}
+    for fact, header in gateway.reply.items() if gateway is not None else ():
+        value = (headers.get(header) or "").strip()
+        if value and (known := as_fact(fact, value)) is not None:
+            found[fact] = known
+    return found
+
+
+__all__ = [
+    "KINDS",
+    "LATER",
+    "Direct",
+    "Failure",
+    "GatewayCall",
+    "GatewayKind",
+    "Route",
+    "failure_of",
+    "gateway_facts",
+    "plan",
+]

@@ -8,11 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from sessiontap.exchange import Headers
 from sessiontap.gateways.failure import ReadFailure, unsigned
 from sessiontap.header_edit import Edit
 from sessiontap.trust import UNKNOWN, Upstream
+
+FACTS: Mapping[str, type] = {
+    "id": str,
+    "cache": str,
+    "fallbacks": int,
+    "retries": int,
+    "cost": float,
+    "upstream": str,
+}
+"""The facts that a gateway may state of a call in its reply: its own id of it; whether a cache answered; how often it
+fell back to another model and tried again; US dollars; the address that it asked."""
+LONGEST_FACT = 256
+"""Characters."""
+MOST = 1_000_000_000
+"""Of a number."""
+
+
+def as_fact(fact: str, text: str) -> str | int | float | None:
+    """Return a header's value as the fact that it states; None if it is none: too long, no number, below 0."""
+    if FACTS[fact] is str:
+        return text if len(text) <= LONGEST_FACT and text.isprintable() else None
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    if not 0 <= number <= MOST:
+        return None
+    return number if FACTS[fact] is float else int(number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +55,30 @@ class GatewayCall:
     """The app's own."""
     target: str = "/"
     """Path and query, as the app sent them."""
+    method: str = "POST"
     provider: str | None = None
     """The host's."""
+    model: str | None = None
+    """As the app asks for it."""
+    body: Mapping[str, Any] | None = None
+    """The request's JSON; None if it was not read."""
     url: str | None = None
     """The address of a gateway of one's own; None: the kind's own address."""
     key: str | None = None
     """The key of a gateway of one's own; None: the proxy's variable."""
+    has_path: bool = False
+    """The rules say which path the call has at the gateway."""
+    path: str | None = None
+    """That path, filled in; None: it has no value."""
+    own_headers: Mapping[str, str] = field(default_factory=dict)
+    """The headers that the rules give the gateway, filled in."""
+    own_headers_use_keys: bool = False
+    """Path or headers hold a value of the proxy's own environment."""
     proxy_env: Mapping[str, str] = field(default_factory=dict)
     signed: bool = False
     """AWS signed the request."""
+    name: str = ""
+    """The gateway's name in the rules."""
     upstream: Upstream = UNKNOWN
     """The way that the call would take to its own host."""
     why_not_client: str | None = "it is not known who asks"
@@ -56,6 +100,8 @@ class Route:
     """Path and query as the gateway needs them; None: the app's own."""
     kind: str = ""
     """The kind of the gateway."""
+    name: str = ""
+    """Its name in the rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +124,11 @@ class GatewayKind:
     """Names of the dialects that it reads."""
     failure: ReadFailure = unsigned
     """Return whose failure a reply is that came through it."""
+    reply: Mapping[str, str] = field(default_factory=dict)
+    """Fact (`FACTS`) -> the response header in which the gateway states it."""
+    needs_url: bool = False
+    """It has no address of its own: the rules must give one."""
+    takes_key: bool = True
+    """It is opened by a key, which the rules may give."""
+    has_path: bool = False
+    """The rules may say the path that a call has there."""

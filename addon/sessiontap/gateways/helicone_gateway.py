@@ -13,14 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
-from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from sessiontap import trust
 from sessiontap.dialects.helicone import KEY_HEADER, KEY_SHAPE, KEY_VARIABLE, bearer, is_helicone
 from sessiontap.dialects.helicone import NAME as HELICONE
 from sessiontap.exchange import Headers
+from sessiontap.gateways.address import address_of, is_private, origin
 from sessiontap.gateways.failure import PROVIDER_ERROR, Failure, inner, json_body, word
 from sessiontap.gateways.gateway import Direct, GatewayCall, GatewayKind, Route
 from sessiontap.header_edit import Edit
@@ -48,8 +46,6 @@ LABELS: Mapping[str, str] = {
 GENERIC = "gateway"
 _BLOCKS = ("PROMPT_THREAT_DETECTED", "PROMPT_FLAGGED_FOR_MODERATION")
 _AZURE = ".openai.azure.com"
-_DEFAULT_PORT = {"https": 443, "http": 80}
-_LOCAL_NAMES = ("localhost", "local", "internal", "lan", "home.arpa", "intranet")
 
 
 def plan(call: GatewayCall) -> Route | Direct:
@@ -58,11 +54,11 @@ def plan(call: GatewayCall) -> Route | Direct:
     If the call has a `url`, that is a generic gateway of one's own, which gets no key but the call's `key`.
     """
     host, url, headers = call.host.lower().rstrip("."), call.url, call.headers
-    origin = _origin(call.scheme, host, call.port)
-    reason = _why_not(host, call) or (_why_not_by(url, origin) if url else _why_not_cloud(host))
+    meant_for = origin(call.scheme, host, call.port)
+    reason = _why_not(host, call) or (_why_not_by(url, meant_for) if url else _why_not_cloud(host))
     if reason is not None:
         return Direct(reason)
-    way, edits = _way_by(url, origin, headers) if url else _way_to_cloud(host, call, origin)
+    way, edits = _way_by(url, meant_for, headers) if url else _way_to_cloud(host, call, meant_for)
     exposed = trust.why_exposed(call.upstream.rerouted(way.scheme, way.host, way.port), way.host)
     if exposed:  # then it may get nothing that the rules send it, be its own key the app's
         return Direct(f"The gateway's calls go to their own hosts, for their keys would be exposed: {exposed}")
@@ -85,14 +81,14 @@ def plan(call: GatewayCall) -> Route | Direct:
     return replace(way, edits=(own, *edits), notes=notes)
 
 
-def _way_by(url: str, origin: str, headers: Headers) -> tuple[Route, tuple[Edit, ...]]:
+def _way_by(url: str, meant_for: str, headers: Headers) -> tuple[Route, tuple[Edit, ...]]:
     """The way through a gateway of one's own, and what it is told."""
-    at = urlsplit(url)
-    route = Route(at.scheme, at.hostname or "", at.port or _DEFAULT_PORT[at.scheme])
-    return route, (_target("Helicone-Target-URL", origin, headers),)
+    at = address_of(url)
+    assert at is not None
+    return Route(at.scheme, at.host, at.port), (_target("Helicone-Target-URL", meant_for, headers),)
 
 
-def _way_to_cloud(host: str, call: GatewayCall, origin: str) -> tuple[Route, tuple[Edit, ...]]:
+def _way_to_cloud(host: str, call: GatewayCall, meant_for: str) -> tuple[Route, tuple[Edit, ...]]:
     """The way through Helicone's own gateway for this host, and what it is told."""
     edits: tuple[Edit, ...] = ()
     plain = (call.scheme, call.port) == ("https", 443)
@@ -100,10 +96,10 @@ def _way_to_cloud(host: str, call: GatewayCall, origin: str) -> tuple[Route, tup
         pass
     elif plain and host.endswith(_AZURE):
         label = LABELS["api.openai.com"]
-        edits = (_target("Helicone-OpenAI-Api-Base", origin, call.headers),)
+        edits = (_target("Helicone-OpenAI-Api-Base", meant_for, call.headers),)
     else:
         label = GENERIC
-        edits = (_target("Helicone-Target-URL", origin, call.headers),)
+        edits = (_target("Helicone-Target-URL", meant_for, call.headers),)
     return Route("https", f"{label}.helicone.ai", 443), edits
 
 
@@ -120,21 +116,17 @@ def _why_not(host: str, call: GatewayCall) -> str | None:
 
 
 def _why_not_cloud(host: str) -> str | None:
-    return f"Helicone cannot reach {host}: it is on this machine or in its network" if _is_private(host) else None
+    return f"Helicone cannot reach {host}: it is on this machine or in its network" if is_private(host) else None
 
 
-def _why_not_by(url: str, origin: str) -> str | None:
+def _why_not_by(url: str, meant_for: str) -> str | None:
     """Why a gateway of one's own cannot be used."""
-    try:
-        at = urlsplit(url)
-        if at.scheme not in _DEFAULT_PORT or not at.hostname or at.port == 0:
-            raise ValueError
-        own = _origin(at.scheme, at.hostname, at.port or _DEFAULT_PORT[at.scheme])
-    except ValueError:
+    at = address_of(url)
+    if at is None:
         return f"The gateway's url {url!r} has no host or no right port: calls go to their own hosts"
-    if at.path.strip("/"):
+    if at.path:
         return f"The gateway's url {url!r} has a path, which calls cannot be given: calls go to their own hosts"
-    return f"Already at the gateway: the app itself calls {own}" if own == origin else None
+    return f"Already at the gateway: the app itself calls {at.origin}" if at.origin == meant_for else None
 
 
 def _no_key(env: Mapping[str, str], url: str | None) -> str:
@@ -152,22 +144,8 @@ def _no_key(env: Mapping[str, str], url: str | None) -> str:
     )
 
 
-def _target(header: str, origin: str, headers: Headers) -> Edit:
-    return Edit("set", header, headers.get(header), origin, "helicone")
-
-
-def _origin(scheme: str, host: str, port: int) -> str:
-    name = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{name}" + ("" if _DEFAULT_PORT.get(scheme) == port else f":{port}")
-
-
-@lru_cache(maxsize=1024)
-def _is_private(host: str) -> bool:
-    """True if a host is out of reach from the internet, as far as its name tells."""
-    try:
-        return not ip_address(host.strip("[]").partition("%")[0]).is_global
-    except ValueError:
-        return "." not in host or any(host == name or host.endswith(f".{name}") for name in _LOCAL_NAMES)
+def _target(header: str, meant_for: str, headers: Headers) -> Edit:
+    return Edit("set", header, headers.get(header), meant_for, "helicone")
 
 
 def failure(status: int, headers: Headers, body_start: bytes) -> Failure | None:
@@ -182,4 +160,5 @@ def failure(status: int, headers: Headers, body_start: bytes) -> Failure | None:
     return Failure("policy", code) if code in _BLOCKS else PROVIDER_ERROR
 
 
-KIND = GatewayKind("helicone", plan, frozenset({HELICONE}), failure)
+REPLY = {"id": "helicone-id", "cache": "helicone-cache", "fallbacks": "helicone-fallback-index"}
+KIND = GatewayKind("helicone", plan, frozenset({HELICONE}), failure, REPLY)

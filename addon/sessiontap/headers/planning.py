@@ -62,6 +62,8 @@ class OutgoingCall(NamedTuple):
     """The id of the call with which its turn began, as far as that is known."""
     dialects: Mapping[str, Dialect] = _NO_DIALECTS
     """The rules' own dialects."""
+    gateway_reads: frozenset[str] = frozenset()
+    """The dialects that the gateway reads."""
 
 
 def plan(decision: Decision, labels: Labels, session: Session, link: Link, call: OutgoingCall) -> tuple[Edit, ...]:
@@ -161,7 +163,7 @@ def _dialects(decision: Decision, call: OutgoingCall, needed: Mapping[str, Edit]
     if provider is None:
         # Whoever is given a dialect's key reads its headers, be it a gateway of one's own.
         provider = next((name for name, key in _KEYS if key.header.lower() in needed), None)
-    read = reads(call.host, call.headers, provider)
+    read = reads(call.host, call.headers, provider) | call.gateway_reads
     found = [WRITTEN[name] for name in WRITTEN if name in read] if read else []
     if provider is not None and provider in call.dialects:
         found.append(call.dialects[provider])

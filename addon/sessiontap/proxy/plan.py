@@ -23,6 +23,7 @@ from sessiontap.proxy.context import NO_LINK, CallContext, Fallback, Plan
 from sessiontap.proxy.prepare import Client, history_of
 from sessiontap.recording.finished import PlannerUpdate
 from sessiontap.rules import Decision, Facts, Labels, Matched, Rules, SessionFacts, decide, finish
+from sessiontap.rules.template import TemplateContext
 from sessiontap.sessions import Link, Registry, Session, agent_path, session_evidence
 from sessiontap.sessions.conversations import Conversations
 from sessiontap.sessions.declared import conversation_id
@@ -121,7 +122,7 @@ class Planner:
             outgoing = self._outgoing(context, client, rules, matched, gateway, exposed)
             return Fallback(found, headers.plan(decision, found, session, link, outgoing))
 
-        gateway = self._gateway(context, rules, decision, matched, client)
+        gateway = self._gateway(context, rules, decision, matched, client, session)
         warned, use = gateway, None
         if isinstance(gateway, Route) and context.socket is None:
             use = _use(gateway, decision, rules)
@@ -188,22 +189,42 @@ class Planner:
         )
 
     def _gateway(
-        self, context: CallContext, rules: Rules, decision: Decision, matched: Matched, client: Client
+        self,
+        context: CallContext,
+        rules: Rules,
+        decision: Decision,
+        matched: Matched,
+        client: Client,
+        session: Session,
     ) -> Route | Direct | None:
         """Return the way through the gateway that a rule asks for, or why there is none; None if no rule asks."""
         if (name := decision.gateway) is None:
             return None
         named = matched.named_by(lambda rule: rule.gateway == name)
         request, destination, item = context.request, context.destination, rules.gateways.get(name)
+        asked, path, own_headers = context.call, None, {}
+        if item is not None:
+            facts = SessionFacts(session.id, session.name, session.step)
+            filled_from = TemplateContext(matched.scope, self.environ, facts)
+            path = item.path.render(filled_from) if item.path is not None else None
+            own_headers = item.headers_from(filled_from)
         call = GatewayCall(
             scheme=request.scheme,
             host=destination.host,
             port=request.port,
             headers=request.headers,
             target=request.target,
+            method=request.method,
             provider=destination.provider,
+            model=asked.asked.model or asked.endpoint.model if asked is not None else None,
+            body=asked.json if asked is not None else None,
+            name=name,
             url=item.url if item else None,
             key=item.key_from(self.environ) if item else None,
+            has_path=item is not None and item.path is not None,
+            path=path,
+            own_headers=own_headers,
+            own_headers_use_keys=item is not None and item.headers_use_keys,
             proxy_env=self.environ,
             signed=bool(headers.signed_headers(request.headers, request.target)),
             upstream=context.upstream,
@@ -226,8 +247,9 @@ class Planner:
         """
         host, provider = context.destination.host, context.destination.provider
         edits: tuple[Edit, ...] = ()
+        read: frozenset[str] = frozenset()
         if isinstance(gateway, Route):
-            host, provider, edits = gateway.host, None, gateway.edits
+            host, provider, edits, read = gateway.host, None, gateway.edits, gateways.KINDS[gateway.kind].reads
             exposed = trust.why_exposed(context.upstream.rerouted(gateway.scheme, host, gateway.port), host)
         is_local = client.peer.local is True
         named = not is_local and matched.named_by(lambda rule: rule.sets_session)
@@ -239,6 +261,7 @@ class Planner:
             proxy_env=self.environ,
             why_no_key=trust.why_not_for(is_local, named) or exposed,
             gateway=edits,
+            gateway_reads=read,
             id=context.id,
             turn=self.conversations.turn_of(context.id),
             dialects=rules.dialects,

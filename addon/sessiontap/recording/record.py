@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sessiontap.callers import Caller
+from sessiontap.gateways import failure_of, gateway_facts
 from sessiontap.llm.call import Asked, Call, Reply
 from sessiontap.llm.content_encoding import HARMLESS, decode_chunks
 from sessiontap.llm.response_facts import rate_limits, request_id
 from sessiontap.recording.decode import DecodedBody, DecodedExchange, DecodedMessage
-from sessiontap.recording.finished import FinishedCall, RecordedPlan
+from sessiontap.recording.finished import FinishedCall, ReceivedResponse, RecordedPlan
 from sessiontap.redaction import Redactor
 from sessiontap.redaction.metadata import metadata_of
 from sessiontap.rules.decision import Labels
@@ -90,6 +91,7 @@ def call_record(
         "forwarded_host": _text(call.sent.host, redactor),
         "route": _text(asked.endpoint.route, redactor) if asked else None,
         "changes": _changes(plan, call.host, redactor),
+        "gateway": _gateway(plan, call.received, exchange.response, redactor),
         "request": _request(call, exchange.request, redactor, is_full),
         "response": _response(call, exchange.response, redactor, is_full),
     }
@@ -247,10 +249,30 @@ def _changes(plan: RecordedPlan | None, host: str, redactor: Redactor) -> list[l
     ]
     if (route := plan.route) is not None:
         rule = plan.set_by.get("gateway")
-        changes.append(["route", None, host, f"{route.scheme}://{route.host}:{route.port}", rule])
+        path = redactor.url(route.target.partition("?")[0]) if route.target is not None else ""
+        changes.append(["route", None, host, f"{route.scheme}://{route.host}:{route.port}{path}", rule])
     elif plan.direct is not None:
         changes.append(["direct", None, host, None, plan.direct.reason])
     return changes
+
+
+def _gateway(
+    plan: RecordedPlan | None, received: ReceivedResponse | None, response: DecodedMessage | None, redactor: Redactor
+) -> Record | None:
+    """Return the gateway that the call went through, with what it says of the call; None if it went through none."""
+    if plan is None or (route := plan.route) is None:
+        return None
+    record: Record = {"kind": route.kind, "name": redactor.text(route.name)}
+    if received is None or response is None:
+        return record
+    facts = gateway_facts(route.kind, response.headers)
+    record |= {name: redactor.text(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
+    start = response.body.data if response.body is not None and not response.body.undecodable else b""
+    if (failure := failure_of(route.kind, received.status, response.headers, start)) is not None:
+        record["failure"] = failure.kind
+        if failure.code is not None:
+            record["failure_code"] = redactor.text(failure.code)
+    return record
 
 
 def _text(value: str | None, redactor: Redactor) -> str | None:

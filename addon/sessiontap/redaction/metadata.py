@@ -83,6 +83,7 @@ KEPT: dict[str, How] = {
     "forwarded_host": "keep",
     "route": "keep",
     "changes": "changes",
+    "gateway": "keep",
     "request": "keep",
     "request.method": "keep",
     "request.url": "url",

@@ -11,6 +11,7 @@ from typing import Any
 
 from sessiontap import gateways as gateway_kinds
 from sessiontap import trust
+from sessiontap.gateways import GatewayKind
 from sessiontap.push import TARGETS
 from sessiontap.rules.conditions import AllOf, AnyOf, Leaf, MatchCondition, Not, index_of, requires
 from sessiontap.rules.match_keys import BY_NAME, MatchKey
@@ -45,7 +46,7 @@ def compile_file(values: Mapping[str, Any], reader: RulesReader, digest: str) ->
         host_patterns=tuple(pattern for leaf in hosts for pattern in leaf.patterns if _names_hosts(pattern)),
         gateways=gateways,
         dialects={name: own_dialect(name, headers) for name, headers in values.get("dialects", {}).items()},
-        env_names=frozenset(_env_names(values.get("rules", ()), rules)),
+        env_names=frozenset(_env_names(values.get("rules", ()), rules, gateways.values())),
         proxy_env_names=frozenset(_proxy_env_names(rules, gateways.values())),
         redact_headers=tuple(name.lower() for name in redact.get("headers", ())),
         redact_patterns=redact.get("patterns", ()),
@@ -64,12 +65,17 @@ def _leaves(rule: Rule) -> Iterator[Leaf]:
         yield from condition.leaves()
 
 
-def _env_names(given: Iterable[Mapping[str, Any]], rules: Iterable[Rule]) -> Iterator[str]:
+def _env_names(
+    given: Iterable[Mapping[str, Any]], rules: Iterable[Rule], gateways: Iterable[Gateway]
+) -> Iterator[str]:
     for rule in given:
         yield from _matched_env(rule.get("match", ()))
     for compiled in rules:
         for setting in compiled.settings:
             yield from setting.names("env")
+    for gateway in gateways:
+        for template in gateway.templates:
+            yield from template.names("env")
 
 
 def _proxy_env_names(rules: Iterable[Rule], gateways: Iterable[Gateway]) -> Iterator[str]:
@@ -77,8 +83,8 @@ def _proxy_env_names(rules: Iterable[Rule], gateways: Iterable[Gateway]) -> Iter
         for setting in rule.settings:
             yield from setting.names("proxy_env")
     for gateway in gateways:
-        if gateway.key is not None:
-            yield from gateway.key.names("proxy_env")
+        for template in gateway.templates:
+            yield from template.names("proxy_env")
 
 
 def _matched_env(maps: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -146,8 +152,32 @@ def _gateway(name: str, given: Mapping[str, Any], reader: RulesReader) -> Gatewa
             "https://HOST, or http:// on this machine (127.0.0.1, localhost, [::1])",
         )
         reader.problem(f"gateways.{name}.url", bad, url)
+    path, headers = given.get("path"), given.get("headers", {})
+    for place, template in (("path", path), *((f"headers.{header}", one) for header, one in headers.items())):
+        for value in template.values() if template is not None else ():
+            try:
+                check_name(value, frozenset())
+            except BadValue as unknown:
+                reader.problem(f"gateways.{name}.{place}", unknown, template.text)
+    if path is not None and path.is_secret:
+        bad = BadValue("a gateway's path is no place for a value of the proxy's own environment", "a header for it")
+        reader.problem(f"gateways.{name}.path", bad, path.text)
+    if (kind := gateway_kinds.KINDS.get(given.get("kind", ""))) is not None:
+        _check_kind(name, given, kind, reader)
     options = {option: given[option] for option in GATEWAY_OPTIONS if option in given}
-    return Gateway(name, given.get("kind", ""), url, key, **options)
+    return Gateway(name, given.get("kind", ""), url, key, path, headers, **options)
+
+
+def _check_kind(name: str, given: Mapping[str, Any], kind: GatewayKind, reader: RulesReader) -> None:
+    """Note what a gateway of this kind lacks, or has and cannot use."""
+    if kind.needs_url and "url" not in given:
+        reader.problem(f"gateways.{name}", BadValue(f"a gateway of kind {kind.name} needs a url"))
+    if not kind.takes_key and "key" in given:
+        bad = BadValue(f"a gateway of kind {kind.name} takes no key", "a header for it, under headers")
+        reader.problem(f"gateways.{name}.key", bad, given["key"].text)
+    if not kind.has_path and "path" in given:
+        bad = BadValue(f"a gateway of kind {kind.name} has paths of its own", "no path, or kind: custom")
+        reader.problem(f"gateways.{name}.path", bad, given["path"].text)
 
 
 def _rule(number: int, given: Mapping[str, Any], reader: RulesReader, gateways: Mapping[str, Gateway]) -> Rule:
@@ -264,7 +294,13 @@ def is_narrow(pattern: Pattern) -> bool:
 
 
 def _check_gateway(path: str, name: str, gateways: Mapping[str, Gateway], reader: RulesReader) -> None:
-    if name in gateways or name in gateway_kinds.KINDS:
+    if name in gateways:
+        return
+    if (kind := gateway_kinds.KINDS.get(name)) is not None:
+        if kind.needs_url:
+            what = f"a gateway of kind {name} has no address of its own"
+            expected = f"the name of one under gateways: {{NAME: {{kind: {name}, url: ...}}}}"
+            reader.problem(path, BadValue(what, expected), name)
         return
     known = (*gateway_kinds.KINDS, *gateways)
     if name in gateway_kinds.LATER:

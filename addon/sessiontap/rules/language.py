@@ -39,6 +39,7 @@ from sessiontap.rules.kinds import (
     push_endpoint,
     push_header,
     redacted,
+    settable_header,
     url,
 )
 from sessiontap.rules.match_keys import MATCH_KEYS
@@ -102,6 +103,10 @@ GATEWAY = KeyMap((
         "Its address, if it is not the usual one: https://, or http:// on this machine.",
     ),
     Key("key", TEMPLATE, "Its key.", examples=("${proxy_env.HELICONE_API_KEY}",)),
+    Key("headers", MapOf(TEMPLATE, settable_header, True, "header"), "Headers that it gets beside those of its kind.",
+          examples=({"X-Team": "${env.TEAM}"},)),
+    Key("path", TEMPLATE, "Of a custom one: the path of a call there, without the query. Default: the call's own.",
+          examples=("/${provider}${path}",)),
     Key("fail", FAIL, "If it fails, its calls go to their own hosts (open, the default) or fail (closed)."),
     Key("retry_unanswered", Flag(),
           "A call that it got and did not answer is made once more, to its own host: it may cost twice."),

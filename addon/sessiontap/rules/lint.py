@@ -79,7 +79,8 @@ def _unread_headers(rules: Rules, rule: Rule, covering: Sequence[Rule]) -> Itera
     send = rules.send if sent is None else sent
     if send == "auto" or not send:
         return
-    advice = ", ".join(f"set gateway: {name}" for name in KINDS) + ", send: auto or send: none"
+    readers = [name for name, kind in KINDS.items() if not kind.needs_url and kind.reads.issuperset(send)]
+    advice = ", ".join((*(f"set gateway: {name}" for name in readers), "send: auto or send: none"))
     if gateway := _value_for(rule, covering, "gateway"):
         for dialect in sorted(set(send) - _read_by_gateway(rules, gateway)):
             yield f"sends {dialect} session headers to a gateway that does not read them"

@@ -15,7 +15,7 @@ from sessiontap.rules.decision import CaptureEffect, Protection
 from sessiontap.rules.match_patterns import Pattern
 from sessiontap.rules.scope import Facts, Scope
 from sessiontap.rules.set_keys import Send, Setting
-from sessiontap.rules.template import Template, TemplateContext
+from sessiontap.rules.template import Template, TemplateContext, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +102,28 @@ class Gateway:
     kind: str
     url: str | None
     key: Template | None
+    path: Template | None = None
+    headers: Mapping[str, Template] = field(default_factory=dict)
     fail: Literal["open", "closed"] = "open"
     retry_unanswered: bool = False
     connect_timeout: float = CONNECT_TIMEOUT
     """Seconds, as the next."""
     answer_timeout: float = ANSWER_TIMEOUT
+
+    @property
+    def templates(self) -> tuple[Template, ...]:
+        """Return all templates in it."""
+        return tuple(one for one in (self.key, self.path, *self.headers.values()) if one is not None)
+
+    @property
+    def headers_use_keys(self) -> bool:
+        """True if a header holds a value of the proxy's own environment."""
+        return any(template.is_secret for template in self.headers.values())
+
+    def headers_from(self, context: TemplateContext) -> dict[str, str]:
+        """Return its headers, filled in; those whose values are missing are left out."""
+        filled = {name: template.render(context) for name, template in self.headers.items()}
+        return {name: printable(value) for name, value in filled.items() if value is not None}
 
     def key_from(self, proxy_env: Mapping[str, str]) -> str | None:
         """Return its key, filled in from the proxy's environment, or None."""

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from sessiontap.callers import Caller
 from sessiontap.exchange import Request
+from sessiontap.gateways.address import origin
 from sessiontap.llm.call import Asked, Call
 
 Texts = tuple[str, ...]
@@ -122,6 +123,16 @@ class Scope:
     def subagent(self) -> str | None:
         call = self.facts.call
         return call.subagent if call is not None else None
+
+    @cached_property
+    def origin(self) -> str | None:
+        """`https://HOST`, as the app asked for it; the port with it if it is not the usual one."""
+        request, host = self.facts.request, self.host
+        return origin(request.scheme, host, request.port) if request is not None and host is not None else None
+
+    @cached_property
+    def path(self) -> str | None:
+        return self.facts.request.path if self.facts.request is not None else None
 
     @cached_property
     def route(self) -> str | None:

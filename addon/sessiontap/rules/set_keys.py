@@ -251,6 +251,8 @@ SEND = ListOf(
 )
 GATEWAY_KINDS = tuple(gateways.KINDS)
 FAIL = Choice(("open", "closed"))
+AT_HAND = tuple(name for name, kind in gateways.KINDS.items() if not kind.needs_url)
+"""The gateways that a rule can set without an item of `gateways:`."""
 
 SET_KEYS: tuple[SetKey, ...] = (
     SetKey("session.name", TEMPLATE,
@@ -280,8 +282,8 @@ SET_KEYS: tuple[SetKey, ...] = (
            lambda given: Constant(send_of(given)), is_more=False),
     SetKey("existing", Choice(("keep", "replace")), "Keep or replace a session header that the app sent itself.",
            Constant, is_more=False),
-    SetKey("gateway", WORD, f"Reroute the call: {', '.join(GATEWAY_KINDS)}, or one named under gateways.", Constant,
-           is_more=False, examples=GATEWAY_KINDS),
+    SetKey("gateway", WORD, f"Reroute the call: {', '.join(AT_HAND)}, or one named under gateways.", Constant,
+           is_more=False, examples=AT_HAND),
     SetKey("fail", FAIL, "If the gateway fails, the call goes to its own host (open, the default) or fails (closed).",
            Constant),
     SetKey("capture", Choice(("full", "metadata", "none")), "How much of the call is recorded.", Constant,

@@ -73,6 +73,8 @@ VARIABLES: dict[str, Variable] = {
     "process.exe": Variable("its executable", _caller(lambda c: c.exe)),
     "cwd.name": Variable("the last part of its folder", _caller(lambda c: PurePath(c.cwd).name if c.cwd else None)),
     "host": Variable("the destination host as the app asked for it", lambda c, _: c.scope.host),
+    "origin": Variable("scheme, host and port as the app asked for them: https://HOST", lambda c, _: c.scope.origin),
+    "path": Variable("the request's path, without its query", lambda c, _: c.scope.path),
     "provider": Variable("the provider", lambda c, _: c.scope.provider),
     "operation": Variable("what is asked for: chat, embeddings, ...", lambda c, _: c.scope.operation),
     "model": Variable("the requested model", lambda c, _: c.scope.model),

@@ -147,6 +147,19 @@ class LlmShape(TypedDict, total=False):
     problems: Texts | None
 
 
+class GatewayShape(TypedDict):
+    kind: str
+    name: NotRequired[str | None]
+    id: NotRequired[str | None]
+    cache: NotRequired[str | None]
+    fallbacks: NotRequired[Tokens]
+    retries: NotRequired[Tokens]
+    cost: NotRequired[Dollars]
+    upstream: NotRequired[str | None]
+    failure: NotRequired[str | None]
+    failure_code: NotRequired[str | None]
+
+
 class StoredBodyShape(TypedDict):
     size: Bytes
     sha256: NotRequired[Annotated[bytes, Meta(min_length=32, max_length=32)] | None]
@@ -211,6 +224,7 @@ class _CallFields(_KnownOfCall):
     client: NotRequired[str | None]
     proxy_user: NotRequired[str | None]
     changes: NotRequired[Annotated[list[Change], _MANY]]
+    gateway: NotRequired[GatewayShape | None]
     like: NotRequired[None]  # version 1 left out what another record said: such a call is none of ours
     request: RequestShape
     response: NotRequired[ResponseShape | None]

@@ -125,6 +125,10 @@ def _check_call(call: dict[str, Any]) -> None:
         if (billed := llm.get("billed")) is not None:
             told = {key: tokens(one) if key not in _NO_COUNTS else one for key, one in billed.items()}
             llm["billed"] = {key: one for key, one in told.items() if one is not None}
+    if gateway := call.get("gateway"):
+        for key, measured in (("fallbacks", tokens), ("retries", tokens), ("cost", dollars)):
+            if gateway.get(key) is not None:
+                gateway[key] = measured(gateway[key])
     for key in ("link", "state"):
         if call.get(key) is not None:
             call[key] = _free(call[key], key)
