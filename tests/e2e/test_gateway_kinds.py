@@ -107,6 +107,7 @@ def stand(shared_lab: Lab) -> Stand:
         }
         for name in KINDS
     ]
+    rules.append({"rule": "strict", "match": {"header": {"x-fail": "closed"}}, "fail": "closed"})
     proxy = shared_lab.proxy({"version": 1, "gateways": items, "rules": rules}, environment={"GATEWAY_KEY": KEY})
     return Stand(proxy, provider, gateways)
 
@@ -187,12 +188,26 @@ def test_what_a_gateway_cannot_carry_goes_to_its_own_host(
     assert call.record["gateway"] is None
 
 
+UNKNOWN_MODEL = {**QUESTION, "model": "gpt-4o-mini"}
+
+
 def test_a_refusal_is_classified_in_the_record(stand: Stand) -> None:
-    with stand.proxy.client(headers={"x-through": "litellm"}) as app:
-        assert app.post(CHAT, json={**QUESTION, "model": "unknown"}).status_code == 400
+    with stand.proxy.client(headers={"x-through": "litellm", "x-fail": "closed"}) as app:
+        assert app.post(CHAT, json=UNKNOWN_MODEL).status_code == 400
     (call,) = stand.proxy.take()
     gateway = call.record["gateway"]
     assert (gateway["failure"], gateway["failure_code"]) == ("gateway_refused", "invalid_request_error")
+
+
+def test_calls_that_a_gateway_refuses_go_to_their_own_host_and_open_no_breaker(stand: Stand) -> None:
+    number = 8
+    with stand.proxy.client(headers={"x-through": "litellm", "authorization": f"Bearer {APP_KEY}"}) as app:
+        for _ in range(number):
+            assert app.post(CHAT, json=UNKNOWN_MODEL).status_code == 200
+    assert len(stand.gateways["litellm"].requests) == len(stand.provider.requests) == number
+    assert stand.provider.requests[0].path == "/v1/chat/completions"
+    assert KEY not in str(list(stand.provider.requests[0].headers))
+    assert [call.record["gateway"] for call in stand.proxy.take(number)] == [None] * number
 
 
 def test_a_websocket_goes_through_litellm(stand: Stand) -> None:

@@ -72,7 +72,7 @@ def test_helicone(kind: str, status: int, headers: dict[str, str], body: Any, ex
     assert failure(kind, status, headers, body) == expected
 
 
-REFUSED, PROVIDER = "gateway_refused", "provider_error"
+REFUSED, UNANSWERED, PROVIDER = "gateway_refused", "gateway_unanswered", "provider_error"
 NO_HEADERS: dict[str, str] = {}
 
 
@@ -146,7 +146,9 @@ EXCEPTION = {"x-portkey-gateway-exception": "true"}
             Failure(PROVIDER),
             id="LiteLLM: the provider is down",
         ),
-        pytest.param("litellm", 500, NO_HEADERS, b"Internal Server Error", Failure(REFUSED), id="LiteLLM: it crashed"),
+        pytest.param(
+            *("litellm", 500, NO_HEADERS, b"Internal Server Error", Failure(UNANSWERED)), id="LiteLLM: it crashed"
+        ),
         pytest.param("litellm", 404, NO_HEADERS, {"detail": "Not Found"}, Failure(REFUSED), id="LiteLLM: no such path"),
         pytest.param(
             *("portkey", 400, NO_HEADERS, {"status": "failure", "message": "Invalid provider passed"}),
@@ -155,8 +157,8 @@ EXCEPTION = {"x-portkey-gateway-exception": "true"}
         ),
         pytest.param(
             *("portkey", 500, EXCEPTION, {"status": "failure", "message": "Something went wrong"}),
-            Failure(REFUSED),
-            id="Portkey: an exception of its own",
+            Failure(UNANSWERED),
+            id="Portkey: an exception of its own, maybe after the provider answered",
         ),
         pytest.param(
             *("portkey", 401, NO_HEADERS, {"status": "failure", "message": "Invalid API Key"}),
@@ -191,6 +193,11 @@ EXCEPTION = {"x-portkey-gateway-exception": "true"}
             id="OpenRouter: no provider for the call",
         ),
         pytest.param(
+            *("openrouter", 500, NO_HEADERS, {"error": {"code": 500, "message": "Internal Server Error"}}),
+            Failure(UNANSWERED, "500"),
+            id="OpenRouter: it crashed",
+        ),
+        pytest.param(
             *("openrouter", 429, NO_HEADERS, {"error": {"code": 429, "metadata": {"provider_name": "Groq"}}}),
             Failure(PROVIDER),
             id="OpenRouter: the provider's limit",
@@ -215,7 +222,7 @@ EXCEPTION = {"x-portkey-gateway-exception": "true"}
         ),
         pytest.param(
             *("cloudflare", 500, NO_HEADERS, {"name": "AiGatewayError", "internalCode": 7001}),
-            Failure(REFUSED, "7001"),
+            Failure(UNANSWERED, "7001"),
             id="Cloudflare: an error of its own",
         ),
         pytest.param(

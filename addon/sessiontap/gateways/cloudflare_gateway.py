@@ -72,7 +72,7 @@ def failure(status: int, headers: Headers, body_start: bytes) -> Failure | None:
         return Failure("provider_error", code)
     if code in _POLICY or status in (401, 403, 429):
         return Failure("policy", code)
-    return Failure("gateway_refused", code)
+    return Failure("gateway_unanswered" if status >= 500 else "gateway_refused", code)
 
 
 def _own_code(body: Mapping[str, Any]) -> str | None:

@@ -3,8 +3,9 @@
 Each kind of gateway tells by its signatures, in its own module: `failure(status, headers, body_start)`. A reply without
 a signature is the provider's, so a fault that nobody recognises is never taken for the gateway's.
 
-Whoever goes to the provider itself when a gateway fails goes by these classes: around `gateway_refused` only. Going
-around `policy` would go around a budget, a guardrail, or a key that was revoked.
+Whoever goes to the provider itself when a gateway fails goes by these classes (`failing_open.py`): around
+`gateway_refused`, since the provider has not got the call. Going around `policy` would go around a budget, a guardrail,
+or a key that was revoked.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ BODY_START = 16 * 1024
 class Failure(NamedTuple):
     """A reply that is a failure."""
 
-    kind: Literal["gateway_refused", "policy", "provider_error"]
-    """`gateway_refused`: the gateway failed or would not take the call, and has no answer of a provider. `policy`: a
+    kind: Literal["gateway_refused", "gateway_unanswered", "policy", "provider_error"]
+    """`gateway_refused`: the gateway would not take the call, so no provider got it. `gateway_unanswered`: it failed in
+    the midst, and a provider may have got the call; with its answer the gateway can do nothing any more. `policy`: a
     budget, a rate limit, a guardrail or a key's rights, kept by the gateway. `provider_error`: the provider's own."""
     code: str | None = None
     """The gateway's own short word for it (`budget_exceeded`), never text of the call; None if it has none."""

@@ -43,7 +43,7 @@ def plan(call: GatewayCall) -> Route | Direct:
 
 def failure(status: int, headers: Headers, body_start: bytes) -> Failure | None:
     if status >= 400 and json_body(body_start).get("message") in _OWN_MESSAGES:
-        return Failure("gateway_refused")
+        return Failure("gateway_unanswered" if status >= 500 else "gateway_refused")
     return helicone_gateway.failure(status, headers, body_start)
 
 

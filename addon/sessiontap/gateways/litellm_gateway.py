@@ -7,7 +7,8 @@ looks at before `Authorization`; the app's own key stays where it is. Only route
 may be one that opens its administration, too. WebSockets of the realtime and Responses APIs go through it.
 
 Failures as seen with LiteLLM 1.106: what a provider answered has headers `llm_provider-*`; a provider that it could not
-reach is named in the message (`OpenAIException - Connection error.`). All other errors are its own.
+reach is named in the message (`OpenAIException - Connection error.`). All other errors are its own;
+from 500 on it failed in the midst, and a provider may have been asked.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def plan(call: GatewayCall) -> Route | Direct:
 def failure(status: int, headers: Headers, body_start: bytes) -> Failure | None:
     if status < 400:
         return None
-    if any(name.lower().startswith("llm_provider-") for name, _ in headers):
+    if not body_start or any(name.lower().startswith("llm_provider-") for name, _ in headers):
         return PROVIDER_ERROR
     error = inner(json_body(body_start), "error")
     if _PROVIDERS_WORDS.search(str(error.get("message") or "")):
@@ -67,7 +68,7 @@ def failure(status: int, headers: Headers, body_start: bytes) -> Failure | None:
         return Failure("policy" if status == 400 else "gateway_refused", kind)
     if kind in _POLICY or guardrail or status in (401, 403, 429):
         return Failure("policy", "guardrail" if guardrail else kind)
-    return Failure("gateway_refused", kind)
+    return Failure("gateway_unanswered" if status >= 500 else "gateway_refused", kind)
 
 
 KIND = GatewayKind(

@@ -54,8 +54,10 @@ def failure(status: int, headers: Headers, body_start: bytes) -> Failure | None:
     code = word(error.get("code"))
     if status in (401, 402, 403, 429):
         return Failure("policy", code)
+    if status == 503:  # no provider for this call
+        return Failure("gateway_refused", code)
     # 502: the model is down or answered with nonsense; 400 and 404 may be the provider's words, too
-    return Failure("gateway_refused", code) if status in (408, 500, 503) else PROVIDER_ERROR
+    return Failure("gateway_unanswered", code) if status in (408, 500) else PROVIDER_ERROR
 
 
 KIND = GatewayKind("openrouter", plan, frozenset({"openrouter"}), failure, {"id": "x-generation-id"})

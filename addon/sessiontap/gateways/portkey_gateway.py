@@ -5,7 +5,7 @@ API is told by `x-portkey-custom-host`, its base with it. The app's own key of t
 passed on. The cloud wants a key of Portkey's; one's own gateway has none.
 
 Failures as seen with its gateway 1.15: `x-portkey-gateway-exception: true` or a body `{"status": "failure"}` is its own
-(such an exception may come after the provider answered), 446 and 412 are guardrails and budgets. All else is the
+(from 500 on it may come after the provider answered), 446 and 412 are guardrails and budgets. All else is the
 provider's, also a provider that it could not reach.
 """
 
@@ -77,6 +77,8 @@ def failure(status: int, headers: Headers, body_start: bytes) -> Failure | None:
         return Failure("policy", word(inner(body, "error").get("type")))
     own = (headers.get("x-portkey-gateway-exception") or "").lower() == "true" or body.get("status") == "failure"
     if own or body.get("ok") is False:  # its own 404
+        if status >= 500:
+            return Failure("gateway_unanswered")
         return Failure("policy" if status in (401, 403, 429) else "gateway_refused")
     return PROVIDER_ERROR
 

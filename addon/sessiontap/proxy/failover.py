@@ -122,9 +122,10 @@ class Attempt:
         """Take in a reply that was held, with the beginning of its body as it came."""
         with self._failover.faults.guard("gateway failure"):
             failure, code = self._failure_of(reply, body)
-            if failure == "gateway_refused":
+            if failure in ("gateway_refused", "gateway_unanswered"):
                 why = f"status {reply.status_code}" + (f", {code}" if code else "")
-                return self._failed(failure, why, body_held=not self._flow.request.stream)
+                held = not self._flow.request.stream
+                return self._failed(failure, why, body_held=held, is_of_call=reply.status_code < 500)
             self._answered()
         return False
 
@@ -134,8 +135,8 @@ class Attempt:
             return
         with self._failover.faults.guard("gateway failure"):
             failure, _ = self._failure_of(reply, b"")
-            if failure == "gateway_refused":
-                self._fails(failure, f"status {reply.status_code}")
+            if failure in ("gateway_refused", "gateway_unanswered"):
+                self._fails(failure, f"status {reply.status_code}", is_of_call=reply.status_code < 500)
             else:
                 self._answered()
 
@@ -151,9 +152,9 @@ class Attempt:
         found = failure_of(self._use.kind, reply.status_code, headers, start)
         return (found.kind, found.code) if found is not None else (None, None)
 
-    def _failed(self, failure: FailureKind, why: str, *, body_held: bool) -> bool:
+    def _failed(self, failure: FailureKind, why: str, *, body_held: bool, is_of_call: bool = False) -> bool:
         with self._failover.faults.guard("gateway failure"):
-            self._fails(failure, why)
+            self._fails(failure, why, is_of_call=is_of_call)
             if may_go_direct(self._use, failure, reply_begun=False, body_held=body_held) and self._is_at_gateway():
                 self._go_direct(failure, why)
                 return True
@@ -163,11 +164,14 @@ class Attempt:
         self._has_answered = True
         self._failover.answered(self._use, self._begun)
 
-    def _fails(self, failure: FailureKind, why: str) -> None:
+    def _fails(self, failure: FailureKind, why: str, *, is_of_call: bool = False) -> None:
+        """Note a failure. `is_of_call`: the gateway works and refuses this call (a model that it does not know)."""
         if self._has_failed:
             return
         self._has_failed = True
-        if counts_as_failure(failure):
+        if is_of_call:
+            self._answered()
+        elif counts_as_failure(failure):
             self._failover.failed(self._use, self._begun, why)
         if not self._use.fail_open:
             text = f"a call failed at the gateway {self._use.gateway}, and was not to go elsewhere: {failure}, {why}"
