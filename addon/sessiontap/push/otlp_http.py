@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as EncodedSpan
-from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
@@ -96,11 +96,16 @@ def open_otlp(
     resource: Mapping[str, str],
 ) -> OtlpSender:
     """Return a sender to `url`. `content` are conventions that tell what was said; a user's headers win."""
-    found = Resource.create({**resource, "sessiontap.mapping.version": MAPPING_VERSION})
-    if str(found.attributes.get(SERVICE_NAME, "unknown_service")).startswith("unknown_service"):
-        found = found.merge(Resource({SERVICE_NAME: "sessiontap"}))
     told = [*conventions, *(content if settings.content else ())]
-    return OtlpSender(url, {**headers, **settings.headers}, settings.http, told, found, settings.content)
+    return OtlpSender(url, {**headers, **settings.headers}, settings.http, told, _resource(resource), settings.content)
+
+
+def _resource(more: Mapping[str, str]) -> Resource:
+    """What the environment says of the resource, and `more`; nothing that is another at each start."""
+    stated = OTELResourceDetector().detect()
+    found = Resource.create({**more, "sessiontap.mapping.version": MAPPING_VERSION}).attributes
+    own = {key: value for key, value in found.items() if key in stated.attributes or not key.startswith("service.")}
+    return Resource({SERVICE_NAME: "sessiontap", **own})
 
 
 def traces_url(endpoint: str) -> str:

@@ -1,0 +1,39 @@
+"""What MLflow's own client finds at a server: its traces as JSON. Run by the Python that has MLflow."""
+
+import json
+import sys
+
+from mlflow import MlflowClient
+
+
+def span(one):
+    return {
+        "name": one.name,
+        "id": one.span_id,
+        "parent": one.parent_id,
+        "type": one.span_type,
+        "status": one.status.status_code.value,
+        "message": one.status.description,
+        "usage": one.attributes.get("mlflow.chat.tokenUsage"),
+        "cost": one.attributes.get("mlflow.llm.cost"),
+        "inputs": one.inputs,
+        "outputs": one.outputs,
+    }
+
+
+found = MlflowClient(tracking_uri=sys.argv[1]).search_traces(locations=["0"], order_by=["timestamp_ms ASC"])
+json.dump(
+    [
+        {
+            "state": str(trace.info.state.value),
+            "metadata": trace.info.trace_metadata,
+            "tags": trace.info.tags,
+            "request": trace.info.request_preview,
+            "response": trace.info.response_preview,
+            "duration": trace.info.execution_duration,
+            "spans": [span(one) for one in trace.data.spans],
+        }
+        for trace in found
+    ],
+    sys.stdout,
+)

@@ -1,0 +1,121 @@
+"""MLflow, asked by its own client what it has of a session."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.agents import packages
+from tests.readers import servers
+from tests.readers.session import AGENT, INPUT, MODEL, OUTPUT, TOKENS, USER
+
+PROGRAM = Path(__file__).parent / "programs" / "ask_mlflow.py"
+Traces = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def told(
+    pushed: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Traces, Traces, Traces]]:
+    folder = tmp_path_factory.mktemp("mlflow-store")
+    with servers.mlflow(folder) as url:
+        python = packages.python(servers.MLFLOW)
+
+        def ask() -> Any:
+            command = [str(python), str(PROGRAM), url]
+            home = {"HOME": str(folder)}
+            done = subprocess.run(command, env=home, capture_output=True, text=True, timeout=90, check=False)
+            assert done.returncode == 0, done.stderr[-3000:]
+            return json.loads(done.stdout)
+
+        yield pushed("mlflow", url, ask)
+
+
+def tree(traces: Traces) -> list[tuple[str, str | None, str, str]]:
+    """Name, the parent's name, type and status of each span."""
+    spans = [span for trace in traces for span in trace["spans"]]
+    names = {span["id"]: span["name"] for span in spans}
+    return sorted(((one["name"], names.get(one["parent"]), one["type"], one["status"]) for one in spans), key=str)
+
+
+CHAT = f"chat {MODEL}"
+MAIN, EXPLORE = f"invoke_agent {AGENT}", "invoke_agent explore"
+TREE = [
+    (CHAT, MAIN, "LLM", "ERROR"),
+    (CHAT, MAIN, "LLM", "OK"),
+    (CHAT, MAIN, "LLM", "OK"),
+    (CHAT, MAIN, "LLM", "OK"),
+    (CHAT, EXPLORE, "LLM", "OK"),
+    (CHAT, EXPLORE, "LLM", "OK"),
+    ("execute_tool Grep", EXPLORE, "TOOL", "OK"),
+    ("execute_tool Read", MAIN, "TOOL", "ERROR"),
+    ("execute_tool Read", MAIN, "TOOL", "OK"),
+    ("execute_tool Task", MAIN, "TOOL", "OK"),
+    (MAIN, None, "AGENT", "ERROR"),
+    (MAIN, None, "AGENT", "OK"),
+    (EXPLORE, "execute_tool Task", "AGENT", "OK"),
+]
+
+
+def usage(trace: dict[str, Any]) -> dict[str, int]:
+    return dict(json.loads(trace["metadata"]["mlflow.trace.tokenUsage"]))
+
+
+def test_calls_are_there_before_their_turn_is_complete(told: tuple[Traces, Traces, Traces]) -> None:
+    (trace,) = told[0]
+    assert [span["name"] for span in trace["spans"]] == [CHAT] * 4
+    assert trace["state"] == "IN_PROGRESS"
+    assert trace["metadata"]["mlflow.trace.session"] == "session-1"
+
+
+def test_the_tree_is_that_of_agents_tools_and_calls(told: tuple[Traces, Traces, Traces]) -> None:
+    assert tree(told[1]) == TREE
+    assert [trace["state"] for trace in told[1]] == ["OK", "ERROR"]
+
+
+def test_what_comes_twice_is_counted_once(told: tuple[Traces, Traces, Traces]) -> None:
+    assert told[2] == told[1]
+
+
+def test_both_turns_are_of_the_session_and_its_user(told: tuple[Traces, Traces, Traces]) -> None:
+    labels = [(one["metadata"]["mlflow.trace.session"], one["metadata"]["mlflow.trace.user"]) for one in told[2]]
+    assert labels == [("session-1", USER)] * 2
+    for trace in told[2]:
+        wanted = {"mode": "act", "sessiontap.session.name": "Dates", "sessiontap.session.path": "/main"}
+        assert {key: trace["tags"].get(key) for key in wanted} == wanted
+
+
+def test_tokens_and_cost(told: tuple[Traces, Traces, Traces]) -> None:
+    cached = 400 * len(TOKENS)
+    counts = {"input_tokens": INPUT, "output_tokens": OUTPUT, "total_tokens": INPUT + OUTPUT}
+    assert usage(told[2][0]) == {**counts, "cache_read_input_tokens": cached}
+    cost = json.loads(told[2][0]["metadata"]["mlflow.trace.cost"])
+    given = ((INPUT - cached) * 3.0 + cached * 0.3) / 1e6  # dollars a million tokens: Claude Sonnet 4.5
+    assert cost == pytest.approx(
+        {"input_cost": given, "output_cost": OUTPUT * 15 / 1e6, "total_cost": given + OUTPUT * 15 / 1e6}
+    )
+    assert "mlflow.trace.tokenUsage" not in told[2][1]["metadata"]  # the call that failed states none: unknown, not 0
+
+
+def test_a_turn_is_shown_by_what_was_asked_and_answered(told: tuple[Traces, Traces, Traces]) -> None:
+    first = told[2][0]
+    assert (json.loads(first["request"]), json.loads(first["response"])) == ("Fix the dates.", "Done.")
+    assert first["duration"] == 17_000
+
+
+def test_a_failed_call_tells_why(told: tuple[Traces, Traces, Traces]) -> None:
+    failed = [one for one in told[2][1]["spans"] if one["name"] == CHAT]
+    assert [(one["status"], one["message"], one["usage"], one["cost"]) for one in failed] == [
+        ("ERROR", "Overloaded", None, None)
+    ]
+
+
+def test_a_call_has_its_messages_as_a_chat(told: tuple[Traces, Traces, Traces]) -> None:
+    call = min((one for one in told[2][0]["spans"] if one["name"] == CHAT), key=lambda one: len(str(one["inputs"])))
+    assert call["inputs"]["messages"] == [{"role": "user", "content": "Fix the dates."}]
+    called = call["outputs"]["choices"][0]["message"]["tool_calls"]
+    assert [one["function"]["name"] for one in called] == ["Read", "Read"]
