@@ -173,6 +173,12 @@ def test_addresses_and_headers(
     assert collector.headers[0]["Content-Encoding"] == "gzip"
 
 
+def test_an_address_for_traces_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://c/ingest/")
+    assert pushed_to("otlp", coding_turn(), endpoint="https://c/ingest").urls == ["https://c/ingest"]
+    assert pushed_to("otlp", coding_turn(), endpoint="https://other").urls == ["https://other/v1/traces"]
+
+
 def test_projects_and_experiments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PHOENIX_PROJECT_NAME", "courses")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "7")
@@ -204,6 +210,11 @@ def test_headers_of_the_environment(
     assert not caplog.records  # half a credential is told nobody
 
 
+SOME = (
+    "1 of the 2 spans in the request with this call were rejected, and the collector does not say which: too old"
+)
+
+
 @pytest.mark.parametrize(
     ("reply", "answer"),
     [
@@ -214,7 +225,7 @@ def test_headers_of_the_environment(
         pytest.param(partly(2, "too old"), Answer("accepted", rejected={0: "too old", 1: "too old"}), id="none taken"),
         pytest.param(
             partly(1, "too old"),
-            Answer("accepted", "1 of 2 spans were rejected, and the collector does not say which: too old"),
+            Answer("accepted", SOME),
             id="some taken",
         ),
         pytest.param(

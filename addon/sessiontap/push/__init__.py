@@ -28,7 +28,7 @@ _ALL: tuple[Target, ...] = (
         "any collector or reader of OTLP",
         "sessiontap.push.targets.otlp",
         endpoint="http://127.0.0.1:4318",
-        endpoint_variables=("OTEL_EXPORTER_OTLP_ENDPOINT",),
+        endpoint_variables=("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
         variables=("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"),
         package="sessiontap[otlp]",
     ),

@@ -153,6 +153,8 @@ class Delivery:
         for at, reason in answer.rejected.items():
             if 0 <= at < len(items):
                 self._journal.set_aside(items[at], reason)
+        if answer.reason:  # some were not taken: the first stands for the request
+            self._journal.set_aside(items[0], answer.reason)
 
     def _refuse(self, item: Item, reason: str) -> None:
         """Set an item aside. Raises NotDelivered if the target has never taken one, and refuses one after another."""

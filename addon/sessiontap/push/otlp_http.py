@@ -143,7 +143,8 @@ def partly_rejected(body: bytes, sent: int) -> Answer:
         return Answer("accepted")
     if rejected >= sent:
         return Answer("accepted", rejected=dict.fromkeys(range(sent), why))
-    return Answer("accepted", f"{rejected} of {sent} spans were rejected, and the collector does not say which: {why}")
+    which = f"{rejected} of the {sent} spans in the request with this call were rejected"
+    return Answer("accepted", f"{which}, and the collector does not say which: {why}")
 
 
 def encode(span: Span) -> EncodedSpan:

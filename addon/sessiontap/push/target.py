@@ -76,7 +76,8 @@ class Answer:
     (413); `refused`: something in it is wrong (400), so it is split until that stands alone; `misconfigured`: no
     request would be taken: the credentials or the address are wrong (401, 403, 404)."""
     reason: str = ""
-    """In words, for people; never a credential. Empty if accepted."""
+    """In words, for people; never a credential. Of an accepted request: some items were not taken, and the target does
+    not say which. Else empty if accepted."""
     after: float | None = None
     """Seconds to wait at least before the next request, as the target asked (Retry-After)."""
     rejected: Mapping[int, str] = field(default_factory=dict)

@@ -31,7 +31,7 @@ json.dump(
             "request": trace.info.request_preview,
             "response": trace.info.response_preview,
             "duration": trace.info.execution_duration,
-            "spans": [span(one) for one in trace.data.spans],
+            "spans": sorted(map(span, trace.data.spans), key=lambda one: one["id"]),
         }
         for trace in found
     ],

@@ -8,21 +8,25 @@ request is compressed. Content stands in the attributes of OpenTelemetry alone: 
 
 from __future__ import annotations
 
+import os
+
 from sessiontap.push.attributes.genai import genai, genai_content
 from sessiontap.push.attributes.openinference import openinference
 from sessiontap.push.otlp_http import OtlpSender, headers_of, open_otlp, traces_url
 from sessiontap.push.target import Settings
 
+TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
 TRACES_HEADERS = "OTEL_EXPORTER_OTLP_TRACES_HEADERS"
 
 
 def open_sender(settings: Settings) -> OtlpSender:
     """Return the sender of this target."""
+    is_whole = settings.endpoint == (os.environ.get(TRACES_ENDPOINT) or "").rstrip("/")
     given = settings.credentials.get(TRACES_HEADERS) or settings.credentials.get(HEADERS)
     return open_otlp(
         settings,
-        traces_url(settings.endpoint),
+        settings.endpoint if is_whole else traces_url(settings.endpoint),
         (genai, openinference),
         (genai_content,),
         headers_of(given),
