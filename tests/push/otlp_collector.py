@@ -25,7 +25,7 @@ class Collector:
 
     def __init__(self) -> None:
         self.requests: list[ExportTraceServiceRequest] = []
-        self.headers: list[Mapping[str, str]] = []
+        self.headers: list[Headers] = []
         self.urls: list[str] = []
         self.spans: dict[bytes, Span] = {}
         """By id; a span that comes again is counted once."""
@@ -34,11 +34,12 @@ class Collector:
         """The next answers; then 200."""
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> HttpReply:
-        assert headers["Content-Type"] == "application/x-protobuf"
-        plain = gzip.decompress(body) if headers.get("Content-Encoding") == "gzip" else body
+        came = Headers(headers.items())
+        assert came.get("content-type") == "application/x-protobuf"
+        plain = gzip.decompress(body) if came.get("content-encoding") == "gzip" else body
         request = ExportTraceServiceRequest.FromString(plain)
         self.urls.append(url)
-        self.headers.append(headers)
+        self.headers.append(came)
         self.requests.append(request)
         if self.answers:
             return self.answers.pop(0)

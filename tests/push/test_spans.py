@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from tests.push.made_calls import SECOND, SESSION, START, coding_turn, pushed, turn_of
 
-from sessiontap.push.spans import Span, call_span, error_type, root_id, turn_spans
+from sessiontap.push.span_facts import error_type
+from sessiontap.push.spans import Span, call_span, root_id, turn_spans
 from sessiontap.push.target import Turn
 from sessiontap.span_ids import trace_id
 

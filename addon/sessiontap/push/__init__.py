@@ -3,7 +3,8 @@
     target.py        a target's descriptor, and what a module of `targets/` has to offer
     targets/         one module a target
     chat_form.py     a call as OpenAI's chat API would have it, for targets that read that form alone
-    spans.py         a call and a turn as spans, for the targets that take these; tools as observed, kinds of calls
+    spans.py         a call and a turn as spans, for the targets that take these (span_facts.py, observed_tools.py,
+                     operations.py: what they tell)
     attributes/      the spans' attributes, one module a convention
     otlp_http.py     spans over OTLP/HTTP, for the targets that take these
     pusher.py        the loop: read what is new, make items of it, deliver them, note how far it has come

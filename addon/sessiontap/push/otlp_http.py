@@ -25,7 +25,8 @@ from opentelemetry.trace.status import Status, StatusCode
 
 from sessiontap import __version__
 from sessiontap.push.http import Http, NotReached, answer_of
-from sessiontap.push.spans import AttributeValue, Convention, Span, call_span, turn_spans, with_conventions
+from sessiontap.push.span_facts import AttributeValue
+from sessiontap.push.spans import Convention, Span, call_span, turn_spans, with_conventions
 from sessiontap.push.target import Answer, Item, PushedCall, Settings, Turn
 
 MAPPING_VERSION = "1"

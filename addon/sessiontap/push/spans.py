@@ -17,18 +17,24 @@ out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from sessiontap.push.observed_tools import ObservedTool, observed_tools
-from sessiontap.push.operations import mcp_request, operation_of
+from sessiontap.push.span_facts import (
+    Attributes,
+    AttributeValue,
+    call_facts,
+    call_name,
+    error_words,
+    exception,
+    known,
+    labels,
+)
 from sessiontap.push.target import PushedCall, Turn
 from sessiontap.span_ids import span_id, trace_id
-from sessiontap.trace.outcomes import end, is_error, is_main, part
-
-AttributeValue = str | int | float | bool | Sequence[str]
-Attributes = Mapping[str, AttributeValue]
+from sessiontap.trace.outcomes import end, is_error, is_main
 
 SURE = frozenset(("declared", "exact", "strong"))
 """Evidence on which a conversation's id may be told to others. One that is merely likely would be an invention."""
@@ -105,19 +111,19 @@ def call_span(call: PushedCall) -> Span:
     row, record = call.call.row, call.call.record
     start = int(record["time"])
     failed = is_error(record)
-    message = _error_words(call) if failed else ""
+    message = error_words(call) if failed else ""
     return Span(
         trace_id(call.turn),
         span_id(call.call.id),
         _place(call),
-        _call_name(call),
+        call_name(call),
         "client",
         start,
         end(record),
         "error" if failed else "ok" if row["outcome"] == "ok" else "unset",
         message,
-        {**_labels((call,)), **_call_facts(call)},
-        (SpanEvent("exception", end(record), _exception(call, message)),) if failed else (),
+        {**labels((call,)), **call_facts(call)},
+        (SpanEvent("exception", end(record), exception(call, message)),) if failed else (),
         call,
         call.call.id,
     )
@@ -132,7 +138,7 @@ def turn_spans(turn: Turn) -> list[Span]:
     last = next((call for call in reversed(turn.calls) if is_main(call.call.record)), turn.calls[-1])
     failed, well = is_error(last.call.record), last.call.row["outcome"] == "ok"
     times = [time for call in turn.calls for time in (int(call.call.record["time"]), end(call.call.record))]
-    facts = _known({"sessiontap.turn.number": turn.first.number, "sessiontap.session.title": turn.first.title})
+    facts = known({"sessiontap.turn.number": turn.first.number, "sessiontap.session.title": turn.first.title})
     root = Span(
         trace_id(turn.id),
         root_id(turn.id),
@@ -143,7 +149,7 @@ def turn_spans(turn: Turn) -> list[Span]:
         max(times),
         "error" if failed else "ok" if well else "unset",
         call_span(last).message if failed else "",
-        {**_labels(turn.calls), **facts, "sessiontap.turn.calls": len(turn.calls)},
+        {**labels(turn.calls), **facts, "sessiontap.turn.calls": len(turn.calls)},
         (),
         turn,
         turn.id,
@@ -159,16 +165,6 @@ def root_id(turn: str) -> str:
 def agent_of(turn: Turn) -> str | None:
     """Return the known agent whose turn it is; None for any other program."""
     return next((str(agent) for call in turn.calls if (agent := call.call.row["agent"])), None)
-
-
-def error_type(call: PushedCall) -> str | None:
-    """Return the class of a failed call's error: the provider's word, else the status, else how the call ended."""
-    row = call.call.row
-    if not is_error(call.call.record):
-        return None
-    status = row["status"]
-    stated = (row["error"] or {}).get("type") or (str(status) if status and status >= 400 else None)
-    return stated or str(row["outcome"])
 
 
 def has_sure_conversation(call: PushedCall) -> bool:
@@ -236,7 +232,7 @@ def _tool_span(tool: ObservedTool, turn: Turn) -> Span:
         tool.end,
         "error" if failed else "ok" if tool.error is False else "unset",
         "the tool's result says that it is an error" if failed else "",
-        {**_labels((tool.asked,)), **facts},
+        {**labels((tool.asked,)), **facts},
         (),
         tool,
         turn.id,
@@ -315,7 +311,7 @@ def _span_of_calls(
         max(ends),
         last.status,
         last.message,
-        _labels(of.calls),
+        labels(of.calls),
         (),
         of,
         turn.id,
@@ -325,81 +321,9 @@ def _span_of_calls(
 # Names and facts
 
 
-def _call_name(call: PushedCall) -> str:
-    row = call.call.row
-    if (mcp := mcp_request(call)) is not None:
-        return f"execute_tool {mcp.tool}" if mcp.tool else mcp.method
-    name = operation_of(call).name or (row["operation"] if row["operation"] != "other" else None)
-    if name is None:
-        return " ".join(str(word) for word in (row["method"], row["route"] or row["host"]) if word) or "call"
-    model = row["request_model"] or row["response_model"]
-    return f"{name} {model}" if model else str(name)
-
-
 def _root_name(turn: Turn) -> str:
     agent = agent_of(turn)
     if agent is not None:
         return f"invoke_agent {agent}"
     row = turn.first.call.row
     return str(row["session_name"] or (row["process"] or {}).get("name") or "turn")
-
-
-def _error_words(call: PushedCall) -> str:
-    """Why a call failed. The provider's own message may quote what was said, so it is content."""
-    row = call.call.row
-    error = row["error"] or {}
-    if stated := (error.get("message") if call.parts is not None else None) or error.get("type"):
-        return str(stated)
-    return f"HTTP status {row['status']}" if row["outcome"] == "http_error" else str(row["outcome"]).replace("_", " ")
-
-
-def _exception(call: PushedCall, message: str) -> Attributes:
-    return _known({"exception.type": error_type(call), "exception.message": message})
-
-
-def _labels(calls: Sequence[PushedCall]) -> dict[str, AttributeValue]:
-    """The session, user, tags and properties of calls; of properties the latest values."""
-    row, record = calls[0].call.row, calls[0].call.record
-    process = row["process"] or {}
-    tags = dict.fromkeys(str(tag) for call in calls for tag in call.call.record.get("tags") or ())
-    properties: dict[str, str] = {}
-    for call in calls:
-        properties |= {str(name): str(value) for name, value in part(call.call.record, "properties").items()}
-    return _known(
-        {
-            "session.id": row["session_id"],
-            "user.id": next((user for call in calls if (user := call.call.record.get("user"))), record.get("user")),
-            "sessiontap.session.name": row["session_name"],
-            "sessiontap.session.path": row["path"],
-            "sessiontap.session.source": row["source"],
-            "sessiontap.process.name": process.get("name"),
-            "sessiontap.process.pid": process.get("pid"),
-            "sessiontap.tags": list(tags) or None,
-            **{f"sessiontap.property.{name}": value for name, value in properties.items()},
-        }
-    )
-
-
-def _call_facts(call: PushedCall) -> dict[str, AttributeValue]:
-    row = call.call.row
-    return _known(
-        {
-            "sessiontap.call.id": row["id"],
-            "sessiontap.call.parent": row["parent"],
-            "sessiontap.call.kind": row["kind"],
-            "sessiontap.call.outcome": row["outcome"],
-            "sessiontap.call.errand": True if row["errand"] else None,
-            "sessiontap.session.step": row["step"],
-            "sessiontap.turn.number": call.number,
-            "sessiontap.conversation.id": row["conversation"],
-            "sessiontap.conversation.evidence": row["evidence"],
-            "sessiontap.agent": row["agent"],
-            "sessiontap.subagent": row["subagent"],
-            "sessiontap.cost.usd": row["cost_usd"],
-            "sessiontap.cost.unknown": row["cost_unknown"],
-        }
-    )
-
-
-def _known(attributes: Mapping[str, Any]) -> dict[str, AttributeValue]:
-    return {key: value for key, value in attributes.items() if value is not None}

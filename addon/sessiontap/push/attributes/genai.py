@@ -22,15 +22,8 @@ from sessiontap.push.attributes.content import Message, as_json, content_of, par
 from sessiontap.push.attributes.request_settings import request_settings
 from sessiontap.push.observed_tools import ObservedTool
 from sessiontap.push.operations import mcp_request, operation_of
-from sessiontap.push.spans import (
-    AgentWork,
-    Attributes,
-    AttributeValue,
-    Span,
-    agent_of,
-    error_type,
-    has_sure_conversation,
-)
+from sessiontap.push.span_facts import Attributes, error_type, known
+from sessiontap.push.spans import AgentWork, Span, agent_of, has_sure_conversation
 from sessiontap.push.target import PushedCall, Turn
 from sessiontap.trace.outcomes import is_main, part
 
@@ -81,13 +74,13 @@ def genai(span: Span) -> Attributes:
     """Return the attributes of a span, without its content."""
     of = span.of
     if isinstance(of, PushedCall):
-        return _known(_call(of))
+        return known(_call(of))
     if isinstance(of, ObservedTool):
-        return _known(_tool(of))
+        return known(_tool(of))
     if isinstance(of, AgentWork):
-        return _known({**_agent(of.name), **_conversation(of.calls)})
+        return known({**_agent(of.name), **_conversation(of.calls)})
     if isinstance(of, Turn):
-        return _known({**_agent(agent_of(of)), **_conversation(of.calls)})
+        return known({**_agent(agent_of(of)), **_conversation(of.calls)})
     return {}
 
 
@@ -95,7 +88,7 @@ def genai_content(span: Span) -> Attributes:
     """Return what was said, as JSON text; nothing if content is not sent."""
     of = span.of
     if isinstance(of, ObservedTool):
-        return _known({"gen_ai.tool.call.arguments": of.arguments, "gen_ai.tool.call.result": of.result})
+        return known({"gen_ai.tool.call.arguments": of.arguments, "gen_ai.tool.call.result": of.result})
     content = content_of(of) if isinstance(of, PushedCall) else None
     if content is None or not isinstance(of, PushedCall):
         return {}
@@ -228,7 +221,3 @@ def media_uri(call: PushedCall) -> str:
 
 def _known_counts(counts: Mapping[str, Any]) -> dict[str, int]:
     return {name: count for name, count in counts.items() if isinstance(count, int) and not isinstance(count, bool)}
-
-
-def _known(attributes: Mapping[str, Any]) -> dict[str, AttributeValue]:
-    return {key: value for key, value in attributes.items() if value is not None}

@@ -30,7 +30,8 @@ from sessiontap.push.attributes.request_settings import request_settings
 from sessiontap.push.chat_form import messages, reply_message, tool_definitions
 from sessiontap.push.observed_tools import ObservedTool
 from sessiontap.push.operations import SpanKind, mcp_request, operation_of
-from sessiontap.push.spans import AgentWork, Attributes, AttributeValue, PathLevel, Span, agent_of
+from sessiontap.push.span_facts import Attributes, known
+from sessiontap.push.spans import AgentWork, PathLevel, Span, agent_of
 from sessiontap.push.target import PushedCall, Turn
 from sessiontap.trace.outcomes import came_to_an_end, part
 
@@ -72,7 +73,7 @@ def langfuse(span: Span) -> Attributes:
         found |= _call(span.of, span)
     elif isinstance(span.of, ObservedTool):
         found |= _metadata("observation", {"tool_call_id": span.of.id, "time": "inferred"})
-    return _known(found)
+    return known(found)
 
 
 def langfuse_content(span: Span) -> Attributes:
@@ -87,7 +88,7 @@ def langfuse_content(span: Span) -> Attributes:
         pair = turn_input(of), turn_output(of)
     elif isinstance(of, AgentWork | PathLevel):
         pair = asked_text(of.calls[0]), answered_text(of.calls[-1])
-    return _known({"langfuse.observation.input": _text(pair[0]), "langfuse.observation.output": _text(pair[1])})
+    return known({"langfuse.observation.input": _text(pair[0]), "langfuse.observation.output": _text(pair[1])})
 
 
 def observation_type(span: Span) -> str:
@@ -238,7 +239,3 @@ def _metadata(domain: str, values: Mapping[str, Any]) -> dict[str, Any]:
 def _iso(nanoseconds: int) -> str:
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
-
-
-def _known(attributes: Mapping[str, Any]) -> dict[str, AttributeValue]:
-    return {key: value for key, value in attributes.items() if value is not None}

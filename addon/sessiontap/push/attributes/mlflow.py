@@ -11,7 +11,8 @@ from __future__ import annotations
 from sessiontap.push.attributes.content import as_json
 from sessiontap.push.attributes.openinference import kind_of
 from sessiontap.push.chat_form import reply_form, request_form
-from sessiontap.push.spans import Attributes, AttributeValue, Span
+from sessiontap.push.span_facts import Attributes, AttributeValue
+from sessiontap.push.spans import Span
 from sessiontap.push.target import PushedCall, Turn
 
 _TAG = "mlflow.traceTag."

@@ -26,7 +26,8 @@ from sessiontap.push.attributes.genai import media_uri, usage_of
 from sessiontap.push.attributes.request_settings import request_settings
 from sessiontap.push.observed_tools import ObservedTool
 from sessiontap.push.operations import SpanKind, mcp_request, operation_of
-from sessiontap.push.spans import AgentWork, Attributes, AttributeValue, Span, agent_of
+from sessiontap.push.span_facts import Attributes, AttributeValue, known
+from sessiontap.push.spans import AgentWork, Span, agent_of
 from sessiontap.push.target import PushedCall, Turn
 from sessiontap.trace.outcomes import part
 
@@ -72,7 +73,7 @@ def openinference(span: Span) -> Attributes:
         found |= {"tool.name": of.name, "tool.id": of.id}
     elif isinstance(of, PushedCall):
         found |= _call(of, kind)
-    return _known(found)
+    return known(found)
 
 
 def openinference_values(span: Span) -> Attributes:
@@ -209,11 +210,11 @@ def _message(key: str, message: Message, call: PushedCall) -> dict[str, Attribut
             found |= _content(f"{key}.contents.{number}.message_content", one, call)
     for one in said:
         if one.kind == "tool_result":
-            found |= _known({f"{key}.tool_call_id": one.id, f"{key}.name": one.name})
+            found |= known({f"{key}.tool_call_id": one.id, f"{key}.name": one.name})
     for number, one in enumerate(one for one in message.parts if one.kind == "tool_call"):
         called = f"{key}.tool_calls.{number}.tool_call"
         told = {"id": one.id, "function.name": one.name, "function.arguments": one.text}
-        found |= _known({f"{called}.{name}": value for name, value in told.items()})
+        found |= known({f"{called}.{name}": value for name, value in told.items()})
     return found
 
 
@@ -224,7 +225,3 @@ def _content(key: str, one: Part, call: PushedCall) -> dict[str, AttributeValue]
         return {f"{key}.type": "text", f"{key}.text": f"[{one.name or 'media'}, {one.bytes} bytes]"}
     kind = "reasoning" if one.kind == "reasoning" else "text"
     return {f"{key}.type": kind, f"{key}.text": one.text or ""}
-
-
-def _known(attributes: Mapping[str, Any]) -> dict[str, AttributeValue]:
-    return {key: value for key, value in attributes.items() if value is not None}
