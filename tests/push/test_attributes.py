@@ -371,6 +371,13 @@ def test_settings_of_requests(asked: Any, known: dict[str, Any]) -> None:
     assert settings(asked) == known
 
 
+def test_of_a_long_history_mlflow_gets_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content, "MOST", 30)
+    found = of_call(mlflow_content, asked=chat(("user", "the very first thing"), ("user", "the newest thing")))
+    assert json.loads(found["mlflow.spanInputs"])["messages"] == [{"role": "user", "content": "the newest thing"}]
+    assert found["sessiontap.content.cut"] is True
+
+
 def test_of_a_long_history_the_newest_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(content, "MOST", 30)
     found = of_call(genai_content, asked=chat(("user", "the very first thing"), ("user", "the newest thing")))

@@ -39,6 +39,8 @@ _KINDS = {"client": SpanKind.CLIENT, "internal": SpanKind.INTERNAL}
 _CODES = {"unset": StatusCode.UNSET, "ok": StatusCode.OK, "error": StatusCode.ERROR}
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _SCOPE = InstrumentationScope("sessiontap", __version__)
+_NO_RESOURCE = Resource.get_empty()
+"""Without one, each span of the SDK's asks all detectors anew, on threads."""
 _NOT_TEXT = {0: "\ufffd"}
 """PostgreSQL, on which several readers keep spans, takes no NUL in a text."""
 
@@ -150,11 +152,11 @@ def partly_rejected(body: bytes, sent: int) -> Answer:
 
 def encode(span: Span) -> EncodedSpan:
     """Return a span as OTLP has it."""
-    found: EncodedSpan = encode_spans([_sdk_span(span, None)]).resource_spans[0].scope_spans[0].spans[0]
+    found: EncodedSpan = encode_spans([_sdk_span(span, _NO_RESOURCE)]).resource_spans[0].scope_spans[0].spans[0]
     return found
 
 
-def _sdk_span(span: Span, resource: Resource | None) -> ReadableSpan:
+def _sdk_span(span: Span, resource: Resource) -> ReadableSpan:
     trace, parent = int(span.trace_id, 16), span.parent_id
     return ReadableSpan(
         name=_text(span.name),

@@ -85,7 +85,6 @@ def call_facts(call: PushedCall) -> dict[str, AttributeValue]:
             "sessiontap.call.parent": row["parent"],
             "sessiontap.call.kind": row["kind"],
             "sessiontap.call.outcome": row["outcome"],
-            "sessiontap.call.errand": True if row["errand"] else None,
             "sessiontap.session.step": row["step"],
             "sessiontap.turn.number": call.number,
             "sessiontap.conversation.id": row["conversation"],

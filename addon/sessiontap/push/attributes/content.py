@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sessiontap.llm.wrappers import user_words
-from sessiontap.part import Part
+from sessiontap.part import CallParts, Part
 from sessiontap.push.target import PushedCall, Turn
 from sessiontap.trace.outcomes import is_main
 
@@ -47,19 +47,28 @@ class Content:
 
 def content_of(call: PushedCall) -> Content | None:
     """Return the content of a call; None if it is not sent."""
+    short = shortened(call)
+    if short is None:
+        return None
+    parts, is_cut = short
+    said = [one for one in parts.request if one.kind != "tool_definition"]
+    return Content(
+        tuple(one for one in said if one.kind == "system" and one.message is None),
+        tuple(_messages(one for one in said if one.kind != "system" or one.message is not None)),
+        tuple(parts.reply),
+        tuple(one for one in parts.request if one.kind == "tool_definition"),
+        is_cut,
+    )
+
+
+def shortened(call: PushedCall) -> tuple[CallParts, bool] | None:
+    """Return the parts of a call that are told, and whether something is left out; None if content is not sent."""
     if call.parts is None:
         return None
-    said = [one for one in call.parts.request if one.kind != "tool_definition"]
-    told, cut = _newest(said)
     tools, fewer = _newest([one for one in call.parts.request if one.kind == "tool_definition"])
-    output, shorter = _newest(call.parts.reply)
-    return Content(
-        tuple(one for one in told if one.kind == "system" and one.message is None),
-        tuple(_messages(one for one in told if one.kind != "system" or one.message is not None)),
-        tuple(output),
-        tuple(tools),
-        cut or fewer or shorter,
-    )
+    said, cut = _newest([one for one in call.parts.request if one.kind != "tool_definition"])
+    reply, shorter = _newest(call.parts.reply)
+    return CallParts([*tools, *said], reply), cut or fewer or shorter
 
 
 def asked_text(call: PushedCall) -> str | None:

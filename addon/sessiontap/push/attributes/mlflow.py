@@ -8,7 +8,9 @@ OpenAI's form, which its pages show as a chat; and the trace's tags, which stand
 
 from __future__ import annotations
 
-from sessiontap.push.attributes.content import as_json
+from dataclasses import replace
+
+from sessiontap.push.attributes.content import as_json, shortened
 from sessiontap.push.attributes.openinference import kind_of
 from sessiontap.push.chat_form import reply_form, request_form
 from sessiontap.push.span_facts import Attributes, AttributeValue
@@ -32,13 +34,16 @@ def mlflow(span: Span) -> Attributes:
 def mlflow_content(span: Span) -> Attributes:
     """Return the messages of a call; nothing if content is not sent. (Other spans: OpenInference's values.)"""
     call = span.of
-    if not isinstance(call, PushedCall) or call.parts is None or kind_of(span) != "LLM":
+    short = shortened(call) if isinstance(call, PushedCall) else None
+    if short is None or not isinstance(call, PushedCall) or kind_of(span) != "LLM":
         return {}
-    return {
-        "mlflow.spanInputs": as_json(request_form(call)),
-        "mlflow.spanOutputs": as_json(reply_form(call)),
+    told = replace(call, parts=short[0])
+    found: dict[str, AttributeValue] = {
+        "mlflow.spanInputs": as_json(request_form(told)),
+        "mlflow.spanOutputs": as_json(reply_form(told)),
         "mlflow.message.format": as_json("openai"),
     }
+    return {**found, "sessiontap.content.cut": True} if short[1] else found
 
 
 def _cost(call: PushedCall) -> Attributes:

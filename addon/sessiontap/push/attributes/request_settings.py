@@ -68,14 +68,12 @@ _NOT_SENT = frozenset(("previous_response",))
 """Settings that are no parameter of the model's."""
 
 
-def _struct(name: str, depth: int = 0) -> type[msgspec.Struct]:
-    """The keys of the body that are read, each of any type."""
-    keys = {path.split(".")[0] for setting in SETTINGS.values() for path in setting.paths}
-    more = [(_WRAPPER, Any, None)] if depth == 0 else []
-    return msgspec.defstruct(name, [*((key, Any, None) for key in sorted(keys)), *more])
-
-
-_BODY = msgspec.json.Decoder(_struct("Body"))
+_PATHS = tuple(
+    (name, setting.kind, tuple(path.split("."))) for name, setting in SETTINGS.items() for path in setting.paths
+)
+_KEYS = sorted({_WRAPPER, *(path[0] for _, _, path in _PATHS)})
+_BODY = msgspec.json.Decoder(msgspec.defstruct("Body", [(key, Any, None) for key in _KEYS]))
+"""The keys of a body that are read, each of any type."""
 
 
 def request_settings(call: PushedCall) -> RequestSettings:
@@ -91,21 +89,16 @@ def request_settings(call: PushedCall) -> RequestSettings:
         body = inner
     known: dict[str, Any] = {}
     sent: dict[str, Any] = {}
-    for name, setting in SETTINGS.items():
-        for path in setting.paths:
-            value = _value(_at(body, path), setting.kind)
-            if value is None:
-                continue
-            known.setdefault(name, value)
-            if name not in _NOT_SENT:
-                sent.setdefault(path.rpartition(".")[2], value)
+    for name, kind, path in _PATHS:
+        found: Any = body
+        for key in path:
+            found = found.get(key) if isinstance(found, dict) else None
+        if found is None or (value := _value(found, kind)) is None:
+            continue
+        known.setdefault(name, value)
+        if name not in _NOT_SENT:
+            sent.setdefault(path[-1], value)
     return RequestSettings(known, sent)
-
-
-def _at(body: Any, path: str) -> Any:
-    for key in path.split("."):
-        body = body.get(key) if isinstance(body, dict) else None
-    return body
 
 
 def _value(value: Any, kind: type) -> Any:

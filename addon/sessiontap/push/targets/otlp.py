@@ -3,7 +3,7 @@
 Variables (opentelemetry.io/docs/specs/otel/protocol/exporter, "Configuration Options"): `OTEL_EXPORTER_OTLP_ENDPOINT`,
 to which `/v1/traces` is added; `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, which is taken as it is;
 `OTEL_EXPORTER_OTLP_HEADERS`, `..._TRACES_HEADERS`: credentials; `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`. Each
-request is compressed. Content stands in the attributes of OpenTelemetry alone: a large history is told once.
+request is compressed. A call's messages stand in the attributes of OpenTelemetry alone: a large history is told once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from sessiontap.push.attributes.genai import genai, genai_content
-from sessiontap.push.attributes.openinference import openinference
+from sessiontap.push.attributes.openinference import openinference, openinference_values
 from sessiontap.push.otlp_http import OtlpSender, headers_of, open_otlp, traces_url
 from sessiontap.push.target import Settings
 
@@ -28,7 +28,7 @@ def open_sender(settings: Settings) -> OtlpSender:
         settings,
         settings.endpoint if is_whole else traces_url(settings.endpoint),
         (genai, openinference),
-        (genai_content,),
+        (genai_content, openinference_values),
         headers_of(given),
         {},
     )
