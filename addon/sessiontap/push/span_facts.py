@@ -17,10 +17,12 @@ Attributes = Mapping[str, AttributeValue]
 
 
 def known(attributes: Mapping[str, Any]) -> dict[str, AttributeValue]:
+    """Return the attributes whose value is known."""
     return {key: value for key, value in attributes.items() if value is not None}
 
 
 def call_name(call: PushedCall) -> str:
+    """Return the name of a call's span: operation and model, or what was asked of a service that is no model."""
     row = call.call.row
     if (mcp := mcp_request(call)) is not None:
         return f"execute_tool {mcp.tool}" if mcp.tool else mcp.method
@@ -51,6 +53,7 @@ def error_words(call: PushedCall) -> str:
 
 
 def exception(call: PushedCall, message: str) -> Attributes:
+    """Return the attributes of a failed call's event (OpenTelemetry, "Recording exceptions in spans")."""
     return known({"exception.type": error_type(call), "exception.message": message})
 
 
@@ -78,6 +81,7 @@ def labels(calls: Sequence[PushedCall]) -> dict[str, AttributeValue]:
 
 
 def call_facts(call: PushedCall) -> dict[str, AttributeValue]:
+    """Return what is told of a call alone: its place in its session and conversation, how it ended, its cost."""
     row = call.call.row
     return known(
         {

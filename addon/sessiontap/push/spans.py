@@ -264,9 +264,7 @@ def _agent_spans(turn: Turn, tools: Sequence[ObservedTool]) -> list[Span]:
         name = str(calls[0].call.row["subagent"])
         parent = _begun_by(turn, calls, tools)
         work = AgentWork(name, tuple(calls))
-        found.append(
-            _span_of_calls(turn, _agent_id(turn.id, key), parent, f"invoke_agent {name}", work, tools)
-        )
+        found.append(_span_of_calls(turn, _agent_id(turn.id, key), parent, f"invoke_agent {name}", work, tools))
     return found
 
 
@@ -316,9 +314,6 @@ def _span_of_calls(
         of,
         turn.id,
     )
-
-
-# Names and facts
 
 
 def _root_name(turn: Turn) -> str:
