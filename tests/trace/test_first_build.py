@@ -16,9 +16,10 @@ from tests.trace.oracle import cost_of
 from sessiontap import trace
 from sessiontap.trace import frame
 from sessiontap.trace.files import open_segment
-from sessiontap.trace.index import catch_up, first_build
+from sessiontap.trace.index import catch_up, costs, first_build
 from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.findings import ReadAhead, findings
+from sessiontap.trace.index.tables import LOOK_UPS
 
 PRICES = Prices(cost_of(lambda call: call["time"] % 1000 / 1000 if call["outcome"] == "ok" else None), "1")
 HEADER = {"type": "segment", "format": "sessiontap-trace", "version": 2, "id": "s"}
@@ -185,3 +186,29 @@ def test_a_search_finishes_a_build_that_was_stopped(interrupted):
     assert found
     assert unsearched.calls == 109
     assert "calls_by_time" in "".join(dump(interrupted))
+
+
+def test_a_question_with_little_time_takes_one_step_of_a_build_that_was_stopped(interrupted):
+    log = open_log(interrupted)
+    made = []
+    for _ in LOOK_UPS:
+        log.read_for(0)
+        log.query_sums()
+        held = "".join(dump(interrupted))
+        made.append((sum(statement in held for statement in LOOK_UPS.values()), log.is_behind))
+    assert made == [(1, True), (2, True), (3, True), (4, True), (5, False)]
+
+
+def test_a_question_with_little_time_prices_some_calls(folder, expected, monkeypatch):
+    for file in folder.glob("index.sqlite*"):
+        file.unlink()
+    open_log(folder).query_sums()  # without prices
+    monkeypatch.setattr(costs, "SMALL_BATCH", 50)
+    log = open_log(folder)
+    shares = []
+    for _ in range(3):
+        log.read_for(0)
+        log.query_sessions(prices=PRICES)
+        shares.append(round(log.read_share, 2))
+        assert not log.is_behind
+    assert shares == [0.44, 0.88, 1]

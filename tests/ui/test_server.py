@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.cli.recorded import calls, write
 from tests.ui.served import COOKIE, Client, served
 
 from sessiontap.cli.options import open_trace
+from sessiontap.trace.index import index
+from sessiontap.ui import server
 from sessiontap.ui.page import Page
 from sessiontap.ui.reading import Reading
 
@@ -182,3 +186,15 @@ def test_a_request_without_a_host_is_refused(client: Client) -> None:
     connection.endheaders()
     assert connection.getresponse().status in (400, 421)
     connection.close()
+
+
+def test_a_page_says_how_much_of_the_log_it_is_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write(tmp_path / "trace", calls())
+    monkeypatch.setattr(server, "SECONDS", 0)
+    monkeypatch.setattr(index, "SMALL_BATCH", 4)
+    with served(lambda: Reading(open_trace(folder))) as found:
+        site = found.let_in()
+        told = [re.search(r"being read: (\d+)%", site.get("/").text) for _ in range(6)]
+    shares = [int(one[1]) if one is not None else 100 for one in told]
+    assert 0 < shares[0] < 100
+    assert (shares == sorted(shares), shares[-1]) == (True, 100)

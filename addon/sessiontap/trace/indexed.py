@@ -64,7 +64,7 @@ class IndexedTrace:
         until = self._until if seconds is None else time.monotonic() + seconds
 
         def answer(database: Connection) -> tuple[list[Hit], Unsearched]:
-            return hits(database, text, wanted, limit), unsearched(database, self._opened().is_behind)
+            return hits(database, text, wanted, limit), unsearched(database, self.is_behind)
 
         return self._ask(answer, prepare=self._read_parts(until), until=until)
 
@@ -78,7 +78,7 @@ class IndexedTrace:
         until = time.monotonic() + seconds
 
         def answer(database: Connection) -> Unsearched:
-            return unsearched(database, self._opened().is_behind)
+            return unsearched(database, self.is_behind)
 
         return bool(self._ask(answer, prepare=self._read_parts(until), until=until))
 
@@ -86,12 +86,17 @@ class IndexedTrace:
         """Return the calls that no search has read yet."""
         from sessiontap.trace.index.search import unsearched
 
-        return self._ask(lambda database: unsearched(database, self._opened().is_behind))
+        return self._ask(lambda database: unsearched(database, self.is_behind))
 
     @property
     def is_behind(self) -> bool:
         """The last answer lacks calls of the log: there was not the time to read them (`read_for`)."""
         return self._index is not None and self._index.is_behind
+
+    @property
+    def read_share(self) -> float:
+        """The share of the log, 0 to 1, that the last answer was made of, costs included."""
+        return 1.0 if self._index is None else self._index.read_share
 
     def rebuild_index(self) -> None:
         """Make the index anew: what other processes ask it meanwhile they are answered."""

@@ -61,18 +61,18 @@ class Renderer:
             "static": lambda name: static()[name].url,
         }
 
-    def draw(self, page: Page, data: Mapping[str, Any], given: Given, is_behind: bool = False) -> str:
+    def draw(self, page: Page, data: Mapping[str, Any], given: Given, read_share: float = 1.0) -> str:
         """The HTML of a page. Beside its data a template has `page`, and `given` and `here` of the request.
 
-        `is_behind`: calls of the log are not among the data yet, which the page says.
+        `read_share`: the share of the log that the data are of, which the page says if it is not 1.
         """
-        more = {"page": page, "given": given, "here": partial(here, given), "is_behind": is_behind}
+        more = {"page": page, "given": given, "here": partial(here, given), "read_share": read_share}
         return self._jinja.get_template(page.template).render({**data, **more})
 
     def draw_error(self, status: int, message: str, hint: str) -> str:
         """The HTML of a page that says what is wrong and what to do."""
         template = self._jinja.get_template("error.html")
-        return template.render(status=status, message=message, hint=hint, given={}, is_behind=False)
+        return template.render(status=status, message=message, hint=hint, given={}, read_share=1.0)
 
 
 def _environment(folder: str) -> Environment:

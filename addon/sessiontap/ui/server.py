@@ -71,12 +71,12 @@ class Site:
             routes, default_handler_class=NoPageHandler, default_handler_args={"site": self}, log_function=_log_nothing
         )
 
-    async def answer(self, page: Page, parameters: Mapping[str, Any]) -> tuple[Data, bool]:
-        """The data of a page, made on a thread, and True if calls of the log are not among it yet.
+    async def answer(self, page: Page, parameters: Mapping[str, Any]) -> tuple[Data, float]:
+        """The data of a page, made on a thread, and the share of the log that it is of.
 
         Raises PageError and TraceError.
         """
-        return await self.ask(lambda reading: (page.data(reading, parameters), reading.trace.is_behind))
+        return await self.ask(lambda reading: (page.data(reading, parameters), reading.trace.read_share))
 
     async def ask[T](self, question: Callable[[Reading], T]) -> T:
         """The answer to a question about the log, made on a thread. Raises PageError and TraceError."""
@@ -204,12 +204,12 @@ class PageHandler(Handler):
         if not in_json and (left := without_empty(self.page, given)) != given:
             self.redirect(self.request.path + here(left), status=303)
             return
-        data, is_behind = await self.site.answer(self.page, read_parameters(self.page, places, given))
+        data, read_share = await self.site.answer(self.page, read_parameters(self.page, places, given))
         if in_json:
             self.write_json(data)
         else:
             self.set_header("Content-Type", "text/html; charset=utf-8")
-            self.write(self.site.renderer.draw(self.page, data, given, is_behind).encode("utf-8", "backslashreplace"))
+            self.write(self.site.renderer.draw(self.page, data, given, read_share).encode("utf-8", "backslashreplace"))
 
     head = get
 

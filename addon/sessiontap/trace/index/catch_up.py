@@ -88,17 +88,18 @@ class CatchUp:
 
         Return False if there is more to do. Raises sqlite3.OperationalError if the database is busy for too long.
         """
+        finished = True
         if until is not None:
-            first_build.finish(self._database)
+            finished = first_build.finish(self._database, until)
         elif not self._rows("n").fetchone() and self._bytes() > first_build.LARGE:
             first_build.begin(self._database)
         try:
             complete = self._take_all(progress, until)
         finally:
             self._stop_reading_ahead()
-        if complete:
+        if complete and until is None:
             first_build.finish(self._database)
-        return complete
+        return complete and finished
 
     def _take_all(self, progress: Progress | None, until: float | None) -> bool:
         if until is None and self._is_behind():

@@ -7,6 +7,7 @@ prices, and all of it when the prices change, is priced from the index's rows wh
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ Progress = Callable[[int, int], None]
 """Called with the calls that are done and all that there are."""
 BATCH = 10_000
 """Calls in one transaction."""
+SMALL_BATCH = 1_000
+"""The same if there is little time."""
 _DONE, _VERSION = "costs", "prices"
 """In `state`: the last call that was priced, and by which prices."""
 _NO_PARTS = (None,) * len(COST_PARTS)
@@ -113,21 +116,29 @@ def add_costs(
     prices: Prices,
     records: Callable[[sqlite3.Connection, str, list[Any]], Iterable[tuple[int, Record]]],
     progress: Progress | None = None,
-) -> None:
-    """Form an opinion on the calls that have none by these prices. `records` gives calls by their numbers."""
+    until: float | None = None,
+) -> bool:
+    """Form an opinion on the calls that have none by these prices, until the monotonic clock says `until`.
+
+    `records` gives calls by their numbers. Return False if there is more to do.
+    """
     costs = Costs(database, prices)
+    batch = BATCH if until is None else SMALL_BATCH
     while not costs.is_current():
         with writing(database):
             done = costs.done()
             if not done:
                 costs.begin_anew()
-            calls = list(records(database, "WHERE calls.n > ? ORDER BY calls.n LIMIT ?", [done, BATCH]))
+            calls = list(records(database, "WHERE calls.n > ? ORDER BY calls.n LIMIT ?", [done, batch]))
             costs.add_stored(calls)
             last = calls[-1][0] if calls else newest(database)
             costs.set_done(last)
         costs.forget()
         if progress is not None:
             progress(last, max(newest(database), last))
+        if until is not None and time.monotonic() >= until:
+            break
+    return costs.is_current()
 
 
 def sum_again(database: sqlite3.Connection, sessions: str) -> None:

@@ -2,12 +2,14 @@
 
 Keeping `tables.LOOK_UPS` up to date with each call takes longer than all else that SQLite does for it. An index that is
 without some of them is right, and slow: whoever finds one, because its build was stopped, makes them first or goes on
-with the build. Nothing is synced meanwhile: an index that a power failure damages is built again.
+with the build; who has little time makes one. Nothing is synced meanwhile: an index that a power failure damages is
+built again.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import time
 
 from sessiontap.trace.index.database import settle, writing
 from sessiontap.trace.index.tables import LOOK_UPS
@@ -28,14 +30,20 @@ def begin(database: sqlite3.Connection) -> None:
                 database.execute(f"DROP {statement.split()[1]} IF EXISTS {name}")
 
 
-def finish(database: sqlite3.Connection) -> None:
-    """Make what is missing, one after the other: other processes that write come between."""
+def finish(database: sqlite3.Connection, until: float | None = None) -> bool:
+    """Make what is missing, one after the other: other processes that write come between.
+
+    `until`: no more than one of them (a second, of a million calls) once the monotonic clock says that. Return False if
+    there is more to do.
+    """
     if not _missing(database):
-        return
+        return True
     while _make_one(database):
-        pass
+        if until is not None and time.monotonic() >= until:
+            return False
     settle(database)
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # synced, and the log of it is small again
+    return True
 
 
 def _make_one(database: sqlite3.Connection) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from sessiontap.part import PartsOf
@@ -16,6 +17,8 @@ from sessiontap.trace.index.headings import HeadingOf, add_headings
 from sessiontap.trace.index.parts_reader import PartsReader
 from sessiontap.trace.rewriting import Rewritten
 
+_NEARLY = 0.99
+"""The share of what is read but for the last steps."""
 _ODD = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
 
 
@@ -31,8 +34,18 @@ class Index:
         self._cache_bytes = cache_bytes
         self._progress = progress
         self._database: sqlite3.Connection | None = None
-        self.is_behind = False
+        self._shares = {"rows": 1.0, "costs": 1.0}
+        """The share of the log that the last answer knew, and of which it knew the costs."""
+
+    @property
+    def is_behind(self) -> bool:
         """The last answer was one of an index that lacks calls of the log."""
+        return self._shares["rows"] < 1
+
+    @property
+    def read_share(self) -> float:
+        """The share of the log that was read, and priced, for the last answer: 1 if it is all."""
+        return min(self._shares.values())
 
     def close(self) -> None:
         """Let go of the file."""
@@ -51,7 +64,7 @@ class Index:
         """Return what `answer` makes of the index as it is now, all of it of one state. Raises TraceError.
 
         With `prices` the costs of all calls are in it, and what `prepare` puts there. It is brought up to date until
-        the monotonic clock says `until`, the newest segments first: `is_behind` says if that was not enough. Without
+        the monotonic clock says `until`, the newest segments first: `read_share` says how far that was. Without
         `catch_up` it is asked as the last question left it. An index that turns out to be useless is made anew and
         asked again; one that cannot be written is made in memory.
         """
@@ -127,17 +140,30 @@ class Index:
         if catch_up:
             batch = BATCH if until is None else SMALL_BATCH
             reader = CatchUp(self._database, self._folder, batch, prices)
-            self.is_behind = not reader.run(self._progress, until)
+            self._shares["rows"] = self._share(lambda told: reader.run(told, until))
         if prepare is not None:
             prepare(self._database)
-        if prices is not None:
-            add_costs(self._database, prices, records.numbered, self._progress)
+        if prices is not None and (catch_up or until is None):
+            price = partial(add_costs, self._database, prices, records.numbered)
+            self._shares["costs"] = self._share(lambda told: price(told, until))
         self._database.execute("BEGIN")  # all of the answer from one state
         try:
             return answer(self._database)
         finally:
             if self._database.in_transaction:
                 self._database.execute("COMMIT")
+
+    def _share(self, work: Callable[[Progress], bool]) -> float:
+        """Do what tells its progress and returns True once it is complete. Return how far it has come."""
+        share = 0.0
+
+        def told(done: int, total: int) -> None:
+            nonlocal share
+            share = done / max(total, 1)
+            if self._progress is not None:
+                self._progress(done, total)
+
+        return 1.0 if work(told) else min(share, _NEARLY)
 
 
 def read_parts(folder: Path, parts_of: PartsOf, until: float | None, progress: Progress | None) -> Prepare:

@@ -20,6 +20,7 @@ from typing import Any
 from sessiontap.part import CallParts, Part, PartsOf
 from sessiontap.trace.body import BodyError, BodyReader
 from sessiontap.trace.files import open_segment
+from sessiontap.trace.index import first_build
 from sessiontap.trace.index.database import writing
 from sessiontap.trace.index.parts import Placed, add_text, common, digest_of, packed, reply_list, request_list
 from sessiontap.trace.walk import read_at
@@ -57,6 +58,7 @@ class PartsReader:
 
     def read_session(self, session: int, progress: Progress | None = None, wanted: str | None = None) -> None:
         """Read the calls of a session that were not read yet. `wanted`: the ids of some, as a JSON list."""
+        first_build.finish(self._database)  # it says which calls were not read
         where, values = "WHERE session = :session", {"session": session, "wanted": wanted}
         if wanted is not None:
             where += " AND id IN (SELECT value FROM json_each(:wanted))"
@@ -78,6 +80,7 @@ class PartsReader:
 
     def read(self, until: float | None = None, progress: Progress | None = None) -> None:
         """Read calls slice by slice, at least one, until all are read or the monotonic clock says `until`."""
+        first_build.finish(self._database)
         if not (left := unread_calls(self._database)):
             return
         total, most = left, SLICE if until is None else min(FIRST_SLICE, SLICE)
