@@ -105,6 +105,16 @@ def test_what_is_recorded_last_is_sent_when_the_proxy_ends(lab: Lab) -> None:
         assert received.wait_for(lambda received: len(received.ids) == 2)
 
 
+def test_a_proxy_that_ends_before_its_push_has_begun_has_all_sent(lab: Lab) -> None:
+    """As with `exec`, whose proxy lives no longer than a short program."""
+    lab.upstream(LlmService())
+    with receiver() as received:
+        proxy = lab.proxy(rules({"to": "helicone", "endpoint": received.url}), environment=KEY)
+        ask(proxy, "the only one")
+        proxy.stop()
+        assert received.wait_for(lambda received: len(received.ids) == 1)
+
+
 def test_a_target_that_is_down_gets_all_when_it_is_back_and_is_told_of_once(lab: Lab) -> None:
     lab.upstream(LlmService())
     down = threading.Event()

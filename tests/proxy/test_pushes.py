@@ -15,7 +15,8 @@ from sessiontap.proxy.pushes import Pushes
 from sessiontap.rules.rule_set import PushEntry
 
 ONE, OTHER = PushEntry("otlp", "http://127.0.0.1:1"), PushEntry("langfuse", None, content=True)
-STAYS = "import pathlib, os, sys, time; pathlib.Path(sys.argv[1], str(os.getpid())).touch(); time.sleep(60)"
+UNBLOCKS = "import signal; signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM]); "
+STAYS = UNBLOCKS + "import pathlib, os, sys, time; pathlib.Path(sys.argv[1], str(os.getpid())).touch(); time.sleep(60)"
 DIES = "import pathlib, os, sys; pathlib.Path(sys.argv[1], str(os.getpid())).touch(); sys.exit('no key')"
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -124,14 +125,15 @@ class _Running:
             return
         self._began = now
         try:
-            self._process = subprocess.Popen(
-                self._command,
-                env=own_python.environment(os.environ),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                start_new_session=True,  # a key pressed in the terminal is for the proxy
-            )
+            with _term_held_back():
+                self._process = subprocess.Popen(
+                    self._command,
+                    env=own_python.environment(os.environ),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    start_new_session=True,  # a key pressed in the terminal is for the proxy
+                )
         except OSError as error:
             self._say(f"cannot be started: {error.strerror or error}")
             self._next = now + self._longest_pause
@@ -155,3 +157,19 @@ class _Running:
         if text and text not in self._said and len(self._said) < MOST_SAID:
             self._said.add(text)
             logger.warning(f"sessiontap: push to {self._target}: {text}")
+
+
+@contextmanager
+def _term_held_back() -> Iterator[None]:
+    """A process that is started meanwhile gets SIGTERM only once it asks for it.
+
+    A proxy may end while its push is still being imported. The push then sends what the log has all the same.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -207,6 +207,8 @@ def _stop_by_signals() -> threading.Event:
 
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, end)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # the proxy that started this holds it back
     return stop
 
 
