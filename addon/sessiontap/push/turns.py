@@ -189,11 +189,14 @@ class Turns:
         if now is None:
             found = [one for one in self._open.values() if one.is_at_rest]
         else:
+            due_now: dict[str, OpenTurn] = {}
+            """By id: a turn may be scheduled several times, also for the same moment."""
             while self._due and self._due[0][0] <= now:
                 due, id = heapq.heappop(self._due)
                 one = self._open.get(id)
                 if one is not None and one.due == due:
-                    found.append(one)
+                    due_now[id] = one
+            found = list(due_now.values())
         surplus = len(self._open) - len(found) - MOST_OPEN
         if surplus > 0:
             taken = {one.id for one in found}
