@@ -9,8 +9,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
-from tests.e2e.lab import Lab, Proxy, own_environment
+from tests.e2e.lab import Lab, Proxy, own_environment, wait_until
 from tests.push.receiver import Reply, receiver
 from tests.support import warm
 from tests.support.llm_server import LlmService
@@ -88,6 +89,8 @@ def test_the_proxy_pushes_by_its_rules_from_the_next_call_on(lab: Lab) -> None:
         assert received.wait_for(lambda received: len(received.ids) == 2)
         assert received.headers[0]["authorization"] == f"Bearer {KEY['HELICONE_API_KEY']}"
         proxy.write_rules(rules())
+        children = psutil.Process(proxy.process.pid).children
+        wait_until(lambda: not any("push" in child.cmdline() for child in children()))
         ask(proxy, "and no more")
         proxy.stop()
         assert len(received.ids) == 2
