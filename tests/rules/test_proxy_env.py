@@ -147,6 +147,9 @@ def test_for_the_gateway_only() -> None:
     assert labels.properties == {"q": "2"}
     assert (labels.user, labels.tags, labels.state) == (None, ("t",), None)
     assert {one.field for one in labels.withheld} == {"headers.set.X-Key", "user", "properties.p", "tags", "state.s"}
+    assert {one.reason for one in labels.withheld} == {
+        "it is for the gateway helicone, and the call goes to its own host"
+    }
     there = labels.at_gateway
     assert there is not None
     assert there.withheld == ()

@@ -174,7 +174,11 @@ def _why_not_to_host(rule: Rule, facts: Facts) -> str | None:
     """Return why a value of the proxy's environment may not go to the call's host; None if it may."""
     if reason := trust.why_not_for(facts.client_is_local, rule.names_clients):
         return reason
-    return facts.exposed if rule.names_hosts else "the rule names no hosts"
+    return (
+        facts.exposed
+        if rule.names_hosts
+        else f"it is for the gateway {rule.gateway}, and the call goes to its own host"
+    )
 
 
 def _why_not_to_gateway(rule: Rule, facts: Facts, gateway: str | None) -> str | None:
