@@ -7,11 +7,12 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 from tests.e2e.lab import ROOT, Lab, Proxy, own_environment
 from tests.support import warm
@@ -20,6 +21,8 @@ from tests.support.dialogue import Request
 FOLDER = ROOT / "docs" / "recipes"
 LIMIT = 60.0
 """Seconds for an app."""
+Start = Callable[..., Any]
+"""Starts a command with an environment in a folder, and returns it as `subprocess.Popen` does."""
 Talk = Callable[[str], str]
 """Takes the first line of an app that serves, and returns all that its user saw of it."""
 
@@ -43,11 +46,12 @@ class Ended:
 class Recipe:
     """The recipe `docs/recipes/NAME`, in a lab whose upstreams stand in for its servers."""
 
-    def __init__(self, name: str, lab: Lab) -> None:
-        self.folder = FOLDER / name
-        self.rules = self.folder / "rules.yaml"
+    def __init__(self, name: str, lab: Lab, folder: Path | None = None, *, home: str = "home") -> None:
+        """`folder`: run its app there, in the place of the recipe's own folder. `home`: its user's, a new one."""
+        self.folder = folder or FOLDER / name
+        self.rules = FOLDER / name / "rules.yaml"
         self._lab = lab
-        self._home = lab.folder / "home"
+        self._home = lab.folder / home
         self._home.mkdir()
 
     def proxy(self, environment: Mapping[str, str] | None = None) -> Proxy:
@@ -58,35 +62,48 @@ class Recipe:
 
     def through(self, command: Sequence[str | Path], keys: Mapping[str, str], talk: Talk | None = None) -> Ended:
         """Run the app by `sessiontap exec`, as its page says."""
-        own = [sys.executable, "-P", "-m", "sessiontap.cli", "exec", "--", *map(str, command)]
-        return self._run(own, keys, talk)
+        return self._run(warm.sessiontap().start, ["exec", "--", *map(str, command)], keys, talk)
 
     def past(self, command: Sequence[str | Path], keys: Mapping[str, str], talk: Talk | None = None) -> Ended:
         """Run the app without the proxy. `keys` say where its servers are."""
         trusted = {"NODE_EXTRA_CA_CERTS": str(self._lab.authority.pem), "SSL_CERT_FILE": str(self._lab.authority.pem)}
-        return self._run([str(word) for word in command], {**trusted, **keys}, talk)
+        return self._run(_start, [str(word) for word in command], {**trusted, **keys}, talk)
 
-    def _run(self, command: list[str], more: Mapping[str, str], talk: Talk | None) -> Ended:
+    def command(self, *arguments: str, **more: str) -> warm.Forked:
+        """Start another command of ours beside it; what it says is nobody's."""
+        environ = {**own_environment(), "HOME": str(self._home), **more}
+        nowhere = subprocess.DEVNULL
+        return warm.sessiontap().start(arguments, environ, self.folder, stdout=nowhere, stderr=nowhere)
+
+    def _run(self, start: Start, command: list[str], more: Mapping[str, str], talk: Talk | None) -> Ended:
         environ = {**own_environment(), "HOME": str(self._home), "PYTHONUNBUFFERED": "1", **more}
-        process = subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        first = said = ""
-        try:
-            if talk is not None:
-                assert process.stdout is not None
-                first = process.stdout.readline()
-                said = talk(first)
-                process.send_signal(signal.SIGTERM)
-        finally:
-            out, err = process.communicate(timeout=LIMIT)
-        return Ended(process.returncode, first + out, err, said)
+        first = seen = ""
+        read, write = os.pipe()
+        with os.fdopen(read) as out, TemporaryFile("w+") as errors:
+            try:
+                process = start(command, environ, self.folder, stdout=write, stderr=errors)
+            finally:
+                os.close(write)
+            try:
+                if talk is not None:
+                    first = out.readline()
+                    seen = talk(first)
+                    process.send_signal(signal.SIGTERM)
+                rest = out.read()
+                status = process.wait(LIMIT)
+            except BaseException:
+                process.kill()
+                raise
+            errors.seek(0)
+            return Ended(status, first + rest, errors.read(), seen)
+
+
+def _start(
+    command: Sequence[str], environ: Mapping[str, str], folder: Path, *, stdout: int, stderr: IO[str]
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command, env=dict(environ), cwd=folder, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr
+    )
 
 
 def page(name: str) -> str:
@@ -116,6 +133,7 @@ def normalised(text: str) -> str:
     text = re.sub(r"\b01[0-9a-f]{6}-[0-9a-f]{4}-7[0-9a-f]{3}\b", "ID", text)
     text = re.sub(r"\b(?=\w*\d)[0-9a-f]{8}\b", "ID", text)
     text = re.sub(r"(?<=:)[0-9a-f]{10}(?=\])", "DIGEST", text)
+    text = re.sub(r"(?<=127\.0\.0\.1:)\d+", "PORT", text)
     text = re.sub(r"\d{4}-\d\d-\d\d(?: \d\d:\d\d:\d\d)?", "DAY", text)
     text = re.sub(r"\b\d+(?:\.\d+)?(?:ms|s)\b|\b\d+m\d\ds\b", "TIME", text)
     return "\n".join(re.sub(r" {2,}", "  ", line).rstrip() for line in text.splitlines())

@@ -91,19 +91,24 @@ def order(first: str) -> str:
         return "\n".join([*users.map(ask, AT_ONCE), ask(LAST)])
 
 
-@pytest.fixture(scope="module")
-def run(lab: Lab) -> Run:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed")
+def run_service(lab: Lab, node: str, folder: Path | None = None) -> Run:
+    """Run the service by this Node. `folder`: another one than the recipe's own."""
     provider = lab.upstream(groq, ["api.groq.com", "localhost"])
     helicone = lab.upstream(groq, ["*.helicone.ai"])
-    recipe = Recipe(NAME, lab)
+    recipe = Recipe(NAME, lab, folder)
     proxy = recipe.proxy({"HELICONE_API_KEY": HELICONE_KEY, "POSTHOG_API_KEY": POSTHOG_KEY})
     through = recipe.through([node, "app.js"], KEYS, order)
     direct = list(provider.requests)
     past = recipe.past([node, "app.js"], {**KEYS, "GROQ_BASE_URL": f"https://localhost:{provider.port}"}, order)
     return Run(recipe, through, past, proxy.stop(), helicone.requests, proxy.trace_folder, direct)
+
+
+@pytest.fixture(scope="module")
+def run(lab: Lab) -> Run:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    return run_service(lab, node)
 
 
 def test_the_service_sees_no_difference(run: Run) -> None:

@@ -119,5 +119,5 @@ server.listen(Number(process.env.PORT || 3000), '127.0.0.1', () => {
 
 process.on('SIGTERM', () => {
   server.close();
-  writer.disconnect();
+  if (writer.connected) writer.disconnect();
 });
