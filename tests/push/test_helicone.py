@@ -120,7 +120,7 @@ def test_without_content_it_gets_what_it_counts_by(llm: dict[str, Any], counts: 
 
 
 SSE = b'data: {"choices": [{"delta": {"content": "Hel"}}]}\n\ndata: [DONE]\n\n'
-STREAM = {"stream": True}
+STREAM = {"stream": True, "usage": None}
 
 
 @pytest.mark.parametrize(
@@ -149,12 +149,55 @@ def test_a_stream_is_given_as_it_came() -> None:
 
 
 def test_a_stream_that_is_kept_in_part_would_be_counted_wrong() -> None:
-    found = entry(pushed(call(b'{"model": "m", "stream": true}', SSE, llm=CHAT | STREAM, flags=["response_cut"])))
+    llm = CHAT | {"stream": True}
+    found = entry(pushed(call(b'{"model": "m", "stream": true}', SSE, llm=llm, flags=["response_cut"])))
     assert found["providerResponse"]["json"]["usage"]["total_tokens"] == 25
 
 
+X_GROQ = b'data: {"choices": [], "x_groq": {"usage": {"prompt_tokens": 20, "completion_tokens": 5}}}\n\n'
+GOOGLE_TOOL = {"usageMetadata": {"promptTokenCount": 3, "toolUsePromptTokenCount": 17, "candidatesTokenCount": 5}}
+THOUGHTS = {"usageMetadata": {"promptTokenCount": 20, "candidatesTokenCount": 2, "thoughtsTokenCount": 3}}
+CLAUDE = (
+    b'event: message_start\ndata: {"type": "message_start", "message": {"usage": {"input_tokens": 8,'
+    b' "output_tokens": 1, "cache_read_input_tokens": 8, "cache_creation_input_tokens": 4}}}\n\n'
+    b'event: message_delta\ndata: {"type": "message_delta", "usage": {"output_tokens": 5}}\n\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("reply", "llm", "as_it_came"),
+    [
+        (b'{"usage": {"prompt_tokens": 20, "completion_tokens": 5}}', CHAT, True),
+        (b'{"usage": {"total_tokens": 25}}', CHAT, False),
+        (b'{"usage": {"input_tokens": 20, "output_tokens": 5}}', CHAT | {"family": "openai-responses"}, True),
+        (b'data: {"usage": {"prompt_tokens": 20, "completion_tokens": 5}}\n\n', CHAT | {"stream": True}, True),
+        (X_GROQ, CHAT | {"stream": True, "provider": "groq"}, False),
+        (CLAUDE, MESSAGES | {"stream": True}, True),
+        (CLAUDE.partition(b"event: message_delta")[0], MESSAGES | {"stream": True}, False),
+        (json.dumps(GOOGLE_TOOL).encode(), GEMINI, False),
+        (json.dumps(THOUGHTS).encode(), GEMINI, True),
+    ],
+    ids=[
+        "as OpenAI states them", "a total alone", "as its Responses do", "a stream's last event", "Groq's own place",
+        "the first and last event", "cut before the last", "a tool's prompt", "thoughts are output",
+    ],
+)  # fmt: skip
+def test_a_reply_in_which_helicone_would_count_other_tokens_is_not_sent_as_it_came(
+    reply: bytes, llm: dict[str, Any], as_it_came: bool
+) -> None:
+    told = entry(pushed(call(b'{"model": "m"}', reply, llm=llm)))["providerResponse"]
+    assert (told.get("textBody", "").encode() == reply or told.get("json") == _json_of(reply)) is as_it_came
+
+
+def _json_of(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except ValueError:
+        return ""
+
+
 def test_a_model_that_only_the_url_names_is_added() -> None:
-    found = entry(pushed(call(b'{"contents": []}', b'{"candidates": []}', llm=GEMINI)))
+    found = entry(pushed(call(b'{"contents": []}', b'{"candidates": []}', llm=GEMINI | {"usage": None})))
     assert found["providerRequest"]["json"] == {"model": "gemini-2.5-flash", "contents": []}
 
 

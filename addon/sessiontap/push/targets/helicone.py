@@ -4,10 +4,10 @@
 the id of one that is there already replaces it. The id is derived from the call's, as a UUID of version 5: Helicone
 passes over one of version 7 and makes up its own.
 
-Helicone counts tokens itself, of the bodies that it is given, and each of its endpoints reads one form of them. Bodies
-go as they are if their endpoint reads the form; else, and without content, it gets what it counts by: the model, and
-the token counts in the endpoint's form. A reply is read as a stream if the request says `stream: true`, so that is
-made to fit what is sent.
+Helicone counts tokens itself, in the bodies that it is given, and each of its endpoints reads one form of them. Bodies
+go as they are if it counts the log's tokens in them (helicone_counting.py), else as OpenAI's chat API would have them.
+Without content it gets what it counts by: the model, and the token counts in the endpoint's form. A reply is read as a
+stream if the request says `stream: true`, so that is made to fit what is sent.
 
 Calls that went through a Helicone gateway are there already, and are passed over.
 """
@@ -28,6 +28,7 @@ from sessiontap.export.exported_call import ExportedBody, ExportedCall, field, f
 from sessiontap.push.chat_form import Json, error_form, model_asked, reply_form, request_form, usage_form
 from sessiontap.push.http import NotReached, answer_of
 from sessiontap.push.target import Answer, Item, PushedCall, Sender, Settings, Turn
+from sessiontap.push.targets.helicone_counting import Counts, counted
 
 KEY_VARIABLE = "HELICONE_API_KEY"
 MOST_BYTES = 10 * 1024 * 1024
@@ -204,14 +205,22 @@ def _as_recorded(call: PushedCall, name: Name) -> _Exchange | None:
         if "model" not in asked and (model := model_asked(call)):
             asked = {"model": model, **asked}
         told = _json(call.call.response_body)
-        if isinstance(told, dict) or (isinstance(told, list) and name == "googleapis"):
-            return _Exchange(_said_to_stream(asked, False), told)
-        is_cut = "response_cut" in call.call.flags
-        if row["stream"] and not is_cut and row["family"] in _STREAMED[name] and (text := _text(call.call)):
-            return _Exchange(_said_to_stream(asked, True), text)
+        is_stream = not isinstance(told, (dict, list) if name == "googleapis" else dict)
+        if is_stream:
+            told = _text(call.call) if row["stream"] and row["family"] in _STREAMED[name] else None
+        if told and _is_counted(told, call, name):
+            return _Exchange(_said_to_stream(asked, is_stream), told)
     if call.parts is None:
         return None
     return _Exchange(request_form(call), _with_counts(reply_form(call), call, name))
+
+
+def _is_counted(reply: Any, call: PushedCall, name: Name) -> bool:
+    """Return True if Helicone counts the tokens of a reply as the log does."""
+    usage = call.call.row["usage"] or {}
+    if not usage:
+        return True
+    return counted(reply, _PROVIDERS[name]) == Counts(usage.get("input") or 0, usage.get("output") or 0)
 
 
 def _counted(call: PushedCall, name: Name) -> _Exchange:
