@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.cli import recorded
 from tests.cli.command import Run
 from tests.cli.recorded import REPORT, call_id
+
+from sessiontap.exchange import Headers
+from sessiontap.gateways import Route
 
 
 @pytest.mark.parametrize(
@@ -73,6 +77,18 @@ def test_curl_does_not_stand_for_a_web_socket(tmp_path: Path, run: Run) -> None:
     said = run("--trace", str(trace), "cat", "@1", "--curl")
     assert (said.status, said.out) == (1, "")
     assert said.err.startswith(f"sessiontap: call {turn.id} was a turn of a WebSocket, which curl does not send\n")
+
+
+def test_cat_shows_the_gateway_and_what_it_said(tmp_path: Path, run: Run) -> None:
+    route = Route("http", "127.0.0.1", 4000, kind="litellm", name="team")
+    call = recorded.chat(1, session=(REPORT, "Report", "/report", 0), caller=None, gateway=route)
+    assert call.response is not None
+    told = [("x-litellm-call-id", "c-1"), ("x-litellm-response-cost", "2e-06"), ("x-litellm-attempted-retries", "1")]
+    refused = replace(call.response, status=429, headers=Headers(told))
+    trace = recorded.write(tmp_path / "gateway", [replace(call, response=refused)])
+    out = run("--trace", str(trace), "cat", "@1").out
+    assert "\ngateway    team (litellm), id c-1, retries 1, cost $0.000002, failure policy\n" in out
+    assert json.loads(run("--trace", str(trace), "cat", "@1", "--json").out)["gateway"]["cost"] == 2e-06
 
 
 def test_cat_shows_everything(run: Run) -> None:

@@ -131,6 +131,17 @@ EXCEPTION = {"x-portkey-gateway-exception": "true"}
             id="LiteLLM: its limit of a model",
         ),
         pytest.param(
+            *("litellm", 429, {"llm_provider-retry-after": "60", "llm_provider-content-length": "158"}),
+            litellm("litellm.RateLimitError: Model rate limit exceeded. RPM limit=1", None, 429),
+            Failure("policy"),
+            id="LiteLLM: its limit of a model, otherwise worded",
+        ),
+        pytest.param(
+            *("litellm", 408, NO_HEADERS, litellm("litellm.Timeout: APITimeoutError - Request timed out.", None, 408)),
+            Failure(UNANSWERED),
+            id="LiteLLM: the provider did not answer in time",
+        ),
+        pytest.param(
             *("litellm", 400, NO_HEADERS, litellm("Invalid model name passed in", "invalid_request_error", 400)),
             Failure(REFUSED, "invalid_request_error"),
             id="LiteLLM: a model that it does not know",

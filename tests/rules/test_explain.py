@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tests.rules.build import NOTHING_KNOWN, SESSION, call, facts, load, outcome
 
@@ -93,6 +95,32 @@ def test_secrets_of_the_proxy_are_not_shown() -> None:
     assert [(effect.outcome, effect.value) for effect in effects] == [("set", "${proxy_env.KEY}")]
     assert explanation.labels.headers_set == {"X": "${proxy_env.KEY}"}
     assert explanation.proxy_variables == ("KEY",)
+
+
+THROUGH = """
+gateways:
+  mine: {kind: litellm, url: 'http://127.0.0.1:4000', key: '${proxy_env.KEY}', headers: {X-Session: '${session.id}'}}
+rules: [{gateway: mine}]
+"""
+
+
+def test_the_way_through_a_gateway_is_shown() -> None:
+    way = explain(load(THROUGH), facts(), SESSION).way
+    assert way is not None
+    assert (way.gateway, way.url, way.direct) == ("mine", "http://127.0.0.1:4000/v1/chat/completions", None)
+    assert way.headers == {"X-Session": SESSION.id, "x-litellm-api-key": "Bearer ${proxy_env.KEY}"}
+    assert explain(load(THROUGH), facts(), SESSION).proxy_variables == ("KEY",)
+
+
+def test_a_gateway_that_cannot_carry_the_call_says_why() -> None:
+    rules = load("rules: [{gateway: helicone}]")
+    found = facts()
+    assert found.request is not None
+    local = replace(found, host="127.0.0.1")
+    way = explain(rules, local, SESSION).way
+    assert way is not None
+    assert (way.url, way.headers) == (None, {})
+    assert (way.direct or "").startswith("Helicone cannot reach 127.0.0.1")
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,7 @@ def facts(call: RecordedCall, cost: Cost) -> str:
         "model": _models(row),
         "asked": f"{row['host']} {row['route'] or ''}",
         "sent to": row["forwarded_host"] if row["forwarded_host"] != row["host"] else None,
+        "gateway": _gateway(record.get("gateway")),
         "tokens": ", ".join(f"{key.replace('_', ' ')} {count(value)}" for key, value in tokens.items()),
         "cost": _cost(cost),
         "tools": ", ".join(row["tools_offered"]),
@@ -82,6 +83,19 @@ def facts(call: RecordedCall, cost: Cost) -> str:
         "not read": "; ".join((record.get("llm") or {}).get("problems") or ()),
     }
     return "".join(f"{title:<11}{shown(line(str(text)))}\n" for title, text in lines.items() if text)
+
+
+def _gateway(told: Mapping[str, Any] | None) -> str | None:
+    """The gateway that a call went through, and what it said: `mine (litellm), id c-1, retries 2`."""
+    if told is None:
+        return None
+    said = {key: value for key, value in told.items() if key not in ("kind", "name", "failure_code")}
+    if "failure" in said and told.get("failure_code"):
+        said["failure"] = f"{said['failure']} ({told['failure_code']})"
+    if said.get("cost") is not None:
+        said["cost"] = exact_dollars(said["cost"])
+    facts = [f"{key} {value}" for key, value in said.items() if value is not None]
+    return ", ".join((f"{told.get('name') or told['kind']} ({told['kind']})", *facts))
 
 
 def _cost(cost: Cost) -> str:
@@ -176,7 +190,7 @@ def as_json(call: RecordedCall, cost: Cost) -> dict[str, Any]:
     record = call.record
     row = call_row(record, call.caller, lambda _: in_trace(cost))
     row["cost_source"], row["cost_reason"] = cost.source, cost.reason
-    for key in ("client", "proxy_user", "user", "properties", "tags", "state", "flags", "caller_unknown"):
+    for key in ("client", "proxy_user", "user", "properties", "tags", "state", "flags", "gateway", "caller_unknown"):
         row[key] = record.get(key)
     row["changes"] = changes_of(record)
     row["caller"] = process_of(call.caller)

@@ -6,7 +6,7 @@ It answers for all providers at one base, `/v1`, in OpenAI's form (and `/v1/mess
 looks at before `Authorization`; the app's own key stays where it is. Only routes of its model API are carried: the key
 may be one that opens its administration, too. WebSockets of the realtime and Responses APIs go through it.
 
-Failures as seen with LiteLLM 1.106: what a provider answered has headers `llm_provider-*`; a provider that it could not
+Failures as seen with LiteLLM 1.106: what a provider answered has its headers as `llm_provider-*`; one that it could not
 reach is named in the message (`OpenAIException - Connection error.`). All other errors are its own;
 from 500 on it failed in the midst, and a provider may have been asked.
 """
@@ -31,7 +31,11 @@ _GEMINI = "/v1beta/models/"
 _AZURE = "/openai/deployments/"
 KEY = GatewayKey("x-litellm-api-key", "LITELLM_API_KEY", "Bearer ", needed=False)
 
-_PROVIDERS_WORDS = re.compile(r"^litellm\.\w+: |\b\w+Exception - ")
+_PROVIDERS_WORDS = re.compile(r"\b\w+Exception - ")
+_AMID_THE_CALL = re.compile(r"litellm\.\w+: ")
+"""The beginning of what it raises while it asks a provider, such as for a time-out."""
+_OF_ITS_LIMITS = frozenset({"llm_provider-retry-after", "llm_provider-content-length"})
+"""The headers of a reply that it makes up for a limit of its own, as if a provider had sent it."""
 _POLICY = frozenset({
     "budget_exceeded", "key_model_access_denied", "team_model_access_denied", "user_model_access_denied",
     "customer_model_access_denied", "org_model_access_denied", "project_model_access_denied",
@@ -57,10 +61,12 @@ def plan(call: GatewayCall) -> Route | Direct:
 def failure(status: int, headers: Headers, body_start: bytes) -> Failure | None:
     if status < 400:
         return None
-    if not body_start or any(name.lower().startswith("llm_provider-") for name, _ in headers):
+    names = {name.lower() for name, _ in headers} - _OF_ITS_LIMITS
+    if not body_start or any(name.startswith("llm_provider-") for name in names):
         return PROVIDER_ERROR
     error = inner(json_body(body_start), "error")
-    if _PROVIDERS_WORDS.search(str(error.get("message") or "")):
+    message = str(error.get("message") or "")
+    if _PROVIDERS_WORDS.search(message):
         return PROVIDER_ERROR
     kind = word(error.get("type"))
     guardrail = inner(error, "provider_specific_fields").get("guardrail_name")
@@ -68,7 +74,8 @@ def failure(status: int, headers: Headers, body_start: bytes) -> Failure | None:
         return Failure("policy" if status == 400 else "gateway_refused", kind)
     if kind in _POLICY or guardrail or status in (401, 403, 429):
         return Failure("policy", "guardrail" if guardrail else kind)
-    return Failure("gateway_unanswered" if status >= 500 else "gateway_refused", kind)
+    is_amid = status >= 500 or status == 408 or _AMID_THE_CALL.match(message) is not None
+    return Failure("gateway_unanswered" if is_amid else "gateway_refused", kind)
 
 
 KIND = GatewayKind(

@@ -11,7 +11,7 @@ from sessiontap.bounded_dict import BoundedDict
 from sessiontap.callers import Caller, listens
 from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
-from sessiontap.gateways import Direct, GatewayCall, Route
+from sessiontap.gateways import Direct, Route
 from sessiontap.gateways.breaker import Breakers, GatewayAddress
 from sessiontap.gateways.failing_open import GatewayUse, why_skipped
 from sessiontap.headers import AppSession, Edit, OutgoingCall
@@ -23,7 +23,7 @@ from sessiontap.proxy.context import NO_LINK, CallContext, Fallback, Plan
 from sessiontap.proxy.prepare import Client, history_of
 from sessiontap.recording.finished import PlannerUpdate
 from sessiontap.rules import Decision, Facts, Labels, Matched, Rules, SessionFacts, decide, finish
-from sessiontap.rules.template import TemplateContext
+from sessiontap.rules.gateway_calls import gateway_call, gateway_kind
 from sessiontap.sessions import Link, Registry, Session, agent_path, session_evidence
 from sessiontap.sessions.conversations import Conversations
 from sessiontap.sessions.declared import conversation_id
@@ -201,36 +201,14 @@ class Planner:
         if (name := decision.gateway) is None:
             return None
         named = matched.named_by(lambda rule: rule.gateway == name)
-        request, destination, item = context.request, context.destination, rules.gateways.get(name)
-        asked, path, own_headers = context.call, None, {}
-        if item is not None:
-            facts = SessionFacts(session.id, session.name, session.step)
-            filled_from = TemplateContext(matched.scope, self.environ, facts)
-            path = item.path.render(filled_from) if item.path is not None else None
-            own_headers = item.headers_from(filled_from)
-        call = GatewayCall(
-            scheme=request.scheme,
-            host=destination.host,
-            port=request.port,
-            headers=request.headers,
-            target=request.target,
-            method=request.method,
-            provider=destination.provider,
-            model=asked.asked.model or asked.endpoint.model if asked is not None else None,
-            body=asked.json if asked is not None else None,
-            name=name,
-            url=item.url if item else None,
-            key=item.key_from(self.environ) if item else None,
-            has_path=item is not None and item.path is not None,
-            path=path,
-            own_headers=own_headers,
-            own_headers_use_keys=item is not None and item.headers_use_keys,
-            proxy_env=self.environ,
+        request, facts = context.request, SessionFacts(session.id, session.name, session.step)
+        call = replace(
+            gateway_call(rules, name, matched.scope, facts, self.environ),
             signed=bool(headers.signed_headers(request.headers, request.target)),
             upstream=context.upstream,
             why_not_client=trust.why_not_for(client.peer.local is True, named),
         )
-        return gateways.plan(item.kind if item else name, call)
+        return gateways.plan(gateway_kind(rules, name), call)
 
     def _outgoing(
         self,

@@ -7,15 +7,19 @@ it is written, as if the variable were set.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from sessiontap.gateways import Direct, plan
+from sessiontap.gateways.address import origin
 from sessiontap.rules.conditions import MatchCondition, every_leaf
-from sessiontap.rules.decide import decide, finish
+from sessiontap.rules.decide import Matched, decide, finish
 from sessiontap.rules.decision import Decision, Labels, SessionFacts
 from sessiontap.rules.filling import SettingOutcome
+from sessiontap.rules.gateway_calls import gateway_call, gateway_kind
 from sessiontap.rules.rule_set import Rule, Rules
 from sessiontap.rules.scope import Facts, Scope
+from sessiontap.trust import Upstream
 
 SHOWN = 200
 """Characters of a fact's text."""
@@ -52,12 +56,27 @@ class RuleVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayWay:
+    """The way of a call through the gateway that the rules set; of keys it shows which they are."""
+
+    gateway: str
+    url: str | None = None
+    """As the call is asked for there; None: it goes to its own host."""
+    headers: Mapping[str, str | None] = field(default_factory=dict)
+    """Those that are set, and (None) taken out."""
+    direct: str | None = None
+    """Why it goes to its own host."""
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     rules: tuple[RuleVerdict, ...]
     decision: Decision
     labels: Labels
     proxy_variables: tuple[str, ...]
     """The variables of the proxy's environment that matching rules use. They are taken to be set."""
+    way: GatewayWay | None = None
+    """None if the rules set no gateway."""
 
 
 class _AsWritten(Mapping[str, str]):
@@ -92,8 +111,27 @@ def explain(rules: Rules, facts: Facts, session: SessionFacts | None) -> Explana
         ended = ends is not None
         effects = tuple(effect for effect in trail if effect.rule == rule.number)
         verdicts.append(RuleVerdict(rule.label, rule.number, rule.line, outcome, checks, effects, ends))
-    used = (name for rule, _ in matched.rules for setting in rule.settings for name in setting.names("proxy_env"))
-    return Explanation(tuple(verdicts), decision, labels, tuple(sorted(set(used))))
+    used = {name for rule, _ in matched.rules for setting in rule.settings for name in setting.names("proxy_env")}
+    way = None
+    if decision.gateway is not None:
+        way = _way(rules, decision.gateway, matched, session, proxy_env)
+        item = rules.gateways.get(decision.gateway)
+        used.update(name for template in (item.templates if item else ()) for name in template.names("proxy_env"))
+    return Explanation(tuple(verdicts), decision, labels, tuple(sorted(used)), way)
+
+
+def _way(
+    rules: Rules, gateway: str, matched: Matched, session: SessionFacts | None, proxy_env: Mapping[str, str]
+) -> GatewayWay:
+    """Return the way of a call that its client and its certificates keep from nothing."""
+    call = gateway_call(rules, gateway, matched.scope, session, proxy_env)
+    verified = Upstream(call.scheme, call.host, call.port, call.host, verifies=True)
+    found = plan(gateway_kind(rules, gateway), replace(call, upstream=verified, why_not_client=None))
+    if isinstance(found, Direct):
+        return GatewayWay(gateway, direct=found.reason)
+    path = (found.target if found.target is not None else call.target).partition("?")[0]
+    edits = {edit.header: edit.new for edit in found.edits}
+    return GatewayWay(gateway, origin(found.scheme, found.host, found.port) + path, edits)
 
 
 def _outcome(rule: Rule, scope: Scope, checks: tuple[Check, ...]) -> Literal["matched", "may match", "not matched"]:

@@ -214,6 +214,7 @@ def _result(explanation: Explanation, variables: Mapping[str, bool | None]) -> l
         for name, value in values.items()
         if value is not None
     ]
+    lines += _way(explanation)
     lines += [f"  protected{why}"] if protected else []
     lines += [
         f"  proxy: {name} is {'set' if is_set else 'not set, so what uses it is left out'}"
@@ -222,6 +223,17 @@ def _result(explanation: Explanation, variables: Mapping[str, bool | None]) -> l
     ]
     lines += [f"  assumed: {text}" for text in _assumed(explanation, variables)]
     return lines + [f"  problem: {problem}" for problem in (*decision.problems, *labels.problems)]
+
+
+def _way(explanation: Explanation) -> list[str]:
+    """Return the way through the gateway that the rules set, a header a line."""
+    way = explanation.way
+    if way is None:
+        return []
+    if way.url is None:
+        return [f"  {'way':<20} its own host: {way.direct}"]
+    headers = [f"{name}: {value if value is not None else '(taken out)'}" for name, value in way.headers.items()]
+    return [f"  {'way':<20} {way.url}", *(f"  {'':<20} {text}" for text in headers)]
 
 
 def _assumed(explanation: Explanation, variables: Mapping[str, bool | None]) -> list[str]:
