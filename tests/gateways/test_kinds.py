@@ -210,6 +210,11 @@ UNVERIFIED = Upstream("https", "api.openai.com", 443, "api.openai.com", verifies
         pytest.param(
             "litellm", "https://api.openai.com/key/generate", LITELLM, "no route", id="LiteLLM: its administration"
         ),
+        pytest.param("litellm", CHAT, LITELLM | {"headers": SOCKET}, "no WebSockets", id="LiteLLM: another WebSocket"),
+        pytest.param(
+            *("portkey", "https://api.openai.com/v1/responses", {"headers": SOCKET}, "only OpenAI's realtime"),
+            id="Portkey: another WebSocket",
+        ),
         pytest.param(
             "litellm", "https://api.openai.com/v1/../key/generate", LITELLM, ". or ..", id="a path that climbs"
         ),

@@ -197,6 +197,21 @@ def test_a_rule_that_can_win(earlier: str, later: str) -> None:
     assert lint(load(f"rules: [{{{earlier}}}, {{{later}}}]")) == []
 
 
+@pytest.mark.parametrize(
+    ("item", "warned"),
+    [
+        ("{kind: helicone-selfhosted, url: 'http://127.0.0.1:8585'}", True),
+        ("{kind: helicone-selfhosted, url: 'http://127.0.0.1:8585', key: k}", False),
+        ("{kind: litellm, url: 'http://127.0.0.1:4000'}", False),
+        ("{kind: openrouter}", False),
+    ],
+    ids=["without", "with one", "a kind that needs none", "a kind's own address, which has a variable"],
+)
+def test_a_gateway_without_the_key_that_it_needs(item: str, warned: bool) -> None:
+    said = lint(load_text(f"gateways: {{mine: {item}}}"))
+    assert said == ["rules.yaml: the gateway 'mine' has no key, so its calls go to their own hosts"] * warned
+
+
 def test_several_rules_can_take_all_that_a_later_one_sets() -> None:
     rules = load("rules: [{rule: a, user: x}, {match: {model: m*}, tags: [t], state: {s: 1}}, "
                  "{match: {model: m}, user: y, state: {s: 2}}]")  # fmt: skip

@@ -50,7 +50,7 @@ def carry(call: GatewayCall, at: Address) -> Carried | str:
         return f"Cloudflare's gateway has no name for the provider at {call.host}: its calls go to their own host"
     begins, stands_for = PATHS[host]
     path, mark, query = call.target.partition("?")
-    if (call.headers.get("upgrade") or "").lower() == "websocket":
+    if call.is_websocket:
         if host == "api.openai.com" and path == _REALTIME:
             return Carried(stands_for + mark + query)
         return f"Of the WebSockets to {call.host} only OpenAI's realtime ones go through Cloudflare's gateway"

@@ -85,6 +85,12 @@ class GatewayCall:
     """Why the client may not use the gateway's key; None if it may."""
 
 
+    @property
+    def is_websocket(self) -> bool:
+        """It opens a WebSocket."""
+        return (self.headers.get("upgrade") or "").lower() == "websocket"
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """The way of a call to another host than its own."""
@@ -128,6 +134,8 @@ class GatewayKind:
     """Fact (`FACTS`) -> the response header in which the gateway states it."""
     needs_url: bool = False
     """It has no address of its own: the rules must give one."""
+    needs_key: bool = False
+    """Without a key it would take no call."""
     takes_key: bool = True
     """It is opened by a key, which the rules may give."""
     has_path: bool = False

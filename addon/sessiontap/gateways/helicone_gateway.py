@@ -110,7 +110,7 @@ def _why_not(host: str, call: GatewayCall) -> str | None:
         return f"The call to {host} is signed by AWS for that host, so it cannot go through Helicone"
     if call.provider == "bedrock":
         return f"Helicone has no gateway that takes Bedrock's calls as they are, so {host} is called itself"
-    if (call.headers.get("upgrade") or "").lower() == "websocket":
+    if call.is_websocket:
         return f"WebSockets to {host} do not go through Helicone"
     return None
 
@@ -161,4 +161,4 @@ def failure(status: int, headers: Headers, body_start: bytes) -> Failure | None:
 
 
 REPLY = {"id": "helicone-id", "cache": "helicone-cache", "fallbacks": "helicone-fallback-index"}
-KIND = GatewayKind("helicone", plan, frozenset({HELICONE}), failure, REPLY)
+KIND = GatewayKind("helicone", plan, frozenset({HELICONE}), failure, REPLY, needs_key=True)

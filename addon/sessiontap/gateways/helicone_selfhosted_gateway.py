@@ -26,7 +26,7 @@ KEY = GatewayKey(KEY_HEADER, KEY_VARIABLE, "Bearer ")
 
 def carry(call: GatewayCall, _: Address) -> Carried | str:
     host = call.host.lower().rstrip(".")
-    if (call.headers.get("upgrade") or "").lower() == "websocket" or call.method != "POST":
+    if call.is_websocket or call.method != "POST":
         return f"A Helicone of one's own takes POST alone: other calls to {call.host} go to their own host"
     if (call.scheme, call.port) == ("https", 443):
         if host in PREFIXES:
@@ -48,5 +48,7 @@ def failure(status: int, headers: Headers, body_start: bytes) -> Failure | None:
 
 
 KIND = GatewayKind(
-    "helicone-selfhosted", plan, frozenset({HELICONE}), failure, helicone_gateway.REPLY, needs_url=True
+    *("helicone-selfhosted", plan, frozenset({HELICONE}), failure, helicone_gateway.REPLY),
+    needs_url=True,
+    needs_key=True,
 )

@@ -27,6 +27,8 @@ ROUTES = (
     *("/images", "/audio", "/rerank", "/realtime"),
 )
 """Of its model API, below `/v1`."""
+SOCKETS = ("/realtime", "/responses")
+"""The same of its WebSockets."""
 _GEMINI = "/v1beta/models/"
 _AZURE = "/openai/deployments/"
 KEY = GatewayKey("x-litellm-api-key", "LITELLM_API_KEY", "Bearer ", needed=False)
@@ -47,8 +49,10 @@ _POLICY = frozenset({
 def carry(call: GatewayCall, _: Address) -> Carried | str:
     host = call.host.lower().rstrip(".")
     split = split_path(host, call.target)
-    if split is not None and is_below(split[1], ROUTES):
+    if split is not None and is_below(split[1], SOCKETS if call.is_websocket else ROUTES):
         return Carried(f"/v1{split[1]}")
+    if call.is_websocket:
+        return f"LiteLLM has no WebSockets for some paths of {call.host}: those go to their own host"
     if call.target.startswith(_GEMINI) or (call.provider == "azure" and call.target.startswith(_AZURE)):
         return Carried(call.target)
     return f"LiteLLM has no route for some paths of {call.host}: those calls go to their own host"

@@ -29,7 +29,7 @@ KEY = GatewayKey(
 
 def carry(call: GatewayCall, _: Address) -> Carried | str:
     host = call.host.lower().rstrip(".")
-    if (call.headers.get("upgrade") or "").lower() == "websocket":
+    if call.is_websocket:
         return f"WebSockets to {call.host} do not go through OpenRouter"
     split = split_path(host, call.target)
     if split is not None and host == "api.anthropic.com" and is_below(split[1], ("/messages",)):
@@ -60,4 +60,4 @@ def failure(status: int, headers: Headers, body_start: bytes) -> Failure | None:
     return Failure("gateway_unanswered", code) if status in (408, 500) else PROVIDER_ERROR
 
 
-KIND = GatewayKind("openrouter", plan, frozenset({"openrouter"}), failure, {"id": "x-generation-id"})
+KIND = GatewayKind("openrouter", plan, frozenset({"openrouter"}), failure, {"id": "x-generation-id"}, needs_key=True)

@@ -54,6 +54,8 @@ def carry(call: GatewayCall, at: Address) -> Carried | str:
     split = split_path(host, call.target)
     known = PROVIDERS.get(host) if (call.scheme, call.port) == ("https", 443) else None
     provider = known or "openai"
+    if call.is_websocket and (provider != "openai" or split is None or not is_below(split[1], ("/realtime",))):
+        return f"Of the WebSockets to {call.host} only OpenAI's realtime ones go through Portkey"
     if split is None or not is_below(split[1], ROUTES.get(provider, COMMON)):
         return f"Portkey has no route for some paths of {call.host}: those calls go to their own host"
     base, rest = split

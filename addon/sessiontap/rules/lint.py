@@ -47,8 +47,13 @@ def lint(rules: Rules) -> list[str]:
         )
     ]
     found = _grouped(found)
+    keyless = [
+        f"{rules.filename}: the gateway {quoted(item.name)} has no key, so its calls go to their own hosts"
+        for item in rules.gateways.values()
+        if item.url is not None and item.key is None and KINDS[item.kind].needs_key
+    ]
     redacted = (text for text in rules.redact_patterns if text.startswith("re:"))
-    return [f"{rules.filename}:{rule.line}: {_name(rule)} {warning}" for rule, warning in found] + [
+    return [f"{rules.filename}:{rule.line}: {_name(rule)} {warning}" for rule, warning in found] + keyless + [
         f"{rules.filename}: under redact {quoted(text)} {warning}"
         for text in redacted
         for warning in _doubts(text, BytesRegex(text.removeprefix("re:")).size)
