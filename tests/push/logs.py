@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,17 @@ class Log:
     def write(self, calls: Iterable[dict[str, Any]]) -> None:
         for one in calls:
             assert self._writer.submit(lambda one=one: [CALLER, one], 100)  # type: ignore[misc]
+
+    def settle(self) -> None:
+        """Wait until what was given is in the file."""
+        written = threading.Event()
+
+        def nothing() -> list[dict[str, Any]]:
+            written.set()
+            return []
+
+        assert self._writer.submit(nothing, 1)
+        assert written.wait(10)
 
     def close(self) -> Path:
         assert self._writer.close()

@@ -10,7 +10,7 @@ from tests.push.logs import ACCEPTED, SECOND, START, Log, ScriptedSender, call, 
 from sessiontap import trace
 from sessiontap.push.cursor import Cursor
 from sessiontap.push.delivery import NotDelivered
-from sessiontap.push.pusher import Pusher, cursor_of
+from sessiontap.push.pusher import LOOK_EVERY, Pusher, cursor_of
 from sessiontap.push.target import Answer
 
 LOOP = [
@@ -152,3 +152,25 @@ def test_since_leaves_out_older_calls_for_good(tmp_path: Path) -> None:
     push(tmp_path, sender, since=LOOP[2]["time"])
     push(tmp_path, sender)
     assert sender.taken == ["c3", "turn c3"]
+
+
+def test_it_takes_no_more_than_its_share_of_a_core(tmp_path: Path) -> None:
+    """The clock of the test: each call takes 10 ms of CPU time."""
+    log_of(tmp_path, *(call(f"c{n}", n) for n in range(6)))
+    cpu = iter(n / 100 for n in range(1000))
+    rests: list[float] = []
+
+    def pause(seconds: float) -> bool:
+        rests.append(round(seconds, 6))
+        return seconds != LOOK_EVERY  # it ends after its first look
+
+    file, cursor = cursor_of(tmp_path, "made-up", "http://h", None)
+    sender = ScriptedSender()
+    log = trace.open(tmp_path)
+    with file.held():
+        Pusher(
+            log, sender, file, cursor, content=False, pause=pause, tell=str, follow=True, share=0.2,
+            cpu_clock=lambda: next(cpu),
+        ).run()  # fmt: skip
+    assert rests[0] == 0.08
+    assert [one for one in sender.taken if not one.startswith("turn")] == [f"c{n}" for n in range(6)]

@@ -146,10 +146,10 @@ class Delivery:
             raise Stopped
 
     def _accepted(self, items: list[Item], answer: Answer) -> None:
-        taken = len(items) - len(answer.rejected)
+        taken = [item for at, item in enumerate(items) if at not in answer.rejected]
         if taken:
             self._has_delivered = True
-        self._journal.accepted(taken, sum(item.size for at, item in enumerate(items) if at not in answer.rejected))
+        self._journal.accepted(len(taken), sum(item.size for item in taken))
         for at, reason in answer.rejected.items():
             if 0 <= at < len(items):
                 self._journal.set_aside(items[at], reason)

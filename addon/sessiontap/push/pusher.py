@@ -35,6 +35,8 @@ PROCESSES_EVERY = 10.0
 """Seconds between two looks at the processes of open turns."""
 SAVE_EVERY = 5.0
 """Seconds between two notes of how far it has come, while nothing had to be sent."""
+AT_ONCE = 0.02
+"""Seconds of CPU time that it works before it rests, if it has a share of a core."""
 LAST_SECONDS = 5.0
 """For what is new in the log when it is to end."""
 TRIES = 4
@@ -65,20 +67,23 @@ class Pusher:
         pause: Callable[[float], bool],
         tell: Callable[[str], None],
         follow: bool = False,
+        share: float | None = None,
         cost_of: CostOf = unknown_cost,
         is_running: IsRunning | None = None,
         clock: Callable[[], float] = time.monotonic,
+        cpu_clock: Callable[[], float] = time.process_time,
         now: Callable[[], int] = time.time_ns,
     ) -> None:
         """`pause` waits for so many seconds and returns False if all is to end; `tell` says a sentence to the user.
 
-        `has_turns`: the target is told turns, too.
+        `has_turns`: the target is told turns, too. `share`: of a core, that it takes at most.
         """
         self._log, self._sender, self._file, self.cursor = log, sender, file, cursor
         self._has_turns = has_turns
         self._content, self._pause, self._tell, self._follow = content, pause, tell, follow
         self._cost_of, self._is_running, self._clock = cost_of, is_running, clock
-        self._now = now
+        self._now, self._cpu_clock, self._share = now, cpu_clock, share
+        self._rested = cpu_clock()
         self._backlog = Backlog(log.folder, cursor.position, cursor.since)
         self._turns = Turns(self._find, cursor.turns)
         self._recent = _Recent()
@@ -138,6 +143,7 @@ class Pusher:
     def _push(self) -> None:
         for recorded, origin in self._backlog:
             self._add(recorded, origin)
+            self._rest()
             if self._until is not None and self._clock() > self._until:
                 break
             if self._waiting_bytes >= self._delivery.max_bytes or self._read >= _READ_TOGETHER:
@@ -151,6 +157,15 @@ class Pusher:
             self._add_turns(self._turns.complete_of_ended(self._has_ended))
         if self._waiting or (self._read and (not self._follow or self._clock() - self._saved >= SAVE_EVERY)):
             self._flush()
+
+    def _rest(self) -> None:
+        """Leave the core to others, if it has taken its share. Raises Stopped."""
+        used = self._cpu_clock() - self._rested
+        if self._share is None or not self._follow or used < AT_ONCE:
+            return
+        if not self._pause(used / self._share - used):
+            raise Stopped
+        self._rested = self._cpu_clock()
 
     def _add(self, recorded: RecordedCall, origin: CallOrigin) -> None:
         self._read += 1

@@ -4,8 +4,10 @@ A turn is a user's message and all that follows until the reply that calls no to
 it goes on from (docs/conversations.md), and calls come here when they have ended:
 
 - A call that brings results of tools, or goes on from a reply that asked for some, belongs to the turn of the call that
-  it goes on from. Any other call of a main agent begins a turn; so does one without a conversation.
-- A retry belongs to the turn of the failed call. Sub-agents, titles and summaries belong to the turn under way.
+  it goes on from; so does one that goes on from a failed call. Any other call of a main agent begins a turn; so does
+  one without a conversation.
+- A retry belongs to the turn of the call that it repeats. Sub-agents, titles and summaries belong to the turn of the
+  call that they go on from. So does `sessions/conversations.py` have it, for the ids that headers carry.
 - A turn is complete when the last reply in each of its conversations asks for no tool. One that waits for something is
   complete, too, when the next turn of its conversation begins, when its program has ended, and after a while: a tool's
   result may never come, a failed call may not be tried again.
@@ -62,6 +64,7 @@ class CallLink:
     is_auxiliary: bool
     """It stands beside its conversation: a title, a summary, a count."""
     brings_results: bool
+    """Its request holds results of tools that the latest reply called."""
     waits: Waits | None
     """Somebody is expected to go on from it."""
     process: Process | None = None
@@ -185,26 +188,22 @@ class Turns:
 
         None: all that wait for nothing, since nothing else is in the log.
         """
-        found = []
         if now is None:
-            found = [one for one in self._open.values() if one.is_at_rest]
+            found = {one.id: one for one in self._open.values() if one.is_at_rest}
         else:
-            due_now: dict[str, OpenTurn] = {}
-            """By id: a turn may be scheduled several times, also for the same moment."""
+            found = {}
             while self._due and self._due[0][0] <= now:
                 due, id = heapq.heappop(self._due)
                 one = self._open.get(id)
-                if one is not None and one.due == due:
-                    due_now[id] = one
-            found = list(due_now.values())
+                if one is not None and one.due == due:  # else it has gone on since
+                    found[id] = one
         surplus = len(self._open) - len(found) - MOST_OPEN
         if surplus > 0:
-            taken = {one.id for one in found}
-            left = (one for one in self._open.values() if one.id not in taken)
-            found += [one for one, _ in zip(left, range(surplus), strict=False)]
-        for one in found:
+            left = (one for one in self._open.values() if one.id not in found)
+            found |= {one.id: one for one, _ in zip(left, range(surplus), strict=False)}
+        for one in found.values():
             self._forget(one)
-        return found
+        return list(found.values())
 
     def complete_of_ended(self, has_ended: Callable[[Process], bool]) -> list[OpenTurn]:
         """Remove and return the turns whose program has ended."""
@@ -232,10 +231,9 @@ class Turns:
         if call.kind == "retry" and current is not None:
             return _place(current)
         if call.is_subagent:
-            parents = self._parents(call)
-            return parents if parents is not None and parents.turn in self._open else self._under_way(call) or parents
+            return self._parents(call) or self._under_way(call)
         if call.is_auxiliary:
-            return (_place(current) if current is not None else None) or self._parents(call)
+            return self._parents(call) or (_place(current) if current is not None else None)
         if call.kind == "compaction" or call.parent is None:
             if current is None or call.kind == "new" or not current.conversations.get(call.conversation):
                 return None
@@ -290,9 +288,8 @@ class Turns:
         return call.is_subagent or call.is_auxiliary or self._goes_on(call)
 
     def _goes_on(self, call: CallLink) -> bool:
-        """Return True if a call is expected by the one that it goes on from, and no new message of the user."""
-        waits = self._waits(call.parent) if call.parent is not None else None
-        return waits in ("more", "retry") or (waits == "tool" and call.brings_results)
+        """Return True if the call that it goes on from left something open: it is no new message of the user."""
+        return call.parent is not None and (call.brings_results or self._waits(call.parent) is not None)
 
     def _begin(self, call: CallLink) -> TurnPlace:
         before = self._current_of(call.conversation)

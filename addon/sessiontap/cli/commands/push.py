@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 STATUS_EXAMPLES = ("sessiontap push status", "sessiontap push status --json | jq .behind")
 _LOOK_FOR_LOG = 1.0
+BESIDE_SHARE = 0.2
+"""Of a core, for a push beside a proxy."""
 
 
 class Targets(Group):
@@ -136,8 +139,8 @@ def _push(
     from sessiontap.push.delivery import NotDelivered
     from sessiontap.push.pusher import Pusher, cursor_of
 
-    if beside is not None and hasattr(os, "nice"):
-        os.nice(19)  # the proxy comes first
+    if beside is not None:
+        _come_last()
     address = push_settings.endpoint_of(target, endpoint)
     sender = push_settings.open_sender(
         target,
@@ -166,6 +169,7 @@ def _push(
                 pause=_pause(stop, beside),
                 tell=note,
                 follow=follow,
+                share=BESIDE_SHARE if beside is not None else None,
                 cost_of=costs.in_trace,
                 is_running=log.is_running,
             )
@@ -184,6 +188,19 @@ def _push(
             f"{plural(cursor.set_aside_count - before[3], 'item')} could not be sent",
             "sessiontap push status tells which, and why",
         )
+
+
+def _come_last() -> None:
+    """Give this process the lowest priority: a proxy's calls come first.
+
+    Linux weighs sessions before the processes in them (sched(7), "autogroup"), and this process has its own.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        os.nice(19)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text("19")
+    with contextlib.suppress(AttributeError, OSError):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _counts(cursor: Any) -> tuple[int, int, int, int]:
