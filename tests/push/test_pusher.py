@@ -8,10 +8,12 @@ import pytest
 from tests.push.logs import ACCEPTED, SECOND, START, Log, ScriptedSender, call, log_of
 
 from sessiontap import trace
-from sessiontap.push.cursor import Cursor
+from sessiontap.push import pusher
+from sessiontap.push.cursor import Cursor, CursorFile, path_of
 from sessiontap.push.delivery import NotDelivered
 from sessiontap.push.pusher import LOOK_EVERY, Pusher, cursor_of
 from sessiontap.push.target import Answer
+from sessiontap.trace.backlog import Backlog
 
 LOOP = [
     call("c1", 0, conversation="v", asks=["search"]),
@@ -24,7 +26,7 @@ LOOP = [
 def push(folder: Path, sender: ScriptedSender, told: list[str] | None = None, **more: object) -> Cursor:
     """Push what there is, and return the cursor as it was written."""
     file, cursor = cursor_of(folder, "made-up", "http://h", more.pop("since", None))  # type: ignore[arg-type]
-    pusher = Pusher(
+    pushed = Pusher(
         trace.open(folder),
         sender,
         file,
@@ -36,7 +38,7 @@ def push(folder: Path, sender: ScriptedSender, told: list[str] | None = None, **
         **more,  # type: ignore[arg-type]
     )
     with file.held():
-        pusher.run()
+        pushed.run()
     written = file.read()
     assert written is not None
     return written
@@ -144,6 +146,40 @@ def test_a_target_of_calls_alone_is_asked_for_no_turns(tmp_path: Path) -> None:
     cursor = push(log_of(tmp_path, *LOOP), sender, has_turns=False)
     assert sender.taken == ["c1", "c2", "c3"]
     assert (sender.turns, cursor.turns_sent) == ([], 0)
+
+
+def test_segments_that_went_away_are_told_and_the_rest_is_sent(tmp_path: Path) -> None:
+    log_of(tmp_path, *LOOP[:2])
+    cursor = Cursor("made-up", "http://h")
+    backlog = Backlog(tmp_path)
+    next(iter(backlog))
+    cursor.position = backlog.position
+    file = CursorFile(path_of(tmp_path, "made-up", "http://h"))
+    with file.held():
+        file.write(cursor)
+    for path in tmp_path.glob("*.mpk*"):
+        path.unlink()
+    log_of(tmp_path, call("c9", 90))
+    told: list[str] = []
+    sender = ScriptedSender()
+    assert push(tmp_path, sender, told).gone_count == 1
+    assert sender.taken == ["c9", "turn c9"]
+    assert told == ["1 segment of the log went away before all calls in it were sent"]
+
+
+def test_a_turn_that_is_too_large_is_told_without_the_bodies_in_its_middle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pusher, "TURN_BYTES", 500)
+    calls = [
+        call(f"c{n}", n, conversation="v", parent=f"c{n - 1}" if n else None, asks=["f"] if n < 5 else [])
+        for n in range(6)
+    ]
+    sender = ScriptedSender()
+    push(log_of(tmp_path, *calls), sender)
+    (turn,) = sender.turns
+    assert [one.call.request_body.data is not None for one in turn.calls] == [True, True, False, False, False, True]
+    assert turn.calls[2].call.request_body.missing == "left out: the turn is very long"
 
 
 def test_since_leaves_out_older_calls_for_good(tmp_path: Path) -> None:

@@ -182,6 +182,8 @@ def _push(
                 if not follow:
                     _summarize(target, pusher, before)
     except CursorError as error:
+        if beside is not None and stop.is_set():
+            return  # another proxy's push was at it all the time, and goes on
         raise failure_of(error) from None
     if not follow and cursor.set_aside_count > before[3]:
         raise Failure(
