@@ -126,6 +126,7 @@ def http_client(endpoint: str) -> HttpClient:
         before = private_proxy.upstream(environ)
     if before is not None:
         ours = {one.url for proxy in local_proxies.running() for one in proxy.listeners}
+        ours.add(os.environ.get(local_proxies.OURS, ""))
         if before.url.replace("localhost", "127.0.0.1") in ours:
             before = None
     return HttpClient(before.url, before.auth) if before is not None else HttpClient()
