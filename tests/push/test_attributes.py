@@ -394,6 +394,24 @@ def test_a_long_text_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["sessiontap.content.cut"] is True
 
 
+def test_json_that_readers_refuse_is_none() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert content.as_json(deep) == '"[nested too deeply]"'
+    assert content.as_json({"a": float("nan"), "b": [float("inf")]}) == '{"a":"NaN","b":["Infinity"]}'
+    assert content.parsed('{"a": NaN}') == {"a": "NaN"}
+
+
+@pytest.mark.parametrize("convention", [genai_content, mlflow_content, openinference_messages, openinference_values])
+def test_odd_arguments_and_definitions_are_told_all_the_same(convention: Convention) -> None:
+    odd = ("t", "look", '{"at": NaN, "deep": ' + "[" * 5_000 + "]" * 5_000 + "}")
+    tool = {"name": "look", "input_schema": {"type": "object", "maximum": float("inf")}}
+    call = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Look."}], "tools": [tool]}
+    for value in of_call(convention, asked=call, told=says("Yes.", odd)).values():
+        assert isinstance(value, str | bool)
+
+
 def test_every_attribute_is_a_plain_value() -> None:
     conventions = (genai, genai_content, openinference, openinference_messages, openinference_values, mlflow)
     turn = coding_turn()

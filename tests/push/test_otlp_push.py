@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,6 +90,17 @@ def test_spans_that_a_collector_rejects_are_told(run: Run, collector: Collector)
     (one,) = row["set_aside"]
     assert one["call"] == "session-1-a"
     assert one["reason"].startswith("2 of the 13 spans in the request with this call were rejected")
+
+
+def test_without_opentelemetrys_packages_it_says_which_to_install(
+    run: Run, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("sessiontap.push.targets.otlp", "sessiontap.push.otlp_http"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.resources", None)
+    done = run("otlp")
+    assert done.status == 2
+    assert "pip install 'sessiontap[otlp]'" in done.err
 
 
 def test_a_collector_that_takes_no_large_request_gets_small_ones(run: Run, collector: Collector) -> None:

@@ -102,8 +102,13 @@ def turn_output(turn: Turn) -> str | None:
 
 
 def as_json(value: Any) -> str:
-    """Return a value as JSON text that any reader takes."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    """Return a value as JSON text that any reader takes: numbers that JSON has not (NaN) become texts."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        return as_json(json.loads(json.dumps(value), parse_constant=str))
+    except RecursionError:
+        return '"[nested too deeply]"'
 
 
 def parsed(text: str | None) -> Any:
