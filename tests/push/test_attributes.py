@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -152,6 +153,14 @@ def test_a_conversation_is_never_invented(evidence: str | None, told: bool) -> N
 )
 def test_turns_agents_and_tools_in_opentelemetrys_words(name: str, wanted: dict[str, Any]) -> None:
     assert genai(named(name)) == wanted
+
+
+def test_a_reply_that_is_fetched_again_counts_no_tokens() -> None:
+    call = pushed("a", llm={"usage": USAGE, "family": "openai-responses"})
+    again = replace(call, call=replace(call.call, row={**call.call.row, "method": "GET"}))
+    found = {**genai(call_span(again)), **openinference(call_span(again))}
+    assert found["gen_ai.operation.name"] == "fetch_response"
+    assert not [key for key in found if "usage.input" in key or "token_count" in key]
 
 
 def test_mcp_in_opentelemetrys_words() -> None:

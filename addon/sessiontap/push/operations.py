@@ -38,6 +38,8 @@ _BY_OPERATION: Mapping[str, Operation] = {
     "moderation": Operation(None, "GUARDRAIL"),
 }
 _GEMINI = Operation("generate_content", "LLM")
+_FETCHED = Operation("fetch_response", "CHAIN")
+"""A reply that is fetched again: its tokens were counted where it was asked for."""
 _OTHER = Operation(None, "CHAIN")
 _MCP = Operation(None, "CHAIN")
 _TOOL = Operation("execute_tool", "TOOL")
@@ -71,6 +73,8 @@ def operation_of(call: PushedCall) -> Operation:
     """Return the kind of a call."""
     row = call.call.row
     known = _BY_OPERATION.get(row["operation"] or "")
+    if known is not None and row["method"] == "GET" and not call.call.is_websocket:
+        return _FETCHED if known.kind == "LLM" else _OTHER
     if known is not None:
         return _GEMINI if row["operation"] == "chat" and row["family"] == "gemini" else known
     mcp = mcp_request(call)

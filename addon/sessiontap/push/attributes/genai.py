@@ -144,9 +144,10 @@ def _call(call: PushedCall) -> dict[str, Any]:
         return found | {"url.template": row["route"]}
     settings, billed = request_settings(call).known, part(llm, "billed")
     found |= {_SETTINGS[name]: value for name, value in settings.items() if (name, value) != ("choice_count", 1)}
-    for name, count in usage_of(call).items():
-        found |= dict.fromkeys(_USAGE.get(name, ()), count)
-    found |= {attribute: billed.get(name) for name, attribute in _BILLED.items()}
+    if operation.name != "fetch_response":  # client-inference.md, note 40: no token usage of it
+        for name, count in usage_of(call).items():
+            found |= dict.fromkeys(_USAGE.get(name, ()), count)
+        found |= {attribute: billed.get(name) for name, attribute in _BILLED.items()}
     return found | {
         "gen_ai.provider.name": provider_name(call),
         "gen_ai.request.model": row["request_model"],
