@@ -156,9 +156,11 @@ def test_turns_agents_and_tools_in_opentelemetrys_words(name: str, wanted: dict[
 
 
 def test_a_reply_that_is_fetched_again_counts_no_tokens() -> None:
-    call = pushed("a", llm={"usage": USAGE, "family": "openai-responses"})
+    other = {"operation": "other", "family": "openai-responses", "request_model": None}
+    call = pushed("a", llm={**other, "usage": USAGE})
     again = replace(call, call=replace(call.call, row={**call.call.row, "method": "GET"}))
     found = {**genai(call_span(again)), **openinference(call_span(again))}
+    assert call_span(again).name == "fetch_response gpt-4o-2024-08-06"
     assert found["gen_ai.operation.name"] == "fetch_response"
     assert not [key for key in found if "usage.input" in key or "token_count" in key]
 

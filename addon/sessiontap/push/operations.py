@@ -72,9 +72,9 @@ _DECODER = msgspec.json.Decoder(_JsonRpc)
 def operation_of(call: PushedCall) -> Operation:
     """Return the kind of a call."""
     row = call.call.row
+    if row["method"] == "GET" and row["response_model"] and not call.call.is_websocket:
+        return _FETCHED
     known = _BY_OPERATION.get(row["operation"] or "")
-    if known is not None and row["method"] == "GET" and not call.call.is_websocket:
-        return _FETCHED if known.kind == "LLM" else _OTHER
     if known is not None:
         return _GEMINI if row["operation"] == "chat" and row["family"] == "gemini" else known
     mcp = mcp_request(call)

@@ -140,7 +140,7 @@ def _call(call: PushedCall) -> dict[str, Any]:
     }
     if mcp is not None:
         return found | {"mcp.method.name": mcp.method, "gen_ai.tool.name": mcp.tool}
-    if row["operation"] == "other" and not row["request_model"]:
+    if row["operation"] == "other" and operation.name is None and not row["request_model"]:
         return found | {"url.template": row["route"]}
     settings, billed = request_settings(call).known, part(llm, "billed")
     found |= {_SETTINGS[name]: value for name, value in settings.items() if (name, value) != ("choice_count", 1)}
