@@ -10,6 +10,7 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -23,6 +24,7 @@ from tests.support.gate import PATIENCE, Gate
 from tests.support.http_server import Server
 from tests.support.raw_server import RawServer
 
+from sessiontap.demo.certs import ALPN
 from sessiontap.demo.proxy_process import SESSIONTAP_RUN
 from sessiontap.demo.redirect import Redirect
 from sessiontap.proxy.own_address import health_url
@@ -35,6 +37,7 @@ TLS_GATEWAY = "gateway.example"
 """Speaks HTTP/2, too."""
 SILENT = "silent.gateway.example"
 """Takes connections, and says nothing in TLS."""
+LATE_GATEWAY = "late.gateway.example"
 APP_KEY = "Bearer sk-the-apps-own"
 GATEWAY_KEY = "sk-helicone-abcdefg-hijklmn-opqrstu-vwxyz01"
 FOR_GATEWAY = "for the gateway alone"
@@ -130,6 +133,7 @@ class Stage:
     by_tls: Server
     resetting: RawServer
     closed_port: int
+    late_port: int
 
     def url(self, where: str) -> str:
         match where:
@@ -146,7 +150,7 @@ class Stage:
 
     def provider_got(self) -> Counter[str]:
         """The calls that the provider has got, itself and through the gateway."""
-        own = [asked(request.seen) for request in self.provider.requests]
+        own = [asked(request.seen) for request in self.provider.requests if request.path == PATH]
         return Counter([*own, *self.gateway.forwarded])
 
 
@@ -158,11 +162,11 @@ def stage(shared_lab: Lab) -> Iterator[Stage]:
     provider.requests = secure.requests  # one list: they stand for one provider
     server = shared_lab.upstream(gateway, [], tls=False)
     by_tls = shared_lab.upstream(gateway, [TLS_GATEWAY])
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        closed_port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        closed_port, late_port = one.getsockname()[1], other.getsockname()[1]
     with RawServer(reset_at_once) as resetting, RawServer(say_nothing) as silent:
-        shared_lab.redirect(Redirect(SILENT, 443, silent.port))
-        yield Stage(shared_lab, provider, gateway, server, by_tls, resetting, closed_port)
+        shared_lab.redirect(Redirect(SILENT, 443, silent.port), Redirect(LATE_GATEWAY, 443, late_port))
+        yield Stage(shared_lab, provider, gateway, server, by_tls, resetting, closed_port, late_port)
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +199,7 @@ def through(proxy: Proxy, url: str, **options: Any) -> str:
             "send": "none",
             "hosts": [{"host": PROVIDER, "provider": "openai"}],
             "gateways": {name: gateway},
-            "rules": [rule],
+            "rules": [{"match": {"route": "/about"}, "ignore": True}, rule],
         }
     )
     return name
@@ -236,7 +240,10 @@ def ask_all(
 
     async def ask_together() -> list[Result]:
         async with httpx2.AsyncClient(**options) as app:
-            url = f"{'https' if secure else 'http'}://{host}{PATH}"
+            origin = f"{'https' if secure else 'http'}://{host}"
+            if version == "HTTP/2":
+                await app.get(f"{origin}/about")  # a client uses a connection for many at once only when it stands
+            url = f"{origin}{PATH}"
             asking = asyncio.gather(*(ask(app, url, f"call {one}") for one in range(number)))
             if meanwhile is not None:
                 await asyncio.to_thread(meanwhile)
@@ -342,7 +349,7 @@ def test_clients_and_servers_of_both_versions(
     proxy.take(4)
     if where == "by TLS":
         assert {one.http_version for one in stage.by_tls.requests} == {version}
-    (request, *_) = stage.provider.requests
+    request = stage.provider.requests[-1]
     assert (request.host, request.headers.get("authorization")) == (SECURE, APP_KEY)
     assert [name for name, _ in request.headers if name.lower().startswith("helicone")] == []
     assert GATEWAY_KEY not in str(list(request.headers))
@@ -360,6 +367,19 @@ def test_a_gateway_that_comes_back_is_used_by_the_very_client_that_it_failed(pro
             assert "from the gateway" in ask_again()
         assert "from the provider" in ask_again()
     proxy.take(3)
+
+
+def test_a_gateway_that_hung_is_connected_anew_by_the_very_client_that_waited(proxy: Proxy, stage: Stage) -> None:
+    through(proxy, f"https://{LATE_GATEWAY}", connect_timeout="1s")
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Why?"}]}
+    with ExitStack() as held, proxy.client() as app:
+        with socket.create_server(("127.0.0.1", stage.late_port)) as listener:
+            assert "from the provider" in app.post(f"http://{PROVIDER}{PATH}", json=body).text
+            held.enter_context(listener.accept()[0])
+        tls = stage.lab.authority.server_context([LATE_GATEWAY], ALPN)
+        with Server(Gateway("works"), port=stage.late_port, tls=tls):
+            assert "from the gateway" in app.post(f"http://{PROVIDER}{PATH}", json=body).text
+    proxy.take(2)
 
 
 @pytest.mark.parametrize(

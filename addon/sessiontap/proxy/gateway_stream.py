@@ -163,12 +163,22 @@ class GatewayHttp(HttpLayer):
             waiting[:] = [asked for asked in waiting if asked is not command.asked]
             stream = self.command_sources.pop(command.asked)
             yield from self.event_to_child(stream, GetHttpConnectionCompleted(command.asked, (None, command.err or "")))
+            if not waiting:
+                yield from self._abandon(command.connection)
             return
         if command.err:
             streams = [self.command_sources.get(asked) for asked in waiting]
             if not streams or any(isinstance(one, GatewayStream) and one.is_at_gateway for one in streams):
                 command.connection.error = None  # else no later call would try it again
         yield from super().register_connection(command)
+
+    def _abandon(self, connection: Connection) -> CommandGenerator[None]:
+        """Close a connection that nobody waits for any more, and the one below it to a proxy: else later calls would
+        wait for them, too."""
+        self.waiting_for_establishment.pop(connection, None)
+        handler = self.connections[connection]
+        for one in [key for key, layer_of_it in self.connections.items() if layer_of_it is handler]:
+            yield commands.CloseConnection(one)
 
     def mute(self, connection: Connection, stream_id: int) -> None:
         """Drop what a connection says of a stream from here on."""
