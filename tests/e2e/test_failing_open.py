@@ -22,7 +22,9 @@ from tests.e2e.lab import Lab, Proxy, wait_until
 from tests.support.dialogue import Request, Respond
 from tests.support.gate import PATIENCE, Gate
 from tests.support.http_server import Server
+from tests.support.llm_server import LlmService
 from tests.support.raw_server import RawServer
+from tests.support.socket_app import SocketApp
 
 from sessiontap.demo.certs import ALPN
 from sessiontap.demo.proxy_process import SESSIONTAP_RUN
@@ -32,6 +34,7 @@ from sessiontap.proxy.own_address import health_url
 CALLS = 50
 PROVIDER = "llm.example"
 SECURE = "api.openai.com"
+SOCKETS = "sockets.example"
 PATH = "/v1/chat/completions"
 TLS_GATEWAY = "gateway.example"
 """Speaks HTTP/2, too."""
@@ -81,6 +84,9 @@ class Gateway:
                 await respond.start(OWN_FAILURE[0], [("content-type", "text/event-stream"), *OWN_FAILURE[1]])
                 await respond.send(b"data: sorry\n\n")
                 await respond.gone.wait()
+            case "knows no such model":
+                error = {"message": "Invalid model name passed in", "type": "invalid_request_error", "code": "400"}
+                await respond.whole(400, json.dumps({"error": error}).encode(), JSON)
             case "keeps a policy":
                 await respond.whole(POLICY[0], b"{}", [*JSON, *POLICY[1]])
             case "passes a failure on":
@@ -131,6 +137,7 @@ class Stage:
     gateway: Gateway
     server: Server
     by_tls: Server
+    sockets: Server
     resetting: RawServer
     closed_port: int
     late_port: int
@@ -160,13 +167,14 @@ def stage(shared_lab: Lab) -> Iterator[Stage]:
     provider = shared_lab.upstream(provide, [PROVIDER], tls=False)
     secure = shared_lab.upstream(provide, [SECURE])
     provider.requests = secure.requests  # one list: they stand for one provider
+    sockets = shared_lab.upstream(LlmService(websockets=True), [SOCKETS], alpn=["http/1.1"])
     server = shared_lab.upstream(gateway, [], tls=False)
     by_tls = shared_lab.upstream(gateway, [TLS_GATEWAY])
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         closed_port, late_port = one.getsockname()[1], other.getsockname()[1]
     with RawServer(reset_at_once) as resetting, RawServer(say_nothing) as silent:
         shared_lab.redirect(Redirect(SILENT, 443, silent.port), Redirect(LATE_GATEWAY, 443, late_port))
-        yield Stage(shared_lab, provider, gateway, server, by_tls, resetting, closed_port, late_port)
+        yield Stage(shared_lab, provider, gateway, server, by_tls, sockets, resetting, closed_port, late_port)
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +190,7 @@ def fresh(stage: Stage, proxy: Proxy) -> Iterator[None]:
     gateway.forwarded.clear()
     stage.provider.requests.clear()
     stage.by_tls.requests.clear()
+    stage.sockets.requests.clear()
     yield
     gateway.gate.open()
     assert "has crashed" not in proxy.process.output
@@ -197,7 +206,7 @@ def through(proxy: Proxy, url: str, **options: Any) -> str:
         {
             "version": 1,
             "send": "none",
-            "hosts": [{"host": PROVIDER, "provider": "openai"}],
+            "hosts": [{"host": host, "provider": "openai"} for host in (PROVIDER, SOCKETS)],
             "gateways": {name: gateway},
             "rules": [{"match": {"route": "/about"}, "ignore": True}, rule],
         }
@@ -440,6 +449,30 @@ def test_the_gateways_own_secrets_stay_there(stage: Stage) -> None:
     assert FOR_GATEWAY not in str(list(request.headers))
     first, second = proxy.stop()
     assert (first.record["forwarded_host"], second.record["forwarded_host"]) == ("127.0.0.1", SECURE)
+
+
+@pytest.mark.parametrize(
+    ("where", "does"),
+    [("closed", ""), ("open", "knows no such model")],
+    ids=["cannot be reached", "refuses the upgrade"],
+)
+def test_a_websocket_whose_gateway_fails_is_opened_to_its_own_host(
+    proxy: Proxy, stage: Stage, where: str, does: str
+) -> None:
+    stage.gateway.does = does
+    through(proxy, stage.url(where), kind="litellm")
+    headers = {"Authorization": APP_KEY}
+    with SocketApp(f"wss://{SOCKETS}/v1/responses", proxy=proxy.url, ca=proxy.ca, additional_headers=headers) as app:
+        app.send(json.dumps({"type": "response.create", "model": "gpt-4o", "input": "Why?"}))
+        events = [json.loads(app.receive())]
+        while events[-1]["type"] not in ("response.completed", "error"):
+            events.append(json.loads(app.receive()))
+    assert events[-1]["type"] == "response.completed"
+    (request,) = stage.sockets.requests
+    assert (request.host, request.headers.get("authorization")) == (SOCKETS, APP_KEY)
+    assert "x-litellm-api-key" not in request.headers
+    (call,) = proxy.take()
+    assert (call.record["forwarded_host"], call.record["gateway"]) == (SOCKETS, None)
 
 
 @pytest.mark.parametrize("fail", ["closed", "open"])

@@ -154,6 +154,19 @@ def test_a_breaker_that_opens_and_closes_is_told_once_each(caplog: pytest.LogCap
     ]
 
 
+def test_a_probe_that_fails_in_the_midst_closes_no_breaker() -> None:
+    """The hooks see its reply, too, without the body that says whose it is."""
+    desk = Desk(USE._replace(kind="litellm"))
+    reply = http.Response.make(500, b'{"error": {"message": "no worker", "type": "internal"}}')
+    for number in range(FAILURES + 1):
+        desk.now += FIRST_PAUSE * (number == FAILURES)
+        attempt, _, _ = desk.attempt()
+        assert attempt.holds(reply)
+        assert not attempt.refused(reply, reply.content or b"")
+        attempt.seen(reply)
+    assert desk.is_open
+
+
 @pytest.mark.parametrize("body", [b"", b"\x1f\x8b damaged", b"{" * 100_000], ids=["none", "damaged", "deep"])
 def test_a_body_that_cannot_be_read_is_nobodys_fault(body: bytes) -> None:
     desk = Desk()

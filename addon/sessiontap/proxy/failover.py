@@ -71,7 +71,7 @@ class Failover:
 class Attempt:
     """One call's. Where a method returns True, the flow's request is now the one for its own host."""
 
-    __slots__ = ("_begun", "_context", "_failover", "_flow", "_has_answered", "_has_failed", "_original", "_use")
+    __slots__ = ("_begun", "_context", "_failover", "_flow", "_has_failed", "_is_judged", "_original", "_use")
 
     def __init__(
         self,
@@ -87,8 +87,10 @@ class Attempt:
         self._original = original
         self._use = use
         self._begun = failover.breakers.clock()
-        self._has_answered = self._has_failed = False
-        """The breaker knows of it."""
+        self._has_failed = False
+        """The breaker knows of a failure."""
+        self._is_judged = False
+        """It is known whose the reply is."""
 
     @property
     def connect_timeout(self) -> float:
@@ -120,6 +122,7 @@ class Attempt:
 
     def refused(self, reply: http.Response, body: bytes) -> bool:
         """Take in a reply that was held, with the beginning of its body as it came."""
+        self._is_judged = True
         with self._failover.faults.guard("gateway failure"):
             failure, code = self._failure_of(reply, body)
             if failure in ("gateway_refused", "gateway_unanswered"):
@@ -131,8 +134,9 @@ class Attempt:
 
     def seen(self, reply: http.Response) -> None:
         """Take in a reply that the client gets, whatever it is."""
-        if self._has_answered:
+        if self._is_judged:
             return
+        self._is_judged = True
         with self._failover.faults.guard("gateway failure"):
             failure, _ = self._failure_of(reply, b"")
             if failure in ("gateway_refused", "gateway_unanswered"):
@@ -142,7 +146,7 @@ class Attempt:
 
     def broke(self, why: str) -> None:
         """Take in the end of a call without a reply, of which the client gets to know."""
-        if not self._has_answered:
+        if not self._is_judged:
             with self._failover.faults.guard("gateway failure"):
                 self._fails("gateway_unanswered", why)
 
@@ -161,7 +165,6 @@ class Attempt:
         return False
 
     def _answered(self) -> None:
-        self._has_answered = True
         self._failover.answered(self._use, self._begun)
 
     def _fails(self, failure: FailureKind, why: str, *, is_of_call: bool = False) -> None:
