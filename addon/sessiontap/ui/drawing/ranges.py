@@ -29,7 +29,9 @@ class Times:
         self._marks = log_ticks([one for one in values if one])
 
     def axis(self) -> Markup:
-        """Return the marks, as far as there is room for them."""
+        """Return the marks, as far as there is room for them; nothing if no time is known."""
+        if not self._marks:
+            return Markup("")
         texts, free = [], 0.0
         last = len(self._marks) - 1
         for at, mark in enumerate(self._marks):
@@ -44,7 +46,7 @@ class Times:
     def range(self, percentiles: Sequence[float | None]) -> Markup:
         """Return a line from the first percentile to the last, with a mark at each; nothing if they are unknown."""
         known = [one for one in percentiles if one is not None]
-        if not known:
+        if not known or not self._marks:
             return Markup("")
         places = [100 * log_place(one, self._marks) for one in known]
         shapes = [tag("line", class_="span", x1=_percent(places[0]), x2=_percent(places[-1]), y1="50%", y2="50%")]

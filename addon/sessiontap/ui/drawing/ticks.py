@@ -31,9 +31,9 @@ def time_step(least: float) -> float:
 
 
 def log_ticks(values: Sequence[float]) -> list[float]:
-    """Return the times between which all of these (more than 0 seconds) lie, each mark a round one."""
+    """Return the times between which all of these (more than 0 seconds) lie, each mark a round one; none of none."""
     if not values:
-        return [_LOGARITHMIC[0], _LOGARITHMIC[-1]]
+        return []
     first = max((at for at, one in enumerate(_LOGARITHMIC) if one <= min(values)), default=0)
     last = next((at for at, one in enumerate(_LOGARITHMIC) if one >= max(values)), len(_LOGARITHMIC) - 1)
     return list(_LOGARITHMIC[first : max(last, first + 1) + 1])

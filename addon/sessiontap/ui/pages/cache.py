@@ -10,10 +10,10 @@ from sessiontap.analysis.spending import BYS, spending
 from sessiontap.analysis.waste import waste
 from sessiontap.trace.index.turns import session_of
 from sessiontap.ui.page import Page, Parameter
-from sessiontap.ui.pages.cut import cut
+from sessiontap.ui.pages.cut import OF_PART, OF_SESSION, PARAMETERS, cut
 from sessiontap.ui.reading import Reading
 
-ROWS, MISSES = 50, ("miss", "partly")
+MISSES = ("miss", "partly")
 WASTE = ("tools_never_called", "results_not_referred_to", "repeated")
 MOST_WASTE = 50
 """Lines of each kind of waste."""
@@ -49,20 +49,17 @@ PAGE = Page(
     parameters=(
         Parameter("by", "Costs by model, agent, path or by what was paid for.", "choice", BYS, default="model"),
         Parameter("misses", "The turns that did not read all that they could have.", "flag"),
-        Parameter("after", "Skip this many turns at the beginning; the last ones are shown else.", "integer"),
-        Parameter("limit", "Turns in the table, 500 at most.", "integer", default=ROWS, minimum=1, maximum=500),
+        *PARAMETERS,
     ),
     schema={
         "type": "object",
         "properties": {
-            "session_id": {"type": "string"},
-            "session_name": {"type": ["string", "null"]},
+            **OF_SESSION,
             "cost_usd": {"type": ["number", "null"], "description": "Of the session."},
             "cost_unknown_calls": {"type": "integer"},
             "spending": {"type": "object", "description": "The cost of each group, and over the calls."},
             "turns": {"type": "array", "items": {"type": "object"}, "description": "As `sessiontap cache --json`."},
-            "first": {"type": "integer", "description": "The place of the first of these turns."},
-            "matching": {"type": "integer", "description": "Turns that there are."},
+            **OF_PART,
             "sum": {"type": "object", "description": "Of all turns."},
             "judged_by": {"type": "string"},
             **{

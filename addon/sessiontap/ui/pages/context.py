@@ -9,10 +9,8 @@ from sessiontap.analysis.context import context
 from sessiontap.analysis.context_layers import SPLITS
 from sessiontap.trace.index.turns import session_of
 from sessiontap.ui.page import NotFound, Page, Parameter
-from sessiontap.ui.pages.cut import cut
+from sessiontap.ui.pages.cut import OF_PART, OF_SESSION, PARAMETERS, cut
 from sessiontap.ui.reading import Reading
-
-ROWS = 50
 
 
 def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,17 +34,14 @@ PAGE = Page(
     parameters=(
         Parameter("turn", "Show what the request of this step holds; without it, of the fullest one.", "integer"),
         Parameter("split", "The layers of the picture.", "choice", SPLITS, default="turn"),
-        Parameter("after", "Skip this many turns at the beginning; the last ones are shown else.", "integer"),
-        Parameter("limit", "Turns in the table, 500 at most.", "integer", default=ROWS, minimum=1, maximum=500),
+        *PARAMETERS,
     ),
     schema={
         "type": "object",
         "properties": {
-            "session_id": {"type": "string"},
-            "session_name": {"type": ["string", "null"]},
+            **OF_SESSION,
             "turns": {"type": "array", "items": {"type": "object"}, "description": "As `sessiontap context --json`."},
-            "first": {"type": "integer", "description": "The place of the first of these turns."},
-            "matching": {"type": "integer", "description": "Turns that there are."},
+            **OF_PART,
             "detail": {"type": ["object", "null"], "description": "One request by kind, tool, file and MCP server."},
             "blocks": {"type": "array", "items": {"type": "object"}, "description": "What took the most tokens."},
             "layers": {"type": "object", "description": "The tokens of each layer in each turn, estimated."},

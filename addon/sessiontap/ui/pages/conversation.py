@@ -14,8 +14,8 @@ from sessiontap.ui.reading import Reading
 
 LIMIT, MOST = 20, 200
 """Calls of a stretch: if no limit is given, and at most."""
-MOST_PARTS = 160
-"""Parts of a stretch; it ends with the call that goes beyond."""
+MOST_PARTS = 100
+"""Parts of a stretch, some ten elements each; it ends with the call that goes beyond."""
 MOST_LANES = 60
 """Sub-agents that are listed."""
 

@@ -1,7 +1,7 @@
 // A long conversation stretch by stretch: the next calls are loaded as they are neared, those far away leave the page,
 // the address always names the call that is read.
 
-const MOST = 40; // calls on the page
+const MOST = 1000; // elements of calls on the page, beside those that are near
 const NEAR = 600; // pixels from an end at which more is loaded
 const turns = document.getElementById("turns");
 const pagers = {
@@ -46,6 +46,12 @@ function keepPlace(change) {
   if (read?.isConnected) scrollBy(0, read.getBoundingClientRect().top - before);
 }
 
+// Beyond the end of the screen that a reader who goes forward has left behind, or who goes back.
+function isFar(turn, forward) {
+  const place = turn.getBoundingClientRect();
+  return forward ? place.bottom < -NEAR : place.top > innerHeight + NEAR;
+}
+
 async function load(rel) {
   const link = pagers[rel]?.firstElementChild;
   if (loading || !link || pagers[rel].hidden) return;
@@ -55,14 +61,13 @@ async function load(rel) {
     const page = await fetched(link.href);
     if (!page) return;
     const came = [...page.querySelectorAll("#turns > article")].filter((one) => !document.getElementById(one.id));
+    const far = [...turns.children].filter((one) => isFar(one, forward)); // before the page moves
+    if (!forward) far.reverse();
     let cut = false;
     keepPlace(() => {
       forward ? turns.append(...came) : turns.prepend(...came);
-      for (let left = turns.children.length - MOST; left > 0; left--) {
-        const far = forward ? turns.firstElementChild : turns.lastElementChild;
-        const place = far.getBoundingClientRect();
-        if (forward ? place.bottom > -NEAR : place.top < innerHeight + NEAR) break;
-        far.remove();
+      while (far.length && turns.getElementsByTagName("*").length > MOST) {
+        far.shift().remove();
         cut = true;
       }
     });
