@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 
 import msgpack
 import pytest
-from tests.redaction.test_redactor import PEM, SHAPED, SHAPELESS, sse
+from tests.redaction.shaped import PEM, SHAPED, SHAPELESS, sse
 from tests.support.call_spec import CallSpec, RequestSpec, ResponseSpec, call_record
 
 from sessiontap import trace

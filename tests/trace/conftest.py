@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cli import recorded
 
 from sessiontap import trace
 from sessiontap.llm.recorded_parts import recorded_parts
 from sessiontap.trace import Trace, Writer
+from sessiontap.trace.index import database
 
 INFO = {"pid": 1, "host": "here", "sessiontap": "0", "mitmproxy": "0"}
 
@@ -47,6 +49,20 @@ def open_log(folder: Path) -> Trace:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "trace"
+
+
+def index_file(folder: Path) -> Path:
+    return folder / database.NAME
+
+
+def ids(rows: Iterable[dict[str, Any]]) -> list[Any]:
+    return [row["id"] for row in rows]
+
+
+@pytest.fixture
+def sample(folder: Path) -> Path:
+    """Two sessions of real calls, their processes, a note."""
+    return recorded.write(folder, recorded.calls(), [("dropped", "2 records were lost", {"dropped": {"queue": 2}})])
 
 
 @pytest.fixture
