@@ -153,3 +153,13 @@ def test_a_preview_lists_what_would_leave(coding: Path, capsys: pytest.CaptureFi
 def test_a_wrong_wish_is_told(coding: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: str) -> None:
     assert main(["export", "--format", "html", "--trace", str(coding), *options]) in (1, 2)
     assert said in capsys.readouterr().err
+
+
+def test_a_page_has_the_paths_with_their_sums(coding: Path) -> None:
+    log = open_trace(coding)
+    known = {node["path"]: node for node in log.query_overview("@1", errands=False)["tree"]}
+    log.close()
+    text = written(coding, "html")
+    rows = re.findall(r'<tr><td class="depth-0"><bdi>([^<]*)</bdi></td><td class="number">(\d+)</td>', text)
+    assert rows
+    assert {path: int(calls) for path, calls in rows} == {path: node["calls"] for path, node in known.items()}

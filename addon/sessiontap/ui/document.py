@@ -8,10 +8,12 @@ from typing import Any
 
 from sessiontap.analysis.conversation import ConversationOrder
 from sessiontap.analysis.conversation_page import lanes, page
+from sessiontap.analysis.timeline import Window, timeline
 from sessiontap.export.exported_call import ExportedCall
 from sessiontap.llm.recorded_parts import recorded_parts
 from sessiontap.part import CallParts, Part
 from sessiontap.trace.index.parts import common
+from sessiontap.trace.index.spans import span_of
 from sessiontap.trace.index.turns import Turn, answered
 from sessiontap.trace.outcomes import ERRORS
 
@@ -33,6 +35,8 @@ class DocumentSession:
     input_tokens: int | None
     output_tokens: int | None
     cost_usd: float | None
+    in_time: dict[str, Any]
+    """The session in time as the page of its timeline has it, without rows: `time`, `paths` and more."""
 
 
 def sessions(calls: Iterable[ExportedCall]) -> list[DocumentSession]:
@@ -59,6 +63,7 @@ def _session(id: str | None, turns: list[Turn]) -> DocumentSession:
         input_tokens=_sum(usage.get("input") for usage in usages),
         output_tokens=_sum(usage.get("output") for usage in usages),
         cost_usd=_sum(row["cost_usd"] for row in rows),
+        in_time=timeline({"id": id, "name": None}, [span_of(row, 0) for row in rows], Window(limit=0)),
     )
 
 
