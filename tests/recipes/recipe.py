@@ -18,6 +18,9 @@ from tests.e2e.lab import ROOT, Lab, Proxy, own_environment
 from tests.support import warm
 from tests.support.dialogue import Request
 
+from sessiontap.cli import push_status
+from sessiontap.trace import open as open_log
+
 FOLDER = ROOT / "docs" / "recipes"
 LIMIT = 60.0
 """Seconds for an app."""
@@ -125,6 +128,11 @@ def said(command: str, recipe: str, trace: Path) -> str:
     done = warm.sessiontap().run(arguments, environ)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode()
+
+
+def push_row(trace: Path) -> dict[str, Any]:
+    """The row of `push status --json` for the one target of this log; empty before there is one."""
+    return next(iter(push_status.rows(open_log(trace))), {})
 
 
 def normalised(text: str) -> str:

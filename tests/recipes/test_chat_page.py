@@ -19,7 +19,7 @@ import pytest
 from tests.e2e.lab import Lab, wait_until
 from tests.push.otlp_collector import Collector, attributes_of
 from tests.recipes import chat_model
-from tests.recipes.recipe import Ended, Recipe, missing_lines, page, said, session_headers, shown
+from tests.recipes.recipe import Ended, Recipe, missing_lines, page, push_row, said, session_headers, shown
 from tests.support.dialogue import Handler, Request, Respond
 from tests.support.gate import PATIENCE
 from tests.support.small_server import SmallHandler
@@ -132,13 +132,8 @@ class Fate:
             assert self._langfuse.asked.wait(PATIENCE)
             self._langfuse.stop()
         elif number == 4:  # message 3 was answered while it was gone
-            wait_until(lambda: "refused" in str(self.status()["last_error"]))
+            wait_until(lambda: "refused" in str(push_row(self._trace)["last_error"]))
             self._langfuse.start()
-
-    def status(self) -> dict[str, Any]:
-        """The row of `push status`."""
-        row: dict[str, Any] = json.loads(said("sessiontap push status --json", NAME, self._trace))
-        return row
 
 
 @dataclass
@@ -169,9 +164,9 @@ def run(lab: Lab) -> Iterator[Run]:
     command = [sys.executable, "app.py"]
     through = recipe.through(command, KEYS, lambda first: browsers(first, fate))
     past = recipe.past(command, {**KEYS, "OPENAI_BASE_URL": f"https://localhost:{other.port}/v1"}, browsers)
-    wait_until(lambda: len(langfuse.calls) == len(TALK) and fate.status()["behind"] == 0)
+    wait_until(lambda: len(langfuse.calls) == len(TALK) and push_row(proxy.trace_folder)["behind"] == 0)
     calls = proxy.stop()
-    wait_until(lambda: fate.status()["pid"] is None)
+    wait_until(lambda: push_row(proxy.trace_folder)["pid"] is None)
     yield Run(recipe, through, past, calls, proxy.trace_folder, provider.requests, langfuse, proxy.process.output)
     langfuse.stop()
 
