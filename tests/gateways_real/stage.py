@@ -77,9 +77,11 @@ class Stage:
         rule = {"rule": "all", "session": {"name": "Real", "id": "run-number-1"}, "gateway": "real", **more}
         self.proxy.write_rules({"version": 1, "gateways": {"real": dict(gateway)}, "rules": [rule]})
 
-    def ask(self, model: str, *, stream: bool = False, says: str = "Why is the sky blue?") -> Answer:
-        """Let the client ask once."""
-        done = self.proxy.run([self.python, PROGRAMS / "ask_openai.py", model, str(stream), says])
+    def ask(
+        self, model: str, *, stream: bool = False, says: str = "Why is the sky blue?", api: str = "chat"
+    ) -> Answer:
+        """Let the client ask once, by the API `chat` or `responses`."""
+        done = self.proxy.run([self.python, PROGRAMS / "ask_openai.py", api, model, str(stream), says])
         return Answer(**json.loads(done.stdout))
 
     def call(self) -> RecordedCall:

@@ -84,3 +84,16 @@ def test_a_model_that_it_does_not_know_is_asked_at_its_own_host(stage: Stage, li
     (direct,) = [change for change in call.record["changes"] if change[0] == "direct"]
     assert direct[4].startswith("gateway_refused")
     stage.elsewhere.requests.clear()
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_the_responses_api(stage: Stage, litellm: LiteLlm, stream: bool) -> None:
+    stage.route(litellm.item)
+    answer = stage.ask("gpt-4o", stream=stream, api="responses")
+    assert answer.status == 200, answer
+    assert answer.text
+    (asked,) = stage.provider.requests
+    assert asked.path == "/v1/responses"
+    call = stage.call()
+    assert (call.record["gateway"]["kind"], call.record["outcome"]) == ("litellm", "ok")
+    assert (call.record["llm"]["family"], call.record["llm"]["stream"]) == ("openai-responses", stream)

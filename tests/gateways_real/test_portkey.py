@@ -62,3 +62,16 @@ def test_a_guardrail_is_not_gone_around(stage: Stage, portkey: PortkeyGateway) -
     assert (stage.provider.requests, stage.elsewhere.requests) == ([], [])
     gateway = stage.call().record["gateway"]
     assert (gateway["failure"], gateway["failure_code"]) == ("policy", "hooks_failed")
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_the_responses_api(stage: Stage, portkey: PortkeyGateway, stream: bool) -> None:
+    stage.route(portkey.item(stage.provider_url))
+    answer = stage.ask("gpt-4o", stream=stream, api="responses")
+    assert answer.status == 200, answer
+    assert answer.text
+    (asked,) = stage.provider.requests
+    assert asked.path == "/v1/responses"
+    call = stage.call()
+    assert (call.record["gateway"]["kind"], call.record["outcome"]) == ("portkey", "ok")
+    assert (call.record["llm"]["family"], call.record["llm"]["stream"]) == ("openai-responses", stream)

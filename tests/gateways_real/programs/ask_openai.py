@@ -5,11 +5,16 @@ import sys
 
 from openai import APIStatusError, OpenAI
 
-model, stream, says = sys.argv[1:]
+api, model, stream, says = sys.argv[1:]
 client = OpenAI(max_retries=0, timeout=60)
 messages = [{"role": "user", "content": says}]
 try:
-    if stream == "True":
+    if api == "responses" and stream == "True":
+        events = client.responses.create(model=model, input=says, stream=True)
+        text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    elif api == "responses":
+        text = client.responses.create(model=model, input=says).output_text
+    elif stream == "True":
         pieces = client.chat.completions.create(model=model, messages=messages, stream=True)
         text = "".join(piece.choices[0].delta.content or "" for piece in pieces if piece.choices)
     else:
