@@ -28,6 +28,7 @@ from typing import Any
 import psutil
 
 from proxy import BODY, ROOT, Bench, free_port, process, ratio, until_open
+from sessiontap.push.cursor import cursors
 from sessiontap.trace import Writer
 from sessiontap.trace.body import Plain
 
@@ -150,12 +151,19 @@ def backlog(folder: Path, url: str, target: str, calls: int, content: bool) -> N
     print(f"  memory by tenths of the time, MB: {' '.join(f'{one:.0f}' for one in tenths)}")
 
 
-def settle(proxy: int) -> None:
-    """Wait until what a proxy has started is idle: a push goes on after the requests of its round."""
-    before = -1.0
-    while (now := sum(sum(one.cpu_times()[:2]) for one in psutil.Process(proxy).children(recursive=True))) > before:
-        before = now + 0.02
-        time.sleep(0.5)
+def pushed(log: Path) -> int:
+    """The calls of a log that were pushed."""
+    found = [one.read() for one in cursors(log)]
+    return sum(one.calls for one in found if one is not None)
+
+
+def settle(log: Path, calls: int) -> None:
+    """Wait until so many calls of a log were pushed: a push goes on after the requests of its round."""
+    until = time.monotonic() + 120
+    while pushed(log) < calls:
+        if time.monotonic() > until:
+            raise SystemExit(f"bench: {pushed(log):,} of {calls:,} calls were pushed after two minutes")
+        time.sleep(0.2)
 
 
 async def beside(folder: Path, url: str, target: str, rounds: int, requests: int) -> None:
@@ -170,12 +178,14 @@ async def beside(folder: Path, url: str, target: str, rounds: int, requests: int
             await until_open(bench.ports[name])
         rates: dict[str, list[float]] = {"alone": [], "push": []}
         cpu: dict[str, list[float]] = {"alone": [], "push": []}
+        taken = 0
         for number in range(rounds + 1):
             for way in ("alone", "push") if number % 2 else ("push", "alone"):
-                settle(bench.pids["push"])
+                settle(folder / "push", taken)
                 load = bench.load(way)
                 before = bench.cpu(way)[0]
                 rate = await load.requests(16, requests, BODY)
+                taken += requests if way == "push" else 0
                 used = (bench.cpu(way)[0] - before) / requests * 1000
                 if number:  # the first is for warming up
                     rates[way].append(rate)
@@ -185,6 +195,8 @@ async def beside(folder: Path, url: str, target: str, rounds: int, requests: int
             print(f"  {way:<6} {median(rates[way]):>7,.0f} requests/s, CPU {median(cpu[way]):.2f} ms")
         rate, work = ratio(rates, "push", "alone"), ratio(cpu, "push", "alone")
         print(f"  with the push / without: {rate:.2f} of its requests/s, {work:.2f} of its CPU time")
+        settle(folder / "push", taken)
+        print(f"  {taken:,} calls were pushed meanwhile")
 
 
 def main() -> None:

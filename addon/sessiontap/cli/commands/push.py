@@ -201,8 +201,6 @@ def _come_last() -> None:
         os.nice(19)
     with contextlib.suppress(OSError):
         Path("/proc/self/autogroup").write_text("19")
-    with contextlib.suppress(AttributeError, OSError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _counts(cursor: Any) -> tuple[int, int, int, int]:
