@@ -113,6 +113,21 @@ def test_rules_explain(run: Run, own_place: Path, trace: Path) -> None:
     )
 
 
+def test_rules_explain_names_the_headers(run: Run, own_place: Path, trace: Path) -> None:
+    (own_place / "rules.yaml").write_text(
+        "rules: [{session: {name: X}, properties: {a: '1', b: '2', c: '3'}, send: [cloudflare, traceparent, acme]}]\n"
+        "dialects: {acme: {User-Agent: '${session.id}', X-Acme: '${user}'}}"
+    )
+    out = run("rules", "explain", "@1")[1]
+    assert (
+        "  headers              cf-aig-metadata, cf-aig-otel-trace-id, cf-aig-otel-parent-span-id, traceparent\n"
+        "  header cf-aig-metadata: c left out: 5 members at most\n"
+        "  header User-Agent: the app's own stays (default)\n"
+    ) in out
+    explained = json.loads(run("rules", "explain", "@1", "--json")[1])
+    assert explained["headers"][-1] == {"action": "keep", "header": "User-Agent", "rule": "default"}
+
+
 @pytest.mark.parametrize(
     ("rule", "match", "result"),
     [

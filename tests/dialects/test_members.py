@@ -115,7 +115,7 @@ def test_the_apps_own_count(form: MemberForm, sent: str, expected: str | None, r
 
 
 def test_a_name_that_is_no_token_is_no_key_of_baggage() -> None:
-    assert value(BAGGAGE, {"a b": "1"}, None) == (None, "a b left out: no name that baggage may have")
+    assert value(BAGGAGE, {"a b": "1"}, None) == (None, "'a b' left out: no name that baggage may have")
 
 
 JSON_VALUES = st.recursive(

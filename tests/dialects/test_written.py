@@ -180,7 +180,7 @@ LONG = "x" * 5000
             BARE._replace(tags=("ok", "a,b", " ", "Größe")),
             "x-litellm-tags",
             "ok,Grosse",
-            "a,b left out: a tag has no comma;   left out: it is empty",
+            "'a,b' left out: a tag has no comma; ' ' left out: it is empty",
             id="tags that cannot be written",
         ),
         pytest.param(

@@ -21,6 +21,14 @@ CASES = {
         "[{match: {host: api.groq.com}, session: {name: x}}]",
         [f"rule #1 sends helicone session headers to api.groq.com, which does not read them; {ADVICE}"],
     ),
+    "several dialects": (
+        "[{match: {host: openrouter.ai}, session: {name: x}, send: [portkey, openrouter, litellm, cloudflare]}]",
+        [
+            "rule #1 sends cloudflare, litellm and portkey session headers to openrouter.ai, which does not read them; "
+            + ADVICE
+        ],
+    ),
+    "the standards of the W3C": ("[{session: {name: x}, send: [traceparent, baggage]}]", []),
     "a host that does": ("[{match: {host: oai.helicone.ai}, session: {name: x}}]", []),
     "a glob of hosts that do": ("[{match: {host: '*.helicone.ai'}, session: {name: x}}]", []),
     "any host": (

@@ -44,6 +44,8 @@ WRITTEN: Mapping[str, Dialect] = {one.name: one for one in DIALECTS if one.reque
 """The dialects that can be written, by name."""
 LATER: tuple[str, ...] = (*(one.name for one in DIALECTS if one.request_headers is None), *NOT_YET)
 """Names of dialects that cannot be written yet."""
+FOR_ANY_SERVER = frozenset(one.name for one in DIALECTS if one.for_any_server)
+"""Dialects that may be sent to servers that are not known to read them."""
 SESSION_PREFIXES: tuple[str, ...] = tuple(prefix for one in DIALECTS for prefix in one.prefixes)
 OWN_KEYS: Mapping[str, OwnKey] = {one.own_key.header: one.own_key for one in DIALECTS if one.own_key is not None}
 """The headers that carry a key of the proxy's own."""
@@ -70,6 +72,7 @@ def reads(host: str, headers: Headers | None = None, provider: str | None = None
 
 __all__ = [
     "DIALECTS",
+    "FOR_ANY_SERVER",
     "LATER",
     "OWN_KEYS",
     "SESSION_PREFIXES",

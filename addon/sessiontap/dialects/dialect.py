@@ -98,6 +98,8 @@ class Dialect:
     """The hosts that are known to read it; `*.NAME` stands for all beneath a name."""
     signs: tuple[str, ...] = ()
     """The beginnings of headers, in lower case: an app that sends one talks to a server that reads the dialect."""
+    for_any_server: bool = False
+    """It is a standard of the web, which no server refuses: to send it to anybody is no mistake."""
     reply_headers: Callable[[tuple[Edit, ...], Headers, int, str], Iterable[Edit]] | None = None
     """Takes the edits of the request, the response's headers, the session's step and the call's id. Returns the edits
     of the response's headers."""

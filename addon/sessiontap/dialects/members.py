@@ -107,7 +107,9 @@ class MemberSet:
 
 def _named(keys: list[str]) -> str:
     more = len(keys) - _MOST_NAMED
-    return ", ".join(keys[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(key if is_token(key) else repr(key) for key in keys[:_MOST_NAMED]) + (
+        f" and {more} more" if more > 0 else ""
+    )
 
 
 def _read_baggage(sent: str) -> list[tuple[str, str]] | None:

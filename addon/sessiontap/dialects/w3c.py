@@ -38,6 +38,6 @@ def baggage(info: SessionInfo) -> Iterator[ProposedHeader]:
 
 
 DIALECTS = (
-    Dialect("traceparent", traceparent, prefixes=("traceparent",)),
-    Dialect("baggage", baggage, prefixes=("baggage",), app=AppHeaders(baggage="session.id")),
+    Dialect("traceparent", traceparent, prefixes=("traceparent",), for_any_server=True),
+    Dialect("baggage", baggage, prefixes=("baggage",), for_any_server=True, app=AppHeaders(baggage="session.id")),
 )

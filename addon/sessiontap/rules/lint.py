@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sessiontap.dialects import reads
+from sessiontap import dialects
 from sessiontap.gateways import KINDS
 from sessiontap.linear_regex import BytesRegex
 from sessiontap.rules.conditions import AllOf, AnyOf, Leaf, MatchCondition, Not, every_leaf
@@ -82,7 +82,10 @@ def _unread_headers(rules: Rules, rule: Rule, covering: Sequence[Rule]) -> Itera
         return
     sent: Send | None = _value_for(rule, covering, "send")
     send = rules.send if sent is None else sent
-    if send == "auto" or not send:
+    if send == "auto":
+        return
+    send = tuple(name for name in send if name not in dialects.FOR_ANY_SERVER)
+    if not send:
         return
     readers = [name for name, kind in KINDS.items() if not kind.needs_url and kind.reads.issuperset(send)]
     advice = ", ".join((*(f"set gateway: {name}" for name in readers), "send: auto or send: none"))
@@ -92,12 +95,16 @@ def _unread_headers(rules: Rules, rule: Rule, covering: Sequence[Rule]) -> Itera
         return
     hosts = [leaf for condition in rule.conditions for leaf in condition.leaves() if leaf.key == "host"]
     if not hosts:
-        yield f"sends {' and '.join(send)} session headers to any LLM host, whether it reads them or not; {advice}"
+        yield f"sends {_listed(send)} session headers to any LLM host, whether it reads them or not; {advice}"
         return
     for pattern in (pattern for leaf in hosts for pattern in leaf.patterns):
         unread = sorted(set(send) - _read_by_host(rules, pattern.text)) if not pattern.is_regex else []
         if unread:
-            yield f"sends {' and '.join(unread)} session headers to {pattern.text}, which does not read them; {advice}"
+            yield f"sends {_listed(unread)} session headers to {pattern.text}, which does not read them; {advice}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _read_by_host(rules: Rules, glob: str) -> frozenset[str]:
@@ -106,7 +113,7 @@ def _read_by_host(rules: Rules, glob: str) -> frozenset[str]:
     entry = rules.host_entry(host)
     provider = entry.provider if entry is not None else None
     own = {provider} if provider is not None and provider in rules.dialects else set()
-    return reads(host, provider=provider) | own
+    return dialects.reads(host, provider=provider) | own
 
 
 def _read_by_gateway(rules: Rules, name: str) -> frozenset[str]:

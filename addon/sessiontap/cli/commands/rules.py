@@ -85,6 +85,7 @@ def explain(call: str, rules: Path | None, json: bool, trace: Path | None) -> No
     The rules are taken as they are now: which match, which do not, and what each sets.
     """
     from sessiontap.cli import local_proxies
+    from sessiontap.cli.explained_headers import as_json, header_lines, headers_of
     from sessiontap.cli.recorded_facts import facts_of, session_of
     from sessiontap.cli.rules_in_use import in_use
     from sessiontap.rules import RulesError, default_rules, explain, load_file
@@ -101,13 +102,16 @@ def explain(call: str, rules: Path | None, json: bool, trace: Path | None) -> No
         loaded = load_file(path) if path else default_rules()
     except RulesError as error:
         raise Misuse("the rules do not validate\n" + "\n".join(map(line, str(error).splitlines()))) from None
-    explanation = explain(loaded, facts, session_of(found))
+    session = session_of(found)
+    explanation = explain(loaded, facts, session)
+    headers = headers_of(explanation, loaded, facts, session, found.id) if session is not None else None
     variables = {name: local_proxies.has_variable(proxy, name) for name in explanation.proxy_variables}
     if json:
         told = {**dataclasses.asdict(explanation), "proxy_env": variables, "assumed": _assumed(explanation, variables)}
+        told["headers"] = as_json(headers)
         write_json({"call": found.id, "file": loaded.filename, **told})
         return
-    write(f"call {found.id} by {loaded.filename}\n\n{_explained(explanation, variables)}")
+    write(f"call {found.id} by {loaded.filename}\n\n{_explained(explanation, variables, header_lines(headers or []))}")
     flush()
     recorded = list(found.record.get("rules") or ())
     now = list(dict.fromkeys((*explanation.decision.rules, *explanation.labels.rules)))
@@ -152,13 +156,13 @@ def _report(path: Path, rules: Rules | None, problems: tuple[RulesProblem, ...],
     }
 
 
-def _explained(explanation: Explanation, variables: Mapping[str, bool | None]) -> str:
-    """Every rule with its checks and settings, then what all of them come to.
+def _explained(explanation: Explanation, variables: Mapping[str, bool | None], headers: list[str]) -> str:
+    """Every rule with its checks and settings, then what all of them come to, and the lines about headers.
 
     `variables`: those of the proxy's environment that rules use, and if they are set there; None if nobody knows.
     """
     lines = [text for verdict in explanation.rules for text in _verdict(verdict)]
-    lines += ["result", *_result(explanation, variables)]
+    lines += ["result", *_result(explanation, variables, headers)]
     return "".join(line(text) + "\n" for text in lines)
 
 
@@ -180,7 +184,7 @@ def _effect(field: str, value: Any) -> str:
     return f"{value:g} s" if field == "session.idle" else _value(value)
 
 
-def _result(explanation: Explanation, variables: Mapping[str, bool | None]) -> list[str]:
+def _result(explanation: Explanation, variables: Mapping[str, bool | None], headers: list[str]) -> list[str]:
     decision, labels = explanation.decision, explanation.labels
     protected = decision.protected
     why = ""
@@ -215,6 +219,7 @@ def _result(explanation: Explanation, variables: Mapping[str, bool | None]) -> l
         if value is not None
     ]
     lines += _way(explanation)
+    lines += [f"  {text}" for text in headers]
     lines += [f"  protected{why}"] if protected else []
     lines += [
         f"  proxy: {name} is {'set' if is_set else 'not set, so what uses it is left out'}"
