@@ -25,7 +25,7 @@ CASES = {
         "[{match: {host: openrouter.ai}, session: {name: x}, send: [portkey, openrouter, litellm, cloudflare]}]",
         [
             "rule #1 sends cloudflare, litellm and portkey session headers to openrouter.ai, which does not read them; "
-            + ADVICE
+            "send: auto or send: none"
         ],
     ),
     "the standards of the W3C": ("[{session: {name: x}, send: [traceparent, baggage]}]", []),
