@@ -44,6 +44,7 @@ def test_a_proxy_that_records_says_so_with_status_200(proxy: Proxy) -> None:
         "recorder": True,
         "lost_records": 0,
         "trace": {"folder": str(proxy.trace_folder), "writable": True, "error": None},
+        "gateways": [],
         "workers": {"running": 1, "of": 1},
     }
 
