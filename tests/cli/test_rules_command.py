@@ -168,6 +168,16 @@ def test_rules_explain_json(run: Run, own_place: Path, trace: Path) -> None:
     assert explained["labels"]["path"] == "/all/gpt-4o-mini"
 
 
+def test_rules_explain_shows_the_way_through_a_gateway(run: Run, own_place: Path, trace: Path) -> None:
+    item = "{kind: litellm, url: 'http://127.0.0.1:4000', key: '${proxy_env.LITELLM_API_KEY}'}"
+    (own_place / "rules.yaml").write_text(f"gateways: {{mine: {item}}}\nrules: [{{gateway: mine}}]")
+    out = run("rules", "explain", "@1")[1]
+    assert "  way                  http://127.0.0.1:4000/v1/" in out
+    assert "                       x-litellm-api-key: Bearer ${proxy_env.LITELLM_API_KEY}\n" in out
+    (own_place / "rules.yaml").write_text("rules: [{gateway: openrouter}]")
+    assert "  way                  its own host: OpenRouter names models" in run("rules", "explain", "@1")[1]
+
+
 @pytest.mark.parametrize("key", ["corp-key-0123456789", None], ids=["set in this shell", "not set in this shell"])
 def test_rules_explain_takes_a_key_of_the_proxys_as_set(
     run: Run, own_place: Path, trace: Path, monkeypatch: pytest.MonkeyPatch, key: str | None
