@@ -190,10 +190,11 @@ def test_since_leaves_out_older_calls_for_good(tmp_path: Path) -> None:
     assert sender.taken == ["c3", "turn c3"]
 
 
-def test_it_takes_no_more_than_its_share_of_a_core(tmp_path: Path) -> None:
-    """The clock of the test: each call takes 10 ms of CPU time."""
+@pytest.mark.parametrize(("pace", "rest"), [(1 / 64, 0.125), (5 / 64, 0.625)], ids=["idle machine", "busy machine"])
+def test_it_takes_no_more_than_its_share_of_a_core(tmp_path: Path, pace: float, rest: float) -> None:
+    """The clocks of the test: each call takes a 64th second of CPU time, and `pace` seconds."""
     log_of(tmp_path, *(call(f"c{n}", n) for n in range(6)))
-    cpu = iter(n / 100 for n in range(1000))
+    sender = ScriptedSender()
     rests: list[float] = []
 
     def pause(seconds: float) -> bool:
@@ -201,12 +202,19 @@ def test_it_takes_no_more_than_its_share_of_a_core(tmp_path: Path) -> None:
         return seconds != LOOK_EVERY  # it ends after its first look
 
     file, cursor = cursor_of(tmp_path, "made-up", "http://h", None)
-    sender = ScriptedSender()
-    log = trace.open(tmp_path)
     with file.held():
         Pusher(
-            log, sender, file, cursor, content=False, pause=pause, tell=str, follow=True, share=0.2,
-            cpu_clock=lambda: next(cpu),
-        ).run()  # fmt: skip
-    assert rests[0] == 0.08
+            trace.open(tmp_path),
+            sender,
+            file,
+            cursor,
+            content=False,
+            pause=pause,
+            tell=str,
+            follow=True,
+            share=0.2,
+            cpu_clock=lambda: len(sender.calls) / 64,
+            clock=lambda: len(sender.calls) * pace,
+        ).run()
+    assert rests == [rest, rest, rest, LOOK_EVERY]
     assert [one for one in sender.taken if not one.startswith("turn")] == [f"c{n}" for n in range(6)]

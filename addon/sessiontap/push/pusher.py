@@ -83,7 +83,8 @@ class Pusher:
         self._content, self._pause, self._tell, self._follow = content, pause, tell, follow
         self._cost_of, self._is_running, self._clock = cost_of, is_running, clock
         self._now, self._cpu_clock, self._share = now, cpu_clock, share
-        self._rested = cpu_clock()
+        self._rested = cpu_clock(), clock()
+        """When it last rested, by both clocks."""
         self._backlog = Backlog(log.folder, cursor.position, cursor.since)
         self._turns = Turns(self._find, cursor.turns)
         self._recent = _Recent()
@@ -159,13 +160,15 @@ class Pusher:
             self._flush()
 
     def _rest(self) -> None:
-        """Leave the core to others, if it has taken its share. Raises Stopped."""
-        used = self._cpu_clock() - self._rested
-        if self._share is None or not self._follow or used < AT_ONCE:
+        """Leave the core to others, if it has taken its share. Raises Stopped.
+
+        The rest is as long as the work took by the clock: on a busy machine it takes less than its share.
+        """
+        if self._share is None or not self._follow or self._cpu_clock() - self._rested[0] < AT_ONCE:
             return
-        if not self._pause(used / self._share - used):
+        if not self._pause((self._clock() - self._rested[1]) * (1 / self._share - 1)):
             raise Stopped
-        self._rested = self._cpu_clock()
+        self._rested = self._cpu_clock(), self._clock()
 
     def _add(self, recorded: RecordedCall, origin: CallOrigin) -> None:
         self._read += 1
@@ -222,6 +225,7 @@ class Pusher:
         self._read = self._calls_waiting = self._turns_waiting = 0
         self.cursor.position, self.cursor.turns = self._backlog.position, self._turns.to_state()
         self._save_state()
+        self._rested = self._cpu_clock(), self._clock()  # the target's time is nobody's loss
 
     def _save_state(self) -> None:
         self._file.write(self.cursor)
