@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 LONGEST_TEXT = 1024
 """Characters of a name, a path, a user, a property: longer ones are cut. Servers limit all headers together."""
@@ -59,6 +60,7 @@ def cut_to(text: str, longest: int) -> tuple[str, str | None]:
     return (text, None) if len(text) <= longest else (text[:longest], f"cut to {longest:,} of {len(text):,} characters")
 
 
+@lru_cache(maxsize=1024)  # properties have few names
 def name_part(text: str) -> str:
     """`text` as the last part of a header's name: letters, digits, `_`, `-`; other runs become `-`. May be empty."""
     plain = "".join(_PLAIN.get(char, char) for char in unicodedata.normalize("NFKD", text))
