@@ -46,6 +46,28 @@ def test_a_redirect_is_an_answer(client: HttpClient) -> None:
     assert answer_of(reply).kind == "misconfigured"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "quoted"),
+    [
+        pytest.param("Authorization", "Bearer pk-live-0123456789", "pk-live-0123456789", id="bearer"),
+        pytest.param("Authorization", "Basic cGstdXNlcjpzay1zZWNyZXQtOTk=", "sk-secret-99", id="basic, the password"),
+        pytest.param("Authorization", "Basic cGstdXNlcjpzay1zZWNyZXQtOTk=", "cGstdXNlcjpzay1zZWNyZXQtOTk=", id="basic"),
+        pytest.param("X-Api-Key", "key-0123456789", "key-0123456789", id="a header of its own"),
+    ],
+)
+def test_a_reply_that_quotes_a_credential_is_read_without_it(
+    client: HttpClient, name: str, value: str, quoted: str
+) -> None:
+    class Quotes(SmallHandler):
+        def do_POST(self) -> None:
+            self.body()
+            self.answer(f"the key {quoted} is not known".encode(), 401)
+
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Quotes)) as server:
+        reply = client.post(f"http://127.0.0.1:{server.server_address[1]}", b"{}", {name: value})
+    assert answer_of(reply).reason == "401 the key [redacted] is not known"
+
+
 def test_a_long_reply_is_read_in_part(client: HttpClient) -> None:
     class Long(SmallHandler):
         def do_POST(self) -> None:

@@ -6,10 +6,12 @@ the system's certificate authorities and certifi's, or those of SSL_CERT_FILE al
 
 from __future__ import annotations
 
+import base64
 import gzip
 import os
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -30,6 +32,7 @@ from urllib3.exceptions import (
 
 from sessiontap import __version__
 from sessiontap.exchange import Headers
+from sessiontap.push.header_names import holds_credential
 from sessiontap.push.target import Answer, AnswerKind
 
 
@@ -58,6 +61,8 @@ class Http(Protocol):
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 MOST_READ = 64 << 10
 """Bytes of a reply that are read: a connection with more to come is closed."""
+SHORTEST_CREDENTIAL = 6
+"""Characters: a shorter one would take words out of a reply."""
 _SMALL = 1024
 """Bytes up to which compressing does not pay."""
 
@@ -107,7 +112,7 @@ class HttpClient:
                 reply.close()
         except (HTTPError, OSError, ValueError) as error:
             raise NotReached(f"{_place(url)} {_why(error)}") from None
-        return HttpReply(reply.status, Headers(list(reply.headers.items())), data)
+        return HttpReply(reply.status, Headers(list(reply.headers.items())), _without_credentials(data, headers))
 
     def close(self) -> None:
         """Close all connections."""
@@ -119,6 +124,22 @@ def gzipped(body: bytes, headers: Mapping[str, str]) -> tuple[bytes, dict[str, s
     if len(body) <= _SMALL:
         return body, dict(headers)
     return gzip.compress(body, 5), {**headers, "Content-Encoding": "gzip"}
+
+
+def _without_credentials(reply: bytes, headers: Mapping[str, str]) -> bytes:
+    """Return a reply's body without the credentials of its request: some servers quote the key that they refuse."""
+    for name, value in headers.items():
+        if not holds_credential(name):
+            continue
+        scheme, _, rest = value.rpartition(" ")
+        found = [rest]
+        if scheme.lower() == "basic":
+            with suppress(ValueError):
+                found += base64.b64decode(rest).decode().split(":", 1)
+        for one in found:
+            if len(one) >= SHORTEST_CREDENTIAL:
+                reply = reply.replace(one.encode(), b"[redacted]")
+    return reply
 
 
 def _tls() -> ssl.SSLContext:
