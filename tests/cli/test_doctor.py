@@ -17,6 +17,7 @@ from tests.cli import recorded
 from tests.support.small_server import SmallHandler
 
 from sessiontap.cli.main import main
+from sessiontap.push.pusher import cursor_of
 
 Run = Callable[..., tuple[int, str]]
 
@@ -155,6 +156,26 @@ def test_a_log_that_cannot_be_made_is_wrong(run: Run, own_place: Path) -> None:
     status, out = run("--trace", str(own_place / "file" / "trace"))
     assert status == 1
     assert f"wrong  log: {own_place / 'file' / 'trace'} cannot be made: {own_place / 'file'} is not a folder" in out
+
+
+def test_a_push_that_fails_is_wrong_and_what_was_set_aside_is_told(run: Run, own_place: Path) -> None:
+    trace = own_place / ".sessiontap" / "trace"
+    file, cursor = cursor_of(trace, "otlp", "https://collector.example", None)
+    cursor.failed("collector.example could not be found: its name is not known")
+    cursor.put_aside("call-1", "400 bad span")
+    file.path.parent.mkdir(parents=True)
+    file.write(cursor)
+    status, out = run()
+    told = [line for line in out.splitlines() if " push: " in line]
+    assert (status, told) == (
+        1,
+        [
+            "wrong  push: otlp at https://collector.example: collector.example could not be found: its name is not "
+            "known. `sessiontap push status` says how many calls wait",
+            "ok     push: otlp at https://collector.example did not take 1 item, set aside. `sessiontap push status` "
+            "says which, and why",
+        ],
+    )
 
 
 def test_rules_that_set_nothing_are_named(run: Run, own_place: Path) -> None:

@@ -48,7 +48,8 @@ def setup(rules: Path | None, trace: Path) -> Iterator[Finding]:
 
 
 def traffic(trace: Path, rules: Path | None) -> Iterator[Finding]:
-    """Yield the findings about traffic: what passed unrecorded, gaps of the log, rules that matched nothing."""
+    """Yield the findings about traffic: what passed unrecorded, gaps of the log, pushes that fail, rules that matched
+    nothing."""
     usable = next(local_proxies.usable(), None)
     if usable is not None:
         answer = unrecorded.passed(usable)
@@ -56,6 +57,7 @@ def traffic(trace: Path, rules: Path | None) -> Iterator[Finding]:
             yield Finding("passed", text)
         trace = usable.trace
     yield from _log(trace)
+    yield from _pushes(trace)
     yield from _unmatched(trace, rules, usable)
 
 
@@ -193,6 +195,27 @@ def _log(folder: Path) -> Iterator[Finding]:
         yield Finding("log", text, True)
     for text in gaps.uncaptured(notes):
         yield Finding("passed", text)
+
+
+def _pushes(folder: Path) -> Iterator[Finding]:
+    """Targets that took nothing at the last try, and those that did not take everything."""
+    from sessiontap.push.cursor import CursorError, cursors
+
+    for file in cursors(folder):
+        try:
+            cursor = file.read()
+        except CursorError as error:
+            yield Finding("push", str(error), True)
+            continue
+        if cursor is None:
+            continue
+        target = f"{cursor.target} at {cursor.endpoint}"
+        if cursor.last_error is not None:
+            said = f"{target}: {cursor.last_error['text']}"
+            yield Finding("push", f"{said}. `sessiontap push status` says how many calls wait", True)
+        if cursor.set_aside_count:
+            said = f"{target} did not take {plural(cursor.set_aside_count, 'item')}"
+            yield Finding("push", f"{said}, set aside. `sessiontap push status` says which, and why")
 
 
 def _unmatched(folder: Path, given: Path | None, usable: RunningProxy | None) -> Iterator[Finding]:
