@@ -422,8 +422,7 @@ def test_a_client_that_gives_up_breaks_nothing(proxy: Proxy, stage: Stage, where
     stage.gateway.does = "works"
     through(proxy, stage.url("open"))
     assert [one.status for one in ask_all(proxy, 3)] == [200] * 3
-    proxy.wait_calls(lambda calls: len(calls) >= 4)
-    proxy.pass_over()
+    proxy.take(4)  # the next test gets none of these
 
 
 def test_the_gateways_own_secrets_stay_there(stage: Stage) -> None:
