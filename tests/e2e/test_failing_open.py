@@ -548,6 +548,7 @@ def test_the_same_with_workers_of_our_own_runner_which_tell_what_is_open(stage: 
         results = ask_all(proxy, 12, host)
         assert {(one.status, "from the provider" in one.text) for one in results} == {(200, True)}
     assert set(stage.provider_got().values()) == {2}
+    proxy.wait_calls(24)  # else health may find the recorders still writing
     with proxy.client() as app:
         health = app.get(health_url()).json()
     assert health["ok"] is True

@@ -78,10 +78,13 @@ def numbered(database: sqlite3.Connection, where: str, values: list[Any]) -> lis
 def _strings(
     database: sqlite3.Connection, rows: Sequence[tuple[Any, ...]], columns: Sequence[int]
 ) -> dict[int | None, str]:
-    """The texts that the numbers in these columns of `rows` stand for."""
+    """The texts that the numbers in these columns of `rows` stand for. Raises LookupError: the index lacks one."""
     numbers = {row[column] for column in columns for row in rows} - {None}
     question = "SELECT n, text FROM strings WHERE n IN (SELECT value FROM json_each(?))"
-    return dict(database.execute(question, (json.dumps(list(numbers)),)))
+    found = dict(database.execute(question, (json.dumps(list(numbers)),)))
+    if len(found) < len(numbers):
+        raise LookupError("a text that calls refer to is not in the index")
+    return found
 
 
 def numbered_rows(
