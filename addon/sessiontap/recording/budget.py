@@ -1,9 +1,9 @@
 """The memory that recording may hold: one size for the proxy and its recorder together, and how it is divided.
 
-    6 sixteenths   the proxy: bodies of calls in flight, frames of WebSockets, and the queue to the recorder
-    5 sixteenths   the recorder: calls from when they are read until they are written, their working copies included
+    5 sixteenths   the proxy: bodies of calls in flight, frames of WebSockets, and the queue to the recorder
+    4 sixteenths   the recorder: calls from when they are read until they are written, their working copies included
     2 sixteenths   the recorder's index: earlier bodies that new ones are stored as changes of
-    3 sixteenths   nobody: the memory that was freed and that the allocator keeps, and what waits for the collector
+    5 sixteenths   nobody: the memory that was freed and that the allocators keep, and what waits for the collector
 
 Whoever holds bytes has a `Lease` of a `Budget`. A lease that may not grow cuts its body: the call passes untouched, its
 record stays, and its flags say which body is not whole.
@@ -33,7 +33,7 @@ class Shares:
     @property
     def proxy(self) -> int:
         """Bytes of bodies that the proxy holds."""
-        return self.total * 6 // 16 - self.heads
+        return self.total * 5 // 16 - self.heads
 
     @property
     def heads(self) -> int:
@@ -42,7 +42,7 @@ class Shares:
 
     @property
     def recorder(self) -> int:
-        return self.total * 5 // 16
+        return self.total // 4
 
     @property
     def index(self) -> int:

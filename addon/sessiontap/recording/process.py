@@ -44,6 +44,10 @@ CLOSING_SECONDS = 60.0
 """For writing the queued records after the pipe has ended."""
 COMPRESSING_SECONDS = 1.5
 """For compressing the last segment after that. If it takes longer, the next start does it."""
+LARGE_BLOCK = 1 << 20
+"""Bytes of a block of memory that is the system's again as soon as it is freed."""
+_MMAP_THRESHOLD = -3
+"""`M_MMAP_THRESHOLD` of glibc's malloc.h."""
 
 
 class _ReportedFaults(Faults):
@@ -254,6 +258,19 @@ def _count(tokens: int | None) -> str:
     return "?" if tokens is None else str(tokens)
 
 
+def _give_large_blocks_back() -> None:
+    """Have glibc give large blocks back when they are freed.
+
+    Else it keeps blocks as large as the largest that was ever freed (mallopt(3), M_MMAP_THRESHOLD), and small ones that
+    outlive them cut that memory into pieces.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        with contextlib.suppress(AttributeError, OSError):  # another libc
+            ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, LARGE_BLOCK)
+
+
 def main() -> int:
     """The process: messages on standard input, events on standard output. Returns the exit status."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # they are for the proxy, whose end is ours
@@ -267,6 +284,7 @@ def main() -> int:
         os.nice(NICE)
     gc.collect()
     gc.freeze()
+    _give_large_blocks_back()
     for messages in wire.Messages(0, LINGER_SECONDS):
         if recording is None:
             recording = Recording(wire.value_of(messages.pop(0)), to_proxy)
