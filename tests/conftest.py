@@ -1,4 +1,7 @@
-"""Every run draws the same values, so that a failure repeats; SESSIONTAP_SEED=random draws new ones, and says which."""
+"""Every run draws the same values, so that a failure repeats; SESSIONTAP_SEED=random draws new ones, and says which.
+
+The summary shows what tests recorded as a "figure" (`record_property`).
+"""
 
 from __future__ import annotations
 
@@ -20,5 +23,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    over = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    if figures := [value for report in over for name, value in report.user_properties if name == "figure"]:
+        terminalreporter.write_sep("-", "figures")
+        terminalreporter.write_line("\n".join(figures))
     if not IS_FIXED:
         terminalreporter.write_line(f"to repeat: SESSIONTAP_SEED={SEED}")

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "addon" / "sessiontap"
 
 LEAVES = {
     "bounded_dict", "destination_line", "exchange", "faults", "header_edit", "linear_regex", "own_python",
-    "part", "plain_text", "private", "span_ids", "trust", "units",
+    "part", "plain_text", "private", "replay_link", "span_ids", "trust", "units",
 }  # fmt: skip
 """Modules that every package may import, and that import none of ours."""
 MAY_IMPORT = {
@@ -22,26 +22,39 @@ MAY_IMPORT = {
     "llm": set(),
     "dialects": set(),
     "gateways": {"dialects"},
-    "rules": {"callers", "llm", "dialects", "gateways", "push"},
+    "limits": set(),
+    "rules": {"callers", "llm", "dialects", "gateways", "push", "limits"},
     "sessions": {"callers", "llm", "rules"},
+    "stores": {"limits", "sessions"},
     "headers": {"dialects", "llm", "rules", "sessions"},
     "redaction": set(),
     "capture": set(),
     "trace": set(),
     "proxy": {
         "callers", "llm", "rules", "sessions", "headers", "gateways", "redaction", "trace", "export", "recording",
+        "limits", "stores",
     },
-    "recording": {"callers", "llm", "rules", "sessions", "headers", "gateways", "redaction", "trace"},
+    "recording": {"callers", "llm", "rules", "sessions", "headers", "gateways", "redaction", "trace", "prices"},
     "export": {"trace"},
-    "push": {"trace", "export", "analysis", "llm", "prices", "redaction", "dialects"},
+    "parquet": {"trace", "export"},
+    "push": {"trace", "export", "parquet", "analysis", "llm", "prices", "redaction", "dialects"},
     "prices": {"llm"},
+    "replay": {"trace", "llm", "sessions", "analysis", "redaction"},
+    "backtest": {
+        "analysis", "callers", "dialects", "gateways", "headers", "llm", "proxy", "recording", "rules", "sessions",
+        "trace",
+    },
     "analysis": {"trace", "llm", "prices"},
     "ui": {"trace", "analysis", "llm", "prices", "rules", "export"},
     "demo": {"cli", "trace"},
+    "testing": {"capture", "cli", "replay", "trace"},
     "cli": {
         "callers", "llm", "rules", "sessions", "headers", "trace", "export", "proxy", "prices", "analysis", "demo",
+        "backtest",
         "capture",
+        "limits",
         "push",
+        "replay",
         "ui",
     },
 }
@@ -50,7 +63,7 @@ PROXY_PATH = {"mitmproxy", "yaml", "msgpack", "msgspec", "re2", "zstandard", "br
 """Third-party packages of the proxy's own path; zstandard and brotli come with mitmproxy."""
 COMPILED = {"cmsgpack", "cython_runtime", "cython_3_1_4", "typing_extensions"}
 """What compiled packages of these bring along under names of their own."""
-LAZY = {("callers", "psutil"), ("prices", "genai_prices")}
+LAZY = {("callers", "psutil"), ("prices", "genai_prices"), ("stores", "redis")}
 """Imported inside a function, where it is needed: on some platforms, by some readers."""
 
 
@@ -108,7 +121,9 @@ def test_only_the_proxy_package_knows_mitmproxy(package: str) -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize("package", [package for package in MAY_IMPORT if package not in {"cli", "demo", "push", "ui"}])
+@pytest.mark.parametrize(
+    "package", sorted(MAY_IMPORT.keys() - {"cli", "demo", "parquet", "push", "replay", "testing", "ui"})
+)
 def test_the_proxys_path_imports_few_packages(package: str) -> None:
     wrong = [
         f"{file.relative_to(PACKAGE)} imports {module}"
@@ -135,5 +150,37 @@ def test_what_the_proxy_loads_is_what_the_table_says() -> None:
     assert {name.lstrip("_") for name in third_party} <= PROXY_PATH | COMPILED
 
 
+def test_a_backtest_loads_no_mitmproxy() -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]);"
+        "import sessiontap.backtest.report, sessiontap.backtest.expectations;"
+        "print(*{m.split('.')[0] for m in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(PACKAGE.parent)], capture_output=True, text=True, check=True)
+    assert "mitmproxy" not in done.stdout.split()
+
+
 def test_a_users_type_checker_sees_our_types() -> None:
     assert (PACKAGE / "py.typed").exists()
+
+
+def test_docstrings_begin_with_a_noun_or_a_verb() -> None:
+    """`The headers ...`, `Return ...`; not `What ...`."""
+    found = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and str(node.value.value).lstrip().startswith(("What ", "Whether "))
+    ]
+    assert found == []
+
+
+def test_no_two_classes_have_one_name() -> None:
+    places: dict[str, list[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(f"{path.relative_to(PACKAGE)}:{node.lineno}")
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}

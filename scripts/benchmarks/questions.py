@@ -45,9 +45,11 @@ def _shown(*arguments: str, goal: int | None = None) -> Asked:
 COMMANDS: dict[str, Asked] = {
     "sessiontap --version": _shown("--version"),
     "ls": _shown("ls", goal=300),
-    "ls --name": Asked(["ls", "--name", "Session 7"]),
-    "ls --model": Asked(["ls", "--model", "gpt-4o"]),
-    "ls --since": Asked(["ls", "--since", "2026-09-22"]),
+    "ls --name": _shown("ls", "--name", "Session 7", goal=300),
+    "ls --model": _shown("ls", "--model", "gpt-4o", goal=300),
+    "ls --since": _shown("ls", "--since", "2026-09-22", goal=300),
+    "ls --property": _shown("ls", "--property", "mode=bench", goal=300),
+    "ls --error": _shown("ls", "--error", goal=300),
     **{
         f"ls --sort {key}": Asked(["ls", "--sort", key], 500)
         for key in ("started", "ended", "name", "duration", "calls", "errors", "tokens", "cost")

@@ -41,7 +41,7 @@ from sessiontap.llm.routes import endpoint_of  # noqa: E402
 from sessiontap.recording.decode import DecodedBody  # noqa: E402
 from sessiontap.recording.record import caller_record  # noqa: E402
 from sessiontap.redaction import Redactor  # noqa: E402
-from sessiontap.rules.decision import Decision, Labels  # noqa: E402
+from sessiontap.rules.decision import Decision, FilledSettings  # noqa: E402
 from sessiontap.sessions.session import Link, Session  # noqa: E402
 from sessiontap.trace import Writer  # noqa: E402
 from sessiontap.trace.closing import close_segment  # noqa: E402
@@ -122,7 +122,7 @@ def seen(number: int, request_body: bytes, reply_body: bytes) -> CallSpec:
         response=ResponseSpec(200, "HTTP/1.1", reply_headers, DecodedBody(reply_body, "gzip"), chunks=arrived),
         outcome="ok", host="api.openai.com", forwarded_host="api.openai.com", caller=CALLER, client="127.0.0.1",
         call=call, reply=reply, decision=Decision(wants_session=True, name=session.name, rules=("agent",)),
-        labels=Labels(path="/agent", properties={"mode": "bench"}), session=session, edits=edits,
+        filled=FilledSettings(path="/agent", properties={"mode": "bench"}), session=session, edits=edits,
         link=Link("9d3c1a52-aaaa-5bbb-8ccc-000000000001", call_id(number - 1) if number else None, "exact"),
     )  # fmt: skip
 

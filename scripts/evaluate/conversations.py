@@ -9,11 +9,13 @@ of its own, in which nothing may be linked across files at all.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import base64
 import gzip
 import json
 import random
 import sys
+import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +34,7 @@ from sessiontap.sessions.session import Link
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
 TIERS = ("declared", "exact", "strong", "weak", "new")
 GOALS = {"exact + strong": 0.99, "weak": 0.90, "linked": 0.90, "first turns": 0.01}
-_SECOND = 1_000_000_000
+SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Exchange:
     id: str
     file: str
     index: int
+    request: Request
     call: Call
     history: History
     ending: ReplyFingerprint
@@ -114,6 +117,7 @@ def _exchange(line: dict[str, Any]) -> Exchange | None:
         line["id"],
         line["id"].rpartition("#")[0],
         line["index"],
+        request,
         call,
         asked,
         fingerprint_of(asked, reply, came["status"]),
@@ -144,18 +148,19 @@ def evaluate(exchanges: Sequence[Exchange], seed: int, *, own_processes: bool = 
     by_id = {exchange.id: exchange for exchange in exchanges}
     owners: dict[str, str] = {}
     for tick, (event, exchange) in enumerate(interleaved(exchanges, seed)):
-        now = tick * _SECOND // 10
+        now = tick * SECOND // 10
         if event == "reply":
             conversations.note_reply(exchange.id, exchange.ending, now)
             continue
         process = exchange.file if own_processes else "one"
         scope = MatchScope(process, exchange.call.endpoint.family)
         link = conversations.link(scope, exchange.call, exchange.history, exchange.id, now)
-        _count(tally, exchange, link, by_id, owners)
+        count(tally, exchange, link, by_id, owners)
     return tally
 
 
-def _count(tally: Tally, exchange: Exchange, link: Link, by_id: dict[str, Exchange], owners: dict[str, str]) -> None:
+def count(tally: Tally, exchange: Exchange, link: Link, by_id: dict[str, Exchange], owners: dict[str, str]) -> None:
+    """Count a call by its link. `by_id` has the calls so far, `owners` the files of conversations."""
     owner = owners.setdefault(link.conversation or exchange.id, exchange.file)
     parent = by_id[link.parent] if link.parent else None
     evidence = link.evidence or "new"
@@ -213,19 +218,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seeds", type=int, default=10, help="replays, each in another order (default: %(default)s)")
     parser.add_argument("--failures", action="store_true", help="name every exchange that is not as recorded")
+    parser.add_argument(
+        "--proxies", type=int, default=1, help="so many, which share their sessions by a redis-server (default: 1)"
+    )
     options = parser.parse_args(arguments)
     exchanges = load(options.corpus)
     if not exchanges:
         print(f"error: no recorded exchanges (*.jsonl.gz) in {options.corpus}", file=sys.stderr)
         return 2
-    tally, across = Tally(), 0
-    for seed in range(options.seeds):
+    tally, across, said = Tally(), 0, list[str]()
+    if options.proxies > 1:
+        from shared_conversations import evaluate_shared
+
+        with tempfile.TemporaryDirectory() as folder:
+            shared = evaluate_shared(exchanges, options.seeds, options.proxies, Path(folder))
+            tally, across, said = asyncio.run(shared)
+    for seed in range(options.seeds if options.proxies == 1 else 0):
         tally.add(evaluate(exchanges, seed))
         across += evaluate(exchanges, seed, own_processes=True).first["false"]
     files = len({exchange.file for exchange in exchanges})
-    print(f"{len(exchanges)} calls of {files} files, interleaved at random in one process\n")
+    through = f", through {options.proxies} proxies" if options.proxies > 1 else ""
+    print(f"{len(exchanges)} calls of {files} files, interleaved at random in one process{through}\n")
     rows, met = report(tally, options.seeds, across)
-    print("\n".join(rows))
+    print("\n".join([*rows, *(f"  {line}" for line in said)]))
     if options.failures:
         print("\nNot as recorded (replays of " + str(options.seeds) + "):")
         for (what, evidence, id), times in sorted(tally.failures.items()):

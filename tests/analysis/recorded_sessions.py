@@ -15,7 +15,7 @@ from sessiontap.exchange import Headers, Request, Response
 from sessiontap.llm.read import read_reply, read_request
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.recording.decode import DecodedBody
-from sessiontap.rules.decision import Decision, Labels
+from sessiontap.rules.decision import Decision, FilledSettings
 from sessiontap.sessions.session import Link, Session
 
 HOSTS = {"anthropic": ("api.anthropic.com", "/v1/messages"), "openai": ("api.openai.com", "/v1/chat/completions")}
@@ -54,7 +54,7 @@ def _call(turn: MadeTurn, session: str, step: int) -> CallSpec:
         call=understood,
         reply=read_reply(understood, request, came),
         decision=Decision(wants_session=True, name="Made"),
-        labels=Labels(path="/main"),
+        filled=FilledSettings(path="/main"),
         session=Session(session, "Made", step, "process"),
         link=Link(turn.conversation, turn.parent, "exact" if turn.parent else "new"),
     )

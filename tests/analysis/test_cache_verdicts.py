@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from tests.analysis import recorded_sessions
 from tests.analysis.made_sessions import CHANGES, made_sessions
 from tests.support.seed import IS_FIXED, SEED
@@ -19,7 +19,7 @@ TURNS = 2_000
 RIGHT = 0.99
 
 
-def test_verdicts_and_reasons_are_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verdicts_and_reasons_are_right(tmp_path: Path, record_property: Callable[[str, str], None]) -> None:
     sessions = made_sessions(TURNS, SEED)
     log = trace.open(recorded_sessions.write(tmp_path / "trace", sessions), parts_of=recorded_parts)
     hours = {call.id: (call.record["llm"].get("billed") or {}).get("cache_write_1h") or 0 for call in log.calls()}
@@ -38,8 +38,8 @@ def test_verdicts_and_reasons_are_right(tmp_path: Path, capsys: pytest.CaptureFi
                 wrong.append(f"{turn.id}: {turn.verdict} {turn.reason}, judged {told}, read {read} of {readable}")
     log.close()
     made = sum(len(session.turns) for session in sessions)
-    with capsys.disabled():
-        print(f"\ncache verdicts: {right / made:.2%} of {made} turns right, by reason {dict(reasons.most_common())}")
+    told = f"cache verdicts: {right / made:.2%} of {made} turns right, by reason {dict(reasons.most_common())}"
+    record_property("figure", told)
     assert made >= TURNS
     assert right >= RIGHT * made, "\n".join(wrong[:40])
     if IS_FIXED:

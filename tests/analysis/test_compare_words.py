@@ -30,11 +30,15 @@ def told(diff, **bounds):
         (["@@ -1 +1 @@", " same", "-a b", "+a c", " same"], ["@@@ -1 +1 @@", " same", "-a [b]", "+a [c]", " same"]),
         (["-a 1", "+a 2", "-b 1", "+b 2"], ["-a [1]", "+a [2]", "-b [1]", "+b [2]"]),
         (["-ü é", "+ü è"], ["-ü [é]", "+ü [è]"]),
+        (["-the older house", "+the oldest house"], ["-the [older] house", "+the [oldest] house"]),
+        (["-Be unkind now", "+Be kind now"], ["-Be [unkind] now", "+Be [kind] now"]),
+        (["-a kind", "+a kinder kind"], ["-a kind", "+a [kinder ]kind"]),
         ([], []),
     ],
     ids=[
         "a word", "words more", "code", "a line less", "a line more", "a line alone", "lines that share nothing",
-        "around", "blocks side by side", "letters beyond ASCII", "nothing",
+        "around", "blocks side by side", "letters beyond ASCII", "a word with the same beginning",
+        "a word with the same end", "a word that comes again", "nothing",
     ],
 )  # fmt: skip
 def test_the_words_that_changed(diff, expected):

@@ -16,7 +16,7 @@ from sessiontap.analysis.conversation import AgentConversation, ReadCall, conver
 from sessiontap.cli.conversation_text import lines
 from sessiontap.llm.recorded_parts import recorded_parts
 from sessiontap.recording.decode import DecodedBody
-from sessiontap.rules.decision import Decision, Labels
+from sessiontap.rules.decision import Decision, FilledSettings
 from sessiontap.sessions.session import Link, Session
 from sessiontap.trace.index.turns import Turn
 
@@ -55,7 +55,7 @@ def as_session(exchanges: list[Recorded]) -> Iterator[CallSpec]:
             call=call,
             reply=one.reply(),
             decision=Decision(wants_session=True, name="Recorded"),
-            labels=Labels(path="/main"),
+            filled=FilledSettings(path="/main"),
             session=Session("recorded", "Recorded", number, "process"),
             link=Link(
                 str(conversation if conversation is not None else f"alone-{number}"),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import accumulate, pairwise
 
 import pytest
 
-from sessiontap.analysis.part_costs import InputTerms, part_costs, total_cost
+from sessiontap.analysis.part_costs import InputTerms, range_cost
 from sessiontap.prices import Rates
 
 RATES = Rates(Decimal(10), Decimal(1), cache_read=Decimal(1), cache_write=Decimal(12), cache_write_1h=Decimal(20))
@@ -28,12 +29,12 @@ def test_each_part_costs_what_its_place_does(
     read: int | None, written: int | None, hour: int, tokens: list[float], costs: list[float]
 ) -> None:
     usage = {"input": 300, "cache_read": read, "cache_write": written}
-    assert part_costs(usage, tokens, InputTerms(RATES, hour)) == pytest.approx([cost / MILLION for cost in costs])
+    ends = list(accumulate(tokens))
+    found = [range_cost(usage, begin, end, InputTerms(RATES, hour)) for begin, end in pairwise([0, *ends])]
+    assert found == pytest.approx([cost / MILLION for cost in costs])
 
 
 def test_a_part_whose_price_is_not_known_has_none() -> None:
-    terms = InputTerms(Rates(Decimal(10), Decimal(1)))
-    found = part_costs({"input": 300, "cache_read": 100, "cache_write": 0}, [100, 200], terms)
-    assert found == [None, pytest.approx(2000 / MILLION)]
-    assert total_cost(found) == found[1]
-    assert total_cost([None]) is None
+    usage, terms = {"input": 300, "cache_read": 100, "cache_write": 0}, InputTerms(Rates(Decimal(10), Decimal(1)))
+    assert range_cost(usage, 0, 100, terms) is None
+    assert range_cost(usage, 100, 300, terms) == pytest.approx(2000 / MILLION)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sessiontap.analysis.time_scale import MOST_SQUEEZED, Piece, time_scale, united
+from sessiontap.analysis.time_scale import MOST_SQUEEZED, Stretch, time_scale, united
 
 
 def test_without_squeezing_places_are_to_scale() -> None:
@@ -14,7 +14,7 @@ def test_without_squeezing_places_are_to_scale() -> None:
 
 def test_pauses_shorter_than_the_calls_stay() -> None:
     scale = time_scale([(0.0, 4.0), (6.0, 10.0)], squeeze=True)
-    assert scale.pieces == [Piece(0.0, 10.0, 0.0, 1.0)]
+    assert scale.pieces == [Stretch(0.0, 10.0, 0.0, 1.0)]
 
 
 def test_a_long_pause_takes_as_much_as_the_calls() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
 
@@ -36,12 +37,11 @@ def test_the_weight_of_a_text_is_near_its_tokens() -> None:
 
 @pytest.mark.parametrize("vocabulary", ["o200k_base", "cl100k_base"])
 def test_the_split_of_a_request_is_near_the_true_one(
-    vocabulary: str, capsys: pytest.CaptureFixture[str]
+    vocabulary: str, record_property: Callable[[str, str], None]
 ) -> None:
     off = errors(LATIN, vocabulary)
     average, worst = mean(map(abs, off.values())), max(off, key=lambda name: abs(off[name]))
-    with capsys.disabled():
-        print(f"\n{vocabulary}: {average:.1%} off on average, {off[worst]:+.1%} at most ({worst})")
+    record_property("figure", f"{vocabulary}: {average:.1%} off on average, {off[worst]:+.1%} at most ({worst})")
     assert average < 0.1
     assert abs(off[worst]) < 0.3
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -27,20 +28,22 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="sock_diag and /pr
 root_only = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root to become others")
 
 
-def portable_whole() -> portable.Finder:
-    return portable.Finder(whole_table=True)
+def portable_whole() -> portable.PortableFinder:
+    return portable.PortableFinder(whole_table=True)
 
 
-def portable_each() -> portable.Finder:
-    return portable.Finder(whole_table=False)
+def portable_each() -> portable.PortableFinder:
+    return portable.PortableFinder(whole_table=False)
 
 
-@pytest.fixture(params=[pytest.param(linux.Finder, marks=on_linux), portable_whole, portable_each])
-def finder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> linux.Finder | portable.Finder:
+@pytest.fixture(params=[pytest.param(linux.LinuxFinder, marks=on_linux), portable_whole, portable_each])
+def finder(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> linux.LinuxFinder | portable.PortableFinder:
     """Every implementation, with an empty memory, and patience: no test is about how busy the machine is."""
     monkeypatch.setattr("sessiontap.callers.portable._DEADLINE", 60.0)
     monkeypatch.setattr("sessiontap.callers.scan.SEARCH", 60.0)
-    made: linux.Finder | portable.Finder = request.param()
+    made: linux.LinuxFinder | portable.PortableFinder = request.param()
     return made
 
 
@@ -50,7 +53,7 @@ def caller_of(found: Found | None) -> Caller:
     return found.caller
 
 
-def look(finder: linux.Finder | portable.Finder, peer: Peer, env_names: frozenset[str] = NONE) -> Caller:
+def look(finder: linux.LinuxFinder | portable.PortableFinder, peer: Peer, env_names: frozenset[str] = NONE) -> Caller:
     return caller_of(finder.find(peer.client, peer.proxy, env_names))
 
 
@@ -64,13 +67,15 @@ def look(finder: linux.Finder | portable.Finder, peer: Peer, env_names: frozense
     ids=["IPv4", "IPv6", "IPv4 on a dual-stack listener", "a mapped client on it", "a mapped client on IPv4"],
 )  # fmt: skip
 def test_address_families(
-    stage: Stage, finder: linux.Finder | portable.Finder, listen: str, connect: str, dual: bool
+    stage: Stage, finder: linux.LinuxFinder | portable.PortableFinder, listen: str, connect: str, dual: bool
 ) -> None:
     peer = stage.client(stage.listen(listen, dual=dual), host=connect)
     assert look(finder, peer).pid == peer.pid
 
 
-def test_what_is_known_of_a_caller(stage: Stage, finder: linux.Finder | portable.Finder, tmp_path: Path) -> None:
+def test_what_is_known_of_a_caller(
+    stage: Stage, finder: linux.LinuxFinder | portable.PortableFinder, tmp_path: Path
+) -> None:
     work = tmp_path / "work"
     work.mkdir()
     peer = stage.client(stage.listen(), "bot.py", env={"RUN_ID": "r-7", "SECRET": "s"}, cwd=work)
@@ -98,13 +103,15 @@ def test_what_is_known_of_a_caller(stage: Stage, finder: linux.Finder | portable
 def test_the_same_process_has_the_same_id_in_every_proxy(stage: Stage) -> None:
     server = stage.listen()
     peers = [stage.client(server), stage.client(server)]
-    for make in (linux.Finder, portable.Finder):
+    for make in (linux.LinuxFinder, portable.PortableFinder):
         ids = [[look(make(), peer).id for peer in peers] for _ in range(2)]
         assert ids[0] == ids[1]
         assert ids[0][0] != ids[0][1]
 
 
-def test_an_ancestor_has_the_id_it_has_as_a_caller(stage: Stage, finder: linux.Finder | portable.Finder) -> None:
+def test_an_ancestor_has_the_id_it_has_as_a_caller(
+    stage: Stage, finder: linux.LinuxFinder | portable.PortableFinder
+) -> None:
     server = stage.listen()
     peer = stage.client(server)
     ours = stage_own_connection(stage, server)
@@ -122,7 +129,7 @@ def stage_own_connection(stage: Stage, server: socket.socket) -> tuple[tuple[str
 
 
 def test_a_forked_child_shares_the_socket_but_the_parent_opened_it(
-    stage: Stage, finder: linux.Finder | portable.Finder
+    stage: Stage, finder: linux.LinuxFinder | portable.PortableFinder
 ) -> None:
     peer = stage.client(
         stage.listen(),
@@ -141,7 +148,7 @@ def test_a_forked_child_shares_the_socket_but_the_parent_opened_it(
 
 
 def test_a_child_is_the_caller_where_its_parent_has_let_go(
-    stage: Stage, finder: linux.Finder | portable.Finder
+    stage: Stage, finder: linux.LinuxFinder | portable.PortableFinder
 ) -> None:
     peer = stage.client(
         stage.listen(),
@@ -164,7 +171,7 @@ def test_a_child_is_the_caller_where_its_parent_has_let_go(
 
 
 def test_a_process_that_execs_changes_its_name_but_not_its_id(
-    stage: Stage, finder: linux.Finder | portable.Finder
+    stage: Stage, finder: linux.LinuxFinder | portable.PortableFinder
 ) -> None:
     server = stage.listen()
     peer = stage.client(
@@ -189,7 +196,9 @@ def test_a_process_that_execs_changes_its_name_but_not_its_id(
     assert (now.id, now.pid, now.started, now.ancestors) == (before.id, before.pid, before.started, before.ancestors)
 
 
-def test_a_shell_script_and_its_helper_share_a_tree(stage: Stage, finder: linux.Finder | portable.Finder) -> None:
+def test_a_shell_script_and_its_helper_share_a_tree(
+    stage: Stage, finder: linux.LinuxFinder | portable.PortableFinder
+) -> None:
     server = stage.listen()
     host, port = server.getsockname()
     helper = stage.script("helper.py", stage.HOLD)
@@ -208,7 +217,7 @@ def test_a_shell_script_and_its_helper_share_a_tree(stage: Stage, finder: linux.
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-def test_a_node_script(stage: Stage, finder: linux.Finder | portable.Finder) -> None:
+def test_a_node_script(stage: Stage, finder: linux.LinuxFinder | portable.PortableFinder) -> None:
     server = stage.listen()
     host, port = server.getsockname()
     script = stage.script("agent.mjs", f"import net from 'node:net'\nnet.connect({port}, '{host}').resume()\n")
@@ -217,7 +226,9 @@ def test_a_node_script(stage: Stage, finder: linux.Finder | portable.Finder) -> 
     assert caller_of(finder.find(accepted.getpeername(), accepted.getsockname(), NONE)).name == "agent.mjs"
 
 
-def test_more_variables_are_read_when_rules_name_more(stage: Stage, finder: linux.Finder | portable.Finder) -> None:
+def test_more_variables_are_read_when_rules_name_more(
+    stage: Stage, finder: linux.LinuxFinder | portable.PortableFinder
+) -> None:
     peer = stage.client(stage.listen(), env={"A1": "1", "B2": "2"})
     assert look(finder, peer, frozenset({"A1"})).env == {"A1": "1"}
     assert look(finder, peer, frozenset({"A1", "B2"})).env == {"A1": "1", "B2": "2"}
@@ -230,7 +241,7 @@ def test_variables_that_may_not_be_read_are_not_taken_for_missing(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     peer = stage.client(stage.listen(), env={"A1": "1"})
-    finder = linux.Finder()
+    finder = linux.LinuxFinder()
     assert not look(finder, peer).env_unread  # none was asked for
     monkeypatch.setattr("sessiontap.callers.procfs.ProcessFolder.environ", lambda *_: None)
     for _ in range(2):
@@ -238,13 +249,13 @@ def test_variables_that_may_not_be_read_are_not_taken_for_missing(
         assert (caller.env, caller.env_unread) == ({}, True)
 
 
-def test_a_client_elsewhere(stage: Stage, finder: linux.Finder | portable.Finder) -> None:
+def test_a_client_elsewhere(stage: Stage, finder: linux.LinuxFinder | portable.PortableFinder) -> None:
     proxy = stage.listen().getsockname()
     assert finder.find(("203.0.113.9", 40000), proxy, NONE) == Found(reason="remote client")
 
 
 def test_a_client_elsewhere_is_not_our_listener_on_its_port(
-    stage: Stage, finder: linux.Finder | portable.Finder
+    stage: Stage, finder: linux.LinuxFinder | portable.PortableFinder
 ) -> None:
     """sock_diag answers with a listener where no connection matches."""
     server = stage.listen("0.0.0.0")
@@ -260,13 +271,13 @@ def test_a_client_elsewhere_is_not_our_listener_on_its_port(
     [(("", 0), ("127.0.0.1", 8080)), (("127.0.0.1", 1), ("::1", 8080)), (("x", "y"), None), (None, None)],
     ids=["no address", "two families", "nonsense", "nothing"],
 )
-def test_it_never_raises(finder: linux.Finder | portable.Finder, client: object, proxy: object) -> None:
+def test_it_never_raises(finder: linux.LinuxFinder | portable.PortableFinder, client: object, proxy: object) -> None:
     found = finder.find(client, proxy, NONE)  # type: ignore[arg-type]
     assert found.caller is None
     assert found.reason
 
 
-def test_listens(stage: Stage, finder: linux.Finder | portable.Finder) -> None:
+def test_listens(stage: Stage, finder: linux.LinuxFinder | portable.PortableFinder) -> None:
     server = stage.listen()
     client = stage.client(server)
     listener = stage.client(
@@ -284,7 +295,7 @@ def test_listens(stage: Stage, finder: linux.Finder | portable.Finder) -> None:
     assert finder.listens(replace(caller, id="another process, by that number before")) is None
 
 
-def test_memory_can_be_emptied(stage: Stage, finder: linux.Finder | portable.Finder) -> None:
+def test_memory_can_be_emptied(stage: Stage, finder: linux.LinuxFinder | portable.PortableFinder) -> None:
     peer = stage.client(stage.listen())
     before = look(finder, peer)
     finder.forget()
@@ -306,7 +317,7 @@ def test_a_client_that_hung_up_is_gone(stage: Stage) -> None:
     )
     peer.process.wait()
     peer.accepted.recv(1)
-    found = linux.Finder().find(peer.client, peer.proxy, NONE)
+    found = linux.LinuxFinder().find(peer.client, peer.proxy, NONE)
     assert (found.caller, found.reason) == (None, "gone")
     assert found.uid in (None, os.geteuid())
 
@@ -315,7 +326,7 @@ def test_a_client_that_hung_up_is_gone(stage: Stage) -> None:
 def test_many_short_lived_clients(stage: Stage) -> None:
     """Each waits for its answer, as a client of a proxy does, and ends."""
     server = stage.listen()
-    finder = linux.Finder()
+    finder = linux.LinuxFinder()
     script = stage.script("short.py", stage.HOLD)
     host, port = server.getsockname()
     started: set[int] = set()
@@ -340,7 +351,7 @@ def test_many_short_lived_clients(stage: Stage) -> None:
 def test_from_many_threads_at_once(stage: Stage) -> None:
     server = stage.listen()
     peers = [stage.client(server) for _ in range(8)]
-    finder = linux.Finder()
+    finder = linux.LinuxFinder()
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(lambda number: look(finder, peers[number % 8]).pid, range(400)))
     assert found == [peers[number % 8].pid for number in range(400)]
@@ -357,7 +368,7 @@ def test_a_known_process_is_found_again_at_once(stage: Stage, monkeypatch: pytes
             held[-1].recv(1)
         """,
     )
-    finder = linux.Finder()
+    finder = linux.LinuxFinder()
     monkeypatch.setattr("sessiontap.callers.scan._last_number", lambda: 0)
     assert finder.find_known(peer.client, peer.proxy, NONE) is None
     caller = look(finder, peer)
@@ -369,7 +380,7 @@ def test_a_known_process_is_found_again_at_once(stage: Stage, monkeypatch: pytes
 @on_linux
 def test_a_new_process_is_found_at_once(stage: Stage) -> None:
     server = stage.listen()
-    finder = linux.Finder()
+    finder = linux.LinuxFinder()
     look(finder, stage.client(server))  # from here on the user's name is at hand
     peer = stage.client(server)
     assert caller_of(finder.find_known(peer.client, peer.proxy, NONE)).pid == peer.pid
@@ -383,13 +394,13 @@ def test_any_process_is_found_by_a_search(stage: Stage, monkeypatch: pytest.Monk
         monkeypatch.delattr(missing)
     monkeypatch.setattr("sessiontap.callers.scan._RECENT", 0)
     peer = stage.client(stage.listen())
-    assert look(linux.Finder(), peer).pid == peer.pid
+    assert look(linux.LinuxFinder(), peer).pid == peer.pid
 
 
 @on_linux
 def test_a_process_with_too_many_descriptors_to_look_at_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     server = stage.listen()
-    finder = linux.Finder()
+    finder = linux.LinuxFinder()
     look(finder, stage.client(server))
     peer = stage.client(server)
     monkeypatch.setattr("sessiontap.callers.scan._AT_ONCE", -1.0)
@@ -413,13 +424,13 @@ def test_a_thread_is_its_process(stage: Stage) -> None:
             connection.recv(1)
         """,
     )
-    assert look(linux.Finder(), peer).pid == peer.pid
+    assert look(linux.LinuxFinder(), peer).pid == peer.pid
 
 
 @on_linux
 def test_what_takes_no_search_is_answered_at_once(stage: Stage) -> None:
     proxy = stage.listen().getsockname()
-    finder = linux.Finder()
+    finder = linux.LinuxFinder()
     assert finder.find_known(("203.0.113.9", 40000), proxy, NONE) == Found(reason="remote client")
     assert finder.find_known(("127.0.0.1", 1), proxy, NONE) == Found(reason="gone")
     port = stage.listen("0.0.0.0").getsockname()[1]
@@ -440,7 +451,7 @@ def test_a_process_that_moves_is_seen_where_it_is(stage: Stage, tmp_path: Path) 
             connection.recv(1)
         """,
     )
-    finder = linux.Finder()
+    finder = linux.LinuxFinder()
     assert look(finder, peer).cwd == str(tmp_path)
     peer.go_on()
     assert look(finder, peer).cwd == str(tmp_path / "there")
@@ -462,7 +473,7 @@ def test_an_exec_of_the_same_program_is_noticed(stage: Stage) -> None:
                 os.execve(sys.executable, sys.orig_argv, {"RUN": "2"})
         """,
     )
-    finder = linux.Finder()
+    finder = linux.LinuxFinder()
     assert look(finder, peer, frozenset({"RUN"})).env == {}
     peer.go_on()
     assert look(finder, peer, frozenset({"RUN"})).env == {"RUN": "2"}
@@ -470,22 +481,19 @@ def test_an_exec_of_the_same_program_is_noticed(stage: Stage) -> None:
 
 @on_linux
 @root_only
-def test_a_process_of_another_user(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_of_another_user(stage: Stage) -> None:
     """Without the right to look into it, its user is still known."""
     server = stage.listen()
     peer = stage.client(server, "theirs.py")
-    asker, answer = os.pipe()
-    if (child := os.fork()) == 0:  # another user's proxy
-        try:
-            os.setgid(65534)
-            os.setuid(65534)
-            os.write(answer, repr(linux.Finder().find(peer.client, peer.proxy, NONE)).encode())
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
-    assert os.read(asker, 4096).decode() == repr(Found(uid=0, reason="not permitted"))
-    os.close(asker)
-    os.close(answer)
+    another_users_proxy = f"""
+import os
+from sessiontap.callers import linux
+os.setgid(65534)
+os.setuid(65534)
+print(linux.LinuxFinder().find({peer.client}, {peer.proxy}, frozenset()))
+"""
+    done = subprocess.run([sys.executable, "-c", another_users_proxy], stdout=subprocess.PIPE, text=True)
+    assert done.stdout == f"{Found(uid=0, reason='not permitted')}\n"
 
 
 @on_linux
@@ -495,7 +503,7 @@ def test_without_sock_diag_the_tables_are_read(stage: Stage, monkeypatch: pytest
 
     monkeypatch.setattr("sessiontap.callers.socket_owner.SockDiag._send", refused)
     peer = stage.client(stage.listen())
-    finder = linux.Finder()
+    finder = linux.LinuxFinder()
     assert finder.find_known(peer.client, peer.proxy, NONE) is None
     caller = look(finder, peer)
     assert caller.pid == peer.pid
@@ -509,7 +517,7 @@ def test_a_fault_of_any_kind_is_an_answer(stage: Stage, monkeypatch: pytest.Monk
 
     monkeypatch.setattr("sessiontap.callers.scan.Scan.known", faulty)
     peer = stage.client(stage.listen())
-    found = linux.Finder().find(peer.client, peer.proxy, NONE)
+    found = linux.LinuxFinder().find(peer.client, peer.proxy, NONE)
     assert found == Found(reason="look-up failed: RuntimeError: a fault")
 
 

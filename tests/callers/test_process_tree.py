@@ -6,7 +6,7 @@ import pytest
 
 from sessiontap.callers.caller import Process
 from sessiontap.callers.names import Shell
-from sessiontap.callers.process_tree import Member, root
+from sessiontap.callers.process_tree import TreeMember, root
 
 
 def member(
@@ -17,8 +17,8 @@ def member(
     shell: Shell | None = None,
     container: str | None = None,
     unit: str | None = None,
-) -> Member:
-    return Member(Process(pid, name, None, (name,)), session, group, shell, container, unit)
+) -> TreeMember:
+    return TreeMember(Process(pid, name, None, (name,)), session, group, shell, container, unit)
 
 
 PROMPT = member("bash", 100, 100, 100, "prompt")
@@ -99,7 +99,7 @@ CHAINS = {
 
 
 @pytest.mark.parametrize(("name", "chain"), CHAINS.values(), ids=CHAINS)
-def test_root(name: str, chain: list[Member]) -> None:
+def test_root(name: str, chain: list[TreeMember]) -> None:
     found = root(chain)
     assert found is not None
     assert found.name == name

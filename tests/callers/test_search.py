@@ -27,8 +27,8 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def finder() -> linux.Finder:
-    finder = linux.Finder()
+def finder() -> linux.LinuxFinder:
+    finder = linux.LinuxFinder()
     finder.warm_up()
     return finder
 
@@ -53,7 +53,7 @@ def pids(answers: list[LookUpResult]) -> dict[LookUp, int | None]:
 
 @pytest.mark.parametrize("seconds", [LONG, 0.0], ids=["at one go", "a little at a time"])
 def test_programs_that_connect_at_once_share_a_walk(
-    stage: Stage, finder: linux.Finder, monkeypatch: pytest.MonkeyPatch, seconds: float
+    stage: Stage, finder: linux.LinuxFinder, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
     server = stage.listen()
     peers = [stage.client(server) for _ in range(PROGRAMS)]
@@ -67,7 +67,7 @@ def test_programs_that_connect_at_once_share_a_walk(
 
 
 def test_one_that_joins_a_walk_that_has_passed_its_process_is_found_by_the_next(
-    stage: Stage, finder: linux.Finder
+    stage: Stage, finder: linux.LinuxFinder
 ) -> None:
     server = stage.listen()
     first = stage.client(server)
@@ -80,7 +80,7 @@ def test_one_that_joins_a_walk_that_has_passed_its_process_is_found_by_the_next(
 
 
 def test_a_socket_that_nobody_shows_is_told_so(
-    stage: Stage, finder: linux.Finder, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, finder: linux.LinuxFinder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     peer = stage.client(stage.listen())
     monkeypatch.setattr(scan.Scan, "holder", lambda self, held: None)
@@ -91,7 +91,7 @@ def test_a_socket_that_nobody_shows_is_told_so(
     assert answer.found.reason in ("not visible", "not permitted")
 
 
-def test_what_needs_no_search_is_answered_by_the_next_step(stage: Stage, finder: linux.Finder) -> None:
+def test_what_needs_no_search_is_answered_by_the_next_step(stage: Stage, finder: linux.LinuxFinder) -> None:
     search = finder.search()
     question = search.ask(("203.0.113.9", 40000), stage.listen().getsockname(), NONE)
     assert search.pending
@@ -99,7 +99,7 @@ def test_what_needs_no_search_is_answered_by_the_next_step(stage: Stage, finder:
     assert not search.pending
 
 
-def test_a_walk_has_a_limit(stage: Stage, finder: linux.Finder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_walk_has_a_limit(stage: Stage, finder: linux.LinuxFinder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan, "SEARCH", -1.0)
     monkeypatch.setattr(scan.Scan, "holder", lambda self, held: None)
     search = finder.search()
@@ -109,7 +109,7 @@ def test_a_walk_has_a_limit(stage: Stage, finder: linux.Finder, monkeypatch: pyt
 
 
 def test_a_user_without_a_name_yet_is_left_to_a_thread(
-    stage: Stage, finder: linux.Finder, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, finder: linux.LinuxFinder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(procfs, "knows_user", lambda uid: False)
     search = finder.search()
@@ -118,7 +118,7 @@ def test_a_user_without_a_name_yet_is_left_to_a_thread(
 
 
 def test_without_sock_diag_it_is_left_to_a_thread(
-    stage: Stage, finder: linux.Finder, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, finder: linux.LinuxFinder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: object) -> None:
         raise PermissionError(1, "not permitted")
@@ -137,7 +137,7 @@ def test_where_the_system_has_lists_alone_those_who_wait_share_one(
     monkeypatch: pytest.MonkeyPatch, called: float, listed: int
 ) -> None:
     lists: list[str] = []
-    finder = portable.Finder(whole_table=True)
+    finder = portable.PortableFinder(whole_table=True)
     finder._listed = (100.0, [])
     monkeypatch.setattr("sessiontap.callers.portable.time.monotonic", lambda: called)
     monkeypatch.setattr(finder._psutil, "net_connections", lambda kind: lists.append(kind) or [])
@@ -146,7 +146,7 @@ def test_where_the_system_has_lists_alone_those_who_wait_share_one(
 
 
 def test_a_fault_is_an_answer_and_ends_the_search(
-    stage: Stage, finder: linux.Finder, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, finder: linux.LinuxFinder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("a fault")

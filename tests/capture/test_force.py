@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from tests.support.gate import PATIENCE
 from tests.support.small_server import SmallHandler
 
 from sessiontap.capture import force, seccomp
@@ -78,7 +79,7 @@ from sessiontap.capture import force, seccomp
 def refuse(*_):
     raise OSError(int(sys.argv[3]), "no")
 
-setattr(*{"trap": (seccomp.Trap, "trap_connect"), "socket": (seccomp, "duplicate_socket"),
+setattr(*{"trap": (seccomp.Trap, "install"), "socket": (seccomp, "duplicate_socket"),
           "memory": (seccomp, "read_address")}[sys.argv[2]], refuse)
 force._TRIED_WITHIN = 0.3
 print(force.why_not_seccomp())
@@ -99,7 +100,7 @@ def test_a_trial_tells_if_the_kernel_lets_us(what: str, error: int, why: str) ->
     if reason := force.why_not_seccomp():
         pytest.skip(reason)
     command = [sys.executable, "-c", REFUSE, str(Path(force.__file__).parents[2]), what, str(error)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.stdout, done.returncode) == (f"{why}\n", 0), done.stderr
 
 
@@ -118,7 +119,7 @@ def test_processes_are_forked_before_there_are_threads() -> None:
     if reason := force.why_not_seccomp():
         pytest.skip(reason)
     command = [sys.executable, "-W", "always", "-c", STARTS, str(Path(force.__file__).parents[2])]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.stdout, done.stderr) == ("started\n", "")
 
 
@@ -129,7 +130,7 @@ def test_an_exec_within_an_exec_is_redirected_already() -> None:
     with force.forced(PROXY, {}) as way:
         way.after_start()
         command = [sys.executable, "-c", code, str(Path(force.__file__).parents[2])]
-        done = subprocess.run(command, preexec_fn=way.before_exec, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, preexec_fn=way.before_exec, capture_output=True, text=True, timeout=PATIENCE)
     assert done.stdout == "an exec around this one redirects the program's connections already\n", done.stderr
 
 
@@ -159,6 +160,6 @@ def test_by_proxychains_the_proxy_is_given_names(monkeypatch: pytest.MonkeyPatch
         with force.forced(("127.0.0.1", proxy.server_port), {}) as way:
             environ = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
             command = [*way.prefix, sys.executable, "-c", code]
-            done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)
+            done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=PATIENCE, check=False)
         proxy.shutdown()
     assert (done.stdout, Proxy.asked) == ("b'hello'\n", ["llm.example:80"]), done.stderr

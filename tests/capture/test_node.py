@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from tests.capture.relay import Relay
 from tests.support.dialogue import Request, Respond
+from tests.support.gate import PATIENCE
 from tests.support.http_server import Server
 
 from sessiontap.capture import node as node_preload
@@ -105,7 +106,7 @@ def environment(authority: Authority, relay: Relay | None, more: Mapping[str, st
 
 
 def run(command: list[str], environ: dict[str, str]) -> str:
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=PATIENCE, check=False)
     warned = re.sub(r"\(node:\d+\)", "(node)", done.stderr)
     return f"{done.stdout}{warned}exit status {done.returncode}"
 

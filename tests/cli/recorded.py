@@ -18,7 +18,7 @@ from sessiontap.llm.routes import endpoint_of
 from sessiontap.recording.decode import DecodedBody
 from sessiontap.recording.record import caller_record
 from sessiontap.redaction import Redactor
-from sessiontap.rules.decision import Decision, Labels
+from sessiontap.rules.decision import Decision, FilledSettings
 from sessiontap.sessions.session import Session
 from sessiontap.trace import Writer
 
@@ -123,7 +123,7 @@ def chat(
         decision=Decision(
             wants_session=True, name=name, rules=("course generator",), set_by={"session.name": "course generator"}
         ),
-        labels=Labels(path=path, user="ada", properties={"mode": "context mode"}, tags=("nightly",)),
+        filled=FilledSettings(path=path, user="ada", properties={"mode": "context mode"}, tags=("nightly",)),
         session=Session(sid, name, step, "process"),
         edits=(
             Edit("set", "Helicone-Session-Id", None, sid, "course generator"),
@@ -165,7 +165,7 @@ def calls() -> list[CallSpec]:
             session=(*report, "/report", 0),
             caller=PYTHON,
             model="gpt-4o",
-            labels=Labels(path="/report", properties={"mode": "batch"}),
+            filled=FilledSettings(path="/report", properties={"mode": "batch"}),
         ),
         chat(
             5,
@@ -174,7 +174,7 @@ def calls() -> list[CallSpec]:
             model="gpt-4o",
             status=429,
             error={"type": "rate_limit_error", "message": "Slow down, please.", "code": None},
-            labels=Labels(path="/report"),
+            filled=FilledSettings(path="/report"),
         ),
     ]
 

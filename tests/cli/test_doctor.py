@@ -86,6 +86,29 @@ def test_a_proxy_that_does_not_answer_is_wrong(run: Run, proxy: HTTPServer) -> N
     assert f"wrong  proxy: http://127.0.0.1:{proxy.server_port}" in out
 
 
+@pytest.mark.parametrize(
+    ("store", "said"),
+    [
+        pytest.param(
+            {"away": None, "seconds": None, "local_steps": 0},
+            "ok     sessions: shared by redis://store:6379/0; 0 local steps since the proxy started",
+            id="it answers",
+        ),
+        pytest.param(
+            {"away": "it does not answer", "seconds": 95.0, "local_steps": 1},
+            "wrong  sessions: redis://store:6379/0 is away, for 1m35s now: it does not answer. 1 local step so far",
+            id="it is away",
+        ),
+    ],
+)
+def test_a_store_of_sessions_that_is_away_is_wrong(
+    run: Run, proxy: HTTPServer, store: dict[str, Any], said: str
+) -> None:
+    proxy.answers["/health"] = {"session_store": {"address": "redis://store:6379/0", **store}}  # type: ignore[attr-defined]
+    _, out = run()
+    assert next(line for line in out.splitlines() if "sessions:" in line) == said
+
+
 def test_a_gateway_that_fails_is_wrong(run: Run, proxy: HTTPServer) -> None:
     gateway = {"name": "mine", "origin": "https://gateway.example:443", "seconds": 95.0, "skipped": 7}
     proxy.answers["/health"] = {"gateways": [gateway]}  # type: ignore[attr-defined]
@@ -94,6 +117,17 @@ def test_a_gateway_that_fails_is_wrong(run: Run, proxy: HTTPServer) -> None:
     assert status == 1
     assert line.startswith("wrong  gateway: mine at https://gateway.example:443 fails, for 1m35s now; its calls go")
     assert "7 calls so far" in line
+
+
+def test_the_newest_alerts_are_told(run: Run, proxy: HTTPServer) -> None:
+    told = {"kind": "alert", "measure": "cost_usd", "per": "session", "value": 1.25, "threshold": 1.0, "within": None}
+    alerts = [{**told, "time": number * 10**9, "name": f"budget {number}"} for number in range(4)]
+    proxy.answers["/health"] = {"alerts": alerts}  # type: ignore[attr-defined]
+    status, out = run()
+    assert status == 0
+    assert [line.partition(" at ")[0] for line in out.splitlines() if " alert: " in line] == [
+        f"ok     alert: budget {number}: cost_usd was $1.25 (of $1.00) per session" for number in (1, 2, 3)
+    ]
 
 
 def test_what_passed_is_told(run: Run, proxy: HTTPServer) -> None:

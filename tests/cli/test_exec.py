@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.support.gate import PATIENCE
 from tests.support.small_server import SmallHandler, serving
 
 from sessiontap import trace
@@ -142,7 +143,7 @@ def test_the_summary_waits_for_a_recorder_that_is_behind(own_place: Path, rules:
                 while not (own_place / "said").exists():
                     assert program.poll() is None
                 threading.Timer(1.0, recorder.resume).start()  # long after all would be quiet
-                _, said = program.communicate(timeout=60)
+                _, said = program.communicate(timeout=PATIENCE)
         finally:
             proxy.send_signal(signal.SIGINT)
     assert said.startswith("sessiontap: 1 call in 1 session\n  Mine, 1 call, ")
@@ -174,7 +175,7 @@ def test_a_signal_ends_the_program_and_the_proxy_and_the_calls_are_kept(
         assert process.stdout is not None
         assert process.stdout.readline() == b"Hi.\n"
         process.send_signal(number)
-        assert process.wait(60) == status
+        assert process.wait(PATIENCE) == status
     assert len(recorded(own_place)) == 1
 
 
@@ -257,7 +258,7 @@ def test_what_a_program_leaves_running_keeps_the_proxy_and_nobody_waits(
         assert process.stdout is not None
         assert process.stderr is not None
         said = process.stderr.read()  # ends with exec: the daemon has files of its own
-        assert process.wait(60) == 5
+        assert process.wait(PATIENCE) == 5
         (state,) = (own_place / ".sessiontap" / "run").glob("*.json")
         proxy = os.pidfd_open(json.loads(state.read_text())["pid"])
         process.stdin.write("\n")
@@ -283,7 +284,7 @@ def test_the_private_proxy_of_one_exec_is_not_anothers(own_place: Path, rules: P
             assert other.stdout.readline() == b"Hi.\n"
             process.stdin.close()
             process.stdin = None
-            assert process.wait(60) == 0
+            assert process.wait(PATIENCE) == 0
             other.stdin.write(b"\n")
             other.stdin.flush()
             assert other.stdout.readline() == b"Hi.\n"
@@ -335,7 +336,7 @@ def test_a_program_that_knows_no_proxy_is_captured_by_force(
         assert process.stdin is not None
         assert process.stderr is not None
         said = process.stderr.read()
-        assert process.wait(60) == 5, said
+        assert process.wait(PATIENCE) == 5, said
         if program is DAEMON:
             (state,) = (own_place / ".sessiontap" / "run").glob("*.json")
             proxy = os.pidfd_open(json.loads(state.read_text())["pid"])
@@ -392,7 +393,7 @@ def test_a_connection_past_the_proxy_is_told_at_the_end(own_place: Path) -> None
                 for _ in range(2):  # between two signals that it passes on, the supervisor looks
                     process.send_signal(signal.SIGUSR1)
                     assert process.stdout.readline() == "got it\n"
-                _, said = process.communicate(timeout=60)
+                _, said = process.communicate(timeout=PATIENCE)
                 connection.close()
             assert f"connects directly to localhost:{port}, the usual port of {LOCAL_SERVERS[port]}" in said
             return

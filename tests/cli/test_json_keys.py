@@ -13,8 +13,11 @@ import pytest
 from tests.analysis import coding_session
 from tests.cli import recorded
 
+from sessiontap import trace
 from sessiontap.cli.main import main
 from sessiontap.push.cursor import Cursor, CursorFile, path_of
+from sessiontap.trace.annotations import annotate as append
+from sessiontap.trace.annotations import label_record, score_record
 
 PAGE = Path(__file__).parents[2] / "docs" / "json.md"
 RULES = "version: 1\nrules:\n  - {match: {operation: '*'}, session: {name: Bot, path: /ask}}\n"
@@ -27,6 +30,8 @@ COMMANDS = {
     "`sessiontap show --conversation`": ("show @1 --conversation", "both"),
     "`sessiontap cat`": ("cat @1", "both"),
     "`sessiontap search`": ("search the", "both"),
+    "`sessiontap score`": ("score @1", "both"),
+    "`sessiontap relabel --list`": ("relabel --list", "both"),
     "`sessiontap stats`": ("stats --by model", "both"),
     "`sessiontap tools`": ("tools @1", "coding"),
     "`sessiontap tools --name`": ("tools @1 --name *", "coding"),
@@ -41,14 +46,19 @@ COMMANDS = {
     "`sessiontap trace prune`": ("trace prune --older-than 1d --dry-run", "both"),
     "`sessiontap push status`": ("push status", "recorded"),
     "`sessiontap rules check`": ("rules check", "both"),
+    "`sessiontap rules test`": ("rules test", "both"),
     "`sessiontap rules explain`": ("rules explain @1", "both"),
 }
 PARTS = ("input", "cache_read", "cache_write", "output", "other")
 SOMETIMES = {
     "`sessiontap show`": {"session.properties.*", "properties.*", "cost_unknown.*"},
-    "`sessiontap cat`": {"properties.*"},
+    "`sessiontap cat`": {"properties.*", "recorded_properties.*"},
     "`sessiontap search`": {*(f"call.cost_parts.{part}" for part in PARTS), "call.error.type", "call.error.message"},
     "`sessiontap show --conversation`": {"session.properties.*"},
+    "`sessiontap rules test`": {
+        "expectations", "rules[].never_because.*", "rules[].nearest.*",
+        *(f"moved[].{key}" for key in ("place", "calls", "example")),
+    },
     "`sessiontap diff`, two sessions": {"calls[].after.error.type", "calls[].after.error.message"},
 }
 """Keys of what is empty, or null, in the traces of these tests."""
@@ -100,6 +110,16 @@ def paths(value: Any, at: str = "") -> Iterator[str]:
             yield from paths(inner, f"{at}[]")
 
 
+def annotate(log: Path) -> None:
+    """Score all sessions and calls, and label the newest session."""
+    calls = [call.id for call in trace.open(log).calls()]
+    sessions = [row["id"] for row in trace.open(log).query_sessions()]
+    scores = [score_record(session=one, name="helpful", value=0.5, source="cli") for one in sessions]
+    scores += [score_record(call=one, name="helpful", value=True, source="cli") for one in calls]
+    label = {"name": "Named", "properties": {"label": "yes"}, "tags": ["labelled"]}
+    append(log, [*scores, label_record(sessions=sessions[:1], source="cli", **label)])
+
+
 @pytest.fixture(scope="module")
 def traces(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("traces")
@@ -107,6 +127,8 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "coding": coding_session.write(folder / "coding"),
         "recorded": recorded.write(folder / "recorded", recorded.calls()),
     }
+    for log in traces.values():
+        annotate(log)
     cursor = Cursor("otlp", "http://127.0.0.1:4318")
     cursor.put_aside(recorded.call_id(1), "400 bad id")
     cursor.failed("503 down")
@@ -149,4 +171,5 @@ def matches(key: str, pattern: str) -> bool:
 
 def test_every_command_with_json_has_a_section() -> None:
     headed = {heading for heading in SECTIONS if heading.startswith("`sessiontap")}
-    assert headed == {*COMMANDS, "`sessiontap env`"}
+    elsewhere = {"`sessiontap env`", "`sessiontap replay`"}  # test_replay_input.py
+    assert headed == {*COMMANDS, *elsewhere}

@@ -156,6 +156,17 @@ def test_a_started_proxy_is_waited_for(tmp_path: Path) -> None:
         assert ready.pid == process.pid
 
 
+def test_a_proxy_that_makes_its_users_folder_is_found_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until then a folder of an earlier time, among the temporary files, stands in for it."""
+    folders = iter([tmp_path / "stand-in"])
+    monkeypatch.setattr(local_proxies.state_file, "folder", lambda: next(folders, tmp_path))
+    state = json.dumps(STATE | {"started": time.time()})
+    with subprocess.Popen([sys.executable, "-c", SAYS_READY, str(tmp_path), state], stdin=subprocess.PIPE) as process:
+        ready = local_proxies.wait_until_ready(process, within=5)
+        assert ready is not None
+        assert ready.pid == process.pid
+
+
 def test_one_that_dies_is_noticed(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "raise SystemExit(2)"]) as process:
         assert local_proxies.wait_until_ready(process, within=30, folder=tmp_path) is None

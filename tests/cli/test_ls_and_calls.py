@@ -49,6 +49,7 @@ def test_ls_json_is_one_object_a_line(run: Run) -> None:
         "processes": ["agent.mjs"],
         "users": ["ada"],
         "tags": ["nightly"],
+        "machines": ["test"],
         "properties": {"mode": "context mode"},
         "input_tokens": 1300,
         "output_tokens": 320,
@@ -58,6 +59,10 @@ def test_ls_json_is_one_object_a_line(run: Run) -> None:
         "cost_unknown_calls": 1,
         "success": True,
         "status": "completed",
+        "scores": {},
+        "starred": False,
+        "note": None,
+        "call_scores": {},
     }
 
 

@@ -16,8 +16,8 @@ from tests.cli import recorded
 from tests.cli.command import Run
 from tests.cli.recorded import COURSE, call_id
 
+from sessiontap.cli.filter_options import FILTER_OPTIONS
 from sessiontap.cli.main import app
-from sessiontap.cli.options import FILTER_OPTIONS
 
 
 def test_what_was_recorded_cannot_drive_the_terminal(run: Run) -> None:

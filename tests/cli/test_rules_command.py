@@ -69,7 +69,7 @@ def test_rules_check_warns(run: Run, own_place: Path) -> None:
     (own_place / "rules.yaml").write_text(RULES + "  - rule: node\n    user: ada\n")
     status, _, err = run("rules", "check")
     assert status == 0
-    assert err.startswith("sessiontap: warning: rules.yaml:10: rule 'node' has the name of an earlier rule")
+    assert err.startswith("sessiontap: warning: rules.yaml:10:5: rule 'node' has the name of an earlier rule")
 
 
 @pytest.mark.parametrize("arguments", [["rules", "check"], ["rules", "check", "nosuch.yaml"]])
@@ -150,7 +150,7 @@ def test_rules_explain_says_which_rule_may_match(
 ) -> None:
     (own_place / "rules.yaml").write_text(f"rules: [{{rule: private, match: {{process: x}}, {rule}}}]")
     assert "may match" not in run("rules", "explain", "@1")[1]
-    monkeypatch.setattr("sessiontap.cli.recorded_facts.caller_of", lambda call: None)
+    monkeypatch.setattr("sessiontap.cli.explained_call.caller_of", lambda call: None)
     status, out, _ = run("rules", "explain", "@1")
     assert status == 0
     assert match in out

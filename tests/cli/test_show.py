@@ -11,7 +11,7 @@ from tests.cli import recorded
 from tests.cli.command import Run
 from tests.cli.recorded import COURSE, REPORT, call_id
 
-from sessiontap.rules.decision import Labels
+from sessiontap.rules.decision import FilledSettings
 
 
 def test_show(run: Run) -> None:
@@ -144,7 +144,9 @@ def test_a_conversation_of_which_nothing_is_recorded(run: Run, tmp_path: Path) -
 def test_show_names_all_values_of_a_property(run: Run, tmp_path: Path) -> None:
     session = (COURSE, "Course", "/course", 0)
     seen = [
-        recorded.chat(n, session=session, caller=None, labels=Labels(path="/course", properties={"mode": f"m{n}"}))
+        recorded.chat(
+            n, session=session, caller=None, filled=FilledSettings("/course", properties={"mode": f"m{n}"})
+        )
         for n in range(7)
     ]
     trace = recorded.write(tmp_path / "trace", seen)

@@ -47,7 +47,7 @@ def test_json_keys(run: Run) -> None:
         "session_cost_usd_p95", "session_cost_partial", "session_cost_unknown", "session_duration_p50",
         "session_duration_p95", "duration_p50",
         "duration_p95", "duration_p99", "time_to_first_token_p50", "time_to_first_token_p95",
-        "time_to_first_token_p99",
+        "time_to_first_token_p99", "scores",
     ]  # fmt: skip
     assert (row["cost_usd"], row["cost_unknown_calls"], row["session_cost_partial"]) == (0.000387, 1, 1)
     assert row["time_to_first_token_p50"] is None

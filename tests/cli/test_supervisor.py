@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from tests.support.gate import PATIENCE
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 
@@ -84,7 +85,7 @@ def test_a_supervisor_that_is_killed_is_no_success() -> None:
 
 def test_a_daemon_is_seen_until_it_ends_and_nobody_waits_for_it() -> None:
     after = """
-print(len(process.left()), flush=True)
+print(len(process.left_running()), flush=True)
 process.release(status)
 process.wait_for_the_last()
 os.write(result, b"all ended")
@@ -99,7 +100,7 @@ os.write(result, b"all ended")
         os.close(result)
         assert process.stdin is not None
         assert process.stdout is not None
-        assert process.wait(60) == 5
+        assert process.wait(PATIENCE) == 5
         assert process.stdout.readline() == b"1\n" or sys.platform != "linux"
         assert select.select([told], [], [], 0)[0] == []  # the supervisor goes on waiting
         process.stdin.close()
@@ -124,4 +125,4 @@ while os.path.exists(f"/proc/{pid}"):
     if sys.platform != "linux":
         pytest.skip("only Linux gives orphans to the supervisor")
     with around(program) as process:
-        assert process.wait(60) == 0
+        assert process.wait(PATIENCE) == 0

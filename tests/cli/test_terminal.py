@@ -19,7 +19,7 @@ from sessiontap.exchange import Headers
 from sessiontap.llm.headings import heading
 from sessiontap.llm.recorded_parts import recorded_parts
 from sessiontap.recording.decode import DecodedBody
-from sessiontap.rules.decision import Labels
+from sessiontap.rules.decision import FilledSettings
 from sessiontap.sessions.session import Session
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\u202eesrever\r\x08"
@@ -57,7 +57,7 @@ def evil(number: int, body: bytes) -> object:
         error=error,
         host=EVIL,
         forwarded_host=EVIL,
-        labels=Labels(path=f"/{EVIL}", user=EVIL, properties={EVIL: EVIL}, tags=(EVIL,)),
+        filled=FilledSettings(path=f"/{EVIL}", user=EVIL, properties={EVIL: EVIL}, tags=(EVIL,)),
     )
     headers = Headers([("content-type", EVIL), (EVIL, EVIL)])
     return replace(

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from sessiontap.cli.timeline import SECOND, Piece, Scale, Span, lines, scale
+from sessiontap.cli.timeline import SECOND, CallTimes, Scale, TimelinePiece, lines, scale
 
 HOUR = 3600 * SECOND
 
 
-def call(label: str, start: float, end: float | None, token: float | None = None, failed: bool = False) -> Span:
+def call(label: str, start: float, end: float | None, token: float | None = None, failed: bool = False) -> CallTimes:
     """A call from `start` to `end`, in seconds."""
     first = None if token is None else round(token * SECOND)
-    return Span(label, round(start * SECOND), None if end is None else round(end * SECOND), first, failed=failed)
+    return CallTimes(label, round(start * SECOND), None if end is None else round(end * SECOND), first, failed=failed)
 
 
-def picture(*spans: Span, room: int = 60) -> list[str]:
+def picture(*spans: CallTimes, room: int = 60) -> list[str]:
     return [one.text for one in lines(spans, room)]
 
 
 def test_what_ran_at_once_stands_one_above_the_other() -> None:
     assert picture(
-        Span("/plan", 0, 10 * SECOND, is_call=False),
+        CallTimes("/plan", 0, 10 * SECOND, is_call=False),
         call("├─ a", 0, 4, token=1),
         call("├─ b", 2, 10),
         call("└─ c", 2, 7, failed=True),
@@ -60,7 +60,7 @@ def test_a_long_pause_is_cut_and_said() -> None:
         pytest.param([call("a", 0, None), call("b", 100, 101)], 2, id="after a call of unknown end"),
     ],
 )
-def test_pauses_that_are_cut(spans: list[Span], pieces: int) -> None:
+def test_pauses_that_are_cut(spans: list[CallTimes], pieces: int) -> None:
     assert len(scale(spans, 50).pieces) == pieces
 
 
@@ -73,7 +73,7 @@ def test_pauses_that_are_cut(spans: list[Span], pieces: int) -> None:
         pytest.param(call("a", 0, 1, token=9), "░" * 54 + "█", id="a token after the end: told by another clock"),
     ],
 )
-def test_a_call_alone(span: Span, drawn: str) -> None:
+def test_a_call_alone(span: CallTimes, drawn: str) -> None:
     assert picture(span, room=64)[1][3:].split("  ")[0] == drawn
 
 
@@ -97,6 +97,6 @@ def test_nothing_is_no_picture() -> None:
 
 def test_a_time_behind_the_picture_is_in_its_last_column() -> None:
     """A log may say that the first token came after the end."""
-    picture = Scale([Piece(0, 100, 0, 10)], 10.0)
+    picture = Scale([TimelinePiece(0, 100, 0, 10)], 10.0)
 
     assert (picture.column(50), picture.column(1 << 60), picture.column(1 << 60, is_end=True)) == (5, 9, 9)

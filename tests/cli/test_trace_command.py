@@ -15,6 +15,7 @@ import pytest
 from tests.cli import recorded
 from tests.cli.command import Run, runner
 from tests.cli.recorded import COURSE, REPORT
+from tests.support.gate import PATIENCE
 
 from sessiontap.cli.main import main
 from sessiontap.trace import Writer
@@ -191,7 +192,7 @@ def test_prune_asks_on_a_terminal(folder: Path, answer: str, status: int, left: 
     command = [sys.executable, "-m", "sessiontap.cli", "trace", "prune", "--max-size", "0", "--trace", str(folder)]
     try:
         os.write(terminal, answer.encode())
-        done = subprocess.run(command, stdin=end, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, stdin=end, capture_output=True, text=True, timeout=PATIENCE)
     finally:
         os.close(terminal)
         os.close(end)

@@ -13,9 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from tests.cli.recorded import calls, write
+from tests.support.gate import PATIENCE
 
+from sessiontap.callers.running import is_alive
+from sessiontap.cli.main import main
 from sessiontap.cli.page_server import may_open_browser
 from sessiontap.proxy import page_port
 
@@ -36,11 +40,11 @@ def page(*words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         yield process, process.stdout.readline()
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
 
 
 def status(port: int, path: str) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     connection.request("GET", path)
     found = connection.getresponse().status
     connection.close()
@@ -56,8 +60,58 @@ def test_the_line_has_the_address_that_opens_the_page(folder: Path) -> None:
         assert status(port, found[2]) == 303
         assert page_port.leads_to_page("localhost", port)
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE) == 0
     assert not (page_port.folder() / str(port)).exists()
+
+
+WITHOUT_SIGNALS = """
+import asyncio, os, socket, sys
+from sessiontap.cli.main import main
+
+def refuse(*_):
+    raise NotImplementedError
+
+asyncio.SelectorEventLoop.add_signal_handler = refuse
+sys.exit(main(sys.argv[1:]))
+"""
+"""The command on an event loop that takes no handlers of signals, as on Windows."""
+
+
+def test_the_page_ends_at_ctrl_c_if_its_event_loop_takes_no_signals(folder: Path) -> None:
+    words = ["ui", "--no-browser", "--port", "0", "--trace", str(folder)]
+    process = subprocess.Popen([sys.executable, "-c", WITHOUT_SIGNALS, *words], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process.stdout as said:
+        found = re.search(r":(\d+)/", said.readline())
+        assert found is not None
+        assert status(int(found[1]), "/") == 403
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 0
+
+
+def test_without_unix_sockets_another_way_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delattr(socket, "AF_UNIX")
+    assert main(["ui", "--unix", "page.sock", "--trace", str(folder)]) == 1
+    assert capsys.readouterr().err == (
+        "sessiontap: Python has no Unix sockets on this system\nhint: listen at a port of this machine: --port\n"
+    )
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_process_is_found_without_a_signal_if_the_system_is_windows(
+    is_there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There a signal of number 0 is Ctrl-C."""
+    (tmp_path / "1").write_text("4711")
+    monkeypatch.setattr(page_port, "folder", lambda: tmp_path)
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("a signal was sent"))
+    monkeypatch.setattr(psutil, "pid_exists", lambda _: is_there)
+    monkeypatch.setattr(os, "name", "nt")
+    found = is_alive(4711), page_port.leads_to_page("localhost", 1)
+    monkeypatch.undo()
+    assert found == (is_there, is_there)
 
 
 def test_a_unix_socket_is_its_users_alone(folder: Path, tmp_path: Path) -> None:
@@ -101,7 +155,7 @@ def test_a_page_beside_ends_with_the_process_that_started_it(folder: Path) -> No
     os.close(end)
     with os.fdopen(pipe) as said:
         assert "the page is at" in said.readline()
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
         assert said.read() == ""  # the page was the last to hold it
 
 

@@ -10,6 +10,7 @@ import anthropic
 import httpx2
 import openai
 import pytest
+from tests.support.gate import PATIENCE
 from tests.support.http_server import Server
 from tests.support.llm_server import LlmService
 
@@ -128,7 +129,7 @@ def test_tools_may_be_offered_within_the_input_in_namespaces(
 ) -> None:
     offer = {"type": "additional_tools", "role": "developer", "tools": CODEX_TOOLS}
     asked = {"model": "gpt-5", "input": [offer, {"role": "user", "content": prompt}]}
-    reply = httpx2.post(f"{url}/v1/responses", headers=KEY, json=asked, trust_env=False).json()
+    reply = httpx2.post(f"{url}/v1/responses", headers=KEY, json=asked, trust_env=False, timeout=PATIENCE).json()
     (call,) = (item for item in reply["output"] if item["type"] != "reasoning")
     assert (call["type"], call["name"], call["namespace"], call.get("input", call.get("arguments"))) == expected
 
@@ -149,6 +150,16 @@ def test_several_calls_take_their_turns(oai: openai.OpenAI) -> None:
     assert messages[-1]["content"] == "The tool says: done"
 
 
+def test_calls_with_beside_between_them_come_at_once(oai: openai.OpenAI) -> None:
+    tools: Any = [{"type": "function", "function": {"name": name, "parameters": {}}} for name in ("ask", "look")]
+    messages: list[Any] = [{"role": "user", "content": 'call look with {"at": 1} beside call look with {"at": 2}'}]
+    reply = oai.chat.completions.create(model="gpt-4o", messages=messages, tools=tools).choices[0].message
+    assert [call.function.arguments for call in reply.tool_calls or ()] == ['{"at": 1}', '{"at": 2}']
+    messages.append(reply.model_dump(include={"role", "content", "tool_calls"}))
+    messages += [{"role": "tool", "tool_call_id": call.id, "content": "done"} for call in reply.tool_calls or ()]
+    assert not oai.chat.completions.create(model="gpt-4o", messages=messages, tools=tools).choices[0].message.tool_calls
+
+
 GEMINI = {"x-goog-api-key": "any"}
 FLASH = "/v1beta/models/gemini-2.5-flash"
 
@@ -158,15 +169,16 @@ def test_gemini_whole_and_streamed_are_one(url: str) -> None:
         "systemInstruction": {"parts": [{"text": "Write one lesson."}]},
         "contents": [{"role": "user", "parts": [{"text": "about knots"}]}],
     }
-    whole = httpx2.post(f"{url}{FLASH}:generateContent", headers=GEMINI, json=asked, trust_env=False).json()
+    given: Any = {"headers": GEMINI, "json": asked, "trust_env": False, "timeout": PATIENCE}
+    whole = httpx2.post(f"{url}{FLASH}:generateContent", **given).json()
     said = whole["candidates"][0]["content"]["parts"][0]["text"]
     assert said.startswith("Lesson: knots.")
-    stream = httpx2.post(f"{url}{FLASH}:streamGenerateContent?alt=sse", headers=GEMINI, json=asked, trust_env=False)
+    stream = httpx2.post(f"{url}{FLASH}:streamGenerateContent?alt=sse", **given)
     pieces = [json.loads(line[6:]) for line in stream.text.splitlines() if line]
     assert "".join(piece["candidates"][0]["content"]["parts"][0]["text"] for piece in pieces) == said
     assert [piece["candidates"][0].get("finishReason") for piece in pieces] == [None] * (len(pieces) - 1) + ["STOP"]
     assert pieces[-1]["usageMetadata"] == whole["usageMetadata"]
-    counted = httpx2.post(f"{url}{FLASH}:countTokens", headers=GEMINI, json=asked, trust_env=False).json()
+    counted = httpx2.post(f"{url}{FLASH}:countTokens", **given).json()
     assert counted["totalTokens"] == whole["usageMetadata"]["promptTokenCount"]
 
 
@@ -174,7 +186,7 @@ def test_gemini_whole_and_streamed_are_one(url: str) -> None:
 def test_gemini_calls_tools_and_takes_their_results(url: str, method: str) -> None:
     def ask(contents: list[Any]) -> Any:
         asked = {"contents": contents, "tools": [{"functionDeclarations": [{"name": "lookup"}]}]}
-        reply = httpx2.post(f"{url}{FLASH}:{method}", headers=GEMINI, json=asked, trust_env=False)
+        reply = httpx2.post(f"{url}{FLASH}:{method}", headers=GEMINI, json=asked, trust_env=False, timeout=PATIENCE)
         text = reply.text if method == "generateContent" else reply.text.splitlines()[-2][6:]
         return json.loads(text)["candidates"][0]["content"]
 
@@ -188,7 +200,7 @@ def test_gemini_calls_tools_and_takes_their_results(url: str, method: str) -> No
 
 def test_a_web_socket_is_refused_so_that_clients_fall_back(url: str) -> None:
     upgrade = KEY | {"upgrade": "websocket", "connection": "Upgrade"}
-    assert httpx2.get(f"{url}/v1/responses", headers=upgrade, trust_env=False).status_code == 426
+    assert httpx2.get(f"{url}/v1/responses", headers=upgrade, trust_env=False, timeout=PATIENCE).status_code == 426
 
 
 def test_a_reasoning_model_spends_tokens_on_it(oai: openai.OpenAI) -> None:
@@ -321,5 +333,5 @@ RAW = [
 def test_errors_have_the_providers_shape(
     url: str, path: str, headers: dict[str, str], body: bytes, status: int, kind: str
 ) -> None:
-    reply = httpx2.post(url + path, headers=headers, content=body, trust_env=False)
+    reply = httpx2.post(url + path, headers=headers, content=body, trust_env=False, timeout=PATIENCE)
     assert (reply.status_code, reply.json()["error"]["type"]) == (status, kind)

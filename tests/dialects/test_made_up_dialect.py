@@ -51,7 +51,7 @@ PLANNED = """
     from sessiontap.headers import OutgoingCall, app_session, apply, plan, reply_plan, trace_id
     from sessiontap.redaction import Redactor
     from sessiontap.rules import default_rules
-    from sessiontap.rules.decision import Decision, Labels
+    from sessiontap.rules.decision import Decision, FilledSettings
     from sessiontap.sessions import Link, Session
 
     session = Session("run-12345678", "Course", 3, "process")
@@ -59,7 +59,7 @@ PLANNED = """
         decision = Decision(wants_session=True, name="Course", send=send)
         for sent, told in (([], "run-12345678"), ([("acme-run", "its-own-id")], "its-own-id")):
             call = OutgoingCall(Headers(sent), "llm.acme.example", proxy_env={"ACME_KEY": "k"}, why_no_key=None)
-            edits = plan(decision, Labels(), session, Link(), call)
+            edits = plan(decision, FilledSettings(), session, Link(), call)
             written = {name.lower(): value for name, value in apply(edits, sent)}
             assert written == {"acme-run": told, "acme-step": "3", "acme-key": "k"}, written
     (reply,) = reply_plan(edits, Headers(), session=session, call_id="c1")

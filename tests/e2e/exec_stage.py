@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.lab import Lab, own_environment
+from tests.e2e.lab import RUN, Lab, own_environment
 from tests.support.all_providers import BEDROCK, AllProviders
 
-from sessiontap.demo.proxy_process import SESSIONTAP_RUN
 from sessiontap.trace import RecordedCall
 
 ADDRESS = "203.0.113.7"  # for documentation (RFC 5737): nobody's
@@ -39,7 +38,7 @@ class ExecStage:
         self.upstream = lab.upstream(AllProviders(websockets=True), (*NAMES, ADDRESS))
         self._home = folder / "home"
         self._home.mkdir()
-        self.proxy = lab.proxy(RULES, program=SESSIONTAP_RUN, entry=None, home=str(self._home))
+        self.proxy = lab.proxy(RULES, **RUN, home=str(self._home))
         self._hosts = folder / "hosts"
         self._hosts.write_text("127.0.0.1 localhost\n" + "".join(f"{ADDRESS} {name}\n" for name in NAMES))
         self.said = ""

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ HOSTS = ("api.openai.com", "api.anthropic.com", "*.helicone.ai", "llm.example", 
 """What upstreams answer for unless a test says otherwise."""
 KEYS = {"OPENAI_API_KEY": "sk-test-0000", "ANTHROPIC_API_KEY": "sk-ant-test-0000"}
 NO_RULES: Mapping[str, Any] = {"version": 1, "rules": []}
+RUN: dict[str, Any] = {"program": SESSIONTAP_RUN, "entry": None, "forked": True}
+"""For `Lab.proxy`: a `sessiontap run` that is forked from a process which has imported it."""
 SCRIPTS = Path(__file__).parent / "scripts"
 """Scripts for mitmproxy that tests load beside the addon."""
 
@@ -105,7 +108,7 @@ class Proxy:
             env=self.environment(environment),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode == 0, f"{command[0]} ended with {done.returncode}\n{done.stderr}\n{self.process.output}"
@@ -160,17 +163,27 @@ class Proxy:
 
 
 class WarmProcess(ProxyProcess):
-    """A mitmdump that is forked from a process which has imported it."""
+    """A mitmdump or a `sessiontap run` that is forked from a process which has imported it."""
+
+    def __init__(self, *arguments: Any, patch: Path | None, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._patch = patch
 
     def _start(self) -> Any:
-        arguments = self._command[self._command.index(MITMDUMP[-1]) + 1 :]
+        program, arguments = self._program()
         read, write = os.pipe()
         try:
-            process = warm.mitmdump().start(arguments, self._environment, self._folder, stdout=write, stderr=write)
+            process = program.start(arguments, self._environment, self._folder, stdout=write, stderr=write)
         finally:
             os.close(write)
         process.stdout = os.fdopen(read, errors="replace")
         return process
+
+    def _program(self) -> tuple[warm.Warm, Sequence[str]]:
+        """What it is forked from, and its arguments."""
+        if MITMDUMP[-1] in self._command:
+            return warm.mitmdump(self._patch), self._command[self._command.index(MITMDUMP[-1]) + 1 :]
+        return warm.sessiontap_run(), self._command[self._command.index(SESSIONTAP_RUN[-1]) :]
 
 
 class Lab:
@@ -186,11 +199,17 @@ class Lab:
         self._proxies = 0
 
     def upstream(
-        self, handler: Handler, hosts: Sequence[str] = HOSTS, *, alpn: Sequence[str] = ALPN, tls: bool = True
+        self,
+        handler: Handler,
+        hosts: Sequence[str] = HOSTS,
+        *,
+        alpn: Sequence[str] = ALPN,
+        tls: bool = True,
+        address: str = "127.0.0.1",
     ) -> Server:
         """A server in the place of `hosts`; proxies made after it find it. `tls` False: on port 80, plain."""
         context = self.authority.server_context(hosts, alpn) if tls else None
-        server = self._exit.enter_context(Server(handler, tls=context))
+        server = self._exit.enter_context(Server(handler, tls=context, host=address))
         self._servers.append(server)
         self._redirects[:0] = [Redirect(host, 443 if tls else 80, server.port) for host in hosts]
         return server
@@ -205,19 +224,24 @@ class Lab:
         *,
         options: Mapping[str, str | Path | None] | None = None,
         environment: Mapping[str, str] | None = None,
+        patch: Path | None = None,
         addon: bool = True,
         entry: Path | None = ROOT / "addon" / "main.py",
         scripts: Sequence[Path] = (),
         program: Sequence[str] | None = None,
+        forked: bool | None = None,
         arguments: Sequence[str] = (),
         home: str | None = None,
     ) -> Proxy:
         """A proxy on a free port, with a rules file and a trace folder of its own.
 
-        `rules` None: there is no rules file. `addon` False: bare mitmdump. `scripts` are loaded after the addon.
-        `options` None: without this option of the lab's. `program`: None is a mitmdump that has been imported before
-        (`tests.support.warm`), unless the environment changes Python's start. Others start by themselves: mitmdump,
-        another one of mitmproxy's, or `sessiontap run`, which needs no `entry`. `home`: see `ProxyProcess`.
+        `rules` None: there is no rules file. `addon` False: bare mitmdump. `scripts` are loaded after the addon,
+        which waits for its callers and for changed rules as long as a busy machine takes.
+        `options` None: without this option of the lab's. `program`: mitmdump, another one of mitmproxy's, or
+        `sessiontap run`, which needs no `entry`; None is a mitmdump that is `forked` from a process which has imported
+        it (`tests.support.warm`), unless the environment changes Python's start. What is not `forked` starts by itself.
+        `home`: see `ProxyProcess`.
+        `patch`: a folder with a `sitecustomize` that each Python process of the proxy begins with.
         """
         self._proxies += 1
         folder = self.folder / f"proxy-{self._proxies}"
@@ -232,15 +256,16 @@ class Lab:
         loaded = [Path(redirect.__file__), *scripts]
         if addon:
             settings |= {"session_trace": trace_folder} | ({"session_rules": rules_file} if rules is not None else {})
-            loaded[:0] = [entry] if entry is not None else []
+            loaded[:0] = [*([entry] if entry is not None else []), SCRIPTS / "patient.py"]
         settings |= options or {}
         given = {name: value for name, value in settings.items() if value is not None}
         changes_the_start = any(name.startswith(("PYTHON", "LD_")) for name in environment or {})
-        process = (WarmProcess if program is None and not changes_the_start else ProxyProcess)(
+        is_forked = (program is None if forked is None else forked) and not changes_the_start
+        process = (partial(WarmProcess, patch=patch) if is_forked else ProxyProcess)(
             [*mitmdump(*loaded, options=given, program=program or MITMDUMP), *arguments],
             folder,
             redirects=self._redirects,
-            environment={**own_environment(), **(environment or {})},
+            environment=warm.with_patch({**own_environment(), **(environment or {})}, patch),
             home=home,
         )
         self._exit.enter_context(process)

@@ -11,7 +11,7 @@ from tests.support.dialogue import Request
 from tests.support.http_server import Server
 from tests.support.llm_server import LlmService
 
-from sessiontap.push.turns import Turns, link_of
+from sessiontap.push.user_turns import UserTurns, link_of
 from sessiontap.span_ids import span_id, trace_id
 
 CHAT = "https://api.openai.com/v1/chat/completions"
@@ -109,7 +109,7 @@ def test_the_calls_of_a_turn_are_of_one_trace(proxy: Proxy, provider: Server) ->
     assert [request.headers.get("traceparent") for request in provider.requests] == [
         f"00-{trace_id(first.id)}-{span_id(call.id)}-01" for call in (first, second)
     ]
-    pushed = Turns(lambda _: None)
+    pushed = UserTurns(lambda _: None)
     assert [pushed.add(link_of(call.record)).turn for call in (first, second)] == [first.id, first.id]
 
 

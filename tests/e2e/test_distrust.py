@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.lab import PYTHON, Lab, Proxy
+from tests.e2e.lab import PYTHON, RUN, Lab, Proxy
 from tests.e2e.test_pass_through import asked
 from tests.support.dialogue import Request, Respond
-
-from sessiontap.demo.proxy_process import SESSIONTAP_RUN
+from tests.support.gate import PATIENCE
 
 HOST = "api.openai.com"
 URL = f"https://{HOST}/v1/models"
@@ -26,7 +25,7 @@ from urllib.parse import urlsplit
 proxy = urlsplit(os.environ["HTTPS_PROXY"])
 context = ssl.create_default_context()
 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-app = http.client.HTTPSConnection(proxy.hostname, proxy.port, timeout=20, context=context)
+app = http.client.HTTPSConnection(proxy.hostname, proxy.port, context=context)
 app.set_tunnel("api.openai.com", 443)
 app.connect()
 served = app.sock.getpeercert(True)
@@ -42,7 +41,7 @@ import http.client, os, ssl, sys
 from urllib.parse import urlsplit
 proxy = urlsplit(os.environ["HTTPS_PROXY"])
 context = ssl.create_default_context(cafile=sys.argv[1])
-app = http.client.HTTPSConnection(proxy.hostname, proxy.port, timeout=20, context=context)
+app = http.client.HTTPSConnection(proxy.hostname, proxy.port, context=context)
 app.set_tunnel("api.openai.com", 443)
 try:
     app.request("GET", "/v1/models")
@@ -56,7 +55,7 @@ from urllib.parse import urlsplit
 proxy = urlsplit(os.environ["HTTPS_PROXY"])
 context = ssl.create_default_context()
 def open_one():
-    app = http.client.HTTPSConnection(proxy.hostname, proxy.port, timeout=20, context=context)
+    app = http.client.HTTPSConnection(proxy.hostname, proxy.port, context=context)
     app.set_tunnel("api.openai.com", 443)
     app.connect()
     return app
@@ -83,14 +82,14 @@ async def greet(request: Request, respond: Respond) -> None:
 @pytest.fixture(params=["mitmdump", "run"])
 def proxy(lab: Lab, request: pytest.FixtureRequest) -> Proxy:
     lab.upstream(greet, [HOST])
-    program: dict[str, Any] = {} if request.param == "mitmdump" else {"program": SESSIONTAP_RUN, "entry": None}
+    program: dict[str, Any] = {} if request.param == "mitmdump" else RUN
     return lab.proxy(**program)
 
 
 def run(proxy: Proxy, command: Sequence[str | Path]) -> str:
     """What a program prints, whatever its exit status."""
     words = [str(word) for word in command]
-    done = subprocess.run(words, env=proxy.environment(), capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, env=proxy.environment(), capture_output=True, text=True, timeout=PATIENCE, check=False)
     return done.stdout.strip()
 
 

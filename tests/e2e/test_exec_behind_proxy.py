@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.gate import PATIENCE
 from tests.support.small_server import SmallHandler, serving
 
 from sessiontap import trace
@@ -25,7 +26,7 @@ APP = f"""
 import json, os, sys, urllib.request
 def ask(url):
     request = urllib.request.Request(url, {json.dumps(BODY).encode()!r}, {{"content-type": "application/json"}})
-    with urllib.request.urlopen(request, timeout=30) as reply:
+    with urllib.request.urlopen(request, timeout={PATIENCE}) as reply:
         return json.load(reply)["choices"][0]["message"]["content"]
 """
 
@@ -100,7 +101,7 @@ def test_so_does_a_tunnel_to_any_other_host(home: Path, company: Server) -> None
     program = """
 import socket
 host, port = os.environ["HTTPS_PROXY"].removeprefix("http://").split(":")
-with socket.create_connection((host, int(port)), timeout=30) as tunnel:
+with socket.create_connection((host, int(port))) as tunnel:
     tunnel.sendall(b"CONNECT other.test:993 HTTP/1.1\\r\\nHost: other.test:993\\r\\n\\r\\n")
     assert b" 200 " in tunnel.recv(1000)
     tunnel.sendall(b"\\x16\\x00 no HTTP\\n")

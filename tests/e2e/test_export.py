@@ -15,6 +15,7 @@ import pytest
 from tests.e2e.lab import SCRIPTS, Lab, Proxy, wait_until
 from tests.e2e.test_mitmweb import MITMWEB, TOKEN, free_port
 from tests.support.dialogue import Request, Respond
+from tests.support.gate import PATIENCE
 from tests.support.llm_server import LlmService
 from tests.support.socket_app import SocketApp
 
@@ -113,7 +114,7 @@ def reopened(recorded: tuple[Proxy, Any], tmp_path_factory: pytest.TempPathFacto
 def run(file: Path, told: Path) -> None:
     command = [sys.executable, *MITMDUMP, "-n", "-r", str(file), "-s", str(SCRIPTS / "tell_flows.py")]
     command += ["--set", f"tell_flows_to={told}", "--set", f"confdir={told.parent}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
@@ -193,7 +194,10 @@ def test_mitmweb_shows_it(recorded: tuple[Proxy, dict[str, RecordedCall]], tmp_p
     with (
         ProxyProcess(mitmdump(options=options | {"rfile": file, "confdir": tmp_path}, program=MITMWEB), tmp_path),
         httpx2.Client(
-            base_url=f"http://127.0.0.1:{port}", headers={"authorization": f"Bearer {TOKEN}"}, trust_env=False
+            base_url=f"http://127.0.0.1:{port}",
+            headers={"authorization": f"Bearer {TOKEN}"},
+            trust_env=False,
+            timeout=PATIENCE,
         ) as web,
     ):
         shown: dict[str, Any] = {}

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
-from tests.e2e.lab import Lab, Proxy, wait_until
+from tests.e2e.lab import SCRIPTS, Lab, Proxy, wait_until
 from tests.support.dialogue import Request, Respond
 from tests.support.gate import PATIENCE, Gate
 from tests.support.http_server import Server
@@ -30,6 +30,7 @@ from sessiontap.demo.certs import ALPN
 from sessiontap.demo.proxy_process import SESSIONTAP_RUN
 from sessiontap.demo.redirect import Redirect
 from sessiontap.proxy.own_address import health_url
+from sessiontap.trace import RecordedCall
 
 CALLS = 50
 PROVIDER = "llm.example"
@@ -139,6 +140,7 @@ class Stage:
     by_tls: Server
     sockets: Server
     resetting: RawServer
+    silent: RawServer
     closed_port: int
     late_port: int
 
@@ -174,12 +176,12 @@ def stage(shared_lab: Lab) -> Iterator[Stage]:
         closed_port, late_port = one.getsockname()[1], other.getsockname()[1]
     with RawServer(reset_at_once) as resetting, RawServer(say_nothing) as silent:
         shared_lab.redirect(Redirect(SILENT, 443, silent.port), Redirect(LATE_GATEWAY, 443, late_port))
-        yield Stage(shared_lab, provider, gateway, server, by_tls, sockets, resetting, closed_port, late_port)
+        yield Stage(shared_lab, provider, gateway, server, by_tls, sockets, resetting, silent, closed_port, late_port)
 
 
 @pytest.fixture(scope="module")
 def proxy(stage: Stage) -> Proxy:
-    return stage.lab.proxy()
+    return stage.lab.proxy(scripts=[SCRIPTS / "no_probes.py"])
 
 
 @pytest.fixture(autouse=True)
@@ -364,6 +366,51 @@ def test_clients_and_servers_of_both_versions(
     assert GATEWAY_KEY not in str(list(request.headers))
 
 
+OTHERS = r"elsewhere\.example"
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"ignore_hosts": OTHERS}, id="ignore_hosts"),
+        pytest.param({"allow_hosts": rf"{SECURE}|{PROVIDER}"}, id="allow_hosts"),
+        pytest.param({"tcp_hosts": OTHERS}, id="tcp_hosts"),
+    ],
+)
+def test_the_same_where_an_option_of_mitmproxys_chooses_the_hosts(
+    stage: Stage, options: dict[str, str], version: str
+) -> None:
+    proxy = stage.lab.proxy(options=options)
+    for host in (SECURE, PROVIDER) if version == "HTTP/1.1" else (SECURE,):
+        for where, does in (("closed", ""), ("open", "fails by itself"), ("by TLS", "fails by itself, without end")):
+            stage.gateway.does = does
+            through(proxy, stage.url(where))
+            results = ask_all(proxy, 4, host, version)
+            assert {(one.status, "from the provider" in one.text) for one in results} == {(200, True)}
+            proxy.take(4)
+    stage.gateway.does = "keeps a policy"
+    through(proxy, stage.url("open"))
+    assert [one.status for one in ask_all(proxy, 1, SECURE, version)] == [POLICY[0]]
+
+
+def is_chat(call: RecordedCall) -> bool:
+    return bool(call.record["llm"]["operation"] == "chat")
+
+
+def test_the_same_for_clients_of_a_reverse_proxy_by_tls(stage: Stage) -> None:
+    proxy = stage.lab.proxy(arguments=["--mode", f"reverse:https://{SECURE}"])
+    stage.gateway.does = "fails by itself"
+    through(proxy, stage.url("open"))
+    address = proxy.url.replace("http:", "https:")
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Why?"}]}
+    with httpx2.Client(verify=False, trust_env=False, http2=True, timeout=PATIENCE) as app:
+        assert app.post(f"{address}{PATH}", json=body).text == chat("provider").decode()
+    calls = proxy.wait_calls(lambda calls: any(map(is_chat, calls)))  # the first looked whether the proxy listens
+    (call,) = filter(is_chat, calls)
+    assert call.record["forwarded_host"] == SECURE
+
+
 def test_a_gateway_that_comes_back_is_used_by_the_very_client_that_it_failed(proxy: Proxy, stage: Stage) -> None:
     """mitmproxy remembers a failed connection as long as the client's lasts."""
     gateway = Gateway("works")
@@ -417,8 +464,22 @@ def test_a_client_that_gives_up_breaks_nothing(proxy: Proxy, stage: Stage, where
     stage.gateway.does = does
     through(proxy, stage.url(where), answer_timeout="1s", connect_timeout="1s", retry_unanswered=True)
     body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Why?"}]}
-    with proxy.client("HTTP/2") as app, pytest.raises(httpx2.TimeoutException):
-        app.post(f"https://{SECURE}{PATH}", json=body, timeout=httpx2.Timeout(PATIENCE, read=0.3))
+    connections = stage.silent.connections
+    wait_until_there = {
+        "silent": lambda: wait_until(lambda: stage.silent.connections > connections),
+        "open": lambda: wait_until(lambda: stage.gateway.seen == 1),
+    }[where]
+
+    async def give_up() -> None:
+        trust = ssl.create_default_context(cafile=proxy.ca)
+        async with httpx2.AsyncClient(proxy=proxy.url, verify=trust, trust_env=False, http2=True, http1=False) as app:
+            asking = asyncio.create_task(app.post(f"https://{SECURE}{PATH}", json=body, timeout=PATIENCE))
+            await asyncio.to_thread(wait_until_there)
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+
+    asyncio.run(give_up())
     stage.gateway.does = "works"
     through(proxy, stage.url("open"))
     assert [one.status for one in ask_all(proxy, 3)] == [200] * 3
@@ -486,7 +547,7 @@ def test_a_rules_fail_stands_above_its_gateways(proxy: Proxy, stage: Stage, fail
 
 def test_a_reply_that_has_begun_is_the_gateways_to_the_end(proxy: Proxy, stage: Stage) -> None:
     stage.gateway.does = "stops behind the first byte"
-    through(proxy, stage.url("open"), retry_unanswered=True, answer_timeout="1s")
+    through(proxy, stage.url("open"), retry_unanswered=True)
 
     def release() -> None:
         wait_until(lambda: len(stage.gateway.forwarded) == CALLS)

@@ -76,7 +76,7 @@ class Fault(NamedTuple):
         """A proxy with this fault."""
         environment = {"BREAK": self.breaks, "BREAK_WITH": self.kind}
         if self.recorder:
-            proxy = lab.proxy(RULES, environment=environment | patches.environment("broken_recorder"))
+            proxy = lab.proxy(RULES, patch=patches.BROKEN_RECORDER, environment=environment)
         else:
             proxy = lab.proxy(RULES, scripts=[SCRIPTS / "break_one.py"], environment=environment)
         proxy.process.wait_line(lambda line: line == f"BROKEN {self.breaks}")
@@ -180,7 +180,7 @@ BROKEN = "sessiontap.proxy.interception:destinations"
 OUTSIDER = """
 import ssl, sys
 import httpx2
-print(httpx2.get(sys.argv[2], verify=ssl.create_default_context(cafile=sys.argv[1])).status_code)
+print(httpx2.get(sys.argv[2], verify=ssl.create_default_context(cafile=sys.argv[1]), timeout=None).status_code)
 """
 
 

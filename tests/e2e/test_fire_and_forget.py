@@ -15,13 +15,12 @@ from typing import Any
 import h2.config
 import h2.connection
 import pytest
-from tests.e2e.lab import SCRIPTS, Lab, Proxy
+from tests.e2e.lab import RUN, SCRIPTS, Lab, Proxy
 from tests.e2e.test_pass_through import connect
 from tests.support.dialogue import Request, Respond
 from tests.support.gate import PATIENCE, Gate
 from tests.support.http_server import Server
 
-from sessiontap.demo.proxy_process import SESSIONTAP_RUN
 from sessiontap.demo.redirect import Redirect
 
 HOST, PORT = "api.openai.com", 443
@@ -52,7 +51,7 @@ class Upstream:
 
 @pytest.fixture(params=["mitmdump", "run"])
 def program(request: pytest.FixtureRequest) -> dict[str, Any]:
-    return {} if request.param == "mitmdump" else {"program": SESSIONTAP_RUN, "entry": None}
+    return {} if request.param == "mitmdump" else RUN
 
 
 @pytest.fixture
@@ -170,6 +169,8 @@ def test_a_client_that_goes_while_its_server_thinks(
     wire = send(proxy, version, question())
     upstream.gate.wait_reached()
     hang_up(wire, how)
+    with proxy.client() as app:  # what came before it was handled before it
+        app.get("http://sessiontap.invalid/passed")
     upstream.gate.open()
     (call,) = proxy.wait_calls(1)
     assert len(server.requests) == 1

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import ssl
 from collections.abc import Mapping
 from typing import Any
 
 import httpx2
 import pytest
+from tests.e2e import streams_at_once
 from tests.e2e.lab import PYTHON, Lab, Proxy, Stage
 from tests.support.dialogue import Request, Respond
-from tests.support.gate import PATIENCE, Gate
+from tests.support.gate import Gate
 from tests.support.http_server import Server
 from tests.support.llm_server import LlmService
 
@@ -181,33 +180,12 @@ def test_the_gateway_of_each_provider(
 
 def test_twenty_streams_of_one_client_at_once_on_a_gateway_of_http1(lab: Lab) -> None:
     """mitmproxy lets an HTTP/2 client have five at a time there, and the sixth wait for ever."""
-    number = 20
-    together = Gate()
-
-    async def all_at_once(request: Request, respond: Respond) -> None:
-        await request.body()
-        await respond.start(200, [("content-type", "text/event-stream")])
-        await respond.send(b"data: first\n\n")
-        await together.passed()
-        await respond.send(b"data: [DONE]\n\n")
-        await respond.end()
-
-    gateway = lab.upstream(all_at_once, ["*.helicone.ai"], alpn=["http/1.1"])
+    together = streams_at_once.Together()
+    gateway = lab.upstream(together, ["*.helicone.ai"], alpn=["http/1.1"])
     proxy = lab.proxy(RULES, environment={"HELICONE_API_KEY": HELICONE_KEY})
-
-    async def ask_all() -> list[bytes]:
-        trust = ssl.create_default_context(cafile=proxy.ca)
-        options: Any = {"proxy": proxy.url, "verify": trust, "trust_env": False, "timeout": PATIENCE}
-        async with httpx2.AsyncClient(http2=True, limits=httpx2.Limits(max_connections=100), **options) as app:
-            asking = [asyncio.create_task(app.post(CHAT, json={**QUESTION, "stream": True})) for _ in range(number)]
-            try:
-                await asyncio.to_thread(gateway.wait_for, lambda requests: len(requests) == number)
-            finally:
-                together.open()
-            return [(await task).content for task in asking]
-
-    assert asyncio.run(ask_all()) == [b"data: first\n\ndata: [DONE]\n\n"] * number
-    assert [call.record["outcome"] for call in proxy.stop()] == ["ok"] * number
+    replies = together.ask(proxy, gateway, CHAT, QUESTION)
+    assert replies == [streams_at_once.REPLY] * streams_at_once.NUMBER
+    assert [call.record["outcome"] for call in proxy.stop()] == ["ok"] * streams_at_once.NUMBER
 
 
 def test_without_a_key_calls_go_to_their_own_host_and_it_is_said_once(
@@ -359,7 +337,7 @@ def test_no_value_breaks_out_of_its_header(lab: Lab, proxy: Proxy, provider: Ser
     app.write_text(
         f"""
 import ssl, sys, httpx2
-with httpx2.Client(http2=sys.argv[1] == "HTTP/2", http1=sys.argv[1] != "HTTP/2") as app:
+with httpx2.Client(http2=sys.argv[1] == "HTTP/2", http1=sys.argv[1] != "HTTP/2", timeout=None) as app:
     app.post({CHAT!r}, json={QUESTION!r}, headers={{"authorization": "Bearer x"}}).raise_for_status()
 """,
         encoding="utf-8",

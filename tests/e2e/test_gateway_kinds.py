@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import ssl
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import httpx2
 import pytest
+from tests.e2e import streams_at_once
 from tests.e2e.lab import Lab, Proxy
 from tests.support import made_up_gateways as made_up
-from tests.support.dialogue import Request, Respond
-from tests.support.gate import PATIENCE, Gate
 from tests.support.http_server import Server
 from tests.support.llm_server import LlmService
 from tests.support.made_up_gateways import KEY, MadeUpGateway
@@ -87,7 +83,7 @@ class Stand(NamedTuple):
 
 @pytest.fixture(scope="module")
 def stand(shared_lab: Lab) -> Stand:
-    provider = shared_lab.upstream(LlmService(), ["api.openai.com", "api.groq.com"])
+    provider = shared_lab.upstream(LlmService(websockets=True), ["api.openai.com", "api.groq.com"])
     gateways: dict[str, Server] = {}
     items: dict[str, Any] = {}
     for name, kind in KINDS.items():
@@ -107,6 +103,7 @@ def stand(shared_lab: Lab) -> Stand:
         }
         for name in KINDS
     ]
+    rules.append({"rule": "cloud", "match": {"header": {"x-through": "helicone"}}, "gateway": "helicone"})
     rules.append({"rule": "strict", "match": {"header": {"x-fail": "closed"}}, "fail": "closed"})
     proxy = shared_lab.proxy({"version": 1, "gateways": items, "rules": rules}, environment={"GATEWAY_KEY": KEY})
     return Stand(proxy, provider, gateways)
@@ -210,19 +207,78 @@ def test_calls_that_a_gateway_refuses_go_to_their_own_host_and_open_no_breaker(s
     assert [call.record["gateway"] for call in stand.proxy.take(number)] == [None] * number
 
 
-def test_a_websocket_goes_through_litellm(stand: Stand) -> None:
-    headers = {"Authorization": f"Bearer {APP_KEY}", "x-through": "litellm"}
-    url = "wss://api.openai.com/v1/responses"
+def talk(stand: Stand, name: str, path: str, *frames: Mapping[str, Any], last: str) -> None:
+    """Open a WebSocket at OpenAI, to go through a kind of gateway, send frames, and wait for the last event."""
+    headers = {"Authorization": f"Bearer {APP_KEY}", "x-through": name}
+    url = f"wss://api.openai.com{path}"
     with SocketApp(url, proxy=stand.proxy.url, ca=stand.proxy.ca, additional_headers=headers) as socket:
-        socket.send(json.dumps({"type": "response.create", "model": "gpt-4o", "input": "Why?"}))
-        events = [json.loads(socket.receive())]
-        while events[-1]["type"] not in ("response.completed", "error"):
-            events.append(json.loads(socket.receive()))
-    assert events[-1]["type"] == "response.completed"
+        for frame in frames:
+            socket.send(json.dumps(frame))
+        while json.loads(socket.receive())["type"] != last:
+            pass
+
+
+ASK = {"type": "response.create", "model": "gpt-4o", "input": "Why?"}
+"""A turn of the Responses API."""
+SAID = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Why?"}]}
+TALK = ({"type": "conversation.item.create", "item": SAID}, {"type": "response.create"})
+"""A turn of the realtime API."""
+REALTIME = "/v1/realtime?model=gpt-realtime"
+
+
+@pytest.mark.parametrize(
+    ("name", "at_gateway"),
+    [
+        ("litellm", REALTIME),
+        ("portkey", REALTIME),
+        ("cloudflare", "/v1/account/gateway/openai?model=gpt-realtime"),
+        ("custom", f"/llm/openai{REALTIME}"),
+    ],
+)
+def test_a_realtime_websocket_goes_through(stand: Stand, name: str, at_gateway: str) -> None:
+    talk(stand, name, REALTIME, *TALK, last="response.done")
+    (request,) = stand.gateways[name].requests
+    assert request.target == at_gateway
+    assert request.headers.get("authorization") == f"Bearer {APP_KEY}"
+    assert (KEY in str(list(request.headers))) is (name != "portkey")
+    assert stand.provider.requests == []
+    (call,) = stand.proxy.take()
+    assert call.record["gateway"] == {"kind": name, "name": f"my-{name}", **KINDS[name].recorded}
+    assert call.record["llm"]["request_model"] == "gpt-realtime"
+
+
+def test_a_websocket_of_the_responses_api_goes_through_litellm(stand: Stand) -> None:
+    talk(stand, "litellm", "/v1/responses", ASK, last="response.completed")
     (request,) = stand.gateways["litellm"].requests
     assert (request.path, request.headers.get("x-litellm-api-key")) == ("/v1/responses", f"Bearer {KEY}")
     (call,) = stand.proxy.take()
     assert (call.record["gateway"]["kind"], call.record["gateway"]["id"]) == ("litellm", "c-1")
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "reason"),
+    [
+        ("helicone", REALTIME, "WebSockets to api.openai.com do not go through Helicone"),
+        ("helicone-selfhosted", REALTIME, "A Helicone of one's own takes POST alone"),
+        ("openrouter", REALTIME, "WebSockets to api.openai.com do not go through OpenRouter"),
+        ("traceforge", REALTIME, "TraceForge has no WebSockets"),
+        ("portkey", "/v1/responses", "only OpenAI's realtime ones go through Portkey"),
+        ("cloudflare", "/v1/responses", "only OpenAI's realtime ones go through Cloudflare's gateway"),
+    ],
+)
+def test_a_websocket_that_a_gateway_does_not_take_goes_to_its_own_host(
+    stand: Stand, name: str, path: str, reason: str
+) -> None:
+    frames, last = ((ASK,), "response.completed") if path == "/v1/responses" else (TALK, "response.done")
+    talk(stand, name, path, *frames, last=last)
+    assert not any(server.requests for server in stand.gateways.values())
+    (request,) = stand.provider.requests
+    assert (request.target, request.headers.get("authorization")) == (path, f"Bearer {APP_KEY}")
+    (call,) = stand.proxy.take()
+    assert call.record["gateway"] is None
+    (direct,) = [change for change in call.record["changes"] if change[0] == "direct"]
+    assert reason in direct[4]
+    stand.proxy.process.wait_line(lambda line: reason in line)
 
 
 def test_no_key_of_a_gateway_is_in_a_file_or_on_the_terminal(stand: Stand) -> None:
@@ -240,30 +296,9 @@ def test_no_key_of_a_gateway_is_in_a_file_or_on_the_terminal(stand: Stand) -> No
 
 
 def test_twenty_streams_of_an_http2_client_on_a_plain_gateway(lab: Lab) -> None:
-    number = 20
-    together = Gate()
-
-    async def all_at_once(request: Request, respond: Respond) -> None:
-        await request.body()
-        await respond.start(200, [("content-type", "text/event-stream")])
-        await respond.send(b"data: first\n\n")
-        await together.passed()
-        await respond.send(b"data: [DONE]\n\n")
-        await respond.end()
-
-    gateway = lab.upstream(all_at_once, [], tls=False)
+    together = streams_at_once.Together()
+    gateway = lab.upstream(together, [], tls=False)
     item = {"kind": "litellm", "url": f"http://127.0.0.1:{gateway.port}"}
     proxy = lab.proxy({"version": 1, "gateways": {"mine": item}, "rules": [{"gateway": "mine"}]})
-
-    async def ask_all() -> list[bytes]:
-        trust = ssl.create_default_context(cafile=proxy.ca)
-        options: Any = {"proxy": proxy.url, "verify": trust, "trust_env": False, "timeout": PATIENCE}
-        async with httpx2.AsyncClient(http2=True, limits=httpx2.Limits(max_connections=100), **options) as app:
-            asking = [asyncio.create_task(app.post(CHAT, json={**QUESTION, "stream": True})) for _ in range(number)]
-            try:
-                await asyncio.to_thread(gateway.wait_for, lambda requests: len(requests) == number)
-            finally:
-                together.open()
-            return [(await task).content for task in asking]
-
-    assert asyncio.run(ask_all()) == [b"data: first\n\ndata: [DONE]\n\n"] * number
+    replies = together.ask(proxy, gateway, CHAT, QUESTION)
+    assert replies == [streams_at_once.REPLY] * streams_at_once.NUMBER

@@ -11,6 +11,10 @@ from tests.e2e.lab import Lab, Proxy
 from tests.support.dialogue import Request, Respond
 from tests.support.h2_client import H2Client
 
+from sessiontap.replay.replayer import open_replayer
+from sessiontap.replay.server import ReplayServer
+from sessiontap.replay_link import VARIABLE
+
 HOST = "us-central1-aiplatform.googleapis.com"
 SERVICE = "google.cloud.aiplatform.v1beta1.PredictionService"
 MESSAGES = Path(__file__).parents[1] / "llm" / "grpc_messages.json"
@@ -58,6 +62,21 @@ def test_a_stream_is_read_and_a_rule_finds_its_model(proxy: Proxy) -> None:
     assert (llm["usage"]["input"], llm["usage"]["output"], llm["finish_reason"]) == (20, 12, "STOP")
     assert (call.record["outcome"], call.record["session"]["name"]) == ("ok", "Vertex")
     assert "streamed_request" not in call.record["flags"]
+
+
+def test_calls_are_replayed_with_their_trailers(shared_lab: Lab) -> None:
+    shared_lab.upstream(answer, [HOST], alpn=["h2"])
+    asked = [("StreamGenerateContent", framed("a question")), ("GenerateContent", framed("a tool's result"))]
+    first = shared_lab.proxy({"version": 1, "rules": [{"session": {"name": "Vertex"}}]})
+    said = [ask(first, *one) for one in asked]
+    first.wait_calls(2)
+    with ReplayServer() as server:
+        replayer = open_replayer(first.stop())
+        server.load(replayer)
+        again = shared_lab.proxy(None, environment={VARIABLE: str(server.address)})
+        assert [ask(again, *one) for one in asked] == said
+    assert (replayer.report().rungs, replayer.report().is_clean) == ({"exact": 2}, True)
+    assert [one["grpc-status"] for one in said] == ["0", "8"]
 
 
 def test_an_error_stands_in_the_trailers(proxy: Proxy) -> None:

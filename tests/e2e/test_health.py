@@ -11,11 +11,10 @@ from typing import Any
 import httpx2
 import psutil
 import pytest
-from tests.e2e.lab import PYTHON, ROOT, Lab, Proxy, wait_until
+from tests.e2e.lab import PYTHON, ROOT, RUN, Lab, Proxy, wait_until
 from tests.support.gate import PATIENCE
 from tests.support.llm_server import LlmService
 
-from sessiontap.demo.proxy_process import SESSIONTAP_RUN
 from sessiontap.proxy.own_address import health_url
 
 CHAT = "https://api.openai.com/v1/chat/completions"
@@ -31,7 +30,7 @@ def health(proxy: Proxy) -> httpx2.Response:
 @pytest.fixture
 def proxy(lab: Lab) -> Proxy:
     lab.upstream(LlmService())
-    return lab.proxy(RULES, program=SESSIONTAP_RUN, entry=None)
+    return lab.proxy(RULES, **RUN)
 
 
 def test_a_proxy_that_records_says_so_with_status_200(proxy: Proxy) -> None:
@@ -45,6 +44,9 @@ def test_a_proxy_that_records_says_so_with_status_200(proxy: Proxy) -> None:
         "lost_records": 0,
         "trace": {"folder": str(proxy.trace_folder), "writable": True, "error": None},
         "gateways": [],
+        "alerts": [],
+        "alerts_failing": {},
+        "session_store": None,
         "workers": {"running": 1, "of": 1},
     }
 

@@ -237,7 +237,7 @@ def test_plain_http_is_served_without_tls() -> None:
         await respond.whole(200, request.scheme.encode())
 
     with Server(handle) as server:
-        reply = httpx2.get(f"http://127.0.0.1:{server.port}/", trust_env=False)
+        reply = httpx2.get(f"http://127.0.0.1:{server.port}/", trust_env=False, timeout=PATIENCE)
     assert reply.content == b"http"
 
 

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.e2e.lab import PYTHON, Lab, Proxy, own_environment, wait_until
+from tests.e2e.lab import PYTHON, RUN, Lab, Proxy, own_environment, wait_until
 from tests.support.dialogue import Request, Respond
 from tests.support.gate import PATIENCE, Gate
 
 from sessiontap.cli import in_flight
 from sessiontap.cli.main import main
-from sessiontap.demo.proxy_process import SESSIONTAP_RUN
 
 RULES: Any = {
     "version": 1,
@@ -115,7 +114,7 @@ def read(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 
 def run(lab: Lab, *arguments: str) -> Proxy:
-    return lab.proxy(RULES, program=SESSIONTAP_RUN, entry=None, arguments=arguments)
+    return lab.proxy(RULES, **RUN, arguments=arguments)
 
 
 def said(app: subprocess.Popen[str]) -> str:
@@ -219,9 +218,9 @@ def test_all_proxies_of_a_folder_are_asked(lab: Lab, upstream: Held, start: Star
     first = run(lab)
     home = str(first.rules_file.parent)
     second = lab.proxy(
-        RULES, program=SESSIONTAP_RUN, entry=None, home=home, options={"session_trace": first.trace_folder}
+        RULES, **RUN, home=home, options={"session_trace": first.trace_folder}
     )
-    elsewhere = lab.proxy(RULES, program=SESSIONTAP_RUN, entry=None, home=home)
+    elsewhere = lab.proxy(RULES, **RUN, home=home)
     apps = [start(proxy) for proxy in (first, second, elsewhere)]
     wait_until(lambda: len(read(elsewhere, "calls", home=home)) == 1 and len(read(first, "calls")) == 2)
     assert {row["process"]["pid"] for row in read(first, "calls")} == {app.pid for app in apps[:2]}
@@ -269,7 +268,7 @@ def test_tail_follows_from_one_proxy_to_the_next(lab: Lab, upstream: Held, start
         assert comes() == (one.pid, False, "ok")
         first.stop()
         second = lab.proxy(
-            RULES, program=SESSIONTAP_RUN, entry=None, home=home, options={"session_trace": first.trace_folder}
+            RULES, **RUN, home=home, options={"session_trace": first.trace_folder}
         )
         two = start(second)
         found = comes()

@@ -133,7 +133,7 @@ def test_a_process_that_a_rule_ignores_is_not_decrypted(lab: Lab, proxy: Proxy, 
 import os, ssl, sys
 import httpx2
 trust = ssl.create_default_context(cafile=sys.argv[1])
-print(httpx2.post(sys.argv[2], json={}, verify=trust).status_code)
+print(httpx2.post(sys.argv[2], json={}, verify=trust, timeout=None).status_code)
 """,
         encoding="utf-8",
     )
@@ -263,7 +263,8 @@ def test_the_proxys_user_is_taken_off_and_recorded(
     proxy: Proxy, upstream: Server, plain: Server, url: str, recorded: bool
 ) -> None:
     own = proxy.url.replace("//", "//team-a:x@")
-    with httpx2.Client(proxy=own, verify=ssl.create_default_context(cafile=proxy.ca), trust_env=False) as app:
+    trust = ssl.create_default_context(cafile=proxy.ca)
+    with httpx2.Client(proxy=own, verify=trust, trust_env=False, timeout=PATIENCE) as app:
         assert app.post(url, json={}).status_code == 200
     (request,) = [*upstream.requests, *plain.requests]
     assert "proxy-authorization" not in request.headers
@@ -276,7 +277,8 @@ def test_the_proxys_user_is_taken_off_and_recorded(
 def test_what_is_said_to_a_server_in_a_tunnel_does_not_change_the_proxys_user(proxy: Proxy, upstream: Server) -> None:
     own = proxy.url.replace("//", "//team-a:x@")
     said = "Basic " + base64.b64encode(b"team-b:y").decode()
-    with httpx2.Client(proxy=own, verify=ssl.create_default_context(cafile=proxy.ca), trust_env=False) as app:
+    trust = ssl.create_default_context(cafile=proxy.ca)
+    with httpx2.Client(proxy=own, verify=trust, trust_env=False, timeout=PATIENCE) as app:
         for headers in ({"Proxy-Authorization": said}, {}):
             assert app.post(CHAT, json={}, headers=headers).status_code == 200
     assert [request.headers.get("proxy-authorization") for request in upstream.requests] == [said, None]

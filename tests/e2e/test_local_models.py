@@ -9,10 +9,9 @@ from http.server import HTTPServer
 from typing import Any
 
 import pytest
-from tests.e2e.lab import Lab, Proxy
+from tests.e2e.lab import RUN, Lab, Proxy
+from tests.support.gate import PATIENCE
 from tests.support.small_server import SmallHandler, serving
-
-from sessiontap.demo.proxy_process import SESSIONTAP_RUN
 
 pytestmark = pytest.mark.e2e
 
@@ -52,7 +51,7 @@ def ask(proxy: Proxy, path: str, **more: Any) -> Any:
     body = {"model": "m-1", "messages": [{"role": "user", "content": "hello"}], **more}
     url = f"http://127.0.0.1:{proxy.process.port}{path}"
     request = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as reply:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=PATIENCE) as reply:
         return json.load(reply)
 
 
@@ -66,7 +65,7 @@ def ask(proxy: Proxy, path: str, **more: Any) -> Any:
 def test_a_reverse_proxy_records_a_local_model(
     lab: Lab, server: str, path: str, more: dict[str, Any], reply: dict[str, Any]
 ) -> None:
-    proxy = lab.proxy(program=SESSIONTAP_RUN, entry=None, options={"mode": f"reverse:{server}@127.0.0.1:0"})
+    proxy = lab.proxy(**RUN, options={"mode": f"reverse:{server}@127.0.0.1:0"})
     assert ask(proxy, path, **more) == reply
     # The lab's own question whether the proxy is up goes to the server, too.
     (call,) = [one for one in proxy.stop() if one.record["request"]["method"] == "POST"]

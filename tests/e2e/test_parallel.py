@@ -37,7 +37,7 @@ async def ask(app, name):
 async def main():
     worker, http2 = os.environ["WORKER"], os.environ["HTTP2"] == "yes"
     trust = ssl.create_default_context()
-    async with httpx2.AsyncClient(http2=http2, http1=not http2, verify=trust, timeout=60) as app:
+    async with httpx2.AsyncClient(http2=http2, http1=not http2, verify=trust, timeout=None) as app:
         await asyncio.gather(*(ask(app, f"worker-{worker}-stream-{number}") for number in range(STREAMS)))
 
 asyncio.run(main())

@@ -15,13 +15,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from tests.e2e.lab import Lab, Proxy
+from tests.e2e.lab import RUN, Lab, Proxy
 from tests.support.dialogue import Request, Respond
 from tests.support.gate import PATIENCE
 from tests.support.raw_server import RawServer, read_all, read_exactly
 
 from sessiontap.demo.certs import Authority
-from sessiontap.demo.proxy_process import SESSIONTAP_RUN
 from sessiontap.demo.redirect import Redirect
 from sessiontap.exchange import Headers
 from sessiontap.proxy.own_address import passed_url
@@ -145,7 +144,7 @@ def socks(proxy: Proxy, host: str = HOST, port: int = PORT) -> socket.socket:
 
 @pytest.fixture(scope="module", params=["mitmdump", "run"])
 def program(request: pytest.FixtureRequest) -> dict[str, Any]:
-    return {} if request.param == "mitmdump" else {"program": SESSIONTAP_RUN, "entry": None}
+    return {} if request.param == "mitmdump" else RUN
 
 
 class Way:

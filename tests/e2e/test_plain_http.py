@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.e2e.lab import Lab, Proxy, Stage
+from tests.e2e.lab import RUN, Lab, Proxy, Stage
 from tests.e2e.test_pass_through import asked, connect
 from tests.support.dialogue import Request, Respond
 from tests.support.gate import Gate
@@ -15,7 +15,6 @@ from tests.support.http_server import Server
 from tests.support.llm_server import LlmService
 from tests.support.raw_server import read_all
 
-from sessiontap.demo.proxy_process import SESSIONTAP_RUN
 from sessiontap.demo.redirect import Redirect
 
 PORT = 8000
@@ -36,7 +35,7 @@ class Net:
 
 @pytest.fixture(scope="module", params=["mitmdump", "run"])
 def net(request: pytest.FixtureRequest, shared_lab: Lab) -> Net:
-    program = {} if request.param == "mitmdump" else {"program": SESSIONTAP_RUN, "entry": None}
+    program = {} if request.param == "mitmdump" else RUN
     return Net(shared_lab, program)
 
 

@@ -14,6 +14,7 @@ import pytest
 from tests.e2e.lab import Lab, Proxy, own_environment, wait_until
 from tests.push.receiver import Reply, receiver
 from tests.support import warm
+from tests.support.gate import PATIENCE
 from tests.support.llm_server import LlmService
 
 URL = "https://api.openai.com/v1/chat/completions"
@@ -65,7 +66,7 @@ def test_killed_and_started_again_it_loses_no_call_and_makes_no_second_one(lab: 
             after_reply, left = number % 2 == 1, 1 + number % CALLS
             process = push(*words, "--follow", folder=lab.folder)
             started.set()
-            assert killed.wait(30)
+            assert killed.wait(PATIENCE)
             process.kill()
             process.wait()
             started.clear()
@@ -133,6 +134,29 @@ def test_a_target_that_is_down_gets_all_when_it_is_back_and_is_told_of_once(lab:
         assert received.wait_for(lambda received: len(received.ids) == 2)
         proxy.stop()
     assert len([line for line in proxy.process.output.splitlines() if "push to helicone" in line]) == 1
+
+
+def test_its_credential_is_in_no_argument_list_message_or_file(lab: Lab) -> None:
+    """The target quotes it in its errors."""
+    lab.upstream(LlmService())
+    key = KEY["HELICONE_API_KEY"]
+    down = threading.Event()
+    down.set()
+    quotes = Reply(503, {"Retry-After": "0"}, f"the key {key} is not known yet".encode())
+    with receiver(lambda ids: quotes if down.is_set() else Reply()) as received:
+        proxy = lab.proxy(rules({"to": "helicone", "endpoint": received.url}), environment=KEY)
+        ask(proxy, "one")
+        assert received.wait_for(lambda received: len(received.requests) >= 2)
+        lists = [" ".join(one.cmdline()) for one in psutil.Process(proxy.process.pid).children(recursive=True)]
+        proxy.process.wait_line(lambda line: "push to helicone: 503 the key [redacted] is not known yet" in line)
+        down.clear()
+        assert received.wait_for(lambda received: len(received.ids) == 1)
+        proxy.stop()
+    assert any("push helicone" in one for one in lists)
+    files = [one for one in proxy.trace_folder.parent.rglob("*") if one.is_file()]
+    assert any(one.parent.name == "push" for one in files)
+    assert not any(key in one for one in [*lists, proxy.process.output])
+    assert [one for one in files if key.encode() in one.read_bytes()] == []
 
 
 @pytest.mark.parametrize("signed", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])

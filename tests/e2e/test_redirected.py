@@ -9,13 +9,12 @@ import ssl
 from typing import Any
 
 import pytest
-from tests.e2e.lab import Lab, Proxy
+from tests.e2e.lab import RUN, Lab, Proxy
 from tests.support.gate import PATIENCE
 from tests.support.http_server import Server
 from tests.support.llm_server import LlmService
 
 from sessiontap import destination_line
-from sessiontap.demo.proxy_process import MITMDUMP, SESSIONTAP_RUN
 
 ADDRESS = "203.0.113.7"  # for documentation (RFC 5737): nobody's
 TLS_HOSTS = ("api.openai.com", "other.example", ADDRESS)
@@ -33,11 +32,9 @@ def plain(shared_lab: Lab) -> Server:
     return shared_lab.upstream(LlmService(), ("api.openai.com",), tls=False)
 
 
-@pytest.fixture(scope="module", params=[MITMDUMP, SESSIONTAP_RUN], ids=["mitmdump", "run"])
+@pytest.fixture(scope="module", params=[{}, RUN], ids=["mitmdump", "run"])
 def proxy(shared_lab: Lab, upstream: Server, plain: Server, request: pytest.FixtureRequest) -> Proxy:
-    if request.param is MITMDUMP:
-        return shared_lab.proxy(RULES)
-    return shared_lab.proxy(RULES, program=request.param, entry=None)
+    return shared_lab.proxy(RULES, **request.param)
 
 
 def connect(proxy: Proxy, *first: bytes) -> socket.socket:

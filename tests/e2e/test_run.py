@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 from mitmproxy.io import FlowReader
-from tests.e2e.lab import SCRIPTS, Lab, Proxy, own_environment, run_to_its_end
+from tests.e2e.lab import RUN, SCRIPTS, Lab, Proxy, own_environment, run_to_its_end
 from tests.support.dialogue import Request, Respond
+from tests.support.gate import PATIENCE
 from tests.support.llm_server import LlmService
 
 from sessiontap import own_python
@@ -28,7 +29,7 @@ KEY = {"authorization": "Bearer sk-test"}
 
 def run(lab: Lab, *arguments: str, **options: Any) -> Proxy:
     """`sessiontap run` with these arguments behind the lab's own."""
-    return lab.proxy(program=SESSIONTAP_RUN, entry=None, arguments=arguments, **options)
+    return lab.proxy(**RUN, arguments=arguments, **options)
 
 
 def ask(proxy: Proxy, url: str = CHAT) -> Any:
@@ -49,7 +50,7 @@ async def answers_what_it_got(request: Request, respond: Respond) -> None:
 
 def test_a_call_is_recorded_and_the_calls_options_of_mitmproxy_suit_it(lab: Lab) -> None:
     lab.upstream(LlmService())
-    proxy = run(lab, scripts=[SCRIPTS / "say_options.py"])
+    proxy = lab.proxy(program=SESSIONTAP_RUN, entry=None, scripts=[SCRIPTS / "say_options.py"])
     line = proxy.process.wait_line(lambda text: text.startswith("OPTIONS "))
     expected = {"connection_strategy": "lazy", "tcp_timeout": 7200, "flow_detail": 0}
     assert json.loads(line.removeprefix("OPTIONS ")) == expected
@@ -103,7 +104,8 @@ def test_a_reverse_proxy(lab: Lab) -> None:
 def ask_directly(proxy: Proxy) -> Any:
     import httpx2
 
-    return httpx2.post(f"{proxy.url}/v1/chat/completions", json=QUESTION, headers=KEY, trust_env=False, timeout=30)
+    url = f"{proxy.url}/v1/chat/completions"
+    return httpx2.post(url, json=QUESTION, headers=KEY, trust_env=False, timeout=PATIENCE)
 
 
 def test_a_script_changes_an_option_while_it_runs(lab: Lab, tmp_path: Path) -> None:
@@ -137,7 +139,7 @@ def test_quiet_is_quiet(tmp_path: Path, confdir: Path) -> None:
             process.terminate()
         assert process.stdout is not None
         assert process.stdout.read() == b""
-        assert process.wait(60) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,8 @@ def test_without_a_home_that_can_be_written_it_starts_and_says_where_its_files_a
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     usual = {"confdir": None, "session_trace": None}
-    proxy = run(lab, home=home, environment={"TMPDIR": str(temporary)}, options=usual)
+    environment = {"TMPDIR": str(temporary)}
+    proxy = lab.proxy(program=SESSIONTAP_RUN, entry=None, home=home, environment=environment, options=usual)
     instead = temporary / f"sessiontap-{os.geteuid()}"
     line = proxy.process.wait_line(lambda text: f"{home}/.sessiontap cannot be written" in text)
     assert f"what Sessiontap keeps is in {instead}" in line
@@ -198,6 +201,6 @@ def test_a_port_that_is_named_and_taken_ends_the_start(tmp_path: Path) -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
         command = [*own_python.command(*SESSIONTAP_RUN), "--listen-host", "127.0.0.1", "-p", port]
-        done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 1
     assert f"failed to listen on 127.0.0.1:{port}" in done.stdout + done.stderr

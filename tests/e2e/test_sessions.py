@@ -56,7 +56,7 @@ import subprocess, sys, httpx2
 if len(sys.argv) > 1:
     for _ in range(2):
         subprocess.run(sys.argv[1:], check=True)
-httpx2.post({CHAT!r}, json={QUESTION!r}, headers={KEY!r}).raise_for_status()
+httpx2.post({CHAT!r}, json={QUESTION!r}, headers={KEY!r}, timeout=None).raise_for_status()
 """,
         encoding="utf-8",
     )
@@ -275,7 +275,8 @@ def test_a_session_ends_by_silence_and_outlives_a_restart(lab: Lab) -> None:
         proxy = lab.proxy(
             rules,
             options={"session_trace": log},
-            environment={**patches.environment("set_clock"), "CLOCK": str(ahead)},
+            patch=patches.SET_CLOCK,
+            environment={"CLOCK": str(ahead)},
         )
         proxy.pass_over()
         return proxy

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.lab import PYTHON, ROOT, SCRIPTS, Lab, Proxy, own_environment, wait_until
+from tests.support.gate import PATIENCE
 from tests.support.llm_server import LlmService
 
 from sessiontap.demo.proxy_process import MITMDUMP, mitmdump
@@ -39,7 +40,7 @@ def start(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 

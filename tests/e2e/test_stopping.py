@@ -10,10 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from tests.e2e.lab import Lab, Proxy, wait_until
-from tests.support.gate import HalfReply
-
-from sessiontap.demo.proxy_process import SESSIONTAP_RUN
+from tests.e2e.lab import RUN, Lab, Proxy, wait_until
+from tests.support.gate import PATIENCE, HalfReply
 
 URL = "https://api.openai.com/v1/chat/completions"
 QUESTION: Any = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Why?"}], "stream": True}
@@ -24,7 +22,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
 
 def run(lab: Lab, drain: str) -> Proxy:
-    return lab.proxy(program=SESSIONTAP_RUN, entry=None, options={"session_drain": drain})
+    return lab.proxy(**RUN, options={"session_drain": drain})
 
 
 def read_to_the_end(proxy: Proxy) -> bytes:
@@ -61,7 +59,7 @@ def test_sigterm_waits_for_a_reply_under_way_and_accepts_no_other(lab: Lab) -> N
         proxy.process.wait_line(lambda line: "1 call is in flight; the proxy ends after it" in line)
         wait_until(lambda: not listens(proxy))
         upstream.gate.open()
-        assert reply.result(60) == FIRST + SECOND
+        assert reply.result(PATIENCE) == FIRST + SECOND
     (call,) = proxy.stop()
     assert call.record["outcome"] == "ok"
 
@@ -87,7 +85,7 @@ def test_a_reply_that_does_not_end_is_recorded_as_far_as_it_came(
         os.kill(proxy.process.pid, signal.SIGTERM)
         proxy.process.wait_line(lambda line: "in flight" in line)
         then(proxy)
-        assert reply.result(60) == FIRST
+        assert reply.result(PATIENCE) == FIRST
     (call,) = proxy.stop()
     assert call.record["outcome"] == "proxy_stopped"
     upstream.gate.open()
@@ -101,7 +99,7 @@ def test_ctrl_c_ends_it_at_once(lab: Lab) -> None:
         reply = app.submit(read_to_the_end, proxy)
         upstream.gate.wait_reached()
         os.kill(proxy.process.pid, signal.SIGINT)
-        assert reply.result(60) == FIRST
+        assert reply.result(PATIENCE) == FIRST
     (call,) = proxy.stop()
     assert call.record["outcome"] == "proxy_stopped"
     upstream.gate.open()

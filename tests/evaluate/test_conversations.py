@@ -67,7 +67,8 @@ def exchange(file: str, index: int, *said: str, reply: str, parent: int | None =
     request = Request("POST", "h", "/v1/chat/completions", Headers([("content-type", "application/json")]), body)
     call = read_request(request, endpoint_of("POST", "h", request.path, None))
     asked = history(call)
-    return Exchange(f"{file}#{index}", file, index, call, asked, fingerprint_of(asked, Reply(text=reply), 200), parent)
+    ending = fingerprint_of(asked, Reply(text=reply), 200)
+    return Exchange(f"{file}#{index}", file, index, request, call, asked, ending, parent)
 
 
 CHAIN = [

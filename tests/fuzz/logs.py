@@ -19,7 +19,7 @@ from tests.cli import recorded
 from tests.fuzz import mutate
 from tests.fuzz.rounds import Case, Make, Wrong
 from tests.trace.everything import COMMANDS, OF_A_CALL, read_all, run, segment
-from tests.trace.oracle import session_rows
+from tests.trace.oracle import pair, session_rows
 
 from sessiontap import trace
 from sessiontap.trace import BodyError, RecordedCall, call_row, frame
@@ -213,7 +213,7 @@ def _same_rows(folder: Path) -> None:
         rows = log.query_calls()
         if _sorted(rows) != _sorted([_row(call) for call in calls]):
             raise Wrong("the index has other calls than the log")
-        pairs = [(call.record, call.caller) for call in calls]
+        pairs = [pair(call) for call in calls]
         sessions, wanted = log.query_sessions(), session_rows(pairs)
         if _counts(sessions) != _counts(wanted):
             raise Wrong("the index has other sessions than the log")
@@ -222,7 +222,7 @@ def _same_rows(folder: Path) -> None:
 
 
 def _row(call: RecordedCall) -> Record:
-    row = call_row(call.record, call.caller)
+    row = call_row(*pair(call))
     if row["usage"] is not None:  # a record may lack some
         row["usage"] = dict.fromkeys(USAGE) | row["usage"]
     return row

@@ -9,10 +9,10 @@ import pytest
 
 from sessiontap.exchange import Headers
 from sessiontap.gateways import KINDS
-from sessiontap.gateways.failure import BODY_START, Failure, json_body, unsigned, word
+from sessiontap.gateways.failure import BODY_START, GatewayFailure, json_body, unsigned, word
 
 
-def failure(kind: str, status: int, headers: dict[str, str], body: Any) -> Failure | None:
+def failure(kind: str, status: int, headers: dict[str, str], body: Any) -> GatewayFailure | None:
     start = body if isinstance(body, bytes) else json.dumps(body).encode()
     return KINDS[kind].failure(status, Headers(list(headers.items())), start)
 
@@ -29,7 +29,7 @@ PASS_ON = sorted(KINDS.keys() - {"litellm", "openrouter"})
 @pytest.mark.parametrize("body", [b"", b"<html>Bad Gateway</html>", b'{"error":', b"[1]", b"\xff\xfe", PROVIDERS])
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_reply_without_a_signature_is_the_providers(kind: str, status: int, body: Any) -> None:
-    assert failure(kind, status, {}, body) == Failure("provider_error")
+    assert failure(kind, status, {}, body) == GatewayFailure("provider_error")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -40,27 +40,27 @@ def test_a_reply_that_succeeds_is_no_failure(kind: str) -> None:
 HELICONE: list[Any] = [
     pytest.param(
         *(500, {"helicone-error": "true"}, {"helicone-message": "Helicone ran into an error servicing your request"}),
-        Failure("gateway_refused", "helicone-error"),
+        GatewayFailure("gateway_refused", "helicone-error"),
         id="its worker crashed",
     ),
     pytest.param(
         *(429, {"Helicone-RateLimit-Remaining": "0"}, {"message": "Rate limit reached."}),
-        Failure("policy", "rate_limited"),
+        GatewayFailure("policy", "rate_limited"),
         id="its rate limit",
     ),
     pytest.param(
         *(429, {"Helicone-RateLimit-Remaining": "7"}, PROVIDERS),
-        Failure("provider_error"),
+        GatewayFailure("provider_error"),
         id="the provider's rate limit, with its own kept",
     ),
     pytest.param(
         *(400, {}, {"success": False, "error": {"code": "PROMPT_THREAT_DETECTED", "message": "Prompt threat"}}),
-        Failure("policy", "PROMPT_THREAT_DETECTED"),
+        GatewayFailure("policy", "PROMPT_THREAT_DETECTED"),
         id="a prompt that it blocks",
     ),
     pytest.param(
         *(400, {}, {"success": False, "error": {"code": "PROMPT_FLAGGED_FOR_MODERATION"}}),
-        Failure("policy", "PROMPT_FLAGGED_FOR_MODERATION"),
+        GatewayFailure("policy", "PROMPT_FLAGGED_FOR_MODERATION"),
         id="a prompt that moderation flags",
     ),
 ]
@@ -68,7 +68,7 @@ HELICONE: list[Any] = [
 
 @pytest.mark.parametrize(("status", "headers", "body", "expected"), HELICONE)
 @pytest.mark.parametrize("kind", ["helicone", "helicone-selfhosted"])
-def test_helicone(kind: str, status: int, headers: dict[str, str], body: Any, expected: Failure) -> None:
+def test_helicone(kind: str, status: int, headers: dict[str, str], body: Any, expected: GatewayFailure) -> None:
     assert failure(kind, status, headers, body) == expected
 
 
@@ -97,163 +97,172 @@ EXCEPTION = {"x-portkey-gateway-exception": "true"}
         # LiteLLM 1.106 and Portkey 1.15: as these answered (tests/gateways_real).
         pytest.param(
             *("litellm", 422, NO_HEADERS, litellm("Budget has been exceeded!", "budget_exceeded", 422)),
-            Failure("policy", "budget_exceeded"),
+            GatewayFailure("policy", "budget_exceeded"),
             id="LiteLLM: a budget",
         ),
         pytest.param(
             *("litellm", 401, NO_HEADERS, litellm("key not allowed to access model.", "key_model_access_denied", 401)),
-            Failure("policy", "key_model_access_denied"),
+            GatewayFailure("policy", "key_model_access_denied"),
             id="LiteLLM: a model that a key may not use",
         ),
         pytest.param(
             *("litellm", 401, NO_HEADERS, litellm("Authentication Error, Invalid", "token_not_found_in_db", 401)),
-            Failure("policy", "token_not_found_in_db"),
+            GatewayFailure("policy", "token_not_found_in_db"),
             id="LiteLLM: a wrong key",
         ),
         pytest.param(
             *("litellm", 400, NO_HEADERS, litellm("No connected db.", "no_db_connection", 400)),
-            Failure("policy", "no_db_connection"),
+            GatewayFailure("policy", "no_db_connection"),
             id="LiteLLM: a wrong key, and it knows of none but its master key",
         ),
         pytest.param(
             *("litellm", 503, NO_HEADERS, litellm("Service Unavailable", "no_db_connection", 503)),
-            Failure(REFUSED, "no_db_connection"),
+            GatewayFailure(REFUSED, "no_db_connection"),
             id="LiteLLM: its database is down",
         ),
         pytest.param(
             *("litellm", 400, NO_HEADERS, litellm("Content blocked", "invalid_request_error", 400, **GUARDRAIL)),
-            Failure("policy", "guardrail"),
+            GatewayFailure("policy", "guardrail"),
             id="LiteLLM: a guardrail",
         ),
         pytest.param(
             *("litellm", 429, NO_HEADERS, litellm("No deployments available.", "internal_server_error", 429)),
-            Failure("policy", "internal_server_error"),
+            GatewayFailure("policy", "internal_server_error"),
             id="LiteLLM: its limit of a model",
         ),
         pytest.param(
             *("litellm", 429, {"llm_provider-retry-after": "60", "llm_provider-content-length": "158"}),
             litellm("litellm.RateLimitError: Model rate limit exceeded. RPM limit=1", None, 429),
-            Failure("policy"),
+            GatewayFailure("policy"),
             id="LiteLLM: its limit of a model, otherwise worded",
         ),
         pytest.param(
             *("litellm", 408, NO_HEADERS, litellm("litellm.Timeout: APITimeoutError - Request timed out.", None, 408)),
-            Failure(UNANSWERED),
+            GatewayFailure(UNANSWERED),
             id="LiteLLM: the provider did not answer in time",
         ),
         pytest.param(
             *("litellm", 400, NO_HEADERS, litellm("Invalid model name passed in", "invalid_request_error", 400)),
-            Failure(REFUSED, "invalid_request_error"),
+            GatewayFailure(REFUSED, "invalid_request_error"),
             id="LiteLLM: a model that it does not know",
         ),
         pytest.param(
             *("litellm", 429, ANSWERED, litellm("litellm.RateLimitError: ..." + FALLBACK, "throttling_error", 429)),
-            Failure(PROVIDER),
+            GatewayFailure(PROVIDER),
             id="LiteLLM: the provider's limit",
         ),
         pytest.param(
             *("litellm", 500, NO_HEADERS),
             litellm("litellm.InternalServerError: InternalServerError: OpenAIException - Connection error.", None, 500),
-            Failure(PROVIDER),
+            GatewayFailure(PROVIDER),
             id="LiteLLM: the provider is down",
         ),
         pytest.param(
-            *("litellm", 500, NO_HEADERS, b"Internal Server Error", Failure(UNANSWERED)), id="LiteLLM: it crashed"
+            *("litellm", 500, NO_HEADERS, b"Internal Server Error", GatewayFailure(UNANSWERED)),
+            id="LiteLLM: it crashed",
         ),
-        pytest.param("litellm", 404, NO_HEADERS, {"detail": "Not Found"}, Failure(REFUSED), id="LiteLLM: no such path"),
+        pytest.param(
+            "litellm", 404, NO_HEADERS, {"detail": "Not Found"}, GatewayFailure(REFUSED), id="LiteLLM: no such path"
+        ),
         pytest.param(
             *("portkey", 400, NO_HEADERS, {"status": "failure", "message": "Invalid provider passed"}),
-            Failure(REFUSED),
+            GatewayFailure(REFUSED),
             id="Portkey: a provider that it does not know",
         ),
         pytest.param(
             *("portkey", 500, EXCEPTION, {"status": "failure", "message": "Something went wrong"}),
-            Failure(UNANSWERED),
+            GatewayFailure(UNANSWERED),
             id="Portkey: an exception of its own, maybe after the provider answered",
         ),
         pytest.param(
             *("portkey", 401, NO_HEADERS, {"status": "failure", "message": "Invalid API Key"}),
-            Failure("policy"),
+            GatewayFailure("policy"),
             id="Portkey: a wrong key",
         ),
         pytest.param(
             *("portkey", 446, UPSTREAM, {"error": {"message": "The guardrail checks", "type": "hooks_failed"}}),
-            Failure("policy", "hooks_failed"),
+            GatewayFailure("policy", "hooks_failed"),
             id="Portkey: a guardrail",
         ),
-        pytest.param("portkey", 412, NO_HEADERS, {}, Failure("policy"), id="Portkey: a budget"),
+        pytest.param("portkey", 412, NO_HEADERS, {}, GatewayFailure("policy"), id="Portkey: a budget"),
         pytest.param(
             *("portkey", 404, NO_HEADERS, {"message": "Not Found", "ok": False}),
-            Failure(REFUSED),
+            GatewayFailure(REFUSED),
             id="Portkey: no such path",
         ),
         pytest.param(
             *("portkey", 500, UPSTREAM, {"html-message": "Message: fetch failed Cause: Error: connect ECONNREFUSED"}),
-            Failure(PROVIDER),
+            GatewayFailure(PROVIDER),
             id="Portkey: the provider is down",
         ),
         # The others: as their documentation words it.
         pytest.param(
             *("openrouter", 402, NO_HEADERS, {"error": {"code": 402, "message": "Insufficient credits"}}),
-            Failure("policy", "402"),
+            GatewayFailure("policy", "402"),
             id="OpenRouter: no credit",
         ),
         pytest.param(
             *("openrouter", 503, NO_HEADERS, {"error": {"code": 503, "message": "No available model provider"}}),
-            Failure(REFUSED, "503"),
+            GatewayFailure(REFUSED, "503"),
             id="OpenRouter: no provider for the call",
         ),
         pytest.param(
             *("openrouter", 500, NO_HEADERS, {"error": {"code": 500, "message": "Internal Server Error"}}),
-            Failure(UNANSWERED, "500"),
+            GatewayFailure(UNANSWERED, "500"),
             id="OpenRouter: it crashed",
         ),
         pytest.param(
             *("openrouter", 429, NO_HEADERS, {"error": {"code": 429, "metadata": {"provider_name": "Groq"}}}),
-            Failure(PROVIDER),
+            GatewayFailure(PROVIDER),
             id="OpenRouter: the provider's limit",
         ),
         pytest.param(
             *("openrouter", 502, NO_HEADERS, {"error": {"code": 502, "message": "Provider returned error"}}),
-            Failure(PROVIDER),
+            GatewayFailure(PROVIDER),
             id="OpenRouter: the model is down",
         ),
-        pytest.param("cloudflare", 400, NO_HEADERS, cloudflare(2005), Failure(PROVIDER, "2005"), id="Cloudflare: 2005"),
         pytest.param(
-            *("cloudflare", 400, NO_HEADERS, cloudflare(2016), Failure("policy", "2016")), id="Cloudflare: a guardrail"
+            "cloudflare", 400, NO_HEADERS, cloudflare(2005), GatewayFailure(PROVIDER, "2005"), id="Cloudflare: 2005"
         ),
         pytest.param(
-            *("cloudflare", 401, NO_HEADERS, cloudflare(2009), Failure("policy", "2009")), id="Cloudflare: unauthorized"
+            *("cloudflare", 400, NO_HEADERS, cloudflare(2016), GatewayFailure("policy", "2016")),
+            id="Cloudflare: a guardrail",
         ),
         pytest.param(
-            *("cloudflare", 429, NO_HEADERS, cloudflare(2003), Failure("policy", "2003")), id="Cloudflare: its limit"
+            *("cloudflare", 401, NO_HEADERS, cloudflare(2009), GatewayFailure("policy", "2009")),
+            id="Cloudflare: unauthorized",
         ),
         pytest.param(
-            *("cloudflare", 400, NO_HEADERS, cloudflare(2001), Failure(REFUSED, "2001")), id="Cloudflare: no gateway"
+            *("cloudflare", 429, NO_HEADERS, cloudflare(2003), GatewayFailure("policy", "2003")),
+            id="Cloudflare: its limit",
+        ),
+        pytest.param(
+            *("cloudflare", 400, NO_HEADERS, cloudflare(2001), GatewayFailure(REFUSED, "2001")),
+            id="Cloudflare: no gateway",
         ),
         pytest.param(
             *("cloudflare", 500, NO_HEADERS, {"name": "AiGatewayError", "internalCode": 7001}),
-            Failure(UNANSWERED, "7001"),
+            GatewayFailure(UNANSWERED, "7001"),
             id="Cloudflare: an error of its own",
         ),
         pytest.param(
             *("traceforge", 403, {"X-TraceForge-Policy-Blocked": "true"}, {"error": "blocked"}),
-            Failure("policy", "blocked"),
+            GatewayFailure("policy", "blocked"),
             id="TraceForge: a policy",
         ),
         pytest.param(
             *("helicone-selfhosted", 400, NO_HEADERS, {"message": "Invalid provider"}),
-            Failure(REFUSED),
+            GatewayFailure(REFUSED),
             id="Helicone of one's own: no such provider",
         ),
     ],
 )
-def test_kinds(kind: str, status: int, headers: dict[str, str], body: Any, expected: Failure) -> None:
+def test_kinds(kind: str, status: int, headers: dict[str, str], body: Any, expected: GatewayFailure) -> None:
     assert failure(kind, status, headers, body) == expected
 
 
 def test_a_gateway_without_signatures_fails_as_its_provider() -> None:
-    assert unsigned(503, Headers(), b"") == Failure("provider_error")
+    assert unsigned(503, Headers(), b"") == GatewayFailure("provider_error")
     assert unsigned(200, Headers(), b"") is None
 
 

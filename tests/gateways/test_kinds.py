@@ -241,6 +241,7 @@ UNVERIFIED = Upstream("https", "api.openai.com", 443, "api.openai.com", verifies
         pytest.param("openrouter", CHAT, {}, "vendor/model", id="OpenRouter: a model's bare name"),
         pytest.param("openrouter", CHAT, {"model": None}, "vendor/model", id="OpenRouter: an unknown model"),
         pytest.param("openrouter", CHAT, {"headers": SOCKET}, "WebSockets", id="OpenRouter: a WebSocket"),
+        pytest.param("traceforge", CHAT, {"headers": SOCKET}, "no WebSockets", id="TraceForge: a WebSocket"),
         pytest.param(
             "openrouter", MESSAGES, {"proxy_env": {}}, "OPENROUTER_API_KEY is not set", id="OpenRouter: no key"
         ),

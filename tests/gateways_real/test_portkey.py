@@ -6,7 +6,8 @@ import json
 
 import pytest
 from tests.e2e.lab import KEYS
-from tests.gateways_real.stage import PortkeyGateway, Stage, free_port
+from tests.gateways_real.stage import PortkeyGateway, Stage
+from tests.support.running import free_port
 
 GUARDRAIL = {"default.contains": {"operator": "none", "words": ["forbiddenword"]}, "deny": True}
 CONFIG = json.dumps({"provider": "openai", "input_guardrails": [GUARDRAIL]})
@@ -62,16 +63,3 @@ def test_a_guardrail_is_not_gone_around(stage: Stage, portkey: PortkeyGateway) -
     assert (stage.provider.requests, stage.elsewhere.requests) == ([], [])
     gateway = stage.call().record["gateway"]
     assert (gateway["failure"], gateway["failure_code"]) == ("policy", "hooks_failed")
-
-
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-def test_the_responses_api(stage: Stage, portkey: PortkeyGateway, stream: bool) -> None:
-    stage.route(portkey.item(stage.provider_url))
-    answer = stage.ask("gpt-4o", stream=stream, api="responses")
-    assert answer.status == 200, answer
-    assert answer.text
-    (asked,) = stage.provider.requests
-    assert asked.path == "/v1/responses"
-    call = stage.call()
-    assert (call.record["gateway"]["kind"], call.record["outcome"]) == ("portkey", "ok")
-    assert (call.record["llm"]["family"], call.record["llm"]["stream"]) == ("openai-responses", stream)

@@ -15,7 +15,7 @@ from sessiontap.dialects.header_text import is_token
 from sessiontap.exchange import Headers
 from sessiontap.headers import Edit, OutgoingCall, apply, plan, reply_plan
 from sessiontap.headers.planning import MOST_BYTES
-from sessiontap.rules.decision import Decision, Labels, Withheld
+from sessiontap.rules.decision import Decision, FilledSettings, Withheld
 from sessiontap.sessions import Link, Session
 from sessiontap.span_ids import span_id, trace_id
 
@@ -23,7 +23,7 @@ ID = "0b7c9b3e-2f5e-5a63-9d55-6a9d2f0b1c11"
 SESSION = Session(ID, "Course Plan", 3, "process")
 HELICONE = Decision(wants_session=True, name="Course Plan", send=("helicone",), set_by={"session.name": "course"})
 TRACEFORGE = replace(HELICONE, send=("traceforge",))
-LABELS = Labels(path="/outline")
+SETTINGS = FilledSettings(path="/outline")
 AUTH = "Bearer sk-helicone-abcdefg-abcdefg-abcdefg-abcdefg"
 KEY = {"HELICONE_API_KEY": AUTH.removeprefix("Bearer ")}
 SIGNED = (
@@ -35,7 +35,7 @@ SIGNED = (
 
 def planned(
     decision: Decision = HELICONE,
-    labels: Labels = LABELS,
+    filled: FilledSettings = SETTINGS,
     sent: list[tuple[str, str]] | None = None,
     *,
     session: Session = SESSION,
@@ -44,7 +44,7 @@ def planned(
     **more: Any,
 ) -> tuple[Edit, ...]:
     given: dict[str, Any] = {"proxy_env": {}, "why_no_key": None, **more}
-    return plan(decision, labels, session, link or Link(), OutgoingCall(Headers(sent or []), host, **given))
+    return plan(decision, filled, session, link or Link(), OutgoingCall(Headers(sent or []), host, **given))
 
 
 def forwarded(edits: tuple[Edit, ...], sent: list[tuple[str, str]] | None = None) -> dict[str, str]:
@@ -65,8 +65,9 @@ THEIRS = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 
 
 def test_helicone_is_told_id_path_name_user_and_properties() -> None:
-    labels = Labels(path="/outline", user="u-1", properties={"mode": "context mode", "tool.name": "Suche für Alle"})
-    assert forwarded(planned(labels=labels)) == {
+    properties = {"mode": "context mode", "tool.name": "Suche für Alle"}
+    filled = FilledSettings(path="/outline", user="u-1", properties=properties)
+    assert forwarded(planned(filled=filled)) == {
         "Helicone-Session-Id": ID,
         "Helicone-Session-Path": "/outline",
         "Helicone-Session-Name": "Course Plan",
@@ -88,7 +89,7 @@ def test_traceforge_is_told_the_parent_where_it_is_certain() -> None:
 
 def test_traceforge_is_told_the_state_as_ascii_json() -> None:
     state = {"step": 1, "topic": "Größe\r\n\x7f", "deep": {"a": [None, True]}}
-    value = forwarded(planned(TRACEFORGE, Labels(state=state)))["X-TraceForge-State"]
+    value = forwarded(planned(TRACEFORGE, FilledSettings(state=state)))["X-TraceForge-State"]
     assert json.loads(value) == state
     assert value.isascii()
     assert value.isprintable()
@@ -100,14 +101,14 @@ def test_traceforge_is_told_the_state_as_ascii_json() -> None:
     ids=["too long", "too long in ASCII", "not a number", "no JSON"],
 )
 def test_a_state_that_cannot_be_sent_is_withheld_and_the_rest_is_sent(state: dict[str, Any]) -> None:
-    edits = planned(TRACEFORGE, Labels(state=state))
+    edits = planned(TRACEFORGE, FilledSettings(state=state))
     assert set(only(edits, "withhold")) == {"X-TraceForge-State"}
     assert set(only(edits, "set")) == {"X-TraceForge-Session-ID", "X-TraceForge-Step-Index"}
 
 
 def test_a_state_of_just_the_limit_is_sent() -> None:
     state = {"text": "x" * (10_240 - len('{"text":""}'))}
-    assert len(forwarded(planned(TRACEFORGE, Labels(state=state)))["X-TraceForge-State"]) == 10_240
+    assert len(forwarded(planned(TRACEFORGE, FilledSettings(state=state)))["X-TraceForge-State"]) == 10_240
 
 
 @pytest.mark.parametrize(
@@ -208,13 +209,13 @@ def test_the_app_keeps_its_other_headers() -> None:
 
 
 def test_rules_set_and_remove_headers() -> None:
-    labels = Labels(
+    filled = FilledSettings(
         headers_set={"X-Team": "Größe\r\nX-Evil: 1", "Helicone-Cache-Enabled": "true"},
         headers_remove=("x-secret-*",),
         set_by={"headers.set.X-Team": "team", "headers.remove": "tidy"},
     )
     sent = [("X-Secret-A", "1"), ("x-team", "old"), ("X-Other", "2")]
-    edits = planned(Decision(), labels, sent)
+    edits = planned(Decision(), filled, sent)
     assert apply(edits, sent) == [
         ("x-team", "Grosse X-Evil: 1"),
         ("X-Other", "2"),
@@ -225,15 +226,15 @@ def test_rules_set_and_remove_headers() -> None:
 
 
 def test_a_header_that_a_rule_sets_stands_above_the_dialects() -> None:
-    labels = Labels(headers_set={"helicone-session-name": "Mine"})
-    edits = planned(labels=labels)
+    filled = FilledSettings(headers_set={"helicone-session-name": "Mine"})
+    edits = planned(filled=filled)
     assert [edit.new for edit in edits if edit.header.lower() == "helicone-session-name"] == ["Mine"]
 
 
 def test_a_rule_that_removes_what_the_app_sent_lets_ours_be_written() -> None:
-    labels = replace(LABELS, headers_remove=("helicone-*",))
+    filled = replace(SETTINGS, headers_remove=("helicone-*",))
     sent = [("helicone-session-name", "Its own"), ("helicone-cache-enabled", "true")]
-    assert apply(planned(labels=labels, sent=sent), sent) == [
+    assert apply(planned(filled=filled, sent=sent), sent) == [
         ("helicone-session-name", "Course Plan"),
         ("Helicone-Session-Id", ID),
         ("Helicone-Session-Path", "/outline"),
@@ -253,7 +254,7 @@ def test_a_rule_that_removes_what_the_app_sent_lets_ours_be_written() -> None:
 )
 def test_globs_of_remove(globs: tuple[str, ...], gone: set[str]) -> None:
     sent = [("X-A", "1"), ("X-B", "1"), ("X-Long", "1"), ("Accept", "1")]
-    assert set(only(planned(Decision(), Labels(headers_remove=globs), sent), "remove")) == gone
+    assert set(only(planned(Decision(), FilledSettings(headers_remove=globs), sent), "remove")) == gone
 
 
 @pytest.mark.parametrize(
@@ -262,15 +263,15 @@ def test_globs_of_remove(globs: tuple[str, ...], gone: set[str]) -> None:
 )
 def test_headers_that_frame_the_message_are_never_touched(header: str) -> None:
     sent = [(header, "as it was")]
-    for labels in (Labels(headers_set={header: "x"}), Labels(headers_remove=("*",))):
-        edits = planned(Decision(), labels, sent)
+    for filled in (FilledSettings(headers_set={header: "x"}), FilledSettings(headers_remove=("*",))):
+        edits = planned(Decision(), filled, sent)
         assert apply(edits, sent) == sent
         assert only(edits, "withhold") == {header: "it belongs to the connection or frames the message"}
 
 
 @pytest.mark.parametrize("header", [":authority", "X Team", "X-Team:", "", "X-Té", "a\r\nb"])
 def test_what_is_no_name_is_withheld(header: str) -> None:
-    edits = planned(Decision(), Labels(headers_set={header: "x"}))
+    edits = planned(Decision(), FilledSettings(headers_set={header: "x"}))
     assert only(edits, "withhold") == {header: "not a header's name"}
     assert apply(edits, []) == []
 
@@ -286,7 +287,7 @@ def test_what_is_no_name_is_withheld(header: str) -> None:
     ],
 )
 def test_properties_that_cannot_be_sent(properties: dict[str, str], sent: set[str], withheld: set[str]) -> None:
-    edits = planned(labels=Labels(properties=properties))
+    edits = planned(filled=FilledSettings(properties=properties))
     assert {header for header in only(edits, "set") if "Property" in header} == sent
     assert set(only(edits, "withhold")) == withheld
 
@@ -296,8 +297,9 @@ def test_properties_that_cannot_be_sent(properties: dict[str, str], sent: set[st
 
 def test_what_aws_signed_is_not_touched_and_the_rest_is_sent() -> None:
     sent = [SIGNED, ("Host", "bedrock"), ("Content-Type", "application/json"), ("x-team", "a"), ("X-Other", "b")]
-    labels = Labels(path="/x", headers_set={"X-Team": "b"}, headers_remove=("content-*", "authorization", "x-other"))
-    edits = planned(labels=labels, sent=sent)
+    removed = ("content-*", "authorization", "x-other")
+    filled = FilledSettings(path="/x", headers_set={"X-Team": "b"}, headers_remove=removed)
+    edits = planned(filled=filled, sent=sent)
     after = apply(edits, sent)
     assert after[:4] == sent[:4]
     assert dict(after[4:]) == {"Helicone-Session-Id": ID, "Helicone-Session-Path": "/x"}
@@ -310,13 +312,14 @@ def test_what_aws_signed_is_not_touched_and_the_rest_is_sent() -> None:
 
 
 def test_a_presigned_query_signs_too() -> None:
-    edits = planned(Decision(), Labels(headers_set={"X-Team": "b"}), target="/ws?X-Amz-SignedHeaders=host%3Bx-team")
+    filled = FilledSettings(headers_set={"X-Team": "b"})
+    edits = planned(Decision(), filled, target="/ws?X-Amz-SignedHeaders=host%3Bx-team")
     assert only(edits, "withhold") == {"X-Team": "AWS signed it"}
 
 
 def test_headers_do_not_grow_beyond_what_servers_take() -> None:
     sent = [("X-Big", "x" * (MOST_BYTES - 200))]
-    edits = planned(labels=Labels(path="/outline", properties={f"p{n}": "v" * 50 for n in range(9)}), sent=sent)
+    edits = planned(filled=FilledSettings(path="/outline", properties={f"p{n}": "v" * 50 for n in range(9)}), sent=sent)
     after = apply(edits, sent)
     assert sum(len(name) + len(value) + 4 for name, value in after) <= MOST_BYTES
     assert dict(after)["Helicone-Session-Id"] == ID
@@ -350,7 +353,7 @@ def decisions(draw: st.DrawFn) -> Decision:
 
 
 LABELLED = st.builds(
-    Labels,
+    FilledSettings,
     path=TEXT,
     user=st.none() | TEXT,
     properties=st.dictionaries(NAME, TEXT, max_size=3),
@@ -362,10 +365,10 @@ LABELLED = st.builds(
 
 @given(decisions(), LABELLED, TEXT, FIELDS)
 def test_whatever_the_rules_say_what_is_written_is_safe(
-    decision: Decision, labels: Labels, name: str, sent: list[tuple[str, str]]
+    decision: Decision, filled: FilledSettings, name: str, sent: list[tuple[str, str]]
 ) -> None:
     link = Link(parent_trace=name or None)
-    for edit in planned(decision, labels, sent, session=replace(SESSION, name=name), link=link):
+    for edit in planned(decision, filled, sent, session=replace(SESSION, name=name), link=link):
         if edit.action == "set":
             assert edit.new is not None
             assert edit.new.isascii()
@@ -378,13 +381,13 @@ def test_whatever_the_rules_say_what_is_written_is_safe(
 
 @given(decisions(), LABELLED, TEXT, FIELDS)
 def test_planning_what_was_planned_changes_nothing(
-    decision: Decision, labels: Labels, name: str, sent: list[tuple[str, str]]
+    decision: Decision, filled: FilledSettings, name: str, sent: list[tuple[str, str]]
 ) -> None:
     if decision.send == "auto":  # there the app's headers say who reads, and ours would pass for them
         decision = replace(decision, send=("traceforge",))
     session = replace(SESSION, name=name)
-    once = apply(planned(decision, labels, sent, session=session, host="oai.helicone.ai", proxy_env=KEY), sent)
-    assert apply(planned(decision, labels, once, session=session, host="oai.helicone.ai", proxy_env=KEY), once) == once
+    once = apply(planned(decision, filled, sent, session=session, host="oai.helicone.ai", proxy_env=KEY), sent)
+    assert apply(planned(decision, filled, once, session=session, host="oai.helicone.ai", proxy_env=KEY), once) == once
 
 
 # Helicone's key ----------------------------------------------------------------------------------------------------
@@ -439,8 +442,8 @@ def test_why_the_key_is_not_sent_is_said(given: dict[str, Any], reason: str) -> 
 
 def test_what_the_rules_withheld_is_among_the_edits() -> None:
     decision = replace(HELICONE, withheld=(Withheld("session.name", "a", "why not"),))
-    labels = replace(LABELS, withheld=(Withheld("headers.set.X-Key", "b", "in clear"), Withheld("user", "b", "so")))
-    assert why_withheld(planned(decision, labels)) == {
+    filled = replace(SETTINGS, withheld=(Withheld("headers.set.X-Key", "b", "in clear"), Withheld("user", "b", "so")))
+    assert why_withheld(planned(decision, filled)) == {
         "session.name": "a: why not",
         "X-Key": "b: in clear",
         "user": "b: so",
@@ -467,7 +470,7 @@ def test_what_a_gateway_needs_is_written_once() -> None:
 
 
 def test_what_a_gateway_needs_is_written_where_no_rule_set_a_session() -> None:
-    assert planned(Decision(), Labels(), host="gateway.helicone.ai", gateway=NEEDED) == NEEDED
+    assert planned(Decision(), FilledSettings(), host="gateway.helicone.ai", gateway=NEEDED) == NEEDED
 
 
 def test_a_gateway_of_ones_own_reads_helicones_headers() -> None:
@@ -477,12 +480,12 @@ def test_a_gateway_of_ones_own_reads_helicones_headers() -> None:
 
 def test_what_a_gateway_needs_is_not_removed() -> None:
     sent = [("helicone-target-url", "https://elsewhere")]
-    after = apply(planned(labels=Labels(headers_remove=("*",)), sent=sent, gateway=NEEDED), sent)
+    after = apply(planned(filled=FilledSettings(headers_remove=("*",)), sent=sent, gateway=NEEDED), sent)
     assert after[0] == ("helicone-target-url", "https://llm.corp.example")
 
 
 def test_a_rule_may_give_a_gateway_another_key() -> None:
-    edits = planned(labels=Labels(headers_set={"helicone-auth": "Bearer other"}), gateway=NEEDED, proxy_env=KEY)
+    edits = planned(filled=FilledSettings(headers_set={"helicone-auth": "Bearer other"}), gateway=NEEDED, proxy_env=KEY)
     assert [edit.new for edit in edits if edit.header.lower() == "helicone-auth"] == ["Bearer other"]
 
 
@@ -577,7 +580,7 @@ def test_several_fields_of_baggage_become_one() -> None:
 
 def test_a_rule_that_removes_the_apps_baggage_lets_ours_be_written() -> None:
     sent = [("baggage", "a=1")]
-    edits = planned(replace(W3C, send=("baggage",)), Labels(path="/", headers_remove=("baggage",)), sent)
+    edits = planned(replace(W3C, send=("baggage",)), FilledSettings(path="/", headers_remove=("baggage",)), sent)
     assert forwarded(edits, sent)["baggage"].startswith(f"session.id={ID}")
 
 
@@ -594,8 +597,8 @@ def test_the_reason_of_a_cut_stands_behind_the_rule() -> None:
 
 
 def test_members_that_find_no_room_are_recorded() -> None:
-    labels = Labels(path="/outline", properties={"a": "1", "b": "2", "c": "3"}, set_by={"properties.a": "more"})
-    edits = planned(replace(HELICONE, send=("cloudflare",)), labels)
+    filled = FilledSettings(path="/outline", properties={"a": "1", "b": "2", "c": "3"}, set_by={"properties.a": "more"})
+    edits = planned(replace(HELICONE, send=("cloudflare",)), filled)
     assert only(edits, "set") == {"cf-aig-metadata": "default; c left out: 5 members at most"}
 
 

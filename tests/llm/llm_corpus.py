@@ -21,9 +21,6 @@ from sessiontap.llm.call import Call, Reply
 FOLDER = Path(__file__).parents[3] / "shared" / "corpus"
 FILES = tuple(sorted(FOLDER.glob("*.jsonl.gz"))) if FOLDER.is_dir() else ()
 
-AGREEMENT: dict[str, tuple[int, int]] = {}
-"""Family -> (exchanges that read as expected, all of them), as the test of the corpus finds it."""
-
 needs_corpus = pytest.mark.skipif(not FILES, reason=f"no recorded exchanges: {FOLDER} is missing or empty")
 
 

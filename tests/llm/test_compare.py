@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from sessiontap.llm.compare import Difference, MessageChange, PartChange, ValueChange, changed_values, compare, unified
+from sessiontap.llm.compare import Difference, MessageChange, PartChange, ValueChange, changed_values, compare
+from sessiontap.llm.line_diff import unified
 
 SAME = MessageChange("same", "user", 0, 0, 1)
 

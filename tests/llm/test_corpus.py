@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import pytest
-from tests.llm.llm_corpus import AGREEMENT, Recorded, needs_corpus, recorded
+from tests.llm.llm_corpus import Recorded, needs_corpus, recorded
 
 from sessiontap.llm import hosts, routes
 from sessiontap.llm.call import CallError, Reply, Usage
@@ -63,7 +64,7 @@ def test_no_other_host_is_intercepted() -> None:
 
 
 @pytest.mark.parametrize("family", BY_NAME)
-def test_every_exchange_reads_as_expected(family: str) -> None:
+def test_every_exchange_reads_as_expected(family: str, record_property: Callable[[str, str], None]) -> None:
     wrong, agree, items = [], 0, _of(family)
     for item in items:
         found, expected = _found(item), _expected(item)
@@ -71,7 +72,7 @@ def test_every_exchange_reads_as_expected(family: str) -> None:
         agree += not differ
         if differ and item.id not in EXCEPTIONS:
             wrong.append((item.id, differ))
-    AGREEMENT[family] = agree, len(items)
+    record_property("figure", f"{family:<20} {agree:>4} of {len(items):>4} recorded exchanges read as expected")
     assert wrong == []
 
 

@@ -127,17 +127,17 @@ def test_a_turn_with_a_tool(family: str) -> None:
     found = told(TURNS[family], family)
     assert found.opening == "Weather?"
     assert found.system == told(TURNS["chat"]).system != None  # noqa: E711
-    assert [step.role for step in found.steps][:2] == ["user", "assistant"]
-    assert len(found.steps) == 3
-    assert found.steps[1].issued == ("t1",)
-    assert found.steps[2].answered == ("t1",)
+    assert [entry.role for entry in found.entries][:2] == ["user", "assistant"]
+    assert len(found.entries) == 3
+    assert found.entries[1].issued == ("t1",)
+    assert found.entries[2].answered == ("t1",)
 
 
 @pytest.mark.parametrize("family", TURNS)
 def test_its_reply_has_the_digest_of_the_run_that_it_became(family: str) -> None:
     found = told(TURNS[family], family)
     reply = Reply(tool_calls=(ToolCall("look", "t1", TEXT),))
-    assert reply_digest(reply) == found.steps[1].digest
+    assert reply_digest(reply) == found.entries[1].digest
     first = history_of_first(TURNS[family], family)
     assert first.end == found.chain[1]
     assert fingerprint_of(first, reply, 200).key == found.chain[2]
@@ -164,8 +164,8 @@ def test_cohere_v1_tells_its_history_apart_from_the_message() -> None:
         ],
     }
     found = told(body, "cohere")
-    assert [step.role for step in found.steps] == ["user", "assistant", "user"]
-    assert found.steps[1].digest == reply_digest(Reply(text="Sunny."))
+    assert [entry.role for entry in found.entries] == ["user", "assistant", "user"]
+    assert found.entries[1].digest == reply_digest(Reply(text="Sunny."))
     assert found.system == told(TURNS["chat"]).system
 
 
@@ -242,7 +242,7 @@ def test_histories_that_are_not(messages: list[dict[str, Any]]) -> None:
     ids=repr,
 )
 def test_what_holds_no_messages_has_an_empty_history(body: Any) -> None:
-    assert told(body).steps == ()
+    assert told(body).entries == ()
     assert told(body).end == START
 
 
@@ -386,7 +386,7 @@ SHAPES = st.recursive(
 @given(st.dictionaries(st.sampled_from(BODY_KEYS), SHAPES, max_size=4), st.sampled_from(sorted(PATHS)))
 def test_no_shape_raises(body: dict[str, Any], family: str) -> None:
     found = told(body, family)
-    assert len(found.chain) == len(found.steps) + 1
+    assert len(found.chain) == len(found.entries) + 1
     assert found == told(body, family)
 
 
@@ -394,7 +394,7 @@ def test_very_deep_shapes_do_not_raise() -> None:
     content: Any = "x"
     for _ in range(400):
         content = [content]
-    assert told({"messages": [{"role": "user", "content": content}]}).steps == ()
+    assert told({"messages": [{"role": "user", "content": content}]}).entries == ()
 
 
 def test_the_servers_own_conversation() -> None:

@@ -21,7 +21,7 @@ def test_a_conversation_with_an_odd_tool_call_is_followed(odd: Any) -> None:
         {"role": "user", "content": "So?"},
     ]
     found = history(call("/v1/chat/completions", {"messages": messages}))
-    assert [step.role for step in found.steps] == ["user", "assistant", "user"]
+    assert [entry.role for entry in found.entries] == ["user", "assistant", "user"]
     assert found.latest == "So?"
 
 

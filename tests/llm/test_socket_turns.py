@@ -158,6 +158,33 @@ def test_times() -> None:
     assert [at for at, _ in turn.reply.arrivals] == [0, 2, 3, 4, 5]
 
 
+GREETING = '<{"type": "session.created"}'
+ACKNOWLEDGED = '<{"type": "conversation.item.added"}'
+
+
+@pytest.mark.parametrize(
+    ("frames", "order"),
+    [
+        (
+            [GREETING, UPDATE, ACKNOWLEDGED, ITEM, ACKNOWLEDGED, CREATE, CREATED, DONE],
+            [[(0, 1), (1, 1), (2, 1), (3, 2)]],
+        ),
+        ([UPDATE, ITEM, CREATE, CREATED, DONE], [[]]),
+        ([CREATE, CREATED, ITEM, ACKNOWLEDGED, DONE, CREATE, CREATED, DONE], [[(1, 1), (2, 2)], []]),
+        ([UPDATE, CREATE, CREATED, DONE, ITEM, ACKNOWLEDGED, CREATE, CREATED, DONE], [[], [(2, 1), (3, 2)]]),
+    ],
+    ids=["step by step", "all at once", "the next item amid a reply", "behind settings"],
+)
+def test_the_order_of_both_sides_frames(frames: list[str], order: list[list[tuple[int, int]]]) -> None:
+    assert [turn.order for turn in feed(SocketTurns(REALTIME), *frames)] == order
+
+
+def test_the_order_of_very_many_frames_is_kept_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sessiontap.llm.socket_frames._MOST_ORDERED", 2)
+    (turn,) = feed(SocketTurns(REALTIME), *[ITEM, ACKNOWLEDGED] * 5, CREATE, CREATED, DONE)
+    assert turn.order == [(1, 1), (2, 6)]
+
+
 @pytest.mark.parametrize(
     ("frame", "warm_up", "apart"),
     [

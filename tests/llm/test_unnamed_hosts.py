@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.llm.llm_corpus import needs_corpus, recorded
 
 from sessiontap.exchange import Headers
-from sessiontap.llm.unnamed_hosts import is_call, may_be_call, recognised_family
+from sessiontap.llm.hosts import is_call, may_be_call, recognised_family
 
 JSON = Headers([("content-type", "application/json")])
 UPGRADE = ("upgrade", "websocket")

@@ -24,7 +24,7 @@ from tests.support.call_spec import CallSpec, RequestSpec, ResponseSpec
 
 from sessiontap.cli.main import main
 from sessiontap.prices.catalogue import LISTS
-from sessiontap.rules.decision import Decision, Labels
+from sessiontap.rules.decision import Decision, FilledSettings
 from sessiontap.sessions.session import Link, Session
 
 pytestmark = needs_corpus
@@ -64,7 +64,7 @@ def spec(number: int, item: Recorded) -> CallSpec:
         call=call,
         reply=reply,
         decision=Decision(wants_session=True, name="Corpus"),
-        labels=Labels(path=f"/{call.endpoint.operation}"),
+        filled=FilledSettings(path=f"/{call.endpoint.operation}"),
         session=Session(cassette, "Corpus", number, "literal"),
         link=Link(),
     )

@@ -15,7 +15,7 @@ import pytest
 
 from sessiontap.prices import Cost, Parts, Rates, cost_of, rates_for, version
 from sessiontap.prices.tariff import NOTHING
-from sessiontap.prices.uncharged import ROWS, Row, find
+from sessiontap.prices.uncharged import ROWS, Uncharged, find
 
 PACKAGE = Path(__file__).parents[2] / "addon"
 
@@ -310,7 +310,7 @@ def test_the_rows_of_the_table_have_ids_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.id) for row in ROWS])
-def test_each_row_of_the_table_is_reached(row: Row) -> None:
+def test_each_row_of_the_table_is_reached(row: Uncharged) -> None:
     found = find(
         {
             "outcome": row.outcome or "ok",

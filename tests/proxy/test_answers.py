@@ -82,6 +82,9 @@ def health(**more: Any) -> dict[str, Any]:
         "lost_records": 1,
         "trace": {"folder": "/t", "writable": True, "error": None},
         "gateways": [],
+        "alerts": [],
+        "alerts_failing": {},
+        "session_store": None,
         **more,
     }
 
@@ -107,6 +110,13 @@ def test_health_counts_what_all_lost() -> None:
     assert (found["lost_records"], found["workers"]) == (2, {"running": 2, "of": 2})
 
 
+def test_the_newest_alerts_of_all_workers_are_told() -> None:
+    first = health(alerts=[{"time": time, "name": "a"} for time in (1, 30)])
+    second = health(alerts=[{"time": time, "name": "b"} for time in range(2, 22)])
+    found = whole_health([first, None, second])["alerts"]
+    assert [one["time"] for one in found] == [*range(3, 22), 30]
+
+
 def test_a_gateway_that_fails_is_told_once_for_all_workers() -> None:
     mine = {"name": "mine", "origin": "https://a.example:443"}
     other = {"name": "other", "origin": "https://b.example:443"}
@@ -122,3 +132,11 @@ def test_the_calls_in_flight_of_all_workers_come_in_the_order_of_their_starts() 
     first, second, third = ({"id": str(time), "time": time} for time in (1, 2, 3))
     answers = [{"calls": [second]}, None, {"calls": [first, third]}]
     assert all_in_flight(answers) == {"calls": [first, second, third]}
+
+
+def test_a_store_is_told_of_as_the_worker_sees_it_that_is_without_it() -> None:
+    address = {"address": "redis://store:6379/0"}
+    well = {**address, "away": None, "seconds": None, "local_steps": 2, "unnumbered": 0, "longest_wait": 0.004}
+    without = {**well, "away": "it does not answer", "seconds": 3.0, "local_steps": 5, "unnumbered": 4}
+    told = whole_health([{**health(), "session_store": one} for one in (well, without)])["session_store"]
+    assert told == {**without, "local_steps": 7}

@@ -99,7 +99,7 @@ async def test_a_request_is_read_and_planned() -> None:
     made, call = calls(NAMED), context("call-1")
     plan = await made.plan(call, FIRST)
     assert plan.session is not None
-    assert (plan.session.name, plan.session.step, plan.labels.path) == ("An App", 0, "/gpt-4o-mini")
+    assert (plan.session.name, plan.session.step, plan.filled.path) == ("An App", 0, "/gpt-4o-mini")
     assert (call.flags, call.call, made.faults.counts) == ([], plan.call, {})
 
 

@@ -8,11 +8,11 @@ import socket
 from typing import Any
 
 import pytest
+from tests.support.gate import PATIENCE
 
 from sessiontap.proxy.channel import Channel, wait_for_message
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sockets are handed over")
-WAIT = 20.0
 
 
 class Side:
@@ -31,7 +31,7 @@ class Side:
     async def received(self, number: int) -> list[tuple[dict[str, Any], socket.socket | None]]:
         while len(self.messages) < number:
             self._changed.clear()
-            await asyncio.wait_for(self._changed.wait(), WAIT)
+            await asyncio.wait_for(self._changed.wait(), PATIENCE)
         return self.messages
 
 
@@ -61,14 +61,14 @@ async def test_the_end_of_one_side_is_told_to_the_other_behind_its_last_message(
     left, right = map(Side, socket.socketpair())
     left.channel.send({"last": True})
     left.channel.close()
-    await asyncio.wait_for(right.ended.wait(), WAIT)
+    await asyncio.wait_for(right.ended.wait(), PATIENCE)
     assert right.messages == [({"last": True}, None)]
 
 
 async def test_a_socket_that_cannot_be_sent_any_more_is_closed() -> None:
     left, right = map(Side, socket.socketpair())
     right.channel.close()
-    await asyncio.wait_for(left.ended.wait(), WAIT)
+    await asyncio.wait_for(left.ended.wait(), PATIENCE)
     near, far = socket.socketpair()
     with near:
         left.channel.send({"kind": "client"}, far)

@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 import pytest
+from tests.support.gate import PATIENCE
 
 from sessiontap.callers import Caller, Found
 from sessiontap.callers.search import LookUp, LookUpResult
@@ -15,7 +16,6 @@ from sessiontap.proxy.connections import Connection, Connections
 APP = Found(Caller(id="app", pid=1, started=1, name="app.py"))
 CLIENT, PROXY = ("127.0.0.1", 5000), ("127.0.0.1", 8080)
 NONE: frozenset[str] = frozenset()
-WAIT = 20.0
 
 
 class Search:
@@ -64,7 +64,7 @@ def open_connections(search: Search) -> Connections:
 
 async def until_found(connection: Connection) -> None:
     if connection.look is not None:
-        await asyncio.wait_for(connection.look, WAIT)
+        await asyncio.wait_for(connection.look, PATIENCE)
         await asyncio.sleep(0)
 
 
@@ -82,7 +82,7 @@ def test_a_caller_that_is_found_late_is_taken_all_the_same(search: Search, open_
 def test_a_call_may_wait_for_it(
     search: Search, open_connections: Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "PROTECTING_PATIENCE", WAIT)
+    monkeypatch.setattr(connections, "PROTECTING_PATIENCE", PATIENCE)
 
     async def run() -> None:
         connection = await open_connections.opened("1", CLIENT, PROXY, NONE)

@@ -24,7 +24,7 @@ from sessiontap.proxy.connections import Connection, Destination
 from sessiontap.proxy.context import CallContext, Fallback, Plan
 from sessiontap.proxy.failover import Attempt, Failover
 from sessiontap.proxy.notices import Notices
-from sessiontap.rules.decision import Decision, Labels
+from sessiontap.rules.decision import Decision, FilledSettings
 from sessiontap.sessions import Session
 
 ROUTE = Route("http", "127.0.0.1", 8585, (Edit("set", "Gateway-Auth", None, "key"),), kind="helicone")
@@ -64,8 +64,9 @@ class Desk:
             "call-1", 1, 0, Connection("c", ("127.0.0.1", 5), Found()), request, Destination("api.openai.com", "openai")
         )
         session = Session("s", "App", 0, "process")
-        direct = Fallback(Labels(path="/direct"), (Edit("set", "X-Direct", None, "1"),))
-        plan = Plan(Decision(), Labels(path="/there"), call(), session, edits=ROUTE.edits, gateway=ROUTE, use=self.use)
+        direct = Fallback(FilledSettings(path="/direct"), (Edit("set", "X-Direct", None, "1"),))
+        filled = FilledSettings(path="/there")
+        plan = Plan(Decision(), filled, call(), session, edits=ROUTE.edits, gateway=ROUTE, use=self.use)
         context.plan = replace(plan, fallback=direct if self.use.fail_open else None)
         original = flows.OriginalRequest.of(flow.request)
         flows.apply_plan(context.plan, flow.request)
@@ -90,7 +91,7 @@ def test_a_call_that_goes_direct_is_the_apps_own_again() -> None:
     plan = context.plan
     assert plan is not None
     assert isinstance(plan.gateway, Direct)
-    assert (plan.labels.path, plan.use, plan.fallback, context.attempt) == ("/direct", None, None, None)
+    assert (plan.filled.path, plan.use, plan.fallback, context.attempt) == ("/direct", None, None, None)
     assert flow.metadata["sessiontap"]["path"] == "/direct"
     ((text, facts),) = desk.notes
     assert text == f"{plan.gateway.reason} (Connect call failed); the call went to its own host"

@@ -12,10 +12,10 @@ from sessiontap.callers import Caller, Found
 from sessiontap.exchange import Request
 from sessiontap.proxy.connections import Connection, Destination
 from sessiontap.proxy.context import CallContext
-from sessiontap.proxy.finish import Heads, captured_bodies, finished_call
+from sessiontap.proxy.finish import CapturedBody, Heads, captured_bodies, finished_call
 from sessiontap.proxy.prepare import read
 from sessiontap.recording.budget import Budget
-from sessiontap.recording.finished import FinishedCall
+from sessiontap.recording.finished import BodyTransfer, FinishedCall
 
 CALLER = Caller(id="0aa5b8a2-0000-5000-8000-000000000001", pid=1, started=1, name="app.py")
 DESTINATION = Destination("api.openai.com", "openai")
@@ -57,6 +57,12 @@ def test_which_part_of_a_reply_is_kept(
     bodies = captured_bodies(context, flow, budget)
     assert (bodies.response.data, bodies.response.transfer.size) == (reply[:kept], len(reply))
     assert (bodies.request.data, context.flags) == (ASKED, flags)
+
+
+def test_a_body_in_one_piece_is_not_copied_again() -> None:
+    body = CapturedBody([b"fi", b"ne"], 4, BodyTransfer(4)).joined()
+    assert (body.pieces, body.kept) == ([b"fine"], 4)
+    assert body.data is body.pieces[0]
 
 
 def test_without_a_response_there_is_none() -> None:

@@ -18,7 +18,7 @@ from sessiontap.gateways import Route
 from sessiontap.headers import Edit
 from sessiontap.proxy import flows
 from sessiontap.proxy.plan import Plan
-from sessiontap.rules.decision import Decision, Labels
+from sessiontap.rules.decision import Decision, FilledSettings
 
 FIELDS = ((b"X-Case", b"1"), (b"accept", b"a"), (b"Accept", b"b"), (b"x-raw", b"\xff\xe9"), (b"Gone", b"x"))
 
@@ -73,7 +73,7 @@ def test_an_edit_that_was_only_considered_changes_nothing() -> None:
 )
 def test_a_gateway_is_named_in_host_as_urls_name_it(route: Route, host: str) -> None:
     request = http.Request.make("POST", "https://api.openai.com/v1", headers={"Host": "api.openai.com"})
-    flows.apply_plan(Plan(Decision(), Labels(), call(), gateway=route), request)
+    flows.apply_plan(Plan(Decision(), FilledSettings(), call(), gateway=route), request)
     assert (request.scheme, request.host, request.port) == (route.scheme, route.host, route.port)
     assert request.headers["host"] == host
     assert request.path == "/v1"
@@ -82,7 +82,7 @@ def test_a_gateway_is_named_in_host_as_urls_name_it(route: Route, host: str) -> 
 def test_a_gateway_gets_the_path_that_it_needs() -> None:
     request = http.Request.make("POST", "https://api.openai.com/v1/chat/completions?a=1")
     route = Route("https", "gateway.example", 443, target="/openai/chat/completions?a=1")
-    flows.apply_plan(Plan(Decision(), Labels(), call(), gateway=route), request)
+    flows.apply_plan(Plan(Decision(), FilledSettings(), call(), gateway=route), request)
     assert request.url == "https://gateway.example/openai/chat/completions?a=1"
 
 
@@ -192,7 +192,7 @@ def test_a_plan_is_taken_out_of_a_request_again(
     )  # fmt: skip
     before = flows.OriginalRequest.of(sent)
     route = Route("http", "127.0.0.1", 8585, GATEWAY_EDITS, target="/elsewhere")
-    plan = Plan(Decision(), Labels(), call(), edits=GATEWAY_EDITS, gateway=route)
+    plan = Plan(Decision(), FilledSettings(), call(), edits=GATEWAY_EDITS, gateway=route)
     flows.apply_plan(plan, sent)
     assert (sent.host, sent.path, sent.headers["gateway-auth"]) == ("127.0.0.1", "/elsewhere", "key")
     sent.headers.fields = (*sent.headers.fields, *meanwhile)

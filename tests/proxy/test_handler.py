@@ -15,6 +15,7 @@ from mitmproxy.proxy.mode_servers import ServerInstance
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import tflow
 from mitmproxy.utils import asyncio_utils
+from tests.support.gate import PATIENCE
 
 from sessiontap.proxy.handler import Handler, handles
 from sessiontap.proxy.master import TapMaster
@@ -192,7 +193,7 @@ async def test_a_client_that_has_gone_before_it_is_heard_is_let_go(
     reader: Any = one.transports[one.client].reader
     reader.feed_eof()
     with asyncio_utils.set_eager_task_factory():  # as mitmproxy runs
-        await asyncio.wait_for(one.handle_client(), 5)
+        await asyncio.wait_for(one.handle_client(), PATIENCE)
     assert writer.is_closed
     assert "mitmproxy has crashed!" not in [record.getMessage() for record in caplog.records]
 

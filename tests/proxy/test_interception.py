@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from mitmproxy.addons.next_layer import NextLayer
 from mitmproxy.connection import Client, ConnectionState, Server
 from mitmproxy.proxy import events, layer
 from mitmproxy.proxy.context import Context
@@ -72,7 +73,7 @@ class Desk:
 
 @pytest.fixture
 def options() -> Iterator[Any]:
-    with taddons.context() as context:
+    with taddons.context(NextLayer()) as context:
         yield context.options
 
 
@@ -109,7 +110,8 @@ def test_the_layer(
         pytest.param("reverse:http://a", modes.ReverseProxy, REQUEST, Http, HTTPMode.transparent, id="reverse"),
         pytest.param("reverse:http://a", modes.ReverseProxy, PREFACE, Raw, None, id="plain HTTP/2 to a reverse proxy"),
         pytest.param("reverse:https://a", modes.ReverseProxy, REQUEST, ServerTLSLayer, None, id="reverse to TLS"),
-        pytest.param("reverse:tcp://a:1", modes.ReverseProxy, REQUEST, type(None), None, id="reverse by bytes"),
+        pytest.param("reverse:http://a", modes.ReverseProxy, hello("a"), ClientTLSLayer, None, id="TLS to it"),
+        pytest.param("reverse:tcp://a:1", modes.ReverseProxy, REQUEST, TCPLayer, None, id="reverse by bytes"),
     ],
 )
 def test_the_first_layer_of_a_mode(
@@ -145,7 +147,28 @@ def test_a_user_interface_that_is_to_show_what_passes_does(options: Any) -> None
     assert entry["sent"] is None
 
 
-@pytest.mark.parametrize("option", ["ignore_hosts", "allow_hosts", "tcp_hosts"])
-def test_a_user_that_tells_mitmproxy_which_hosts_to_leave_alone_is_obeyed(options: Any, option: str) -> None:
-    options.update(**{option: ["llm.example"]})
-    assert Desk(options).begins(modes.TransparentProxy, b"\x00") is None
+@pytest.mark.parametrize(
+    ("option", "hosts", "data", "kind"),
+    [
+        pytest.param("ignore_hosts", "llm.example", REQUEST + b"\r\n", TCPLayer, id="a host to ignore"),
+        pytest.param("ignore_hosts", "other.example", REQUEST + b"\r\n", Http, id="another host"),
+        pytest.param("ignore_hosts", "other.example", REQUEST, type(None), id="a host that is not known yet"),
+        pytest.param("ignore_hosts", "api.openai.com", hello("api.openai.com"), TCPLayer, id="one by SNI"),
+        pytest.param("allow_hosts", "llm.example", REQUEST + b"\r\n", Http, id="a host to allow"),
+        pytest.param("allow_hosts", "other.example", REQUEST + b"\r\n", TCPLayer, id="one that is not"),
+        pytest.param("tcp_hosts", "llm.example", REQUEST, TCPLayer, id="a host of bytes"),
+        pytest.param("tcp_hosts", "other.example", REQUEST, Http, id="none of them"),
+    ],
+)
+def test_a_user_that_tells_mitmproxy_which_hosts_to_leave_alone_is_obeyed(
+    options: Any, option: str, hosts: str, data: bytes, kind: type
+) -> None:
+    options.update(**{option: [hosts]})
+    assert type(Desk(options).begins(modes.TransparentProxy, data)) is kind
+
+
+def test_the_layers_that_mitmproxy_chooses_hold_our_http(options: Any) -> None:
+    desk = Desk(options, "reverse:https://a")
+    outer = desk.begins(modes.ReverseProxy, hello("a"), address="a")
+    assert [type(one) for one in desk.context.layers] == [modes.ReverseProxy, ServerTLSLayer, ClientTLSLayer, Http]
+    assert outer.child_layer.child_layer is desk.context.layers[-1]

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from tests.support.gate import PATIENCE
 
 from sessiontap.callers import Caller, Process
 from sessiontap.proxy.own_address import (
-    Answer,
+    ProcessAnswer,
     Question,
     asked,
     descends,
@@ -84,14 +85,16 @@ def steps(*values: int) -> Iterator[int]:
 @pytest.mark.parametrize(
     ("in_flight", "written", "limit", "answer"),
     [
-        ((0,), (1,), 5, Answer(True, 0)),
-        ((2, 1, 0), (0, 0, 1), 5, Answer(True, 0)),
-        ((3,), (1,), 0.05, Answer(False, 3)),
-        ((0,), (0,), 0.05, Answer(False, 0)),
+        ((0,), (1,), 5, ProcessAnswer(True, 0)),
+        ((2, 1, 0), (0, 0, 1), 5, ProcessAnswer(True, 0)),
+        ((3,), (1,), 0.05, ProcessAnswer(False, 3)),
+        ((0,), (0,), 0.05, ProcessAnswer(False, 0)),
     ],
     ids=["all is over", "soon", "a call that goes on", "a recorder that hangs"],
 )
-async def test_the_answer(in_flight: tuple[int, ...], written: tuple[int, ...], limit: float, answer: Answer) -> None:
+async def test_the_answer(
+    in_flight: tuple[int, ...], written: tuple[int, ...], limit: float, answer: ProcessAnswer
+) -> None:
     calls, ready = steps(*in_flight), steps(*written)
     found = await when_recorded(lambda: next(calls), lambda: lambda: bool(next(ready)), limit)
     assert found == answer
@@ -112,5 +115,5 @@ async def test_what_ended_while_it_waited_is_written_before_it_answers() -> None
         asked.append("receipt")
         return written
 
-    assert await asyncio.wait_for(when_recorded(in_flight, receipt), 5) == Answer(True, 0)
+    assert await asyncio.wait_for(when_recorded(in_flight, receipt), PATIENCE) == ProcessAnswer(True, 0)
     assert asked == ["in flight"] * 3 + ["receipt", "written", "in flight"]

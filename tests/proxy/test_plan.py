@@ -90,7 +90,7 @@ def test_rules_see_a_sub_agent_that_only_its_conversation_tells() -> None:
     arguments = json.dumps({"prompt": TASK, "subagent_type": "explore"})
     desk.reply("main", main, ToolCall("Task", "call_aBcD1eF", arguments))
     helper = desk.ask("helper", said(TASK))
-    assert (main.labels.path, helper.labels.path) == ("/chat", "/helpers/explore")
+    assert (main.filled.path, helper.filled.path) == ("/chat", "/helpers/explore")
     assert (main.call.subagent, helper.call.subagent) == (None, "explore")
     assert helper.link.parent == "main"
 
@@ -100,7 +100,7 @@ def test_without_a_process_the_record_names_the_sub_agent_all_the_same() -> None
     main = desk.ask("main", said("Clean up."))
     desk.reply("main", main, ToolCall("Task", "call_aBcD1eF", json.dumps({"prompt": TASK})))
     helper = desk.ask("helper", said(TASK))
-    assert (helper.labels.path, helper.call.subagent) == ("/main/Task", "Task")
+    assert (helper.filled.path, helper.call.subagent) == ("/main/Task", "Task")
 
 
 def test_a_call_that_is_ignored_is_not_remembered() -> None:
@@ -117,17 +117,18 @@ def test_an_agent_that_serves_as_a_tool_is_in_the_session_of_the_run_that_it_ser
     other = desk.ask("other", {**said("Something else"), "prompt_cache_key": "agents-sdk:run:run-0003"})
     sessions = [plan.session.id for plan in (main, helper, other) if plan.session]
     assert sessions == ["run-0001", "run-0001", "run-0003"]
-    assert helper.labels.path == "/main/ask_helper"
+    assert helper.filled.path == "/main/ask_helper"
 
 
 @pytest.mark.parametrize("found", [KNOWN, UNKNOWN], ids=["a known process", "an unknown one"])
 def test_tools_are_named_before_the_rules_ask_for_them(found: Found) -> None:
-    desk = Desk('version: 1\nrules: [{match: {tool_result: find}, session: {path: "/found/${tool_result}"}}]', found)
+    rule = '{match: {tool_result: find}, session: {path: "/found/${tool_result}/${tool_result.find.count}"}}'
+    desk = Desk(f"version: 1\nrules: [{rule}]", found)
     asked = desk.ask("first", {"model": "m", "input": "Look."}, "/v1/responses")
     desk.reply("first", asked, ToolCall("find", "call_aBcD1eF", "{}"))
-    given = {"type": "function_call_output", "call_id": "call_aBcD1eF", "output": "7"}
+    given = {"type": "function_call_output", "call_id": "call_aBcD1eF", "output": '{"count": 7}'}
     plan = desk.ask("second", {"model": "m", "input": [given]}, "/v1/responses")
-    assert (plan.labels.path, plan.call.asked.tool_results) == ("/found/find", ("find",))
+    assert (plan.filled.path, plan.call.asked.tool_results) == ("/found/find/7", ("find",))
 
 
 KEY = {"HELICONE_API_KEY": "sk-helicone-abcdefg-abcdefg-abcdefg-abcdefg"}

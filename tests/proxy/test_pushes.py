@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.gate import PATIENCE
 
 from sessiontap.proxy.pushes import Pushes
 from sessiontap.rules.rule_set import PushEntry
 
 ONE, OTHER = PushEntry("otlp", "http://127.0.0.1:1"), PushEntry("langfuse", None, content=True)
 UNBLOCKS = "import signal; signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM]); "
-STAYS = UNBLOCKS + "import pathlib, os, sys, time; pathlib.Path(sys.argv[1], str(os.getpid())).touch(); time.sleep(60)"
+STAYS = UNBLOCKS + "import pathlib, os, sys, time; pathlib.Path(sys.argv[1], str(os.getpid())).touch(); time.sleep(600)"
 DIES = "import pathlib, os, sys; pathlib.Path(sys.argv[1], str(os.getpid())).touch(); sys.exit('no key')"
 
 
@@ -39,7 +40,7 @@ def made(tmp_path: Path) -> Iterator[Callable[[str], Pushes]]:
         one.close()
 
 
-def wait(holds: Callable[[], object], seconds: float = 20.0) -> bool:
+def wait(holds: Callable[[], object], seconds: float = PATIENCE) -> bool:
     until = time.monotonic() + seconds
     while not holds() and time.monotonic() < until:
         time.sleep(0.01)
@@ -76,8 +77,18 @@ def test_one_that_dies_is_started_again_and_says_why_once(
 ) -> None:
     caplog.set_level(logging.WARNING, "sessiontap")
     made(DIES).want([ONE])
-    assert wait(lambda: len(pids(tmp_path / "otlp")) >= 3)
+    assert wait(lambda: len(pids(tmp_path / "otlp")) >= 3 and caplog.messages)
     assert caplog.messages == ["sessiontap: push to otlp: no key"]
+
+
+def test_one_is_started_though_the_proxy_ends_before_the_thread_has_begun(
+    tmp_path: Path, made: Callable[[str], Pushes]
+) -> None:
+    """It sends what the log has by then."""
+    pushes = made(DIES)
+    pushes.close_aside()
+    pushes.want([ONE])
+    assert wait(lambda: pids(tmp_path / "otlp"))
 
 
 def test_without_items_nothing_is_started(tmp_path: Path, made: Callable[[str], Pushes]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.gate import PATIENCE
 
 from sessiontap.proxy import rules_file
 from sessiontap.proxy.rules_file import RulesFile
@@ -51,7 +52,7 @@ class Slow:
     def __call__(self, path: Path) -> Rules:
         self.loads += 1
         self.begun.release()
-        assert self.free.wait(30)
+        assert self.free.wait(PATIENCE)
         return load_file(path)
 
 
@@ -151,7 +152,7 @@ async def test_rules_that_load_slowly_are_in_force_when_they_are_read(
     assert len((await file.current()).rules) == 1
     assert not file.is_current()
     load.free.set()
-    await asyncio.wait_for(applied.wait(), 30)
+    await asyncio.wait_for(applied.wait(), PATIENCE)
     assert len(file.rules.rules) == 2
     assert file.is_current()
 
@@ -180,7 +181,7 @@ async def test_a_storm_of_edits_is_read_twice(path: Path) -> None:
     replace(path, "rules: [{user: first}]")
     calls = [asyncio.create_task(file.current()) for _ in range(5)]
     for _ in range(2):  # the start's, and that of the edit
-        assert await asyncio.to_thread(load.begun.acquire, timeout=30)
+        assert await asyncio.to_thread(load.begun.acquire, timeout=PATIENCE)
     for number in range(100):
         replace(path, f"rules: [{{user: u{number}}}, {{user: x}}]")
     load.free.set()
@@ -196,12 +197,12 @@ async def test_a_call_that_is_cancelled_stops_no_loading(path: Path) -> None:
     replace(path, BETTER)
     call = asyncio.create_task(file.current())
     for _ in range(2):
-        assert await asyncio.to_thread(load.begun.acquire, timeout=30)
+        assert await asyncio.to_thread(load.begun.acquire, timeout=PATIENCE)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
     load.free.set()
-    await asyncio.wait_for(applied.wait(), 30)
+    await asyncio.wait_for(applied.wait(), PATIENCE)
     assert len(file.rules.rules) == 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,7 @@ def test_workers_share_the_memory(folder: Path) -> None:
         pytest.param({"session_fsync": "banana"}, {}, "session_fsync='banana' is not understood", id="no duration"),
         pytest.param({"session_memory": "lots"}, {}, "session_memory='lots' is not understood", id="no size"),
         pytest.param({"session_memory": "256"}, {}, "Give a size such as '256MB'", id="a size without a unit"),
+        pytest.param({}, {"SESSIONTAP_TRACE": os.pathsep.join("ab")}, "names several folders", id="several logs"),
         pytest.param({"session_memory": "1MB"}, {}, "Give at least '16MB'", id="too small a size"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.support.gate import PATIENCE
 
 from sessiontap.proxy.stopping import Drain
 
@@ -36,13 +37,13 @@ async def test_it_ends_after_the_last_call_and_accepts_none_meanwhile() -> None:
     assert not calls.listens
     assert not calls.ended.is_set()
     calls.in_flight = 0
-    await asyncio.wait_for(calls.ended.wait(), 30)
+    await asyncio.wait_for(calls.ended.wait(), PATIENCE)
 
 
 async def test_calls_that_do_not_end_are_not_waited_for_any_longer() -> None:
     calls = Calls(1)
     calls.drain.begin(0.01)
-    await asyncio.wait_for(calls.ended.wait(), 30)
+    await asyncio.wait_for(calls.ended.wait(), PATIENCE)
     assert calls.in_flight == 1
 
 

@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sessiontap.push.target import Answer, Item, PushedCall, Turn
+from tests.support.gate import PATIENCE
+
+from sessiontap.push.target import Item, PushedCall, Target, TargetAnswer, UserTurn
 from sessiontap.trace import Writer
 from sessiontap.trace.body import Plain
 
 SECOND = 10**9
 START = 1_795_237_563 * SECOND  # 2026-11-21T05:06:03Z
-ACCEPTED = Answer("accepted")
+ACCEPTED = TargetAnswer("accepted")
 CALLER = {"type": "caller", "id": "0aa5b8a2-0000-5000-8000-000000000001", "pid": 4711, "name": "agent.py"}
 
 
@@ -77,10 +79,13 @@ def call(
 class Log:
     """A log as the recorder writes it, call by call."""
 
-    def __init__(self, folder: Path, *, rotate_bytes: int = 64 << 20) -> None:
+    def __init__(self, folder: Path, *, rotate_bytes: int = 64 << 20, host: str | None = None) -> None:
         self.folder = folder
         self._writer = Writer(
-            folder, writer_info={"pid": 1, "machine": "m"}, fsync_seconds=None, rotate_bytes=rotate_bytes
+            folder,
+            writer_info={"pid": 1, "machine": "m", **({"host": host} if host else {})},
+            fsync_seconds=None,
+            rotate_bytes=rotate_bytes,
         )
         self._writer.start()
 
@@ -97,7 +102,7 @@ class Log:
             return []
 
         assert self._writer.submit(nothing, 1)
-        assert written.wait(10)
+        assert written.wait(PATIENCE)
 
     def close(self) -> Path:
         assert self._writer.close()
@@ -111,30 +116,35 @@ def log_of(folder: Path, *calls: dict[str, Any]) -> Path:
     return log.close()
 
 
+def target(**more: Any) -> Target:
+    """The descriptor of a made-up target."""
+    return Target("made-up", "a target of the tests", "no module", **more)
+
+
 class ScriptedSender:
     """Makes an item of each call and of each turn, and answers as the test says."""
 
     max_bytes = 16 << 20
     max_items = 1000
 
-    def __init__(self, answer: Callable[[list[str]], Answer] = lambda sent: ACCEPTED, size: int = 100) -> None:
+    def __init__(self, answer: Callable[[list[str]], TargetAnswer] = lambda sent: ACCEPTED, size: int = 100) -> None:
         self._answer, self._size = answer, size
         self.requests: list[list[str]] = []
         """The items of each request, whatever the answer was."""
         self.taken: list[str] = []
         """The items that were accepted."""
         self.calls: list[PushedCall] = []
-        self.turns: list[Turn] = []
+        self.turns: list[UserTurn] = []
 
     def call_items(self, call: PushedCall) -> Iterable[Item]:
         self.calls.append(call)
         return [Item(call.call.id, call.call.id, self._size)]
 
-    def turn_items(self, turn: Turn) -> Iterable[Item]:
+    def turn_items(self, turn: UserTurn) -> Iterable[Item]:
         self.turns.append(turn)
         return [Item(turn.id, f"turn {turn.id}", self._size)]
 
-    def send(self, items: Sequence[Item]) -> Answer:
+    def send(self, items: Sequence[Item]) -> TargetAnswer:
         data = [item.data for item in items]
         self.requests.append(data)
         answer = self._answer(data)

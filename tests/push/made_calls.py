@@ -8,7 +8,7 @@ from typing import Any
 
 from sessiontap.export.exported_call import export_call
 from sessiontap.llm.recorded_parts import recorded_parts
-from sessiontap.push.target import PushedCall, Turn
+from sessiontap.push.target import PushedCall, UserTurn
 from sessiontap.trace import RecordedCall, body
 from sessiontap.trace.views import CallCost
 
@@ -78,9 +78,9 @@ def pushed(
     return PushedCall(export_call(recorded, lambda _: cost), turn or id, number, parts, first_new, None)
 
 
-def turn_of(*calls: PushedCall) -> Turn:
+def turn_of(*calls: PushedCall) -> UserTurn:
     """The turn of these calls."""
-    return Turn(calls[0].turn, tuple(calls))
+    return UserTurn(calls[0].turn, tuple(calls))
 
 
 def chat(*messages: tuple[str, str], tools: Sequence[str] = ()) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def results(*brought: tuple[str, str]) -> list[dict[str, Any]]:
     return [{"role": "tool", "tool_call_id": id, "content": text} for id, text in brought]
 
 
-def coding_turn(content: bool = True, **more: Any) -> Turn:
+def coding_turn(content: bool = True, **more: Any) -> UserTurn:
     """A turn of Claude Code in OpenAI's form: it reads two files at once, begins a sub-agent, and answers.
 
     Seconds: 0 main call; 5 main call with both results (one failed); 8 to 12 the sub-agent's two calls; 15 the reply.

@@ -9,9 +9,9 @@ from tests.push.logs import ACCEPTED, ScriptedSender
 
 from sessiontap.push import delivery
 from sessiontap.push.delivery import Delivery, Journal, NotDelivered, Stopped
-from sessiontap.push.target import Answer, Item
+from sessiontap.push.target import Item, TargetAnswer
 
-LATER, REFUSED, TOO_MUCH = Answer("later", "503"), Answer("refused", "400"), Answer("too_much", "413")
+LATER, REFUSED, TOO_MUCH = TargetAnswer("later", "503"), TargetAnswer("refused", "400"), TargetAnswer("too_much", "413")
 
 
 class Told:
@@ -80,7 +80,7 @@ def test_a_target_that_is_down_is_asked_less_and_less_often() -> None:
 
 @pytest.mark.parametrize(("after", "pause"), [(None, 1.0), (0.0, 1.0), (7.5, 7.5), (3600.0, 3600.0)])
 def test_it_waits_as_long_as_the_target_asks(after: float | None, pause: float) -> None:
-    answers = iter([Answer("later", "429", after), ACCEPTED])
+    answers = iter([TargetAnswer("later", "429", after), ACCEPTED])
     told = Told(ScriptedSender(lambda sent: next(answers)))
     told.delivery.send(items("a"))
     assert told.pauses == [pause]
@@ -100,7 +100,7 @@ def test_it_ends_while_it_waits() -> None:
 
 
 @pytest.mark.parametrize("answer", [REFUSED, TOO_MUCH], ids=["400", "413"])
-def test_a_request_is_split_until_the_item_at_fault_stands_alone(answer: Answer) -> None:
+def test_a_request_is_split_until_the_item_at_fault_stands_alone(answer: TargetAnswer) -> None:
     sender = ScriptedSender(lambda sent: answer if "f" in sent else ACCEPTED)
     told = Told(sender)
     told.delivery.send(items("abcdefgh"))
@@ -118,21 +118,21 @@ def test_what_is_too_much_once_is_not_sent_in_that_size_again() -> None:
 
 
 def test_items_that_are_rejected_by_place_are_set_aside() -> None:
-    sender = ScriptedSender(lambda sent: Answer("accepted", rejected={1: "no such id", 9: "?"}))
+    sender = ScriptedSender(lambda sent: TargetAnswer("accepted", rejected={1: "no such id", 9: "?"}))
     told = Told(sender)
     told.delivery.send(items("abc"))
     assert (sender.taken, told.aside, told.accepted) == (["a", "c"], [("b", "no such id")], 2)
 
 
 def test_a_target_that_takes_no_request_is_told_and_nothing_is_set_aside() -> None:
-    told = Told(ScriptedSender(lambda sent: Answer("misconfigured", "401")), tries=4)
+    told = Told(ScriptedSender(lambda sent: TargetAnswer("misconfigured", "401")), tries=4)
     with pytest.raises(NotDelivered) as caught:
         told.delivery.send(items("ab"))
     assert (caught.value.is_misconfigured, told.misconfigured, told.aside) == (True, ["401"], [])
 
 
 def test_while_it_follows_it_tries_such_a_target_slowly() -> None:
-    answers = iter([Answer("misconfigured", "401")] * 2 + [ACCEPTED])
+    answers = iter([TargetAnswer("misconfigured", "401")] * 2 + [ACCEPTED])
     told = Told(ScriptedSender(lambda sent: next(answers)))
     told.delivery.send(items("a"))
     assert (told.pauses, told.accepted) == ([300, 300], 1)
@@ -159,7 +159,7 @@ def test_a_few_refused_items_at_the_very_beginning_are_set_aside() -> None:
 
 
 def test_an_item_that_its_sender_fails_on_is_set_aside() -> None:
-    def fail(sent: list[str]) -> Answer:
+    def fail(sent: list[str]) -> TargetAnswer:
         if "b" in sent:
             raise ValueError("secret")
         return ACCEPTED

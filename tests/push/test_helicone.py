@@ -14,7 +14,7 @@ from tests.push.pushed_calls import CHAT, GEMINI, MESSAGES, OTHER, chat, pushed
 from sessiontap.exchange import Headers
 from sessiontap.push.delivery import Delivery, Journal
 from sessiontap.push.http import HttpReply, NotReached
-from sessiontap.push.target import Answer, PushedCall, Settings
+from sessiontap.push.target import PushedCall, TargetAnswer, TargetSettings
 from sessiontap.push.targets import helicone
 from sessiontap.push.targets.helicone import MOST_BYTES, address, log_entry, open_sender, request_id
 
@@ -36,8 +36,8 @@ class Receiver:
         return self.answer
 
 
-def settings(receiver: Receiver, endpoint: str = CLOUD, *, content: bool = True) -> Settings:
-    return Settings(endpoint, {"HELICONE_API_KEY": KEY}, content, receiver)
+def settings(receiver: Receiver, endpoint: str = CLOUD, *, content: bool = True) -> TargetSettings:
+    return TargetSettings(endpoint, {"HELICONE_API_KEY": KEY}, content, receiver)
 
 
 def entry(one: PushedCall, *, content: bool = True) -> dict[str, Any]:
@@ -245,7 +245,7 @@ def test_each_provider_has_its_endpoint(provider: str | None, family: str, url: 
     receiver = Receiver()
     sender = open_sender(settings(receiver))
     one = chat(llm={"provider": provider, "family": family})
-    assert sender.send(list(sender.call_items(one))) == Answer("accepted")
+    assert sender.send(list(sender.call_items(one))) == TargetAnswer("accepted")
     assert [posted[0] for posted in receiver.posted] == [CLOUD + url]
 
 
@@ -287,24 +287,26 @@ def test_a_call_that_went_through_helicone_is_there_already(one: PushedCall) -> 
 @pytest.mark.parametrize(
     ("reply", "answer"),
     [
-        (HttpReply(200, Headers(), b"ok"), Answer("accepted")),
+        (HttpReply(200, Headers(), b"ok"), TargetAnswer("accepted")),
         (
             HttpReply(200, Headers(), b'{"error": "Error logging"}'),
-            Answer("later", "Helicone did not store the call: Error logging"),
+            TargetAnswer("later", "Helicone did not store the call: Error logging"),
         ),
         (
             HttpReply(200, Headers(), b'{"error": "Auth failed! undefined"}'),
-            Answer("misconfigured", "Helicone did not store the call: Auth failed! undefined. Check HELICONE_API_KEY"),
+            TargetAnswer(
+                "misconfigured", "Helicone did not store the call: Auth failed! undefined. Check HELICONE_API_KEY"
+            ),
         ),
-        (HttpReply(400, Headers(), b"Payload too large"), Answer("too_much", "400 Payload too large")),
-        (HttpReply(400, Headers(), b'{"error": "x"}'), Answer("refused", '400 {"error": "x"}')),
-        (HttpReply(401, Headers(), b"Unauthorized"), Answer("misconfigured", "401 Unauthorized")),
-        (HttpReply(429, Headers([("Retry-After", "7")]), b""), Answer("later", "429", 7.0)),
-        (NotReached("connection refused"), Answer("later", "connection refused")),
+        (HttpReply(400, Headers(), b"Payload too large"), TargetAnswer("too_much", "400 Payload too large")),
+        (HttpReply(400, Headers(), b'{"error": "x"}'), TargetAnswer("refused", '400 {"error": "x"}')),
+        (HttpReply(401, Headers(), b"Unauthorized"), TargetAnswer("misconfigured", "401 Unauthorized")),
+        (HttpReply(429, Headers([("Retry-After", "7")]), b""), TargetAnswer("later", "429", 7.0)),
+        (NotReached("connection refused"), TargetAnswer("later", "connection refused")),
     ],
     ids=["stored", "not stored", "another's key", "too large", "malformed", "no key", "busy", "down"],
 )
-def test_answers(reply: HttpReply | NotReached, answer: Answer) -> None:
+def test_answers(reply: HttpReply | NotReached, answer: TargetAnswer) -> None:
     sender = open_sender(settings(Receiver(reply)))
     assert sender.send(list(sender.call_items(chat()))) == answer
 

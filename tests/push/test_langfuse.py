@@ -21,21 +21,21 @@ from sessiontap.push.cursor import Cursor
 from sessiontap.push.delivery import NotDelivered
 from sessiontap.push.http import HttpClient, HttpReply
 from sessiontap.push.pusher import Pusher, cursor_of
-from sessiontap.push.target import Answer, Sender, Settings, Turn
+from sessiontap.push.target import Sender, TargetAnswer, TargetSettings, UserTurn
 from sessiontap.push.targets.langfuse import resource, traces_url
 
 KEYS = {"LANGFUSE_PUBLIC_KEY": "pk-lf-1", "LANGFUSE_SECRET_KEY": "sk-lf-2"}
 
 
 def sender(http: Any, endpoint: str = "https://cloud.langfuse.com", *, content: bool = True) -> Sender:
-    return TARGETS["langfuse"].open_sender(Settings(endpoint, KEYS, content, http))
+    return TARGETS["langfuse"].open_sender(TargetSettings(endpoint, KEYS, content, http))
 
 
-def sent(turn: Turn, *, content: bool = True) -> Collector:
+def sent(turn: UserTurn, *, content: bool = True) -> Collector:
     collector = Collector()
     to = sender(collector, content=content)
     items = [item for call in turn.calls for item in to.call_items(call)] + list(to.turn_items(turn))
-    assert to.send(items) == Answer("accepted")
+    assert to.send(items) == TargetAnswer("accepted")
     return collector
 
 
@@ -134,7 +134,7 @@ class Langfuse:
 
         client = HttpClient()
         pusher = Pusher(
-            trace.open(self.folder), sender(client, endpoint), file, cursor,
+            trace.open(self.folder), sender(client, endpoint), file, cursor, target=TARGETS["langfuse"],
             content=True, pause=pause, tell=self.told.append,
         )  # fmt: skip
         try:
@@ -241,7 +241,7 @@ def test_the_command_reads_the_variables_of_langfuses_sdks(
     collector = Collector()
     with served(collector) as url:
         monkeypatch.setenv(variable, url)
-        assert run("langfuse") == (0, "1 call and 1 complete turn sent to langfuse\n", "")
+        assert run("langfuse") == (0, "1 call and 1 complete user turn sent to langfuse\n", "")
     assert ids_of("c1") <= collector.spans.keys()
 
 

@@ -10,7 +10,7 @@ from tests.support.extended import run_extended
 ACME = """
     from pathlib import Path
 
-    from sessiontap.push.target import Answer, Item
+    from sessiontap.push.target import TargetAnswer, Item
 
 
     class Sender:
@@ -28,7 +28,7 @@ ACME = """
         def send(self, items):
             with self.file.open("a") as out:
                 out.writelines(f"{one.data}\\n" for one in items)
-            return Answer("accepted")
+            return TargetAnswer("accepted")
 
 
     def open_sender(settings):
@@ -60,7 +60,7 @@ CODE = """
         assert main(["push", "--help"]) == 0
         assert main(["push", "acme", "--endpoint", "."]) == 0
     assert "Acme's files" in out.getvalue()
-    assert "1 call and 1 complete turn sent to acme" in out.getvalue()
+    assert "1 call and 1 complete user turn sent to acme" in out.getvalue()
     assert Path("calls.txt").read_text().splitlines() == ["call c1 of c1", "turn c1 of 1"]
 
     shell = ShellComplete(app, {}, "sessiontap", "_SESSIONTAP_COMPLETE")

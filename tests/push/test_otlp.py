@@ -17,24 +17,24 @@ from sessiontap.push import TARGETS
 from sessiontap.push.http import HttpReply, NotReached
 from sessiontap.push.otlp_http import OtlpSender, headers_of
 from sessiontap.push.spans import call_span, turn_spans
-from sessiontap.push.target import Answer, Item, Sender, Settings, Turn
+from sessiontap.push.target import Item, Sender, TargetAnswer, TargetSettings, UserTurn
 
 OTLP = ("otlp", "phoenix", "mlflow")
 
 
 def sender(http: Any, target: str = "otlp", *, content: bool = True, **more: Any) -> Sender:
     endpoint, credentials = more.pop("endpoint", "http://collector:4318"), more.pop("credentials", {})
-    return TARGETS[target].open_sender(Settings(endpoint, credentials, content, http, **more))
+    return TARGETS[target].open_sender(TargetSettings(endpoint, credentials, content, http, **more))
 
 
-def items_of(of: Sender, turn: Turn) -> list[Item]:
+def items_of(of: Sender, turn: UserTurn) -> list[Item]:
     return [item for call in turn.calls for item in of.call_items(call)] + list(of.turn_items(turn))
 
 
-def pushed_to(target: str, turn: Turn, **more: Any) -> Collector:
+def pushed_to(target: str, turn: UserTurn, **more: Any) -> Collector:
     collector = Collector()
     of = sender(collector, target, **more)
-    assert of.send(items_of(of, turn)) == Answer("accepted")
+    assert of.send(items_of(of, turn)) == TargetAnswer("accepted")
     return collector
 
 
@@ -218,27 +218,29 @@ SOME = (
 @pytest.mark.parametrize(
     ("reply", "answer"),
     [
-        pytest.param(HttpReply(200, Headers(), b""), Answer("accepted"), id="without a body"),
-        pytest.param(HttpReply(200, Headers(), b"{}"), Answer("accepted"), id="in JSON"),
-        pytest.param(partly(0, ""), Answer("accepted"), id="all taken"),
-        pytest.param(partly(0, "slow down"), Answer("accepted"), id="a warning"),
-        pytest.param(partly(2, "too old"), Answer("accepted", rejected={0: "too old", 1: "too old"}), id="none taken"),
+        pytest.param(HttpReply(200, Headers(), b""), TargetAnswer("accepted"), id="without a body"),
+        pytest.param(HttpReply(200, Headers(), b"{}"), TargetAnswer("accepted"), id="in JSON"),
+        pytest.param(partly(0, ""), TargetAnswer("accepted"), id="all taken"),
+        pytest.param(partly(0, "slow down"), TargetAnswer("accepted"), id="a warning"),
+        pytest.param(
+            partly(2, "too old"), TargetAnswer("accepted", rejected={0: "too old", 1: "too old"}), id="none taken"
+        ),
         pytest.param(
             partly(1, "too old"),
-            Answer("accepted", SOME),
+            TargetAnswer("accepted", SOME),
             id="some taken",
         ),
         pytest.param(
-            HttpReply(429, Headers([("Retry-After", "7")]), b"busy"), Answer("later", "429 busy", 7.0), id="busy"
+            HttpReply(429, Headers([("Retry-After", "7")]), b"busy"), TargetAnswer("later", "429 busy", 7.0), id="busy"
         ),
-        pytest.param(HttpReply(503, Headers(), b""), Answer("later", "503"), id="down"),
-        pytest.param(HttpReply(413, Headers(), b""), Answer("too_much", "413"), id="too large"),
-        pytest.param(HttpReply(400, Headers(), b"bad"), Answer("refused", "400 bad"), id="refused"),
-        pytest.param(HttpReply(401, Headers(), b""), Answer("misconfigured", "401"), id="a wrong key"),
-        pytest.param(HttpReply(404, Headers(), b""), Answer("misconfigured", "404"), id="a wrong address"),
+        pytest.param(HttpReply(503, Headers(), b""), TargetAnswer("later", "503"), id="down"),
+        pytest.param(HttpReply(413, Headers(), b""), TargetAnswer("too_much", "413"), id="too large"),
+        pytest.param(HttpReply(400, Headers(), b"bad"), TargetAnswer("refused", "400 bad"), id="refused"),
+        pytest.param(HttpReply(401, Headers(), b""), TargetAnswer("misconfigured", "401"), id="a wrong key"),
+        pytest.param(HttpReply(404, Headers(), b""), TargetAnswer("misconfigured", "404"), id="a wrong address"),
     ],
 )
-def test_answers(reply: HttpReply, answer: Answer) -> None:
+def test_answers(reply: HttpReply, answer: TargetAnswer) -> None:
     collector = Collector()
     collector.answers = [reply]
     of = sender(collector)
@@ -253,7 +255,7 @@ def test_a_collector_that_is_down_is_asked_later() -> None:
             raise NotReached("connection refused")
 
     of = sender(Down())
-    assert of.send(items_of(of, coding_turn())) == Answer("later", "connection refused")
+    assert of.send(items_of(of, coding_turn())) == TargetAnswer("later", "connection refused")
 
 
 def test_sizes_are_those_of_the_spans() -> None:

@@ -18,7 +18,7 @@ from sessiontap.push.attributes.mlflow import mlflow, mlflow_content
 from sessiontap.push.attributes.openinference import openinference, openinference_messages, openinference_values
 from sessiontap.push.otlp_http import encode
 from sessiontap.push.spans import Span, call_span, turn_spans, with_conventions
-from sessiontap.push.target import PushedCall, Turn
+from sessiontap.push.target import PushedCall, UserTurn
 from sessiontap.trace import RecordedCall, body
 
 pytestmark = needs_corpus
@@ -85,7 +85,7 @@ def pushed(one: Recorded, step: int, turn: str, parent: str | None) -> PushedCal
 
 
 @cache
-def turns() -> tuple[Turn, ...]:
+def turns() -> tuple[UserTurn, ...]:
     """Those of each cassette: an exchange that goes on from another one is of its turn."""
     files: defaultdict[str, list[Recorded]] = defaultdict(list)
     for one in recorded():
@@ -99,10 +99,10 @@ def turns() -> tuple[Turn, ...]:
             call = pushed(one, step, turn, parent.call.id if parent else None)
             by_index[int(one.id.rpartition("#")[2])] = call
             found.setdefault(turn, []).append(call)
-    return tuple(Turn(turn, tuple(calls)) for turn, calls in found.items())
+    return tuple(UserTurn(turn, tuple(calls)) for turn, calls in found.items())
 
 
-def made(turn: Turn) -> list[Span]:
+def made(turn: UserTurn) -> list[Span]:
     spans = (*map(call_span, turn.calls), *turn_spans(turn))
     return [with_conventions(span, CONVENTIONS) for span in spans]
 

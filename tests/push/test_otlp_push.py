@@ -39,7 +39,7 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
 
 def test_a_log_arrives_as_trees_of_spans(run: Run, collector: Collector) -> None:
     done = run("otlp", "--content")
-    assert (done.status, done.out) == (0, "6 calls and 2 complete turns sent to otlp\n")
+    assert (done.status, done.out) == (0, "6 calls and 2 complete user turns sent to otlp\n")
     names = sorted(span.name for span in collector.spans.values())
     main, explore, read = f"invoke_agent {AGENT}", "invoke_agent explore", "execute_tool Read"
     assert names == sorted([*[CHAT] * 6, main, main, explore, read, read, "execute_tool Grep", "execute_tool Task"])

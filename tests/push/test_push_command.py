@@ -33,7 +33,7 @@ def test_it_sends_what_there_is_and_says_so_in_a_line(run: Run) -> None:
         assert run("receiver", "--endpoint", received.url).status == 0
         again = run("receiver", "--endpoint", received.url)
     assert received.ids == ["c1", "turn c1", "c2", "turn c2", "c3", "turn c3"]
-    assert again.out == "0 calls and 0 complete turns sent to receiver\n"
+    assert again.out == "0 calls and 0 complete user turns sent to receiver\n"
 
 
 def test_the_status_tells_what_waits_and_what_was_set_aside(run: Run) -> None:
@@ -60,12 +60,16 @@ def test_a_target_that_refuses_the_key_is_told_in_a_sentence(run: Run, monkeypat
     assert (row["behind"], row["last_error"]["text"]) == (3, "401 {}")
 
 
+SHAPED = "sk-proj-" + "Ab1" * 16
 WRONG = {
     "no address": ([], "receiver has no usual address"),
     "no URL": (["--endpoint", "ftp://h"], "the endpoint is no URL"),
     "a password in the address": (["--endpoint", "https://ada:pw@h/x"], "the endpoint holds a user or a password"),
     "a key in plain HTTP": (["--endpoint", "http://h.example"], "would carry credentials over the network"),
     "a header with a key": (["--endpoint", "http://127.0.0.1:1", "--header", "X-Api-Key: k"], "every user of this"),
+    "a collector's key": (["--endpoint", "http://127.0.0.1:1", "--header", "x-honeycomb-team: k"], "can list"),
+    "a value that is a key": (["--endpoint", "http://127.0.0.1:1", "--header", f"x-team: {SHAPED}"], "can list"),
+    "a query": (["--endpoint", "http://127.0.0.1:1/v1?token=s3cret"], "no URL without a query"),
     "a header without a name": (["--endpoint", "http://127.0.0.1:1", "--header", "nothing"], "is no header"),
     "no file": (["--endpoint", "http://127.0.0.1:1", "--credentials", "none"], "cannot be read"),
 }

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.push.logs import ACCEPTED, SECOND, START, Log, ScriptedSender, call, log_of
+from tests.push.logs import ACCEPTED, SECOND, START, Log, ScriptedSender, call, log_of, target
 
 from sessiontap import trace
 from sessiontap.push import pusher
 from sessiontap.push.cursor import Cursor, CursorFile, path_of
-from sessiontap.push.delivery import NotDelivered
-from sessiontap.push.pusher import LOOK_EVERY, Pusher, cursor_of
-from sessiontap.push.target import Answer
+from sessiontap.push.delivery import LONGEST_PAUSE, NotDelivered
+from sessiontap.push.pusher import LONGEST_REST, LOOK_EVERY, Clocks, Pusher, cursor_of
+from sessiontap.push.target import TargetAnswer
 from sessiontap.trace.backlog import Backlog
 
 LOOP = [
@@ -31,10 +31,11 @@ def push(folder: Path, sender: ScriptedSender, told: list[str] | None = None, **
         sender,
         file,
         cursor,
+        target=target(has_turns=more.pop("has_turns", True)),
         content=bool(more.pop("content", False)),
         pause=lambda seconds: True,
         tell=(told if told is not None else []).append,
-        now=lambda: START + 70 * SECOND,
+        clocks=Clocks(now=lambda: START + 70 * SECOND),
         **more,  # type: ignore[arg-type]
     )
     with file.held():
@@ -89,7 +90,7 @@ def test_content_is_parts_and_how_many_of_them_were_sent_before(tmp_path: Path) 
 
 def test_a_target_that_is_down_keeps_the_cursor_where_it_is(tmp_path: Path) -> None:
     log_of(tmp_path, *LOOP)
-    down = ScriptedSender(lambda sent: Answer("later", "503 down"))
+    down = ScriptedSender(lambda sent: TargetAnswer("later", "503 down"))
     with pytest.raises(NotDelivered, match="503 down"):
         push(tmp_path, down)
     assert down.taken == []
@@ -99,10 +100,38 @@ def test_a_target_that_is_down_keeps_the_cursor_where_it_is(tmp_path: Path) -> N
     assert (cursor.calls, cursor.last_error) == (3, None)
 
 
+def test_a_target_that_is_down_for_a_day_costs_a_try_every_few_minutes_and_one_sentence(tmp_path: Path) -> None:
+    day, now, tries, told = 86_400.0, 0.0, 0, list[str]()
+
+    def pause(seconds: float) -> bool:
+        nonlocal now
+        now += seconds
+        return now < day + 60
+
+    def answer(sent: list[str]) -> TargetAnswer:
+        nonlocal tries
+        if now >= day - 300:
+            return ACCEPTED
+        tries += 1
+        return TargetAnswer("later", f"503 request {tries}")
+
+    log_of(tmp_path, *(call(f"c{n}", n) for n in range(500)))
+    sender = ScriptedSender(answer)
+    file, cursor = cursor_of(tmp_path, "made-up", "http://h", None)
+    with file.held():
+        Pusher(
+            trace.open(tmp_path), sender, file, cursor, target=target(), content=False, follow=True, pause=pause,
+            tell=told.append, clocks=Clocks(lambda: now, now=lambda: START + 3600 * SECOND),
+        ).run()  # fmt: skip
+    assert tries < 2 * day / LONGEST_PAUSE
+    assert told == ["503 request 1; it is tried again until it goes"]
+    assert sorted(sender.taken) == sorted([f"c{n}" for n in range(500)] + [f"turn c{n}" for n in range(500)])
+
+
 def test_one_item_that_is_refused_is_set_aside_alone(tmp_path: Path) -> None:
     log_of(tmp_path, *(call(f"c{n}", n) for n in range(20)))
     told: list[str] = []
-    sender = ScriptedSender(lambda sent: Answer("refused", "400 bad id") if "c7" in sent else ACCEPTED)
+    sender = ScriptedSender(lambda sent: TargetAnswer("refused", "400 bad id") if "c7" in sent else ACCEPTED)
     cursor = push(tmp_path, sender, told)
     assert [(one["call"], one["reason"]) for one in cursor.set_aside] == [("c7", "400 bad id")]
     assert set(sender.taken) == {f"c{n}" for n in range(20) if n != 7} | {f"turn c{n}" for n in range(20)}
@@ -121,6 +150,23 @@ def test_a_call_that_its_target_cannot_make_items_of_is_set_aside(tmp_path: Path
     cursor = push(tmp_path, sender)
     assert sender.taken == ["turn c1", "c2", "turn c2"]
     assert cursor.set_aside[0]["reason"] == "it could not be read: KeyError"
+
+
+def test_one_that_follows_begins_where_the_first_of_them_was_to_begin(tmp_path: Path) -> None:
+    """A proxy's push that has died before any call came is followed by one that was told a later time."""
+    log = Log(tmp_path)
+    endings = iter([False])
+    file, cursor = cursor_of(tmp_path, "made-up", "http://h", LOOP[1]["time"])
+    with file.held():
+        Pusher(
+            trace.open(tmp_path), ScriptedSender(), file, cursor, target=target(), content=False, follow=True,
+            pause=lambda seconds: next(endings), tell=[].append,
+        ).run()  # fmt: skip
+    log.write(LOOP)
+    log.close()
+    sender = ScriptedSender()
+    push(tmp_path, sender, since=LOOP[2]["time"])
+    assert [one.call.id for one in sender.calls] == ["c2", "c3"]
 
 
 def test_errands_of_agents_are_not_sent(tmp_path: Path) -> None:
@@ -190,7 +236,14 @@ def test_since_leaves_out_older_calls_for_good(tmp_path: Path) -> None:
     assert sender.taken == ["c3", "turn c3"]
 
 
-@pytest.mark.parametrize(("pace", "rest"), [(1 / 64, 0.125), (5 / 64, 0.625)], ids=["idle machine", "busy machine"])
+@pytest.mark.parametrize(
+    ("pace", "rest"),
+    [
+        pytest.param(1 / 64, 0.125, id="idle machine"),
+        pytest.param(5 / 64, 0.625, id="busy machine"),
+        pytest.param(30.0, LONGEST_REST, id="a machine that stood still"),
+    ],
+)
 def test_it_takes_no_more_than_its_share_of_a_core(tmp_path: Path, pace: float, rest: float) -> None:
     """The clocks of the test: each call takes a 64th second of CPU time, and `pace` seconds."""
     log_of(tmp_path, *(call(f"c{n}", n) for n in range(6)))
@@ -208,13 +261,84 @@ def test_it_takes_no_more_than_its_share_of_a_core(tmp_path: Path, pace: float, 
             sender,
             file,
             cursor,
+            target=target(),
             content=False,
             pause=pause,
             tell=str,
             follow=True,
             share=0.2,
-            cpu_clock=lambda: len(sender.calls) / 64,
-            clock=lambda: len(sender.calls) * pace,
+            clocks=Clocks(monotonic=lambda: len(sender.calls) * pace, cpu=lambda: len(sender.calls) / 64),
         ).run()
     assert rests == [rest, rest, rest, LOOK_EVERY]
     assert [one for one in sender.taken if not one.startswith("turn")] == [f"c{n}" for n in range(6)]
+
+
+def test_time_without_calls_is_no_work_to_rest_from(tmp_path: Path) -> None:
+    """An hour passes with looks at the log that take CPU time; then two calls come."""
+    log = Log(tmp_path)
+    sender = ScriptedSender()
+    rests: list[float] = []
+    now, cpu = 0.0, 0.0
+
+    def pause(seconds: float) -> bool:
+        nonlocal now, cpu
+        if seconds != LOOK_EVERY:
+            rests.append(round(seconds, 6))
+        elif now == 0.0:
+            log.write(LOOP[:2])
+            log.settle()
+        now, cpu = now + 3600, cpu + 1
+        return seconds != LOOK_EVERY or now < 4 * 3600
+
+    file, cursor = cursor_of(tmp_path, "made-up", "http://h", None)
+    with file.held():
+        Pusher(
+            trace.open(tmp_path),
+            sender,
+            file,
+            cursor,
+            target=target(),
+            content=False,
+            pause=pause,
+            tell=str,
+            follow=True,
+            share=0.2,
+            clocks=Clocks(monotonic=lambda: now, cpu=lambda: cpu),
+        ).run()
+    assert sender.taken[:2] == ["c1", "c2"]
+    assert rests == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "work", "sent"),
+    [
+        pytest.param(0.001, 0.001, 6, id="idle machine"),
+        pytest.param(30.0, 0.001, 6, id="busy machine"),
+        pytest.param(3.0, 0.6, 2, id="too much is left"),
+    ],
+)
+def test_at_its_end_it_sends_what_the_log_has_by_then(tmp_path: Path, seconds: float, work: float, sent: int) -> None:
+    """The clocks of the test: each call takes `seconds`, and `work` seconds of CPU time."""
+    log = Log(tmp_path)
+    sender = ScriptedSender()
+
+    def pause(_: float) -> bool:
+        log.write([call(f"c{n}", n) for n in range(6)])
+        log.settle()
+        return False
+
+    file, cursor = cursor_of(tmp_path, "made-up", "http://h", None)
+    with file.held():
+        Pusher(
+            trace.open(tmp_path),
+            sender,
+            file,
+            cursor,
+            target=target(has_turns=False),
+            content=False,
+            pause=pause,
+            tell=str,
+            follow=True,
+            clocks=Clocks(monotonic=lambda: len(sender.calls) * seconds, cpu=lambda: len(sender.calls) * work),
+        ).run()
+    assert sender.taken == [f"c{n}" for n in range(sent)]

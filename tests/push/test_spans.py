@@ -10,7 +10,7 @@ from tests.push.made_calls import SECOND, SESSION, START, coding_turn, pushed, t
 
 from sessiontap.push.span_facts import error_type
 from sessiontap.push.spans import Span, call_span, root_id, turn_spans
-from sessiontap.push.target import Turn
+from sessiontap.push.target import UserTurn
 from sessiontap.span_ids import trace_id
 
 Told = tuple[str, str | None, float, float, str]
@@ -20,11 +20,11 @@ Told = tuple[str, str | None, float, float, str]
 ORDER = {"internal": 0, "client": 1}
 
 
-def spans_of(turn: Turn) -> list[Span]:
+def spans_of(turn: UserTurn) -> list[Span]:
     return [*map(call_span, turn.calls), *turn_spans(turn)]
 
 
-def told(turn: Turn) -> list[Told]:
+def told(turn: UserTurn) -> list[Told]:
     spans = sorted(spans_of(turn), key=lambda span: (span.start, ORDER[span.kind], -span.end))
     names = {span.id: span.name for span in spans}
     return [

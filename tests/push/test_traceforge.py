@@ -17,7 +17,7 @@ from tests.push.pushed_calls import CHAT, MESSAGES, chat, pushed
 
 from sessiontap.exchange import Headers
 from sessiontap.push.http import HttpReply
-from sessiontap.push.target import PushedCall, Sender, Settings
+from sessiontap.push.target import PushedCall, Sender, TargetSettings
 from sessiontap.push.targets import traceforge
 from sessiontap.push.targets.traceforge import open_sender, trace_file
 
@@ -30,7 +30,7 @@ class NoHttp:
 
 
 def sender(folder: Path, *, content: bool = True) -> Sender:
-    return open_sender(Settings(str(folder), {}, content, NoHttp()))
+    return open_sender(TargetSettings(str(folder), {}, content, NoHttp()))
 
 
 def trace(one: PushedCall) -> dict[str, Any]:
@@ -185,6 +185,23 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.undo()
     assert to.send(list(to.call_items(chat()))).kind == "accepted"
     assert [file.name for file in tmp_path.iterdir()] == [NAME], "what was left of the first try is gone"
+
+
+def test_the_disk_has_a_file_before_it_is_named_and_all_names_before_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[bool, list[str]]] = []
+
+    def fsync(handle: int) -> None:
+        names = sorted(file.name for file in tmp_path.glob("*.json"))
+        synced.append((stat.S_ISDIR(os.fstat(handle).st_mode), names))
+
+    monkeypatch.setattr(traceforge.os, "fsync", fsync)
+    to = sender(tmp_path)
+    calls = [chat(id=f"01a1fce0-0000-7202-8000-00000000000{number}") for number in (1, 2)]
+    to.send([item for call in calls for item in to.call_items(call)])
+    first, second = sorted(file.name for file in tmp_path.glob("*.json"))
+    assert synced == [(False, []), (False, [first]), (True, [first, second])]
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import URLError
 
 from tests.agents import packages
+from tests.support.running import free_port, running
 
 PHOENIX = "arize-phoenix==20.26.1"
 MLFLOW = "mlflow==3.17.2"
-START_LIMIT = 180.0  # seconds; with all their migrations they take thirty
 PUSH_LIMIT = 60.0
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @contextmanager
@@ -40,7 +30,8 @@ def phoenix(folder: Path) -> Iterator[str]:
         "PHOENIX_TELEMETRY_ENABLED": "false",
         "PHOENIX_ALLOW_EXTERNAL_RESOURCES": "false",
     }
-    with _running([str(program), "serve"], folder, environment, f"http://127.0.0.1:{port}", "/healthz") as url:
+    url = f"http://127.0.0.1:{port}"
+    with running([program, "serve"], folder, environment, f"{url}/healthz"):
         yield url
 
 
@@ -50,43 +41,14 @@ def mlflow(folder: Path) -> Iterator[str]:
     python = packages.python(MLFLOW)
     port = free_port()
     command = [
-        str(python), "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+        python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
         "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}",
         "--default-artifact-root", str(folder / "artifacts"),
     ]  # fmt: skip
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-    with _running(command, folder, quiet, f"http://127.0.0.1:{port}", "/health") as url:
+    url = f"http://127.0.0.1:{port}"
+    with running(command, folder, quiet, f"{url}/health"):
         yield url
-
-
-@contextmanager
-def _running(command: Sequence[str], folder: Path, more: Mapping[str, str], url: str, health: str) -> Iterator[str]:
-    log = folder / "server.log"
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", **more}
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out)
-        try:
-            _wait(process, url + health, log)
-            yield url
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    until = time.monotonic() + START_LIMIT
-    while time.monotonic() < until:
-        assert process.poll() is None, log.read_text()[-3000:]
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except (URLError, OSError):
-            time.sleep(0.2)
-    raise AssertionError(f"it did not start\n{log.read_text()[-3000:]}")
 
 
 def push(target: str, endpoint: str, trace: Path, *options: str) -> str:

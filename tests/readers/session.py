@@ -26,6 +26,26 @@ TOKENS = {"a": (1000, 20), "b": (1300, 40), "c": (500, 10), "d": (600, 5), "e": 
 INPUT, OUTPUT = (sum(one[side] for one in TOKENS.values()) for side in (0, 1))
 
 
+CHAT = f"chat {MODEL}"
+_MAIN, _EXPLORE = f"invoke_agent {AGENT}", "invoke_agent explore"
+TREE = [
+    (CHAT, _MAIN, "LLM", "ERROR"),
+    (CHAT, _MAIN, "LLM", "OK"),
+    (CHAT, _MAIN, "LLM", "OK"),
+    (CHAT, _MAIN, "LLM", "OK"),
+    (CHAT, _EXPLORE, "LLM", "OK"),
+    (CHAT, _EXPLORE, "LLM", "OK"),
+    ("execute_tool Grep", _EXPLORE, "TOOL", "OK"),
+    ("execute_tool Read", _MAIN, "TOOL", "ERROR"),
+    ("execute_tool Read", _MAIN, "TOOL", "OK"),
+    ("execute_tool Task", _MAIN, "TOOL", "OK"),
+    (_MAIN, None, "AGENT", "ERROR"),
+    (_MAIN, None, "AGENT", "OK"),
+    (_EXPLORE, "execute_tool Task", "AGENT", "OK"),
+]
+"""The whole session as spans: name, the parent's name, kind and status of each, sorted."""
+
+
 def calls(session: str, began: int) -> dict[str, dict[str, Any]]:
     """The records of the session of this id, which began at `began` (Unix nanoseconds), by their names."""
     return {str(one["id"])[-1]: one for one in _calls(session, began)}

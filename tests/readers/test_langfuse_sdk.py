@@ -13,7 +13,7 @@ from tests.agents import packages
 from tests.push.made_calls import SESSION, chat, pushed, results, says, turn_of
 from tests.push.otlp_collector import Collector, attributes_of, served
 
-from sessiontap.push.target import Settings, Turn
+from sessiontap.push.target import TargetSettings, UserTurn
 from sessiontap.push.targets.langfuse import PATH, open_sender
 from sessiontap.trace.views import CallCost
 
@@ -35,7 +35,7 @@ FACTS: dict[str, Any] = {
 }
 
 
-def our_turn() -> Turn:
+def our_turn() -> UserTurn:
     """A question, a tool, an answer cut off, an embedding, and a call that failed."""
     go_on = {"link": {"kind": "continue"}}
     usage = {"input": 100, "output": 20, "cache_read": 60, "cache_write": 10, "reasoning": 5}
@@ -203,7 +203,7 @@ def sent_by_the_sdk(folder: Path) -> Collector:
 
 def sent_by_us() -> Collector:
     collector, turn = Collector(), our_turn()
-    sender = open_sender(Settings("http://langfuse.lan", KEYS, True, collector))
+    sender = open_sender(TargetSettings("http://langfuse.lan", KEYS, True, collector))
     items = [item for call in turn.calls for item in sender.call_items(call)] + list(sender.turn_items(turn))
     assert sender.send(items).kind == "accepted"
     return collector

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from tests.agents import packages
 from tests.readers import servers
-from tests.readers.session import AGENT, INPUT, MODEL, OUTPUT, TOKENS, USER
+from tests.readers.session import CHAT, INPUT, OUTPUT, TOKENS, TREE, USER, call_id
+
+from sessiontap.span_ids import span_id
 
 PROGRAM = Path(__file__).parent / "programs" / "ask_mlflow.py"
 Traces = list[dict[str, Any]]
@@ -23,16 +25,16 @@ def told(
 ) -> Iterator[tuple[Traces, Traces, Traces]]:
     folder = tmp_path_factory.mktemp("mlflow-store")
     with servers.mlflow(folder) as url:
-        python = packages.python(servers.MLFLOW)
+        yield pushed("mlflow", url, lambda: asked(url, folder))
 
-        def ask() -> Any:
-            command = [str(python), str(PROGRAM), url]
-            home = {"HOME": str(folder)}
-            done = subprocess.run(command, env=home, capture_output=True, text=True, timeout=90, check=False)
-            assert done.returncode == 0, done.stderr[-3000:]
-            return json.loads(done.stdout)
 
-        yield pushed("mlflow", url, ask)
+def asked(url: str, folder: Path) -> Traces:
+    """What MLflow's own client finds there."""
+    command = [str(packages.python(servers.MLFLOW)), str(PROGRAM), url]
+    home = {"HOME": str(folder)}
+    done = subprocess.run(command, env=home, capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return list(json.loads(done.stdout))
 
 
 def tree(traces: Traces) -> list[tuple[str, str | None, str, str]]:
@@ -40,25 +42,6 @@ def tree(traces: Traces) -> list[tuple[str, str | None, str, str]]:
     spans = [span for trace in traces for span in trace["spans"]]
     names = {span["id"]: span["name"] for span in spans}
     return sorted(((one["name"], names.get(one["parent"]), one["type"], one["status"]) for one in spans), key=str)
-
-
-CHAT = f"chat {MODEL}"
-MAIN, EXPLORE = f"invoke_agent {AGENT}", "invoke_agent explore"
-TREE = [
-    (CHAT, MAIN, "LLM", "ERROR"),
-    (CHAT, MAIN, "LLM", "OK"),
-    (CHAT, MAIN, "LLM", "OK"),
-    (CHAT, MAIN, "LLM", "OK"),
-    (CHAT, EXPLORE, "LLM", "OK"),
-    (CHAT, EXPLORE, "LLM", "OK"),
-    ("execute_tool Grep", EXPLORE, "TOOL", "OK"),
-    ("execute_tool Read", MAIN, "TOOL", "ERROR"),
-    ("execute_tool Read", MAIN, "TOOL", "OK"),
-    ("execute_tool Task", MAIN, "TOOL", "OK"),
-    (MAIN, None, "AGENT", "ERROR"),
-    (MAIN, None, "AGENT", "OK"),
-    (EXPLORE, "execute_tool Task", "AGENT", "OK"),
-]
 
 
 def usage(trace: dict[str, Any]) -> dict[str, int]:
@@ -128,3 +111,38 @@ def test_a_call_has_its_messages_as_a_chat(told: tuple[Traces, Traces, Traces]) 
     assert call["inputs"]["messages"] == [{"role": "user", "content": "Fix the dates."}]
     called = call["outputs"]["choices"][0]["message"]["tool_calls"]
     assert [one["function"]["name"] for one in called] == ["Read", "Read"]
+
+
+@pytest.fixture(scope="module")
+def scores(scored: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any, Any]]:
+    folder = tmp_path_factory.mktemp("mlflow-scores")
+    with servers.mlflow(folder) as url:
+        yield scored("mlflow", url, lambda: [one for trace in asked(url, folder) for one in trace["assessments"]])
+
+
+def values(assessments: list[dict[str, Any]]) -> set[tuple[Any, ...]]:
+    return {(one["name"], one["value"], one["rationale"], one["source"], one["session"]) for one in assessments}
+
+
+def test_scores_are_feedback_of_spans_and_of_the_sessions_first_trace(scores: tuple[Any, Any, Any]) -> None:
+    assert values(scores[0]) == {
+        ("helpful", 0.8, "It reads both.", "HUMAN ada", None),
+        ("correct", False, None, "HUMAN ada", None),
+        ("grade", "poor", None, "HUMAN ada", None),
+        ("note", "Look again.", None, "HUMAN ada", None),
+        ("star", True, None, "HUMAN ada", "session-2"),
+    }
+    spans = {one["name"]: one["span"] for one in scores[0]}
+    assert spans["helpful"] == span_id(call_id("session-2", "a"))
+    assert spans["star"] is None
+
+
+def test_a_later_score_replaces_it_and_one_that_was_taken_away_goes(scores: tuple[Any, Any, Any]) -> None:
+    assert sorted((one["name"], one["value"]) for one in scores[1]) == [
+        ("grade", "poor"), ("helpful", 0.4), ("note", "Look again.")
+    ]  # fmt: skip
+
+
+def test_scores_that_come_twice_are_counted_once(scores: tuple[Any, Any, Any]) -> None:
+    assert len(scores[2]) == 3
+    assert values(scores[2]) == values(scores[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -10,8 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.readers import servers
-from tests.readers.session import AGENT, INPUT, MODEL, OUTPUT, TOKENS, USER
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
+from tests.e2e.lab import wait_until
+from tests.readers import servers, session
+from tests.readers.session import CHAT, INPUT, OUTPUT, TOKENS, TREE, USER
+
+from sessiontap.span_ids import span_id
 
 QUERY = """{ node(id: "%s") { ... on ProjectSession {
   sessionId numTraces firstInput { value }
@@ -19,7 +27,8 @@ QUERY = """{ node(id: "%s") { ... on ProjectSession {
   costSummary { total { cost } prompt { cost } completion { cost } }
   traces(first: 10) { edges { node { numSpans rootSpan { name statusCode cumulativeTokenCountTotal } } } }
 } } }"""
-SETTLED = 20.0  # seconds; it inserts what it has taken within one
+PROJECT, MARKER = "openinference.project.name", "marker"
+"""The attribute of spans that names their project, and the project of the markers."""
 
 
 @dataclass(frozen=True)
@@ -33,19 +42,30 @@ class Told:
 class Phoenix:
     def __init__(self, url: str) -> None:
         self._url = url
+        self._sent = 0
+        """Markers."""
 
-    def told(self, spans: int) -> Told:
-        """What it has once it has inserted so many spans, and a moment later, when more would be there."""
-        until = time.monotonic() + SETTLED
-        while len(found := self._spans()) < spans and time.monotonic() < until:
-            time.sleep(0.1)
-        time.sleep(1.5)
-        found = self._spans()
-        return Told(found, self._session())
+    def told(self) -> Told:
+        """What it has once it has inserted all that it took so far: it inserts spans in the order in which they came,
+        so a span that is sent now is there after them."""
+        self._sent += 1
+        self._send_marker()
+        wait_until(lambda: len(self._spans(MARKER)) == self._sent, lambda: f"{self._spans(MARKER)} are inserted")
+        return Told(self._spans("default"), self._session())
 
-    def _spans(self) -> list[dict[str, Any]]:
+    def _send_marker(self) -> None:
+        ids = {"trace_id": secrets.token_bytes(16), "span_id": secrets.token_bytes(8)}
+        at = time.time_ns()
+        span = Span(name="marker", start_time_unix_nano=at, end_time_unix_nano=at, **ids)
+        project = KeyValue(key=PROJECT, value=AnyValue(string_value=MARKER))
+        spans = ResourceSpans(resource=Resource(attributes=[project]), scope_spans=[ScopeSpans(spans=[span])])
+        body = ExportTraceServiceRequest(resource_spans=[spans]).SerializeToString()
+        request = urllib.request.Request(f"{self._url}/v1/traces", body, {"Content-Type": "application/x-protobuf"})
+        urllib.request.urlopen(request, timeout=20).close()
+
+    def _spans(self, project: str) -> list[dict[str, Any]]:
         try:
-            return list(self._get("/v1/projects/default/spans?limit=200")["data"])
+            return list(self._get(f"/v1/projects/{project}/spans?limit=200")["data"])
         except urllib.error.HTTPError:
             return []
 
@@ -59,6 +79,14 @@ class Phoenix:
         with urllib.request.urlopen(request, timeout=20) as reply:
             return dict(json.load(reply)["data"]["node"])
 
+    def annotations(self) -> list[dict[str, Any]]:
+        """The annotations of all spans and of the session that is scored; notes are annotations, too."""
+        ids = [span["context"]["span_id"] for span in self._spans("default")]
+        spans = "&".join(f"span_ids={id}" for id in ids)
+        place = "/v1/projects/default"
+        found = list(self._get(f"{place}/span_annotations?{spans}&limit=100")["data"])
+        return [*found, *self._get(f"{place}/session_annotations?session_ids=session-2&limit=100")["data"]]
+
     def _get(self, path: str) -> Any:
         with urllib.request.urlopen(self._url + path, timeout=20) as reply:
             return json.load(reply)
@@ -67,9 +95,7 @@ class Phoenix:
 @pytest.fixture(scope="module")
 def told(pushed: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Told, Told, Told]]:
     with servers.phoenix(tmp_path_factory.mktemp("phoenix-store")) as url:
-        expected = iter((4, 13, 13))
-        reader = Phoenix(url)
-        yield pushed("phoenix", url, lambda: reader.told(next(expected)))
+        yield pushed("phoenix", url, Phoenix(url).told)
 
 
 def tree(told: Told) -> list[tuple[str, str | None, str, str]]:
@@ -77,25 +103,6 @@ def tree(told: Told) -> list[tuple[str, str | None, str, str]]:
     names = {span["context"]["span_id"]: span["name"] for span in told.spans}
     found = [(one["name"], names.get(one["parent_id"]), one["span_kind"], one["status_code"]) for one in told.spans]
     return sorted(found, key=str)
-
-
-CHAT = f"chat {MODEL}"
-MAIN, EXPLORE = f"invoke_agent {AGENT}", "invoke_agent explore"
-TREE = [
-    (CHAT, MAIN, "LLM", "ERROR"),
-    (CHAT, MAIN, "LLM", "OK"),
-    (CHAT, MAIN, "LLM", "OK"),
-    (CHAT, MAIN, "LLM", "OK"),
-    (CHAT, EXPLORE, "LLM", "OK"),
-    (CHAT, EXPLORE, "LLM", "OK"),
-    ("execute_tool Grep", EXPLORE, "TOOL", "OK"),
-    ("execute_tool Read", MAIN, "TOOL", "ERROR"),
-    ("execute_tool Read", MAIN, "TOOL", "OK"),
-    ("execute_tool Task", MAIN, "TOOL", "OK"),
-    (MAIN, None, "AGENT", "ERROR"),
-    (MAIN, None, "AGENT", "OK"),
-    (EXPLORE, "execute_tool Task", "AGENT", "OK"),
-]
 
 
 def test_calls_are_there_before_their_turn_is_complete(told: tuple[Told, Told, Told]) -> None:
@@ -153,3 +160,35 @@ def test_a_call_has_its_labels_and_its_messages(told: tuple[Told, Told, Told]) -
         "llm.output_messages.0.message.tool_calls.0.tool_call.function.name": "Read",
     }
     assert {key: found.get(key) for key in wanted} == wanted
+
+
+@pytest.fixture(scope="module")
+def scores(scored: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any, Any]]:
+    with servers.phoenix(tmp_path_factory.mktemp("phoenix-scores")) as url:
+        yield scored("phoenix", url, Phoenix(url).annotations)
+
+
+def test_scores_are_annotations_of_spans_and_the_session(scores: tuple[Any, Any, Any]) -> None:
+    given = {(one["name"], tuple(one["result"].values()), one["annotator_kind"]) for one in scores[0]}
+    assert given == {
+        ("helpful", (None, 0.8, "It reads both."), "HUMAN"),
+        ("correct", ("false", 0.0, None), "HUMAN"),
+        ("grade", ("poor", None, None), "HUMAN"),
+        ("note", (None, None, "Look again."), "HUMAN"),
+        ("star", ("true", 1.0, None), "HUMAN"),
+    }
+    ids = {session.call_id("session-2", name): name for name in "abcdef"}
+    spans = {span_id(id): name for id, name in ids.items()}
+    found = {one["name"]: spans.get(one.get("span_id"), one.get("session_id")) for one in scores[0]}
+    assert found == {"helpful": "a", "correct": "b", "grade": "b", "note": "e", "star": "session-2"}
+
+
+def test_a_later_score_replaces_it_and_one_that_was_taken_away_goes(scores: tuple[Any, Any, Any]) -> None:
+    found = {one["name"]: one["result"]["score"] for one in scores[1]}
+    assert found == {"helpful": 0.4, "grade": None, "note": None}
+    assert len(scores[1]) == 3
+
+
+def test_scores_that_come_twice_are_counted_once(scores: tuple[Any, Any, Any]) -> None:
+    kept = [[(one["name"], one["result"]) for one in answer] for answer in scores[1:]]
+    assert sorted(kept[0], key=str) == sorted(kept[1], key=str)

@@ -17,13 +17,12 @@ from typing import IO, Any
 from tests.e2e.lab import ROOT, Lab, Proxy, own_environment
 from tests.support import warm
 from tests.support.dialogue import Request
+from tests.support.gate import PATIENCE
 
 from sessiontap.cli import push_status
 from sessiontap.trace import open as open_log
 
 FOLDER = ROOT / "docs" / "recipes"
-LIMIT = 60.0
-"""Seconds for an app."""
 Start = Callable[..., Any]
 """Starts a command with an environment in a folder, and returns it as `subprocess.Popen` does."""
 Talk = Callable[[str], str]
@@ -93,7 +92,7 @@ class Recipe:
                     seen = talk(first)
                     process.send_signal(signal.SIGTERM)
                 rest = out.read()
-                status = process.wait(LIMIT)
+                status = process.wait(PATIENCE)
             except BaseException:
                 process.kill()
                 raise

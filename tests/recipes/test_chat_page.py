@@ -55,12 +55,12 @@ def openai() -> Handler:
 def browsers(first: str, before: Callable[[int], None] = lambda number: None) -> str:
     """What the users of the page see. `before` is called with the number of each message before it is sent."""
     url, opener = first.split()[-1], urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=60) as opened:
+    with opener.open(url, timeout=PATIENCE) as opened:
         seen = [str(opened.read().decode())]
     for number, (browser, text) in enumerate(TALK):
         before(number)
         body = json.dumps({**browser, "text": text}).encode()
-        with opener.open(urllib.request.Request(f"{url}chat", body), timeout=60) as reply:
+        with opener.open(urllib.request.Request(f"{url}chat", body), timeout=PATIENCE) as reply:
             seen.append(str(json.load(reply)["text"]))
     return "\n".join(seen)
 

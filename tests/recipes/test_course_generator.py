@@ -15,6 +15,7 @@ from tests.e2e.lab import Lab
 from tests.recipes import chat_model
 from tests.recipes.recipe import Ended, Recipe, missing_lines, page, said, session_headers, shown
 from tests.support.dialogue import Request, Respond
+from tests.support.gate import PATIENCE
 
 from sessiontap.trace import RecordedCall
 
@@ -84,7 +85,7 @@ def order(first: str) -> str:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def ask(course: dict[str, str]) -> str:
-        with opener.open(urllib.request.Request(url, json.dumps(course).encode()), timeout=60) as answer:
+        with opener.open(urllib.request.Request(url, json.dumps(course).encode()), timeout=PATIENCE) as answer:
             return str(answer.read().decode())
 
     with ThreadPoolExecutor() as users:

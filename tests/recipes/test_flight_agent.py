@@ -18,6 +18,7 @@ from sessiontap.demo.redirect import Redirect
 from sessiontap.rules import decide, load_file
 from sessiontap.sessions.id_sources import SessionEvidence
 from sessiontap.sessions.registry import Registry
+from sessiontap.sessions.store import wanted_session
 from sessiontap.trace import RecordedCall
 
 NAME = "flight-agent"
@@ -106,7 +107,7 @@ def test_after_the_idle_time_a_new_session_begins(minutes: int, sessions: int) -
     asked = facts(caller=replace(CALLER, names=("app.py",)), call=replace(call(message="Fly"), json=body))
     decision, _ = decide(load_file(FOLDER / NAME / "rules.yaml"), asked, {})
     registry, evidence = Registry(), SessionEvidence("process", CALLER.id)
-    ids = {registry.assign(decision, evidence, now=at * 60_000_000_000).id for at in (0, minutes)}
+    ids = {registry.assign(wanted_session(decision, evidence, now=at * 60_000_000_000)).id for at in (0, minutes)}
     assert len(ids) == sessions
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import subprocess
+import sys
 import threading
 
 import pytest
+from tests.support.gate import PATIENCE
 
 from sessiontap.recording.budget import DEFAULT, LEAST, Budget, Lease, Shares
 
@@ -74,7 +78,7 @@ def test_one_that_waits_goes_on_when_there_is_room() -> None:
     waiting.start()
     assert not went_on.is_set()
     budget.give(30)
-    assert went_on.wait(20)
+    assert went_on.wait(PATIENCE)
     waiting.join()
     assert budget.used == 90
 
@@ -83,3 +87,31 @@ def test_more_than_the_whole_is_taken_when_nobody_else_has_any() -> None:
     budget = Budget(100)
     budget.wait(1000)
     assert budget.used == 1000
+
+
+LARGE_BLOCKS = """
+import ctypes
+from sessiontap.recording.budget import give_large_blocks_back
+
+class Malloc(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd".split()]
+
+class Info(ctypes.Structure):
+    _fields_ = [("malloc", Malloc), ("rest", ctypes.c_size_t * 5)]
+
+libc = ctypes.CDLL(None)
+libc.mallinfo2.restype = Info
+give_large_blocks_back()
+bytearray(16 << 20)  # glibc would keep blocks of up to this size from here on
+before = libc.mallinfo2().malloc.hblks
+blocks = [bytearray(2 << 20) for _ in range(4)]
+print(libc.mallinfo2().malloc.hblks - before)
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="only glibc keeps large blocks"
+)
+def test_each_large_block_can_be_given_back_though_a_larger_one_was_freed() -> None:
+    said = subprocess.run([sys.executable, "-c", LARGE_BLOCKS], capture_output=True, text=True, check=True)
+    assert said.stdout == "4\n"

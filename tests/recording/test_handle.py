@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.gate import PATIENCE
 
 from sessiontap import trace
 from sessiontap.exchange import Headers, Request
@@ -35,7 +36,6 @@ from sessiontap.recording.handle import Handle
 from sessiontap.recording.recorder_process import RecorderProcess
 from sessiontap.trace.restore import wait_for_orphans
 
-PATIENCE = 20
 REQUEST = b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "Why?"}]}'
 REPLY = b'{"model": "gpt-4o-1", "choices": [{"index": 0, "message": {"content": "Because."}, "finish_reason": "stop"}]}'
 
@@ -229,7 +229,8 @@ def test_a_recorder_that_hangs_fills_the_queue_and_holds_nobody_up(held: Callabl
     assert one.handle.close(PATIENCE)
     assert len(recorded(one.folder)) == sum(taken) + 1
     dropped = [note["dropped"] for note in trace.open(one.folder).notes() if note["kind"] == "dropped"]
-    assert dropped == [{"queue": 30 - sum(taken)}]
+    assert {kind for each in dropped for kind in each} == {"queue"}
+    assert sum(each["queue"] for each in dropped) == 30 - sum(taken)  # a note may be written while more is lost
     assert one.handle.lost == 30 - sum(taken)
 
 

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 from tests.cli import recorded
+from tests.support.gate import PATIENCE
 
 from sessiontap.recording import reading
 from sessiontap.recording.reading import IdleReading
-
-PATIENCE = 60.0
 
 
 def read_calls(folder: Path) -> int:

@@ -16,9 +16,10 @@ from sessiontap.gateways import Direct, Route
 from sessiontap.header_edit import Edit
 from sessiontap.llm.call import Agent, Asked, Billed, Call, CallError, Endpoint, Reply, ToolCall, Usage
 from sessiontap.recording.decode import DecodedBody
+from sessiontap.recording.finished import CallCounted
 from sessiontap.recording.record import caller_record, is_kept
 from sessiontap.redaction import Redactor
-from sessiontap.rules.decision import Decision, Labels
+from sessiontap.rules.decision import Decision, FilledSettings
 from sessiontap.sessions.session import Link, Session
 from sessiontap.trace import Writer, body
 from sessiontap.trace.body import Plain
@@ -33,6 +34,7 @@ CALLER = Caller(
 )  # fmt: skip
 
 SEEN = CallSpec(
+    counted=CallCounted("0190a000-0000-7000-8000-000000000000", 1, cost_usd=0.5),
     id="0190a000-0000-7000-8000-000000000000",
     time=1_000,
     request=RequestSpec(
@@ -65,7 +67,7 @@ SEEN = CallSpec(
         error=CallError("server_error", "it broke"),
     ),
     decision=Decision(rules=("one", "#2"), set_by={"gateway": "one"}),
-    labels=Labels(
+    filled=FilledSettings(
         path="/a/b", user="u1", properties={"mode": "x"}, tags=("t",), state={"n": 1}, rules=("#2", "three")
     ),
     session=Session("session-1", "Demo", 3, "app", renamed_to="Other", key="k"),
@@ -121,6 +123,7 @@ def test_a_call_in_full():
             ["set", "Helicone-Session-Id", None, "session-1", "one"],
             ["route", None, "api.openai.com", "https://oai.helicone.ai:443", "one"],
         ],
+        "counted": {"cost_usd": 0.5},
         "gateway": {"kind": "helicone", "name": "mine"},
         "request": {
             "method": "POST", "url": "https://api.openai.com/v1/chat/completions", "http_version": "HTTP/1.1",
@@ -279,7 +282,7 @@ def everywhere(secret: str) -> CallSpec:
         call=replace(SEEN.call, asked=Asked(secret, tools_offered=(secret,), tool_results=(secret,), problems=(said,))),
         reply=replace(SEEN.reply, error=CallError("invalid_api_key", f"Incorrect API key provided: {secret}"),
                       tool_calls=(ToolCall(secret),)),
-        labels=Labels(path=f"/{secret}", user=said, properties={"token": secret, "text": said, secret: "x"},
+        filled=FilledSettings(path=f"/{secret}", user=said, properties={"token": secret, "text": said, secret: "x"},
                       tags=(secret,), state={"deep": [{"secret": secret, "text": said}]}),
         session=Session(secret, said, 0, "app", renamed_to=said, key=secret),
         edits=(Edit("set", "Helicone-Auth", secret, f"Bearer {secret}", "r"), Edit("set", "X-Other", said, said)),
@@ -314,7 +317,7 @@ def test_a_shapeless_key_is_gone_wherever_a_name_gives_it_away():
             headers=Headers([("api-key", SHAPELESS), ("Ocp-Apim-Subscription-Key", SHAPELESS)]),
             body=DecodedBody(f'{{"api_key": "{SHAPELESS}"}}'.encode()),
         ),
-        labels=Labels(properties={"api_key": SHAPELESS}, state={"password": SHAPELESS}),
+        filled=FilledSettings(properties={"api_key": SHAPELESS}, state={"password": SHAPELESS}),
     )
     caller = replace(CALLER, argv=("x", f"--api-key={SHAPELESS}"), env={"AZURE_OPENAI_API_KEY": SHAPELESS})
 

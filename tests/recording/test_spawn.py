@@ -7,11 +7,10 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
+from tests.support.gate import PATIENCE
 
 from sessiontap import own_python
 from sessiontap.recording import spawn
-
-PATIENCE = 20
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from sessiontap.recording.finished import Event, Fault, Handled, Note, PlannerUp
 
 LARGE = bytes(range(256)) * 4096
 MESSAGES: dict[str, tuple[int, Any, tuple[bytes, bytes]]] = {
-    "rules": (wire.RULES, (("x-key",), ("re:k[0-9]+",)), (b"", b"")),
+    "rules": (wire.RULES, (("x-key",), ("re:k[0-9]+",), (("my-*", "1", "2", "0.5", "1"),)), (b"", b"")),
     "a caller": (wire.CALLER, Caller("c", 7, 1, "bot.py", argv=("python", "bot.py"), env={"A": "b"}), (b"", b"")),
     "text that is no UTF-8": (wire.CALLER, Caller("c", 7, None, "bot\udcff"), (b"", b"")),
     "a note": (wire.NOTE, Note("rules", "3 rules", {"file": "a", "count": 3, "list": [1, None]}), (b"", b"")),

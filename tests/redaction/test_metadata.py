@@ -22,7 +22,8 @@ from sessiontap.sessions.match_scope import MatchScope
 REDACTOR = Redactor(b"k" * 32)
 SAID = "strictly-between-us"
 BELONGS_TO_ITS_PARENT = (
-    *("session.", "gateway.", "llm.usage.", "llm.billed.", "llm.rate_limits.", "request.body.", "response.body."),
+    *("session.", "gateway.", "counted.", "llm.usage.", "llm.billed.", "llm.rate_limits."),
+    *("request.body.", "response.body."),
 )
 
 
@@ -100,6 +101,7 @@ METADATA = full(decision=Decision(capture="metadata", rules=("one", "#2"), set_b
         ("response.trailers", [["x-sum", NOT_CAPTURED]]),
         ("response.body", {"size": 14, "wire": "gzip"}),
         ("duration", 9),
+        ("counted", {"cost_usd": 0.5}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
@@ -152,12 +154,12 @@ def test_limits_are_metadata_as_headers_and_as_fields() -> None:
 
 
 def test_nothing_that_was_said_is_in_what_is_kept() -> None:
-    """Wherever content stands but for the session and the labels, which the rules set."""
+    """Wherever content stands but for the session and the settings, which the rules set."""
     seen = everywhere(SAID)
-    labels = SEEN.labels
+    filled = SEEN.filled
     request = RequestSpec("POST", f"https://h.example/v1?q={SAID}", "HTTP/1.1", seen.request.headers, seen.request.body)
     seen = replace(
-        seen, request=request, labels=labels, session=SEEN.session, proxy_user=None,
+        seen, request=request, filled=filled, session=SEEN.session, proxy_user=None,
         call=replace(seen.call, asked=replace(seen.call.asked, model="m")), link_state=link(),
         decision=Decision(capture="metadata"),
     )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 from sessiontap.callers import Caller, Process
 from sessiontap.exchange import Headers, Request
 from sessiontap.llm.call import Agent, Asked, Call, Endpoint
-from sessiontap.rules import Decision, Facts, Labels, Rules, SessionFacts, decide, finish, load_text
+from sessiontap.rules import Decision, Facts, FilledSettings, Rules, SessionFacts, decide, finish, load_text
 
 SESSION = SessionFacts(id="0b8f9c1e-run", name="Course", step=3)
 
@@ -29,11 +29,21 @@ CALLER = Caller(
     env={"RUN_ID": "run-2025-01", "EMPTY": ""},
 )
 
+SEARCHED_FOR = '{"query":"bread","depth":2}'
+
 BODY = {
     "model": "openai/gpt-4o",
     "metadata": {"team": "blue", "size": 3, "ok": True},
     "stop": ["END", "STOP"],
-    "messages": [{"role": "system"}, {"role": "user"}],
+    "messages": [
+        {"role": "system"},
+        {
+            "role": "assistant",
+            "tool_calls": [{"id": "c1", "function": {"name": "web_search", "arguments": SEARCHED_FOR}}],
+        },
+        {"role": "tool", "tool_call_id": "c1", "content": '{"count": 7, "hits": [{"title": "Rye"}]}'},
+        {"role": "user"},
+    ],
 }
 
 
@@ -86,7 +96,7 @@ def one_rule(**keys: Any) -> Rules:
 
 def outcome(
     rules: Rules, given: Facts, proxy_env: Mapping[str, str] | None = None, session: SessionFacts = SESSION
-) -> tuple[Decision, Labels]:
+) -> tuple[Decision, FilledSettings]:
     decision, matched = decide(rules, given, proxy_env or {})
     return decision, finish(matched, given, session, proxy_env or {})
 

@@ -13,6 +13,7 @@ from tests.rules.build import CALLER, NOTHING_KNOWN, SESSION, call, facts, load,
 from sessiontap.llm.call import Agent, Asked, Call, Endpoint
 from sessiontap.rules import Facts, IdSource, SessionFacts, decide, finish, load_text
 from sessiontap.rules import conditions as conditions_module
+from sessiontap.rules.decision import NO_VALUE
 from sessiontap.rules.kinds import KeyMap
 from sessiontap.rules.language import RULE
 from sessiontap.rules.rule_set import RuleIndex
@@ -39,18 +40,18 @@ def test_the_design_s_own_example() -> None:
     """)
     caller = replace(CALLER, name="node", names=("node",), cwd=os.path.expanduser("~/src/sphere/agents"), env={})
     given = facts(host="api.groq.com", caller=caller)
-    decision, labels = outcome(rules, given)
+    decision, filled = outcome(rules, given)
     assert decision.name == "Context Gathering Session"
     assert decision.id_sources == (IdSource("native"), IdSource("process"))
     assert decision.idle == 1800
     assert decision.gateway == "helicone"
     assert decision.send == ("helicone",)
     assert decision.rules == ("course generator",)
-    assert labels.path == "/context-gather/agent-execution/web-search"
-    assert labels.properties == {"tool": "web-search", "mode": "context mode"}
-    assert labels.user is None
-    assert labels.rules == ("web search tool", "course generator")
-    assert labels.set_by == {
+    assert filled.path == "/context-gather/agent-execution/web-search"
+    assert filled.properties == {"tool": "web-search", "mode": "context mode"}
+    assert filled.user is None
+    assert filled.rules == ("web search tool", "course generator")
+    assert filled.set_by == {
         "session.path": "web search tool",
         "properties.tool": "web search tool",
         "properties.mode": "course generator",
@@ -61,35 +62,48 @@ def test_the_design_s_own_example() -> None:
 FILL_IN: dict[str, tuple[Any, Any, Any, Any]] = {
     "session.name": ({"name": "A"}, {"name": "B"}, lambda d, _: d.name, "A"),
     "session.id": ({"id": "process"}, {"id": "native"}, lambda d, _: d.id_sources, (IdSource("process"),)),
-    "session.path": ({"path": "/a"}, {"path": "/b"}, lambda _, labels: labels.path, "/a"),
+    "session.path": ({"path": "/a"}, {"path": "/b"}, lambda _, filled: filled.path, "/a"),
     "session.idle": ({"idle": "1m"}, {"idle": "2m"}, lambda d, _: d.idle, 60.0),
     "session.max_calls": ({"max_calls": 3}, {"max_calls": 4}, lambda d, _: d.max_calls, 3),
-    "user": ("a", "b", lambda _, labels: labels.user, "a"),
+    "join": (["${env.NO}", "${model}"], "x", lambda d, _: d.id_sources[0], IdSource("join", "openai/gpt-4o", 1)),
+    "user": ("a", "b", lambda _, filled: filled.user, "a"),
     "properties": (
         {"x": "1", "Y": "2"},
         {"X": "3", "z": "4"},
-        lambda _, labels: labels.properties,
+        lambda _, filled: filled.properties,
         {"x": "1", "Y": "2", "z": "4"},
     ),
-    "tags": (["a", "b"], ["b", "c"], lambda _, labels: labels.tags, ("a", "b", "c")),
+    "tags": (["a", "b"], ["b", "c"], lambda _, filled: filled.tags, ("a", "b", "c")),
     "state": (
         {"a": 1},
         {"a": 2, "b": [None, "${model}"]},
-        lambda _, labels: labels.state,
+        lambda _, filled: filled.state,
         {"a": 1, "b": [None, "openai/gpt-4o"]},
     ),
     "headers.set": (
         {"X-A": "1"},
         {"x-a": "2", "X-B": "3"},
-        lambda _, labels: labels.headers_set,
+        lambda _, filled: filled.headers_set,
         {"X-A": "1", "X-B": "3"},
     ),
-    "headers.remove": (["X-*"], ["Y", "X-*"], lambda _, labels: labels.headers_remove, ("X-*", "Y")),
+    "headers.remove": (["X-*"], ["Y", "X-*"], lambda _, filled: filled.headers_remove, ("X-*", "Y")),
     "send": ("none", ["traceforge"], lambda d, _: d.send, ()),
     "existing": ("replace", "keep", lambda d, _: d.existing, "replace"),
     "gateway": ("helicone", "mine", lambda d, _: d.gateway, "helicone"),
     "fail": ("closed", "open", lambda d, _: d.more.get("fail"), "closed"),
     "capture": ("none", "full", lambda d, _: d.capture, "none"),
+    "limit": (
+        {"calls": 3},
+        {"calls": 3, "per": "session"},
+        lambda d, _: [f"{one.rule} {one.text}" for one in d.more["limit"]],
+        ["#1 calls: 3 per process", "#2 calls: 3 per session"],
+    ),
+    "alert": (
+        {"calls": 3},
+        [{"calls": 3}, {"cost_usd": 1, "per": "day"}],
+        lambda d, _: [f"{one.rule} {one.text}" for one in d.more["alert"]],
+        ["#1 calls: 3 per session", "#2 calls: 3 per session", "#2 cost_usd: $1.00 per day"],
+    ),
 }
 
 
@@ -109,7 +123,7 @@ def test_each_rule_fills_in_what_none_before_it_has_set(key: str) -> None:
 
 
 def test_every_key_that_sets_something_is_tested() -> None:
-    elsewhere = {"rule", "match", "final", "ignore"}
+    elsewhere = {"rule", "match", "steps", "final", "ignore"}
     keys = set()
     for field in RULE.fields:
         if isinstance(field.kind, KeyMap):
@@ -134,13 +148,13 @@ def test_a_missing_value_leaves_the_field_to_a_later_rule() -> None:
             properties: {a: second}
             state: {a: second}
     """)
-    decision, labels = outcome(rules, facts())
+    decision, filled = outcome(rules, facts())
     assert (decision.name, decision.id_sources) == ("Second", (IdSource("process"),))
     assert decision.rules == ("second",)
-    assert (labels.path, labels.user, labels.tags) == ("/second", "second", ("t",))
-    assert labels.properties == {"b": "1", "a": "second"}
-    assert labels.state == {"c": 1, "a": "second"}
-    assert labels.set_by["properties.b"] == "first"
+    assert (filled.path, filled.user, filled.tags) == ("/second", "second", ("t",))
+    assert filled.properties == {"b": "1", "a": "second"}
+    assert filled.state == {"c": 1, "a": "second"}
+    assert filled.set_by["properties.b"] == "first"
 
 
 @pytest.mark.parametrize(
@@ -177,11 +191,11 @@ def test_default_names(given: Facts, name: str) -> None:
 
 
 def test_defaults_are_set_by_no_rule() -> None:
-    decision, labels = outcome(load("rules: [{user: x}]"), facts())
+    decision, filled = outcome(load("rules: [{user: x}]"), facts())
     assert decision.set_by == {}
     assert decision.rules == ()
-    assert labels.set_by == {"user": "#1"}
-    assert labels.path == "/main/general-purpose"
+    assert filled.set_by == {"user": "#1"}
+    assert filled.path == "/main/general-purpose"
 
 
 @pytest.mark.parametrize(
@@ -226,9 +240,9 @@ def test_final_ends_the_reading() -> None:
           - {match: {process: bot.py}, final: true, properties: {a: "1"}}
           - {user: late, session: {name: late}}
     """)
-    decision, labels = outcome(rules, facts())
-    assert labels.properties == {"a": "1"}
-    assert labels.user is None
+    decision, filled = outcome(rules, facts())
+    assert filled.properties == {"a": "1"}
+    assert filled.user is None
     assert decision.name == "claude-code"
 
 
@@ -253,8 +267,8 @@ def test_what_a_match_captures_its_own_rule_may_say() -> None:
           - match: {message: "re:ticket (?P<ticket>[0-9]+)", route: "/{version}/**", tool_result: "web_*"}
             session: {name: "Ticket ${ticket}", path: "/${route.version}/${tool_result}"}
     """)
-    decision, labels = outcome(rules, facts())
-    assert (decision.name, labels.path) == ("Ticket 42", "/v1/web_search")
+    decision, filled = outcome(rules, facts())
+    assert (decision.name, filled.path) == ("Ticket 42", "/v1/web_search")
 
 
 def test_templates_may_speak_of_the_session_once_it_is_known() -> None:
@@ -264,9 +278,9 @@ def test_templates_may_speak_of_the_session_once_it_is_known() -> None:
             user: "${session.name}"
             properties: {id: "${session.id}", arm: "${pick(only)}"}
     """)
-    _, labels = outcome(rules, facts(), session=SessionFacts("s-1", "Name", 7))
-    assert (labels.path, labels.user) == ("/step-7", "Name")
-    assert labels.properties == {"id": "s-1", "arm": "only"}
+    _, filled = outcome(rules, facts(), session=SessionFacts("s-1", "Name", 7))
+    assert (filled.path, filled.user) == ("/step-7", "Name")
+    assert filled.properties == {"id": "s-1", "arm": "only"}
 
 
 def test_values_are_safe_in_a_header() -> None:
@@ -278,27 +292,27 @@ def test_values_are_safe_in_a_header() -> None:
           - session: {name: "${body.evil}"}
             headers: {set: {X-One: "${body.evil}", X-Long: "${body.long}"}}
     """)
-    decision, labels = outcome(rules, given)
+    decision, filled = outcome(rules, given)
     assert decision.name == "aX-Evil: 1"
-    assert labels.headers_set["X-One"] == "aX-Evil: 1"
-    assert len(labels.headers_set["X-Long"]) == 4096
-    assert labels.problems == ("#1: headers.set.X-Long is cut to 4,096 characters",)
+    assert filled.headers_set["X-One"] == "aX-Evil: 1"
+    assert len(filled.headers_set["X-Long"]) == 4096
+    assert filled.problems == ("#1: headers.set.X-Long is cut to 4,096 characters",)
 
 
 @pytest.mark.parametrize(
     ("length", "kept"), [pytest.param(10_232, True, id="10,240 bytes"), pytest.param(10_233, False, id="one more")]
 )
 def test_state_has_a_limit(length: int, kept: bool) -> None:
-    _, labels = outcome(one_rule(state={"k": "x" * length}), facts())
-    assert (labels.state is not None) is kept
-    assert bool(labels.problems) is not kept
-    assert ("state.k" in labels.set_by) is kept
+    _, filled = outcome(one_rule(state={"k": "x" * length}), facts())
+    assert (filled.state is not None) is kept
+    assert bool(filled.problems) is not kept
+    assert ("state.k" in filled.set_by) is kept
 
 
 def test_state_is_measured_as_ascii() -> None:
-    _, labels = outcome(one_rule(state={"k": "é" * 2000}), facts())
-    assert labels.state is None
-    assert labels.problems == ("the state is dropped: it is 12,008 bytes of JSON, and at most 10,240 can be sent",)
+    _, filled = outcome(one_rule(state={"k": "é" * 2000}), facts())
+    assert filled.state is None
+    assert filled.problems == ("the state is dropped: it is 12,008 bytes of JSON, and at most 10,240 can be sent",)
 
 
 def test_state_keeps_its_types() -> None:
@@ -326,12 +340,12 @@ def test_a_fault_in_one_rule_is_told_and_passed_over(monkeypatch: pytest.MonkeyP
           - {rule: sound, user: sound}
     """)
 
-    def fault(self: object, scope: object) -> None:
+    def fault(self: object, known: object) -> None:
         raise RecursionError("too deep")
 
     monkeypatch.setattr(conditions_module.Leaf, "holds", fault)
-    decision, labels = outcome(rules, facts())
-    assert labels.user == "sound"
+    decision, filled = outcome(rules, facts())
+    assert filled.user == "sound"
     assert decision.problems == ("broken: cannot be evaluated (RecursionError: too deep)",)
 
 
@@ -345,9 +359,9 @@ def test_any_facts_give_a_decision(given: Facts) -> None:
           - match: {route: "/**", query: {a: "*"}, header: {a: "*"}, body: {a: "*"}, stream: true, offers: "*"}
             tags: [x]
     """)
-    decision, labels = outcome(rules, given)
-    assert decision.problems == labels.problems == ()
-    assert labels.path.startswith("/")
+    decision, filled = outcome(rules, given)
+    assert decision.problems == filled.problems == ()
+    assert filled.path.startswith("/")
 
 
 def test_the_same_facts_may_be_given_again() -> None:
@@ -363,7 +377,7 @@ def test_an_agent_without_a_subagent_is_in_main() -> None:
 
 
 def test_a_fault_before_any_rule_is_passed_over_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fault(self: object, scope: object) -> int:
+    def fault(self: object, known: object) -> int:
         raise ValueError
 
     monkeypatch.setattr(RuleIndex, "candidates", fault)
@@ -376,9 +390,28 @@ def test_a_fault_in_a_setting_leaves_it_unset(monkeypatch: pytest.MonkeyPatch) -
 
     rules = load("rules: [{rule: a, user: '${model}', tags: [t]}]")
     monkeypatch.setattr(Template, "render", fault)
-    _, labels = outcome(rules, facts())
-    assert (labels.user, labels.tags) == (None, ())
-    assert labels.problems == (
+    _, filled = outcome(rules, facts())
+    assert (filled.user, filled.tags) == (None, ())
+    assert filled.problems == (
         "a: user cannot be filled in (ValueError: no)",
         "a: tags cannot be filled in (ValueError: no)",
     )
+
+
+@pytest.mark.parametrize(
+    ("rules", "sources", "by"),
+    [
+        pytest.param("[{rule: a, join: '${env.NO}'}, {rule: b, join: x}]",
+                     [IdSource("join", "x", 0), IdSource("auto")], "b", id="a later rule of a value"),
+        pytest.param("[{rule: a, join: '${env.NO}'}]", [NO_VALUE, IdSource("auto")], None, id="none has a value"),
+        pytest.param("[{rule: a, join: x, session: {id: process}}]",
+                     [IdSource("join", "x", 0), IdSource("process")], "a", id="before the sources of the id"),
+        pytest.param("[{rule: a, match: {model: x}, join: x}]", [IdSource("auto")], None, id="another call's rule"),
+        pytest.param("[{rule: a, join: x, steps: [{step: s, join: y}]}]",
+                     [IdSource("join", "y", 0), IdSource("auto")], "a/s", id="a step's"),
+    ],
+)  # fmt: skip
+def test_what_joins_calls_is_the_first_source_of_the_id(rules: str, sources: list[IdSource], by: str | None) -> None:
+    decision, _ = outcome(load(f"rules: {rules}"), facts())
+    assert (list(decision.id_sources), decision.set_by.get("session.id")) == (sources, by)
+    assert decision.send == ("helicone",) * ("session" in rules)

@@ -48,10 +48,10 @@ def test_every_variable_is_there() -> None:
 
 def test_the_first_example_does_what_the_text_says() -> None:
     given = facts(caller=replace(CALLER, name="agent.py", names=("agent.py",), env={"USER": "ann"}))
-    decision, labels = outcome(load_text(EXAMPLES[0]), given)
-    assert (decision.name, labels.path, labels.user) == ("Research", "/research/web-search", "ann")
-    assert labels.properties == {"mode": "nightly", "model": "openai/gpt-4o"}
-    assert labels.rules == ("web search", "research agent", "defaults")
+    decision, filled = outcome(load_text(EXAMPLES[0]), given)
+    assert (decision.name, filled.path, filled.user) == ("Research", "/research/web-search", "ann")
+    assert filled.properties == {"mode": "nightly", "model": "openai/gpt-4o"}
+    assert filled.rules == ("web search", "research agent", "defaults")
 
 
 def test_every_dialect_and_gateway_is_there() -> None:

@@ -33,7 +33,7 @@ def verdict(label: str) -> RuleVerdict:
 
 def test_the_explanation_is_of_the_same_decision() -> None:
     explanation = explain(RULES, facts(), SESSION)
-    assert (explanation.decision, explanation.labels) == outcome(RULES, facts())
+    assert (explanation.decision, explanation.filled) == outcome(RULES, facts())
 
 
 def test_a_rule_that_did_not_match_says_which_key_failed() -> None:
@@ -93,7 +93,7 @@ def test_secrets_of_the_proxy_are_not_shown() -> None:
     explanation = explain(rules, facts(), SESSION)
     effects = explanation.rules[0].effects
     assert [(effect.outcome, effect.value) for effect in effects] == [("set", "${proxy_env.KEY}")]
-    assert explanation.labels.headers_set == {"X": "${proxy_env.KEY}"}
+    assert explanation.filled.headers_set == {"X": "${proxy_env.KEY}"}
     assert explanation.proxy_variables == ("KEY",)
 
 

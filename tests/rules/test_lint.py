@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.rules.build import CALLER, call, facts, load, outcome
 
-from sessiontap.rules import Rule, lint, load_text
+from sessiontap.rules import Rule, coverage, lint, load_text
 
 ADVICE = "set gateway: helicone, send: auto or send: none"
 
@@ -135,10 +134,15 @@ CASES |= {
 }
 
 
+def warned(text: str) -> list[str]:
+    """The warnings about a file of one line, without their place in it."""
+    return [re.sub(r"^rules\.yaml:1:[0-9]+: ", "", warning) for warning in lint(load(text))]
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_warnings(name: str) -> None:
     rules, expected = CASES[name]
-    assert lint(load(f"rules: {rules}")) == [f"rules.yaml:1: {warning}" for warning in expected]
+    assert warned(f"rules: {rules}") == expected
 
 
 NEVER_WINS = "rule #2 can never win: rule #1 in line 1 matches every call that it matches, and sets its keys first"
@@ -170,7 +174,7 @@ NEVER_WINS = "rule #2 can never win: rule #1 in line 1 matches every call that i
     ],
 )  # fmt: skip
 def test_a_rule_that_can_never_win(earlier: str, later: str) -> None:
-    assert lint(load(f"rules: [{{{earlier}}}, {{{later}}}]")) == [f"rules.yaml:1: {NEVER_WINS}"]
+    assert warned(f"rules: [{{{earlier}}}, {{{later}}}]") == [NEVER_WINS]
 
 
 @pytest.mark.parametrize(
@@ -224,7 +228,7 @@ def test_several_rules_can_take_all_that_a_later_one_sets() -> None:
     rules = load("rules: [{rule: a, user: x}, {match: {model: m*}, tags: [t], state: {s: 1}}, "
                  "{match: {model: m}, user: y, state: {s: 2}}]")  # fmt: skip
     assert lint(rules) == [
-        "rules.yaml:1: rule #3 can never win: rule 'a' in line 1 and rule #2 in line 1 match every call that it "
+        "rules.yaml:1:77: rule #3 can never win: rule 'a' in line 1 and rule #2 in line 1 match every call that it "
         "matches, and set its keys first"
     ]
 
@@ -232,16 +236,15 @@ def test_several_rules_can_take_all_that_a_later_one_sets() -> None:
 def test_many_rules_are_compared_quickly() -> None:
     each = (f"- {{match: {{process: p, model: m{n}}}, user: x}}\n" for n in range(5_000))
     rules = load_text("rules:\n" + "".join(each))
-    lint_module = sys.modules[lint.__module__]
     compared: list[Rule] = []
-    original = lint_module._covers
+    original = coverage._covers
 
     def covers(rule: Rule, other: Rule) -> bool:
         compared.append(rule)
         return original(rule, other)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lint_module, "_covers", covers)
+        patch.setattr(coverage, "_covers", covers)
         assert lint(rules) == []
     assert len(compared) < 10_000
 
@@ -273,7 +276,7 @@ def test_what_can_never_win_never_matches_alone(earlier: Any, later: Any, calls:
 def test_what_is_said_of_several_rules_is_said_once() -> None:
     rules = load_text("version: 1\nrules:\n- session: {name: x}\n- user: x\n- session: {path: /x}\n", "r.yaml")
     (warning,) = lint(rules)
-    assert warning.startswith("r.yaml:3: rule #1 sends helicone session headers to any LLM host")
+    assert warning.startswith("r.yaml:3:3: rule #1 sends helicone session headers to any LLM host")
     assert warning.endswith(" (also the rules in lines 5)")
 
 

@@ -48,9 +48,9 @@ SET = """
         "{budget: 7}]"
     )
     decision, matched = decide(rules, facts, {})
-    labels = finish(matched, facts, session, {})
+    filled = finish(matched, facts, session, {})
     assert decision.more == {"budget": 5}, decision
-    assert labels.more == {"session.team": "Blue 3", "notes": {"a": "one", "b": "two"}}, labels
+    assert filled.more == {"session.team": "Blue 3", "notes": {"a": "one", "b": "two"}}, filled
     assert decision.set_by["budget"] == "#2"
     effects = [(one.field, one.outcome) for rule in explain(rules, facts, session).rules for one in rule.effects]
     assert ("budget", "set") in effects and ("budget", "taken") in effects and ("notes.b", "set") in effects, effects

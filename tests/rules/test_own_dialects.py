@@ -13,7 +13,7 @@ from sessiontap.dialects import SessionInfo
 from sessiontap.exchange import Headers
 from sessiontap.headers import OutgoingCall, plan
 from sessiontap.rules import Rules, lint, load_file, load_text
-from sessiontap.rules.decision import Decision, Labels
+from sessiontap.rules.decision import Decision, FilledSettings
 from sessiontap.sessions import Link, Session
 
 CALL, TURN = "019a0000-0000-7000-8000-000000000002", "019a0000-0000-7000-8000-000000000001"
@@ -77,7 +77,8 @@ def planned(
     rules: Rules, decision: Decision, *sent: tuple[str, str], **more: str | None
 ) -> dict[str, tuple[str, str | None]]:
     call = OutgoingCall(Headers(sent), "llm.acme.example", dialects=rules.dialects, **more)  # type: ignore[arg-type]
-    edits = plan(decision, Labels(path="/outline"), Session("0b7c9b3e-run", "Course", 3, "process"), Link(), call)
+    session = Session("0b7c9b3e-run", "Course", 3, "process")
+    edits = plan(decision, FilledSettings(path="/outline"), session, Link(), call)
     return {edit.header: (edit.action, edit.new) for edit in edits}
 
 

@@ -14,7 +14,7 @@ from tests.rules.test_conditions import HOLDING, TABLE, as_match
 from sessiontap.exchange import Headers
 from sessiontap.rules import Decision, Facts, Protection, decide, explain, load_text
 from sessiontap.rules.conditions import AllOf, AnyOf, MatchCondition, Not
-from sessiontap.rules.scope import Scope
+from sessiontap.rules.facts import KnownFacts
 
 HERE = facts(caller=None)
 """A program on this machine that was not found."""
@@ -45,14 +45,14 @@ class Fixed:
     def __init__(self, truth: bool | None) -> None:
         self.truth = truth
 
-    def may(self, scope: Scope, hold: bool) -> bool | None:
+    def may(self, asked: KnownFacts, hold: bool) -> bool | None:
         return self.truth is None or self.truth is hold
 
 
 def truth(condition: MatchCondition) -> bool | None:
     """True or false for certain, else None."""
-    scope = Scope(NOTHING_KNOWN)
-    can, cannot = condition.may(scope, True), condition.may(scope, False)
+    asked = KnownFacts(NOTHING_KNOWN)
+    can, cannot = condition.may(asked, True), condition.may(asked, False)
     assert can or cannot
     return None if can and cannot else can
 
@@ -82,8 +82,8 @@ def conditions(match: Any) -> AllOf:
 
 @pytest.mark.parametrize(("key", "value", "expected"), TABLE, ids=[f"{key}: {value}" for key, value, _ in TABLE])
 def test_what_is_known_is_certain(key: str, value: Any, expected: bool) -> None:
-    condition, scope = conditions(as_match(key, value)), Scope(facts())
-    assert (condition.may(scope, True), condition.may(scope, False)) == (expected, not expected)
+    condition, asked = conditions(as_match(key, value)), KnownFacts(facts())
+    assert (condition.may(asked, True), condition.may(asked, False)) == (expected, not expected)
 
 
 ABSENT = {"proxy_user", "header", "query"}
@@ -94,15 +94,15 @@ ABSENT = {"proxy_user", "header", "query"}
 def test_what_is_unknown_may_hold_and_may_fail(key: str) -> None:
     """Of the request nothing is known but that there is one."""
     given = replace(NOTHING_KNOWN, request=replace(request("GET", "/"), headers=Headers([]), body=None))
-    condition, scope = conditions(as_match(key, HOLDING[key])), Scope(given)
+    condition, asked = conditions(as_match(key, HOLDING[key])), KnownFacts(given)
     known = key in ABSENT or key == "route"
-    assert (condition.may(scope, True), condition.may(scope, False)) == ((False, True) if known else (True, True))
+    assert (condition.may(asked, True), condition.may(asked, False)) == ((False, True) if known else (True, True))
 
 
 @pytest.mark.parametrize("key", sorted(key for key in HOLDING if key.startswith("process")))
 def test_a_client_elsewhere_has_no_process(key: str) -> None:
-    condition, scope = conditions(as_match(key, HOLDING[key])), Scope(ELSEWHERE)
-    assert (condition.may(scope, True), condition.may(scope, False)) == (False, True)
+    condition, asked = conditions(as_match(key, HOLDING[key])), KnownFacts(ELSEWHERE)
+    assert (condition.may(asked, True), condition.may(asked, False)) == (False, True)
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def test_a_client_elsewhere_has_no_process(key: str) -> None:
     ],
 )
 def test_what_could_not_be_read_may_hold(match: Any, given: Facts) -> None:
-    condition, scope = conditions(match), Scope(given)
-    assert (condition.may(scope, True), condition.may(scope, False)) == (True, True)
+    condition, asked = conditions(match), KnownFacts(given)
+    assert (condition.may(asked, True), condition.may(asked, False)) == (True, True)
 
 
 @pytest.mark.parametrize(
@@ -148,14 +148,14 @@ def test_what_could_not_be_read_may_hold(match: Any, given: Facts) -> None:
     ],
 )
 def test_what_is_known_to_be_absent_fails(match: Any, given: Facts) -> None:
-    condition, scope = conditions(match), Scope(given)
-    assert (condition.may(scope, True), condition.may(scope, False)) == (False, True)
+    condition, asked = conditions(match), KnownFacts(given)
+    assert (condition.may(asked, True), condition.may(asked, False)) == (False, True)
 
 
 def test_a_condition_of_the_request_is_open_before_it_comes() -> None:
-    scope = Scope(facts(request=None, call=None))
+    asked = KnownFacts(facts(request=None, call=None))
     for match in ({"model": "x"}, {"header": {"x-team": "blue"}}, {"not": {"route": "/x"}}):
-        assert conditions(match).may(scope, True) is None
+        assert conditions(match).may(asked, True) is None
 
 
 # -- rules ------------------------------------------------------------------------------------------------------------

@@ -65,9 +65,9 @@ def test_hosts_that_are_named(host: Any) -> None:
 
 def test_it_goes_to_a_host_that_the_rule_names() -> None:
     rules = load_rule(match={"host": "*.corp.example"}, **SET)
-    _, labels = outcome(rules, facts(**LOCAL), ENV)
-    assert labels.headers_set == {"X-Key": "sk-secret"}
-    assert labels.at_gateway is None
+    _, filled = outcome(rules, facts(**LOCAL), ENV)
+    assert filled.headers_set == {"X-Key": "sk-secret"}
+    assert filled.at_gateway is None
 
 
 def test_a_missing_variable_sets_nothing() -> None:
@@ -94,22 +94,22 @@ NOT_LOCAL = "the client is not known to be on this machine, and the rule has no 
 )
 def test_who_and_how(given: dict[str, Any], match: dict[str, Any], reason: str | None) -> None:
     rules = load_rule(match={"host": "*.corp.example", **match}, **SET)
-    _, labels = outcome(rules, facts(**given), ENV)
-    assert labels.headers_set == ({} if reason else {"X-Key": "sk-secret"})
-    assert [tuple(one) for one in labels.withheld] == ([("headers.set.X-Key", "#1", reason)] if reason else [])
-    assert labels.problems == tuple(map(str, labels.withheld))
+    _, filled = outcome(rules, facts(**given), ENV)
+    assert filled.headers_set == ({} if reason else {"X-Key": "sk-secret"})
+    assert [tuple(one) for one in filled.withheld] == ([("headers.set.X-Key", "#1", reason)] if reason else [])
+    assert filled.problems == tuple(map(str, filled.withheld))
 
 
 def test_nothing_leaves_where_nobody_said_that_it_may() -> None:
     rules = load_rule(match={"host": "*.corp.example"}, **SET)
-    _, labels = outcome(rules, Facts(host="llm.corp.example", client_ip="127.0.0.1"), ENV)
-    assert labels.headers_set == {}
+    _, filled = outcome(rules, Facts(host="llm.corp.example", client_ip="127.0.0.1"), ENV)
+    assert filled.headers_set == {}
 
 
 def test_another_rule_that_names_the_client_changes_nothing() -> None:
     rules = [{"match": {"client": "192.168.0.0/16"}, "tags": ["t"]}, {"match": {"host": "*.corp.example"}, **SET}]
-    _, labels = outcome(load_text(json.dumps({"rules": rules})), facts(**REMOTE), ENV)
-    assert (labels.tags, labels.headers_set) == (("t",), {})
+    _, filled = outcome(load_text(json.dumps({"rules": rules})), facts(**REMOTE), ENV)
+    assert (filled.tags, filled.headers_set) == (("t",), {})
 
 
 def test_what_is_withheld_a_later_rule_may_fill() -> None:
@@ -139,18 +139,18 @@ GATEWAY_ONLY = {
 
 
 def test_for_the_gateway_only() -> None:
-    _, labels = outcome(load_rule(**GATEWAY_ONLY), facts(), ENV)
+    _, filled = outcome(load_rule(**GATEWAY_ONLY), facts(), ENV)
     assert "sk-secret" not in str(
-        labels.__class__(**{f: getattr(labels, f) for f in labels.__slots__ if f != "at_gateway"})
+        filled.__class__(**{f: getattr(filled, f) for f in filled.__slots__ if f != "at_gateway"})
     )
-    assert labels.headers_set == {"X-Plain": "1"}
-    assert labels.properties == {"q": "2"}
-    assert (labels.user, labels.tags, labels.state) == (None, ("t",), None)
-    assert {one.field for one in labels.withheld} == {"headers.set.X-Key", "user", "properties.p", "tags", "state.s"}
-    assert {one.reason for one in labels.withheld} == {
+    assert filled.headers_set == {"X-Plain": "1"}
+    assert filled.properties == {"q": "2"}
+    assert (filled.user, filled.tags, filled.state) == (None, ("t",), None)
+    assert {one.field for one in filled.withheld} == {"headers.set.X-Key", "user", "properties.p", "tags", "state.s"}
+    assert {one.reason for one in filled.withheld} == {
         "it is for the gateway helicone, and the call goes to its own host"
     }
-    there = labels.at_gateway
+    there = filled.at_gateway
     assert there is not None
     assert there.withheld == ()
     assert there.headers_set == {"X-Key": "sk-secret", "X-Plain": "1"}
@@ -160,9 +160,9 @@ def test_for_the_gateway_only() -> None:
 
 def test_not_to_another_rule_s_gateway() -> None:
     text = json.dumps({"gateways": {"mine": {"kind": "helicone"}}, "rules": [{"gateway": "mine"}, GATEWAY_ONLY]})
-    _, labels = outcome(load_text(text), facts(), ENV)
-    assert labels.at_gateway is None
-    assert "sk-secret" not in str(labels)
+    _, filled = outcome(load_text(text), facts(), ENV)
+    assert filled.at_gateway is None
+    assert "sk-secret" not in str(filled)
 
 
 HOST_ONLY = {
@@ -175,10 +175,10 @@ HOST_ONLY = {
 
 def test_for_the_hosts_only_though_another_rule_sets_a_gateway() -> None:
     text = json.dumps({"rules": [HOST_ONLY, {"session": {"name": "plain"}, "gateway": "helicone"}]})
-    decision, labels = outcome(load_text(text), facts(**LOCAL), ENV)
+    decision, filled = outcome(load_text(text), facts(**LOCAL), ENV)
     assert "sk-secret" not in decision.name  # a session has one name, wherever its calls go
-    assert labels.headers_set == {"X-Key": "sk-secret", "X-Plain": "1"}
-    there = labels.at_gateway
+    assert filled.headers_set == {"X-Key": "sk-secret", "X-Plain": "1"}
+    there = filled.at_gateway
     assert there is not None
     assert "sk-secret" not in str(there)
     assert there.headers_set == {"X-Plain": "1"}
@@ -189,17 +189,17 @@ def test_for_the_hosts_only_though_another_rule_sets_a_gateway() -> None:
 
 
 def test_for_the_hosts_and_the_gateway_of_one_rule() -> None:
-    decision, labels = outcome(load_rule(**HOST_ONLY, gateway="helicone"), facts(**LOCAL), ENV)
+    decision, filled = outcome(load_rule(**HOST_ONLY, gateway="helicone"), facts(**LOCAL), ENV)
     assert decision.name == "n sk-secret"
-    assert (labels.user, labels.at_gateway) == ("sk-secret", None)
+    assert (filled.user, filled.at_gateway) == ("sk-secret", None)
 
 
 def test_for_the_gateway_where_the_host_is_out_of_bounds() -> None:
     rules = load_rule(**{**HOST_ONLY, "session": {}}, gateway="helicone")
-    _, labels = outcome(rules, facts(**LOCAL, exposed="in clear"), ENV)
-    assert labels.user is None
-    assert labels.at_gateway is not None
-    assert labels.at_gateway.user == "sk-secret"
+    _, filled = outcome(rules, facts(**LOCAL, exposed="in clear"), ENV)
+    assert filled.user is None
+    assert filled.at_gateway is not None
+    assert filled.at_gateway.user == "sk-secret"
 
 
 @pytest.mark.parametrize("url", ["http://helicone.corp.example", "http://10.0.0.5:8585", "http://host.docker.internal"])

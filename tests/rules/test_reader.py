@@ -14,7 +14,8 @@ from sessiontap.rules import RulesError, load_file, load_text
 KINDS = ", ".join(gateways.KINDS)
 
 RULE_KEYS = (
-    "rule, match, session, user, properties, tags, state, headers, send, existing, gateway, fail, capture, final, ignore"
+    "rule, match, session, join, user, properties, tags, state, headers, send, existing, gateway, fail, capture, alert, limit, "
+    "steps, final, ignore"
 )
 
 BAD = {
@@ -223,6 +224,12 @@ BAD = {
             "1:33: push[0].headers.X-Api-Key: 'X-Api-Key' holds a credential; expected the variables of the target, or a private file: credentials: FILE"
         ],
     ),
+    "push with a key as a header's value": (
+        f"push: [{{to: helicone, headers: {{X-Team: sk-proj-{'Ab1' * 16}}}}}]\n",
+        [
+            "1:41: push[0].headers.X-Team: its value is a credential; expected the variables of the target, or a private file: credentials: FILE"
+        ],
+    ),
     "push to an address that is none": (
         "push: [{to: helicone, endpoint: h.example}]\n",
         [
@@ -304,7 +311,7 @@ BAD = {
         ["2:14: rules[0].session: the value 'x' stands here; expected a map with name, id, path, idle, max_calls"],
     ),
     "list where text is meant": ("rules:\n  - user: [x]\n", ["2:11: rules[0].user: a list stands here; expected text"]),
-    "no map": ("- x\n", ["1:1: a list stands here; expected a map with version, send, rules, hosts, gateways, dialects, redact, prices, push"]),
+    "no map": ("- x\n", ["1:1: a list stands here; expected a map with version, send, rules, hosts, gateways, dialects, redact, prices, push, alerts"]),
     "empty": ("", ["1:1: the file is empty; expected a map with the key rules"]),
     "only a comment": ("# rules:\n", ["1:1: the file is empty; expected a map with the key rules"]),
     "a tag": ("rules: !include x\n", ["1:8: rules: the tag !include means nothing here; expected a plain value"]),
@@ -327,7 +334,7 @@ BAD = {
         "rules:\n  - match: {host: *.x.com}\n",
         [
             "2:20: no YAML: while scanning an alias, expected alphabetic or numeric character, but found '.'; a value "
-            "that starts with * & ! % @ or ` needs quotes"
+            "that starts with * & ! % @ > | or ` needs quotes"
         ],
     ),
     "colon without quotes": (

@@ -14,8 +14,8 @@ from tests.rules.build import CALLER, call, facts, load, request
 
 from sessiontap.callers import Caller
 from sessiontap.rules import ConnectionView, Facts, Protection, RulesError, decide, default_rules, load_text
+from sessiontap.rules.facts import KnownFacts
 from sessiontap.rules.rule_set import RuleIndex
-from sessiontap.rules.scope import Scope
 
 ONLY_CONNECTION = Facts(host="api.openai.com", caller=CALLER, client_ip="127.0.0.1", proxy_user="ci", provider="openai")
 
@@ -235,4 +235,4 @@ def test_the_index_changes_nothing(matches: list[dict[str, Any]], name: str, kno
 def test_the_index_leaves_out_what_cannot_match() -> None:
     rules = load_text("rules:\n" + "".join(f"  - match: {{process: app{n}, host: '*.x.com'}}\n" for n in range(200)))
     caller = replace(CALLER, name="app77", names=("app77",))
-    assert [rule.number for rule in rules.candidates(Scope(facts(caller=caller)))] == [78]
+    assert [rule.number for rule in rules.candidates(KnownFacts(facts(caller=caller)))] == [78]

@@ -4,7 +4,7 @@ import pytest
 from tests.rules.build import facts
 
 from sessiontap.llm.call import Agent, Asked, Call, Endpoint
-from sessiontap.rules.scope import Scope
+from sessiontap.rules.facts import KnownFacts
 from sessiontap.rules.set_keys import default_path, path_of
 from sessiontap.rules.template import TemplateContext, parse_template
 
@@ -27,7 +27,7 @@ from sessiontap.rules.template import TemplateContext, parse_template
     ],
 )
 def test_paths(template: str, path: str) -> None:
-    pieces = parse_template(template).pieces(TemplateContext(Scope(facts()), {}))
+    pieces = parse_template(template).pieces(TemplateContext(KnownFacts(facts()), {}))
     assert pieces is not None
     assert path_of(pieces) == path
 
@@ -44,8 +44,8 @@ def test_paths(template: str, path: str) -> None:
 )
 def test_default_path(agent: Agent | None, operation: str, path: str) -> None:
     known = Call(Endpoint("openai", "other", operation, "/x"), Asked(), agent)  # type: ignore[arg-type]
-    assert default_path(Scope(facts(call=known))) == path
+    assert default_path(KnownFacts(facts(call=known))) == path
 
 
 def test_default_path_of_a_call_that_nobody_read() -> None:
-    assert default_path(Scope(facts(call=None))) == "/other"
+    assert default_path(KnownFacts(facts(call=None))) == "/other"

@@ -11,13 +11,13 @@ import yaml
 from tests.rules.build import CALLER, call, facts, outcome
 
 from sessiontap.callers import Process
-from sessiontap.rules import Decision, IdSource, Labels, json_schema, load_file, load_text
+from sessiontap.rules import Decision, FilledSettings, IdSource, json_schema, load_file, load_text
 
 FILE = Path(__file__).parents[2] / "rules.yaml"
 RULES = load_file(FILE)
 
 
-def asked(process: str, parent: str = "bash", **known: object) -> tuple[Decision, Labels]:
+def asked(process: str, parent: str = "bash", **known: object) -> tuple[Decision, FilledSettings]:
     ancestors = (Process(1, parent, None, (parent,)),)
     caller = replace(CALLER, name=process, names=("python3", process), ancestors=ancestors, env={})
     return outcome(RULES, facts(caller=caller, call=replace(call(**{"tool_results": (), **known}), agent=None)))
@@ -35,27 +35,27 @@ def asked(process: str, parent: str = "bash", **known: object) -> tuple[Decision
     ],
 )
 def test_steps_of_the_agent(known: dict[str, object], path: str) -> None:
-    decision, labels = asked("course_agent.py", **known)
-    assert (decision.name, labels.path) == ("Course Generator", path)
+    decision, filled = asked("course_agent.py", **known)
+    assert (decision.name, filled.path) == ("Course Generator", path)
     assert decision.id_sources == (IdSource("process-tree"),)
     assert decision.send == ("helicone",)
 
 
 def test_its_helper_is_in_the_same_session() -> None:
-    decision, labels = asked("embed_lessons.py", parent="course_agent.py", prompt=None)
+    decision, filled = asked("embed_lessons.py", parent="course_agent.py", prompt=None)
     assert (decision.name, decision.id_sources) == ("Course Generator", (IdSource("process-tree"),))
-    assert labels.path == "/course/chat"
+    assert filled.path == "/course/chat"
 
 
 def test_the_chat_script_is_another_session() -> None:
-    decision, labels = asked("chat.py", prompt="You answer in one sentence.")
-    assert (decision.name, labels.path, labels.tags) == ("Quick Questions", "/chat", ("interactive",))
+    decision, filled = asked("chat.py", prompt="You answer in one sentence.")
+    assert (decision.name, filled.path, filled.tags) == ("Quick Questions", "/chat", ("interactive",))
 
 
 def test_nothing_is_sent_for_other_programs() -> None:
-    decision, labels = asked("other.py", prompt=None)
+    decision, filled = asked("other.py", prompt=None)
     assert (decision.name, decision.send) == ("other.py", ())
-    assert labels.properties == {"provider": "openai"}
+    assert filled.properties == {"provider": "openai"}
 
 
 def test_it_is_short_and_its_commented_line_is_valid() -> None:

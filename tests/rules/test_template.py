@@ -8,13 +8,13 @@ import pytest
 from tests.rules.build import NOTHING_KNOWN, SESSION, call, facts, request
 
 from sessiontap.llm.call import Asked, Call, Endpoint
+from sessiontap.rules.facts import KnownFacts
 from sessiontap.rules.problems import BadValue
-from sessiontap.rules.scope import Scope
 from sessiontap.rules.template import FAMILIES, VARIABLES, TemplateContext, check_name, parse_template, printable
 
 
 def render(template: str, given: Any = None, captures: dict[str, str] | None = None) -> str | None:
-    context = TemplateContext(Scope(given or facts()), {"KEY": "k-1", "NONE": ""}, SESSION, captures or {})
+    context = TemplateContext(KnownFacts(given or facts()), {"KEY": "k-1", "NONE": ""}, SESSION, captures or {})
     return parse_template(template).render(context)
 
 
@@ -36,6 +36,13 @@ SAID = [
     ("agent", "claude-code"),
     ("subagent", "general-purpose"),
     ("tool_result", "read_file"),
+    ("tool_result.web_search", '{"count": 7, "hits": [{"title": "Rye"}]}'),
+    ("tool_result.web_search.count", "7"),
+    ("tool_result.web_search.hits.-1.title", "Rye"),
+    ("tool_call.web_search", '{"query":"bread","depth":2}'),
+    ("tool_call.web_search.depth", "2"),
+    ("message", "Please deploy\nticket 42 now"),
+    ("prompt", "You plan courses. Be brief."),
     ("header.user-agent", "OpenAI/Python 1.60"),
     ("header.X-Team", "Blue"),
     ("body.metadata.team", "blue"),
@@ -64,9 +71,9 @@ def test_every_variable_of_the_tables_is_tested() -> None:
     assert set(FAMILIES) - {"route"} <= {name.partition(".")[0] for name in named}
 
 
-@pytest.mark.parametrize("name", [*(set(VARIABLES) - {"date"}), *(f"{family}.x" for family in FAMILIES)])
+@pytest.mark.parametrize("name", [*sorted(set(VARIABLES) - {"date"}), *(f"{family}.x" for family in FAMILIES)])
 def test_an_unknown_value_is_missing(name: str) -> None:
-    context = TemplateContext(Scope(NOTHING_KNOWN), {})
+    context = TemplateContext(KnownFacts(NOTHING_KNOWN), {})
     assert parse_template("a ${" + name + "}").render(context) is None
 
 
@@ -114,7 +121,7 @@ def test_a_captured_segment_may_come_from_the_endpoints_own_pattern() -> None:
 def test_a_session_always_gets_the_same_pick() -> None:
     picks = {}
     for number in range(64):
-        context = TemplateContext(Scope(facts()), {}, type(SESSION)(f"session-{number}", "n", 0))
+        context = TemplateContext(KnownFacts(facts()), {}, type(SESSION)(f"session-{number}", "n", 0))
         template = parse_template("${pick(red, green,blue)}")
         picks[number] = template.render(context)
         assert template.render(context) == picks[number]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+from typing import Any
+
 import pytest
 
 from sessiontap.callers import Caller, Process
 from sessiontap.llm.call import Agent
 from sessiontap.rules.decision import Decision, IdSource
 from sessiontap.sessions.id_sources import CLIENT_IDLE, ClientConnection, SessionEvidence, session_evidence
+from sessiontap.sessions.joined import JoinedSession
 
 CALLER = Caller(id="c-1", pid=10, started=5, name="bot", tree=Process(8, "run.sh", 4, id="t-1"))
 AGENT = Agent("claude-code", session="claude-session-1")
@@ -29,6 +33,7 @@ def evidence(
     decision: Decision | None = None,
     conversation: str | None = None,
     is_server: bool | None = None,
+    joined: JoinedSession | None = None,
 ) -> SessionEvidence:
     decision = decision or Decision(name="n", id_sources=sources or (IdSource("auto"),))
     return session_evidence(
@@ -39,6 +44,7 @@ def evidence(
         connection=connection,
         conversation=conversation,
         is_server=is_server,
+        joined=joined,
     )
 
 
@@ -158,3 +164,51 @@ def test_without_a_process_the_connection_decides(connection: ClientConnection, 
 def test_the_source_connection_is_the_connection_alone() -> None:
     found = evidence(IdSource("connection"), caller=None, connection=client("10.0.0.9", "ci"))
     assert found == SessionEvidence("connection", "connection c")
+
+
+JOB, QUESTION, NO_VALUE = IdSource("join", "job-1", 0), IdSource("join", "Why?", 1), IdSource("join", None, 9)
+BY_JOB, BY_QUESTION = JoinedSession("key-of-job", 0, 5), JoinedSession("key-of-question", 1, 5)
+GOES_ON = SessionEvidence("join", "key-of-job", idle=CLIENT_IDLE, rank=0, key="key-of-job")
+REMOTE = ClientConnection("conn-1", "10.1.2.3", "ann")
+
+
+@pytest.mark.parametrize(
+    ("source", "joined", "expected"),
+    [
+        pytest.param(JOB, None, SessionEvidence("join", "c-1 job-1", idle=CLIENT_IDLE, rank=0), id="its own value"),
+        pytest.param(JOB, BY_JOB, SessionEvidence("join", "c-1 job-1", idle=CLIENT_IDLE, rank=0),
+                     id="its own value, in a conversation by one of the same template"),
+        pytest.param(JOB, BY_QUESTION, SessionEvidence("join", "c-1 job-1", idle=CLIENT_IDLE, rank=0),
+                     id="its own value, in a conversation by one of a later template"),
+        pytest.param(QUESTION, BY_JOB, GOES_ON, id="a value of a later template than its conversation's"),
+        pytest.param(NO_VALUE, BY_JOB, GOES_ON, id="no value, in a conversation"),
+        pytest.param(NO_VALUE, None, TREE, id="no value: the sources that the rules list"),
+        pytest.param(IdSource("join", "x" * 300), None,
+                     SessionEvidence("join", f"c-1 {sha256(b'x' * 300).hexdigest()}", idle=CLIENT_IDLE, rank=0),
+                     id="a long value"),
+    ],
+)  # fmt: skip
+def test_a_join_comes_first(source: IdSource, joined: JoinedSession | None, expected: SessionEvidence) -> None:
+    assert evidence(source, IdSource("process-tree"), joined=joined) == expected
+
+
+@pytest.mark.parametrize(
+    ("caller", "connection", "value"),
+    [
+        pytest.param(CALLER, LOCAL, "c-1 job-1", id="its process"),
+        pytest.param(CALLER, ClientConnection("conn-1", "127.0.0.1", "ann"), "client 127.0.0.1 ann job-1",
+                     id="its proxy user, over all processes"),
+        pytest.param(None, REMOTE, "client 10.1.2.3 ann job-1", id="a proxy user on another machine"),
+        pytest.param(None, ClientConnection("conn-1", "10.1.2.3"), "client 10.1.2.3 job-1", id="another machine"),
+        pytest.param(None, LOCAL, "connection conn-1 job-1", id="nobody knows"),
+    ],
+)  # fmt: skip
+def test_whose_calls_are_joined(caller: Caller | None, connection: ClientConnection, value: str) -> None:
+    assert evidence(JOB, caller=caller, connection=connection).value == value
+
+
+@pytest.mark.parametrize(("existing", "expected"), [("keep", APP), ("replace", "join")])
+def test_the_apps_own_id_comes_before_a_join_unless_the_rules_replace_it(existing: Any, expected: Any) -> None:
+    decision = Decision(name="n", id_sources=(JOB,), existing=existing, set_by={"session.id": "r", "join": "r"})
+    found = evidence(app_id="app-session", decision=decision)
+    assert expected in (found, found.source)

@@ -12,6 +12,7 @@ from sessiontap.callers import Caller
 from sessiontap.llm.call import Agent
 from sessiontap.rules.decision import Decision, IdSource
 from sessiontap.sessions import ClientConnection, Registry, Session, derived_id, session_evidence
+from sessiontap.sessions.store import wanted_session
 
 SECOND = 1_000_000_000
 T0 = 1_763_700_000 * SECOND
@@ -42,7 +43,7 @@ def assign(
         caller=caller(process),
         connection=ClientConnection("conn-1", "127.0.0.1"),
     )
-    return registry.assign(decision, evidence, **others, now=T0 + round(at * SECOND))
+    return registry.assign(wanted_session(decision, evidence, **others, now=T0 + round(at * SECOND)))
 
 
 def test_a_generated_id_needs_no_memory() -> None:
@@ -180,7 +181,7 @@ def test_a_client_without_a_process_starts_anew_after_a_silence() -> None:
         now = T0 + round(minutes * 60 * SECOND)
         decision = Decision(name="n")
         evidence = session_evidence(decision, app_id=None, agent=None, caller=None, connection=connection)
-        return registry.assign(decision, evidence, now=now).id
+        return registry.assign(wanted_session(decision, evidence, now=now)).id
 
     assert call(0) == call(29) != call(60)
 

@@ -40,7 +40,7 @@ def answer(path: str, body: dict[str, Any], ids: Ids) -> WholeReply | StreamedRe
         return _invoke(name, body, ids, streams=method != "invoke")
     texts = [block.get("text", "") for message in body["messages"] for block in message["content"]]
     said = model.answer(Prompt(name, user=texts[-1]))
-    if isinstance(said, model.Refusal):
+    if isinstance(said, model.PromptedError):
         raise BadRequest(error(said.status, "ThrottlingException", f"The prompt asked for status {said.status}."))
     given = model.count_prompt(texts)[0]
     usage = {"inputTokens": given, "outputTokens": said.tokens, "totalTokens": given + said.tokens}

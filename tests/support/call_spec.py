@@ -15,6 +15,7 @@ from sessiontap.recording import record
 from sessiontap.recording.decode import DecodedBody, DecodedExchange, DecodedMessage
 from sessiontap.recording.finished import (
     BodyTransfer,
+    CallCounted,
     FinishedCall,
     Outcome,
     ReceivedResponse,
@@ -22,7 +23,7 @@ from sessiontap.recording.finished import (
     SentRequest,
 )
 from sessiontap.redaction import Redactor
-from sessiontap.rules.decision import Decision, Labels
+from sessiontap.rules.decision import Decision, FilledSettings
 from sessiontap.sessions.session import Link, Session
 
 
@@ -52,7 +53,7 @@ class ResponseSpec:
 
 @dataclass(frozen=True, slots=True)
 class CallSpec:
-    """A call, and what was decided about it; without decision, labels, session and link it has no plan."""
+    """A call, and what was decided about it; without decision, settings, session and link it has no plan."""
 
     id: str
     time: int
@@ -71,24 +72,25 @@ class CallSpec:
     call: Call | None = None
     reply: Reply | None = None
     decision: Decision | None = None
-    labels: Labels | None = None
+    filled: FilledSettings | None = None
     session: Session | None = None
     link: Link | None = None
     link_state: Mapping[str, Any] = field(default_factory=dict)
+    counted: CallCounted | None = None
     edits: Sequence[Edit] = ()
     gateway: Route | Direct | None = None
     flags: Sequence[str] = ()
 
     @property
     def plan(self) -> RecordedPlan | None:
-        if not (self.decision or self.labels or self.session or self.link):
+        if not (self.decision or self.filled or self.session or self.link):
             return None
         decision = self.decision or Decision()
         return RecordedPlan(
             rules=decision.rules,
             capture=decision.capture,
             set_by=decision.set_by,
-            labels=self.labels or Labels(),
+            filled=self.filled or FilledSettings(),
             session=self.session,
             link=self.link or Link(),
             edits=tuple(self.edits),
@@ -141,4 +143,4 @@ class CallSpec:
 def call_record(spec: CallSpec, redactor: Redactor) -> dict[str, Any]:
     """Return its record, as the recorder makes it."""
     of_call = record.knowing(spec.finished, spec.exchange, spec.caller, redactor)
-    return record.call_record(spec.finished, spec.exchange, of_call, spec.caller, spec.link_state)
+    return record.call_record(spec.finished, spec.exchange, of_call, spec.caller, spec.link_state, spec.counted)

@@ -36,7 +36,7 @@ def chat(body: dict[str, Any]) -> WholeReply | StreamedReply:
     texts = [text_of(message.get("content")) for message in messages]
     users = [text for message, text in zip(messages, texts, strict=True) if message.get("role") == "user"]
     answer = model.answer(Prompt(body["model"], user=users[-1] if users else "", limit=body.get("max_tokens")))
-    if isinstance(answer, model.Refusal):
+    if isinstance(answer, model.PromptedError):
         return error(answer.status, f"The prompt asked for status {answer.status}.")
     given = model.count_prompt(texts)[0]
     usage = {

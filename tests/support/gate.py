@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tests.support.dialogue import Request, Respond
 
-PATIENCE = 20.0  # seconds; only a failing test waits this long
+PATIENCE = 120.0  # seconds; only a failing test waits this long
 
 
 class Gate:

@@ -30,7 +30,7 @@ def generate(name: str, method: str, body: dict[str, Any], ids: Ids) -> WholeRep
     if method == "countTokens":
         return WholeReply({"totalTokens": prompt[0]})
     answer = model.answer(_prompt(name, asked, body))
-    if isinstance(answer, model.Refusal):
+    if isinstance(answer, model.PromptedError):
         return error(answer.status, f"The prompt asked for status {answer.status}.")
     head = {"modelVersion": name, "responseId": ids.take("", 22)}
     if method == "generateContent":

@@ -22,17 +22,20 @@ from types import TracebackType
 from typing import Self
 
 from tests.support.dialogue import ClientGone, Handler, Request, Respond
+from tests.support.gate import PATIENCE
 from tests.support.h1_connection import H1Connection
 from tests.support.h2_connection import H2Connection
 
-START_LIMIT = 10.0  # seconds; a loop that does not come up by then never will
 BACKLOG = 512
 
 
 class Server:
-    """Listens on loopback while its `with` block lasts; `tls` None means plain HTTP."""
+    """Listens on loopback, or on `host`, while its `with` block lasts; `tls` None means plain HTTP."""
 
-    def __init__(self, handler: Handler, *, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
+    def __init__(
+        self, handler: Handler, *, tls: ssl.SSLContext | None = None, port: int = 0, host: str = "127.0.0.1"
+    ) -> None:
+        self._host = host
         self.port = port
         """The port; a free one is taken for 0 when the server starts."""
         self.requests: list[Request] = []
@@ -57,7 +60,7 @@ class Server:
         :raises OSError: the port cannot be had.
         """
         self._thread.start()
-        if not self._started.wait(START_LIMIT):
+        if not self._started.wait(PATIENCE):
             raise TimeoutError("the local HTTP server did not start")
         if self._failure is not None:
             raise self._failure
@@ -68,9 +71,9 @@ class Server:
     ) -> None:
         if self._loop is not None and self._stop is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(START_LIMIT)
+        self._thread.join(PATIENCE)
 
-    def wait_for(self, holds: Callable[[list[Request]], bool], timeout: float = 10.0) -> list[Request]:
+    def wait_for(self, holds: Callable[[list[Request]], bool], timeout: float = PATIENCE) -> list[Request]:
         """The requests so far, once `holds` is true of them; asked again at each arrival and each end of a handler.
 
         :raises TimeoutError: it never became true within `timeout` seconds.
@@ -92,7 +95,7 @@ class Server:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         listener = await asyncio.start_server(
-            self._serve, "127.0.0.1", self.port, ssl=self._tls, backlog=BACKLOG
+            self._serve, self._host, self.port, ssl=self._tls, backlog=BACKLOG
         )
         self.port = listener.sockets[0].getsockname()[1]
         self._started.set()

@@ -46,7 +46,10 @@ class MadeUpGateway:
             return
         if (request.headers.get("upgrade") or "").lower() == "websocket":
             socket = await respond.websocket(list(self.says.items()))
-            await socket_wire.serve_responses(socket, ids=Ids(), delay=0.0)
+            if request.path.endswith("/responses"):
+                await socket_wire.serve_responses(socket, ids=Ids(), delay=0.0)
+            else:
+                await socket_wire.serve_realtime(socket, name="gpt-realtime", ids=Ids())
             return
         headers = [("x-request-id", "req-of-the-provider"), *self.says.items()]
         if asked.get("stream"):
@@ -71,7 +74,7 @@ def litellm(request: Request, asked: dict[str, Any]) -> Refusal | None:
     sent = request.headers.get("x-litellm-api-key") or request.headers.get("authorization") or ""
     if sent.removeprefix("Bearer ") != KEY:
         return Refusal(401, _litellm("Authentication Error, Invalid proxy server token", "token_not_found_in_db", 401))
-    if request.path not in ("/v1/chat/completions", "/v1/responses", "/v1/messages"):
+    if request.path not in ("/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/realtime"):
         return Refusal(404, {"detail": "Not Found"})
     if asked and asked.get("model") not in ("gpt-4o", "llama-4"):
         return Refusal(400, _litellm("Invalid model name passed in", "invalid_request_error", 400))
@@ -109,7 +112,8 @@ def cloudflare(request: Request, asked: dict[str, Any]) -> Refusal | None:
         return _cloudflare(400, 2001)
     if request.headers.get("cf-aig-authorization") != f"Bearer {KEY}":
         return _cloudflare(401, 2009)
-    if request.path.removeprefix("/v1/account/gateway") not in ("/openai/chat/completions", "/groq/chat/completions"):
+    routes = ("/openai", "/openai/chat/completions", "/groq/chat/completions")  # the first for WebSockets
+    if request.path.removeprefix("/v1/account/gateway") not in routes:
         return _cloudflare(400, 2008)
     return None
 
@@ -137,7 +141,7 @@ def traceforge(request: Request, asked: dict[str, Any]) -> Refusal | None:
 
 def custom(request: Request, asked: dict[str, Any]) -> Refusal | None:
     """A gateway of a company's own: the path begins with the provider, and two headers say the rest."""
-    if request.path != "/llm/openai/v1/chat/completions":
+    if request.path not in ("/llm/openai/v1/chat/completions", "/llm/openai/v1/realtime"):
         return Refusal(404, {"detail": "no such provider"})
     if request.headers.get("x-gateway-key") != KEY or request.headers.get("x-upstream") != "https://api.openai.com":
         return Refusal(403, {"detail": "who are you?"})

@@ -31,7 +31,7 @@ def ask(method: str, body: dict[str, Any]) -> WholeReply | StreamedReply:
         raise BadRequest(error(400, "model is required"))
     texts = [message["content"] for message in body["messages"]] if method == "chat" else [body["prompt"]]
     answer = model.answer(Prompt(body["model"], user=texts[-1]))
-    if isinstance(answer, model.Refusal):
+    if isinstance(answer, model.PromptedError):
         return error(answer.status, f"The prompt asked for status {answer.status}.")
     counts = {"prompt_eval_count": model.count_prompt(texts)[0], "eval_count": answer.tokens}
 

@@ -24,7 +24,7 @@ def responses(body: dict[str, Any], ids: Ids) -> WholeReply | StreamedReply:
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise BadRequest(error(400, "Missing required parameter: 'input'.", param="input"))
     answer = model.answer(_prompt(name, items, body))
-    if isinstance(answer, model.Refusal):
+    if isinstance(answer, model.PromptedError):
         return refusal(answer.status)
     texts = [str(body["instructions"])] if body.get("instructions") else []
     texts += [_countable(item) for item in items]

@@ -106,7 +106,7 @@ def _realtime_reply(name: str, session: dict[str, Any], items: list[Any], ids: I
         done=len(results),
     )
     answer = model.answer(prompt)
-    assert not isinstance(answer, model.Refusal), "realtime refuses nothing by status"
+    assert not isinstance(answer, model.PromptedError), "realtime refuses nothing by status"
     output: list[Any] = []
     for use in answer.tool_uses:
         at = {"response_id": response_id, "item_id": ids.take("item_", 21), "output_index": len(output)}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import websockets.sync.client as websockets
+from tests.support.gate import PATIENCE
 from tests.support.http_server import Server
 from tests.support.llm_server import LlmService
 from websockets.exceptions import InvalidStatus
@@ -24,9 +25,9 @@ def url() -> Iterator[str]:
 
 def ask(socket: websockets.ClientConnection, frame: dict[str, Any], last: str) -> list[dict[str, Any]]:
     socket.send(json.dumps(frame))
-    events = [json.loads(socket.recv(timeout=10))]
+    events = [json.loads(socket.recv(timeout=PATIENCE))]
     while events[-1]["type"] not in (last, "error"):
-        events.append(json.loads(socket.recv(timeout=10)))
+        events.append(json.loads(socket.recv(timeout=PATIENCE)))
     return events
 
 
@@ -54,7 +55,7 @@ def test_responses(url: str, compression: str | None) -> None:
 
 def test_realtime(url: str) -> None:
     with websockets.connect(f"{url}/v1/realtime?model=gpt-realtime", additional_headers=KEY) as socket:
-        assert json.loads(socket.recv(timeout=10))["session"]["model"] == "gpt-realtime"
+        assert json.loads(socket.recv(timeout=PATIENCE))["session"]["model"] == "gpt-realtime"
         said = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hello"}]}
         ask(socket, {"type": "conversation.item.create", "item": said}, "conversation.item.added")
         events = ask(socket, {"type": "response.create"}, "response.done")

@@ -30,7 +30,7 @@ from typing import IO, Any, Self
 
 from sessiontap import own_python
 
-START_LIMIT = 60.0
+START_LIMIT = 120.0
 """Seconds until all is imported, on a busy machine."""
 _MOST = 1 << 17
 """Bytes of an order."""
@@ -81,7 +81,7 @@ class Forked:
 
 
 class Warm:
-    """The process that forks, of `mitmdump` or of `sessiontap`. It ends with this one."""
+    """The process that forks, of a program of `_PROGRAMS`. It ends with this one."""
 
     def __init__(self, program: str, flags: Sequence[str], environment: Mapping[str, str]) -> None:
         """`flags`: of its Python."""
@@ -145,17 +145,47 @@ class Warm:
             return Done(status, out.read(), errors.read())
 
 
-@cache
 def sessiontap() -> Warm:
     """The command line's, for all tests."""
-    return Warm("sessiontap", [], own_python.environment(os.environ))
+    return _only("sessiontap", None)
+
+
+def mitmdump(patch: Path | None = None, *, forks_recorder: bool = True) -> Warm:
+    """mitmdump's with the addon, for all tests. It runs without assertions where our own proxies do.
+
+    `patch`: a folder with a `sitecustomize`, which it begins with, and each recorder, which is a Python of its own.
+    Else a proxy's first recorder is forked with it, unless it `forks_recorder` not.
+    """
+    return _only("mitmdump" if forks_recorder and patch is None else "mitmdump-alone", patch)
+
+
+def sessiontap_run() -> Warm:
+    """The one of `sessiontap run`, for all tests. Its first recorder is forked, too."""
+    return _only("sessiontap-run", None)
+
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def _only(program: str, patch: Path | None) -> Warm:
+    """The one of its kind, also for threads that ask together: a second one would end as soon as nobody refers to it,
+    and nobody would hear how what it forked ended."""
+    with _ONE_AT_A_TIME:
+        return _made(program, patch)
 
 
 @cache
-def mitmdump() -> Warm:
-    """mitmdump's with the addon, for all tests. It runs without assertions where our own proxies do."""
+def _made(program: str, patch: Path | None) -> Warm:
+    if program == "sessiontap":
+        return Warm(program, [], own_python.environment(os.environ))
     (_, _, *flags) = own_python.command()
-    return Warm("mitmdump", flags, {**own_python.environment(os.environ), "PYTHONUNBUFFERED": "1"})
+    return Warm(program, flags, with_patch({**own_python.environment(os.environ), "PYTHONUNBUFFERED": "1"}, patch))
+
+
+def with_patch(environment: Mapping[str, str], patch: Path | None) -> dict[str, str]:
+    """`environment` for Pythons that begin with `patch`."""
+    path = os.pathsep.join(filter(None, (patch and str(patch), environment.get("PYTHONPATH"))))
+    return {**environment, **({"PYTHONPATH": path} if path else {})}
 
 
 def _file(given: int | IO[Any]) -> int:
@@ -173,11 +203,74 @@ def _read_number(file: int) -> int:
 
 
 def _mitmdump() -> Callable[[], Any]:
+    """mitmdump, whose first recorder is forked, too, where `sessiontap run` starts it early."""
+    from sessiontap.recording import process, spawn
+
+    mitmdump = _mitmdump_alone()
+
+    def run() -> None:
+        spawn._early.append(_Recorder(process.main))  # type: ignore[arg-type]
+        mitmdump()
+
+    return run
+
+
+def _mitmdump_alone() -> Callable[[], Any]:
+    """mitmdump, each of whose recorders is a Python that starts by itself."""
     from mitmproxy.tools import dump, main  # noqa: F401  imported here for the children
 
     from sessiontap.proxy import tap  # noqa: F401
 
     return main.mitmdump
+
+
+def _sessiontap_run() -> Callable[[], Any]:
+    from sessiontap.cli.commands import start  # noqa: F401
+    from sessiontap.cli.main import main
+    from sessiontap.proxy import runner, tap  # noqa: F401
+    from sessiontap.recording import process, spawn
+
+    spawn.start_early = lambda: spawn._early.append(_Recorder(process.main))  # type: ignore[arg-type]
+    return main
+
+
+class _Recorder:
+    """A recorder's process that was forked from the proxy's before that did anything, with what the proxy uses of
+    `subprocess.Popen`."""
+
+    def __init__(self, main: Callable[[], int]) -> None:
+        (stdin, into), (out, stdout) = os.pipe(), os.pipe()
+        self.returncode: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.setsid()
+            os.dup2(stdin, 0)
+            os.dup2(stdout, 1)
+            os.closerange(3, 65_536)
+            os._exit(main())
+        os.close(stdin)
+        os.close(stdout)
+        self.stdin, self.stdout = open(into, "wb", buffering=0), open(out, "rb", buffering=0)  # noqa: SIM115
+        self._lock = threading.Lock()
+
+    def poll(self) -> int | None:
+        with self._lock:
+            if self.returncode is None and (ended := os.waitpid(self.pid, os.WNOHANG))[0]:
+                self.returncode = os.waitstatus_to_exitcode(ended[1])
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Raises subprocess.TimeoutExpired."""
+        end = time.monotonic() + (threading.TIMEOUT_MAX if timeout is None else timeout)
+        while (status := self.poll()) is None:
+            if time.monotonic() >= end:
+                raise subprocess.TimeoutExpired("recorder", timeout or 0.0)
+            time.sleep(0.005)
+        return status
+
+    def kill(self) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
 
 
 def _sessiontap() -> Callable[[], Any]:
@@ -189,10 +282,19 @@ def _sessiontap() -> Callable[[], Any]:
             importlib.import_module(module.name)
     import rich.table  # noqa: F401
 
+    from sessiontap.prices import catalogue
+
+    catalogue.look_up("openai", "gpt-4o")  # the price list, which takes longer to load than all the rest
+
     return main
 
 
-_PROGRAMS = {"mitmdump": _mitmdump, "sessiontap": _sessiontap}
+_PROGRAMS = {
+    "mitmdump": _mitmdump,
+    "mitmdump-alone": _mitmdump_alone,
+    "sessiontap": _sessiontap,
+    "sessiontap-run": _sessiontap_run,
+}
 
 
 def _serve(program: str, orders: socket.socket) -> Callable[[], Any]:
@@ -250,7 +352,7 @@ def _become(program: str, order: dict[str, Any], files: Sequence[int]) -> None:
     sys.stdin = os.fdopen(0, encoding=encoding, closefd=False)
     sys.stdout = os.fdopen(1, "w", 1 if lines else -1, encoding=encoding, errors=errors, closefd=False)
     sys.stderr = os.fdopen(2, "w", 1, encoding=encoding, errors="backslashreplace", closefd=False)
-    sys.argv = [program, *order["arguments"]]
+    sys.argv = [program.partition("-")[0], *order["arguments"]]
 
 
 if __name__ == "__main__":

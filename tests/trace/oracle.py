@@ -18,7 +18,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from sessiontap.trace import Filters, Unreadable
+from sessiontap.trace import Filters, RecordedCall, Unreadable
 from sessiontap.trace.files import file_of, open_segment, segments
 from sessiontap.trace.outcomes import STATEMENTS, ended_well, is_error, is_main, part, stated_success
 from sessiontap.trace.values import exact, iso, seconds, tokens
@@ -39,6 +39,11 @@ ACTIVE_SECONDS = 300
 
 Pair = tuple[Record, Record | None]
 """A call's record and its caller's."""
+
+
+def pair(call: RecordedCall) -> Pair:
+    """A recorded call as one, with the name of its machine."""
+    return {**call.record, "machine": call.machine}, call.caller
 
 
 @dataclass(slots=True)
@@ -101,6 +106,7 @@ class _Session:
     seen: dict[str, dict[str, int]] = field(default_factory=lambda: {name: {} for name in _LISTS})
     """Of each list the values with the start of the first call that has them."""
     properties: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    machines: set[str] = field(default_factory=set)
 
     def add(self, call: Record, caller: Record | None, cost: CallCost) -> None:
         session, llm = part(call, "session"), part(call, "llm")
@@ -112,6 +118,7 @@ class _Session:
         if (rank, started) >= self.judged[:2]:
             self.judged = (rank, started, ended_well(call) if rank else None)
         self.totals.add(call, cost)
+        self.machines |= {call["machine"]} if call.get("machine") else set()
         for name, value in (
             ("paths", session.get("path")),
             ("models", llm.get("response_model") or llm.get("request_model")),
@@ -148,6 +155,7 @@ class _Session:
             "errors": totals.errors,
             "errands": totals.errands,
             **{name: sorted(seen, key=seen.__getitem__) for name, seen in self.seen.items()},
+            "machines": sorted(self.machines),
             "properties": {key: value for key, (_, value) in self.properties.items()},
             "input_tokens": exact(totals.tokens["input"]),
             "output_tokens": exact(totals.tokens["output"]),
@@ -157,6 +165,10 @@ class _Session:
             "cost_unknown_calls": totals.unpriced,
             "success": success,
             "status": "failed" if success is False else "active" if active else "completed",
+            "scores": {},
+            "starred": False,
+            "note": None,
+            "call_scores": {},
         }
 
 
@@ -205,6 +217,7 @@ def fits(call: Record, caller: Record | None, filters: Filters) -> bool:
         "session": str(session.get("id") or "").startswith(filters.session or ""),
         "name": _any_fits(filters.name, session.get("name")),
         "path": filters.path is None or _path_fits(filters.path.lower(), str(session.get("path") or "").lower()),
+        "machine": _any_fits(filters.machine, call.get("machine")),
         "process": _any_fits(filters.process, *names),
         "user": _any_fits(filters.user, call.get("user")),
         "provider": _any_fits(filters.provider, llm.get("provider")),
@@ -225,6 +238,8 @@ def fits(call: Record, caller: Record | None, filters: Filters) -> bool:
         "until": filters.until is None or started < filters.until,
         "ids": not filters.ids or call.get("id") in filters.ids,
         "without_errands": not filters.without_errands or not is_errand(call),
+        "scores": not filters.scores,  # no call of its logs has a score
+        "starred": not filters.starred,
     }
     assert set(among) == set(Filters.__slots__) - {"search"}, "a new filter needs its line here"
     return all(among.values())

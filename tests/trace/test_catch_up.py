@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 from tests.trace.conftest import CALLER, call_map, ids, index_file, open_log
-from tests.trace.oracle import session_rows
+from tests.trace.oracle import pair, session_rows
 
 from sessiontap.trace import frame
 from sessiontap.trace.index import catch_up, database
@@ -20,7 +20,7 @@ def test_the_index_grows_with_the_log(writers, folder):
         writer.flush()
 
         assert len(log.query_calls()) == number + 1
-        assert log.query_sessions() == session_rows((call.record, call.caller) for call in log.calls())
+        assert log.query_sessions() == session_rows(pair(call) for call in log.calls())
 
 
 def test_small_batches_come_to_the_same(sample, monkeypatch):
@@ -43,8 +43,8 @@ def test_a_segment_that_is_gone_is_gone_from_the_index(written, folder):
     again = open_log(folder)
 
     for one in (log, again):
-        assert one.query_sessions() == session_rows((call.record, call.caller) for call in again.calls())
-        assert one.query_calls() == [call_row(call.record, call.caller) for call in again.calls()]
+        assert one.query_sessions() == session_rows(pair(call) for call in again.calls())
+        assert one.query_calls() == [call_row(*pair(call)) for call in again.calls()]
 
 
 def test_what_is_gone_from_the_log_is_not_found_in_the_index_file(sample):
@@ -71,7 +71,7 @@ def test_another_file_of_the_same_name_is_read_afresh(written, folder):
     os.replace(other, first)
 
     assert ids(log.query_calls()) == [call_map(number)["id"] for number in range(19, 6, -1)]
-    assert log.query_sessions() == session_rows((call.record, call.caller) for call in open_log(folder).calls())
+    assert log.query_sessions() == session_rows(pair(call) for call in open_log(folder).calls())
 
 
 def test_new_calls_and_another_file_in_one_step(writers, written, folder):
@@ -88,7 +88,7 @@ def test_new_calls_and_another_file_in_one_step(writers, written, folder):
     writer.submit(lambda: [call_map(6)], 1)
     writer.flush()
 
-    assert log.query_sessions() == session_rows((call.record, call.caller) for call in open_log(folder).calls())
+    assert log.query_sessions() == session_rows(pair(call) for call in open_log(folder).calls())
 
 
 def test_a_tail_that_is_being_written_is_looked_at_again(folder):

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import zstandard
+from tests.support.gate import PATIENCE
 from tests.trace.conftest import CALLER, call_map, open_log
 
 from sessiontap import trace
@@ -190,7 +191,7 @@ def test_two_readers_while_segments_are_closed(written: Any, folder: Path) -> No
             reader.stdin.flush()
         close_segment(path)
     for reader in readers:
-        said, complained = reader.communicate(timeout=60)
+        said, complained = reader.communicate(timeout=PATIENCE)
         assert (reader.returncode, complained) == (0, "")
         assert said == "ok\n" * 24
 

@@ -2,7 +2,7 @@
 
 import pytest
 from tests.trace.conftest import call_map
-from tests.trace.oracle import session_rows, session_view
+from tests.trace.oracle import pair, session_rows, session_view
 from tests.trace.test_growth import steps
 
 from sessiontap import trace
@@ -79,7 +79,7 @@ def test_a_session_counts_them_by_themselves(log):
 
 
 def test_sums_are_those_of_the_log(log):
-    calls = [(call.record, call.caller) for call in log.calls()]
+    calls = [pair(call) for call in log.calls()]
 
     assert log.query_sessions() == session_rows(calls)
     assert log.query_session("s-2") == session_view([pair for pair in calls if pair[0]["session"]["id"] == "s-2"])
@@ -208,3 +208,16 @@ def test_hidden_sessions_are_counted_without_a_look_at_their_processes(written, 
 
     assert log.query_errands()["sessions"] == many
     assert steps(log, lambda log: log.query_errands()) < 20 * many
+
+
+def test_a_run_of_a_session_has_its_warm_ups_and_the_errands_that_belong_to_it(written, folder):
+    warm = {"flags": ["warm_up"]}
+    written(
+        caller("p"), by("p", main(1)), by("p", errand(2, "e")), by("p", main(3, **warm)), main(4, "s-4", **warm),
+        main(5, "s-4"),
+    )  # fmt: skip
+    log = trace.open(folder)
+
+    assert [call.id for call in log.session("s-1").calls] == [call_map(1)["id"]]
+    assert [call.id for call in log.run_of("s-1").calls] == [call_map(n)["id"] for n in (1, 2, 3)]
+    assert [call.id for call in log.run_of("s-4").calls] == [call_map(n)["id"] for n in (4, 5)]

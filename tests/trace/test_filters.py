@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.trace.conftest import CALLER, call_map, open_log
-from tests.trace.oracle import fits
+from tests.trace.oracle import fits, pair
 
 from sessiontap.trace import Filters, Trace
 from sessiontap.trace.index.filters import path_glob
@@ -72,6 +72,8 @@ FILTERS = {
     "a star stops at a level": (Filters(path="/*"), [2]),
     "levels between": (Filters(path="/**/a"), [3]),
     "a part of a level": (Filters(path="/COURSE?/**"), [3]),
+    "a machine": (Filters(machine="HER?"), [1, 2, 3, 4, 5]),
+    "a machine that recorded nothing": (Filters(machine="there"), []),
     "a process": (Filters(process="bot.py"), [1, 2, 5]),
     "a process by its interpreter": (Filters(process="python*"), [3]),
     "a user": (Filters(user="bob"), [2]),
@@ -115,7 +117,7 @@ def log(written: Callable[..., None], folder: Path) -> Trace:
 def test_a_filter_keeps_calls(log: Trace, filters: Filters, numbers: list[int]) -> None:
     expected = [call_map(number)["id"] for number in numbers]
 
-    assert [call.id for call in log.calls(newest_first=False) if fits(call.record, call.caller, filters)] == expected
+    assert [call.id for call in log.calls(newest_first=False) if fits(*pair(call), filters)] == expected
     assert [row["id"] for row in reversed(log.query_calls(filters))] == expected
     assert [call.id for call in log.calls(newest_first=False, filters=filters)] == expected
     assert [call.id for call in log.calls(filters=filters)] == expected[::-1]

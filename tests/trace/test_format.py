@@ -11,6 +11,7 @@ from typing import Any, get_args, get_type_hints, is_typeddict
 
 import pytest
 from tests.cli import recorded
+from tests.support.gate import PATIENCE
 from tests.trace.conftest import CALLER, call_map
 
 from sessiontap import trace
@@ -70,7 +71,8 @@ def test_the_page_tells_of_every_key_that_is_read(kind):
 
 
 def test_every_key_of_a_call_in_the_page_is_read():
-    rows = re.findall(r"^\| (`[^|]*`) \|", PAGE.read_text().partition("A **call**")[2], re.MULTILINE)
+    table = PAGE.read_text().partition("A **call**")[2].partition("A **label**")[0]
+    rows = re.findall(r"^\| (`[^|]*`) \|", table, re.MULTILINE)
     told = [key for row in rows for key in re.findall(r"`(\w+)`", row)]
 
     assert len(told) > 20
@@ -102,7 +104,7 @@ def test_a_library_of_another_language_reads_a_segment(written, folder, tmp_path
         pytest.skip("there is no node or no npm here")
     install = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error", "@msgpack/msgpack@3"]
     try:
-        installed = subprocess.run(install, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        installed = subprocess.run(install, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         pytest.skip("npm did not install @msgpack/msgpack within a minute")
     if installed.returncode:
@@ -112,7 +114,8 @@ def test_a_library_of_another_language_reads_a_segment(written, folder, tmp_path
     (tmp_path / "reader.cjs").write_text(NODE_READER)
     (segment,) = folder.iterdir()
 
-    ran = subprocess.run([node, "reader.cjs", str(segment)], cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    command = [node, "reader.cjs", str(segment)]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
 
     assert ran.stderr == ""
     shown = [json.loads(line) for line in ran.stdout.splitlines()]

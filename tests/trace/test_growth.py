@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from tests.trace.conftest import CALLER, INFO, call_map, open_log
 from tests.trace.oracle import cost_of
 
 from sessiontap import trace
+from sessiontap.trace.index import answers
 from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.filters import Filters
 
@@ -23,12 +26,20 @@ PRICES = Prices(cost_of(lambda call: call["time"] % 1000 / 1000), "1")
 Question = Callable[[trace.Trace], Any]
 FLAT: dict[str, Question] = {
     "ls": lambda log: log.query_sessions(limit=50, prices=PRICES),
+    "ls --model": lambda log: log.query_sessions(Filters(model="m1"), limit=5, prices=PRICES),
+    "ls --property": lambda log: log.query_sessions(Filters(properties=("k=1",)), limit=5, prices=PRICES),
+    "ls --error": lambda log: log.query_sessions(Filters(error=True, without_errands=True), limit=5, prices=PRICES),
+    "the next page of ls --model": lambda log: log.query_sessions_after(
+        log.query_session_id("@7"), Filters(model="m1"), limit=5, prices=PRICES
+    ),
     "calls": lambda log: log.query_calls(limit=50, prices=PRICES),
     "show": lambda log: log.query_session("@7", PRICES),
     "the id of a session": lambda log: log.query_session_id("@7"),
     "a call's place": lambda log: log.place("@7"),
     "short ids": lambda log: log.query_short_ids("calls", [call_map(number)["id"] for number in range(20)], 8),
     "info": lambda log: log.query_sums(),
+    "places of a session": lambda log: log.query_places(sessions=["s7"]),
+    "a search": lambda log: log.query_hits("nowhere", seconds=60),
     "what a pruning takes": lambda log: log.query_segments(Filters(session="s7")),
     "problems": lambda log: log.problems,
     "notes": lambda log: log.notes(),
@@ -47,7 +58,7 @@ LINEAR: dict[str, Question] = {
         f"stats --by {by}": lambda log, by=by: log.stats(by, prices=PRICES)  # type: ignore[misc]
         for by in ("name", "path", "model", "session", "step", "tool", "property:k", "process")
     },
-    "ls --model": lambda log: log.query_sessions(Filters(model="m1"), limit=50, prices=PRICES),
+    "ls --model --sort cost": lambda log: log.query_sessions(Filters(model="m1"), "cost", 50, PRICES),
     "calls --error": lambda log: log.query_calls(Filters(error=True), limit=50, prices=PRICES),
     "all sessions": lambda log: log.query_sessions(prices=PRICES),
     "all calls": lambda log: log.query_calls(prices=PRICES),
@@ -91,9 +102,16 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> tuple[trace.Trace, trace.T
 def steps(log: trace.Trace, question: Question) -> int:
     """SQLite's steps to answer it."""
     question(log)  # what is made once, such as a temporary table
+    return steps_of(database_of(log), lambda: question(log))
+
+
+def database_of(log: trace.Trace) -> sqlite3.Connection:
     assert log._index is not None
-    database = log._index._database
-    assert database is not None
+    assert log._index._database is not None
+    return log._index._database
+
+
+def steps_of(database: sqlite3.Connection, work: Callable[[], Any]) -> int:
     counted = 0
 
     def count() -> int:
@@ -103,7 +121,7 @@ def steps(log: trace.Trace, question: Question) -> int:
 
     database.set_progress_handler(count, STEP)
     try:
-        question(log)
+        work()
     finally:
         database.set_progress_handler(None, 0)
     return counted * STEP
@@ -138,6 +156,24 @@ def test_a_question_that_grows_with_the_square_is_found(logs: tuple[trace.Trace,
     small, large = (steps(log, squared) for log in logs)
 
     assert large > small * TIMES * 3
+
+
+def test_a_list_by_filters_grows_as_the_log_does_while_a_first_build_goes_on(
+    logs: tuple[trace.Trace, trace.Trace],
+) -> None:
+    """The index of the calls of a session is missing."""
+    nowhere = Filters(outcome="http_error", path="/4")
+
+    def asked(log: trace.Trace) -> int:
+        with closing(sqlite3.connect(":memory:")) as copy:
+            database_of(log).backup(copy)
+            copy.execute("DROP INDEX calls_by_session")
+            assert answers.sessions(copy, nowhere, None, 5, None) == []
+            return steps_of(copy, lambda: answers.sessions(copy, nowhere, None, 5, None))
+
+    small, large = map(asked, logs)
+
+    assert large <= small * TIMES * 1.2 + 20 * STEP
 
 
 def test_a_list_in_batches_is_the_list(logs: tuple[trace.Trace, trace.Trace]) -> None:

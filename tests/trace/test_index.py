@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.cli import recorded
 from tests.trace.conftest import CALLER, call_map, ids, open_log
-from tests.trace.oracle import cost_of, session_rows, session_view, unreadable
+from tests.trace.oracle import cost_of, pair, session_rows, session_view, unreadable
 
 from sessiontap import trace
 from sessiontap.part import CallParts, Part
@@ -20,20 +20,20 @@ ADDON = Path(__file__).parents[2] / "addon"
 def test_calls_are_those_of_the_log(sample):
     log = open_log(sample)
 
-    assert log.query_calls() == [call_row(call.record, call.caller) for call in log.calls()]
+    assert log.query_calls() == [call_row(*pair(call)) for call in log.calls()]
 
 
 def test_sessions_are_those_of_the_log(sample):
     log = open_log(sample)
 
-    assert log.query_sessions() == session_rows((call.record, call.caller) for call in log.calls())
+    assert log.query_sessions() == session_rows(pair(call) for call in log.calls())
 
 
 @pytest.mark.parametrize("session", [recorded.COURSE, "nightly", "@1", "@2"])
 def test_a_session_is_that_of_the_log(sample, session):
     log = open_log(sample)
 
-    pairs = [(call.record, call.caller) for call in log.session(session).calls]
+    pairs = [pair(call) for call in log.session(session).calls]
     assert log.query_session(session) == session_view(pairs)
 
 
@@ -51,13 +51,13 @@ def test_a_session_is_that_of_the_log(sample, session):
 def test_odd_calls_are_those_of_the_log_too(written, folder, changes):
     written(CALLER, call_map(1, **changes), call_map(2, caller="unknown"))
     log = open_log(folder)
-    expected = [call_row(call.record, call.caller) for call in log.calls()]
+    expected = [call_row(*pair(call)) for call in log.calls()]
     for row in expected:  # the index names all of the five, reported or not
         names = ("input", "output", "cache_read", "cache_write", "reasoning")
         row["usage"] = row["usage"] and dict.fromkeys(names) | row["usage"]
 
     assert log.query_calls() == expected
-    assert log.query_sessions() == session_rows((call.record, call.caller) for call in log.calls())
+    assert log.query_sessions() == session_rows(pair(call) for call in log.calls())
 
 
 def test_a_call_whose_values_make_no_sense_is_reported_and_passed_over(written, folder):
@@ -214,7 +214,7 @@ def priced(version="1", each=0.25):
 
 def test_costs_are_those_of_the_log(sample):
     log, prices = open_log(sample), priced()
-    pairs = [(call.record, call.caller) for call in log.calls()]
+    pairs = [pair(call) for call in log.calls()]
 
     assert log.query_calls(prices=prices) == [call_row(*pair, prices.cost_of) for pair in pairs]
     assert log.query_sessions(prices=prices) == session_rows(pairs, cost_of=prices.cost_of)

@@ -8,13 +8,13 @@ import random
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.support.seed import SEED
-from tests.trace.conftest import CALLER, call_map
+from tests.trace.conftest import CALLER, INFO, call_map
 
 from sessiontap import trace
 from sessiontap.trace import TraceError, Writer
@@ -45,13 +45,18 @@ for line in sys.stdin:
 """
 
 
-@pytest.fixture
-def sample(writers: Callable[..., Writer], folder: Path) -> Path:
-    writer = writers(rotate_bytes=20_000)
+def write_sample(folder: Path) -> Path:
+    writer = Writer(folder, writer_info=INFO, rotate_bytes=20_000)
+    writer.start()
     for number in range(CALLS):
         writer.submit(lambda number=number: [CALLER, call_map(number)], 1)
     assert writer.close(10)
     return folder
+
+
+@pytest.fixture
+def sample(folder: Path) -> Path:
+    return write_sample(folder)
 
 
 class Reader:
@@ -84,12 +89,26 @@ class Reader:
         assert self._process.returncode == 0, said
 
 
-@pytest.fixture
-def readers(sample: Path) -> Any:
-    readers = [Reader(sample) for _ in range(READERS)]
+@contextmanager
+def reading(folder: Path) -> Iterator[list[Reader]]:
+    readers = [Reader(folder) for _ in range(READERS)]
     yield readers
     for reader in readers:
         reader.stop()
+
+
+@pytest.fixture
+def readers(sample: Path) -> Iterator[list[Reader]]:
+    with reading(sample) as readers:
+        yield readers
+
+
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[Reader]]]:
+    """A log whose index is well again behind each test, and its readers."""
+    folder = write_sample(tmp_path_factory.mktemp("damaged") / "trace")
+    with reading(folder) as readers:
+        yield folder, readers
 
 
 def deleted(path: Path) -> None:
@@ -127,9 +146,10 @@ def from_the_future(path: Path) -> None:
     ids=lambda one: one.__name__.replace("_", " "),
 )
 def test_several_readers_while_it_is_damaged(
-    sample: Path, readers: list[Reader], damage: Callable[[Path], None]
+    damaged: tuple[Path, list[Reader]], damage: Callable[[Path], None]
 ) -> None:
     """Whatever becomes of the file under them, no answer is wrong, and in the end all is well again."""
+    folder, readers = damaged
     for reader in readers:
         reader.ask(2)
     for reader in readers:
@@ -137,7 +157,7 @@ def test_several_readers_while_it_is_damaged(
     for _ in range(6):
         for reader in readers:
             reader.ask(12)
-        damage(sample / database.NAME)
+        damage(folder / database.NAME)
         for reader in readers:
             assert reader.told()["wrong"] == 0
     for reader in readers:

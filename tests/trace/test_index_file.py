@@ -2,19 +2,28 @@
 
 import gc
 import os
+import random
+import re
 import shutil
 import sqlite3
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.cli import recorded
+from tests.support.gate import PATIENCE
 from tests.trace.conftest import CALLER, call_map, index_file, open_log
+from tests.trace.test_turns import turn
 
 from sessiontap import trace
+from sessiontap.llm.headings import heading
+from sessiontap.llm.recorded_parts import recorded_parts
+from sessiontap.trace import Filters, maintenance
 from sessiontap.trace.index import database
+from sessiontap.trace.index.database import NAME
 
 ADDON = Path(__file__).parents[2] / "addon"
 
@@ -143,7 +152,7 @@ def test_several_readers_at_once_while_the_proxy_writes(writers, folder):
         writer.submit(lambda number=number: [CALLER, call_map(number)], 1)
     writer.flush()
 
-    assert [int(reader.communicate(timeout=60)[0]) for reader in readers] == [count] * 3
+    assert [int(reader.communicate(timeout=PATIENCE)[0]) for reader in readers] == [count] * 3
 
 
 def test_threads_of_one_process_each_with_a_trace_of_their_own(sample):
@@ -152,7 +161,7 @@ def test_threads_of_one_process_each_with_a_trace_of_their_own(sample):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
 
     assert found == [5] * 8
 
@@ -194,3 +203,45 @@ def test_garbage_collection_is_as_it_was(sample: Path, enabled: bool) -> None:
         assert gc.isenabled() == enabled
     finally:
         gc.enable()
+
+
+def _marked(number: int) -> dict[str, Any]:
+    """A call with a mark of its own in all that the index keeps the text of."""
+    said = f"mark{number:05d}"
+    session = {"id": f"s{number // 3}", "name": f"name {said}", "path": f"/{said}", "step": number % 3}
+    told = {"role": "user", "content": f"prompt {said} {'x' * (number * 37 % 90)}"}
+    reply = {"role": "assistant", "content": f"reply {said}"}
+    more = {"session": session, "properties": {"k": f"value {said}"}, "user": f"user {said}"}
+    return turn(number, [told], reply, error=f"error {said}" if number % 4 == 0 else None, **more)
+
+
+def test_nothing_that_was_pruned_is_left_in_the_index_file(written, folder):
+    """Not in what SQLite left of it in other pages either: rows move when others come and go."""
+    calls = list(range(1500))
+    random.Random(1).shuffle(calls)
+    for first in range(0, len(calls), 100):
+        written(*map(_marked, calls[first : first + 100]))
+        log = trace.open(folder, parts_of=recorded_parts, headings_of=heading)
+        log.query_hits("nowhere")
+        log.query_sessions()
+        log.close()
+    kept = range(0, 500, 3)
+    gone = Filters(ids=tuple(call_map(number)["id"] for number in calls if number // 3 not in kept))
+
+    maintenance.prune(folder, filters=gone, parts_of=recorded_parts)
+
+    left = b"".join(file.read_bytes() for file in folder.glob("index.sqlite*"))
+    marks = {int(mark) // 3 for mark in re.findall(rb"mark(\d{5})", left)}
+    assert marks == set(kept)
+
+
+def test_the_index_file_is_smaller_after_a_prune(written, folder):
+    written(*map(_marked, range(1500)))
+    log = open_log(folder)
+    log.query_hits("nowhere")
+    log.close()
+    before = (folder / NAME).stat().st_size
+
+    maintenance.prune(folder, filters=Filters(until=call_map(1400)["time"]))
+
+    assert (folder / NAME).stat().st_size < before / 4

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.trace.conftest import CALLER, call_map, open_log
-from tests.trace.oracle import session_rows
+from tests.trace.oracle import pair, session_rows
 
 from sessiontap import trace
 from sessiontap.llm.recorded_parts import recorded_parts
@@ -263,7 +263,7 @@ def test_the_index_follows(mixed):
 
     prune(mixed, filters=Filters(session="b"))
 
-    assert log.query_sessions() == session_rows((one.record, one.caller) for one in trace.open(mixed).calls())
+    assert log.query_sessions() == session_rows(pair(one) for one in trace.open(mixed).calls())
     assert [row["id"] for row in log.query_calls()] == [one.id for one in trace.open(mixed).calls()]
 
 

@@ -83,7 +83,7 @@ def test_an_open_trace_takes_in_what_is_written_meanwhile(writers, folder):
 
 
 def test_types_and_keys_of_later_versions_are_skipped(written, folder):
-    written({"type": "score", "id": "x"}, call_map(1, invention=True), {"no": "type"})
+    written({"type": "verdict", "id": "x"}, call_map(1, invention=True), {"no": "type"})
 
     opened = trace.open(folder)
     assert [number(call) for call in opened.calls()] == [1]
@@ -290,3 +290,18 @@ def test_a_folder_that_is_not_there_is_said_in_words(tmp_path):
     with pytest.raises(TraceError, match="there is no trace folder") as caught:
         trace.open(tmp_path / "nowhere")
     assert "--trace" in caught.value.hint
+
+
+def test_calls_since_a_moment_leave_out_earlier_ones_and_segments_that_were_left_before(written, folder, monkeypatch):
+    written(CALLER, *map(call_map, (1, 2)))
+    (left,) = folder.iterdir()
+    os.utime(left, ns=(call_map(2)["time"], call_map(2)["time"]))
+    written(CALLER, *map(call_map, (5, 3, 4)))
+    read = []
+    update = trace.Trace._update
+    monkeypatch.setattr(trace.Trace, "_update", lambda log, path: read.append(path) or update(log, path))
+
+    since = call_map(4)["time"]
+
+    assert [number(call) for call in trace.open(folder).calls(newest_first=False, since=since)] == [4, 5]
+    assert left not in read

@@ -13,7 +13,7 @@ from tests.trace.test_turns import ASK, END, RESULT, RUN, turn
 from sessiontap import trace
 from sessiontap.llm.recorded_parts import recorded_parts
 from sessiontap.part import CallParts, Part
-from sessiontap.trace import Filters
+from sessiontap.trace import Filters, indexed
 from sessiontap.trace.index import parts_reader
 from sessiontap.trace.index.search import Hit
 
@@ -111,6 +111,49 @@ def test_a_search_shows_the_newest_at_once_and_the_next_one_goes_on(written, fol
         found, unsearched = open_log(folder).query_hits("needle", seconds=0)
         seen.append(([place[0] for place in places(found)], unsearched.calls, bool(unsearched)))
     assert seen == [([5, 4], 3, True), ([5, 4, 3, 2], 1, True), ([5, 4, 3, 2, 1], 0, False)]
+
+
+def test_places_in_all_of_the_log_come_as_they_are_found(written, folder, monkeypatch):
+    """What is found first is given before older calls are read, and each place once."""
+    monkeypatch.setattr(parts_reader, "SLICE", 2)
+    monkeypatch.setattr(indexed, "_READING_SECONDS", 0)
+    written(*(turn(number, [{"role": "user", "content": f"needle {number}"}], END) for number in range(1, 6)))
+    read = []
+
+    def parts_of(record, asked, answered):
+        read.append(record["id"])
+        return recorded_parts(record, asked, answered)
+
+    found = trace.open(folder, parts_of=parts_of).each_hit("needle", seconds=0)
+    given = [([place[0] for place in places(batch)], len(read)) for batch in found]
+    assert given == [([5, 4], 2), ([3, 2], 4), ([1], 5)]
+
+
+def test_all_of_the_log_is_read_though_as_many_places_as_asked_for_are_found_before(written, folder, monkeypatch):
+    monkeypatch.setattr(parts_reader, "SLICE", 2)
+    monkeypatch.setattr(indexed, "_READING_SECONDS", 0)
+    written(*(turn(number, [{"role": "user", "content": f"needle {number}"}], END) for number in range(1, 6)))
+
+    found = open_log(folder).each_hit("needle", limit=3, seconds=0)
+    assert [[place[0] for place in places(batch)] for batch in found] == [[5, 4], [3], []]
+    assert search(folder, "needle 1") == [(1, "text", None, False, "needle 1")]
+
+
+def test_places_of_all_kinds_come_once(conversation, monkeypatch):
+    monkeypatch.setattr(parts_reader, "SLICE", 1)
+    monkeypatch.setattr(indexed, "_READING_SECONDS", 0)
+
+    found = open_log(conversation).each_hit("e", seconds=0)
+    given = [place for batch in found for place in places(batch)]
+    assert sorted(map(repr, given)) == sorted(map(repr, set(given)))
+    assert {place[1:] for place in given} == {place[1:] for place in search(conversation, "e")}
+
+
+def test_an_error_of_several_calls_is_found_once_at_the_latest(written, folder):
+    written(*(turn(number, [ASK], END, error="overloaded") for number in range(3)))
+
+    ((hit,), _) = open_log(folder).query_hits("overloaded")
+    assert (hit.call["id"], hit.where, hit.calls) == (call_map(2)["id"], "error", 3)
 
 
 def test_with_little_time_few_calls_are_read_first(written, folder):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.cli import recorded
 from tests.trace.conftest import CALLER, call_map
-from tests.trace.oracle import cost_of, session_rows
+from tests.trace.oracle import cost_of, pair, session_rows
 
 from sessiontap import trace
 from sessiontap.llm import pick
@@ -46,6 +46,7 @@ def test_a_row(sample):
         "session_cost_partial": 0, "session_cost_unknown": 1, "session_duration_p50": 3.25,
         "session_duration_p95": 3.25, "duration_p50": 0.5, "duration_p95": 2.25, "duration_p99": 2.25,
         "time_to_first_token_p50": None, "time_to_first_token_p95": None, "time_to_first_token_p99": None,
+        "scores": {},
     }  # fmt: skip
     assert (rows["Nightly report"]["errors"], rows["Nightly report"]["error_rate"]) == (1, 0.5)
 
@@ -181,7 +182,7 @@ def test_tokens_out_of_range_are_left_out_of_every_sum(written, folder, tokens, 
     (session,) = log.query_sessions()
     assert (session["input_tokens"], session["output_tokens"]) == (total, 2)
     assert log.query_session(session["id"])["tree"][0]["input_tokens"] == total
-    assert session_rows((call.record, call.caller) for call in log.calls())[0]["input_tokens"] == total
+    assert session_rows(pair(call) for call in log.calls())[0]["input_tokens"] == total
 
 
 def test_a_sum_that_is_not_exact_is_unknown_and_breaks_nothing(written, folder):

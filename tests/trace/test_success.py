@@ -1,7 +1,7 @@
 """How a session ended: by its last main turn, or as its properties say."""
 
 import pytest
-from tests.trace.conftest import call_map
+from tests.trace.conftest import INFO, call_map
 from tests.trace.oracle import session_rows
 
 from sessiontap import trace
@@ -83,7 +83,7 @@ def test_how_a_session_ended(written, folder, calls, expected):
 
     assert row["success"] is expected
     assert (row["status"] == "failed") is (expected is False)
-    assert [row] == session_rows([(one, None) for one in calls])
+    assert [row] == session_rows([(one | {"machine": INFO["host"]}, None) for one in calls])
 
 
 def test_the_order_in_which_calls_are_written_does_not_count(written, folder):

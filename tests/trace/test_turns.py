@@ -11,6 +11,7 @@ from tests.trace.conftest import call_map, open_log
 from sessiontap import trace
 from sessiontap.trace import TraceError
 from sessiontap.trace.body import encode
+from sessiontap.trace.index import parts_reader
 
 TOOLS = [{"type": "function", "function": {"name": "Bash"}}]
 ASK = {"role": "user", "content": "Run the tests."}
@@ -43,6 +44,61 @@ def turn(
 
 def said(parts: Any) -> list[str | None]:
     return [part.text for part in parts]
+
+
+def test_turns_in_brief_have_a_part_of_the_keys_of_their_calls_and_are_else_the_same(written, folder):
+    again = turn(2, [ASK, RUN, RESULT], END, parent=1) | {"duration": None, "time_to_first_byte": 7_000_000}
+    written(turn(1, [ASK], RUN), again, turn(3, [ASK], END, path="/other"))
+    log = open_log(folder)
+
+    whole, brief = log.query_turns("session-0"), log.query_brief_turns("session-0")
+
+    assert [one.call for one in brief] == [
+        {key: full.call[key] for key in one.call} for full, one in zip(whole, brief, strict=True)
+    ]
+    assert [(one.request, one.reply, one.first_new, one.based_on) for one in brief] == [
+        (one.request, one.reply, one.first_new, one.based_on) for one in whole
+    ]
+
+
+def test_with_little_time_some_turns_have_no_parts_yet(written, folder, monkeypatch):
+    monkeypatch.setattr(parts_reader, "SLICE", 1)
+    written(turn(1, [ASK], RUN), turn(2, [ASK, RUN, RESULT], END, parent=1), turn(3, [ASK], END))
+    log = open_log(folder)
+
+    found = []
+    for _ in range(3):
+        log.read_for(0)
+        found.append([(one.is_read, bool(one.request)) for one in log.query_brief_turns("session-0")])
+
+    read, unread = (True, True), (False, False)
+    assert found == [[read, unread, unread], [read, read, unread], [read, read, read]]
+    assert log.query_brief_turns("session-0") == open_log(folder).query_brief_turns("session-0")
+
+
+def test_a_session_is_read_in_steps(written, folder, monkeypatch):
+    monkeypatch.setattr(parts_reader, "SLICE", 2)
+    written(turn(1, [ASK], RUN), turn(2, [ASK, RUN, RESULT], END, parent=1), turn(3, [ASK], END))
+    log = open_log(folder)
+
+    found = []
+    for _ in range(2):
+        log.read_for(0)
+        found.append(log.read_session("session-0"))
+
+    assert [(one, one.is_complete) for one in found] == [((2, 3), False), ((3, 3), True)]
+
+
+def test_chosen_turns_are_read_however_little_time_there_is(written, folder, monkeypatch):
+    monkeypatch.setattr(parts_reader, "SLICE", 1)
+    calls = [turn(1, [ASK], RUN), turn(2, [ASK, RUN, RESULT], END, parent=1)]
+    written(*calls)
+    log = open_log(folder)
+    log.read_for(0)
+
+    found = log.query_turns("session-0", calls=[one["id"] for one in calls])
+
+    assert [one.is_read for one in found] == [True, True]
 
 
 def test_a_turn_brings_what_stood_neither_in_the_request_nor_in_the_reply_before(written, folder):

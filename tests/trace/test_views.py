@@ -22,6 +22,7 @@ CALL_KEYS = [
     "parent",
     "kind",
     "errand",
+    "machine",
     "process",
     "agent",
     "subagent",
@@ -52,6 +53,9 @@ CALL_KEYS = [
     "request_bytes",
     "response_bytes",
     "rules",
+    "scores",
+    "starred",
+    "note",
 ]
 SESSION_KEYS = [
     "id",
@@ -73,6 +77,7 @@ SESSION_KEYS = [
     "processes",
     "users",
     "tags",
+    "machines",
     "properties",
     "input_tokens",
     "output_tokens",
@@ -82,6 +87,10 @@ SESSION_KEYS = [
     "cost_unknown_calls",
     "success",
     "status",
+    "scores",
+    "starred",
+    "note",
+    "call_scores",
 ]
 
 
@@ -116,7 +125,7 @@ def test_a_call_of_which_nothing_is_known_is_null_throughout():
 
     assert list(row) == CALL_KEYS
     known = {key for key, value in row.items() if value is not None}
-    assert known == {"errand", "in_flight", "tools_offered", "tool_calls", "rules", "cost_unknown"}
+    assert known == {"errand", "in_flight", "tools_offered", "tool_calls", "rules", "cost_unknown", "scores", "starred"}
 
 
 @pytest.mark.parametrize(
@@ -148,8 +157,10 @@ def test_a_session_sums_up_its_calls():
         "duration": 4.0, "calls": 3, "calls_in_flight": 0, "in_flight_since": None, "errors": 1, "errands": 0,
         "paths": ["/a", "/b"], "models": ["m1", "m2"],
         "providers": ["openai"], "agents": ["codex"], "processes": ["bot.py"], "users": ["u"], "tags": ["t", "s"],
+        "machines": [],
         "properties": {"k": "new", "l": "x"}, "input_tokens": 20, "output_tokens": 4, "cache_read_tokens": None,
         "cost_usd": None, "cost_parts": None, "cost_unknown_calls": 3, "success": True, "status": "completed",
+        "scores": {}, "starred": False, "note": None, "call_scores": {},
     }  # fmt: skip
 
 

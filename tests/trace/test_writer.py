@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 import os
 import random
 import shutil
@@ -12,6 +13,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from tests.support.gate import PATIENCE
 from tests.trace.conftest import CALLER, INFO, call_map
 
 from sessiontap import trace
@@ -46,11 +48,11 @@ class Gate:
     def __init__(self, writer: Writer) -> None:
         self.entered, self.open = threading.Event(), threading.Event()
         writer.submit(self._make, 1)
-        assert self.entered.wait(5)
+        assert self.entered.wait(PATIENCE)
 
     def _make(self) -> list[dict[str, object]]:
         self.entered.set()
-        assert self.open.wait(5)
+        assert self.open.wait(PATIENCE)
         return []
 
 
@@ -385,12 +387,12 @@ def test_the_schedule_of_fsync(writers, monkeypatch, seconds, least):
 
 
 WRITES_UNTIL_KILLED = """
-import os, sys
+import json, os, sys
 from pathlib import Path
 from sessiontap.trace import Writer, body
-from tests.trace.conftest import INFO, call_map
 
-writer = Writer(Path(sys.argv[1]), writer_info=INFO, rotate_bytes=300_000)
+info, call = map(json.loads, sys.argv[2:])
+writer = Writer(Path(sys.argv[1]), writer_info=info, rotate_bytes=300_000)
 written = os.write
 def write(file, data):
     count = written(file, data)
@@ -406,7 +408,8 @@ while True:
     def make(number=number):
         write.number = number
         stored = body.encode(os.urandom(number * 37 % 20_000))
-        return [call_map(number % 65536, duration=number, tags=["filler"], request={"body": stored})]
+        own = {"id": call["id"] % (number % 65536), "time": call["time"] + number * 10**9, "duration": number}
+        return [{**call, **own, "request": {**call["request"], "body": stored}}]
     writer.submit(make, 1000)
     if number % 50 == 0:
         writer.flush()
@@ -416,13 +419,12 @@ while True:
 def test_kill_9_loses_nothing_that_was_written(folder):
     """Twenty writers, killed at random moments, one after the other on one folder."""
     chance = random.Random(83)
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": f"{root / 'addon'}{os.pathsep}{root}"}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "addon")}
+    call = call_map(0, id="0190a000-%04x-7000-8000-000000000000", tags=["filler"])
+    command = [sys.executable, "-c", WRITES_UNTIL_KILLED, str(folder), json.dumps(INFO), json.dumps(call)]
     written: list[int] = []
     for _ in range(20):
-        process = subprocess.Popen(
-            [sys.executable, "-c", WRITES_UNTIL_KILLED, str(folder)], stdout=subprocess.PIPE, env=environment
-        )
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
         said = b"".join(process.stdout.readline() for _ in range(chance.randrange(1, 300)))
         process.send_signal(signal.SIGKILL)
         said += process.stdout.read()

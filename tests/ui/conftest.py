@@ -8,6 +8,7 @@ from tests.cli.recorded import calls, write
 from tests.ui.served import Client, served
 
 from sessiontap.cli.options import open_trace
+from sessiontap.ui import server
 from sessiontap.ui.reading import Reading
 
 
@@ -30,3 +31,9 @@ def client(trace_folder: Path) -> Iterator[Client]:
     """A client that has been let in to the site of that trace."""
     with served(lambda: Reading(open_trace(trace_folder))) as found:
         yield found.let_in()
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages are made of all of the log, however busy the machine is."""
+    monkeypatch.setattr(server, "SECONDS", 600)

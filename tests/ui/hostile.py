@@ -11,7 +11,7 @@ from tests.cli import recorded
 from tests.support.call_spec import CallSpec
 
 from sessiontap.exchange import Headers
-from sessiontap.rules.decision import Labels
+from sessiontap.rules.decision import FilledSettings
 from sessiontap.sessions.session import Link
 
 TEXTS = {
@@ -59,7 +59,7 @@ def calls() -> list[CallSpec]:
             caller=replace(recorded.NODE, name=TEXTS["svg"]),
             messages=messages,
             tools=[tool, "plain"],
-            labels=Labels(path=path, user=TEXTS["image"], properties={"key": said}, tags=(TEXTS["svg"],)),
+            filled=FilledSettings(path=path, user=TEXTS["image"], properties={"key": said}, tags=(TEXTS["svg"],)),
             link=Link("main", recorded.call_id(number - 1) if number > 1 else None, "exact"),
             **more,
         )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sessiontap.ui.drawing import runs
-from sessiontap.ui.drawing.columns import HEIGHT, Column, Plot, columns
+from sessiontap.ui.drawing.columns import HEIGHT, Plot, PlotColumn, columns
 from sessiontap.ui.drawing.plots import context_plot, layer_classes, money, spending_plot
 from sessiontap.ui.drawing.ranges import Times, share
 from sessiontap.ui.drawing.svg import boxes, number, tag
@@ -91,27 +91,27 @@ def paths(svg: str) -> list[tuple[str, str]]:
 
 def test_layers_stand_on_each_other() -> None:
     # 180 pixels are 4; two columns of 500 take 420 each.
-    drawn = dict(paths(columns(plot(), [Column([1, 2], "0", "first"), Column([4, 0], "1", "second")])))
+    drawn = dict(paths(columns(plot(), [PlotColumn([1, 2], "0", "first"), PlotColumn([4, 0], "1", "second")])))
     assert drawn["c0"] == "M40 135h420v45h-420zM540 0h420v180h-420z"
     assert drawn["c1"] == "M40 45h420v90h-420z"
     assert drawn["grid"] == "M0 180h1000M0 135h1000M0 90h1000M0 45h1000M0 0h1000"
 
 
 def test_a_level_is_broken_where_it_is_unknown() -> None:
-    found = [Column([4], str(at), "") for at in range(4)]
+    found = [PlotColumn([4], str(at), "") for at in range(4)]
     drawn = dict(paths(columns(plot(line=[2, 4, None, 1]), found)))
     assert drawn["level"] == "M0 90h250V0h250M750 135h250"
 
 
 def test_a_column_leads_to_its_turn_and_says_what_it_is() -> None:
-    drawn = columns(plot(chosen=0), [Column([1], "0", "step 0: <1>", "?turn=0")])
+    drawn = columns(plot(chosen=0), [PlotColumn([1], "0", "step 0: <1>", "?turn=0")])
     assert '<a href="?turn=0" tabindex="-1">' in drawn
     assert "<title>step 0: &lt;1&gt;</title>" in drawn
     assert f'<rect class="chosen" x="0" y="0" width="1000" height="{HEIGHT:.0f}">' in drawn
 
 
 def test_labels_below_leave_each_other_room() -> None:
-    drawn = columns(plot(), [Column([1], str(at), "") for at in range(100)])
+    drawn = columns(plot(), [PlotColumn([1], str(at), "") for at in range(100)])
     labels = re.findall(r">(\d+)</text>", drawn.split("x-axis")[1])
     assert labels[:3] == ["0", "6", "12"]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.cli.recorded import COURSE, REPORT, calls, write
+from tests.support.gate import PATIENCE
 from tests.ui.served import COOKIE, Client, served
 
 from sessiontap import trace
@@ -103,7 +104,7 @@ def test_calls_in_flight_are_told_when_they_change(folder: Path) -> None:
 @contextmanager
 def events(client: Client, path: str, **headers: str) -> Iterator[Iterator[str]]:
     """The lines of a stream of events."""
-    connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=PATIENCE)
     connection.request("GET", path, headers={"Cookie": f"{COOKIE}={client.cookie}", **headers})
     answer = connection.getresponse()
     assert answer.getheader("Content-Type") == "text/event-stream; charset=utf-8"

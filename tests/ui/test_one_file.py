@@ -21,6 +21,8 @@ from sessiontap.export import FORMATS
 from sessiontap.export.exported_call import export_call
 from sessiontap.export.leaving import redacted
 
+PLAIN = [name for name in FORMATS if not name.startswith("parquet")]
+"""Formats whose bytes can be looked through; Parquet's are compressed (`tests/parquet`)."""
 DOCUMENTS = [name for name, one in FORMATS.items() if one.is_document]
 
 
@@ -43,7 +45,7 @@ def written(folder: Path, name: str, *options: str) -> str:
 
 def test_nothing_is_loaded_and_nothing_else_runs(bad: Path) -> None:
     page = Elements(written(bad, "html"))
-    assert {tag for tag, _ in page.found}.isdisjoint({"img", "link", "iframe", "object", "embed", "base", "svg"})
+    assert {tag for tag, _ in page.found}.isdisjoint({"img", "link", "iframe", "object", "embed", "base", "use"})
     names = {name for _, attributes in page.found for name in attributes}
     assert not [name for name in names if name.startswith("on") or name in ("src", "srcdoc", "style", "action")]
     links = [attributes["href"] or "" for _, attributes in page.found if "href" in attributes]
@@ -68,6 +70,17 @@ def test_control_characters_are_spelled_out(bad: Path, name: str) -> None:
     assert "\\x1b[31mred" in text
 
 
+def test_each_session_is_drawn_in_time(coding: Path) -> None:
+    text = written(coding, "html")
+    (lanes,) = re.findall(r'<section class="lanes" aria-label="Timeline">(.*?)</section>', text, re.DOTALL)
+    names = re.findall(r"<bdi>(.*?)</bdi>", lanes)
+    (strip,) = re.findall(r'<svg class="strip".*?</svg>', lanes, re.DOTALL)
+    drawn = re.findall(r'<path class="c\d" d="([^"]+)"', strip)
+    assert names
+    assert len(drawn) == len(names)
+    assert all(one.startswith("M") for one in drawn)
+
+
 def test_links_lead_to_places_of_the_file(coding: Path) -> None:
     page = Elements(written(coding, "html"))
     places = {attributes["id"] for _, attributes in page.found if "id" in attributes}
@@ -82,7 +95,7 @@ def test_markdown_keeps_what_was_said_within_fences(bad: Path) -> None:
     assert "\\<script\\>" in outside
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", PLAIN)
 def test_further_redaction_reaches_every_text(coding: Path, name: str) -> None:
     out = coding.parent / f"redacted.{name}"
     asked = ["export", "--format", name, "--trace", str(coding), "-o", str(out), "--redact", "(?i)parse.week"]
@@ -93,7 +106,7 @@ def test_further_redaction_reaches_every_text(coding: Path, name: str) -> None:
     assert b"[redacted]" in told
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", PLAIN)
 def test_content_can_be_left_out(coding: Path, name: str) -> None:
     out = coding.parent / f"short.{name}"
     asked = ["export", "--format", name, "--trace", str(coding), "-o", str(out), "--no-content", "--force"]

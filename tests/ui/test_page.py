@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from tests.ui.served import served
 
-from sessiontap.ui.page import BadParameter, Page, Parameter, read_parameters, without_empty
+from sessiontap.cli.options import open_trace
+from sessiontap.ui.page import Action, BadParameter, Page, Parameter, Source, read_parameters, without_empty
+from sessiontap.ui.reading import Reading
 
 PARAMETERS = (
     Parameter("name", "Text."),
@@ -71,3 +77,37 @@ def test_a_wrong_parameter_says_what_is_wrong_and_what_to_do(query: dict[str, li
 def test_empty_fields_of_a_form_go_and_flags_stay() -> None:
     query = {"name": [""], "tag": ["", "a"], "error": [""], "limit": ["5"]}
     assert without_empty(PAGE, query) == {"tag": ["a"], "error": [""], "limit": ["5"]}
+
+
+class Wish(msgspec.Struct, forbid_unknown_fields=True):
+    """What a made-up page is sent."""
+
+    colour: str
+
+
+def test_a_page_with_an_action_is_a_descriptor_alone(trace_folder: Path) -> None:
+    wishes: list[tuple[str, str]] = []
+
+    def act(reading: Reading, places: Mapping[str, str], body: Wish, source: Source) -> dict[str, str]:
+        wishes.append((body.colour, source))
+        return {"colour": body.colour}
+
+    page = Page(
+        path="/api/wish", title="A wish", description="", template="", data=lambda _, __: {},
+        action=Action(
+            title="Wish", description="Wish for a colour.", body=Wish, act=act,
+            schema={"type": "object", "properties": {"colour": {"type": "string"}}},
+        ),
+    )  # fmt: skip
+    with served(lambda: Reading(open_trace(trace_folder)), pages=[page]) as client:
+        client.let_in()
+        assert client.post("/api/wish", {"colour": "red"}).json() == {"colour": "red"}
+        refused = client.post("/api/wish", {"color": "red"})
+        described = client.get("/api/openapi.json").json()
+    assert wishes == [("red", "api")]
+    assert refused.status == 400
+    assert "unknown field color" in refused.json()["error"]
+    told = described["paths"]["/api/wish"]["post"]
+    assert told["summary"] == "Wish"
+    assert told["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Wish"}
+    assert described["components"]["schemas"]["Wish"]["required"] == ["colour"]

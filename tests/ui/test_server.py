@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.recorded import calls, write
+from tests.support.gate import PATIENCE
 from tests.ui.served import COOKIE, Client, served
 
 from sessiontap.cli.options import open_trace
@@ -88,7 +89,7 @@ def test_every_answer_has_the_headers_that_protect_it(client: Client, path: str)
     assert "default-src 'none'" in headers["content-security-policy"]
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,7 @@ def test_a_log_that_is_not_there_yet_is_told(tmp_path: Path) -> None:
 
 
 def test_a_request_without_a_host_is_refused(client: Client) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=PATIENCE)
     connection.putrequest("GET", "/", skip_host=True)
     connection.putheader("Cookie", f"{COOKIE}={client.cookie}")
     connection.endheaders()

@@ -19,7 +19,19 @@ from tests.ui.served import Client, served
 from sessiontap.cli.commands.ui import open_reading
 from sessiontap.cli.main import main
 from sessiontap.ui.page import BadParameter, NotFound, Page, read_parameters
-from sessiontap.ui.pages import PAGES, cache, context, stats, timeline, tools
+from sessiontap.ui.pages import (
+    PAGES,
+    cache,
+    call,
+    context,
+    doctor,
+    search,
+    session,
+    sessions,
+    stats,
+    timeline,
+    tools,
+)
 from sessiontap.ui.reading import Reading
 
 
@@ -63,6 +75,36 @@ def command(capsys: pytest.CaptureFixture[str], folder: Path, *arguments: str) -
     return found[0] if isinstance(found, list) else found  # type: ignore[no-any-return]
 
 
+def test_the_list_of_sessions_is_that_of_the_command(
+    log: Reading, coding: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert data(log, sessions.PAGE)["sessions"] == [command(capsys, coding, "ls")]
+
+
+def test_a_session_is_that_of_the_command(log: Reading, coding: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    expected, found = command(capsys, coding, "show", "@1"), data(log, session.PAGE)
+    assert {key: found[key] for key in expected} == expected
+
+
+def test_a_call_is_that_of_the_command(log: Reading, coding: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert data(log, call.PAGE)["call"] == told(capsys, coding, "calls")[0]
+
+
+def test_places_of_a_text_are_those_of_the_command(
+    log: Reading, coding: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = told(capsys, coding, "search", "parse")
+    found = data(log, search.PAGE, q="parse")["hits"]
+    assert [{key: hit[key] for key in expected[0]} for hit in found] == expected
+
+
+def test_what_the_doctor_finds_is_that_of_the_command(
+    log: Reading, coding: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", "--json", "--trace", str(coding)]) == 0
+    assert data(log, doctor.PAGE)["findings"] == json.loads(capsys.readouterr().out)
+
+
 def test_context_is_that_of_the_command(log: Reading, coding: Path, capsys: pytest.CaptureFixture[str]) -> None:
     expected = command(capsys, coding, "context", "@1", "--turn", "2")
     found = data(log, context.PAGE, turn=2)
@@ -100,6 +142,11 @@ def test_statistics_are_those_of_the_command(
     expected = told(capsys, coding, "stats", "--by", by)
     rows = [{key: row[key] for key in row if key != "filter"} for row in data(log, stats.PAGE, by=by)["rows"]]
     assert rows == expected
+
+
+@pytest.mark.parametrize("address", ["/stats", "/sessions/fix-parse-week/timeline"])
+def test_a_filter_that_is_in_force_is_told_with_a_link_that_leaves_it_out(site: Client, address: str) -> None:
+    assert '<a href="?" title="Leave it out">score nothing&gt;1 ×</a>' in site.get(f"{address}?score=nothing%3E1").text
 
 
 def test_the_timeline_has_the_times_of_show(log: Reading, coding: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -266,3 +313,20 @@ def test_the_twin_is_what_the_schema_says(log: Reading, page: Page) -> None:
     found = data(log, page)
     jsonschema.validate(json.loads(json.dumps(found)), page.schema)
     assert set(found) <= set(page.schema["properties"])
+
+
+@pytest.mark.parametrize(("query", "opened"), [("", False), ("?part=0", True)], ids=["the call", "a part of it"])
+def test_many_tools_of_a_call_are_folded_unless_a_part_is_asked_for(site: Client, query: str, opened: bool) -> None:
+    page = site.get(f"/calls/@1%2F0{query}").text
+    assert f'<details class="fold tools"{" open" if opened else ""}><summary><b>' in page
+
+
+def test_headers_that_were_sent_as_they_were_asked_are_told_once(site: Client) -> None:
+    page = site.get("/calls/@1%2F0").text
+    assert '<span class="faint">the same</span>' in page
+
+
+def test_a_miss_that_cost_nothing_is_not_marked(site: Client) -> None:
+    rows = site.get("/sessions/@1/cache").text.split("<tr data-row")
+    misses = [row for row in rows if ">miss</td>" in row]
+    assert ['class="bad">miss' in row for row in misses] == [False, True, True]

@@ -1,11 +1,13 @@
 """Answers about sessions, made of their turns: what fills a context, what tools did, why a cache missed, what is waste,
 what was said.
 
-Every function is pure. It takes `Turn`s of a session (`Trace.query_turns`), oldest first, and the `InputTerms` of its
-calls, and returns one plain structure, which `--json` prints whole and commands draw.
+Every function is pure. It takes `Turn`s of a session (`Trace.query_turns`, or `query_brief_turns` of a whole long one),
+oldest first, and the `InputTerms` of its calls, and returns one plain structure, which `--json` prints whole and
+commands draw.
 
     part_tokens.py   the tokens of each part of a request, estimated: a provider states their sum alone
-    part_costs.py    the cost of each part, by the provider's count of what was read from and written to its cache
+    sent_parts.py    the parts that each turn brings, and how often, for how many tokens, at what cost each was sent
+    part_costs.py    the cost of a part, by the provider's count of what was read from and written to its cache
     tool_runs.py     calls of tools and their results, brought together
     tools.py         each tool: calls, errors, time, results
     context.py       the content of each request by kind, tool, file and MCP server; the biggest blocks: blocks.py;

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sessiontap.analysis.part_costs import UNKNOWN, Terms, part_costs
 from sessiontap.analysis.tool_runs import ResultKey, ToolRun, result_key
 
 if TYPE_CHECKING:
+    from sessiontap.analysis.sent_parts import SentPart
     from sessiontap.part import Part
     from sessiontap.trace.index.turns import Turn
 
@@ -17,7 +16,7 @@ TITLES = {
     "system": "system", "tool_definitions": "tools", "user": "user", "assistant": "assistant",
     "reasoning": "reasoning", "tool_calls": "calls", "tool_results": "results", "media": "media", "other": "other",
 }  # fmt: skip
-"""What a part counts as -> the word for it; every part is in one of them."""
+"""The category of a part -> the word for it; every part is in one of them."""
 CATEGORIES = tuple(TITLES)
 MOST = 20
 EXCERPT = 120
@@ -32,75 +31,25 @@ def category(part: Part) -> str:
     return plural.get(part.kind, part.kind)
 
 
-@dataclass(slots=True)
-class _Block:
-    """Content that is sent again and again."""
-
-    kind: str
-    name: str | None
-    argument: str | None
-    excerpt: str | None
-    opened: int
-    """The turn that sent it first, by its position."""
-    bytes: int = 0
-    at: int = -1
-    """The turn that sent it last."""
-    turns: int = 0
-    counted: int = 0
-    """Of those, the turns whose tokens are known."""
-    tokens: float = 0.0
-    """In the last of them."""
-    total: float = 0.0
-    cost: float = 0.0
-    unpriced: int = 0
-    """Turns in which the price of a part of it is not known."""
-    unpriced_at: int = -1
-
-
-def blocks(
-    turns: Sequence[Turn],
-    tokens: Sequence[Sequence[float] | None],
-    terms: Terms,
-    runs: dict[ResultKey, ToolRun],
-) -> list[dict[str, Any]]:
+def blocks(sent: Sequence[SentPart], turns: Sequence[Turn], runs: dict[ResultKey, ToolRun]) -> list[dict[str, Any]]:
     """The content that took the most tokens over all turns. Definitions of one MCP server are one block.
 
-    A session of a thousand turns has millions of parts, nearly all of them seen before: for these the loop does little.
+    `sent`: the parts of the turns, of which `block_key` tells copies.
     """
-    found: dict[tuple[Any, ...], _Block] = {}
-    of_part: dict[int, _Block] = {}
-    for at, turn in enumerate(turns):
-        numbers = tokens[at]
-        costs = part_costs(turn.call["usage"], numbers, terms.get(turn.call["id"], UNKNOWN)) if numbers else ()
-        for place, part in enumerate(turn.request):
-            block = of_part.get(id(part))
-            if block is None:
-                key = _block_key(part)
-                block = found.get(key) or found.setdefault(key, _new_block(part, at, runs))
-                of_part[id(part)] = block
-            if block.at != at:
-                block.at = at
-                block.turns += 1
-                block.counted += numbers is not None
-                block.tokens = 0.0
-            if block.opened == at:
-                block.bytes += part.bytes
-            if numbers is None:
-                continue
-            number, cost = numbers[place], costs[place]
-            block.tokens += number
-            block.total += number
-            if cost is not None:
-                block.cost += cost
-            elif block.unpriced_at != at:
-                block.unpriced_at = at
-                block.unpriced += 1
-    rows = [_told(block, turns) for block in found.values()]
-    rows.sort(key=lambda row: (-(row["tokens_sent_estimated"] or 0), -row["bytes"] * row["turns"]))
-    return rows[:MOST]
+    found: dict[tuple[Any, ...], list[SentPart]] = {}
+    for one in sent:
+        found.setdefault(block_key(one.part), []).append(one)
+    biggest = sorted(found.values(), key=_size, reverse=True)[:MOST]
+    return [_told(parts, turns, runs) for parts in biggest]
 
 
-def _block_key(part: Part) -> tuple[Any, ...]:
+def _size(parts: Sequence[SentPart]) -> tuple[int, int]:
+    """The tokens of a block over all turns, and its bytes."""
+    return round(sum(one.total for one in parts)), sum(one.part.bytes * one.turns for one in parts)
+
+
+def block_key(part: Part) -> tuple[Any, ...]:
+    """Return what parts of one block have in common."""
     if part.kind == "tool_definition":
         return ("tool_definition", part.server)
     if part.kind == "media" or part.text is None:
@@ -108,29 +57,31 @@ def _block_key(part: Part) -> tuple[Any, ...]:
     return (part.kind, part.role, part.id, part.text)
 
 
-def _new_block(part: Part, at: int, runs: dict[ResultKey, ToolRun]) -> _Block:
-    kind = category(part)
-    if part.kind == "tool_definition":
-        return _Block(kind, part.server, None, None, at)
+def _told(parts: Sequence[SentPart], turns: Sequence[Turn], runs: dict[ResultKey, ToolRun]) -> dict[str, Any]:
+    opened, last = parts[0].turn, max(one.last for one in parts)
+    part = parts[0].part
     run = runs.get(result_key(part)) if part.kind == "tool_result" else None
-    name = part.name or (run.tool if run else None)
-    return _Block(kind, name, run.argument if run else None, excerpt(part.text), at)
-
-
-def _told(block: _Block, turns: Sequence[Turn]) -> dict[str, Any]:
+    is_tools = part.kind == "tool_definition"
+    firsts = [one for one in parts if not one.copies_before]
+    counted = sum(one.counted for one in firsts)
+    unpriced: dict[int, int] = {one.turn: 0 for one in firsts}
+    for one in parts:
+        if one.turn in unpriced:  # those that a turn brings together are sent together
+            unpriced[one.turn] = max(one.unpriced, unpriced[one.turn])
+    sent, unknown = sum(one.turns for one in firsts), sum(unpriced.values())
     return {
-        "kind": block.kind,
-        "name": block.name,
-        "argument": block.argument,
-        "excerpt": block.excerpt,
-        "bytes": block.bytes,
-        "first_step": turns[block.opened].call["step"],
-        "last_step": turns[block.at].call["step"],
-        "turns": block.turns,
-        "tokens_estimated": round(block.tokens) if block.counted else None,
-        "tokens_sent_estimated": round(block.total) if block.counted else None,
-        "cost_usd_estimated": round(block.cost, 9) if block.counted > block.unpriced else None,
-        "cost_unknown_turns": block.turns - block.counted + block.unpriced,
+        "kind": category(part),
+        "name": part.server if is_tools else part.name or (run.tool if run else None),
+        "argument": run.argument if run else None,
+        "excerpt": None if is_tools else excerpt(part.text),
+        "bytes": sum(one.part.bytes for one in parts if one.turn == opened),
+        "first_step": turns[opened].call["step"],
+        "last_step": turns[last].call["step"],
+        "turns": sent,
+        "tokens_estimated": round(sum(one.tokens for one in parts if one.last == last)) if counted else None,
+        "tokens_sent_estimated": round(sum(one.total for one in parts)) if counted else None,
+        "cost_usd_estimated": round(sum(one.cost for one in parts), 9) if counted > unknown else None,
+        "cost_unknown_turns": sent - counted + unknown,
     }
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sessiontap.analysis.cache_changes import first_change
 from sessiontap.analysis.cache_terms import HOUR, CacheTerms, cache_terms
 from sessiontap.analysis.part_costs import UNKNOWN, InputTerms, Terms, range_cost, read_cost
-from sessiontap.analysis.part_tokens import estimate
+from sessiontap.analysis.part_tokens import Tokens, estimate
 from sessiontap.analysis.tool_runs import started, without_errands
 
 if TYPE_CHECKING:
@@ -49,10 +49,13 @@ class _Earlier:
     """The turn continues it; else it only begins alike."""
 
 
-def cache(turns: Sequence[Turn], terms: Terms) -> dict[str, Any]:
-    """Return, for each turn, how much of its input was read from the cache, how much could have been, and why not."""
+def cache(turns: Sequence[Turn], terms: Terms, tokens: Tokens | None = None) -> dict[str, Any]:
+    """Return, for each turn, how much of its input was read from the cache, how much could have been, and why not.
+
+    `tokens`: those of the turns without errands, if they have been estimated.
+    """
     turns = without_errands(turns)
-    tokens = estimate(turns)
+    tokens = estimate(turns) if tokens is None else tokens
     earlier = _find_earlier(turns, tokens)
     kept = _kept(turns, terms, earlier)
     rows = []
@@ -181,10 +184,10 @@ def _judge(
         return row | _verdict(read, 0, 0.0, [] if read else [_reason(reason)])
     before = turns[earlier.at]
     left = _left(before, of_call)
-    readable, exact = _readable(at, turns, tokens, earlier, left)
+    readable, exact = _readable(tokens[at], earlier, left)
     row["readable_tokens"] = None if readable is None else round(readable)
     row["idle_seconds"] = _idle(before, turn)
-    tolerated = 0.0 if of_call.marked else max(of_call.step, TOLERATED * (readable or 0))
+    tolerated = 0.0 if of_call.marked else max(of_call.multiple, TOLERATED * (readable or 0))
     if read > 0 and (readable is None or not exact or read >= readable - tolerated):
         return row | _verdict(read, 0, 0.0, [])
     if not left and before.call["usage"].get("cache_read") is not None:
@@ -210,16 +213,13 @@ def _left(before: Turn, terms: CacheTerms) -> int:
     if terms.marked:
         return int((usage.get("cache_read") or 0) + (usage.get("cache_write") or 0))
     size = int(usage["input"])
-    return size // terms.step * terms.step if size >= terms.least else 0
+    return size // terms.multiple * terms.multiple if size >= terms.least else 0
 
 
-def _readable(
-    at: int, turns: Sequence[Turn], tokens: Sequence[Sequence[float] | None], earlier: _Earlier, left: int
-) -> tuple[float | None, bool]:
+def _readable(of_turn: Sequence[float] | None, earlier: _Earlier, left: int) -> tuple[float | None, bool]:
     """The tokens that could have been read if nothing had changed, and whether that is more than an estimate."""
     if earlier.continued:
         return left, True
-    of_turn = tokens[at]
     return (None, False) if of_turn is None else (min(left, sum(of_turn[: earlier.common])), False)
 
 

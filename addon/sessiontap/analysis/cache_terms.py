@@ -36,8 +36,8 @@ class CacheTerms:
     """Only what the request marks is written. Else every request is."""
     least: int = 1024
     """Tokens that a beginning must have to be cached."""
-    step: int = 1
-    """Tokens by which what is read is rounded down."""
+    multiple: int = 1
+    """Tokens that are read are a multiple of this."""
     kept: float | None = 5 * MINUTE
     """Seconds without use for which an entry is kept; None if the provider states none."""
     kept_at_most: float | None = None
@@ -50,15 +50,15 @@ _ROWS: tuple[tuple[tuple[str, ...], str, CacheTerms], ...] = (
     # providers, pattern of the model's name, terms; the first that fits
     (("openai", "azure"), "gpt-5.[6-9]*", CacheTerms(kept=30 * MINUTE)),
     (("openai", "azure"), "gpt-[6-9]*", CacheTerms(kept=30 * MINUTE)),
-    (("openai", "azure"), "gpt-5*", CacheTerms(step=128, kept_at_most=24 * HOUR)),
-    (("openai", "azure"), "gpt-4.1*", CacheTerms(step=128, kept_at_most=24 * HOUR)),
-    (("openai",), "*", CacheTerms(step=128, kept_at_most=HOUR)),
-    (("azure",), "*", CacheTerms(step=128, kept_at_most=24 * HOUR)),  # a deployment may have any name
+    (("openai", "azure"), "gpt-5*", CacheTerms(multiple=128, kept_at_most=24 * HOUR)),
+    (("openai", "azure"), "gpt-4.1*", CacheTerms(multiple=128, kept_at_most=24 * HOUR)),
+    (("openai",), "*", CacheTerms(multiple=128, kept_at_most=HOUR)),
+    (("azure",), "*", CacheTerms(multiple=128, kept_at_most=24 * HOUR)),  # a deployment may have any name
     (("google", "vertex"), "gemini-2.5-*", CacheTerms(least=2048, kept=None)),
     (("google", "vertex"), "gemini-3-flash*", CacheTerms(kept=None)),
     (("google", "vertex"), "gemini-[3-9]*", CacheTerms(least=4096, kept=None)),
     (("google", "vertex"), "*", CacheTerms(kept=None)),
-    (("deepseek",), "*", CacheTerms(least=0, step=64, kept=2 * HOUR)),
+    (("deepseek",), "*", CacheTerms(least=0, multiple=64, kept=2 * HOUR)),
     (("groq",), "*", CacheTerms(least=128, kept=2 * HOUR, kept_at_most=2 * HOUR)),
 )
 _LEAST_OF_CLAUDE = (
@@ -91,4 +91,4 @@ def cache_terms(provider: str | None, family: str | None, model: str | None) -> 
 def _of_claude(name: str) -> CacheTerms:
     """The terms of Anthropic's models, wherever they are; Bedrock's own have the same."""
     least = next((least for pattern, least in _LEAST_OF_CLAUDE if fnmatchcase(name, pattern)), _MARKED.least)
-    return CacheTerms(_MARKED.marked, least, _MARKED.step, _MARKED.kept, _MARKED.kept_at_most)
+    return CacheTerms(_MARKED.marked, least, _MARKED.multiple, _MARKED.kept, _MARKED.kept_at_most)

@@ -205,7 +205,7 @@ def _aligned(old: Sequence[Any], new: Sequence[Any]) -> Iterator[tuple[int | Non
 
 
 def _kind(turn: Turn) -> tuple[Any, ...]:
-    """What a call does, as far as it is the same in another run."""
+    """The identity of a call, as far as it is the same in another run."""
     call = turn.call
     return call["operation"], call["subagent"], tuple(call["tool_calls"])
 

@@ -16,6 +16,7 @@ Piece = tuple[str, bool]
 """A stretch of a line, and if it changed."""
 
 _WORD = re.compile(r"\w+|\s+|[^\w\s]")
+_WITHIN = re.compile(r"\w\w")
 MOST_WORDS = 400
 """Words of a line that are aligned, behind what both lines begin and end with."""
 LONGEST = 8_000
@@ -69,8 +70,9 @@ class WordAligner:
 
     def _pair(self, old: str, new: str) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
         whole = ((old, False),), ((new, False),)
-        first = _common(old, new)
-        last = min(_common(old[::-1], new[::-1]), min(len(old), len(new)) - first)
+        most = min(len(old), len(new))
+        first = _common(old, new, most)
+        last = _common(old[::-1], new[::-1], most - first)
         if max(len(old), len(new)) - first - last > LONGEST:
             self.not_aligned += 1
             return _changed(old, first, last), _changed(new, first, last)
@@ -109,13 +111,15 @@ def _framed(text: str, first: int, last: int, inner: list[Piece]) -> tuple[Piece
     return tuple(merged)
 
 
-def _common(one: str, other: str) -> int:
-    """The number of characters that two lines begin with in common."""
-    low, high = 0, min(len(one), len(other))
+def _common(one: str, other: str, most: int) -> int:
+    """The number of characters, `most` at most, that two lines begin with in common, without a part of a word."""
+    low, high = 0, most
     while low < high:
         middle = (low + high + 1) // 2
         if one.startswith(other[:middle]):
             low = middle
         else:
             high = middle - 1
+    while low and (_WITHIN.match(one, low - 1) or _WITHIN.match(other, low - 1)):
+        low -= 1
     return low

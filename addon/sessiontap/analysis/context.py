@@ -9,41 +9,46 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sessiontap.analysis.blocks import CATEGORIES, blocks, category
+from sessiontap.analysis.blocks import CATEGORIES, block_key, blocks, category
 from sessiontap.analysis.context_layers import Split, layers
 from sessiontap.analysis.new_parts import new_places
 from sessiontap.analysis.part_costs import UNKNOWN, Terms, range_cost
 from sessiontap.analysis.part_tokens import estimate
+from sessiontap.analysis.sent_parts import sent_parts
 from sessiontap.analysis.tool_runs import ResultKey, ToolRun, result_key, runs_by_result, without_errands
 
 if TYPE_CHECKING:
     from sessiontap.part import Part
     from sessiontap.trace.index.turns import Turn
 
+ALL = slice(None)
+"""Rows of all turns."""
 
 
 def context(
-    turns: Sequence[Turn], terms: Terms, step: int | None = None, split: Split | None = None
+    turns: Sequence[Turn], terms: Terms, step: int | None = None, split: Split | None = None, rows: slice = ALL
 ) -> dict[str, Any]:
     """Return what fills the context in these turns, in more detail that of one: of this step, else the fullest.
 
     `blocks` are those that took the most tokens over all turns. The answer has no detail if there is no such step, or
-    no turn has a count. `split`: it has the `layers` of a picture, too.
+    no turn has a count. `split`: it has the `layers` of a picture, too. `rows`: of these turns alone it has a row.
     """
     turns = without_errands(turns)
     tokens = estimate(turns)
     runs = runs_by_result(turns)
     by_id = {turn.call["id"]: turn for turn in turns}
-    rows = [_row(one, by_id.get(one.based_on or ""), tokens[at], terms) for at, one in enumerate(turns)]
-    counted = [at for at, row in enumerate(rows) if row["split_estimated"] is not None]
     if step is None:
-        chosen = max(counted, key=lambda at: rows[at]["input_tokens"], default=None)
+        counted = [at for at, numbers in enumerate(tokens) if numbers is not None]
+        chosen = max(counted, key=lambda at: turns[at].call["usage"]["input"], default=None)
     else:
-        chosen = next((at for at, row in enumerate(rows) if row["step"] == step), None)
+        chosen = next((at for at, turn in enumerate(turns) if turn.call["step"] == step), None)
     return {
-        "turns": rows,
-        "detail": None if chosen is None else _detail(rows[chosen], turns[chosen], tokens[chosen], runs),
-        "blocks": blocks(turns, tokens, terms, runs),
+        "turns": [
+            _row(turn, by_id.get(turn.based_on or ""), numbers, terms)
+            for turn, numbers in zip(turns[rows], tokens[rows], strict=True)
+        ],
+        "detail": None if chosen is None else _detail(turns[chosen], tokens[chosen], runs),
+        "blocks": blocks(sent_parts(turns, tokens, terms, block_key), turns, runs),
     } | ({} if split is None else {"layers": layers(turns, tokens, runs, split)})
 
 
@@ -101,19 +106,17 @@ class _Group:
         }
 
 
-def _detail(
-    row: dict[str, Any],
-    turn: Turn,
-    tokens: Sequence[float] | None,
-    runs: dict[ResultKey, ToolRun],
-) -> dict[str, Any]:
-    whole = _Group()
+def _detail(turn: Turn, tokens: Sequence[float] | None, runs: dict[ResultKey, ToolRun]) -> dict[str, Any]:
+    usage, whole = turn.call["usage"] or {}, _Group()
     if tokens is not None:
         for part, number in zip(turn.request, tokens, strict=True):
             whole.add(part, number, (category(part), *_place(part, runs)))
-    told = whole.told("request", row["input_tokens"] or 0)
-    return {key: row[key] for key in ("step", "call", "input_tokens", "cache_read_tokens")} | {
-        "categories": told["within"]
+    return {
+        "step": turn.call["step"],
+        "call": turn.call["id"],
+        "input_tokens": usage.get("input"),
+        "cache_read_tokens": usage.get("cache_read"),
+        "categories": whole.told("request", usage.get("input") or 0)["within"],
     }
 
 

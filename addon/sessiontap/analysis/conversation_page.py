@@ -47,7 +47,7 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ReadingPlace:
     """A call's place in the reading order."""
 
     id: str
@@ -55,11 +55,11 @@ class Place:
     lane: int
 
 
-def lanes(order: ConversationOrder) -> tuple[list[Lane], list[Place]]:
+def lanes(order: ConversationOrder) -> tuple[list[Lane], list[ReadingPlace]]:
     """Return the agents of a session, and all of its calls as they are read: a sub-agent's behind the call that began
     it. However deep sub-agents are nested, nothing is called again from within."""
     found: list[Lane] = []
-    places: list[Place] = []
+    places: list[ReadingPlace] = []
     left = [(group, 0) for group in reversed(order.main_groups())]
     begun: list[tuple[list[str], int]] = []  # the calls of open lanes that are left, the last one first
     while left or begun:
@@ -76,7 +76,7 @@ def lanes(order: ConversationOrder) -> tuple[list[Lane], list[Place]]:
             begun.pop()
             continue
         id = calls.pop()
-        places.append(Place(id, order.calls[id]["step"], number))
+        places.append(ReadingPlace(id, order.calls[id]["step"], number))
         left += [(group, found[number].depth + 1) for group in reversed(order.begun.get(id, ()))]
     return found, places
 
@@ -91,7 +91,7 @@ def needed(order: ConversationOrder, calls: Iterable[str]) -> set[str]:
 
 def page(
     order: ConversationOrder,
-    places: Sequence[Place],
+    places: Sequence[ReadingPlace],
     turns: Sequence[Turn],
     view: str,
     longest: int = LONGEST,
@@ -164,13 +164,14 @@ class _Room:
 def _told(
     call: ReadCall,
     turn: Turn,
-    place: Place,
+    place: ReadingPlace,
     order: ConversationOrder,
     reader: CallReader,
     links: _Links,
     view: str,
     room: _Room,
 ) -> dict[str, Any]:
+    """Return what the page tells of a call. Its parameters are what the page has worked out of all calls together."""
     row = turn.call
     facts = {name: value for name in ReadCall.__slots__ if name not in ("heard", "said", "agents")
              for value in [getattr(call, name)]}  # fmt: skip

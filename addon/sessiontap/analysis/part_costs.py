@@ -1,9 +1,9 @@
-"""The cost of each part of a request, by its place: the provider reads a beginning from its cache, writes what follows
+"""The cost of a part of a request, by its place: the provider reads a beginning from its cache, writes what follows
 up to a mark, and takes the rest as plain input, each at a price of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -29,32 +29,12 @@ Terms = Mapping[str, InputTerms]
 UNKNOWN = InputTerms()
 
 
-def part_costs(usage: Mapping[str, Any] | None, tokens: Sequence[float], terms: InputTerms) -> list[float | None]:
-    """Return the cost of each part of a request in US dollars, in their order; None if a price is not known."""
-    if terms.rates is None or usage is None:
-        return [None] * len(tokens)
-    borders = iter(_borders(usage, terms, terms.rates))
-    border, rate = next(borders)
-    found: list[float | None] = []
-    at = 0.0
-    for number in tokens:
-        end = at + number
-        while at >= border:
-            border, rate = next(borders)
-        if end <= border:
-            found.append(None if rate is None else number * rate)
-        else:
-            found.append(range_cost(usage, at, end, terms))
-        at = end
-    return found
-
-
 def range_cost(usage: Mapping[str, Any] | None, begin: float, end: float, terms: InputTerms) -> float | None:
     """Return the cost of the tokens of a request from `begin` to `end` in US dollars; None if a price is not known."""
     if terms.rates is None or usage is None:
         return None
     dollars, start = 0.0, 0.0
-    for border, rate in _borders(usage, terms, terms.rates):
+    for border, rate in price_ranges(usage, terms):
         within = min(end, border) - max(begin, start)
         if within > 0:
             if rate is None:
@@ -64,14 +44,22 @@ def range_cost(usage: Mapping[str, Any] | None, begin: float, end: float, terms:
     return dollars
 
 
-def _borders(usage: Mapping[str, Any], terms: InputTerms, rates: Rates) -> Iterator[tuple[float, float | None]]:
-    """The ends of what was read, written for an hour, written, and taken as it is; with the price of a token there."""
+def price_ranges(usage: Mapping[str, Any] | None, terms: InputTerms) -> list[tuple[float, float | None]]:
+    """The ends of what was read, written for an hour, written, and taken as it is; with the price of a token there,
+    None if it is not known."""
+    rates = terms.rates
+    if rates is None or usage is None:
+        return [(float("inf"), None)]
     read, written = usage.get("cache_read") or 0, usage.get("cache_write") or 0
     hour = min(terms.written_1h, written)
-    yield read, _each(rates.cache_read)
-    yield read + hour, _each(rates.cache_write_1h)  # what is kept longer stands before what is kept shorter
-    yield read + written, _each(rates.cache_write)
-    yield float("inf"), _each(rates.input)
+    ranges = [
+        (read, _each(rates.cache_read)),
+        (read + hour, _each(rates.cache_write_1h)),  # what is kept longer stands before what is kept shorter
+        (read + written, _each(rates.cache_write)),
+        (float("inf"), _each(rates.input)),
+    ]
+    starts = (0, *(end for end, _ in ranges))
+    return [(end, rate) for begin, (end, rate) in zip(starts, ranges, strict=False) if end > begin]
 
 
 def _each(rate: Decimal | None) -> float | None:
@@ -82,9 +70,3 @@ def read_cost(tokens: float, terms: InputTerms) -> float | None:
     """Return the cost of so many tokens if they were read from the cache; None if the price is not known."""
     rate = _each(terms.rates.cache_read) if terms.rates is not None else None
     return None if rate is None else tokens * rate
-
-
-def total_cost(costs: Sequence[float | None]) -> float | None:
-    """Return the sum of those that are known; None if none is."""
-    known = [cost for cost in costs if cost is not None]
-    return sum(known) if known else None

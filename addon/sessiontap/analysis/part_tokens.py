@@ -12,11 +12,15 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sessiontap.part import Part
     from sessiontap.trace.index.turns import Turn
+
+Tokens = Sequence[Sequence[float] | None]
+"""Of each turn the tokens of each part of its request; None of a turn of which they are not known."""
 
 _PIECE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d{1,3}| (?=\d)|[^\S\n]*\n\s*|[^\S\n]{2,}|[^\w\s]+|_+|[^\x00-\x7f]+")
 """The pieces by which tokenizers go: words (and each hump of a camelCase one), numbers, line ends with the indentation
@@ -33,6 +37,8 @@ MEDIA = 1_300
 """Tokens of an image if nothing says more: Anthropic's of a megapixel, between OpenAI's of low and of high detail."""
 _LEAST_MEDIA, _MOST_MEDIA = 50, 60_000
 """Tokens that one image or document may have."""
+_MANY = 20_000
+"""Pieces whose weight is remembered: few make up most of a text."""
 _OPAQUE = 5
 """Bytes per token of what has no text and is no media, such as encrypted reasoning."""
 
@@ -47,20 +53,21 @@ def weight(text: str) -> float:
 
 
 def _weight(text: str) -> float:
-    total = 0.0
-    for piece in _PIECE.findall(text):
-        first, size = piece[0], len(piece)
-        if first > "\x7f":
-            total += (_LETTER if "\u0370" <= first < "\u2e80" else _SIGN) * size
-        elif piece[-1].islower():
-            total += 1 if size <= _WORD else 1 + (size - _WORD) / _REST
-        elif first == "_":
-            total += 0.5
-        elif first.isdigit() or first.isspace():
-            total += 1
-        else:
-            total += -(-size // 3)
-    return total
+    return sum(map(_piece_weight, _PIECE.findall(text)), 0.0)
+
+
+@lru_cache(_MANY)
+def _piece_weight(piece: str) -> float:
+    first, size = piece[0], len(piece)
+    if first > "\x7f":
+        return (_LETTER if "\u0370" <= first < "\u2e80" else _SIGN) * size
+    if piece[-1].islower():
+        return 1 if size <= _WORD else 1 + (size - _WORD) / _REST
+    if first == "_":
+        return 0.5
+    if first.isdigit() or first.isspace():
+        return 1
+    return -(-size // 3)
 
 
 def estimate(turns: Sequence[Turn]) -> list[list[float] | None]:
@@ -69,6 +76,7 @@ def estimate(turns: Sequence[Turn]) -> list[list[float] | None]:
     None for a turn of which the provider stated no count.
     """
     weights: dict[int, float] = {}
+    totals: dict[str, int] = {}
     found: dict[str, list[float] | None] = {}
     requests = {turn.call["id"]: turn.request for turn in turns}
     for turn in turns:
@@ -76,9 +84,10 @@ def estimate(turns: Sequence[Turn]) -> list[list[float] | None]:
         if not total or not turn.request:  # 0 is what servers state that do not count
             found[turn.call["id"]] = None
             continue
+        totals[turn.call["id"]] = total
         before, request = found.get(turn.based_on or "") or [], requests.get(turn.based_on or "", ())
         if before and turn.first_new >= len(request):
-            added = _split_new(total - sum(before), turn.request[len(request) :], weights)
+            added = _split_new(total - totals[turn.based_on or ""], turn.request[len(request) :], weights)
             if added is not None:
                 found[turn.call["id"]] = before + added
                 continue

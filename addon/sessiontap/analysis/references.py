@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ LEAST_WORDS = 5
 ENOUGH = 2
 """Words in a later reply that are a reference, if none of them is a name."""
 EXAMPLES = 5
+_MANY = 20_000
+"""Words that are remembered with their pieces."""
 _COMMON_WORDS = """
     about after also another based because been before being below both cannot could does done each either every
     find first following from given gives have having here however into itself just like made make many more most much
@@ -48,7 +51,7 @@ COMMON = frozenset(_COMMON_WORDS.split())
 
 @dataclass(slots=True)
 class Reference:
-    """What was found about one result, at its first place."""
+    """The findings about one result, at its first place."""
 
     turn: int
     """The turn that first brought it, by its position."""
@@ -78,7 +81,8 @@ class _Conversation:
     seen: set[str] = field(default_factory=set)
     waiting: defaultdict[str, list[tuple[Reference, bool]]] = field(default_factory=lambda: defaultdict(list))
     """A word -> the results that have brought it, and whether it stood in a name there."""
-    results: list[Reference] = field(default_factory=list)
+    replies: int = 0
+    """Those that have been heard."""
 
 
 def references(turns: Sequence[Turn]) -> list[Reference]:
@@ -98,22 +102,22 @@ def references(turns: Sequence[Turn]) -> list[Reference]:
                 own.seen.update(word for word, _ in words(part.text))
         if turn.reply:
             _hear(turn.reply, own)
+    for one in found:
+        one.replies = conversations[turns[one.turn].call["conversation"]].replies - one.replies
     return found
 
 
 def _take(part: Part, at: int, place: int, own: _Conversation) -> Reference:
     told = {word: is_name for word, is_name in words(part.text or "") if word not in own.seen}
     own.seen.update(told)
-    reference = Reference(at, place, part, len(told), examples=sorted(told, key=len)[-EXAMPLES:])
+    reference = Reference(at, place, part, len(told), own.replies, examples=sorted(told, key=len)[-EXAMPLES:])
     for word, is_name in told.items():
         own.waiting[word].append((reference, is_name))
-    own.results.append(reference)
     return reference
 
 
 def _hear(reply: Sequence[Part], own: _Conversation) -> None:
-    for reference in own.results:
-        reference.replies += 1
+    own.replies += 1
     for part in reply:
         for word, is_name in words(part.text or ""):
             own.seen.add(word)
@@ -123,16 +127,22 @@ def _hear(reply: Sequence[Part], own: _Conversation) -> None:
                     reference.found.append(word)
 
 
-def words(text: str) -> Iterator[tuple[str, bool]]:
-    """Yield the words of a text without case, also the pieces of paths and names, each with whether it is a name or a
-    piece of one."""
-    for found in _WORD.finditer(text):
-        word, is_name = found[0], _is_name(found[0])
-        pieces = _PIECE.findall(word)
-        for piece in (word, *pieces) if len(pieces) > 1 else (word,):
-            lowered = piece.lower()
-            if len(piece) >= (LEAST_DIGITS if piece.isdecimal() else LEAST_LETTERS) and lowered not in COMMON:
-                yield lowered, is_name and not (piece.isdecimal() and len(piece) < LONG_NUMBER)
+def words(text: str) -> list[tuple[str, bool]]:
+    """Return the words of a text without case, also the pieces of paths and names, each with whether it is a name or a
+    piece of one. A word that comes again is told once."""
+    return [one for word in dict.fromkeys(_WORD.findall(text)) for one in _pieces(word)]
+
+
+@lru_cache(_MANY)
+def _pieces(word: str) -> tuple[tuple[str, bool], ...]:
+    """The words that a word is."""
+    is_name, pieces = _is_name(word), _PIECE.findall(word)
+    found = []
+    for piece in (word, *pieces) if len(pieces) > 1 else (word,):
+        lowered = piece.lower()
+        if len(piece) >= (LEAST_DIGITS if piece.isdecimal() else LEAST_LETTERS) and lowered not in COMMON:
+            found.append((lowered, is_name and not (piece.isdecimal() and len(piece) < LONG_NUMBER)))
+    return tuple(found)
 
 
 def _is_name(word: str) -> bool:

@@ -18,7 +18,7 @@ MOST_SQUEEZED = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Stretch:
     """A time, in seconds, and its place in the picture. All of a piece is drawn to one scale."""
 
     begin: float
@@ -41,7 +41,7 @@ class Piece:
 class TimeScale:
     """Times and their places, by pieces that follow each other."""
 
-    def __init__(self, pieces: Sequence[Piece]) -> None:
+    def __init__(self, pieces: Sequence[Stretch]) -> None:
         self.pieces = pieces
         self._begins = [one.begin for one in pieces]
 
@@ -56,7 +56,7 @@ class TimeScale:
 def time_scale(busy: Sequence[tuple[float, float]], *, squeeze: bool) -> TimeScale:
     """Return the scale of a session from its first start to its last end. `busy`: see `united`."""
     if not busy:
-        return TimeScale([Piece(0.0, 0.0, 0.0, 1.0)])
+        return TimeScale([Stretch(0.0, 0.0, 0.0, 1.0)])
     most = _longest_drawn(busy) if squeeze else float("inf")
     times: list[tuple[float, float, float, bool]] = []
     begin = busy[0][0]
@@ -66,10 +66,10 @@ def time_scale(busy: Sequence[tuple[float, float]], *, squeeze: bool) -> TimeSca
             begin = after
     times.append((begin, busy[-1][1], busy[-1][1] - begin, False))
     whole = sum(drawn for _, _, drawn, _ in times) or 1.0
-    pieces: list[Piece] = []
+    pieces: list[Stretch] = []
     at = 0.0
     for start, end, drawn, squeezed in times:
-        pieces.append(Piece(start, end, at, drawn / whole, squeezed))
+        pieces.append(Stretch(start, end, at, drawn / whole, squeezed))
         at += drawn / whole
     return TimeScale(pieces)
 

@@ -20,9 +20,9 @@ ORDERS: tuple[str, ...] = get_args(Order)
 MOST_LANES = 10
 """Lanes with a row of their own; the last one holds all others."""
 MOST_PATHS = 40
-"""Paths of the tree that are told, those that took the most."""
+"""Paths of the tree that are in the answer: those that took the most time."""
 FINENESS = 500
-"""Parts of the picture; what is nearer to its neighbour than one is drawn together with it."""
+"""A picture has so many parts. Times that are less than one part from each other are drawn as one."""
 _GOES_ON = (None, "continue")
 """Kinds of calls that bring what the call before asked for."""
 

@@ -1,4 +1,4 @@
-"""What tools did in a session: how often each was called, how often it failed, how long it took, what it brought."""
+"""The tools of a session: how often each was called, how often it failed, how long it took, what it brought."""
 
 from __future__ import annotations
 

@@ -1,16 +1,16 @@
-"""What a session sent without need: tools that were never called, results that nothing refers to, repeated content."""
+"""Content sent without need: tools that were never called, results that nothing refers to, repetitions."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sessiontap.analysis.blocks import excerpt
-from sessiontap.analysis.part_costs import UNKNOWN, Terms, part_costs
-from sessiontap.analysis.part_tokens import estimate
+from sessiontap.analysis.part_costs import Terms
+from sessiontap.analysis.part_tokens import Tokens, estimate
 from sessiontap.analysis.references import LEAST_WORDS, references
+from sessiontap.analysis.sent_parts import SentPart, sent_parts
 from sessiontap.analysis.tool_runs import ToolRun, tool_runs, without_errands
 
 if TYPE_CHECKING:
@@ -25,92 +25,62 @@ JUDGED_BY = (
 )
 
 
-@dataclass(slots=True)
-class _Sent:
-    """Tokens that were sent, over several requests."""
+def waste(turns: Sequence[Turn], terms: Terms, tokens: Tokens | None = None) -> dict[str, Any]:
+    """Return the three kinds of waste of a session, in each what took the most tokens first.
 
-    turns: int = 0
-    tokens: float = 0.0
-    cost: float = 0.0
-    counted: int = 0
-    priced: int = 0
-
-    def add(self, places: Iterable[int], tokens: Sequence[float] | None, costs: Sequence[float | None] | None) -> None:
-        """Add one request's parts."""
-        self.turns += 1
-        if tokens is None or costs is None:
-            return
-        self.counted += 1
-        chosen = list(places)
-        self.tokens += sum(tokens[place] for place in chosen)
-        known = [cost for place in chosen if (cost := costs[place]) is not None]
-        if len(known) == len(chosen):
-            self.priced += 1
-            self.cost += sum(known)
-
-    def told(self) -> dict[str, Any]:
-        return {
-            "turns": self.turns,
-            "tokens_sent_estimated": round(self.tokens) if self.counted else None,
-            "cost_usd_estimated": round(self.cost, 9) if self.priced else None,
-            "cost_unknown_turns": self.turns - self.priced,
-        }
-
-
-class _Session:
-    """Turns with their tokens and costs."""
-
-    def __init__(self, turns: Sequence[Turn], terms: Terms) -> None:
-        self.turns = turns
-        self.tokens = estimate(turns)
-        self.costs = [
-            None if numbers is None else part_costs(turn.call["usage"], numbers, terms.get(turn.call["id"], UNKNOWN))
-            for turn, numbers in zip(turns, self.tokens, strict=True)
-        ]
-
-    def add(self, sent: _Sent, at: int, places: Iterable[int]) -> None:
-        sent.add(places, self.tokens[at], self.costs[at])
-
-
-def waste(turns: Sequence[Turn], terms: Terms) -> dict[str, Any]:
-    """Return the three kinds of waste of a session, in each what took the most tokens first."""
+    `tokens`: those of the turns without errands, if they have been estimated.
+    """
     turns = without_errands(turns)
-    session = _Session(turns, terms)
+    sent = sent_parts(turns, estimate(turns) if tokens is None else tokens, terms, _content)
     runs = tool_runs(turns)
     return {
         "judged_by": JUDGED_BY,
-        "tools_never_called": _never_called(session, {run.tool for run in runs}),
-        "results_not_referred_to": _not_referred_to(session, runs),
-        "repeated": _repeated(session, runs),
+        "tools_never_called": _never_called(sent, {run.tool for run in runs}),
+        "results_not_referred_to": _not_referred_to(turns, sent, runs),
+        "repeated": _repeated(sent, runs),
     }
 
 
-def _never_called(session: _Session, called: set[str | None]) -> list[dict[str, Any]]:
+def _content(part: Part) -> tuple[Any, ...]:
+    """The common key of repeated content."""
+    return (part.kind, part.text) if part.text else (part.kind, part.role, part.name, part.id, part.bytes)
+
+
+def _told(parts: Sequence[SentPart]) -> dict[str, Any]:
+    """The sums over parts of one content; each is sent by other turns."""
+    sent, counted = sum(one.turns for one in parts), sum(one.counted for one in parts)
+    priced = counted - sum(one.unpriced for one in parts)
+    return {
+        "turns": sent,
+        "tokens_sent_estimated": round(sum(one.total for one in parts)) if counted else None,
+        "cost_usd_estimated": round(sum(one.cost for one in parts), 9) if priced else None,
+        "cost_unknown_turns": sent - priced,
+    }
+
+
+def _never_called(sent: Sequence[SentPart], called: set[str | None]) -> list[dict[str, Any]]:
     """Tools that were offered and never called in the session."""
-    sent: defaultdict[tuple[str, str | None], _Sent] = defaultdict(_Sent)
-    for at, turn in enumerate(session.turns):
-        for place, part in enumerate(turn.request):
-            if part.kind == "tool_definition" and part.name and part.name not in called:
-                session.add(sent[part.name, part.server], at, [place])
-    rows = [{"tool": name, "server": server} | one.told() for (name, server), one in sent.items()]
-    return _most_first(rows)
+    offered: defaultdict[tuple[str, str | None], list[SentPart]] = defaultdict(list)
+    for one in sent:
+        if one.part.kind == "tool_definition" and one.part.name and one.part.name not in called:
+            offered[one.part.name, one.part.server].append(one)
+    return _most_first([{"tool": name, "server": server} | _told(parts) for (name, server), parts in offered.items()])
 
 
-def _not_referred_to(session: _Session, runs: Sequence[ToolRun]) -> list[dict[str, Any]]:
+def _not_referred_to(
+    turns: Sequence[Turn], sent: Sequence[SentPart], runs: Sequence[ToolRun]
+) -> list[dict[str, Any]]:
     """Results to which nothing refers. Each is counted from the request that brought it."""
     by_result = {(run.answered, run.place): run for run in runs}
     judged = {
-        (session.turns[one.turn].call["conversation"], one.part.id, one.part.text): one
-        for one in references(session.turns)
+        (turns[one.turn].call["conversation"], one.part.id, one.part.text): one
+        for one in references(turns)
         if one.referred is False
     }
-    sent: defaultdict[tuple[str | None, str | None, str | None], _Sent] = defaultdict(_Sent)
-    for at, turn in enumerate(session.turns):
-        for place, part in enumerate(turn.request):
-            if part.kind == "tool_result":
-                key = (turn.call["conversation"], part.id, part.text)
-                if key in judged:
-                    session.add(sent[key], at, [place])
+    brought: defaultdict[tuple[str | None, str | None, str | None], list[SentPart]] = defaultdict(list)
+    for each in sent:
+        if each.part.kind == "tool_result":
+            brought[turns[each.turn].call["conversation"], each.part.id, each.part.text].append(each)
     rows = []
     for key, one in judged.items():
         run = by_result.get((one.turn, one.place))
@@ -118,47 +88,40 @@ def _not_referred_to(session: _Session, runs: Sequence[ToolRun]) -> list[dict[st
             {
                 "tool": one.part.name or (run.tool if run else None),
                 "argument": run.argument if run else None,
-                "brought_by": session.turns[one.turn].call["id"],
-                "first_step": session.turns[one.turn].call["step"],
+                "brought_by": turns[one.turn].call["id"],
+                "first_step": turns[one.turn].call["step"],
                 "later_replies": one.replies,
                 "words": one.words,
                 "examples": one.examples,
                 "excerpt": excerpt(one.part.text),
             }
-            | sent[key].told()
+            | _told(brought[key])
         )
     return _most_first(rows)
 
 
-def _repeated(session: _Session, runs: Sequence[ToolRun]) -> list[dict[str, Any]]:
+def _repeated(sent: Sequence[SentPart], runs: Sequence[ToolRun]) -> list[dict[str, Any]]:
     """Content that stands more than once in one request; the tokens are those of the copies behind the first."""
     by_result = {(run.result.id, run.result.text): run for run in runs if run.result is not None}
-    sent: defaultdict[tuple[str, str], _Sent] = defaultdict(_Sent)
-    copies: dict[tuple[str, str], list[Part]] = {}
-    for at, turn in enumerate(session.turns):
-        places: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
-        for place, part in enumerate(turn.request):
-            if part.bytes >= LEAST_BYTES and part.text and part.kind != "tool_definition":
-                places[part.kind, part.text].append(place)
-        for key, found in places.items():
-            if len(found) > 1:
-                session.add(sent[key], at, found[1:])
-                if len(found) > len(copies.get(key, ())):
-                    copies[key] = [turn.request[place] for place in found]
+    copies: defaultdict[tuple[Any, ...], list[SentPart]] = defaultdict(list)
+    for one in sent:
+        if one.copies_before and one.part.bytes >= LEAST_BYTES and one.part.text and one.part.kind != "tool_definition":
+            copies[_content(one.part)].append(one)
     rows = []
-    for (kind, text), one in sent.items():
-        parts = copies[kind, text]
-        run = by_result.get((parts[0].id, text))
+    for found in copies.values():
+        part = found[0].part
+        run = by_result.get((part.id, part.text))
         rows.append(
             {
-                "kind": kind,
-                "tool": parts[0].name or (run.tool if run else None),
+                "kind": part.kind,
+                "tool": part.name or (run.tool if run else None),
                 "argument": run.argument if run else None,
-                "copies": len(parts),
-                "bytes": parts[0].bytes,
-                "excerpt": excerpt(text),
+                "copies": max(one.copies_before for one in found) + 1,
+                "bytes": part.bytes,
+                "excerpt": excerpt(part.text),
             }
-            | one.told()
+            | _told(found)
+            | {"turns": sum(one.turns for one in found if one.copies_before == 1)}
         )
     return _most_first(rows)
 

@@ -100,12 +100,12 @@ def forget() -> None:
 
 
 @cache
-def _finder() -> linux.Finder | portable.Finder:
+def _finder() -> linux.LinuxFinder | portable.PortableFinder:
     """Return the platform's finder, made once. Raises ImportError if psutil is needed and missing."""
     if sys.platform == "linux":
         from sessiontap.callers import linux
 
-        return linux.Finder()
+        return linux.LinuxFinder()
     from sessiontap.callers import portable
 
-    return portable.Finder()
+    return portable.PortableFinder()

@@ -24,7 +24,7 @@ from sessiontap.callers.caller import (
 )
 from sessiontap.callers.names import Names, names
 from sessiontap.callers.procfs import ProcessFolder, Stat
-from sessiontap.callers.scan import NotFound, Scan
+from sessiontap.callers.scan import Scan, SocketNotFound
 from sessiontap.callers.search import Search
 from sessiontap.callers.socket_owner import Owner, SockDiag
 
@@ -35,7 +35,7 @@ _ANCESTORS = 1024
 _DEPTH = 64
 
 
-class Finder:
+class LinuxFinder:
     """One look-up and its memory. Safe to use from several threads; every method answers and none raises."""
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class Finder:
             return near
         try:
             folder = self._scan.search(owner.inode)
-        except NotFound as why:
+        except SocketNotFound as why:
             return self.without(client, proxy, owner, str(why))
         return self.described(folder, owner, env_names) or Found(uid=owner.uid, reason="gone")
 
@@ -209,7 +209,7 @@ class ProcessReader:
 
     def __init__(self) -> None:
         self._seen: BoundedDict[tuple[int, int], _ReadBefore] = BoundedDict(_CALLERS)
-        self._members: BoundedDict[tuple[int, int, str], process_tree.Member] = BoundedDict(_ANCESTORS)
+        self._members: BoundedDict[tuple[int, int, str], process_tree.TreeMember] = BoundedDict(_ANCESTORS)
 
     def read(self, folder: ProcessFolder, env_names: frozenset[str]) -> Caller:
         """Return the caller as it is now. Raises OSError or ValueError if the process has ended or cannot be read."""
@@ -274,9 +274,9 @@ class ProcessReader:
             tree=root,
         )
 
-    def _lineage(self, stat: Stat) -> list[process_tree.Member]:
+    def _lineage(self, stat: Stat) -> list[process_tree.TreeMember]:
         """The ancestors, parent first, as far up as can be seen."""
-        chain: list[process_tree.Member] = []
+        chain: list[process_tree.TreeMember] = []
         while stat.ppid > 0 and len(chain) < _DEPTH:
             try:
                 with ProcessFolder(stat.ppid) as folder:
@@ -289,7 +289,7 @@ class ProcessReader:
                 break
         return chain
 
-    def _ancestor(self, folder: ProcessFolder, stat: Stat) -> process_tree.Member:
+    def _ancestor(self, folder: ProcessFolder, stat: Stat) -> process_tree.TreeMember:
         key = (folder.pid, stat.ticks, stat.comm)
         member = self._members.get(key)
         if member is None:
@@ -301,6 +301,6 @@ class ProcessReader:
         return replace(member, session=stat.session, group=stat.group)
 
 
-def _member(pid: int, id: str, stat: Stat, named: Names, group: procfs.ControlGroup) -> process_tree.Member:
+def _member(pid: int, id: str, stat: Stat, named: Names, group: procfs.ControlGroup) -> process_tree.TreeMember:
     process = Process(pid, named.name or "", procfs.started(stat.ticks), named.all, id)
-    return process_tree.Member(process, stat.session, stat.group, named.shell, group.container, group.unit)
+    return process_tree.TreeMember(process, stat.session, stat.group, named.shell, group.container, group.unit)

@@ -40,8 +40,8 @@ _DEADLINE = 2.0
 """Seconds for a search through all processes."""
 
 
-class Finder:
-    """As `linux.Finder`, slower. psutil is imported when one is made. Raises ImportError."""
+class PortableFinder:
+    """As `linux.LinuxFinder`, slower. psutil is imported when one is made. Raises ImportError."""
 
     def __init__(self, *, whole_table: bool = sys.platform != "darwin") -> None:
         import psutil
@@ -205,11 +205,13 @@ class Finder:
         self._callers.put(key, caller)
         return caller
 
-    def _member(self, process: psutil.Process) -> process_tree.Member:
+    def _member(self, process: psutil.Process) -> process_tree.TreeMember:
         """Return the process as a member of its tree. Raises psutil.Error if it has ended."""
         named, _, _ = self._named(process)
         value = Process(process.pid, named.name or "", _nanoseconds(process), named.all, identity(process))
-        return process_tree.Member(value, _leader("getsid", process.pid), _leader("getpgid", process.pid), named.shell)
+        return process_tree.TreeMember(
+            value, _leader("getsid", process.pid), _leader("getpgid", process.pid), named.shell
+        )
 
     def _named(self, process: psutil.Process) -> tuple[Names, str | None, tuple[str, ...]]:
         exe, comm = self._ask(process.exe), self._ask(process.name)

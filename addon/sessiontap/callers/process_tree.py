@@ -43,7 +43,7 @@ STARTERS = frozenset(_STARTERS.split())
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class TreeMember:
     """A process as the walk sees it; what is unknown is None and stops nothing.
 
     `session` and `group` are the pids of the leaders of its session and of its process group.
@@ -57,7 +57,7 @@ class Member:
     unit: str | None = None
 
 
-def root(chain: Sequence[Member]) -> Process | None:
+def root(chain: Sequence[TreeMember]) -> Process | None:
     """The root of the tree that `chain[0]` belongs to; the rest are its ancestors, parent first."""
     if not chain:
         return None
@@ -69,12 +69,12 @@ def root(chain: Sequence[Member]) -> Process | None:
     return below.process
 
 
-def _edge(below: Member, above: Member) -> bool:
+def _edge(below: TreeMember, above: TreeMember) -> bool:
     left_session = None not in (below.session, above.session) and below.session != above.session
     return left_session or (below.container, below.unit) != (above.container, above.unit)
 
 
-def _at_prompt(member: Member) -> bool:
+def _at_prompt(member: TreeMember) -> bool:
     pid, leads_session = member.process.pid, member.session == member.process.pid
     if member.shell == "prompt":
         return leads_session or member.group == pid or (member.session, member.group) == (None, None)

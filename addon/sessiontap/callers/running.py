@@ -18,6 +18,21 @@ def is_running(where: str, pid: int, id: str) -> bool | None:
     return _is_in_proc(pid, id) if sys.platform == "linux" else _is_known_to_psutil(pid, id)
 
 
+def is_alive(pid: int, *, of_others: bool = True) -> bool:
+    """Return True if there is such a process. `of_others`: another user's counts, too, where they can be told apart."""
+    if os.name != "posix":  # there a signal of number 0 is Ctrl-C
+        import psutil
+
+        return psutil.pid_exists(pid)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return of_others
+    return True
+
+
 def _is_in_proc(pid: int, id: str) -> bool | None:
     from sessiontap.callers.procfs import ProcessFolder
 
@@ -27,21 +42,10 @@ def _is_in_proc(pid: int, id: str) -> bool | None:
     except ProcessLookupError:  # it ended while we looked
         return False
     except FileNotFoundError:
-        return None if _is_hidden(pid) else False
+        return None if is_alive(pid) else False  # another user's, with `hidepid`
     except (OSError, ValueError):
         return None
     return stat.state not in "ZX" and process_id(machine(), pid, stat.ticks) == id
-
-
-def _is_hidden(pid: int) -> bool:
-    """True if there is such a process, though /proc does not show it: another user's, with `hidepid`."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _is_known_to_psutil(pid: int, id: str) -> bool | None:

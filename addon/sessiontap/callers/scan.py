@@ -34,7 +34,7 @@ _ASK_FIRST = 8
 _ANCESTORS = 16
 
 
-class NotFound(Exception):
+class SocketNotFound(Exception):
     """No process that we may look at holds the socket; the message is the reason in a few words."""
 
 
@@ -62,7 +62,7 @@ class Scan:
                 continue
             except OSError:
                 continue
-            except NotFound:
+            except SocketNotFound:
                 break
             if found is not None:
                 return self._pinned(pid, found, inode)
@@ -86,7 +86,7 @@ class Scan:
                 number = _number(pid, target, until)
             except OSError:
                 continue
-            except NotFound:
+            except SocketNotFound:
                 break
             if number is not None and (folder := self._pinned(pid, number, inode)):
                 return self._opener(folder, inode, number)
@@ -103,8 +103,8 @@ class Scan:
             if held is not None and held.inode == inode and (folder := self.holder(held)):
                 return folder
             if count % 16 == 0 and time.thread_time() > until:
-                raise NotFound("not found in time")
-        raise NotFound("not permitted" if walk.denied else "not visible")
+                raise SocketNotFound("not found in time")
+        raise SocketNotFound("not permitted" if walk.denied else "not visible")
 
     def walk(self) -> Walk:
         """Return a walk over the sockets of all processes: those found lately, then the newest. Raises OSError."""
@@ -236,7 +236,7 @@ def _number(pid: int, target: str, until: float) -> int | None:
     folder = f"/proc/{pid}/fd/"
     for count, name in enumerate(reversed(os.listdir(folder))):
         if count % 16 == 0 and time.thread_time() > until:
-            raise NotFound("not found in time")
+            raise SocketNotFound("not found in time")
         try:
             if os.readlink(folder + name) == target:
                 return int(name)

@@ -25,7 +25,7 @@ from sessiontap.callers.scan import Held, Scan, Walk
 from sessiontap.callers.socket_owner import Owner
 
 if TYPE_CHECKING:
-    from sessiontap.callers.linux import Finder
+    from sessiontap.callers.linux import LinuxFinder
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +52,7 @@ class _Waiting(NamedTuple):
 class Search:
     """Questions and the walk that answers them. For one thread alone; nothing raises."""
 
-    def __init__(self, finder: Finder, processes: Scan) -> None:
+    def __init__(self, finder: LinuxFinder, processes: Scan) -> None:
         self._finder = finder
         self._scan = processes
         self._answers: list[LookUpResult] = []

@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from sessiontap import destination_line
 from sessiontap.capture import destinations, seccomp
 from sessiontap.capture.destinations import ServerAddress
-from sessiontap.capture.seccomp import ConnectCall
+from sessiontap.capture.seccomp import ConnectCall, SocketCall
 
 _ACCEPTED_WITHIN = 5000
 """Milliseconds. The proxy is on this machine: it takes part of one, unless its queue is full."""
@@ -40,17 +40,22 @@ class Redirector:
     never be released in the program's process. Until then its connect calls wait.
     """
 
-    def __init__(self, proxy: tuple[str, int], is_redirected: Callable[[ServerAddress], bool]) -> None:
+    failed: int | None = None
+    """The error number to answer if anything fails; None: the program's own call is made."""
+
+    def __init__(
+        self, proxy: tuple[str, int], is_redirected: Callable[[ServerAddress], bool], *, confined: bool = False
+    ) -> None:
         """Raises OSError. `proxy`: an IP address and a port."""
         self._proxy = proxy
         self._is_redirected = is_redirected
-        self._trap = seccomp.Trap()
+        self._trap = seccomp.Trap(confined=confined)
         self._ours, self._programs = socket.socketpair()
         self._thread: threading.Thread | None = None
 
     def before_exec(self) -> None:
         """Run in the program's process before the program does: trap its connect calls. Raises OSError."""
-        listener = self._trap.trap_connect()
+        listener = self._trap.install()
         socket.send_fds(self._programs, [b"\0"], [listener])
         os.close(listener)
 
@@ -92,11 +97,11 @@ class Redirector:
             if call is not None:
                 answering.submit(self._answer, listener, call)
 
-    def _answer(self, listener: int, call: ConnectCall) -> None:
+    def _answer(self, listener: int, call: ConnectCall | SocketCall) -> None:
         try:
-            error = self._redirect(listener, call)
+            error = self._redirect(listener, call) if isinstance(call, ConnectCall) else None
         except (OSError, ValueError):
-            error = None
+            error = self.failed
         with contextlib.suppress(OSError):
             if error is None:
                 seccomp.let_through(listener, call)
@@ -109,30 +114,41 @@ class Redirector:
         if to is None or not self._is_redirected(to):
             return None
         with socket.socket(fileno=seccomp.duplicate_socket(call)) as copy:
-            if copy.type != socket.SOCK_STREAM or copy.proto not in _TCP or not seccomp.still_waits(listener, call):
+            if not is_tcp(copy) or not seccomp.still_waits(listener, call):
                 return None
-            if _is_connected(copy) or copy.getsockopt(socket.IPPROTO_TCP, _FASTOPEN_CONNECT):
-                return None
-            waits = not fcntl.fcntl(copy, fcntl.F_GETFL) & os.O_NONBLOCK
-            try:
-                copy.connect(self._reached_by(copy))
-            except BlockingIOError:
-                if not _is_writable(copy):
-                    return errno.ETIMEDOUT
-                if copy.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                    return None  # there is no proxy
-            copy.send(destination_line.write(str(to.address), to.port), socket.MSG_MORE | socket.MSG_NOSIGNAL)
+            return self._connect(copy, to)
+
+    def _connect(self, copy: socket.socket, to: ServerAddress) -> int | None:
+        """Connect a TCP socket to the proxy. Return the error number to answer; None: that cannot be done."""
+        if _is_connected(copy) or copy.getsockopt(socket.IPPROTO_TCP, _FASTOPEN_CONNECT):
+            return None
+        waits = not fcntl.fcntl(copy, fcntl.F_GETFL) & os.O_NONBLOCK
+        try:
+            copy.connect(reached_by(copy, self._proxy))
+        except BlockingIOError:
+            if not _is_writable(copy):
+                return errno.ETIMEDOUT
+            if copy.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                return None  # there is no proxy
+        copy.send(destination_line.write(str(to.address), to.port), socket.MSG_MORE | socket.MSG_NOSIGNAL)
         return 0 if waits else errno.EINPROGRESS
 
-    def _reached_by(self, copy: socket.socket) -> tuple[str, int]:
-        host, port = self._proxy
-        if copy.family == socket.AF_INET6 and ":" not in host:
-            copy.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            return f"::ffff:{host}", port
-        return host, port
+
+def reached_by(copy: socket.socket, address: tuple[str, int]) -> tuple[str, int]:
+    """Return the address by which a socket reaches an address of IPv4 or IPv6."""
+    host, port = address
+    if copy.family == socket.AF_INET6 and ":" not in host:
+        copy.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        return f"::ffff:{host}", port
+    return host, port
 
 
 _FASTOPEN_CONNECT = 30
+
+
+def is_tcp(copy: socket.socket) -> bool:
+    """Return True for a socket that can be connected to the proxy."""
+    return copy.type == socket.SOCK_STREAM and copy.proto in _TCP
 
 
 def _is_connected(copy: socket.socket) -> bool:

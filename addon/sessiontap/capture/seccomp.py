@@ -1,9 +1,10 @@
-"""Linux's seccomp user notification (seccomp_unotify(2)), for the one system call that opens connections: connect(2).
+"""Linux's seccomp user notification (seccomp_unotify(2)), for the system call that opens connections: connect(2).
 
-A process that calls `trap_connect` waits in each of its connect calls, and so does every process that it starts, until
-whoever holds the descriptor that it returned has answered. All other system calls are as quick as before.
+A process that calls `Trap.install` waits in each of its connect calls, and so does every process that it starts, until
+whoever holds the descriptor that it returned has answered. All other system calls are as quick as before. If it is to
+be confined, it waits also when it makes a socket for datagrams (UDP) or a raw one, and it has no io_uring.
 
-Nothing but the kernel's interface is here; `redirector.py` decides what to answer.
+Nothing but the kernel's interface is here; `redirector.py` and `confinement.py` decide what to answer.
 """
 
 from __future__ import annotations
@@ -14,29 +15,34 @@ import errno
 import fcntl
 import os
 import platform
+import socket
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
-_USER_NOTIF, _ALLOW = 0x7FC00000, 0x7FFF0000
+_USER_NOTIF, _ALLOW, _ERRNO = 0x7FC00000, 0x7FFF0000, 0x00050000
 _SET_MODE_FILTER = 1
 _SPEC_ALLOW, _NEW_LISTENER, _WAIT_KILLABLE = 1 << 2, 1 << 3, 1 << 5
 _CONTINUE = 1
 _SET_NO_NEW_PRIVS = 38
 _PIDFD_GETFD = 438
-_RECEIVE, _SEND, _IS_VALID = 0xC0502100, 0xC0182101, 0x40082102
+_IO_URING_SETUP = 425
+_RECEIVE, _SEND, _IS_VALID, _ADD_DESCRIPTOR = 0xC0502100, 0xC0182101, 0x40082102, 0x40182103
 _NOTIFICATION = struct.Struct("=QIIiIQ6Q")
 _RESPONSE = struct.Struct("=QqiI")
+_ADDED = struct.Struct("=QIIII")
 
 
 class _Numbers(NamedTuple):
-    """Of a processor: the value of seccomp_data.arch, and two system calls."""
+    """Of a processor: the value of seccomp_data.arch, and three system calls."""
 
     arch: int
     connect: int
+    socket: int
     seccomp: int
 
 
-_PROCESSORS = {"x86_64": _Numbers(0xC000003E, 42, 317), "aarch64": _Numbers(0xC00000B7, 203, 277)}
+_PROCESSORS = {"x86_64": _Numbers(0xC000003E, 42, 41, 317), "aarch64": _Numbers(0xC00000B7, 203, 198, 277)}
 
 
 class ConnectCall(NamedTuple):
@@ -50,43 +56,44 @@ class ConnectCall(NamedTuple):
     length: int
 
 
+class SocketCall(NamedTuple):
+    """A call for a socket for datagrams, or a raw one, that waits for an answer."""
+
+    id: int
+    family: int
+    kind: int
+    """With the flags SOCK_NONBLOCK and SOCK_CLOEXEC."""
+    protocol: int
+
+
 def is_known_here() -> bool:
     """True if the numbers of this processor are in the table."""
     return platform.machine() in _PROCESSORS and ctypes.sizeof(ctypes.c_void_p) == 8
 
 
 class Trap:
-    """Traps the connect calls of a process. It is made before the process is: after fork(2) little may be done."""
+    """Traps calls of a process. It is made before the process is: after fork(2) little may be done."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, confined: bool = False) -> None:
         """Raises KeyError for a processor that is not in the table."""
         self._numbers = _PROCESSORS[platform.machine()]
         self._libc = ctypes.CDLL(None, use_errno=True)
-        program = b"".join(
-            (
-                _statement(0x20, 4),  # load seccomp_data.arch
-                _jump(self._numbers.arch, 0, 3),
-                _statement(0x20, 0),  # load seccomp_data.nr
-                _jump(self._numbers.connect, 0, 1),
-                _statement(0x06, _USER_NOTIF),
-                _statement(0x06, _ALLOW),
-            )
-        )
+        program = b"".join((_confined if confined else _redirected)(self._numbers))
         self._instructions = ctypes.create_string_buffer(program, len(program))
         self._program = struct.pack("@HP", len(program) // 8, ctypes.addressof(self._instructions))
 
-    def trap_connect(self) -> int:
-        """Trap the connect calls of this process from now on. Return the descriptor to answer them. Raises OSError.
+    def install(self) -> int:
+        """Trap the calls of this process from now on. Return the descriptor to answer them. Raises OSError.
 
         A process without the right to do so gives up setuid programs first (no_new_privs).
         """
         try:
-            return self._install()
+            return self._listener()
         except PermissionError:
             self._libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-            return self._install()
+            return self._listener()
 
-    def _install(self) -> int:
+    def _listener(self) -> int:
         flags = _SPEC_ALLOW | _NEW_LISTENER
         try:
             return self._seccomp(flags | _WAIT_KILLABLE)
@@ -102,15 +109,47 @@ class Trap:
         return descriptor
 
 
-def receive(listener: int) -> ConnectCall | None:
+def _redirected(numbers: _Numbers) -> Iterator[bytes]:
+    """The filter's program (seccomp(2)): connect calls wait."""
+    yield _statement(_LOAD, _ARCH)
+    yield _jump(numbers.arch, 0, 3)
+    yield _statement(_LOAD, _NUMBER)
+    yield _jump(numbers.connect, 0, 1)
+    yield _statement(_RETURN, _USER_NOTIF)
+    yield _statement(_RETURN, _ALLOW)
+
+
+def _confined(numbers: _Numbers) -> Iterator[bytes]:
+    """The same, and calls for sockets that send without a connect call; io_uring, which needs none, is missing."""
+    yield _statement(_LOAD, _ARCH)
+    yield _jump(numbers.arch, 0, 11)  # to "allow"
+    yield _statement(_LOAD, _NUMBER)
+    yield _jump(numbers.connect, 10, 0)  # to "wait"
+    yield _jump(_IO_URING_SETUP, 10, 0)  # to "missing"
+    yield _jump(numbers.socket, 0, 7)  # to "allow"
+    yield _statement(_LOAD, _FAMILY)
+    yield _jump(socket.AF_INET, 1, 0)
+    yield _jump(socket.AF_INET6, 0, 4)  # to "allow"
+    yield _statement(_LOAD, _KIND)
+    yield _statement(_AND, 0xF)
+    yield _jump(socket.SOCK_DGRAM, 2, 0)  # to "wait"
+    yield _jump(socket.SOCK_RAW, 1, 0)  # to "wait"
+    yield _statement(_RETURN, _ALLOW)
+    yield _statement(_RETURN, _USER_NOTIF)
+    yield _statement(_RETURN, _ERRNO | errno.ENOSYS)
+
+
+def receive(listener: int) -> ConnectCall | SocketCall | None:
     """Return the next call that waits; None if it has gone. Raises OSError."""
     buffer = bytearray(_NOTIFICATION.size)
     try:
         fcntl.ioctl(listener, _RECEIVE, buffer)
     except FileNotFoundError:  # it was interrupted, or its process killed
         return None
-    id, thread, _, _, _, _, descriptor, address, length, *_ = _NOTIFICATION.unpack(buffer)
-    return ConnectCall(id, thread, descriptor & 0xFFFFFFFF, address, length & 0xFFFFFFFF)
+    id, thread, _, number, _, _, first, second, third, *_ = _NOTIFICATION.unpack(buffer)
+    if number == _PROCESSORS[platform.machine()].socket:
+        return SocketCall(id, first & 0xFFFFFFFF, second & 0xFFFFFFFF, third & 0xFFFFFFFF)
+    return ConnectCall(id, thread, first & 0xFFFFFFFF, second, third & 0xFFFFFFFF)
 
 
 def still_waits(listener: int, call: ConnectCall) -> bool:
@@ -122,12 +161,20 @@ def still_waits(listener: int, call: ConnectCall) -> bool:
     return True
 
 
-def answer(listener: int, call: ConnectCall, error: int = 0) -> None:
+def answer(listener: int, call: ConnectCall | SocketCall, error: int = 0) -> None:
     """Let the call return 0, or fail by an error number, without having been made."""
     _respond(listener, _RESPONSE.pack(call.id, 0, -error, 0))
 
 
-def let_through(listener: int, call: ConnectCall) -> None:
+def give_socket(listener: int, call: SocketCall, given: socket.socket) -> None:
+    """Let the call return a socket of ours. Raises OSError."""
+    flags = os.O_CLOEXEC if call.kind & socket.SOCK_CLOEXEC else 0
+    wanted = bytearray(_ADDED.pack(call.id, 0, given.fileno(), 0, flags))
+    descriptor = fcntl.ioctl(listener, _ADD_DESCRIPTOR, wanted)
+    _respond(listener, _RESPONSE.pack(call.id, descriptor, 0, 0))
+
+
+def let_through(listener: int, call: ConnectCall | SocketCall) -> None:
     """Let the call be made as if nobody had looked."""
     _respond(listener, _RESPONSE.pack(call.id, 0, 0, _CONTINUE))
 
@@ -165,6 +212,11 @@ def _process_of(thread: int) -> int:
 def _respond(listener: int, response: bytes) -> None:
     with contextlib.suppress(FileNotFoundError):  # nobody waits for it any more
         fcntl.ioctl(listener, _SEND, response)
+
+
+_LOAD, _AND, _RETURN = 0x20, 0x54, 0x06
+_NUMBER, _ARCH, _FAMILY, _KIND = 0, 4, 16, 24
+"""Of seccomp_data: `nr`, `arch`, and the lower halves of the first two arguments."""
 
 
 def _statement(code: int, value: int) -> bytes:

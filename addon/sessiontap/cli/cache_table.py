@@ -8,7 +8,7 @@ from typing import Any
 from sessiontap.analysis.cache_reasons import in_words
 from sessiontap.cli import table
 from sessiontap.cli.listing import rate
-from sessiontap.cli.output import note, write
+from sessiontap.cli.output import print_notice, write
 from sessiontap.cli.table import Column, Row
 from sessiontap.units import UNKNOWN, count, dollars, plural
 
@@ -28,12 +28,12 @@ STYLES = {"miss": "red", "partly": "yellow"}
 def show(found: Mapping[str, Any], short: Mapping[str, str], limit: int) -> None:
     """Print the answer of `analysis.cache`; of the turns the last `limit`, 0 for all. `short`: id -> what is shown."""
     if not found["turns"]:
-        note(f"session {found['session_id']} has no call that a cache is for")
+        print_notice(f"session {found['session_id']} has no call that a cache is for")
         return
     rows = found["turns"][-limit:] if limit else found["turns"]
     table.show(COLUMNS, [_row(row, short) for row in rows])
     if len(rows) < len(found["turns"]):
-        note(f"{plural(len(found['turns']) - len(rows), 'earlier turn')}: --limit 0 shows all")
+        print_notice(f"{plural(len(found['turns']) - len(rows), 'earlier turn')}: --limit 0 shows all")
     write("\n" + _sum(found["sum"]) + "\n")
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from sessiontap import private
 from sessiontap.cli.errors import Misuse
-from sessiontap.cli.options import rules_file
-from sessiontap.cli.output import line, note
-from sessiontap.prices import Cost, KeptTariffs, Rates, RememberedCosts, rates_for, version
+from sessiontap.cli.output import print_notice
+from sessiontap.cli.rules_files import load, rules_file
+from sessiontap.prices import Cost, Rates, RememberedCosts, RememberedTariffs, rates_for, version
 from sessiontap.trace.views import CallCost
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ class Costs:
         return RememberedCosts(self._rates, self._tariffs.find)
 
     @cached_property
-    def _tariffs(self) -> KeptTariffs:
-        return KeptTariffs(private.home() / "tariffs.json", version())
+    def _tariffs(self) -> RememberedTariffs:
+        return RememberedTariffs(private.home() / "tariffs.json", version())
 
     @cached_property
     def prices(self) -> Prices:
@@ -83,13 +83,14 @@ class Costs:
         try:
             return _load(self._file) if _may_have_prices(self._file) else None
         except Misuse as error:
-            note(f"costs go without the prices of the rules: {error.message.splitlines()[-1]}")
+            print_notice(f"costs go without the prices of the rules: {error.message.splitlines()[-1]}")
             return None
 
     def _rates(self, model: str) -> Rates | None:
         if model not in self._known:
             price = self._rules.price(model) if self._rules is not None else None
-            self._known[model] = price if price is None else _as_rates(price)
+            rates = (price.input, price.output, price.cache_read, price.cache_write) if price is not None else None
+            self._known[model] = Rates.of(*rates) if rates is not None else None
         return self._known[model]
 
 
@@ -100,21 +101,6 @@ def in_trace(cost: Cost) -> CallCost:
 
 def _amounts(price: Price) -> tuple[str, ...]:
     return tuple(map(str, (price.input, price.output, price.cache_read, price.cache_write)))
-
-
-def _as_rates(price: Price) -> Rates:
-    return Rates(
-        input=price.input,
-        output=price.output,
-        cache_read=price.cache_read,
-        cache_write=price.cache_write,
-        cache_write_1h=price.cache_write,
-        audio_input=price.input,
-        audio_cache_read=price.cache_read,
-        audio_output=price.output,
-        image_input=price.input,
-        image_output=price.output,
-    )
 
 
 def _may_have_prices(given: Path | None) -> bool:
@@ -133,11 +119,4 @@ def _may_have_prices(given: Path | None) -> bool:
 def _load(given: Path | None) -> Rules | None:
     """The rules; None if no file is named and there is none. Raises Misuse."""
     file = rules_file(given)
-    if file is None:
-        return None
-    from sessiontap.rules import RulesError, load_file  # 40 ms that a list without a rules file does not spend
-
-    try:
-        return load_file(file)
-    except RulesError as error:
-        raise Misuse("the rules do not validate\n" + "\n".join(map(line, str(error).splitlines()))) from None
+    return load(file) if file is not None else None

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sessiontap.analysis.recorded_call import read, why_unknown
-from sessiontap.cli import table
+from sessiontap.cli import scores_text, table
 from sessiontap.cli.call_costs import in_trace
 from sessiontap.cli.characters import shown
 from sessiontap.cli.listing import result
@@ -20,7 +20,7 @@ from sessiontap.llm.parts import reply_parts, request_parts
 from sessiontap.part import Part
 from sessiontap.prices import Cost
 from sessiontap.trace import RecordedCall, call_row
-from sessiontap.trace.views import changes_of, cost_parts, process_of
+from sessiontap.trace.views import changes_of, cost_parts, process_of, scored
 from sessiontap.units import UNKNOWN, count, dollars_by_part, duration, exact_dollars, moment, plural, size
 
 CHANGES = (
@@ -39,9 +39,13 @@ COST_SOURCES = {
 }
 
 
-def whole(call: RecordedCall, cost: Cost) -> str:
+Scores = Sequence[Mapping[str, Any]]
+"""The scores of a call as `Trace.query_scores` gives them."""
+
+
+def whole(call: RecordedCall, cost: Cost, scores: Scores = ()) -> str:
     """The whole call for a person: facts, changes, both messages with readable bodies."""
-    parts = [facts(call, cost)]
+    parts = [facts(call, cost, scores)]
     if changed := change_rows(call):
         parts.append(table.text(CHANGES, changed))
     for side, body in (("request", call.request_body()), ("response", call.response_body())):
@@ -51,7 +55,7 @@ def whole(call: RecordedCall, cost: Cost) -> str:
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 
-def facts(call: RecordedCall, cost: Cost) -> str:
+def facts(call: RecordedCall, cost: Cost, scores: Scores = ()) -> str:
     """The facts of the call beside its messages, a line each."""
     record, row = call.record, call_row(call.record, call.caller)
     usage, process = row["usage"] or {}, row["process"]
@@ -62,6 +66,7 @@ def facts(call: RecordedCall, cost: Cost) -> str:
         "first": f"byte {duration(row['time_to_first_byte'])}, token {duration(row['time_to_first_token'])}",
         "session": f"{row['session_name']} ({row['session_id']}, by {row['source']})" if row["session_id"] else None,
         "path": f"{row['path']} step {row['step']}" if row["session_id"] else None,
+        "recorded": _recorded(call),
         "process": f"{process['name']} (pid {process['pid']}) in {process['cwd'] or UNKNOWN}"
         if process
         else _nobody(record),
@@ -80,9 +85,21 @@ def facts(call: RecordedCall, cost: Cost) -> str:
         "result": result(row),
         "rules": ", ".join(row["rules"]),
         "flags": ", ".join(record.get("flags") or ()),
+        "scores": ", ".join(map(scores_text.told, scores)),
         "not read": "; ".join((record.get("llm") or {}).get("problems") or ()),
     }
     return "".join(f"{title:<11}{shown(line(str(text)))}\n" for title, text in lines.items() if text)
+
+
+def _recorded(call: RecordedCall) -> str | None:
+    """The session, path and step that the call was recorded with, if labels have changed them."""
+    was, now = call.recorded.get("session") or {}, call.record.get("session") or {}
+    if was == now:
+        return None
+    if not was:
+        return "in no session"
+    step = f" as step {was.get('step')}" if was.get("step") != now.get("step") else ""
+    return f"in {was.get('name')} ({was['id']}) at {was.get('path')}{step}"
 
 
 def _gateway(told: Mapping[str, Any] | None) -> str | None:
@@ -185,10 +202,18 @@ def _nobody(record: Mapping[str, Any]) -> str:
     return f"unknown: {why}" if why else "unknown"
 
 
-def as_json(call: RecordedCall, cost: Cost) -> dict[str, Any]:
+def as_json(call: RecordedCall, cost: Cost, scores: Scores = ()) -> dict[str, Any]:
     """The row of `calls --json`, and beside it the cost's source, caller, labels, changes and both messages."""
     record = call.record
-    row = call_row(record, call.caller, lambda _: in_trace(cost))
+    row = call_row(record | {"machine": call.machine, "scored": scored(scores)}, call.caller, lambda _: in_trace(cost))
+    row["score_details"] = list(scores)
+    was = call.recorded
+    row["recorded_session"], row["recorded_properties"], row["recorded_tags"] = None, None, None
+    if was.get("session") != record.get("session"):
+        row["recorded_session"] = {key: (was.get("session") or {}).get(key) for key in ("id", "name", "path", "step")}
+    for key in ("properties", "tags"):
+        if was.get(key) != record.get(key):
+            row[f"recorded_{key}"] = was.get(key)
     row["cost_source"], row["cost_reason"] = cost.source, cost.reason
     for key in ("client", "proxy_user", "user", "properties", "tags", "state", "flags", "gateway", "caller_unknown"):
         row[key] = record.get(key)

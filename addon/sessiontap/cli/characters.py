@@ -25,6 +25,7 @@ FORMS = {
     "→": "->",
     "←": "<-",
     "µ": "u",
+    "★": "*",
 }
 """Each character that the commands draw with, and its form in ASCII."""
 _TRANSLATED = str.maketrans(FORMS)

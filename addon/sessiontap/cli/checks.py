@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -14,13 +14,17 @@ from sessiontap.cli import local_proxies, unrecorded
 from sessiontap.cli.environment import PROXY, original
 from sessiontap.cli.errors import Failure, Misuse
 from sessiontap.cli.local_proxies import OURS, RunningProxy
-from sessiontap.cli.options import rules_file
 from sessiontap.cli.output import line
+from sessiontap.cli.rules_files import rules_file
+from sessiontap.limits.threshold import amount
 from sessiontap.proxy import own_address
-from sessiontap.units import duration, plural
+from sessiontap.trace.folders import are_several, shown
+from sessiontap.units import day_and_clock, duration, plural
 
 CALLS = 2000
 """The newest calls that are asked which rules matched."""
+ALERTS = 3
+"""The newest alerts that are told."""
 
 
 class Finding(NamedTuple):
@@ -103,16 +107,46 @@ def _proxy(running: list[RunningProxy], usable: RunningProxy | None) -> Iterator
         yield Finding("proxy", f"{usable.url} (pid {usable.pid}): {said}", True)
     else:
         yield Finding("proxy", f"{usable.url} (pid {usable.pid}) answers, and records to {usable.trace}")
-        yield from _gateways(usable)
+        health = local_proxies.ask(usable, own_address.health_url()) or {}
+        yield from _gateways(health)
+        yield from _alerts(health)
+        yield from _notified(health)
+        yield from _session_store(health)
 
 
-def _gateways(usable: RunningProxy) -> Iterator[Finding]:
+def _alerts(health: Mapping[str, Any]) -> Iterator[Finding]:
+    """The newest alerts that were reached."""
+    for one in health.get("alerts", ())[-ALERTS:]:
+        value, most = (amount(one["measure"], one[key]) for key in ("value", "threshold"))
+        counted, when = f"{one['measure']} was {value} (of {most}) per {one['per']}", day_and_clock(one["time"])
+        yield Finding(one["kind"], f"{one['name']}: {counted} at {when}")
+
+
+def _notified(health: Mapping[str, Any]) -> Iterator[Finding]:
+    """The command or webhook that could not be told of the last alert."""
+    for by, why in health.get("alerts_failing", {}).items():
+        yield Finding("alerts", f"the {by} could not be told of the last one: {why}", True)
+
+
+def _gateways(health: Mapping[str, Any]) -> Iterator[Finding]:
     """The gateways that the proxy leaves alone because they fail."""
-    health = local_proxies.ask(usable, own_address.health_url()) or {}
     for one in health.get("gateways", ()):
         said = f"{one['name']} at {one['origin']} fails, for {duration(one['seconds'])} now; its calls go to their own"
         skipped = plural(one["skipped"], "call")
         yield Finding("gateway", f"{said} hosts, {skipped} so far. It is tried again now and then", True)
+
+
+def _session_store(health: Mapping[str, Any]) -> Iterator[Finding]:
+    """The store that proxies share their sessions by."""
+    store = health.get("session_store")
+    if store is None:
+        return
+    local = plural(store["local_steps"], "local step")
+    if store["away"] is None:
+        yield Finding("sessions", f"shared by {store['address']}; {local} since the proxy started")
+    else:
+        said = f"{store['address']} is away, for {duration(store['seconds'])} now: {store['away']}. {local} so far"
+        yield Finding("sessions", said, True)
 
 
 def _terminal(usable: RunningProxy | None) -> Iterator[Finding]:
@@ -147,11 +181,13 @@ def _rules(given: Path | None, usable: RunningProxy | None) -> Finding:
         return Finding("rules", f"not valid: {error}", True)
     hosts = ", ".join(entry.host for entry in loaded.hosts)
     return Finding(
-        "rules", f"{file} is valid, {plural(len(loaded.rules), 'rule')}" + (f"; hosts: {hosts}" if hosts else "")
+        "rules", f"{file} is valid, {loaded.counted}" + (f"; hosts: {hosts}" if hosts else "")
     )
 
 
 def _trace(folder: Path) -> Finding:
+    if are_several(folder):
+        return Finding("log", f"these are read together: {shown(folder)}")
     if not os.path.lexists(folder):
         return _future_trace(folder)
     try:
@@ -188,13 +224,16 @@ def _log(folder: Path) -> Iterator[Finding]:
     from sessiontap.trace import TraceError
 
     try:
-        notes = trace.open(folder).notes(None)
+        log = trace.open(folder)
+        notes, clocks = log.notes(None), log.query_clock_gaps()
     except (TraceError, OSError):
         return  # there is none yet
     for text in gaps.lost(notes):
         yield Finding("log", text, True)
     for text in gaps.uncaptured(notes):
         yield Finding("passed", text)
+    for text in gaps.differing_clocks(clocks):
+        yield Finding("clocks", text, True)
 
 
 def _pushes(folder: Path) -> Iterator[Finding]:

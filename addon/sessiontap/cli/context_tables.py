@@ -8,7 +8,7 @@ from typing import Any
 from sessiontap.analysis.blocks import TITLES, block_name
 from sessiontap.cli import table
 from sessiontap.cli.listing import rate
-from sessiontap.cli.output import note, write
+from sessiontap.cli.output import print_notice, write
 from sessiontap.cli.table import Column, Row
 from sessiontap.units import UNKNOWN, count, dollars, estimated, estimated_dollars, plural, size
 
@@ -47,7 +47,7 @@ def show(found: Mapping[str, Any], limit: int) -> None:
     )
     table.show(columns, [_turn(row, used) for row in rows])
     if len(rows) < len(found["turns"]):
-        note(f"{plural(len(found['turns']) - len(rows), 'earlier turn')}: --limit 0 shows all")
+        print_notice(f"{plural(len(found['turns']) - len(rows), 'earlier turn')}: --limit 0 shows all")
     if found["detail"] is not None:
         detail = found["detail"]
         read = f", {count(detail['cache_read_tokens'])} of them read from the cache"

@@ -24,7 +24,7 @@ from sessiontap.cli import ca_bundle
 from sessiontap.cli.ca_bundle import ADDING, REPLACING
 from sessiontap.cli.errors import Failure
 from sessiontap.cli.local_proxies import OURS
-from sessiontap.cli.output import note
+from sessiontap.cli.output import print_notice
 
 PROXY = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
 ALL_PROXY = ("ALL_PROXY", "all_proxy")
@@ -220,7 +220,7 @@ def prepare_home() -> None:
             "point HOME or TMPDIR at a folder that can be written",
         ) from None
     if warning is not None:
-        note(warning)
+        print_notice(warning)
 
 
 def foreign_proxy(environ: Mapping[str, str]) -> str | None:

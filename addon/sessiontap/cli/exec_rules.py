@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sessiontap.cli.errors import Misuse
-from sessiontap.cli.options import rules_file
+from sessiontap.cli.rules_files import rules_file
 
 if TYPE_CHECKING:
     import yaml

@@ -1,13 +1,16 @@
-"""Gaps of the trace, as sentences on stderr: damage, lost records, calls that were not captured."""
+"""Gaps of the trace, as sentences on stderr: damage, lost records, calls that were not captured, clocks that differ."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sessiontap.cli.output import line, note
+from sessiontap.cli.output import line, print_notice
 from sessiontap.trace import Trace, Unreadable
-from sessiontap.units import day_and_clock, plural
+from sessiontap.units import day_and_clock, duration, plural
+
+if TYPE_CHECKING:
+    from sessiontap.trace.index.clocks import ClockGap
 
 SHOWN = 3
 """Places of damage that are named."""
@@ -16,8 +19,9 @@ SHOWN = 3
 def tell(trace: Trace, since: int | None = None) -> None:
     """Print what is missing from the trace; notes count since `since` (Unix nanoseconds)."""
     notes = trace.notes(since)
-    for text in (*lost(notes), *uncaptured(notes), *protected(notes), *damaged(trace.problems)):
-        note(line(text))
+    clocks = differing_clocks(trace.query_clock_gaps())
+    for text in (*lost(notes), *uncaptured(notes), *protected(notes), *damaged(trace.problems), *clocks):
+        print_notice(line(text))
 
 
 def lost(notes: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -65,6 +69,15 @@ def protected(notes: Iterable[Mapping[str, Any]]) -> list[str]:
         f"{_hosts(some)} by {some[-1].get('text')}"
         for (_, effect), some in by_rule.items()
     ]
+
+
+def differing_clocks(gaps: Iterable[ClockGap]) -> list[str]:
+    """The machines whose clocks differ, in one sentence."""
+    told = [
+        f"that of {one.behind or 'this machine'} is at least {duration(one.least / 1e9)} behind that of {one.ahead}"
+        for one in gaps
+    ]
+    return [f"clocks differ: {', '.join(told)}; the order of their calls is as these clocks say"] if told else []
 
 
 def _hosts(notes: Iterable[Mapping[str, Any]]) -> str:

@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sessiontap.cli.local_proxies import Asking, RunningProxy, is_alive, read
+from sessiontap.callers.running import is_alive
+from sessiontap.cli.local_proxies import Asking, RunningProxy, read
 from sessiontap.proxy import own_address, state_file
+from sessiontap.trace.folders import logs_in, named_in
 from sessiontap.trace.shape import read_in_flight
 
 WITHIN = 0.2
@@ -31,12 +33,12 @@ def calls(folder: Path) -> list[dict[str, Any]]:
 
 def writers(folder: Path) -> Iterator[RunningProxy]:
     """The running proxies of this user that write to the trace `folder` and can be asked."""
-    place = os.path.realpath(folder)
+    places = {os.path.realpath(one) for one in (*named_in(folder), *logs_in(folder))}
     for path in state_file.folder().glob("*.json"):
         proxy = read(path)
         if proxy is None or proxy.token is None or proxy.plain is None:
             continue
-        if os.path.realpath(proxy.trace) == place and is_alive(proxy.pid):
+        if os.path.realpath(proxy.trace) in places and is_alive(proxy.pid):
             yield proxy
 
 

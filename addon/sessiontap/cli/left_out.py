@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sessiontap.cli.output import line, note, progress
+from sessiontap.cli.output import line, print_notice, progress
 from sessiontap.units import count, day_and_clock, moment, plural
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _NOUNS = {
     "name": "session name",
     "tags": "tag",
     "properties": "property",
+    "scores": "score",
     "status": "HTTP status",
     "tool": "tool called",
 }
@@ -44,7 +45,7 @@ def tell_sessions_of_errands(trace: Trace, wanted: Filters) -> None:
 
 
 def _tell_hidden(what: str, number: int) -> None:
-    note(f"{what} (settings, telemetry, ...) {'is' if number == 1 else 'are'} left out: --all shows them")
+    print_notice(f"{what} (settings, telemetry, ...) {'is' if number == 1 else 'are'} left out: --all shows them")
 
 
 def limit_reading(log: Trace, wanted: Filters) -> None:
@@ -57,7 +58,7 @@ def tell_unread(log: Trace, wanted: Filters, sums: str = "") -> None:
     """Print which calls a list that searches a text has not seen; `sums` is added if more of the log is unread."""
     if wanted.search is not None and (unsearched := log.query_unread()):
         more = sums if unsearched.behind else ""
-        note(f"{unread(unsearched)}{more}; ask again to go on, or `sessiontap search TEXT --whole` reads all")
+        print_notice(f"{unread(unsearched)}{more}; ask again to go on, or `sessiontap search TEXT --whole` reads all")
 
 
 def unread(unsearched: Unsearched) -> str:
@@ -76,16 +77,16 @@ def tell_nothing_fits(log: Trace, wanted: Filters, what: str = "call") -> None:
 
     wanted = replace(wanted, without_errands=False)  # `tell_errands` says how many these are
     if not given(wanted):
-        note(f"no {what} in {log.folder}; `sessiontap exec -- PROGRAM` records the calls of a program")
+        print_notice(f"no {what} in {log.shown_folder}; `sessiontap exec -- PROGRAM` records the calls of a program")
         return
     so_far = " so far" if wanted.search is not None and log.query_unread() else ""
-    note(f"no {what} in {log.folder} fits the filter{so_far}")
+    print_notice(f"no {what} in {log.shown_folder} fits the filter{so_far}")
     with progress("reading the trace") as log.progress:
         found = log.query_unmatched(wanted)
     for one in found:
-        note(line(why_not(one) + so_far))
+        print_notice(line(why_not(one) + so_far))
     if not found and len(given(wanted)) > 1:
-        note("each of the filters fits calls, but no call fits all of them")
+        print_notice("each of the filters fits calls, but no call fits all of them")
 
 
 def why_not(one: Unmatched) -> str:
@@ -94,6 +95,8 @@ def why_not(one: Unmatched) -> str:
     match one.filter:
         case "error":
             return "no call failed"
+        case "starred":
+            return "nothing is starred: `sessiontap score @1 --star` does so"
         case "search":
             return f"no call has the text {one.asked!r}"
         case "since" | "until" if one.known:

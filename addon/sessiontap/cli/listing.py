@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sessiontap.cli import table
+from sessiontap.cli import scores_text, table
 from sessiontap.cli.characters import shown
 from sessiontap.cli.output import line
 from sessiontap.cli.table import Column, Row, cut
@@ -46,6 +46,19 @@ SESSION_COLUMNS = (
     Column("STATUS", optional=True, spare=2),
     Column("PROCESSES", shrinks=True, optional=True, spare=5, least=12, wish=16, cut="list"),
     Column("MODELS", shrinks=True, optional=True, spare=3, least=10, wish=14, cut="list"),
+)
+SCORES = Column("SCORES", shrinks=True, least=10, wish=16, cut="list")
+type _Further = tuple[Column, Callable[[Mapping[str, Any]], str]]
+"""A column behind the others, and its cell of a row."""
+_CALL_SCORES: _Further = SCORES, scores_text.of_call
+_SESSION_SCORES: _Further = SCORES, scores_text.of_session
+_MACHINE: _Further = (
+    Column("MACHINE", shrinks=True, optional=True, spare=2, least=8, wish=12, cut="middle"),
+    lambda row: row["machine"] or UNKNOWN,
+)
+_MACHINES: _Further = (
+    Column("MACHINES", shrinks=True, optional=True, spare=2, least=8, wish=16, cut="list"),
+    lambda row: _joined(row["machines"]),
 )
 CALL_COLUMNS = (
     Column("ID", style="cyan", most=24, cut="middle"),
@@ -95,27 +108,42 @@ def sessions(rows: Iterable[Mapping[str, Any]], short: Mapping[str, str]) -> Non
 
 
 def session_batches(
-    batches: Iterable[Sequence[Mapping[str, Any]]], short: Callable[[list[str]], Mapping[str, str]]
+    batches: Iterable[Sequence[Mapping[str, Any]]],
+    short: Callable[[list[str]], Mapping[str, str]],
+    *,
+    scored: bool = False,
+    machines: bool = False,
 ) -> None:
-    """Print session rows as they come; `short` returns what is shown of ids."""
-    table.show_each(SESSION_COLUMNS, _lines(batches, short, session))
+    """Print session rows as they come; `short` returns what is shown of ids. `scored`, `machines`: with that column."""
+    more = [*([_MACHINES] if machines else []), *([_SESSION_SCORES] if scored else [])]
+    table.show_each((*SESSION_COLUMNS, *(column for column, _ in more)), _lines(batches, short, session, more))
 
 
 def call_batches(
-    batches: Iterable[Sequence[Mapping[str, Any]]], short: Callable[[list[str]], Mapping[str, str]]
+    batches: Iterable[Sequence[Mapping[str, Any]]],
+    short: Callable[[list[str]], Mapping[str, str]],
+    *,
+    scored: bool = False,
+    machines: bool = False,
 ) -> None:
-    """Print call rows as they come."""
-    table.show_each(CALL_COLUMNS, _lines(batches, short, call))
+    """Print call rows as they come. `scored`, `machines`: with that column."""
+    more = [*([_MACHINE] if machines else []), *([_CALL_SCORES] if scored else [])]
+    table.show_each((*CALL_COLUMNS, *(column for column, _ in more)), _lines(batches, short, call, more))
 
 
 def _lines(
     batches: Iterable[Sequence[Mapping[str, Any]]],
     short: Callable[[list[str]], Mapping[str, str]],
     line_of: Callable[[Mapping[str, Any], Mapping[str, str]], Row],
+    more: Sequence[_Further],
 ) -> Iterator[list[Row]]:
     for rows in batches:
         known = short([row["id"] for row in rows])
-        yield [line_of(row, known) for row in rows]
+        lines = [line_of(row, known) for row in rows]
+        yield [
+            Row([*one.cells, *(cell(row) for _, cell in more)], one.style)
+            for one, row in zip(lines, rows, strict=True)
+        ]
 
 
 def session(row: Mapping[str, Any], short: Mapping[str, str]) -> Row:
@@ -140,7 +168,9 @@ def session(row: Mapping[str, Any], short: Mapping[str, str]) -> Row:
 
 def calls(rows: Iterable[Mapping[str, Any]], short: Mapping[str, str]) -> None:
     """Print call rows."""
-    table.show(CALL_COLUMNS, [call(row, short) for row in rows])
+    every = list(rows)
+    machines = len({row["machine"] for row in every}) > 1
+    call_batches([every], lambda _: short, scored=scores_text.any_of(every), machines=machines)
 
 
 def call(row: Mapping[str, Any], short: Mapping[str, str]) -> Row:
@@ -256,8 +286,14 @@ def _joined(values: Sequence[str] | None) -> str:
 
 def statistics(rows: Sequence[Mapping[str, Any]], by: str) -> None:
     """Print them."""
-    title = Column(by.removeprefix("property:").upper(), style="bold", shrinks=True, least=16, cut="middle")
-    table.show((title, *STATISTICS_COLUMNS), [_statistic(row, by) for row in rows])
+    named = by.removeprefix("property:").removeprefix("score:")
+    title = Column(named.upper(), style="bold", shrinks=True, least=16, cut="middle")
+    lines = [_statistic(row, by) for row in rows]
+    columns: Sequence[Column] = (title, *STATISTICS_COLUMNS)
+    if any(row["scores"] for row in rows):
+        columns = (*columns, SCORES)
+        lines = [Row([*one.cells, scores_text.means(row["scores"])]) for one, row in zip(lines, rows, strict=True)]
+    table.show(columns, lines)
 
 
 def _statistic(row: Mapping[str, Any], by: str) -> Row:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sessiontap.callers.running import is_alive
 from sessiontap.cli.errors import Failure
 from sessiontap.proxy import own_address, state_file  # plain Python: no mitmproxy in them
 
@@ -164,10 +165,10 @@ def wait_until_ready(
     process: subprocess.Popen[bytes], within: float, folder: Path | None = None
 ) -> RunningProxy | None:
     """The state of a proxy that was just started, once it listens; None if it dies. Raises Failure after `within` s."""
-    path = (folder or state_file.folder()) / f"{process.pid}.json"
     begun, earliest = time.monotonic(), time.time() - 60
     while time.monotonic() - begun < within:
-        proxy = read(path)
+        # Asked each time: the proxy may make the user's folder, for which another one stood in.
+        proxy = read((folder or state_file.folder()) / f"{process.pid}.json")
         if proxy is not None and proxy.started > earliest:  # an older one is of a dead proxy with the same pid
             return proxy
         try:
@@ -180,14 +181,14 @@ def wait_until_ready(
     )
 
 
-def recorded(proxy: RunningProxy, pid: int) -> own_address.Answer | None:
+def recorded(proxy: RunningProxy, pid: int) -> own_address.ProcessAnswer | None:
     """Ask if the calls of process `pid` and its children are in the log; wait until they are or it takes too long.
 
     None if the proxy does not answer that: it is another version, or asks for a password.
     """
     answer = ask(proxy, own_address.recorded_url(pid))
     try:
-        return own_address.Answer(answer["recorded"] is True, int(answer["in_flight"]))
+        return own_address.ProcessAnswer(answer["recorded"] is True, int(answer["in_flight"]))
     except (ValueError, TypeError, KeyError):
         return None
 
@@ -268,14 +269,3 @@ def answers(host: str, port: int) -> bool:
 
 def _uid() -> int | None:
     return os.getuid() if hasattr(os, "getuid") else None
-
-
-def is_alive(pid: int) -> bool:
-    """Return True if there is such a process."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # another user's
-    return True

@@ -1,6 +1,7 @@
 """The command `sessiontap`: its commands, and how each way of ending reaches the user and the shell.
 
-Exit status: 0, 1 a failure, 2 a usage or configuration error, 130 interrupted; `exec` gives its program's.
+Exit status: 0, 1 a failure, 2 a usage or configuration error, 130 interrupted; `exec` gives its program's, and `replay`
+3 if a request of a program that succeeded was not answered.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ SECTIONS = {
     "Start": {
         "run": "start",
         "exec": "exec",
+        "replay": "replay",
         "env": "env",
         "init": "start",
         "demo": "start",
@@ -47,8 +49,13 @@ SECTIONS = {
         "cache": "analysis",
         "waste": "analysis",
     },
+    "Judge": {
+        "score": "score",
+        "relabel": "relabel",
+    },
     "Maintain": {
         "rules": "rules",
+        "limits": "limits",
         "trace": "trace",
     },
 }
@@ -85,18 +92,18 @@ def _show_version(ctx: click.Context, option: click.Parameter, given: bool) -> N
 
 def _install_completion(ctx: click.Context, option: click.Parameter, shell: str | None) -> None:
     if shell is not None:
-        from sessiontap.cli import completion
+        from sessiontap.cli import completion_scripts
 
-        file = completion.install(completion.find_shell(shell), app)
+        file = completion_scripts.install(completion_scripts.find_shell(shell), app)
         write(f"The completion is in {file}. It works in new terminals.\n")
         ctx.exit()
 
 
 def _show_completion(ctx: click.Context, option: click.Parameter, shell: str | None) -> None:
     if shell is not None:
-        from sessiontap.cli import completion
+        from sessiontap.cli import completion_scripts
 
-        write(completion.script(completion.find_shell(shell), app))
+        write(completion_scripts.script(completion_scripts.find_shell(shell), app))
         ctx.exit()
 
 
@@ -111,8 +118,9 @@ def _show_completion(ctx: click.Context, option: click.Parameter, shell: str | N
     "--trace",
     metavar="DIR",
     type=click.Path(path_type=Path),
+    multiple=True,
     envvar="SESSIONTAP_TRACE",
-    help="The trace folder, for any command.",
+    help="The trace folder, for any command. Repeatable: several are read as one.",
 )
 @click.option(
     "--version",
@@ -143,7 +151,7 @@ def _show_completion(ctx: click.Context, option: click.Parameter, shell: str | N
     help="Print the completion script of a shell, to install it by hand.",
 )
 @click.pass_context
-def app(ctx: click.Context, trace: Path | None) -> None:
+def app(ctx: click.Context, trace: tuple[Path, ...]) -> None:
     """Show the LLM calls of unmodified apps as named sessions."""  # commands read `trace` from the context
     if ctx.invoked_subcommand is None:
         write(ctx.get_help() + "\n")
@@ -156,7 +164,7 @@ COMPLETE = "_SESSIONTAP_COMPLETE"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv` (without the program's name). Return the exit status."""
     if COMPLETE in os.environ:
-        from sessiontap.cli import completion  # noqa: F401 - it registers the shells
+        from sessiontap.cli import completion_scripts  # noqa: F401 - it registers the shells
     try:
         try:
             # The commands' `obj` says whether the command line is this process's own.

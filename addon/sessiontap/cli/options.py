@@ -1,20 +1,15 @@
-"""The parts that commands share: a command's making, its options, and the filters of `ls`, `calls`, `tail` and others.
-
-Names, processes and models are globs without case, as in the rules. A filter that is not given lets everything through.
-"""
+"""The parts that commands share: a command's making, its options, and the trace that they open."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sessiontap import private
-from sessiontap.cli.errors import Misuse
+from sessiontap.cli.errors import Failure, Misuse
 from sessiontap.cli.output import write
 
 if TYPE_CHECKING:
@@ -24,7 +19,6 @@ if TYPE_CHECKING:
     from sessiontap.trace import Trace
 
 type Function = Callable[..., None]
-type FilterOption = Callable[[Function], Function]
 
 SESSION_HELP = "Its id, a unique prefix of it, or @1, @2, ... from the newest."
 """Help of the argument that names a session."""
@@ -33,7 +27,7 @@ CALL_HELP = "Its id, a unique prefix of it, @1, @2, ... from the newest, or SESS
 
 
 class _OurParsing:
-    """What differs from click's own commands.
+    """The differences from click's own commands.
 
     A usage error of the parser knows its command, so that the hint names the right help page. The help page is written
     as all else is: click ends with status 1 if its reader has gone.
@@ -73,6 +67,10 @@ class Command(_OurParsing, click.Command):
             if options:
                 with formatter.section(title):
                     formatter.write_dl([record for one in options if (record := one.get_help_record(ctx)) is not None])
+
+
+FILTERS_TITLE = "Filters, which must all hold"
+"""The title of the filters on a help page."""
 
 
 class Filter(click.Option):
@@ -123,16 +121,47 @@ def examples(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-def _named_trace(ctx: click.Context, option: click.Parameter, given: Path | None) -> Path | None:
-    """The folder that is named behind the command, else before it or in the environment."""
-    return given or ctx.find_root().params.get("trace")
+def named_traces(ctx: click.Context, given: tuple[Path, ...]) -> list[Path]:
+    """The folders that are named behind the command, else before it or in the environment, as absolute paths. Raises
+    Misuse."""
+    named: tuple[Path, ...] = given or ctx.find_root().params.get("trace") or ()
+    return [trace_folder(one) for one in named]
 
 
+def _read_trace(ctx: click.Context, option: click.Parameter, given: tuple[Path, ...]) -> Path | None:
+    """The folder to read: of several, or of one whose subfolders are traces, the one by which they are read as one."""
+    named = named_traces(ctx, given)
+    if not named:
+        return None
+    from sessiontap.trace.folders import read_together
+
+    try:
+        return read_together(named)
+    except OSError as error:
+        said = f"the index of these traces cannot be kept: {error.filename}: {error.strerror}"
+        raise Failure(said, "make that folder writable, or name one trace") from None
+
+
+def _written_trace(ctx: click.Context, option: click.Parameter, given: tuple[Path, ...]) -> Path | None:
+    """The one folder that a proxy writes to. Raises Misuse."""
+    named = named_traces(ctx, given)
+    if len(named) > 1:
+        raise Misuse(f"a proxy writes to one trace, and {len(named)} are named", "name one with --trace DIR")
+    return named[0] if named else None
+
+
+_TRACE: dict[str, Any] = {"metavar": "DIR", "type": click.Path(path_type=Path), "multiple": True}
 trace_option = click.option(
     "--trace",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    callback=_named_trace,
+    **_TRACE,
+    callback=_read_trace,
+    help="The trace folder, or one with traces in its subfolders. Repeatable: several are read as one "
+    "[default: $SESSIONTAP_TRACE, else ~/.sessiontap/trace].",
+)
+written_trace_option = click.option(
+    "--trace",
+    **_TRACE,
+    callback=_written_trace,
     help="The trace folder [default: $SESSIONTAP_TRACE, else ~/.sessiontap/trace].",
 )
 rules_option = click.option(
@@ -159,136 +188,14 @@ def limit_option(default: int) -> Callable[[Function], Function]:
 
 
 def completes(what: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem[str]]]:
-    """The completion of an argument or an option, by a name of `completing`. It is loaded when a shell asks."""
+    """The completion of an argument or an option, by a name of `completion_values`. It is loaded when a shell asks."""
 
     def complete(ctx: click.Context, option: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
-        from sessiontap.cli import completing
+        from sessiontap.cli import completion_values
 
-        return completing.candidates(what, ctx, incomplete)
+        return completion_values.candidates(what, ctx, incomplete)
 
     return complete
-
-
-def _time_of(name: str) -> Callable[[click.Context, click.Parameter, str | None], int | None]:
-    """The callback of an option that takes a point in time, by a function of `units`."""
-
-    def read(ctx: click.Context, option: click.Parameter, given: str | None) -> int | None:
-        from sessiontap import units
-
-        read_time: Callable[[str], int] = getattr(units, name)
-        return read_time(given) if given else None
-
-    return read
-
-
-def _known_status(ctx: click.Context, option: click.Parameter, given: str | None) -> str | None:
-    if given is None:
-        return None
-    from sessiontap.trace.index.filters import is_status  # a shell that completes does without
-
-    if not is_status(given):
-        raise Misuse(f"{given!r} is no HTTP status", "write --status 429 or --status 4xx")
-    return given
-
-
-def _named_properties(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
-    for one in given:
-        if not one.partition("=")[0]:
-            raise Misuse(f"--property {one!r} names no property", "write --property mode=test")
-    return given
-
-
-all_option = click.option(
-    "--all",
-    "-a",
-    "without_errands",
-    cls=Filter,
-    flag_value=False,
-    is_flag=True,
-    default=True,
-    show_default=False,
-    help="Include agents' errands: settings, telemetry, token counts.",
-)
-"""Lists and sums leave agents' errands out; `left_out` says how many."""
-
-
-def _filter(option: str, metavar: str, help: str, *, completed: bool = True, **settings: Any) -> FilterOption:
-    """The option of a filter; its values are `completed` by those that the log has."""
-    field = settings.pop("field", option.removeprefix("--"))
-    if completed:
-        settings["shell_complete"] = completes(field)
-    return click.option(option, field, cls=Filter, metavar=metavar, help=help, **settings)
-
-
-FILTERS_TITLE = "Filters, which must all hold"
-FILTER_OPTIONS: dict[str, FilterOption] = {
-    "session": _filter("--session", "SESSION", "Calls of this session: its id, a prefix of it, @1."),
-    "name": _filter("--name", "GLOB", "Sessions of this name."),
-    "path": _filter(
-        "--path", "GLOB", "Calls at this path; * stops at /, and /course/** is /course and all below it."
-    ),
-    "since": _filter(
-        "--since",
-        "WHEN",
-        "Calls since 2h or 3d ago, or an ISO date or time.",
-        completed=False,
-        callback=_time_of("since"),
-    ),
-    "until": _filter(
-        "--until",
-        "WHEN",
-        "Calls that began before this; a date includes its whole day.",
-        completed=False,
-        callback=_time_of("until"),
-    ),
-    "process": _filter("--process", "GLOB", "Calls of this process."),
-    "user": _filter("--user", "GLOB", "Calls of this user."),
-    "agent": _filter("--agent", "GLOB", "Calls of this agent or sub-agent."),
-    "provider": _filter("--provider", "GLOB", "Calls of this provider."),
-    "model": _filter("--model", "GLOB", "Calls with this model, in the request or in the reply."),
-    "tool": _filter("--tool", "GLOB", "Calls whose reply calls this tool, or that bring its result."),
-    "tags": _filter("--tag", "GLOB", "Calls with this tag. Repeatable.", field="tags", multiple=True),
-    "properties": _filter(
-        "--property",
-        "K=V",
-        "Calls with this property; V is a glob. Repeatable.",
-        field="properties",
-        multiple=True,
-        callback=_named_properties,
-    ),
-    "rule": _filter("--rule", "GLOB", "Calls for which this rule set something."),
-    "status": _filter(
-        "--status", "STATUS", "Calls with this HTTP status: 429, or 4xx for any.", callback=_known_status
-    ),
-    "outcome": _filter("--outcome", "GLOB", "Calls with this outcome: ok, http_error, client_gone, ..."),
-    "error": click.option("--error", cls=Filter, is_flag=True, help="Calls that failed."),
-    "without_errands": all_option,
-    "search": _filter(
-        "--search", "TEXT", "Calls with this text in names, paths, models, prompts or replies.", completed=False
-    ),
-}
-"""Field of `trace.Filters` -> the option of it. All that are given must hold."""
-
-
-OF_SESSIONS = ("session", "name", "search", "without_errands")
-"""Fields of `trace.Filters` that do not tell calls of one session apart, or that cost a search through its bodies."""
-
-
-def filter_options(function: Function, without: Iterable[str] = ()) -> Function:
-    """Add the filter options, but for those `without`. The command's parameter `wanted` is the `Filters` they make."""
-    options = {field: option for field, option in FILTER_OPTIONS.items() if field not in set(without)}
-
-    @wraps(function)
-    def run(**given: Any) -> None:
-        from sessiontap.trace.index.filters import Filters
-
-        wanted = Filters(**{field: given.pop(field) for field in options})
-        function(wanted=wanted, **given)
-
-    wrapped: Function = run
-    for option in reversed(options.values()):
-        wrapped = option(wrapped)
-    return wrapped
 
 
 def trace_folder(named: Path | None) -> Path:
@@ -347,18 +254,3 @@ def _is_running(where: str, pid: int, id: str) -> bool | None:
     from sessiontap.callers.running import is_running
 
     return is_running(where, pid, id)
-
-
-def rules_file(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The rules file: on the command line, in the environment, else `./rules.yaml`; None for the built-in defaults.
-
-    Raises Misuse if a named one is missing.
-    """
-    for chosen, by in ((given, "the command line"), (environ.get("SESSIONTAP_RULES"), "SESSIONTAP_RULES")):
-        if chosen:
-            path = Path(chosen).expanduser()
-            if not os.path.lexists(path):
-                raise Misuse(f"there is no rules file {path} (named by {by})", "sessiontap init writes a first one")
-            return path
-    local = Path("rules.yaml")
-    return local if os.path.lexists(local) else None  # what is no file is refused in words when it is read

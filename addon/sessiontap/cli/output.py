@@ -62,12 +62,12 @@ def write_bytes(data: bytes) -> None:
 
 
 def write_safe(text: str, instead: str) -> None:
-    """Text for a terminal, ended with a line end; a note says `instead` if something of it had to be spelled out."""
+    """Text for a terminal, ended with a line end; a notice says `instead` if something of it had to be spelled out."""
     shown = safe(text)
     write(shown if shown.endswith("\n") or not shown else f"{shown}\n")
     if shown != text:
         flush()
-        note(f"control characters are spelled out here; {instead}")
+        print_notice(f"control characters are spelled out here; {instead}")
 
 
 class JsonOnTerminal(io.RawIOBase):
@@ -164,7 +164,7 @@ def json_safe(text: str) -> str:
     return _IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-Report = Callable[[int, int], None]
+Progress = Callable[[int, int], None]
 """Called with how much is done and how much there is, in any unit."""
 
 PATIENCE = 0.4
@@ -172,7 +172,7 @@ PATIENCE = 0.4
 
 
 @contextlib.contextmanager
-def progress(title: str) -> Iterator[Report]:
+def progress(title: str) -> Iterator[Progress]:
     """Give a function that is called with how far the work is, and that draws a bar. At the end the bar is erased.
 
     No bar is drawn if stdout is a pipe: it would be drawn over what the other program shows.
@@ -182,7 +182,7 @@ def progress(title: str) -> Iterator[Report]:
         return
     with contextlib.ExitStack() as stack:
         began = time.monotonic()
-        shown: list[Report] = []
+        shown: list[Progress] = []
 
         def report(done: int, total: int) -> None:
             if not shown and time.monotonic() - began >= PATIENCE:
@@ -205,7 +205,7 @@ def _nothing(done: int, total: int) -> None:
 
 
 @contextlib.contextmanager
-def _bar(title: str) -> Iterator[Report]:
+def _bar(title: str) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -278,7 +278,7 @@ def print_error(message: str, hint: str | None = None) -> None:
         _say(f"hint: {safe(hint)}")
 
 
-def note(message: str) -> None:
+def print_notice(message: str) -> None:
     """Print on stderr a sentence that is no error."""
     _say(f"sessiontap: {safe(message)}")
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sessiontap import private
+from sessiontap.callers.running import is_alive
 from sessiontap.cli.errors import Failure
-from sessiontap.cli.local_proxies import is_alive
-from sessiontap.cli.output import flush, note, write
+from sessiontap.cli.output import flush, print_notice, write
 from sessiontap.proxy import page_port
 
 if TYPE_CHECKING:
@@ -96,7 +96,8 @@ async def _serve(site: Site, sockets: list[socket.socket], beside: int | None) -
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     for one in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(one, task.cancel)
+        with contextlib.suppress(NotImplementedError):  # Windows: there asyncio.run ends the task at Ctrl-C
+            loop.add_signal_handler(one, task.cancel)
     watching = loop.create_task(_end_with(beside, task.cancel)) if beside is not None else None
     with contextlib.suppress(asyncio.CancelledError):
         await serve(site, sockets)
@@ -106,7 +107,7 @@ async def _serve(site: Site, sockets: list[socket.socket], beside: int | None) -
 
 async def _end_with(process: int, end: Callable[[], object]) -> None:
     """Call `end` once the process that started this one has ended."""
-    while os.getppid() == process and is_alive(process):  # noqa: ASYNC110 (the system tells no child of it)
+    while is_alive(process) and (os.name != "posix" or os.getppid() == process):  # noqa: ASYNC110 (no event tells it)
         await asyncio.sleep(LOOK_EVERY)
     end()
 
@@ -133,12 +134,14 @@ def _listen(port: int | None) -> list[socket.socket]:
                 raise
             continue
         if tried != PORT:
-            note(f"port {PORT} is in use; the page uses {tried}")
+            print_notice(f"port {PORT} is in use; the page uses {tried}")
         return sockets
     raise Failure(f"no port from {PORT} to {PORT + TRIES - 1} is free", "name one with --port")
 
 
 def _unix_socket(path: Path) -> socket.socket:
+    if not hasattr(socket, "AF_UNIX"):
+        raise Failure("Python has no Unix sockets on this system", "listen at a port of this machine: --port")
     from tornado.netutil import bind_unix_socket
 
     try:

@@ -63,12 +63,14 @@ def upstream(environ: Mapping[str, str]) -> ProxyBefore | None:
 class PrivateProxy:
     """The process of such a proxy, from its start on."""
 
-    def __init__(self, rules: Path | None, trace: Path, behind: ProxyBefore | None) -> None:
+    def __init__(
+        self, rules: Path | None, trace: Path, behind: ProxyBefore | None, variables: Mapping[str, str]
+    ) -> None:
         command = own_python.command("-m", "sessiontap.cli", "run", "--listen-host", "127.0.0.1", "-p", "0")
         command += ["--set", f"session_trace={trace}", "--set", "termlog_verbosity=warn"]
         if rules is not None:
             command += ["--set", f"session_rules={rules}"]
-        environ = own_python.environment(os.environ) | {state_file.PRIVATE_TO: str(os.getpid())}
+        environ = own_python.environment(os.environ) | {state_file.PRIVATE_TO: str(os.getpid()), **variables}
         if behind is not None:
             command += ["--mode", f"upstream:{behind.url}"]
             environ |= {UPSTREAM_AUTH: behind.auth} if behind.auth else {}
@@ -120,9 +122,11 @@ class PrivateProxy:
 
 
 @contextmanager
-def private_proxy(rules: Path | None, trace: Path, behind: ProxyBefore | None = None) -> Iterator[PrivateProxy]:
-    """Start a proxy, and end it at the end of the block."""
-    proxy = PrivateProxy(rules, trace, behind)
+def private_proxy(
+    rules: Path | None, trace: Path, behind: ProxyBefore | None = None, variables: Mapping[str, str] | None = None
+) -> Iterator[PrivateProxy]:
+    """Start a proxy, with more environment `variables`, and end it at the end of the block."""
+    proxy = PrivateProxy(rules, trace, behind, variables or {})
     try:
         yield proxy
     finally:

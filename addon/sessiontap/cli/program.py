@@ -9,13 +9,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sessiontap.cli.errors import Failure
-from sessiontap.cli.output import note
+from sessiontap.cli.output import print_notice
 
 if TYPE_CHECKING:
     from sessiontap.cli.local_proxies import RunningProxy
@@ -95,10 +95,35 @@ def program_start(
     try:
         with forced((proxy.plain.local_host, proxy.plain.port), environ) as way:
             if way.misses is not None:
-                note(way.misses)
+                print_notice(way.misses)
             yield ProgramStart([*way.prefix, *command], way.before_exec, way.after_start)
     except CannotForce as error:
         raise Failure(f"--force does not work here: {error}", error.hint) from None
+
+
+@contextmanager
+def confined_start(
+    command: Sequence[str], proxy: RunningProxy, ports: Collection[int], *, is_live: bool
+) -> Iterator[ProgramStart]:
+    """The start of a program that reaches nothing but the proxy and loopback, there not the `ports`.
+
+    `is_live`: some of its calls go on to their servers. If this machine cannot do that, it is said, and the program
+    starts as ever.
+    """
+    from sessiontap.capture.force import CannotForce, Way
+
+    assert proxy.plain is not None
+    way = Way("variables")
+    with ExitStack() as stack:
+        try:
+            if sys.platform != "linux":
+                raise CannotForce("that needs Linux", "")
+            from sessiontap.capture.confinement import confined
+
+            way = stack.enter_context(confined((proxy.plain.local_host, proxy.plain.port), ports, looks_up=is_live))
+        except CannotForce as error:
+            print_notice(f"the program is kept from the network only as far as it heeds HTTPS_PROXY: {error}")
+        yield ProgramStart(command, way.before_exec, way.after_start)
 
 
 def status(returncode: int) -> int:

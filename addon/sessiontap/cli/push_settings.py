@@ -6,7 +6,9 @@ user of the machine can list.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +21,7 @@ from sessiontap.cli.errors import Failure, Misuse
 if TYPE_CHECKING:
     from sessiontap.push import Target
     from sessiontap.push.http import HttpClient
-    from sessiontap.push.target import Sender
+    from sessiontap.push.target import ScoreSender, Sender
 
 
 def endpoint_of(target: Target, given: str | None, environ: Mapping[str, str] = os.environ) -> str:
@@ -33,17 +35,18 @@ def endpoint_of(target: Target, given: str | None, environ: Mapping[str, str] = 
         variable = f", or set {target.endpoint_variables[0]}" if target.endpoint_variables else ""
         kind, place = ("folder", "FOLDER") if target.is_folder else ("address", "URL")
         raise Misuse(f"{target.name} has no usual {kind}", f"name it: --endpoint {place}{variable}")
-    if target.is_folder:
-        if "://" in found:
-            raise Misuse(f"{target.name} writes files: the endpoint is a folder, no URL", "name it: --endpoint FOLDER")
+    if target.is_folder and "://" not in found:
         return str(Path(found).expanduser().resolve())
+    if target.is_folder and not target.has_addresses:
+        raise Misuse(f"{target.name} writes files: the endpoint is a folder, no URL", "name it: --endpoint FOLDER")
     try:
         at = urlsplit(found)
         host, _ = at.hostname, at.port
     except ValueError:
         host = None
-    if not host or at.scheme not in ("http", "https"):
-        raise Misuse("the endpoint is no URL", "write it as https://HOST:PORT/PATH")
+    is_web = bool(host) and at.scheme in ("http", "https")
+    if "?" in found or "#" in found or not (target.is_folder or is_web):
+        raise Misuse("the endpoint is no URL without a query", "write it as https://HOST:PORT/PATH")
     if at.username is not None or at.password is not None:
         raise Misuse(
             "the endpoint holds a user or a password, which every user of this machine can list",
@@ -94,8 +97,8 @@ def read_credentials(file: Path) -> dict[str, str]:
 
 
 def headers_of(given: Sequence[str]) -> dict[str, str]:
-    """The headers of `--header 'NAME: value'`. Raises Misuse for one that holds a credential by its name."""
-    from sessiontap.push.header_names import holds_credential
+    """The headers of `--header 'NAME: value'`. Raises Misuse for one that holds a credential."""
+    from sessiontap.push.target import holds_credential
 
     found = {}
     for one in given:
@@ -103,7 +106,7 @@ def headers_of(given: Sequence[str]) -> dict[str, str]:
         name = name.strip()
         if not colon or not name or not name.isascii() or any(c.isspace() for c in name) or not value.isprintable():
             raise Misuse(f"--header {name!r} is no header", "write --header 'Name: value'")
-        if holds_credential(name):
+        if holds_credential(name, value.strip()):
             raise Misuse(
                 f"--header {name}: every user of this machine can list what an option holds",
                 "set the variable that the target reads, or name a file: --credentials FILE",
@@ -132,24 +135,29 @@ def http_client(endpoint: str) -> HttpClient:
     return HttpClient(before.url, before.auth) if before is not None else HttpClient()
 
 
-def open_sender(
-    target: Target, endpoint: str, credentials: Mapping[str, str], headers: Mapping[str, str], content: bool
-) -> Sender:
-    """The sender of a target. Raises Misuse, Failure."""
-    from sessiontap.push.target import Settings
+def open_senders(
+    target: Target, endpoint: str, credentials: Mapping[str, str], headers: Mapping[str, str], content: bool, log: Path
+) -> tuple[Sender, ScoreSender | None]:
+    """The sender of a target for the log in a folder, and that of its scores. Raises Misuse, Failure."""
+    from sessiontap.push.target import TargetSettings
 
     if "://" in endpoint and credentials and trust.is_plain_beyond_loopback(endpoint):
         raise Misuse(
             f"{endpoint} would carry credentials over the network in plain text",
             "name an https:// address, or one of this machine",
         )
-    settings = Settings(endpoint, credentials, content, http_client(endpoint), headers)
+    settings = TargetSettings(endpoint, credentials, content, http_client(endpoint), headers, _name_of(log))
     try:
-        return target.open_sender(settings)
+        return target.open_sender(settings), target.open_scores(settings)
     except ImportError as error:
-        package = target.package or "sessiontap"
-        raise Failure(
-            f"{target.name} needs a package that is not installed: {error.name}",
-            f"pip install '{package}'",
-            status=2,
-        ) from None
+        missing = error.name or f"the one that knows {urlsplit(endpoint).scheme}://"
+        hint = f"pip install '{target.package or 'sessiontap'}'" if error.name else str(error)
+        raise Failure(f"{target.name} needs a package that is not installed: {missing}", hint, status=2) from None
+    except ValueError as error:
+        raise Misuse(f"{endpoint} cannot be used: {error}") from None
+
+
+def _name_of(log: Path) -> str:
+    """A name for a log, which no other one has."""
+    place = f"{platform.node()}\0{log.expanduser().resolve()}"
+    return hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:8]

@@ -48,6 +48,8 @@ def _row(log: Trace, file: CursorFile, cursor: Cursor) -> Row:
         "calls": cursor.calls,
         "turns": cursor.turns_sent,
         "items": cursor.items,
+        "scores": cursor.scores,
+        "scores_behind": _scores_behind(log, cursor),
         "bytes": cursor.bytes,
         "last_success": iso(_nanoseconds(cursor.last_success)),
         "last_error": _timed(cursor.last_error, "text"),
@@ -55,6 +57,15 @@ def _row(log: Trace, file: CursorFile, cursor: Cursor) -> Row:
         "set_aside": [_timed(one, "call", "reason") for one in cursor.set_aside],
         "segments_gone": cursor.gone_count,
     }
+
+
+def _scores_behind(log: Trace, cursor: Cursor) -> int:
+    """The scores that the target was not told yet; 0 if it has no place for any."""
+    from sessiontap.trace.score_backlog import ScoreBacklog
+
+    if cursor.target in TARGETS and TARGETS[cursor.target].scores is None:
+        return 0
+    return sum(1 for _ in ScoreBacklog(log.folder, cursor.scores_position)) + len(cursor.scores_waiting)
 
 
 def _timed(told: dict[str, Any] | None, *keys: str) -> Row | None:
@@ -77,12 +88,15 @@ def _text(row: Row) -> str:
     waits = f", the oldest of {moment(row['oldest_unsent'])}" if row["behind"] else ""
     error = row["last_error"]
     has_turns = row["target"] not in TARGETS or TARGETS[row["target"]].has_turns
-    turns = {"turns": f"{count(row['turns'])} complete, {count(row['open_turns'])} open"} if has_turns else {}
+    turns = {"user turns": f"{count(row['turns'])} complete, {count(row['open_turns'])} open"} if has_turns else {}
+    scored = row["scores"] or row["scores_behind"]
+    scores = {"scores": f"{count(row['scores'])} sent, {count(row['scores_behind'])} behind"} if scored else {}
     facts = {
         "running": f"process {row['pid']}" if row["pid"] is not None else "no",
         "behind": f"{plural(row['behind'], 'call')}{waits}",
         "sent": plural(row["calls"], "call"),
         **turns,
+        **scores,
         "last sent": moment(row["last_success"]) if row["last_success"] else UNKNOWN,
         "last error": f"{moment(error['time'])}: {error['text']}" if error else UNKNOWN,
         "set aside": plural(row["set_aside_count"], "item"),

@@ -14,7 +14,7 @@ from sessiontap.analysis.compare_sessions import (
     is_failed,
 )
 from sessiontap.cli import table
-from sessiontap.cli.differences import STYLES, Line, body_lines
+from sessiontap.cli.call_differences import STYLES, Line, body_lines
 from sessiontap.cli.listing import FAILED, cost, model, result
 from sessiontap.cli.output import line, write, write_line
 from sessiontap.cli.table import Column, Row

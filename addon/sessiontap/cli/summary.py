@@ -13,7 +13,7 @@ from sessiontap.cli.output import line
 from sessiontap.units import count, duration, plural, tokens_in
 
 if TYPE_CHECKING:
-    from sessiontap.proxy.own_address import Answer
+    from sessiontap.proxy.own_address import ProcessAnswer
     from sessiontap.trace import RecordedCall
 
 WRITTEN_WITHIN = 30.0
@@ -82,7 +82,7 @@ def no_calls(folder: Path, pid: int, since: int) -> list[RecordedCall]:
     return []
 
 
-def missing(answer: Answer | None) -> str:
+def missing(answer: ProcessAnswer | None) -> str:
     """A line for what the proxy says is not in the log yet; empty if nothing."""
     if answer is None or answer.recorded:
         return ""

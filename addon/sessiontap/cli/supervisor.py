@@ -5,7 +5,7 @@
 The program's end is the end of `exec` for its caller, as if the program had been started by itself. What the program
 leaves running needs its proxy: the supervisor ends the proxy when the last of it has ended. On Linux the supervisor
 adopts what loses its parent (prctl(2), PR_SET_CHILD_SUBREAPER), so it sees every end. Elsewhere a pipe tells, which
-descendants inherit; one that closes files that it does not know is then missed.
+descendants inherit; a descendant that closes files that it does not know is then missed.
 """
 
 from __future__ import annotations
@@ -126,11 +126,11 @@ class Supervisor:
 
     @property
     def pid(self) -> int:
-        """The program's."""
+        """The program's pid."""
         assert self._program is not None
         return self._program.pid
 
-    def left(self) -> list[int]:
+    def left_running(self) -> list[int]:
         """The pids of the processes that the program left running, as far as they are known."""
         self._reap()
         proxy = self.proxy.pid if self.proxy else None
@@ -157,7 +157,7 @@ class Supervisor:
             while os.read(self._held, 1):
                 pass
             return
-        while self.left():
+        while self.left_running():
             self._wait(_LOOK_AGAIN)
 
     def _wait(self, seconds: float) -> None:

@@ -46,7 +46,7 @@ _DAY = 86_400 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class CallTimes:
     """The times that are drawn in a line, in Unix microseconds.
 
     `end` is None if it is not known, `first_token` if it is not known or not asked.
@@ -61,7 +61,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TimelinePiece:
     """Time without a cut, and its columns."""
 
     start: int
@@ -74,7 +74,7 @@ class Piece:
 class Scale:
     """The place of a time in the picture: `each` column is so many microseconds, except that pauses are cut out."""
 
-    pieces: Sequence[Piece]
+    pieces: Sequence[TimelinePiece]
     each: float
 
     @property
@@ -105,21 +105,21 @@ def show(shown: Mapping[str, Any], *, flat: bool) -> None:
         write_line(one.text, one.style)
 
 
-def spans(shown: Mapping[str, Any], *, flat: bool) -> list[Span]:
+def spans(shown: Mapping[str, Any], *, flat: bool) -> list[CallTimes]:
     """The lines of a session: its tree, or its calls in their order."""
     calls = sorted(shown["calls"], key=lambda call: str(call["time"]))
     branches = [tree.Branch("", call=call) for call in calls] if flat else tree.branches(shown)
     return [_span(branch) for branch in branches]
 
 
-def _span(branch: tree.Branch) -> Span:
+def _span(branch: tree.Branch) -> CallTimes:
     if branch.call is None:
         start = _time(branch.node["started"])
-        return Span(branch.label, start, start + _micros(branch.node["duration"] or 0), is_call=False)
+        return CallTimes(branch.label, start, start + _micros(branch.node["duration"] or 0), is_call=False)
     call = branch.call
     start, first = _time(call["time"]), call["time_to_first_token"]
     took = elapsed(call["time"]) if call["in_flight"] else call["duration"]  # it runs until now
-    return Span(
+    return CallTimes(
         branch.label,
         start,
         None if took is None else start + _micros(took),
@@ -128,7 +128,7 @@ def _span(branch: tree.Branch) -> Span:
     )
 
 
-def lines(spans: Sequence[Span], room: int) -> list[TimelineLine]:
+def lines(spans: Sequence[CallTimes], room: int) -> list[TimelineLine]:
     """The picture in `room` columns: axis, a line for each span, and what its signs mean."""
     if not spans:
         return []
@@ -145,7 +145,7 @@ def lines(spans: Sequence[Span], room: int) -> list[TimelineLine]:
     return [*found, TimelineLine(""), *(TimelineLine(text, "dim") for text in _notes(drawn, found))]
 
 
-def scale(spans: Sequence[Span], columns: int) -> Scale:
+def scale(spans: Sequence[CallTimes], columns: int) -> Scale:
     """The scale by which calls take `columns`, and which pauses it leaves out."""
     busy = _united(spans)
     cuts = _cuts(busy, most=columns // 10)
@@ -157,16 +157,16 @@ def scale(spans: Sequence[Span], columns: int) -> Scale:
             whole[-1][1] = end
     # Each cut takes a column, and a piece up to one more than its share: one at least.
     each = sum(end - start for start, end in whole) / (columns - 2 * len(cuts)) or 1.0
-    pieces: list[Piece] = []
+    pieces: list[TimelinePiece] = []
     at = 0
     for start, end in whole:
         size = max(1, round((end - start) / each)) if len(whole) > 1 else columns
-        pieces.append(Piece(start, end, at, size))
+        pieces.append(TimelinePiece(start, end, at, size))
         at += size + 1
     return Scale(pieces, each)
 
 
-def _united(spans: Sequence[Span]) -> list[tuple[int, int]]:
+def _united(spans: Sequence[CallTimes]) -> list[tuple[int, int]]:
     """The times in which calls ran, overlaps joined, in their order."""
     return united((one.start, one.start if one.end is None else one.end) for one in spans if one.is_call)
 
@@ -185,7 +185,7 @@ def _cuts(busy: Sequence[tuple[int, int]], most: int) -> set[int]:
     return cuts
 
 
-def bar(span: Span, drawn: Scale, size: int) -> str:
+def bar(span: CallTimes, drawn: Scale, size: int) -> str:
     """A line of the picture."""
     cells = [" "] * size
     for at, _ in drawn.cuts:
@@ -197,7 +197,7 @@ def bar(span: Span, drawn: Scale, size: int) -> str:
     return "".join(cells)
 
 
-def _signs(span: Span, drawn: Scale, first: int) -> str:
+def _signs(span: CallTimes, drawn: Scale, first: int) -> str:
     """The text from the column `first` on."""
     if span.end is None:
         return OPEN

@@ -8,7 +8,7 @@ from typing import Any
 from sessiontap.analysis.tool_runs import argument_lines
 from sessiontap.cli import table
 from sessiontap.cli.listing import FAILED
-from sessiontap.cli.output import line, note, safe, write, write_line
+from sessiontap.cli.output import line, print_notice, safe, write, write_line
 from sessiontap.cli.table import Column, Row
 from sessiontap.units import UNKNOWN, count, duration, estimated, plural, size
 
@@ -31,7 +31,7 @@ SHOWN_LINES = 12
 def show_tools(found: Mapping[str, Any]) -> None:
     """Print each tool on a line."""
     if not found["tools"]:
-        note(f"session {found['session_id']} calls no tool")
+        print_notice(f"session {found['session_id']} calls no tool")
         return
     table.show(COLUMNS, [_row(row) for row in found["tools"]])
     write(f"\nTIME is inferred: {found['time_is']}.\n")
@@ -63,7 +63,7 @@ def show_runs(found: Mapping[str, Any], limit: int) -> None:
         _block("arguments", argument_lines(run["arguments"]))
         _block("result", run["result"])
     if len(runs) < len(found["calls"]):
-        note(f"{plural(len(found['calls']) - len(runs), 'earlier call')}: --limit 0 shows all")
+        print_notice(f"{plural(len(found['calls']) - len(runs), 'earlier call')}: --limit 0 shows all")
 
 
 def _title(run: Mapping[str, Any]) -> str:

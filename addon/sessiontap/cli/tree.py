@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sessiontap.cli import characters, table
-from sessiontap.cli.listing import FAILED, cost, failed, model, result, took
+from sessiontap.cli import characters, scores_text, table
+from sessiontap.cli.listing import FAILED, SCORES, cost, failed, model, result, took
 from sessiontap.cli.output import line
 from sessiontap.cli.table import Column, Row
 from sessiontap.units import (
@@ -59,6 +59,8 @@ def heading(shown: Mapping[str, Any]) -> str:
         ("users", ", ".join(session["users"] or ())),
         ("tags", ", ".join(session["tags"] or ())),
         ("properties", ", ".join(f"{key}={_values(values)}" for key, values in (shown["properties"] or {}).items())),
+        ("scores", scores_text.of_session(session)),
+        ("note", session["note"] or ""),
     ]
     lines = [session["name"] or UNKNOWN, *(f"  {title:<11}{text}" for title, text in facts if text)]
     return "".join(characters.shown(line(one)) + "\n" for one in lines)
@@ -109,7 +111,13 @@ def rows(shown: Mapping[str, Any], short: Mapping[str, str]) -> list[Row]:
 
 def show(shown: Mapping[str, Any], short: Mapping[str, str]) -> None:
     """Print the tree."""
-    table.show(COLUMNS, rows(shown, short))
+    lines = rows(shown, short)
+    if not scores_text.any_of(shown["calls"]):
+        table.show(COLUMNS, lines)
+        return
+    scores = ["" if one.call is None else scores_text.of_call(one.call) for one in branches(shown)]
+    scored = [Row([*one.cells, told], one.style) for one, told in zip(lines, scores, strict=True)]
+    table.show((*COLUMNS, SCORES), scored)
 
 
 def _by_path(shown: Mapping[str, Any]) -> dict[str | None, list[Mapping[str, Any]]]:

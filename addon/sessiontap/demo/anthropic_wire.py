@@ -52,7 +52,7 @@ def messages(body: dict[str, Any], ids: Ids) -> WholeReply | StreamedReply:
     if not isinstance(body.get("max_tokens"), int):
         raise BadRequest(error(400, "max_tokens: Field required"))
     answer = model.answer(_prompt(name, asked, body))
-    if isinstance(answer, model.Refusal):
+    if isinstance(answer, model.PromptedError):
         return error(answer.status, f"The prompt asked for status {answer.status}.")
     usage = _usage(body, asked)
     head = {"id": ids.take("msg_01", 22), "type": "message", "role": "assistant", "model": name}
@@ -168,7 +168,5 @@ def _events(
             )
             yield event("content_block_delta", index=index, delta=delta)
         yield event("content_block_stop", index=index)
-    yield event(
-        "message_delta", delta={"stop_reason": stop, "stop_sequence": None}, usage={"output_tokens": tokens}
-    )
+    yield event("message_delta", delta={"stop_reason": stop, "stop_sequence": None}, usage={"output_tokens": tokens})
     yield event("message_stop")

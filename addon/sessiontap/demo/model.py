@@ -4,7 +4,8 @@ Its reply, the first of these that fits:
 
 1. `reply with status 429` in the newest user message: that error status.
 2. `call NAME with {JSON}` in it, if NAME is offered: that tool call. Of several, each follows when the result of the
-   one before is there. A `call ...` within the JSON is for the model that gets it as a prompt.
+   one before is there; those with `beside` between them come at once. A `call ...` within the JSON is for the model
+   that gets it as a prompt.
 3. `web_search` is offered and there is no tool result yet: a search for the prompt's topic.
 4. `outline` in the system prompt (or, without one, the user's): an outline of three lessons on the topic.
 5. `lesson` in it: one lesson.
@@ -80,7 +81,7 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class PromptedError:
     """An error that the prompt asked for."""
 
     status: int
@@ -98,13 +99,13 @@ def count_prompt(messages: list[str], tools: str = "") -> tuple[int, int]:
     return total, history // 128 * 128 if total >= 1024 else 0
 
 
-def answer(prompt: Prompt) -> Completion | Refusal:
+def answer(prompt: Prompt) -> Completion | PromptedError:
     """Return the model's reply, by the rules at the top of this file."""
     if status := _STATUS.search(prompt.user):
-        return Refusal(int(status[1]))
+        return PromptedError(int(status[1]))
     reasoning = REASONING_TOKENS if REASONING_MODELS.match(prompt.model) else 0
-    if use := _wished(prompt) or _search(prompt):
-        return Completion(tool_uses=(use,), reasoning=reasoning)
+    if uses := _wished(prompt) or _search(prompt):
+        return Completion(tool_uses=uses, reasoning=reasoning)
     text = _text(prompt)
     if prompt.limit is not None and count(text) > prompt.limit:
         return Completion(text.encode()[: prompt.limit * 4].decode(errors="ignore"), cut=True, reasoning=reasoning)
@@ -116,27 +117,37 @@ def pieces(text: str) -> list[str]:
     return re.findall(r"\S+\s*|\s+", text)
 
 
-def _wished(prompt: Prompt) -> ToolUse | None:
-    """The call that the prompt asks for and whose turn it is."""
-    wishes = [wish for wish in _wishes(prompt.user) if wish.name in prompt.tools]
-    return wishes[prompt.done] if prompt.done < len(wishes) else None
+def _wished(prompt: Prompt) -> tuple[ToolUse, ...]:
+    """The calls that the prompt asks for and whose turn it is."""
+    done = 0
+    for at_once in _wishes(prompt.user):
+        offered = tuple(wish for wish in at_once if wish.name in prompt.tools)
+        if offered and done >= prompt.done:
+            return offered
+        done += len(offered)
+    return ()
 
 
-def _wishes(prompt: str) -> Iterator[ToolUse]:
-    """All calls that a prompt asks for, but for those that stand in the arguments of another."""
-    end = 0
+def _wishes(prompt: str) -> Iterator[list[ToolUse]]:
+    """All calls that a prompt asks for, but for those that stand in the arguments of another; in groups."""
+    end, group = 0, list[ToolUse]()
     while wish := _CALL.search(prompt, end):
+        if group and prompt[end : wish.start()].strip() != "beside":
+            yield group
+            group = []
         try:
             arguments, end = json.JSONDecoder().raw_decode(prompt, wish.end())
         except ValueError:
             arguments, end = {}, wish.end()
-        yield ToolUse(wish[1], arguments)
+        group.append(ToolUse(wish[1], arguments))
+    if group:
+        yield group
 
 
-def _search(prompt: Prompt) -> ToolUse | None:
+def _search(prompt: Prompt) -> tuple[ToolUse, ...]:
     if prompt.results or "web_search" not in prompt.tools:
-        return None
-    return ToolUse("web_search", {"query": f"{_topic(prompt)}: what a beginner needs to know"})
+        return ()
+    return (ToolUse("web_search", {"query": f"{_topic(prompt)}: what a beginner needs to know"}),)
 
 
 def _text(prompt: Prompt) -> str:

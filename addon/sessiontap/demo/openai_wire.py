@@ -84,7 +84,7 @@ def chat(body: dict[str, Any], ids: Ids) -> WholeReply | StreamedReply:
     if not isinstance(messages, list) or not messages or not all(isinstance(m, dict) for m in messages):
         raise BadRequest(error(400, "Missing required parameter: 'messages'.", param="messages"))
     answer = model.answer(_prompt(name, messages, body))
-    if isinstance(answer, model.Refusal):
+    if isinstance(answer, model.PromptedError):
         return refusal(answer.status)
     tools = body.get("tools")
     prompt = model.count_prompt([_countable(m) for m in messages], json.dumps(tools) if tools else "")

@@ -18,8 +18,8 @@ from sessiontap.demo import redirect
 from sessiontap.demo.redirect import Redirect
 
 LISTENING = re.compile(r"proxy\b.* listening at \S*:(\d+)")
-START_LIMIT = 60.0  # seconds; a cold start with a new CA takes two, on a busy machine many more
-STOP_LIMIT = 15.0
+START_LIMIT = 120.0  # seconds; a cold start with a new CA takes two, on a busy machine many more
+STOP_LIMIT = 60.0  # seconds; it takes a fraction of one, on a busy machine many more
 
 
 class ProxyFailed(Exception):

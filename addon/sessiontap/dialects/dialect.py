@@ -51,7 +51,7 @@ class ProposedHeader(NamedTuple):
     header: str
     value: str | None
     field: str
-    """The rules' field that it comes from, as in `Decision.set_by` and `Labels.set_by`."""
+    """The rules' field that it comes from, as in `Decision.set_by` and `FilledSettings.set_by`."""
     reason: str | None = None
     """Also why the value says less than it might, such as a cut text."""
     members: MemberSet | None = None

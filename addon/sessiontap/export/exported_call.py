@@ -5,13 +5,13 @@ The log keeps the messages of a WebSocket's turn in its bodies, one a line. `tur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sessiontap.trace import BodyError, RecordedCall, call_row
 from sessiontap.trace.outcomes import part
-from sessiontap.trace.views import CostOf, unknown_cost
+from sessiontap.trace.views import CostOf, scored, unknown_cost
 
 Record = Mapping[str, Any]
 Replace = Callable[[str], str]
@@ -41,6 +41,9 @@ class ExportedBody:
     """Of `data`, hexadecimal."""
 
 
+NOT_READ = ExportedBody(missing="not read")
+
+
 @dataclass(frozen=True, slots=True)
 class ExportedCall:
     """One call: `record` and `caller` are the log's maps (docs/trace-format.md), `row` its line of `calls --json`."""
@@ -52,6 +55,10 @@ class ExportedCall:
     response_body: ExportedBody
     redact: Replace | None = None
     """Further redaction: a format that puts a text together of pieces, such as a stream's, asks it again."""
+    scores: tuple[dict[str, Any], ...] = ()
+    """Its scores, star and note that count, oldest first: `name`, `value`, `note`, `time`, `by`, `source` of each."""
+    session_scores: tuple[dict[str, Any], ...] = ()
+    """The same of its session."""
 
     @property
     def id(self) -> str:
@@ -87,15 +94,24 @@ class ExportedCall:
         return [f"call {self.id}, {side}: {body.missing}" for side, body in sides.items() if body.is_damaged]
 
 
-def export_call(call: RecordedCall, cost_of: CostOf = unknown_cost) -> ExportedCall:
-    """Return the call with its bodies. A damaged body is missing and says why. `cost_of` gives US dollars."""
+def export_call(call: RecordedCall, cost_of: CostOf = unknown_cost, *, bodies: bool = True) -> ExportedCall:
+    """Return the call with its bodies. A damaged body is missing and says why. `cost_of` gives US dollars.
+
+    Without `bodies` they are not read, which takes most of the time.
+    """
     return ExportedCall(
-        row=call_row(call.record, call.caller, cost_of),
+        row=call_row(call.record | {"machine": call.machine}, call.caller, cost_of),
         record=call.record,
         caller=call.caller,
-        request_body=_body(call, "request"),
-        response_body=_body(call, "response"),
+        request_body=_body(call, "request") if bodies else NOT_READ,
+        response_body=_body(call, "response") if bodies else NOT_READ,
     )
+
+
+def with_scores(call: ExportedCall, own: Iterable[Record], of_session: Iterable[Record]) -> ExportedCall:
+    """Return the call with its scores and those of its session, as `Trace.query_scores` gives them."""
+    scores, session_scores = (tuple(dict(one) for one in some) for some in (own, of_session))
+    return replace(call, row=call.row | scored(scores), scores=scores, session_scores=session_scores)
 
 
 def fields(message: Record, which: str = "headers") -> HeaderFields:

@@ -93,7 +93,8 @@ def _own(call: ExportedCall) -> Json:
     for side, body in (("request", call.request_body), ("response", call.response_body)):
         if body.missing:
             missing[side] = body.missing
-    return {**call.row, **{key: record.get(key) for key in LABELS}, "missing": missing}
+    scores = {"score_details": list(call.scores), "session_score_details": list(call.session_scores)}
+    return {**call.row, **{key: record.get(key) for key in LABELS}, **scores, "missing": missing}
 
 
 def _timings(call: ExportedCall) -> dict[str, float]:

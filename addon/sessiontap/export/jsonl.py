@@ -33,6 +33,8 @@ def as_json(call: ExportedCall) -> dict[str, Any]:
     return {
         **call.row,
         **{key: record.get(key) for key in FACTS},
+        "score_details": list(call.scores),
+        "session_score_details": list(call.session_scores),
         "changes": changes_of(record),
         "caller": process_of(call.caller),
         "request": _message(call.request, call.request_body, ("method", "url", "http_version")),

@@ -1,4 +1,4 @@
-"""What leaves with an export: further redaction, calls without their content, and a list of what is in them."""
+"""The content that leaves with an export: further redaction, calls without content, and a list of what is in them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sessiontap.export.exported_call import ExportedBody, ExportedCall, Replace
+from sessiontap.plain_text import line
+from sessiontap.units import moment, plural, size
 
 LEFT_OUT = "left out of this export"
+SHOWN = 12
+"""Names of a kind that a preview lists, those of most calls first."""
 _REDACTED = "[redacted:"
 _OF_CONTENT = ("state", "properties", "link")
 """Keys of a record that may quote what was said."""
@@ -31,11 +35,14 @@ def redacted(call: ExportedCall, change: Replace) -> ExportedCall:
         request_body=_changed_body(call.request_body, change),
         response_body=_changed_body(call.response_body, change),
         redact=change,
+        scores=tuple(_changed(call.scores, change)),
+        session_scores=tuple(_changed(call.session_scores, change)),
     )
 
 
 def without_content(call: ExportedCall) -> ExportedCall:
-    """The call without its bodies, errors, properties and command line: names, times, tokens and sizes are left."""
+    """The call without its bodies, errors, properties, notes and command line: names, times, tokens, sizes and scores
+    are left."""
     llm = call.record.get("llm")
     record = {key: value for key, value in call.record.items() if key not in _OF_CONTENT}
     if isinstance(llm, Mapping):
@@ -44,9 +51,23 @@ def without_content(call: ExportedCall) -> ExportedCall:
         replace(body, data=None, missing=LEFT_OUT, sha256=None) if body.data is not None else body
         for body in (call.request_body, call.response_body)
     ]
-    row = call.row | ({"error": {"type": None, "message": LEFT_OUT}} if call.row.get("error") else {})
+    row = call.row | {"note": None}
+    row |= {"error": {"type": None, "message": LEFT_OUT}} if call.row.get("error") else {}
     caller = call.caller and {key: value for key, value in call.caller.items() if key not in _OF_COMMAND}
-    return replace(call, row=row, record=record, caller=caller, request_body=bodies[0], response_body=bodies[1])
+    return replace(
+        call,
+        row=row,
+        record=record,
+        caller=caller,
+        request_body=bodies[0],
+        response_body=bodies[1],
+        scores=_without_notes(call.scores),
+        session_scores=_without_notes(call.session_scores),
+    )
+
+
+def _without_notes(scores: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    return tuple(one | {"note": None} for one in scores if one["name"] is not None)
 
 
 def _changed(value: Any, change: Replace) -> Any:
@@ -99,7 +120,7 @@ def _changed_line(text: str, change: Replace) -> str:
 
 @dataclass(slots=True)
 class Leaving:
-    """What is in the calls of an export."""
+    """The kinds of content in the calls of an export."""
 
     calls: int = 0
     sessions: set[str] = field(default_factory=set)
@@ -129,18 +150,38 @@ class Leaving:
         self._name("tools", [*row["tools_offered"], *row["tool_calls"]])
         self._name("tags", record.get("tags") or ())
         self._name("properties", record.get("properties") or ())
+        for scores in (call.scores, call.session_scores):
+            self._name("scores", [one["name"] or "a note" for one in scores])
+            self._name("scored by", [one["by"] for one in scores])
         for side, body in (("request", call.request_body), ("response", call.response_body)):
             message = record.get(side) or {}
             headers = [*(message.get("headers") or ()), *(message.get("trailers") or ())]
             self._name(f"{side} headers", [str(name).lower() for name, _ in headers])
             self.redacted += sum(_REDACTED in str(value) for _, value in headers)
-            size = len(body.data) if body.data is not None else 0
+            length = len(body.data) if body.data is not None else 0
             self.redacted += (body.data or b"").count(_REDACTED.encode())
             if side == "request":
-                self.request_bytes += size
+                self.request_bytes += length
             else:
-                self.response_bytes += size
+                self.response_bytes += length
 
     def _name(self, kind: str, names: Iterable[str | None]) -> None:
         for one in dict.fromkeys(filter(None, names)):
             self.names.setdefault(kind, Counter())[one] += 1
+
+
+def leaving_text(calls: Iterable[ExportedCall]) -> str:
+    """Return what would leave with these calls, as text: a line for each kind of name."""
+    found = Leaving()
+    for call in calls:
+        found.add(call)
+    lines = [f"{plural(found.calls, 'call')} of {plural(len(found.sessions), 'session')}"]
+    if found.calls:
+        lines[0] += f", {moment(found.first)} to {moment(found.last)}"
+        lines.append(f"bodies: {size(found.request_bytes)} of requests, {size(found.response_bytes)} of responses")
+        lines.append(f"redacted: {plural(found.redacted, 'value')}")
+    for kind, names in found.names.items():
+        listed = [f"{name} ({number:,})" for name, number in names.most_common(SHOWN)]
+        more = len(names) - len(listed)
+        lines.append(f"{kind}: {', '.join(listed)}" + (f" and {more} more" if more else ""))
+    return "".join(line(one) + "\n" for one in lines)

@@ -1,8 +1,8 @@
 """The gateways: the list of their kinds, and the way of a call through one of them.
 
-`gateway.py` is the descriptor, `failure.py` the classes of failures behind a gateway; `failing_open.py` and
-`breaker.py` say which calls then go to their own hosts. Each kind has a module of its own. May import `dialects`, whose
-headers and keys the gateways know; the rules read the list.
+`gateway.py` is the descriptor; each kind has a module of its own. `routing.py` plans the way, `urls.py` takes URLs
+apart. `failure.py` has the classes of failures behind a gateway; `failing_open.py` and `breaker.py` say which calls
+then go to their own hosts. May import `dialects`, whose headers and keys the gateways know; the rules read the list.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from sessiontap.gateways import (
     portkey_gateway,
     traceforge_gateway,
 )
-from sessiontap.gateways.failure import Failure
+from sessiontap.gateways.failure import GatewayFailure
 from sessiontap.gateways.gateway import Direct, GatewayCall, GatewayKind, Route, as_fact
 
 KINDS: Mapping[str, GatewayKind] = {
@@ -50,7 +50,7 @@ def plan(kind: str, call: GatewayCall) -> Route | Direct:
     return replace(way, kind=kind, name=call.name or kind) if isinstance(way, Route) else way
 
 
-def failure_of(kind: str, status: int, headers: Headers, body_start: bytes) -> Failure | None:
+def failure_of(kind: str, status: int, headers: Headers, body_start: bytes) -> GatewayFailure | None:
     """Return whose failure a reply through a gateway of this kind is; None if it is none. `body_start` is decoded."""
     gateway = KINDS.get(kind)
     return gateway.failure(status, headers, body_start) if gateway is not None else None
@@ -71,8 +71,8 @@ __all__ = [
     "KINDS",
     "LATER",
     "Direct",
-    "Failure",
     "GatewayCall",
+    "GatewayFailure",
     "GatewayKind",
     "Route",
     "failure_of",

@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from sessiontap.exchange import Headers
-from sessiontap.gateways.address import Address
-from sessiontap.gateways.failure import Failure, json_body, word
+from sessiontap.gateways.failure import GatewayFailure, json_body, word
 from sessiontap.gateways.gateway import Direct, GatewayCall, GatewayKind, Route
-from sessiontap.gateways.planning import Carried, GatewayKey, plan_way
+from sessiontap.gateways.routing import Carried, GatewayKey, plan_way
+from sessiontap.gateways.urls import BaseUrl
 
 PATHS: Mapping[str, tuple[str, str]] = {
     "api.openai.com": ("/v1", "/openai"),
@@ -42,7 +42,7 @@ _POLICY = frozenset({"2003", "2009", "2016", "2017", "2029", "2030"})
 """Its rate limit, its authorization, guardrails on prompts and replies, and the same of data loss prevention."""
 
 
-def carry(call: GatewayCall, at: Address) -> Carried | str:
+def carry(call: GatewayCall, at: BaseUrl) -> Carried | str:
     host = call.host.lower().rstrip(".")
     if at.host == _CLOUD and not _ACCOUNT_AND_GATEWAY.fullmatch(at.path):
         return f"The url of Cloudflare's gateway is https://{_CLOUD}/v1/ACCOUNT/GATEWAY: calls go to their own hosts"
@@ -63,16 +63,16 @@ def plan(call: GatewayCall) -> Route | Direct:
     return plan_way("Cloudflare's gateway", None, KEY, carry, call)
 
 
-def failure(status: int, headers: Headers, body_start: bytes) -> Failure | None:
+def failure(status: int, headers: Headers, body_start: bytes) -> GatewayFailure | None:
     if status < 400:
         return None
     body = json_body(body_start)
     code = _own_code(body)
     if code is None or code == _PROVIDER_FAILED:
-        return Failure("provider_error", code)
+        return GatewayFailure("provider_error", code)
     if code in _POLICY or status in (401, 403, 429):
-        return Failure("policy", code)
-    return Failure("gateway_unanswered" if status >= 500 else "gateway_refused", code)
+        return GatewayFailure("policy", code)
+    return GatewayFailure("gateway_unanswered" if status >= 500 else "gateway_refused", code)
 
 
 def _own_code(body: Mapping[str, Any]) -> str | None:

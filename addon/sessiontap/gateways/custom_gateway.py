@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from sessiontap.gateways.address import Address, climbs
 from sessiontap.gateways.gateway import Direct, GatewayCall, GatewayKind, Route
-from sessiontap.gateways.planning import Carried, plan_way
+from sessiontap.gateways.routing import Carried, plan_way
+from sessiontap.gateways.urls import BaseUrl, climbs
 
 _PATH_CHARACTERS = "/%:@!$&'()*+,;=~"
 
 
-def carry(call: GatewayCall, _: Address) -> Carried | str:
+def carry(call: GatewayCall, _: BaseUrl) -> Carried | str:
     if not call.has_path:
         return Carried(call.target)
     if not call.path:

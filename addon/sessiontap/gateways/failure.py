@@ -20,7 +20,7 @@ BODY_START = 16 * 1024
 """Bytes of a reply's body, decoded, that a signature needs at most: gateways' own errors are short."""
 
 
-class Failure(NamedTuple):
+class GatewayFailure(NamedTuple):
     """A reply that is a failure."""
 
     kind: Literal["gateway_refused", "gateway_unanswered", "policy", "provider_error"]
@@ -31,13 +31,13 @@ class Failure(NamedTuple):
     """The gateway's own short word for it (`budget_exceeded`), never text of the call; None if it has none."""
 
 
-type ReadFailure = Callable[[int, Headers, bytes], Failure | None]
+type ReadFailure = Callable[[int, Headers, bytes], GatewayFailure | None]
 """Return whose failure a reply is, by its status, headers and the decoded start of its body; None if it is none."""
 
-PROVIDER_ERROR = Failure("provider_error")
+PROVIDER_ERROR = GatewayFailure("provider_error")
 
 
-def unsigned(status: int, headers: Headers, body_start: bytes) -> Failure | None:
+def unsigned(status: int, headers: Headers, body_start: bytes) -> GatewayFailure | None:
     """The failures of a gateway without known signatures: all are the provider's, as far as anybody can tell."""
     return PROVIDER_ERROR if status >= 400 else None
 

@@ -18,9 +18,9 @@ from sessiontap import trust
 from sessiontap.dialects.helicone import KEY_HEADER, KEY_SHAPE, KEY_VARIABLE, bearer, is_helicone
 from sessiontap.dialects.helicone import NAME as HELICONE
 from sessiontap.exchange import Headers
-from sessiontap.gateways.address import address_of, is_private, origin
-from sessiontap.gateways.failure import PROVIDER_ERROR, Failure, inner, json_body, word
+from sessiontap.gateways.failure import PROVIDER_ERROR, GatewayFailure, inner, json_body, word
 from sessiontap.gateways.gateway import Direct, GatewayCall, GatewayKind, Route
+from sessiontap.gateways.urls import base_url_of, is_private, origin
 from sessiontap.header_edit import Edit
 
 LABELS: Mapping[str, str] = {
@@ -83,7 +83,7 @@ def plan(call: GatewayCall) -> Route | Direct:
 
 def _way_by(url: str, meant_for: str, headers: Headers) -> tuple[Route, tuple[Edit, ...]]:
     """The way through a gateway of one's own, and what it is told."""
-    at = address_of(url)
+    at = base_url_of(url)
     assert at is not None
     return Route(at.scheme, at.host, at.port), (_target("Helicone-Target-URL", meant_for, headers),)
 
@@ -121,7 +121,7 @@ def _why_not_cloud(host: str) -> str | None:
 
 def _why_not_by(url: str, meant_for: str) -> str | None:
     """Why a gateway of one's own cannot be used."""
-    at = address_of(url)
+    at = base_url_of(url)
     if at is None:
         return f"The gateway's url {url!r} has no host or no right port: calls go to their own hosts"
     if at.path:
@@ -148,16 +148,16 @@ def _target(header: str, meant_for: str, headers: Headers) -> Edit:
     return Edit("set", header, headers.get(header), meant_for, "helicone")
 
 
-def failure(status: int, headers: Headers, body_start: bytes) -> Failure | None:
+def failure(status: int, headers: Headers, body_start: bytes) -> GatewayFailure | None:
     """Helicone's own failures: a fault of its worker, its rate limit, and prompts that it blocks."""
     if status < 400:
         return None
     if (headers.get("helicone-error") or "").lower() == "true":
-        return Failure("gateway_refused", "helicone-error")
+        return GatewayFailure("gateway_refused", "helicone-error")
     if status == 429 and (headers.get("helicone-ratelimit-remaining") or "").strip() == "0":
-        return Failure("policy", "rate_limited")
+        return GatewayFailure("policy", "rate_limited")
     code = word(inner(json_body(body_start), "error").get("code"))
-    return Failure("policy", code) if code in _BLOCKS else PROVIDER_ERROR
+    return GatewayFailure("policy", code) if code in _BLOCKS else PROVIDER_ERROR
 
 
 REPLY = {"id": "helicone-id", "cache": "helicone-cache", "fallbacks": "helicone-fallback-index"}

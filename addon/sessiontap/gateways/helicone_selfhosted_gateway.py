@@ -13,10 +13,10 @@ from sessiontap.dialects.helicone import KEY_HEADER, KEY_VARIABLE
 from sessiontap.dialects.helicone import NAME as HELICONE
 from sessiontap.exchange import Headers
 from sessiontap.gateways import helicone_gateway
-from sessiontap.gateways.address import Address, origin
-from sessiontap.gateways.failure import Failure, json_body
+from sessiontap.gateways.failure import GatewayFailure, json_body
 from sessiontap.gateways.gateway import Direct, GatewayCall, GatewayKind, Route
-from sessiontap.gateways.planning import Carried, GatewayKey, plan_way
+from sessiontap.gateways.routing import Carried, GatewayKey, plan_way
+from sessiontap.gateways.urls import BaseUrl, origin
 
 PREFIXES: Mapping[str, str] = {"api.openai.com": "/v1/gateway/oai", "api.anthropic.com": "/v1/gateway/anthropic"}
 _AZURE = ".openai.azure.com"
@@ -24,7 +24,7 @@ _OWN_MESSAGES = ("Invalid provider", "Error creating request wrapper", "Unsuppor
 KEY = GatewayKey(KEY_HEADER, KEY_VARIABLE, "Bearer ")
 
 
-def carry(call: GatewayCall, _: Address) -> Carried | str:
+def carry(call: GatewayCall, _: BaseUrl) -> Carried | str:
     host = call.host.lower().rstrip(".")
     if call.is_websocket or call.method != "POST":
         return f"A Helicone of one's own takes POST alone: other calls to {call.host} go to their own host"
@@ -41,9 +41,9 @@ def plan(call: GatewayCall) -> Route | Direct:
     return plan_way("A Helicone of one's own", None, KEY, carry, call)
 
 
-def failure(status: int, headers: Headers, body_start: bytes) -> Failure | None:
+def failure(status: int, headers: Headers, body_start: bytes) -> GatewayFailure | None:
     if status >= 400 and json_body(body_start).get("message") in _OWN_MESSAGES:
-        return Failure("gateway_unanswered" if status >= 500 else "gateway_refused")
+        return GatewayFailure("gateway_unanswered" if status >= 500 else "gateway_refused")
     return helicone_gateway.failure(status, headers, body_start)
 
 

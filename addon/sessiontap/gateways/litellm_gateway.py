@@ -16,11 +16,10 @@ from __future__ import annotations
 import re
 
 from sessiontap.exchange import Headers
-from sessiontap.gateways.address import Address
-from sessiontap.gateways.api_paths import is_below, split_path
-from sessiontap.gateways.failure import PROVIDER_ERROR, Failure, inner, json_body, word
+from sessiontap.gateways.failure import PROVIDER_ERROR, GatewayFailure, inner, json_body, word
 from sessiontap.gateways.gateway import Direct, GatewayCall, GatewayKind, Route
-from sessiontap.gateways.planning import Carried, GatewayKey, plan_way
+from sessiontap.gateways.routing import Carried, GatewayKey, plan_way
+from sessiontap.gateways.urls import BaseUrl, is_below, split_path
 
 ROUTES = (
     *("/chat/completions", "/completions", "/embeddings", "/responses", "/messages", "/models", "/moderations"),
@@ -46,7 +45,7 @@ _POLICY = frozenset({
 """Types of errors by which it keeps budgets and the rights of keys."""
 
 
-def carry(call: GatewayCall, _: Address) -> Carried | str:
+def carry(call: GatewayCall, _: BaseUrl) -> Carried | str:
     host = call.host.lower().rstrip(".")
     split = split_path(host, call.target)
     if split is not None and is_below(split[1], SOCKETS if call.is_websocket else ROUTES):
@@ -62,7 +61,7 @@ def plan(call: GatewayCall) -> Route | Direct:
     return plan_way("LiteLLM", None, KEY, carry, call)
 
 
-def failure(status: int, headers: Headers, body_start: bytes) -> Failure | None:
+def failure(status: int, headers: Headers, body_start: bytes) -> GatewayFailure | None:
     if status < 400:
         return None
     names = {name.lower() for name, _ in headers} - _OF_ITS_LIMITS
@@ -75,11 +74,11 @@ def failure(status: int, headers: Headers, body_start: bytes) -> Failure | None:
     kind = word(error.get("type"))
     guardrail = inner(error, "provider_specific_fields").get("guardrail_name")
     if kind == "no_db_connection":  # 400: it knows of no keys but the master key, and this is not it
-        return Failure("policy" if status == 400 else "gateway_refused", kind)
+        return GatewayFailure("policy" if status == 400 else "gateway_refused", kind)
     if kind in _POLICY or guardrail or status in (401, 403, 429):
-        return Failure("policy", "guardrail" if guardrail else kind)
+        return GatewayFailure("policy", "guardrail" if guardrail else kind)
     is_amid = status >= 500 or status == 408 or _AMID_THE_CALL.match(message) is not None
-    return Failure("gateway_unanswered" if is_amid else "gateway_refused", kind)
+    return GatewayFailure("gateway_unanswered" if is_amid else "gateway_refused", kind)
 
 
 KIND = GatewayKind(

@@ -11,11 +11,10 @@ An error of a provider has `error.metadata.provider_name`. Without it OpenRouter
 from __future__ import annotations
 
 from sessiontap.exchange import Headers
-from sessiontap.gateways.address import Address
-from sessiontap.gateways.api_paths import is_below, split_path
-from sessiontap.gateways.failure import PROVIDER_ERROR, Failure, inner, json_body, word
+from sessiontap.gateways.failure import PROVIDER_ERROR, GatewayFailure, inner, json_body, word
 from sessiontap.gateways.gateway import Direct, GatewayCall, GatewayKind, Route
-from sessiontap.gateways.planning import Carried, GatewayKey, plan_way
+from sessiontap.gateways.routing import Carried, GatewayKey, plan_way
+from sessiontap.gateways.urls import BaseUrl, is_below, split_path
 
 OWN = "https://openrouter.ai/api"
 ROUTES = ("/chat/completions", "/completions", "/responses", "/embeddings")
@@ -27,7 +26,7 @@ KEY = GatewayKey(
 )
 
 
-def carry(call: GatewayCall, _: Address) -> Carried | str:
+def carry(call: GatewayCall, _: BaseUrl) -> Carried | str:
     host = call.host.lower().rstrip(".")
     if call.is_websocket:
         return f"WebSockets to {call.host} do not go through OpenRouter"
@@ -45,7 +44,7 @@ def plan(call: GatewayCall) -> Route | Direct:
     return plan_way("OpenRouter", OWN, KEY, carry, call)
 
 
-def failure(status: int, headers: Headers, body_start: bytes) -> Failure | None:
+def failure(status: int, headers: Headers, body_start: bytes) -> GatewayFailure | None:
     if status < 400:
         return None
     error = inner(json_body(body_start), "error")
@@ -53,11 +52,11 @@ def failure(status: int, headers: Headers, body_start: bytes) -> Failure | None:
         return PROVIDER_ERROR
     code = word(error.get("code"))
     if status in (401, 402, 403, 429):
-        return Failure("policy", code)
+        return GatewayFailure("policy", code)
     if status == 503:  # no provider for this call
-        return Failure("gateway_refused", code)
+        return GatewayFailure("gateway_refused", code)
     # 502: the model is down or answered with nonsense; 400 and 404 may be the provider's words, too
-    return Failure("gateway_unanswered", code) if status in (408, 500) else PROVIDER_ERROR
+    return GatewayFailure("gateway_unanswered", code) if status in (408, 500) else PROVIDER_ERROR
 
 
 KIND = GatewayKind("openrouter", plan, frozenset({"openrouter"}), failure, {"id": "x-generation-id"}, needs_key=True)

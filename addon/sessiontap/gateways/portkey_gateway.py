@@ -14,11 +14,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sessiontap.exchange import Headers
-from sessiontap.gateways.address import Address, is_private, origin
-from sessiontap.gateways.api_paths import is_below, split_path
-from sessiontap.gateways.failure import PROVIDER_ERROR, Failure, inner, json_body, word
+from sessiontap.gateways.failure import PROVIDER_ERROR, GatewayFailure, inner, json_body, word
 from sessiontap.gateways.gateway import Direct, GatewayCall, GatewayKind, Route
-from sessiontap.gateways.planning import Carried, GatewayKey, plan_way
+from sessiontap.gateways.routing import Carried, GatewayKey, plan_way
+from sessiontap.gateways.urls import BaseUrl, is_below, is_private, origin, split_path
 
 OWN = "https://api.portkey.ai"
 KEY = GatewayKey("x-portkey-api-key", "PORTKEY_API_KEY")
@@ -49,7 +48,7 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
 """Provider -> what it may be asked through Portkey, if not the `COMMON` routes."""
 
 
-def carry(call: GatewayCall, at: Address) -> Carried | str:
+def carry(call: GatewayCall, at: BaseUrl) -> Carried | str:
     host = call.host.lower().rstrip(".")
     split = split_path(host, call.target)
     known = PROVIDERS.get(host) if (call.scheme, call.port) == ("https", 443) else None
@@ -71,17 +70,17 @@ def plan(call: GatewayCall) -> Route | Direct:
     return plan_way("Portkey", OWN, OWN_GATEWAYS_KEY if call.url else KEY, carry, call)
 
 
-def failure(status: int, headers: Headers, body_start: bytes) -> Failure | None:
+def failure(status: int, headers: Headers, body_start: bytes) -> GatewayFailure | None:
     if status < 400:
         return None
     body = json_body(body_start)
     if status in (412, 446):
-        return Failure("policy", word(inner(body, "error").get("type")))
+        return GatewayFailure("policy", word(inner(body, "error").get("type")))
     own = (headers.get("x-portkey-gateway-exception") or "").lower() == "true" or body.get("status") == "failure"
     if own or body.get("ok") is False:  # its own 404
         if status >= 500:
-            return Failure("gateway_unanswered")
-        return Failure("policy" if status in (401, 403, 429) else "gateway_refused")
+            return GatewayFailure("gateway_unanswered")
+        return GatewayFailure("policy" if status in (401, 403, 429) else "gateway_refused")
     return PROVIDER_ERROR
 
 

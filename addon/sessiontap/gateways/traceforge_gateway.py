@@ -9,18 +9,19 @@ A call that a policy of its blocks has status 403 and `X-TraceForge-Policy-Block
 from __future__ import annotations
 
 from sessiontap.exchange import Headers
-from sessiontap.gateways.address import Address
-from sessiontap.gateways.api_paths import split_path
-from sessiontap.gateways.failure import PROVIDER_ERROR, Failure
+from sessiontap.gateways.failure import PROVIDER_ERROR, GatewayFailure
 from sessiontap.gateways.gateway import Direct, GatewayCall, GatewayKind, Route
-from sessiontap.gateways.planning import Carried, plan_way
+from sessiontap.gateways.routing import Carried, plan_way
+from sessiontap.gateways.urls import BaseUrl, split_path
 
 OWN = "http://127.0.0.1:8787"
 ROUTES = frozenset({"/chat/completions", "/completions", "/embeddings"})
 MOST_BYTES = 1 << 20
 
 
-def carry(call: GatewayCall, _: Address) -> Carried | str:
+def carry(call: GatewayCall, _: BaseUrl) -> Carried | str:
+    if call.is_websocket:
+        return f"TraceForge has no WebSockets: those to {call.host} go to their own host"
     split = split_path(call.host.lower().rstrip("."), call.target)
     if call.method != "POST" or split is None or split[1].partition("?")[0] not in ROUTES:
         return f"TraceForge has no route for some calls to {call.host}: those go to their own host"
@@ -40,10 +41,10 @@ def plan(call: GatewayCall) -> Route | Direct:
     return plan_way("TraceForge", OWN, None, carry, call)
 
 
-def failure(status: int, headers: Headers, body_start: bytes) -> Failure | None:
+def failure(status: int, headers: Headers, body_start: bytes) -> GatewayFailure | None:
     if status < 400:
         return None
-    return Failure("policy", "blocked") if "x-traceforge-policy-blocked" in headers else PROVIDER_ERROR
+    return GatewayFailure("policy", "blocked") if "x-traceforge-policy-blocked" in headers else PROVIDER_ERROR
 
 
 KIND = GatewayKind(

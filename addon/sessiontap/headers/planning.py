@@ -24,7 +24,7 @@ from sessiontap.dialects import DIALECTS, SESSION_PREFIXES, WRITTEN, Dialect, Pr
 from sessiontap.dialects.header_text import ascii_text, is_token
 from sessiontap.exchange import Headers
 from sessiontap.header_edit import CONNECTION_HEADERS, Edit
-from sessiontap.rules.decision import Decision, Labels
+from sessiontap.rules.decision import Decision, FilledSettings
 from sessiontap.rules.match_patterns import header_pattern
 from sessiontap.sessions.session import Link, Session
 
@@ -66,13 +66,15 @@ class OutgoingCall(NamedTuple):
     """The dialects that the gateway reads."""
 
 
-def plan(decision: Decision, labels: Labels, session: Session, link: Link, call: OutgoingCall) -> tuple[Edit, ...]:
+def plan(
+    decision: Decision, filled: FilledSettings, session: Session, link: Link, call: OutgoingCall
+) -> tuple[Edit, ...]:
     """The edits of a request's headers, those that do nothing (`keep`, `withhold`) among them."""
     needed = {edit.header.lower(): edit for edit in call.gateway}
     proposed: dict[str, ProposedHeader] = {}
     refused: list[ProposedHeader] = []
     if decision.wants_session:
-        info = _info(session, link, labels, call)
+        info = _info(session, link, filled, call)
         for dialect in _dialects(decision, call, needed):
             assert dialect.request_headers is not None
             for header in dialect.request_headers(info):
@@ -82,20 +84,20 @@ def plan(decision: Decision, labels: Labels, session: Session, link: Link, call:
                     proposed.setdefault(header.header.lower(), header)
     by_rule = {
         header.lower(): ProposedHeader(header, ascii_text(value), f"headers.set.{header}")
-        for header, value in labels.headers_set.items()
+        for header, value in filled.headers_set.items()
     }
     proposed |= by_rule
     if decision.wants_session:
-        for edit in _own_keys(decision, labels, call):
+        for edit in _own_keys(decision, filled, call):
             needed.setdefault(edit.header.lower(), edit)
     needed = {key: edit for key, edit in needed.items() if key not in by_rule}
     edits = [Edit("withhold", one.header, call.headers.get(one.header), None, one.reason) for one in refused]
     edits += [
         Edit("withhold", one.field.removeprefix("headers.set."), rule=f"{one.rule}: {one.reason}")
-        for one in (*decision.withheld, *labels.withheld)
+        for one in (*decision.withheld, *filled.withheld)
     ]
-    if proposed or labels.headers_remove:
-        edits += _edits(proposed, needed, decision, labels, call)
+    if proposed or filled.headers_remove:
+        edits += _edits(proposed, needed, decision, filled, call)
     return (*edits, *needed.values())
 
 
@@ -119,33 +121,33 @@ def trace_id(headers: Headers) -> str | None:
     return None
 
 
-def _info(session: Session, link: Link, labels: Labels, call: OutgoingCall) -> SessionInfo:
+def _info(session: Session, link: Link, filled: FilledSettings, call: OutgoingCall) -> SessionInfo:
     field = "state"
-    if labels.state is not None:
-        field = next((key for key in labels.set_by if key == field or key.startswith("state.")), field)
+    if filled.state is not None:
+        field = next((key for key in filled.set_by if key == field or key.startswith("state.")), field)
     return SessionInfo(
         session.id,
         session.name,
         session.step,
-        labels.path,
-        labels.user,
-        labels.properties,
-        labels.state,
+        filled.path,
+        filled.user,
+        filled.properties,
+        filled.state,
         field,
         link.parent_trace,
-        labels.tags,
+        filled.tags,
         call.id,
         call.turn,
     )
 
 
-def _own_keys(decision: Decision, labels: Labels, call: OutgoingCall) -> Iterator[Edit]:
+def _own_keys(decision: Decision, filled: FilledSettings, call: OutgoingCall) -> Iterator[Edit]:
     """The proxy's own keys for the servers of the dialects that are sent."""
     for name, key in _KEYS:
         if not _sends(decision, name):
             continue
         sent = call.headers.get(key.header)
-        if sent is not None and _globs(labels.headers_remove)(key.header.lower()):
+        if sent is not None and _globs(filled.headers_remove)(key.header.lower()):
             sent = None
         if (edit := key.edit(call.host, sent, call.proxy_env, call.why_no_key)) is not None:
             yield edit
@@ -174,7 +176,7 @@ def _edits(
     proposed: Mapping[str, ProposedHeader],
     needed: Mapping[str, Edit],
     decision: Decision,
-    labels: Labels,
+    filled: FilledSettings,
     call: OutgoingCall,
 ) -> Iterator[Edit]:
     signed = signed_headers(call.headers, call.target)
@@ -185,10 +187,10 @@ def _edits(
         if key not in needed:
             room -= _size(name, sent)
             present[key] = (name, f"{present[key][1]}, {sent}") if key in present else (name, sent)
-    removes = _globs(labels.headers_remove)
+    removes = _globs(filled.headers_remove)
 
     def replaces(field: str) -> bool:
-        return decision.existing == "replace" and (field in decision.set_by or field in labels.set_by)
+        return decision.existing == "replace" and (field in decision.set_by or field in filled.set_by)
 
     written: set[str] = set()
     for key, (header, value, field, cut, members) in proposed.items():
@@ -202,7 +204,7 @@ def _edits(
             # A header that a rule sets by name replaces the app's, if it is no session header.
             is_session = not field.startswith("headers.set.") or key.startswith(SESSION_PREFIXES)
             stays = is_session and not replaces(field)
-        label = decision.set_by.get(field) or labels.set_by.get(field) or "default"
+        label = decision.set_by.get(field) or filled.set_by.get(field) or "default"
         if cut is not None:
             label = f"{label}; {cut}"
         more = _size(header, value or "") - (_size(header, old) if old is not None else 0)
@@ -217,7 +219,7 @@ def _edits(
             written.add(key)
             yield Edit("set", header, old, value, label)
 
-    remover = labels.set_by.get("headers.remove")
+    remover = filled.set_by.get("headers.remove")
     for key, (name, old) in present.items():
         if key not in written and removes(key):
             reason = _why_not(name, key, signed)

@@ -4,7 +4,7 @@ May import `sessiontap.exchange`, the standard library, msgspec, zstandard and b
 
     hosts.provider_of(host, port)              the table of LLM hosts; `is_llm_host`, and `serves` by path
     routes.endpoint_of(method, host, path, p)  the families' routes: family, operation, model in the URL
-    unnamed_hosts.recognised_family(...)       a call at a host that nobody named, by path and body
+    hosts.recognised_family(...)               a call at a host that nobody named, by path and body
     content_encoding.decode(body, encodings)   content-encodings, whole, cut, or chunk by chunk
     read.read_request(request, endpoint)       -> Call
     read.read_reply(call, request, response)   -> Reply

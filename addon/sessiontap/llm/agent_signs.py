@@ -16,7 +16,7 @@ from sessiontap.llm.pick import parse, text
 
 LONGEST_ID = 256
 UNTYPED = "subagent"
-"""A sub-agent that does not say its type."""
+"""The name of a sub-agent that does not say its type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class KnownAgent:
     subagent: tuple[Source, ...] = ()
     of_run: Sign | None = None
     """See `Agent.of_run`."""
-    kindless: tuple[str, ...] = ()
+    untyped_words: tuple[str, ...] = ()
     """Words that it uses for sub-agents of any type."""
     beside_session_id: tuple[str, ...] = ()
     """Headers of its own that it sends beside `x-session-id`, a name that others use, too."""
@@ -105,7 +105,7 @@ def in_json(source: Source, *path: str) -> Source:
     return find
 
 
-def where(condition: Sign, source: Source) -> Source:
+def only_if(condition: Sign, source: Source) -> Source:
     return lambda request: source(request) if condition(request) else None
 
 

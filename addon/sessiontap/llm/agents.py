@@ -22,7 +22,7 @@ MODULES = (
 AGENTS: tuple[KnownAgent, ...] = tuple(
     agent for module in MODULES for agent in import_module(f"sessiontap.llm.{module}").AGENTS
 )
-KINDLESS: tuple[str, ...] = (UNTYPED, *(word for agent in AGENTS for word in agent.kindless))
+UNTYPED_WORDS: tuple[str, ...] = (UNTYPED, *(word for agent in AGENTS for word in agent.untyped_words))
 """Words that say no more than that it is a sub-agent."""
 
 _BY_HEADER: dict[str, list[tuple[int, HeaderSign]]] = {}

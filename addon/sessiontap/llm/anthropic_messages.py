@@ -19,6 +19,7 @@ from sessiontap.llm.messages import CHAT, ContentReader, is_conversation, reason
 from sessiontap.llm.newest_turn import MessageLayout, newest
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, counts, dicts, dig, flag, items, names, parse, place, text
+from sessiontap.llm.refusal import anthropic_refusal
 from sessiontap.llm.response_facts import error_inside
 from sessiontap.llm.streaming import Growing, StreamEvent, arguments_of, asked_for, pieces, streams
 from sessiontap.llm.usage import billed_of
@@ -238,6 +239,7 @@ FAMILY = Family(
     "anthropic-messages",
     asked,
     reply,
+    refusal=anthropic_refusal,
     is_request=_is_request,
     is_subscription=lambda headers: _LOGIN in (headers.get("anthropic-beta") or ""),
     routes=(

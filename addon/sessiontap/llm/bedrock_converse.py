@@ -17,6 +17,7 @@ from sessiontap.llm.message_pieces import CallPiece, MessagePiece, TextPiece, To
 from sessiontap.llm.messages import CHAT, ContentReader, is_conversation, reasoning, silent
 from sessiontap.llm.newest_turn import MessageLayout, newest
 from sessiontap.llm.pick import count, dicts, dig, first_count, in_range, items, names, parse, place, text, unreadable
+from sessiontap.llm.refusal import bedrock_refusal
 from sessiontap.llm.response_facts import error_inside
 from sessiontap.llm.streaming import Growing, arguments_of
 from sessiontap.llm.usage import billed_of
@@ -97,7 +98,7 @@ _LAYOUT = MessageLayout(
 )
 
 
-class Counts(NamedTuple):
+class BedrockCounts(NamedTuple):
     """Tokens as Bedrock states them: `input` without those read from and written to the cache."""
 
     input: int | None = None
@@ -106,15 +107,15 @@ class Counts(NamedTuple):
     cache_write: int | None = None
 
     def usage(self) -> Usage | None:
-        if self == Counts():
+        if self == BedrockCounts():
             return None
         given = None if self.input is None else in_range(self.input + (self.cache_read or 0) + (self.cache_write or 0))
         return Usage(given, self.output, self.cache_read, self.cache_write)
 
 
-def counts_of(usage: Any) -> Counts:
+def counts_of(usage: Any) -> BedrockCounts:
     """Converse's `usage`; Nova's own bodies name the cached tokens `...TokenCount`."""
-    return Counts(
+    return BedrockCounts(
         input=None if unreadable(usage, *_CACHE_READ, *_CACHE_WRITE) else count(usage, "inputTokens"),
         output=count(usage, "outputTokens"),
         cache_read=first_count(usage, *_CACHE_READ),
@@ -228,6 +229,7 @@ FAMILY = Family(
     "bedrock-converse",
     asked,
     reply,
+    refusal=bedrock_refusal,
     is_request=lambda _, body: is_conversation(body.get("messages")) or isinstance(dig(body, "input"), dict),
     routes=(
         FamilyRoute("POST", "**/model/{model}/converse", "chat"),

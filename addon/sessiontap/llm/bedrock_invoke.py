@@ -19,11 +19,12 @@ from typing import Any, NamedTuple
 
 from sessiontap.exchange import Headers, Request, Response
 from sessiontap.llm import anthropic_messages, bedrock_converse, cohere, eventstream, openai_chat
-from sessiontap.llm.bedrock_converse import Counts
+from sessiontap.llm.bedrock_converse import BedrockCounts
 from sessiontap.llm.call import Asked, Call, CallError, Reply, Usage
 from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import CHAT, PROMPT, is_conversation
 from sessiontap.llm.pick import count, dicts, dig, items, parse, text, unreadable
+from sessiontap.llm.refusal import bedrock_refusal
 from sessiontap.llm.response_facts import error_inside
 from sessiontap.llm.streaming import StreamEvent
 
@@ -121,10 +122,10 @@ def whole(body: Any) -> Reply:
     return replace(_shaped([StreamEvent(body, None, 0)], True), first_token=None)
 
 
-def _from_frames(call: Call, response: Response, problems: list[str]) -> tuple[Reply, Counts]:
+def _from_frames(call: Call, response: Response, problems: list[str]) -> tuple[Reply, BedrockCounts]:
     chunks: list[StreamEvent] = []
     error: CallError | None = None
-    stated = Counts()
+    stated = BedrockCounts()
     for event in eventstream.events(response, problems):
         if event.failed:
             error = error or CallError(event.kind or None, text(event.value, "message"))
@@ -134,7 +135,9 @@ def _from_frames(call: Call, response: Response, problems: list[str]) -> tuple[R
             stated = _in_metrics(metrics) if metrics else stated
     found = _streamed(call, chunks, response.complete and not problems, problems)
     usage = found.usage
-    if usage and not response.complete and stated == Counts():  # the other statement, which may differ, was cut off
+    if (
+        usage and not response.complete and stated == BedrockCounts()
+    ):  # the other statement, which may differ, was cut off
         usage = replace(usage, output=None)
     return replace(found, usage=usage, error=error or found.error, problems=tuple(problems)), stated
 
@@ -229,8 +232,8 @@ def _or(found: int | None, other: int | None) -> int | None:
 # Counts, stated twice ----------------------------------------------------------------------------------------------
 
 
-def _in_headers(headers: Headers) -> Counts:
-    return Counts(*(_whole_number(headers.get(f"x-amzn-bedrock-{what}-token-count")) for what in _HEADERS))
+def _in_headers(headers: Headers) -> BedrockCounts:
+    return BedrockCounts(*(_whole_number(headers.get(f"x-amzn-bedrock-{what}-token-count")) for what in _HEADERS))
 
 
 _HEADERS = ("input", "output", "cache-read-input", "cache-write-input")
@@ -240,9 +243,9 @@ def _whole_number(value: str | None) -> int | None:
     return count(int(value)) if value is not None and value.isascii() and value.isdigit() and len(value) < 16 else None
 
 
-def _in_metrics(metrics: Any) -> Counts:
+def _in_metrics(metrics: Any) -> BedrockCounts:
     unclear = unreadable(metrics, ("cacheReadInputTokenCount",), ("cacheWriteInputTokenCount",))
-    return Counts(
+    return BedrockCounts(
         input=None if unclear else count(metrics, "inputTokenCount"),
         output=count(metrics, "outputTokenCount"),
         cache_read=count(metrics, "cacheReadInputTokenCount"),
@@ -250,15 +253,15 @@ def _in_metrics(metrics: Any) -> Counts:
     )
 
 
-def _both(usage: Usage | None, stated: Counts) -> Usage | None:
+def _both(usage: Usage | None, stated: BedrockCounts) -> Usage | None:
     """The model's counts and Bedrock's, field by field; both state the input without cached tokens."""
     if usage is None:
         return stated.usage()
     cached = (usage.cache_read or 0) + (usage.cache_write or 0)
-    own = Counts(
+    own = BedrockCounts(
         None if usage.input is None else usage.input - cached, usage.output, usage.cache_read, usage.cache_write
     )
-    agreed = Counts(*map(_agreed, own, stated))
+    agreed = BedrockCounts(*map(_agreed, own, stated))
     if _differ(own.cache_read, stated.cache_read) or _differ(own.cache_write, stated.cache_write):
         agreed = agreed._replace(input=None)
     found = agreed.usage()
@@ -281,6 +284,7 @@ FAMILY = Family(
     "bedrock-invoke",
     asked,
     reply,
+    refusal=bedrock_refusal,
     is_request=lambda _, body: is_conversation(body.get("messages")) or not _ASKS.isdisjoint(body),
     routes=(
         FamilyRoute("POST", "**/model/{model}/invoke", "chat", by_model=True),

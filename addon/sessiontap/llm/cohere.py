@@ -21,6 +21,7 @@ from sessiontap.llm.messages import CHAT, ContentReader, MessageShape, is_conver
 from sessiontap.llm.newest_turn import MessageLayout, newest
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, dicts, dig, items, names, parse, place, text
+from sessiontap.llm.refusal import message_refusal
 from sessiontap.llm.response_facts import error_inside
 from sessiontap.llm.streaming import Growing, StreamEvent, arguments_of, asked_for, pieces, streams
 from sessiontap.llm.usage import billed_of
@@ -248,6 +249,7 @@ FAMILY = Family(
     "cohere",
     asked,
     reply,
+    refusal=message_refusal,
     is_request=_is_request,
     providers=("cohere", None),
     routes=(

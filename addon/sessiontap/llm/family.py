@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from sessiontap.exchange import Headers, Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Operation, Reply
 from sessiontap.llm.messages import MessageShape, PartReader
+from sessiontap.llm.refusal import Refusal, openai_refusal
 from sessiontap.llm.response_facts import error_of
 
 
@@ -94,13 +95,15 @@ class Family:
     """A request of a type in which both sides may take turns is whole before the reply begins: it is read as others."""
     is_request: Callable[[Operation, dict[str, Any]], bool] | None = None
     """Return whether a JSON body is plainly a request for this operation: so are calls recognised at hosts that are not
-    known (`unnamed_hosts`). None if no body is plain enough."""
+    known (`hosts.recognised_family`). None if no body is plain enough."""
     is_upgrade: Callable[[str, Headers], bool] | None = None
     """The same of a WebSocket's upgrade, by its path with the query and its headers."""
     is_subscription: Callable[[Headers], bool] | None = None
     """Return whether a request came with a login that is paid by the month, not with a key."""
     error: Callable[[Response], CallError] = error_of
     """Return the error of a response with a status of 400 or more."""
+    refusal: Callable[[str], Refusal] = openai_refusal
+    """Return the response by which a call is refused in the provider's stead, with this text."""
     socket: SocketGrammar | None = None
     """None if its WebSockets are not taken apart."""
     array_streams: bool = False

@@ -20,6 +20,7 @@ from sessiontap.llm.message_pieces import CallPiece, MessagePiece, ReasoningPiec
 from sessiontap.llm.messages import ContentReader, MessageShape, role_of
 from sessiontap.llm.newest_turn import MessageLayout, Named, newest
 from sessiontap.llm.pick import count, counts, dicts, dig, items, names, parse, place, text
+from sessiontap.llm.refusal import google_refusal
 from sessiontap.llm.response_facts import error_inside
 from sessiontap.llm.streaming import arguments_of, pieces, streams
 from sessiontap.llm.usage import billed_of
@@ -285,6 +286,7 @@ FAMILY = Family(
     "gemini",
     asked,
     reply,
+    refusal=google_refusal,
     is_request=_is_request,
     routes=(
         FamilyRoute("POST", "**/models/{model}:generateContent", "chat"),

@@ -18,6 +18,7 @@ from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.grpc import is_grpc, messages, status_error
 from sessiontap.llm.pick import count, dicts, in_range, text
 from sessiontap.llm.protobuf import STRUCT, Damaged, EnumNames, ProtoField, Schema, message
+from sessiontap.llm.refusal import grpc_refusal
 
 _VERTEX = "/google.cloud.aiplatform."
 _STREAMING = "/StreamGenerateContent"
@@ -255,6 +256,7 @@ FAMILY = Family(
     "gemini-grpc",
     asked,
     reply,
+    refusal=grpc_refusal,
     request_json=request_json,
     routes=tuple(
         FamilyRoute("POST", f"/{service}/{method}", operation)  # type: ignore[arg-type]

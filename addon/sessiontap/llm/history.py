@@ -1,8 +1,8 @@
 """The conversation so far as digests, from a request, and the fingerprint that its reply adds.
 
-A request's messages are **steps**: a user's or a tool's message each, and an assistant's run (see `messages`). The
-**chain** is the rolling digest over them: `chain[0]` of none, `chain[i]` = digest(chain[i-1] + step i), so that one
-value stands for a whole history up to its step, and a later request that goes on from here has it in its own chain. A
+A request's messages are **entries**: a user's or a tool's message each, and an assistant's run (see `messages`). The
+**chain** is the rolling digest over them: `chain[0]` of none, `chain[i]` = digest(chain[i-1] + entry i), so that one
+value stands for a whole history up to its entry, and a later request that goes on from here has it in its own chain. A
 reply gives the value that the chain will have behind it. System prompts are apart, wherever they stand: they change on
 the way.
 
@@ -53,7 +53,7 @@ _LONGEST_LINE_TABLE = 256
 _SHORTEST_LINE = 24
 
 
-class Step(NamedTuple):
+class HistoryEntry(NamedTuple):
     """One message, or one assistant's run."""
 
     role: Role
@@ -76,9 +76,9 @@ class Step(NamedTuple):
 class History:
     """The conversation so far, as a request tells it."""
 
-    steps: tuple[Step, ...] = ()
+    entries: tuple[HistoryEntry, ...] = ()
     chain: tuple[bytes, ...] = (START,)
-    """`chain[i]` stands for the first i steps."""
+    """`chain[i]` stands for the first i entries."""
     opening: str | None = None
     """The first user message's text, or what another agent sent to begin with."""
     parts: tuple[str, ...] = ()
@@ -111,7 +111,7 @@ class History:
     def tail(self) -> History:
         """Return the part that `fingerprint_of` needs."""
         return History(
-            steps=self.steps[-1:],
+            entries=self.entries[-1:],
             chain=self.chain[-2:],
             system=self.system,
             settings=self.settings,
@@ -146,7 +146,7 @@ class ReplyFingerprint:
     digest: bytes | None = None
     """Stands for the reply alone if it is substantial."""
     pair: bytes | None = None
-    """The same with the request's last step."""
+    """The same with the request's last entry."""
     response_id: str | None = None
     tools: tuple[tuple[str, str | None], ...] = ()
     """(id, name) of the tool calls in it that have an id."""
@@ -169,41 +169,42 @@ def history(call: Call) -> History:
     for key in WRAPPERS:
         body = inner if isinstance(inner := body.get(key), dict) else body
     system: list[str] = [*prompts_of(body)]
-    steps: list[Step] = []
+    entries: list[HistoryEntry] = []
     opening: str | None = None
     parts: tuple[str, ...] = ()
     latest: str | None = None
     run: list[MessagePiece] = []
     for role, pieces in messages_of(body):
         if role in _SYSTEM:
-            if not steps and not run:
+            if not entries and not run:
                 system += (piece.said for piece in pieces if isinstance(piece, TextPiece))
             continue
         if role == "assistant":
             run += pieces
             continue
         if run:
-            steps += _run(run)
+            entries += _run(run)
             run = []
         if not pieces:
             continue
         answered = tuple(piece.id for piece in pieces if isinstance(piece, ResultPiece) and piece.id)
-        steps.append(Step(ROLES.get(role, "user"), message_digest(ROLES.get(role, "user"), pieces), (), answered))
+        own_role = ROLES.get(role, "user")
+        entries.append(HistoryEntry(own_role, message_digest(own_role, pieces), (), answered))
         if role in ("user", AGENT) and (texts := [piece.said for piece in pieces if isinstance(piece, TextPiece)]):
             said = "\n".join(texts)
             latest = said if role == "user" else latest
             if opening is None:
                 opening, parts = said, tuple(texts)
     if run:
-        steps += _run(run)
+        entries += _run(run)
     chain = [START]
-    for step in steps:
-        chain.append(digest(chain[-1], step.digest))
+    for entry in entries:
+        chain.append(digest(chain[-1], entry.digest))
     prompt = "\n".join(system)
     hashed = digest(prompt.encode("utf-8", "surrogatepass")) if prompt else None
     rest = {key: value for key, value in body.items() if key not in SAID}
     return History(
-        steps=tuple(steps),
+        entries=tuple(entries),
         chain=tuple(chain),
         opening=opening,
         parts=parts if len(parts) > 1 else (),
@@ -229,7 +230,7 @@ def fingerprint_of(
     cut = not complete or reply.error is not None
     calls = [(tool.name, tool.arguments) for tool in reply.tool_calls]
     found, key = reply_digest(reply), None
-    last = asked.steps[-1] if asked.steps else None
+    last = asked.entries[-1] if asked.entries else None
     prefilled = last is not None and last.role == "assistant" and not last.called
     said = last.said + (reply.text or "") if last is not None and prefilled else reply.text or ""
     whole_run = run_digest(said, calls) if found is not None and prefilled else found
@@ -293,8 +294,8 @@ def _delegated(reply: Reply) -> Iterator[DelegatedPrompt]:
                 yield DelegatedPrompt(text_digest(said), kind, tool.id)
 
 
-def _run(pieces: Iterable[MessagePiece]) -> Iterator[Step]:
-    """The step of an assistant's run; nothing if it says nothing that counts."""
+def _run(pieces: Iterable[MessagePiece]) -> Iterator[HistoryEntry]:
+    """The entry of an assistant's run; nothing if it says nothing that counts."""
     pieces = list(pieces)
     calls = [piece for piece in pieces if isinstance(piece, CallPiece)]
     said = "".join(piece.said for piece in pieces if isinstance(piece, TextPiece))
@@ -303,4 +304,4 @@ def _run(pieces: Iterable[MessagePiece]) -> Iterator[Step]:
         found = digest(*media)  # beside a text they count for nothing: what a reply has of them is not read
     if found is not None:
         issued = tuple(call.id for call in calls if call.id)
-        yield Step("assistant", found, issued, (), said, tuple(call.name for call in calls))
+        yield HistoryEntry("assistant", found, issued, (), said, tuple(call.name for call in calls))

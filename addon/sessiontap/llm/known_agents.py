@@ -16,9 +16,9 @@ from sessiontap.llm.agent_signs import (
     header,
     in_json,
     last_level,
+    only_if,
     sends,
     unless,
-    where,
 )
 from sessiontap.llm.pick import dig, parse, text
 
@@ -108,8 +108,8 @@ AGENTS: tuple[KnownAgent, ...] = (
         parent_thread=(header("x-claude-code-parent-agent-id"),),
         subagent=(
             unless(_CLAUDE_MAIN, header("x-claude-code-agent-type")),
-            where(sends("x-claude-code-request-class", "subagent$"), always(UNTYPED)),
-            unless(_CLAUDE_MAIN, where(has(header("x-claude-code-agent-id")), always(UNTYPED))),
+            only_if(sends("x-claude-code-request-class", "subagent$"), always(UNTYPED)),
+            unless(_CLAUDE_MAIN, only_if(has(header("x-claude-code-agent-id")), always(UNTYPED))),
         ),
     ),
     KnownAgent(
@@ -131,12 +131,12 @@ AGENTS: tuple[KnownAgent, ...] = (
         ),
         parent_thread=_CODEX_PARENT,
         subagent=(
-            *(where(_CODEX_SPAWNED, name) for name in _CODEX_NAME),
+            *(only_if(_CODEX_SPAWNED, name) for name in _CODEX_NAME),
             *_CODEX_KIND,
-            *(where(_CODEX_CHILD, name) for name in _CODEX_NAME),
-            where(_CODEX_CHILD, always(UNTYPED)),
+            *(only_if(_CODEX_CHILD, name) for name in _CODEX_NAME),
+            only_if(_CODEX_CHILD, always(UNTYPED)),
         ),
-        kindless=(_SPAWNED,),
+        untyped_words=(_SPAWNED,),
     ),
     KnownAgent(
         "opencode",
@@ -164,7 +164,7 @@ AGENTS: tuple[KnownAgent, ...] = (
             header("x-session-affinity"),
         ),
         parent_thread=(header("x-parent-session-id"),),
-        subagent=(where(has(header("x-parent-session-id")), always(UNTYPED)),),
+        subagent=(only_if(has(header("x-parent-session-id")), always(UNTYPED)),),
         beside_session_id=("x-opencode-session-id", "x-opencode-session", "x-session-affinity"),
     ),
     KnownAgent(
@@ -182,7 +182,7 @@ AGENTS: tuple[KnownAgent, ...] = (
         session=(header("x-client-session-id"), field("prompt_cache_key")),
         thread=(header("x-agent-task-id"),),
         parent_thread=(header("x-parent-agent-id"),),
-        subagent=(where(has(header("x-parent-agent-id")), always(UNTYPED)),),
+        subagent=(only_if(has(header("x-parent-agent-id")), always(UNTYPED)),),
     ),
     KnownAgent(
         "grok-cli",

@@ -19,6 +19,7 @@ from sessiontap.llm.messages import CHAT, PROMPT, is_conversation
 from sessiontap.llm.newest_turn import MessageLayout, newest
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.pick import count, dicts, dig, flag, items, parse, text
+from sessiontap.llm.refusal import error_refusal
 from sessiontap.llm.response_facts import error_inside
 from sessiontap.llm.streaming import arguments_of, pieces, streams
 
@@ -126,6 +127,7 @@ FAMILY = Family(
     "ollama",
     asked,
     reply,
+    refusal=error_refusal,
     is_request=_is_request,
     providers=("ollama", None),
     routes=(

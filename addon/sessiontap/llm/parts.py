@@ -52,11 +52,15 @@ _DEEPEST = 4
 
 def request_parts(call: Call) -> list[Part]:
     """Return the parts of a request, at most `MOST_PARTS`; none if its body is no JSON object."""
-    body = call.json
+    body = unwrapped(call.json)
+    return list(islice(_request_parts(body), MOST_PARTS)) if body is not None else []
+
+
+def unwrapped(body: Any) -> dict[str, Any] | None:
+    """Return the object that holds the messages: the body, or the one in it that wraps a request; None without one."""
     if not isinstance(body, dict):
-        return []
-    body = next((inner for key in WRAPPERS if isinstance(inner := body.get(key), dict)), body)
-    return list(islice(_request_parts(body), MOST_PARTS))
+        return None
+    return next((inner for key in WRAPPERS if isinstance(inner := body.get(key), dict)), body)
 
 
 def reply_parts(call: Call, reply: Reply) -> list[Part]:
@@ -68,7 +72,7 @@ def reply_parts(call: Call, reply: Reply) -> list[Part]:
         pieces.append(TextPiece(reply.text))
     pieces += (CallPiece(tool.name, tool.arguments, tool.id) for tool in reply.tool_calls)
     pieces += (CallPiece(name, None) for name in reply.builtin_tool_calls)
-    return list(_parts("assistant", None, pieces, _Tools()))
+    return list(_parts("assistant", None, pieces, CalledTools()))
 
 
 class _WholeContent(ContentReader):
@@ -92,10 +96,10 @@ class _WholeContent(ContentReader):
         return MediaPiece(b"", part)
 
 
-_CONTENT = _WholeContent(PARTS, NOISE)
+WHOLE_CONTENT = _WholeContent(PARTS, NOISE)
 
 
-class _Tools:
+class CalledTools:
     """The tools that were called so far, by the ids of their calls."""
 
     def __init__(self) -> None:
@@ -121,14 +125,14 @@ class _Tools:
 
 
 def _request_parts(body: dict[str, Any]) -> Iterator[Part]:
-    tools = _Tools()
+    tools = CalledTools()
     for offered in tool_lists(body):
         yield from _definitions(offered, None)
-    yield from _parts("system", None, prompt_pieces(body, _CONTENT), tools)
+    yield from _parts("system", None, prompt_pieces(body, WHOLE_CONTENT), tools)
     for key in TEXTS:
         for said in body[key] if isinstance(body.get(key), list) else [body.get(key)]:
-            yield from _parts("user", None, _CONTENT.pieces(said), tools)
-    for number, (role, pieces) in enumerate(read_messages(body, _CONTENT)):
+            yield from _parts("user", None, WHOLE_CONTENT.pieces(said), tools)
+    for number, (role, pieces) in enumerate(read_messages(body, WHOLE_CONTENT)):
         yield from _parts(_ROLES.get(role, role), number, pieces, tools)
 
 
@@ -155,7 +159,7 @@ def qualified(name: str | None, namespace: str | None) -> str | None:
     return name
 
 
-def _parts(role: str, message: int | None, pieces: Iterable[MessagePiece], tools: _Tools) -> Iterator[Part]:
+def _parts(role: str, message: int | None, pieces: Iterable[MessagePiece], tools: CalledTools) -> Iterator[Part]:
     for piece in pieces:
         match piece:
             case TextPiece(said):
@@ -174,10 +178,10 @@ def _parts(role: str, message: int | None, pieces: Iterable[MessagePiece], tools
                 yield from _definitions(offered, message)
 
 
-def _result(message: int | None, call_id: str | None, output: ToolOutput, tools: _Tools) -> Iterator[Part]:
+def _result(message: int | None, call_id: str | None, output: ToolOutput, tools: CalledTools) -> Iterator[Part]:
     called = tools.answers(call_id)
     name = output.name or called
-    said, media = _said_and_media(output.content)
+    said, media = said_and_media(output.content)
     error = output.error
     if not error and (stated := states_error(name, said)) is not None:
         error = stated
@@ -186,7 +190,7 @@ def _result(message: int | None, call_id: str | None, output: ToolOutput, tools:
         yield _media("tool", message, one, call_id)
 
 
-def _said_and_media(content: Any) -> tuple[str, list[Any]]:
+def said_and_media(content: Any) -> tuple[str, list[Any]]:
     """The text of a tool's result, and its media."""
     if content is None:
         return "", []
@@ -198,7 +202,7 @@ def _said_and_media(content: Any) -> tuple[str, list[Any]]:
         return written(content) or "", []
     said: list[str] = []
     media: list[Any] = []
-    for piece in _CONTENT.pieces(content):
+    for piece in WHOLE_CONTENT.pieces(content):
         match piece:
             case TextPiece(text_of):
                 said.append(text_of)

@@ -17,6 +17,8 @@ from sessiontap.llm.pick import dig, flag, parse, text, written
 
 MOST_TIMES = 100_000
 """Frames whose arrival is kept, for each direction of a turn."""
+_MOST_ORDERED = 10_000
+"""Runs of a server's frames whose place among the client's is kept."""
 
 
 class SocketFrame(NamedTuple):
@@ -43,6 +45,15 @@ class Lines:
     """Binary or audio is left out."""
     arrivals: list[tuple[int, int]] = field(default_factory=list)
     """(time, bytes kept) of each frame, as far as they are kept."""
+    order: list[tuple[int, int]] = field(default_factory=list)
+    """Of a server's frames, in runs: how many frames of the client's had passed before so many of them."""
+
+    def note_order(self, passed: int) -> None:
+        """Take in that a frame came after so many of the client's."""
+        if self.order and (self.order[-1][0] == passed or len(self.order) == _MOST_ORDERED):
+            self.order[-1] = (self.order[-1][0], self.order[-1][1] + 1)
+        else:
+            self.order.append((passed, 1))
 
     def add(self, line: bytes, size: int, at: int, room: int) -> int:
         """Keep as much of the line as there is room for; how much it was. Nothing follows a line that was cut."""

@@ -69,6 +69,19 @@ class SocketTurn:
     """Its reply came to an end, or an error did."""
     failed: bool = False
     """An error came; a frame that ends it may follow."""
+    passed: int = 0
+    """The client's frames on the socket before the first line of the request; a line that stands for settings is
+    none."""
+    asked_by: int = 0
+    """The client's frames on the socket up to the one that asks."""
+
+    @property
+    def order(self) -> list[tuple[int, int]]:
+        """The order of the frames of both sides, in runs of the reply's: before so many of them came so many lines of
+        the request, and frames of the client's that followed it. Empty if all of the reply came behind the frame that
+        asks, and no frame of the client's amid it."""
+        runs = [(after - self.passed, frames) for after, frames in self.reply.order]
+        return [] if [after for after, _ in runs] == [self.asked_by - self.passed] else runs
 
     @property
     def held(self) -> int:
@@ -98,6 +111,10 @@ class SocketTurns:
         self._held = 0
         self._times = 0
         """Arrivals that are kept of the turns under way."""
+        self._passed = 0
+        """The client's frames so far."""
+        self._passed_before = 0
+        """Those up to the one that began the last turn."""
 
     @property
     def held(self) -> int:
@@ -106,12 +123,23 @@ class SocketTurns:
         times = self._times + sum(len(lines.arrivals) for lines in between)
         return self._held + sum(len(lines.data) for lines in between) + times * FRAME_OVERHEAD
 
+    @property
+    def order_between(self) -> list[tuple[int, int]]:
+        """The order of the frames since the last turn began, as `SocketTurn.order` tells it."""
+        return [(after - self._passed_before, frames) for after, frames in self.server_lines.order]
+
+    @property
+    def next_request(self) -> bytes:
+        """The lines of the next turn's request, as far as they came."""
+        return self._settings_before() + bytes(self.client_lines.data)
+
     def frame(self, frame: SocketFrame) -> Iterator[tuple[TurnChange, SocketTurn]]:
         """Take in a frame, and yield the turns that begin or are over with it."""
         summary = summary_of(frame)
         seen = summary or FrameSummary()
         line, by_size = line_of(frame, seen)
         if frame.from_client:
+            self._passed += 1
             if summary is None and self.grammar.settings is not None:
                 self._settings = None
             yield from self._from_client(frame, seen, line, by_size)
@@ -213,10 +241,11 @@ class SocketTurns:
     # -- beginning and ending ------------------------------------------------------------------------------------------
 
     def _begin(self, at: int) -> SocketTurn:
-        turn = SocketTurn(began=at, last=at)
-        if self._earlier_settings != {}:
-            line = settings_line(self._earlier_settings, self.grammar)
+        turn = SocketTurn(began=at, last=at, passed=self._passed_before, asked_by=self._passed)
+        self._passed_before = self._passed
+        if line := self._settings_before():
             turn.request.data += line
+            turn.passed -= 1
             self._held += len(line)
         self._earlier_settings = self._settings
         for lines, into in ((self.client_lines, turn.request), (self.server_lines, turn.reply)):
@@ -225,10 +254,16 @@ class SocketTurns:
             into.frames += lines.frames
             into.cut, into.by_size = lines.cut, lines.by_size
             into.arrivals = [(min(when, at), kept) for when, kept in lines.arrivals]
+            into.order = lines.order
             self._held += len(lines.data)
             self._times += len(lines.arrivals)
         self.client_lines, self.server_lines = Lines(), Lines()
         return turn
+
+    def _settings_before(self) -> bytes:
+        """The line for the settings that were made before the frames since the last turn began; empty if there are
+        none."""
+        return b"" if self._earlier_settings == {} else settings_line(self._earlier_settings, self.grammar)
 
     def _over(self, turn: SocketTurn) -> Iterator[tuple[TurnChange, SocketTurn]]:
         self._held -= turn.held
@@ -253,12 +288,16 @@ class SocketTurns:
 
     def _keep(self, turn: SocketTurn, lines: Lines, frame: SocketFrame, line: bytes, by_size: bool) -> None:
         before = len(lines.arrivals)
+        if not frame.from_client:
+            lines.note_order(self._passed)
         self._held += lines.add(line, len(frame.data), frame.at, self.cap - self._held)
         self._times += len(lines.arrivals) - before
         lines.by_size = lines.by_size or by_size
         turn.last = frame.at
 
     def _hold(self, lines: Lines, frame: SocketFrame, line: bytes, by_size: bool) -> None:
+        if not frame.from_client:
+            lines.note_order(self._passed)
         lines.add(line, len(frame.data), frame.at, min(BETWEEN_CAP, self.cap) - len(lines.data))
         lines.by_size = lines.by_size or by_size
 

@@ -13,17 +13,17 @@ cannot be known is None with the reason in words, never 0; one that is 0 has its
     rates_for(record)               # Rates(input=Decimal('3'), ...): what a part of its tokens cost
 """
 
-from sessiontap.prices.catalogue import KeptTariffs
+from sessiontap.prices.catalogue import RememberedTariffs
 from sessiontap.prices.cost import Cost, RatesOf, RememberedCosts, Source, cost_of, rates_for, version
 from sessiontap.prices.tariff import Parts, Rates
 
 __all__ = [
     "Cost",
-    "KeptTariffs",
     "Parts",
     "Rates",
     "RatesOf",
     "RememberedCosts",
+    "RememberedTariffs",
     "Source",
     "cost_of",
     "rates_for",

@@ -2,7 +2,7 @@
 
 These are list prices, without discounts and without a region's surcharge unless the model's name says it. The list's
 own arithmetic takes 80 us a call, so only its look-up is used, and its answers are kept: a log of 200,000 calls has few
-models. `KeptTariffs` keeps them in a file, since loading the list takes longer than a command that shows costs.
+models. `RememberedTariffs` writes them to a file, since loading the list takes longer than a command that shows costs.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def find(provider: str | None, names: tuple[str, ...], time: int, tier: str | No
     if listed is None:
         raise Unknown(f"genai-prices does not know the model {names[0]} of {provider}")
     unit = MINUTE if listed.by_the_hour else DAY
-    tariff = _tariff(listed, time // unit * unit, _kind(tier, speed))
+    tariff = _tariff(listed, time // unit * unit, _variant(tier, speed))
     if isinstance(tariff, str):
         raise Unknown(f"{tariff} of {names[0]}")
     return tariff
@@ -126,7 +126,7 @@ def look_up(of: str, name: str) -> ListedModel | None:
     return ListedModel(model, of, any(model is one for one in provider.models), by_the_hour)
 
 
-def _kind(tier: str | None, speed: str | None) -> tuple[str, str] | None:
+def _variant(tier: str | None, speed: str | None) -> tuple[str, str] | None:
     """Return the variant of the standard price; None for that price itself."""
     tier = tier.lower() if tier else None
     if tier == "batch":
@@ -137,15 +137,15 @@ def _kind(tier: str | None, speed: str | None) -> tuple[str, str] | None:
 
 
 @lru_cache(maxsize=4096)
-def _tariff(listed: ListedModel, time: int, kind: tuple[str, str] | None) -> Tariff | str:
+def _tariff(listed: ListedModel, time: int, variant: tuple[str, str] | None) -> Tariff | str:
     """Return the tariff, or what is not known, for "... of MODEL"."""
     moment = datetime.fromtimestamp(time // 1_000_000_000, UTC)
     context = None
-    if kind is not None:
-        context = dict([kind])
+    if variant is not None:
+        context = dict([variant])
         variants = [one for one in listed.model.price_variants or () if listed.own and one.when == context]
         if not any(one.constraint is None or one.constraint.active(moment) for one in variants):
-            return f"genai-prices has no price at {kind[0].replace('_', ' ')} {kind[1]}"
+            return f"genai-prices has no price at {variant[0].replace('_', ' ')} {variant[1]}"
     prices = listed.model.get_prices(moment, context)
     if not any(getattr(prices, key) is not None for key in ("input_mtok", "output_mtok")):
         return "genai-prices has no price per token"
@@ -187,7 +187,7 @@ _Key = tuple[Any, ...]
 """Provider, names, day, tier, speed."""
 
 
-class KeptTariffs:
+class RememberedTariffs:
     """Remembers what `find` answered, from one process to the next, as long as `version` is the same.
 
     The file only saves time: if it cannot be read or written, the list is asked. No folder is made for it.
@@ -202,11 +202,11 @@ class KeptTariffs:
     ) -> Tariff:
         """As the module's `find`. Raises `Unknown`."""
         key = provider, names, time // DAY, tier, speed
-        found = self._kept.get(key)
+        found = self._answers.get(key)
         if found is None:
             found = _answer(lambda: find(provider, names, time, tier, speed))
             if not is_by_the_hour(provider, names):
-                self._kept[key] = found
+                self._answers[key] = found
                 if not self._is_new:
                     self._is_new = True
                     atexit.register(self.save)
@@ -215,18 +215,18 @@ class KeptTariffs:
         return found
 
     @cached_property
-    def _kept(self) -> dict[_Key, Tariff | str]:
+    def _answers(self) -> dict[_Key, Tariff | str]:
         try:
             found = json.loads(self._file.read_bytes())
             if found["version"] != self._version:
                 return {}
-            return {(one, tuple(names), *rest): _read(kept) for (one, names, *rest), kept in found["tariffs"]}
+            return {(one, tuple(names), *rest): _read(value) for (one, names, *rest), value in found["tariffs"]}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError):
             return {}
 
     def save(self) -> None:
         """Write the newest of them to the file, whole or not at all."""
-        newest = [(key, _written(kept)) for key, kept in list(self._kept.items())[-MOST:]]
+        newest = [(key, _written(answer)) for key, answer in list(self._answers.items())[-MOST:]]
         own = self._file.with_name(f".{self._file.name}.{os.getpid()}")
         try:
             with open(os.open(own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
@@ -245,19 +245,19 @@ def _answer(find: Callable[[], Tariff]) -> Tariff | str:
         return str(why)
 
 
-def _written(kept: Tariff | str) -> Any:
-    """Return what JSON can hold of it."""
-    if isinstance(kept, str):
-        return kept
+def _written(answer: Tariff | str) -> Any:
+    """Return an answer as JSON can hold it."""
+    if isinstance(answer, str):
+        return answer
     return [
         [start, {name: str(rate) for name in Rates.__slots__ if (rate := getattr(rates, name)) is not None}]
-        for start, rates in kept.steps
+        for start, rates in answer.steps
     ]
 
 
-def _read(kept: Any) -> Tariff | str:
-    if isinstance(kept, str):
-        return kept
+def _read(value: Any) -> Tariff | str:
+    if isinstance(value, str):
+        return value
     none: dict[str, Any] = {"input": None, "output": None}
-    steps = ((int(start), {name: Decimal(rate) for name, rate in rates.items()}) for start, rates in kept)
+    steps = ((int(start), {name: Decimal(rate) for name, rate in rates.items()}) for start, rates in value)
     return Tariff(tuple((start, Rates(**(none | rates))) for start, rates in steps))

@@ -59,6 +59,22 @@ class Rates:
     call: Decimal = Decimal(0)
     """Each call, whatever its tokens."""
 
+    @classmethod
+    def of(cls, input: Decimal, output: Decimal, cache_read: Decimal, cache_write: Decimal) -> Rates:
+        """Return the rates of a model whose audio and images cost as its texts, as `prices:` of the rules has them."""
+        return cls(
+            input=input,
+            output=output,
+            cache_read=cache_read,
+            cache_write=cache_write,
+            cache_write_1h=cache_write,
+            audio_input=input,
+            audio_cache_read=cache_read,
+            audio_output=output,
+            image_input=input,
+            image_output=output,
+        )
+
 
 _ZERO = Decimal(0)
 NOTHING = Rates(**dict.fromkeys(Rates.__slots__, _ZERO))

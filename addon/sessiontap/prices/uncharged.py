@@ -33,7 +33,7 @@ and 429 ("HTTP Error response code and billing status")."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Uncharged:
     """None, or an empty tuple: any."""
 
     id: str
@@ -50,90 +50,98 @@ class Row:
     """False: the call names no model."""
 
 
-ROWS: tuple[Row, ...] = (
-    Row("never reached", "not charged", "the provider was never reached", outcome="upstream_unreachable"),
-    Row("refused", "not charged", "the call was refused before a model ran", outcome="http_error", statuses=_REFUSED),
-    Row(
+ROWS: tuple[Uncharged, ...] = (
+    Uncharged("never reached", "not charged", "the provider was never reached", outcome="upstream_unreachable"),
+    Uncharged(
+        "refused", "not charged", "the call was refused before a model ran", outcome="http_error", statuses=_REFUSED,
+    ),
+    Uncharged(
         # platform.claude.com/docs/en/api/errors, "HTTP errors" (billing_error); api-docs.deepseek.com, "Error Codes"
         # (Insufficient Balance); openrouter.ai/docs, "Errors and Debugging", "Error Codes" (insufficient credits)
         "no balance", "not charged", "the call was refused for want of balance",
         providers=("anthropic", "deepseek", "openrouter"), outcome="http_error", statuses=(402,),
     ),
-    Row(
+    Uncharged(
         # platform.claude.com/docs/en/api/errors, "HTTP errors" (permission_error); developers.openai.com, "Error
         # codes", "API errors" (country not supported); ai.google.dev/gemini-api/docs/troubleshooting, "Error codes"
         # (PERMISSION_DENIED); Azure as above: "If the service doesn't perform processing, you aren't charged"
         "no permission", "not charged", "the key has no right to what was asked for",
         providers=("anthropic", "azure", "google", "openai"), outcome="http_error", statuses=(403,),
     ),
-    Row(
+    Uncharged(
         # ai.google.dev/gemini-api/docs/billing, "Am I charged for failed requests?": not for 400 and 500
         "Gemini: failed", "not charged", "the provider does not charge for calls that fail so",
         providers=("google",), outcome="http_error", statuses=(400, 500),
     ),
-    Row(
+    Uncharged(
         # cloud.google.com/vertex-ai/generative-ai/pricing: charged are only requests that return 200; no 4xx, no 5xx
         "Vertex: failed", "not charged", "the provider charges only for calls that succeed",
         providers=("vertex",), outcome="http_error", statuses=tuple(range(400, 600)),
     ),
-    Row(
+    Uncharged(
         # platform.claude.com/docs/en/build-with-claude/token-counting, "Pricing and rate limits"; Gemini's billing
         # page, "Is GetTokens billed?"; Vertex, "Count tokens", "Pricing and quota"; docs.aws.amazon.com/bedrock,
         # "Monitor your token usage by counting tokens", its first note
         "counting tokens", "free", "counting tokens costs nothing there",
         operation="count_tokens", providers=("anthropic", "bedrock", "google", "vertex"),
     ),
-    Row("counting tokens elsewhere", "no model call", "tokens are counted, and no model is asked", "count_tokens"),
-    Row(
+    Uncharged(
+        "counting tokens elsewhere", "no model call", "tokens are counted, and no model is asked", "count_tokens",
+    ),
+    Uncharged(
         # developers.openai.com/api/docs/guides/moderation: "The moderation endpoint is free to use"
         "moderation at OpenAI", "free", "moderation costs nothing at openai",
         operation="moderation", providers=("openai",),
     ),
-    Row(
+    Uncharged(
         # platform.claude.com/docs/en/build-with-claude/files, "Usage and billing"; ai.google.dev/gemini-api/docs/files,
         # "Usage info": at no cost in all regions
         "files", "free", "managing files costs nothing there",
         operation="file", providers=("anthropic", "google"),
     ),
-    Row("files elsewhere", "no model call", "a file is managed, and no model is asked", operation="file"),
-    Row(
+    Uncharged("files elsewhere", "no model call", "a file is managed, and no model is asked", operation="file"),
+    Uncharged(
         "asking after a batch", "no model call", "the state of a batch is asked for, and no model is",
         operation="batch", methods=_READS,
     ),
-    Row(
+    Uncharged(
         "a batch is cancelled", "no model call", "a batch is cancelled, and no model is asked",
         operation="batch", methods=("POST",), route="*/cancel",
     ),
-    Row("vector database", "no model call", "a vector database is searched, and no model is asked", "vector_search"),
-    Row(
+    Uncharged(
+        "vector database", "no model call", "a vector database is searched, and no model is asked", "vector_search",
+    ),
+    Uncharged(
         "reading", "no model call", "something is read or deleted, and no model is asked",
         operation="other", methods=_READS,
     ),
-    Row(
+    Uncharged(
         "OpenAI: threads", "no model call", "a thread is written to, and no model is asked",
         operation="other", providers=("openai", "azure"), methods=("POST",), route="*/threads", model=False,
     ),
-    Row(
+    Uncharged(
         "OpenAI: messages of a thread", "no model call", "a thread is written to, and no model is asked",
         operation="other", providers=("openai", "azure"), methods=("POST",), route="*/threads/*/messages", model=False,
     ),
-    Row(
+    Uncharged(
         "OpenAI: traces", "no model call", "telemetry is sent, and no model is asked",
         operation="other", providers=("openai",), methods=("POST",), route="/v1/traces/ingest", model=False,
     ),
-    Row(
+    Uncharged(
         "Claude Code: telemetry and settings", "no model call", "telemetry or settings, and no model is asked",
         operation="other", providers=("anthropic",), route="/api/*", model=False,
     ),
-    Row(
+    Uncharged(
         "not a provider of models", "no model call", "the host serves no model that is known, and none is named",
         operation="other", providers=(None,), model=False,
     ),
 )  # fmt: skip
 
 
-def find(call: Mapping[str, Any], llm: Mapping[str, Any]) -> Row | None:
+def find(call: Mapping[str, Any], llm: Mapping[str, Any]) -> Uncharged | None:
     """Return the row of the call of this record; None if it has to be priced by what it used."""
+    if "refused" in (call.get("flags") or ()):
+        return _BY_A_LIMIT
     operation, outcome = llm.get("operation"), call.get("outcome")
     if outcome in ("ok", None) and operation not in _OPERATIONS:
         return None  # nearly all of them
@@ -143,6 +151,7 @@ def find(call: Mapping[str, Any], llm: Mapping[str, Any]) -> Row | None:
     return _find(operation, llm.get("provider"), method, call.get("route") or "", outcome, status, named)
 
 
+_BY_A_LIMIT = Uncharged("refused by a limit", "not charged", "a limit of the rules refused the call: no server got it")
 _OPERATIONS = frozenset(row.operation for row in ROWS if row.operation is not None)
 
 
@@ -155,7 +164,7 @@ def _find(
     outcome: str | None,
     status: int | None,
     named: bool,
-) -> Row | None:
+) -> Uncharged | None:
     for row in ROWS:
         if (
             row.operation in (None, operation)

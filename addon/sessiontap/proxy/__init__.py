@@ -22,6 +22,9 @@
     finish.py       the one value that it becomes: `FinishedCall`, and its bodies
     recorder.py     that, on its way to the recorder's process (recording/), and what comes back: lines and faults
 
+    alerts.py       counts of alerts and limits (limits/), and the calls that are refused
+    notifier_process.py  the process that tells a command and a webhook of them
+
     notices.py      what the user and the log are told of calls and connections
     rules_file.py   the rules file, reloaded when it changes
     state_file.py   where a running proxy says where it listens, how, and whose it is

@@ -16,6 +16,7 @@ from mitmproxy import http
 
 from sessiontap import trust
 from sessiontap.proxy import flows, in_flight, own_address
+from sessiontap.proxy.alerts import MOST_LATEST
 from sessiontap.proxy.context import CallContext
 from sessiontap.proxy.in_flight import progress_of
 from sessiontap.proxy.own_address import Question
@@ -61,7 +62,7 @@ class Answers:
 
     async def to(self, question: Question, target: str) -> tuple[int, dict[str, Any]]:
         """Return the status and the JSON that answer a question, which is a request's `target`."""
-        if question.asks == "in_flight" and not hmac.compare_digest(
+        if question.asks in ("in_flight", "limits") and not hmac.compare_digest(
             (question.token or "").encode(), self._service.token.encode()
         ):
             return 404, {}
@@ -80,6 +81,8 @@ class Answers:
                 return 200 if found["ok"] else 503, found
             case "in_flight":
                 return 200, all_in_flight(answers)
+            case "limits":
+                return 200, all_limits(answers)
 
     async def own(self, question: Question) -> dict[str, Any]:
         """Return the answer of this process alone."""
@@ -97,6 +100,10 @@ class Answers:
                 return await self._health()
             case "in_flight":
                 return {"calls": await self._in_flight()}
+            case "limits":
+                alerts = self._service.calls.alerts
+                lifted = await alerts.lift(question.lift) if question.lift is not None else None
+                return {"limits": await alerts.refusing(), "lifted": [lifted] if lifted is not None else []}
 
     async def _recorded(self, pid: int) -> dict[str, Any]:
         def in_flight() -> int:
@@ -130,7 +137,7 @@ class Answers:
             "listening": [f"{one['host']}:{one['port']}" for one in service.listeners()],
             "rules": {
                 "file": str(rules.path) if rules is not None and rules.path else None,
-                "in_force": len(service.rules.rules),
+                "in_force": service.rules.count,
                 "error": rules.error if rules is not None else None,
             },
             "recorder": recorder is not None and recorder.is_alive and answer.recorded,
@@ -140,6 +147,9 @@ class Answers:
                 {**one.gateway._asdict(), "seconds": round(one.seconds, 1), "skipped": one.skipped}
                 for one in service.planner.breakers.open_ones()
             ],
+            "alerts": list(service.calls.alerts.latest),
+            "alerts_failing": dict(service.calls.alerts.notifier.failing),
+            "session_store": service.store.health() if service.store is not None else None,
         }
 
 
@@ -171,6 +181,14 @@ def all_passed(answers: list[Any]) -> dict[str, Any]:
     }
 
 
+def all_limits(answers: list[Any]) -> dict[str, Any]:
+    """The same of the limits that refuse calls, and of those that were lifted. All workers have the same counts."""
+    given = [one for one in answers if one is not None]
+    return {
+        key: [*{limit["id"]: limit for one in given for limit in one[key]}.values()] for key in ("limits", "lifted")
+    }
+
+
 def all_in_flight(answers: list[Any]) -> dict[str, Any]:
     """The same of the calls in flight, oldest first."""
     calls = [call for one in answers if one is not None for call in one["calls"]]
@@ -185,6 +203,16 @@ def _all_gateways(given: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
         known["seconds"] = max(known["seconds"], one["seconds"])
         known["skipped"] += one["skipped"]
     return sorted(found.values(), key=lambda one: -float(one["seconds"]))
+
+
+def _session_store(given: list[Mapping[str, Any] | None]) -> dict[str, Any] | None:
+    """The store as the worker sees it that has been without it for the longest."""
+    known = [one for one in given if one is not None]
+    if not known:
+        return None
+    worst = max(known, key=lambda one: float(one["seconds"] or 0.0))
+    added = {key: sum(one[key] for one in known) for key in ("local_steps", "unnumbered")}
+    return {**worst, **added, "longest_wait": max(one["longest_wait"] for one in known)}
 
 
 def whole_health(answers: list[Any]) -> dict[str, Any]:
@@ -202,5 +230,10 @@ def whole_health(answers: list[Any]) -> dict[str, Any]:
         "lost_records": sum(lost) if None not in lost else None,
         "trace": bad["trace"],
         "gateways": _all_gateways(given),
+        "alerts": sorted((alert for one in given for alert in one["alerts"]), key=lambda one: int(one["time"]))[
+            -MOST_LATEST:
+        ],
+        "alerts_failing": {by: why for one in given for by, why in one["alerts_failing"].items()},
+        "session_store": _session_store([one["session_store"] for one in given]),
         "workers": {"running": len(given), "of": len(answers)},
     }

@@ -16,7 +16,7 @@ _AGAIN = 0.1
 """Seconds between two looks for a worker that is up, if none is."""
 
 
-class Worker(Protocol):
+class AssignableWorker(Protocol):
     """The part of a worker by which one is chosen."""
 
     up: asyncio.Event
@@ -27,7 +27,7 @@ class Worker(Protocol):
     """Keys that are assigned to it; counted here."""
 
 
-class Assignment[W: Worker]:
+class Assignment[W: AssignableWorker]:
     """For the loop alone."""
 
     def __init__(self, workers: Sequence[W], most_keys: int = MOST_KEYS) -> None:

@@ -14,19 +14,24 @@ from typing import Any
 from sessiontap.faults import Faults
 from sessiontap.llm.call import Call
 from sessiontap.proxy import open_files
+from sessiontap.proxy.alerts import Alerts
 from sessiontap.proxy.context import CallContext, Plan
 from sessiontap.proxy.finish import OVER_BUDGET, Bodies, Heads, finished_call
 from sessiontap.proxy.notices import Notices
 from sessiontap.proxy.plan import Planner, facts_of
-from sessiontap.proxy.prepare import history_of, is_heavy, read, slimmed
+from sessiontap.proxy.prepare import as_turn, history_of, is_heavy, read, slimmed
 from sessiontap.proxy.recorder import Recorder
 from sessiontap.proxy.replies import PATIENCE, Replies
 from sessiontap.recording.budget import Budget, Shares
 from sessiontap.recording.finished import Outcome, PlannerUpdate
 from sessiontap.rules import Decision, Rules, decide
+from sessiontap.trace.outcomes import LOCAL_STEP
 
 PROTECTED = "protected"
 """The flag of a call that is recorded without its content because a rule may match."""
+
+HURRY_SECONDS = 0.003
+"""Replies that end within it are read together if proxies share their sessions."""
 
 
 class Calls:
@@ -42,8 +47,10 @@ class Calls:
         self.recorder: Recorder | None = None
         """None before the start and after the end: calls pass unrecorded."""
         self.replies = Replies(self._take_update)
+        self.alerts = Alerts(notices, faults)
         self._rules = rules
         self._reader = ThreadPoolExecutor(1, "sessiontap-read")
+        self._hurrying: asyncio.TimerHandle | None = None
 
     def plan_at_once(self, context: CallContext, wire: bytes | None) -> Plan | None:
         """Return the plan of a call; None if something must be waited for first, which `plan` does.
@@ -53,7 +60,7 @@ class Calls:
         if _is_large(context, wire):
             return None
         self.prepare(context, wire)
-        if self._awaited(context):
+        if self._awaited(context) or self.planner.store.is_shared or self.alerts.waits(self._rules()):
             return None
         return slimmed(context, self.decide(context))
 
@@ -62,7 +69,7 @@ class Calls:
         if context.call is None:
             await self.prepare_aside(context, wire)
         await self.wait_for_replies(context)
-        return slimmed(context, self.decide(context))
+        return slimmed(context, await self.decide_shared(context))
 
     async def prepare_aside(self, context: CallContext, wire: bytes | None) -> None:
         """As `prepare`; a large request is read on another thread, one at a time, while others come and go."""
@@ -78,11 +85,7 @@ class Calls:
         context.request, call, problem = read(context.request, context.destination, wire)
         if problem is not None:
             context.flags.append("undecodable")
-        socket = context.socket
-        if socket is not None and socket.conversation is not None:  # if the turn names neither
-            asked = replace(call.asked, previous=(*call.asked.previous, *filter(None, [socket.previous])))
-            call = replace(call, asked=asked, json={"conversation": socket.conversation, **(call.json or {})})
-        context.call = call
+        context.call = call = as_turn(call, context.socket)
         with self.faults.guard("conversations"):
             context.history = history_of(call)
 
@@ -110,8 +113,28 @@ class Calls:
 
     def decide(self, context: CallContext) -> Plan:
         """Return the plan of a call whose request was read, and say what it withholds or protects."""
-        plan = self.planner.plan(context, self._rules())
+        plan = self._planned(context, self.planner.plan(context, self._rules()))
+        if plan.decision.more:
+            with self.faults.guard("alerts"):
+                plan = self.alerts.begin(context, plan)
+        return plan
+
+    async def decide_shared(self, context: CallContext) -> Plan:
+        """As `decide`; a store of sessions and counts that several proxies share are asked."""
+        rules, planner = self._rules(), self.planner
+        shared = planner.store.is_shared
+        plan = self._planned(
+            context, await planner.plan_shared(context, rules) if shared else planner.plan(context, rules)
+        )
+        if plan.decision.more:
+            with self.faults.guard("alerts"):
+                plan = await self.alerts.begin_shared(context, plan)
+        return plan
+
+    def _planned(self, context: CallContext, plan: Plan) -> Plan:
         context.call = plan.call
+        if plan.session is not None and plan.session.is_local:
+            context.flags.append(LOCAL_STEP)
         if (protected := plan.decision.protected) is not None:
             if not plan.decision.ignore:
                 context.flags.append(PROTECTED)
@@ -136,7 +159,7 @@ class Calls:
             context.caller_id,
             offers_tools=bool(call and call.asked.tools_offered),
             failed=received is None or received.status >= 400 or outcome != "ok",
-            end=history.end if history is not None and history.steps else None,
+            end=history.end if history is not None and history.entries else None,
         )
         is_queued = None
         with self.faults.guard("recording"):
@@ -146,6 +169,17 @@ class Calls:
             recorder.count_fault()
         if not is_queued:
             self.replies.forget(context.id)
+        elif self.planner.store.is_shared:
+            self._hurry_soon(recorder)
+
+    def _hurry_soon(self, recorder: Recorder) -> None:
+        """Have replies read at once: other proxies may wait for them, which cannot say so."""
+        if self._hurrying is None:
+            self._hurrying = asyncio.get_running_loop().call_later(HURRY_SECONDS, self._hurry, recorder)
+
+    def _hurry(self, recorder: Recorder) -> None:
+        self._hurrying = None
+        recorder.hurry()
 
     def receipt(self) -> Callable[[], bool]:
         """Return what tells whether all calls that have ended so far are written."""

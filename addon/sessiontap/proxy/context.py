@@ -8,22 +8,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from mitmproxy import http
-
 from sessiontap.exchange import Request
 from sessiontap.gateways import Direct, Route
 from sessiontap.gateways.failing_open import GatewayUse
 from sessiontap.headers import Edit
 from sessiontap.llm.call import Call
 from sessiontap.llm.history import History
+from sessiontap.llm.refusal import Refusal
 from sessiontap.proxy.bodies import BodyTap
 from sessiontap.proxy.connections import Connection, Destination
-from sessiontap.rules import Decision, Labels
+from sessiontap.rules import Decision, FilledSettings
 from sessiontap.sessions import Link, Session
 from sessiontap.sessions.match_scope import MatchScope
 from sessiontap.trust import UNKNOWN, Upstream
 
 if TYPE_CHECKING:
+    from mitmproxy import http
+
     from sessiontap.proxy.failover import Attempt
 
 NO_LINK = Link()
@@ -49,7 +50,7 @@ class SocketContext(NamedTuple):
 class Fallback(NamedTuple):
     """The part of a plan that is another one if the call goes to its own host, since its gateway fails."""
 
-    labels: Labels
+    filled: FilledSettings
     edits: tuple[Edit, ...]
 
 
@@ -58,7 +59,7 @@ class Plan:
     """The changes to a call, and why they are made. `session` is None only if the call is ignored."""
 
     decision: Decision
-    labels: Labels
+    filled: FilledSettings
     call: Call
     """The call, with what its conversation tells of it."""
     session: Session | None = None
@@ -75,6 +76,8 @@ class Plan:
     """For its own host; None if it may not go there should its gateway fail."""
     reply_edits: tuple[Edit, ...] = ()
     """Of the response's headers, once it has come."""
+    counted: tuple[str, ...] = ()
+    """The measures of alerts and limits that wait for what the call comes to."""
     warnings: tuple[str, ...] = ()
     """Sentences for the user, each said once: keys that were withheld, calls that did not go to their gateway."""
 
@@ -84,10 +87,10 @@ class Plan:
         return {
             "session_id": self.session.id,
             "session_name": self.session.name,
-            "path": self.labels.path,
+            "path": self.filled.path,
             "step": self.session.step,
             "source": self.session.source,
-            "rules": list(dict.fromkeys((*self.decision.rules, *self.labels.rules))),
+            "rules": list(dict.fromkeys((*self.decision.rules, *self.filled.rules))),
         }
 
 
@@ -118,6 +121,8 @@ class CallContext:
     """None before planning, and if it failed."""
     attempt: Attempt | None = None
     """At its gateway, while that has not answered."""
+    refusal: Refusal | None = None
+    """The answer that it gets in its server's stead: a limit of the rules is reached."""
     request_tap: BodyTap | None = None
     reply_tap: BodyTap | None = None
     first_byte: int | None = None

@@ -11,6 +11,7 @@ reload of the script (mitmproxy reloads it when its file changes): its state mus
 
 import gc
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -34,13 +35,33 @@ def addons() -> "list[Any]":
         wrong = unmet()
         if wrong:
             exit_with_error(wrong)
-        from sessiontap.proxy.tap import Tap
-
-        _taps.append(Tap())
+        _taps.append(_tap())
         # A hundred thousand objects that are here for good: a collection need not go through them each time, and finds
         # the connections that have ended sooner.
         gc.freeze()
     return list(_taps)
+
+
+def _tap() -> "Any":
+    """The addon; in a replay another one."""
+    replay = _replay()
+    if replay is not None:
+        from sessiontap.proxy.replay import ReplayTap
+
+        return ReplayTap(replay)
+    from sessiontap.proxy.tap import Tap
+
+    return Tap()
+
+
+def _replay() -> "Any":
+    """The address of the replay's server; None if this proxy is none of a replay. Ends the process if it is broken."""
+    from sessiontap.replay_link import VARIABLE, ReplayAddress
+
+    try:
+        return ReplayAddress.of(os.environ[VARIABLE]) if VARIABLE in os.environ else None
+    except ValueError:
+        return exit_with_error(VARIABLE + " is set by `sessiontap replay` alone. Unset it")
 
 
 def unmet() -> "str | None":
@@ -78,7 +99,8 @@ def run(arguments: "Sequence[str]", *, records: bool) -> None:
     from sessiontap import own_python
     from sessiontap.recording import spawn
 
-    if records:
+    replay = _replay()
+    if records and (replay is None or replay.live):
         spawn.start_early()
     with own_python.loading():
         from sessiontap.proxy.runner import main

@@ -2,7 +2,7 @@
 
 The layers tell an attempt what happens (`gateway_stream.py`); it decides by `gateways/failing_open.py`, changes the
 flow's request into the one for its own host, and tells the breaker, the log and the user. If the layers are not ours
-(an option of mitmproxy's chose others), the hooks tell it afterwards, and only the breaker learns from it.
+(HTTP/3, or a request that mitmproxy sends again), the hooks tell it afterwards, and only the breaker learns from it.
 
 For the proxy's loop alone. A fault of ours leaves the call as it is: it fails as its gateway let it fail.
 """
@@ -193,7 +193,7 @@ class Attempt:
         reason = why_direct(self._use, failure)
         direct = replace(
             plan,
-            labels=plan.fallback.labels,
+            filled=plan.fallback.filled,
             edits=plan.fallback.edits,
             gateway=Direct(reason),
             use=None,

@@ -45,6 +45,10 @@ class CapturedBody:
         """The pieces as one."""
         return b"".join(self.pieces)
 
+    def joined(self) -> CapturedBody:
+        """Return the body with its bytes in one piece."""
+        return replace(self, pieces=[self.data])
+
 
 class Bodies(NamedTuple):
     """Both bodies of a call."""
@@ -121,7 +125,7 @@ def _recorded_plan(plan: Plan) -> RecordedPlan:
         rules=plan.decision.rules,
         capture=plan.decision.capture,
         set_by=plan.decision.set_by,
-        labels=plan.labels,
+        filled=plan.filled,
         session=plan.session,
         link=plan.link,
         edits=(*plan.edits, *plan.reply_edits),
@@ -129,6 +133,7 @@ def _recorded_plan(plan: Plan) -> RecordedPlan:
         direct=plan.gateway if isinstance(plan.gateway, Direct) else None,
         match_scope=plan.match_scope,
         history=plan.history.tail() if plan.history is not None else None,
+        counted=plan.counted,
     )
 
 

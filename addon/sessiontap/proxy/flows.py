@@ -15,6 +15,7 @@ from mitmproxy.connection import ConnectionState
 from sessiontap.exchange import Headers, Request
 from sessiontap.gateways import Route
 from sessiontap.headers import Edit, apply
+from sessiontap.llm.refusal import Refusal
 from sessiontap.proxy.bodies import BodyTap
 from sessiontap.proxy.connections import proxy_user
 from sessiontap.proxy.context import Plan
@@ -57,6 +58,12 @@ def json_response(value: Mapping[str, Any]) -> http.Response:
 def text_response(status: int, text: str) -> http.Response:
     """A reply of the proxy's own, for people."""
     return http.Response.make(status, text.encode(), {"content-type": "text/plain; charset=utf-8"})
+
+
+def refusal_response(refusal: Refusal) -> http.Response:
+    """The reply to a call that a limit refuses."""
+    headers = [(name.encode(), value.encode()) for name, value in refusal.headers]
+    return http.Response.make(refusal.status, refusal.body, headers)
 
 
 _Address = tuple[str, int] | tuple[str, int, int, int] | None

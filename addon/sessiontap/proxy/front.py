@@ -30,6 +30,7 @@ from sessiontap.proxy import open_files, own_address, state_file
 from sessiontap.proxy.assignment import Assignment
 from sessiontap.proxy.listening import bind, bind_from, taken
 from sessiontap.proxy.look_ups import LookUps
+from sessiontap.proxy.shared_counts import FrontCounts
 from sessiontap.proxy.worker_process import WorkerProcess
 
 logger = logging.getLogger("sessiontap")
@@ -63,6 +64,7 @@ class Front:
         """By number: each worker that was asked, and its answer."""
         self._answered: dict[int, asyncio.Future[None]] = {}
         self._numbers = itertools.count(1)
+        self._counts = FrontCounts()
         self._is_ending = False
         self._files_said = False
 
@@ -235,12 +237,19 @@ class Front:
                     say_as(message["verbosity"])
                 worker.send({"kind": "listening", "listeners": self._listeners, "token": self._token})
                 worker.up.set()
+            case "rules":
+                for one in self._workers:
+                    if one is not worker:
+                        one.send(message)
             case "question":
                 task = asyncio.get_running_loop().create_task(self._ask(worker, message["id"], message["target"]))
                 self._routing.add(task)
                 task.add_done_callback(self._routing.discard)
             case "answer":
                 self._take_answer(worker, message["id"], message["answer"])
+            case "count":
+                if (answer := self._counts.answer(message)) is not None:
+                    worker.send(answer)
 
     def _died(self, worker: WorkerProcess, status: int, delay: float | None) -> None:
         for number in list(self._questions):

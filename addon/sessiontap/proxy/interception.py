@@ -5,7 +5,8 @@ the table of LLM hosts, or a rule names it. Plain HTTP is read, whatever the hos
 and body. All else passes as raw bytes, and is counted (passed.py).
 
 If mitmproxy is told by an option of its own which hosts to leave alone (`ignore_hosts`, `allow_hosts`, `tcp_hosts`), it
-chooses the layers itself.
+chooses the layers itself. So it does for TLS in front of a reverse proxy. Its HTTP layer is then replaced by ours, or
+calls whose gateway fails would be lost.
 """
 
 from __future__ import annotations
@@ -20,15 +21,14 @@ from mitmproxy.connection import Client
 from mitmproxy.proxy import events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import ClientTLSLayer, ServerTLSLayer, TCPLayer, modes
-from mitmproxy.proxy.layers.http import HTTPMode
+from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode
 from mitmproxy.proxy.layers.tls import HTTP_ALPNS, parse_client_hello
 from mitmproxy.proxy.mode_specs import RegularMode, ReverseMode, UpstreamMode
 from mitmproxy.tls import ClientHello
 
 from sessiontap.bounded_dict import BoundedDict
 from sessiontap.llm.content_encoding import decode
-from sessiontap.llm.hosts import provider_of
-from sessiontap.llm.unnamed_hosts import is_call, may_be_call
+from sessiontap.llm.hosts import is_call, may_be_call, provider_of
 from sessiontap.proxy import bodies, redirected
 from sessiontap.proxy.connections import Connection, Destination, destinations, is_address
 from sessiontap.proxy.distrust import Distrust, Verdict, failure_of, fingerprint
@@ -46,7 +46,8 @@ MOST_PASSING = 4096
 LONGEST_CONNECT = 60.0
 """Seconds that a server may take to be connected for a client that has gone."""
 BETWEEN = 0.02
-_OWN_CHOICE = ("ignore_hosts", "allow_hosts", "tcp_hosts")
+_LEAVE_ALONE = ("ignore_hosts", "allow_hosts", "tcp_hosts")
+"""mitmproxy's options that name hosts to leave alone."""
 
 
 class Interception:
@@ -71,6 +72,12 @@ class Interception:
 
     async def next_layer(self, data: layer.NextLayer) -> layer.Layer | None:
         """Return the layer for what a client has begun; None leaves it to mitmproxy."""
+        if data.context.client.transport_protocol != "tcp":
+            return None
+        return await self._our_choice(data) or self._choice_of_mitmproxy(data)
+
+    async def _our_choice(self, data: layer.NextLayer) -> layer.Layer | None:
+        """Return None if mitmproxy is to choose."""
         context, mode = data.context, data.context.layers[0]
         known = self._service.connections.open.get(context.client.id)
         if redirected.begins(data):
@@ -79,7 +86,7 @@ class Interception:
             return redirected.RedirectedLayer(context, self._proxy_http)
         if known is not None and context.server.address is not None and data.data_client():
             known.has_spoken = True
-        if context.client.transport_protocol != "tcp" or any(getattr(ctx.options, name) for name in _OWN_CHOICE):
+        if _mitmproxy_chooses():
             return None
         if len(context.layers) == 1 and isinstance(mode, modes.HttpProxy | modes.HttpUpstreamProxy):
             return self._for_proxy(context, data.data_client())
@@ -88,6 +95,22 @@ class Interception:
         if len(context.layers) == 1 and isinstance(mode, modes.ReverseProxy):
             return self._for_fixed_server(context, data, known)
         return await self._for_server(context, data, known)
+
+    def _choice_of_mitmproxy(self, data: layer.NextLayer) -> layer.Layer | None:
+        """Return the layer that mitmproxy chooses, with our HTTP layer for its own; None if it waits for more bytes."""
+        next_layer: Any = ctx.master.addons.get("nextlayer")
+        next_layer.next_layer(data)
+        layers, chosen, data.layer = data.context.layers, data.layer, None
+        innermost = layers[-1]
+        if type(innermost) is not HttpLayer:
+            return chosen
+        layers.pop()
+        ours = self._http(data.context, innermost.mode)
+        if chosen is innermost:
+            return ours
+        outer: Any = layers[-2]
+        outer.child_layer = ours
+        return chosen
 
     def _for_proxy(self, context: Context, begun: bytes) -> layer.Layer:
         """Return the layer for a request to the proxy itself."""
@@ -172,7 +195,8 @@ class Interception:
 
     def _may_concern(self, host: str, port: int) -> bool:
         """Return True if calls to a host may concern us: by its name, or it is an address, which TLS may name yet."""
-        return is_address(host) or self._service.destinations.find((host.lower(),), port) is not None
+        is_ours = self._service.destinations.find((host.lower(),), port) is not None
+        return is_ours or is_address(host) or _mitmproxy_chooses()
 
     # -- clients that have gone ----------------------------------------------------------------------------------------
 
@@ -324,6 +348,10 @@ class Interception:
             self.passed.connection(known, known.tls_host, known.tls_port, "refused")
         if verdict != "nothing":
             self._notices.distrusted(known, known.tls_host, verdict, reason)
+
+
+def _mitmproxy_chooses() -> bool:
+    return any(getattr(ctx.options, name) for name in _LEAVE_ALONE)
 
 
 def _tls(context: Context) -> layer.Layer:

@@ -58,7 +58,7 @@ MOST_JOINED = 1 << 16
 
 
 class HttpSettings(NamedTuple):
-    """What the HTTP layers ask of the addon."""
+    """The questions of the HTTP layers to the addon."""
 
     may_concern: Callable[[str, int], bool]
     """Tells whether a host and port may concern us."""
@@ -159,11 +159,12 @@ class _Http1Server(Http1Server):
 
 
 class _Http2Server(Http2Server):
-    """The client's side of HTTP/2: the same if its connection ends."""
+    """The client's side of HTTP/2: the same if its connection ends. mitmproxy calls a connection wholly closed, not
+    half, if it first met the client's reset when it was about to write."""
 
     def close_connection(self, msg: str) -> CommandGenerator[None]:
         streams = [stream_id for stream_id in self.streams if not self.is_closed(stream_id)]  # answered ones stay there
-        if self.conn.state is not ConnectionState.CAN_WRITE or not streams:
+        if self.conn.state & ConnectionState.CAN_READ or not streams:
             yield from super().close_connection(msg)
             return
         self.streams.clear()
@@ -266,6 +267,10 @@ def _forked(context: Context) -> Context:
 def _no() -> CommandGenerator[bool]:
     yield from ()
     return False
+
+
+def _no_event(event: events.Event) -> CommandGenerator[None]:
+    raise AssertionError(f"a stream that is done hears {event}")
 
 
 class _Stream(GatewayStream):
@@ -379,6 +384,13 @@ class _Stream(GatewayStream):
         yield from super().flow_done()
         if self._left is not None:
             yield from self._close_client()
+        if self.child_layer is None:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Cut the circles through a stream that is done, which would hold its flow until a full garbage collection."""
+        self.context.layers.clear()
+        self.client_state = self.server_state = _no_event
 
     def _close_client(self) -> CommandGenerator[None]:
         """Close what is left of the client's connection, if no other request of it is under way."""

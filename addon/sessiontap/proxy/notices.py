@@ -112,6 +112,11 @@ class Notices:
         logger.warning(f"sessiontap: {text}")
         return True
 
+    def session_store(self, text: str, is_away: bool) -> None:
+        """Say and note that the store that proxies share went away, or is back."""
+        (logger.warning if is_away else logger.info)(f"sessiontap: {text}")
+        self.note("session_store", text)
+
     def no_files(self) -> None:
         """Say once that no more files can be opened."""
         text = (

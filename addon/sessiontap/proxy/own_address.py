@@ -6,6 +6,7 @@
     GET http://sessiontap.invalid/passed?pid=PID      what of theirs went through unrecorded? Without a pid: of all?
     GET http://sessiontap.invalid/health              does the proxy record?
     GET http://sessiontap.invalid/in-flight?token=TOKEN    which calls have not ended?
+    GET http://sessiontap.invalid/limits?token=TOKEN       which limits refuse calls? With `&lift=ID`: lift that one
 
 The answer to the first comes when they are, or after `LIMIT` seconds: `{"recorded": BOOLEAN, "in_flight": NUMBER}`.
 `exec` asks it before it says what a program's run came to. That to the second comes at once; unknown is null:
@@ -40,6 +41,19 @@ The third is answered within a few seconds, with status 200, or 503 if records c
                    "origin": "http://127.0.0.1:8585",
                    "seconds": 41.2,          for which they have
                    "skipped": 17}],          calls that did not go there in that time
+     "alerts": [{"time": 1763712009500000000,    Unix nanoseconds; the newest 20, oldest first
+                 "kind": "alert",
+                 "name": "agent",            of the alert, else of its rule
+                 "measure": "cost_usd", "per": "session",
+                 "value": 1.02, "threshold": 1.0,
+                 "within": null}],           seconds of its window
+     "alerts_failing": {"webhook": "it answered with status 404"},    who could not be told of the last one, and why
+     "session_store": {"address": "redis://10.0.0.5:6379/0",    null: the proxy remembers its own sessions
+                       "away": null,         why, if it is; `seconds` are those since then
+                       "seconds": null,
+                       "local_steps": 0,     given since the start because it was away
+                       "unnumbered": 0,      calls with local steps that the store has given none yet
+                       "longest_wait": 0.0007},    seconds for which a call waited for it
      "workers": {"running": 1, "of": 1}}     of `--workers`
 
 The fourth is answered at once, to whoever has the token that stands in the state file (state_file.py): only the proxy's
@@ -52,6 +66,12 @@ it, and its bodies are the bytes that went by so far. `ignore` and `capture: non
                 "caller": {"id", "pid", "started", "name", "names", "cwd"},
                 "request": {"method", "body": {"size"}},
                 "response": {"status", "body": {"size"}}}]}     null until its headers come
+
+The fifth is answered at once, to whoever has the token. `limits` are those that refused a call when they were last
+looked at; with `lift` there is the one that was lifted, if it was among them:
+
+    {"limits": [{"id", "time", "text", "scope_text", and the facts of the note of kind `limit`}],
+     "lifted": [...]}
 
 Plain Python: the command line imports it, too.
 """
@@ -74,7 +94,7 @@ _BETWEEN_FIRST, _BETWEEN = 0.001, 0.01
 """Seconds between two looks: a recorder that has nothing to do answers within a millisecond."""
 OTHERS_WITHIN = 0.1
 """Seconds that a worker waits for what the others have in flight: who asks does not wait long."""
-_Asks = Literal["recorded", "passed", "health", "in_flight"]
+_Asks = Literal["recorded", "passed", "health", "in_flight", "limits"]
 
 
 class Question(NamedTuple):
@@ -83,7 +103,9 @@ class Question(NamedTuple):
     asks: _Asks
     pid: int | None = None
     token: str | None = None
-    """Of whoever asks for calls in flight."""
+    """Of whoever asks for calls in flight, or for limits."""
+    lift: str | None = None
+    """The id of a limit."""
 
     @property
     def others_within(self) -> float:
@@ -91,7 +113,7 @@ class Question(NamedTuple):
         return OTHERS_WITHIN if self.asks == "in_flight" else LIMIT + 1
 
 
-class Answer(NamedTuple):
+class ProcessAnswer(NamedTuple):
     """The answer about a process's calls."""
 
     recorded: bool
@@ -121,6 +143,13 @@ def in_flight_url(token: str) -> str:
     return f"http://{HOST}/in-flight?token={quote(token)}"
 
 
+def limits_url(token: str, lift: str | None = None) -> str:
+    """Return the address of the question which limits refuse calls. `lift`: the id of one that is to be lifted."""
+    from urllib.parse import quote
+
+    return f"http://{HOST}/limits?token={quote(token)}" + (f"&lift={quote(lift)}" if lift is not None else "")
+
+
 def asked(target: str) -> Question | None:
     """Return what a request's target asks; None if it asks nothing that is answered."""
     from urllib.parse import parse_qs, urlsplit
@@ -129,6 +158,9 @@ def asked(target: str) -> Question | None:
     query = parse_qs(parts.query, keep_blank_values=True)
     if parts.path == "/in-flight":
         return Question("in_flight", token=query["token"][0]) if "token" in query else None
+    if parts.path == "/limits":
+        lift = query["lift"][0] if "lift" in query else None
+        return Question("limits", token=query["token"][0], lift=lift) if "token" in query else None
     given = query.get("pid", [])
     if not all(one.isascii() and one.isdigit() for one in given) or len(given) > 1:
         return None
@@ -150,7 +182,7 @@ def descends(caller: Caller | None, pid: int) -> bool:
 
 async def when_recorded(
     in_flight: Callable[[], int], written: Callable[[], Callable[[], bool]], limit: float = LIMIT
-) -> Answer:
+) -> ProcessAnswer:
     """Wait until no call is in flight and those that ended are written, at most `limit` seconds.
 
     `written` returns a function that tells whether what has ended until now is written.
@@ -159,7 +191,7 @@ async def when_recorded(
     await _wait(lambda: not in_flight(), begun + min(limit, ENDED_WITHIN))
     is_written = await _wait(written(), begun + limit)
     left = in_flight()
-    return Answer(is_written and not left, left)
+    return ProcessAnswer(is_written and not left, left)
 
 
 async def _wait(holds: Callable[[], bool], until: float) -> bool:

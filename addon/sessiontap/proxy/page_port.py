@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from sessiontap import private
+from sessiontap.callers.running import is_alive
 from sessiontap.proxy import state_file
 
 REFUSED = "The page of `sessiontap ui` is not reached through a proxy. Open it directly: add localhost to NO_PROXY.\n"
@@ -39,12 +40,9 @@ def leads_to_page(host: str, port: int) -> bool:
         return False
     try:
         pid = int((folder() / str(port)).read_text())
-        os.kill(pid, 0)
-    except PermissionError:
-        return False  # another user's process has that number now
     except (OSError, ValueError):
         return False
-    return True
+    return is_alive(pid, of_others=False)
 
 
 @lru_cache(maxsize=256)  # each request asks

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import msgspec
 
 from sessiontap import gateways, headers, trust
 from sessiontap.bounded_dict import BoundedDict
@@ -15,36 +18,73 @@ from sessiontap.gateways import Direct, Route
 from sessiontap.gateways.breaker import Breakers, GatewayAddress
 from sessiontap.gateways.failing_open import GatewayUse, why_skipped
 from sessiontap.headers import AppSession, Edit, OutgoingCall
-from sessiontap.llm.agents import KINDLESS
+from sessiontap.llm.agents import UNTYPED_WORDS
 from sessiontap.llm.call import Call
 from sessiontap.llm.history import History
 from sessiontap.proxy.connections import Connection, Destination
 from sessiontap.proxy.context import NO_LINK, CallContext, Fallback, Plan
 from sessiontap.proxy.prepare import Client, history_of
 from sessiontap.recording.finished import PlannerUpdate
-from sessiontap.rules import Decision, Facts, Labels, Matched, Rules, SessionFacts, decide, finish
+from sessiontap.rules import Decision, Facts, FilledSettings, Matched, Rules, SessionFacts, decide, finish
 from sessiontap.rules.gateway_calls import gateway_call, gateway_kind
 from sessiontap.sessions import Link, Registry, Session, agent_path, session_evidence
 from sessiontap.sessions.conversations import Conversations
 from sessiontap.sessions.declared import conversation_id
+from sessiontap.sessions.joined import JoinedConversations, JoinedSession
 from sessiontap.sessions.links import LinkedCall
-from sessiontap.trace.outcomes import WARM_UP
+from sessiontap.sessions.shared_calls import SharedCall, evidence_keys
+from sessiontap.sessions.store import SessionStore, WantedSession, wanted_session
+from sessiontap.trace.outcomes import LOCAL_STEP, WARM_UP
 from sessiontap.trace.restore import RestorableCall
 
 _NOT_KNOWN = trust.why_exposed(trust.UNKNOWN, "")
+
+REPLY_PAUSES = (0.001, 0.002, 0.004, 0.008, 0.016, 0.019)
+"""Seconds until a store is asked again for a reply that another proxy is reading; `replies.PATIENCE` in all, and no
+more than a call may wait for the store."""
 
 MOST_SET = 10_000
 """Calls in flight whose clock is remembered."""
 
 
-class Planner:
-    """Makes plans; remembers sessions and what replies issued. For the proxy's loop alone."""
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A call as it is decided before its session is known."""
 
-    def __init__(self, environ: Mapping[str, str], faults: Faults) -> None:
+    context: CallContext
+    rules: Rules
+    client: Client
+    call: Call
+    """With what its conversation tells of it."""
+    history: History | None
+    begun: int
+    facts: Facts
+    decision: Decision
+    matched: Matched
+    exposed: str | None
+    found: LinkedCall | None
+    """None after a fault of ours, and if a rule ignores the call."""
+
+    @property
+    def link(self) -> Link:
+        return self.found.link if self.found is not None else NO_LINK
+
+
+class Planner:
+    """Makes plans; remembers sessions and what replies issued. For one thread: the proxy's loop, or a backtest."""
+
+    def __init__(
+        self, environ: Mapping[str, str], faults: Faults, listens: Callable[[Caller], bool | None] = listens
+    ) -> None:
+        """`listens` tells if a process is a server."""
         self.environ = environ
         self.faults = faults
+        self._listens = listens
         self.registry = Registry()
+        self.store: SessionStore = self.registry
+        """Where sessions are remembered: here, or with other proxies."""
         self.conversations = Conversations()
+        self.joined = JoinedConversations()
         self.breakers = Breakers(time.monotonic)
         self._clock = SetClock()
         self._started = time.time_ns()
@@ -59,6 +99,7 @@ class Planner:
         name, step = session.get("name"), session.get("step")
         if name is not None and step is not None:  # else it was not counted
             ended = min(head.time + (head.duration or 0), self._started)  # else the clock was set back meanwhile
+            step = -1 if LOCAL_STEP in head.flags else step
             self.registry.restore(session["id"], name, step, ended, session.get("key"))
         if head.link:
             link = Link(
@@ -70,6 +111,9 @@ class Planner:
                 head.link.get("root"),
                 tuple(head.link.get("lineage") or ()),
             )
+            if session.get("source") == "join":
+                key = session.get("key") or session["id"]
+                self.joined.restore(link, JoinedSession(key, session.get("rank") or 0, head.time))
             at = head.time + (head.duration or 0)
             warm_up = WARM_UP in head.flags
             given = session["id"] if session.get("source") in ("app", "native") else None
@@ -78,7 +122,56 @@ class Planner:
             )
 
     def plan(self, context: CallContext, rules: Rules) -> Plan:
-        """Return the plan of a call whose request was read. Remembers the call, but not if a rule ignores it."""
+        """Return the plan of a call whose request was read, by what this process remembers. Remembers the call, but
+        not if a rule ignores it."""
+        draft = self._draft(context, rules)
+        if draft.decision.ignore:
+            return Plan(draft.decision, FilledSettings(), draft.call)
+        return self._finish(draft, self.store.assign(self._wanted(draft)))
+
+    async def plan_shared(self, context: CallContext, rules: Rules) -> Plan:
+        """As `plan`, by what all proxies remember that share a store.
+
+        The store's answer may show that the call belongs to another conversation, and so to another session, than this
+        process took it for. The store looks for that itself, and takes the step there; if the call still turns out to
+        belong elsewhere, it is asked once more, and the step is released. A reply that another proxy has yet to read is
+        asked for again. All that together takes no longer than a call may wait for the store.
+        """
+        draft = self._draft(context, rules)
+        if draft.decision.ignore:
+            return Plan(draft.decision, FilledSettings(), draft.call)
+        wanted = self._wanted(draft)
+        session: Session | None = None
+        patience = self.store.patience()
+        for pause in (*REPLY_PAUSES, None):
+            keys = evidence_keys(draft.found) if draft.found is not None else []
+            begun = await self.store.begin(wanted, keys, patience, follows=_follows(draft, wanted))
+            session, key = begun.session, begun.key
+            for call in begun.calls:
+                self._take_in(call)
+            if begun.calls:
+                draft = self._draft(context, rules)
+                if draft.decision.ignore:
+                    if session is not None and wanted.increments_step and wanted.reserved is None:
+                        self.store.release(session, context.id)
+                    return Plan(draft.decision, FilledSettings(), draft.call)
+                wanted = self._wanted(draft)
+            if pause is None or session is None or session.is_local or patience.left <= pause:
+                break
+            if not _lacks_reply(draft, begun.calls):
+                break
+            await asyncio.sleep(pause)
+            patience.spend(pause)
+            wanted = replace(wanted, reserved=session or wanted.reserved)
+        if session is not None and key == wanted.id:
+            session = wanted.session(session.id, session.name, session.step, is_local=session.is_local)
+        else:
+            wanted = replace(wanted, reserved=session or wanted.reserved)
+            session = (await self.store.begin(wanted, (), patience, follows=False)).session
+        return self._finish(draft, session or self.store.assign(wanted))
+
+    def _draft(self, context: CallContext, rules: Rules) -> _Draft:
+        """Return the call as it is decided before its session is known. Remembers nothing."""
         assert context.call is not None
         call, history, connection = context.call, context.history, context.connection
         client = Client.of(context)
@@ -89,7 +182,7 @@ class Planner:
             call = self._results_named(call, context, client)
             # If the process is not known, the session's name is compared, too, and that is yet to come.
             if connection.caller is not None:
-                found = self._conversation(context, client, call, history, begun)
+                found = self.find_link(context, client, call, history, begun)
                 call = _as_told(call, found.link)
         exposed = trust.why_exposed(context.upstream, context.destination.host)
         facts = facts_of(
@@ -101,25 +194,31 @@ class Planner:
             client_is_local=client.peer.local is True,
             exposed=exposed,
         )
-        decision, matched = decide(rules, facts, self.environ)
-        if decision.ignore:
-            return Plan(decision, Labels(), call)
+        decision, matched = self.decide(rules, facts)
+        if not decision.ignore:
+            with self.faults.guard("conversations"):
+                if found is None and history is not None:
+                    found = self.find_link(context, client, call, history, begun, decision.name)
+                    call = _as_told(call, found.link)
+        return _Draft(context, rules, client, call, history, begun, facts, decision, matched, exposed, found)
+
+    def _finish(self, draft: _Draft, session: Session) -> Plan:
+        """Return the plan of a call whose session is known, and remember the call."""
+        context, rules, client, call = draft.context, draft.rules, draft.client, draft.call
+        decision, matched, link = draft.decision, draft.matched, draft.link
         with self.faults.guard("conversations"):
-            if found is None and history is not None:
-                found = self._conversation(context, client, call, history, begun, decision.name)
-                call = _as_told(call, found.link)
-            if found is not None:
-                self.conversations.remember(found)
-        link = found.link if found is not None else NO_LINK
-        session = self._session(context, client, call, decision, link, begun)
-        labels = finish(matched, facts, SessionFacts(session.id, session.name, session.step), self.environ)
+            if draft.found is not None:
+                self.conversations.remember(draft.found)
+                self._share(context.id, session)
+        self.joined.note(link, session, draft.begun)
+        filled = self.fill(matched, draft.facts, SessionFacts(session.id, session.name, session.step))
 
         def written(gateway: Route | Direct | None) -> Fallback:
-            """The labels and edits of the call on this way."""
-            found = labels.at_gateway or labels if isinstance(gateway, Route) else labels
+            """The settings and edits of the call on this way."""
+            found = filled.at_gateway or filled if isinstance(gateway, Route) else filled
             if (path := _path(found, decision, call, link, client.app)) != found.path:
                 found = replace(found, path=path)
-            outgoing = self._outgoing(context, client, rules, matched, gateway, exposed)
+            outgoing = self._outgoing(context, client, rules, matched, gateway, draft.exposed)
             return Fallback(found, headers.plan(decision, found, session, link, outgoing))
 
         gateway = self._gateway(context, rules, decision, matched, client, session)
@@ -128,21 +227,43 @@ class Planner:
             use = _use(gateway, decision, rules)
             if use.fail_open and not self.breakers.admits(use.gateway):
                 gateway, warned, use = Direct(why_skipped(use)), None, None  # its breaker was told of when it opened
-        written_labels, edits = written(gateway)
+        written_settings, edits = written(gateway)
         return Plan(
             decision,
-            written_labels,
+            written_settings,
             call,
             session,
             link,
-            history,
-            found.scope if found else None,
+            draft.history,
+            draft.found.scope if draft.found else None,
             edits,
             gateway,
             use,
             written(None) if use is not None and use.fail_open else None,
-            warnings=tuple(_warnings(decision, written_labels, warned, edits)),
+            warnings=tuple(_warnings(decision, written_settings, warned, edits)),
         )
+
+    def _take_in(self, call: SharedCall) -> None:
+        """Take in a call that another proxy told of."""
+        with self.faults.guard("conversations"):
+            self.conversations.take_in(call)
+            if call.rank is not None:
+                link = Link(call.conversation, root=call.root)
+                self.joined.restore(link, JoinedSession(call.session_key, call.rank, call.at))
+
+    def _share(self, call_id: str, session: Session) -> None:
+        """Tell other proxies of a call that begins."""
+        if self.store.is_shared and (call := self.conversations.shared(call_id)) is not None:
+            rank = session.rank if session.source == "join" else None
+            self.store.remember(msgspec.structs.replace(call, session_key=session.key or session.id, rank=rank))
+
+    def decide(self, rules: Rules, facts: Facts) -> tuple[Decision, Matched]:
+        """Return what the rules say before the session is known."""
+        return decide(rules, facts, self.environ)
+
+    def fill(self, matched: Matched, facts: Facts, session: SessionFacts) -> FilledSettings:
+        """Return what they say once it is."""
+        return finish(matched, facts, session, self.environ)
 
     def knows_parent(self, context: CallContext) -> bool:
         """True if it is already known for certain what a request goes on from."""
@@ -157,7 +278,7 @@ class Planner:
             return call
         return replace(call, asked=self.conversations.with_tool_names(client.scope(context), call.asked))
 
-    def _conversation(
+    def find_link(
         self, context: CallContext, client: Client, call: Call, history: History, begun: int, name: str = ""
     ) -> LinkedCall:
         """Find the conversation of a call and its place in it; `name` is the session's if it is compared."""
@@ -166,10 +287,10 @@ class Planner:
             scope, call, history, context.id, begun, conversation_key=key, upgrade=client.is_upgrade
         )
 
-    def _session(
-        self, context: CallContext, client: Client, call: Call, decision: Decision, link: Link, begun: int
-    ) -> Session:
+    def _wanted(self, draft: _Draft) -> WantedSession:
+        context, client, call, decision = draft.context, draft.client, draft.call, draft.decision
         socket, app, caller, key = context.socket, client.app, context.connection.caller, client.conversation_key
+        link = draft.link
         evidence = session_evidence(
             decision,
             app_id=app.id if app else None,
@@ -177,16 +298,25 @@ class Planner:
             caller=caller,
             connection=client.peer,
             conversation=link.root or (conversation_id(key) if key is not None else None),
-            is_server=_listens(decision, call, caller),
+            is_server=self._is_server(decision, call, caller),
+            joined=self.joined.session_of(link),
         )
-        return self.registry.assign(
+        return wanted_session(
             decision,
             evidence,
             app_name=app.name if app else None,
-            now=begun,
+            now=draft.begun,
             increments_step=socket is None or socket.increments_step,
             reserved_session=socket.reserved_session if socket is not None else None,
+            call=context.id,
         )
+
+    def _is_server(self, decision: Decision, call: Call, caller: Caller | None) -> bool | None:
+        """Return True if the process is a server; None if the id sources do not ask."""
+        native = call.agent is not None and call.agent.session is not None
+        if native or caller is None or all(source.kind != "auto" for source in decision.id_sources):
+            return None
+        return self._listens(caller)
 
     def _gateway(
         self,
@@ -203,7 +333,7 @@ class Planner:
         named = matched.named_by(lambda rule: rule.gateway == name)
         request, facts = context.request, SessionFacts(session.id, session.name, session.step)
         call = replace(
-            gateway_call(rules, name, matched.scope, facts, self.environ),
+            gateway_call(rules, name, matched.known, facts, self.environ),
             signed=bool(headers.signed_headers(request.headers, request.target)),
             upstream=context.upstream,
             why_not_client=trust.why_not_for(client.peer.local is True, named),
@@ -256,8 +386,10 @@ class Planner:
         """Take in a call that ended; its reply, if any, has been read."""
         at = update.at - self._set.pop(update.call_id, 0)
         if update.session_id is not None:
-            self.registry.ended(update.session_id, at)
+            self.store.ended(update.session_id, at)
         self.conversations.note_reply(update.call_id, update.ending, at, update.trace_id)
+        if self.store.is_shared and (call := self.conversations.shared(update.call_id, update.ending)) is not None:
+            self.store.remember(call)
 
     def _begun(self, call_id: str, now: int) -> int:
         """When a call began, by the clock as it was when the proxy started."""
@@ -293,6 +425,24 @@ def facts_of(
     )
 
 
+def _lacks_reply(draft: _Draft, calls: Iterable[SharedCall]) -> bool:
+    """Return True if another proxy may be reading the reply that a call goes on from: its history holds one to a
+    request that is still open, or it names one that is not known."""
+    before = set(draft.history.chain[1:-1]) if draft.history is not None else set()
+    if any(call.state == "open" and call.request_chain in before for call in calls):
+        return True
+    return bool(draft.call.asked.previous) and draft.link.evidence != "exact"
+
+
+def _follows(draft: _Draft, wanted: WantedSession) -> bool:
+    """Return True if the call's session is that of its conversation, which others may know better."""
+    evidence, agent = wanted.evidence, draft.call.agent
+    if evidence.source == "conversation" or (agent is not None and agent.of_run):
+        return True
+    joins = any(source.kind == "join" for source in draft.decision.id_sources)
+    return joins and evidence.source != "app" and (evidence.source != "join" or bool(evidence.rank))
+
+
 def _use(route: Route, decision: Decision, rules: Rules) -> GatewayUse:
     """Return a call's use of its gateway. A rule's `fail` stands above the gateway's."""
     assert decision.gateway is not None
@@ -307,10 +457,10 @@ def _use(route: Route, decision: Decision, rules: Rules) -> GatewayUse:
 
 
 def _warnings(
-    decision: Decision, labels: Labels, gateway: Route | Direct | None, edits: Iterable[Edit]
+    decision: Decision, filled: FilledSettings, gateway: Route | Direct | None, edits: Iterable[Edit]
 ) -> Iterator[str]:
     """The sentences that a user is told of a plan. They are equal for calls of one kind, so that each is said once."""
-    withheld = (*decision.withheld, *labels.withheld)
+    withheld = (*decision.withheld, *filled.withheld)
     yield from map(str, withheld)
     if isinstance(gateway, Direct):
         yield gateway.reason
@@ -322,22 +472,14 @@ def _warnings(
             yield f"{edit.header} is withheld from {key.server}: {edit.rule}"
 
 
-def _path(labels: Labels, decision: Decision, call: Call, link: Link, app: AppSession | None) -> str:
+def _path(filled: FilledSettings, decision: Decision, call: Call, link: Link, app: AppSession | None) -> str:
     """Return the session path: the app's own unless a rule replaces it, else a rule's, else the agent's place."""
-    is_set = "session.path" in labels.set_by
+    is_set = "session.path" in filled.set_by
     if app and app.path and not (decision.existing == "replace" and is_set):
         return app.path
     if link.lineage and not is_set:
         return agent_path(call.agent, call.endpoint.operation, link.lineage)
-    return labels.path
-
-
-def _listens(decision: Decision, call: Call, caller: Caller | None) -> bool | None:
-    """Return True if the process is a server; None if the id sources do not ask."""
-    native = call.agent is not None and call.agent.session is not None
-    if native or caller is None or all(source.kind != "auto" for source in decision.id_sources):
-        return None
-    return listens(caller)
+    return filled.path
 
 
 def _as_told(call: Call, link: Link) -> Call:
@@ -345,7 +487,7 @@ def _as_told(call: Call, link: Link) -> Call:
     agent = call.agent
     if agent is not None and link.session is not None:
         agent = replace(agent, session=link.session)
-    typed = agent is not None and agent.subagent is not None and agent.subagent not in KINDLESS
+    typed = agent is not None and agent.subagent is not None and agent.subagent not in UNTYPED_WORDS
     inferred = link.lineage[-1] if link.lineage and not typed else None
     return replace(call, agent=agent, inferred=inferred) if inferred or agent is not call.agent else call
 

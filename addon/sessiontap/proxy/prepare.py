@@ -18,7 +18,7 @@ from sessiontap.llm.large_bodies import is_too_long, readable
 from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.proxy.connections import Connection, Destination
-from sessiontap.proxy.context import CallContext, Plan
+from sessiontap.proxy.context import CallContext, Plan, SocketContext
 from sessiontap.sessions import ClientConnection
 from sessiontap.sessions.match_scope import MatchScope, match_scope_of
 
@@ -52,6 +52,15 @@ def read(request: Request, destination: Destination, wire: bytes | None) -> tupl
     elif is_too_long(call):
         call = replace(call, asked=_with_problem(call, TOO_LONG))
     return request, call, problem
+
+
+def as_turn(call: Call, socket: SocketContext | None) -> Call:
+    """The call with what its place on a WebSocket tells of it: its conversation, and the reply that it goes on from."""
+    if socket is None or socket.conversation is None:
+        return call
+    asked = replace(call.asked, previous=(*call.asked.previous, *filter(None, [socket.previous])))
+    # The turn's own word, if it names a conversation, comes first.
+    return replace(call, asked=asked, json={"conversation": socket.conversation, **(call.json or {})})
 
 
 def history_of(call: Call) -> History:

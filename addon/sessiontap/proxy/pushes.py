@@ -73,14 +73,16 @@ class Pushes:
         self._changed.set()
 
     def _run(self) -> None:
-        while not self._closing:
-            wanted = self._wanted
+        while True:
+            closing, wanted = self._closing, self._wanted
             for entry in [one for one in self._running if one not in wanted]:
                 self._running.pop(entry).end()
             for entry in wanted:
                 if entry not in self._running:
                     self._running[entry] = _Running(entry.target, self._command(entry), self._pauses)
                 self._running[entry].look()
+            if closing:
+                break
             self._changed.wait(_LOOK_EVERY if wanted else None)
             self._changed.clear()
         for one in self._running.values():

@@ -24,7 +24,18 @@ from sessiontap.proxy.finish import Bodies
 from sessiontap.proxy.settings import Settings, environment
 from sessiontap.recording import wire
 from sessiontap.recording.budget import Shares
-from sessiontap.recording.finished import Event, Fault, FinishedCall, Note, PlannerUpdate, ReplyRead, Start, UserMessage
+from sessiontap.recording.finished import (
+    CallCounted,
+    Event,
+    Fault,
+    FinishedCall,
+    Note,
+    OwnPrice,
+    PlannerUpdate,
+    ReplyRead,
+    Start,
+    UserMessage,
+)
 from sessiontap.recording.handle import Handle
 from sessiontap.recording.recorder_process import Receipt
 from sessiontap.redaction import Redactor, by_name, user_key
@@ -44,10 +55,15 @@ SILENT_SECONDS = 1.0
 
 
 class Recorder:
-    """The recorder as the proxy sees it. `on_read` runs on another thread than the loop's."""
+    """The recorder as the proxy sees it. `on_read` and `on_counted` run on another thread than the loop's."""
 
     def __init__(
-        self, settings: Settings, rules: Rules, on_read: Callable[[PlannerUpdate], None], faults: Faults
+        self,
+        settings: Settings,
+        rules: Rules,
+        on_read: Callable[[PlannerUpdate], None],
+        faults: Faults,
+        on_counted: Callable[[CallCounted], None] = lambda counted: None,
     ) -> None:
         """Raises TraceError: the folder cannot be written, or no process be started. Raises RedactionError: no key."""
         check(settings.trace)
@@ -55,6 +71,7 @@ class Recorder:
             logger.warning(f"sessiontap: {said}")
         self._settings = settings
         self._on_read = on_read
+        self._on_counted = on_counted
         self._faults = faults
         self._terminal = Terminal()
         self._key = user_key.load()
@@ -84,7 +101,15 @@ class Recorder:
     def _start(self) -> Start:
         patterns = self._rules.secret_headers, _patterns(self._rules)
         memory = self._settings.memory
-        return Start(str(self._settings.trace), self._info(), self._settings.fsync, self._key, *patterns, memory=memory)
+        return Start(
+            str(self._settings.trace),
+            self._info(),
+            self._settings.fsync,
+            self._key,
+            *patterns,
+            memory=memory,
+            prices=_prices(self._rules),
+        )
 
     def close(self, seconds: float = CLOSING_SECONDS) -> None:
         """Write what is queued, then end: wait for it at most so long, which is said if it is felt."""
@@ -141,9 +166,9 @@ class Recorder:
         return self._handle.receipt()
 
     def rules_changed(self, rules: Rules) -> None:
-        """Redact by the new rules' patterns from here on."""
+        """Redact by the new rules' patterns from here on, and count costs by their prices."""
         self._rules, self._redactor = rules, self._redact_by(rules)
-        self._handle.submit(wire.message(wire.RULES, (rules.secret_headers, _patterns(rules))))
+        self._handle.submit(wire.message(wire.RULES, (rules.secret_headers, _patterns(rules), _prices(rules))))
 
     @property
     def key(self) -> bytes:
@@ -216,6 +241,8 @@ class Recorder:
                     self._on_read(update)
                     if line is not None:
                         lines.append(line)
+                case CallCounted():
+                    self._on_counted(event)
                 case Fault(kind, text):
                     self._faults.report(kind, text)
                 case UserMessage(_, text):
@@ -273,3 +300,10 @@ def _patterns(rules: Rules) -> tuple[str, ...]:
     """The further patterns to redact: the rules' own, and the proxy's keys that the rules send."""
     keys = [by_name.Credential("proxy-key", key.encode("utf-8", "replace")) for key in rules.keys(environment())]
     return (*rules.redact_patterns, *(needle.text.decode("latin-1") for needle in by_name.needles(keys)))
+
+
+def _prices(rules: Rules) -> tuple[OwnPrice, ...]:
+    return tuple(
+        (one.model.text, str(one.input), str(one.output), str(one.cache_read), str(one.cache_write))
+        for one in rules.prices
+    )

@@ -79,6 +79,8 @@ class Replies:
         self._unresponsive = False
         """A reply was waited for in vain, and none has been read since: the recorder hangs."""
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.at_once = False
+        """Each reply is taken as soon as it is read: other proxies wait for it."""
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
         """The proxy starts."""
@@ -113,6 +115,8 @@ class Replies:
         self._unresponsive = False
         if self._waiting and self._loop is not None:
             self._loop.call_soon_threadsafe(self._has_read.set)
+        elif self.at_once and self._loop is not None:
+            self._loop.call_soon_threadsafe(self.settle)
 
     def settle(self) -> None:
         """Take what has been read."""
@@ -137,7 +141,7 @@ class Replies:
         before.update(mine.failed_by_end.get(history.end, ()))
         if before:
             return before
-        if not names_replies and not any(step.role == "assistant" for step in history.steps):
+        if not names_replies and not any(entry.role == "assistant" for entry in history.entries):
             return set(mine.with_tools) if len(history.opening or "") >= SHORTEST_PROMPT else set()
         return set() if is_settled() else {call_id for call_id, end in mine.ids.items() if end != history.end}
 

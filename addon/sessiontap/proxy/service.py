@@ -12,6 +12,7 @@ import os
 import secrets
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,9 +40,11 @@ from sessiontap.proxy.settings import (
     parse,
     user_set,
 )
-from sessiontap.recording.budget import Shares
+from sessiontap.recording.budget import Shares, give_large_blocks_back
 from sessiontap.redaction import RedactionError
 from sessiontap.rules import Rules, RulesError
+from sessiontap.stores import RedisStore, StoreCounts
+from sessiontap.trace.annotations import annotate, label_record
 from sessiontap.trace.files import TraceError
 
 if TYPE_CHECKING:
@@ -77,6 +80,8 @@ class Service:
         self.recorder: Recorder | None = None
         self.rules_file: RulesFile | None = None
         self.pushes: Pushes | None = None
+        self.store: RedisStore | None = None
+        """Which other proxies share; None: sessions are remembered here."""
         self.worker: Worker | None = None
         """Of `sessiontap run --workers`, if this process is one."""
         self._token = secrets.token_urlsafe()
@@ -123,13 +128,17 @@ class Service:
 
     def _start(self, settings: Settings) -> None:
         self.calls.replies.begin(asyncio.get_running_loop())
+        self.calls.alerts.start(asyncio.get_running_loop())
         rules_file = RulesFile(settings.rules, self._rules_changed)
-        recorder = Recorder(settings, rules_file.rules, self.calls.replies.read, self.faults)
+        recorder = Recorder(
+            settings, rules_file.rules, self.calls.replies.read, self.faults, self.calls.alerts.read
+        )
         if self.recorder is not None:
             self._close_aside(self.recorder)
         self.rules_file, first = rules_file, self.settings is None
         self.record_with(recorder)
         self._push_from(settings)
+        self.calls.alerts.notify_by(rules_file.rules.notified, self.environ)
         self.destinations = Destinations(rules_file.rules)
         self.settings = settings
         shares = Shares(settings.memory)
@@ -141,6 +150,8 @@ class Service:
             self.notices.open_files = open_files.raise_limit()
             self.connections.warm_up()
             self._restore(recorder)
+        self._share_by(settings)
+        if first:
             recorder.wait_ready()  # else the proxy is at work, and waits for nothing
         for name, value in MITMPROXY_DEFAULTS.items():
             if name not in ctx.options or ctx.options.has_changed(name):
@@ -158,16 +169,49 @@ class Service:
             if self.settings is not None:
                 self.pushes.want(self.rules.pushes)
 
+    def _share_by(self, settings: Settings) -> None:
+        """Remember sessions, and count for alerts and limits, where these settings say."""
+        if self.store is not None and self.store.address == settings.store:
+            return
+        if self.store is not None:
+            self.store.close()
+        planner, self.store = self.planner, None
+        planner.store = planner.registry
+        if settings.store is not None:
+            self.store = planner.store = RedisStore(
+                settings.store,
+                planner.registry,
+                planner.conversations,
+                self.faults,
+                self.notices.session_store,
+                self._keep_steps,
+            )
+            self.store.start()
+        alerts = self.calls.alerts
+        alerts.shared = self.worker.counts if self.worker is not None else None
+        if self.store is not None:
+            alerts.shared = StoreCounts(self.store, alerts.tracker, alerts.tell)
+        self.calls.replies.at_once = self.store is not None
+
+    async def _keep_steps(self, steps: Mapping[str, int]) -> None:
+        """Label the calls that had local steps with those that the store gave them. Raises TraceError."""
+        assert self.settings is not None
+        label = label_record(calls=steps, steps=steps, source="store")
+        await asyncio.to_thread(annotate, self.settings.trace, [label])
+
     def record_with(self, recorder: Recorder | None) -> None:
         """Hand calls and notes to this recorder from here on."""
         self.recorder = self.calls.recorder = self.notices.recorder = recorder
 
     def _restore(self, recorder: Recorder) -> None:
-        """Go on with the sessions of the log: steps, idle times, first names."""
+        """Go on with the sessions of the log: steps, idle times, first names; and with the counts of alerts."""
         restored = recorder.restore(RESTORE_SECONDS)
-        for head in reversed(list(restored)):
+        heads = list(reversed(list(restored)))
+        for head in heads:
             with self.faults.guard("restoring"):
                 self.planner.restore(head)
+        with self.faults.guard("restoring"):
+            self.calls.alerts.restore(heads, restored.callers, restored.lifted, self.rules)
         if restored.note is not None:
             self.planner.registry.gaps = True
             recorder.note("restore", restored.note)
@@ -195,6 +239,7 @@ class Service:
         self._publish()
         if self.pushes is not None:
             self.pushes.want(self.rules.pushes)
+        give_large_blocks_back()
         # Freeze what is here to stay: a full garbage collection then takes 50 ms less.
         gc.collect()
         gc.freeze()
@@ -252,6 +297,10 @@ class Service:
             recorder.close()
             for one in self._closed:
                 one.wait_closed(end - time.monotonic())
+        if ctx.master.should_exit.is_set():
+            self.calls.alerts.notifier.close()
+        if self.store is not None and ctx.master.should_exit.is_set():
+            self.store.close()
         if self.pushes is not None and ctx.master.should_exit.is_set():
             self.pushes.close()
         elif self.pushes is not None:
@@ -287,7 +336,9 @@ class Service:
         return self.rules_file.rules
 
     def read_rules(self) -> None:
-        """Read the rules file now, without waiting for a call, and say what is in force."""
+        """Read the rules file now, without waiting for a call, and say what is in force. A replay has none."""
+        if self.rules_file is None:
+            return
         self._reading = asyncio.get_running_loop().create_task(self._say_rules())
 
     async def _say_rules(self) -> None:
@@ -327,6 +378,9 @@ class Service:
                 self.recorder.rules_changed(rules)
             if self.pushes is not None:
                 self.pushes.want(rules.pushes)
+            if self.worker is not None:
+                self.worker.rules_changed()
+            self.calls.alerts.notify_by(rules.notified, self.environ)
             text = f"{rules.counted} in force"
             self.notices.note("rules", text, file=str(file.path), digest=rules.digest)
 

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import yaml
 
-from sessiontap import private, units
+from sessiontap import private, stores, units
 from sessiontap.recording import budget
+from sessiontap.stores.address import PASSWORD_VARIABLE, StoreAddress, StoreAddressError
 
 
 class SettingsError(Exception):
@@ -54,6 +55,12 @@ OPTIONS = (
         "Bodies beyond it pass as they are and are recorded in part, which their records say.",
     ),
     Option(
+        "session_store",
+        "",
+        "Sessiontap: where several proxies remember their sessions together, such as 'redis://HOST:6379/0' (rediss:// "
+        f"for TLS; the password comes from ${PASSWORD_VARIABLE}). Default: each proxy remembers its own.",
+    ),
+    Option(
         "session_drain",
         "5s",
         "Sessiontap: how long `sessiontap run` lets the calls in flight end when it is told to end by SIGTERM, such as "
@@ -83,16 +90,19 @@ class Settings:
     """Bytes that recording may hold; see `budget`."""
     drain: float = 5.0
     """Seconds that calls in flight may take to end after SIGTERM."""
+    store: StoreAddress | None = None
+    """Where proxies remember their sessions together; None: each remembers its own."""
 
 
 def parse(options: Mapping[str, str], environ: Mapping[str, str], cwd: Path, workers: int = 1) -> Settings:
     """The settings that options and environment make, for each of so many workers. Raises SettingsError."""
     return Settings(
         rules=_rules(options["session_rules"], environ, cwd),
-        trace=_path(options["session_trace"] or environ.get("SESSIONTAP_TRACE") or str(private.home() / "trace"), cwd),
+        trace=_trace(options["session_trace"], environ, cwd),
         fsync=_fsync(options["session_fsync"]),
         memory=_memory(options["session_memory"], workers),
         drain=_drain(options["session_drain"]),
+        store=_store(options["session_store"], environ),
     )
 
 
@@ -103,6 +113,16 @@ def _path(text: str, cwd: Path) -> Path:
         raise SettingsError(
             f"what ~ stands for in {text} is not known, since HOME is not set. Give the whole path."
         ) from None
+
+
+def _trace(option: str, environ: Mapping[str, str], cwd: Path) -> Path:
+    named = environ.get("SESSIONTAP_TRACE", "")
+    if not option and os.pathsep in named:
+        raise SettingsError(
+            f"SESSIONTAP_TRACE names several folders ({named}), which can be read, and a proxy writes to one. "
+            "Choose it with --set session_trace=DIR"
+        )
+    return _path(option or named or str(private.home() / "trace"), cwd)
 
 
 def _rules(option: str, environ: Mapping[str, str], cwd: Path) -> Path | None:
@@ -138,6 +158,18 @@ def _drain(text: str) -> float:
     raise SettingsError(
         f"session_drain={text!r} is not understood. Give 'never' or a duration such as '5s' or '2m'."
     )
+
+
+def _store(text: str, environ: Mapping[str, str]) -> StoreAddress | None:
+    if not text:
+        return None
+    try:
+        address = stores.parse(text, environ)
+    except StoreAddressError as error:
+        raise SettingsError(f"session_store: {error}") from None
+    if not stores.is_installed():
+        raise SettingsError(f"session_store: {stores.MISSING}")
+    return address
 
 
 def _memory(text: str, workers: int) -> int:

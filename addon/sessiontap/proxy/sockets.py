@@ -13,6 +13,7 @@ Frames are looked at only after they have been passed on.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from sessiontap.llm.routes import endpoint_of
 from sessiontap.llm.socket_frames import Lines, SocketFrame
 from sessiontap.llm.socket_turns import FRAME_OVERHEAD, SocketTurn, SocketTurns
 from sessiontap.proxy.calls import Calls
-from sessiontap.proxy.context import CallContext, SocketContext
+from sessiontap.proxy.context import CallContext, Plan, SocketContext
 from sessiontap.proxy.finish import OVER_BUDGET, Bodies, CapturedBody, Heads
 from sessiontap.proxy.in_flight import Progress
 from sessiontap.proxy.prepare import socket_conversation
@@ -41,6 +42,8 @@ PATIENCE = 2.0
 
 MOST_UNPLANNED = 256
 """Turns of one socket that wait to be decided; the oldest of more is decided without what it waits for."""
+Order = Sequence[tuple[int, int]]
+"""See `SocketTurn.order`."""
 _AHEAD = 1 << 16
 """Bytes of memory that are taken for frames to come."""
 
@@ -144,12 +147,14 @@ class Socket:
             self._decide_now(entry)
 
     def _decide_now(self, entry: _TurnCall) -> None:
+        plan: Plan | None = None
         with self._calls.faults.guard("web socket turn"):
+            entry.call.socket = self._turn(entry)
             if entry.call.call is None:
-                entry.call.socket = self._turn(entry)
                 self._calls.prepare(entry.call, entry.call.request.body)
                 _say_if_cut(entry)
-            self._decide(entry)
+            plan = self._calls.decide(entry.call)
+        self._planned(entry, plan)
 
     # -- on the loop, behind what they are about -----------------------------------------------------------------------
 
@@ -227,8 +232,13 @@ class Socket:
                 await self._calls.prepare_aside(entry.call, entry.call.request.body)
                 _say_if_cut(entry)
                 await self._calls.wait_for_replies(entry.call, PATIENCE)
+            plan: Plan | None = None
+            if entry in self._unplanned:
+                with self._calls.faults.guard("web socket turn"):
+                    entry.call.socket = self._turn(entry)
+                    plan = await self._calls.decide_shared(entry.call)
             if entry in self._unplanned:  # else the proxy has ended meanwhile
-                self._decide(entry)
+                self._planned(entry, plan)
 
     def _turn(self, entry: _TurnCall) -> SocketContext:
         """Return the place of a turn on the socket, as it is now."""
@@ -243,12 +253,11 @@ class Socket:
             reserved_session=upgrade.plan.session if entry.call.id == upgrade.id and upgrade.plan else None,
         )
 
-    def _decide(self, entry: _TurnCall) -> None:
+    def _planned(self, entry: _TurnCall, plan: Plan | None) -> None:
+        """A turn is decided. Without a `plan` that has failed."""
         upgrade, call = self._upgrade, entry.call
         self._unplanned.remove(entry)
-        with self._calls.faults.guard("web socket turn"):
-            call.socket = self._turn(entry)
-            plan = self._calls.decide(call)
+        if plan is not None:
             told = conversation_id(socket_conversation(plan.call, upgrade.id))
             self._has_begun = self._has_begun or plan.link.conversation == told
             sent = upgrade.plan
@@ -281,7 +290,8 @@ class Socket:
             call.flags.append(BY_SIZE)
         if how == "stream_error" and not turn.ended:
             call.flags.append(UNFINISHED)
-        end = _End(how, max(at - turn.began, 0), self._bodies(turn.request, turn.reply, turn.began))
+        bodies = self._bodies(turn.request, turn.reply, turn.began, turn.order)
+        end = _End(how, max(at - turn.began, 0), bodies)
         if entry.is_planned:
             self._submit(entry, end)
         else:
@@ -292,9 +302,9 @@ class Socket:
         if plan is None or plan.session is not None:  # else a rule says to leave it alone
             self._calls.finished(entry.call, end.outcome, end.duration, self._heads, end.bodies)
 
-    def _bodies(self, asked: Lines, told: Lines, began: int) -> Bodies:
+    def _bodies(self, asked: Lines, told: Lines, began: int, order: Order) -> Bodies:
         budget = self._calls.budget
-        return Bodies(_body(asked, began, budget), _body(told, began, budget, chunks=True))
+        return Bodies(_body(asked, began, budget), _body(told, began, budget, chunks=True, order=order))
 
     def _record_upgrade(self, at: int) -> None:
         """A socket without turns is a call all the same, and what passed on it is its body."""
@@ -306,7 +316,7 @@ class Socket:
         self._lease.end()
         if asked.frames and not self._calls.keeps_unread(upgrade):
             return
-        bodies = self._bodies(asked, told, upgrade.started)
+        bodies = self._bodies(asked, told, upgrade.started, self.turns.order_between)
         self._calls.finished(upgrade, "websocket_closed", at - upgrade.started, self._heads, bodies)
 
 
@@ -316,15 +326,16 @@ def _say_if_cut(entry: _TurnCall) -> None:
         entry.call.call = replace(entry.call.call, partial=True)
 
 
-def _body(lines: Lines, began: int, budget: Budget, *, chunks: bool = False) -> CapturedBody:
+def _body(
+    lines: Lines, began: int, budget: Budget, *, chunks: bool = False, order: Order = ()
+) -> CapturedBody:
     """Frames as a body, whose memory was taken while they were held. Its size is larger than what is kept only if
     something was left out."""
     left_out = lines.cut or lines.by_size
     size = max(lines.size, len(lines.data)) if left_out else len(lines.data)
     arrivals = tuple((at - began, kept) for at, kept in lines.arrivals) if chunks else ()
-    return CapturedBody(
-        [bytes(lines.data)], len(lines.data), BodyTransfer(size, arrivals), Lease.of(budget, len(lines.data))
-    )
+    transfer = BodyTransfer(size, arrivals, order=order)
+    return CapturedBody([bytes(lines.data)], len(lines.data), transfer, Lease.of(budget, len(lines.data)))
 
 
 def how_closed(by_client: bool | None, code: int | None) -> tuple[Outcome, str]:

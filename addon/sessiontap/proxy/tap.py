@@ -24,6 +24,7 @@ from sessiontap.proxy.failover import Attempt, Failover
 from sessiontap.proxy.interception import Interception
 from sessiontap.proxy.passed import Why
 from sessiontap.proxy.plan import facts_of
+from sessiontap.proxy.release import release_at_end
 from sessiontap.proxy.service import Service
 from sessiontap.proxy.sockets import Socket, how_closed
 from sessiontap.proxy.upstream import is_for_the_proxy, is_verified, upstream_of
@@ -108,6 +109,8 @@ class Tap:
             known = self.service.connections.closed(client.id)
             if known is not None:
                 self.interception.ended(client, known)
+        with self.faults.guard("connections that have ended"):
+            release_at_end(client, self.faults)
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         with self.faults.guard("proxy user"):
@@ -304,7 +307,9 @@ class Tap:
         except Exception:
             context.plan = replace(plan, edits=(), gateway=None)
             raise
-        flow.comment = flow.comment or f"{plan.session.name} {plan.labels.path}"
+        if context.refusal is not None:
+            flow.response = flows.refusal_response(context.refusal)
+        flow.comment = flow.comment or f"{plan.session.name} {plan.filled.path}"
         flow.metadata["sessiontap"] = {"call": context.id, **plan.summary()}
 
     def _attempt_of(self, flow: http.HTTPFlow) -> Attempt | None:
@@ -405,5 +410,6 @@ class Tap:
         heads, captured = finish.Heads.of(flow), finish.captured_bodies(context, flow, self.calls.budget)
         whole = context.reply_tap is not None and not context.reply_tap.cut
         if whole and flow.response is not None and self.service.flows_are_read:
+            captured = captured._replace(response=captured.response.joined())  # no second copy of it is held
             flow.response.raw_content = captured.response.data  # it is not sent again
         self.calls.finished(context, how, duration, heads, captured)

@@ -29,6 +29,7 @@ from sessiontap.proxy.channel import Channel, wait_for_message
 from sessiontap.proxy.entry import exit_with_error
 from sessiontap.proxy.handler import handles
 from sessiontap.proxy.runner import Master, command_line, filters, unnamed_port
+from sessiontap.proxy.shared_counts import WorkerCounts
 from sessiontap.proxy.tap import Tap
 
 _ONE_FILE = {
@@ -54,7 +55,11 @@ class Worker:
         self.number = number
         self.count = count
         self._tap: Tap
-        self._channel: Channel
+        self._channel: Channel | None = None
+        self._unsent: list[dict[str, Any]] = []
+        """Messages of before the channel is open."""
+        self.counts = WorkerCounts(self._send, restores=self.is_first)
+        """Of all workers."""
         self._modes: list[ProxyMode] = []
         self._handlers: list[Any] = []
         self.listeners: list[dict[str, Any]] = []
@@ -70,6 +75,13 @@ class Worker:
         self._tap = tap
         tap.service.worker = self
         tap.answers.ask_others = self._ask_others
+        tap.calls.alerts.shared = self.counts
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if self._channel is None:
+            self._unsent.append(message)
+        else:
+            self._channel.send(message)
 
     def check(self, options: Options) -> None:
         """End the process with a sentence if workers cannot do what the options say."""
@@ -99,6 +111,9 @@ class Worker:
             handles(server)
         self._handlers = [server.handle_stream for server in made]
         self._channel = Channel(self._end, self._received, ctx.master.shutdown)
+        for message in self._unsent:
+            self._channel.send(message)
+        self._unsent.clear()
         self._channel.send(
             {
                 "kind": "ready",
@@ -126,6 +141,10 @@ class Worker:
             if port == one["port"] and host in ("localhost", "127.0.0.1", "::1", one["host"]):
                 data.server.error = _SELF
 
+    def rules_changed(self) -> None:
+        """Have the other workers read the rules, too: each reads them at a call, and not all get one."""
+        self._send({"kind": "rules"})
+
     # -- messages of the front -----------------------------------------------------------------------------------------
 
     def _received(self, message: dict[str, Any], handed: socket.socket | None) -> None:
@@ -142,8 +161,12 @@ class Worker:
                     self.listeners, self.token = message["listeners"], message["token"]
                 case "note":
                     self._tap.notices.note("worker", message["text"])
+                case "rules":
+                    self._begin(self._tap.service.current_rules())
                 case "question":
                     self._begin(self._answer(message["id"], message["target"]))
+                case "counted":
+                    self.counts.take(message)
                 case "answers":
                     waiting = self._asked.pop(message["id"], None)
                     if waiting is not None and not waiting.done():
@@ -171,7 +194,7 @@ class Worker:
                 return
             await handle(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
         finally:
-            self._channel.send({"kind": "closed"})
+            self._send({"kind": "closed"})
 
     async def _answer(self, id: int, target: str) -> None:
         """Answer, of this worker alone, what another one was asked."""
@@ -179,13 +202,13 @@ class Worker:
         with self._tap.faults.guard("own address"):
             question = own_address.asked(target)
             answer = await self._tap.answers.own(question) if question is not None else None
-        self._channel.send({"kind": "answer", "id": id, "answer": answer})
+        self._send({"kind": "answer", "id": id, "answer": answer})
 
     async def _ask_others(self, target: str) -> list[Any]:
         """The other workers' answers; of one that gives none, None."""
         id = next(self._numbers)
         self._asked[id] = asyncio.get_running_loop().create_future()
-        self._channel.send({"kind": "question", "id": id, "target": target})
+        self._send({"kind": "question", "id": id, "target": target})
         try:
             return await asyncio.wait_for(self._asked[id], own_address.LIMIT + 2)
         except TimeoutError:

@@ -53,13 +53,19 @@ class Cursor:
     position: dict[str, Any] = field(default_factory=dict)
     """As `trace.backlog` gives it."""
     turns: dict[str, Any] = field(default_factory=dict)
-    """As `Turns.to_state` gives it."""
+    """As `UserTurns.to_state` gives it."""
     calls: int = 0
     """Calls of which all was accepted or set aside."""
     items: int = 0
     """Spans, log entries that were accepted."""
     bytes: int = 0
     turns_sent: int = 0
+    scores_position: dict[str, Any] = field(default_factory=dict)
+    """As `trace.score_backlog` gives it."""
+    scores_waiting: list[list[str | None]] = field(default_factory=list)
+    """`[session, name]` of scores whose session's first turn is still open."""
+    scores: int = 0
+    """Scores that were accepted."""
     set_aside: list[dict[str, Any]] = field(default_factory=list)
     """`{call, reason, time}` of the latest."""
     set_aside_count: int = 0
@@ -140,11 +146,6 @@ class CursorFile:
         return None
 
     @property
-    def is_held(self) -> bool:
-        """A process pushes there."""
-        return self.holder() is not None
-
-    @property
     def _lock(self) -> Path:
         return self.path.with_suffix(".lock")
 
@@ -210,6 +211,7 @@ def _cursor(state: Mapping[str, Any]) -> Cursor:
     known = {name: state[name] for name in Cursor.__slots__ if name in state}
     cursor = Cursor(**known)
     wrong = [not isinstance(cursor.position, dict), not isinstance(cursor.turns, dict)]
+    wrong += [not isinstance(cursor.scores_position, dict), not isinstance(cursor.scores_waiting, list)]
     if any(wrong) or not isinstance(cursor.set_aside, list):
         raise ValueError
     return cursor

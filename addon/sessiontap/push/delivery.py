@@ -11,12 +11,10 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sessiontap.push.target import Answer, Item, Sender
+from sessiontap.push.target import BATCH_BYTES, BatchSender, Item, TargetAnswer
 
-BATCH_BYTES = 4 << 20
-"""Many collectors stop at 16 MiB, some at 10."""
 LEAST_BATCH = 64 << 10
-"""What is left of it for a target that finds everything too large."""
+"""The size to which it shrinks for a target that finds everything too large."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
 """Seconds between two tries, which double."""
 MISCONFIGURED_PAUSE = 300.0
@@ -54,15 +52,17 @@ class Delivery:
 
     def __init__(
         self,
-        sender: Sender,
+        sender: BatchSender,
         journal: Journal,
         pause: Callable[[float], bool],
         *,
+        batch_bytes: int = BATCH_BYTES,
         tries: int | None = None,
         has_delivered: bool = False,
         chance: Callable[[], float] = random.random,
     ) -> None:
         """`pause` waits for so many seconds and returns False if all is to end. `tries` of one request, None: for ever.
+        `batch_bytes` of one request, if the target takes as many.
 
         `has_delivered`: the target has accepted something before.
         """
@@ -72,7 +72,7 @@ class Delivery:
         self._has_delivered = has_delivered
         self._refused: list[tuple[Item, str]] = []
         """Those that were refused before anything was accepted."""
-        self.max_bytes = min(BATCH_BYTES, sender.max_bytes)
+        self.max_bytes = min(batch_bytes, sender.max_bytes)
 
     def send(self, items: Sequence[Item]) -> None:
         """Return when each item is accepted or set aside. Raises NotDelivered, Stopped."""
@@ -113,14 +113,14 @@ class Delivery:
                 half = len(items) // 2
                 waiting += [items[half:], items[:half]]
 
-    def _answer(self, items: list[Item]) -> Answer:
+    def _answer(self, items: list[Item]) -> TargetAnswer:
         """Send until the answer is about the items. Raises NotDelivered, Stopped."""
         tried = 0
         while True:
             try:
                 answer = self._sender.send(items)
             except Exception as error:  # a fault of ours in the items: the one at fault is found by splitting
-                answer = Answer("refused", f"it could not be sent: {type(error).__name__}")
+                answer = TargetAnswer("refused", f"it could not be sent: {type(error).__name__}")
             tried += 1
             if answer.kind == "misconfigured":
                 self._journal.misconfigured(answer.reason)
@@ -145,7 +145,7 @@ class Delivery:
         if not self._pause(seconds):
             raise Stopped
 
-    def _accepted(self, items: list[Item], answer: Answer) -> None:
+    def _accepted(self, items: list[Item], answer: TargetAnswer) -> None:
         taken = [item for at, item in enumerate(items) if at not in answer.rejected]
         if taken:
             self._has_delivered = True

@@ -7,7 +7,6 @@ the system's certificate authorities and certifi's, or those of SSL_CERT_FILE al
 from __future__ import annotations
 
 import base64
-import gzip
 import os
 import ssl
 from collections.abc import Mapping
@@ -32,8 +31,7 @@ from urllib3.exceptions import (
 
 from sessiontap import __version__
 from sessiontap.exchange import Headers
-from sessiontap.push.header_names import holds_credential
-from sessiontap.push.target import Answer, AnswerKind
+from sessiontap.push.target import AnswerKind, TargetAnswer, holds_credential
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +48,15 @@ class NotReached(Exception):
     """The target could not be reached, or did not answer in time. The text says why, without credentials."""
 
 
-class Http(Protocol):
+class HttpTransport(Protocol):
     """The seam: tests put a function of theirs in its place."""
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> HttpReply:
         """Send a request and wait for its reply. Follows no redirect. Raises NotReached."""
+        ...
+
+    def delete(self, url: str, headers: Mapping[str, str]) -> HttpReply:
+        """The same without a body, of the method DELETE."""
         ...
 
 
@@ -63,12 +65,10 @@ MOST_READ = 64 << 10
 """Bytes of a reply that are read: a connection with more to come is closed."""
 SHORTEST_CREDENTIAL = 6
 """Characters: a shorter one would take words out of a reply."""
-_SMALL = 1024
-"""Bytes up to which compressing does not pay."""
 
 
 class HttpClient:
-    """The real client behind `Http`: a pool of connections for each host."""
+    """The real client behind `HttpTransport`: a pool of connections for each host."""
 
     def __init__(
         self,
@@ -94,9 +94,16 @@ class HttpClient:
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> HttpReply:
         """Send a request and wait for its reply. Follows no redirect. Raises NotReached."""
+        return self._request("POST", url, body, headers)
+
+    def delete(self, url: str, headers: Mapping[str, str]) -> HttpReply:
+        """The same without a body, of the method DELETE."""
+        return self._request("DELETE", url, None, headers)
+
+    def _request(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> HttpReply:
         try:
             reply = self._pools.request(
-                "POST",
+                method,
                 url,
                 body=body,
                 headers={"User-Agent": f"sessiontap/{__version__}", **headers},
@@ -119,17 +126,10 @@ class HttpClient:
         self._pools.clear()
 
 
-def gzipped(body: bytes, headers: Mapping[str, str]) -> tuple[bytes, dict[str, str]]:
-    """Return a body compressed, and the headers that say so, for a target that takes it. Small ones stay plain."""
-    if len(body) <= _SMALL:
-        return body, dict(headers)
-    return gzip.compress(body, 5), {**headers, "Content-Encoding": "gzip"}
-
-
 def _without_credentials(reply: bytes, headers: Mapping[str, str]) -> bytes:
     """Return a reply's body without the credentials of its request: some servers quote the key that they refuse."""
     for name, value in headers.items():
-        if not holds_credential(name):
+        if not holds_credential(name, value):
             continue
         scheme, _, rest = value.rpartition(" ")
         found = [rest]
@@ -204,13 +204,13 @@ def answer_kind(status: int) -> AnswerKind:
     return _KINDS.get(status, "misconfigured" if status < 400 else "refused")
 
 
-def answer_of(reply: HttpReply) -> Answer:
+def answer_of(reply: HttpReply) -> TargetAnswer:
     """Return the answer that a reply's status and Retry-After give; its text is the reason."""
     kind = answer_kind(reply.status)
     if kind == "accepted":
-        return Answer(kind)
+        return TargetAnswer(kind)
     text = " ".join(reply.body[:500].decode("utf-8", "replace").split())
-    return Answer(kind, f"{reply.status} {text}".strip(), retry_after(reply.headers))
+    return TargetAnswer(kind, f"{reply.status} {text}".strip(), retry_after(reply.headers))
 
 
 def retry_after(headers: Headers, now: datetime | None = None) -> float | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sessiontap.analysis.tool_runs import tool_runs
 from sessiontap.part import Part
 from sessiontap.push.target import PushedCall
-from sessiontap.trace.index.turns import Turn as IndexedTurn
+from sessiontap.trace.index.turns import Turn
 from sessiontap.trace.outcomes import end, part
 
 
@@ -82,11 +82,11 @@ def observed_tools(calls: Sequence[PushedCall]) -> list[ObservedTool]:
     return found
 
 
-def _indexed(call: PushedCall, calls: Mapping[str, PushedCall]) -> IndexedTurn:
+def _indexed(call: PushedCall, calls: Mapping[str, PushedCall]) -> Turn:
     row, parts = call.call.row, call.parts
     if parts is not None:
-        return IndexedTurn(row, tuple(parts.request), call.first_new, tuple(parts.reply), row["parent"])
-    return IndexedTurn(row, tuple(_results(call, calls)), 0, tuple(_tool_calls(call)), row["parent"])
+        return Turn(row, tuple(parts.request), call.first_new, tuple(parts.reply), row["parent"])
+    return Turn(row, tuple(_results(call, calls)), 0, tuple(_tool_calls(call)), row["parent"])
 
 
 def _tool_calls(call: PushedCall) -> Iterator[Part]:

@@ -24,15 +24,15 @@ from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
 
 from sessiontap import __version__
-from sessiontap.push.http import Http, NotReached, answer_of
+from sessiontap.push.http import HttpTransport, NotReached, answer_of
 from sessiontap.push.span_facts import AttributeValue
 from sessiontap.push.spans import Convention, Span, call_span, turn_spans, with_conventions
-from sessiontap.push.target import Answer, Item, PushedCall, Settings, Turn
+from sessiontap.push.target import Item, PushedCall, TargetAnswer, TargetSettings, UserTurn
 
 MAPPING_VERSION = "1"
 """Of the attributes: another one if a reader has to read them in another way."""
 MAX_BYTES = 10 << 20
-"""Of one span: many collectors stop at 16 MiB, some at 10. (Requests are smaller: `delivery.BATCH_BYTES`.)"""
+"""Of one span: many collectors stop at 16 MiB, some at 10. (Requests are smaller: `target.BATCH_BYTES`.)"""
 MAX_SPANS = 2_000
 _CONTENT_TYPE = "application/x-protobuf"
 _KINDS = {"client": SpanKind.CLIENT, "internal": SpanKind.INTERNAL}
@@ -51,7 +51,7 @@ class OtlpSender:
 
     url: str
     headers: Mapping[str, str]
-    http: Http
+    http: HttpTransport
     conventions: Sequence[Convention]
     """Those without content, and if content is sent those with it."""
     resource: Resource
@@ -63,12 +63,12 @@ class OtlpSender:
         """See `target.Sender`."""
         yield self._item(call_span(self._allowed(call)))
 
-    def turn_items(self, turn: Turn) -> Iterable[Item]:
+    def turn_items(self, turn: UserTurn) -> Iterable[Item]:
         """See `target.Sender`."""
-        for span in turn_spans(Turn(turn.id, tuple(map(self._allowed, turn.calls)))):
+        for span in turn_spans(UserTurn(turn.id, tuple(map(self._allowed, turn.calls)))):
             yield self._item(span)
 
-    def send(self, items: Sequence[Item]) -> Answer:
+    def send(self, items: Sequence[Item]) -> TargetAnswer:
         """See `target.Sender`."""
         request = encode_spans([_sdk_span(_EMPTY, self.resource)])
         spans = request.resource_spans[0].scope_spans[0].spans
@@ -78,7 +78,7 @@ class OtlpSender:
         try:
             reply = self.http.post(self.url, gzip.compress(request.SerializeToString(), 5), headers)
         except NotReached as error:
-            return Answer("later", str(error))
+            return TargetAnswer("later", str(error))
         answer = answer_of(reply)
         return partly_rejected(reply.body, len(items)) if answer.kind == "accepted" else answer
 
@@ -91,7 +91,7 @@ class OtlpSender:
 
 
 def open_otlp(
-    settings: Settings,
+    settings: TargetSettings,
     url: str,
     conventions: Sequence[Convention],
     content: Sequence[Convention],
@@ -104,7 +104,7 @@ def open_otlp(
 
 
 def _resource(more: Mapping[str, str]) -> Resource:
-    """What the environment says of the resource, and `more`; nothing that is another at each start."""
+    """The resource as the environment names it, and `more`; nothing that is another at each start."""
     stated = OTELResourceDetector().detect()
     found = Resource.create({**more, "sessiontap.mapping.version": MAPPING_VERSION}).attributes
     own = {key: value for key, value in found.items() if key in stated.attributes or not key.startswith("service.")}
@@ -130,7 +130,7 @@ def headers_of(value: str | None) -> dict[str, str]:
     return found
 
 
-def partly_rejected(body: bytes, sent: int) -> Answer:
+def partly_rejected(body: bytes, sent: int) -> TargetAnswer:
     """Return the answer of a request that was accepted, of which some spans may have been rejected.
 
     A collector says how many, not which (OTLP specification, "Partial Success"): if not all, only the reason tells.
@@ -139,15 +139,15 @@ def partly_rejected(body: bytes, sent: int) -> Answer:
     try:
         response.ParseFromString(body)
     except DecodeError:  # some answer in JSON, or with a word
-        return Answer("accepted")
+        return TargetAnswer("accepted")
     rejected = response.partial_success.rejected_spans
     why = " ".join(response.partial_success.error_message.split())[:500] or "the collector does not say why"
     if rejected <= 0:
-        return Answer("accepted")
+        return TargetAnswer("accepted")
     if rejected >= sent:
-        return Answer("accepted", rejected=dict.fromkeys(range(sent), why))
+        return TargetAnswer("accepted", rejected=dict.fromkeys(range(sent), why))
     which = f"{rejected} of the {sent} spans in the request with this call were rejected"
-    return Answer("accepted", f"{which}, and the collector does not say which: {why}")
+    return TargetAnswer("accepted", f"{which}, and the collector does not say which: {why}")
 
 
 def encode(span: Span) -> EncodedSpan:
@@ -190,4 +190,4 @@ def _text(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-_EMPTY = Span("1" * 32, "1" * 16, None, "", "internal", 0, 0, "unset", "", {}, (), Turn("", ()), "")
+_EMPTY = Span("1" * 32, "1" * 16, None, "", "internal", 0, 0, "unset", "", {}, (), UserTurn("", ()), "")

@@ -12,15 +12,17 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from sessiontap.bounded_dict import BoundedDict
 from sessiontap.export.exported_call import ExportedBody, ExportedCall, export_call
 from sessiontap.llm.recorded_parts import recorded_parts
 from sessiontap.part import CallParts
 from sessiontap.push.cursor import Cursor, CursorFile, path_of
 from sessiontap.push.delivery import Delivery, Journal, NotDelivered, Stopped
-from sessiontap.push.target import Item, PushedCall, Sender, Turn
-from sessiontap.push.turns import CallLink, OpenTurn, Process, TurnPlace, Turns, link_of
+from sessiontap.push.score_pusher import ScorePusher
+from sessiontap.push.target import Item, PushedCall, ScoreSender, Sender, Target, UserTurn
+from sessiontap.push.user_turns import CallLink, OpenTurn, Process, TurnPlace, UserTurns, link_of
 from sessiontap.trace import RecordedCall, Trace, TraceError
 from sessiontap.trace.backlog import Backlog, CallOrigin
 from sessiontap.trace.errands import is_errand
@@ -37,8 +39,14 @@ SAVE_EVERY = 5.0
 """Seconds between two notes of how far it has come, while nothing had to be sent."""
 AT_ONCE = 0.02
 """Seconds of CPU time that it works before it rests, if it has a share of a core."""
+LONGEST_REST = 1.0
+"""Seconds of it."""
 LAST_SECONDS = 5.0
-"""For what is new in the log when it is to end."""
+"""For what is new in the log when it is to end, and longer until it has worked `LAST_WORK` seconds of CPU time: on a
+busy machine the seconds pass without it."""
+LAST_WORK = 1.0
+SCORES_AGAIN = 300.0
+"""Seconds until scores are tried again that were not taken, in `follow`."""
 TRIES = 4
 """Of a request, if not `follow`."""
 TURN_BYTES = 16 << 20
@@ -52,6 +60,20 @@ _LEFT_OUT = "left out: the turn is very long"
 IsRunning = Callable[[str, int, str], bool | None]
 
 
+class Clocks(NamedTuple):
+    """The times that pushing goes by."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    """Seconds."""
+    cpu: Callable[[], float] = time.process_time
+    """Seconds of CPU time of this process."""
+    now: Callable[[], int] = time.time_ns
+    """Unix nanoseconds."""
+
+
+CLOCKS = Clocks()
+
+
 class Pusher:
     """Pushes `log` by `sender`, from where `cursor` stands."""
 
@@ -62,47 +84,64 @@ class Pusher:
         file: CursorFile,
         cursor: Cursor,
         *,
+        target: Target,
         content: bool,
-        has_turns: bool = True,
+        scores: ScoreSender | None = None,
         pause: Callable[[float], bool],
         tell: Callable[[str], None],
         follow: bool = False,
         share: float | None = None,
         cost_of: CostOf = unknown_cost,
         is_running: IsRunning | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        cpu_clock: Callable[[], float] = time.process_time,
-        now: Callable[[], int] = time.time_ns,
+        clocks: Clocks = CLOCKS,
     ) -> None:
-        """`pause` waits for so many seconds and returns False if all is to end; `tell` says a sentence to the user.
+        """All that it reads, tells and waits by comes from outside: hence so many parameters.
 
-        `has_turns`: the target is told turns, too. `share`: of a core, that it takes at most.
+        `pause` waits for so many seconds and returns False if all is to end; `tell` says a sentence to the user.
+        `scores`: what the target is told scores by. `share`: of a core, that it takes at most.
         """
         self._log, self._sender, self._file, self.cursor = log, sender, file, cursor
-        self._has_turns = has_turns
+        self._target, self._reads_bodies = target, target.needs_bodies or content
         self._content, self._pause, self._tell, self._follow = content, pause, tell, follow
-        self._cost_of, self._is_running, self._clock = cost_of, is_running, clock
-        self._now, self._cpu_clock, self._share = now, cpu_clock, share
-        self._rested = cpu_clock(), clock()
+        self._cost_of, self._is_running, self._share, self._clocks = cost_of, is_running, share, clocks
+        self._rested = clocks.cpu(), clocks.monotonic()
         """When it last rested, by both clocks."""
         self._backlog = Backlog(log.folder, cursor.position, cursor.since)
-        self._turns = Turns(self._find, cursor.turns)
+        self._turns = UserTurns(self._find, cursor.turns)
         self._recent = _Recent()
-        self._titles: OrderedDict[str, tuple[str, str | None]] = OrderedDict()
+        self._titles: BoundedDict[str, tuple[str, str | None]] = BoundedDict(_RECENT)
         """Session -> the turn in which it had this title."""
         self._told: set[str] = set()
+        """The kinds of faults that the user knows of."""
         journal = Journal(self._accepted, self._set_aside, self._failed, self._misconfigured)
         self._delivery = Delivery(
-            sender, journal, pause, tries=None if follow else TRIES, has_delivered=cursor.items > 0
+            sender,
+            journal,
+            pause,
+            batch_bytes=target.batch_bytes,
+            tries=None if follow else TRIES,
+            has_delivered=cursor.items > 0,
         )
+        self.scores: ScorePusher | None = None
+        self._score_delivery: Delivery | None = None
+        self._scores_after = 0.0
+        """By the clock: when scores are tried again."""
+        if scores is not None:
+            self.scores = ScorePusher(
+                log, scores, cursor, self._turns, content=content, has_turns=target.has_turns
+            )
+            told = Journal(self._accepted_scores, self._set_aside, self._scores_failed, self.cursor.failed)
+            self._score_delivery = Delivery(scores, told, pause, tries=TRIES, has_delivered=cursor.scores > 0)
         self._waiting: list[Item] = []
         self._waiting_bytes = 0
+        self._waiting_since = 0.0
+        """By the clock."""
         self._read = 0
         """Calls that were read since the cursor was written."""
         self._calls_waiting = self._turns_waiting = 0
-        self._saved = self._looked = clock()
-        self._until: float | None = None
-        """When it has to be over, if it is to end."""
+        self._saved = self._looked = clocks.monotonic()
+        self._until: tuple[float, float] | None = None
+        """When it has to be over, by both clocks, if it is to end."""
 
     @property
     def open_turns(self) -> int:
@@ -113,6 +152,8 @@ class Pusher:
 
         Raises NotDelivered, TraceError, CursorError.
         """
+        if self._follow:
+            self._save_state()  # whoever goes on here later begins with the same calls
         with contextlib.suppress(Stopped):
             while True:
                 try:
@@ -123,13 +164,17 @@ class Pusher:
                     self._again()  # what was read waits
                 if not self._follow or not self._pause(LOOK_EVERY):
                     break
+                self._begin_work()
         if self._follow:
             self._end()
 
     def _end(self) -> None:
         """It is to end: send once what the log has by now, for some seconds at most."""
-        self._follow, self._until = False, self._clock() + LAST_SECONDS
+        self._follow = False
+        self._until = self._clocks.monotonic() + LAST_SECONDS, self._clocks.cpu() + LAST_WORK
         self._delivery.tries = 1
+        if self._score_delivery is not None:
+            self._score_delivery.tries = 1
         with contextlib.suppress(NotDelivered, Stopped):
             self._push()
 
@@ -145,30 +190,73 @@ class Pusher:
         for recorded, origin in self._backlog:
             self._add(recorded, origin)
             self._rest()
-            if self._until is not None and self._clock() > self._until:
+            if self._has_to_be_over():
                 break
-            if self._waiting_bytes >= self._delivery.max_bytes or self._read >= _READ_TOGETHER:
+            if self._waiting_bytes >= self._delivery.max_bytes or (self._read >= _READ_TOGETHER and self._is_due()):
                 self._flush()
         self._note_gone()
         if not self._follow:
             self._add_turns(self._turns.complete(None))
-        self._add_turns(self._turns.complete(self._now()))
-        if not self._follow or self._clock() - self._looked >= PROCESSES_EVERY:
-            self._looked = self._clock()
+        self._add_turns(self._turns.complete(self._clocks.now()))
+        if not self._follow or self._clocks.monotonic() - self._looked >= PROCESSES_EVERY:
+            self._looked = self._clocks.monotonic()
             self._add_turns(self._turns.complete_of_ended(self._has_ended))
-        if self._waiting or (self._read and (not self._follow or self._clock() - self._saved >= SAVE_EVERY)):
+        if self._waiting:
+            if not self._follow or self._is_due():
+                self._flush()
+        elif self._read and (not self._follow or self._clocks.monotonic() - self._saved >= SAVE_EVERY):
             self._flush()
+        self._push_scores()
+
+    def _has_to_be_over(self) -> bool:
+        if self._until is None:
+            return False
+        seconds, work = self._until
+        return self._clocks.monotonic() > seconds and self._clocks.cpu() > work
+
+    def _is_due(self) -> bool:
+        """Return True if what waits is to be sent, however little it is."""
+        return not self._waiting or self._clocks.monotonic() - self._waiting_since >= self._target.batch_seconds
+
+    def _push_scores(self) -> None:
+        """Send new scores. Calls do not wait for a target that takes no scores. Raises NotDelivered, Stopped."""
+        if self.scores is None or (self._follow and self._clocks.monotonic() < self._scores_after):
+            return
+        try:
+            if self.scores.push(self._send_scores):
+                self._save_state()
+        except NotDelivered as error:
+            if not self._follow:
+                raise
+            self._scores_after = self._clocks.monotonic() + SCORES_AGAIN
+            self._tell_once("scores", f"scores are not taken: {error.reason}; they are tried again every five minutes")
+
+    def _send_scores(self, items: list[Item]) -> None:
+        """Deliver scores. Raises NotDelivered, Stopped."""
+        assert self._score_delivery is not None
+        try:
+            self._score_delivery.send(items)
+        except NotDelivered as error:
+            self.cursor.failed(error.reason)
+            self._save_state()
+            raise
+        if items:
+            self.cursor.succeeded()
 
     def _rest(self) -> None:
         """Leave the core to others, if it has taken its share. Raises Stopped.
 
         The rest is as long as the work took by the clock: on a busy machine it takes less than its share.
         """
-        if self._share is None or not self._follow or self._cpu_clock() - self._rested[0] < AT_ONCE:
+        if self._share is None or not self._follow or self._clocks.cpu() - self._rested[0] < AT_ONCE:
             return
-        if not self._pause((self._clock() - self._rested[1]) * (1 / self._share - 1)):
+        if not self._pause(min((self._clocks.monotonic() - self._rested[1]) * (1 / self._share - 1), LONGEST_REST)):
             raise Stopped
-        self._rested = self._cpu_clock(), self._clock()
+        self._begin_work()
+
+    def _begin_work(self) -> None:
+        """It has rested, or waited for something else."""
+        self._rested = self._clocks.cpu(), self._clocks.monotonic()
 
     def _add(self, recorded: RecordedCall, origin: CallOrigin) -> None:
         self._read += 1
@@ -185,7 +273,7 @@ class Pusher:
             self._calls_waiting += self._wait_for(list(self._sender.call_items(call)))
 
     def _add_turns(self, turns: Iterable[OpenTurn]) -> None:
-        if not self._has_turns:
+        if not self._target.has_turns:
             return
         for one in turns:
             with self._guarded(one.id):
@@ -195,7 +283,7 @@ class Pusher:
 
     @contextlib.contextmanager
     def _guarded(self, id: str) -> Any:
-        """What cannot be told of one call is set aside, and the others go on."""
+        """Set aside what cannot be told of one call, and go on with the others."""
         try:
             yield
         except (TraceError, OSError):
@@ -205,6 +293,8 @@ class Pusher:
 
     def _wait_for(self, items: list[Item]) -> bool:
         """Keep items until they are sent; returns whether there are any."""
+        if not self._waiting:
+            self._waiting_since = self._clocks.monotonic()
         self._waiting += items
         self._waiting_bytes += sum(item.size for item in items)
         return bool(items)
@@ -225,14 +315,14 @@ class Pusher:
         self._read = self._calls_waiting = self._turns_waiting = 0
         self.cursor.position, self.cursor.turns = self._backlog.position, self._turns.to_state()
         self._save_state()
-        self._rested = self._cpu_clock(), self._clock()  # the target's time is nobody's loss
+        self._begin_work()  # the target's time is nobody's loss
 
     def _save_state(self) -> None:
         self._file.write(self.cursor)
-        self._saved = self._clock()
+        self._saved = self._clocks.monotonic()
 
     def _pushed(self, recorded: RecordedCall, place: TurnPlace) -> PushedCall:
-        exported = export_call(recorded, self._cost_of)
+        exported = export_call(recorded, self._cost_of, bodies=self._reads_bodies)
         parts = _parts(exported) if self._content else None
         return PushedCall(
             call=exported,
@@ -266,19 +356,17 @@ class Pusher:
     def _title(self, session: str | None, turn: str) -> str | None:
         if session is None:
             return None
-        known = self._titles.pop(session, None)
+        known = self._titles.get(session)
         if known is None or known[0] != turn:  # a session gets another title now and then
             try:
                 found = self._log.query_sessions(Filters(session=session), limit=1)
             except TraceError:
                 found = []
             known = turn, found[0].get("title") if found else None
-        self._titles[session] = known
-        if len(self._titles) > _RECENT:
-            self._titles.popitem(last=False)
+            self._titles.put(session, known)
         return known[1]
 
-    def _turn(self, turn: OpenTurn) -> Turn | None:
+    def _turn(self, turn: OpenTurn) -> UserTurn | None:
         """The turn with its calls, read again if need be. Bodies are those of its first and last calls."""
         ordered = sorted(turn.calls)
         found: dict[int, PushedCall] = {}
@@ -291,7 +379,7 @@ class Pusher:
             left -= _bytes(call)
             found[at] = call if left > 0 or at in (0, len(ordered) - 1) else _bare(call)
         calls = tuple(found[at] for at in sorted(found))
-        return Turn(turn.id, calls) if calls else None
+        return UserTurn(turn.id, calls) if calls else None
 
     def _read_again(self, id: str, origin: Any, place: TurnPlace) -> PushedCall | None:
         recorded = self._backlog.at(CallOrigin(*origin), id)
@@ -328,6 +416,14 @@ class Pusher:
         self.cursor.bytes += size
         self._told.clear()
 
+    def _accepted_scores(self, items: int, size: int) -> None:
+        self.cursor.scores += items
+        self.cursor.bytes += size
+        self._told.clear()
+
+    def _scores_failed(self, reason: str, wait: float | None) -> None:
+        self.cursor.failed(reason)
+
     def _set_aside(self, item: Item, reason: str) -> None:
         self.cursor.put_aside(item.call, reason)
         self._tell(f"call {item.call} was set aside: {reason}")
@@ -336,17 +432,19 @@ class Pusher:
         self.cursor.failed(reason)
         if self._follow:
             self._save_state()
-            self._tell_once(f"{reason}; it is tried again until it goes")
+            self._tell_once("failed", f"{reason}; it is tried again until it goes")
 
     def _misconfigured(self, reason: str) -> None:
         self.cursor.failed(reason)
         self._save_state()
         if self._follow:
-            self._tell_once(f"the target takes no requests: {reason}; it is tried again every five minutes")
+            text = f"the target takes no requests: {reason}; it is tried again every five minutes"
+            self._tell_once("misconfigured", text)
 
-    def _tell_once(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
+    def _tell_once(self, kind: str, text: str) -> None:
+        """Say a sentence if none of its kind was said since the target took something: reasons may differ each time."""
+        if kind not in self._told:
+            self._told.add(kind)
             self._tell(text)
 
 

@@ -32,7 +32,7 @@ from sessiontap.push.span_facts import (
     known,
     labels,
 )
-from sessiontap.push.target import PushedCall, Turn
+from sessiontap.push.target import PushedCall, UserTurn
 from sessiontap.span_ids import span_id, trace_id
 from sessiontap.trace.outcomes import end, is_error, is_main
 
@@ -56,7 +56,7 @@ class PathLevel:
     calls: tuple[PushedCall, ...]
 
 
-Subject = PushedCall | ObservedTool | AgentWork | PathLevel | Turn
+Subject = PushedCall | ObservedTool | AgentWork | PathLevel | UserTurn
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Span:
     status: Literal["unset", "ok", "error"]
     """`ok`: it came to its end; `unset`: that is not known, or the app itself did not wait for it."""
     message: str
-    """What went wrong; empty if nothing did, or nobody said what."""
+    """The error; empty if there was none, or nobody said which."""
     attributes: Attributes
     events: tuple[SpanEvent, ...]
     of: Subject
@@ -129,7 +129,7 @@ def call_span(call: PushedCall) -> Span:
     )
 
 
-def turn_spans(turn: Turn) -> list[Span]:
+def turn_spans(turn: UserTurn) -> list[Span]:
     """Return the spans of a complete turn that are no calls', its root last."""
     tools = observed_tools(turn.calls)
     spans = [_tool_span(tool, turn) for tool in tools]
@@ -162,7 +162,7 @@ def root_id(turn: str) -> str:
     return span_id(f"turn\0{turn}")
 
 
-def agent_of(turn: Turn) -> str | None:
+def agent_of(turn: UserTurn) -> str | None:
     """Return the known agent whose turn it is; None for any other program."""
     return next((str(agent) for call in turn.calls if (agent := call.call.row["agent"])), None)
 
@@ -214,7 +214,7 @@ def _tool_id(tool: ObservedTool) -> str:
     return span_id(f"tool\0{tool.asked.call.id}\0{tool.number}")
 
 
-def _tool_span(tool: ObservedTool, turn: Turn) -> Span:
+def _tool_span(tool: ObservedTool, turn: UserTurn) -> Span:
     facts: dict[str, AttributeValue] = {
         "sessiontap.time_inferred": True,
         "sessiontap.tool.asked_by": tool.asked.call.id,
@@ -239,7 +239,7 @@ def _tool_span(tool: ObservedTool, turn: Turn) -> Span:
     )
 
 
-def _path_spans(turn: Turn, tools: Sequence[ObservedTool]) -> list[Span]:
+def _path_spans(turn: UserTurn, tools: Sequence[ObservedTool]) -> list[Span]:
     levels: dict[str, list[PushedCall]] = {}
     for call in turn.calls:
         for level in _path_levels(call):
@@ -254,7 +254,7 @@ def _path_spans(turn: Turn, tools: Sequence[ObservedTool]) -> list[Span]:
     return found
 
 
-def _agent_spans(turn: Turn, tools: Sequence[ObservedTool]) -> list[Span]:
+def _agent_spans(turn: UserTurn, tools: Sequence[ObservedTool]) -> list[Span]:
     agents: dict[str, list[PushedCall]] = {}
     for call in turn.calls:
         if (key := _agent_key(call)) is not None:
@@ -268,7 +268,7 @@ def _agent_spans(turn: Turn, tools: Sequence[ObservedTool]) -> list[Span]:
     return found
 
 
-def _begun_by(turn: Turn, calls: Sequence[PushedCall], tools: Sequence[ObservedTool]) -> str:
+def _begun_by(turn: UserTurn, calls: Sequence[PushedCall], tools: Sequence[ObservedTool]) -> str:
     """The span below which a sub-agent's is: the tool that began it; if it is not known which, its asker's place."""
     order = {call.call.id: at for at, call in enumerate(turn.calls)}
     first = calls[0]
@@ -293,7 +293,7 @@ def _opening(call: PushedCall) -> str | None:
 
 
 def _span_of_calls(
-    turn: Turn, id: str, parent: str, name: str, of: AgentWork | PathLevel, tools: Sequence[ObservedTool]
+    turn: UserTurn, id: str, parent: str, name: str, of: AgentWork | PathLevel, tools: Sequence[ObservedTool]
 ) -> Span:
     """A span around calls and the tools that they asked for. It failed if the last of them did."""
     own = {call.call.id for call in of.calls}
@@ -316,7 +316,7 @@ def _span_of_calls(
     )
 
 
-def _root_name(turn: Turn) -> str:
+def _root_name(turn: UserTurn) -> str:
     agent = agent_of(turn)
     if agent is not None:
         return f"invoke_agent {agent}"

@@ -1,9 +1,9 @@
 """A push target: a reader of sessions that recorded calls are sent to.
 
 `Target` is the descriptor, a line in the list of `push/__init__.py`. Its module has a function
-`open_sender(settings: Settings) -> Sender`, which is imported when the target is used. A sender makes `Item`s of calls
-and of complete turns, and sends several of them as one request. It decides nothing about retries, batches or what has
-been sent: `delivery.py` does, by the sender's `Answer`.
+`open_sender(settings: TargetSettings) -> Sender`, which is imported when the target is used. A sender makes `Item`s of
+calls and of complete turns, and sends several of them as one request. It decides nothing about retries, batches or what
+has been sent: `delivery.py` does, by the sender's `TargetAnswer`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from sessiontap.export.exported_call import ExportedCall
     from sessiontap.part import CallParts
-    from sessiontap.push.http import Http
+    from sessiontap.push.http import HttpTransport
+
+
+BATCH_BYTES = 4 << 20
+"""Of a request: many collectors stop at 16 MiB, some at 10."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +30,12 @@ class PushedCall:
     call: ExportedCall
     """Its record, its row of `calls --json` (tokens, cost, step, ...) and its bodies. Redacted."""
     turn: str
-    """The id of the call with which its turn begins. A turn is a user's message and all that follows until the reply
+    """The id of the call with which its user turn begins: a user's message and all that follows until the reply
     that calls no tool; an agent's sub-agents are in it. Equal to the call's own id: it is that call."""
     number: int | None
     """The turn's place in its session, from 0; None: not known."""
     parts: CallParts | None
-    """What the call sent and got, in parts; None if content is not sent, or cannot be read."""
+    """The request and the reply, in parts; None if content is not sent, or cannot be read."""
     first_new: int
     """`parts.request[:first_new]` was sent before, by the call that this one goes on from."""
     title: str | None
@@ -39,8 +43,8 @@ class PushedCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """A turn that is complete: its calls have ended and the last reply asked for no tool, or its session is over."""
+class UserTurn:
+    """A complete user turn: its calls have ended and the last reply asked for no tool, or its session is over."""
 
     id: str
     """The id of its first call."""
@@ -68,7 +72,7 @@ AnswerKind = Literal["accepted", "later", "too_much", "refused", "misconfigured"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TargetAnswer:
     """How a target answered a request."""
 
     kind: AnswerKind
@@ -84,28 +88,88 @@ class Answer:
     """Of an accepted request: the positions of items that were not taken, and why."""
 
 
-class Sender(Protocol):
-    """What a target's module makes of its settings."""
+@dataclass(frozen=True, slots=True)
+class PushedScore:
+    """A score, a star or a note of a session or call, as it counts now."""
+
+    id: str
+    """A UUID, derived from what it is of and its name: whatever stands for it later has the same."""
+    of: Literal["session", "call"]
+    session: str | None
+    """The id of the session, also of a call's."""
+    call: str | None
+    """The id of the call; None: it is of the session."""
+    turn: str
+    """The id of the call that its call's turn begins with; of a session's score, its first turn."""
+    record: Mapping[str, Any]
+    """The call's record; of a session's score, that of its first call."""
+    name: str | None
+    """None: a note alone."""
+    value: bool | int | float | str | None
+    note: str | None
+    """None without one, and if content is not sent."""
+    time: int
+    """Unix nanoseconds."""
+    by: str | None
+    is_persons: bool
+    """Somebody gave it by hand, not a program."""
+    is_withdrawn: bool = False
+    """It was taken away: only what it is of and its name are known."""
+
+
+class BatchSender(Protocol):
+    """Sends several items as one request."""
 
     max_bytes: int
     """Of one request's items together, at most."""
     max_items: int
 
-    def call_items(self, call: PushedCall) -> Iterable[Item]:
-        """Return what is sent as soon as a call has ended."""
-        ...
-
-    def turn_items(self, turn: Turn) -> Iterable[Item]:
-        """Return what is sent when a turn is complete."""
-        ...
-
-    def send(self, items: Sequence[Item]) -> Answer:
+    def send(self, items: Sequence[Item]) -> TargetAnswer:
         """Send the items as one request, and wait for its answer. A connection that fails is `later`."""
         ...
 
 
+class ScoreSender(BatchSender, Protocol):
+    """Made by a target's module of scores (`open_scores`)."""
+
+    takes: str
+    """The scores that it has a place for, in a few words for people."""
+
+    def item(self, score: PushedScore) -> Item | None:
+        """Return what is sent of a score; None if the target has no place for it."""
+        ...
+
+
+class Sender(BatchSender, Protocol):
+    """Made by a target's module (`open_sender`)."""
+
+    def call_items(self, call: PushedCall) -> Iterable[Item]:
+        """Return what is sent as soon as a call has ended."""
+        ...
+
+    def turn_items(self, turn: UserTurn) -> Iterable[Item]:
+        """Return what is sent when a turn is complete."""
+        ...
+
+
+COLLECTORS = frozenset({"x-honeycomb-team", "signoz-ingestion-key", "uptrace-dsn"})
+"""Headers of collectors that hold a key, though their names do not say so."""
+
+
+def holds_credential(name: str, value: str = "") -> bool:
+    """Return True if a header holds a credential, by its name or by the shape of its value.
+
+    Such a header is not written where others read: in an option, in rules.yaml.
+    """
+    from sessiontap.redaction import Redactor  # the proxy has no use for it until a rule names a header
+
+    redactor = Redactor(b"")
+    named = name.lower() in COLLECTORS or redactor.names_credential(name.lower())
+    return named or redactor.headers([(name, value)]) != [[name, value]]
+
+
 @dataclass(frozen=True, slots=True)
-class Settings:
+class TargetSettings:
     """A target as the user wants it."""
 
     endpoint: str
@@ -114,9 +178,11 @@ class Settings:
     """The values of the target's `variables` that are set."""
     content: bool
     """Prompts, replies, tools' arguments and results are sent, too."""
-    http: Http
+    http: HttpTransport
     headers: Mapping[str, str] = field(default_factory=dict)
     """More headers of each request, as the user gave them."""
+    log: str = "0"
+    """Names the log among those that are pushed to one place: letters and digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +207,27 @@ class Target:
     """It is told complete turns, too; False: calls alone."""
     is_folder: bool = False
     """Its address is a folder that it writes files into."""
+    has_addresses: bool = False
+    """The folder may be one of an object store: s3://BUCKET/PATH."""
+    needs_bodies: bool = True
+    """It is told calls by their bodies, without content, too."""
+    batch_bytes: int = BATCH_BYTES
+    """Of a request. What is read waits until there are as many,"""
+    batch_seconds: float = 0.0
+    """or in `follow` for so long. 0: it is sent when nothing else is in the log."""
+    scores: str | None = None
+    """The module with `open_scores`; None: the target has no place for scores."""
     package: str | None = None
     """The extra that installs what it needs: `sessiontap[otlp]`."""
 
-    def open_sender(self, settings: Settings) -> Sender:
+    def open_sender(self, settings: TargetSettings) -> Sender:
         """Return its sender. Raises ImportError if a package that it needs is not installed."""
         made: Sender = import_module(self.module).open_sender(settings)
+        return made
+
+    def open_scores(self, settings: TargetSettings) -> ScoreSender | None:
+        """Return its sender of scores; None if it takes none. Raises ImportError as `open_sender` does."""
+        if self.scores is None:
+            return None
+        made: ScoreSender = import_module(self.scores).open_scores(settings)
         return made

@@ -16,7 +16,7 @@ from sessiontap.header_edit import Edit
 from sessiontap.llm.call import Call
 from sessiontap.llm.history import History, ReplyFingerprint
 from sessiontap.recording.budget import DEFAULT
-from sessiontap.rules.decision import Labels
+from sessiontap.rules.decision import FilledSettings
 from sessiontap.sessions.match_scope import MatchScope
 from sessiontap.sessions.session import Link, Session
 
@@ -43,6 +43,8 @@ class BodyTransfer(msgspec.Struct, array_like=True, frozen=True):
     chunks: Sequence[tuple[int, int]] = ()
     """(arrival, size) of each chunk, if it streamed: nanoseconds since `since`."""
     since: int = 0
+    order: Sequence[tuple[int, int]] = ()
+    """Of the reply of a WebSocket's turn: see `SocketTurn.order`."""
 
     @property
     def arrivals(self) -> list[tuple[int, int]]:
@@ -76,7 +78,7 @@ class RecordedPlan(msgspec.Struct, array_like=True, frozen=True):
     capture: Literal["full", "metadata", "none"]
     set_by: dict[str, str]
     """See `Decision`."""
-    labels: Labels
+    filled: FilledSettings
     session: Session | None
     link: Link
     edits: tuple[Edit, ...] = ()
@@ -87,6 +89,8 @@ class RecordedPlan(msgspec.Struct, array_like=True, frozen=True):
     match_scope: MatchScope | None = None
     history: History | None = None
     """Its end alone: see `History.tail`."""
+    counted: tuple[str, ...] = ()
+    """The measures of alerts and limits that need to know what the call came to."""
 
 
 class FinishedCall(msgspec.Struct, array_like=True, frozen=True):
@@ -147,6 +151,10 @@ class PlannerUpdate:
     """The server's own name for the call."""
 
 
+OwnPrice = tuple[str, str, str, str, str]
+"""An item of the rules' `prices:` as texts: the model's glob; input, output, read from and written to a cache."""
+
+
 @dataclass(frozen=True, slots=True)
 class Start:
     """The settings that the recorder's process begins with."""
@@ -160,6 +168,8 @@ class Start:
     redact_patterns: tuple[str, ...] = ()
     memory: int = DEFAULT
     """Bytes that recording may hold in all; see `budget`."""
+    prices: tuple[OwnPrice, ...] = ()
+    """Of the rules, for alerts and limits that count costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +186,21 @@ class ReplyRead(msgspec.Struct, tag=True, array_like=True, frozen=True):
 
     update: PlannerUpdate
     line: str | None
+
+
+class CallCounted(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """The amounts of a finished call, for alerts and limits. Unknown is None."""
+
+    call_id: str
+    at: int
+    """When it ended, Unix nanoseconds."""
+    tokens: int | None = None
+    cost_usd: float | None = None
+    why_no_cost: str | None = None
+    """Why it is not known, if it was asked for."""
+    failed: bool | None = None
+    tools: bytes | None = None
+    """Digest of the tools that its reply calls, with their arguments; None if it calls none."""
 
 
 class Fault(msgspec.Struct, tag=True, array_like=True, frozen=True):
@@ -202,4 +227,4 @@ class Handled(msgspec.Struct, tag=True, array_like=True, frozen=True):
     """Why none can be written at the moment: the disk's fault."""
 
 
-Event = ReplyRead | Fault | UserMessage | Handled
+Event = ReplyRead | CallCounted | Fault | UserMessage | Handled

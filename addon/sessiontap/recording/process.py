@@ -22,9 +22,20 @@ from sessiontap.bounded_dict import BoundedDict
 from sessiontap.callers import Caller
 from sessiontap.faults import Faults
 from sessiontap.recording import wire
-from sessiontap.recording.budget import COPIES, Budget, Lease, Shares
+from sessiontap.recording.budget import COPIES, Budget, Lease, Shares, give_large_blocks_back
+from sessiontap.recording.counting import Counting
 from sessiontap.recording.decode import DecodedExchange, decode_exchange, planner_update
-from sessiontap.recording.finished import Event, Fault, FinishedCall, Handled, Note, ReplyRead, Start, UserMessage
+from sessiontap.recording.finished import (
+    CallCounted,
+    Event,
+    Fault,
+    FinishedCall,
+    Handled,
+    Note,
+    ReplyRead,
+    Start,
+    UserMessage,
+)
 from sessiontap.recording.reading import IdleReading
 from sessiontap.recording.record import call_record, caller_record, is_kept, knowing
 from sessiontap.redaction import Redactor
@@ -44,10 +55,6 @@ CLOSING_SECONDS = 60.0
 """For writing the queued records after the pipe has ended."""
 COMPRESSING_SECONDS = 1.5
 """For compressing the last segment after that. If it takes longer, the next start does it."""
-LARGE_BLOCK = 1 << 20
-"""Bytes of a block of memory that is the system's again as soon as it is freed."""
-_MMAP_THRESHOLD = -3
-"""`M_MMAP_THRESHOLD` of glibc's malloc.h."""
 
 
 class _ReportedFaults(Faults):
@@ -74,7 +81,7 @@ class _EventPipe:
                 wire.write(self._file, [wire.events(events)])
 
 
-class Recording:
+class RecorderWork:
     """The work of one recorder process.
 
     The thread that reads messages calls it; the writer's thread calls `_records`, `_on_fault` and `_on_idle`.
@@ -85,6 +92,7 @@ class Recording:
         self._faults = _ReportedFaults(events)
         self._key = start.key
         self._redactor = Redactor(start.key, start.redact_headers, start.redact_patterns)
+        self._counting = Counting(start.prices)
         self._callers: BoundedDict[str, Caller] = BoundedDict(MOST_CALLERS)
         self._last_caller: tuple[Caller | None, Redactor, dict[str, Any]] = (None, self._redactor, {})
         self._whole_callers: dict[str, None] = {}
@@ -128,13 +136,15 @@ class Recording:
         value = wire.value_of(message)
         match message.kind:
             case wire.CALL:
-                events.append(self._call(value, message.bodies))
+                self._call(value, message.bodies, events)
             case wire.CALLER:
                 self._callers.put(value.id, value)
             case wire.NOTE:
                 self._note(value)
             case wire.RULES:
-                self._redactor = Redactor(self._key, *value)
+                *secrets, prices = value
+                self._redactor = Redactor(self._key, *secrets)
+                self._counting = Counting(prices)
 
     def close(self, proxy_is_gone: bool) -> None:
         """Write what is queued, then end."""
@@ -145,8 +155,8 @@ class Recording:
         self._on_idle()
         self._closer.close(COMPRESSING_SECONDS)
 
-    def _call(self, call: FinishedCall, wires: tuple[bytes, bytes]) -> Event:
-        exchange = line = None
+    def _call(self, call: FinishedCall, wires: tuple[bytes, bytes], events: list[Event]) -> None:
+        exchange = line = counted = None
         size = sum(map(len, wires))
         # A reader that is ahead of the writer waits here, and the proxy's queue behind it.
         self._budget.wait(size * COPIES)
@@ -161,16 +171,22 @@ class Recording:
             caller, redactor = self._callers.get(call.caller or ""), self._redactor
             of_call = knowing(call, exchange, caller, redactor)
             line = of_call.text(call_line(call, exchange))
+            measures = call.plan.counted if call.plan is not None else ()
+            if measures:
+                with self._faults.guard("alerts and limits"):
+                    counted = self._counting.of(call, exchange, of_call)
+                    events.append(counted)
             held = exchange.decoded_size
             if held > size:
                 self._budget.force((held - size) * COPIES)
                 lease.size = held * COPIES
-            make = partial(self._records, call, exchange, caller, link_state, redactor, of_call, lease)
+            cost = counted if "cost_usd" in measures else None
+            make = partial(self._records, call, exchange, caller, link_state, redactor, of_call, lease, cost)
             self._writer.submit(make, lease.size + 2048)
         except Exception as error:
             self._faults.caught("recording", error)
             self._writer.count("fault")
-        return ReplyRead(update, line)
+        events.append(ReplyRead(update, line))
 
     def _note(self, note: Note) -> None:
         redactor = self._redactor
@@ -192,14 +208,16 @@ class Recording:
         redactor: Redactor,
         of_call: Redactor,
         lease: Lease,
+        cost: CallCounted | None,
     ) -> Iterable[dict[str, Any]]:
-        """The records of a call. Its `lease` ends with the writer's hold on it.
+        """The records of a call, of all that was found out about it by then. Its `lease` ends with the writer's hold
+        on it. `cost`: if its cost was counted.
 
         `of_call` is `redactor`, and knows the call's own credentials: the caller's record is shared by other calls.
         """
         if not is_kept(call):
             return []
-        record = call_record(call, exchange, of_call, caller, link_state)
+        record = call_record(call, exchange, of_call, caller, link_state, cost)
         if caller is None:
             return [record]
         found = self._caller(caller, redactor)
@@ -234,7 +252,7 @@ def call_line(call: FinishedCall, exchange: DecodedExchange) -> str:
     plan, reply = call.plan, exchange.reply
     session = plan.session if plan else None
     name = session.name if session else "-"
-    path = plan.labels.path if plan else "-"
+    path = plan.filled.path if plan else "-"
     step = f" #{session.step}" if session else ""
     if WARM_UP in exchange.flags:
         step = " warm-up"
@@ -258,19 +276,6 @@ def _count(tokens: int | None) -> str:
     return "?" if tokens is None else str(tokens)
 
 
-def _give_large_blocks_back() -> None:
-    """Have glibc give large blocks back when they are freed.
-
-    Else it keeps blocks as large as the largest that was ever freed (mallopt(3), M_MMAP_THRESHOLD), and small ones that
-    outlive them cut that memory into pieces.
-    """
-    if sys.platform == "linux":
-        import ctypes
-
-        with contextlib.suppress(AttributeError, OSError):  # another libc
-            ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, LARGE_BLOCK)
-
-
 def main() -> int:
     """The process: messages on standard input, events on standard output. Returns the exit status."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # they are for the proxy, whose end is ours
@@ -278,16 +283,16 @@ def main() -> int:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     to_proxy = _EventPipe(os.dup(1))
     os.dup2(2, 1)  # nothing else may write there
-    recording: Recording | None = None
+    recording: RecorderWork | None = None
     ended = False
     if hasattr(os, "nice"):
         os.nice(NICE)
     gc.collect()
     gc.freeze()
-    _give_large_blocks_back()
+    give_large_blocks_back()
     for messages in wire.Messages(0, LINGER_SECONDS):
         if recording is None:
-            recording = Recording(wire.value_of(messages.pop(0)), to_proxy)
+            recording = RecorderWork(wire.value_of(messages.pop(0)), to_proxy)
             to_proxy.send(Handled(0))
         recording.take(messages)
         ended = ended or any(message.kind == wire.END for message in messages)

@@ -14,10 +14,10 @@ from sessiontap.llm.call import Asked, Call, Reply
 from sessiontap.llm.content_encoding import HARMLESS, decode_chunks
 from sessiontap.llm.response_facts import rate_limits, request_id
 from sessiontap.recording.decode import DecodedBody, DecodedExchange, DecodedMessage
-from sessiontap.recording.finished import FinishedCall, ReceivedResponse, RecordedPlan
+from sessiontap.recording.finished import CallCounted, FinishedCall, ReceivedResponse, RecordedPlan
 from sessiontap.redaction import Redactor
 from sessiontap.redaction.metadata import metadata_of
-from sessiontap.rules.decision import Labels
+from sessiontap.rules.decision import FilledSettings
 from sessiontap.sessions.session import Link
 from sessiontap.trace import body
 from sessiontap.trace.outcomes import WARM_UP
@@ -45,17 +45,18 @@ def call_record(
     redactor: Redactor,
     caller: Caller | None = None,
     link_state: Mapping[str, Any] | None = None,
+    counted: CallCounted | None = None,
 ) -> Record:
     """Return the `call` map, redacted, bodies as `body.Plain`.
 
     `redactor` knows the call's own credentials (`knowing`). With `capture: metadata` only what is metadata
     (redaction/metadata.py) is left, and of bodies their size. `link_state` is what the conversation is restored from
-    after a restart, in plain values.
+    after a restart, in plain values. `counted`: given if alerts and limits counted its cost.
     """
     plan, reply, asked = call.plan, exchange.reply, call.call
-    labels = plan.labels if plan else Labels()
+    filled = plan.filled if plan else FilledSettings()
     link = plan.link if plan else Link()
-    rules = [*(plan.rules if plan else ()), *labels.rules]
+    rules = [*(plan.rules if plan else ()), *filled.rules]
     is_full = call.capture == "full"
     bodies = [exchange.request.body, exchange.response.body if exchange.response else None]
     flags = list(dict.fromkeys(exchange.flags))
@@ -82,20 +83,34 @@ def call_record(
         "proxy_user": _text(call.proxy_user, redactor),
         "agent": asked.agent.name if asked and asked.agent else None,
         "subagent": _text(asked.subagent, redactor) if asked else None,
-        "user": _text(labels.user, redactor),
-        "properties": redactor.mapping(labels.properties),
-        "tags": [redactor.text(tag) for tag in labels.tags],
-        "state": redactor.value(labels.state),
+        "user": _text(filled.user, redactor),
+        "properties": redactor.mapping(filled.properties),
+        "tags": [redactor.text(tag) for tag in filled.tags],
+        "state": redactor.value(filled.state),
         "rules": _texts(dict.fromkeys(rules), redactor),
         "host": _text(call.host, redactor),
         "forwarded_host": _text(call.sent.host, redactor),
         "route": _text(asked.endpoint.route, redactor) if asked else None,
         "changes": _changes(plan, call.host, redactor),
         "gateway": _gateway(plan, call.received, exchange.response, redactor),
+        **({"counted": {"cost_usd": dollars(counted.cost_usd)}} if counted is not None else {}),
         "request": _request(call, exchange.request, redactor, is_full),
         "response": _response(call, exchange.response, redactor, is_full),
     }
     return record if is_full else metadata_of(record)
+
+
+def priced_record(call: FinishedCall, exchange: DecodedExchange, redactor: Redactor) -> Record:
+    """Return the keys of a call's record by which its cost is known."""
+    return {
+        "time": call.time,
+        "llm": _llm(call.call, exchange.reply, None, redactor),
+        "outcome": exchange.outcome,
+        "host": call.host,
+        "route": call.call.endpoint.route if call.call else None,
+        "request": {"method": call.method},
+        "response": {"status": call.received.status} if call.received else None,
+    }
 
 
 def caller_record(caller: Caller, redactor: Redactor) -> Record:
@@ -128,7 +143,7 @@ def _session(plan: RecordedPlan | None, flags: Sequence[str], redactor: Redactor
     record: Record = {
         "id": redactor.text(session.id),
         "name": redactor.text(session.name),
-        "path": redactor.text(plan.labels.path),
+        "path": redactor.text(plan.filled.path),
         "step": None if WARM_UP in flags else session.step,
         "source": session.source,
     }
@@ -136,6 +151,8 @@ def _session(plan: RecordedPlan | None, flags: Sequence[str], redactor: Redactor
         record["renamed_to"] = redactor.text(session.renamed_to)
     if session.key:
         record["key"] = redactor.value(session.key)  # for restoring the session
+    if session.rank is not None:
+        record["rank"] = session.rank
     return record
 
 
@@ -196,13 +213,14 @@ def _request(call: FinishedCall, request: DecodedMessage, redactor: Redactor, is
 def _response(call: FinishedCall, response: DecodedMessage | None, redactor: Redactor, is_full: bool) -> Record | None:
     if call.received is None or response is None:
         return None
-    chunks = call.response_body.arrivals
+    chunks, order = call.response_body.arrivals, call.response_body.order
     return {
         "status": call.received.status,
         "http_version": call.received.http_version,
         "headers": redactor.headers(response.headers),
         "trailers": redactor.headers(response.trailers) if response.trailers is not None else None,
         "chunks": pack_chunks(chunks) if chunks else None,
+        **({"order": [number for run in order for number in run]} if order else {}),
         "body": _body(response.body, redactor, is_full),
     }
 

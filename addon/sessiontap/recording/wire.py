@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, get_args
 import msgspec
 
 from sessiontap.callers import Caller
-from sessiontap.recording.finished import Event, Fault, FinishedCall, Note, Start
+from sessiontap.recording.finished import Event, Fault, FinishedCall, Note, OwnPrice, Start
 
 Pieces = tuple[Sequence[bytes], int]
 """Bytes as they came, and how many they are."""
@@ -43,7 +43,7 @@ _PICKLED = 0x80
 _encode = msgspec.msgpack.Encoder().encode
 _DECODERS: dict[int, Callable[[bytes], Any]] = {
     START: msgspec.msgpack.Decoder(Start).decode,
-    RULES: msgspec.msgpack.Decoder(tuple[tuple[str, ...], tuple[str, ...]]).decode,
+    RULES: msgspec.msgpack.Decoder(tuple[tuple[str, ...], tuple[str, ...], tuple[OwnPrice, ...]]).decode,
     CALLER: msgspec.msgpack.Decoder(Caller).decode,
     CALL: msgspec.msgpack.Decoder(FinishedCall).decode,
     NOTE: msgspec.msgpack.Decoder(Note).decode,
@@ -68,7 +68,7 @@ def value_of(message: Message) -> Any:
 
 
 def message(kind: int, value: object = None, bodies: Sequence[Pieces] = ()) -> list[bytes]:
-    """The pieces of a message to the recorder, of a call with the bodies of request and reply."""
+    """Return the pieces of a message to the recorder, of a call with the bodies of request and reply."""
     (request, before), (reply, after) = bodies or _NO_BODIES
     try:
         data = _encode(value)
@@ -79,7 +79,7 @@ def message(kind: int, value: object = None, bodies: Sequence[Pieces] = ()) -> l
 
 
 def write(file: int, pieces: Sequence[bytes]) -> None:
-    """All the pieces, however many and however large. Waits for the other side. Raises OSError."""
+    """Write all the pieces, however many and however large. Waits for the other side. Raises OSError."""
     for at in range(0, len(pieces), _MOST_PIECES):
         some = pieces[at : at + _MOST_PIECES]
         if sum(map(len, some)) < _SMALL * len(some):
@@ -120,7 +120,7 @@ class Messages:
                 yield found
 
     def _read(self) -> list[Message]:
-        """The messages that are whole once more has come."""
+        """Read once. Return the messages that are complete."""
         data = os.read(self._file, _AT_ONCE)
         self._is_open = bool(data)
         buffer = self._buffer
@@ -176,7 +176,7 @@ def events_from(file: int) -> Iterator[list[Event]]:
         while len(buffer) >= _LENGTH.size:
             (size,) = _LENGTH.unpack_from(buffer)
             pickled, size = size >> 31, size & 0x7FFFFFFF
-            if size > _MOST_EVENTS:  # where the next message begins is not known any more
+            if size > _MOST_EVENTS:  # nobody knows any more where the next message begins
                 yield [Fault("recorder", f"it sent an event of {size:,} bytes, more than any event has")]
                 return
             end = _LENGTH.size + size

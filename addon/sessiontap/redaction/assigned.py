@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 
 from sessiontap.redaction.names_and_values import Form, is_secret, strength
-from sessiontap.redaction.shape_search import Hit
+from sessiontap.redaction.shape_search import CredentialHit
 
 LONGEST = 4096
 """Bytes of a value."""
@@ -78,7 +78,7 @@ class AssignedFinder:
     """Finds the values that a name is given whose word begins at places of a text; a value may run on to `reach`."""
 
     def __init__(self, text: bytes, reach: int) -> None:
-        self.hits: list[Hit] = []
+        self.hits: list[CredentialHit] = []
         self._text = text
         self._reach = reach
         self._bare = _Bare(text, reach)
@@ -114,7 +114,7 @@ class _Bare:
         return _whole_escapes(self._text, at, min(self._end, at + LONGEST))
 
 
-def _hit(text: bytes, found: int, name_end: int, bare: _Bare) -> Hit | None:
+def _hit(text: bytes, found: int, name_end: int, bare: _Bare) -> CredentialHit | None:
     if bare.judged[0] <= found < bare.judged[1]:
         return None
     name, begin = _name(text, found, name_end)
@@ -149,7 +149,7 @@ def _hit(text: bytes, found: int, name_end: int, bare: _Bare) -> Hit | None:
         sure = "basic"
     if not is_secret(value, sure, form):
         return None
-    return Hit(at, stop, "password" if sure == "password" else "credential")
+    return CredentialHit(at, stop, "password" if sure == "password" else "credential")
 
 
 def _name(text: bytes, found: int, end: int) -> tuple[str, int]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
 
 from sessiontap.redaction.names_and_values import names_credential, strength
-from sessiontap.redaction.shape_search import SHORTEST, Hit
+from sessiontap.redaction.shape_search import SHORTEST, CredentialHit
 from sessiontap.redaction.shape_search import find as find_shapes
 
 HEADERS = frozenset(
@@ -175,13 +175,13 @@ def needles(credentials: Iterable[Credential]) -> tuple[Needle, ...]:
     return tuple(sorted(found.values(), key=lambda needle: -len(needle.text)))
 
 
-def find_needles(text: bytes, known: tuple[Needle, ...], start: int, end: int) -> Iterator[Hit]:
+def find_needles(text: bytes, known: tuple[Needle, ...], start: int, end: int) -> Iterator[CredentialHit]:
     """Those that begin in text[start:end]."""
     for needle in known:
         until = end + len(needle.text) - 1
         at = text.find(needle.text, start, until)
         while at >= 0:
-            yield Hit(at, at + len(needle.text), needle.credential.kind, needle.credential.secret)
+            yield CredentialHit(at, at + len(needle.text), needle.credential.kind, needle.credential.secret)
             at = text.find(needle.text, at + len(needle.text), until)
 
 

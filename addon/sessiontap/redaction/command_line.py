@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 from sessiontap.redaction.by_name import URL
 from sessiontap.redaction.names_and_values import is_secret, names_credential
-from sessiontap.redaction.shape_search import Hit
+from sessiontap.redaction.shape_search import CredentialHit
 
 ArgumentKind = Literal["whole", "form", "named", "header", "url", "text"]
 Argument = tuple[str, ArgumentKind, str, str]
@@ -109,7 +109,7 @@ class OptionFinder:
     """Finds the passwords whose option begins at places of a text."""
 
     def __init__(self, text: bytes, reach: int) -> None:
-        self.hits: list[Hit] = []
+        self.hits: list[CredentialHit] = []
         self._text = text
         self._reach = reach
         self._end_of_value = 0
@@ -185,7 +185,7 @@ def _programs(argv: Sequence[str]) -> tuple[str, ...]:
     return tuple(" ".join([name, *argv[1:words]]) for words in (1, 2, 3))
 
 
-def _password(match: re.Match[bytes], entry: ClientOption) -> Hit | None:
+def _password(match: re.Match[bytes], entry: ClientOption) -> CredentialHit | None:
     value = match["value"]
     at = match.start("value")
     if entry.with_user:
@@ -195,4 +195,4 @@ def _password(match: re.Match[bytes], entry: ClientOption) -> Hit | None:
         at += len(user) + 1
     if value.startswith(b"//") or not is_secret(value, "password", "env"):
         return None
-    return Hit(at, at + len(value), "password")
+    return CredentialHit(at, at + len(value), "password")

@@ -22,10 +22,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 
-from sessiontap.redaction.shape_search import Hit
+from sessiontap.redaction.shape_search import CredentialHit
 
 Span = tuple[int, int]
-FindHits = Callable[[bytes], Iterable[Hit]]
+FindHits = Callable[[bytes], Iterable[CredentialHit]]
 
 FIELDS = (
     "content", "text", "delta", "arguments", "partial_json", "thinking", "reasoning", "reasoning_content", "response",
@@ -56,7 +56,7 @@ _NUMBER = re.compile(rb"\"tokenId\"\s?:\s?(\d++)")
 _CHOICE_INDEX = re.compile(rb"\"index\"\s?:\s?(\d+)")
 
 
-def in_stream(body: bytes, find: FindHits, *, is_stream: bool | None = None) -> Iterator[Hit]:
+def in_stream(body: bytes, find: FindHits, *, is_stream: bool | None = None) -> Iterator[CredentialHit]:
     """The parts of each credential that lies in more than one event. The first part's hit holds the whole secret.
 
     `find` finds credentials in a joined text. `is_stream`: what the body is, if that is known.
@@ -117,7 +117,7 @@ def _places(body: bytes, alternating: bool) -> Iterable[list[Span]]:
     return places.values()
 
 
-def in_logprobs(body: bytes, find: FindHits) -> Iterator[Hit]:
+def in_logprobs(body: bytes, find: FindHits) -> Iterator[CredentialHit]:
     """The parts that go for each credential that is spelled out. The first part's hit holds the whole secret."""
     if _MARK not in body:
         return
@@ -136,7 +136,7 @@ def in_logprobs(body: bytes, find: FindHits) -> Iterator[Hit]:
                 behind = tokens[at + 1][0] if at + 1 < len(tokens) else len(body)
                 yield from _rest_of_item(body, before, behind)
                 for start, end in beside[bisect_left(begins, before) : bisect_left(begins, behind)]:
-                    yield Hit(start + 1, end - 1, "", b"")
+                    yield CredentialHit(start + 1, end - 1, "", b"")
     in_lists = [
         item.span(1) for match in _TOKENS.finditer(body) for item in _ITEM.finditer(body, match.start(1), match.end(1))
     ]
@@ -148,7 +148,7 @@ def in_logprobs(body: bytes, find: FindHits) -> Iterator[Hit]:
         yield from _rest_of_item(body, 0, len(body))
     if in_lists_found or (is_found and _APART in body):
         for start, end in beside:
-            yield Hit(start + 1, end - 1, "", b"")
+            yield CredentialHit(start + 1, end - 1, "", b"")
 
 
 def _lists_beside(body: bytes) -> list[Span]:
@@ -190,16 +190,16 @@ def _tokens(body: bytes, beside: list[Span], begins: list[int]) -> tuple[Iterabl
     return texts.values(), tokens
 
 
-def _rest_of_item(body: bytes, start: int, end: int) -> Iterator[Hit]:
+def _rest_of_item(body: bytes, start: int, end: int) -> Iterator[CredentialHit]:
     """Bytes and numbers of tokens in body[start:end]."""
     for match in _BYTES.finditer(body, start, end):
         if match.end(1) > match.start(1):
-            yield Hit(match.start(1), match.end(1), "", b"")
+            yield CredentialHit(match.start(1), match.end(1), "", b"")
     for match in _NUMBER.finditer(body, start, end):
-        yield Hit(match.start(1), match.end(1), "", b"", instead=b"null")
+        yield CredentialHit(match.start(1), match.end(1), "", b"", instead=b"null")
 
 
-def _parts(body: bytes, pieces: list[Span], find: FindHits) -> Iterator[tuple[int, int, list[Hit]]]:
+def _parts(body: bytes, pieces: list[Span], find: FindHits) -> Iterator[tuple[int, int, list[CredentialHit]]]:
     """Of each credential in the joined pieces: the first piece that holds a part, the last one, and all its parts."""
     joined = b"".join([body[start:end] for start, end in pieces])
     offsets = list(accumulate((end - start for start, end in pieces), initial=0))
@@ -211,5 +211,5 @@ def _parts(body: bytes, pieces: list[Span], find: FindHits) -> Iterator[tuple[in
         for index in range(first, last + 1):
             start, end = pieces[index]
             part = max(start, start + hit.start - offsets[index]), min(end, start + hit.end - offsets[index])
-            parts.append(Hit(*part, hit.kind if index == first else "", secret))
+            parts.append(CredentialHit(*part, hit.kind if index == first else "", secret))
         yield first, last, parts

@@ -84,6 +84,7 @@ KEPT: dict[str, How] = {
     "route": "keep",
     "changes": "changes",
     "gateway": "keep",
+    "counted": "keep",
     "request": "keep",
     "request.method": "keep",
     "request.url": "url",

@@ -19,7 +19,7 @@ from itertools import chain
 from sessiontap.linear_regex import BytesRegex
 from sessiontap.redaction import assigned, aws_frames, command_line, fragments, shape_search
 from sessiontap.redaction.by_name import Needle, find_needles
-from sessiontap.redaction.shape_search import LOOK_BACK, SHORTEST, Hit
+from sessiontap.redaction.shape_search import LOOK_BACK, SHORTEST, CredentialHit
 
 WINDOW = 1 << 14
 """Bodies are searched in pieces of at most so many bytes."""
@@ -118,7 +118,7 @@ class Replacer:
             start = end + 1
         return apart.put_together(texts)
 
-    def _hits(self, data: bytes, is_stream: bool | None = None) -> list[Hit]:
+    def _hits(self, data: bytes, is_stream: bool | None = None) -> list[CredentialHit]:
         hits = list(fragments.in_stream(data, self._find, is_stream=is_stream))
         hits += fragments.in_logprobs(data, self._find)
         if len(data) <= WINDOW:
@@ -137,11 +137,11 @@ class Replacer:
                     time.sleep(_PAUSE)
             hits += [_moved(hit, start) for hit in found]
             if len(hits) > MOST_HITS:
-                hits.append(Hit(end, len(data), "too-many", b"too many"))
+                hits.append(CredentialHit(end, len(data), "too-many", b"too many"))
                 break
         return hits
 
-    def _search(self, data: bytes, start: int, end: int, key: tuple[object, ...]) -> tuple[Hit, ...]:
+    def _search(self, data: bytes, start: int, end: int, key: tuple[object, ...]) -> tuple[CredentialHit, ...]:
         """The hits that begin in a window, as they are remembered: places are from the window's start on."""
         found, far = self._find_in(data, start, end, min(end + _NEAR, len(data)))
         if far or self._patterns or any(hit.end >= end + _NEAR for hit in found):
@@ -158,11 +158,11 @@ class Replacer:
         # Keyed at random in each process; a digest would take five times as long.
         return self._needles, start == 0, end - start, reach, len(piece), hash(piece)
 
-    def _find(self, data: bytes) -> list[Hit]:
+    def _find(self, data: bytes) -> list[CredentialHit]:
         """All credentials in a text."""
         return self._find_in(data, 0, len(data), len(data))[0]
 
-    def _find_in(self, data: bytes, start: int, end: int, reach: int) -> tuple[list[Hit], bool]:
+    def _find_in(self, data: bytes, start: int, end: int, reach: int) -> tuple[list[CredentialHit], bool]:
         """Credentials that begin in data[start:end] and end before `reach`; whether one may end behind it."""
         hits, may_run_on = _find_by_place(data, start, end, reach)
         hits += shape_search.find_in_urls(data, start, end)
@@ -172,10 +172,10 @@ class Replacer:
             for match in pattern.finditer(data, start, reach):
                 if match.start() < end and match.end() > match.start():
                     group = 1 if pattern.groups and match.group(1) else 0
-                    hits.append(Hit(match.start(group), match.end(group), "custom"))
+                    hits.append(CredentialHit(match.start(group), match.end(group), "custom"))
         return hits, may_run_on
 
-    def _replaced(self, data: bytes, hits: list[Hit]) -> bytes:
+    def _replaced(self, data: bytes, hits: list[CredentialHit]) -> bytes:
         """`data` with a token for each hit; of two that overlap the first and longer one names the whole stretch."""
         if not hits:
             return data
@@ -198,7 +198,7 @@ _PLACES = shape_search.linear_search(b"|".join((shape_search.BEGINNINGS, assigne
 _LONGEST_PLACE = 128
 
 
-def _find_by_place(data: bytes, start: int, end: int, reach: int) -> tuple[list[Hit], bool]:
+def _find_by_place(data: bytes, start: int, end: int, reach: int) -> tuple[list[CredentialHit], bool]:
     until = min(reach, end + _LONGEST_PLACE)
     place = _PLACES.search(data, start, until)
     if place is None:
@@ -218,21 +218,21 @@ class _Windows:
     """The hits in windows of bodies. Bounded in windows and in hits; the oldest goes first."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[object, ...], tuple[Hit, ...]] = {}
+        self._found: dict[tuple[object, ...], tuple[CredentialHit, ...]] = {}
         self.hits = 0
         """In all of them."""
 
-    def get(self, key: tuple[object, ...]) -> tuple[Hit, ...] | None:
+    def get(self, key: tuple[object, ...]) -> tuple[CredentialHit, ...] | None:
         return self._found.get(key)
 
-    def put(self, key: tuple[object, ...], found: tuple[Hit, ...]) -> None:
+    def put(self, key: tuple[object, ...], found: tuple[CredentialHit, ...]) -> None:
         self.hits += len(found) - len(self._found.pop(key, ()))
         while self._found and (len(self._found) >= _WINDOWS_REMEMBERED or self.hits > _HITS_REMEMBERED):
             self.hits -= len(self._found.pop(next(iter(self._found))))
         self._found[key] = found
 
 
-_FAR: tuple[Hit, ...] = (Hit(0, 0, ""),)
+_FAR: tuple[CredentialHit, ...] = (CredentialHit(0, 0, ""),)
 """Remembered of a window in which something may run on further than `_NEAR`."""
 
 
@@ -246,10 +246,10 @@ def _window_end(data: bytes, start: int) -> int:
     return end if end >= 0 else min(start + WINDOW, len(data))
 
 
-def _by_place(hits: list[Hit]) -> list[Hit]:
+def _by_place(hits: list[CredentialHit]) -> list[CredentialHit]:
     """By their start; of those that start together the longest first."""
     return sorted(hits, key=lambda hit: (hit.start, -hit.end))
 
 
-def _moved(hit: Hit, by: int) -> Hit:
-    return Hit(hit.start + by, hit.end + by, hit.kind, hit.secret, hit.instead)
+def _moved(hit: CredentialHit, by: int) -> CredentialHit:
+    return CredentialHit(hit.start + by, hit.end + by, hit.kind, hit.secret, hit.instead)

@@ -33,7 +33,7 @@ _DFA_MEMORY = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class CredentialHit:
     """A credential in a text."""
 
     start: int
@@ -111,7 +111,7 @@ _SENTRY = re.compile(rb"://([0-9a-f]{32})@")
 _USERINFO = re.compile(rb"://[^\s/:@\"'\\<>]{0,128}:(?!\[redacted:)([^\s/@\"'\\<>]{1,256})@")
 
 
-def find(text: bytes) -> list[Hit]:
+def find(text: bytes) -> list[CredentialHit]:
     """All credentials of a known shape in a text."""
     finder = ShapeFinder(text, len(text))
     place = _BEGINNINGS.search(text)
@@ -143,14 +143,14 @@ class ShapeFinder:
         self._words.add(self._text, at, self._reach)
         self._others.add(self._text, at, self._reach)
 
-    def hits(self) -> list[Hit]:
+    def hits(self) -> list[CredentialHit]:
         """All that was found, the more telling kinds first."""
         return self._words.found + self._others.found
 
 
 class _Hits:
     def __init__(self, shapes: dict[int, _ShapesOfByte]) -> None:
-        self.found: list[Hit] = []
+        self.found: list[CredentialHit] = []
         self._shapes = shapes
         self._ends: dict[int, int] = {}
 
@@ -162,11 +162,11 @@ class _Hits:
         if (match := shapes.pattern.match(text, at, reach)) is not None:
             group = match.lastindex or 1
             start = match.start(group) - shapes.backs[group - 1]
-            self.found.append(Hit(start, match.end(group), shapes.kinds[group - 1]))
+            self.found.append(CredentialHit(start, match.end(group), shapes.kinds[group - 1]))
             self._ends[first] = match.end()
 
 
-def find_in_urls(text: bytes, start: int, end: int) -> Iterator[Hit]:
+def find_in_urls(text: bytes, start: int, end: int) -> Iterator[CredentialHit]:
     """Passwords between `://` and the first `@` behind it, if that is in text[start:end]."""
     at, before = text.find(b"@", start, end), -1
     while at >= 0:
@@ -175,7 +175,7 @@ def find_in_urls(text: bytes, start: int, end: int) -> Iterator[Hit]:
             before = scheme
             if user := _USERINFO.match(text, scheme, at + 1):
                 if not is_placeholder(user[1], "password"):
-                    yield Hit(user.start(1), user.end(1), "password")
+                    yield CredentialHit(user.start(1), user.end(1), "password")
             elif user := _SENTRY.match(text, scheme, at + 1):
-                yield Hit(user.start(1), user.end(1), "sentry-key")
+                yield CredentialHit(user.start(1), user.end(1), "sentry-key")
         at = text.find(b"@", at + 1, end)

@@ -6,22 +6,28 @@ narrowly, or to the gateway that its rule sets. A template that could take it el
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from sessiontap import gateways as gateway_kinds
 from sessiontap import trust
 from sessiontap.gateways import GatewayKind
-from sessiontap.push import TARGETS
-from sessiontap.rules.conditions import AllOf, AnyOf, Leaf, MatchCondition, Not, index_of, requires
-from sessiontap.rules.match_keys import BY_NAME, MatchKey
+from sessiontap.push import TARGETS, Target
+from sessiontap.push.target import holds_credential
+from sessiontap.rules.compile_match import cheapest_first, conditions_of
+from sessiontap.rules.conditions import Leaf, MatchCondition, every_leaf, index_of, requires
+from sessiontap.rules.kinds import PUSH_CREDENTIALS
 from sessiontap.rules.match_patterns import Pattern, host_pattern, text_pattern
 from sessiontap.rules.node_reader import RulesReader
+from sessiontap.rules.notified import Notified, notified
 from sessiontap.rules.own_dialects import own_dialect
 from sessiontap.rules.problems import BadValue, closest, quoted
 from sessiontap.rules.rule_set import Gateway, HostEntry, Price, PushEntry, Rule, Rules
 from sessiontap.rules.set_keys import SET_KEYS, Setting, send_of
+from sessiontap.rules.steps import check_rule_path, matches_of, own_path, step_path
 from sessiontap.rules.template import Template, check_name
+from sessiontap.rules.threshold_keys import with_thresholds
 
 PRICED = {"input", "output"}
 """The keys that every price has; one without is a problem already."""
@@ -33,10 +39,13 @@ def compile_file(values: Mapping[str, Any], reader: RulesReader, digest: str) ->
     """Return the rules of a file as the reader gave it. Further problems are added to `reader`."""
     gateways = {name: _gateway(name, given, reader) for name, given in values.get("gateways", {}).items()}
     rules = tuple(
-        _rule(number, given, reader, gateways) for number, given in enumerate(values.get("rules", ()), start=1)
+        rule
+        for number, given in enumerate(values.get("rules", ()), start=1)
+        for rule in _rules(number, given, reader, gateways)
     )
+    told = notified(values.get("alerts"), reader)
     redact = values.get("redact", {})
-    hosts = [leaf for rule in rules if not rule.ignore for leaf in _leaves(rule) if leaf.key == "host"]
+    hosts = [leaf for rule in rules if not rule.ignore for leaf in _leaves(rule.own) if leaf.key == "host"]
     return Rules(
         filename=reader.filename,
         digest=digest,
@@ -46,12 +55,13 @@ def compile_file(values: Mapping[str, Any], reader: RulesReader, digest: str) ->
         host_patterns=tuple(pattern for leaf in hosts for pattern in leaf.patterns if _names_hosts(pattern)),
         gateways=gateways,
         dialects={name: own_dialect(name, headers) for name, headers in values.get("dialects", {}).items()},
-        env_names=frozenset(_env_names(values.get("rules", ()), rules, gateways.values())),
-        proxy_env_names=frozenset(_proxy_env_names(rules, gateways.values())),
+        env_names=frozenset(_env_names(rules, gateways.values())),
+        proxy_env_names=frozenset(_proxy_env_names(rules, gateways.values(), told)),
         redact_headers=tuple(name.lower() for name in redact.get("headers", ())),
         redact_patterns=redact.get("patterns", ()),
         prices=tuple(_price(name, given) for name, given in values.get("prices", {}).items() if given.keys() >= PRICED),
         pushes=tuple(_pushes(values.get("push", ()), reader)),
+        notified=told,
         index=index_of(rule.conditions for rule in rules),
     )
 
@@ -60,39 +70,32 @@ def _names_hosts(pattern: Pattern) -> bool:
     return not pattern.is_regex and pattern.text[0] not in "*?"
 
 
-def _leaves(rule: Rule) -> Iterator[Leaf]:
-    for condition in rule.conditions:
+def _leaves(conditions: Iterable[MatchCondition]) -> Iterator[Leaf]:
+    for condition in conditions:
         yield from condition.leaves()
 
 
-def _env_names(
-    given: Iterable[Mapping[str, Any]], rules: Iterable[Rule], gateways: Iterable[Gateway]
-) -> Iterator[str]:
-    for rule in given:
-        yield from _matched_env(rule.get("match", ()))
-    for compiled in rules:
-        for setting in compiled.settings:
+def _env_names(rules: Iterable[Rule], gateways: Iterable[Gateway]) -> Iterator[str]:
+    for rule in rules:
+        for leaf in every_leaf(rule.own):
+            if leaf.entry.name == "process.env":
+                yield leaf.key.removeprefix("process.env.")
+        for setting in rule.settings:
             yield from setting.names("env")
     for gateway in gateways:
         for template in gateway.templates:
             yield from template.names("env")
 
 
-def _proxy_env_names(rules: Iterable[Rule], gateways: Iterable[Gateway]) -> Iterator[str]:
+def _proxy_env_names(rules: Iterable[Rule], gateways: Iterable[Gateway], told: Notified | None) -> Iterator[str]:
+    for template in told.templates if told is not None else ():
+        yield from template.names("proxy_env")
     for rule in rules:
         for setting in rule.settings:
             yield from setting.names("proxy_env")
     for gateway in gateways:
         for template in gateway.templates:
             yield from template.names("proxy_env")
-
-
-def _matched_env(maps: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    for keys in maps:
-        for process in keys.get("process", ()):
-            if isinstance(process, Mapping):
-                yield from process.get("env", {})
-        yield from _matched_env(keys.get("not", ()))
 
 
 def _host(given: Mapping[str, Any]) -> HostEntry:
@@ -116,7 +119,7 @@ def _pushes(given: Iterable[Mapping[str, Any]], reader: RulesReader) -> Iterator
         endpoint = one.get("endpoint")
         if endpoint is None and target.endpoint is None and not target.endpoint_variables:
             reader.problem(f"push[{at}]", BadValue(f"{target.name} has no usual address", "endpoint: with one"))
-        if endpoint is not None and target.is_folder != ("://" not in endpoint):
+        if endpoint is not None and not _fits(endpoint, target):
             what = f"{target.name} {'writes files into a folder' if target.is_folder else 'is at an address'}"
             expected = "a path" if target.is_folder else "https://HOST, or http:// on this machine"
             reader.problem(f"push[{at}].endpoint", BadValue(what, expected), endpoint)
@@ -135,7 +138,17 @@ def _pushes(given: Iterable[Mapping[str, Any]], reader: RulesReader) -> Iterator
             reader.problem(f"push[{at}]", BadValue(f"{target.name} is there twice, at one address"))
         known.add((target.name, endpoint))
         headers = tuple(one.get("headers", {}).items())
+        for name, value in headers:
+            if holds_credential(name, value):
+                reader.problem(f"push[{at}].headers.{name}", BadValue("its value is a credential", PUSH_CREDENTIALS))
         yield PushEntry(target.name, endpoint, one.get("content", False), headers, one.get("credentials"))
+
+
+def _fits(endpoint: str, target: Target) -> bool:
+    """Return True if the target takes a folder, or an address, of this kind."""
+    if "://" not in endpoint:
+        return target.is_folder
+    return target.has_addresses if target.is_folder else re.match("https?://[^/]", endpoint) is not None
 
 
 def _gateway(name: str, given: Mapping[str, Any], reader: RulesReader) -> Gateway:
@@ -180,33 +193,111 @@ def _check_kind(name: str, given: Mapping[str, Any], kind: GatewayKind, reader: 
         reader.problem(f"gateways.{name}.path", bad, given["path"].text)
 
 
-def _rule(number: int, given: Mapping[str, Any], reader: RulesReader, gateways: Mapping[str, Gateway]) -> Rule:
-    path = f"rules[{number - 1}]"
-    conditions = conditions_of(given["match"]) if given.get("match") else ()
-    settings = tuple(_settings(given))
+class _Outer(NamedTuple):
+    """The rule that a step belongs to."""
+
+    rule: Rule
+    captured: frozenset[str]
+    step: int
+    """The step's number, from 1."""
+
+
+def _rules(
+    number: int, given: Mapping[str, Any], reader: RulesReader, gateways: Mapping[str, Gateway]
+) -> Iterator[Rule]:
+    """Yield the steps of a rule, then the rule: the order in which they are read."""
+    place = f"rules[{number - 1}]"
+    rule, captured = _rule(place, number, given, reader, gateways)
+    if rule.ignore and "steps" in given:
+        reader.problem(f"{place}.steps", BadValue("a rule with ignore: true leaves the call alone and has no steps"))
+    rule_path = own_path(given)
+    try:
+        if rule_path is not None:
+            check_rule_path(rule_path)
+    except BadValue as bad:
+        reader.problem(f"{place}.session.path", bad)
+    for at, step in enumerate(given.get("steps", ())):
+        outer = _Outer(rule, captured, at + 1)
+        yield _step(f"{place}.steps[{at}]", step, rule_path, outer, reader, gateways)
+    yield rule
+
+
+def _step(
+    place: str,
+    given: Mapping[str, Any],
+    rule_path: Template | None,
+    outer: _Outer,
+    reader: RulesReader,
+    gateways: Mapping[str, Gateway],
+) -> Rule:
+    """Return a step as a rule."""
+    session = dict(given.get("session", {}))
+    if "path" in given and "path" in session:
+        reader.problem(f"{place}.session.path", BadValue("the step has a path already: its key 'path' is the same"))
+    path = own_path(given)
+    if path is not None:
+        path_place, _ = reader.templates[id(path)]
+        try:
+            session["path"] = whole = step_path(path, rule_path)
+            reader.templates[id(whole)] = (path_place, whole)
+        except BadValue as bad:
+            reader.problem(path_place, bad, path.text)
+    label = f"{outer.rule.label}/{given.get('step') or f'#{outer.step}'}"
+    as_rule = {**given, "rule": label, "session": session}
+    return _rule(place, outer.rule.number, as_rule, reader, gateways, outer)[0]
+
+
+def _rule(
+    place: str,
+    number: int,
+    given: Mapping[str, Any],
+    reader: RulesReader,
+    gateways: Mapping[str, Gateway],
+    outer: _Outer | None = None,
+) -> tuple[Rule, frozenset[str]]:
+    """Return a rule, or a step of the `outer` one, and the captures of its match."""
+    own = tuple(condition for maps in matches_of(given) for condition in conditions_of(maps))
+    captured = frozenset(name for leaf in _leaves(own) for pattern in leaf.patterns for name in pattern.groups)
+    names_hosts = requires(own, "host", lambda leaf: all(is_narrow(pattern) for pattern in leaf.patterns))
+    names_clients = requires(own, "client", lambda leaf: True)
+    inherited: tuple[MatchCondition, ...] = ()
+    if outer is not None:
+        inherited = outer.rule.conditions
+        captured |= outer.captured
+        names_hosts = names_hosts or outer.rule.names_hosts
+        names_clients = names_clients or outer.rule.names_clients
+    label = given.get("rule") or f"#{number}"
+    settings = tuple(_settings(with_thresholds(given, label, place, reader)))
     gateway = given.get("gateway")
+    line, column = reader.places[place]
     rule = Rule(
         number=number,
-        label=given.get("rule") or f"#{number}",
-        line=reader.places[path][0],
-        conditions=conditions,
+        label=label,
+        line=line,
+        column=column,
+        step=outer.step if outer is not None else 0,
+        conditions=cheapest_first((*inherited, *own)),
+        inherited=inherited,
         early=tuple(setting for setting in settings if not setting.late),
         late=tuple(setting for setting in settings if setting.late),
         final=given.get("final", False),
         ignore=given.get("ignore", False),
         gateway=gateway,
-        names_hosts=requires(conditions, "host", lambda leaf: all(is_narrow(pattern) for pattern in leaf.patterns)),
-        names_clients=requires(conditions, "client", lambda leaf: True),
+        names_hosts=names_hosts,
+        names_clients=names_clients,
     )
+    noun = "step" if outer is not None else "rule"
     if rule.ignore and rule.settings:
-        field = rule.settings[0].field.partition(".")[0]
-        bad = BadValue("a rule with ignore: true leaves the call alone and cannot set anything")
-        reader.problem(f"{path}.{field}", bad)
+        field = "path" if "path" in given else rule.settings[0].field.partition(".")[0]
+        bad = BadValue(f"a {noun} with ignore: true leaves the call alone and cannot set anything")
+        reader.problem(f"{place}.{field}", bad)
     if gateway is not None:
-        _check_gateway(f"{path}.gateway", gateway, gateways, reader)
-    if not any(problem.path.startswith(f"{path}.match") for problem in reader.problems):
-        _check_templates(path, rule, reader)
-    return rule
+        _check_gateway(f"{place}.gateway", gateway, gateways, reader)
+    outside = f"rules[{number - 1}]"
+    unread = (f"{place}.match",) if outer is None else (f"{place}.", f"{outside}.match", f"{outside}.session.path")
+    if not any(problem.path.startswith(unread) for problem in reader.problems):
+        _check_templates(place, rule, captured, reader)
+    return rule, captured
 
 
 def _settings(given: Mapping[str, Any]) -> Iterator[Setting]:
@@ -215,69 +306,6 @@ def _settings(given: Mapping[str, Any]) -> Iterator[Setting]:
         values = given.get(section, {}) if section else given
         if name in values:
             yield from key.settings(values[name])
-
-
-def conditions_of(maps: Iterable[Mapping[str, Any]]) -> tuple[MatchCondition, ...]:
-    """The conditions of a `match` as the reader gave it, cheapest first; all must hold."""
-    alternatives = [_of_map(keys) for keys in maps]
-    if len(alternatives) == 1:
-        return alternatives[0]
-    return (AnyOf(tuple(AllOf(items) for items in alternatives)),)
-
-
-def _of_map(keys: Mapping[str, Any]) -> tuple[MatchCondition, ...]:
-    found: list[MatchCondition] = []
-    for key, value in keys.items():
-        if key == "not":
-            inner = conditions_of(value)
-            found.append(Not(inner[0] if len(inner) == 1 else AllOf(inner)))
-        elif key == "process":
-            found += _of_process(value)
-        else:
-            found += _of_key(key, value)
-    return tuple(sorted(found, key=lambda condition: condition.cost))
-
-
-def _of_process(items: tuple[Pattern | Mapping[str, Any], ...]) -> list[MatchCondition]:
-    """Names and maps: the names together are one condition."""
-    names = tuple(item for item in items if isinstance(item, Pattern))
-    alternatives: list[tuple[MatchCondition, ...]] = [tuple(_of_key("process.name", names))] if names else []
-    for item in items:
-        if isinstance(item, Mapping):
-            inner = [condition for key, value in item.items() for condition in _of_key(f"process.{key}", value)]
-            alternatives.append(tuple(sorted(inner, key=lambda condition: condition.cost)))
-    if len(alternatives) == 1:
-        return list(alternatives[0])
-    return [AnyOf(tuple(one[0] if len(one) == 1 else AllOf(one) for one in alternatives), "process")]
-
-
-def _of_key(key: str, value: Any) -> list[MatchCondition]:
-    entry = BY_NAME[key]
-    if entry.is_map:
-        return [_leaf(entry, patterns, name) for name, patterns in value.items()]
-    if isinstance(value, bool):
-        value = (text_pattern(str(value).lower()),)
-    return [_leaf(entry, value)]
-
-
-def _leaf(entry: MatchKey, patterns: tuple[Pattern, ...], name: str | None = None) -> Leaf:
-    get = entry.get
-    return Leaf(
-        key=entry.name if name is None else f"{entry.name}.{name}",
-        patterns=patterns,
-        get=get if name is None else lambda scope: get(scope, name),
-        source=entry.source,
-        cost=entry.cost,
-        literals=_literals(patterns),
-        unsure=entry.unsure,
-        entry=entry,
-        variable=entry.name if entry.is_variable else None,
-    )
-
-
-def _literals(patterns: tuple[Pattern, ...]) -> frozenset[str] | None:
-    literals = [pattern.literal for pattern in patterns if pattern.literal is not None]
-    return frozenset(literals) if len(literals) == len(patterns) else None
 
 
 def is_narrow(pattern: Pattern) -> bool:
@@ -310,8 +338,7 @@ def _check_gateway(path: str, name: str, gateways: Mapping[str, Gateway], reader
     reader.problem(path, bad, name)
 
 
-def _check_templates(path: str, rule: Rule, reader: RulesReader) -> None:
-    captured = frozenset(name for leaf in _leaves(rule) for pattern in leaf.patterns for name in pattern.groups)
+def _check_templates(path: str, rule: Rule, captured: frozenset[str], reader: RulesReader) -> None:
     for setting in rule.settings:
         for template in setting.content.templates():
             place, _ = reader.templates.get(id(template), (f"{path}.{setting.field}", template))

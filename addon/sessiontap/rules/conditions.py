@@ -1,9 +1,9 @@
-"""A rule's `match`, compiled: a tree of conditions over a `Scope`.
+"""A rule's `match`, compiled: a tree of conditions on `KnownFacts`.
 
 `holds` has two answers: a condition holds and gives its captures, or it does not hold. A condition on an unknown fact
-does not hold, so `not` around it does. Labels go by `holds`.
+does not hold, so `not` around it does. Settings go by `holds`.
 
-`may` asks if a condition may hold (`may(scope, True)`) or may fail (`may(scope, False)`), whatever the unknown facts
+`may` asks if a condition may hold (`may(known, True)`) or may fail (`may(known, False)`), whatever the unknown facts
 are. A condition on an unknown fact may do both, and so may `not` around it. Rules that protect go by `may`. Before the
 request is read, the answer is None if it depends on the request.
 
@@ -15,12 +15,12 @@ always compared; for protection also those whose word is for a fact that is not 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from sessiontap.rules.facts import FactSource, KnownFacts, Texts
 from sessiontap.rules.match_keys import MatchKey
 from sessiontap.rules.match_patterns import NOTHING, REGEX_LIMIT, Captures, Pattern
-from sessiontap.rules.scope import FactSource, Scope, Texts
 
 
 class MatchCondition(Protocol):
@@ -30,9 +30,9 @@ class MatchCondition(Protocol):
     def expected(self) -> str: ...
     @property
     def cost(self) -> int: ...
-    def holds(self, scope: Scope) -> Captures | None: ...
-    def may(self, scope: Scope, hold: bool) -> bool | None: ...
-    def actual(self, scope: Scope) -> Texts | None: ...
+    def holds(self, known: KnownFacts) -> Captures | None: ...
+    def may(self, known: KnownFacts, hold: bool) -> bool | None: ...
+    def actual(self, known: KnownFacts) -> Texts | None: ...
     def leaves(self) -> Iterable[Leaf]: ...
 
 
@@ -42,12 +42,12 @@ class Leaf:
 
     key: str
     patterns: tuple[Pattern, ...]
-    get: Callable[[Scope], Texts | None]
+    get: Callable[[KnownFacts], Texts | None]
     source: FactSource
     cost: int
     literals: frozenset[str] | None
     """Set if every pattern is plain text: then one of these must be among the fact's texts."""
-    unsure: Callable[[Scope], bool]
+    unsure: Callable[[KnownFacts], bool]
     """Returns True if the fact may have texts that `get` does not give."""
     entry: MatchKey
     """Its row in the table of match keys."""
@@ -58,8 +58,8 @@ class Leaf:
     def expected(self) -> str:
         return " or ".join(pattern.text for pattern in self.patterns)
 
-    def holds(self, scope: Scope) -> Captures | None:
-        texts = self.get(scope)
+    def holds(self, known: KnownFacts) -> Captures | None:
+        texts = self.get(known)
         if texts is None:
             return None
         if self.literals is not None and self.variable is None:
@@ -71,27 +71,38 @@ class Leaf:
                     return {self.variable: text, **found} if self.variable is not None else found
         return None
 
-    def may(self, scope: Scope, hold: bool) -> bool | None:
+    def may(self, known: KnownFacts, hold: bool) -> bool | None:
         """Return True if it may hold (or fail, without `hold`); None if that depends on the request, not read yet."""
-        if self.holds(scope) is not None:
+        if self.holds(known) is not None:
             return hold
-        if self.source in ("head", "top", "body") and not scope.request_known and self.get(scope) is None:
+        if self.source in ("head", "top", "body") and not known.request_known and self.get(known) is None:
             return None
-        return True if self.is_unsure(scope) else not hold
+        return True if self.is_unsure(known) else not hold
 
-    def is_unsure(self, scope: Scope) -> bool:
+    def is_unsure(self, known: KnownFacts) -> bool:
         """Return True if it may hold although none of the known texts matches."""
-        if self.unsure(scope):
+        if self.unsure(known):
             return True
         if any(pattern.is_regex for pattern in self.patterns):  # only the start of a text is searched
-            return any(len(text) > REGEX_LIMIT for text in self.get(scope) or ())
+            return any(len(text) > REGEX_LIMIT for text in self.get(known) or ())
         return False
 
-    def actual(self, scope: Scope) -> Texts | None:
-        return self.get(scope)
+    def actual(self, known: KnownFacts) -> Texts | None:
+        return self.get(known)
 
     def leaves(self) -> Iterable[Leaf]:
         yield self
+
+
+class RegexLeaf(Leaf):
+    """A leaf with a regular expression. A call is searched once, though several steps of a rule may ask."""
+
+    __slots__ = ()
+
+    def holds(self, known: KnownFacts) -> Captures | None:
+        if id(self) not in known.held:
+            known.held[id(self)] = super().holds(known)
+        return known.held[id(self)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +111,13 @@ class _Several:
 
     items: tuple[MatchCondition, ...]
     key: str = "match"
+    cost: int = field(init=False, compare=False)
 
-    @property
-    def cost(self) -> int:
-        return sum(item.cost for item in self.items)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cost", sum(item.cost for item in self.items))
 
-    def actual(self, scope: Scope) -> Texts | None:
-        return _actual(self.items, scope)
+    def actual(self, known: KnownFacts) -> Texts | None:
+        return _actual(self.items, known)
 
     def leaves(self) -> Iterable[Leaf]:
         for item in self.items:
@@ -121,35 +132,40 @@ class AllOf(_Several):
     def expected(self) -> str:
         return ", ".join(f"{item.key}: {item.expected}" for item in self.items) or "anything"
 
-    def holds(self, scope: Scope) -> Captures | None:
+    def holds(self, known: KnownFacts) -> Captures | None:
         captures = NOTHING
         for item in self.items:
-            found = item.holds(scope)
+            found = item.holds(known)
             if found is None:
                 return None
             if found:
                 captures = {**captures, **found}
         return captures
 
-    def may(self, scope: Scope, hold: bool) -> bool | None:
-        answers = [item.may(scope, hold) for item in self.items]
+    def may(self, known: KnownFacts, hold: bool) -> bool | None:
+        answers = [item.may(known, hold) for item in self.items]
         return all_of(answers) if hold else any_of(answers)
 
 
 @dataclass(frozen=True, slots=True)
 class AnyOf(_Several):
-    """A list: the first that holds."""
+    """A list: the first that holds. As it may be long, a call asks it once, though several steps of a rule may ask."""
 
     @property
     def expected(self) -> str:
         return " or ".join(item.expected for item in self.items)
 
-    def holds(self, scope: Scope) -> Captures | None:
-        return next((found for item in self.items if (found := item.holds(scope)) is not None), None)
+    def holds(self, known: KnownFacts) -> Captures | None:
+        if id(self) not in known.held:
+            answers = (item.holds(known) for item in self.items)
+            known.held[id(self)] = next((found for found in answers if found is not None), None)
+        return known.held[id(self)]
 
-    def may(self, scope: Scope, hold: bool) -> bool | None:
-        answers = [item.may(scope, hold) for item in self.items]
-        return any_of(answers) if hold else all_of(answers)
+    def may(self, known: KnownFacts, hold: bool) -> bool | None:
+        if (id(self), hold) not in known.may_hold:
+            answers = [item.may(known, hold) for item in self.items]
+            known.may_hold[id(self), hold] = any_of(answers) if hold else all_of(answers)
+        return known.may_hold[id(self), hold]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +183,14 @@ class Not:
     def cost(self) -> int:
         return self.item.cost
 
-    def holds(self, scope: Scope) -> Captures | None:
-        return NOTHING if self.item.holds(scope) is None else None
+    def holds(self, known: KnownFacts) -> Captures | None:
+        return NOTHING if self.item.holds(known) is None else None
 
-    def may(self, scope: Scope, hold: bool) -> bool | None:
-        return self.item.may(scope, not hold)
+    def may(self, known: KnownFacts, hold: bool) -> bool | None:
+        return self.item.may(known, not hold)
 
-    def actual(self, scope: Scope) -> Texts | None:
-        return self.item.actual(scope)
+    def actual(self, known: KnownFacts) -> Texts | None:
+        return self.item.actual(known)
 
     def leaves(self) -> Iterable[Leaf]:
         return ()
@@ -204,8 +220,8 @@ def every_leaf(conditions: Iterable[MatchCondition]) -> Iterator[Leaf]:
                 yield from every_leaf((item,))
 
 
-def _actual(items: Iterable[MatchCondition], scope: Scope) -> Texts | None:
-    texts = tuple(text for item in items for text in item.actual(scope) or ())
+def _actual(items: Iterable[MatchCondition], known: KnownFacts) -> Texts | None:
+    texts = tuple(text for item in items for text in item.actual(known) or ())
     return texts or None
 
 
@@ -225,8 +241,8 @@ def requires(conditions: Iterable[MatchCondition], key: str, accept: Callable[[L
 class FactIndex(NamedTuple):
     """The index of one fact: whole texts, and starts and ends by their length, each to a mask of rules."""
 
-    get: Callable[[Scope], Texts | None]
-    unsure: Callable[[Scope], bool]
+    get: Callable[[KnownFacts], Texts | None]
+    unsure: Callable[[KnownFacts], bool]
     whole: dict[str, int]
     starts: dict[int, dict[str, int]]
     ends: dict[int, dict[str, int]]
@@ -241,14 +257,14 @@ class RuleIndex:
     facts: tuple[FactIndex, ...] = ()
     rest: int = 0
 
-    def candidates(self, scope: Scope, *, unknown: bool = False) -> int:
+    def candidates(self, known: KnownFacts, *, unknown: bool = False) -> int:
         """Return a mask of the rules that may match; with `unknown` also of those on facts that are not known."""
         mask = self.rest
         for get, unsure, whole, starts, ends, rules in self.facts:
-            if unknown and unsure(scope):
+            if unknown and unsure(known):
                 mask |= rules
                 continue
-            for text in get(scope) or ():
+            for text in get(known) or ():
                 mask |= whole.get(text, 0)
                 for length, table in starts.items():
                     mask |= table.get(text[:length], 0)

@@ -1,8 +1,8 @@
 """Decide what the rules say of one call.
 
 Rules are read in order, and each rule that matches fills in the settings that no earlier one has filled. There are two
-steps: `decide` gives the values that the session is made from. `finish` gives the labels of the same rules, once the
-session is known.
+stages: `decide` gives the values that the session is made from. Once the session is known, `finish` gives the other
+settings of the same rules.
 
 If facts are unknown, a call is ignored, or recorded in part, by the rules that *may* match (`Rules.protection`). All
 else goes by the rules that match for certain.
@@ -17,11 +17,11 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from sessiontap.rules.decision import Decision, IdSource, Labels, Protection, SessionFacts
+from sessiontap.rules.decision import NO_VALUE, Decision, FilledSettings, IdSource, Protection, SessionFacts
+from sessiontap.rules.facts import Facts, KnownFacts
 from sessiontap.rules.filling import Filling, SettingOutcome, without_withheld
 from sessiontap.rules.match_patterns import NOTHING, Captures
 from sessiontap.rules.rule_set import Rule, Rules
-from sessiontap.rules.scope import Facts, Scope
 from sessiontap.rules.set_keys import MORE_EARLY, MORE_LATE, default_path
 from sessiontap.rules.template import MAX_TEXT, TemplateContext, printable
 
@@ -36,7 +36,7 @@ ANY_SESSION = SessionFacts(id="0", name="0", step=0)
 class Matched:
     """The rules that matched a call, with their captures."""
 
-    scope: Scope
+    known: KnownFacts
     rules: tuple[tuple[Rule, Captures], ...] = ()
     gateway: str | None = None
 
@@ -52,21 +52,21 @@ def decide(
 
     `trail`: the list to which the outcome of every setting is added, for `explain`.
     """
-    scope = Scope(facts)
+    known = KnownFacts(facts)
     filling = Filling(trail)
     matched: list[tuple[Rule, Captures]] = []
-    protection = _protection(rules, scope)
+    protection = _protection(rules, known)
     if protection is not None and protection.effect == "ignore" and protection.unknown:
-        return _ignored(scope, filling, protection.rule, protection.as_unknown), Matched(scope)
+        return _ignored(known, filling, protection.rule, protection.as_unknown), Matched(known)
     try:
-        candidates = rules.candidates(scope)
+        candidates = rules.candidates(known)
     except Exception:
         candidates = rules.rules
     for rule in candidates:
         captures: Captures | None = NOTHING
         try:
             for condition in rule.conditions:
-                found = condition.holds(scope)
+                found = condition.holds(known)
                 if found is None:
                     captures = None
                     break
@@ -78,10 +78,10 @@ def decide(
         if captures is None:
             continue
         if rule.ignore:
-            return _ignored(scope, filling, rule.label), Matched(scope)
+            return _ignored(known, filling, rule.label), Matched(known)
         matched.append((rule, captures))
         if not rule.early_slots.issubset(filling.filled) or trail is not None:
-            context = TemplateContext(scope, proxy_env, None, captures)
+            context = TemplateContext(known, proxy_env, None, captures)
             for setting in rule.early:
                 filling.fill(rule, setting, context)
         if rule.final:
@@ -90,7 +90,7 @@ def decide(
     if (gateway := filled.get("gateway")) is not None:
         filling.take_back(gateway)
     if protection is not None and protection.effect == "ignore":  # reading may have ended before it
-        return _ignored(scope, filling, protection.rule, protection.as_unknown), Matched(scope)
+        return _ignored(known, filling, protection.rule, protection.as_unknown), Matched(known)
     if protection is not None and (protection.unknown or protection.effect != filled.get("capture", "full")):
         protection = protection.as_unknown
         filled["capture"] = protection.effect
@@ -98,11 +98,11 @@ def decide(
         filling.labels[protection.rule] = None
     else:
         protection = None
-    wants = any(slot.startswith("session.") for slot in filled) or _sets_path(matched, scope, proxy_env)
+    wants = any(slot.startswith("session.") for slot in filled) or _sets_path(matched, known, proxy_env)
     decision = Decision(
         wants_session=wants,
-        name=filled.get("session.name") or _default_name(scope),
-        id_sources=filled.get("session.id") or (IdSource("auto"),),
+        name=filled.get("session.name") or _default_name(known),
+        id_sources=_id_sources(rules, filling, matched),
         idle=filled.get("session.idle"),
         max_calls=filled.get("session.max_calls"),
         send=filled.get("send", rules.send) if wants else (),
@@ -116,22 +116,36 @@ def decide(
         withheld=tuple(filling.withheld),
         more=filling.more(MORE_EARLY),
     )
-    return decision, Matched(scope, tuple(matched), decision.gateway)
+    return decision, Matched(known, tuple(matched), decision.gateway)
 
 
-def _protection(rules: Rules, scope: Scope) -> Protection | None:
+def _id_sources(
+    rules: Rules, filling: Filling, matched: Iterable[tuple[Rule, Captures]]
+) -> tuple[IdSource, ...]:
+    """Return the sources of the session's id; what joins calls comes first, and then the id is that rule's."""
+    listed: tuple[IdSource, ...] = filling.filled.get("session.id") or (IdSource("auto"),)
+    if not rules.joins:
+        return listed
+    joined: IdSource | None = filling.filled.get("join")
+    if joined is not None:
+        filling.set_by["session.id"] = filling.set_by["join"]
+        return (joined, *listed)
+    return (NO_VALUE, *listed) if any("join" in rule.early_slots for rule, _ in matched) else listed
+
+
+def _protection(rules: Rules, known: KnownFacts) -> Protection | None:
     """Return `Rules.protection`; if that fails, the strictest effect of any rule."""
     try:
-        return rules.protection(scope)
+        return rules.protection(known)
     except Exception as error:
         return Protection(rules.strictest, "", (f"{type(error).__name__}: {error}",))
 
 
-def _ignored(scope: Scope, filling: Filling, rule: str, protected: Protection | None = None) -> Decision:
+def _ignored(known: KnownFacts, filling: Filling, rule: str, protected: Protection | None = None) -> Decision:
     """Return the decision to leave a call alone."""
     return Decision(
         ignore=True,
-        name=_default_name(scope),
+        name=_default_name(known),
         protected=protected,
         rules=(rule,),
         set_by={"ignore": rule},
@@ -145,13 +159,13 @@ def finish(
     session: SessionFacts | None,
     proxy_env: Mapping[str, str],
     trail: list[SettingOutcome] | None = None,
-) -> Labels:
-    """Return the labels that the matching rules give once the session is known. Never raises. `trail`: as `decide`."""
-    scope = matched.scope if facts is matched.scope.facts else Scope(facts)
+) -> FilledSettings:
+    """Return the settings of the matching rules that need the session. Never raises. `trail`: as in `decide`."""
+    known = matched.known if facts is matched.known.facts else KnownFacts(facts)
     filling = Filling(trail)
     for rule, captures in matched.rules:
         if not rule.late_slots.issubset(filling.filled) or trail is not None:
-            context = TemplateContext(scope, proxy_env, session, captures)
+            context = TemplateContext(known, proxy_env, session, captures)
             for setting in rule.late:
                 filling.fill(rule, setting, context, matched.gateway)
     state = {key: value for key, (value,) in filling.under("state.").items()} or None
@@ -160,8 +174,8 @@ def finish(
         filling.problems[what] = None
         filling.set_by = {key: label for key, label in filling.set_by.items() if not key.startswith("state.")}
         state = None
-    labels = Labels(
-        path=filling.filled.get("session.path") or default_path(scope),
+    settings = FilledSettings(
+        path=filling.filled.get("session.path") or default_path(known),
         user=filling.filled.get("user"),
         properties=filling.under("properties."),
         tags=tuple(dict.fromkeys(filling.added.get("tags", ()))),
@@ -174,28 +188,28 @@ def finish(
         withheld=tuple(filling.withheld),
         more=filling.more(MORE_LATE),
     )
-    own = without_withheld(labels, [(one, one.not_to_host) for one in filling.secrets], scope)
+    own = without_withheld(settings, [(one, one.not_to_host) for one in filling.secrets], known)
     if matched.gateway is None:
         return own
-    at_gateway = without_withheld(labels, [(one, one.not_to_gateway) for one in filling.secrets], scope)
+    at_gateway = without_withheld(settings, [(one, one.not_to_gateway) for one in filling.secrets], known)
     return own if own == at_gateway else replace(own, at_gateway=at_gateway)
 
 
-def _sets_path(matched: Iterable[tuple[Rule, Captures]], scope: Scope, proxy_env: Mapping[str, str]) -> bool:
+def _sets_path(matched: Iterable[tuple[Rule, Captures]], known: KnownFacts, proxy_env: Mapping[str, str]) -> bool:
     """Return True if a rule gives a path once the session is known."""
     for rule, captures in matched:
         for setting in rule.late:
             if setting.field == "session.path":
                 try:
-                    if setting.content.render(TemplateContext(scope, proxy_env, ANY_SESSION, captures)) is not None:
+                    if setting.content.render(TemplateContext(known, proxy_env, ANY_SESSION, captures)) is not None:
                         return True
                 except Exception:
                     continue
     return False
 
 
-def _default_name(scope: Scope) -> str:
+def _default_name(known: KnownFacts) -> str:
     """Return the agent's name, else the process's, else the proxy user or the host."""
-    caller = scope.facts.caller
-    name = scope.agent or (caller.name if caller is not None else None) or scope.facts.proxy_user or scope.host
+    caller = known.facts.caller
+    name = known.agent or (caller.name if caller is not None else None) or known.facts.proxy_user or known.host
     return printable(name or "")[:MAX_TEXT].strip() or "unnamed"

@@ -1,7 +1,7 @@
-"""The decision of the rules for one call: plain values, in the two steps in which they become known.
+"""The decision of the rules for one call: plain values, in the two stages in which they become known.
 
 The session's id is needed before templates such as `${session.step}` or `${pick(a,b)}` can be filled in, so a
-`Decision` comes first (who, which id, how to send), then, with the session known, the `Labels`.
+`Decision` comes first (who, which id, how to send), then, with the session known, the `FilledSettings`.
 """
 
 from __future__ import annotations
@@ -12,20 +12,34 @@ from typing import Any, Literal, NamedTuple
 CaptureEffect = Literal["full", "metadata", "none", "ignore"]
 """The effect of a rule on the record of a call; `ignore`: to the call itself."""
 
-IdSourceKind = Literal["app", "native", "template", "literal", "conversation", "process", "process-tree", "connection"]
+IdSourceKind = Literal[
+    "app", "join", "native", "template", "literal", "conversation", "process", "process-tree", "connection"
+]
 
 
 @dataclass(frozen=True, slots=True)
 class IdSource:
-    """A source of a session's id. `value` is the rendered template or the literal, None for the other kinds."""
+    """A source of a session's id. `value` is the rendered template or the literal, None for the other kinds.
+
+    `join` comes before the sources that rules list. Its value ties calls; None if no template gave one: then the call
+    may still go on in the session that its conversation was joined to.
+    """
 
     kind: IdSourceKind | Literal["auto"]
     value: str | None = None
+    rank: int = 0
+    """Of `join`: the place of the template that gave the value, from 0; without a value behind all of them."""
 
     @property
     def text(self) -> str:
         """As people know it: the id itself, else the kind."""
+        if self.kind == "join":
+            return "join" if self.value is None else f"join ({self.value})"
         return self.value or self.kind
+
+
+NO_VALUE = IdSource("join", None, rank=1_000_000)
+"""A rule has `join`, and none of its templates gives a value."""
 
 
 class Withheld(NamedTuple):
@@ -98,8 +112,8 @@ class SessionFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
-    """The values that are filled in once the session is known."""
+class FilledSettings:
+    """The settings that are filled in once the session is known."""
 
     path: str = "/"
     user: str | None = None
@@ -115,6 +129,6 @@ class Labels:
     withheld: tuple[Withheld, ...] = ()
     more: dict[str, Any] = field(default_factory=dict)
     """The values of set keys that have no field here, by the key's name."""
-    at_gateway: Labels | None = None
-    """The labels to use if the call goes to its gateway; None if they are the same. They differ in values of the
+    at_gateway: FilledSettings | None = None
+    """The settings to use if the call goes to its gateway; None if they are the same. They differ in values of the
     proxy's own environment: some may only go to the gateway, some only to the call's own host."""

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sessiontap.gateways import Direct, plan
-from sessiontap.gateways.address import origin
+from sessiontap.gateways.urls import origin
 from sessiontap.rules.conditions import MatchCondition, every_leaf
 from sessiontap.rules.decide import Matched, decide, finish
-from sessiontap.rules.decision import Decision, Labels, SessionFacts
+from sessiontap.rules.decision import Decision, FilledSettings, SessionFacts
+from sessiontap.rules.facts import Facts, KnownFacts
 from sessiontap.rules.filling import SettingOutcome
 from sessiontap.rules.gateway_calls import gateway_call, gateway_kind
 from sessiontap.rules.rule_set import Rule, Rules
-from sessiontap.rules.scope import Facts, Scope
 from sessiontap.trust import Upstream
 
 SHOWN = 200
@@ -40,7 +40,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class RuleVerdict:
-    """One rule. `outcome` is `not reached` if reading ended before the rule.
+    """One rule, or a step of one. `outcome` is `not reached` if reading ended before the rule.
 
     It is `may match` if the rule protects and unknown facts decide; for such a rule that counts as a match.
     """
@@ -50,9 +50,12 @@ class RuleVerdict:
     line: int
     outcome: Literal["matched", "may match", "not matched", "not reached"]
     checks: tuple[Check, ...] = ()
+    """Of a step its own, and those of its rule that do not hold."""
     effects: tuple[SettingOutcome, ...] = ()
     ends: Literal["final", "ignore"] | None = None
     """The reason why no later rule is read."""
+    step: int = 0
+    """From 1; 0: no step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +75,14 @@ class GatewayWay:
 class Explanation:
     rules: tuple[RuleVerdict, ...]
     decision: Decision
-    labels: Labels
+    filled: FilledSettings
     proxy_variables: tuple[str, ...]
     """The variables of the proxy's environment that matching rules use. They are taken to be set."""
     way: GatewayWay | None = None
     """None if the rules set no gateway."""
 
 
-class _AsWritten(Mapping[str, str]):
+class AsWritten(Mapping[str, str]):
     """An environment in which each variable's value is its own `${proxy_env.NAME}`."""
 
     def __getitem__(self, name: str) -> str:
@@ -93,38 +96,40 @@ class _AsWritten(Mapping[str, str]):
 
 
 def explain(rules: Rules, facts: Facts, session: SessionFacts | None) -> Explanation:
-    """Return the decision and the labels that `decide` and `finish` give, with their reasons."""
+    """Return the decision and the settings that `decide` and `finish` give, with their reasons."""
     trail: list[SettingOutcome] = []
-    proxy_env = _AsWritten()
+    proxy_env = AsWritten()
     decision, matched = decide(rules, facts, proxy_env, trail)
-    labels = finish(matched, facts, session, proxy_env, trail)
-    scope = Scope(facts)
+    filled = finish(matched, facts, session, proxy_env, trail)
+    known = KnownFacts(facts)
     verdicts: list[RuleVerdict] = []
     ended = False
     for rule in rules.rules:
         if ended:
-            verdicts.append(RuleVerdict(rule.label, rule.number, rule.line, "not reached"))
+            verdicts.append(RuleVerdict(rule.label, rule.number, rule.line, "not reached", step=rule.step))
             continue
-        checks = tuple(_check(condition, scope) for condition in rule.conditions)
-        outcome = _outcome(rule, scope, checks)
+        inherited = tuple(_check(condition, known) for condition in rule.inherited)
+        own = tuple(_check(condition, known) for condition in rule.own)
+        outcome = _outcome(rule, known, (*inherited, *own))
+        checks = (*(check for check in inherited if not check.holds), *own)
         ends = _ends(rule) if outcome == "matched" or (outcome == "may match" and rule.ignore) else None
         ended = ends is not None
-        effects = tuple(effect for effect in trail if effect.rule == rule.number)
-        verdicts.append(RuleVerdict(rule.label, rule.number, rule.line, outcome, checks, effects, ends))
+        effects = tuple(effect for effect in trail if (effect.rule, effect.step) == (rule.number, rule.step))
+        verdicts.append(RuleVerdict(rule.label, rule.number, rule.line, outcome, checks, effects, ends, rule.step))
     used = {name for rule, _ in matched.rules for setting in rule.settings for name in setting.names("proxy_env")}
     way = None
     if decision.gateway is not None:
         way = _way(rules, decision.gateway, matched, session, proxy_env)
         item = rules.gateways.get(decision.gateway)
         used.update(name for template in (item.templates if item else ()) for name in template.names("proxy_env"))
-    return Explanation(tuple(verdicts), decision, labels, tuple(sorted(used)), way)
+    return Explanation(tuple(verdicts), decision, filled, tuple(sorted(used)), way)
 
 
 def _way(
     rules: Rules, gateway: str, matched: Matched, session: SessionFacts | None, proxy_env: Mapping[str, str]
 ) -> GatewayWay:
     """Return the way of a call that its client and its certificates keep from nothing."""
-    call = gateway_call(rules, gateway, matched.scope, session, proxy_env)
+    call = gateway_call(rules, gateway, matched.known, session, proxy_env)
     verified = Upstream(call.scheme, call.host, call.port, call.host, verifies=True)
     found = plan(gateway_kind(rules, gateway), replace(call, upstream=verified, why_not_client=None))
     if isinstance(found, Direct):
@@ -134,23 +139,25 @@ def _way(
     return GatewayWay(gateway, origin(found.scheme, found.host, found.port) + path, edits)
 
 
-def _outcome(rule: Rule, scope: Scope, checks: tuple[Check, ...]) -> Literal["matched", "may match", "not matched"]:
+def _outcome(
+    rule: Rule, known: KnownFacts, checks: tuple[Check, ...]
+) -> Literal["matched", "may match", "not matched"]:
     if all(check.holds for check in checks):
         return "matched"
-    return "may match" if rule.protects and rule.may(scope, True) is not False else "not matched"
+    return "may match" if rule.protects and rule.may(known, True) is not False else "not matched"
 
 
 def _ends(rule: Rule) -> Literal["final", "ignore"] | None:
     return "ignore" if rule.ignore else "final" if rule.final else None
 
 
-def _check(condition: MatchCondition, scope: Scope) -> Check:
+def _check(condition: MatchCondition, known: KnownFacts) -> Check:
     try:
-        holds = condition.holds(scope) is not None
-        actual = condition.actual(scope)
-        if actual is None and not any(leaf.is_unsure(scope) for leaf in every_leaf((condition,))):
+        holds = condition.holds(known) is not None
+        actual = condition.actual(known)
+        if actual is None and not any(leaf.is_unsure(known) for leaf in every_leaf((condition,))):
             actual = ()
-        unknown = not holds and condition.may(scope, True) is not False
+        unknown = not holds and condition.may(known, True) is not False
     except Exception as error:
         return Check(condition.key, condition.expected, (f"{type(error).__name__}: {error}",), False, True)
     shown = None if actual is None else tuple(text if len(text) <= SHOWN else text[:SHOWN] + "..." for text in actual)

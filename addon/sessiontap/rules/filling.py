@@ -2,7 +2,7 @@
 
 A value of the proxy's own environment is a secret. It may go to the hosts that its rule names and to the gateway that
 its rule sets, and only for clients that may use the proxy's keys (`trust`). Each secret is kept with the reasons why it
-may not go to one place or the other, and `without_withheld` takes it out of the labels for that place.
+may not go to one place or the other, and `without_withheld` takes it out of the settings for that place.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from sessiontap import trust
-from sessiontap.rules.decision import Labels, Withheld
+from sessiontap.rules.decision import FilledSettings, Withheld
+from sessiontap.rules.facts import Facts, KnownFacts
 from sessiontap.rules.rule_set import Rule
-from sessiontap.rules.scope import Facts, Scope
 from sessiontap.rules.set_keys import SetKey, Setting, default_path
 from sessiontap.rules.template import MAX_TEXT, Placeholder, Template, TemplateContext
 
@@ -24,12 +24,15 @@ class SettingOutcome:
     """The outcome of one setting of a rule that matched: one entry of the trail that `explain` shows."""
 
     rule: int
+    """Its number."""
     field: str
     outcome: Literal["set", "taken", "missing", "withheld", "fault"]
     """`taken`: an earlier rule has set it; `missing`: a variable has no value."""
     value: Any = None
     """As plain JSON; of a secret its template."""
     reason: str | None = None
+    step: int = 0
+    """The number of the step in its rule; 0: the rule itself."""
 
 
 class Secret(NamedTuple):
@@ -67,8 +70,8 @@ class Filling:
             if self.trail is not None:
                 self.note(rule, setting, "taken", reason=f"set by {self.set_by[self.names[slot]]}")
             return
-        not_to_host = _why_not_to_host(rule, context.scope.facts) if setting.secret else None
-        not_to_gateway = _why_not_to_gateway(rule, context.scope.facts, gateway) if setting.secret else None
+        not_to_host = _why_not_to_host(rule, context.known.facts) if setting.secret else None
+        not_to_gateway = _why_not_to_gateway(rule, context.known.facts, gateway) if setting.secret else None
         if not_to_host and not_to_gateway:
             self.withhold(rule, setting, not_to_host if rule.names_hosts else not_to_gateway)
             return
@@ -113,7 +116,7 @@ class Filling:
     def note(self, rule: Rule, setting: Setting, outcome: Any, value: Any = None, reason: str | None = None) -> None:
         if self.trail is not None:
             shown = setting.shown(value) if value is not None else None
-            self.trail.append(SettingOutcome(rule.number, setting.field, outcome, shown, reason))
+            self.trail.append(SettingOutcome(rule.number, setting.field, outcome, shown, reason, rule.step))
 
     def under(self, prefix: str) -> dict[str, Any]:
         """Return the values whose fields start with `prefix`, by the rest of the field."""
@@ -136,28 +139,30 @@ class Filling:
         return found
 
 
-def without_withheld(labels: Labels, given: Sequence[tuple[Secret, str | None]], scope: Scope) -> Labels:
-    """Return the labels without the secrets that are given with a reason."""
+def without_withheld(
+    filled: FilledSettings, given: Sequence[tuple[Secret, str | None]], known: KnownFacts
+) -> FilledSettings:
+    """Return the settings without the secrets that are given with a reason."""
     withheld = [Withheld(one.setting.field, one.rule.label, reason) for one, reason in given if reason]
     if not withheld:
-        return labels
+        return filled
     secrets = {one.name for one, reason in given if reason}
 
     def kept(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in values.items() if prefix + name not in secrets}
 
     return replace(
-        labels,
-        path=default_path(scope) if "session.path" in secrets else labels.path,
-        user=None if "user" in secrets else labels.user,
-        properties=kept("properties.", labels.properties),
-        tags=tuple(tag for tag in labels.tags if f"tags.{tag}" not in secrets),
-        state=kept("state.", labels.state) or None if labels.state is not None else None,
-        headers_set=kept("headers.set.", labels.headers_set),
-        more={name: left for name, value in labels.more.items() if (left := _left(name, value, secrets)) is not None},
-        set_by={name: label for name, label in labels.set_by.items() if name not in secrets},
-        problems=tuple(dict.fromkeys((*labels.problems, *map(str, withheld)))),
-        withheld=tuple(dict.fromkeys((*labels.withheld, *withheld))),
+        filled,
+        path=default_path(known) if "session.path" in secrets else filled.path,
+        user=None if "user" in secrets else filled.user,
+        properties=kept("properties.", filled.properties),
+        tags=tuple(tag for tag in filled.tags if f"tags.{tag}" not in secrets),
+        state=kept("state.", filled.state) or None if filled.state is not None else None,
+        headers_set=kept("headers.set.", filled.headers_set),
+        more={name: left for name, value in filled.more.items() if (left := _left(name, value, secrets)) is not None},
+        set_by={name: label for name, label in filled.set_by.items() if name not in secrets},
+        problems=tuple(dict.fromkeys((*filled.problems, *map(str, withheld)))),
+        withheld=tuple(dict.fromkeys((*filled.withheld, *withheld))),
     )
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from sessiontap.exchange import Headers
 from sessiontap.gateways import GatewayCall
 from sessiontap.rules.decision import SessionFacts
+from sessiontap.rules.facts import KnownFacts
 from sessiontap.rules.rule_set import Rules
-from sessiontap.rules.scope import Scope
 from sessiontap.rules.template import TemplateContext
 
 
@@ -19,11 +19,11 @@ def gateway_kind(rules: Rules, name: str) -> str:
 
 
 def gateway_call(
-    rules: Rules, name: str, scope: Scope, session: SessionFacts | None, proxy_env: Mapping[str, str]
+    rules: Rules, name: str, known: KnownFacts, session: SessionFacts | None, proxy_env: Mapping[str, str]
 ) -> GatewayCall:
     """Return the call for the gateway of this name, without its upstream, its signature and its client's rights."""
-    facts, item = scope.facts, rules.gateways.get(name)
-    request, filled_from = facts.request, TemplateContext(scope, proxy_env, session)
+    facts, item = known.facts, rules.gateways.get(name)
+    request, filled_from = facts.request, TemplateContext(known, proxy_env, session)
     return GatewayCall(
         scheme=request.scheme if request is not None else "",
         host=facts.host or "",
@@ -32,7 +32,7 @@ def gateway_call(
         target=request.target if request is not None else "/",
         method=request.method if request is not None else "",
         provider=facts.provider,
-        model=scope.model,
+        model=known.model,
         body=facts.call.json if facts.call is not None else None,
         name=name,
         url=item.url if item else None,

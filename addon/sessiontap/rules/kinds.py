@@ -16,8 +16,8 @@ from typing import Any
 from sessiontap.header_edit import CONNECTION_HEADERS
 from sessiontap.linear_regex import BytesRegex, RegexError
 from sessiontap.llm.call import OPERATIONS
-from sessiontap.push.header_names import holds_credential
-from sessiontap.rules.match_patterns import Pattern, header_pattern, host_pattern, text_pattern
+from sessiontap.push.target import holds_credential
+from sessiontap.rules.match_patterns import Pattern, field_pattern, header_pattern, host_pattern, text_pattern
 from sessiontap.rules.problems import BadValue, closest, quoted
 from sessiontap.rules.template import Template, parse_template
 from sessiontap.units import seconds
@@ -94,12 +94,13 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class KeyMap:
-    """A map with these keys and no others."""
+    """A map with these keys and no others. `refused`: a key that somebody may try here -> why it cannot stand here."""
 
     fields: tuple[Key, ...]
+    refused: Mapping[str, str] = field(default_factory=dict)
 
-    def field(self, name: str) -> Key | None:
-        return next((field for field in self.fields if field.name == name), None)
+    def key(self, name: str) -> Key | None:
+        return next((one for one in self.fields if one.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,8 @@ def id_source(text: str) -> Template | str:
     if text == "app":
         expected = "one of " + ", ".join(ID_SOURCES) + "; or nothing"
         raise BadValue("an id that the app itself sent always comes first", expected)
+    if text == "join":
+        raise BadValue("calls are joined by a value that they share", "join: with its templates, beside session")
     plain = text.casefold().replace("_", "-").replace(" ", "-")
     for source in ID_SOURCES:
         if SequenceMatcher(None, plain, source).ratio() >= 0.8:
@@ -214,20 +217,24 @@ def url(text: str) -> str:
     return text
 
 
+PUSH_CREDENTIALS = "the variables of the target, or a private file: credentials: FILE"
+"""The place of a push target's credentials."""
+
+
 def push_endpoint(text: str) -> str:
     """A URL, or a folder. Credentials have no place in the file."""
     if "://" not in text:
         return word(text)
-    if "@" in url(text).partition("://")[2].partition("/")[0]:
+    if re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s?#]+", text) is None:
+        raise BadValue(f"{quoted(text)} is no URL", "https://HOST, with a port and a path if needed")
+    if "@" in text.partition("://")[2].partition("/")[0]:
         raise BadValue("the address holds a user or a password", "the variables of the target, or credentials: FILE")
     return text.rstrip("/")
 
 
 def push_header(text: str) -> str:
     if holds_credential(settable_header(text)):
-        raise BadValue(
-            f"{quoted(text)} holds a credential", "the variables of the target, or a private file: credentials: FILE"
-        )
+        raise BadValue(f"{quoted(text)} holds a credential", PUSH_CREDENTIALS)
     return text
 
 
@@ -261,6 +268,7 @@ def model_pattern(text: str) -> Pattern:
 
 
 GLOB_SCHEMA = {"description": "A glob with * and ?, or re: and a regular expression."}
+FIELD_SCHEMA = {"description": "A glob with * and ?, re: and a regular expression, or a comparison such as >5."}
 TEMPLATE_SCHEMA = {"description": "Text with ${variables}; ${name:-default} if a value may be missing."}
 
 WORD = TextOf(word)
@@ -274,6 +282,11 @@ DURATION = TextOf(duration, {"pattern": f"^{DURATION_SYNTAX}$", "description": D
 def one_or_more(parse: Any, **json: Any) -> ListOf:
     """One pattern or a list of which any may match."""
     return ListOf(TextOf(parse, {**GLOB_SCHEMA, **json}), lone=True)
+
+
+def fields_by(noun: str) -> MapOf:
+    """A map of globs and comparisons, by the name of a `noun`."""
+    return MapOf(ListOf(TextOf(field_pattern, FIELD_SCHEMA), lone=True), None, False, noun)
 
 
 def globs_by(noun: str, key: Any = None, fold: bool = False) -> MapOf:

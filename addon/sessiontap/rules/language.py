@@ -44,6 +44,7 @@ from sessiontap.rules.kinds import (
 )
 from sessiontap.rules.match_keys import MATCH_KEYS
 from sessiontap.rules.match_patterns import text_pattern
+from sessiontap.rules.notified import NOTIFIED
 from sessiontap.rules.own_dialects import OWN_DIALECTS
 from sessiontap.rules.set_keys import FAIL, GATEWAY_KINDS, SECTIONS, SEND, SET_KEYS
 from sessiontap.rules.template import parse_template
@@ -81,13 +82,34 @@ MATCH = KeyMap((
 
 SESSION = KeyMap(_set_fields("session"))
 
+_ENDINGS = (
+    Key("final", Flag(), "If the rule matches, no later rule is read."),
+    Key("ignore", Flag(), "If the rule matches, the call is left alone: untouched and unrecorded."),
+)
+
 RULE = KeyMap((
     Key("rule", WORD, "A label, for explain and the trace."),
     Key("match", Ref("match"), "When the rule applies. Without it, to every call."),
     *_set_fields(""),
-    Key("final", Flag(), "If the rule matches, no later rule is read."),
-    Key("ignore", Flag(), "If the rule matches, the call is left alone: untouched and unrecorded."),
+    Key("steps", ListOf(Ref("step")), "Short rules for some of its calls, read before it: each matches if both do.",
+        examples=([{"tool_result": "web_search", "path": "+/web-search"}],)),
+    *_ENDINGS,
 ))
+
+STEP = KeyMap(
+    (
+        Key("step", WORD, "A label, for explain and the trace."),
+        *MATCH.fields,
+        Key("match", Ref("match"), "Further conditions, or a list of alternatives."),
+        Key("path", TEMPLATE, "Its session.path; +/search goes on from the path of its rule.", examples=("+/search",)),
+        *_set_fields(""),
+        *_ENDINGS,
+    ),
+    refused={
+        "steps": "a step has no steps of its own",
+        "rule": "the label of a step is its key 'step'",
+    },
+)
 
 HOST = KeyMap((
     Key("host", TextOf(host_with_port, {"description": "A host glob, with or without a port."}), "The host.", True),
@@ -146,11 +168,13 @@ FILE = KeyMap((
     Key("prices", MapOf(PRICE, model_pattern, noun="model"), "Prices of models, by name or glob, per million tokens.",
           examples=({"my-model": {"input": 0.5, "output": 1.5}},)),
     Key("push", ListOf(PUSH, may_be_empty=True), "Readers that recorded calls are sent to while the proxy runs."),
+    Key("alerts", NOTIFIED, "Who is told of alerts and limits that are reached, beside the terminal and the log."),
 ))
 
 DEFINITIONS: dict[str, ValueKind] = {
     "match": ListOf(Ref("conditions"), lone=True),
     "conditions": MATCH,
+    "step": STEP,
     "process": Either(TextOf(text_pattern, GLOB_SCHEMA), PROCESS),
     "glob": ListOf(TextOf(text_pattern, GLOB_SCHEMA), lone=True),
     "template": TextOf(parse_template, TEMPLATE_SCHEMA),

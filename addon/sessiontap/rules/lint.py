@@ -1,13 +1,11 @@
 """Warn of parts of a valid rules file that probably do not do what is meant.
 
-Several warnings ask whether a rule *covers* another: it matches every call that the other matches. The answer is yes
-only if that can be told from the patterns; otherwise there is no warning.
+Several warnings ask if a rule covers another (`coverage.py`). If that cannot be told there is no warning.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,35 +13,39 @@ from sessiontap import dialects
 from sessiontap.gateways import KINDS
 from sessiontap.linear_regex import BytesRegex
 from sessiontap.rules.conditions import AllOf, AnyOf, Leaf, MatchCondition, Not, every_leaf
-from sessiontap.rules.match_patterns import Pattern
+from sessiontap.rules.coverage import Coverage, contradiction
+from sessiontap.rules.facts import Facts, KnownFacts
 from sessiontap.rules.problems import quoted
 from sessiontap.rules.rule_set import Rule, Rules
-from sessiontap.rules.scope import Facts, Scope
 from sessiontap.rules.set_keys import Send, Setting
 from sessiontap.rules.template import TemplateContext
 
-NOTHING_KNOWN = TemplateContext(Scope(Facts(None)), {})
+NOTHING_KNOWN = TemplateContext(KnownFacts(Facts(None)), {})
 LARGE = 500
 """Instructions of a regular expression that takes noticeable time: about 1 ms each for 64 KiB."""
 
 
 def lint(rules: Rules) -> list[str]:
     """Return the warnings, one line each, in the order of the rules."""
-    coverage = _Coverage(rules.rules)
-    labels: dict[str, int] = {}
+    coverage = Coverage(rules.rules)
+    labels: dict[str, Rule] = {}
+    outer = {rule.number: rule for rule in rules.rules if not rule.step}
+    with_steps = {rule.number for rule in rules.rules if rule.step}
     for rule in rules.rules:
-        labels.setdefault(rule.label, rule.number)
+        labels.setdefault(rule.label, rule)
     found = [
         (rule, warning)
-        for rule in rules.rules
+        for rule in sorted(rules.rules, key=lambda one: (one.number, one.step))
         for covering in [coverage.of(rule)]
         for warning in (
-            *_unread_headers(rules, rule, covering),
-            *_without_effect(rule, covering),
+            *(() if _sends_as(rule, outer[rule.number]) else _unread_headers(rules, rule, covering)),
+            *_without_effect(rule, covering, has_steps=not rule.step and rule.number in with_steps),
+            *(() if rule.step and contradiction(rule.inherited) else _never_matches(rule)),
             *_same_name(rule, labels),
             *_whole_texts(rule),
             *_expressions(rule),
             *_not_elsewhere(rules, rule),
+            *_of_nobody(rules, rule),
         )
     ]
     found = _grouped(found)
@@ -53,7 +55,9 @@ def lint(rules: Rules) -> list[str]:
         if item.url is not None and item.key is None and KINDS[item.kind].needs_key
     ]
     redacted = (text for text in rules.redact_patterns if text.startswith("re:"))
-    return [f"{rules.filename}:{rule.line}: {_name(rule)} {warning}" for rule, warning in found] + keyless + [
+    return [
+        f"{rules.filename}:{rule.line}:{rule.column}: {_name(rule)} {warning}" for rule, warning in found
+    ] + keyless + [
         f"{rules.filename}: under redact {quoted(text)} {warning}"
         for text in redacted
         for warning in _doubts(text, BytesRegex(text.removeprefix("re:")).size)
@@ -73,7 +77,15 @@ def _grouped(found: Sequence[tuple[Rule, str]]) -> list[tuple[Rule, str]]:
 
 
 def _name(rule: Rule) -> str:
-    return f"rule {rule.label}" if rule.label.startswith("#") else f"rule '{rule.label}'"
+    noun = "step" if rule.step else "rule"
+    return f"{noun} {rule.label}" if rule.label.startswith("#") else f"{noun} '{rule.label}'"
+
+
+def _sends_as(step: Rule, rule: Rule) -> bool:
+    """Return True if a step sends session headers as its rule does, of which that is said."""
+    own = {"send", "gateway"}.intersection(setting.field for setting in step.settings)
+    named = any(leaf.key == "host" for leaf in every_leaf(step.own))
+    return bool(step.step) and rule.sets_session and not (step.final or own or named)
 
 
 def _unread_headers(rules: Rules, rule: Rule, covering: Sequence[Rule]) -> Iterator[str]:
@@ -125,25 +137,26 @@ def _read_by_gateway(rules: Rules, name: str) -> frozenset[str]:
 
 def _value_for(rule: Rule, covering: Sequence[Rule], field: str) -> Any:
     """Return a constant setting's value for the calls that `rule` matches: that of the first rule that has one."""
-    for other in sorted((rule, *covering), key=lambda one: one.number):
+    for other in sorted((rule, *covering), key=lambda one: one.order):
         for setting in other.settings:
             if setting.field == field:
                 return setting.content.render(NOTHING_KNOWN)
-        if other.final and other.number >= rule.number:
+        if other.final and other.order >= rule.order:
             break
     return None
 
 
-def _without_effect(rule: Rule, covering: Sequence[Rule]) -> Iterator[str]:
+def _without_effect(rule: Rule, covering: Sequence[Rule], *, has_steps: bool) -> Iterator[str]:
     """A warning if a rule is never reached, can never win, or has nothing to set."""
-    before = [other for other in covering if other.number < rule.number]
+    before = [other for other in covering if other.order < rule.order]
     if rule.protects:  # it may match by unknown facts when an earlier rule does not, unless that one matches every call
         before = [other for other in before if not other.conditions]
     if (ended := next((other for other in before if other.final or other.ignore), None)) is not None:
         which = "every call" if not ended.conditions else "every call that it matches"
         yield f"is never reached: {_name(ended)} in line {ended.line} matches {which} and ends the reading"
     elif not rule.settings and not rule.final and not rule.ignore:
-        yield "sets nothing"
+        if not has_steps:
+            yield "sets nothing"
     elif not rule.final and not rule.ignore and not any(setting.adds for setting in rule.settings):
         takers = [_taker(before, setting) for setting in rule.settings]
         known = [taker for taker in takers if taker is not None]
@@ -167,89 +180,26 @@ def _always_has_a_value(setting: Setting) -> bool:
     return not setting.secret and setting.content.render(NOTHING_KNOWN) is not None
 
 
-def _same_name(rule: Rule, labels: Mapping[str, int]) -> Iterator[str]:
-    """A warning if an earlier rule has the label. `labels`: label -> number of the first rule with it."""
-    if not rule.label.startswith("#") and labels[rule.label] < rule.number:
-        yield "has the name of an earlier rule, so explain and the trace cannot tell them apart"
+def _never_matches(rule: Rule) -> Iterator[str]:
+    """A warning if the keys of a rule, or of a step and its rule, exclude each other."""
+    if key := contradiction(rule.conditions):
+        yield f"never matches: no call has the {key} that its keys ask for together"
 
 
-class _Coverage:
-    """Finds the rules that cover another, without comparing each with each."""
-
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        self._by_word: dict[tuple[str, str], list[Rule]] = {}
-        self._without_word: list[Rule] = []
-        """Rules without a condition on plain words."""
-        literal = [[leaf for leaf in rule.conditions if isinstance(leaf, Leaf) and leaf.literals] for rule in rules]
-        counts = Counter(word for leaves in literal for leaf in leaves for word in _words(leaf))
-        for rule, leaves in zip(rules, literal, strict=True):
-            rarest = min(leaves, key=lambda leaf: sum(counts[word] for word in _words(leaf)), default=None)
-            if rarest is None:
-                self._without_word.append(rule)
-            for word in _words(rarest) if rarest is not None else ():
-                self._by_word.setdefault(word, []).append(rule)
-
-    def of(self, rule: Rule) -> list[Rule]:
-        """Return the other rules that cover it, in order."""
-        words = dict.fromkeys(word for leaf in every_leaf(rule.conditions) for word in _words(leaf))
-        candidates = [*self._without_word, *(other for word in words for other in self._by_word.get(word, ()))]
-        found = {other.number: other for other in candidates if other is not rule and _covers(other, rule)}
-        return [found[number] for number in sorted(found)]
-
-
-def _words(leaf: Leaf) -> list[tuple[str, str]]:
-    """Return the key and text of each of its patterns."""
-    return [(leaf.key, pattern.text if pattern.literal is None else pattern.literal) for pattern in leaf.patterns]
-
-
-def _covers(rule: Rule, other: Rule) -> bool:
-    """Return True if `rule` certainly matches every call that `other` matches."""
-    return all(_implied(condition, other.conditions) for condition in rule.conditions)
-
-
-def _implied(condition: MatchCondition, given: Sequence[MatchCondition]) -> bool:
-    """Return True if `condition` certainly holds when all of `given` do."""
-    if isinstance(condition, AllOf):
-        return all(_implied(item, given) for item in condition.items)
-    if isinstance(condition, AnyOf) and any(_implied(item, given) for item in condition.items):
-        return True
-    return any(_implied_by(condition, one) for one in given)
-
-
-def _implied_by(condition: MatchCondition, given: MatchCondition) -> bool:
-    match given:
-        case AllOf(items):
-            return _implied(condition, items)
-        case AnyOf(items):
-            return all(_implied(condition, (item,)) for item in items)
-        case Not(item):
-            return isinstance(condition, Not) and _implied(item, (condition.item,))
-        case Leaf():
-            return (
-                isinstance(condition, Leaf)
-                and condition.key == given.key
-                and all(any(_is_wider(one, pattern) for one in condition.patterns) for pattern in given.patterns)
-            )
-    return False
-
-
-def _is_wider(pattern: Pattern, than: Pattern) -> bool:
-    """Return True if `pattern` certainly matches every text that `than` does.
-
-    A glob whose only wildcard is `*` is wider than another glob if it matches that one as a text: its stars then stand
-    for the other's wildcards, and for their texts too.
-    """
-    if pattern.text == than.text:
-        return True
-    if than.literal is not None:
-        return pattern.find(than.literal) is not None
-    if than.is_regex or pattern.is_regex or any(mark in pattern.text for mark in "?{") or "**" in than.text:
-        return False
-    return pattern.find(than.text) is not None
+def _same_name(rule: Rule, labels: Mapping[str, Rule]) -> Iterator[str]:
+    """A warning if an earlier rule has the label. `labels`: label -> the first rule with it."""
+    first = labels[rule.label]
+    if rule.step:  # of two rules with one label that is said once, not for each of their steps
+        is_named_again = first is not rule and (first.number == rule.number or not first.step)
+    else:
+        is_named_again = first is not rule and not rule.label.startswith("#")
+    if is_named_again:
+        noun = "step" if first.step else "rule"
+        yield f"has the name of an earlier {noun}, so explain and the trace cannot tell them apart"
 
 
 def _expressions(rule: Rule) -> Iterator[str]:
-    for leaf in (leaf for condition in rule.conditions for leaf in condition.leaves()):
+    for leaf in (leaf for condition in rule.own for leaf in condition.leaves()):
         for pattern in (pattern for pattern in leaf.patterns if pattern.is_regex):
             for doubt in _doubts(pattern.text, pattern.size):
                 yield f"has {quoted(pattern.text)}, which {doubt}"
@@ -276,6 +226,14 @@ def _not_elsewhere(rules: Rules, rule: Rule) -> Iterator[str]:
         )
 
 
+def _of_nobody(rules: Rules, rule: Rule) -> Iterator[str]:
+    """A warning if a rule counts by user in a file that sets none."""
+    if any(threshold.per == "user" for threshold in rule.thresholds) and not any(
+        setting.field == "user" for one in rules.rules for setting in one.settings
+    ):
+        yield "counts per user, and no rule sets user, so it counts nothing"
+
+
 def _may_match_elsewhere(condition: MatchCondition, hold: bool) -> bool:
     """Return True if it may hold (or fail, without `hold`) for a client without a process."""
     match condition:
@@ -290,7 +248,7 @@ def _may_match_elsewhere(condition: MatchCondition, hold: bool) -> bool:
 
 
 def _whole_texts(rule: Rule) -> Iterator[str]:
-    for leaf in (leaf for condition in rule.conditions for leaf in condition.leaves() if isinstance(leaf, Leaf)):
+    for leaf in (leaf for condition in rule.own for leaf in condition.leaves()):
         if leaf.entry.holds_prose:
             for pattern in leaf.patterns:
                 text = pattern.text

@@ -201,8 +201,8 @@ def _hint(line: str, what: str) -> str:
         return "; indent with spaces, tabs are not allowed"
     if re.search(r"[\[{,:] *[^\"'\s{]*\$?\{", line.partition("#")[0]) and "flow" in what:
         return "; inside {...} or [...] a value with braces needs quotes"
-    if re.search(r"[:\-\[{,] +[*&!%@`]", line):
-        return "; a value that starts with * & ! % @ or ` needs quotes"
+    if re.search(r"[:\-\[{,] +[*&!%@`]", line) or re.search(r"'[>|]' that cannot start any token", what):
+        return "; a value that starts with * & ! % @ > | or ` needs quotes"
     if "mapping values" in what:
         return "; a value with a colon and a space in it needs quotes, and keys of one map the same indentation"
     return ""

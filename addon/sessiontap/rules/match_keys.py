@@ -13,6 +13,7 @@ from typing import Any
 
 from sessiontap.llm.agents import AGENTS
 from sessiontap.llm.call import OPERATIONS
+from sessiontap.rules.facts import FactSource, KnownFacts, Texts, scalar_text
 from sessiontap.rules.kinds import (
     GLOB,
     Flag,
@@ -20,28 +21,28 @@ from sessiontap.rules.kinds import (
     MapOf,
     TextOf,
     ValueKind,
+    fields_by,
     globs_by,
     header_name,
     one_or_more,
     operation_pattern,
 )
 from sessiontap.rules.match_patterns import client_pattern, host_pattern, path_pattern, route_pattern
-from sessiontap.rules.scope import FactSource, Scope, Texts, scalar_text
 
 
-def _never(scope: Scope) -> bool:
+def _never(known: KnownFacts) -> bool:
     return False
 
 
-def _process_unsure(scope: Scope) -> bool:
-    return scope.process_unknown
+def _process_unsure(known: KnownFacts) -> bool:
+    return known.process_unknown
 
 
-def _body_unsure(scope: Scope) -> bool:
-    return scope.body_unknown
+def _body_unsure(known: KnownFacts) -> bool:
+    return known.body_unknown
 
 
-_UNSURE: dict[FactSource, Callable[[Scope], bool]] = {
+_UNSURE: dict[FactSource, Callable[[KnownFacts], bool]] = {
     "connection": _never,
     "process": _process_unsure,
     "head": _never,
@@ -60,15 +61,15 @@ class MatchKey:
     doc: str
     """The fact that it looks at, for editors."""
     get: Callable[..., Texts | None]
-    """Takes the scope, and the name if its kind is a map. Returns the texts that it looks at; None: not known."""
+    """Takes the known facts, and the name if its kind is a map. Returns the texts that it looks at; None: not known."""
     source: FactSource
     cost: int
     """Orders the checks of a rule: the cheap ones come first."""
-    also_unsure: Callable[[Scope], bool] = _never
+    also_unsure: Callable[[KnownFacts], bool] = _never
     """There may be further texts, though the source is known."""
     selectivity: int = 0
     """A rule stands in the index of its most selective key; 0: the key has no index."""
-    index_get: Callable[[Scope], Texts | None] | None = None
+    index_get: Callable[[KnownFacts], Texts | None] | None = None
     """The texts that the index looks up, if they are not those of `get`."""
     is_variable: bool = False
     """The text that matched is the template variable of this name."""
@@ -76,77 +77,104 @@ class MatchKey:
     """Its text is long: a glob without a star is probably a slip."""
     names_clients: bool = False
     """It tells clients apart that are on other machines."""
+    number: Callable[[KnownFacts, str], Texts | None] | None = None
+    """Returns what a comparison such as `>5` looks at, if the key takes one."""
     examples: tuple[Any, ...] = ()
 
     @property
     def is_map(self) -> bool:
         return isinstance(self.kind, MapOf)
 
-    def unsure(self, scope: Scope) -> bool:
+    @property
+    def is_single(self) -> bool:
+        """True if a call has one text of it at most, so that it cannot be this one and that one."""
+        return self.name in _SINGLE
+
+    def unsure(self, known: KnownFacts) -> bool:
         """True if there may be texts that `get` does not give."""
-        return _UNSURE[self.source](scope) or self.also_unsure(scope)
+        return _UNSURE[self.source](known) or self.also_unsure(known)
 
 
 def _one(value: str | None) -> Texts | None:
     return None if value is None else (value,)
 
 
-def _caller(get: Callable[[Any], str | None]) -> Callable[[Scope], Texts | None]:
-    return lambda scope: _one(get(scope.facts.caller)) if scope.facts.caller is not None else None
+def _caller(get: Callable[[Any], str | None]) -> Callable[[KnownFacts], Texts | None]:
+    return lambda known: _one(get(known.facts.caller)) if known.facts.caller is not None else None
 
 
-def _ancestors(scope: Scope) -> Texts | None:
-    caller = scope.facts.caller
+def _ancestors(known: KnownFacts) -> Texts | None:
+    caller = known.facts.caller
     if caller is None:
         return None
     return tuple(name for process in caller.ancestors for name in dict.fromkeys((process.name, *process.names)))
 
 
-def _stream(scope: Scope) -> Texts | None:
-    asked = scope.asked
+def _stream(known: KnownFacts) -> Texts | None:
+    asked = known.asked
     return None if asked is None or asked.stream is None else (str(asked.stream).lower(),)
 
 
-def _route_or_path(scope: Scope) -> Texts | None:
+def _route_or_path(known: KnownFacts) -> Texts | None:
     """A route is indexed by its path if it names no method."""
-    return None if scope.route is None else (scope.route, scope.route.partition(" ")[2])
+    return None if known.route is None else (known.route, known.route.partition(" ")[2])
 
 
-def _env(scope: Scope, name: str) -> Texts | None:
-    return _one(scope.facts.caller.env.get(name)) if scope.facts.caller is not None else None
+def _env(known: KnownFacts, name: str) -> Texts | None:
+    return _one(known.facts.caller.env.get(name)) if known.facts.caller is not None else None
 
 
-def _env_unread(scope: Scope) -> bool:
-    return scope.facts.caller is not None and scope.facts.caller.env_unread
+def _env_unread(known: KnownFacts) -> bool:
+    return known.facts.caller is not None and known.facts.caller.env_unread
 
 
-def _body(scope: Scope, path: str) -> Texts | None:
-    value = scope.body(path)
+def _body(known: KnownFacts, path: str) -> Texts | None:
+    return _field(known.body(path))
+
+
+def _result(known: KnownFacts, name: str) -> Texts | None:
+    return _field(known.tool_result(name))
+
+
+def _field(value: Any) -> Texts | None:
+    """The text of a field; of a list those of its plain items."""
     texts = tuple(scalar_text(item) for item in value) if isinstance(value, list) else (scalar_text(value),)
     return tuple(text for text in texts if text is not None) or None
 
 
-def _unread(scope: Scope) -> bool:
-    return scope.request_known and scope.facts.call is None
+def _compared(get: Callable[[KnownFacts, str], Any]) -> Callable[[KnownFacts, str], Texts | None]:
+    """Return what is compared with a number: a number, also as text, or the length of a list."""
+
+    def texts(known: KnownFacts, name: str) -> Texts | None:
+        value = get(known, name)
+        if isinstance(value, bool):
+            return None
+        return _one(str(len(value)) if isinstance(value, list) else scalar_text(value))
+
+    return texts
 
 
-def _unnamed(scope: Scope) -> bool:
-    return scope.results_unnamed
+def _unread(known: KnownFacts) -> bool:
+    return known.request_known and known.facts.call is None
+
+
+def _unnamed(known: KnownFacts) -> bool:
+    return known.results_unnamed
 
 
 def _of_process(
-    name: str, kind: ValueKind, doc: str, get: Callable[[Scope], Texts | None], cost: int, selectivity: int = 0
+    name: str, kind: ValueKind, doc: str, get: Callable[[KnownFacts], Texts | None], cost: int, selectivity: int = 0
 ) -> MatchKey:
     """A fact that the system may withhold of a process that is known."""
-    unsure: Callable[[Scope], bool] = lambda scope: scope.facts.caller is not None and get(scope) is None  # noqa: E731
+    unsure: Callable[[KnownFacts], bool] = lambda known: known.facts.caller is not None and get(known) is None  # noqa: E731
     return MatchKey(f"process.{name}", kind, doc, get, "process", cost, unsure, selectivity)
 
 
 def _of_body(
-    name: str, kind: ValueKind, doc: str, get: Callable[[Scope], Texts | None], selectivity: int = 0, **more: Any
+    name: str, kind: ValueKind, doc: str, get: Callable[[KnownFacts], Texts | None], selectivity: int = 0, **more: Any
 ) -> MatchKey:
     """A fact that a body holds once at most: if it was found, the rest of the body says no other."""
-    unsure: Callable[[Scope], bool] = lambda scope: get(scope) is None and scope.body_unknown  # noqa: E731
+    unsure: Callable[[KnownFacts], bool] = lambda known: get(known) is None and known.body_unknown  # noqa: E731
     return MatchKey(name, kind, doc, get, "top", 1, unsure, selectivity, **more)
 
 
@@ -199,8 +227,17 @@ MATCH_KEYS: tuple[MatchKey, ...] = (
              lambda s: _one(s.asked.prompt) if s.asked is not None else None, "body", 9, holds_prose=True),
     MatchKey("header", globs_by("header", header_name, fold=True), "Request headers.",
              lambda s, name: s.headers.get(name.lower()), "head", 4, selectivity=11),
-    MatchKey("body", globs_by("field"), "Fields of the JSON body by dotted path; -1 is the last item.",
-             _body, "body", 6, selectivity=10),
+    MatchKey("body", fields_by("field"), "Fields of the JSON body by dotted path; -1 is the last item.",
+             _body, "body", 6, selectivity=10, number=_compared(lambda s, path: s.body(path)),
+             examples=({"metadata.team": "blue", "messages": ">20"},)),
+    MatchKey("result", fields_by("tool"), "Newest results of tools, by name or NAME.FIELD (a dotted path).",
+             _result, "body", 7, _unnamed, number=_compared(lambda s, name: s.tool_result(name)),
+             examples=({"web_search.count": ">0"},)),
 )  # fmt: skip
+
+_SINGLE = frozenset((
+    "process.exe", "process.argv", "process.cwd", "process.user", "proxy_user", "host", "provider", "operation",
+    "model", "stream", "agent", "subagent", "message", "prompt",
+))  # fmt: skip
 
 BY_NAME: dict[str, MatchKey] = {key.name: key for key in MATCH_KEYS}

@@ -11,12 +11,14 @@ into literal chunks, which are found one after the other. All other patterns are
 from __future__ import annotations
 
 import ipaddress
+import operator
 import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from sessiontap.linear_regex import Regex, RegexError
@@ -28,6 +30,16 @@ Captures = Mapping[str, str]
 """Template variable -> value: named groups by their names, segments of a route as `route.NAME`."""
 
 NOTHING: Captures = MappingProxyType({})
+
+
+class Comparison(NamedTuple):
+    """`>5`: the sign and the number."""
+
+    sign: str
+    bound: int | float
+
+    def holds(self, number: int | float) -> bool:
+        return _SIGNS[self.sign](number, self.bound)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +57,8 @@ class Pattern:
     """The end of every text that matches."""
     size: int = 0
     """Of a regular expression: its instructions, see `linear_regex.MAX_SIZE`."""
+    comparison: Comparison | None = None
+    """Set if it is no text that is looked for: the number is compared."""
 
     @property
     def is_regex(self) -> bool:
@@ -54,6 +68,39 @@ class Pattern:
 def text_pattern(text: str) -> Pattern:
     """Names, models, tools, prompts: case counts, `*` crosses `/`."""
     return _regex(text) if text.startswith("re:") else _glob(text, fold=False)
+
+
+_SIGNS: Mapping[str, Callable[[Any, Any], bool]] = {
+    ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt,
+}  # fmt: skip
+_NUMBER = re.compile(r"-?[0-9]{1,300}(\.[0-9]{1,300})?([eE][-+]?[0-9]{1,2})?")
+
+
+def number_of(text: str) -> int | float | None:
+    """The number that a text is; None if it is none."""
+    found = _NUMBER.fullmatch(text) if len(text) <= 300 else None
+    if found is None:
+        return None
+    return float(text) if found[1] or found[2] else int(text)
+
+
+def field_pattern(text: str) -> Pattern:
+    """A field of JSON: a text, or a comparison such as `>5`."""
+    given = re.fullmatch(r"(>=|<=|>|<) *(.*)", text, re.DOTALL)
+    if given is None or not re.match(r"[-+]?\.?[0-9]", given[2]):
+        return text_pattern(text)
+    bound = number_of(given[2])
+    if bound is None:
+        what = f"{quoted(text)} compares with what is no number"
+        expected = f"a number, such as {given[1]}5 or {given[1]}0.5; re: and an expression for the text itself"
+        raise BadValue(what, expected)
+    comparison = Comparison(given[1], bound)
+
+    def find(value: str) -> Captures | None:
+        number = number_of(value)
+        return NOTHING if number is not None and comparison.holds(number) else None
+
+    return Pattern(text, find, comparison=comparison)
 
 
 def host_pattern(text: str) -> Pattern:

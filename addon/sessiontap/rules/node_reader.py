@@ -142,6 +142,9 @@ class RulesReader:
     def _text(self, parse: Any, node: Node, path: str, kind: ValueKind) -> Any:
         if not isinstance(node, ScalarNode):
             return self._refuse(node, path, BadValue(f"{_noun(node)} stands here", _expected(kind)))
+        if node.style in ("|", ">") and not node.value:
+            what = "a block of text without text; a value that starts with > or | needs quotes"
+            return self._refuse(node, path, BadValue(what, _expected(kind)))
         try:
             value = parse(node.value)
         except BadValue as bad:
@@ -186,7 +189,7 @@ class RulesReader:
         values: dict[str, Any] = {}
         seen = set()
         for name, key, value in self._pairs(node, path, kind):
-            known = kind.field(name)
+            known = kind.key(name)
             seen.add(name)
             if known is None:
                 self.problem(_join(path, name), _unknown(name, kind), name, key)
@@ -296,6 +299,8 @@ def _expected(kind: ValueKind) -> str:
 
 
 def _unknown(name: str, kind: KeyMap) -> BadValue:
+    if name in kind.refused:
+        return BadValue(kind.refused[name])
     options = [known.name for known in kind.fields]
     guess = closest(name, options)
     if guess is None or guess.casefold() != name.casefold():
@@ -315,7 +320,7 @@ def _has(outer: Key, name: str) -> bool:
                 inner = item
             case Either(_, record):
                 inner = record
-    return isinstance(inner, KeyMap) and inner.field(name) is not None
+    return isinstance(inner, KeyMap) and inner.key(name) is not None
 
 
 def _choose(kind: Choice, text: str) -> str:

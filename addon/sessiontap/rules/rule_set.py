@@ -10,23 +10,33 @@ from typing import Any, Literal
 
 from sessiontap.dialects import OWN_KEYS, Dialect
 from sessiontap.gateways.failing_open import ANSWER_TIMEOUT, CONNECT_TIMEOUT
+from sessiontap.limits import Threshold
 from sessiontap.rules.conditions import Leaf, MatchCondition, RuleIndex, all_of, any_of, every_leaf
 from sessiontap.rules.decision import CaptureEffect, Protection
+from sessiontap.rules.facts import Facts, KnownFacts
 from sessiontap.rules.match_patterns import Pattern
-from sessiontap.rules.scope import Facts, Scope
-from sessiontap.rules.set_keys import Send, Setting
+from sessiontap.rules.notified import Notified
+from sessiontap.rules.set_keys import Constant, Send, Setting
 from sessiontap.rules.template import Template, TemplateContext, printable
+from sessiontap.units import plural
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
+    """A rule, or a step of one: `Rules` holds the steps before the rule that they belong to."""
+
     number: int
-    """From 1."""
+    """From 1; a step has that of its rule."""
     label: str
-    """Its `rule:`, else `#n`."""
+    """Its `rule:`, else `#n`; of a step the rule's label and its own: `course/web search`, `course/#1`."""
     line: int
+    column: int = 1
+    step: int = 0
+    """From 1; 0 if it is no step."""
     conditions: tuple[MatchCondition, ...] = ()
     """All must hold; cheapest first."""
+    inherited: tuple[MatchCondition, ...] = ()
+    """Those of a step's conditions that are its rule's."""
     early: tuple[Setting, ...] = ()
     """The settings that are filled in before the session is known."""
     late: tuple[Setting, ...] = ()
@@ -55,30 +65,49 @@ class Rule:
         return (*self.early, *self.late)
 
     @property
+    def order(self) -> tuple[int, bool, int]:
+        """Return its place in the order of reading."""
+        return self.number, not self.step, self.step
+
+    @property
+    def own(self) -> tuple[MatchCondition, ...]:
+        """Return its conditions, without those of the rule that it is a step of."""
+        if not self.inherited:
+            return self.conditions
+        inherited = set(map(id, self.inherited))
+        return tuple(condition for condition in self.conditions if id(condition) not in inherited)
+
+    @property
     def sets_session(self) -> bool:
         """True if it has a `session` key: the wish to send."""
         return any(setting.field.startswith("session.") for setting in self.settings)
+
+    @property
+    def thresholds(self) -> tuple[Threshold, ...]:
+        """Its alerts and limits."""
+        values = (one.content.value for one in self.early if isinstance(one.content, Constant))
+        return tuple(value for value in values if isinstance(value, Threshold))
 
     @property
     def protects(self) -> bool:
         """It keeps calls, or their content, out of the log."""
         return self.ignore or self.capture in ("metadata", "none")
 
-    def may(self, scope: Scope, match: bool) -> bool | None:
+    def may(self, known: KnownFacts, match: bool) -> bool | None:
         """True if it may match, or may not, whatever the unknown facts are; None: that depends on the request.
 
         A rule that cannot be evaluated may do both.
         """
         try:
-            answers = [condition.may(scope, match) for condition in self.conditions]
+            answers = [condition.may(known, match) for condition in self.conditions]
         except Exception:
             return True
         return all_of(answers) if match else any_of(answers)
 
-    def unknown(self, scope: Scope) -> tuple[str, ...]:
+    def unknown(self, known: KnownFacts) -> tuple[str, ...]:
         """Return the keys of its `match` whose facts are not known."""
         try:
-            return tuple(dict.fromkeys(leaf.key for leaf in every_leaf(self.conditions) if _is_open(leaf, scope)))
+            return tuple(dict.fromkeys(leaf.key for leaf in every_leaf(self.conditions) if _is_open(leaf, known)))
         except Exception as error:
             return (f"{type(error).__name__}: {error}",)
 
@@ -127,7 +156,7 @@ class Gateway:
 
     def key_from(self, proxy_env: Mapping[str, str]) -> str | None:
         """Return its key, filled in from the proxy's environment, or None."""
-        return self.key.render(TemplateContext(Scope(Facts(None)), proxy_env)) if self.key is not None else None
+        return self.key.render(TemplateContext(KnownFacts(Facts(None)), proxy_env)) if self.key is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +168,12 @@ class Price:
     output: Decimal
     cache_read: Decimal
     cache_write: Decimal
+
+
+def price_of(prices: Sequence[Price], model: str) -> Price | None:
+    """Return the price of this model: that of its own name, else the first glob that matches it."""
+    fitting = [one for one in prices if one.model.find(model) is not None]
+    return next((one for one in fitting if one.model.literal is not None), fitting[0] if fitting else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +224,20 @@ class Rules:
     """As written: `re:` and a regular expression, or text as it stands."""
     prices: tuple[Price, ...] = ()
     pushes: tuple[PushEntry, ...] = ()
+    notified: Notified | None = None
+    """Who is told of alerts and limits."""
     index: RuleIndex = field(default=RuleIndex(), repr=False)
 
     @property
+    def count(self) -> int:
+        """The number of rules, without their steps."""
+        return sum(not rule.step for rule in self.rules)
+
+    @property
     def counted(self) -> str:
-        """The number of rules in words: `1 rule`."""
-        return f"{len(self.rules)} rule{'' if len(self.rules) == 1 else 's'}"
+        """The number of rules in words: `1 rule`, `3 rules with 2 steps`."""
+        steps = len(self.rules) - self.count
+        return plural(self.count, "rule") + (f" with {plural(steps, 'step')}" if steps else "")
 
     @property
     def secret_headers(self) -> tuple[str, ...]:
@@ -222,9 +265,8 @@ class Rules:
         return None
 
     def price(self, model: str) -> Price | None:
-        """Return the item of `prices:` for this model: that of its own name, else the first glob that matches it."""
-        fitting = [one for one in self.prices if one.model.find(model) is not None]
-        return next((one for one in fitting if one.model.literal is not None), fitting[0] if fitting else None)
+        """Return the item of `prices:` for this model; see `price_of`."""
+        return price_of(self.prices, model)
 
     @cached_property
     def _protecting(self) -> int:
@@ -244,18 +286,18 @@ class Rules:
         effects = [effect for rule in self.rules if (effect := _effect(rule)) is not None]
         return max(effects, key=STRICTNESS.index, default="full")
 
-    def protection(self, scope: Scope) -> Protection | None:
+    def protection(self, known: KnownFacts) -> Protection | None:
         """Return the strictest effect that the rules may have on a call, whatever its unknown facts are, or None."""
         if not self._protecting:
             return None
         found: Protection | None = None
         settled = False
         behind: tuple[str, ...] = ()
-        for rule in self._picked(self.index.candidates(scope, unknown=True) & self._protecting):
-            if rule.may(scope, True) is False:
+        for rule in self._picked(self.index.candidates(known, unknown=True) & self._protecting):
+            if rule.may(known, True) is False:
                 continue
-            certain = rule.may(scope, False) is False
-            unknown = () if certain else rule.unknown(scope)
+            certain = rule.may(known, False) is False
+            unknown = () if certain else rule.unknown(known)
             if rule.protects and (rule.ignore or not settled):
                 effect = _effect(rule) or "full"
                 if _is_stricter(effect, certain, found):
@@ -266,9 +308,9 @@ class Rules:
                 break
         return found
 
-    def candidates(self, scope: Scope) -> Sequence[Rule]:
+    def candidates(self, known: KnownFacts) -> Sequence[Rule]:
         """Return the rules that may match, in order."""
-        return self._picked(self.index.candidates(scope))
+        return self._picked(self.index.candidates(known))
 
     def _picked(self, mask: int) -> Sequence[Rule]:
         rules = self.rules
@@ -282,6 +324,11 @@ class Rules:
         return found
 
     @cached_property
+    def joins(self) -> bool:
+        """Some rule joins calls by a value."""
+        return any("join" in rule.early_slots for rule in self.rules)
+
+    @cached_property
     def ignores(self) -> bool:
         """Some rule says to leave calls alone."""
         return any(rule.ignore for rule in self.rules)
@@ -291,19 +338,19 @@ class Rules:
 
         A rule that ignores calls counts as matching if it may match by facts that stay unknown.
         """
-        scope = Scope(facts)
+        known = KnownFacts(facts)
         may_reroute = may_end = False
         behind: tuple[str, ...] = ()
         for rule in self.rules:
             if not (rule.final or rule.ignore or (rule.gateway is not None and not may_reroute)):
                 continue
-            can = rule.may(scope, True)
+            can = rule.may(known, True)
             if can is False:
                 continue
-            cannot = rule.may(scope, False)
+            cannot = rule.may(known, False)
             may_reroute = may_reroute or rule.gateway is not None
             if rule.ignore and can and not may_end:
-                unknown = behind if cannot is False else rule.unknown(scope)
+                unknown = behind if cannot is False else rule.unknown(known)
                 return ConnectionView(True, False, Protection("ignore", rule.label, unknown) if unknown else None)
             if cannot is False and (rule.final or rule.ignore):
                 break
@@ -311,7 +358,7 @@ class Rules:
             # ignores the call, too. If only unknown facts decide, it is taken not to end it: that protects.
             may_end = may_end or (rule.final and not cannot)
             if rule.final and cannot:
-                behind = tuple(dict.fromkeys((*behind, *rule.unknown(scope))))
+                behind = tuple(dict.fromkeys((*behind, *rule.unknown(known))))
         return ConnectionView(ignore=False, may_reroute=may_reroute)
 
 
@@ -329,5 +376,5 @@ def _is_stricter(effect: CaptureEffect, certain: bool, than: Protection | None) 
     return STRICTNESS.index(effect) > STRICTNESS.index(than.effect)
 
 
-def _is_open(leaf: Leaf, scope: Scope) -> bool:
-    return leaf.holds(scope) is None and leaf.is_unsure(scope)
+def _is_open(leaf: Leaf, known: KnownFacts) -> bool:
+    return leaf.holds(known) is None and leaf.is_unsure(known)

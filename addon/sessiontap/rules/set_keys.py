@@ -2,7 +2,7 @@
 
 The language (`language.py`), `compile.py`, `filling.py`, `decide.py` and `explain.py` read this table. To add a key: a
 line in it, and a row in docs/rules.md. Its value for a call then stands under its name in `Decision.more`, or in
-`Labels.more` if it is filled in once the session is known.
+`FilledSettings.more` if it is filled in once the session is known.
 
 A `Setting` is one key of one rule. Its content gives the value for a call, or None if a variable is missing. Its slot
 is the unit of filling in: a slot that an earlier rule has filled is left alone, unless the setting adds to it.
@@ -21,7 +21,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from sessiontap import dialects, gateways
+from sessiontap.limits import Threshold
 from sessiontap.rules.decision import IdSource
+from sessiontap.rules.facts import KnownFacts
 from sessiontap.rules.kinds import (
     DURATION,
     ID,
@@ -40,8 +42,8 @@ from sessiontap.rules.kinds import (
     settable_header,
 )
 from sessiontap.rules.own_dialects import ALONE
-from sessiontap.rules.scope import Scope
 from sessiontap.rules.template import MAX_TEXT, Template, TemplateContext, printable
+from sessiontap.rules.threshold_keys import threshold_keys
 
 OTHERS = re.compile(r"[^\w.\-]+")
 
@@ -57,11 +59,11 @@ def path_of(pieces: Iterable[tuple[str, bool]]) -> str:
     return "/" + "/".join(slug(level) for level in text.split("/") if level)
 
 
-def default_path(scope: Scope) -> str:
+def default_path(known: KnownFacts) -> str:
     """Return `/main` or `/main/<subagent>` for an agent's call to a model, `/<operation>` for any other call."""
-    if scope.agent is None or scope.operation == "other":
-        return "/" + slug(scope.operation or "other")
-    return "/main" if not scope.subagent else f"/main/{slug(scope.subagent)}"
+    if known.agent is None or known.operation == "other":
+        return "/" + slug(known.operation or "other")
+    return "/main" if not known.subagent else f"/main/{slug(known.subagent)}"
 
 
 class Content(Protocol):
@@ -132,6 +134,22 @@ class IdSources:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinValue:
+    """The value that ties calls to one session: of the first template that gives one."""
+
+    candidates: tuple[Template, ...]
+
+    def render(self, context: TemplateContext) -> IdSource | None:
+        for rank, template in enumerate(self.candidates):
+            if value := printable(template.render(context) or "").strip():
+                return IdSource("join", value, rank)
+        return None
+
+    def templates(self) -> Iterator[Template]:
+        return iter(self.candidates)
+
+
+@dataclass(frozen=True, slots=True)
 class JsonValue:
     """A JSON value whose texts are templates. `render` wraps it: a null is a value, not a missing one."""
 
@@ -197,7 +215,9 @@ class Setting:
                 return value[0]
             case IdSources():
                 return [source.text for source in value]
-        return value
+            case JoinValue():
+                return value.value[:MAX_TEXT]
+        return value.text if isinstance(value, Threshold) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +235,7 @@ class SetKey:
     each: Literal["value", "key", "item"] = "value"
     """`key`: each key of its map is a setting of its own; `item`: the items of several rules add up."""
     is_more: bool = True
-    """Its value stands in `more`, since neither `Decision` nor `Labels` has a field for it."""
+    """Its value stands in `more`, since neither `Decision` nor `FilledSettings` has a field for it."""
     examples: tuple[Any, ...] = ()
 
     def settings(self, value: Any) -> Iterator[Setting]:
@@ -267,6 +287,9 @@ SET_KEYS: tuple[SetKey, ...] = (
            Constant, is_more=False),
     SetKey("session.max_calls", Integer(1), "For generated ids: after this many calls the next starts a new session.",
            Constant, is_more=False),
+    SetKey("join", ListOf(TEMPLATE, lone=True),
+           "Calls of one process or proxy user that give the same value are one session: the first that has one.",
+           JoinValue, is_more=False, examples=("${body.metadata.job}",)),
     SetKey("user", TEMPLATE, "The user's id.", TextLine, late=True, is_more=False),
     SetKey("properties", MapOf(TEMPLATE, header_name, True, "property"), "Custom properties.", TextLine, late=True,
            each="key", is_more=False),
@@ -288,6 +311,12 @@ SET_KEYS: tuple[SetKey, ...] = (
            Constant),
     SetKey("capture", Choice(("full", "metadata", "none")), "How much of the call is recorded.", Constant,
            is_more=False),
+    SetKey("alert", ListOf(threshold_keys("alert"), lone=True),
+           "Tell when a count is reached, once for each crossing. Those of several rules add up.", Constant,
+           each="item", examples=({"cost_usd": 1.5, "calls": 200}, [{"cost_usd": 0.5, "within": "10m", "per": "day"}])),
+    SetKey("limit", ListOf(threshold_keys("limit"), lone=True),
+           "Refuse calls once a count is reached. Those of several rules add up.", Constant, each="item",
+           examples=({"cost_usd": 5},)),
 )  # fmt: skip
 
 SECTIONS = {

@@ -16,17 +16,18 @@ from datetime import UTC, datetime
 from pathlib import PurePath
 
 from sessiontap.callers import Caller
+from sessiontap.llm.call import Asked
 from sessiontap.rules.decision import SessionFacts
+from sessiontap.rules.facts import KnownFacts, scalar_text
 from sessiontap.rules.match_patterns import NOTHING, Captures
 from sessiontap.rules.problems import BadValue, closest, quoted
-from sessiontap.rules.scope import Scope, scalar_text
 
 
 @dataclass(slots=True)
 class TemplateContext:
     """The values that a template is filled in from."""
 
-    scope: Scope
+    known: KnownFacts
     proxy_env: Mapping[str, str]
     session: SessionFacts | None = None
     captures: Captures = NOTHING
@@ -44,7 +45,7 @@ class Variable:
 
 def _caller(get: Callable[[Caller], object]) -> Callable[[TemplateContext, str], str | None]:
     def text(context: TemplateContext, _: str) -> str | None:
-        caller = context.scope.facts.caller
+        caller = context.known.facts.caller
         value = get(caller) if caller is not None else None
         return None if value is None else str(value)
 
@@ -56,12 +57,16 @@ def _session(get: Callable[[SessionFacts], object]) -> Callable[[TemplateContext
 
 
 def _date(context: TemplateContext, _: str) -> str:
-    moment = context.scope.facts.time
+    moment = context.known.facts.time
     return datetime.fromtimestamp(time.time() if moment is None else moment / 1e9, UTC).strftime("%Y-%m-%d")
 
 
+def _asked(get: Callable[[Asked], str | None]) -> Callable[[TemplateContext, str], str | None]:
+    return lambda context, _: get(context.known.asked) if context.known.asked is not None else None
+
+
 def _tool_result(context: TemplateContext, _: str) -> str | None:
-    asked = context.scope.asked
+    asked = context.known.asked
     return asked.tool_results[0] if asked is not None and asked.tool_results else None
 
 
@@ -72,17 +77,19 @@ VARIABLES: dict[str, Variable] = {
     "process.cwd": Variable("its working folder", _caller(lambda c: c.cwd)),
     "process.exe": Variable("its executable", _caller(lambda c: c.exe)),
     "cwd.name": Variable("the last part of its folder", _caller(lambda c: PurePath(c.cwd).name if c.cwd else None)),
-    "host": Variable("the destination host as the app asked for it", lambda c, _: c.scope.host),
-    "origin": Variable("scheme, host and port as the app asked for them: https://HOST", lambda c, _: c.scope.origin),
-    "path": Variable("the request's path, without its query", lambda c, _: c.scope.path),
-    "provider": Variable("the provider", lambda c, _: c.scope.provider),
-    "operation": Variable("what is asked for: chat, embeddings, ...", lambda c, _: c.scope.operation),
-    "model": Variable("the requested model", lambda c, _: c.scope.model),
-    "agent": Variable("the known client: claude-code, codex, ...", lambda c, _: c.scope.agent),
-    "subagent": Variable("its sub-agent's type", lambda c, _: c.scope.subagent),
+    "host": Variable("the destination host as the app asked for it", lambda c, _: c.known.host),
+    "origin": Variable("scheme, host and port as the app asked for them: https://HOST", lambda c, _: c.known.origin),
+    "path": Variable("the request's path, without its query", lambda c, _: c.known.path),
+    "provider": Variable("the provider", lambda c, _: c.known.provider),
+    "operation": Variable("what is asked for: chat, embeddings, ...", lambda c, _: c.known.operation),
+    "model": Variable("the requested model", lambda c, _: c.known.model),
+    "agent": Variable("the known client: claude-code, codex, ...", lambda c, _: c.known.agent),
+    "subagent": Variable("its sub-agent's type", lambda c, _: c.known.subagent),
     "tool_result": Variable("the tool that the rule matched by, else the first whose result is sent", _tool_result),
-    "proxy_user": Variable("the user name in HTTPS_PROXY", lambda c, _: c.scope.facts.proxy_user),
-    "client.ip": Variable("the client's address", lambda c, _: c.scope.facts.client_ip),
+    "message": Variable("the newest user message", _asked(lambda asked: asked.message)),
+    "prompt": Variable("the system prompt", _asked(lambda asked: asked.prompt)),
+    "proxy_user": Variable("the user name in HTTPS_PROXY", lambda c, _: c.known.facts.proxy_user),
+    "client.ip": Variable("the client's address", lambda c, _: c.known.facts.client_ip),
     "session.id": Variable("the session's id", _session(lambda s: s.id), of_session=True),
     "session.name": Variable("the session's name", _session(lambda s: s.name), of_session=True),
     "session.step": Variable("the call's number in its session, from 0", _session(lambda s: s.step), of_session=True),
@@ -91,21 +98,29 @@ VARIABLES: dict[str, Variable] = {
 
 
 def _env(context: TemplateContext, key: str) -> str | None:
-    caller = context.scope.facts.caller
+    caller = context.known.facts.caller
     return caller.env.get(key) if caller is not None else None
 
 
 def _header(context: TemplateContext, key: str) -> str | None:
-    values = context.scope.headers.get(key.lower())
+    values = context.known.headers.get(key.lower())
     return values[0] if values else None
 
 
 FAMILIES: dict[str, Variable] = {
     "env": Variable("a variable of the calling process's environment as it was started", _env),
     "proxy_env": Variable("a variable of the proxy's own environment, for keys", lambda c, key: c.proxy_env.get(key)),
-    "route": Variable("a captured segment of the path", lambda c, key: c.scope.route_segments.get(key)),
+    "route": Variable("a captured segment of the path", lambda c, key: c.known.route_segments.get(key)),
     "header": Variable("a request header", _header),
-    "body": Variable("a field of the JSON body, dotted", lambda c, key: scalar_text(c.scope.body(key))),
+    "body": Variable("a field of the JSON body, dotted", lambda c, key: scalar_text(c.known.body(key))),
+    "tool_result": Variable(
+        "the newest result of a tool, by name; behind a further dot a field of it, dotted",
+        lambda c, key: scalar_text(c.known.tool_result(key)),
+    ),
+    "tool_call": Variable(
+        "the arguments of the newest call of a tool, by name; behind a further dot a field of them, dotted",
+        lambda c, key: scalar_text(c.known.tool_call(key)),
+    ),
 }
 
 

@@ -8,7 +8,7 @@ as missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from sessiontap.sessions.match_scope import MatchScope, keyed_digest
 from sessiontap.sessions.parents import parent_of, reply_keys, request_keys, whole_key, with_tool_names
 from sessiontap.sessions.quoted_texts import QuotedTexts
 from sessiontap.sessions.session import Link
+from sessiontap.sessions.shared_calls import OF_REPLY, SharedCall, known_call, shared_call
 
 
 class Conversations:
@@ -125,6 +126,34 @@ class Conversations:
             known.reply_digest, known.tools = reply.digest, reply.tools
             self._known.index(known, reply_keys(known.scope, reply, advances=known.advances))
             self._quoted.note_reply(known.scope, reply, call_id, now)
+
+    def shared(self, call_id: str, reply: ReplyFingerprint | None = None) -> SharedCall | None:
+        """Return a call as other proxies are told of it, None if it is not known."""
+        known = self._known.get(call_id)
+        if known is None:
+            return None
+        return shared_call(known, self._known.get(known.parent), reply.delegated if reply is not None else ())
+
+    def newest_shared(self, count: int) -> Iterator[SharedCall]:
+        """Yield up to `count` calls as other proxies are told of them, the oldest first."""
+        return (shared_call(one, self._known.get(one.parent)) for one in reversed(self._known.newest(count)))
+
+    def take_in(self, call: SharedCall) -> None:
+        """Take in a call that another proxy told of, or more of one that is known."""
+        known = self._known.get(call.id)
+        if known is None:
+            self._known.add(known := known_call(call))
+        elif known.state == "open" and call.state != "open":
+            for key in known.keys:
+                self._known.unindex(known, key)
+            for field in OF_REPLY:
+                setattr(known, field, getattr(call, field))
+        if call.child is not None and call.child > (known.child or ""):
+            known.child = call.child
+        self._known.index(known, (*call.keys, *call.ids))
+        self._declared.note(known)
+        if call.delegated:
+            self._quoted.note_reply(known.scope, ReplyFingerprint(delegated=call.delegated), call.id, call.at)
 
     def _add_new(self, linked: LinkedCall) -> None:
         history, declaration, link = linked.history, linked.declaration, linked.link

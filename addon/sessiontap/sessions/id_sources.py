@@ -3,6 +3,8 @@
 An id that the app itself sent in a session header comes first, unless the rules' own id replaces it. Then the sources
 that the rules list are tried in order, and the first that yields decides:
 
+    join           the value that the rules join calls by, of the same process or proxy user; else the session that the
+                   call's conversation was joined to (see `joined`). It comes before the sources that are listed
     native         the known client's own session id
     template       the rendered text; an empty one yields nothing
     literal        the word in the rules
@@ -29,11 +31,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from ipaddress import ip_address
 
 from sessiontap.callers.caller import Caller, Process
 from sessiontap.llm.call import Agent
 from sessiontap.rules.decision import Decision, IdSource, IdSourceKind
+from sessiontap.sessions.joined import JoinedSession
 
 CLIENT_IDLE = 30 * 60.0
 """Seconds."""
@@ -62,6 +66,10 @@ class SessionEvidence:
     given: bool = False
     idle: float | None = None
     """Seconds after which a session of generated id ends if the rules set no `idle`."""
+    rank: int | None = None
+    """Of `join`: the place of the template that gave the value, from 0."""
+    key: str | None = None
+    """Of `join`: the id of the first session of the value, if a call goes on in it without the value."""
 
 
 def session_evidence(
@@ -73,16 +81,21 @@ def session_evidence(
     connection: ClientConnection,
     conversation: str | None = None,
     is_server: bool | None = None,
+    joined: JoinedSession | None = None,
 ) -> SessionEvidence:
-    """Return the evidence of the first source that yields.
+    """Return the evidence of the first source that yields. Each parameter is what one of the sources looks at.
 
     `conversation` is the id of the conversation at the root of the call's tree of agents (`Link.root`). `is_server`:
-    the process has a listening socket, so it serves others, whose conversations are not one session.
+    the process has a listening socket, so it serves others, whose conversations are not one session. `joined` is the
+    session that the call's conversation was joined to.
     """
     if app_id and not replaces(decision, "session.id") and is_id(app_id):
         return SessionEvidence("app", app_id, given=True)
     for source in decision.id_sources:
-        found = _evidence_of(source, agent, caller, connection, conversation, is_server)
+        if source.kind == "join":
+            found = _join(source, joined, caller, connection)
+        else:
+            found = _evidence_of(source, agent, caller, connection, conversation, is_server)
         if found is not None:
             return found
     return connection_evidence(connection)
@@ -122,6 +135,22 @@ def _evidence_of(
         case "template" | "literal" as kind if source.value and not source.value.isspace():
             return SessionEvidence(kind, source.value, given=True)
     return None
+
+
+def _join(
+    source: IdSource, joined: JoinedSession | None, caller: Caller | None, connection: ClientConnection
+) -> SessionEvidence | None:
+    """Return the evidence of the call's own value; if it has none, or one of a later template, its conversation's."""
+    if joined is not None and joined.rank < source.rank:
+        return SessionEvidence("join", joined.key, idle=CLIENT_IDLE, rank=joined.rank, key=joined.key)
+    if source.value is None:
+        return None
+    by_process = caller is not None and not connection.proxy_user
+    scope = caller.id if caller is not None and by_process else connection_evidence(connection).value
+    value = source.value
+    if len(value) > MAX_ID_LENGTH:
+        value = sha256(value.encode("utf-8", "replace")).hexdigest()
+    return SessionEvidence("join", f"{scope} {value}", idle=CLIENT_IDLE, rank=source.rank)
 
 
 def _native(agent: Agent | None) -> SessionEvidence | None:

@@ -21,6 +21,7 @@ MAX_AGE = 24 * 3600 * 1_000_000_000
 _MAX_PER_KEY = 16
 
 Key = bytes | str
+State = Literal["open", "done", "failed"]
 
 
 @dataclass(slots=True, eq=False)
@@ -45,7 +46,7 @@ class KnownCall:
     """The id of the call with which its turn began."""
     advances: bool = True
     """False for an auxiliary call, such as one that asks for a title: nothing continues it."""
-    state: Literal["open", "done", "failed"] = "open"
+    state: State = "open"
     retryable: bool = False
     """It failed in a way that makes the same request worth another try."""
     reply_chain: bytes | None = None
@@ -90,6 +91,10 @@ class KnownCalls:
     def get(self, id: str | None) -> KnownCall | None:
         """Return the call with that id, None if it is not known."""
         return self._calls.peek(id) if id is not None else None
+
+    def newest(self, count: int) -> list[KnownCall]:
+        """Return up to `count` calls, the most recently used first."""
+        return [call for _, call in self._calls.newest(count)]
 
     def add(self, call: KnownCall) -> None:
         """Remember a call. The least recently used ones are forgotten."""

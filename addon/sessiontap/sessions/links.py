@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from sessiontap.llm.agents import KINDLESS
+from sessiontap.llm.agents import UNTYPED_WORDS
 from sessiontap.llm.call import Call
 from sessiontap.llm.history import History
 from sessiontap.sessions.declared import Declaration, DeclaredConversations, conversation_id, declaration_of
@@ -88,7 +88,7 @@ class LinkFinder:
         """
         declaration = declaration_of(call, history)
         converses = call.endpoint.operation in _CONVERSES and not upgrade
-        has_messages = converses and bool(history.steps or call.asked.previous or history.purpose == "warmup")
+        has_messages = converses and bool(history.entries or call.asked.previous or history.purpose == "warmup")
         linked = LinkedCall(scope, call, history, call_id, now, declaration=declaration)
         if declaration is None and not has_messages:
             return linked
@@ -172,7 +172,7 @@ class LinkFinder:
                 kind = "branch"
         elif pending is not None and asker is not None and not (begun and declaration.distinct):
             parent, evidence, kind = asker, "strong", "subagent"
-            if not declaration.distinct or declaration.of_run or declaration.subagent in (None, *KINDLESS):
+            if not declaration.distinct or declaration.of_run or declaration.subagent in (None, *UNTYPED_WORDS):
                 lineage = (*asker.lineage, pending.prompt.tool)
             if declaration.of_run:
                 root, session = asker.root, asker.scope.given_session

@@ -3,7 +3,7 @@
 It is found by an id that its reply issued (the reply's own, a tool call's): a request that holds such an id was made
 with that reply in hand. Some servers count ids anew in every reply (`call_0`); such an id says nothing by itself.
 
-Else it is found by the request's history. A history is searched from the newest step back, with one look-up per step.
+Else it is found by the request's history. A history is searched from the newest entry back, with one look-up per entry.
 Every key except those of ids begins with the scope's prefix, so nothing outside the scope is found.
 """
 
@@ -43,21 +43,32 @@ class ParentMatch(NamedTuple):
     """The messages before it are no longer in the history."""
 
 
-def request_keys(scope: MatchScope, chain: bytes) -> list[Key]:
+def request_keys(scope: MatchScope, chain: bytes) -> list[bytes]:
     """Return the keys of a request, under which it stays indexed."""
     return [prefix + chain for prefix in _prefixes(_REQUEST, scope)]
 
 
-def whole_key(scope: MatchScope, whole: bytes) -> Key:
+def whole_key(scope: MatchScope, whole: bytes) -> bytes:
     """Return the key of a request that has no reply yet: the same process may send it again."""
     return _WHOLE + scope.key_prefix + whole
+
+
+def reply_chain_keys(scope: MatchScope, chain: bytes) -> list[bytes]:
+    """Return the keys of a history that ends with a reply."""
+    return [prefix + chain for prefix in _prefixes(_REPLY, scope)]
+
+
+def pair_keys(scope: MatchScope, history: History) -> list[bytes]:
+    """Return the keys of a history's newest reply with the message before it; none if it holds no such reply."""
+    pair = _newest_pair(history)
+    return [prefix + pair for prefix in _prefixes(_PAIR, scope)] if pair is not None else []
 
 
 def reply_keys(scope: MatchScope, reply: ReplyFingerprint, *, advances: bool) -> list[Key]:
     """Return the keys of a reply; one of an auxiliary call is found only by its ids."""
     keys = _id_keys(reply)
     if advances and reply.key is not None:
-        keys += (prefix + reply.key for prefix in _prefixes(_REPLY, scope))
+        keys += reply_chain_keys(scope, reply.key)
     if advances and reply.pair is not None:
         keys += (prefix + reply.pair for prefix in _prefixes(_PAIR, scope))
     return keys
@@ -85,7 +96,7 @@ def repeated_call(
     The call's request was equal in all. If the client says that this is a retry (`retry`), the call has no reply yet;
     else it failed within the last minute in a way that makes another try worthwhile.
     """
-    if not history.steps:
+    if not history.entries:
         return None
     repeated = [
         one
@@ -100,15 +111,15 @@ def repeated_call(
 
 def _by_reply(known: KnownCalls, scope: MatchScope, history: History) -> tuple[ParentMatch | None, int]:
     """Return the newest known reply in the history, found by its tool calls' ids or as a whole, and the number of
-    steps up to its end."""
-    steps, chain, reply_prefixes = history.steps, history.chain, _prefixes(_REPLY, scope)
+    entries up to its end."""
+    entries, chain, reply_prefixes = history.entries, history.chain, _prefixes(_REPLY, scope)
     answered: list[str] = []
-    for at in range(len(steps), 0, -1):
-        step = steps[at - 1]
-        if step.role != "assistant":
-            answered += reversed(step.answered)
+    for at in range(len(entries), 0, -1):
+        entry = entries[at - 1]
+        if entry.role != "assistant":
+            answered += reversed(entry.answered)
             continue
-        for id in (*answered, *reversed(step.issued)):
+        for id in (*answered, *reversed(entry.issued)):
             if issuer := issuer_of_tool_call(known, scope, id, chain[at - 1], chain[at]):
                 return ParentMatch(issuer, "exact"), at
         answered = []
@@ -116,14 +127,15 @@ def _by_reply(known: KnownCalls, scope: MatchScope, history: History) -> tuple[P
             return ParentMatch(best, "strong"), at
     for id in answered[:1]:  # a request that holds results alone
         if issuer := issuer_of_tool_call(known, scope, id):
-            return ParentMatch(issuer, "exact"), len(steps)
+            return ParentMatch(issuer, "exact"), len(entries)
     return None, 0
 
 
 def _beyond(known: KnownCalls, certain: ParentMatch, depth: int, history: History) -> tuple[ParentMatch, int]:
     """Return the newest reply of the same conversation after a certain one, even if the client changed something
     between them, such as cleared old tool results: such a reply is found by its own digest."""
-    digests = {step.digest: at for at, step in enumerate(history.steps[depth:], depth + 1) if step.role == "assistant"}
+    later = enumerate(history.entries[depth:], depth + 1)
+    digests = {entry.digest: at for at, entry in later if entry.role == "assistant"}
     one = certain.call
     while digests and (child := known.get(one.child)) is not None and child is not one:
         if child.reply_digest in digests and digests[child.reply_digest] > depth:
@@ -137,7 +149,7 @@ def _by_request(
 ) -> ParentMatch | None:
     """Return the longest known request that the history begins with, beyond what a reply has made certain."""
     prefixes = _prefixes(_REQUEST, scope)
-    for at in range(len(history.steps) - 1, max(depth, 1) - 1, -1):
+    for at in range(len(history.entries) - 1, max(depth, 1) - 1, -1):
 
         def fits(one: KnownCall, at: int = at) -> bool:
             if not _may_continue(one, history, at):
@@ -164,7 +176,7 @@ def _fitting(
     fits: Callable[[KnownCall], bool] = lambda one: True,
 ) -> KnownCall | None:
     """Return the best call under the first key that has one. Nearly always there is none, and this is asked of every
-    step of a long history."""
+    entry of a long history."""
     for prefix in prefixes:
         candidates = known.under(prefix + value)
         if candidates and (best := _best([one for one in candidates if fits(one)], history)):
@@ -178,15 +190,16 @@ def _in_reach(one: KnownCall, scope: MatchScope, declared: bool) -> bool:
 
 
 def _may_continue(one: KnownCall, history: History, at: int) -> bool:
-    """Return True if the history after its first `at` steps may continue a call. The call must have ended; if its reply
-    is known, the history holds that reply, perhaps rewritten, with no other ids; if it got none, the history has none.
+    """Return True if the history after its first `at` entries may continue a call. The call must have ended; if its
+    reply is known, the history holds that reply, perhaps rewritten, with no other ids; if it got none, the history has
+    none.
     """
-    step = history.steps[at]
-    if step.role != "assistant" or one.state != "done":
-        return step.role != "assistant" and one.state != "open"
-    if step.issued and one.tools and not any(id in step.issued for id, _ in one.tools):
+    entry = history.entries[at]
+    if entry.role != "assistant" or one.state != "done":
+        return entry.role != "assistant" and one.state != "open"
+    if entry.issued and one.tools and not any(id in entry.issued for id, _ in one.tools):
         return False
-    return one.reply_outline in (None, step.outline)
+    return one.reply_outline in (None, entry.outline)
 
 
 def _alike(one: KnownCall, history: History, declared: bool) -> bool:
@@ -199,14 +212,18 @@ def _alike(one: KnownCall, history: History, declared: bool) -> bool:
 
 def _by_pair(known: KnownCalls, scope: MatchScope, history: History, declared: bool) -> ParentMatch | None:
     """Return the parent of a history without its beginning, by the newest reply and the message before it."""
-    steps = history.steps
-    for at in range(len(steps) - 1, 0, -1):
-        if steps[at].role == "assistant":
-            pair = digest(steps[at - 1].digest, steps[at].digest)
-            in_reach = lambda one: _in_reach(one, scope, declared)  # noqa: E731
-            best = _fitting(known, _prefixes(_PAIR, scope), pair, history, in_reach)
-            return ParentMatch(best, "weak", windowed=True) if best else None
-    return None
+    if (pair := _newest_pair(history)) is None:
+        return None
+    in_reach = lambda one: _in_reach(one, scope, declared)  # noqa: E731
+    best = _fitting(known, _prefixes(_PAIR, scope), pair, history, in_reach)
+    return ParentMatch(best, "weak", windowed=True) if best else None
+
+
+def _newest_pair(history: History) -> bytes | None:
+    """Return the digest of a history's newest reply and the message before it."""
+    entries = history.entries
+    at = next((at for at in range(len(entries) - 1, 0, -1) if entries[at].role == "assistant"), None)
+    return digest(entries[at - 1].digest, entries[at].digest) if at is not None else None
 
 
 def _best(candidates: list[KnownCall], history: History) -> KnownCall | None:
@@ -226,15 +243,15 @@ def _best(candidates: list[KnownCall], history: History) -> KnownCall | None:
 
 def _id_keys(reply: ReplyFingerprint) -> list[Key]:
     """Return the keys under which a reply's ids are indexed."""
-    keys: list[Key] = [_tool_key(id) for id, _ in reply.tools]
+    keys: list[Key] = [tool_call_key(id) for id, _ in reply.tools]
     if reply.response_id:
-        keys.append(_reply_key(reply.response_id))
+        keys.append(reply_id_key(reply.response_id))
     return keys
 
 
 def _issuer_of_reply(known: KnownCalls, scope: MatchScope, id: str) -> KnownCall | None:
     """Return the call whose reply has that id."""
-    return _issuer(known, scope, _reply_key(id), id, START, START)
+    return _issuer(known, scope, reply_id_key(id), id, START, START)
 
 
 def issuer_of_tool_call(
@@ -242,7 +259,7 @@ def issuer_of_tool_call(
 ) -> KnownCall | None:
     """Return the call whose reply issued the tool call `id`. `before` and `after` are the history's chain before and
     after the step that holds the id, START if the request holds results alone."""
-    return _issuer(known, scope, _tool_key(id), id, before, after)
+    return _issuer(known, scope, tool_call_key(id), id, before, after)
 
 
 def with_tool_names(known: KnownCalls, scope: MatchScope, asked: Asked) -> Asked:
@@ -253,7 +270,7 @@ def with_tool_names(known: KnownCalls, scope: MatchScope, asked: Asked) -> Asked
     """
     if not asked.results:
         return asked
-    before = [one for id in asked.previous for one in _calls_under(known, scope, _reply_key(id))]
+    before = [one for id in asked.previous for one in _calls_under(known, scope, reply_id_key(id))]
     results = tuple((id, name or (_tool_name(known, scope, id, before) if id else None)) for id, name in asked.results)
     return replace(asked, results=results, tool_results=names(name for _, name in results))
 
@@ -279,7 +296,7 @@ def _tool_name(known: KnownCalls, scope: MatchScope, id: str, before: list[Known
     """Return the name of the tool call `id`, by the replies that the request names, else by whoever issued the id."""
     found = _tool_names(before, id)
     if not found and not is_counted(id):
-        found = _tool_names(_calls_under(known, scope, _tool_key(id)), id)
+        found = _tool_names(_calls_under(known, scope, tool_call_key(id)), id)
     return found.pop() if len(found) == 1 else None
 
 
@@ -291,9 +308,11 @@ def _calls_under(known: KnownCalls, scope: MatchScope, key: Key) -> list[KnownCa
     return [one for one in known.under(key) if one.scope.process == scope.process or scope.shares_ids_with(one.scope)]
 
 
-def _tool_key(id: str) -> str:
+def tool_call_key(id: str) -> str:
+    """Return the key of a tool call's id."""
     return f"tool {id}"
 
 
-def _reply_key(id: str) -> str:
+def reply_id_key(id: str) -> str:
+    """Return the key of a reply's own id."""
     return f"reply {id}"

@@ -76,7 +76,7 @@ class QuotedTexts:
     def delegation(self, scope: MatchScope, history: History, now: int, *, declared: bool) -> OpenDelegation | None:
         """Return the delegated text that is the request's whole first message, or a part of it; None if there is none,
         or if the history holds a reply already. `declared`: the request says that it is a sub-agent's."""
-        if history.opening is None or not self._delegated or any(step.role == "assistant" for step in history.steps):
+        if history.opening is None or not self._delegated or any(one.role == "assistant" for one in history.entries):
             return None
         for digest in [text_digest(said) for said in (history.opening, *history.parts)]:
             for origin in scope.origins:

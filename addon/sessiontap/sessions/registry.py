@@ -11,12 +11,13 @@ it has a limit, a new session begins, because the old one may have ended.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sessiontap.bounded_dict import BoundedDict
-from sessiontap.rules.decision import Decision
-from sessiontap.sessions.id_sources import SessionEvidence, replaces
-from sessiontap.sessions.session import Session, derived_id, is_verbatim
+from sessiontap.sessions.session import Session
+from sessiontap.sessions.shared_calls import EvidenceKey, SharedCall
+from sessiontap.sessions.store import Begun, Patience, WantedSession
 
 MAX_SESSIONS = 50_000
 """At about 300 bytes each."""
@@ -24,18 +25,28 @@ _SECOND = 1_000_000_000
 
 
 @dataclass(slots=True)
-class _State:
+class SessionState:
+    """The memory of a session."""
+
     name: str
     steps: int
     last: int
+    """Unix nanoseconds of its last call's end, as far as that is known."""
     key: str | None
+    local: int = 0
+    """Calls that got a local step."""
+    numbered: int = 0
+    """Those of them that the store has given a step since, which is one of `steps`."""
 
 
 class Registry:
-    """Assigns each call its session. For one thread; all times are Unix nanoseconds."""
+    """The sessions that this process knows, and the store of a proxy that shares none. For one thread; all times are
+    Unix nanoseconds."""
+
+    is_shared = False
 
     def __init__(self, max_sessions: int = MAX_SESSIONS) -> None:
-        self._states: BoundedDict[str, _State] = BoundedDict(max_sessions, self._forget)
+        self._states: BoundedDict[str, SessionState] = BoundedDict(max_sessions, self._forget)
         self._current: dict[str, str] = {}
         """Key -> id of the latest session, if that is not the key itself."""
         self.gaps = False
@@ -44,48 +55,45 @@ class Registry:
     def __len__(self) -> int:
         return len(self._states)
 
-    def assign(
-        self,
-        decision: Decision,
-        evidence: SessionEvidence,
-        *,
-        app_name: str | None = None,
-        now: int,
-        increments_step: bool = True,
-        reserved_session: Session | None = None,
-    ) -> Session:
-        """Return the session of a call that begins `now` (Unix nanoseconds), with the call's step in it.
+    def patience(self) -> Patience:
+        """There is nobody to wait for."""
+        return Patience(0.0)
 
-        `evidence` is what `session_evidence` returns for the call, `app_name` comes from the app's own session headers.
-        The next call gets the next step, unless `increments_step` is False. `reserved_session` was assigned to a
-        WebSocket's upgrade, before the call's messages were known: the call takes its step if it belongs to the same
-        session; else the step is released.
+    async def begin(
+        self, wanted: WantedSession, keys: Sequence[EvidenceKey], patience: Patience, *, follows: bool
+    ) -> Begun:
+        """As `assign`: there are no others to ask."""
+        return Begun(self.assign(wanted), wanted.id)
+
+    def remember(self, call: SharedCall) -> None:
+        """Do nothing: `Conversations` remembers the calls of this process."""
+
+    def assign(self, wanted: WantedSession, *, local_from: int | None = None) -> Session:
+        """Return the session of a call, with its step.
+
+        `local_from`: the store that counts the steps is away. The call gets a local step, which begins there.
         """
-        name = app_name if app_name and not replaces(decision, "session.name") else decision.name
-        key = None
-        if evidence.given:
-            verbatim = is_verbatim(evidence.value)
-            id = evidence.value if verbatim else derived_id(evidence.source, evidence.value, name)
-        else:
-            id, key = self._generated(decision, evidence, name, now, reserved_session)
-
+        id, key = (wanted.id, None) if wanted.evidence.given else self._open(wanted)
         state = self._states.get(id)
         if state is None:
-            self._states.put(id, state := _State(name, 0, now, key))
-        step = state.steps
-        if reserved_session is not None and reserved_session.id == id:
-            step = reserved_session.step
-        elif increments_step:
+            self._states.put(id, state := SessionState(wanted.name, 0, wanted.now, key))
+        step, reserved = state.steps, wanted.reserved
+        is_local = False
+        if reserved is not None and reserved.id == id:
+            step, is_local = reserved.step, reserved.is_local
+        elif wanted.increments_step and local_from is not None:
+            step, is_local = self.local_step(id, local_from), True
+        elif wanted.increments_step:
             state.steps += 1
-            self._release(reserved_session)
-        state.last = max(state.last, now)
-        renamed_to = name if name != state.name else None
-        return Session(id, state.name, step, evidence.source, renamed_to, key)
+            if reserved is not None:
+                self.release(reserved)
+        state.last = max(state.last, wanted.now)
+        return wanted.session(id, state.name, step, is_local=is_local)
 
-    def _release(self, reserved: Session | None) -> None:
+    def release(self, session: Session, call: str = "") -> None:
         """Release a step that no call will have, unless another call has the next one already."""
-        state = self._states.peek(reserved.id) if reserved is not None else None
-        if reserved is not None and state is not None and state.steps == reserved.step + 1:
+        state = self._states.peek(session.id)
+        if state is not None and state.steps == session.step + 1:
             state.steps -= 1
 
     def ended(self, session_id: str, now: int) -> None:
@@ -94,10 +102,11 @@ class Registry:
             state.last = max(state.last, now)
 
     def restore(self, id: str, name: str, step: int, last: int, key: str | None = None) -> None:
-        """Take in a recorded call; `last` is when it ended. Any order works; the oldest first is best."""
+        """Take in a recorded call; `last` is when it ended. Any order works; the oldest first is best. A `step` of -1
+        is one that does not count: it is local."""
         state = self._states.peek(id)
         if state is None:
-            self._states.put(id, state := _State(name, 0, last, key))
+            self._states.put(id, state := SessionState(name, 0, last, key))
         state.steps = max(state.steps, step + 1)
         state.last = max(state.last, last)
         if key is not None and id in self._states:
@@ -105,30 +114,46 @@ class Registry:
             if latest is None or latest.last <= state.last:
                 self._current[key] = id
 
-    def _generated(
-        self, decision: Decision, evidence: SessionEvidence, name: str, now: int, reserved_session: Session | None
-    ) -> tuple[str, str | None]:
+    def local_step(self, id: str, local_from: int) -> int:
+        """Return the next local step of a known session; they begin at `local_from`."""
+        state = self._states.peek(id)
+        if state is None:
+            return local_from
+        state.local += 1
+        return local_from + state.local - 1
+
+    def numbered(self, id: str, step: int) -> None:
+        """Take in the step that the store gave a call of a session which had a local one."""
+        if state := self._states.peek(id):
+            state.numbered += 1
+            state.steps = max(state.steps, step + 1)
+
+    def newest(self, count: int) -> list[tuple[str, SessionState]]:
+        """Return up to `count` sessions with their ids, the most recently used first."""
+        return self._states.newest(count)
+
+    def _open(self, wanted: WantedSession) -> tuple[str, str | None]:
         """Return id and key (None if it is the id) of the session that is open, or of a new one."""
-        key = derived_id(evidence.source, evidence.value, name)
+        key = wanted.id
         id = self._current.get(key, key)
         state = self._states.peek(id)
-        idle = decision.idle if decision.idle is not None else evidence.idle
-        limit = decision.max_calls
+        idle, limit = wanted.idle, wanted.max_calls
         if state is None:
             ended = self.gaps and (idle is not None or limit is not None)
         else:
-            silent = idle is not None and now - state.last > idle * _SECOND
-            counted = state.steps - (reserved_session is not None and reserved_session.id == id)
+            silent = idle is not None and wanted.now - state.last > idle * _SECOND
+            is_reserved = wanted.reserved is not None and wanted.reserved.id == id
+            counted = state.steps + state.local - state.numbered - is_reserved
             ended = silent or (limit is not None and counted >= limit)
         if ended:
-            started = now
+            started = wanted.now
             while id in self._states or id == key:  # two may begin at one tick of the clock
-                id = derived_id(evidence.source, evidence.value, name, started)
+                id = wanted.following(started)
                 started += 1
             self._current[key] = id
         return id, key if id != key else None
 
-    def _forget(self, id: str, state: _State) -> None:
+    def _forget(self, id: str, state: SessionState) -> None:
         self.gaps = True
         if state.key is not None and self._current.get(state.key) == id:
             del self._current[state.key]

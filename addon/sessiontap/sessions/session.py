@@ -48,6 +48,10 @@ class Session:
     key: str | None = None
     """The id of the first session of the same evidence and name, if `idle` or `max_calls` has ended that one.
     A restart restores a session from `id`, `name`, `step`, `key` and the time of a call."""
+    rank: int | None = None
+    """Of a joined one: the place of the template that gave the value, from 0."""
+    is_local: bool = False
+    """The step is this proxy's own, since the store that proxies share was away."""
 
 
 @dataclass(frozen=True, slots=True)

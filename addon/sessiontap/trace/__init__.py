@@ -14,6 +14,7 @@ Its modules by subject:
     writing                  writer, rotation, notes; closed and compressed: closing, seekable
     bodies                   body; pack, which makes changes of earlier ones
     reading                  frame, walk; record_shapes, shape; segment, reader; restore
+    said afterwards          annotations, labels
     telling calls            views, outcomes, values
     queries                  queries, in_flight; indexed, and the SQLite index behind it in index/
     looking after it         maintenance, rewriting

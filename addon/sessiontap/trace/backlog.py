@@ -16,11 +16,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sessiontap.trace.annotations import Annotations
 from sessiontap.trace.body import BodyReader
-from sessiontap.trace.files import FileStatus, SegmentFile, open_segment, segments, unreadable
+from sessiontap.trace.files import FileStatus, SegmentFile, holds_annotations, open_segment, segments, unreadable
+from sessiontap.trace.folders import name_in
+from sessiontap.trace.labels import Labels
 from sessiontap.trace.outcomes import end, is_warm_up
 from sessiontap.trace.reader import RecordedCall
-from sessiontap.trace.walk import StoredRecord, header_of, read_at, walk
+from sessiontap.trace.walk import StoredRecord, header_of, read_at, walk, writer_of
 
 Record = dict[str, Any]
 _STAMP = "20261121T050603.000001Z"
@@ -44,7 +47,7 @@ class _Reading:
 
     path: Path
     header_id: str | None = None
-    machine: str | None = None
+    writer: Record | None = None
     offset: int = 0
     """Behind the last record that was taken."""
     last: str | None = None
@@ -70,10 +73,12 @@ class Backlog:
         self._folder = folder
         self._since = since or 0
         self._bodies = BodyReader()
+        self._annotations = Annotations(folder)
+        self._labels = Labels()
         known = position or {}
         self._done: set[str] = set(known.get("done", ()))
         self._readings: dict[str, _Reading] = {
-            name: _Reading(folder / name, header, None, offset, last)
+            name: _Reading(folder / name, header, offset=offset, last=last)
             for name, (header, offset, last) in known.get("open", {}).items()
         }
         self.gone: list[str] = []
@@ -105,7 +110,7 @@ class Backlog:
         path, offset = self._folder / origin.segment, origin.offset
         try:
             with open_segment(path) as file:
-                record = read_at(file, offset)
+                header, record = header_of(file), read_at(file, offset)
                 caller = read_at(file, origin.caller) if origin.caller is not None else None
         except OSError:
             return None
@@ -113,15 +118,21 @@ class Backlog:
             return None
         if caller is not None and (caller["type"] != "caller" or caller["id"] != record.get("caller")):
             caller = None
-        return RecordedCall(record, caller, lambda side, stored: self._bodies.decode(path, offset, side, stored))
+
+        def decode(side: str, stored: Record) -> bytes | None:
+            return self._bodies.decode(path, offset, side, stored)
+
+        return RecordedCall(record, caller, decode, self._annotations.labels(), writer_of(header, path))
 
     def _unread(self) -> list[_Reading]:
         """The segments with something new, oldest first."""
         try:
-            listed = segments(self._folder)
+            every = segments(self._folder)
         except OSError as error:
             raise unreadable(self._folder, error) from None
-        names = {path.name for path in listed}
+        self._labels = self._annotations.labels(every)
+        listed = {path: status for path, status in every.items() if not holds_annotations(path)}
+        names = {name_in(self._folder, path) for path in listed}
         self._done &= names
         for name in [name for name in self._readings if name not in names]:
             reading = self._readings.pop(name)
@@ -129,12 +140,13 @@ class Backlog:
                 self.gone.append(name)
         found = []
         for path, status in listed.items():
-            if path.name in self._done:
+            name = name_in(self._folder, path)
+            if name in self._done:
                 continue
-            if status.closed and status.changed < self._since and path.name not in self._readings:
-                self._done.add(path.name)
+            if status.closed and status.changed < self._since and name not in self._readings:
+                self._done.add(name)
                 continue
-            reading = self._readings.setdefault(path.name, _Reading(path))
+            reading = self._readings.setdefault(name, _Reading(path))
             if reading.listed != status or not reading.complete:
                 reading.listed, reading.complete = status, False
                 found.append(reading)
@@ -148,12 +160,13 @@ class Backlog:
     ) -> None:
         found = next(records, None)
         if found is not None:
-            heapq.heappush(ready, (end(found.record), reading.path.name, reading, found, records))
+            heapq.heappush(ready, (end(found.record), str(reading.path), reading, found, records))
             return
         reading.complete = reading.listed is not None
         if reading.listed is not None and reading.listed.closed:
-            self._done.add(reading.path.name)
-            self._readings.pop(reading.path.name, None)
+            name = name_in(self._folder, reading.path)
+            self._done.add(name)
+            self._readings.pop(name, None)
 
     def _records(self, reading: _Reading) -> Iterator[StoredRecord]:
         """The calls of a segment behind those that were taken."""
@@ -180,8 +193,7 @@ class Backlog:
             reading.callers.clear()
             reading.knows_callers = False
         reading.header_id = header_id
-        if header is not None:
-            reading.machine = (header.get("writer") or {}).get("machine")
+        reading.writer = writer_of(header, reading.path)
         start = reading.offset if reading.knows_callers else 0
         reading.knows_callers = True
         return start
@@ -193,7 +205,9 @@ class Backlog:
             return self._bodies.decode(path, offset, side, stored)
 
         caller_offset, caller = reading.callers.get(found.record.get("caller") or "", (None, None))
-        return RecordedCall(found.record, caller, decode), CallOrigin(path.name, offset, caller_offset, reading.machine)
+        call = RecordedCall(found.record, caller, decode, self._labels, reading.writer)
+        machine = (reading.writer or {}).get("machine")
+        return call, CallOrigin(name_in(self._folder, path), offset, caller_offset, machine)
 
 
 def _earliest(path: Path) -> int:

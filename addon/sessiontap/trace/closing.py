@@ -80,6 +80,8 @@ def compress(plain: BinaryIO, out: BinaryIO, stop: Callable[[], bool] = lambda: 
         packed = seekable.compress(block)
         out.write(packed)
         sizes.append((len(packed), len(block)))
+        if len(block) < BLOCK:  # the last one, also if the file grows now
+            break
     out.write(seekable.table(sizes))
     out.flush()
     os.fsync(out.fileno())

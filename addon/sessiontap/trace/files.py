@@ -14,11 +14,14 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
 from sessiontap import private
+from sessiontap.trace.folders import logs_in
 from sessiontap.trace.seekable import SeekableFile
 
 try:
@@ -30,10 +33,14 @@ FORMAT = "sessiontap-trace"
 VERSION = 2
 """1 had values that calls share in records of their own."""
 SUFFIX = ".mpk"
+ANNOTATIONS_SUFFIX = "-annotations.mpk"
+"""At the end of the name of a segment of labels and scores."""
 _FRESH_SECONDS = 60.0
 """Without locks a segment changed this lately counts as live."""
 CLOSED_SUFFIX = ".zst"
 """Behind the name of a segment that is closed."""
+_ENOUGH_FOR_ID = 128
+"""Bytes at the beginning of a segment that hold the id in its header."""
 
 
 class TraceError(Exception):
@@ -53,7 +60,8 @@ HOW_TO_RECORD = "`sessiontap exec -- PROGRAM` records a program's calls; --trace
 
 
 def unreadable(folder: Path, error: OSError) -> TraceError:
-    """The error of a trace folder that cannot be listed."""
+    """The error of a trace folder, or one of those that are read by way of it, that cannot be listed."""
+    folder = Path(error.filename or folder)
     if isinstance(error, FileNotFoundError):
         return TraceError(f"there is no trace folder {folder}", HOW_TO_RECORD)
     said = f"the trace folder {folder} cannot be read: {error.strerror or error}"
@@ -158,8 +166,21 @@ class FileStatus(NamedTuple):
 def segments(folder: Path) -> dict[Path, FileStatus]:
     """The name of each segment, oldest first, and what its file is. Raises OSError: the folder cannot be read.
 
-    The folder is listed twice: a listing that is under way while a segment is closed may hold neither of its files,
-    and the next one then holds the closed one. A named pipe is no segment: opening it would wait for ever.
+    Of several folders that are read as one (`folders`) those of all; a segment that was copied from one of them to
+    another is listed once.
+    """
+    logs = logs_in(folder)
+    if len(logs) == 1:
+        return dict(sorted(_segments_in(logs[0]).items()))
+    found = {path: status for log in logs for path, status in _segments_in(log).items()}
+    return {path: found[path] for path in _without_copies(found)}
+
+
+def _segments_in(folder: Path) -> dict[Path, FileStatus]:
+    """The segments of one folder.
+
+    It is listed twice: a listing that is under way while a segment is closed may hold neither of its files, and the
+    next one then holds the closed one. A named pipe is no segment: opening it would wait for ever.
     """
     found: dict[Path, FileStatus] = {}
     for _ in range(2):
@@ -174,7 +195,34 @@ def segments(folder: Path) -> dict[Path, FileStatus]:
             closed = entry != name
             if stat.S_ISREG(status.st_mode) and (closed or name not in found):
                 found[name] = FileStatus(closed, status.st_size, status.st_mtime_ns)
-    return dict(sorted(found.items()))
+    return found
+
+
+def _without_copies(found: Mapping[Path, FileStatus]) -> list[Path]:
+    """The segments by their names; of several that begin with the same header the closed one, else the largest."""
+    left = []
+    for _, same in groupby(sorted(found, key=lambda path: (path.name, path)), key=attrgetter("name")):
+        paths = list(same)
+        if len(paths) > 1:
+            best = sorted(paths, key=lambda path: (found[path].closed, found[path].size), reverse=True)
+            paths = sorted({_beginning(path): path for path in reversed(best)}.values())
+        left += paths
+    return left
+
+
+def _beginning(path: Path) -> bytes:
+    """The first plain bytes of a segment, which hold its id; its path if it cannot be read."""
+    try:
+        with open_segment(path) as file:
+            file.seek(0)
+            return file.read(_ENOUGH_FOR_ID) or bytes(path)
+    except OSError:
+        return bytes(path)
+
+
+def holds_annotations(path: Path) -> bool:
+    """Return True if the segment of the name `path` holds labels and scores, and no calls."""
+    return path.name.endswith(ANNOTATIONS_SUFFIX)
 
 
 def file_of(path: Path) -> Path:

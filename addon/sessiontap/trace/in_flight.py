@@ -42,10 +42,14 @@ class InFlightQueries(IndexedTrace):
             told, known = self.in_flight(), None
             if told:  # asked before the log is: a call that ends meanwhile is in both
                 from sessiontap.trace.index.in_flight import CallsInFlight, recorded
+                from sessiontap.trace.index.scores import of_sessions
 
                 ended = self._ask(lambda database: recorded(database, (one["id"] for one in told)))
-                left = [one for one in told if one["id"] not in ended]
-                known = CallsInFlight(left, time.time_ns()) if left else None
+                labels = self._annotations.labels()
+                left = [labels.seen(one) for one in told if one["id"] not in ended]
+                sessions = {one["session"]["id"] for one in left if one.get("session")}
+                scored = self._ask(lambda database: of_sessions(database, sessions)) if sessions else []
+                known = CallsInFlight(left, time.time_ns(), scored) if left else None
             self._told_in_flight = time.monotonic(), known
         return known
 

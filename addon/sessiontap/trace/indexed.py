@@ -6,16 +6,18 @@ Questions that look into prompts, replies, tool results and names have the index
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sessiontap.trace.files import TraceError
+from sessiontap.trace.folders import shown
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
     from sessiontap.part import PartsOf
+    from sessiontap.trace.annotations import Annotations
     from sessiontap.trace.index.costs import Prices
     from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.index.index import Index, Prepare
@@ -23,13 +25,18 @@ if TYPE_CHECKING:
     from sessiontap.trace.rewriting import Rewritten
 
 
+_READING_SECONDS = 2.0
+"""Seconds for which calls that nobody has read yet are read before each further answer of one search."""
+
+
 class IndexedTrace:
-    """What all queries share. `progress(done, total)` is called during a long catch-up.
+    """The part that all queries share. `progress(done, total)` is called during a long catch-up.
 
     sqlite3 and `index/` are imported by the first query: the proxy imports this module, and asks nothing.
     """
 
     folder: Path
+    _annotations: Annotations
     parts_of: PartsOf | None = None
     """The reader of bodies; without it there is no search, and no turns."""
     progress: Callable[[int, int], None] | None = None
@@ -40,6 +47,11 @@ class IndexedTrace:
     """The monotonic time until which the log is read; None: as long as it takes."""
     _has_read: bool = False
     """Some of the log was read since the time was limited: at least a batch is, however little time there is."""
+
+    @property
+    def shown_folder(self) -> str:
+        """The folder as people are told of it; those that are read together."""
+        return shown(self.folder)
 
     def read_for(self, seconds: float) -> None:
         """Answer from what is read within about so many seconds from now: for a question that looks into bodies.
@@ -67,6 +79,35 @@ class IndexedTrace:
             return hits(database, text, wanted, limit), unsearched(database, self.is_behind)
 
         return self._ask(answer, prepare=self._read_parts(until), until=until)
+
+    def each_hit(
+        self, text: str, filters: Filters | None = None, limit: int = 0, seconds: float = 0.5
+    ) -> Iterator[list[Hit]]:
+        """Give the places of `text` in all of the log as they are found, however long that takes; of those that are
+        found together, those of the latest calls come first.
+
+        Calls that nobody has read yet are read for about so many seconds before the first places, and then for two
+        seconds at a time. A place is given once, at the first of the calls that were read until then. All are read,
+        though `limit` places may be found before. Raises TraceError.
+        """
+        from sessiontap.trace.index.filters import Filters
+        from sessiontap.trace.index.search import Source, hits, unsearched
+
+        wanted = filters or Filters()
+        known: set[Source] = set()
+
+        def answer(database: Connection) -> tuple[list[Hit], bool]:
+            unread, most = bool(unsearched(database, self.is_behind)), limit - len(known)
+            found = [] if limit and not most else hits(database, text, wanted, most if limit else 0, known, unread)
+            return found, unread
+
+        unread = True
+        while unread:
+            self.read_for(seconds)
+            found, unread = self._ask(answer, prepare=self._read_parts(self._until))
+            known.update(hit.source for hit in found)
+            yield found
+            seconds = _READING_SECONDS
 
     def read_parts(self, seconds: float) -> bool:
         """Read calls that nobody has read yet, for about so many seconds: searches then find them read.

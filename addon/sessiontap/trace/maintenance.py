@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sessiontap.trace.annotation_pruning import AnnotationPruning
 from sessiontap.trace.body import BodyError, BodyReader
 from sessiontap.trace.files import (
     FORMAT,
@@ -24,11 +25,13 @@ from sessiontap.trace.files import (
     closed_name,
     draft_name,
     exclusive_lock,
+    holds_annotations,
     open_segment,
     plain_name,
 )
+from sessiontap.trace.folders import are_several, shown
 from sessiontap.trace.reader import Trace, open
-from sessiontap.trace.rewriting import Rewritten, remove_calls
+from sessiontap.trace.rewriting import Rewritten, remove_records
 from sessiontap.trace.segment import SegmentContents, SegmentInfo, Unreadable
 from sessiontap.trace.walk import Trouble, walk
 
@@ -153,27 +156,34 @@ def prune(
 
     By age and size segments go as a whole: by age when the last of their calls is too old; so do those of another
     version of the format, by when they were written last. Segments that are being written stay: what they take counts
-    towards `max_bytes`. `parts_of` reads prompts and replies, for `filters` that search them.
+    towards `max_bytes`. Labels and scores go with what they are for. `parts_of` reads prompts and replies, for
+    `filters` that search them.
     """
     trace = open(folder, parts_of=parts_of)
     try:
+        if are_several(trace.folder):
+            said = f"one log is pruned at a time, and these are read together: {shown(trace.folder)}"
+            raise TraceError(said, "Name one with --trace DIR.")
         plan = _plan(trace, older_than, max_bytes, filters, progress)
         names = [[plain_name(path).name for path in paths] for paths in (plan.deleted, plan.rewritten)]
         # Before the lock: an index that turns out to be damaged is replaced under the same one.
         sessions = trace.count_sessions_within(names[0], filters, names[1])
         going = trace.query_fitting(filters, names[1]) if filters is not None and plan.rewritten else {}
+        annotations = AnnotationPruning(trace) if not dry_run and (plan.deleted or plan.rewritten) else None
         rewritten: list[Rewritten] = []
         size = 0
         with exclusive_lock(trace.folder):
             for done, path in enumerate(plan.rewritten):
-                rewritten.append(remove_calls(plain_name(path), going[plain_name(path).name], dry_run))
+                name = plain_name(path)
+                rewritten.append(remove_records(name, going.get(name.name, frozenset()), dry_run))
                 if progress is not None:
                     progress(done + 1, len(plan.rewritten))
             for path in plan.deleted:
                 size += _delete(plain_name(path), dry_run)
         size += sum(one.gained for one in rewritten)
-        if not dry_run and (plan.deleted or plan.rewritten):
+        if annotations is not None:
             trace.follow_rewriting(rewritten)
+            annotations.run()
             trace.compact_index()
     except OSError as error:
         raise TraceError(f"the trace folder {trace.folder} cannot be pruned: {error.strerror or error}") from None
@@ -198,7 +208,8 @@ def _plan(
     """The segments that are to go, by what the index knows of them: none is read."""
     trace.progress = progress
     contents = trace.query_segments(filters)
-    segments = [one for one in trace.segments() if one.header is None or one.header["format"] == FORMAT]
+    readable = [one for one in trace.segments() if one.header is None or one.header["format"] == FORMAT]
+    segments = [one for one in readable if not holds_annotations(plain_name(one.path))]
     doomed: set[Path] = set()
     if older_than is not None:
         doomed |= {one.path for one in segments if _newest(one, contents.get(_name(one))) < older_than}

@@ -1,15 +1,16 @@
 """The calls that are written to a log from some moment on, each time that they are asked for.
 
-The moment can be told as a text, and gone on from by another process: the newest segment, and how far those had come
-that were still written to.
+The moment can be told as a text, and gone on from by another process: the newest segment of each folder that is read,
+and how far those had come that were still written to.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+import zlib
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 _END = sys.maxsize
 """The end of a segment that gets no more calls, or of which none are asked for."""
-_PLACE = re.compile(r"([0-9A-Za-z.-]{1,80}):([0-9]{1,15})?")
+_PLACE = re.compile(r"([0-9a-f]{8}/[0-9A-Za-z.-]{1,80}):([0-9]{1,15})?")
 
 
 class News:
@@ -48,24 +49,21 @@ class News:
         """How far each segment was read; one that is missing is new."""
         known = _places(position)
         if not from_start:
-            newest = max(known, default=None)
+            newest = _newest(known)
             for path, listed in files().items():
-                if path.name in known:
-                    self._ends[path] = known[path.name]
-                elif newest is None:
+                name = _name(path)
+                if name in known:
+                    self._ends[path] = known[name]
+                elif not known:
                     # A closed segment gets no more calls: what is in it need not be known.
                     self._ends[path] = _END if listed.closed else update(path).end
-                elif path.name <= newest:
+                elif name <= newest.get(name.partition("/")[0], ""):
                     self._ends[path] = _END
 
     @property
     def position(self) -> str:
         """How far it has read."""
-        newest = max(self._ends, default=None)
-        open_ones = [path for path, end in self._ends.items() if end != _END or path == newest]
-        return ",".join(
-            f"{path.name}:{'' if self._ends[path] == _END else self._ends[path]}" for path in sorted(open_ones)
-        )
+        return _told(self._ends)
 
     def __call__(self) -> Iterator[RecordedCall]:
         for path, listed in self._files().items():
@@ -77,6 +75,29 @@ class News:
             self._ends[path] = _END if listed.closed else segment.end
             for _, offset in segment.calls[bisect_left(segment.calls, after, key=itemgetter(1)) :]:
                 yield from (call for call in self._load(segment, offset) if not is_warm_up(call.record))
+
+
+def _name(path: Path) -> str:
+    """The name of a segment in a position: a checksum of its folder stands for that."""
+    return f"{zlib.crc32(bytes(path.parent)):08x}/{path.name}"
+
+
+def _newest(names: Iterable[str]) -> dict[str, str]:
+    """The newest of the segments of each folder."""
+    return {name.partition("/")[0]: name for name in sorted(names)}
+
+
+def position_of(files: Mapping[Path, FileStatus]) -> str:
+    """The position behind all that is in these segments now. None of them is read for it."""
+    return _told({path: _END if one.closed else one.size for path, one in files.items()})
+
+
+def _told(ends: Mapping[Path, int]) -> str:
+    """A position of segments that were read so far."""
+    named = {_name(path): end for path, end in ends.items()}
+    newest = _newest(named).values()
+    told = {name: end for name, end in named.items() if end != _END or name in newest}
+    return ",".join(f"{name}:{'' if end == _END else end}" for name, end in sorted(told.items()))
 
 
 def _places(position: str | None) -> dict[str, int]:

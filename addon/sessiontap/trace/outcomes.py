@@ -17,6 +17,12 @@ ERRORS = frozenset(("http_error", "stream_error", "upstream_gone", "upstream_unr
 WARM_UP = "warm_up"
 """The flag of a request that prepares a later one and generates nothing: recorded, and no call of its session's."""
 
+LOCAL_STEP = "local_step"
+"""The flag of a call whose step is its proxy's own, since the store that proxies share was away."""
+
+REFUSED = "refused"
+"""The flag of a call that a limit of the rules refused: its server never got it."""
+
 ACTIVE_SECONDS = 300
 """A session is active for this long after the end of its last call."""
 

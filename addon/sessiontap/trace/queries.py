@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sessiontap.trace.files import NotInTrace, TraceError, file_of
 from sessiontap.trace.in_flight import InFlightQueries
-from sessiontap.trace.segment import FittingCalls, Place, SegmentContents, Unreadable
+from sessiontap.trace.segment import Place, SegmentContents, Unreadable
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from sessiontap.trace.index.activity import IsRunning
     from sessiontap.trace.index.answers import CallSort, Sort
     from sessiontap.trace.index.behind import Behind
+    from sessiontap.trace.index.clocks import ClockGap
     from sessiontap.trace.index.costs import Prices
     from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.index.headings import HeadingOf
     from sessiontap.trace.index.spans import CallSpan
-    from sessiontap.trace.index.turns import Turn
+    from sessiontap.trace.index.turns import BodiesRead, Turn
     from sessiontap.trace.index.unmatched import Unmatched
+    from sessiontap.trace.labels import Labels
 
 Row = dict[str, Any]
 _SOME = 500
@@ -100,7 +102,8 @@ class TraceQueries(InFlightQueries):
 
         def answer(database: Connection) -> list[Row]:
             number = addresses.session_number(database, last, self.folder)
-            numbers = answers.session_numbers(database, wanted, sort, number)[: limit + len(first) if limit else None]
+            most = limit + len(first) if limit else 0
+            numbers = answers.session_numbers_after(database, wanted, sort, number, most)
             return answers.sessions_numbered(database, numbers, sort, prices, self.is_running)
 
         rows = [row for row in self._ask(answer, wanted, prices) if row["id"] not in first]
@@ -254,7 +257,7 @@ class TraceQueries(InFlightQueries):
         """The turns of a session, oldest first: each call in parts, and which of them are new (`index.turns.Turn`).
 
         The session is named by its id, a unique prefix of it, or `@1` the newest. `calls`: the ids of those that are
-        wanted; only these are read. Raises TraceError.
+        wanted; only these are read, however long it takes. Raises TraceError.
         """
         from sessiontap.trace.index import addresses, records
         from sessiontap.trace.index.index import read_session
@@ -273,11 +276,42 @@ class TraceQueries(InFlightQueries):
 
         session = self._address(session)
         parts_of = self._reader_of("turns are made of prompts and replies")
-        prepare = read_session(self.folder, parts_of, session, self._told, wanted)
+        until = None if wanted is not None else self._until
+        prepare = read_session(self.folder, parts_of, session, self._told, wanted, until)
         return self._ask(answer, prices=prices, prepare=prepare)
 
+    def query_brief_turns(self, session: str) -> list[Turn]:
+        """The turns of a whole session as `query_turns` gives them, in half the time: of the keys of their calls they
+        have those that the functions of `analysis` ask for (`index.records.brief_rows`). Raises TraceError."""
+        from sessiontap.trace.index import addresses, records
+        from sessiontap.trace.index.index import read_session
+        from sessiontap.trace.index.turns import turns
+
+        asked = self._address(session)
+        parts_of = self._reader_of("turns are made of prompts and replies")
+        return self._ask(
+            lambda database: turns(
+                database, records.brief_rows(database, addresses.session_number(database, asked, self.folder))
+            ),
+            prepare=read_session(self.folder, parts_of, asked, self._told, until=self._until),
+        )
+
+    def read_session(self, session: str) -> BodiesRead:
+        """Read the bodies of a session that nobody has read yet, in the time that `read_for` gives. Return how far that
+        is. Raises TraceError."""
+        from sessiontap.trace.index import addresses
+        from sessiontap.trace.index.index import read_session
+        from sessiontap.trace.index.turns import bodies_read
+
+        asked = self._address(session)
+        parts_of = self._reader_of("turns are made of prompts and replies")
+        return self._ask(
+            lambda database: bodies_read(database, addresses.session_number(database, asked, self.folder)),
+            prepare=read_session(self.folder, parts_of, asked, self._told, until=self._until),
+        )
+
     def query_billing(self, session: str) -> dict[str, Row]:
-        """What decides the price of the tokens of each call of a session, by the calls' ids (`index.records.billing`).
+        """The facts that decide the price of each call's tokens, by the calls' ids (`index.records.billing`).
 
         Raises TraceError.
         """
@@ -322,6 +356,51 @@ class TraceQueries(InFlightQueries):
         wanted, ids = self._addressed(filters), list(sessions)
         return self._ask(lambda database: answers.places(database, self.folder, wanted, ids), wanted)
 
+    def query_scores(self, of: Literal["session", "call"], id: str) -> list[Row]:
+        """The scores, the star and the note of a session or a call, oldest first: `id`, `time`, `name`, `value`,
+        `note`, `by`, `source` of each."""
+        from sessiontap.trace.index import scores
+
+        return self._ask(lambda database: scores.details(database, of, id))
+
+    def query_score_names(self) -> list[str]:
+        """The names of the scores that count, without stars and notes."""
+        from sessiontap.trace.index import scores
+
+        return self._ask(scores.names)
+
+    def query_scored(self) -> frozenset[tuple[str, str]]:
+        """Kind (`session` or `call`) and id of all that has scores, a star or a note that counts."""
+        from sessiontap.trace.index import scores
+
+        return self._ask(scores.targets)
+
+    def query_has_scores(self) -> bool:
+        """Return True if the log has any scores, stars or notes."""
+        from sessiontap.trace.index import scores
+
+        return self._ask(scores.any_scores)
+
+    def query_present(self, calls: Iterable[str], sessions: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
+        """Those of these calls and sessions, by their ids, that the log has; a session also if labels have moved all of
+        its calls."""
+        from sessiontap.trace.index import answers
+
+        asked = list(calls), list(sessions)
+        return self._ask(lambda database: answers.present(database, *asked))
+
+    @property
+    def labels(self) -> Labels:
+        """The labels of the log: all of them, and those that count."""
+        return self._annotations.labels()
+
+    def query_places_of_run(self, session: str) -> tuple[list[Place], list[Place]]:
+        """The places of the calls of a session and of the errands that belong to it, oldest first; and of warm-ups
+        beside them, which may be other sessions'. `session` is a whole id."""
+        from sessiontap.trace.index import answers
+
+        return self._ask(lambda database: answers.places_of_run(database, self.folder, session))
+
     def query_short_ids(self, of: Literal["sessions", "calls"], ids: Iterable[str], least: int) -> dict[str, str]:
         """Each id -> its shortest prefix of `least` characters or more that no other id begins with."""
         from sessiontap.trace.index import addresses
@@ -345,19 +424,20 @@ class TraceQueries(InFlightQueries):
 
     def stats(self, by: str, filters: Filters | None = None, prices: Prices | None = None) -> list[Row]:
         """Statistics of calls by name, path, model, process, tool, property and more (`index.statistics.BYS`), or by
-        the values of one property: `property:KEY`.
+        the values of one property or score: `property:KEY`, `score:NAME`.
 
         A row for each value, most calls first: `{by: value, calls, errors, error_rate, sessions,
         sessions_succeeded, sessions_failed, success_rate, input_tokens,
         output_tokens, cache_read_tokens, cost_usd, cost_unknown_calls, session_cost_usd_mean, ..._p50, ..._p95,
         session_cost_partial, session_cost_unknown, session_duration_p50, ..._p95, duration_p50, ..._p95, ..._p99,
-        time_to_first_token_p50, ..._p95, ..._p99}`, durations in seconds, what is unknown None.
+        time_to_first_token_p50, ..._p95, ..._p99, scores}`, durations in seconds, what is unknown None.
         """
         from sessiontap.trace.index.filters import condition
         from sessiontap.trace.index.statistics import BYS, is_known, stats
 
         if not is_known(by):
-            raise NotInTrace(f"there are no statistics by {by!r}", f"Choose one of {', '.join(BYS)}, property:KEY.")
+            known = ", ".join((*BYS, "property:KEY", "score:NAME"))
+            raise NotInTrace(f"there are no statistics by {by!r}", f"Choose one of {known}.")
         wanted = self._addressed(filters)
 
         def answer(database: Connection) -> list[Row]:
@@ -389,6 +469,18 @@ class TraceQueries(InFlightQueries):
 
         return self._ask(lambda database: answers.notes(database, since or 0))
 
+    def query_machines(self) -> list[str]:
+        """The names of the machines whose proxies recorded the calls."""
+        from sessiontap.trace.index.clocks import machines
+
+        return self._ask(machines)
+
+    def query_clock_gaps(self) -> list[ClockGap]:
+        """The machines whose clocks differ, as far as their calls show it; empty if one machine recorded them all."""
+        from sessiontap.trace.index.clocks import clock_gaps
+
+        return self._ask(clock_gaps) if len(self.query_machines()) > 1 else []
+
     @property
     def problems(self) -> list[Unreadable]:
         """All that cannot be read in the folder, by file and offset."""
@@ -406,8 +498,9 @@ class TraceQueries(InFlightQueries):
 
         return self._ask(lambda database: answers.segments(database, filters), filters)
 
-    def query_fitting(self, filters: Filters, files: Iterable[str]) -> dict[str, FittingCalls]:
-        """Return the calls of these segments that fit, by the segments' names."""
+    def query_fitting(self, filters: Filters, files: Iterable[str]) -> dict[str, frozenset[str]]:
+        """Return the ids of the calls of these segments that fit, by the segments' names; and of the warm-ups of
+        sessions of which all calls fit."""
         from sessiontap.trace.index import answers
 
         return self._ask(lambda database: answers.fitting(database, filters, list(files)), filters)

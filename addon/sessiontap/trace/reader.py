@@ -8,22 +8,27 @@ integers. A record that a writer is in the middle of is not seen yet; all other 
 from __future__ import annotations
 
 import heapq
+import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sessiontap.trace.annotations import Annotations, annotate
 from sessiontap.trace.body import BodyError, BodyReader
-from sessiontap.trace.files import FileStatus, NotInTrace, file_of, open_segment, segments, unreadable
+from sessiontap.trace.files import FileStatus, NotInTrace, TraceError, file_of, open_segment, segments, unreadable
+from sessiontap.trace.folders import are_several, read_together
 from sessiontap.trace.in_flight import InFlight
-from sessiontap.trace.news import News
+from sessiontap.trace.labels import Labels
+from sessiontap.trace.news import News, position_of
 from sessiontap.trace.outcomes import is_warm_up
 from sessiontap.trace.queries import TraceQueries
 from sessiontap.trace.segment import Place, Segment, SegmentInfo, Unreadable, segment_info
-from sessiontap.trace.walk import read_at
+from sessiontap.trace.walk import header_of, read_at, writer_of
 
 if TYPE_CHECKING:
     from sessiontap.part import PartsOf
@@ -38,19 +43,27 @@ class RecordedCall:
     """A call in the log; its bodies are unpacked and checked when they are asked for.
 
     `record` is its map with the keys of docs/trace-format.md: times in Unix nanoseconds, durations in nanoseconds,
-    unknown None.
+    unknown None. Its session, properties and tags are as labels have them; `recorded` is the map as it was written.
     """
 
-    __slots__ = ("_decode", "caller", "record")
+    __slots__ = ("_decode", "caller", "record", "recorded", "writer")
 
     def __init__(
-        self, record: Record, caller: Record | None, decode: Callable[[str, Record], bytes | None]
+        self,
+        recorded: Record,
+        caller: Record | None,
+        decode: Callable[[str, Record], bytes | None],
+        labels: Labels | None = None,
+        writer: Record | None = None,
     ) -> None:
         """`decode(side, body)` gives the bytes of a stored body: it knows where deltas find their base."""
-        self.record = record
+        self.recorded = recorded
+        self.record = labels.seen(recorded) if labels else recorded
         self._decode = decode
         self.caller = caller
         """The caller's map; None if it is unknown."""
+        self.writer = writer
+        """The proxy that wrote it, as its segment's header has it: `host`, `machine`, `pid`. None if it is unknown."""
 
     @property
     def id(self) -> str:
@@ -62,6 +75,11 @@ class RecordedCall:
         """None if no rule gave it a session."""
         session = self.record.get("session")
         return session.get("id") if isinstance(session, dict) else None
+
+    @property
+    def machine(self) -> str | None:
+        """The host name of the machine whose proxy recorded it; None if it is unknown."""
+        return self.writer.get("host") if self.writer is not None else None
 
     def request_body(self) -> bytes | None:
         """The request's body, decoded; None if there was or is none. Raises BodyError."""
@@ -107,29 +125,39 @@ class Trace(TraceQueries):
         self._refused = {}
         self._segments: dict[Path, Segment] = {}
         self._bodies = BodyReader()
+        self._annotations = Annotations(folder)
+        self._labels = Labels()
+        """As of the last listing of the folder."""
 
     def calls(
-        self, newest_first: bool = True, *, filters: Filters | None = None, warm_ups: bool = False
+        self,
+        newest_first: bool = True,
+        *,
+        filters: Filters | None = None,
+        warm_ups: bool = False,
+        since: int | None = None,
     ) -> Iterator[RecordedCall]:
         """Every call, or those that fit `filters`, by its start. Without filters, newest first reads only as many
         segments as it is asked for calls; with filters the index finds them.
 
         Damage raises nothing: it is in `problems`. Raises TraceError if the folder cannot be read.
-        `warm_ups`: those, too, if there are no filters; they count as no calls.
+        `warm_ups`: those, too, if there are no filters; they count as no calls. `since`, Unix nanoseconds: those that
+        began then or later, oldest first and without filters; segments that were left before are not read.
         """
         if filters is not None:
             places = self.query_places(filters)
             return self.calls_at(reversed(places) if newest_first else places)
-        calls = self._calls(newest_first)
+        calls = self._calls(newest_first, since or 0)
         return calls if warm_ups else (call for call in calls if not is_warm_up(call.record))
 
-    def _calls(self, newest_first: bool) -> Iterator[RecordedCall]:
+    def _calls(self, newest_first: bool, since: int) -> Iterator[RecordedCall]:
         if newest_first:
             for segment, offset in self._newest():
                 yield from self._load(segment, offset)
             return
-        known = [self._update(path) for path in self._paths()]
-        for _, number, offset in sorted((time, n, at) for n, segment in enumerate(known) for time, at in segment.calls):
+        known = [self._update(path) for path, listed in self._files().items() if listed.changed >= since]
+        places = ((time, n, at) for n, segment in enumerate(known) for time, at in segment.calls if time >= since)
+        for _, number, offset in sorted(places):
             yield from self._load(known[number], offset)
 
     def segments(self) -> list[SegmentInfo]:
@@ -152,10 +180,11 @@ class Trace(TraceQueries):
 
         Of their segments nothing else is read but callers.
         """
+        self._labels = self._annotations.labels()
         for _, here in groupby(places, key=attrgetter("path")):
-            callers: dict[int | None, Record | None] = {None: None}
+            known: dict[int | None, Record | None] = {None: None}
             for place in here:
-                call = self._read(place, callers) or self._moved(place)
+                call = self._read(place, known) or self._moved(place)
                 if call is not None:
                     yield call
 
@@ -163,6 +192,14 @@ class Trace(TraceQueries):
         """The session whose id begins with `prefix`, `@1` the one with the newest call. Raises TraceError."""
         wanted = self.query_session_id(prefix)
         return RecordedSession(wanted, list(self.calls_at(self.query_places(sessions=[wanted]))))
+
+    def run_of(self, prefix: str) -> RecordedSession:
+        """The same with all that its program asked, so that it can run again on it: warm-ups, and errands that belong
+        to the session without naming it. Raises TraceError."""
+        wanted = self.query_session_id(prefix)
+        places, warm_ups = self.query_places_of_run(wanted)
+        calls = [*self.calls_at(places), *(call for call in self.calls_at(warm_ups) if call.session_id == wanted)]
+        return RecordedSession(wanted, sorted(calls, key=lambda call: (call.record["time"], call.id)))
 
     def follow(
         self, *, poll_seconds: float = 0.25, stop: threading.Event | None = None, from_start: bool = False
@@ -182,6 +219,33 @@ class Trace(TraceQueries):
         """
         return News(self._files, self._update, self._load, from_start=from_start, position=position)
 
+    def position(self) -> str:
+        """The end of the log as it is now, as a position for `news`. Raises TraceError if the folder cannot be read."""
+        return position_of(self._files())
+
+    def annotate(self, records: Sequence[Record]) -> None:
+        """Write labels and scores, all of them or none. Raises TraceError.
+
+        Of folders that are read together, each is written to the one that the newest call stands in that it is for.
+        """
+        if not are_several(self.folder):
+            annotate(self.folder, records)
+            return
+        from sessiontap.trace.index.targets import segment_of
+
+        by_folder: dict[Path, list[Record]] = {}
+        for record in records:
+            name = self._ask(partial(segment_of, record=record))
+            if name is None:
+                raise TraceError(f"nothing was written: what it is for is in none of {self.shown_folder}")
+            by_folder.setdefault(Path(name).parent, []).append(record)
+        for folder in by_folder:
+            if not os.access(folder, os.W_OK | os.X_OK):
+                said = f"nothing was written: the call is in {folder}, which can only be read"
+                raise TraceError(said, "Make the folder writable, or do it on the machine that recorded the call.")
+        for folder, some in by_folder.items():
+            annotate(folder, some)
+
     def _newest(self) -> Iterator[tuple[Segment, int]]:
         """Calls by descending start. A segment is read when a call in it may be newer than the best one at hand: no
         call in it began after its last change."""
@@ -200,9 +264,11 @@ class Trace(TraceQueries):
 
     def _files(self) -> dict[Path, FileStatus]:
         try:
-            return segments(self.folder)
+            listed = segments(self.folder)
         except OSError as error:
             raise unreadable(self.folder, error) from None
+        self._labels = self._annotations.labels(listed)
+        return listed
 
     def _paths(self) -> list[Path]:
         return list(self._files())
@@ -231,19 +297,22 @@ class Trace(TraceQueries):
     def _refuse(self, path: Path, error: OSError) -> None:
         self._refused[path] = Unreadable(file_of(path), 0, 0, f"cannot be read: {error.strerror or error}")
 
-    def _read(self, place: Place, callers: dict[int | None, Record | None]) -> RecordedCall | None:
-        """The call at `place`; None if it does not stand there. `callers`: those of its segment that were read."""
+    def _read(self, place: Place, known: dict[int | None, Record | None]) -> RecordedCall | None:
+        """The call at `place`; None if it does not stand there. `known`: the callers of its segment that were read, and
+        its header, by their offsets."""
         try:
             with open_segment(place.path) as file:
                 call = read_at(file, place.offset)
-                if place.caller not in callers:
-                    callers[place.caller] = read_at(file, place.caller or 0)
+                if 0 not in known:
+                    known[0] = header_of(file)
+                if place.caller not in known:
+                    known[place.caller] = read_at(file, place.caller or 0)
         except FileNotFoundError:  # pruned meanwhile
             return None
         except OSError as error:
             self._refuse(place.path, error)
             return None
-        caller = callers[place.caller]
+        caller = known[place.caller]
         if call is None or call["type"] != "call" or call["id"] != place.id:
             return None
         if caller is not None and (caller["type"] != "caller" or caller["id"] != call.get("caller")):
@@ -257,7 +326,7 @@ class Trace(TraceQueries):
                     raise
                 return moved.body(side)
 
-        return RecordedCall(call, caller, decode)
+        return RecordedCall(call, caller, decode, self._labels, writer_of(known[0], place.path))
 
     def _moved(self, place: Place) -> RecordedCall | None:
         """A call that stood at `place`, if its segment was written anew meanwhile."""
@@ -286,7 +355,8 @@ class Trace(TraceQueries):
                         return call.body(side)
                 raise
 
-        yield RecordedCall(record, segment.callers.get(record.get("caller") or ""), decode)
+        caller = segment.callers.get(record.get("caller") or "")
+        yield RecordedCall(record, caller, decode, self._labels, writer_of(segment.header, segment.path))
 
     def _later(self, segment: Segment, offset: int) -> Iterator[tuple[Segment, int]]:
         """The place of the call in the file that has come in place of the one it was seen in, if one has."""
@@ -310,14 +380,14 @@ def _follow(
 
 
 def open(
-    folder: Path | str,
+    folder: Path | str | Sequence[Path | str],
     *,
     parts_of: PartsOf | None = None,
     headings_of: HeadingOf | None = None,
     is_running: IsRunning | None = None,
     in_flight: InFlight | None = None,
 ) -> Trace:
-    """The trace in `folder`.
+    """The trace in `folder`; of several folders, or of one whose subfolders are traces, all of them as one.
 
     `parts_of` reads prompts and replies, for searches and turns (`llm.recorded_parts`), `headings_of` for the titles of
     sessions (`llm.headings`). `is_running` tells if a process still runs (`callers.running`). `in_flight` returns the
@@ -325,6 +395,11 @@ def open(
 
     Raises TraceError if there is no such folder.
     """
-    trace = Trace(Path(folder).expanduser(), parts_of, is_running, headings_of, in_flight)
+    folders = [folder] if isinstance(folder, (str, Path)) else folder
+    try:
+        place = read_together([Path(one).expanduser() for one in folders])
+    except OSError as error:
+        raise unreadable(Path(error.filename or "."), error) from None
+    trace = Trace(place, parts_of, is_running, headings_of, in_flight)
     trace._paths()
     return trace

@@ -94,6 +94,7 @@ class SessionShape(TypedDict):
     source: NotRequired[str | None]
     renamed_to: NotRequired[str | None]
     key: NotRequired[str | None]
+    rank: NotRequired[Count | None]
 
 
 class UsageShape(TypedDict, total=False):
@@ -160,6 +161,10 @@ class GatewayShape(TypedDict):
     failure_code: NotRequired[str | None]
 
 
+class CountedShape(TypedDict, total=False):
+    cost_usd: Dollars
+
+
 class StoredBodyShape(TypedDict):
     size: Bytes
     sha256: NotRequired[Annotated[bytes, Meta(min_length=32, max_length=32)] | None]
@@ -188,6 +193,7 @@ class ResponseShape(TypedDict):
     headers: NotRequired[Fields | None]
     trailers: NotRequired[Fields | None]
     chunks: NotRequired[Annotated[list[Bytes], _MANY] | None]
+    order: NotRequired[Annotated[list[Bytes], _MANY] | None]
     body: NotRequired[StoredBodyShape | None]
 
 
@@ -225,6 +231,7 @@ class _CallFields(_KnownOfCall):
     proxy_user: NotRequired[str | None]
     changes: NotRequired[Annotated[list[Change], _MANY]]
     gateway: NotRequired[GatewayShape | None]
+    counted: NotRequired[CountedShape | None]
     like: NotRequired[None]  # version 1 left out what another record said: such a call is none of ours
     request: RequestShape
     response: NotRequired[ResponseShape | None]
@@ -290,6 +297,39 @@ class NoteShape(TypedDict):
     records: NotRequired[Count]
 
 
+class _AnnotationFields(TypedDict):
+    type: str
+    id: Id
+    time: Time
+    by: NotRequired[str | None]
+    source: NotRequired[str | None]
+
+
+class LabelShape(_AnnotationFields):
+    """A label: a change of calls' facts from now on, which another one can undo."""
+
+    sessions: NotRequired[Texts]
+    calls: NotRequired[Texts]
+    name: NotRequired[str | None]
+    path: NotRequired[str | None]
+    session: NotRequired[Id | None]
+    properties: NotRequired[TextMap]
+    tags: NotRequired[Texts]
+    undoes: NotRequired[Id | None]
+    batch: NotRequired[Id | None]
+    steps: NotRequired[Annotated[dict[str, Count], _MANY]]
+
+
+class ScoreShape(_AnnotationFields):
+    """A score, a star or a note of a session or a call."""
+
+    session: NotRequired[Id | None]
+    call: NotRequired[Id | None]
+    name: NotRequired[str | None]
+    value: NotRequired[bool | int | float | str | None]
+    note: NotRequired[str | None]
+
+
 class LinkShape(TypedDict, total=False):
     """The keys of a call's `link` that must fit; the rest is digests, whose reader takes what it knows."""
 
@@ -302,21 +342,28 @@ class Linked(TypedDict):
     link: LinkShape
 
 
-class MessageShape(TypedDict):
+class RecordedMessageShape(TypedDict):
     body: NotRequired[StoredBodyShape | None]
 
 
 class AskedShape(TypedDict):
     type: str
     id: Id
-    request: MessageShape
+    request: RecordedMessageShape
 
 
 class AnsweredShape(TypedDict):
     type: str
     id: Id
-    response: NotRequired[MessageShape | None]
+    response: NotRequired[RecordedMessageShape | None]
 
 
-SHAPES: dict[str, Any] = {"segment": SegmentShape, "caller": CallerShape, "note": NoteShape, "call": CallShape}
+SHAPES: dict[str, Any] = {
+    "segment": SegmentShape,
+    "caller": CallerShape,
+    "note": NoteShape,
+    "call": CallShape,
+    "label": LabelShape,
+    "score": ScoreShape,
+}
 """By `type`."""

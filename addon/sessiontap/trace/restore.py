@@ -15,7 +15,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from sessiontap.trace.files import open_segment, segments
+from sessiontap.trace.errands import is_errand
+from sessiontap.trace.files import holds_annotations, open_segment, segments
+from sessiontap.trace.outcomes import is_error
 from sessiontap.trace.walk import header_of, refusal, walk_back
 
 _LOOKED_AT = 16
@@ -45,6 +47,16 @@ class RestorableCall:
     tools: tuple[tuple[str, str | None], ...] = ()
     """(id, name) of its reply's tool calls that have ids."""
     flags: tuple[str, ...] = field(default=())
+    user: str | None = None
+    client: str | None = None
+    proxy_user: str | None = None
+    rules: tuple[str, ...] = ()
+    tokens: int | None = None
+    """Read and written."""
+    cost_usd: float | None = None
+    """As alerts and limits counted it."""
+    failed: bool = False
+    is_errand: bool = False
 
 
 class Restored:
@@ -58,6 +70,11 @@ class Restored:
         self._budget = budget_seconds
         self._clock = clock
         self.note: str | None = None
+        self.callers: dict[str, tuple[str, str | None]] = {}
+        """The callers that were met: id -> (id of its process tree, else its own; its name)."""
+
+        self.lifted: dict[str, int] = {}
+        """The limits that were lifted: id -> when, the last time."""
 
     def __iter__(self) -> Iterator[RestorableCall]:
         deadline = self._clock() + self._budget
@@ -76,7 +93,13 @@ class Restored:
                                 f"in segment {position + 1} of {len(paths)}"
                             )
                             return
-                        if (call := _restorable_call(record)) is not None:
+                        if record is not None and record["type"] == "caller":
+                            tree = record.get("tree")
+                            self.callers[record["id"]] = tree["id"] if tree else record["id"], record.get("name")
+                        elif record is not None and record["type"] == "note" and "lifted" in record:
+                            id, at = record["lifted"], record["time"]
+                            self.lifted[id] = max(at, self.lifted.get(id, 0))
+                        elif (call := _restorable_call(record)) is not None:
                             count += 1
                             yield call
             except OSError:
@@ -101,9 +124,9 @@ def wait_for_orphans(folder: Path, seconds: float) -> bool:
 
 
 def _segments(folder: Path) -> list[Path]:
-    """By age."""
+    """Those of calls, by age."""
     try:
-        return list(segments(folder))
+        return [path for path in segments(folder) if not holds_annotations(path)]
     except OSError:
         return []
 
@@ -148,4 +171,17 @@ def _restorable_call(record: dict[str, Any] | None) -> RestorableCall | None:
             (id, name) for id, name in zip_longest(llm.get("tool_call_ids") or (), llm.get("tool_calls") or ()) if id
         ),
         flags=tuple(record.get("flags") or ()),
+        user=record.get("user"),
+        client=record.get("client"),
+        proxy_user=record.get("proxy_user"),
+        rules=tuple(record.get("rules") or ()),
+        tokens=_tokens(llm.get("usage")),
+        cost_usd=(record.get("counted") or {}).get("cost_usd"),
+        failed=is_error(record),
+        is_errand=is_errand(record),
     )
+
+
+def _tokens(usage: dict[str, Any] | None) -> int | None:
+    known = [usage[key] for key in ("input", "output") if usage.get(key) is not None] if usage else []
+    return sum(known) if known else None

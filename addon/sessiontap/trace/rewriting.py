@@ -1,4 +1,4 @@
-"""A segment written anew without some of its calls, beside it, and put in its place in one step.
+"""A segment written anew without some of its calls, or labels and scores, beside it, and put in its place in one step.
 
 What stays is copied as it stands. Only a body that was stored as a change of one that goes is packed again; if its base
 has moved, its record says where to. So it takes the time of reading the segment once, and the memory of the bodies that
@@ -24,12 +24,13 @@ from sessiontap.trace.seekable import most_plain
 from sessiontap.trace.walk import StoredRecord, walk
 
 Record = dict[str, Any]
+_MAY_GO = ("call", "label", "score")
 _PACKING = ("size", "sha256", "enc", "base", "back", "wire", "data")
 
 
 @dataclass(slots=True)
 class Rewritten:
-    """What has become of a segment."""
+    """The result of rewriting a segment."""
 
     path: Path
     """Its name."""
@@ -49,8 +50,8 @@ class Rewritten:
     """Those that stay: id, id of the session, time, place."""
 
 
-def remove_calls(path: Path, going: Container[object], dry_run: bool) -> Rewritten:
-    """Take the calls whose records are in `going` out of the segment of the name `path`."""
+def remove_records(path: Path, going: Container[str], dry_run: bool) -> Rewritten:
+    """Take the calls, labels and scores whose ids are in `going` out of the segment of the name `path`."""
     rewritten = Rewritten(path)
     if not dry_run:
         with contextlib.suppress(FileNotFoundError):
@@ -93,7 +94,7 @@ def _status(path: Path, closed: bool) -> FileStatus:
 class _Copy:
     """Writes everything but what is `going`. Notes, callers, and what is of no known type stay."""
 
-    def __init__(self, rewritten: Rewritten, out: BinaryIO, going: Container[object]) -> None:
+    def __init__(self, rewritten: Rewritten, out: BinaryIO, going: Container[str]) -> None:
         self._rewritten, self._path, self._out, self._going = rewritten, rewritten.path, out, going
         self._bodies, self._packer = BodyReader(), Packer()
         self._moved: dict[int, tuple[int, str]] = {}
@@ -101,7 +102,9 @@ class _Copy:
 
     def write(self, file: SegmentFile) -> None:
         for found in walk(file):
-            if not isinstance(found, StoredRecord) or (found.kind == "call" and found.record in self._going):
+            if not isinstance(found, StoredRecord):
+                continue
+            if found.kind in _MAY_GO and found.record["id"] in self._going:
                 continue
             if found.kind == "call":
                 self._call(found)

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sessiontap import private
 from sessiontap.trace import frame
@@ -37,22 +37,20 @@ class ShortWriteError(OSError):
 class OpenSegment:
     """A segment that this process writes, locked. Methods raise OSError; after one the segment is closed for good."""
 
-    def __init__(self, folder: Path, writer: Mapping[str, Any], after: int = 0) -> None:
+    def __init__(self, folder: Path, writer: Mapping[str, Any], after: int = 0, suffix: str = SUFFIX) -> None:
         """A new segment in `folder` (made 0700 if missing), named by a time later than `after` (Unix ns)."""
         self.named = max(time.time_ns() // 1000 * 1000, after + 1000)
         private.make(folder)
         moment = datetime.fromtimestamp(self.named // 1_000_000_000, UTC)
         stamp = f"{moment:%Y%m%dT%H%M%S}.{self.named // 1000 % 1_000_000:06}Z"
-        self.path = folder / f"{stamp}-{os.getpid()}-{secrets.token_hex(3)}{SUFFIX}"
+        self.path = folder / f"{stamp}-{os.getpid()}-{secrets.token_hex(3)}{suffix}"
         self.size = 0
         self.records = 0
         self.dirty = False
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
         self._file = os.open(self.path, flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0), 0o600)
         try:
-            if fcntl is not None:
-                with contextlib.suppress(OSError):  # a file system without locks
-                    fcntl.flock(self._file, fcntl.LOCK_EX)
+            self._lock()
             header = {
                 "type": "segment",
                 "format": FORMAT,
@@ -67,6 +65,22 @@ class OpenSegment:
             self.close()
             self.path.unlink(missing_ok=True)
             raise
+
+    @classmethod
+    def going_on(cls, path: Path) -> Self:
+        """The segment `path`, plain and with no writer, to append to. The caller sees to it that nobody closes it."""
+        self = cls.__new__(cls)
+        self.path, self.records, self.dirty = path, 0, False
+        flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        self._file = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))
+        self._lock()
+        self.size = os.fstat(self._file).st_size
+        return self
+
+    def _lock(self) -> None:
+        if fcntl is not None:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(self._file, fcntl.LOCK_EX)
 
     def append(self, record: bytes) -> None:
         """One record in one write; what a full disk took of it is taken back."""

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sessiontap.trace.files import SegmentFile, file_of, identity, open_segment
-from sessiontap.trace.outcomes import is_warm_up
 from sessiontap.trace.walk import StoredRecord, header_of, read_at, refusal, walk
 
 Record = dict[str, Any]
@@ -68,22 +67,6 @@ class SegmentContents(NamedTuple):
     records_that_fit: int
     """Calls that fit the filters that were asked for, and warm-ups of sessions all of whose calls fit."""
     calls_that_fit: int
-
-
-class FittingCalls(NamedTuple):
-    """The calls of a segment that fit filters, by their ids, and the sessions of which all calls fit."""
-
-    calls: frozenset[str]
-    sessions: frozenset[str]
-
-    def __contains__(self, record: object) -> bool:
-        """True of the record of such a call, and of a warm-up of such a session."""
-        if not isinstance(record, dict) or record["type"] != "call":
-            return False
-        session = record.get("session")
-        return record["id"] in self.calls or (
-            session is not None and is_warm_up(record) and session["id"] in self.sessions
-        )
 
 
 @dataclass(slots=True)

@@ -20,8 +20,10 @@ from sessiontap.trace.record_shapes import (
     CallerShape,
     CallInFlightShape,
     CallShape,
+    LabelShape,
     Linked,
     NoteShape,
+    ScoreShape,
     SegmentShape,
     ShortCallShape,
 )
@@ -32,6 +34,7 @@ _DEEPEST = 64
 _MOST_INTEGER = 1 << 63
 _LONGEST_FREE = 1 << 20
 """Bytes of what has no shape of its own: a note, a `state`, a `link`."""
+
 
 class Misfit(NamedTuple):
     """A record that does not fit, in words for people."""
@@ -49,6 +52,8 @@ _decoders: dict[str, Callable[[bytes], Any]] = {
     "call": msgspec.msgpack.Decoder(CallShape).decode,
     "caller": msgspec.msgpack.Decoder(CallerShape).decode,
     "segment": msgspec.msgpack.Decoder(SegmentShape).decode,
+    "label": msgspec.msgpack.Decoder(LabelShape).decode,
+    "score": msgspec.msgpack.Decoder(ScoreShape).decode,
 }
 _short_call: Callable[[bytes], Any] = msgspec.msgpack.Decoder(ShortCallShape).decode
 _free_map = msgspec.msgpack.Decoder(dict[str, Any] | None).decode
@@ -75,6 +80,8 @@ def read(payload: bytes) -> dict[str, Any] | Misfit:
             return Misfit("holds a record of two types")
         if kind == "call":
             _check_call(record)
+        elif kind == "score":
+            _check_plain(record.get("value"), "$.value")
         return record
     except (msgspec.ValidationError, _MisfitError) as error:
         return Misfit(f"holds a record whose values are not what they should be: {error}")

@@ -24,7 +24,7 @@ def iso(time: int | None) -> str | None:
     if time is None:
         return None
     seconds, nanos = divmod(time, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanos // 1000:06}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{nanos // 1000:06}Z"
 
 
 def seconds(nanoseconds: int | None) -> float | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sessiontap.trace.errands import is_errand
@@ -18,6 +19,10 @@ from sessiontap.trace.values import exact, iso, seconds, tokens
 Record = Mapping[str, Any]
 COST_PARTS = ("input", "cache_read", "cache_write", "output", "other")
 """The things that a cost is made of."""
+STAR = "star"
+"""The name of the score that a star is; its value is True."""
+NO_SCORES: Record = MappingProxyType({"scores": {}, "starred": False, "note": None})
+"""The keys of a row that tell its scores, of one that has none."""
 
 
 class CallCost(NamedTuple):
@@ -48,7 +53,8 @@ def cost_parts(parts: Sequence[float | None] | None) -> dict[str, float] | None:
 
 
 def call_row(call: Record, caller: Record | None, cost_of: CostOf = unknown_cost) -> dict[str, Any]:
-    """A line of `calls --json`."""
+    """A line of `calls --json`. `scored` in `call`: its scores as `index.scores.scores_of` gives them; `machine`: the
+    name of the machine whose proxy recorded it."""
     session, llm = part(call, "session"), part(call, "llm")
     request, response = part(call, "request"), part(call, "response")
     cost = cost_of(call)
@@ -65,6 +71,7 @@ def call_row(call: Record, caller: Record | None, cost_of: CostOf = unknown_cost
         "parent": call.get("parent"),
         "kind": part(call, "link").get("kind"),
         "errand": is_errand(call),
+        "machine": call.get("machine"),
         "process": {key: caller.get(key) for key in ("pid", "name", "cwd")} if caller is not None else None,
         "agent": call.get("agent"),
         "subagent": call.get("subagent"),
@@ -95,7 +102,21 @@ def call_row(call: Record, caller: Record | None, cost_of: CostOf = unknown_cost
         "request_bytes": body_size(request),
         "response_bytes": body_size(response),
         "rules": list(call.get("rules") or ()),
+        **(call.get("scored") or NO_SCORES),
     }
+
+
+def scored(scores: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The keys of a row that tell the scores of a session or call: those that count, by `name`, `value` and `note`."""
+    row: dict[str, Any] = {**NO_SCORES, "scores": {}}
+    for one in scores:
+        if one["name"] is None:
+            row["note"] = one["note"]
+        elif one["name"] == STAR:
+            row["starred"] = bool(one["value"])
+        else:
+            row["scores"][one["name"]] = one["value"]
+    return row
 
 
 def body_size(message: Record) -> int | None:

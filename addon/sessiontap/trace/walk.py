@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from sessiontap.trace import frame, shape
@@ -134,6 +135,12 @@ def header_of(file: SegmentFile) -> Record | None:
     """The header; None if it is damaged."""
     record = read_at(file, 0)
     return record if record is not None and record["type"] == "segment" else None
+
+
+def writer_of(header: Record | None, path: Path) -> Record:
+    """The proxy that wrote the segment `path`, by its header. `host` is the folder's name if the header has none."""
+    known = header.get("writer") if header is not None else None
+    return {**(known or {}), "host": (known or {}).get("host") or path.parent.name}
 
 
 def refusal(header: Record | None) -> str | None:

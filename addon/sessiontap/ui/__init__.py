@@ -12,6 +12,7 @@
     server.py         the tornado application of all that, on this machine alone
 
 A page's `data` is a function of a `Reading` and of plain parameters. Its answer is the JSON of the page; the template
-draws it and asks nothing else. `cli/page_server.py` starts it, in a process of its own that only reads. tornado and
-Jinja2 come with mitmproxy; Jinja2 is imported here alone.
+draws it and asks nothing else. What a POST to its address changes is its `Action`. `cli/page_server.py` starts it, in a
+process of its own that writes nothing but scores. tornado and Jinja2 come with mitmproxy; Jinja2 is imported here
+alone.
 """

@@ -19,6 +19,7 @@ from sessiontap.trace.outcomes import ERRORS
 
 LONGEST, MOST_TEXT = 1_000_000, 200_000_000
 """Characters of a text, and of all texts of a session, that a document holds."""
+Scores = tuple[dict[str, Any], ...]
 _ODD = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
@@ -35,20 +36,30 @@ class DocumentSession:
     input_tokens: int | None
     output_tokens: int | None
     cost_usd: float | None
+    scores: Scores
+    """Its scores, star and note, as `ExportedCall.session_scores` has them."""
+    call_scores: dict[str, Scores]
+    """The same of all calls of the document that have some, by their ids."""
     in_time: dict[str, Any]
-    """The session in time as the page of its timeline has it, without rows: `time`, `paths` and more."""
+    """The session in time as the page of its timeline has it, without rows: `time`, `lanes`, `paths` and more."""
 
 
 def sessions(calls: Iterable[ExportedCall]) -> list[DocumentSession]:
     """The sessions of calls, oldest first, by their first calls. All of their parts are held, each text once."""
     reader = _Reader()
     groups: dict[str | None, list[Turn]] = {}
+    scores: dict[str | None, Scores] = {}
+    call_scores: dict[str, Scores] = {}
     for call in calls:
-        groups.setdefault(call.row["session_id"], []).append(reader.turn(call))
-    return [_session(id, turns) for id, turns in groups.items()]
+        id = call.row["session_id"]
+        groups.setdefault(id, []).append(reader.turn(call))
+        scores[id] = call.session_scores
+        if call.scores:
+            call_scores[call.id] = call.scores
+    return [_session(id, turns, scores[id], call_scores) for id, turns in groups.items()]
 
 
-def _session(id: str | None, turns: list[Turn]) -> DocumentSession:
+def _session(id: str | None, turns: list[Turn], scores: Scores, call_scores: dict[str, Scores]) -> DocumentSession:
     order = ConversationOrder(turn.call for turn in turns)
     agents, places = lanes(order)
     rows = [turn.call for turn in turns if not turn.call["errand"]]
@@ -63,6 +74,8 @@ def _session(id: str | None, turns: list[Turn]) -> DocumentSession:
         input_tokens=_sum(usage.get("input") for usage in usages),
         output_tokens=_sum(usage.get("output") for usage in usages),
         cost_usd=_sum(row["cost_usd"] for row in rows),
+        scores=scores,
+        call_scores=call_scores,
         in_time=timeline({"id": id, "name": None}, [span_of(row, 0) for row in rows], Window(limit=0)),
     )
 

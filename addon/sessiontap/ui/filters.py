@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sessiontap.trace.index import scores
 from sessiontap.trace.index.filters import Filters, is_status
 from sessiontap.ui.page import BadParameter, Parameter
 
@@ -15,6 +16,7 @@ FILTERS = (
     Parameter("since", "Calls since 2h or 3d ago, or an ISO date or time.", "time"),
     Parameter("until", "Calls that began before this; a date includes its whole day.", "time", ends_day=True),
     Parameter("process", "Calls of this process, a glob."),
+    Parameter("machine", "Calls that a proxy of this machine recorded, a glob of its host name."),
     Parameter("user", "Calls of this user, a glob."),
     Parameter("agent", "Calls of this agent or sub-agent, a glob."),
     Parameter("provider", "Calls of this provider, a glob."),
@@ -25,13 +27,20 @@ FILTERS = (
     Parameter("rule", "Calls for which this rule set something, a glob."),
     Parameter("status", "Calls with this HTTP status: 429, or 4xx for any of a class."),
     Parameter("outcome", "Calls with this outcome, a glob: ok, http_error, client_gone, ..."),
+    Parameter(
+        "score",
+        "Calls with this score, of their own or of their session: helpful>0.5, grade=good, correct. With all of them "
+        "if there are several.",
+        repeated=True,
+    ),
+    Parameter("starred", "Calls with a star, or whose session has one.", "flag"),
     Parameter("session", "Calls of this session: its id, the beginning of it, or @1."),
     Parameter("error", "Calls that failed.", "flag"),
     Parameter("all", "Include agents' errands: settings, telemetry, token counts.", "flag"),
 )
 _SAME = (
-    "search", "name", "path", "since", "until", "process", "user", "agent", "provider", "model", "tool", "rule",
-    "status", "outcome", "session",
+    "search", "name", "path", "since", "until", "process", "machine", "user", "agent", "provider", "model", "tool",
+    "rule",     "status", "outcome", "session",
 )  # fmt: skip
 """Those that a field of `Filters` has the name of, and that are given once."""
 
@@ -44,11 +53,16 @@ def filters_of(parameters: Mapping[str, Any]) -> Filters:
     for one in parameters.get("property", ()):
         if not one.partition("=")[0]:
             raise BadParameter(f"property={one!r} names no property", "Write property=mode or property=mode=test.")
+    for one in parameters.get("score", ()):
+        if scores.parsed(one) is None:
+            raise BadParameter(f"score={one!r} is no score", "Write score=helpful>0.5 or score=grade=good.")
     same: dict[str, Any] = {name: parameters.get(name) for name in _SAME}
     return Filters(
         **same,
         tags=parameters.get("tag", ()),
         properties=parameters.get("property", ()),
+        scores=parameters.get("score", ()),
+        starred=parameters.get("starred", False),
         error=parameters.get("error", False),
         without_errands=not parameters.get("all", False),
     )

@@ -4,6 +4,10 @@ A page of the web may make a browser ask servers of this machine. Its name may e
 its scripts could read the answers. So the Host must be a name of this machine, a request that another origin caused is
 refused, and the first request brings a token that the terminal printed, once; from then on a cookie stands for it,
 which no other site's requests carry. At a Unix socket the file's permissions do that.
+
+A request that changes something is a POST to an address that takes one. No other site can make a browser send it: it is
+JSON by its Content-Type, which a form cannot say, or a form with the token that our own pages hold; and where a browser
+says who caused it (Origin, Referer, Sec-Fetch-Site), that must be this page.
 """
 
 from __future__ import annotations
@@ -12,20 +16,24 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from sessiontap.ui.page import PageError
 
 LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 METHODS = ("GET", "HEAD")
+"""Those of an address at which nothing can be changed."""
+WRITING = (*METHODS, "POST")
 TOKEN = "token"
 """The parameter of the address that the terminal prints."""
+FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
@@ -40,10 +48,10 @@ class Refused(PageError):
         self.status = status
 
 
-def check_origin(method: str, headers: Mapping[str, str]) -> None:
-    """Refuse a method that changes things, a foreign Host and a foreign Origin. Raises Refused."""
-    if method not in METHODS:
-        raise Refused(f"{method} is not answered here", "The page only reads: use GET.", 405)
+def check_origin(method: str, headers: Mapping[str, str], methods: tuple[str, ...] = METHODS) -> None:
+    """Refuse a method that the address does not take, a foreign Host and a foreign Origin. Raises Refused."""
+    if method not in methods:
+        raise Refused(f"{method} is not answered here", f"This address takes {' and '.join(methods)}.", 405)
     host = headers.get("Host", "")
     if not is_local(host):
         raise Refused(
@@ -54,9 +62,30 @@ def check_origin(method: str, headers: Mapping[str, str]) -> None:
     origin = headers.get("Origin")
     if origin is not None and origin != f"http://{host}":
         raise Refused(f"another site ({origin}) asks for this page", "Open it from the terminal's line.")
-    site = headers.get("Sec-Fetch-Site", "none")
-    if site not in ("none", "same-origin") and headers.get("Sec-Fetch-Mode") != "navigate":
+    site, mode = headers.get("Sec-Fetch-Site", "none"), headers.get("Sec-Fetch-Mode")
+    if site not in ("none", "same-origin") and (mode != "navigate" or method not in METHODS):
         raise Refused("another site asks for this page", "Open it from the terminal's line.")
+
+
+def check_write(headers: Mapping[str, str]) -> Literal["form", "json"]:
+    """Return what a POST brings. Raises Refused: it is neither, or a browser may send it for another site.
+
+    The token of a form is the caller's to check.
+    """
+    kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind not in (FORM, JSON):
+        raise Refused(
+            f"the Content-Type {kind!r} is not understood",
+            "Send JSON, and the header Content-Type: application/json.",
+            415,
+        )
+    own = f"http://{headers.get('Host', '')}"
+    caused_by = headers.get("Origin") or headers.get("Referer")
+    if caused_by is None and kind == FORM:
+        raise Refused("the form does not say which page it is of", "Send it from a page of this address, or send JSON.")
+    if caused_by is not None and caused_by != own and not caused_by.startswith(f"{own}/"):
+        raise Refused(f"another site ({caused_by}) sends this", "Open the page from the terminal's line.")
+    return "form" if kind == FORM else "json"
 
 
 def is_local(host: str) -> bool:

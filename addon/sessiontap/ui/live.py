@@ -1,4 +1,4 @@
-"""What happens while a page is open, as server-sent events: calls that ended, calls that began.
+"""Events while a page is open, as server-sent events: calls that ended, calls that began, how far bodies are read.
 
 An event's id is a position in the log, so that a browser that comes back goes on from it, also with a page that was
 started anew. Nothing is asked of the proxies but which calls are in flight, and that only while a page shows them.
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sessiontap.trace import Trace
+from sessiontap.trace import Trace, TraceError
 from sessiontap.trace.errands import is_errand
 from sessiontap.trace.index.filters import Filters
 from sessiontap.trace.news import News
@@ -21,6 +21,8 @@ LOOK_EVERY = 0.5
 """Seconds between two looks at the end of the log."""
 ASK_EVERY = 2.0
 """Seconds between two questions to the proxies, at least."""
+READ_FOR = 0.5
+"""Seconds for which bodies are read at a time."""
 MOST = 20
 """Pages that are told at once."""
 Row = Mapping[str, Any]
@@ -33,13 +35,15 @@ def event(name: str, position: str, data: Mapping[str, Any]) -> str:
 
 @dataclass(slots=True)
 class Live:
-    """What one page is told. `session`: of this one alone."""
+    """The events for one page. `session`: of this one alone."""
 
     trace: Trace
     """Open for this page alone."""
     position: str | None = None
     session: str | None = None
     _news: News | None = None
+    _has_read: bool = False
+    """All bodies of the session have been read."""
     _running: set[str] | None = None
     """The calls in flight that were told last; at first none have begun meanwhile."""
 
@@ -56,6 +60,20 @@ class Live:
         if not number:
             return None
         return event("ended", self._news.position, {"sessions": dict(number)})
+
+    def read(self) -> str | None:
+        """Read bodies of the session for a moment. Return the event of how far that is; None if there are no more."""
+        assert self._news is not None
+        assert self.session is not None
+        if self._has_read:
+            return None
+        self.trace.read_for(READ_FOR)
+        try:
+            bodies = self.trace.read_session(self.session)
+        except TraceError:  # no such session
+            return None
+        self._has_read = bodies.is_complete
+        return event("read", self._news.position, bodies._asdict())
 
     def in_flight(self, rows: list[Row]) -> str | None:
         """The event of the calls in flight, `rows` of `query_in_flight`; None if they are the same as before."""

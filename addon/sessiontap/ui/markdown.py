@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 from sessiontap.export.exported_call import ExportedCall
 from sessiontap.plain_text import line, safe
 from sessiontap.ui.document import DocumentSession, sessions
+from sessiontap.ui.rendering import score_line
 from sessiontap.units import count, dollars, duration, moment, plural, size
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#!|~&])")
@@ -30,17 +31,26 @@ def _session(session: DocumentSession) -> Iterator[str]:
         dollars(session.cost_usd),
     ]
     yield ", ".join(_plain(fact) for fact in facts) + "\n\n"
+    yield from _scores(session.scores)
     agents = {lane["number"]: lane for lane in session.lanes}
     for call in session.calls:
-        yield from _call(call, agents[call["lane"]])
+        yield from _call(call, agents[call["lane"]], session.call_scores.get(call["id"], ()))
 
 
-def _call(call: Mapping[str, Any], lane: Mapping[str, Any]) -> Iterator[str]:
+def _scores(scores: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """A list of scores, stars and notes; nothing if there are none."""
+    told = [_plain(score_line(one)) for one in scores]
+    if told:
+        yield "".join(f"- {one}\n" for one in told) + "\n"
+
+
+def _call(call: Mapping[str, Any], lane: Mapping[str, Any], scores: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     step = "-" if call["step"] is None else str(call["step"])
     agent = f"{lane['agent'] or 'sub-agent'}, " if lane["depth"] else ""
     mark = f", {call['mark']}" if call["mark"] else ""
     told = f"{agent}{call['model'] or '-'}, {duration(call['duration'])}{mark}"
     yield f"{'#' * min(2 + lane['depth'], 6)} {step}: {_plain(told)}\n\n"
+    yield from _scores(scores)
     for part in (*call["heard"], *call["said"]):
         yield from _part(part)
     if call["failed"]:

@@ -1,4 +1,5 @@
-"""A page: its address, its parameters, the function that answers it and the template that draws the answer."""
+"""A page: its address, its parameters, the function that answers it and the template that draws the answer; and what a
+POST to its address changes."""
 
 from __future__ import annotations
 
@@ -6,6 +7,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import parse_qsl
+
+import msgspec
 
 from sessiontap.units import UnitError, since, until
 
@@ -14,9 +18,13 @@ if TYPE_CHECKING:
 
 Kind = Literal["text", "integer", "choice", "flag", "time"]
 Data = dict[str, Any]
+Source = Literal["page", "api"]
+"""Who changes something: somebody on a page, or a program."""
 
 _PLACES = re.compile(r"\{(\w+)\}")
 _YES, _NO = ("", "1", "true", "yes", "on"), ("0", "false", "no", "off")
+MOST_FIELDS = 100
+"""Of a form."""
 MOST = 1 << 31
 """Whole numbers are below it."""
 
@@ -38,8 +46,25 @@ class NotFound(PageError):
     status = 404
 
 
+class InFlight(NotFound):
+    """The call is not in the log yet."""
+
+    def __init__(self, message: str, hint: str, session: str | None) -> None:
+        """`session`: the id of its session, if it has one."""
+        super().__init__(message, hint)
+        self.session = session
+        self.position: str | None = None
+        """How far the log had come when it was looked for."""
+
+
 class BadParameter(PageError):
     """A parameter is not known, or has a value that it cannot have."""
+
+    status = 400
+
+
+class BadBody(PageError):
+    """The body of a POST is not what is taken."""
 
     status = 400
 
@@ -63,6 +88,25 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """The change that a POST to a page's address makes."""
+
+    title: str
+    description: str
+    body: type[msgspec.Struct]
+    """The type of its JSON. Its annotations say what is refused, and are its schema."""
+    act: Callable[[Reading, Mapping[str, str], Any, Source], Data]
+    """Does it, and returns the answer in JSON. It has the parameters of the path, and the body. Raises PageError, or
+    TraceError if the log has no such session or call, or cannot be written."""
+    schema: dict[str, Any]
+    """The JSON schema of the answer."""
+    of_form: Callable[[Mapping[str, str]], Any] | None = None
+    """Makes the body of a form's fields. Raises PageError. None: it takes no form."""
+    page_of: str = ""
+    """Where a form leads if it does not say `back`: the path of a page, `/calls/{call}`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """A page of the site and its JSON twin, which is at the same path with `.json` behind it."""
 
@@ -78,6 +122,10 @@ class Page:
     parameters: tuple[Parameter, ...] = ()
     schema: dict[str, Any] = field(default_factory=dict)
     """The JSON schema of what `data` returns."""
+    action: Action | None = None
+    """None: nothing can be changed here."""
+    live: bool = False
+    """While it is open it tells of new calls: those of its session, if its path names one, else all."""
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -145,3 +193,20 @@ def _read_one(parameter: Parameter, text: str) -> Any:
                     f"{parameter.name}: {error.message}", f"{error.hint[:1].upper()}{error.hint[1:]}."
                 ) from None
     return text
+
+
+def read_json(action: Action, body: bytes) -> Any:
+    """Return the JSON that was sent. Raises BadBody."""
+    try:
+        return msgspec.json.decode(body, type=action.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        said = str(error).replace("`", "")
+        raise BadBody(f"the body is not understood: {said}", "/api/openapi.json describes it.") from None
+
+
+def read_form(body: bytes) -> dict[str, str]:
+    """The fields of a form. Raises BadBody."""
+    try:
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict"))
+    except ValueError:
+        raise BadBody("the form is not understood", "Send it from the page.") from None

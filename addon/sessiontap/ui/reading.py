@@ -1,12 +1,15 @@
-"""What a page may ask: the log, prices, what the proxies and the rules say."""
+"""The sources that a page may ask: the log, prices, what the proxies and the rules say."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sessiontap.trace import BodyError, TraceError
+from sessiontap.trace.folders import logs_in
+from sessiontap.trace.index.turns import BodiesRead, session_of
 from sessiontap.ui.page import BadParameter, NotFound
 
 if TYPE_CHECKING:
@@ -34,6 +37,8 @@ class Reading:
     rules: Callable[[], dict[str, Any]] = lambda: {"file": None, "calls": 0, "rules": []}
     """The rules in force: `file`, the number of the newest `calls` that were looked at, and of which each rule set
     something."""
+    user: str | None = None
+    """Who gives scores on a page."""
 
     def sessions_after(
         self, last: str, filters: Filters, sort: Sort | None, limit: int, prices: Prices | None = None
@@ -44,24 +49,37 @@ class Reading:
         except TraceError as error:
             raise BadParameter(f"after={last!r}: {error}", "Leave `after` out: the list begins anew.") from None
 
-    def turns(self, session: str) -> list[Turn]:
-        """The turns of a session with their costs, oldest first. Raises NotFound if no request of it can be read, and
-        TraceError if there is no such session."""
-        turns = self.trace.query_turns(session, self.prices)
-        if not any(turn.request for turn in turns):
+    @property
+    def writable(self) -> bool:
+        """The user of the page may write to the log."""
+        return any(os.access(one, os.W_OK | os.X_OK) for one in logs_in(self.trace.folder))
+
+    def turns(self, session: str) -> tuple[list[Turn], dict[str, Any]]:
+        """The turns of a session whose bodies have been read, oldest first, their calls in brief; and as JSON which
+        session it is and how far its bodies have been read.
+
+        Raises NotFound if no request of it can be read, and TraceError if there is no such session.
+        """
+        turns = self.trace.query_brief_turns(session)
+        read = [turn for turn in turns if turn.is_read]
+        if len(read) == len(turns) and not any(turn.request for turn in turns):
             name = turns[0].call["session_id"] if turns else session
             raise NotFound(
                 f"session {name} has no request that can be read",
                 "A rule may say `capture: metadata`, or no call has a body.",
             )
-        return turns
+        return read, session_of(turns) | how_far(BodiesRead(len(read), len(turns)))
 
-    def terms(self, turns: list[Turn]) -> dict[str, InputTerms]:
-        """The terms of the calls of the turns' session by their ids, as `analysis` takes them."""
+    def terms(self, session: str) -> dict[str, InputTerms]:
+        """The terms of the calls of a session by their ids, as `analysis` takes them."""
         if self.terms_of_call is None:
             return {}
-        billing = self.trace.query_billing(turns[0].call["session_id"])
-        return {id: self.terms_of_call(record) for id, record in billing.items()}
+        return {id: self.terms_of_call(record) for id, record in self.trace.query_billing(session).items()}
+
+
+def how_far(bodies: BodiesRead) -> dict[str, Any]:
+    """Return the keys by which an answer says how many calls it is made of."""
+    return {"complete": bodies.is_complete, "calls_read": bodies.read, "calls_in_all": bodies.calls}
 
 
 def stored_body(reading: Reading, name: str, side: str) -> tuple[bytes, str]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
 
 from sessiontap import units
 from sessiontap.analysis.blocks import TITLES, block_name
@@ -20,6 +21,8 @@ from sessiontap.analysis.cache_reasons import in_words
 from sessiontap.analysis.tool_runs import argument_lines
 from sessiontap.plain_text import line, safe
 from sessiontap.trace.outcomes import ERRORS
+from sessiontap.trace.views import STAR
+from sessiontap.ui import filters
 from sessiontap.ui.drawing import DRAWINGS
 from sessiontap.ui.drawing.plots import LAYERS
 from sessiontap.ui.page import Page
@@ -42,37 +45,67 @@ SESSION_BAR = {
 """The same above the pages of a session."""
 
 
+class LiveNews(NamedTuple):
+    """The new calls that a page tells of while it is open."""
+
+    session: str | None
+    """Those of this session alone; None: all."""
+    position: str | None
+    """Those behind this position of the log; None: those from now on."""
+
+
 class Renderer:
     """Draws the pages of `folder`."""
 
-    def __init__(self, folder: str, pages: Iterable[Page], static: Callable[[], Mapping[str, StaticFile]]) -> None:
+    def __init__(
+        self, folder: str, pages: Iterable[Page], static: Callable[[], Mapping[str, StaticFile]], form_token: str
+    ) -> None:
+        """`form_token`: what each form that changes something brings."""
         self._jinja = _environment(folder)
         paths = {page.path for page in pages}
-        self._jinja.globals |= DRAWINGS
         self._jinja.globals |= {
             "link": link,
+            "form_token": form_token,
             "tree_lines": tree_lines,
             "with_calls": with_calls,
             "has_page": paths.__contains__,
             "titles": TITLES,
+            "filter_names": [one.name for one in filters.FILTERS if one.name != "all"],
             "layer_titles": LAYERS,
             "site_bar": {path: name for path, name in SITE_BAR.items() if path in paths},
             "session_bar": {end: name for end, name in SESSION_BAR.items() if _session_path(end) in paths},
             "static": lambda name: static()[name].url,
         }
 
-    def draw(self, page: Page, data: Mapping[str, Any], given: Given, read_share: float = 1.0) -> str:
+    def draw(
+        self,
+        page: Page,
+        data: Mapping[str, Any],
+        given: Given,
+        read_share: float = 1.0,
+        back: str = "/",
+        position: str | None = None,
+    ) -> str:
         """The HTML of a page. Beside its data a template has `page`, and `given` and `here` of the request.
 
-        `read_share`: the share of the log that the data are of, which the page says if it is not 1.
+        `read_share`: the share of the log that the data are of, which the page says if it is not 1. `back`: its own
+        address, to which a form leads. `position`: how far the log had come before the data were asked for.
         """
-        more = {"page": page, "given": given, "here": partial(here, given), "read_share": read_share}
-        return self._jinja.get_template(page.template).render({**data, **more})
+        more = {"page": page, "given": given, "here": partial(here, given), "read_share": read_share, "back": back}
+        news = LiveNews(_session_of(page, data), position) if page.live else None
+        return self._jinja.get_template(page.template).render({**data, **more, "news": news})
 
-    def draw_error(self, status: int, message: str, hint: str) -> str:
-        """The HTML of a page that says what is wrong and what to do."""
+    def draw_error(self, status: int, message: str, hint: str, news: LiveNews | None = None) -> str:
+        """The HTML of a page that says what is wrong and what to do. `news`: of what it tells while it is open."""
         template = self._jinja.get_template("error.html")
-        return template.render(status=status, message=message, hint=hint, given={}, read_share=1.0)
+        return template.render(status=status, message=message, hint=hint, given={}, read_share=1.0, news=news)
+
+
+def _session_of(page: Page, data: Mapping[str, Any]) -> str | None:
+    """The id of the session that a page is of; None if it is of none."""
+    if "session" not in page.places:
+        return None
+    return str(data["session_id"] if "session_id" in data else data["session"]["id"])
 
 
 def _environment(folder: str) -> Environment:
@@ -84,12 +117,14 @@ def _environment(folder: str) -> Environment:
         lstrip_blocks=True,
     )
     found.filters |= FILTERS | {"fold": fold}
+    found.globals |= DRAWINGS
     found.tests["failed"] = is_failed
     return found
 
 
+@cache
 def template(name: str) -> Template:
-    """A template that is no page of the site, with the same filters."""
+    """A template that is no page of the site, with the same filters and drawings."""
     return _environment(TEMPLATES).get_template(name)
 
 
@@ -187,6 +222,32 @@ def fold(text: str, lines: int = 12, characters: int = 1_600) -> Folded:
     return Folded(text[:end], rest, rest.count("\n") + (not rest.endswith("\n")) if rest else 0)
 
 
+def figure(number: float) -> str:
+    """A score: `0.8`, `1,234`."""
+    return f"{number:,}" if isinstance(number, int) else f"{number:,.6g}"
+
+
+def score_value(value: Any) -> str:
+    """A score's value as people write it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return figure(value) if isinstance(value, int | float) else line(str(value))
+
+
+def score_line(score: Mapping[str, Any]) -> str:
+    """`helpful 0.8: It plans well. (ada, 2026-11-21 05:06:03)`; a star and a note alone in their own words."""
+    name, note = score["name"], line(score["note"] or "")
+    said = "note" if name is None else "★" if name == STAR else f"{line(name)} {score_value(score['value'])}"
+    who = ", ".join(filter(None, (score["by"] and line(score["by"]), units.moment(score["time"]))))
+    return f"{said}: {note} ({who})" if note else f"{said} ({who})"
+
+
+def commands(text: str) -> Markup:
+    """A sentence of ours, with what stands in backquotes as code."""
+    pieces = (f"<code>{escape(one)}</code>" if at % 2 else escape(one) for at, one in enumerate(text.split("`")))
+    return Markup("").join(map(Markup, pieces))
+
+
 def percent(share: float | None) -> str:
     """`42%`, `0.4%`."""
     if share is None:
@@ -205,6 +266,9 @@ FILTERS: dict[str, Callable[..., str | None]] = {
     "clock": units.clock,
     "plural": units.plural,
     "percent": percent,
+    "commands": commands,
+    "score_value": score_value,
+    "score_line": score_line,
     "age": age,
     "model": model,
     "cost_parts": units.dollars_by_part,

@@ -1,17 +1,21 @@
-"""The web server of the pages: a tornado application on 127.0.0.1 or a Unix socket, which only reads."""
+"""The web server of the pages: a tornado application on 127.0.0.1 or a Unix socket.
+
+It only reads, but for the pages' actions."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import json
 import queue
 import re
+import secrets
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 import tornado.httpserver
 import tornado.iostream
@@ -22,26 +26,57 @@ from sessiontap.trace import NotInTrace, TraceError
 from sessiontap.ui import guard, live
 from sessiontap.ui.guard import Access, Refused
 from sessiontap.ui.openapi import openapi
-from sessiontap.ui.page import Data, NotFound, Page, PageError, read_parameters, without_empty
+from sessiontap.ui.page import (
+    Action,
+    BadBody,
+    Data,
+    InFlight,
+    NotFound,
+    Page,
+    PageError,
+    read_form,
+    read_json,
+    read_parameters,
+    without_empty,
+)
 from sessiontap.ui.pages import PAGES
 from sessiontap.ui.reading import Reading, stored_body
-from sessiontap.ui.rendering import Renderer, here
+from sessiontap.ui.rendering import LiveNews, Renderer, here, link
 from sessiontap.ui.static_files import StaticFile, static_files
 
 HOST = "127.0.0.1"
-SECONDS = 2.0
-"""Seconds for which a page reads calls that the index lacks; it says if that was not enough."""
+SECONDS = 0.5
+"""Seconds for which a page reads what the index lacks; it says if that was not enough."""
 ALIVE_EVERY = 15.0
 """Seconds after which a page hears something if nothing happens."""
 THREADS = 2
 """Pages that are made at once. Each has the log for itself."""
 CACHE = 16 << 20
 """Bytes of the index's file that each of them keeps in memory."""
+MOST_BODY = 1 << 20
+"""Bytes that a request may bring."""
 _PLACE = re.compile(r"\\\{(\w+)\\\}")
+_BACK = re.compile(r"/(?![/\\])[!-~]*")
+"""A path of this site."""
+
+
+class PageAnswer(NamedTuple):
+    """The data of a page, and what they are of."""
+
+    data: Data
+    read_share: float
+    """The share of the log that has been read."""
+    position: str
+    """How far the log had come before."""
+
+    @property
+    def twin(self) -> Data:
+        """The data as JSON."""
+        return self.data | {"complete": self.read_share == 1 and self.data.get("complete", True)}
 
 
 class Site:
-    """What all requests share."""
+    """The state that all requests share."""
 
     def __init__(
         self, open_reading: Callable[[], Reading], access: Access | None, pages: Iterable[Page] = PAGES
@@ -51,7 +86,9 @@ class Site:
         self.access = access
         self.static: Mapping[str, StaticFile] = static_files()
         folder = str(files("sessiontap.ui").joinpath("templates"))
-        self.renderer = Renderer(folder, self.pages, lambda: self.static)
+        self.form_token = secrets.token_urlsafe(24)
+        """A form of ours brings it."""
+        self.renderer = Renderer(folder, self.pages, lambda: self.static, self.form_token)
         self._open = open_reading
         self._free: queue.LifoQueue[Reading] = queue.LifoQueue()
         self._threads = ThreadPoolExecutor(THREADS, "page")
@@ -63,20 +100,26 @@ class Site:
         routes: list[Any] = [
             (r"/live", LiveHandler, {"site": self}),
             (r"/api/openapi\.json", DescriptionHandler, {"site": self}),
+            (r"/calls/(?P<call>.+?)/(?P<side>request|response)\.bin", BodyHandler, {"site": self}),
             *((route(page), PageHandler, {"site": self, "page": page}) for page in self.pages),
         ]
-        routes.append((r"/calls/(?P<call>[^/]+)/(?P<side>request|response)\.bin", BodyHandler, {"site": self}))
         routes.append((r"/static/([^/]+)", StaticHandler, {"site": self}))
         return tornado.web.Application(
             routes, default_handler_class=NoPageHandler, default_handler_args={"site": self}, log_function=_log_nothing
         )
 
-    async def answer(self, page: Page, parameters: Mapping[str, Any]) -> tuple[Data, float]:
-        """The data of a page, made on a thread, and the share of the log that it is of.
+    async def answer(self, page: Page, parameters: Mapping[str, Any]) -> PageAnswer:
+        """The data of a page, made on a thread. Raises PageError and TraceError."""
 
-        Raises PageError and TraceError.
-        """
-        return await self.ask(lambda reading: (page.data(reading, parameters), reading.trace.read_share))
+        def question(reading: Reading) -> PageAnswer:
+            position = reading.trace.position()  # what is written meanwhile is news
+            try:
+                return PageAnswer(page.data(reading, parameters), reading.trace.read_share, position)
+            except InFlight as error:
+                error.position = position
+                raise
+
+        return await self.ask(question)
 
     async def ask[T](self, question: Callable[[Reading], T]) -> T:
         """The answer to a question about the log, made on a thread. Raises PageError and TraceError."""
@@ -111,15 +154,20 @@ class Site:
 
 
 def route(page: Page) -> str:
-    """The regular expression of a page's path and its twin's."""
-    path = _PLACE.sub(r"(?P<\1>[^/]+?)", re.escape(page.path))
+    """The regular expression of a page's path and its twin's. `/calls/@1/3` may be written as it is."""
+
+    def place(name: re.Match[str]) -> str:
+        return f"(?P<{name[1]}>{'.+?' if name[1] == 'call' else '[^/]+?'})"
+
+    path = _PLACE.sub(place, re.escape(page.path))
     return path + r"(?P<_twin>\.json)?" if page.template else path
 
 
-class Handler(tornado.web.RequestHandler):
+class SiteHandler(tornado.web.RequestHandler):
     """A request: it is checked first, and every error of it is a page, or JSON for who asked for that."""
 
     site: Site
+    methods: tuple[str, ...] = guard.METHODS
 
     def initialize(self, site: Site) -> None:
         self.site = site
@@ -131,7 +179,7 @@ class Handler(tornado.web.RequestHandler):
         self.set_header("Cache-Control", "no-store")
 
     def prepare(self) -> None:
-        guard.check_origin(self.request.method or "", self.request.headers)
+        guard.check_origin(self.request.method or "", self.request.headers, self.methods)
         if self.site.access is not None:
             self._let_in(self.site.access)
 
@@ -159,6 +207,9 @@ class Handler(tornado.web.RequestHandler):
     @property
     def wants_json(self) -> bool:
         """Return True if an error is to be told in JSON."""
+        sent = self.request.headers.get("Content-Type", "")
+        if self.request.method == "POST" and sent.lower().startswith(guard.FORM):
+            return False
         return self.request.path.endswith(".json") or self.request.path.startswith("/api/")
 
     def write_json(self, value: Any) -> None:
@@ -176,12 +227,13 @@ class Handler(tornado.web.RequestHandler):
             message, hint = error.log_message or self._reason, "Check the address."
         self.set_status(status_code)
         if status_code == 405:
-            self.set_header("Allow", ", ".join(guard.METHODS))
+            self.set_header("Allow", ", ".join(self.methods))
         if self.wants_json:
             self.write_json({"error": message, "hint": hint})
         else:
             self.set_header("Content-Type", "text/html; charset=utf-8")
-            self.write(self.site.renderer.draw_error(status_code, message, hint))
+            news = LiveNews(error.session, error.position) if isinstance(error, InFlight) else None
+            self.write(self.site.renderer.draw_error(status_code, message, hint, news))
         self.finish()
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
@@ -189,7 +241,7 @@ class Handler(tornado.web.RequestHandler):
             super().log_exception(typ, value, tb)
 
 
-class PageHandler(Handler):
+class PageHandler(SiteHandler):
     """A page, or its twin."""
 
     page: Page
@@ -197,6 +249,7 @@ class PageHandler(Handler):
     def initialize(self, site: Site, page: Page) -> None:  # type: ignore[override]
         super().initialize(site)
         self.page = page
+        self.methods = guard.WRITING if page.action is not None else guard.METHODS
 
     async def get(self, _twin: str | None = None, **places: str) -> None:
         given = self._query()
@@ -204,17 +257,46 @@ class PageHandler(Handler):
         if not in_json and (left := without_empty(self.page, given)) != given:
             self.redirect(self.request.path + here(left), status=303)
             return
-        data, read_share = await self.site.answer(self.page, read_parameters(self.page, places, given))
+        answer = await self.site.answer(self.page, read_parameters(self.page, places, given))
         if in_json:
-            self.write_json(data)
+            self.write_json(answer.twin if self.page.template else answer.data)
         else:
             self.set_header("Content-Type", "text/html; charset=utf-8")
-            self.write(self.site.renderer.draw(self.page, data, given, read_share).encode("utf-8", "backslashreplace"))
+            self.write(self._drawn(answer, given))
 
     head = get
 
+    def _drawn(self, answer: PageAnswer, given: Mapping[str, list[str]]) -> bytes:
+        back = self.request.uri or "/"
+        html = self.site.renderer.draw(self.page, answer.data, given, answer.read_share, back, answer.position)
+        return html.encode("utf-8", "backslashreplace")
 
-class BodyHandler(Handler):
+    async def post(self, _twin: str | None = None, **places: str) -> None:
+        action = self.page.action
+        assert action is not None  # `methods` has no POST without one
+        if guard.check_write(self.request.headers) == "json":
+            body = read_json(action, self.request.body)
+            self.write_json(await self.site.ask(lambda reading: action.act(reading, places, body, "api")))
+        else:
+            await self._post_form(action, places)
+
+    async def _post_form(self, action: Action, places: Mapping[str, str]) -> None:
+        fields = read_form(self.request.body)
+        if not hmac.compare_digest(fields.get(guard.TOKEN, "").encode(), self.site.form_token.encode()):
+            raise Refused(
+                "the form is of a page that was opened before `sessiontap ui` was started anew",
+                "Load that page again; then send the form.",
+            )
+        if action.of_form is None:
+            raise BadBody("this takes no form", "Send JSON.")
+        body = action.of_form(fields)
+        await self.site.ask(lambda reading: action.act(reading, places, body, "page"))
+        back = fields.get("back", "")
+        own = link(*(part.format(**places) for part in action.page_of.strip("/").split("/")))
+        self.redirect(back if _BACK.fullmatch(back) else own, status=303)
+
+
+class BodyHandler(SiteHandler):
     """The body of a call as it was recorded, to be saved: whatever it holds, no browser shows it as a page of ours."""
 
     async def get(self, call: str, side: str) -> None:
@@ -226,7 +308,7 @@ class BodyHandler(Handler):
     head = get
 
 
-class LiveHandler(Handler):
+class LiveHandler(SiteHandler):
     """Server-sent events, until the page is closed."""
 
     async def get(self) -> None:
@@ -248,14 +330,23 @@ class LiveHandler(Handler):
         self._is_gone.set()
 
     async def _tell(self) -> None:
-        site, now = self.site, asyncio.get_running_loop().time
+        site = self.site
         position = self.request.headers.get("Last-Event-ID") or self.get_query_argument("after", None)
         reading = await site.on_thread(site.open)
         told = live.Live(reading.trace, position, self.get_query_argument("session", None))
+        reads = told.session is not None and self.get_query_argument("read", None) is not None
+        with contextlib.closing(reading.trace):
+            await self._tell_of(told, reads)
+
+    async def _tell_of(self, told: live.Live, reads: bool) -> None:
+        site, now = self.site, asyncio.get_running_loop().time
         await self._send(await site.on_thread(told.start))
         asked = said = now()
         while not self._is_gone.is_set():
             texts = [await site.on_thread(told.ended)]
+            if reads:
+                texts.append(text := await site.on_thread(told.read))
+                reads = text is not None
             if now() - asked >= live.ASK_EVERY:
                 texts.append(told.in_flight(await site.ask(lambda reading: live.calls_in_flight(reading.trace))))
                 asked = now()
@@ -265,14 +356,14 @@ class LiveHandler(Handler):
                 await self._send(text)
                 said = now()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._is_gone.wait(), live.LOOK_EVERY)
+                await asyncio.wait_for(self._is_gone.wait(), 0 if reads else live.LOOK_EVERY)
 
     async def _send(self, text: str) -> None:
         self.write(text)
         await self.flush()
 
 
-class DescriptionHandler(Handler):
+class DescriptionHandler(SiteHandler):
     """The description of all answers in JSON."""
 
     def get(self) -> None:
@@ -281,7 +372,7 @@ class DescriptionHandler(Handler):
     head = get
 
 
-class StaticHandler(Handler):
+class StaticHandler(SiteHandler):
     """A static file. It is nobody's secret, and an error's page needs it."""
 
     def _let_in(self, access: Access) -> None:
@@ -302,7 +393,7 @@ class StaticHandler(Handler):
     head = get
 
 
-class NoPageHandler(Handler):
+class NoPageHandler(SiteHandler):
     """Any other path."""
 
     def get(self, *args: str, **kwargs: str) -> None:
@@ -322,7 +413,7 @@ def bind(port: int) -> list[socket.socket]:
 
 async def serve(site: Site, sockets: Iterable[socket.socket]) -> None:
     """Answer until this is cancelled."""
-    server = tornado.httpserver.HTTPServer(site.application(), max_header_size=65536, max_body_size=65536)
+    server = tornado.httpserver.HTTPServer(site.application(), max_header_size=65536, max_body_size=MOST_BODY)
     server.add_sockets(sockets)
     try:
         await asyncio.Event().wait()

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 import pytest
+from tests.support.gate import PATIENCE
 
 _READY = "ready"
 _SHELL = """
@@ -53,7 +54,7 @@ class Disk:
     ) -> None:
         assert self._shell.stdin is not None
         self._shell.stdin.close()
-        self._shell.wait(10)
+        self._shell.wait(PATIENCE)
 
     def fill(self) -> None:
         """Take all the room that is left."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.e2e.faults import patches
-from tests.e2e.lab import PYTHON, Lab, Proxy, own_environment
+from tests.e2e.lab import Lab, Proxy, own_environment
+from tests.support import warm
 from tests.support.dialogue import Request, Respond
 from tests.support.gate import Gate
 
@@ -36,7 +36,8 @@ class Clocked:
         self.proxy: Proxy = lab.proxy(
             RULES,
             options={"session_trace": folder},
-            environment={**patches.environment("set_clock"), "CLOCK": str(self._off)},
+            patch=patches.SET_CLOCK,
+            environment={"CLOCK": str(self._off)},
         )
         self.proxy.pass_over()
 
@@ -121,14 +122,8 @@ def test_calls_ids_and_lists_stay_in_order(lab: Lab, tmp_path: Path, jump: int) 
         assert row["duration"] is None or row["duration"] >= 0
     log.close()
     for words in (["ls", "--json"], ["show", "@1", "--json"], ["calls", "--json"], ["tail", "--json"]):
-        done = subprocess.run(
-            [PYTHON, "-m", "sessiontap.cli", *words, "--trace", str(folder)],
-            env=own_environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert (done.returncode, done.stderr) == (0, "")
+        done = warm.sessiontap().run([*words, "--trace", str(folder)], own_environment())
+        assert (done.returncode, done.stderr) == (0, b"")
         assert [json.loads(line) for line in done.stdout.splitlines()]
 
 

@@ -7,9 +7,11 @@ import signal
 from pathlib import Path
 
 import psutil
+from tests.e2e.faults import patches
 from tests.e2e.faults.disks import Disk
 from tests.e2e.faults.load import RULES, Crowd, serve
 from tests.e2e.lab import Lab, Proxy, wait_until
+from tests.support.gate import PATIENCE
 
 from sessiontap import trace
 from sessiontap.trace.files import segments
@@ -19,7 +21,7 @@ from sessiontap.trace.maintenance import verify
 def loaded(lab: Lab, folder: Path) -> tuple[Proxy, Crowd]:
     """A proxy that has recorded some calls, and its clients at rest."""
     serve(lab)
-    proxy = lab.proxy(RULES, options={"session_trace": folder})
+    proxy = lab.proxy(RULES, options={"session_trace": folder}, patch=patches.PATIENT_CLOSING)
     crowd = Crowd.of("run", "ab", proxy.ca)
     crowd.start(proxy.process.port)
     crowd.wait_more(20)
@@ -52,10 +54,10 @@ def test_the_next_start_closes_what_a_killed_proxy_left(lab: Lab, tmp_path: Path
     os.kill(recorder.pid, signal.SIGSTOP)
     os.kill(proxy.process.pid, signal.SIGKILL)
     os.kill(recorder.pid, signal.SIGKILL)
-    recorder.wait(10)
+    recorder.wait(PATIENCE)
     assert closed(folder) == [False]
 
-    after = lab.proxy(RULES, options={"session_trace": folder})
+    after = lab.proxy(RULES, options={"session_trace": folder}, patch=patches.PATIENT_CLOSING)
     wait_until(lambda: closed(folder)[0])
     calls = after.stop()
 

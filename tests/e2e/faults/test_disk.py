@@ -161,7 +161,8 @@ def test_a_disk_that_hangs(lab: Lab, tmp_path: Path) -> None:
         lab,
         tmp_path / "trace",
         options={"session_fsync": "always"},
-        environment={**patches.environment("slow_disk"), "HOLD": str(hold)},
+        patch=patches.SLOW_DISK,
+        environment={"HOLD": str(hold)},
     )
 
     hold.touch()

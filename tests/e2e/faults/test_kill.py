@@ -25,6 +25,7 @@ import zstandard
 from tests.e2e.faults.load import RULES, Crowd, serve
 from tests.e2e.lab import ROOT, Lab, own_environment
 from tests.support import warm
+from tests.support.gate import PATIENCE
 from tests.support.seed import SEED
 
 from sessiontap import trace
@@ -95,23 +96,24 @@ class Follower:
 
     def stop(self) -> list[str]:
         self._stop.set()
-        self._thread.join(30)
+        self._thread.join(PATIENCE)
         return self.seen
 
 
 LISTENING = re.compile(rb"proxy listening at \S*:(\d+)")
-START_LIMIT = 30.0
-"""Seconds."""
 
 
 class Victim:
     """A proxy that starts at once, and of which nothing is known but its pid and what it says."""
 
-    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path, *, recorder_at_once: bool
+    ) -> None:
         self._output, theirs = os.pipe()
         try:
             home = {**environment, "HOME": str(folder)}
-            self._process = warm.mitmdump().start(arguments, home, folder, stdout=theirs, stderr=theirs)
+            program = warm.mitmdump(forks_recorder=recorder_at_once)
+            self._process = program.start(arguments, home, folder, stdout=theirs, stderr=theirs)
         finally:
             os.close(theirs)
         self.said = b""
@@ -142,9 +144,9 @@ class Victim:
         while self._read():
             pass
         os.close(self._output)
-        self._process.wait(START_LIMIT)
+        self._process.wait(PATIENCE)
 
-    def _read(self, patience: float = START_LIMIT) -> bool:
+    def _read(self, patience: float = PATIENCE) -> bool:
         if not select.select([self._output], [], [], patience)[0]:
             return False
         said = os.read(self._output, 65536)
@@ -175,8 +177,9 @@ def kill_on(environment: Mapping[str, str], lab: Lab, confdir: Path, number: int
     crowd = Crowd.of(f"run-{number}", "abc", confdir / "mitmproxy-ca-cert.pem")
     follower, log, lost = Follower(folder), trace.open(folder), set()
     for _ in range(KILLS // FOLDERS):
-        proxy = Victim(arguments, environment, place)
-        if chance.random() < STARTING:
+        starting = chance.random() < STARTING  # with all that a recorder's start takes
+        proxy = Victim(arguments, environment, place, recorder_at_once=not starting)
+        if starting:
             proxy.pass_time(chance.uniform(0, 0.1))
             proxy.kill(helpers=chance.random() < TOGETHER)
             continue

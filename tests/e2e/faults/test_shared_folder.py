@@ -13,6 +13,7 @@ import pytest
 from tests.e2e.faults import patches
 from tests.e2e.faults.load import RULES, Crowd, Ledger, serve
 from tests.e2e.lab import PYTHON, Lab, Proxy, own_environment
+from tests.support import warm
 from tests.support.gate import PATIENCE
 
 from sessiontap import trace
@@ -80,23 +81,17 @@ class Loop:
 
     def stop(self) -> None:
         self._stop.set()
-        self._thread.join(60)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
         if self._failed is not None:
             raise self._failed
         assert self.rounds > 0
 
 
-def command(folder: Path, *words: str) -> list[str]:
-    return [PYTHON, "-m", "sessiontap.cli", *words, "--trace", str(folder)]
-
-
 def told(folder: Path, *words: str) -> list[dict[str, Any]]:
     """What a command says, a JSON object a line."""
-    done = subprocess.run(
-        command(folder, *words), env=own_environment(), capture_output=True, text=True, timeout=60, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    done = warm.sessiontap().run([*words, "--trace", str(folder)], own_environment())
+    assert (done.returncode, done.stderr) == (0, b""), done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -105,27 +100,33 @@ class Tail:
 
     def __init__(self, folder: Path) -> None:
         self.process = subprocess.Popen(
-            command(folder, "tail", "-f", "--json"),
+            [PYTHON, "-m", "sessiontap.cli", "tail", "-f", "--json", "--trace", str(folder)],
             env=own_environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
         self.ids: list[str] = []
-        self._limit = threading.Timer(PATIENCE * 2, self.process.kill)
-        self._limit.start()
+
+    def _next(self) -> str:
+        """The next line; empty if it ended, or was killed because it said nothing for long."""
+        assert self.process.stdout is not None
+        limit = threading.Timer(PATIENCE * 2, self.process.kill)
+        limit.start()
+        try:
+            return self.process.stdout.readline()
+        finally:
+            limit.cancel()
 
     def read(self, told: Callable[[list[str]], bool]) -> None:
         """Read on until `told` is true of the ids of all calls so far."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        while line := self._next():
             self.ids.append(json.loads(line)["id"])
             if told(self.ids):
                 return
         raise AssertionError(f"it ended after {len(self.ids)} calls: {self.process.communicate()[1]}")
 
     def stop(self) -> None:
-        self._limit.cancel()
         self.process.kill()
         self.process.communicate()
 
@@ -134,7 +135,7 @@ class Tail:
 def rotating(lab: Lab) -> Iterator[tuple[Proxy, Crowd]]:
     """A proxy under load that begins a new segment every few calls."""
     serve(lab)
-    proxy = lab.proxy(RULES, environment=patches.environment("small_segments"))
+    proxy = lab.proxy(RULES, patch=patches.SMALL_SEGMENTS)
     crowd = Crowd.of("run", "abc", proxy.ca)
     crowd.start(proxy.process.port)
     crowd.wait_more(20)

@@ -1,7 +1,4 @@
-"""Makes the look-up of callers fail or come late: `CALLERS` is `gone`, `late` or `not in time`.
-
-`waited for` leaves it as it is and gives it the time that it takes on a busy machine.
-"""
+"""Makes the look-up of callers fail or come late: `CALLERS` is `gone`, `late` or `not in time`."""
 
 import asyncio
 import os
@@ -24,8 +21,6 @@ async def find_late(self: LookUps, *asked: Any) -> Found:
 
 if HOW == "gone":
     connections.find_known = lambda *_: Found(reason="gone")
-elif HOW == "waited for":
-    connections.PROTECTING_PATIENCE = LONG
 else:
     connections.find_known = lambda *_: None
     LookUps.find = find_late  # type: ignore[method-assign]

@@ -21,6 +21,17 @@ def span(one):
     }
 
 
+def assessment(one):
+    return {
+        "name": one.name,
+        "value": one.value,
+        "rationale": one.rationale,
+        "source": f"{one.source.source_type} {one.source.source_id}",
+        "span": one.span_id,
+        "session": (one.metadata or {}).get("mlflow.trace.session"),
+    }
+
+
 found = MlflowClient(tracking_uri=sys.argv[1]).search_traces(locations=["0"], order_by=["timestamp_ms ASC"])
 json.dump(
     [
@@ -31,6 +42,7 @@ json.dump(
             "request": trace.info.request_preview,
             "response": trace.info.response_preview,
             "duration": trace.info.execution_duration,
+            "assessments": [assessment(one) for one in trace.info.assessments],
             "spans": sorted(map(span, trace.data.spans), key=lambda one: one["id"]),
         }
         for trace in found

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 from tests.cli import recorded
+from tests.support.gate import PATIENCE
 from tests.ui.browser.hostile import hostile_calls
 from tests.ui.served import Client, served
 
@@ -33,9 +34,10 @@ def chromium() -> Iterator[Browser]:
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
         pytest.skip("needs Chromium: apt-get install chromium")
+    expect.set_options(timeout=PATIENCE * 1000)
     flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else list(FLAGS)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, headless=True, args=flags)
+        browser = playwright.chromium.launch(executable_path=found, headless=True, args=flags, timeout=PATIENCE * 1000)
         yield browser
         browser.close()
 
@@ -81,7 +83,7 @@ def visit(browser: Browser, client: Client, **options: object) -> Visitor:
     """A browser of its own, let in by a token as the terminal prints it."""
     context = browser.new_context(**options)  # type: ignore[arg-type]
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(PATIENCE * 1000)
     visitor = Visitor(client, context, page).watch()
     visitor.open(f"/?token={client.access.token()}")
     return visitor

@@ -7,7 +7,7 @@ from typing import Any
 from tests.cli.recorded import PYTHON, chat
 from tests.support.call_spec import CallSpec
 
-from sessiontap.rules.decision import Labels
+from sessiontap.rules.decision import FilledSettings
 
 RAN = "document.documentElement.dataset.ran=1;alert(1)"
 """A page on which this ran has `data-ran`."""
@@ -58,7 +58,9 @@ def hostile_calls() -> list[CallSpec]:
                 messages=messages,
                 tools=[tool],
                 reply=reply,
-                labels=Labels(f"/{name}/{short}", user=short, properties={"kind": short, short: "x"}, tags=(short,)),
+                filled=FilledSettings(
+                    f"/{name}/{short}", user=short, properties={"kind": short, short: "x"}, tags=(short,)
+                ),
             )
         )
         messages = [

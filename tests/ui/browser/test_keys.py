@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
-from tests.cli.recorded import COURSE
+from tests.cli.recorded import COURSE, call_id
 from tests.ui.browser.conftest import Visitor, visit
 from tests.ui.served import Client
 
@@ -56,3 +56,45 @@ def test_tab_reaches_the_content_past_the_bars(visitor: Visitor) -> None:
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     assert page.evaluate("() => document.activeElement.id") == "main"
+
+
+def test_brackets_go_through_the_turns(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.open(f"/sessions/{COURSE}/context")
+    turns = [row.get_attribute("data-row") for row in page.locator("[data-turn]").all()]
+    seen = []
+    for key in ("]", "]", "["):
+        page.keyboard.press(key)
+        seen.append(page.locator("[data-turn].current").get_attribute("data-row"))
+    assert seen == [turns[0], turns[1], turns[0]]
+
+
+def test_a_capital_e_goes_back_to_the_error_before(visitor: Visitor) -> None:
+    page = visitor.page
+    errors = page.locator("[data-error]").count()
+    assert errors == 2
+    seen = []
+    for key in ("e", "e", "E"):
+        page.keyboard.press(key)
+        seen.append(page.locator(".current").get_attribute("data-row"))
+    assert len(set(seen)) == errors
+    assert seen[0] == seen[2]
+
+
+def test_d_shows_the_differences_from_the_call_before(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.open(f"/calls/{call_id(104)}")
+    page.keyboard.press("d")
+    page.wait_for_url(f"**/compare?*b={call_id(104)}")
+    assert page.locator("main h1").inner_text() == "Compare"
+
+
+@pytest.mark.parametrize("key", ["j", "k", "[", "]", "e", "E", "s", "d", "/", "?"])
+def test_in_a_field_every_key_is_a_letter(visitor: Visitor, key: str) -> None:
+    page = visitor.page
+    address = page.url
+    page.locator(".find input").focus()
+    page.keyboard.press(key)
+    expect(page.locator(".find input")).to_have_value(key)
+    assert page.locator(".current, dialog[open]").count() == 0
+    assert page.url == address

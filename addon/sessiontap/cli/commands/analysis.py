@@ -140,7 +140,7 @@ def waste(session: str, limit: int, rules: Path | None, json: bool, trace: Path 
 def _turns(log: Trace, session: str) -> list[Turn]:
     """The turns of the session. Raises Failure if no request of it can be read."""
     with progress("reading the trace") as log.progress:
-        turns = log.query_turns(session)
+        turns = log.query_brief_turns(session)
     if not any(turn.request for turn in turns):
         name = turns[0].call["session_id"] if turns else session
         raise Failure(f"session {name} has no request that can be read", "a rule may say `capture: metadata`")

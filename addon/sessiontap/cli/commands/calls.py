@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from sessiontap.cli.errors import Failure, Misuse
+from sessiontap.cli.filter_options import filter_options
 from sessiontap.cli.options import (
     CALL_HELP,
     command,
     completes,
-    filter_options,
     json_option,
     limit_option,
     open_trace,
@@ -24,8 +24,8 @@ from sessiontap.cli.options import (
 from sessiontap.cli.output import (
     console,
     flush,
-    note,
     on_terminal,
+    print_notice,
     progress,
     write,
     write_bytes,
@@ -63,7 +63,7 @@ CALL_ORDERS = ("time", "duration", "first_token", "tokens", "cost")
 @trace_option
 def calls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: bool, trace: Path | None) -> None:
     """List calls, newest first."""
-    from sessiontap.cli import gaps, left_out, listing
+    from sessiontap.cli import gaps, left_out, listing, scores_text
     from sessiontap.cli.call_costs import Costs
 
     prices = Costs.by(rules).prices
@@ -77,7 +77,12 @@ def calls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, jso
     if json:
         write_json_batches(batches)
     elif rows:
-        listing.call_batches(batches, lambda ids: log.query_short_ids("calls", ids, listing.CALL_ID_LENGTH))
+        listing.call_batches(
+            batches,
+            lambda ids: log.query_short_ids("calls", ids, listing.CALL_ID_LENGTH),
+            scored=scores_text.any_of(rows) if limit else log.query_has_scores(),
+            machines=len(log.query_machines()) > 1,
+        )
     if not rows:
         left_out.tell_nothing_fits(log, wanted, "call")
     left_out.tell_errands(log, wanted)
@@ -147,15 +152,16 @@ def cat(call: str, rules: Path | None, trace: Path | None, **parts: bool) -> Non
     if len(chosen) > 1:
         raise Misuse(f"{' and '.join(f'--{part}' for part in chosen)} cannot be combined", "ask for one of them")
     costs = Costs.by(rules)
+    log = open_trace(trace)
     try:
-        found = open_trace(trace).call(call)
+        found = log.call(call)
         match chosen:
             case ["request" | "response" as side]:
                 write_bytes(_body(found, side))
             case ["curl"]:
                 _write_curl(found)
             case ["json"]:
-                write_json(call_text.as_json(found, costs.of(found.record)))
+                write_json(call_text.as_json(found, costs.of(found.record), log.query_scores("call", found.id)))
             case ["text"]:
                 write(call_text.dialogue(found))
             case ["headers"]:
@@ -163,7 +169,7 @@ def cat(call: str, rules: Path | None, trace: Path | None, **parts: bool) -> Non
             case ["changes"]:
                 call_text.show_changes(found)
             case _:
-                write(call_text.whole(found, costs.of(found.record)))
+                write(call_text.whole(found, costs.of(found.record), log.query_scores("call", found.id)))
     except BodyError as error:
         raise Failure(f"call {call}: {error}", "sessiontap cat --headers and --changes show the rest") from None
 
@@ -193,4 +199,4 @@ def _write_curl(call: RecordedCall) -> None:
     else:
         write(command)
     if number := curl.redactions(request):
-        note(f"{number} of its headers {'is' if number == 1 else 'are'} redacted: put your own key in")
+        print_notice(f"{number} of its headers {'is' if number == 1 else 'are'} redacted: put your own key in")

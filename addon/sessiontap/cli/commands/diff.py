@@ -10,7 +10,7 @@ import click
 
 from sessiontap.cli.errors import Failure, failure_of
 from sessiontap.cli.options import CALL_HELP, command, completes, json_option, open_trace, rules_option, trace_option
-from sessiontap.cli.output import note, progress, write_json, write_line
+from sessiontap.cli.output import print_notice, progress, write_json, write_line
 
 if TYPE_CHECKING:
     from sessiontap.trace import RecordedCall, Trace
@@ -52,7 +52,7 @@ def diff(
         sessions, both_calls = _meant(log, before, after)
     if sessions is not None and not (calls and both_calls is not None):
         if both_calls is not None:
-            note(f"{before} and {after} are taken as sessions; --calls compares the calls of these names")
+            print_notice(f"{before} and {after} are taken as sessions; --calls compares the calls of these names")
         _diff_sessions(log, *sessions, rules, full=full, json=json)
     elif both_calls is not None:
         if sessions is None and not calls:
@@ -68,7 +68,7 @@ def _meant(
     sessions, calls = [_session(log, name) for name in names], [_call(log, name) for name in names]
     for name, session, call in zip(names, sessions, calls, strict=True):
         if session is None and call is None:
-            said = f"{name!r} names neither a session nor a call in {log.folder}, or more than one"
+            said = f"{name!r} names neither a session nor a call in {log.shown_folder}, or more than one"
             raise Failure(said, "list them with `sessiontap ls` and `sessiontap calls`")
     both_sessions = (sessions[0], sessions[1]) if sessions[0] is not None and sessions[1] is not None else None
     both_calls = (calls[0], calls[1]) if calls[0] is not None and calls[1] is not None else None
@@ -84,7 +84,7 @@ def _tell_calls(log: Trace, before: str, after: str) -> None:
     names = before, after
     none = [name for name in names if _session(log, name) is None]
     if len(none) == 1:
-        note(f"{before} and {after} are taken as calls, since {none[0]} is no session's")
+        print_notice(f"{before} and {after} are taken as calls, since {none[0]} is no session's")
 
 
 def _session(log: Trace, name: str) -> str | None:
@@ -122,7 +122,7 @@ def _diff_sessions(log: Trace, before: str, after: str, rules: Path | None, *, f
 def _diff_calls(before: RecordedCall, after: RecordedCall, *, full: bool, json: bool) -> None:
     from sessiontap.analysis import compare_recorded
     from sessiontap.analysis.compare_sessions import NotComparedError
-    from sessiontap.cli import differences
+    from sessiontap.cli import call_differences
     from sessiontap.trace import BodyError
 
     try:
@@ -134,7 +134,7 @@ def _diff_calls(before: RecordedCall, after: RecordedCall, *, full: bool, json: 
     if json:
         write_json(compare_recorded.as_json(found))
         return
-    for text, style in differences.lines(found, full=full):
+    for text, style in call_differences.lines(found, full=full):
         write_line(text, style)
 
 

@@ -8,8 +8,9 @@ import sys
 import click
 
 from sessiontap.cli.errors import Misuse
-from sessiontap.cli.options import command, json_option, rules_file
-from sessiontap.cli.output import note, write, write_json
+from sessiontap.cli.options import command, json_option
+from sessiontap.cli.output import print_notice, write, write_json
+from sessiontap.cli.rules_files import rules_file
 
 DEFAULT_PORT = 8080  # mitmproxy's
 _IN_CONTAINER = "/etc/sessiontap"
@@ -61,9 +62,13 @@ def env(shell: str, undo: bool, json: bool) -> None:
     prepare_home()
     proxy = next(local_proxies.usable(), None)
     if proxy is None:
-        note(f"no proxy runs here; the variables are for one on its default port {DEFAULT_PORT} (sessiontap run)")
+        print_notice(
+            f"no proxy runs here; the variables are for one on its default port {DEFAULT_PORT} (sessiontap run)"
+        )
         if dead := local_proxies.dead_proxy(os.environ):
-            note(f"the proxy at {dead}, which this terminal's variables name, has ended; env --undo takes them back")
+            print_notice(
+                f"the proxy at {dead}, which this terminal's variables name, has ended; env --undo takes them back"
+            )
     before = original(os.environ)
     surroundings = prepare(proxy.confdir if proxy else None, before)
     listener = proxy.plain if proxy else None
@@ -71,7 +76,9 @@ def env(shell: str, undo: bool, json: bool) -> None:
 
     if shell == "docker" and not json:
         if listener and listener.host in ("127.0.0.1", "::1") and sys.platform == "linux":
-            note("the proxy listens on loopback, which containers do not reach: start it with --listen-host 172.17.0.1")
+            print_notice(
+                "the proxy listens on loopback, which containers do not reach: start it with --listen-host 172.17.0.1"
+            )
         bundle = surroundings.bundle
         mounts = {str(bundle.pem): f"{_IN_CONTAINER}/ca.pem", str(bundle.truststore): f"{_IN_CONTAINER}/ca.p12"}
         inside = local_proxies.url("host.docker.internal", listener.port if listener else DEFAULT_PORT)
@@ -81,7 +88,9 @@ def env(shell: str, undo: bool, json: bool) -> None:
         return
 
     if (name := foreign_proxy(before)) and (listener is None or listener.mode != "upstream"):
-        note(f"the proxy that {name} names is replaced; to go on through it: sessiontap run --mode upstream:URL")
+        print_notice(
+            f"the proxy that {name} names is replaced; to go on through it: sessiontap run --mode upstream:URL"
+        )
     found = surroundings.variables(url, before, captured_hosts(proxy.rules if proxy else rules_file(None)))
     if json:
         write_json(found)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sessiontap.cli.options import command, rules_option, trace_folder, trace_option, ui_option
-from sessiontap.cli.output import note
+from sessiontap.cli.options import command, rules_option, trace_folder, ui_option, written_trace_option
+from sessiontap.cli.output import print_notice
 
 if TYPE_CHECKING:
     from sessiontap.cli.local_proxies import RunningProxy
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 )
 @ui_option
 @rules_option
-@trace_option
+@written_trace_option
 def exec(
     command: tuple[str, ...],
     name: str | None,
@@ -104,7 +104,7 @@ def run_captured(
     folder = trace_folder(trace)
     before = original(os.environ)
     if dead := local_proxies.dead_proxy(os.environ):
-        note(f"the proxy at {dead}, which this terminal's variables name, has ended; another is used")
+        print_notice(f"the proxy at {dead}, which this terminal's variables name, has ended; another is used")
     proxy = None
     if name is None and path is None and run.rules is None and not hosts:
         behind = foreign_proxy(before) is not None
@@ -151,8 +151,8 @@ def _through_running_proxy(process: Supervisor, run: Run, proxy: RunningProxy, b
         text, calls = summary.summarize(find, proxy.trace, process.pid, begun, run.rules)
         missing = unrecorded.after_run(unrecorded.passed(proxy, process.pid), direct, calls=calls, whole=run.whole)
         sys.stderr.write(text + summary.missing(answer) + unrecorded.text(missing))
-        if run.force and (left := process.left()):
-            _stay(process, status, left)
+        if run.force and (left := process.left_running()):
+            stay(process, status, left)
     return status
 
 
@@ -186,10 +186,12 @@ def _through_own_proxy(
         environ = before | surroundings.variables(proxy.url, before, captured, node=True)
         for host in map(host_name, hosts):
             if entry := excepting(environ["NO_PROXY"], host):
-                note(f"NO_PROXY excepts {host} by {entry!r}: programs that heed it call the host past the proxy")
+                print_notice(
+                    f"NO_PROXY excepts {host} by {entry!r}: programs that heed it call the host past the proxy"
+                )
         with program_start(run.command, environ, proxy, run.force) as start:
             status = process.run(start, environ, adopt=True, look=direct.look)
-            left = process.left()
+            left = process.left_running()
             answer = local_proxies.recorded(proxy, os.getpid()) if left else None  # all that it runs descends from us
             passed = unrecorded.passed(proxy)
             if not left:
@@ -199,11 +201,11 @@ def _through_own_proxy(
             missing = unrecorded.after_run(passed, direct, calls=calls, whole=run.whole)
             sys.stderr.write(own.warnings() + text + summary.missing(answer) + unrecorded.text(missing))
             if left:
-                _stay(process, status, left)
+                stay(process, status, left)
     return status
 
 
-def _stay(process: Supervisor, status: int, left: Sequence[int]) -> None:
+def stay(process: Supervisor, status: int, left: Sequence[int]) -> None:
     """Let `exec` end for its caller, and wait for what its program left running."""
     from sessiontap.cli import summary
 

@@ -7,17 +7,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import click
 
 from sessiontap.cli.errors import Failure, Misuse
-from sessiontap.cli.options import command, completes, filter_options, open_trace, rules_option, trace_option
-from sessiontap.cli.output import JsonOnTerminal, ReaderGone, Report, flush, line, may_overwrite, note, progress, write
+from sessiontap.cli.filter_options import filter_options
+from sessiontap.cli.options import command, completes, open_trace, rules_option, trace_option
+from sessiontap.cli.output import (
+    JsonOnTerminal,
+    Progress,
+    ReaderGone,
+    flush,
+    line,
+    may_overwrite,
+    print_notice,
+    progress,
+    write,
+)
 from sessiontap.export import FORMATS
 
 if TYPE_CHECKING:
     from sessiontap.cli.call_costs import Costs
+    from sessiontap.export import ExportFormat
     from sessiontap.export.exported_call import ExportedCall
     from sessiontap.trace import Trace
     from sessiontap.trace.index.filters import Filters
@@ -35,6 +47,7 @@ REDACTED = "[redacted]"
     "sessiontap export --format html @1 --preview",
     "sessiontap export --format html @1/0..@1/1 --redact 'acme-[a-z]+' -o session.html",
     "sessiontap export --format flow --since 1h --error -o failed.flow && mitmweb -r failed.flow",
+    "sessiontap export --format parquet -o calls.parquet",
 )
 @click.option(
     "--format",
@@ -56,7 +69,7 @@ REDACTED = "[redacted]"
     "-o",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="The private file to write, or - for stdout.",
+    help="The private file to write, or - for stdout; of Parquet also a folder, whose name has no dot.",
 )
 @click.option("--preview", is_flag=True, help="Write nothing: list what would leave, by counts, names and sizes.")
 @click.option(
@@ -65,7 +78,9 @@ REDACTED = "[redacted]"
     multiple=True,
     help="Replace what this regular expression (RE2) finds, in every text. Repeatable.",
 )
-@click.option("--no-content", is_flag=True, help="Leave out what was said: bodies, errors, properties, command lines.")
+@click.option(
+    "--no-content", is_flag=True, help="Leave out what was said: bodies, errors, properties, notes, command lines."
+)
 @click.option("--force", is_flag=True, help="Overwrite FILE if it is there, without asking.")
 @partial(filter_options, without=["without_errands"])  # an export leaves out nothing
 @rules_option
@@ -95,7 +110,8 @@ def export(
     to_stdout = output is None or str(output) == "-"
     if to_stdout and not chosen.is_text and sys.stdout.isatty():
         raise Misuse(f"{chosen.name} cannot be shown on a terminal", f"write it to a file: -o calls.{chosen.name}")
-    if output is not None and not to_stdout and not force and not preview:
+    to_folder = output is not None and chosen.folder is not None and (output.is_dir() or not output.suffix)
+    if output is not None and not to_stdout and not to_folder and not force and not preview:
         may_overwrite(output)
     costs = Costs.by(rules)
     log = open_trace(trace)
@@ -103,17 +119,38 @@ def export(
         places = _places(log, sessions, wanted)
     log.progress = None
     if preview:
-        from sessiontap.cli import leaving_text
+        from sessiontap.export.leaving import leaving_text
 
         with progress("reading calls") as report:
-            calls = _Calls(log, places, costs, report, change, no_content)
-            told = leaving_text.text(calls)
+            calls = _Calls(log, places, costs, report, change, no_content, chosen.has_bodies)
+            told = leaving_text(calls)
         write(told)
         return
-    with progress("exporting") as report, _stdout() if output is None or to_stdout else _file(output) as out:
-        calls = _Calls(log, places, costs, report, change, no_content)
-        chosen.load()(calls, out)
+    with progress("exporting") as report:
+        calls = _Calls(log, places, costs, report, change, no_content, chosen.has_bodies)
+        _write(chosen, calls, None if to_stdout else output, to_folder)
     _tell(log, calls, None if to_stdout else output, wanted)
+
+
+def _write(chosen: ExportFormat, calls: _Calls, output: Path | None, to_folder: bool) -> None:
+    """Raises Failure if a package is missing or the output cannot be written, ReaderGone."""
+    try:
+        if output is not None and to_folder:
+            write = chosen.load_folder()
+            with _new_folder(output / str(chosen.folder)) as folder:
+                write(calls, folder)
+        else:
+            write_file = chosen.load()
+            with _stdout() if output is None else _file(output) as out:
+                write_file(calls, out)
+    except ModuleNotFoundError as error:
+        if chosen.package is None:
+            raise
+        raise Failure(
+            f"{chosen.name} needs a package that is not installed: {error.name}",
+            f"pip install '{chosen.package}'",
+            status=2,
+        ) from None
 
 
 def _redaction(patterns: tuple[str, ...]) -> Callable[[str], str] | None:
@@ -165,10 +202,12 @@ class _Calls:
         log: Trace,
         places: list[Place],
         costs: Costs,
-        report: Report,
+        report: Progress,
         change: Callable[[str], str] | None,
         no_content: bool,
+        has_bodies: bool,
     ) -> None:
+        self._has_bodies = has_bodies
         self._log = log
         self._places = places
         self._costs = costs
@@ -177,6 +216,9 @@ class _Calls:
         self._no_content = no_content
         self.number = 0
         self.damage: list[str] = []
+        self._scored = log.query_scored()
+        self._session_scores: tuple[str | None, list[dict[str, Any]]] = None, []
+        """The latest session, and its scores."""
 
     @property
     def gone(self) -> int:
@@ -184,15 +226,27 @@ class _Calls:
         return len(self._places) - self.number
 
     def __iter__(self) -> Iterator[ExportedCall]:
-        from sessiontap.export.exported_call import export_call
+        from sessiontap.export.exported_call import export_call, with_scores
         from sessiontap.export.leaving import redacted, without_content
 
         for call in self._log.calls_at(self._told()):
-            one = export_call(call, self._costs.in_trace)
+            one = export_call(call, self._costs.in_trace, bodies=self._has_bodies)
+            if self._scored:
+                one = with_scores(one, self._scores("call", call.id), self._scores_of_session(call.session_id))
             self.number += 1
             self.damage += one.damage
             one = without_content(one) if self._no_content else one
             yield redacted(one, self._change) if self._change is not None else one
+
+    def _scores(self, kind: Literal["session", "call"], id: str) -> list[dict[str, Any]]:
+        return self._log.query_scores(kind, id) if (kind, id) in self._scored else []
+
+    def _scores_of_session(self, id: str | None) -> list[dict[str, Any]]:
+        if id is None:
+            return []
+        if self._session_scores[0] != id:
+            self._session_scores = id, self._scores("session", id)
+        return self._session_scores[1]
 
     def _told(self) -> Iterator[Place]:
         for done, place in enumerate(self._places):
@@ -219,6 +273,30 @@ def _file(output: Path) -> Iterator[BinaryIO]:
         yield file
 
 
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """A folder that is written under another name beside it. Raises Failure if it is there or cannot be written."""
+    import shutil
+    import tempfile
+
+    from sessiontap import private
+
+    if folder.exists():
+        raise Failure(f"{folder} is there already", "name another folder with -o FOLDER")
+    try:
+        private.make(folder.parent)
+        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            yield beside
+            beside.rename(folder)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+    except OSError as error:
+        raise Failure(
+            f"{folder} cannot be written: {error.strerror or error}", "name another folder with -o FOLDER"
+        ) from None
+
+
 def _tell(log: Trace, calls: _Calls, output: Path | None, wanted: Filters) -> None:
     """Say on stderr what was written and what is missing. Raises Failure if bodies could not be read."""
     from sessiontap.cli import gaps, left_out
@@ -226,15 +304,17 @@ def _tell(log: Trace, calls: _Calls, output: Path | None, wanted: Filters) -> No
 
     if not calls.number:
         left_out.tell_nothing_fits(log, wanted)
-        note("the export is empty")
+        print_notice("the export is empty")
     elif output is not None:
-        note(f"{plural(calls.number, 'call')} in {output}")
+        print_notice(f"{plural(calls.number, 'call')} in {output}")
     if calls.gone:
-        note(f"{plural(calls.gone, 'call')} went away with {'its' if calls.gone == 1 else 'their'} segment meanwhile")
+        print_notice(
+            f"{plural(calls.gone, 'call')} went away with {'its' if calls.gone == 1 else 'their'} segment meanwhile"
+        )
     lost = gaps.lost(log.notes(wanted.since))
     damaged = gaps.damaged(log.problems)
     for text in (*lost, *damaged, *calls.damage[:SHOWN]):
-        note(line(text))
+        print_notice(line(text))
     if calls.damage:
         bodies = plural(len(calls.damage), "body", "bodies")
         raise Failure(f"{bodies} could not be read", "the export has the rest of these calls, and says why")

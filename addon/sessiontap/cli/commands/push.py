@@ -23,7 +23,7 @@ from sessiontap.cli.options import (
     trace_folder,
     trace_option,
 )
-from sessiontap.cli.output import note, write, write_json
+from sessiontap.cli.output import print_notice, write, write_json
 from sessiontap.push import TARGETS, Target
 from sessiontap.units import plural
 
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 STATUS_EXAMPLES = ("sessiontap push status", "sessiontap push status --json | jq .behind")
 _LOOK_FOR_LOG = 1.0
 BESIDE_SHARE = 0.2
-"""Of a core, for a push beside a proxy."""
+"""The share of a core that a push beside a proxy takes."""
+_NICE = 10
+"""Of a push beside a proxy: a tenth of the usual weight. With the least, a busy machine would hardly let it work."""
 
 
 class Targets(Group):
@@ -66,11 +68,14 @@ def _command_of(target: Target) -> click.Command:
 
     usual = f" [default: {target.endpoint}]" if target.endpoint else ""
     variable = f" [env: {', '.join(target.endpoint_variables)}]" if target.endpoint_variables else ""
+    place = "FOLDER|URL" if target.has_addresses else "FOLDER" if target.is_folder else "URL"
     run.__doc__ = f"{target.summary[:1].upper()}{target.summary[1:].rstrip('.')}.\n\n" + _more(target)
     options = [
         click.option(
+            *(["--to"] if target.is_folder else []),
             "--endpoint",
-            metavar="FOLDER" if target.is_folder else "URL",
+            "endpoint",
+            metavar=place,
             help=f"{'The folder of its files' if target.is_folder else 'Its address'}.{usual}{variable}",
         ),
         click.option("--follow", is_flag=True, help="Go on with calls as they are recorded, until Ctrl-C."),
@@ -139,16 +144,17 @@ def _push(
     from sessiontap.push.delivery import NotDelivered
     from sessiontap.push.pusher import Pusher, cursor_of
 
-    if beside is not None:
-        _come_last()
     address = push_settings.endpoint_of(target, endpoint)
-    sender = push_settings.open_sender(
+    sender, scores = push_settings.open_senders(
         target,
         address,
         push_settings.credentials_of(target, credentials),
         push_settings.headers_of(headers),
         content,
+        trace_folder(trace),
     )
+    if beside is not None:
+        _give_way()
     stop = _stop_by_signals() if follow else threading.Event()
     folder, costs = trace_folder(trace), Costs.by(rules)
     log = _log(trace, stop, beside) if follow else open_trace(trace)
@@ -164,10 +170,11 @@ def _push(
                 sender,
                 file,
                 cursor,
+                target=target,
                 content=content,
-                has_turns=target.has_turns,
+                scores=scores,
                 pause=_pause(stop, beside),
-                tell=note,
+                tell=print_notice,
                 follow=follow,
                 share=BESIDE_SHARE if beside is not None else None,
                 cost_of=costs.in_trace,
@@ -192,27 +199,32 @@ def _push(
         )
 
 
-def _come_last() -> None:
-    """Give this process the lowest priority: a proxy's calls come first.
+def _give_way() -> None:
+    """Lower the priority of this process: a proxy's calls come first. It has loaded its modules by then: that takes a
+    second once, and would take minutes on a busy machine.
 
-    Linux weighs sessions before the processes in them (sched(7), "autogroup"), and this process has its own. There a
-    tenth of the usual weight is enough beside `BESIDE_SHARE`; with the least, a busy machine would never let it start.
+    Linux weighs sessions before the processes in them (sched(7), "autogroup"), and this process has its own.
     """
     with contextlib.suppress(AttributeError, OSError):
-        os.nice(19)
+        os.nice(_NICE)
     with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text("10")
+        Path("/proc/self/autogroup").write_text(str(_NICE))
 
 
 def _counts(cursor: Any) -> tuple[int, int, int, int]:
-    return cursor.calls, cursor.turns_sent, cursor.items, cursor.set_aside_count
+    return cursor.calls, cursor.turns_sent, cursor.scores, cursor.set_aside_count
 
 
 def _summarize(target: Target, pusher: Pusher, before: tuple[int, int, int, int]) -> None:
-    calls, turns, _, _ = (now - then for now, then in zip(_counts(pusher.cursor), before, strict=True))
-    told = f" and {plural(turns, 'complete turn')}" if target.has_turns else ""
-    still = f"; {plural(pusher.open_turns, 'turn')} still open" if target.has_turns and pusher.open_turns else ""
+    calls, turns, scores, _ = (now - then for now, then in zip(_counts(pusher.cursor), before, strict=True))
+    told = f" and {plural(turns, 'complete user turn')}" if target.has_turns else ""
+    still = f"; {plural(pusher.open_turns, 'user turn')} still open" if target.has_turns and pusher.open_turns else ""
     write(f"{plural(calls, 'call')}{told} sent to {target.name}{still}\n")
+    if scores:
+        write(f"{plural(scores, 'score')} sent\n")
+    if pusher.scores is not None and pusher.scores.left_out:
+        left_out = plural(pusher.scores.left_out, "score")
+        print_notice(f"{left_out} not sent: {target.name} takes {pusher.scores.takes}")
 
 
 def _stop_by_signals() -> threading.Event:

@@ -1,4 +1,4 @@
-"""`sessiontap rules`: check, explain, schema."""
+"""`sessiontap rules`: check, explain, schema; test is in rules_test.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sessiontap.cli.errors import Failure, Misuse
+from sessiontap.cli.errors import Failure
 from sessiontap.cli.options import (
     CALL_HELP,
     command,
@@ -18,12 +18,11 @@ from sessiontap.cli.options import (
     group,
     json_option,
     open_trace,
-    rules_file,
     rules_option,
     trace_option,
 )
-from sessiontap.cli.output import flush, line, note, write, write_json
-from sessiontap.units import plural
+from sessiontap.cli.output import flush, line, print_notice, write, write_json
+from sessiontap.cli.rules_test import TEST_EXAMPLES, test
 
 if TYPE_CHECKING:
     from sessiontap.rules import Explanation, Rules, RulesProblem, RuleVerdict
@@ -33,9 +32,9 @@ EXPLAIN_EXAMPLES = ("sessiontap rules explain @1", "sessiontap rules explain 019
 SCHEMA_EXAMPLE = "sessiontap rules schema > rules.schema.json"
 
 
-@group(*CHECK_EXAMPLES, *EXPLAIN_EXAMPLES, SCHEMA_EXAMPLE)
+@group(*CHECK_EXAMPLES, *EXPLAIN_EXAMPLES, *TEST_EXAMPLES, SCHEMA_EXAMPLE)
 def rules() -> None:
-    """Check rules, and explain what they do to a call."""
+    """Check rules, explain them, and test them on the log."""
 
 
 @command(*CHECK_EXAMPLES)
@@ -50,28 +49,26 @@ def rules() -> None:
 @json_option
 def check(file: Path | None, rules: Path | None, json: bool) -> None:
     """Validate a rules file, and warn of what is probably not meant."""
-    from sessiontap.cli.rules_in_use import in_use
+    from sessiontap.cli.rules_files import in_use, named, not_valid
     from sessiontap.rules import RulesError, lint, load_file
 
-    if file is not None and rules is not None:
-        raise Misuse("FILE and --rules both name a rules file", "give one of them")
-    path = _named(file or rules)
+    path = named(file, rules)
     try:
         loaded = load_file(path)
     except RulesError as error:
         if not json:
-            raise Misuse("the rules do not validate\n" + "\n".join(map(line, str(error).splitlines()))) from None
+            raise not_valid("rules", error) from None
         write_json(_report(path, None, error.problems, []))
         click.get_current_context().exit(2)
     warnings = lint(loaded)
     if json:
         write_json(_report(path, loaded, (), warnings))
         return
-    write(f"{path}: {plural(len(loaded.rules), 'rule')}, valid\n")
+    write(f"{path}: {loaded.counted}, valid\n")
     flush()
     for warning in warnings:
-        note(line(f"warning: {warning}"))
-    note(in_use(path))
+        print_notice(line(f"warning: {warning}"))
+    print_notice(in_use(path))
 
 
 @command(*EXPLAIN_EXAMPLES)
@@ -85,10 +82,9 @@ def explain(call: str, rules: Path | None, json: bool, trace: Path | None) -> No
     The rules are taken as they are now: which match, which do not, and what each sets.
     """
     from sessiontap.cli import local_proxies
-    from sessiontap.cli.explained_headers import as_json, header_lines, headers_of
-    from sessiontap.cli.recorded_facts import facts_of, session_of
-    from sessiontap.cli.rules_in_use import in_use
-    from sessiontap.rules import RulesError, default_rules, explain, load_file
+    from sessiontap.cli.explained_call import as_json, facts_of, header_lines, headers_of, session_of
+    from sessiontap.cli.rules_files import in_use, load, rules_file
+    from sessiontap.rules import default_rules, explain
     from sessiontap.trace import BodyError
 
     try:
@@ -98,26 +94,24 @@ def explain(call: str, rules: Path | None, json: bool, trace: Path | None) -> No
         raise Failure(f"call {call}: {error}") from None
     proxy = next(local_proxies.usable(), None)
     path = rules_file(rules) or (proxy.rules if proxy is not None else None)
-    try:
-        loaded = load_file(path) if path else default_rules()
-    except RulesError as error:
-        raise Misuse("the rules do not validate\n" + "\n".join(map(line, str(error).splitlines()))) from None
+    loaded = load(path) if path else default_rules()
     session = session_of(found)
     explanation = explain(loaded, facts, session)
     headers = headers_of(explanation, loaded, facts, session, found.id) if session is not None else None
     variables = {name: local_proxies.has_variable(proxy, name) for name in explanation.proxy_variables}
     if json:
-        told = {**dataclasses.asdict(explanation), "proxy_env": variables, "assumed": _assumed(explanation, variables)}
+        told = dataclasses.asdict(explanation)
+        told |= {"labels": told.pop("filled"), "proxy_env": variables, "assumed": _assumed(explanation, variables)}
         told["headers"] = as_json(headers)
         write_json({"call": found.id, "file": loaded.filename, **told})
         return
     write(f"call {found.id} by {loaded.filename}\n\n{_explained(explanation, variables, header_lines(headers or []))}")
     flush()
     recorded = list(found.record.get("rules") or ())
-    now = list(dict.fromkeys((*explanation.decision.rules, *explanation.labels.rules)))
+    now = list(dict.fromkeys((*explanation.decision.rules, *explanation.filled.rules)))
     if recorded != now:
-        note(f"when it was recorded, other rules set something: {line(', '.join(recorded) or 'none')}")
-    note(in_use(path))
+        print_notice(f"when it was recorded, other rules set something: {line(', '.join(recorded) or 'none')}")
+    print_notice(in_use(path))
 
 
 @command(SCHEMA_EXAMPLE)
@@ -135,22 +129,15 @@ def schema(json: bool) -> None:
         write(dumps(json_schema(), indent=2, ensure_ascii=False) + "\n")
 
 
-for _command in (check, explain, schema):
+for _command in (check, explain, test, schema):
     rules.add_command(_command)
-
-
-def _named(given: Path | None) -> Path:
-    path = rules_file(given)
-    if path is None:
-        raise Misuse(f"there is no rules.yaml in {Path.cwd()}", "sessiontap init writes one; or name another")
-    return path
 
 
 def _report(path: Path, rules: Rules | None, problems: tuple[RulesProblem, ...], warnings: list[str]) -> dict[str, Any]:
     return {
         "file": str(path),
         "valid": rules is not None,
-        "rules": len(rules.rules) if rules else None,
+        "rules": rules.count if rules else None,
         "problems": [dataclasses.asdict(problem) for problem in problems],
         "warnings": warnings,
     }
@@ -185,7 +172,7 @@ def _effect(field: str, value: Any) -> str:
 
 
 def _result(explanation: Explanation, variables: Mapping[str, bool | None], headers: list[str]) -> list[str]:
-    decision, labels = explanation.decision, explanation.labels
+    decision, filled = explanation.decision, explanation.filled
     protected = decision.protected
     why = ""
     if protected:
@@ -196,23 +183,23 @@ def _result(explanation: Explanation, variables: Mapping[str, bool | None], head
     values = {
         "session.name": decision.name,
         "session.id": [source.text for source in decision.id_sources],
-        "session.path": labels.path,
+        "session.path": filled.path,
         "session.idle": None if decision.idle is None else f"{decision.idle:g} s",
         "session.max_calls": decision.max_calls,
-        "user": labels.user,
-        **{f"properties.{key}": value for key, value in labels.properties.items()},
-        "tags": labels.tags or None,
-        "state": labels.state,
-        **{f"headers.set.{key}": value for key, value in labels.headers_set.items()},
-        "headers.remove": labels.headers_remove or None,
+        "user": filled.user,
+        **{f"properties.{key}": value for key, value in filled.properties.items()},
+        "tags": filled.tags or None,
+        "state": filled.state,
+        **{f"headers.set.{key}": value for key, value in filled.headers_set.items()},
+        "headers.remove": filled.headers_remove or None,
         "gateway": decision.gateway,
         "send": (decision.send or "none") if decision.wants_session else "none (no rule set a session)",
         "existing": decision.existing if "existing" in decision.set_by else None,
         "capture": decision.capture,
         **decision.more,
-        **labels.more,
+        **filled.more,
     }
-    set_by = decision.set_by | labels.set_by
+    set_by = decision.set_by | filled.set_by
     lines = [
         f"  {name:<20} {_value(value)}" + (f"   by {set_by[name]}" if name in set_by else "")
         for name, value in values.items()
@@ -227,7 +214,7 @@ def _result(explanation: Explanation, variables: Mapping[str, bool | None], head
         if is_set is not None
     ]
     lines += [f"  assumed: {text}" for text in _assumed(explanation, variables)]
-    return lines + [f"  problem: {problem}" for problem in (*decision.problems, *labels.problems)]
+    return lines + [f"  problem: {problem}" for problem in (*decision.problems, *filled.problems)]
 
 
 def _way(explanation: Explanation) -> list[str]:

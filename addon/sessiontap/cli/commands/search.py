@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from sessiontap.cli.errors import Misuse
-from sessiontap.cli.options import command, filter_options, json_option, limit_option, open_trace, trace_option
-from sessiontap.cli.output import console, line, note, on_terminal, progress, write, write_json_lines
+from sessiontap.cli.filter_options import filter_options
+from sessiontap.cli.options import command, json_option, limit_option, open_trace, trace_option
+from sessiontap.cli.output import console, flush, line, on_terminal, print_notice, progress, write, write_json_lines
 from sessiontap.units import UNKNOWN, count, moment
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sessiontap.trace import Trace
     from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.index.search import Hit
 
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 )
 @click.argument("text", help="The text, in any case.")
 @partial(filter_options, without=["search"])
-@click.option("--whole", is_flag=True, help="Read all calls that no search has read yet, however long it takes.")
+@click.option("--whole", is_flag=True, help="Go on until all calls are read, however long it takes.")
 @limit_option(20)
 @json_option
 @trace_option
@@ -34,7 +38,8 @@ def search(text: str, wanted: Filters, whole: bool, limit: int, json: bool, trac
 
     Reasoning, arguments of tools, errors, paths and properties are searched, too. Each place is shown once, at the call
     that first had it, the latest first. Calls are read soon after they were recorded, or else by the first search: it
-    shows the newest ones at once, and the next search goes on from there.
+    shows the newest ones at once, and the next search goes on from there. With --whole it goes on by itself, and places
+    are shown as they are found.
     """
     from sessiontap.cli import left_out
     from sessiontap.cli.listing import CALL_ID_LENGTH
@@ -42,20 +47,40 @@ def search(text: str, wanted: Filters, whole: bool, limit: int, json: bool, trac
     if not text.strip():
         raise Misuse("the text is empty", "write sessiontap search 'FAILED tests'")
     log = open_trace(trace)
-    if not whole:
-        log.read_for(left_out.SEARCH_SECONDS)
-    with progress("reading the trace") as log.progress:
-        found, unsearched = log.query_hits(text, wanted, limit)
-    if json:
-        write_json_lines(hit.row() for hit in found)
-    else:
-        short = log.query_short_ids("calls", [hit.call["id"] for hit in found], CALL_ID_LENGTH)
-        for hit in found:
-            _show(hit, short[hit.call["id"]])
-    if not found:
-        note(line(f"no call has the text {text!r}" + (" so far" if unsearched else "")))
+    shown = 0
+    for found in _searched(log, text, wanted, limit, whole):
+        if json:
+            write_json_lines(hit.row() for hit in found)
+        else:
+            short = log.query_short_ids("calls", [hit.call["id"] for hit in found], CALL_ID_LENGTH)
+            for hit in found:
+                _show(hit, short[hit.call["id"]])
+        flush()
+        shown += len(found)
+    unsearched = log.query_unread()
+    if not shown:
+        print_notice(line(f"no call has the text {text!r}" + (" so far" if unsearched else "")))
     if unsearched:
-        note(f"{left_out.unread(unsearched)}; search again to go on, or add --whole to search all")
+        print_notice(f"{left_out.unread(unsearched)}; search again to go on, or add --whole to search all")
+
+
+def _searched(log: Trace, text: str, wanted: Filters, limit: int, whole: bool) -> Iterator[list[Hit]]:
+    """The places as they are found: in what is read within a moment, or in all of the log."""
+    from sessiontap.cli.left_out import SEARCH_SECONDS
+
+    if not whole:
+        log.read_for(SEARCH_SECONDS)
+        with progress("reading the trace") as log.progress:
+            found, _ = log.query_hits(text, wanted, limit)
+        yield found
+        return
+    batches = log.each_hit(text, wanted, limit, SEARCH_SECONDS)
+    more = True
+    while more:
+        with progress("reading the trace") as log.progress:  # the bar is gone when places are shown
+            batch = next(batches, None)
+        more = batch is not None
+        yield batch or []
 
 
 def where(hit: Hit) -> str:

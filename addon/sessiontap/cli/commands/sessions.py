@@ -6,18 +6,16 @@ from dataclasses import asdict, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import click
 
 from sessiontap.cli.errors import Misuse
+from sessiontap.cli.filter_options import OF_SESSIONS, all_option, filter_options
 from sessiontap.cli.options import (
-    OF_SESSIONS,
     SESSION_HELP,
-    all_option,
     command,
     completes,
-    filter_options,
     json_option,
     limit_option,
     open_trace,
@@ -26,7 +24,7 @@ from sessiontap.cli.options import (
 )
 from sessiontap.cli.output import (
     flush,
-    note,
+    print_notice,
     progress,
     write,
     write_json,
@@ -37,13 +35,21 @@ from sessiontap.cli.output import (
 
 if TYPE_CHECKING:
     from sessiontap.analysis.conversation import AgentConversation
-    from sessiontap.trace.index import answers
     from sessiontap.trace.index.filters import Filters
 
 SESSION_ORDERS = ("started", "ended", "name", "duration", "calls", "errors", "tokens", "cost")
 """Orders of `ls`: all but names from the most down."""
+SCORE = "score:"
+"""Before the name of a score, of an order of `ls`."""
 STATISTICS_ORDERS = ("value", "calls", "errors", "rate", "success", "tokens", "cost", "duration")
 """Orders of `stats`, as `trace.index.statistics.ORDERS`, which a shell that completes does without."""
+
+
+class _SessionOrder(click.Choice[str]):
+    """One of `SESSION_ORDERS`, or a score."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return value if value.startswith(SCORE) and value != SCORE else super().convert(value, param, ctx)
 
 
 @command(
@@ -56,8 +62,8 @@ STATISTICS_ORDERS = ("value", "calls", "errors", "rate", "success", "tokens", "c
 @click.option(
     "--sort",
     metavar="KEY",
-    type=click.Choice(SESSION_ORDERS),
-    help=f"Sort by {', '.join(SESSION_ORDERS)}; newest first if it is not given.",
+    type=_SessionOrder(SESSION_ORDERS),
+    help=f"Sort by {', '.join(SESSION_ORDERS)}, score:NAME; newest first if it is not given.",
 )
 @limit_option(50)
 @rules_option
@@ -65,22 +71,24 @@ STATISTICS_ORDERS = ("value", "calls", "errors", "rate", "success", "tokens", "c
 @trace_option
 def ls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: bool, trace: Path | None) -> None:
     """List sessions, newest first. A filter keeps those in which one call fits all of it."""
-    from sessiontap.cli import gaps, left_out, listing
+    from sessiontap.cli import gaps, left_out, listing, scores_text
     from sessiontap.cli.call_costs import Costs
 
     prices = Costs.by(rules).prices
     log = open_trace(trace)
     left_out.limit_reading(log, wanted)
-    order = cast("answers.Sort | None", sort)
     with progress("reading the trace") as log.progress:
-        rest = iter(()) if limit else log.each_session(wanted, order, prices)
-        rows = log.query_sessions(wanted, order, limit, prices) if limit else next(rest, [])
+        rest = iter(()) if limit else log.each_session(wanted, sort, prices)
+        rows = log.query_sessions(wanted, sort, limit, prices) if limit else next(rest, [])
     batches = chain([rows], rest) if rows else iter(())
     if json:
         write_json_batches(batches)
     elif rows:
         listing.session_batches(
-            batches, lambda ids: log.query_short_ids("sessions", ids, listing.SESSION_ID_LENGTH)
+            batches,
+            lambda ids: log.query_short_ids("sessions", ids, listing.SESSION_ID_LENGTH),
+            scored=scores_text.any_of(rows) if limit else log.query_has_scores(),
+            machines=len(log.query_machines()) > 1,
         )
     if not rows:
         left_out.tell_nothing_fits(log, wanted, "session")
@@ -168,7 +176,7 @@ def _converse(said: list[AgentConversation], full: bool) -> None:
     from sessiontap.cli import conversation_text
 
     if not conversation_text.has_words(said):
-        note("nothing of what was said is recorded: a rule says `capture: metadata`, or no call has a body")
+        print_notice("nothing of what was said is recorded: a rule says `capture: metadata`, or no call has a body")
         return
     for text, style in conversation_text.lines(said, full=full):
         write_line(text, style)
@@ -184,8 +192,8 @@ def _converse(said: list[AgentConversation], full: bool) -> None:
     "--by",
     metavar="WHAT",
     default="name",
-    help="name, path, step, model, process, tool, property, property:KEY; also provider, operation, agent, "
-    "user, session, outcome.",
+    help="name, path, step, model, process, tool, property, property:KEY, score:NAME; also machine, provider, "
+    "operation, agent, user, session, outcome.",
 )
 @filter_options
 @click.option(
@@ -212,7 +220,7 @@ def stats(
     from sessiontap.units import plural
 
     if not is_known(by):
-        raise Misuse(f"there are no statistics by {by!r}", f"choose one of {', '.join(BYS)}, property:KEY")
+        raise Misuse(f"there are no statistics by {by!r}", f"choose one of {', '.join(BYS)}, property:KEY, score:NAME")
     prices = Costs.by(rules).prices
     log = open_trace(trace)
     with progress("reading the trace") as log.progress:
@@ -226,7 +234,7 @@ def stats(
     elif shown:
         listing.statistics(shown, by)
         if len(rows) > len(shown):
-            note(f"{plural(len(rows) - len(shown), 'row')} more: --limit 0 shows all")
+            print_notice(f"{plural(len(rows) - len(shown), 'row')} more: --limit 0 shows all")
     if not rows:
         left_out.tell_nothing_fits(log, wanted, "call")
     left_out.tell_errands(log, wanted)

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sessiontap.cli.errors import Failure, Misuse
-from sessiontap.cli.options import Command, NumberOption, command, rules_option, trace_folder, trace_option, ui_option
-from sessiontap.cli.output import ReaderGone, may_overwrite, note, write
+from sessiontap.cli.options import (
+    Command,
+    NumberOption,
+    command,
+    open_trace,
+    rules_option,
+    trace_folder,
+    ui_option,
+    written_trace_option,
+)
+from sessiontap.cli.output import ReaderGone, may_overwrite, print_notice, write
+from sessiontap.cli.replay_serving import replay_options
+from sessiontap.units import plural
+
+if TYPE_CHECKING:
+    from sessiontap.cli.replay_serving import ReplaySettings
+    from sessiontap.replay.question import Rung
 
 _PRINTS = {"-h", "--help", "--version", "--options", "--commands"}
 """Arguments of mitmdump's by which it prints something and ends."""
@@ -50,6 +68,7 @@ class _RunCommand(Command):
     "sessiontap run --rules work.yaml --trace /tmp/trace",
     "sessiontap run --mode reverse:http://localhost:11434@11500",
     "sessiontap run --workers 4",
+    "sessiontap run --replay @1 --strict canonical   # recorded replies for programs that go through it",
     cls=_RunCommand,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )
@@ -61,13 +80,34 @@ class _RunCommand(Command):
     default=1,
     help="Run N proxy processes behind the port, if the machine has cores to spare.",
 )
+@click.option(
+    "--replay",
+    "recorded",
+    metavar="RECORDED",
+    multiple=True,
+    help=(
+        "Reply with this session, call or range of calls, as `sessiontap replay` does. Repeatable. Nothing goes out "
+        "through the proxy; programs are not kept from the network."
+    ),
+)
+@replay_options
 @ui_option
 @rules_option
-@trace_option
+@written_trace_option
 @click.option("--help-all", is_flag=True, help="Show all options of mitmdump, which are taken as well, and exit.")
 @click.pass_context
 def run(
-    ctx: click.Context, workers: int, with_page: bool, rules: Path | None, trace: Path | None, help_all: bool
+    ctx: click.Context,
+    workers: int,
+    recorded: tuple[str, ...],
+    strict: Rung,
+    speed: float,
+    live_on_miss: bool,
+    until: str | None,
+    with_page: bool,
+    rules: Path | None,
+    trace: Path | None,
+    help_all: bool,
 ) -> None:
     """Start the proxy.
 
@@ -77,6 +117,7 @@ def run(
         write(ctx.get_help() + "\n")
         return
     from sessiontap import own_python
+    from sessiontap.cli.replay_serving import ReplaySettings
     from sessiontap.proxy.entry import exit_with_error, unmet
     from sessiontap.proxy.entry import run as run_proxy
 
@@ -84,6 +125,11 @@ def run(
         exit_with_error(wrong)
     given = {"session_rules": rules, "session_trace": trace}
     arguments = ["--help"] if help_all else [*_settings(given, ctx.args), *ctx.args]
+    replayed = ReplaySettings(recorded, strict, speed, live_on_miss, until, trace_folder(trace)) if recorded else None
+    if replayed is None and (given_for := _given(ctx, "strict", "speed", "live_on_miss", "until")):
+        raise Misuse(f"{given_for} says how a recording is replayed, and none is", "name one, as in --replay @1")
+    if workers > 1 and recorded:
+        raise Misuse("--replay and --workers do not go together", "one process is enough for a replay")
     if workers > 1 and _PRINTS.isdisjoint(arguments):
         if os.name != "posix":
             raise Misuse("--workers needs a system that can hand sockets to other processes", "leave --workers out")
@@ -98,13 +144,40 @@ def run(
     if with_page and records:
         _start_page(trace, rules)
     try:
-        run_proxy(arguments, records=records)
+        with _replay(replayed) if replayed is not None and records else nullcontext():
+            run_proxy(arguments, records=records)
     except BrokenPipeError:
         raise ReaderGone from None
     except SystemExit:
         if help_all:  # mitmproxy counts its own help as a failure
             ctx.exit()
         raise
+
+
+@contextmanager
+def _replay(settings: ReplaySettings) -> Iterator[None]:
+    """Have the proxy that starts within the block reply with what is recorded, and report at its end."""
+    from sessiontap.cli.replay_serving import Serving
+    from sessiontap.replay_link import VARIABLE
+
+    with Serving(settings) as serving:
+        serving.load(open_trace(settings.trace), at_once=True)
+        serving.server.start()
+        os.environ[VARIABLE] = str(serving.server.address)
+        others = "some others go on live" if settings.is_live else "the proxy reaches nothing else"
+        print_notice(f"requests get the replies of {plural(len(serving.calls), 'recorded call')}, and {others}")
+        try:
+            yield
+        finally:
+            sys.stderr.write(serving.report_text())
+
+
+def _given(ctx: click.Context, *names: str) -> str | None:
+    """Return the first of these options that the user gave, as it is written; None if there is none."""
+    for name in names:
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            return f"--{name.replace('_', '-')}"
+    return None
 
 
 def _start_page(trace: Path | None, rules: Path | None) -> None:
@@ -135,7 +208,7 @@ def demo() -> None:
 @click.option("--force", is_flag=True, help="Overwrite a rules.yaml that is there, without asking.")
 def init(force: bool) -> None:
     """Write a first rules.yaml, with comments, into this folder."""
-    from sessiontap.cli.rules_in_use import in_use
+    from sessiontap.cli.rules_files import in_use
 
     path = Path("rules.yaml").absolute()
     if path.exists() and not path.is_file():
@@ -147,7 +220,7 @@ def init(force: bool) -> None:
     except OSError as error:
         raise Failure(f"{path} cannot be written: {error.strerror}", "go to a folder of your own") from None
     write(f"Wrote {path}.\nEdit it, then check it with: sessiontap rules check\n")
-    note(in_use(path))
+    print_notice(in_use(path))
 
 
 def starter_rules() -> str:

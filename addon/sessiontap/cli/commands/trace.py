@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sessiontap.cli.errors import Failure, Misuse
-from sessiontap.cli.options import command, filter_options, group, json_option, open_trace, trace_folder, trace_option
-from sessiontap.cli.output import agreed, line, note, progress, write, write_json
+from sessiontap.cli.filter_options import filter_options
+from sessiontap.cli.options import command, group, json_option, open_trace, trace_folder, trace_option
+from sessiontap.cli.output import agreed, line, print_notice, progress, write, write_json
 from sessiontap.units import UNKNOWN, age, count, day_and_clock, octets, plural, size
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def prune(
         said = f"{plural(len(pruned.kept_live), 'segment')} with calls that should go stay: a proxy is writing to them"
         if chosen:
             raise Failure(said, "end the proxy, or wait until it begins a new segment, and prune again")
-        note(said)
+        print_notice(said)
 
 
 @command(REINDEX_EXAMPLE)

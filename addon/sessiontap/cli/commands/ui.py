@@ -31,7 +31,8 @@ def ui(
 ) -> None:
     """Show the sessions in a browser.
 
-    The page is served to this machine alone, and only reads the log. Ctrl-C ends it.
+    The page is served to this machine alone. It reads the log, and writes nothing but the scores and notes that you
+    give there. Ctrl-C ends it.
     """
     from sessiontap.cli import page_server
 
@@ -42,7 +43,7 @@ def ui(
 
 def open_reading(rules: Path | None, trace: Path | None) -> Reading:
     """The log and the prices as a page asks them."""
-    from sessiontap.cli import checks
+    from sessiontap.cli import annotating, checks
     from sessiontap.cli.call_costs import Costs
     from sessiontap.cli.options import open_trace, trace_folder
     from sessiontap.ui.reading import Reading
@@ -54,4 +55,5 @@ def open_reading(rules: Path | None, trace: Path | None) -> Reading:
         costs.terms,
         findings=lambda: [one._asdict() for one in (*checks.setup(rules, folder), *checks.traffic(folder, rules))],
         rules=lambda: checks.rules_in_force(folder, rules),
+        user=annotating.user(),
     )

@@ -1,4 +1,4 @@
-"""What was said in a call or a turn, as conventions tell it: messages of parts, and the one text that tells most.
+"""The content of a call or a turn, as conventions tell it: messages of parts, and the one text that tells most.
 
 There is content only if the call has parts (`PushedCall.parts`), and only as redacted in the log. Of a long history the
 newest parts are told, up to `MOST` bytes; a longer text is cut.
@@ -13,7 +13,7 @@ from typing import Any
 
 from sessiontap.llm.wrappers import user_words
 from sessiontap.part import CallParts, Part
-from sessiontap.push.target import PushedCall, Turn
+from sessiontap.push.target import PushedCall, UserTurn
 from sessiontap.trace.outcomes import is_main
 
 MOST = 1 << 20
@@ -24,7 +24,7 @@ CUT = "… [cut]"
 
 
 @dataclass(slots=True)
-class Message:
+class ContentMessage:
     """A message, with all of its parts that have its role."""
 
     role: str
@@ -32,12 +32,12 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class CallContent:
     """The content of one call."""
 
     system: tuple[Part, ...]
     """System prompts that stand outside the messages."""
-    input: tuple[Message, ...]
+    input: tuple[ContentMessage, ...]
     output: tuple[Part, ...]
     tools: tuple[Part, ...]
     """Definitions."""
@@ -45,14 +45,14 @@ class Content:
     """Older parts are left out, or a text is cut."""
 
 
-def content_of(call: PushedCall) -> Content | None:
+def content_of(call: PushedCall) -> CallContent | None:
     """Return the content of a call; None if it is not sent."""
     short = shortened(call)
     if short is None:
         return None
     parts, is_cut = short
     said = [one for one in parts.request if one.kind != "tool_definition"]
-    return Content(
+    return CallContent(
         tuple(one for one in said if one.kind == "system" and one.message is None),
         tuple(_messages(one for one in said if one.kind != "system" or one.message is not None)),
         tuple(parts.reply),
@@ -90,12 +90,12 @@ def answered_text(call: PushedCall) -> str | None:
     return _joined(texts or [f"{one.name}({one.text or ''})" for one in call.parts.reply if one.kind == "tool_call"])
 
 
-def turn_input(turn: Turn) -> str | None:
+def turn_input(turn: UserTurn) -> str | None:
     """Return the user's words with which a turn began."""
     return asked_text(turn.first)
 
 
-def turn_output(turn: Turn) -> str | None:
+def turn_output(turn: UserTurn) -> str | None:
     """Return the last word of its main agent."""
     mains = (call for call in reversed(turn.calls) if is_main(call.call.record))
     return next((text for call in mains if (text := answered_text(call))), None)
@@ -141,15 +141,15 @@ def _newest(parts: Sequence[Part]) -> tuple[list[Part], bool]:
     return kept[::-1], cut
 
 
-def _messages(parts: Iterable[Part]) -> Iterable[Message]:
-    message: Message | None = None
+def _messages(parts: Iterable[Part]) -> Iterable[ContentMessage]:
+    message: ContentMessage | None = None
     at: int | None = None
     for part in parts:
         role = part.role or "user"
         if message is None or role != message.role or part.message != at or part.message is None:
             if message is not None:
                 yield message
-            message, at = Message(role), part.message
+            message, at = ContentMessage(role), part.message
         message.parts.append(part)
     if message is not None:
         yield message

@@ -18,13 +18,13 @@ from typing import Any
 
 from sessiontap.exchange import UrlParts
 from sessiontap.part import Part
-from sessiontap.push.attributes.content import Message, as_json, content_of, parsed
+from sessiontap.push.attributes.content import ContentMessage, as_json, content_of, parsed
 from sessiontap.push.attributes.request_settings import request_settings
 from sessiontap.push.observed_tools import ObservedTool
 from sessiontap.push.operations import mcp_request, operation_of
 from sessiontap.push.span_facts import Attributes, error_type, known
 from sessiontap.push.spans import AgentWork, Span, agent_of, has_sure_conversation
-from sessiontap.push.target import PushedCall, Turn
+from sessiontap.push.target import PushedCall, UserTurn
 from sessiontap.trace.outcomes import is_main, part
 
 PROVIDERS: Mapping[str, str] = {
@@ -79,7 +79,7 @@ def genai(span: Span) -> Attributes:
         return known(_tool(of))
     if isinstance(of, AgentWork):
         return known({**_agent(of.name), **_conversation(of.calls)})
-    if isinstance(of, Turn):
+    if isinstance(of, UserTurn):
         return known({**_agent(agent_of(of)), **_conversation(of.calls)})
     return {}
 
@@ -194,7 +194,7 @@ def _conversation(calls: tuple[PushedCall, ...]) -> dict[str, Any]:
     return {"gen_ai.conversation.id": sure.call.row["conversation"]} if sure else {}
 
 
-def _message(message: Message, call: PushedCall) -> dict[str, Any]:
+def _message(message: ContentMessage, call: PushedCall) -> dict[str, Any]:
     return {"role": message.role, "parts": [_part(one, call) for one in message.parts]}
 
 

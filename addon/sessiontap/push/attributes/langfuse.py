@@ -32,7 +32,7 @@ from sessiontap.push.observed_tools import ObservedTool
 from sessiontap.push.operations import SpanKind, mcp_request, operation_of
 from sessiontap.push.span_facts import Attributes, known
 from sessiontap.push.spans import AgentWork, PathLevel, Span, agent_of
-from sessiontap.push.target import PushedCall, Turn
+from sessiontap.push.target import PushedCall, UserTurn
 from sessiontap.trace.outcomes import came_to_an_end, part
 
 LONGEST = 200
@@ -84,7 +84,7 @@ def langfuse_content(span: Span) -> Attributes:
         pair = _said(of)
     elif isinstance(of, ObservedTool):
         pair = of.arguments, of.result
-    elif isinstance(of, Turn):
+    elif isinstance(of, UserTurn):
         pair = turn_input(of), turn_output(of)
     elif isinstance(of, AgentWork | PathLevel):
         pair = asked_text(of.calls[0]), answered_text(of.calls[-1])
@@ -100,7 +100,7 @@ def observation_type(span: Span) -> str:
         return "tool"
     if isinstance(of, AgentWork):
         return "agent"
-    return "agent" if isinstance(of, Turn) and agent_of(of) else "chain"
+    return "agent" if isinstance(of, UserTurn) and agent_of(of) else "chain"
 
 
 def usage_details(call: PushedCall) -> dict[str, int]:
@@ -136,7 +136,7 @@ def fitting(text: str, *, is_id: bool = False) -> str:
 
 
 def _trace(span: Span) -> dict[str, Any]:
-    """What is said of the trace, on each of its spans."""
+    """The attributes of the trace, on each of its spans."""
     first = _calls(span)[0]
     properties = {
         key.removeprefix("sessiontap.property."): str(value)
@@ -206,7 +206,7 @@ def _call(call: PushedCall, span: Span) -> dict[str, Any]:
 
 
 def _warning(call: PushedCall) -> str | None:
-    """What was not right with a call that did not fail."""
+    """Return what was not right with a call that did not fail."""
     row, llm = call.call.row, part(call.call.record, "llm")
     if row["outcome"] == "client_gone":
         return "its client did not wait for the end"

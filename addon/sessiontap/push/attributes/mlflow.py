@@ -15,7 +15,7 @@ from sessiontap.push.attributes.openinference import kind_of
 from sessiontap.push.chat_form import reply_form, request_form
 from sessiontap.push.span_facts import Attributes, AttributeValue
 from sessiontap.push.spans import Span
-from sessiontap.push.target import PushedCall, Turn
+from sessiontap.push.target import PushedCall, UserTurn
 
 _TAG = "mlflow.traceTag."
 _LABELS = ("sessiontap.session.name", "sessiontap.session.path", "sessiontap.session.title")
@@ -26,7 +26,7 @@ def mlflow(span: Span) -> Attributes:
     """Return the attributes of a span, without its content."""
     if isinstance(span.of, PushedCall):
         return _cost(span.of)
-    if isinstance(span.of, Turn):
+    if isinstance(span.of, UserTurn):
         return _tags(span)
     return {}
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from sessiontap.part import Part
 from sessiontap.push.attributes.content import (
-    Content,
-    Message,
+    CallContent,
+    ContentMessage,
     answered_text,
     as_json,
     asked_text,
@@ -28,7 +28,7 @@ from sessiontap.push.observed_tools import ObservedTool
 from sessiontap.push.operations import SpanKind, mcp_request, operation_of
 from sessiontap.push.span_facts import Attributes, AttributeValue, known
 from sessiontap.push.spans import AgentWork, Span, agent_of
-from sessiontap.push.target import PushedCall, Turn
+from sessiontap.push.target import PushedCall, UserTurn
 from sessiontap.trace.outcomes import part
 
 PROVIDERS: Mapping[str, str] = {"bedrock": "aws", "vertex": "google", "mistral": "mistralai"}
@@ -65,7 +65,7 @@ def openinference(span: Span) -> Attributes:
         "tag.tags": span.attributes.get("sessiontap.tags"),
         "metadata": _metadata(span),
     }
-    if isinstance(of, Turn):
+    if isinstance(of, UserTurn):
         found["agent.name"] = agent_of(of)
     elif isinstance(of, AgentWork):
         found["agent.name"] = of.name
@@ -83,7 +83,7 @@ def openinference_values(span: Span) -> Attributes:
         values = of.arguments, of.result
     elif isinstance(of, PushedCall):
         values = asked_text(of), answered_text(of)
-    elif isinstance(of, Turn):
+    elif isinstance(of, UserTurn):
         values = turn_input(of), turn_output(of)
     elif isinstance(of, AgentWork):
         values = asked_text(of.calls[0]), answered_text(of.calls[-1])
@@ -107,7 +107,7 @@ def openinference_messages(span: Span) -> Attributes:
     for number, message in enumerate(_input(content)):
         found |= _message(f"llm.input_messages.{number}.message", message, call)
     if content.output:
-        found |= _message("llm.output_messages.0.message", Message("assistant", list(content.output)), call)
+        found |= _message("llm.output_messages.0.message", ContentMessage("assistant", list(content.output)), call)
     for number, one in enumerate(content.tools):
         if one.text:
             found[f"llm.tools.{number}.tool.json_schema"] = one.text
@@ -121,7 +121,7 @@ def kind_of(span: Span) -> SpanKind:
         return operation_of(of).kind
     if isinstance(of, ObservedTool):
         return "TOOL"
-    if isinstance(of, AgentWork) or (isinstance(of, Turn) and agent_of(of)):
+    if isinstance(of, AgentWork) or (isinstance(of, UserTurn) and agent_of(of)):
         return "AGENT"
     return "CHAIN"
 
@@ -189,18 +189,18 @@ def _metadata(span: Span) -> str | None:
     return as_json(found) if found else None
 
 
-def _input(content: Content) -> Iterable[Message]:
+def _input(content: CallContent) -> Iterable[ContentMessage]:
     if content.system:
-        yield Message("system", list(content.system))
+        yield ContentMessage("system", list(content.system))
     for message in content.input:
         if message.role != "tool":
             yield message
             continue
         for one in message.parts:  # the convention has one result a message
-            yield Message("tool", [one])
+            yield ContentMessage("tool", [one])
 
 
-def _message(key: str, message: Message, call: PushedCall) -> dict[str, AttributeValue]:
+def _message(key: str, message: ContentMessage, call: PushedCall) -> dict[str, AttributeValue]:
     found: dict[str, AttributeValue] = {f"{key}.role": message.role}
     said = [one for one in message.parts if one.kind != "tool_call"]
     if len(said) == 1 and said[0].kind in ("text", "system", "tool_result"):

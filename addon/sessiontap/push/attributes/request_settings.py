@@ -23,41 +23,41 @@ class RequestSettings(NamedTuple):
     """The same as they were sent, under the request's own names."""
 
 
-class Setting(NamedTuple):
+class RequestSetting(NamedTuple):
     """A setting, and the paths at which families have it."""
 
     kind: type
     paths: tuple[str, ...]
 
 
-SETTINGS: Mapping[str, Setting] = {
-    "max_tokens": Setting(
+SETTINGS: Mapping[str, RequestSetting] = {
+    "max_tokens": RequestSetting(
         int,
         (
             "max_tokens", "max_completion_tokens", "max_output_tokens", "max_tokens_to_sample",
             "generationConfig.maxOutputTokens", "inferenceConfig.maxTokens", "options.num_predict",
         ),
     ),
-    "temperature": Setting(
+    "temperature": RequestSetting(
         float, ("temperature", "generationConfig.temperature", "inferenceConfig.temperature", "options.temperature")
     ),
-    "top_p": Setting(float, ("top_p", "p", "generationConfig.topP", "inferenceConfig.topP", "options.top_p")),
-    "top_k": Setting(int, ("top_k", "k", "generationConfig.topK", "options.top_k")),
-    "seed": Setting(int, ("seed", "generationConfig.seed", "options.seed")),
-    "frequency_penalty": Setting(float, ("frequency_penalty", "generationConfig.frequencyPenalty")),
-    "presence_penalty": Setting(float, ("presence_penalty", "generationConfig.presencePenalty")),
-    "stop_sequences": Setting(
+    "top_p": RequestSetting(float, ("top_p", "p", "generationConfig.topP", "inferenceConfig.topP", "options.top_p")),
+    "top_k": RequestSetting(int, ("top_k", "k", "generationConfig.topK", "options.top_k")),
+    "seed": RequestSetting(int, ("seed", "generationConfig.seed", "options.seed")),
+    "frequency_penalty": RequestSetting(float, ("frequency_penalty", "generationConfig.frequencyPenalty")),
+    "presence_penalty": RequestSetting(float, ("presence_penalty", "generationConfig.presencePenalty")),
+    "stop_sequences": RequestSetting(
         list,
         (
             "stop", "stop_sequences", "generationConfig.stopSequences", "inferenceConfig.stopSequences", "options.stop",
         ),
     ),
-    "choice_count": Setting(int, ("n", "generationConfig.candidateCount")),
-    "reasoning_level": Setting(
+    "choice_count": RequestSetting(int, ("n", "generationConfig.candidateCount")),
+    "reasoning_level": RequestSetting(
         str, ("reasoning_effort", "reasoning.effort", "generationConfig.thinkingConfig.thinkingLevel")
     ),
-    "previous_response": Setting(str, ("previous_response_id", "previous_interaction_id")),
-    "dimensions": Setting(int, ("dimensions", "output_dimension", "outputDimensionality")),
+    "previous_response": RequestSetting(str, ("previous_response_id", "previous_interaction_id")),
+    "dimensions": RequestSetting(int, ("dimensions", "output_dimension", "outputDimensionality")),
 }  # fmt: skip
 """Name -> type and paths. Sources: the providers' references of these requests (OpenAI chat and responses, Anthropic
 messages, Gemini `GenerationConfig`, Bedrock `InferenceConfiguration`, Ollama `options`, Cohere)."""

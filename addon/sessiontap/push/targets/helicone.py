@@ -27,8 +27,8 @@ from sessiontap.exchange import Headers
 from sessiontap.export.exported_call import ExportedBody, ExportedCall, field, fields
 from sessiontap.push.chat_form import Json, error_form, model_asked, reply_form, request_form, usage_form
 from sessiontap.push.http import NotReached, answer_of
-from sessiontap.push.target import Answer, Item, PushedCall, Sender, Settings, Turn
-from sessiontap.push.targets.helicone_counting import Counts, counted
+from sessiontap.push.target import Item, PushedCall, Sender, TargetAnswer, TargetSettings, UserTurn
+from sessiontap.push.targets.helicone_counting import HeliconeCounts, counted
 
 KEY_VARIABLE = "HELICONE_API_KEY"
 MOST_BYTES = 10 * 1024 * 1024
@@ -59,11 +59,11 @@ _STREAMED: Mapping[Name, frozenset[str]] = {
 CANCELLED = -3
 """Helicone's status of a stream that its client left."""
 NO_RESPONSE = 502
-"""What an app gets of the proxy if its call came to no server."""
+"""The status that an app gets of the proxy if its call came to no server."""
 _NOT_SENT = frozenset(("set-cookie", "content-length", "content-encoding", "transfer-encoding"))
 
 
-class Entry(NamedTuple):
+class HeliconeEntry(NamedTuple):
     """A call as it is sent."""
 
     endpoint: Name
@@ -76,7 +76,7 @@ class HeliconeSender:
     max_bytes = MOST_BYTES
     max_items = 1
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: TargetSettings) -> None:
         self._settings = settings
 
     def call_items(self, call: PushedCall) -> Iterable[Item]:
@@ -85,12 +85,12 @@ class HeliconeSender:
         entry = log_entry(call, content=self._settings.content)
         yield Item(call.call.id, entry, len(entry.body))
 
-    def turn_items(self, turn: Turn) -> Iterable[Item]:
+    def turn_items(self, turn: UserTurn) -> Iterable[Item]:
         return ()
 
-    def send(self, items: Sequence[Item]) -> Answer:
+    def send(self, items: Sequence[Item]) -> TargetAnswer:
         (item,) = items
-        entry: Entry = item.data
+        entry: HeliconeEntry = item.data
         headers = {
             "content-type": "application/json",
             "authorization": f"Bearer {self._settings.credentials[KEY_VARIABLE].removeprefix('Bearer ').strip()}",
@@ -99,14 +99,14 @@ class HeliconeSender:
         try:
             reply = self._settings.http.post(address(self._settings.endpoint, entry.endpoint), entry.body, headers)
         except NotReached as error:
-            return Answer("later", str(error))
+            return TargetAnswer("later", str(error))
         if reply.status == 400 and b"too large" in reply.body:
-            return Answer("too_much", f"400 {reply.body[:200].decode('utf-8', 'replace')}")
+            return TargetAnswer("too_much", f"400 {reply.body[:200].decode('utf-8', 'replace')}")
         answer = answer_of(reply)
         return _stated_error(reply.body) or answer if answer.kind == "accepted" else answer
 
 
-def open_sender(settings: Settings) -> Sender:
+def open_sender(settings: TargetSettings) -> Sender:
     return HeliconeSender(settings)
 
 
@@ -129,7 +129,7 @@ def is_there_already(call: ExportedCall) -> bool:
     return any(host and is_helicone(host) for host in hosts) or field(call.response or {}, "helicone-id") is not None
 
 
-def log_entry(call: PushedCall, content: bool) -> Entry:
+def log_entry(call: PushedCall, content: bool) -> HeliconeEntry:
     """Return the entry of a call; without `content` it has the model and the token counts."""
     name = endpoint_of(call.call.row["provider"], call.call.row["family"])
     exchange = (_as_recorded(call, name) if content else None) or _counted(call, name)
@@ -149,7 +149,7 @@ def log_entry(call: PushedCall, content: bool) -> Entry:
     }
     if name == "custom" and (cost := call.call.row["cost_usd"]) is not None:
         body["providerResponse"]["cost"] = cost
-    return Entry(name, json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
+    return HeliconeEntry(name, json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
 
 
 def endpoint_of(provider: str | None, family: str | None) -> Name:
@@ -220,7 +220,7 @@ def _is_counted(reply: Any, call: PushedCall, name: Name) -> bool:
     usage = call.call.row["usage"] or {}
     if not usage:
         return True
-    return counted(reply, _PROVIDERS[name]) == Counts(usage.get("input") or 0, usage.get("output") or 0)
+    return counted(reply, _PROVIDERS[name]) == HeliconeCounts(usage.get("input") or 0, usage.get("output") or 0)
 
 
 def _counted(call: PushedCall, name: Name) -> _Exchange:
@@ -306,7 +306,7 @@ def _moment(nanoseconds: int) -> dict[str, int]:
     return {"seconds": seconds, "milliseconds": rest // 1_000_000}
 
 
-def _stated_error(body: bytes) -> Answer | None:
+def _stated_error(body: bytes) -> TargetAnswer | None:
     """Return the answer of a reply whose status is 200 although the entry was not stored."""
     try:
         stated = json.loads(body)
@@ -317,5 +317,5 @@ def _stated_error(body: bytes) -> Answer | None:
         return None
     text = " ".join(str(error).split())[:300]
     if "auth" in text.lower() or "organization" in text.lower():
-        return Answer("misconfigured", f"Helicone did not store the call: {text}. Check {KEY_VARIABLE}")
-    return Answer("later", f"Helicone did not store the call: {text}")
+        return TargetAnswer("misconfigured", f"Helicone did not store the call: {text}. Check {KEY_VARIABLE}")
+    return TargetAnswer("later", f"Helicone did not store the call: {text}")

@@ -11,14 +11,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 
-class Counts(NamedTuple):
+class HeliconeCounts(NamedTuple):
     """Tokens in, with those from a cache, and out."""
 
     input: int
     output: int
 
 
-def counted(reply: Any, provider: str) -> Counts:
+def counted(reply: Any, provider: str) -> HeliconeCounts:
     """Return the counts in a reply as it is sent: JSON, or the text of a stream. What is not found is 0."""
     if provider == "GOOGLE":
         items = _events(reply) if isinstance(reply, str) else reply if isinstance(reply, list) else [reply]
@@ -70,5 +70,5 @@ def _usage(value: Any) -> Mapping[str, Any]:
     return usage if isinstance(usage, Mapping) else {}
 
 
-def _counts(given: Iterable[Any], made: Iterable[Any]) -> Counts:
-    return Counts(*(sum(one for one in counts if isinstance(one, int)) for counts in (given, made)))
+def _counts(given: Iterable[Any], made: Iterable[Any]) -> HeliconeCounts:
+    return HeliconeCounts(*(sum(one for one in counts if isinstance(one, int)) for counts in (given, made)))

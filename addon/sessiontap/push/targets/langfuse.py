@@ -15,13 +15,13 @@ from collections.abc import Mapping
 from sessiontap.push.attributes.genai import genai
 from sessiontap.push.attributes.langfuse import ENVIRONMENT, langfuse, langfuse_content
 from sessiontap.push.otlp_http import OtlpSender, open_otlp
-from sessiontap.push.target import Settings
+from sessiontap.push.target import TargetSettings
 
 PUBLIC_KEY, SECRET_KEY = "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"
 PATH = "/api/public/otel/v1/traces"
 
 
-def open_sender(settings: Settings) -> OtlpSender:
+def open_sender(settings: TargetSettings) -> OtlpSender:
     """Return the sender of this target."""
     pair = f"{settings.credentials[PUBLIC_KEY].strip()}:{settings.credentials[SECRET_KEY].strip()}"
     headers = {

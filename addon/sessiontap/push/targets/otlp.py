@@ -13,14 +13,14 @@ import os
 from sessiontap.push.attributes.genai import genai, genai_content
 from sessiontap.push.attributes.openinference import openinference, openinference_values
 from sessiontap.push.otlp_http import OtlpSender, headers_of, open_otlp, traces_url
-from sessiontap.push.target import Settings
+from sessiontap.push.target import TargetSettings
 
 TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
 TRACES_HEADERS = "OTEL_EXPORTER_OTLP_TRACES_HEADERS"
 
 
-def open_sender(settings: Settings) -> OtlpSender:
+def open_sender(settings: TargetSettings) -> OtlpSender:
     """Return the sender of this target."""
     is_whole = settings.endpoint == (os.environ.get(TRACES_ENDPOINT) or "").rstrip("/")
     given = settings.credentials.get(TRACES_HEADERS) or settings.credentials.get(HEADERS)

@@ -12,13 +12,13 @@ import os
 from sessiontap.push.attributes.genai import genai
 from sessiontap.push.attributes.openinference import openinference, openinference_messages, openinference_values
 from sessiontap.push.otlp_http import OtlpSender, open_otlp, traces_url
-from sessiontap.push.target import Settings
+from sessiontap.push.target import TargetSettings
 
 KEY = "PHOENIX_API_KEY"
 PROJECT = "PHOENIX_PROJECT_NAME"
 
 
-def open_sender(settings: Settings) -> OtlpSender:
+def open_sender(settings: TargetSettings) -> OtlpSender:
     """Return the sender of this target."""
     key = settings.credentials.get(KEY)
     project = os.environ.get(PROJECT) or "default"

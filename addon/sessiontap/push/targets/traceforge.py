@@ -2,7 +2,8 @@
 
 Its form is version 1.0.0: requests and replies are OpenAI's, whatever the call's own wire family; a tool's result has
 the role `function`. A file is named by the call's time and id, so that one written twice is one file. It belongs to its
-owner alone, and appears whole or not at all. Its time of change is the call's end: TraceForge lists by that.
+owner alone, and appears whole or not at all. Its time of change is the call's end: TraceForge lists by that. The disk
+has it before the call counts as sent.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import NamedTuple
 from sessiontap import private
 from sessiontap.exchange import UrlParts
 from sessiontap.push.chat_form import Json, error_form, messages, reply_form, request_form
-from sessiontap.push.target import Answer, Item, PushedCall, Sender, Settings, Turn
+from sessiontap.push.target import Item, PushedCall, Sender, TargetAnswer, TargetSettings, UserTurn
 from sessiontap.trace.outcomes import end, is_error
 
 SCHEMA_VERSION = "1.0.0"
@@ -41,29 +42,30 @@ class TraceForgeSender:
     max_bytes = 64 * 1024 * 1024
     max_items = 100
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: TargetSettings) -> None:
         self._folder = Path(settings.endpoint).expanduser()
 
     def call_items(self, call: PushedCall) -> Iterable[Item]:
         file = trace_file(call)
         yield Item(call.call.id, file, len(file.content))
 
-    def turn_items(self, turn: Turn) -> Iterable[Item]:
+    def turn_items(self, turn: UserTurn) -> Iterable[Item]:
         return ()
 
-    def send(self, items: Sequence[Item]) -> Answer:
+    def send(self, items: Sequence[Item]) -> TargetAnswer:
         try:
             if not self._folder.is_dir():
                 private.make(self._folder)
             for item in items:
                 _write(self._folder, item.data)
+            _sync_names(self._folder)
         except OSError as error:
             reason = f"{self._folder} cannot be written: {error.strerror or error}"
-            return Answer("later" if error.errno in _TRANSIENT else "misconfigured", reason)
-        return Answer("accepted")
+            return TargetAnswer("later" if error.errno in _TRANSIENT else "misconfigured", reason)
+        return TargetAnswer("accepted")
 
 
-def open_sender(settings: Settings) -> Sender:
+def open_sender(settings: TargetSettings) -> Sender:
     return TraceForgeSender(settings)
 
 
@@ -141,8 +143,20 @@ def _write(folder: Path, file: TraceFile) -> None:
     handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
     with open(handle, "wb") as out:
         out.write(file.content)
+        out.flush()
+        os.fsync(handle)
     os.utime(beside, ns=(file.changed, file.changed))
     beside.replace(folder / file.name)
+
+
+def _sync_names(folder: Path) -> None:
+    """See that the disk has the names of the files in a folder."""
+    if os.name == "posix":  # Windows opens no folder
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _iso(nanoseconds: int) -> str:

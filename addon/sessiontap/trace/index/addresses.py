@@ -16,6 +16,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from sessiontap.trace.files import HOW_TO_RECORD, NotInTrace
+from sessiontap.trace.folders import shown
 from sessiontap.trace.segment import Place
 
 _STEP = re.compile("(.+)/(-?[0-9]{1,18})", re.DOTALL)
@@ -65,7 +66,7 @@ def session_number(database: sqlite3.Connection, asked: str, folder: Path) -> in
         raise NotInTrace(f"more than one session's id begins with {asked!r}", "Give more of it.")
     if not found:
         what = f"there is no session {asked}" if position(asked) else f"no session's id begins with {asked!r}"
-        raise _missing(database, f"{what} in {folder}", "List them with `sessiontap ls`.")
+        raise _missing(database, f"{what} in {shown(folder)}", "List them with `sessiontap ls`.")
     return found[0]
 
 
@@ -95,7 +96,7 @@ def call_place(database: sqlite3.Connection, asked: str, folder: Path) -> Place:
         raise NotInTrace(f"more than one call's id begins with {asked!r}", "Give more of it.")
     if not rows:
         what = f"there is no call {asked}" if position(asked) else f"no call's id begins with {asked!r}"
-        raise _missing(database, f"{what} in {folder}", "List them with `sessiontap calls`.")
+        raise _missing(database, f"{what} in {shown(folder)}", "List them with `sessiontap calls`.")
     return _place(folder, *rows[0])
 
 

@@ -9,22 +9,25 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import dropwhile, islice
 from pathlib import Path
 from typing import Any, Literal
 
-from sessiontap.trace.index import records
+from sessiontap.trace.index import first_build, records, scores
 from sessiontap.trace.index.activity import IsRunning, active_sessions
 from sessiontap.trace.index.addresses import session_number
 from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.errand_sessions import NOTHING_ELSE, belonging_to
-from sessiontap.trace.index.filters import Condition, Filters, condition
+from sessiontap.trace.index.filters import Condition, Filters, condition, names_calls
 from sessiontap.trace.index.rows import COST_COLUMNS
-from sessiontap.trace.segment import FittingCalls, Place, SegmentContents
+from sessiontap.trace.segment import Place, SegmentContents
 from sessiontap.trace.values import exact, iso, seconds
-from sessiontap.trace.views import call_row, cost_parts, property_values, session_tree
+from sessiontap.trace.views import NO_SCORES, call_row, cost_parts, property_values, session_tree
 
 Row = dict[str, Any]
-Sort = Literal["started", "ended", "name", "duration", "calls", "errors", "tokens", "cost"]
+Sort = str
+"""One of `_ORDERS`, or `score:NAME`."""
+SCORE = "score:"
 
 _ORDERS = {
     None: "last_time DESC",
@@ -48,6 +51,15 @@ _CALL_ORDERS = {
     "tokens": f"coalesce(calls.input + calls.output, calls.input, calls.output) DESC, {_NEWEST}",
     "cost": f"(SELECT usd FROM costs WHERE costs.call = calls.n) DESC, {_NEWEST}",
 }
+
+
+def _order(database: sqlite3.Connection, sort: Sort | None) -> str:
+    """The order of sessions."""
+    if sort is not None and sort.startswith(SCORE):
+        return scores.session_order(database, sort.removeprefix(SCORE))
+    return _ORDERS[sort]
+
+
 _LISTS = ("paths", "models", "providers", "agents", "processes", "users", "tags")
 
 
@@ -60,15 +72,20 @@ def sessions(
     is_running: IsRunning | None = None,
 ) -> list[Row]:
     """Lines of `ls --json`."""
-    where, values = _sessions_that_fit(database, filters)
-    chosen = f"WHERE {where} ORDER BY {_ORDERS[sort]} LIMIT ?"
+    where, values = _sessions_that_fit(database, filters, one_by_one=sort is None and limit > 0)
+    chosen = f"WHERE {where} ORDER BY {_order(database, sort)} LIMIT ?"
     return _session_rows(database, chosen, [*values, limit or -1], prices, is_running)
 
 
-def _sessions_that_fit(database: sqlite3.Connection, filters: Filters) -> Condition:
+def _sessions_that_fit(database: sqlite3.Connection, filters: Filters, one_by_one: bool = False) -> Condition:
+    """The condition on a session. `one_by_one`: the calls of each are looked at, so that the first sessions of the list
+    that fit are found without a look at all calls."""
     if replace(filters, without_errands=False) != Filters():
         asked, values = condition(database, filters)
         where = f"n IN (SELECT calls.session FROM calls WHERE {asked})"
+        if one_by_one and not names_calls(filters) and first_build.is_finished(database):
+            # Without `+` the comparison would be one of integers, for which `calls_by_session` is no index.
+            where = f"EXISTS (SELECT 1 FROM calls WHERE calls.session = +sessions.n AND {asked})"
     else:
         where, values = "calls + errands > 0", []  # none are left of one whose calls were refused
     if filters.without_errands:
@@ -83,18 +100,21 @@ def count_sessions(database: sqlite3.Connection, filters: Filters) -> int:
     return int(number)
 
 
-def session_numbers(
-    database: sqlite3.Connection, filters: Filters, sort: Sort | None, after: int | None = None
-) -> array[int]:
-    """The numbers of all sessions that fit, in their order: `sessions_numbered` makes lines of some at a time.
-
-    `after`: of those behind this one, whether it fits or not.
-    """
+def session_numbers(database: sqlite3.Connection, filters: Filters, sort: Sort | None) -> array[int]:
+    """The numbers of all sessions that fit, in their order: `sessions_numbered` makes lines of some at a time."""
     where, values = _sessions_that_fit(database, filters)
-    if after is not None:
-        where, values = f"({where} OR n = ?)", [*values, after]
-    found = _numbers(database, f"SELECT n FROM sessions WHERE {where} ORDER BY {_ORDERS[sort]}", values)
-    return found if after is None else found[found.index(after) + 1 :]
+    return _numbers(database, f"SELECT n FROM sessions WHERE {where} ORDER BY {_order(database, sort)}", values)
+
+
+def session_numbers_after(
+    database: sqlite3.Connection, filters: Filters, sort: Sort | None, after: int, limit: int
+) -> list[int]:
+    """The same of those behind the session `after`, whether that one fits or not; the first `limit`, 0: all."""
+    where, values = _sessions_that_fit(database, filters, one_by_one=sort is None and limit > 0)
+    question = f"SELECT n FROM sessions WHERE ({where} OR n = ?) ORDER BY {_order(database, sort)}"
+    numbers = (n for (n,) in database.execute(question, [*values, after]))
+    behind = islice(dropwhile(lambda n: n != after, numbers), 1, None)
+    return list(islice(behind, limit or None))
 
 
 def sessions_numbered(
@@ -105,7 +125,7 @@ def sessions_numbered(
     is_running: IsRunning | None = None,
 ) -> list[Row]:
     """Lines of `ls --json` of sessions that stand one after the other in the order of `sort`."""
-    chosen = f"WHERE n IN (SELECT value FROM json_each(?)) ORDER BY {_ORDERS[sort]}"
+    chosen = f"WHERE n IN (SELECT value FROM json_each(?)) ORDER BY {_order(database, sort)}"
     return _session_rows(database, chosen, [json.dumps(list(numbers))], prices, is_running)
 
 
@@ -139,6 +159,9 @@ def _session_rows(
         properties.setdefault(session, {})[key] = json.loads(value)
     active = active_sessions(database, {n: ended for n, _, _, _, ended, *_ in found}, time.time_ns(), is_running)
     folded = _folded_errands(database, [row[0] for row in found])
+    scored = scores.scores_of(database, "session", [row[1] for row in found])
+    means = scores.call_means(database, [row[0] for row in found])
+    machines = _machines(database, numbers)
     rows = []
     for n, session_id, name, started, ended, calls, errors, asked, answered, cached, errands, success, *costs in found:
         unpriced, usd, *parts = costs if prices is not None else (calls, None)
@@ -157,6 +180,7 @@ def _session_rows(
                 "errors": errors,
                 "errands": errands + folded.get(n, 0),
                 **{kind: lists.get((n, kind), []) for kind in _LISTS},
+                "machines": machines.get(n, []),
                 "properties": properties.get(n, {}),
                 "input_tokens": exact(asked),
                 "output_tokens": exact(answered),
@@ -166,9 +190,23 @@ def _session_rows(
                 "cost_unknown_calls": unpriced,
                 "success": None if success is None else bool(success),
                 "status": "failed" if success == 0 else "active" if n in active else "completed",
+                **scored.get(session_id, NO_SCORES),
+                "call_scores": means.get(n, {}),
             }
         )
     return rows
+
+
+def _machines(database: sqlite3.Connection, sessions: str) -> dict[int, list[str]]:
+    """The names of the machines whose proxies recorded these sessions, by the sessions' numbers."""
+    found: dict[int, list[str]] = {}
+    for session, machine in database.execute(
+        "SELECT DISTINCT session, host FROM session_segments JOIN segments ON segments.n = segment "
+        "WHERE session IN (SELECT value FROM json_each(?)) AND host NOT NULL ORDER BY host",
+        (sessions,),
+    ):
+        found.setdefault(session, []).append(machine)
+    return found
 
 
 def _folded_errands(database: sqlite3.Connection, sessions: list[int]) -> dict[int, int]:
@@ -219,7 +257,8 @@ def places(database: sqlite3.Connection, folder: Path, filters: Filters, session
     """The places of the calls that fit, oldest first; of these sessions alone if there are any."""
     where, values = condition(database, filters)
     if wanted := list(sessions):
-        where = f"({where}) AND session IN (SELECT n FROM sessions WHERE id IN (SELECT value FROM json_each(?)))"
+        # Without `+` the comparison would be one of integers, for which `calls_by_session` is no index.
+        where = f"({where}) AND session IN (SELECT +n FROM sessions WHERE id IN (SELECT value FROM json_each(?)))"
         values = [*values, json.dumps(wanted)]
     paths = {n: folder / name for n, name in database.execute("SELECT n, name FROM segments")}
     callers = dict(database.execute('SELECT n, "offset" FROM callers'))
@@ -227,6 +266,22 @@ def places(database: sqlite3.Connection, folder: Path, filters: Filters, session
         f'SELECT segment, "offset", id, caller FROM calls WHERE {where} ORDER BY time, n', values
     )
     return [Place(paths[segment], offset, id, callers.get(caller)) for segment, offset, id, caller in found]
+
+
+def places_of_run(database: sqlite3.Connection, folder: Path, session: str) -> tuple[list[Place], list[Place]]:
+    """The places of the calls of a session with the errands that belong to it, oldest first; and of warm-ups in the
+    same segments, some of which may be other sessions': the index does not know whose one is."""
+    own = [n for (n,) in database.execute("SELECT n FROM sessions WHERE id = ?", (session,))]
+    numbers = json.dumps([*own, *(n for errands in belonging_to(database, own).values() for n in errands)])
+    within = "IN (SELECT value FROM json_each(?))"
+    ids = [id for (id,) in database.execute(f"SELECT id FROM sessions WHERE n {within}", (numbers,))]
+    warm_ups = database.execute(
+        'SELECT segments.name, warm_ups."offset", warm_ups.id FROM warm_ups JOIN segments ON segments.n = segment '
+        f"WHERE segment IN (SELECT segment FROM session_segments WHERE warm_ups > 0 AND session {within})",
+        (numbers,),
+    )
+    found = [Place(folder / name, at, id, None) for name, at, id in warm_ups]
+    return (places(database, folder, Filters(), ids) if ids else []), found
 
 
 def session(
@@ -315,17 +370,20 @@ JOIN sessions ON sessions.n = fit.session WHERE fitting = sessions.calls + sessi
 """The sessions of which all calls fit."""
 
 
-def fitting(database: sqlite3.Connection, filters: Filters, files: list[str]) -> dict[str, FittingCalls]:
-    """The calls of the segments named `files` that fit, by these names."""
+def fitting(database: sqlite3.Connection, filters: Filters, files: list[str]) -> dict[str, frozenset[str]]:
+    """Of the segments named `files`, by these names: the ids of the calls that fit, and of the warm-ups of sessions of
+    which all calls do."""
     where, values = condition(database, filters)
-    whole = database.execute(f"SELECT id FROM sessions WHERE n IN ({_WHOLE.format(where=where)})", values)
-    sessions = frozenset(id for (id,) in whole)
+    whole = json.dumps([n for (n,) in database.execute(_WHOLE.format(where=where), values)])
     found = {}
     for name in files:
         of = database.execute("SELECT first_call, last_call, n FROM segments WHERE name = ?", (name,)).fetchone()
+        if of is None:
+            continue
         within = f"SELECT id FROM calls WHERE calls.n BETWEEN ? AND ? AND segment = ? AND {where}"
-        ids = database.execute(within, [*of, *values]) if of is not None else ()
-        found[name] = FittingCalls(frozenset(id for (id,) in ids), sessions)
+        warm_ups = "SELECT id FROM warm_ups WHERE segment = ? AND session IN (SELECT value FROM json_each(?))"
+        ids = [*database.execute(within, [*of, *values]), *database.execute(warm_ups, (of[2], whole))]
+        found[name] = frozenset(id for (id,) in ids)
     return found
 
 
@@ -345,6 +403,21 @@ def count_sessions_within(
     question = _WHOLE.format(where=f"{named} OR ({named} AND {where})")
     question = f"SELECT count(*) FROM ({question} AND sessions.calls > 0)"
     return int(database.execute(question, [json.dumps(files), json.dumps(others), *values]).fetchone()[0])
+
+
+def present(
+    database: sqlite3.Connection, calls: list[str], sessions: list[str]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Those of these calls and sessions, by their ids, that the log has, as they were recorded or as labels say."""
+    within = "IN (SELECT value FROM json_each(?))"
+    found = database.execute(f"SELECT id FROM calls WHERE id {within} UNION SELECT id FROM warm_ups WHERE id {within}",
+                             (json.dumps(calls),) * 2).fetchall()  # fmt: skip
+    named = database.execute(
+        f"SELECT id FROM sessions WHERE id {within} AND n IN (SELECT session FROM session_segments) "
+        f"UNION SELECT session FROM recorded WHERE session {within}",
+        (json.dumps(sessions),) * 2,
+    ).fetchall()
+    return frozenset(id for (id,) in found), frozenset(id for (id,) in named)
 
 
 def notes(database: sqlite3.Connection, since: int) -> list[Row]:

@@ -16,16 +16,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sessiontap.trace.files import FileStatus, SegmentFile, open_segment, segments
-from sessiontap.trace.index import errand_sessions, first_build, parts
-from sessiontap.trace.index.costs import Costs, Prices, sum_again
+from sessiontap.trace.files import FileStatus, SegmentFile, holds_annotations, open_segment, segments
+from sessiontap.trace.folders import name_in
+from sessiontap.trace.index import errand_sessions, first_build, parts, scores
+from sessiontap.trace.index.costs import CostWriter, Prices, sum_again
 from sessiontap.trace.index.database import writing
 from sessiontap.trace.index.findings import Finding, ReadAhead, findings
+from sessiontap.trace.index.labelling import Labelling, Stored
 from sessiontap.trace.index.rows import COLUMNS, Callers, Strings, process_numbers, row_of
 from sessiontap.trace.index.segment_sums import SegmentSums
 from sessiontap.trace.index.sums import Sums
 from sessiontap.trace.rewriting import Rewritten
-from sessiontap.trace.walk import header_of
+from sessiontap.trace.walk import header_of, writer_of
 
 Record = dict[str, Any]
 Progress = Callable[[int, int], None]
@@ -35,8 +37,11 @@ BATCH = 10_000
 """Records in one transaction."""
 SMALL_BATCH = 1_000
 """The same if there is little time."""
+_ALL = 1 << 62
 _TOGETHER = 1_000
 """Calls that are inserted at once."""
+_READERS = 2
+"""Processes that read ahead in a large build."""
 UNFINISHED = -1
 _STATE = 'name, closed, size, changed, "end"'
 _INSERT = f"INSERT INTO calls({', '.join(f'"{name}"' for name in COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
@@ -52,6 +57,7 @@ class _Indexed:
     changed: int
     end: int
     machine: str | None = None
+    host: str | None = None
 
 
 @dataclass(slots=True)
@@ -61,6 +67,8 @@ class _Batch:
     sums: SegmentSums
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     costs: list[Any] = field(default_factory=list)
+    recorded: list[tuple[int, Stored]] = field(default_factory=list)
+    """The recorded facts of those that labels change, by their places in `rows`."""
 
 
 class CatchUp:
@@ -73,12 +81,15 @@ class CatchUp:
         self._strings = Strings(database)
         self._processes: dict[int, tuple[int, int | None]] = {}
         self._version: int | None = None
+        self._labelling = Labelling(database, self._strings)
+        self._scored: set[str] = set()
+        """Sessions and calls that were scored, by their ids."""
         self._sums = Sums(self._strings.number, self._strings.text, self._process)
         self._cost_of = prices.cost_of if prices is not None else None
-        self._costs = Costs(database, prices) if prices is not None else None
+        self._costs = CostWriter(database, prices) if prices is not None else None
         self._prices_now = False
         self._last_call = 0
-        self._ahead: ReadAhead | None = None
+        self._ahead: list[ReadAhead] = []
         self._ahead_prices = False
         self._ahead_segment: int | None = None
         """The segment of which another process has given records."""
@@ -114,6 +125,8 @@ class CatchUp:
             except BaseException:
                 self._strings.forget()
                 self._sums.forget()
+                self._labelling.forget()
+                self._scored.clear()
                 self._processes.clear()
                 if self._costs is not None:
                     self._costs.forget()
@@ -132,6 +145,7 @@ class CatchUp:
         if version != self._version:
             self._version = version
             self._strings.forget()
+            self._labelling.forget()
             self._processes.clear()
             if self._costs is not None:
                 self._costs.forget()
@@ -145,22 +159,24 @@ class CatchUp:
         return sum(file.size for file in _files(self._folder).values())
 
     def _read_ahead(self) -> None:
-        """Have another process read what is new, if that is much."""
+        """Have other processes read what is new, if that is much: they take turns with its segments."""
         known = {name: (FileStatus(bool(closed), *rest), end) for name, closed, *rest, end in self._rows(_STATE)}
         new = {
             name: file
-            for name, file in sorted(_files(self._folder).items(), reverse=True)
-            if name not in known or known[name][0] != file
+            for name, file in _newest_first(_files(self._folder))
+            if (name not in known or known[name][0] != file) and not holds_annotations(self._folder / name)
         }
         if sum(file.size for file in new.values()) > first_build.LARGE and ReadAhead.is_possible():
             self._ahead_prices = self._costs is not None and self._costs.is_current()
             places = [(self._folder / name, known[name][1] if name in known else 0) for name in new]
-            self._ahead = ReadAhead(places, self._cost_of if self._ahead_prices else None)
+            cost_of = self._cost_of if self._ahead_prices else None
+            for first in range(min(_READERS, len(places))):
+                self._ahead.append(ReadAhead(places[first::_READERS], cost_of))
 
     def _stop_reading_ahead(self) -> None:
-        if self._ahead is not None:
-            self._ahead.close()
-            self._ahead = None
+        for one in self._ahead:
+            one.close()
+        self._ahead.clear()
 
     def _rows(self, columns: str) -> sqlite3.Cursor:
         return self._database.execute(f"SELECT {columns} FROM segments")
@@ -176,16 +192,33 @@ class CatchUp:
         gone = [segment for name, segment in known.items() if name not in files]
         if gone:
             self._remove([segment.n for segment in gone])
-        left = self._batch
-        done = total = 0
-        for name in sorted(files, reverse=True):
-            file = files[name]
-            segment = known.get(name) or self._begin(name)
-            total += file.size
-            if left > 0 and FileStatus(segment.closed, segment.size, segment.changed) != file:
-                left -= self._take(segment, file, left)
-            done += file.size if segment.size == file.size else min(segment.end, file.size)
-        return done, max(total, done), left <= 0
+        left, done = self._batch, 0
+        annotations = {name for name in files if holds_annotations(self._folder / name)}
+        for name in annotations:  # labels come before the calls that they are for
+            done += self._take_new(known.get(name) or self._begin(name), files[name], _ALL)[1]
+        self._apply_annotations()
+        for name, _ in _newest_first(files):
+            if name in annotations:
+                continue
+            taken, end = self._take_new(known.get(name) or self._begin(name), files[name], left)
+            left -= taken
+            done += end
+        return done, max(sum(file.size for file in files.values()), done), left <= 0
+
+    def _take_new(self, segment: _Indexed, file: FileStatus, most: int) -> tuple[int, int]:
+        """Take in what a segment has got, `most` records of it. How many there were, and the bytes that are done."""
+        taken = 0
+        if most > 0 and FileStatus(segment.closed, segment.size, segment.changed) != file:
+            taken = self._take(segment, file, most)
+        return taken, file.size if segment.size == file.size else min(segment.end, file.size)
+
+    def _apply_annotations(self) -> None:
+        """Label the calls again that labels are for which came or went, and find the scores that count."""
+        if relabelled := self._labelling.relabel():
+            self._sum_again(json.dumps(relabelled))
+            self._strings.forget()
+        scores.find_current(self._database, self._scored)
+        self._scored.clear()
 
     def _begin(self, name: str) -> _Indexed:
         (n,) = self._database.execute(
@@ -200,10 +233,11 @@ class CatchUp:
             with open_segment(segment.path) as file:
                 header = header_of(file)
                 header_id = str(header.get("id")) if header is not None else None
-                segment.machine = (header.get("writer") or {}).get("machine") if header is not None else None
+                writer = writer_of(header, segment.path)
+                segment.machine, segment.host = writer.get("machine"), writer["host"]
                 if segment.end and not self._goes_on(segment, listed, file.size, header_id):
                     self._remove([segment.n])  # another segment of the same name, or one that was changed in place
-                    restarted = self._begin(segment.path.name)
+                    restarted = self._begin(name_in(self._folder, segment.path))
                     segment.n, segment.end = restarted.n, 0
                 segment.id, segment.closed, segment.changed = header_id, listed.closed, listed.changed
                 taken = self._walk(segment, file, listed.size, most)
@@ -213,9 +247,10 @@ class CatchUp:
             self._trouble(segment, 0, 0, f"cannot be read: {error.strerror or error}")
             segment.size, segment.changed, taken = UNFINISHED, listed.changed, 0
         self._database.execute(
-            'UPDATE segments SET id = ?, machine = coalesce(?, machine), closed = ?, size = ?, changed = ?, "end" = ? '
-            "WHERE n = ?",
-            (segment.id, segment.machine, segment.closed, segment.size, segment.changed, segment.end, segment.n),
+            'UPDATE segments SET id = ?, machine = coalesce(?, machine), closed = ?, size = ?, changed = ?, "end" = ?, '
+            "host = coalesce(?, host) WHERE n = ?",
+            (segment.id, segment.machine, segment.closed, segment.size, segment.changed, segment.end, segment.host,
+             segment.n),
         )
         return taken
 
@@ -256,8 +291,8 @@ class CatchUp:
 
     def _source(self, segment: _Indexed, file: SegmentFile) -> Iterator[Finding]:
         """The findings of a segment that are not taken in yet."""
-        ahead = self._ahead
-        if ahead is None or self._ahead_prices != self._prices_now or not ahead.has(segment.path, file, segment.end):
+        ahead = next((one for one in self._ahead if one.has(segment.path, file, segment.end)), None)
+        if ahead is None or self._ahead_prices != self._prices_now:
             return self._findings(segment, file)
         if self._ahead_segment != segment.n:
             self._forget_problems(segment)
@@ -283,8 +318,12 @@ class CatchUp:
             return
         self._database.executemany(_INSERT, batch.rows)
         (self._last_call,) = self._database.execute("SELECT last_insert_rowid()").fetchone()
+        first = self._last_call - len(batch.rows) + 1
         if self._costs is not None and self._prices_now:
-            self._costs.add(self._last_call - len(batch.rows) + 1, batch.costs)
+            self._costs.add(first, batch.costs)
+        if batch.recorded:
+            self._labelling.keep((first + place, stored) for place, stored in batch.recorded)
+            batch.recorded.clear()
         batch.rows.clear()
         batch.costs.clear()
 
@@ -292,6 +331,10 @@ class CatchUp:
         kind, offset, _, told = found
         if kind == "call":
             values, cost = told
+            if self._labelling.labels:
+                values, recorded = self._labelling.seen(values)
+                if recorded is not None:
+                    batch.recorded.append((len(batch.rows), recorded))
             session, caller = values[3], values[4]
             row = row_of(
                 values,
@@ -308,13 +351,23 @@ class CatchUp:
                 batch.costs.append(cost)
         elif kind == "warm_up":
             id, session, time = told
-            self._database.execute("INSERT INTO warm_ups VALUES (?, ?, ?)", (id, segment.n, offset))
-            batch.sums.add_warm_up(self._strings.session(session) if session is not None else None, time)
+            batch.sums.add_warm_up(self._add_warm_up(id, segment.n, offset, session), time)
         elif kind == "caller":
             callers.add(told, offset)
             self._processes.clear()
         elif kind == "note":
             self._database.execute("INSERT INTO notes(segment, time, record) VALUES (?, ?, ?)", (segment.n, *told))
+        elif kind == "label" and holds_annotations(segment.path):
+            self._labelling.add(segment.n, told)
+        elif kind == "score" and holds_annotations(segment.path):
+            self._scored.update(scores.add(self._database, segment.n, told))
+
+    def _add_warm_up(self, id: str, segment: int, offset: int, recorded: str | None) -> int | None:
+        """Take in a warm-up. The number of the session that it is in, as labels have it."""
+        seen = self._labelling.session_of(id, recorded) if self._labelling.labels else recorded
+        session = self._strings.session(seen) if seen is not None else None
+        self._database.execute("INSERT INTO warm_ups VALUES (?, ?, ?, ?, ?)", (id, segment, offset, session, recorded))
+        return session
 
     def _process(self, caller: int) -> tuple[int, int | None]:
         if caller not in self._processes:
@@ -338,7 +391,9 @@ class CatchUp:
         if first is not None:
             calls = f"SELECT n FROM calls WHERE n BETWEEN {int(first)} AND {int(last)} AND {within}"
             self._forget_calls(calls, chosen)
-        for table in ("callers", "notes", "problems", "warm_ups", "session_segments", "segment_strings"):
+        self._labelling.remove(chosen)
+        self._scored.update(scores.of_segments(database, chosen))
+        for table in ("callers", "notes", "problems", "warm_ups", "scores", "session_segments", "segment_strings"):
             database.execute(f"DELETE FROM {table} WHERE {within}", (chosen,))
         database.execute("DELETE FROM segments WHERE n IN (SELECT value FROM json_each(?))", (chosen,))
         self._sum_again(touched)
@@ -353,7 +408,7 @@ class CatchUp:
             known = "name = ? AND id IS ? AND closed = ? AND size = ? AND changed = ?"
             found = self._database.execute(
                 f"SELECT n, first_call, last_call FROM segments WHERE {known}",
-                (one.path.name, one.old_id, *one.before),
+                (name_in(self._folder, one.path), one.old_id, *one.before),
             ).fetchone()
             if found is not None:
                 self._forget_if_changed()
@@ -380,8 +435,7 @@ class CatchUp:
         for row in database.execute(f"SELECT {columns} FROM calls WHERE {within}", places):
             sums.add(row)
         for id, session, began, offset in one.warm_ups:
-            database.execute("INSERT INTO warm_ups VALUES (?, ?, ?)", (id, segment, offset))
-            sums.add_warm_up(self._strings.session(session) if session is not None else None, began)
+            sums.add_warm_up(self._add_warm_up(id, segment, offset, session), began)
         database.execute(
             "UPDATE segments SET calls = 0, warm_ups = 0, body_bytes = 0, first_time = NULL, last_time = NULL, "
             'newest = NULL, id = ?, closed = ?, size = ?, changed = ?, "end" = ? WHERE n = ?',
@@ -433,5 +487,9 @@ def _without_collections() -> Iterator[None]:
             gc.enable()
 
 
+def _newest_first(files: dict[str, FileStatus]) -> list[tuple[str, FileStatus]]:
+    return sorted(files.items(), key=lambda one: (Path(one[0]).name, one[0]), reverse=True)
+
+
 def _files(folder: Path) -> dict[str, FileStatus]:
-    return {path.name: listed for path, listed in segments(folder).items()}
+    return {name_in(folder, path): listed for path, listed in segments(folder).items()}

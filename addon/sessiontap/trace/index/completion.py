@@ -55,11 +55,11 @@ class IndexAsItStands:
         return known == {(name, *status) for name, status in found.items()}
 
     def newest_sessions(self, number: int) -> list[str]:
-        """What the newest sessions are, in the order of `@1`, `@2`, ..."""
+        """Describe the newest sessions, in the order of `@1`, `@2`, ..."""
         return [about for _, about in self._sessions("ORDER BY last_time DESC LIMIT ?", [number])]
 
     def newest_calls(self, number: int) -> list[str]:
-        """What the newest calls are, in the order of `@1`, `@2`, ..."""
+        """Describe the newest calls, in the order of `@1`, `@2`, ..."""
         return [about for _, _, about in self._calls("ORDER BY calls.time DESC, calls.n DESC LIMIT ?", [number])]
 
     def sessions(self, prefix: str) -> list[Candidate]:
@@ -98,6 +98,16 @@ class IndexAsItStands:
         if len(fitting) > MOST and "=" not in incomplete:
             fitting = sorted({f"{one.partition('=')[0]}=" for one in fitting})
         return [Candidate(one) for one in fitting]
+
+    def scores(self) -> list[Candidate]:
+        """Names of scores."""
+        found = self._all("SELECT DISTINCT name FROM scores WHERE current AND name NOT NULL AND name != 'star'")
+        return [Candidate(one) for (one,) in sorted(found)]
+
+    def machines(self) -> list[Candidate]:
+        """Names of machines whose proxies recorded calls."""
+        found = self._all("SELECT DISTINCT host FROM segments WHERE calls > 0 AND host NOT NULL ORDER BY host")
+        return [Candidate(one) for (one,) in found]
 
     def processes(self) -> list[Candidate]:
         """Names of processes."""

@@ -47,7 +47,7 @@ class Prices:
     version: str
 
 
-class Costs:
+class CostWriter:
     """Writes costs within the transaction of its caller."""
 
     def __init__(self, database: sqlite3.Connection, prices: Prices) -> None:
@@ -122,7 +122,7 @@ def add_costs(
 
     `records` gives calls by their numbers. Return False if there is more to do.
     """
-    costs = Costs(database, prices)
+    costs = CostWriter(database, prices)
     batch = BATCH if until is None else SMALL_BATCH
     while not costs.is_current():
         with writing(database):

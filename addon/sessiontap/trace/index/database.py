@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sessiontap.trace.files import exclusive_lock
-from sessiontap.trace.index import tables
+from sessiontap.trace.index import parts, tables
 
 NAME = "index.sqlite"
 BUSY_SECONDS = 10.0
@@ -79,20 +79,44 @@ def discard(folder: Path) -> None:
 
 
 def compact(connection: sqlite3.Connection) -> None:
-    """Leave nothing in the file of what was taken out of it."""
+    """Leave nothing in the file of the texts that were taken out of it: what was asked, answered, named, or failed.
+
+    It takes as long as what was taken out is large, and the tables of `_WITH_TEXTS`, which are small beside the calls.
+    SQLite overwrites what it deletes (`secure_delete`), but a row that it moved to another page before that stands in
+    the old page still. So tables whose rows move are written anew, and texts of parts, which do not move until they are
+    deleted, are overwritten first (`parts.remove`).
+    """
     texts = ("SELECT string FROM segment_strings", "SELECT string FROM session_values")
     names = ("SELECT key FROM session_properties", "SELECT name FROM sessions", "SELECT name FROM parts")
     used = " UNION ".join((*texts, *names))
+    connection.execute("PRAGMA temp_store = FILE")  # copies need not fit in memory
     with writing(connection):
         unused = "n NOT IN (SELECT n FROM used WHERE n NOT NULL)"
         connection.execute(f"WITH used(n) AS ({used}) DELETE FROM strings WHERE {unused}")
         connection.execute("DELETE FROM facets WHERE string NOT IN (SELECT n FROM strings)")
         connection.execute("DELETE FROM cost_reasons WHERE n NOT IN (SELECT reason FROM costs WHERE reason NOT NULL)")
-        connection.execute("INSERT INTO trigrams(trigrams) VALUES ('optimize')")
-    connection.execute("PRAGMA temp_store = FILE")  # it makes a copy, which need not fit in memory
-    connection.execute("VACUUM")
+        for table in _WITH_TEXTS:
+            _write_anew(connection, table)
+        if connection.execute("DELETE FROM state WHERE key = ? RETURNING 1", (parts.TEXTS_WENT,)).fetchone():
+            connection.execute("INSERT INTO trigrams(trigrams) VALUES ('optimize')")
+            _write_anew(connection, "trigrams_data")
     connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA incremental_vacuum").fetchall()
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+_WITH_TEXTS = (
+    "strings", "session_properties", "headings", "callers", "notes", "labels", "scores", "recorded", "problems",
+)  # fmt: skip
+"""Tables with texts whose rows are inserted, changed and deleted anywhere in them."""
+
+
+def _write_anew(connection: sqlite3.Connection, table: str) -> None:
+    """Overwrite all pages of a table, and insert its rows again."""
+    connection.execute(f"CREATE TEMP TABLE copied AS SELECT * FROM {table}")
+    connection.execute(f"DELETE FROM {table}")
+    connection.execute(f"INSERT INTO {table} SELECT * FROM copied")
+    connection.execute("DROP TABLE copied")
 
 
 def remove(folder: Path) -> None:
@@ -124,6 +148,7 @@ def _open(path: Path) -> sqlite3.Connection:
     # Made by hand first: SQLite would give it the umask's mode, and its companions take over what it has.
     file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
+        is_new = os.fstat(file).st_size == 0
         if os.name == "posix" and os.fstat(file).st_mode & 0o077:
             with contextlib.suppress(OSError):  # somebody else's
                 os.fchmod(file, 0o600)
@@ -131,7 +156,7 @@ def _open(path: Path) -> sqlite3.Connection:
         os.close(file)
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        _use_wal(connection)
+        _use_wal(connection, is_new)
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version != tables.VERSION:
             return _made(connection)
@@ -142,11 +167,13 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _use_wal(connection: sqlite3.Connection) -> None:
+def _use_wal(connection: sqlite3.Connection, is_new: bool) -> None:
     """Of two that switch a new file at once SQLite refuses one without waiting, whatever the timeout says."""
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
+            if is_new:  # so that `compact` can make it smaller; in another file it would wait for whoever writes
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError as error:

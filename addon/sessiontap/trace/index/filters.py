@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from fnmatch import translate
 from typing import Any
 
+from sessiontap.trace.index import scores
 from sessiontap.trace.index.addresses import sessions_named
 from sessiontap.trace.index.filter_columns import FILTER_COLUMNS
 from sessiontap.trace.index.parts import containing
@@ -32,6 +33,8 @@ class Filters:
     """Of the session, a glob."""
     path: str | None = None
     """In the session, a glob: `*` and `?` stop at `/`, `**` does not, `/course/**` is `/course` and all below it."""
+    machine: str | None = None
+    """Whose proxy recorded it, a glob of its name."""
     process: str | None = None
     """Any of the process's names, a glob."""
     user: str | None = None
@@ -57,6 +60,10 @@ class Filters:
     """Unix nanoseconds: the call was still running then, or began later."""
     until: int | None = None
     """Unix nanoseconds: the call began before."""
+    scores: tuple[str, ...] = ()
+    """Of the call or of its session: `helpful>0.5`, `grade=good` (a glob), `correct=true`, `helpful`: has it."""
+    starred: bool = False
+    """The call or its session is."""
     search: str | None = None
     """Text in names, paths, models, tools, errors, prompts or replies, without case."""
     ids: tuple[str, ...] = ()
@@ -70,11 +77,12 @@ Condition = tuple[str, list[Any]]
 Holds = Callable[[str], bool]
 
 _STATUS = re.compile("[1-9](?:[0-9]{2}|[0-9]x|xx)", re.IGNORECASE)
-REPEATED = ("tags", "properties")
+REPEATED = ("tags", "properties", "scores")
 """Filters that may be given several times: all must hold."""
+_NAMING = ("session", "ids", "search", "scores", "starred")
 _SEARCHED = (
     "session_name", "path", "request_model", "response_model", "user", "tools_offered", "tool_calls", "tags",
-    "properties",
+    "properties", "error",
 )  # fmt: skip
 
 
@@ -91,6 +99,11 @@ def given(filters: Filters) -> list[tuple[str, Any]]:
         asked = getattr(filters, name)
         found += [(name, one) for one in asked] if name in REPEATED else [(name, asked)]
     return [(name, asked) for name, asked in found if asked not in (None, False, ())]
+
+
+def names_calls(filters: Filters) -> bool:
+    """Return True if the filters name sessions or calls: the index then looks at no others."""
+    return any(name in _NAMING for name, _ in given(filters))
 
 
 def is_status(text: str) -> bool:
@@ -128,6 +141,12 @@ def _term(database: sqlite3.Connection, name: str, asked: Any) -> Condition:
 
 def _session(database: sqlite3.Connection, asked: str) -> Condition:
     return _among("session", sessions_named(database, asked))
+
+
+def _machine(database: sqlite3.Connection, asked: str) -> Condition:
+    holds = glob(asked)
+    rows = database.execute("SELECT n, host FROM segments WHERE host NOT NULL")
+    return _among("segment", [n for n, host in rows if holds(host)])
 
 
 def _process(database: sqlite3.Connection, asked: str) -> Condition:
@@ -179,16 +198,21 @@ def _search(database: sqlite3.Connection, text: str) -> Condition:
 
     terms = [_among(one, _matching(database, one, within)) for one in _SEARCHED]
     sessions = [n for n, one in database.execute("SELECT n, id FROM sessions") if within(one)]
-    errors = database.execute("SELECT n, error FROM calls WHERE error IS NOT NULL")
-    terms += [
-        _among("session", sessions),
-        _among("n", [n for n, error in errors if any(map(within, _values(error)))]),
-    ]
+    terms.append(_among("session", sessions))
     parts = containing(database, text)
     if parts:
         bringing = "SELECT call FROM added_parts WHERE part IN (SELECT value FROM json_each(?)) AND NOT sent_back"
         terms.append((f"calls.n IN ({bringing})", [json.dumps(parts)]))
     return _any(terms)
+
+
+def _score(database: sqlite3.Connection, asked: str) -> Condition:
+    wanted = scores.parsed(asked)
+    return scores.calls_with(database, wanted) if wanted is not None else ("0", [])
+
+
+def _starred(database: sqlite3.Connection, asked: bool) -> Condition:
+    return scores.calls_with(database, scores.STARRED)
 
 
 def _without_errands(database: sqlite3.Connection, asked: bool) -> Condition:
@@ -197,12 +221,15 @@ def _without_errands(database: sqlite3.Connection, asked: bool) -> Condition:
 
 _TERMS: dict[str, Callable[[sqlite3.Connection, Any], Condition]] = {
     "session": _session,
+    "machine": _machine,
     "process": _process,
     "properties": _property,
     "status": _status,
     "error": _error,
     "since": _since,
     "until": _until,
+    "scores": _score,
+    "starred": _starred,
     "search": _search,
     "ids": _ids,
     "without_errands": _without_errands,

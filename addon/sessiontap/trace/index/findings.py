@@ -1,8 +1,8 @@
-"""The records of segments as the index takes them in, and a process that reads them ahead of it.
+"""The records of segments as the index takes them in, and processes that read them ahead of it.
 
-Reading records, telling what a row holds of them and what they cost takes as long as all else in a build. So a large
-build has a second process for it, a fork of this one, which knows the prices that this one was given. It writes nothing
-but its findings into a pipe.
+Reading records, telling what a row holds of them and what they cost takes longer than all else in a build. So a large
+build has processes for it, forks of this one, which know the prices that this one was given. They write nothing but
+their findings into pipes. Two are enough: together they read as fast as one process writes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import threading
 from collections.abc import Iterable, Iterator
 from itertools import batched
 from pathlib import Path
-from typing import Any, Literal
+from queue import Queue
+from typing import IO, Any, Literal
 
 from sessiontap.trace.files import SegmentFile, identity, open_segment
 from sessiontap.trace.index.rows import values_of
@@ -32,13 +33,13 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-Kind = Literal["call", "warm_up", "caller", "note", "other", "trouble"]
+Kind = Literal["call", "warm_up", "caller", "note", "label", "score", "other", "trouble"]
 Finding = tuple[Kind, int, int, Any]
 """The kind, offset and end of a record, and what the index takes of it:
 
 call: the values of its row (`rows.CallValues`), and its cost as a tuple, None without prices
 warm_up: id, id of the session, time
-caller: the record
+caller, label, score: the record
 note: time, the record in JSON
 trouble, a stretch that cannot be read: size, text, whether a writer may be in the middle of it
 """
@@ -48,10 +49,16 @@ _TOGETHER = 500
 _SIZE = struct.Struct("<I")
 _PIPE_SIZE = 1 << 20
 """Bytes that are on their way while this process writes what it has."""
+_WAITING = 200
+"""Packets of findings that wait for their turn in a process that reads ahead: more than most segments have."""
 
 
 def findings(file: SegmentFile, start: int, cost_of: CostOf | None) -> Iterator[Finding]:
-    """The records of a segment, and what cannot be read of it, from `start` on. Raises OSError."""
+    """The records of a segment, and what cannot be read of it, from `start` on. Raises OSError.
+
+    Texts that several calls have in common are one object: `marshal` writes it once.
+    """
+    alike: dict[tuple[str | None, ...], tuple[str | None, ...]] = {}
     for found in walk(file, start):
         if isinstance(found, Trouble):
             yield "trouble", found.offset, found.end, (found.size, found.text, found.growing)
@@ -62,9 +69,11 @@ def findings(file: SegmentFile, start: int, cost_of: CostOf | None) -> Iterator[
                 yield "warm_up", offset, end, (record["id"], (record.get("session") or {}).get("id"), record["time"])
             case "call":
                 cost = None if cost_of is None else _plain(cost_of(record))
-                yield "call", offset, end, (tuple(values_of(record)), cost)
-            case "caller":
-                yield "caller", offset, end, record
+                plain, texts, jsons, session, caller = values_of(record)
+                texts, jsons = alike.setdefault(texts, texts), alike.setdefault(jsons, jsons)
+                yield "call", offset, end, ((plain, texts, jsons, session, caller), cost)
+            case "caller" | "label" | "score" as kind:
+                yield kind, offset, end, record
             case "note":
                 yield "note", offset, end, (record["time"], json.dumps(record))
             case _:
@@ -152,19 +161,29 @@ def _read_ahead(places: Iterable[tuple[Path, int]], cost_of: CostOf | None, pipe
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the pipe ends with the process that reads it
         gc.disable()
-        with os.fdopen(pipe, "wb") as out:
-
-            def send(value: Any) -> None:
-                packed = marshal.dumps(value)
-                out.write(_SIZE.pack(len(packed)))
-                out.write(packed)
-                out.flush()
-
+        waiting: Queue[bytes | None] = Queue(_WAITING)
+        writer = threading.Thread(target=_write, args=(waiting, os.fdopen(pipe, "wb")))
+        writer.start()
+        try:
             for path, start in places:
                 with contextlib.suppress(FileNotFoundError), open_segment(path) as file:
-                    send((path.name, identity(file), start))
+                    waiting.put(marshal.dumps((path.name, identity(file), start)))
                     for some in batched(findings(file, start, cost_of), _TOGETHER):
-                        send(list(some))
-                    send([])
+                        waiting.put(marshal.dumps(list(some)))
+                    waiting.put(marshal.dumps([]))
+        finally:
+            waiting.put(None)
+            writer.join()
+    finally:
+        os._exit(0)
+
+
+def _write(waiting: Queue[bytes | None], out: IO[bytes]) -> None:
+    """Write packets into the pipe, while others are made, up to None; end the process if nobody reads them."""
+    try:
+        while (packed := waiting.get()) is not None:
+            out.write(_SIZE.pack(len(packed)))
+            out.write(packed)
+            out.flush()
     finally:
         os._exit(0)

@@ -1,7 +1,7 @@
-"""The first build of a large index: rows alone, and at the end, each at once, what finds calls in them.
+"""The first build of a large index: first the rows alone, at the end the look-ups (SQLite's indexes and a trigger).
 
-Keeping `tables.LOOK_UPS` up to date with each call takes longer than all else that SQLite does for it. An index that is
-without some of them is right, and slow: whoever finds one, because its build was stopped, makes them first or goes on
+Keeping `tables.LOOK_UPS` up to date with each call takes longer than all else that SQLite does for it. If a build was
+stopped, some of them are missing: answers are right, and slow. Whoever finds such an index makes them first or goes on
 with the build; who has little time makes one. Nothing is synced meanwhile: an index that a power failure damages is
 built again.
 """
@@ -21,7 +21,7 @@ _CHECKPOINT_PAGES = 16_384
 
 
 def begin(database: sqlite3.Connection) -> None:
-    """Take away what finds calls, if there are none."""
+    """Drop the look-ups if the index has no calls yet."""
     database.execute("PRAGMA synchronous = OFF")
     database.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
     with writing(database):
@@ -31,12 +31,12 @@ def begin(database: sqlite3.Connection) -> None:
 
 
 def finish(database: sqlite3.Connection, until: float | None = None) -> bool:
-    """Make what is missing, one after the other: other processes that write come between.
+    """Make the look-ups that are missing, one after the other: other processes that write come between.
 
     `until`: no more than one of them (a second, of a million calls) once the monotonic clock says that. Return False if
     there is more to do.
     """
-    if not _missing(database):
+    if is_finished(database):
         return True
     while _make_one(database):
         if until is not None and time.monotonic() >= until:
@@ -44,6 +44,11 @@ def finish(database: sqlite3.Connection, until: float | None = None) -> bool:
     settle(database)
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # synced, and the log of it is small again
     return True
+
+
+def is_finished(database: sqlite3.Connection) -> bool:
+    """Return True if all look-ups are there."""
+    return not _missing(database)
 
 
 def _make_one(database: sqlite3.Connection) -> bool:

@@ -32,7 +32,7 @@ _TRIED = 3
 
 
 class SessionHeading(NamedTuple):
-    """What a person knows a session by."""
+    """The words by which a person knows a session."""
 
     title: str | None
     last_reply: str | None

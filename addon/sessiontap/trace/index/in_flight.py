@@ -7,11 +7,12 @@ that have ended. Sessions with a call in flight come first in a list, and so do 
 
 from __future__ import annotations
 
+import platform
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from sessiontap.trace.index import answers
+from sessiontap.trace.index import answers, scores
 from sessiontap.trace.index import database as files
 from sessiontap.trace.index.filters import Filters, condition
 from sessiontap.trace.index.rows import COLUMNS, Callers, Strings, process_numbers, row_of, values_of
@@ -23,17 +24,23 @@ Record = dict[str, Any]
 Row = dict[str, Any]
 _INSERT = f"INSERT INTO calls({', '.join(f'"{name}"' for name in COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 _NOT_YET: Row = {"calls": 0, "errors": 0, "ended": None, "duration": None, "cost_unknown_calls": 0, "errands": 0}
-"""What the row of a session says in which no call has ended."""
+"""The values of the row of a session in which no call has ended."""
 
 
 class CallsInFlight:
-    """The calls in flight at one moment, `now` (Unix nanoseconds)."""
+    """The calls in flight at one moment, `now` (Unix nanoseconds).
 
-    def __init__(self, records: Iterable[Record], now: int) -> None:
-        self._records = {record["id"]: record | {"in_flight": True} for record in records}
+    `session_scores`: those of their sessions, as `scores.of_sessions` gives them.
+    """
+
+    def __init__(self, records: Iterable[Record], now: int, session_scores: Iterable[tuple[Any, ...]] = ()) -> None:
+        self._records = {
+            record["id"]: record | {"in_flight": True, "machine": platform.node()} for record in records
+        }
         self._database = files.in_memory()
         with files.writing(self._database):
             self._take_in(now)
+            scores.copy(self._database, session_scores)
 
     def calls(self, filters: Filters) -> list[Row]:
         """Those that fit, newest first, as `calls --json` gives them. `Filters.session` is an id or its beginning."""
@@ -62,7 +69,7 @@ class CallsInFlight:
         return [row["id"] for row in answers.sessions(self._database, Filters(without_errands=True), None, 0, None)]
 
     def alone(self, prefix: str, filters: Filters | None = None) -> Row | None:
-        """What `show --json` gives of a session of which nothing has ended; None if no one has such an id."""
+        """Return what `show --json` gives of a session of which nothing has ended; None if no one has such an id."""
         rows = self.sessions(Filters(session=prefix))
         shown = {"session": rows[0], "cost_unknown": {}, "tree": [], "calls": []} if len(rows) == 1 else None
         return self.added(shown, filters) if shown is not None else None
@@ -75,7 +82,7 @@ class CallsInFlight:
         return session | {"calls_in_flight": len(times), "in_flight_since": iso(min(times)), "status": "active"}
 
     def added(self, shown: Row, filters: Filters | None = None) -> Row:
-        """What `show --json` gives of a session, with its calls in flight that fit."""
+        """Return what `show --json` gives of a session, with its calls in flight that fit."""
         fitting = {row["id"] for row in self.calls(filters or Filters())}
         own = [one for one in self._of(shown["session"]["id"]) if one["id"] in fitting]
         rows = [self._row(one["id"]) for one in own]

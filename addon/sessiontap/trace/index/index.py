@@ -177,13 +177,20 @@ def read_headings(folder: Path, heading_of: HeadingOf, ids: list[str], progress:
 
 
 def read_session(
-    folder: Path, parts_of: PartsOf, prefix: str, progress: Progress | None, calls: str | None = None
+    folder: Path,
+    parts_of: PartsOf,
+    prefix: str,
+    progress: Progress | None,
+    calls: str | None = None,
+    until: float | None = None,
 ) -> Prepare:
-    """Read the parts of a session's calls. `calls`: the ids of those that are wanted, as a JSON list."""
+    """Read the parts of a session's calls, until all are read or the monotonic clock says `until`.
+
+    `calls`: the ids of those that are wanted, as a JSON list."""
 
     def prepare(database: sqlite3.Connection) -> None:
         number = addresses.session_number(database, prefix, folder)
-        PartsReader(database, folder, parts_of).read_session(number, progress, calls)
+        PartsReader(database, folder, parts_of).read_session(number, progress, calls, until)
 
     return prepare
 

@@ -22,6 +22,8 @@ from sessiontap.part import Part
 
 _encode = msgspec.msgpack.Encoder().encode
 
+TEXTS_WENT = "texts went"
+"""In `state`: texts of parts were removed since the index was last compacted."""
 Placed = tuple[int, int | None]
 """A part's number, and the position of its message."""
 
@@ -41,10 +43,15 @@ def packed(text: str | None) -> str | bytes | None:
 
 def unpacked(stored: str | bytes | None) -> str | None:
     """`packed` backwards. Raises ValueError."""
+    return _unpacked(stored, zstandard.ZstdDecompressor())
+
+
+def _unpacked(stored: str | bytes | None, decompressor: zstandard.ZstdDecompressor) -> str | None:
+    """The same by a decompressor that serves many texts: to make one takes as long as to use it."""
     if not isinstance(stored, bytes):
         return stored
     try:
-        plain: bytes = zstandard.ZstdDecompressor().decompress(stored)
+        plain: bytes = decompressor.decompress(stored)
     except zstandard.ZstdError as error:
         raise ValueError(str(error)) from None
     return plain.decode()
@@ -105,8 +112,9 @@ def load(database: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, Part
         "LEFT JOIN strings ON strings.n = name WHERE parts.n IN (SELECT value FROM json_each(?))",
         (json.dumps(list(numbers)),),
     )
+    own = zstandard.ZstdDecompressor()
     return {
-        n: Part(kind, role, None, unpacked(text), size, name, call_id, None if error is None else bool(error))
+        n: Part(kind, role, None, _unpacked(text, own), size, name, call_id, None if error is None else bool(error))
         for n, kind, role, text, size, name, call_id, error in found
     }
 
@@ -136,12 +144,12 @@ def _candidates(text: str) -> tuple[str, tuple[str, ...]]:
     return "SELECT rowid FROM trigrams WHERE trigrams MATCH ?", (query,)
 
 
-def remove(database: sqlite3.Connection, gone: str, chosen: str) -> None:
-    """Forget the parts of the calls that the question `gone` names, with `chosen` as its value.
+def remove(database: sqlite3.Connection, calls: str, chosen: str) -> None:
+    """Forget the parts of the calls that the question `calls` names, with `chosen` as its value.
 
     Calls that are stored as changes of these are stored whole.
     """
-    within = f"IN ({gone})"
+    within = f"IN ({calls})"
     heirs = database.execute(
         f"SELECT call FROM call_parts WHERE base {within} AND call NOT {within}", (chosen, chosen)
     ).fetchall()
@@ -158,7 +166,13 @@ def remove(database: sqlite3.Connection, gone: str, chosen: str) -> None:
     database.execute(f"DELETE FROM call_parts WHERE call {within}", (chosen,))
     database.execute(f"DELETE FROM orphans WHERE call {within}", (chosen,))
     unused = "n IN (SELECT value FROM json_each(?)) AND NOT EXISTS (SELECT 1 FROM added_parts WHERE part = parts.n)"
-    gone_texts = database.execute(f"SELECT n, text FROM parts WHERE text NOT NULL AND {unused}", (json.dumps(parts),))
-    forget = "INSERT INTO trigrams(trigrams, rowid, text) VALUES ('delete', ?, ?)"
-    database.executemany(forget, ((n, unpacked(text)) for n, text in gone_texts.fetchall()))
-    database.execute(f"DELETE FROM parts WHERE {unused}", (json.dumps(parts),))
+    gone = json.dumps(parts)
+    texts = database.execute(f"SELECT n, text FROM parts WHERE text NOT NULL AND {unused}", (gone,)).fetchall()
+    if texts:
+        forget = "INSERT INTO trigrams(trigrams, rowid, text) VALUES ('delete', ?, ?)"
+        database.executemany(forget, ((n, unpacked(text)) for n, text in texts))
+        database.execute("INSERT OR REPLACE INTO state VALUES (?, 1)", (TEXTS_WENT,))
+        # A row moves when its neighbours go, and leaves its bytes behind: by then they are zeros.
+        blank = "text = zeroblob(length(CAST(text AS BLOB))), id = zeroblob(length(CAST(id AS BLOB)))"
+        database.execute(f"UPDATE parts SET {blank} WHERE {unused}", (gone,))
+    database.execute(f"DELETE FROM parts WHERE {unused}", (gone,))

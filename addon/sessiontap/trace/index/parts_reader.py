@@ -56,9 +56,17 @@ class PartsReader:
         """Of parts, by their digests."""
         self._version: int | None = None
 
-    def read_session(self, session: int, progress: Progress | None = None, wanted: str | None = None) -> None:
-        """Read the calls of a session that were not read yet. `wanted`: the ids of some, as a JSON list."""
-        first_build.finish(self._database)  # it says which calls were not read
+    def read_session(
+        self,
+        session: int,
+        progress: Progress | None = None,
+        wanted: str | None = None,
+        until: float | None = None,
+    ) -> None:
+        """Read the calls of a session that were not read yet, the oldest first: a slice at least, until all are read or
+        the monotonic clock says `until`. `wanted`: the ids of some, as a JSON list."""
+        if not first_build.finish(self._database, until):  # it says which calls were not read
+            return
         where, values = "WHERE session = :session", {"session": session, "wanted": wanted}
         if wanted is not None:
             where += " AND id IN (SELECT value FROM json_each(:wanted))"
@@ -69,6 +77,8 @@ class PartsReader:
                 self._read([n for n, _ in unread[at : at + SLICE]])
             if progress is not None:
                 progress(min(at + SLICE, len(unread)), len(unread))
+            if until is not None and time.monotonic() >= until:
+                return
 
     def _read_newest(self, most: int) -> int:
         """Read the newest calls that were not read yet, at most so many, as a slice. Return how many there were."""

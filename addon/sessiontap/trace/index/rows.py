@@ -27,14 +27,17 @@ TEXTS = (
     "finish_reason", "service_tier",
 )  # fmt: skip
 """Columns that hold the number of a text."""
-JSONS = ("properties", "tags", "tools_offered", "tool_calls", "tool_results", "rules", "billed")
+JSONS = ("properties", "tags", "tools_offered", "tool_calls", "tool_results", "rules", "billed", "error")
 """Columns that hold the number of a list or map as JSON."""
-_OF_RECORD = (
+PLAIN = (
     "time", "duration", "first_byte", "first_token", "step", "stream", "status", "failed", "input", "output",
     "cache_read", "cache_write", "reasoning", "has_usage", "cost_reported", "request_bytes", "response_bytes", "id",
-    "conversation", "parent", "error", "errand", "main", "well",
+    "conversation", "parent", "errand", "main", "well",
 )  # fmt: skip
-COLUMNS = ("session", "caller", "segment", "offset", *_OF_RECORD, *TEXTS, *JSONS)
+"""Columns that hold a value itself."""
+COLUMNS = ("session", "caller", "segment", "offset", *PLAIN, *TEXTS, *JSONS)
+STRINGS = slice(COLUMNS.index(TEXTS[0]), len(COLUMNS))
+"""The place in `COLUMNS` of those of `TEXTS` and `JSONS`."""
 COST_COLUMNS = tuple(f"usd_{name}" for name in COST_PARTS)
 """Columns of `costs` and `sessions`."""
 USAGE = ("input", "output", "cache_read", "cache_write", "reasoning")
@@ -48,10 +51,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class CallValues(NamedTuple):
-    """What a row holds of a record, before its texts are numbered."""
+    """The values of a row, before its texts are numbered."""
 
     plain: tuple[Any, ...]
-    """In the order of `_OF_RECORD`."""
+    """In the order of `PLAIN`."""
     texts: tuple[str | None, ...]
     """In the order of `TEXTS`."""
     jsons: tuple[str | None, ...]
@@ -90,17 +93,18 @@ def values_of(call: dict[str, Any]) -> CallValues:
         asked("tool_results"),
         get("rules"),
         asked("billed"),
+        error,
     )
-    # `views.ended_well`
+    # `outcomes.ended_well`
     well = False if failed else came_to_an_end(outcome, llm)
     plain = (
         get("time"), get("duration"), get("time_to_first_byte"), get("time_to_first_token"),
         session_of("step"), asked("stream"), response.get("status"), failed, count("input"), count("output"),
         count("cache_read"), count("cache_write"), count("reasoning"), usage is not None, asked("cost_reported"),
         body_size(request), body_size(response), get("id"), get("conversation"), get("parent"),
-        _json(error) if error else None, errand, main, well,
+        errand, main, well,
     )  # fmt: skip
-    jsons = tuple([_json(value) if value else None for value in structures])
+    jsons = tuple([json_of(value) for value in structures])
     return CallValues(plain, texts, jsons, session_of("id"), get("caller"))
 
 
@@ -109,11 +113,8 @@ def row_of(
 ) -> tuple[Any, ...]:
     """The values of `COLUMNS`; `session` and `caller` are numbers."""
     plain, texts, jsons, *_ = values
-    number = strings.number
-    return (
-        session, caller, segment, offset, *plain, *strings.together(texts),
-        *[None if value is None else number(column, value) for value, column in zip(jsons, JSONS, strict=True)],
-    )  # fmt: skip
+    together = strings.together
+    return session, caller, segment, offset, *plain, *together(TEXTS, texts), *together(JSONS, jsons)
 
 
 def call_of(
@@ -157,7 +158,7 @@ def call_of(
             "cost_reported": row["cost_reported"],
             "service_tier": text(row["service_tier"]),
             "billed": structure(row["billed"]),
-            "error": json.loads(row["error"]) if row["error"] else None,
+            "error": structure(row["error"]),
         },
         "outcome": text(row["outcome"]),
         "duration": row["duration"],
@@ -177,8 +178,9 @@ def call_of(
     }
 
 
-def _json(value: Any) -> str:
-    return _encode(value).decode()
+def json_of(value: Any) -> str | None:
+    """The value as a row holds it; None if there is nothing in it."""
+    return _encode(value).decode() if value else None
 
 
 class Strings:
@@ -199,13 +201,13 @@ class Strings:
         self._texts.clear()
         self._sessions.clear()
 
-    def together(self, texts: tuple[str | None, ...]) -> list[int | None]:
-        """The numbers of the texts of `TEXTS` of a call: most calls have them all in common with another."""
+    def together(self, columns: tuple[str, ...], texts: tuple[str | None, ...]) -> list[int | None]:
+        """The numbers of a call's texts in these columns: most calls have them all in common with another."""
         known = self._together.get(texts)
         if known is None:
             known = [
                 None if text is None else self.number(column, text)
-                for text, column in zip(texts, TEXTS, strict=True)
+                for text, column in zip(texts, columns, strict=True)
             ]
             if len(self._together) >= _MANY_TOGETHER:
                 self._together.clear()

@@ -1,7 +1,7 @@
 """Where a text stands in the log: in which part of which call, or in which of its names.
 
-A part is found once, at the call that first had it: agents send theirs again with every turn. So is a name, at the
-latest call that has it.
+A part is found once, at the call that first had it: agents send theirs again with every turn. So is a name or an error,
+at the latest call that has it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -34,10 +34,15 @@ _NAMES = {
     "tool_calls": "tool",
     "tags": "tag",
     "properties": "property",
+    "error": "error",
 }
 """Columns that are searched, and what stands there."""
 _PLACES = {"tool_call": "call", "tool_result": "result", "tool_definition": "definition", "system": "system prompt"}
 """Kinds of parts in words."""
+
+
+Source = tuple[str, int]
+"""The text that a place is of, by which it is known again: `part` or a column, and a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class Hit:
     """The line that it stands in, or a piece of it."""
     match: tuple[int, int]
     """The text in the snippet, from and to."""
+    source: Source
     role: str | None = None
     tool: str | None = None
     """Of a tool's definition, call or result."""
@@ -81,13 +87,13 @@ class Hit:
 
     def row(self) -> Row:
         """A line of `search --json`."""
-        told = {name: getattr(self, name) for name in Hit.__slots__ if name != "call"}
+        told = {name: getattr(self, name) for name in Hit.__slots__ if name not in ("call", "source")}
         return told | {"match": list(self.match), "call": self.call}
 
 
 @dataclass(frozen=True, slots=True)
 class Unsearched:
-    """What a search has not seen."""
+    """The part of the log that a search has not seen."""
 
     calls: int
     """Calls of the index whose bodies nobody has read yet."""
@@ -101,20 +107,28 @@ class Unsearched:
 
 
 def unsearched(database: sqlite3.Connection, behind: bool) -> Unsearched:
-    """What has not been read; `behind`: nor is all of the log in the index."""
+    """Count what has not been read; `behind`: nor is all of the log in the index."""
     calls, newest = database.execute("SELECT count(*), max(time) FROM unread_calls").fetchone()
     return Unsearched(calls, newest, behind)
 
 
-def hits(database: sqlite3.Connection, text: str, filters: Filters, limit: int) -> list[Hit]:
+def hits(
+    database: sqlite3.Connection,
+    text: str,
+    filters: Filters,
+    limit: int,
+    known: Container[Source] = (),
+    sure_alone: bool = False,
+) -> list[Hit]:
     """The places of `text`, without case, in calls that fit `filters`: those of the latest calls first.
 
-    `limit` 0: all of them.
+    `limit` 0: all of them. `known`: places that are left out. `sure_alone`: so are those in the history of a call whose
+    parent was not read yet: the parent may have had them before.
     """
     fits = condition(database, replace(filters, search=None))
     most = limit or None
-    found = [*islice(_in_parts(database, text, fits), most), *_in_names(database, text, fits, most)]
-    found += islice(_in_errors(database, text, fits), most)
+    in_parts = _in_parts(database, text, fits, known, sure_alone)
+    found = [*islice(in_parts, most), *_in_names(database, text, fits, most, known)]
     latest = sorted(found, key=lambda one: one[0], reverse=True)[:most]
     numbers = json.dumps([hit.call["n"] for _, hit in latest])
     rows = dict(numbered_rows(database, "WHERE calls.n IN (SELECT value FROM json_each(?))", [numbers]))
@@ -125,7 +139,9 @@ _Timed = tuple[int, Hit]
 """A hit whose `call` is its number alone, with the start of the call."""
 
 
-def _in_parts(database: sqlite3.Connection, text: str, fits: Condition) -> Iterator[_Timed]:
+def _in_parts(
+    database: sqlite3.Connection, text: str, fits: Condition, known: Container[Source], sure_alone: bool
+) -> Iterator[_Timed]:
     where, values = fits
     parts = candidates(database, text, MOST_CANDIDATES)
     if len(parts) == MOST_CANDIDATES:
@@ -135,26 +151,34 @@ def _in_parts(database: sqlite3.Connection, text: str, fits: Condition) -> Itera
         )
         parts = list({*parts, *(n for (n,) in those)})
     found = database.execute(
-        "SELECT part, calls.n, reply, message, min(calls.time), count(*), position FROM added_parts "
+        "SELECT part, calls.n, reply, message, min(calls.time), count(*), position, "
+        "NOT reply AND EXISTS (SELECT 1 FROM orphans WHERE orphans.call = calls.n) FROM added_parts "
         "JOIN calls ON calls.n = added_parts.call "
         f"WHERE part IN (SELECT value FROM json_each(?)) AND NOT sent_back AND ({where}) "
         "GROUP BY part ORDER BY 5 DESC, 2 DESC, 4 DESC",
-        (json.dumps(parts), *values),
+        (json.dumps([n for n in parts if ("part", n) not in known]), *values),
     ).fetchall()
-    for number, call, reply, message, time, calls, position in found:
+    for number, call, reply, message, time, calls, position, is_unsure in found:
+        if sure_alone and is_unsure:
+            continue
         part = load(database, [number])[number]
         place = _place(part.text or "", text)
         if place is not None:
             tool = part.name if part.kind.startswith("tool_") else None
-            yield time, Hit(
-                {"n": call}, part.kind, *place, part.role, tool, bool(reply), message, part.error, calls, position
-            )
+            own = part.kind, *place, ("part", number), part.role, tool
+            yield time, Hit({"n": call}, *own, bool(reply), message, part.error, calls, position)
 
 
-def _in_names(database: sqlite3.Connection, text: str, fits: Condition, most: int | None) -> Iterator[_Timed]:
+def _in_names(
+    database: sqlite3.Connection, text: str, fits: Condition, most: int | None, known: Container[Source]
+) -> Iterator[_Timed]:
     where, values = fits
     for column, name in _NAMES.items():
-        found = {n: place for n, texts in texts_in(database, column) if (place := _first(texts, text)) is not None}
+        found = {
+            n: place
+            for n, texts in texts_in(database, column)
+            if (column, n) not in known and (place := _first(texts, text)) is not None
+        }
         if not found:
             continue
         rows = database.execute(
@@ -163,18 +187,7 @@ def _in_names(database: sqlite3.Connection, text: str, fits: Condition, most: in
             (json.dumps(list(found)), *values, most or -1),
         ).fetchall()
         for number, call, time, calls in rows:
-            yield time, Hit({"n": call}, name, *found[number], calls=calls)
-
-
-def _in_errors(database: sqlite3.Connection, text: str, fits: Condition) -> Iterator[_Timed]:
-    where, values = fits
-    rows = database.execute(
-        f"SELECT n, time, error FROM calls WHERE error IS NOT NULL AND ({where}) ORDER BY time DESC, n DESC", values
-    )
-    for call, time, error in rows.fetchall():
-        told = [str(one) for one in json.loads(error).values() if one is not None]
-        if (place := _first(told, text)) is not None:
-            yield time, Hit({"n": call}, "error", *place)
+            yield time, Hit({"n": call}, name, *found[number], (column, number), calls=calls)
 
 
 def _first(texts: list[str], wanted: str) -> tuple[str, tuple[int, int]] | None:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from sessiontap.trace.index.rows import COLUMNS, JSONS, TEXTS
+from sessiontap.trace.index.rows import COLUMNS, STRINGS
 
 _AT = {name: position for position, name in enumerate(COLUMNS)}
 (_SESSION, _TIME, _SENT, _GIVEN) = (_AT[name] for name in ("session", "time", "request_bytes", "response_bytes"))
-_STRINGS = slice(_AT[TEXTS[0]], _AT[JSONS[-1]] + 1)
 _ADD = """
 UPDATE segments SET
     calls = calls + :calls, body_bytes = body_bytes + :bytes,
@@ -32,7 +31,8 @@ class SegmentSums:
         self._calls = self._bytes = 0
         self._first = self._last = self._warm_ups = self._newest_warm_up = 0
         self._sessions: dict[int, list[int]] = {}
-        self._strings: set[int | None] = set()
+        self._strings: set[tuple[int | None, ...]] = set()
+        """Of each call; most have them all in common with another."""
 
     def add(self, row: tuple[Any, ...]) -> None:
         """A call of `rows.COLUMNS`."""
@@ -48,7 +48,7 @@ class SegmentSums:
                 self._sessions[session][0] += 1
             else:
                 self._sessions[session] = [1, 0]
-        self._strings.update(row[_STRINGS])
+        self._strings.add(row[STRINGS])
 
     def add_warm_up(self, session: int | None, time: int) -> None:
         """A request that is no call of its session."""
@@ -82,7 +82,7 @@ class SegmentSums:
             "SET calls = calls + excluded.calls, warm_ups = warm_ups + excluded.warm_ups",
             [(session, self._segment, *numbers) for session, numbers in self._sessions.items()],
         )
-        self._strings.discard(None)
+        strings = set().union(*self._strings) - {None}
         database.executemany(
-            "INSERT OR IGNORE INTO segment_strings VALUES (?, ?)", [(self._segment, n) for n in self._strings]
+            "INSERT OR IGNORE INTO segment_strings VALUES (?, ?)", [(self._segment, n) for n in strings]
         )

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sessiontap.trace.index import errand_sessions
-from sessiontap.trace.index.rows import COLUMNS
+from sessiontap.trace.index.rows import COLUMNS, STRINGS
 from sessiontap.trace.outcomes import STATEMENTS, stated_success
 from sessiontap.trace.values import EXACT
 
@@ -72,6 +72,8 @@ class Sums:
     ) -> None:
         self._number, self._text, self._process = number, text, process
         self._sessions: dict[int, list[Any]] = {}
+        self._first: dict[tuple[Any, ...], int] = {}
+        """The start of the first of those calls of a session that have all of their values in common."""
         self._values: dict[tuple[int, str, int], int] = {}
         self._properties: dict[tuple[int, int], tuple[int, str]] = {}
         self._tag_lists: dict[int, list[int]] = {}
@@ -107,24 +109,27 @@ class Sums:
             rank = 2 if row[_MAIN] else 1
         if rank > sums[11] or (rank == sums[11] and time >= sums[12]):
             sums[11:] = rank, time, None if errand else row[_WELL]
-        values = self._values
+        alike = session, row[_CALLER], errand, row[STRINGS]
+        first = self._first.get(alike)
+        if first is None or time < first:
+            self._first[alike] = time
+            self._add_values(session, time, row)
+        if row[_PROPS] is not None:
+            self._add_properties(session, time, row)
+
+    def _add_values(self, session: int, time: int, row: Row) -> None:
         model = row[_ASKED] if row[_ANSWERED] is None else row[_ANSWERED]
         caller, process = (None, None) if row[_CALLER] is None else self._process(row[_CALLER])
         for kind, string in (
             *((kind, row[at]) for kind, at in _LISTS), ("models", model), ("processes", process),
-            ("errand_callers" if errand else "callers", caller),
+            ("errand_callers" if row[_ERRAND] else "callers", caller),
+            *(("tags", tag) for tag in self._tags(row[_TAGS])),
         ):  # fmt: skip
             if string is not None:
                 key = session, kind, string
-                if key not in values or time < values[key]:
-                    values[key] = time
-        if row[_TAGS] is not None or row[_PROPS] is not None:
-            self._add_labels(session, time, row)
+                self._values[key] = min(time, self._values.get(key, time))
 
-    def _add_labels(self, session: int, time: int, row: Row) -> None:
-        for tag in self._tags(row[_TAGS]):
-            key = session, "tags", tag
-            self._values[key] = min(time, self._values.get(key, time))
+    def _add_properties(self, session: int, time: int, row: Row) -> None:
         for name, value in self._named(row[_PROPS]):
             place = session, name
             if place not in self._properties or time >= self._properties[place][0]:
@@ -183,6 +188,7 @@ class Sums:
     def forget(self) -> None:
         """After a transaction that was taken back, or is over."""
         self._sessions.clear()
+        self._first.clear()
         self._values.clear()
         self._properties.clear()
         self._tag_lists.clear()

@@ -21,6 +21,7 @@ CREATE TABLE segments(
     name TEXT NOT NULL UNIQUE,
     id TEXT,                        -- of its header
     machine TEXT,                   -- on which its writer saw its callers
+    host TEXT,                      -- the name of that machine; the folder's if the header has none
     closed INTEGER NOT NULL,
     size INTEGER NOT NULL,          -- of the file when all of it had been taken in; -1: there is more
     changed INTEGER NOT NULL,       -- the file's last change
@@ -45,8 +46,25 @@ CREATE TABLE calls(
     n INTEGER PRIMARY KEY AUTOINCREMENT,
     {columns}
 );
-CREATE TABLE warm_ups(id TEXT NOT NULL, segment INTEGER NOT NULL, "offset" INTEGER NOT NULL);  -- no calls: by id alone
+CREATE TABLE recorded(                           -- of calls that labels change: what was recorded
+    call INTEGER PRIMARY KEY, session TEXT, name TEXT, path TEXT, properties TEXT, tags TEXT, step INTEGER
+);
+CREATE INDEX recorded_by_session ON recorded(session);
+CREATE TABLE warm_ups(                           -- no calls: by id alone
+    id TEXT NOT NULL, segment INTEGER NOT NULL, "offset" INTEGER NOT NULL,
+    session INTEGER, recorded TEXT               -- as labels have it, and the id of the one that it was recorded in
+);
 CREATE INDEX warm_ups_by_id ON warm_ups(id);
+CREATE TABLE labels(n INTEGER PRIMARY KEY, segment INTEGER NOT NULL, record TEXT NOT NULL);
+CREATE TABLE scores(
+    n INTEGER PRIMARY KEY, segment INTEGER NOT NULL, id TEXT NOT NULL, time INTEGER NOT NULL,
+    kind TEXT NOT NULL, target TEXT NOT NULL,    -- a session or a call, and its id
+    name TEXT, value TEXT, number REAL,          -- in JSON, and as a number: a bool is 0 or 1
+    note TEXT, "by" TEXT, source TEXT,
+    current INTEGER NOT NULL DEFAULT 0           -- no later one stands for it, and it takes nothing away
+);
+CREATE INDEX scores_by_target ON scores(target, name);
+CREATE INDEX current_scores ON scores(name, kind) WHERE current;
 CREATE TABLE sessions(
     n INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -106,6 +124,7 @@ CREATE INDEX orphans_by_call ON orphans(call);
 CREATE TABLE unread_calls(time INTEGER, call INTEGER, PRIMARY KEY(time, call)) WITHOUT ROWID;
 CREATE TRIGGER calls_removed AFTER DELETE ON calls BEGIN
     DELETE FROM unread_calls WHERE time = old.time AND call = old.n;
+    DELETE FROM recorded WHERE call = old.n;
 END;
 CREATE VIRTUAL TABLE trigrams USING fts5(text, content='', tokenize='trigram', detail=none);  -- of the texts of parts
 """
@@ -122,7 +141,7 @@ LOOK_UPS = {
     "calls_added": "CREATE TRIGGER calls_added AFTER INSERT ON calls "
     "BEGIN INSERT INTO unread_calls VALUES (new.time, new.n); END",
 }
-"""What finds calls, by name: all that a call costs beside its row (`first_build`)."""
+"""The SQL of what finds calls, by name: all that a call costs beside its row (`first_build`)."""
 VERSION = zlib.crc32(f"{_MEANING} {_MADE} {LOOK_UPS}".encode()) >> 1
 """`PRAGMA user_version`: a change to a table is a new version of itself."""
 

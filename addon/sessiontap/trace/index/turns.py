@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from sessiontap.part import Part
 from sessiontap.trace.index.parts import Placed, common, load, reply_list, request_list
@@ -18,7 +20,7 @@ class Turn:
     """A call of a session, in parts."""
 
     call: Row
-    """As `calls --json` gives it."""
+    """As `calls --json` gives it, or the part of it that `records.brief_rows` gives."""
     request: tuple[Part, ...]
     """All parts of the request; turns share them."""
     first_new: int
@@ -27,6 +29,8 @@ class Turn:
     reply: tuple[Part, ...]
     based_on: str | None
     """The id of that call; None if it continues none that is known."""
+    is_read: bool = True
+    """Its bodies have been read. If not, nothing is known of its parts: there was not the time (`Trace.read_for`)."""
 
 
 def session_of(turns: Sequence[Turn]) -> Row:
@@ -35,9 +39,28 @@ def session_of(turns: Sequence[Turn]) -> Row:
     return {"session_id": call["session_id"], "session_name": call["session_name"]}
 
 
+class BodiesRead(NamedTuple):
+    """How far the bodies of a session have been read."""
+
+    read: int
+    """Calls whose bodies have been read."""
+    calls: int
+    """All calls, errands included."""
+
+    @property
+    def is_complete(self) -> bool:
+        return self.read == self.calls
+
+
+def bodies_read(database: sqlite3.Connection, session: int) -> BodiesRead:
+    """Count the calls of a session that have been read."""
+    counts = "SELECT count(call), count(*) FROM calls LEFT JOIN call_parts ON call = n WHERE session = ?"
+    return BodiesRead(*database.execute(counts, (session,)).fetchone())
+
+
 def turns(database: sqlite3.Connection, calls: Sequence[tuple[int, Row]]) -> list[Turn]:
     """The turns of calls with their numbers, in the order given: a call comes behind the one that it continues."""
-    lists = _Lists(database)
+    lists = _Lists(database, [number for number, _ in calls])
     found: list[Turn] = []
     for number, row in calls:
         request, reply = lists.request(number), lists.reply(number)
@@ -45,18 +68,11 @@ def turns(database: sqlite3.Connection, calls: Sequence[tuple[int, Row]]) -> lis
         first = 0
         if parent is not None:
             before = lists.request(parent)
-            first = common([n for n, _ in request], [n for n, _ in before])
-            if first == len(before):
-                first += answered(lists.parts(request[first:]), lists.parts(lists.reply(parent)))
-        found.append(
-            Turn(
-                row,
-                tuple(lists.parts(request)),
-                first,
-                tuple(lists.parts(reply)),
-                row["parent"] if parent is not None else None,
-            )
-        )
+            first = common(request.placed, before.placed)
+            if first == len(before.placed):
+                first += answered(request.parts[first:], lists.reply(parent).parts)
+        based_on = row["parent"] if parent is not None else None
+        found.append(Turn(row, request.parts, first, reply.parts, based_on, lists.is_read(number)))
     return found
 
 
@@ -96,50 +112,77 @@ def links(database: sqlite3.Connection, session: int) -> list[Row]:
     return [dict(zip(names, row, strict=True)) | {"errand": bool(row[4])} for row in found]
 
 
-class _Lists:
-    """The lists of parts of calls, each read once, and the parts in them."""
+class _List(NamedTuple):
+    """The parts of a request or a reply."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    placed: list[Placed]
+    parts: tuple[Part, ...]
+
+
+class _Lists:
+    """The lists of parts of calls, each read once. Parts at one position of one content are one object."""
+
+    def __init__(self, database: sqlite3.Connection, calls: Sequence[int]) -> None:
+        """`calls`: the numbers of those that are asked for; what is stored of them is read at once."""
         self._database = database
-        self._requests: dict[int, list[Placed]] = {}
-        self._replies: dict[int, list[Placed]] = {}
-        self._stored: dict[int, Part] = {}
+        self._requests: dict[int, _List] = {}
+        self._replies: dict[int, _List] = {}
         self._placed: dict[Placed, Part] = {}
         self._tools: dict[str, str] = {}
         """The tools of calls by their ids, as replies and requests name them."""
+        chosen = (json.dumps(list(calls)),)
+        within = "WHERE {} IN (SELECT value FROM json_each(?))"
+        known = database.execute(f"SELECT call, base, shared FROM call_parts {within.format('call')}", chosen)
+        self._bases: dict[int, tuple[int | None, int]] = {call: (base, shared) for call, base, shared in known}
+        self._added: defaultdict[tuple[int, int], list[Placed]] = defaultdict(list)
+        """Of those calls, by whether it is of the reply: the parts that each adds to its base."""
+        question = "SELECT call, reply, part, message FROM added_parts {} ORDER BY call, reply, position"
+        for call, reply, part, message in database.execute(question.format(within.format("call")), chosen):
+            self._added[call, reply].append((part, message))
+        self._stored = load(database, sorted({n for placed in self._added.values() for n, _ in placed}))
+        ids = database.execute(f"SELECT id, n FROM calls {within.format('n')} ORDER BY n", chosen)
+        self._numbers: dict[str, int | None] = {id: number for id, number in ids if number in self._bases}
+
+    def is_read(self, call: int) -> bool:
+        """The parts of a call that is asked for are known."""
+        return call in self._bases
 
     def number(self, call_id: str | None) -> int | None:
         """The number of a call whose parts have been read."""
         if call_id is None:
             return None
-        found = self._database.execute(
-            "SELECT n FROM calls JOIN call_parts ON call = n WHERE id = ? ORDER BY n DESC LIMIT 1", (call_id,)
-        ).fetchone()
-        return found[0] if found else None
+        if call_id not in self._numbers:
+            found = self._database.execute(
+                "SELECT n FROM calls JOIN call_parts ON call = n WHERE id = ? ORDER BY n DESC LIMIT 1", (call_id,)
+            ).fetchone()
+            self._numbers[call_id] = found[0] if found else None
+        return self._numbers[call_id]
 
-    def request(self, call: int) -> list[Placed]:
+    def request(self, call: int) -> _List:
         if call not in self._requests:
-            self._requests[call] = self._grown(call)
+            base, shared = self._bases.get(call, (None, 0))
+            before = self._requests.get(base) if base is not None else None
+            if call in self._bases and (base is None or before is not None):
+                placed = self._added[call, 0]
+                parts = self._parts(placed)
+                if before is not None:
+                    placed, parts = before.placed[:shared] + placed, before.parts[:shared] + parts
+            else:
+                placed = request_list(self._database, call)
+                parts = self._parts(placed)
+            self._requests[call] = _List(placed, parts)
         return self._requests[call]
 
-    def _grown(self, call: int) -> list[Placed]:
-        row = self._database.execute("SELECT base, shared FROM call_parts WHERE call = ?", (call,)).fetchone()
-        if row is None or row[0] not in self._requests:
-            return request_list(self._database, call)
-        question = "SELECT part, message FROM added_parts WHERE call = ? AND reply = 0 ORDER BY position"
-        return [*self._requests[row[0]][: row[1]], *self._database.execute(question, (call,))]
-
-    def reply(self, call: int) -> list[Placed]:
+    def reply(self, call: int) -> _List:
         if call not in self._replies:
-            self._replies[call] = reply_list(self._database, call)
+            placed = self._added[call, 1] if call in self._bases else reply_list(self._database, call)
+            self._replies[call] = _List(placed, self._parts(placed))
         return self._replies[call]
 
-    def parts(self, placed: Sequence[Placed]) -> list[Part]:
-        """The parts of a list; those at one position of one content are one object."""
-        missing = {n for n, _ in placed if n not in self._stored}
-        if missing:
+    def _parts(self, placed: Sequence[Placed]) -> tuple[Part, ...]:
+        if missing := {n for n, _ in placed if n not in self._stored}:
             self._stored.update(load(self._database, sorted(missing)))
-        return [self._placed.get(one) or self._place(one) for one in placed]
+        return tuple([self._placed.get(one) or self._place(one) for one in placed])
 
     def _place(self, placed: Placed) -> Part:
         number, message = placed
@@ -150,6 +193,6 @@ class _Lists:
         if part.kind == "tool_result" and name is None and part.id:
             name = self._tools.get(part.id)
         if message is not None or name != part.name:
-            part = replace(part, message=message, name=name)
+            part = Part(part.kind, part.role, message, part.text, part.bytes, name, part.id, part.error)
         self._placed[placed] = part
         return part

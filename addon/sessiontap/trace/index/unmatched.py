@@ -11,6 +11,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+from sessiontap.trace.index import scores
 from sessiontap.trace.index.filter_columns import FILTER_COLUMNS
 from sessiontap.trace.index.filters import REPEATED, Filters, condition, given, texts_in
 from sessiontap.trace.values import iso
@@ -70,12 +71,16 @@ def _known(database: sqlite3.Connection, name: str, asked: Any) -> Iterable[str]
     match name:
         case "session":
             return (one for (one,) in database.execute("SELECT id FROM sessions WHERE calls > 0"))
+        case "machine":
+            return (one for (one,) in database.execute("SELECT DISTINCT host FROM segments WHERE host NOT NULL"))
         case "process":
             return (one for (names,) in database.execute("SELECT names FROM callers") for one in json.loads(names))
         case "properties":
             return _properties(database, asked.partition("=")[0])
         case "status":
             return (str(one) for (one,) in database.execute("SELECT DISTINCT status FROM calls WHERE status NOT NULL"))
+        case "scores":
+            return scores.names(database)
         case "since" | "until":
             which = "max" if name == "since" else "min"
             return filter(None, [iso(database.execute(f"SELECT {which}(time) FROM calls").fetchone()[0])])

@@ -32,4 +32,4 @@ DRAWINGS: dict[str, Callable[..., Any]] = {
     "phases": runs.phases,
     "shares": runs.shares,
 }
-"""What templates may draw."""
+"""The drawings of templates, by name."""

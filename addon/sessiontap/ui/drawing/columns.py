@@ -21,7 +21,7 @@ LEAST_LABEL = 0.06
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class PlotColumn:
     """A column: the size of each layer from the bottom, and what stands below, at the pointer, behind a click."""
 
     sizes: Sequence[float]
@@ -32,7 +32,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """What is drawn beside the columns. `name` makes ids of it; `text` says it to who does not see it."""
+    """A plot without its columns. `name` makes ids of it; `text` says it to who does not see it."""
 
     name: str
     title: str
@@ -51,7 +51,7 @@ class Plot:
     """The column that is shown elsewhere."""
 
 
-def columns(plot: Plot, found: Sequence[Column]) -> Markup:
+def columns(plot: Plot, found: Sequence[PlotColumn]) -> Markup:
     """Return a figure of columns. The numbers stand in a table beside it, to which its columns lead."""
     top = max([plot.top or 0.0, *(sum(one.sizes) for one in found), *(one or 0.0 for one in plot.line)])
     marks = ticks(top)
@@ -75,7 +75,7 @@ def columns(plot: Plot, found: Sequence[Column]) -> Markup:
     return tag("div", _y_axis(marks, scale, plot.unit), area, _x_axis(found), class_="plot")
 
 
-def _layers(plot: Plot, found: Sequence[Column], room: float, scale: float) -> list[Markup]:
+def _layers(plot: Plot, found: Sequence[PlotColumn], room: float, scale: float) -> list[Markup]:
     layers = max((len(one.sizes) for one in found), default=0)
     width = room if plot.joined else room * FILLED
     bottoms = [0.0] * len(found)
@@ -122,7 +122,7 @@ def _y_axis(marks: Sequence[float], scale: float, unit: Callable[[float], str]) 
     return tag("svg", *texts, class_="y-axis", aria_hidden="true")
 
 
-def _x_axis(found: Sequence[Column]) -> Markup:
+def _x_axis(found: Sequence[PlotColumn]) -> Markup:
     texts, free = [], 0.0
     for at, one in enumerate(found):
         place = (at + 0.5) / len(found)
@@ -133,8 +133,8 @@ def _x_axis(found: Sequence[Column]) -> Markup:
     return tag("svg", *texts, class_="x-axis", aria_hidden="true")
 
 
-def _hits(found: Sequence[Column], room: float) -> Markup:
-    """What the pointer meets. Keyboards and readers have the table's links."""
+def _hits(found: Sequence[PlotColumn], room: float) -> Markup:
+    """The shapes that the pointer meets. Keyboards and readers have the table's links."""
     areas = []
     for at, one in enumerate(found):
         area = tag("rect", tag("title", one.title), x=at * room, y=0.0, width=room, height=HEIGHT)

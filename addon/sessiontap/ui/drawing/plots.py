@@ -10,7 +10,7 @@ from markupsafe import Markup
 from sessiontap import units
 from sessiontap.analysis.blocks import TITLES
 from sessiontap.analysis.context_layers import OTHERS, REST
-from sessiontap.ui.drawing.columns import Column, Plot, columns
+from sessiontap.ui.drawing.columns import Plot, PlotColumn, columns
 from sessiontap.ui.drawing.svg import colour
 
 Href = Callable[..., str]
@@ -41,7 +41,7 @@ def context_plot(layers: Mapping[str, Any], chosen: int | None, here: Href) -> M
     """Return the layers of each turn; across them the level up to which the request was read from the cache."""
     rows = layers["columns"]
     found = [
-        Column(
+        PlotColumn(
             one["tokens_estimated"],
             _step(one["step"]),
             _context_title(one, layers["layers"]),
@@ -79,7 +79,7 @@ def spending_plot(spending: Mapping[str, Any], link: Href, *, cumulative: bool) 
     key = "cumulative_usd" if cumulative else "cost_usd"
     rows = spending["columns"]
     found = [
-        Column(one[key], _step(one["step"]), _cost_title(one, spending["groups"], key), link("calls", one["call"]))
+        PlotColumn(one[key], _step(one["step"]), _cost_title(one, spending["groups"], key), link("calls", one["call"]))
         for one in rows
     ]
     what = "What the calls cost up to each" if cumulative else "What each call cost"
@@ -113,7 +113,7 @@ def steps_plot(rows: Sequence[Mapping[str, Any]], key: str) -> Markup:
     ordered = sorted(known, key=lambda row: row["step"])
     is_rate = key == "error_rate"
     found = [
-        Column([row[key]], str(row["step"]), f"step {row['step']}: {_said(row[key], is_rate)}") for row in ordered
+        PlotColumn([row[key]], str(row["step"]), f"step {row['step']}: {_said(row[key], is_rate)}") for row in ordered
     ]
     plot = Plot(
         name=key,

@@ -10,7 +10,7 @@ from sessiontap import units
 from sessiontap.ui.drawing.svg import number, tag
 from sessiontap.ui.drawing.ticks import log_place, log_ticks
 
-LEAST_LABEL = 0.32
+LABEL = 0.32
 """The share of a cell's width that a label of its axis takes."""
 
 
@@ -36,11 +36,12 @@ class Times:
         last = len(self._marks) - 1
         for at, mark in enumerate(self._marks):
             place = log_place(mark, self._marks)
-            if at not in (0, last) and (place < free or place > 1 - LEAST_LABEL):
+            if at not in (0, last) and (place < free or place > 1 - 1.5 * LABEL):
                 continue
-            anchor = "start" if at == 0 else "end" if at == last else "middle"
-            texts.append(tag("text", units.duration(mark), x=f"{number(place * 100)}%", y=10, text_anchor=anchor))
-            free = place + LEAST_LABEL
+            anchor, name = ("start", None) if at == 0 else ("end", None) if at == last else ("middle", "between")
+            x = f"{number(place * 100)}%"
+            texts.append(tag("text", units.duration(mark), class_=name, x=x, y=10, text_anchor=anchor))
+            free = place + (1.5 * LABEL if at == 0 else LABEL)  # the first one stands wholly behind its place
         return tag("svg", *texts, class_="axis", aria_hidden="true")
 
     def range(self, percentiles: Sequence[float | None]) -> Markup:

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from sessiontap import units
-from sessiontap.analysis.time_scale import Piece, TimeScale
+from sessiontap.analysis.time_scale import Stretch, TimeScale
 from sessiontap.ui.drawing.svg import boxes, colour, number, tag
 from sessiontap.ui.drawing.ticks import time_step
 
@@ -28,7 +28,7 @@ class View:
 
     def __init__(self, found: Mapping[str, Any]) -> None:
         """`found`: an answer of `analysis.timeline`."""
-        pieces = [Piece(one["from"], one["to"], one["at"], one["size"], one["squeezed"]) for one in found["scale"]]
+        pieces = [Stretch(one["from"], one["to"], one["at"], one["size"], one["squeezed"]) for one in found["scale"]]
         self.scale = TimeScale(pieces)
         self.x = self.place(found["view"]["from"])
         self.width = max(self.place(found["view"]["to"]) - self.x, WIDTH / 100_000)
@@ -62,12 +62,10 @@ def strip(found: Mapping[str, Any]) -> Markup:
     shapes.append(tag("rect", class_="seen", x=view.x, y=0.0, width=width, height=height))
     return tag(
         "svg",
-        tag("title", "The whole session", id="strip-title"),
-        tag("desc", _said(found), id="strip-text"),
         *shapes,
         class_="strip",
         role="img",
-        aria_labelledby="strip-title strip-text",
+        aria_label=f"The whole session: {_said(found)}",
         viewBox=f"0 0 {WIDTH:.0f} {number(height)}",
         preserveAspectRatio="none",
         height=height,

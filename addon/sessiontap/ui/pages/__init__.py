@@ -9,6 +9,7 @@ from sessiontap.ui.pages.compare import PAGE as COMPARE
 from sessiontap.ui.pages.context import PAGE as CONTEXT
 from sessiontap.ui.pages.conversation import PAGE as CONVERSATION
 from sessiontap.ui.pages.doctor import PAGE as DOCTOR
+from sessiontap.ui.pages.scores import PAGES as SCORES
 from sessiontap.ui.pages.search import PAGE as SEARCH
 from sessiontap.ui.pages.session import PAGE as SESSION
 from sessiontap.ui.pages.sessions import PAGE as SESSIONS
@@ -30,5 +31,6 @@ PAGES: tuple[Page, ...] = (
     COMPARE,
     SEARCH,
     DOCTOR,
+    *SCORES,
     *TRACEFORGE,
 )

@@ -1,4 +1,4 @@
-"""What a session cost, where the provider's cache was missed and why, and what was sent without need."""
+"""The costs of a session: where the provider's cache was missed and why, and what was sent without need."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from sessiontap.analysis.cache import cache
+from sessiontap.analysis.part_tokens import estimate
 from sessiontap.analysis.spending import BYS, spending
+from sessiontap.analysis.tool_runs import without_errands
 from sessiontap.analysis.waste import waste
-from sessiontap.trace.index.turns import session_of
 from sessiontap.ui.page import Page, Parameter
 from sessiontap.ui.pages.cut import OF_PART, OF_SESSION, PARAMETERS, cut
 from sessiontap.ui.reading import Reading
@@ -21,18 +22,21 @@ MOST_WASTE = 50
 
 def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The answers of `cache --json` and `waste --json`, of long lists a part, and the cost over the calls."""
-    turns = reading.turns(parameters["session"])
-    terms = reading.terms(turns)
-    judged, wasted = cache(turns, terms), waste(turns, terms)
+    turns, of_session = reading.turns(parameters["session"])
+    terms = reading.terms(of_session["session_id"])
+    tokens = estimate(without_errands(turns))
+    judged, wasted = cache(turns, terms, tokens), waste(turns, terms, tokens)
     rows = [row for row in judged["turns"] if not parameters["misses"] or row["verdict"] in MISSES]
-    session, spans = reading.trace.query_spans(turns[0].call["session_id"], reading.prices, errands=False)
+    shown, which = cut(len(rows), parameters)
+    session, spans = reading.trace.query_spans(of_session["session_id"], reading.prices, errands=False)
     kinds = {name: wasted[name][:MOST_WASTE] for name in WASTE}
     return {
-        **session_of(turns),
+        **of_session,
         "cost_usd": session["cost_usd"],
         "cost_unknown_calls": session["cost_unknown_calls"],
         "spending": spending(spans, parameters["by"]),
-        **cut(rows, parameters, "turns"),
+        "turns": rows[shown],
+        **which,
         "sum": judged["sum"],
         "judged_by": wasted["judged_by"],
         **kinds,
@@ -46,6 +50,7 @@ PAGE = Page(
     description="What a session cost over its calls, why the provider's cache was missed, what was sent without need.",
     template="cache.html",
     data=data,
+    live=True,
     parameters=(
         Parameter("by", "Costs by model, agent, path or by what was paid for.", "choice", BYS, default="model"),
         Parameter("misses", "The turns that did not read all that they could have.", "flag"),
@@ -68,6 +73,6 @@ PAGE = Page(
             },
             "waste_left_out": {"type": "object", "description": "Lines of each kind that are left out."},
         },
-        "required": ["session_id", "spending", "turns", "first", "matching", "sum", *WASTE],
+        "required": ["session_id", "complete", "spending", "turns", "first", "matching", "sum", *WASTE],
     },
 )

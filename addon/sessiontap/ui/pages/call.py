@@ -12,11 +12,13 @@ from sessiontap.analysis.recorded_call import asked_request, why_unknown
 from sessiontap.export import curl
 from sessiontap.llm.recorded_parts import recorded_parts
 from sessiontap.part import CallParts
-from sessiontap.trace import BodyError, RecordedCall, TraceError, call_row
+from sessiontap.trace import BodyError, NotInTrace, RecordedCall, TraceError, call_row
 from sessiontap.trace.index.filters import Filters
-from sessiontap.trace.views import process_of, unknown_cost
-from sessiontap.ui.page import NotFound, Page, Parameter
+from sessiontap.trace.views import process_of, scored, unknown_cost
+from sessiontap.ui.page import InFlight, NotFound, Page, Parameter
+from sessiontap.ui.pages.scores import SCORES, WRITABLE
 from sessiontap.ui.reading import Reading
+from sessiontap.units import duration, elapsed
 
 VIEWS = ("parts", "json", "text")
 MOST_PARTS = 60
@@ -24,15 +26,19 @@ MOST_PARTS = 60
 MOST_TEXT = 100_000
 """Characters of a body that are shown together."""
 MOST_AROUND = 20
+SHORTEST = 4
+"""Characters of an id by which a call in flight is known."""
 _ODD = (BodyError, ValueError, LookupError, RecursionError)
 
 
 def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The call, and of its bodies the stretch that the parameters name."""
     log = reading.trace
-    call = log.call(parameters["call"])
+    call = _recorded(reading, parameters["call"])
     record = call.record
-    row = call_row(record, call.caller, reading.prices.cost_of if reading.prices is not None else unknown_cost)
+    scores = log.query_scores("call", call.id)
+    cost_of = reading.prices.cost_of if reading.prices is not None else unknown_cost
+    row = call_row(record | {"machine": call.machine, "scored": scored(scores)}, call.caller, cost_of)
     process = process_of(call.caller)
     found: dict[str, Any] = {
         "call": row,
@@ -49,6 +55,8 @@ def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
         "headers": call_facts.headers(record),
         "timing": call_facts.timing(record),
         "view": parameters["view"],
+        "scores": scores,
+        "writable": reading.writable,
         "curl": _curl(call),
     }
     for side in ("request", "response"):
@@ -62,6 +70,23 @@ def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
             for side in ("request", "response"):
                 found[side]["text"] = _text(call, side, parameters["from"] if parameters["side"] in (None, side) else 0)
     return found
+
+
+def _recorded(reading: Reading, name: str) -> RecordedCall:
+    """The call. Raises InFlight if it has not ended, and TraceError if there is none."""
+    try:
+        return reading.trace.call(name)
+    except NotInTrace:
+        running = reading.trace.query_in_flight(Filters(without_errands=False))
+        row = next((row for row in running if row["id"].startswith(name) and len(name) >= SHORTEST), None)
+        if row is None:
+            raise
+    where = f" of {row['session_name'] or row['session_id']}" if row["session_id"] else ""
+    raise InFlight(
+        f"call {row['id']}{where} has not ended: it began {duration(elapsed(row['time']))} ago",
+        "A call is written to the log once it has ended; this page then says so.",
+        row["session_id"],
+    )
 
 
 def _session(reading: Reading, call: RecordedCall) -> dict[str, Any] | None:
@@ -234,6 +259,8 @@ PAGE = Page(
             "around": {"type": "object", "description": "The calls around it; `diff`: the one to compare with."},
             "headers": {"type": "array", "items": {"type": "object"}},
             "timing": {"type": "object", "description": "Seconds since the call began, and bytes over time."},
+            "scores": SCORES,
+            "writable": WRITABLE,
             "curl": {"type": "object"},
             "view": {"enum": list(VIEWS)},
             "request": _MESSAGE,
@@ -241,6 +268,9 @@ PAGE = Page(
             "request_parts": {"type": "object", "properties": {"parts": _PARTS}},
             "reply_parts": _PARTS,
         },
-        "required": ["call", "session", "around", "headers", "timing", "curl", "view", "request", "response"],
+        "required": [
+            "call", "session", "around", "headers", "timing", "scores", "writable", "curl", "view", "request",
+            "response",
+        ],
     },
-)
+)  # fmt: skip

@@ -18,9 +18,11 @@ from sessiontap.analysis.compare_words import WordAligner, WordLine
 from sessiontap.llm.compare import Difference
 from sessiontap.trace import BodyError, RecordedCall, TraceError, call_row
 from sessiontap.trace.index.filters import Filters
+from sessiontap.trace.index.turns import BodiesRead
 from sessiontap.trace.views import unknown_cost
 from sessiontap.ui.page import BadParameter, NotFound, Page, Parameter
-from sessiontap.ui.reading import Reading
+from sessiontap.ui.pages.cut import HOW_FAR
+from sessiontap.ui.reading import Reading, how_far
 
 SECONDS = 1.5
 """Time for the requests of two sessions."""
@@ -39,6 +41,7 @@ def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The comparison of `a`, the earlier one, and `b`; with `b` alone, of that call and the one that it continues."""
     a, b, kind = parameters["a"], parameters["b"], parameters["kind"]
     found: dict[str, Any] = {"a": a, "b": b, "kind": None, "sessions": None, "calls": None, "choices": []}
+    found |= how_far(BodiesRead(0, 0))
     if b is None and a is None:
         rows = reading.trace.query_sessions(Filters(without_errands=True), limit=CHOICES, prices=reading.prices)
         return found | {"choices": rows}
@@ -46,7 +49,9 @@ def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
         raise BadParameter("there is nothing to compare with", "Give b, too: the later call or session.")
     sessions = None if kind == "calls" else _sessions(reading, a, b)
     if sessions is not None:
-        return found | {"kind": "sessions", "sessions": _compared_sessions(reading, *sessions)}
+        bodies = _read_bodies(reading, *sessions)
+        compared = _compared_sessions(reading, *sessions) if bodies.is_complete else None
+        return found | {"kind": "sessions", "sessions": compared} | how_far(bodies)
     if kind == "sessions":
         raise NotFound(f"{a} and {b} do not both name a session", "The list of sessions is at /.")
     return found | {"kind": "calls", "calls": _compared_calls(reading, *_calls(reading, a, b))}
@@ -73,7 +78,7 @@ def _calls(reading: Reading, a: str | None, b: str) -> tuple[RecordedCall, Recor
 
 def _compared_calls(reading: Reading, before: RecordedCall, after: RecordedCall) -> dict[str, Any]:
     cost_of = reading.prices.cost_of if reading.prices is not None else unknown_cost
-    rows = [call_row(one.record, one.caller, cost_of) for one in (before, after)]
+    rows = [call_row(one.record | {"machine": one.machine}, one.caller, cost_of) for one in (before, after)]
     found: dict[str, Any] = {"before": rows[0], "after": rows[1], "sums": _sums(*rows), "not_compared": None}
     try:
         compared = differences(asked(before), asked(after))
@@ -103,7 +108,8 @@ def _sums(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str,
     return [row for row in rows if row["before"] is not None or row["after"] is not None]
 
 
-def _compared_sessions(reading: Reading, before: str, after: str) -> dict[str, Any]:
+def _read_bodies(reading: Reading, before: str, after: str) -> BodiesRead:
+    """Read the bodies of two sessions, and return how far that is. Raises BadParameter."""
     for one in (before, after):
         calls = len(reading.trace.query_links(one))
         if calls > MOST_CALLS:
@@ -111,6 +117,11 @@ def _compared_sessions(reading: Reading, before: str, after: str) -> dict[str, A
                 f"session {one} has {calls:,} calls, too many to compare on a page",
                 f"`sessiontap diff {before} {after}` compares them; here compare two of their calls.",
             )
+    bodies = [reading.trace.read_session(one) for one in (before, after)]
+    return BodiesRead(sum(one.read for one in bodies), sum(one.calls for one in bodies))
+
+
+def _compared_sessions(reading: Reading, before: str, after: str) -> dict[str, Any]:
     found = compare_recorded_sessions(reading.trace, before, after, reading.prices, SECONDS)
     told = _Told()
     return {
@@ -201,10 +212,15 @@ PAGE = Page(
         "type": "object",
         "properties": {
             "kind": {"enum": ["sessions", "calls", None]},
-            "sessions": _SIDE | {"description": "As `sessiontap diff SESSION SESSION --json`, changes word by word."},
+            "sessions": _SIDE
+            | {
+                "description": "As `sessiontap diff SESSION SESSION --json`, changes word by word; null until all of "
+                "their bodies have been read."
+            },
             "calls": _SIDE | {"description": "Both rows, sums, and `difference`: as `diff CALL CALL --json`."},
             "choices": {"type": "array", "items": {"type": "object"}, "description": "Sessions to choose among."},
+            **HOW_FAR,
         },
-        "required": ["a", "b", "kind", "sessions", "calls", "choices"],
+        "required": ["a", "b", "kind", "sessions", "calls", "choices", "complete"],
     },
 )

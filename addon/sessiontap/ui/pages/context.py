@@ -1,4 +1,4 @@
-"""What fills the context window of a session, turn by turn, and one of its turns taken apart."""
+"""The context window of a session, turn by turn, and one of its turns taken apart."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from sessiontap.analysis.context import context
 from sessiontap.analysis.context_layers import SPLITS
-from sessiontap.trace.index.turns import session_of
+from sessiontap.analysis.tool_runs import without_errands
 from sessiontap.ui.page import NotFound, Page, Parameter
 from sessiontap.ui.pages.cut import OF_PART, OF_SESSION, PARAMETERS, cut
 from sessiontap.ui.reading import Reading
@@ -15,14 +15,15 @@ from sessiontap.ui.reading import Reading
 
 def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The answer of `context --json`, some of its turns, and the layers of all of them."""
-    turns = reading.turns(parameters["session"])
-    found = context(turns, reading.terms(turns), parameters["turn"], parameters["split"])
-    if parameters["turn"] is not None and found["detail"] is None:
+    turns, session = reading.turns(parameters["session"])
+    rows, which = cut(len(without_errands(turns)), parameters)
+    found = context(turns, reading.terms(session["session_id"]), parameters["turn"], parameters["split"], rows)
+    if parameters["turn"] is not None and found["detail"] is None and session["complete"]:
         raise NotFound(
-            f"session {turns[0].call['session_id']} has no step {parameters['turn']}",
+            f"session {session['session_id']} has no step {parameters['turn']}",
             "Its context page lists the steps that it has.",
         )
-    return session_of(turns) | found | cut(found["turns"], parameters, "turns")
+    return session | found | which
 
 
 PAGE = Page(
@@ -31,6 +32,7 @@ PAGE = Page(
     description="What fills the context window in each turn. Totals are the provider's, their split is estimated.",
     template="context.html",
     data=data,
+    live=True,
     parameters=(
         Parameter("turn", "Show what the request of this step holds; without it, of the fullest one.", "integer"),
         Parameter("split", "The layers of the picture.", "choice", SPLITS, default="turn"),
@@ -46,6 +48,6 @@ PAGE = Page(
             "blocks": {"type": "array", "items": {"type": "object"}, "description": "What took the most tokens."},
             "layers": {"type": "object", "description": "The tokens of each layer in each turn, estimated."},
         },
-        "required": ["session_id", "turns", "first", "matching", "detail", "blocks", "layers"],
+        "required": ["session_id", "complete", "turns", "first", "matching", "detail", "blocks", "layers"],
     },
 )

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sessiontap.analysis.conversation import ConversationOrder
-from sessiontap.analysis.conversation_page import VIEWS, Place, lanes, needed, page
+from sessiontap.analysis.conversation_page import VIEWS, ReadingPlace, lanes, needed, page
 from sessiontap.trace.index.filters import Filters
 from sessiontap.ui.page import NotFound, Page, Parameter
 from sessiontap.ui.reading import Reading
@@ -47,7 +47,7 @@ def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _chosen(places: Sequence[Place], parameters: Mapping[str, Any], limit: int) -> list[Place]:
+def _chosen(places: Sequence[ReadingPlace], parameters: Mapping[str, Any], limit: int) -> list[ReadingPlace]:
     """The calls of the stretch. Raises NotFound."""
     if (before := parameters["before"]) is not None:
         end = _position(places, before)
@@ -60,7 +60,7 @@ def _chosen(places: Sequence[Place], parameters: Mapping[str, Any], limit: int) 
     return list(places[start : start + limit])
 
 
-def _position(places: Sequence[Place], name: str) -> int:
+def _position(places: Sequence[ReadingPlace], name: str) -> int:
     """The position of a call by its id, the beginning of it, or its step. Raises NotFound."""
     known = {place.id: at for at, place in enumerate(places)}
     if name in known:
@@ -96,6 +96,7 @@ PAGE = Page(
     description="What was said in a session: of each call what is new, sub-agents behind the call that began them.",
     template="conversation.html",
     data=data,
+    live=True,
     parameters=(
         Parameter("view", "The parts that are shown.", "choice", tuple(VIEWS), default="tools"),
         Parameter("at", "Begin at this call: its id, or its step."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sessiontap.ui.page import Parameter
@@ -13,17 +13,23 @@ PARAMETERS = (
     Parameter("limit", "Turns in the table, 500 at most.", "integer", default=ROWS, minimum=1, maximum=500),
 )
 """Which part it is."""
-OF_SESSION = {"session_id": {"type": "string"}, "session_name": {"type": ["string", "null"]}}
-"""Properties of the JSON: whose turns they are ..."""
+HOW_FAR = {
+    "complete": {"type": "boolean", "description": "False if there is more to read: ask again."},
+    "calls_read": {"type": "integer", "description": "Calls whose bodies have been read; the answer is of these."},
+    "calls_in_all": {"type": "integer"},
+}
+OF_SESSION = {"session_id": {"type": "string"}, "session_name": {"type": ["string", "null"]}, **HOW_FAR}
+"""Properties of the JSON: whose turns they are, and how many of them have been read ..."""
 OF_PART = {
     "first": {"type": "integer", "description": "The place of the first of these turns."},
     "matching": {"type": "integer", "description": "Turns that there are."},
 }
-"""... and which of them."""
+"""... and which of them are told."""
 
 
-def cut(rows: Sequence[Any], parameters: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the rows under their name, the place of the `first` of them, and how many are `matching`."""
+def cut(turns: int, parameters: Mapping[str, Any]) -> tuple[slice, dict[str, int]]:
+    """Return the part of so many turns that is shown; and as JSON the place of the `first` of them, and how many are
+    `matching`."""
     limit, after = parameters["limit"], parameters["after"]
-    first = max(len(rows) - limit, 0) if after is None else after
-    return {name: rows[first : first + limit], "first": first, "matching": len(rows)}
+    first = max(turns - limit, 0) if after is None else after
+    return slice(first, first + limit), {"first": first, "matching": turns}

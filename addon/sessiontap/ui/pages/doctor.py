@@ -20,6 +20,7 @@ PAGE = Page(
     description="Why a call is not there: proxy, rules, log and CA, what passed unrecorded, what was lost.",
     template="doctor.html",
     data=data,
+    live=True,
     schema={
         "type": "object",
         "properties": {

@@ -7,6 +7,7 @@ from typing import Any
 
 from sessiontap.trace.index.filters import Filters
 from sessiontap.ui.page import BadParameter, Page, Parameter
+from sessiontap.ui.pages.scores import SCORES, WRITABLE
 from sessiontap.ui.reading import Reading
 from sessiontap.ui.tree_lines import tree_lines
 
@@ -28,7 +29,12 @@ def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
     ids = [call["id"] for call in calls[first : first + limit]]
     rows = {row["id"]: row for row in log.query_calls(Filters(ids=tuple(ids)), prices=reading.prices)} if ids else {}
     some = [rows[id] for id in ids if id in rows]
-    return shown | {"calls": some, "after": ids[-1] if first + limit < len(calls) else None}
+    return shown | {
+        "calls": some,
+        "scores": log.query_scores("session", shown["session"]["id"]),
+        "writable": reading.writable,
+        "after": ids[-1] if first + limit < len(calls) else None,
+    }
 
 
 PAGE = Page(
@@ -37,6 +43,7 @@ PAGE = Page(
     description="A session: facts, sums, and the tree of its paths with their calls.",
     template="session.html",
     data=data,
+    live=True,
     parameters=(
         Parameter("all", "Include agents' errands: settings, telemetry, token counts.", "flag"),
         Parameter("limit", f"Calls on a page, {MOST} at most.", "integer", default=LIMIT, minimum=1),
@@ -54,8 +61,10 @@ PAGE = Page(
                 "items": {"type": "object"},
                 "description": "Some calls in the order of the tree, as `sessiontap calls --json`.",
             },
+            "scores": SCORES,
+            "writable": WRITABLE,
             "after": {"type": ["string", "null"], "description": "What `after` is on the next page; null on the last."},
         },
-        "required": ["session", "tree", "calls", "after"],
+        "required": ["session", "tree", "calls", "scores", "writable", "after"],
     },
 )

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
+from sessiontap.trace.index.answers import SCORE
 from sessiontap.trace.index.filters import Filters, given
 from sessiontap.trace.values import iso
 from sessiontap.ui.filters import FILTERS, filters_of
-from sessiontap.ui.page import Page, Parameter
+from sessiontap.ui.page import BadParameter, Page, Parameter
+from sessiontap.ui.pages.scores import WRITABLE
 from sessiontap.ui.reading import Reading
-
-if TYPE_CHECKING:
-    from sessiontap.trace.index.answers import Sort
 
 ORDERS = ("started", "ended", "name", "duration", "calls", "errors", "tokens", "cost")
 LIMIT = 100
 MOST = 1000
 """Sessions on one page, at most."""
+MOST_SCORES = 6
+"""Columns of scores."""
 
 
 def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Some sessions as `ls --json` gives them, what follows them, and what is not among them."""
-    wanted, sort = filters_of(parameters), cast("Sort | None", parameters["sort"])
+    wanted, sort = filters_of(parameters), parameters["sort"]
+    if sort is not None and sort not in ORDERS and not (sort.startswith(SCORE) and sort != SCORE):
+        raise BadParameter(f"there is no sort {sort!r}", f"Choose one of {', '.join(ORDERS)}, or {SCORE}NAME.")
     after, limit = parameters["after"], min(parameters["limit"], MOST)
     log = reading.trace
     if after is None:
@@ -33,6 +36,8 @@ def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
     shown = rows[:limit]
     return {
         "sessions": shown,
+        "score_names": sorted({name for row in shown for name in (*row["scores"], *row["call_scores"])})[:MOST_SCORES],
+        "writable": reading.writable,
         "after": shown[-1]["id"] if len(rows) > limit else None,
         "hidden_sessions": log.query_errands(wanted)["sessions"] if wanted.without_errands else 0,
         "unsearched": _unsearched(reading, wanted),
@@ -58,13 +63,13 @@ PAGE = Page(
     description="What ran: sessions with their calls, errors, tokens and cost, newest first.",
     template="sessions.html",
     data=data,
+    live=True,
     parameters=(
         *FILTERS,
         Parameter(
             "sort",
-            "Newest first if it is not given; names from a to z, all else from the most down.",
-            "choice",
-            ORDERS,
+            f"{', '.join(ORDERS)}, or {SCORE}NAME. Newest first if it is not given; names from a to z, all else from "
+            "the most down.",
         ),
         Parameter("limit", f"Sessions on a page, {MOST} at most.", "integer", default=LIMIT, minimum=1),
         Parameter("after", "The id of a session: those that follow it in the list, as `after` of a page names it."),
@@ -73,6 +78,12 @@ PAGE = Page(
         "type": "object",
         "properties": {
             "sessions": {"type": "array", "items": {"type": "object"}, "description": "As `sessiontap ls --json`."},
+            "score_names": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "The scores that these sessions or their calls have; the first few.",
+            },
+            "writable": WRITABLE,
             "after": {"type": ["string", "null"], "description": "What `after` is on the next page; null on the last."},
             "hidden_sessions": {
                 "type": "integer",
@@ -88,6 +99,6 @@ PAGE = Page(
                 "description": "Filters that fit no call by themselves, with values that would.",
             },
         },
-        "required": ["sessions", "after", "hidden_sessions", "unsearched", "unmatched"],
+        "required": ["sessions", "score_names", "writable", "after", "hidden_sessions", "unsearched", "unmatched"],
     },
 )

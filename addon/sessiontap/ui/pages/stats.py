@@ -12,15 +12,16 @@ from sessiontap.ui.page import BadParameter, Page, Parameter
 from sessiontap.ui.reading import Reading
 
 ROWS = 100
-_FILTERS = ("name", "path", "model", "process", "provider", "agent", "user", "outcome", "tool")
-"""What a line is of that is a filter of the same name."""
+_FILTERS = ("name", "path", "model", "process", "machine", "provider", "agent", "user", "outcome", "tool")
+"""The groups that are a filter of the same name."""
 
 
 def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The rows of `stats --json`, each with the filter of the sessions that it is of."""
     by = parameters["by"]
     if not is_known(by):
-        raise BadParameter(f"there are no statistics by {by!r}", f"Choose one of {', '.join(BYS)}, property:KEY.")
+        known = ", ".join((*BYS, "property:KEY", "score:NAME"))
+        raise BadParameter(f"there are no statistics by {by!r}", f"Choose one of {known}.")
     rows = reading.trace.stats(by, filters_of(parameters), reading.prices)
     order = parameters["sort"] or ("value" if by == "step" else None)
     if order is not None:
@@ -61,6 +62,7 @@ PAGE = Page(
     description="Calls, errors, tokens, cost and durations by what calls have in common.",
     template="stats.html",
     data=data,
+    live=True,
     parameters=(
         Parameter("by", f"{', '.join(BYS)}, or property:KEY.", default="name"),
         *FILTERS,

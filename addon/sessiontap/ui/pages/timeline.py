@@ -57,6 +57,7 @@ PAGE = Page(
     description="A session in time: its calls to scale, by lane, and which paths took the time and money.",
     template="timeline.html",
     data=data,
+    live=True,
     parameters=(
         Parameter("from", "Calls that ran at or after so many seconds since the session's begin: 12.5."),
         Parameter("to", "Calls that began at or before so many seconds since the session's begin."),

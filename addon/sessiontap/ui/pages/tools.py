@@ -7,8 +7,8 @@ from typing import Any
 
 from sessiontap.analysis.tools import runs_of, tools
 from sessiontap.trace.index.filters import glob
-from sessiontap.trace.index.turns import session_of
 from sessiontap.ui.page import NotFound, Page, Parameter
+from sessiontap.ui.pages.cut import OF_SESSION
 from sessiontap.ui.reading import Reading
 
 ROWS = 30
@@ -18,12 +18,12 @@ MOST_TEXT = 20_000
 
 def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The answer of `tools --json`, and with a name some of the calls of `tools --name --json`."""
-    turns = reading.turns(parameters["session"])
-    found = session_of(turns) | tools(turns)
+    turns, session = reading.turns(parameters["session"])
+    found = session | tools(turns)
     if parameters["name"] is None:
         return found | {"name": None, "calls": [], "after": 0, "matching": 0, "cut": False}
     calls = runs_of(turns, glob(parameters["name"]))["calls"]
-    if not calls:
+    if not calls and session["complete"]:
         names = ", ".join(row["tool"] or "?" for row in found["tools"]) or "none"
         raise NotFound(
             f"session {found['session_id']} calls no tool {parameters['name']}", f"It calls {names}."
@@ -50,6 +50,7 @@ PAGE = Page(
     description="What tools did: calls, errors, time, results; with a name each call with arguments and result.",
     template="tools.html",
     data=data,
+    live=True,
     parameters=(
         Parameter("name", "Show the calls of the tools of this name, a glob."),
         Parameter("after", "Skip this many calls at the beginning.", "integer", default=0),
@@ -58,8 +59,7 @@ PAGE = Page(
     schema={
         "type": "object",
         "properties": {
-            "session_id": {"type": "string"},
-            "session_name": {"type": ["string", "null"]},
+            **OF_SESSION,
             "time_is": {"type": "string", "description": "How the time of a tool is inferred."},
             "tools": {"type": "array", "items": {"type": "object"}, "description": "As `sessiontap tools --json`."},
             "name": {"type": ["string", "null"]},
@@ -68,6 +68,6 @@ PAGE = Page(
             "matching": {"type": "integer", "description": "Calls of the tools of that name that there are."},
             "cut": {"type": "boolean", "description": f"A text was longer than {MOST_TEXT:,} characters and is cut."},
         },
-        "required": ["session_id", "time_is", "tools", "name", "calls", "matching", "cut"],
+        "required": ["session_id", "complete", "time_is", "tools", "name", "calls", "matching", "cut"],
     },
 )

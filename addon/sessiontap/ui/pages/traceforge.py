@@ -20,7 +20,7 @@ MOST_TRACES = 100
 """The same of steps with their requests and replies."""
 _STATUS = {"active": "in_progress", "completed": "completed", "failed": "failed"}
 _REPLAYED = ("method", "url", "headers", "body", "body_base64")
-"""What a request is sent again by."""
+"""The parts of a request that is sent again."""
 
 Row = Mapping[str, Any]
 

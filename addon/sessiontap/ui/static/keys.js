@@ -26,7 +26,7 @@ function select(place) {
   current = place;
   place.classList.add("current");
   place.scrollIntoView({ block: "nearest" });
-  const focus = place.matches("a, button, summary") ? place : place.querySelector("a, button, summary");
+  const focus = place.matches("a, button, summary") ? place : place.querySelector("a, button:not([data-star]), summary");
   focus?.focus({ preventScroll: true });
 }
 
@@ -37,18 +37,22 @@ const KEYS = {
   "[": () => go("turn", -1),
   e: () => go("error", 1),
   E: () => go("error", -1),
+  s: () => (current?.querySelector("[data-star]") ?? document.querySelector("[data-star].own"))?.click(),
   d: () => (current?.querySelector("[data-diff]") ?? document.querySelector("[data-diff]"))?.click(),
-  "/": () => document.querySelector("main [data-find], .find input")?.focus(),
+  "/": () => document.querySelector(FIND)?.focus(),
 };
 
+const FIND = "main [data-find], .find input";
+// The help names a key if the page has what it leads to.
 const HELP = [
-  ["j, k", "next row, row before"],
-  ["Enter", "open it"],
-  ["], [", "next turn, turn before"],
-  ["e, E", "next error, error before"],
-  ["d", "differences"],
-  ["/", "find"],
-  ["?", "this help"],
+  ["j, k", "next row, row before", "[data-row]"],
+  ["Enter", "open it", "[data-row] a"],
+  ["], [", "next turn, turn before", "[data-turn]"],
+  ["e, E", "next error, error before", "[data-error]"],
+  ["s", "star the row, or the page's session or call", "[data-star]"],
+  ["d", "differences", "[data-diff]"],
+  ["/", "find", FIND],
+  ["?", "this help", "body"],
 ];
 
 function help() {
@@ -61,7 +65,7 @@ function help() {
     title.id = "keys-title";
     title.textContent = "Keys";
     const list = document.createElement("dl");
-    for (const [keys, text] of HELP) {
+    for (const [keys, text] of HELP.filter(([, , place]) => document.querySelector(place))) {
       const term = document.createElement("dt");
       const code = document.createElement("kbd");
       code.textContent = keys;

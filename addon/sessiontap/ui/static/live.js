@@ -1,4 +1,4 @@
-// What happens while the page is open: ages of calls in flight go on.
+// What happens while the page is open: ages of calls in flight go on, bodies are read, new calls are told.
 
 const MINUTE = 60, HOUR = 3600, DAY = 86400;
 const two = (number) => String(number).padStart(2, "0");
@@ -20,13 +20,28 @@ function age() {
 
 setInterval(() => document.hidden || age(), 1000);
 
-// A page that says where news are told: data-live, and data-session for those of one session alone.
+// Where a live page tells its news. data-session: of one session alone; data-after: how far the log had come before.
 const place = document.querySelector("[data-live]");
 const ended = new Set();
 let calls = 0;
 let began = new Map();
-let position = null;
+let position = place?.dataset.after ?? null;
 let source = null;
+
+// How far the bodies are read that the page is made of. Without a stream of news the page is loaded again.
+const reading = document.querySelector("[data-reading]");
+let isRead = !reading;
+
+function show({ read, calls }) {
+  const bar = reading.querySelector("progress");
+  bar.value = read;
+  bar.max = calls;
+  reading.querySelector("[data-share]").textContent = `${Math.floor((100 * read) / calls)}%`;
+  isRead = read === calls;
+  if (!isRead) return;
+  if (scrollY < 1) location.reload();
+  else reading.querySelector("a").textContent = "Show all";
+}
 
 function tell() {
   const sessions = new Set([...ended, ...began.keys()]);
@@ -69,6 +84,7 @@ function listen() {
   const asked = new URLSearchParams();
   if (place.dataset.session) asked.set("session", place.dataset.session);
   if (position) asked.set("after", position);
+  if (!isRead) asked.set("read", "1");
   source = new EventSource(`/live?${asked}`);
   const on = (name, act) =>
     source.addEventListener(name, (event) => {
@@ -83,6 +99,7 @@ function listen() {
     }
     tell();
   });
+  on("read", show);
   on("running", (told) => {
     const shown = new Set([...document.querySelectorAll("[data-row]")].map((row) => row.dataset.row));
     for (const [session, number] of Object.entries(told.began)) {

@@ -1,14 +1,16 @@
-"""Changes to every Python process of a proxy, whichever of them does the work: each a `sitecustomize` of its own."""
+"""Changes to every Python process of a proxy, whichever of them does the work: each a `sitecustomize` of its own.
+
+What one is told by variables it reads when it is used: a forked proxy has its variables after its start.
+"""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from tests.e2e.lab import own_environment
-
-
-def environment(name: str) -> dict[str, str]:
-    """What has a proxy and its helpers begin with the change `name`."""
-    path = os.pathsep.join([str(Path(__file__).parent / name), own_environment()["PYTHONPATH"]])
-    return {"PYTHONPATH": path}
+_HERE = Path(__file__).parent
+BROKEN_RECORDER = _HERE / "broken_recorder"
+PATIENT_CLOSING = _HERE / "patient_closing"
+PATIENT_FRONT = _HERE / "patient_front"
+SET_CLOCK = _HERE / "set_clock"
+SLOW_DISK = _HERE / "slow_disk"
+SMALL_SEGMENTS = _HERE / "small_segments"

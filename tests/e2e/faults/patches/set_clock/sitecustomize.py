@@ -7,12 +7,13 @@ import os
 import time
 from pathlib import Path
 
-CLOCK = Path(os.environ["CLOCK"])
 time_ns, clock_gettime_ns = time.time_ns, time.clock_gettime_ns
 
 
 def seconds() -> tuple[int, int]:
-    while len(words := CLOCK.read_text().split()) < 2:
+    if "CLOCK" not in os.environ:  # what a proxy is forked from
+        return 0, 0
+    while len(words := Path(os.environ["CLOCK"]).read_text().split()) < 2:
         pass  # it is just being written
     return int(words[0]), int(words[1])
 

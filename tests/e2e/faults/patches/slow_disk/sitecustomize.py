@@ -4,14 +4,14 @@ import os
 import threading
 from pathlib import Path
 
-HOLD = Path(os.environ["HOLD"])
 fsync = os.fsync
 
 
 def hanging(file: int) -> None:
-    if HOLD.exists():
+    hold = Path(os.environ["HOLD"])
+    if hold.exists():
         os.write(2, b"THE DISK HANGS\n")
-        while HOLD.exists():
+        while hold.exists():
             threading.Event().wait(0.02)
     fsync(file)
 

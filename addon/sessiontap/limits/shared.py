@@ -1,0 +1,65 @@
+"""The seam between what is counted and where: in this process (`Tracker`), or where several processes count together.
+
+Workers of one proxy count in the front (proxy/shared_counts.py), proxies with a store in the store (stores/counts.py).
+What is counted crosses to there as these values.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from sessiontap.limits.threshold import CallScopes, Threshold
+from sessiontap.limits.tracker import BeginResult, Counted, Crossing, Tracker
+
+
+class CallBegins(NamedTuple):
+    """The values of `Tracker.begin`."""
+
+    call: str
+    scopes: CallScopes
+    thresholds: Sequence[Threshold]
+    digest: bytes | None
+    counts: bool
+    may_refuse: bool
+
+    def begin(self, tracker: Tracker) -> BeginResult:
+        """Count it, or refuse it."""
+        return tracker.begin(
+            self.call, self.scopes, self.thresholds, self.digest, counts=self.counts, may_refuse=self.may_refuse
+        )
+
+
+class RestoredCall(NamedTuple):
+    """A call of the log (`Tracker.restore`). Its thresholds are given by their numbers."""
+
+    scopes: CallScopes
+    thresholds: Sequence[int]
+    counted: Counted
+
+
+class RestoredCounts(NamedTuple):
+    """All that is counted of the log."""
+
+    thresholds: Sequence[Threshold]
+    calls: Sequence[RestoredCall]
+    lifted: Mapping[str, int]
+    now: int
+
+    def restore(self, tracker: Tracker) -> None:
+        """Count it."""
+        for scopes, numbers, counted in self.calls:
+            tracker.restore(scopes, [self.thresholds[number] for number in numbers], counted, self.lifted)
+        tracker.restored(self.now)
+
+
+class SharedCounts(Protocol):
+    """Counts of several processes: the methods of a tracker, whose results come later. For the proxy's loop alone."""
+
+    def begin(self, begins: CallBegins) -> asyncio.Future[BeginResult]: ...
+    def ended(self, call: str, counted: Counted) -> asyncio.Future[Sequence[Crossing]]: ...
+    def forget(self, call: str) -> None: ...
+    def restore(self, restored: RestoredCounts) -> None: ...
+    def refusing(self) -> asyncio.Future[Sequence[Crossing]]: ...
+    def lift(self, id: str) -> asyncio.Future[Crossing | None]: ...

@@ -1,0 +1,110 @@
+"""Proxies that count together in Redis: the same as one tracker would, told once, and alone while the store is away."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import pytest
+from tests.stores.shared import Proxy, proxies
+from tests.support.redis_server import RedisServer, needs_redis
+
+from sessiontap.limits import CallScopes, Counted, Crossing, Threshold, Tracker
+from sessiontap.limits.shared import CallBegins
+from sessiontap.stores import StoreCounts
+
+pytestmark = needs_redis
+MILLISECOND, SECOND = 1_000_000, 1_000_000_000
+NOW = 1_763_701_200 * SECOND
+LIMIT = Threshold("limit", "all", "calls", 10, "day")
+ALERT = Threshold("alert", "all", "calls", 5, "day")
+ALL_KINDS = [
+    Threshold("alert", "a", "calls", 4, "session", within=30),
+    Threshold("limit", "a", "calls", 6, "session", within=30),
+    Threshold("alert", "a", "tokens", 500, "user"),
+    Threshold("alert", "a", "tokens", 900, "user"),
+    Threshold("limit", "b", "tokens", 200, "session", within=60),
+    Threshold("alert", "b", "cost_usd", 0.3, "day"),
+    Threshold("alert", "b", "duration", 40, "session"),
+    Threshold("alert", "b", "error_rate", 0.5, "user"),
+    Threshold("alert", "b", "error_rate", 0.4, "day", within=20),
+    Threshold("alert", "c", "repeats", 3, "session"),
+    Threshold("limit", "c", "repeats", 4, "session"),
+]
+
+
+def begins(call: int, *thresholds: Threshold, scopes: CallScopes | None = None, **more: bytes | None) -> CallBegins:
+    scopes = scopes or CallScopes(NOW, "s-1", user="ada")
+    return CallBegins(str(call), scopes, thresholds, more.get("digest"), True, True)
+
+
+def counts_of(proxy: Proxy, told: list[Crossing] | None = None) -> StoreCounts:
+    return StoreCounts(proxy.store, Tracker(), (told if told is not None else []).extend)
+
+
+def plain(crossings: Sequence[Crossing]) -> list[tuple[Threshold, str, float, int, str]]:
+    return [(one.threshold, one.scope.key, round(one.value, 6), one.unknown, one.id) for one in crossings]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_the_store_counts_as_a_tracker_does(redis: RedisServer, seed: int) -> None:
+    chance, tracker, at, open_calls = random.Random(seed), Tracker(), NOW, []
+    async with proxies(redis.url, 2, bound="1s") as running:
+        both = [counts_of(one) for one in running]
+        of_call = {}
+        for call in range(150):
+            at += chance.randrange(4000) * MILLISECOND
+            scopes = CallScopes(at, chance.choice(["s-1", "s-2"]), user=chance.choice(["ada", None]), lane="l")
+            asked = begins(call, *ALL_KINDS, scopes=scopes, digest=chance.choice([b"1", b"2", None]))
+            one = chance.choice(both)
+            expected, found = asked.begin(tracker), await one.begin(asked)
+            assert plain(found.crossings) == plain(expected.crossings)
+            assert (found.refused is None, found.is_first) == (expected.refused is None, expected.is_first)
+            if expected.refused is not None and found.refused is not None:
+                assert plain([found.refused]) == plain([expected.refused])
+                continue
+            of_call[call] = one
+            open_calls.append(call)
+            while len(open_calls) > 3:
+                ended = open_calls.pop(chance.randrange(len(open_calls)))
+                counted = Counted(
+                    at,
+                    tokens=chance.choice([None, 10, 70]),
+                    cost_usd=chance.choice([None, 0.01, 0.1]),
+                    failed=chance.choice([True, False, None]),
+                    tools=chance.choice([b"t", b"u", None]),
+                )
+                expected_ends = tracker.ended(str(ended), counted)
+                assert plain(await of_call[ended].ended(str(ended), counted)) == plain(expected_ends)
+
+
+async def test_a_limit_refuses_by_the_count_of_all_and_each_crossing_is_told_once(redis: RedisServer) -> None:
+    async with proxies(redis.url, 3, bound="1s") as running:
+        three = [counts_of(one) for one in running]
+        asked = [three[call % 3].begin(begins(call, LIMIT, ALERT)) for call in range(60)]
+        results = await asyncio.gather(*asked)
+        assert sum(one.refused is None for one in results) == 10
+        assert sum(one.is_first for one in results) == 1
+        assert [one.threshold for result in results for one in result.crossings] == [ALERT]
+        (refusing,) = await three[0].refusing()
+        assert await three[0].lift(refusing.id) == refusing
+        assert (await three[1].begin(begins(60, LIMIT))).refused is None
+
+
+async def test_while_the_store_is_away_a_proxy_counts_what_it_knows_and_tells_the_store_later(
+    redis: RedisServer,
+) -> None:
+    async with proxies(redis.url, 2, bound="1s") as (first, second):
+        one, other = counts_of(first), counts_of(second)
+        await asyncio.gather(*(one.begin(begins(call, LIMIT, ALERT)) for call in range(3)))
+        await asyncio.gather(*(other.begin(begins(call, LIMIT, ALERT)) for call in range(3, 6)))
+        first.store._go_away("the test says so")
+        alone = [await one.begin(begins(call, LIMIT, ALERT)) for call in range(6, 9)]
+        assert [one.threshold for result in alone for one in result.crossings] == [ALERT]
+        assert all(result.refused is None for result in alone)
+        await first.until(away=False)
+        assert (await one.begin(begins(9, LIMIT, ALERT))).refused is None
+        refused = (await other.begin(begins(10, LIMIT, ALERT))).refused
+        assert refused is not None
+        assert refused.value == 10
