@@ -8,7 +8,7 @@ import pytest
 from tests.push.logs import ACCEPTED, SECOND, START, Log, ScriptedSender, call, log_of, target
 
 from sessiontap import trace
-from sessiontap.push import pusher
+from sessiontap.push import pushed_calls
 from sessiontap.push.cursor import Cursor, CursorFile, path_of
 from sessiontap.push.delivery import LONGEST_PAUSE, NotDelivered
 from sessiontap.push.pusher import LONGEST_REST, LOOK_EVERY, Clocks, Pusher, cursor_of
@@ -216,7 +216,7 @@ def test_segments_that_went_away_are_told_and_the_rest_is_sent(tmp_path: Path) -
 def test_a_turn_that_is_too_large_is_told_without_the_bodies_in_its_middle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pusher, "TURN_BYTES", 500)
+    monkeypatch.setattr(pushed_calls, "TURN_BYTES", 500)
     calls = [
         call(f"c{n}", n, conversation="v", parent=f"c{n - 1}" if n else None, asks=["f"] if n < 5 else [])
         for n in range(6)

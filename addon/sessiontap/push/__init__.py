@@ -11,6 +11,7 @@
     otlp_http.py     spans over OTLP/HTTP, for the targets that take these
     score_pusher.py  scores that are new or taken away, behind the calls that they are of
     pusher.py        the loop: read what is new, make items of it, deliver them, note how far it has come
+    pushed_calls.py  calls and turns as senders get them: with parts, titles, and what is new in a call
     user_turns.py    which user turn a call belongs to, and when one is complete
     delivery.py      requests of a bounded size, tries, what is set aside
     cursor.py        how far a target has come: a private file in the log's folder

@@ -8,26 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sessiontap.bounded_dict import BoundedDict
-from sessiontap.export.exported_call import ExportedBody, ExportedCall, export_call
-from sessiontap.llm.recorded_parts import recorded_parts
-from sessiontap.part import CallParts
 from sessiontap.push.cursor import Cursor, CursorFile, path_of
 from sessiontap.push.delivery import Delivery, Journal, NotDelivered, Stopped
+from sessiontap.push.pushed_calls import PushedCalls
 from sessiontap.push.score_pusher import ScorePusher
-from sessiontap.push.target import Item, PushedCall, ScoreSender, Sender, Target, UserTurn
-from sessiontap.push.user_turns import CallLink, OpenTurn, Process, TurnPlace, UserTurns, link_of
+from sessiontap.push.target import Item, ScoreSender, Sender, Target
+from sessiontap.push.user_turns import OpenTurn, Process, UserTurns, link_of
 from sessiontap.trace import RecordedCall, Trace, TraceError
 from sessiontap.trace.backlog import Backlog, CallOrigin
 from sessiontap.trace.errands import is_errand
-from sessiontap.trace.index.filters import Filters
-from sessiontap.trace.index.turns import answered
 from sessiontap.trace.outcomes import end
 from sessiontap.trace.views import CostOf, unknown_cost
 
@@ -49,14 +42,8 @@ SCORES_AGAIN = 300.0
 """Seconds until scores are tried again that were not taken, in `follow`."""
 TRIES = 4
 """Of a request, if not `follow`."""
-TURN_BYTES = 16 << 20
-"""Bodies of a turn's calls that are held together: the first and the last ones have theirs."""
-RECENT_BYTES = 16 << 20
-"""Bodies of the latest calls, which need not be read again for their turn."""
-_RECENT = 2_000
 _READ_TOGETHER = 2_000
 """Calls that are read before what they gave is sent, however little that is."""
-_LEFT_OUT = "left out: the turn is very long"
 IsRunning = Callable[[str, int, str], bool | None]
 
 
@@ -100,17 +87,14 @@ class Pusher:
         `pause` waits for so many seconds and returns False if all is to end; `tell` says a sentence to the user.
         `scores`: what the target is told scores by. `share`: of a core, that it takes at most.
         """
-        self._log, self._sender, self._file, self.cursor = log, sender, file, cursor
-        self._target, self._reads_bodies = target, target.needs_bodies or content
-        self._content, self._pause, self._tell, self._follow = content, pause, tell, follow
-        self._cost_of, self._is_running, self._share, self._clocks = cost_of, is_running, share, clocks
+        self._sender, self._file, self.cursor = sender, file, cursor
+        self._target, self._pause, self._tell, self._follow = target, pause, tell, follow
+        self._is_running, self._share, self._clocks = is_running, share, clocks
         self._rested = clocks.cpu(), clocks.monotonic()
         """When it last rested, by both clocks."""
         self._backlog = Backlog(log.folder, cursor.position, cursor.since)
-        self._turns = UserTurns(self._find, cursor.turns)
-        self._recent = _Recent()
-        self._titles: BoundedDict[str, tuple[str, str | None]] = BoundedDict(_RECENT)
-        """Session -> the turn in which it had this title."""
+        self._calls = PushedCalls(log, self._backlog, cost_of, bodies=target.needs_bodies or content, content=content)
+        self._turns = UserTurns(self._calls.link, cursor.turns)
         self._told: set[str] = set()
         """The kinds of faults that the user knows of."""
         journal = Journal(self._accepted, self._set_aside, self._failed, self._misconfigured)
@@ -127,9 +111,7 @@ class Pusher:
         self._scores_after = 0.0
         """By the clock: when scores are tried again."""
         if scores is not None:
-            self.scores = ScorePusher(
-                log, scores, cursor, self._turns, content=content, has_turns=target.has_turns
-            )
+            self.scores = ScorePusher(log, scores, cursor, self._turns, content=content, has_turns=target.has_turns)
             told = Journal(self._accepted_scores, self._set_aside, self._scores_failed, self.cursor.failed)
             self._score_delivery = Delivery(scores, told, pause, tries=TRIES, has_delivered=cursor.scores > 0)
         self._waiting: list[Item] = []
@@ -268,16 +250,15 @@ class Pusher:
         self._add_turns(self._turns.complete(link.begin))
         place = self._turns.add(link)
         with self._guarded(link.id):
-            call = self._pushed(recorded, place)
-            self._recent.put(call)
-            self._calls_waiting += self._wait_for(list(self._sender.call_items(call)))
+            items = self._sender.call_items(self._calls.call(recorded, place))
+            self._calls_waiting += self._wait_for(list(items))
 
     def _add_turns(self, turns: Iterable[OpenTurn]) -> None:
         if not self._target.has_turns:
             return
         for one in turns:
             with self._guarded(one.id):
-                turn = self._turn(one)
+                turn = self._calls.turn(one)
                 if turn is not None:
                     self._turns_waiting += self._wait_for(list(self._sender.turn_items(turn)))
 
@@ -320,81 +301,6 @@ class Pusher:
     def _save_state(self) -> None:
         self._file.write(self.cursor)
         self._saved = self._clocks.monotonic()
-
-    def _pushed(self, recorded: RecordedCall, place: TurnPlace) -> PushedCall:
-        exported = export_call(recorded, self._cost_of, bodies=self._reads_bodies)
-        parts = _parts(exported) if self._content else None
-        return PushedCall(
-            call=exported,
-            turn=place.turn,
-            number=place.number,
-            parts=parts,
-            first_new=self._first_new(recorded.record.get("parent"), parts),
-            title=self._title(recorded.session_id, place.turn) if self._content else None,
-        )
-
-    def _first_new(self, parent: str | None, parts: CallParts | None) -> int:
-        before = self._parts_of(parent) if parts is not None and parent is not None else None
-        if parts is None or before is None:
-            return 0
-        first = 0
-        for one, other in zip(parts.request, before.request, strict=False):
-            if one != other:
-                break
-            first += 1
-        return first + answered(parts.request[first:], before.reply) if first == len(before.request) else first
-
-    def _parts_of(self, id: str) -> CallParts | None:
-        known = self._recent.get(id)
-        if known is not None:
-            return known.parts
-        try:
-            return _parts(export_call(self._log.call(id)))
-        except TraceError:
-            return None
-
-    def _title(self, session: str | None, turn: str) -> str | None:
-        if session is None:
-            return None
-        known = self._titles.get(session)
-        if known is None or known[0] != turn:  # a session gets another title now and then
-            try:
-                found = self._log.query_sessions(Filters(session=session), limit=1)
-            except TraceError:
-                found = []
-            known = turn, found[0].get("title") if found else None
-            self._titles.put(session, known)
-        return known[1]
-
-    def _turn(self, turn: OpenTurn) -> UserTurn | None:
-        """The turn with its calls, read again if need be. Bodies are those of its first and last calls."""
-        ordered = sorted(turn.calls)
-        found: dict[int, PushedCall] = {}
-        left = TURN_BYTES
-        for at in _from_both_ends(len(ordered)):
-            one = ordered[at]
-            call = self._recent.get(one.id) or self._read_again(one.id, one.origin, TurnPlace(turn.id, turn.number))
-            if call is None:
-                continue
-            left -= _bytes(call)
-            found[at] = call if left > 0 or at in (0, len(ordered) - 1) else _bare(call)
-        calls = tuple(found[at] for at in sorted(found))
-        return UserTurn(turn.id, calls) if calls else None
-
-    def _read_again(self, id: str, origin: Any, place: TurnPlace) -> PushedCall | None:
-        recorded = self._backlog.at(CallOrigin(*origin), id)
-        if recorded is None:
-            try:
-                recorded = self._log.call(id)
-            except TraceError:
-                return None
-        return self._pushed(recorded, place)
-
-    def _find(self, id: str) -> CallLink | None:
-        try:
-            return link_of(self._log.call(id).record)
-        except TraceError:
-            return None
 
     def _has_ended(self, process: Process) -> bool:
         return self._is_running is not None and self._is_running(*process) is False
@@ -446,53 +352,6 @@ class Pusher:
         if kind not in self._told:
             self._told.add(kind)
             self._tell(text)
-
-
-class _Recent:
-    """The latest calls, of bounded size."""
-
-    def __init__(self) -> None:
-        self._calls: OrderedDict[str, PushedCall] = OrderedDict()
-        self._bytes = 0
-
-    def get(self, id: str) -> PushedCall | None:
-        return self._calls.get(id)
-
-    def put(self, call: PushedCall) -> None:
-        old = self._calls.pop(call.call.id, None)
-        self._bytes += _bytes(call) - (_bytes(old) if old is not None else 0)
-        self._calls[call.call.id] = call
-        while self._calls and (self._bytes > RECENT_BYTES or len(self._calls) > _RECENT):
-            self._bytes -= _bytes(self._calls.popitem(last=False)[1])
-
-
-def _parts(call: ExportedCall) -> CallParts | None:
-    try:
-        return recorded_parts(call.record, call.request_body.data, call.response_body.data)
-    except (ValueError, LookupError, RecursionError):
-        return None
-
-
-def _bytes(call: PushedCall) -> int:
-    return len(call.call.request_body.data or b"") + len(call.call.response_body.data or b"")
-
-
-def _bare(call: PushedCall) -> PushedCall:
-    """The call without its bodies."""
-    bodies = [_bare_body(one) for one in (call.call.request_body, call.call.response_body)]
-    exported = replace(call.call, request_body=bodies[0], response_body=bodies[1])
-    return replace(call, call=exported, parts=None, first_new=0)
-
-
-def _bare_body(body: ExportedBody) -> ExportedBody:
-    return body if body.data is None else replace(body, data=None, missing=_LEFT_OUT)
-
-
-def _from_both_ends(count: int) -> Iterable[int]:
-    for step in range((count + 1) // 2):
-        yield step
-        if count - 1 - step != step:
-            yield count - 1 - step
 
 
 def _process(call: RecordedCall, origin: CallOrigin) -> Process | None:
