@@ -29,8 +29,8 @@ from sessiontap.llm.history import fingerprint_of, history
 from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.proxy.bodies import BodyTap
+from sessiontap.proxy.call_context import CallContext
 from sessiontap.proxy.connections import Connection, Destination
-from sessiontap.proxy.context import CallContext
 from sessiontap.proxy.finish import Heads, captured_bodies, finished_call
 from sessiontap.proxy.recorder import Recorder
 from sessiontap.proxy.settings import Settings

@@ -20,8 +20,8 @@ from conversations import SECOND, Exchange, Tally, count, interleaved
 from sessiontap import stores
 from sessiontap.callers import Caller, Found
 from sessiontap.faults import Faults
+from sessiontap.proxy.call_context import CallContext
 from sessiontap.proxy.connections import Connection, Destination
-from sessiontap.proxy.context import CallContext
 from sessiontap.proxy.plan import Planner
 from sessiontap.recording.finished import PlannerUpdate
 from sessiontap.rules import load_text

@@ -18,8 +18,8 @@ from sessiontap.callers import Caller, Found, Process
 from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
 from sessiontap.header_edit import apply
+from sessiontap.proxy.call_context import CallContext
 from sessiontap.proxy.connections import Connection, Destinations
-from sessiontap.proxy.context import CallContext
 from sessiontap.proxy.finish import Bodies, CapturedBody, Heads, finished_call
 from sessiontap.proxy.plan import Planner
 from sessiontap.proxy.prepare import history_of, read

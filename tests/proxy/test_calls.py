@@ -14,9 +14,9 @@ import pytest
 from sessiontap.callers import Caller, Found
 from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
+from sessiontap.proxy.call_context import CallContext
 from sessiontap.proxy.calls import PROTECTED, Calls
 from sessiontap.proxy.connections import Connection, Destination
-from sessiontap.proxy.context import CallContext
 from sessiontap.proxy.finish import Bodies, CapturedBody, Heads
 from sessiontap.proxy.notices import Notices
 from sessiontap.proxy.plan import Planner

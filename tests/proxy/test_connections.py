@@ -9,7 +9,7 @@ import pytest
 from tests.support.gate import PATIENCE
 
 from sessiontap.callers import Caller, Found
-from sessiontap.callers.search import LookUp, LookUpResult
+from sessiontap.callers.process_search import LookUp, LookUpResult
 from sessiontap.proxy import connections, look_ups
 from sessiontap.proxy.connections import Connection, Connections
 

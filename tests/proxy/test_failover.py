@@ -20,8 +20,8 @@ from sessiontap.gateways.failing_open import GatewayUse
 from sessiontap.headers import Edit
 from sessiontap.proxy import failover as module
 from sessiontap.proxy import flows
+from sessiontap.proxy.call_context import CallContext, Fallback, Plan
 from sessiontap.proxy.connections import Connection, Destination
-from sessiontap.proxy.context import CallContext, Fallback, Plan
 from sessiontap.proxy.failover import Attempt, Failover
 from sessiontap.proxy.notices import Notices
 from sessiontap.rules.decision import Decision, FilledSettings

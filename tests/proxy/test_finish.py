@@ -10,8 +10,8 @@ from mitmproxy.test import tflow
 
 from sessiontap.callers import Caller, Found
 from sessiontap.exchange import Request
+from sessiontap.proxy.call_context import CallContext
 from sessiontap.proxy.connections import Connection, Destination
-from sessiontap.proxy.context import CallContext
 from sessiontap.proxy.finish import CapturedBody, Heads, captured_bodies, finished_call
 from sessiontap.proxy.prepare import read
 from sessiontap.recording.budget import Budget

@@ -16,8 +16,8 @@ from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
 from sessiontap.proxy import in_flight
 from sessiontap.proxy.bodies import BodyTap
+from sessiontap.proxy.call_context import CallContext
 from sessiontap.proxy.connections import Connection, Destination
-from sessiontap.proxy.context import CallContext
 from sessiontap.proxy.in_flight import Progress, progress_of, record_of, records
 from sessiontap.proxy.plan import Planner
 from sessiontap.proxy.prepare import history_of, read

@@ -10,7 +10,7 @@ from tests.proxy.test_plan import KNOWN, UNKNOWN, Desk, said
 
 from sessiontap.callers import Found
 from sessiontap.llm.call import ToolCall
-from sessiontap.proxy.context import Plan
+from sessiontap.proxy.call_context import Plan
 from sessiontap.trace.restore import RestorableCall
 
 BY_JOB = 'version: 1\nrules: [{session: {name: Reports, id: process}, join: ["${body.metadata.job}", "${message}"]}]'

@@ -16,8 +16,8 @@ from sessiontap.gateways.breaker import FAILURES, GatewayAddress
 from sessiontap.gateways.failing_open import GatewayUse
 from sessiontap.llm.call import Reply, ToolCall
 from sessiontap.llm.history import fingerprint_of
+from sessiontap.proxy.call_context import CallContext, Plan, SocketContext
 from sessiontap.proxy.connections import Connection, Destination
-from sessiontap.proxy.context import CallContext, Plan, SocketContext
 from sessiontap.proxy.plan import Planner
 from sessiontap.proxy.prepare import history_of, read
 from sessiontap.recording.finished import PlannerUpdate

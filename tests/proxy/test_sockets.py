@@ -14,9 +14,9 @@ from sessiontap.callers import Caller, Found
 from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
 from sessiontap.proxy import sockets
+from sessiontap.proxy.call_context import CallContext
 from sessiontap.proxy.calls import Calls
 from sessiontap.proxy.connections import Connection, Destination
-from sessiontap.proxy.context import CallContext
 from sessiontap.proxy.finish import Bodies
 from sessiontap.proxy.notices import Notices
 from sessiontap.proxy.plan import Planner

@@ -21,8 +21,8 @@ from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
 from sessiontap.llm.call import Reply, ToolCall
 from sessiontap.llm.history import fingerprint_of
+from sessiontap.proxy.call_context import CallContext, Plan
 from sessiontap.proxy.connections import Connection, Destination
-from sessiontap.proxy.context import CallContext, Plan
 from sessiontap.proxy.plan import Planner
 from sessiontap.proxy.prepare import history_of, read
 from sessiontap.recording.finished import PlannerUpdate

@@ -21,7 +21,7 @@ from sessiontap.headers import trace_id
 from sessiontap.llm.call import Agent, Call, Reply
 from sessiontap.llm.history import History, fingerprint_of
 from sessiontap.llm.large_bodies import read_bounded
-from sessiontap.proxy.context import CallContext, Plan, SocketContext
+from sessiontap.proxy.call_context import CallContext, Plan, SocketContext
 from sessiontap.proxy.plan import Planner
 from sessiontap.proxy.prepare import Client, as_turn, history_of, read
 from sessiontap.recording.finished import PlannerUpdate

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sessiontap.bounded_dict import BoundedDict
-from sessiontap.proxy.context import Plan, SocketContext
+from sessiontap.proxy.call_context import Plan, SocketContext
 from sessiontap.sessions.declared import conversation_id
 from sessiontap.trace import RecordedCall
 from sessiontap.trace.outcomes import WARM_UP

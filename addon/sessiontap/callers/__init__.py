@@ -29,7 +29,7 @@ from sessiontap.callers.caller import Caller, Found, Process
 
 if TYPE_CHECKING:
     from sessiontap.callers import linux, portable
-    from sessiontap.callers.search import Search
+    from sessiontap.callers.process_search import Search
 
 __all__ = ["Caller", "Found", "Process", "expect", "find", "find_known", "forget", "listens", "search", "warm_up"]
 
@@ -62,7 +62,7 @@ def find_known(client: tuple[str, int], proxy: tuple[str, int], env_names: froze
 
 
 def search() -> Search | None:
-    """Return a search that look-ups share (`search.Search`). None if the platform has none; then call `find`."""
+    """Return a `process_search.Search` that look-ups share. None if the platform has none; then call `find`."""
     try:
         return _finder().search()
     except Exception:

@@ -23,9 +23,9 @@ from sessiontap.callers.caller import (
     process_id,
 )
 from sessiontap.callers.names import Names, names
+from sessiontap.callers.process_search import Search
 from sessiontap.callers.procfs import ProcessFolder, Stat
 from sessiontap.callers.scan import Scan, SocketNotFound
-from sessiontap.callers.search import Search
 from sessiontap.callers.socket_owner import Owner, SockDiag
 
 _ASK_AGAIN = 5.0

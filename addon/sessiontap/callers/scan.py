@@ -3,7 +3,7 @@
 Three steps, each dearer than the one before: the processes that were found lately (tens of microseconds), those that
 were just started, as most are that connect for the first time (a fifth of a millisecond), and all others from the
 newest on (milliseconds, some fifty microseconds a process; bounded by SEARCH). The last is what connections that wait
-at the same time share: see `search.py`.
+at the same time share: see `process_search.py`.
 
 Several may hold it: descriptors pass from parent to child at fork(2), by the same number, never upwards. So if the
 holder was started only just now, its ancestors are asked, and the topmost that holds the socket there is the caller.

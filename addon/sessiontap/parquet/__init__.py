@@ -5,7 +5,7 @@
     export.py      calls as one file, or as files in folders by day and host; the formats `parquet` (calls_file.py) and
                    `parquet-bodies` (bodies_file.py)
     file_store.py  a folder, or an object store, into which whole files are put
-    table.py       rows added to a table in a store, for `push/targets/parquet.py`: small files are united, and no row
+    append.py      rows added to a table in a store, for `push/targets/parquet.py`: small files are united, and no row
                    comes twice
 
 Everything here needs pyarrow, the extra `sessiontap[parquet]`. `export/` and `push/` import it when it is asked for.

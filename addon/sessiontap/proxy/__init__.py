@@ -12,7 +12,7 @@
     distrust.py     clients that do not accept the proxy's certificate; runtimes.py: what theirs needs
     upstream.py     the way of a call to its server, also through another proxy
 
-    context.py      a call in flight, and its plan
+    call_context.py  a call in flight, and its plan
     calls.py        its way through the stages: prepare, wait for replies, plan, finish
     prepare.py      read the request, the conversation in it, and what its client says of itself
     replies.py      replies that the recorder reads, and waiting for those that a new call may go on from
@@ -28,7 +28,7 @@
     notices.py      what the user and the log are told of calls and connections
     rules_file.py   the rules file, reloaded when it changes
     state_file.py   where a running proxy says where it listens, how, and whose it is
-    own_address.py  what a proxy is asked about itself; answers.py: its answers;
+    own_address.py  what a proxy is asked about itself; own_answers.py: its answers;
                     in_flight.py: the calls that have not ended, for whoever asks
     master.py       the master of `sessiontap run`; runner.py: that command; stopping.py: its end
     front.py        `sessiontap run --workers`: accepts connections for several proxies; it loads no mitmproxy

@@ -23,7 +23,7 @@ from sessiontap.limits.tracker import BeginResult
 from sessiontap.llm.families import family_of
 from sessiontap.llm.history import History
 from sessiontap.llm.message_pieces import digest
-from sessiontap.proxy.context import CallContext, Plan
+from sessiontap.proxy.call_context import CallContext, Plan
 from sessiontap.proxy.notices import Notices
 from sessiontap.proxy.notifier_process import NotifierProcess
 from sessiontap.proxy.prepare import opens_socket

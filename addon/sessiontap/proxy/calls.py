@@ -15,7 +15,7 @@ from sessiontap.faults import Faults
 from sessiontap.llm.call import Call
 from sessiontap.proxy import open_files
 from sessiontap.proxy.alerts import Alerts
-from sessiontap.proxy.context import CallContext, Plan
+from sessiontap.proxy.call_context import CallContext, Plan
 from sessiontap.proxy.finish import OVER_BUDGET, Bodies, Heads, finished_call
 from sessiontap.proxy.notices import Notices
 from sessiontap.proxy.plan import Planner, facts_of

@@ -27,7 +27,7 @@ from sessiontap.gateways.failing_open import (
 from sessiontap.gateways.failure import BODY_START
 from sessiontap.llm.content_encoding import decode
 from sessiontap.proxy import flows
-from sessiontap.proxy.context import CallContext
+from sessiontap.proxy.call_context import CallContext
 from sessiontap.proxy.notices import Notices
 
 logger = logging.getLogger("sessiontap")

@@ -13,7 +13,7 @@ from mitmproxy import http
 
 from sessiontap.gateways import Direct, Route
 from sessiontap.proxy.bodies import BodyTap
-from sessiontap.proxy.context import CallContext, Plan
+from sessiontap.proxy.call_context import CallContext, Plan
 from sessiontap.recording.budget import Budget, Lease
 from sessiontap.recording.finished import (
     BodyTransfer,

@@ -17,8 +17,8 @@ from sessiontap.gateways import Route
 from sessiontap.headers import Edit, apply
 from sessiontap.llm.refusal import Refusal
 from sessiontap.proxy.bodies import BodyTap
+from sessiontap.proxy.call_context import Plan
 from sessiontap.proxy.connections import proxy_user
-from sessiontap.proxy.context import Plan
 from sessiontap.recording.budget import Budget
 from sessiontap.recording.finished import Outcome
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from sessiontap.exchange import Headers
-from sessiontap.proxy.context import CallContext
+from sessiontap.proxy.call_context import CallContext
 from sessiontap.proxy.finish import Bodies, CapturedBody, Heads, finished_call
 from sessiontap.recording.decode import DecodedExchange, DecodedMessage
 from sessiontap.recording.finished import BodyTransfer, ReceivedResponse, SentRequest

@@ -6,7 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from sessiontap.callers import Found, find, search, warm_up
-from sessiontap.callers.search import LookUp, Search
+from sessiontap.callers.process_search import LookUp, Search
 
 SLICE = 0.004
 """Seconds of the loop that a search takes at a time: in a burst each turn of the loop is long, and clients wait."""

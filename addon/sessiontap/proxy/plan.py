@@ -21,8 +21,8 @@ from sessiontap.headers import AppSession, Edit, OutgoingCall
 from sessiontap.llm.agents import UNTYPED_WORDS
 from sessiontap.llm.call import Call
 from sessiontap.llm.history import History
+from sessiontap.proxy.call_context import NO_LINK, CallContext, Fallback, Plan
 from sessiontap.proxy.connections import Connection, Destination
-from sessiontap.proxy.context import NO_LINK, CallContext, Fallback, Plan
 from sessiontap.proxy.prepare import Client, history_of
 from sessiontap.recording.finished import PlannerUpdate
 from sessiontap.rules import Decision, Facts, FilledSettings, Matched, Rules, SessionFacts, decide, finish

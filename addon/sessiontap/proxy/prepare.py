@@ -17,8 +17,8 @@ from sessiontap.llm.history import History, history
 from sessiontap.llm.large_bodies import is_too_long, readable
 from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
+from sessiontap.proxy.call_context import CallContext, Plan, SocketContext
 from sessiontap.proxy.connections import Connection, Destination
-from sessiontap.proxy.context import CallContext, Plan, SocketContext
 from sessiontap.sessions import ClientConnection
 from sessiontap.sessions.match_scope import MatchScope, match_scope_of
 

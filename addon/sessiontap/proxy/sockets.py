@@ -23,8 +23,8 @@ from sessiontap.callers import Caller
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.llm.socket_frames import Lines, SocketFrame
 from sessiontap.llm.socket_turns import FRAME_OVERHEAD, SocketTurn, SocketTurns
+from sessiontap.proxy.call_context import CallContext, Plan, SocketContext
 from sessiontap.proxy.calls import Calls
-from sessiontap.proxy.context import CallContext, Plan, SocketContext
 from sessiontap.proxy.finish import OVER_BUDGET, Bodies, CapturedBody, Heads
 from sessiontap.proxy.in_flight import Progress
 from sessiontap.proxy.prepare import socket_conversation

@@ -17,11 +17,11 @@ from mitmproxy.proxy import layer
 from sessiontap.faults import Faults
 from sessiontap.llm.routes import asks_once
 from sessiontap.proxy import bodies, finish, flows, own_address, page_port
-from sessiontap.proxy.answers import Answers
+from sessiontap.proxy.call_context import CallContext, Plan
 from sessiontap.proxy.connections import Connection, Destination, destinations
-from sessiontap.proxy.context import CallContext, Plan
 from sessiontap.proxy.failover import Attempt, Failover
 from sessiontap.proxy.interception import Interception
+from sessiontap.proxy.own_answers import Answers
 from sessiontap.proxy.passed import Why
 from sessiontap.proxy.plan import facts_of
 from sessiontap.proxy.release import release_at_end

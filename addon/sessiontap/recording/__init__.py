@@ -10,7 +10,7 @@
     recorder_process.py  the process as its parent sees it, from start to end
     handle.py     a queue towards it, and another process if it dies
     budget.py     the memory that all of this may hold
-    reading.py    a process of the lowest priority that reads calls into the index
+    idle_reading.py a process of the lowest priority that reads calls into the index
 
 The proxy's loop and its interpreter's lock are for the traffic alone. Whatever the recorder does (a reply of 20 MB, a
 slow disk, a crash) delays no call; and what was handed over is written even if the proxy is killed.

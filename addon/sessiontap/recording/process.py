@@ -36,7 +36,7 @@ from sessiontap.recording.finished import (
     Start,
     UserMessage,
 )
-from sessiontap.recording.reading import IdleReading
+from sessiontap.recording.idle_reading import IdleReading
 from sessiontap.recording.record import call_record, caller_record, is_kept, knowing
 from sessiontap.redaction import Redactor
 from sessiontap.redaction.metadata import caller_of

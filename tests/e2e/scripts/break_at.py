@@ -1,6 +1,6 @@
 """Makes planning a call to the path `/break` raise what quotes its body, as a fault of ours might."""
 
-from sessiontap.proxy.context import CallContext, Plan
+from sessiontap.proxy.call_context import CallContext, Plan
 from sessiontap.proxy.plan import Planner
 from sessiontap.rules import Rules
 

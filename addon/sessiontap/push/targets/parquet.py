@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from sessiontap.parquet.append import PackedRow, add_rows, pack
 from sessiontap.parquet.columns import BODIES, CALLS, folder_of, row_of, schema
 from sessiontap.parquet.file_store import open_store
-from sessiontap.parquet.table import PackedRow, add_rows, pack
 from sessiontap.push.target import Item, PushedCall, Sender, TargetAnswer, TargetSettings, UserTurn
 
 _TABLES = {"calls": CALLS, "bodies": BODIES}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sessiontap.callers import Found, linux, portable, procfs, scan
-from sessiontap.callers.search import LookUp, LookUpResult, Search
+from sessiontap.callers.process_search import LookUp, LookUpResult, Search
 
 if TYPE_CHECKING:
     from conftest import Stage

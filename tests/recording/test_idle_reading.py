@@ -11,8 +11,8 @@ import pytest
 from tests.cli import recorded
 from tests.support.gate import PATIENCE
 
-from sessiontap.recording import reading
-from sessiontap.recording.reading import IdleReading
+from sessiontap.recording import idle_reading
+from sessiontap.recording.idle_reading import IdleReading
 
 
 def read_calls(folder: Path) -> int:
@@ -35,18 +35,18 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_all_calls_are_read(folder: Path) -> None:
-    reading.read(folder, os.getppid())
+    idle_reading.read(folder, os.getppid())
     assert read_calls(folder) == len(recorded.calls())
 
 
 def test_a_reader_without_its_recorder_reads_nothing(folder: Path) -> None:
-    reading.read(folder, -1)
+    idle_reading.read(folder, -1)
     assert read_calls(folder) == 0
 
 
 def test_nothing_is_read_on_a_disk_that_is_nearly_full(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "LEAST_FREE", 1 << 62)
-    reading.read(folder, os.getppid())
+    monkeypatch.setattr(idle_reading, "LEAST_FREE", 1 << 62)
+    idle_reading.read(folder, os.getppid())
     assert read_calls(folder) == 0
 
 

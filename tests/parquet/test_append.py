@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sessiontap.parquet import part_file, table
+from sessiontap.parquet import append, part_file
+from sessiontap.parquet.append import PackedRow, add_rows, pack
 from sessiontap.parquet.file_store import FileStore, FolderStore, ObjectStore, open_store
-from sessiontap.parquet.table import PackedRow, add_rows, pack
 
 SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string())], {"version": "1"})
 DAY = "calls/day=2026-11-22/host=a"
@@ -58,7 +58,7 @@ def test_small_files_are_united(store: FileStore) -> None:
 
 def test_a_large_file_stays_as_it_is(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
     add_rows(store, DAY, "w", rows("a"), SCHEMA)
-    monkeypatch.setattr(table, "FILE_BYTES", 10)
+    monkeypatch.setattr(append, "FILE_BYTES", 10)
     add_rows(store, DAY, "w", rows("b"), SCHEMA)
     assert ids(store) == {"part-w-00000.parquet": ["a"], "part-w-00001.parquet": ["b"]}
 
@@ -67,7 +67,7 @@ def test_a_row_that_comes_again_is_left_out(store: FileStore, monkeypatch: pytes
     """Also if it is in an older file, or in that of another log."""
     add_rows(store, DAY, "w", rows("a", "b"), SCHEMA)
     add_rows(store, DAY, "other", rows("c"), SCHEMA)
-    monkeypatch.setattr(table, "FILE_BYTES", 10)
+    monkeypatch.setattr(append, "FILE_BYTES", 10)
     add_rows(store, DAY, "w", rows("b", "d"), SCHEMA)
     add_rows(store, DAY, "w", rows("d", "c", "e", "a"), SCHEMA)
     add_rows(store, DAY, "w", rows("a", "b", "c", "d", "e"), SCHEMA)
@@ -75,7 +75,7 @@ def test_a_row_that_comes_again_is_left_out(store: FileStore, monkeypatch: pytes
 
 
 def test_row_groups_that_cannot_hold_an_id_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "FILE_BYTES", 10)
+    monkeypatch.setattr(append, "FILE_BYTES", 10)
     monkeypatch.setattr(part_file, "GROUP_ROWS", 2)
     monkeypatch.setattr(part_file, "BATCH_ROWS", 2)
     store = FolderStore(tmp_path)
@@ -119,7 +119,7 @@ KILLED = """
 import sys, pyarrow as pa
 from pathlib import Path
 from sessiontap.parquet.file_store import FolderStore
-from sessiontap.parquet.table import add_rows, pack
+from sessiontap.parquet.append import add_rows, pack
 schema = pa.schema([("id", pa.string()), ("text", pa.string())], {"version": "1"})
 for number in range(1_000_000):
     ids = [f"{number:06}-{one:03}" for one in range(200)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sessiontap.proxy.answers import all_in_flight, all_passed, all_recorded, whole_health
+from sessiontap.proxy.own_answers import all_in_flight, all_passed, all_recorded, whole_health
 
 
 @pytest.mark.parametrize(

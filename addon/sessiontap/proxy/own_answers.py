@@ -17,7 +17,7 @@ from mitmproxy import http
 from sessiontap import trust
 from sessiontap.proxy import flows, in_flight, own_address
 from sessiontap.proxy.alerts import MOST_LATEST
-from sessiontap.proxy.context import CallContext
+from sessiontap.proxy.call_context import CallContext
 from sessiontap.proxy.in_flight import progress_of
 from sessiontap.proxy.own_address import Question
 from sessiontap.proxy.passed import Passed, put_together
