@@ -13,7 +13,7 @@ import pytest
 from tests.support.gate import PATIENCE
 
 from sessiontap.proxy.pushes import Pushes
-from sessiontap.rules.rule_set import PushEntry
+from sessiontap.rules.push_items import PushEntry
 
 ONE, OTHER = PushEntry("otlp", "http://127.0.0.1:1"), PushEntry("langfuse", None, content=True)
 UNBLOCKS = "import signal; signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM]); "

@@ -13,10 +13,10 @@ from tests.rules.build import CALLER, NOTHING_KNOWN, SESSION, call, facts, load,
 from sessiontap.llm.call import Agent, Asked, Call, Endpoint
 from sessiontap.rules import Facts, IdSource, SessionFacts, decide, finish, load_text
 from sessiontap.rules import conditions as conditions_module
+from sessiontap.rules.conditions import RuleIndex
 from sessiontap.rules.decision import NO_VALUE
 from sessiontap.rules.kinds import KeyMap
 from sessiontap.rules.language import RULE
-from sessiontap.rules.rule_set import RuleIndex
 from sessiontap.rules.template import Template
 
 

@@ -14,8 +14,8 @@ from tests.rules.build import CALLER, call, facts, load, request
 
 from sessiontap.callers import Caller
 from sessiontap.rules import ConnectionView, Facts, Protection, RulesError, decide, default_rules, load_text
+from sessiontap.rules.conditions import RuleIndex
 from sessiontap.rules.facts import KnownFacts
-from sessiontap.rules.rule_set import RuleIndex
 
 ONLY_CONNECTION = Facts(host="api.openai.com", caller=CALLER, client_ip="127.0.0.1", proxy_user="ci", provider="openai")
 

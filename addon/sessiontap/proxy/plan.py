@@ -26,7 +26,7 @@ from sessiontap.proxy.connections import Connection, Destination
 from sessiontap.proxy.prepare import Client, history_of
 from sessiontap.recording.finished import PlannerUpdate
 from sessiontap.rules import Decision, Facts, FilledSettings, Matched, Rules, SessionFacts, decide, finish
-from sessiontap.rules.gateway_calls import gateway_call, gateway_kind
+from sessiontap.rules.gateway_items import gateway_call, gateway_kind
 from sessiontap.sessions import Link, Registry, Session, agent_path, session_evidence
 from sessiontap.sessions.conversations import Conversations
 from sessiontap.sessions.declared import conversation_id

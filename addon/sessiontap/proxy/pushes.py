@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sessiontap import own_python
-from sessiontap.rules.rule_set import PushEntry
+from sessiontap.rules.push_items import PushEntry
 
 logger = logging.getLogger("sessiontap")
 

@@ -16,9 +16,9 @@ A file becomes `Rules` in three stages:
 
     load.py               bytes -> YAML nodes
     node_reader.py        nodes -> checked values, with every problem (problems.py)
-    steps.py              the steps of a rule in the form of rules
     compile_match.py      a match -> conditions (conditions.py)
-    compile.py            values -> rules: conditions and settings, held by `Rules` (rule_set.py)
+    compile.py            values -> rules (rule.py): conditions and settings, held by `Rules` (rule_set.py)
+    gateway_items.py, push_items.py, notified.py  the items of `gateways:` and `push:`, and `alerts:`
 
 A call is decided in two stages:
 
@@ -35,11 +35,13 @@ from sessiontap.rules.decision import Decision, FilledSettings, IdSource, IdSour
 from sessiontap.rules.explain import AsWritten, Check, Explanation, RuleVerdict, explain
 from sessiontap.rules.facts import Facts
 from sessiontap.rules.filling import SettingOutcome
+from sessiontap.rules.gateway_items import Gateway
 from sessiontap.rules.language import json_schema
 from sessiontap.rules.lint import lint
 from sessiontap.rules.load import default_rules, load_file, load_text
 from sessiontap.rules.problems import RulesError, RulesProblem
-from sessiontap.rules.rule_set import ConnectionView, Gateway, HostEntry, Price, Rule, Rules
+from sessiontap.rules.rule import Rule
+from sessiontap.rules.rule_set import ConnectionView, HostEntry, Price, Rules
 
 __all__ = [
     "AsWritten",

@@ -2,42 +2,42 @@
 
 A value of the proxy's own environment (`${proxy_env.KEY}`) is a secret. It may only go to hosts that its rule names
 narrowly, or to the gateway that its rule sets. A template that could take it elsewhere is refused here.
+
+A step of a rule becomes a rule, too, with the conditions of the rule that it belongs to before its own: so all who read
+rules need not know steps. Its keys of `match` stand directly in it, and `path` stands for `session.path`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from sessiontap import gateways as gateway_kinds
-from sessiontap import trust
-from sessiontap.gateways import GatewayKind
-from sessiontap.push import TARGETS, Target
-from sessiontap.push.target import holds_credential
 from sessiontap.rules.compile_match import cheapest_first, conditions_of
 from sessiontap.rules.conditions import Leaf, MatchCondition, every_leaf, index_of, requires
-from sessiontap.rules.kinds import PUSH_CREDENTIALS
+from sessiontap.rules.gateway_items import Gateway, check_named, read_gateway
+from sessiontap.rules.language import MATCH
 from sessiontap.rules.match_patterns import Pattern, host_pattern, text_pattern
 from sessiontap.rules.node_reader import RulesReader
 from sessiontap.rules.notified import Notified, notified
 from sessiontap.rules.own_dialects import own_dialect
-from sessiontap.rules.problems import BadValue, closest, quoted
-from sessiontap.rules.rule_set import Gateway, HostEntry, Price, PushEntry, Rule, Rules
+from sessiontap.rules.problems import BadValue, quoted
+from sessiontap.rules.push_items import read_pushes
+from sessiontap.rules.rule import Rule
+from sessiontap.rules.rule_set import HostEntry, Price, Rules
 from sessiontap.rules.set_keys import SET_KEYS, Setting, send_of
-from sessiontap.rules.steps import check_rule_path, matches_of, own_path, step_path
 from sessiontap.rules.template import Template, check_name
 from sessiontap.rules.threshold_keys import with_thresholds
 
 PRICED = {"input", "output"}
 """The keys that every price has; one without is a problem already."""
-GATEWAY_OPTIONS = ("fail", "retry_unanswered", "connect_timeout", "answer_timeout")
-"""Keys of a gateway whose values are taken as they are."""
+_GOES_ON = "+"
+"""A path that begins with it goes on from the rule's."""
+_MATCH_NAMES = frozenset(key.name for key in MATCH.fields)
 
 
 def compile_file(values: Mapping[str, Any], reader: RulesReader, digest: str) -> Rules:
     """Return the rules of a file as the reader gave it. Further problems are added to `reader`."""
-    gateways = {name: _gateway(name, given, reader) for name, given in values.get("gateways", {}).items()}
+    gateways = {name: read_gateway(name, given, reader) for name, given in values.get("gateways", {}).items()}
     rules = tuple(
         rule
         for number, given in enumerate(values.get("rules", ()), start=1)
@@ -60,7 +60,7 @@ def compile_file(values: Mapping[str, Any], reader: RulesReader, digest: str) ->
         redact_headers=tuple(name.lower() for name in redact.get("headers", ())),
         redact_patterns=redact.get("patterns", ()),
         prices=tuple(_price(name, given) for name, given in values.get("prices", {}).items() if given.keys() >= PRICED),
-        pushes=tuple(_pushes(values.get("push", ()), reader)),
+        pushes=tuple(read_pushes(values.get("push", ()), reader)),
         notified=told,
         index=index_of(rule.conditions for rule in rules),
     )
@@ -110,89 +110,6 @@ def _price(model: str, given: Mapping[str, Any]) -> Price:
     return Price(text_pattern(model), **{"cache_read": given["input"], "cache_write": given["input"], **given})
 
 
-def _pushes(given: Iterable[Mapping[str, Any]], reader: RulesReader) -> Iterator[PushEntry]:
-    known: set[tuple[str, str | None]] = set()
-    for at, one in enumerate(given):
-        target = TARGETS.get(one.get("to", ""))
-        if target is None:
-            continue  # a problem already
-        endpoint = one.get("endpoint")
-        if endpoint is None and target.endpoint is None and not target.endpoint_variables:
-            reader.problem(f"push[{at}]", BadValue(f"{target.name} has no usual address", "endpoint: with one"))
-        if endpoint is not None and not _fits(endpoint, target):
-            what = f"{target.name} {'writes files into a folder' if target.is_folder else 'is at an address'}"
-            expected = "a path" if target.is_folder else "https://HOST, or http:// on this machine"
-            reader.problem(f"push[{at}].endpoint", BadValue(what, expected), endpoint)
-        elif (
-            endpoint is not None
-            and not target.is_folder
-            and (target.required or "credentials" in one)  # others are looked at when it starts
-            and trust.is_plain_beyond_loopback(endpoint)
-        ):
-            bad = BadValue(
-                f"{quoted(endpoint)} would carry credentials over the network in clear",
-                "https://HOST, or http:// on this machine (127.0.0.1, localhost, [::1])",
-            )
-            reader.problem(f"push[{at}].endpoint", bad, endpoint)
-        if (target.name, endpoint) in known:
-            reader.problem(f"push[{at}]", BadValue(f"{target.name} is there twice, at one address"))
-        known.add((target.name, endpoint))
-        headers = tuple(one.get("headers", {}).items())
-        for name, value in headers:
-            if holds_credential(name, value):
-                reader.problem(f"push[{at}].headers.{name}", BadValue("its value is a credential", PUSH_CREDENTIALS))
-        yield PushEntry(target.name, endpoint, one.get("content", False), headers, one.get("credentials"))
-
-
-def _fits(endpoint: str, target: Target) -> bool:
-    """Return True if the target takes a folder, or an address, of this kind."""
-    if "://" not in endpoint:
-        return target.is_folder
-    return target.has_addresses if target.is_folder else re.match("https?://[^/]", endpoint) is not None
-
-
-def _gateway(name: str, given: Mapping[str, Any], reader: RulesReader) -> Gateway:
-    key = given.get("key")
-    if key is not None:
-        for value in key.values():
-            if not value.name.startswith("proxy_env."):
-                bad = BadValue(f"a gateway's key cannot depend on {quoted(value.name)}", "text or ${proxy_env.NAME}")
-                reader.problem(f"gateways.{name}.key", bad, key.text)
-    url = given.get("url")
-    if url is not None and trust.is_plain_beyond_loopback(url):
-        bad = BadValue(
-            f"{quoted(url)} would carry the apps' own keys and prompts over the network in clear",
-            "https://HOST, or http:// on this machine (127.0.0.1, localhost, [::1])",
-        )
-        reader.problem(f"gateways.{name}.url", bad, url)
-    path, headers = given.get("path"), given.get("headers", {})
-    for place, template in (("path", path), *((f"headers.{header}", one) for header, one in headers.items())):
-        for value in template.values() if template is not None else ():
-            try:
-                check_name(value, frozenset())
-            except BadValue as unknown:
-                reader.problem(f"gateways.{name}.{place}", unknown, template.text)
-    if path is not None and path.is_secret:
-        bad = BadValue("a gateway's path is no place for a value of the proxy's own environment", "a header for it")
-        reader.problem(f"gateways.{name}.path", bad, path.text)
-    if (kind := gateway_kinds.KINDS.get(given.get("kind", ""))) is not None:
-        _check_kind(name, given, kind, reader)
-    options = {option: given[option] for option in GATEWAY_OPTIONS if option in given}
-    return Gateway(name, given.get("kind", ""), url, key, path, headers, **options)
-
-
-def _check_kind(name: str, given: Mapping[str, Any], kind: GatewayKind, reader: RulesReader) -> None:
-    """Note what a gateway of this kind lacks, or has and cannot use."""
-    if kind.needs_url and "url" not in given:
-        reader.problem(f"gateways.{name}", BadValue(f"a gateway of kind {kind.name} needs a url"))
-    if not kind.takes_key and "key" in given:
-        bad = BadValue(f"a gateway of kind {kind.name} takes no key", "a header for it, under headers")
-        reader.problem(f"gateways.{name}.key", bad, given["key"].text)
-    if not kind.has_path and "path" in given:
-        bad = BadValue(f"a gateway of kind {kind.name} has paths of its own", "no path, or kind: custom")
-        reader.problem(f"gateways.{name}.path", bad, given["path"].text)
-
-
 class _Outer(NamedTuple):
     """The rule that a step belongs to."""
 
@@ -210,10 +127,10 @@ def _rules(
     rule, captured = _rule(place, number, given, reader, gateways)
     if rule.ignore and "steps" in given:
         reader.problem(f"{place}.steps", BadValue("a rule with ignore: true leaves the call alone and has no steps"))
-    rule_path = own_path(given)
+    rule_path = _own_path(given)
     try:
         if rule_path is not None:
-            check_rule_path(rule_path)
+            _check_rule_path(rule_path)
     except BadValue as bad:
         reader.problem(f"{place}.session.path", bad)
     for at, step in enumerate(given.get("steps", ())):
@@ -234,11 +151,11 @@ def _step(
     session = dict(given.get("session", {}))
     if "path" in given and "path" in session:
         reader.problem(f"{place}.session.path", BadValue("the step has a path already: its key 'path' is the same"))
-    path = own_path(given)
+    path = _own_path(given)
     if path is not None:
         path_place, _ = reader.templates[id(path)]
         try:
-            session["path"] = whole = step_path(path, rule_path)
+            session["path"] = whole = _step_path(path, rule_path)
             reader.templates[id(whole)] = (path_place, whole)
         except BadValue as bad:
             reader.problem(path_place, bad, path.text)
@@ -256,7 +173,7 @@ def _rule(
     outer: _Outer | None = None,
 ) -> tuple[Rule, frozenset[str]]:
     """Return a rule, or a step of the `outer` one, and the captures of its match."""
-    own = tuple(condition for maps in matches_of(given) for condition in conditions_of(maps))
+    own = tuple(condition for maps in _matches_of(given) for condition in conditions_of(maps))
     captured = frozenset(name for leaf in _leaves(own) for pattern in leaf.patterns for name in pattern.groups)
     names_hosts = requires(own, "host", lambda leaf: all(is_narrow(pattern) for pattern in leaf.patterns))
     names_clients = requires(own, "client", lambda leaf: True)
@@ -292,12 +209,45 @@ def _rule(
         bad = BadValue(f"a {noun} with ignore: true leaves the call alone and cannot set anything")
         reader.problem(f"{place}.{field}", bad)
     if gateway is not None:
-        _check_gateway(f"{place}.gateway", gateway, gateways, reader)
+        check_named(f"{place}.gateway", gateway, gateways, reader)
     outside = f"rules[{number - 1}]"
     unread = (f"{place}.match",) if outer is None else (f"{place}.", f"{outside}.match", f"{outside}.session.path")
     if not any(problem.path.startswith(unread) for problem in reader.problems):
         _check_templates(place, rule, captured, reader)
     return rule, captured
+
+
+def _matches_of(given: Mapping[str, Any]) -> list[Iterable[Mapping[str, Any]]]:
+    """Return what a rule or a step matches: lists of alternatives, of which each must hold."""
+    directly = {name: value for name, value in given.items() if name in _MATCH_NAMES}
+    return [maps for maps in ((directly,) if directly else (), given.get("match")) if maps]
+
+
+def _own_path(given: Mapping[str, Any]) -> Template | None:
+    """Return the path that a rule or a step sets, as it stands there."""
+    path: Template | None = given.get("path") or given.get("session", {}).get("path")
+    return path
+
+
+def _check_rule_path(path: Template) -> None:
+    """Raises `BadValue` if a rule's path goes on from another."""
+    if path.text.startswith(_GOES_ON):
+        what = f"{quoted(path.text)} goes on from the path of a rule, and this is no step of one"
+        raise BadValue(what, "a path such as /search; or this in an item of steps")
+
+
+def _step_path(path: Template, rule_path: Template | None) -> Template:
+    """Return a step's whole path: `+/search` goes on from its rule's. Raises `BadValue`."""
+    if not path.text.startswith(_GOES_ON):
+        return path
+    if not path.text.startswith(_GOES_ON + "/") or not path.text.strip(_GOES_ON + "/"):
+        raise BadValue(f"{quoted(path.text)} is no path", "a path such as /search or +/search")
+    if rule_path is None:
+        what = f"there is no path from which {quoted(path.text)} could go on: its rule sets none"
+        raise BadValue(what, "a whole path, or session: {path: ...} in the rule")
+    first, *rest = path.parts
+    assert isinstance(first, str)  # it begins with +/
+    return Template(rule_path.text + path.text[1:], (*rule_path.parts, first[1:], *rest))
 
 
 def _settings(given: Mapping[str, Any]) -> Iterator[Setting]:
@@ -319,23 +269,6 @@ def is_narrow(pattern: Pattern) -> bool:
         return True
     last_two = pattern.text.split(".")[-2:]
     return not any(mark in label for label in last_two for mark in "*?:") and not last_two[-1].isdecimal()
-
-
-def _check_gateway(path: str, name: str, gateways: Mapping[str, Gateway], reader: RulesReader) -> None:
-    if name in gateways:
-        return
-    if (kind := gateway_kinds.KINDS.get(name)) is not None:
-        if kind.needs_url:
-            what = f"a gateway of kind {name} has no address of its own"
-            expected = f"the name of one under gateways: {{NAME: {{kind: {name}, url: ...}}}}"
-            reader.problem(path, BadValue(what, expected), name)
-        return
-    known = (*gateway_kinds.KINDS, *gateways)
-    if name in gateway_kinds.LATER:
-        bad = BadValue(f"the gateway {quoted(name)} is not yet available in this version", "one of " + ", ".join(known))
-    else:
-        bad = BadValue(f"there is no gateway {quoted(name)}", "one of " + ", ".join(known), closest(name, known))
-    reader.problem(path, bad, name)
 
 
 def _check_templates(path: str, rule: Rule, captured: frozenset[str], reader: RulesReader) -> None:

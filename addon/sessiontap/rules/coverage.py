@@ -12,7 +12,7 @@ from itertools import combinations, pairwise
 
 from sessiontap.rules.conditions import AllOf, AnyOf, Leaf, MatchCondition, Not, every_leaf
 from sessiontap.rules.match_patterns import Pattern
-from sessiontap.rules.rule_set import Rule
+from sessiontap.rules.rule import Rule
 
 
 class Coverage:

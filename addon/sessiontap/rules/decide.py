@@ -21,7 +21,8 @@ from sessiontap.rules.decision import NO_VALUE, Decision, FilledSettings, IdSour
 from sessiontap.rules.facts import Facts, KnownFacts
 from sessiontap.rules.filling import Filling, SettingOutcome, without_withheld
 from sessiontap.rules.match_patterns import NOTHING, Captures
-from sessiontap.rules.rule_set import Rule, Rules
+from sessiontap.rules.rule import Rule
+from sessiontap.rules.rule_set import Rules
 from sessiontap.rules.set_keys import MORE_EARLY, MORE_LATE, default_path
 from sessiontap.rules.template import MAX_TEXT, TemplateContext, printable
 

@@ -17,8 +17,9 @@ from sessiontap.rules.decide import Matched, decide, finish
 from sessiontap.rules.decision import Decision, FilledSettings, SessionFacts
 from sessiontap.rules.facts import Facts, KnownFacts
 from sessiontap.rules.filling import SettingOutcome
-from sessiontap.rules.gateway_calls import gateway_call, gateway_kind
-from sessiontap.rules.rule_set import Rule, Rules
+from sessiontap.rules.gateway_items import gateway_call, gateway_kind
+from sessiontap.rules.rule import Rule
+from sessiontap.rules.rule_set import Rules
 from sessiontap.trust import Upstream
 
 SHOWN = 200

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from sessiontap import trust
 from sessiontap.rules.decision import FilledSettings, Withheld
 from sessiontap.rules.facts import Facts, KnownFacts
-from sessiontap.rules.rule_set import Rule
+from sessiontap.rules.rule import Rule
 from sessiontap.rules.set_keys import SetKey, Setting, default_path
 from sessiontap.rules.template import MAX_TEXT, Placeholder, Template, TemplateContext
 

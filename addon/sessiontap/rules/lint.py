@@ -16,7 +16,8 @@ from sessiontap.rules.conditions import AllOf, AnyOf, Leaf, MatchCondition, Not,
 from sessiontap.rules.coverage import Coverage, contradiction
 from sessiontap.rules.facts import Facts, KnownFacts
 from sessiontap.rules.problems import quoted
-from sessiontap.rules.rule_set import Rule, Rules
+from sessiontap.rules.rule import Rule
+from sessiontap.rules.rule_set import Rules
 from sessiontap.rules.set_keys import Send, Setting
 from sessiontap.rules.template import TemplateContext
 

@@ -6,110 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, Literal
 
 from sessiontap.dialects import OWN_KEYS, Dialect
-from sessiontap.gateways.failing_open import ANSWER_TIMEOUT, CONNECT_TIMEOUT
-from sessiontap.limits import Threshold
-from sessiontap.rules.conditions import Leaf, MatchCondition, RuleIndex, all_of, any_of, every_leaf
+from sessiontap.rules.conditions import RuleIndex, every_leaf
 from sessiontap.rules.decision import CaptureEffect, Protection
 from sessiontap.rules.facts import Facts, KnownFacts
+from sessiontap.rules.gateway_items import Gateway
 from sessiontap.rules.match_patterns import Pattern
 from sessiontap.rules.notified import Notified
-from sessiontap.rules.set_keys import Constant, Send, Setting
-from sessiontap.rules.template import Template, TemplateContext, printable
+from sessiontap.rules.push_items import PushEntry
+from sessiontap.rules.rule import Rule
+from sessiontap.rules.set_keys import Send
 from sessiontap.units import plural
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A rule, or a step of one: `Rules` holds the steps before the rule that they belong to."""
-
-    number: int
-    """From 1; a step has that of its rule."""
-    label: str
-    """Its `rule:`, else `#n`; of a step the rule's label and its own: `course/web search`, `course/#1`."""
-    line: int
-    column: int = 1
-    step: int = 0
-    """From 1; 0 if it is no step."""
-    conditions: tuple[MatchCondition, ...] = ()
-    """All must hold; cheapest first."""
-    inherited: tuple[MatchCondition, ...] = ()
-    """Those of a step's conditions that are its rule's."""
-    early: tuple[Setting, ...] = ()
-    """The settings that are filled in before the session is known."""
-    late: tuple[Setting, ...] = ()
-    final: bool = False
-    ignore: bool = False
-    gateway: str | None = None
-    names_hosts: bool = False
-    """It holds only for hosts that it names: `proxy_env` values may go there."""
-    names_clients: bool = False
-
-    early_slots: frozenset[str] = field(init=False, repr=False, compare=False)
-    """If all of these are filled, the rule sets nothing more. Slots that add up are never filled."""
-    late_slots: frozenset[str] = field(init=False, repr=False, compare=False)
-
-    capture: str | None = field(init=False, repr=False, compare=False)
-    """Its `capture`; None if it sets none."""
-
-    def __post_init__(self) -> None:
-        capture: Any = next((one.content.render(None) for one in self.early if one.field == "capture"), None)  # type: ignore[arg-type]
-        object.__setattr__(self, "capture", capture)
-        object.__setattr__(self, "early_slots", frozenset(setting.slot for setting in self.early))
-        object.__setattr__(self, "late_slots", frozenset(setting.slot for setting in self.late))
-
-    @property
-    def settings(self) -> tuple[Setting, ...]:
-        return (*self.early, *self.late)
-
-    @property
-    def order(self) -> tuple[int, bool, int]:
-        """Return its place in the order of reading."""
-        return self.number, not self.step, self.step
-
-    @property
-    def own(self) -> tuple[MatchCondition, ...]:
-        """Return its conditions, without those of the rule that it is a step of."""
-        if not self.inherited:
-            return self.conditions
-        inherited = set(map(id, self.inherited))
-        return tuple(condition for condition in self.conditions if id(condition) not in inherited)
-
-    @property
-    def sets_session(self) -> bool:
-        """True if it has a `session` key: the wish to send."""
-        return any(setting.field.startswith("session.") for setting in self.settings)
-
-    @property
-    def thresholds(self) -> tuple[Threshold, ...]:
-        """Its alerts and limits."""
-        values = (one.content.value for one in self.early if isinstance(one.content, Constant))
-        return tuple(value for value in values if isinstance(value, Threshold))
-
-    @property
-    def protects(self) -> bool:
-        """It keeps calls, or their content, out of the log."""
-        return self.ignore or self.capture in ("metadata", "none")
-
-    def may(self, known: KnownFacts, match: bool) -> bool | None:
-        """True if it may match, or may not, whatever the unknown facts are; None: that depends on the request.
-
-        A rule that cannot be evaluated may do both.
-        """
-        try:
-            answers = [condition.may(known, match) for condition in self.conditions]
-        except Exception:
-            return True
-        return all_of(answers) if match else any_of(answers)
-
-    def unknown(self, known: KnownFacts) -> tuple[str, ...]:
-        """Return the keys of its `match` whose facts are not known."""
-        try:
-            return tuple(dict.fromkeys(leaf.key for leaf in every_leaf(self.conditions) if _is_open(leaf, known)))
-        except Exception as error:
-            return (f"{type(error).__name__}: {error}",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,42 +29,6 @@ class HostEntry:
     operation: str | None
     pattern: Pattern
     port: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Gateway:
-    """An item of `gateways:`."""
-
-    name: str
-    kind: str
-    url: str | None
-    key: Template | None
-    path: Template | None = None
-    headers: Mapping[str, Template] = field(default_factory=dict)
-    fail: Literal["open", "closed"] = "open"
-    retry_unanswered: bool = False
-    connect_timeout: float = CONNECT_TIMEOUT
-    """Seconds, as the next."""
-    answer_timeout: float = ANSWER_TIMEOUT
-
-    @property
-    def templates(self) -> tuple[Template, ...]:
-        """Return all templates in it."""
-        return tuple(one for one in (self.key, self.path, *self.headers.values()) if one is not None)
-
-    @property
-    def headers_use_keys(self) -> bool:
-        """True if a header holds a value of the proxy's own environment."""
-        return any(template.is_secret for template in self.headers.values())
-
-    def headers_from(self, context: TemplateContext) -> dict[str, str]:
-        """Return its headers, filled in; those whose values are missing are left out."""
-        filled = {name: template.render(context) for name, template in self.headers.items()}
-        return {name: printable(value) for name, value in filled.items() if value is not None}
-
-    def key_from(self, proxy_env: Mapping[str, str]) -> str | None:
-        """Return its key, filled in from the proxy's environment, or None."""
-        return self.key.render(TemplateContext(KnownFacts(Facts(None)), proxy_env)) if self.key is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,19 +46,6 @@ def price_of(prices: Sequence[Price], model: str) -> Price | None:
     """Return the price of this model: that of its own name, else the first glob that matches it."""
     fitting = [one for one in prices if one.model.find(model) is not None]
     return next((one for one in fitting if one.model.literal is not None), fitting[0] if fitting else None)
-
-
-@dataclass(frozen=True, slots=True)
-class PushEntry:
-    """An item of `push:`: recorded calls are sent there while the proxy runs."""
-
-    target: str
-    endpoint: str | None
-    """None: the target's usual one, or that of its variable."""
-    content: bool = False
-    headers: tuple[tuple[str, str], ...] = ()
-    credentials: str | None = None
-    """A private file, instead of the proxy's environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +142,7 @@ class Rules:
     @cached_property
     def strictest(self) -> CaptureEffect:
         """The strictest effect of any rule. It protects the calls about which nothing could be decided."""
-        effects = [effect for rule in self.rules if (effect := _effect(rule)) is not None]
+        effects = [effect for rule in self.rules if (effect := rule.effect) is not None]
         return max(effects, key=STRICTNESS.index, default="full")
 
     def protection(self, known: KnownFacts) -> Protection | None:
@@ -299,7 +158,7 @@ class Rules:
             certain = rule.may(known, False) is False
             unknown = () if certain else rule.unknown(known)
             if rule.protects and (rule.ignore or not settled):
-                effect = _effect(rule) or "full"
+                effect = rule.effect or "full"
                 if _is_stricter(effect, certain, found):
                     found = Protection(effect, rule.label, unknown, behind)
             behind = tuple(dict.fromkeys((*behind, *unknown)))
@@ -365,16 +224,8 @@ class Rules:
 STRICTNESS: tuple[CaptureEffect, ...] = ("full", "metadata", "none", "ignore")
 
 
-def _effect(rule: Rule) -> CaptureEffect | None:
-    return "ignore" if rule.ignore else rule.capture  # type: ignore[return-value]
-
-
 def _is_stricter(effect: CaptureEffect, certain: bool, than: Protection | None) -> bool:
     """True if a rule's effect counts rather than that of a rule before it; of two alike, one that is certain."""
     if than is None or effect == than.effect:
         return than is None or (certain and bool(than.unknown))
     return STRICTNESS.index(effect) > STRICTNESS.index(than.effect)
-
-
-def _is_open(leaf: Leaf, known: KnownFacts) -> bool:
-    return leaf.holds(known) is None and leaf.is_unsure(known)
