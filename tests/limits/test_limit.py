@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sessiontap.limits import CallScopes, Counted, Measure, Threshold, Tracker
+from sessiontap.limits import CallScopes, Counted, EndedCall, Measure, Threshold, Tracker
 
 SECOND = 10**9
 NOON = 1_763_726_400 * SECOND
@@ -119,10 +119,8 @@ def test_a_restart_remembers_what_was_lifted(lifted_at: int | None, passes: bool
     assert refused is not None
     lifted = {refused.id: NOON + lifted_at * SECOND} if lifted_at is not None else {}
     tracker = Tracker()
-    for at in (0, 1):
-        scopes = CALL._replace(at=NOON + at * SECOND)
-        tracker.restore(scopes, [threshold], Counted(scopes.at), lifted)
-    tracker.restored(NOON + 2 * SECOND)
+    known = [EndedCall(CALL._replace(at=at), [threshold], Counted(at)) for at in (NOON, NOON + SECOND)]
+    tracker.restore(known, lifted, NOON + 2 * SECOND)
     begun = tracker.begin("2", CALL._replace(at=NOON + 2 * SECOND), [threshold])
     assert (begun.refused is None) is passes
     assert begun.is_first is not passes

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sessiontap.limits import CallScopes, Counted, Crossing, Measure, Scope, Threshold, Tracker
+from sessiontap.limits import CallScopes, Counted, Crossing, EndedCall, Measure, Scope, Threshold, Tracker
 from sessiontap.limits import tracker as module
 
 SECOND = 10**9
@@ -170,16 +170,30 @@ def test_a_crossing_says_what_was_counted_where() -> None:
 def test_counts_go_on_after_a_restart_and_are_not_told_again() -> None:
     thresholds = [alert("calls", 3), alert("tokens", 100), alert("duration", 60), alert("cost_usd", 1.0)]
     tracker = Tracker()
-    for at in (0, 30):
-        scopes = SESSION._replace(at=NOON + at * SECOND)
-        tracker.restore(scopes, thresholds, Counted(scopes.at, tokens=60, cost_usd=0.4, failed=False), {})
-    tracker.restored(NOON + 40 * SECOND)
+    known = [
+        EndedCall(SESSION._replace(at=at), thresholds, Counted(at, tokens=60, cost_usd=0.4, failed=False))
+        for at in (NOON, NOON + 30 * SECOND)
+    ]
+    tracker.restore(known, {}, NOON + 40 * SECOND)
     calls = Calls(*thresholds)
     calls.tracker = tracker
     told = calls.one(at=60, tokens=10, cost_usd=0.4)
     assert [(one.threshold.measure, round(one.value, 6)) for one in told] == [
         ("calls", 3), ("duration", 60.0), ("cost_usd", 1.2),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["as they came", "a segment of another worker first"])
+def test_a_window_holds_none_of_the_calls_before_it_in_whatever_order_the_log_has_them(order: tuple[int, int]) -> None:
+    thresholds = [alert("tokens", 100, within=600), alert("calls", 2, within=600)]
+    ended = [
+        EndedCall(SESSION._replace(at=at), thresholds, Counted(at, tokens=90)) for at in (NOON - 3600 * SECOND, NOON)
+    ]
+    tracker = Tracker()
+    tracker.restore([ended[at] for at in order], {}, NOON)
+    begun = tracker.begin("call", SESSION._replace(at=NOON + SECOND), thresholds)
+    told = [*begun.crossings, *tracker.ended("call", Counted(NOON + SECOND, tokens=20))]
+    assert [(one.threshold.measure, one.value) for one in told] == [("calls", 2), ("tokens", 110)]
 
 
 def test_the_scope_of_a_branch_is_two_levels_deep() -> None:

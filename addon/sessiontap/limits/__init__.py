@@ -11,7 +11,7 @@ so it neither tells anybody of anything nor refuses a call.
 """
 
 from sessiontap.limits.threshold import MEASURES, PERS, CallScopes, Measure, Per, Scope, Threshold
-from sessiontap.limits.tracker import Counted, Crossing, Tracker
+from sessiontap.limits.tracker import Counted, Crossing, EndedCall, Tracker
 
 __all__ = [
     "MEASURES",
@@ -19,6 +19,7 @@ __all__ = [
     "CallScopes",
     "Counted",
     "Crossing",
+    "EndedCall",
     "Measure",
     "Per",
     "Scope",

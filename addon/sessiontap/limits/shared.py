@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from sessiontap.limits.threshold import CallScopes, Threshold
-from sessiontap.limits.tracker import BeginResult, Counted, Crossing, Tracker
+from sessiontap.limits.tracker import BeginResult, Counted, Crossing, EndedCall, Tracker
 
 
 class CallBegins(NamedTuple):
@@ -32,7 +32,7 @@ class CallBegins(NamedTuple):
 
 
 class RestoredCall(NamedTuple):
-    """A call of the log (`Tracker.restore`). Its thresholds are given by their numbers."""
+    """An `EndedCall`, its thresholds given by their numbers."""
 
     scopes: CallScopes
     thresholds: Sequence[int]
@@ -49,9 +49,9 @@ class RestoredCounts(NamedTuple):
 
     def restore(self, tracker: Tracker) -> None:
         """Count it."""
-        for scopes, numbers, counted in self.calls:
-            tracker.restore(scopes, [self.thresholds[number] for number in numbers], counted, self.lifted)
-        tracker.restored(self.now)
+        known = self.thresholds
+        calls = (EndedCall(one.scopes, [known[at] for at in one.thresholds], one.counted) for one in self.calls)
+        tracker.restore(calls, self.lifted, self.now)
 
 
 class SharedCounts(Protocol):

@@ -37,6 +37,14 @@ class Counted(NamedTuple):
     """Digest of the tools that its reply calls, with their arguments; None if it calls none."""
 
 
+class EndedCall(NamedTuple):
+    """A call of the log."""
+
+    scopes: CallScopes
+    thresholds: Sequence[Threshold]
+    counted: Counted
+
+
 @dataclass(frozen=True, slots=True)
 class Crossing:
     """A count that has reached its threshold."""
@@ -120,8 +128,6 @@ class _State:
     key: Key
     told: set[float] = field(default_factory=set)
     """Thresholds that are reached and told."""
-    thresholds: set[Threshold] = field(default_factory=set)
-    """Of restored calls."""
 
 
 class Tracker:
@@ -188,33 +194,30 @@ class Tracker:
         """Nobody will tell what this call came to."""
         self._in_flight.pop(call)
 
-    def restore(
-        self, scopes: CallScopes, thresholds: Iterable[Threshold], counted: Counted, lifted: Mapping[str, int]
-    ) -> None:
-        """Count a call of the log, oldest first; `restored` is called after the last.
+    def restore(self, calls: Iterable[EndedCall], lifted: Mapping[str, int], now: int) -> None:
+        """Count calls of the log, in any order: several processes may have written it.
 
-        `lifted`: when limits were lifted, by their ids; calls before that do not count for them any more.
+        `lifted`: when limits were lifted, by their ids; calls before that do not count for them any more. Alerts that
+        are reached `now` are not told again.
         """
-        readers = self._readers(scopes, thresholds)
-        if lifted:
-            readers = [one for one in readers if lifted.get(_id(one[1].key), 0) <= scopes.at]
-        for state in _states(readers):
-            if isinstance(state.meter, Elapsed):
-                state.meter.add(scopes.at)
-            elif isinstance(state.meter, Sum | WindowSum) and state.key[0][2] == "calls":
-                state.meter.add(1, scopes.at)
-        _add_end(readers, counted)
-        for threshold, state in readers:
-            state.thresholds.add(threshold)
-
-    def restored(self, now: int) -> None:
-        """Alerts that were reached before the restart are not told again."""
-        for _, state in self._states.items():
+        found: list[tuple[CallScopes, list[tuple[Threshold, _State]], Counted]] = []
+        for scopes, thresholds, counted in sorted(calls, key=lambda call: call.scopes.at):
+            readers = self._readers(scopes, thresholds)
+            if lifted:
+                readers = [one for one in readers if lifted.get(_id(one[1].key), 0) <= scopes.at]
+            for state in _states(readers):
+                if isinstance(state.meter, Elapsed):
+                    state.meter.add(scopes.at)
+                elif isinstance(state.meter, Sum | WindowSum) and state.key[0][2] == "calls":
+                    state.meter.add(1, scopes.at)
+            found.append((scopes, readers, counted))
+        for _, readers, counted in sorted(found, key=lambda one: one[2].at):
+            _add_end(readers, counted)
+        alerts = {(one, state.key): state for _, readers, _ in found for one, state in readers if one.kind == "alert"}
+        for (threshold, _), state in alerts.items():
             value = state.meter.value(now)
-            for threshold in state.thresholds:
-                if threshold.kind == "alert" and value is not None and value >= threshold.most:
-                    state.told.add(threshold.most)
-            state.thresholds.clear()
+            if value is not None and value >= threshold.most:
+                state.told.add(threshold.most)
 
     def refusing(self) -> list[Crossing]:
         """Return the limits that refused a call when they were last asked, the newest last."""
