@@ -11,7 +11,7 @@ from tests.testing.test_plugin import KEY, Model, Project
 from sessiontap.capture.force import why_not_seccomp
 
 TESTS = """
-import asyncio, os, socket, subprocess, sys, threading
+import asyncio, multiprocessing, os, socket, subprocess, sys, threading
 import advice
 import pytest
 
@@ -58,6 +58,12 @@ def test_look_up(replays):
             socket.create_connection(("db.example", 5432))
 
 
+def test_name_of_address(replays):
+    if replays:
+        with pytest.raises(socket.herror, match=REFUSED.format("192.0.2.1")):
+            socket.gethostbyaddr("192.0.2.1")
+
+
 def test_datagrams(replays):
     assert (REFUSED.format("192.0.2.1:9") in datagrams()) == replays
 
@@ -81,6 +87,22 @@ def test_program(replays):
         assert told.stdout == "501\\n", told.stderr
         with pytest.raises(FileNotFoundError):
             subprocess.run(["/no/such/program"])
+
+
+def start_directly(told):
+    environ = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    done = subprocess.run([sys.executable, "-c", DIRECT], env=environ, capture_output=True, text=True)
+    told.put(done.stdout or done.stderr)
+
+
+def test_program_of_a_fork(replays):
+    if replays:
+        forks = multiprocessing.get_context("fork")
+        told = forks.SimpleQueue()
+        process = forks.Process(target=start_directly, args=(told,))
+        process.start()
+        assert told.get() == "501\\n"
+        process.join()
 
 
 def test_told(replays):
@@ -109,7 +131,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def test_a_replayed_test_reaches_this_machine_alone(project: Project) -> None:
     done = project.pytest("--sessiontap-replay", "test_away.py", REPLAYED="1", COLUMNS="200")
     kept_in = why_not_seccomp() is None
-    assert f"{7 if kept_in else 6} passed" in done.stdout, done.stdout + done.stderr
+    assert f"{9 if kept_in else 7} passed" in done.stdout, done.stdout + done.stderr
     assert "FAILED test_away.py::test_told - AssertionError: it fails" in done.stdout
     assert "not reached, since the test is replayed: 192.0.2.1:9" in done.stdout
     assert ("Programs that tests start are kept from the network only as far as" in done.stdout) != kept_in
