@@ -49,11 +49,17 @@ class Drive:
         self._waiting: commands.StartHook | None = None
         self.flow: weakref.ref[http.HTTPFlow] | None = None
         self.sent: list[bytes] = []
+        self.hooks: list[str] = []
         self._events: list[events.Event] = []
         self._give(events.Start())
 
     def call(self) -> None:
         self._give(events.DataReceived(self.client, REQUEST))
+
+    def leave(self) -> None:
+        """The client goes."""
+        self.client.state = ConnectionState.CAN_WRITE
+        self._give(events.ConnectionClosed(self.client))
 
     def go_on(self) -> None:
         waiting, self._waiting = self._waiting, None
@@ -72,6 +78,7 @@ class Drive:
 
     def _do(self, command: commands.Command) -> None:
         if isinstance(command, commands.StartHook):
+            self.hooks.append(command.name)
             flow: Any = command.args()[0]
             self.flow = weakref.ref(flow)
             if command.name == self._held:
@@ -126,6 +133,15 @@ def test_a_connection_that_waits_for_a_hook_is_left_alone(options: Options) -> N
     drive.call()
     release(drive.layer)
     drive.go_on()
+    assert drive.sent == [REPLY]
+
+
+def test_a_call_whose_client_goes_while_its_reply_is_told_of_ends_once(options: Options) -> None:
+    drive = Drive(options, held="response")
+    drive.call()
+    drive.leave()
+    drive.go_on()
+    assert drive.hooks == ["requestheaders", "request", "responseheaders", "response"]
     assert drive.sent == [REPLY]
 
 

@@ -269,8 +269,8 @@ def _no() -> CommandGenerator[bool]:
     return False
 
 
-def _no_event(event: events.Event) -> CommandGenerator[None]:
-    raise AssertionError(f"a stream that is done hears {event}")
+def _nothing(event: events.Event) -> CommandGenerator[None]:
+    yield from ()
 
 
 class _Stream(GatewayStream):
@@ -390,7 +390,8 @@ class _Stream(GatewayStream):
     def _let_go(self) -> None:
         """Cut the circles through a stream that is done, which would hold its flow until a full garbage collection."""
         self.context.layers.clear()
-        self.client_state = self.server_state = _no_event
+        # What it may still hear is that its client has gone, while the hook of its reply was under way.
+        self._handle_event = self.client_state = self.server_state = _nothing
 
     def _close_client(self) -> CommandGenerator[None]:
         """Close what is left of the client's connection, if no other request of it is under way."""
