@@ -256,7 +256,7 @@ class ReplayTap(Tap):
             _reroute(flow, asked, self._server.port)
         except Exception as error:
             logger.error(f"sessiontap: a request to {flow.request.host} failed in the replay: {error!r}")
-            text = f"The replay failed: {error}. Nothing was sent.\n"
+            text = f"The replay failed: {str(error) or type(error).__name__}. Nothing was sent.\n"
             flow.response = http.Response.make(502, text, {"content-type": "text/plain", "x-should-retry": "false"})
 
     def _header(self, flow: http.HTTPFlow, known: Connection) -> ReplayHeader:

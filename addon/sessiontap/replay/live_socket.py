@@ -29,7 +29,7 @@ from wsproto.events import (
     TextMessage,
 )
 from wsproto.events import Request as Upgrade
-from wsproto.utilities import RemoteProtocolError
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from sessiontap.exchange import Request
 from sessiontap.llm.family import SocketGrammar
@@ -240,11 +240,11 @@ class LiveSocket:
         """Tell the server what was said before, and leave out its replies. Raises CannotGoLive."""
         if not retold.updates:
             return
-        for line in retold.before:
-            await self.send(PassedFrame(True, line))
         left = retold.updates
         try:
             async with asyncio.timeout(_RETOLD_WITHIN):
+                for line in retold.before:
+                    await self.send(PassedFrame(True, line))
                 async for event in self.events:
                     value = _value(PassedFrame(False, event.data.encode())) if isinstance(event, TextMessage) else {}
                     kind = text(value, "type")
@@ -256,6 +256,8 @@ class LiveSocket:
                         return
         except TimeoutError:
             raise CannotGoLive("its server does not take what was said before") from None
+        except OSError as error:
+            raise CannotGoLive(f"its server breaks the connection off: {error}") from None
         raise CannotGoLive("its server closed the connection")
 
     async def send(self, frame: PassedFrame) -> None:
@@ -299,5 +301,9 @@ class LiveSocket:
         self._writer.close()
 
     async def _send(self, event: Event) -> None:
-        self._writer.write(self._ws.send(event))
+        try:
+            data = self._ws.send(event)
+        except LocalProtocolError:
+            raise ConnectionError("it is closed") from None
+        self._writer.write(data)
         await self._writer.drain()

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
@@ -50,6 +51,8 @@ from sessiontap.replay.playing import H11Connection, headers_of, wait
 from sessiontap.replay.question import Answer, LiveRequest, Miss, RecordedReply
 from sessiontap.replay_link import ReplayHeader
 
+logger = logging.getLogger("sessiontap")
+
 _AT_ONCE = 1 << 16
 _LONGEST_REASON = 123
 """Bytes of a close frame's reason (RFC 6455, 5.5)."""
@@ -58,6 +61,7 @@ _PATIENCE = 5.0
 """Seconds that a frame amid a reply waits for the client's frame that it came behind; today's client may send none."""
 
 
+_CLOSING = (ConnectionState.LOCAL_CLOSING, ConnectionState.CLOSED)
 _NO_TURN_LEFT = Miss("No turn of the recording is left to which these frames lead.")
 
 Work = Callable[[], Coroutine[Any, Any, None]]
@@ -290,10 +294,13 @@ class _Socket:
         task.add_done_callback(self._playing.discard)
 
     async def _closing(self, work: Work) -> None:
-        """Do it. If a connection breaks, the client's is closed."""
+        """Do it. If a connection breaks, or something of ours, the client's is closed: it would wait forever."""
         try:
             await work()
         except OSError:
+            self._link.close()
+        except Exception:
+            logger.exception("sessiontap: a fault in the replay")
             self._link.close()
 
     async def _play(self, frames: Sequence[_Frame], before: int | None = None, *, is_cut: bool = False) -> None:
@@ -386,5 +393,9 @@ class _Socket:
         await self._send(CloseConnection(code=_SERVER_ERROR, reason=reason))
 
     async def _send(self, event: Event) -> None:
+        """Send an event; nothing if the socket is being closed."""
+        state = self._ws.state
+        if state in _CLOSING or (state is ConnectionState.REMOTE_CLOSING and not isinstance(event, CloseConnection)):
+            return
         self._link.writer.write(self._ws.send(event))
         await self._link.writer.drain()
