@@ -40,6 +40,8 @@ class Desk:
     client: str = "127.0.0.1"
     environ: dict[str, str] = field(default_factory=dict)
     planner: Planner = field(init=False)
+    asked: CallContext = field(init=False)
+    """The last call."""
     now: int = 1_763_701_200 * 10**9
 
     def __post_init__(self) -> None:
@@ -62,6 +64,7 @@ class Desk:
         request, call, _ = read(request, destination, data)
         context = CallContext(id, self.now, 0, connection, request, destination, call=call, **options)
         context.history = history_of(call)
+        self.asked = context
         plan = self.planner.plan(context, load_text(self.rules, "rules.yaml"))
         assert not self.planner.faults.counts
         return plan

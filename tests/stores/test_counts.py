@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.stores.shared import Proxy, proxies
+from tests.support.gate import PATIENCE
 from tests.support.redis_server import RedisServer, needs_redis
 
 from sessiontap.limits import CallScopes, Counted, Crossing, Threshold, Tracker
@@ -108,3 +111,32 @@ async def test_while_the_store_is_away_a_proxy_counts_what_it_knows_and_tells_th
         refused = (await other.begin(begins(10, LIMIT, ALERT))).refused
         assert refused is not None
         assert refused.value == 10
+
+
+async def test_a_call_that_the_store_refuses_too_late_has_gone_through_and_counts(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: asyncio.Queue[Sequence[Crossing]] = asyncio.Queue()
+    is_time = asyncio.Event()
+    async with proxies(redis.url, 2, bound="1s") as (first, second):
+        one, other = StoreCounts(first.store, Tracker(), told.put_nowait), counts_of(second)
+        await asyncio.gather(*(other.begin(begins(call, LIMIT)) for call in range(10)))
+        patient, run = first.store.address, first.store.run
+
+        async def late_answer(*values: Any) -> Any:
+            answer = run(*values)
+            await is_time.wait()
+            return await answer if answer is not None else None
+
+        first.store.address = replace(patient, timeout=0.0)
+        monkeypatch.setattr(first.store, "run", lambda *values: asyncio.ensure_future(late_answer(*values)))
+        assert (await one.begin(begins(10, LIMIT))).refused is None
+        is_time.set()
+        late = await asyncio.wait_for(told.get(), PATIENCE)
+        assert [(crossing.threshold, crossing.value) for crossing in late] == [(LIMIT, 10)]
+        first.store.address = patient
+        monkeypatch.setattr(first.store, "run", run)
+        await one.begin(begins(11, ALERT))  # behind what the store was not told yet
+        refused = (await other.begin(begins(12, LIMIT))).refused
+        assert refused is not None
+        assert refused.value == 11

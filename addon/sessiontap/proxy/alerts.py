@@ -96,7 +96,7 @@ class Alerts:
         if asked.done():
             return self._begun(context, plan, begins, asked.result())
         self._notices.once(f"a shared count did not come within {COUNTED_WITHIN:g} s: a call was not held to its limit")
-        self._tell_later(asked)
+        self._tell_later(asked, begins)
         return self._counted(begins, plan)
 
     def waits(self, rules: Rules) -> bool:
@@ -124,26 +124,26 @@ class Alerts:
             (self.shared or self.tracker).forget(begins.call)
         return replace(plan, counted=tuple(measures))
 
-    def _tell_later(self, asked: asyncio.Future[BeginResult]) -> None:
-        """Tell the crossings of a call that does not wait for them."""
+    def _tell_later(self, asked: asyncio.Future[BeginResult], passed: CallBegins | None = None) -> None:
+        """Tell the crossings of a call that does not wait for them. `passed`: it did wait, and went through."""
 
         def tell(done: asyncio.Future[BeginResult]) -> None:
             with self._faults.guard("alerts"):
-                self.tell(done.result().crossings)
+                begun = done.result()
+                self.tell(begun.crossings)
+                if begun.refused is not None and passed is not None and self.shared is not None:
+                    self.tell([begun.refused] if begun.is_first else [])
+                    self._tell_later(self.shared.begin(passed._replace(may_refuse=False)))
 
         asked.add_done_callback(tell)
 
     def _refuse(self, context: CallContext, plan: Plan, crossing: Crossing, is_first: bool) -> None:
-        text = f"limit {crossing.threshold.label!r}: {crossing.text}"
-        way = f"To go on: sessiontap limits --lift {crossing.id}, or raise the limit in the rules."
         family = family_of(plan.call.endpoint.family)
-        context.refusal = family.refusal(f"Sessiontap refused this call by its {text}. {way}")
+        why = f"Sessiontap refused this call by its {_sentence(crossing)}. {_way_on(crossing)}"
+        context.refusal = family.refusal(why)
         context.flags.append(REFUSED)
         if is_first:
-            self._say(f"{text}. Its calls are refused. {way}")
-            self._notices.note("limit", f"{text}. Its calls are refused", **crossing.facts())
-            self.latest.append(crossing.summary())
-            self._notify(crossing, f"{text}. Its calls are refused")
+            self.tell([crossing])
 
     async def lift(self, id: str) -> dict[str, Any] | None:
         """Have a limit that refuses calls count from 0. Return it; None if there is none of this id."""
@@ -213,11 +213,13 @@ class Alerts:
             self.shared.restore(counts)
 
     def tell(self, crossings: Iterable[Crossing]) -> None:
-        """Tell crossings of alerts."""
+        """Tell alerts that were reached, and limits that begin to refuse calls."""
         for crossing in crossings:
-            text = f"alert {crossing.threshold.label!r}: {crossing.text}"
-            self._say(text)
-            self._notices.note("alert", text, **crossing.facts())
+            kind, text, way = crossing.threshold.kind, _sentence(crossing), ""
+            if kind == "limit":
+                text, way = f"{text}. Its calls are refused", f". {_way_on(crossing)}"
+            self._say(f"{text}{way}")
+            self._notices.note(kind, text, **crossing.facts())
             self.latest.append(crossing.summary())
             self._notify(crossing, text)
 
@@ -314,6 +316,15 @@ def newest_digest(history: History | None) -> bytes | None:
 def told_of(crossing: Crossing) -> dict[str, Any]:
     """Return a limit that was reached in plain values."""
     return {"time": crossing.at, "text": crossing.text, "scope_text": crossing.scope.text, **crossing.facts()}
+
+
+def _sentence(crossing: Crossing) -> str:
+    threshold = crossing.threshold
+    return f"{threshold.kind} {threshold.label!r}: {crossing.text}"
+
+
+def _way_on(crossing: Crossing) -> str:
+    return f"To go on: sessiontap limits --lift {crossing.id}, or raise the limit in the rules."
 
 
 def _is_errand(context: CallContext, plan: Plan) -> bool:

@@ -169,14 +169,19 @@ class StoreCounts:
             return None
 
     def _take_late(self, asked: _Asked, answer: asyncio.Future[Any]) -> None:
-        """Tell crossings that were not told by what this proxy knew itself."""
+        """Tell crossings that were not told by what this proxy knew itself. A call that the store would have refused
+        has gone through meanwhile, and counts."""
         if answer.cancelled():
             return
         if answer.exception() is not None:
             self._untold.append(asked.passed())
             return
         told = answer.result()
-        if told[0] == b"counted":
+        if told[0] == b"refused":
+            _, number, value, unknown, is_first = told
+            self._untold.append(asked.passed())
+            self._tell([_crossing(asked, number, value, unknown)] if is_first else [])
+        else:
             alone = self._told_alone
             self._tell([one for one in _crossings(asked, told) if not alone.peek((one.id, one.threshold.most))])
 
