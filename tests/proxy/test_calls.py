@@ -23,6 +23,7 @@ from sessiontap.proxy.plan import Planner
 from sessiontap.proxy.recorder import Recorder
 from sessiontap.recording.finished import (
     BodyTransfer,
+    CallCounted,
     FinishedCall,
     Outcome,
     PlannerUpdate,
@@ -57,6 +58,7 @@ class Handed:
     calls: list[FinishedCall] = field(default_factory=list)
     faults: int = 0
     notes: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
 
     def submit(self, call: FinishedCall, bodies: Bodies, caller: Caller | None) -> bool:
         taken = self.takes()
@@ -72,6 +74,7 @@ class Handed:
 
     def note(self, kind: str, text: str, **facts: Any) -> None:
         self.notes.append(kind)
+        self.texts.append(text)
 
 
 def calls(rules: str, recorder: Handed | None = None) -> Calls:
@@ -211,3 +214,18 @@ async def test_without_a_recorder_calls_pass_unrecorded() -> None:
     call.plan = await made.plan(call, FIRST)
     end(made, call)
     assert (made.receipt()(), made.faults.counts) == (True, {})
+
+
+async def test_a_call_that_is_not_recorded_is_counted_as_unknown() -> None:
+    takes = iter((False, True))
+    recorder = Handed(takes=lambda: next(takes))
+    made = calls("version: 1\nrules: [{rule: all, session: {name: App}, alert: {tokens: 10, per: day}}]", recorder)
+    for id in ("lost", "read"):
+        call = context(id)
+        call.plan = await made.plan(call, FIRST)
+        end(made, call)
+    made.alerts.read(CallCounted("read", START + 7, tokens=10))
+    made.alerts.settle()
+    assert recorder.texts == [
+        "alert 'all': tokens is at least 10 (1 call of unknown tokens left out), at or above 10, in day 2025-11-21"
+    ]

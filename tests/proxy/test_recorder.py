@@ -17,7 +17,7 @@ from sessiontap.faults import Faults
 from sessiontap.proxy.finish import Bodies, CapturedBody
 from sessiontap.proxy.recorder import Recorder
 from sessiontap.proxy.settings import Settings
-from sessiontap.recording.finished import BodyTransfer, PlannerUpdate
+from sessiontap.recording.finished import BodyTransfer, CallCounted, PlannerUpdate
 from sessiontap.rules import Rules, load_text
 from sessiontap.trace import TraceError
 
@@ -31,7 +31,8 @@ class Held:
     def __init__(self, folder: Path, rules: Rules) -> None:
         self.folder = folder
         self.read: queue.SimpleQueue[PlannerUpdate] = queue.SimpleQueue()
-        self.recorder = Recorder(Settings(None, folder, None), rules, self.read.put, Faults())
+        self.counted: queue.SimpleQueue[CallCounted] = queue.SimpleQueue()
+        self.recorder = Recorder(Settings(None, folder, None), rules, self.read.put, Faults(), self.counted.put)
 
     def record(self, number: int) -> None:
         bodies = [CapturedBody([body], len(body), BodyTransfer(len(body))) for body in (REQUEST, REPLY)]
@@ -141,3 +142,15 @@ def test_what_died_with_the_recorder_at_the_end_is_told_in_the_log(
     process.kill()
     assert one.notes()[-1] == "records were lost at the end (died 1)"
     assert "records were lost at the end" in caplog.text
+
+
+def test_of_a_call_that_dies_with_the_recorder_nothing_is_known(held: Callable[..., Held]) -> None:
+    before = set(psutil.Process().children())
+    one = held()
+    (process,) = set(psutil.Process().children()) - before
+    one.recorder.wait_ready()
+    process.suspend()
+    call, nothing = finished(1), CapturedBody((), 0, BodyTransfer())
+    assert one.recorder.submit(call, Bodies(nothing, nothing), None)
+    process.kill()
+    assert one.counted.get(timeout=PATIENCE) == CallCounted(call.id, call.time + call.duration)

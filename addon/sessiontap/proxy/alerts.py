@@ -169,6 +169,12 @@ class Alerts:
             except RuntimeError:  # the proxy has ended
                 self._loop = None
 
+    def lost(self, context: CallContext, at: int) -> None:
+        """Count a call that ended `at` and that no recorder reads: nothing is known of it."""
+        if context.plan is not None and context.plan.counted:
+            self._read.append(CallCounted(context.id, at))
+            self.settle()
+
     def settle(self) -> None:
         """Count what the recorder told."""
         while self._read:

@@ -169,6 +169,7 @@ class Calls:
             recorder.count_fault()
         if not is_queued:
             self.replies.forget(context.id)
+            self.alerts.lost(context, context.time + duration)
         elif self.planner.store.is_shared:
             self._hurry_soon(recorder)
 

@@ -241,6 +241,8 @@ class Recorder:
                     self._on_read(update)
                     if line is not None:
                         lines.append(line)
+                    else:  # it was not read: alerts and limits hear that nothing of it is known
+                        self._on_counted(CallCounted(update.call_id, update.at))
                 case CallCounted():
                     self._on_counted(event)
                 case Fault(kind, text):
