@@ -223,5 +223,5 @@ def replace(path: Path, content: bytes, mode: int = 0o644) -> None:
 def _read(path: Path) -> bytes | None:
     try:
         return path.expanduser().read_bytes()
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: nobody knows what its ~ stands for
         return None

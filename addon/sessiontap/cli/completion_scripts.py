@@ -21,6 +21,7 @@ from click.shell_completion import (
     split_arg_string,
 )
 
+from sessiontap import private
 from sessiontap.cli.errors import Failure, Misuse
 
 FILES = {
@@ -125,7 +126,9 @@ def script(shell: str, command: click.Command) -> str:
 
 def install(shell: str, command: click.Command) -> Path:
     """Write the script to where the shell looks for it, and return the file. Raises Failure."""
-    home = Path.home()
+    home = private.user_home()
+    if home is None:
+        raise Failure("no home folder is known for this user", "install by hand what --show-completion prints")
     file = home / FILES[shell]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ import click
 
 from sessiontap import __version__
 from sessiontap.cli.errors import Failure, as_failure
+from sessiontap.cli.named_path import NAMED_PATH
 from sessiontap.cli.options import Group, examples
 from sessiontap.cli.output import ReaderGone, flush, print_error, write
 
@@ -117,7 +118,7 @@ def _show_completion(ctx: click.Context, option: click.Parameter, shell: str | N
 @click.option(
     "--trace",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=NAMED_PATH,
     multiple=True,
     envvar="SESSIONTAP_TRACE",
     help="The trace folder, for any command. Repeatable: several are read as one.",

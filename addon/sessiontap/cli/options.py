@@ -10,6 +10,7 @@ import click
 
 from sessiontap import private
 from sessiontap.cli.errors import Failure, Misuse
+from sessiontap.cli.named_path import NAMED_PATH, expanded
 from sessiontap.cli.output import write
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ written_trace_option = click.option(
 rules_option = click.option(
     "--rules",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=NAMED_PATH,
     help="The rules file [default: $SESSIONTAP_RULES, else ./rules.yaml].",
 )
 ui_option = click.option("--ui", "with_page", is_flag=True, help="Open the page of the sessions, too (sessiontap ui).")
@@ -200,12 +201,7 @@ def completes(what: str) -> Callable[[click.Context, click.Parameter, str], list
 
 def trace_folder(named: Path | None) -> Path:
     """The trace folder that is meant, as an absolute path. Raises Misuse."""
-    if named is None:
-        return private.home() / "trace"
-    try:
-        return named.expanduser().absolute()
-    except RuntimeError:
-        raise Misuse(f"what ~ stands for in {named} is not known", "give the whole path: HOME is not set") from None
+    return private.home() / "trace" if named is None else expanded(named).absolute()
 
 
 def open_trace(named: Path | None) -> Trace:

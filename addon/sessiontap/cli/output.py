@@ -227,7 +227,7 @@ def out_file(path: Path) -> Iterator[BinaryIO]:
     """
     import tempfile  # brings three modules of compression that a list does not need
 
-    target = Path(os.path.realpath(path.expanduser()))
+    target = Path(os.path.realpath(path))
     name = None
     try:
         if target.exists() and not target.is_file():
@@ -253,7 +253,6 @@ def out_file(path: Path) -> Iterator[BinaryIO]:
 
 def may_overwrite(path: Path) -> None:
     """Ask on the terminal if the file may be overwritten. Raises Failure if not, or if there is no terminal."""
-    path = path.expanduser()
     if not path.is_file():
         return
     hint = "--force overwrites it"

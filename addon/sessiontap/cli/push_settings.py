@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from sessiontap import trust
 from sessiontap.cli.errors import Failure, Misuse
+from sessiontap.cli.named_path import expanded
 
 if TYPE_CHECKING:
     from sessiontap.push import Target
@@ -36,7 +37,7 @@ def endpoint_of(target: Target, given: str | None, environ: Mapping[str, str] = 
         kind, place = ("folder", "FOLDER") if target.is_folder else ("address", "URL")
         raise Misuse(f"{target.name} has no usual {kind}", f"name it: --endpoint {place}{variable}")
     if target.is_folder and "://" not in found:
-        return str(Path(found).expanduser().resolve())
+        return str(expanded(found).resolve())
     if target.is_folder and not target.has_addresses:
         raise Misuse(f"{target.name} writes files: the endpoint is a folder, no URL", "name it: --endpoint FOLDER")
     try:
@@ -71,7 +72,6 @@ def credentials_of(target: Target, file: Path | None, environ: Mapping[str, str]
 
 def read_credentials(file: Path) -> dict[str, str]:
     """The lines NAME=value of a private file; empty ones and those that begin with # say nothing. Raises Misuse."""
-    file = file.expanduser()
     try:
         with file.open("rb") as opened:
             mode = stat.S_IMODE(os.fstat(opened.fileno()).st_mode)
@@ -159,5 +159,5 @@ def open_senders(
 
 def _name_of(log: Path) -> str:
     """A name for a log, which no other one has."""
-    place = f"{platform.node()}\0{log.expanduser().resolve()}"
+    place = f"{platform.node()}\0{log.resolve()}"
     return hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:8]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sessiontap.cli.errors import Misuse
+from sessiontap.cli.named_path import expanded
 from sessiontap.cli.output import line
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def rules_file(given: Path | None, environ: Mapping[str, str] = os.environ) -> P
     """
     for chosen, by in ((given, "the command line"), (environ.get("SESSIONTAP_RULES"), "SESSIONTAP_RULES")):
         if chosen:
-            path = Path(chosen).expanduser()
+            path = expanded(chosen)
             if not os.path.lexists(path):
                 raise Misuse(f"there is no rules file {path} (named by {by})", "sessiontap init writes a first one")
             return path
@@ -83,7 +84,7 @@ def of_no_proxy(file: Path | None) -> str:
     if file is None:
         return "no proxy runs here; one that is started in this folder has no rules file, but the built-in defaults"
     named = os.environ.get("SESSIONTAP_RULES")
-    if named and _same(file, Path(named).expanduser()):
+    if named and _same(file, expanded(named)):
         return "no proxy runs here; one that is started takes this file, as SESSIONTAP_RULES says"
     if named:
         return f"no proxy runs here; one that is started takes {named}, as SESSIONTAP_RULES says. {_start(file)}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sessiontap.cli.filter_options import filter_options
+from sessiontap.cli.named_path import NAMED_PATH
 from sessiontap.cli.options import command, json_option, open_trace, rules_option, trace_option
 from sessiontap.cli.output import write_json
 
@@ -32,7 +33,7 @@ def _filters(function: Callable[..., None]) -> Callable[..., None]:
     "file",
     metavar="[FILE]",
     required=False,
-    type=click.Path(path_type=Path),
+    type=NAMED_PATH,
     help="The rules to test [default: as --rules].",
 )
 @rules_option
@@ -40,7 +41,7 @@ def _filters(function: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--expect",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=NAMED_PATH,
     help="What should come of it; if it does not, the exit status is 1.",
 )
 @json_option

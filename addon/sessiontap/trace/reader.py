@@ -400,6 +400,9 @@ def open(
         place = read_together([Path(one).expanduser() for one in folders])
     except OSError as error:
         raise unreadable(Path(error.filename or "."), error) from None
+    except RuntimeError:
+        said = f"what ~ stands for in {', '.join(map(str, folders))} is not known"
+        raise TraceError(said, "Give the whole path: HOME is not set.") from None
     trace = Trace(place, parts_of, is_running, headings_of, in_flight)
     trace._paths()
     return trace

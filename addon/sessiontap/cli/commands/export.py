@@ -13,6 +13,7 @@ import click
 
 from sessiontap.cli.errors import Failure, Misuse
 from sessiontap.cli.filter_options import filter_options
+from sessiontap.cli.named_path import NAMED_PATH
 from sessiontap.cli.options import command, completes, open_trace, rules_option, trace_option
 from sessiontap.cli.output import (
     JsonOnTerminal,
@@ -68,7 +69,7 @@ REDACTED = "[redacted]"
     "--output",
     "-o",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=NAMED_PATH,
     help="The private file to write, or - for stdout; of Parquet also a folder, whose name has no dot.",
 )
 @click.option("--preview", is_flag=True, help="Write nothing: list what would leave, by counts, names and sizes.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sessiontap.cli.errors import Failure, failure_of
+from sessiontap.cli.named_path import NAMED_PATH
 from sessiontap.cli.options import (
     Command,
     Group,
@@ -91,7 +92,7 @@ def _command_of(target: Target) -> click.Command:
         click.option(
             "--credentials",
             metavar="FILE",
-            type=click.Path(path_type=Path),
+            type=NAMED_PATH,
             hidden=not target.variables,
             help="A file with lines NAME=value that only you can read, instead of the environment.",
         ),

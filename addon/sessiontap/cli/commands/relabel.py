@@ -13,6 +13,7 @@ import click
 
 from sessiontap.cli.errors import Failure, Misuse
 from sessiontap.cli.filter_options import CHANGED_BY_RELABEL, filter_options, renamed_filters
+from sessiontap.cli.named_path import NAMED_PATH
 from sessiontap.cli.options import command, completes, json_option, open_trace, trace_option
 from sessiontap.cli.output import line, print_notice, progress, write, write_json, write_json_lines
 from sessiontap.units import plural
@@ -56,7 +57,7 @@ _NO_CHANGE = "nothing says what is to change"
 @click.option(
     "--rules",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=NAMED_PATH,
     help="As these rules would have decided (sessiontap rules test).",
 )
 @click.option("--undo", metavar="LABEL|last", help="Take back what a label, or the last relabelling, has changed.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sessiontap.cli.errors import Misuse
+from sessiontap.cli.named_path import NAMED_PATH
 from sessiontap.cli.options import Command, command, open_trace, trace_folder, trace_option
 from sessiontap.cli.output import print_notice
 from sessiontap.cli.replay_serving import replay_options
@@ -52,7 +53,7 @@ class _ReplayCommand(Command):
     help="Sessions (@1), calls (@1/3) or ranges of calls (@1/0..@1/7), and behind -- the program and its arguments.",
 )
 @replay_options
-@click.option("--report", "file", metavar="FILE", type=click.Path(path_type=Path), help="Write the report as JSON.")
+@click.option("--report", "file", metavar="FILE", type=NAMED_PATH, help="Write the report as JSON.")
 @click.option("--json", is_flag=True, help="Print the report on stderr as JSON.")
 @trace_option
 @click.pass_context

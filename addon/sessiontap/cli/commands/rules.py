@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sessiontap.cli.errors import Failure
+from sessiontap.cli.named_path import NAMED_PATH
 from sessiontap.cli.options import (
     CALL_HELP,
     command,
@@ -42,7 +43,7 @@ def rules() -> None:
     "file",
     metavar="[FILE]",
     required=False,
-    type=click.Path(path_type=Path),
+    type=NAMED_PATH,
     help="The file to check [default: as --rules].",
 )
 @rules_option

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sessiontap.cli.errors import Failure, Misuse
+from sessiontap.cli.named_path import NAMED_PATH
 from sessiontap.cli.options import command, completes, json_option, open_trace, trace_option
 from sessiontap.cli.output import line, print_notice, write, write_json
 from sessiontap.units import plural
@@ -44,7 +45,7 @@ _TRUTH = {"true": True, "yes": True, "false": False, "no": False}
     "--from",
     "source",
     metavar="FILE",
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=NAMED_PATH,
     help="Read scores from JSON lines; - is stdin.",
 )
 @json_option

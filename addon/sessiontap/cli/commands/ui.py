@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sessiontap.cli.named_path import NAMED_PATH
 from sessiontap.cli.options import NumberOption, command, rules_option, trace_option
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     type=click.IntRange(0, 65535),
     help="Listen at this port of 127.0.0.1 [default: 8420, or the next free one].",
 )
-@click.option("--unix", metavar="PATH", type=click.Path(path_type=Path), help="Listen at this Unix socket instead.")
+@click.option("--unix", metavar="PATH", type=NAMED_PATH, help="Listen at this Unix socket instead.")
 @click.option("--no-browser", is_flag=True, help="Open no browser, only print the address.")
 @click.option("--beside", metavar="PID", type=int, hidden=True, help="End with this process, which started it.")
 @rules_option
