@@ -12,7 +12,7 @@ from tests.cli import recorded
 from tests.cli.recorded import COURSE, NODE, call_id
 
 from sessiontap import units
-from sessiontap.cli import live_line, options
+from sessiontap.cli import following, options
 from sessiontap.cli.main import main
 from sessiontap.cli.output import ReaderGone
 
@@ -74,7 +74,7 @@ class Tail:
                 self.told = happens
 
         monkeypatch.setattr(sys, "stdout", self.terminal)
-        monkeypatch.setattr(live_line, "pause", pause)
+        monkeypatch.setattr(following, "wait", pause)
         assert main(["tail", "-f", "-n", "1", *options]) == 130
 
 
@@ -130,7 +130,7 @@ def test_without_a_reader_nothing_is_cleared(monkeypatch: pytest.MonkeyPatch) ->
     def gone(_: str) -> None:
         raise ReaderGone
 
-    live = live_line.LiveLine(list, wanted=True)
+    live = following.LiveLine(list, wanted=True)
     with live:
         live._stands = True
-        monkeypatch.setattr(live_line, "write", gone)
+        monkeypatch.setattr(following, "write", gone)

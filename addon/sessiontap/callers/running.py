@@ -19,7 +19,7 @@ def is_running(where: str, pid: int, id: str) -> bool | None:
 
 
 def is_alive(pid: int, *, of_others: bool = True) -> bool:
-    """Return True if there is such a process. `of_others`: another user's counts, too, where they can be told apart."""
+    """Return True if there is such a process. `of_others`: another user's counts, too, if it can be told apart."""
     if os.name != "posix":  # there a signal of number 0 is Ctrl-C
         import psutil
 

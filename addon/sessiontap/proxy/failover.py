@@ -69,7 +69,7 @@ class Failover:
 
 
 class Attempt:
-    """One call's. Where a method returns True, the flow's request is now the one for its own host."""
+    """A call's attempt at its gateway. If a method returns True, the flow's request is now the one for its own host."""
 
     __slots__ = ("_begun", "_context", "_failover", "_flow", "_has_failed", "_is_judged", "_original", "_use")
 

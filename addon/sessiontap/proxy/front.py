@@ -49,7 +49,7 @@ class Front:
     def __init__(self, count: int, arguments: Sequence[str]) -> None:
         """`arguments` are mitmdump's."""
         self._workers = [
-            WorkerProcess(number, count, arguments, self._hear, self._died) for number in range(1, count + 1)
+            WorkerProcess(number, count, arguments, self._take_message, self._died) for number in range(1, count + 1)
         ]
         self._ready: dict[str, Any] = {}
         """The first worker's words about where to listen, and what belongs into the state file."""
@@ -229,7 +229,7 @@ class Front:
 
     # -- workers -------------------------------------------------------------------------------------------------------
 
-    def _hear(self, worker: WorkerProcess, message: dict[str, Any]) -> None:
+    def _take_message(self, worker: WorkerProcess, message: dict[str, Any]) -> None:
         match message["kind"]:
             case "ready":
                 if not self._ready:

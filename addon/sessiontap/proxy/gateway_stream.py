@@ -52,7 +52,7 @@ HOLD = 2.0
 
 
 class GatewayAttempt(Protocol):
-    """A call's attempt at its gateway. Where a method returns True, the flow's request is now for its own host."""
+    """A call's attempt at its gateway. If a method returns True, the flow's request is now for its own host."""
 
     @property
     def connect_timeout(self) -> float: ...

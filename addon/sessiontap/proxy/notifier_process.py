@@ -110,7 +110,9 @@ class NotifierProcess:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # a key pressed in the terminal is for the proxy
             )
-            threading.Thread(target=self._hear, args=(self._process,), name="sessiontap-heard", daemon=True).start()
+            threading.Thread(
+                target=self._read_answers, args=(self._process,), name="sessiontap-notified", daemon=True
+            ).start()
         lines = [{"crossing": item["crossing"]}]
         if item["settings"] is not self._sent:
             self._sent = item["settings"]
@@ -125,8 +127,8 @@ class NotifierProcess:
             with suppress(OSError):
                 process.stdin.close()
 
-    def _hear(self, process: subprocess.Popen[bytes]) -> None:
-        """Take in whom it told, and whom not. On a thread of its own."""
+    def _read_answers(self, process: subprocess.Popen[bytes]) -> None:
+        """Note who was told, and who was not. On a thread of its own."""
         assert process.stdout is not None
         with process.stdout as told:
             for line in told:

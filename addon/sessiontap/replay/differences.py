@@ -31,14 +31,14 @@ _MOST_STRETCHES = 3
 """Stretches of a text that are quoted."""
 
 
-class Told(NamedTuple):
+class ToldMessages(NamedTuple):
     """The messages that an earlier request had, too, so that their differences were told: the first ones."""
 
     recorded: int = 0
     live: int = 0
 
 
-NOTHING_TOLD = Told()
+NOTHING_TOLD = ToldMessages()
 
 
 class ComparedBodies(NamedTuple):
@@ -49,7 +49,7 @@ class ComparedBodies(NamedTuple):
 
 
 def differences(
-    forms: Canonicalizer, bodies: ComparedBodies, redacted: Callable[[bytes], bytes], told: Told = NOTHING_TOLD
+    forms: Canonicalizer, bodies: ComparedBodies, redacted: Callable[[bytes], bytes], told: ToldMessages = NOTHING_TOLD
 ) -> tuple[str, ...]:
     """Return how a live body differs from a recorded one; empty if only in what means nothing.
 
@@ -66,7 +66,10 @@ def differences(
 
 
 def _all(
-    before: Sequence[CanonicalEntry], after: Sequence[CanonicalEntry], redacted: Callable[[bytes], bytes], told: Told
+    before: Sequence[CanonicalEntry],
+    after: Sequence[CanonicalEntry],
+    redacted: Callable[[bytes], bytes],
+    told: ToldMessages,
 ) -> Iterator[str]:
     old, new = (_fields(side) for side in (before, after))
     names = [name for name in {**old, **new} if _digest(old.get(name)) != _digest(new.get(name))]

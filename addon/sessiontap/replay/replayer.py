@@ -43,7 +43,7 @@ from itertools import takewhile
 from sessiontap.redaction import Redactor
 from sessiontap.replay.canonical import CanonicalRequest
 from sessiontap.replay.canonicalizer import Canonicalizer
-from sessiontap.replay.differences import NOTHING_TOLD, ComparedBodies, Told, differences
+from sessiontap.replay.differences import NOTHING_TOLD, ComparedBodies, ToldMessages, differences
 from sessiontap.replay.lanes import Lanes
 from sessiontap.replay.question import RUNGS, Answer, LiveRequest, Miss, RecordedReply, Rung
 from sessiontap.replay.recording import EMPTY, Api, Exchange, Unplayable, address_of, api_of, read_recording, url_of
@@ -104,7 +104,7 @@ class LadderReplayer:
         self._last = _end_with(self._recording, until) if until is not None else None
         self._lanes = Lanes(self._recording, self._forms)
         self._asked: list[AskedCall] = []
-        self._messages: dict[str, Told] = {}
+        self._messages: dict[str, ToldMessages] = {}
         """Of each call that answered: the messages of its request, and of the one that it answered."""
         self._redactor = Redactor(secrets.token_bytes(32))
         self._known_ids = frozenset(id for one in self._recording for id in one.tool_call_ids)
@@ -242,7 +242,7 @@ class LadderReplayer:
             difference = self._difference(one, live, form)
         one.answers += 1
         self._lanes.note(live, form, one, is_sure=found.rung != "place")
-        self._messages[one.id] = Told(len(one.canonical.messages) if one.canonical else 0, len(form.messages))
+        self._messages[one.id] = ToldMessages(len(one.canonical.messages) if one.canonical else 0, len(form.messages))
         return _Outcome(Answer(found.rung, reply[0], difference), reply[1], found.again, one.is_errand)
 
     def _equal(

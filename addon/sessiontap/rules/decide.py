@@ -64,15 +64,8 @@ def decide(
     except Exception:
         candidates = rules.rules
     for rule in candidates:
-        captures: Captures | None = NOTHING
         try:
-            for condition in rule.conditions:
-                found = condition.holds(known)
-                if found is None:
-                    captures = None
-                    break
-                if found:
-                    captures = {**captures, **found} if captures else found
+            captures = _captures(rule, known)
         except Exception as error:
             filling.problems[f"{rule.label}: cannot be evaluated ({type(error).__name__}: {error})"] = None
             continue
@@ -120,9 +113,19 @@ def decide(
     return decision, Matched(known, tuple(matched), decision.gateway)
 
 
-def _id_sources(
-    rules: Rules, filling: Filling, matched: Iterable[tuple[Rule, Captures]]
-) -> tuple[IdSource, ...]:
+def _captures(rule: Rule, known: KnownFacts) -> Captures | None:
+    """Return the captures of a rule that matches; None if it does not."""
+    captures: Captures = NOTHING
+    for condition in rule.conditions:
+        found = condition.holds(known)
+        if found is None:
+            return None
+        if found:
+            captures = {**captures, **found} if captures else found
+    return captures
+
+
+def _id_sources(rules: Rules, filling: Filling, matched: Iterable[tuple[Rule, Captures]]) -> tuple[IdSource, ...]:
     """Return the sources of the session's id; what joins calls comes first, and then the id is that rule's."""
     listed: tuple[IdSource, ...] = filling.filled.get("session.id") or (IdSource("auto"),)
     if not rules.joins:

@@ -54,7 +54,7 @@ class Egress:
         except OSError as error:
             self._exit.close()
             self.why_not_programs = f"connections cannot be redirected here: {error.strerror or error}"
-        sys.addaudithook(self._hear)
+        sys.addaudithook(self._audit)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forked)
 
@@ -115,7 +115,8 @@ class Egress:
         self.open()
         self._exit.close()
 
-    def _hear(self, event: str, values: tuple[Any, ...]) -> None:
+    def _audit(self, event: str, values: tuple[Any, ...]) -> None:
+        """The audit hook of Python (sys.addaudithook)."""
         if self._is_closed and (place := _PLACES.get(event)) is not None:
             self._judge(event, values[place])
 

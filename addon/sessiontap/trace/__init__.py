@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from sessiontap.trace.files import NotInTrace, TraceError
     from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.notes import note_record
-    from sessiontap.trace.reader import RecordedCall, RecordedSession, Trace, open
+    from sessiontap.trace.reader import Trace, open
+    from sessiontap.trace.recorded import RecordedCall, RecordedSession
     from sessiontap.trace.segment import SegmentInfo, Unreadable
     from sessiontap.trace.views import call_row
     from sessiontap.trace.writer import Stats, Writer
@@ -58,8 +59,8 @@ __all__ = [
 _ON_DEMAND = {
     "BodyError": "body",
     "Filters": "index.filters",
-    "RecordedCall": "reader",
-    "RecordedSession": "reader",
+    "RecordedCall": "recorded",
+    "RecordedSession": "recorded",
     "SegmentInfo": "segment",
     "Stats": "writer",
     "Trace": "reader",

@@ -22,7 +22,7 @@ from sessiontap.trace.files import FileStatus, SegmentFile, holds_annotations, o
 from sessiontap.trace.folders import name_in
 from sessiontap.trace.labels import Labels
 from sessiontap.trace.outcomes import end, is_warm_up
-from sessiontap.trace.reader import RecordedCall
+from sessiontap.trace.recorded import RecordedCall
 from sessiontap.trace.walk import StoredRecord, header_of, read_at, walk, writer_of
 
 Record = dict[str, Any]

@@ -20,7 +20,7 @@ from sessiontap.trace.outcomes import is_warm_up
 from sessiontap.trace.segment import Segment
 
 if TYPE_CHECKING:
-    from sessiontap.trace.reader import RecordedCall
+    from sessiontap.trace.recorded import RecordedCall
 
 _END = sys.maxsize
 """The end of a segment that gets no more calls, or of which none are asked for."""

@@ -105,7 +105,6 @@ def tail(wanted: Filters, follow: bool, limit: int, rules: Path | None, json: bo
     from sessiontap.cli import following, left_out
     from sessiontap.cli.call_costs import Costs
     from sessiontap.cli.listing import call_line
-    from sessiontap.cli.live_line import LiveLine
 
     prices = Costs.by(rules).prices
     log = open_trace(trace)
@@ -115,7 +114,7 @@ def tail(wanted: Filters, follow: bool, limit: int, rules: Path | None, json: bo
         latest = log.query_calls(wanted, limit, prices)[::-1]
     if not latest and not follow:
         left_out.tell_nothing_fits(log, wanted)
-    with LiveLine(lambda: log.query_in_flight(wanted), wanted=on_terminal() and not json) as live:
+    with following.LiveLine(lambda: log.query_in_flight(wanted), wanted=on_terminal() and not json) as live:
         later = following.follow(log, wanted, prices, latest, news, live.pause) if news is not None else ()
         for row in chain(latest, later):
             live.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from sessiontap.cli.errors import Misuse
 from sessiontap.cli.options import command, json_option
 from sessiontap.cli.output import print_notice, write, write_json
 from sessiontap.cli.rules_files import rules_file
+
+if TYPE_CHECKING:
+    from sessiontap.cli.ca_bundle import Bundle
 
 DEFAULT_PORT = 8080  # mitmproxy's
 _IN_CONTAINER = "/etc/sessiontap"
@@ -39,14 +43,12 @@ def env(shell: str, undo: bool, json: bool) -> None:
     """
     from sessiontap.cli import local_proxies
     from sessiontap.cli.environment import (
-        docker_arguments,
         foreign_proxy,
         original,
         prepare,
         prepare_home,
         shell_script,
         undone,
-        variables,
     )
     from sessiontap.cli.exec_rules import captured_hosts
 
@@ -79,12 +81,7 @@ def env(shell: str, undo: bool, json: bool) -> None:
             print_notice(
                 "the proxy listens on loopback, which containers do not reach: start it with --listen-host 172.17.0.1"
             )
-        bundle = surroundings.bundle
-        mounts = {str(bundle.pem): f"{_IN_CONTAINER}/ca.pem", str(bundle.truststore): f"{_IN_CONTAINER}/ca.p12"}
-        inside = local_proxies.url("host.docker.internal", listener.port if listener else DEFAULT_PORT)
-        pem, store = mounts.values()
-        # What is set on this machine says nothing about the container: only the new values go in.
-        write(docker_arguments(variables(inside, pem, pem, {}, store), mounts))
+        write(_docker(surroundings.bundle, listener.port if listener else DEFAULT_PORT))
         return
 
     if (name := foreign_proxy(before)) and (listener is None or listener.mode != "upstream"):
@@ -96,3 +93,15 @@ def env(shell: str, undo: bool, json: bool) -> None:
         write_json(found)
     else:
         write(shell_script(shell, found))
+
+
+def _docker(bundle: Bundle, port: int) -> str:
+    """Return the arguments of `docker run`, for the proxy on this port of the host."""
+    from sessiontap.cli import local_proxies
+    from sessiontap.cli.environment import docker_arguments, variables
+
+    mounts = {str(bundle.pem): f"{_IN_CONTAINER}/ca.pem", str(bundle.truststore): f"{_IN_CONTAINER}/ca.p12"}
+    pem, store = mounts.values()
+    inside = local_proxies.url("host.docker.internal", port)
+    # What is set on this machine says nothing about the container: only the new values go in.
+    return docker_arguments(variables(inside, pem, pem, {}, store), mounts)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ def _command_of(target: Target) -> click.Command:
     """The command that pushes to one target."""
 
     def run(**given: Any) -> None:
-        _push(target, **given)
+        _push(target, _PushOptions(**given))
 
     usual = f" [default: {target.endpoint}]" if target.endpoint else ""
     variable = f" [env: {', '.join(target.endpoint_variables)}]" if target.endpoint_variables else ""
@@ -127,77 +128,80 @@ def _more(target: Target) -> str:
     return " ".join([*told, "Exit status 1 says that something was not sent."])
 
 
-def _push(
-    target: Target,
-    endpoint: str | None,
-    follow: bool,
-    content: bool,
-    headers: tuple[str, ...],
-    credentials: Path | None,
-    since: int | None,
-    beside: int | None,
-    rules: Path | None,
-    trace: Path | None,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _PushOptions:
+    """The options of the command that pushes to a target."""
+
+    endpoint: str | None
+    follow: bool
+    content: bool
+    headers: tuple[str, ...]
+    credentials: Path | None
+    since: int | None
+    """Unix nanoseconds."""
+    beside: int | None
+    """The process that started it; it ends with that."""
+    rules: Path | None
+    trace: Path | None
+
+
+def _push(target: Target, given: _PushOptions) -> None:
     from sessiontap.cli import push_settings
     from sessiontap.cli.call_costs import Costs
     from sessiontap.push.cursor import CursorError
-    from sessiontap.push.delivery import NotDelivered
     from sessiontap.push.pusher import Pusher, cursor_of
 
-    address = push_settings.endpoint_of(target, endpoint)
-    sender, scores = push_settings.open_senders(
-        target,
-        address,
-        push_settings.credentials_of(target, credentials),
-        push_settings.headers_of(headers),
-        content,
-        trace_folder(trace),
-    )
+    address, folder, beside = push_settings.endpoint_of(target, given.endpoint), trace_folder(given.trace), given.beside
+    credentials = push_settings.credentials_of(target, given.credentials)
+    headers = push_settings.headers_of(given.headers)
+    sender, scores = push_settings.open_senders(target, address, credentials, headers, given.content, folder)
     if beside is not None:
         _give_way()
-    stop = _stop_by_signals() if follow else threading.Event()
-    folder, costs = trace_folder(trace), Costs.by(rules)
-    log = _log(trace, stop, beside) if follow else open_trace(trace)
+    stop = _stop_by_signals() if given.follow else threading.Event()
+    costs = Costs.by(given.rules)
+    log = _log(given.trace, stop, beside) if given.follow else open_trace(given.trace)
     if log is None:
         return
     try:
-        file, cursor = cursor_of(folder, target.name, address, since)
+        file, cursor = cursor_of(folder, target.name, address, given.since)
         with file.held(_pause(stop, beside) if beside is not None else None):
-            cursor = file.read() or cursor
-            before = _counts(cursor)
             pusher = Pusher(
                 log,
                 sender,
                 file,
-                cursor,
+                file.read() or cursor,
                 target=target,
-                content=content,
+                content=given.content,
                 scores=scores,
                 pause=_pause(stop, beside),
                 tell=print_notice,
-                follow=follow,
+                follow=given.follow,
                 share=BESIDE_SHARE if beside is not None else None,
                 cost_of=costs.in_trace,
                 is_running=log.is_running,
             )
-            try:
-                pusher.run()
-            except NotDelivered as error:
-                hint = "its address and its credentials are to be looked at" if error.is_misconfigured else None
-                raise Failure(f"{target.name} did not take the calls: {error.reason}", hint) from None
-            finally:
-                if not follow:
-                    _summarize(target, pusher, before)
+            _run(pusher, target, follow=given.follow)
     except CursorError as error:
-        if beside is not None and stop.is_set():
-            return  # another proxy's push was at it all the time, and goes on
-        raise failure_of(error) from None
-    if not follow and cursor.set_aside_count > before[3]:
-        raise Failure(
-            f"{plural(cursor.set_aside_count - before[3], 'item')} could not be sent",
-            "sessiontap push status tells which, and why",
-        )
+        if beside is None or not stop.is_set():  # else another proxy's push was at it all the time, and goes on
+            raise failure_of(error) from None
+
+
+def _run(pusher: Pusher, target: Target, *, follow: bool) -> None:
+    """Push, and say what was sent if it ends by itself. Raises Failure if something was not sent."""
+    from sessiontap.push.delivery import NotDelivered
+
+    before = _counts(pusher.cursor)
+    try:
+        pusher.run()
+    except NotDelivered as error:
+        hint = "its address and its credentials are to be looked at" if error.is_misconfigured else None
+        raise Failure(f"{target.name} did not take the calls: {error.reason}", hint) from None
+    finally:
+        if not follow:
+            _summarize(target, pusher, before)
+    if not follow and (missing := pusher.cursor.set_aside_count - before[3]) > 0:
+        hint = "sessiontap push status tells which, and why"
+        raise Failure(f"{plural(missing, 'item')} could not be sent", hint)
 
 
 def _give_way() -> None:
