@@ -8,12 +8,12 @@ import pytest
 from tests.replay.recorded import asks, body_of, calls_tool, result, user
 
 from sessiontap.replay.canonicalizer import Canonicalizer
-from sessiontap.replay.differences import MOST, ComparedBodies, Told, differences
+from sessiontap.replay.differences import MOST, ComparedBodies, ToldMessages, differences
 
 
-def told(recorded: Any, live: Any, before: Told | None = None) -> tuple[str, ...]:
+def told(recorded: Any, live: Any, before: ToldMessages | None = None) -> tuple[str, ...]:
     bodies = ComparedBodies(body_of(recorded), body_of(live))
-    return differences(Canonicalizer(), bodies, lambda body: body, before or Told())
+    return differences(Canonicalizer(), bodies, lambda body: body, before or ToldMessages())
 
 
 SYSTEM = {"role": "system", "content": "Be brief."}
@@ -54,7 +54,7 @@ def test_the_difference_is(recorded: Any, live: Any, expected: tuple[str, ...]) 
 def test_what_an_earlier_request_had_is_not_told_again() -> None:
     one = [user("Read"), calls_tool("1"), result("1", "text a"), calls_tool("2"), result("2", "text c")]
     other = [user("Read"), calls_tool("1"), result("1", "text b"), calls_tool("2"), result("2", "text d")]
-    assert told(asks(*one), asks(*other), Told(3, 3)) == (
+    assert told(asks(*one), asks(*other), ToldMessages(3, 3)) == (
         "message 5 (tool): “d” instead of “c”",
         "the messages before differ as they did in the request before",
     )

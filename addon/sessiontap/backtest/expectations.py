@@ -95,7 +95,7 @@ class Expectation:
     calls: int = 0
     sessions: set[str] = field(default_factory=set)
     holds: bool = True
-    """No call was other than expected so far."""
+    """False once a call was not as expected."""
 
     def means(self, found: Redecided) -> bool:
         """True if a call is meant."""
@@ -136,7 +136,7 @@ class Expectations:
     failed: int = 0
 
     def add(self, found: Redecided, outcome: Outcome, changes: tuple[Change, ...] | None) -> None:
-        """Check a call: see `report.ComparedCall`."""
+        """Check a call that was compared (`report.ComparedCall`)."""
         for item in self.items:
             if item.means(found):
                 self._fail(item, item.check(found, outcome))
@@ -210,7 +210,7 @@ Unmet = Iterator[tuple[str, str, str | None]]
 
 
 def _unmet_patterns(expect: Mapping[str, Any], outcome: Outcome) -> Unmet:
-    """Yield what patterns expect of a call and does not fit them."""
+    """Yield the fields of a call that do not fit the patterns that are expected."""
     session, properties = expect.get("session", {}), expect.get("properties", {})
     asked = [
         ("session.name", session.get("name"), outcome.name),
@@ -226,7 +226,7 @@ def _unmet_patterns(expect: Mapping[str, Any], outcome: Outcome) -> Unmet:
 
 
 def _unmet_words(expect: Mapping[str, Any], outcome: Outcome) -> Unmet:
-    """Yield what plain words expect of a call and is another."""
+    """Yield the fields of a call that are other words than those that are expected."""
     source = expect.get("session", {}).get("source")
     if source is not None and source != outcome.source:
         yield "session.source", source, outcome.source

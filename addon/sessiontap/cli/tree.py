@@ -32,8 +32,6 @@ COLUMNS = (
     Column("COST", right=True),
     Column("RESULT", shrinks=True, wish=16),
 )
-
-
 VALUES = 5
 """Values of a property that are named."""
 

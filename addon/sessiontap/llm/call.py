@@ -126,11 +126,11 @@ class Billed:
     """Tokens of the bill if they are others than those of `Usage`."""
     output: int | None = None
     cache_write_1h: int | None = None
-    """Of `Usage.cache_write`: to be kept for an hour."""
+    """The part of `Usage.cache_write` that is kept for an hour."""
     audio_input: int | None = None
-    """Of `Usage.input`, cached ones included; so are images."""
+    """A part of `Usage.input`, cached ones included. So is `image_input`."""
     audio_cache_read: int | None = None
-    """Of `Usage.cache_read`."""
+    """A part of `Usage.cache_read`."""
     audio_output: int | None = None
     image_input: int | None = None
     image_output: int | None = None

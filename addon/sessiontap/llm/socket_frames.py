@@ -46,7 +46,7 @@ class Lines:
     arrivals: list[tuple[int, int]] = field(default_factory=list)
     """(time, bytes kept) of each frame, as far as they are kept."""
     order: list[tuple[int, int]] = field(default_factory=list)
-    """Of a server's frames, in runs: how many frames of the client's had passed before so many of them."""
+    """The order of a server's frames in runs: (the client's frames before a run, the frames of the run)."""
 
     def note_order(self, passed: int) -> None:
         """Take in that a frame came after so many of the client's."""
@@ -56,7 +56,7 @@ class Lines:
             self.order.append((passed, 1))
 
     def add(self, line: bytes, size: int, at: int, room: int) -> int:
-        """Keep as much of the line as there is room for; how much it was. Nothing follows a line that was cut."""
+        """Keep as much of the line as there is room for, and return the bytes. Nothing follows a line that was cut."""
         self.size += size
         self.frames += 1
         kept = 0 if self.cut else min(len(line), max(room, 0))
@@ -85,7 +85,7 @@ class FrameSummary(msgspec.Struct, gc=False):
 
     @property
     def id(self) -> str | None:
-        """Of the response that it is about."""
+        """The id of the response that it is about."""
         return self.response_id or (self.response.id if self.response else None)
 
 
@@ -159,6 +159,8 @@ def merged(before: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 
 
 class TurnRequest(NamedTuple):
+    """The request of a turn, as one value."""
+
     value: dict[str, Any] | None
     """A turn's request as one JSON object: the frame that asks, or None if none does.
 

@@ -6,7 +6,7 @@ group at most, as columns, however many rows there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -87,11 +87,3 @@ def _in_utf8(value: Any) -> Any:
     if isinstance(value, dict):
         return {_in_utf8(key): _in_utf8(inner) for key, inner in value.items()}
     return [_in_utf8(inner) for inner in value] if isinstance(value, list) else value
-
-
-def write_rows(rows: Iterable[Row], schema: pa.Schema, out: BinaryIO) -> None:
-    """Write a whole file. Raises OSError of `out`."""
-    writer = PartWriter(out, schema)
-    for row in rows:
-        writer.add(row)
-    writer.close()

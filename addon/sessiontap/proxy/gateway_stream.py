@@ -95,7 +95,7 @@ class _Muted:
         self.streams: set[int] = set()
 
     def handle_event(self, event: events.Event) -> Iterator[commands.Command]:
-        """As the connection's."""
+        """Return the connection's commands, without those of streams that have been given up."""
         for command in self._inner.handle_event(event):
             if not (isinstance(command, ReceiveHttp) and command.event.stream_id in self.streams):
                 yield command

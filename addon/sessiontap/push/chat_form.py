@@ -164,7 +164,7 @@ def _result(part: Part) -> Json:
 
 
 def _definition(part: Part) -> Json | None:
-    """Return a tool as it is offered; its definition in another family's words is its parameters' place."""
+    """Return a tool in OpenAI's form. Other families call its parameters `input_schema` or `inputSchema`."""
     if part.kind != "tool_definition" or not part.name:
         return None
     try:

@@ -37,7 +37,7 @@ class NotDelivered(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """Those who are told."""
+    """The functions that are told how it goes."""
 
     accepted: Callable[[int, int], None]
     """Items and bytes."""

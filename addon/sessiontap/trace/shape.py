@@ -1,4 +1,4 @@
-"""Reading a record by its shape (`record_shapes`): of a record that does not fit comes a sentence.
+"""Read a record by its shape (`record_shapes`). A record that does not fit becomes a `Misfit`, which says why.
 
 A record may have a good checksum and hold anything: another program wrote it, or one of our faults did. Everything that
 reads the log therefore gets its records from here. `read` gives only keys that are known, each with a value of its type
