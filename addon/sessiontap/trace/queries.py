@@ -433,17 +433,20 @@ class TraceQueries(InFlightQueries):
         time_to_first_token_p50, ..._p95, ..._p99, scores}`, durations in seconds, what is unknown None.
         """
         from sessiontap.trace.index.filters import condition
-        from sessiontap.trace.index.statistics import BYS, is_known, stats
+        from sessiontap.trace.index.index import sum_groups
+        from sessiontap.trace.index.statistics import BYS, are_summed, is_known, stats
 
         if not is_known(by):
             known = ", ".join((*BYS, "property:KEY", "score:NAME"))
             raise NotInTrace(f"there are no statistics by {by!r}", f"Choose one of {known}.")
         wanted = self._addressed(filters)
+        summed = prices is not None and are_summed(by, wanted)
 
         def answer(database: Connection) -> list[Row]:
-            return stats(database, by, condition(database, wanted), prices is not None)
+            return stats(database, by, condition(database, wanted), prices is not None, summed)
 
-        return self._ask(answer, wanted, prices)
+        prepare = sum_groups(prices, self._until, self._told) if prices is not None and summed else None
+        return self._ask(answer, wanted, prices, prepare)
 
     def count_behind(self, position: Mapping[str, Any], since: int | None = None) -> Behind:
         """Return how many calls are behind a position (`backlog.Backlog`), and when the oldest of them began."""

@@ -36,7 +36,7 @@ FROM (
     FROM calls JOIN costs ON costs.call = calls.n WHERE session NOT NULL AND NOT errand AND {{which}} GROUP BY session
 ) AS added WHERE added.session = sessions.n
 """
-_FORGET = f"UPDATE sessions SET unpriced = 0, {', '.join(f'{name} = NULL' for name in _SUMS)}"
+_FORGET = f"UPDATE sessions SET unpriced = 0, summed = -1, {', '.join(f'{name} = NULL' for name in _SUMS)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,7 @@ class CostWriter:
         """Forget what other prices said."""
         self._database.execute("DELETE FROM costs")
         self._database.execute("DELETE FROM cost_reasons")
+        self._database.execute("DELETE FROM group_sums")
         self._database.execute(_FORGET)
         self.forget()
 
@@ -142,8 +143,9 @@ def add_costs(
 
 
 def sum_again(database: sqlite3.Connection, sessions: str) -> None:
-    """Make the sums of these sessions (their numbers as JSON) anew."""
+    """Make the sums of these sessions (their numbers as JSON) anew; `group_sums` makes its own when it is asked."""
     within = "(SELECT value FROM json_each(?))"
+    database.execute(f"DELETE FROM group_sums WHERE session IN {within}", (sessions,))
     database.execute(f"{_FORGET} WHERE n IN {within}", (sessions,))
     database.execute(_ADD.format(which=f"session IN {within}"), (sessions,))
 

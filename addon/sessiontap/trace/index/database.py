@@ -199,6 +199,12 @@ def settle(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA temp_store = MEMORY")
 
 
+def limit(connection: sqlite3.Connection, cache_bytes: int) -> None:
+    """Keep no more pages of the file in memory, and what is sorted in temporary files."""
+    connection.execute(f"PRAGMA cache_size = -{cache_bytes // 1024}")
+    connection.execute("PRAGMA temp_store = FILE")
+
+
 def empty(connection: sqlite3.Connection) -> None:
     """Make the tables anew, with nothing in them."""
     with writing(connection):

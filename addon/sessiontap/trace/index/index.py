@@ -13,6 +13,7 @@ from sessiontap.trace.index import addresses, answers, records
 from sessiontap.trace.index import database as files
 from sessiontap.trace.index.catch_up import BATCH, SMALL_BATCH, CatchUp, Progress
 from sessiontap.trace.index.costs import Prices, add_costs
+from sessiontap.trace.index.group_sums import add_group_sums
 from sessiontap.trace.index.headings import HeadingOf, add_headings
 from sessiontap.trace.index.parts_reader import PartsReader
 from sessiontap.trace.rewriting import Rewritten
@@ -135,17 +136,17 @@ class Index:
     ) -> T:
         if self._database is None:
             self._database, catch_up = files.open_index(self._folder), True
-            if self._cache_bytes is not None:
-                self._database.execute(f"PRAGMA cache_size = -{self._cache_bytes // 1024}")
         if catch_up:
             batch = BATCH if until is None else SMALL_BATCH
             reader = CatchUp(self._database, self._folder, batch, prices)
             self._shares["rows"] = self._share(lambda told: reader.run(told, until))
-        if prepare is not None:
-            prepare(self._database)
+            if self._cache_bytes is not None:
+                files.limit(self._database, self._cache_bytes)
         if prices is not None and (catch_up or until is None):
             price = partial(add_costs, self._database, prices, records.numbered)
             self._shares["costs"] = self._share(lambda told: price(told, until))
+        if prepare is not None:
+            prepare(self._database)
         self._database.execute("BEGIN")  # all of the answer from one state
         try:
             return answer(self._database)
@@ -174,6 +175,11 @@ def read_parts(folder: Path, parts_of: PartsOf, until: float | None, progress: P
 def read_headings(folder: Path, heading_of: HeadingOf, ids: list[str], progress: Progress | None) -> Prepare:
     """Read the titles and last replies of these sessions, the most wanted first."""
     return lambda database: add_headings(database, folder, heading_of, ids, progress)
+
+
+def sum_groups(prices: Prices, until: float | None, progress: Progress | None) -> Prepare:
+    """Make the sums that statistics are of, until all are made or the monotonic clock says `until`."""
+    return lambda database: add_group_sums(database, prices, progress, until)
 
 
 def read_session(

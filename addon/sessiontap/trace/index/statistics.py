@@ -16,8 +16,8 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from sessiontap.trace.index import scores
-from sessiontap.trace.index.filters import Condition
+from sessiontap.trace.index import group_sums, scores
+from sessiontap.trace.index.filters import Condition, Filters, given
 from sessiontap.trace.index.rows import COST_COLUMNS
 from sessiontap.trace.values import exact, seconds
 from sessiontap.trace.views import cost_parts
@@ -42,29 +42,47 @@ _KEYS = {
 }
 _TEXT = ("name", "path", "model", "provider", "operation", "agent", "user", "outcome")
 """Whose key is the number of a text."""
-_PER_SESSION = """
-SELECT {key} AS k, calls.session, count(*) AS n, sum(failed) AS failed, sum(input + 0.0) AS input,
-    sum(output + 0.0) AS output, sum(cache_read + 0.0) AS cache_read, sum(usd) AS usd, count(usd) AS priced,
-    {unpriced} AS unpriced, {parts},
-    max(time + coalesce(duration, 0)) - min(time) AS span,
-    group_concat(duration) AS durations, group_concat(first_token) AS first_tokens,
-    (SELECT coalesce(stated, well) FROM sessions WHERE sessions.n = calls.session) AS success
-FROM {table} {costs} WHERE {where} GROUP BY calls.session, k
-"""
+_KNOWN = {
+    # what is summed: (of calls, of sums of calls)
+    "calls": ("count(*)", "sum(calls.calls)"),
+    "failed": ("sum(failed)", "sum(failed)"),
+    **{name: (f"sum({name} + 0.0)", f"sum({name})") for name in ("input", "output", "cache_read")},
+    **{name: (f"sum({name})", f"sum({name})") for name in ("usd", *COST_COLUMNS)},
+    "priced": ("count(usd)", "sum(priced)"),
+    "unpriced": ("count(reason)", "sum(unpriced)"),
+    "span": ("max(time + coalesce(duration, 0)) - min(time)", "max(ended) - min(started)"),
+    "durations": ("group_concat(duration)", "group_concat(durations)"),
+    "first_tokens": ("group_concat(first_token)", "group_concat(first_tokens)"),
+}
+_OF_CALLS, _OF_SUMS = ({name: both[which] for name, both in _KNOWN.items()} for which in range(2))
 _SUMS = f"""
-SELECT k, sum(n), sum(failed), sum(input), sum(output), sum(cache_read), sum(usd), sum(unpriced), count(session),
-    json_group_array(usd) FILTER (WHERE session IS NOT NULL AND priced > 0),
-    count(*) FILTER (WHERE session IS NOT NULL AND priced > 0 AND unpriced > 0),
-    count(*) FILTER (WHERE session IS NOT NULL AND priced = 0 AND unpriced > 0),
-    json_group_array(span) FILTER (WHERE session IS NOT NULL),
-    coalesce(sum(success), 0), count(success),
-    {', '.join(f'sum({name})' for name in COST_COLUMNS)},
-    '[' || coalesce(group_concat(durations), '') || ']', '[' || coalesce(group_concat(first_tokens), '') || ']'
-FROM ({_PER_SESSION}) GROUP BY k
+SELECT {{key}} AS k, {{calls}}, {{failed}}, {{input}}, {{output}}, {{cache_read}}, {{usd}}, {{unpriced}},
+    {', '.join(f'{{{name}}}' for name in COST_COLUMNS)},
+    '[' || coalesce({{durations}}, '') || ']', '[' || coalesce({{first_tokens}}, '') || ']'
+FROM {{table}} WHERE {{where}} GROUP BY k
 """
-_PRICED = "LEFT JOIN costs ON costs.call = calls.n", "count(reason)"
-_NO_COSTS = ", ".join(f"NULL AS {name}" for name in ("usd", "reason", *COST_COLUMNS))
-_UNPRICED = f"LEFT JOIN (SELECT {_NO_COSTS}) ON 1", "count(*)"
+_SESSIONS = """
+SELECT k, count(*), json_group_array(usd) FILTER (WHERE priced > 0),
+    count(*) FILTER (WHERE priced > 0 AND unpriced > 0), count(*) FILTER (WHERE priced = 0 AND unpriced > 0),
+    json_group_array(span), coalesce(sum(success), 0), count(success)
+FROM (
+    SELECT own.*, (SELECT coalesce(stated, well) FROM sessions WHERE sessions.n = own.session) AS success FROM (
+        SELECT {key} AS k, calls.session AS session, {usd} AS usd, {priced} AS priced, {unpriced} AS unpriced,
+            {span} AS span
+        FROM {table} WHERE {where} AND calls.session NOT NULL GROUP BY calls.session, k
+    ) AS own
+) GROUP BY k
+"""
+"""The sums of a row in each session: apart, so that what is sorted for it is small."""
+_PRICED = "LEFT JOIN costs ON costs.call = calls.n"
+_NO_COSTS = ", ".join(f"NULL AS {name}" for name in ("usd", *COST_COLUMNS))
+_UNPRICED = f"LEFT JOIN (SELECT {_NO_COSTS}) ON 1"
+
+
+def are_summed(by: str, filters: Filters) -> bool:
+    """True if the sums that the index keeps of like calls (`group_sums`) are enough for it."""
+    groups = by in group_sums.GROUPS or by.startswith(PROPERTY)
+    return groups and all(name in group_sums.FILTERS for name, _ in given(filters))
 
 
 def is_known(by: str) -> bool:
@@ -72,10 +90,12 @@ def is_known(by: str) -> bool:
     return by in BYS or any(by.startswith(kind) and by != kind for kind in (PROPERTY, SCORE))
 
 
-def stats(database: sqlite3.Connection, by: str, wanted: Condition, priced: bool = False) -> list[dict[str, Any]]:
+def stats(
+    database: sqlite3.Connection, by: str, wanted: Condition, priced: bool = False, summed: bool = False
+) -> list[dict[str, Any]]:
     """A row for each value of `by`, most calls first. With `tool` a call counts for each tool that it asks for, with
     `property` for each of its properties as `key=value`, with `property:KEY` for its value of that one, None where it
-    has none. `priced`: the index knows what calls cost.
+    has none. `priced`: the index knows what calls cost. `summed`: its sums of like calls are enough (`are_summed`).
 
     A session succeeds or fails as a whole, whichever of its calls a row has.
     `session_...` are of what a session's calls of that row come to: their cost (of sessions where it is known for one
@@ -83,14 +103,23 @@ def stats(database: sqlite3.Connection, by: str, wanted: Condition, priced: bool
     of the last."""
     where, values = wanted
     key, table = _grouping(database, by)
-    costs, unpriced = _PRICED if priced else _UNPRICED
-    parts = ", ".join(f"sum({name}) AS {name}" for name in COST_COLUMNS)
-    question = _SUMS.format(key=key, table=table, costs=costs, where=where, unpriced=unpriced, parts=parts)
-    summed = {name: _row(sums) for name, *sums in database.execute(question, values)}  # a row has all its durations
-    names = _names(database, by, list(summed))
+    if summed and priced and group_sums.are_complete(database):
+        sums, source = _OF_SUMS, table.replace("calls", "group_sums AS calls", 1)
+    else:
+        sums = _OF_CALLS if priced else _OF_CALLS | {"unpriced": "count(*)"}
+        source = f"{table} {_PRICED if priced else _UNPRICED}"
+    asked = {**sums, "key": key, "table": source, "where": where}
+    sessions = {name: rest for name, *rest in database.execute(_SESSIONS.format(**asked), values)}
+    none = [0, "[]", 0, 0, "[]", 0, 0]
+    found = database.execute(_SUMS.format(**asked), values)
+    summed_up = {name: _row(rest, sessions.pop(name, none)) for name, *rest in found}  # a row has all its durations
+    names = _names(database, by, list(summed_up))
     means = scores.means_by(database, key, table, wanted)
-    rows = [{by: names.get(name, name), **row, "scores": means.get(name, {})} for name, row in summed.items()]
-    return sorted(rows, key=lambda row: (-row["calls"], str(row[by])))
+    rows = [  # of a million sessions: no row is there twice
+        {by: names.get(name, name), **summed_up.pop(name), "scores": means.get(name, {})} for name in list(summed_up)
+    ]
+    rows.sort(key=lambda row: (-row["calls"], str(row[by])))
+    return rows
 
 
 def order_rows(rows: list[dict[str, Any]], by: str, wanted: str) -> None:
@@ -117,10 +146,10 @@ def _sorted(values: str) -> list[Any]:
     return numbers
 
 
-def _row(sums: Sequence[Any]) -> dict[str, Any]:
-    calls, errors, asked, answered, cached, usd, unpriced, sessions, session_costs, *rest = sums
-    partial, unknown, spans, well, judged, *parts, durations, first_tokens = rest
-    paid, spans = _sorted(session_costs), _sorted(spans)
+def _row(sums: Sequence[Any], of_sessions: Sequence[Any]) -> dict[str, Any]:
+    calls, errors, asked, answered, cached, usd, unpriced, *parts, durations, first_tokens = sums
+    sessions, session_costs, partial, unknown, session_spans, well, judged = of_sessions
+    paid, spans = _sorted(session_costs), _sorted(session_spans)
     return {
         "calls": calls,
         "errors": errors,

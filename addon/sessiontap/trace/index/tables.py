@@ -15,6 +15,11 @@ from sessiontap.trace.index.rows import COLUMNS, COST_COLUMNS
 _MEANING = 3
 """Raised when the same tables come to hold something else."""
 
+GROUP_KEYS = (
+    "errand", "session_name", "path", "request_model", "response_model", "caller", "segment", "provider", "operation",
+    "agent", "user", "outcome", "properties",
+)  # fmt: skip
+"""The columns that `group_sums` have in common with `calls`, beside the session."""
 _TABLES = """
 CREATE TABLE segments(
     n INTEGER PRIMARY KEY,
@@ -77,6 +82,7 @@ CREATE TABLE sessions(
     stated INTEGER,                              -- how it ended, by its properties
     usd REAL, {cost_parts},                      -- of the calls whose cost is known
     unpriced INTEGER NOT NULL DEFAULT 0,         -- calls whose cost is unknown
+    summed INTEGER NOT NULL DEFAULT 0,           -- calls, and errands, that `group_sums` are of; -1: there are none
     home INTEGER                                 -- of one of nothing but errands: the session that it belongs to
 );
 CREATE INDEX sessions_by_last ON sessions(last_time);
@@ -101,6 +107,14 @@ CREATE TABLE problems(segment INTEGER, offset INTEGER, size INTEGER, text TEXT, 
 CREATE TABLE costs(                              -- US dollars; `reason`: why it is unknown, else it is no model's call
     call INTEGER PRIMARY KEY, usd REAL, {cost_parts}, reason INTEGER
 );
+CREATE TABLE group_sums(                         -- of the calls of a session that are alike, once all are priced
+    session INTEGER NOT NULL, {group_keys},
+    calls INTEGER NOT NULL, failed INTEGER NOT NULL, input REAL, output REAL, cache_read REAL,
+    usd REAL, priced INTEGER NOT NULL, unpriced INTEGER NOT NULL, {cost_parts},
+    started INTEGER NOT NULL, ended INTEGER NOT NULL,
+    durations TEXT, first_tokens TEXT            -- separated by commas
+);
+CREATE INDEX group_sums_by_session ON group_sums(session);
 CREATE TABLE cost_reasons(n INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE state(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE parts(
@@ -131,6 +145,7 @@ CREATE VIRTUAL TABLE trigrams USING fts5(text, content='', tokenize='trigram', d
 
 _MADE = _TABLES.format(
     columns=",\n    ".join(f'"{name}"' for name in COLUMNS),
+    group_keys=", ".join(GROUP_KEYS),
     cost_parts=", ".join(f"{name} REAL" for name in COST_COLUMNS),
 )
 LOOK_UPS = {
