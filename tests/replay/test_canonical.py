@@ -13,7 +13,7 @@ from tests.replay.recorded import asks, body_of, calls_tool, result, user
 
 from sessiontap.replay import volatile
 from sessiontap.replay.canonicalizer import Canonicalizer
-from sessiontap.replay.volatile import DROPPED_ANYWHERE, DROPPED_FIELDS, TEXTS, plain_text
+from sessiontap.replay.volatile import DROPPED_ANYWHERE, DROPPED_FIELDS, TEXTS, stable_text
 
 
 def key(asked: Any) -> bytes:
@@ -67,7 +67,7 @@ SAME_TEXTS = {
 
 @pytest.mark.parametrize(("one", "other"), SAME_TEXTS.values(), ids=SAME_TEXTS)
 def test_a_text_is_the_same_with_another(one: str, other: str) -> None:
-    assert plain_text(one, []) == plain_text(other, [])
+    assert stable_text(one, []) == stable_text(other, [])
 
 
 def test_every_entry_of_the_table_has_an_example() -> None:
@@ -75,7 +75,7 @@ def test_every_entry_of_the_table_has_an_example() -> None:
     for texts in SAME_TEXTS.values():
         for text in texts:
             left: list[tuple[str, str]] = []
-            plain_text(text, left)
+            stable_text(text, left)
             found |= {entry.reason for entry in TEXTS for _, value in left if entry.pattern.search(value)}
     looks_around = {entry.reason for entry in TEXTS if re.search(r"\(\?(?:<=|=/)", entry.pattern.pattern)}
     assert {entry.reason for entry in TEXTS} - found - looks_around == set()
@@ -90,7 +90,7 @@ def test_every_entry_of_the_table_has_an_example() -> None:
     ],
 )  # fmt: skip
 def test_a_text_keeps(said: str) -> None:
-    assert plain_text(said, []) == said
+    assert stable_text(said, []) == said
 
 
 @pytest.mark.parametrize("hint_of", TEXTS, ids=lambda entry: entry.reason[:40])
@@ -99,7 +99,7 @@ def test_a_line_that_an_entry_changes_is_looked_at(hint_of: volatile.VolatileTex
         for text in texts:
             if hint_of.pattern.search(text) and (not hint_of.hint or any(one in text for one in hint_of.hint)):
                 left: list[tuple[str, str]] = []
-                plain_text(text, left)
+                stable_text(text, left)
                 assert left
 
 

@@ -92,7 +92,7 @@ def _had_key(call: RecordedCall) -> bool:
 
 def loopback_ports(calls: Iterable[RecordedCall]) -> set[int]:
     """Return the ports of this machine at which calls were made."""
-    from sessiontap.replay.recording import LOOPBACK
+    from sessiontap.replay.api import LOOPBACK
 
     local = [UrlParts.of(call.record["request"]["url"]) for call in calls if call.record.get("host") in LOOPBACK]
     return {url.port or (443 if url.scheme == "https" else 80) for url in local}

@@ -54,11 +54,11 @@ class Handler(ProxyConnectionHandler):
         self._is_at_work = True
         try:
             while self._events:
-                self._hear(self._events.popleft())
+                self._handle(self._events.popleft())
         finally:
             self._is_at_work = False
 
-    def _hear(self, event: events.Event) -> None:
+    def _handle(self, event: events.Event) -> None:
         """Do what the layers say to an event."""
         self.timeout_watchdog.register_activity()
         try:

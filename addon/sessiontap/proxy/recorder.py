@@ -81,7 +81,7 @@ class Recorder:
         self._closer: threading.Thread | None = None
         try:
             heads = Shares(settings.memory).heads
-            self._handle = Handle(self._start, self._heard, self._lost, max_bytes=heads)
+            self._handle = Handle(self._start, self._take_events, self._lost, max_bytes=heads)
         except OSError as error:
             raise TraceError(
                 f"the recorder's process cannot be started: {error}", f"Can {sys.executable} be run?"
@@ -233,7 +233,7 @@ class Recorder:
 
     # -- on the threads of the handle ----------------------------------------------------------------------------------
 
-    def _heard(self, events: Sequence[Event]) -> None:
+    def _take_events(self, events: Sequence[Event]) -> None:
         lines: list[str] = []
         for event in events:
             match event:

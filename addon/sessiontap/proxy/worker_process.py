@@ -70,7 +70,7 @@ class WorkerProcess:
                 process_group=0,  # Ctrl-C is for the front, which passes it on
             )
         self._began = time.monotonic()
-        self._channel = Channel(ours, self._hear, self._gone)
+        self._channel = Channel(ours, self._take_message, self._gone)
 
     def begin(self) -> None:
         """Let it read its options and get ready."""
@@ -106,7 +106,7 @@ class WorkerProcess:
         if not self.up.is_set():  # it may not read yet, and then has no calls
             self.signal(signal.SIGTERM)
 
-    def _hear(self, message: dict[str, Any], handed: socket.socket | None) -> None:
+    def _take_message(self, message: dict[str, Any], handed: socket.socket | None) -> None:
         if handed is not None:
             handed.close()  # a worker hands nothing over
         match message["kind"]:

@@ -3,6 +3,7 @@
     question.py      a live request, the recorded reply that answers it, and a miss
     replayer.py      the ladder: `open_replayer(calls)` gives what answers live requests
     recording.py     the recorded calls, their keys, and their replies; pacing.py: the pieces in which a reply comes
+    api.py           the API that a request asks, and its address
     canonical.py     a request without what differs from run to run; canonicalizer.py makes it by the table volatile.py
     lanes.py         the place of a request in the recording
     differences.py   how two requests differ, in sentences

@@ -28,7 +28,7 @@ from sessiontap.replay.volatile import (
     NAMES,
     OF_MODELS,
     is_epoch,
-    plain_text,
+    stable_text,
 )
 
 _TOOL_OUTPUTS = "tool_outputs"
@@ -256,7 +256,7 @@ def _bytes_item(body: bytes) -> CanonicalItem:
     except UnicodeDecodeError:
         return CanonicalItem(digest(body), b"")
     left: Found = []
-    plain = plain_text(said, left)
+    plain = stable_text(said, left)
     kinds = frozenset(f"{kind}s" for kind, _ in left)
     return CanonicalItem(digest(plain.encode()), digest(repr(left).encode()) if left else b"", kinds)
 
@@ -288,7 +288,7 @@ class _Form:
         return value
 
     def _text(self, said: str, data: bool) -> Any:
-        plain = plain_text(said, self.found)
+        plain = stable_text(said, self.found)
         if not data:
             plain = plain.strip()
         return _NOTHING if said.strip() and not plain else plain

@@ -21,10 +21,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sessiontap.analysis.recorded_call import read
+from sessiontap.replay.api import Api
 from sessiontap.replay.canonical import CanonicalRequest
 from sessiontap.replay.canonicalizer import Canonicalizer, shown, spoken_digest
 from sessiontap.replay.question import LiveRequest
-from sessiontap.replay.recording import Api, Exchange
+from sessiontap.replay.recording import Exchange
 from sessiontap.trace import BodyError
 
 _BESIDE = ("auxiliary", "subagent")

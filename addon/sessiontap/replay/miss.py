@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass, field
 
 from sessiontap.exchange import Request
+from sessiontap.replay.api import url_of
 from sessiontap.replay.question import Answer, Miss
-from sessiontap.replay.recording import url_of
 
 MISS_STATUS = 501
 """The status of a miss: of the errors of a server the one that the fewest clients ask again about."""

@@ -11,36 +11,28 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote_plus
 
 from sessiontap.analysis.recorded_call import asked_request, fields
-from sessiontap.exchange import Headers, Request
+from sessiontap.exchange import Headers
 from sessiontap.llm.families import socket_of
 from sessiontap.llm.pick import parse, text
+from sessiontap.replay.api import Api, address_of, api_of, url_of
 from sessiontap.replay.canonical import CanonicalRequest
 from sessiontap.replay.canonicalizer import Canonicalizer
 from sessiontap.replay.pacing import pieces_of
 from sessiontap.replay.question import HOP_BY_HOP, Ending, Piece, RecordedReply
-from sessiontap.replay.volatile import plain_text
 from sessiontap.trace import BodyError, RecordedCall
 from sessiontap.trace.errands import is_errand
 from sessiontap.trace.values import unpack_chunks
 
 Record = Mapping[str, Any]
 
-CREDENTIALS = frozenset((
-    "key", "api_key", "apikey", "api-key", "access_token", "token", "sig", "signature", "x-amz-signature",
-    "x-amz-security-token", "x-amz-credential", "x-amz-date", "auth", "code",
-))  # fmt: skip
-"""Query parameters, in lower case, that hold a credential: the log has it replaced, and a replay needs none."""
 _REDACTED = re.compile(rb"\[redacted:[\w.*-]{1,80}:[0-9a-f]{10}\]")
 _BY_SIZE = re.compile(rb'\{"type":"binary","bytes":\d+\}|"\[\d+ characters of base64\]"')
 _GREETING = "session.created"
 """The type of the frame that a realtime server sends before it is asked for anything."""
-LOOPBACK = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
-"""This machine's own names."""
 _NO_REPLY: dict[str, str | None] = {
     "upstream_unreachable": None,
     "upstream_gone": None,
@@ -54,48 +46,6 @@ _BROKEN: dict[str, str | None] = {
     "proxy_stopped": "the proxy ended before the reply did: a client that stays gets that part, and then a break",
 }
 """The same of calls with a part of a reply."""
-
-
-@dataclass(frozen=True, slots=True)
-class Api:
-    """The part of an API that a request asks: no call answers a request to another one."""
-
-    method: str
-    """`WS` for a turn of a WebSocket."""
-    host: str
-    """With its port, but for this machine's own names, of which the port changes from run to run."""
-    path: str
-    """Without ids and dates in it."""
-    query: tuple[tuple[str, str], ...]
-    """In order of names, without credentials, ids and dates."""
-
-    def __str__(self) -> str:
-        verb = "a turn on" if self.method == "WS" else self.method
-        asked = "&".join(f"{name}={value}" for name, value in self.query)
-        return f"{verb} {self.host}{self.path}{f'?{asked}' if asked else ''}"
-
-
-def api_of(request: Request, *, is_turn: bool) -> Api:
-    """Return the API of a request."""
-    usual = {"https": 443, "http": 80}.get(request.scheme)
-    host = request.host.lower()
-    port = "" if host in LOOPBACK or request.port == usual else f":{request.port}"
-    query = sorted((name, plain_text(value, [])) for name, value in request.query if name.lower() not in CREDENTIALS)
-    method = "WS" if is_turn else request.method.upper()
-    return Api(method, f"{host}{port}", plain_text(request.path, []), tuple(query))
-
-
-def url_of(request: Request) -> str:
-    """Return the address of a request without credentials."""
-    query = "&".join(
-        f"{quote_plus(name)}={quote_plus(value)}" for name, value in request.query if name.lower() not in CREDENTIALS
-    )
-    return replace(request, target=f"{request.path}{'?' if query else ''}{query}").url
-
-
-def address_of(request: Request, *, is_turn: bool) -> str:
-    """Return the method and the whole address of a request, without credentials: a part of an exact match."""
-    return f"{'WS' if is_turn else request.method.upper()} {url_of(request)}"
 
 
 @dataclass(frozen=True, slots=True)

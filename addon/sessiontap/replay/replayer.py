@@ -41,12 +41,13 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from sessiontap.redaction import Redactor
+from sessiontap.replay.api import Api, address_of, api_of, url_of
 from sessiontap.replay.canonical import CanonicalRequest
 from sessiontap.replay.canonicalizer import Canonicalizer
 from sessiontap.replay.differences import NOTHING_TOLD, ComparedBodies, ToldMessages, differences
 from sessiontap.replay.lanes import Lanes
 from sessiontap.replay.question import RUNGS, Answer, LiveRequest, Miss, RecordedReply, Rung
-from sessiontap.replay.recording import EMPTY, Api, Exchange, Unplayable, address_of, api_of, read_recording, url_of
+from sessiontap.replay.recording import EMPTY, Exchange, Unplayable, read_recording
 from sessiontap.replay.report import AskedCall, Report, UnaskedCall
 from sessiontap.trace import BodyError, RecordedCall
 from sessiontap.trace.errands import is_errand

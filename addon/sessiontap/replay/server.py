@@ -34,11 +34,11 @@ import h11
 from sessiontap.exchange import Headers, Request
 from sessiontap.llm.content_encoding import decode
 from sessiontap.replay import web_socket
+from sessiontap.replay.api import url_of
 from sessiontap.replay.miss import MISS_STATUS, LiveSocketFrames, ServedRequest, miss_body
 from sessiontap.replay.pacing import paced
 from sessiontap.replay.playing import H11Connection, play
 from sessiontap.replay.question import Answer, LiveRequest, Miss, RecordedReply, Replayer
-from sessiontap.replay.recording import url_of
 from sessiontap.replay_link import HEADER, HOST, ReplayAddress, ReplayHeader
 
 logger = logging.getLogger("sessiontap")

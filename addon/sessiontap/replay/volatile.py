@@ -258,7 +258,7 @@ _INTEREST = re.compile(
 """Found in each line that an entry changes: most lines of a prompt have nothing of it, and are done with."""
 
 
-def plain_text(said: str, found: list[tuple[str, str]]) -> str:
+def stable_text(said: str, found: list[tuple[str, str]]) -> str:
     """Return a text without what the table names; `found` gets the kind and the value of each stretch."""
     if "<" in said:
         for name in REMINDERS:
@@ -273,11 +273,11 @@ def plain_text(said: str, found: list[tuple[str, str]]) -> str:
     lines = said.split("\n")
     for number, line in enumerate(lines):
         if (in_place or _DIGIT.search(line)) and _INTEREST.search(line):
-            lines[number] = _plain_line(line, found)
+            lines[number] = _stable_line(line, found)
     return "\n".join(lines)
 
 
-def _plain_line(line: str, found: list[tuple[str, str]]) -> str:
+def _stable_line(line: str, found: list[tuple[str, str]]) -> str:
     for kind, pattern, hint, _ in TEXTS:
         if not hint or any(one in line for one in hint):
 

@@ -85,13 +85,7 @@ def decide(
         filling.take_back(gateway)
     if protection is not None and protection.effect == "ignore":  # reading may have ended before it
         return _ignored(known, filling, protection.rule, protection.as_unknown), Matched(known)
-    if protection is not None and (protection.unknown or protection.effect != filled.get("capture", "full")):
-        protection = protection.as_unknown
-        filled["capture"] = protection.effect
-        filling.set_by["capture"] = protection.rule
-        filling.labels[protection.rule] = None
-    else:
-        protection = None
+    protection = _protected(filling, protection)
     wants = any(slot.startswith("session.") for slot in filled) or _sets_path(matched, known, proxy_env)
     decision = Decision(
         wants_session=wants,
@@ -111,6 +105,17 @@ def decide(
         more=filling.more(MORE_EARLY),
     )
     return decision, Matched(known, tuple(matched), decision.gateway)
+
+
+def _protected(filling: Filling, protection: Protection | None) -> Protection | None:
+    """Set the effect of protection. Return it; None if the rules set as much without it."""
+    if protection is None or not (protection.unknown or protection.effect != filling.filled.get("capture", "full")):
+        return None
+    protection = protection.as_unknown
+    filling.filled["capture"] = protection.effect
+    filling.set_by["capture"] = protection.rule
+    filling.labels[protection.rule] = None
+    return protection
 
 
 def _captures(rule: Rule, known: KnownFacts) -> Captures | None:

@@ -10,10 +10,10 @@ show what `views` makes of it. This package imports msgpack, msgspec and zstanda
 
 Its modules by subject:
 
-    the folder and its files files
+    the folder and its files files, folders
     writing                  writer, rotation, notes; closed and compressed: closing, seekable
     bodies                   body; pack, which makes changes of earlier ones
-    reading                  frame, walk; record_shapes, shape; segment, reader; restore
+    reading                  frame, walk; record_shapes, shape; segment, recorded, reader; restore
     said afterwards          annotations, labels
     telling calls            views, outcomes, values
     queries                  queries, in_flight; indexed, and the SQLite index behind it in index/
