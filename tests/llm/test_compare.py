@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import copy
+import difflib
+import random
 import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from sessiontap.llm import line_diff
 from sessiontap.llm.compare import Difference, MessageChange, PartChange, ValueChange, changed_values, compare
-from sessiontap.llm.line_diff import unified
+from sessiontap.llm.line_diff import DEEPEST, PAIRS, WIDTHS, opcodes, unified
 
 SAME = MessageChange("same", "user", 0, 0, 1)
 
@@ -345,3 +350,94 @@ def test_long_texts_with_nothing_in_common() -> None:
     before, after = [f"a {n}" for n in range(5_000)], [f"b {n}" for n in range(5_000)]
 
     assert applied(before, unified(before, after)) == after
+
+
+# The work grows with the length of the texts -----------------------------------------------------------------------
+
+
+@dataclass
+class Work:
+    """The work of a comparison."""
+
+    pairs: int = 0
+    """Pairs of equal lines that difflib has looked at."""
+    lines: int = 0
+    """Lines among which those were looked for that stand once."""
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Work:
+    found, matcher, anchors = Work(), difflib.SequenceMatcher, line_diff._anchors
+
+    def counted(junk: None, before: list[int], after: list[int]) -> difflib.SequenceMatcher[int]:
+        there = Counter(after)
+        found.pairs += sum(there[one] for one in before)
+        return matcher(junk, before, after)
+
+    def looked(before: list[int], after: list[int], width: int) -> list[tuple[int, int]]:
+        found.lines += len(before) + len(after)
+        return anchors(before, after, width)
+
+    monkeypatch.setattr(line_diff, "_anchors", looked)
+    monkeypatch.setattr(line_diff.difflib, "SequenceMatcher", counted)
+    return found
+
+
+SIGNS = ("{", "}", "", "    pass", "    else:", "    return value")
+MANY = 30_000
+
+
+def signs(seed: int) -> list[str]:
+    return random.Random(seed).choices(SIGNS, k=MANY)
+
+
+def numbered(word: str) -> list[str]:
+    return [f"{word} {n}" for n in range(MANY)]
+
+
+LONG = {
+    "no line stands once": (signs(1), [one if n % 50 else "changed" for n, one in enumerate(signs(1))]),
+    "no line stands once, and all is new": (signs(1), signs(2)),
+    "one line, again and again": (["}"] * MANY, ["}"] * (MANY - 1) + ["else:"] + ["}"] * MANY),
+    "two lines in turn": (["{", "}"] * (MANY // 2), ["}", "{", "{"] * (MANY // 3)),
+    "another text": (numbered("a"), numbered("b")),
+    "shuffled": (numbered("a"), random.Random(3).sample(numbered("a"), MANY)),
+    "a half moved": (numbered("a"), numbered("a")[MANY // 2 :] + numbered("a")[: MANY // 2]),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), LONG.values(), ids=LONG.keys())
+def test_the_work_grows_with_the_length_of_the_texts(before: list[str], after: list[str], work: Work) -> None:
+    """difflib alone compares some of these texts for minutes."""
+    aligned = list(opcodes(before, after))
+    assert work.pairs <= PAIRS
+    assert work.lines <= DEEPEST * len(WIDTHS) * (len(before) + len(after))
+    assert [one for tag, _, _, j, j2 in aligned for one in after[j:j2]] == after
+    assert all(before[i:i2] == after[j:j2] for tag, i, i2, j, j2 in aligned if tag == "equal")
+    assert (aligned[0][1:4:2], aligned[-1][2:5:2]) == ((0, 0), (len(before), len(after)))
+
+
+def test_a_text_without_a_line_that_stands_once_keeps_what_is_the_same() -> None:
+    before, after = LONG["no line stands once"]
+    changes = unified(before, after)
+    assert sum(one[0] in "+-" and not one.startswith("@@") for one in changes) < 2 * MANY // 50 + 100
+
+
+def test_thousands_of_equal_messages() -> None:
+    """A program that polls says the same each time."""
+    said = [{"role": "user", "content": "Go on."}, {"role": "assistant", "content": "Waiting."}] * 2_000
+    found = compare({"messages": said}, {"messages": [*said, {"role": "user", "content": "Stop."}]})
+    assert [(one.change, one.count) for one in found.messages] == [("same", 4_000), ("added", 1)]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_short_and_long_ways_make_the_same_text(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = random.Random(seed)
+    before = chance.choices([f"line {n}" for n in range(chance.choice((2, 8, 200)))], k=120)
+    after = before[:]
+    for _ in range(6):
+        at = chance.randrange(len(after))
+        after[at : at + chance.randrange(9)] = chance.choices([*before, "new"], k=chance.randrange(6))
+    for short in (1_000, 5):
+        monkeypatch.setattr("sessiontap.llm.line_diff._SHORT", short)
+        assert applied(before, unified(before, after)) == after

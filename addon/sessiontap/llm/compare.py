@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from sessiontap.llm.families import MESSAGE_SHAPES, PROMPTS, TOOLS, WRAPPERS, definitions_in, messages_of
-from sessiontap.llm.line_diff import unified
+from sessiontap.llm.line_diff import opcodes, unified
 from sessiontap.llm.message_pieces import CallPiece, ResultPiece
 from sessiontap.llm.messages import MessageShape
 from sessiontap.llm.outline import outline
@@ -29,6 +29,8 @@ _ALIKE = 0.3
 """Share of the words of two messages that makes one a new version of the other."""
 _DEEPEST = 40
 """Levels of a value that are compared one by one."""
+MANY_MESSAGES = 1_000
+"""Messages of two requests together beyond which they are aligned within a budget."""
 _NEAR = 20
 """Messages among which the new version of one is looked for."""
 _IDS = frozenset((
@@ -312,7 +314,9 @@ def _leaves(value: Any, name: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
 
 def _messages(before: list[_Message], after: list[_Message]) -> Iterator[MessageChange]:
     old, new = ([_said(one) for one in messages] for messages in (before, after))
-    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    is_long = len(old) + len(new) > MANY_MESSAGES
+    aligned = opcodes(old, new) if is_long else difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    for tag, i1, i2, j1, j2 in aligned:
         if tag == "equal":
             pairs = zip(before[i1:i2], after[j1:j2], strict=True)
             rewritten = sum(one.raw != other.raw for one, other in pairs)

@@ -28,8 +28,12 @@ SECONDS = 1.5
 """Time for the requests of two sessions."""
 MOST_CALLS = 1_500
 """Calls of each of two sessions."""
-MOST_LINES, MOST_IN_ALL = 160, 1_200
+MOST_LINES, MOST_IN_ALL = 160, 600
 """Lines of a change that are told, and of all changes."""
+MOST_MARKED = 600
+"""Stretches of lines that are marked as changed; behind them lines are told as changed as a whole."""
+MOST_CHANGES = 100
+"""Messages and tools that are told."""
 LONGEST = 4_000
 """Characters of a line that are told."""
 MOST_PAIRS = 300
@@ -87,7 +91,7 @@ def _compared_calls(reading: Reading, before: RecordedCall, after: RecordedCall)
     told = _Told()
     difference = as_json(compared) | told.difference(compared.body)
     return found | {"difference": difference, "not_aligned": told.not_aligned, "left": told.left,
-                    "bytes_alone": _bytes_alone(compared)}  # fmt: skip
+                    "changes_left": told.changes_left, "bytes_alone": _bytes_alone(compared)}  # fmt: skip
 
 
 def _bytes_alone(found: RequestDifferences) -> bool:
@@ -134,6 +138,7 @@ def _compared_sessions(reading: Reading, before: str, after: str) -> dict[str, A
         "not_compared": sum(pair.not_compared is not None for pair in found.calls),
         "not_aligned": told.not_aligned,
         "left": told.left,
+        "changes_left": told.changes_left,
     }  # fmt: skip
 
 
@@ -155,8 +160,12 @@ class _Told:
     def __init__(self) -> None:
         self._aligner = WordAligner()
         self._room = MOST_IN_ALL
+        self._marks = MOST_MARKED
+        self._changes = MOST_CHANGES
         self.left = 0
         """Lines that are not told."""
+        self.changes_left = 0
+        """Messages and tools that are not told."""
 
     @property
     def not_aligned(self) -> int:
@@ -166,12 +175,19 @@ class _Told:
         if found is None:
             return {}
         return {
-            "messages": [asdict(one) | self._lines(one.change, one.lines) for one in found.messages],
+            "messages": [asdict(one) | self._lines(one.change, one.lines) for one in self._first(found.messages)],
             "system": found.system and asdict(found.system) | self._lines(found.system.change, found.system.lines),
-            "tools": [asdict(one) | self._lines(one.change, one.lines) for one in found.tools],
+            "tools": [asdict(one) | self._lines(one.change, one.lines) for one in self._first(found.tools)],
             "tools_same": found.tools_same,
             "parameters": [asdict(one) for one in found.parameters],
         }
+
+    def _first[T](self, changes: Sequence[T]) -> Sequence[T]:
+        """As many of these as there is room for."""
+        told = changes[: self._changes]
+        self._changes -= len(told)
+        self.changes_left += len(changes) - len(told)
+        return told
 
     def _lines(self, change: str, lines: Sequence[str]) -> dict[str, Any]:
         told = list(lines[: min(MOST_LINES, self._room)])
@@ -182,7 +198,15 @@ class _Told:
             pieces = self._aligner.lines(told)
         else:
             pieces = [WordLine("+" if change == "added" else "-", ((one, False),)) for one in told]
-        return {"lines": [{"mark": one.mark, "pieces": _cut(one.pieces)} for one in pieces], "left": left}
+        return {"lines": [{"mark": one.mark, "pieces": _cut(self._marked(one.pieces))} for one in pieces], "left": left}
+
+    def _marked(self, pieces: Sequence[tuple[str, bool]]) -> Sequence[tuple[str, bool]]:
+        """The pieces of a line, or the line as one if there are too many."""
+        marks = sum(changed for _, changed in pieces)
+        if marks > self._marks:
+            return (("".join(text for text, _ in pieces), False),)
+        self._marks -= marks
+        return pieces
 
 
 def _cut(pieces: Sequence[tuple[str, bool]]) -> list[list[Any]]:
