@@ -30,7 +30,7 @@ def split(session: Session, by: Split, uncounted: int | None = None) -> dict[str
         None if at == uncounted else [float(one.bytes) for one in turn.request]
         for at, turn in enumerate(session.turns)
     ]
-    return layers(session.turns, tokens, runs_by_result(session.turns), by)
+    return layers(session.turns, tokens, runs_by_result(session.turns), by, {})
 
 
 READ, SEARCH = (one.bytes for one in TOOLS)
@@ -89,6 +89,7 @@ def test_a_column_has_the_providers_counts() -> None:
         "step": 1,
         "call": "call-2",
         "input_tokens": 700,
+        "window_tokens": None,
         "cache_read_tokens": 400,
         "tokens_estimated": [],
     }
@@ -112,7 +113,7 @@ def test_nothing_is_counted() -> None:
     assert len(found["columns"]) == 2
     session = Session()
     session.ask(user("u"))
-    assert layers(session.turns, [None], {}, "turn") == {
+    assert layers(session.turns, [None], {}, "turn", {}) == {
         "split": "turn",
         "layers": [],
         "turns_in_column": 1,

@@ -52,6 +52,27 @@ def test_the_next_process_gets_the_same_answers_without_the_list(
     assert asked == []
 
 
+def test_the_next_process_knows_the_windows_without_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "tariffs.json"
+    first = RememberedTariffs(file, "1")
+    assert (first.window("openai", ("gpt-4o",)), first.window("openai", ("no such model",))) == (128_000, None)
+    first.save()
+    monkeypatch.setattr(catalogue, "window", lambda *question: pytest.fail(f"the list is asked: {question}"))
+    again = RememberedTariffs(file, "1")
+    assert (again.window("openai", ("gpt-4o",)), again.window("openai", ("no such model",))) == (128_000, None)
+
+
+def test_a_file_of_a_version_that_kept_no_windows_is_of_use(
+    kept: RememberedTariffs, tmp_path: Path, asked: list[Any]
+) -> None:
+    file = tmp_path / "tariffs.json"
+    file.write_text(json.dumps({name: one for name, one in json.loads(file.read_text()).items() if name != "windows"}))
+    again = RememberedTariffs(file, "1")
+    assert again.find(*GPT) == kept.find(*GPT)
+    assert again.window("openai", ("gpt-4o",)) == 128_000
+    assert asked == []
+
+
 @pytest.mark.parametrize(
     ("version", "question"),
     [

@@ -5,12 +5,13 @@ The total is the provider's own count. Its split is estimated (`part_tokens`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sessiontap.analysis.blocks import CATEGORIES, block_key, blocks, category
 from sessiontap.analysis.context_layers import Split, layers
+from sessiontap.analysis.context_window import window_share, windows
 from sessiontap.analysis.new_parts import new_places
 from sessiontap.analysis.part_costs import UNKNOWN, Terms, range_cost
 from sessiontap.analysis.part_tokens import estimate
@@ -37,6 +38,7 @@ def context(
     tokens = estimate(turns)
     runs = runs_by_result(turns)
     by_id = {turn.call["id"]: turn for turn in turns}
+    held = windows(turns, terms)
     if step is None:
         counted = [at for at, numbers in enumerate(tokens) if numbers is not None]
         chosen = max(counted, key=lambda at: turns[at].call["usage"]["input"], default=None)
@@ -44,15 +46,17 @@ def context(
         chosen = next((at for at, turn in enumerate(turns) if turn.call["step"] == step), None)
     return {
         "turns": [
-            _row(turn, by_id.get(turn.based_on or ""), numbers, terms)
+            _row(turn, by_id.get(turn.based_on or ""), numbers, terms, held.get(turn.call["id"]))
             for turn, numbers in zip(turns[rows], tokens[rows], strict=True)
         ],
-        "detail": None if chosen is None else _detail(turns[chosen], tokens[chosen], runs),
+        "detail": None if chosen is None else _detail(turns[chosen], tokens[chosen], runs, held),
         "blocks": blocks(sent_parts(turns, tokens, terms, block_key), turns, runs),
-    } | ({} if split is None else {"layers": layers(turns, tokens, runs, split)})
+    } | ({} if split is None else {"layers": layers(turns, tokens, runs, split, held)})
 
 
-def _row(turn: Turn, base: Turn | None, tokens: Sequence[float] | None, terms: Terms) -> dict[str, Any]:
+def _row(
+    turn: Turn, base: Turn | None, tokens: Sequence[float] | None, terms: Terms, window: int | None
+) -> dict[str, Any]:
     call, usage = turn.call, turn.call["usage"] or {}
     split: dict[str, float] | None = None
     new: float | None = None
@@ -68,6 +72,8 @@ def _row(turn: Turn, base: Turn | None, tokens: Sequence[float] | None, terms: T
         "path": call["path"],
         "model": call["response_model"] or call["request_model"],
         "input_tokens": usage.get("input"),
+        "window_tokens": window,
+        "window_share": window_share(usage, window),
         "cache_read_tokens": usage.get("cache_read"),
         "new_tokens_estimated": None if new is None else round(new),
         "input_cost_usd": range_cost(usage, 0, usage.get("input") or 0, terms.get(call["id"], UNKNOWN)),
@@ -106,7 +112,10 @@ class _Group:
         }
 
 
-def _detail(turn: Turn, tokens: Sequence[float] | None, runs: dict[ResultKey, ToolRun]) -> dict[str, Any]:
+def _detail(
+    turn: Turn, tokens: Sequence[float] | None, runs: dict[ResultKey, ToolRun], held: Mapping[str, int]
+) -> dict[str, Any]:
+    window = held.get(turn.call["id"])
     usage, whole = turn.call["usage"] or {}, _Group()
     if tokens is not None:
         for part, number in zip(turn.request, tokens, strict=True):
@@ -115,6 +124,8 @@ def _detail(turn: Turn, tokens: Sequence[float] | None, runs: dict[ResultKey, To
         "step": turn.call["step"],
         "call": turn.call["id"],
         "input_tokens": usage.get("input"),
+        "window_tokens": window,
+        "window_share": window_share(usage, window),
         "cache_read_tokens": usage.get("cache_read"),
         "categories": whole.told("request", usage.get("input") or 0)["within"],
     }

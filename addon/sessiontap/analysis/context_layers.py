@@ -8,7 +8,7 @@ at the bottom. The total of a turn is the provider's count. Its split is estimat
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sessiontap.analysis.blocks import CATEGORIES, category
@@ -35,11 +35,12 @@ def layers(
     tokens: Sequence[Sequence[float] | None],
     runs: dict[ResultKey, ToolRun],
     split: Split,
+    windows: Mapping[str, int],
 ) -> dict[str, Any]:
     """Return the names of the layers, from the bottom, and their tokens in each turn of which the provider stated a
     count. Of a long session a column is the fullest of several turns.
 
-    `tokens`: see `part_tokens.estimate`; `runs`: see `tool_runs.runs_by_result`.
+    `tokens`: see `part_tokens.estimate`; `runs`: see `tool_runs.runs_by_result`; `windows`: see `context_window`.
     """
     counted = [at for at, numbers in enumerate(tokens) if numbers is not None]
     together = -(-len(counted) // MOST_COLUMNS) or 1
@@ -68,6 +69,7 @@ def layers(
             "step": turns[at].call["step"],
             "call": turns[at].call["id"],
             "input_tokens": turns[at].call["usage"]["input"],
+            "window_tokens": windows.get(turns[at].call["id"]),
             "cache_read_tokens": turns[at].call["usage"].get("cache_read"),
             "tokens_estimated": _told(one, names),
         }

@@ -21,6 +21,8 @@ class InputTerms:
     """None if they are not known."""
     written_1h: int = 0
     """Of the tokens that were written to the cache: to be kept for an hour."""
+    window: int | None = None
+    """Tokens that the context window of the model holds; None if it is not known."""
 
 
 Terms = Mapping[str, InputTerms]

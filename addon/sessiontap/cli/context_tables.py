@@ -36,23 +36,27 @@ def show(found: Mapping[str, Any], limit: int) -> None:
     """Print the answer of `analysis.context`; of the turns the last `limit`, 0 for all."""
     rows = found["turns"][-limit:] if limit else found["turns"]
     used = [name for name in TITLES if any((row["split_estimated"] or {}).get(name) for row in found["turns"])]
+    has_windows = any(row["window_share"] is not None for row in found["turns"])
     columns = (
         Column("STEP", right=True),
         Column("PATH", shrinks=True, optional=True),
         Column("INPUT", right=True, style="bold"),
+        *([Column("WINDOW", right=True)] if has_windows else []),
         Column("CACHED", right=True),
         Column("NEW", right=True),
         *(Column(TITLES[name].upper(), right=True) for name in used),
         Column("COST", right=True, optional=True),
     )
-    table.show(columns, [_turn(row, used) for row in rows])
+    table.show(columns, [_turn(row, used, has_windows) for row in rows])
     if len(rows) < len(found["turns"]):
         print_notice(f"{plural(len(found['turns']) - len(rows), 'earlier turn')}: --limit 0 shows all")
     if found["detail"] is not None:
         detail = found["detail"]
         read = f", {count(detail['cache_read_tokens'])} of them read from the cache"
+        share = detail["window_share"]
+        held = f", {rate(share)} of the window of {count(detail['window_tokens'])}" if share is not None else ""
         known = read if detail["cache_read_tokens"] is not None else ""
-        write(f"\nStep {_step(detail['step'])}: {count(detail['input_tokens'])} tokens{known}\n\n")
+        write(f"\nStep {_step(detail['step'])}: {count(detail['input_tokens'])} tokens{held}{known}\n\n")
         table.show(DETAIL, [Row(cells) for cells in _groups(detail["categories"], "")])
     if found["blocks"]:
         write("\nBiggest blocks over all turns\n\n")
@@ -60,13 +64,14 @@ def show(found: Mapping[str, Any], limit: int) -> None:
     write("\n~ is estimated: the provider counts only the whole. COST is that of the input.\n")
 
 
-def _turn(row: Mapping[str, Any], used: Sequence[str]) -> Row:
-    split = row["split_estimated"]
+def _turn(row: Mapping[str, Any], used: Sequence[str], has_windows: bool) -> Row:
+    split, share = row["split_estimated"], row["window_share"]
     return Row(
         [
             _step(row["step"]),
             row["path"] or UNKNOWN,
             count(row["input_tokens"]),
+            *([UNKNOWN if share is None else rate(share)] if has_windows else []),
             count(row["cache_read_tokens"]),
             estimated(row["new_tokens_estimated"]),
             *(UNKNOWN if split is None else estimated(split[name]) if split[name] else "" for name in used),

@@ -11,10 +11,11 @@ cannot be known is None with the reason in words, never 0; one that is 0 has its
     cost_of(record)                 # Cost(usd=0.000123, source='genai-prices', parts=Parts(input=...))
     cost_of(record, rates_of)       # a model's own rates first (`prices:` of rules.yaml)
     rates_for(record)               # Rates(input=Decimal('3'), ...): what a part of its tokens cost
+    window_of(record)               # 200000: the tokens that its model's context window holds
 """
 
 from sessiontap.prices.catalogue import RememberedTariffs
-from sessiontap.prices.cost import Cost, RatesOf, RememberedCosts, Source, cost_of, rates_for, version
+from sessiontap.prices.cost import Cost, RatesOf, RememberedCosts, Source, cost_of, rates_for, version, window_of
 from sessiontap.prices.tariff import Parts, Rates
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "cost_of",
     "rates_for",
     "version",
+    "window_of",
 ]

@@ -1,4 +1,4 @@
-"""The list of genai-prices: provider, model, time and service tier -> `Tariff`.
+"""The list of genai-prices: provider, model, time and service tier -> `Tariff`; provider and model -> context window.
 
 These are list prices, without discounts and without a region's surcharge unless the model's name says it. The list's
 own arithmetic takes 80 us a call, so only its look-up is used, and its answers are kept: a log of 200,000 calls has few
@@ -104,6 +104,21 @@ def find(provider: str | None, names: tuple[str, ...], time: int, tier: str | No
     return tariff
 
 
+def window(provider: str | None, names: tuple[str, ...]) -> int | None:
+    """Return the tokens that the context window of the first of `names` that the list knows holds.
+
+    None if the list does not say, and if it has prices for inputs beyond: who asks has a larger window then.
+    """
+    found = (look_up(LISTS[provider], name) for name in names) if provider in LISTS else ()
+    listed = next((one.model for one in found if one), None)
+    stated = listed.context_window if listed is not None else None
+    if listed is None or stated is None:
+        return None
+    prices = [listed.prices] if hasattr(listed.prices, "input_mtok") else [one.prices for one in listed.prices]
+    steps = {tier.start for one in prices for key in UNITS.values() for tier in getattr(getattr(one, key), "tiers", ())}
+    return None if any(start >= stated for start in steps) else int(stated)
+
+
 def is_by_the_hour(provider: str | None, names: tuple[str, ...]) -> bool:
     """Return True if the price of the model that `find` finds depends on the time of day."""
     found = (look_up(LISTS[provider], name) for name in names) if provider in LISTS else ()
@@ -182,13 +197,15 @@ def _price(price: Any, start: int) -> Decimal | None:
 
 
 MOST = 1_000
-"""Tariffs in the file."""
+"""Tariffs in the file, and windows."""
 _Key = tuple[Any, ...]
 """Provider, names, day, tier, speed."""
+_Model = tuple[str | None, tuple[str, ...]]
+"""Provider, names."""
 
 
 class RememberedTariffs:
-    """Remembers what `find` answered, from one process to the next, as long as `version` is the same.
+    """Remembers what `find` and `window` answered, from one process to the next, as long as `version` is the same.
 
     The file only saves time: if it cannot be read or written, the list is asked. No folder is made for it.
     """
@@ -207,30 +224,56 @@ class RememberedTariffs:
             found = _answer(lambda: find(provider, names, time, tier, speed))
             if not is_by_the_hour(provider, names):
                 self._answers[key] = found
-                if not self._is_new:
-                    self._is_new = True
-                    atexit.register(self.save)
+                self._save_at_the_end()
         if isinstance(found, str):
             raise Unknown(found)
         return found
 
-    @cached_property
+    def window(self, provider: str | None, names: tuple[str, ...]) -> int | None:
+        """As the module's `window`."""
+        key = provider, names
+        if key not in self._windows:
+            self._windows[key] = window(provider, names)
+            self._save_at_the_end()
+        return self._windows[key]
+
+    def _save_at_the_end(self) -> None:
+        if not self._is_new:
+            self._is_new = True
+            atexit.register(self.save)
+
+    @property
     def _answers(self) -> dict[_Key, Tariff | str]:
+        return self._known[0]
+
+    @property
+    def _windows(self) -> dict[_Model, int | None]:
+        return self._known[1]
+
+    @cached_property
+    def _known(self) -> tuple[dict[_Key, Tariff | str], dict[_Model, int | None]]:
         try:
             found = json.loads(self._file.read_bytes())
             if found["version"] != self._version:
-                return {}
-            return {(one, tuple(names), *rest): _read(value) for (one, names, *rest), value in found["tariffs"]}
+                return {}, {}
+            return (
+                {(one, tuple(names), *rest): _read(value) for (one, names, *rest), value in found["tariffs"]},
+                {
+                    (one, tuple(names)): None if size is None else int(size)
+                    for one, names, size in found.get("windows", ())
+                },
+            )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError):
-            return {}
+            return {}, {}
 
     def save(self) -> None:
         """Write the newest of them to the file, whole or not at all."""
         newest = [(key, _written(answer)) for key, answer in list(self._answers.items())[-MOST:]]
+        windows = [(*key, size) for key, size in list(self._windows.items())[-MOST:]]
         own = self._file.with_name(f".{self._file.name}.{os.getpid()}")
         try:
             with open(os.open(own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                json.dump({"version": self._version, "tariffs": newest}, file)
+                json.dump({"version": self._version, "tariffs": newest, "windows": windows}, file)
             own.replace(self._file)
         except OSError:
             with contextlib.suppress(OSError):

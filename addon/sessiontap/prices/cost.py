@@ -32,6 +32,9 @@ RatesOf = Callable[[str], Rates | None]
 TariffOf = Callable[[str | None, tuple[str, ...], int, str | None, str | None], Tariff]
 """As `catalogue.find`: provider, the model's names, time, tier, speed. Raises `Unknown`."""
 
+WindowOf = Callable[[str | None, tuple[str, ...]], int | None]
+"""As `catalogue.window`: provider, the model's names."""
+
 _MOST_TERMS = 4096
 """Terms that are remembered."""
 _ANSWERS = 4
@@ -132,6 +135,28 @@ def rates_for(
     try:
         _check_paid_by_the_token(call, llm)
         return _listed(call, llm, _model(llm), tariff_of).at(input_tokens(usage, billed))
+    except Unknown:
+        return None
+
+
+_OF_ONE_WINDOW = frozenset(("chat", "text_completion", "realtime"))
+"""Operations whose input stands in the window of one run of the model."""
+
+
+def window_of(call: Mapping[str, Any], window: WindowOf = catalogue.window) -> int | None:
+    """Return the tokens that the context window of the model of this record's call holds; None if it is not known.
+
+    The window is the model's own, whoever pays: also of a subscription, or at the user's own prices. If the provider
+    ran tools within the call, its count is of several prompts, and no window holds them all.
+    """
+    llm = call.get("llm") or {}
+    billed = llm.get("billed") or {}
+    if llm.get("operation") not in _OF_ONE_WINDOW or billed.get("web_searches") or billed.get("tools"):
+        return None
+    if _is_own_host(call, llm):
+        return None
+    try:
+        return window(llm.get("provider"), _model(llm))
     except Unknown:
         return None
 

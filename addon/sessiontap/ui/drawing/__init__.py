@@ -20,6 +20,7 @@ from sessiontap.ui.drawing import plots, ranges, runs
 
 DRAWINGS: dict[str, Callable[..., Any]] = {
     "context_plot": plots.context_plot,
+    "is_near_window": plots.is_near,
     "layer_classes": plots.layer_classes,
     "spending_plot": plots.spending_plot,
     "group_classes": plots.group_classes,

@@ -47,19 +47,23 @@ class Plot:
     """Columns touch, as an area."""
     line: Sequence[float | None] = ()
     """A level in each column; None of one without."""
+    limit: Sequence[float | None] = ()
+    """The same of what a column cannot go beyond."""
     chosen: int | None = None
     """The column that is shown elsewhere."""
 
 
 def columns(plot: Plot, found: Sequence[PlotColumn]) -> Markup:
     """Return a figure of columns. The numbers stand in a table beside it, to which its columns lead."""
-    top = max([plot.top or 0.0, *(sum(one.sizes) for one in found), *(one or 0.0 for one in plot.line)])
+    top = max([plot.top or 0.0, *(sum(one.sizes) for one in found), *(one or 0.0 for one in (*plot.line, *plot.limit))])
     marks = ticks(top)
     scale = HEIGHT / (marks[-1] or 1.0)
     room = WIDTH / max(len(found), 1)
     shapes = [_grid(marks, scale), _chosen(plot.chosen, room), *_layers(plot, found, room, scale)]
     if plot.line:
         shapes.append(tag("path", class_="level", d=_line(plot.line, room, scale)))
+    if plot.limit:
+        shapes.append(tag("path", class_="limit", d=_line(plot.limit, room, scale)))
     picture = tag(
         "svg",
         tag("title", plot.title, id=f"{plot.name}-title"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from sessiontap.analysis.context_layers import OTHERS, REST
 from sessiontap.ui.drawing.columns import Plot, PlotColumn, columns
 from sessiontap.ui.drawing.svg import colour
 
+NEAR = 0.4
+"""The share of its window that a turn takes, from which on the picture has a line at the window."""
 Href = Callable[..., str]
 """The address of the present page with other parameters."""
 _COLOURS = {
@@ -51,6 +54,7 @@ def context_plot(layers: Mapping[str, Any], chosen: int | None, here: Href) -> M
     ]
     levels = [one["cache_read_tokens"] for one in rows]
     most = max((one["input_tokens"] for one in rows), default=0)
+    windows = [one["window_tokens"] for one in rows]
     plot = Plot(
         name="context",
         title="What fills the context window in each turn",
@@ -58,9 +62,15 @@ def context_plot(layers: Mapping[str, Any], chosen: int | None, here: Href) -> M
         unit=_short,
         colours=layer_classes(layers["layers"], layers["split"]),
         line=levels if any(levels) else (),
+        limit=windows if is_near(layers) else (),
         chosen=next((at for at, one in enumerate(rows) if one["step"] == chosen), None),
     )
     return columns(plot, found)
+
+
+def is_near(layers: Mapping[str, Any]) -> bool:
+    """Return True if a turn takes so much of its window that the picture has a line at the window."""
+    return any(one["input_tokens"] >= NEAR * (one["window_tokens"] or math.inf) for one in layers["columns"])
 
 
 def _context_title(one: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -71,7 +81,9 @@ def _context_title(one: Mapping[str, Any], names: Sequence[str]) -> str:
     ]
     read = one["cache_read_tokens"]
     cached = "" if read is None else f", {read:,} read from the cache"
-    return f"step {_step(one['step'])}: {one['input_tokens']:,} tokens{cached}\n" + "\n".join(reversed(parts))
+    window = one["window_tokens"]
+    held = "" if window is None else f", {one['input_tokens'] / window:.0%} of the window"
+    return f"step {_step(one['step'])}: {one['input_tokens']:,} tokens{held}{cached}\n" + "\n".join(reversed(parts))
 
 
 def spending_plot(spending: Mapping[str, Any], link: Href, *, cumulative: bool) -> Markup:
