@@ -122,13 +122,33 @@ def test_a_picture_says_what_it_shows() -> None:
     assert '<title id="p-title">Title</title><desc id="p-text">Text</desc>' in drawn
 
 
-def test_the_plot_of_the_context() -> None:
-    column = {"step": 3, "call": "c", "input_tokens": 100, "cache_read_tokens": 60, "tokens_estimated": [70, 30]}
+def in_context(tokens: int, window: int | None) -> str:
+    """The picture of one turn."""
+    column = {"step": 3, "call": "c", "input_tokens": tokens, "cache_read_tokens": 60, "window_tokens": window,
+              "tokens_estimated": [tokens - 30, 30]}  # fmt: skip
     layers = {"split": "turn", "layers": ["system", "current"], "turns_in_column": 1, "columns": [column]}
-    drawn = context_plot(layers, 3, lambda **query: f"?turn={query['turn']}")
+    return context_plot(layers, 3, lambda **query: f"?turn={query['turn']}")
+
+
+def test_the_plot_of_the_context() -> None:
+    drawn = in_context(100, None)
     assert dict(paths(drawn))["level"] == "M0 72h1000"
     assert "step 3: 100 tokens, 60 read from the cache\ncurrent ~30\nsystem ~70" in drawn
     assert layer_classes(["(rest)", "Read", "Bash", "(others)"], "tool") == ["rest", "c0", "c1", "rest"]
+
+
+@pytest.mark.parametrize(
+    ("window", "line"),
+    [
+        pytest.param(200, "M0 0h1000", id="the picture reaches up to the window"),
+        pytest.param(1_000, None, id="the window is far above: the picture keeps its scale"),
+        pytest.param(None, None, id="the window is not known"),
+    ],
+)
+def test_the_window_is_a_line_across_the_plot(window: int | None, line: str | None) -> None:
+    drawn = in_context(100, window)
+    assert dict(paths(drawn)).get("limit") == line
+    assert ("of the window" in drawn) == (window is not None)
 
 
 def test_the_plot_of_costs() -> None:
