@@ -83,6 +83,7 @@ def reply(value: Any, status: int = 200) -> bytes:
 
 
 Leave = Callable[..., Answering]
+LIMIT = {"id": "3646df94", "name": None, "rule": "agents", "text": "calls is 5, at or above 5, in day 2026-11-21"}
 
 
 @pytest.fixture
@@ -297,3 +298,20 @@ def test_the_calls_of_a_path(calls: int, running: int, text: str) -> None:
 @pytest.mark.parametrize(("now", "seconds"), [(NOW + 1_500_000_000, 1.5), (NOW - 10**9, 0.0)], ids=["ago", "to come"])
 def test_elapsed(now: int, seconds: float) -> None:
     assert units.elapsed(str(iso(NOW)), now / 1e9) == seconds
+
+
+@pytest.mark.parametrize(
+    ("answer", "words", "hint"),
+    [
+        ({"limits": [], "lifted": []}, ["--trace", LOG, "--lift", "3646df94"], "none does now"),
+        ({"limits": [LIMIT], "lifted": []}, ["--trace", LOG, "--lift", "5f3a9c21"], "those that do: 3646df94"),
+        ({"limits": [LIMIT], "lifted": []}, ["--trace", "/other"], f"writes to --trace {LOG}"),
+    ],
+    ids=["nothing to lift", "another one", "a proxy of another log"],
+)
+def test_limits_says_what_to_do_instead(
+    leave: Leave, capsys: pytest.CaptureFixture[str], answer: dict[str, Any], words: list[str], hint: str
+) -> None:
+    leave(reply(answer))
+    assert main(["limits", *words]) != 0
+    assert hint in capsys.readouterr().err

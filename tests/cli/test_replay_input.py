@@ -49,8 +49,9 @@ def test_what_is_named_is_replayed_in_order(folder: Path, named: list[str], numb
     assert [call.id for call in found] == list(map(call_id, numbers))
 
 
-def call(provider: str | None, host: str, *headers: tuple[str, str]) -> RecordedCall:
-    record: dict[str, Any] = {"host": host, "llm": {"provider": provider}, "request": {"headers": list(headers)}}
+def call(provider: str | None, host: str, *headers: tuple[str, str], family: str = "other") -> RecordedCall:
+    llm = {"provider": provider, "family": family}
+    record: dict[str, Any] = {"host": host, "llm": llm, "request": {"headers": list(headers)}}
     return RecordedCall(record, None, lambda side, body: None)
 
 
@@ -66,9 +67,14 @@ def call(provider: str | None, host: str, *headers: tuple[str, str]) -> Recorded
         (call("openai", "chatgpt.com", ("authorization", "x")), {}, set()),
         (call("openai", "localhost"), {}, set()),
         (call(None, "llm.test", ("authorization", "x")), {}, set()),
+        (call(None, "localhost", ("authorization", "x"), family="openai-chat"), {}, {"OPENAI_API_KEY"}),
+        (call(None, "localhost", family="openai-chat"), {}, set()),
     ],
-    ids=["unset", "set", "another's is set", "two names", "one of two set", "login", "login host", "none", "unknown"],
-)
+    ids=[
+        "unset", "set", "another's is set", "two names", "one of two set", "login", "login host", "none", "unknown",
+        "a server of this machine", "one that asks for none",
+    ],
+)  # fmt: skip
 def test_a_key_is_made_up_for_a_program_that_lacks_one(
     made: RecordedCall, environ: dict[str, str], names: set[str]
 ) -> None:

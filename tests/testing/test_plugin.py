@@ -175,6 +175,11 @@ def test_a_changed_agent(changed: str, line: str, told: str) -> None:
     assert told in changed
 
 
+def test_a_miss_names_the_options_of_pytest(changed: str) -> None:
+    assert "Record the test again with --sessiontap-record, or allow weaker matches with --sessiontap-str" in changed
+    assert "--live-on-miss" not in changed
+
+
 def test_a_test_that_is_skipped_fails_in_no_way(changed: str) -> None:
     assert "test_skipped" not in changed
 

@@ -34,11 +34,14 @@ def calls(folder: Path) -> list[dict[str, Any]]:
 def writers(folder: Path) -> Iterator[RunningProxy]:
     """The running proxies of this user that write to the trace `folder` and can be asked."""
     places = {os.path.realpath(one) for one in (*named_in(folder), *logs_in(folder))}
+    return (proxy for proxy in running() if os.path.realpath(proxy.trace) in places)
+
+
+def running() -> Iterator[RunningProxy]:
+    """The running proxies of this user that can be asked."""
     for path in state_file.folder().glob("*.json"):
         proxy = read(path)
-        if proxy is None or proxy.token is None or proxy.plain is None:
-            continue
-        if os.path.realpath(proxy.trace) in places and is_alive(proxy.pid):
+        if proxy is not None and proxy.token is not None and proxy.plain is not None and is_alive(proxy.pid):
             yield proxy
 
 

@@ -27,6 +27,17 @@ KEY_VARIABLES: Mapping[str, tuple[str, ...]] = {
     "xai": ("XAI_API_KEY",),
 }
 """A provider, and the variables from which clients take its key."""
+_CLIENTS: Mapping[str, str] = {
+    "anthropic-messages": "anthropic",
+    "cohere": "cohere",
+    "gemini": "google",
+    "openai-chat": "openai",
+    "openai-completions": "openai",
+    "openai-embeddings": "openai",
+    "openai-responses": "openai",
+    "realtime": "openai",
+}
+"""A wire family, and the provider whose client calls a server that is nobody's in that table: one of this machine."""
 _KEY_HEADERS = frozenset({"authorization", "api-key", "x-api-key", "x-goog-api-key"})
 _LOGIN_HOSTS = ("chatgpt.com", "cloudcode-pa.googleapis.com")
 """Agents call these with a user's login alone; a key in the environment would change how they work."""
@@ -63,7 +74,7 @@ def dummy_keys(calls: Iterable[RecordedCall], environ: Mapping[str, str]) -> dic
     """
     found: dict[str, str] = {}
     for call in calls:
-        variables = KEY_VARIABLES.get((call.record.get("llm") or {}).get("provider") or "", ())
+        variables = KEY_VARIABLES.get(_client_of(call), ())
         if _had_key(call) and not any(map(environ.get, variables)):
             found |= dict.fromkeys(variables, DUMMY_KEY)
     return found
@@ -78,9 +89,16 @@ def all_dummy_keys(environ: Mapping[str, str]) -> dict[str, str]:
 def login_variables(calls: Iterable[RecordedCall]) -> set[str]:
     """Return the variables of keys that the recorded program did not use: it had a login, which a key would change."""
     calls = list(calls)
-    providers = {(call.record.get("llm") or {}).get("provider") or "" for call in calls}
+    providers = set(map(_client_of, calls))
     with_key = dummy_keys(calls, {}).keys()
     return {name for provider in providers for name in KEY_VARIABLES.get(provider, ())} - with_key
+
+
+def _client_of(call: RecordedCall) -> str:
+    """Return the provider whose key the program's client looks for; empty if it is not known."""
+    llm = call.record.get("llm") or {}
+    provider = llm.get("provider") or ""
+    return provider if provider in KEY_VARIABLES else _CLIENTS.get(llm.get("family") or "", "")
 
 
 def _had_key(call: RecordedCall) -> bool:

@@ -13,9 +13,10 @@ MISS_STATUS = 501
 """The status of a miss: of the errors of a server the one that the fewest clients ask again about."""
 SHOWN = 10
 """Differences in a miss's text."""
-_TO_DO = (
+TO_DO = (
     "Record the session again; or allow weaker matches with --strict, or send such requests on with --live-on-miss."
 )
+"""Behind the text of a miss, unless whoever loads the recording has other words."""
 
 
 @dataclass(slots=True)
@@ -59,14 +60,14 @@ def miss_text(method: str, url: str, miss: Miss) -> str:
     return " ".join(words)
 
 
-def miss_body(request: Request, miss: Miss) -> bytes:
+def miss_body(request: Request, miss: Miss, to_do: str) -> bytes:
     """Return the body of the error, in JSON that the clients of OpenAI, Anthropic and Gemini read."""
-    return json.dumps(miss_error(request, miss), ensure_ascii=False).encode() + b"\n"
+    return json.dumps(miss_error(request, miss, to_do), ensure_ascii=False).encode() + b"\n"
 
 
-def miss_error(request: Request, miss: Miss) -> dict[str, object]:
+def miss_error(request: Request, miss: Miss, to_do: str) -> dict[str, object]:
     """Return the same as a value."""
-    message = f"sessiontap replay: {miss_text(request.method, url_of(request), miss)} {_TO_DO}"
+    message = f"sessiontap replay: {miss_text(request.method, url_of(request), miss)} {to_do}"
     error = {
         "type": "replay_miss",
         "code": MISS_STATUS,

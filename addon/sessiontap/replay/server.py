@@ -35,7 +35,7 @@ from sessiontap.exchange import Headers, Request
 from sessiontap.llm.content_encoding import decode
 from sessiontap.replay import web_socket
 from sessiontap.replay.api import url_of
-from sessiontap.replay.miss import MISS_STATUS, LiveSocketFrames, ServedRequest, miss_body
+from sessiontap.replay.miss import MISS_STATUS, TO_DO, LiveSocketFrames, ServedRequest, miss_body
 from sessiontap.replay.pacing import paced
 from sessiontap.replay.playing import H11Connection, play
 from sessiontap.replay.question import Answer, LiveRequest, Miss, RecordedReply, Replayer
@@ -60,6 +60,8 @@ class PlayedRecording:
     """Tells whether a request without an answer goes on to its own server."""
     tell: Callable[[ServedRequest], None] = lambda served: None
     """Called on the server's thread with each request that was served."""
+    to_do: str = TO_DO
+    """What the user may do about a miss."""
     served: list[ServedRequest] = field(default_factory=list)
     answers: dict[int, Answer] = field(default_factory=dict)
     """Those that the proxy has asked for, until it fetches them."""
@@ -120,12 +122,13 @@ class ReplayServer:
         is_call: Callable[[Request], bool] = lambda request: True,
         goes_live: Callable[[Miss], bool] = lambda miss: False,
         tell: Callable[[ServedRequest], None] = lambda served: None,
+        to_do: str = TO_DO,
     ) -> None:
         """Answer requests from here on by `replayer`. What is being played goes on; a WebSocket keeps its recording.
 
-        `is_call`, `goes_live`, `tell`: see `PlayedRecording`.
+        `is_call`, `goes_live`, `tell`, `to_do`: see `PlayedRecording`.
         """
-        self.recording = PlayedRecording(replayer, is_call, goes_live, tell)
+        self.recording = PlayedRecording(replayer, is_call, goes_live, tell, to_do)
 
     def unload(self) -> None:
         """Answer nothing from here on."""
@@ -229,7 +232,7 @@ class _Connection:
         if isinstance(outcome, Answer) and _opens_socket(live, outcome):
             await web_socket.serve(link, live, outcome.reply, recording, self._server.speed, asked)
             return False
-        await self._give(live, outcome)
+        await self._give(live, outcome, recording)
         return link.next_cycle()
 
     def _asked(self, head: h11.Request) -> ReplayHeader | None:
@@ -250,19 +253,18 @@ class _Connection:
             number = self._server.next_number()
             recording.answers[number] = outcome
         if isinstance(outcome, Miss) and not went_live:
-            await self._give(live, outcome)
+            await self._give(live, outcome, recording)
         else:
             await self._link.reply(200, json.dumps({"answer": number}).encode(), "application/json")
 
-    async def _give(self, live: LiveRequest, outcome: Answer | Miss) -> None:
+    async def _give(self, live: LiveRequest, outcome: Answer | Miss, recording: PlayedRecording) -> None:
         if isinstance(outcome, Answer) and (outcome.reply.status >= 200 or outcome.reply.ending == "unanswered"):
             await play(self._link, paced(outcome.reply, self._server.speed))
             return
         if isinstance(outcome, Answer):
             outcome = Miss(f"the recorded reply has the status {outcome.reply.status}", outcome.reply.call)
-        await self._link.reply(
-            MISS_STATUS, miss_body(live.request, outcome), "application/json", [("x-should-retry", "false")]
-        )
+        body = miss_body(live.request, outcome, recording.to_do)
+        await self._link.reply(MISS_STATUS, body, "application/json", [("x-should-retry", "false")])
 
 
 def _opens_socket(live: LiveRequest, outcome: Answer | Miss) -> bool:

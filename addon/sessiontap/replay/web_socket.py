@@ -70,6 +70,8 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 class SocketRecording(Protocol):
     """The questions of a socket to its recording."""
 
+    @property
+    def to_do(self) -> str: ...
     def answer(self, live: LiveRequest) -> Answer | Miss: ...
     def expected(self, live: LiveRequest, begun: str | None) -> RecordedReply | None: ...
     def goes_live(self, miss: Miss) -> bool: ...
@@ -389,7 +391,7 @@ class _Socket:
     async def _refuse(self, request: Request, miss: Miss) -> None:
         """Send the miss as the service's own kind of error, and close."""
         reason = f"replay: {miss.reason}".encode()[:_LONGEST_REASON].decode("utf-8", "ignore")
-        await self._send(TextMessage(json.dumps(miss_error(request, miss), ensure_ascii=False)))
+        await self._send(TextMessage(json.dumps(miss_error(request, miss, self._answers.to_do), ensure_ascii=False)))
         await self._send(CloseConnection(code=_SERVER_ERROR, reason=reason))
 
     async def _send(self, event: Event) -> None:

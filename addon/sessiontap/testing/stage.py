@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sessiontap.replay.report import Report
 
 _HOW_TO_RECORD = "run it live with --sessiontap-record"
+_TO_DO = "Record the test again with --sessiontap-record, or allow weaker matches with --sessiontap-strict."
 
 
 class Stage(Protocol):
@@ -147,7 +148,7 @@ class ReplayStage:
         for name in self._keys & login_variables(calls):
             monkeypatch.delenv(name, raising=False)
         self._replayer = open_replayer(calls, strict=self._strict)
-        self._server.load(self._replayer)
+        self._server.load(self._replayer, to_do=_TO_DO)
         if self._egress is not None:
             self._egress.close(loopback_ports(calls), monkeypatch)
         return None

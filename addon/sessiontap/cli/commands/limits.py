@@ -35,10 +35,12 @@ def limits(lift: str | None, json: bool, trace: Path | None) -> None:
             for key in found:
                 found[key] += answer.get(key, ())
     if not asked:
-        raise Failure("no proxy runs that writes to this trace", "its counts are the proxy's: start it first")
+        others = [f"the proxy at {one.url} writes to --trace {one.trace}" for one in in_flight.running()]
+        hint = "; ".join(others) or "its counts are the proxy's: start it first"
+        raise Failure("no proxy runs that writes to this trace", hint)
     if lift is not None and not found["lifted"]:
-        known = ", ".join(one["id"] for one in found["limits"]) or "none does"
-        raise Misuse(f"no limit {lift!r} refuses calls", f"those that do: {known}")
+        known = ", ".join(one["id"] for one in found["limits"])
+        raise Misuse(f"no limit {lift!r} refuses calls", f"those that do: {known}" if known else "none does now")
     shown = found["lifted"] if lift is not None else found["limits"]
     if json:
         write_json(shown)
