@@ -18,9 +18,11 @@ from sessiontap.callers import Caller, Found, Process
 from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
 from sessiontap.header_edit import apply
+from sessiontap.proxy.alerts import Alerts
 from sessiontap.proxy.call_context import CallContext
 from sessiontap.proxy.connections import Connection, Destinations
 from sessiontap.proxy.finish import Bodies, CapturedBody, Heads, finished_call
+from sessiontap.proxy.notices import Notices
 from sessiontap.proxy.plan import Planner
 from sessiontap.proxy.prepare import history_of, read
 from sessiontap.recording.decode import decode_exchange, planner_update
@@ -117,6 +119,7 @@ def made_log(folder: Path, rules: str, asks: Iterable[Ask], *, servers: Iterable
     serving = {one.id for one in servers}
     planner = Planner(AsWritten(), faults, lambda caller: caller.id in serving)
     planner.conversations.key = b"k" * 32
+    alerts = Alerts(Notices(), faults)
     destinations = Destinations(loaded)
     writer = trace.Writer(folder, writer_info={"pid": 1, "host": "test"}, fsync_seconds=None)
     writer.start()
@@ -124,7 +127,7 @@ def made_log(folder: Path, rules: str, asks: Iterable[Ask], *, servers: Iterable
     for kind, number, ask in _events(asks):
         if kind == "planned":
             context = _context(ask, number, destinations)
-            plan = planner.plan(context, loaded)
+            plan = alerts.begin(context, planner.plan(context, loaded))
             context.call, context.plan = plan.call, plan
             if plan.session is not None:
                 contexts[number] = context

@@ -72,6 +72,11 @@ rules:
     "a sub-agent, matched": ("rules: [{match: {subagent: explore}, session: {path: /explore}}]", subagent(0), ()),
     "idle": ("rules: [{session: {name: Bot, idle: 10s}}]", [Ask(0), Ask(5), Ask(20), Ask(21), Ask(40)], ()),
     "max_calls": ("rules: [{session: {name: Bot, max_calls: 2}}]", [Ask(float(at)) for at in range(5)], ()),
+    "a limit": (
+        "rules: [{session: {name: Bot}, gateway: helicone, limit: {calls: 2, per: session}}]",
+        [Ask(float(at)) for at in range(4)],
+        (),
+    ),
     "a process tree": (
         "rules: [{session: {name: Tree, id: process-tree}}]",
         [Ask(0), Ask(1, HELPER), Ask(2, BOT), Ask(3)],

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sessiontap.backtest.redecide import Redecided
 from sessiontap.dialects import OWN_KEYS
 from sessiontap.gateways import Route
-from sessiontap.trace.outcomes import WARM_UP
+from sessiontap.trace.outcomes import REFUSED, WARM_UP
 
 Record = Mapping[str, Any]
 
@@ -95,7 +95,9 @@ def redecided_outcome(found: Redecided) -> Outcome:
         label = rule.get("ignore") or rule.get("capture")
         return Outcome(NOT_RECORDED, set_by={"capture": label} if label else {})
     filled, session = plan.filled, plan.session
-    is_warm_up = WARM_UP in (found.call.recorded.get("flags") or ())
+    flags = found.call.recorded.get("flags") or ()
+    if REFUSED in flags:  # by a limit, and so by a limit again: nothing was sent
+        plan = replace(plan, edits=(), reply_edits=(), gateway=None, decision=replace(plan.decision, gateway=None))
     return Outcome(
         capture=plan.decision.capture,
         session=session.id,
@@ -109,7 +111,7 @@ def redecided_outcome(found: Redecided) -> Outcome:
         gateway=plan.decision.gateway,
         headers=_written((one.action, one.header, one.new) for one in (*plan.edits, *plan.reply_edits)),
         host=plan.gateway.host if isinstance(plan.gateway, Route) else found.call.recorded.get("host"),
-        step=None if is_warm_up else session.step,
+        step=None if WARM_UP in flags else session.step,
         parent=plan.link.parent,
         conversation=plan.link.conversation,
         set_by={**plan.decision.set_by, **filled.set_by},

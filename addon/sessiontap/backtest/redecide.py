@@ -221,7 +221,8 @@ class Redecision:
         """Take in the reply of a call that has ended."""
         known = self._in_flight.pop(call.id, None)
         if known is None:
-            self._ended.add(call.id)
+            if WARM_UP in (call.recorded.get("flags") or ()):
+                self._ended.add(call.id)
             return
         plan, record, ending = known.plan, call.recorded, None
         if plan.history is not None and known.is_read and plan.link.conversation is not None:
