@@ -61,7 +61,7 @@ class PlayedRecording:
     tell: Callable[[ServedRequest], None] = lambda served: None
     """Called on the server's thread with each request that was served."""
     to_do: str = TO_DO
-    """What the user may do about a miss."""
+    """The advice to the user behind the text of a miss."""
     served: list[ServedRequest] = field(default_factory=list)
     answers: dict[int, Answer] = field(default_factory=dict)
     """Those that the proxy has asked for, until it fetches them."""
