@@ -64,7 +64,7 @@ _COUNTS = ("calls", "sessions")
 
 @dataclass(frozen=True, slots=True)
 class UnmetExpectation:
-    """Something is not as expected."""
+    """A field of a call, or a number of calls, that is not as expected."""
 
     expectation: str
     line: int

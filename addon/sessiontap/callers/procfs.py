@@ -268,7 +268,7 @@ def started(ticks: int) -> int:
 
 
 def age(ticks: int) -> float:
-    """Seconds since that tick."""
+    """Return the seconds that have passed since a tick of the kernel's clock."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks * _TICK / 1e9
 
 

@@ -42,7 +42,7 @@ class CannotForce(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How to start the program."""
+    """A way to start the program so that its connections are captured."""
 
     name: str
     prefix: list[str] = field(default_factory=list)

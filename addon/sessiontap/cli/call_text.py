@@ -126,7 +126,7 @@ def _cost(cost: Cost) -> str:
 
 
 def headers(call: RecordedCall) -> str:
-    """Both messages without their bodies."""
+    """Return the request and the response as text, without their bodies."""
     parts = [
         safe(start_line(call, side)) + "".join(fields(message))
         for side in ("request", "response")

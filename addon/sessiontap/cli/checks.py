@@ -36,7 +36,7 @@ class Finding(NamedTuple):
 
 
 def text(found: list[Finding]) -> str:
-    """A line for each."""
+    """Return the findings for people, a line for each."""
     return "".join(line(f"{'wrong' if one.is_wrong else 'ok':<6} {one.about}: {one.text}") + "\n" for one in found)
 
 

@@ -84,7 +84,7 @@ class Bash(BashComplete):
 
 
 class Fish(FishComplete):
-    """Candidates may have commas."""
+    """Completion in fish; click's own script splits candidates at their commas."""
 
     source_template = FishComplete.source_template.replace('string split ","', 'string split -m 1 ","')
 

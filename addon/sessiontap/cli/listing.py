@@ -147,7 +147,7 @@ def _lines(
 
 
 def session(row: Mapping[str, Any], short: Mapping[str, str]) -> Row:
-    """One session's line."""
+    """Return a session as a row of the table of sessions."""
     cells = [
         short.get(row["id"], row["id"]),
         row["name"] or UNKNOWN,
@@ -167,14 +167,14 @@ def session(row: Mapping[str, Any], short: Mapping[str, str]) -> Row:
 
 
 def calls(rows: Iterable[Mapping[str, Any]], short: Mapping[str, str]) -> None:
-    """Print call rows."""
+    """Print rows of calls as a table."""
     every = list(rows)
     machines = len({row["machine"] for row in every}) > 1
     call_batches([every], lambda _: short, scored=scores_text.any_of(every), machines=machines)
 
 
 def call(row: Mapping[str, Any], short: Mapping[str, str]) -> Row:
-    """One call's line."""
+    """Return a call as a row of the table of calls."""
     usage = row["usage"] or {}
     cells = [
         short.get(row["id"], row["id"]),
@@ -285,7 +285,7 @@ def _joined(values: Sequence[str] | None) -> str:
 
 
 def statistics(rows: Sequence[Mapping[str, Any]], by: str) -> None:
-    """Print them."""
+    """Print the rows of `stats --by BY` as a table."""
     named = by.removeprefix("property:").removeprefix("score:")
     title = Column(named.upper(), style="bold", shrinks=True, least=16, cut="middle")
     lines = [_statistic(row, by) for row in rows]

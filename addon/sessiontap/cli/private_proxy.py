@@ -29,7 +29,7 @@ UPSTREAM_AUTH = "SESSIONTAP_UPSTREAM_AUTH"
 
 @dataclass(frozen=True, slots=True)
 class ProxyBefore:
-    """The proxy behind ours."""
+    """The proxy that was set before, which ours goes on through."""
 
     url: str
     """Without user and password."""

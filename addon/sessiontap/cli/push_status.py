@@ -79,7 +79,7 @@ def _nanoseconds(seconds: float | None) -> int | None:
 
 
 def text(found: Iterable[Row]) -> str:
-    """The rows for people."""
+    """Return the rows as text for people."""
     told = [_text(row) for row in found]
     return "\n".join(told) if told else "Nothing was pushed from this log yet.\n"
 

@@ -80,7 +80,7 @@ def of_proxy(proxy: RunningProxy, file: Path | None) -> str:
 
 
 def of_no_proxy(file: Path | None) -> str:
-    """The sentence if none runs."""
+    """Return the sentence that `in_use` has if no proxy runs."""
     if file is None:
         return "no proxy runs here; one that is started in this folder has no rules file, but the built-in defaults"
     named = os.environ.get("SESSIONTAP_RULES")

@@ -26,7 +26,7 @@ _LEFT_TO_RIGHT_MARK = "\u200e"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`style` is rich's."""
+    """A column of a table. `style` is rich's."""
 
     title: str
     right: bool = False

@@ -93,7 +93,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class TimelineLine:
-    """`style` is rich's."""
+    """A line of the drawing. `style` is rich's."""
 
     text: str
     style: str = ""
@@ -186,7 +186,7 @@ def _cuts(busy: Sequence[tuple[int, int]], most: int) -> set[int]:
 
 
 def bar(span: CallTimes, drawn: Scale, size: int) -> str:
-    """A line of the picture."""
+    """Return the bar of a call or path, `size` columns wide."""
     cells = [" "] * size
     for at, _ in drawn.cuts:
         cells[at] = TORN

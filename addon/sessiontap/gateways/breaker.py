@@ -25,7 +25,7 @@ MOST = 256
 
 
 class Breaker:
-    """One gateway's."""
+    """The breaker of one gateway: the memory of its failures."""
 
     __slots__ = ("_answers", "_failures", "_opened", "_pause", "_probe_at", "_since", "skipped")
 

@@ -48,7 +48,7 @@ class RestoredCounts(NamedTuple):
     now: int
 
     def restore(self, tracker: Tracker) -> None:
-        """Count it."""
+        """Have a tracker count all of it."""
         known = self.thresholds
         calls = (EndedCall(one.scopes, [known[at] for at in one.thresholds], one.counted) for one in self.calls)
         tracker.restore(calls, self.lifted, self.now)

@@ -38,7 +38,7 @@ class Counted(NamedTuple):
 
 
 class EndedCall(NamedTuple):
-    """A call of the log."""
+    """A recorded call, as counts are restored from it."""
 
     scopes: CallScopes
     thresholds: Sequence[Threshold]

@@ -14,7 +14,7 @@ FORBIDDEN = 403
 
 
 class Refusal(NamedTuple):
-    """A response."""
+    """The response that a client gets if a limit refuses its call."""
 
     status: int
     headers: tuple[tuple[str, str], ...]

@@ -85,7 +85,7 @@ class SocketTurn:
 
     @property
     def held(self) -> int:
-        """Bytes."""
+        """The bytes that it holds in memory."""
         return len(self.request.data) + len(self.reply.data)
 
 

@@ -30,7 +30,7 @@ def label_of(score: PushedScore) -> str | None:
 
 
 def encoded(value: Any) -> bytes:
-    """The body of a request."""
+    """Return the body of a request: a value as JSON."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
@@ -66,5 +66,5 @@ class Missing:
         return TargetAnswer("later", reason)
 
     def found(self, score: str) -> None:
-        """It was there."""
+        """Forget the tries of a score: the target has what it is of."""
         self._tried.pop(score, None)

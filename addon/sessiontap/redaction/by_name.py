@@ -176,7 +176,7 @@ def needles(credentials: Iterable[Credential]) -> tuple[Needle, ...]:
 
 
 def find_needles(text: bytes, known: tuple[Needle, ...], start: int, end: int) -> Iterator[CredentialHit]:
-    """Those that begin in text[start:end]."""
+    """Yield the places of known credentials that begin in text[start:end]."""
     for needle in known:
         until = end + len(needle.text) - 1
         at = text.find(needle.text, start, until)

@@ -96,7 +96,7 @@ def open_replayer(calls: Iterable[RecordedCall], *, strict: Rung = "place", unti
 
 
 class LadderReplayer:
-    """A `Replayer`. For one thread."""
+    """Answers each request by the recorded call that it matches at the surest rung. For one thread."""
 
     def __init__(self, calls: Iterable[RecordedCall], *, strict: Rung, until: str | None) -> None:
         self._strict = strict

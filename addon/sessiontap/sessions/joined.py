@@ -27,7 +27,7 @@ class JoinedSession(NamedTuple):
 
 
 class JoinedConversations:
-    """For one thread."""
+    """Remembers to which session a value joined each conversation. For one thread."""
 
     def __init__(self, most: int = MAX_CONVERSATIONS) -> None:
         self._sessions: BoundedDict[str, JoinedSession] = BoundedDict(most)

@@ -26,7 +26,7 @@ _SECOND = 1_000_000_000
 
 @dataclass(slots=True)
 class SessionState:
-    """The memory of a session."""
+    """A session, as the registry remembers it."""
 
     name: str
     steps: int

@@ -110,7 +110,7 @@ def measured(size: int, wire: str | None = None) -> dict[str, Any]:
 
 
 def is_delta(body: Mapping[str, Any]) -> bool:
-    """The body needs its base."""
+    """Return True if a body is stored as its difference from an earlier one."""
     return body.get("enc") == "zstd-delta"
 
 

@@ -37,7 +37,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Readable(Protocol):
-    """A segment's bytes."""
+    """A file with the bytes of a plain segment."""
 
     def seek(self, offset: int, whence: int = 0, /) -> int: ...
 

@@ -99,7 +99,7 @@ class SeekableFile:
 
     @property
     def size(self) -> int:
-        """Plain bytes."""
+        """The size of the plain segment in bytes."""
         return self._table.size
 
     @property
@@ -116,7 +116,7 @@ class SeekableFile:
         return self._file.fileno()
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """The new offset."""
+        """Go to an offset of the plain segment, and return it from the start. Nothing is read."""
         self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._table.size}[whence]
         return self._at
 

@@ -20,7 +20,7 @@ MAX_CHUNKS = 1024
 
 
 def iso(time: int | None) -> str | None:
-    """Unix nanoseconds -> 2026-11-21T05:06:03.000001Z."""
+    """Return a time in Unix nanoseconds as `2026-11-21T05:06:03.000001Z`."""
     if time is None:
         return None
     seconds, nanos = divmod(time, 1_000_000_000)

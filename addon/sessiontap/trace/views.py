@@ -41,7 +41,7 @@ UNPRICED = CallCost(None, unknown="no prices are at hand")
 
 
 def unknown_cost(call: Record) -> CallCost:
-    """No opinion on costs."""
+    """Return that the cost of a call is unknown: a `CostOf` for readers without prices."""
     return UNPRICED
 
 

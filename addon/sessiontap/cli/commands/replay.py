@@ -89,7 +89,7 @@ def replay(
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where the report goes."""
+    """The form of the report, and the file that it is written to."""
 
     file: Path | None
     as_json: bool
