@@ -97,12 +97,13 @@ def run(arguments: "Sequence[str]", *, records: bool) -> None:
     if the arguments only make mitmdump print something.
     """
     from sessiontap import own_python
+    from sessiontap.proxy.late_modules import kept_for_later
     from sessiontap.recording import spawn
 
     replay = _replay()
     if records and (replay is None or replay.live):
         spawn.start_early()
-    with own_python.loading():
+    with own_python.loading(), kept_for_later():
         from sessiontap.proxy.runner import main
     main(arguments)
 
