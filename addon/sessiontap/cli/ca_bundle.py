@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import os
 import re
-import ssl
 import stat
 import time
 import warnings
@@ -80,6 +79,8 @@ def combined(parts: Iterable[bytes]) -> bytes:
 
 def system_roots() -> bytes:
     """The roots that programs of this machine trust by default; certifi's if the system keeps them elsewhere."""
+    import ssl  # 5 ms that a proxy's start need not wait for
+
     built_in = ssl.get_default_verify_paths().openssl_cafile  # what OpenSSL reads without SSL_CERT_FILE
     for name in (built_in, *SYSTEM_FILES):
         found = _read(Path(name)) if name else None

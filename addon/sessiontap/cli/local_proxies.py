@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sessiontap.callers.running import is_alive
 from sessiontap.cli.errors import Failure
 from sessiontap.proxy import own_address, state_file  # plain Python: no mitmproxy in them
 
@@ -117,6 +116,10 @@ def read(path: Path) -> RunningProxy | None:
 def running(folder: Path | None = None) -> Iterator[RunningProxy]:
     """Every proxy that answers, newest first. Files that dead ones left behind are passed over."""
     found = [read(path) for path in (folder or state_file.folder()).glob("*.json")]
+    if not any(found):
+        return
+    from sessiontap.callers.running import is_alive
+
     for proxy in sorted((one for one in found if one), key=lambda one: one.started, reverse=True):
         if is_alive(proxy.pid) and answers(proxy.listeners[0].local_host, proxy.listeners[0].port):
             yield proxy

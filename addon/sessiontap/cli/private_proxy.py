@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -66,7 +67,7 @@ class PrivateProxy:
     def __init__(
         self, rules: Path | None, trace: Path, behind: ProxyBefore | None, variables: Mapping[str, str]
     ) -> None:
-        command = own_python.command("-m", "sessiontap.cli", "run", "--listen-host", "127.0.0.1", "-p", "0")
+        command = own_python.command("-m", "sessiontap.proxy", "--listen-host", "127.0.0.1", "-p", "0")
         command += ["--set", f"session_trace={trace}", "--set", "termlog_verbosity=warn"]
         if rules is not None:
             command += ["--set", f"session_rules={rules}"]
@@ -75,6 +76,13 @@ class PrivateProxy:
             command += ["--mode", f"upstream:{behind.url}"]
             environ |= {UPSTREAM_AUTH: behind.auth} if behind.auth else {}
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `private_proxy`)
+        self._ready: int | None = None
+        """The end of a pipe whose other end the proxy closes when it is ready, and the system if it ends."""
+        inherited: list[int] = []
+        if os.name == "posix":
+            self._ready, end = os.pipe()
+            inherited = [end]
+            environ |= {state_file.READY: str(end)}
         # A session of its own: Ctrl-C is meant for the program, and the proxy outlives it.
         self.process = subprocess.Popen(
             command,
@@ -82,12 +90,17 @@ class PrivateProxy:
             stdout=self._log,
             stderr=self._log,
             env=environ,
+            pass_fds=inherited,
             start_new_session=True,
             preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )
+        for end in inherited:
+            os.close(end)
 
     def wait_until_ready(self) -> RunningProxy:
         """Wait until it listens. Raises Failure with its own words if it does not start."""
+        if self._ready is not None:
+            select.select([self._ready], [], [], READY_WITHIN)
         ready = wait_until_ready(self.process, READY_WITHIN)
         if ready is None:
             raise self._did_not_start()
@@ -112,6 +125,9 @@ class PrivateProxy:
         """End it, and remove its log."""
         self.stop()
         self._log.close()
+        if self._ready is not None:
+            os.close(self._ready)
+            self._ready = None
 
     def _did_not_start(self) -> Failure:
         """The proxy's own sentence, or of a traceback its last line."""

@@ -14,6 +14,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from sessiontap import private
 
 PRIVATE_TO = "SESSIONTAP_PRIVATE_TO"
 """The variable by which `exec` tells the proxy that it starts whose it is."""
+READY = "SESSIONTAP_READY"
+"""The variable with the number of a pipe's end that this process inherits, and closes as soon as the file is there."""
 ON_ALL_INTERFACES = (
     "sessiontap: the proxy listens on all interfaces, so other machines can use it. "
     "To keep it to this one: --listen-host 127.0.0.1"
@@ -43,6 +46,9 @@ def write(values: Mapping[str, Any]) -> Path:
     with open(descriptor, "w", encoding="utf-8") as file:
         json.dump({**_process(), **values}, file)
     draft.rename(path)
+    if (told := os.environ.pop(READY, "")).isascii() and told.isdigit():
+        with suppress(OSError):
+            os.close(int(told))
     return path
 
 

@@ -166,18 +166,19 @@ def _through_own_proxy(
     folder: Path,
 ) -> int:
     from sessiontap.cli import local_proxies
-    from sessiontap.cli.direct_connections import DirectConnections
     from sessiontap.cli.environment import excepting, prepare, prepare_ca
     from sessiontap.cli.exec_rules import captured_hosts, exec_rules, host_name
     from sessiontap.cli.private_proxy import private_proxy, upstream
-    from sessiontap.cli.program import program_start
 
     begun = time.time_ns()
     prepare_ca(None)  # first: a proxy that finds one does not make its own
     with exec_rules(run.rules, name, path, hosts) as file, private_proxy(file, folder, upstream(before)) as own:
         process.proxy = own.process
-        # While it starts:
+        # While it starts, what this end needs is loaded:
         from sessiontap.cli import summary, unrecorded
+        from sessiontap.cli.direct_connections import DirectConnections
+        from sessiontap.cli.program import program_start
+        from sessiontap.trace import reader  # noqa: F401 (for the end)
 
         surroundings = prepare(None, before)
         proxy = own.wait_until_ready()
